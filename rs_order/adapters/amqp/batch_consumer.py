@@ -1,0 +1,228 @@
+"""Consumes a queue in batches, one commit and one acknowledgement for many messages."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import Protocol
+
+import structlog
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
+from aiormq import Channel
+
+from rs_order.adapters.amqp.connection import when_closed
+from rs_order.adapters.amqp.delivery import Delivery
+from rs_order.adapters.amqp.errors import BrokerAway
+from rs_order.adapters.amqp.publishing import broker_trouble, open_publishing_channel
+from rs_order.adapters.amqp.settle import Outcome, settle
+from rs_order.adapters.amqp.topology import Queue
+
+LONGEST_COLLECTION_SECONDS = 0.5
+"""A batch closes this long after its first message, however steadily others trickle in."""
+FIRST_PAUSE_SECONDS = 0.2
+LONGEST_PAUSE_SECONDS = 10.0
+REGISTRATION_CHECK_SECONDS = 0.5
+
+_log = structlog.get_logger(__name__)
+
+
+class BatchHandler(Protocol):
+    """Handles deliveries in one go."""
+
+    async def __call__(self, deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
+        """One outcome per delivery, in their order; their effects are committed.
+
+        Raising means "can't handle anything now" (the database is down): the same deliveries
+        come again. A message that fails by itself is an outcome, never an exception.
+        """
+        ...
+
+
+class BatchConsumer:
+    """A session that offers batches of a queue to a handler, and settles what it says.
+
+    A delivery is acknowledged after its handler returned and its dead letter, if any, is
+    confirmed. Until then the broker keeps it, and gives it to somebody else if we die.
+    """
+
+    def __init__(
+        self,
+        queue: Queue,
+        handler: BatchHandler,
+        size: int = 1000,
+        idle_seconds: float = 0.05,
+        concurrency: int = 1,
+    ) -> None:
+        """Set what to consume and how.
+
+        Args:
+            queue: exists already, see `topology.declare`.
+            handler: called with 1 to ``size`` deliveries.
+            size: messages of a batch at most.
+            idle_seconds: a batch closes when nothing came for so long.
+            concurrency: batches handled at the same time. With more than one they finish in any
+                order, so only for messages that don't depend on each other.
+        """
+        self._queue = queue
+        self._handler = handler
+        self._size = size
+        self._idle_seconds = idle_seconds
+        self._concurrency = concurrency
+        self._arrived: asyncio.Queue[AbstractIncomingMessage | None] = asyncio.Queue()
+        self._stopping = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._ended.set()
+        self._registration: _Registration | None = None
+
+    @property
+    def queue(self) -> Queue:
+        return self._queue
+
+    @property
+    def registered(self) -> bool:
+        """Whether the broker has this consumer, so that messages really come."""
+        return self._registration is not None and self._registration.stands
+
+    async def run(self, connection: AbstractConnection) -> None:
+        """Consume until `stop`.
+
+        Raises:
+            BrokerAway: the channel or the consumer was lost.
+        """
+        if self._stopping.is_set():
+            return
+        self._ended.clear()
+        try:
+            channel = await open_publishing_channel(connection)
+            await self._consume(channel)
+        finally:
+            self._registration = None
+            self._ended.set()
+
+    async def stop(self) -> None:
+        """Take nothing new, finish the batches begun, give back what only waited here."""
+        self._stopping.set()
+        await self._ended.wait()
+
+    async def _consume(self, channel: AbstractChannel) -> None:
+        self._arrived = asyncio.Queue()
+        with broker_trouble(f"consume {self._queue.name}"):
+            await channel.set_qos(prefetch_count=self._size * self._concurrency)
+            self._registration = await _register(channel, self._queue.name, self._arrived)
+        _log.info("consumer.registered", queue=self._queue.name)
+        async with asyncio.TaskGroup() as group:
+            watch = group.create_task(self._registration.watch())
+            for _ in range(self._concurrency):
+                group.create_task(self._work(channel))
+            await self._stopping.wait()
+            watch.cancel()
+            await self._registration.cancel()
+            for _ in range(self._concurrency):
+                self._arrived.put_nowait(None)
+        with broker_trouble("close the channel"):
+            await channel.close()
+
+    async def _work(self, channel: AbstractChannel) -> None:
+        while deliveries := await self._next_batch():
+            outcomes = await self._offer(deliveries)
+            if outcomes is None:
+                return
+            cumulative = self._concurrency == 1
+            await settle(channel, self._queue, deliveries, outcomes, cumulative=cumulative)
+
+    async def _next_batch(self) -> list[Delivery]:
+        """The next deliveries; none when stopping."""
+        loop = asyncio.get_running_loop()
+        first = await self._arrived.get()
+        batch = [first]
+        closes = loop.time() + LONGEST_COLLECTION_SECONDS
+        while len(batch) < self._size and not self._stopping.is_set():
+            deadline = min(closes, loop.time() + self._idle_seconds)
+            try:
+                async with asyncio.timeout_at(deadline):
+                    batch.append(await self._arrived.get())
+            except TimeoutError:
+                break
+        if self._stopping.is_set():
+            return []
+        return [Delivery.of(message, self._queue.name) for message in batch if message is not None]
+
+    async def _offer(self, deliveries: Sequence[Delivery]) -> Sequence[Outcome] | None:
+        """What the handler says, however often it has to be asked; None when stopping."""
+        for pause in _pauses():
+            try:
+                return await self._handle(deliveries)
+            except Exception:  # noqa: BLE001 - whatever the reason, the messages must not be lost
+                _log.exception(
+                    "batch.not_handled",
+                    queue=self._queue.name,
+                    deliveries=len(deliveries),
+                    next_attempt_seconds=pause,
+                )
+            if await self._stopped_within(pause):
+                return None
+        return None
+
+    async def _handle(self, deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
+        outcomes = await self._handler(deliveries)
+        if len(outcomes) != len(deliveries):
+            raise RuntimeError(f"{len(outcomes)} outcomes for {len(deliveries)} deliveries")
+        return outcomes
+
+    async def _stopped_within(self, seconds: float) -> bool:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        return self._stopping.is_set()
+
+
+def _pauses() -> Iterator[float]:
+    """Seconds between attempts, without end."""
+    pause = FIRST_PAUSE_SECONDS
+    while True:
+        yield pause
+        pause = min(LONGEST_PAUSE_SECONDS, pause * 2)
+
+
+class _Registration:
+    """A consumer as the broker has it."""
+
+    def __init__(self, channel: Channel, queue: str, tag: str, closed: asyncio.Event) -> None:
+        self._channel = channel
+        self._queue = queue
+        self._tag = tag
+        self._closed = closed
+
+    @property
+    def stands(self) -> bool:
+        """False once the broker cancelled it (its queue was deleted) or the channel closed."""
+        return not self._channel.is_closed and self._tag in self._channel.consumers
+
+    async def watch(self) -> None:
+        """Raise when it is lost.
+
+        By looking, since only the newer of the supported AMQP libraries tell that the broker
+        cancelled a consumer; all of them forget it.
+        """
+        while self.stands:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(REGISTRATION_CHECK_SECONDS):
+                    await self._closed.wait()
+        raise BrokerAway(f"The consumer of {self._queue} was lost.")
+
+    async def cancel(self) -> None:
+        with broker_trouble(f"cancel the consumer of {self._queue}"):
+            await self._channel.basic_cancel(self._tag)
+
+
+async def _register(
+    channel: AbstractChannel, name: str, arrived: asyncio.Queue[AbstractIncomingMessage | None]
+) -> _Registration:
+    async def receive(message: AbstractIncomingMessage) -> None:
+        arrived.put_nowait(message)
+
+    queue = await channel.get_queue(name, ensure=False)
+    tag = await queue.consume(receive)
+    underlay = await channel.get_underlay_channel()
+    if not isinstance(underlay, Channel):
+        raise TypeError(f"aio-pika changed its channel: {type(underlay).__name__}")
+    return _Registration(underlay, name, tag, when_closed(channel))

@@ -1,0 +1,215 @@
+"""A connection to one virtual host that comes back by itself, with everything on it.
+
+The library's own robust connection is not used: it brings consumers back one by one, and one
+that it fails to bring back (a queue deleted by an operator, a channel closed by an error) is
+silent from then on. Here a loss anywhere ends the whole, and the whole is built again: one
+way up, taken at the start and after each loss.
+"""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Protocol
+
+import aio_pika
+import structlog
+from aio_pika.abc import AbstractChannel, AbstractConnection
+from yarl import URL
+
+from rs_order.adapters.amqp.errors import AmqpError, BrokerAway
+from rs_order.adapters.amqp.publishing import broker_trouble, open_publishing_channel
+from rs_order.adapters.amqp.topology import Elements, declare
+
+CONNECT_SECONDS = 10.0
+CLOSE_SECONDS = 5.0
+HEARTBEAT_SECONDS = 20
+FIRST_PAUSE_SECONDS = 0.2
+LONGEST_PAUSE_SECONDS = 10.0
+STABLE_SECONDS = 30.0
+"""A connection that lived this long was a good one: the next pause is the first again."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Session(Protocol):
+    """What lives on a connection: a consumer, a publisher."""
+
+    async def run(self, connection: AbstractConnection) -> None:
+        """Work until told to stop; raise when the channel or the consumer is lost."""
+        ...
+
+    async def stop(self) -> None:
+        """Finish what is held and let `run` return; nothing to do when it isn't running."""
+        ...
+
+
+def reconnect_pause(attempt: int) -> float:
+    """Seconds before the nth attempt (from 1), spread so that instances don't come in step."""
+    longest: float = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(attempt - 1, 10))
+    return longest * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, protects nothing
+
+
+def when_closed(link: AbstractConnection | AbstractChannel) -> asyncio.Event:
+    """An event that is set when the link closes, whoever closed it."""
+    closed = asyncio.Event()
+    link.close_callbacks.add(lambda *_: closed.set())
+    if link.is_closed:
+        closed.set()
+    return closed
+
+
+async def until_closed(channel: AbstractChannel, stopping: asyncio.Event) -> None:
+    """Return when stopping; the channel is closed then.
+
+    Raises:
+        BrokerAway: the channel was closed by the broker or with its connection.
+    """
+    closed = asyncio.ensure_future(when_closed(channel).wait())
+    stop = asyncio.ensure_future(stopping.wait())
+    try:
+        await asyncio.wait((closed, stop), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        closed.cancel()
+        stop.cancel()
+    if not stopping.is_set():
+        raise BrokerAway("The channel was closed.")
+    with broker_trouble("close the channel"):
+        await channel.close()
+
+
+class SupervisedConnection:
+    """Connects, declares, runs the sessions; begins again whenever any of it is lost."""
+
+    def __init__(
+        self, url: str, vhost: str, elements: Elements, sessions: Sequence[Session]
+    ) -> None:
+        """Remember what to run.
+
+        Args:
+            url: broker and credentials; a path in it is ignored.
+            vhost: the virtual host's name.
+            elements: declared each time, before a session starts.
+            sessions: stopped in this order.
+        """
+        self._url = vhost_url(url, vhost)
+        self._vhost = vhost
+        self._elements = elements
+        self._sessions = tuple(sessions)
+        self._connected = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._last_loss: str | None = None
+
+    @property
+    def vhost(self) -> str:
+        return self._vhost
+
+    @property
+    def connected(self) -> bool:
+        """Whether the connection stands and everything is declared."""
+        return self._connected.is_set()
+
+    @property
+    def last_loss(self) -> str | None:
+        """Why the last connection ended or could not be made; None until the first time."""
+        return self._last_loss
+
+    async def until_connected(self) -> None:
+        await self._connected.wait()
+
+    async def run(self) -> None:
+        """Keep the sessions running; return after `stop`."""
+        attempt = 0
+        while not self._stopping.is_set():
+            began = asyncio.get_running_loop().time()
+            try:
+                await self._run_once()
+            except Exception as error:  # noqa: BLE001 - whatever ended it, the answer is the same
+                lived = asyncio.get_running_loop().time() - began
+                attempt = 1 if lived >= STABLE_SECONDS else attempt + 1
+                self._report_loss(error, attempt)
+                await self._pause(reconnect_pause(attempt))
+
+    async def stop(self) -> None:
+        """Stop the sessions one after the other; `run` closes the connection and returns."""
+        self._stopping.set()
+        for session in self._sessions:
+            await session.stop()
+
+    async def _run_once(self) -> None:
+        with broker_trouble("connect"):
+            connection = await aio_pika.connect(self._url, timeout=CONNECT_SECONDS)
+        try:
+            await self._declare(connection)
+            self._connected.set()
+            _log.info("broker.connected", vhost=self._vhost)
+            await self._run_sessions(connection)
+        finally:
+            self._connected.clear()
+            await _close(connection)
+
+    async def _declare(self, connection: AbstractConnection) -> None:
+        channel = await open_publishing_channel(connection)
+        with broker_trouble("declare the topology"):
+            await declare(channel, self._elements)
+            await channel.close()
+
+    async def _run_sessions(self, connection: AbstractConnection) -> None:
+        async with asyncio.TaskGroup() as group:
+            watch = group.create_task(_watch(connection))
+            running = [group.create_task(session.run(connection)) for session in self._sessions]
+            if running:
+                await asyncio.wait(running)
+            await self._stopping.wait()
+            watch.cancel()
+
+    def _report_loss(self, error: Exception, attempt: int) -> None:
+        self._last_loss = "; ".join(_leaves(error))
+        # The usual losses say all in a line; anything else is a defect, and its place matters.
+        defect = None if _is_usual(error) else error
+        _log.warning(
+            "broker.lost",
+            vhost=self._vhost,
+            attempt=attempt,
+            cause=self._last_loss,
+            exc_info=defect,
+        )
+
+    async def _pause(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+
+
+async def _watch(connection: AbstractConnection) -> None:
+    await when_closed(connection).wait()
+    raise BrokerAway("The connection was closed.")
+
+
+async def _close(connection: AbstractConnection) -> None:
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            with broker_trouble("close the connection"):
+                await connection.close()
+    except (BrokerAway, TimeoutError) as error:
+        _log.info("broker.closed_hard", cause=str(error) or "the broker did not answer")
+
+
+def vhost_url(url: str, vhost: str) -> URL:
+    """Where to connect: the broker's URL with the virtual host as its path."""
+    base = URL(url)
+    query = {"heartbeat": str(HEARTBEAT_SECONDS), "name": "rs-order", **base.query}
+    return base.with_path(f"/{vhost}").with_query(query)
+
+
+def _leaves(error: BaseException) -> list[str]:
+    """Each cause once, without the groups around them."""
+    if isinstance(error, BaseExceptionGroup):
+        return list(dict.fromkeys(leaf for inner in error.exceptions for leaf in _leaves(inner)))
+    return [str(error) or type(error).__name__]
+
+
+def _is_usual(error: BaseException) -> bool:
+    if isinstance(error, BaseExceptionGroup):
+        return all(_is_usual(inner) for inner in error.exceptions)
+    return isinstance(error, AmqpError)

@@ -1,0 +1,158 @@
+"""How an outbox row looks on the wire (amqp.md 1.6, 1.7)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import orjson
+from aio_pika import DeliveryMode, Message
+
+from rs_order.adapters.amqp.delivery import TENANT_HEADER, Delivery
+from rs_order.adapters.amqp.settle import DeadLetter, DeadLetterReason, dead_letter_message
+from rs_order.adapters.amqp.topology import (
+    DEAD_LETTER_EXCHANGE,
+    DOWNLOADED_OUTPUTS,
+    NOTIFICATION,
+    ORDER_REQUEST,
+    ORDER_RESPONSE,
+    RESTORE_REQUEST,
+    SHARED_DEAD_LETTER_QUEUE,
+    Queue,
+    Vhost,
+)
+from rs_order.ports.outbox import MessageKind, OutboxRow
+
+INSTANCE_TENANT = "instance"
+"""The tenant header of everything on the instance virtual host (amqp.md 1.1)."""
+PRIORITY = 1
+LONGEST_SHORT_STRING = 255
+"""Bytes that an AMQP property can hold."""
+
+CONVERTER_HEADER = "regards.converter"
+TYPE_HEADER = "regards.type"
+GSON = "GSON"
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """A message with its address."""
+
+    vhost: Vhost
+    exchange: str
+    routing_key: str
+    mandatory: bool
+    """True: a message that no queue takes counts as not published."""
+    message: Message
+
+    @property
+    def target(self) -> str:
+        return self.exchange or self.routing_key
+
+
+_EVENTS: Mapping[MessageKind, str] = {
+    MessageKind.ORDER_RESPONSE: ORDER_RESPONSE,
+    MessageKind.RESTORE_REQUEST: RESTORE_REQUEST,
+    MessageKind.NOTIFICATION: NOTIFICATION,
+    MessageKind.INSTANCE_NOTIFICATION: NOTIFICATION,
+    MessageKind.DOWNLOADED_OUTPUTS: DOWNLOADED_OUTPUTS,
+}
+"""The Java class of each message that peers read; steps and dead letters are our own."""
+
+
+class Messages:
+    """Turns outbox rows into publications."""
+
+    def __init__(
+        self,
+        *,
+        step_queue: str,
+        request_queue: Queue,
+        namespace: str = "regards",
+        instance_name: str = "REGARDS",
+    ) -> None:
+        """Remember the names.
+
+        Args:
+            step_queue: name of the internal queue.
+            request_queue: where order requests come from; failed ones become its dead letters.
+            namespace: prefix of the exchanges.
+            instance_name: property ``regards.instance.name``; goes out as ``app_id``.
+        """
+        self._step_queue = step_queue
+        self._request_queue = request_queue
+        self._namespace = namespace
+        self._instance_name = instance_name
+
+    def publication(self, row: OutboxRow) -> Publication:
+        if row.kind is MessageKind.STEP:
+            return self._step(row)
+        if row.kind is MessageKind.DEAD_REQUEST:
+            return self._dead_request(row)
+        return self._event(row, _EVENTS[row.kind])
+
+    def _dead_request(self, row: OutboxRow) -> Publication:
+        """To the dead letters of the queue it came from, as if it had been refused there."""
+        body = orjson.loads(row.body)
+        delivery = Delivery(
+            body=orjson.dumps(body["request"]),
+            headers={TENANT_HEADER: row.tenant, CONVERTER_HEADER: GSON, TYPE_HEADER: ORDER_REQUEST},
+            queue=self._request_queue.name,
+            message_id=str(row.message_id),
+            priority=PRIORITY,
+            content_type="application/json",
+            content_encoding="UTF-8",
+        )
+        letter = DeadLetter(DeadLetterReason(body["reason"]), body["detail"])
+        return Publication(
+            vhost=Vhost.MULTITENANT,
+            exchange=DEAD_LETTER_EXCHANGE,
+            routing_key=self._request_queue.dead_letter_key or SHARED_DEAD_LETTER_QUEUE,
+            mandatory=True,
+            message=dead_letter_message(delivery, letter, now=datetime.now(UTC)),
+        )
+
+    def _event(self, row: OutboxRow, event: str) -> Publication:
+        """To a fanout that may have no queue bound: that is not our business (amqp.md 1.6)."""
+        instance = row.kind is MessageKind.INSTANCE_NOTIFICATION
+        tenant = INSTANCE_TENANT if instance else row.tenant
+        return Publication(
+            vhost=Vhost.INSTANCE if instance else Vhost.MULTITENANT,
+            exchange=f"{self._namespace}.broadcast.{event}",
+            routing_key="",
+            mandatory=False,
+            message=self._message(
+                row, {TENANT_HEADER: tenant, CONVERTER_HEADER: GSON, TYPE_HEADER: event}
+            ),
+        )
+
+    def _step(self, row: OutboxRow) -> Publication:
+        """Straight to our own queue; without it the work would be lost, hence mandatory."""
+        return Publication(
+            vhost=Vhost.MULTITENANT,
+            exchange="",
+            routing_key=self._step_queue,
+            mandatory=True,
+            message=self._message(row, {TENANT_HEADER: row.tenant}),
+        )
+
+    def _message(self, row: OutboxRow, headers: dict[str, str]) -> Message:
+        return Message(
+            row.body,
+            headers=dict(headers),
+            content_type="application/json",
+            content_encoding="UTF-8",
+            delivery_mode=DeliveryMode.PERSISTENT,
+            priority=PRIORITY,
+            timestamp=datetime.now(UTC),
+            app_id=self._instance_name,
+            message_id=str(row.message_id),
+            correlation_id=_correlation_id(row),
+        )
+
+
+def _correlation_id(row: OutboxRow) -> str | None:
+    """Only order responses have one, and only if it fits: the body carries it anyway."""
+    value = row.correlation_id
+    if row.kind is not MessageKind.ORDER_RESPONSE or value is None:
+        return None
+    return value if len(value.encode()) <= LONGEST_SHORT_STRING else None

@@ -1,0 +1,375 @@
+"""Every exchange, queue and binding of ours, as values (amqp.md 1.3-1.5, 4).
+
+Names and arguments are contract: a declaration that differs in one argument from what a Java
+rs-order left on the broker is refused (406).
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+
+from aio_pika.abc import AbstractChannel
+from aiormq.exceptions import ChannelPreconditionFailed
+from pamqp import constants
+
+from rs_order.adapters.amqp.errors import TopologyConflict
+
+DEAD_LETTER_EXCHANGE = "regards.DLX"
+"""Never follows the namespace (amqp.md 1.5)."""
+SHARED_DEAD_LETTER_QUEUE = "regards.DLQ"
+"""Of single-message consumers, of all services of the platform."""
+
+MAX_PRIORITY = 255
+STEP_DELIVERY_LIMIT = 20
+"""Deliveries of one step before the broker dead-letters it: it keeps killing its workers."""
+PEEKS_WITHOUT_END = 1_000_000_000
+"""Delivery limit of the steps' dead letters. Looking at a letter is a delivery, and RabbitMQ 4
+drops a message of a quorum queue after 20 of them unless told otherwise."""
+
+
+_QUEUE_NAMES = re.compile(r"[a-zA-Z0-9-_.:@#,/+ $]*")
+"""What pamqp lets pass, and the dollar sign of nested Java classes (amqp.md 1.4): RabbitMQ takes
+any name, pamqp refuses ours before the broker sees it, and has no option for it."""
+constants.DOMAIN_REGEX["queue-name"] = _QUEUE_NAMES
+
+
+class Vhost(StrEnum):
+    """The two virtual hosts of an installation (amqp.md 1.1)."""
+
+    MULTITENANT = "multitenant"
+    """Events of the projects, told apart by the ``regards.tenant`` header."""
+    INSTANCE = "instance"
+    """Events of the installation itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A durable exchange without arguments."""
+
+    name: str
+    type: str = "fanout"
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A durable queue that is not exclusive."""
+
+    name: str
+    auto_delete: bool = False
+    arguments: Mapping[str, str | int] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def dead_letter_key(self) -> str | None:
+        """Under which key its dead letters go to the dead-letter exchange; None: it has none."""
+        key = self.arguments.get("x-dead-letter-routing-key")
+        return None if key is None else str(key)
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A queue receives what an exchange routes under a key."""
+
+    queue: str
+    exchange: str
+    routing_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Elements:
+    """What one virtual host holds of us."""
+
+    exchanges: tuple[Exchange, ...]
+    queues: tuple[Queue, ...]
+    bindings: tuple[Binding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformEvent:
+    """A queue of this instance for an event that every instance must hear (amqp.md 3.7, 3.9)."""
+
+    event: str
+    """Java class of the event, unqualified."""
+    queue: Queue
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """All that is ours on the broker, by what it is for."""
+
+    order_requests: Queue
+    order_cancels: Queue
+    file_references: Queue
+    file_reference_updates: Queue
+    processing_results: Queue
+    process_rights: Queue
+    steps: Queue
+    security_events: tuple[PlatformEvent, ...]
+    """On the multitenant virtual host."""
+    tenant_events: tuple[PlatformEvent, ...]
+    """On the instance virtual host."""
+    multitenant: Elements
+    instance: Elements
+
+    def elements(self, vhost: Vhost) -> Elements:
+        return self.multitenant if vhost is Vhost.MULTITENANT else self.instance
+
+    def dead_letter_queues(self, vhost: Vhost) -> tuple[str, ...]:
+        """Where dead letters of ours may lie."""
+        bindings = self.elements(vhost).bindings
+        return tuple(b.queue for b in bindings if b.exchange == DEAD_LETTER_EXCHANGE)
+
+
+ORDER_REQUEST = "fr.cnes.regards.modules.order.amqp.input.OrderRequestDtoEvent"
+ORDER_CANCEL = "fr.cnes.regards.modules.order.amqp.input.OrderCancelRequestDtoEvent"
+ORDER_RESPONSE = "fr.cnes.regards.modules.order.amqp.output.OrderResponseDtoEvent"
+RESTORE_REQUEST = "fr.cnes.regards.modules.filecatalog.amqp.input.FilesRestorationRequestEvent"
+NOTIFICATION = "fr.cnes.regards.framework.amqp.event.notification.NotificationEvent"
+DOWNLOADED_OUTPUTS = "fr.cnes.regards.modules.processing.domain.events.DownloadedOutputFilesEvent"
+
+_FILE_REFERENCE = "fr.cnes.regards.modules.filecatalog.amqp.output.FileReferenceEvent"
+_FILE_REFERENCE_UPDATE = "fr.cnes.regards.modules.filecatalog.amqp.output.FileReferenceUpdateEvent"
+_PROCESSING_RESULT = "fr.cnes.regards.modules.processing.domain.events.PExecutionResultEvent"
+_PROCESS_RIGHTS = "fr.cnes.regards.modules.processing.event.RightsPluginConfigurationEvent"
+
+_REQUEST_HANDLERS = "fr.cnes.regards.modules.order.service.request"
+_CATALOG_HANDLERS = "fr.cnes.regards.modules.filecatalog.client.handler"
+_PROCESSING_HANDLERS = "fr.cnes.regards.modules.order.service.processing"
+
+_SECURITY = "fr.cnes.regards.framework.security.event"
+_SECURITY_HANDLER = f"{_SECURITY}.SecurityEventHandler"
+_SECURITY_HANDLERS = (
+    (f"{_SECURITY}.RoleEvent", f"{_SECURITY_HANDLER}$RoleEventHandler"),
+    (
+        f"{_SECURITY}.RoleEvent",
+        "fr.cnes.regards.modules.accessrights.client.cache.RoleEventHandler$RoleEventListener",
+    ),
+    (f"{_SECURITY}.ResourceAccessEvent", f"{_SECURITY_HANDLER}$ResourceAccessUpdateHandler"),
+    (f"{_SECURITY}.ResourceAccessInit", f"{_SECURITY_HANDLER}$ResourceAccessInitHandler"),
+)
+_TENANT = "fr.cnes.regards.framework.amqp.event.tenant"
+_CONNECTION = "fr.cnes.regards.framework.jpa.multitenant.event"
+_CONNECTION_HANDLER = f"{_CONNECTION}.MultitenantJpaEventHandler"
+_LISTENING_HANDLER = "fr.cnes.regards.framework.amqp.autoconfigure.AmqpEventHandler"
+_TENANT_CACHE_HANDLER = "fr.cnes.regards.microservices.administration.RemoteTenantEventHandler"
+_MAINTENANCE_HANDLER = (
+    "fr.cnes.regards.framework.microservice.maintenance.MaintenanceHealthIndicator"
+)
+_TENANT_HANDLERS = (
+    (f"{_TENANT}.TenantCreatedEvent", f"{_LISTENING_HANDLER}$TenantCreationHandler"),
+    (f"{_TENANT}.TenantCreatedEvent", f"{_TENANT_CACHE_HANDLER}$TenantCreatedEventHandler"),
+    (f"{_TENANT}.TenantCreatedEvent", f"{_MAINTENANCE_HANDLER}$TenantCreatedEventHandler"),
+    (f"{_TENANT}.TenantDeletedEvent", f"{_LISTENING_HANDLER}$TenantDeletionHandler"),
+    (f"{_TENANT}.TenantDeletedEvent", f"{_TENANT_CACHE_HANDLER}$TenantDeletedEventHandler"),
+    (
+        f"{_CONNECTION}.TenantConnectionConfigurationCreated",
+        f"{_CONNECTION_HANDLER}$ConfigurationCreatedHandler",
+    ),
+    (
+        f"{_CONNECTION}.TenantConnectionConfigurationUpdated",
+        f"{_CONNECTION_HANDLER}$ConfigurationUpdatedHandler",
+    ),
+    (
+        f"{_CONNECTION}.TenantConnectionConfigurationDeleted",
+        f"{_CONNECTION_HANDLER}$ConfigurationDeletedHandler",
+    ),
+    (
+        f"{_CONNECTION}.TenantConnectionFailed",
+        f"{_CONNECTION_HANDLER}$TenantConnectionFailedHandler",
+    ),
+)
+
+
+def topology(
+    namespace: str = "regards", type_identifier: str = "rs-order", *, instance_identifier: str
+) -> Topology:
+    """What rs-order declares on both virtual hosts (amqp.md 4).
+
+    Left out, because a drop-in may (amqp.md 3.5, 3.6, 3.8): the job queues (internal to the Java
+    service), the model queues (they feed its typed JSON parser), the workspace queue, and the
+    retry exchange (1.5; no handler of rs-order retries through it).
+
+    The queues of one instance (``security_events``, ``tenant_events``) vanish with their last
+    consumer, so **each of them needs one**: without, it stays on the broker for ever and fills.
+    That holds for the second and third queue of one event too; what they feed in the Java
+    service is one cache here, so their consumers may just drop.
+    """
+    return _Names(namespace, type_identifier, instance_identifier).topology()
+
+
+async def declare(channel: AbstractChannel, elements: Elements) -> None:
+    """Make sure that everything exists; changes nothing that does.
+
+    Raises:
+        TopologyConflict: something exists with other attributes. The channel is closed then.
+    """
+    for exchange in elements.exchanges:
+        try:
+            await channel.declare_exchange(exchange.name, exchange.type, durable=True)
+        except ChannelPreconditionFailed as error:
+            raise _conflict("exchange", exchange.name, error) from error
+    for queue in elements.queues:
+        try:
+            await channel.declare_queue(
+                queue.name,
+                durable=True,
+                auto_delete=queue.auto_delete,
+                arguments=dict(queue.arguments),
+            )
+        except ChannelPreconditionFailed as error:
+            raise _conflict("queue", queue.name, error) from error
+    for binding in elements.bindings:
+        bound = await channel.get_queue(binding.queue, ensure=False)
+        await bound.bind(binding.exchange, binding.routing_key)
+
+
+def _conflict(kind: str, name: str, error: Exception) -> TopologyConflict:
+    return TopologyConflict(
+        f"The {kind} {name} exists with other attributes ({error}). Empty and delete it, "
+        "or point the service at another virtual host; it is declared again at once."
+    )
+
+
+_Heard = tuple[str, Queue]
+"""An event's class and the queue it is heard on."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """The naming rules of amqp.md 1.3 and 1.4, for targets met here."""
+
+    namespace: str
+    type_identifier: str
+    instance_identifier: str
+
+    def exchange(self, event: str) -> Exchange:
+        return Exchange(f"{self.namespace}.broadcast.{event}")
+
+    def batch_queue(self, handler: str) -> Queue:
+        """One per microservice type, with a dead-letter queue of its own."""
+        name = f"{self.namespace}.broadcast.{self.type_identifier}.{handler}"
+        return Queue(name, arguments=_dead_lettering_to(f"{name}.DLQ"))
+
+    def single_queue(self, handler: str) -> Queue:
+        """One per microservice type; its dead letters share ``regards.DLQ``."""
+        name = f"{self.namespace}.broadcast.{self.type_identifier}.{handler}"
+        return Queue(name, arguments=_dead_lettering_to(SHARED_DEAD_LETTER_QUEUE))
+
+    def instance_queue(self, handler: str) -> Queue:
+        """One per running instance; the broker deletes it with its last consumer."""
+        service = f"{self.type_identifier}.{self.instance_identifier}"
+        return Queue(
+            f"{self.namespace}.broadcast.{service}.{handler}",
+            auto_delete=True,
+            arguments=_dead_lettering_to(SHARED_DEAD_LETTER_QUEUE),
+        )
+
+    def step_queue(self) -> Queue:
+        """Our own, so no priority; a step is safe on it or refused, never dropped."""
+        name = f"{self.type_identifier}.steps"
+        return Queue(
+            name,
+            arguments=_frozen(
+                {
+                    "x-queue-type": "quorum",
+                    "x-delivery-limit": STEP_DELIVERY_LIMIT,
+                    "x-dead-letter-exchange": DEAD_LETTER_EXCHANGE,
+                    "x-dead-letter-routing-key": f"{name}.DLQ",
+                    "x-dead-letter-strategy": "at-least-once",
+                    "x-overflow": "reject-publish",
+                }
+            ),
+        )
+
+    def topology(self) -> Topology:
+        requests = self.batch_queue(f"{_REQUEST_HANDLERS}.OrderRequestEventHandler")
+        cancels = self.batch_queue(f"{_REQUEST_HANDLERS}.OrderCancelRequestEventHandler")
+        references = self.batch_queue(f"{_CATALOG_HANDLERS}.FileReferenceEventHandler")
+        updates = self.batch_queue(f"{_CATALOG_HANDLERS}.FileReferenceUpdateEventHandler")
+        results = self.single_queue(f"{_PROCESSING_HANDLERS}.ProcessingExecutionResultEventHandler")
+        rights = self.single_queue(f"{_PROCESSING_HANDLERS}.RightsPluginConfigurationEventHandler")
+        steps = self.step_queue()
+        heard = (
+            (ORDER_REQUEST, requests),
+            (ORDER_CANCEL, cancels),
+            (_FILE_REFERENCE, references),
+            (_FILE_REFERENCE_UPDATE, updates),
+            (_PROCESSING_RESULT, results),
+            (_PROCESS_RIGHTS, rights),
+        )
+        security = self._instance_queues(_SECURITY_HANDLERS)
+        tenants = self._instance_queues(_TENANT_HANDLERS)
+        said = (ORDER_RESPONSE, RESTORE_REQUEST, NOTIFICATION, DOWNLOADED_OUTPUTS)
+        return Topology(
+            order_requests=requests,
+            order_cancels=cancels,
+            file_references=references,
+            file_reference_updates=updates,
+            processing_results=results,
+            process_rights=rights,
+            steps=steps,
+            security_events=_without_class(security),
+            tenant_events=_without_class(tenants),
+            multitenant=self._elements((*heard, *security), said, (steps,)),
+            instance=self._elements(tenants, (NOTIFICATION,), ()),
+        )
+
+    def _instance_queues(self, handlers: tuple[tuple[str, str], ...]) -> tuple[_Heard, ...]:
+        return tuple((event, self.instance_queue(handler)) for event, handler in handlers)
+
+    def _elements(
+        self, heard: tuple[_Heard, ...], said: tuple[str, ...], internal: tuple[Queue, ...]
+    ) -> Elements:
+        """Of one virtual host: what is heard there, what is said there, and our own queues."""
+        exchanges = dict.fromkeys(self.exchange(event) for event in (*(e for e, _ in heard), *said))
+        letters = _dead_letter_queues((*(queue for _, queue in heard), *internal))
+        return Elements(
+            exchanges=(Exchange(DEAD_LETTER_EXCHANGE, "topic"), *exchanges),
+            # Dead-letter queues first: nothing is consumed before its failures have a place.
+            queues=(*letters, *(queue for _, queue in heard), *internal),
+            bindings=(
+                *(Binding(letter.name, DEAD_LETTER_EXCHANGE, letter.name) for letter in letters),
+                *(Binding(queue.name, self.exchange(event).name) for event, queue in heard),
+            ),
+        )
+
+
+def _without_class(queues: tuple[_Heard, ...]) -> tuple[PlatformEvent, ...]:
+    return tuple(PlatformEvent(event.rpartition(".")[2], queue) for event, queue in queues)
+
+
+def _dead_letter_queues(queues: tuple[Queue, ...]) -> tuple[Queue, ...]:
+    """The shared one, and those that queues have for themselves."""
+    own = [queue for queue in queues if queue.dead_letter_key != SHARED_DEAD_LETTER_QUEUE]
+    return (_classic_letters(SHARED_DEAD_LETTER_QUEUE), *(_letters_of(queue) for queue in own))
+
+
+def _letters_of(queue: Queue) -> Queue:
+    """As safe as the queue itself: a quorum queue dead-letters into a quorum queue."""
+    name = f"{queue.name}.DLQ"
+    if queue.arguments.get("x-queue-type") != "quorum":
+        return _classic_letters(name)
+    return Queue(
+        name,
+        arguments=_frozen({"x-queue-type": "quorum", "x-delivery-limit": PEEKS_WITHOUT_END}),
+    )
+
+
+def _classic_letters(name: str) -> Queue:
+    return Queue(name, arguments=_frozen({"x-max-priority": MAX_PRIORITY}))
+
+
+def _dead_lettering_to(key: str) -> Mapping[str, str | int]:
+    """The arguments of every subscription queue (amqp.md 1.4)."""
+    return _frozen(
+        {
+            "x-max-priority": MAX_PRIORITY,
+            "x-dead-letter-exchange": DEAD_LETTER_EXCHANGE,
+            "x-dead-letter-routing-key": key,
+        }
+    )
+
+
+def _frozen(arguments: dict[str, str | int]) -> Mapping[str, str | int]:
+    return MappingProxyType(arguments)

@@ -1,0 +1,63 @@
+"""What a download reads; what it reports goes to the use case that knows what follows."""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from rs_order.adapters.postgres.driver import Pool, Row
+from rs_order.adapters.postgres.errors import store_errors
+from rs_order.adapters.postgres.pool import use_tenant
+from rs_order.adapters.postgres.statements import statements
+from rs_order.domain.ids import Checksum, DataFileId, OrderId, Tenant, Urn
+from rs_order.ports.downloads import FileOutcome, FileToDownload, OrderToDownload
+
+SQL = statements("files")
+
+Settle = Callable[[Tenant, OrderId, Sequence[FileOutcome]], Awaitable[None]]
+
+
+class PostgresDownloads:
+    """Implements :class:`rs_order.ports.downloads.Downloads`; no connection is held between calls."""
+
+    def __init__(self, pool: Pool, settle: Settle) -> None:
+        self._pool = pool
+        self._settle = settle
+
+    async def order(self, tenant: Tenant, order_id: OrderId) -> OrderToDownload | None:
+        for row in await self._fetch(tenant, "order_to_download", order_id):
+            return OrderToDownload(
+                OrderId(row["id"]), row["owner"], has_available_files=row["has_available_files"]
+            )
+        return None
+
+    async def repeated_names(self, tenant: Tenant, order_id: OrderId) -> frozenset[str]:
+        rows = await self._fetch(tenant, "repeated_names", order_id)
+        return frozenset(row["name"] for row in rows)
+
+    async def available_files(
+        self, tenant: Tenant, order_id: OrderId, *, after: DataFileId, limit: int
+    ) -> Sequence[FileToDownload]:
+        rows = await self._fetch(tenant, "available_files", order_id, after, limit)
+        return [_file_of(row) for row in rows]
+
+    async def settle(
+        self, tenant: Tenant, order_id: OrderId, outcomes: Sequence[FileOutcome]
+    ) -> None:
+        await self._settle(tenant, order_id, outcomes)
+
+    async def _fetch(self, tenant: Tenant, statement: str, *parameters: object) -> Sequence[Row]:
+        with store_errors():
+            async with self._pool.acquire() as connection, connection.transaction(readonly=True):
+                await use_tenant(connection, tenant)
+                return await connection.fetch(SQL[statement], *parameters)
+
+
+def _file_of(row: Row) -> FileToDownload:
+    return FileToDownload(
+        id=DataFileId(row["id"]),
+        product=Urn(row["product_urn"]),
+        name=row["name"],
+        url=row["url"],
+        external=row["external"],
+        size=row["size"],
+        checksum=Checksum(row["checksum"]) if row["checksum"] is not None else None,
+        checksum_algorithm=row["checksum_algorithm"],
+    )

@@ -1,0 +1,60 @@
+"""Data files: every change of state is one statement over a set, and answers what moved."""
+
+from collections.abc import Mapping, Sequence
+
+from rs_order.adapters.postgres.driver import Connection
+from rs_order.adapters.postgres.rows import affected, move_of
+from rs_order.adapters.postgres.statements import statements
+from rs_order.domain.ids import Checksum, DataFileId, OrderId, SubOrderId
+from rs_order.domain.tally import FileMove
+
+SQL = statements("files")
+
+
+class PostgresFiles:
+    """Implements :class:`rs_order.ports.store.Files`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def pending_checksums(self, sub_order: SubOrderId) -> list[Checksum]:
+        rows = await self._connection.fetch(SQL["pending_checksums"], sub_order)
+        return [Checksum(row["checksum"]) for row in rows]
+
+    async def settle_by_checksum(
+        self,
+        orders: Sequence[OrderId],
+        available: Sequence[Checksum],
+        unavailable: Mapping[Checksum, str],
+    ) -> list[FileMove]:
+        return await self._moves(
+            "settle_by_checksum",
+            orders,
+            available,
+            list(unavailable),
+            list(unavailable.values()),
+        )
+
+    async def give_up(self, sub_order: SubOrderId, reason: str) -> list[FileMove]:
+        return await self._moves("give_up", sub_order, reason)
+
+    async def record_downloads(
+        self, order_id: OrderId, downloaded: Sequence[DataFileId], failed: Mapping[DataFileId, str]
+    ) -> list[FileMove]:
+        return await self._moves(
+            "record_downloads", order_id, downloaded, list(failed), list(failed.values())
+        )
+
+    async def note_quota(
+        self, order_id: OrderId, reasons: Mapping[DataFileId, str]
+    ) -> list[SubOrderId]:
+        rows = await self._connection.fetch(
+            SQL["note_quota"], order_id, list(reasons), list(reasons.values())
+        )
+        return sorted({SubOrderId(row["sub_order_id"]) for row in rows})
+
+    async def delete_slice(self, order_id: OrderId, limit: int) -> int:
+        return affected(await self._connection.execute(SQL["delete_slice"], order_id, limit))
+
+    async def _moves(self, statement: str, *parameters: object) -> list[FileMove]:
+        return [move_of(row) for row in await self._connection.fetch(SQL[statement], *parameters)]

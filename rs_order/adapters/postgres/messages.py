@@ -1,0 +1,78 @@
+"""What a unit of work sends: rows of the outbox, and the memory of order responses."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from rs_order.adapters.postgres.driver import Connection
+from rs_order.adapters.postgres.rows import affected, json_text
+from rs_order.adapters.postgres.statements import statements
+from rs_order.domain.ids import OrderId, RequestId, Tenant
+from rs_order.ports.outbox import MessageKind, OutgoingMessage, order_stream, request_stream
+
+SQL = statements("messages")
+
+
+class PostgresMessages:
+    """Implements :class:`rs_order.ports.store.Messages`."""
+
+    def __init__(self, connection: Connection, tenant: Tenant) -> None:
+        self._connection = connection
+        self._tenant = tenant
+        self.sent = 0
+        """Rows written so far; the unit of work tells the relay when there are any."""
+
+    async def send(self, messages: Sequence[OutgoingMessage]) -> None:
+        await self._write(messages, [json_text(message.body) for message in messages])
+
+    async def respond(
+        self, responses: Sequence[tuple[OutgoingMessage, OrderId | None, RequestId | None]]
+    ) -> None:
+        if not responses:
+            return
+        messages = [message for message, _, _ in responses]
+        bodies = [json_text(message.body) for message in messages]
+        await self._write(messages, bodies)
+        await self._connection.execute(
+            SQL["keep_responses"],
+            [order for _, order, _ in responses],
+            [request for _, _, request in responses],
+            [message.message_id for message in messages],
+            [message.correlation_id for message in messages],
+            bodies,
+        )
+
+    async def repeat(self, requests: Sequence[RequestId]) -> int:
+        rows = await self._connection.fetch(SQL["responses"], requests)
+        messages = [
+            OutgoingMessage(
+                kind=MessageKind.ORDER_RESPONSE,
+                tenant=self._tenant,
+                body={},
+                stream=order_stream(self._tenant, row["order_id"])
+                if row["order_id"] is not None
+                else request_stream(self._tenant, row["request_id"]),
+                correlation_id=row["correlation_id"],
+                message_id=row["message_id"],
+            )
+            for row in rows
+        ]
+        await self._write(messages, [row["body"] for row in rows])
+        return len(rows)
+
+    async def forget_responses(self, before: datetime, limit: int) -> int:
+        return affected(await self._connection.execute(SQL["forget_responses"], before, limit))
+
+    async def _write(self, messages: Sequence[OutgoingMessage], bodies: Sequence[str]) -> None:
+        if not messages:
+            return
+        self.sent += len(messages)
+        await self._connection.execute(
+            SQL["send"],
+            [message.kind for message in messages],
+            [message.tenant for message in messages],
+            [message.stream for message in messages],
+            bodies,
+            [message.correlation_id for message in messages],
+            [message.message_id for message in messages],
+            [message.due_at for message in messages],
+        )

@@ -1,0 +1,141 @@
+"""Orders: creation with their baskets, locking, and writing back."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from rs_order.adapters.postgres.driver import Connection
+from rs_order.adapters.postgres.rows import (
+    kinds_column,
+    order_of,
+    order_record,
+    request_record,
+    types_record,
+)
+from rs_order.adapters.postgres.statements import statements
+from rs_order.domain.ids import Checksum, OrderId
+from rs_order.domain.order import Order
+from rs_order.ports.store import DatasetSelection, NewOrder
+
+SQL = statements("orders")
+
+
+async def reserve_ids(connection: Connection, table: str, count: int) -> list[int]:
+    """Ids for rows that refer to each other before they are written."""
+    return [row["id"] for row in await connection.fetch(SQL["reserve"], table, count)]
+
+
+class PostgresOrders:
+    """Implements :class:`rs_order.ports.store.Orders`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def labels_taken(
+        self, owners: Sequence[str], labels: Sequence[str]
+    ) -> set[tuple[str, str]]:
+        rows = await self._connection.fetch(SQL["labels_taken"], owners, labels)
+        return {(row["owner"], row["label"]) for row in rows}
+
+    async def create(self, orders: Sequence[NewOrder]) -> list[OrderId]:
+        ids = [OrderId(id_) for id_ in await reserve_ids(self._connection, "orders", len(orders))]
+        records = [_new_order_record(id_, order) for id_, order in zip(ids, orders, strict=True)]
+        await self._connection.execute(SQL["create"], records)
+        await self._create_baskets(ids, orders)
+        await self._connection.execute(SQL["create_completions"], ids)
+        await self._connection.execute(
+            SQL["create_history"],
+            ids,
+            orders[0].created_at,
+            "order-created",
+            [order.owner for order in orders],
+        )
+        return ids
+
+    async def lock(self, ids: Sequence[OrderId]) -> list[Order]:
+        return [order_of(row) for row in await self._connection.fetch(SQL["lock"], ids)]
+
+    async def lock_awaiting(self, checksums: Sequence[Checksum]) -> list[Order]:
+        rows = await self._connection.fetch(SQL["awaiting"], checksums)
+        return await self.lock([row["order_id"] for row in rows]) if rows else []
+
+    async def save(self, orders: Sequence[Order], at: datetime) -> None:
+        if not orders:
+            return
+        await self._connection.execute(SQL["save"], [order_record(order) for order in orders], at)
+        history = [
+            {
+                "order_id": order.id,
+                "before": move.before,
+                "after": move.after,
+                "reason": move.reason,
+                "actor": move.actor,
+            }
+            for order in orders
+            for move in order.moves
+        ]
+        if history:
+            await self._connection.execute(SQL["add_history"], history, at)
+        for order in orders:
+            order.moves.clear()
+
+    async def _create_baskets(self, ids: Sequence[OrderId], orders: Sequence[NewOrder]) -> None:
+        baskets = await reserve_ids(self._connection, "basket", len(orders))
+        await self._connection.execute(
+            SQL["create_baskets"], baskets, [order.owner for order in orders], ids
+        )
+        selections = [
+            (basket, selection)
+            for basket, order in zip(baskets, orders, strict=True)
+            for selection in order.selections
+        ]
+        selection_ids = await reserve_ids(self._connection, "dataset_selection", len(selections))
+        dataset_records: list[dict[str, Any]] = []
+        dated_records: list[dict[str, Any]] = []
+        for id_, (basket, selection) in zip(selection_ids, selections, strict=True):
+            dataset_records.append(_dataset_selection_record(id_, basket, selection))
+            dated_records.extend(_dated_selection_records(id_, selection))
+        await self._connection.execute(SQL["create_dataset_selections"], dataset_records)
+        await self._connection.execute(SQL["create_dated_selections"], dated_records)
+
+
+def _new_order_record(id_: OrderId, order: NewOrder) -> dict[str, Any]:
+    return {
+        "id": id_,
+        "owner": order.owner,
+        "role": order.role,
+        "label": order.label,
+        "correlation_id": order.correlation_id,
+        "request_id": order.request_id,
+        "created_at": order.created_at,
+        "sub_order_hours": order.sub_order_hours,
+    }
+
+
+def _dataset_selection_record(id_: int, basket: int, selection: DatasetSelection) -> dict[str, Any]:
+    return {
+        "id": id_,
+        "basket_id": basket,
+        "dataset_urn": selection.urn,
+        "dataset_label": selection.label,
+        "products_count": selection.products,
+        "files_count": selection.files,
+        "files_bytes": selection.bytes,
+        "type_totals": types_record(selection.types),
+        "file_kinds": kinds_column(selection.file_filter),
+        "file_name_pattern": selection.file_filter.name_pattern,
+    }
+
+
+def _dated_selection_records(id_: int, selection: DatasetSelection) -> list[dict[str, Any]]:
+    return [
+        {
+            "dataset_selection_id": id_,
+            "selection_date": search.request.selection_date,
+            "position": position,
+            "request": request_record(search.request),
+            "products_count": search.products,
+            "type_totals": types_record(search.types),
+        }
+        for position, search in enumerate(selection.searches)
+    ]

@@ -1,0 +1,105 @@
+-- name: pending_checksums
+-- What storage still has to settle. $1 sub-order.
+select distinct checksum from data_file
+where sub_order_id = $1 and state = 'PENDING' and checksum is not null
+order by checksum
+
+-- name: settle_by_checksum
+-- Apply storage's word to files that were asked of it; what is unavailable wins. The orders are locked.
+-- $1 orders, $2 available checksums, $3 unavailable checksums, $4 their reasons.
+with word as (
+    select checksum, 'ERROR' as state, reason from unnest($3::text[], $4::text[]) as told (checksum, reason)
+    union all
+    select checksum, 'AVAILABLE', null from unnest($2::text[]) as told (checksum)
+    where checksum <> all ($3::text[])
+), target as (
+    select file.id, file.state as before, word.state as after, word.reason
+    from data_file file
+    join word on word.checksum = file.checksum
+    join sub_order on sub_order.id = file.sub_order_id
+    where file.order_id = any ($1)
+      and (file.state in ('PENDING', 'AVAILABLE') or file.reason_code = 'storage-silent')
+      and (
+          (file.state in ('PENDING', 'AVAILABLE') and sub_order.state = 'RUNNING')
+          or (file.state = 'ERROR' and file.reason_code = 'storage-silent')
+      )
+      and file.state <> word.state
+    order by file.id
+    for update of file
+), moved as (
+    update data_file file
+    set state = target.after, reason = target.reason,
+        reason_code = case when target.after = 'ERROR' then 'storage-refused' end
+    from target
+    where file.id = target.id
+    returning file.order_id, file.sub_order_id, target.before, target.after, coalesce(file.size, 0) as size
+)
+select order_id, sub_order_id, before, after, count(*) as files, sum(size)::bigint as bytes
+from moved group by order_id, sub_order_id, before, after
+
+-- name: give_up
+-- Storage never answered for these; a late answer is still welcome. $1 sub-order, $2 reason.
+with moved as (
+    update data_file set state = 'ERROR', reason_code = 'storage-silent', reason = $2
+    where sub_order_id = $1 and state = 'PENDING'
+    returning order_id, sub_order_id, coalesce(size, 0) as size
+)
+select order_id, sub_order_id, 'PENDING' as before, 'ERROR' as after, count(*) as files,
+       sum(size)::bigint as bytes
+from moved group by order_id, sub_order_id
+
+-- name: record_downloads
+-- How downloads ended; files that can't be downloaded any more are left alone. The order is locked.
+-- $1 order, $2 downloaded files, $3 failed files, $4 their reasons.
+with told as (
+    select id, 'DOWNLOADED' as state, null as reason from unnest($2::bigint[]) as done (id)
+    union all
+    select id, 'DOWNLOAD_ERROR', reason from unnest($3::bigint[], $4::text[]) as failed (id, reason)
+), target as (
+    select file.id, file.state as before, told.state as after, told.reason
+    from data_file file
+    join told on told.id = file.id
+    where file.order_id = $1 and file.state in ('AVAILABLE', 'DOWNLOADED', 'DOWNLOAD_ERROR')
+    order by file.id
+    for update of file
+), moved as (
+    update data_file file
+    set state = target.after, reason = target.reason,
+        reason_code = case when target.after = 'DOWNLOAD_ERROR' then 'download-failed' end
+    from target
+    where file.id = target.id
+    returning file.order_id, file.sub_order_id, target.before, target.after, coalesce(file.size, 0) as size
+)
+select order_id, sub_order_id, before, after, count(*) as files, sum(size)::bigint as bytes
+from moved where before <> after group by order_id, sub_order_id, before, after
+
+-- name: note_quota
+-- The user's quota stood in the way: the files stay available. $1 order, $2 files, $3 reasons.
+update data_file file
+set reason_code = 'quota-exceeded', reason = told.reason
+from unnest($2::bigint[], $3::text[]) as told (id, reason)
+where file.id = told.id and file.order_id = $1 and file.state = 'AVAILABLE'
+returning file.sub_order_id
+
+-- name: delete_slice
+-- $1 order, $2 at most.
+delete from data_file where id in (select id from data_file where order_id = $1 order by id limit $2)
+
+-- name: order_to_download
+-- $1 order.
+select id, owner, available_files > 0 and status not in ('DELETED', 'EXPIRED') as has_available_files
+from orders where id = $1
+
+-- name: repeated_names
+-- $1 order.
+select name from data_file
+where order_id = $1 and state = 'AVAILABLE'
+group by name having count(*) > 1
+
+-- name: available_files
+-- The next files to download. $1 order, $2 after this id, $3 at most.
+select id, product_urn, name, url, external, size, checksum, checksum_algorithm
+from data_file
+where order_id = $1 and state = 'AVAILABLE' and id > $2
+order by id
+limit $3

@@ -1,0 +1,106 @@
+-- name: labels_taken
+-- Labels that owners already have. $1 owners, $2 labels; a label's numbered forms start with it (W40).
+select distinct taken.owner, taken.label
+from orders taken
+join unnest($1::text[], $2::text[]) as wanted (owner, label)
+    on taken.owner = wanted.owner and starts_with(taken.label, left(wanted.label, 44))
+
+-- name: reserve
+-- Take ids from the sequence of a table. $1 table, $2 how many.
+select nextval(pg_get_serial_sequence($1, 'id')) as id from generate_series(1, $2)
+
+-- name: create
+-- New orders, PENDING. $1 records.
+insert into orders (id, owner, role, label, correlation_id, request_id, created_at, status_at, sub_order_hours)
+select id, owner, role, label, correlation_id, request_id, created_at, created_at, sub_order_hours
+from jsonb_to_recordset($1::jsonb) as record (
+    id bigint, owner text, role text, label text, correlation_id text, request_id bigint,
+    created_at timestamptz, sub_order_hours integer)
+
+-- name: create_baskets
+-- The basket an order consumed. $1 basket ids, $2 owners, $3 order ids.
+insert into basket (id, owner, order_id)
+select * from unnest($1::bigint[], $2::text[], $3::bigint[])
+
+-- name: create_dataset_selections
+-- $1 records.
+insert into dataset_selection (id, basket_id, dataset_urn, dataset_label, products_count, files_count,
+    files_bytes, type_totals, file_kinds, file_name_pattern)
+select * from jsonb_to_recordset($1::jsonb) as record (
+    id bigint, basket_id bigint, dataset_urn text, dataset_label text, products_count bigint,
+    files_count bigint, files_bytes bigint, type_totals jsonb, file_kinds text[], file_name_pattern text)
+
+-- name: create_dated_selections
+-- $1 records.
+insert into dated_selection (dataset_selection_id, selection_date, position, request, products_count, type_totals)
+select * from jsonb_to_recordset($1::jsonb) as record (
+    dataset_selection_id bigint, selection_date timestamptz, position integer, request jsonb,
+    products_count bigint, type_totals jsonb)
+
+-- name: create_completions
+-- Completions that have not begun. $1 order ids.
+insert into completion (order_id) select unnest($1::bigint[])
+
+-- name: create_history
+-- The first line of each new order's history. $1 order ids, $2 now, $3 reason, $4 actors.
+insert into history (order_id, after, reason, actor, at)
+select order_id, 'PENDING', $3, actor, $2 from unnest($1::bigint[], $4::text[]) as created (order_id, actor)
+
+-- name: lock
+-- Load orders and hold their rows, by ascending id. $1 ids.
+select id, owner, role, correlation_id, status, sub_order_hours, expires_at, message, sub_orders,
+       waiting_sub_orders, request_id,
+       pending_files, pending_bytes,
+       available_files, available_bytes,
+       downloaded_files, downloaded_bytes,
+       download_error_files, download_error_bytes,
+       error_files, error_bytes,
+       processing_error_files, processing_error_bytes
+from orders
+where id = any ($1)
+order by id
+for update
+
+-- name: awaiting
+-- Orders that a word of storage can change: files that were asked of it and are not settled for good,
+-- or that it was silent about. $1 checksums.
+select distinct file.order_id
+from data_file file
+join sub_order on sub_order.id = file.sub_order_id
+where file.checksum = any ($1)
+  and (
+      (file.state in ('PENDING', 'AVAILABLE') and sub_order.state = 'RUNNING')
+      or (file.state = 'ERROR' and file.reason_code = 'storage-silent')
+  )
+  and (file.state in ('PENDING', 'AVAILABLE') or file.reason_code = 'storage-silent')
+
+-- name: save
+-- Write locked orders back. $1 records, $2 now.
+update orders
+set status = record.status,
+    status_at = case when orders.status = record.status then orders.status_at else $2 end,
+    message = record.message, expires_at = record.expires_at, sub_orders = record.sub_orders,
+    waiting_sub_orders = record.waiting_sub_orders,
+    pending_files = record.pending_files, pending_bytes = record.pending_bytes,
+    available_files = record.available_files, available_bytes = record.available_bytes,
+    downloaded_files = record.downloaded_files, downloaded_bytes = record.downloaded_bytes,
+    download_error_files = record.download_error_files, download_error_bytes = record.download_error_bytes,
+    error_files = record.error_files, error_bytes = record.error_bytes,
+    processing_error_files = record.processing_error_files, processing_error_bytes = record.processing_error_bytes
+from jsonb_to_recordset($1::jsonb) as record (
+    id bigint, status text, message text, expires_at timestamptz, sub_orders integer,
+    waiting_sub_orders integer,
+    pending_files bigint, pending_bytes bigint,
+    available_files bigint, available_bytes bigint,
+    downloaded_files bigint, downloaded_bytes bigint,
+    download_error_files bigint, download_error_bytes bigint,
+    error_files bigint, error_bytes bigint,
+    processing_error_files bigint, processing_error_bytes bigint)
+where orders.id = record.id
+
+-- name: add_history
+-- What happened to orders and sub-orders. $1 records, $2 now.
+insert into history (order_id, sub_order_id, before, after, reason, actor, at)
+select order_id, sub_order_id, before, after, reason, actor, $2
+from jsonb_to_recordset($1::jsonb) as record (
+    order_id bigint, sub_order_id bigint, before text, after text, reason text, actor text)

@@ -1,0 +1,90 @@
+-- name: open
+-- New sub-orders under construction. $1 ids, $2 order id, $3 owner, $4 dataset tasks, $5 kinds.
+insert into sub_order (id, order_id, dataset_task_id, owner, kind)
+select sub_order.id, $2, dataset_task_id, $3, kind
+from unnest($1::bigint[], $4::bigint[], $5::text[]) as sub_order (id, dataset_task_id, kind)
+
+-- name: load
+-- $1 ids.
+select id, order_id, owner, kind, state, rank, asks, asked_at, quota_exceeded,
+       pending_files, pending_bytes,
+       available_files, available_bytes,
+       downloaded_files, downloaded_bytes,
+       download_error_files, download_error_bytes,
+       error_files, error_bytes,
+       processing_error_files, processing_error_bytes
+from sub_order
+where id = any ($1)
+order by id
+
+-- name: waiting_of_order
+-- Sub-orders of an order whose files wait for the user's download. $1 order id.
+select id, order_id, owner, kind, state, rank, asks, asked_at, quota_exceeded,
+       pending_files, pending_bytes,
+       available_files, available_bytes,
+       downloaded_files, downloaded_bytes,
+       download_error_files, download_error_bytes,
+       error_files, error_bytes,
+       processing_error_files, processing_error_bytes
+from sub_order
+where order_id = $1 and state = 'WAITING'
+order by id
+
+-- name: count_of_order
+-- $1 order id.
+select count(*) filter (where kind = 'STORAGE') as storage, count(*) as total
+from sub_order where order_id = $1
+
+-- name: save
+-- Write sub-orders back; their orders are locked. $1 records.
+with known as (
+    select id, state as before from sub_order
+    where id in (select (record ->> 'id')::bigint from jsonb_array_elements($1::jsonb) record)
+)
+update sub_order
+set state = record.state, rank = record.rank, asks = record.asks,
+    asked_at = record.asked_at, quota_exceeded = record.quota_exceeded,
+    pending_files = record.pending_files, pending_bytes = record.pending_bytes,
+    available_files = record.available_files, available_bytes = record.available_bytes,
+    downloaded_files = record.downloaded_files, downloaded_bytes = record.downloaded_bytes,
+    download_error_files = record.download_error_files, download_error_bytes = record.download_error_bytes,
+    error_files = record.error_files, error_bytes = record.error_bytes,
+    processing_error_files = record.processing_error_files, processing_error_bytes = record.processing_error_bytes
+from known, jsonb_to_recordset($1::jsonb) as record (
+    id bigint, state text, rank timestamptz, asks integer, asked_at timestamptz,
+    quota_exceeded boolean,
+    pending_files bigint, pending_bytes bigint,
+    available_files bigint, available_bytes bigint,
+    downloaded_files bigint, downloaded_bytes bigint,
+    download_error_files bigint, download_error_bytes bigint,
+    error_files bigint, error_bytes bigint,
+    processing_error_files bigint, processing_error_bytes bigint)
+where sub_order.id = record.id and known.id = record.id
+returning sub_order.id, sub_order.order_id, known.before, sub_order.state as after
+
+-- name: lock_owner
+-- One scheduling round of an owner at a time. $1 schema and owner.
+select pg_advisory_xact_lock(hashtextextended($1, 1))
+
+-- name: slots_taken
+-- Storage sub-orders that run, or wait for a user who could download them. $1 owner.
+select count(*) from sub_order
+where owner = $1 and kind = 'STORAGE' and (state = 'RUNNING' or (state = 'WAITING' and not quota_exceeded))
+
+-- name: next_ready
+-- The owner's next sub-orders, in the order of their ranks; paused orders are passed over.
+-- $1 owner, $2 at most (null: all).
+select sub_order.id, sub_order.order_id, sub_order.rank
+from sub_order
+join orders on orders.id = sub_order.order_id
+where sub_order.owner = $1 and sub_order.state = 'READY' and orders.status = 'RUNNING'
+order by sub_order.rank
+limit $2
+
+-- name: release
+-- Sub-orders of orders that are gone no longer run or wait. $1 order ids.
+delete from sub_order where order_id = any ($1) and state in ('RUNNING', 'WAITING') returning id
+
+-- name: delete_slice
+-- $1 order id, $2 at most.
+delete from sub_order where id in (select id from sub_order where order_id = $1 limit $2)

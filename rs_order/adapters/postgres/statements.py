@@ -1,0 +1,17 @@
+"""Named SQL: each file in ``sql/`` holds statements, each behind a line ``-- name: it``."""
+
+from functools import cache
+from importlib.resources import files
+
+_MARK = "-- name: "
+
+
+@cache
+def statements(file: str) -> dict[str, str]:
+    """The statements of ``sql/<file>.sql`` by name, each with its comment."""
+    text = files(__package__).joinpath("sql", f"{file}.sql").read_text(encoding="utf-8")
+    found: dict[str, str] = {}
+    for block in text.split(_MARK)[1:]:
+        name, _, statement = block.partition("\n")
+        found[name.strip()] = statement.strip()
+    return found

@@ -1,0 +1,75 @@
+"""Sub-orders: loading, writing back, and the queue of each owner."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from rs_order.adapters.postgres.driver import Connection
+from rs_order.adapters.postgres.orders import SQL as ORDER_SQL
+from rs_order.adapters.postgres.rows import affected, sub_order_of, sub_order_record
+from rs_order.adapters.postgres.schema_names import tenant_schema
+from rs_order.adapters.postgres.statements import statements
+from rs_order.domain.ids import OrderId, SubOrderId, Tenant
+from rs_order.domain.sub_order import SubOrder
+from rs_order.ports.store import ReadySubOrder, SubOrderCount
+
+SQL = statements("sub_orders")
+
+
+class PostgresSubOrders:
+    """Implements :class:`rs_order.ports.store.SubOrders`."""
+
+    def __init__(self, connection: Connection, tenant: Tenant) -> None:
+        self._connection = connection
+        self._tenant = tenant
+
+    async def load(self, ids: Sequence[SubOrderId]) -> list[SubOrder]:
+        return [sub_order_of(row) for row in await self._connection.fetch(SQL["load"], ids)]
+
+    async def waiting_of_order(self, order_id: OrderId) -> list[SubOrder]:
+        rows = await self._connection.fetch(SQL["waiting_of_order"], order_id)
+        return [sub_order_of(row) for row in rows]
+
+    async def count_of_order(self, order_id: OrderId) -> SubOrderCount:
+        (row,) = await self._connection.fetch(SQL["count_of_order"], order_id)
+        return SubOrderCount(total=row["total"], storage=row["storage"])
+
+    async def save(self, sub_orders: Sequence[SubOrder], *, reason: str, at: datetime) -> None:
+        if not sub_orders:
+            return
+        rows = await self._connection.fetch(
+            SQL["save"], [sub_order_record(sub_order) for sub_order in sub_orders]
+        )
+        history = [
+            {
+                "order_id": row["order_id"],
+                "sub_order_id": row["id"],
+                "before": row["before"],
+                "after": row["after"],
+                "reason": reason,
+                "actor": "rs-order",
+            }
+            for row in rows
+            if row["before"] != row["after"]
+        ]
+        if history:
+            await self._connection.execute(ORDER_SQL["add_history"], history, at)
+
+    async def lock_owner(self, owner: str) -> None:
+        await self._connection.execute(SQL["lock_owner"], f"{tenant_schema(self._tenant)}/{owner}")
+
+    async def slots_taken(self, owner: str) -> int:
+        return int(await self._connection.fetchval(SQL["slots_taken"], owner))
+
+    async def next_ready(self, owner: str, limit: int | None) -> list[ReadySubOrder]:
+        rows = await self._connection.fetch(SQL["next_ready"], owner, limit)
+        return [
+            ReadySubOrder(SubOrderId(row["id"]), OrderId(row["order_id"]), row["rank"])
+            for row in rows
+        ]
+
+    async def release(self, order_ids: Sequence[OrderId]) -> list[SubOrderId]:
+        rows = await self._connection.fetch(SQL["release"], order_ids)
+        return [SubOrderId(row["id"]) for row in rows]
+
+    async def delete_slice(self, order_id: OrderId, limit: int) -> int:
+        return affected(await self._connection.execute(SQL["delete_slice"], order_id, limit))

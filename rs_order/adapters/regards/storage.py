@@ -1,0 +1,94 @@
+"""Files that REGARDS holds: rs-storage, and rs-dam for what is attached to a dataset.
+
+Calls are made in the name of the user, whose quota they are charged to, with a role that may read
+every file (remote-services.md 2.9, 3.4).
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+from urllib.parse import quote
+
+import httpx
+
+from rs_order.adapters.regards.tokens import TokenMinter
+from rs_order.adapters.regards.transfers import DOWNLOAD_HEADERS, announced_size, chunks_of
+from rs_order.application.download import reasons
+from rs_order.domain.ids import Tenant
+from rs_order.ports.downloads import FetchError, FileToDownload
+
+MAX_QUOTA_TEXT: Final = 1000
+"""Characters of storage's sentence on a quota; its own have about 100."""
+
+
+class StoredFiles:
+    """Opens files by checksum in rs-storage, or by dataset and checksum in rs-dam."""
+
+    def __init__(
+        self, client: httpx.AsyncClient, tokens: TokenMinter, *, storage_url: str, dam_url: str
+    ) -> None:
+        self._client = client
+        self._tokens = tokens
+        self._storage_url = storage_url.rstrip("/")
+        self._dam_url = dam_url.rstrip("/")
+
+    @asynccontextmanager
+    async def open(
+        self, tenant: Tenant, email: str, file: FileToDownload
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        headers = {
+            **DOWNLOAD_HEADERS,
+            "Authorization": f"Bearer {self._tokens.downloader(tenant, email)}",
+        }
+        request = self._client.build_request("GET", self._address(file), headers=headers)
+        try:
+            response = await self._client.send(request, stream=True)
+        except httpx.HTTPError as error:
+            raise FetchError(reasons.NO_ANSWER) from error
+        try:
+            if response.status_code != httpx.codes.OK:
+                raise await _refusal(response)
+            yield _body(response, file.size)
+        finally:
+            await response.aclose()
+
+    def _address(self, file: FileToDownload) -> str:
+        if file.checksum is None:
+            raise FetchError(reasons.NO_CHECKSUM)
+        checksum = quote(file.checksum, safe="")
+        if file.held_by_dam:
+            product = quote(file.product, safe=":,")
+            return f"{self._dam_url}/entities/{product}/files/{checksum}?isContentInline=false"
+        return f"{self._storage_url}/files/{checksum}/download?isContentInline=false"
+
+
+async def _body(response: httpx.Response, size: int | None) -> AsyncIterator[bytes]:
+    received = 0
+    try:
+        async for chunk in chunks_of(response):
+            received += len(chunk)
+            yield chunk
+    except httpx.HTTPError as error:
+        expected = announced_size(response) if size is None else size
+        raise FetchError(reasons.short_read(received, expected)) from error
+
+
+async def _refusal(response: httpx.Response) -> FetchError:
+    status = response.status_code
+    if status != httpx.codes.TOO_MANY_REQUESTS:
+        return FetchError(reasons.bad_status(status), status)
+    return FetchError(await _text_of(response) or reasons.QUOTA_EXCEEDED, status)
+
+
+async def _text_of(response: httpx.Response) -> str:
+    """The plain text of a short body; empty when it breaks off."""
+    text = bytearray()
+    try:
+        async for chunk in chunks_of(response):
+            text += chunk
+            if len(text) >= MAX_QUOTA_TEXT:
+                break
+    except httpx.HTTPError:
+        # The status alone says enough: a text that didn't come whole is left out.
+        return ""
+    return text.decode(errors="replace")[:MAX_QUOTA_TEXT].strip()

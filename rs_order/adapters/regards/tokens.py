@@ -1,0 +1,76 @@
+"""The identities rs-order calls with, as tokens it mints itself (remote-services.md 1.5)."""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+import jwt
+from cachetools import TTLCache
+
+from rs_order.domain.identity import Caller
+from rs_order.domain.ids import Tenant
+
+ALGORITHM: Final = "HS512"
+INSTANCE: Final = Tenant("instance")
+"""The tenant claim of calls that concern the whole platform."""
+RENEW_BEFORE_SECONDS: Final = 60.0
+"""A token is replaced this long before it expires, so that it outlives the call it is made for."""
+MAX_TOKENS: Final = 1000
+
+
+class TokenMinter:
+    """Mints the tokens of outgoing calls and keeps each until shortly before it expires."""
+
+    def __init__(
+        self,
+        key: str,
+        *,
+        service: str = "rs-order",
+        validity_seconds: float = 7200.0,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        """Take the platform's HS512 key, whose UTF-8 bytes are used as they are.
+
+        Raises:
+            ValueError: the tokens would expire before they could be used.
+        """
+        if validity_seconds <= RENEW_BEFORE_SECONDS:
+            raise ValueError(
+                f"the validity of tokens must be more than {RENEW_BEFORE_SECONDS:.0f} s, "
+                f"not {validity_seconds:g} s"
+            )
+        self._key = key.encode()
+        self._service = service
+        self._validity = validity_seconds
+        self._now = now
+        self._minted: TTLCache[Caller, str] = TTLCache(
+            MAX_TOKENS, validity_seconds - RENEW_BEFORE_SECONDS, timer=now
+        )
+
+    def system(self, tenant: Tenant) -> str:
+        """The service itself, within a tenant."""
+        return self.on_behalf(Caller(tenant, self._service, f"ROLE_SYS_{self._service}"))
+
+    def instance(self) -> str:
+        """The service itself, as administrator of the platform."""
+        return self.on_behalf(Caller(INSTANCE, self._service, "INSTANCE_ADMIN"))
+
+    def downloader(self, tenant: Tenant, email: str) -> str:
+        """A user whose quota is charged, with the role that opens every file."""
+        return self.on_behalf(Caller(tenant, email, "PROJECT_ADMIN"))
+
+    def on_behalf(self, caller: Caller) -> str:
+        token = self._minted.get(caller)
+        if token is None:
+            token = self._minted[caller] = self._mint(caller)
+        return token
+
+    def _mint(self, caller: Caller) -> str:
+        claims = {
+            "tenant": caller.tenant,
+            "role": caller.role,
+            "sub": caller.email,
+            "email": caller.email,
+            "exp": int(self._now() + self._validity),
+        }
+        return jwt.encode(claims, self._key, algorithm=ALGORITHM)

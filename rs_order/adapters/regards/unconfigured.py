@@ -1,0 +1,40 @@
+"""Stand-ins for services of which no address is set: they say so instead of failing obscurely."""
+
+from collections.abc import Sequence
+from typing import NoReturn
+
+from rs_order.domain.files import Product
+from rs_order.domain.identity import Caller
+from rs_order.domain.ids import Tenant, Urn
+from rs_order.domain.selection import SelectionRequest, Summary
+from rs_order.ports.directory import User
+from rs_order.ports.errors import RemoteTrouble
+
+
+def _unset(service: str, variable: str) -> NoReturn:
+    raise RemoteTrouble(service, f"no address is set; set {variable}")
+
+
+class NoCatalog:
+    """Implements :class:`rs_order.ports.catalog.Catalog` where no rs-catalog is configured."""
+
+    async def summarize(self, caller: Caller, requests: Sequence[SelectionRequest]) -> Summary:
+        _unset("rs-catalog", "RS_ORDER_CATALOG_URL")
+
+    async def search(
+        self, caller: Caller, requests: Sequence[SelectionRequest], *, page: int, size: int
+    ) -> tuple[Product, ...]:
+        _unset("rs-catalog", "RS_ORDER_CATALOG_URL")
+
+    async def dataset_label(self, caller: Caller, urn: Urn) -> str | None:
+        _unset("rs-catalog", "RS_ORDER_CATALOG_URL")
+
+
+class NoUsers:
+    """Implements :class:`rs_order.ports.directory.Users` where no rs-admin is configured."""
+
+    async def find(self, tenant: Tenant, email: str) -> User | None:
+        _unset("rs-admin", "RS_ORDER_ADMIN_URL")
+
+    async def is_admin(self, tenant: Tenant, email: str) -> bool:
+        _unset("rs-admin", "RS_ORDER_ADMIN_URL")

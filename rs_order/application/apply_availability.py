@@ -1,0 +1,47 @@
+"""Storage said which files are available and which never will be."""
+
+from collections.abc import Mapping, Sequence
+
+from rs_order.application.links import Links
+from rs_order.application.settlement import Cause, Settlement
+from rs_order.domain.ids import Checksum, Tenant
+from rs_order.ports.clock import Clock
+from rs_order.ports.store import Store
+
+
+class ApplyAvailability:
+    """Settles the files that were asked of storage; what nobody asked for costs one look-up per batch.
+
+    A late answer is honoured while the order is neither expired nor deleted (decisions.md).
+    """
+
+    def __init__(self, store: Store, settlement: Settlement, links: Links, clock: Clock) -> None:
+        self._store = store
+        self._settlement = settlement
+        self._links = links
+        self._clock = clock
+
+    async def handle(
+        self,
+        tenant: Tenant,
+        available: Sequence[Checksum],
+        unavailable: Mapping[Checksum, str],
+    ) -> None:
+        """Apply a batch of storage's words, each checksum in one of the two; unavailable wins."""
+        links = await self._links.download(tenant)
+        checksums = sorted({*available, *unavailable})
+        async with self._store.unit_of_work(tenant) as uow:
+            locked = await uow.orders.lock_awaiting(checksums)
+            orders = [order for order in locked if not order.status.gone]
+            if not orders:
+                return
+            moves = await uow.files.settle_by_checksum(
+                [order.id for order in orders], available, unavailable
+            )
+            await self._settlement.carry(
+                uow,
+                orders,
+                moves,
+                Cause("storage-answered", "storage", self._clock.now()),
+                links,
+            )

@@ -1,0 +1,107 @@
+"""Asks storage for the files of sub-orders, again while it is silent, and gives up in the end."""
+
+from collections.abc import Sequence
+from uuid import uuid4
+
+from rs_order.application import steps
+from rs_order.application.links import Links
+from rs_order.application.policies import StoragePatience
+from rs_order.application.settlement import Cause, Settlement
+from rs_order.contracts.storage import FilesRestorationRequest
+from rs_order.domain.ids import Checksum, OrderId, SubOrderId, Tenant
+from rs_order.domain.order import Order
+from rs_order.domain.states import OrderStatus, SubOrderState
+from rs_order.domain.sub_order import SubOrder
+from rs_order.ports.clock import Clock
+from rs_order.ports.outbox import MessageKind, OutgoingMessage
+from rs_order.ports.store import Store, UnitOfWork
+
+MAX_CHECKSUMS = 1000
+"""Of one message (amqp.md 3.2)."""
+
+
+def restore_requests(
+    tenant: Tenant, order: Order, checksums: Sequence[Checksum]
+) -> list[OutgoingMessage]:
+    """Requests for distinct checksums, each with a group id of its own."""
+    return [
+        OutgoingMessage(
+            kind=MessageKind.RESTORE_REQUEST,
+            tenant=tenant,
+            body=FilesRestorationRequest(
+                checksums=list(checksums[start : start + MAX_CHECKSUMS]),
+                availability_hours=order.sub_order_hours,
+                group_id=str(uuid4()),
+            ).to_wire(),
+        )
+        for start in range(0, len(checksums), MAX_CHECKSUMS)
+    ]
+
+
+class AskStorage:
+    """The first request for a sub-order, and those that follow while storage is silent."""
+
+    def __init__(
+        self,
+        store: Store,
+        settlement: Settlement,
+        links: Links,
+        clock: Clock,
+        patience: StoragePatience,
+    ) -> None:
+        self._store = store
+        self._settlement = settlement
+        self._links = links
+        self._clock = clock
+        self._patience = patience
+
+    async def first(self, uow: UnitOfWork, order: Order, sub_order: SubOrder) -> None:
+        """Ask for the files of a sub-order that the caller starts, in the caller's unit of work."""
+        now = self._clock.now()
+        sub_order.start(now)
+        checksums = await uow.files.pending_checksums(sub_order.id)
+        await uow.messages.send(
+            [
+                *restore_requests(uow.tenant, order, checksums),
+                self._reminder(uow.tenant, sub_order),
+            ]
+        )
+
+    async def again(
+        self, tenant: Tenant, order_id: OrderId, sub_order_id: SubOrderId, asks: int
+    ) -> None:
+        """Remind storage of what it has not settled after ``asks`` requests, or give up."""
+        links = await self._links.download(tenant)
+        now = self._clock.now()
+        async with self._store.unit_of_work(tenant) as uow:
+            orders = await uow.orders.lock([order_id])
+            loaded = await uow.sub_orders.load([sub_order_id])
+            if not orders or not loaded:
+                return
+            (order,), (sub_order,) = orders, loaded
+            if sub_order.state is not SubOrderState.RUNNING or sub_order.asks != asks:
+                return
+            if sub_order.asked_at and self._patience.exhausted(sub_order.asked_at, now):
+                hours = self._patience.silence.total_seconds() / 3600
+                moves = await uow.files.give_up(
+                    sub_order_id, f"Storage gave no answer for {hours:g} hours."
+                )
+                await self._settlement.carry(
+                    uow,
+                    orders,
+                    moves,
+                    Cause("storage-silent", "rs-order", now),
+                    links,
+                )
+                return
+            sub_order.asks += 1
+            if order.status is not OrderStatus.PAUSED:
+                checksums = await uow.files.pending_checksums(sub_order_id)
+                await uow.messages.send(restore_requests(tenant, order, checksums))
+            await uow.sub_orders.save([sub_order], reason="storage-asked-again", at=now)
+            await uow.messages.send([self._reminder(tenant, sub_order)])
+
+    def _reminder(self, tenant: Tenant, sub_order: SubOrder) -> OutgoingMessage:
+        now = self._clock.now()
+        due = self._patience.next_ask(sub_order.asked_at or now, sub_order.asks, now)
+        return steps.ask_again(tenant, sub_order.order_id, sub_order.id, sub_order.asks, due)

@@ -1,0 +1,62 @@
+"""Cancels orders on the request of a service (amqp.md 2.5) and takes gone orders out of the running."""
+
+from collections.abc import Sequence
+
+from rs_order.application import steps
+from rs_order.application.settlement import Settlement
+from rs_order.domain.ids import OrderId, Tenant
+from rs_order.domain.order import Order
+from rs_order.domain.states import OrderStatus
+from rs_order.ports.clock import Clock
+from rs_order.ports.store import Store, UnitOfWork
+
+
+class Departure:
+    """An order goes (deleted or expired): nothing it asked for starts afterwards, its files go in slices."""
+
+    def __init__(self, settlement: Settlement) -> None:
+        self._settlement = settlement
+
+    async def depart(self, uow: UnitOfWork, orders: Sequence[Order]) -> None:
+        """Free what gone orders held; the caller has moved them and saves them afterwards."""
+        if not orders:
+            return
+        ids = [order.id for order in orders]
+        for order in orders:
+            order.waiting_sub_orders = 0
+        await uow.completions.finish(ids)
+        released = await uow.sub_orders.release(ids)
+        await self._settlement.leave_service_slots(uow, released)
+        await uow.messages.send(
+            [
+                *(steps.delete_files(uow.tenant, order.id) for order in orders),
+                *(
+                    steps.schedule(uow.tenant, owner)
+                    for owner in sorted({order.owner for order in orders})
+                ),
+            ]
+        )
+
+
+class CancelOrders:
+    """Deletes orders whatever they are doing; unknown and deleted ones are passed over."""
+
+    def __init__(self, store: Store, departure: Departure, clock: Clock) -> None:
+        self._store = store
+        self._departure = departure
+        self._clock = clock
+
+    async def handle(self, tenant: Tenant, ids: Sequence[OrderId]) -> None:
+        """Cancel orders of one tenant. The outcome stands in each order's history, nobody is answered."""
+        async with self._store.unit_of_work(tenant) as uow:
+            orders = [
+                order
+                for order in await uow.orders.lock(ids)
+                if order.status is not OrderStatus.DELETED
+            ]
+            for order in orders:
+                if order.status in (OrderStatus.PENDING, OrderStatus.RUNNING):
+                    order.move(OrderStatus.PAUSED, reason="cancel-request", actor="amqp")
+                order.move(OrderStatus.DELETED, reason="cancel-request", actor="amqp")
+            await self._departure.depart(uow, orders)
+            await uow.orders.save(orders, self._clock.now())

@@ -1,0 +1,317 @@
+"""Reads the files of an order from the catalog, one page per step (domain.md 4.3 to 4.8).
+
+Each step asks the catalog for one page, puts its files in buckets, moves the cursor and writes the next
+step, in one commit. A step that finds the cursor elsewhere was done before and does nothing; a step that
+finds the order paused or gone stops (W9).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from rs_order.application import responses, steps
+from rs_order.application.links import DownloadLinks, Links
+from rs_order.application.policies import RemotePatience
+from rs_order.application.read_page import Page, PageReader
+from rs_order.domain.expiration import expiration
+from rs_order.domain.ids import DatasetTaskId, OrderId, SubOrderId, Tenant
+from rs_order.domain.order import Order
+from rs_order.domain.partition import Bucket, Partition
+from rs_order.domain.states import OrderStatus
+from rs_order.domain.sub_order import SubOrder
+from rs_order.domain.tally import Tally
+from rs_order.ports.clock import Clock
+from rs_order.ports.errors import RemoteRefusal, RemoteTrouble
+from rs_order.ports.store import (
+    CompletionCursor,
+    DatasetSelection,
+    NewSubOrder,
+    Store,
+    UnitOfWork,
+)
+
+NO_FEATURE = "It seems that the queried features do not exist anymore."
+NO_FILE = "No file match filters."
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a completion stands: a page of a dataset selection, both counted from 0."""
+
+    tenant: Tenant
+    order_id: OrderId
+    selection: int
+    page: int
+
+
+class CompleteOrder:
+    """One step of a completion."""
+
+    def __init__(
+        self,
+        store: Store,
+        reader: PageReader,
+        links: Links,
+        clock: Clock,
+        patience: RemotePatience,
+        *,
+        bucket_bytes: int,
+    ) -> None:
+        self._store = store
+        self._reader = reader
+        self._links = links
+        self._clock = clock
+        self._patience = patience
+        self._bucket_bytes = bucket_bytes
+
+    async def handle(self, place: Place) -> None:
+        """Do the step that stands at this place."""
+        async with self._store.unit_of_work(place.tenant) as uow:
+            held = await self._hold(uow, place)
+            wanted = (
+                await uow.completions.selection(place.order_id, place.selection) if held else None
+            )
+        if held is None:
+            return
+        order, _ = held
+        if wanted is None:
+            await self._finish(place)
+            return
+        try:
+            read = await self._reader.read(place.tenant, order, wanted, place.page)
+        except RemoteRefusal as refusal:
+            await self._fail(place, self._reader.explain(refusal))
+        except RemoteTrouble as trouble:
+            await self._wait(place, trouble)
+        else:
+            await self._add_page(place, wanted, read)
+
+    @staticmethod
+    async def _hold(uow: UnitOfWork, place: Place) -> tuple[Order, CompletionCursor] | None:
+        """The order and its cursor, if this step is still to be done."""
+        orders = await uow.orders.lock([place.order_id])
+        cursor = await uow.completions.cursor(place.order_id)
+        if not orders or cursor is None or orders[0].status is not OrderStatus.PENDING:
+            return None
+        if (cursor.selection, cursor.page) != (place.selection, place.page):
+            return None
+        return orders[0], cursor
+
+    async def _add_page(self, place: Place, wanted: DatasetSelection, read: Page) -> None:
+        async with self._store.unit_of_work(place.tenant) as uow:
+            held = await self._hold(uow, place)
+            if held is None:
+                return
+            order, cursor = held
+            known = await self._open_buckets(uow, cursor)
+            partition = self._partition(wanted, known, read)
+            sub_orders = await self._store_buckets(uow, order, wanted, partition, known)
+            following = _next_cursor(cursor, read, partition, sub_orders)
+            await uow.completions.advance(place.order_id, following)
+            await uow.orders.save([order], self._clock.now())
+            await uow.messages.send(
+                [
+                    *(responses.oversized_file(place.tenant, name) for name in partition.oversized),
+                    steps.complete_order(
+                        place.tenant, place.order_id, following.selection, following.page
+                    ),
+                ]
+            )
+
+    @staticmethod
+    async def _open_buckets(uow: UnitOfWork, cursor: CompletionCursor) -> list[SubOrder]:
+        """The sub-orders that the last page left open."""
+        open_ids = [id_ for id_ in (cursor.storage_sub_order, cursor.external_sub_order) if id_]
+        return await uow.sub_orders.load(open_ids) if open_ids else []
+
+    def _partition(
+        self, wanted: DatasetSelection, known: Sequence[SubOrder], read: Page
+    ) -> Partition:
+        buckets = {
+            sub_order.kind: Bucket(
+                kind=sub_order.kind,
+                held_files=sub_order.tally.total_files,
+                held_bytes=sub_order.tally.total_bytes,
+                sub_order=sub_order.id,
+            )
+            for sub_order in known
+        }
+        partition = Partition(self._bucket_bytes, wanted.file_filter, buckets)
+        if read.attached:
+            partition.attach(read.attached)
+        partition.add_products(read.products)
+        if read.last:
+            partition.finish()
+        return partition
+
+    async def _store_buckets(
+        self,
+        uow: UnitOfWork,
+        order: Order,
+        wanted: DatasetSelection,
+        partition: Partition,
+        known: Sequence[SubOrder],
+    ) -> dict[int, SubOrder]:
+        """Write what the page added; the sub-order of each bucket by the bucket's number."""
+        if not partition.buckets:
+            return {}
+        now = self._clock.now()
+        task = await uow.completions.dataset_task(order.id, wanted)
+        sub_orders = await _sub_orders_of(uow, order, task, partition.buckets, known)
+        by_id = {sub_order.id: sub_order for sub_order in sub_orders.values()}
+        added = await uow.completions.add_files(
+            order,
+            task,
+            [
+                (sub_orders[number].id, file)
+                for number, bucket in enumerate(partition.buckets)
+                for file in bucket.added
+            ],
+        )
+        for some in added:
+            by_id[some.sub_order_id].tally.add(some.state, some.files, some.bytes)
+            order.tally.add(some.state, some.files, some.bytes)
+        for number, bucket in enumerate(partition.buckets):
+            if bucket.closed:
+                sub_orders[number].close(now)
+                order.waiting_sub_orders += sub_orders[number].waiting_for_user
+        order.sub_orders += sum(bucket.sub_order is None for bucket in partition.buckets)
+        await uow.sub_orders.save(list(by_id.values()), reason="files-read", at=now)
+        return sub_orders
+
+    async def _finish(self, place: Place) -> None:
+        """Every selection is read: the order takes its status and its sub-orders may start."""
+        links = await self._links.download(place.tenant)
+        now = self._clock.now()
+        async with self._store.unit_of_work(place.tenant) as uow:
+            held = await self._hold(uow, place)
+            if held is None:
+                return
+            order, cursor = held
+            count = await uow.sub_orders.count_of_order(place.order_id)
+            settings = await uow.settings()
+            order.expires_at = expiration(
+                now,
+                storage_sub_orders=count.storage,
+                sub_order_hours=order.sub_order_hours,
+                max_hours=settings.expiration_max_hours,
+            )
+            _take_status(order, cursor.products)
+            await uow.completions.finish([place.order_id])
+            await uow.orders.save([order], now)
+            await self._announce(uow, order, links)
+            await uow.messages.send(
+                [steps.expire_order(place.tenant, place.order_id, order.expires_at)]
+            )
+            if order.status is OrderStatus.RUNNING:
+                await uow.messages.send([steps.schedule(place.tenant, order.owner)])
+
+    @staticmethod
+    async def _announce(uow: UnitOfWork, order: Order, links: DownloadLinks) -> None:
+        """External sub-orders are ready from birth; then comes the end, if this is the end."""
+        link = links.of(order.id)
+        ready = await uow.sub_orders.waiting_of_order(order.id)
+        announcements = [
+            responses.sub_order_done(uow.tenant, order, sub_order, link) for sub_order in ready
+        ]
+        if order.status.final:
+            announcements.append(responses.order_ended(uow.tenant, order, link))
+        await uow.messages.respond(announcements)
+
+    async def _wait(self, place: Place, trouble: RemoteTrouble) -> None:
+        """The catalog or rs-dam gave no answer: ask for the same page later, or fail the order."""
+        now = self._clock.now()
+        async with self._store.unit_of_work(place.tenant) as uow:
+            held = await self._hold(uow, place)
+            if held is None:
+                return
+            _, cursor = held
+            since = cursor.trouble_since or now
+            exhausted = self._patience.exhausted(since, now)
+            if not exhausted:
+                due = now + self._patience.pause(cursor.attempts)
+                waiting = replace(cursor, attempts=cursor.attempts + 1, trouble_since=since)
+                await uow.completions.advance(place.order_id, waiting)
+                await uow.messages.send(
+                    [
+                        steps.complete_order(
+                            place.tenant, place.order_id, place.selection, place.page, due
+                        )
+                    ]
+                )
+        if exhausted:
+            await self._fail(place, self._reader.explain(trouble))
+
+    async def _fail(self, place: Place, message: str) -> None:
+        """The completion can't go on: FAILED, and what was read so far is taken back (4.10, W6)."""
+        links = await self._links.download(place.tenant)
+        now = self._clock.now()
+        async with self._store.unit_of_work(place.tenant) as uow:
+            held = await self._hold(uow, place)
+            if held is None:
+                return
+            order, _ = held
+            settings = await uow.settings()
+            order.expires_at = expiration(
+                now,
+                storage_sub_orders=0,
+                sub_order_hours=order.sub_order_hours,
+                max_hours=settings.expiration_max_hours,
+            )
+            order.message = message
+            order.tally, order.sub_orders, order.waiting_sub_orders = Tally(), 0, 0
+            order.move(OrderStatus.FAILED, reason="completion-failed")
+            await uow.completions.finish([place.order_id])
+            await uow.sub_orders.release([place.order_id])
+            await uow.orders.save([order], now)
+            await uow.messages.respond(
+                [responses.order_ended(place.tenant, order, links.of(order.id))]
+            )
+            await uow.messages.send([steps.delete_files(place.tenant, place.order_id)])
+
+
+async def _sub_orders_of(
+    uow: UnitOfWork,
+    order: Order,
+    task: DatasetTaskId,
+    buckets: Sequence[Bucket],
+    known: Sequence[SubOrder],
+) -> dict[int, SubOrder]:
+    """The sub-order of each bucket by the bucket's number: continued, or made now."""
+    continued: dict[SubOrderId, SubOrder] = {sub_order.id: sub_order for sub_order in known}
+    fresh = [number for number, bucket in enumerate(buckets) if bucket.sub_order is None]
+    made = await uow.completions.open_sub_orders(
+        order, [NewSubOrder(task, buckets[number].kind) for number in fresh]
+    )
+    found = dict(zip(fresh, made, strict=True))
+    for number, bucket in enumerate(buckets):
+        if bucket.sub_order is not None:
+            found[number] = continued[bucket.sub_order]
+    return found
+
+
+def _next_cursor(
+    cursor: CompletionCursor, read: Page, partition: Partition, sub_orders: dict[int, SubOrder]
+) -> CompletionCursor:
+    def id_of(bucket: Bucket | None) -> SubOrderId | None:
+        return None if bucket is None else sub_orders[partition.buckets.index(bucket)].id
+
+    return CompletionCursor(
+        selection=cursor.selection + read.last,
+        page=0 if read.last else cursor.page + 1,
+        storage_sub_order=id_of(partition.storage),
+        external_sub_order=id_of(partition.external),
+        products=cursor.products + len(read.products),
+        attempts=0,
+        trouble_since=None,
+    )
+
+
+def _take_status(order: Order, products: int) -> None:
+    """Domain.md 4.8, from the counters."""
+    if not order.sub_orders:
+        order.message = NO_FILE if products else NO_FEATURE
+        order.move(OrderStatus.DONE_WITH_WARNING, reason="nothing-to-order")
+    elif order.tally.pending:
+        order.move(OrderStatus.RUNNING, reason="files-read")
+    else:
+        order.move(order.outcome(), reason="files-read")

@@ -1,0 +1,232 @@
+"""The zip format, written front to back without ever knowing what comes next.
+
+Written by hand, because the libraries that stream zips keep one object per entry until the end
+(hundreds of megabytes for a million files) or hand every chunk through threads. Here the central
+directory goes to a temporary file once it has some size.
+
+Every entry is deflated (also what doesn't shrink: readers that stream, Java's among them, take a
+data descriptor only after a deflated entry), its name is UTF-8, and its sizes and CRC follow it.
+Sizes take 64 bits where the file is large or of unknown size, and 32 elsewhere, for old readers.
+"""
+
+import struct
+import tempfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import Final, Self
+
+PIECE: Final = 64 * 1024
+"""Bytes that gather before a piece of the archive is handed out."""
+DIRECTORY_IN_MEMORY: Final = 4 * 2**20
+"""Bytes of central directory kept in memory; the rest is on disk (about 100 per entry)."""
+
+_LARGE_ENTRY: Final = 4_000_000_000
+"""Files from this size on get 64-bit sizes: below 4 GiB, as incompressible data grows a little."""
+_MAX_16: Final = 0xFFFF
+_MAX_32: Final = 0xFFFFFFFF
+_DEFLATED: Final = 8
+_FLAGS: Final = 1 << 3 | 1 << 11
+"""Sizes follow the data; the name is UTF-8."""
+_PLAIN_VERSION: Final = 20
+_ZIP64_VERSION: Final = 45
+_MADE_BY: Final = 3 << 8 | _ZIP64_VERSION
+"""Unix, so that the permissions below count."""
+_ATTRIBUTES: Final = 0o100644 << 16
+"""A plain file, readable by all."""
+
+_LOCAL: Final = struct.Struct("<4sHHHHHLLLHH")
+_DESCRIPTOR: Final = struct.Struct("<4sLLL")
+_DESCRIPTOR_64: Final = struct.Struct("<4sLQQ")
+_CENTRAL: Final = struct.Struct("<4sHHHHHHLLLHHHHHLL")
+_END: Final = struct.Struct("<4sHHHHLLH")
+_END_64: Final = struct.Struct("<4sQHHLLQQQQ")
+_END_64_LOCATOR: Final = struct.Struct("<4sLQL")
+
+
+@dataclass(slots=True)
+class _Entry:
+    name: bytes
+    offset: int
+    zip64: bool
+    deflate: "zlib._Compress"
+    crc: int = 0
+    size: int = 0
+    compressed: int = 0
+
+
+class ZipStream:
+    """A zip in the making. What it hands out, in order, is the archive.
+
+    Begin an entry, add to it, end it; take pieces whenever there are some; finish once.
+    """
+
+    def __init__(self, modified: datetime) -> None:
+        """Every entry gets the time ``modified``."""
+        self._date, self._time = _dos_date_and_time(modified)
+        self._directory = tempfile.SpooledTemporaryFile(  # noqa: SIM115 - closed by __exit__
+            max_size=DIRECTORY_IN_MEMORY
+        )
+        self._out = bytearray()
+        self._written = 0
+        self._entries = 0
+        self._entry: _Entry | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._directory.close()
+
+    def begin(self, name: str, *, size: int | None, level: int) -> None:
+        """Start an entry.
+
+        Args:
+            name: unique in the archive, at most 65,535 bytes of UTF-8.
+            size: bytes it will have at most; None when nobody knows.
+            level: of zlib, 0 (only wrapped) to 9.
+        """
+        entry = self._entry = _Entry(
+            name=name.encode(),
+            offset=self._written,
+            zip64=size is None or size >= _LARGE_ENTRY,
+            deflate=zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS),
+        )
+        extra = struct.pack("<HHQQ", 1, 16, 0, 0) if entry.zip64 else b""
+        sizes = _MAX_32 if entry.zip64 else 0
+        self._write(
+            _LOCAL.pack(
+                b"PK\3\4",
+                _ZIP64_VERSION if entry.zip64 else _PLAIN_VERSION,
+                _FLAGS,
+                _DEFLATED,
+                self._time,
+                self._date,
+                0,
+                sizes,
+                sizes,
+                len(entry.name),
+                len(extra),
+            )
+        )
+        self._write(entry.name)
+        self._write(extra)
+
+    def add(self, data: bytes) -> None:
+        """Append to the entry that was begun."""
+        entry = self._begun()
+        entry.crc = zlib.crc32(data, entry.crc)
+        entry.size += len(data)
+        self._write_compressed(entry, entry.deflate.compress(data))
+
+    def end(self) -> None:
+        """Close the entry that was begun."""
+        entry = self._begun()
+        self._write_compressed(entry, entry.deflate.flush())
+        descriptor = _DESCRIPTOR_64 if entry.zip64 else _DESCRIPTOR
+        self._write(descriptor.pack(b"PK\7\10", entry.crc, entry.compressed, entry.size))
+        self._directory.write(self._central_record(entry))
+        self._entries += 1
+        self._entry = None
+
+    def pieces(self) -> Iterator[bytes]:
+        """What has gathered, once it is worth a piece."""
+        if len(self._out) >= PIECE:
+            yield self._take()
+
+    def finish(self) -> Iterator[bytes]:
+        """The rest of the archive, with its central directory."""
+        offset = self._written
+        self._directory.seek(0)
+        while records := self._directory.read(PIECE):
+            self._write(records)
+            yield from self.pieces()
+        self._write_end(offset, self._written - offset)
+        yield self._take()
+
+    def _begun(self) -> _Entry:
+        if self._entry is None:
+            raise RuntimeError("no entry of the zip was begun")
+        return self._entry
+
+    def _write(self, data: bytes) -> None:
+        self._out += data
+        self._written += len(data)
+
+    def _write_compressed(self, entry: _Entry, data: bytes) -> None:
+        entry.compressed += len(data)
+        self._write(data)
+
+    def _take(self) -> bytes:
+        piece = bytes(self._out)
+        self._out.clear()
+        return piece
+
+    def _central_record(self, entry: _Entry) -> bytes:
+        far = entry.offset >= _MAX_32
+        large = [entry.size, entry.compressed] if entry.zip64 else []
+        if far:
+            large.append(entry.offset)
+        extra = struct.pack(f"<HH{len(large)}Q", 1, 8 * len(large), *large) if large else b""
+        header = _CENTRAL.pack(
+            b"PK\1\2",
+            _MADE_BY,
+            _ZIP64_VERSION if large else _PLAIN_VERSION,
+            _FLAGS,
+            _DEFLATED,
+            self._time,
+            self._date,
+            entry.crc,
+            _MAX_32 if entry.zip64 else entry.compressed,
+            _MAX_32 if entry.zip64 else entry.size,
+            len(entry.name),
+            len(extra),
+            0,
+            0,
+            0,
+            _ATTRIBUTES,
+            _MAX_32 if far else entry.offset,
+        )
+        return header + entry.name + extra
+
+    def _write_end(self, offset: int, size: int) -> None:
+        if self._entries >= _MAX_16 or offset >= _MAX_32 or size >= _MAX_32:
+            self._write_end_64(offset, size)
+        entries = min(self._entries, _MAX_16)
+        self._write(
+            _END.pack(
+                b"PK\5\6", 0, 0, entries, entries, min(size, _MAX_32), min(offset, _MAX_32), 0
+            )
+        )
+
+    def _write_end_64(self, offset: int, size: int) -> None:
+        end = self._written
+        self._write(
+            _END_64.pack(
+                b"PK\6\6",
+                _END_64.size - 12,
+                _MADE_BY,
+                _ZIP64_VERSION,
+                0,
+                0,
+                self._entries,
+                self._entries,
+                size,
+                offset,
+            )
+        )
+        self._write(_END_64_LOCATOR.pack(b"PK\6\7", 0, end, 1))
+
+
+def _dos_date_and_time(moment: datetime) -> tuple[int, int]:
+    """The two words in which a zip keeps a time, to 2 seconds, from 1980 on."""
+    date = (moment.year - 1980) << 9 | moment.month << 5 | moment.day
+    time = moment.hour << 11 | moment.minute << 5 | moment.second // 2
+    return date, time

@@ -1,0 +1,55 @@
+"""Public links to orders."""
+
+from rs_order.domain.ids import OrderId, Tenant
+from rs_order.ports.directory import Projects
+from rs_order.ports.errors import RemoteError
+from rs_order.ports.store import Tenants
+
+
+class Links:
+    """Builds the links peers follow, from the public address of the tenant's project.
+
+    The address is learnt before an order is created and kept with the tenant, so that nothing an order
+    goes through later has to wait for rs-admin-instance.
+    """
+
+    def __init__(
+        self, projects: Projects | None, tenants: Tenants, *, prefix: str, fallback: str
+    ) -> None:
+        """``fallback`` is the address when nobody knows one; ``prefix`` the gateway's, ``/api/v1``."""
+        self._projects = projects
+        self._tenants = tenants
+        self._prefix = prefix.strip("/")
+        self._fallback = fallback
+
+    async def learn(self, tenant: Tenant) -> None:
+        """Make sure that the tenant's address is known.
+
+        Raises:
+            RemoteError: it was never known, and rs-admin-instance doesn't give it now.
+        """
+        if self._projects is None:
+            return
+        try:
+            host = await self._projects.host(tenant)
+        except RemoteError:
+            if await self._tenants.host(tenant) is None:
+                raise
+            return
+        if host:
+            await self._tenants.keep_host(tenant, host)
+
+    async def download(self, tenant: Tenant) -> "DownloadLinks":
+        """The links to the zips of a tenant's orders, from the address last known."""
+        host = await self._tenants.host(tenant) or self._fallback
+        return DownloadLinks(f"{host.rstrip('/')}/{self._prefix}/rs-order")
+
+
+class DownloadLinks:
+    """Links of one tenant; one slash between parts (decisions.md, downloadLink)."""
+
+    def __init__(self, base: str) -> None:
+        self._base = base
+
+    def of(self, order_id: OrderId) -> str:
+        return f"{self._base}/user/orders/{order_id}/download"

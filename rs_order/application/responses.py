@@ -1,0 +1,108 @@
+"""What peers are told, text for text (amqp.md 2.6), and notifications to people (domain.md 16)."""
+
+from rs_order.application.refusal import Refusal
+from rs_order.contracts.notification import Level, Notification, NotificationEvent
+from rs_order.contracts.order_response import ErrorType, OrderResponse, ResponseStatus
+from rs_order.domain.ids import OrderId, RequestId, Tenant
+from rs_order.domain.order import Order
+from rs_order.domain.states import OrderStatus
+from rs_order.domain.sub_order import SubOrder
+from rs_order.ports.outbox import MessageKind, OutgoingMessage, order_stream, request_stream
+
+Response = tuple[OutgoingMessage, OrderId | None, RequestId | None]
+
+
+def granted(
+    tenant: Tenant, order_id: OrderId, request_id: RequestId, correlation_id: str
+) -> Response:
+    response = OrderResponse(
+        status=ResponseStatus.GRANTED, order_id=order_id, correlation_id=correlation_id
+    )
+    return _response(tenant, response, order_id, request_id)
+
+
+def refused(
+    tenant: Tenant, request_id: RequestId, correlation_id: str, refusal: Refusal
+) -> Response:
+    response = OrderResponse(
+        status=refusal.status,
+        correlation_id=correlation_id,
+        message=refusal.message,
+        error_type=refusal.error_type,
+        errors=refusal.errors,
+    )
+    return _response(tenant, response, None, request_id)
+
+
+def sub_order_done(tenant: Tenant, order: Order, sub_order: SubOrder, link: str) -> Response:
+    """Lines 3 and 4 of the table in amqp.md 2.6."""
+    errors = sub_order.tally.errors
+    ending = "with some warnings." if errors else "and ready to download."
+    response = OrderResponse(
+        status=ResponseStatus.SUBORDER_DONE,
+        order_id=order.id,
+        correlation_id=order.correlation_id,
+        message=f"A sub-order of user {order.owner} is finished {ending}",
+        download_link=link,
+        error_type=ErrorType.INTERNAL_ERROR if errors else None,
+        errors=errors or None,
+        total_sub_orders=order.sub_orders,
+        sub_order_id=sub_order.id,
+    )
+    return _response(tenant, response, order.id, order.request_id)
+
+
+_ENDINGS = {
+    OrderStatus.DONE: "Order of user {owner} is finished",
+    OrderStatus.DONE_WITH_WARNING: "Order of user {owner} is finished with some warnings.",
+    OrderStatus.FAILED: (
+        "Order of user {owner} is finished with errors. One or many files could not be retrieved."
+    ),
+}
+
+
+def order_ended(tenant: Tenant, order: Order, link: str) -> Response:
+    """Lines 5 to 7; DONE_WITH_WARNING is FAILED on the wire (decisions.md, 6.3)."""
+    done = order.status is OrderStatus.DONE
+    response = OrderResponse(
+        status=ResponseStatus.DONE if done else ResponseStatus.FAILED,
+        order_id=order.id,
+        correlation_id=order.correlation_id,
+        message=_ENDINGS[order.status].format(owner=order.owner),
+        download_link=None if order.status is OrderStatus.FAILED else link,
+        error_type=None if done else ErrorType.INTERNAL_ERROR,
+        errors=order.tally.errors or None,
+        total_sub_orders=order.sub_orders,
+    )
+    return _response(tenant, response, order.id, order.request_id)
+
+
+def _response(
+    tenant: Tenant, response: OrderResponse, order_id: OrderId | None, request_id: RequestId | None
+) -> Response:
+    stream = (
+        order_stream(tenant, order_id)
+        if order_id is not None
+        else request_stream(tenant, request_id or RequestId(0))
+    )
+    message = OutgoingMessage(
+        kind=MessageKind.ORDER_RESPONSE,
+        tenant=tenant,
+        body=response.to_wire(),
+        stream=stream,
+        correlation_id=response.correlation_id,
+    )
+    return message, order_id, request_id
+
+
+def oversized_file(tenant: Tenant, name: str) -> OutgoingMessage:
+    """Administrators hear of a stored file larger than a whole sub-order (domain.md 16.4)."""
+    event = NotificationEvent(
+        notification=Notification(
+            title="Order creation",
+            message=f'File "{name}" is bigger than sub-order size',
+            level=Level.WARNING,
+            role_recipients=["PROJECT_ADMIN"],
+        )
+    )
+    return OutgoingMessage(kind=MessageKind.NOTIFICATION, tenant=tenant, body=event.to_wire())

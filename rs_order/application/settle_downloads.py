@@ -1,0 +1,55 @@
+"""Records what became of downloaded files; the next sub-orders may start."""
+
+from collections.abc import Mapping, Sequence
+
+from rs_order.application import steps
+from rs_order.application.links import Links
+from rs_order.application.settlement import Cause, Settlement
+from rs_order.domain.ids import DataFileId, OrderId, Tenant
+from rs_order.domain.order import Order
+from rs_order.ports.clock import Clock
+from rs_order.ports.downloads import FetchResult, FileOutcome
+from rs_order.ports.store import Store, UnitOfWork
+
+
+class SettleDownloads:
+    """Downloads change files, and what follows from files (domain.md 11.1)."""
+
+    def __init__(self, store: Store, settlement: Settlement, links: Links, clock: Clock) -> None:
+        self._store = store
+        self._settlement = settlement
+        self._links = links
+        self._clock = clock
+
+    async def handle(
+        self, tenant: Tenant, order_id: OrderId, outcomes: Sequence[FileOutcome]
+    ) -> None:
+        """Record the outcomes of one order's files; files that are gone meanwhile are passed over."""
+        downloaded = [o.id for o in outcomes if o.result is FetchResult.DOWNLOADED]
+        failed = {o.id: o.reason or "" for o in outcomes if o.result is FetchResult.FAILED}
+        quota = {o.id: o.reason or "" for o in outcomes if o.result is FetchResult.QUOTA_EXCEEDED}
+        links = await self._links.download(tenant)
+        async with self._store.unit_of_work(tenant) as uow:
+            orders = [order for order in await uow.orders.lock([order_id]) if not order.status.gone]
+            if not orders:
+                return
+            moves = await uow.files.record_downloads(order_id, downloaded, failed)
+            await self._settlement.carry(
+                uow,
+                orders,
+                moves,
+                Cause("downloaded", orders[0].owner, self._clock.now()),
+                links,
+            )
+            if quota:
+                await self._open_gate(uow, orders[0], quota)
+
+    async def _open_gate(
+        self, uow: UnitOfWork, order: Order, reasons: Mapping[DataFileId, str]
+    ) -> None:
+        """A user at his quota can't download: his next sub-orders don't wait for it (decisions.md)."""
+        stuck = await uow.sub_orders.load(await uow.files.note_quota(order.id, reasons))
+        for sub_order in stuck:
+            sub_order.quota_exceeded = True
+        await uow.sub_orders.save(stuck, reason="quota-exceeded", at=self._clock.now())
+        await uow.messages.send([steps.schedule(uow.tenant, order.owner)])

@@ -1,0 +1,149 @@
+"""What follows when files move: counters, sub-orders, orders, and what peers are told.
+
+The one place where "a sub-order is ready" and "an order has ended" are decided, whoever moved the files.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from rs_order.application import responses, steps
+from rs_order.application.links import DownloadLinks
+from rs_order.application.policies import SlotLimits
+from rs_order.application.responses import Response
+from rs_order.domain.ids import OrderId, SubOrderId
+from rs_order.domain.order import Order
+from rs_order.domain.states import FileState, SubOrderState
+from rs_order.domain.sub_order import SubOrder
+from rs_order.domain.tally import FileMove
+from rs_order.ports.store import UnitOfWork
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why files moved, for the history, and when."""
+
+    reason: str
+    """Stable code."""
+    actor: str
+    """A user's e-mail, or a part of the platform."""
+    at: datetime
+
+
+class Settlement:
+    """Carries moves of files through sub-orders and orders, inside the caller's unit of work."""
+
+    def __init__(self, limits: SlotLimits) -> None:
+        self._limits = limits
+
+    async def carry(
+        self,
+        uow: UnitOfWork,
+        orders: Sequence[Order],
+        moves: Sequence[FileMove],
+        cause: Cause,
+        links: DownloadLinks,
+    ) -> None:
+        """Apply moves of files of locked orders, save what follows, and tell peers."""
+        if not moves:
+            return
+        sub_orders = await uow.sub_orders.load(sorted({move.sub_order_id for move in moves}))
+        changes = [_Change(sub_order) for sub_order in sub_orders]
+        apply_moves(sub_orders, moves)
+        for change in changes:
+            change.downloadable = change.sub_order.settle()
+        moved = _by_order(moves)
+        touched = [order for order in orders if order.id in moved]
+        announcements: list[Response] = []
+        for order in touched:
+            of_order = [change for change in changes if change.sub_order.order_id == order.id]
+            link = links.of(order.id)
+            announcements += _carry_to_order(
+                uow, order, moved[order.id], of_order, cause=cause, link=link
+            )
+        await uow.sub_orders.save(sub_orders, reason=cause.reason, at=cause.at)
+        await uow.orders.save(touched, cause.at)
+        await uow.messages.respond(announcements)
+        owners = {change.sub_order.owner for change in changes if change.freed_slot}
+        await uow.messages.send([steps.schedule(uow.tenant, owner) for owner in sorted(owners)])
+        await self.leave_service_slots(
+            uow, [change.sub_order.id for change in changes if change.stopped_running]
+        )
+
+    async def leave_service_slots(self, uow: UnitOfWork, ended: Sequence[SubOrderId]) -> None:
+        """Sub-orders that no longer run make room for users of any tenant who wait for the service."""
+        await uow.limits.ended(ended)
+        if ended and self._limits.service:
+            turn = await uow.limits.next_users(len(ended))
+            await uow.messages.send([steps.schedule(tenant, owner) for tenant, owner in turn])
+
+
+class _Change:
+    """A sub-order before and after a settlement."""
+
+    def __init__(self, sub_order: SubOrder) -> None:
+        self.sub_order = sub_order
+        self.downloadable = False
+        """It has just become downloadable."""
+        self._before = sub_order.state
+        self._took_slot = sub_order.takes_slot
+
+    @property
+    def waiting(self) -> int:
+        """By how much the order's count of waiting sub-orders changes."""
+        return self.sub_order.waiting_for_user - (self._before is SubOrderState.WAITING)
+
+    @property
+    def freed_slot(self) -> bool:
+        return self._took_slot and not self.sub_order.takes_slot
+
+    @property
+    def stopped_running(self) -> bool:
+        ran = self._before is SubOrderState.RUNNING
+        return ran and self.sub_order.state is not SubOrderState.RUNNING
+
+
+def _carry_to_order(
+    uow: UnitOfWork,
+    order: Order,
+    moves: Sequence[FileMove],
+    changes: Sequence[_Change],
+    *,
+    cause: Cause,
+    link: str,
+) -> list[Response]:
+    """Counters and status of one order; what peers are told, in the order in which it became true."""
+    order.tally.apply(moves)
+    order.waiting_sub_orders += sum(change.waiting for change in changes)
+    announcements = [
+        responses.sub_order_done(uow.tenant, order, change.sub_order, link)
+        for change in changes
+        if change.downloadable
+    ]
+    if _ends(order, moves, cause):
+        announcements.append(responses.order_ended(uow.tenant, order, link))
+    order.note_download_errors()
+    return announcements
+
+
+def apply_moves(sub_orders: Iterable[SubOrder], moves: Iterable[FileMove]) -> None:
+    """Move the counters of sub-orders."""
+    by_id = {sub_order.id: sub_order for sub_order in sub_orders}
+    for move in moves:
+        by_id[move.sub_order_id].tally.apply([move])
+
+
+def _by_order(moves: Iterable[FileMove]) -> dict[OrderId, list[FileMove]]:
+    grouped: dict[OrderId, list[FileMove]] = defaultdict(list)
+    for move in moves:
+        grouped[move.order_id].append(move)
+    return grouped
+
+
+def _ends(order: Order, moves: Iterable[FileMove], cause: Cause) -> bool:
+    """Whether the moves end the order, or mend an end that had been told."""
+    if order.settle(reason=cause.reason, actor=cause.actor):
+        return True
+    late_answer = any(move.before is FileState.ERROR for move in moves)
+    return late_answer and order.lift(reason=cause.reason, actor=cause.actor)

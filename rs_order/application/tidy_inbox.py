@@ -1,0 +1,40 @@
+"""Forgets answered requests and told responses when their time is over (decisions.md, Repeated request)."""
+
+from datetime import timedelta
+
+from rs_order.application import steps
+from rs_order.domain.ids import Tenant
+from rs_order.ports.clock import Clock
+from rs_order.ports.store import Store
+
+SLICE = 5000
+EVERY = timedelta(hours=1)
+_ROUND = "tidy-inbox"
+
+
+class TidyInbox:
+    """A round of at most one slice of each; it writes the next round in the same commit."""
+
+    def __init__(self, store: Store, clock: Clock, *, retention: timedelta) -> None:
+        self._store = store
+        self._clock = clock
+        self._retention = retention
+
+    async def begin(self, tenant: Tenant) -> None:
+        """Start the rounds of a tenant, unless they have begun."""
+        async with self._store.unit_of_work(tenant) as uow:
+            if await uow.rounds.begin(_ROUND, 1):
+                await uow.messages.send([steps.tidy(tenant, 2, self._clock.now() + EVERY)])
+
+    async def handle(self, tenant: Tenant, number: int) -> None:
+        now = self._clock.now()
+        async with self._store.unit_of_work(tenant) as uow:
+            if not await uow.rounds.begin(_ROUND, number):
+                return
+            before = now - self._retention
+            forgotten = max(
+                await uow.requests.forget(before, SLICE),
+                await uow.messages.forget_responses(before, SLICE),
+            )
+            following = now if forgotten == SLICE else now + EVERY
+            await uow.messages.send([steps.tidy(tenant, number + 1, following)])

@@ -1,0 +1,68 @@
+"""The few calls of RabbitMQ's management API that servers and tests need."""
+
+from types import TracebackType
+from typing import Self
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import httpx
+
+_TIMEOUT_SECONDS = 30.0
+
+
+class Management:
+    """A connection to the management API of one broker.
+
+    Args:
+        url: with the credentials of an administrator.
+    """
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._user = parts.username or "guest"
+        address = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+        self._client = httpx.AsyncClient(
+            base_url=address,
+            auth=(self._user, parts.password or "guest"),
+            timeout=_TIMEOUT_SECONDS,
+            trust_env=False,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._client.aclose()
+
+    async def answers(self) -> bool:
+        """Tell whether the API serves us now.
+
+        Raises:
+            httpx.HTTPStatusError: it refuses our credentials, which waiting won't change.
+        """
+        try:
+            response = await self._client.get("/api/whoami")
+        except httpx.TransportError:
+            return False
+        if response.status_code == httpx.codes.UNAUTHORIZED:
+            response.raise_for_status()
+        return response.is_success
+
+    async def create_vhost(self, name: str) -> None:
+        """Create a virtual host, if it isn't there, and give us all rights in it."""
+        vhost, user = quote(name, safe=""), quote(self._user, safe="")
+        await self._put(f"/api/vhosts/{vhost}", {})
+        everything = {"configure": ".*", "write": ".*", "read": ".*"}
+        await self._put(f"/api/permissions/{vhost}/{user}", everything)
+
+    async def delete_vhost(self, name: str) -> None:
+        response = await self._client.delete(f"/api/vhosts/{quote(name, safe='')}")
+        response.raise_for_status()
+
+    async def _put(self, path: str, body: dict[str, str]) -> None:
+        response = await self._client.put(path, json=body)
+        response.raise_for_status()

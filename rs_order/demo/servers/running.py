@@ -1,0 +1,142 @@
+"""Servers for as long as a block of code needs them."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from rs_order.demo.servers.errors import EndedAtStartError
+from rs_order.demo.servers.finding import Report, Way, broker_by, database_by, find
+from rs_order.demo.servers.kinds import Kind
+from rs_order.demo.servers.machine import Machine, ThisMachine
+from rs_order.demo.servers.management import Management
+from rs_order.demo.servers.server import Broker, Database, Server
+
+VHOSTS = ("regards.multitenant.manager", "regards.instance.manager")
+"""Created in every broker of ours (amqp.md 1.1)."""
+
+S = TypeVar("S", bound=Server)
+
+
+@dataclass(frozen=True)
+class Servers:
+    """A database and a broker that serve."""
+
+    database: Database
+    broker: Broker
+
+    @property
+    def database_url(self) -> str:
+        return self.database.url
+
+    @property
+    def amqp_url(self) -> str:
+        """Host and credentials, without a virtual host."""
+        return self.broker.url
+
+    @property
+    def management_url(self) -> str | None:
+        return self.broker.management_url
+
+
+def report_on_stderr(line: str) -> None:
+    """Show a line to the person who waits, apart from what the command prints."""
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
+@asynccontextmanager
+async def running_servers(
+    *, durable: bool, machine: Machine | None = None, report: Report = report_on_stderr
+) -> AsyncIterator[Servers]:
+    """Find and start both servers at the same time; end and remove them when the block is left.
+
+    Args:
+        durable: survive the loss of power, at the price of speed.
+        machine: where to look; this one when not given.
+        report: told where each server comes from.
+
+    Raises:
+        ServersError: there is no server to be had; the text says what to do.
+    """
+    ways = await find(list(Kind), machine or ThisMachine(), report)
+    async with AsyncExitStack() as stack:
+        starts = (
+            _database(ways[Kind.DATABASE], durable, stack, report),
+            _broker(ways[Kind.BROKER], stack, report),
+        )
+        database, broker = await _together(*starts)
+        yield Servers(database, broker)
+
+
+@asynccontextmanager
+async def running_database(
+    *, durable: bool = False, machine: Machine | None = None, report: Report = report_on_stderr
+) -> AsyncIterator[Database]:
+    """Like ``running_servers``, for a database alone."""
+    ways = await find([Kind.DATABASE], machine or ThisMachine(), report)
+    async with AsyncExitStack() as stack:
+        yield await _database(ways[Kind.DATABASE], durable, stack, report)
+
+
+@asynccontextmanager
+async def running_broker(
+    *, machine: Machine | None = None, report: Report = report_on_stderr
+) -> AsyncIterator[Broker]:
+    """Like ``running_servers``, for a broker alone."""
+    ways = await find([Kind.BROKER], machine or ThisMachine(), report)
+    async with AsyncExitStack() as stack:
+        yield await _broker(ways[Kind.BROKER], stack, report)
+
+
+async def _together(
+    database: Coroutine[None, None, Database], broker: Coroutine[None, None, Broker]
+) -> tuple[Database, Broker]:
+    """Start both at the same time. When one fails the other is given up at once."""
+    try:
+        async with asyncio.TaskGroup() as starts:
+            database_start = starts.create_task(database)
+            broker_start = starts.create_task(broker)
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None  # the user acts on one clear line
+    return database_start.result(), broker_start.result()
+
+
+async def _database(way: Way, durable: bool, stack: AsyncExitStack, report: Report) -> Database:
+    return await _started(lambda: database_by(way, durable=durable), stack, report)
+
+
+async def _broker(way: Way, stack: AsyncExitStack, report: Report) -> Broker:
+    broker = await _started(lambda: broker_by(way), stack, report)
+    await _create_vhosts(broker)
+    return broker
+
+
+async def _started(prepare: Callable[[], Awaitable[S]], stack: AsyncExitStack, report: Report) -> S:
+    """Prepare and start a server; the stack discards it.
+
+    A second server is prepared, on other ports, when the first ends by itself: between our choice
+    of a port and its use somebody else may have taken it.
+    """
+    try:
+        return await _start_once(prepare, stack)
+    except EndedAtStartError as failure:
+        report(f"{failure}\ntrying once more, on other ports")
+        return await _start_once(prepare, stack)
+
+
+async def _start_once(prepare: Callable[[], Awaitable[S]], stack: AsyncExitStack) -> S:
+    server = await prepare()
+    stack.push_async_callback(server.discard)
+    await server.start()
+    return server
+
+
+async def _create_vhosts(broker: Broker) -> None:
+    if broker.management_url is None:
+        return  # given by URL alone: its owner made what it needs
+    async with Management(broker.management_url) as management:
+        for vhost in VHOSTS:
+            await management.create_vhost(vhost)

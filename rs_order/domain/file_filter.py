@@ -1,0 +1,54 @@
+"""Which files of a selection are ordered (domain.md 1.4, B13)."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+from typing import Any
+
+import re2
+
+from rs_order.domain.errors import PatternRefusedError
+from rs_order.domain.files import CatalogFile, DataType
+
+
+class FileKind(StrEnum):
+    """The two kinds of file a filter knows; a quicklook stands for its three sizes."""
+
+    RAWDATA = "RAWDATA"
+    QUICKLOOK = "QUICKLOOK"
+
+
+def kind_of(data_type: DataType) -> FileKind:
+    return FileKind.RAWDATA if data_type is DataType.RAWDATA else FileKind.QUICKLOOK
+
+
+@lru_cache(maxsize=256)
+def compile_pattern(pattern: str) -> Any:
+    """Compile a file-name pattern with RE2: linear time whatever the pattern.
+
+    Raises:
+        PatternRefusedError: RE2 doesn't accept it.
+    """
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        return re2.compile(pattern, options=options)
+    except re2.error as refusal:
+        reason = refusal.args[0] if refusal.args else "not a regular expression"
+        text = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
+        raise PatternRefusedError(text) from refusal
+
+
+@dataclass(frozen=True, slots=True)
+class FileFilter:
+    """Kinds and name pattern a file must have; empty kinds and blank pattern let everything pass."""
+
+    kinds: frozenset[FileKind] = frozenset()
+    name_pattern: str | None = None
+
+    def passes(self, file: CatalogFile) -> bool:
+        if self.kinds and kind_of(file.data_type) not in self.kinds:
+            return False
+        if not self.name_pattern or not self.name_pattern.strip():
+            return True
+        return compile_pattern(self.name_pattern).fullmatch(file.name) is not None

@@ -1,0 +1,60 @@
+"""Products and files as the catalog describes them, before they are ordered."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID, uuid5
+
+from rs_order.domain.ids import Checksum, Urn
+
+_IDENTITY = UUID("5e0c7a52-6f0e-4a5b-8f39-3b1f6f6a8d10")
+
+
+class DataType(StrEnum):
+    """Kinds of file that can be ordered (domain.md 1.4); the others never are."""
+
+    RAWDATA = "RAWDATA"
+    QUICKLOOK_SD = "QUICKLOOK_SD"
+    QUICKLOOK_MD = "QUICKLOOK_MD"
+    QUICKLOOK_HD = "QUICKLOOK_HD"
+
+
+ORDERABLE = tuple(DataType)
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogFile:
+    """One orderable file of a product or dataset."""
+
+    data_type: DataType
+    name: str
+    url: str
+    external: bool
+    """Only referenced by URL: storage doesn't hold it."""
+    size: int | None
+    """Bytes; None when the catalog doesn't know."""
+    checksum: Checksum | None
+    checksum_algorithm: str | None
+    mime_type: str | None
+    online: bool
+
+    @property
+    def held_by_dam(self) -> bool:
+        """Stored by rs-dam beside its dataset; its URL is the only sign of it (remote-services.md 2.4)."""
+        return self.url.endswith("/dam")
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A product, or a dataset with the files attached to it."""
+
+    urn: Urn
+    provider_id: str | None
+    version: int
+    files: tuple[CatalogFile, ...]
+    """Orderable files only."""
+
+
+def identity(product: Urn, file: CatalogFile) -> UUID:
+    """What makes a file the same file: product, name and checksum, or URL where there is none (W5)."""
+    key = file.checksum or file.url
+    return uuid5(_IDENTITY, f"{product}\n{file.name}\n{key}")

@@ -1,0 +1,97 @@
+"""An order and the decisions about its status."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from rs_order.domain.errors import MoveNotAllowedError
+from rs_order.domain.ids import OrderId, RequestId
+from rs_order.domain.states import ORDER_MOVES, FileState, OrderStatus
+from rs_order.domain.tally import Tally
+
+
+@dataclass(frozen=True, slots=True)
+class StatusMove:
+    """A status an order left and the one it took, for its history."""
+
+    before: OrderStatus
+    after: OrderStatus
+    reason: str
+    """Stable reason code."""
+    actor: str
+    """Who caused it: a user's e-mail, or a part of the platform (``storage``, ``rs-order``)."""
+
+
+@dataclass(slots=True)
+class Order:
+    """An order as a use case holds it, its row locked."""
+
+    id: OrderId
+    owner: str
+    role: str
+    """Role of the owner in the project when he ordered."""
+    correlation_id: str
+    status: OrderStatus
+    sub_order_hours: int
+    """How long storage shall keep the files of a sub-order available."""
+    expires_at: datetime | None = None
+    message: str | None = None
+    """Why it failed, or has no file."""
+    sub_orders: int = 0
+    waiting_sub_orders: int = 0
+    """Sub-orders whose files wait for the user's download."""
+    tally: Tally = field(default_factory=Tally)
+    request_id: RequestId | None = None
+    moves: list[StatusMove] = field(default_factory=list)
+    """What happened since it was loaded."""
+
+    @property
+    def waiting_for_user(self) -> bool:
+        return self.waiting_sub_orders > 0
+
+    def move(self, after: OrderStatus, *, reason: str, actor: str = "rs-order") -> None:
+        """Take another status.
+
+        Raises:
+            MoveNotAllowedError: the state machine has no such move.
+        """
+        if after not in ORDER_MOVES[self.status]:
+            raise MoveNotAllowedError(self.id, self.status, after)
+        self.moves.append(StatusMove(self.status, after, reason, actor))
+        self.status = after
+
+    def settle(self, *, reason: str, actor: str) -> bool:
+        """End a running or paused order once no file is pending (K4); True when peers have to be told."""
+        if self.tally.pending or self.status not in (OrderStatus.RUNNING, OrderStatus.PAUSED):
+            return False
+        self.move(self.outcome(), reason=reason, actor=actor)
+        return True
+
+    def lift(self, *, reason: str, actor: str) -> bool:
+        """A late answer mends an order that ended with errors (decisions.md, Storage silence).
+
+        True when its status changed and peers have to be told.
+        """
+        mended = self.outcome()
+        if self.status not in (OrderStatus.FAILED, OrderStatus.DONE_WITH_WARNING):
+            return False
+        if mended in (self.status, OrderStatus.FAILED):
+            return False
+        self.move(mended, reason=reason, actor=actor)
+        return True
+
+    def outcome(self) -> OrderStatus:
+        """The final status by the files' states (domain.md 9.2); download errors don't count (K2)."""
+        if self.tally.errors == 0:
+            return OrderStatus.DONE
+        if self.tally.errors == self.tally.total_files:
+            return OrderStatus.FAILED
+        return OrderStatus.DONE_WITH_WARNING
+
+    def note_download_errors(self) -> None:
+        """DONE becomes DONE_WITH_WARNING when downloads failed and nothing is left to download (9.3).
+
+        Peers are not told (amqp.md 2.6).
+        """
+        failed = self.tally.files[FileState.DOWNLOAD_ERROR]
+        if self.status is OrderStatus.DONE and failed and not self.tally.available:
+            self.move(OrderStatus.DONE_WITH_WARNING, reason="download-errors", actor=self.owner)

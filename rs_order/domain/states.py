@@ -1,0 +1,140 @@
+"""States and moves as data: what an order, a sub-order and a data file can be, and become.
+
+The database refuses any other move (``sql/schema/tenant.sql``); lists such as "final" are computed here.
+"""
+
+from enum import StrEnum
+
+
+class FileState(StrEnum):
+    """State of a data file (domain.md 2.1)."""
+
+    PENDING = "PENDING"
+    """Storage (or a process) still has to say whether the file can be had."""
+    AVAILABLE = "AVAILABLE"
+    """Ready to download: storage said so, or nobody has to be asked (external file)."""
+    DOWNLOADED = "DOWNLOADED"
+    """All its bytes went to the user, with the checksum of the catalog."""
+    DOWNLOAD_ERROR = "DOWNLOAD_ERROR"
+    """A download was tried and failed; no error of the order (K2)."""
+    ERROR = "ERROR"
+    """Storage can't deliver it, or never answered."""
+    PROCESSING_ERROR = "PROCESSING_ERROR"
+    """The process that had to make it failed."""
+
+    @property
+    def settled(self) -> bool:
+        """Nobody is waited for any more; counts for the percentage."""
+        return self is not FileState.PENDING
+
+    @property
+    def failed(self) -> bool:
+        """Counts as an error of the order."""
+        return self in (FileState.ERROR, FileState.PROCESSING_ERROR)
+
+
+class SubOrderState(StrEnum):
+    """Where a sub-order stands on its way from the catalog to the user."""
+
+    BUILDING = "BUILDING"
+    """The completion of its order still adds files to it."""
+    READY = "READY"
+    """Complete; waits for a free slot of its owner."""
+    RUNNING = "RUNNING"
+    """Storage was asked for its files and has not settled them all."""
+    WAITING = "WAITING"
+    """Every file is settled and at least one waits for its user's download (``waitingForUser``)."""
+    ENDED = "ENDED"
+    """Every file is in a final state."""
+
+
+class SubOrderKind(StrEnum):
+    """Who brings the files of a sub-order; the two never mix (C10)."""
+
+    STORAGE = "STORAGE"
+    """Files that storage holds and has to be asked for."""
+    EXTERNAL = "EXTERNAL"
+    """Files that are only referenced by URL: available from birth, they take no slot."""
+
+
+class OrderStatus(StrEnum):
+    """Status of an order (domain.md 2.3), as peers and users see it."""
+
+    PENDING = "PENDING"
+    """Accepted; its files are being read from the catalog."""
+    RUNNING = "RUNNING"
+    """Its sub-orders are on their way."""
+    PAUSED = "PAUSED"
+    EXPIRED = "EXPIRED"
+    FAILED = "FAILED"
+    """No file could be had, or the completion failed."""
+    DONE_WITH_WARNING = "DONE_WITH_WARNING"
+    """Some files, or all there were left, could be had; others not."""
+    DONE = "DONE"
+    DELETED = "DELETED"
+    ERROR = "ERROR"
+    """Something unforeseen stopped it; it can be deleted."""
+
+    @property
+    def final(self) -> bool:
+        """Peers were told the end (``DONE`` or ``FAILED`` on the wire)."""
+        return self in (OrderStatus.DONE, OrderStatus.DONE_WITH_WARNING, OrderStatus.FAILED)
+
+    @property
+    def gone(self) -> bool:
+        """Its files are deleted; nothing that arrives can change it."""
+        return self in (OrderStatus.EXPIRED, OrderStatus.DELETED)
+
+
+ORDER_MOVES: dict[OrderStatus, frozenset[OrderStatus]] = {
+    OrderStatus.PENDING: frozenset(
+        {
+            OrderStatus.RUNNING,
+            OrderStatus.DONE,
+            OrderStatus.DONE_WITH_WARNING,
+            OrderStatus.FAILED,
+            OrderStatus.PAUSED,
+            OrderStatus.EXPIRED,
+            OrderStatus.ERROR,
+        }
+    ),
+    OrderStatus.RUNNING: frozenset(
+        {
+            OrderStatus.DONE,
+            OrderStatus.DONE_WITH_WARNING,
+            OrderStatus.FAILED,
+            OrderStatus.PAUSED,
+            OrderStatus.EXPIRED,
+            OrderStatus.ERROR,
+        }
+    ),
+    OrderStatus.PAUSED: frozenset(
+        {
+            OrderStatus.RUNNING,
+            OrderStatus.DONE,
+            OrderStatus.DONE_WITH_WARNING,
+            OrderStatus.FAILED,
+            OrderStatus.EXPIRED,
+            OrderStatus.DELETED,
+            OrderStatus.ERROR,
+        }
+    ),
+    OrderStatus.DONE: frozenset(
+        {OrderStatus.DONE_WITH_WARNING, OrderStatus.EXPIRED, OrderStatus.DELETED}
+    ),
+    OrderStatus.DONE_WITH_WARNING: frozenset(
+        {OrderStatus.DONE, OrderStatus.RUNNING, OrderStatus.EXPIRED, OrderStatus.DELETED}
+    ),
+    OrderStatus.FAILED: frozenset(
+        {
+            OrderStatus.DONE,
+            OrderStatus.DONE_WITH_WARNING,
+            OrderStatus.RUNNING,
+            OrderStatus.DELETED,
+        }
+    ),
+    OrderStatus.EXPIRED: frozenset({OrderStatus.DELETED}),
+    OrderStatus.ERROR: frozenset({OrderStatus.DELETED}),
+    OrderStatus.DELETED: frozenset(),
+}
+"""From each status, the statuses an order may take next; a late answer of storage can lift a failed one."""

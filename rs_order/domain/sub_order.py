@@ -1,0 +1,82 @@
+"""A sub-order: a bucket of files that is brought back, announced and downloaded as one."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from rs_order.domain.ids import OrderId, SubOrderId
+from rs_order.domain.states import SubOrderKind, SubOrderState
+from rs_order.domain.tally import Tally
+
+_AGEING_PER_MEBIBYTE = timedelta(minutes=15)
+_LONGEST_OVERTAKING = timedelta(days=2)
+
+
+def rank(ready_at: datetime, size: int) -> datetime:
+    """Place in the owner's queue: smaller first, but each mebibyte is worth only 15 minutes of waiting.
+
+    A full bucket of 100 MiB can so be overtaken for about a day, and then no more: nobody starves.
+    The value never changes, so the next sub-order is the first of an index.
+    """
+    mebibytes = size / (1024 * 1024)
+    return ready_at + min(mebibytes * _AGEING_PER_MEBIBYTE, _LONGEST_OVERTAKING)
+
+
+@dataclass(slots=True)
+class SubOrder:
+    """One bucket of an order; its state follows from its counters once it runs."""
+
+    id: SubOrderId
+    order_id: OrderId
+    owner: str
+    kind: SubOrderKind
+    state: SubOrderState
+    tally: Tally = field(default_factory=Tally)
+    rank: datetime | None = None
+    """Place in its owner's queue; set when it is complete."""
+    asks: int = 0
+    """How often storage was asked for its files."""
+    asked_at: datetime | None = None
+    """When storage was asked first."""
+    quota_exceeded: bool = False
+    """Its user ran into his quota: the gate no longer counts it (decisions.md, Quota)."""
+
+    @property
+    def waiting_for_user(self) -> bool:
+        return self.state is SubOrderState.WAITING
+
+    @property
+    def takes_slot(self) -> bool:
+        """Whether it counts against its owner's limit (domain.md 6.1, decisions.md Download gate)."""
+        if self.kind is SubOrderKind.EXTERNAL:
+            return False
+        if self.state is SubOrderState.RUNNING:
+            return True
+        return self.state is SubOrderState.WAITING and not self.quota_exceeded
+
+    def close(self, at: datetime) -> None:
+        """It has all its files: it queues for storage, or there is nobody to ask."""
+        if self.kind is SubOrderKind.STORAGE and self.tally.pending:
+            self.state = SubOrderState.READY
+            self.rank = rank(at, self.tally.total_bytes)
+        else:
+            self._take_settled_state()
+
+    def start(self, at: datetime) -> None:
+        """Storage is asked for its files."""
+        self.state = SubOrderState.RUNNING
+        self.asks = 1
+        self.asked_at = at
+
+    def settle(self) -> bool:
+        """Take the state that the counters ask for; True when it has just become downloadable.
+
+        A sub-order that was never asked for stays as it is, and so does one with a pending file.
+        """
+        if self.state in (SubOrderState.BUILDING, SubOrderState.READY) or self.tally.pending:
+            return False
+        was_waiting = self.waiting_for_user
+        self._take_settled_state()
+        return self.waiting_for_user and not was_waiting
+
+    def _take_settled_state(self) -> None:
+        self.state = SubOrderState.WAITING if self.tally.available else SubOrderState.ENDED

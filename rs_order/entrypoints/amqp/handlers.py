@@ -1,0 +1,91 @@
+"""What each queue's messages are handed to."""
+
+from collections.abc import Sequence
+
+from rs_order.adapters.amqp.delivery import Delivery
+from rs_order.adapters.amqp.settle import Done, Outcome
+from rs_order.application.accept_requests import AcceptRequests, ArrivedRequest
+from rs_order.application.apply_availability import ApplyAvailability
+from rs_order.application.cancel_orders import CancelOrders
+from rs_order.application.request_rules import MAX_CORRELATION_ID
+from rs_order.contracts.order_request import OrderCancelRequest, OrderRequest
+from rs_order.contracts.storage import AVAILABILITY_ERROR, AVAILABLE, FileReferenceEvent
+from rs_order.domain.ids import Checksum, OrderId, Tenant
+from rs_order.entrypoints.amqp.batches import Arrival, dropped
+
+REPLAYED_HEADER = "rs-order.replayed"
+
+
+def invalid_order_request(request: OrderRequest) -> str | None:
+    """Without a correlationId there is nobody to answer (decisions.md, 6.2)."""
+    return None if request.correlation_id is not None else "correlationId is mandatory!"
+
+
+def invalid_cancel_request(request: OrderCancelRequest) -> str | None:
+    """A cancel request is never answered, so what is wrong with it makes a dead letter (amqp.md 2.5)."""
+    if request.correlation_id is None:
+        return "correlationId is required to monitor this request."
+    if len(request.correlation_id) > MAX_CORRELATION_ID:
+        return "provided correlationId must not exceed 255 characters."
+    if request.order_id is None:
+        return "orderId is required to cancel an order."
+    return None
+
+
+class OrderRequestHandler:
+    def __init__(self, accept: AcceptRequests) -> None:
+        self._accept = accept
+
+    async def __call__(self, tenant: Tenant, arrivals: Sequence[Arrival[OrderRequest]]) -> None:
+        await self._accept.handle(
+            tenant,
+            [
+                ArrivedRequest(
+                    arrival.message,
+                    redelivered=arrival.delivery.redelivered,
+                    replayed=REPLAYED_HEADER in arrival.delivery.headers,
+                )
+                for arrival in arrivals
+            ],
+        )
+
+
+class CancelRequestHandler:
+    def __init__(self, cancel: CancelOrders) -> None:
+        self._cancel = cancel
+
+    async def __call__(
+        self, tenant: Tenant, arrivals: Sequence[Arrival[OrderCancelRequest]]
+    ) -> None:
+        ids = {arrival.message.order_id for arrival in arrivals}
+        await self._cancel.handle(tenant, sorted(OrderId(id_) for id_ in ids if id_ is not None))
+
+
+class FileReferenceHandler:
+    """Most file events of the platform are not for us: two types, and only files that we wait for."""
+
+    def __init__(self, apply: ApplyAvailability) -> None:
+        self._apply = apply
+
+    async def __call__(
+        self, tenant: Tenant, arrivals: Sequence[Arrival[FileReferenceEvent]]
+    ) -> None:
+        available: set[Checksum] = set()
+        unavailable: dict[Checksum, str] = {}
+        for arrival in arrivals:
+            event = arrival.message
+            if event.checksum and event.type == AVAILABLE:
+                available.add(Checksum(event.checksum))
+            elif event.checksum and event.type == AVAILABILITY_ERROR:
+                unavailable[Checksum(event.checksum)] = event.message or "Storage can't deliver it."
+            else:
+                dropped.labels(arrival.delivery.queue, "unused-type").inc()
+        if available or unavailable:
+            await self._apply.handle(tenant, sorted(available), unavailable)
+
+
+async def drop(deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
+    """Events that mean nothing to us yet, consumed so that their queues don't grow (amqp.md 3.2, 3.7)."""
+    for delivery in deliveries:
+        dropped.labels(delivery.queue, "unused-event").inc()
+    return [Done() for _ in deliveries]

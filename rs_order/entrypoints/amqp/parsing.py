@@ -1,0 +1,39 @@
+"""Bodies of messages to JSON values."""
+
+from typing import Any
+
+import orjson
+
+
+class UnreadableBodyError(ValueError):
+    """A body that no message can be read from."""
+
+    code = "unreadable-body"
+
+
+def read_body(body: bytes) -> dict[str, Any]:
+    """The JSON object of a body.
+
+    Raises:
+        UnreadableBodyError: not JSON, not an object, or a text holds U+0000, which no text column can.
+    """
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise UnreadableBodyError(f"The body is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise UnreadableBodyError("The body is JSON, but not an object.")
+    if b"\\u0000" in body and _holds_nul(value):
+        raise UnreadableBodyError("The body holds the character U+0000.")
+    return value
+
+
+def _holds_nul(value: Any) -> bool:
+    match value:
+        case str():
+            return "\0" in value
+        case list():
+            return any(_holds_nul(item) for item in value)
+        case dict():
+            return any(_holds_nul(name) or _holds_nul(item) for name, item in value.items())
+    return False

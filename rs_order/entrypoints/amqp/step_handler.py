@@ -1,0 +1,61 @@
+"""Our own queue: each message is a piece of work for one use case."""
+
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+import structlog
+
+from rs_order.adapters.amqp.delivery import Delivery
+from rs_order.adapters.amqp.settle import DeadLetter, DeadLetterReason, Outcome
+from rs_order.application.steps import Step, StepName
+from rs_order.domain.ids import Tenant
+from rs_order.entrypoints.amqp.batches import KnownTenants
+from rs_order.entrypoints.amqp.isolation import isolated
+from rs_order.entrypoints.amqp.parsing import UnreadableBodyError, read_body
+
+log = structlog.get_logger(__name__)
+
+Work = Callable[[Step], Awaitable[None]]
+
+
+class StepHandler:
+    """Hands each step to its use case; one canonical log line per step."""
+
+    def __init__(self, works: Mapping[StepName, Work], tenants: KnownTenants) -> None:
+        self._works = works
+        self._tenants = tenants
+
+    async def __call__(self, deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
+        return [await self._one(delivery) for delivery in deliveries]
+
+    async def _one(self, delivery: Delivery) -> Outcome:
+        step = await self._read(delivery)
+        if isinstance(step, DeadLetter):
+            return step
+        began = time.perf_counter()
+        with structlog.contextvars.bound_contextvars(tenant=step.tenant, step=step.name):
+            (outcome,) = await isolated(self._work, [step])
+            log.info(
+                "step-done" if not isinstance(outcome, DeadLetter) else "step-failed",
+                ms=round(1000 * (time.perf_counter() - began), 1),
+                **step.arguments,
+            )
+        return outcome
+
+    async def _work(self, steps: Sequence[Step]) -> None:
+        for step in steps:
+            await self._works[step.name](step)
+
+    async def _read(self, delivery: Delivery) -> Step | DeadLetter:
+        tenant = delivery.tenant or ""
+        if not self._tenants.serves(tenant):
+            await self._tenants.load()
+        if not self._tenants.serves(tenant):
+            detail = f"The tenant {tenant!r} is not served here. Add it, then replay."
+            return DeadLetter(DeadLetterReason.UNKNOWN_TENANT, detail)
+        try:
+            body = read_body(delivery.body)
+            name = StepName(body.pop("step", None))
+        except (UnreadableBodyError, ValueError) as error:
+            return DeadLetter(DeadLetterReason.NOT_CONVERTED_MESSAGE, str(error))
+        return Step(name, Tenant(tenant), body)

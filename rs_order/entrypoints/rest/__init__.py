@@ -1,0 +1,24 @@
+"""The REST side (rest.md): one router per chapter, wired by ``create_app``."""
+
+from rs_order.entrypoints.rest.app import create_app
+from rs_order.entrypoints.rest.health import ComponentHealth, Health, HealthStatus
+from rs_order.entrypoints.rest.roles import DefaultRoles, Resource, RoleAccess
+from rs_order.entrypoints.rest.server import run_rest
+from rs_order.entrypoints.rest.services import RestServices, RestSettings
+from rs_order.entrypoints.rest.tokens import InvalidToken, Principal, TokenVerifier
+
+__all__ = [
+    "ComponentHealth",
+    "DefaultRoles",
+    "Health",
+    "HealthStatus",
+    "InvalidToken",
+    "Principal",
+    "Resource",
+    "RestServices",
+    "RestSettings",
+    "RoleAccess",
+    "TokenVerifier",
+    "create_app",
+    "run_rest",
+]

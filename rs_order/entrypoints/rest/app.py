@@ -1,0 +1,39 @@
+"""The REST application: routers, what wraps them, and nothing of what they do."""
+
+from typing import Final
+
+from fastapi import FastAPI
+
+from rs_order.entrypoints.rest.actuator import actuator_router
+from rs_order.entrypoints.rest.downloads import downloads_router
+from rs_order.entrypoints.rest.errors import install_error_answers
+from rs_order.entrypoints.rest.headers import CommonHeaders
+from rs_order.entrypoints.rest.query_token import QueryToken
+from rs_order.entrypoints.rest.request_log import RequestLog
+from rs_order.entrypoints.rest.services import RestServices
+
+PUBLIC_PREFIX: Final = "/api/v1/rs-order"
+"""Where the gateway puts the service; served too, for when there is none (rest.md 1.1)."""
+
+
+def create_app(services: RestServices, *, only_actuator: bool = False) -> FastAPI:
+    """The application, answering on ``/`` and on the public prefix.
+
+    Args:
+        services: what the answers are made of.
+        only_actuator: health and metrics and nothing else, for a process that only works.
+    """
+    app = FastAPI(title="rs-order", openapi_url=None, docs_url=None, redoc_url=None)
+    routers = [actuator_router(services)]
+    if not only_actuator:
+        routers.append(downloads_router(services))
+    for router in routers:
+        app.include_router(router)
+        app.include_router(router, prefix=PUBLIC_PREFIX, include_in_schema=False)
+    install_error_answers(app)
+    # The last one added is the first to see a request.
+    if services.settings.token_in_query:
+        app.add_middleware(QueryToken)
+    app.add_middleware(CommonHeaders)
+    app.add_middleware(RequestLog)
+    return app

@@ -1,0 +1,60 @@
+"""Downloads (rest.md 10)."""
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request, Response
+
+from rs_order.application.download import ZipReport, ZipRequest, zip_order
+from rs_order.domain.ids import OrderId
+from rs_order.entrypoints.rest.authentication import authorised
+from rs_order.entrypoints.rest.errors import Refused
+from rs_order.entrypoints.rest.request_log import facts_of
+from rs_order.entrypoints.rest.roles import DOWNLOAD_ORDER, may_see_orders_of
+from rs_order.entrypoints.rest.services import RestServices
+from rs_order.entrypoints.rest.streaming import StreamedDownload
+
+Id = Annotated[int, Path(ge=0, lt=2**63)]
+
+
+def downloads_router(services: RestServices) -> APIRouter:
+    router = APIRouter(tags=["downloads"])
+
+    @router.get(
+        DOWNLOAD_ORDER.template,
+        response_class=Response,
+        responses={
+            200: {"content": {"application/octet-stream": {}}, "description": "The zip"},
+            204: {"description": "The order has no available file"},
+        },
+    )
+    async def download_order(
+        request: Request, order_id: Annotated[Id, Path(alias="orderId")]
+    ) -> Response:
+        """The available files of an order, as one zip (rest.md 10.3)."""
+        principal = authorised(request, services, DOWNLOAD_ORDER)
+        facts = facts_of(request.scope)
+        facts["order"] = order_id
+        order = await services.downloads.order(principal.tenant, OrderId(order_id))
+        if order is None:
+            raise Refused(404, f"There is no order {order_id}")
+        if not may_see_orders_of(services.roles, principal, order.owner):
+            raise Refused(403)
+        if not order.has_available_files:
+            return Response(status_code=204)
+        now = services.clock.now()
+        report = ZipReport()
+        zip_request = ZipRequest(principal.tenant, order.id, principal.email, now)
+        return StreamedDownload(
+            zip_order(services.downloads, services.sources, zip_request, report),
+            filename=zip_name(order.id, now),
+            on_end=lambda complete: facts.update(asdict(report), complete=complete),
+        )
+
+    return router
+
+
+def zip_name(order_id: OrderId, at: datetime) -> str:
+    """The name of the attachment: no ``:``, which not every file system takes (decisions.md)."""
+    return f"order_{order_id}_{at:%Y-%m-%dT%H-%M-%S.%f}Z.zip"

@@ -1,0 +1,79 @@
+"""Serving the application until told to stop."""
+
+import asyncio
+import math
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from starlette.types import ASGIApp
+
+
+async def run_rest(
+    app: ASGIApp,
+    host: str,
+    port: int,
+    *,
+    stop: asyncio.Event,
+    on_ready: Callable[[int], None] = lambda _: None,
+    grace_seconds: float = 20.0,
+) -> None:
+    """Serve until ``stop`` is set or the caller is cancelled.
+
+    Then no connection is taken any more, answers under way have ``grace_seconds`` to finish, and
+    those that don't are cut.
+
+    Args:
+        app: what answers.
+        host: address to listen on.
+        port: 0 for any free one.
+        stop: set by whoever owns the signals.
+        on_ready: told the port once requests are answered.
+        grace_seconds: rounded up to whole seconds.
+
+    Raises:
+        OSError: the address can't be listened on.
+    """
+    with _listening(host, port) as listener:
+        server = _Server(app, grace_seconds, lambda: on_ready(listener.getsockname()[1]))
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+            server.should_exit = True
+            await serving
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=1024)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn that leaves the signals alone and says when it is ready."""
+
+    def __init__(self, app: ASGIApp, grace_seconds: float, on_ready: Callable[[], None]) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                lifespan="off",
+                ws="none",
+                timeout_graceful_shutdown=math.ceil(grace_seconds),
+            )
+        )
+        self._on_ready = on_ready
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_ready()

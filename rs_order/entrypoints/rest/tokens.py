@@ -1,0 +1,99 @@
+"""Who calls: REGARDS tokens, verified locally (rest.md 2.2)."""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+from rs_order.domain.ids import Tenant
+
+HMAC_ALGORITHMS: Final = ("HS256", "HS384", "HS512")
+RSA_ALGORITHMS: Final = ("RS256", "RS384", "RS512")
+_MANDATORY_CLAIMS: Final = ("tenant", "sub", "email", "role")
+
+
+class InvalidToken(Exception):
+    """The token doesn't prove who its bearer is. The text says why, and nothing of the token."""
+
+    code = "invalid-token"
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who a request comes from."""
+
+    tenant: Tenant
+    email: str
+    """The user, and what owners of orders are compared with."""
+    role: str
+
+
+class TokenVerifier:
+    """Checks tokens with the keys the platform's services share."""
+
+    def __init__(self, keys: Mapping[str, str]) -> None:
+        """Take the keys by algorithm, as the properties ``jwt.signing-key.*`` hold them.
+
+        An HS key counts by its UTF-8 bytes, an RS key is a public one: base64 of its X.509 DER.
+        Tokens of an algorithm with no key, or a blank one, are refused.
+
+        Raises:
+            ValueError: an algorithm or a key that can't be used; names the algorithm.
+        """
+        self._keys = {
+            algorithm: _usable_key(algorithm, key) for algorithm, key in keys.items() if key.strip()
+        }
+
+    def verify(self, token: str) -> Principal:
+        """Read a token.
+
+        Raises:
+            InvalidToken: forged, expired, of an algorithm without key, or without its claims.
+        """
+        claims = self._claims(token)
+        for claim in _MANDATORY_CLAIMS:
+            if not isinstance(claims.get(claim), str) or not claims[claim]:
+                raise InvalidToken(f"the token has no claim {claim}")
+        return Principal(Tenant(claims["tenant"]), claims["email"], claims["role"])
+
+    def _claims(self, token: str) -> dict[str, Any]:
+        try:
+            algorithm = jwt.get_unverified_header(token).get("alg")
+            key = self._keys.get(str(algorithm))
+            if key is None:
+                raise InvalidToken("the token is signed in a way this service doesn't accept")
+            # One algorithm and the key that belongs to it, so that a public key is never taken for
+            # a secret. What REGARDS doesn't write (rest.md 2.2) is neither asked for nor judged.
+            return jwt.decode(
+                token,
+                key,
+                algorithms=[str(algorithm)],
+                options={"verify_aud": False, "verify_iss": False, "verify_iat": False},
+            )
+        except jwt.ExpiredSignatureError as error:
+            raise InvalidToken("the token has expired") from error
+        except jwt.PyJWTError as error:
+            raise InvalidToken("the token can't be trusted") from error
+
+
+def _usable_key(algorithm: str, key: str) -> bytes | RSAPublicKey:
+    if algorithm in HMAC_ALGORITHMS:
+        return key.encode()
+    if algorithm not in RSA_ALGORITHMS:
+        raise ValueError(
+            f"{algorithm} is no algorithm for tokens; there are "
+            f"{', '.join(HMAC_ALGORITHMS + RSA_ALGORITHMS)}"
+        )
+    try:
+        public_key = load_der_public_key(base64.b64decode("".join(key.split()), validate=True))
+    except (binascii.Error, ValueError, UnsupportedAlgorithm) as error:
+        raise ValueError(f"the {algorithm} key isn't the base64 of a DER public key") from error
+    if not isinstance(public_key, RSAPublicKey):
+        raise ValueError(f"the {algorithm} key isn't an RSA key")  # noqa: TRY004 - a wrong value
+    return public_key

@@ -1,0 +1,75 @@
+"""Whether this process can do its work: database, broker, every consumer, the relay."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from rs_order.adapters.amqp.batch_consumer import BatchConsumer
+from rs_order.adapters.amqp.connection import SupervisedConnection
+from rs_order.adapters.postgres.driver import Pool
+from rs_order.entrypoints.rest.health import ComponentHealth, HealthStatus
+from rs_order.ports.outbox import Outbox
+
+LONGEST_CHECK_SECONDS = 3.0
+LONGEST_RELAY_LAG_SECONDS = 60.0
+
+
+def _health(up: bool, **details: object) -> ComponentHealth:
+    return ComponentHealth(HealthStatus.UP if up else HealthStatus.DOWN, details)
+
+
+class ServiceHealth:
+    """Implements :class:`rs_order.entrypoints.rest.health.Health`."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        outbox: Outbox,
+        connections: Sequence[SupervisedConnection],
+        consumers: Sequence[BatchConsumer],
+    ) -> None:
+        self._pool = pool
+        self._outbox = outbox
+        self._connections = connections
+        self._consumers = consumers
+
+    async def check(self) -> Mapping[str, ComponentHealth]:
+        database, relay = await asyncio.gather(self._database(), self._relay())
+        return {
+            "db": database,
+            "rabbit": self._broker(),
+            "consumers": self._consumption(),
+            "relay": relay,
+        }
+
+    async def _database(self) -> ComponentHealth:
+        try:
+            async with asyncio.timeout(LONGEST_CHECK_SECONDS):
+                await self._pool.fetchval("select 1")
+        except Exception as error:  # noqa: BLE001 - whatever it is, the database doesn't answer
+            return _health(False, error=type(error).__name__)
+        return _health(True)
+
+    async def _relay(self) -> ComponentHealth:
+        try:
+            async with asyncio.timeout(LONGEST_CHECK_SECONDS):
+                lag = await self._outbox.lag()
+        except Exception as error:  # noqa: BLE001 - as above
+            return _health(False, error=type(error).__name__)
+        return _health(
+            lag.oldest_seconds <= LONGEST_RELAY_LAG_SECONDS,
+            dueRows=lag.rows,
+            oldestSeconds=round(lag.oldest_seconds, 1),
+        )
+
+    def _broker(self) -> ComponentHealth:
+        lost = {
+            connection.vhost: connection.last_loss or "not connected yet"
+            for connection in self._connections
+            if not connection.connected
+        }
+        return _health(not lost, lost=lost)
+
+    def _consumption(self) -> ComponentHealth:
+        """UP only while the broker really has each of our consumers."""
+        missing = [consumer.queue.name for consumer in self._consumers if not consumer.registered]
+        return _health(not missing, registered=len(self._consumers) - len(missing), missing=missing)

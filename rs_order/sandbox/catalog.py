@@ -1,0 +1,69 @@
+"""rs-catalog: searches, summaries and dataset labels (remote-services.md 2)."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from rs_order.sandbox.answers import answer, failure, item, page
+from rs_order.sandbox.directory import Access, Directory
+from rs_order.sandbox.entities import Writer
+from rs_order.sandbox.faults import Faults
+from rs_order.sandbox.gate import caller
+from rs_order.sandbox.holdings import Holdings, Selection
+from rs_order.sandbox.search import ComplexSearch, Searcher, counted_types
+
+
+def catalog_router(holdings: Holdings, faults: Faults, directory: Directory) -> APIRouter:
+    router = APIRouter(prefix="/rs-catalog")
+    searcher = Searcher(holdings, faults)
+
+    def writer(request: Request) -> Writer:
+        return Writer(caller(request).tenant, str(request.base_url), faults)
+
+    async def found(request: Request, search: ComplexSearch, access: Access) -> Selection:
+        if not access.any:
+            return Selection(())
+        return await searcher.find(search.requests, caller(request).tenant)
+
+    @router.post("/complex/search")
+    async def complex_search(request: Request, search: ComplexSearch) -> Response:
+        access = directory.access(caller(request))
+        selection = await found(request, search, access)
+        write = writer(request)
+        return answer(
+            page(
+                [
+                    write.product(product, raw_data=access.raw_data)
+                    for product in selection.page(search.page, search.size)
+                ],
+                number=search.page,
+                size=search.size,
+                total=len(selection),
+                url=str(request.url),
+            )
+        )
+
+    @router.post("/complex/search/summary")
+    async def summary(request: Request, search: ComplexSearch) -> Response:
+        access = directory.access(caller(request))
+        selection = await found(request, search, access)
+        return answer(
+            searcher.summarize(
+                selection,
+                counted_types(search),
+                caller(request).tenant,
+                raw_data=access.raw_data,
+            )
+        )
+
+    @router.get("/engines/legacy/datasets/{urn}")
+    async def dataset(request: Request, urn: str) -> Response:
+        holding = holdings.of_dataset(urn, caller(request).tenant)
+        if holding is None:
+            return failure(404, f"Dataset {urn} does not exist")
+        feature = writer(request).dataset_feature(holding.dataset, with_files=False)
+        granted = {"dataObjectsAccessGranted": True, "dataObjectsFilesAccessGranted": True}
+        return answer(item(feature | granted))
+
+    return router

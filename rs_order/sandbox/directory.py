@@ -1,0 +1,137 @@
+"""Users and roles of the simulated projects (remote-services.md 1.5, 2.6, 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field
+
+from rs_order.sandbox.tokens import Identity
+
+PARENTS: Mapping[str, str | None] = {
+    "PUBLIC": None,
+    "REGISTERED_USER": "PUBLIC",
+    "EXPLOIT": "REGISTERED_USER",
+    "ADMIN": "EXPLOIT",
+    "PROJECT_ADMIN": None,
+    "INSTANCE_ADMIN": None,
+}
+"""Each role with the role it extends; the two last ones stand outside and may do everything."""
+ADMIN_ROLES = frozenset({"ADMIN", "PROJECT_ADMIN", "INSTANCE_ADMIN"})
+_SYSTEM_PREFIX = "ROLE_SYS_"
+_NEVER_ADMIN = frozenset({"PUBLIC", "REGISTERED_USER"})
+_SINCE = "2024-01-01T00:00:00Z"
+
+
+class User(BaseModel):
+    email: Annotated[str, Field(min_length=1, max_length=128)]
+    role: str = "REGISTERED_USER"
+    first_name: str = "Jane"
+    last_name: str = "Doe"
+    status: str = "ACCESS_GRANTED"
+    access_groups: list[str] = ["public-group"]
+    """Without any, the user finds nothing in the catalog."""
+    raw_data_access: bool = True
+    """Whether the groups give access to RAWDATA files."""
+    tenants: set[str] | None = None
+    """Projects that know the user; None for all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What the catalog lets somebody see."""
+
+    any: bool
+    raw_data: bool
+
+
+EVERYTHING = Access(any=True, raw_data=True)
+
+DEFAULT_USERS = (
+    User(email="jane@example.org", first_name="Jane"),
+    User(email="john@example.org", first_name="John"),
+    User(email="exploit@example.org", role="EXPLOIT", first_name="Erin"),
+    User(email="admin@example.org", role="PROJECT_ADMIN", first_name="Alan"),
+)
+
+
+class Directory:
+    def __init__(self, users: Iterable[User] = DEFAULT_USERS) -> None:
+        self._users = {user.email: user for user in users}
+
+    def put(self, user: User) -> None:
+        """Add a user, or replace the one of the same e-mail."""
+        self._users[user.email] = user
+
+    def remove(self, email: str) -> bool:
+        return self._users.pop(email, None) is not None
+
+    def reset(self) -> None:
+        self._users = {user.email: user for user in DEFAULT_USERS}
+
+    def find(self, email: str, tenant: str) -> User | None:
+        user = self._users.get(email)
+        known = user is not None and (user.tenants is None or tenant in user.tenants)
+        return user if known else None
+
+    def is_admin(self, email: str, tenant: str) -> bool:
+        user = self.find(email, tenant)
+        return user is not None and user.role in ADMIN_ROLES
+
+    def access(self, identity: Identity) -> Access:
+        """What a caller sees: roles first, then whether the e-mail is an admin, then groups.
+
+        The archive is open to callers that the directory doesn't know, as to a public group.
+        """
+        if identity.role in ADMIN_ROLES or identity.role.startswith(_SYSTEM_PREFIX):
+            return EVERYTHING
+        user = self.find(identity.email, identity.tenant)
+        if user is None:
+            return EVERYTHING
+        if identity.role not in _NEVER_ADMIN and user.role in ADMIN_ROLES:
+            return EVERYTHING
+        return Access(any=bool(user.access_groups), raw_data=user.raw_data_access)
+
+
+def includes(role: str, default_role: str) -> bool:
+    """Whether a role may do what a default role may: it is that one or above it."""
+    at: str | None = role
+    while at is not None:
+        if at == default_role:
+            return True
+        at = PARENTS.get(at)
+    return False
+
+
+def role_json(name: str) -> dict[str, Any]:
+    parent = PARENTS.get(name)
+    written = {
+        "id": list(PARENTS).index(name) + 1 if name in PARENTS else len(PARENTS) + 1,
+        "name": name,
+        "isDefault": name == "REGISTERED_USER",
+        "isNative": name in PARENTS,
+        "authorizedAddresses": [],
+    }
+    return written if parent is None else written | {"parentRole": role_json(parent)}
+
+
+def user_json(user: User) -> dict[str, Any]:
+    return {
+        "id": 1,
+        "email": user.email,
+        "firstName": user.first_name,
+        "lastName": user.last_name,
+        "status": user.status,
+        "origin": "Regards",
+        "role": role_json(user.role),
+        "accessGroups": user.access_groups,
+        "metadata": [],
+        "licenseAccepted": True,
+        "maxQuota": -1,
+        "currentQuota": 0,
+        "created": _SINCE,
+        "lastUpdate": _SINCE,
+        "lastConnection": _SINCE,
+    }

@@ -1,0 +1,118 @@
+"""What every call passes before its service sees it: record, outage, token, tenant."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from datetime import UTC, datetime
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from rs_order.sandbox.answers import failure
+from rs_order.sandbox.calls import Call, Calls
+from rs_order.sandbox.faults import Faults, Outage, OutageMode, Service
+from rs_order.sandbox.server import hang_up
+from rs_order.sandbox.tokens import Identity, TokenError, identify
+
+_INSTANCE_SERVICES = (Service.ADMIN_INSTANCE,)
+"""Services of the installation, called with any tenant."""
+_GARBAGE = b'{"garbage": [1, 2, {"three": null}], "content": 42, "links": "none"}'
+
+
+class Gate:
+    """ASGI middleware before all simulated services; lets everything else through."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        faults: Faults,
+        calls: Calls,
+        tenants: Collection[str],
+        jwt_key: str,
+    ) -> None:
+        self._app = app
+        self._faults = faults
+        self._calls = calls
+        self._tenants = tenants
+        self._key = jwt_key
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        service = _service(scope) if scope["type"] == "http" else None
+        if service is None:
+            await self._app(scope, receive, send)
+            return
+        identity, complaint = self._identify(scope, service)
+        call = _call(scope, service, identity)
+        self._calls.add(call)
+
+        async def send_recorded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                call.status = message["status"]
+            await send(message)
+
+        outage = self._faults.take_outage(service)
+        if outage is not None and not await _let_through(outage, scope, receive, send_recorded):
+            return
+        if complaint is not None:
+            await complaint(scope, receive, send_recorded)
+            return
+        scope["state"]["identity"] = identity
+        await self._app(scope, receive, send_recorded)
+
+    def _identify(self, scope: Scope, service: Service) -> tuple[Identity | None, Response | None]:
+        """Who calls, and the refusal if the call isn't acceptable."""
+        if service is Service.EXTERNAL:
+            return None, None
+        try:
+            identity = identify(Request(scope).headers.get("authorization"), self._key)
+        except TokenError as error:
+            return None, failure(401, str(error))
+        if service not in _INSTANCE_SERVICES and identity.tenant not in self._tenants:
+            return identity, failure(403, f"Tenant {identity.tenant} is not served here")
+        return identity, None
+
+
+def caller(request: Request) -> Identity:
+    """The identity that the gate verified."""
+    identity: Identity = request.state.identity
+    return identity
+
+
+def _service(scope: Scope) -> Service | None:
+    prefix = scope["path"].lstrip("/").partition("/")[0]
+    return Service(prefix) if prefix in set(Service) else None
+
+
+def _call(scope: Scope, service: Service, identity: Identity | None) -> Call:
+    return Call(
+        service=service.value,
+        verb=scope["method"],
+        path=scope["path"].removeprefix(f"/{service.value}"),
+        tenant=identity.tenant if identity else None,
+        role=identity.role if identity else None,
+        email=identity.email if identity else None,
+        at=datetime.now(UTC),
+    )
+
+
+async def _let_through(outage: Outage, scope: Scope, receive: Receive, send: Send) -> bool:
+    """Spoil a call as the outage says; True when the service still has to answer it."""
+    match outage.mode:
+        case OutageMode.SLOW:
+            await asyncio.sleep(outage.seconds)
+            return True
+        case OutageMode.DOWN:
+            await hang_up(scope, receive)
+        case OutageMode.STATUS:
+            text = f"Sandbox outage: forced status {outage.status}"
+            await failure(outage.status, text)(scope, receive, send)
+        case OutageMode.NONSENSE:
+            await Response(b"<html>not JSON", media_type="text/html")(scope, receive, send)
+        case OutageMode.GARBAGE:
+            await Response(_GARBAGE, media_type="application/json")(scope, receive, send)
+        case OutageMode.EMPTY:
+            await Response(b"", media_type="application/json")(scope, receive, send)
+    return False

@@ -1,0 +1,159 @@
+"""The sum of what the sandbox holds, and how a selection of it is counted and paged.
+
+A holding is one dataset's products, either read from an archive or generated on demand. Selections
+are positions in holdings, never products, so a page of a million-product selection costs the page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from rs_order.sandbox.products import DataFile, Dataset, Product, urn_for, urn_key
+from rs_order.sandbox.query import Query
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Files of one type in a selection."""
+
+    files: int = 0
+    bytes: int = 0
+
+    def plus(self, other: Summary) -> Summary:
+        return Summary(self.files + other.files, self.bytes + other.bytes)
+
+    def times(self, count: int) -> Summary:
+        return Summary(self.files * count, self.bytes * count)
+
+
+class Holding(Protocol):
+    @property
+    def dataset(self) -> Dataset: ...
+
+    @property
+    def uniform(self) -> bool:
+        """Whether all products have files of the same types and sizes, told by the first one."""
+        ...
+
+    @property
+    def contiguous(self) -> bool:
+        """Whether no product of another holding sorts between the products of this one."""
+        ...
+
+    @property
+    def field_names(self) -> frozenset[str]:
+        """Names of the properties its products may have."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def product(self, position: int) -> Product: ...
+
+    async def select(self, query: Query, tenant: str) -> Sequence[int]:
+        """Positions of the products that a query selects, ascending."""
+        ...
+
+    def position_of(self, urn: str) -> int | None:
+        """Where the product of a URN (of any tenant) is."""
+        ...
+
+    async def stored_file(self, checksum: str) -> DataFile | None:
+        """The file that storage keeps under a checksum."""
+        ...
+
+    def file_named(self, filename: str) -> DataFile | None:
+        """The first file of this name, among products and dataset."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Products of one holding that follow one another in the order of the catalog."""
+
+    holding: Holding
+    positions: Sequence[int]
+
+    @property
+    def key(self) -> str:
+        return urn_key(self.holding.product(self.positions[0]).urn)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a search found, in the stable order of the catalog: by URN."""
+
+    runs: tuple[Run, ...]
+
+    @classmethod
+    def of(cls, found: Sequence[tuple[Holding, Sequence[int]]]) -> Selection:
+        runs = [run for holding, positions in found for run in _runs(holding, positions)]
+        return cls(tuple(sorted(runs, key=lambda run: run.key)))
+
+    def __len__(self) -> int:
+        return sum(len(run.positions) for run in self.runs)
+
+    def page(self, number: int, size: int) -> Iterator[Product]:
+        """Products of a page; none past the end."""
+        skip, wanted = number * size, size
+        for run in self.runs:
+            taken = run.positions[skip : skip + wanted]
+            skip = max(0, skip - len(run.positions))
+            wanted -= len(taken)
+            for position in taken:
+                yield run.holding.product(position)
+            if wanted == 0:
+                return
+
+    def by_dataset(self) -> Iterator[tuple[Dataset, list[Run]]]:
+        grouped: dict[str, list[Run]] = {}
+        for run in self.runs:
+            grouped.setdefault(run.holding.dataset.urn, []).append(run)
+        for runs in grouped.values():
+            yield runs[0].holding.dataset, runs
+
+
+def _runs(holding: Holding, positions: Sequence[int]) -> Iterator[Run]:
+    if holding.contiguous:
+        if positions:
+            yield Run(holding, positions)
+    else:
+        for position in positions:
+            yield Run(holding, (position,))
+
+
+class Holdings:
+    """Every dataset the sandbox serves; more can be added while it runs."""
+
+    def __init__(self, holdings: Sequence[Holding] = ()) -> None:
+        self._holdings: dict[str, Holding] = {}
+        for holding in holdings:
+            self.add(holding)
+
+    def __iter__(self) -> Iterator[Holding]:
+        return iter(self._holdings.values())
+
+    def add(self, holding: Holding) -> None:
+        """Serve a dataset; one of the same id is replaced."""
+        self._holdings[holding.dataset.id] = holding
+
+    def remove(self, dataset_id: str) -> bool:
+        return self._holdings.pop(dataset_id, None) is not None
+
+    def named(self, dataset_id: str) -> Holding | None:
+        return self._holdings.get(dataset_id)
+
+    def of_dataset(self, urn: str, tenant: str) -> Holding | None:
+        """The dataset that a URN of this tenant names."""
+        return next((held for held in self if urn_for(tenant, held.dataset.urn) == urn), None)
+
+    @property
+    def field_names(self) -> frozenset[str]:
+        return frozenset[str]().union(*(holding.field_names for holding in self))
+
+    async def stored_file(self, checksum: str) -> DataFile | None:
+        for holding in self:
+            if file := await holding.stored_file(checksum):
+                return file
+        return None

@@ -1,0 +1,160 @@
+"""How one value of a product answers to one operand of a query (remote-services.md 2.5)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+import re2
+from pydantic import TypeAdapter, ValidationError
+
+from rs_order.sandbox.products import PropertyValue
+
+_DATE = TypeAdapter(datetime)
+_DAY_FORM = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+class QueryError(Exception):
+    """The query can't be answered; the message is what the catalog's 400 says."""
+
+
+class Matcher(Protocol):
+    def matches(self, value: PropertyValue, *, words: bool) -> bool:
+        """Whether a value fits; ``words`` compares texts word by word, whatever their case."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Contains:
+    """An unquoted value: contained in a text, equal to a number, a date or a truth value."""
+
+    text: str
+
+    def matches(self, value: PropertyValue, *, words: bool) -> bool:
+        if not isinstance(value, str):
+            return _equals(value, self.text)
+        return _has_words(value, self.text) if words else self.text in value
+
+
+@dataclass(frozen=True, slots=True)
+class Exactly:
+    """A quoted value."""
+
+    text: str
+
+    def matches(self, value: PropertyValue, *, words: bool) -> bool:
+        if not isinstance(value, str):
+            return _equals(value, self.text)
+        return _has_words(value, self.text) if words else self.text == value
+
+
+class Pattern:
+    """A regular expression or wildcard over the whole value, in linear time (RE2)."""
+
+    def __init__(self, expression: str) -> None:
+        try:
+            self._compiled = re2.compile(expression, _quiet())
+        except re2.error as error:
+            raise QueryError(f"Bad regular expression {expression}: {error}") from error
+
+    @classmethod
+    def wildcard(cls, parts: Sequence[str]) -> Pattern:
+        """A pattern from the literal parts of a term between its ``*``."""
+        return cls("(?s)" + ".*".join(re2.escape(part) for part in parts))
+
+    def matches(self, value: PropertyValue, *, words: bool) -> bool:
+        text = as_text(value)
+        return self._compiled.fullmatch(text.lower() if words else text) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """``field:*``: any value will do."""
+
+    def matches(self, value: PropertyValue, *, words: bool) -> bool:  # noqa: ARG002 - Matcher
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Values between two bounds, None where it is open."""
+
+    low: str | None
+    high: str | None
+    includes_low: bool
+    includes_high: bool
+
+    def matches(self, value: PropertyValue, *, words: bool) -> bool:  # noqa: ARG002 - Matcher
+        return self._above(value) and self._below(value)
+
+    def _above(self, value: PropertyValue) -> bool:
+        if self.low is None:
+            return True
+        order = _compare(value, self.low, end_of_day=not self.includes_low)
+        return order is not None and (order > 0 or (self.includes_low and order == 0))
+
+    def _below(self, value: PropertyValue) -> bool:
+        if self.high is None:
+            return True
+        order = _compare(value, self.high, end_of_day=self.includes_high)
+        return order is not None and (order < 0 or (self.includes_high and order == 0))
+
+
+def as_text(value: PropertyValue) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return str(value)
+
+
+def _quiet() -> re2.Options:
+    options = re2.Options()
+    options.log_errors = False
+    return options
+
+
+def _has_words(value: str, wanted: str) -> bool:
+    present = set(re.findall(r"\w+", value.lower()))
+    return all(word in present for word in re.findall(r"\w+", wanted.lower()))
+
+
+def _equals(value: PropertyValue, text: str) -> bool:
+    if isinstance(value, bool):
+        return as_text(value) == text.lower()
+    if isinstance(value, datetime) and _DAY_FORM.fullmatch(text):
+        return value.astimezone(UTC).date().isoformat() == text
+    return _compare(value, text, end_of_day=False) == 0
+
+
+def _compare(value: PropertyValue, bound: str, *, end_of_day: bool) -> int | None:
+    """Sign of ``value - bound``; None when they can't be compared."""
+    if isinstance(value, datetime):
+        instant = _instant(bound, end_of_day=end_of_day)
+        return None if instant is None else (value > instant) - (value < instant)
+    if isinstance(value, int | float):
+        number = _number(bound)
+        return None if number is None else (value > number) - (value < number)
+    return (value > bound) - (value < bound)
+
+
+def _instant(text: str, *, end_of_day: bool) -> datetime | None:
+    """A bound as an instant (UTC when it has no offset); a bare day is its start or its end."""
+    try:
+        instant = _DATE.validate_python(text)
+    except ValidationError:
+        return None
+    instant = instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+    if end_of_day and _DAY_FORM.fullmatch(text):
+        instant += timedelta(days=1) - timedelta(microseconds=1)
+    return instant
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None

@@ -1,0 +1,205 @@
+"""Complex searches and their summaries over the holdings (remote-services.md 2.1 to 2.3, 2.6)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from rs_order.sandbox.faults import Faults, concerns
+from rs_order.sandbox.fields import ProductFields, is_known
+from rs_order.sandbox.holdings import Holding, Holdings, Run, Selection, Summary
+from rs_order.sandbox.matchers import QueryError
+from rs_order.sandbox.products import (
+    ORDERABLE_TYPES,
+    DataFile,
+    Location,
+    Product,
+    urn_for,
+    urn_tenant,
+)
+from rs_order.sandbox.query import Query, compile_query
+
+MAX_REQUESTS = 100
+MAX_IDS = 1000
+
+_Ids = Annotated[list[str], Field(max_length=MAX_IDS)]
+_Texts = list[str | None]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+
+
+class SearchRequest(_Body):
+    engine_type: str
+    dataset_urn: str | None = None
+    search_parameters: dict[str, _Texts | None] | None = None
+    entity_ids_to_include: _Ids | None = None
+    entity_ids_to_exclude: _Ids | None = None
+    search_date_limit: AwareDatetime | None = None
+
+    @property
+    def query(self) -> Query:
+        """The ``q`` of the legacy engine; everything when there is none.
+
+        Raises:
+            QueryError: it isn't of the language.
+        """
+        texts = (self.search_parameters or {}).get("q") or [""]
+        return compile_query(texts[0] or "")
+
+
+class ComplexSearch(_Body):
+    requests: Annotated[list[SearchRequest], Field(min_length=1, max_length=MAX_REQUESTS)]
+    data_types: list[str] = []
+    page: Annotated[int, Field(ge=0)] = 0
+    size: Annotated[int, Field(ge=1, le=100_000)] = 20
+
+
+class Searcher:
+    def __init__(self, holdings: Holdings, faults: Faults) -> None:
+        self._holdings = holdings
+        self._faults = faults
+
+    async def find(self, requests: Sequence[SearchRequest], tenant: str) -> Selection:
+        """What any of the requests selects, each product once.
+
+        Raises:
+            QueryError: a query isn't of the language, or uses a field that nothing has.
+        """
+        for request in requests:
+            self._check_fields(request.query)
+        return Selection.of(
+            [(holding, await self._in(holding, requests, tenant)) for holding in self._holdings]
+        )
+
+    def summarize(
+        self, selection: Selection, types: Sequence[str], tenant: str, *, raw_data: bool
+    ) -> dict[str, Any]:
+        """The files summary of a selection, by dataset and type."""
+        counted = [kind for kind in types if raw_data or kind != "RAWDATA"]
+        parts = {
+            urn_for(tenant, dataset.urn): (
+                sum(len(run.positions) for run in runs),
+                self._by_key(runs, counted),
+            )
+            for dataset, runs in selection.by_dataset()
+        }
+        total: dict[str, Summary] = {}
+        for _, by_key in parts.values():
+            for key, summary in by_key.items():
+                total[key] = total.get(key, Summary()).plus(summary)
+        subs = {urn: self._written(count, by_key) for urn, (count, by_key) in parts.items()}
+        return self._written(len(selection), total) | {"subSummariesMap": subs}
+
+    def _check_fields(self, query: Query) -> None:
+        known = self._holdings.field_names
+        for name in query.names():
+            if not is_known(name, known):
+                raise QueryError(f"Unknown search field {name}: no product has it")
+
+    async def _in(
+        self, holding: Holding, requests: Sequence[SearchRequest], tenant: str
+    ) -> Sequence[int]:
+        found = [
+            positions
+            for request in requests
+            if _concerns_dataset(request, holding, tenant)
+            and len(positions := await self._matching(holding, request, tenant))
+        ]
+        if len(found) == 1 or any(len(positions) == len(holding) for positions in found):
+            return max(found, key=len)
+        return sorted(set().union(*found))
+
+    async def _matching(
+        self, holding: Holding, request: SearchRequest, tenant: str
+    ) -> Sequence[int]:
+        if request.entity_ids_to_include:
+            wanted = _positions(holding, request.entity_ids_to_include, tenant)
+            positions: Sequence[int] = [
+                at
+                for at in sorted(wanted)
+                if request.query.judge(ProductFields(holding.product(at), tenant))
+            ]
+        else:
+            positions = await holding.select(request.query, tenant)
+        excluded = _positions(holding, request.entity_ids_to_exclude or (), tenant)
+        if excluded:
+            positions = [at for at in positions if at not in excluded]
+        return self._created_before(holding, positions, request.search_date_limit)
+
+    def _created_before(
+        self, holding: Holding, positions: Sequence[int], limit: datetime | None
+    ) -> Sequence[int]:
+        """Products whose catalog creation date is strictly before the limit."""
+        if limit is None or not positions:
+            return positions
+        if holding.uniform and not self._faults.created:
+            return positions if holding.product(positions[0]).created < limit else ()
+        return [at for at in positions if self._created(holding.product(at)) < limit]
+
+    def _created(self, product: Product) -> datetime:
+        return self._faults.created.get(product.provider_id, product.created)
+
+    def _by_key(self, runs: Sequence[Run], types: Sequence[str]) -> dict[str, Summary]:
+        summaries = {key: Summary() for kind in types for key in _keys(kind)}
+        for run in runs:
+            sampled = run.holding.uniform and not self._faults.without_filesize
+            positions = run.positions[:1] if sampled else run.positions
+            factor = len(run.positions) if sampled else 1
+            for position in positions:
+                for key, summary in self._of_product(run.holding.product(position)):
+                    if key in summaries:
+                        summaries[key] = summaries[key].plus(summary.times(factor))
+        return summaries
+
+    def _of_product(self, product: Product) -> Iterable[tuple[str, Summary]]:
+        for file in product.files:
+            everything, referenced, stored = _keys(file.type)
+            external = file.location is Location.EXTERNAL
+            if not external and not self._has_size(file):
+                continue
+            summary = Summary(1, 0 if external else file.size)
+            yield everything, summary
+            yield (referenced if external else stored), summary
+
+    def _has_size(self, file: DataFile) -> bool:
+        return file.publishes_size and not concerns(self._faults.without_filesize, file.checksum)
+
+    def _written(self, documents: int, by_key: dict[str, Summary]) -> dict[str, Any]:
+        whole = [summary for key, summary in by_key.items() if not key.endswith("ref")]
+        return {
+            "documentsCount": documents,
+            "filesCount": sum(summary.files for summary in whole),
+            "filesSize": sum(summary.bytes for summary in whole),
+            "fileTypesSummaryMap": {
+                key: {"filesCount": summary.files, "filesSize": summary.bytes}
+                for key, summary in by_key.items()
+                if not (self._faults.missing_ref_keys and key.endswith("ref"))
+            },
+        }
+
+
+def counted_types(search: ComplexSearch) -> Sequence[str]:
+    """Types a summary tells about: those asked for, else the ones that can be ordered."""
+    return search.data_types or ORDERABLE_TYPES
+
+
+def _keys(kind: str) -> tuple[str, str, str]:
+    return kind, f"{kind}_ref", f"{kind}_!ref"
+
+
+def _concerns_dataset(request: SearchRequest, holding: Holding, tenant: str) -> bool:
+    return request.dataset_urn is None or request.dataset_urn == urn_for(
+        tenant, holding.dataset.urn
+    )
+
+
+def _positions(holding: Holding, urns: Iterable[str], tenant: str) -> set[int]:
+    """Where the products of some URNs are; a URN of another tenant is nowhere."""
+    own = (urn for urn in urns if urn_tenant(urn) == tenant)
+    return {at for urn in own if (at := holding.position_of(urn)) is not None}

@@ -1,0 +1,325 @@
+"""What an operator can set: variables ``RS_ORDER_…``, and a TOML file named by ``RS_ORDER_CONFIG``.
+
+Read once, in the composition root, and passed on in parts. ``docs/configuration.md`` is made from this file.
+"""
+
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from uuid import uuid4
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+PREFIX = "RS_ORDER_"
+DEVELOPMENT_KEY = "!!!!!==========abcdefghijklmnopqrstuvwxyz0123456789==========!!!!!"
+"""The platform's key for development and tests (rest.md 2.2); public, so never for production."""
+MEBIBYTE = 1024 * 1024
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong; the text names it and says what it must be."""
+
+    code = "wrong-setting"
+
+
+def _listed(value: Any) -> Any:
+    """Comma-separated text in the environment, a list in TOML."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+Listed = Annotated[list[str], NoDecode, BeforeValidator(_listed)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+def _property(name: str) -> dict[str, Any]:
+    """The property of the Java service that this setting takes the place of."""
+    return {"property": name}
+
+
+class Settings(BaseSettings):
+    """All settings with their defaults."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
+
+    # Where things are
+    database_url: SecretStr = Field(
+        SecretStr("postgresql://postgres@localhost:5432/postgres"),
+        description="PostgreSQL, one database for all tenants.",
+    )
+    database_pool_size: int = Field(
+        20, ge=4, le=500, description="Most connections of one process."
+    )
+    database_statement_cache: bool = Field(
+        True, description="Off behind a pooler in transaction mode (PgBouncer)."
+    )
+    amqp_url: SecretStr = Field(
+        SecretStr("amqp://guest:guest@localhost:5672"),
+        description="RabbitMQ: host and credentials; the virtual hosts are set apart.",
+        json_schema_extra=_property("spring.rabbitmq.*"),
+    )
+    amqp_vhost: str = Field(
+        "regards.multitenant.manager", description="Virtual host of the projects' events."
+    )
+    amqp_instance_vhost: str = Field(
+        "regards.instance.manager", description="Virtual host of the installation's events."
+    )
+    amqp_management_url: SecretStr | None = Field(
+        None,
+        description="RabbitMQ's management API; when set, missing virtual hosts are created at the start.",
+        json_schema_extra=_property("regards.amqp.management.host, .port, .protocol"),
+    )
+    amqp_management_namespace: str = Field(
+        "regards",
+        description="First part of the names of exchanges and queues.",
+        json_schema_extra=_property("regards.amqp.management.namespace"),
+    )
+    amqp_microservice_type_identifier: str = Field(
+        "rs-order",
+        description="Name of the service in the names of queues.",
+        json_schema_extra=_property("regards.amqp.microservice.type-identifier"),
+    )
+    amqp_microservice_instance_identifier: str = Field(
+        default_factory=lambda: str(uuid4()),
+        description="Name of this instance in the names of its own queues. Default: a random UUID.",
+        json_schema_extra=_property("regards.amqp.microservice.instance-identifier"),
+    )
+    instance_name: str = Field(
+        "REGARDS",
+        description="Name of the installation, in each message's `app_id`.",
+        json_schema_extra=_property("regards.instance.name"),
+    )
+    http_host: str = Field("0.0.0.0", description="Address the REST side listens on.")  # noqa: S104
+    http_port: int = Field(
+        9043, ge=0, le=65535, description="Port of the REST side; 0: a free one."
+    )
+    tenants: Listed = Field([], description="Tenants created at the start, comma-separated.")
+    catalog_url: str | None = Field(None, description="Base URL of rs-catalog.")
+    storage_url: str | None = Field(None, description="Base URL of rs-storage (downloads).")
+    dam_url: str | None = Field(
+        None, description="Base URL of rs-dam; without it, datasets have no attached files."
+    )
+    processing_url: str | None = Field(None, description="Base URL of rs-processing.")
+    admin_url: str | None = Field(None, description="Base URL of rs-admin (users and roles).")
+    admin_instance_url: str | None = Field(
+        None, description="Base URL of rs-admin-instance (public address of each project)."
+    )
+    public_url: str = Field(
+        "http://localhost:9043",
+        description="Public address in links of a project of which no other is known.",
+    )
+    prefix_path: str = Field(
+        "/api/v1",
+        description="Prefix of the gateway in links.",
+        json_schema_extra=_property("prefix.path"),
+    )
+
+    # Keys
+    jwt_key_hs256: SecretStr | None = Field(
+        None,
+        description="Key of HS256 tokens.",
+        json_schema_extra=_property("jwt.signing-key.HS256"),
+    )
+    jwt_key_hs384: SecretStr | None = Field(
+        None,
+        description="Key of HS384 tokens.",
+        json_schema_extra=_property("jwt.signing-key.HS384"),
+    )
+    jwt_key_hs512: SecretStr = Field(
+        SecretStr(DEVELOPMENT_KEY),
+        min_length=64,
+        description="Key of HS512 tokens; signs our own calls too. Default: the development key.",
+        json_schema_extra=_property("jwt.signing-key.HS512"),
+    )
+    jwt_key_rs256: SecretStr | None = Field(
+        None,
+        description="Public key of RS256 tokens, base64 DER.",
+        json_schema_extra=_property("jwt.signing-key.RS256"),
+    )
+    jwt_key_rs384: SecretStr | None = Field(
+        None,
+        description="Public key of RS384 tokens, base64 DER.",
+        json_schema_extra=_property("jwt.signing-key.RS384"),
+    )
+    jwt_key_rs512: SecretStr | None = Field(
+        None,
+        description="Public key of RS512 tokens, base64 DER.",
+        json_schema_extra=_property("jwt.signing-key.RS512"),
+    )
+    order_secret: SecretStr | None = Field(
+        None,
+        min_length=32,
+        description="Key of order tokens, 32 bytes or more.",
+        json_schema_extra=_property("regards.order.secret"),
+    )
+    token_in_query: bool = Field(
+        False, description="Take `?token=` for the Authorization header, where no gateway does."
+    )
+
+    # How orders are made
+    files_bucket_size_mb: Positive = Field(
+        100,
+        description="Size of a sub-order, in MiB.",
+        json_schema_extra=_property("regards.order.files.bucket.size.Mb"),
+    )
+    batch_size: int = Field(
+        10_000,
+        ge=1,
+        le=10_000,
+        description="Products in one page of the catalog.",
+        json_schema_extra=_property("regards.order.batch.size"),
+    )
+    max_storage_files_jobs_per_user: int = Field(
+        2,
+        ge=0,
+        description="Sub-orders of a user that run or wait for his download; 0: no limit.",
+        json_schema_extra=_property("regards.order.max.storage.files.jobs.per.user"),
+    )
+    jobs_pool_size: int = Field(
+        0,
+        ge=0,
+        description="Sub-orders asked of storage and not settled, over all tenants; 0: no limit.",
+        json_schema_extra=_property("regards.jobs.pool.size"),
+    )
+    request_bulk_size: int = Field(
+        1000,
+        ge=1,
+        le=10_000,
+        description="Order requests taken in one batch.",
+        json_schema_extra=_property("regards.order.request.bulk.size"),
+    )
+    cancel_request_bulk_size: int = Field(
+        1000,
+        ge=1,
+        le=10_000,
+        description="Cancel requests taken in one batch.",
+        json_schema_extra=_property("regards.order.cancel.request.bulk.size"),
+    )
+    cache_isadmin_size: int = Field(
+        1000,
+        ge=1,
+        description="Users of whom it is remembered whether they are administrators.",
+        json_schema_extra=_property("regards.order.cache.isadmin.size"),
+    )
+    cache_isadmin_ttl: Positive = Field(
+        600,
+        description="For how long, in seconds.",
+        json_schema_extra=_property("regards.order.cache.isadmin.ttl"),
+    )
+
+    # Patience
+    remote_deadline: Positive = Field(
+        600,
+        description="Seconds a remote service in trouble is asked again before a request fails.",
+    )
+    storage_reask_minutes: Positive = Field(
+        30, description="Minutes of silence before storage is asked again; doubles up to 6 h."
+    )
+    storage_silence_hours: Positive = Field(
+        48, description="Hours of silence after which files are given up."
+    )
+    inbox_retention_days: Positive = Field(
+        7, description="Days a request is remembered, so that its repetition makes no second order."
+    )
+
+    # External files
+    http_proxy_host: str | None = Field(
+        None,
+        description="HTTP proxy for external files.",
+        json_schema_extra=_property("http.proxy.host"),
+    )
+    http_proxy_port: int = Field(
+        3128,
+        ge=1,
+        le=65535,
+        description="Its port.",
+        json_schema_extra=_property("http.proxy.port"),
+    )
+    http_proxy_noproxy: Listed = Field(
+        [],
+        description="Hosts reached without it, comma-separated.",
+        json_schema_extra=_property("http.proxy.noproxy"),
+    )
+    file_url_folders: Listed = Field(
+        [], description="Folders below which `file:` URLs may be read, comma-separated."
+    )
+
+    # Logs
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least level."
+    )
+    log_format: Literal["json", "console"] = Field("json", description="Form of the log lines.")
+
+    @field_validator("file_url_folders")
+    @classmethod
+    def _absolute(cls, folders: list[str]) -> list[str]:
+        for folder in folders:
+            if not Path(folder).is_absolute():
+                raise ValueError(f"{folder!r} is not an absolute path")
+        return folders
+
+    @property
+    def bucket_bytes(self) -> int:
+        return int(self.files_bucket_size_mb * MEBIBYTE)
+
+    @property
+    def token_keys(self) -> dict[str, str]:
+        """Keys that verify tokens, by algorithm."""
+        keys = {
+            "HS256": self.jwt_key_hs256,
+            "HS384": self.jwt_key_hs384,
+            "HS512": self.jwt_key_hs512,
+            "RS256": self.jwt_key_rs256,
+            "RS384": self.jwt_key_rs384,
+            "RS512": self.jwt_key_rs512,
+        }
+        return {name: key.get_secret_value() for name, key in keys.items() if key is not None}
+
+    @property
+    def remote_patience(self) -> timedelta:
+        return timedelta(seconds=self.remote_deadline)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - part of the hook's signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - likewise
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment wins over the file."""
+        config = os.environ.get(f"{PREFIX}CONFIG")
+        if config is None:
+            return init_settings, env_settings
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, Path(config))
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the settings.
+
+    Raises:
+        SettingsError: one line that names each wrong setting and what is wrong with it.
+    """
+    config = os.environ.get(f"{PREFIX}CONFIG")
+    if config is not None and not Path(config).is_file():
+        raise SettingsError(f"{PREFIX}CONFIG: there is no file {config}")
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        wrong = (
+            f"{PREFIX}{'_'.join(str(part) for part in detail['loc']).upper()}: {detail['msg']}"
+            for detail in error.errors(include_input=False, include_url=False)
+        )
+        raise SettingsError("; ".join(wrong)) from error
+    except ValueError as error:  # the TOML file
+        raise SettingsError(f"{PREFIX}CONFIG: {config} can't be read: {error}") from error

@@ -1,0 +1,146 @@
+"""An outbox in memory, and the face that the relay's tests need of any outbox."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+import orjson
+
+from rs_order.ports.outbox import ClaimedRows, Outbox, OutboxLag, OutboxRow, OutgoingMessage
+
+SLOTS = 8
+
+
+class OutboxUnderTest(Outbox, Protocol):
+    """What a test does beside the relay."""
+
+    async def add(self, *messages: OutgoingMessage) -> None:
+        """Commit these rows, in this order."""
+        ...
+
+
+class ObservedOutbox:
+    """Any outbox, with its claims counted."""
+
+    def __init__(self, outbox: OutboxUnderTest) -> None:
+        self._outbox = outbox
+        self.claims = 0
+        """Begun so far."""
+        self.held = 0
+        """Under way."""
+
+    async def add(self, *messages: OutgoingMessage) -> None:
+        await self._outbox.add(*messages)
+
+    async def is_empty(self) -> bool:
+        return await self._outbox.seconds_to_next() is None
+
+    async def ready_slots(self) -> list[int]:
+        return await self._outbox.ready_slots()
+
+    def claim(self, slot: int, limit: int) -> AbstractAsyncContextManager[ClaimedRows | None]:
+        return self._observed(slot, limit)
+
+    @asynccontextmanager
+    async def _observed(self, slot: int, limit: int) -> AsyncIterator[ClaimedRows | None]:
+        self.claims += 1
+        self.held += 1
+        try:
+            async with self._outbox.claim(slot, limit) as claimed:
+                yield claimed
+        finally:
+            self.held -= 1
+
+    async def seconds_to_next(self) -> float | None:
+        return await self._outbox.seconds_to_next()
+
+    async def lag(self) -> OutboxLag:
+        return await self._outbox.lag()
+
+
+@dataclass(frozen=True)
+class _Stored:
+    row: OutboxRow
+    due_at: datetime
+    slot: int
+
+
+class _Claimed:
+    def __init__(self, rows: Sequence[OutboxRow]) -> None:
+        self.rows = rows
+        self.removed: set[int] = set()
+
+    async def remove(self, ids: Sequence[int]) -> None:
+        self.removed |= set(ids)
+
+
+class MemoryOutbox:
+    """Keeps the contract of the port, for tests that are about the relay and not the store."""
+
+    def __init__(self) -> None:
+        self._stored: dict[int, _Stored] = {}
+        self._taken: set[int] = set()
+        self._last_id = 0
+
+    async def add(self, *messages: OutgoingMessage) -> None:
+        now = datetime.now(UTC)
+        for message in messages:
+            self._last_id += 1
+            row = OutboxRow(
+                id=self._last_id,
+                kind=message.kind,
+                tenant=message.tenant,
+                body=orjson.dumps(message.body),
+                stream=message.stream,
+                correlation_id=message.correlation_id,
+                message_id=message.message_id,
+                created_at=now,
+            )
+            slot = hash(message.stream or row.id) % SLOTS
+            self._stored[row.id] = _Stored(row, message.due_at or now, slot)
+
+    def _due(self) -> list[_Stored]:
+        """In order; nothing overtakes a row of its stream that isn't due yet."""
+        now = datetime.now(UTC)
+        held_back: set[str] = set()
+        due = []
+        for stored in self._stored.values():
+            stream = stored.row.stream
+            if stream in held_back:
+                continue
+            if stored.due_at <= now:
+                due.append(stored)
+            elif stream is not None:
+                held_back.add(stream)
+        return due
+
+    async def ready_slots(self) -> list[int]:
+        return sorted({stored.slot for stored in self._due()})
+
+    @asynccontextmanager
+    async def claim(self, slot: int, limit: int) -> AsyncIterator[_Claimed | None]:
+        if slot in self._taken:
+            yield None
+            return
+        self._taken.add(slot)
+        try:
+            rows = [stored.row for stored in self._due() if stored.slot == slot]
+            claimed = _Claimed(rows[:limit])
+            yield claimed
+            for row_id in claimed.removed:
+                del self._stored[row_id]
+        finally:
+            self._taken.discard(slot)
+
+    async def seconds_to_next(self) -> float | None:
+        if not self._stored:
+            return None
+        soonest = min(stored.due_at for stored in self._stored.values())
+        return max(0.0, (soonest - datetime.now(UTC)).total_seconds())
+
+    async def lag(self) -> OutboxLag:
+        due = self._due()
+        oldest = min((stored.due_at for stored in due), default=datetime.now(UTC))
+        return OutboxLag(len(due), (datetime.now(UTC) - oldest).total_seconds())

@@ -1,0 +1,148 @@
+"""What the tests of the AMQP adapter share: connections, consumers under a test's control."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+
+import aio_pika
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+
+from rs_order.adapters.amqp.connection import Session, SupervisedConnection
+from rs_order.adapters.amqp.delivery import Delivery
+from rs_order.adapters.amqp.settle import Done, Outcome
+from rs_order.adapters.amqp.topology import Elements, Queue, Topology
+
+PATIENCE_SECONDS = 20.0
+"""Longer than anything waited for here takes, so that a failure ends and says so."""
+
+
+def only(full: Topology, *queues: str) -> Topology:
+    """The topology with these queues of the multitenant virtual host alone.
+
+    A durable queue costs the broker a tenth of a second, and few tests need more than one.
+    """
+    names = {getattr(full, queue).name for queue in queues}
+    names |= {f"{name}.DLQ" for name in names} | {"regards.DLQ"}
+    return replace(
+        full,
+        multitenant=_with_queues(full.multitenant, names),
+        instance=_with_queues(full.instance, names),
+    )
+
+
+def _with_queues(elements: Elements, names: set[str]) -> Elements:
+    bindings = tuple(binding for binding in elements.bindings if binding.queue in names)
+    bound = {binding.exchange for binding in bindings}
+    return Elements(
+        exchanges=tuple(exchange for exchange in elements.exchanges if exchange.name in bound),
+        queues=tuple(queue for queue in elements.queues if queue.name in names),
+        bindings=bindings,
+    )
+
+
+async def eventually(condition: Callable[[], bool | Awaitable[bool]], what: str) -> None:
+    """Wait for a fact of the broker that nothing announces."""
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not await _truth(condition):  # noqa: ASYNC110 - nothing signals it
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        raise AssertionError(f"never came true: {what}") from None
+
+
+async def _truth(condition: Callable[[], bool | Awaitable[bool]]) -> bool:
+    result = condition()
+    return result if isinstance(result, bool) else await result
+
+
+@asynccontextmanager
+async def raw_channel(url: str, vhost: str) -> AsyncIterator[AbstractChannel]:
+    """A channel of its own connection, knowing nothing of rs_order."""
+    connection = await aio_pika.connect(f"{url}/{vhost}")
+    async with connection:
+        yield await connection.channel(on_return_raises=True)
+
+
+@asynccontextmanager
+async def supervised(
+    url: str, vhost: str, elements: Elements, sessions: Sequence[Session]
+) -> AsyncIterator[SupervisedConnection]:
+    """A supervised connection that runs inside the context and stops as the service stops it."""
+    connection = SupervisedConnection(url, vhost, elements, sessions)
+    running = asyncio.create_task(connection.run())
+    try:
+        yield connection
+        await connection.stop()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await running
+    finally:
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+
+
+class RecordingHandler:
+    """Says what it is told to say, and lets a test wait for what it heard."""
+
+    def __init__(self, say: Callable[[Delivery], Outcome] = lambda _: Done()) -> None:
+        self.batches: list[list[Delivery]] = []
+        self.failures: list[Exception] = []
+        """Raised, one per call, before anything is handled."""
+        self.gate = asyncio.Event()
+        """Closed: a call waits before it answers."""
+        self.gate.set()
+        self._say = say
+        self._called = asyncio.Condition()
+
+    @property
+    def bodies(self) -> list[bytes]:
+        return [delivery.body for batch in self.batches for delivery in batch]
+
+    async def __call__(self, deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
+        async with self._called:
+            self.batches.append(list(deliveries))
+            self._called.notify_all()
+        if self.failures:
+            raise self.failures.pop(0)
+        await self.gate.wait()
+        return [self._say(delivery) for delivery in deliveries]
+
+    async def heard(self, count: int) -> None:
+        """Wait until so many deliveries were offered, repeated ones counted again."""
+        async with asyncio.timeout(PATIENCE_SECONDS), self._called:
+            await self._called.wait_for(lambda: len(self.bodies) >= count)
+
+    async def called(self, times: int) -> None:
+        async with asyncio.timeout(PATIENCE_SECONDS), self._called:
+            await self._called.wait_for(lambda: len(self.batches) >= times)
+
+
+async def message_count(channel: AbstractChannel, queue: str) -> int:
+    """Messages ready in a queue; those held by a consumer don't count."""
+    declared = await channel.declare_queue(queue, passive=True)
+    return declared.declaration_result.message_count or 0
+
+
+async def send(channel: AbstractChannel, queue: Queue | str, *bodies: bytes) -> None:
+    """Put messages into a queue, durably, in this order."""
+    name = queue if isinstance(queue, str) else queue.name
+    for body in bodies:
+        await channel.default_exchange.publish(
+            aio_pika.Message(body, delivery_mode=aio_pika.DeliveryMode.PERSISTENT), name
+        )
+
+
+async def take(channel: AbstractChannel, queue: str) -> AbstractIncomingMessage:
+    """The next message of a queue, for good."""
+    taken: list[AbstractIncomingMessage] = []
+
+    async def arrived() -> bool:
+        opened = await channel.get_queue(queue, ensure=False)
+        message = await opened.get(no_ack=True, fail=False)
+        if message is not None:
+            taken.append(message)
+        return bool(taken)
+
+    await eventually(arrived, f"a message in {queue}")
+    return taken[0]

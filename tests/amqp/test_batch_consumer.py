@@ -1,0 +1,218 @@
+"""Batches, back-pressure, isolation and acknowledgement on a real broker."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from aio_pika.abc import AbstractChannel
+
+from rs_order.adapters.amqp.batch_consumer import BatchConsumer
+from rs_order.adapters.amqp.delivery import Delivery
+from rs_order.adapters.amqp.settle import DeadLetter, DeadLetterReason, Done, Outcome
+from rs_order.adapters.amqp.topology import Topology, declare, topology
+from tests.amqp.support import (
+    RecordingHandler,
+    eventually,
+    message_count,
+    only,
+    raw_channel,
+    send,
+    supervised,
+    take,
+)
+from tests.support.servers import FreshBroker
+
+TOPOLOGY: Topology = only(topology(instance_identifier="test"), "order_requests", "steps")
+QUEUE = TOPOLOGY.order_requests
+
+
+@pytest.fixture
+async def channel(broker: FreshBroker) -> AsyncIterator[AbstractChannel]:
+    """A bare channel; the topology exists."""
+    async with raw_channel(broker.url, broker.vhost) as opened:
+        await declare(opened, TOPOLOGY.multitenant)
+        yield opened
+
+
+def _bad(delivery: Delivery) -> Outcome:
+    if delivery.body != b"bad":
+        return Done()
+    return DeadLetter(DeadLetterReason.NOT_CONVERTED_MESSAGE, "not JSON: 'bad'")
+
+
+async def test_waiting_messages_come_in_one_batch_in_order(
+    broker: FreshBroker, channel: AbstractChannel
+) -> None:
+    """What waits in the queue is offered together, up to the size, in the order of arrival."""
+    bodies = [b"%d" % number for number in range(25)]
+    await send(channel, QUEUE, *bodies)
+    handler = RecordingHandler()
+
+    consumer = BatchConsumer(QUEUE, handler, size=10)
+    async with supervised(broker.url, broker.vhost, TOPOLOGY.multitenant, [consumer]):
+        await handler.heard(25)
+
+    assert handler.bodies == bodies
+    assert [len(batch) for batch in handler.batches] == [10, 10, 5]
+    assert await message_count(channel, QUEUE.name) == 0
+
+
+async def test_a_slow_handler_holds_one_batch_at_a_time(
+    broker: FreshBroker, channel: AbstractChannel
+) -> None:
+    """Back-pressure: the broker keeps what is beyond one batch, and the handler isn't re-entered."""
+    await send(channel, QUEUE, *(b"%d" % number for number in range(12)))
+    handler = RecordingHandler()
+    handler.gate.clear()
+
+    consumer = BatchConsumer(QUEUE, handler, size=5)
+    async with supervised(broker.url, broker.vhost, TOPOLOGY.multitenant, [consumer]):
+        await handler.called(1)
+        waiting = await message_count(channel, QUEUE.name)
+        batches = len(handler.batches)
+        handler.gate.set()
+        await handler.heard(12)
+
+    assert (waiting, batches) == (7, 1)
+
+
+async def test_nothing_is_acknowledged_before_the_handler_returns(
+    broker: FreshBroker, channel: AbstractChannel
+) -> None:
+    """A consumer that dies in its handler loses nothing: the broker offers everything again."""
+    await send(channel, QUEUE, b"one", b"two")
+    handler = RecordingHandler()
+    handler.gate.clear()
+    dying = asyncio.create_task(_run_on_own_connection(BatchConsumer(QUEUE, handler), broker))
+    await handler.heard(2)
+    dying.cancel()
+    await asyncio.gather(dying, return_exceptions=True)
+
+    async def both_are_back() -> bool:
+        return await message_count(channel, QUEUE.name) == 2
+
+    await eventually(both_are_back, "both messages back in the queue")
+
+
+async def _run_on_own_connection(consumer: BatchConsumer, broker: FreshBroker) -> None:
+    async with supervised(broker.url, broker.vhost, TOPOLOGY.multitenant, [consumer]):
+        await asyncio.Event().wait()
+
+
+async def test_a_bad_message_is_isolated(broker: FreshBroker, channel: AbstractChannel) -> None:
+    """One dead letter per bad message; the others of its batch are just done."""
+    await send(channel, QUEUE, b"good", b"bad", b"fine")
+    handler = RecordingHandler(_bad)
+
+    consumer = BatchConsumer(QUEUE, handler)
+    async with supervised(broker.url, broker.vhost, TOPOLOGY.multitenant, [consumer]):
+        letter = await take(channel, f"{QUEUE.name}.DLQ")
+
+    assert len(handler.batches) == 1
+    assert letter.body == b"bad"
+    assert await message_count(channel, QUEUE.name) == 0
+    assert await message_count(channel, f"{QUEUE.name}.DLQ") == 0
+
+
+async def test_a_handler_that_raises_gets_the_same_messages_again(
+    broker: FreshBroker, channel: AbstractChannel
+) -> None:
+    """Raising means "not now": nothing is acknowledged or dead-lettered until it works."""
+    await send(channel, QUEUE, b"one", b"two")
+    handler = RecordingHandler()
+    handler.failures = [ConnectionError("the database is down"), RuntimeError("still down")]
+
+    consumer = BatchConsumer(QUEUE, handler)
+    async with supervised(broker.url, broker.vhost, TOPOLOGY.multitenant, [consumer]):
+        await handler.called(3)
+
+    assert handler.bodies == [b"one", b"two"] * 3
+    assert not any(delivery.redelivered for batch in handler.batches for delivery in batch)
+    assert await message_count(channel, QUEUE.name) == 0
+    assert await message_count(channel, f"{QUEUE.name}.DLQ") == 0
+
+
+async def test_a_handler_with_too_few_outcomes_acknowledges_nothing(
+    broker: FreshBroker, channel: AbstractChannel
+) -> None:
+    """An outcome that is missing is a defect, and no reason to forget a message."""
+    await send(channel, QUEUE, b"one")
+    calls: list[int] = []
+
+    async def forgetful(deliveries: object) -> list[Outcome]:
+        calls.append(1)
+        return []
+
+    consumer = BatchConsumer(QUEUE, forgetful)
+    async with supervised(broker.url, broker.vhost, TOPOLOGY.multitenant, [consumer]):
+        await eventually(lambda: len(calls) >= 2, "a second attempt")
+
+    assert await message_count(channel, QUEUE.name) == 1
+
+
+async def test_stopping_finishes_the_batch_and_gives_back_the_rest(
+    broker: FreshBroker, channel: AbstractChannel
+) -> None:
+    """On stop the batch begun is handled and acknowledged, what only waited here goes back."""
+    await send(channel, TOPOLOGY.steps, b"1", b"2", b"3", b"4")
+    handler = RecordingHandler()
+    handler.gate.clear()
+    consumer = BatchConsumer(TOPOLOGY.steps, handler, size=2, concurrency=1)
+    async with supervised(broker.url, broker.vhost, TOPOLOGY.multitenant, [consumer]):
+        await handler.heard(2)
+        stopping = asyncio.create_task(consumer.stop())
+        await eventually(lambda: not consumer.registered, "the consumer cancelled")
+        assert not stopping.done()
+        handler.gate.set()
+        await stopping
+
+    async def rest_is_back() -> bool:
+        return await message_count(channel, TOPOLOGY.steps.name) == 2
+
+    assert handler.bodies == [b"1", b"2"]
+    await eventually(rest_is_back, "two steps back in the queue")
+
+
+async def test_stopping_while_the_handler_cannot_work_acknowledges_nothing(
+    broker: FreshBroker, channel: AbstractChannel
+) -> None:
+    """A stop during the pause between attempts ends it at once; the messages go back."""
+    await send(channel, QUEUE, b"one")
+    handler = RecordingHandler()
+    handler.failures = [ConnectionError("down")] * 100
+
+    consumer = BatchConsumer(QUEUE, handler)
+    async with supervised(broker.url, broker.vhost, TOPOLOGY.multitenant, [consumer]):
+        await handler.called(2)
+
+    async def is_back() -> bool:
+        return await message_count(channel, QUEUE.name) == 1
+
+    await eventually(is_back, "the message back in the queue")
+
+
+async def test_steps_are_handled_concurrently_and_settled_one_by_one(
+    broker: FreshBroker, channel: AbstractChannel
+) -> None:
+    """A slow step doesn't hold up the others, and its acknowledgement isn't implied by theirs."""
+    await send(channel, TOPOLOGY.steps, b"slow", b"a", b"b", b"c")
+    slow_gate = asyncio.Event()
+    done: list[bytes] = []
+
+    async def handle(deliveries: list[Delivery]) -> list[Outcome]:
+        if deliveries[0].body == b"slow":
+            await slow_gate.wait()
+        done.append(deliveries[0].body)
+        return [Done() for _ in deliveries]
+
+    consumer = BatchConsumer(TOPOLOGY.steps, handle, size=1, concurrency=2)  # type: ignore[arg-type]
+    task = asyncio.create_task(_run_on_own_connection(consumer, broker))
+    await eventually(lambda: len(done) == 3, "three quick steps done")
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+    async def slow_is_back() -> bool:
+        return await message_count(channel, TOPOLOGY.steps.name) == 1
+
+    await eventually(slow_is_back, "the slow step back in the queue")
+    assert (await take(channel, TOPOLOGY.steps.name)).body == b"slow"

@@ -1,0 +1,388 @@
+"""Dead letters: written by us, by the broker and by a Java service; listed, replayed, discarded."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import aio_pika
+import pytest
+from aio_pika.abc import AbstractChannel
+
+from rs_order.adapters.amqp import dead_letters
+from rs_order.adapters.amqp.batch_consumer import BatchConsumer
+from rs_order.adapters.amqp.dead_letters import DeadLetters, LetterFilter
+from rs_order.adapters.amqp.delivery import Delivery
+from rs_order.adapters.amqp.errors import (
+    DeadLettersBusy,
+    OriginGone,
+    UnknownDeadLetter,
+    UnknownOrigin,
+)
+from rs_order.adapters.amqp.letters import REPLAYED_HEADER
+from rs_order.adapters.amqp.settle import (
+    LARGEST_HEADERS,
+    DeadLetter,
+    DeadLetterReason,
+    Outcome,
+    dead_letter_message,
+)
+from rs_order.adapters.amqp.topology import (
+    DEAD_LETTER_EXCHANGE,
+    SHARED_DEAD_LETTER_QUEUE,
+    Queue,
+    Topology,
+    Vhost,
+    declare,
+    topology,
+)
+from tests.amqp.support import (
+    RecordingHandler,
+    eventually,
+    message_count,
+    only,
+    raw_channel,
+    supervised,
+    take,
+)
+from tests.support.servers import FreshBroker
+
+TOPOLOGY: Topology = only(
+    topology(instance_identifier="test"), "order_requests", "process_rights", "steps"
+)
+REQUESTS = TOPOLOGY.order_requests
+REQUESTS_LETTERS = f"{REQUESTS.name}.DLQ"
+STEPS = TOPOLOGY.steps
+
+
+@pytest.fixture
+async def channel(broker: FreshBroker) -> AsyncIterator[AbstractChannel]:
+    """A bare channel; the queues exist."""
+    async with raw_channel(broker.url, broker.instance_vhost) as instance:
+        await declare(instance, TOPOLOGY.instance)
+    async with raw_channel(broker.url, broker.vhost) as opened:
+        await declare(opened, TOPOLOGY.multitenant)
+        yield opened
+
+
+@pytest.fixture
+def letters(broker: FreshBroker) -> DeadLetters:
+    vhosts = {Vhost.MULTITENANT: broker.vhost, Vhost.INSTANCE: broker.instance_vhost}
+    return DeadLetters(broker.url, vhosts, TOPOLOGY)
+
+
+def _refuse(delivery: Delivery) -> Outcome:
+    return DeadLetter(DeadLetterReason.REMOTE_NONSENSE, f"nonsense about {delivery.body!r}")
+
+
+async def _kill(broker: FreshBroker, channel: AbstractChannel, queue: Queue, body: bytes) -> None:
+    """Let a message die in our own consumer, as it does in the service."""
+    message = aio_pika.Message(
+        body,
+        headers={"regards.tenant": "project1", "regards.type": "some.Event"},
+        message_id="the-message",
+        correlation_id="the-correlation",
+        priority=3,
+        app_id="REGARDS",
+        content_type="application/json",
+        content_encoding="UTF-8",
+        timestamp=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+        expiration=60,
+    )
+    await channel.default_exchange.publish(message, queue.name)
+    handler = RecordingHandler(_refuse)
+    consumer = BatchConsumer(queue, handler)
+    async with supervised(broker.url, broker.vhost, TOPOLOGY.multitenant, [consumer]):
+        await handler.called(1)
+
+
+async def test_a_dead_letter_keeps_its_message_and_says_why(
+    broker: FreshBroker, channel: AbstractChannel
+) -> None:
+    """amqp.md 1.7: body, properties and headers as they were; queue, cause and origin added."""
+    await _kill(broker, channel, REQUESTS, b'{"orderId": 7}')
+
+    letter = await take(channel, REQUESTS_LETTERS)
+
+    assert letter.body == b'{"orderId": 7}'
+    assert (letter.message_id, letter.correlation_id) == ("the-message", "the-correlation")
+    assert (letter.priority, letter.app_id) == (3, "REGARDS")
+    assert (letter.content_type, letter.content_encoding) == ("application/json", "UTF-8")
+    assert letter.timestamp == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    assert letter.delivery_mode == aio_pika.DeliveryMode.PERSISTENT
+    assert letter.expiration is None
+    headers = dict(letter.headers)
+    assert headers.pop("rs-order.letter-id")
+    assert datetime.fromisoformat(str(headers.pop("rs-order.dead-lettered-at")))
+    detail = "nonsense about b'{\"orderId\": 7}'"
+    assert headers == {
+        "regards.tenant": "project1",
+        "regards.type": "some.Event",
+        "x-death-queue": REQUESTS.name,
+        "x-exception-message": f"Unusable answer of a remote service. {detail}",
+        "x-exception-stacktrace": detail,
+        "x-original-exchange": "",
+        "x-original-routingKey": REQUESTS.name,
+        "rs-order.reason": "remote-nonsense",
+    }
+
+
+async def test_single_message_queues_share_one_dead_letter_queue(
+    broker: FreshBroker, channel: AbstractChannel
+) -> None:
+    """amqp.md 1.4: only batch handlers have a dead-letter queue of their own."""
+    await _kill(broker, channel, TOPOLOGY.process_rights, b"{}")
+
+    letter = await take(channel, SHARED_DEAD_LETTER_QUEUE)
+
+    assert letter.headers["x-death-queue"] == TOPOLOGY.process_rights.name
+
+
+def test_long_explanations_and_headers_fit_in_one_frame() -> None:
+    """A letter whose headers exceed a frame would close the connection, again and again."""
+    delivery = Delivery(b"", {"regards.tenant": "project1", "huge": "x" * 120_000}, "queue")
+    letter = DeadLetter(DeadLetterReason.INVALID_MESSAGE, "y" * 100_000)
+
+    message = dead_letter_message(delivery, letter, now=datetime.now(UTC))
+
+    assert sum(len(str(value)) for value in message.headers.values()) < LARGEST_HEADERS
+    assert message.headers["regards.tenant"] == "project1"
+
+
+def test_a_letter_is_not_routed_by_the_headers_of_its_message() -> None:
+    """RabbitMQ delivers a published message to the queues named in CC as well."""
+    delivery = Delivery(b"", {"CC": ["other"], "BCC": ["another"]}, "queue")
+
+    message = dead_letter_message(
+        delivery, DeadLetter(DeadLetterReason.INVALID_MESSAGE, ""), now=datetime.now(UTC)
+    )
+
+    assert not {"CC", "BCC"} & set(message.headers)
+
+
+async def test_a_letter_is_listed_with_all_that_matters(
+    broker: FreshBroker, channel: AbstractChannel, letters: DeadLetters
+) -> None:
+    """Reason, tenant, order, origin, age and number of deaths, and the letter stays."""
+    await _kill(broker, channel, REQUESTS, b'{"orderId": 7, "correlationId": "c"}')
+
+    found = await letters.list()
+    again = await letters.find(found.letters[0].id)
+
+    (letter,) = found.letters
+    assert found.complete
+    assert (letter.queue, letter.origin) == (REQUESTS_LETTERS, REQUESTS.name)
+    assert (letter.reason, letter.tenant, letter.order_id) == ("remote-nonsense", "project1", 7)
+    assert (letter.correlation_id, letter.times) == ("the-correlation", 1)
+    assert 0 <= (letter.age_seconds(datetime.now(UTC)) or -1) < 60
+    assert again == letter
+    assert await message_count(channel, REQUESTS_LETTERS) == 1
+
+
+@pytest.mark.parametrize(
+    ("wanted", "matches"),
+    [
+        (LetterFilter(tenant="project1"), True),
+        (LetterFilter(tenant="project2"), False),
+        (LetterFilter(queue=REQUESTS.name), True),
+        (LetterFilter(queue=REQUESTS_LETTERS), True),
+        (LetterFilter(queue="other"), False),
+        (LetterFilter(reason="remote-nonsense"), True),
+        (LetterFilter(reason="remote-nonsense", tenant="project2"), False),
+    ],
+)
+async def test_a_filter_is_met_by_all_its_parts(
+    broker: FreshBroker,
+    channel: AbstractChannel,
+    letters: DeadLetters,
+    wanted: LetterFilter,
+    matches: bool,
+) -> None:
+    """A letter is listed when everything that the filter names is so."""
+    await _write(channel, REQUESTS, b"{}", **{"rs-order.reason": "remote-nonsense"})
+
+    assert bool((await letters.list(wanted)).letters) is matches
+
+
+async def _write(channel: AbstractChannel, queue: Queue, body: bytes, **headers: str) -> None:
+    """A letter as anybody may write it."""
+    exchange = await channel.get_exchange(DEAD_LETTER_EXCHANGE, ensure=False)
+    written = {"regards.tenant": "project1", "x-death-queue": queue.name, **headers}
+    key = queue.dead_letter_key or ""
+    await exchange.publish(aio_pika.Message(body, headers=dict(written)), key)
+
+
+async def test_equal_letters_of_others_get_ids_that_stay(
+    channel: AbstractChannel, letters: DeadLetters
+) -> None:
+    """Letters without an id of ours are told apart by content, equal ones by number."""
+    exchange = await channel.get_exchange(DEAD_LETTER_EXCHANGE, ensure=False)
+    for body in (b"same", b"same", b"other"):
+        await exchange.publish(aio_pika.Message(body, message_id="m"), REQUESTS_LETTERS)
+
+    first = {letter.id for letter in (await letters.list()).letters}
+    second = {letter.id for letter in (await letters.list()).letters}
+
+    assert len(first) == 3
+    assert first == second
+
+
+async def test_what_the_broker_dead_lettered_tells_its_origin(
+    channel: AbstractChannel, letters: DeadLetters
+) -> None:
+    """A step rejected by the broker's own rules comes with x-death, and goes back by it."""
+    await channel.default_exchange.publish(
+        aio_pika.Message(b'{"orderId": 9}', headers={"regards.tenant": "project1"}), STEPS.name
+    )
+    steps = await channel.get_queue(STEPS.name, ensure=False)
+    await (await steps.get()).reject(requeue=False)
+
+    async def died() -> bool:
+        return await message_count(channel, f"{STEPS.name}.DLQ") == 1
+
+    await eventually(died, "the step among the dead letters")
+    (letter,) = (await letters.list()).letters
+    replay = await letters.replay_each([letter.id])
+
+    assert (letter.origin, letter.reason, letter.order_id) == (STEPS.name, "rejected", 9)
+    assert replay.replayed == [letter.id]
+    assert (await take(channel, STEPS.name)).body == b'{"orderId": 9}'
+
+
+async def test_a_replayed_letter_goes_back_where_it_came_from(
+    broker: FreshBroker, channel: AbstractChannel, letters: DeadLetters
+) -> None:
+    """The message returns as it was, marked as replayed; the letter is gone."""
+    await _kill(broker, channel, REQUESTS, b"{}")
+    (letter,) = (await letters.list()).letters
+
+    replay = await letters.replay_each([letter.id])
+
+    message = await take(channel, REQUESTS.name)
+    assert (replay.replayed, replay.refused) == ([letter.id], {})
+    assert dict(message.headers) == {
+        "regards.tenant": "project1",
+        "regards.type": "some.Event",
+        "x-death-queue": REQUESTS.name,
+        REPLAYED_HEADER: 1,
+    }
+    assert (message.message_id, message.correlation_id) == ("the-message", "the-correlation")
+    assert (await letters.list()).letters == ()
+
+
+async def test_a_letter_that_dies_again_counts_its_deaths(
+    broker: FreshBroker, channel: AbstractChannel, letters: DeadLetters
+) -> None:
+    """Each replay that fails adds one."""
+    await _kill(broker, channel, REQUESTS, b"{}")
+    await letters.replay(LetterFilter(reason="remote-nonsense"))
+    handler = RecordingHandler(_refuse)
+    async with supervised(
+        broker.url, broker.vhost, TOPOLOGY.multitenant, [BatchConsumer(REQUESTS, handler)]
+    ):
+        await handler.called(1)
+
+    (letter,) = (await letters.list()).letters
+
+    assert letter.times == 2
+
+
+async def test_a_letter_without_an_origin_stays(
+    channel: AbstractChannel, letters: DeadLetters
+) -> None:
+    """Nobody knows where it belongs: an error says so, and the others are replayed."""
+    exchange = await channel.get_exchange(DEAD_LETTER_EXCHANGE, ensure=False)
+    await exchange.publish(aio_pika.Message(b"lost"), REQUESTS_LETTERS)
+    await _write(channel, REQUESTS, b"known")
+
+    replay = await letters.replay(LetterFilter())
+
+    (error,) = replay.refused.values()
+    assert isinstance(error, UnknownOrigin)
+    assert len(replay.replayed) == 1
+    assert [letter.body for letter in (await letters.list()).letters] == [b"lost"]
+
+
+async def test_a_letter_whose_queue_is_gone_stays(
+    channel: AbstractChannel, letters: DeadLetters
+) -> None:
+    """It would vanish on its way back, so it isn't sent."""
+    await _write(channel, REQUESTS, b"{}", **{"x-death-queue": "deleted.since"})
+
+    replay = await letters.replay(LetterFilter())
+
+    (error,) = replay.refused.values()
+    assert isinstance(error, OriginGone)
+    assert len((await letters.list()).letters) == 1
+
+
+async def test_an_unknown_id_stops_the_whole_act(
+    channel: AbstractChannel, letters: DeadLetters
+) -> None:
+    """Neither replay nor discard does half of what was asked."""
+    await _write(channel, REQUESTS, b"{}")
+    (letter,) = (await letters.list()).letters
+
+    with pytest.raises(UnknownDeadLetter, match="nope"):
+        await letters.replay_each([letter.id, "nope"])
+    with pytest.raises(UnknownDeadLetter, match="nope"):
+        await letters.discard([letter.id, "nope"], because="a test")
+    with pytest.raises(UnknownDeadLetter, match="nope"):
+        await letters.find("nope")
+
+    assert len((await letters.list()).letters) == 1
+
+
+async def test_a_discarded_letter_is_gone(channel: AbstractChannel, letters: DeadLetters) -> None:
+    """Only the one that was named."""
+    await _write(channel, REQUESTS, b"keep")
+    await _write(channel, REQUESTS, b"throw")
+    thrown = next(x for x in (await letters.list()).letters if x.body == b"throw")
+
+    discarded = await letters.discard([thrown.id], because="a test")
+
+    assert [letter.id for letter in discarded] == [thrown.id]
+    assert [letter.body for letter in (await letters.list()).letters] == [b"keep"]
+
+
+async def test_a_list_stops_at_its_limit_and_says_so(
+    channel: AbstractChannel, letters: DeadLetters
+) -> None:
+    """Bounded memory, and nobody believes that this was all."""
+    for number in range(5):
+        await _write(channel, REQUESTS, b"%d" % number)
+
+    some = await letters.list(limit=3)
+    everything = await letters.list(limit=5)
+
+    assert (len(some.letters), some.complete) == (3, False)
+    assert (len(everything.letters), everything.complete) == (5, True)
+
+
+async def test_replay_keeps_to_its_rate(channel: AbstractChannel, letters: DeadLetters) -> None:
+    """Ten per second: the last of five starts 0.4 s after the first."""
+    for number in range(5):
+        await _write(channel, REQUESTS, b"%d" % number)
+
+    began = asyncio.get_running_loop().time()
+    replay = await letters.replay(LetterFilter(), rate=10)
+
+    assert len(replay.replayed) == 5
+    assert asyncio.get_running_loop().time() - began >= 0.4
+
+
+async def test_two_operators_take_turns(
+    channel: AbstractChannel, letters: DeadLetters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While one replays, another waits; each letter goes back once."""
+    for number in range(10):
+        await _write(channel, REQUESTS, b"%d" % number)
+
+    replays = await asyncio.gather(*(letters.replay(LetterFilter()) for _ in range(3)))
+
+    assert sorted(len(replay.replayed) for replay in replays) == [0, 0, 10]
+    assert await message_count(channel, REQUESTS.name) == 10
+
+    monkeypatch.setattr(dead_letters, "LOCK_SECONDS", 0.3)
+    async with letters._desk():
+        with pytest.raises(DeadLettersBusy):
+            await letters.list()

@@ -1,0 +1,132 @@
+"""How each kind of message looks on the wire: literal names, as amqp.md has them."""
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+import aio_pika
+import pytest
+
+from rs_order.adapters.amqp.messages import Messages
+from rs_order.adapters.amqp.topology import Vhost
+from rs_order.domain.ids import Tenant
+from rs_order.ports.outbox import MessageKind, OutboxRow
+
+MESSAGES = Messages(step_queue="rs-order.steps")
+MESSAGE_ID = UUID("6f1c1c2f-0f55-4b3b-8d62-5a2e2c405b3b")
+
+
+def row(kind: MessageKind, correlation_id: str | None = None) -> OutboxRow:
+    return OutboxRow(
+        id=1,
+        kind=kind,
+        tenant=Tenant("project1"),
+        body=b'{"a": 1}',
+        stream=None,
+        correlation_id=correlation_id,
+        message_id=MESSAGE_ID,
+        created_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "vhost", "tenant", "event"),
+    [
+        (
+            MessageKind.ORDER_RESPONSE,
+            Vhost.MULTITENANT,
+            "project1",
+            "fr.cnes.regards.modules.order.amqp.output.OrderResponseDtoEvent",
+        ),
+        (
+            MessageKind.RESTORE_REQUEST,
+            Vhost.MULTITENANT,
+            "project1",
+            "fr.cnes.regards.modules.filecatalog.amqp.input.FilesRestorationRequestEvent",
+        ),
+        (
+            MessageKind.NOTIFICATION,
+            Vhost.MULTITENANT,
+            "project1",
+            "fr.cnes.regards.framework.amqp.event.notification.NotificationEvent",
+        ),
+        (
+            MessageKind.INSTANCE_NOTIFICATION,
+            Vhost.INSTANCE,
+            "instance",
+            "fr.cnes.regards.framework.amqp.event.notification.NotificationEvent",
+        ),
+        (
+            MessageKind.DOWNLOADED_OUTPUTS,
+            Vhost.MULTITENANT,
+            "project1",
+            "fr.cnes.regards.modules.processing.domain.events.DownloadedOutputFilesEvent",
+        ),
+    ],
+)
+def test_an_event_goes_to_its_fanout_with_the_headers_java_needs(
+    kind: MessageKind, vhost: Vhost, tenant: str, event: str
+) -> None:
+    """amqp.md 1.3, 1.6, 1.7: a missing or wrong class name is a lost message for a Java peer."""
+    publication = MESSAGES.publication(row(kind))
+
+    assert publication.vhost is vhost
+    assert publication.exchange == f"regards.broadcast.{event}"
+    assert (publication.routing_key, publication.mandatory) == ("", False)
+    assert dict(publication.message.headers) == {
+        "regards.tenant": tenant,
+        "regards.converter": "GSON",
+        "regards.type": event,
+    }
+
+
+def test_a_step_goes_to_the_internal_queue_or_counts_as_not_published() -> None:
+    """Without a queue the work would vanish."""
+    publication = MESSAGES.publication(row(MessageKind.STEP))
+
+    assert (publication.exchange, publication.routing_key) == ("", "rs-order.steps")
+    assert publication.mandatory
+    assert publication.message.headers == {"regards.tenant": "project1"}
+
+
+@pytest.mark.parametrize("kind", MessageKind)
+def test_every_message_has_the_properties_of_a_regards_publisher(kind: MessageKind) -> None:
+    """amqp.md 1.6, and the message_id of the row, the same at each attempt."""
+    before = datetime.now(UTC).replace(microsecond=0)
+    message = MESSAGES.publication(row(kind)).message
+
+    assert (message.content_type, message.content_encoding) == ("application/json", "UTF-8")
+    assert (message.priority, message.app_id) == (1, "REGARDS")
+    assert message.delivery_mode == aio_pika.DeliveryMode.PERSISTENT
+    assert message.message_id == str(MESSAGE_ID)
+    assert message.timestamp is not None
+    assert message.timestamp >= before
+    assert (message.type, message.reply_to, message.expiration) == (None, None, None)
+    assert message.body == b'{"a": 1}'
+
+
+@pytest.mark.parametrize(
+    ("kind", "correlation_id", "expected"),
+    [
+        (MessageKind.ORDER_RESPONSE, "d1f0-42", "d1f0-42"),
+        (MessageKind.ORDER_RESPONSE, "é" * 127, "é" * 127),
+        (MessageKind.ORDER_RESPONSE, "é" * 128, None),
+        (MessageKind.ORDER_RESPONSE, None, None),
+        (MessageKind.RESTORE_REQUEST, "d1f0-42", None),
+        (MessageKind.STEP, "d1f0-42", None),
+    ],
+)
+def test_only_order_responses_carry_a_correlation_id_that_fits(
+    kind: MessageKind, correlation_id: str | None, expected: str | None
+) -> None:
+    """255 bytes of UTF-8 is what an AMQP short string holds (decisions.md, AMQP)."""
+    assert MESSAGES.publication(row(kind, correlation_id)).message.correlation_id == expected
+
+
+def test_names_follow_the_settings() -> None:
+    """amqp.md 1.15: namespace and instance name."""
+    messages = Messages(step_queue="s", namespace="other", instance_name="CNES")
+
+    publication = messages.publication(row(MessageKind.ORDER_RESPONSE))
+
+    assert publication.exchange.startswith("other.broadcast.fr.cnes.")
+    assert publication.message.app_id == "CNES"

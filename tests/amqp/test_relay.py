@@ -1,0 +1,333 @@
+"""The relay on a real broker: confirms, order per stream, due times, sharing, lost confirms."""
+
+import asyncio
+import random
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import orjson
+import pytest
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+
+from rs_order.adapters.amqp import relay as relay_module
+from rs_order.adapters.amqp.errors import NotConfirmed
+from rs_order.adapters.amqp.messages import Messages, Publication
+from rs_order.adapters.amqp.publisher import Publisher
+from rs_order.adapters.amqp.relay import Relay
+from rs_order.adapters.amqp.topology import Topology, Vhost, declare, topology
+from rs_order.domain.ids import Tenant
+from rs_order.ports.outbox import MessageKind, OutgoingMessage
+from tests.amqp.outboxes import ObservedOutbox
+from tests.amqp.support import (
+    PATIENCE_SECONDS,
+    eventually,
+    message_count,
+    only,
+    raw_channel,
+    supervised,
+    take,
+)
+from tests.support.proxy import tcp_proxy
+from tests.support.servers import FreshBroker
+
+TOPOLOGY: Topology = only(topology(instance_identifier="test"), "steps")
+STEPS = TOPOLOGY.steps.name
+MESSAGES = Messages(step_queue=STEPS)
+PROJECT = Tenant("project1")
+
+
+def step(number: int, stream: str | None = None, due_at: datetime | None = None) -> OutgoingMessage:
+    """A step that says its stream and its number in it."""
+    body = {"stream": stream, "number": number}
+    return OutgoingMessage(MessageKind.STEP, PROJECT, body, stream=stream, due_at=due_at)
+
+
+@pytest.fixture
+async def channel(broker: FreshBroker) -> AsyncIterator[AbstractChannel]:
+    """A bare channel, beside the relay; the queues exist."""
+    async with raw_channel(broker.url, broker.vhost) as opened:
+        await declare(opened, TOPOLOGY.multitenant)
+        yield opened
+
+
+@asynccontextmanager
+async def relaying(
+    broker: FreshBroker, outbox: ObservedOutbox, url: str | None = None
+) -> AsyncIterator[Relay]:
+    """A relay at work on a connection of its own."""
+    publisher = Publisher()
+    vhost_elements = TOPOLOGY.multitenant
+    async with (
+        supervised(url or broker.url, broker.vhost, vhost_elements, [publisher]),
+        running(Relay(outbox, MESSAGES, {Vhost.MULTITENANT: publisher})) as relay,
+    ):
+        yield relay
+
+
+@asynccontextmanager
+async def running(relay: Relay) -> AsyncIterator[Relay]:
+    task = asyncio.create_task(relay.run())
+    try:
+        yield relay
+        await relay.stop()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await task
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def all_of(channel: AbstractChannel, queue: str) -> list[AbstractIncomingMessage]:
+    """Everything in a queue, for good."""
+    opened = await channel.get_queue(queue, ensure=False)
+    taken = []
+    while (message := await opened.get(no_ack=True, fail=False)) is not None:
+        taken.append(message)
+    return taken
+
+
+def by_stream(messages: Sequence[AbstractIncomingMessage]) -> Mapping[str | None, list[int]]:
+    """The numbers of each stream, in the order they arrived."""
+    numbers: dict[str | None, list[int]] = defaultdict(list)
+    for message in messages:
+        body = orjson.loads(message.body)
+        numbers[body["stream"]].append(body["number"])
+    return numbers
+
+
+async def test_a_row_leaves_the_outbox_when_the_broker_has_it(
+    broker: FreshBroker, channel: AbstractChannel, outbox: ObservedOutbox
+) -> None:
+    """What is committed arrives, once, and is forgotten."""
+    message = step(1)
+
+    async with relaying(broker, outbox) as relay:
+        await outbox.add(message)
+        relay.nudge()
+        arrived = await take(channel, STEPS)
+        await eventually(outbox.is_empty, "the outbox empty")
+
+    assert UUID(arrived.message_id) == message.message_id
+    assert await message_count(channel, STEPS) == 0
+
+
+async def test_a_nudge_works_at_once(
+    broker: FreshBroker,
+    channel: AbstractChannel,
+    outbox: ObservedOutbox,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """After a commit in this process nothing waits for the sweep."""
+    monkeypatch.setattr(relay_module, "SWEEP_SECONDS", 3600.0)
+
+    async with relaying(broker, outbox) as relay:
+        for number in range(3):
+            await outbox.add(step(number))
+            relay.nudge()
+            await take(channel, STEPS)
+
+    assert await outbox.is_empty()
+
+
+async def test_rows_of_another_process_are_swept(
+    broker: FreshBroker, channel: AbstractChannel, outbox: ObservedOutbox
+) -> None:
+    """Nobody nudges for a row that was committed elsewhere."""
+    async with relaying(broker, outbox) as relay:
+        await outbox.add(step(0))
+        relay.nudge()
+        await take(channel, STEPS)
+        await outbox.add(step(1))
+        await take(channel, STEPS)
+        await eventually(outbox.is_empty, "the outbox empty")
+
+
+async def test_a_delayed_row_leaves_when_it_falls_due(
+    broker: FreshBroker,
+    channel: AbstractChannel,
+    outbox: ObservedOutbox,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Not before, and without waiting for a sweep (here: an hour)."""
+    monkeypatch.setattr(relay_module, "SWEEP_SECONDS", 3600.0)
+    due_at = datetime.now(UTC) + timedelta(seconds=1)
+    await outbox.add(step(1, due_at=due_at))
+
+    async with relaying(broker, outbox):
+        await take(channel, STEPS)
+        arrived_at = datetime.now(UTC)
+
+    assert due_at <= arrived_at < due_at + timedelta(seconds=0.5)
+
+
+async def test_streams_keep_their_order_under_concurrency(
+    broker: FreshBroker, channel: AbstractChannel, outbox: ObservedOutbox
+) -> None:
+    """Promise 4: many streams at once, each in its own order, and rows without stream between."""
+    rows = [step(number, f"order-{order}") for number in range(20) for order in range(20)]
+    rows += [step(number) for number in range(100)]
+
+    async with relaying(broker, outbox) as relay:
+        await outbox.add(*rows)
+        relay.nudge()
+        await eventually(outbox.is_empty, "the outbox empty")
+
+    arrived = by_stream(await all_of(channel, STEPS))
+    loose = arrived[None]
+    assert sorted(loose) == list(range(100))
+    assert {stream: numbers for stream, numbers in arrived.items() if stream} == {
+        f"order-{order}": list(range(20)) for order in range(20)
+    }
+
+
+class _FlakyPublisher(Publisher):
+    """Publishes for real, but sometimes says that it didn't, before or after the fact."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self._random = random.Random(seed)  # noqa: S311 - a test that can be repeated
+
+    async def publish(self, publication: Publication) -> None:
+        luck = self._random.random()
+        if luck < 0.05:
+            raise NotConfirmed("refused, says the test")
+        await super().publish(publication)
+        if luck > 0.95:
+            raise NotConfirmed("confirm lost, says the test")
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_streams_keep_their_order_under_failures(
+    broker: FreshBroker,
+    channel: AbstractChannel,
+    outbox: ObservedOutbox,
+    seed: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A failed row holds back what follows it; doubles have the message_id of the first."""
+    monkeypatch.setattr(relay_module, "SWEEP_SECONDS", 0.05)
+    publisher = _FlakyPublisher(seed)
+    await outbox.add(*(step(n, f"order-{order}") for n in range(10) for order in range(10)))
+
+    async with (
+        supervised(broker.url, broker.vhost, TOPOLOGY.multitenant, [publisher]),
+        running(Relay(outbox, MESSAGES, {Vhost.MULTITENANT: publisher})),
+    ):
+        await eventually(outbox.is_empty, "the outbox empty")
+
+    arrived = await all_of(channel, STEPS)
+    firsts = {message.message_id: message for message in arrived}
+    assert len(arrived) > len(firsts) == 100
+    for numbers in by_stream(arrived).values():
+        assert numbers == sorted(numbers)
+        assert sorted(set(numbers)) == list(range(10))
+
+
+async def test_an_unroutable_step_stays_and_stops_its_stream_only(
+    broker: FreshBroker, channel: AbstractChannel, outbox: ObservedOutbox
+) -> None:
+    """Work without a queue isn't lost: it waits until the queue is there again."""
+    await channel.queue_delete(STEPS)
+    response = OutgoingMessage(MessageKind.ORDER_RESPONSE, PROJECT, {"status": "DONE"}, "order-2")
+    await outbox.add(step(1, "order-1"), step(2, "order-1"), response)
+    heard = await channel.declare_queue("client", auto_delete=True)
+    exchange = "regards.broadcast.fr.cnes.regards.modules.order.amqp.output.OrderResponseDtoEvent"
+    await channel.declare_exchange(exchange, "fanout", durable=True)
+    await heard.bind(exchange)
+    publisher = Publisher()
+
+    async with AsyncExitStack() as stack:
+        nothing = TOPOLOGY.instance
+        await stack.enter_async_context(supervised(broker.url, broker.vhost, nothing, [publisher]))
+        relay = Relay(outbox, MESSAGES, {Vhost.MULTITENANT: publisher})
+        await stack.enter_async_context(running(relay))
+        await take(channel, "client")
+        assert not await outbox.is_empty()
+        await declare(channel, TOPOLOGY.multitenant)
+        await eventually(outbox.is_empty, "the outbox empty")
+
+    assert by_stream(await all_of(channel, STEPS)) == {"order-1": [1, 2]}
+
+
+async def test_a_confirm_that_is_lost_means_the_same_message_id_twice(
+    broker: FreshBroker, channel: AbstractChannel, outbox: ObservedOutbox
+) -> None:
+    """Promise 3: the connection dies between publish and confirm; the double can be told."""
+    message = step(1, "order-1")
+    async with tcp_proxy(broker.url) as proxy:
+        async with relaying(broker, outbox, proxy.url) as relay:
+            await outbox.add(step(0, "order-1"))
+            relay.nudge()
+            await take(channel, STEPS)
+            await eventually(outbox.is_empty, "the outbox empty")
+
+            proxy.pause(requests=False, answers=True)
+            await outbox.add(message)
+            relay.nudge()
+            first = await take(channel, STEPS)
+            proxy.cut()
+            second = await take(channel, STEPS)
+            await eventually(outbox.is_empty, "the outbox empty")
+
+    assert first.message_id == second.message_id == str(message.message_id)
+
+
+async def test_no_claim_is_held_while_the_broker_is_away(
+    broker: FreshBroker, channel: AbstractChannel, outbox: ObservedOutbox
+) -> None:
+    """A claim costs a database connection; without a broker it would do nothing with it."""
+    async with tcp_proxy(broker.url) as proxy:
+        async with relaying(broker, outbox, proxy.url) as relay:
+            await outbox.add(step(0))
+            relay.nudge()
+            await take(channel, STEPS)
+            await eventually(outbox.is_empty, "the outbox empty")
+
+            proxy.cut(refuse=True)
+            publisher = relay._publishers[Vhost.MULTITENANT]
+            await eventually(lambda: not publisher.is_open, "the loss noticed")
+            await outbox.add(step(1))
+            relay.nudge()
+            await eventually(lambda: outbox.held == 0, "no claim held")
+            claims = outbox.claims
+            relay.nudge()
+            await asyncio.sleep(relay_module.SWEEP_SECONDS * 1.5)
+            assert (outbox.claims, outbox.held) == (claims, 0)
+
+            proxy.mend()
+            await take(channel, STEPS)
+
+
+async def test_two_relays_share_the_slots(
+    broker: FreshBroker, channel: AbstractChannel, outbox: ObservedOutbox
+) -> None:
+    """Promise 6: no row goes out twice, and a stream is never with both at a time."""
+    rows = [step(number, f"order-{order}") for number in range(10) for order in range(30)]
+
+    async with relaying(broker, outbox) as one, relaying(broker, outbox) as other:
+        await outbox.add(*rows)
+        one.nudge()
+        other.nudge()
+        await eventually(outbox.is_empty, "the outbox empty")
+
+    arrived = by_stream(await all_of(channel, STEPS))
+    assert arrived == {f"order-{order}": list(range(10)) for order in range(30)}
+
+
+async def test_stopping_settles_what_is_in_flight(
+    broker: FreshBroker, channel: AbstractChannel, outbox: ObservedOutbox
+) -> None:
+    """A stop in the middle leaves no row that is both published and kept."""
+    await outbox.add(*(step(number, f"order-{number % 50}") for number in range(500)))
+
+    async with relaying(broker, outbox) as relay:
+        relay.nudge()
+        await take(channel, STEPS)
+
+    async with relaying(broker, outbox):
+        await eventually(outbox.is_empty, "the outbox empty")
+    assert await message_count(channel, STEPS) == 499

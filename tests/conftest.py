@@ -1,0 +1,79 @@
+"""Servers for tests: one pair per worker process, started when the first test asks.
+
+A test gets a database and virtual hosts of its own inside them, which costs milliseconds.
+Tests that stop or restart a server ask for ``own_database`` or ``own_broker``.
+"""
+
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from rs_order.demo.servers import (
+    Broker,
+    Database,
+    Management,
+    Servers,
+    ThisMachine,
+    running_broker,
+    running_database,
+    running_servers,
+)
+from tests.support.servers import FreshBroker, fresh_broker, fresh_database
+
+_NOTHING_GIVEN = ThisMachine(environment={})
+"""Servers given by URL are not ours to stop, so tests that stop one look elsewhere."""
+
+
+@pytest.fixture(scope="session")
+async def servers() -> AsyncIterator[Servers]:
+    """A PostgreSQL and a RabbitMQ that all tests of this process share; never stop them."""
+    async with running_servers(durable=False) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+async def _database_admin(servers: Servers) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(servers.database_url)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture(scope="session")
+async def _management(servers: Servers) -> AsyncIterator[Management]:
+    if servers.management_url is None:
+        pytest.fail("tests create virtual hosts: set RS_ORDER_AMQP_MANAGEMENT_URL as well")
+    async with Management(servers.management_url) as management:
+        yield management
+
+
+@pytest.fixture
+async def database_url(servers: Servers, _database_admin: asyncpg.Connection) -> AsyncIterator[str]:
+    """The URL of an empty database of this test alone."""
+    async with fresh_database(_database_admin, servers.database_url) as url:
+        yield url
+
+
+@pytest.fixture
+async def broker(servers: Servers, _management: Management) -> AsyncIterator[FreshBroker]:
+    """A broker with two empty virtual hosts of this test alone."""
+    management_url = servers.management_url or ""
+    async with fresh_broker(_management, servers.amqp_url, management_url) as fresh:
+        yield fresh
+
+
+@pytest.fixture
+async def own_database() -> AsyncIterator[Database]:
+    """A PostgreSQL of this test alone, to be stopped, started and restarted (half a second)."""
+    async with running_database(machine=_NOTHING_GIVEN) as database:
+        yield database
+
+
+@pytest.fixture
+async def own_broker() -> AsyncIterator[Broker]:
+    """A RabbitMQ of this test alone, to be stopped, started and restarted (six seconds).
+
+    It has the two virtual hosts of the platform.
+    """
+    async with running_broker(machine=_NOTHING_GIVEN) as broker:
+        yield broker

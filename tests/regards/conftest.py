@@ -1,0 +1,107 @@
+"""The adapters, pointed at a simulated platform over real HTTP."""
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from rs_order.adapters.regards import (
+    CallLimits,
+    ExternalAccess,
+    ExternalFiles,
+    RegardsCatalog,
+    RegardsDatasetFiles,
+    RegardsFileSources,
+    RegardsProjects,
+    RegardsUsers,
+    RemoteService,
+    StoredFiles,
+    TokenMinter,
+    new_client,
+)
+from rs_order.domain.identity import Caller
+from rs_order.domain.ids import Tenant
+from rs_order.sandbox import Sandbox
+
+KEY = "!!!!!==========abcdefghijklmnopqrstuvwxyz0123456789==========!!!!!"
+DEMO = Tenant("demo")
+JANE = Caller(DEMO, "jane@example.org", "REGISTERED_USER")
+ADMIN = Caller(DEMO, "admin@example.org", "PROJECT_ADMIN")
+
+
+@dataclass
+class ManualTime:
+    seconds: float = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    async with Sandbox.running(jwt_key=KEY) as running:
+        yield running
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    async with new_client(CallLimits(connect_seconds=2, read_seconds=1)) as client:
+        yield client
+
+
+@pytest.fixture
+def tokens() -> TokenMinter:
+    return TokenMinter(KEY)
+
+
+@pytest.fixture
+def time() -> Iterator[ManualTime]:
+    yield ManualTime()
+
+
+@pytest.fixture
+def catalog(sandbox: Sandbox, client: httpx.AsyncClient, tokens: TokenMinter) -> RegardsCatalog:
+    service = RemoteService("rs-catalog", sandbox.urls["CATALOG_URL"], client)
+    return RegardsCatalog(service, tokens)
+
+
+@pytest.fixture
+def dataset_files(
+    sandbox: Sandbox, client: httpx.AsyncClient, tokens: TokenMinter
+) -> RegardsDatasetFiles:
+    service = RemoteService("rs-dam", sandbox.urls["DAM_URL"], client)
+    return RegardsDatasetFiles(service, tokens)
+
+
+@pytest.fixture
+def users(
+    sandbox: Sandbox, client: httpx.AsyncClient, tokens: TokenMinter, time: ManualTime
+) -> RegardsUsers:
+    service = RemoteService("rs-admin", sandbox.urls["ADMIN_URL"], client)
+    return RegardsUsers(service, tokens, now=time)
+
+
+@pytest.fixture
+def projects(
+    sandbox: Sandbox, client: httpx.AsyncClient, tokens: TokenMinter, time: ManualTime
+) -> RegardsProjects:
+    service = RemoteService("rs-admin-instance", sandbox.urls["ADMIN_INSTANCE_URL"], client)
+    return RegardsProjects(service, tokens, now=time)
+
+
+@pytest.fixture
+async def sources(
+    sandbox: Sandbox, client: httpx.AsyncClient, tokens: TokenMinter, tmp_path: Path
+) -> AsyncIterator[RegardsFileSources]:
+    stored = StoredFiles(
+        client,
+        tokens,
+        storage_url=sandbox.urls["STORAGE_URL"],
+        dam_url=sandbox.urls["DAM_URL"],
+    )
+    access = ExternalAccess(folders=(tmp_path / "readable",))
+    external = ExternalFiles(access, CallLimits(connect_seconds=2, read_seconds=1))
+    yield RegardsFileSources(stored, external)
+    await external.aclose()

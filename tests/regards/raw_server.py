@@ -1,0 +1,39 @@
+"""An HTTP server that says, byte for byte, what a test wants to be said."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+
+@dataclass
+class RawServer:
+    url: str = ""
+    answers: list[bytes] = field(default_factory=list)
+    """One per connection, in turn; the last one for all that follow. Then the connection closes."""
+    requests: list[str] = field(default_factory=list)
+    """What was asked: the whole heads."""
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        self.requests.append(head.decode())
+        writer.write(self.answers.pop(0) if len(self.answers) > 1 else self.answers[0])
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+    @classmethod
+    @asynccontextmanager
+    async def running(cls, *answers: bytes) -> AsyncIterator["RawServer"]:
+        raw = cls(answers=list(answers))
+        server = await asyncio.start_server(raw._serve, "127.0.0.1", 0)
+        async with server:
+            raw.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            yield raw
+
+
+def answer(status: str, body: bytes = b"", *headers: str, length: int | None = None) -> bytes:
+    """An answer; ``length`` announces another size than the body has."""
+    announced = len(body) if length is None else length
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {announced}", "Connection: close", *headers]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body

@@ -1,0 +1,229 @@
+"""rs-catalog and rs-dam as the order service sees them (remote-services.md 2)."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from rs_order.adapters.regards import RegardsCatalog, RegardsDatasetFiles
+from rs_order.domain.files import DataType
+from rs_order.domain.ids import Urn
+from rs_order.domain.selection import SelectionRequest
+from rs_order.ports.errors import RemoteNonsense, RemoteRefusal, RemoteTrouble
+from rs_order.sandbox import Outage, OutageMode, Sandbox, Service, SyntheticDataset
+from tests.regards.conftest import ADMIN, DEMO, JANE
+
+NOW = datetime.now(UTC)
+EVERYTHING = [SelectionRequest.of_query("*", NOW)]
+EIT = Urn("URN:AIP:DATASET:demo:c0438116-7605-5612-9805-0dd6060ebac4:V1")
+UNKNOWN = Urn("URN:AIP:DATASET:demo:00000000-0000-0000-0000-000000000000:V1")
+
+
+async def test_summary_tells_what_a_search_amounts_to(catalog: RegardsCatalog) -> None:
+    """Totals, and per dataset the files of each type, external ones apart."""
+    request = SelectionRequest("legacy", NOW, dataset_urn=EIT, search_parameters={"q": ["*"]})
+
+    summary = await catalog.summarize(ADMIN, [request])
+
+    (eit,) = summary.datasets
+    raw_data = eit.types[DataType.RAWDATA]
+    assert (EIT, 2, 2, 2 * 141120) == (eit.urn, eit.products, eit.files, eit.bytes)
+    assert (2, 2 * 141120, 0) == (raw_data.files, raw_data.bytes, raw_data.external_files)
+    assert set(DataType) == set(eit.types)
+
+
+async def test_missing_summary_keys_count_as_nothing(
+    catalog: RegardsCatalog, sandbox: Sandbox
+) -> None:
+    """A catalog that leaves out the ``_ref`` keys is read all the same (remote-services.md 2.2)."""
+    whole = await catalog.summarize(ADMIN, EVERYTHING)
+    sandbox.faults.missing_ref_keys = True
+
+    summary = await catalog.summarize(ADMIN, EVERYTHING)
+
+    assert whole.files == summary.files
+    assert any(t.external_files for d in whole.datasets for t in d.types.values())
+    assert not any(t.external_files for d in summary.datasets for t in d.types.values())
+
+
+async def test_pages_hold_every_product_once(catalog: RegardsCatalog) -> None:
+    """Pages follow each other without gap or overlap, and end with an empty one."""
+    total = (await catalog.summarize(ADMIN, EVERYTHING)).products
+    seen: list[Urn] = []
+    page = 0
+    while products := await catalog.search(ADMIN, EVERYTHING, page=page, size=3):
+        seen += [product.urn for product in products]
+        page += 1
+
+    assert total == len(seen) == len(set(seen))
+
+
+async def test_search_reads_products_and_their_orderable_files(catalog: RegardsCatalog) -> None:
+    """What is needed to order a file is there, in the domain's words."""
+    request = SelectionRequest.of_query('providerId:"EIT_20040301T000010"', NOW)
+
+    (product,) = await catalog.search(ADMIN, [request], page=0, size=10)
+
+    (file,) = product.files
+    assert ("EIT_20040301T000010", 1) == (product.provider_id, product.version)
+    assert (DataType.RAWDATA, "efz20040301.000010_s.fits") == (file.data_type, file.name)
+    assert (141120, "bdacea8567cded6badba4b19f68f52db") == (file.size, file.checksum)
+    assert ("MD5", "application/fits") == (file.checksum_algorithm, file.mime_type)
+    assert not file.external
+    assert not file.online
+    assert not file.held_by_dam
+
+
+async def test_stored_file_without_size_is_kept(catalog: RegardsCatalog, sandbox: Sandbox) -> None:
+    """It is ordered like any other (decisions.md), its size unknown."""
+    sandbox.faults.without_filesize = {"bdacea8567cded6badba4b19f68f52db"}
+    request = SelectionRequest.of_query('providerId:"EIT_20040301T000010"', NOW)
+
+    (product,) = await catalog.search(ADMIN, [request], page=0, size=10)
+
+    assert [None] == [file.size for file in product.files]
+
+
+async def test_selection_date_hides_later_products(
+    catalog: RegardsCatalog, sandbox: Sandbox
+) -> None:
+    """The search carries the moment of the selection, in UTC whatever its zone."""
+    await sandbox.add_dataset(SyntheticDataset(name="later", products=3, created=NOW))
+
+    before = SelectionRequest.of_query("dataset:later", NOW)
+    after = SelectionRequest.of_query("dataset:later", NOW + timedelta(seconds=1))
+
+    assert (0, 3) == (
+        (await catalog.summarize(ADMIN, [before])).products,
+        (await catalog.summarize(ADMIN, [after])).products,
+    )
+
+
+async def test_includes_and_excludes_reach_the_catalog(catalog: RegardsCatalog) -> None:
+    """A selection of single products is searched as such."""
+    products = await catalog.search(ADMIN, EVERYTHING, page=0, size=3)
+    first, second, _ = (product.urn for product in products)
+    request = SelectionRequest(
+        "legacy", NOW, search_parameters={"q": [""]}, include=(first, second), exclude=(second,)
+    )
+
+    found = await catalog.search(ADMIN, [request], page=0, size=10)
+
+    assert [first] == [product.urn for product in found]
+
+
+async def test_searches_are_made_for_the_caller(catalog: RegardsCatalog, sandbox: Sandbox) -> None:
+    """The token names the user and the role he searches with (remote-services.md 1.5)."""
+    await catalog.search(JANE, EVERYTHING, page=0, size=1)
+
+    (call,) = sandbox.calls.recent("rs-catalog")
+    assert ("demo", "jane@example.org", "REGISTERED_USER") == (call.tenant, call.email, call.role)
+
+
+@pytest.mark.parametrize("count", [0, 101])
+async def test_searches_that_the_catalog_cannot_take_are_refused(
+    catalog: RegardsCatalog, sandbox: Sandbox, count: int
+) -> None:
+    """At most 100 selection requests make a search; nothing is sent (remote-services.md 2.1)."""
+    with pytest.raises(RemoteRefusal, match=f"1 to 100 selection requests, not {count}"):
+        await catalog.summarize(JANE, EVERYTHING * count)
+
+    assert not sandbox.calls.recent("rs-catalog")
+
+
+async def test_bad_query_is_a_verdict(catalog: RegardsCatalog) -> None:
+    """What the catalog says of a field it doesn't know comes through, with its status."""
+    with pytest.raises(RemoteRefusal, match="nosuchfield") as refusal:
+        await catalog.search(
+            JANE, [SelectionRequest.of_query("nosuchfield:1", NOW)], page=0, size=1
+        )
+
+    assert 400 == refusal.value.status
+
+
+async def test_search_answered_404_is_a_verdict(catalog: RegardsCatalog, sandbox: Sandbox) -> None:
+    """Absence has no meaning for a search (remote-services.md 2.3)."""
+    sandbox.faults.outages = {Service.CATALOG: Outage(mode=OutageMode.STATUS, status=404)}
+
+    with pytest.raises(RemoteRefusal) as refusal:
+        await catalog.search(JANE, EVERYTHING, page=0, size=1)
+
+    assert 404 == refusal.value.status
+
+
+@pytest.mark.parametrize(
+    ("outage", "error"),
+    [
+        (Outage(mode=OutageMode.DOWN), RemoteTrouble),
+        (Outage(mode=OutageMode.SLOW, seconds=5), RemoteTrouble),
+        (Outage(mode=OutageMode.STATUS, status=500), RemoteTrouble),
+        (Outage(mode=OutageMode.STATUS, status=503), RemoteTrouble),
+        (Outage(mode=OutageMode.STATUS, status=408), RemoteTrouble),
+        (Outage(mode=OutageMode.STATUS, status=425), RemoteTrouble),
+        (Outage(mode=OutageMode.STATUS, status=429), RemoteTrouble),
+        (Outage(mode=OutageMode.STATUS, status=400), RemoteRefusal),
+        (Outage(mode=OutageMode.STATUS, status=403), RemoteRefusal),
+        (Outage(mode=OutageMode.NONSENSE), RemoteNonsense),
+        (Outage(mode=OutageMode.GARBAGE), RemoteNonsense),
+        (Outage(mode=OutageMode.EMPTY), RemoteNonsense),
+    ],
+    ids=lambda value: f"{value.mode}-{value.status}" if isinstance(value, Outage) else None,
+)
+async def test_a_catalog_that_fails_is_told_apart_from_one_that_refuses(
+    catalog: RegardsCatalog, sandbox: Sandbox, outage: Outage, error: type[Exception]
+) -> None:
+    """Only a verdict is final; everything else may be asked again (decisions.md, AMQP)."""
+    for ask in (
+        lambda: catalog.search(JANE, EVERYTHING, page=0, size=1),
+        lambda: catalog.summarize(JANE, EVERYTHING),
+    ):
+        sandbox.faults.outages = {Service.CATALOG: outage}
+
+        with pytest.raises(error) as raised:
+            await ask()
+
+        assert error is type(raised.value)
+
+
+async def test_label_of_a_dataset(catalog: RegardsCatalog) -> None:
+    """The catalog's label, None when it knows no such dataset."""
+    assert "SOHO EIT full-disk images" == await catalog.dataset_label(JANE, EIT)
+    assert None is await catalog.dataset_label(JANE, UNKNOWN)
+
+
+async def test_label_that_is_not_answered(catalog: RegardsCatalog, sandbox: Sandbox) -> None:
+    """An empty answer means no label, an answer of the wrong shape means nothing."""
+    sandbox.faults.outages = {Service.CATALOG: Outage(mode=OutageMode.EMPTY)}
+    assert None is await catalog.dataset_label(JANE, EIT)
+
+    sandbox.faults.outages = {Service.CATALOG: Outage(mode=OutageMode.GARBAGE)}
+    with pytest.raises(RemoteNonsense):
+        await catalog.dataset_label(JANE, EIT)
+
+
+async def test_files_attached_to_a_dataset(
+    dataset_files: RegardsDatasetFiles, sandbox: Sandbox
+) -> None:
+    """Read from the raw entity of rs-dam, as the service itself."""
+    product = await dataset_files.attached_files(DEMO, EIT)
+
+    assert product is not None
+    (file,) = product.files
+    assert (EIT, "efz20040301.000010_s.header") == (product.urn, file.name)
+    assert file.held_by_dam
+    (call,) = sandbox.calls.recent("rs-dam")
+    assert ("rs-order", "ROLE_SYS_rs-order") == (call.email, call.role)
+
+
+async def test_dataset_that_dam_does_not_know(dataset_files: RegardsDatasetFiles) -> None:
+    """No attached files: the order goes on (remote-services.md 2.9)."""
+    assert None is await dataset_files.attached_files(DEMO, UNKNOWN)
+
+
+async def test_dam_that_answers_garbage(
+    dataset_files: RegardsDatasetFiles, sandbox: Sandbox
+) -> None:
+    """JSON without a feature isn't taken for a dataset without files."""
+    sandbox.faults.outages = {Service.DAM: Outage(mode=OutageMode.GARBAGE)}
+
+    with pytest.raises(RemoteNonsense):
+        await dataset_files.attached_files(DEMO, EIT)

@@ -1,0 +1,74 @@
+"""What the shared reading of answers does with servers that misbehave."""
+
+import httpx
+import pytest
+
+from rs_order.adapters.regards import RemoteService
+from rs_order.ports.errors import RemoteError, RemoteNonsense, RemoteRefusal, RemoteTrouble
+from tests.regards.raw_server import RawServer, answer
+
+SECRET = "secret.token.text"
+
+
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [
+        (b"", RemoteTrouble),
+        (b"SMTP ready\r\n\r\n", RemoteTrouble),
+        (answer("200 OK", b"{}", length=1000), RemoteTrouble),
+        (answer("302 Found", b"", "Location: /elsewhere"), RemoteNonsense),
+        (answer("200 OK", b'{"a": ' + b"[" * 5000), RemoteNonsense),
+        (answer("200 OK", b"\xff\xfe"), RemoteNonsense),
+        (answer("400 Bad Request", b"<html>" + b"x" * 10_000), RemoteRefusal),
+        (answer("500 Oops", b'{"messages": "not a list"}'), RemoteTrouble),
+    ],
+    ids=["hung up", "not HTTP", "short", "redirect", "deep", "not text", "long", "odd messages"],
+)
+async def test_misbehaving_servers(
+    client: httpx.AsyncClient, said: bytes, error: type[RemoteError]
+) -> None:
+    """Each ends in an error of ours that is short and gives nothing away."""
+    async with RawServer.running(said) as server:
+        service = RemoteService("rs-test", server.url, client)
+
+        with pytest.raises(error) as raised:
+            await service.get("/path", SECRET)
+
+    text = str(raised.value)
+    assert error is type(raised.value)
+    assert text.startswith("rs-test: /path: ")
+    assert len(text) < 300
+    assert SECRET not in text
+
+
+async def test_refusals_carry_what_the_service_says(client: httpx.AsyncClient) -> None:
+    """The messages of a REGARDS error body (remote-services.md 1.4)."""
+    body = b'{"messages": ["Field x is unknown", "Try y"]}'
+    async with RawServer.running(answer("422 Unprocessable", body)) as server:
+        with pytest.raises(RemoteRefusal, match=r"status 422: Field x is unknown, Try y") as raised:
+            await RemoteService("rs-test", server.url, client).get("/path", SECRET)
+
+    assert (422, "rs-test") == (raised.value.status, raised.value.service)
+
+
+async def test_headers_of_a_call(client: httpx.AsyncClient) -> None:
+    """Bearer token, JSON both ways (remote-services.md 1.3); a base URL may end with a slash."""
+    async with RawServer.running(answer("200 OK", b'{"a": 1}')) as server:
+        service = RemoteService("rs-test", f"{server.url}/prefix/", client)
+        assert {"a": 1} == await service.post("/path", "token", {"q": ["é"]})
+
+    head = server.requests[0].lower()
+    assert head.startswith("post /prefix/path http/1.1")
+    assert "authorization: bearer token" in head
+    assert "accept: application/json" in head
+    assert "content-type: application/json" in head
+
+
+async def test_answers_have_an_end(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service that never stops talking doesn't fill our memory."""
+    monkeypatch.setattr("rs_order.adapters.regards.http.MAX_ANSWER", 1000)
+    async with RawServer.running(answer("200 OK", b" " * 2000 + b"{}")) as server:
+        with pytest.raises(RemoteNonsense, match="longer than 1000 bytes"):
+            await RemoteService("rs-test", server.url, client).get("/path", SECRET)

@@ -1,0 +1,346 @@
+"""Where the bytes come from, and what is said when they don't (domain.md 11.1, rest.md 10.3)."""
+
+import hashlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from rs_order.adapters.regards import (
+    CallLimits,
+    ExternalAccess,
+    ExternalFiles,
+    RegardsFileSources,
+    StoredFiles,
+    TokenMinter,
+)
+from rs_order.domain.ids import Checksum, DataFileId, Urn
+from rs_order.ports.downloads import FetchError, FileToDownload
+from rs_order.sandbox import Outage, OutageMode, Quota, Sandbox, Service, SyntheticDataset
+from rs_order.sandbox.products import Location
+from tests.regards.conftest import DEMO
+from tests.regards.raw_server import RawServer, answer
+
+StorageAt = Callable[[str], RegardsFileSources]
+
+JANE = "jane@example.org"
+ONLINE = Checksum("58f93afea28ebcb18f388a3f7cb2feb8")
+ONLINE_SIZE = 10472
+NEARLINE = Checksum("bdacea8567cded6badba4b19f68f52db")
+ATTACHED = Checksum("2edf582ea63da4c3f96c20d477421816")
+EIT = Urn("URN:AIP:DATASET:demo:c0438116-7605-5612-9805-0dd6060ebac4:V1")
+
+
+@pytest.fixture
+async def storage_at(client: httpx.AsyncClient, tokens: TokenMinter) -> AsyncIterator[StorageAt]:
+    """Sources whose storage is at any address."""
+    external = ExternalFiles(ExternalAccess())
+
+    def sources(url: str) -> RegardsFileSources:
+        return RegardsFileSources(
+            StoredFiles(client, tokens, storage_url=url, dam_url=url), external
+        )
+
+    yield sources
+    await external.aclose()
+
+
+def stored(checksum: Checksum | None = ONLINE, *, size: int | None = ONLINE_SIZE) -> FileToDownload:
+    return FileToDownload(
+        DataFileId(1), EIT, "file", "https://host/files/x", False, size, checksum, "MD5"
+    )
+
+
+def attached() -> FileToDownload:
+    return FileToDownload(
+        DataFileId(1), EIT, "file", "https://host/x/dam", False, 5993, ATTACHED, "MD5"
+    )
+
+
+def external(url: str) -> FileToDownload:
+    return FileToDownload(DataFileId(1), EIT, "file", url, True, None, None, None)
+
+
+async def read(sources: RegardsFileSources, file: FileToDownload) -> bytes:
+    content = bytearray()
+    async with sources.open(DEMO, JANE, file) as chunks:
+        async for chunk in chunks:
+            assert len(chunk) <= 65536
+            content += chunk
+    return bytes(content)
+
+
+async def failure(sources: RegardsFileSources, file: FileToDownload) -> tuple[str, int | None]:
+    with pytest.raises(FetchError) as raised:
+        await read(sources, file)
+    return raised.value.reason, raised.value.status
+
+
+async def test_stored_file(sources: RegardsFileSources, sandbox: Sandbox) -> None:
+    """Asked of storage by checksum, for the user, with a role that opens every file."""
+    content = await read(sources, stored())
+
+    assert ONLINE == hashlib.md5(content, usedforsecurity=False).hexdigest()
+    (call,) = sandbox.calls.recent("rs-storage")
+    assert (f"/files/{ONLINE}/download", JANE, "PROJECT_ADMIN") == (
+        call.path,
+        call.email,
+        call.role,
+    )
+
+
+async def test_attached_file(sources: RegardsFileSources, sandbox: Sandbox) -> None:
+    """A URL that ends with /dam sends us to rs-dam (remote-services.md 2.4)."""
+    content = await read(sources, attached())
+
+    assert ATTACHED == hashlib.md5(content, usedforsecurity=False).hexdigest()
+    (call,) = sandbox.calls.recent("rs-dam")
+    assert (f"/entities/{EIT}/files/{ATTACHED}", JANE, "PROJECT_ADMIN") == (
+        call.path,
+        call.email,
+        call.role,
+    )
+
+
+async def test_bytes_come_in_bounded_pieces(sources: RegardsFileSources, sandbox: Sandbox) -> None:
+    """A large file is never held as a whole."""
+    holding = await sandbox.add_dataset(
+        SyntheticDataset(name="large", products=1, size=3_000_000, location=Location.ONLINE)
+    )
+    checksum = Checksum(holding.product(0).files[0].checksum)
+
+    content = await read(sources, stored(checksum, size=3_000_000))
+
+    assert 3_000_000 == len(content)
+
+
+@pytest.mark.parametrize(
+    ("file", "reason"),
+    [
+        (stored(NEARLINE), ("Server returned HTTP error code 410", 410)),
+        (stored(Checksum("0" * 32)), ("Server returned HTTP error code 404", 404)),
+        (stored(None), ("The file has no checksum to ask storage for", None)),
+    ],
+    ids=["not restored", "unknown", "without checksum"],
+)
+async def test_files_that_storage_does_not_give(
+    sources: RegardsFileSources, file: FileToDownload, reason: tuple[str, int | None]
+) -> None:
+    """The status is the reason."""
+    assert reason == await failure(sources, file)
+
+
+async def test_quota(sources: RegardsFileSources, sandbox: Sandbox) -> None:
+    """Storage's own sentence is passed on: only it tells the user what to do."""
+    holding = await sandbox.add_dataset(
+        SyntheticDataset(name="raw", products=1, size=10, location=Location.ONLINE)
+    )
+    checksum = Checksum(holding.product(0).files[0].checksum)
+    sandbox.faults.quotas = {JANE: Quota(max_files=0)}
+
+    reason, status = await failure(sources, stored(checksum, size=10))
+
+    assert (f"Download quota of 0 exceeded (by 1) for user {JANE}.", 429) == (reason, status)
+
+
+async def test_quota_without_a_word(storage_at: StorageAt, sandbox: Sandbox) -> None:
+    """A 429 that says nothing gets our sentence."""
+    async with RawServer.running(answer("429 Too Many Requests")) as server:
+        sources = storage_at(server.url)
+        assert ("Download failed due to exceeded quota", 429) == await failure(sources, stored())
+
+
+@pytest.mark.parametrize("status", [202, 302, 403, 500])
+async def test_other_statuses(storage_at: StorageAt, status: int) -> None:
+    """Named by their number; redirects of storage aren't followed (remote-services.md 1.2)."""
+    headers = ("Location: http://127.0.0.1:1/",)
+    async with RawServer.running(answer(f"{status} Said", b"text", *headers)) as server:
+        sources = storage_at(server.url)
+        assert (f"Server returned HTTP error code {status}", status) == await failure(
+            sources, stored()
+        )
+
+
+@pytest.mark.parametrize("mode", [OutageMode.DOWN, OutageMode.SLOW])
+async def test_storage_that_does_not_answer(
+    sources: RegardsFileSources, sandbox: Sandbox, mode: OutageMode
+) -> None:
+    """A closed connection and a time-out are no answer (W15)."""
+    sandbox.faults.outages = {Service.STORAGE: Outage(mode=mode, seconds=5)}
+
+    assert ("Server returned no content", None) == await failure(sources, stored())
+
+
+async def test_storage_that_breaks_off(sources: RegardsFileSources, sandbox: Sandbox) -> None:
+    """The bytes that came and those that should have (rest.md 10.3)."""
+    sandbox.faults.cut = {ONLINE}
+
+    reason, _ = await failure(sources, stored())
+
+    came = ONLINE_SIZE // 2
+    assert reason == (
+        f"Cannot completely download data file from storage, only {came}/{ONLINE_SIZE} bytes"
+    )
+
+
+async def test_answer_without_length(sources: RegardsFileSources, sandbox: Sandbox) -> None:
+    """No Content-Length is no failure (W20)."""
+    sandbox.faults.without_length = {ONLINE}
+
+    assert ONLINE_SIZE == len(await read(sources, stored()))
+
+
+async def test_length_beyond_32_bits(storage_at: StorageAt) -> None:
+    """Sizes are numbers, not 32-bit numbers (W20)."""
+    async with RawServer.running(answer("200 OK", b"12345", length=5_000_000_000)) as server:
+        sources = storage_at(server.url)
+        reason, _ = await failure(sources, stored(size=None))
+
+    assert reason.endswith("only 5/5000000000 bytes")
+
+
+async def test_external_file(sources: RegardsFileSources) -> None:
+    """Fetched from its own address; our tokens stay at home."""
+    async with RawServer.running(answer("200 OK", b"content")) as server:
+        assert b"content" == await read(sources, external(f"{server.url}/file.png"))
+
+    assert "authorization" not in server.requests[0].lower()
+
+
+async def test_external_file_is_taken_as_it_is_stored(sources: RegardsFileSources) -> None:
+    """A server that calls a .gz file an encoding doesn't make us unpack it."""
+    packed = b"\x1f\x8b not really gzip"
+    async with RawServer.running(answer("200 OK", packed, "Content-Encoding: gzip")) as server:
+        assert packed == await read(sources, external(f"{server.url}/file.gz"))
+
+    assert "accept-encoding: identity" in server.requests[0].lower()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [answer("200 OK", b"half", length=8), b"", b"no HTTP at all\r\n\r\n"],
+    ids=["short", "hung up", "not HTTP"],
+)
+async def test_external_file_that_breaks_off(sources: RegardsFileSources, said: bytes) -> None:
+    """One sentence for whatever goes wrong with a foreign server (domain.md 11.1)."""
+    async with RawServer.running(said) as server:
+        assert ("Error during file download", None) == await failure(
+            sources, external(f"{server.url}/file")
+        )
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://127.0.0.1/file",
+        "gopher:file",
+        "http://127.0.0.1:1/nobody-listens",
+        "http://[bad/",
+        "",
+        "http://",
+        "relative",
+    ],
+)
+async def test_external_addresses_that_lead_nowhere(sources: RegardsFileSources, url: str) -> None:
+    """Other schemes and broken addresses fail that file and nothing else."""
+    assert ("Error during file download", None) == await failure(sources, external(url))
+
+
+async def test_external_file_that_has_moved(sources: RegardsFileSources) -> None:
+    """Redirects are followed between web addresses."""
+    async with RawServer.running(
+        answer("301 Moved", b"", "Location: /there"), answer("200 OK", b"content")
+    ) as server:
+        assert b"content" == await read(sources, external(f"{server.url}/here"))
+
+    assert ["GET /here", "GET /there"] == [head.split(" HTTP")[0] for head in server.requests]
+
+
+async def test_external_file_that_never_arrives(sources: RegardsFileSources) -> None:
+    """A circle of redirects ends."""
+    async with RawServer.running(answer("302 Found", b"", "Location: /again")) as server:
+        assert ("Server returned HTTP error code 302", 302) == await failure(
+            sources, external(f"{server.url}/again")
+        )
+
+    assert 6 == len(server.requests)
+
+
+@pytest.mark.parametrize("target", ["file:///etc/hostname", "ftp://127.0.0.1/x"])
+async def test_external_file_that_moves_out_of_the_web(
+    sources: RegardsFileSources, target: str
+) -> None:
+    """A foreign server can't make us read files of our own machine."""
+    async with RawServer.running(answer("302 Found", b"", f"Location: {target}")) as server:
+        reason, _ = await failure(sources, external(server.url))
+
+    assert reason in {"Server returned HTTP error code 302", "Error during file download"}
+
+
+async def test_proxy(tmp_path: Path) -> None:
+    """External files come through the proxy, but for the hosts that need none."""
+    async with (
+        RawServer.running(answer("200 OK", b"by proxy")) as proxy,
+        RawServer.running(answer("200 OK", b"direct")) as server,
+    ):
+        access = ExternalAccess(proxy=proxy.url, direct_hosts=("127.0.0.1",))
+        files = ExternalFiles(access, CallLimits())
+        async with files.open("http://archive.example.org/file") as chunks:
+            proxied = b"".join([chunk async for chunk in chunks])
+        async with files.open(f"{server.url}/file") as chunks:
+            direct = b"".join([chunk async for chunk in chunks])
+        await files.aclose()
+
+    assert (b"by proxy", b"direct") == (proxied, direct)
+    assert proxy.requests[0].startswith("GET http://archive.example.org/file ")
+
+
+async def test_file_of_this_machine(sources: RegardsFileSources, tmp_path: Path) -> None:
+    """Read below the configured folders, however long (decisions.md, Processing outputs)."""
+    folder = tmp_path / "readable"
+    folder.mkdir()
+    (folder / "out put.dat").write_bytes(b"x" * 200_000)
+
+    assert 200_000 == len(await read(sources, external(f"file://{folder}/out%20put.dat")))
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "file://{outside}/secret",
+        "file://{readable}/../secret",
+        "file://{readable}/%2e%2e/secret",
+        "file://{readable}/link",
+        "file://elsewhere{readable}/fine",
+        "FILE://{outside}/secret",
+        "file:",
+        "file://{readable}/null%00byte",
+    ],
+)
+async def test_files_of_this_machine_that_are_not_ours_to_read(
+    sources: RegardsFileSources, tmp_path: Path, address: str
+) -> None:
+    """Nothing outside the folders is read, by whatever way it is called."""
+    readable = tmp_path / "readable"
+    readable.mkdir()
+    (tmp_path / "secret").write_bytes(b"secret")
+    (readable / "fine").write_bytes(b"fine")
+    (readable / "link").symlink_to(tmp_path / "secret")
+
+    url = address.format(outside=tmp_path, readable=readable)
+    assert ("The service may not read files at this address", None) == await failure(
+        sources, external(url)
+    )
+
+
+@pytest.mark.parametrize("name", ["absent", ""])
+async def test_file_of_this_machine_that_cannot_be_read(
+    sources: RegardsFileSources, tmp_path: Path, name: str
+) -> None:
+    """An absent file, or a folder."""
+    (tmp_path / "readable").mkdir()
+
+    assert ("Error during file download", None) == await failure(
+        sources, external(f"file://{tmp_path}/readable/{name}")
+    )

@@ -1,0 +1,57 @@
+"""The identities of outgoing calls (remote-services.md 1.5)."""
+
+import jwt
+import pytest
+
+from rs_order.adapters.regards import TokenMinter
+from rs_order.domain.identity import Caller
+from rs_order.domain.ids import Tenant
+from tests.regards.conftest import DEMO, KEY, ManualTime
+
+
+def claims(token: str) -> dict[str, object]:
+    """The claims, once the signature is found good; expiry is looked at by the tests."""
+    return dict(jwt.decode(token, KEY, algorithms=["HS512"], options={"verify_exp": False}))
+
+
+def test_system_token(time: ManualTime) -> None:
+    """The service itself, with exactly the claims REGARDS writes."""
+    minter = TokenMinter(KEY, now=time)
+
+    assert {
+        "tenant": "demo",
+        "sub": "rs-order",
+        "email": "rs-order",
+        "role": "ROLE_SYS_rs-order",
+        "exp": 7200,
+    } == claims(minter.system(DEMO))
+
+
+def test_other_identities(time: ManualTime) -> None:
+    """A user with the role given, a downloader with one that reads all, the instance."""
+    minter = TokenMinter(KEY, now=time)
+
+    def identity(token: str) -> tuple[object, ...]:
+        return tuple(claims(token)[name] for name in ("tenant", "email", "role"))
+
+    assert ("demo", "j@x", "EXPLOIT") == identity(minter.on_behalf(Caller(DEMO, "j@x", "EXPLOIT")))
+    assert ("demo", "j@x", "PROJECT_ADMIN") == identity(minter.downloader(DEMO, "j@x"))
+    assert ("instance", "rs-order", "INSTANCE_ADMIN") == identity(minter.instance())
+
+
+def test_tokens_are_kept_until_shortly_before_they_expire(time: ManualTime) -> None:
+    """A token always has at least a minute left when it is used."""
+    minter = TokenMinter(KEY, validity_seconds=600, now=time)
+    first = minter.system(DEMO)
+    time.seconds = 539
+    assert first == minter.system(DEMO)
+    time.seconds = 541
+
+    assert 541 + 600 == claims(minter.system(DEMO))["exp"]
+    assert minter.system(DEMO) != minter.system(Tenant("project1"))
+
+
+def test_tokens_that_would_never_be_valid() -> None:
+    """A validity of less than the margin is refused at the start."""
+    with pytest.raises(ValueError, match="more than 60 s, not 30 s"):
+        TokenMinter(KEY, validity_seconds=30)

@@ -1,0 +1,103 @@
+"""The REST side on a real server, over an order in memory."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import jwt
+import pytest
+from prometheus_client import CollectorRegistry, Counter
+
+from rs_order.entrypoints.rest import (
+    ComponentHealth,
+    DefaultRoles,
+    HealthStatus,
+    RestServices,
+    RestSettings,
+    TokenVerifier,
+    create_app,
+    run_rest,
+)
+from tests.rest.stock import OWNER, Stock
+
+KEY = "!!!!!==========abcdefghijklmnopqrstuvwxyz0123456789==========!!!!!"
+NOW = datetime(2026, 3, 1, 12, 30, 45, 250_000, tzinfo=UTC)
+
+
+class StoppedClock:
+    def now(self) -> datetime:
+        return NOW
+
+
+class Components:
+    """Implements ``Health`` with what a test says."""
+
+    def __init__(self) -> None:
+        self.components = {"db": ComponentHealth(HealthStatus.UP)}
+
+    async def check(self) -> dict[str, ComponentHealth]:
+        return self.components
+
+
+def bearer(email: str = OWNER, role: str = "REGISTERED_USER", tenant: str = "demo") -> str:
+    claims = {
+        "tenant": tenant,
+        "sub": email,
+        "email": email,
+        "role": role,
+        "exp": datetime.now(UTC) + timedelta(hours=1),
+    }
+    return jwt.encode(claims, KEY, algorithm="HS512")
+
+
+@pytest.fixture
+def stock() -> Stock:
+    return Stock()
+
+
+@pytest.fixture
+def health() -> Components:
+    return Components()
+
+
+@pytest.fixture
+def services(stock: Stock, health: Components) -> RestServices:
+    metrics = CollectorRegistry()
+    Counter("orders_seen", "Orders seen", registry=metrics).inc()
+    return RestServices(
+        downloads=stock.order,
+        sources=stock.shelf,
+        tokens=TokenVerifier({"HS512": KEY}),
+        roles=DefaultRoles(),
+        health=health,
+        metrics=metrics,
+        clock=StoppedClock(),
+        settings=RestSettings(),
+    )
+
+
+async def serving(services: RestServices) -> AsyncIterator[str]:
+    """The address of a server, running until the generator is closed."""
+    stop = asyncio.Event()
+    port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    server = asyncio.create_task(
+        run_rest(create_app(services), "127.0.0.1", 0, stop=stop, on_ready=port.set_result)
+    )
+    yield f"http://127.0.0.1:{await port}"
+    stop.set()
+    await server
+
+
+@pytest.fixture
+async def base_url(services: RestServices) -> AsyncIterator[str]:
+    async for url in serving(services):
+        yield url
+
+
+@pytest.fixture
+async def api(base_url: str) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the service, as the owner of the order."""
+    headers = {"Authorization": f"Bearer {bearer()}"}
+    async with httpx.AsyncClient(base_url=base_url, headers=headers, trust_env=False) as client:
+        yield client

@@ -1,0 +1,143 @@
+"""An order in memory: what a download reads of the store, and what it reports back."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from rs_order.domain.ids import Checksum, DataFileId, OrderId, Tenant, Urn
+from rs_order.ports.downloads import (
+    FetchError,
+    FetchResult,
+    FileOutcome,
+    FileToDownload,
+    OrderToDownload,
+)
+
+DEMO = Tenant("demo")
+ORDER = OrderId(12)
+OWNER = "jane@example.org"
+PRODUCT = Urn("URN:AIP:DATA:demo:646b593d-c152-5c9a-9dfe-17c9f0fff04b:V1")
+
+
+@dataclass
+class StockedOrder:
+    """Implements ``Downloads`` for one order."""
+
+    files: list[FileToDownload] = field(default_factory=list)
+    owner: str = OWNER
+    settled: list[FileOutcome] = field(default_factory=list)
+    settlements: list[int] = field(default_factory=list)
+    """How many outcomes came at a time."""
+
+    async def order(self, tenant: Tenant, order_id: OrderId) -> OrderToDownload | None:
+        if (tenant, order_id) != (DEMO, ORDER):
+            return None
+        return OrderToDownload(order_id, self.owner, bool(self.files))
+
+    async def repeated_names(self, tenant: Tenant, order_id: OrderId) -> frozenset[str]:
+        names = [file.name for file in self.files]
+        return frozenset(name for name in names if names.count(name) > 1)
+
+    async def available_files(
+        self, tenant: Tenant, order_id: OrderId, *, after: DataFileId, limit: int
+    ) -> Sequence[FileToDownload]:
+        return [file for file in self.files if file.id > after][:limit]
+
+    async def settle(
+        self, tenant: Tenant, order_id: OrderId, outcomes: Sequence[FileOutcome]
+    ) -> None:
+        self.settlements.append(len(outcomes))
+        self.settled += outcomes
+
+    @property
+    def results(self) -> dict[int, FetchResult]:
+        return {outcome.id: outcome.result for outcome in self.settled}
+
+    @property
+    def reasons(self) -> dict[int, str | None]:
+        return {outcome.id: outcome.reason for outcome in self.settled}
+
+
+Content = bytes | FetchError | Callable[[], AsyncIterator[bytes]]
+
+
+@dataclass
+class Shelf:
+    """Implements ``FileSources``; contents by the id of the file."""
+
+    contents: dict[int, Content] = field(default_factory=dict)
+    opened: list[int] = field(default_factory=list)
+    open_now: int = 0
+    most_open: int = 0
+
+    @asynccontextmanager
+    async def open(
+        self, tenant: Tenant, email: str, file: FileToDownload
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        content = self.contents[file.id]
+        self.opened.append(file.id)
+        self.open_now += 1
+        self.most_open = max(self.most_open, self.open_now)
+        try:
+            if isinstance(content, FetchError):
+                raise content
+            yield pieces(content) if isinstance(content, bytes) else content()
+        finally:
+            self.open_now -= 1
+
+
+async def pieces(content: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(content), 1000):
+        await asyncio.sleep(0)  # as a network would, it lets others run
+        yield content[start : start + 1000]
+
+
+def md5(content: bytes) -> Checksum:
+    return Checksum(hashlib.md5(content, usedforsecurity=False).hexdigest())
+
+
+@dataclass
+class Stock:
+    """An order whose files and their contents are written down together."""
+
+    order: StockedOrder = field(default_factory=StockedOrder)
+    shelf: Shelf = field(default_factory=Shelf)
+
+    def add(
+        self,
+        name: str,
+        content: Content = b"content",
+        *,
+        of: bytes | None = None,
+        size: int | None | str = "right",
+        checksum: str | None = "right",
+        algorithm: str | None = "MD5",
+        url: str = "https://host/files/last%20segment.dat",
+    ) -> int:
+        """A file that should be ``of`` and whose source gives ``content``; its id."""
+        file_id = len(self.order.files) + 1
+        right = of if of is not None else content if isinstance(content, bytes) else b"content"
+        self.order.files.append(
+            FileToDownload(
+                id=DataFileId(file_id),
+                product=PRODUCT,
+                name=name,
+                url=url,
+                external=False,
+                size=len(right) if isinstance(size, str) else size,
+                checksum=md5(right)
+                if checksum == "right"
+                else None
+                if checksum is None
+                else Checksum(checksum),
+                checksum_algorithm=algorithm,
+            )
+        )
+        self.shelf.contents[file_id] = content
+        return file_id
+
+    def add_all(self, contents: Iterable[tuple[str, bytes]]) -> None:
+        for name, content in contents:
+            self.add(name, content)

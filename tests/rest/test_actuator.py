@@ -1,0 +1,48 @@
+"""Health and metrics (rest.md 11.7)."""
+
+import httpx
+
+from rs_order.entrypoints.rest import ComponentHealth, HealthStatus
+from tests.rest.conftest import Components
+
+
+async def test_health_of_a_service_that_works(base_url: str) -> None:
+    """UP with its components; nobody has to show a token."""
+    async with httpx.AsyncClient(trust_env=False) as client:
+        answer = await client.get(f"{base_url}/actuator/health?scope=instance")
+
+    assert (200, {"status": "UP", "components": {"db": {"status": "UP"}}}) == (
+        answer.status_code,
+        answer.json(),
+    )
+
+
+async def test_health_of_a_service_that_does_not(
+    api: httpx.AsyncClient, health: Components
+) -> None:
+    """One component that is DOWN takes the whole down, and says what is wrong."""
+    health.components["rabbit"] = ComponentHealth(HealthStatus.DOWN, {"error": "no connection"})
+
+    answer = await api.get("/actuator/health")
+
+    assert (503, "DOWN") == (answer.status_code, answer.json()["status"])
+    assert {"status": "DOWN", "details": {"error": "no connection"}} == (
+        answer.json()["components"]["rabbit"]
+    )
+
+
+async def test_component_out_of_service(api: httpx.AsyncClient, health: Components) -> None:
+    """A tenant in maintenance doesn't take the others down."""
+    health.components["maintenance"] = ComponentHealth(HealthStatus.OUT_OF_SERVICE)
+
+    answer = await api.get("/actuator/health")
+
+    assert (200, "UP") == (answer.status_code, answer.json()["status"])
+
+
+async def test_metrics(api: httpx.AsyncClient) -> None:
+    """All of the registry, in the format Prometheus reads."""
+    answer = await api.get("/actuator/prometheus?scope=all")
+
+    assert answer.headers["Content-Type"].startswith("text/plain")
+    assert "orders_seen_total 1.0" in answer.text

@@ -1,0 +1,300 @@
+"""The download over HTTP: who may, what is answered, and what a client's leaving does."""
+
+import asyncio
+import hashlib
+import io
+import zipfile
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import replace
+
+import httpx
+import pytest
+from structlog.testing import capture_logs
+
+from rs_order.entrypoints.rest import RestServices, RestSettings
+from rs_order.ports.downloads import FetchResult
+from tests.rest.conftest import bearer, serving
+from tests.rest.stock import OWNER, Stock
+
+PATH = "/user/orders/12/download"
+
+
+def as_caller(email: str, role: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {bearer(email, role)}"}
+
+
+@pytest.mark.parametrize("prefix", ["", "/api/v1/rs-order"])
+async def test_download(api: httpx.AsyncClient, stock: Stock, prefix: str) -> None:
+    """The zip, named after the order and the time, on both addresses (decisions.md, Gateway)."""
+    stock.add("a.fits", b"content")
+
+    answer = await api.get(prefix + PATH)
+
+    assert 200 == answer.status_code
+    assert "application/octet-stream" == answer.headers["Content-Type"]
+    assert (
+        'attachment; filename="order_12_2026-03-01T12-30-45.250000Z.zip"'
+        == answer.headers["Content-Disposition"]
+    )
+    assert "Content-Length" not in answer.headers
+    archive = zipfile.ZipFile(io.BytesIO(answer.content))
+    assert b"content" == archive.read("a.fits")
+    assert {1: FetchResult.DOWNLOADED} == stock.order.results
+
+
+async def test_headers_of_every_answer(api: httpx.AsyncClient) -> None:
+    """Cross-origin, no caching, no framing (rest.md 2.5), also on failures."""
+    answers = [await api.get(path) for path in (PATH, "/nowhere", "/actuator/health")]
+
+    for answer in answers:
+        assert "*" == answer.headers["Access-Control-Allow-Origin"]
+        assert "no-cache, no-store, max-age=0, must-revalidate" == answer.headers["Cache-Control"]
+        assert "DENY" == answer.headers["X-Frame-Options"]
+
+
+async def test_options_without_authorization(base_url: str) -> None:
+    """Browsers ask before they call (rest.md 2.1)."""
+    async with httpx.AsyncClient(trust_env=False) as client:
+        answer = await client.options(base_url + PATH)
+
+    assert (200, b"") == (answer.status_code, answer.content)
+    assert "authorization, content-type, scope" == answer.headers["Access-Control-Allow-Headers"]
+
+
+@pytest.mark.parametrize(
+    ("email", "role", "status"),
+    [
+        (OWNER, "REGISTERED_USER", 200),
+        (OWNER, "SCIENTIST_OF_THE_PROJECT", 200),
+        (OWNER, "PUBLIC", 403),
+        ("other@example.org", "REGISTERED_USER", 403),
+        ("other@example.org", "SCIENTIST_OF_THE_PROJECT", 403),
+        ("other@example.org", "EXPLOIT", 200),
+        ("other@example.org", "ADMIN", 200),
+        ("other@example.org", "PROJECT_ADMIN", 200),
+        ("other@example.org", "INSTANCE_ADMIN", 200),
+        ("rs-delivery", "ROLE_SYS_rs-delivery", 200),
+        ("rs-delivery", "SYS_rs-delivery", 200),
+    ],
+)
+async def test_who_may_download(
+    api: httpx.AsyncClient, stock: Stock, email: str, role: str, status: int
+) -> None:
+    """W14: owner, administrators, systems, and whoever may search all orders."""
+    stock.add("a")
+
+    answer = await api.get(PATH, headers=as_caller(email, role))
+
+    assert status == answer.status_code
+
+
+async def test_refusals_and_their_bodies(api: httpx.AsyncClient, stock: Stock) -> None:
+    """A stranger gets nothing, not even a body; a role that may not is told so (rest.md 2.3)."""
+    stock.add("a")
+
+    stranger = await api.get(PATH, headers=as_caller("other@example.org", "REGISTERED_USER"))
+    public = await api.get(PATH, headers=as_caller(OWNER, "PUBLIC"))
+
+    assert (403, b"") == (stranger.status_code, stranger.content)
+    assert (403, {"messages": ["Access is denied"]}) == (public.status_code, public.json())
+    assert [] == stock.order.settled
+
+
+async def test_order_without_available_files(api: httpx.AsyncClient) -> None:
+    """Nothing to download is 204."""
+    answer = await api.get(PATH)
+
+    assert (204, b"") == (answer.status_code, answer.content)
+
+
+@pytest.mark.parametrize(
+    ("verb", "path", "status"),
+    [
+        ("GET", "/user/orders/13/download", 404),
+        ("GET", "/user/orders/x/download", 400),
+        ("GET", "/user/orders/99999999999999999999/download", 400),
+        ("GET", "/nowhere", 404),
+        ("POST", PATH, 405),
+        ("GET", "/api/v1/nowhere", 404),
+    ],
+)
+async def test_failures_have_messages(
+    api: httpx.AsyncClient, verb: str, path: str, status: int
+) -> None:
+    """The body every REGARDS service gives (rest.md 4.1; decisions.md, Q2)."""
+    answer = await api.request(verb, path)
+
+    assert status == answer.status_code
+    assert ["messages"] == list(answer.json())
+    assert all(isinstance(message, str) and message for message in answer.json()["messages"])
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Authorization": "Bearer"},
+        {"Authorization": "Bearer x.y.z"},
+        {"Authorization": "Basic x"},
+    ],
+)
+async def test_requests_without_a_good_token(base_url: str, headers: dict[str, str]) -> None:
+    """401 with messages (decisions.md, Q1)."""
+    async with httpx.AsyncClient(trust_env=False) as client:
+        answer = await client.get(base_url + PATH, headers=headers)
+
+    assert 401 == answer.status_code
+    assert answer.json()["messages"][0].startswith("Authentication failed: ")
+
+
+async def test_scope_makes_a_public_caller(base_url: str) -> None:
+    """Known, but not allowed to download (rest.md 2.1)."""
+    async with httpx.AsyncClient(trust_env=False) as client:
+        by_header = await client.get(base_url + PATH, headers={"scope": "demo"})
+        by_query = await client.get(f"{base_url}{PATH}?scope=demo")
+
+    assert (403, 403) == (by_header.status_code, by_query.status_code)
+
+
+async def test_token_of_another_tenant(api: httpx.AsyncClient, stock: Stock) -> None:
+    """Tenants never meet: the token's tenant counts, whatever ``scope`` says."""
+    stock.add("a")
+    headers = {"Authorization": f"Bearer {bearer(tenant='project1')}", "scope": "demo"}
+
+    assert 404 == (await api.get(PATH, headers=headers)).status_code
+
+
+@pytest.mark.parametrize(("setting", "status"), [(True, 200), (False, 401)])
+async def test_token_in_the_address(
+    services: RestServices, stock: Stock, setting: bool, status: int
+) -> None:
+    """Browser links work without a gateway, if the setting says so (decisions.md, Gateway)."""
+    stock.add("a")
+    services = replace(services, settings=RestSettings(token_in_query=setting))
+
+    async with aclosing(serving(services)) as urls, httpx.AsyncClient(trust_env=False) as client:
+        url = await anext(urls)
+        with capture_logs() as lines:
+            answer = await client.get(f"{url}{PATH}?token={bearer()}")
+        await anext(urls, None)
+
+    assert status == answer.status_code
+    assert bearer() not in str(lines)
+
+
+async def test_one_line_per_request(api: httpx.AsyncClient, stock: Stock) -> None:
+    """All that is worth knowing of a request, under constant names."""
+    stock.add("a")
+    with capture_logs() as lines:
+        answer = await api.get(PATH)
+
+    (line,) = lines
+    assert line.pop("ms") >= 0
+    assert {
+        "event": "request",
+        "log_level": "info",
+        "verb": "GET",
+        "path": PATH,
+        "status": 200,
+        "bytes": len(answer.content),
+        "tenant": "demo",
+        "user": OWNER,
+        "order": 12,
+        "downloaded": 1,
+        "failed": 0,
+        "unverifiable": 0,
+        "complete": True,
+    } == line
+
+
+def incompressible(size: int) -> bytes:
+    return b"".join(
+        hashlib.sha512(number.to_bytes(8)).digest() for number in range(size // 64 + 1)
+    )[:size]
+
+
+class Endless:
+    """A file that keeps coming until nobody listens any more."""
+
+    def __init__(self) -> None:
+        self.let_go = asyncio.Event()
+
+    async def __call__(self) -> AsyncIterator[bytes]:
+        chunk = incompressible(65536)
+        try:
+            while True:
+                yield chunk
+                await asyncio.sleep(0)
+        finally:
+            self.let_go.set()
+
+
+async def test_client_that_goes_away_in_the_middle(api: httpx.AsyncClient, stock: Stock) -> None:
+    """No state changes, and the source is let go at once (domain.md 11.1, point 7)."""
+    endless = Endless()
+    stock.add("a")
+    stock.add("endless", endless, size=2**40)
+    with capture_logs() as lines:
+        async with api.stream("GET", PATH) as answer:
+            async for _ in answer.aiter_raw():
+                break
+        await asyncio.wait_for(endless.let_go.wait(), 10)
+        while not lines:
+            await asyncio.sleep(0)
+
+    assert [] == stock.order.settlements
+    assert 0 == stock.shelf.open_now
+    assert (False, 200) == (lines[0]["complete"], lines[0]["status"])
+
+
+async def test_client_that_goes_away_while_the_source_is_silent(
+    api: httpx.AsyncClient, stock: Stock
+) -> None:
+    """Leaving is noticed although nothing is being sent."""
+    let_go = asyncio.Event()
+
+    async def silent() -> AsyncIterator[bytes]:
+        try:
+            yield incompressible(65536)
+            yield incompressible(65536)
+            await asyncio.Event().wait()
+        finally:
+            let_go.set()
+
+    stock.add("silent", silent, size=2**30)
+    async with api.stream("GET", PATH) as answer:
+        await anext(answer.aiter_raw())
+
+    await asyncio.wait_for(let_go.wait(), 10)
+    assert [] == stock.order.settlements
+
+
+async def test_archive_that_breaks_is_cut(api: httpx.AsyncClient, stock: Stock) -> None:
+    """The client must not take half of it for the whole."""
+
+    async def broken() -> AsyncIterator[bytes]:
+        yield incompressible(65536)
+        raise ZeroDivisionError
+
+    stock.add("broken", broken, size=2**30)
+    with capture_logs() as lines, pytest.raises(httpx.RemoteProtocolError):
+        await api.get(PATH)
+
+    assert [] == stock.order.settlements
+    assert ["request_failed", "request"] == [line["event"] for line in lines]
+
+
+async def test_store_that_fails(api: httpx.AsyncClient, stock: Stock) -> None:
+    """500 with the class of the error and nothing of its text (rest.md 4.2)."""
+
+    async def order(*_: object) -> None:
+        raise ConnectionError("password=hunter2")
+
+    stock.order.order = order  # type: ignore[assignment]
+    answer = await api.get(PATH)
+
+    assert (500, {"messages": ["An unexpected error occurred: ConnectionError"]}) == (
+        answer.status_code,
+        answer.json(),
+    )

@@ -1,0 +1,386 @@
+"""What is in the zip of an order, and what becomes of its files (rest.md 10.3, domain.md 11.1)."""
+
+import hashlib
+import io
+import zipfile
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import pytest
+
+from rs_order.application.download import ZipReport, ZipRequest, zip_order
+from rs_order.ports.downloads import FetchError, FetchResult
+from tests.rest.stock import DEMO, ORDER, OWNER, Stock, pieces
+
+REQUEST = ZipRequest(DEMO, ORDER, OWNER, datetime(2026, 3, 1, 12, 30, 45, tzinfo=UTC))
+DONE, FAILED, QUOTA = FetchResult.DOWNLOADED, FetchResult.FAILED, FetchResult.QUOTA_EXCEEDED
+
+
+async def download(stock: Stock, report: ZipReport | None = None) -> zipfile.ZipFile:
+    """The archive, read back by somebody else's reader, its CRCs found right."""
+    archive = bytearray()
+    async for piece in zip_order(stock.order, stock.shelf, REQUEST, report):
+        archive += piece
+    read = zipfile.ZipFile(io.BytesIO(archive))
+    assert None is read.testzip()
+    assert 0 == stock.shelf.open_now
+    return read
+
+
+def contents(archive: zipfile.ZipFile) -> dict[str, bytes]:
+    assert len(set(archive.namelist())) == len(archive.namelist())
+    return {name: archive.read(name) for name in archive.namelist()}
+
+
+def notice(archive: zipfile.ZipFile) -> list[str]:
+    assert "NOTICE.txt" == archive.namelist()[-1]
+    return archive.read("NOTICE.txt").decode().split("\n")
+
+
+async def test_all_files_are_in_the_zip_and_downloaded(stock: Stock) -> None:
+    """Flat, in the order of their ids, with their bytes; then they are DOWNLOADED."""
+    stock.add_all([("b.fits", b"bytes" * 100_000), ("a.txt", b""), ("ü €.jp2", b"\0\xff")])
+    report = ZipReport()
+
+    archive = await download(stock, report)
+
+    assert ["b.fits", "a.txt", "ü €.jp2"] == archive.namelist()
+    assert [b"bytes" * 100_000, b"", b"\0\xff"] == list(contents(archive).values())
+    assert {1: DONE, 2: DONE, 3: DONE} == stock.order.results
+    assert ZipReport(downloaded=3) == report
+    assert (2026, 3, 1, 12, 30, 44) == archive.infolist()[0].date_time
+
+
+@pytest.mark.parametrize(
+    ("error", "line", "result"),
+    [
+        (FetchError("Server returned HTTP error code 404", 404), None, FAILED),
+        (FetchError("Server returned no content"), None, FAILED),
+        (FetchError("Error during file download"), None, FAILED),
+        (FetchError("Download quota of 1 exceeded (by 1) for user j@x.", 429), None, QUOTA),
+        (FetchError("two\r\nlines\x1b[31m"), "two lines [31m", FAILED),
+    ],
+)
+async def test_files_that_cannot_be_had_do_not_stop_the_others(
+    stock: Stock, error: FetchError, line: str | None, result: FetchResult
+) -> None:
+    """W15: they aren't in the archive, NOTICE.txt says why, and they are not DOWNLOADED."""
+    stock.add_all([("a", b"A")])
+    stock.add("b", error)
+    stock.add_all([("c", b"C")])
+
+    archive = await download(stock)
+
+    assert ["a", "c", "NOTICE.txt"] == archive.namelist()
+    assert [f"Failed to download file (b): {line or error.reason}."] == notice(archive)
+    assert {1: DONE, 2: result, 3: DONE} == stock.order.results
+    assert (line or error.reason) == stock.order.reasons[2]
+
+
+async def test_notice_has_a_line_per_failure(stock: Stock) -> None:
+    """Joined by line feeds, none at the end; also when nothing else is in the archive."""
+    for name in ("a", "b"):
+        stock.add(name, FetchError("Server returned no content"))
+
+    archive = await download(stock)
+
+    assert (
+        b"Failed to download file (a): Server returned no content.\n"
+        b"Failed to download file (b): Server returned no content."
+    ) == archive.read("NOTICE.txt")
+
+
+@pytest.mark.parametrize(
+    ("came", "reason"),
+    [
+        (
+            b"right byte",
+            "Cannot completely download data file from storage, only 10/11 bytes",
+        ),
+        (b"", "Cannot completely download data file from storage, only 0/11 bytes"),
+        (b"right bytes and more", "Wrong content: more than the 11 bytes of the catalog"),
+        (
+            b"wrong bytes",
+            "Wrong content: MD5 is 6d7c35b3b6d3ea9a9a4ba0f0ebb1ea9d instead of ",
+        ),
+    ],
+    ids=["short", "nothing", "long", "wrong"],
+)
+async def test_no_false_done_wrong_content_is_never_downloaded(
+    stock: Stock, came: bytes, reason: str
+) -> None:
+    """Wrong or missing bytes may be in the archive; the notice names them (decisions.md)."""
+    stock.add("a", came, of=b"right bytes")
+    stock.add("b", b"B")
+
+    archive = await download(stock)
+
+    expected = reason
+    if came == b"wrong bytes":
+        wrong, right = (
+            hashlib.md5(text, usedforsecurity=False).hexdigest() for text in (came, b"right bytes")
+        )
+        expected = f"Wrong content: MD5 is {wrong} instead of {right}"
+    assert [f"Failed to download file (a): {expected}."] == notice(archive)
+    assert {1: FAILED, 2: DONE} == stock.order.results
+
+
+async def test_transfer_that_breaks_in_the_middle(stock: Stock) -> None:
+    """What came is kept, its successors are whole."""
+
+    async def breaking() -> AsyncIterator[bytes]:
+        yield b"half"
+        raise FetchError("Cannot completely download data file from storage, only 4/8 bytes")
+
+    stock.add("a", breaking, size=8)
+    stock.add("b", b"B")
+
+    archive = await download(stock)
+
+    assert (b"half", b"B") == (archive.read("a"), archive.read("b"))
+    assert [
+        "Failed to download file (a): "
+        "Cannot completely download data file from storage, only 4/8 bytes."
+    ] == notice(archive)
+    assert {1: FAILED, 2: DONE} == stock.order.results
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "name"),
+    [
+        ("MD5", "md5"),
+        ("md5", "md5"),
+        (None, "md5"),
+        ("SHA-1", "sha1"),
+        ("SHA-256", "sha256"),
+        ("SHA256", "sha256"),
+        ("sha_512", "sha512"),
+    ],
+)
+async def test_checksums_are_checked_by_their_algorithm(
+    stock: Stock, algorithm: str | None, name: str
+) -> None:
+    """Upper or lower case, with or without dash."""
+    right = hashlib.new(name, b"content").hexdigest()
+    stock.add("right", b"content", checksum=right.upper(), algorithm=algorithm)
+    stock.add("wrong", b"c0ntent", checksum=right, algorithm=algorithm)
+
+    await download(stock)
+
+    assert {1: DONE, 2: FAILED} == stock.order.results
+
+
+@pytest.mark.parametrize(
+    ("checksum", "algorithm"), [("abc", "CRC32C"), ("f" * 64, None), (None, None)]
+)
+async def test_checksums_that_cannot_be_checked(
+    stock: Stock, checksum: str | None, algorithm: str | None
+) -> None:
+    """The size is all that is known then, and the report counts it."""
+    stock.add("a", b"content", checksum=checksum, algorithm=algorithm)
+    stock.add("b", b"conten", of=b"content", checksum=checksum, algorithm=algorithm)
+    report = ZipReport()
+
+    await download(stock, report)
+
+    assert {1: DONE, 2: FAILED} == stock.order.results
+    assert ZipReport(downloaded=1, failed=1, unverifiable=1) == report
+
+
+async def test_names_that_come_again_are_numbered(stock: Stock) -> None:
+    """``name (1).ext``, before the last dot, or at the end."""
+    stock.add_all([("a.tar.gz", bytes([n])) for n in range(3)])
+    stock.add_all([("noext", bytes([n])) for n in range(2)])
+    stock.add_all([(".hidden", bytes([n])) for n in range(2)])
+
+    archive = await download(stock)
+
+    assert [
+        *("a.tar.gz", "a.tar (1).gz", "a.tar (2).gz"),
+        *("noext", "noext (1)"),
+        *(".hidden", ".hidden (1)"),
+    ] == archive.namelist()
+
+
+async def test_numbered_names_never_meet_real_ones(stock: Stock) -> None:
+    """Whichever of the two comes first."""
+    stock.add_all([("a (1).txt", b"0"), ("a.txt", b"1"), ("a.txt", b"2"), ("a (2).txt", b"3")])
+
+    archive = await download(stock)
+
+    assert {
+        "a (1).txt": b"0",
+        "a.txt": b"1",
+        "a (2).txt": b"2",
+        "a (2) (1).txt": b"3",
+    } == contents(archive)
+
+
+async def test_copies_are_stored_once_and_count_as_downloaded(stock: Stock) -> None:
+    """Same name and checksum: one entry, fetched once (domain.md 11.1, point 3)."""
+    stock.add_all([("a", b"same"), ("a", b"same"), ("b", b"same"), ("a", b"other")])
+
+    archive = await download(stock)
+
+    assert {"a": b"same", "b": b"same", "a (1)": b"other"} == contents(archive)
+    assert [DONE] * 4 == list(stock.order.results.values())
+    assert [1, 3, 4] == sorted(stock.shelf.opened)
+
+
+async def test_an_entry_without_checksum_stands_for_its_name(stock: Stock) -> None:
+    """Once a file without checksum is in, its name is enough; before, it isn't."""
+    stock.add("a", b"with")
+    stock.add("a", b"without", checksum=None)
+    stock.add("a", b"another")
+
+    archive = await download(stock)
+
+    assert {"a": b"with", "a (1)": b"without"} == contents(archive)
+    assert [DONE] * 3 == list(stock.order.results.values())
+
+
+async def test_no_false_done_copy_of_a_failure_is_tried_itself(stock: Stock) -> None:
+    """A file isn't DOWNLOADED by the grace of one that isn't in the archive."""
+    stock.add("a", b"wr0ng", of=b"right")
+    stock.add("a", FetchError("Server returned no content"), of=b"right")
+    stock.add("a", b"right")
+    stock.add("a", b"right")
+
+    archive = await download(stock)
+
+    assert b"right" == archive.read("a (1)")
+    assert [FAILED, FAILED, DONE, DONE] == [stock.order.results[n] for n in (1, 2, 3, 4)]
+    assert 2 == len(notice(archive))
+
+
+@pytest.mark.parametrize(
+    ("name", "entry"),
+    [
+        ("../../etc/passwd", "passwd"),
+        ("/etc/passwd", "passwd"),
+        ("C:\\Windows\\win.ini", "win.ini"),
+        ("C:evil.exe", "C_evil.exe"),
+        ("..", "_"),
+        (".", "_"),
+        ("folder/", "_"),
+        ("a\0b\nc\x7f\x85", "a_b_c__"),
+        ("report\u202efdp.exe", "report_fdp.exe"),
+        ("NOTICE.txt", "NOTICE (1).txt"),
+        ("12:30:00.fits", "12:30:00.fits"),
+        ("a..b.fits", "a..b.fits"),
+        ("", "last segment.dat"),
+        ("é" * 200 + ".fits", "é" * 117 + ".fits"),
+        ("x" * 300, "x" * 240),
+    ],
+)
+async def test_hostile_names_are_harmless(stock: Stock, name: str, entry: str) -> None:
+    """Flat, no drive, no control characters, nothing a file system can't take."""
+    stock.add(name)
+
+    archive = await download(stock)
+
+    assert [entry] == [info.filename for info in archive.infolist()]
+
+
+async def test_names_made_harmless_never_meet_others(stock: Stock) -> None:
+    """Different names may become the same."""
+    stock.add_all([("passwd", b"0"), ("/etc/passwd", b"1"), ("../passwd", b"2")])
+
+    archive = await download(stock)
+
+    assert {"passwd": b"0", "passwd (1)": b"1", "passwd (2)": b"2"} == contents(archive)
+
+
+async def test_notice_lines_cannot_be_forged(stock: Stock) -> None:
+    """A name with line feeds stays on its line."""
+    stock.add("a\nFailed to download file (b): x.", FetchError("Server returned no content"))
+
+    assert 1 == len(notice(await download(stock)))
+
+
+async def test_rate_limit_is_met_by_fetching_alone(stock: Stock) -> None:
+    """Where storage grants one download at a time, files opened ahead aren't lost to a 429."""
+
+    def granted_alone(content: bytes) -> AsyncIterator[bytes]:
+        if stock.shelf.open_now > 1:
+            raise FetchError("Download rate of 1 exceeded (by 1) for user j@x.", 429)
+        return pieces(content)
+
+    for name in ("a", "b", "c", "d"):
+        stock.add(name, lambda: granted_alone(b"content"))
+
+    archive = await download(stock)
+
+    assert ["a", "b", "c", "d"] == archive.namelist()
+    assert [DONE] * 4 == list(stock.order.results.values())
+    assert [1, 2, 2, 3, 4] == stock.shelf.opened
+
+
+async def test_the_next_small_file_is_opened_ahead(stock: Stock) -> None:
+    """One, and no more, at any time."""
+    stock.add_all([(f"{n}", bytes([n])) for n in range(20)])
+
+    await download(stock)
+
+    assert 2 == stock.shelf.most_open
+    assert list(range(1, 21)) == stock.shelf.opened
+
+
+async def test_nothing_is_opened_ahead_of_a_large_file(stock: Stock) -> None:
+    """A source isn't left waiting for hours until it hangs up."""
+    stock.add("large", b"x", size=2**30)
+    stock.add("unknown", b"x", size=None)
+    stock.add("small", b"x")
+
+    await download(stock)
+
+    assert 1 == stock.shelf.most_open
+
+
+async def test_a_reader_who_stops_changes_nothing(stock: Stock) -> None:
+    """Client gone: no state changes at all, and the sources are let go (domain.md 11.1, point 7)."""
+    stock.add_all([(f"{n}", bytes(100_000)) for n in range(10)])
+    for file in stock.order.files:
+        stock.shelf.contents[file.id] = (
+            b"".join(hashlib.sha512(bytes([file.id, n])).digest() for n in range(256)) * 100
+        )
+    reading = zip_order(stock.order, stock.shelf, REQUEST)
+
+    await anext(reading)
+    await reading.aclose()
+
+    assert [] == stock.order.settlements
+    assert 0 == stock.shelf.open_now
+
+
+async def test_a_bug_in_a_source_breaks_the_archive_and_changes_nothing(stock: Stock) -> None:
+    """Only failures to fetch are told in the notice; anything else is not hidden in it."""
+
+    async def broken() -> AsyncIterator[bytes]:
+        yield b"x"
+        raise ZeroDivisionError
+
+    stock.add_all([("a", b"A")])
+    stock.add("b", broken)
+
+    with pytest.raises(ZeroDivisionError):
+        await download(stock)
+
+    assert [] == stock.order.settlements
+    assert 0 == stock.shelf.open_now
+
+
+async def test_outcomes_are_settled_in_bounded_pieces(stock: Stock) -> None:
+    """At most 5000 at a time, each file once."""
+    stock.add_all([(f"{n}", b"") for n in range(5_200)])
+    stock.order.repeated_names = _none  # type: ignore[method-assign]
+    stock.add("missing", FetchError("Server returned no content"))
+
+    archive = await download(stock)
+
+    assert [5000, 201] == stock.order.settlements
+    assert 5201 == len(stock.order.results) == len(archive.namelist())
+
+
+async def _none(*_: object) -> frozenset[str]:
+    return frozenset()

@@ -1,0 +1,22 @@
+"""A sandbox over HTTP alone, and a registered user who calls it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from rs_order.sandbox import Sandbox
+from tests.sandbox.client import Client, calling
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    async with Sandbox.running() as running:
+        yield running
+
+
+@pytest.fixture
+async def client(sandbox: Sandbox) -> AsyncIterator[Client]:
+    async with calling(sandbox) as caller:
+        yield caller

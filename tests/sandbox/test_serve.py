@@ -1,0 +1,76 @@
+"""The blocking entry as a process of its own, and archives that can't be served."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from rs_order.sandbox import ArchiveError, Sandbox
+
+_COMMAND = """
+import asyncio, functools
+from rs_order.sandbox import serve
+asyncio.run(serve(port=0, announce=functools.partial(print, flush=True)))
+"""
+
+
+async def test_serve_says_where_it_listens_and_stops_on_sigterm() -> None:
+    """One line for each service with the variable to set; SIGTERM ends it with 0."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _COMMAND, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    lines = [(await process.stdout.readline()).decode().strip() for _ in range(7)]
+    variables = dict(line.split("=", 1) for line in lines if line.startswith("RS_ORDER_"))
+    async with httpx.AsyncClient() as http:
+        status = (await http.get(variables["RS_ORDER_CATALOG_URL"] + "/x")).status_code
+    process.send_signal(signal.SIGTERM)
+    code = await process.wait()
+
+    assert set(variables) == {
+        "RS_ORDER_CATALOG_URL",
+        "RS_ORDER_STORAGE_URL",
+        "RS_ORDER_DAM_URL",
+        "RS_ORDER_ADMIN_URL",
+        "RS_ORDER_ADMIN_INSTANCE_URL",
+    }
+    assert (status, code) == (401, 0)
+
+
+def _manifest(path: str, size: int) -> str:
+    file = {
+        "type": "RAWDATA",
+        "filename": "a",
+        "path": path,
+        "size": size,
+        "mimeType": "text/plain",
+        "location": "online",
+        "md5": "0" * 32,
+    }
+    product = {"providerId": "P", "urn": "URN:AIP:DATA:demo:p:V1", "files": [file]}
+    dataset = {"id": "D", "label": "d", "urn": "URN:AIP:DATASET:demo:d:V1", "products": [product]}
+    return json.dumps({"datasets": [dataset]})
+
+
+@pytest.mark.parametrize(
+    ("manifest", "complaint"),
+    [
+        (None, "can't be read"),
+        ("{}", "malformed at datasets"),
+        (_manifest("missing", 1), "missing is named"),
+        (_manifest("there", 99), "hasn't the 99 bytes"),
+    ],
+)
+def test_bad_archive_is_refused(tmp_path: Path, manifest: str | None, complaint: str) -> None:
+    (tmp_path / "there").write_bytes(b"abc")
+    if manifest is not None:
+        (tmp_path / "manifest.json").write_text(manifest)
+
+    with pytest.raises(ArchiveError, match=complaint):
+        Sandbox(tmp_path)

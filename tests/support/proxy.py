@@ -1,0 +1,143 @@
+"""A TCP proxy that can lose a connection, or hold what one side says.
+
+With it a test makes the failures that need a network: a confirm that never arrives, a broker that
+goes silent, a connection that breaks at a chosen moment.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit, urlunsplit
+
+_CHUNK_BYTES = 65_536
+
+
+class TcpProxy:
+    """Forwards connections of one loopback port to a server.
+
+    Args:
+        url: of the server, with host and port.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = urlsplit(url)
+        self._listener: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._requests_flow = _open_gate()
+        self._answers_flow = _open_gate()
+        self._accepting = True
+
+    @property
+    def url(self) -> str:
+        """The server's URL with our port in the place of its own."""
+        credentials, at, _ = self._url.netloc.rpartition("@")
+        return urlunsplit(self._url._replace(netloc=f"{credentials}{at}127.0.0.1:{self.port}"))
+
+    @property
+    def port(self) -> int:
+        if self._listener is None:
+            raise RuntimeError("the proxy listens inside its context only; enter it first")
+        port: int = self._listener.sockets[0].getsockname()[1]
+        return port
+
+    @property
+    def connections(self) -> int:
+        """How many clients are connected through us."""
+        return len(self._writers) // 2
+
+    def pause(self, *, requests: bool = True, answers: bool = True) -> None:
+        """Deliver nothing until ``resume``; connections stay open.
+
+        Args:
+            requests: hold what clients send.
+            answers: hold what the server sends. Alone, the server acts and nobody hears of it.
+        """
+        if requests:
+            self._requests_flow.clear()
+        if answers:
+            self._answers_flow.clear()
+
+    def resume(self) -> None:
+        """Deliver what was held, and everything from now on."""
+        self._requests_flow.set()
+        self._answers_flow.set()
+
+    def cut(self, *, refuse: bool = False) -> None:
+        """Break every connection. What was held is lost; new connections flow again.
+
+        Args:
+            refuse: break new connections at once, until ``mend``.
+        """
+        self._accepting = not refuse
+        for writer in self._writers:
+            writer.transport.abort()
+        self.resume()
+
+    def mend(self) -> None:
+        """Take new connections again."""
+        self._accepting = True
+
+    async def open(self) -> None:
+        self._listener = await asyncio.start_server(self._forward, "127.0.0.1", 0)
+
+    async def close(self) -> None:
+        if self._listener is None:
+            return
+        self._listener.close()
+        self.cut(refuse=True)
+        await self._listener.wait_closed()
+
+    async def _forward(
+        self, client_reader: asyncio.StreamReader, client_writer: asyncio.StreamWriter
+    ) -> None:
+        if not self._accepting:
+            client_writer.transport.abort()
+            return
+        try:
+            server_reader, server_writer = await asyncio.open_connection(
+                self._url.hostname, self._url.port
+            )
+        except OSError:  # the server is down: the client sees what it would see without us
+            client_writer.transport.abort()
+            return
+        pair = {client_writer, server_writer}
+        self._writers |= pair
+        try:
+            async with asyncio.TaskGroup() as pumps:
+                pumps.create_task(_pump(client_reader, server_writer, self._requests_flow))
+                pumps.create_task(_pump(server_reader, client_writer, self._answers_flow))
+        finally:
+            self._writers -= pair
+            for writer in pair:
+                writer.transport.abort()
+
+
+@asynccontextmanager
+async def tcp_proxy(url: str) -> AsyncIterator[TcpProxy]:
+    """Put a proxy before the server of this URL."""
+    proxy = TcpProxy(url)
+    await proxy.open()
+    try:
+        yield proxy
+    finally:
+        await proxy.close()
+
+
+async def _pump(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, flow: asyncio.Event
+) -> None:
+    try:
+        while chunk := await reader.read(_CHUNK_BYTES):
+            await flow.wait()
+            writer.write(chunk)
+            await writer.drain()
+    except ConnectionError:
+        pass  # cut by a test or by an end; the other side learns it below
+    finally:
+        writer.close()
+
+
+def _open_gate() -> asyncio.Event:
+    gate = asyncio.Event()
+    gate.set()
+    return gate

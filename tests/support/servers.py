@@ -1,0 +1,51 @@
+"""What the server fixtures hand to a test."""
+
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+
+from rs_order.demo.servers import Management
+
+
+@dataclass(frozen=True)
+class FreshBroker:
+    """Two virtual hosts of one test in a broker that other tests use too."""
+
+    url: str
+    """Host and credentials, without a virtual host: the value of RS_ORDER_AMQP_URL."""
+    management_url: str
+    vhost: str
+    """In the place of regards.multitenant.manager."""
+    instance_vhost: str
+    """In the place of regards.instance.manager."""
+
+
+@asynccontextmanager
+async def fresh_database(admin: asyncpg.Connection, server_url: str) -> AsyncIterator[str]:
+    """Create an empty database, give its URL, and drop it whoever is still connected."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    await admin.execute(f"create database {name}")
+    try:
+        yield urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
+    finally:
+        await admin.execute(f"drop database {name} with (force)")
+
+
+@asynccontextmanager
+async def fresh_broker(
+    management: Management, url: str, management_url: str
+) -> AsyncIterator[FreshBroker]:
+    """Create two virtual hosts, and delete them with all that is in them."""
+    vhost = f"test-{uuid.uuid4().hex[:12]}"
+    broker = FreshBroker(url, management_url, vhost, f"{vhost}-instance")
+    for name in (broker.vhost, broker.instance_vhost):
+        await management.create_vhost(name)
+    try:
+        yield broker
+    finally:
+        for name in (broker.vhost, broker.instance_vhost):
+            await management.delete_vhost(name)
