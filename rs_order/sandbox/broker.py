@@ -80,6 +80,10 @@ class Broker:
         link = self._instance if event.tenant == wire.INSTANCE_TENANT else self._projects
         link.send(event)
 
+    async def until_room(self) -> None:
+        """Until the broker keeps up with what storage says."""
+        await self._projects.until_room()
+
     async def wait_until_up(self, timeout_seconds: float = 30) -> None:
         """Until both virtual hosts are connected and subscribed; raises TimeoutError."""
         async with asyncio.timeout(timeout_seconds):

@@ -35,11 +35,11 @@ class Changes:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    async def until(self, holds: Callable[[], bool], timeout_seconds: float) -> None:
+    async def until(self, holds: Callable[[], bool], timeout_seconds: float | None = None) -> None:
         """Wait for a condition, looked at after each change.
 
         Raises:
-            TimeoutError: it didn't become true in time.
+            TimeoutError: it didn't become true in time, if there is a limit.
         """
         async with asyncio.timeout(timeout_seconds):
             while not holds():

@@ -14,12 +14,15 @@ from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import AMQPError
 from yarl import URL
 
+from rs_order.sandbox.calls import Changes
 from rs_order.sandbox.wire import Event
 
 _LOG = logging.getLogger(__name__)
 _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 5.0
 _CONNECT_SECONDS = 10.0
+_BACKLOG = 5_000
+"""Events that may wait for the broker before their source is asked to wait too."""
 _IN_FLIGHT = 500
 """Events published before the first of them is confirmed."""
 
@@ -44,6 +47,7 @@ class Link:
         self._set_up = set_up
         self._outgoing: deque[Event] = deque()
         self._something = asyncio.Event()
+        self._room = Changes()
         self.up = asyncio.Event()
         """Set while connected and subscribed."""
 
@@ -51,6 +55,10 @@ class Link:
         """Publish as soon as possible, in this order, at least once."""
         self._outgoing.append(event)
         self._something.set()
+
+    async def until_room(self) -> None:
+        """Until the broker has taken enough of what was sent."""
+        await self._room.until(lambda: len(self._outgoing) < _BACKLOG)
 
     async def run(self) -> None:
         """Be connected, for ever."""
@@ -93,6 +101,7 @@ class Link:
                 await self._publish_batch(channel, batch)
                 for _ in batch:
                     self._outgoing.popleft()
+                self._room.tell()
 
     async def _publish_batch(self, channel: AbstractChannel, batch: list[Event]) -> None:
         publications = []

@@ -11,7 +11,7 @@ import heapq
 import math
 import zlib
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -67,6 +67,7 @@ class Restores:
         holdings: Holdings,
         faults: Faults,
         send: Callable[[Event], None],
+        until_room: Callable[[], Awaitable[None]],
         clock: Callable[[], float],
     ) -> None:
         """A robot at rest; ``run`` makes it work.
@@ -75,11 +76,14 @@ class Restores:
             holdings: where checksums are looked up.
             faults: looked at for each file, when it is asked and when it is answered.
             send: takes an event that must reach the broker.
+            until_room: waits while too many events are on their way to the broker, so that a
+                million answers aren't in memory at once.
             clock: seconds, monotonic.
         """
         self._holdings = holdings
         self._faults = faults
         self._send = send
+        self._until_room = until_room
         self._clock = clock
         self._waits: dict[_Key, _Wait] = {}
         self._timers: list[tuple[float, int, _Key]] = []
@@ -103,6 +107,7 @@ class Restores:
 
     async def accept(self, request: RestoreRequest) -> None:
         """Answer what can be answered at once, and start the timers of the rest."""
+        await self._until_room()
         for checksum in request.checksums:
             file = await self._holdings.stored_file(checksum)
             if file is None:
@@ -203,6 +208,7 @@ class Restores:
             self._settle(key)
             settled += 1
             if settled % _SLICE == 0:
+                await self._until_room()
                 await asyncio.sleep(0)
 
     async def _until_next(self) -> None:

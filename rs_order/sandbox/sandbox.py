@@ -91,7 +91,7 @@ class Sandbox:
         self.mailbox = Mailbox()
         self.notifications = Notifications()
         self.quotas = Quotas(self.faults)
-        self.restores = Restores(self.holdings, self.faults, self._send, _now)
+        self.restores = Restores(self.holdings, self.faults, self._send, self._until_room, _now)
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -212,6 +212,10 @@ class Sandbox:
         self._sent.append(SentEvent(self._sent_count, event))
         if self._broker is not None:
             self._broker.send(event)
+
+    async def _until_room(self) -> None:
+        if self._broker is not None:
+            await self._broker.until_room()
 
 
 def _now() -> float:

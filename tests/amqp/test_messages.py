@@ -1,17 +1,20 @@
 """How each kind of message looks on the wire: literal names, as amqp.md has them."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
 import aio_pika
+import orjson
 import pytest
 
 from rs_order.adapters.amqp.messages import Messages
-from rs_order.adapters.amqp.topology import Vhost
+from rs_order.adapters.amqp.topology import Vhost, topology
 from rs_order.domain.ids import Tenant
 from rs_order.ports.outbox import MessageKind, OutboxRow
 
-MESSAGES = Messages(step_queue="rs-order.steps")
+NAMES = topology(instance_identifier="test")
+MESSAGES = Messages(step_queue=NAMES.steps.name, request_queue=NAMES.order_requests)
 MESSAGE_ID = UUID("6f1c1c2f-0f55-4b3b-8d62-5a2e2c405b3b")
 
 
@@ -88,7 +91,7 @@ def test_a_step_goes_to_the_internal_queue_or_counts_as_not_published() -> None:
     assert publication.message.headers == {"regards.tenant": "project1"}
 
 
-@pytest.mark.parametrize("kind", MessageKind)
+@pytest.mark.parametrize("kind", [kind for kind in MessageKind if kind != "DEAD_REQUEST"])
 def test_every_message_has_the_properties_of_a_regards_publisher(kind: MessageKind) -> None:
     """amqp.md 1.6, and the message_id of the row, the same at each attempt."""
     before = datetime.now(UTC).replace(microsecond=0)
@@ -122,9 +125,49 @@ def test_only_order_responses_carry_a_correlation_id_that_fits(
     assert MESSAGES.publication(row(kind, correlation_id)).message.correlation_id == expected
 
 
+def test_a_dead_request_is_a_letter_that_can_be_replayed() -> None:
+    """What lies in the dead-letter queue is the request itself, with the reason beside it."""
+    body = {
+        "request": {"correlationId": "c", "user": "john"},
+        "reason": "remote-nonsense",
+        "detail": "rs-admin: no JSON",
+    }
+    dead = replace(row(MessageKind.DEAD_REQUEST), body=orjson.dumps(body))
+
+    publication = MESSAGES.publication(dead)
+
+    queue = (
+        "regards.broadcast.rs-order."
+        "fr.cnes.regards.modules.order.service.request.OrderRequestEventHandler"
+    )
+    request = "fr.cnes.regards.modules.order.amqp.input.OrderRequestDtoEvent"
+    assert (publication.exchange, publication.routing_key) == ("regards.DLX", f"{queue}.DLQ")
+    assert publication.mandatory
+    assert orjson.loads(publication.message.body) == body["request"]
+    assert publication.message.message_id == str(MESSAGE_ID)
+    assert dict(publication.message.headers) == {
+        "regards.tenant": "project1",
+        "regards.converter": "GSON",
+        "regards.type": request,
+        "x-death-queue": queue,
+        "x-exception-message": "Unusable answer of a remote service. rs-admin: no JSON",
+        "x-exception-stacktrace": "rs-admin: no JSON",
+        "x-original-exchange": f"regards.broadcast.{request}",
+        "x-original-routingKey": "",
+        "rs-order.reason": "remote-nonsense",
+        "rs-order.dead-lettered-at": "2026-01-01T00:00:00+00:00",
+        "rs-order.letter-id": str(MESSAGE_ID),
+    }
+
+
 def test_names_follow_the_settings() -> None:
     """amqp.md 1.15: namespace and instance name."""
-    messages = Messages(step_queue="s", namespace="other", instance_name="CNES")
+    messages = Messages(
+        step_queue=NAMES.steps.name,
+        request_queue=NAMES.order_requests,
+        namespace="other",
+        instance_name="CNES",
+    )
 
     publication = messages.publication(row(MessageKind.ORDER_RESPONSE))
 

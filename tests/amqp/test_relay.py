@@ -35,7 +35,7 @@ from tests.support.servers import FreshBroker
 
 TOPOLOGY: Topology = only(topology(instance_identifier="test"), "steps")
 STEPS = TOPOLOGY.steps.name
-MESSAGES = Messages(step_queue=STEPS)
+MESSAGES = Messages(step_queue=STEPS, request_queue=TOPOLOGY.order_requests)
 PROJECT = Tenant("project1")
 
 
@@ -258,20 +258,19 @@ async def test_a_confirm_that_is_lost_means_the_same_message_id_twice(
 ) -> None:
     """Promise 3: the connection dies between publish and confirm; the double can be told."""
     message = step(1, "order-1")
-    async with tcp_proxy(broker.url) as proxy:
-        async with relaying(broker, outbox, proxy.url) as relay:
-            await outbox.add(step(0, "order-1"))
-            relay.nudge()
-            await take(channel, STEPS)
-            await eventually(outbox.is_empty, "the outbox empty")
+    async with tcp_proxy(broker.url) as proxy, relaying(broker, outbox, proxy.url) as relay:
+        await outbox.add(step(0, "order-1"))
+        relay.nudge()
+        await take(channel, STEPS)
+        await eventually(outbox.is_empty, "the outbox empty")
 
-            proxy.pause(requests=False, answers=True)
-            await outbox.add(message)
-            relay.nudge()
-            first = await take(channel, STEPS)
-            proxy.cut()
-            second = await take(channel, STEPS)
-            await eventually(outbox.is_empty, "the outbox empty")
+        proxy.pause(requests=False, answers=True)
+        await outbox.add(message)
+        relay.nudge()
+        first = await take(channel, STEPS)
+        proxy.cut()
+        second = await take(channel, STEPS)
+        await eventually(outbox.is_empty, "the outbox empty")
 
     assert first.message_id == second.message_id == str(message.message_id)
 
@@ -280,26 +279,25 @@ async def test_no_claim_is_held_while_the_broker_is_away(
     broker: FreshBroker, channel: AbstractChannel, outbox: ObservedOutbox
 ) -> None:
     """A claim costs a database connection; without a broker it would do nothing with it."""
-    async with tcp_proxy(broker.url) as proxy:
-        async with relaying(broker, outbox, proxy.url) as relay:
-            await outbox.add(step(0))
-            relay.nudge()
-            await take(channel, STEPS)
-            await eventually(outbox.is_empty, "the outbox empty")
+    async with tcp_proxy(broker.url) as proxy, relaying(broker, outbox, proxy.url) as relay:
+        await outbox.add(step(0))
+        relay.nudge()
+        await take(channel, STEPS)
+        await eventually(outbox.is_empty, "the outbox empty")
 
-            proxy.cut(refuse=True)
-            publisher = relay._publishers[Vhost.MULTITENANT]
-            await eventually(lambda: not publisher.is_open, "the loss noticed")
-            await outbox.add(step(1))
-            relay.nudge()
-            await eventually(lambda: outbox.held == 0, "no claim held")
-            claims = outbox.claims
-            relay.nudge()
-            await asyncio.sleep(relay_module.SWEEP_SECONDS * 1.5)
-            assert (outbox.claims, outbox.held) == (claims, 0)
+        proxy.cut(refuse=True)
+        publisher = relay._publishers[Vhost.MULTITENANT]
+        await eventually(lambda: not publisher.is_open, "the loss noticed")
+        await outbox.add(step(1))
+        relay.nudge()
+        await eventually(lambda: outbox.held == 0, "no claim held")
+        claims = outbox.claims
+        relay.nudge()
+        await asyncio.sleep(relay_module.SWEEP_SECONDS * 1.5)
+        assert (outbox.claims, outbox.held) == (claims, 0)
 
-            proxy.mend()
-            await take(channel, STEPS)
+        proxy.mend()
+        await take(channel, STEPS)
 
 
 async def test_two_relays_share_the_slots(

@@ -1,6 +1,6 @@
 """The adapters, pointed at a simulated platform over real HTTP."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,8 +57,8 @@ def tokens() -> TokenMinter:
 
 
 @pytest.fixture
-def time() -> Iterator[ManualTime]:
-    yield ManualTime()
+def time() -> ManualTime:
+    return ManualTime()
 
 
 @pytest.fixture

@@ -26,8 +26,8 @@ async def test_summary_tells_what_a_search_amounts_to(catalog: RegardsCatalog) -
 
     (eit,) = summary.datasets
     raw_data = eit.types[DataType.RAWDATA]
-    assert (EIT, 2, 2, 2 * 141120) == (eit.urn, eit.products, eit.files, eit.bytes)
-    assert (2, 2 * 141120, 0) == (raw_data.files, raw_data.bytes, raw_data.external_files)
+    assert (eit.urn, eit.products, eit.files, eit.bytes) == (EIT, 2, 2, 2 * 141120)
+    assert (raw_data.files, raw_data.bytes, raw_data.external_files) == (2, 2 * 141120, 0)
     assert set(DataType) == set(eit.types)
 
 
@@ -64,10 +64,10 @@ async def test_search_reads_products_and_their_orderable_files(catalog: RegardsC
     (product,) = await catalog.search(ADMIN, [request], page=0, size=10)
 
     (file,) = product.files
-    assert ("EIT_20040301T000010", 1) == (product.provider_id, product.version)
-    assert (DataType.RAWDATA, "efz20040301.000010_s.fits") == (file.data_type, file.name)
-    assert (141120, "bdacea8567cded6badba4b19f68f52db") == (file.size, file.checksum)
-    assert ("MD5", "application/fits") == (file.checksum_algorithm, file.mime_type)
+    assert (product.provider_id, product.version) == ("EIT_20040301T000010", 1)
+    assert (file.data_type, file.name) == (DataType.RAWDATA, "efz20040301.000010_s.fits")
+    assert (file.size, file.checksum) == (141120, "bdacea8567cded6badba4b19f68f52db")
+    assert (file.checksum_algorithm, file.mime_type) == ("MD5", "application/fits")
     assert not file.external
     assert not file.online
     assert not file.held_by_dam
@@ -80,7 +80,7 @@ async def test_stored_file_without_size_is_kept(catalog: RegardsCatalog, sandbox
 
     (product,) = await catalog.search(ADMIN, [request], page=0, size=10)
 
-    assert [None] == [file.size for file in product.files]
+    assert [file.size for file in product.files] == [None]
 
 
 async def test_selection_date_hides_later_products(
@@ -92,10 +92,10 @@ async def test_selection_date_hides_later_products(
     before = SelectionRequest.of_query("dataset:later", NOW)
     after = SelectionRequest.of_query("dataset:later", NOW + timedelta(seconds=1))
 
-    assert (0, 3) == (
+    assert (
         (await catalog.summarize(ADMIN, [before])).products,
         (await catalog.summarize(ADMIN, [after])).products,
-    )
+    ) == (0, 3)
 
 
 async def test_includes_and_excludes_reach_the_catalog(catalog: RegardsCatalog) -> None:
@@ -116,7 +116,7 @@ async def test_searches_are_made_for_the_caller(catalog: RegardsCatalog, sandbox
     await catalog.search(JANE, EVERYTHING, page=0, size=1)
 
     (call,) = sandbox.calls.recent("rs-catalog")
-    assert ("demo", "jane@example.org", "REGISTERED_USER") == (call.tenant, call.email, call.role)
+    assert (call.tenant, call.email, call.role) == ("demo", "jane@example.org", "REGISTERED_USER")
 
 
 @pytest.mark.parametrize("count", [0, 101])
@@ -137,7 +137,7 @@ async def test_bad_query_is_a_verdict(catalog: RegardsCatalog) -> None:
             JANE, [SelectionRequest.of_query("nosuchfield:1", NOW)], page=0, size=1
         )
 
-    assert 400 == refusal.value.status
+    assert refusal.value.status == 400
 
 
 async def test_search_answered_404_is_a_verdict(catalog: RegardsCatalog, sandbox: Sandbox) -> None:
@@ -147,7 +147,7 @@ async def test_search_answered_404_is_a_verdict(catalog: RegardsCatalog, sandbox
     with pytest.raises(RemoteRefusal) as refusal:
         await catalog.search(JANE, EVERYTHING, page=0, size=1)
 
-    assert 404 == refusal.value.status
+    assert refusal.value.status == 404
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ async def test_a_catalog_that_fails_is_told_apart_from_one_that_refuses(
 
 async def test_label_of_a_dataset(catalog: RegardsCatalog) -> None:
     """The catalog's label, None when it knows no such dataset."""
-    assert "SOHO EIT full-disk images" == await catalog.dataset_label(JANE, EIT)
+    assert await catalog.dataset_label(JANE, EIT) == "SOHO EIT full-disk images"
     assert None is await catalog.dataset_label(JANE, UNKNOWN)
 
 
@@ -208,10 +208,10 @@ async def test_files_attached_to_a_dataset(
 
     assert product is not None
     (file,) = product.files
-    assert (EIT, "efz20040301.000010_s.header") == (product.urn, file.name)
+    assert (product.urn, file.name) == (EIT, "efz20040301.000010_s.header")
     assert file.held_by_dam
     (call,) = sandbox.calls.recent("rs-dam")
-    assert ("rs-order", "ROLE_SYS_rs-order") == (call.email, call.role)
+    assert (call.email, call.role) == ("rs-order", "ROLE_SYS_rs-order")
 
 
 async def test_dataset_that_dam_does_not_know(dataset_files: RegardsDatasetFiles) -> None:

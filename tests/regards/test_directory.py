@@ -34,7 +34,7 @@ async def test_verdicts_hold_for_their_time(
         await users.find(DEMO, NOBODY)
         return len(sandbox.calls.recent("rs-admin")) - before
 
-    assert [2, 0, 1, 0, 1, 1] == [await calls_at(at) for at in (0, 29, 31, 60, 299, 301)]
+    assert [await calls_at(at) for at in (0, 29, 31, 60, 299, 301)] == [2, 0, 1, 0, 1, 1]
 
 
 async def test_verdicts_never_cross_tenants(users: RegardsUsers, sandbox: Sandbox) -> None:
@@ -42,7 +42,7 @@ async def test_verdicts_never_cross_tenants(users: RegardsUsers, sandbox: Sandbo
     await users.find(DEMO, JANE)
     await users.find(PROJECT1, JANE)
 
-    assert ["demo", "project1"] == [call.tenant for call in sandbox.calls.recent("rs-admin")]
+    assert [call.tenant for call in sandbox.calls.recent("rs-admin")] == ["demo", "project1"]
 
 
 @pytest.mark.parametrize("mode", list(OutageMode))
@@ -68,7 +68,7 @@ async def test_simultaneous_questions_are_one_call(users: RegardsUsers, sandbox:
 
     assert isinstance(answers[0], asyncio.CancelledError)
     assert [User(JANE, "REGISTERED_USER")] * 49 == answers[1:]
-    assert 1 == len(sandbox.calls.recent("rs-admin"))
+    assert len(sandbox.calls.recent("rs-admin")) == 1
 
 
 async def test_administrators(users: RegardsUsers, sandbox: Sandbox, time: ManualTime) -> None:
@@ -77,11 +77,11 @@ async def test_administrators(users: RegardsUsers, sandbox: Sandbox, time: Manua
     assert not await users.is_admin(DEMO, JANE)
     time.seconds = 599
     await users.is_admin(DEMO, JANE)
-    assert 2 == len(sandbox.calls.recent("rs-admin"))
+    assert len(sandbox.calls.recent("rs-admin")) == 2
     time.seconds = 601
     await users.is_admin(DEMO, JANE)
 
-    assert 3 == len(sandbox.calls.recent("rs-admin"))
+    assert len(sandbox.calls.recent("rs-admin")) == 3
 
 
 async def test_garbage_is_no_word_on_administrators(users: RegardsUsers, sandbox: Sandbox) -> None:
@@ -98,10 +98,10 @@ async def test_host_of_a_project(
     """Known for 5 minutes, asked of rs-admin-instance as the service itself."""
     for at in (0, 299, 301):
         time.seconds = at
-        assert "http://localhost:9043" == await projects.host(DEMO)
+        assert await projects.host(DEMO) == "http://localhost:9043"
 
     calls = sandbox.calls.recent("rs-admin-instance")
-    assert ["ROLE_SYS_rs-order"] * 2 == [call.role for call in calls]
+    assert [call.role for call in calls] == ["ROLE_SYS_rs-order"] * 2
 
 
 async def test_projects_without_host(projects: RegardsProjects, sandbox: Sandbox) -> None:

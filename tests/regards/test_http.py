@@ -48,14 +48,14 @@ async def test_refusals_carry_what_the_service_says(client: httpx.AsyncClient) -
         with pytest.raises(RemoteRefusal, match=r"status 422: Field x is unknown, Try y") as raised:
             await RemoteService("rs-test", server.url, client).get("/path", SECRET)
 
-    assert (422, "rs-test") == (raised.value.status, raised.value.service)
+    assert (raised.value.status, raised.value.service) == (422, "rs-test")
 
 
 async def test_headers_of_a_call(client: httpx.AsyncClient) -> None:
     """Bearer token, JSON both ways (remote-services.md 1.3); a base URL may end with a slash."""
     async with RawServer.running(answer("200 OK", b'{"a": 1}')) as server:
         service = RemoteService("rs-test", f"{server.url}/prefix/", client)
-        assert {"a": 1} == await service.post("/path", "token", {"q": ["é"]})
+        assert await service.post("/path", "token", {"q": ["é"]}) == {"a": 1}
 
     head = server.requests[0].lower()
     assert head.startswith("post /prefix/path http/1.1")

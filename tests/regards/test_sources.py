@@ -81,7 +81,7 @@ async def test_stored_file(sources: RegardsFileSources, sandbox: Sandbox) -> Non
     """Asked of storage by checksum, for the user, with a role that opens every file."""
     content = await read(sources, stored())
 
-    assert ONLINE == hashlib.md5(content, usedforsecurity=False).hexdigest()
+    assert hashlib.md5(content, usedforsecurity=False).hexdigest() == ONLINE
     (call,) = sandbox.calls.recent("rs-storage")
     assert (f"/files/{ONLINE}/download", JANE, "PROJECT_ADMIN") == (
         call.path,
@@ -94,7 +94,7 @@ async def test_attached_file(sources: RegardsFileSources, sandbox: Sandbox) -> N
     """A URL that ends with /dam sends us to rs-dam (remote-services.md 2.4)."""
     content = await read(sources, attached())
 
-    assert ATTACHED == hashlib.md5(content, usedforsecurity=False).hexdigest()
+    assert hashlib.md5(content, usedforsecurity=False).hexdigest() == ATTACHED
     (call,) = sandbox.calls.recent("rs-dam")
     assert (f"/entities/{EIT}/files/{ATTACHED}", JANE, "PROJECT_ADMIN") == (
         call.path,
@@ -112,7 +112,7 @@ async def test_bytes_come_in_bounded_pieces(sources: RegardsFileSources, sandbox
 
     content = await read(sources, stored(checksum, size=3_000_000))
 
-    assert 3_000_000 == len(content)
+    assert len(content) == 3_000_000
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ async def test_quota_without_a_word(storage_at: StorageAt, sandbox: Sandbox) -> 
     """A 429 that says nothing gets our sentence."""
     async with RawServer.running(answer("429 Too Many Requests")) as server:
         sources = storage_at(server.url)
-        assert ("Download failed due to exceeded quota", 429) == await failure(sources, stored())
+        assert await failure(sources, stored()) == ("Download failed due to exceeded quota", 429)
 
 
 @pytest.mark.parametrize("status", [202, 302, 403, 500])
@@ -169,7 +169,7 @@ async def test_storage_that_does_not_answer(
     """A closed connection and a time-out are no answer (W15)."""
     sandbox.faults.outages = {Service.STORAGE: Outage(mode=mode, seconds=5)}
 
-    assert ("Server returned no content", None) == await failure(sources, stored())
+    assert await failure(sources, stored()) == ("Server returned no content", None)
 
 
 async def test_storage_that_breaks_off(sources: RegardsFileSources, sandbox: Sandbox) -> None:
@@ -188,7 +188,7 @@ async def test_answer_without_length(sources: RegardsFileSources, sandbox: Sandb
     """No Content-Length is no failure (W20)."""
     sandbox.faults.without_length = {ONLINE}
 
-    assert ONLINE_SIZE == len(await read(sources, stored()))
+    assert len(await read(sources, stored())) == ONLINE_SIZE
 
 
 async def test_length_beyond_32_bits(storage_at: StorageAt) -> None:
@@ -203,7 +203,7 @@ async def test_length_beyond_32_bits(storage_at: StorageAt) -> None:
 async def test_external_file(sources: RegardsFileSources) -> None:
     """Fetched from its own address; our tokens stay at home."""
     async with RawServer.running(answer("200 OK", b"content")) as server:
-        assert b"content" == await read(sources, external(f"{server.url}/file.png"))
+        assert await read(sources, external(f"{server.url}/file.png")) == b"content"
 
     assert "authorization" not in server.requests[0].lower()
 
@@ -225,8 +225,9 @@ async def test_external_file_is_taken_as_it_is_stored(sources: RegardsFileSource
 async def test_external_file_that_breaks_off(sources: RegardsFileSources, said: bytes) -> None:
     """One sentence for whatever goes wrong with a foreign server (domain.md 11.1)."""
     async with RawServer.running(said) as server:
-        assert ("Error during file download", None) == await failure(
-            sources, external(f"{server.url}/file")
+        assert await failure(sources, external(f"{server.url}/file")) == (
+            "Error during file download",
+            None,
         )
 
 
@@ -244,7 +245,7 @@ async def test_external_file_that_breaks_off(sources: RegardsFileSources, said: 
 )
 async def test_external_addresses_that_lead_nowhere(sources: RegardsFileSources, url: str) -> None:
     """Other schemes and broken addresses fail that file and nothing else."""
-    assert ("Error during file download", None) == await failure(sources, external(url))
+    assert await failure(sources, external(url)) == ("Error during file download", None)
 
 
 async def test_external_file_that_has_moved(sources: RegardsFileSources) -> None:
@@ -252,19 +253,20 @@ async def test_external_file_that_has_moved(sources: RegardsFileSources) -> None
     async with RawServer.running(
         answer("301 Moved", b"", "Location: /there"), answer("200 OK", b"content")
     ) as server:
-        assert b"content" == await read(sources, external(f"{server.url}/here"))
+        assert await read(sources, external(f"{server.url}/here")) == b"content"
 
-    assert ["GET /here", "GET /there"] == [head.split(" HTTP")[0] for head in server.requests]
+    assert [head.split(" HTTP")[0] for head in server.requests] == ["GET /here", "GET /there"]
 
 
 async def test_external_file_that_never_arrives(sources: RegardsFileSources) -> None:
     """A circle of redirects ends."""
     async with RawServer.running(answer("302 Found", b"", "Location: /again")) as server:
-        assert ("Server returned HTTP error code 302", 302) == await failure(
-            sources, external(f"{server.url}/again")
+        assert await failure(sources, external(f"{server.url}/again")) == (
+            "Server returned HTTP error code 302",
+            302,
         )
 
-    assert 6 == len(server.requests)
+    assert len(server.requests) == 6
 
 
 @pytest.mark.parametrize("target", ["file:///etc/hostname", "ftp://127.0.0.1/x"])
@@ -292,7 +294,7 @@ async def test_proxy(tmp_path: Path) -> None:
             direct = b"".join([chunk async for chunk in chunks])
         await files.aclose()
 
-    assert (b"by proxy", b"direct") == (proxied, direct)
+    assert (proxied, direct) == (b"by proxy", b"direct")
     assert proxy.requests[0].startswith("GET http://archive.example.org/file ")
 
 
@@ -302,7 +304,7 @@ async def test_file_of_this_machine(sources: RegardsFileSources, tmp_path: Path)
     folder.mkdir()
     (folder / "out put.dat").write_bytes(b"x" * 200_000)
 
-    assert 200_000 == len(await read(sources, external(f"file://{folder}/out%20put.dat")))
+    assert len(await read(sources, external(f"file://{folder}/out%20put.dat"))) == 200_000
 
 
 @pytest.mark.parametrize(
@@ -329,8 +331,9 @@ async def test_files_of_this_machine_that_are_not_ours_to_read(
     (readable / "link").symlink_to(tmp_path / "secret")
 
     url = address.format(outside=tmp_path, readable=readable)
-    assert ("The service may not read files at this address", None) == await failure(
-        sources, external(url)
+    assert await failure(sources, external(url)) == (
+        "The service may not read files at this address",
+        None,
     )
 
 
@@ -341,6 +344,7 @@ async def test_file_of_this_machine_that_cannot_be_read(
     """An absent file, or a folder."""
     (tmp_path / "readable").mkdir()
 
-    assert ("Error during file download", None) == await failure(
-        sources, external(f"file://{tmp_path}/readable/{name}")
+    assert await failure(sources, external(f"file://{tmp_path}/readable/{name}")) == (
+        "Error during file download",
+        None,
     )

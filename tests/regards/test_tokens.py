@@ -18,13 +18,13 @@ def test_system_token(time: ManualTime) -> None:
     """The service itself, with exactly the claims REGARDS writes."""
     minter = TokenMinter(KEY, now=time)
 
-    assert {
+    assert claims(minter.system(DEMO)) == {
         "tenant": "demo",
         "sub": "rs-order",
         "email": "rs-order",
         "role": "ROLE_SYS_rs-order",
         "exp": 7200,
-    } == claims(minter.system(DEMO))
+    }
 
 
 def test_other_identities(time: ManualTime) -> None:
@@ -34,9 +34,9 @@ def test_other_identities(time: ManualTime) -> None:
     def identity(token: str) -> tuple[object, ...]:
         return tuple(claims(token)[name] for name in ("tenant", "email", "role"))
 
-    assert ("demo", "j@x", "EXPLOIT") == identity(minter.on_behalf(Caller(DEMO, "j@x", "EXPLOIT")))
-    assert ("demo", "j@x", "PROJECT_ADMIN") == identity(minter.downloader(DEMO, "j@x"))
-    assert ("instance", "rs-order", "INSTANCE_ADMIN") == identity(minter.instance())
+    assert identity(minter.on_behalf(Caller(DEMO, "j@x", "EXPLOIT"))) == ("demo", "j@x", "EXPLOIT")
+    assert identity(minter.downloader(DEMO, "j@x")) == ("demo", "j@x", "PROJECT_ADMIN")
+    assert identity(minter.instance()) == ("instance", "rs-order", "INSTANCE_ADMIN")
 
 
 def test_tokens_are_kept_until_shortly_before_they_expire(time: ManualTime) -> None:
@@ -47,7 +47,7 @@ def test_tokens_are_kept_until_shortly_before_they_expire(time: ManualTime) -> N
     assert first == minter.system(DEMO)
     time.seconds = 541
 
-    assert 541 + 600 == claims(minter.system(DEMO))["exp"]
+    assert claims(minter.system(DEMO))["exp"] == 541 + 600
     assert minter.system(DEMO) != minter.system(Tenant("project1"))
 
 

@@ -1,7 +1,7 @@
 """The REST side on a real server, over an order in memory."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -77,7 +77,7 @@ def services(stock: Stock, health: Components) -> RestServices:
     )
 
 
-async def serving(services: RestServices) -> AsyncIterator[str]:
+async def serving(services: RestServices) -> AsyncGenerator[str, None]:
     """The address of a server, running until the generator is closed."""
     stop = asyncio.Event()
     port: asyncio.Future[int] = asyncio.get_running_loop().create_future()

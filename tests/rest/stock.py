@@ -1,5 +1,7 @@
 """An order in memory: what a download reads of the store, and what it reports back."""
 
+# ruff: noqa: ARG002 - the ports say what a fake is given
+
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -94,6 +96,12 @@ async def pieces(content: bytes) -> AsyncIterator[bytes]:
         yield content[start : start + 1000]
 
 
+def incompressible(size: int) -> bytes:
+    return b"".join(
+        hashlib.sha512(number.to_bytes(8)).digest() for number in range(size // 64 + 1)
+    )[:size]
+
+
 def md5(content: bytes) -> Checksum:
     return Checksum(hashlib.md5(content, usedforsecurity=False).hexdigest())
 
@@ -111,7 +119,7 @@ class Stock:
         content: Content = b"content",
         *,
         of: bytes | None = None,
-        size: int | None | str = "right",
+        size: int | str | None = "right",
         checksum: str | None = "right",
         algorithm: str | None = "MD5",
         url: str = "https://host/files/last%20segment.dat",

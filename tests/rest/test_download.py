@@ -1,10 +1,9 @@
 """The download over HTTP: who may, what is answered, and what a client's leaving does."""
 
 import asyncio
-import hashlib
 import io
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -15,7 +14,7 @@ from structlog.testing import capture_logs
 from rs_order.entrypoints.rest import RestServices, RestSettings
 from rs_order.ports.downloads import FetchResult
 from tests.rest.conftest import bearer, serving
-from tests.rest.stock import OWNER, Stock
+from tests.rest.stock import OWNER, Stock, incompressible
 
 PATH = "/user/orders/12/download"
 
@@ -31,16 +30,16 @@ async def test_download(api: httpx.AsyncClient, stock: Stock, prefix: str) -> No
 
     answer = await api.get(prefix + PATH)
 
-    assert 200 == answer.status_code
-    assert "application/octet-stream" == answer.headers["Content-Type"]
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"] == "application/octet-stream"
     assert (
-        'attachment; filename="order_12_2026-03-01T12-30-45.250000Z.zip"'
-        == answer.headers["Content-Disposition"]
+        answer.headers["Content-Disposition"]
+        == 'attachment; filename="order_12_2026-03-01T12-30-45.250000Z.zip"'
     )
     assert "Content-Length" not in answer.headers
     archive = zipfile.ZipFile(io.BytesIO(answer.content))
-    assert b"content" == archive.read("a.fits")
-    assert {1: FetchResult.DOWNLOADED} == stock.order.results
+    assert archive.read("a.fits") == b"content"
+    assert stock.order.results == {1: FetchResult.DOWNLOADED}
 
 
 async def test_headers_of_every_answer(api: httpx.AsyncClient) -> None:
@@ -48,9 +47,9 @@ async def test_headers_of_every_answer(api: httpx.AsyncClient) -> None:
     answers = [await api.get(path) for path in (PATH, "/nowhere", "/actuator/health")]
 
     for answer in answers:
-        assert "*" == answer.headers["Access-Control-Allow-Origin"]
-        assert "no-cache, no-store, max-age=0, must-revalidate" == answer.headers["Cache-Control"]
-        assert "DENY" == answer.headers["X-Frame-Options"]
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+        assert answer.headers["Cache-Control"] == "no-cache, no-store, max-age=0, must-revalidate"
+        assert answer.headers["X-Frame-Options"] == "DENY"
 
 
 async def test_options_without_authorization(base_url: str) -> None:
@@ -58,8 +57,8 @@ async def test_options_without_authorization(base_url: str) -> None:
     async with httpx.AsyncClient(trust_env=False) as client:
         answer = await client.options(base_url + PATH)
 
-    assert (200, b"") == (answer.status_code, answer.content)
-    assert "authorization, content-type, scope" == answer.headers["Access-Control-Allow-Headers"]
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers["Access-Control-Allow-Headers"] == "authorization, content-type, scope"
 
 
 @pytest.mark.parametrize(
@@ -96,16 +95,16 @@ async def test_refusals_and_their_bodies(api: httpx.AsyncClient, stock: Stock) -
     stranger = await api.get(PATH, headers=as_caller("other@example.org", "REGISTERED_USER"))
     public = await api.get(PATH, headers=as_caller(OWNER, "PUBLIC"))
 
-    assert (403, b"") == (stranger.status_code, stranger.content)
-    assert (403, {"messages": ["Access is denied"]}) == (public.status_code, public.json())
-    assert [] == stock.order.settled
+    assert (stranger.status_code, stranger.content) == (403, b"")
+    assert (public.status_code, public.json()) == (403, {"messages": ["Access is denied"]})
+    assert stock.order.settled == []
 
 
 async def test_order_without_available_files(api: httpx.AsyncClient) -> None:
     """Nothing to download is 204."""
     answer = await api.get(PATH)
 
-    assert (204, b"") == (answer.status_code, answer.content)
+    assert (answer.status_code, answer.content) == (204, b"")
 
 
 @pytest.mark.parametrize(
@@ -126,7 +125,7 @@ async def test_failures_have_messages(
     answer = await api.request(verb, path)
 
     assert status == answer.status_code
-    assert ["messages"] == list(answer.json())
+    assert list(answer.json()) == ["messages"]
     assert all(isinstance(message, str) and message for message in answer.json()["messages"])
 
 
@@ -144,7 +143,7 @@ async def test_requests_without_a_good_token(base_url: str, headers: dict[str, s
     async with httpx.AsyncClient(trust_env=False) as client:
         answer = await client.get(base_url + PATH, headers=headers)
 
-    assert 401 == answer.status_code
+    assert answer.status_code == 401
     assert answer.json()["messages"][0].startswith("Authentication failed: ")
 
 
@@ -154,7 +153,7 @@ async def test_scope_makes_a_public_caller(base_url: str) -> None:
         by_header = await client.get(base_url + PATH, headers={"scope": "demo"})
         by_query = await client.get(f"{base_url}{PATH}?scope=demo")
 
-    assert (403, 403) == (by_header.status_code, by_query.status_code)
+    assert (by_header.status_code, by_query.status_code) == (403, 403)
 
 
 async def test_token_of_another_tenant(api: httpx.AsyncClient, stock: Stock) -> None:
@@ -162,7 +161,7 @@ async def test_token_of_another_tenant(api: httpx.AsyncClient, stock: Stock) -> 
     stock.add("a")
     headers = {"Authorization": f"Bearer {bearer(tenant='project1')}", "scope": "demo"}
 
-    assert 404 == (await api.get(PATH, headers=headers)).status_code
+    assert (await api.get(PATH, headers=headers)).status_code == 404
 
 
 @pytest.mark.parametrize(("setting", "status"), [(True, 200), (False, 401)])
@@ -183,11 +182,19 @@ async def test_token_in_the_address(
     assert bearer() not in str(lines)
 
 
+async def written(lines: Sequence[object], count: int = 1) -> None:
+    """Until so many lines are written: the last comes after the client has its answer."""
+    async with asyncio.timeout(10):
+        while len(lines) < count:  # noqa: ASYNC110 - a list has no event
+            await asyncio.sleep(0)
+
+
 async def test_one_line_per_request(api: httpx.AsyncClient, stock: Stock) -> None:
     """All that is worth knowing of a request, under constant names."""
     stock.add("a")
     with capture_logs() as lines:
         answer = await api.get(PATH)
+        await written(lines)
 
     (line,) = lines
     assert line.pop("ms") >= 0
@@ -206,12 +213,6 @@ async def test_one_line_per_request(api: httpx.AsyncClient, stock: Stock) -> Non
         "unverifiable": 0,
         "complete": True,
     } == line
-
-
-def incompressible(size: int) -> bytes:
-    return b"".join(
-        hashlib.sha512(number.to_bytes(8)).digest() for number in range(size // 64 + 1)
-    )[:size]
 
 
 class Endless:
@@ -240,12 +241,11 @@ async def test_client_that_goes_away_in_the_middle(api: httpx.AsyncClient, stock
             async for _ in answer.aiter_raw():
                 break
         await asyncio.wait_for(endless.let_go.wait(), 10)
-        while not lines:
-            await asyncio.sleep(0)
+        await written(lines)
 
-    assert [] == stock.order.settlements
-    assert 0 == stock.shelf.open_now
-    assert (False, 200) == (lines[0]["complete"], lines[0]["status"])
+    assert stock.order.settlements == []
+    assert stock.shelf.open_now == 0
+    assert (lines[0]["complete"], lines[0]["status"]) == (False, 200)
 
 
 async def test_client_that_goes_away_while_the_source_is_silent(
@@ -267,7 +267,7 @@ async def test_client_that_goes_away_while_the_source_is_silent(
         await anext(answer.aiter_raw())
 
     await asyncio.wait_for(let_go.wait(), 10)
-    assert [] == stock.order.settlements
+    assert stock.order.settlements == []
 
 
 async def test_archive_that_breaks_is_cut(api: httpx.AsyncClient, stock: Stock) -> None:
@@ -278,11 +278,13 @@ async def test_archive_that_breaks_is_cut(api: httpx.AsyncClient, stock: Stock) 
         raise ZeroDivisionError
 
     stock.add("broken", broken, size=2**30)
-    with capture_logs() as lines, pytest.raises(httpx.RemoteProtocolError):
-        await api.get(PATH)
+    with capture_logs() as lines:
+        with pytest.raises(httpx.RemoteProtocolError):
+            await api.get(PATH)
+        await written(lines, 2)
 
-    assert [] == stock.order.settlements
-    assert ["request_failed", "request"] == [line["event"] for line in lines]
+    assert stock.order.settlements == []
+    assert [line["event"] for line in lines] == ["request_failed", "request"]
 
 
 async def test_store_that_fails(api: httpx.AsyncClient, stock: Stock) -> None:
@@ -294,7 +296,7 @@ async def test_store_that_fails(api: httpx.AsyncClient, stock: Stock) -> None:
     stock.order.order = order  # type: ignore[assignment]
     answer = await api.get(PATH)
 
-    assert (500, {"messages": ["An unexpected error occurred: ConnectionError"]}) == (
+    assert (
         answer.status_code,
         answer.json(),
-    )
+    ) == (500, {"messages": ["An unexpected error occurred: ConnectionError"]})

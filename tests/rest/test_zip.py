@@ -23,7 +23,7 @@ async def download(stock: Stock, report: ZipReport | None = None) -> zipfile.Zip
         archive += piece
     read = zipfile.ZipFile(io.BytesIO(archive))
     assert None is read.testzip()
-    assert 0 == stock.shelf.open_now
+    assert stock.shelf.open_now == 0
     return read
 
 
@@ -33,7 +33,7 @@ def contents(archive: zipfile.ZipFile) -> dict[str, bytes]:
 
 
 def notice(archive: zipfile.ZipFile) -> list[str]:
-    assert "NOTICE.txt" == archive.namelist()[-1]
+    assert archive.namelist()[-1] == "NOTICE.txt"
     return archive.read("NOTICE.txt").decode().split("\n")
 
 
@@ -44,11 +44,11 @@ async def test_all_files_are_in_the_zip_and_downloaded(stock: Stock) -> None:
 
     archive = await download(stock, report)
 
-    assert ["b.fits", "a.txt", "ü €.jp2"] == archive.namelist()
-    assert [b"bytes" * 100_000, b"", b"\0\xff"] == list(contents(archive).values())
-    assert {1: DONE, 2: DONE, 3: DONE} == stock.order.results
+    assert archive.namelist() == ["b.fits", "a.txt", "ü €.jp2"]
+    assert list(contents(archive).values()) == [b"bytes" * 100_000, b"", b"\0\xff"]
+    assert stock.order.results == {1: DONE, 2: DONE, 3: DONE}
     assert ZipReport(downloaded=3) == report
-    assert (2026, 3, 1, 12, 30, 44) == archive.infolist()[0].date_time
+    assert archive.infolist()[0].date_time == (2026, 3, 1, 12, 30, 44)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ async def test_files_that_cannot_be_had_do_not_stop_the_others(
 
     archive = await download(stock)
 
-    assert ["a", "c", "NOTICE.txt"] == archive.namelist()
+    assert archive.namelist() == ["a", "c", "NOTICE.txt"]
     assert [f"Failed to download file (b): {line or error.reason}."] == notice(archive)
     assert {1: DONE, 2: result, 3: DONE} == stock.order.results
     assert (line or error.reason) == stock.order.reasons[2]
@@ -84,10 +84,10 @@ async def test_notice_has_a_line_per_failure(stock: Stock) -> None:
 
     archive = await download(stock)
 
-    assert (
+    assert archive.read("NOTICE.txt") == (
         b"Failed to download file (a): Server returned no content.\n"
         b"Failed to download file (b): Server returned no content."
-    ) == archive.read("NOTICE.txt")
+    )
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ async def test_no_false_done_wrong_content_is_never_downloaded(
         )
         expected = f"Wrong content: MD5 is {wrong} instead of {right}"
     assert [f"Failed to download file (a): {expected}."] == notice(archive)
-    assert {1: FAILED, 2: DONE} == stock.order.results
+    assert stock.order.results == {1: FAILED, 2: DONE}
 
 
 async def test_transfer_that_breaks_in_the_middle(stock: Stock) -> None:
@@ -137,12 +137,10 @@ async def test_transfer_that_breaks_in_the_middle(stock: Stock) -> None:
 
     archive = await download(stock)
 
-    assert (b"half", b"B") == (archive.read("a"), archive.read("b"))
-    assert [
-        "Failed to download file (a): "
-        "Cannot completely download data file from storage, only 4/8 bytes."
-    ] == notice(archive)
-    assert {1: FAILED, 2: DONE} == stock.order.results
+    assert (archive.read("a"), archive.read("b")) == (b"half", b"B")
+    reason = "Cannot completely download data file from storage, only 4/8 bytes"
+    assert notice(archive) == [f"Failed to download file (a): {reason}."]
+    assert stock.order.results == {1: FAILED, 2: DONE}
 
 
 @pytest.mark.parametrize(
@@ -167,7 +165,7 @@ async def test_checksums_are_checked_by_their_algorithm(
 
     await download(stock)
 
-    assert {1: DONE, 2: FAILED} == stock.order.results
+    assert stock.order.results == {1: DONE, 2: FAILED}
 
 
 @pytest.mark.parametrize(
@@ -183,7 +181,7 @@ async def test_checksums_that_cannot_be_checked(
 
     await download(stock, report)
 
-    assert {1: DONE, 2: FAILED} == stock.order.results
+    assert stock.order.results == {1: DONE, 2: FAILED}
     assert ZipReport(downloaded=1, failed=1, unverifiable=1) == report
 
 
@@ -208,12 +206,12 @@ async def test_numbered_names_never_meet_real_ones(stock: Stock) -> None:
 
     archive = await download(stock)
 
-    assert {
+    assert contents(archive) == {
         "a (1).txt": b"0",
         "a.txt": b"1",
         "a (2).txt": b"2",
         "a (2) (1).txt": b"3",
-    } == contents(archive)
+    }
 
 
 async def test_copies_are_stored_once_and_count_as_downloaded(stock: Stock) -> None:
@@ -222,9 +220,9 @@ async def test_copies_are_stored_once_and_count_as_downloaded(stock: Stock) -> N
 
     archive = await download(stock)
 
-    assert {"a": b"same", "b": b"same", "a (1)": b"other"} == contents(archive)
-    assert [DONE] * 4 == list(stock.order.results.values())
-    assert [1, 3, 4] == sorted(stock.shelf.opened)
+    assert contents(archive) == {"a": b"same", "b": b"same", "a (1)": b"other"}
+    assert list(stock.order.results.values()) == [DONE] * 4
+    assert sorted(stock.shelf.opened) == [1, 3, 4]
 
 
 async def test_an_entry_without_checksum_stands_for_its_name(stock: Stock) -> None:
@@ -235,8 +233,8 @@ async def test_an_entry_without_checksum_stands_for_its_name(stock: Stock) -> No
 
     archive = await download(stock)
 
-    assert {"a": b"with", "a (1)": b"without"} == contents(archive)
-    assert [DONE] * 3 == list(stock.order.results.values())
+    assert contents(archive) == {"a": b"with", "a (1)": b"without"}
+    assert list(stock.order.results.values()) == [DONE] * 3
 
 
 async def test_no_false_done_copy_of_a_failure_is_tried_itself(stock: Stock) -> None:
@@ -248,9 +246,9 @@ async def test_no_false_done_copy_of_a_failure_is_tried_itself(stock: Stock) -> 
 
     archive = await download(stock)
 
-    assert b"right" == archive.read("a (1)")
-    assert [FAILED, FAILED, DONE, DONE] == [stock.order.results[n] for n in (1, 2, 3, 4)]
-    assert 2 == len(notice(archive))
+    assert archive.read("a (1)") == b"right"
+    assert [stock.order.results[n] for n in (1, 2, 3, 4)] == [FAILED, FAILED, DONE, DONE]
+    assert len(notice(archive)) == 2
 
 
 @pytest.mark.parametrize(
@@ -288,14 +286,14 @@ async def test_names_made_harmless_never_meet_others(stock: Stock) -> None:
 
     archive = await download(stock)
 
-    assert {"passwd": b"0", "passwd (1)": b"1", "passwd (2)": b"2"} == contents(archive)
+    assert contents(archive) == {"passwd": b"0", "passwd (1)": b"1", "passwd (2)": b"2"}
 
 
 async def test_notice_lines_cannot_be_forged(stock: Stock) -> None:
     """A name with line feeds stays on its line."""
     stock.add("a\nFailed to download file (b): x.", FetchError("Server returned no content"))
 
-    assert 1 == len(notice(await download(stock)))
+    assert len(notice(await download(stock))) == 1
 
 
 async def test_rate_limit_is_met_by_fetching_alone(stock: Stock) -> None:
@@ -311,9 +309,9 @@ async def test_rate_limit_is_met_by_fetching_alone(stock: Stock) -> None:
 
     archive = await download(stock)
 
-    assert ["a", "b", "c", "d"] == archive.namelist()
-    assert [DONE] * 4 == list(stock.order.results.values())
-    assert [1, 2, 2, 3, 4] == stock.shelf.opened
+    assert archive.namelist() == ["a", "b", "c", "d"]
+    assert list(stock.order.results.values()) == [DONE] * 4
+    assert stock.shelf.opened == [1, 2, 3, 2, 3, 4]
 
 
 async def test_the_next_small_file_is_opened_ahead(stock: Stock) -> None:
@@ -322,7 +320,7 @@ async def test_the_next_small_file_is_opened_ahead(stock: Stock) -> None:
 
     await download(stock)
 
-    assert 2 == stock.shelf.most_open
+    assert stock.shelf.most_open == 2
     assert list(range(1, 21)) == stock.shelf.opened
 
 
@@ -334,7 +332,7 @@ async def test_nothing_is_opened_ahead_of_a_large_file(stock: Stock) -> None:
 
     await download(stock)
 
-    assert 1 == stock.shelf.most_open
+    assert stock.shelf.most_open == 1
 
 
 async def test_a_reader_who_stops_changes_nothing(stock: Stock) -> None:
@@ -349,8 +347,8 @@ async def test_a_reader_who_stops_changes_nothing(stock: Stock) -> None:
     await anext(reading)
     await reading.aclose()
 
-    assert [] == stock.order.settlements
-    assert 0 == stock.shelf.open_now
+    assert stock.order.settlements == []
+    assert stock.shelf.open_now == 0
 
 
 async def test_a_bug_in_a_source_breaks_the_archive_and_changes_nothing(stock: Stock) -> None:
@@ -366,19 +364,19 @@ async def test_a_bug_in_a_source_breaks_the_archive_and_changes_nothing(stock: S
     with pytest.raises(ZeroDivisionError):
         await download(stock)
 
-    assert [] == stock.order.settlements
-    assert 0 == stock.shelf.open_now
+    assert stock.order.settlements == []
+    assert stock.shelf.open_now == 0
 
 
 async def test_outcomes_are_settled_in_bounded_pieces(stock: Stock) -> None:
     """At most 5000 at a time, each file once."""
     stock.add_all([(f"{n}", b"") for n in range(5_200)])
-    stock.order.repeated_names = _none  # type: ignore[method-assign]
+    stock.order.repeated_names = _none  # type: ignore[method-assign, assignment]
     stock.add("missing", FetchError("Server returned no content"))
 
     archive = await download(stock)
 
-    assert [5000, 201] == stock.order.settlements
+    assert stock.order.settlements == [5000, 201]
     assert 5201 == len(stock.order.results) == len(archive.namelist())
 
 

@@ -10,8 +10,7 @@ from typing import Any
 import orjson
 from aio_pika import DeliveryMode, Message
 
-from rs_order.adapters.amqp.delivery import DEATH_QUEUE_HEADER, Delivery
-from rs_order.adapters.amqp.settle import (
+from rs_order.adapters.amqp.death import (
     DEAD_LETTERED_AT_HEADER,
     LETTER_ID_HEADER,
     MESSAGE_HEADER,
@@ -20,6 +19,7 @@ from rs_order.adapters.amqp.settle import (
     REASON_HEADER,
     STACKTRACE_HEADER,
 )
+from rs_order.adapters.amqp.delivery import DEATH_QUEUE_HEADER, Delivery
 from rs_order.adapters.amqp.topology import Vhost
 
 REPLAYED_HEADER = "rs-order.replayed"
@@ -170,8 +170,7 @@ def _content(body: bytes) -> Mapping[str, Any]:
 
 
 def _order_id(content: Mapping[str, Any]) -> int | None:
-    """As REGARDS messages name it, or as our steps do."""
-    value = content.get("orderId", content.get("order_id"))
+    value = content.get("orderId")
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 

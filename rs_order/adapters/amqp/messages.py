@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import orjson
 from aio_pika import DeliveryMode, Message
 
-from rs_order.adapters.amqp.delivery import TENANT_HEADER, Delivery
-from rs_order.adapters.amqp.settle import DeadLetter, DeadLetterReason, dead_letter_message
+from rs_order.adapters.amqp.death import DeadLetterReason, Death
+from rs_order.adapters.amqp.delivery import TENANT_HEADER
 from rs_order.adapters.amqp.topology import (
     DEAD_LETTER_EXCHANGE,
     DOWNLOADED_OUTPUTS,
@@ -74,7 +74,7 @@ class Messages:
 
         Args:
             step_queue: name of the internal queue.
-            request_queue: where order requests come from; failed ones become its dead letters.
+            request_queue: where order requests come in; tells where their dead letters lie.
             namespace: prefix of the exchanges.
             instance_name: property ``regards.instance.name``; goes out as ``app_id``.
         """
@@ -84,32 +84,13 @@ class Messages:
         self._instance_name = instance_name
 
     def publication(self, row: OutboxRow) -> Publication:
-        if row.kind is MessageKind.STEP:
-            return self._step(row)
-        if row.kind is MessageKind.DEAD_REQUEST:
-            return self._dead_request(row)
-        return self._event(row, _EVENTS[row.kind])
-
-    def _dead_request(self, row: OutboxRow) -> Publication:
-        """To the dead letters of the queue it came from, as if it had been refused there."""
-        body = orjson.loads(row.body)
-        delivery = Delivery(
-            body=orjson.dumps(body["request"]),
-            headers={TENANT_HEADER: row.tenant, CONVERTER_HEADER: GSON, TYPE_HEADER: ORDER_REQUEST},
-            queue=self._request_queue.name,
-            message_id=str(row.message_id),
-            priority=PRIORITY,
-            content_type="application/json",
-            content_encoding="UTF-8",
-        )
-        letter = DeadLetter(DeadLetterReason(body["reason"]), body["detail"])
-        return Publication(
-            vhost=Vhost.MULTITENANT,
-            exchange=DEAD_LETTER_EXCHANGE,
-            routing_key=self._request_queue.dead_letter_key or SHARED_DEAD_LETTER_QUEUE,
-            mandatory=True,
-            message=dead_letter_message(delivery, letter, now=datetime.now(UTC)),
-        )
+        match row.kind:
+            case MessageKind.STEP:
+                return self._step(row)
+            case MessageKind.DEAD_REQUEST:
+                return self._dead_request(row)
+            case _:
+                return self._event(row, _EVENTS[row.kind])
 
     def _event(self, row: OutboxRow, event: str) -> Publication:
         """To a fanout that may have no queue bound: that is not our business (amqp.md 1.6)."""
@@ -117,12 +98,10 @@ class Messages:
         tenant = INSTANCE_TENANT if instance else row.tenant
         return Publication(
             vhost=Vhost.INSTANCE if instance else Vhost.MULTITENANT,
-            exchange=f"{self._namespace}.broadcast.{event}",
+            exchange=self._exchange(event),
             routing_key="",
             mandatory=False,
-            message=self._message(
-                row, {TENANT_HEADER: tenant, CONVERTER_HEADER: GSON, TYPE_HEADER: event}
-            ),
+            message=self._message(row, row.body, _event_headers(tenant, event)),
         )
 
     def _step(self, row: OutboxRow) -> Publication:
@@ -132,12 +111,40 @@ class Messages:
             exchange="",
             routing_key=self._step_queue,
             mandatory=True,
-            message=self._message(row, {TENANT_HEADER: row.tenant}),
+            message=self._message(row, row.body, {TENANT_HEADER: row.tenant}),
         )
 
-    def _message(self, row: OutboxRow, headers: dict[str, str]) -> Message:
+    def _dead_request(self, row: OutboxRow) -> Publication:
+        """The request as its sender would send it, as a letter that can be replayed.
+
+        Its id is the message's, so that a letter published twice is known as one.
+        """
+        content = orjson.loads(row.body)
+        requests = self._request_queue
+        death = Death(
+            queue=requests.name,
+            exchange=self._exchange(ORDER_REQUEST),
+            routing_key="",
+            reason=DeadLetterReason(content["reason"]),
+            detail=content["detail"],
+            at=row.created_at,
+            letter_id=str(row.message_id),
+        )
+        headers = _event_headers(row.tenant, ORDER_REQUEST) | death.headers
+        return Publication(
+            vhost=Vhost.MULTITENANT,
+            exchange=DEAD_LETTER_EXCHANGE,
+            routing_key=requests.dead_letter_key or SHARED_DEAD_LETTER_QUEUE,
+            mandatory=True,
+            message=self._message(row, orjson.dumps(content["request"]), headers),
+        )
+
+    def _exchange(self, event: str) -> str:
+        return f"{self._namespace}.broadcast.{event}"
+
+    def _message(self, row: OutboxRow, body: bytes, headers: Mapping[str, str]) -> Message:
         return Message(
-            row.body,
+            body,
             headers=dict(headers),
             content_type="application/json",
             content_encoding="UTF-8",
@@ -148,6 +155,10 @@ class Messages:
             message_id=str(row.message_id),
             correlation_id=_correlation_id(row),
         )
+
+
+def _event_headers(tenant: str, event: str) -> dict[str, str]:
+    return {TENANT_HEADER: tenant, CONVERTER_HEADER: GSON, TYPE_HEADER: event}
 
 
 def _correlation_id(row: OutboxRow) -> str | None:

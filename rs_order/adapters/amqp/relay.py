@@ -46,6 +46,8 @@ class Relay:
         self._in_flight = asyncio.Semaphore(IN_FLIGHT)
         self._nudged = asyncio.Event()
         self._stopping = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._ended.set()
         self._busy: set[int] = set()
         self._turns: dict[int, int] = {}
         self._turn = 0
@@ -55,17 +57,23 @@ class Relay:
         self._nudged.set()
 
     async def stop(self) -> None:
-        """Claim nothing more; `run` returns when what is in flight has settled."""
+        """Claim nothing more, and return when what is in flight has settled."""
         self._stopping.set()
         self._nudged.set()
+        await self._ended.wait()
 
     async def run(self) -> None:
-        async with asyncio.TaskGroup() as drains:
-            while not self._stopping.is_set():
-                self._nudged.clear()
-                await self._until_reachable()
-                await self._look(drains)
-                await self._rest()
+        """Publish until `stop`."""
+        self._ended.clear()
+        try:
+            async with asyncio.TaskGroup() as drains:
+                while not self._stopping.is_set():
+                    await self._until_reachable()
+                    self._nudged.clear()
+                    await self._look(drains)
+                    await self._rest()
+        finally:
+            self._ended.set()
 
     async def _until_reachable(self) -> None:
         """Wait for a way out, so that no claim is held for a broker that is away."""
@@ -100,6 +108,8 @@ class Relay:
 
     async def _rest(self) -> None:
         """Until a nudge, the next due time, or the next sweep, whichever comes first."""
+        if self._stopping.is_set():
+            return
         with suppress(TimeoutError):
             async with asyncio.timeout(await self._pause()):
                 await self._nudged.wait()

@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Any
 from uuid import uuid4
 
@@ -19,7 +18,13 @@ from aio_pika.abc import AbstractChannel
 from pamqp import encode
 from prometheus_client import Counter
 
-from rs_order.adapters.amqp.delivery import DEATH_QUEUE_HEADER, Delivery
+from rs_order.adapters.amqp.death import (
+    LETTER_ID_HEADER,
+    LONGEST_DETAIL,
+    DeadLetterReason,
+    Death,
+)
+from rs_order.adapters.amqp.delivery import Delivery
 from rs_order.adapters.amqp.publishing import broker_trouble, publish
 from rs_order.adapters.amqp.topology import (
     DEAD_LETTER_EXCHANGE,
@@ -27,16 +32,8 @@ from rs_order.adapters.amqp.topology import (
     Queue,
 )
 
-LETTER_ID_HEADER = "rs-order.letter-id"
-REASON_HEADER = "rs-order.reason"
-DEAD_LETTERED_AT_HEADER = "rs-order.dead-lettered-at"
-MESSAGE_HEADER = "x-exception-message"
-STACKTRACE_HEADER = "x-exception-stacktrace"
-ORIGINAL_EXCHANGE_HEADER = "x-original-exchange"
-ORIGINAL_KEY_HEADER = "x-original-routingKey"
+__all__ = ["DeadLetter", "DeadLetterReason", "Done", "Outcome", "settle"]
 
-LONGEST_DETAIL = 2000
-"""Characters of an explanation; two headers carry it."""
 LARGEST_HEADERS = 64 * 1024
 """Bytes. All headers of a message travel in one frame, 128 KiB by default: a longer one would
 close the connection, again at each attempt."""
@@ -46,40 +43,6 @@ _dead_lettered = Counter(
     "rs_order_dead_lettered", "Messages dead-lettered by us", ["queue", "reason"]
 )
 _acknowledged = Counter("rs_order_acknowledged", "Deliveries settled", ["queue"])
-
-
-class DeadLetterReason(StrEnum):
-    """Why a message can't be handled; the value is the stable code, ``label`` the words."""
-
-    MISSING_TENANT = "missing-tenant"
-    MESSAGE_ORIGIN_MISMATCH = "message-origin-mismatch"
-    INVALID_MESSAGE = "invalid-message"
-    NOT_CONVERTED_MESSAGE = "not-converted-message"
-    UNEXPECTED_VALIDATION_FAILURE = "unexpected-validation-failure"
-    UNEXPECTED_BATCH_FAILURE = "unexpected-batch-failure"
-    UNKNOWN_TENANT = "unknown-tenant"
-    """Not a tenant of ours (decisions.md: kept, not dropped as the reference does)."""
-    REMOTE_NONSENSE = "remote-nonsense"
-    """A service kept answering what its contract does not allow."""
-
-    @property
-    def label(self) -> str:
-        """The words of the notification (amqp.md 1.12); ours follow their style."""
-        return _LABELS[self]
-
-
-_LABELS: Mapping[DeadLetterReason, str] = {
-    DeadLetterReason.MISSING_TENANT: "Missing tenant in AMQP message header.",
-    DeadLetterReason.MESSAGE_ORIGIN_MISMATCH: "Incompatible message origin.",
-    DeadLetterReason.INVALID_MESSAGE: "Invalid AMQP message.",
-    DeadLetterReason.NOT_CONVERTED_MESSAGE: "Failed AMQP message conversion.",
-    DeadLetterReason.UNEXPECTED_VALIDATION_FAILURE: (
-        "Unexpected failure during the message validation."
-    ),
-    DeadLetterReason.UNEXPECTED_BATCH_FAILURE: "Unexpected AMQP batch processing failure.",
-    DeadLetterReason.UNKNOWN_TENANT: "Unknown tenant in AMQP message header.",
-    DeadLetterReason.REMOTE_NONSENSE: "Unusable answer of a remote service.",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,22 +123,19 @@ async def _dead_letter(
 
 def dead_letter_message(delivery: Delivery, letter: DeadLetter, *, now: datetime) -> Message:
     """The same message with what an operator and a Java peer want to know (amqp.md 1.7)."""
-    detail = letter.detail[:LONGEST_DETAIL]
-    headers = {
-        **_bounded(_without_routing(delivery.headers)),
-        DEATH_QUEUE_HEADER: delivery.queue,
-        MESSAGE_HEADER: f"{letter.reason.label} {detail}",
-        # A stack trace of ours would tell a peer our inside and an operator nothing.
-        STACKTRACE_HEADER: detail,
-        ORIGINAL_EXCHANGE_HEADER: delivery.exchange,
-        ORIGINAL_KEY_HEADER: delivery.routing_key,
-        REASON_HEADER: letter.reason.value,
-        DEAD_LETTERED_AT_HEADER: now.isoformat(),
-        LETTER_ID_HEADER: str(uuid4()),
-    }
+    death = Death(
+        queue=delivery.queue,
+        exchange=delivery.exchange,
+        routing_key=delivery.routing_key,
+        reason=letter.reason,
+        detail=letter.detail,
+        at=now,
+        letter_id=str(uuid4()),
+    )
+    headers = {**_bounded(_without_routing(delivery.headers)), **death.headers}
     return Message(
         delivery.body,
-        headers=headers,
+        headers=dict(headers),
         delivery_mode=DeliveryMode.PERSISTENT,
         **delivery.properties,
     )

@@ -77,8 +77,12 @@ class RemoteService:
 
     async def post(self, path: str, token: str, body: object) -> Any:
         """Like ``get``, for a JSON body."""
-        answer = await self._call("POST", path, token, orjson.dumps(body))
+        answer = await self.post_for_text(path, token, body)
         return None if answer is None else self._parse(path, answer)
+
+    async def post_for_text(self, path: str, token: str, body: object) -> bytearray | None:
+        """Like ``post``, for an answer so large that its reader parses it piece by piece."""
+        return await self._call("POST", path, token, orjson.dumps(body))
 
     def nonsense(self, path: str, problem: str) -> RemoteNonsense:
         """The error for an answer that can be read but isn't what the contract says."""

@@ -148,7 +148,7 @@ class _ZipMaking:
             return
         check = ContentCheck(file)
         name = self._names.choose(file)
-        self._archive.begin(name, size=file.size, level=level_for(name))
+        self._archive.begin(name, size=file.size, level=level_for(chunk or b""))
         failure: FetchError | None = None
         try:
             while chunk is not None and check.accept(chunk):

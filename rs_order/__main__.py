@@ -1,0 +1,6 @@
+"""``python -m rs_order``: the same as the command ``rs-order``."""
+
+from rs_order.entrypoints.cli import app
+
+if __name__ == "__main__":
+    app(prog_name="rs-order")

@@ -1,0 +1,153 @@
+"""A service that orders: bare AMQP, the names of amqp.md written out, nothing of rs_order imported."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+import aio_pika
+from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractIncomingMessage
+
+REQUESTS = "regards.broadcast.fr.cnes.regards.modules.order.amqp.input.OrderRequestDtoEvent"
+CANCELS = "regards.broadcast.fr.cnes.regards.modules.order.amqp.input.OrderCancelRequestDtoEvent"
+RESPONSES = "regards.broadcast.fr.cnes.regards.modules.order.amqp.output.OrderResponseDtoEvent"
+NOTIFICATIONS = (
+    "regards.broadcast.fr.cnes.regards.framework.amqp.event.notification.NotificationEvent"
+)
+REQUEST_DEAD_LETTERS = (
+    "regards.broadcast.rs-order.fr.cnes.regards.modules.order.service.request."
+    "OrderRequestEventHandler.DLQ"
+)
+CANCEL_DEAD_LETTERS = REQUEST_DEAD_LETTERS.replace("OrderRequest", "OrderCancelRequest")
+FINAL = {"DONE", "FAILED", "DENIED"}
+PATIENCE_SECONDS = 60
+
+
+class Received:
+    """A response with the moment it came."""
+
+    def __init__(self, message: AbstractIncomingMessage) -> None:
+        self.body: dict[str, Any] = json.loads(message.body)
+        self.headers = dict(message.headers)
+        self.correlation_id = message.correlation_id
+        self.message_id = message.message_id
+        self.properties = message.properties
+        self.at = time.monotonic()
+
+    @property
+    def status(self) -> str:
+        return str(self.body["status"])
+
+
+class Peer:
+    """Publishes requests and keeps every response, by correlation id, in the order of arrival."""
+
+    def __init__(self, channel: AbstractChannel, tenant: str) -> None:
+        self._channel = channel
+        self._tenant = tenant
+        self._changed = asyncio.Condition()
+        self.received: list[Received] = []
+
+    @classmethod
+    @asynccontextmanager
+    async def connected(cls, url: str, vhost: str, tenant: str) -> AsyncIterator["Peer"]:
+        connection = await aio_pika.connect(f"{url.rstrip('/')}/{vhost}")
+        async with connection:
+            channel = await connection.channel()
+            peer = cls(channel, tenant)
+            exchange = await peer.exchange(RESPONSES)
+            queue = await channel.declare_queue(f"test.{uuid4()}", exclusive=True)
+            await queue.bind(exchange)
+            await queue.consume(peer._take, no_ack=True)
+            yield peer
+
+    async def exchange(self, name: str) -> AbstractExchange:
+        return await self._channel.declare_exchange(name, "fanout", durable=True)
+
+    async def _take(self, message: AbstractIncomingMessage) -> None:
+        async with self._changed:
+            self.received.append(Received(message))
+            self._changed.notify_all()
+
+    async def send(self, exchange: str, body: bytes, headers: dict[str, Any] | None = None) -> None:
+        """Publish a body as it is; the default headers name the tenant only."""
+        target = await self.exchange(exchange)
+        message = aio_pika.Message(
+            body,
+            headers={"regards.tenant": self._tenant} if headers is None else headers,
+            content_type="application/json",
+            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+        )
+        await target.publish(message, routing_key="")
+
+    async def order(self, *queries: str, correlation_id: str | None = None, **fields: Any) -> str:
+        """Ask for an order as jane; the correlation id under which its responses come."""
+        correlation_id = correlation_id or f"test-{uuid4()}"
+        body = {
+            "correlationId": correlation_id,
+            "queries": list(queries),
+            "user": "jane@example.org",
+            **fields,
+        }
+        await self.send(REQUESTS, json.dumps(body).encode())
+        return correlation_id
+
+    async def cancel(self, order_id: int, correlation_id: str = "cancel-1") -> None:
+        body = {"orderId": order_id, "correlationId": correlation_id}
+        await self.send(CANCELS, json.dumps(body).encode())
+
+    def responses(self, correlation_id: str) -> list[Received]:
+        return [one for one in self.received if one.body["correlationId"] == correlation_id]
+
+    def statuses(self, correlation_id: str) -> list[str]:
+        return [one.status for one in self.responses(correlation_id)]
+
+    async def until(
+        self, correlation_id: str, status: str, count: int = 1, *, seconds: float = PATIENCE_SECONDS
+    ) -> Received:
+        """The n-th response of a status."""
+        return (await self._wait(correlation_id, {status}, count, seconds))[count - 1]
+
+    async def until_final(
+        self, correlation_id: str, *, seconds: float = PATIENCE_SECONDS
+    ) -> Received:
+        return (await self._wait(correlation_id, FINAL, 1, seconds))[0]
+
+    async def _wait(
+        self, correlation_id: str, statuses: set[str], count: int, seconds: float
+    ) -> list[Received]:
+        def matching() -> list[Received]:
+            return [one for one in self.responses(correlation_id) if one.status in statuses]
+
+        async with self._changed:
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._changed.wait_for(lambda: len(matching()) >= count)
+            except TimeoutError:
+                raise AssertionError(
+                    f"waited for {count} of {statuses}, got {self.statuses(correlation_id)}"
+                ) from None
+        return matching()
+
+    async def dead_letter(self, queue: str, *, seconds: float = 20) -> AbstractIncomingMessage:
+        """Take the oldest message of a dead-letter queue, as soon as there is one."""
+        declared = await self._channel.get_queue(queue, ensure=False)
+        arrived: asyncio.Future[AbstractIncomingMessage] = (
+            asyncio.get_running_loop().create_future()
+        )
+
+        async def take(message: AbstractIncomingMessage) -> None:
+            if arrived.done():
+                await message.nack(requeue=True)
+            else:
+                await message.ack()
+                arrived.set_result(message)
+
+        tag = await declared.consume(take)
+        try:
+            return await asyncio.wait_for(arrived, seconds)
+        finally:
+            await declared.cancel(tag)

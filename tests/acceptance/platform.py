@@ -1,0 +1,144 @@
+"""A whole deployment for one test: database, virtual hosts, sandbox, rs_order, and a peer."""
+
+import asyncio
+import io
+import zipfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+
+from rs_order.bootstrap import Role, serve
+from rs_order.sandbox import BUNDLED_ARCHIVE, Faults, Sandbox, SyntheticDataset
+from rs_order.settings import Settings
+from tests.acceptance.peer import Peer
+from tests.support.servers import FreshBroker
+
+TENANT = "project1"
+STOP_SECONDS = 30
+
+
+class MovedClock:
+    """The machine's clock, with hours added by a test."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+
+@dataclass
+class Platform:
+    """What a test holds on to."""
+
+    settings: Settings
+    sandbox: Sandbox
+    peer: Peer
+    clock: MovedClock
+    database_url: str
+    port: int = 0
+
+    async def rows(self, query: str, *parameters: Any) -> list[asyncpg.Record]:
+        """Read the tenant's schema."""
+        connection = await asyncpg.connect(self.database_url)
+        try:
+            await connection.execute(f"set search_path to order_{TENANT}")
+            return list(await connection.fetch(query, *parameters))
+        finally:
+            await connection.close()
+
+    async def download(
+        self, order_id: int, email: str = "jane@example.org", role: str = "REGISTERED_USER"
+    ) -> httpx.Response:
+        token = self.sandbox.token(email, role, TENANT)
+        async with httpx.AsyncClient(timeout=60) as client:
+            return await client.get(
+                f"http://127.0.0.1:{self.port}/user/orders/{order_id}/download",
+                headers={"Authorization": f"Bearer {token}"},
+            )
+
+    async def zip_of(self, order_id: int) -> dict[str, bytes]:
+        """The content of each entry of the order's zip by its name."""
+        response = await self.download(order_id)
+        assert response.status_code == 200, response.text
+        with zipfile.ZipFile(io.BytesIO(response.content)) as archive:
+            assert archive.testzip() is None
+            return {name: archive.read(name) for name in archive.namelist()}
+
+    @asynccontextmanager
+    async def service(self, role: Role = Role.ALL, **overrides: Any) -> AsyncIterator[int]:
+        """rs_order in this process, until the end of the block; the port of its REST side."""
+        stop, ready = asyncio.Event(), asyncio.get_running_loop().create_future()
+        serving = asyncio.create_task(
+            serve(
+                self.settings.model_copy(update=overrides),
+                role,
+                stop,
+                on_ready=ready.set_result,
+                clock=self.clock,
+            )
+        )
+        await asyncio.wait({serving, ready}, return_when=asyncio.FIRST_COMPLETED)
+        if serving.done():
+            await serving
+        self.port = ready.result()
+        await self._until_up()
+        try:
+            yield self.port
+        finally:
+            stop.set()
+            await asyncio.wait_for(serving, STOP_SECONDS)
+
+    async def _until_up(self) -> None:
+        """Health is polled by its own address, as an orchestrator does."""
+        async with httpx.AsyncClient() as client, asyncio.timeout(STOP_SECONDS):
+            while True:
+                answer = await client.get(f"http://127.0.0.1:{self.port}/actuator/health")
+                if answer.status_code == 200:
+                    return
+                await asyncio.sleep(0.05)  # nothing to wait on: health is what says so
+
+
+@asynccontextmanager
+async def platform(
+    broker: FreshBroker,
+    database_url: str,
+    *,
+    archive: Path | None = BUNDLED_ARCHIVE,
+    synthetic: tuple[SyntheticDataset, ...] = (),
+    faults: Faults | None = None,
+    **settings: Any,
+) -> AsyncIterator[Platform]:
+    """Sandbox and peer, with settings for rs_order, which the test starts when it likes."""
+    faults = faults or Faults(nearline_seconds=0.05)
+    async with (
+        Sandbox.running(
+            archive,
+            amqp_url=broker.url,
+            vhost=broker.vhost,
+            instance_vhost=broker.instance_vhost,
+            tenants=[TENANT, "project2"],
+            synthetic=synthetic,
+            faults=faults,
+        ) as sandbox,
+        Peer.connected(broker.url, broker.vhost, TENANT) as peer,
+    ):
+        values = {
+            "database_url": database_url,
+            "amqp_url": broker.url,
+            "amqp_vhost": broker.vhost,
+            "amqp_instance_vhost": broker.instance_vhost,
+            "http_host": "127.0.0.1",
+            "http_port": 0,
+            "tenants": [TENANT],
+            "database_pool_size": 10,
+            **{name.lower(): url for name, url in sandbox.urls.items()},
+            **settings,
+        }
+        yield Platform(Settings(**values), sandbox, peer, MovedClock(), database_url)

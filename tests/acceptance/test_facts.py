@@ -1,0 +1,199 @@
+"""The acceptance facts of domain.md section 20 that an automatic order can show."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+from rs_order.sandbox import Faults
+from tests.acceptance.archives import ArchiveMaker, twelve_files
+from tests.acceptance.platform import platform
+from tests.support.servers import FreshBroker
+
+
+async def test_fact_1_two_sub_orders_run_at_once_and_the_order_is_done_without_a_download(
+    broker: FreshBroker, database_url: str, tmp_path: Path
+) -> None:
+    """12 files in 1 MB buckets make two storage sub-orders; with limit 2 both are asked at once."""
+    archive = twelve_files(tmp_path)
+    async with (
+        platform(broker, database_url, archive=archive.write(), files_bucket_size_mb=1) as here,
+        here.service(),
+    ):
+        correlation_id = await here.peer.order("*")
+        final = await here.peer.until_final(correlation_id)
+
+        assert here.peer.statuses(correlation_id)[0] == "GRANTED"
+        assert here.peer.statuses(correlation_id).count("SUBORDER_DONE") == 2
+        assert final.status == "DONE"
+        assert final.body["totalSubOrders"] == 2
+        assert [row["asks"] for row in await here.rows("select asks from sub_order")] == [1, 1]
+        (order,) = await here.rows("select status, available_files, downloaded_files from orders")
+        assert dict(order) == {"status": "DONE", "available_files": 12, "downloaded_files": 0}
+
+
+async def test_fact_2_a_download_lets_the_rest_of_the_order_run(
+    broker: FreshBroker, database_url: str, tmp_path: Path
+) -> None:
+    """Two datasets, limit 2: the order waits for its user; a zip clears that, and the rest runs."""
+    maker = ArchiveMaker(tmp_path)
+    for dataset in ("DS1", "DS2"):
+        for number in range(2):
+            maker.product(dataset, f"{dataset}_{number}", size=1024 * 1024)
+    async with (
+        platform(broker, database_url, archive=maker.write(), files_bucket_size_mb=1) as here,
+        here.service(),
+    ):
+        correlation_id = await here.peer.order("*")
+        order_id = (await here.peer.until(correlation_id, "SUBORDER_DONE", 2)).body["orderId"]
+        (waiting,) = await here.rows("select status, waiting_sub_orders from orders")
+
+        assert dict(waiting) == {"status": "RUNNING", "waiting_sub_orders": 2}
+
+        first = await here.zip_of(order_id)
+        final = await here.peer.until_final(correlation_id)
+        second = await here.zip_of(order_id)
+        (done,) = await here.rows("select waiting_sub_orders, downloaded_files from orders")
+
+        assert final.status == "DONE"
+        assert {**first, **second} == maker.contents
+        assert dict(done) == {"waiting_sub_orders": 0, "downloaded_files": 4}
+
+
+async def test_fact_3_with_limit_1_sub_orders_come_one_after_the_other(
+    broker: FreshBroker, database_url: str, tmp_path: Path
+) -> None:
+    """One SUBORDER_DONE before the download, then a second and one DONE, with id and link."""
+    archive = twelve_files(tmp_path)
+    async with (
+        platform(
+            broker,
+            database_url,
+            archive=archive.write(),
+            files_bucket_size_mb=1,
+            max_storage_files_jobs_per_user=1,
+        ) as here,
+        here.service(),
+    ):
+        correlation_id = await here.peer.order("*")
+        first = await here.peer.until(correlation_id, "SUBORDER_DONE")
+        order_id = first.body["orderId"]
+        states = await here.rows("select state from sub_order order by state")
+
+        assert here.peer.statuses(correlation_id) == ["GRANTED", "SUBORDER_DONE"]
+        assert [row["state"] for row in states] == ["READY", "WAITING"]
+
+        await here.zip_of(order_id)
+        final = await here.peer.until_final(correlation_id)
+
+        assert here.peer.statuses(correlation_id) == [
+            "GRANTED",
+            "SUBORDER_DONE",
+            "SUBORDER_DONE",
+            "DONE",
+        ]
+        assert final.body == {
+            "status": "DONE",
+            "orderId": order_id,
+            "correlationId": correlation_id,
+            "message": "Order of user jane@example.org is finished",
+            "downloadLink": f"http://localhost:9043/api/v1/rs-order/user/orders/{order_id}/download",
+            "totalSubOrders": 2,
+        }
+        assert {one.correlation_id for one in here.peer.received} == {correlation_id}
+
+
+async def test_fact_4_an_order_without_files_ends_with_one_failed_response(
+    broker: FreshBroker, database_url: str, tmp_path: Path
+) -> None:
+    """Nothing left after the filters: DONE_WITH_WARNING, told as FAILED with a link."""
+    archive = twelve_files(tmp_path)
+    async with platform(broker, database_url, archive=archive.write()) as here, here.service():
+        correlation_id = await here.peer.order("*", filters={"dataTypes": ["QUICKLOOK"]})
+        final = await here.peer.until_final(correlation_id)
+        order_id = final.body["orderId"]
+        (order,) = await here.rows("select status, message from orders")
+
+        assert final.body == {
+            "status": "FAILED",
+            "orderId": order_id,
+            "correlationId": correlation_id,
+            "message": "Order of user jane@example.org is finished with some warnings.",
+            "downloadLink": f"http://localhost:9043/api/v1/rs-order/user/orders/{order_id}/download",
+            "errorType": "INTERNAL_ERROR",
+            "totalSubOrders": 0,
+        }
+        assert here.peer.statuses(correlation_id) == ["GRANTED", "FAILED"]
+        assert dict(order) == {
+            "status": "DONE_WITH_WARNING",
+            "message": "No file match filters.",
+        }
+
+
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [
+        ({"dataTypes": ["RAWDATA"]}, {"A_0.dat", "A_1.dat", "B_0.dat"}),
+        ({"dataTypes": ["QUICKLOOK"]}, {"Q_0.dat"}),
+        ({"dataTypes": ["RAWDATA", "QUICKLOOK"]}, {"A_0.dat", "A_1.dat", "B_0.dat", "Q_0.dat"}),
+        ({"dataTypes": ["RAWDATA"], "filenameRegExp": "A_.*"}, {"A_0.dat", "A_1.dat"}),
+        ({"dataTypes": ["RAWDATA"], "filenameRegExp": "A"}, None),
+        ({"dataTypes": ["RAWDATA"], "filenameRegExp": "  "}, {"A_0.dat", "A_1.dat", "B_0.dat"}),
+        (None, {"A_0.dat", "A_1.dat", "B_0.dat", "Q_0.dat"}),
+    ],
+    ids=["raw", "quicklook", "both", "pattern", "part of a name", "blank pattern", "none"],
+)
+async def test_fact_8_filters_choose_the_files(
+    filters: dict[str, Any] | None,
+    expected: set[str] | None,
+    broker: FreshBroker,
+    database_url: str,
+    tmp_path: Path,
+) -> None:
+    """Kinds and whole names; what nothing passes ends with a warning."""
+    maker = ArchiveMaker(tmp_path)
+    maker.product("DS", "A", 2)
+    maker.product("DS", "B", 1)
+    maker.product("DS", "Q", 1, data_type="QUICKLOOK_MD")
+    async with platform(broker, database_url, archive=maker.write()) as here, here.service():
+        correlation_id = await here.peer.order("*", filters=filters)
+        final = await here.peer.until_final(correlation_id)
+        names = {row["name"] for row in await here.rows("select name from data_file")}
+
+        assert final.status == ("DONE" if expected else "FAILED")
+        assert names == (expected or set())
+
+
+async def test_fact_10_all_files_unavailable_is_failed(
+    broker: FreshBroker, database_url: str, tmp_path: Path
+) -> None:
+    """12 errors, nothing to download, FAILED without a link."""
+    archive = twelve_files(tmp_path)
+    folder = archive.write()
+    errors = {archive.checksum(name): "tape is broken" for name in archive.contents}
+    async with (
+        platform(
+            broker, database_url, archive=folder, faults=Faults(storage_errors=errors)
+        ) as here,
+        here.service(),
+    ):
+        correlation_id = await here.peer.order("*")
+        final = await here.peer.until_final(correlation_id)
+        (order,) = await here.rows("select status, error_files, pending_files from orders")
+        reasons = await here.rows("select distinct reason from data_file")
+
+        assert here.peer.statuses(correlation_id) == ["GRANTED", "FAILED"]
+        assert final.body == {
+            "status": "FAILED",
+            "orderId": final.body["orderId"],
+            "correlationId": correlation_id,
+            "message": "Order of user jane@example.org is finished with errors. "
+            "One or many files could not be retrieved.",
+            "errorType": "INTERNAL_ERROR",
+            "errors": 12,
+            "totalSubOrders": 1,
+        }
+        assert dict(order) == {"status": "FAILED", "error_files": 12, "pending_files": 0}
+        assert [row["reason"] for row in reasons] == ["tape is broken"]
+        assert (await here.download(final.body["orderId"])).status_code == 204

@@ -1,0 +1,195 @@
+"""The supervised connection: whatever is lost comes back, and its state never lies."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from aio_pika import Message
+from aio_pika.abc import AbstractChannel
+
+from rs_order.adapters.amqp import connection as connection_module
+from rs_order.adapters.amqp.batch_consumer import BatchConsumer
+from rs_order.adapters.amqp.connection import (
+    LONGEST_PAUSE_SECONDS,
+    Session,
+    SupervisedConnection,
+    reconnect_pause,
+    vhost_url,
+)
+from rs_order.adapters.amqp.publisher import Publisher
+from rs_order.adapters.amqp.topology import Queue, Topology, declare, topology
+from rs_order.demo.servers import Broker
+from tests.amqp.support import (
+    PATIENCE_SECONDS,
+    RecordingHandler,
+    eventually,
+    only,
+    raw_channel,
+    send,
+    supervised,
+)
+from tests.support.proxy import tcp_proxy
+from tests.support.servers import FreshBroker
+
+TOPOLOGY: Topology = only(topology(instance_identifier="test"), "order_requests", "steps")
+QUEUE = TOPOLOGY.order_requests
+
+
+@pytest.fixture
+async def channel(broker: FreshBroker) -> AsyncIterator[AbstractChannel]:
+    """A bare channel, beside the supervised connection; the queues exist."""
+    async with raw_channel(broker.url, broker.vhost) as opened:
+        await declare(opened, TOPOLOGY.multitenant)
+        yield opened
+
+
+async def test_consumers_are_registered_when_the_broker_has_them(broker: FreshBroker) -> None:
+    """The topology comes first, and a stopped connection claims nothing."""
+    consumer = BatchConsumer(QUEUE, RecordingHandler())
+    assert not consumer.registered
+
+    async with supervised(broker.url, broker.vhost, TOPOLOGY.multitenant, [consumer]) as running:
+        await eventually(lambda: consumer.registered, "the consumer registered")
+        assert running.connected
+        assert running.last_loss is None
+
+    assert not consumer.registered
+    assert not running.connected
+
+
+async def test_everything_comes_back_after_a_broker_restart(own_broker: Broker) -> None:
+    """Consumers, publisher and topology; what lay in the queues is delivered."""
+    vhost = "regards.multitenant.manager"
+    handler = RecordingHandler()
+    consumer = BatchConsumer(QUEUE, handler)
+    publisher = Publisher()
+    sessions: list[Session] = [consumer, publisher]
+    async with supervised(own_broker.url, vhost, TOPOLOGY.multitenant, sessions) as running:
+        await eventually(lambda: consumer.registered and publisher.is_open, "all registered")
+
+        await own_broker.stop()
+        await eventually(lambda: not running.connected, "the loss noticed")
+        assert not consumer.registered
+        assert not publisher.is_open
+        assert running.last_loss is not None
+        await own_broker.start()
+
+        await eventually(lambda: consumer.registered and publisher.is_open, "all registered again")
+        async with raw_channel(own_broker.url, vhost) as sending:
+            await send(sending, QUEUE, b"after the restart")
+        await handler.heard(1)
+
+
+@pytest.mark.parametrize("queue", [TOPOLOGY.order_requests, TOPOLOGY.steps], ids=lambda q: q.name)
+async def test_a_deleted_queue_is_declared_and_consumed_again(
+    broker: FreshBroker, channel: AbstractChannel, queue: Queue
+) -> None:
+    """The broker cancels the consumer, and a robust connection would wait in silence for ever."""
+    handler = RecordingHandler()
+    consumer = BatchConsumer(queue, handler)
+    async with supervised(broker.url, broker.vhost, TOPOLOGY.multitenant, [consumer]):
+        await eventually(lambda: consumer.registered, "the consumer registered")
+
+        await channel.queue_delete(queue.name)
+        await eventually(lambda: not consumer.registered, "the loss seen")
+        await eventually(lambda: consumer.registered, "the consumer registered again")
+        await send(channel, queue, b"after the deletion")
+        await handler.heard(1)
+
+
+async def test_a_channel_closed_by_an_error_comes_back(
+    broker: FreshBroker, channel: AbstractChannel
+) -> None:
+    """A publication to an exchange that doesn't exist costs the channel, not the service."""
+    publisher = Publisher()
+    consumer = BatchConsumer(QUEUE, RecordingHandler())
+    sessions: list[Session] = [consumer, publisher]
+    async with supervised(broker.url, broker.vhost, TOPOLOGY.multitenant, sessions) as running:
+        await eventually(lambda: consumer.registered and publisher.is_open, "all registered")
+
+        first = publisher._channel
+        assert first is not None
+        missing = await first.get_exchange("does.not.exist", ensure=False)
+        with pytest.raises(Exception, match=r"does\.not\.exist"):
+            await missing.publish(Message(b""), "")
+        await eventually(lambda: publisher._channel is not first, "the loss noticed")
+
+        await eventually(lambda: consumer.registered and publisher.is_open, "all registered again")
+        assert running.last_loss is not None
+
+
+async def test_a_cut_connection_comes_back(broker: FreshBroker, channel: AbstractChannel) -> None:
+    """The batch under way is given up, offered again, and acknowledged once."""
+    handler = RecordingHandler()
+    handler.gate.clear()
+    consumer = BatchConsumer(QUEUE, handler)
+    async with (
+        tcp_proxy(broker.url) as proxy,
+        supervised(proxy.url, broker.vhost, TOPOLOGY.multitenant, [consumer]),
+    ):
+        await send(channel, QUEUE, b"message")
+        await handler.heard(1)
+        proxy.cut()
+        await handler.heard(2)
+        handler.gate.set()
+
+    assert handler.bodies == [b"message", b"message"]
+    assert handler.batches[1][0].redelivered
+
+
+async def test_a_silent_broker_is_noticed(broker: FreshBroker) -> None:
+    """Nothing arrives and nothing is closed: only heartbeats tell."""
+    consumer = BatchConsumer(QUEUE, RecordingHandler())
+    async with tcp_proxy(broker.url) as proxy:
+        url = f"{proxy.url}?heartbeat=1"
+        async with supervised(url, broker.vhost, TOPOLOGY.multitenant, [consumer]) as running:
+            await eventually(lambda: consumer.registered, "the consumer registered")
+            proxy.pause()
+            await eventually(lambda: not running.connected, "the silence noticed")
+            proxy.cut()
+            await eventually(lambda: consumer.registered, "the consumer registered again")
+
+
+async def test_stopping_while_the_broker_is_away_ends_at_once(broker: FreshBroker) -> None:
+    """A pause between attempts doesn't hold up a shutdown."""
+    async with tcp_proxy(broker.url) as proxy:
+        proxy.cut(refuse=True)
+        consumer = BatchConsumer(QUEUE, RecordingHandler())
+        connection = SupervisedConnection(proxy.url, broker.vhost, TOPOLOGY.multitenant, [consumer])
+        running = asyncio.create_task(connection.run())
+        await eventually(lambda: connection.last_loss is not None, "the first attempt failed")
+
+        async with asyncio.timeout(PATIENCE_SECONDS / 4):
+            await connection.stop()
+            await running
+
+
+async def test_a_topology_conflict_is_told_and_heals(
+    broker: FreshBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reason is visible to health, and the service starts when the cause is gone."""
+    monkeypatch.setattr(connection_module, "LONGEST_PAUSE_SECONDS", 0.2)
+    consumer = BatchConsumer(QUEUE, RecordingHandler())
+    async with raw_channel(broker.url, broker.vhost) as other:
+        await other.declare_queue(QUEUE.name, durable=True)
+        async with supervised(broker.url, broker.vhost, TOPOLOGY.multitenant, [consumer]) as run:
+            await eventually(lambda: "other attributes" in (run.last_loss or ""), "the conflict")
+            assert not run.connected
+            await other.queue_delete(QUEUE.name)
+            await eventually(lambda: consumer.registered, "the consumer registered")
+
+
+def test_pauses_grow_to_their_limit_and_are_spread() -> None:
+    """Half to the whole of 0.2 s, 0.4 s … 10 s."""
+    for attempt, longest in [(1, 0.2), (2, 0.4), (5, 3.2), (7, 10.0), (1000, 10.0)]:
+        pauses = {reconnect_pause(attempt) for _ in range(50)}
+        assert longest / 2 <= min(pauses) < max(pauses) <= longest <= LONGEST_PAUSE_SECONDS
+
+
+def test_the_vhost_is_the_path_of_the_url() -> None:
+    """Credentials and options stay; a path that was there goes."""
+    url = vhost_url("amqps://user:p%40ss@host:5671/ignored?heartbeat=3", "regards.x")
+
+    assert url.path == "/regards.x"
+    assert (url.user, url.password, url.port, url.scheme) == ("user", "p@ss", 5671, "amqps")
+    assert url.query["heartbeat"] == "3"

@@ -1,0 +1,236 @@
+"""The topology against a table written by hand from amqp.md 1.3-1.5 and 4."""
+
+from collections.abc import Mapping
+
+import pytest
+from aio_pika.abc import AbstractChannel
+
+from rs_order.adapters.amqp.errors import TopologyConflict
+from rs_order.adapters.amqp.topology import (
+    Binding,
+    Elements,
+    Exchange,
+    Topology,
+    Vhost,
+    declare,
+    topology,
+)
+from tests.amqp.support import only, raw_channel
+from tests.support.servers import FreshBroker
+
+B = "regards.broadcast.rs-order."
+BI = "regards.broadcast.rs-order.instance_1."
+EVENT = "regards.broadcast.fr.cnes.regards."
+REQUESTS = "fr.cnes.regards.modules.order.service.request."
+CATALOG = "fr.cnes.regards.modules.filecatalog.client.handler."
+PROCESSING = "fr.cnes.regards.modules.order.service.processing."
+SECURITY = "fr.cnes.regards.framework.security.event.SecurityEventHandler"
+CONNECTION = "fr.cnes.regards.framework.jpa.multitenant.event.MultitenantJpaEventHandler"
+LISTENING = "fr.cnes.regards.framework.amqp.autoconfigure.AmqpEventHandler"
+REMOTE = "fr.cnes.regards.microservices.administration.RemoteTenantEventHandler"
+MAINTENANCE = "fr.cnes.regards.framework.microservice.maintenance.MaintenanceHealthIndicator"
+
+BATCH_QUEUES = {
+    f"{B}{REQUESTS}OrderRequestEventHandler": "modules.order.amqp.input.OrderRequestDtoEvent",
+    f"{B}{REQUESTS}OrderCancelRequestEventHandler": (
+        "modules.order.amqp.input.OrderCancelRequestDtoEvent"
+    ),
+    f"{B}{CATALOG}FileReferenceEventHandler": "modules.filecatalog.amqp.output.FileReferenceEvent",
+    f"{B}{CATALOG}FileReferenceUpdateEventHandler": (
+        "modules.filecatalog.amqp.output.FileReferenceUpdateEvent"
+    ),
+}
+SINGLE_QUEUES = {
+    f"{B}{PROCESSING}ProcessingExecutionResultEventHandler": (
+        "modules.processing.domain.events.PExecutionResultEvent"
+    ),
+    f"{B}{PROCESSING}RightsPluginConfigurationEventHandler": (
+        "modules.processing.event.RightsPluginConfigurationEvent"
+    ),
+}
+SECURITY_QUEUES = {
+    f"{BI}{SECURITY}$RoleEventHandler": "framework.security.event.RoleEvent",
+    f"{BI}fr.cnes.regards.modules.accessrights.client.cache.RoleEventHandler$RoleEventListener": (
+        "framework.security.event.RoleEvent"
+    ),
+    f"{BI}{SECURITY}$ResourceAccessUpdateHandler": "framework.security.event.ResourceAccessEvent",
+    f"{BI}{SECURITY}$ResourceAccessInitHandler": "framework.security.event.ResourceAccessInit",
+}
+_TENANT = "framework.amqp.event.tenant."
+_JPA = "framework.jpa.multitenant.event."
+TENANT_QUEUES = {
+    f"{BI}{LISTENING}$TenantCreationHandler": f"{_TENANT}TenantCreatedEvent",
+    f"{BI}{REMOTE}$TenantCreatedEventHandler": f"{_TENANT}TenantCreatedEvent",
+    f"{BI}{MAINTENANCE}$TenantCreatedEventHandler": f"{_TENANT}TenantCreatedEvent",
+    f"{BI}{LISTENING}$TenantDeletionHandler": f"{_TENANT}TenantDeletedEvent",
+    f"{BI}{REMOTE}$TenantDeletedEventHandler": f"{_TENANT}TenantDeletedEvent",
+    f"{BI}{CONNECTION}$ConfigurationCreatedHandler": (
+        f"{_JPA}TenantConnectionConfigurationCreated"
+    ),
+    f"{BI}{CONNECTION}$ConfigurationUpdatedHandler": (
+        f"{_JPA}TenantConnectionConfigurationUpdated"
+    ),
+    f"{BI}{CONNECTION}$ConfigurationDeletedHandler": (
+        f"{_JPA}TenantConnectionConfigurationDeleted"
+    ),
+    f"{BI}{CONNECTION}$TenantConnectionFailedHandler": f"{_JPA}TenantConnectionFailed",
+}
+OUT = [
+    "modules.order.amqp.output.OrderResponseDtoEvent",
+    "modules.filecatalog.amqp.input.FilesRestorationRequestEvent",
+    "framework.amqp.event.notification.NotificationEvent",
+    "modules.processing.domain.events.DownloadedOutputFilesEvent",
+]
+
+FULL: Topology = topology(instance_identifier="instance_1")
+
+
+def subscription(dead_letter_key: str) -> dict[str, str | int]:
+    return {
+        "x-max-priority": 255,
+        "x-dead-letter-exchange": "regards.DLX",
+        "x-dead-letter-routing-key": dead_letter_key,
+    }
+
+
+MULTITENANT_ARGUMENTS: Mapping[str, tuple[bool, Mapping[str, str | int]]] = {
+    **{name: (False, subscription(f"{name}.DLQ")) for name in BATCH_QUEUES},
+    **{f"{name}.DLQ": (False, {"x-max-priority": 255}) for name in BATCH_QUEUES},
+    **{name: (False, subscription("regards.DLQ")) for name in SINGLE_QUEUES},
+    **{name: (True, subscription("regards.DLQ")) for name in SECURITY_QUEUES},
+    "regards.DLQ": (False, {"x-max-priority": 255}),
+    "rs-order.steps": (
+        False,
+        {
+            "x-queue-type": "quorum",
+            "x-delivery-limit": 20,
+            "x-dead-letter-exchange": "regards.DLX",
+            "x-dead-letter-routing-key": "rs-order.steps.DLQ",
+            "x-dead-letter-strategy": "at-least-once",
+            "x-overflow": "reject-publish",
+        },
+    ),
+    "rs-order.steps.DLQ": (
+        False,
+        {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000_000},
+    ),
+}
+INSTANCE_ARGUMENTS: Mapping[str, tuple[bool, Mapping[str, str | int]]] = {
+    **{name: (True, subscription("regards.DLQ")) for name in TENANT_QUEUES},
+    "regards.DLQ": (False, {"x-max-priority": 255}),
+}
+
+
+def _queues(elements: Elements) -> dict[str, tuple[bool, dict[str, str | int]]]:
+    return {queue.name: (queue.auto_delete, dict(queue.arguments)) for queue in elements.queues}
+
+
+def test_queues_of_the_multitenant_vhost() -> None:
+    """Names, auto-delete and every argument (amqp.md 1.4, 1.5, 4)."""
+    assert _queues(FULL.multitenant) == MULTITENANT_ARGUMENTS
+
+
+def test_queues_of_the_instance_vhost() -> None:
+    """The nine queues for tenants and their connections (amqp.md 3.9)."""
+    assert _queues(FULL.instance) == INSTANCE_ARGUMENTS
+
+
+@pytest.mark.parametrize(
+    ("elements", "heard", "said", "letters"),
+    [
+        (
+            FULL.multitenant,
+            BATCH_QUEUES | SINGLE_QUEUES | SECURITY_QUEUES,
+            OUT,
+            ["regards.DLQ", "rs-order.steps.DLQ", *(f"{name}.DLQ" for name in BATCH_QUEUES)],
+        ),
+        (
+            FULL.instance,
+            TENANT_QUEUES,
+            ["framework.amqp.event.notification.NotificationEvent"],
+            ["regards.DLQ"],
+        ),
+    ],
+)
+def test_exchanges_and_bindings(
+    elements: Elements, heard: dict[str, str], said: list[str], letters: list[str]
+) -> None:
+    """A fanout per event heard or said; dead letters by the name of their queue."""
+    events = {*heard.values(), *said}
+
+    assert set(elements.exchanges) == {
+        Exchange("regards.DLX", "topic"),
+        *(Exchange(f"{EVENT}{event}", "fanout") for event in events),
+    }
+    assert len(elements.exchanges) == len(set(elements.exchanges))
+    assert set(elements.bindings) == {
+        *(Binding(queue, f"{EVENT}{event}", "") for queue, event in heard.items()),
+        *(Binding(name, "regards.DLX", name) for name in letters),
+    }
+
+
+def test_names_follow_namespace_and_type() -> None:
+    """Except those of the dead letters, which never do (amqp.md 1.5)."""
+    other = topology("ns", "rs-other", instance_identifier="i")
+
+    assert other.order_requests.name == f"ns.broadcast.rs-other.{REQUESTS}OrderRequestEventHandler"
+    assert other.steps.name == "rs-other.steps"
+    assert Exchange("regards.DLX", "topic") in other.multitenant.exchanges
+    assert other.dead_letter_queues(Vhost.INSTANCE) == ("regards.DLQ",)
+
+
+async def test_everything_is_declared_twice_without_harm(broker: FreshBroker) -> None:
+    """Each start and each reconnection declares all of it."""
+    async with raw_channel(broker.url, broker.vhost) as channel:
+        await declare(channel, FULL.multitenant)
+        await declare(channel, FULL.multitenant)
+    async with raw_channel(broker.url, broker.instance_vhost) as channel:
+        await declare(channel, FULL.instance)
+        await declare(channel, FULL.instance)
+
+
+async def _declare_as_java(channel: AbstractChannel) -> None:
+    """What a Java rs-order leaves behind, in literal names and arguments."""
+    await channel.declare_exchange("regards.DLX", "topic", durable=True)
+    await channel.declare_queue("regards.DLQ", durable=True, arguments={"x-max-priority": 255})
+    for name, event in BATCH_QUEUES.items():
+        letters = await channel.declare_queue(
+            f"{name}.DLQ", durable=True, arguments={"x-max-priority": 255}
+        )
+        await letters.bind("regards.DLX", f"{name}.DLQ")
+        await _subscribe_as_java(channel, name, event, f"{name}.DLQ")
+    for name, event in SINGLE_QUEUES.items():
+        await _subscribe_as_java(channel, name, event, "regards.DLQ")
+
+
+async def _subscribe_as_java(
+    channel: AbstractChannel, name: str, event: str, dead_letter_key: str
+) -> None:
+    exchange = await channel.declare_exchange(f"{EVENT}{event}", "fanout", durable=True)
+    queue = await channel.declare_queue(
+        name,
+        durable=True,
+        arguments={
+            "x-max-priority": 255,
+            "x-dead-letter-exchange": "regards.DLX",
+            "x-dead-letter-routing-key": dead_letter_key,
+        },
+    )
+    await queue.bind(exchange)
+
+
+async def test_a_broker_that_served_java_takes_our_declarations(broker: FreshBroker) -> None:
+    """Another argument would be refused with 406 (amqp.md 5, item 1)."""
+    async with raw_channel(broker.url, broker.vhost) as channel:
+        await _declare_as_java(channel)
+        await declare(channel, FULL.multitenant)
+
+
+async def test_other_attributes_are_a_clear_conflict(broker: FreshBroker) -> None:
+    """The error names the queue and says what to do."""
+    elements = only(FULL, "order_requests").multitenant
+    async with raw_channel(broker.url, broker.vhost) as channel:
+        await channel.declare_queue(FULL.order_requests.name, durable=True)
+
+        with pytest.raises(TopologyConflict, match=r"OrderRequestEventHandler.*delete it"):
+            await declare(channel, elements)

@@ -1,0 +1,78 @@
+"""Pages read an item at a time give what a whole parse would give."""
+
+import json
+from typing import Any
+
+import pytest
+
+from rs_order.adapters.regards.features import MalformedFeature, product_of
+from rs_order.adapters.regards.pages import items_of
+from rs_order.domain.files import DataType
+
+PAGES: list[dict[str, Any]] = [
+    {"content": []},
+    {"content": [1, "two", None, {"content": [3]}, [4]], "links": []},
+    {"links": [{"content": ["not this"]}], "metadata": {"number": 0}, "content": [{"a": "]}é\n"}]},
+]
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("indent", [None, 2])
+def test_items_are_those_of_the_page(page: dict[str, Any], indent: int | None) -> None:
+    """Whatever stands around them, and wherever."""
+    assert list(items_of(json.dumps(page, indent=indent).encode())) == page["content"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "[]", "42", "{}", "{", '{"content"', '{"content": 42}', '{"content": [1'),
+        *('{"content": [1,]}', '{"content": [1] "x": 2}', '{"content": [1]} more', "\ufeff{}"),
+    ],
+)
+def test_what_is_not_a_page(text: str) -> None:
+    """A page that breaks off is not taken for a short one."""
+    with pytest.raises(ValueError):  # noqa: PT011 - any: the caller adds where it came from
+        list(items_of(text.encode()))
+
+
+def feature(**members: Any) -> dict[str, Any]:
+    return {"id": "URN:1", "providerId": "P", "version": 2, "files": {}, **members}
+
+
+def with_file(**members: Any) -> dict[str, Any]:
+    file = {"uri": "https://h/x/name%20of.png", "reference": True, **members}
+    return feature(files={"QUICKLOOK_SD": [file]})
+
+
+def test_only_orderable_files_are_read() -> None:
+    """The others aren't even looked at (domain.md 1.4)."""
+    files = {"THUMBNAIL": [{"uri": 7}], "AIP": "?", "RAWDATA": [{"checksum": "c"}], "OTHER": None}
+
+    product = product_of(feature(files=files))
+
+    assert [(file.data_type, file.name) for file in product.files] == [(DataType.RAWDATA, "c")]
+
+
+def test_what_may_be_missing() -> None:
+    """Null and absent are the same; a name is taken from the URL (rest.md 10.3)."""
+    (file,) = product_of(with_file(filename=None, filesize=None, checksum=None)).files
+
+    assert (file.name, file.size, file.checksum) == ("name of.png", None, None)
+    assert (file.external, file.online, file.mime_type) == (True, False, None)
+    assert product_of({"id": "URN:1"}).version == 1
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        *(None, 42, [], {}, feature(id=None), feature(id=""), feature(version="2")),
+        *(feature(files=[]), feature(files={"RAWDATA": {}}), feature(files={"RAWDATA": [1]})),
+        *(with_file(filesize=-1), with_file(filesize=1.5), with_file(filesize=True)),
+        *(with_file(reference="yes"), with_file(checksum=1), with_file(uri=None)),
+    ],
+)
+def test_what_may_not_be_wrong(bad: Any) -> None:
+    """What identifies a file, or decides how it is ordered, is there and of its kind."""
+    with pytest.raises(MalformedFeature):
+        product_of(bad)

@@ -1,0 +1,147 @@
+"""A process that makes one zip and says how much memory that took, as a line of JSON.
+
+Run as ``python -m tests.rest.memory_probe FILES BYTES``: so many files of so many bytes, sent to a
+client on loopback.
+"""
+
+# ruff: noqa: ARG002 - the ports say what a fake is given
+
+import asyncio
+import hashlib
+import json
+import resource
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from itertools import repeat
+
+import httpx
+from prometheus_client import CollectorRegistry
+
+from rs_order.domain.ids import Checksum, DataFileId, OrderId, Tenant
+from rs_order.entrypoints.rest import (
+    DefaultRoles,
+    RestServices,
+    RestSettings,
+    TokenVerifier,
+    create_app,
+    run_rest,
+)
+from rs_order.ports.downloads import FileOutcome, FileToDownload, OrderToDownload
+from tests.rest.conftest import KEY, Components, StoppedClock, bearer
+from tests.rest.stock import ORDER, OWNER, PRODUCT, incompressible
+
+CHUNK = incompressible(65536)
+
+
+class Arithmetic:
+    """Implements ``Downloads`` and ``FileSources`` for files that exist only as numbers."""
+
+    def __init__(self, files: int, size: int) -> None:
+        self._files = files
+        self._size = size
+        self._checksum = self._md5()
+        self.settled = 0
+
+    async def order(self, tenant: Tenant, order_id: OrderId) -> OrderToDownload:
+        return OrderToDownload(order_id, OWNER, has_available_files=True)
+
+    async def repeated_names(self, tenant: Tenant, order_id: OrderId) -> frozenset[str]:
+        return frozenset()
+
+    async def available_files(
+        self, tenant: Tenant, order_id: OrderId, *, after: DataFileId, limit: int
+    ) -> Sequence[FileToDownload]:
+        numbers = range(after + 1, min(after + limit, self._files) + 1)
+        return [
+            FileToDownload(
+                id=DataFileId(number),
+                product=PRODUCT,
+                name=f"PRODUCT_OF_A_USUAL_LENGTH_{number:07}.fits",
+                url="",
+                external=False,
+                size=self._size,
+                checksum=self._checksum,
+                checksum_algorithm="MD5",
+            )
+            for number in numbers
+        ]
+
+    async def settle(
+        self, tenant: Tenant, order_id: OrderId, outcomes: Sequence[FileOutcome]
+    ) -> None:
+        self.settled += len(outcomes)
+
+    @asynccontextmanager
+    async def open(
+        self, tenant: Tenant, email: str, file: FileToDownload
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        yield self._content()
+
+    async def _content(self) -> AsyncIterator[bytes]:
+        for chunk in self._chunks():
+            yield chunk
+
+    def _chunks(self) -> Iterator[bytes]:
+        whole, rest = divmod(self._size, len(CHUNK))
+        yield from repeat(CHUNK, whole)
+        yield CHUNK[:rest]
+
+    def _md5(self) -> Checksum:
+        digest = hashlib.md5(usedforsecurity=False)
+        for chunk in self._chunks():
+            digest.update(chunk)
+        return Checksum(digest.hexdigest())
+
+
+async def probe(files: int, size: int) -> dict[str, float]:
+    stock = Arithmetic(1, 1)
+    services = RestServices(
+        downloads=stock,
+        sources=stock,
+        tokens=TokenVerifier({"HS512": KEY}),
+        roles=DefaultRoles(),
+        health=Components(),
+        metrics=CollectorRegistry(),
+        clock=StoppedClock(),
+        settings=RestSettings(),
+    )
+    stop, port = asyncio.Event(), asyncio.get_running_loop().create_future()
+    app = create_app(services)
+    server = asyncio.create_task(run_rest(app, "127.0.0.1", 0, stop=stop, on_ready=port.set_result))
+    url = f"http://127.0.0.1:{await port}/user/orders/{ORDER}/download"
+    await _download(url)
+    idle = _peak_mib()
+    stock.__init__(files, size)  # type: ignore[misc]
+    started = time.perf_counter()
+    received = await _download(url)
+    seconds = time.perf_counter() - started
+    stop.set()
+    await server
+    return {
+        "growth_mib": _peak_mib() - idle,
+        "seconds": seconds,
+        "received": received,
+        "settled": stock.settled,
+    }
+
+
+async def _download(url: str) -> int:
+    headers = {"Authorization": f"Bearer {bearer()}"}
+    received = 0
+    async with (
+        httpx.AsyncClient(trust_env=False, timeout=600) as client,
+        client.stream("GET", url, headers=headers) as answer,
+    ):
+        async for chunk in answer.aiter_raw():
+            received += len(chunk)
+    return received
+
+
+def _peak_mib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(asyncio.run(probe(int(sys.argv[1]), int(sys.argv[2])))) + "\n")

@@ -1,0 +1,37 @@
+"""How much memory a zip takes (promise 8: cost follows the change, not the size of the order)."""
+
+import asyncio
+import json
+import sys
+
+import pytest
+
+
+async def probe(files: int, size: int) -> dict[str, float]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.rest.memory_probe", str(files), str(size)),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    output, _ = await process.communicate()
+    assert process.returncode == 0
+    measured: dict[str, float] = json.loads(output.splitlines()[-1])
+    return measured
+
+
+@pytest.mark.slow
+async def test_a_large_file_streams_in_bounded_memory() -> None:
+    """2 GiB, their MD5 checked on the way, in less than 64 MiB above idle."""
+    measured = await probe(1, 2 * 2**30)
+
+    assert measured["received"] > 2 * 2**30
+    assert measured["settled"] == 1
+    assert measured["growth_mib"] < 64
+
+
+@pytest.mark.slow
+async def test_many_files_stream_in_bounded_memory() -> None:
+    """100,000 files, in a tenth of what a million may take."""
+    measured = await probe(100_000, 100)
+
+    assert measured["settled"] == 100_000
+    assert measured["growth_mib"] < 64 / 4

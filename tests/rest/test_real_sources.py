@@ -1,0 +1,141 @@
+"""The zip of an order whose files are where they would be: storage, dam, a foreign server."""
+
+import io
+import zipfile
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import pytest
+
+from rs_order.adapters.regards import (
+    ExternalAccess,
+    ExternalFiles,
+    RegardsCatalog,
+    RegardsDatasetFiles,
+    RegardsFileSources,
+    RemoteService,
+    StoredFiles,
+    TokenMinter,
+    new_client,
+)
+from rs_order.application.download import ZipRequest, zip_order
+from rs_order.domain.files import Product
+from rs_order.domain.identity import Caller
+from rs_order.domain.ids import DataFileId, Urn
+from rs_order.domain.selection import SelectionRequest
+from rs_order.ports.downloads import FetchResult, FileToDownload
+from rs_order.sandbox import Quota, Sandbox, SyntheticDataset
+from rs_order.sandbox.products import Location
+from tests.rest.conftest import KEY
+from tests.rest.stock import DEMO, ORDER, OWNER, StockedOrder
+
+EIT = Urn("URN:AIP:DATASET:demo:c0438116-7605-5612-9805-0dd6060ebac4:V1")
+
+
+class Platform:
+    """A sandbox and the adapters that talk to it."""
+
+    def __init__(self, sandbox: Sandbox, sources: RegardsFileSources, files: list[Product]) -> None:
+        self.sandbox = sandbox
+        self.sources = sources
+        self.order = StockedOrder()
+        for product in files:
+            for file in product.files:
+                self.order.files.append(
+                    FileToDownload(
+                        id=DataFileId(len(self.order.files) + 1),
+                        product=product.urn,
+                        name=file.name,
+                        url=file.url,
+                        external=file.external,
+                        size=file.size,
+                        checksum=file.checksum,
+                        checksum_algorithm=file.checksum_algorithm,
+                    )
+                )
+
+    async def download(self) -> zipfile.ZipFile:
+        request = ZipRequest(DEMO, ORDER, OWNER, datetime.now(UTC))
+        archive = b"".join([piece async for piece in zip_order(self.order, self.sources, request)])
+        return zipfile.ZipFile(io.BytesIO(archive))
+
+
+@pytest.fixture
+async def platform() -> AsyncIterator[Platform]:
+    """Ten stored files, one attached to a dataset, and the external ones of the archive."""
+    tokens = TokenMinter(KEY)
+    dataset = SyntheticDataset(name="online", products=10, size=100_000, location=Location.ONLINE)
+    async with Sandbox.running(jwt_key=KEY, synthetic=[dataset]) as sandbox, new_client() as client:
+        urls = sandbox.urls
+        catalog = RegardsCatalog(RemoteService("rs-catalog", urls["CATALOG_URL"], client), tokens)
+        dam = RegardsDatasetFiles(RemoteService("rs-dam", urls["DAM_URL"], client), tokens)
+        caller = Caller(DEMO, OWNER, "PROJECT_ADMIN")
+        everything = [SelectionRequest.of_query("*", datetime.now(UTC))]
+        products = await catalog.search(caller, everything, page=0, size=1000)
+        attached = await dam.attached_files(DEMO, EIT)
+        assert attached is not None
+        external = ExternalFiles(ExternalAccess())
+        stored = StoredFiles(
+            client, tokens, storage_url=urls["STORAGE_URL"], dam_url=urls["DAM_URL"]
+        )
+        sources = RegardsFileSources(stored, external)
+        wanted = [
+            product
+            for product in products
+            if (product.provider_id or "").startswith("SYN_") or product.files[0].external
+        ]
+        yield Platform(sandbox, sources, [*wanted, attached])
+        await external.aclose()
+
+
+async def test_files_from_everywhere(platform: Platform) -> None:
+    """All whole, and checked by what the catalog says of them."""
+    archive = await platform.download()
+
+    assert archive.testzip() is None
+    assert len(archive.namelist()) == len(platform.order.files) > 11
+    assert set(platform.order.results.values()) == {FetchResult.DOWNLOADED}
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ("wrong_bytes", "Wrong content: MD5 is "),
+        ("truncated", "Cannot completely download data file from storage, only 50000/100000 bytes"),
+        ("cut", "Cannot completely download data file from storage, only "),
+    ],
+)
+async def test_no_false_done_with_a_storage_that_lies(
+    platform: Platform, fault: str, reason: str
+) -> None:
+    """One file is bad: the notice names it and the others are DOWNLOADED."""
+    bad = next(f for f in platform.order.files if not (f.external or f.held_by_dam))
+    setattr(platform.sandbox.faults, fault, {bad.checksum})
+
+    archive = await platform.download()
+
+    line = archive.read("NOTICE.txt").decode()
+    assert line.startswith(f"Failed to download file ({bad.name}): {reason}")
+    failed = [i for i, result in platform.order.results.items() if result is FetchResult.FAILED]
+    assert failed == [bad.id]
+
+
+async def test_quota_in_the_middle(platform: Platform) -> None:
+    """What the quota grants is downloaded, of the rest each says why not (domain.md 11.5)."""
+    platform.sandbox.faults.quotas = {OWNER: Quota(max_files=4)}
+
+    archive = await platform.download()
+
+    results = list(platform.order.results.values())
+    assert results.count(FetchResult.QUOTA_EXCEEDED) == 6
+    text = archive.read("NOTICE.txt").decode()
+    assert text.count(f"Download quota of 4 exceeded (by 1) for user {OWNER}.") == 6
+
+
+async def test_rate_limit_of_one(platform: Platform) -> None:
+    """One download at a time is enough for a whole order."""
+    platform.sandbox.faults.quotas = {OWNER: Quota(max_rate=1)}
+
+    await platform.download()
+
+    assert set(platform.order.results.values()) == {FetchResult.DOWNLOADED}

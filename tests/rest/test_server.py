@@ -1,0 +1,126 @@
+"""Starting and stopping (architecture: SIGTERM belongs to the bootstrap)."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from rs_order.entrypoints.rest import RestServices, create_app, run_rest
+from rs_order.ports.downloads import FetchResult
+from tests.rest.conftest import bearer
+from tests.rest.stock import Stock, incompressible
+from tests.rest.test_download import PATH, Endless
+
+HEADERS = {"Authorization": f"Bearer {bearer()}"}
+
+
+class Running:
+    """A server that a test stops itself."""
+
+    def __init__(self, services: RestServices, grace_seconds: float) -> None:
+        self.stop = asyncio.Event()
+        self._port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.task = asyncio.create_task(
+            run_rest(
+                create_app(services),
+                "127.0.0.1",
+                0,
+                stop=self.stop,
+                on_ready=self._port.set_result,
+                grace_seconds=grace_seconds,
+            )
+        )
+
+    async def url(self) -> str:
+        return f"http://127.0.0.1:{await self._port}"
+
+
+async def test_downloads_under_way_are_finished(services: RestServices, stock: Stock) -> None:
+    """Told to stop, the server takes nobody new and finishes what it holds."""
+    go_on = asyncio.Event()
+    content = incompressible(500_000)
+
+    async def waiting() -> AsyncIterator[bytes]:
+        yield content[:250_000]
+        await go_on.wait()
+        yield content[250_000:]
+
+    stock.add("a", waiting, of=content)
+    running = Running(services, grace_seconds=10)
+    async with (
+        httpx.AsyncClient(base_url=await running.url(), trust_env=False) as client,
+        client.stream("GET", PATH, headers=HEADERS) as answer,
+    ):
+        chunks = answer.aiter_raw()
+        await anext(chunks)
+        running.stop.set()
+        async with asyncio.timeout(5):
+            while not await refuses(client):  # noqa: ASYNC110 - a closed door has no event
+                await asyncio.sleep(0)
+        go_on.set()
+        async for _ in chunks:
+            pass
+    await asyncio.wait_for(running.task, 5)
+
+    assert stock.order.results == {1: FetchResult.DOWNLOADED}
+
+
+async def refuses(client: httpx.AsyncClient) -> bool:
+    try:
+        await client.get("/actuator/health")
+    except httpx.TransportError:
+        return True
+    return False
+
+
+async def test_downloads_that_take_too_long_are_cut(services: RestServices, stock: Stock) -> None:
+    """Grace ends; the files stay AVAILABLE and can be downloaded again."""
+    endless = Endless()
+    stock.add("endless", endless, size=2**40)
+    running = Running(services, grace_seconds=1)
+    async with (
+        httpx.AsyncClient(base_url=await running.url(), trust_env=False) as client,
+        client.stream("GET", PATH, headers=HEADERS) as answer,
+    ):
+        running.stop.set()
+        with pytest.raises(httpx.TransportError):
+            async for _ in answer.aiter_raw():
+                pass
+    await asyncio.wait_for(running.task, 5)
+
+    assert endless.let_go.is_set()
+    assert stock.order.settlements == []
+
+
+async def test_cancelling_stops_the_server(services: RestServices) -> None:
+    """As an event would."""
+    running = Running(services, grace_seconds=1)
+    url = await running.url()
+    running.task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await running.task
+    async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
+        assert await refuses(client)
+
+
+async def test_signals_are_left_alone(services: RestServices) -> None:
+    """Whoever owns them decides what they mean."""
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    running = Running(services, grace_seconds=1)
+    await running.url()
+
+    assert before == (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT))
+    running.stop.set()
+    await running.task
+
+
+async def test_address_in_use(services: RestServices) -> None:
+    """An OSError that a start can report, and not an exit from within."""
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match="in use"):
+        await run_rest(
+            create_app(services), "127.0.0.1", taken.getsockname()[1], stop=asyncio.Event()
+        )
