@@ -17,7 +17,7 @@ from rs_order.adapters.amqp.connection import Session, SupervisedConnection
 from rs_order.adapters.amqp.messages import Messages
 from rs_order.adapters.amqp.publisher import Publisher
 from rs_order.adapters.amqp.relay import Relay
-from rs_order.adapters.amqp.topology import Topology, Vhost, topology
+from rs_order.adapters.amqp.topology import Elements, Topology, Vhost, topology
 from rs_order.adapters.amqp.vhosts import create_missing_vhosts
 from rs_order.adapters.postgres.downloads import PostgresDownloads
 from rs_order.adapters.postgres.driver import Pool
@@ -230,7 +230,7 @@ class Application:
             bucket_bytes=settings.bucket_bytes,
         )
         self._ask = AskStorage(uows, settlement, links, clock, storage_patience)
-        self._schedule = ScheduleSubOrders(uows, self._ask, clock, limits)
+        self.schedule = ScheduleSubOrders(uows, self._ask, clock, limits)
         self._expire = ExpireOrder(uows, departure, clock)
         self._delete_files = DeleteFiles(uows)
 
@@ -264,7 +264,7 @@ class Application:
         )
 
     async def _do_schedule(self, step: Step) -> None:
-        await self._schedule.handle(step.tenant, step.arguments["owner"])
+        await self.schedule.handle(step.tenant, step.arguments["owner"])
 
     async def _do_ask_again(self, step: Step) -> None:
         arguments = step.arguments
@@ -381,11 +381,18 @@ async def serve(
         application = Application(settings, store, remote, relay.nudge)
         for tenant in store.tenants.names():
             await application.tidy.begin(tenant)
+            await application.schedule.wake(tenant)
 
         works = role is not Role.API
         consuming = consumers(settings, names, application, store.tenants) if works else {}
-        incoming = [_connection(settings, names, vhost, consuming[vhost]) for vhost in consuming]
-        outgoing = [_connection(settings, names, vhost, [publishers[vhost]]) for vhost in Vhost]
+        incoming = [
+            _connection(settings, vhost, names.elements(vhost), consuming[vhost])
+            for vhost in consuming
+        ]
+        outgoing = [
+            _connection(settings, vhost, names.elements(vhost).exchanges_only, [publishers[vhost]])
+            for vhost in Vhost
+        ]
         app = create_app(
             RestServices(
                 downloads=PostgresDownloads(store.pool, application.settle_downloads.handle),
@@ -424,14 +431,14 @@ async def serve(
 
 
 def _connection(
-    settings: Settings, names: Topology, vhost: Vhost, sessions: Sequence[Session]
+    settings: Settings, vhost: Vhost, elements: Elements, sessions: Sequence[Session]
 ) -> SupervisedConnection:
     vhosts = {
         Vhost.MULTITENANT: settings.amqp_vhost,
         Vhost.INSTANCE: settings.amqp_instance_vhost,
     }
     return SupervisedConnection(
-        settings.amqp_url.get_secret_value(), vhosts[vhost], names.elements(vhost), sessions
+        settings.amqp_url.get_secret_value(), vhosts[vhost], elements, sessions
     )
 
 

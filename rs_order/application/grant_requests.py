@@ -2,9 +2,12 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import TypeVar
+
+import structlog
 
 from rs_order.application import responses, steps
 from rs_order.application.estimate import Estimate, Estimator
@@ -18,12 +21,31 @@ from rs_order.domain.labels import generated_label, unique_label
 from rs_order.ports.clock import Clock
 from rs_order.ports.errors import RemoteNonsense, RemoteTrouble
 from rs_order.ports.outbox import MessageKind, OutgoingMessage
-from rs_order.ports.store import NewOrder, RecordedRequest, RequestState, Store, UnitOfWork
+from rs_order.ports.store import (
+    NewOrder,
+    RecordedRequest,
+    RequestState,
+    Store,
+    StoreError,
+    UnitOfWork,
+)
 
 _AT_ONCE = 32
 """Requests judged at the same time."""
 _COMMIT_EVERY = timedelta(seconds=2)
 """A slow request never holds back the answers of the others for longer."""
+
+_TURN = timedelta(seconds=120)
+"""A step ends after this, far from the half hour in which the broker expects its acknowledgement."""
+
+UNFORESEEN = Refusal.failed(
+    ErrorType.INTERNAL_ERROR, "UnexpectedException: the request could not be judged."
+)
+"""The sender learns that it failed; the dead letter tells the operator why."""
+
+Kind = TypeVar("Kind")
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +55,14 @@ class Unanswered:
     trouble: RemoteTrouble
 
 
-Verdict = Estimate | Refusal | Unanswered
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """Judging this request failed in a way nobody foresaw."""
+
+    error: str
+
+
+Verdict = Estimate | Refusal | Unanswered | Broken
 
 
 @dataclass(slots=True)
@@ -43,6 +72,7 @@ class _Judged:
     granted: dict[RequestId, Estimate] = field(default_factory=dict)
     refused: dict[RequestId, Refusal] = field(default_factory=dict)
     unanswered: dict[RequestId, Unanswered] = field(default_factory=dict)
+    broken: dict[RequestId, Broken] = field(default_factory=dict)
 
     def add(self, request: RecordedRequest, verdict: Verdict) -> None:
         match verdict:
@@ -52,10 +82,23 @@ class _Judged:
                 self.refused[request.id] = verdict
             case Unanswered():
                 self.unanswered[request.id] = verdict
+            case Broken():
+                self.broken[request.id] = verdict
+
+    def halves(self) -> tuple["_Judged", "_Judged"]:
+        first = set(self.ids[: len(self.ids) // 2])
+
+        def some(*, in_first: bool) -> "_Judged":
+            def of(verdicts: dict[RequestId, Kind]) -> dict[RequestId, Kind]:
+                return {id_: one for id_, one in verdicts.items() if (id_ in first) is in_first}
+
+            return _Judged(of(self.granted), of(self.refused), of(self.unanswered), of(self.broken))
+
+        return some(in_first=True), some(in_first=False)
 
     @property
     def ids(self) -> list[RequestId]:
-        return [*self.granted, *self.refused, *self.unanswered]
+        return [*self.granted, *self.refused, *self.unanswered, *self.broken]
 
 
 class GrantRequests:
@@ -78,25 +121,41 @@ class GrantRequests:
         self._attempt_seconds = attempt_seconds
 
     async def handle(self, tenant: Tenant, ids: Sequence[RequestId]) -> None:
-        """Answer what can be answered now; the rest waits in delayed steps."""
+        """Answer what can be answered now; the rest waits in further steps."""
         async with self._store.unit_of_work(tenant) as uow:
             requests = {request.id: request for request in await uow.requests.received(ids)}
         room = asyncio.Semaphore(_AT_ONCE)
-        tasks = {
+        judging = {
             asyncio.create_task(self._judge(tenant, request, room)): request
             for request in requests.values()
         }
-        pending = set(tasks)
         try:
-            while pending:
-                done, pending = await asyncio.wait(pending, timeout=_COMMIT_EVERY.total_seconds())
-                judged = _Judged()
-                for task in sorted(done, key=lambda task: tasks[task].id):
-                    judged.add(tasks[task], task.result())
-                await self._commit(tenant, requests, judged)
+            pending = await self._commit_as_judged(tenant, requests, judging)
         finally:
-            for task in pending:
+            for task in judging:
                 task.cancel()
+        if pending:
+            left = sorted(judging[task].id for task in pending)
+            async with self._store.unit_of_work(tenant) as uow:
+                await uow.messages.send([steps.grant_requests(tenant, left)])
+
+    async def _commit_as_judged(
+        self,
+        tenant: Tenant,
+        requests: dict[RequestId, RecordedRequest],
+        judging: Mapping[asyncio.Task[Verdict], RecordedRequest],
+    ) -> set[asyncio.Task[Verdict]]:
+        """Commit verdicts as they come, until the turn is over; what is not judged by then."""
+        clock = asyncio.get_running_loop().time
+        turn_ends = clock() + _TURN.total_seconds()
+        pending = set(judging)
+        while pending and clock() < turn_ends:
+            done, pending = await asyncio.wait(pending, timeout=_COMMIT_EVERY.total_seconds())
+            judged = _Judged()
+            for task in sorted(done, key=lambda task: judging[task].id):
+                judged.add(judging[task], task.result())
+            await self._commit_isolated(tenant, requests, judged)
+        return pending
 
     async def _judge(
         self, tenant: Tenant, request: RecordedRequest, room: asyncio.Semaphore
@@ -112,6 +171,28 @@ class GrantRequests:
             except TimeoutError:
                 detail = f"no answer within {self._attempt_seconds:g} s"
                 return Unanswered(RemoteTrouble("catalog or rs-admin", detail))
+            except StoreError:
+                raise
+            except Exception as error:  # one request must not take the others with it
+                log.exception("request-not-judged", request=request.id)
+                return Broken(type(error).__name__)
+
+    async def _commit_isolated(
+        self, tenant: Tenant, requests: dict[RequestId, RecordedRequest], judged: _Judged
+    ) -> None:
+        """Commit verdicts together; when that fails, halves, down to the one that can't be stored."""
+        try:
+            await self._commit(tenant, requests, judged)
+        except StoreError:
+            raise
+        except Exception as error:
+            if len(judged.ids) > 1:
+                for half in judged.halves():
+                    await self._commit_isolated(tenant, requests, half)
+                return
+            log.exception("request-not-stored", request=judged.ids[0])
+            broken = _Judged(broken={judged.ids[0]: Broken(type(error).__name__)})
+            await self._commit(tenant, requests, broken)
 
     async def _commit(
         self, tenant: Tenant, requests: dict[RequestId, RecordedRequest], judged: _Judged
@@ -119,23 +200,15 @@ class GrantRequests:
         if not judged.ids:
             return
         async with self._store.unit_of_work(tenant) as uow:
-            open_ids = await uow.requests.lock_received(judged.ids)
-            await self._grant(
-                uow,
-                [(requests[id_], judged.granted[id_]) for id_ in judged.granted if id_ in open_ids],
-            )
-            await self._refuse(
-                uow,
-                [(requests[id_], judged.refused[id_]) for id_ in judged.refused if id_ in open_ids],
-            )
-            await self._wait(
-                uow,
-                [
-                    (requests[id_], judged.unanswered[id_])
-                    for id_ in judged.unanswered
-                    if id_ in open_ids
-                ],
-            )
+            still_open = await uow.requests.lock_received(judged.ids)
+
+            def of(verdicts: Mapping[RequestId, Kind]) -> list[tuple[RecordedRequest, Kind]]:
+                return [(requests[id_], verdicts[id_]) for id_ in verdicts if id_ in still_open]
+
+            await self._grant(uow, of(judged.granted))
+            await self._refuse(uow, of(judged.refused))
+            await self._wait(uow, of(judged.unanswered))
+            await self._set_aside(uow, of(judged.broken))
 
     async def _grant(
         self, uow: UnitOfWork, granted: Sequence[tuple[RecordedRequest, Estimate]]
@@ -209,28 +282,52 @@ class GrantRequests:
         """Ask again later, or tell the sender that it took too long."""
         now = self._clock.now()
         again: dict[int, list[RequestId]] = defaultdict(list)
+        late: list[tuple[RecordedRequest, RemoteTrouble]] = []
         for request, verdict in unanswered:
-            since = request.trouble_since or now
-            if self._patience.exhausted(since, now):
-                await self._give_up(uow, request, verdict.trouble)
+            if self._patience.exhausted(request.trouble_since or now, now):
+                late.append((request, verdict.trouble))
             else:
                 again[request.attempts].append(request.id)
         for attempts, ids in again.items():
             await uow.requests.note_trouble(ids, now)
             due = now + self._patience.pause(attempts)
             await uow.messages.send([steps.grant_requests(uow.tenant, ids, due)])
+        await self._give_up(uow, late)
 
     async def _give_up(
-        self, uow: UnitOfWork, request: RecordedRequest, trouble: RemoteTrouble
+        self, uow: UnitOfWork, late: Sequence[tuple[RecordedRequest, RemoteTrouble]]
     ) -> None:
-        """FAILED; and where a service answered nonsense, a dead letter for whoever mends the service."""
+        """Tell the senders; where a service answered nonsense, keep the request until it is mended."""
+        await self._refuse(uow, [(request, self._too_late(trouble)) for request, trouble in late])
+        await uow.messages.send(
+            [
+                _letter(uow.tenant, request, trouble.code, str(trouble))
+                for request, trouble in late
+                if isinstance(trouble, RemoteNonsense)
+            ]
+        )
+
+    def _too_late(self, trouble: RemoteTrouble) -> Refusal:
         seconds = self._patience.deadline.total_seconds()
         message = (
             f"RemoteServiceException: {trouble.service} gave no usable answer for {seconds:g} s. "
             "Please send the request again later."
         )
-        refusal = Refusal.failed(ErrorType.INTERNAL_ERROR, message)
-        await self._refuse(uow, [(request, refusal)])
-        if isinstance(trouble, RemoteNonsense):
-            body = {"request": request.body, "reason": trouble.code, "detail": str(trouble)}
-            await uow.messages.send([OutgoingMessage(MessageKind.DEAD_REQUEST, uow.tenant, body)])
+        return Refusal.failed(ErrorType.INTERNAL_ERROR, message)
+
+    async def _set_aside(
+        self, uow: UnitOfWork, broken: Sequence[tuple[RecordedRequest, Broken]]
+    ) -> None:
+        """FAILED for the senders, and dead letters that an operator can replay."""
+        await self._refuse(uow, [(request, UNFORESEEN) for request, _ in broken])
+        await uow.messages.send(
+            [
+                _letter(uow.tenant, request, "unexpected-batch-failure", verdict.error)
+                for request, verdict in broken
+            ]
+        )
+
+
+def _letter(tenant: Tenant, request: RecordedRequest, reason: str, detail: str) -> OutgoingMessage:
+    body = {"request": request.body, "reason": reason, "detail": detail}
+    return OutgoingMessage(MessageKind.DEAD_REQUEST, tenant, body)

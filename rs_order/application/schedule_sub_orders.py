@@ -33,6 +33,9 @@ class ScheduleSubOrders:
             ready = await uow.sub_orders.next_ready(owner, wanted + 1)
             orders = await uow.orders.lock(sorted({sub_order.order_id for sub_order in ready}))
             running = {order.id: order for order in orders if order.status is OrderStatus.RUNNING}
+            if len(running) < len(orders):
+                # One was paused or deleted meanwhile: its slot is another's, found by the next round.
+                await uow.messages.send([steps.schedule(tenant, owner)])
             ready = [sub_order for sub_order in ready if sub_order.order_id in running]
             allowed = min(wanted, await self._service_slots(uow, wanted))
             chosen = ready[:allowed]
@@ -42,6 +45,12 @@ class ScheduleSubOrders:
             await uow.sub_orders.save(sub_orders, reason="storage-asked", at=self._clock.now())
             await uow.limits.started(owner, [sub_order.id for sub_order in sub_orders])
             await self._wait_for_more(uow, owner, wanted, allowed, ready[allowed:])
+
+    async def wake(self, tenant: Tenant) -> None:
+        """Have a round made for every owner with a ready sub-order: limits may have been raised."""
+        async with self._store.unit_of_work(tenant) as uow:
+            owners = await uow.sub_orders.owners_ready()
+            await uow.messages.send([steps.schedule(tenant, owner) for owner in owners])
 
     async def _user_slots(self, uow: UnitOfWork, owner: str) -> int:
         if not self._limits.per_user:

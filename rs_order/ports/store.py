@@ -288,6 +288,10 @@ class SubOrders(Protocol):
         """Sub-orders that count against the owner's limit (domain.md 6.1)."""
         ...
 
+    async def owners_ready(self) -> list[str]:
+        """Owners who have a ready sub-order."""
+        ...
+
     async def next_ready(self, owner: str, limit: int | None) -> list[ReadySubOrder]:
         """The owner's next sub-orders of running orders by rank; ``limit`` None: all of them."""
         ...

@@ -1,15 +1,17 @@
 """The acceptance facts of domain.md section 20 that an automatic order can show."""
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
-
+from rs_order.demo.servers import Management, Servers
 from rs_order.sandbox import Faults
 from tests.acceptance.archives import ArchiveMaker, twelve_files
-from tests.acceptance.platform import platform
-from tests.support.servers import FreshBroker
+from tests.acceptance.platform import Platform, platform
+from tests.support.servers import FreshBroker, fresh_broker, fresh_database
 
 
 async def test_fact_1_two_sub_orders_run_at_once_and_the_order_is_done_without_a_download(
@@ -131,6 +133,29 @@ async def test_fact_4_an_order_without_files_ends_with_one_failed_response(
         }
 
 
+@pytest.fixture(scope="module")
+async def four_files(
+    servers: Servers,
+    _database_admin: asyncpg.Connection,
+    _management: Management,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[Platform]:
+    """Two products of raw data and one of a quicklook, no gate: one deployment for all filters."""
+    maker = ArchiveMaker(tmp_path_factory.mktemp("four-files"))
+    maker.product("DS", "A", 2)
+    maker.product("DS", "B", 1)
+    maker.product("DS", "Q", 1, data_type="QUICKLOOK_MD")
+    async with (
+        fresh_database(_database_admin, servers.database_url) as database_url,
+        fresh_broker(_management, servers.amqp_url, servers.management_url or "") as broker,
+        platform(
+            broker, database_url, archive=maker.write(), max_storage_files_jobs_per_user=0
+        ) as here,
+        here.service(),
+    ):
+        yield here
+
+
 @pytest.mark.parametrize(
     ("filters", "expected"),
     [
@@ -145,24 +170,16 @@ async def test_fact_4_an_order_without_files_ends_with_one_failed_response(
     ids=["raw", "quicklook", "both", "pattern", "part of a name", "blank pattern", "none"],
 )
 async def test_fact_8_filters_choose_the_files(
-    filters: dict[str, Any] | None,
-    expected: set[str] | None,
-    broker: FreshBroker,
-    database_url: str,
-    tmp_path: Path,
+    filters: dict[str, Any] | None, expected: set[str] | None, four_files: Platform
 ) -> None:
     """Kinds and whole names; what nothing passes ends with a warning."""
-    maker = ArchiveMaker(tmp_path)
-    maker.product("DS", "A", 2)
-    maker.product("DS", "B", 1)
-    maker.product("DS", "Q", 1, data_type="QUICKLOOK_MD")
-    async with platform(broker, database_url, archive=maker.write()) as here, here.service():
-        correlation_id = await here.peer.order("*", filters=filters)
-        final = await here.peer.until_final(correlation_id)
-        names = {row["name"] for row in await here.rows("select name from data_file")}
+    here = four_files
+    correlation_id = await here.peer.order("*", filters=filters)
+    final = await here.peer.until_final(correlation_id)
+    names = await here.rows("select name from data_file where order_id = $1", final.body["orderId"])
 
-        assert final.status == ("DONE" if expected else "FAILED")
-        assert names == (expected or set())
+    assert final.status == ("DONE" if expected else "FAILED")
+    assert {row["name"] for row in names} == (expected or set())
 
 
 async def test_fact_10_all_files_unavailable_is_failed(

@@ -4,8 +4,8 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 
 from rs_order.domain.ids import Checksum, DataFileId, OrderId, Tenant, Urn
@@ -62,7 +62,7 @@ class StockedOrder:
         return {outcome.id: outcome.reason for outcome in self.settled}
 
 
-Content = bytes | FetchError | Callable[[], AsyncIterator[bytes]]
+Content = bytes | FetchError | Callable[[], AsyncGenerator[bytes, None]]
 
 
 @dataclass
@@ -85,12 +85,14 @@ class Shelf:
         try:
             if isinstance(content, FetchError):
                 raise content
-            yield pieces(content) if isinstance(content, bytes) else content()
+            chunks = pieces(content) if isinstance(content, bytes) else content()
+            async with aclosing(chunks):
+                yield chunks
         finally:
             self.open_now -= 1
 
 
-async def pieces(content: bytes) -> AsyncIterator[bytes]:
+async def pieces(content: bytes) -> AsyncGenerator[bytes, None]:
     for start in range(0, len(content), 1000):
         await asyncio.sleep(0)  # as a network would, it lets others run
         yield content[start : start + 1000]

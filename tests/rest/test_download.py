@@ -3,7 +3,7 @@
 import asyncio
 import io
 import zipfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -221,7 +221,7 @@ class Endless:
     def __init__(self) -> None:
         self.let_go = asyncio.Event()
 
-    async def __call__(self) -> AsyncIterator[bytes]:
+    async def __call__(self) -> AsyncGenerator[bytes, None]:
         chunk = incompressible(65536)
         try:
             while True:
@@ -254,7 +254,7 @@ async def test_client_that_goes_away_while_the_source_is_silent(
     """Leaving is noticed although nothing is being sent."""
     let_go = asyncio.Event()
 
-    async def silent() -> AsyncIterator[bytes]:
+    async def silent() -> AsyncGenerator[bytes, None]:
         try:
             yield incompressible(65536)
             yield incompressible(65536)
@@ -273,7 +273,7 @@ async def test_client_that_goes_away_while_the_source_is_silent(
 async def test_archive_that_breaks_is_cut(api: httpx.AsyncClient, stock: Stock) -> None:
     """The client must not take half of it for the whole."""
 
-    async def broken() -> AsyncIterator[bytes]:
+    async def broken() -> AsyncGenerator[bytes, None]:
         yield incompressible(65536)
         raise ZeroDivisionError
 

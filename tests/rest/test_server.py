@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import httpx
 import pytest
@@ -43,7 +43,7 @@ async def test_downloads_under_way_are_finished(services: RestServices, stock: S
     go_on = asyncio.Event()
     content = incompressible(500_000)
 
-    async def waiting() -> AsyncIterator[bytes]:
+    async def waiting() -> AsyncGenerator[bytes, None]:
         yield content[:250_000]
         await go_on.wait()
         yield content[250_000:]

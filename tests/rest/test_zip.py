@@ -3,7 +3,7 @@
 import hashlib
 import io
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 
 import pytest
@@ -128,7 +128,7 @@ async def test_no_false_done_wrong_content_is_never_downloaded(
 async def test_transfer_that_breaks_in_the_middle(stock: Stock) -> None:
     """What came is kept, its successors are whole."""
 
-    async def breaking() -> AsyncIterator[bytes]:
+    async def breaking() -> AsyncGenerator[bytes, None]:
         yield b"half"
         raise FetchError("Cannot completely download data file from storage, only 4/8 bytes")
 
@@ -299,7 +299,7 @@ async def test_notice_lines_cannot_be_forged(stock: Stock) -> None:
 async def test_rate_limit_is_met_by_fetching_alone(stock: Stock) -> None:
     """Where storage grants one download at a time, files opened ahead aren't lost to a 429."""
 
-    def granted_alone(content: bytes) -> AsyncIterator[bytes]:
+    def granted_alone(content: bytes) -> AsyncGenerator[bytes, None]:
         if stock.shelf.open_now > 1:
             raise FetchError("Download rate of 1 exceeded (by 1) for user j@x.", 429)
         return pieces(content)
@@ -354,7 +354,7 @@ async def test_a_reader_who_stops_changes_nothing(stock: Stock) -> None:
 async def test_a_bug_in_a_source_breaks_the_archive_and_changes_nothing(stock: Stock) -> None:
     """Only failures to fetch are told in the notice; anything else is not hidden in it."""
 
-    async def broken() -> AsyncIterator[bytes]:
+    async def broken() -> AsyncGenerator[bytes, None]:
         yield b"x"
         raise ZeroDivisionError
 

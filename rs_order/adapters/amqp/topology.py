@@ -84,6 +84,11 @@ class Elements:
     queues: tuple[Queue, ...]
     bindings: tuple[Binding, ...]
 
+    @property
+    def exchanges_only(self) -> "Elements":
+        """What somebody who only publishes has to declare."""
+        return Elements(self.exchanges, (), ())
+
 
 @dataclass(frozen=True, slots=True)
 class PlatformEvent:

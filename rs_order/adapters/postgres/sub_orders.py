@@ -60,6 +60,9 @@ class PostgresSubOrders:
     async def slots_taken(self, owner: str) -> int:
         return int(await self._connection.fetchval(SQL["slots_taken"], owner))
 
+    async def owners_ready(self) -> list[str]:
+        return [row["owner"] for row in await self._connection.fetch(SQL["owners_ready"])]
+
     async def next_ready(self, owner: str, limit: int | None) -> list[ReadySubOrder]:
         rows = await self._connection.fetch(SQL["next_ready"], owner, limit)
         return [

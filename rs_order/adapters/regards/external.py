@@ -1,11 +1,11 @@
 """Files that REGARDS only knows by their URL (remote-services.md 3.5). No token ever goes there."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -62,7 +62,8 @@ class ExternalFiles:
             if response.status_code != httpx.codes.OK:
                 status = response.status_code
                 raise FetchError(reasons.bad_status(status), status)
-            yield _http_body(response)
+            async with aclosing(_http_body(response)) as chunks:
+                yield chunks
         finally:
             await response.aclose()
 
@@ -104,7 +105,7 @@ def _redirect_target(response: httpx.Response) -> str | None:
     return str(target)
 
 
-async def _http_body(response: httpx.Response) -> AsyncIterator[bytes]:
+async def _http_body(response: httpx.Response) -> AsyncGenerator[bytes, None]:
     try:
         async for chunk in chunks_of(response):
             yield chunk
@@ -123,18 +124,16 @@ async def _open_path(url: str, folders: Sequence[Path]) -> AsyncIterator[AsyncIt
         file = await asyncio.to_thread(path.open, "rb")
     except OSError as error:
         raise FetchError(reasons.TRANSFER_FAILED) from error
+    with file:
+        yield _file_body(file)
+
+
+async def _file_body(file: BinaryIO) -> AsyncIterator[bytes]:
     try:
-
-        async def body() -> AsyncIterator[bytes]:
-            try:
-                while chunk := await asyncio.to_thread(file.read, CHUNK):
-                    yield chunk
-            except OSError as error:
-                raise FetchError(reasons.TRANSFER_FAILED) from error
-
-        yield body()
-    finally:
-        file.close()
+        while chunk := await asyncio.to_thread(file.read, CHUNK):
+            yield chunk
+    except OSError as error:
+        raise FetchError(reasons.TRANSFER_FAILED) from error
 
 
 def _allowed_path(url: str, folders: Sequence[Path]) -> Path:

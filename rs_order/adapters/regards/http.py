@@ -105,6 +105,9 @@ class RemoteService:
             return None
         if not response.is_success:
             raise self._failure(path, response.status_code, answer)
+        if rb"\u0000" in answer:
+            # No text column holds it, so it must not come in: better known here than by the database.
+            raise self.nonsense(path, "the answer holds the character U+0000")
         return answer
 
     async def _read(self, path: str, response: httpx.Response) -> bytearray:

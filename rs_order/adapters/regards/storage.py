@@ -4,8 +4,8 @@ Calls are made in the name of the user, whose quota they are charged to, with a 
 every file (remote-services.md 2.9, 3.4).
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from typing import Final
 from urllib.parse import quote
 
@@ -48,7 +48,8 @@ class StoredFiles:
         try:
             if response.status_code != httpx.codes.OK:
                 raise await _refusal(response)
-            yield _body(response, file.size)
+            async with aclosing(_body(response, file.size)) as chunks:
+                yield chunks
         finally:
             await response.aclose()
 
@@ -62,7 +63,7 @@ class StoredFiles:
         return f"{self._storage_url}/files/{checksum}/download?isContentInline=false"
 
 
-async def _body(response: httpx.Response, size: int | None) -> AsyncIterator[bytes]:
+async def _body(response: httpx.Response, size: int | None) -> AsyncGenerator[bytes, None]:
     received = 0
     try:
         async for chunk in chunks_of(response):

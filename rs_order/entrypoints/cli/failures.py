@@ -97,6 +97,7 @@ def _known_errors() -> list[tuple[type[Exception], str]]:
     """Errors whose text is meant for the user, with the advice that it lacks."""
     from rs_order.adapters.amqp.errors import AmqpError, BrokerAway, NotConfirmed
     from rs_order.adapters.postgres.schema_names import InvalidTenantNameError
+    from rs_order.demo.errors import DemoError
     from rs_order.demo.servers import ServersError
     from rs_order.sandbox import ArchiveError, FaultError
     from rs_order.settings import SettingsError
@@ -108,10 +109,10 @@ def _known_errors() -> list[tuple[type[Exception], str]]:
         (ArchiveError, ""),
         (FaultError, ""),
         (ServersError, ""),
+        (DemoError, ""),
         (
             BrokerAway,
-            "See that the broker runs and has the virtual hosts, "
-            "and that RS_ORDER_AMQP_URL is right.",
+            "See that the broker runs, has the virtual hosts, and that RS_ORDER_AMQP_URL is right.",
         ),
         (NotConfirmed, "Start 'rs-order serve' once on this broker: it makes the queues."),
         (AmqpError, ""),

@@ -19,7 +19,7 @@ commands = typer.Typer()
 
 STOP_SECONDS = 28.0
 """For all that is held to be finished: 30 s are promised (architecture.md 7)."""
-HEALTH_PAUSE_SECONDS = 0.1
+HEALTH_PAUSE_SECONDS = 0.25
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 _CANT_LISTEN = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES})
@@ -113,15 +113,15 @@ async def _announce(settings: "Settings", answering: "asyncio.Future[int]") -> N
     every_address = host in {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound
     url = f"http://{'localhost' if every_address else host}:{port}"
     async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
-        # Health is asked by its own address, as an orchestrator does: nothing else knows it all.
-        while (await client.get("/actuator/health")).status_code != httpx.codes.OK:
+        # Health is asked at its own address, as an orchestrator does: it alone knows it all.
+        while (await client.get("/actuator/health")).status_code != httpx.codes.OK:  # noqa: ASYNC110
             await asyncio.sleep(HEALTH_PAUSE_SECONDS)
     typer.echo(f"rs-order is ready on {url} (health UP)")
 
 
 def _cant_listen(settings: "Settings", failures: ExceptionGroup) -> CommandFailed | None:
     """The usual reason for which REST does not start, in one line."""
-    cause = failures
+    cause: Exception = failures
     while isinstance(cause, ExceptionGroup) and len(cause.exceptions) == 1:
         cause = cause.exceptions[0]
     if not isinstance(cause, OSError) or cause.errno not in _CANT_LISTEN:

@@ -9,7 +9,7 @@ from rs_order.settings import Settings
 
 
 def configure_command_logs(settings: Settings) -> None:
-    """Send what the libraries below log to standard error, from the level set."""
+    """Send what is logged below a command to standard error, from the level set."""
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -21,3 +21,9 @@ def configure_command_logs(settings: Settings) -> None:
         ),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+    silence_libraries()
+
+
+def silence_libraries() -> None:
+    """Drop the libraries' own records: they repeat what is raised, and that is told anyway."""
+    logging.getLogger().addHandler(logging.NullHandler())

@@ -5,9 +5,13 @@ import math
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Final
 
 import uvicorn
 from starlette.types import ASGIApp
+
+CLEAN_UP_SECONDS: Final = 5.0
+"""What cut answers have to let go of their sources, and to record what they had sent whole."""
 
 
 async def run_rest(
@@ -45,6 +49,7 @@ async def run_rest(
             stopping.cancel()
             server.should_exit = True
             await serving
+            await server.wait_for_cut_answers()
 
 
 def _listening(host: str, port: int) -> socket.socket:
@@ -73,6 +78,15 @@ class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def wait_for_cut_answers(self) -> None:
+        """Let the answers that were cut clean up, before what they use is closed.
+
+        uvicorn cancels them and leaves.
+        """
+        answers = list(self.server_state.tasks)
+        if answers:
+            await asyncio.wait(answers, timeout=CLEAN_UP_SECONDS)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

@@ -71,6 +71,20 @@ select pg_advisory_xact_lock(hashtextextended($1, 1))
 select count(*) from sub_order
 where owner = $1 and kind = 'STORAGE' and (state = 'RUNNING' or (state = 'WAITING' and not quota_exceeded))
 
+-- name: owners_ready
+-- Who has a ready sub-order: a skip along the index, one probe per owner.
+with recursive ready (owner) as (
+    (select owner from sub_order where state = 'READY' order by owner limit 1)
+    union all
+    select (
+        select next.owner from sub_order next
+        where next.state = 'READY' and next.owner > ready.owner
+        order by next.owner limit 1
+    )
+    from ready where ready.owner is not null
+)
+select owner from ready where owner is not null
+
 -- name: next_ready
 -- The owner's next sub-orders, in the order of their ranks; paused orders are passed over.
 -- $1 owner, $2 at most (null: all).

@@ -1,0 +1,252 @@
+"""The AsyncAPI 3.0 document of what rs-order hears and says, made from the models of the wire."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
+
+from rs_order.contracts.notification import NOTIFICATION, NotificationEvent
+from rs_order.contracts.order_request import (
+    ORDER_CANCEL_REQUEST,
+    ORDER_REQUEST,
+    OrderCancelRequest,
+    OrderRequest,
+)
+from rs_order.contracts.order_response import ORDER_RESPONSE, OrderResponse
+from rs_order.contracts.storage import (
+    FILE_REFERENCE,
+    FILES_RESTORATION_REQUEST,
+    FileReferenceEvent,
+    FilesRestorationRequest,
+)
+from rs_order.contracts.wire import WireModel
+
+ASYNCAPI = "3.0.0"
+AMQP_BINDING = "0.3.0"
+MULTITENANT_VHOST = "regards.multitenant.manager"
+INSTANCE_VHOST = "regards.instance.manager"
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where messages go in a deployment (amqp.md 1.3, 1.4)."""
+
+    order_requests: str
+    """Queue on which we hear them, as the next two."""
+    order_cancels: str
+    file_references: str
+    namespace: str = "regards"
+    """First part of the names of exchanges."""
+
+    def exchange_of(self, event: str) -> str:
+        """The fanout of an event, by its Java class."""
+        return f"{self.namespace}.broadcast.{event}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    """A message and what somebody who doesn't know it should be told."""
+
+    event: str
+    model: type[WireModel]
+    text: str
+    heard_on: str | None = None
+    """Our queue; None for what we say."""
+    headers_required: Sequence[str] = ("regards.tenant", "regards.converter", "regards.type")
+    vhosts: Sequence[str] = (MULTITENANT_VHOST,)
+    correlated: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.event.rpartition(".")[2]
+
+    @property
+    def action(self) -> Literal["receive", "send"]:
+        return "send" if self.heard_on is None else "receive"
+
+    @property
+    def schema_mode(self) -> JsonSchemaMode:
+        return "serialization" if self.heard_on is None else "validation"
+
+
+def asyncapi_document(addresses: Addresses, version: str) -> Document:
+    """The document, ready for JSON.
+
+    A channel is an exchange, or the queue on which we hear what it carries.
+    """
+    messages = _messages(addresses)
+    schemas = _schemas(messages)
+    return {
+        "asyncapi": ASYNCAPI,
+        "info": {
+            "title": "rs-order",
+            "version": version,
+            "description": (
+                "Order service of a space-data archive: hears order and cancel requests and "
+                "storage's events, says how far each order has come. Members that are null are "
+                "left out; unknown ones are ignored."
+            ),
+            "license": {"name": "Apache-2.0"},
+        },
+        "defaultContentType": "application/json",
+        "channels": _channels(messages, addresses),
+        "operations": {
+            f"{message.action}{message.name}": _operation(message) for message in messages
+        },
+        "components": {
+            "messages": {message.name: _described(message, schemas) for message in messages},
+            "schemas": schemas.definitions,
+        },
+    }
+
+
+def _messages(addresses: Addresses) -> tuple[_Message, ...]:
+    return (
+        _Message(
+            ORDER_REQUEST,
+            OrderRequest,
+            "Order the files that catalog queries find, in the name of a user.",
+            heard_on=addresses.order_requests,
+            headers_required=("regards.tenant",),
+            correlated=True,
+        ),
+        _Message(
+            ORDER_CANCEL_REQUEST,
+            OrderCancelRequest,
+            "Stop and delete an order; never answered.",
+            heard_on=addresses.order_cancels,
+            headers_required=("regards.tenant",),
+            correlated=True,
+        ),
+        _Message(
+            FILE_REFERENCE,
+            FileReferenceEvent,
+            "Storage says that a file is available, or can't be had; other types are ignored.",
+            heard_on=addresses.file_references,
+        ),
+        _Message(
+            ORDER_RESPONSE,
+            OrderResponse,
+            "How far an order has come; for one order in the order in which it became true.",
+            correlated=True,
+        ),
+        _Message(
+            FILES_RESTORATION_REQUEST,
+            FilesRestorationRequest,
+            "Ask storage to make files available for some hours, at most 1000 in a message.",
+        ),
+        _Message(
+            NOTIFICATION,
+            NotificationEvent,
+            "Tell users or roles of a project, or the operators of the platform.",
+            vhosts=(MULTITENANT_VHOST, INSTANCE_VHOST),
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Schemas:
+    references: Mapping[type[WireModel], Document]
+    """To the schema of a model."""
+    definitions: Document
+
+
+def _schemas(messages: Sequence[_Message]) -> _Schemas:
+    by_model, shared = models_json_schema(
+        [(message.model, message.schema_mode) for message in messages],
+        ref_template="#/components/schemas/{model}",
+    )
+    references = {
+        message.model: by_model[message.model, message.schema_mode] for message in messages
+    }
+    return _Schemas(references, shared["$defs"])
+
+
+def _channels(messages: Sequence[_Message], addresses: Addresses) -> Document:
+    channels: Document = {}
+    for message in messages:
+        exchange = addresses.exchange_of(message.event)
+        channels[_exchange_channel(message)] = _channel(
+            message,
+            exchange,
+            f"Fanout exchange on the virtual host {' and '.join(message.vhosts)}.",
+            {"is": "routingKey", "exchange": _exchange_binding(exchange, message.vhosts[0])},
+        )
+        if message.heard_on is not None:
+            channels[_queue_channel(message)] = _channel(
+                message,
+                message.heard_on,
+                f"Queue of rs-order, bound to {exchange}.",
+                {"is": "queue", "queue": _queue_binding(message.heard_on, message.vhosts[0])},
+            )
+    return channels
+
+
+def _channel(message: _Message, address: str, text: str, binding: Document) -> Document:
+    return {
+        "address": address,
+        "description": text,
+        "messages": {message.name: {"$ref": f"#/components/messages/{message.name}"}},
+        "bindings": {"amqp": {**binding, "bindingVersion": AMQP_BINDING}},
+    }
+
+
+def _exchange_binding(name: str, vhost: str) -> Document:
+    return {"name": name, "type": "fanout", "durable": True, "autoDelete": False, "vhost": vhost}
+
+
+def _queue_binding(name: str, vhost: str) -> Document:
+    return {"name": name, "durable": True, "exclusive": False, "autoDelete": False, "vhost": vhost}
+
+
+def _operation(message: _Message) -> Document:
+    said = message.heard_on is None
+    channel = f"#/channels/{_exchange_channel(message) if said else _queue_channel(message)}"
+    return {
+        "action": message.action,
+        "summary": message.text,
+        "channel": {"$ref": channel},
+        "messages": [{"$ref": f"{channel}/messages/{message.name}"}],
+    }
+
+
+def _described(message: _Message, schemas: _Schemas) -> Document:
+    described: Document = {
+        "name": message.event,
+        "title": message.name,
+        "summary": message.text,
+        "contentType": "application/json",
+        "headers": _headers(message),
+        "payload": schemas.references[message.model],
+        "bindings": {"amqp": {"contentEncoding": "UTF-8", "bindingVersion": AMQP_BINDING}},
+    }
+    if message.correlated:
+        described["correlationId"] = {"location": "$message.payload#/correlationId"}
+    return described
+
+
+def _headers(message: _Message) -> Document:
+    """The headers of amqp.md 1.7 that this message needs or has."""
+    return {
+        "type": "object",
+        "required": list(message.headers_required),
+        "properties": {
+            "regards.tenant": {
+                "type": "string",
+                "description": "Project; 'instance' on the virtual host of the installation.",
+            },
+            "regards.converter": {"type": "string", "const": "GSON"},
+            "regards.type": {"type": "string", "const": message.event},
+        },
+    }
+
+
+def _exchange_channel(message: _Message) -> str:
+    return f"{message.name}Exchange"
+
+
+def _queue_channel(message: _Message) -> str:
+    return f"{message.name}Queue"

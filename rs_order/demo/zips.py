@@ -1,0 +1,139 @@
+"""Downloads an order's zip as its owner would, and compares what is in it with the manifest."""
+
+import asyncio
+import hashlib
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+
+from rs_order.adapters.regards.tokens import TokenMinter
+from rs_order.demo.archive import File
+from rs_order.domain.identity import Caller
+from rs_order.domain.ids import Tenant
+
+CHUNK_BYTES = 1024 * 1024
+PATIENCE = httpx.Timeout(60.0)
+NOTICE = "NOTICE.txt"
+"""Lists what could not be had (rest.md 10.3)."""
+
+
+class DownloadFailed(Exception):
+    """A zip could not be had, or isn't one; the text says which and why."""
+
+    code = "download-failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file in a zip."""
+
+    name: str
+    md5: str
+    size: int
+    text: str | None = None
+    """Content of the notice."""
+
+
+class Zips:
+    """Downloads in the name of users of one tenant."""
+
+    def __init__(self, client: httpx.AsyncClient, folder: Path, *, tenant: str, key: str) -> None:
+        """Remember whose orders, and where zips lie while they are looked at.
+
+        Args:
+            client: calls are made with.
+            folder: for zips; each is removed at once.
+            tenant: project of the orders.
+            key: HS512 key of the platform's tokens.
+        """
+        self._client = client
+        self._folder = folder
+        self._tenant = Tenant(tenant)
+        self._tokens = TokenMinter(key)
+
+    async def download(
+        self, link: str, user: str, advance: Callable[[int], None] = lambda _: None
+    ) -> list[Entry]:
+        """What the zip behind a link holds; nothing when the order has no file to hand out.
+
+        Args:
+            link: ``downloadLink`` of a response.
+            user: owner of the order.
+            advance: told the bytes as they come.
+
+        Raises:
+            DownloadFailed: refused, broken off, or not a zip.
+        """
+        path = self._folder / f"{uuid4().hex}.zip"
+        try:
+            if not await self._fetch(link, user, path, advance):
+                return []
+            return await asyncio.to_thread(_entries, path)  # nothing but calculation
+        except httpx.HTTPError as error:
+            raise DownloadFailed(f"{link}: {error or type(error).__name__}") from error
+        except zipfile.BadZipFile as error:
+            raise DownloadFailed(f"{link} is no valid zip: {error}") from error
+        finally:
+            path.unlink(missing_ok=True)
+
+    async def _fetch(
+        self, link: str, user: str, path: Path, advance: Callable[[int], None]
+    ) -> bool:
+        """Store the zip; False when there is none."""
+        token = self._tokens.on_behalf(Caller(self._tenant, user, "REGISTERED_USER"))
+        headers = {"Authorization": f"Bearer {token}"}
+        async with self._client.stream("GET", link, headers=headers, timeout=PATIENCE) as answer:
+            if answer.status_code == httpx.codes.NO_CONTENT:
+                return False
+            if answer.status_code != httpx.codes.OK:
+                text = (await answer.aread()).decode(errors="replace")
+                raise DownloadFailed(f"{link} answered {answer.status_code}: {text[:200]}")
+            with path.open("wb") as file:
+                async for chunk in answer.aiter_bytes(CHUNK_BYTES):
+                    file.write(chunk)
+                    advance(len(chunk))
+            return True
+
+
+def differences(expected: Mapping[str, File], entries: Sequence[Entry]) -> list[str]:
+    """What is not as the manifest says, in sentences; empty when everything is.
+
+    Args:
+        expected: the files that the order must bring, by name.
+        entries: of all its zips together.
+    """
+    notices = [f"{NOTICE}: {entry.text}" for entry in entries if entry.name == NOTICE]
+    files = [entry for entry in entries if entry.name != NOTICE]
+    times = Counter(entry.name for entry in files)
+    return [
+        *notices,
+        *(f"{name} is missing" for name in expected if name not in times),
+        *(f"{name} was not ordered" for name in times if name not in expected),
+        *(f"{name} came {count} times" for name, count in times.items() if count > 1),
+        *(
+            f"{entry.name} has MD5 {entry.md5} instead of {expected[entry.name].md5}"
+            for entry in files
+            if entry.name in expected and entry.md5 != expected[entry.name].md5
+        ),
+    ]
+
+
+def _entries(path: Path) -> list[Entry]:
+    with zipfile.ZipFile(path) as archive:
+        return [_entry(archive, info) for info in archive.infolist()]
+
+
+def _entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Entry:
+    if info.filename == NOTICE:
+        text = archive.read(info).decode(errors="replace")
+        return Entry(NOTICE, "", info.file_size, text)
+    digest = hashlib.md5(usedforsecurity=False)
+    with archive.open(info) as content:
+        while chunk := content.read(CHUNK_BYTES):
+            digest.update(chunk)
+    return Entry(info.filename, digest.hexdigest(), info.file_size)

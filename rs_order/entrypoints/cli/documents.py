@@ -1,0 +1,59 @@
+"""``rs-order asyncapi`` and ``rs-order openapi``: the contracts, made from the code that keeps them."""
+
+# ruff: noqa: PLC0415 - a command imports what it needs, so that --help is at once there
+
+import json
+from importlib.metadata import version
+from typing import Any
+
+import typer
+
+commands = typer.Typer()
+
+
+@commands.command("asyncapi")
+def asyncapi_command() -> None:
+    """Print what goes over AMQP: an AsyncAPI 3.0 document in JSON."""
+    from rs_order.adapters.amqp.topology import topology
+    from rs_order.contracts.asyncapi import Addresses, asyncapi_document
+
+    # The names of a deployment with default settings, whatever is set here.
+    names = topology(instance_identifier="unused")
+    addresses = Addresses(
+        order_requests=names.order_requests.name,
+        order_cancels=names.order_cancels.name,
+        file_references=names.file_references.name,
+    )
+    _print(asyncapi_document(addresses, version("rs-order")))
+
+
+@commands.command("openapi")
+def openapi_command() -> None:
+    """Print what is served over HTTP: an OpenAPI document in JSON."""
+    from prometheus_client import REGISTRY
+
+    from rs_order.adapters.system_clock import SystemClock
+    from rs_order.entrypoints.rest.app import create_app
+    from rs_order.entrypoints.rest.roles import DefaultRoles
+    from rs_order.entrypoints.rest.services import RestServices, RestSettings
+    from rs_order.entrypoints.rest.tokens import TokenVerifier
+
+    behind: Any = None  # endpoints are described here, none is called
+    app = create_app(
+        RestServices(
+            downloads=behind,
+            sources=behind,
+            tokens=TokenVerifier({}),
+            roles=DefaultRoles(),
+            health=behind,
+            metrics=REGISTRY,
+            clock=SystemClock(),
+            settings=RestSettings(),
+        )
+    )
+    app.version = version("rs-order")
+    _print(app.openapi())
+
+
+def _print(document: dict[str, Any]) -> None:
+    typer.echo(json.dumps(document, indent=2))

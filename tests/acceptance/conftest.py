@@ -1,0 +1,35 @@
+"""A deployment that the tests of a module share, for those that need nothing special.
+
+Starting one costs seconds (the platform's queues have 256 priorities each), so tests that can tell
+their own responses by correlation id share it, and leave the sandbox as they found it.
+"""
+
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from rs_order.demo.servers import Management, Servers
+from tests.acceptance.platform import Platform, platform
+from tests.support.servers import fresh_broker, fresh_database
+
+
+@pytest.fixture(scope="module")
+async def shared_platform(
+    servers: Servers, _database_admin: asyncpg.Connection, _management: Management
+) -> AsyncIterator[Platform]:
+    async with (
+        fresh_database(_database_admin, servers.database_url) as database_url,
+        fresh_broker(_management, servers.amqp_url, servers.management_url or "") as broker,
+        platform(broker, database_url, remote_deadline=2) as here,
+        here.service(),
+    ):
+        yield here
+
+
+@pytest.fixture
+async def here(shared_platform: Platform) -> AsyncIterator[Platform]:
+    """The module's deployment on the packaged archive, without faults; patience ends after 2 s."""
+    yield shared_platform
+    shared_platform.sandbox.reset()
+    shared_platform.sandbox.faults.nearline_seconds = 0.05

@@ -1,0 +1,78 @@
+"""What tests that share a deployment need to keep out of each other's way."""
+
+import asyncio
+from typing import Any
+from uuid import uuid4
+
+import aio_pika
+from aio_pika.abc import AbstractIncomingMessage
+
+from rs_order.sandbox.directory import User
+from tests.acceptance.platform import Platform
+
+EVE_01 = "productId:EVE_01"
+"""One nearline RAWDATA file of EVE_01_BYTES."""
+EVE_01_BYTES = 4159
+
+REQUEST_QUEUE = (
+    "regards.broadcast.rs-order.fr.cnes.regards.modules.order.service.request."
+    "OrderRequestEventHandler"
+)
+CANCEL_QUEUE = REQUEST_QUEUE.replace("OrderRequest", "OrderCancelRequest")
+FILE_REFERENCE_QUEUE = (
+    "regards.broadcast.rs-order.fr.cnes.regards.modules.filecatalog.client.handler."
+    "FileReferenceEventHandler"
+)
+FILE_REFERENCES = (
+    "regards.broadcast.fr.cnes.regards.modules.filecatalog.amqp.output.FileReferenceEvent"
+)
+
+
+def guest(here: Platform, email: str | None = None) -> str:
+    """A known user who has ordered nothing yet, so that no download of his is waited for."""
+    user = User(email=email or f"{uuid4().hex[:12]}@example.org")
+    here.sandbox.directory.put(user)
+    return user.email
+
+
+async def letter_with(here: Platform, queue: str, body: bytes) -> AbstractIncomingMessage:
+    """The dead letter of a body; older letters that a failed test left behind are thrown away."""
+    async with asyncio.timeout(20):
+        while True:
+            letter = await here.peer.dead_letter(f"{queue}.DLQ")
+            if letter.body == body:
+                return letter
+
+
+async def put_in_queue(
+    here: Platform, queue: str, body: bytes, headers: dict[str, Any]
+) -> None:
+    """Publish straight to a queue, by the exchange that has no name."""
+    message = aio_pika.Message(body, headers=headers, content_type="application/json")
+    await here.peer._channel.default_exchange.publish(message, routing_key=queue)
+
+
+def failure_notification(total: int, **by_label: int) -> dict[str, Any]:
+    """The body of the notification of amqp.md 1.12; labels by their first word, see LABELS."""
+    listed = ",".join(f"'{LABELS[name]}' : {count} errors" for name, count in by_label.items())
+    return {
+        "title": "AMQP batch processing failure.",
+        "message": (
+            f"Got a total of {total} errors with the following types, for more information on the "
+            f"errors refer to the 'rs-order' microservice logs : ['{listed}]."
+        ),
+        "sender": "rs-order",
+        "level": "ERROR",
+        "roleRecipients": ["EXPLOIT"],
+        "projectUserRecipients": [],
+        "mimeType": "text/plain",
+    }
+
+
+LABELS = {
+    "tenant": "Missing tenant in AMQP message header.",
+    "invalid": "Invalid AMQP message.",
+    "conversion": "Failed AMQP message conversion.",
+    "unknown": "Unknown tenant in AMQP message header.",
+    "batch": "Unexpected AMQP batch processing failure.",
+}

@@ -1,0 +1,521 @@
+"""Bad input: each message gets its exact answer or its dead letter, and harms no other."""
+
+import asyncio
+import json
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import httpx
+import pytest
+
+from tests.acceptance.guests import (
+    CANCEL_QUEUE,
+    EVE_01,
+    EVE_01_BYTES,
+    FILE_REFERENCE_QUEUE,
+    FILE_REFERENCES,
+    REQUEST_QUEUE,
+    failure_notification,
+    guest,
+    letter_with,
+    put_in_queue,
+)
+from tests.acceptance.peer import CANCELS, REQUESTS
+from tests.acceptance.platform import TENANT, Platform
+
+NO_QUERY = "[NotEmpty] list of queries should not be empty at queries: rejected value [{}]."
+NO_DATA_TYPE = (
+    "[NotEmpty] There should be at least one datatype to order. DataType can be RAWDATA or "
+    "QUICKLOOK at filters.dataTypes: rejected value [null]."
+)
+NO_USER = "[INVALID_CONTENT] User should be present at user: rejected value [null]."
+LONG_USER = "[Size] user must not exceed 128 characters. at user: rejected value [{}]."
+LONG_CORRELATION_ID = (
+    "[Size] provided correlationId must not exceed 255 characters. at correlationId: "
+    "rejected value [{}]."
+)
+PATTERN = "[Pattern] {} at filters.filenameRegExp: rejected value [{}]."
+OURS = {"regards.tenant": TENANT, "mark": "kept"}
+STEPS = "rs-order.steps"
+
+
+def request(here: Platform, **members: Any) -> dict[str, Any]:
+    """A good request of a new user, with members of its own; Ellipsis leaves one out."""
+    body = {
+        "correlationId": f"test-{uuid4()}",
+        "queries": [EVE_01],
+        "user": guest(here),
+        **members,
+    }
+    return {name: value for name, value in body.items() if value is not ...}
+
+
+async def send(here: Platform, body: dict[str, Any]) -> str:
+    """Publish a request; the correlation id of its responses."""
+    await here.peer.send(REQUESTS, json.dumps(body).encode())
+    return str(body["correlationId"])
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ({"queries": ...}, NO_QUERY.format("null")),
+        ({"queries": None}, NO_QUERY.format("null")),
+        ({"queries": []}, NO_QUERY.format("[]")),
+        ({"queries": [None]}, NO_QUERY.format("[]")),
+        ({"filters": {}}, NO_DATA_TYPE),
+        ({"filters": {"dataTypes": None}}, NO_DATA_TYPE),
+        ({"filters": {"dataTypes": []}}, NO_DATA_TYPE),
+        ({"filters": {"dataTypes": ["RAW", "rawdata", None]}}, NO_DATA_TYPE),
+        ({"filters": {"datatypes": ["RAWDATA"]}}, NO_DATA_TYPE),
+        ({"user": ...}, NO_USER),
+        ({"user": None}, NO_USER),
+        ({"user": "u" * 129}, LONG_USER.format("u" * 129)),
+        (
+            {"filters": {"dataTypes": ["RAWDATA"], "filenameRegExp": "(?=x)a"}},
+            PATTERN.format("invalid perl operator: (?=", "(?=x)a"),
+        ),
+        (
+            {"filters": {"dataTypes": ["RAWDATA"], "filenameRegExp": r"(a)\1"}},
+            PATTERN.format(r"invalid escape sequence: \1", r"(a)\1"),
+        ),
+        (
+            {"filters": {"dataTypes": ["RAWDATA"], "filenameRegExp": "("}},
+            PATTERN.format("missing ): (", "("),
+        ),
+    ],
+    ids=[
+        "no queries",
+        "queries null",
+        "queries empty",
+        "only null queries",
+        "filters empty",
+        "data types null",
+        "data types empty",
+        "unknown data types only",
+        "data types misspelt",
+        "no user",
+        "user null",
+        "user too long",
+        "look-ahead",
+        "back reference",
+        "not a pattern",
+    ],
+)
+async def test_malformed_content_is_denied_with_its_reason(
+    members: dict[str, Any], message: str, here: Platform
+) -> None:
+    """One violation, one DENIED with the text of amqp.md 2.3 and INVALID_CONTENT."""
+    correlation_id = await send(here, request(here, **members))
+    final = await here.peer.until_final(correlation_id)
+
+    assert final.body == {
+        "status": "DENIED",
+        "correlationId": correlation_id,
+        "message": message,
+        "errorType": "INVALID_CONTENT",
+        "errors": 1,
+    }
+
+
+async def test_an_unknown_user_is_forbidden(here: Platform) -> None:
+    """Rs-admin says no: FORBIDDEN, with the text that peers' tests assert."""
+    correlation_id = await send(here, request(here, user="unknownUser"))
+    final = await here.peer.until_final(correlation_id)
+
+    assert final.body == {
+        "status": "DENIED",
+        "correlationId": correlation_id,
+        "message": "[FORBIDDEN] Unknown user : unknownUser at user: rejected value [null].",
+        "errorType": "FORBIDDEN",
+        "errors": 1,
+    }
+
+
+async def test_several_violations_come_in_one_response(here: Platform) -> None:
+    """Each violation is a sentence, and ``errors`` counts them."""
+    correlation_id = f"{uuid4()}".ljust(256, "c")
+    body = request(
+        here,
+        correlationId=correlation_id,
+        queries=[],
+        user="u" * 129,
+        filters={"filenameRegExp": "a**"},
+    )
+    final = await here.peer.until_final(await send(here, body))
+
+    assert final.body == {
+        "status": "DENIED",
+        "correlationId": correlation_id,
+        "message": ", ".join(
+            [
+                NO_QUERY.format("[]"),
+                NO_DATA_TYPE,
+                LONG_CORRELATION_ID.format(correlation_id),
+                LONG_USER.format("u" * 129),
+                PATTERN.format("bad repetition operator: **", "a**"),
+            ]
+        ),
+        "errorType": "INVALID_CONTENT",
+        "errors": 5,
+    }
+    assert final.correlation_id is None
+
+
+@pytest.mark.parametrize(
+    ("filler", "told"), [("c", True), ("é", False)], ids=["255 bytes", "more bytes than a property"]
+)
+async def test_the_longest_fields_pass(filler: str, told: bool, here: Platform) -> None:
+    """255 and 128 characters are accepted and stored; the property is there when it fits."""
+    user = guest(here, f"{uuid4().hex}@example.org".rjust(128, "u"))
+    correlation_id = f"{uuid4()}".ljust(255, filler)
+    body = request(here, correlationId=correlation_id, user=user)
+    final = await here.peer.until_final(await send(here, body))
+    (order,) = await here.rows("select owner from orders where correlation_id = $1", correlation_id)
+
+    assert here.peer.statuses(correlation_id) == ["GRANTED", "SUBORDER_DONE", "DONE"]
+    assert final.correlation_id == (correlation_id if told else None)
+    assert order["owner"] == user
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"sizeLimitInBytes": str(EVE_01_BYTES)},
+        {"sizeLimitInBytes": None, "filters": None},
+        {"queries": [None, EVE_01, None]},
+        {"filters": {"dataTypes": ["RAWDATA", "SOMETHING", None], "filenameRegExp": None}},
+        {"unknown": {"deep": [1, None]}, "filters": {"dataTypes": ["RAWDATA"], "more": 1}},
+        {"correlationId": 20_240_101},
+        {"correlationId": True},
+        {"correlationId": ""},
+    ],
+    ids=[
+        "quoted number",
+        "nulls",
+        "null queries",
+        "unknown data type beside a known one",
+        "unknown members",
+        "number for a text",
+        "boolean for a text",
+        "empty correlation id",
+    ],
+)
+async def test_what_peers_may_write_is_accepted(members: dict[str, Any], here: Platform) -> None:
+    """The tolerance of amqp.md 1.8: such requests are granted and end DONE."""
+    body = request(here, **members)
+    written = {True: "true"}.get(body["correlationId"], str(body["correlationId"]))
+    await here.peer.send(REQUESTS, json.dumps(body).encode())
+    await here.peer.until_final(written)
+
+    assert here.peer.statuses(written) == ["GRANTED", "SUBORDER_DONE", "DONE"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "granted"), [(EVE_01_BYTES, True), (EVE_01_BYTES - 1, False), (-1, False)]
+)
+async def test_the_size_limit_is_inclusive(limit: int, granted: bool, here: Platform) -> None:
+    """Exactly as large passes; a byte more is refused with both numbers."""
+    correlation_id = await send(here, request(here, sizeLimitInBytes=limit))
+    first = (await here.peer.until_final(correlation_id), here.peer.responses(correlation_id)[0])[1]
+
+    assert (first.status == "GRANTED") is granted
+    if not granted:
+        assert first.body == {
+            "status": "DENIED",
+            "correlationId": correlation_id,
+            "message": (
+                "ExceededBasketSizeException: The size of the basket [4159 bytes] exceeds the "
+                f"maximum size allowed [{limit} bytes]. Please review the order requested so that "
+                "it does not exceed the maximum size configured."
+            ),
+            "errorType": "ORDER_LIMIT_REACHED",
+        }
+
+
+@pytest.mark.parametrize(
+    ("query", "error_type", "message"),
+    [
+        (
+            "productId:NOTHING",
+            "EMPTY_ORDER",
+            "EmptySelectionException: This selection contains no file that can be ordered",
+        ),
+        (
+            "productId:(",
+            "INTERNAL_ERROR",
+            "CatalogSearchException: Error applying search queries. Please correct your requests. "
+            "Maybe your queries contains unknown attributes",
+        ),
+    ],
+    ids=["finds nothing", "not a query"],
+)
+async def test_a_useless_query_fails_the_request(
+    query: str, error_type: str, message: str, here: Platform
+) -> None:
+    """FAILED is then the first and only response, even beside a good query."""
+    correlation_id = await send(here, request(here, queries=[EVE_01, query]))
+    await here.peer.until_final(correlation_id)
+
+    assert [one.body for one in here.peer.responses(correlation_id)] == [
+        {
+            "status": "FAILED",
+            "correlationId": correlation_id,
+            "message": message,
+            "errorType": error_type,
+        }
+    ]
+
+
+async def test_a_megabyte_of_query_is_answered(here: Platform) -> None:
+    """Size alone is no reason to refuse."""
+    names = " OR ".join(f"NONE_{number:07d}" for number in range(63_000))
+    query = f"productId:(EVE_01 OR {names})"
+    correlation_id = await send(here, request(here, queries=[query]))
+    await here.peer.until_final(correlation_id)
+
+    assert len(query) > 1_000_000
+    assert here.peer.statuses(correlation_id) == ["GRANTED", "SUBORDER_DONE", "DONE"]
+
+
+def _body(**members: Any) -> bytes:
+    """A request without a user of the directory: it must never come so far."""
+    good = {"correlationId": f"bad-{uuid4()}", "queries": [EVE_01], "user": "nobody@example.org"}
+    return json.dumps({**good, **members}).encode()
+
+
+REFUSED_REQUESTS = [
+    pytest.param(b"", "not-converted-message", id="empty"),
+    pytest.param(b"not JSON", "not-converted-message", id="not JSON"),
+    pytest.param(b'{"correlationId": "x"', "not-converted-message", id="cut off"),
+    pytest.param(b'{"correlationId": "x"} {}', "not-converted-message", id="more behind it"),
+    pytest.param(b"\xff\xfe{}", "not-converted-message", id="not UTF-8"),
+    pytest.param(b"null", "not-converted-message", id="null"),
+    pytest.param(b'["a list"]', "not-converted-message", id="a list"),
+    pytest.param(b"[" * 100_000, "not-converted-message", id="nested too deep"),
+    pytest.param(_body(queries=EVE_01), "not-converted-message", id="queries is a text"),
+    pytest.param(_body(queries=[{}]), "not-converted-message", id="a query is an object"),
+    pytest.param(_body(filters=[]), "not-converted-message", id="filters is a list"),
+    pytest.param(
+        _body(filters={"dataTypes": "RAWDATA"}), "not-converted-message", id="data types is a text"
+    ),
+    pytest.param(
+        _body(filters={"dataTypes": [["RAWDATA"], {}]}),
+        "not-converted-message",
+        id="a data type is a list",
+    ),
+    pytest.param(_body(sizeLimitInBytes="ten"), "not-converted-message", id="limit is a word"),
+    pytest.param(_body(sizeLimitInBytes=2**63), "not-converted-message", id="limit over 64 bits"),
+    pytest.param(_body(sizeLimitInBytes=1.5), "not-converted-message", id="limit is a fraction"),
+    pytest.param(_body(user={"email": "x"}), "not-converted-message", id="user is an object"),
+    pytest.param(_body(correlationId=["x"]), "not-converted-message", id="correlationId is a list"),
+    pytest.param(_body(user="nul\0nul"), "not-converted-message", id="U+0000"),
+    pytest.param(_body(user="\ud800"), "not-converted-message", id="half a surrogate pair"),
+    pytest.param(_body(correlationId=None), "invalid-message", id="correlationId null"),
+    pytest.param(b"{}", "invalid-message", id="empty object"),
+]
+
+
+@pytest.mark.parametrize(("body", "reason"), REFUSED_REQUESTS)
+async def test_what_cannot_be_answered_is_a_dead_letter(
+    body: bytes, reason: str, here: Platform
+) -> None:
+    """Nobody can be answered: the message is kept as it came, with its reason, and people are told."""
+    await here.peer.send(REQUESTS, body, OURS)
+    letter = await letter_with(here, REQUEST_QUEUE, body)
+    (notification,) = await here.sandbox.notifications.wait_for(1)
+
+    assert letter.headers["rs-order.reason"] == reason
+    assert letter.headers["x-death-queue"] == REQUEST_QUEUE
+    assert letter.headers["x-original-exchange"] == REQUESTS
+    assert letter.headers["x-exception-message"]
+    assert {name: letter.headers[name] for name in OURS} == OURS
+    assert letter.content_type == "application/json"
+    label = {"not-converted-message": "conversion", "invalid-message": "invalid"}[reason]
+    assert notification.tenant == TENANT
+    assert notification.body == failure_notification(1, **{label: 1})
+
+
+@pytest.mark.parametrize(
+    ("headers", "reason", "label"),
+    [
+        ({"mark": "kept"}, "missing-tenant", "tenant"),
+        ({"regards.tenant": "", "mark": "kept"}, "missing-tenant", "tenant"),
+        ({"regards.tenant": 7, "mark": "kept"}, "missing-tenant", "tenant"),
+        ({"regards.tenant": "nowhere", "mark": "kept"}, "unknown-tenant", "unknown"),
+        ({"regards.tenant": 'x"; drop', "mark": "kept"}, "unknown-tenant", "unknown"),
+    ],
+    ids=["none", "empty", "not a text", "unknown", "not a name"],
+)
+@pytest.mark.parametrize(
+    ("exchange", "queue"),
+    [(REQUESTS, REQUEST_QUEUE), (CANCELS, CANCEL_QUEUE)],
+    ids=["order", "cancel"],
+)
+async def test_a_message_of_no_tenant_is_a_dead_letter(
+    exchange: str,
+    queue: str,
+    headers: dict[str, Any],
+    reason: str,
+    label: str,
+    here: Platform,
+) -> None:
+    """Nothing sent to rs-order is lost; the operators of the installation are told."""
+    body = json.dumps({"correlationId": f"{uuid4()}", "orderId": 1}).encode()
+    await here.peer.send(exchange, body, headers)
+    letter = await letter_with(here, queue, body)
+    (notification,) = await here.sandbox.notifications.wait_for(1)
+
+    assert letter.headers["rs-order.reason"] == reason
+    assert letter.headers["x-death-queue"] == queue
+    assert {name: letter.headers.get(name) for name in headers} == headers
+    assert notification.tenant == "instance"
+    assert notification.body == failure_notification(1, **{label: 1})
+
+
+async def test_the_good_messages_of_a_bad_batch_are_granted(here: Platform) -> None:
+    """Good before, between and after the bad: each is granted and ends DONE, each bad one is told."""
+    good = [request(here) for _ in range(4)]
+    denied = [request(here, queries=[]), request(here, user="unknownUser")]
+    letters = [b"not JSON", b"[]", b"{}"]
+    batch = [
+        json.dumps(good[0]).encode(),
+        letters[0],
+        json.dumps(denied[0]).encode(),
+        json.dumps(good[1]).encode(),
+        letters[1],
+        json.dumps(denied[1]).encode(),
+        letters[2],
+        json.dumps(good[2]).encode(),
+    ]
+    holder = await asyncpg.connect(here.database_url)
+    try:
+        async with holder.transaction():
+            # The first request waits for this lock, and what comes meanwhile is one batch.
+            await holder.execute(f"lock table order_{TENANT}.order_request")
+            await send(here, good[3])
+            for body in batch:
+                await here.peer.send(REQUESTS, body)
+    finally:
+        await holder.close()
+    for body in good:
+        await here.peer.until_final(body["correlationId"])
+    answers = [await here.peer.until_final(body["correlationId"]) for body in denied]
+    for letter in letters:
+        await letter_with(here, REQUEST_QUEUE, letter)
+    (notification,) = await here.sandbox.notifications.wait_for(1)
+
+    for body in good:
+        statuses = here.peer.statuses(body["correlationId"])
+        assert statuses == ["GRANTED", "SUBORDER_DONE", "DONE"]
+    assert [answer.status for answer in answers] == ["DENIED", "DENIED"]
+    assert [answer.body["errorType"] for answer in answers] == ["INVALID_CONTENT", "FORBIDDEN"]
+    assert notification.body == failure_notification(3, conversion=2, invalid=1)
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"rubbish", "not-converted-message"),
+        (b'{"correlationId": "c"}', "invalid-message"),
+        (b'{"orderId": 1}', "invalid-message"),
+        (b'{"orderId": "one", "correlationId": "c"}', "not-converted-message"),
+        (
+            json.dumps({"orderId": 1, "correlationId": "c" * 256}).encode(),
+            "invalid-message",
+        ),
+    ],
+    ids=["not JSON", "no order", "no correlationId", "order is a word", "correlationId too long"],
+)
+async def test_a_bad_cancel_request_is_a_dead_letter(
+    body: bytes, reason: str, here: Platform
+) -> None:
+    """Never answered, never lost; a good one right behind it is carried out."""
+    correlation_id = await send(here, request(here))
+    order_id = (await here.peer.until_final(correlation_id)).body["orderId"]
+    await here.peer.send(CANCELS, body, OURS)
+    await here.peer.cancel(order_id)
+    letter = await letter_with(here, CANCEL_QUEUE, body)
+    await until_rows(
+        here, "select 1 from orders where id = $1 and status = 'DELETED'", order_id
+    )
+
+    assert letter.headers["rs-order.reason"] == reason
+    assert letter.headers["x-death-queue"] == CANCEL_QUEUE
+    assert letter.headers["mark"] == "kept"
+
+
+async def test_file_events_that_are_not_ours_are_dropped_and_counted(here: Platform) -> None:
+    """Other tenants' events and unused types cost a count; only rubbish makes a dead letter."""
+    before = await dropped(here)
+    foreign = b'{"type": "AVAILABLE", "checksum": "abc"}'
+    await here.peer.send(FILE_REFERENCES, foreign, {"regards.tenant": "elsewhere"})
+    await here.peer.send(FILE_REFERENCES, b"rubbish", {"regards.tenant": "elsewhere"})
+    for kind in ("STORED", "COPIED", "FULLY_DELETED", "SOMETHING_NEW", None):
+        await here.peer.send(
+            FILE_REFERENCES, json.dumps({"type": kind, "checksum": "abc"}).encode()
+        )
+    await here.peer.send(FILE_REFERENCES, b'{"type": "AVAILABLE"}')
+    await here.peer.send(FILE_REFERENCES, b"rubbish", OURS)
+    letter = await letter_with(here, FILE_REFERENCE_QUEUE, b"rubbish")
+    after = await dropped(here)
+
+    assert letter.headers["rs-order.reason"] == "not-converted-message"
+    assert letter.headers["x-death-queue"] == FILE_REFERENCE_QUEUE
+    assert after["foreign-tenant"] - before.get("foreign-tenant", 0) == 2
+    assert after["unused-type"] - before.get("unused-type", 0) == 6
+
+
+@pytest.mark.parametrize(
+    ("body", "tenant", "reason"),
+    [
+        (b"rubbish", TENANT, "not-converted-message"),
+        (b"[]", TENANT, "not-converted-message"),
+        (b'{"orderId": 1}', TENANT, "not-converted-message"),
+        (b'{"step": "dance"}', TENANT, "not-converted-message"),
+        (b'{"step": "complete-order"}', TENANT, "unexpected-batch-failure"),
+        (b'{"step": "schedule", "owner": 5}', TENANT, "unexpected-batch-failure"),
+        (b'{"step": "tidy", "round": 1}', "nowhere", "unknown-tenant"),
+    ],
+    ids=[
+        "not JSON",
+        "a list",
+        "no step",
+        "unknown step",
+        "no arguments",
+        "wrong argument",
+        "unknown tenant",
+    ],
+)
+async def test_rubbish_in_the_queue_of_steps_is_a_dead_letter(
+    body: bytes, tenant: str, reason: str, here: Platform
+) -> None:
+    """A step nobody can do is put aside at once, and the steps behind it are done."""
+    await put_in_queue(here, STEPS, body, {"regards.tenant": tenant, "mark": "kept"})
+    correlation_id = await send(here, request(here))
+    letter = await letter_with(here, STEPS, body)
+    final = await here.peer.until_final(correlation_id)
+
+    assert letter.headers["rs-order.reason"] == reason
+    assert letter.headers["x-death-queue"] == STEPS
+    assert letter.headers["mark"] == "kept"
+    assert final.status == "DONE"
+
+
+async def dropped(here: Platform) -> dict[str, float]:
+    """How many messages of the file queue were dropped, by reason, as Prometheus reads it."""
+    async with httpx.AsyncClient() as client:
+        answer = await client.get(f"http://127.0.0.1:{here.port}/actuator/prometheus")
+    counted = {}
+    for line in answer.text.splitlines():
+        if line.startswith("rs_order_messages_dropped_total") and FILE_REFERENCE_QUEUE in line:
+            counted[line.partition('reason="')[2].partition('"')[0]] = float(line.split()[-1])
+    return counted
+
+
+async def until_rows(here: Platform, query: str, *parameters: Any) -> None:
+    """Until a query finds something: a cancel is never answered, its outcome is in the database."""
+    async with asyncio.timeout(20):
+        while not await here.rows(query, *parameters):
+            await asyncio.sleep(0.05)
