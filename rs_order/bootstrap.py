@@ -38,6 +38,7 @@ from rs_order.adapters.regards.tokens import TokenMinter
 from rs_order.adapters.regards.unconfigured import NoCatalog, NoUsers
 from rs_order.adapters.system_clock import SystemClock
 from rs_order.application.accept_requests import AcceptRequests
+from rs_order.application.answer_requests import AnswerRequests
 from rs_order.application.apply_availability import ApplyAvailability
 from rs_order.application.ask_storage import AskStorage
 from rs_order.application.cancel_orders import CancelOrders, Departure
@@ -218,8 +219,7 @@ class Application:
         self._grant = GrantRequests(
             uows,
             Estimator(remote.users, remote.catalog, links, clock),
-            clock,
-            remote_patience,
+            AnswerRequests(uows, clock, remote_patience),
         )
         self._complete = CompleteOrder(
             uows,
@@ -395,7 +395,9 @@ async def serve(
         ]
         app = create_app(
             RestServices(
-                downloads=PostgresDownloads(store.pool, application.settle_downloads.handle),
+                downloads=PostgresDownloads(
+                    store.pool, store.tenants, application.settle_downloads.handle
+                ),
                 sources=RegardsFileSources(remote.stored_files, external),
                 tokens=TokenVerifier(settings.token_keys),
                 roles=DefaultRoles(),

@@ -28,23 +28,25 @@ class ScheduleSubOrders:
         async with self._store.unit_of_work(tenant) as uow:
             await uow.sub_orders.lock_owner(owner)
             wanted = await self._user_slots(uow, owner)
-            if wanted <= 0:
-                return
-            ready = await uow.sub_orders.next_ready(owner, wanted + 1)
-            orders = await uow.orders.lock(sorted({sub_order.order_id for sub_order in ready}))
-            running = {order.id: order for order in orders if order.status is OrderStatus.RUNNING}
-            if len(running) < len(orders):
-                # One was paused or deleted meanwhile: its slot is another's, found by the next round.
-                await uow.messages.send([steps.schedule(tenant, owner)])
-            ready = [sub_order for sub_order in ready if sub_order.order_id in running]
-            allowed = min(wanted, await self._service_slots(uow, wanted))
-            chosen = ready[:allowed]
-            sub_orders = await uow.sub_orders.load([sub_order.id for sub_order in chosen])
-            for sub_order in sub_orders:
-                await self._ask.first(uow, running[sub_order.order_id], sub_order)
-            await uow.sub_orders.save(sub_orders, reason="storage-asked", at=self._clock.now())
-            await uow.limits.started(owner, [sub_order.id for sub_order in sub_orders])
-            await self._wait_for_more(uow, owner, wanted, allowed, ready[allowed:])
+            if wanted > 0:
+                await self._start(uow, owner, wanted)
+            await self._hand_on_places(uow)
+
+    async def _start(self, uow: UnitOfWork, owner: str, wanted: int) -> None:
+        ready = await uow.sub_orders.next_ready(owner, wanted + 1)
+        orders = await uow.orders.lock(sorted({sub_order.order_id for sub_order in ready}))
+        running = {order.id: order for order in orders if order.status is OrderStatus.RUNNING}
+        if len(running) < len(orders):
+            # One was paused or deleted meanwhile: its slot is another's, found by the next round.
+            await uow.messages.send([steps.schedule(uow.tenant, owner)])
+        ready = [sub_order for sub_order in ready if sub_order.order_id in running]
+        allowed = min(wanted, await self._service_places(uow, wanted))
+        chosen = await uow.sub_orders.load([sub_order.id for sub_order in ready[:allowed]])
+        for sub_order in chosen:
+            await self._ask.first(uow, running[sub_order.order_id], sub_order)
+        await uow.sub_orders.save(chosen, reason="storage-asked", at=self._clock.now())
+        await uow.limits.started(owner, [sub_order.id for sub_order in chosen])
+        await self._wait_for_more(uow, owner, wanted, allowed, ready[allowed:])
 
     async def wake(self, tenant: Tenant) -> None:
         """Have a round made for every owner with a ready sub-order: limits may have been raised."""
@@ -58,11 +60,18 @@ class ScheduleSubOrders:
         taken = await uow.sub_orders.slots_taken(owner)
         return min(ROUND, self._limits.per_user - taken)
 
-    async def _service_slots(self, uow: UnitOfWork, wanted: int) -> int:
+    async def _service_places(self, uow: UnitOfWork, wanted: int) -> int:
         if not self._limits.service:
             return wanted
         await uow.limits.lock()
         return max(0, self._limits.service - await uow.limits.running())
+
+    async def _hand_on_places(self, uow: UnitOfWork) -> None:
+        """Places of the service that this owner doesn't need go to those who wait for one."""
+        if not self._limits.service:
+            return
+        turn = await uow.limits.next_users(await self._service_places(uow, 0))
+        await uow.messages.send([steps.schedule(tenant, owner) for tenant, owner in turn])
 
     async def _wait_for_more(
         self,

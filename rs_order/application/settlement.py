@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import structlog
+
 from rs_order.application import responses, steps
 from rs_order.application.links import DownloadLinks
 from rs_order.application.policies import SlotLimits
@@ -18,6 +20,8 @@ from rs_order.domain.states import FileState, SubOrderState
 from rs_order.domain.sub_order import SubOrder
 from rs_order.domain.tally import FileMove
 from rs_order.ports.store import UnitOfWork
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +77,13 @@ class Settlement:
 
     async def leave_service_slots(self, uow: UnitOfWork, ended: Sequence[SubOrderId]) -> None:
         """Sub-orders that no longer run make room for users of any tenant who wait for the service."""
+        if not ended:
+            return
+        if self._limits.service:
+            # Else a round that finds the service full could begin to wait just after we looked.
+            await uow.limits.lock()
         await uow.limits.ended(ended)
-        if ended and self._limits.service:
+        if self._limits.service:
             turn = await uow.limits.next_users(len(ended))
             await uow.messages.send([steps.schedule(tenant, owner) for tenant, owner in turn])
 
@@ -124,6 +133,14 @@ def _carry_to_order(
     if _ends(order, moves, cause):
         announcements.append(responses.order_ended(uow.tenant, order, link))
     order.note_download_errors()
+    for message, _, _ in announcements:
+        log.info(
+            "order-told",
+            order=order.id,
+            correlation_id=order.correlation_id,
+            status=message.body["status"],
+            sub_order=message.body.get("subOrderId"),
+        )
     return announcements
 
 

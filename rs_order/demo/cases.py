@@ -68,12 +68,12 @@ def plan_for(archive: Archive) -> Plan:
     cut = most_generous_cut(archive)
     makers: Mapping[str, Callable[[Archive], Case | None]] = {
         "nearline": lambda archive: _nearline(archive, cut),
+        "several sub-orders": lambda _: _several(cut),
         "online": _online,
         "external": _external,
         "quicklooks": _quicklooks,
         "name pattern": _name_pattern,
         "attached files": _attached,
-        "several sub-orders": lambda _: _several(cut),
         "too big": _too_big,
         "nothing found": lambda _: _nothing_found(),
         "unknown user": lambda _: _unknown_user(),

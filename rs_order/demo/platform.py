@@ -102,7 +102,7 @@ async def _sandbox(
     archive: Path, addresses: _Addresses, settings: dict[str, str], options: Sequence[str]
 ) -> AsyncIterator[None]:
     arguments = [
-        f"--archive={archive.resolve()}",
+        f"--archive={archive}",
         f"--host={HOST}",
         f"--port={addresses.sandbox_port}",
         f"--tenant={TENANT}",

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Self
 
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -13,7 +14,7 @@ from rich.text import Text
 from rs_order.demo.cases import Case, Skipped
 from rs_order.demo.outcome import Outcome
 from rs_order.demo.peer import Heard
-from rs_order.demo.wording import response_line, size_of
+from rs_order.demo.wording import counted_files, response_line, size_of
 
 
 class Report:
@@ -80,8 +81,10 @@ class Report:
         self.line(f"  {response_line(heard)}")
 
     def downloaded(self, files: int, size: int, seconds: float) -> None:
-        count = f"{files} file{'' if files == 1 else 's'}" if files else "no more files"
-        self.line(f"  zip with {count}, {size_of(size)}, received and checked in {seconds:.2f} s")
+        self.line(
+            f"  zip with {counted_files(files)}, {size_of(size)}, "
+            f"received and read in {seconds:.2f} s"
+        )
 
     def end(self, outcome: Outcome) -> None:
         for problem in outcome.problems:
@@ -108,10 +111,10 @@ class Report:
             self.line(f"All {len(outcomes)} cases held{also}; {total:.1f} s in all", "bold green")
 
     def _table(self, outcomes: Sequence[Outcome]) -> Table:
-        table = Table(title="Seconds since the request", title_justify="left")
-        table.add_column("Case")
-        for heading in ("First answer", "First files", "Final", "Downloads", "Files", "Size"):
-            table.add_column(heading, justify="right")
+        table = Table(box=box.SIMPLE, caption="Seconds since the request", caption_justify="left")
+        table.add_column("Case", no_wrap=True)
+        for heading in ("Answered", "Ready", "Final", "Downloads", "Files", "Size"):
+            table.add_column(heading, justify="right", no_wrap=True)
         table.add_column("Held")
         for outcome in outcomes:
             table.add_row(*_cells(outcome))
@@ -121,7 +124,7 @@ class Report:
 def _held(outcome: Outcome) -> str:
     if outcome.files == 0:
         return "refused as it must be"
-    return f"{outcome.files} files, exactly those of the manifest, every MD5 right"
+    return f"{counted_files(outcome.files)}, exactly those of the manifest, every MD5 right"
 
 
 def _cells(outcome: Outcome) -> tuple[str, ...]:

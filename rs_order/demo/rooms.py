@@ -32,9 +32,11 @@ async def rooms_of_our_own(servers: Servers) -> AsyncIterator[Rooms]:
     """
     name = f"rs_order_demo_{secrets.token_hex(4)}"
     vhosts = (name, f"{name}.instance")
-    async with _database(servers.database_url, name) as database_url:
-        async with _virtual_hosts(servers.management_url, vhosts):
-            yield Rooms(database_url, *vhosts)
+    async with (
+        _database(servers.database_url, name) as database_url,
+        _virtual_hosts(servers.management_url, vhosts),
+    ):
+        yield Rooms(database_url, *vhosts)
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import final
 
 from rs_order.demo.archive import Archive, Dataset, File, Product
 
@@ -9,6 +10,7 @@ MOST_PRODUCTS = 20
 """In one case, so that an archive of any size is tried in a minute."""
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class Selection:
     """Products of one dataset, with the query that finds them and nothing else.
@@ -45,13 +47,13 @@ def largest_selection(
     wanted: Callable[[Product], bool],
     suits: Callable[[Selection], bool] = lambda _: True,
 ) -> Selection | None:
-    """The wanted products of the dataset that has most of them and suits; None if none does."""
+    """Wanted products of the dataset that suits and brings most files; None if none suits."""
     selections = [
         selection
         for dataset in archive.datasets
         if (selection := _selected(dataset, wanted)).products and suits(selection)
     ]
-    return max(selections, key=lambda selection: len(selection.products), default=None)
+    return max(selections, key=lambda selection: len(selection.files), default=None)
 
 
 def _selected(dataset: Dataset, wanted: Callable[[Product], bool]) -> Selection:

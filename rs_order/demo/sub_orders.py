@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import final
 
 from rs_order.demo.archive import Archive, Product
 from rs_order.demo.selection import Selection, largest_selection
@@ -9,6 +10,7 @@ from rs_order.demo.selection import Selection, largest_selection
 FEWEST_PARTS = 3
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class Cut:
     """A selection, and the size of sub-orders at which it makes several."""

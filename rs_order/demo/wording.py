@@ -12,7 +12,7 @@ def response_line(heard: Heard) -> str:
     if response.order_id is not None:
         parts.append(f"order {response.order_id}")
     if response.sub_order_id is not None:
-        parts.append(f"sub-order {response.sub_order_id} of {response.total_sub_orders}")
+        parts.append(f"sub-order {response.sub_order_id} ({response.total_sub_orders} in all)")
     if response.error_type is not None:
         parts.append(response.error_type.value)
     if response.message:
@@ -27,3 +27,7 @@ def size_of(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= KIBI
     return f"{count:.1f} GiB"
+
+
+def counted_files(count: int) -> str:
+    return f"{count} file" if count == 1 else f"{count} files"

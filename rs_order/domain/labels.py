@@ -13,11 +13,17 @@ def generated_label(now: datetime) -> str:
     return f"Generated order {wire_instant(now)}"
 
 
+def numbered(label: str, number: int) -> str:
+    """The label with `` (2)`` and on behind it, cut so that it fits; the first has no number."""
+    if number == 1:
+        return label
+    suffix = f" ({number})"
+    return label[: MAX_LABEL - len(suffix)] + suffix
+
+
 def unique_label(wanted: str, taken: Container[str]) -> str:
-    """The label itself, or with `` (2)``, `` (3)`` … when the owner already has it (W40)."""
-    label, number = wanted, 1
-    while label in taken:
+    """The label itself, or its first numbered form that the owner doesn't have yet (W40)."""
+    number = 1
+    while numbered(wanted, number) in taken:
         number += 1
-        suffix = f" ({number})"
-        label = wanted[: MAX_LABEL - len(suffix)] + suffix
-    return label
+    return numbered(wanted, number)

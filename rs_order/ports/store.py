@@ -162,10 +162,8 @@ class NewOrder:
 
 
 class Orders(Protocol):
-    async def labels_taken(
-        self, owners: Sequence[str], labels: Sequence[str]
-    ) -> set[tuple[str, str]]:
-        """(owner, label) pairs in use, of any status, among the labels and their numbered forms."""
+    async def labels_taken(self, wanted: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Which (owner, label) pairs are in use, by orders of any status; of these, numbered forms too."""
         ...
 
     async def create(self, orders: Sequence[NewOrder]) -> list[OrderId]:

@@ -143,8 +143,8 @@ class Peer:
             if arrived.done():
                 await message.nack(requeue=True)
             else:
-                await message.ack()
                 arrived.set_result(message)
+                await message.ack()
 
         tag = await declared.consume(take)
         try:

@@ -14,10 +14,13 @@ from rs_order.adapters.postgres.rows import (
 )
 from rs_order.adapters.postgres.statements import statements
 from rs_order.domain.ids import Checksum, OrderId
+from rs_order.domain.labels import numbered
 from rs_order.domain.order import Order
 from rs_order.ports.store import DatasetSelection, NewOrder
 
 SQL = statements("orders")
+_NUMBERED_FORMS = 100
+"""Numbered forms of a label that are looked for; beyond, the unique constraint has the last word."""
 
 
 async def reserve_ids(connection: Connection, table: str, count: int) -> list[int]:
@@ -31,9 +34,19 @@ class PostgresOrders:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def labels_taken(
-        self, owners: Sequence[str], labels: Sequence[str]
-    ) -> set[tuple[str, str]]:
+    async def labels_taken(self, wanted: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+        taken = await self._labels(wanted)
+        if not taken:
+            return taken
+        forms = [
+            (owner, numbered(label, number))
+            for owner, label in taken
+            for number in range(2, _NUMBERED_FORMS + 1)
+        ]
+        return taken | await self._labels(forms)
+
+    async def _labels(self, wanted: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+        owners, labels = [owner for owner, _ in wanted], [label for _, label in wanted]
         rows = await self._connection.fetch(SQL["labels_taken"], owners, labels)
         return {(row["owner"], row["label"]) for row in rows}
 

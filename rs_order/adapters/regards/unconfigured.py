@@ -1,5 +1,7 @@
 """Stand-ins for services of which no address is set: they say so instead of failing obscurely."""
 
+# ruff: noqa: ARG002 - the signatures are the ports'
+
 from collections.abc import Sequence
 from typing import NoReturn
 

@@ -1,10 +1,12 @@
 """From deliveries to the messages of each tenant: the steps of amqp.md 1.9 that every batch goes through."""
 
+import time
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
+import structlog
 from prometheus_client import Counter as Metric
 from pydantic import ValidationError
 
@@ -19,6 +21,9 @@ from rs_order.entrypoints.amqp.parsing import UnreadableBodyError, read_body
 Message = TypeVar("Message", bound=WireModel)
 
 dropped = Metric("rs_order_messages_dropped", "Messages that don't concern us", ["queue", "reason"])
+
+
+log = structlog.get_logger(__name__)
 
 
 class KnownTenants(Protocol):
@@ -94,7 +99,17 @@ class Batches(Generic[Message]):
         async def handle(some: Sequence[Arrival[Message]]) -> None:
             await self._handle(tenant, some)
 
-        return await isolated(handle, arrivals)
+        began = time.perf_counter()
+        queue = arrivals[0].delivery.queue
+        with structlog.contextvars.bound_contextvars(tenant=tenant, queue=queue):
+            outcomes = await isolated(handle, arrivals)
+            log.info(
+                "batch-done",
+                messages=len(arrivals),
+                failed=sum(isinstance(outcome, DeadLetter) for outcome in outcomes),
+                ms=round(1000 * (time.perf_counter() - began), 1),
+            )
+        return outcomes
 
     async def _meet_new_tenants(self, deliveries: Sequence[Delivery]) -> None:
         """A tenant may have been added since we last looked."""

@@ -1,9 +1,8 @@
 -- name: labels_taken
--- Labels that owners already have. $1 owners, $2 labels; a label's numbered forms start with it (W40).
-select distinct taken.owner, taken.label
-from orders taken
-join unnest($1::text[], $2::text[]) as wanted (owner, label)
-    on taken.owner = wanted.owner and starts_with(taken.label, left(wanted.label, 44))
+-- Which of these labels their owners have: one index probe each. $1 owners, $2 labels.
+select taken.owner, taken.label
+from unnest($1::text[], $2::text[]) as wanted (owner, label)
+join orders taken on taken.owner = wanted.owner and taken.label = wanted.label
 
 -- name: reserve
 -- Take ids from the sequence of a table. $1 table, $2 how many.

@@ -34,10 +34,13 @@ select case
 end
 
 -- name: lag
--- Due rows (counted up to 10,000) and the age of the oldest. $1 now.
-select count(*) as rows, coalesce(extract(epoch from clock_timestamp() - min(since)), 0) as oldest
-from (
-    (select created_at as since from rs_order.outbox where due_at is null limit 10000)
+-- Due rows (counted up to 10,000 of each sort in a slot) and the age of the oldest. $1 now.
+select count(since) as rows, coalesce(extract(epoch from clock_timestamp() - min(since)), 0) as oldest
+from generate_series(0, 15) as slot
+cross join lateral (
+    (select created_at as since from rs_order.outbox
+     where outbox.slot = slot.slot and due_at is null order by id limit 10000)
     union all
-    (select due_at from rs_order.outbox where due_at <= $1 limit 10000)
+    (select due_at from rs_order.outbox
+     where outbox.slot = slot.slot and due_at <= $1 order by due_at limit 10000)
 ) as due

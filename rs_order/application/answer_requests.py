@@ -1,0 +1,204 @@
+"""Answers judged requests and makes orders of the granted ones, all in one commit (amqp.md 2.4)."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+import structlog
+
+from rs_order.application import responses, steps
+from rs_order.application.estimate import Estimate
+from rs_order.application.policies import RemotePatience
+from rs_order.application.refusal import Refusal
+from rs_order.application.responses import Response
+from rs_order.application.verdicts import Broken, Kind, Unanswered, Verdicts
+from rs_order.contracts.order_response import ErrorType, ResponseStatus
+from rs_order.domain.ids import OrderId, RequestId, Tenant
+from rs_order.domain.labels import generated_label, unique_label
+from rs_order.ports.clock import Clock
+from rs_order.ports.errors import RemoteNonsense, RemoteTrouble
+from rs_order.ports.outbox import MessageKind, OutgoingMessage
+from rs_order.ports.store import (
+    NewOrder,
+    RecordedRequest,
+    RequestState,
+    Store,
+    StoreError,
+    UnitOfWork,
+)
+
+UNFORESEEN = Refusal.failed(
+    ErrorType.INTERNAL_ERROR, "UnexpectedException: the request could not be judged."
+)
+"""The sender learns that it failed; the dead letter tells the operator why."""
+
+log = structlog.get_logger(__name__)
+
+
+class AnswerRequests:
+    """One commit for many verdicts; who is in trouble waits in a delayed step."""
+
+    def __init__(self, store: Store, clock: Clock, patience: RemotePatience) -> None:
+        self._store = store
+        self._clock = clock
+        self._patience = patience
+
+    async def handle(
+        self, tenant: Tenant, requests: dict[RequestId, RecordedRequest], judged: Verdicts
+    ) -> None:
+        """Commit verdicts together; when that fails, halves, down to the one that can't be stored."""
+        try:
+            await self._commit(tenant, requests, judged)
+        except StoreError:
+            raise
+        except Exception as error:
+            if len(judged.ids) > 1:
+                for half in judged.halves():
+                    await self.handle(tenant, requests, half)
+                return
+            log.exception("request-not-stored", request=judged.ids[0])
+            broken = Verdicts(broken={judged.ids[0]: Broken(type(error).__name__)})
+            await self._commit(tenant, requests, broken)
+
+    async def _commit(
+        self, tenant: Tenant, requests: dict[RequestId, RecordedRequest], judged: Verdicts
+    ) -> None:
+        if not judged.ids:
+            return
+        async with self._store.unit_of_work(tenant) as uow:
+            still_open = await uow.requests.lock_received(judged.ids)
+
+            def of(verdicts: Mapping[RequestId, Kind]) -> list[tuple[RecordedRequest, Kind]]:
+                return [(requests[id_], verdicts[id_]) for id_ in verdicts if id_ in still_open]
+
+            await self._grant(uow, of(judged.granted))
+            await self._refuse(uow, of(judged.refused))
+            await self._wait(uow, of(judged.unanswered))
+            await self._set_aside(uow, of(judged.broken))
+        for id_ in sorted(still_open):
+            log.info(
+                "request-judged",
+                correlation_id=requests[id_].correlation_id,
+                verdict=judged.kind_of(id_),
+            )
+
+    async def _grant(
+        self, uow: UnitOfWork, granted: Sequence[tuple[RecordedRequest, Estimate]]
+    ) -> None:
+        if not granted:
+            return
+        settings = await uow.settings()
+        orders = await self._new_orders(uow, granted, settings.app_sub_order_hours)
+        ids = await uow.orders.create(orders)
+        answers: list[Response] = []
+        decisions: dict[RequestId, OrderId | None] = {}
+        for order_id, (request, _) in zip(ids, granted, strict=True):
+            decisions[request.id] = order_id
+            answers.append(
+                responses.granted(uow.tenant, order_id, request.id, request.correlation_id)
+            )
+        await uow.requests.decide(RequestState.GRANTED, decisions)
+        await uow.messages.respond(answers)
+        await uow.messages.send([steps.complete_order(uow.tenant, id_, 0, 0) for id_ in ids])
+
+    async def _new_orders(
+        self,
+        uow: UnitOfWork,
+        granted: Sequence[tuple[RecordedRequest, Estimate]],
+        sub_order_hours: int,
+    ) -> list[NewOrder]:
+        now = self._clock.now()
+        wanted = generated_label(now)
+        owners = sorted({estimate.user.email for _, estimate in granted})
+        pairs = await uow.orders.labels_taken([(owner, wanted) for owner in owners])
+        taken: dict[str, set[str]] = defaultdict(set)
+        for owner, label in pairs:
+            taken[owner].add(label)
+        orders = []
+        for request, estimate in granted:
+            label = unique_label(wanted, taken[estimate.user.email])
+            taken[estimate.user.email].add(label)
+            orders.append(
+                NewOrder(
+                    owner=estimate.user.email,
+                    role=estimate.user.role,
+                    label=label,
+                    correlation_id=request.correlation_id,
+                    request_id=request.id,
+                    sub_order_hours=sub_order_hours,
+                    created_at=now,
+                    selections=estimate.selections,
+                )
+            )
+        return orders
+
+    @staticmethod
+    async def _refuse(uow: UnitOfWork, refused: Sequence[tuple[RecordedRequest, Refusal]]) -> None:
+        for status in (ResponseStatus.DENIED, ResponseStatus.FAILED):
+            of_status = [
+                (request, refusal) for request, refusal in refused if refusal.status is status
+            ]
+            await uow.requests.decide(
+                RequestState(status), {request.id: None for request, _ in of_status}
+            )
+            await uow.messages.respond(
+                [
+                    responses.refused(uow.tenant, request.id, request.correlation_id, refusal)
+                    for request, refusal in of_status
+                ]
+            )
+
+    async def _wait(
+        self, uow: UnitOfWork, unanswered: Sequence[tuple[RecordedRequest, Unanswered]]
+    ) -> None:
+        """Ask again later, or tell the sender that it took too long."""
+        now = self._clock.now()
+        again: dict[int, list[RequestId]] = defaultdict(list)
+        late: list[tuple[RecordedRequest, RemoteTrouble]] = []
+        for request, verdict in unanswered:
+            if self._patience.exhausted(request.trouble_since or now, now):
+                late.append((request, verdict.trouble))
+            else:
+                again[request.attempts].append(request.id)
+        for attempts, ids in again.items():
+            await uow.requests.note_trouble(ids, now)
+            due = now + self._patience.pause(attempts)
+            await uow.messages.send([steps.grant_requests(uow.tenant, ids, due)])
+        await self._give_up(uow, late)
+
+    async def _give_up(
+        self, uow: UnitOfWork, late: Sequence[tuple[RecordedRequest, RemoteTrouble]]
+    ) -> None:
+        """Tell the senders; where a service answered nonsense, keep the request until it is mended."""
+        await self._refuse(uow, [(request, self._too_late(trouble)) for request, trouble in late])
+        await uow.messages.send(
+            [
+                _letter(uow.tenant, request, trouble.code, str(trouble))
+                for request, trouble in late
+                if isinstance(trouble, RemoteNonsense)
+            ]
+        )
+
+    def _too_late(self, trouble: RemoteTrouble) -> Refusal:
+        seconds = self._patience.deadline.total_seconds()
+        message = (
+            f"RemoteServiceException: {trouble.service} gave no usable answer for {seconds:g} s. "
+            "Please send the request again later."
+        )
+        return Refusal.failed(ErrorType.INTERNAL_ERROR, message)
+
+    async def _set_aside(
+        self, uow: UnitOfWork, broken: Sequence[tuple[RecordedRequest, Broken]]
+    ) -> None:
+        """FAILED for the senders, and dead letters that an operator can replay."""
+        await self._refuse(uow, [(request, UNFORESEEN) for request, _ in broken])
+        await uow.messages.send(
+            [
+                _letter(uow.tenant, request, "unexpected-batch-failure", verdict.error)
+                for request, verdict in broken
+            ]
+        )
+
+
+def _letter(tenant: Tenant, request: RecordedRequest, reason: str, detail: str) -> OutgoingMessage:
+    body = {"request": request.body, "reason": reason, "detail": detail}
+    return OutgoingMessage(MessageKind.DEAD_REQUEST, tenant, body)

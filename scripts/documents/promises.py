@@ -1,0 +1,75 @@
+"""``docs/promises.md``: which tests carry the name of which promise."""
+
+import ast
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+from scripts.documents.markdown import generated_from, table
+
+ROOT = Path(__file__).parents[2]
+PROMISES = {
+    1: "No false done",
+    2: "Nothing lost",
+    3: "Nothing twice",
+    4: "In order",
+    5: "Waiting is a row",
+    6: "Any instance, any message",
+    7: "Tenants never meet",
+    8: "Cost follows the change",
+}
+_NAMED = re.compile(r"(?:\b|_)promises?[ _](\d(?:(?:, | and )\d)*)", re.IGNORECASE)
+_INTRODUCTION = """\
+# The tests of the promises
+
+{mark}
+
+[architecture.md](architecture.md#the-eight-promises) says how each promise is kept. A test stands
+here when its name begins with the promise's (`test_nothing_lost_…`), or when its docstring or its
+module's names it (“Promise 3: …”)."""
+
+
+def promises() -> str:
+    tests: dict[int, list[tuple[str, str]]] = defaultdict(list)
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        for number, name in _tests_of(path):
+            tests[number].append((path.relative_to(ROOT).as_posix(), name))
+    sections = [
+        f"## {number}. {title}\n\n{_listed(tests[number])}" for number, title in PROMISES.items()
+    ]
+    introduction = _INTRODUCTION.format(mark=generated_from("`tests/`"))
+    return "\n\n".join([introduction, *sections]) + "\n"
+
+
+def _listed(tests: list[tuple[str, str]]) -> str:
+    if not tests:
+        return "No test carries its name yet."
+    return table(
+        ["Test", "In"], ([f"`{name}`", f"[{path}](../{path})"] for path, name in sorted(tests))
+    )
+
+
+def _tests_of(path: Path) -> Iterator[tuple[int, str]]:
+    """Promise and name of each test of a file that carries one."""
+    module = ast.parse(path.read_text(encoding="utf-8"))
+    of_all = _named_in(ast.get_docstring(module))
+    for node in module.body:
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        if node.name.startswith("test_"):
+            for number in of_all | _named_in(ast.get_docstring(node)) | _named_by(node.name):
+                yield number, node.name
+
+
+def _named_in(docstring: str | None) -> set[int]:
+    found = _NAMED.findall(docstring or "")
+    return {int(digit) for numbers in found for digit in re.findall(r"\d", numbers)} & set(PROMISES)
+
+
+def _named_by(test: str) -> set[int]:
+    return {
+        number
+        for number, title in PROMISES.items()
+        if test.startswith(f"test_{re.sub('[^a-z]+', '_', title.lower())}")
+    } | _named_in(test)

@@ -1,0 +1,76 @@
+"""Runs ``rs-order`` as a user does: as a process, with settings in its environment."""
+
+import asyncio
+import os
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from tests.support.servers import FreshBroker
+
+READY_SECONDS = 60
+NOWHERE = "127.0.0.1:1"
+"""Nobody listens there."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    code: int | None
+    out: str
+    err: str
+
+    def assert_one_line(self, *words: str) -> None:
+        """The command failed and said so in one line with these words."""
+        assert self.err.count("\n") == 1, self.err
+        assert "Traceback" not in self.err
+        for word in words:
+            assert word in self.err
+
+
+async def start(*arguments: str, **settings: str) -> Process:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("RS_ORDER_")}
+    env = kept | {f"RS_ORDER_{name.upper()}": value for name, value in settings.items()}
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "rs_order", *arguments), env=env, stdout=PIPE, stderr=PIPE
+    )
+
+
+async def rs_order(*arguments: str, **settings: str) -> Ended:
+    """Run a command to its end."""
+    process = await start(*arguments, **settings)
+    out, err = await process.communicate()
+    return Ended(process.returncode, out.decode(), err.decode())
+
+
+@asynccontextmanager
+async def started(*arguments: str, **settings: str) -> AsyncIterator[Process]:
+    """A command that is killed at the end of the block, if it still runs."""
+    process = await start(*arguments, **settings)
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def line_with(process: Process, text: str) -> str:
+    """The first line of its output that holds a text."""
+    if process.stdout is None:
+        raise AssertionError("the command's output is not a pipe")
+    async with asyncio.timeout(READY_SECONDS):
+        async for line in process.stdout:
+            if text in line.decode():
+                return line.decode().rstrip()
+    raise AssertionError(f"the command ended without saying {text!r}")
+
+
+def on_broker(broker: FreshBroker) -> dict[str, str]:
+    """The settings that lead to a test's virtual hosts."""
+    return {
+        "amqp_url": broker.url,
+        "amqp_vhost": broker.vhost,
+        "amqp_instance_vhost": broker.instance_vhost,
+    }

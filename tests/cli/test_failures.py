@@ -1,0 +1,130 @@
+"""A command that can't do its work says why in one line."""
+
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from tests.cli.commands import NOWHERE, on_broker, rs_order
+from tests.support.servers import FreshBroker
+
+HEAVY = {"aio_pika", "asyncpg", "fastapi", "httpx", "pydantic", "uvicorn"}
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "reason"),
+    [
+        ("http_port", "many", "integer"),
+        ("files_bucket_size_mb", "0", "greater than 0"),
+        ("jwt_key_hs512", "short", "at least 64"),
+        ("config", "/nowhere.toml", "no file /nowhere.toml"),
+    ],
+)
+async def test_a_wrong_setting_is_named(setting: str, value: str, reason: str) -> None:
+    """A wrong setting stops the start with exit code 2, named, without its value if secret."""
+    ended = await rs_order("serve", **{setting: value})
+
+    assert ended.code == 2
+    ended.assert_one_line(f"RS_ORDER_{setting.upper()}", reason)
+
+
+@pytest.mark.parametrize("command", [["serve"], ["migrate"], ["tenant", "list"]])
+async def test_database_away(command: list[str]) -> None:
+    """A database that doesn't answer: its address, without credentials, and what to check."""
+    url = f"postgresql://me:secret@{NOWHERE}/orders"
+
+    ended = await rs_order(*command, database_url=url)
+
+    assert ended.code == 1
+    ended.assert_one_line(NOWHERE, "RS_ORDER_DATABASE_URL")
+    assert "secret" not in ended.err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["order", "--tenant", "demo", "--user", "jane@example.org", "--query", "*"],
+        ["dead-letters", "list"],
+        ["dead-letters", "show", "some-id"],
+    ],
+)
+async def test_broker_away(command: list[str]) -> None:
+    ended = await rs_order(*command, amqp_url=f"amqp://me:secret@{NOWHERE}")
+
+    assert ended.code == 1
+    ended.assert_one_line("RS_ORDER_AMQP_URL")
+    assert "secret" not in ended.err
+
+
+async def test_port_taken(database_url: str, broker: FreshBroker) -> None:
+    """An address that somebody else listens on is named, with the settings to change."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+
+        ended = await rs_order(
+            "serve",
+            **on_broker(broker),
+            database_url=database_url,
+            http_host="127.0.0.1",
+            http_port=port,
+        )
+
+    assert ended.code == 1
+    ended.assert_one_line(f"127.0.0.1:{port}", "RS_ORDER_HTTP_PORT")
+
+
+async def test_no_such_archive(broker: FreshBroker) -> None:
+    ended = await rs_order("sandbox", "--archive", "/nowhere", "--port", "0", **on_broker(broker))
+
+    assert ended.code == 1
+    ended.assert_one_line("/nowhere/manifest.json")
+
+
+async def test_fault_that_does_not_exist() -> None:
+    ended = await rs_order("sandbox", "--fault", "gravity=off")
+
+    assert ended.code == 1
+    ended.assert_one_line("gravity")
+
+
+async def test_debug_shows_the_trace() -> None:
+    """Whoever asks for debugging gets the trace, and the line all the same."""
+    ended = await rs_order(
+        "migrate", log_level="debug", database_url=f"postgresql://me@{NOWHERE}/orders"
+    )
+
+    assert "Traceback" in ended.err
+    assert ended.err.splitlines()[-1].startswith("rs-order: The database at")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["order", "--tenant", "demo"],
+        ["serve", "--role", "king"],
+        ["dead-letters", "replay"],
+        ["dead-letters", "replay", "some-id", "--all"],
+        ["dead-letters", "replay", "--tenant", "demo"],
+        ["dead-letters", "discard", "some-id"],
+        ["dead-letters", "discard", "some-id", "--because", " "],
+    ],
+)
+async def test_wrong_use(command: list[str]) -> None:
+    """Wrong or missing options end with exit code 2 before anything is done."""
+    ended = await rs_order(*command, amqp_url=f"amqp://{NOWHERE}")
+
+    assert ended.code == 2
+    assert "Usage:" in ended.err
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = f"import sys, rs_order.entrypoints.cli; print({HEAVY} & sys.modules.keys())"
+    shown = subprocess.run(  # noqa: S603 - our own interpreter
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert shown.stdout == "set()\n"

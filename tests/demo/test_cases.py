@@ -1,0 +1,117 @@
+"""What the demo expects is taken from the manifest, and from nowhere else."""
+
+from pathlib import Path
+
+import pytest
+
+from rs_order.demo.archive import Product, read_archive
+from rs_order.demo.cases import Case, Delivery, Skipped, plan_for
+from rs_order.demo.errors import DemoError
+from rs_order.demo.sub_orders import count_sub_orders
+from rs_order.sandbox import BUNDLED_ARCHIVE
+from tests.demo.archives import dataset, product, small_file, write_archive
+
+ALL_CASES = [
+    "nearline",
+    "several sub-orders",
+    "online",
+    "external",
+    "quicklooks",
+    "name pattern",
+    "attached files",
+    "too big",
+    "nothing found",
+    "unknown user",
+]
+
+
+def _names(case: Case | Skipped) -> list[str]:
+    assert isinstance(case, Case)
+    assert isinstance(case.expected, Delivery)
+    return sorted(case.expected.files)
+
+
+def test_the_archive_that_ships_shows_everything() -> None:
+    plan = plan_for(read_archive(BUNDLED_ARCHIVE))
+
+    assert [case.name for case in plan.cases] == ALL_CASES
+    assert not [case for case in plan.cases if isinstance(case, Skipped)]
+
+
+def test_expected_files(tmp_path: Path) -> None:
+    """Kinds and names are filtered; a dataset's attached files come with every order of it."""
+    raw, picture = (
+        small_file(tmp_path, "one.dat"),
+        small_file(tmp_path, "one.png", type="QUICKLOOK_SD"),
+    )
+    description = small_file(tmp_path, "about.txt", type="DESCRIPTION")
+    attached = small_file(tmp_path, "notes.txt", location="dam")
+    archive = write_archive(
+        tmp_path, dataset("A", product("P", raw, picture, description), attached=(attached,))
+    )
+
+    cases = {case.name: case for case in plan_for(read_archive(archive)).cases}
+
+    assert _names(cases["nearline"]) == ["notes.txt", "one.dat", "one.png"]
+    assert _names(cases["quicklooks"]) == ["notes.txt", "one.png"]
+    assert _names(cases["name pattern"]) == ["notes.txt", "one.dat"]
+    assert isinstance(cases["external"], Skipped)
+    assert isinstance(cases["several sub-orders"], Skipped)
+
+
+def test_files_of_one_name_are_not_ordered_together(tmp_path: Path) -> None:
+    """In a zip they would have other names; the query leaves the second product out."""
+    file = small_file(tmp_path, "same.dat")
+    archive = write_archive(tmp_path, dataset("A", product("P", file), product("Q", file)))
+
+    nearline = plan_for(read_archive(archive)).cases[0]
+
+    assert isinstance(nearline, Case)
+    assert nearline.query == f'id:("{product("P")["urn"]}")'
+
+
+@pytest.mark.parametrize(
+    ("sizes", "bucket", "count"),
+    [
+        ([10, 10, 10], 100, 1),
+        ([10, 10, 10], 10, 3),
+        ([10, 10, 10], 11, 2),
+        ([10, 10, 10], 20, 2),
+        ([100, 1], 10, 2),
+        ([1, 100], 10, 1),
+        ([], 10, 0),
+    ],
+)
+def test_sub_orders_are_counted_by_the_rule(sizes: list[int], bucket: int, count: int) -> None:
+    """Closed by the product that fills it; a product is never split (C8, C9)."""
+    products = [
+        Product.model_validate(
+            {
+                "urn": f"URN:{number}",
+                "files": [
+                    {
+                        "type": "RAWDATA",
+                        "filename": "f",
+                        "size": size,
+                        "location": "online",
+                        "md5": "0",
+                    }
+                ],
+            }
+        )
+        for number, size in enumerate(sizes)
+    ]
+
+    assert count_sub_orders(products, bucket) == count
+
+
+@pytest.mark.parametrize(
+    ("manifest", "words"),
+    [(None, "can't be read"), ('{"datasets": [{}]}', "malformed at datasets")],
+)
+def test_unusable_manifest(manifest: str | None, words: str, tmp_path: Path) -> None:
+    if manifest is not None:
+        (tmp_path / "manifest.json").write_text(manifest, encoding="utf-8")
+
+    with pytest.raises(DemoError, match=words):
+        read_archive(tmp_path)

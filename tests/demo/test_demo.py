@@ -1,0 +1,111 @@
+"""The whole demo as a user runs it, on servers that are somebody else's."""
+
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE, STDOUT, Process, create_subprocess_exec
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import psutil
+import pytest
+
+from rs_order.demo.servers import Servers
+from tests.cli.commands import line_with
+from tests.demo.archives import dataset, product, small_file, write_archive
+
+GONE_SECONDS = 5
+
+
+@pytest.fixture
+def one_file(tmp_path: Path) -> dict[str, Any]:
+    return small_file(tmp_path, "one.dat")
+
+
+@pytest.fixture
+def archive(tmp_path: Path, one_file: dict[str, Any]) -> Path:
+    """A single product on tape: most cases are skipped, and the demo is soon over."""
+    return write_archive(tmp_path, dataset("A", product("P", one_file)))
+
+
+@pytest.fixture
+def temporary(tmp_path: Path) -> Path:
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    return folder
+
+
+async def _demo(servers: Servers, temporary: Path, *arguments: str) -> Process:
+    env = dict(os.environ) | {
+        "RS_ORDER_DATABASE_URL": servers.database_url,
+        "RS_ORDER_AMQP_URL": servers.amqp_url,
+        "RS_ORDER_AMQP_MANAGEMENT_URL": servers.management_url or "",
+        "TMPDIR": str(temporary),
+    }
+    return await create_subprocess_exec(
+        *(sys.executable, "-m", "rs_order", "demo", "--nearline-seconds=0.1", *arguments),
+        env=env,
+        stdout=PIPE,
+        stderr=STDOUT,
+    )
+
+
+async def _ended(demo: Process) -> tuple[int | None, str]:
+    out, _ = await demo.communicate()
+    return demo.returncode, out.decode()
+
+
+async def _assert_nothing_left(servers: Servers, temporary: Path) -> None:
+    """No database, virtual host or folder of the demo."""
+    connection = await asyncpg.connect(servers.database_url)
+    names = await connection.fetch("select datname from pg_database where datname like '%demo%'")
+    await connection.close()
+    async with httpx.AsyncClient() as client:
+        vhosts = (await client.get(f"{servers.management_url}/api/vhosts")).json()
+
+    assert names == []
+    assert [vhost["name"] for vhost in vhosts if "demo" in vhost["name"]] == []
+    assert list(temporary.iterdir()) == []
+
+
+async def test_demo_holds(servers: Servers, temporary: Path, archive: Path) -> None:
+    """Each case the archive can show holds, the others are named, and nothing stays behind."""
+    code, out = await _ended(await _demo(servers, temporary, str(archive)))
+
+    assert code == 0, out
+    assert "nearline: 1 product of A, on tape" in out
+    assert "1 file, exactly those of the manifest, every MD5 right" in out
+    assert "external: skipped, no product of the archive is external" in out
+    assert "All 5 cases held, 5 skipped" in out
+    await _assert_nothing_left(servers, temporary)
+
+
+async def test_demo_notices_wrong_bytes(
+    servers: Servers, temporary: Path, archive: Path, one_file: dict[str, Any]
+) -> None:
+    """The verifier can fail: wrong content of the right length is found and named."""
+    fault = f'--fault=wrong_bytes=["{one_file["md5"]}"]'
+
+    code, out = await _ended(await _demo(servers, temporary, str(archive), fault))
+
+    assert code == 1, out
+    assert "✗ NOTICE.txt: Failed to download file (one.dat)" in out
+    assert "cases did not hold (nearline" in out
+    await _assert_nothing_left(servers, temporary)
+
+
+async def test_interrupted(servers: Servers, temporary: Path, archive: Path) -> None:
+    """Ctrl-C in the middle of an order: all that was started ends, all that was made goes."""
+    demo = await _demo(servers, temporary, str(archive), "--fault=silence=true")
+    await line_with(demo, "GRANTED")
+    children = psutil.Process(demo.pid).children(recursive=True)
+
+    demo.send_signal(signal.SIGINT)
+    code, _ = await _ended(demo)
+
+    assert code == 130
+    assert len(children) == 2  # sandbox and service
+    assert psutil.wait_procs(children, GONE_SECONDS)[1] == []
+    await _assert_nothing_left(servers, temporary)

@@ -1,0 +1,250 @@
+"""What the documents point at exists, and what must not be in the project isn't."""
+
+import ast
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client import REGISTRY
+from typer.main import get_command
+
+from rs_order import bootstrap
+from rs_order.adapters.amqp.death import DeadLetterReason
+from rs_order.entrypoints.cli import app
+
+ROOT = Path(__file__).parents[2]
+CHAPTERS = ROOT / "docs/contract"
+DOCUMENTS = [
+    path
+    for path in (ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/**/*.md")))
+    if path.parent != CHAPTERS or path.name == "README.md"
+]
+"""Ours; the chapters of the contract are taken as they are."""
+OPERATIONS = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+GLOSSARY = (ROOT / "docs/glossary.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+FOREIGN = [
+    # Put together, so that this file doesn't hold what it looks for.
+    r"/" + r"work/",
+    r"/" + r"tmp/(?!\$)",
+    r"/" + r"home/\w+/",
+    r"\b(pypi|pythonhosted|files\.python)" + r"\.(org|io)",
+    r"https?://[^\s/]*" + r"(artifact|nexus|devpi|proxy\.golang)",
+]
+"""Paths of one machine, and hosts of package registries."""
+
+
+def _name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=_name)
+def test_links_resolve(document: Path) -> None:
+    """Every link to a file of the project leads to one, and its anchor to a heading."""
+    assert list(_broken_links(document)) == []
+
+
+def test_a_broken_link_is_found(tmp_path: Path) -> None:
+    """The check above can fail, for files and for headings."""
+    (tmp_path / "there.md").write_text("# One heading: with `code`\n", encoding="utf-8")
+    document = tmp_path / "document.md"
+    document.write_text(
+        "[a](there.md) [b](there.md#one-heading-with-code) [c](gone.md) [d](there.md#two) [e](#f)",
+        encoding="utf-8",
+    )
+
+    assert list(_broken_links(document)) == ["gone.md", "there.md#two", "#f"]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=_name)
+def test_files_that_are_named_exist(document: Path) -> None:
+    """A path in a code span is one of the project, or of one of its rooms."""
+    named = re.findall(r"`((?:[\w.\-]+/)+[\w.\-]+\.\w+)`", document.read_text(encoding="utf-8"))
+    rooms = (ROOT, ROOT / "rs_order", ROOT / "rs_order/adapters/postgres")
+
+    assert [name for name in named if not any((room / name).exists() for room in rooms)] == []
+
+
+def test_every_decision_is_listed() -> None:
+    """The list of decisions is complete."""
+    folder = ROOT / "docs/decisions"
+    listed = (folder / "README.md").read_text(encoding="utf-8")
+
+    assert [path.name for path in sorted(folder.glob("0*.md")) if path.name not in listed] == []
+
+
+def test_scripts_of_the_readme_exist() -> None:
+    """Whoever copies a line from the README finds the program."""
+    scripts = set(re.findall(r"(?:scripts|\.ci)/[a-z\-]+", README))
+
+    assert {"scripts/demo", "scripts/test"} <= scripts
+    assert [script for script in sorted(scripts) if not _is_executable(ROOT / script)] == []
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/operations.md"])
+def test_commands_of_the_documents_exist(document: str) -> None:
+    """Each ``rs-order …`` names a command, and each option after it one of that command."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    lines = re.findall(r"^rs-order ([^\n#]+)", _code(text), re.MULTILINE)
+    commands = [shlex.split(line) for line in lines]
+
+    assert len(commands) > 5
+    assert [" ".join(words) for words in commands if not _is_a_command(words)] == []
+
+
+def test_words_of_the_glossary_are_in_the_code() -> None:
+    """Python and SQL call things as the glossary says they do."""
+    rows = re.findall(r"^\| (?!Word|---)(.*) \|$", GLOSSARY, re.MULTILINE)
+    cells = [row.split(" | ") for row in rows]
+    python = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("rs_order/**/*.py"))
+    sql = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("rs_order/**/*.sql"))
+    sql += python  # kinds of messages, and the search path, are written by Python
+
+    assert len(rows) > 30
+    assert [word for cell in cells for word in _words_of(cell[2]) if word not in python] == []
+    assert [word for cell in cells for word in _words_of(cell[3]) if word not in sql] == []
+
+
+def test_log_events_are_documented() -> None:
+    """Alerts rely on event names, so each one is in the table of operations.md."""
+    assert set(_documented_events()) == set(_logged_events())
+
+
+def test_metrics_are_documented() -> None:
+    """Each metric of ours is in operations.md under the name that Prometheus sees."""
+    assert bootstrap.__name__  # imported for its metrics
+    counters = {
+        f"{metric.name}_total" for metric in REGISTRY.collect() if "rs_order" in metric.name
+    }
+
+    assert set(re.findall(r"`(rs_order_\w+_total)`", OPERATIONS)) == counters
+
+
+@pytest.mark.parametrize("reason", DeadLetterReason)
+def test_reasons_of_dead_letters_are_documented(reason: DeadLetterReason) -> None:
+    """An operator who meets a reason finds what to do."""
+    assert f"`{reason.value}`" in OPERATIONS
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="git tells what is in the project")
+def test_nothing_of_one_machine_is_in_the_project() -> None:
+    """No path of the machine it was written on, and no host of a package registry."""
+    foreign = re.compile("|".join(FOREIGN))
+    found = [
+        f"{_name(path)}: {match[0]}"
+        for path in _tracked_texts()
+        for match in foreign.finditer(path.read_text(encoding="utf-8"))
+    ]
+
+    assert found == []
+
+
+def _broken_links(document: Path) -> Iterator[str]:
+    for link in LINK.findall(document.read_text(encoding="utf-8")):
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (document.parent / path).resolve() if path else document
+        if not target.exists() or (anchor and anchor not in _anchors(target)):
+            yield link
+
+
+def _anchors(document: Path) -> set[str]:
+    """Anchors of the headings, as the usual renderers make them."""
+    headings = re.findall(r"^#+ (.+)$", document.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def _is_executable(path: Path) -> bool:
+    return path.is_file() and bool(path.stat().st_mode & 0o100)
+
+
+def _code(text: str) -> str:
+    """Fenced blocks and code spans, one per line."""
+    fenced = re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return "\n".join([*fenced, *re.findall(r"(?<!`)`([^`\n]+)`(?!`)", text)])
+
+
+def _commands() -> dict[str, dict[str, set[str]]]:
+    """Options of each command, and of each of its own commands (the empty name: of itself)."""
+    group: Any = get_command(app)
+    found: dict[str, dict[str, set[str]]] = {}
+    for name, command in group.commands.items():
+        inner = getattr(command, "commands", {})
+        found[name] = {"": _options(command)} | {sub: _options(inner[sub]) for sub in inner}
+    return found
+
+
+def _options(command: Any) -> set[str]:
+    """With ``--help``, which none declares."""
+    return {"--help"} | {name for parameter in command.params for name in parameter.opts}
+
+
+def _is_a_command(words: list[str]) -> bool:
+    name, *rest = words
+    known = _commands().get(name)
+    if known is None:
+        return False
+    inner = rest[0] if rest and len(known) > 1 else ""
+    if inner not in known:
+        return False
+    return {word for word in rest if word.startswith("--")} <= known[inner]
+
+
+def _words_of(cell: str) -> list[str]:
+    """The identifiers in the code spans of a cell."""
+    return re.findall(r"[A-Za-z_]{3,}", " ".join(re.findall(r"`([^`]+)`", cell)))
+
+
+def _documented_events() -> Iterator[str]:
+    rows = OPERATIONS.partition("## Log lines")[2].partition("\n## ")[0]
+    for row in re.findall(r"^\| (`.*?) \|", rows, re.MULTILINE):
+        yield from re.findall(r"`([^`]+)`", row)
+
+
+def _logged_events() -> Iterator[str]:
+    """The first argument of each call of a logger."""
+    for path in sorted((ROOT / "rs_order").rglob("*.py")):
+        if {"sandbox", "demo"} & set(path.parts):
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            match node:
+                case ast.Call(
+                    func=ast.Attribute(value=ast.Name(id="log" | "_log")), args=[event, *_]
+                ):
+                    yield from _texts_of(event)
+
+
+def _texts_of(event: ast.expr) -> list[str]:
+    match event:
+        case ast.IfExp(body=body, orelse=orelse):
+            return [*_texts_of(body), *_texts_of(orelse)]
+        case ast.Constant(value=str() as text):
+            return [text]
+    raise AssertionError(f"an event name must be constant, not {ast.unparse(event)}")
+
+
+def _tracked_texts() -> Iterator[Path]:
+    """What git tracks and can be read as text; the chapters of the contract are not ours."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],  # noqa: S607 - git of the PATH
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+        text=True,
+    ).stdout
+    for name in filter(None, listed.split("\0")):
+        path = ROOT / name
+        if not path.is_file() or CHAPTERS in path.parents or "archive" in path.parts:
+            continue
+        try:
+            path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue
+        yield path

@@ -1,0 +1,101 @@
+"""Documents that are made from the code say what the code says."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from rs_order.settings import Settings
+from scripts.documents import DOCUMENTS, out_of_date
+from scripts.documents.configuration import (
+    USED_BY,
+    WITHOUT_MEANING,
+    configuration,
+    replaced_properties,
+)
+from scripts.documents.promises import PROMISES, promises
+from scripts.documents.states import states
+
+ROOT = Path(__file__).parents[2]
+SOURCE = "".join(
+    path.read_text(encoding="utf-8")
+    for path in sorted((ROOT / "rs_order").rglob("*.py"))
+    if "sandbox" not in path.parts
+)
+
+
+def test_generated_documents_are_current() -> None:
+    """A change of the code is in the documents; scripts/generate-docs puts it there."""
+    assert out_of_date() == []
+
+
+def test_a_document_that_was_edited_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The check above can fail: for a missing document, and for one that differs."""
+    monkeypatch.setattr("scripts.documents.ROOT", tmp_path)
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/states.md").write_text(states() + "edited", encoding="utf-8")
+    (tmp_path / "docs/promises.md").write_text(promises(), encoding="utf-8")
+
+    assert out_of_date() == ["docs/configuration.md", "docs/states.md"]
+    assert {"docs/configuration.md", "docs/promises.md", "docs/states.md"} == set(DOCUMENTS)
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_setting_is_documented(name: str) -> None:
+    """One row each, with a meaning."""
+    (row,) = re.findall(rf"^\| `RS_ORDER_{name.upper()}` \|.*\|$", configuration(), re.MULTILINE)
+
+    assert row.rsplit("|", 2)[1].strip()
+
+
+@pytest.mark.parametrize("setting", USED_BY)
+def test_settings_without_effect_have_none(setting: str) -> None:
+    """The remark goes when the code begins to use the setting."""
+    assert USED_BY[setting] not in SOURCE
+
+
+def test_every_property_of_the_chapters_has_a_place() -> None:
+    """A setting takes the place of each property, or it is said why none does; never both."""
+    listed = _properties_of_amqp() | _properties_of_domain()
+    replaced = {name for name in listed if _is_replaced(name)}
+
+    assert listed - replaced == set(WITHOUT_MEANING)
+    assert len(listed) > 30
+
+
+@pytest.mark.parametrize("number", PROMISES)
+def test_promises_are_explained(number: int) -> None:
+    """The architecture says how each is kept, under the name the list of tests uses."""
+    architecture = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+
+    assert f"\n{number}. **{PROMISES[number]}.**" in architecture
+
+
+def _is_replaced(name: str) -> bool:
+    return any(
+        name.startswith(known[:-1]) if known.endswith("*") else name == known
+        for known in replaced_properties()
+    )
+
+
+def _properties_of_amqp() -> set[str]:
+    """The lines of the block in amqp.md 1.15."""
+    block = _section("amqp.md", "### 1.15").split("```")[1]
+    return set(re.findall(r"^#?([a-zA-Z.\-]+)(?:\[0\])?=", block, re.MULTILINE))
+
+
+def _properties_of_domain() -> set[str]:
+    """The first column of the table in domain.md 14.2, short forms written out."""
+    found = set[str]()
+    for row in re.findall(r"^\| (`.*?`) \|", _section("domain.md", "### 14.2"), re.MULTILINE):
+        first, *others = re.findall(r"`([^`]+)`", row)
+        stem = first.rpartition(".")[0]
+        found |= {first, *(stem + name if name.startswith(".") else name for name in others)}
+    return found
+
+
+def _section(chapter: str, heading: str) -> str:
+    text = (ROOT / "docs/contract" / chapter).read_text(encoding="utf-8")
+    return text.partition(heading)[2].partition("\n### ")[0]

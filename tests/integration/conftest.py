@@ -1,0 +1,43 @@
+"""A migrated database with two tenants for each test of the store."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from rs_order.adapters.postgres.driver import Pool
+from rs_order.adapters.postgres.migrate import migrate_platform
+from rs_order.adapters.postgres.pool import open_pool
+from rs_order.adapters.postgres.tenants import PostgresTenants
+from rs_order.adapters.postgres.unit_of_work import PostgresStore
+from rs_order.domain.ids import Tenant
+from tests.support.rows import TenantRows
+
+TENANT = Tenant("project1")
+OTHER = Tenant("project2")
+
+
+@pytest.fixture
+async def pool(database_url: str) -> AsyncIterator[Pool]:
+    """A pool as a process has it; both tenants are provisioned."""
+    async with await open_pool(database_url, size=10) as opened:
+        await migrate_platform(opened)
+        tenants = PostgresTenants(opened)
+        for tenant in (TENANT, OTHER):
+            await tenants.add(tenant)
+        yield opened
+
+
+@pytest.fixture
+def committed() -> list[str]:
+    """One entry per commit that wrote to the outbox."""
+    return []
+
+
+@pytest.fixture
+def store(pool: Pool, committed: list[str]) -> PostgresStore:
+    return PostgresStore(pool, lambda: committed.append("committed"))
+
+
+@pytest.fixture
+def rows(pool: Pool) -> TenantRows:
+    return TenantRows(pool, TENANT)

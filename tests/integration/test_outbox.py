@@ -1,0 +1,202 @@
+"""The outbox as the relay meets it: order, due times, slots, removal."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from rs_order.adapters.postgres.driver import Pool
+from rs_order.adapters.postgres.outbox import PostgresOutbox
+from rs_order.adapters.postgres.unit_of_work import PostgresStore
+from rs_order.application import steps
+from rs_order.domain.ids import OrderId
+from rs_order.ports.outbox import MessageKind, OutboxRow, OutgoingMessage, order_stream
+from tests.integration.conftest import TENANT
+from tests.integration.test_unit_of_work import waiting_for_a_lock
+from tests.support.rows import OWNER, TenantRows
+
+SLOTS = range(16)
+
+
+class StandingClock:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.at = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        return self.at
+
+
+@pytest.fixture
+def clock() -> StandingClock:
+    return StandingClock()
+
+
+@pytest.fixture
+def outbox(pool: Pool, clock: StandingClock) -> PostgresOutbox:
+    return PostgresOutbox(pool, clock)
+
+
+def a_response(order: OrderId, text: str) -> OutgoingMessage:
+    return OutgoingMessage(
+        MessageKind.ORDER_RESPONSE, TENANT, {"text": text}, stream=order_stream(TENANT, order)
+    )
+
+
+async def claimed(outbox: PostgresOutbox, limit: int = 100) -> list[OutboxRow]:
+    """Everything that is due, without removing it."""
+    found: list[OutboxRow] = []
+    for slot in SLOTS:
+        async with outbox.claim(slot, limit) as claim:
+            assert claim is not None
+            found.extend(claim.rows)
+    return found
+
+
+async def test_a_stream_leaves_in_the_order_of_its_commits(
+    store: PostgresStore, pool: Pool, outbox: PostgresOutbox, rows: TenantRows
+) -> None:
+    """Promise 4: the second writer waits for the order's row, so its id can't be the lower one."""
+    order = await rows.order()
+
+    async def say(text: str) -> None:
+        async with store.unit_of_work(TENANT) as uow:
+            await uow.orders.lock([order])
+            await uow.messages.send([a_response(order, text)])
+
+    async with store.unit_of_work(TENANT) as uow:
+        await uow.orders.lock([order])
+        second = asyncio.create_task(say("second"))
+        await waiting_for_a_lock(pool)
+        await uow.messages.send([a_response(order, "first")])
+    await second
+
+    assert [row.body for row in await claimed(outbox)] == [
+        b'{"text":"first"}',
+        b'{"text":"second"}',
+    ]
+
+
+async def test_a_stream_always_has_the_same_slot(
+    store: PostgresStore, outbox: PostgresOutbox, rows: TenantRows
+) -> None:
+    """So that one relay at a time sends it; different streams spread."""
+    orders = [await rows.order() for _ in range(40)]
+    async with store.unit_of_work(TENANT) as uow:
+        for _ in range(3):
+            await uow.messages.send([a_response(order, "x") for order in orders])
+    slots: dict[str, set[int]] = {}
+    for slot in SLOTS:
+        async with outbox.claim(slot, 1000) as claim:
+            assert claim is not None
+            for row in claim.rows:
+                slots.setdefault(row.stream or "", set()).add(slot)
+
+    assert len(slots) == len(orders)
+    assert {len(of_stream) for of_stream in slots.values()} == {1}
+    assert len(set.union(*slots.values())) > 8
+
+
+async def test_a_row_is_due_at_its_time_and_not_before(
+    store: PostgresStore, outbox: PostgresOutbox, clock: StandingClock
+) -> None:
+    """Promise 5: a delay is a row. The relay is told how long it may rest."""
+    await store.send([steps.delete_files(TENANT, OrderId(1))])
+    (at_once,) = await claimed(outbox)
+    await remove(outbox, [at_once])
+    due = clock.now() + timedelta(seconds=90)
+    await store.send([steps.grant_requests(TENANT, [], due)])
+
+    assert await claimed(outbox) == []
+    assert await outbox.ready_slots() == []
+    assert await outbox.seconds_to_next() == pytest.approx(90)
+
+    clock.at = due
+
+    assert len(await claimed(outbox)) == 1
+    assert len(await outbox.ready_slots()) == 1
+    assert await outbox.seconds_to_next() == 0
+
+
+async def test_two_claims_never_share_a_slot(store: PostgresStore, outbox: PostgresOutbox) -> None:
+    """Promise 6: the second is told so at once instead of waiting."""
+    await store.send([steps.schedule(TENANT, OWNER)])
+    (slot,) = await outbox.ready_slots()
+    async with outbox.claim(slot, 10) as first:
+        assert first is not None
+
+        async with outbox.claim(slot, 10) as second:
+            assert second is None
+
+        async with outbox.claim((slot + 1) % 16, 10) as beside:
+            assert beside is not None
+
+    async with outbox.claim(slot, 10) as again:
+        assert again is not None
+
+
+async def test_rows_leave_with_the_commit_of_their_claim(
+    store: PostgresStore, outbox: PostgresOutbox
+) -> None:
+    """Promise 2: a relay that dies after the confirm leaves the row, and its message id."""
+    await store.send([steps.schedule(TENANT, OWNER)])
+    (row,) = await claimed(outbox)
+    (slot,) = await outbox.ready_slots()
+
+    with pytest.raises(_Killed):
+        await _die_after_removing(outbox, slot, row)
+
+    assert await claimed(outbox) == [row]
+
+    await remove(outbox, [row])
+
+    assert await claimed(outbox) == []
+    assert await outbox.seconds_to_next() is None
+
+
+class _Killed(Exception):
+    """The end of a relay."""
+
+
+async def _die_after_removing(outbox: PostgresOutbox, slot: int, row: OutboxRow) -> None:
+    async with outbox.claim(slot, 10) as claim:
+        assert claim is not None
+        await claim.remove([row.id])
+        raise _Killed
+
+
+async def remove(outbox: PostgresOutbox, rows: list[OutboxRow]) -> None:
+    async with outbox.claim(0, 10) as claim:
+        assert claim is not None
+        await claim.remove([row.id for row in rows])
+
+
+async def test_a_claim_takes_no_more_than_asked(
+    store: PostgresStore, outbox: PostgresOutbox, rows: TenantRows
+) -> None:
+    """The oldest first."""
+    order = await rows.order()
+    async with store.unit_of_work(TENANT) as uow:
+        await uow.messages.send([a_response(order, str(number)) for number in range(20)])
+
+    assert [row.body for row in await claimed(outbox, limit=2)] == [
+        b'{"text":"0"}',
+        b'{"text":"1"}',
+    ]
+
+
+async def test_lag_is_the_age_of_the_oldest_row_that_is_due(
+    store: PostgresStore, outbox: PostgresOutbox, clock: StandingClock
+) -> None:
+    """Rows that wait for their time are no lag."""
+    clock.at = datetime.now(UTC)
+    await store.send([steps.grant_requests(TENANT, [], clock.now() + timedelta(hours=1))])
+
+    assert (await outbox.lag()).rows == 0
+
+    await store.send([steps.schedule(TENANT, OWNER)])
+    lag = await outbox.lag()
+
+    assert lag.rows == 1
+    assert 0 <= lag.oldest_seconds < 60

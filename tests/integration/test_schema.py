@@ -1,0 +1,181 @@
+"""The readable schema is the sum of the migrations, and migrating is safe and repeatable."""
+
+import asyncio
+from importlib.resources import files
+
+import asyncpg
+import pytest
+
+from rs_order.adapters.postgres.driver import Connection, Pool
+from rs_order.adapters.postgres.migrate import migrate_platform, migrate_tenant, migrations
+from rs_order.adapters.postgres.pool import open_pool
+from rs_order.adapters.postgres.schema_names import InvalidTenantNameError
+from rs_order.adapters.postgres.tenants import PostgresTenants
+from rs_order.domain.ids import Tenant
+from rs_order.domain.states import ORDER_MOVES
+from tests.integration.conftest import OTHER, TENANT
+from tests.support.rows import in_tenant
+from tests.support.servers import fresh_database
+
+INSTANCES = 5
+
+_CATALOGS = {
+    "columns": """
+        select class.relname || '.' || attname as name,
+               concat_ws(' ', format_type(atttypid, atttypmod), attnotnull, attidentity,
+                         attgenerated, pg_get_expr(adbin, adrelid)) as definition
+        from pg_attribute
+        join pg_class class on class.oid = attrelid
+        left join pg_attrdef on adrelid = attrelid and adnum = attnum
+        where relnamespace = $1::text::regnamespace and relkind = 'r' and attnum > 0
+          and not attisdropped""",
+    "constraints": """
+        select conrelid::regclass || ' ' || conname as name, pg_get_constraintdef(oid) as definition
+        from pg_constraint where connamespace = $1::text::regnamespace""",
+    "indexes": """
+        select indexname as name, indexdef as definition from pg_indexes where schemaname = $1""",
+    "triggers": """
+        select tgrelid::regclass || ' ' || tgname as name, pg_get_triggerdef(pg_trigger.oid) as definition
+        from pg_trigger join pg_class on pg_class.oid = tgrelid
+        where relnamespace = $1::text::regnamespace and not tgisinternal""",
+    "functions": """
+        select proname as name, pg_get_functiondef(oid) as definition
+        from pg_proc where pronamespace = $1::text::regnamespace""",
+    "sequences": """
+        select sequencename as name, concat_ws(' ', data_type, start_value, increment_by) as definition
+        from pg_sequences where schemaname = $1""",
+    "types": """
+        select typname as name, typtype::text as definition from pg_type
+        where typnamespace = $1::text::regnamespace and typtype in ('e', 'd')""",
+}
+
+
+async def catalog_of(connection: Connection, schema: str) -> dict[str, dict[str, str]]:
+    """What a schema consists of, with its own name left out."""
+    await connection.execute("select set_config('search_path', $1, false)", schema)
+    found: dict[str, dict[str, str]] = {}
+    for kind, query in _CATALOGS.items():
+        found[kind] = {
+            row["name"].replace(f"{schema}.", ""): row["definition"].replace(f"{schema}.", "")
+            for row in await connection.fetch(query, schema)
+            if "schema_version" not in row["name"]
+        }
+    return found
+
+
+async def read_schema(connection: Connection, kind: str, schema: str) -> None:
+    """Create a schema from the file that people read."""
+    text = files("rs_order.adapters.postgres").joinpath("schema", f"{kind}.sql").read_text()
+    await connection.execute(f"create schema {schema}")
+    await connection.execute("select set_config('search_path', $1, false)", schema)
+    await connection.execute(text)
+
+
+@pytest.mark.parametrize(
+    ("kind", "schema"), [("platform", "rs_order"), ("tenant", f"order_{TENANT}")]
+)
+async def test_the_readable_schema_is_the_sum_of_the_migrations(
+    kind: str,
+    schema: str,
+    pool: Pool,
+    database_url: str,
+) -> None:
+    """Columns, constraints, indexes, triggers, functions, sequences and contents agree."""
+    migrated = await asyncpg.connect(database_url)
+    async with fresh_database(migrated, database_url) as other_url:
+        readable = await asyncpg.connect(other_url)
+        try:
+            await read_schema(readable, kind, schema)
+            expected = await catalog_of(readable, schema)
+
+            assert await catalog_of(migrated, schema) == expected
+            assert len(expected["columns"]) > 10
+            if kind == "tenant":
+                moves = "select before, after from order_move order by before, after"
+
+                assert await migrated.fetch(moves) == await readable.fetch(moves)
+        finally:
+            await readable.close()
+    await migrated.close()
+
+
+async def test_tenant_schemas_hold_plain_types_only(pool: Pool) -> None:
+    """So that prepared statements serve every tenant (architecture.md 3)."""
+    async with pool.acquire() as connection, connection.transaction():
+        catalog = await catalog_of(connection, f"order_{TENANT}")
+
+    assert catalog["types"] == {}
+
+
+async def test_the_moves_of_the_database_are_those_of_the_domain(pool: Pool) -> None:
+    """``ORDER_MOVES`` and the table ``order_move`` are one state machine."""
+    async with in_tenant(pool, TENANT) as connection:
+        stored = await connection.fetch("select before, after from order_move")
+
+    assert {(row["before"], row["after"]) for row in stored} == {
+        (before.value, after.value) for before, moves in ORDER_MOVES.items() for after in moves
+    }
+
+
+async def test_several_instances_migrate_at_once(database_url: str) -> None:
+    """Each brings up platform and tenants on an empty database; each migration is applied once."""
+
+    async def instance() -> None:
+        async with await open_pool(database_url, size=2) as pool:
+            await migrate_platform(pool)
+            tenants = PostgresTenants(pool)
+            for tenant in (TENANT, OTHER):
+                await tenants.add(tenant)
+
+    async with asyncio.TaskGroup() as instances:
+        for _ in range(INSTANCES):
+            instances.create_task(instance())
+
+    connection = await asyncpg.connect(database_url)
+    try:
+        for kind, schema in (("platform", "rs_order"), ("tenant", f"order_{TENANT}")):
+            applied = await connection.fetch(
+                f"select version, name from {schema}.schema_version"  # noqa: S608 - names of ours
+            )
+
+            assert [tuple(row) for row in applied] == [
+                (version, name) for version, name, _ in migrations(kind)
+            ]
+        assert await connection.fetchval("select count(*) from rs_order.tenant") == 2
+    finally:
+        await connection.close()
+
+
+async def test_migrating_again_changes_nothing(pool: Pool) -> None:
+    """The transaction ids of the catalog's rows stay: nothing was written."""
+    version = "select xmin::text, version, applied_at from schema_version"
+    async with in_tenant(pool, TENANT) as connection:
+        before = await connection.fetch(version)
+    await migrate_platform(pool)
+    await migrate_tenant(pool, TENANT)
+    async with in_tenant(pool, TENANT) as connection:
+        after = await connection.fetch(version)
+
+    assert after == before
+
+
+async def test_a_migration_that_fails_leaves_nothing(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Schema and note of the version are one transaction."""
+    broken = [(1, "0001_good.sql", "create table good ()"), (2, "0002_bad.sql", "nonsense")]
+    monkeypatch.setattr("rs_order.adapters.postgres.migrate.migrations", lambda _: broken)
+    async with await open_pool(database_url, size=1) as pool:
+        with pytest.raises(asyncpg.PostgresSyntaxError):
+            await migrate_tenant(pool, TENANT)
+
+        assert await pool.fetchval("select to_regnamespace('order_project1')") is None
+
+
+@pytest.mark.parametrize(
+    "name", ["", "Project", "1st", "a-b", "a b", "a;drop schema x", 'a"', "é", "x" * 49, "a\n"]
+)
+async def test_a_name_that_is_no_identifier_never_reaches_sql(name: str, pool: Pool) -> None:
+    """Refused by the one place that makes a schema's name of it."""
+    with pytest.raises(InvalidTenantNameError):
+        await migrate_tenant(pool, Tenant(name))

@@ -1,0 +1,65 @@
+"""The limit of the service (``regards.jobs.pool.size``): a free place always finds who waits for it."""
+
+import asyncio
+from datetime import timedelta
+
+from rs_order.adapters.postgres.driver import Pool
+from rs_order.adapters.postgres.unit_of_work import PostgresStore
+from rs_order.application.policies import SlotLimits
+from rs_order.application.settlement import Settlement
+from rs_order.domain.ids import SubOrderId
+from tests.integration.conftest import OTHER, TENANT
+from tests.integration.test_unit_of_work import waiting_for_a_lock
+from tests.support.rows import NOW
+
+LIMITED = Settlement(SlotLimits(per_user=2, service=1))
+
+
+async def scheduled_owners(pool: Pool) -> list[tuple[str, str]]:
+    found = await pool.fetch(
+        "select tenant, body::json ->> 'owner' as owner from rs_order.outbox"
+        " where body::json ->> 'step' = 'schedule' order by id"
+    )
+    return [(row["tenant"], row["owner"]) for row in found]
+
+
+async def test_a_place_that_comes_free_while_somebody_queues_for_it_is_not_lost(
+    store: PostgresStore, pool: Pool
+) -> None:
+    """Promise 5: whoever sees the service full is seen by whoever leaves it, in any interleaving."""
+    async with store.unit_of_work(TENANT) as uow:
+        await uow.limits.started("first", [SubOrderId(1)])
+
+    async def leave() -> None:
+        async with store.unit_of_work(TENANT) as uow:
+            await LIMITED.leave_service_slots(uow, [SubOrderId(1)])
+
+    async with store.unit_of_work(OTHER) as uow:
+        await uow.limits.lock()
+
+        assert await uow.limits.running() == 1
+
+        leaving = asyncio.create_task(leave())
+        settled = asyncio.create_task(waiting_for_a_lock(pool))
+        await asyncio.wait({leaving, settled}, return_when=asyncio.FIRST_COMPLETED)
+        settled.cancel()
+        await uow.limits.wait("second", NOW)
+    await leaving
+
+    assert await scheduled_owners(pool) == [(OTHER, "second")]
+
+
+async def test_the_user_with_the_fewest_running_sub_orders_is_next(
+    store: PostgresStore, pool: Pool
+) -> None:
+    """decisions.md, Which sub-order starts next: then the lowest rank, over all tenants."""
+    async with store.unit_of_work(TENANT) as uow:
+        await uow.limits.started("busy", [SubOrderId(1), SubOrderId(2)])
+        await uow.limits.started("idle", [SubOrderId(3)])
+        await uow.limits.wait("busy", NOW)
+        await uow.limits.wait("late", NOW + timedelta(hours=2))
+    async with store.unit_of_work(OTHER) as uow:
+        await uow.limits.wait("early", NOW + timedelta(hours=1))
+        turn = [await uow.limits.next_users(1) for _ in range(4)]
+
+    assert turn == [[(OTHER, "early")], [(TENANT, "late")], [(TENANT, "busy")], []]

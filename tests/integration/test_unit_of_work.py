@@ -1,0 +1,188 @@
+"""One unit of work is all or nothing, and tells apart what can be tried again."""
+
+import asyncio
+from datetime import UTC, datetime
+
+import asyncpg
+import pytest
+
+from rs_order.adapters.postgres.driver import Pool
+from rs_order.adapters.postgres.pool import open_pool
+from rs_order.adapters.postgres.unit_of_work import PostgresStore
+from rs_order.application import steps
+from rs_order.demo.servers import Database
+from rs_order.domain.ids import OrderId
+from rs_order.ports.store import NewOrder, NewRequest, StoreConflict, StoreUnavailable
+from tests.integration.conftest import TENANT
+from tests.support.rows import NOW, OWNER, TenantRows, in_tenant
+
+A_REQUEST = NewRequest("c-1", b"fingerprint", {"queries": ["*"]})
+
+
+class _Trouble(Exception):
+    """Something a use case raises."""
+
+
+def a_new_order(label: str) -> NewOrder:
+    return NewOrder(
+        owner=OWNER,
+        role="REGISTERED_USER",
+        label=label,
+        correlation_id="c-1",
+        request_id=None,
+        sub_order_hours=2,
+        created_at=datetime.now(UTC),
+        selections=(),
+    )
+
+
+async def counted(pool: Pool) -> tuple[int, int]:
+    """Requests of the tenant, and rows of the outbox."""
+    async with in_tenant(pool, TENANT) as connection:
+        (row,) = await connection.fetch(
+            "select (select count(*) from order_request) as requests,"
+            " (select count(*) from rs_order.outbox) as messages"
+        )
+    return row["requests"], row["messages"]
+
+
+async def write(store: PostgresStore, trouble: type[BaseException] | None = None) -> None:
+    """A change of a tenant's data and a message, in one unit."""
+    async with store.unit_of_work(TENANT) as uow:
+        await uow.requests.record([A_REQUEST], NOW)
+        await uow.messages.send([steps.schedule(TENANT, OWNER)])
+        if trouble is not None:
+            raise trouble
+
+
+async def test_what_ends_normally_stays_with_its_messages(
+    store: PostgresStore, pool: Pool, committed: list[str]
+) -> None:
+    """One commit holds both, and the relay is told once, after it."""
+    await write(store)
+
+    assert await counted(pool) == (1, 1)
+    assert committed == ["committed"]
+
+
+@pytest.mark.parametrize("trouble", [_Trouble, asyncio.CancelledError, KeyError])
+async def test_what_is_left_by_an_exception_leaves_nothing(
+    trouble: type[BaseException], store: PostgresStore, pool: Pool, committed: list[str]
+) -> None:
+    """Rolled back by default, and the exception passes as it is."""
+    with pytest.raises(trouble):
+        await write(store, trouble)
+
+    assert await counted(pool) == (0, 0)
+    assert committed == []
+
+
+async def test_nothing_is_seen_before_the_commit(store: PostgresStore, pool: Pool) -> None:
+    """Another connection sees neither the request nor the message meanwhile."""
+    async with store.unit_of_work(TENANT) as uow:
+        await uow.requests.record([A_REQUEST], NOW)
+        await uow.messages.send([steps.schedule(TENANT, OWNER)])
+
+        assert await counted(pool) == (0, 0)
+
+    assert await counted(pool) == (1, 1)
+
+
+async def test_a_unit_without_messages_does_not_wake_the_relay(
+    store: PostgresStore, committed: list[str]
+) -> None:
+    """Reading costs nobody anything."""
+    async with store.unit_of_work(TENANT) as uow:
+        await uow.settings()
+
+    assert committed == []
+
+
+async def test_w40_two_orders_of_one_label_at_once_are_a_conflict(
+    store: PostgresStore, pool: Pool
+) -> None:
+    """The second meets the first at its commit, hears StoreConflict, and begins again numbered."""
+
+    async def second() -> None:
+        async with store.unit_of_work(TENANT) as uow:
+            assert await uow.orders.labels_taken([OWNER], ["same"]) == set()
+            await uow.orders.create([a_new_order("same")])
+
+    async with store.unit_of_work(TENANT) as uow:
+        await uow.orders.create([a_new_order("same")])
+        racing = asyncio.create_task(second())
+        await waiting_for_a_lock(pool)
+
+    with pytest.raises(StoreConflict, match="orders_label_once"):
+        await racing
+    async with store.unit_of_work(TENANT) as uow:
+        assert await uow.orders.labels_taken([OWNER], ["same"]) == {(OWNER, "same")}
+
+        await uow.orders.create([a_new_order("same (2)")])
+
+    async with in_tenant(pool, TENANT) as connection:
+        labels = await connection.fetch("select label from orders order by label")
+
+    assert [row["label"] for row in labels] == ["same", "same (2)"]
+
+
+async def test_a_deadlock_is_a_conflict(store: PostgresStore, rows: TenantRows) -> None:
+    """Against the documented order of locks: one of two gets through, the other may begin again."""
+    first, second = await rows.order(), await rows.order()
+    both_hold = asyncio.Barrier(2)
+
+    async def lock(one: OrderId, other: OrderId) -> None:
+        async with store.unit_of_work(TENANT) as uow:
+            await uow.orders.lock([one])
+            await both_hold.wait()
+            await uow.orders.lock([other])
+
+    results = await asyncio.gather(lock(first, second), lock(second, first), return_exceptions=True)
+
+    assert sorted(type(result) for result in results if result is not None) == [StoreConflict]
+
+
+async def test_a_fault_of_ours_is_no_conflict(store: PostgresStore) -> None:
+    """Trying again wouldn't help, so it passes under its own name."""
+    with pytest.raises(asyncpg.ForeignKeyViolationError):
+        async with store.unit_of_work(TENANT) as uow:
+            await uow.orders._connection.execute("insert into completion (order_id) values (-1)")
+
+
+async def test_a_database_that_ends_a_session_is_unavailable(
+    store: PostgresStore, pool: Pool
+) -> None:
+    """What was written in that unit is gone; the next unit gets a connection that works."""
+    with pytest.raises(StoreUnavailable):
+        async with store.unit_of_work(TENANT) as uow:
+            await uow.requests.record([A_REQUEST], NOW)
+            session = await uow.orders._connection.fetchval("select pg_backend_pid()")
+            await pool.execute("select pg_terminate_backend($1)", session)
+            await uow.requests.record([A_REQUEST], NOW)
+
+    assert await counted(pool) == (0, 0)
+
+    await write(store)
+
+    assert await counted(pool) == (1, 1)
+
+
+async def test_a_database_that_is_down_is_unavailable(own_database: Database) -> None:
+    """And serves again after its start, through the same pool."""
+    async with await open_pool(own_database.url, size=2) as pool:
+        store = PostgresStore(pool, lambda: None)
+        await own_database.stop()
+        with pytest.raises(StoreUnavailable):
+            await store.send([steps.schedule(TENANT, OWNER)])
+
+        await own_database.start()
+
+        assert await pool.fetchval("select 1") == 1
+
+
+async def waiting_for_a_lock(pool: Pool) -> None:
+    """Until a transaction waits for another one."""
+    query = "select exists (select from pg_locks where not granted)"
+    async with asyncio.timeout(10):
+        while not await pool.fetchval(query):  # noqa: ASYNC110 - a lock wait has no signal
+            await asyncio.sleep(0.01)

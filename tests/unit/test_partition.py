@@ -1,0 +1,274 @@
+"""How files are cut in sub-orders: domain.md 4.5 and 4.6, decisions.md "Bucket rules"."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rs_order.domain.file_filter import FileFilter, FileKind
+from rs_order.domain.files import CatalogFile, DataType, Product, identity
+from rs_order.domain.partition import Bucket, Partition
+from rs_order.domain.states import FileState, SubOrderKind
+from tests.unit.catalog import MEBIBYTE, a_file, a_product
+
+BUCKET_BYTES = 1000
+Shape = tuple[SubOrderKind, tuple[str, ...]]
+
+
+def cut(
+    products: Sequence[Product],
+    *,
+    bucket_bytes: int = BUCKET_BYTES,
+    file_filter: FileFilter | None = None,
+    attached: Product | None = None,
+) -> Partition:
+    """The partition of one page that holds everything."""
+    partition = Partition(bucket_bytes, file_filter)
+    if attached is not None:
+        partition.attach(attached)
+    partition.add_products(products)
+    partition.finish()
+    return partition
+
+
+def counts(partition: Partition, kind: SubOrderKind = SubOrderKind.STORAGE) -> list[int]:
+    return [len(bucket.added) for bucket in partition.buckets if bucket.kind is kind]
+
+
+def shapes(buckets: Sequence[Bucket]) -> list[Shape]:
+    return [
+        (bucket.kind, tuple(ordered.file.name for ordered in bucket.added)) for bucket in buckets
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ([999], [1]),
+        ([1000], [1]),
+        ([999, 1, 1], [2, 1]),
+        ([1000, 1], [1, 1]),
+        ([400, 400, 400, 400], [3, 1]),
+        ([0, 0, 0], [3]),
+        ([None, None], [2]),
+        ([5000, 1], [1, 1]),
+        ([10, 5000, 1], [2, 1]),
+    ],
+    ids=[
+        "one byte below",
+        "exactly full",
+        "filled to the byte, then the next",
+        "full at once",
+        "overshoots by a product",
+        "empty files",
+        "unknown sizes count as no bytes",
+        "oversized alone",
+        "oversized with whatever preceded it (C9)",
+    ],
+)
+def test_c8_a_bucket_closes_when_its_bytes_reach_the_limit(
+    sizes: list[int | None], expected: list[int]
+) -> None:
+    """Asked after each product of one file: at the limit or above it, the bucket is full."""
+    assert counts(cut([a_product(a_file(size)) for size in sizes])) == expected
+
+
+def test_c9_a_product_is_never_split() -> None:
+    """The bucket overshoots by the whole product that filled it."""
+    products = [a_product(*(a_file(400) for _ in range(5))) for _ in range(2)]
+
+    assert counts(cut(products)) == [5, 5]
+
+
+@pytest.mark.parametrize(("files", "expected"), [(4999, [4999]), (5000, [5000]), (5001, [5000, 1])])
+def test_a_storage_bucket_closes_at_5000_files(files: int, expected: list[int]) -> None:
+    """Products of one small file each."""
+    products = [a_product(a_file(0)) for _ in range(files)]
+
+    assert counts(cut(products)) == expected
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [(1000, [1000]), (1001, [1001]), (1002, [1001, 1]), (2003, [1001, 1001, 1])],
+)
+def test_c11_an_external_bucket_closes_at_1001_files(files: int, expected: list[int]) -> None:
+    """Its limit is on files alone: sizes are often unknown."""
+    products = [a_product(a_file(10 * BUCKET_BYTES, external=True)) for _ in range(files)]
+
+    assert counts(cut(products), SubOrderKind.EXTERNAL) == expected
+
+
+def test_c10_stored_and_external_files_never_mix() -> None:
+    """A product with both gives one bucket of each; external files are available from birth."""
+    partition = cut([a_product(a_file(), a_file(external=True)), a_product(a_file())])
+    states = {
+        bucket.kind: {ordered.state for ordered in bucket.added} for bucket in partition.buckets
+    }
+
+    assert counts(partition) == [2]
+    assert counts(partition, SubOrderKind.EXTERNAL) == [1]
+    assert states == {
+        SubOrderKind.STORAGE: {FileState.PENDING},
+        SubOrderKind.EXTERNAL: {FileState.AVAILABLE},
+    }
+
+
+def test_c16_attached_files_come_first_and_pass_no_filter() -> None:
+    """A raw file attached to a dataset is ordered although only quicklooks are wanted."""
+    dataset = a_product(a_file(name="manual.pdf"))
+    quicklook = a_product(a_file(name="q.jpg", data_type=DataType.QUICKLOOK_SD))
+    raw = a_product(a_file(name="raw.dat"))
+    partition = cut(
+        [raw, quicklook], file_filter=FileFilter(frozenset({FileKind.QUICKLOOK})), attached=dataset
+    )
+
+    assert shapes(partition.buckets) == [(SubOrderKind.STORAGE, ("manual.pdf", "q.jpg"))]
+
+
+def test_attached_files_that_fill_a_bucket_wait_for_the_next_product() -> None:
+    """Whether a bucket is full is asked once per product, so the first product still joins."""
+    dataset = a_product(a_file(5000, name="big.pdf"))
+    partition = cut([a_product(a_file(name="a")), a_product(a_file(name="b"))], attached=dataset)
+
+    assert [names for _, names in shapes(partition.buckets)] == [("big.pdf", "a"), ("b",)]
+
+
+@pytest.mark.parametrize(
+    ("url", "external", "kind", "state"),
+    [
+        ("http://storage/x", False, SubOrderKind.STORAGE, FileState.PENDING),
+        ("http://dam/files/x/dam", False, SubOrderKind.EXTERNAL, FileState.AVAILABLE),
+        ("http://elsewhere/x", True, SubOrderKind.EXTERNAL, FileState.AVAILABLE),
+    ],
+    ids=["stored", "held by rs-dam", "external"],
+)
+def test_c17_where_an_attached_file_goes(
+    url: str, *, external: bool, kind: SubOrderKind, state: FileState
+) -> None:
+    """Stored ones are asked of storage like the others (decisions.md), the rest is there."""
+    partition = cut([], attached=a_product(a_file(url=url, external=external)))
+    (bucket,) = partition.buckets
+
+    assert (bucket.kind, bucket.added[0].state, bucket.closed) == (kind, state, True)
+
+
+def test_a_stored_file_without_checksum_is_an_error_that_says_why() -> None:
+    """Storage knows files by checksum only; the file is not dropped in silence (promise 1)."""
+    partition = cut([a_product(a_file(checksum=None))])
+    (ordered,) = partition.buckets[0].added
+
+    assert ordered.state is FileState.ERROR
+    assert "checksum" in (ordered.reason or "")
+
+
+@pytest.mark.parametrize(
+    ("size", "named"), [(BUCKET_BYTES, []), (BUCKET_BYTES + 1, ["x"]), (None, [])]
+)
+def test_a_stored_file_larger_than_a_sub_order_is_reported(
+    size: int | None, named: list[str]
+) -> None:
+    """For the notification of administrators (16.4); exactly as large is not larger."""
+    assert cut([a_product(a_file(size, name="x"))]).oversized == named
+
+
+def test_an_external_file_larger_than_a_sub_order_is_not_reported() -> None:
+    """Nobody has to bring it back."""
+    assert cut([a_product(a_file(5000, external=True))]).oversized == []
+
+
+def test_a_filtered_product_still_counts_as_one() -> None:
+    """Nothing passes: there is no bucket, hence no sub-order."""
+    assert cut([a_product(a_file())], file_filter=FileFilter(name_pattern="none")).buckets == []
+
+
+def test_w5_external_files_without_checksum_stay_apart() -> None:
+    """Product, name and URL make the identity where there is no checksum."""
+    product = a_product(
+        a_file(external=True, checksum=None, name="a", url="http://x/1"),
+        a_file(external=True, checksum=None, name="a", url="http://x/2"),
+    )
+    other = a_product(a_file(external=True, checksum=None, name="a", url="http://x/1"))
+    identities = {identity(one.urn, file) for one in (product, other) for file in one.files}
+
+    assert counts(cut([product, other]), SubOrderKind.EXTERNAL) == [3]
+    assert len(identities) == 3
+
+
+def test_w5_a_checksum_shared_by_two_products_is_two_files() -> None:
+    """And the same file of the same product seen twice is one."""
+    file = a_file(name="same", checksum="c" * 32)
+    first, second = a_product(file), a_product(file)
+
+    assert identity(first.urn, file) == identity(first.urn, file)
+    assert identity(first.urn, file) != identity(second.urn, file)
+
+
+_files = st.builds(
+    a_file,
+    size=st.one_of(st.none(), st.integers(0, 700)),
+    external=st.booleans(),
+)
+_products = st.lists(st.lists(_files, max_size=4), max_size=30)
+
+
+@settings(max_examples=150, deadline=None)
+@given(contents=_products, data=st.data())
+def test_pages_cut_like_one_page(contents: list[list[CatalogFile]], data: st.DataObject) -> None:
+    """Buckets left open by a page and continued by the next give the cut of a single page."""
+    products = [a_product(*files) for files in contents]
+    marks = data.draw(st.lists(st.integers(0, len(products)), max_size=5).map(sorted))
+    edges = [0, *marks, len(products)]
+    grown: list[tuple[SubOrderKind, list[str]]] = []
+    left_open: dict[SubOrderKind, int] = {}
+    held: dict[int, tuple[int, int]] = {}
+    for start, stop in pairwise(edges):
+        continued = {
+            kind: Bucket(kind, held_files=held[number][0], held_bytes=held[number][1])
+            for kind, number in left_open.items()
+        }
+        numbers = {id(bucket): left_open[kind] for kind, bucket in continued.items()}
+        partition = Partition(BUCKET_BYTES, None, continued)
+        partition.add_products(products[start:stop])
+        for bucket in partition.buckets:
+            number = numbers.setdefault(id(bucket), len(grown))
+            if number == len(grown):
+                grown.append((bucket.kind, []))
+            grown[number][1].extend(ordered.file.name for ordered in bucket.added)
+            held[number] = (bucket.held_files, bucket.held_bytes)
+        left_open = {
+            bucket.kind: numbers[id(bucket)]
+            for bucket in (partition.storage, partition.external)
+            if bucket is not None
+        }
+
+    assert [(kind, tuple(names)) for kind, names in grown] == shapes(cut(products).buckets)
+
+
+@settings(max_examples=150, deadline=None)
+@given(contents=_products)
+def test_every_file_is_in_one_bucket_and_no_product_in_two_of_a_kind(
+    contents: list[list[CatalogFile]],
+) -> None:
+    """Nothing lost, nothing twice, nothing split (C9), whatever the sizes."""
+    products = [a_product(*files) for files in contents]
+    partition = cut(products)
+    placed = sorted(o.file.name for bucket in partition.buckets for o in bucket.added)
+    homes = {
+        (bucket.kind, ordered.product.urn, number)
+        for number, bucket in enumerate(partition.buckets)
+        for ordered in bucket.added
+    }
+
+    assert placed == sorted(file.name for product in products for file in product.files)
+    assert len(homes) == len({(kind, urn) for kind, urn, _ in homes})
+    assert all(bucket.added and bucket.closed for bucket in partition.buckets)
+
+
+def test_the_default_bucket_holds_100_mebibytes() -> None:
+    """C8 in its own numbers: the hundredth mebibyte closes the bucket."""
+    products = [a_product(a_file(MEBIBYTE)) for _ in range(101)]
+
+    assert counts(cut(products, bucket_bytes=100 * MEBIBYTE)) == [100, 1]

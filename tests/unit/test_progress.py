@@ -1,0 +1,217 @@
+"""Percent, outcome, and what the counters of an order decide: domain.md 9.1 to 9.3."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rs_order.domain.errors import MoveNotAllowedError
+from rs_order.domain.ids import OrderId, SubOrderId
+from rs_order.domain.order import Order, StatusMove
+from rs_order.domain.states import ORDER_MOVES, FileState, OrderStatus
+from rs_order.domain.tally import FileMove, Tally
+
+Counts = dict[FileState, tuple[int, int]]
+P, A, D, DE, E, PE = FileState
+
+
+def a_tally(counts: Counts) -> Tally:
+    tally = Tally()
+    for state, (files, size) in counts.items():
+        tally.add(state, files, size)
+    return tally
+
+
+def an_order(status: OrderStatus = OrderStatus.RUNNING, counts: Counts | None = None) -> Order:
+    return Order(
+        id=OrderId(1),
+        owner="jane@example.org",
+        role="REGISTERED_USER",
+        correlation_id="c",
+        status=status,
+        sub_order_hours=2,
+        tally=a_tally(counts or {}),
+    )
+
+
+@pytest.mark.parametrize(
+    ("counts", "percent"),
+    [
+        ({P: (4, 400)}, 0),
+        ({P: (3, 300), A: (1, 100)}, 25),
+        ({P: (1, 1), A: (1, 2)}, 66),
+        ({P: (1, 1), A: (999, 99_999)}, 99),
+        ({A: (4, 400)}, 100),
+        ({E: (4, 400)}, 100),
+        ({P: (1, 100), E: (1, 100)}, 50),
+        ({P: (1, 100), D: (1, 100), DE: (1, 100), PE: (1, 100)}, 75),
+        ({}, 100),
+    ],
+)
+def test_percent_is_the_share_of_bytes_that_are_settled(counts: Counts, percent: int) -> None:
+    """Errors count as settled; fractions are cut off, never rounded up."""
+    assert a_tally(counts).percent == percent
+
+
+@pytest.mark.parametrize(
+    ("counts", "percent"),
+    [
+        ({P: (4, 0)}, 0),
+        ({P: (3, 0), A: (1, 0)}, 25),
+        ({P: (1, 0), A: (3, 0)}, 75),
+        ({A: (4, 0)}, 100),
+        ({P: (1, 0), A: (3, 300)}, 99),
+    ],
+    ids=["none", "one of four", "three of four", "all", "a pending file of unknown size"],
+)
+def test_w28_files_without_bytes_are_not_forgotten(counts: Counts, percent: int) -> None:
+    """By files where no size is known; never 100 while one is pending."""
+    assert a_tally(counts).percent == percent
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(FileState), st.tuples(st.integers(1, 10**6), st.integers(0, 10**15))
+    )
+)
+def test_percent_is_100_only_when_nothing_is_pending(counts: Counts) -> None:
+    """Promise 1, whatever the numbers."""
+    tally = a_tally(counts)
+
+    assert 0 <= tally.percent <= 100
+    assert (tally.percent == 100) == (tally.pending == 0)
+
+
+@given(st.lists(st.tuples(st.sampled_from(FileState), st.sampled_from(FileState)), max_size=30))
+def test_moves_never_change_the_totals(pairs: list[tuple[FileState, FileState]]) -> None:
+    """A file that moves leaves one state and takes another."""
+    tally = a_tally(dict.fromkeys(FileState, (100, 1000)))
+    tally.apply(
+        FileMove(OrderId(1), SubOrderId(1), before, after, 1, 10) for before, after in pairs
+    )
+
+    assert (tally.total_files, tally.total_bytes) == (600, 6000)
+
+
+@pytest.mark.parametrize(
+    ("counts", "outcome"),
+    [
+        ({A: (3, 3)}, OrderStatus.DONE),
+        ({D: (3, 3)}, OrderStatus.DONE),
+        ({A: (2, 2), E: (1, 1)}, OrderStatus.DONE_WITH_WARNING),
+        ({D: (2, 2), PE: (1, 1)}, OrderStatus.DONE_WITH_WARNING),
+        ({E: (3, 3)}, OrderStatus.FAILED),
+        ({E: (2, 2), PE: (1, 1)}, OrderStatus.FAILED),
+        ({DE: (3, 3)}, OrderStatus.DONE),
+        ({A: (1, 1), DE: (2, 2)}, OrderStatus.DONE),
+        ({DE: (2, 2), E: (1, 1)}, OrderStatus.DONE_WITH_WARNING),
+    ],
+)
+def test_k2_the_outcome_follows_the_errors(counts: Counts, outcome: OrderStatus) -> None:
+    """None: DONE; all: FAILED; some: a warning. Download errors don't count."""
+    assert an_order(counts=counts).outcome() is outcome
+
+
+@pytest.mark.parametrize(
+    ("status", "counts", "told", "after"),
+    [
+        (OrderStatus.RUNNING, {P: (1, 1), A: (9, 9)}, False, OrderStatus.RUNNING),
+        (OrderStatus.RUNNING, {A: (9, 9)}, True, OrderStatus.DONE),
+        (OrderStatus.PAUSED, {E: (9, 9)}, True, OrderStatus.FAILED),
+        (OrderStatus.PENDING, {A: (9, 9)}, False, OrderStatus.PENDING),
+        (OrderStatus.DONE, {A: (9, 9)}, False, OrderStatus.DONE),
+        (OrderStatus.DELETED, {A: (9, 9)}, False, OrderStatus.DELETED),
+        (OrderStatus.EXPIRED, {A: (9, 9)}, False, OrderStatus.EXPIRED),
+    ],
+)
+def test_an_order_ends_once_when_no_file_is_pending(
+    status: OrderStatus, counts: Counts, *, told: bool, after: OrderStatus
+) -> None:
+    """Only one that runs or is paused ends here (K4); its own creation ends it otherwise."""
+    order = an_order(status, counts)
+
+    assert order.settle(reason="r", actor="a") is told
+    assert order.status is after
+    assert order.settle(reason="r", actor="a") is False
+
+
+@pytest.mark.parametrize(
+    ("status", "counts", "told", "after"),
+    [
+        (OrderStatus.FAILED, {A: (3, 3)}, True, OrderStatus.DONE),
+        (OrderStatus.FAILED, {A: (1, 1), E: (2, 2)}, True, OrderStatus.DONE_WITH_WARNING),
+        (OrderStatus.FAILED, {E: (3, 3)}, False, OrderStatus.FAILED),
+        (OrderStatus.DONE_WITH_WARNING, {A: (3, 3)}, True, OrderStatus.DONE),
+        (
+            OrderStatus.DONE_WITH_WARNING,
+            {A: (2, 2), E: (1, 1)},
+            False,
+            OrderStatus.DONE_WITH_WARNING,
+        ),
+        (OrderStatus.DONE, {A: (3, 3)}, False, OrderStatus.DONE),
+        (OrderStatus.EXPIRED, {A: (3, 3)}, False, OrderStatus.EXPIRED),
+        (OrderStatus.DELETED, {A: (3, 3)}, False, OrderStatus.DELETED),
+    ],
+)
+def test_a_late_answer_lifts_an_order_that_ended_with_errors(
+    status: OrderStatus, counts: Counts, *, told: bool, after: OrderStatus
+) -> None:
+    """Peers hear only of a status that changed (decisions.md, Storage silence)."""
+    order = an_order(status, counts)
+
+    assert order.lift(reason="r", actor="a") is told
+    assert order.status is after
+
+
+@pytest.mark.parametrize(
+    ("counts", "after"),
+    [
+        ({DE: (1, 1)}, OrderStatus.DONE_WITH_WARNING),
+        ({DE: (1, 1), D: (5, 5)}, OrderStatus.DONE_WITH_WARNING),
+        ({DE: (1, 1), A: (1, 1)}, OrderStatus.DONE),
+        ({D: (6, 6)}, OrderStatus.DONE),
+    ],
+)
+def test_failed_downloads_are_a_warning_once_nothing_is_left(
+    counts: Counts, after: OrderStatus
+) -> None:
+    """domain.md 9.3."""
+    order = an_order(OrderStatus.DONE, counts)
+    order.note_download_errors()
+
+    assert order.status is after
+
+
+@pytest.mark.parametrize("before", OrderStatus)
+@pytest.mark.parametrize("after", OrderStatus)
+def test_an_order_makes_the_moves_of_the_table_and_no_other(
+    before: OrderStatus, after: OrderStatus
+) -> None:
+    """A refused move changes nothing; one that is made is remembered for the history."""
+    order = an_order(before)
+    if after in ORDER_MOVES[before]:
+        order.move(after, reason="why", actor="jane")
+
+        assert order.moves == [StatusMove(before, after, "why", "jane")]
+    else:
+        with pytest.raises(MoveNotAllowedError, match=f"can't go from {before} to {after}"):
+            order.move(after, reason="why")
+
+        assert (order.status, order.moves) == (before, [])
+
+
+def test_every_status_has_a_way_out() -> None:
+    """Whatever happens to an order, it can be deleted in the end (decisions.md, ERROR orders)."""
+
+    def reachable(status: OrderStatus, seen: frozenset[OrderStatus]) -> frozenset[OrderStatus]:
+        for after in ORDER_MOVES[status] - seen:
+            seen = reachable(after, seen | {after})
+        return seen
+
+    stuck = {
+        status
+        for status in OrderStatus
+        if OrderStatus.DELETED not in reachable(status, frozenset({status}))
+    }
+
+    assert stuck == set()
+    assert ORDER_MOVES[OrderStatus.DELETED] == frozenset()

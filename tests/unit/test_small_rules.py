@@ -1,0 +1,151 @@
+"""Expiration, labels, filters and instants: one table each."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rs_order.domain.errors import PatternRefusedError
+from rs_order.domain.expiration import expiration
+from rs_order.domain.file_filter import FileFilter, FileKind, compile_pattern
+from rs_order.domain.files import DataType
+from rs_order.domain.instants import parse_instant, wire_instant
+from rs_order.domain.labels import MAX_LABEL, generated_label, unique_label
+from tests.unit.catalog import a_file
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+RAW, QUICK = FileKind
+
+
+@pytest.mark.parametrize(
+    ("sub_orders", "duration", "longest", "hours"),
+    [
+        (0, 2, 168, 2),
+        (1, 2, 168, 6),
+        (10, 2, 168, 24),
+        (1, 240, 168, 168),
+        (0, 240, 168, 168),
+        (5, 2, 1, 1),
+        (98, 1, 100, 100),
+        (99, 1, 100, 100),
+    ],
+)
+def test_an_order_expires_after_time_for_each_sub_order_and_two_more(
+    sub_orders: int, duration: int, longest: int, hours: int
+) -> None:
+    """domain.md 4.7: (n + 2) times d, d alone without storage sub-orders, never past the cap."""
+    at = expiration(NOW, storage_sub_orders=sub_orders, sub_order_hours=duration, max_hours=longest)
+
+    assert at == NOW + timedelta(hours=hours)
+
+
+@pytest.mark.parametrize(
+    ("at", "text"),
+    [
+        (datetime(2025, 1, 23, 14, 42, 27, 123456, tzinfo=UTC), "2025-01-23T14:42:27.123456Z"),
+        (datetime(2025, 1, 23, 14, 42, 27, 500000, tzinfo=UTC), "2025-01-23T14:42:27.5Z"),
+        (datetime(2025, 1, 23, 14, 42, 20, tzinfo=UTC), "2025-01-23T14:42:20Z"),
+    ],
+)
+def test_instants_on_the_wire(at: datetime, text: str) -> None:
+    """Trailing zeros of the fraction go, zeros of the seconds stay."""
+    assert wire_instant(at) == text
+    assert parse_instant(text) == at
+
+
+@pytest.mark.parametrize("text", ["2025-01-23T15:00:00+01:00", "2025-01-23T14:00:00"])
+def test_other_forms_of_the_same_instant(text: str) -> None:
+    """An offset is honoured, none means UTC."""
+    assert parse_instant(text) == datetime(2025, 1, 23, 14, tzinfo=UTC)
+
+
+def test_the_label_of_an_automatic_order() -> None:
+    """domain.md 4.1; the longest instant fits."""
+    label = generated_label(datetime(2025, 1, 23, 14, 42, 27, 123456, tzinfo=UTC))
+
+    assert label == "Generated order 2025-01-23T14:42:27.123456Z"
+    assert len(label) <= MAX_LABEL
+
+
+@pytest.mark.parametrize(
+    ("wanted", "taken", "label"),
+    [
+        ("mine", set(), "mine"),
+        ("mine", {"mine"}, "mine (2)"),
+        ("mine", {"mine", "mine (2)"}, "mine (3)"),
+        ("mine", {"mine", "mine (3)"}, "mine (2)"),
+        ("mine", {"Mine"}, "mine"),
+        ("x" * 50, {"x" * 50}, "x" * 46 + " (2)"),
+    ],
+)
+def test_w40_a_taken_label_is_numbered(wanted: str, taken: set[str], label: str) -> None:
+    """The first free number; long labels make room for it."""
+    assert unique_label(wanted, taken) == label
+
+
+@given(st.text(min_size=1, max_size=MAX_LABEL), st.integers(1, 200))
+def test_w40_many_orders_of_one_label(wanted: str, orders: int) -> None:
+    """Each gets its own, and none is too long for the database."""
+    taken: set[str] = set()
+    for _ in range(orders):
+        taken.add(unique_label(wanted, taken))
+
+    assert len(taken) == orders
+    assert max(map(len, taken)) <= MAX_LABEL
+
+
+@pytest.mark.parametrize(
+    ("kinds", "pattern", "data_type", "name", "passes"),
+    [
+        (set(), None, DataType.RAWDATA, "a.dat", True),
+        ({RAW}, None, DataType.RAWDATA, "a.dat", True),
+        ({RAW}, None, DataType.QUICKLOOK_SD, "a.dat", False),
+        ({QUICK}, None, DataType.QUICKLOOK_SD, "a.dat", True),
+        ({QUICK}, None, DataType.QUICKLOOK_MD, "a.dat", True),
+        ({QUICK}, None, DataType.QUICKLOOK_HD, "a.dat", True),
+        ({RAW, QUICK}, None, DataType.QUICKLOOK_HD, "a.dat", True),
+        (set(), "", DataType.RAWDATA, "a.dat", True),
+        (set(), "  ", DataType.RAWDATA, "a.dat", True),
+        (set(), r".*\.dat", DataType.RAWDATA, "a.dat", True),
+        (set(), "a", DataType.RAWDATA, "a.dat", False),
+        (set(), "a|a.dat", DataType.RAWDATA, "a.dat", True),
+        (set(), r"A\.dat", DataType.RAWDATA, "a.dat", False),
+        (set(), r"(?i)A\.DAT", DataType.RAWDATA, "a.dat", True),
+        (set(), "é.", DataType.RAWDATA, "éa", True),
+        ({QUICK}, r".*\.dat", DataType.RAWDATA, "a.dat", False),
+    ],
+)
+def test_b13_which_files_pass(
+    kinds: set[FileKind], pattern: str | None, data_type: DataType, name: str, *, passes: bool
+) -> None:
+    """Kind and whole name; nothing set lets everything pass."""
+    file = a_file(name=name, data_type=data_type)
+
+    assert FileFilter(frozenset(kinds), pattern).passes(file) is passes
+
+
+@pytest.mark.parametrize(
+    ("pattern", "construct"),
+    [
+        (r"(a)\1", r"\1"),
+        (r"a(?=b)", "(?="),
+        (r"a(?<!b)", "(?<"),
+        (r"(a", "missing"),
+        (r"a{2000}", "2000"),
+        ("*", "*"),
+    ],
+)
+def test_a_pattern_that_re2_refuses_names_the_construct(pattern: str, construct: str) -> None:
+    """decisions.md, Regular expressions."""
+    with pytest.raises(PatternRefusedError) as refused:
+        compile_pattern(pattern)
+
+    assert construct in str(refused.value)
+
+
+def test_a_pattern_takes_linear_time() -> None:
+    """What would run for years with backtracking is answered at once (the suite's limit judges)."""
+    file = a_file(name="a" * 5000 + "b")
+
+    assert FileFilter(name_pattern="(a*)*(a*)*(a*)*c").passes(file) is False

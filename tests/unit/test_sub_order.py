@@ -1,0 +1,119 @@
+"""Rank, slots and states of sub-orders: decisions.md "Which sub-order starts next", "Download gate"."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from rs_order.domain.ids import OrderId, SubOrderId
+from rs_order.domain.states import FileState, SubOrderKind, SubOrderState
+from rs_order.domain.sub_order import SubOrder, rank
+from tests.unit.catalog import MEBIBYTE
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def a_sub_order(
+    state: SubOrderState,
+    kind: SubOrderKind = SubOrderKind.STORAGE,
+    files: Mapping[str, int] | None = None,
+    *,
+    quota_exceeded: bool = False,
+) -> SubOrder:
+    sub_order = SubOrder(
+        SubOrderId(1), OrderId(1), "jane", kind, state, quota_exceeded=quota_exceeded
+    )
+    for name, count in (files or {}).items():
+        sub_order.tally.add(FileState(name), count, 100 * count)
+    return sub_order
+
+
+@pytest.mark.parametrize(
+    ("size", "delay"),
+    [
+        (0, timedelta()),
+        (MEBIBYTE, timedelta(minutes=15)),
+        (100 * MEBIBYTE, timedelta(hours=25)),
+        (192 * MEBIBYTE, timedelta(days=2)),
+        (10**15, timedelta(days=2)),
+    ],
+)
+def test_a_mebibyte_is_worth_15_minutes_of_waiting(size: int, delay: timedelta) -> None:
+    """And at most two days, so that nobody starves."""
+    assert rank(NOW, size) == NOW + delay
+
+
+def test_the_smaller_goes_first_and_the_older_in_the_end() -> None:
+    """Small overtakes large of the same hour, but not one that has waited for its time."""
+    large = rank(NOW, 100 * MEBIBYTE)
+
+    assert rank(NOW, MEBIBYTE) < large
+    assert rank(NOW + timedelta(hours=24), MEBIBYTE) < large
+    assert rank(NOW + timedelta(hours=25), MEBIBYTE) > large
+    assert rank(NOW, 0) < rank(NOW + timedelta(microseconds=1), 0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "state", "quota_exceeded", "takes"),
+    [
+        (SubOrderKind.STORAGE, SubOrderState.BUILDING, False, False),
+        (SubOrderKind.STORAGE, SubOrderState.READY, False, False),
+        (SubOrderKind.STORAGE, SubOrderState.RUNNING, False, True),
+        (SubOrderKind.STORAGE, SubOrderState.RUNNING, True, True),
+        (SubOrderKind.STORAGE, SubOrderState.WAITING, False, True),
+        (SubOrderKind.STORAGE, SubOrderState.WAITING, True, False),
+        (SubOrderKind.STORAGE, SubOrderState.ENDED, False, False),
+        (SubOrderKind.EXTERNAL, SubOrderState.WAITING, False, False),
+    ],
+)
+def test_who_takes_a_slot_of_its_owner(
+    kind: SubOrderKind, state: SubOrderState, *, quota_exceeded: bool, takes: bool
+) -> None:
+    """domain.md 6.1 with the rulings on external files and quota."""
+    assert a_sub_order(state, kind, quota_exceeded=quota_exceeded).takes_slot is takes
+
+
+@pytest.mark.parametrize(
+    ("kind", "files", "state"),
+    [
+        (SubOrderKind.STORAGE, {"PENDING": 1}, SubOrderState.READY),
+        (SubOrderKind.STORAGE, {"PENDING": 1, "ERROR": 1}, SubOrderState.READY),
+        (SubOrderKind.STORAGE, {"ERROR": 2}, SubOrderState.ENDED),
+        (SubOrderKind.EXTERNAL, {"AVAILABLE": 2}, SubOrderState.WAITING),
+    ],
+)
+def test_what_a_complete_sub_order_does(
+    kind: SubOrderKind, files: dict[str, int], state: SubOrderState
+) -> None:
+    """It queues when there is somebody to ask."""
+    sub_order = a_sub_order(SubOrderState.BUILDING, kind, files)
+    sub_order.close(NOW)
+
+    assert sub_order.state is state
+    assert (sub_order.rank is not None) == (state is SubOrderState.READY)
+
+
+@pytest.mark.parametrize(
+    ("before", "files", "downloadable", "after"),
+    [
+        (SubOrderState.RUNNING, {"PENDING": 1, "AVAILABLE": 1}, False, SubOrderState.RUNNING),
+        (SubOrderState.RUNNING, {"AVAILABLE": 2}, True, SubOrderState.WAITING),
+        (SubOrderState.RUNNING, {"AVAILABLE": 1, "ERROR": 1}, True, SubOrderState.WAITING),
+        (SubOrderState.RUNNING, {"ERROR": 2}, False, SubOrderState.ENDED),
+        (SubOrderState.WAITING, {"AVAILABLE": 1, "DOWNLOADED": 1}, False, SubOrderState.WAITING),
+        (SubOrderState.WAITING, {"DOWNLOADED": 2}, False, SubOrderState.ENDED),
+        (SubOrderState.WAITING, {"DOWNLOAD_ERROR": 2}, False, SubOrderState.ENDED),
+        (SubOrderState.ENDED, {"AVAILABLE": 1, "ERROR": 1}, True, SubOrderState.WAITING),
+        (SubOrderState.READY, {"ERROR": 1}, False, SubOrderState.READY),
+        (SubOrderState.BUILDING, {"AVAILABLE": 1}, False, SubOrderState.BUILDING),
+    ],
+)
+def test_a_sub_order_becomes_downloadable_once(
+    before: SubOrderState, files: dict[str, int], *, downloadable: bool, after: SubOrderState
+) -> None:
+    """True on the transition only: that is what SUBORDER_DONE is sent for."""
+    sub_order = a_sub_order(before, files=files)
+
+    assert sub_order.settle() is downloadable
+    assert sub_order.state is after
+    assert sub_order.settle() is False
