@@ -105,7 +105,7 @@ async def test_w40_two_orders_of_one_label_at_once_are_a_conflict(
 
     async def second() -> None:
         async with store.unit_of_work(TENANT) as uow:
-            assert await uow.orders.labels_taken([OWNER], ["same"]) == set()
+            assert await uow.orders.labels_taken([(OWNER, "same")]) == set()
             await uow.orders.create([a_new_order("same")])
 
     async with store.unit_of_work(TENANT) as uow:
@@ -116,7 +116,7 @@ async def test_w40_two_orders_of_one_label_at_once_are_a_conflict(
     with pytest.raises(StoreConflict, match="orders_label_once"):
         await racing
     async with store.unit_of_work(TENANT) as uow:
-        assert await uow.orders.labels_taken([OWNER], ["same"]) == {(OWNER, "same")}
+        assert await uow.orders.labels_taken([(OWNER, "same")]) == {(OWNER, "same")}
 
         await uow.orders.create([a_new_order("same (2)")])
 
@@ -139,7 +139,7 @@ async def test_a_deadlock_is_a_conflict(store: PostgresStore, rows: TenantRows) 
 
     results = await asyncio.gather(lock(first, second), lock(second, first), return_exceptions=True)
 
-    assert sorted(type(result) for result in results if result is not None) == [StoreConflict]
+    assert [type(result) for result in results if result is not None] == [StoreConflict]
 
 
 async def test_a_fault_of_ours_is_no_conflict(store: PostgresStore) -> None:
@@ -154,17 +154,21 @@ async def test_a_database_that_ends_a_session_is_unavailable(
 ) -> None:
     """What was written in that unit is gone; the next unit gets a connection that works."""
     with pytest.raises(StoreUnavailable):
-        async with store.unit_of_work(TENANT) as uow:
-            await uow.requests.record([A_REQUEST], NOW)
-            session = await uow.orders._connection.fetchval("select pg_backend_pid()")
-            await pool.execute("select pg_terminate_backend($1)", session)
-            await uow.requests.record([A_REQUEST], NOW)
+        await _lose_the_session(store, pool)
 
     assert await counted(pool) == (0, 0)
 
     await write(store)
 
     assert await counted(pool) == (1, 1)
+
+
+async def _lose_the_session(store: PostgresStore, pool: Pool) -> None:
+    async with store.unit_of_work(TENANT) as uow:
+        await uow.requests.record([A_REQUEST], NOW)
+        session = await uow.orders._connection.fetchval("select pg_backend_pid()")
+        await pool.execute("select pg_terminate_backend($1)", session)
+        await uow.requests.record([A_REQUEST], NOW)
 
 
 async def test_a_database_that_is_down_is_unavailable(own_database: Database) -> None:

@@ -1,0 +1,28 @@
+"""Two archives' worth of platform that tests of promises start processes on."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from rs_order.sandbox import Faults, SyntheticDataset
+from tests.acceptance.platform import Platform, platform
+from tests.support.servers import FreshBroker
+
+FILES = 30
+PAGE = 10
+
+
+@pytest.fixture
+async def here(broker: FreshBroker, database_url: str) -> AsyncIterator[Platform]:
+    """30 files in three pages of the catalog, nearline; three sub-orders of 10 files at most."""
+    async with platform(
+        broker,
+        database_url,
+        archive=None,
+        synthetic=(SyntheticDataset(name="DS", products=FILES, size=100_000),),
+        faults=Faults(nearline_seconds=0.05),
+        batch_size=PAGE,
+        files_bucket_size_mb=0.95,
+        max_storage_files_jobs_per_user=0,
+    ) as ready:
+        yield ready

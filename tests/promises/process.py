@@ -1,0 +1,126 @@
+"""rs_order as an operator runs it, a process of its own, to be killed at a chosen point."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+
+from rs_order.settings import PREFIX, Settings
+from tests.acceptance.platform import Platform
+
+START_SECONDS = 60
+PATIENCE_SECONDS = 30
+_READY = b"rs-order is ready"
+
+
+def environment_of(settings: Settings, **overrides: Any) -> dict[str, str]:
+    """The settings that a test gave, as variables."""
+    values = {name: getattr(settings, name) for name in settings.model_fields_set} | overrides
+    return {f"{PREFIX}{name.upper()}": _text(value) for name, value in values.items()}
+
+
+def _text(value: Any) -> str:
+    if hasattr(value, "get_secret_value"):
+        return str(value.get_secret_value())
+    return ",".join(value) if isinstance(value, list) else str(value)
+
+
+class Instance:
+    """A process of rs_order that is ready."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self.lines: list[str] = []
+        """What it printed, log lines and all."""
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    async def kill(self) -> None:
+        """SIGKILL: nothing is finished, nothing is said."""
+        self._process.kill()
+        await self._process.wait()
+
+    async def stop(self) -> None:
+        if self._process.returncode is None:
+            self._process.send_signal(signal.SIGTERM)
+            await asyncio.wait_for(self._process.wait(), PATIENCE_SECONDS)
+
+    async def _until_ready(self) -> None:
+        while line := await self._line():
+            if line.startswith(_READY):
+                return
+        raise AssertionError("rs-order ended at its start:\n" + "\n".join(self.lines))
+
+    async def _read_on(self) -> None:
+        while await self._line():
+            pass
+
+    async def _line(self) -> bytes:
+        assert self._process.stdout is not None
+        line = await self._process.stdout.readline()
+        self.lines.append(line.decode(errors="replace").rstrip())
+        return line
+
+
+@asynccontextmanager
+async def instance(here: Platform, **overrides: Any) -> AsyncIterator[Instance]:
+    """Start ``python -m rs_order serve`` and stop it at the end, if it still lives."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "rs_order",
+        "serve",
+        env=os.environ | environment_of(here.settings, **overrides),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        limit=2**20,
+    )
+    started = Instance(process)
+    try:
+        await asyncio.wait_for(started._until_ready(), START_SECONDS)
+        reading = asyncio.create_task(started._read_on())
+        yield started
+        await started.stop()
+        await reading
+    finally:
+        if process.returncode is None:
+            await started.kill()
+
+
+async def until(database_url: str, condition: str) -> None:
+    """Until a query that gives a boolean says true, in the first tenant's schema.
+
+    It is polled: the state of another process's transaction has no signal.
+    """
+    connection = await asyncpg.connect(database_url)
+    try:
+        await connection.execute("set search_path to order_project1")
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not await connection.fetchval(f"select {condition}"):  # noqa: S608, ASYNC110
+                await asyncio.sleep(0.02)
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def held(database_url: str, lock: str) -> AsyncIterator[asyncpg.Connection]:
+    """Hold what a statement locks in the first tenant's schema, until the block ends."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        async with connection.transaction():
+            await connection.execute("set local search_path to order_project1")
+            await connection.execute(lock)
+            yield connection
+    finally:
+        await connection.close()
+
+
+A_LOCK_IS_WAITED_FOR = "exists (select from pg_locks where not granted)"
+NOTHING_LEFT_TO_SEND = "not exists (select from rs_order.outbox where due_at is null)"
