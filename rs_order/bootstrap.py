@@ -380,7 +380,6 @@ async def serve(
         relay = Relay(outbox, messages, publishers)
         application = Application(settings, store, remote, relay.nudge)
         for tenant in store.tenants.names():
-            await application.tidy.begin(tenant)
             await application.schedule.wake(tenant)
 
         works = role is not Role.API

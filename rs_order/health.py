@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from rs_order.adapters.amqp.batch_consumer import BatchConsumer
 from rs_order.adapters.amqp.connection import SupervisedConnection
 from rs_order.adapters.postgres.driver import Pool
+from rs_order.adapters.postgres.pool import transaction
 from rs_order.entrypoints.rest.health import ComponentHealth, HealthStatus
 from rs_order.ports.outbox import Outbox
 
@@ -44,7 +45,8 @@ class ServiceHealth:
     async def _database(self) -> ComponentHealth:
         try:
             async with asyncio.timeout(LONGEST_CHECK_SECONDS):
-                await self._pool.fetchval("select 1")
+                async with transaction(self._pool, readonly=True) as connection:
+                    await connection.execute("select 1")
         except Exception as error:  # noqa: BLE001 - whatever it is, the database doesn't answer
             return _health(False, error=type(error).__name__)
         return _health(True)

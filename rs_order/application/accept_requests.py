@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from rs_order.application import responses, steps
 from rs_order.application.refusal import Refusal
 from rs_order.application.request_rules import fingerprint, violations
+from rs_order.application.tidy_inbox import begin_tidying
 from rs_order.contracts.order_request import OrderRequest
 from rs_order.domain.ids import RequestId, Tenant
 from rs_order.ports.clock import Clock
@@ -41,6 +42,7 @@ class AcceptRequests:
         new = [_new_request(arrival.request) for arrival in by_key.values()]
         async with self._store.unit_of_work(tenant) as uow:
             recorded = await uow.requests.record(new, self._clock.now())
+            await begin_tidying(uow, self._clock.now())
             fresh = [request for request in recorded if request.new]
             waiting = await self._deny_malformed(uow, fresh)
             known = [

@@ -74,11 +74,11 @@ class AnswerRequests:
             await self._refuse(uow, of(judged.refused))
             await self._wait(uow, of(judged.unanswered))
             await self._set_aside(uow, of(judged.broken))
-        for id_ in sorted(still_open):
-            log.info(
-                "request-judged",
+        for id_, verdict in judged.unanswered.items():
+            log.warning(
+                "request-unanswered",
                 correlation_id=requests[id_].correlation_id,
-                verdict=judged.kind_of(id_),
+                cause=str(verdict.trouble),
             )
 
     async def _grant(

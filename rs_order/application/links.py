@@ -2,7 +2,7 @@
 
 from rs_order.domain.ids import OrderId, Tenant
 from rs_order.ports.directory import Projects
-from rs_order.ports.errors import RemoteError
+from rs_order.ports.errors import RemoteRefusal, RemoteTrouble
 from rs_order.ports.store import Tenants
 
 
@@ -26,13 +26,15 @@ class Links:
         """Make sure that the tenant's address is known.
 
         Raises:
-            RemoteError: it was never known, and rs-admin-instance doesn't give it now.
+            RemoteTrouble: it was never known, and rs-admin-instance doesn't give it now.
         """
         if self._projects is None:
             return
         try:
             host = await self._projects.host(tenant)
-        except RemoteError:
+        except RemoteRefusal:
+            return
+        except RemoteTrouble:
             if await self._tenants.host(tenant) is None:
                 raise
             return

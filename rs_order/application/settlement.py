@@ -8,8 +8,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import structlog
-
 from rs_order.application import responses, steps
 from rs_order.application.links import DownloadLinks
 from rs_order.application.policies import SlotLimits
@@ -20,8 +18,6 @@ from rs_order.domain.states import FileState, SubOrderState
 from rs_order.domain.sub_order import SubOrder
 from rs_order.domain.tally import FileMove
 from rs_order.ports.store import UnitOfWork
-
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,14 +129,6 @@ def _carry_to_order(
     if _ends(order, moves, cause):
         announcements.append(responses.order_ended(uow.tenant, order, link))
     order.note_download_errors()
-    for message, _, _ in announcements:
-        log.info(
-            "order-told",
-            order=order.id,
-            correlation_id=order.correlation_id,
-            status=message.body["status"],
-            sub_order=message.body.get("subOrderId"),
-        )
     return announcements
 
 

@@ -1,15 +1,21 @@
 """Forgets answered requests and told responses when their time is over (decisions.md, Repeated request)."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from rs_order.application import steps
 from rs_order.domain.ids import Tenant
 from rs_order.ports.clock import Clock
-from rs_order.ports.store import Store
+from rs_order.ports.store import Store, UnitOfWork
 
 SLICE = 5000
 EVERY = timedelta(hours=1)
 _ROUND = "tidy-inbox"
+
+
+async def begin_tidying(uow: UnitOfWork, now: datetime) -> None:
+    """Start the rounds of a tenant, unless they have begun; its first request does so."""
+    if await uow.rounds.begin(_ROUND, 1):
+        await uow.messages.send([steps.tidy(uow.tenant, 2, now + EVERY)])
 
 
 class TidyInbox:
@@ -19,12 +25,6 @@ class TidyInbox:
         self._store = store
         self._clock = clock
         self._retention = retention
-
-    async def begin(self, tenant: Tenant) -> None:
-        """Start the rounds of a tenant, unless they have begun."""
-        async with self._store.unit_of_work(tenant) as uow:
-            if await uow.rounds.begin(_ROUND, 1):
-                await uow.messages.send([steps.tidy(tenant, 2, self._clock.now() + EVERY)])
 
     async def handle(self, tenant: Tenant, number: int) -> None:
         now = self._clock.now()

@@ -65,11 +65,3 @@ class Verdicts:
     @property
     def ids(self) -> list[RequestId]:
         return [*self.granted, *self.refused, *self.unanswered, *self.broken]
-
-    def kind_of(self, request: RequestId) -> str:
-        """In a word, for the log."""
-        if request in self.granted:
-            return "granted"
-        if request in self.refused:
-            return self.refused[request].status.lower()
-        return "unanswered" if request in self.unanswered else "broken"

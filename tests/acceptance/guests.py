@@ -52,6 +52,24 @@ async def put_in_queue(
     await here.peer._channel.default_exchange.publish(message, routing_key=queue)
 
 
+async def until_rows(here: Platform, query: str, *parameters: Any) -> None:
+    """Until a query finds something: for what nobody is told, a cancelled order for instance."""
+    async with asyncio.timeout(20):
+        while not await here.rows(query, *parameters):
+            await asyncio.sleep(0.05)  # nothing to wait on: the database tells nobody
+
+
+async def state_of(here: Platform, order_id: int) -> str:
+    """The status of an order as the database has it."""
+    (row,) = await here.rows("select status from orders where id = $1", order_id)
+    return str(row["status"])
+
+
+async def fence(here: Platform) -> None:
+    """Take another user's order to its end: what was sent before has been handled by then."""
+    await here.peer.until_final(await here.peer.order(EVE_01, user=guest(here)))
+
+
 def failure_notification(total: int, **by_label: int) -> dict[str, Any]:
     """The body of the notification of amqp.md 1.12; labels by their first word, see LABELS."""
     listed = ",".join(f"'{LABELS[name]}' : {count} errors" for name, count in by_label.items())

@@ -1,6 +1,5 @@
 """Bad input: each message gets its exact answer or its dead letter, and harms no other."""
 
-import asyncio
 import json
 from typing import Any
 from uuid import uuid4
@@ -20,6 +19,7 @@ from tests.acceptance.guests import (
     guest,
     letter_with,
     put_in_queue,
+    until_rows,
 )
 from tests.acceptance.peer import CANCELS, REQUESTS
 from tests.acceptance.platform import TENANT, Platform
@@ -528,9 +528,3 @@ async def dropped(here: Platform) -> dict[str, float]:
             counted[line.partition('reason="')[2].partition('"')[0]] = float(line.split()[-1])
     return counted
 
-
-async def until_rows(here: Platform, query: str, *parameters: Any) -> None:
-    """Until a query finds something: a cancel is never answered, its outcome is in the database."""
-    async with asyncio.timeout(20):
-        while not await here.rows(query, *parameters):
-            await asyncio.sleep(0.05)

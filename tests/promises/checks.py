@@ -43,9 +43,12 @@ async def assert_done_once(here: Platform, correlation_id: str) -> None:
     assert len(names) == FILES
     assert set(names.values()) == {1}
     assert await here.rows("select from completion") == []
-    assert await here.rows(
-        "select sub_order.id from sub_order"
-        " join (select sub_order_id, count(*) as files from data_file where state = 'AVAILABLE'"
-        "       group by sub_order_id) as counted on counted.sub_order_id = sub_order.id"
-        " where counted.files <> available_files"
-    ) == []
+    assert (
+        await here.rows(
+            "select sub_order.id from sub_order"
+            " join (select sub_order_id, count(*) as files from data_file where state = 'AVAILABLE'"
+            "       group by sub_order_id) as counted on counted.sub_order_id = sub_order.id"
+            " where counted.files <> available_files"
+        )
+        == []
+    )

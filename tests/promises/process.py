@@ -103,7 +103,7 @@ async def until(database_url: str, condition: str) -> None:
     try:
         await connection.execute("set search_path to order_project1")
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while not await connection.fetchval(f"select {condition}"):  # noqa: S608, ASYNC110
+            while not await connection.fetchval(f"select {condition}"):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
     finally:
         await connection.close()
@@ -122,5 +122,24 @@ async def held(database_url: str, lock: str) -> AsyncIterator[asyncpg.Connection
         await connection.close()
 
 
+GATE = 4711
+"""The advisory lock that ``stop_before_page`` waits for."""
 A_LOCK_IS_WAITED_FOR = "exists (select from pg_locks where not granted)"
 NOTHING_LEFT_TO_SEND = "not exists (select from rs_order.outbox where due_at is null)"
+
+
+async def stop_before_page(database_url: str, page: int) -> None:
+    """From now on a completion whose cursor moves to this page waits for the gate."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        await connection.execute("set search_path to order_project1")
+        await connection.execute(
+            "create function wait_at_gate() returns trigger language plpgsql as"
+            f" $$ begin perform pg_advisory_xact_lock({GATE}); return new; end $$"
+        )
+        await connection.execute(
+            "create trigger gate before update on completion for each row"
+            f" when (new.page = {page} and old.page < {page}) execute function wait_at_gate()"
+        )
+    finally:
+        await connection.close()

@@ -6,9 +6,11 @@ from tests.promises.checks import assert_done_once
 from tests.promises.conftest import PAGE
 from tests.promises.process import (
     A_LOCK_IS_WAITED_FOR,
+    GATE,
     NOTHING_LEFT_TO_SEND,
     held,
     instance,
+    stop_before_page,
     until,
 )
 from tests.support.proxy import tcp_proxy
@@ -16,11 +18,13 @@ from tests.support.proxy import tcp_proxy
 
 async def test_promise_2_nothing_lost_when_killed_before_the_commit(here: Platform) -> None:
     """The request is written but not committed: the broker still has it, and gives it again."""
-    async with instance(here) as first:
-        async with held(here.database_url, "lock table order_request in share mode"):
-            correlation_id = await here.peer.order("*")
-            await until(here.database_url, A_LOCK_IS_WAITED_FOR)
-            await first.kill()
+    async with (
+        instance(here) as first,
+        held(here.database_url, "lock table order_request in share mode"),
+    ):
+        correlation_id = await here.peer.order("*")
+        await until(here.database_url, A_LOCK_IS_WAITED_FOR)
+        await first.kill()
 
     assert await here.rows("select from order_request") == []
 
@@ -35,11 +39,10 @@ async def test_promise_2_nothing_lost_when_killed_between_commit_and_publish(
 ) -> None:
     """All slots of the outbox are held, so what is committed can't leave; then the process dies."""
     locks = "select pg_advisory_xact_lock(7226, slot) from generate_series(0, 15) as slot"
-    async with instance(here) as first:
-        async with held(here.database_url, locks):
-            correlation_id = await here.peer.order("*")
-            await until(here.database_url, "exists (select from order_request)")
-            await first.kill()
+    async with instance(here) as first, held(here.database_url, locks):
+        correlation_id = await here.peer.order("*")
+        await until(here.database_url, "exists (select from order_request)")
+        await first.kill()
 
     assert here.peer.responses(correlation_id) == []
     assert len(await here.rows("select from rs_order.outbox where due_at is null")) == 1
@@ -72,9 +75,7 @@ async def test_promise_2_nothing_lost_when_killed_between_publish_and_confirm(
         await until(here.database_url, NOTHING_LEFT_TO_SEND)
         await assert_done_once(here, correlation_id)
         doubles = [
-            one.message_id
-            for one in here.peer.responses(correlation_id)
-            if one.status == "GRANTED"
+            one.message_id for one in here.peer.responses(correlation_id) if one.status == "GRANTED"
         ]
 
         assert doubles == [granted, granted]
@@ -83,28 +84,17 @@ async def test_promise_2_nothing_lost_when_killed_between_publish_and_confirm(
 async def test_promise_2_nothing_lost_when_killed_in_the_middle_of_a_completion(
     here: Platform,
 ) -> None:
-    """Between two pages: the first is committed, the second waits for a lock and dies with it."""
-    between = "lock table completion in share mode"
+    """The first page is committed, the second is written and not committed when the process dies."""
     async with instance(here) as first:
-        async with held(here.database_url, "lock table data_file in share mode") as holder:
+        await stop_before_page(here.database_url, 2)
+        async with held(here.database_url, f"select pg_advisory_xact_lock({GATE})"):
             correlation_id = await here.peer.order("*")
             await until(here.database_url, A_LOCK_IS_WAITED_FOR)
-            await holder.execute("savepoint page")
             await first.kill()
-
-    assert between
-    (cursor,) = await here.rows("select page, products from completion")
-
-    assert dict(cursor) == {"page": 0, "products": 0}
-
-    await here.rows(_STOP_AT_SECOND_PAGE)
-    async with instance(here) as second:
-        async with held(here.database_url, "select pg_advisory_xact_lock(4711)"):
-            await until(here.database_url, A_LOCK_IS_WAITED_FOR)
-            await second.kill()
     (cursor,) = await here.rows("select page, products from completion")
 
     assert dict(cursor) == {"page": 1, "products": PAGE}
+    assert len(await here.rows("select from data_file")) == PAGE
 
     async with instance(here):
         await here.peer.until_final(correlation_id)
@@ -117,9 +107,7 @@ async def test_promise_2_nothing_lost_when_killed_during_a_storage_wait(here: Pl
     here.sandbox.faults.become(Faults(nearline_seconds=0.05, silence=True))
     async with instance(here) as first:
         correlation_id = await here.peer.order("*")
-        await until(
-            here.database_url, "count(*) = 3 from sub_order where state = 'RUNNING'"
-        )
+        await until(here.database_url, "count(*) = 3 from sub_order where state = 'RUNNING'")
         await until(here.database_url, NOTHING_LEFT_TO_SEND)
         await here.sandbox.wait_for_restore(3)
         await first.kill()

@@ -284,7 +284,7 @@ async def test_archive_that_breaks_is_cut(api: httpx.AsyncClient, stock: Stock) 
         await written(lines, 2)
 
     assert stock.order.settlements == []
-    assert [line["event"] for line in lines] == ["request_failed", "request"]
+    assert [line["event"] for line in lines] == ["request-failed", "request"]
 
 
 async def test_store_that_fails(api: httpx.AsyncClient, stock: Stock) -> None:

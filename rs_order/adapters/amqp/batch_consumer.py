@@ -108,7 +108,7 @@ class BatchConsumer:
         with broker_trouble(f"consume {self._queue.name}"):
             await channel.set_qos(prefetch_count=self._size * self._concurrency)
             self._registration = await _register(channel, self._queue.name, self._arrived)
-        _log.info("consumer.registered", queue=self._queue.name)
+        _log.info("consumer-registered", queue=self._queue.name)
         async with asyncio.TaskGroup() as group:
             watch = group.create_task(self._registration.watch())
             for _ in range(self._concurrency):
@@ -153,7 +153,7 @@ class BatchConsumer:
                 return await self._handle(deliveries)
             except Exception:  # noqa: BLE001 - whatever the reason, the messages must not be lost
                 _log.exception(
-                    "batch.not_handled",
+                    "batch-not-handled",
                     queue=self._queue.name,
                     deliveries=len(deliveries),
                     next_attempt_seconds=pause,

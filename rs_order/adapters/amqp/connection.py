@@ -142,7 +142,7 @@ class SupervisedConnection:
         try:
             await self._declare(connection)
             self._connected.set()
-            _log.info("broker.connected", vhost=self._vhost)
+            _log.info("broker-connected", vhost=self._vhost)
             await self._run_sessions(connection)
         finally:
             self._connected.clear()
@@ -168,7 +168,7 @@ class SupervisedConnection:
         # The usual losses say all in a line; anything else is a defect, and its place matters.
         defect = None if _is_usual(error) else error
         _log.warning(
-            "broker.lost",
+            "broker-lost",
             vhost=self._vhost,
             attempt=attempt,
             cause=self._last_loss,
@@ -192,7 +192,7 @@ async def _close(connection: AbstractConnection) -> None:
             with broker_trouble("close the connection"):
                 await connection.close()
     except (BrokerAway, TimeoutError) as error:
-        _log.info("broker.closed_hard", cause=str(error) or "the broker did not answer")
+        _log.info("broker-closed-hard", cause=str(error) or "the broker did not answer")
 
 
 def vhost_url(url: str, vhost: str) -> URL:

@@ -159,7 +159,7 @@ class DeadLetters:
             letters = await desk.take_all(ids)
             for held in letters:
                 await held.acknowledge()
-                _log.info("dead_letter.discarded", because=because, **_facts(held.letter))
+                _log.info("dead-letter-discarded", because=because, **_facts(held.letter))
         return tuple(held.letter for held in letters)
 
     @asynccontextmanager
@@ -287,10 +287,10 @@ async def _replay(held: _Held, replay: Replay) -> None:
         await _send_back(held)
     except DeadLetterError as error:
         replay.refused[letter.id] = error
-        _log.warning("dead_letter.not_replayed", cause=str(error), **_facts(letter))
+        _log.warning("dead-letter-not-replayed", cause=str(error), **_facts(letter))
         return
     replay.replayed.append(letter.id)
-    _log.info("dead_letter.replayed", **_facts(letter))
+    _log.info("dead-letter-replayed", **_facts(letter))
 
 
 async def _send_back(held: _Held) -> None:

@@ -97,7 +97,7 @@ class Relay:
         try:
             ready = await self._outbox.ready_slots()
         except Exception:  # noqa: BLE001 - the store is away and the rows are safe in it
-            _log.exception("relay.store_unavailable")
+            _log.exception("relay-store-unavailable")
             return
         idle = sorted(set(ready) - self._busy, key=lambda slot: self._turns.get(slot, 0))
         for slot in idle[: SLOTS_AT_ONCE - len(self._busy)]:
@@ -118,7 +118,7 @@ class Relay:
         try:
             due_in = await self._outbox.seconds_to_next()
         except Exception:  # noqa: BLE001 - as in _look
-            _log.exception("relay.store_unavailable")
+            _log.exception("relay-store-unavailable")
             return SWEEP_SECONDS
         # A row that is due and still there is being drained, by us or another, or has failed:
         # the end of a drain nudges, the others may wait for the sweep.
@@ -130,7 +130,7 @@ class Relay:
         try:
             removed = await self._publish_slot(slot)
         except Exception:  # noqa: BLE001 - the store failed; its rows stay
-            _log.exception("relay.slot_failed", slot=slot)
+            _log.exception("relay-slot-failed", slot=slot)
             return
         finally:
             self._busy.discard(slot)
@@ -173,7 +173,7 @@ class Relay:
             return False
         except Exception as error:  # noqa: BLE001 - one bad row must not stop others
             self._report(row, error)
-            _log.exception("relay.row_unpublishable", row=row.id)
+            _log.exception("relay-row-unpublishable", row=row.id)
             return False
         _published.labels(row.kind.value).inc()
         return True
@@ -181,7 +181,7 @@ class Relay:
     def _report(self, row: OutboxRow, error: Exception) -> None:
         _failed.labels(row.kind.value).inc()
         _log.warning(
-            "relay.not_confirmed",
+            "relay-not-confirmed",
             row=row.id,
             kind=row.kind.value,
             tenant=row.tenant,

@@ -110,7 +110,7 @@ async def _dead_letter(
     await publish(channel, DEAD_LETTER_EXCHANGE, key, message, mandatory=True)
     _dead_lettered.labels(queue.name, letter.reason.value).inc()
     _log.warning(
-        "message.dead_lettered",
+        "message-dead-lettered",
         queue=queue.name,
         reason=letter.reason.value,
         detail=letter.detail[:LONGEST_DETAIL],

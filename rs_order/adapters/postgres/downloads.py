@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from rs_order.adapters.postgres.driver import Pool, Row
 from rs_order.adapters.postgres.errors import store_errors
-from rs_order.adapters.postgres.pool import use_tenant
+from rs_order.adapters.postgres.pool import transaction, use_tenant
 from rs_order.adapters.postgres.statements import statements
 from rs_order.domain.ids import Checksum, DataFileId, OrderId, Tenant, Urn
 from rs_order.ports.downloads import FileOutcome, FileToDownload, OrderToDownload
@@ -51,7 +51,7 @@ class PostgresDownloads:
 
     async def _fetch(self, tenant: Tenant, statement: str, *parameters: object) -> Sequence[Row]:
         with store_errors():
-            async with self._pool.acquire() as connection, connection.transaction(readonly=True):
+            async with transaction(self._pool, readonly=True) as connection:
                 await use_tenant(connection, tenant)
                 return await connection.fetch(SQL[statement], *parameters)
 

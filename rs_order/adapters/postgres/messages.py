@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from rs_order.adapters.postgres.driver import Connection
 from rs_order.adapters.postgres.rows import affected, json_text
@@ -20,6 +21,8 @@ class PostgresMessages:
         self._tenant = tenant
         self.sent = 0
         """Rows written so far; the unit of work tells the relay when there are any."""
+        self.told: list[dict[str, Any]] = []
+        """What peers are told by this unit of work, for the log once it is committed."""
 
     async def send(self, messages: Sequence[OutgoingMessage]) -> None:
         await self._write(messages, [json_text(message.body) for message in messages])
@@ -32,6 +35,7 @@ class PostgresMessages:
         messages = [message for message, _, _ in responses]
         bodies = [json_text(message.body) for message in messages]
         await self._write(messages, bodies)
+        self.told += [_told(self._tenant, message) for message in messages]
         await self._connection.execute(
             SQL["keep_responses"],
             [order for _, order, _ in responses],
@@ -76,3 +80,13 @@ class PostgresMessages:
             [message.message_id for message in messages],
             [message.due_at for message in messages],
         )
+
+
+def _told(tenant: Tenant, message: OutgoingMessage) -> dict[str, Any]:
+    return {
+        "tenant": tenant,
+        "order": message.body.get("orderId"),
+        "correlation_id": message.correlation_id,
+        "status": message.body["status"],
+        "sub_order": message.body.get("subOrderId"),
+    }

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from rs_order.adapters.postgres.driver import Connection, Pool, Row
+from rs_order.adapters.postgres.pool import transaction
 from rs_order.adapters.postgres.statements import statements
 from rs_order.domain.ids import Tenant
 from rs_order.ports.clock import Clock
@@ -31,12 +32,13 @@ class PostgresOutbox:
         self._clock = clock
 
     async def ready_slots(self) -> list[int]:
-        rows = await self._pool.fetch(SQL["ready_slots"], self._clock.now())
+        async with transaction(self._pool, readonly=True) as connection:
+            rows = await connection.fetch(SQL["ready_slots"], self._clock.now())
         return [row["slot"] for row in rows]
 
     @asynccontextmanager
     async def claim(self, slot: int, limit: int) -> AsyncIterator[PostgresClaimedRows | None]:
-        async with self._pool.acquire() as connection, connection.transaction():
+        async with transaction(self._pool) as connection:
             if not await connection.fetchval(SQL["take_slot"], slot):
                 yield None
                 return
@@ -44,11 +46,13 @@ class PostgresOutbox:
             yield PostgresClaimedRows(connection, [_row_of(row) for row in rows])
 
     async def seconds_to_next(self) -> float | None:
-        seconds = await self._pool.fetchval(SQL["seconds_to_next"], self._clock.now())
+        async with transaction(self._pool, readonly=True) as connection:
+            seconds = await connection.fetchval(SQL["seconds_to_next"], self._clock.now())
         return None if seconds is None else max(0.0, float(seconds))
 
     async def lag(self) -> OutboxLag:
-        (row,) = await self._pool.fetch(SQL["lag"], self._clock.now())
+        async with transaction(self._pool, readonly=True) as connection:
+            (row,) = await connection.fetch(SQL["lag"], self._clock.now())
         return OutboxLag(rows=row["rows"], oldest_seconds=max(0.0, float(row["oldest"])))
 
 

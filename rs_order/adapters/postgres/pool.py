@@ -1,5 +1,8 @@
 """The connection pool. Nothing is kept in a session: a pooler in transaction mode may stand between."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import asyncpg
 import orjson
 
@@ -9,13 +12,14 @@ from rs_order.domain.ids import Tenant
 
 
 async def _prepare(connection: Connection) -> None:
-    for type_name in ("json", "jsonb"):
-        await connection.set_type_codec(
-            type_name,
-            schema="pg_catalog",
-            encoder=lambda value: orjson.dumps(value).decode(),
-            decoder=orjson.loads,
-        )
+    async with connection.transaction():
+        for type_name in ("json", "jsonb"):
+            await connection.set_type_codec(
+                type_name,
+                schema="pg_catalog",
+                encoder=lambda value: orjson.dumps(value).decode(),
+                decoder=orjson.loads,
+            )
 
 
 async def open_pool(url: str, *, size: int, statement_cache: bool = True) -> Pool:
@@ -37,6 +41,17 @@ async def open_pool(url: str, *, size: int, statement_cache: bool = True) -> Poo
         command_timeout=60,
         server_settings={"application_name": "rs-order"} if statement_cache else {},
     )
+
+
+@asynccontextmanager
+async def transaction(pool: Pool, *, readonly: bool = False) -> AsyncIterator[Connection]:
+    """A connection in a transaction.
+
+    Single statements need one too: outside of it, a pooler may prepare on one server connection
+    and execute on another.
+    """
+    async with pool.acquire() as connection, connection.transaction(readonly=readonly):
+        yield connection
 
 
 async def use_tenant(connection: Connection, tenant: Tenant) -> None:

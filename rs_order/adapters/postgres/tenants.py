@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from rs_order.adapters.postgres.driver import Pool
 from rs_order.adapters.postgres.migrate import migrate_tenant
+from rs_order.adapters.postgres.pool import transaction
 from rs_order.adapters.postgres.schema_names import tenant_schema
 from rs_order.adapters.postgres.statements import statements
 from rs_order.domain.ids import Tenant
@@ -20,7 +21,8 @@ class PostgresTenants:
 
     async def load(self) -> None:
         """Read again which tenants there are; others may have added or removed some."""
-        rows = await self._pool.fetch(SQL["all"])
+        async with transaction(self._pool, readonly=True) as connection:
+            rows = await connection.fetch(SQL["all"])
         self._hosts = {Tenant(row["name"]): row["host"] for row in rows}
 
     def serves(self, tenant: str) -> bool:
@@ -38,7 +40,8 @@ class PostgresTenants:
         tenant = Tenant(name)
         tenant_schema(tenant)
         await migrate_tenant(self._pool, tenant)
-        await self._pool.execute(SQL["add"], tenant, host)
+        async with transaction(self._pool) as connection:
+            await connection.execute(SQL["add"], tenant, host)
         await self.load()
         return tenant
 
@@ -47,5 +50,6 @@ class PostgresTenants:
 
     async def keep_host(self, tenant: Tenant, host: str) -> None:
         if self._hosts.get(tenant) != host:
-            await self._pool.execute(SQL["keep_host"], tenant, host)
+            async with transaction(self._pool) as connection:
+                await connection.execute(SQL["keep_host"], tenant, host)
             self._hosts[tenant] = host

@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
+import structlog
+
 from rs_order.adapters.postgres.completions import PostgresCompletions
 from rs_order.adapters.postgres.driver import Connection, Pool
 from rs_order.adapters.postgres.errors import store_errors
@@ -10,7 +12,7 @@ from rs_order.adapters.postgres.files import PostgresFiles
 from rs_order.adapters.postgres.limits import PostgresLimits
 from rs_order.adapters.postgres.messages import PostgresMessages
 from rs_order.adapters.postgres.orders import PostgresOrders
-from rs_order.adapters.postgres.pool import use_tenant
+from rs_order.adapters.postgres.pool import transaction, use_tenant
 from rs_order.adapters.postgres.requests import PostgresRequests
 from rs_order.adapters.postgres.statements import statements
 from rs_order.adapters.postgres.sub_orders import PostgresSubOrders
@@ -19,6 +21,8 @@ from rs_order.domain.settings import TenantSettings
 from rs_order.ports.outbox import OutgoingMessage
 
 SQL = statements("tenants")
+
+log = structlog.get_logger(__name__)
 
 
 class PostgresRounds:
@@ -79,18 +83,20 @@ class PostgresStore:
     async def unit_of_work(self, tenant: Tenant) -> AsyncIterator[PostgresUnitOfWork]:
         """See :meth:`rs_order.ports.store.Store.unit_of_work`."""
         with store_errors():
-            async with self._pool.acquire() as connection, connection.transaction():
+            async with transaction(self._pool) as connection:
                 await use_tenant(connection, tenant)
                 unit = PostgresUnitOfWork(connection, tenant)
                 yield unit
         if unit.messages.sent:
             self._committed()
+        for told in unit.messages.told:
+            log.info("order-told", **told)
 
     async def send(self, messages: Sequence[OutgoingMessage]) -> None:
         """See :meth:`rs_order.ports.store.Store.send`."""
         if not messages:
             return
         with store_errors():
-            async with self._pool.acquire() as connection:
+            async with transaction(self._pool) as connection:
                 await PostgresMessages(connection, messages[0].tenant).send(messages)
         self._committed()

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
 
 import structlog
 
@@ -35,11 +36,11 @@ class StepHandler:
         began = time.perf_counter()
         with structlog.contextvars.bound_contextvars(tenant=step.tenant, step=step.name):
             (outcome,) = await isolated(self._work, [step])
-            log.info(
-                "step-done" if not isinstance(outcome, DeadLetter) else "step-failed",
-                ms=round(1000 * (time.perf_counter() - began), 1),
-                **step.arguments,
-            )
+            ms = round(1000 * (time.perf_counter() - began), 1)
+            if isinstance(outcome, DeadLetter):
+                log.warning("step-failed", ms=ms, **_facts(step))
+            else:
+                log.info("step-done", ms=ms, **_facts(step))
         return outcome
 
     async def _work(self, steps: Sequence[Step]) -> None:
@@ -59,3 +60,12 @@ class StepHandler:
         except (UnreadableBodyError, ValueError) as error:
             return DeadLetter(DeadLetterReason.NOT_CONVERTED_MESSAGE, str(error))
         return Step(name, Tenant(tenant), body)
+
+
+def _facts(step: Step) -> dict[str, Any]:
+    """The step's arguments by the names all log lines use; of a long list only its length."""
+    names = {"orderId": "order", "subOrderId": "sub_order"}
+    return {
+        names.get(name, name): len(value) if isinstance(value, list) else value
+        for name, value in step.arguments.items()
+    }

@@ -39,7 +39,7 @@ class RequestLog:
             await self._app(scope, receive, answer.send)
         except Exception as error:
             facts["error"] = type(error).__name__
-            log.exception("request_failed", path=scope["path"], **facts)
+            log.exception("request-failed", path=scope["path"], **facts)
             if answer.status is not None:
                 # Cut: the client must not take what it has for the whole.
                 raise

@@ -1,0 +1,158 @@
+"""Cancel requests: never answered; whatever the order does, it goes, and nothing of it comes back."""
+
+import asyncio
+import json
+from typing import Any
+
+from rs_order.sandbox import BUNDLED_ARCHIVE
+from rs_order.sandbox.faults import Outage, OutageMode, Service
+from tests.acceptance.guests import EVE_01, fence, guest, state_of, until_rows
+from tests.acceptance.platform import Platform
+
+THREE_DATASETS = [EVE_01, "productId:PSP_MAG_20200104", "productId:GOES13_20170901"]
+
+
+async def test_a_pending_order_is_cancelled_while_the_page_is_on_its_way(here: Platform) -> None:
+    """The step that comes back with the files of a deleted order throws them away (W9)."""
+    here.sandbox.faults.outages = {Service.DAM: Outage(mode=OutageMode.SLOW, seconds=0.5, calls=1)}
+    correlation_id = await here.peer.order(EVE_01, user=guest(here))
+    order_id = (await here.peer.until(correlation_id, "GRANTED")).body["orderId"]
+    await here.sandbox.calls.wait_for(Service.DAM, 1)
+
+    assert await state_of(here, order_id) == "PENDING"
+
+    await here.peer.cancel(order_id)
+    await until_deleted(here, order_id)
+    (call,) = here.sandbox.calls.recent(Service.DAM)
+    async with asyncio.timeout(10):
+        while call.status is None:
+            await asyncio.sleep(0.02)
+    await fence(here)
+
+    assert here.peer.statuses(correlation_id) == ["GRANTED"]
+    assert await left_of(here, order_id) == {"files": 0, "sub_orders": 0, "history": 1}
+
+
+async def test_a_running_order_is_cancelled_and_a_late_file_changes_nothing(
+    here: Platform,
+) -> None:
+    """Its files go in slices; storage's late word finds nobody waiting."""
+    here.sandbox.faults.silence = True
+    correlation_id = await here.peer.order(EVE_01, user=guest(here))
+    order_id = (await here.peer.until(correlation_id, "GRANTED")).body["orderId"]
+    await here.sandbox.restores.wait_for_pending(1)
+
+    assert await state_of(here, order_id) == "RUNNING"
+
+    await here.peer.cancel(order_id)
+    await until_deleted(here, order_id)
+    here.sandbox.faults.silence = False
+    released = here.sandbox.restores.release()
+    await fence(here)
+
+    assert released == 1
+    assert here.peer.statuses(correlation_id) == ["GRANTED"]
+    assert await state_of(here, order_id) == "DELETED"
+
+
+async def test_an_order_that_waits_for_its_user_is_cancelled_and_its_slots_are_free(
+    here: Platform,
+) -> None:
+    """What it had not asked for is never asked; the user's next order starts at once."""
+    user = guest(here)
+    correlation_id = await here.peer.order(*THREE_DATASETS, user=user)
+    order_id = (await here.peer.until(correlation_id, "SUBORDER_DONE", 2)).body["orderId"]
+
+    assert await state_of(here, order_id) == "RUNNING"
+
+    await here.peer.cancel(order_id)
+    await until_deleted(here, order_id)
+    final = await here.peer.until_final(await here.peer.order(EVE_01, user=user))
+
+    assert final.status == "DONE"
+    assert here.peer.statuses(correlation_id) == ["GRANTED", "SUBORDER_DONE", "SUBORDER_DONE"]
+    assert here.sandbox.restores.requested == 3
+
+
+async def test_a_finished_order_is_cancelled_and_can_no_longer_be_downloaded(
+    here: Platform,
+) -> None:
+    """DONE becomes DELETED, and the link it had given leads to nothing."""
+    user = guest(here)
+    correlation_id = await here.peer.order(EVE_01, user=user)
+    order_id = (await here.peer.until_final(correlation_id)).body["orderId"]
+    await here.peer.cancel(order_id)
+    await until_deleted(here, order_id)
+    answer = await here.download(order_id, email=user)
+
+    assert answer.status_code != 200
+    assert here.peer.statuses(correlation_id) == ["GRANTED", "SUBORDER_DONE", "DONE"]
+
+
+async def test_a_failed_order_is_cancelled(here: Platform) -> None:
+    """FAILED becomes DELETED."""
+    here.sandbox.faults.storage_errors = {md5_of("eve_01.txt"): "tape is broken"}
+    correlation_id = await here.peer.order(EVE_01, user=guest(here))
+    order_id = (await here.peer.until_final(correlation_id)).body["orderId"]
+
+    assert await state_of(here, order_id) == "FAILED"
+
+    await here.peer.cancel(order_id)
+    await until_deleted(here, order_id)
+
+
+async def test_cancelling_twice_or_an_order_that_is_not_there_does_nothing(
+    here: Platform,
+) -> None:
+    """Deleted once whatever comes again; unknown ids harm no other order of the batch."""
+    first = await here.peer.until_final(await here.peer.order(EVE_01, user=guest(here)))
+    second = await here.peer.until_final(await here.peer.order(EVE_01, user=guest(here)))
+    await here.peer.cancel(first.body["orderId"])
+    await until_deleted(here, first.body["orderId"])
+    for order_id in (first.body["orderId"], 2**40, -1, 2**63 - 1, second.body["orderId"]):
+        await here.peer.cancel(order_id)
+        await here.peer.cancel(order_id)
+    await until_deleted(here, second.body["orderId"])
+    deaths = await here.rows(
+        "select order_id from history where after = 'DELETED' and order_id = any($1)",
+        [first.body["orderId"], second.body["orderId"]],
+    )
+
+    assert sorted(row["order_id"] for row in deaths) == [
+        first.body["orderId"],
+        second.body["orderId"],
+    ]
+
+
+def md5_of(filename: str) -> str:
+    """The checksum of a file of the packaged archive."""
+    manifest: dict[str, Any] = json.loads((BUNDLED_ARCHIVE / "manifest.json").read_text())
+    (found,) = {
+        file["md5"]
+        for dataset in manifest["datasets"]
+        for product in dataset["products"]
+        for file in product["files"]
+        if file["filename"] == filename
+    }
+    return str(found)
+
+
+async def until_deleted(here: Platform, order_id: int) -> None:
+    """Until the order is DELETED and its files are gone."""
+    await until_rows(
+        here,
+        "select 1 from orders where id = $1 and status = 'DELETED' and not exists"
+        " (select 1 from data_file where order_id = $1)"
+        " and not exists (select 1 from sub_order where order_id = $1)",
+        order_id,
+    )
+
+
+async def left_of(here: Platform, order_id: int) -> dict[str, int]:
+    (row,) = await here.rows(
+        "select (select count(*) from data_file where order_id = $1) as files,"
+        " (select count(*) from sub_order where order_id = $1) as sub_orders,"
+        " (select count(*) from history where order_id = $1 and after = 'DELETED') as history",
+        order_id,
+    )
+    return dict(row)

@@ -1,0 +1,130 @@
+"""A request that comes again makes no second order (decisions.md, Repeated request)."""
+
+import asyncio
+import json
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+from pydantic import SecretStr
+
+from tests.acceptance.guests import EVE_01, fence, guest, until_rows
+from tests.acceptance.peer import REQUESTS, Received
+from tests.acceptance.platform import TENANT, Platform, platform
+from tests.support.proxy import tcp_proxy
+from tests.support.servers import FreshBroker
+
+
+def request(here: Platform, **members: Any) -> dict[str, Any]:
+    body = {"correlationId": f"again-{uuid4()}", "queries": [EVE_01], "user": guest(here)}
+    return {**body, **members}
+
+
+async def send(here: Platform, body: dict[str, Any]) -> str:
+    await here.peer.send(REQUESTS, json.dumps(body).encode())
+    return str(body["correlationId"])
+
+
+def told(responses: list[Received]) -> list[tuple[str | None, dict[str, Any]]]:
+    return [(one.message_id, one.body) for one in responses]
+
+
+async def test_published_again_every_response_is_sent_again(here: Platform) -> None:
+    """All of them, in order, each with its first message id; there is still one order."""
+    body = request(here)
+    correlation_id = await send(here, body)
+    await here.peer.until_final(correlation_id)
+    # The same content, written otherwise.
+    again = {"filters": None, **dict(reversed(body.items())), "unknown": 1}
+    await send(here, again)
+    await here.peer.until(correlation_id, "DONE", 2)
+    await fence(here)
+    responses = here.peer.responses(correlation_id)
+    orders = await here.rows("select id from orders where correlation_id = $1", correlation_id)
+
+    assert here.peer.statuses(correlation_id) == ["GRANTED", "SUBORDER_DONE", "DONE"] * 2
+    assert told(responses[3:]) == told(responses[:3])
+    assert len({one.message_id for one in responses}) == 3
+    assert len(orders) == 1
+    assert here.sandbox.restores.requested == 2  # the fence's is the other
+
+
+async def test_published_again_while_it_runs(here: Platform) -> None:
+    """What was said so far is said again, what follows is said once."""
+    here.sandbox.faults.silence = True
+    body = request(here)
+    correlation_id = await send(here, body)
+    await here.peer.until(correlation_id, "GRANTED")
+    await here.sandbox.restores.wait_for_pending(1)
+    await send(here, body)
+    await here.peer.until(correlation_id, "GRANTED", 2)
+    here.sandbox.restores.release()
+    await here.peer.until_final(correlation_id)
+
+    assert here.peer.statuses(correlation_id) == ["GRANTED", "GRANTED", "SUBORDER_DONE", "DONE"]
+
+
+async def test_refusals_are_repeated_too(here: Platform) -> None:
+    """DENIED and an early FAILED come again as they were, without a second judgement."""
+    for members, status in (({"queries": []}, "DENIED"), ({"queries": ["productId:NO"]}, "FAILED")):
+        body = request(here, **members)
+        correlation_id = await send(here, body)
+        await here.peer.until(correlation_id, status)
+        calls = here.sandbox.calls.counters["rs-catalog"]
+        await send(here, body)
+        await here.peer.until(correlation_id, status, 2)
+        first, second = here.peer.responses(correlation_id)
+
+        assert told([first]) == told([second])
+        assert here.sandbox.calls.counters["rs-catalog"] == calls
+
+
+async def test_the_same_correlation_id_with_other_content_is_a_new_request(
+    here: Platform,
+) -> None:
+    """Peers may use a correlation id for several orders."""
+    body = request(here)
+    correlation_id = await send(here, body)
+    await here.peer.until(correlation_id, "DONE")
+    await send(here, {**body, "queries": [EVE_01, "productId:EVE_02"]})
+    await here.peer.until(correlation_id, "DONE", 2)
+    ids = {one.body["orderId"] for one in here.peer.responses(correlation_id)}
+
+    assert here.peer.statuses(correlation_id) == ["GRANTED", "SUBORDER_DONE", "DONE"] * 2
+    assert len(ids) == 2
+
+
+async def test_redelivered_after_a_cut_before_the_acknowledgement(
+    broker: FreshBroker, database_url: str
+) -> None:
+    """The effect is committed, the acknowledgement never arrives: nothing more is done or sent."""
+    async with (
+        tcp_proxy(broker.url) as proxy,
+        platform(broker, database_url) as here,
+        here.service(amqp_url=SecretStr(proxy.url)),
+    ):
+        holder = await asyncpg.connect(database_url)
+        try:
+            async with holder.transaction():
+                await holder.execute(f"lock table order_{TENANT}.order_request")
+                correlation_id = await send(here, request(here))
+                await until_waiting(holder)
+                # From here on nothing that the service says reaches the broker.
+                proxy.pause(answers=False)
+        finally:
+            await holder.close()
+        await until_rows(here, "select 1 from order_request")
+        proxy.cut()
+        await here.peer.until_final(correlation_id)
+        await fence(here)
+        requests = await here.rows("select 1 from order_request")
+
+        assert here.peer.statuses(correlation_id) == ["GRANTED", "SUBORDER_DONE", "DONE"]
+        assert len(requests) == 2  # the fence's is the other
+
+
+async def until_waiting(holder: asyncpg.Connection) -> None:
+    """Until somebody waits for the lock of this connection."""
+    async with asyncio.timeout(20):
+        while not await holder.fetchval("select exists (select from pg_locks where not granted)"):
+            await asyncio.sleep(0.02)  # nothing to wait on: a lock tells nobody

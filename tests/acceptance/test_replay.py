@@ -1,0 +1,141 @@
+"""A dead letter whose reason has gone is replayed with the command line, and ends DONE."""
+
+import asyncio
+import json
+import os
+import sys
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+from rs_order.sandbox.faults import Outage, OutageMode, Service
+from tests.acceptance.guests import EVE_01, REQUEST_QUEUE, guest
+from tests.acceptance.peer import REQUESTS
+from tests.acceptance.platform import TENANT, Platform
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+async def rs_order(here: Platform, *arguments: str) -> Ended:
+    """Run a command as an operator would, with the deployment's addresses in the environment."""
+    settings = here.settings
+    environment = {name: value for name, value in os.environ.items() if "RS_ORDER" not in name}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "rs_order",
+        *arguments,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={
+            **environment,
+            "RS_ORDER_DATABASE_URL": settings.database_url.get_secret_value(),
+            "RS_ORDER_AMQP_URL": settings.amqp_url.get_secret_value(),
+            "RS_ORDER_AMQP_VHOST": settings.amqp_vhost,
+            "RS_ORDER_AMQP_INSTANCE_VHOST": settings.amqp_instance_vhost,
+        },
+    )
+    out, err = await asyncio.wait_for(process.communicate(), 60)
+    return Ended(process.returncode or 0, out.decode(), err.decode())
+
+
+async def listed(here: Platform, *filters: str) -> list[dict[str, Any]]:
+    ended = await rs_order(here, "dead-letters", "list", "--json", *filters)
+    assert ended.code == 0, ended.err
+    letters: list[dict[str, Any]] = json.loads(ended.out)
+    return letters
+
+
+async def until_listed(here: Platform, *filters: str) -> dict[str, Any]:
+    """The only letter that the filters let pass, once it lies there."""
+    async with asyncio.timeout(30):
+        while not (letters := await listed(here, *filters)):
+            await asyncio.sleep(0.1)  # nothing to wait on: a queue tells nobody but its consumers
+    (letter,) = letters
+    return letter
+
+
+async def test_a_request_of_an_unknown_tenant_is_replayed_once_the_tenant_is_there(
+    here: Platform,
+) -> None:
+    """Dead letter, ``tenant add``, ``dead-letters replay ID``, DONE; nothing is left behind."""
+    correlation_id = f"replay-{uuid4()}"
+    body = {"correlationId": correlation_id, "queries": [EVE_01], "user": guest(here)}
+    await here.peer.send(REQUESTS, json.dumps(body).encode(), {"regards.tenant": "project2"})
+    letter = await until_listed(here, "--tenant", "project2")
+
+    assert {name: letter[name] for name in ("reason", "origin", "queue", "correlationId")} == {
+        "reason": "unknown-tenant",
+        "origin": REQUEST_QUEUE,
+        "queue": f"{REQUEST_QUEUE}.DLQ",
+        "correlationId": correlation_id,
+    }
+
+    added = await rs_order(here, "tenant", "add", "project2")
+    replayed = await rs_order(here, "dead-letters", "replay", letter["id"])
+    final = await here.peer.until_final(correlation_id)
+
+    assert (added.code, replayed.code) == (0, 0), added.err + replayed.err
+    assert replayed.out == "1 sent back\n"
+    assert here.peer.statuses(correlation_id) == ["GRANTED", "SUBORDER_DONE", "DONE"]
+    assert final.headers["regards.tenant"] == "project2"
+    assert await listed(here) == []
+
+
+async def test_a_request_that_met_nonsense_is_replayed_once_the_service_is_mended(
+    here: Platform,
+) -> None:
+    """FAILED and a letter ``remote-nonsense``; mended and replayed: GRANTED and DONE."""
+    here.sandbox.faults.outages = {Service.ADMIN: Outage(mode=OutageMode.NONSENSE)}
+    correlation_id = await here.peer.order(EVE_01, user=guest(here))
+    await here.sandbox.calls.wait_for(Service.ADMIN, 1)
+    here.clock.ahead += timedelta(seconds=10)
+    failed = await here.peer.until_final(correlation_id)
+    letter = await until_listed(here, "--reason", "remote-nonsense", "--tenant", TENANT)
+
+    assert failed.body == {
+        "status": "FAILED",
+        "correlationId": correlation_id,
+        "message": (
+            "RemoteServiceException: rs-admin gave no usable answer for 2 s. "
+            "Please send the request again later."
+        ),
+        "errorType": "INTERNAL_ERROR",
+    }
+    assert letter["correlationId"] == correlation_id
+    assert letter["origin"] == REQUEST_QUEUE
+
+    here.sandbox.faults.outages = {}
+    replayed = await rs_order(
+        here, "dead-letters", "replay", "--all", "--reason", "remote-nonsense"
+    )
+    await here.peer.until(correlation_id, "DONE")
+
+    assert (replayed.code, replayed.out) == (0, "1 sent back\n")
+    assert here.peer.statuses(correlation_id) == ["FAILED", "GRANTED", "SUBORDER_DONE", "DONE"]
+    assert await listed(here) == []
+
+
+async def test_a_letter_that_dies_again_is_kept_with_its_count(here: Platform) -> None:
+    """Replayed while its reason still holds, it comes back once, and can be discarded."""
+    await here.peer.send(REQUESTS, b"rubbish")
+    letter = await until_listed(here)
+    replayed = await rs_order(here, "dead-letters", "replay", letter["id"])
+    again = await until_listed(here)
+    unknown = await rs_order(here, "dead-letters", "discard", "nothing", "--because", "a test")
+    discarded = await rs_order(
+        here, "dead-letters", "discard", again["id"], "--because", "a test sent it"
+    )
+
+    assert (replayed.code, letter["times"], again["times"]) == (0, 1, 2)
+    assert unknown.code == 1
+    assert discarded.code == 0
+    assert await listed(here) == []

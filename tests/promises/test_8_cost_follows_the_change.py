@@ -1,0 +1,261 @@
+"""Promise 8: cost follows the change. Statements are counted, and plans are looked at."""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+import pytest
+
+from rs_order.adapters.postgres.driver import Connection, Pool
+from rs_order.adapters.postgres.migrate import migrate_platform
+from rs_order.adapters.postgres.pool import open_pool, use_tenant
+from rs_order.adapters.postgres.statements import statements
+from rs_order.adapters.postgres.tenants import PostgresTenants
+from rs_order.adapters.postgres.unit_of_work import PostgresStore
+from rs_order.adapters.system_clock import SystemClock
+from rs_order.application.accept_requests import AcceptRequests, ArrivedRequest
+from rs_order.application.apply_availability import ApplyAvailability
+from rs_order.application.links import Links
+from rs_order.application.policies import SlotLimits
+from rs_order.application.settlement import Settlement
+from rs_order.contracts.order_request import OrderRequest
+from rs_order.domain.ids import Checksum, Tenant
+from rs_order.domain.states import FileState
+from tests.support.rows import OWNER, TenantRows, in_tenant
+
+TENANT = Tenant("project1")
+A_HANDFUL = 12
+MANY_FILES = 10_000
+
+
+class CountedStatements:
+    """Statements that a pool's connections ran while it counted."""
+
+    def __init__(self) -> None:
+        self.queries: list[str] = []
+        self._counting = False
+
+    def note(self, record: asyncpg.connection.LoggedQuery) -> None:
+        if self._counting:
+            self.queries.append(record.query)
+
+    @contextmanager
+    def counting(self) -> Iterator[list[str]]:
+        self.queries = []
+        self._counting = True
+        try:
+            yield self.queries
+        finally:
+            self._counting = False
+
+
+@pytest.fixture
+async def pool(database_url: str) -> AsyncIterator[Pool]:
+    """One connection, so that its logger sees everything."""
+    async with await open_pool(database_url, size=1) as opened:
+        await migrate_platform(opened)
+        await PostgresTenants(opened).add(TENANT)
+        yield opened
+
+
+@pytest.fixture
+def rows(pool: Pool) -> TenantRows:
+    return TenantRows(pool, TENANT)
+
+
+@asynccontextmanager
+async def counted(pool: Pool) -> AsyncIterator[list[str]]:
+    """The statements of this block, from every connection of the pool."""
+    counter = CountedStatements()
+    async with pool.acquire() as connection:
+        connection.add_query_logger(counter.note)
+    with counter.counting() as queries:
+        yield queries
+
+
+def accept(pool: Pool) -> AcceptRequests:
+    return AcceptRequests(PostgresStore(pool, lambda: None), SystemClock())
+
+
+def availability(pool: Pool) -> ApplyAvailability:
+    links = Links(None, PostgresTenants(pool), prefix="/api/v1", fallback="http://localhost")
+    store = PostgresStore(pool, lambda: None)
+    return ApplyAvailability(store, Settlement(SlotLimits()), links, SystemClock())
+
+
+def requests(count: int) -> list[ArrivedRequest]:
+    return [
+        ArrivedRequest(
+            OrderRequest.model_validate(
+                {"correlationId": f"c-{number}", "queries": ["*"], "user": OWNER}
+            )
+        )
+        for number in range(count)
+    ]
+
+
+async def test_promise_8_cost_of_accepting_1000_requests_is_a_handful_of_statements(
+    pool: Pool,
+) -> None:
+    """As many as for one."""
+    async with counted(pool) as for_one:
+        await accept(pool).handle(TENANT, requests(1))
+    async with counted(pool) as for_many:
+        await accept(pool).handle(TENANT, requests(1001)[1:])
+
+    assert len(for_many) == len(for_one) <= A_HANDFUL
+    assert await pool.fetchval("select count(*) from order_project1.order_request") == 1001
+
+
+@pytest.mark.parametrize("asked", [1, 1000], ids=["one event", "a batch of events"])
+async def test_promise_8_cost_of_an_event_does_not_follow_the_size_of_the_order(
+    asked: int, pool: Pool, rows: TenantRows
+) -> None:
+    """The same statements for an order of 2,000 files as for one of 10,000, and for one event as for 1000."""
+    counts = []
+    for size in (2 * 1000, MANY_FILES):
+        order = await rows.order()
+        names = {f"{size}-{number}": FileState.PENDING for number in range(size)}
+        await rows.sub_order(order, names)
+        words = [Checksum(name) for name in list(names)[:asked]]
+        async with counted(pool) as queries:
+            await availability(pool).handle(TENANT, words, {})
+        counts.append(len(queries))
+
+        assert (
+            await pool.fetchval(
+                "select available_files from order_project1.orders where id = $1", order
+            )
+            == asked
+        )
+
+    assert counts[0] == counts[1] <= A_HANDFUL
+
+
+async def test_promise_8_cost_of_a_word_nobody_waits_for_is_one_look_up(pool: Pool) -> None:
+    """Storage tells everybody about every file it stores."""
+    async with counted(pool) as queries:
+        await availability(pool).handle(TENANT, [Checksum("unknown")] * 1000, {})
+
+    assert len([query for query in queries if "data_file" in query]) == 1
+    assert len(queries) <= 5
+
+
+ORDERS, FILES_EACH = 2000, 25
+BIG_TABLES = frozenset(
+    {"data_file", "sub_order", "orders", "outbox", "completion", "order_request"}
+)
+
+_FILL = """
+insert into orders (owner, role, label, correlation_id, status, sub_order_hours, pending_files, sub_orders)
+select 'user' || n % 200, 'REGISTERED_USER', 'label ' || n, 'c-' || n, 'RUNNING', 2, 25, 1
+from generate_series(1, {orders}) n;
+insert into dataset_task (order_id, dataset_urn, dataset_label, products_count)
+select id, 'urn', 'label', 1 from orders;
+insert into completion (order_id) select id from orders;
+insert into sub_order (order_id, dataset_task_id, owner, kind, state, rank, pending_files, available_files)
+select orders.id, dataset_task.id, owner, 'STORAGE',
+       (array['READY', 'RUNNING', 'WAITING'])[1 + orders.id % 3], orders.created_at,
+       case when orders.id % 3 < 2 then 25 else 0 end, case when orders.id % 3 = 2 then 25 else 0 end
+from orders join dataset_task on dataset_task.order_id = orders.id;
+insert into data_file (order_id, sub_order_id, dataset_task_id, identity, product_urn, product_version,
+    data_type, name, url, external, online, size, checksum, state)
+select order_id, id, dataset_task_id, gen_random_uuid(), 'urn', 1, 'RAWDATA', 'f' || n, 'http://x', false,
+       false, 10, md5(id || '/' || n), case when state = 'WAITING' then 'AVAILABLE' else 'PENDING' end
+from sub_order, generate_series(1, {files}) n;
+insert into order_request (correlation_id, fingerprint, body)
+select 'c-' || n, int4send(n), '{{}}' from generate_series(1, {orders}) n;
+insert into rs_order.outbox (slot, kind, tenant, stream, body, message_id, due_at)
+select n % 16, 'STEP', 'project1', case when n % 2 = 0 then 's' || n end, '{{}}', gen_random_uuid(),
+       case when n % 2 = 1 then now() + n * interval '1 minute' end
+from generate_series(1, 20000) n;
+analyze
+"""
+
+
+@pytest.fixture(scope="module")
+async def filled_url(servers: Any, _database_admin: asyncpg.Connection) -> AsyncIterator[str]:
+    """A database with enough rows for the planner to care."""
+    from tests.support.servers import fresh_database
+
+    async with fresh_database(_database_admin, servers.database_url) as url:
+        async with await open_pool(url, size=1) as pool:
+            await migrate_platform(pool)
+            await PostgresTenants(pool).add(TENANT)
+            async with in_tenant(pool, TENANT) as connection:
+                await connection.execute(_FILL.format(orders=ORDERS, files=FILES_EACH))
+        yield url
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for part in plan.get("Plans", []):
+        yield from _nodes(part)
+
+
+HOT: list[tuple[str, str, tuple[Any, ...]]] = [
+    ("files", "settle_by_checksum", ([1, 2, 3], ["a" * 32, "b" * 32], ["c" * 32], ["broken"])),
+    ("files", "pending_checksums", (1,)),
+    ("files", "available_files", (2, 0, 100)),
+    ("files", "record_downloads", (2, [51, 52], [53], ["broken"])),
+    ("files", "order_to_download", (2,)),
+    ("orders", "awaiting", (["a" * 32, "b" * 32],)),
+    ("orders", "lock", ([1, 2],)),
+    ("orders", "labels_taken", (["user1"], ["label 1"])),
+    ("sub_orders", "load", ([1, 2],)),
+    ("sub_orders", "next_ready", ("user1", 3)),
+    ("sub_orders", "slots_taken", ("user1",)),
+    ("sub_orders", "waiting_of_order", (2,)),
+    ("sub_orders", "count_of_order", (2,)),
+    ("completions", "cursor", (1,)),
+    ("completions", "selection", (1, 0)),
+    ("requests", "received", ([1, 2],)),
+    ("outbox", "ready_slots", (datetime.now(UTC),)),
+    ("outbox", "claim", (3, datetime.now(UTC), 256)),
+    ("outbox", "remove", ([1, 2],)),
+    ("outbox", "seconds_to_next", (datetime.now(UTC),)),
+    ("outbox", "lag", (datetime.now(UTC),)),
+]
+
+
+@pytest.mark.parametrize("plan", ["force_custom_plan", "force_generic_plan"])
+@pytest.mark.parametrize(
+    ("file", "name", "parameters"), HOT, ids=[f"{file}.{name}" for file, name, _ in HOT]
+)
+async def test_promise_8_cost_of_hot_statements_is_that_of_their_index(
+    file: str, name: str, parameters: tuple[Any, ...], plan: str, filled_url: str
+) -> None:
+    """No sequential scan of a table that grows, with known values and with a plan for any value."""
+    connection = await asyncpg.connect(filled_url)
+    try:
+        async with connection.transaction():
+            await use_tenant(connection, TENANT)
+            await connection.execute(f"set local plan_cache_mode = {plan}")
+            explained = await _explain(connection, statements(file)[name], parameters)
+    finally:
+        await connection.close()
+    scanned = {
+        node["Relation Name"] for node in _nodes(explained) if node["Node Type"] == "Seq Scan"
+    }
+
+    assert scanned & BIG_TABLES == set()
+
+
+async def _explain(
+    connection: Connection, statement: str, parameters: tuple[Any, ...]
+) -> dict[str, Any]:
+    """The plan of a prepared statement, executed by name so that the server chooses as in service."""
+    sql = "\n".join(line for line in statement.splitlines() if not line.startswith("--"))
+    await connection.execute(f"prepare hot as {sql}")
+    literals = ", ".join(_literal(value) for value in parameters)
+    (row,) = await connection.fetch(f"explain (format json) execute hot ({literals})")
+    return dict(json.loads(row[0])[0]["Plan"])
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, list):
+        return "'{" + ",".join(map(str, value)) + "}'"
+    return str(value) if isinstance(value, int) else f"'{value}'"
