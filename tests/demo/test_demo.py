@@ -67,7 +67,11 @@ async def _assert_nothing_left(servers: Servers, temporary: Path) -> None:
 
     assert names == []
     assert [vhost["name"] for vhost in vhosts if "demo" in vhost["name"]] == []
-    assert os.listdir(temporary) == []
+    assert _content(temporary) == []
+
+
+def _content(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
 
 
 async def test_demo_holds(servers: Servers, temporary: Path, archive: Path) -> None:
