@@ -24,6 +24,7 @@ from rs_order.adapters.postgres.driver import Pool
 from rs_order.adapters.postgres.migrate import migrate_platform, migrate_tenant
 from rs_order.adapters.postgres.outbox import PostgresOutbox
 from rs_order.adapters.postgres.pool import open_pool
+from rs_order.adapters.postgres.schema_names import InvalidTenantNameError
 from rs_order.adapters.postgres.tenants import PostgresTenants
 from rs_order.adapters.postgres.unit_of_work import PostgresStore
 from rs_order.adapters.regards.admin import RegardsUsers
@@ -77,7 +78,7 @@ from rs_order.health import ServiceHealth
 from rs_order.ports.catalog import Catalog
 from rs_order.ports.clock import Clock
 from rs_order.ports.directory import Users
-from rs_order.settings import Settings
+from rs_order.settings import PREFIX, Settings, SettingsError
 
 FILE_EVENT_BATCH = 1000
 STEPS_AT_ONCE = 8
@@ -119,8 +120,22 @@ async def open_store(settings: Settings, clock: Clock | None = None) -> AsyncIte
         for tenant in tenants.names():
             await migrate_tenant(pool, tenant)
         for name in settings.tenants:
-            await tenants.add(name)
+            await _add_configured(tenants, name)
         yield Store(pool, tenants, clock or SystemClock())
+
+
+async def _add_configured(tenants: PostgresTenants, name: str) -> None:
+    try:
+        await tenants.add(name)
+    except InvalidTenantNameError as error:
+        raise SettingsError(f"{PREFIX}TENANTS: {error}") from error
+
+
+def _token_verifier(settings: Settings) -> TokenVerifier:
+    try:
+        return TokenVerifier(settings.token_keys)
+    except ValueError as error:
+        raise SettingsError(f"{PREFIX}JWT_KEY_…: {error}") from error
 
 
 class Remote:
@@ -359,6 +374,7 @@ async def serve(
         on_ready: told the port of the REST side once it answers.
         clock: another than the machine's, for tests.
     """
+    tokens = _token_verifier(settings)
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(settings, clock))
         client = await stack.enter_async_context(new_client())
@@ -398,7 +414,7 @@ async def serve(
                     store.pool, store.tenants, application.settle_downloads.handle
                 ),
                 sources=RegardsFileSources(remote.stored_files, external),
-                tokens=TokenVerifier(settings.token_keys),
+                tokens=tokens,
                 roles=DefaultRoles(),
                 health=ServiceHealth(
                     store.pool,

@@ -111,11 +111,16 @@ class Report:
             self.line(f"All {len(outcomes)} cases held{also}; {total:.1f} s in all", "bold green")
 
     def _table(self, outcomes: Sequence[Outcome]) -> Table:
-        table = Table(box=box.SIMPLE, caption="Seconds since the request", caption_justify="left")
+        table = Table(
+            box=box.SIMPLE,
+            padding=(0, 1, 0, 0),
+            caption="Seconds since the request",
+            caption_justify="left",
+        )
+        table.add_column("")
         table.add_column("Case", no_wrap=True)
-        for heading in ("Answered", "Ready", "Final", "Downloads", "Files", "Size"):
+        for heading in ("Answered", "Ready", "Final", "Fetched", "Files", "Size"):
             table.add_column(heading, justify="right", no_wrap=True)
-        table.add_column("Held")
         for outcome in outcomes:
             table.add_row(*_cells(outcome))
         return table
@@ -130,9 +135,9 @@ def _held(outcome: Outcome) -> str:
 def _cells(outcome: Outcome) -> tuple[str, ...]:
     times = (outcome.first_answer, outcome.first_ready, outcome.final, outcome.downloading or None)
     return (
+        "✗" if outcome.problems else "✓",
         outcome.case.name,
         *("" if seconds is None else f"{seconds:.2f}" for seconds in times),
         str(outcome.files or ""),
         size_of(outcome.size) if outcome.size else "",
-        "no" if outcome.problems else "yes",
     )

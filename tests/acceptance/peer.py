@@ -116,6 +116,14 @@ class Peer:
     ) -> Received:
         return (await self._wait(correlation_id, FINAL, 1, seconds))[0]
 
+    async def until_count(self, status: str, count: int, *, seconds: float) -> float:
+        """When so many responses of a status had come, whatever order they belong to."""
+        async with self._changed, asyncio.timeout(seconds):
+            await self._changed.wait_for(
+                lambda: sum(one.status == status for one in self.received) >= count
+            )
+        return time.monotonic()
+
     async def _wait(
         self, correlation_id: str, statuses: set[str], count: int, seconds: float
     ) -> list[Received]:

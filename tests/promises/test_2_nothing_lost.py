@@ -57,14 +57,16 @@ async def test_promise_2_nothing_lost_when_killed_between_publish_and_confirm(
     here: Platform,
 ) -> None:
     """The broker takes GRANTED and nobody hears of it; the next process says it again, as the same."""
-    async with tcp_proxy(here.settings.amqp_url.get_secret_value()) as proxy:
-        async with instance(here, amqp_url=proxy.url) as first:
-            async with held(here.database_url, "lock table orders in access exclusive mode"):
-                correlation_id = await here.peer.order("*")
-                await until(here.database_url, A_LOCK_IS_WAITED_FOR)
-                proxy.pause(requests=False)
-            await here.peer.until(correlation_id, "GRANTED")
-            await first.kill()
+    async with (
+        tcp_proxy(here.settings.amqp_url.get_secret_value()) as proxy,
+        instance(here, amqp_url=proxy.url) as first,
+    ):
+        async with held(here.database_url, "lock table orders in access exclusive mode"):
+            correlation_id = await here.peer.order("*")
+            await until(here.database_url, A_LOCK_IS_WAITED_FOR)
+            proxy.pause(requests=False)
+        await here.peer.until(correlation_id, "GRANTED")
+        await first.kill()
 
     granted = here.peer.responses(correlation_id)[0].message_id
 

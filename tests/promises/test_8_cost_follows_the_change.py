@@ -25,6 +25,7 @@ from rs_order.contracts.order_request import OrderRequest
 from rs_order.domain.ids import Checksum, Tenant
 from rs_order.domain.states import FileState
 from tests.support.rows import OWNER, TenantRows, in_tenant
+from tests.support.servers import fresh_database
 
 TENANT = Tenant("project1")
 A_HANDFUL = 12
@@ -101,22 +102,25 @@ async def test_promise_8_cost_of_accepting_1000_requests_is_a_handful_of_stateme
     pool: Pool,
 ) -> None:
     """As many as for one."""
+    await accept(pool).handle(
+        TENANT, requests(1)
+    )  # the driver learns the types of a connection once
     async with counted(pool) as for_one:
-        await accept(pool).handle(TENANT, requests(1))
+        await accept(pool).handle(TENANT, requests(2)[1:])
     async with counted(pool) as for_many:
-        await accept(pool).handle(TENANT, requests(1001)[1:])
+        await accept(pool).handle(TENANT, requests(1002)[2:])
 
     assert len(for_many) == len(for_one) <= A_HANDFUL
-    assert await pool.fetchval("select count(*) from order_project1.order_request") == 1001
+    assert await pool.fetchval("select count(*) from order_project1.order_request") == 1002
 
 
 @pytest.mark.parametrize("asked", [1, 1000], ids=["one event", "a batch of events"])
 async def test_promise_8_cost_of_an_event_does_not_follow_the_size_of_the_order(
     asked: int, pool: Pool, rows: TenantRows
 ) -> None:
-    """The same statements for an order of 2,000 files as for one of 10,000, and for one event as for 1000."""
+    """The same statements for 2,000 files as for 10,000; the first order only warms the connection."""
     counts = []
-    for size in (2 * 1000, MANY_FILES):
+    for size in (1001, 2000, MANY_FILES):
         order = await rows.order()
         names = {f"{size}-{number}": FileState.PENDING for number in range(size)}
         await rows.sub_order(order, names)
@@ -132,7 +136,7 @@ async def test_promise_8_cost_of_an_event_does_not_follow_the_size_of_the_order(
             == asked
         )
 
-    assert counts[0] == counts[1] <= A_HANDFUL
+    assert counts[1] == counts[2] <= A_HANDFUL
 
 
 async def test_promise_8_cost_of_a_word_nobody_waits_for_is_one_look_up(pool: Pool) -> None:
@@ -179,8 +183,6 @@ analyze
 @pytest.fixture(scope="module")
 async def filled_url(servers: Any, _database_admin: asyncpg.Connection) -> AsyncIterator[str]:
     """A database with enough rows for the planner to care."""
-    from tests.support.servers import fresh_database
-
     async with fresh_database(_database_admin, servers.database_url) as url:
         async with await open_pool(url, size=1) as pool:
             await migrate_platform(pool)

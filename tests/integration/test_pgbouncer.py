@@ -1,0 +1,129 @@
+"""The store through PgBouncer in transaction mode: no session of ours can be relied on."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from rs_order.adapters.postgres.migrate import migrate_platform
+from rs_order.adapters.postgres.outbox import PostgresOutbox
+from rs_order.adapters.postgres.pool import open_pool
+from rs_order.adapters.postgres.tenants import PostgresTenants
+from rs_order.adapters.postgres.unit_of_work import PostgresStore
+from rs_order.adapters.system_clock import SystemClock
+from rs_order.application import steps
+from rs_order.demo.servers.apt import install
+from rs_order.demo.servers.ports import free_ports
+from rs_order.demo.servers.private_folder import make_folder, unprivileged_account
+from rs_order.domain.ids import Tenant
+from tests.acceptance.platform import platform
+from tests.integration.conftest import OTHER, TENANT
+from tests.support.rows import OWNER, TenantRows
+from tests.support.servers import FreshBroker
+
+START_SECONDS = 15
+_CONFIGURATION = """
+[databases]
+* = host={host} port={database_port} user={user} password={password}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {port}
+auth_type = any
+pool_mode = transaction
+default_pool_size = 4
+max_client_conn = 200
+ignore_startup_parameters = extra_float_digits,search_path
+"""
+
+
+async def _program() -> str:
+    found = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/bin")
+    if found is None and unprivileged_account("postgres") is not None:
+        await install(["pgbouncer"])
+        found = "/usr/sbin/pgbouncer"
+    return found or pytest.fail("install pgbouncer: the store is tested through it")
+
+
+@pytest.fixture
+async def pooled_url(database_url: str) -> AsyncIterator[str]:
+    """The test's database behind a PgBouncer with four server connections."""
+    program, (port,) = await _program(), free_ports(1)
+    url, account = urlsplit(database_url), unprivileged_account("postgres")
+    text = _CONFIGURATION.format(
+        host=url.hostname,
+        database_port=url.port,
+        user=url.username,
+        password=url.password or "",
+        port=port,
+    )
+    folder = make_folder("pgbouncer", account, [("pgbouncer.ini", text)])
+    process = await asyncio.create_subprocess_exec(
+        program,
+        *(("-u", account) if account else ()),
+        f"{folder}/pgbouncer.ini",
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        await _until_listening(port)
+        yield f"postgresql://{url.username}@127.0.0.1:{port}{url.path}?sslmode=disable"
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+        shutil.rmtree(Path(folder))
+
+
+async def _until_listening(port: int) -> None:
+    async with asyncio.timeout(START_SECONDS):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except ConnectionRefusedError:
+                await asyncio.sleep(0.02)  # it says nothing when it begins to listen
+            else:
+                writer.close()
+                return
+
+
+async def test_tenants_stay_apart_behind_a_pooler(pooled_url: str) -> None:
+    """Many clients over four server connections, inside and outside of transactions."""
+    async with await open_pool(pooled_url, size=20, statement_cache=False) as pool:
+        await migrate_platform(pool)
+        tenants = PostgresTenants(pool)
+        for tenant in (TENANT, OTHER):
+            await tenants.add(tenant)
+        store, outbox = PostgresStore(pool, lambda: None), PostgresOutbox(pool, SystemClock())
+        orders = {
+            tenant: await TenantRows(pool, tenant).order(correlation_id=tenant)
+            for tenant in (TENANT, OTHER)
+        }
+
+        async def look(tenant: Tenant) -> str:
+            await outbox.ready_slots()
+            async with store.unit_of_work(tenant) as uow:
+                (order,) = await uow.orders.lock([orders[tenant]])
+            await store.send([steps.schedule(tenant, OWNER)])
+            await tenants.load()
+            return order.correlation_id
+
+        turns = [TENANT, OTHER] * 100
+
+        assert await asyncio.gather(*map(look, turns)) == turns
+        assert await pool.fetchval("select count(*) from rs_order.outbox") == len(turns)
+
+
+async def test_a_whole_order_goes_through_a_pooler(broker: FreshBroker, pooled_url: str) -> None:
+    """``database_statement_cache=false`` is all it takes."""
+    async with (
+        platform(broker, pooled_url, database_statement_cache=False) as here,
+        here.service(),
+    ):
+        correlation_id = await here.peer.order("*")
+        await here.peer.until(correlation_id, "SUBORDER_DONE")
+        (order,) = await here.rows("select id from orders")
+
+        assert await here.zip_of(order["id"])

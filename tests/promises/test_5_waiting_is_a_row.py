@@ -1,0 +1,94 @@
+"""Promises 5 and 1: a wait for tape is a row, and nothing is done before it is."""
+
+import asyncio
+import threading
+
+import httpx
+
+from rs_order.sandbox import Faults, SyntheticDataset
+from tests.acceptance.platform import Platform, platform
+from tests.promises.process import NOTHING_LEFT_TO_SEND, until
+from tests.support.servers import FreshBroker
+
+SUB_ORDERS = 200
+SPARE_TASKS = 5
+"""Rounds of the relay and health may be under way when we count."""
+
+
+async def test_promise_5_waiting_is_a_row_for_200_sub_orders_on_tape(
+    broker: FreshBroker, database_url: str
+) -> None:
+    """No task, thread, connection, transaction or message is held; the last answer ends the order.
+
+    Promise 1, no false done: 199 of 200 files settled leave the order running.
+    """
+    async with (
+        platform(
+            broker,
+            database_url,
+            archive=None,
+            synthetic=(SyntheticDataset(name="DS", products=SUB_ORDERS, size=100_000),),
+            faults=Faults(silence=True, nearline_seconds=0.05),
+            files_bucket_size_mb=0.05,
+            max_storage_files_jobs_per_user=0,
+        ) as here,
+        here.service(),
+    ):
+        idle = await _held(here)
+        correlation_id = await here.peer.order("*")
+        await until(database_url, f"count(*) = {SUB_ORDERS} from sub_order where state = 'RUNNING'")
+        await until(database_url, NOTHING_LEFT_TO_SEND)
+        await here.sandbox.wait_for_restore(SUB_ORDERS)
+        await _no_message_anywhere(broker)
+        waiting = await _held(here)
+
+        assert waiting["tasks"] <= idle["tasks"] + SPARE_TASKS
+        assert waiting["threads"] <= idle["threads"] + SPARE_TASKS
+        assert waiting["connections"] <= here.settings.database_pool_size
+        await until(database_url, _NO_OPEN_TRANSACTION)
+        assert here.peer.statuses(correlation_id) == ["GRANTED"]
+
+        (last, *others) = [
+            row["checksum"] for row in await here.rows("select checksum from data_file")
+        ]
+        here.sandbox.restores.release(others)
+        await here.peer.until(correlation_id, "SUBORDER_DONE", SUB_ORDERS - 1)
+        (order,) = await here.rows("select status, pending_files from orders")
+
+        assert dict(order) == {"status": "RUNNING", "pending_files": 1}
+
+        here.sandbox.restores.release([last])
+
+        assert (await here.peer.until_final(correlation_id)).status == "DONE"
+
+
+_NO_OPEN_TRANSACTION = (
+    "not exists (select from pg_stat_activity where datname = current_database()"
+    " and pid <> pg_backend_pid() and xact_start < now() - interval '1 second')"
+)
+
+
+async def _held(here: Platform) -> dict[str, int]:
+    (row,) = await here.rows(
+        "select count(*) as connections from pg_stat_activity"
+        " where datname = current_database() and application_name = 'rs-order'"
+    )
+    return {
+        "tasks": len(asyncio.all_tasks()),
+        "threads": threading.active_count(),
+        "connections": row["connections"],
+    }
+
+
+async def _no_message_anywhere(broker: FreshBroker) -> None:
+    """Neither ready nor unacknowledged, by the broker's own count, which is some seconds late."""
+    async with httpx.AsyncClient(timeout=10) as client, asyncio.timeout(30):
+        while True:
+            answer = await client.get(f"{broker.management_url}/api/queues/{broker.vhost}")
+            if not any(
+                queue.get("messages_unacknowledged", 1) or queue.get("messages_ready", 1)
+                for queue in answer.raise_for_status().json()
+                if "DLQ" not in queue["name"]
+            ):
+                return
+            await asyncio.sleep(0.2)  # the broker counts every few seconds and tells nobody

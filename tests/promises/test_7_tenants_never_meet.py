@@ -1,0 +1,150 @@
+"""Promise 7: tenants never meet, even with the same ids, over one and the same connection."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from rs_order.adapters.postgres.downloads import PostgresDownloads
+from rs_order.adapters.postgres.driver import Pool
+from rs_order.adapters.postgres.migrate import migrate_platform
+from rs_order.adapters.postgres.pool import open_pool
+from rs_order.adapters.postgres.tenants import PostgresTenants
+from rs_order.adapters.postgres.unit_of_work import PostgresStore
+from rs_order.adapters.system_clock import SystemClock
+from rs_order.application.apply_availability import ApplyAvailability
+from rs_order.application.links import Links
+from rs_order.application.policies import SlotLimits
+from rs_order.application.settlement import Settlement
+from rs_order.domain.ids import Checksum, DataFileId, OrderId, SubOrderId, Tenant
+from rs_order.domain.states import FileState
+from rs_order.ports.store import NewRequest
+from tests.support.rows import NOW, TenantRows, in_tenant
+
+ONE, TWO = Tenant("project1"), Tenant("project2")
+SHARED = Checksum("c" * 32)
+A_REQUEST = NewRequest("same-correlation-id", b"same-fingerprint", {"queries": ["*"]})
+
+
+@pytest.fixture
+async def pool(database_url: str) -> AsyncIterator[Pool]:
+    """A single connection that both tenants take in turns."""
+    async with await open_pool(database_url, size=1) as opened:
+        await migrate_platform(opened)
+        tenants = PostgresTenants(opened)
+        for tenant in (ONE, TWO):
+            await tenants.add(tenant)
+        yield opened
+
+
+@pytest.fixture
+def store(pool: Pool) -> PostgresStore:
+    return PostgresStore(pool, lambda: None)
+
+
+async def state_of(pool: Pool, tenant: Tenant) -> list[tuple[str, int]]:
+    """State of each order and its available files."""
+    async with in_tenant(pool, tenant) as connection:
+        found = await connection.fetch("select status, available_files from orders order by id")
+    return [(row["status"], row["available_files"]) for row in found]
+
+
+async def test_promise_7_tenants_never_meet_in_an_event_of_storage(
+    pool: Pool, store: PostgresStore
+) -> None:
+    """Both wait for the same checksum in an order of the same id; only one is told."""
+    for tenant in (ONE, TWO):
+        rows = TenantRows(pool, tenant)
+        order = await rows.order(correlation_id="same")
+        await rows.sub_order(order, {SHARED: FileState.PENDING})
+
+        assert order == 1
+
+    links = Links(None, PostgresTenants(pool), prefix="/api/v1", fallback="http://localhost")
+    use_case = ApplyAvailability(store, Settlement(SlotLimits()), links, SystemClock())
+    await use_case.handle(ONE, [SHARED], {})
+
+    assert await state_of(pool, ONE) == [("DONE", 1)]
+    assert await state_of(pool, TWO) == [("RUNNING", 0)]
+
+    sent = await pool.fetch(
+        "select distinct tenant, split_part(stream, '/', 1) as of from rs_order.outbox"
+    )
+
+    assert {row["tenant"] for row in sent} == {ONE}
+    assert {row["of"] for row in sent} - {None} == {ONE}
+
+
+async def test_promise_7_tenants_never_meet_in_the_inbox(store: PostgresStore) -> None:
+    """The same request of two tenants is two requests; repeated, each is known in its own."""
+    for new in (True, False):
+        for tenant in (ONE, TWO):
+            async with store.unit_of_work(tenant) as uow:
+                (recorded,) = await uow.requests.record([A_REQUEST], NOW)
+
+            assert recorded.new is new
+
+
+async def test_promise_7_tenants_never_meet_in_a_download(pool: Pool) -> None:
+    """An id of one tenant opens nothing in the other."""
+    rows = TenantRows(pool, ONE)
+    order = await rows.order()
+    await rows.sub_order(order, {SHARED: FileState.PENDING})
+
+    async def settle(*_: object) -> None:
+        """Nothing is downloaded here."""
+
+    downloads = PostgresDownloads(pool, PostgresTenants(pool), settle)
+
+    assert await downloads.order(ONE, order) is not None
+    assert await downloads.order(TWO, order) is None
+    assert await downloads.available_files(TWO, order, after=DataFileId(0), limit=10) == []
+
+
+@pytest.mark.parametrize("ends", ["commit", "exception", "cancelled"])
+async def test_promise_7_tenants_never_meet_on_a_connection_that_is_handed_on(
+    ends: str, pool: Pool, store: PostgresStore
+) -> None:
+    """However a unit of work ends, the next user of its connection starts without a tenant."""
+    session = "select pg_backend_pid(), current_setting('search_path')"
+    before = await pool.fetch(session)
+    failures = {"exception": KeyError, "cancelled": asyncio.CancelledError}
+    try:
+        async with store.unit_of_work(ONE) as uow:
+            await uow.settings()
+            if ends in failures:
+                raise failures[ends]
+    except (KeyError, asyncio.CancelledError):
+        pass  # raised above, to end the unit of work
+
+    assert await pool.fetch(session) == before
+    assert await pool.fetchval("select to_regclass('orders')") is None
+
+
+async def test_promise_7_tenants_never_meet_when_they_take_turns(
+    pool: Pool, store: PostgresStore
+) -> None:
+    """A prepared statement of one tenant, run again for the other, looks into the other's schema."""
+    orders = {
+        tenant: await TenantRows(pool, tenant).order(correlation_id=tenant) for tenant in (ONE, TWO)
+    }
+    for tenant in (ONE, TWO) * 5:
+        async with store.unit_of_work(tenant) as uow:
+            (order,) = await uow.orders.lock([OrderId(orders[tenant])])
+
+        assert order.correlation_id == tenant
+
+
+async def test_promise_7_tenants_never_meet_in_the_limit_of_the_service(
+    store: PostgresStore, pool: Pool
+) -> None:
+    """The one table that all share keeps equal ids of sub-orders apart."""
+    for tenant in (ONE, TWO):
+        async with store.unit_of_work(tenant) as uow:
+            await uow.limits.started("jane", [SubOrderId(1)])
+    async with store.unit_of_work(ONE) as uow:
+        await uow.limits.ended([SubOrderId(1)])
+
+    left = await pool.fetch("select tenant from rs_order.running_sub_order")
+
+    assert [row["tenant"] for row in left] == [TWO]
