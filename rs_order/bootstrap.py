@@ -132,10 +132,12 @@ async def _add_configured(tenants: PostgresTenants, name: str) -> None:
 
 
 def _token_verifier(settings: Settings) -> TokenVerifier:
-    try:
-        return TokenVerifier(settings.token_keys)
-    except ValueError as error:
-        raise SettingsError(f"{PREFIX}JWT_KEY_…: {error}") from error
+    for algorithm, key in settings.token_keys.items():
+        try:
+            TokenVerifier({algorithm: key})
+        except ValueError as error:
+            raise SettingsError(f"{PREFIX}JWT_KEY_{algorithm}: {error}") from error
+    return TokenVerifier(settings.token_keys)
 
 
 class Remote:
