@@ -19,6 +19,7 @@ from rs_order.adapters.amqp.publisher import Publisher
 from rs_order.adapters.amqp.relay import Relay
 from rs_order.adapters.amqp.topology import Elements, Topology, Vhost, topology
 from rs_order.adapters.amqp.vhosts import create_missing_vhosts
+from rs_order.adapters.health import ServiceHealth
 from rs_order.adapters.postgres.downloads import PostgresDownloads
 from rs_order.adapters.postgres.driver import Pool
 from rs_order.adapters.postgres.migrate import migrate_platform, migrate_tenant
@@ -45,6 +46,7 @@ from rs_order.application.ask_storage import AskStorage
 from rs_order.application.cancel_orders import CancelOrders, Departure
 from rs_order.application.complete_order import CompleteOrder, Place
 from rs_order.application.estimate import Estimator
+from rs_order.application.fill_sub_orders import FillSubOrders
 from rs_order.application.grant_requests import GrantRequests
 from rs_order.application.links import Links
 from rs_order.application.notify_failures import NotifyFailures
@@ -74,7 +76,6 @@ from rs_order.entrypoints.rest.roles import DefaultRoles
 from rs_order.entrypoints.rest.server import run_rest
 from rs_order.entrypoints.rest.services import RestServices, RestSettings
 from rs_order.entrypoints.rest.tokens import TokenVerifier
-from rs_order.health import ServiceHealth
 from rs_order.ports.catalog import Catalog
 from rs_order.ports.clock import Clock
 from rs_order.ports.directory import Users
@@ -241,10 +242,10 @@ class Application:
         self._complete = CompleteOrder(
             uows,
             PageReader(remote.catalog, remote.dam, page_size=settings.batch_size),
-            links,
-            clock,
-            remote_patience,
-            bucket_bytes=settings.bucket_bytes,
+            FillSubOrders(clock, bucket_bytes=settings.bucket_bytes),
+            links=links,
+            clock=clock,
+            patience=remote_patience,
         )
         self._ask = AskStorage(uows, settlement, links, clock, storage_patience)
         self.schedule = ScheduleSubOrders(uows, self._ask, clock, limits)

@@ -5,26 +5,23 @@ step, in one commit. A step that finds the cursor elsewhere was done before and 
 finds the order paused or gone stops (W9).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from rs_order.application import responses, steps
+from rs_order.application.fill_sub_orders import FillSubOrders
 from rs_order.application.links import DownloadLinks, Links
 from rs_order.application.policies import RemotePatience
 from rs_order.application.read_page import Page, PageReader
 from rs_order.domain.expiration import expiration
-from rs_order.domain.ids import DatasetTaskId, OrderId, SubOrderId, Tenant
+from rs_order.domain.ids import OrderId, Tenant
 from rs_order.domain.order import Order
-from rs_order.domain.partition import Bucket, Partition
 from rs_order.domain.states import OrderStatus
-from rs_order.domain.sub_order import SubOrder
 from rs_order.domain.tally import Tally
 from rs_order.ports.clock import Clock
 from rs_order.ports.errors import RemoteRefusal, RemoteTrouble
 from rs_order.ports.store import (
     CompletionCursor,
     DatasetSelection,
-    NewSubOrder,
     Store,
     UnitOfWork,
 )
@@ -50,18 +47,18 @@ class CompleteOrder:
         self,
         store: Store,
         reader: PageReader,
+        filling: FillSubOrders,
+        *,
         links: Links,
         clock: Clock,
         patience: RemotePatience,
-        *,
-        bucket_bytes: int,
     ) -> None:
         self._store = store
         self._reader = reader
+        self._filling = filling
         self._links = links
         self._clock = clock
         self._patience = patience
-        self._bucket_bytes = bucket_bytes
 
     async def handle(self, place: Place) -> None:
         """Do the step that stands at this place."""
@@ -102,81 +99,17 @@ class CompleteOrder:
             if held is None:
                 return
             order, cursor = held
-            known = await self._open_buckets(uow, cursor)
-            partition = self._partition(wanted, known, read)
-            sub_orders = await self._store_buckets(uow, order, wanted, partition, known)
-            following = _next_cursor(cursor, read, partition, sub_orders)
+            following, oversized = await self._filling.add_page(uow, order, cursor, wanted, read)
             await uow.completions.advance(place.order_id, following)
             await uow.orders.save([order], self._clock.now())
             await uow.messages.send(
                 [
-                    *(responses.oversized_file(place.tenant, name) for name in partition.oversized),
+                    *(responses.oversized_file(place.tenant, name) for name in oversized),
                     steps.complete_order(
                         place.tenant, place.order_id, following.selection, following.page
                     ),
                 ]
             )
-
-    @staticmethod
-    async def _open_buckets(uow: UnitOfWork, cursor: CompletionCursor) -> list[SubOrder]:
-        """The sub-orders that the last page left open."""
-        open_ids = [id_ for id_ in (cursor.storage_sub_order, cursor.external_sub_order) if id_]
-        return await uow.sub_orders.load(open_ids) if open_ids else []
-
-    def _partition(
-        self, wanted: DatasetSelection, known: Sequence[SubOrder], read: Page
-    ) -> Partition:
-        buckets = {
-            sub_order.kind: Bucket(
-                kind=sub_order.kind,
-                held_files=sub_order.tally.total_files,
-                held_bytes=sub_order.tally.total_bytes,
-                sub_order=sub_order.id,
-            )
-            for sub_order in known
-        }
-        partition = Partition(self._bucket_bytes, wanted.file_filter, buckets)
-        if read.attached:
-            partition.attach(read.attached)
-        partition.add_products(read.products)
-        if read.last:
-            partition.finish()
-        return partition
-
-    async def _store_buckets(
-        self,
-        uow: UnitOfWork,
-        order: Order,
-        wanted: DatasetSelection,
-        partition: Partition,
-        known: Sequence[SubOrder],
-    ) -> dict[int, SubOrder]:
-        """Write what the page added; the sub-order of each bucket by the bucket's number."""
-        if not partition.buckets:
-            return {}
-        now = self._clock.now()
-        task = await uow.completions.dataset_task(order.id, wanted)
-        sub_orders = await _sub_orders_of(uow, order, task, partition.buckets, known)
-        by_id = {sub_order.id: sub_order for sub_order in sub_orders.values()}
-        added = await uow.completions.add_files(
-            order,
-            task,
-            [
-                (sub_orders[number].id, file)
-                for number, bucket in enumerate(partition.buckets)
-                for file in bucket.added
-            ],
-        )
-        for some in added:
-            by_id[some.sub_order_id].tally.add(some.state, some.files, some.bytes)
-            order.tally.add(some.state, some.files, some.bytes)
-        for number, bucket in enumerate(partition.buckets):
-            if bucket.closed:
-                sub_orders[number].close(now)
-                order.waiting_sub_orders += sub_orders[number].waiting_for_user
-        order.sub_orders += sum(bucket.sub_order is None for bucket in partition.buckets)
-        await uow.sub_orders.save(list(by_id.values()), reason="files-read", at=now)
-        return sub_orders
 
     async def _finish(self, place: Place) -> None:
         """Every selection is read: the order takes its status and its sub-orders may start."""
@@ -267,43 +200,6 @@ class CompleteOrder:
                 [responses.order_ended(place.tenant, order, links.of(order.id))]
             )
             await uow.messages.send([steps.delete_files(place.tenant, place.order_id)])
-
-
-async def _sub_orders_of(
-    uow: UnitOfWork,
-    order: Order,
-    task: DatasetTaskId,
-    buckets: Sequence[Bucket],
-    known: Sequence[SubOrder],
-) -> dict[int, SubOrder]:
-    """The sub-order of each bucket by the bucket's number: continued, or made now."""
-    continued: dict[SubOrderId, SubOrder] = {sub_order.id: sub_order for sub_order in known}
-    fresh = [number for number, bucket in enumerate(buckets) if bucket.sub_order is None]
-    made = await uow.completions.open_sub_orders(
-        order, [NewSubOrder(task, buckets[number].kind) for number in fresh]
-    )
-    found = dict(zip(fresh, made, strict=True))
-    for number, bucket in enumerate(buckets):
-        if bucket.sub_order is not None:
-            found[number] = continued[bucket.sub_order]
-    return found
-
-
-def _next_cursor(
-    cursor: CompletionCursor, read: Page, partition: Partition, sub_orders: dict[int, SubOrder]
-) -> CompletionCursor:
-    def id_of(bucket: Bucket | None) -> SubOrderId | None:
-        return None if bucket is None else sub_orders[partition.buckets.index(bucket)].id
-
-    return CompletionCursor(
-        selection=cursor.selection + read.last,
-        page=0 if read.last else cursor.page + 1,
-        storage_sub_order=id_of(partition.storage),
-        external_sub_order=id_of(partition.external),
-        products=cursor.products + len(read.products),
-        attempts=0,
-        trouble_since=None,
-    )
 
 
 def _take_status(order: Order, products: int) -> None:

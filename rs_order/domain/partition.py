@@ -26,7 +26,7 @@ class OrderedFile:
     reason: str | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Bucket:
     """A sub-order in the making: what is added in this step, on top of what it already held."""
 

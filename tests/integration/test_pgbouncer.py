@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from pydantic import SecretStr
 
 from rs_order.adapters.postgres.migrate import migrate_platform
 from rs_order.adapters.postgres.outbox import PostgresOutbox
@@ -116,11 +117,13 @@ async def test_tenants_stay_apart_behind_a_pooler(pooled_url: str) -> None:
         assert await pool.fetchval("select count(*) from rs_order.outbox") == len(turns)
 
 
-async def test_a_whole_order_goes_through_a_pooler(broker: FreshBroker, pooled_url: str) -> None:
+async def test_a_whole_order_goes_through_a_pooler(
+    broker: FreshBroker, database_url: str, pooled_url: str
+) -> None:
     """``database_statement_cache=false`` is all it takes."""
     async with (
-        platform(broker, pooled_url, database_statement_cache=False) as here,
-        here.service(),
+        platform(broker, database_url, database_statement_cache=False) as here,
+        here.service(database_url=SecretStr(pooled_url)),
     ):
         correlation_id = await here.peer.order("*")
         await here.peer.until(correlation_id, "SUBORDER_DONE")

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from rs_order.entrypoints.rest.health import ComponentHealth, HealthStatus
 from rs_order.entrypoints.rest.services import RestServices
+from rs_order.ports.health import ComponentHealth, HealthStatus
 
 
 def actuator_router(services: RestServices) -> APIRouter:

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
-from rs_order.entrypoints.rest.health import Health
 from rs_order.entrypoints.rest.roles import RoleAccess
 from rs_order.entrypoints.rest.tokens import TokenVerifier
 from rs_order.ports.clock import Clock
 from rs_order.ports.downloads import Downloads, FileSources
+from rs_order.ports.health import Health
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from rs_order.adapters.amqp.batch_consumer import BatchConsumer
 from rs_order.adapters.amqp.connection import SupervisedConnection
 from rs_order.adapters.postgres.driver import Pool
 from rs_order.adapters.postgres.pool import transaction
-from rs_order.entrypoints.rest.health import ComponentHealth, HealthStatus
+from rs_order.ports.health import ComponentHealth, HealthStatus
 from rs_order.ports.outbox import Outbox
 
 LONGEST_CHECK_SECONDS = 3.0
@@ -19,7 +19,7 @@ def _health(up: bool, **details: object) -> ComponentHealth:
 
 
 class ServiceHealth:
-    """Implements :class:`rs_order.entrypoints.rest.health.Health`."""
+    """Implements :class:`rs_order.ports.health.Health`."""
 
     def __init__(
         self,

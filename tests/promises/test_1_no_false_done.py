@@ -1,0 +1,102 @@
+"""Promise 1: no false done. Only what was asked of storage, and answered, becomes available."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from rs_order.adapters.postgres.driver import Pool
+from rs_order.adapters.postgres.migrate import migrate_platform
+from rs_order.adapters.postgres.pool import open_pool
+from rs_order.adapters.postgres.tenants import PostgresTenants
+from rs_order.adapters.postgres.unit_of_work import PostgresStore
+from rs_order.adapters.system_clock import SystemClock
+from rs_order.application.apply_availability import ApplyAvailability
+from rs_order.application.links import Links
+from rs_order.application.policies import SlotLimits
+from rs_order.application.settlement import Settlement
+from rs_order.domain.ids import Checksum, Tenant
+from rs_order.domain.states import FileState, OrderStatus, SubOrderState
+from tests.support.rows import TenantRows, in_tenant
+
+TENANT = Tenant("project1")
+A, B = Checksum("a" * 32), Checksum("b" * 32)
+PENDING, AVAILABLE, ERROR = FileState.PENDING, FileState.AVAILABLE, FileState.ERROR
+RUNNING = SubOrderState.RUNNING
+
+
+@pytest.fixture
+async def pool(database_url: str) -> AsyncIterator[Pool]:
+    async with await open_pool(database_url, size=2) as opened:
+        await migrate_platform(opened)
+        await PostgresTenants(opened).add(TENANT)
+        yield opened
+
+
+async def tell(pool: Pool, available: list[Checksum], unavailable: list[Checksum]) -> None:
+    """Storage's word about files."""
+    links = Links(None, PostgresTenants(pool), prefix="/api/v1", fallback="http://localhost")
+    store = PostgresStore(pool, lambda: None)
+    use_case = ApplyAvailability(store, Settlement(SlotLimits()), links, SystemClock())
+    await use_case.handle(TENANT, available, dict.fromkeys(unavailable, "broken"))
+
+
+@pytest.mark.parametrize(
+    ("files", "state", "available", "unavailable", "status", "after"),
+    [
+        ({A: PENDING, B: PENDING}, RUNNING, [A], [], "RUNNING", [AVAILABLE, PENDING]),
+        ({A: PENDING, B: PENDING}, RUNNING, [A, B], [], "DONE", [AVAILABLE, AVAILABLE]),
+        ({A: PENDING, B: PENDING}, RUNNING, [A], [B], "DONE_WITH_WARNING", [AVAILABLE, ERROR]),
+        ({A: PENDING, B: PENDING}, RUNNING, [], [A, B], "FAILED", [ERROR, ERROR]),
+        ({A: PENDING, B: PENDING}, RUNNING, [A, B], [A], "DONE_WITH_WARNING", [ERROR, AVAILABLE]),
+        ({A: AVAILABLE, B: PENDING}, RUNNING, [], [A], "RUNNING", [ERROR, PENDING]),
+        ({A: PENDING, B: PENDING}, SubOrderState.READY, [A, B], [], "RUNNING", [PENDING, PENDING]),
+        ({A: PENDING, B: PENDING}, SubOrderState.BUILDING, [A], [B], "RUNNING", [PENDING, PENDING]),
+        ({A: ERROR, B: PENDING}, RUNNING, [A], [], "RUNNING", [ERROR, PENDING]),
+    ],
+    ids=[
+        "one of two",
+        "both",
+        "one is broken",
+        "both are broken",
+        "said both ways: unavailable wins",
+        "taken back before the end",
+        "never asked for",
+        "still being read",
+        "refused for good",
+    ],
+)
+async def test_promise_1_no_false_done(
+    *,
+    files: dict[str, FileState],
+    state: SubOrderState,
+    available: list[Checksum],
+    unavailable: list[Checksum],
+    status: str,
+    after: list[FileState],
+    pool: Pool,
+) -> None:
+    """What becomes of two files and their order by what storage says."""
+    rows = TenantRows(pool, TENANT)
+    await rows.sub_order(await rows.order(), files, state=state)
+    await tell(pool, available, unavailable)
+    async with in_tenant(pool, TENANT) as connection:
+        order = await connection.fetchval("select status from orders")
+        states = await connection.fetch("select state from data_file order by checksum")
+
+    assert order == status
+    assert [row["state"] for row in states] == after
+
+
+@pytest.mark.parametrize("status", [OrderStatus.DELETED, OrderStatus.EXPIRED])
+async def test_promise_1_no_false_done_for_an_order_that_is_gone(
+    status: OrderStatus, pool: Pool
+) -> None:
+    """A late answer changes nothing, and nobody is told."""
+    rows = TenantRows(pool, TENANT)
+    await rows.sub_order(await rows.order(status), {A: PENDING})
+    await tell(pool, [A], [])
+    async with in_tenant(pool, TENANT) as connection:
+        states = await connection.fetch("select state from data_file")
+
+    assert [row["state"] for row in states] == [PENDING]
+    assert await pool.fetchval("select count(*) from rs_order.outbox") == 0
