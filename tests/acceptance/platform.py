@@ -17,6 +17,7 @@ from rs_order.bootstrap import Role, serve
 from rs_order.sandbox import BUNDLED_ARCHIVE, Faults, Sandbox, SyntheticDataset
 from rs_order.settings import Settings
 from tests.acceptance.peer import Peer
+from tests.support.polling import eventually
 from tests.support.servers import FreshBroker
 
 TENANT = "project1"
@@ -97,12 +98,13 @@ class Platform:
 
     async def _until_up(self) -> None:
         """Health is polled by its own address, as an orchestrator does."""
-        async with httpx.AsyncClient() as client, asyncio.timeout(STOP_SECONDS):
-            while True:
+        async with httpx.AsyncClient() as client:
+
+            async def is_up() -> bool:
                 answer = await client.get(f"http://127.0.0.1:{self.port}/actuator/health")
-                if answer.status_code == 200:
-                    return
-                await asyncio.sleep(0.05)  # nothing to wait on: health is what says so
+                return answer.status_code == 200
+
+            await eventually(is_up, "health UP", seconds=STOP_SECONDS)
 
 
 @asynccontextmanager

@@ -1,7 +1,7 @@
 """What the tests of the AMQP adapter share: connections, consumers under a test's control."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
@@ -12,6 +12,7 @@ from rs_order.adapters.amqp.connection import Session, SupervisedConnection
 from rs_order.adapters.amqp.delivery import Delivery
 from rs_order.adapters.amqp.settle import Done, Outcome
 from rs_order.adapters.amqp.topology import Elements, Queue, Topology
+from tests.support.polling import eventually
 
 PATIENCE_SECONDS = 20.0
 """Longer than anything waited for here takes, so that a failure ends and says so."""
@@ -39,21 +40,6 @@ def _with_queues(elements: Elements, names: set[str]) -> Elements:
         queues=tuple(queue for queue in elements.queues if queue.name in names),
         bindings=bindings,
     )
-
-
-async def eventually(condition: Callable[[], bool | Awaitable[bool]], what: str) -> None:
-    """Wait for a fact of the broker that nothing announces."""
-    try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while not await _truth(condition):  # noqa: ASYNC110 - nothing signals it
-                await asyncio.sleep(0.02)
-    except TimeoutError:
-        raise AssertionError(f"never came true: {what}") from None
-
-
-async def _truth(condition: Callable[[], bool | Awaitable[bool]]) -> bool:
-    result = condition()
-    return result if isinstance(result, bool) else await result
 
 
 @asynccontextmanager

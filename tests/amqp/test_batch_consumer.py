@@ -12,7 +12,6 @@ from rs_order.adapters.amqp.settle import DeadLetter, DeadLetterReason, Done, Ou
 from rs_order.adapters.amqp.topology import Topology, declare, topology
 from tests.amqp.support import (
     RecordingHandler,
-    eventually,
     message_count,
     only,
     raw_channel,
@@ -20,6 +19,7 @@ from tests.amqp.support import (
     supervised,
     take,
 )
+from tests.support.polling import eventually
 from tests.support.servers import FreshBroker
 
 TOPOLOGY: Topology = only(topology(instance_identifier="test"), "order_requests", "steps")

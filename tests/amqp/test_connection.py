@@ -22,12 +22,12 @@ from rs_order.demo.servers import Broker
 from tests.amqp.support import (
     PATIENCE_SECONDS,
     RecordingHandler,
-    eventually,
     only,
     raw_channel,
     send,
     supervised,
 )
+from tests.support.polling import eventually
 from tests.support.proxy import tcp_proxy
 from tests.support.servers import FreshBroker
 

@@ -37,13 +37,13 @@ from rs_order.adapters.amqp.topology import (
 )
 from tests.amqp.support import (
     RecordingHandler,
-    eventually,
     message_count,
     only,
     raw_channel,
     supervised,
     take,
 )
+from tests.support.polling import eventually
 from tests.support.servers import FreshBroker
 
 TOPOLOGY: Topology = only(

@@ -23,13 +23,13 @@ from rs_order.ports.outbox import MessageKind, OutgoingMessage
 from tests.amqp.outboxes import ObservedOutbox
 from tests.amqp.support import (
     PATIENCE_SECONDS,
-    eventually,
     message_count,
     only,
     raw_channel,
     supervised,
     take,
 )
+from tests.support.polling import eventually
 from tests.support.proxy import tcp_proxy
 from tests.support.servers import FreshBroker
 

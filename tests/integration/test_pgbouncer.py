@@ -22,6 +22,7 @@ from rs_order.demo.servers.private_folder import make_folder, unprivileged_accou
 from rs_order.domain.ids import Tenant
 from tests.acceptance.platform import platform
 from tests.integration.conftest import OTHER, TENANT
+from tests.support.polling import eventually
 from tests.support.rows import OWNER, TenantRows
 from tests.support.servers import FreshBroker
 
@@ -31,6 +32,7 @@ _CONFIGURATION = """
 * = host={host} port={database_port} user={user} password={password}
 [pgbouncer]
 listen_addr = 127.0.0.1
+unix_socket_dir =
 listen_port = {port}
 auth_type = any
 pool_mode = transaction
@@ -79,15 +81,15 @@ async def pooled_url(database_url: str) -> AsyncIterator[str]:
 
 
 async def _until_listening(port: int) -> None:
-    async with asyncio.timeout(START_SECONDS):
-        while True:
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-            except ConnectionRefusedError:
-                await asyncio.sleep(0.02)  # it says nothing when it begins to listen
-            else:
-                writer.close()
-                return
+    async def listens() -> bool:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except ConnectionRefusedError:
+            return False
+        writer.close()
+        return True
+
+    await eventually(listens, "PgBouncer listening", seconds=START_SECONDS)
 
 
 async def test_tenants_stay_apart_behind_a_pooler(pooled_url: str) -> None:

@@ -14,6 +14,7 @@ from rs_order.demo.servers import Database
 from rs_order.domain.ids import OrderId
 from rs_order.ports.store import NewOrder, NewRequest, StoreConflict, StoreUnavailable
 from tests.integration.conftest import TENANT
+from tests.support.polling import eventually
 from tests.support.rows import NOW, OWNER, TenantRows, in_tenant
 
 A_REQUEST = NewRequest("c-1", b"fingerprint", {"queries": ["*"]})
@@ -187,6 +188,4 @@ async def test_a_database_that_is_down_is_unavailable(own_database: Database) ->
 async def waiting_for_a_lock(pool: Pool) -> None:
     """Until a transaction waits for another one."""
     query = "select exists (select from pg_locks where not granted)"
-    async with asyncio.timeout(10):
-        while not await pool.fetchval(query):  # noqa: ASYNC110 - a lock wait has no signal
-            await asyncio.sleep(0.01)
+    await eventually(lambda: pool.fetchval(query), "a transaction that waits for a lock")

@@ -12,6 +12,7 @@ import asyncpg
 
 from rs_order.settings import PREFIX, Settings
 from tests.acceptance.platform import Platform
+from tests.support.polling import eventually
 
 START_SECONDS = 60
 PATIENCE_SECONDS = 30
@@ -102,9 +103,9 @@ async def until(database_url: str, condition: str) -> None:
     connection = await asyncpg.connect(database_url)
     try:
         await connection.execute("set search_path to order_project1")
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while not await connection.fetchval(f"select {condition}"):  # noqa: ASYNC110
-                await asyncio.sleep(0.02)
+        await eventually(
+            lambda: connection.fetchval(f"select {condition}"), condition, seconds=PATIENCE_SECONDS
+        )
     finally:
         await connection.close()
 

@@ -8,6 +8,7 @@ import httpx
 from rs_order.sandbox import Faults, SyntheticDataset
 from tests.acceptance.platform import Platform, platform
 from tests.promises.process import NOTHING_LEFT_TO_SEND, until
+from tests.support.polling import eventually
 from tests.support.servers import FreshBroker
 
 SUB_ORDERS = 200
@@ -82,13 +83,14 @@ async def _held(here: Platform) -> dict[str, int]:
 
 async def _no_message_anywhere(broker: FreshBroker) -> None:
     """Neither ready nor unacknowledged, by the broker's own count, which is some seconds late."""
-    async with httpx.AsyncClient(timeout=10) as client, asyncio.timeout(30):
-        while True:
+    async with httpx.AsyncClient(timeout=10) as client:
+
+        async def all_empty() -> bool:
             answer = await client.get(f"{broker.management_url}/api/queues/{broker.vhost}")
-            if not any(
+            return not any(
                 queue.get("messages_unacknowledged", 1) or queue.get("messages_ready", 1)
                 for queue in answer.raise_for_status().json()
                 if "DLQ" not in queue["name"]
-            ):
-                return
-            await asyncio.sleep(0.2)  # the broker counts every few seconds and tells nobody
+            )
+
+        await eventually(all_empty, "no message on any queue", seconds=30)
