@@ -54,9 +54,17 @@ class CancelOrders:
                 for order in await uow.orders.lock(ids)
                 if order.status is not OrderStatus.DELETED
             ]
+            await self._pause(uow, orders)
             for order in orders:
-                if order.status in (OrderStatus.PENDING, OrderStatus.RUNNING):
-                    order.move(OrderStatus.PAUSED, reason="cancel-request", actor="amqp")
                 order.move(OrderStatus.DELETED, reason="cancel-request", actor="amqp")
             await self._departure.depart(uow, orders)
             await uow.orders.save(orders, self._clock.now())
+
+    async def _pause(self, uow: UnitOfWork, orders: Sequence[Order]) -> None:
+        """Only orders at rest can be deleted (O6, O13): those at work are paused first."""
+        at_work = [
+            order for order in orders if order.status in (OrderStatus.PENDING, OrderStatus.RUNNING)
+        ]
+        for order in at_work:
+            order.move(OrderStatus.PAUSED, reason="cancel-request", actor="amqp")
+        await uow.orders.save(at_work, self._clock.now())
