@@ -1,0 +1,127 @@
+"""The use cases, wired, and what each step calls."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from rs_order.adapters.postgres.unit_of_work import PostgresStore
+from rs_order.application.accept_requests import AcceptRequests
+from rs_order.application.answer_requests import AnswerRequests
+from rs_order.application.apply_availability import ApplyAvailability
+from rs_order.application.ask_storage import AskStorage
+from rs_order.application.cancel_orders import CancelOrders, Departure
+from rs_order.application.complete_order import CompleteOrder, Place
+from rs_order.application.estimate import Estimator
+from rs_order.application.fill_sub_orders import FillSubOrders
+from rs_order.application.grant_requests import GrantRequests
+from rs_order.application.links import Links
+from rs_order.application.notify_failures import NotifyFailures
+from rs_order.application.policies import RemotePatience, SlotLimits, StoragePatience
+from rs_order.application.read_page import PageReader
+from rs_order.application.retire_orders import DeleteFiles, ExpireOrder
+from rs_order.application.schedule_sub_orders import ScheduleSubOrders
+from rs_order.application.settle_downloads import SettleDownloads
+from rs_order.application.settlement import Settlement
+from rs_order.application.steps import Step, StepName
+from rs_order.application.tidy_inbox import TidyInbox
+from rs_order.bootstrap.remote import Remote
+from rs_order.bootstrap.store import Store
+from rs_order.domain.ids import OrderId, RequestId, SubOrderId
+from rs_order.entrypoints.amqp.step_handler import Work
+from rs_order.settings import Settings
+
+
+class Application:
+    """The use cases, wired."""
+
+    def __init__(
+        self, settings: Settings, store: Store, remote: Remote, committed: Callable[[], None]
+    ) -> None:
+        clock = store.clock
+        uows = PostgresStore(store.pool, committed)
+        limits = SlotLimits(settings.max_storage_files_jobs_per_user, settings.jobs_pool_size)
+        remote_patience = RemotePatience(settings.remote_patience)
+        storage_patience = StoragePatience(
+            first_pause=timedelta(minutes=settings.storage_reask_minutes),
+            silence=timedelta(hours=settings.storage_silence_hours),
+        )
+        links = Links(
+            remote.projects,
+            store.tenants,
+            prefix=settings.prefix_path,
+            fallback=settings.public_url,
+        )
+        settlement = Settlement(limits)
+        departure = Departure(settlement)
+        self.accept = AcceptRequests(uows, clock)
+        self.cancel = CancelOrders(uows, departure, clock)
+        self.availability = ApplyAvailability(uows, settlement, links, clock)
+        self.failures = NotifyFailures(uows)
+        self.settle_downloads = SettleDownloads(uows, settlement, links, clock)
+        self.tidy = TidyInbox(uows, clock, retention=timedelta(days=settings.inbox_retention_days))
+        self._grant = GrantRequests(
+            uows,
+            Estimator(remote.users, remote.catalog, links, clock),
+            AnswerRequests(uows, clock, remote_patience),
+        )
+        self._complete = CompleteOrder(
+            uows,
+            PageReader(remote.catalog, remote.dam, page_size=settings.batch_size),
+            FillSubOrders(clock, bucket_bytes=settings.bucket_bytes),
+            links=links,
+            clock=clock,
+            patience=remote_patience,
+        )
+        self._ask = AskStorage(uows, settlement, links, clock, storage_patience)
+        self.schedule = ScheduleSubOrders(uows, self._ask, clock, limits)
+        self._expire = ExpireOrder(uows, departure, clock)
+        self._delete_files = DeleteFiles(uows)
+
+    @property
+    def works(self) -> dict[StepName, Work]:
+        """What each step calls."""
+        return {
+            StepName.GRANT_REQUESTS: self._do_grant,
+            StepName.COMPLETE_ORDER: self._do_complete,
+            StepName.SCHEDULE: self._do_schedule,
+            StepName.ASK_AGAIN: self._do_ask_again,
+            StepName.EXPIRE_ORDER: self._do_expire,
+            StepName.DELETE_FILES: self._do_delete_files,
+            StepName.TIDY: self._do_tidy,
+        }
+
+    async def _do_grant(self, step: Step) -> None:
+        await self._grant.handle(
+            step.tenant, [RequestId(id_) for id_ in step.arguments["requests"]]
+        )
+
+    async def _do_complete(self, step: Step) -> None:
+        arguments = step.arguments
+        await self._complete.handle(
+            Place(
+                step.tenant,
+                OrderId(arguments["orderId"]),
+                arguments["selection"],
+                arguments["page"],
+            )
+        )
+
+    async def _do_schedule(self, step: Step) -> None:
+        await self.schedule.handle(step.tenant, step.arguments["owner"])
+
+    async def _do_ask_again(self, step: Step) -> None:
+        arguments = step.arguments
+        await self._ask.again(
+            step.tenant,
+            OrderId(arguments["orderId"]),
+            SubOrderId(arguments["subOrderId"]),
+            arguments["asks"],
+        )
+
+    async def _do_expire(self, step: Step) -> None:
+        await self._expire.handle(step.tenant, OrderId(step.arguments["orderId"]))
+
+    async def _do_delete_files(self, step: Step) -> None:
+        await self._delete_files.handle(step.tenant, OrderId(step.arguments["orderId"]))
+
+    async def _do_tidy(self, step: Step) -> None:
+        await self.tidy.handle(step.tenant, step.arguments["round"])
