@@ -152,8 +152,9 @@ async def _run_until(
     """Run the parts side by side, and stop them in the order in which work flows through them."""
     rest_stop = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
-        for part in (*incoming, relay, *outgoing):
-            tasks.create_task(part.run())
+        for connection in (*incoming, *outgoing):
+            tasks.create_task(connection.run())
+        tasks.create_task(relay.run())
         tasks.create_task(rest(stop=rest_stop))
         await stop.wait()
         log.info("service-stopping")

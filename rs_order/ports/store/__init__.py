@@ -1,0 +1,78 @@
+"""The store as the use cases see it: one unit of work per message, everything in sets.
+
+Lock order, for whoever writes: first the owner's advisory lock (scheduling only), then rows of orders by
+ascending id, then everything below them, then the limits of the service. Counters of sub-orders and
+orders are only changed while the order's row is locked.
+"""
+
+from rs_order.ports.store.baskets import (
+    DatasetSelection,
+    DatedSelection,
+)
+from rs_order.ports.store.completions import (
+    AddedFiles,
+    CompletionCursor,
+    Completions,
+    NewSubOrder,
+)
+from rs_order.ports.store.errors import (
+    StoreConflict,
+    StoreError,
+    StoreUnavailable,
+)
+from rs_order.ports.store.files import (
+    Files,
+)
+from rs_order.ports.store.orders import (
+    NewOrder,
+    Orders,
+)
+from rs_order.ports.store.requests import (
+    NewRequest,
+    RecordedRequest,
+    Requests,
+    RequestState,
+)
+from rs_order.ports.store.sub_orders import (
+    Limits,
+    ReadySubOrder,
+    SubOrderCount,
+    SubOrders,
+)
+from rs_order.ports.store.tenants import (
+    Tenants,
+)
+from rs_order.ports.store.unit_of_work import (
+    Messages,
+    Rounds,
+    Store,
+    UnitOfWork,
+)
+
+__all__ = [
+    "AddedFiles",
+    "CompletionCursor",
+    "Completions",
+    "DatasetSelection",
+    "DatedSelection",
+    "Files",
+    "Limits",
+    "Messages",
+    "NewOrder",
+    "NewRequest",
+    "NewSubOrder",
+    "Orders",
+    "ReadySubOrder",
+    "RecordedRequest",
+    "RequestState",
+    "Requests",
+    "Rounds",
+    "Store",
+    "StoreConflict",
+    "StoreError",
+    "StoreUnavailable",
+    "SubOrderCount",
+    "SubOrders",
+    "Tenants",
+    "UnitOfWork",
+]

@@ -1,0 +1,90 @@
+"""Sub-orders and the limits they run under."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from rs_order.domain.ids import (
+    OrderId,
+    SubOrderId,
+    Tenant,
+)
+from rs_order.domain.sub_order import SubOrder
+
+
+@dataclass(frozen=True, slots=True)
+class SubOrderCount:
+    """How many sub-orders an order has, and how many of them need storage."""
+
+    total: int
+    storage: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReadySubOrder:
+    id: SubOrderId
+    order_id: OrderId
+    rank: datetime
+
+
+class SubOrders(Protocol):
+    async def load(self, ids: Sequence[SubOrderId]) -> list[SubOrder]:
+        """Sub-orders by ascending id, in orders that the caller has locked."""
+        ...
+
+    async def waiting_of_order(self, order_id: OrderId) -> list[SubOrder]:
+        """Those whose files wait for the user's download, by ascending id."""
+        ...
+
+    async def count_of_order(self, order_id: OrderId) -> SubOrderCount: ...
+
+    async def save(self, sub_orders: Sequence[SubOrder], *, reason: str, at: datetime) -> None:
+        """Write sub-orders back; changes of state go to the history."""
+        ...
+
+    async def lock_owner(self, owner: str) -> None:
+        """Only one scheduling round of an owner at a time, until the unit of work ends."""
+        ...
+
+    async def slots_taken(self, owner: str) -> int:
+        """Sub-orders that count against the owner's limit (domain.md 6.1)."""
+        ...
+
+    async def owners_ready(self) -> list[str]:
+        """Owners who have a ready sub-order."""
+        ...
+
+    async def next_ready(self, owner: str, limit: int | None) -> list[ReadySubOrder]:
+        """The owner's next sub-orders of running orders by rank; ``limit`` None: all of them."""
+        ...
+
+    async def release(self, order_ids: Sequence[OrderId]) -> list[SubOrderId]:
+        """Delete the sub-orders of gone orders that run or wait, so that they take no slot."""
+        ...
+
+    async def delete_slice(self, order_id: OrderId, limit: int) -> int:
+        """Delete up to ``limit`` sub-orders of an order; how many went."""
+        ...
+
+
+class Limits(Protocol):
+    """What the limit of the service needs to know of all tenants."""
+
+    async def lock(self) -> None: ...
+
+    async def running(self) -> int:
+        """Sub-orders asked of storage and not settled, in all tenants."""
+        ...
+
+    async def started(self, owner: str, sub_orders: Sequence[SubOrderId]) -> None: ...
+
+    async def ended(self, sub_orders: Sequence[SubOrderId]) -> None: ...
+
+    async def wait(self, owner: str, rank: datetime) -> None:
+        """The owner has a sub-order ready, but the service is at its limit."""
+        ...
+
+    async def next_users(self, limit: int) -> list[tuple[Tenant, str]]:
+        """Take the users whose turn it is: fewest running sub-orders first, then by rank."""
+        ...

@@ -1,0 +1,30 @@
+"""Which tenants there are."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from rs_order.domain.ids import (
+    Tenant,
+)
+
+
+class Tenants(Protocol):
+    """The tenants this deployment serves; they come and go while it runs."""
+
+    def serves(self, tenant: str) -> bool: ...
+
+    def names(self) -> Sequence[Tenant]: ...
+
+    async def load(self) -> None:
+        """Look again which tenants there are; others may have added some."""
+        ...
+
+    async def add(self, name: str, host: str | None = None) -> Tenant:
+        """Provision a tenant; usable at once. Adding it again changes its host only."""
+        ...
+
+    async def host(self, tenant: Tenant) -> str | None:
+        """The last known public address of the project."""
+        ...
+
+    async def keep_host(self, tenant: Tenant, host: str) -> None: ...

@@ -1,0 +1,99 @@
+"""One short transaction, and who opens it."""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import Protocol
+
+from rs_order.domain.ids import (
+    OrderId,
+    RequestId,
+    Tenant,
+)
+from rs_order.domain.settings import TenantSettings
+from rs_order.ports.outbox import OutgoingMessage
+from rs_order.ports.store.completions import Completions
+from rs_order.ports.store.files import Files
+from rs_order.ports.store.orders import Orders
+from rs_order.ports.store.requests import Requests
+from rs_order.ports.store.sub_orders import Limits, SubOrders
+
+
+class Messages(Protocol):
+    """What a unit of work sends: rows of the outbox, and responses that are kept to be repeated."""
+
+    async def send(self, messages: Sequence[OutgoingMessage]) -> None: ...
+
+    async def respond(
+        self,
+        responses: Sequence[tuple[OutgoingMessage, OrderId | None, RequestId | None]],
+    ) -> None:
+        """Send order responses and remember them with their message ids."""
+        ...
+
+    async def repeat(self, requests: Sequence[RequestId]) -> int:
+        """Send again, in order, every response that these requests got so far; how many.
+
+        The caller holds the rows of their orders.
+        """
+        ...
+
+    async def forget_responses(self, before: datetime, limit: int) -> int:
+        """Forget responses older than the retention; how many went."""
+        ...
+
+
+class Rounds(Protocol):
+    async def begin(self, name: str, number: int) -> bool:
+        """Whether this round is the next one; it is then counted as done when the unit commits."""
+        ...
+
+
+class UnitOfWork(Protocol):
+    """One short transaction in one tenant's schema; nothing stays unless it ends normally."""
+
+    @property
+    def tenant(self) -> Tenant: ...
+
+    @property
+    def requests(self) -> Requests: ...
+
+    @property
+    def orders(self) -> Orders: ...
+
+    @property
+    def completions(self) -> Completions: ...
+
+    @property
+    def sub_orders(self) -> SubOrders: ...
+
+    @property
+    def files(self) -> Files: ...
+
+    @property
+    def messages(self) -> Messages: ...
+
+    @property
+    def limits(self) -> Limits: ...
+
+    @property
+    def rounds(self) -> Rounds: ...
+
+    async def settings(self) -> TenantSettings: ...
+
+
+class Store(Protocol):
+    """Opens units of work; on commit it tells the relay that there may be something to send."""
+
+    def unit_of_work(self, tenant: Tenant) -> AbstractAsyncContextManager[UnitOfWork]:
+        """Everything that happens inside commits together, or, on an exception, not at all.
+
+        Raises:
+            StoreUnavailable: nothing happened, or nothing is known to have happened.
+            StoreConflict: nothing happened; begin again.
+        """
+        ...
+
+    async def send(self, messages: Sequence[OutgoingMessage]) -> None:
+        """Send messages that belong to no change of a tenant's data."""
+        ...
