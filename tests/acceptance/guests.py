@@ -9,6 +9,7 @@ from aio_pika.abc import AbstractIncomingMessage
 
 from rs_order.sandbox.directory import User
 from tests.acceptance.platform import Platform
+from tests.support.polling import eventually
 
 EVE_01 = "productId:EVE_01"
 """One nearline RAWDATA file of EVE_01_BYTES."""
@@ -44,9 +45,7 @@ async def letter_with(here: Platform, queue: str, body: bytes) -> AbstractIncomi
                 return letter
 
 
-async def put_in_queue(
-    here: Platform, queue: str, body: bytes, headers: dict[str, Any]
-) -> None:
+async def put_in_queue(here: Platform, queue: str, body: bytes, headers: dict[str, Any]) -> None:
     """Publish straight to a queue, by the exchange that has no name."""
     message = aio_pika.Message(body, headers=headers, content_type="application/json")
     await here.peer._channel.default_exchange.publish(message, routing_key=queue)
@@ -54,9 +53,7 @@ async def put_in_queue(
 
 async def until_rows(here: Platform, query: str, *parameters: Any) -> None:
     """Until a query finds something: for what nobody is told, a cancelled order for instance."""
-    async with asyncio.timeout(20):
-        while not await here.rows(query, *parameters):
-            await asyncio.sleep(0.05)  # nothing to wait on: the database tells nobody
+    await eventually(lambda: here.rows(query, *parameters), query)
 
 
 async def state_of(here: Platform, order_id: int) -> str:

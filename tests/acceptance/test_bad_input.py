@@ -265,8 +265,10 @@ async def test_the_size_limit_is_inclusive(limit: int, granted: bool, here: Plat
         (
             "productId:(",
             "INTERNAL_ERROR",
-            "CatalogSearchException: Error applying search queries. Please correct your requests. "
-            "Maybe your queries contains unknown attributes",
+            (
+                "CatalogSearchException: Error applying search queries. Please correct your "
+                "requests. Maybe your queries contains unknown attributes"
+            ),
         ),
     ],
     ids=["finds nothing", "not a query"],
@@ -369,6 +371,7 @@ async def test_what_cannot_be_answered_is_a_dead_letter(
     ids=["order", "cancel"],
 )
 async def test_a_message_of_no_tenant_is_a_dead_letter(
+    *,
     exchange: str,
     queue: str,
     headers: dict[str, Any],
@@ -410,8 +413,8 @@ async def test_the_good_messages_of_a_bad_batch_are_granted(here: Platform) -> N
             # The first request waits for this lock, and what comes meanwhile is one batch.
             await holder.execute(f"lock table order_{TENANT}.order_request")
             await send(here, good[3])
-            for body in batch:
-                await here.peer.send(REQUESTS, body)
+            for message in batch:
+                await here.peer.send(REQUESTS, message)
     finally:
         await holder.close()
     for body in good:
@@ -452,9 +455,7 @@ async def test_a_bad_cancel_request_is_a_dead_letter(
     await here.peer.send(CANCELS, body, OURS)
     await here.peer.cancel(order_id)
     letter = await letter_with(here, CANCEL_QUEUE, body)
-    await until_rows(
-        here, "select 1 from orders where id = $1 and status = 'DELETED'", order_id
-    )
+    await until_rows(here, "select 1 from orders where id = $1 and status = 'DELETED'", order_id)
 
     assert letter.headers["rs-order.reason"] == reason
     assert letter.headers["x-death-queue"] == CANCEL_QUEUE
@@ -527,4 +528,3 @@ async def dropped(here: Platform) -> dict[str, float]:
         if line.startswith("rs_order_messages_dropped_total") and FILE_REFERENCE_QUEUE in line:
             counted[line.partition('reason="')[2].partition('"')[0]] = float(line.split()[-1])
     return counted
-

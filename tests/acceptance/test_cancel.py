@@ -1,6 +1,5 @@
 """Cancel requests: never answered; whatever the order does, it goes, and nothing of it comes back."""
 
-import asyncio
 import json
 from typing import Any
 
@@ -8,6 +7,7 @@ from rs_order.sandbox import BUNDLED_ARCHIVE
 from rs_order.sandbox.faults import Outage, OutageMode, Service
 from tests.acceptance.guests import EVE_01, fence, guest, state_of, until_rows
 from tests.acceptance.platform import Platform
+from tests.support.polling import eventually
 
 THREE_DATASETS = [EVE_01, "productId:PSP_MAG_20200104", "productId:GOES13_20170901"]
 
@@ -24,9 +24,7 @@ async def test_a_pending_order_is_cancelled_while_the_page_is_on_its_way(here: P
     await here.peer.cancel(order_id)
     await until_deleted(here, order_id)
     (call,) = here.sandbox.calls.recent(Service.DAM)
-    async with asyncio.timeout(10):
-        while call.status is None:
-            await asyncio.sleep(0.02)
+    await eventually(lambda: call.status is not None, "rs-dam's slow answer")
     await fence(here)
 
     assert here.peer.statuses(correlation_id) == ["GRANTED"]

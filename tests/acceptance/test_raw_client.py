@@ -20,6 +20,8 @@ import httpx
 import jwt
 from aio_pika.abc import AbstractIncomingMessage
 
+from tests.support.polling import eventually
+
 KEY = "!!!!!==========abcdefghijklmnopqrstuvwxyz0123456789==========!!!!!"
 RESPONSE = "fr.cnes.regards.modules.order.amqp.output.OrderResponseDtoEvent"
 RESPONSES = f"regards.broadcast.{RESPONSE}"
@@ -233,7 +235,7 @@ async def _order(here: Any, order_id: int) -> tuple[str, int]:
     """Status of the order, and how many files it has."""
     connection = await asyncpg.connect(here.database_url)
     try:
-        row = await connection.fetchrow(
+        (row,) = await connection.fetch(
             "select status, (select count(*) from order_project1.data_file where order_id = $1)"
             " from order_project1.orders where id = $1",
             order_id,
@@ -243,9 +245,10 @@ async def _order(here: Any, order_id: int) -> tuple[str, int]:
         await connection.close()
 
 
-async def _until(
-    here: Any, order_id: int, holds: Callable[[tuple[str, int]], bool]
-) -> None:
-    async with asyncio.timeout(20):
-        while not holds(await _order(here, order_id)):
-            await asyncio.sleep(0.05)  # a cancel is never answered (amqp.md 2.5)
+async def _until(here: Any, order_id: int, holds: Callable[[tuple[str, int]], bool]) -> None:
+    """A cancel is never answered (amqp.md 2.5), so the order itself is asked."""
+
+    async def held() -> bool:
+        return holds(await _order(here, order_id))
+
+    await eventually(held, "the order as it should be")

@@ -1,6 +1,5 @@
 """A request that comes again makes no second order (decisions.md, Repeated request)."""
 
-import asyncio
 import json
 from typing import Any
 from uuid import uuid4
@@ -11,6 +10,7 @@ from pydantic import SecretStr
 from tests.acceptance.guests import EVE_01, fence, guest, until_rows
 from tests.acceptance.peer import REQUESTS, Received
 from tests.acceptance.platform import TENANT, Platform, platform
+from tests.support.polling import eventually
 from tests.support.proxy import tcp_proxy
 from tests.support.servers import FreshBroker
 
@@ -125,6 +125,5 @@ async def test_redelivered_after_a_cut_before_the_acknowledgement(
 
 async def until_waiting(holder: asyncpg.Connection) -> None:
     """Until somebody waits for the lock of this connection."""
-    async with asyncio.timeout(20):
-        while not await holder.fetchval("select exists (select from pg_locks where not granted)"):
-            await asyncio.sleep(0.02)  # nothing to wait on: a lock tells nobody
+    query = "select exists (select from pg_locks where not granted)"
+    await eventually(lambda: holder.fetchval(query), "somebody who waits for the lock")

@@ -13,6 +13,7 @@ from rs_order.sandbox.faults import Outage, OutageMode, Service
 from tests.acceptance.guests import EVE_01, REQUEST_QUEUE, guest
 from tests.acceptance.peer import REQUESTS
 from tests.acceptance.platform import TENANT, Platform
+from tests.support.polling import eventually
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,9 @@ async def listed(here: Platform, *filters: str) -> list[dict[str, Any]]:
 
 async def until_listed(here: Platform, *filters: str) -> dict[str, Any]:
     """The only letter that the filters let pass, once it lies there."""
-    async with asyncio.timeout(30):
-        while not (letters := await listed(here, *filters)):
-            await asyncio.sleep(0.1)  # nothing to wait on: a queue tells nobody but its consumers
+    letters: list[dict[str, Any]] = await eventually(
+        lambda: listed(here, *filters), "the dead letter", seconds=30
+    )
     (letter,) = letters
     return letter
 
