@@ -74,8 +74,18 @@ class ArchiveMaker:
             "md5": hashlib.md5(content, usedforsecurity=False).hexdigest(),
         }
         if location == "external":
-            described["published"] = {"size": None, "md5": None}
+            described["published"] = {"size": False, "md5": False}
         return described
+
+    def give_same_content(self, first: str, second: str) -> None:
+        """Make the second file a copy of the first under its own name."""
+        self.contents[second] = self.contents[first]
+        (self.folder / second).write_bytes(self.contents[first])
+        for dataset in self.datasets.values():
+            for product in dataset["products"]:
+                for file in product["files"]:
+                    if file["filename"] == second:
+                        file["md5"] = self.checksum(first)
 
     def write(self) -> Path:
         manifest = {

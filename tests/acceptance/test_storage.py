@@ -1,0 +1,161 @@
+"""What storage says, says twice, says late, or doesn't say."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from rs_order.sandbox import Faults, SyntheticDataset
+from tests.acceptance.archives import ArchiveMaker
+from tests.acceptance.guests import EVE_01, fence, guest, until_rows
+from tests.acceptance.platform import Platform, platform
+from tests.support.servers import FreshBroker
+
+
+async def test_silence_is_asked_again_given_up_and_mended_by_a_late_answer(
+    broker: FreshBroker, database_url: str
+) -> None:
+    """Asked again after 30 and 60 minutes, ERROR after 4 hours; the late word makes the order DONE."""
+    faults = Faults(silence=True)
+    async with (
+        platform(broker, database_url, faults=faults, storage_silence_hours=4) as here,
+        here.service(),
+    ):
+        correlation_id = await here.peer.order(EVE_01)
+        order_id = (await here.peer.until(correlation_id, "GRANTED")).body["orderId"]
+        for asks, hours in ((1, 0.0), (2, 0.6), (3, 1.7)):
+            here.clock.ahead = timedelta(hours=hours)
+            await until_rows(here, "select 1 from sub_order where asks = $1", asks)
+        await here.sandbox.restores.wait_for_requests(3)
+
+        here.clock.ahead = timedelta(hours=4.1)
+        failed = await here.peer.until_final(correlation_id)
+        (file,) = await here.rows("select state, reason from data_file")
+
+        assert (failed.status, failed.body["errors"]) == ("FAILED", 1)
+        assert "downloadLink" not in failed.body
+        assert dict(file) == {"state": "ERROR", "reason": "Storage gave no answer for 4 hours."}
+
+        here.sandbox.restores.release()
+        await here.peer.until(correlation_id, "DONE")
+
+        assert here.peer.statuses(correlation_id) == [
+            "GRANTED",
+            "FAILED",
+            "SUBORDER_DONE",
+            "DONE",
+        ]
+        assert len(await here.zip_of(order_id)) == 1
+
+
+async def test_a_silent_order_expires_and_a_late_answer_changes_nothing_any_more(
+    broker: FreshBroker, database_url: str
+) -> None:
+    """An automatic order of one sub-order lives 6 hours (domain.md 4.7); peers are told nothing (O11)."""
+    faults = Faults(silence=True)
+    async with platform(broker, database_url, faults=faults) as here, here.service():
+        correlation_id = await here.peer.order(EVE_01)
+        await here.peer.until(correlation_id, "GRANTED")
+        await here.sandbox.restores.wait_for_requests(1)
+        here.clock.ahead = timedelta(hours=6.1)
+        await until_rows(here, "select 1 from orders where status = 'EXPIRED'")
+        here.sandbox.restores.release()
+        here.sandbox.faults.silence = False
+        await fence(here)
+
+        assert here.peer.statuses(correlation_id) == ["GRANTED"]
+        assert not await here.rows(
+            "select 1 from data_file where order_id = (select min(id) from orders)"
+        )
+
+
+async def test_events_sent_three_times_count_once(here: Platform) -> None:
+    """Nothing is told twice, however often storage says it."""
+    here.sandbox.faults.duplicates = 3
+    correlation_id = await here.peer.order(EVE_01, user=guest(here))
+    await here.peer.until_final(correlation_id)
+    await fence(here)
+
+    assert here.peer.statuses(correlation_id) == ["GRANTED", "SUBORDER_DONE", "DONE"]
+
+
+async def test_events_of_others_change_nothing(here: Platform) -> None:
+    """Other types and other checksums are most of what comes."""
+    here.sandbox.faults.noise = 5
+    correlation_id = await here.peer.order(EVE_01, user=guest(here))
+    await here.peer.until_final(correlation_id)
+
+    assert here.peer.statuses(correlation_id) == ["GRANTED", "SUBORDER_DONE", "DONE"]
+
+
+async def test_a_checksum_that_several_files_share_is_asked_once(
+    broker: FreshBroker, database_url: str, tmp_path: Path
+) -> None:
+    """Two products with the same content are two files, one question, one answer for both (W5)."""
+    maker = ArchiveMaker(tmp_path)
+    (first,) = maker.product("DS", "A")
+    (second,) = maker.product("DS", "B")
+    maker.give_same_content(first, second)
+    async with platform(broker, database_url, archive=maker.write()) as here, here.service():
+        correlation_id = await here.peer.order("*")
+        final = await here.peer.until_final(correlation_id)
+        (request,) = here.sandbox.restores.requests
+        states = await here.rows("select name, state from data_file order by name")
+
+        assert final.status == "DONE"
+        assert request.checksums == (maker.checksum(first),)
+        assert [tuple(row) for row in states] == [(first, "AVAILABLE"), (second, "AVAILABLE")]
+
+
+async def test_internal_external_and_attached_files_go_their_own_ways(
+    broker: FreshBroker, database_url: str, tmp_path: Path
+) -> None:
+    """Attached internal files are asked of storage, external and DAM files are there at once."""
+    maker = ArchiveMaker(tmp_path)
+    maker.product("DS", "tape")
+    maker.product("DS", "web", location="external")
+    maker.attach("DS", "notes.txt", "dam")
+    maker.attach("DS", "calibration.dat", "nearline")
+    faults = Faults(silence=True)
+    async with (
+        platform(broker, database_url, archive=maker.write(), faults=faults) as here,
+        here.service(),
+    ):
+        correlation_id = await here.peer.order("*")
+        await here.sandbox.restores.wait_for_requests(1)
+        (request,) = here.sandbox.restores.requests
+        files = await here.rows(
+            "select name, f.state, kind from data_file f join sub_order s on s.id = sub_order_id"
+        )
+
+        assert {(row["name"], row["state"], row["kind"]) for row in files} == {
+            ("tape_0.dat", "PENDING", "STORAGE"),
+            ("calibration.dat", "PENDING", "STORAGE"),
+            ("web_0.dat", "AVAILABLE", "EXTERNAL"),
+            ("notes.txt", "AVAILABLE", "EXTERNAL"),
+        }
+        assert set(request.checksums) == {
+            maker.checksum("tape_0.dat"),
+            maker.checksum("calibration.dat"),
+        }
+        assert here.peer.statuses(correlation_id) == ["GRANTED", "SUBORDER_DONE"]
+
+
+async def test_2500_files_are_asked_in_three_messages(
+    broker: FreshBroker, database_url: str
+) -> None:
+    """At most 1000 distinct checksums each, each with a group of its own, none twice (amqp.md 3.2)."""
+    dataset = SyntheticDataset(name="MANY", products=2500)
+    async with (
+        platform(
+            broker, database_url, archive=None, synthetic=(dataset,), faults=Faults(silence=True)
+        ) as here,
+        here.service(),
+    ):
+        await here.peer.order("dataset:MANY")
+        await here.sandbox.restores.wait_for_requests(3)
+        requests = here.sandbox.restores.requests
+        asked = [checksum for request in requests for checksum in request.checksums]
+
+        assert sorted(len(request.checksums) for request in requests) == [500, 1000, 1000]
+        assert len(set(asked)) == 2500
+        assert len({request.group_id for request in requests}) == 3
+        assert {request.availability_hours for request in requests} == {2}
