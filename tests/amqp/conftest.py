@@ -1,11 +1,42 @@
 """Fixtures of the AMQP adapter's tests."""
 
+from collections.abc import AsyncIterator
+
+import asyncpg
 import pytest
 
+from rs_order.adapters.postgres.driver import Pool
+from rs_order.adapters.postgres.outbox import PostgresOutbox
+from rs_order.adapters.postgres.unit_of_work import PostgresStore
+from rs_order.adapters.system_clock import SystemClock
+from rs_order.demo.servers import Servers
+from rs_order.domain.ids import Tenant
+from rs_order.ports.outbox import OutgoingMessage
 from tests.amqp.outboxes import MemoryOutbox, ObservedOutbox
+from tests.support.stores import migrated_pool
 
 
-@pytest.fixture
-def outbox() -> ObservedOutbox:
-    """The outbox that the relay works on."""
-    return ObservedOutbox(MemoryOutbox())
+class StoredOutbox(PostgresOutbox):
+    """The real outbox, with the way in that a unit of work has."""
+
+    def __init__(self, pool: Pool) -> None:
+        super().__init__(pool, SystemClock())
+        self._store = PostgresStore(pool, lambda: None)
+
+    async def add(self, *messages: OutgoingMessage) -> None:
+        await self._store.send(messages)
+
+
+@pytest.fixture(params=["memory", "postgres"])
+async def outbox(
+    request: pytest.FixtureRequest, servers: Servers, _database_admin: asyncpg.Connection
+) -> AsyncIterator[ObservedOutbox]:
+    """The outbox that the relay works on: each test runs on the fake and on the real one."""
+    if request.param == "memory":
+        yield ObservedOutbox(MemoryOutbox())
+        return
+    async with migrated_pool(_database_admin, servers.database_url, Tenant("project1")) as (
+        pool,
+        _,
+    ):
+        yield ObservedOutbox(StoredOutbox(pool))

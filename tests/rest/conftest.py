@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import UTC, datetime, timedelta
 
+import asyncpg
 import httpx
 import jwt
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
+from rs_order.demo.servers import Servers
 from rs_order.entrypoints.rest import (
     ComponentHealth,
     DefaultRoles,
@@ -19,7 +21,9 @@ from rs_order.entrypoints.rest import (
     create_app,
     run_rest,
 )
-from tests.rest.stock import OWNER, Stock
+from tests.rest.stock import DEMO, OWNER, Stock
+from tests.rest.stored import StoredOrder
+from tests.support.stores import migrated_pool
 
 KEY = "!!!!!==========abcdefghijklmnopqrstuvwxyz0123456789==========!!!!!"
 NOW = datetime(2026, 3, 1, 12, 30, 45, 250_000, tzinfo=UTC)
@@ -51,9 +55,16 @@ def bearer(email: str = OWNER, role: str = "REGISTERED_USER", tenant: str = "dem
     return jwt.encode(claims, KEY, algorithm="HS512")
 
 
-@pytest.fixture
-def stock() -> Stock:
-    return Stock()
+@pytest.fixture(params=["memory", "postgres"])
+async def stock(
+    request: pytest.FixtureRequest, servers: Servers, _database_admin: asyncpg.Connection
+) -> AsyncIterator[Stock]:
+    """An order to download: each test runs on the fake store and on the real one."""
+    if request.param == "memory":
+        yield Stock()
+        return
+    async with migrated_pool(_database_admin, servers.database_url, DEMO) as (pool, tenants):
+        yield Stock(order=StoredOrder(pool, tenants))
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from rs_order.entrypoints.rest import RestServices, RestSettings
 from rs_order.ports.downloads import FetchResult
 from tests.rest.conftest import bearer, serving
 from tests.rest.stock import OWNER, Stock, incompressible
+from tests.support.polling import eventually
 
 PATH = "/user/orders/12/download"
 
@@ -194,9 +195,11 @@ async def test_one_line_per_request(api: httpx.AsyncClient, stock: Stock) -> Non
     stock.add("a")
     with capture_logs() as lines:
         answer = await api.get(PATH)
-        await written(lines)
+        of_requests = await eventually(
+            lambda: [line for line in lines if line["event"] == "request"], "the line"
+        )
 
-    (line,) = lines
+    (line,) = of_requests
     assert line.pop("ms") >= 0
     assert {
         "event": "request",

@@ -261,7 +261,7 @@ async def test_no_false_done_copy_of_a_failure_is_tried_itself(stock: Stock) -> 
         ("..", "_"),
         (".", "_"),
         ("folder/", "_"),
-        ("a\0b\nc\x7f\x85", "a_b_c__"),
+        ("a\1b\nc\x7f\x85", "a_b_c__"),
         ("report\u202efdp.exe", "report_fdp.exe"),
         ("NOTICE.txt", "NOTICE (1).txt"),
         ("12:30:00.fits", "12:30:00.fits"),

@@ -1,0 +1,92 @@
+"""The order of the zip tests in a real store: its files are written down when they are first read."""
+
+from collections.abc import Sequence
+from uuid import uuid4
+
+from rs_order.adapters.postgres.downloads import PostgresDownloads
+from rs_order.adapters.postgres.driver import Connection, Pool
+from rs_order.adapters.postgres.tenants import PostgresTenants
+from rs_order.adapters.postgres.unit_of_work import PostgresStore
+from rs_order.adapters.system_clock import SystemClock
+from rs_order.application.links import Links
+from rs_order.application.policies import SlotLimits
+from rs_order.application.settle_downloads import SettleDownloads
+from rs_order.application.settlement import Settlement
+from rs_order.domain.ids import DataFileId, OrderId, Tenant
+from rs_order.ports.downloads import FileOutcome, FileToDownload, OrderToDownload
+from tests.rest.stock import DEMO, ORDER, StockedOrder
+from tests.support.rows import in_tenant
+
+
+class StoredOrder(StockedOrder):
+    """Reads and settles through PostgreSQL; the outcomes are kept for the assertions as well."""
+
+    def __init__(self, pool: Pool, tenants: PostgresTenants) -> None:
+        super().__init__()
+        self._pool = pool
+        self._written = False
+        links = Links(None, tenants, prefix="/api/v1", fallback="http://localhost")
+        store = PostgresStore(pool, lambda: None)
+        settle = SettleDownloads(store, Settlement(SlotLimits()), links, SystemClock())
+        self._downloads = PostgresDownloads(pool, tenants, settle.handle)
+
+    async def order(self, tenant: Tenant, order_id: OrderId) -> OrderToDownload | None:
+        await self._write()
+        return await self._downloads.order(tenant, order_id)
+
+    async def repeated_names(self, tenant: Tenant, order_id: OrderId) -> frozenset[str]:
+        await self._write()
+        return await self._downloads.repeated_names(tenant, order_id)
+
+    async def available_files(
+        self, tenant: Tenant, order_id: OrderId, *, after: DataFileId, limit: int
+    ) -> Sequence[FileToDownload]:
+        await self._write()
+        return await self._downloads.available_files(tenant, order_id, after=after, limit=limit)
+
+    async def settle(
+        self, tenant: Tenant, order_id: OrderId, outcomes: Sequence[FileOutcome]
+    ) -> None:
+        await super().settle(tenant, order_id, outcomes)
+        await self._downloads.settle(tenant, order_id, outcomes)
+
+    async def _write(self) -> None:
+        if self._written:
+            return
+        self._written = True
+        async with in_tenant(self._pool, DEMO) as connection:
+            await _write_order(connection, self.owner, self.files)
+
+
+async def _write_order(connection: Connection, owner: str, files: Sequence[FileToDownload]) -> None:
+    """An order whose only sub-order waits for its user, with counters that agree."""
+    waiting, total = bool(files), sum(file.size or 0 for file in files)
+    await connection.execute(
+        "insert into orders (id, owner, role, label, correlation_id, status, sub_order_hours,"
+        " sub_orders, waiting_sub_orders, available_files, available_bytes)"
+        " values ($1, $2, 'REGISTERED_USER', 'a', 'a', 'RUNNING', 2, 1, $3, $4, $5)",
+        *(ORDER, owner, int(waiting), len(files), total),
+    )
+    task = await connection.fetchval(
+        "insert into dataset_task (order_id, dataset_urn, dataset_label, products_count)"
+        " values ($1, 'urn', 'label', 1) returning id",
+        ORDER,
+    )
+    sub_order = await connection.fetchval(
+        "insert into sub_order (order_id, dataset_task_id, owner, kind, state, available_files,"
+        " available_bytes) values ($1, $2, $3, 'STORAGE', $4, $5, $6) returning id",
+        *(ORDER, task, owner, "WAITING" if waiting else "ENDED", len(files), total),
+    )
+    await connection.executemany(
+        "insert into data_file (id, order_id, sub_order_id, dataset_task_id, identity, product_urn,"
+        " product_version, data_type, name, url, external, online, size, checksum,"
+        " checksum_algorithm, state)"
+        " values ($1, $2, $3, $4, $5, $6, 1, 'RAWDATA', $7, $8, $9, true, $10, $11, $12, 'AVAILABLE')",
+        [
+            (
+                *(file.id, ORDER, sub_order, task, uuid4(), file.product, file.name, file.url),
+                *(file.external, file.size, file.checksum, file.checksum_algorithm),
+            )
+            for file in files
+        ],
+    )
