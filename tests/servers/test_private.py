@@ -204,7 +204,7 @@ async def test_broker_keeps_its_messages_and_address(private_rabbitmq: Broker) -
         kept = await queue.get()
         await kept.ack()
     started = descendants() - before
-    names = {process.name() for process in started}
+    names = names_of(started)
     await private_rabbitmq.discard()
 
     assert kept.body == b"still here"
