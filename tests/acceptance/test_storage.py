@@ -1,11 +1,12 @@
 """What storage says, says twice, says late, or doesn't say."""
 
+import json
 from datetime import timedelta
 from pathlib import Path
 
 from rs_order.sandbox import Faults, SyntheticDataset
 from tests.acceptance.archives import ArchiveMaker
-from tests.acceptance.guests import EVE_01, fence, guest, until_rows
+from tests.acceptance.guests import EVE_01, FILE_REFERENCES, fence, guest, until_rows
 from tests.acceptance.platform import Platform, platform
 from tests.support.servers import FreshBroker
 
@@ -103,6 +104,110 @@ async def test_a_checksum_that_several_files_share_is_asked_once(
         assert final.status == "DONE"
         assert request.checksums == (maker.checksum(first),)
         assert [tuple(row) for row in states] == [(first, "AVAILABLE"), (second, "AVAILABLE")]
+
+
+async def test_storage_changes_its_mind_while_a_sub_order_runs(here: Platform) -> None:
+    """AVAILABLE then ERROR counts as ERROR; once the order has ended, nothing is taken back."""
+    here.sandbox.faults.silence = True
+    user = guest(here)
+    correlation_id = await here.peer.order(EVE_01, "productId:EVE_02", user=user)
+    order_id = (await here.peer.until(correlation_id, "GRANTED")).body["orderId"]
+    await here.sandbox.restores.wait_for_requests(1)
+    (first, second) = here.sandbox.restores.requests[0].checksums
+    await _say(here, "AVAILABLE", first)
+    await _until_state(here, order_id, first, "AVAILABLE")
+    await _say(here, "AVAILABILITY_ERROR", first, message="tape was eaten")
+    await _until_state(here, order_id, first, "ERROR")
+    await _say(here, "AVAILABLE", second)
+    final = await here.peer.until_final(correlation_id)
+    await _say(here, "AVAILABILITY_ERROR", second, message="too late")
+    here.sandbox.faults.silence = False
+    await fence(here)
+    files = await here.rows(
+        "select checksum, state, reason from data_file where order_id = $1", order_id
+    )
+
+    assert here.peer.statuses(correlation_id) == ["GRANTED", "SUBORDER_DONE", "FAILED"]
+    assert final.body == {
+        "status": "FAILED",
+        "orderId": order_id,
+        "correlationId": correlation_id,
+        "message": f"Order of user {user} is finished with some warnings.",
+        "downloadLink": final.body["downloadLink"],
+        "errorType": "INTERNAL_ERROR",
+        "errors": 1,
+        "totalSubOrders": 1,
+    }
+    assert {tuple(row) for row in files} == {
+        (first, "ERROR", "tape was eaten"),
+        (second, "AVAILABLE", None),
+    }
+
+
+async def test_a_checksum_that_storage_does_not_know_is_an_error(here: Platform) -> None:
+    """Storage says so at once, with a text that the file keeps."""
+    here.sandbox.faults.silence = True
+    correlation_id = await here.peer.order(EVE_01, user=guest(here))
+    await here.sandbox.restores.wait_for_requests(1)
+    (checksum,) = here.sandbox.restores.requests[0].checksums
+    text = f"file with checksum {checksum} does not exists."
+    await _say(here, "AVAILABILITY_ERROR", checksum, message=text)
+    final = await here.peer.until_final(correlation_id)
+    (file,) = await here.rows(
+        "select state, reason from data_file where order_id = $1", final.body["orderId"]
+    )
+
+    assert here.peer.statuses(correlation_id) == ["GRANTED", "FAILED"]
+    assert "downloadLink" not in final.body
+    assert dict(file) == {"state": "ERROR", "reason": text}
+
+
+async def test_a_partly_silent_storage_ends_the_order_partly(
+    broker: FreshBroker, database_url: str
+) -> None:
+    """The silent file is given up alone; its late answer turns the order into a whole one, told once."""
+    async with (
+        platform(broker, database_url, storage_silence_hours=4) as here,
+        here.service(),
+    ):
+        here.sandbox.faults.silence = True
+        correlation_id = await here.peer.order(EVE_01, "productId:EVE_02")
+        await here.sandbox.restores.wait_for_requests(1)
+        (answered, silent) = here.sandbox.restores.requests[0].checksums
+        await _say(here, "AVAILABLE", answered)
+        await until_rows(here, "select 1 from orders where available_files = 1")
+        here.clock.ahead = timedelta(hours=4.1)
+        partly = await here.peer.until_final(correlation_id)
+        for _ in range(3):
+            await _say(here, "AVAILABLE", silent)
+        await here.peer.until(correlation_id, "DONE")
+        here.sandbox.faults.silence = False
+        await fence(here)
+        (order,) = await here.rows(
+            "select status, available_files, error_files from orders where correlation_id = $1",
+            correlation_id,
+        )
+
+        assert partly.body["errors"] == 1
+        assert "downloadLink" in partly.body
+        assert here.peer.statuses(correlation_id) == ["GRANTED", "SUBORDER_DONE", "FAILED", "DONE"]
+        assert dict(order) == {"status": "DONE", "available_files": 2, "error_files": 0}
+
+
+async def _say(here: Platform, kind: str, checksum: str, **members: str) -> None:
+    """Say something as storage does, whatever the simulated storage thinks of it."""
+    body = {"type": kind, "checksum": checksum, **members}
+    await here.peer.send(FILE_REFERENCES, json.dumps(body).encode())
+
+
+async def _until_state(here: Platform, order_id: int, checksum: str, state: str) -> None:
+    await until_rows(
+        here,
+        "select 1 from data_file where order_id = $1 and checksum = $2 and state = $3",
+        order_id,
+        checksum,
+        state,
+    )
 
 
 async def test_internal_external_and_attached_files_go_their_own_ways(
