@@ -33,9 +33,11 @@ async def test_a_request_outlives_a_short_trouble(
     here.sandbox.faults.outages = {service: outage.model_copy()}
     correlation_id = await here.peer.order(EVE_01, user=guest(here))
     await here.peer.until_final(correlation_id)
-    await fence(here)
 
     assert here.sandbox.faults.outages[service].calls == 0
+
+    await fence(here)
+
     assert here.peer.statuses(correlation_id) == DONE
 
 
