@@ -87,6 +87,10 @@ class MemoryOutbox:
     async def add(self, *messages: OutgoingMessage) -> None:
         now = datetime.now(UTC)
         for message in messages:
+            if message.stream is not None and message.due_at is not None:
+                raise ValueError(
+                    "a row with a due time belongs to no stream, nor does the store take it"
+                )
             self._last_id += 1
             row = OutboxRow(
                 id=self._last_id,
@@ -102,19 +106,9 @@ class MemoryOutbox:
             self._stored[row.id] = _Stored(row, message.due_at or now, slot)
 
     def _due(self) -> list[_Stored]:
-        """In order; nothing overtakes a row of its stream that isn't due yet."""
+        """In the order in which they were committed."""
         now = datetime.now(UTC)
-        held_back: set[str] = set()
-        due = []
-        for stored in self._stored.values():
-            stream = stored.row.stream
-            if stream in held_back:
-                continue
-            if stored.due_at <= now:
-                due.append(stored)
-            elif stream is not None:
-                held_back.add(stream)
-        return due
+        return [stored for stored in self._stored.values() if stored.due_at <= now]
 
     async def ready_slots(self) -> list[int]:
         return sorted({stored.slot for stored in self._due()})

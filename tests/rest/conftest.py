@@ -1,4 +1,4 @@
-"""The REST side on a real server, over an order in memory."""
+"""The REST side on a real server, over an order in memory and over one in PostgreSQL."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -64,7 +64,9 @@ async def stock(
         yield Stock()
         return
     async with migrated_pool(_database_admin, servers.database_url, DEMO) as (pool, tenants):
-        yield Stock(order=StoredOrder(pool, tenants))
+        order = StoredOrder(pool, tenants)
+        yield Stock(order=order)
+        await order.check()
 
 
 @pytest.fixture

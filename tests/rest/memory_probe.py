@@ -38,6 +38,9 @@ CHUNK = incompressible(65536)
 class Arithmetic:
     """Implements ``Downloads`` and ``FileSources`` for files that exist only as numbers."""
 
+    # Never on PostgreSQL: what is measured is the zip, and rows by the million would take minutes to
+    # write and hide its memory behind the driver's. The store's own pages are tested in test_zip.py.
+
     def __init__(self, files: int, size: int) -> None:
         self._files = files
         self._size = size

@@ -4,6 +4,7 @@
 
 import asyncio
 import hashlib
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
@@ -36,22 +37,31 @@ class StockedOrder:
     async def order(self, tenant: Tenant, order_id: OrderId) -> OrderToDownload | None:
         if (tenant, order_id) != (DEMO, ORDER):
             return None
-        return OrderToDownload(order_id, self.owner, bool(self.files))
+        return OrderToDownload(order_id, self.owner, bool(self._available()))
 
     async def repeated_names(self, tenant: Tenant, order_id: OrderId) -> frozenset[str]:
-        names = [file.name for file in self.files]
-        return frozenset(name for name in names if names.count(name) > 1)
+        names = Counter(file.name for file in self._available())
+        return frozenset(name for name, files in names.items() if files > 1)
 
     async def available_files(
         self, tenant: Tenant, order_id: OrderId, *, after: DataFileId, limit: int
     ) -> Sequence[FileToDownload]:
-        return [file for file in self.files if file.id > after][:limit]
+        return [file for file in self._available() if file.id > after][:limit]
 
     async def settle(
         self, tenant: Tenant, order_id: OrderId, outcomes: Sequence[FileOutcome]
     ) -> None:
         self.settlements.append(len(outcomes))
         self.settled += outcomes
+
+    def _available(self) -> list[FileToDownload]:
+        """Whatever was tried is gone, but for what a quota stopped (decisions.md, Quota)."""
+        gone = {
+            outcome.id
+            for outcome in self.settled
+            if outcome.result is not FetchResult.QUOTA_EXCEEDED
+        }
+        return [file for file in self.files if file.id not in gone]
 
     @property
     def results(self) -> dict[int, FetchResult]:

@@ -13,13 +13,21 @@ from rs_order.application.policies import SlotLimits
 from rs_order.application.settle_downloads import SettleDownloads
 from rs_order.application.settlement import Settlement
 from rs_order.domain.ids import DataFileId, OrderId, Tenant
-from rs_order.ports.downloads import FileOutcome, FileToDownload, OrderToDownload
+from rs_order.domain.states import FileState
+from rs_order.ports.downloads import FetchResult, FileOutcome, FileToDownload, OrderToDownload
 from tests.rest.stock import DEMO, ORDER, StockedOrder
 from tests.support.rows import in_tenant
 
+_RESULTS = {
+    (FileState.DOWNLOADED, None): FetchResult.DOWNLOADED,
+    (FileState.DOWNLOAD_ERROR, "download-failed"): FetchResult.FAILED,
+    (FileState.AVAILABLE, "quota-exceeded"): FetchResult.QUOTA_EXCEEDED,
+}
+"""By state and reason code of a row (domain.md 11.1, point 8; decisions.md, Quota)."""
+
 
 class StoredOrder(StockedOrder):
-    """Reads and settles through PostgreSQL; the outcomes are kept for the assertions as well."""
+    """Reads and settles through PostgreSQL; ``settled`` is what the rows say afterwards."""
 
     def __init__(self, pool: Pool, tenants: PostgresTenants) -> None:
         super().__init__()
@@ -47,8 +55,16 @@ class StoredOrder(StockedOrder):
     async def settle(
         self, tenant: Tenant, order_id: OrderId, outcomes: Sequence[FileOutcome]
     ) -> None:
-        await super().settle(tenant, order_id, outcomes)
         await self._downloads.settle(tenant, order_id, outcomes)
+        self.settlements.append(len(outcomes))
+        async with in_tenant(self._pool, DEMO) as connection:
+            self.settled = await _outcomes(connection)
+
+    async def check(self) -> None:
+        """Fail when the rows differ from what was settled, or the counters from the rows."""
+        async with in_tenant(self._pool, DEMO) as connection:
+            assert self.settled == await _outcomes(connection)
+            await _check_counters(connection)
 
     async def _write(self) -> None:
         if self._written:
@@ -90,3 +106,34 @@ async def _write_order(connection: Connection, owner: str, files: Sequence[FileT
             for file in files
         ],
     )
+
+
+async def _outcomes(connection: Connection) -> list[FileOutcome]:
+    """How the downloads of the files ended, by their rows; nothing of a file that wasn't tried."""
+    rows = await connection.fetch(
+        "select id, state, reason_code, reason from data_file"
+        " where state <> 'AVAILABLE' or reason_code is not null order by id"
+    )
+    return [
+        FileOutcome(
+            DataFileId(row["id"]),
+            _RESULTS[FileState(row["state"]), row["reason_code"]],
+            row["reason"],
+        )
+        for row in rows
+    ]
+
+
+async def _check_counters(connection: Connection) -> None:
+    counted = {
+        row["state"]: (row["files"], row["bytes"])
+        for row in await connection.fetch(
+            "select state, count(*) as files, coalesce(sum(size), 0) as bytes"
+            " from data_file group by state"
+        )
+    }
+    for table in ("orders", "sub_order"):
+        for row in await connection.fetch(f"select * from {table}"):  # noqa: S608 - our own names
+            for state in FileState:
+                kept = row[f"{state.lower()}_files"], row[f"{state.lower()}_bytes"]
+                assert kept == counted.get(state, (0, 0)), f"{table}, {state}"

@@ -1,9 +1,13 @@
 """Health and metrics (rest.md 11.7)."""
 
 import httpx
+import pytest
 
 from rs_order.entrypoints.rest import ComponentHealth, HealthStatus
 from tests.rest.conftest import Components
+
+pytestmark = pytest.mark.parametrize("stock", ["memory"], indirect=True)
+"""Nothing here reads an order, so the store behind it makes no difference."""
 
 
 async def test_health_of_a_service_that_works(base_url: str) -> None:

@@ -108,6 +108,15 @@ async def test_order_without_available_files(api: httpx.AsyncClient) -> None:
     assert (answer.status_code, answer.content) == (204, b"")
 
 
+async def test_order_downloaded_before(api: httpx.AsyncClient, stock: Stock) -> None:
+    """Nothing is left of it: 204 (domain.md 11.1, point 1)."""
+    stock.add("a")
+
+    answers = [await api.get(PATH) for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [200, 204]
+
+
 @pytest.mark.parametrize(
     ("verb", "path", "status"),
     [

@@ -27,7 +27,7 @@ from rs_order.ports.downloads import FetchResult, FileToDownload
 from rs_order.sandbox import Quota, Sandbox, SyntheticDataset
 from rs_order.sandbox.products import Location
 from tests.rest.conftest import KEY
-from tests.rest.stock import DEMO, ORDER, OWNER, StockedOrder
+from tests.rest.stock import DEMO, ORDER, OWNER, Stock, StockedOrder
 
 EIT = Urn("URN:AIP:DATASET:demo:c0438116-7605-5612-9805-0dd6060ebac4:V1")
 
@@ -35,10 +35,16 @@ EIT = Urn("URN:AIP:DATASET:demo:c0438116-7605-5612-9805-0dd6060ebac4:V1")
 class Platform:
     """A sandbox and the adapters that talk to it."""
 
-    def __init__(self, sandbox: Sandbox, sources: RegardsFileSources, files: list[Product]) -> None:
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        sources: RegardsFileSources,
+        order: StockedOrder,
+        files: list[Product],
+    ) -> None:
         self.sandbox = sandbox
         self.sources = sources
-        self.order = StockedOrder()
+        self.order = order
         for product in files:
             for file in product.files:
                 self.order.files.append(
@@ -61,7 +67,7 @@ class Platform:
 
 
 @pytest.fixture
-async def platform() -> AsyncIterator[Platform]:
+async def platform(stock: Stock) -> AsyncIterator[Platform]:
     """Ten stored files, one attached to a dataset, and the external ones of the archive."""
     tokens = TokenMinter(KEY)
     dataset = SyntheticDataset(name="online", products=10, size=100_000, location=Location.ONLINE)
@@ -84,7 +90,7 @@ async def platform() -> AsyncIterator[Platform]:
             for product in products
             if (product.provider_id or "").startswith("SYN_") or product.files[0].external
         ]
-        yield Platform(sandbox, sources, [*wanted, attached])
+        yield Platform(sandbox, sources, stock.order, [*wanted, attached])
         await external.aclose()
 
 

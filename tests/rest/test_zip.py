@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from rs_order.application.download import ZipReport, ZipRequest, zip_order
+from rs_order.application.download.entry_names import safe_name
 from rs_order.ports.downloads import FetchError, FetchResult
 from tests.rest.stock import DEMO, ORDER, OWNER, Stock, pieces
 
@@ -75,6 +76,20 @@ async def test_files_that_cannot_be_had_do_not_stop_the_others(
     assert [f"Failed to download file (b): {line or error.reason}."] == notice(archive)
     assert {1: DONE, 2: result, 3: DONE} == stock.order.results
     assert (line or error.reason) == stock.order.reasons[2]
+
+
+async def test_the_next_zip_has_what_is_left(stock: Stock) -> None:
+    """Files that a quota stopped come again; what was downloaded or failed doesn't (decisions.md)."""
+    stock.add("a", b"A")
+    stopped = stock.add("b", FetchError("Download quota of 1 exceeded (by 1).", 429), of=b"B")
+    stock.add("c", FetchError("Server returned no content"))
+    await download(stock)
+
+    stock.shelf.contents[stopped] = b"B"
+    archive = await download(stock)
+
+    assert contents(archive) == {"b": b"B"}
+    assert stock.order.results == {1: DONE, 2: DONE, 3: FAILED}
 
 
 async def test_notice_has_a_line_per_failure(stock: Stock) -> None:
@@ -280,6 +295,11 @@ async def test_hostile_names_are_harmless(stock: Stock, name: str, entry: str) -
     assert [entry] == [info.filename for info in archive.infolist()]
 
 
+def test_a_nul_in_a_name_is_harmless() -> None:
+    """No store holds one, so none gets as far as a zip; the name is made harmless all the same."""
+    assert safe_name("a\0b") == "a_b"
+
+
 async def test_names_made_harmless_never_meet_others(stock: Stock) -> None:
     """Different names may become the same."""
     stock.add_all([("passwd", b"0"), ("/etc/passwd", b"1"), ("../passwd", b"2")])
@@ -371,14 +391,9 @@ async def test_a_bug_in_a_source_breaks_the_archive_and_changes_nothing(stock: S
 async def test_outcomes_are_settled_in_bounded_pieces(stock: Stock) -> None:
     """At most 5000 at a time, each file once."""
     stock.add_all([(f"{n}", b"") for n in range(5_200)])
-    stock.order.repeated_names = _none  # type: ignore[method-assign, assignment]
     stock.add("missing", FetchError("Server returned no content"))
 
     archive = await download(stock)
 
     assert stock.order.settlements == [5000, 201]
     assert 5201 == len(stock.order.results) == len(archive.namelist())
-
-
-async def _none(*_: object) -> frozenset[str]:
-    return frozenset()
