@@ -112,9 +112,8 @@ async def serve(
             [consumer for some in consuming.values() for consumer in some],
         )
         services = RestServices(
-            downloads=PostgresDownloads(
-                store.pool, store.tenants, application.settle_downloads.handle
-            ),
+            tenants=store.tenants,
+            downloads=PostgresDownloads(store.pool, application.settle_downloads.handle),
             sources=RegardsFileSources(remote.stored_files, external),
             tokens=tokens,
             roles=DefaultRoles(),

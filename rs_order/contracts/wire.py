@@ -1,10 +1,15 @@
 """How peers write JSON (amqp.md 1.8): what is absent is null, unknown members are ignored."""
 
+import re
+from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+
+from rs_order.domain.instants import parse_instant, wire_instant
 
 INT64 = 2**63 - 1
+_DATE_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?")
 
 
 def _text(value: Any) -> Any:
@@ -23,6 +28,29 @@ Text = Annotated[str, BeforeValidator(_text)]
 Long = Annotated[int, Field(ge=-INT64 - 1, le=INT64)]
 """A 64-bit integer; a quoted one is accepted."""
 DropNulls = BeforeValidator(_without_nulls)
+
+
+def _flag(value: Any) -> Any:
+    """A text is true when it says so, else false (rest.md 3.1)."""
+    return value.lower() == "true" if isinstance(value, str) else value
+
+
+def _instant(value: Any) -> Any:
+    """An ISO local date-time with an offset or none; a bare date is none (rest.md 3.1)."""
+    if not isinstance(value, str):
+        return value
+    if not _DATE_TIME.fullmatch(value.upper()):
+        raise ValueError("a date-time such as 2024-01-23T09:21:50Z is needed")
+    return parse_instant(value.upper())
+
+
+Flag = Annotated[bool, BeforeValidator(_flag)]
+Instant = Annotated[
+    datetime,
+    BeforeValidator(_instant),
+    PlainSerializer(wire_instant, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
 
 
 class WireModel(BaseModel):

@@ -110,6 +110,7 @@ ORDER_MOVES: dict[OrderStatus, frozenset[OrderStatus]] = {
     ),
     OrderStatus.PAUSED: frozenset(
         {
+            OrderStatus.PENDING,
             OrderStatus.RUNNING,
             OrderStatus.DONE,
             OrderStatus.DONE_WITH_WARNING,

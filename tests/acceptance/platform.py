@@ -57,12 +57,19 @@ class Platform:
     async def download(
         self, order_id: int, email: str = "jane@example.org", role: str = "REGISTERED_USER"
     ) -> httpx.Response:
-        token = self.sandbox.token(email, role, TENANT)
-        async with httpx.AsyncClient(timeout=60) as client:
-            return await client.get(
-                f"http://127.0.0.1:{self.port}/user/orders/{order_id}/download",
-                headers={"Authorization": f"Bearer {token}"},
-            )
+        async with self.client(email, role) as client:
+            return await client.get(f"/user/orders/{order_id}/download")
+
+    def client(
+        self, email: str, role: str = "REGISTERED_USER", tenant: str = TENANT
+    ) -> httpx.AsyncClient:
+        """A client of the REST side that carries a token of the user."""
+        return httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{self.port}",
+            headers={"Authorization": f"Bearer {self.sandbox.token(email, role, tenant)}"},
+            timeout=60,
+            trust_env=False,
+        )
 
     async def zip_of(self, order_id: int) -> dict[str, bytes]:
         """The content of each entry of the order's zip by its name."""

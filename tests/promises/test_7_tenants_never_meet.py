@@ -94,7 +94,7 @@ async def test_promise_7_tenants_never_meet_in_a_download(pool: Pool) -> None:
     async def settle(*_: object) -> None:
         """Nothing is downloaded here."""
 
-    downloads = PostgresDownloads(pool, PostgresTenants(pool), settle)
+    downloads = PostgresDownloads(pool, settle)
 
     assert await downloads.order(ONE, order) is not None
     assert await downloads.order(TWO, order) is None

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
 import asyncpg
 import httpx
@@ -21,6 +22,7 @@ from rs_order.entrypoints.rest import (
     create_app,
     run_rest,
 )
+from rs_order.ports.store import Tenants
 from tests.rest.stock import DEMO, OWNER, Stock
 from tests.rest.stored import StoredOrder
 from tests.support.stores import migrated_pool
@@ -32,6 +34,16 @@ NOW = datetime(2026, 3, 1, 12, 30, 45, 250_000, tzinfo=UTC)
 class StoppedClock:
     def now(self) -> datetime:
         return NOW
+
+
+class OneTenant:
+    """Implements what a request asks of ``Tenants``: there is the one with the order."""
+
+    async def load(self) -> None:
+        pass
+
+    def serves(self, tenant: str) -> bool:
+        return tenant == DEMO
 
 
 class Components:
@@ -79,6 +91,7 @@ def services(stock: Stock, health: Components) -> RestServices:
     metrics = CollectorRegistry()
     Counter("orders_seen", "Orders seen", registry=metrics).inc()
     return RestServices(
+        tenants=cast("Tenants", OneTenant()),
         downloads=stock.order,
         sources=stock.shelf,
         tokens=TokenVerifier({"HS512": KEY}),

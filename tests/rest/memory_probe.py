@@ -15,6 +15,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import repeat
+from typing import cast
 
 import httpx
 from prometheus_client import CollectorRegistry
@@ -29,7 +30,8 @@ from rs_order.entrypoints.rest import (
     run_rest,
 )
 from rs_order.ports.downloads import FileOutcome, FileToDownload, OrderToDownload
-from tests.rest.conftest import KEY, Components, StoppedClock, bearer
+from rs_order.ports.store import Tenants
+from tests.rest.conftest import KEY, Components, OneTenant, StoppedClock, bearer
 from tests.rest.stock import ORDER, OWNER, PRODUCT, incompressible
 
 CHUNK = incompressible(65536)
@@ -101,6 +103,7 @@ class Arithmetic:
 async def probe(files: int, size: int) -> dict[str, float]:
     stock = Arithmetic(1, 1)
     services = RestServices(
+        tenants=cast("Tenants", OneTenant()),
         downloads=stock,
         sources=stock,
         tokens=TokenVerifier({"HS512": KEY}),

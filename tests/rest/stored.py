@@ -36,7 +36,7 @@ class StoredOrder(StockedOrder):
         links = Links(None, tenants, prefix="/api/v1", fallback="http://localhost")
         store = PostgresStore(pool, lambda: None)
         settle = SettleDownloads(store, Settlement(SlotLimits()), links, SystemClock())
-        self._downloads = PostgresDownloads(pool, tenants, settle.handle)
+        self._downloads = PostgresDownloads(pool, settle.handle)
 
     async def order(self, tenant: Tenant, order_id: OrderId) -> OrderToDownload | None:
         await self._write()

@@ -8,7 +8,6 @@ from rs_order.adapters.postgres.pool import transaction, use_tenant
 from rs_order.adapters.postgres.statements import statements
 from rs_order.domain.ids import Checksum, DataFileId, OrderId, Tenant, Urn
 from rs_order.ports.downloads import FileOutcome, FileToDownload, OrderToDownload
-from rs_order.ports.store import Tenants
 
 SQL = statements("files")
 
@@ -18,16 +17,11 @@ Settle = Callable[[Tenant, OrderId, Sequence[FileOutcome]], Awaitable[None]]
 class PostgresDownloads:
     """Implements :class:`rs_order.ports.downloads.Downloads`; no connection is held between calls."""
 
-    def __init__(self, pool: Pool, tenants: Tenants, settle: Settle) -> None:
+    def __init__(self, pool: Pool, settle: Settle) -> None:
         self._pool = pool
-        self._tenants = tenants
         self._settle = settle
 
     async def order(self, tenant: Tenant, order_id: OrderId) -> OrderToDownload | None:
-        if not self._tenants.serves(tenant):
-            await self._tenants.load()
-        if not self._tenants.serves(tenant):
-            return None
         for row in await self._fetch(tenant, "order_to_download", order_id):
             return OrderToDownload(
                 OrderId(row["id"]), row["owner"], has_available_files=row["has_available_files"]

@@ -41,6 +41,7 @@ def openapi_command() -> None:
     behind: Any = None  # endpoints are described here, none is called
     app = create_app(
         RestServices(
+            tenants=behind,
             downloads=behind,
             sources=behind,
             tokens=TokenVerifier({}),

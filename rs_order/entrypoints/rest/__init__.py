@@ -1,10 +1,11 @@
 """The REST side (rest.md): one router per chapter, wired by ``create_app``."""
 
 from rs_order.entrypoints.rest.app import create_app
-from rs_order.entrypoints.rest.roles import DefaultRoles, Resource, RoleAccess
+from rs_order.entrypoints.rest.resources import Resource
+from rs_order.entrypoints.rest.roles import DefaultRoles, RoleAccess
 from rs_order.entrypoints.rest.server import run_rest
 from rs_order.entrypoints.rest.services import RestServices, RestSettings
-from rs_order.entrypoints.rest.tokens import InvalidToken, Principal, TokenVerifier
+from rs_order.entrypoints.rest.tokens import InvalidToken, TokenVerifier
 from rs_order.ports.health import ComponentHealth, Health, HealthStatus
 
 __all__ = [
@@ -13,7 +14,6 @@ __all__ = [
     "Health",
     "HealthStatus",
     "InvalidToken",
-    "Principal",
     "Resource",
     "RestServices",
     "RestSettings",

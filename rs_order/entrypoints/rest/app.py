@@ -1,19 +1,15 @@
 """The REST application: routers, what wraps them, and nothing of what they do."""
 
-from typing import Final
-
 from fastapi import FastAPI
 
 from rs_order.entrypoints.rest.actuator import actuator_router
+from rs_order.entrypoints.rest.addresses import PUBLIC_PREFIX
 from rs_order.entrypoints.rest.downloads import downloads_router
 from rs_order.entrypoints.rest.errors import install_error_answers
 from rs_order.entrypoints.rest.headers import CommonHeaders
 from rs_order.entrypoints.rest.query_token import QueryToken
 from rs_order.entrypoints.rest.request_log import RequestLog
 from rs_order.entrypoints.rest.services import RestServices
-
-PUBLIC_PREFIX: Final = "/api/v1/rs-order"
-"""Where the gateway puts the service; served too, for when there is none (rest.md 1.1)."""
 
 
 def create_app(services: RestServices, *, only_actuator: bool = False) -> FastAPI:

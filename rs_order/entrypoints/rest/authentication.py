@@ -4,37 +4,54 @@ from typing import Final
 
 from fastapi import Request
 
+from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Tenant
 from rs_order.entrypoints.rest.errors import ACCESS_DENIED, Refused
 from rs_order.entrypoints.rest.request_log import facts_of
-from rs_order.entrypoints.rest.roles import PUBLIC, Resource, may_use
+from rs_order.entrypoints.rest.resources import PUBLIC, Resource
+from rs_order.entrypoints.rest.roles import may_use
 from rs_order.entrypoints.rest.services import RestServices
-from rs_order.entrypoints.rest.tokens import InvalidToken, Principal
+from rs_order.entrypoints.rest.tokens import InvalidToken
 
 _BEARER: Final = "Bearer"
 _PUBLIC_EMAIL: Final = "public@regards.com"
 
 
-def authorised(request: Request, services: RestServices, resource: Resource) -> Principal:
+def authorised(services: RestServices, caller: Caller, resource: Resource) -> Caller:
     """The caller, when his role may use the resource.
 
     Raises:
-        Refused: 401 without a token that can be trusted, 403 for a role that isn't allowed.
+        Refused: 403 for a role that isn't allowed.
     """
-    principal = authenticated(request, services)
-    if not may_use(services.roles, principal, resource):
+    if not may_use(services.roles, caller, resource):
         raise Refused(403, ACCESS_DENIED)
-    return principal
+    return caller
 
 
-def authenticated(request: Request, services: RestServices) -> Principal:
-    """The caller: of the bearer token, else the public of the project named by ``scope``."""
-    principal = _principal(request, services)
-    facts_of(request.scope).update(tenant=principal.tenant, user=principal.email)
-    return principal
+async def of_served_tenant(services: RestServices, caller: Caller) -> None:
+    """Look at the caller's tenant before anything is asked of it.
+
+    Raises:
+        Refused: 404 for a tenant that this deployment doesn't serve.
+    """
+    if not services.tenants.serves(caller.tenant):
+        await services.tenants.load()
+    if not services.tenants.serves(caller.tenant):
+        raise Refused(404, f"There is no project {caller.tenant} here")
 
 
-def _principal(request: Request, services: RestServices) -> Principal:
+def authenticated(request: Request, services: RestServices) -> Caller:
+    """The caller: of the bearer token, else the public of the project named by ``scope``.
+
+    Raises:
+        Refused: 401 without a token that can be trusted.
+    """
+    caller = _caller(request, services)
+    facts_of(request.scope).update(tenant=caller.tenant, user=caller.email)
+    return caller
+
+
+def _caller(request: Request, services: RestServices) -> Caller:
     authorization = request.headers.get("Authorization", "")
     if authorization.startswith(_BEARER):
         try:
@@ -43,5 +60,5 @@ def _principal(request: Request, services: RestServices) -> Principal:
             raise Refused(401, f"Authentication failed: {error}") from error
     scope = request.headers.get("scope") or request.query_params.get("scope")
     if scope:
-        return Principal(Tenant(scope), _PUBLIC_EMAIL, PUBLIC)
+        return Caller(Tenant(scope), _PUBLIC_EMAIL, PUBLIC)
     raise Refused(401, "Authentication failed: no bearer token in the Authorization header")

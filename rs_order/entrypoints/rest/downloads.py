@@ -2,57 +2,55 @@
 
 from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from rs_order.application.download import ZipReport, ZipRequest, zip_order
 from rs_order.domain.ids import OrderId
-from rs_order.entrypoints.rest.authentication import authorised
 from rs_order.entrypoints.rest.errors import Refused
+from rs_order.entrypoints.rest.parameters import OrderIdInPath
 from rs_order.entrypoints.rest.request_log import facts_of
-from rs_order.entrypoints.rest.roles import DOWNLOAD_ORDER, may_see_orders_of
+from rs_order.entrypoints.rest.resources import DOWNLOAD_ORDER
+from rs_order.entrypoints.rest.roles import may_see_orders_of
+from rs_order.entrypoints.rest.routing import AuthorisedCaller, Endpoints
 from rs_order.entrypoints.rest.services import RestServices
 from rs_order.entrypoints.rest.streaming import StreamedDownload
 
-Id = Annotated[int, Path(ge=0, lt=2**63)]
-
 
 def downloads_router(services: RestServices) -> APIRouter:
-    router = APIRouter(tags=["downloads"])
+    endpoints = Endpoints(services, tag="downloads")
 
-    @router.get(
-        DOWNLOAD_ORDER.template,
-        response_class=Response,
-        responses={
+    @endpoints.serve(
+        DOWNLOAD_ORDER,
+        responses={404: "There is no such order"},
+        documented={
             200: {"content": {"application/octet-stream": {}}, "description": "The zip"},
             204: {"description": "The order has no available file"},
         },
     )
     async def download_order(
-        request: Request, order_id: Annotated[Id, Path(alias="orderId")]
+        request: Request, caller: AuthorisedCaller, order_id: OrderIdInPath
     ) -> Response:
         """The available files of an order, as one zip (rest.md 10.3)."""
-        principal = authorised(request, services, DOWNLOAD_ORDER)
         facts = facts_of(request.scope)
         facts["order"] = order_id
-        order = await services.downloads.order(principal.tenant, OrderId(order_id))
+        order = await services.downloads.order(caller.tenant, OrderId(order_id))
         if order is None:
             raise Refused(404, f"There is no order {order_id}")
-        if not may_see_orders_of(services.roles, principal, order.owner):
+        if not may_see_orders_of(services.roles, caller, order.owner):
             raise Refused(403)
         if not order.has_available_files:
             return Response(status_code=204)
         now = services.clock.now()
         report = ZipReport()
-        zip_request = ZipRequest(principal.tenant, order.id, principal.email, now)
+        zip_request = ZipRequest(caller.tenant, order.id, caller.email, now)
         return StreamedDownload(
             zip_order(services.downloads, services.sources, zip_request, report),
             filename=zip_name(order.id, now),
             on_end=lambda complete: facts.update(asdict(report), complete=complete),
         )
 
-    return router
+    return endpoints.router
 
 
 def zip_name(order_id: OrderId, at: datetime) -> str:

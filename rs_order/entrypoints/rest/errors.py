@@ -7,7 +7,39 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from rs_order.application import errors
+from rs_order.contracts.wire import WireModel
+from rs_order.domain.errors import PatternRefusedError
+from rs_order.ports.errors import RemoteTrouble
+from rs_order.ports.store import StoreConflict, StoreUnavailable
+
 ACCESS_DENIED: Final = "Access is denied"
+
+STATUS: Final[dict[type[Exception], int]] = {
+    errors.NotFound: 404,
+    errors.ForbiddenToCaller: 403,
+    errors.EmptyBasket: 204,
+    errors.EmptySelection: 204,
+    errors.InvalidInput: 422,
+    errors.FilterAndProcess: 400,
+    errors.TooManyItems: 409,
+    errors.TooManyLines: 413,
+    errors.CatalogSearchFailed: 422,
+    errors.ActionRefused: 401,
+    PatternRefusedError: 400,
+    RemoteTrouble: 503,
+    StoreConflict: 503,
+    StoreUnavailable: 503,
+}
+"""The status of each failure that a use case can end with (rest.md 4.2); subclasses have their base's."""
+
+_BODILESS: Final = 204
+
+
+class Messages(WireModel):
+    """What went wrong, in sentences; the codes of rest.md 4.4 where that has one."""
+
+    messages: list[str]
 
 
 class Refused(Exception):
@@ -23,7 +55,7 @@ class Refused(Exception):
 
 def messages_answer(status: int, *messages: str) -> Response:
     """The body every REGARDS service gives with a failure (rest.md 4.1)."""
-    if not messages:
+    if not messages or status == _BODILESS:
         return Response(status_code=status)
     return JSONResponse({"messages": list(messages)}, status)
 
@@ -41,12 +73,33 @@ def install_error_answers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def unserved(request: Request, error: HTTPException) -> Response:
-        """Unknown route, wrong verb (decisions.md, Q2)."""
+        """Unknown route, wrong verb or media type, too large a body (decisions.md, Q2)."""
         answer = messages_answer(
             error.status_code, f"{error.detail}: {request.method} {request.url.path}"
         )
         answer.headers.update(error.headers or {})
         return answer
+
+    async def not_carried_out(_: Request, error: Exception) -> Response:
+        return messages_answer(_status_of(error), *_messages_of(error))
+
+    for kind in STATUS:
+        app.add_exception_handler(kind, not_carried_out)
+
+
+def _status_of(error: Exception) -> int:
+    return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+
+
+def _messages_of(error: Exception) -> tuple[str, ...]:
+    match error:
+        case errors.InvalidInput():
+            return tuple(error.messages)
+        case StoreConflict() | StoreUnavailable():
+            return ("The database gave no answer; nothing was changed. Try again.",)
+        case RemoteTrouble():
+            return (f"{error.service} gave no answer; nothing was changed. Try again.",)
+    return (str(error),)
 
 
 def _sentence(problem: dict[str, object]) -> str:

@@ -9,6 +9,7 @@ from rs_order.entrypoints.rest.tokens import TokenVerifier
 from rs_order.ports.clock import Clock
 from rs_order.ports.downloads import Downloads, FileSources
 from rs_order.ports.health import Health
+from rs_order.ports.store import Tenants
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class RestSettings:
 
 @dataclass(frozen=True, slots=True)
 class RestServices:
+    tenants: Tenants
     downloads: Downloads
     sources: FileSources
     tokens: TokenVerifier

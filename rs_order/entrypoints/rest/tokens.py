@@ -3,7 +3,6 @@
 import base64
 import binascii
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import jwt
@@ -11,6 +10,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
+from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Tenant
 
 HMAC_ALGORITHMS: Final = ("HS256", "HS384", "HS512")
@@ -22,16 +22,6 @@ class InvalidToken(Exception):
     """The token doesn't prove who its bearer is. The text says why, and nothing of the token."""
 
     code = "invalid-token"
-
-
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """Who a request comes from."""
-
-    tenant: Tenant
-    email: str
-    """The user, and what owners of orders are compared with."""
-    role: str
 
 
 class TokenVerifier:
@@ -50,7 +40,7 @@ class TokenVerifier:
             algorithm: _usable_key(algorithm, key) for algorithm, key in keys.items() if key.strip()
         }
 
-    def verify(self, token: str) -> Principal:
+    def verify(self, token: str) -> Caller:
         """Read a token.
 
         Raises:
@@ -60,7 +50,7 @@ class TokenVerifier:
         for claim in _MANDATORY_CLAIMS:
             if not isinstance(claims.get(claim), str) or not claims[claim]:
                 raise InvalidToken(f"the token has no claim {claim}")
-        return Principal(Tenant(claims["tenant"]), claims["email"], claims["role"])
+        return Caller(Tenant(claims["tenant"]), claims["email"], claims["role"])
 
     def _claims(self, token: str) -> dict[str, Any]:
         try:

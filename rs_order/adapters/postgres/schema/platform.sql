@@ -4,7 +4,9 @@ create table rs_order.tenant (
     name text primary key check (name ~ '^[a-z][a-z0-9_]{0,47}$'),
     host text,                                    -- public address of the project, last known
     active boolean not null default true,
-    created_at timestamptz not null default now()
+    created_at timestamptz not null default now(),
+    maintenance boolean not null default false,   -- every change is refused
+    maintenance_at timestamptz                    -- when that was last switched on or off
 );
 
 -- Whatever leaves the service. A row is written in the commit that makes it true, and removed when the

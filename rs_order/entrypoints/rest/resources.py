@@ -1,0 +1,303 @@
+"""Every endpoint a role can be given, as rs-admin and the web interface know it (rest.md 2.3).
+
+Templates and the names of their variables are a contract: the interface compares strings such as
+``rs-order@/user/orders/pause/{orderId}@PUT``.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+PUBLIC: Final = "PUBLIC"
+REGISTERED_USER: Final = "REGISTERED_USER"
+EXPLOIT: Final = "EXPLOIT"
+ADMIN: Final = "ADMIN"
+PROJECT_ADMIN: Final = "PROJECT_ADMIN"
+INSTANCE_ADMIN: Final = "INSTANCE_ADMIN"
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One endpoint."""
+
+    verb: str
+    template: str
+    default_role: str
+    """Who may use it until an administrator says otherwise: this role and those above it."""
+    controller: str
+    """The name the registry groups it under."""
+    description: str
+    of_tenant: bool = True
+    """Whether it is about the caller's own tenant, which must then be one that is served."""
+
+    @property
+    def key(self) -> str:
+        """``<template>@<verb>``, as in the strings the interface compares."""
+        return f"{self.template}@{self.verb}"
+
+
+_BASKETS: Final = "BasketController"
+GET_BASKET: Final = Resource(
+    "GET", "/order/basket", REGISTERED_USER, _BASKETS, "Get the user's basket"
+)
+EMPTY_BASKET: Final = Resource(
+    "DELETE", "/order/basket", REGISTERED_USER, _BASKETS, "Empty the user's basket"
+)
+SELECT_PRODUCTS: Final = Resource(
+    "POST",
+    "/order/basket/selection",
+    REGISTERED_USER,
+    _BASKETS,
+    "Add what a search finds to the basket",
+)
+UPLOAD_PRODUCT_IDS: Final = Resource(
+    "POST",
+    "/order/basket/selection/upload",
+    REGISTERED_USER,
+    _BASKETS,
+    "Add the products named in a file to the basket",
+)
+SET_PROCESSING: Final = Resource(
+    "PUT",
+    "/order/basket/dataset/{datasetSelectionId}/updateProcessing",
+    REGISTERED_USER,
+    _BASKETS,
+    "Attach a process to a dataset of the basket, or take it away",
+)
+SET_FILE_FILTER: Final = Resource(
+    "PUT",
+    "/order/basket/dataset/{datasetSelectionId}/updateFileFilters",
+    REGISTERED_USER,
+    _BASKETS,
+    "Choose which files of a dataset of the basket are ordered",
+)
+REMOVE_DATASET: Final = Resource(
+    "DELETE",
+    "/order/basket/dataset/{datasetSelectionId}",
+    REGISTERED_USER,
+    _BASKETS,
+    "Take a dataset out of the basket",
+)
+REMOVE_DATED_SELECTION: Final = Resource(
+    "DELETE",
+    "/order/basket/dataset/{datasetSelectionId}/{itemsSelectionDate}",
+    REGISTERED_USER,
+    _BASKETS,
+    "Take one search out of a dataset of the basket",
+)
+
+_ORDERS: Final = "OrderController"
+CREATE_ORDER: Final = Resource(
+    "POST", "/user/orders", REGISTERED_USER, _ORDERS, "Order what is in the basket"
+)
+CREATE_ADMIN_ORDER: Final = Resource(
+    "POST",
+    "/orders",
+    ADMIN,
+    _ORDERS,
+    "Order what is in the basket, with the times of automatic orders",
+)
+APPLY_ORDER: Final = Resource(
+    "POST",
+    "/user/orders/apply",
+    REGISTERED_USER,
+    _ORDERS,
+    "Order what queries find, without a basket",
+)
+LIST_ORDERS: Final = Resource(
+    "GET", "/user/orders", REGISTERED_USER, _ORDERS, "List the user's own orders"
+)
+GET_ORDER: Final = Resource(
+    "GET", "/user/orders/{orderId}", REGISTERED_USER, _ORDERS, "Get an order"
+)
+PAUSE_ORDER: Final = Resource(
+    "PUT", "/user/orders/pause/{orderId}", REGISTERED_USER, _ORDERS, "Pause an order"
+)
+RESUME_ORDER: Final = Resource(
+    "PUT", "/user/orders/resume/{orderId}", REGISTERED_USER, _ORDERS, "Resume a paused order"
+)
+RESTART_ORDER: Final = Resource(
+    "POST",
+    "/user/orders/{orderId}/restart",
+    REGISTERED_USER,
+    _ORDERS,
+    "Order again what a finished order was made of",
+)
+RETRY_ORDER: Final = Resource(
+    "PUT",
+    "/user/orders/{orderId}/retry",
+    REGISTERED_USER,
+    _ORDERS,
+    "Ask again for the files in error of a finished order",
+)
+DELETE_ORDER: Final = Resource(
+    "DELETE", "/user/orders/{orderId}", REGISTERED_USER, _ORDERS, "Delete an order's files"
+)
+REMOVE_ORDER: Final = Resource(
+    "DELETE",
+    "/user/orders/remove/{orderId}",
+    INSTANCE_ADMIN,
+    _ORDERS,
+    "Remove every trace of a deleted order",
+)
+SEARCH_ORDERS: Final = Resource(
+    "POST", "/orders/search", EXPLOIT, _ORDERS, "Search the orders of all users"
+)
+EXPORT_ORDERS: Final = Resource(
+    "POST", "/orders/csv", EXPLOIT, _ORDERS, "Search the orders of all users, as CSV"
+)
+DOWNLOAD_ORDER: Final = Resource(
+    "GET",
+    "/user/orders/{orderId}/download",
+    REGISTERED_USER,
+    _ORDERS,
+    "Download the available files of an order as one zip",
+)
+GET_METALINK: Final = Resource(
+    "GET",
+    "/user/orders/{orderId}/metalink/download",
+    REGISTERED_USER,
+    _ORDERS,
+    "Get the metalink of an order",
+)
+GET_PUBLIC_METALINK: Final = Resource(
+    "GET",
+    "/user/orders/metalink/download",
+    PUBLIC,
+    _ORDERS,
+    "Get the metalink of the order that an order token names",
+)
+
+_FILES: Final = "OrderDataFileController"
+LIST_DATASET_FILES: Final = Resource(
+    "GET",
+    "/orders/{orderId}/dataset/{datasetId}/files",
+    REGISTERED_USER,
+    _FILES,
+    "List the files of one dataset of an order",
+)
+DOWNLOAD_FILE: Final = Resource(
+    "GET", "/orders/files/{dataFileId}", REGISTERED_USER, _FILES, "Download one file"
+)
+DOWNLOAD_PUBLIC_FILE: Final = Resource(
+    "GET",
+    "/orders/public/files/{dataFileId}",
+    PUBLIC,
+    _FILES,
+    "Download one file of the order that an order token names",
+)
+TEST_PUBLIC_FILE: Final = Resource(
+    "HEAD",
+    "/orders/public/files/{dataFileId}",
+    PUBLIC,
+    _FILES,
+    "Learn whether a file can be downloaded with an order token",
+)
+
+_AVAILABLE_FILES: Final = "OrderDataFileAvailableController"
+LIST_AVAILABLE_FILES: Final = Resource(
+    "GET",
+    "/orders/{orderId}/files/available",
+    REGISTERED_USER,
+    _AVAILABLE_FILES,
+    "List the files of an order that can be downloaded",
+)
+LIST_AVAILABLE_FILES_OF_SUB_ORDER: Final = Resource(
+    "GET",
+    "/orders/{orderId}/filesTask/{filesTaskId}/files/available",
+    REGISTERED_USER,
+    _AVAILABLE_FILES,
+    "List the files of a sub-order that can be downloaded",
+)
+
+_SETTINGS: Final = "DynamicTenantSettingController"
+LIST_SETTINGS: Final = Resource(
+    "GET", "/settings", ADMIN, _SETTINGS, "List the settings of the project"
+)
+UPDATE_SETTING: Final = Resource(
+    "PUT", "/settings/{name}", ADMIN, _SETTINGS, "Change a setting of the project"
+)
+RESET_SETTING: Final = Resource(
+    "DELETE", "/settings/{name}", ADMIN, _SETTINGS, "Give a setting of the project its default"
+)
+
+_MAINTENANCE: Final = "MaintenanceController"
+GET_MAINTENANCE: Final = Resource(
+    "GET",
+    "/maintenance",
+    PROJECT_ADMIN,
+    _MAINTENANCE,
+    "Tell which projects are in maintenance",
+    of_tenant=False,
+)
+ENABLE_MAINTENANCE: Final = Resource(
+    "PUT",
+    "/maintenance/{tenant}/enable",
+    PROJECT_ADMIN,
+    _MAINTENANCE,
+    "Refuse all changes in a project",
+    of_tenant=False,
+)
+DISABLE_MAINTENANCE: Final = Resource(
+    "PUT",
+    "/maintenance/{tenant}/disable",
+    PROJECT_ADMIN,
+    _MAINTENANCE,
+    "Allow changes in a project again",
+    of_tenant=False,
+)
+
+_MODULES: Final = "ModuleManagerController"
+TELL_CONFIGURATION: Final = Resource(
+    "GET",
+    "/microservice/configuration/enabled",
+    PROJECT_ADMIN,
+    _MODULES,
+    "Tell whether the configuration can be exported and imported",
+)
+EXPORT_CONFIGURATION: Final = Resource(
+    "GET", "/microservice/configuration", PROJECT_ADMIN, _MODULES, "Export the configuration"
+)
+IMPORT_CONFIGURATION: Final = Resource(
+    "POST", "/microservice/configuration", PROJECT_ADMIN, _MODULES, "Import a configuration"
+)
+TELL_READINESS: Final = Resource(
+    "GET",
+    "/microservice/ready/enabled",
+    PROJECT_ADMIN,
+    _MODULES,
+    "Tell whether the service says when it is ready",
+)
+GET_READINESS: Final = Resource(
+    "GET", "/microservice/ready", PROJECT_ADMIN, _MODULES, "Tell whether the service is ready"
+)
+TELL_RESTART: Final = Resource(
+    "GET",
+    "/microservice/restart/enabled",
+    PROJECT_ADMIN,
+    _MODULES,
+    "Tell whether modules can be restarted",
+)
+RESTART_MODULES: Final = Resource(
+    "GET", "/microservice/restart", PROJECT_ADMIN, _MODULES, "Restart the modules"
+)
+
+_DATA_SOURCE: Final = "JpaMultitenantController"
+TEST_DATA_SOURCE: Final = Resource(
+    "GET",
+    "/regards/{tenant}/datasource/test",
+    ADMIN,
+    _DATA_SOURCE,
+    "Test the database of a project",
+    of_tenant=False,
+)
+GET_DATA_SOURCE_STATUS: Final = Resource(
+    "GET",
+    "/regards/{tenant}/datasource/status",
+    PUBLIC,
+    _DATA_SOURCE,
+    "Tell how the database connections of a project are used",
+    of_tenant=False,
+)
+
+RESOURCES: Final = tuple(value for value in globals().values() if isinstance(value, Resource))
+"""All of them, in the order of rest.md's chapters."""

@@ -1,0 +1,45 @@
+"""The REST side of a whole service on real servers, one for all tests here.
+
+Starting one costs seconds, so tests share it: each orders as users of its own (``guest``) and leaves the
+sandbox as it found it.
+"""
+
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from rs_order.demo.servers import Management, Servers
+from tests.acceptance.platform import Platform, platform
+from tests.support.servers import fresh_broker, fresh_database
+
+ORDER_SECRET = "!!!! the secret of order tokens in tests !!!!"
+
+
+@pytest.fixture(scope="session")
+async def api_platform(
+    servers: Servers, _database_admin: asyncpg.Connection, _management: Management
+) -> AsyncIterator[Platform]:
+    async with (
+        fresh_database(_database_admin, servers.database_url) as database_url,
+        fresh_broker(_management, servers.amqp_url, servers.management_url or "") as broker,
+        platform(
+            broker,
+            database_url,
+            remote_deadline=2,
+            tenants=["project1", "project2"],
+            token_in_query=True,
+            order_secret=ORDER_SECRET,
+            max_storage_files_jobs_per_user=0,
+        ) as here,
+        here.service(),
+    ):
+        yield here
+
+
+@pytest.fixture
+async def here(api_platform: Platform) -> AsyncIterator[Platform]:
+    """The service on the packaged archive, without faults; patience with services ends after 2 s."""
+    yield api_platform
+    api_platform.sandbox.reset()
+    api_platform.sandbox.faults.nearline_seconds = 0.05
