@@ -81,6 +81,19 @@ class OrderStatus(StrEnum):
         return self in (OrderStatus.DONE, OrderStatus.DONE_WITH_WARNING, OrderStatus.FAILED)
 
     @property
+    def can_be_paused(self) -> bool:
+        return self in (OrderStatus.PENDING, OrderStatus.RUNNING)
+
+    @property
+    def can_be_deleted(self) -> bool:
+        """At rest; ERROR too, so that no status is without a way out (decisions.md, ERROR orders)."""
+        return self.final or self in (OrderStatus.PAUSED, OrderStatus.EXPIRED, OrderStatus.ERROR)
+
+    @property
+    def can_be_retried(self) -> bool:
+        return self in (OrderStatus.DONE_WITH_WARNING, OrderStatus.FAILED)
+
+    @property
     def gone(self) -> bool:
         """Its files are deleted; nothing that arrives can change it."""
         return self in (OrderStatus.EXPIRED, OrderStatus.DELETED)

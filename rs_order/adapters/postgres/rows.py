@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 import orjson
 
@@ -11,6 +12,7 @@ from rs_order.domain.files import DataType
 from rs_order.domain.ids import OrderId, RequestId, SubOrderId, Urn
 from rs_order.domain.instants import parse_instant, wire_instant
 from rs_order.domain.order import Order
+from rs_order.domain.process import ProcessChoice
 from rs_order.domain.selection import SelectionRequest, TypeTotals
 from rs_order.domain.states import FileState, OrderStatus, SubOrderKind, SubOrderState
 from rs_order.domain.sub_order import SubOrder
@@ -144,6 +146,19 @@ def types_of(record: Mapping[str, Any]) -> dict[DataType, TypeTotals]:
 def filter_of(row: Row) -> FileFilter:
     kinds = frozenset(FileKind(kind) for kind in row["file_kinds"] or ())
     return FileFilter(kinds=kinds, name_pattern=row["file_name_pattern"])
+
+
+def optional_filter_of(row: Row) -> FileFilter | None:
+    """The filter of a dataset, None when it has none; an empty one was set on purpose (B9)."""
+    if row["file_kinds"] is None and row["file_name_pattern"] is None:
+        return None
+    return filter_of(row)
+
+
+def process_of(row: Row) -> ProcessChoice | None:
+    if row["process_id"] is None:
+        return None
+    return ProcessChoice(UUID(str(row["process_id"])), row["process_parameters"] or {})
 
 
 def kinds_column(file_filter: FileFilter) -> list[str] | None:

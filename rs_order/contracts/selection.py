@@ -1,0 +1,57 @@
+"""What a basket and an order say of a dataset: its process and its file filter (rest.md 5.3, 5.4)."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import BeforeValidator, ConfigDict, Field
+
+from rs_order.contracts.wire import DropNulls, Text, WireModel
+from rs_order.domain.file_filter import FileFilter, FileKind
+from rs_order.domain.process import ProcessChoice
+
+_KINDS = frozenset(kind.value for kind in FileKind)
+
+
+def _known_kinds(value: Any) -> Any:
+    """Names the enumeration doesn't have disappear, and so do repetitions (rest.md 3.1)."""
+    if not isinstance(value, list):
+        return value
+    return list(dict.fromkeys(item for item in value if item in _KINDS))
+
+
+class ProcessDescription(WireModel):
+    """A process attached to a dataset, with what the user filled in."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    process_business_id: UUID = Field(
+        alias="processBusinessId", examples=["a5d0b3f4-0ad3-4c9e-9a10-0b7a3c1f0e21"]
+    )
+    parameters: dict[str, Text] = Field(default_factory=dict, examples=[{"epsg": "4326"}])
+
+    @classmethod
+    def of(cls, choice: ProcessChoice) -> "ProcessDescription":
+        return cls(process_business_id=choice.process_id, parameters=dict(choice.parameters))
+
+    def choice(self) -> ProcessChoice:
+        return ProcessChoice(self.process_business_id, self.parameters)
+
+
+class FileSelectionDescription(WireModel):
+    """Which files of a dataset are ordered; absent or empty types let every type pass."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    file_types: Annotated[list[FileKind] | None, DropNulls, BeforeValidator(_known_kinds)] = Field(
+        None, alias="fileTypes", examples=[["RAWDATA"]]
+    )
+    file_name_pattern: Text | None = Field(
+        None, alias="fileNamePattern", examples=[".*\\.nc"], description="RE2, on the whole name."
+    )
+
+    @classmethod
+    def of(cls, file_filter: FileFilter) -> "FileSelectionDescription":
+        return cls(file_types=sorted(file_filter.kinds), file_name_pattern=file_filter.name_pattern)
+
+    def file_filter(self) -> FileFilter:
+        return FileFilter(frozenset(self.file_types or ()), self.file_name_pattern)
