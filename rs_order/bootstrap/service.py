@@ -17,6 +17,7 @@ from rs_order.adapters.amqp.topology import Topology, Vhost
 from rs_order.adapters.health import ServiceHealth
 from rs_order.adapters.postgres.downloads import PostgresDownloads
 from rs_order.adapters.postgres.outbox import PostgresOutbox
+from rs_order.adapters.postgres.views import PostgresOrderViews
 from rs_order.adapters.regards.http import CallLimits, new_client
 from rs_order.adapters.regards.sources import RegardsFileSources
 from rs_order.bootstrap.application import Application
@@ -113,6 +114,8 @@ async def serve(
         )
         services = RestServices(
             tenants=store.tenants,
+            views=PostgresOrderViews(store.pool),
+            actions=application.actions,
             downloads=PostgresDownloads(store.pool, application.settle_downloads.handle),
             sources=RegardsFileSources(remote.stored_files, external),
             tokens=tokens,

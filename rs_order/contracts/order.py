@@ -25,6 +25,13 @@ class DatasetTaskDto(WireModel):
     )
 
 
+class LinkDto(WireModel):
+    """Where to go from here; peers read no other property (rest.md 3.2)."""
+
+    rel: str = Field(examples=["pause"])
+    href: str = Field(examples=["https://example.org/api/v1/rs-order/user/orders/pause/12"])
+
+
 class OrderDto(WireModel):
     """An order, as its owner and administrators see it."""
 
@@ -46,3 +53,10 @@ class OrderDto(WireModel):
     status_date: Instant = Field(alias="statusDate", examples=["2024-01-23T09:21:52Z"])
     waiting_for_user: bool = Field(alias="waitingForUser", examples=[True])
     dataset_tasks: list[DatasetTaskDto] = Field(alias="datasetTasks")
+
+
+class OrderEntity(WireModel):
+    """An order in its wrapper."""
+
+    content: OrderDto
+    links: list[LinkDto]

@@ -13,6 +13,11 @@ def generated_label(now: datetime) -> str:
     return f"Generated order {wire_instant(now)}"
 
 
+def user_label(now: datetime) -> str:
+    """Label of an order whose user gives none, in the server's local time (domain.md 4.2)."""
+    return f"Order of {now.astimezone():%Y/%m/%d at %H:%M:%S}"
+
+
 def numbered(label: str, number: int) -> str:
     """The label with `` (2)`` and on behind it, cut so that it fits; the first has no number."""
     if number == 1:

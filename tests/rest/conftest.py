@@ -11,6 +11,7 @@ import jwt
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
+from rs_order.application.act import OrderActions
 from rs_order.demo.servers import Servers
 from rs_order.entrypoints.rest import (
     ComponentHealth,
@@ -23,6 +24,7 @@ from rs_order.entrypoints.rest import (
     run_rest,
 )
 from rs_order.ports.store import Tenants
+from rs_order.ports.views import OrderViews
 from tests.rest.stock import DEMO, OWNER, Stock
 from tests.rest.stored import StoredOrder
 from tests.support.stores import migrated_pool
@@ -92,6 +94,8 @@ def services(stock: Stock, health: Components) -> RestServices:
     Counter("orders_seen", "Orders seen", registry=metrics).inc()
     return RestServices(
         tenants=cast("Tenants", OneTenant()),
+        views=cast("OrderViews", None),
+        actions=cast("OrderActions", None),
         downloads=stock.order,
         sources=stock.shelf,
         tokens=TokenVerifier({"HS512": KEY}),

@@ -20,6 +20,7 @@ from typing import cast
 import httpx
 from prometheus_client import CollectorRegistry
 
+from rs_order.application.act import OrderActions
 from rs_order.domain.ids import Checksum, DataFileId, OrderId, Tenant
 from rs_order.entrypoints.rest import (
     DefaultRoles,
@@ -31,6 +32,7 @@ from rs_order.entrypoints.rest import (
 )
 from rs_order.ports.downloads import FileOutcome, FileToDownload, OrderToDownload
 from rs_order.ports.store import Tenants
+from rs_order.ports.views import OrderViews
 from tests.rest.conftest import KEY, Components, OneTenant, StoppedClock, bearer
 from tests.rest.stock import ORDER, OWNER, PRODUCT, incompressible
 
@@ -104,6 +106,8 @@ async def probe(files: int, size: int) -> dict[str, float]:
     stock = Arithmetic(1, 1)
     services = RestServices(
         tenants=cast("Tenants", OneTenant()),
+        views=cast("OrderViews", None),
+        actions=cast("OrderActions", None),
         downloads=stock,
         sources=stock,
         tokens=TokenVerifier({"HS512": KEY}),

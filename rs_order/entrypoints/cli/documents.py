@@ -42,6 +42,8 @@ def openapi_command() -> None:
     app = create_app(
         RestServices(
             tenants=behind,
+            views=behind,
+            actions=behind,
             downloads=behind,
             sources=behind,
             tokens=TokenVerifier({}),

@@ -4,12 +4,14 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
+from rs_order.application.act import OrderActions
 from rs_order.entrypoints.rest.roles import RoleAccess
 from rs_order.entrypoints.rest.tokens import TokenVerifier
 from rs_order.ports.clock import Clock
 from rs_order.ports.downloads import Downloads, FileSources
 from rs_order.ports.health import Health
 from rs_order.ports.store import Tenants
+from rs_order.ports.views import OrderViews
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,8 @@ class RestSettings:
 @dataclass(frozen=True, slots=True)
 class RestServices:
     tenants: Tenants
+    views: OrderViews
+    actions: OrderActions
     downloads: Downloads
     sources: FileSources
     tokens: TokenVerifier
