@@ -150,7 +150,7 @@ async def test_promise_8_cost_of_a_word_nobody_waits_for_is_one_look_up(pool: Po
 
 ORDERS, FILES_EACH = 2000, 25
 BIG_TABLES = frozenset(
-    {"data_file", "sub_order", "orders", "outbox", "completion", "order_request"}
+    {"data_file", "sub_order", "orders", "outbox", "completion", "order_request", "dataset_task"}
 )
 
 _FILL = """
@@ -210,8 +210,17 @@ HOT: list[tuple[str, str, tuple[Any, ...]]] = [
     ("sub_orders", "load", ([1, 2],)),
     ("sub_orders", "next_ready", ("user1", 3)),
     ("sub_orders", "slots_taken", ("user1",)),
-    ("sub_orders", "waiting_of_order", (2,)),
-    ("sub_orders", "count_of_order", (2,)),
+    ("sub_orders", "waiting_of_order", (2, 0)),
+    ("sub_orders", "count_of_order", (2, 0)),
+    ("sub_orders", "stop", (2,)),
+    ("orders", "owner", (2,)),
+    ("orders", "filling", ([1, 2],)),
+    ("orders", "has_process", (2,)),
+    ("orders", "remove", (2,)),
+    ("orders", "copy_selections", (2, 3)),
+    ("retries", "cursor", (2,)),
+    ("retries", "files_in_error", (2, 0, 0, 1000)),
+    ("retries", "move_files", ([1, 2], [3, 4], ["PENDING", "AVAILABLE"])),
     ("completions", "cursor", (1,)),
     ("completions", "selection", (1, 0)),
     ("requests", "received", ([1, 2],)),
