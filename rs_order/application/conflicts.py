@@ -1,4 +1,4 @@
-"""Concurrency is settled by the database: a loser retries from the start (architecture.md 2)."""
+"""Beginning again when another unit of work was faster (architecture.md 2, concurrency)."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -13,14 +13,17 @@ _CONFLICTS = 10
 
 
 async def without_conflict(work: Callable[[], Awaitable[Result]]) -> Result:
-    """Do the work, and begin again when another unit of work was faster.
+    """Do the work from its start, until nobody gets in between.
 
     Raises:
-        StoreConflict: others were faster each time.
+        StoreConflict: somebody did every time.
     """
-    return await AsyncRetrying(
+    async for attempt in AsyncRetrying(
         retry=retry_if_exception_type(StoreConflict),
         stop=stop_after_attempt(_CONFLICTS),
         wait=wait_random(0, 0.1),
         reraise=True,
-    )(work)
+    ):
+        with attempt:
+            result = await work()
+    return result

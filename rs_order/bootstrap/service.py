@@ -114,7 +114,7 @@ async def serve(
         )
         services = RestServices(
             tenants=store.tenants,
-            views=PostgresOrderViews(store.pool),
+            orders=PostgresOrderViews(store.pool),
             actions=application.actions,
             downloads=PostgresDownloads(store.pool, application.settle_downloads.handle),
             sources=RegardsFileSources(remote.stored_files, external),

@@ -1,10 +1,26 @@
-"""OrderDto: an order as the REST side shows it (rest.md 5.5)."""
+"""OrderDto: an order as the REST side shows it (rest.md 5.5), and what it is made with (7.1)."""
 
 from pydantic import ConfigDict, Field
 
 from rs_order.contracts.selection import FileSelectionDescription, ProcessDescription
-from rs_order.contracts.wire import Instant, WireModel
+from rs_order.contracts.wire import Instant, Text, WireModel
 from rs_order.domain.states import OrderStatus
+
+
+class OrderCreation(WireModel):
+    """What a user says of the order that his basket shall become; ``{}`` is enough (rest.md 7.1)."""
+
+    label: Text | None = Field(
+        None,
+        description="At most 50 characters, unique for its owner; made up when absent or empty.",
+        examples=["Flood of May"],
+    )
+    on_success_url: Text | None = Field(
+        None,
+        alias="onSuccessUrl",
+        description="Path below the project's address, for the mail; no mail when absent.",
+        examples=["/user/project1/redirect?module=order-history"],
+    )
 
 
 class DatasetTaskDto(WireModel):
@@ -23,13 +39,6 @@ class DatasetTaskDto(WireModel):
     file_selection_description: FileSelectionDescription | None = Field(
         None, alias="fileSelectionDescription"
     )
-
-
-class LinkDto(WireModel):
-    """Where to go from here; peers read no other property (rest.md 3.2)."""
-
-    rel: str = Field(examples=["pause"])
-    href: str = Field(examples=["https://example.org/api/v1/rs-order/user/orders/pause/12"])
 
 
 class OrderDto(WireModel):
@@ -53,10 +62,3 @@ class OrderDto(WireModel):
     status_date: Instant = Field(alias="statusDate", examples=["2024-01-23T09:21:52Z"])
     waiting_for_user: bool = Field(alias="waitingForUser", examples=[True])
     dataset_tasks: list[DatasetTaskDto] = Field(alias="datasetTasks")
-
-
-class OrderEntity(WireModel):
-    """An order in its wrapper."""
-
-    content: OrderDto
-    links: list[LinkDto]

@@ -13,9 +13,9 @@ def generated_label(now: datetime) -> str:
     return f"Generated order {wire_instant(now)}"
 
 
-def user_label(now: datetime) -> str:
-    """Label of an order whose user gives none, in the server's local time (domain.md 4.2)."""
-    return f"Order of {now.astimezone():%Y/%m/%d at %H:%M:%S}"
+def dated_label(now: datetime) -> str:
+    """Label of an order whose user gave it none (rest.md 7.1), in the zone that ``now`` has."""
+    return f"Order of {now:%Y/%m/%d at %H:%M:%S}"
 
 
 def numbered(label: str, number: int) -> str:

@@ -157,7 +157,8 @@ async def test_a_restart_copies_the_basket_with_its_dates(workshop: Workshop) ->
         " select id, 'urn 2', 'Another', 1, 2, 3, '{}', '{RAWDATA}', '.*' from basket returning id)"
         " insert into dated_selection (dataset_selection_id, selection_date, position, request,"
         " products_count, type_totals)"
-        " select id, $1::timestamptz + position * interval '1 hour', position, '{\"engineType\": \"x\"}', 1, '{}'"
+        " select id, $1::timestamptz + position * interval '1 hour', position, '{\"engineType\": \"x\"}',"
+        " 1, '{}'"
         " from selection, generate_series(0, 2) as position",
         NOW,
     )

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import UTC, datetime, timedelta
-from typing import cast
+from typing import Any, cast
 
 import asyncpg
 import httpx
@@ -11,7 +11,6 @@ import jwt
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
-from rs_order.application.act import OrderActions
 from rs_order.demo.servers import Servers
 from rs_order.entrypoints.rest import (
     ComponentHealth,
@@ -24,7 +23,6 @@ from rs_order.entrypoints.rest import (
     run_rest,
 )
 from rs_order.ports.store import Tenants
-from rs_order.ports.views import OrderViews
 from tests.rest.stock import DEMO, OWNER, Stock
 from tests.rest.stored import StoredOrder
 from tests.support.stores import migrated_pool
@@ -92,10 +90,11 @@ def health() -> Components:
 def services(stock: Stock, health: Components) -> RestServices:
     metrics = CollectorRegistry()
     Counter("orders_seen", "Orders seen", registry=metrics).inc()
+    unused: Any = None
     return RestServices(
         tenants=cast("Tenants", OneTenant()),
-        views=cast("OrderViews", None),
-        actions=cast("OrderActions", None),
+        orders=unused,
+        actions=unused,
         downloads=stock.order,
         sources=stock.shelf,
         tokens=TokenVerifier({"HS512": KEY}),

@@ -15,12 +15,11 @@ import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import repeat
-from typing import cast
+from typing import Any, cast
 
 import httpx
 from prometheus_client import CollectorRegistry
 
-from rs_order.application.act import OrderActions
 from rs_order.domain.ids import Checksum, DataFileId, OrderId, Tenant
 from rs_order.entrypoints.rest import (
     DefaultRoles,
@@ -32,7 +31,6 @@ from rs_order.entrypoints.rest import (
 )
 from rs_order.ports.downloads import FileOutcome, FileToDownload, OrderToDownload
 from rs_order.ports.store import Tenants
-from rs_order.ports.views import OrderViews
 from tests.rest.conftest import KEY, Components, OneTenant, StoppedClock, bearer
 from tests.rest.stock import ORDER, OWNER, PRODUCT, incompressible
 
@@ -104,10 +102,11 @@ class Arithmetic:
 
 async def probe(files: int, size: int) -> dict[str, float]:
     stock = Arithmetic(1, 1)
+    unused: Any = None
     services = RestServices(
         tenants=cast("Tenants", OneTenant()),
-        views=cast("OrderViews", None),
-        actions=cast("OrderActions", None),
+        orders=unused,
+        actions=unused,
         downloads=stock,
         sources=stock,
         tokens=TokenVerifier({"HS512": KEY}),

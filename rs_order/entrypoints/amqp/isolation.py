@@ -1,7 +1,6 @@
 """One bad message never takes the others of its batch with it (decisions.md, 6.6)."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -26,7 +25,7 @@ async def isolated(
     if not items:
         return []
     try:
-        await without_conflict(partial(handle, items))
+        await without_conflict(lambda: handle(items))
     except StoreUnavailable:
         raise
     except Exception as error:

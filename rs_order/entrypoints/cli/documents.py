@@ -42,7 +42,7 @@ def openapi_command() -> None:
     app = create_app(
         RestServices(
             tenants=behind,
-            views=behind,
+            orders=behind,
             actions=behind,
             downloads=behind,
             sources=behind,

@@ -3,8 +3,8 @@
 from fastapi import APIRouter, Request, Response
 
 from rs_order.application.act import Actor, OrderActions, Restart
-from rs_order.contracts.order import OrderEntity
-from rs_order.contracts.user_order import UserOrderRequest
+from rs_order.contracts.envelope import Entity
+from rs_order.contracts.order import OrderCreation, OrderDto
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import OrderId
 from rs_order.entrypoints.rest.answers import LinkWriter, json_answer
@@ -74,19 +74,19 @@ def actions_router(services: RestServices) -> APIRouter:
     @endpoints.serve(
         RESTART_ORDER,
         success=201,
-        model=OrderEntity,
+        model=Entity[OrderDto],
         responses={
             **_RESPONSES,
             422: "`TOO_MANY_CHARACTERS_IN_LABEL` or `LABEL_NOT_UNIQUE_FOR_OWNER`",
         },
     )
     async def restart_order(
-        request: Request, caller: AuthorisedCaller, order_id: OrderIdInPath, body: UserOrderRequest
+        request: Request, caller: AuthorisedCaller, order_id: OrderIdInPath, wanted: OrderCreation
     ) -> Response:
         """A new order of the same owner, from a copy of the basket of the old one."""
-        wanted = Restart(body.label, body.on_success_url)
-        new = await actions.restart(*_act(request, caller, order_id), wanted)
-        view = await services.views.order(caller.tenant, new)
+        wish = Restart(wanted.label, wanted.on_success_url or None)
+        new = await actions.restart(*_act(request, caller, order_id), wish)
+        view = await services.orders.order(caller.tenant, new)
         if view is None:
             raise Refused(404, f"There is no order {new} any more")
         links = LinkWriter(request, services.roles, caller)

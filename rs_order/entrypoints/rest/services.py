@@ -26,7 +26,7 @@ class RestSettings:
 @dataclass(frozen=True, slots=True)
 class RestServices:
     tenants: Tenants
-    views: OrderViews
+    orders: OrderViews
     actions: OrderActions
     downloads: Downloads
     sources: FileSources
