@@ -1,6 +1,8 @@
 """Public links to orders."""
 
-from rs_order.domain.ids import OrderId, Tenant
+from urllib.parse import quote
+
+from rs_order.domain.ids import DataFileId, OrderId, Tenant
 from rs_order.ports.directory import Projects
 from rs_order.ports.errors import RemoteRefusal, RemoteTrouble
 from rs_order.ports.store import Tenants
@@ -41,8 +43,17 @@ class Links:
         if host:
             await self._tenants.keep_host(tenant, host)
 
+    async def current(self, tenant: Tenant) -> "DownloadLinks":
+        """The links of a tenant, from its address as it is now; the last known where nobody answers.
+
+        Raises:
+            RemoteTrouble: see ``learn``.
+        """
+        await self.learn(tenant)
+        return await self.download(tenant)
+
     async def download(self, tenant: Tenant) -> "DownloadLinks":
-        """The links to the zips of a tenant's orders, from the address last known."""
+        """The links to a tenant's orders, from the address last known."""
         host = await self._tenants.host(tenant) or self._fallback
         return DownloadLinks(f"{host.rstrip('/')}/{self._prefix}/rs-order")
 
@@ -55,3 +66,15 @@ class DownloadLinks:
 
     def of(self, order_id: OrderId) -> str:
         return f"{self._base}/user/orders/{order_id}/download"
+
+    def public_file(self, file_id: DataFileId, order_token: str, tenant: Tenant) -> str:
+        """A file, for whoever has the order token; the order of the parameters counts (rest.md 10.4)."""
+        return f"{self._base}/orders/public/files/{file_id}?{_public(order_token, tenant)}"
+
+    def public_metalink(self, order_token: str, tenant: Tenant) -> str:
+        """The metalink of the order that the token names."""
+        return f"{self._base}/user/orders/metalink/download?{_public(order_token, tenant)}"
+
+
+def _public(order_token: str, tenant: Tenant) -> str:
+    return f"orderToken={quote(order_token)}&scope={quote(tenant)}"

@@ -44,7 +44,7 @@ class Application:
             first_pause=timedelta(minutes=settings.storage_reask_minutes),
             silence=timedelta(hours=settings.storage_silence_hours),
         )
-        links = Links(
+        self.links = links = Links(
             remote.projects,
             store.tenants,
             prefix=settings.prefix_path,

@@ -64,8 +64,8 @@ def external(url: str) -> FileToDownload:
 
 async def read(sources: RegardsFileSources, file: FileToDownload) -> bytes:
     content = bytearray()
-    async with sources.open(DEMO, JANE, file) as chunks:
-        async for chunk in chunks:
+    async with sources.open(DEMO, JANE, file) as source:
+        async for chunk in source.chunks:
             assert len(chunk) <= 65536
             content += chunk
     return bytes(content)
@@ -288,10 +288,10 @@ async def test_proxy(tmp_path: Path) -> None:
     ):
         access = ExternalAccess(proxy=proxy.url, direct_hosts=("127.0.0.1",))
         files = ExternalFiles(access, CallLimits())
-        async with files.open("http://archive.example.org/file") as chunks:
-            proxied = b"".join([chunk async for chunk in chunks])
-        async with files.open(f"{server.url}/file") as chunks:
-            direct = b"".join([chunk async for chunk in chunks])
+        async with files.open("http://archive.example.org/file") as source:
+            proxied = b"".join([chunk async for chunk in source.chunks])
+        async with files.open(f"{server.url}/file") as source:
+            direct = b"".join([chunk async for chunk in source.chunks])
         await files.aclose()
 
     assert (proxied, direct) == (b"by proxy", b"direct")

@@ -11,6 +11,9 @@ import jwt
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
+from rs_order.adapters.order_tokens import JwtOrderTokens
+from rs_order.application.download import Metalinks
+from rs_order.application.links import Links
 from rs_order.demo.servers import Servers
 from rs_order.entrypoints.rest import (
     ComponentHealth,
@@ -28,6 +31,8 @@ from tests.rest.stored import StoredOrder
 from tests.support.stores import migrated_pool
 
 KEY = "!!!!!==========abcdefghijklmnopqrstuvwxyz0123456789==========!!!!!"
+ORDER_SECRET = "the secret of order tokens in tests of the REST side"
+HOST = "https://archive.example.org"
 NOW = datetime(2026, 3, 1, 12, 30, 45, 250_000, tzinfo=UTC)
 
 
@@ -44,6 +49,9 @@ class OneTenant:
 
     def serves(self, tenant: str) -> bool:
         return tenant == DEMO
+
+    async def host(self, tenant: str) -> str:  # noqa: ARG002 - there is one
+        return HOST
 
 
 class Components:
@@ -90,10 +98,15 @@ def health() -> Components:
 def services(stock: Stock, health: Components) -> RestServices:
     metrics = CollectorRegistry()
     Counter("orders_seen", "Orders seen", registry=metrics).inc()
+    tenants = cast("Tenants", OneTenant())
+    order_tokens = JwtOrderTokens(ORDER_SECRET, StoppedClock())
+    links = Links(None, tenants, prefix="/api/v1", fallback="http://nowhere.invalid")
     return RestServices(
-        tenants=cast("Tenants", OneTenant()),
+        tenants=tenants,
         downloads=stock.order,
         sources=stock.shelf,
+        metalinks=Metalinks(stock.order, order_tokens, links),
+        order_tokens=order_tokens,
         tokens=TokenVerifier({"HS512": KEY}),
         roles=DefaultRoles(),
         health=health,

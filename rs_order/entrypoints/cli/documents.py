@@ -44,6 +44,8 @@ def openapi_command() -> None:
             tenants=behind,
             downloads=behind,
             sources=behind,
+            metalinks=behind,
+            order_tokens=behind,
             tokens=TokenVerifier({}),
             roles=DefaultRoles(),
             health=behind,

@@ -41,6 +41,7 @@ class Endpoints:
         self,
         resource: Resource,
         *,
+        verb: str | None = None,
         success: int = 200,
         model: Any = None,
         responses: Responses | None = None,
@@ -51,6 +52,7 @@ class Endpoints:
 
         Args:
             resource: verb, template and who may call.
+            verb: another than the resource's: HEAD is for whoever may GET.
             success: the status of a success.
             model: of the body of a success; None: it has none, or none in JSON.
             responses: further statuses with a ``{"messages": …}`` body, and what they mean.
@@ -62,7 +64,7 @@ class Endpoints:
             self.router.add_api_route(
                 resource.template,
                 handler,
-                methods=[resource.verb],
+                methods=[verb or resource.verb],
                 status_code=success,
                 response_model=model,
                 response_class=Response,

@@ -4,11 +4,13 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
+from rs_order.application.download import Metalinks
 from rs_order.entrypoints.rest.roles import RoleAccess
 from rs_order.entrypoints.rest.tokens import TokenVerifier
 from rs_order.ports.clock import Clock
 from rs_order.ports.downloads import Downloads, FileSources
 from rs_order.ports.health import Health
+from rs_order.ports.order_tokens import OrderTokens
 from rs_order.ports.store import Tenants
 
 
@@ -26,6 +28,8 @@ class RestServices:
     tenants: Tenants
     downloads: Downloads
     sources: FileSources
+    metalinks: Metalinks
+    order_tokens: OrderTokens
     tokens: TokenVerifier
     roles: RoleAccess
     health: Health
