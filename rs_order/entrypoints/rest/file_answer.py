@@ -8,6 +8,7 @@ from fastapi import Response
 from starlette.types import Send
 
 from rs_order.application.download import Delivery, FileReport, FileRequest, deliver
+from rs_order.application.download.entry_names import name_of
 from rs_order.entrypoints.rest.content_disposition import attachment_as_said
 from rs_order.entrypoints.rest.streaming import OnEnd, Streamed
 from rs_order.ports.downloads import Downloads, FetchError, FileSources, SourceAnswer
@@ -76,7 +77,7 @@ def _headers(delivery: Delivery) -> dict[str, str]:
     of_catalog = file.mime_type if _MIME_TYPE.fullmatch(file.mime_type or "") else None
     headers["Content-Type"] = headers.get("Content-Type") or of_catalog or _UNKNOWN_TYPE
     headers["Content-Disposition"] = attachment_as_said(
-        headers.get("Content-Disposition"), file.name or file.url
+        headers.get("Content-Disposition"), name_of(file)
     )
     return headers
 
