@@ -49,7 +49,7 @@ async def test_file(api: httpx.AsyncClient, stock: Stock, prefix: str) -> None:
         headers={
             "Content-Type": "image/fits",
             "Content-Length": "300000",
-            "Content-Disposition": 'attachment; filename="as storage has it.fits"; size=300000',
+            "Content-Disposition": 'attachment; filename="a.fits"; size=300000',
             "Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT",
         },
     )
@@ -60,10 +60,7 @@ async def test_file(api: httpx.AsyncClient, stock: Stock, prefix: str) -> None:
     assert content == answer.content
     assert answer.headers["Content-Type"] == "image/fits"
     assert answer.headers["Content-Length"] == "300000"
-    assert (
-        answer.headers["Content-Disposition"]
-        == 'attachment; filename="as storage has it.fits"; size=300000'
-    )
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="a.fits"'
     assert answer.headers["Last-Modified"] == "Thu, 01 Jan 2026 00:00:00 GMT"
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert await outcome(stock) == (DONE, None)
@@ -86,19 +83,12 @@ async def test_file_of_which_storage_says_nothing(api: httpx.AsyncClient, stock:
 
 @pytest.mark.parametrize(
     "said",
-    [
-        'attachment; filename="../../etc/passwd"',
-        'attachment; filename="a\\b"',
-        'inline; filename="a.html"',
-        "attachment; filename=\"a\"; filename*=UTF-8''%2e%2e%2fx",
-        "attachment",
-        "",
-    ],
+    ['attachment; filename="../../etc/passwd"', 'inline; filename="other.html"', "attachment"],
 )
-async def test_harmful_names_of_storage_are_replaced(
+async def test_storage_does_not_name_the_file(
     api: httpx.AsyncClient, stock: Stock, said: str
 ) -> None:
-    """What isn't one plain name is replaced by ours (RFC 6266)."""
+    """It knows files by their content: of two that have the same it may tell the other one's name."""
     stock.add("ours.fits", headers={"Content-Disposition": said})
 
     answer = await api.get(PLAIN)

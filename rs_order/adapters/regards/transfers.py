@@ -17,7 +17,6 @@ DOWNLOAD_HEADERS: Final = {
 _OF_THE_FILE: Final = (
     "Content-Type",
     "Content-Length",
-    "Content-Disposition",
     "Content-Language",
     "ETag",
     "Last-Modified",

@@ -11,8 +11,6 @@ from rs_order.domain.ids import OrderId
 
 _NOT_PLAIN: Final = re.compile(r"[^ !#$&\'()+,\-.0-9:;<=>@A-Z\[\]^_`a-z{|}~]")
 """Quotes, backslashes, percent signs, stars: what clients read in different ways, or not at all."""
-_PASSED_ON: Final = re.compile(r'attachment; ?filename="(?P<name>[^"]+)"(; ?size=[0-9]+)?')
-"""The form in which storage says it."""
 
 
 def name_for_order(order_id: OrderId, at: datetime, extension: str) -> str:
@@ -31,18 +29,6 @@ def attachment(name: str) -> str:
     if plain == name:
         return header
     return f"{header}; filename*=UTF-8''{quote(name, safe='')}"
-
-
-def attachment_as_said(said: str | None, name: str) -> str:
-    """What a source of the platform says, when it names a harmless file in the usual way; else our own."""
-    match = _PASSED_ON.fullmatch(said or "")
-    if (
-        match is None
-        or _NOT_PLAIN.search(match["name"])
-        or safe_name(match["name"]) != match["name"]
-    ):
-        return attachment(name)
-    return match[0]
 
 
 def _without_accents(text: str) -> str:

@@ -9,7 +9,7 @@ from starlette.types import Send
 
 from rs_order.application.download import Delivery, FileReport, FileRequest, deliver
 from rs_order.application.download.entry_names import name_of
-from rs_order.entrypoints.rest.content_disposition import attachment_as_said
+from rs_order.entrypoints.rest.content_disposition import attachment
 from rs_order.entrypoints.rest.streaming import OnEnd, Streamed
 from rs_order.ports.downloads import Downloads, FetchError, FileSources, SourceAnswer
 
@@ -67,7 +67,8 @@ class FileAnswer(Streamed):
 def _headers(delivery: Delivery) -> dict[str, str]:
     """What is said of the file: its size as the catalog has it, so that a short file shows.
 
-    A server outside the platform may tell its length, and nothing else.
+    Its name is the order's: storage knows files by their content, and of two that have the same it tells
+    the name of one. A server outside the platform may tell a length, and nothing else.
     """
     file, said = delivery.file, delivery.headers
     headers = {} if file.external else dict(said)
@@ -76,9 +77,7 @@ def _headers(delivery: Delivery) -> dict[str, str]:
         headers["Content-Length"] = str(length)
     of_catalog = file.mime_type if _MIME_TYPE.fullmatch(file.mime_type or "") else None
     headers["Content-Type"] = headers.get("Content-Type") or of_catalog or _UNKNOWN_TYPE
-    headers["Content-Disposition"] = attachment_as_said(
-        headers.get("Content-Disposition"), name_of(file)
-    )
+    headers["Content-Disposition"] = attachment(name_of(file))
     return headers
 
 
