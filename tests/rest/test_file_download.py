@@ -251,7 +251,7 @@ async def test_order_token_opens_a_file(nobody: httpx.AsyncClient, stock: Stock)
     ids=["another order", "anonymous", "nobody", "somebody else"],
 )
 async def test_w14_order_token_opens_the_files_of_its_order_only(
-    nobody: httpx.AsyncClient, stock: Stock, claims: dict[str, str | None]
+    nobody: httpx.AsyncClient, stock: Stock, claims: dict[str, Any]
 ) -> None:
     """And in the name of the owner only: 403 without a body (decisions.md, Order token)."""
     stock.add("a")

@@ -130,7 +130,7 @@ async def test_no_false_done_with_a_storage_that_lies(
     assert others == {bad.id: result}
 
 
-async def test_quota_in_the_middle(platform: Platform) -> None:
+async def test_fact_12_quota_in_the_middle(platform: Platform) -> None:
     """What the quota grants is downloaded, of the rest each says why not (domain.md 11.5)."""
     platform.sandbox.faults.quotas = {OWNER: Quota(max_files=4)}
 

@@ -232,7 +232,7 @@ async def test_numbered_names_never_meet_real_ones(stock: Stock) -> None:
     }
 
 
-async def test_copies_are_stored_once_and_count_as_downloaded(stock: Stock) -> None:
+async def test_fact_12_copies_are_stored_once_and_count_as_downloaded(stock: Stock) -> None:
     """Same name and checksum: one entry, fetched once (domain.md 11.1, point 3)."""
     stock.add_all([("a", b"same"), ("a", b"same"), ("b", b"same"), ("a", b"other")])
 
