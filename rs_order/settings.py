@@ -158,7 +158,7 @@ class Settings(BaseSettings):
     order_secret: SecretStr | None = Field(
         None,
         min_length=32,
-        description="Key of order tokens, 32 bytes or more.",
+        description="Key of order tokens, 32 bytes or more; without it there are no metalinks.",
         json_schema_extra=_property("regards.order.secret"),
     )
     token_in_query: bool = Field(

@@ -49,7 +49,6 @@ WITHOUT_MEANING = {
 
 USED_BY = {
     "processing_url": "settings.processing_url",
-    "order_secret": "settings.order_secret",
 }
 """Settings whose feature is still to come, and the code that will use them: they have no effect yet."""
 

@@ -19,8 +19,8 @@ MAX_BODY: Final = 2**20
 Responses = Mapping[int, str]
 """What the statuses of an endpoint mean, for its documentation."""
 
-Documented = Mapping[int, Mapping[str, Any]]
-"""Statuses as OpenAPI has them, for those whose body isn't a ``{"messages": …}``."""
+Documented = Mapping[int | str, Mapping[str, Any]]
+"""Statuses (or ``default``) as OpenAPI has them, for those whose body isn't a ``{"messages": …}``."""
 
 BAD_BODY: Final[Responses] = {
     400: "The body is missing or can't be read",
@@ -52,6 +52,7 @@ class Endpoints:
         self,
         resource: Resource,
         *,
+        verb: str | None = None,
         success: int = 200,
         model: Any = None,
         responses: Responses | None = None,
@@ -62,6 +63,7 @@ class Endpoints:
 
         Args:
             resource: verb, template and who may call.
+            verb: another than the resource's: HEAD is for whoever may GET.
             success: the status of a success.
             model: of the body of a success; None: it has none, or none in JSON.
             responses: further statuses with a ``{"messages": …}`` body, and what they mean.
@@ -73,7 +75,7 @@ class Endpoints:
             self.router.add_api_route(
                 resource.template,
                 handler,
-                methods=[resource.verb],
+                methods=[verb or resource.verb],
                 status_code=success,
                 response_model=model,
                 response_class=Response,
