@@ -204,6 +204,13 @@ class Settings(BaseSettings):
         description="Cancel requests taken in one batch.",
         json_schema_extra=_property("regards.order.cancel.request.bulk.size"),
     )
+    basket_upload_file_max_lines: int = Field(
+        1000,
+        ge=1,
+        le=10_000,
+        description="Lines of a file of product ids that is uploaded to a basket.",
+        json_schema_extra=_property("regards.order.basket.upload.file.max.lines"),
+    )
     cache_isadmin_size: int = Field(
         1000,
         ge=1,

@@ -8,7 +8,11 @@ from rs_order.application.accept_requests import AcceptRequests
 from rs_order.application.answer_requests import AnswerRequests
 from rs_order.application.apply_availability import ApplyAvailability
 from rs_order.application.ask_storage import AskStorage
+from rs_order.application.baskets import AddToBasket, BasketUseCases, EditBasket
+from rs_order.application.baskets.changes import BasketChanges
+from rs_order.application.baskets.process_limit import ProcessLimit
 from rs_order.application.cancel_orders import CancelOrders, Departure
+from rs_order.application.catalog_datasets import CatalogDatasets
 from rs_order.application.complete_order import CompleteOrder, Place
 from rs_order.application.estimate import Estimator
 from rs_order.application.fill_sub_orders import FillSubOrders
@@ -50,6 +54,19 @@ class Application:
             prefix=settings.prefix_path,
             fallback=settings.public_url,
         )
+        datasets = CatalogDatasets(remote.catalog)
+        process_limit = ProcessLimit(remote.processes)
+        changes = BasketChanges(uows)
+        self.baskets = BasketUseCases(
+            add=AddToBasket(
+                changes,
+                datasets,
+                process_limit,
+                clock,
+                max_lines=settings.basket_upload_file_max_lines,
+            ),
+            edit=EditBasket(uows, changes, datasets, process_limit),
+        )
         settlement = Settlement(limits)
         departure = Departure(settlement)
         self.accept = AcceptRequests(uows, clock)
@@ -60,7 +77,7 @@ class Application:
         self.tidy = TidyInbox(uows, clock, retention=timedelta(days=settings.inbox_retention_days))
         self._grant = GrantRequests(
             uows,
-            Estimator(remote.users, remote.catalog, links, clock),
+            Estimator(remote.users, datasets, links, clock),
             AnswerRequests(uows, clock, remote_patience),
         )
         self._complete = CompleteOrder(

@@ -114,6 +114,7 @@ async def serve(
         services = RestServices(
             tenants=store.tenants,
             downloads=PostgresDownloads(store.pool, application.settle_downloads.handle),
+            baskets=application.baskets,
             sources=RegardsFileSources(remote.stored_files, external),
             tokens=tokens,
             roles=DefaultRoles(),

@@ -4,7 +4,15 @@ import re
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+)
 
 from rs_order.domain.instants import parse_instant, wire_instant
 
@@ -24,7 +32,16 @@ def _without_nulls(value: Any) -> Any:
     return [item for item in value if item is not None] if isinstance(value, list) else value
 
 
-Text = Annotated[str, BeforeValidator(_text)]
+def _storable(value: str) -> str:
+    """What no text column holds doesn't come in: U+0000, and half of a surrogate pair."""
+    if "\0" in value:
+        raise ValueError("the character U+0000 isn't allowed")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise ValueError("half of a surrogate pair is no character")
+    return value
+
+
+Text = Annotated[str, BeforeValidator(_text), AfterValidator(_storable)]
 Long = Annotated[int, Field(ge=-INT64 - 1, le=INT64)]
 """A 64-bit integer; a quoted one is accepted."""
 DropNulls = BeforeValidator(_without_nulls)
@@ -37,9 +54,9 @@ def _flag(value: Any) -> Any:
 
 def _instant(value: Any) -> Any:
     """An ISO local date-time with an offset or none; a bare date is none (rest.md 3.1)."""
-    if not isinstance(value, str):
+    if isinstance(value, datetime):
         return value
-    if not _DATE_TIME.fullmatch(value.upper()):
+    if not isinstance(value, str) or not _DATE_TIME.fullmatch(value.upper()):
         raise ValueError("a date-time such as 2024-01-23T09:21:50Z is needed")
     return parse_instant(value.upper())
 

@@ -5,6 +5,8 @@ from typing import NewType
 Tenant = NewType("Tenant", str)
 """A project; one database schema each."""
 
+BasketId = NewType("BasketId", int)
+DatasetSelectionId = NewType("DatasetSelectionId", int)
 OrderId = NewType("OrderId", int)
 DatasetTaskId = NewType("DatasetTaskId", int)
 SubOrderId = NewType("SubOrderId", int)

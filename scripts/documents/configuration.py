@@ -35,7 +35,6 @@ WITHOUT_MEANING = {
     ),
     "regards.rabbitmq.interval.retries.failed.queue": "As above.",
     "regards.rabbitmq.max.body.length.render": "Bodies are not logged.",
-    "regards.order.basket.upload.file.max.lines": "Baskets are not served yet.",
     "regards.order.cancel.loop.duration": "A cancel waits for nobody: it is one short transaction.",
     "regards.order.client.response.batch.size": "Of the client library, not of the service.",
     "regards.order.computation.update.rate.ms": (
@@ -48,7 +47,6 @@ WITHOUT_MEANING = {
 """Properties of domain.md 14.2 and amqp.md 1.15 that no setting takes the place of, and why."""
 
 USED_BY = {
-    "processing_url": "settings.processing_url",
     "order_secret": "settings.order_secret",
     "cache_isadmin_size": "users.is_admin(",
     "cache_isadmin_ttl": "users.is_admin(",

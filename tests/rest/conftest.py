@@ -11,6 +11,7 @@ import jwt
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
+from rs_order.application.baskets import BasketUseCases
 from rs_order.demo.servers import Servers
 from rs_order.entrypoints.rest import (
     ComponentHealth,
@@ -94,6 +95,7 @@ def services(stock: Stock, health: Components) -> RestServices:
         tenants=cast("Tenants", OneTenant()),
         downloads=stock.order,
         sources=stock.shelf,
+        baskets=cast("BasketUseCases", None),
         tokens=TokenVerifier({"HS512": KEY}),
         roles=DefaultRoles(),
         health=health,

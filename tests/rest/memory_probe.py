@@ -20,6 +20,7 @@ from typing import cast
 import httpx
 from prometheus_client import CollectorRegistry
 
+from rs_order.application.baskets import BasketUseCases
 from rs_order.domain.ids import Checksum, DataFileId, OrderId, Tenant
 from rs_order.entrypoints.rest import (
     DefaultRoles,
@@ -106,6 +107,7 @@ async def probe(files: int, size: int) -> dict[str, float]:
         tenants=cast("Tenants", OneTenant()),
         downloads=stock,
         sources=stock,
+        baskets=cast("BasketUseCases", None),
         tokens=TokenVerifier({"HS512": KEY}),
         roles=DefaultRoles(),
         health=Components(),

@@ -44,6 +44,7 @@ def openapi_command() -> None:
             tenants=behind,
             downloads=behind,
             sources=behind,
+            baskets=behind,
             tokens=TokenVerifier({}),
             roles=DefaultRoles(),
             health=behind,

@@ -4,6 +4,7 @@ from fastapi import FastAPI
 
 from rs_order.entrypoints.rest.actuator import actuator_router
 from rs_order.entrypoints.rest.addresses import PUBLIC_PREFIX
+from rs_order.entrypoints.rest.baskets import baskets_router
 from rs_order.entrypoints.rest.downloads import downloads_router
 from rs_order.entrypoints.rest.errors import install_error_answers
 from rs_order.entrypoints.rest.headers import CommonHeaders
@@ -22,7 +23,7 @@ def create_app(services: RestServices, *, only_actuator: bool = False) -> FastAP
     app = FastAPI(title="rs-order", openapi_url=None, docs_url=None, redoc_url=None)
     routers = [actuator_router(services)]
     if not only_actuator:
-        routers.append(downloads_router(services))
+        routers += [baskets_router(services), downloads_router(services)]
     for router in routers:
         app.include_router(router)
         app.include_router(router, prefix=PUBLIC_PREFIX, include_in_schema=False)

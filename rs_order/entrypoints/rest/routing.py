@@ -8,6 +8,7 @@ from fastapi.routing import APIRoute
 
 from rs_order.domain.identity import Caller
 from rs_order.entrypoints.rest.authentication import authenticated, authorised, of_served_tenant
+from rs_order.entrypoints.rest.bodies import limited, media_type_of, require_media_type
 from rs_order.entrypoints.rest.errors import Messages
 from rs_order.entrypoints.rest.resources import Resource
 from rs_order.entrypoints.rest.services import RestServices
@@ -17,6 +18,9 @@ MAX_BODY: Final = 2**20
 
 Responses = Mapping[int, str]
 """What the statuses of an endpoint mean, for its documentation."""
+
+Documented = Mapping[int | str, Mapping[str, Any]]
+"""What statuses mean, as OpenAPI has it: for answers without a ``{"messages": …}`` body."""
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -44,7 +48,7 @@ class Endpoints:
         success: int = 200,
         model: Any = None,
         responses: Responses | None = None,
-        documented: Mapping[int | str, Mapping[str, Any]] | None = None,
+        documented: Documented | None = None,
         max_body: int = MAX_BODY,
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Decorate the function that answers a resource.
@@ -67,29 +71,36 @@ class Endpoints:
                 response_model=model,
                 response_class=Response,
                 summary=resource.description,
-                responses=_documented(responses or {}, documented or {}, model, success),
-                route_class_override=_guarded(self._services, resource),
+                responses=_documented(
+                    {**(_OF_TENANT if resource.of_tenant else {}), **(responses or {})},
+                    documented or {},
+                    model,
+                    success,
+                ),
+                route_class_override=_guarded(self._services, resource, max_body),
                 operation_id=handler.__name__,
-                max_body_size=max_body,
             )
             return handler
 
         return add
 
 
-def _guarded(services: RestServices, resource: Resource) -> type[APIRoute]:
+def _guarded(services: RestServices, resource: Resource, max_body: int) -> type[APIRoute]:
     class Guarded(APIRoute):
         """Lets in who may use the resource, and nobody else."""
 
         def get_route_handler(self) -> Handler:
             handle = super().get_route_handler()
+            media_type = media_type_of(self)
 
             async def guarded(request: Request) -> Response:
                 caller = authenticated(request, services)
                 request.state.caller = authorised(services, caller, resource)
                 if resource.of_tenant:
                     await of_served_tenant(services, caller)
-                return await handle(request)
+                if media_type is not None:
+                    require_media_type(request, media_type)
+                return await handle(limited(request, max_body))
 
             return guarded
 
@@ -100,11 +111,12 @@ _ALWAYS: Final[Responses] = {
     401: "No token that can be trusted",
     403: "The caller's role, or the caller himself, isn't allowed",
 }
+_OF_TENANT: Final[Responses] = {404: "The caller's project isn't served here"}
 
 
 def _documented(
     responses: Responses,
-    documented: Mapping[int | str, Mapping[str, Any]],
+    documented: Documented,
     model: Any,
     success: int,
 ) -> dict[int | str, dict[str, Any]]:

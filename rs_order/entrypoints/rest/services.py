@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
+from rs_order.application.baskets import BasketUseCases
 from rs_order.entrypoints.rest.roles import RoleAccess
 from rs_order.entrypoints.rest.tokens import TokenVerifier
 from rs_order.ports.clock import Clock
@@ -26,6 +27,7 @@ class RestServices:
     tenants: Tenants
     downloads: Downloads
     sources: FileSources
+    baskets: BasketUseCases
     tokens: TokenVerifier
     roles: RoleAccess
     health: Health

@@ -1,13 +1,16 @@
 """The store as the use cases see it: one unit of work per message, everything in sets.
 
-Lock order, for whoever writes: first the owner's advisory lock (scheduling only), then rows of orders by
-ascending id, then everything below them, then the limits of the service. Counters of sub-orders and
-orders are only changed while the order's row is locked.
+Lock order, for whoever writes: first the owner's advisory lock (scheduling only), then the row of an
+interactive basket, then rows of orders by ascending id, then everything below them, then the limits of
+the service. Counters of sub-orders and orders are only changed while the order's row is locked.
 """
 
-from rs_order.ports.store.baskets import (
+from rs_order.domain.basket import (
     DatasetSelection,
     DatedSelection,
+)
+from rs_order.ports.store.baskets import (
+    Baskets,
 )
 from rs_order.ports.store.completions import (
     AddedFiles,
@@ -51,6 +54,7 @@ from rs_order.ports.store.unit_of_work import (
 
 __all__ = [
     "AddedFiles",
+    "Baskets",
     "CompletionCursor",
     "Completions",
     "DatasetSelection",
