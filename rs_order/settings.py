@@ -108,7 +108,9 @@ class Settings(BaseSettings):
     dam_url: str | None = Field(
         None, description="Base URL of rs-dam; without it, datasets have no attached files."
     )
-    processing_url: str | None = Field(None, description="Base URL of rs-processing.")
+    processing_url: str | None = Field(
+        None, description="Base URL of rs-processing; without it, there are no processes."
+    )
     admin_url: str | None = Field(None, description="Base URL of rs-admin (users and roles).")
     admin_instance_url: str | None = Field(
         None, description="Base URL of rs-admin-instance (public address of each project)."

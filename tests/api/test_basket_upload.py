@@ -211,7 +211,7 @@ async def test_a_body_larger_than_allowed_is_413(
     """Refused by the size it announces, before it is sent."""
     async with a_client(here) as client:
         head = (
-            f"POST {path} HTTP/1.1\r\nHost: here\r\nContent-Length: {most + 1}\r\n"
+            f"POST {path} HTTP/1.1\r\nHost: here\r\nConnection: close\r\nContent-Length: {most + 1}\r\n"
             f"Authorization: {client.headers['Authorization']}\r\nContent-Type: {media_type}\r\n\r\n"
         )
     reader, writer = await asyncio.open_connection("127.0.0.1", here.port)

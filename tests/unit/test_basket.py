@@ -1,17 +1,22 @@
 """The rules of a basket, without anybody who is asked (domain.md 3)."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from typing import cast
 from uuid import UUID
 
 import pytest
 
+from rs_order.application.read_page import PageReader
 from rs_order.contracts.basket import BasketDto, BasketSelectionRequest
 from rs_order.domain.basket import Basket, DatasetSelection, DatedSelection
 from rs_order.domain.file_filter import FileFilter, FileKind
-from rs_order.domain.files import DataType
-from rs_order.domain.ids import BasketId, DatasetSelectionId, Urn
+from rs_order.domain.files import DataType, Product
+from rs_order.domain.identity import Caller
+from rs_order.domain.ids import BasketId, DatasetSelectionId, OrderId, Tenant, Urn
 from rs_order.domain.instants import parse_instant
+from rs_order.domain.order import Order
 from rs_order.domain.process import (
     Cardinality,
     Forecast,
@@ -21,6 +26,8 @@ from rs_order.domain.process import (
     Scope,
 )
 from rs_order.domain.selection import DatasetSummary, SelectionRequest, Summary, TypeTotals
+from rs_order.domain.states import OrderStatus
+from rs_order.ports.catalog import Catalog
 
 AT = datetime(2026, 1, 23, 9, 21, 50, 720512, tzinfo=UTC)
 URN = Urn("URN:AIP:DATASET:project1:4af7fa7f-110e-42c8-b434-7c863c280548:V1")
@@ -121,6 +128,31 @@ def test_searches_are_made_within_their_dataset() -> None:
 
     assert [request.dataset_urn for request in selection.requests] == [URN, OTHER]
     assert selection.searches[0].request.dataset_urn is None
+
+
+async def test_an_order_reads_within_the_datasets_of_its_basket() -> None:
+    """What was selected in all datasets isn't ordered whole in each of them."""
+    asked: list[SelectionRequest] = []
+
+    class Recording:
+        async def search(
+            self, _caller: Caller, requests: Sequence[SelectionRequest], **_page: int
+        ) -> tuple[Product, ...]:
+            asked.extend(requests)
+            return ()
+
+    order = Order(
+        id=OrderId(1),
+        owner="jane",
+        role="ADMIN",
+        correlation_id="c",
+        status=OrderStatus.PENDING,
+        sub_order_hours=2,
+    )
+    reader = PageReader(cast("Catalog", Recording()), None, page_size=10)
+    await reader.read(Tenant("project1"), order, a_selection(a_search()), 0)
+
+    assert [request.dataset_urn for request in asked] == [URN]
 
 
 def _summary(*files: tuple[Urn, int]) -> Summary:

@@ -72,7 +72,7 @@ class AddToBasket:
         return await self._add(caller, searches_of(ids, self._clock.now()))
 
     async def _add(self, caller: Caller, requests: Sequence[SelectionRequest]) -> Basket:
-        await self._changes.create(caller)
+        await self._changes.read(caller, create=True)
         with searching():
             found = await self._search(caller, requests)
         if not found:

@@ -21,22 +21,23 @@ class BasketChanges:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def read(self, caller: Caller) -> Basket:
+    async def read(self, caller: Caller, *, create: bool = False) -> Basket:
         """The caller's basket.
+
+        Args:
+            caller: whose basket.
+            create: whether a caller without a basket gets one.
 
         Raises:
             EmptyBasket: he has none (B2).
         """
         async with self._store.unit_of_work(caller.tenant) as uow:
+            if create:
+                await uow.baskets.create(caller.email)
             basket = await uow.baskets.of(caller.email)
         if basket is None:
             raise EmptyBasket
         return basket
-
-    async def create(self, caller: Caller) -> None:
-        """Give the caller a basket unless he has one."""
-        async with self._store.unit_of_work(caller.tenant) as uow:
-            await uow.baskets.create(caller.email)
 
     async def apply(self, caller: Caller, decide: Decide, *, create: bool = False) -> Basket:
         """Change the caller's basket; the basket as it is then.
@@ -58,9 +59,7 @@ class BasketChanges:
         return await self._attempt(caller, decide, create=create)
 
     async def _attempt(self, caller: Caller, decide: Decide, *, create: bool) -> Basket:
-        if create:
-            await self.create(caller)
-        basket = await self.read(caller)
+        basket = await self.read(caller, create=create)
         change = await decide(basket)
         if change is None:
             return basket
