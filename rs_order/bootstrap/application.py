@@ -7,6 +7,7 @@ from rs_order.adapters.postgres.unit_of_work import PostgresStore
 from rs_order.application.accept_requests import AcceptRequests
 from rs_order.application.answer_requests import AnswerRequests
 from rs_order.application.apply_availability import ApplyAvailability
+from rs_order.application.apply_order import ApplyOrder
 from rs_order.application.ask_storage import AskStorage
 from rs_order.application.baskets import AddToBasket, BasketUseCases, EditBasket
 from rs_order.application.baskets.changes import BasketChanges
@@ -14,6 +15,7 @@ from rs_order.application.baskets.process_limit import ProcessLimit
 from rs_order.application.cancel_orders import CancelOrders, Departure
 from rs_order.application.catalog_datasets import CatalogDatasets
 from rs_order.application.complete_order import CompleteOrder, Place
+from rs_order.application.create_order import CreateOrder
 from rs_order.application.estimate import Estimator
 from rs_order.application.fill_sub_orders import FillSubOrders
 from rs_order.application.grant_requests import GrantRequests
@@ -48,7 +50,8 @@ class Application:
             first_pause=timedelta(minutes=settings.storage_reask_minutes),
             silence=timedelta(hours=settings.storage_silence_hours),
         )
-        links = Links(
+        self.users = remote.users
+        self.links = links = Links(
             remote.projects,
             store.tenants,
             prefix=settings.prefix_path,
@@ -67,8 +70,11 @@ class Application:
             ),
             edit=EditBasket(uows, changes, datasets, process_limit),
         )
+        estimator = Estimator(self.users, datasets, links, clock)
         settlement = Settlement(limits)
         departure = Departure(settlement)
+        self.create_order = CreateOrder(uows, links, clock)
+        self.apply_order = ApplyOrder(uows, estimator, links, clock)
         self.accept = AcceptRequests(uows, clock)
         self.cancel = CancelOrders(uows, departure, clock)
         self.availability = ApplyAvailability(uows, settlement, links, clock)
@@ -77,7 +83,7 @@ class Application:
         self.tidy = TidyInbox(uows, clock, retention=timedelta(days=settings.inbox_retention_days))
         self._grant = GrantRequests(
             uows,
-            Estimator(remote.users, datasets, links, clock),
+            estimator,
             AnswerRequests(uows, clock, remote_patience),
         )
         self._complete = CompleteOrder(

@@ -4,15 +4,7 @@ import re
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    WithJsonSchema,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from rs_order.domain.instants import parse_instant, wire_instant
 
@@ -24,7 +16,18 @@ def _text(value: Any) -> Any:
     """A number or boolean is accepted for a string."""
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, str):
+        return _storable(value)
     return str(value) if isinstance(value, int | float) else value
+
+
+def _storable(text: str) -> str:
+    """The text, unless no text column could hold it: better known here than by the database."""
+    if "\0" in text:
+        raise ValueError("the character U+0000 can't be part of a text")
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("half a surrogate pair can't be part of a text")
+    return text
 
 
 def _without_nulls(value: Any) -> Any:
@@ -32,16 +35,7 @@ def _without_nulls(value: Any) -> Any:
     return [item for item in value if item is not None] if isinstance(value, list) else value
 
 
-def _storable(value: str) -> str:
-    """What no text column holds doesn't come in: U+0000, and half of a surrogate pair."""
-    if "\0" in value:
-        raise ValueError("the character U+0000 isn't allowed")
-    if any("\ud800" <= character <= "\udfff" for character in value):
-        raise ValueError("half of a surrogate pair is no character")
-    return value
-
-
-Text = Annotated[str, BeforeValidator(_text), AfterValidator(_storable)]
+Text = Annotated[str, BeforeValidator(_text)]
 Long = Annotated[int, Field(ge=-INT64 - 1, le=INT64)]
 """A 64-bit integer; a quoted one is accepted."""
 DropNulls = BeforeValidator(_without_nulls)

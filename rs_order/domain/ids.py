@@ -5,9 +5,9 @@ from typing import NewType
 Tenant = NewType("Tenant", str)
 """A project; one database schema each."""
 
-BasketId = NewType("BasketId", int)
 DatasetSelectionId = NewType("DatasetSelectionId", int)
 OrderId = NewType("OrderId", int)
+BasketId = NewType("BasketId", int)
 DatasetTaskId = NewType("DatasetTaskId", int)
 SubOrderId = NewType("SubOrderId", int)
 DataFileId = NewType("DataFileId", int)

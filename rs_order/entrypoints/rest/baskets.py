@@ -25,7 +25,7 @@ from rs_order.entrypoints.rest.resources import (
     SET_PROCESSING,
     UPLOAD_PRODUCT_IDS,
 )
-from rs_order.entrypoints.rest.routing import AuthorisedCaller, Documented, Endpoints
+from rs_order.entrypoints.rest.routing import BAD_BODY, AuthorisedCaller, Documented, Endpoints
 from rs_order.entrypoints.rest.services import RestServices
 
 MAX_UPLOAD: Final = 100 * 2**20
@@ -35,11 +35,7 @@ _PIECE: Final = 2**16
 _BASKET: Final = Entity[BasketDto]
 _NO_BASKET: Final[Documented] = {204: {"description": "The caller has no basket"}}
 _NOTHING_FOUND: Final[Documented] = {204: {"description": "Nothing that can be ordered was found"}}
-_MALFORMED: Final = {
-    400: "The id isn't one, or the body can't be read",
-    413: "The body is larger than 1 MiB",
-    415: "The body isn't application/json",
-}
+_MALFORMED: Final = {**BAD_BODY, 400: "The id isn't one, or the body can't be read"}
 _AWAY: Final = {
     503: "A service or the database gave no answer, or the basket never kept still; nothing was changed"
 }

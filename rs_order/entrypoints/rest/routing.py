@@ -19,8 +19,15 @@ MAX_BODY: Final = 2**20
 Responses = Mapping[int, str]
 """What the statuses of an endpoint mean, for its documentation."""
 
-Documented = Mapping[int | str, Mapping[str, Any]]
-"""What statuses mean, as OpenAPI has it: for answers without a ``{"messages": …}`` body."""
+Documented = Mapping[int, Mapping[str, Any]]
+"""Statuses as OpenAPI has them, for those whose body isn't a ``{"messages": …}``."""
+
+BAD_BODY: Final[Responses] = {
+    400: "The body is missing or can't be read",
+    413: "The body is too long",
+    415: "The body isn't JSON",
+}
+STORE_TROUBLE: Final[Responses] = {503: "The database gave no answer; nothing was changed"}
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
