@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
+from rs_order.application.act import OrderActions
 from rs_order.application.apply_order import ApplyOrder
 from rs_order.application.baskets import BasketUseCases
 from rs_order.application.create_order import CreateOrder
@@ -36,6 +37,7 @@ class RestServices:
     files: FileViews
     users: Users
     links: Links
+    actions: OrderActions
     downloads: Downloads
     sources: FileSources
     baskets: BasketUseCases
