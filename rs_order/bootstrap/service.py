@@ -134,6 +134,7 @@ async def serve(
             links=application.links,
             actions=application.actions,
             downloads=downloads,
+            baskets=application.baskets,
             sources=RegardsFileSources(remote.stored_files, external),
             metalinks=Metalinks(downloads, order_tokens, application.links),
             order_tokens=order_tokens,

@@ -20,6 +20,7 @@ class Service(StrEnum):
     CATALOG = "rs-catalog"
     STORAGE = "rs-storage"
     DAM = "rs-dam"
+    PROCESSING = "rs-processing"
     ADMIN = "rs-admin"
     ADMIN_INSTANCE = "rs-admin-instance"
     EXTERNAL = "external"

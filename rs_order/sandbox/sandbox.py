@@ -20,6 +20,7 @@ from rs_order.sandbox.calls import Calls
 from rs_order.sandbox.directory import Directory
 from rs_order.sandbox.faults import Faults, Service
 from rs_order.sandbox.holdings import Holdings
+from rs_order.sandbox.processing import Processes
 from rs_order.sandbox.restores import Restores
 from rs_order.sandbox.server import listening
 from rs_order.sandbox.storage import Quotas
@@ -38,6 +39,7 @@ VARIABLES = {
     "CATALOG_URL": Service.CATALOG,
     "STORAGE_URL": Service.STORAGE,
     "DAM_URL": Service.DAM,
+    "PROCESSING_URL": Service.PROCESSING,
     "ADMIN_URL": Service.ADMIN,
     "ADMIN_INSTANCE_URL": Service.ADMIN_INSTANCE,
 }
@@ -86,6 +88,7 @@ class Sandbox:
         self.calls = Calls()
         self.holdings = Holdings(ArchiveHolding.read(archive) if archive else ())
         self.projects = Projects(list(tenants), project_host)
+        self.processes = Processes()
         self.directory = Directory()
         self.resources = Resources()
         self.mailbox = Mailbox()
@@ -182,7 +185,7 @@ class Sandbox:
             await self._broker.wait_until_up(timeout_seconds)
 
     def reset(self) -> None:
-        """Back to the start: no faults, records, waits, restored files or added users.
+        """Back to the start: no faults, records, waits, restored files, added users or processes.
 
         Datasets and tenants stay.
         """
@@ -194,6 +197,7 @@ class Sandbox:
         self.mailbox.clear()
         self.resources.clear()
         self.directory.reset()
+        self.processes.reset()
         self._sent.clear()
 
     def _attach(self, amqp_url: str, vhost: str, instance_vhost: str) -> Broker:

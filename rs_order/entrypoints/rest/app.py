@@ -5,6 +5,7 @@ from fastapi import FastAPI
 from rs_order.entrypoints.rest.actions import actions_router
 from rs_order.entrypoints.rest.actuator import actuator_router
 from rs_order.entrypoints.rest.addresses import PUBLIC_PREFIX
+from rs_order.entrypoints.rest.baskets import baskets_router
 from rs_order.entrypoints.rest.errors import install_error_answers
 from rs_order.entrypoints.rest.file_downloads import file_downloads_router
 from rs_order.entrypoints.rest.file_lists import file_lists_router
@@ -31,6 +32,7 @@ def create_app(services: RestServices, *, only_actuator: bool = False) -> FastAP
         # Metalinks come before what would take "metalink" for the number of an order.
         routers += [
             metalinks_router(services),
+            baskets_router(services),
             orders_router(services),
             actions_router(services),
             order_search_router(services),

@@ -25,6 +25,8 @@ STATUS: Final[dict[type[Exception], int]] = {
     errors.FilterAndProcess: 400,
     errors.TooManyItems: 409,
     errors.TooManyLines: 413,
+    errors.UnreadableUpload: 400,
+    errors.ProcessUnusable: 500,
     errors.CatalogSearchFailed: 422,
     errors.ActionRefused: 401,
     PatternRefusedError: 400,

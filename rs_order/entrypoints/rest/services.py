@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry
 
 from rs_order.application.act import OrderActions
 from rs_order.application.apply_order import ApplyOrder
+from rs_order.application.baskets import BasketUseCases
 from rs_order.application.create_order import CreateOrder
 from rs_order.application.download import Metalinks
 from rs_order.application.links import Links
@@ -44,6 +45,7 @@ class RestServices:
     sources: FileSources
     metalinks: Metalinks
     order_tokens: OrderTokens
+    baskets: BasketUseCases
     tokens: TokenVerifier
     roles: RoleAccess
     health: Health
