@@ -23,6 +23,7 @@ from rs_order.entrypoints.rest import (
     run_rest,
 )
 from rs_order.ports.store import Tenants
+from tests.rest.platform import NO_PLATFORM
 from tests.rest.stock import DEMO, OWNER, Stock
 from tests.rest.stored import StoredOrder
 from tests.support.stores import migrated_pool
@@ -96,6 +97,7 @@ def services(stock: Stock, health: Components) -> RestServices:
         sources=stock.shelf,
         tokens=TokenVerifier({"HS512": KEY}),
         roles=DefaultRoles(),
+        platform=NO_PLATFORM,
         health=health,
         metrics=metrics,
         clock=StoppedClock(),

@@ -32,6 +32,7 @@ from rs_order.entrypoints.rest import (
 from rs_order.ports.downloads import FileOutcome, FileToDownload, OrderToDownload
 from rs_order.ports.store import Tenants
 from tests.rest.conftest import KEY, Components, OneTenant, StoppedClock, bearer
+from tests.rest.platform import NO_PLATFORM
 from tests.rest.stock import ORDER, OWNER, PRODUCT, incompressible
 
 CHUNK = incompressible(65536)
@@ -108,6 +109,7 @@ async def probe(files: int, size: int) -> dict[str, float]:
         sources=stock,
         tokens=TokenVerifier({"HS512": KEY}),
         roles=DefaultRoles(),
+        platform=NO_PLATFORM,
         health=Components(),
         metrics=CollectorRegistry(),
         clock=StoppedClock(),

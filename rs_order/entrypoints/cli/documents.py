@@ -35,7 +35,11 @@ def openapi_command() -> None:
     from rs_order.adapters.system_clock import SystemClock
     from rs_order.entrypoints.rest.app import create_app
     from rs_order.entrypoints.rest.roles import DefaultRoles
-    from rs_order.entrypoints.rest.services import RestServices, RestSettings
+    from rs_order.entrypoints.rest.services import (
+        PlatformServices,
+        RestServices,
+        RestSettings,
+    )
     from rs_order.entrypoints.rest.tokens import TokenVerifier
 
     behind: Any = None  # endpoints are described here, none is called
@@ -46,13 +50,19 @@ def openapi_command() -> None:
             sources=behind,
             tokens=TokenVerifier({}),
             roles=DefaultRoles(),
+            platform=PlatformServices(
+                settings=behind,
+                export_configuration=behind,
+                import_configuration=behind,
+                maintenance=behind,
+                data_source=behind,
+            ),
             health=behind,
             metrics=REGISTRY,
             clock=SystemClock(),
             settings=RestSettings(),
         )
     )
-    app.version = version("rs-order")
     _print(app.openapi())
 
 

@@ -7,8 +7,15 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.routing import APIRoute
 
 from rs_order.domain.identity import Caller
-from rs_order.entrypoints.rest.authentication import authenticated, authorised, of_served_tenant
+from rs_order.entrypoints.rest.authentication import (
+    IN_MAINTENANCE,
+    authenticated,
+    authorised,
+    of_served_tenant,
+    out_of_maintenance,
+)
 from rs_order.entrypoints.rest.errors import Messages
+from rs_order.entrypoints.rest.media_types import check_media_type, media_type_of
 from rs_order.entrypoints.rest.resources import Resource
 from rs_order.entrypoints.rest.services import RestServices
 
@@ -67,7 +74,9 @@ class Endpoints:
                 response_model=model,
                 response_class=Response,
                 summary=resource.description,
-                responses=_documented(responses or {}, documented or {}, model, success),
+                responses=_documented(
+                    {**_always(resource), **(responses or {})}, documented or {}, model, success
+                ),
                 route_class_override=_guarded(self._services, resource),
                 operation_id=handler.__name__,
                 max_body_size=max_body,
@@ -83,12 +92,15 @@ def _guarded(services: RestServices, resource: Resource) -> type[APIRoute]:
 
         def get_route_handler(self) -> Handler:
             handle = super().get_route_handler()
+            takes = media_type_of(self)
 
             async def guarded(request: Request) -> Response:
                 caller = authenticated(request, services)
+                await out_of_maintenance(services, caller, resource)
                 request.state.caller = authorised(services, caller, resource)
                 if resource.of_tenant:
                     await of_served_tenant(services, caller)
+                check_media_type(request, takes)
                 return await handle(request)
 
             return guarded
@@ -96,10 +108,18 @@ def _guarded(services: RestServices, resource: Resource) -> type[APIRoute]:
     return Guarded
 
 
-_ALWAYS: Final[Responses] = {
-    401: "No token that can be trusted",
-    403: "The caller's role, or the caller himself, isn't allowed",
-}
+def _always(resource: Resource) -> Responses:
+    """What every endpoint can answer, without its doing."""
+    always = {
+        401: "No token that can be trusted",
+        403: "The caller's role, or the caller himself, isn't allowed",
+        503: "The database or another service gave no answer; nothing was changed",
+    }
+    if resource.of_tenant:
+        always[404] = "This deployment doesn't serve the caller's project"
+    if resource.verb != "GET":
+        always[IN_MAINTENANCE] = "The caller's project is in maintenance"
+    return always
 
 
 def _documented(
@@ -109,8 +129,7 @@ def _documented(
     success: int,
 ) -> dict[int | str, dict[str, Any]]:
     messages: dict[int | str, dict[str, Any]] = {
-        status: {"description": meaning, "model": Messages}
-        for status, meaning in {**_ALWAYS, **responses}.items()
+        status: {"description": meaning, "model": Messages} for status, meaning in responses.items()
     }
     if model is not None:
         messages[success] = {"content": {"application/json": {}}}

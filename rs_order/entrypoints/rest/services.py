@@ -4,9 +4,13 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
+from rs_order.application.maintenance import SwitchMaintenance
+from rs_order.application.module_configuration import ExportConfiguration, ImportConfiguration
+from rs_order.application.tenant_settings import ManageSettings
 from rs_order.entrypoints.rest.roles import RoleAccess
 from rs_order.entrypoints.rest.tokens import TokenVerifier
 from rs_order.ports.clock import Clock
+from rs_order.ports.data_source import DataSource
 from rs_order.ports.downloads import Downloads, FileSources
 from rs_order.ports.health import Health
 from rs_order.ports.store import Tenants
@@ -19,6 +23,19 @@ class RestSettings:
 
     Tokens in addresses end up in the logs of proxies, so it isn't done unasked.
     """
+    cross_origins: tuple[str, ...] = ()
+    """Hosts or origins whose pages may call the service; none: all may (rest.md 2.5)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformServices:
+    """What administrators of the platform find in every microservice (rest.md 11)."""
+
+    settings: ManageSettings
+    export_configuration: ExportConfiguration
+    import_configuration: ImportConfiguration
+    maintenance: SwitchMaintenance
+    data_source: DataSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +45,7 @@ class RestServices:
     sources: FileSources
     tokens: TokenVerifier
     roles: RoleAccess
+    platform: PlatformServices
     health: Health
     metrics: CollectorRegistry
     clock: Clock

@@ -33,6 +33,9 @@ from rs_order.ports.store.requests import (
     Requests,
     RequestState,
 )
+from rs_order.ports.store.settings import (
+    StoredSettings,
+)
 from rs_order.ports.store.sub_orders import (
     Limits,
     ReadySubOrder,
@@ -71,6 +74,7 @@ __all__ = [
     "StoreConflict",
     "StoreError",
     "StoreUnavailable",
+    "StoredSettings",
     "SubOrderCount",
     "SubOrders",
     "Tenants",

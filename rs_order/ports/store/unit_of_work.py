@@ -16,6 +16,7 @@ from rs_order.ports.store.completions import Completions
 from rs_order.ports.store.files import Files
 from rs_order.ports.store.orders import Orders
 from rs_order.ports.store.requests import Requests
+from rs_order.ports.store.settings import StoredSettings
 from rs_order.ports.store.sub_orders import Limits, SubOrders
 
 
@@ -78,6 +79,9 @@ class UnitOfWork(Protocol):
 
     @property
     def rounds(self) -> Rounds: ...
+
+    @property
+    def stored_settings(self) -> StoredSettings: ...
 
     async def settings(self) -> TenantSettings: ...
 
