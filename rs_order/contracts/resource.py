@@ -1,4 +1,4 @@
-"""An endpoint as rs-admin registers it (rest.md 11.6); two names are misspelt by the platform."""
+"""An endpoint as rs-admin registers it and ``GET /security/resources`` lists it (rest.md 11.6)."""
 
 from pydantic import ConfigDict, Field
 
@@ -6,21 +6,19 @@ from rs_order.contracts.wire import WireModel
 
 
 class ResourceAccess(WireModel):
-    """Who may use an endpoint to begin with."""
+    """Who may use an endpoint until an administrator says otherwise, and what it does."""
 
     role: str = Field(examples=["REGISTERED_USER"])
     description: str = Field(examples=["Get an order"])
 
 
 class AuthorizedRole(WireModel):
-    """A role, as Spring names it."""
+    """The declared role once more; the members are spelled like this on the wire."""
 
     model_config = ConfigDict(populate_by_name=True)
 
-    autority: str = Field(examples=["ROLE_REGISTERED_USER"])
-    authorized_ip_addresses: list[str] = Field(
-        default_factory=list, alias="authorizedIpAdresses", examples=[[]]
-    )
+    authority: str = Field(alias="autority", examples=["ROLE_REGISTERED_USER"])
+    addresses: list[str] = Field(default=[], alias="authorizedIpAdresses")
 
 
 class ResourceMapping(WireModel):
@@ -28,8 +26,8 @@ class ResourceMapping(WireModel):
 
     model_config = ConfigDict(populate_by_name=True)
 
-    resource_access: ResourceAccess = Field(alias="resourceAccess")
+    access: ResourceAccess = Field(alias="resourceAccess")
     full_path: str = Field(alias="fullPath", examples=["/user/orders/{orderId}"])
-    controller_simple_name: str = Field(alias="controllerSimpleName", examples=["OrderController"])
+    controller: str = Field(alias="controllerSimpleName", examples=["OrderController"])
     method: str = Field(examples=["GET"])
     authorized_roles: list[AuthorizedRole] = Field(alias="authorizedRoles")

@@ -11,7 +11,7 @@ from rs_order.adapters.postgres.statements import statements
 from rs_order.domain.ids import Tenant
 from rs_order.ports.maintenance import MaintenanceState
 
-SQL = statements("tenants")
+SQL = statements("maintenance")
 
 
 class PostgresMaintenance:
@@ -25,12 +25,12 @@ class PostgresMaintenance:
             return False
         with store_errors():
             async with transaction(self._pool, readonly=True) as connection:
-                return bool(await connection.fetchval(SQL["in_maintenance"], tenant))
+                return bool(await connection.fetchval(SQL["covers"], tenant))
 
     async def all(self) -> Mapping[Tenant, MaintenanceState]:
         with store_errors():
             async with transaction(self._pool, readonly=True) as connection:
-                rows = await connection.fetch(SQL["maintenance"])
+                rows = await connection.fetch(SQL["all"])
         return {Tenant(row["name"]): MaintenanceState(row["active"], row["at"]) for row in rows}
 
     async def switch(self, tenant: str, *, active: bool, at: datetime) -> bool:
@@ -38,5 +38,5 @@ class PostgresMaintenance:
             return False
         with store_errors():
             async with transaction(self._pool) as connection:
-                row = await connection.fetchval(SQL["switch_maintenance"], tenant, active, at)
+                row = await connection.fetchval(SQL["switch"], tenant, active, at)
         return row is not None

@@ -39,7 +39,9 @@ def of_own_tenant(caller: Caller, tenant: str) -> None:
         raise Refused(403, ACCESS_DENIED)
 
 
-async def out_of_maintenance(services: RestServices, caller: Caller, resource: Resource) -> None:
+async def out_of_maintenance(
+    services: RestServices, caller: Caller, resource: Resource, verb: str
+) -> None:
     """Refuse changes while the caller's tenant is in maintenance (rest.md 2.6).
 
     Only GET is exempt, and what ends the maintenance; HEAD is not.
@@ -47,7 +49,7 @@ async def out_of_maintenance(services: RestServices, caller: Caller, resource: R
     Raises:
         Refused: 515.
     """
-    if resource.verb == "GET" or resource == DISABLE_MAINTENANCE:
+    if verb == "GET" or resource == DISABLE_MAINTENANCE:
         return
     if await services.platform.maintenance.covers(caller.tenant):
         raise Refused(IN_MAINTENANCE, f"Tenant {caller.tenant} in maintenance!")

@@ -1,8 +1,8 @@
 """The headers every answer has, and requests that only ask for them (rest.md 2.1, 2.5)."""
 
+import re
 from collections.abc import Collection, Mapping
 from typing import Final
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
@@ -14,6 +14,7 @@ _CORS: Final = {
     "Access-Control-Allow-Headers": "authorization, content-type, scope",
     "Access-Control-Max-Age": "3600",
 }
+_ORIGIN: Final = re.compile(r"https?://([^/:@\[\]]+)(?::[0-9]+)?")
 _NO_CACHE: Final = {
     "Cache-Control": "no-cache, no-store, max-age=0, must-revalidate",
     "Pragma": "no-cache",
@@ -52,9 +53,15 @@ class CommonHeaders:
     def _cors(self, origin: str) -> Mapping[str, str]:
         if not self._origins:
             return _CORS
-        if not self._origins.isdisjoint({origin.lower(), urlsplit(origin).hostname}):
+        if not self._origins.isdisjoint({origin.lower(), _host(origin.lower())}):
             return {**_CORS, "Access-Control-Allow-Origin": origin, "Vary": "Origin"}
         return {"Vary": "Origin"}
+
+
+def _host(origin: str) -> str:
+    """The host of an origin, by whatever scheme and port; nothing of what isn't an origin."""
+    found = _ORIGIN.fullmatch(origin)
+    return found[1] if found else ""
 
 
 def _adding(cors: Mapping[str, str], send: Send) -> Send:

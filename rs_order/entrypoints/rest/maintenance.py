@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Request, Response
 
-from rs_order.contracts.entity import Entity
+from rs_order.contracts.envelope import Entity
 from rs_order.contracts.maintenance import MaintenanceDto
 from rs_order.domain.identity import Caller
 from rs_order.entrypoints.rest.answers import json_answer

@@ -95,7 +95,20 @@ def modules_router(services: RestServices) -> APIRouter:
         """No module of this service is restarted by itself."""
         return Response(status_code=501)
 
-    @endpoints.serve(RESTART_MODULES, model=list[str])
+    @endpoints.serve(
+        RESTART_MODULES,
+        documented={
+            200: {
+                "description": "One report for each module",
+                "content": {
+                    "application/json": {
+                        "schema": {"type": "array", "maxItems": 0, "items": {}},
+                        "example": [],
+                    }
+                },
+            }
+        },
+    )
     async def restart_modules(request: Request) -> Response:
         """Nothing to restart, hence no report: always the empty list."""
         return json_answer(request, [])

@@ -35,9 +35,11 @@ Orders of archived files: filling a basket, ordering, following, downloading.
 
 _TAGS: Final = {
     "baskets": "What a user is about to order.",
-    "orders": "Orders: made, listed, followed, paused, repeated, deleted.",
-    "files": "Files of orders: listed, and downloaded one by one.",
-    "downloads": "Files of an order as one zip, or as a metalink.",
+    "orders": "Orders: made, listed, followed.",
+    "actions": "Orders paused, resumed, repeated, deleted.",
+    "search": "The orders of all users, for those who look after them.",
+    "file lists": "Which files an order has, and which can be downloaded.",
+    "downloads": "Files one by one, an order as one zip, or as a metalink.",
     "settings": "What a project sets for itself.",
     "maintenance": "Projects in which nothing may be changed for a while.",
     "modules": "The configuration as a file, and readiness.",
@@ -101,6 +103,8 @@ class DescribedApp(FastAPI):
             openapi_url=None,
             docs_url=None,
             redoc_url=None,
+            # A slash too much is another address, which isn't served: 404, as in the reference.
+            redirect_slashes=False,
         )
 
     def openapi(self) -> Document:
@@ -117,7 +121,9 @@ def _completed(document: Document) -> Document:
     }
     used = set[str]()
     for path, verb, operation in _operations(document):
-        _complete(operation, resources.get((path, verb)))
+        # Whoever may GET may ask for the HEAD alone.
+        resource = resources.get((path, verb)) or resources.get((path, "get"))
+        _complete(operation, resource)
         used.update(operation["tags"])
     document["tags"] = [
         {"name": name, "description": text} for name, text in _TAGS.items() if name in used
@@ -143,6 +149,7 @@ def _complete(operation: Document, resource: Resource | None) -> None:
     if _is_of_fastapi(responses.get("422", {})):
         # FastAPI's own way to refuse a request; ours is 400 (rest.md 4.2).
         del responses["422"]
+    if operation.get("parameters") or "requestBody" in operation:
         responses.setdefault("400", _messages(_UNREADABLE))
     if "requestBody" in operation:
         for status, meaning in _FOR_BODIES.items():

@@ -5,9 +5,7 @@ Templates and the names of their variables are a contract: the interface compare
 """
 
 from dataclasses import dataclass
-from typing import Any, Final
-
-from rs_order.contracts.resource import AuthorizedRole, ResourceAccess, ResourceMapping
+from typing import Final
 
 PUBLIC: Final = "PUBLIC"
 REGISTERED_USER: Final = "REGISTERED_USER"
@@ -303,16 +301,3 @@ GET_DATA_SOURCE_STATUS: Final = Resource(
 
 RESOURCES: Final = tuple(value for value in globals().values() if isinstance(value, Resource))
 """All of them, in the order of rest.md's chapters."""
-
-
-def resource_mapping(resource: Resource) -> dict[str, Any]:
-    """A resource as rs-admin registers it, and as the service lists it (rest.md 11.6)."""
-    return ResourceMapping(
-        resource_access=ResourceAccess(
-            role=resource.default_role, description=resource.description
-        ),
-        full_path=resource.template,
-        controller_simple_name=resource.controller,
-        method=resource.verb,
-        authorized_roles=[AuthorizedRole(autority=f"ROLE_{resource.default_role}")],
-    ).to_wire()

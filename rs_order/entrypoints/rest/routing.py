@@ -14,8 +14,8 @@ from rs_order.entrypoints.rest.authentication import (
     of_served_tenant,
     out_of_maintenance,
 )
+from rs_order.entrypoints.rest.bodies import check_media_type, limited, media_type_of
 from rs_order.entrypoints.rest.errors import Messages
-from rs_order.entrypoints.rest.media_types import check_media_type, media_type_of
 from rs_order.entrypoints.rest.resources import Resource
 from rs_order.entrypoints.rest.services import RestServices
 
@@ -77,16 +77,15 @@ class Endpoints:
                 responses=_documented(
                     {**_always(resource), **(responses or {})}, documented or {}, model, success
                 ),
-                route_class_override=_guarded(self._services, resource),
+                route_class_override=_guarded(self._services, resource, max_body),
                 operation_id=handler.__name__,
-                max_body_size=max_body,
             )
             return handler
 
         return add
 
 
-def _guarded(services: RestServices, resource: Resource) -> type[APIRoute]:
+def _guarded(services: RestServices, resource: Resource, max_body: int) -> type[APIRoute]:
     class Guarded(APIRoute):
         """Lets in who may use the resource, and nobody else."""
 
@@ -96,12 +95,12 @@ def _guarded(services: RestServices, resource: Resource) -> type[APIRoute]:
 
             async def guarded(request: Request) -> Response:
                 caller = authenticated(request, services)
-                await out_of_maintenance(services, caller, resource)
+                await out_of_maintenance(services, caller, resource, request.method)
                 request.state.caller = authorised(services, caller, resource)
                 if resource.of_tenant:
                     await of_served_tenant(services, caller)
                 check_media_type(request, takes)
-                return await handle(request)
+                return await handle(limited(request, max_body))
 
             return guarded
 
@@ -132,5 +131,5 @@ def _documented(
         status: {"description": meaning, "model": Messages} for status, meaning in responses.items()
     }
     if model is not None:
-        messages[success] = {"content": {"application/json": {}}}
+        messages[success] = {"model": model}
     return {**messages, **{status: dict(one) for status, one in documented.items()}}

@@ -6,7 +6,8 @@ from fastapi import APIRouter, Request, Response
 
 from rs_order.contracts.resource import ResourceMapping
 from rs_order.entrypoints.rest.answers import json_answer
-from rs_order.entrypoints.rest.resources import PUBLIC, RESOURCES, Resource, resource_mapping
+from rs_order.entrypoints.rest.resource_mappings import resource_mappings
+from rs_order.entrypoints.rest.resources import PUBLIC, Resource
 from rs_order.entrypoints.rest.routing import Endpoints
 from rs_order.entrypoints.rest.services import RestServices
 
@@ -22,6 +23,6 @@ def security_router(services: RestServices) -> APIRouter:
     @endpoints.serve(LIST_RESOURCES, model=list[ResourceMapping])
     async def list_resources(request: Request) -> Response:
         """Every endpoint of the service with the role it is given by default."""
-        return json_answer(request, [resource_mapping(resource) for resource in RESOURCES])
+        return json_answer(request, [mapping.to_wire() for mapping in resource_mappings()])
 
     return endpoints.router

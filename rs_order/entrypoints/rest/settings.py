@@ -4,9 +4,9 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from rs_order.contracts.entity import Entity
+from rs_order.contracts.envelope import Entity
 from rs_order.contracts.setting import SettingChange, SettingDto
-from rs_order.domain.settings import Setting
+from rs_order.domain.settings import DEFINITIONS, Setting
 from rs_order.entrypoints.rest.answers import LinkWriter, entity, json_answer
 from rs_order.entrypoints.rest.resources import LIST_SETTINGS, RESET_SETTING, UPDATE_SETTING
 from rs_order.entrypoints.rest.routing import AuthorisedCaller, Endpoints
@@ -14,7 +14,9 @@ from rs_order.entrypoints.rest.services import RestServices
 
 _UNKNOWN = {404: "No setting has this name"}
 
-SettingName = Annotated[str, Path(examples=["app_sub_order_duration"])]
+SettingName = Annotated[
+    str, Path(examples=["app_sub_order_duration"], json_schema_extra={"enum": list(DEFINITIONS)})
+]
 SettingNames = Annotated[
     list[str] | None,
     Query(
