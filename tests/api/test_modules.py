@@ -226,14 +226,14 @@ async def test_a_file_that_is_too_large(admin: httpx.AsyncClient) -> None:
 
 
 async def test_a_form_without_the_file(admin: httpx.AsyncClient) -> None:
-    """The part must be there, by its name and as a file; another form of body is none."""
+    """The part must be there, by its name and as a file; another body, or none, is of another type."""
     missing = await admin.post(CONFIGURATION, files={"other": b"{}"})
     field = await admin.post(CONFIGURATION, files={"file": (None, b"{}")})
     as_json = await admin.post(CONFIGURATION, json={})
     nothing = await admin.post(CONFIGURATION)
 
     assert [answer.status_code for answer in (missing, field, as_json, nothing)] == [
-        *(400, 400, 415, 400)
+        *(400, 400, 415, 415)
     ]
     assert all(answer.json()["messages"] for answer in (missing, field, as_json, nothing))
 

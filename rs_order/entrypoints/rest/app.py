@@ -8,10 +8,13 @@ from rs_order.entrypoints.rest.api_docs import api_docs_router
 from rs_order.entrypoints.rest.data_source import data_source_router
 from rs_order.entrypoints.rest.downloads import downloads_router
 from rs_order.entrypoints.rest.errors import install_error_answers
+from rs_order.entrypoints.rest.file_lists import file_lists_router
 from rs_order.entrypoints.rest.headers import CommonHeaders
 from rs_order.entrypoints.rest.maintenance import maintenance_router
 from rs_order.entrypoints.rest.modules import modules_router
 from rs_order.entrypoints.rest.openapi import DescribedApp
+from rs_order.entrypoints.rest.order_search import order_search_router
+from rs_order.entrypoints.rest.orders import orders_router
 from rs_order.entrypoints.rest.query_token import QueryToken
 from rs_order.entrypoints.rest.request_log import RequestLog
 from rs_order.entrypoints.rest.security import security_router
@@ -30,6 +33,9 @@ def create_app(services: RestServices, *, only_actuator: bool = False) -> FastAP
     routers = [actuator_router(services)]
     if not only_actuator:
         routers += [
+            orders_router(services),
+            order_search_router(services),
+            file_lists_router(services),
             downloads_router(services),
             settings_router(services),
             maintenance_router(services),

@@ -1,12 +1,12 @@
-"""Bodies that aren't read: in another form than the endpoint takes, or too large (decisions.md, Q2)."""
+"""What the body of a request may be: of the media type its endpoint takes, and not too large."""
 
-from email.message import Message
+from email.message import Message as Header
 from typing import Final
 
-from fastapi import HTTPException, Request
-from fastapi.params import Form
+from fastapi import Request, params
 from fastapi.routing import APIRoute
-from starlette.types import Message as AsgiMessage
+from starlette.exceptions import HTTPException
+from starlette.types import Message
 
 from rs_order.entrypoints.rest.errors import Refused
 
@@ -15,69 +15,49 @@ MULTIPART: Final = "multipart/form-data"
 
 
 def media_type_of(route: APIRoute) -> str | None:
-    """What the body of a route's requests is written in; None: it has none."""
+    """What an endpoint takes; None when it takes no body."""
     if route.body_field is None:
         return None
-    return MULTIPART if isinstance(route.body_field.field_info, Form) else JSON
+    return MULTIPART if isinstance(route.body_field.field_info, params.Form) else JSON
 
 
-def check_media_type(request: Request, takes: str | None) -> None:
-    """Look at the header, before the body is read (rest.md 3.1).
-
-    A request without a body is let through: whether one is needed is the endpoint's to say.
+def require_media_type(request: Request, wanted: str) -> None:
+    """Look at the header before the body is read; an absent JSON body is of any type (rest.md 3.1).
 
     Raises:
-        Refused: 415 for a body that is written in something else, or doesn't say in what.
+        Refused: 415 for another type, or for none.
     """
-    if takes is None or not _has_body(request):
+    if wanted == JSON and not _has_body(request):
         return
-    given = request.headers.get("Content-Type", "")
-    if not _fits(given, takes):
-        what = f"not {given}" if given else "and must say so in its Content-Type"
-        raise Refused(415, f"The body of {request.method} {request.url.path} is {takes}, {what}")
+    header = Header()
+    header["Content-Type"] = request.headers.get("Content-Type", "")
+    if "Content-Type" not in request.headers or header.get_content_type() != wanted:
+        raise Refused(415, f"The body must be {wanted}: {request.method} {request.url.path}")
 
 
 def limited(request: Request, most: int) -> Request:
-    """The request, whose body may have so many bytes.
-
-    FastAPI has such a limit too, which answers in plain text and even where the caller is refused.
+    """The request, whose body ends with a 413 where it has more bytes than allowed.
 
     Raises:
-        HTTPException: 413, now when the request says how long its body is, else once it is read.
+        HTTPException: 413, at once for a body that announces its size.
     """
-    if _announced(request) > most:
-        raise _too_large(most)
-    received = 0
+    too_large = HTTPException(413, f"The body is larger than {most} bytes")
+    length = request.headers.get("Content-Length", "")
+    if length.isdecimal() and int(length) > most:
+        raise too_large
+    read = 0
 
-    async def receive() -> AsgiMessage:
-        nonlocal received
+    async def receive() -> Message:
+        nonlocal read
         message = await request.receive()
-        received += len(message.get("body", b""))
-        if received > most:
-            # FastAPI lets this kind pass; another would be "an error parsing the body".
-            raise _too_large(most)
+        read += len(message.get("body", b""))
+        if read > most:
+            raise too_large
         return message
 
     return Request(request.scope, receive)
 
 
-def _too_large(most: int) -> HTTPException:
-    return HTTPException(413, f"The body is larger than {most} bytes")
-
-
-def _announced(request: Request) -> int:
-    length = request.headers.get("Content-Length", "")
-    return int(length) if length.isdecimal() else 0
-
-
 def _has_body(request: Request) -> bool:
-    return "Transfer-Encoding" in request.headers or _announced(request) > 0
-
-
-def _fits(given: str, takes: str) -> bool:
-    message = Message()
-    message["Content-Type"] = given
-    written = message.get_content_type() if given else ""
-    return written == takes or (
-        takes == JSON and written.startswith("application/") and written.endswith("+json")
-    )
+    length = request.headers.get("Content-Length")
+    return length != "0" if length is not None else "Transfer-Encoding" in request.headers

@@ -55,6 +55,11 @@ def may_see_orders_of(access: RoleAccess, caller: Caller, owner: str) -> bool:
     return caller.email == owner or may_use(access, caller, SEARCH_ORDERS)
 
 
+def may_read_order_of(caller: Caller, owner: str) -> bool:
+    """Whose order, and whose available files, a caller may read one by one (rest.md 2.4)."""
+    return caller.email == owner or is_administrator(caller)
+
+
 def may_reach(caller: Caller, tenant: str) -> bool:
     """Whether a caller may act on a tenant that a path names: on his own, or, above tenants, on any."""
     return caller.tenant == tenant or caller.role == INSTANCE_ADMIN or is_system(caller)

@@ -14,7 +14,7 @@ from rs_order.entrypoints.rest.authentication import (
     of_served_tenant,
     out_of_maintenance,
 )
-from rs_order.entrypoints.rest.bodies import check_media_type, limited, media_type_of
+from rs_order.entrypoints.rest.bodies import limited, media_type_of, require_media_type
 from rs_order.entrypoints.rest.errors import Messages
 from rs_order.entrypoints.rest.resources import Resource
 from rs_order.entrypoints.rest.services import RestServices
@@ -24,6 +24,16 @@ MAX_BODY: Final = 2**20
 
 Responses = Mapping[int, str]
 """What the statuses of an endpoint mean, for its documentation."""
+
+Documented = Mapping[int, Mapping[str, Any]]
+"""Statuses as OpenAPI has them, for those whose body isn't a ``{"messages": …}``."""
+
+BAD_BODY: Final[Responses] = {
+    400: "The body is missing or can't be read",
+    413: "The body is too long",
+    415: "The body isn't JSON",
+}
+STORE_TROUBLE: Final[Responses] = {503: "The database gave no answer; nothing was changed"}
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -51,7 +61,7 @@ class Endpoints:
         success: int = 200,
         model: Any = None,
         responses: Responses | None = None,
-        documented: Mapping[int | str, Mapping[str, Any]] | None = None,
+        documented: Documented | None = None,
         max_body: int = MAX_BODY,
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Decorate the function that answers a resource.
@@ -91,7 +101,7 @@ def _guarded(services: RestServices, resource: Resource, max_body: int) -> type[
 
         def get_route_handler(self) -> Handler:
             handle = super().get_route_handler()
-            takes = media_type_of(self)
+            media_type = media_type_of(self)
 
             async def guarded(request: Request) -> Response:
                 caller = authenticated(request, services)
@@ -99,7 +109,8 @@ def _guarded(services: RestServices, resource: Resource, max_body: int) -> type[
                 request.state.caller = authorised(services, caller, resource)
                 if resource.of_tenant:
                     await of_served_tenant(services, caller)
-                check_media_type(request, takes)
+                if media_type is not None:
+                    require_media_type(request, media_type)
                 return await handle(limited(request, max_body))
 
             return guarded
@@ -123,7 +134,7 @@ def _always(resource: Resource) -> Responses:
 
 def _documented(
     responses: Responses,
-    documented: Mapping[int | str, Mapping[str, Any]],
+    documented: Documented,
     model: Any,
     success: int,
 ) -> dict[int | str, dict[str, Any]]:
