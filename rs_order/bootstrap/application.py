@@ -5,6 +5,19 @@ from datetime import timedelta
 
 from rs_order.adapters.postgres.unit_of_work import PostgresStore
 from rs_order.application.accept_requests import AcceptRequests
+from rs_order.application.act import (
+    DeleteOrder,
+    MoveFilesInError,
+    OrderActions,
+    PauseOrder,
+    RegroupFiles,
+    RemoveOrder,
+    RestartOrder,
+    ResumeOrder,
+    RetryOrder,
+    RetryPlace,
+    Rights,
+)
 from rs_order.application.answer_requests import AnswerRequests
 from rs_order.application.apply_availability import ApplyAvailability
 from rs_order.application.apply_order import ApplyOrder
@@ -29,7 +42,7 @@ from rs_order.application.tenant_settings import ManageSettings
 from rs_order.application.tidy_inbox import TidyInbox
 from rs_order.bootstrap.remote import Remote
 from rs_order.bootstrap.store import Store
-from rs_order.domain.ids import OrderId, RequestId, SubOrderId
+from rs_order.domain.ids import DataFileId, DatasetTaskId, OrderId, RequestId, SubOrderId
 from rs_order.entrypoints.amqp.step_handler import Work
 from rs_order.settings import Settings
 
@@ -86,6 +99,18 @@ class Application:
         self.schedule = ScheduleSubOrders(uows, self._ask, clock, limits)
         self._expire = ExpireOrder(uows, departure, clock)
         self._delete_files = DeleteFiles(uows)
+        self._move_files_in_error = MoveFilesInError(
+            uows, RegroupFiles(clock, bucket_bytes=settings.bucket_bytes), links, clock
+        )
+        rights = Rights(uows, remote.users)
+        self.actions = OrderActions(
+            PauseOrder(uows, rights, settlement, clock),
+            ResumeOrder(uows, rights, links, clock),
+            DeleteOrder(uows, rights, departure, clock),
+            RemoveOrder(uows, rights, clock),
+            RestartOrder(uows, rights, clock),
+            RetryOrder(uows, rights, clock),
+        )
 
     @property
     def works(self) -> dict[StepName, Work]:
@@ -95,6 +120,7 @@ class Application:
             StepName.COMPLETE_ORDER: self._do_complete,
             StepName.SCHEDULE: self._do_schedule,
             StepName.ASK_AGAIN: self._do_ask_again,
+            StepName.RETRY_ORDER: self._do_retry,
             StepName.EXPIRE_ORDER: self._do_expire,
             StepName.DELETE_FILES: self._do_delete_files,
             StepName.TIDY: self._do_tidy,
@@ -126,6 +152,17 @@ class Application:
             OrderId(arguments["orderId"]),
             SubOrderId(arguments["subOrderId"]),
             arguments["asks"],
+        )
+
+    async def _do_retry(self, step: Step) -> None:
+        arguments = step.arguments
+        await self._move_files_in_error.handle(
+            RetryPlace(
+                step.tenant,
+                OrderId(arguments["orderId"]),
+                DatasetTaskId(arguments["datasetTaskId"]),
+                DataFileId(arguments["dataFileId"]),
+            )
         )
 
     async def _do_expire(self, step: Step) -> None:

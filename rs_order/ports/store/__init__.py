@@ -33,6 +33,10 @@ from rs_order.ports.store.requests import (
     Requests,
     RequestState,
 )
+from rs_order.ports.store.retries import (
+    Retries,
+    RetryCursor,
+)
 from rs_order.ports.store.settings import (
     StoredSettings,
 )
@@ -69,6 +73,8 @@ __all__ = [
     "RecordedRequest",
     "RequestState",
     "Requests",
+    "Retries",
+    "RetryCursor",
     "Rounds",
     "Store",
     "StoreConflict",
