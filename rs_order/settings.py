@@ -124,6 +124,12 @@ class Settings(BaseSettings):
         description="Prefix of the gateway in links.",
         json_schema_extra=_property("prefix.path"),
     )
+    cors_requests_authorized_clients_addresses: Listed = Field(
+        [],
+        description="Hosts or origins whose web pages may call the REST side, comma-separated; "
+        "none: all.",
+        json_schema_extra=_property("regards.cors.requests.authorized.clients.addresses"),
+    )
 
     # Keys
     jwt_key_hs256: SecretStr | None = Field(

@@ -8,6 +8,7 @@ from rs_order.adapters.amqp.connection import SupervisedConnection
 from rs_order.adapters.postgres.driver import Pool
 from rs_order.adapters.postgres.pool import transaction
 from rs_order.ports.health import ComponentHealth, HealthStatus
+from rs_order.ports.maintenance import Maintenance
 from rs_order.ports.outbox import Outbox
 
 LONGEST_CHECK_SECONDS = 3.0
@@ -27,19 +28,24 @@ class ServiceHealth:
         outbox: Outbox,
         connections: Sequence[SupervisedConnection],
         consumers: Sequence[BatchConsumer],
+        maintenance: Maintenance,
     ) -> None:
         self._pool = pool
         self._outbox = outbox
         self._connections = connections
         self._consumers = consumers
+        self._maintenance = maintenance
 
     async def check(self) -> Mapping[str, ComponentHealth]:
-        database, relay = await asyncio.gather(self._database(), self._relay())
+        database, relay, maintenance = await asyncio.gather(
+            self._database(), self._relay(), self._tenants()
+        )
         return {
             "db": database,
             "rabbit": self._broker(),
             "consumers": self._consumption(),
             "relay": relay,
+            "maintenance": maintenance,
         }
 
     async def _database(self) -> ComponentHealth:
@@ -62,6 +68,18 @@ class ServiceHealth:
             dueRows=lag.rows,
             oldestSeconds=round(lag.oldest_seconds, 1),
         )
+
+    async def _tenants(self) -> ComponentHealth:
+        """OUT_OF_SERVICE while tenants are in maintenance, which is meant and takes nothing else down."""
+        try:
+            async with asyncio.timeout(LONGEST_CHECK_SECONDS):
+                states = await self._maintenance.all()
+        except Exception as error:  # noqa: BLE001 - as above
+            return _health(False, error=type(error).__name__)
+        tenants = [tenant for tenant, state in states.items() if state.active]
+        if not tenants:
+            return _health(True)
+        return ComponentHealth(HealthStatus.OUT_OF_SERVICE, {"tenant": ", ".join(tenants)})
 
     def _broker(self) -> ComponentHealth:
         lost = {

@@ -33,6 +33,7 @@ from rs_order.application.estimate import Estimator
 from rs_order.application.fill_sub_orders import FillSubOrders
 from rs_order.application.grant_requests import GrantRequests
 from rs_order.application.links import Links
+from rs_order.application.module_configuration import ExportConfiguration, ImportConfiguration
 from rs_order.application.notify_failures import NotifyFailures
 from rs_order.application.policies import RemotePatience, SlotLimits, StoragePatience
 from rs_order.application.read_page import PageReader
@@ -41,6 +42,7 @@ from rs_order.application.schedule_sub_orders import ScheduleSubOrders
 from rs_order.application.settle_downloads import SettleDownloads
 from rs_order.application.settlement import Settlement
 from rs_order.application.steps import Step, StepName
+from rs_order.application.tenant_settings import ManageSettings
 from rs_order.application.tidy_inbox import TidyInbox
 from rs_order.bootstrap.remote import Remote
 from rs_order.bootstrap.store import Store
@@ -94,6 +96,9 @@ class Application:
         self.failures = NotifyFailures(uows)
         self.settle_downloads = SettleDownloads(uows, settlement, links, clock)
         self.tidy = TidyInbox(uows, clock, retention=timedelta(days=settings.inbox_retention_days))
+        self.settings = ManageSettings(uows)
+        self.export_configuration = ExportConfiguration(uows)
+        self.import_configuration = ImportConfiguration(uows)
         self._grant = GrantRequests(
             uows,
             estimator,

@@ -16,13 +16,16 @@ from rs_order.adapters.amqp.relay import Relay
 from rs_order.adapters.amqp.topology import Topology, Vhost
 from rs_order.adapters.health import ServiceHealth
 from rs_order.adapters.order_tokens import JwtOrderTokens, NoOrderTokens
+from rs_order.adapters.postgres.data_source import PostgresDataSource
 from rs_order.adapters.postgres.downloads import PostgresDownloads
 from rs_order.adapters.postgres.file_views import PostgresFileViews
+from rs_order.adapters.postgres.maintenance import PostgresMaintenance
 from rs_order.adapters.postgres.outbox import PostgresOutbox
 from rs_order.adapters.postgres.views import PostgresOrderViews
 from rs_order.adapters.regards.http import CallLimits, new_client
 from rs_order.adapters.regards.sources import RegardsFileSources
 from rs_order.application.download import Metalinks
+from rs_order.application.maintenance import SwitchMaintenance
 from rs_order.bootstrap.application import Application
 from rs_order.bootstrap.broker import (
     connection_to,
@@ -35,7 +38,7 @@ from rs_order.bootstrap.store import open_store
 from rs_order.entrypoints.rest.app import create_app
 from rs_order.entrypoints.rest.roles import DefaultRoles
 from rs_order.entrypoints.rest.server import run_rest
-from rs_order.entrypoints.rest.services import RestServices, RestSettings
+from rs_order.entrypoints.rest.services import PlatformServices, RestServices, RestSettings
 from rs_order.entrypoints.rest.tokens import TokenVerifier
 from rs_order.ports.clock import Clock
 from rs_order.ports.order_tokens import OrderTokens
@@ -116,11 +119,13 @@ async def serve(
             )
             for vhost in Vhost
         ]
+        maintenance = PostgresMaintenance(store.pool)
         health = ServiceHealth(
             store.pool,
             outbox,
             [*incoming, *outgoing],
             [consumer for some in consuming.values() for consumer in some],
+            maintenance,
         )
         downloads = PostgresDownloads(store.pool, application.settle_downloads.handle)
         order_tokens = _order_tokens(settings, store.clock)
@@ -140,10 +145,20 @@ async def serve(
             order_tokens=order_tokens,
             tokens=tokens,
             roles=DefaultRoles(),
+            platform=PlatformServices(
+                settings=application.settings,
+                export_configuration=application.export_configuration,
+                import_configuration=application.import_configuration,
+                maintenance=SwitchMaintenance(maintenance, store.clock),
+                data_source=PostgresDataSource(store.pool),
+            ),
             health=health,
             metrics=REGISTRY,
             clock=store.clock,
-            settings=RestSettings(token_in_query=settings.token_in_query),
+            settings=RestSettings(
+                token_in_query=settings.token_in_query,
+                cross_origins=tuple(settings.cors_requests_authorized_clients_addresses),
+            ),
         )
         rest = partial(
             run_rest,

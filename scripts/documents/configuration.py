@@ -56,7 +56,7 @@ in lower case and without the prefix (`database_url = "postgresql://…"`). The 
 Settings are read once, at the start; a wrong one stops the start with a line that names it, and the
 exit code 2. Values of keys and URLs with credentials are never printed.
 
-A tenant's own settings (`domain.md` 14.1) are in the table `setting` of its schema."""
+A tenant's own settings (`domain.md` 14.1) are changed over REST, `PUT /settings/{{name}}`."""
 
 
 def configuration() -> str:

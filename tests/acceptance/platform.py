@@ -54,6 +54,19 @@ class Platform:
         finally:
             await connection.close()
 
+    async def execute(self, statement: str) -> None:
+        """Change the database behind the service's back."""
+        connection = await asyncpg.connect(self.database_url)
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    @property
+    def url(self) -> str:
+        """Where the REST side listens."""
+        return f"http://127.0.0.1:{self.port}"
+
     async def download(
         self, order_id: int, email: str = "jane@example.org", role: str = "REGISTERED_USER"
     ) -> httpx.Response:
@@ -65,7 +78,7 @@ class Platform:
     ) -> httpx.AsyncClient:
         """A client of the REST side that carries a token of the user."""
         return httpx.AsyncClient(
-            base_url=f"http://127.0.0.1:{self.port}",
+            base_url=self.url,
             headers={"Authorization": f"Bearer {self.sandbox.token(email, role, tenant)}"},
             timeout=60,
             trust_env=False,

@@ -16,6 +16,7 @@ from rs_order.adapters.postgres.orders import PostgresOrders
 from rs_order.adapters.postgres.pool import transaction, use_tenant
 from rs_order.adapters.postgres.requests import PostgresRequests
 from rs_order.adapters.postgres.retries import PostgresRetries
+from rs_order.adapters.postgres.settings import PostgresStoredSettings
 from rs_order.adapters.postgres.statements import statements
 from rs_order.adapters.postgres.sub_orders import PostgresSubOrders
 from rs_order.domain.ids import Tenant
@@ -53,26 +54,11 @@ class PostgresUnitOfWork:
         self.messages = PostgresMessages(connection, tenant)
         self.limits = PostgresLimits(connection, tenant)
         self.rounds = PostgresRounds(connection)
+        self.stored_settings = PostgresStoredSettings(connection)
 
     async def settings(self) -> TenantSettings:
         """The tenant's settings as they are now; what was never set has its default."""
-        stored = {
-            row["name"]: row["value"] for row in await self._connection.fetch(SQL["settings"])
-        }
-        defaults = TenantSettings()
-        user = stored.get("user_order_parameters", {})
-        return TenantSettings(
-            user_sub_order_hours=int(user.get("subOrderDuration", defaults.user_sub_order_hours)),
-            user_notification_delay_hours=int(
-                user.get("delayBeforeEmailNotification", defaults.user_notification_delay_hours)
-            ),
-            app_sub_order_hours=int(
-                stored.get("app_sub_order_duration", defaults.app_sub_order_hours)
-            ),
-            expiration_max_hours=int(
-                stored.get("expiration_max_duration_in_hours", defaults.expiration_max_hours)
-            ),
-        )
+        return TenantSettings.of(await self.stored_settings.all())
 
 
 class PostgresStore:

@@ -5,6 +5,7 @@ from typing import Final
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import Field
 from starlette.exceptions import HTTPException
 
 from rs_order.application import errors
@@ -43,7 +44,7 @@ _BODILESS: Final = 204
 class Messages(WireModel):
     """What went wrong, in sentences; the codes of rest.md 4.4 where that has one."""
 
-    messages: list[str]
+    messages: list[str] = Field(examples=[["There is no order 12"]])
 
 
 class Refused(Exception):

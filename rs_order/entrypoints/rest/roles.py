@@ -60,6 +60,11 @@ def may_read_order_of(caller: Caller, owner: str) -> bool:
     return caller.email == owner or is_administrator(caller)
 
 
+def may_reach(caller: Caller, tenant: str) -> bool:
+    """Whether a caller may act on a tenant that a path names: on his own, or, above tenants, on any."""
+    return caller.tenant == tenant or caller.role == INSTANCE_ADMIN or is_system(caller)
+
+
 def is_system(caller: Caller) -> bool:
     return caller.role.startswith(_SYSTEM_PREFIXES)
 

@@ -40,6 +40,9 @@ from rs_order.ports.store.retries import (
     Retries,
     RetryCursor,
 )
+from rs_order.ports.store.settings import (
+    StoredSettings,
+)
 from rs_order.ports.store.sub_orders import (
     Limits,
     ReadySubOrder,
@@ -81,6 +84,7 @@ __all__ = [
     "StoreConflict",
     "StoreError",
     "StoreUnavailable",
+    "StoredSettings",
     "SubOrderCount",
     "SubOrders",
     "Tenants",

@@ -18,6 +18,7 @@ from rs_order.ports.store.files import Files
 from rs_order.ports.store.orders import Orders
 from rs_order.ports.store.requests import Requests
 from rs_order.ports.store.retries import Retries
+from rs_order.ports.store.settings import StoredSettings
 from rs_order.ports.store.sub_orders import Limits, SubOrders
 
 
@@ -86,6 +87,9 @@ class UnitOfWork(Protocol):
 
     @property
     def rounds(self) -> Rounds: ...
+
+    @property
+    def stored_settings(self) -> StoredSettings: ...
 
     async def settings(self) -> TenantSettings: ...
 

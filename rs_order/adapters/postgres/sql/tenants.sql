@@ -10,9 +10,6 @@ on conflict (name) do update set active = true, host = coalesce(excluded.host, t
 -- $1 name, $2 host.
 update rs_order.tenant set host = $2 where name = $1 and host is distinct from $2
 
--- name: settings
-select name, value from setting
-
 -- name: begin_round
 -- Count a periodic round as done, if it is the next one. $1 name, $2 number.
 insert into periodic_round (name, round) values ($1, $2)
