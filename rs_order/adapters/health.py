@@ -7,6 +7,7 @@ from rs_order.adapters.amqp.batch_consumer import BatchConsumer
 from rs_order.adapters.amqp.connection import SupervisedConnection
 from rs_order.adapters.postgres.driver import Pool
 from rs_order.adapters.postgres.pool import transaction
+from rs_order.adapters.regards.kept_roles import KeptRoles
 from rs_order.ports.health import ComponentHealth, HealthStatus
 from rs_order.ports.outbox import Outbox
 
@@ -27,11 +28,13 @@ class ServiceHealth:
         outbox: Outbox,
         connections: Sequence[SupervisedConnection],
         consumers: Sequence[BatchConsumer],
+        roles: KeptRoles | None = None,
     ) -> None:
         self._pool = pool
         self._outbox = outbox
         self._connections = connections
         self._consumers = consumers
+        self._roles = roles
 
     async def check(self) -> Mapping[str, ComponentHealth]:
         database, relay = await asyncio.gather(self._database(), self._relay())
@@ -40,6 +43,7 @@ class ServiceHealth:
             "rabbit": self._broker(),
             "consumers": self._consumption(),
             "relay": relay,
+            **self._rights(),
         }
 
     async def _database(self) -> ComponentHealth:
@@ -75,3 +79,11 @@ class ServiceHealth:
         """UP only while the broker really has each of our consumers."""
         missing = [consumer.queue.name for consumer in self._consumers if not consumer.registered]
         return _health(not missing, registered=len(self._consumers) - len(missing), missing=missing)
+
+    def _rights(self) -> dict[str, ComponentHealth]:
+        """Out of service while rights are unknown: people have to wait, messages needn't."""
+        if self._roles is None:
+            return {}
+        unknown = self._roles.troubles
+        status = HealthStatus.OUT_OF_SERVICE if unknown else HealthStatus.UP
+        return {"roles": ComponentHealth(status, {"unknown": unknown})}

@@ -110,7 +110,7 @@ def _add_faults(router: APIRouter, sandbox: Sandbox) -> None:
 
     @router.post("/reset", status_code=204)
     async def reset() -> None:
-        """Forget faults, records, waits, restored files and added users."""
+        """Forget faults, records, waits, restored files, added users and changed rights."""
         sandbox.reset()
 
 
@@ -205,8 +205,3 @@ def _add_contents(router: APIRouter, sandbox: Sandbox) -> None:
     async def remove_user(email: str) -> None:
         if not sandbox.directory.remove(email):
             raise HTTPException(404, f"No user {email}")
-
-    @router.put("/tenants/{tenant}", status_code=204)
-    async def add_tenant(tenant: str) -> None:
-        """Serve another project, and tell the platform by its tenant events."""
-        sandbox.add_tenant(tenant)

@@ -11,6 +11,7 @@ from rs_order.application import errors
 from rs_order.contracts.wire import WireModel
 from rs_order.domain.errors import PatternRefusedError
 from rs_order.ports.errors import RemoteTrouble
+from rs_order.ports.roles import RightsUnknown
 from rs_order.ports.store import StoreConflict, StoreUnavailable
 
 ACCESS_DENIED: Final = "Access is denied"
@@ -28,6 +29,7 @@ STATUS: Final[dict[type[Exception], int]] = {
     errors.ActionRefused: 401,
     PatternRefusedError: 400,
     RemoteTrouble: 503,
+    RightsUnknown: 503,
     StoreConflict: 503,
     StoreUnavailable: 503,
 }

@@ -7,7 +7,12 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.routing import APIRoute
 
 from rs_order.domain.identity import Caller
-from rs_order.entrypoints.rest.authentication import authenticated, authorised, of_served_tenant
+from rs_order.entrypoints.rest.authentication import (
+    admitted,
+    authenticated,
+    authorised,
+    of_served_tenant,
+)
 from rs_order.entrypoints.rest.errors import Messages
 from rs_order.entrypoints.rest.resources import Resource
 from rs_order.entrypoints.rest.services import RestServices
@@ -86,9 +91,10 @@ def _guarded(services: RestServices, resource: Resource) -> type[APIRoute]:
 
             async def guarded(request: Request) -> Response:
                 caller = authenticated(request, services)
-                request.state.caller = authorised(services, caller, resource)
                 if resource.of_tenant:
                     await of_served_tenant(services, caller)
+                await admitted(request, services, caller)
+                request.state.caller = authorised(services, caller, resource)
                 return await handle(request)
 
             return guarded
@@ -97,8 +103,10 @@ def _guarded(services: RestServices, resource: Resource) -> type[APIRoute]:
 
 
 _ALWAYS: Final[Responses] = {
-    401: "No token that can be trusted",
+    401: "No token that can be trusted, or the role may not be used from the caller's address",
     403: "The caller's role, or the caller himself, isn't allowed",
+    404: "This deployment doesn't serve the caller's project",
+    503: "What the roles of the project may do isn't known yet",
 }
 
 
