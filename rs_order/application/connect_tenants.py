@@ -50,6 +50,7 @@ class ConnectTenants:
 
     async def connect(self, name: str, said_at: datetime) -> None:
         """Provision a tenant, unless it went meanwhile, and say what came of it."""
+        await self._tenants.load()
         if not self._tenants.serves(name):
             await self._report(Tenant(name), ConnectionState.CONNECTING)
         try:

@@ -7,6 +7,7 @@ known rights stay in force; a project of which nothing was ever heard has none t
 
 import asyncio
 from contextlib import suppress
+from contextvars import Context
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Final
@@ -160,7 +161,8 @@ class KeptRoles:
     def _start(self, tenant: Tenant) -> None:
         if self._group is not None and tenant not in self._tasks and not self._stopping.is_set():
             self._asking.setdefault(tenant, asyncio.Event())
-            self._tasks[tenant] = self._group.create_task(self._work_off(tenant))
+            # In a context of its own: it outlives whatever message it was wished for by.
+            self._tasks[tenant] = self._group.create_task(self._work_off(tenant), context=Context())
 
     async def _work_off(self, tenant: Tenant) -> None:
         """Until nothing is wished for; failures are tried again after growing pauses."""
@@ -197,9 +199,10 @@ class KeptRoles:
         return True
 
     async def _fulfil(self, tenant: Tenant, wish: _Wish) -> None:
-        if wish.register:
-            await self._roles.register(tenant)
         known = self._rights.get(tenant)
+        registering = wish.register or known is None
+        if registering:
+            await self._roles.register(tenant)
         if wish.all_roles or known is None or not wish.roles <= known.keys():
             rights = await self._roles.rights(tenant)
         else:
@@ -208,7 +211,7 @@ class KeptRoles:
                 resources = await self._roles.resources(tenant, role)
                 rights[role] = replace(known[role], resources=resources)
         self._rights[tenant] = rights
-        log.info("roles-loaded", tenant=tenant, roles=len(rights), registered=wish.register)
+        log.info("roles-loaded", tenant=tenant, roles=len(rights), registered=registering)
 
     async def _stopped_within(self, seconds: float) -> bool:
         with suppress(TimeoutError):
