@@ -8,7 +8,6 @@ from uuid import uuid4
 
 import aio_pika
 import asyncpg
-import httpx
 import pytest
 
 from rs_order.bootstrap import Role as ProcessRole
@@ -260,15 +259,13 @@ async def test_both_instances_hear_of_a_right(two: TwoInstances) -> None:
 
 async def test_the_queues_of_an_instance_end_with_it(two: TwoInstances) -> None:
     """An instance that only serves HTTP has its own, and takes nobody's work (amqp.md 1.4)."""
-    async with httpx.AsyncClient() as _:
-        connection = await aio_pika.connect(
-            f"{two.here.settings.amqp_url.get_secret_value().rstrip('/')}/{two.here.settings.amqp_vhost}"
-        )
+    settings = two.here.settings
+    url = f"{settings.amqp_url.get_secret_value().rstrip('/')}/{settings.amqp_vhost}"
     queue = (
         "regards.broadcast.rs-order.short.fr.cnes.regards.framework.security.event."
         "SecurityEventHandler$RoleEventHandler"
     )
-    async with connection:
+    async with await aio_pika.connect(url) as connection:
         channel = await connection.channel()
         async with two.here.service(ProcessRole.API, amqp_microservice_instance_identifier="short"):
             alive = await channel.declare_queue(queue, passive=True)

@@ -6,6 +6,7 @@ import pytest
 from fastapi import Request
 
 from rs_order.entrypoints.rest.remote_address import remote_address
+from rs_order.settings import SettingsError, load_settings
 
 GATEWAY = "10.0.0.2"
 BALANCER = "10.0.0.3"
@@ -46,3 +47,12 @@ def test_remote_address(peer: str, forwarded: list[str], trusted: list[str], add
 def test_no_address() -> None:
     """A request that came by no network has none, and so none that a role could need."""
     assert remote_address(Request({"type": "http", "client": None, "headers": []}), []) == ""
+
+
+def test_trusted_proxies_are_addresses_or_networks() -> None:
+    """One that is neither stops the start with a line that names the setting."""
+    networks = load_settings(trusted_proxies="10.0.0.2, 10.1.0.7/16,::1").trusted_networks
+
+    assert networks == [ip_network("10.0.0.2"), ip_network("10.1.0.0/16"), ip_network("::1")]
+    with pytest.raises(SettingsError, match=r"RS_ORDER_TRUSTED_PROXIES: .*'gateway'"):
+        load_settings(trusted_proxies="gateway")
