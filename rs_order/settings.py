@@ -5,6 +5,7 @@ Read once, in the composition root, and passed on in parts. ``docs/configuration
 
 import os
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from uuid import uuid4
@@ -103,6 +104,13 @@ class Settings(BaseSettings):
         9043, ge=0, le=65535, description="Port of the REST side; 0: a free one."
     )
     tenants: Listed = Field([], description="Tenants created at the start, comma-separated.")
+    tenants_from_platform: bool = Field(
+        False,
+        description=(
+            "Ask rs-admin-instance at the start which tenants to serve, and provision them; "
+            "its events are heard in any case."
+        ),
+    )
     catalog_url: str | None = Field(None, description="Base URL of rs-catalog.")
     storage_url: str | None = Field(None, description="Base URL of rs-storage (downloads).")
     dam_url: str | None = Field(
@@ -171,6 +179,17 @@ class Settings(BaseSettings):
     )
     token_in_query: bool = Field(
         False, description="Take `?token=` for the Authorization header, where no gateway does."
+    )
+
+    trusted_proxies: Listed = Field(
+        [],
+        description=(
+            "Addresses or networks of the gateway and other proxies whose `X-Forwarded-For` is "
+            "believed, comma-separated; matters to roles with authorised addresses."
+        ),
+    )
+    roles_refresh_minutes: Positive = Field(
+        10, description="Minutes after which the rights of all roles are asked of rs-admin again."
     )
 
     # How orders are made
@@ -281,6 +300,17 @@ class Settings(BaseSettings):
             if not Path(folder).is_absolute():
                 raise ValueError(f"{folder!r} is not an absolute path")
         return folders
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, proxies: list[str]) -> list[str]:
+        for proxy in proxies:
+            ip_network(proxy, strict=False)
+        return proxies
+
+    @property
+    def trusted_networks(self) -> list[IPv4Network | IPv6Network]:
+        return [ip_network(proxy, strict=False) for proxy in self.trusted_proxies]
 
     @property
     def bucket_bytes(self) -> int:

@@ -1,7 +1,7 @@
 """The use cases, wired, and what each step calls."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from rs_order.adapters.postgres.unit_of_work import PostgresStore
 from rs_order.application.accept_requests import AcceptRequests
@@ -28,6 +28,7 @@ from rs_order.application.baskets.process_limit import ProcessLimit
 from rs_order.application.cancel_orders import CancelOrders, Departure
 from rs_order.application.catalog_datasets import CatalogDatasets
 from rs_order.application.complete_order import CompleteOrder, Place
+from rs_order.application.connect_tenants import ConnectTenants
 from rs_order.application.create_order import CreateOrder
 from rs_order.application.estimate import Estimator
 from rs_order.application.fill_sub_orders import FillSubOrders
@@ -46,8 +47,16 @@ from rs_order.application.tenant_settings import ManageSettings
 from rs_order.application.tidy_inbox import TidyInbox
 from rs_order.bootstrap.remote import Remote
 from rs_order.bootstrap.store import Store
-from rs_order.domain.ids import DataFileId, DatasetTaskId, OrderId, RequestId, SubOrderId
+from rs_order.domain.ids import (
+    DataFileId,
+    DatasetTaskId,
+    OrderId,
+    RequestId,
+    SubOrderId,
+    Tenant,
+)
 from rs_order.entrypoints.amqp.step_handler import Work
+from rs_order.ports.connections import ConnectionState
 from rs_order.settings import Settings
 
 
@@ -114,6 +123,15 @@ class Application:
         )
         self._ask = AskStorage(uows, settlement, links, clock, storage_patience)
         self.schedule = ScheduleSubOrders(uows, self._ask, clock, limits)
+        self.connect = ConnectTenants(
+            uows,
+            store.tenants,
+            remote.connections,
+            schedule=self.schedule,
+            clock=clock,
+            patience=remote_patience,
+            limits=limits,
+        )
         self._expire = ExpireOrder(uows, departure, clock)
         self._delete_files = DeleteFiles(uows)
         self._move_files_in_error = MoveFilesInError(
@@ -141,6 +159,9 @@ class Application:
             StepName.EXPIRE_ORDER: self._do_expire,
             StepName.DELETE_FILES: self._do_delete_files,
             StepName.TIDY: self._do_tidy,
+            StepName.CONNECT_TENANT: self._do_connect_tenant,
+            StepName.REPORT_CONNECTION: self._do_report_connection,
+            StepName.FIND_TENANTS: self._do_find_tenants,
         }
 
     async def _do_grant(self, step: Step) -> None:
@@ -190,3 +211,19 @@ class Application:
 
     async def _do_tidy(self, step: Step) -> None:
         await self.tidy.handle(step.tenant, step.arguments["round"])
+
+    async def _do_connect_tenant(self, step: Step) -> None:
+        said_at = datetime.fromisoformat(step.arguments["saidAt"])
+        await self.connect.connect(step.arguments["project"], said_at)
+
+    async def _do_report_connection(self, step: Step) -> None:
+        arguments = step.arguments
+        await self.connect.report(
+            Tenant(arguments["project"]),
+            ConnectionState(arguments["state"]),
+            arguments["cause"],
+            arguments["attempts"],
+        )
+
+    async def _do_find_tenants(self, step: Step) -> None:
+        await self.connect.find(step.arguments["attempts"])

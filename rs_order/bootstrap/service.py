@@ -23,19 +23,23 @@ from rs_order.adapters.postgres.maintenance import PostgresMaintenance
 from rs_order.adapters.postgres.outbox import PostgresOutbox
 from rs_order.adapters.postgres.views import PostgresOrderViews
 from rs_order.adapters.regards.http import CallLimits, new_client
+from rs_order.adapters.regards.kept_roles import KeptRoles
 from rs_order.adapters.regards.sources import RegardsFileSources
 from rs_order.application.download import Metalinks
 from rs_order.application.maintenance import SwitchMaintenance
 from rs_order.bootstrap.application import Application
 from rs_order.bootstrap.broker import (
     connection_to,
-    consumers,
     names_on_the_broker,
     provision_vhosts,
+    rights_consumers,
+    tenant_consumers,
+    work_consumers,
 )
 from rs_order.bootstrap.remote import Remote
 from rs_order.bootstrap.store import open_store
 from rs_order.entrypoints.rest.app import create_app
+from rs_order.entrypoints.rest.resource_mappings import resource_mappings
 from rs_order.entrypoints.rest.roles import DefaultRoles
 from rs_order.entrypoints.rest.server import run_rest
 from rs_order.entrypoints.rest.services import PlatformServices, RestServices, RestSettings
@@ -54,7 +58,7 @@ class Role(StrEnum):
     WORKER = "worker"
     """Consumers and relay; of REST only health and metrics."""
     API = "api"
-    """REST, and the relay for what it commits itself."""
+    """REST, the relay for what it commits itself, and the events that every instance must hear."""
 
 
 def _token_verifier(settings: Settings) -> TokenVerifier:
@@ -106,12 +110,24 @@ async def serve(
         application = Application(settings, store, remote, relay.nudge)
         for tenant in store.tenants.names():
             await application.schedule.wake(tenant)
+        if settings.tenants_from_platform:
+            await application.connect.look()
 
+        roles = remote.roles(store.tenants, resource_mappings())
+        if roles is not None:
+            store.tenants.watch(roles.tenants_changed)
         works = role is not Role.API
-        consuming = consumers(settings, names, application, store.tenants) if works else {}
+        working = work_consumers(settings, names, application, store.tenants) if works else []
+        hearing = rights_consumers(names, roles, application, store.tenants)
+        told = tenant_consumers(names, application, store.tenants, store.clock)
         incoming = [
-            connection_to(settings, vhost, names.elements(vhost), consuming[vhost])
-            for vhost in consuming
+            connection_to(
+                settings,
+                Vhost.MULTITENANT,
+                names.multitenant if works else names.heard_by_each,
+                [*working, *hearing],
+            ),
+            connection_to(settings, Vhost.INSTANCE, names.instance, told),
         ]
         outgoing = [
             connection_to(
@@ -124,8 +140,9 @@ async def serve(
             store.pool,
             outbox,
             [*incoming, *outgoing],
-            [consumer for some in consuming.values() for consumer in some],
-            maintenance,
+            [*working, *hearing, *told],
+            maintenance=maintenance,
+            roles=roles,
         )
         downloads = PostgresDownloads(store.pool, application.settle_downloads.handle)
         order_tokens = _order_tokens(settings, store.clock)
@@ -144,7 +161,6 @@ async def serve(
             metalinks=Metalinks(downloads, order_tokens, application.links),
             order_tokens=order_tokens,
             tokens=tokens,
-            roles=DefaultRoles(),
             platform=PlatformServices(
                 settings=application.settings,
                 export_configuration=application.export_configuration,
@@ -152,12 +168,14 @@ async def serve(
                 maintenance=SwitchMaintenance(maintenance, store.clock),
                 data_source=PostgresDataSource(store.pool),
             ),
+            roles=roles or DefaultRoles(),
             health=health,
             metrics=REGISTRY,
             clock=store.clock,
             settings=RestSettings(
                 token_in_query=settings.token_in_query,
                 cross_origins=tuple(settings.cors_requests_authorized_clients_addresses),
+                trusted_proxies=settings.trusted_networks,
             ),
         )
         rest = partial(
@@ -167,7 +185,7 @@ async def serve(
             settings.http_port,
             on_ready=on_ready,
         )
-        await _run_until(stop, incoming, relay, outgoing, rest)
+        await _run_until(stop, incoming, relay, outgoing, rest, roles=roles)
 
 
 def _messages(settings: Settings, names: Topology) -> Messages:
@@ -185,6 +203,8 @@ async def _run_until(
     relay: Relay,
     outgoing: Sequence[SupervisedConnection],
     rest: Callable[..., Coroutine[None, None, None]],
+    *,
+    roles: KeptRoles | None,
 ) -> None:
     """Run the parts side by side, and stop them in the order in which work flows through them."""
     rest_stop = asyncio.Event()
@@ -192,11 +212,15 @@ async def _run_until(
         for connection in (*incoming, *outgoing):
             tasks.create_task(connection.run())
         tasks.create_task(relay.run())
+        if roles is not None:
+            tasks.create_task(roles.run())
         tasks.create_task(rest(stop=rest_stop))
         await stop.wait()
         log.info("service-stopping")
         rest_stop.set()
         await asyncio.gather(*(connection.stop() for connection in incoming))
+        if roles is not None:
+            await roles.stop()
         await relay.stop()
         await asyncio.gather(*(connection.stop() for connection in outgoing))
     log.info("service-stopped")

@@ -150,6 +150,7 @@ def test_queues_of_the_instance_vhost() -> None:
             ["framework.amqp.event.notification.NotificationEvent"],
             ["regards.DLQ"],
         ),
+        (FULL.heard_by_each, SECURITY_QUEUES, [], ["regards.DLQ"]),
     ],
 )
 def test_exchanges_and_bindings(

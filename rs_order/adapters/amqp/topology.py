@@ -116,6 +116,8 @@ class Topology:
     """On the instance virtual host."""
     multitenant: Elements
     instance: Elements
+    heard_by_each: Elements
+    """The part of ``multitenant`` that an instance needs which takes no work from others."""
 
     def elements(self, vhost: Vhost) -> Elements:
         return self.multitenant if vhost is Vhost.MULTITENANT else self.instance
@@ -198,7 +200,7 @@ def topology(
     The queues of one instance (``security_events``, ``tenant_events``) vanish with their last
     consumer, so **each of them needs one**: without, it stays on the broker for ever and fills.
     That holds for the second and third queue of one event too; what they feed in the Java
-    service is one cache here, so their consumers may just drop.
+    service is one cache here, so their consumers just drop.
     """
     return _Names(namespace, type_identifier, instance_identifier).topology()
 
@@ -318,6 +320,7 @@ class _Names:
             tenant_events=_without_class(tenants),
             multitenant=self._elements((*heard, *security), said, (steps,)),
             instance=self._elements(tenants, (NOTIFICATION,), ()),
+            heard_by_each=self._elements(security, (), ()),
         )
 
     def _instance_queues(self, handlers: tuple[tuple[str, str], ...]) -> tuple[_Heard, ...]:

@@ -84,6 +84,16 @@ class RemoteService:
         """Like ``post``, for an answer so large that its reader parses it piece by piece."""
         return await self._call("POST", path, token, orjson.dumps(body))
 
+    async def put(self, path: str, token: str, body: object) -> None:
+        """Send a JSON body whose answer doesn't matter.
+
+        Raises:
+            RemoteRefusal, RemoteTrouble, RemoteNonsense: see the head of the module; a 404 is a
+                refusal here, for what should be changed isn't there.
+        """
+        if await self._call("PUT", path, token, orjson.dumps(body)) is None:
+            raise RemoteRefusal(self.name, httpx.codes.NOT_FOUND, f"{path}: status 404")
+
     def nonsense(self, path: str, problem: str) -> RemoteNonsense:
         """The error for an answer that can be read but isn't what the contract says."""
         return RemoteNonsense(self.name, f"{path}: {excerpt(problem)}")

@@ -7,15 +7,31 @@ from fastapi import Request
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Tenant
 from rs_order.entrypoints.rest.errors import ACCESS_DENIED, Refused
+from rs_order.entrypoints.rest.remote_address import remote_address
 from rs_order.entrypoints.rest.request_log import facts_of
 from rs_order.entrypoints.rest.resources import DISABLE_MAINTENANCE, PUBLIC, Resource
-from rs_order.entrypoints.rest.roles import may_reach, may_use
+from rs_order.entrypoints.rest.roles import may_come_from, may_reach, may_use
 from rs_order.entrypoints.rest.services import RestServices
 from rs_order.entrypoints.rest.tokens import InvalidToken
 
 IN_MAINTENANCE: Final = 515
 _BEARER: Final = "Bearer"
 _PUBLIC_EMAIL: Final = "public@regards.com"
+
+
+async def admitted(request: Request, services: RestServices, caller: Caller) -> None:
+    """Look at where the caller is, once his project's rights are known.
+
+    Raises:
+        Refused: 401 when his role may not be used from his address (rest.md 2.3, IP filter).
+        RightsUnknown: rs-admin hasn't said yet.
+    """
+    await services.roles.prepare(caller.tenant)
+    address = remote_address(request, services.settings.trusted_proxies)
+    if not may_come_from(services.roles, caller, address):
+        raise Refused(
+            401, f"Authentication failed: the role {caller.role} may not be used from {address}"
+        )
 
 
 def authorised(services: RestServices, caller: Caller, resource: Resource) -> Caller:

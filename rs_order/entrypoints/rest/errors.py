@@ -13,6 +13,7 @@ from rs_order.contracts.wire import WireModel
 from rs_order.domain.errors import PatternRefusedError
 from rs_order.ports.errors import RemoteTrouble
 from rs_order.ports.order_tokens import OrderTokensUnset
+from rs_order.ports.roles import RightsUnknown
 from rs_order.ports.store import StoreConflict, StoreUnavailable
 
 ACCESS_DENIED: Final = "Access is denied"
@@ -33,6 +34,7 @@ STATUS: Final[dict[type[Exception], int]] = {
     PatternRefusedError: 400,
     OrderTokensUnset: 503,
     RemoteTrouble: 503,
+    RightsUnknown: 503,
     StoreConflict: 503,
     StoreUnavailable: 503,
 }

@@ -9,6 +9,7 @@ from fastapi.routing import APIRoute
 from rs_order.domain.identity import Caller
 from rs_order.entrypoints.rest.authentication import (
     IN_MAINTENANCE,
+    admitted,
     authenticated,
     authorised,
     of_served_tenant,
@@ -110,10 +111,11 @@ def _guarded(services: RestServices, resource: Resource, max_body: int) -> type[
 
             async def guarded(request: Request) -> Response:
                 caller = authenticated(request, services)
-                await out_of_maintenance(services, caller, resource, request.method)
-                request.state.caller = authorised(services, caller, resource)
                 if resource.of_tenant:
                     await of_served_tenant(services, caller)
+                await admitted(request, services, caller)
+                await out_of_maintenance(services, caller, resource, request.method)
+                request.state.caller = authorised(services, caller, resource)
                 if media_type is not None:
                     require_media_type(request, media_type)
                 return await handle(limited(request, max_body))
@@ -126,7 +128,7 @@ def _guarded(services: RestServices, resource: Resource, max_body: int) -> type[
 def _always(resource: Resource, verb: str) -> Responses:
     """What every endpoint can answer, without its doing."""
     always = {
-        401: "No token that can be trusted",
+        401: "No token that can be trusted, or the role may not be used from the caller's address",
         403: "The caller's role, or the caller himself, isn't allowed",
         503: "The database or another service gave no answer; nothing was changed",
     }

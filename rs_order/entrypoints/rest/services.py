@@ -1,5 +1,6 @@
 """What the REST side is given by the bootstrap."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -14,7 +15,7 @@ from rs_order.application.links import Links
 from rs_order.application.maintenance import SwitchMaintenance
 from rs_order.application.module_configuration import ExportConfiguration, ImportConfiguration
 from rs_order.application.tenant_settings import ManageSettings
-from rs_order.entrypoints.rest.roles import RoleAccess
+from rs_order.entrypoints.rest.remote_address import Network
 from rs_order.entrypoints.rest.tokens import TokenVerifier
 from rs_order.ports.clock import Clock
 from rs_order.ports.data_source import DataSource
@@ -22,6 +23,7 @@ from rs_order.ports.directory import Users
 from rs_order.ports.downloads import Downloads, FileSources
 from rs_order.ports.health import Health
 from rs_order.ports.order_tokens import OrderTokens
+from rs_order.ports.roles import RoleAccess
 from rs_order.ports.store import Tenants
 from rs_order.ports.views import FileViews, OrderViews
 
@@ -35,6 +37,8 @@ class RestSettings:
     """
     cross_origins: tuple[str, ...] = ()
     """Hosts or origins whose pages may call the service; none: all may (rest.md 2.5)."""
+    trusted_proxies: Sequence[Network] = ()
+    """Whose word on where a request comes from is believed (``remote_address``)."""
 
 
 @dataclass(frozen=True, slots=True)
