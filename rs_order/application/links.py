@@ -1,5 +1,7 @@
 """Public links to orders."""
 
+from urllib.parse import quote
+
 from rs_order.domain.ids import OrderId, Tenant
 from rs_order.ports.directory import Projects
 from rs_order.ports.errors import RemoteRefusal, RemoteTrouble
@@ -41,10 +43,25 @@ class Links:
         if host:
             await self._tenants.keep_host(tenant, host)
 
+    async def current(self, tenant: Tenant) -> "DownloadLinks":
+        """The links of a tenant, from its address as it is now; the last known where nobody answers.
+
+        Raises:
+            RemoteTrouble: see ``learn``.
+        """
+        await self.learn(tenant)
+        return await self.download(tenant)
+
     async def download(self, tenant: Tenant) -> "DownloadLinks":
-        """The links to the zips of a tenant's orders, from the address last known."""
-        host = await self._tenants.host(tenant) or self._fallback
-        return DownloadLinks(f"{host.rstrip('/')}/{self._prefix}/rs-order")
+        """The links to a tenant's orders, from the address last known."""
+        return DownloadLinks(f"{await self._host(tenant)}/{self._prefix}/rs-order")
+
+    async def page(self, tenant: Tenant, path: str) -> str:
+        """A page of the project's site, from the address last known; never one of another site."""
+        return f"{await self._host(tenant)}/{path.lstrip('/')}"
+
+    async def _host(self, tenant: Tenant) -> str:
+        return (await self._tenants.host(tenant) or self._fallback).rstrip("/")
 
 
 class DownloadLinks:
@@ -55,3 +72,11 @@ class DownloadLinks:
 
     def of(self, order_id: OrderId) -> str:
         return f"{self._base}/user/orders/{order_id}/download"
+
+    def public_metalink(self, order_token: str, tenant: Tenant) -> str:
+        """The metalink of the order that the token names."""
+        return f"{self._base}/user/orders/metalink/download?{_public(order_token, tenant)}"
+
+
+def _public(order_token: str, tenant: Tenant) -> str:
+    return f"orderToken={quote(order_token)}&scope={quote(tenant)}"

@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from rs_order.domain.ids import OrderId, RequestId, SubOrderId, Tenant
+from rs_order.domain.ids import MailId, OrderId, RequestId, SubOrderId, Tenant
 from rs_order.ports.outbox import MessageKind, OutgoingMessage
 
 
@@ -30,6 +30,9 @@ class StepName(StrEnum):
     """Delete a slice of the files of an order that is gone."""
     TIDY = "tidy"
     """Forget what the inbox need not remember any more."""
+    REMIND = "remind"
+    """Find a page of owners whose files have waited too long."""
+    SEND_MAIL = "send-mail"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,3 +88,17 @@ def delete_files(tenant: Tenant, order_id: OrderId) -> OutgoingMessage:
 
 def tidy(tenant: Tenant, number: int, due_at: datetime) -> OutgoingMessage:
     return _step(tenant, StepName.TIDY, due_at, round=number)
+
+
+def remind(tenant: Tenant, number: int, due_at: datetime) -> OutgoingMessage:
+    """A round of reminders."""
+    return _step(tenant, StepName.REMIND, due_at, round=number)
+
+
+def remind_further(tenant: Tenant, number: int, after: str) -> OutgoingMessage:
+    """The next page of a round, behind the last owner of the page before."""
+    return _step(tenant, StepName.REMIND, None, round=number, after=after)
+
+
+def send_mail(tenant: Tenant, mail_id: MailId, due_at: datetime | None = None) -> OutgoingMessage:
+    return _step(tenant, StepName.SEND_MAIL, due_at, mail=mail_id)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import timedelta
 
+from rs_order.adapters.amqp.messages import EVENTS
 from rs_order.adapters.postgres.unit_of_work import PostgresStore
 from rs_order.application.accept_requests import AcceptRequests
 from rs_order.application.answer_requests import AnswerRequests
@@ -23,11 +24,30 @@ from rs_order.application.settle_downloads import SettleDownloads
 from rs_order.application.settlement import Settlement
 from rs_order.application.steps import Step, StepName
 from rs_order.application.tidy_inbox import TidyInbox
+from rs_order.bootstrap.mails import Mails
 from rs_order.bootstrap.remote import Remote
 from rs_order.bootstrap.store import Store
-from rs_order.domain.ids import OrderId, RequestId, SubOrderId
+from rs_order.domain.ids import MailId, OrderId, RequestId, SubOrderId
 from rs_order.entrypoints.amqp.step_handler import Work
-from rs_order.settings import Settings
+from rs_order.ports.outbox import MessageKind
+from rs_order.settings import PREFIX, Settings, SettingsError
+
+
+def copied_to_notifier(settings: Settings) -> dict[MessageKind, str]:
+    """Which messages rs-notifier gets a copy of, with the class each copy names; projects' messages only.
+
+    Raises:
+        SettingsError: a class that is none of ours.
+    """
+    apart = (MessageKind.NOTIFIER_COPY, MessageKind.INSTANCE_NOTIFICATION)
+    ours = {kind: event for kind, event in EVENTS.items() if kind not in apart}
+    for name in settings.amqp_notifier_events:
+        if name not in ours.values():
+            raise SettingsError(
+                f"{PREFIX}AMQP_NOTIFIER_EVENTS: {name!r} is no message of this service; there are "
+                f"{', '.join(sorted(set(ours.values())))}"
+            )
+    return {kind: event for kind, event in ours.items() if event in settings.amqp_notifier_events}
 
 
 class Application:
@@ -37,7 +57,7 @@ class Application:
         self, settings: Settings, store: Store, remote: Remote, committed: Callable[[], None]
     ) -> None:
         clock = store.clock
-        uows = PostgresStore(store.pool, committed)
+        uows = PostgresStore(store.pool, committed, copied_to_notifier(settings))
         limits = SlotLimits(settings.max_storage_files_jobs_per_user, settings.jobs_pool_size)
         remote_patience = RemotePatience(settings.remote_patience)
         storage_patience = StoragePatience(
@@ -50,6 +70,7 @@ class Application:
             prefix=settings.prefix_path,
             fallback=settings.public_url,
         )
+        self.mails = Mails(settings, uows, links, remote.mailer, clock)
         settlement = Settlement(limits)
         departure = Departure(settlement)
         self.accept = AcceptRequests(uows, clock)
@@ -67,6 +88,7 @@ class Application:
             uows,
             PageReader(remote.catalog, remote.dam, page_size=settings.batch_size),
             FillSubOrders(clock, bucket_bytes=settings.bucket_bytes),
+            mails=self.mails.plan,
             links=links,
             clock=clock,
             patience=remote_patience,
@@ -87,6 +109,8 @@ class Application:
             StepName.EXPIRE_ORDER: self._do_expire,
             StepName.DELETE_FILES: self._do_delete_files,
             StepName.TIDY: self._do_tidy,
+            StepName.REMIND: self._do_remind,
+            StepName.SEND_MAIL: self._do_send_mail,
         }
 
     async def _do_grant(self, step: Step) -> None:
@@ -125,3 +149,10 @@ class Application:
 
     async def _do_tidy(self, step: Step) -> None:
         await self.tidy.handle(step.tenant, step.arguments["round"])
+
+    async def _do_remind(self, step: Step) -> None:
+        arguments = step.arguments
+        await self.mails.remind.handle(step.tenant, arguments["round"], arguments.get("after"))
+
+    async def _do_send_mail(self, step: Step) -> None:
+        await self.mails.send.handle(step.tenant, MailId(step.arguments["mail"]))

@@ -92,6 +92,7 @@ async def serve(
         application = Application(settings, store, remote, relay.nudge)
         for tenant in store.tenants.names():
             await application.schedule.wake(tenant)
+            await application.mails.plan.wake(tenant)
 
         works = role is not Role.API
         consuming = consumers(settings, names, application, store.tenants) if works else {}

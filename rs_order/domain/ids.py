@@ -9,6 +9,7 @@ OrderId = NewType("OrderId", int)
 DatasetTaskId = NewType("DatasetTaskId", int)
 SubOrderId = NewType("SubOrderId", int)
 DataFileId = NewType("DataFileId", int)
+MailId = NewType("MailId", int)
 RequestId = NewType("RequestId", int)
 """An order request as the inbox remembers it, granted or not."""
 

@@ -41,6 +41,8 @@ class Order:
     """Sub-orders whose files wait for the user's download."""
     tally: Tally = field(default_factory=Tally)
     request_id: RequestId | None = None
+    front_url: str | None = None
+    """Where on the project's site its orders are shown; without, nobody asked for a mail (domain.md 16.2)."""
     moves: list[StatusMove] = field(default_factory=list)
     """What happened since it was loaded."""
 

@@ -9,13 +9,16 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
+from starlette.requests import Request
 from starlette.responses import Response
 
 from rs_order.sandbox.answers import answer, date, failure, item
 from rs_order.sandbox.calls import Changes
 from rs_order.sandbox.faults import Faults
+from rs_order.sandbox.gate import caller
 
 _KEPT = 10_000
+_MAY_SEND = ("PROJECT_ADMIN", "INSTANCE_ADMIN")
 
 
 class Mail(BaseModel):
@@ -146,7 +149,11 @@ def admin_instance_router(projects: Projects, mailbox: Mailbox, faults: Faults) 
         return answer(body)
 
     @router.post("/email")
-    async def email(mail: Mail) -> Response:
+    async def email(request: Request, mail: Mail) -> Response:
+        if faults.mail_status is not None:
+            return failure(faults.mail_status, "Sandbox: no mail is taken")
+        if caller(request).role not in _MAY_SEND:
+            return failure(403, "Only administrators of a project or of the instance send mails")
         mailbox.receive(mail)
         return Response(status_code=201)
 

@@ -23,6 +23,15 @@ from rs_order.ports.store.errors import (
 from rs_order.ports.store.files import (
     Files,
 )
+from rs_order.ports.store.mails import (
+    CreatedOrder,
+    MailKind,
+    Mails,
+    MailToSend,
+    OwnersPage,
+    WaitingOrder,
+    WaitingOrders,
+)
 from rs_order.ports.store.orders import (
     NewOrder,
     Orders,
@@ -53,15 +62,20 @@ __all__ = [
     "AddedFiles",
     "CompletionCursor",
     "Completions",
+    "CreatedOrder",
     "DatasetSelection",
     "DatedSelection",
     "Files",
     "Limits",
+    "MailKind",
+    "MailToSend",
+    "Mails",
     "Messages",
     "NewOrder",
     "NewRequest",
     "NewSubOrder",
     "Orders",
+    "OwnersPage",
     "ReadySubOrder",
     "RecordedRequest",
     "RequestState",
@@ -75,4 +89,6 @@ __all__ = [
     "SubOrders",
     "Tenants",
     "UnitOfWork",
+    "WaitingOrder",
+    "WaitingOrders",
 ]
