@@ -19,13 +19,14 @@ from rs_order.adapters.postgres.downloads import PostgresDownloads
 from rs_order.adapters.postgres.outbox import PostgresOutbox
 from rs_order.adapters.regards.http import CallLimits, new_client
 from rs_order.adapters.regards.sources import RegardsFileSources
-from rs_order.bootstrap.application import Application
+from rs_order.bootstrap.application import Application, copied_to_notifier
 from rs_order.bootstrap.broker import (
     connection_to,
     consumers,
     names_on_the_broker,
     provision_vhosts,
 )
+from rs_order.bootstrap.mails import MailRules
 from rs_order.bootstrap.remote import Remote
 from rs_order.bootstrap.store import open_store
 from rs_order.entrypoints.rest.app import create_app
@@ -76,6 +77,8 @@ async def serve(
         clock: another than the machine's, for tests.
     """
     tokens = _token_verifier(settings)
+    MailRules.of(settings)
+    copied_to_notifier(settings)
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(settings, clock))
         client = await stack.enter_async_context(new_client())
