@@ -1,11 +1,19 @@
 """Public links to orders."""
 
+import asyncio
 from urllib.parse import quote
 
-from rs_order.domain.ids import OrderId, Tenant
+import structlog
+
+from rs_order.domain.ids import DataFileId, OrderId, Tenant
 from rs_order.ports.directory import Projects
 from rs_order.ports.errors import RemoteRefusal, RemoteTrouble
 from rs_order.ports.store import Tenants
+
+_A_MOMENT = 3.0
+"""Seconds that a person waits for an address that is told only later, in a link."""
+
+log = structlog.get_logger(__name__)
 
 
 class Links:
@@ -52,6 +60,14 @@ class Links:
         await self.learn(tenant)
         return await self.download(tenant)
 
+    async def learn_if_possible(self, tenant: Tenant) -> None:
+        """Learn the tenant's address unless that takes too long: then the last known one serves."""
+        try:
+            async with asyncio.timeout(_A_MOMENT):
+                await self.learn(tenant)
+        except (RemoteTrouble, TimeoutError) as error:
+            log.warning("project-address-unknown", tenant=tenant, cause=str(error))
+
     async def download(self, tenant: Tenant) -> "DownloadLinks":
         """The links to a tenant's orders, from the address last known."""
         return DownloadLinks(f"{await self._host(tenant)}/{self._prefix}/rs-order")
@@ -76,6 +92,10 @@ class DownloadLinks:
     def public_metalink(self, order_token: str, tenant: Tenant) -> str:
         """The metalink of the order that the token names."""
         return f"{self._base}/user/orders/metalink/download?{_public(order_token, tenant)}"
+
+    def of_file(self, file_id: DataFileId) -> str:
+        """Where one file is downloaded (rest.md 5.8; decisions.md, downloadUrl)."""
+        return f"{self._base}/orders/files/{file_id}"
 
 
 def _public(order_token: str, tenant: Tenant) -> str:

@@ -8,9 +8,11 @@ from rs_order.adapters.postgres.unit_of_work import PostgresStore
 from rs_order.application.accept_requests import AcceptRequests
 from rs_order.application.answer_requests import AnswerRequests
 from rs_order.application.apply_availability import ApplyAvailability
+from rs_order.application.apply_order import ApplyOrder
 from rs_order.application.ask_storage import AskStorage
 from rs_order.application.cancel_orders import CancelOrders, Departure
 from rs_order.application.complete_order import CompleteOrder, Place
+from rs_order.application.create_order import CreateOrder
 from rs_order.application.estimate import Estimator
 from rs_order.application.fill_sub_orders import FillSubOrders
 from rs_order.application.grant_requests import GrantRequests
@@ -64,15 +66,19 @@ class Application:
             first_pause=timedelta(minutes=settings.storage_reask_minutes),
             silence=timedelta(hours=settings.storage_silence_hours),
         )
-        links = Links(
+        self.users = remote.users
+        self.links = links = Links(
             remote.projects,
             store.tenants,
             prefix=settings.prefix_path,
             fallback=settings.public_url,
         )
         self.mails = Mails(settings, uows, links, remote.mailer, clock)
+        estimator = Estimator(self.users, remote.catalog, links, clock)
         settlement = Settlement(limits)
         departure = Departure(settlement)
+        self.create_order = CreateOrder(uows, links, clock)
+        self.apply_order = ApplyOrder(uows, estimator, links, clock)
         self.accept = AcceptRequests(uows, clock)
         self.cancel = CancelOrders(uows, departure, clock)
         self.availability = ApplyAvailability(uows, settlement, links, clock)
@@ -81,7 +87,7 @@ class Application:
         self.tidy = TidyInbox(uows, clock, retention=timedelta(days=settings.inbox_retention_days))
         self._grant = GrantRequests(
             uows,
-            Estimator(remote.users, remote.catalog, links, clock),
+            estimator,
             AnswerRequests(uows, clock, remote_patience),
         )
         self._complete = CompleteOrder(

@@ -9,7 +9,6 @@ from typing import Any
 from uuid import uuid4
 
 import aio_pika
-import asyncpg
 import pytest
 
 from rs_order.sandbox.admin_instance import Mail
@@ -17,8 +16,9 @@ from rs_order.sandbox.faults import Service
 from rs_order.sandbox.sandbox import DEFAULT_PROJECT_HOST
 from tests.acceptance.guests import EVE_01, fence, guest
 from tests.acceptance.peer import RESPONSES
-from tests.acceptance.platform import TENANT, Platform, platform
+from tests.acceptance.platform import Platform, platform
 from tests.mails.servers import HOST, smtp_server
+from tests.support.baskets import put_basket
 from tests.support.polling import eventually
 from tests.support.servers import FreshBroker
 
@@ -31,29 +31,17 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-@asynccontextmanager
-async def made_on_the_site(here: Platform) -> AsyncIterator[None]:
-    """In this block orders are as the project's site makes them: with a front URL, and for days."""
-    connection = await asyncpg.connect(here.database_url)
-    try:
-        await connection.execute(f"set search_path to order_{TENANT}")
-        await connection.execute(
-            "create function from_site() returns trigger language plpgsql as"
-            " $$ begin new.front_url = '/user/orders'; new.sub_order_hours = 240; return new; end $$;"
-            "create trigger from_site before insert on orders"
-            " for each row execute function from_site()"
-        )
-        yield
-        await connection.execute("drop function from_site cascade")
-    finally:
-        await connection.close()
-
-
 async def ordered(here: Platform, user: str) -> int:
-    """A nearline file, ordered to the end."""
-    done = await here.peer.until_final(await here.peer.order(EVE_01, user=user))
-    assert done.status == "DONE"
-    return int(done.body["orderId"])
+    """A nearline file, ordered on the project's site, to the end."""
+    await put_basket(here, user, EVE_01)
+    async with here.client(user) as client:
+        answer = await client.post("/user/orders", json={"onSuccessUrl": "/user/orders"})
+    assert answer.status_code == 201, answer.text
+    order = int(answer.json()["content"]["id"])
+    (stored,) = await here.rows("select correlation_id from orders where id = $1", order)
+    final = await here.peer.until_final(stored["correlation_id"])
+    assert final.status == "DONE"
+    return order
 
 
 def mails_to(here: Platform, user: str) -> list[Mail]:
@@ -88,20 +76,19 @@ async def here(broker: FreshBroker, database_url: str) -> AsyncIterator[Platform
 
 
 async def test_three_instances_send_each_mail_once(here: Platform) -> None:
-    """The confirmation, late when the mail service is away; a reminder by the clock; nothing over AMQP."""
+    """The confirmation, late when the mail service is away, and a reminder by the clock."""
     jane, john = guest(here), guest(here)
-    await ordered(here, jane)
+    await here.peer.until_final(await here.peer.order(EVE_01, user=jane))
     await fence(here)
 
     assert here.sandbox.mailbox.mails == []  # services get no mail (domain.md 16.2)
 
-    async with made_on_the_site(here):
-        order = await ordered(here, jane)
-        (confirmed,) = await mailed(here, jane)
-        here.sandbox.faults.mail_status = 500
-        asked = here.sandbox.calls.counters[Service.ADMIN_INSTANCE]
-        late = await ordered(here, john)
-        await here.sandbox.calls.wait_for(Service.ADMIN_INSTANCE, asked + 1)
+    order = await ordered(here, jane)
+    (confirmed,) = await mailed(here, jane)
+    here.sandbox.faults.mail_status = 500
+    asked = here.sandbox.calls.counters[Service.ADMIN_INSTANCE]
+    late = await ordered(here, john)
+    await here.sandbox.calls.wait_for(Service.ADMIN_INSTANCE, asked + 1)
 
     assert confirmed.subject == f"Order number {order} is confirmed"
     assert confirmed.sender is None
@@ -136,8 +123,7 @@ async def test_an_outage_over_the_time_of_a_reminder_is_made_up_for(
     async with platform(broker, database_url, **SETTINGS) as here:
         async with here.service():
             user = guest(here)
-            async with made_on_the_site(here):
-                await ordered(here, user)
+            await ordered(here, user)
             await mailed(here, user)
         at_seven(here, days=4)
         here.clock.ahead += timedelta(hours=5)
@@ -156,7 +142,7 @@ async def test_mails_go_to_a_mail_server_and_copies_to_rs_notifier(
 ) -> None:
     """Instead of rs-admin-instance; each response has its copy right behind it, the bodies equal."""
     async with smtp_server() as box:
-        smtp = {
+        smtp: dict[str, Any] = {
             "smtp_host": HOST,
             "smtp_port": box.port,
             "smtp_tls": "none",
@@ -166,12 +152,11 @@ async def test_mails_go_to_a_mail_server_and_copies_to_rs_notifier(
             platform(broker, database_url, **SETTINGS, **smtp) as here,
             here.service(),
             _heard(here, RESPONSES, COPIES) as messages,
-            made_on_the_site(here),
         ):
             user = guest(here)
             order = await ordered(here, user)
             await eventually(lambda: box.received, "a mail at the mail server")
-            await eventually(lambda: len(messages) == 6, "three responses and their copies")
+            await eventually(lambda: len(messages) == 4, "two responses and their copies")
 
         (received,) = box.received
         assert received.recipients == [user]
