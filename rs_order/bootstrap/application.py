@@ -157,8 +157,11 @@ class Application:
         await self.tidy.handle(step.tenant, step.arguments["round"])
 
     async def _do_remind(self, step: Step) -> None:
-        arguments = step.arguments
-        await self.mails.remind.handle(step.tenant, arguments["round"], arguments.get("after"))
+        number, after = step.arguments["round"], step.arguments.get("after")
+        if after is None:
+            await self.mails.remind.begin(step.tenant, number)
+        else:
+            await self.mails.remind.page(step.tenant, number, after)
 
     async def _do_send_mail(self, step: Step) -> None:
         await self.mails.send.handle(step.tenant, MailId(step.arguments["mail"]))

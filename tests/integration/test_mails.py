@@ -127,8 +127,10 @@ class Office:
         return done
 
     async def do(self, tenant: Tenant, step: dict[str, Any]) -> None:
-        if step["step"] == "remind":
-            await self.remind.handle(tenant, step["round"], step.get("after"))
+        if step["step"] == "remind" and "after" not in step:
+            await self.remind.begin(tenant, step["round"])
+        elif step["step"] == "remind":
+            await self.remind.page(tenant, step["round"], step["after"])
         else:
             await self.send.handle(tenant, MailId(step["mail"]))
 
@@ -594,6 +596,8 @@ async def test_three_instances_remind_once(
     await waiting(offices[0], since=MONDAY - 80 * HOUR)
     clock.at += 1.5 * HOUR
     await asyncio.gather(*(office.do(TENANT, round_) for office in offices))
+    (page,) = [step for due, step in await offices[0].steps() if "after" in step]
+    await asyncio.gather(*(office.do(TENANT, page) for office in offices))
     (mail,) = await planned_mails(offices[0])
     await asyncio.gather(*(office.do(TENANT, mail) for office in offices))
     clock.at += HOUR
@@ -615,6 +619,18 @@ async def test_a_missed_round_is_caught_up_once(office: Office, postman: Postman
     assert await office.steps() == [
         (datetime(2026, 3, 12, 7, tzinfo=UTC), {"step": "remind", "round": 3})
     ]
+
+
+async def test_a_page_that_fails_does_not_end_the_rounds(office: Office) -> None:
+    """The next round was planned before, in a commit of its own."""
+    await office.plan.wake(TENANT)
+    ((_, round_),) = await office.steps()
+    office.clock.at += HOUR
+    await office.do(TENANT, round_)
+    _, following, page = await office.steps()
+
+    assert following[1] == {"step": "remind", "round": 3}
+    assert page == (None, {"step": "remind", "round": 2, "after": ""})
 
 
 async def test_another_schedule_takes_the_place_of_the_old_one(
@@ -669,7 +685,7 @@ async def test_many_owners_are_looked_at_page_by_page(
     steps = await office.work()
 
     assert sorted(postman.recipients) == [f"user{n:03}@example.org" for n in range(1, 91, 2)]
-    assert steps == 6 + 45  # pages of 20, an empty one, and a mail for each
+    assert steps == 1 + 6 + 45  # the beginning, pages of 20 and an empty one, and a mail for each
 
 
 async def test_a_page_that_is_done_again_plans_no_second_mail(
@@ -715,7 +731,7 @@ async def test_one_owner_of_many_orders_gets_one_mail_of_bounded_length(
         (0,)
     ]
     assert await office.rows("select * from mail") == []
-    assert steps == 2 + 4  # two pages of owners; the mail, and three more slices
+    assert steps == 3 + 4  # the beginning and two pages of owners; the mail, and three more slices
 
 
 async def test_files_that_were_fetched_meanwhile_are_not_reminded_of(

@@ -13,10 +13,11 @@ OWNERS = 500
 
 
 class RemindOwners:
-    """One page of a round: plans a mail for each owner it is time for.
+    """Begins a round, and does its pages: plans a mail for each owner it is time for.
 
-    A page that is done again finds the mails it planned, or orders whose wait has begun anew, and plans no
-    second mail.
+    The beginning plans the next round and nothing else, so that no trouble of a page ends the rounds. A page
+    that is done again finds the mails it planned, or orders whose wait has begun anew, and plans no second
+    mail.
     """
 
     def __init__(self, store: Store, clock: Clock, plan: PlanMails) -> None:
@@ -24,16 +25,20 @@ class RemindOwners:
         self._clock = clock
         self._plan = plan
 
-    async def handle(self, tenant: Tenant, number: int, after: str | None = None) -> None:
-        """Do the round of this number, or its page behind an owner."""
+    async def begin(self, tenant: Tenant, number: int) -> None:
+        """Begin the round of this number, if it is the next one."""
+        async with self._store.unit_of_work(tenant) as uow:
+            if await self._plan.next_round(uow, number, self._clock.now()):
+                await uow.messages.send([steps.remind_further(tenant, number, "")])
+
+    async def page(self, tenant: Tenant, number: int, after: str) -> None:
+        """Do the page of a round behind an owner; the empty name is before all."""
         now = self._clock.now()
         async with self._store.unit_of_work(tenant) as uow:
-            if after is None and not await self._plan.next_round(uow, number, now):
-                return
             settings = await uow.settings()
             before = now - timedelta(hours=settings.user_notification_delay_hours)
             page = await uow.mails.owners_to_remind(
-                after=after or "", available_before=before, limit=OWNERS
+                after=after, available_before=before, limit=OWNERS
             )
             mails = await uow.mails.plan_reminders(page.due, before)
             await uow.messages.send([steps.send_mail(tenant, mail) for mail in mails])
