@@ -13,6 +13,7 @@ from typing import Any
 from rs_order.domain.ids import (
     DataFileId,
     DatasetTaskId,
+    MailId,
     OrderId,
     RequestId,
     SubOrderId,
@@ -46,6 +47,9 @@ class StepName(StrEnum):
     """Tell rs-admin-instance again what came of a connection."""
     FIND_TENANTS = "find-tenants"
     """Ask rs-admin-instance which tenants we should serve."""
+    REMIND = "remind"
+    """Find a page of owners whose files have waited too long."""
+    SEND_MAIL = "send-mail"
 
 
 INSTANCE = Tenant("instance")
@@ -143,3 +147,17 @@ def report_connection(
 
 def find_tenants(attempts: int = 0, due_at: datetime | None = None) -> OutgoingMessage:
     return _step(INSTANCE, StepName.FIND_TENANTS, due_at, attempts=attempts)
+
+
+def remind(tenant: Tenant, number: int, due_at: datetime) -> OutgoingMessage:
+    """A round of reminders."""
+    return _step(tenant, StepName.REMIND, due_at, round=number)
+
+
+def remind_further(tenant: Tenant, number: int, after: str) -> OutgoingMessage:
+    """The next page of a round, behind the last owner of the page before."""
+    return _step(tenant, StepName.REMIND, None, round=number, after=after)
+
+
+def send_mail(tenant: Tenant, mail_id: MailId, due_at: datetime | None = None) -> OutgoingMessage:
+    return _step(tenant, StepName.SEND_MAIL, due_at, mail=mail_id)

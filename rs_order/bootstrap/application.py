@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from rs_order.adapters.amqp.messages import EVENTS
 from rs_order.adapters.postgres.unit_of_work import PostgresStore
 from rs_order.application.accept_requests import AcceptRequests
 from rs_order.application.act import (
@@ -45,11 +46,14 @@ from rs_order.application.settlement import Settlement
 from rs_order.application.steps import Step, StepName
 from rs_order.application.tenant_settings import ManageSettings
 from rs_order.application.tidy_inbox import TidyInbox
+from rs_order.bootstrap.mails import Mails
 from rs_order.bootstrap.remote import Remote
 from rs_order.bootstrap.store import Store
+from rs_order.bootstrap.tokens import order_tokens
 from rs_order.domain.ids import (
     DataFileId,
     DatasetTaskId,
+    MailId,
     OrderId,
     RequestId,
     SubOrderId,
@@ -57,7 +61,25 @@ from rs_order.domain.ids import (
 )
 from rs_order.entrypoints.amqp.step_handler import Work
 from rs_order.ports.connections import ConnectionState
-from rs_order.settings import Settings
+from rs_order.ports.outbox import MessageKind
+from rs_order.settings import PREFIX, Settings, SettingsError
+
+
+def copied_to_notifier(settings: Settings) -> dict[MessageKind, str]:
+    """Which messages rs-notifier gets a copy of, with the class each copy names; projects' messages only.
+
+    Raises:
+        SettingsError: a class that is none of ours.
+    """
+    apart = (MessageKind.NOTIFIER_COPY, MessageKind.INSTANCE_NOTIFICATION)
+    ours = {kind: event for kind, event in EVENTS.items() if kind not in apart}
+    for name in settings.amqp_notifier_events:
+        if name not in ours.values():
+            raise SettingsError(
+                f"{PREFIX}AMQP_NOTIFIER_EVENTS: {name!r} is no message of this service; there are "
+                f"{', '.join(sorted(set(ours.values())))}"
+            )
+    return {kind: event for kind, event in ours.items() if event in settings.amqp_notifier_events}
 
 
 class Application:
@@ -67,7 +89,7 @@ class Application:
         self, settings: Settings, store: Store, remote: Remote, committed: Callable[[], None]
     ) -> None:
         clock = store.clock
-        uows = PostgresStore(store.pool, committed)
+        uows = PostgresStore(store.pool, committed, copied_to_notifier(settings))
         limits = SlotLimits(settings.max_storage_files_jobs_per_user, settings.jobs_pool_size)
         remote_patience = RemotePatience(settings.remote_patience)
         storage_patience = StoragePatience(
@@ -95,6 +117,8 @@ class Application:
             edit=EditBasket(uows, changes, datasets, process_limit),
         )
         estimator = Estimator(self.users, datasets, links, clock)
+        self.order_tokens = order_tokens(settings, clock)
+        self.mails = Mails(settings, uows, links, remote.mailer, self.order_tokens, clock=clock)
         settlement = Settlement(limits)
         departure = Departure(settlement)
         self.create_order = CreateOrder(uows, links, clock)
@@ -117,6 +141,7 @@ class Application:
             uows,
             PageReader(remote.catalog, remote.dam, page_size=settings.batch_size),
             FillSubOrders(clock, bucket_bytes=settings.bucket_bytes),
+            mails=self.mails.plan,
             links=links,
             clock=clock,
             patience=remote_patience,
@@ -162,6 +187,8 @@ class Application:
             StepName.CONNECT_TENANT: self._do_connect_tenant,
             StepName.REPORT_CONNECTION: self._do_report_connection,
             StepName.FIND_TENANTS: self._do_find_tenants,
+            StepName.REMIND: self._do_remind,
+            StepName.SEND_MAIL: self._do_send_mail,
         }
 
     async def _do_grant(self, step: Step) -> None:
@@ -227,3 +254,13 @@ class Application:
 
     async def _do_find_tenants(self, step: Step) -> None:
         await self.connect.find(step.arguments["attempts"])
+
+    async def _do_remind(self, step: Step) -> None:
+        number, after = step.arguments["round"], step.arguments.get("after")
+        if after is None:
+            await self.mails.remind.begin(step.tenant, number)
+        else:
+            await self.mails.remind.page(step.tenant, number, after)
+
+    async def _do_send_mail(self, step: Step) -> None:
+        await self.mails.send.handle(step.tenant, MailId(step.arguments["mail"]))

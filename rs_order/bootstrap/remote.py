@@ -6,6 +6,7 @@ from pathlib import Path
 
 import httpx
 
+from rs_order.adapters.mail import SmtpMailer, SmtpServer
 from rs_order.adapters.regards.admin import RegardsUsers
 from rs_order.adapters.regards.admin_instance import RegardsConnections, RegardsProjects
 from rs_order.adapters.regards.catalog import RegardsCatalog
@@ -13,6 +14,7 @@ from rs_order.adapters.regards.dam import RegardsDatasetFiles
 from rs_order.adapters.regards.external import ExternalAccess, ExternalFiles
 from rs_order.adapters.regards.http import RemoteService
 from rs_order.adapters.regards.kept_roles import KeptRoles
+from rs_order.adapters.regards.mail import RegardsMailer
 from rs_order.adapters.regards.processing import RegardsProcesses
 from rs_order.adapters.regards.roles import RegardsRoles
 from rs_order.adapters.regards.storage import StoredFiles
@@ -21,6 +23,7 @@ from rs_order.adapters.regards.unconfigured import NoCatalog, NoProcesses, NoUse
 from rs_order.contracts.resource import ResourceMapping
 from rs_order.ports.catalog import Catalog
 from rs_order.ports.directory import Users
+from rs_order.ports.mail import Mailer
 from rs_order.ports.processing import Processes
 from rs_order.ports.store import Tenants
 from rs_order.settings import Settings
@@ -93,6 +96,25 @@ class Remote:
         if url is None:
             return None
         return RegardsProjects(self._service("rs-admin-instance", url), self.tokens)
+
+    @property
+    def mailer(self) -> Mailer | None:
+        """SMTP where a server is set, else rs-admin-instance; None: mails can't leave."""
+        settings = self._settings
+        if settings.smtp_host is not None:
+            password = settings.smtp_password
+            server = SmtpServer(
+                settings.smtp_host,
+                settings.smtp_port,
+                encryption=settings.smtp_tls,
+                username=settings.smtp_username,
+                password=password.get_secret_value() if password else None,
+            )
+            return SmtpMailer(server, settings.mail_sender or "")
+        if settings.admin_instance_url is not None:
+            service = self._service("rs-admin-instance", settings.admin_instance_url)
+            return RegardsMailer(service, self.tokens, settings.mail_sender)
+        return None
 
     @property
     def stored_files(self) -> StoredFiles:

@@ -15,7 +15,6 @@ from rs_order.adapters.amqp.publisher import Publisher
 from rs_order.adapters.amqp.relay import Relay
 from rs_order.adapters.amqp.topology import Topology, Vhost
 from rs_order.adapters.health import ServiceHealth
-from rs_order.adapters.order_tokens import JwtOrderTokens, NoOrderTokens
 from rs_order.adapters.postgres.data_source import PostgresDataSource
 from rs_order.adapters.postgres.downloads import PostgresDownloads
 from rs_order.adapters.postgres.file_views import PostgresFileViews
@@ -27,7 +26,7 @@ from rs_order.adapters.regards.kept_roles import KeptRoles
 from rs_order.adapters.regards.sources import RegardsFileSources
 from rs_order.application.download import Metalinks
 from rs_order.application.maintenance import SwitchMaintenance
-from rs_order.bootstrap.application import Application
+from rs_order.bootstrap.application import Application, copied_to_notifier
 from rs_order.bootstrap.broker import (
     connection_to,
     names_on_the_broker,
@@ -36,17 +35,17 @@ from rs_order.bootstrap.broker import (
     tenant_consumers,
     work_consumers,
 )
+from rs_order.bootstrap.mails import MailRules
 from rs_order.bootstrap.remote import Remote
 from rs_order.bootstrap.store import open_store
+from rs_order.bootstrap.tokens import token_verifier
 from rs_order.entrypoints.rest.app import create_app
 from rs_order.entrypoints.rest.resource_mappings import resource_mappings
 from rs_order.entrypoints.rest.roles import DefaultRoles
 from rs_order.entrypoints.rest.server import run_rest
 from rs_order.entrypoints.rest.services import PlatformServices, RestServices, RestSettings
-from rs_order.entrypoints.rest.tokens import TokenVerifier
 from rs_order.ports.clock import Clock
-from rs_order.ports.order_tokens import OrderTokens
-from rs_order.settings import PREFIX, Settings, SettingsError
+from rs_order.settings import Settings
 
 log = structlog.get_logger(__name__)
 
@@ -59,21 +58,6 @@ class Role(StrEnum):
     """Consumers and relay; of REST only health and metrics."""
     API = "api"
     """REST, the relay for what it commits itself, and the events that every instance must hear."""
-
-
-def _token_verifier(settings: Settings) -> TokenVerifier:
-    for algorithm, key in settings.token_keys.items():
-        try:
-            TokenVerifier({algorithm: key})
-        except ValueError as error:
-            raise SettingsError(f"{PREFIX}JWT_KEY_{algorithm}: {error}") from error
-    return TokenVerifier(settings.token_keys)
-
-
-def _order_tokens(settings: Settings, clock: Clock) -> OrderTokens:
-    if settings.order_secret is None:
-        return NoOrderTokens()
-    return JwtOrderTokens(settings.order_secret.get_secret_value(), clock)
 
 
 async def serve(
@@ -93,7 +77,9 @@ async def serve(
         on_ready: told the port of the REST side once it answers.
         clock: another than the machine's, for tests.
     """
-    tokens = _token_verifier(settings)
+    tokens = token_verifier(settings)
+    MailRules.of(settings)
+    copied_to_notifier(settings)
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(settings, clock))
         client = await stack.enter_async_context(new_client())
@@ -110,6 +96,7 @@ async def serve(
         application = Application(settings, store, remote, relay.nudge)
         for tenant in store.tenants.names():
             await application.schedule.wake(tenant)
+            await application.mails.plan.wake(tenant)
         if settings.tenants_from_platform:
             await application.connect.look()
 
@@ -145,7 +132,6 @@ async def serve(
             roles=roles,
         )
         downloads = PostgresDownloads(store.pool, application.settle_downloads.handle)
-        order_tokens = _order_tokens(settings, store.clock)
         services = RestServices(
             tenants=store.tenants,
             create_order=application.create_order,
@@ -158,8 +144,8 @@ async def serve(
             downloads=downloads,
             baskets=application.baskets,
             sources=RegardsFileSources(remote.stored_files, external),
-            metalinks=Metalinks(downloads, order_tokens, application.links),
-            order_tokens=order_tokens,
+            metalinks=Metalinks(downloads, application.order_tokens, application.links),
+            order_tokens=application.order_tokens,
             tokens=tokens,
             platform=PlatformServices(
                 settings=application.settings,

@@ -9,13 +9,16 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
+from starlette.requests import Request
 from starlette.responses import Response
 
 from rs_order.sandbox.answers import answer, date, failure, item
 from rs_order.sandbox.calls import Changes
 from rs_order.sandbox.faults import Faults
+from rs_order.sandbox.gate import caller
 
 _KEPT = 10_000
+_MAY_SEND = ("PROJECT_ADMIN", "INSTANCE_ADMIN")
 
 
 class Mail(BaseModel):
@@ -166,7 +169,13 @@ def connection(tenant: str) -> dict[str, Any]:
 
 def admin_instance_router(projects: Projects, mailbox: Mailbox, faults: Faults) -> APIRouter:
     router = APIRouter(prefix="/rs-admin-instance")
+    _add_projects(router, projects, faults)
+    _add_connections(router, projects)
+    _add_mails(router, mailbox, faults)
+    return router
 
+
+def _add_projects(router: APIRouter, projects: Projects, faults: Faults) -> None:
     @router.get("/projects/{name}")
     async def project(name: str) -> Response:
         found = projects.project(name, with_host=not faults.project_without_host)
@@ -178,6 +187,8 @@ def admin_instance_router(projects: Projects, mailbox: Mailbox, faults: Faults) 
     async def tenants() -> Response:
         return answer(list(projects))
 
+
+def _add_connections(router: APIRouter, projects: Projects) -> None:
     @router.get("/tenants/{service}")
     async def active_tenants(service: str) -> Response:
         connections = projects.connections(service)
@@ -194,9 +205,13 @@ def admin_instance_router(projects: Projects, mailbox: Mailbox, faults: Faults) 
             return failure(404, f"Project {body.get('tenant')} does not exist")
         return answer(body)
 
+
+def _add_mails(router: APIRouter, mailbox: Mailbox, faults: Faults) -> None:
     @router.post("/email")
-    async def email(mail: Mail) -> Response:
+    async def email(request: Request, mail: Mail) -> Response:
+        if faults.mail_status is not None:
+            return failure(faults.mail_status, "Sandbox: no mail is taken")
+        if caller(request).role not in _MAY_SEND:
+            return failure(403, "Only administrators of a project or of the instance send mails")
         mailbox.receive(mail)
         return Response(status_code=201)
-
-    return router

@@ -34,7 +34,6 @@ def build_app(sandbox: Sandbox, jwt_key: str) -> ASGIApp:
     app.include_router(storage_router(holdings, sandbox.restores, sandbox.quotas, faults))
     app.include_router(dam_router(holdings, faults))
     app.include_router(processing_router(sandbox.processes))
-    app.include_router(admin_router(sandbox.directory, sandbox.resources))
     app.include_router(admin_router(sandbox.directory, sandbox.roles))
     app.include_router(admin_instance_router(sandbox.projects, sandbox.mailbox, faults))
     app.include_router(external_router(holdings, faults))

@@ -133,6 +133,7 @@ ORDER_CANCEL = "fr.cnes.regards.modules.order.amqp.input.OrderCancelRequestDtoEv
 ORDER_RESPONSE = "fr.cnes.regards.modules.order.amqp.output.OrderResponseDtoEvent"
 RESTORE_REQUEST = "fr.cnes.regards.modules.filecatalog.amqp.input.FilesRestorationRequestEvent"
 NOTIFICATION = "fr.cnes.regards.framework.amqp.event.notification.NotificationEvent"
+NOTIFIER_COPY = "fr.cnes.regards.framework.amqp.event.notifier.NotificationRequestEvent"
 DOWNLOADED_OUTPUTS = "fr.cnes.regards.modules.processing.domain.events.DownloadedOutputFilesEvent"
 
 _FILE_REFERENCE = "fr.cnes.regards.modules.filecatalog.amqp.output.FileReferenceEvent"
@@ -307,7 +308,13 @@ class _Names:
         )
         security = self._instance_queues(_SECURITY_HANDLERS)
         tenants = self._instance_queues(_TENANT_HANDLERS)
-        said = (ORDER_RESPONSE, RESTORE_REQUEST, NOTIFICATION, DOWNLOADED_OUTPUTS)
+        said = (
+            ORDER_RESPONSE,
+            RESTORE_REQUEST,
+            NOTIFICATION,
+            NOTIFIER_COPY,
+            DOWNLOADED_OUTPUTS,
+        )
         return Topology(
             order_requests=requests,
             order_cancels=cancels,

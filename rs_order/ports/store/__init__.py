@@ -26,6 +26,15 @@ from rs_order.ports.store.errors import (
 from rs_order.ports.store.files import (
     Files,
 )
+from rs_order.ports.store.mails import (
+    CreatedOrder,
+    MailKind,
+    Mails,
+    MailToSend,
+    OwnersPage,
+    WaitingOrder,
+    WaitingOrders,
+)
 from rs_order.ports.store.orders import (
     NewOrder,
     Orders,
@@ -64,15 +73,20 @@ __all__ = [
     "Baskets",
     "CompletionCursor",
     "Completions",
+    "CreatedOrder",
     "DatasetSelection",
     "DatedSelection",
     "Files",
     "Limits",
+    "MailKind",
+    "MailToSend",
+    "Mails",
     "Messages",
     "NewOrder",
     "NewRequest",
     "NewSubOrder",
     "Orders",
+    "OwnersPage",
     "ReadySubOrder",
     "RecordedRequest",
     "RequestState",
@@ -89,4 +103,6 @@ __all__ = [
     "SubOrders",
     "Tenants",
     "UnitOfWork",
+    "WaitingOrder",
+    "WaitingOrders",
 ]
