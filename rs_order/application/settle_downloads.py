@@ -5,10 +5,12 @@ from collections.abc import Mapping, Sequence
 from rs_order.application import steps
 from rs_order.application.links import Links
 from rs_order.application.settlement import Cause, Settlement
+from rs_order.contracts.processing import DownloadedOutputs
 from rs_order.domain.ids import DataFileId, OrderId, Tenant
 from rs_order.domain.order import Order
 from rs_order.ports.clock import Clock
 from rs_order.ports.downloads import FetchResult, FileOutcome
+from rs_order.ports.outbox import MessageKind, OutgoingMessage
 from rs_order.ports.store import Store, UnitOfWork
 
 
@@ -41,8 +43,26 @@ class SettleDownloads:
                 Cause("downloaded", orders[0].owner, self._clock.now()),
                 links,
             )
+            await self._announce(uow, order_id, downloaded)
             if quota:
                 await self._open_gate(uow, orders[0], quota)
+
+    @staticmethod
+    async def _announce(
+        uow: UnitOfWork, order_id: OrderId, downloaded: Sequence[DataFileId]
+    ) -> None:
+        """rs-processing may delete the outputs that were really delivered (decisions.md, 6.14)."""
+        urls = await uow.executions.downloaded_urls(order_id, downloaded)
+        if urls:
+            await uow.messages.send(
+                [
+                    OutgoingMessage(
+                        kind=MessageKind.DOWNLOADED_OUTPUTS,
+                        tenant=uow.tenant,
+                        body=DownloadedOutputs(output_file_urls=urls).to_wire(),
+                    )
+                ]
+            )
 
     async def _open_gate(
         self, uow: UnitOfWork, order: Order, reasons: Mapping[DataFileId, str]

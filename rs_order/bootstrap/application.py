@@ -7,10 +7,13 @@ from rs_order.adapters.postgres.unit_of_work import PostgresStore
 from rs_order.application.accept_requests import AcceptRequests
 from rs_order.application.answer_requests import AnswerRequests
 from rs_order.application.apply_availability import ApplyAvailability
+from rs_order.application.apply_results import ApplyResults, GiveUpResults
 from rs_order.application.ask_storage import AskStorage
 from rs_order.application.cancel_orders import CancelOrders, Departure
 from rs_order.application.complete_order import CompleteOrder, Place
+from rs_order.application.detach_processes import DetachProcesses
 from rs_order.application.estimate import Estimator
+from rs_order.application.fill_processed import FillProcessed
 from rs_order.application.fill_sub_orders import FillSubOrders
 from rs_order.application.grant_requests import GrantRequests
 from rs_order.application.links import Links
@@ -21,6 +24,7 @@ from rs_order.application.retire_orders import DeleteFiles, ExpireOrder
 from rs_order.application.schedule_sub_orders import ScheduleSubOrders
 from rs_order.application.settle_downloads import SettleDownloads
 from rs_order.application.settlement import Settlement
+from rs_order.application.start_processing import StartProcessing
 from rs_order.application.steps import Step, StepName
 from rs_order.application.tidy_inbox import TidyInbox
 from rs_order.bootstrap.remote import Remote
@@ -55,6 +59,8 @@ class Application:
         self.accept = AcceptRequests(uows, clock)
         self.cancel = CancelOrders(uows, departure, clock)
         self.availability = ApplyAvailability(uows, settlement, links, clock)
+        self.results = ApplyResults(uows, settlement, links, clock)
+        self.detach = DetachProcesses(uows)
         self.failures = NotifyFailures(uows)
         self.settle_downloads = SettleDownloads(uows, settlement, links, clock)
         self.tidy = TidyInbox(uows, clock, retention=timedelta(days=settings.inbox_retention_days))
@@ -63,15 +69,29 @@ class Application:
             Estimator(remote.users, remote.catalog, links, clock),
             AnswerRequests(uows, clock, remote_patience),
         )
+        filling = FillSubOrders(clock, bucket_bytes=settings.bucket_bytes)
         self._complete = CompleteOrder(
             uows,
-            PageReader(remote.catalog, remote.dam, page_size=settings.batch_size),
-            FillSubOrders(clock, bucket_bytes=settings.bucket_bytes),
+            PageReader(remote.catalog, remote.dam, remote.processes, page_size=settings.batch_size),
+            filling,
+            FillProcessed(clock, filling, bucket_bytes=settings.bucket_bytes),
             links=links,
             clock=clock,
             patience=remote_patience,
         )
         self._ask = AskStorage(uows, settlement, links, clock, storage_patience)
+        self._start_processing = StartProcessing(
+            uows,
+            remote.process_batches,
+            settlement,
+            links=links,
+            clock=clock,
+            patience=remote_patience,
+            silence=timedelta(hours=settings.processing_silence_hours),
+        )
+        self._give_up_results = GiveUpResults(
+            uows, settlement, links, clock, hours=settings.processing_silence_hours
+        )
         self.schedule = ScheduleSubOrders(uows, self._ask, clock, limits)
         self._expire = ExpireOrder(uows, departure, clock)
         self._delete_files = DeleteFiles(uows)
@@ -84,6 +104,8 @@ class Application:
             StepName.COMPLETE_ORDER: self._do_complete,
             StepName.SCHEDULE: self._do_schedule,
             StepName.ASK_AGAIN: self._do_ask_again,
+            StepName.START_PROCESSING: self._do_start_processing,
+            StepName.GIVE_UP_RESULTS: self._do_give_up_results,
             StepName.EXPIRE_ORDER: self._do_expire,
             StepName.DELETE_FILES: self._do_delete_files,
             StepName.TIDY: self._do_tidy,
@@ -117,6 +139,12 @@ class Application:
             arguments["asks"],
         )
 
+    async def _do_start_processing(self, step: Step) -> None:
+        await self._start_processing.handle(step.tenant, *_sub_order_of(step))
+
+    async def _do_give_up_results(self, step: Step) -> None:
+        await self._give_up_results.handle(step.tenant, *_sub_order_of(step))
+
     async def _do_expire(self, step: Step) -> None:
         await self._expire.handle(step.tenant, OrderId(step.arguments["orderId"]))
 
@@ -125,3 +153,7 @@ class Application:
 
     async def _do_tidy(self, step: Step) -> None:
         await self.tidy.handle(step.tenant, step.arguments["round"])
+
+
+def _sub_order_of(step: Step) -> tuple[OrderId, SubOrderId]:
+    return OrderId(step.arguments["orderId"]), SubOrderId(step.arguments["subOrderId"])

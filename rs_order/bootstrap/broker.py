@@ -9,12 +9,15 @@ from rs_order.adapters.amqp.vhosts import create_missing_vhosts
 from rs_order.adapters.postgres.tenants import PostgresTenants
 from rs_order.bootstrap.application import Application
 from rs_order.contracts.order_request import OrderCancelRequest, OrderRequest
+from rs_order.contracts.processing import ExecutionResultEvent, ProcessRightsEvent
 from rs_order.contracts.storage import FileReferenceEvent
 from rs_order.entrypoints.amqp.batches import Batches
 from rs_order.entrypoints.amqp.handlers import (
     CancelRequestHandler,
+    ExecutionResultHandler,
     FileReferenceHandler,
     OrderRequestHandler,
+    ProcessRightsHandler,
     drop,
     invalid_cancel_request,
     invalid_order_request,
@@ -23,6 +26,8 @@ from rs_order.entrypoints.amqp.step_handler import StepHandler
 from rs_order.settings import Settings
 
 FILE_EVENT_BATCH = 1000
+RESULT_BATCH = 250
+"""Each result is a commit of its own; this many are prefetched (amqp.md 1.10)."""
 STEPS_AT_ONCE = 8
 
 
@@ -60,10 +65,22 @@ def consumers(
         application.failures,
         for_everybody=True,
     )
+    results = Batches(
+        ExecutionResultEvent,
+        ExecutionResultHandler(application.results),
+        tenants,
+        application.failures,
+        for_everybody=True,
+    )
+    rights = Batches(
+        ProcessRightsEvent,
+        ProcessRightsHandler(application.detach),
+        tenants,
+        application.failures,
+        for_everybody=True,
+    )
     unused = [
         names.file_reference_updates,
-        names.processing_results,
-        names.process_rights,
         *(event.queue for event in names.security_events),
     ]
     return {
@@ -71,6 +88,8 @@ def consumers(
             BatchConsumer(names.order_requests, requests, size=settings.request_bulk_size),
             BatchConsumer(names.order_cancels, cancels, size=settings.cancel_request_bulk_size),
             BatchConsumer(names.file_references, references, size=FILE_EVENT_BATCH),
+            BatchConsumer(names.processing_results, results, size=RESULT_BATCH),
+            BatchConsumer(names.process_rights, rights, size=RESULT_BATCH),
             BatchConsumer(
                 names.steps,
                 StepHandler(application.works, tenants),

@@ -10,11 +10,14 @@ from rs_order.adapters.regards.catalog import RegardsCatalog
 from rs_order.adapters.regards.dam import RegardsDatasetFiles
 from rs_order.adapters.regards.external import ExternalAccess, ExternalFiles
 from rs_order.adapters.regards.http import RemoteService
+from rs_order.adapters.regards.process_batches import RegardsProcessBatches
+from rs_order.adapters.regards.processing import RegardsProcesses
 from rs_order.adapters.regards.storage import StoredFiles
 from rs_order.adapters.regards.tokens import TokenMinter
-from rs_order.adapters.regards.unconfigured import NoCatalog, NoUsers
+from rs_order.adapters.regards.unconfigured import NoCatalog, NoProcesses, NoUsers
 from rs_order.ports.catalog import Catalog
 from rs_order.ports.directory import Users
+from rs_order.ports.processing import ProcessBatches, Processes
 from rs_order.settings import Settings
 
 
@@ -41,6 +44,20 @@ class Remote:
     def dam(self) -> RegardsDatasetFiles | None:
         url = self._settings.dam_url
         return RegardsDatasetFiles(self._service("rs-dam", url), self.tokens) if url else None
+
+    @property
+    def processes(self) -> Processes:
+        url = self._settings.processing_url
+        if url is None:
+            return NoProcesses()
+        return RegardsProcesses(self._service("rs-processing", url), self.tokens)
+
+    @property
+    def process_batches(self) -> ProcessBatches:
+        url = self._settings.processing_url
+        if url is None:
+            return NoProcesses()
+        return RegardsProcessBatches(self._service("rs-processing", url), self.tokens)
 
     @property
     def users(self) -> Users:

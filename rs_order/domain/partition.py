@@ -24,6 +24,8 @@ class OrderedFile:
     file: CatalogFile
     state: FileState
     reason: str | None = None
+    output_key: str | None = None
+    """The id under which a process promised it (domain.md 5.4); None: no output of a process."""
 
 
 @dataclass(slots=True, eq=False)

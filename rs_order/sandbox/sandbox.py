@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import tempfile
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -18,8 +19,10 @@ from rs_order.sandbox.archive_holding import ArchiveHolding
 from rs_order.sandbox.broker import Broker, Notifications
 from rs_order.sandbox.calls import Calls
 from rs_order.sandbox.directory import Directory
+from rs_order.sandbox.executions import Executions
 from rs_order.sandbox.faults import Faults, Service
 from rs_order.sandbox.holdings import Holdings
+from rs_order.sandbox.processing import Processes
 from rs_order.sandbox.restores import Restores
 from rs_order.sandbox.server import listening
 from rs_order.sandbox.storage import Quotas
@@ -38,6 +41,7 @@ VARIABLES = {
     "CATALOG_URL": Service.CATALOG,
     "STORAGE_URL": Service.STORAGE,
     "DAM_URL": Service.DAM,
+    "PROCESSING_URL": Service.PROCESSING,
     "ADMIN_URL": Service.ADMIN,
     "ADMIN_INSTANCE_URL": Service.ADMIN_INSTANCE,
 }
@@ -64,6 +68,7 @@ class Sandbox:
         jwt_key: str = DEVELOPMENT_KEY,
         project_host: str = DEFAULT_PROJECT_HOST,
         faults: Faults | None = None,
+        processing_folder: Path = Path("/processing"),
     ) -> None:
         """The platform before it listens.
 
@@ -73,6 +78,7 @@ class Sandbox:
             jwt_key: HS512 key that tokens are verified with.
             project_host: host that rs-admin-instance tells of each project.
             faults: what goes wrong from the start.
+            processing_folder: below it rs-processing writes its outputs.
 
         Raises:
             ArchiveError: the archive can't be served.
@@ -86,11 +92,18 @@ class Sandbox:
         self.calls = Calls()
         self.holdings = Holdings(ArchiveHolding.read(archive) if archive else ())
         self.projects = Projects(list(tenants), project_host)
+        self.processes = Processes()
         self.directory = Directory()
         self.resources = Resources()
         self.mailbox = Mailbox()
         self.notifications = Notifications()
         self.quotas = Quotas(self.faults)
+        self.executions = Executions(
+            self.processes,
+            self.faults,
+            self._send,
+            processing_folder,
+        )
         self.restores = Restores(self.holdings, self.faults, self._send, self._until_room, _now)
 
     @classmethod
@@ -108,21 +121,31 @@ class Sandbox:
         jwt_key: str = DEVELOPMENT_KEY,
         project_host: str = DEFAULT_PROJECT_HOST,
         faults: Faults | None = None,
+        processing_folder: Path | None = None,
         synthetic: Sequence[SyntheticDataset] = (),
     ) -> AsyncIterator[Sandbox]:
         """A platform that listens over HTTP, and on a broker when ``amqp_url`` is given.
+
+        Without a ``processing_folder`` the outputs of processes go to a folder that ends with it.
 
         Raises:
             ArchiveError: the archive can't be served.
             OSError: the address can't be bound.
             TimeoutError: the broker doesn't answer, or hasn't the virtual hosts.
         """
-        sandbox = cls(
-            archive, tenants=tenants, jwt_key=jwt_key, project_host=project_host, faults=faults
-        )
-        for spec in synthetic:
-            await sandbox.add_dataset(spec)
         async with contextlib.AsyncExitStack() as stack:
+            own_folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="rs-processing-"))
+            sandbox = cls(
+                archive,
+                tenants=tenants,
+                jwt_key=jwt_key,
+                project_host=project_host,
+                faults=faults,
+                processing_folder=processing_folder or Path(own_folder),
+            )
+            for spec in synthetic:
+                await sandbox.add_dataset(spec)
+            stack.push_async_callback(sandbox.executions.stop)
             if amqp_url is not None:
                 broker = sandbox._attach(amqp_url, vhost, instance_vhost)
                 await stack.enter_async_context(broker.running())
@@ -182,18 +205,20 @@ class Sandbox:
             await self._broker.wait_until_up(timeout_seconds)
 
     def reset(self) -> None:
-        """Back to the start: no faults, records, waits, restored files or added users.
+        """Back to the start: no faults, records, waits, restored files, added users or processes.
 
         Datasets and tenants stay.
         """
         self.faults.become(Faults())
         self.calls.clear()
         self.restores.clear()
+        self.executions.clear()
         self.quotas.clear()
         self.notifications.clear()
         self.mailbox.clear()
         self.resources.clear()
         self.directory.reset()
+        self.processes.reset()
         self._sent.clear()
 
     def _attach(self, amqp_url: str, vhost: str, instance_vhost: str) -> Broker:
@@ -202,6 +227,7 @@ class Sandbox:
             vhost=vhost,
             instance_vhost=instance_vhost,
             restores=self.restores,
+            executions=self.executions,
             notifications=self.notifications,
             tenants=self.projects,
         )

@@ -48,7 +48,6 @@ WITHOUT_MEANING = {
 """Properties of domain.md 14.2 and amqp.md 1.15 that no setting takes the place of, and why."""
 
 USED_BY = {
-    "processing_url": "settings.processing_url",
     "order_secret": "settings.order_secret",
     "cache_isadmin_size": "users.is_admin(",
     "cache_isadmin_ttl": "users.is_admin(",

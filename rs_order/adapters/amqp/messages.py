@@ -12,6 +12,7 @@ from rs_order.adapters.amqp.delivery import TENANT_HEADER
 from rs_order.adapters.amqp.topology import (
     DEAD_LETTER_EXCHANGE,
     DOWNLOADED_OUTPUTS,
+    EXECUTION_REQUEST,
     NOTIFICATION,
     ORDER_REQUEST,
     ORDER_RESPONSE,
@@ -54,6 +55,7 @@ _EVENTS: Mapping[MessageKind, str] = {
     MessageKind.RESTORE_REQUEST: RESTORE_REQUEST,
     MessageKind.NOTIFICATION: NOTIFICATION,
     MessageKind.INSTANCE_NOTIFICATION: NOTIFICATION,
+    MessageKind.EXECUTION_REQUEST: EXECUTION_REQUEST,
     MessageKind.DOWNLOADED_OUTPUTS: DOWNLOADED_OUTPUTS,
 }
 """The Java class of each message that peers read; steps and dead letters are our own."""

@@ -132,6 +132,7 @@ ORDER_RESPONSE = "fr.cnes.regards.modules.order.amqp.output.OrderResponseDtoEven
 RESTORE_REQUEST = "fr.cnes.regards.modules.filecatalog.amqp.input.FilesRestorationRequestEvent"
 NOTIFICATION = "fr.cnes.regards.framework.amqp.event.notification.NotificationEvent"
 DOWNLOADED_OUTPUTS = "fr.cnes.regards.modules.processing.domain.events.DownloadedOutputFilesEvent"
+EXECUTION_REQUEST = "fr.cnes.regards.modules.processing.domain.events.PExecutionRequestEvent"
 
 _FILE_REFERENCE = "fr.cnes.regards.modules.filecatalog.amqp.output.FileReferenceEvent"
 _FILE_REFERENCE_UPDATE = "fr.cnes.regards.modules.filecatalog.amqp.output.FileReferenceUpdateEvent"
@@ -305,7 +306,13 @@ class _Names:
         )
         security = self._instance_queues(_SECURITY_HANDLERS)
         tenants = self._instance_queues(_TENANT_HANDLERS)
-        said = (ORDER_RESPONSE, RESTORE_REQUEST, NOTIFICATION, DOWNLOADED_OUTPUTS)
+        said = (
+            ORDER_RESPONSE,
+            RESTORE_REQUEST,
+            NOTIFICATION,
+            EXECUTION_REQUEST,
+            DOWNLOADED_OUTPUTS,
+        )
         return Topology(
             order_requests=requests,
             order_cancels=cancels,

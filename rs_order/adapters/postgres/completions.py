@@ -4,9 +4,15 @@ from collections.abc import Sequence
 
 from rs_order.adapters.postgres.driver import Connection, Row
 from rs_order.adapters.postgres.orders import reserve_ids
+from rs_order.adapters.postgres.processes import (
+    process_record,
+    processed_from,
+    processed_record,
+)
 from rs_order.adapters.postgres.rows import (
     filter_of,
     kinds_column,
+    process_of,
     request_of,
     types_of,
 )
@@ -15,6 +21,7 @@ from rs_order.domain.files import identity
 from rs_order.domain.ids import DatasetTaskId, OrderId, SubOrderId, Urn
 from rs_order.domain.order import Order
 from rs_order.domain.partition import OrderedFile
+from rs_order.domain.process import Process
 from rs_order.domain.states import FileState, SubOrderState
 from rs_order.domain.sub_order import SubOrder
 from rs_order.ports.store import (
@@ -50,6 +57,7 @@ class PostgresCompletions:
             cursor.products,
             cursor.attempts,
             cursor.trouble_since,
+            processed_record(cursor.processed),
         )
 
     async def finish(self, order_ids: Sequence[OrderId]) -> None:
@@ -76,9 +84,15 @@ class PostgresCompletions:
                 )
                 for search in searches
             ),
+            process=process_of(row),
+            id=row["id"],
         )
 
-    async def dataset_task(self, order_id: OrderId, selection: DatasetSelection) -> DatasetTaskId:
+    async def dataset_task(
+        self, order_id: OrderId, selection: DatasetSelection, process: Process | None = None
+    ) -> DatasetTaskId:
+        files, size = _totals(selection, process)
+        choice = selection.process
         task: int = await self._connection.fetchval(
             SQL["dataset_task"],
             order_id,
@@ -87,6 +101,11 @@ class PostgresCompletions:
             selection.products,
             kinds_column(selection.file_filter),
             selection.file_filter.name_pattern,
+            files,
+            size,
+            choice.process_id if choice else None,
+            dict(choice.parameters) if choice else None,
+            process_record(process) if process else None,
         )
         return DatasetTaskId(task)
 
@@ -101,6 +120,7 @@ class PostgresCompletions:
             order.owner,
             [new.dataset_task_id for new in sub_orders],
             [new.kind for new in sub_orders],
+            [new.asks_storage for new in sub_orders],
         )
         return [
             SubOrder(SubOrderId(id_), order.id, order.owner, new.kind, SubOrderState.BUILDING)
@@ -108,7 +128,12 @@ class PostgresCompletions:
         ]
 
     async def add_files(
-        self, order: Order, task: DatasetTaskId, files: Sequence[tuple[SubOrderId, OrderedFile]]
+        self,
+        order: Order,
+        task: DatasetTaskId,
+        files: Sequence[tuple[SubOrderId, OrderedFile]],
+        *,
+        counted: bool = True,
     ) -> list[AddedFiles]:
         if not files:
             return []
@@ -116,12 +141,13 @@ class PostgresCompletions:
         rows = await self._connection.fetch(
             SQL["add_files"], order.id, task, *(list(column) for column in columns)
         )
-        await self._connection.execute(
-            SQL["count_files"],
-            task,
-            sum(row["files"] for row in rows),
-            sum(row["bytes"] for row in rows),
-        )
+        if counted:
+            await self._connection.execute(
+                SQL["count_files"],
+                task,
+                sum(row["files"] for row in rows),
+                sum(row["bytes"] for row in rows),
+            )
         return [
             AddedFiles(
                 SubOrderId(row["sub_order_id"]), FileState(row["state"]), row["files"], row["bytes"]
@@ -145,6 +171,18 @@ def _cursor_of(row: Row) -> CompletionCursor:
         products=row["products"],
         attempts=row["attempts"],
         trouble_since=row["trouble_since"],
+        processed=processed_from(row["processed"]),
+    )
+
+
+def _totals(selection: DatasetSelection, process: Process | None) -> tuple[int, int]:
+    """What a dataset task counts from the start: files that go in, bytes that come out (5.2)."""
+    if process is None:
+        return 0, 0
+    taken = [totals for name, totals in selection.types.items() if name.value in process.data_types]
+    return (
+        sum(totals.files for totals in taken),
+        process.forecast.of(sum(totals.bytes for totals in taken)),
     )
 
 
@@ -169,4 +207,5 @@ def _file_columns(sub_order: SubOrderId, ordered: OrderedFile) -> tuple[object, 
         ordered.state,
         "no-checksum" if ordered.reason else None,
         ordered.reason,
+        ordered.output_key,
     )

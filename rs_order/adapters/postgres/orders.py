@@ -137,6 +137,8 @@ def _dataset_selection_record(id_: int, basket: int, selection: DatasetSelection
         "type_totals": types_record(selection.types),
         "file_kinds": kinds_column(selection.file_filter),
         "file_name_pattern": selection.file_filter.name_pattern,
+        "process_id": str(selection.process.process_id) if selection.process else None,
+        "process_parameters": dict(selection.process.parameters) if selection.process else None,
     }
 
 

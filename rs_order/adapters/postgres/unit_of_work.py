@@ -8,11 +8,13 @@ import structlog
 from rs_order.adapters.postgres.completions import PostgresCompletions
 from rs_order.adapters.postgres.driver import Connection, Pool
 from rs_order.adapters.postgres.errors import store_errors
+from rs_order.adapters.postgres.executions import PostgresExecutions, PostgresProcessChoices
 from rs_order.adapters.postgres.files import PostgresFiles
 from rs_order.adapters.postgres.limits import PostgresLimits
 from rs_order.adapters.postgres.messages import PostgresMessages
 from rs_order.adapters.postgres.orders import PostgresOrders
 from rs_order.adapters.postgres.pool import transaction, use_tenant
+from rs_order.adapters.postgres.process_inputs import PostgresProcessInputs
 from rs_order.adapters.postgres.requests import PostgresRequests
 from rs_order.adapters.postgres.statements import statements
 from rs_order.adapters.postgres.sub_orders import PostgresSubOrders
@@ -46,6 +48,9 @@ class PostgresUnitOfWork:
         self.completions = PostgresCompletions(connection)
         self.sub_orders = PostgresSubOrders(connection, tenant)
         self.files = PostgresFiles(connection)
+        self.inputs = PostgresProcessInputs(connection)
+        self.executions = PostgresExecutions(connection)
+        self.process_choices = PostgresProcessChoices(connection)
         self.messages = PostgresMessages(connection, tenant)
         self.limits = PostgresLimits(connection, tenant)
         self.rounds = PostgresRounds(connection)

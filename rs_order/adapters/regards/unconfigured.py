@@ -4,13 +4,16 @@
 
 from collections.abc import Sequence
 from typing import NoReturn
+from uuid import UUID
 
 from rs_order.domain.files import Product
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Tenant, Urn
+from rs_order.domain.process import Process
 from rs_order.domain.selection import SelectionRequest, Summary
 from rs_order.ports.directory import User
 from rs_order.ports.errors import RemoteTrouble
+from rs_order.ports.processing import NewBatch
 
 
 def _unset(service: str, variable: str) -> NoReturn:
@@ -24,7 +27,13 @@ class NoCatalog:
         _unset("rs-catalog", "RS_ORDER_CATALOG_URL")
 
     async def search(
-        self, caller: Caller, requests: Sequence[SelectionRequest], *, page: int, size: int
+        self,
+        caller: Caller,
+        requests: Sequence[SelectionRequest],
+        *,
+        page: int,
+        size: int,
+        every_type: bool = False,
     ) -> tuple[Product, ...]:
         _unset("rs-catalog", "RS_ORDER_CATALOG_URL")
 
@@ -40,3 +49,13 @@ class NoUsers:
 
     async def is_admin(self, tenant: Tenant, email: str) -> bool:
         _unset("rs-admin", "RS_ORDER_ADMIN_URL")
+
+
+class NoProcesses:
+    """Implements the ports of :mod:`rs_order.ports.processing` where no rs-processing is configured."""
+
+    async def find(self, caller: Caller, process_id: UUID) -> Process | None:
+        _unset("rs-processing", "RS_ORDER_PROCESSING_URL")
+
+    async def create(self, caller: Caller, batch: NewBatch) -> UUID:
+        _unset("rs-processing", "RS_ORDER_PROCESSING_URL")

@@ -27,6 +27,15 @@ from rs_order.ports.store.orders import (
     NewOrder,
     Orders,
 )
+from rs_order.ports.store.processing import (
+    Executions,
+    ProcessChoices,
+    ProcessedCursor,
+    ProcessInputs,
+    StoredInput,
+    WindowCursor,
+    Work,
+)
 from rs_order.ports.store.requests import (
     NewRequest,
     RecordedRequest,
@@ -55,6 +64,7 @@ __all__ = [
     "Completions",
     "DatasetSelection",
     "DatedSelection",
+    "Executions",
     "Files",
     "Limits",
     "Messages",
@@ -62,6 +72,9 @@ __all__ = [
     "NewRequest",
     "NewSubOrder",
     "Orders",
+    "ProcessChoices",
+    "ProcessInputs",
+    "ProcessedCursor",
     "ReadySubOrder",
     "RecordedRequest",
     "RequestState",
@@ -71,8 +84,11 @@ __all__ = [
     "StoreConflict",
     "StoreError",
     "StoreUnavailable",
+    "StoredInput",
     "SubOrderCount",
     "SubOrders",
     "Tenants",
     "UnitOfWork",
+    "WindowCursor",
+    "Work",
 ]

@@ -8,6 +8,7 @@ from rs_order.domain.files import DataType
 from rs_order.domain.ids import (
     Urn,
 )
+from rs_order.domain.process import ProcessChoice
 from rs_order.domain.selection import SelectionRequest, TypeTotals
 
 
@@ -32,3 +33,7 @@ class DatasetSelection:
     types: Mapping[DataType, TypeTotals]
     file_filter: FileFilter
     searches: tuple[DatedSelection, ...]
+    process: ProcessChoice | None = None
+    """What is done with the files before they are handed out."""
+    id: int | None = None
+    """None until it is stored; results of its process name it."""

@@ -15,6 +15,7 @@ from rs_order.ports.outbox import OutgoingMessage
 from rs_order.ports.store.completions import Completions
 from rs_order.ports.store.files import Files
 from rs_order.ports.store.orders import Orders
+from rs_order.ports.store.processing import Executions, ProcessChoices, ProcessInputs
 from rs_order.ports.store.requests import Requests
 from rs_order.ports.store.sub_orders import Limits, SubOrders
 
@@ -69,6 +70,15 @@ class UnitOfWork(Protocol):
 
     @property
     def files(self) -> Files: ...
+
+    @property
+    def inputs(self) -> ProcessInputs: ...
+
+    @property
+    def executions(self) -> Executions: ...
+
+    @property
+    def process_choices(self) -> ProcessChoices: ...
 
     @property
     def messages(self) -> Messages: ...

@@ -24,10 +24,11 @@ select * from unnest($1::bigint[], $2::text[], $3::bigint[])
 -- name: create_dataset_selections
 -- $1 records.
 insert into dataset_selection (id, basket_id, dataset_urn, dataset_label, products_count, files_count,
-    files_bytes, type_totals, file_kinds, file_name_pattern)
+    files_bytes, type_totals, file_kinds, file_name_pattern, process_id, process_parameters)
 select * from jsonb_to_recordset($1::jsonb) as record (
     id bigint, basket_id bigint, dataset_urn text, dataset_label text, products_count bigint,
-    files_count bigint, files_bytes bigint, type_totals jsonb, file_kinds text[], file_name_pattern text)
+    files_count bigint, files_bytes bigint, type_totals jsonb, file_kinds text[], file_name_pattern text,
+    process_id uuid, process_parameters jsonb)
 
 -- name: create_dated_selections
 -- $1 records.
@@ -72,6 +73,11 @@ where file.checksum = any ($1)
       or (file.state = 'ERROR' and file.reason_code = 'storage-silent')
   )
   and (file.state in ('PENDING', 'AVAILABLE') or file.reason_code = 'storage-silent')
+union
+select input.order_id
+from process_input input
+join sub_order on sub_order.id = input.sub_order_id
+where input.checksum = any ($1) and input.state <> 'ERROR' and sub_order.state = 'RUNNING'
 
 -- name: save
 -- Write locked orders back. $1 records, $2 now.
