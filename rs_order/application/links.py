@@ -1,9 +1,18 @@
 """Public links to orders."""
 
-from rs_order.domain.ids import OrderId, Tenant
+import asyncio
+
+import structlog
+
+from rs_order.domain.ids import DataFileId, OrderId, Tenant
 from rs_order.ports.directory import Projects
 from rs_order.ports.errors import RemoteRefusal, RemoteTrouble
 from rs_order.ports.store import Tenants
+
+_A_MOMENT = 3.0
+"""Seconds that a person waits for an address that is told only later, in a link."""
+
+log = structlog.get_logger(__name__)
 
 
 class Links:
@@ -41,8 +50,16 @@ class Links:
         if host:
             await self._tenants.keep_host(tenant, host)
 
+    async def learn_if_possible(self, tenant: Tenant) -> None:
+        """Learn the tenant's address unless that takes too long: then the last known one serves."""
+        try:
+            async with asyncio.timeout(_A_MOMENT):
+                await self.learn(tenant)
+        except (RemoteTrouble, TimeoutError) as error:
+            log.warning("project-address-unknown", tenant=tenant, cause=str(error))
+
     async def download(self, tenant: Tenant) -> "DownloadLinks":
-        """The links to the zips of a tenant's orders, from the address last known."""
+        """The links to the downloads of a tenant's orders, from the address last known."""
         host = await self._tenants.host(tenant) or self._fallback
         return DownloadLinks(f"{host.rstrip('/')}/{self._prefix}/rs-order")
 
@@ -55,3 +72,7 @@ class DownloadLinks:
 
     def of(self, order_id: OrderId) -> str:
         return f"{self._base}/user/orders/{order_id}/download"
+
+    def of_file(self, file_id: DataFileId) -> str:
+        """Where one file is downloaded (rest.md 5.8; decisions.md, downloadUrl)."""
+        return f"{self._base}/orders/files/{file_id}"

@@ -7,10 +7,12 @@ from rs_order.adapters.postgres.unit_of_work import PostgresStore
 from rs_order.application.accept_requests import AcceptRequests
 from rs_order.application.answer_requests import AnswerRequests
 from rs_order.application.apply_availability import ApplyAvailability
+from rs_order.application.apply_order import ApplyOrder
 from rs_order.application.apply_results import ApplyResults, GiveUpResults
 from rs_order.application.ask_storage import AskStorage
 from rs_order.application.cancel_orders import CancelOrders, Departure
 from rs_order.application.complete_order import CompleteOrder, Place
+from rs_order.application.create_order import CreateOrder
 from rs_order.application.detach_processes import DetachProcesses
 from rs_order.application.estimate import Estimator
 from rs_order.application.fill_processed import FillProcessed
@@ -48,14 +50,18 @@ class Application:
             first_pause=timedelta(minutes=settings.storage_reask_minutes),
             silence=timedelta(hours=settings.storage_silence_hours),
         )
-        links = Links(
+        self.users = remote.users
+        self.links = links = Links(
             remote.projects,
             store.tenants,
             prefix=settings.prefix_path,
             fallback=settings.public_url,
         )
+        estimator = Estimator(self.users, remote.catalog, links, clock)
         settlement = Settlement(limits)
         departure = Departure(settlement)
+        self.create_order = CreateOrder(uows, links, clock)
+        self.apply_order = ApplyOrder(uows, estimator, links, clock)
         self.accept = AcceptRequests(uows, clock)
         self.cancel = CancelOrders(uows, departure, clock)
         self.availability = ApplyAvailability(uows, settlement, links, clock)
@@ -66,7 +72,7 @@ class Application:
         self.tidy = TidyInbox(uows, clock, retention=timedelta(days=settings.inbox_retention_days))
         self._grant = GrantRequests(
             uows,
-            Estimator(remote.users, remote.catalog, links, clock),
+            estimator,
             AnswerRequests(uows, clock, remote_patience),
         )
         filling = FillSubOrders(clock, bucket_bytes=settings.bucket_bytes)

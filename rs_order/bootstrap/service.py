@@ -16,7 +16,9 @@ from rs_order.adapters.amqp.relay import Relay
 from rs_order.adapters.amqp.topology import Topology, Vhost
 from rs_order.adapters.health import ServiceHealth
 from rs_order.adapters.postgres.downloads import PostgresDownloads
+from rs_order.adapters.postgres.file_views import PostgresFileViews
 from rs_order.adapters.postgres.outbox import PostgresOutbox
+from rs_order.adapters.postgres.views import PostgresOrderViews
 from rs_order.adapters.regards.http import CallLimits, new_client
 from rs_order.adapters.regards.sources import RegardsFileSources
 from rs_order.bootstrap.application import Application
@@ -113,6 +115,12 @@ async def serve(
         )
         services = RestServices(
             tenants=store.tenants,
+            create_order=application.create_order,
+            apply_order=application.apply_order,
+            orders=PostgresOrderViews(store.pool),
+            files=PostgresFileViews(store.pool),
+            users=application.users,
+            links=application.links,
             downloads=PostgresDownloads(store.pool, application.settle_downloads.handle),
             sources=RegardsFileSources(remote.stored_files, external),
             tokens=tokens,

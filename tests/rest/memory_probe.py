@@ -15,7 +15,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import repeat
-from typing import cast
+from typing import Any, cast
 
 import httpx
 from prometheus_client import CollectorRegistry
@@ -102,7 +102,14 @@ class Arithmetic:
 
 async def probe(files: int, size: int) -> dict[str, float]:
     stock = Arithmetic(1, 1)
+    unused: Any = None
     services = RestServices(
+        create_order=unused,
+        apply_order=unused,
+        orders=unused,
+        files=unused,
+        users=unused,
+        links=unused,
         tenants=cast("Tenants", OneTenant()),
         downloads=stock,
         sources=stock,

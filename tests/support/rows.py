@@ -72,6 +72,12 @@ class TenantRows:
             await _files(connection, order, sub_order, task, checksums)
             await _count(connection, order, sub_order, list(checksums.values()))
             await connection.execute(
+                "update dataset_task set files_count = files_count + $2,"
+                " files_bytes = files_bytes + 10 * $2 where id = $1",
+                task,
+                len(checksums),
+            )
+            await connection.execute(
                 "update sub_order set state = $2, asks = 1, asked_at = $3, rank = $3 where id = $1",
                 sub_order,
                 state,

@@ -13,7 +13,7 @@ from rs_order.adapters.postgres.rows import (
     types_record,
 )
 from rs_order.adapters.postgres.statements import statements
-from rs_order.domain.ids import Checksum, OrderId
+from rs_order.domain.ids import BasketId, Checksum, OrderId
 from rs_order.domain.labels import numbered
 from rs_order.domain.order import Order
 from rs_order.ports.store import DatasetSelection, NewOrder
@@ -50,10 +50,15 @@ class PostgresOrders:
         rows = await self._connection.fetch(SQL["labels_taken"], owners, labels)
         return {(row["owner"], row["label"]) for row in rows}
 
+    async def hold_basket(self, owner: str) -> BasketId | None:
+        id_ = await self._connection.fetchval(SQL["hold_basket"], owner)
+        return BasketId(id_) if id_ is not None else None
+
     async def create(self, orders: Sequence[NewOrder]) -> list[OrderId]:
         ids = [OrderId(id_) for id_ in await reserve_ids(self._connection, "orders", len(orders))]
         records = [_new_order_record(id_, order) for id_, order in zip(ids, orders, strict=True)]
         await self._connection.execute(SQL["create"], records)
+        await self._take_baskets(ids, orders)
         await self._create_baskets(ids, orders)
         await self._connection.execute(SQL["create_completions"], ids)
         await self._connection.execute(
@@ -92,14 +97,27 @@ class PostgresOrders:
         for order in orders:
             order.moves.clear()
 
+    async def _take_baskets(self, ids: Sequence[OrderId], orders: Sequence[NewOrder]) -> None:
+        taken = {order.basket: id_ for id_, order in zip(ids, orders, strict=True) if order.basket}
+        if taken:
+            await self._connection.execute(
+                SQL["take_baskets"], list(taken.keys()), list(taken.values())
+            )
+
     async def _create_baskets(self, ids: Sequence[OrderId], orders: Sequence[NewOrder]) -> None:
-        baskets = await reserve_ids(self._connection, "basket", len(orders))
+        new = [(id_, order) for id_, order in zip(ids, orders, strict=True) if not order.basket]
+        if not new:
+            return
+        baskets = await reserve_ids(self._connection, "basket", len(new))
         await self._connection.execute(
-            SQL["create_baskets"], baskets, [order.owner for order in orders], ids
+            SQL["create_baskets"],
+            baskets,
+            [order.owner for _, order in new],
+            [id_ for id_, _ in new],
         )
         selections = [
             (basket, selection)
-            for basket, order in zip(baskets, orders, strict=True)
+            for basket, (_, order) in zip(baskets, new, strict=True)
             for selection in order.selections
         ]
         selection_ids = await reserve_ids(self._connection, "dataset_selection", len(selections))
@@ -120,6 +138,7 @@ def _new_order_record(id_: OrderId, order: NewOrder) -> dict[str, Any]:
         "label": order.label,
         "correlation_id": order.correlation_id,
         "request_id": order.request_id,
+        "front_url": order.front_url,
         "created_at": order.created_at,
         "sub_order_hours": order.sub_order_hours,
     }

@@ -4,14 +4,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 import structlog
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random
 
 from rs_order.adapters.amqp.settle import DeadLetter, DeadLetterReason, Done, Outcome
-from rs_order.ports.store import StoreConflict, StoreUnavailable
+from rs_order.application.conflicts import without_conflict
+from rs_order.ports.store import StoreUnavailable
 
 Item = TypeVar("Item")
-
-_CONFLICTS = 10
 
 log = structlog.get_logger(__name__)
 
@@ -27,7 +25,7 @@ async def isolated(
     if not items:
         return []
     try:
-        await without_conflict(handle, items)
+        await without_conflict(lambda: handle(items))
     except StoreUnavailable:
         raise
     except Exception as error:
@@ -37,20 +35,6 @@ async def isolated(
         middle = len(items) // 2
         return [*await isolated(handle, items[:middle]), *await isolated(handle, items[middle:])]
     return [Done() for _ in items]
-
-
-async def without_conflict(
-    handle: Callable[[Sequence[Item]], Awaitable[None]], items: Sequence[Item]
-) -> None:
-    """Begin again when another unit of work was faster (architecture.md 2, concurrency)."""
-    async for attempt in AsyncRetrying(
-        retry=retry_if_exception_type(StoreConflict),
-        stop=stop_after_attempt(_CONFLICTS),
-        wait=wait_random(0, 0.1),
-        reraise=True,
-    ):
-        with attempt:
-            await handle(items)
 
 
 def _in_short(error: Exception) -> str:

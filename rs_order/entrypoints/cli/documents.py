@@ -42,6 +42,12 @@ def openapi_command() -> None:
     app = create_app(
         RestServices(
             tenants=behind,
+            create_order=behind,
+            apply_order=behind,
+            orders=behind,
+            files=behind,
+            users=behind,
+            links=behind,
             downloads=behind,
             sources=behind,
             tokens=TokenVerifier({}),

@@ -1,8 +1,8 @@
 """The store as the use cases see it: one unit of work per message, everything in sets.
 
-Lock order, for whoever writes: first the owner's advisory lock (scheduling only), then rows of orders by
-ascending id, then everything below them, then the limits of the service. Counters of sub-orders and
-orders are only changed while the order's row is locked.
+Lock order, for whoever writes: first the owner's advisory lock (scheduling only), then his interactive
+basket, then rows of orders by ascending id, then everything below them, then the limits of the service.
+Counters of sub-orders and orders are only changed while the order's row is locked.
 """
 
 from rs_order.ports.store.baskets import (

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from rs_order.domain.ids import (
+    BasketId,
     Checksum,
     OrderId,
     RequestId,
@@ -16,7 +17,7 @@ from rs_order.ports.store.baskets import DatasetSelection
 
 @dataclass(frozen=True, slots=True)
 class NewOrder:
-    """An order to be created, with the basket it consumes."""
+    """An order to be created, with the basket it consumes: one of its own, or the user's (B16)."""
 
     owner: str
     role: str
@@ -25,7 +26,12 @@ class NewOrder:
     request_id: RequestId | None
     sub_order_hours: int
     created_at: datetime
-    selections: tuple[DatasetSelection, ...]
+    selections: tuple[DatasetSelection, ...] = ()
+    """What its own basket is made of."""
+    basket: BasketId | None = None
+    """The interactive basket that it takes from its user instead; held by the unit of work."""
+    front_url: str | None = None
+    """Path below the project's address, for the mail that tells the user of it."""
 
 
 class Orders(Protocol):
@@ -33,8 +39,16 @@ class Orders(Protocol):
         """Which (owner, label) pairs are in use, by orders of any status; of these, numbered forms too."""
         ...
 
+    async def hold_basket(self, owner: str) -> BasketId | None:
+        """Lock the user's interactive basket, None when he has none."""
+        ...
+
     async def create(self, orders: Sequence[NewOrder]) -> list[OrderId]:
-        """Orders in status PENDING with their baskets and a completion that has not begun."""
+        """Orders in status PENDING with their baskets and a completion that has not begun.
+
+        Raises:
+            StoreConflict: somebody took a label meanwhile; look again which are taken.
+        """
         ...
 
     async def lock(self, ids: Sequence[OrderId]) -> list[Order]:

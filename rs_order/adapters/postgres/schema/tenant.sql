@@ -52,8 +52,9 @@ create table orders (
     constraint gone_orders_wait_for_nobody check (
         status not in ('DELETED', 'EXPIRED') or waiting_sub_orders = 0)
 );
-create index orders_of_owner on orders (owner, created_at desc);
-create index orders_by_creation on orders (created_at);
+-- what a user sees of his own, and what an administrator sees of all and narrows down
+create index orders_of_owner on orders (owner, created_at, id) where status <> 'DELETED';
+create index orders_by_creation on orders (created_at, id) include (owner, status);
 
 -- The moves an order may make; the same table as domain/states.py, and the last word on it.
 create table order_move (

@@ -10,11 +10,22 @@ select nextval(pg_get_serial_sequence($1, 'id')) as id from generate_series(1, $
 
 -- name: create
 -- New orders, PENDING. $1 records.
-insert into orders (id, owner, role, label, correlation_id, request_id, created_at, status_at, sub_order_hours)
-select id, owner, role, label, correlation_id, request_id, created_at, created_at, sub_order_hours
+insert into orders (id, owner, role, label, correlation_id, request_id, front_url, created_at, status_at,
+    sub_order_hours)
+select id, owner, role, label, correlation_id, request_id, front_url, created_at, created_at, sub_order_hours
 from jsonb_to_recordset($1::jsonb) as record (
-    id bigint, owner text, role text, label text, correlation_id text, request_id bigint,
+    id bigint, owner text, role text, label text, correlation_id text, request_id bigint, front_url text,
     created_at timestamptz, sub_order_hours integer)
+
+-- name: hold_basket
+-- The interactive basket of a user, held until the transaction ends. $1 owner.
+select id from basket where owner = $1 and order_id is null for update
+
+-- name: take_baskets
+-- Interactive baskets become those of orders. $1 basket ids, $2 order ids.
+update basket set order_id = taken.order_id, version = version + 1
+from unnest($1::bigint[], $2::bigint[]) as taken (id, order_id)
+where basket.id = taken.id
 
 -- name: create_baskets
 -- The basket an order consumed. $1 basket ids, $2 owners, $3 order ids.
