@@ -2,8 +2,9 @@
 
 from enum import StrEnum
 from typing import Annotated, Any
+from uuid import UUID
 
-from pydantic import AliasPath, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from rs_order.contracts.wire import DropNulls, Flag, Long, Text, WireModel
 from rs_order.domain.outputs import MadeFile
@@ -153,11 +154,22 @@ class Rights(WireModel):
     all_datasets: Flag = Field(False, alias="isLinkedToAllDatasets")
 
 
-class ProcessWithRights(WireModel):
-    """A process, known by its business id, with its rights."""
+class PluginConfiguration(WireModel):
+    """The configuration that a process is; of it only the business id counts here."""
 
-    business_id: Text = Field(validation_alias=AliasPath("pluginConfiguration", "businessId"))
+    business_id: UUID = Field(alias="businessId")
+
+
+class ProcessWithRights(WireModel):
+    """A process with its rights."""
+
+    plugin_configuration: PluginConfiguration = Field(alias="pluginConfiguration")
     rights: Rights = Rights()
+
+    @property
+    def id(self) -> UUID:
+        """By which baskets know it."""
+        return self.plugin_configuration.business_id
 
 
 class ProcessRightsEvent(WireModel):

@@ -1,7 +1,6 @@
 """What each queue's messages are handed to."""
 
 from collections.abc import Sequence
-from uuid import UUID
 
 from rs_order.adapters.amqp.delivery import Delivery
 from rs_order.adapters.amqp.settle import Done, Outcome
@@ -139,10 +138,10 @@ class ProcessRightsHandler:
             event = arrival.message
             match event.type:
                 case RightsType.DELETE if event.before:
-                    await self._detach.handle(tenant, UUID(event.before.business_id), None)
+                    await self._detach.handle(tenant, event.before.id, None)
                 case RightsType.UPDATE if event.after and not event.after.rights.all_datasets:
                     datasets = [Urn(urn) for urn in event.after.rights.datasets]
-                    await self._detach.handle(tenant, UUID(event.after.business_id), datasets)
+                    await self._detach.handle(tenant, event.after.id, datasets)
                 case _:
                     dropped.labels(arrival.delivery.queue, "unused-type").inc()
 
