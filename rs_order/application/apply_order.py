@@ -9,10 +9,11 @@ import asyncio
 import structlog
 
 from rs_order.application.conflicts import without_conflict
-from rs_order.application.create_order import begin_order, free_label, generated_correlation_id
+from rs_order.application.create_order import begin_order, generated_correlation_id
 from rs_order.application.errors import InvalidInput
 from rs_order.application.estimate import Estimator
 from rs_order.application.links import Links
+from rs_order.application.order_labels import free_label
 from rs_order.application.refusal import Refusal
 from rs_order.application.request_rules import MAX_USER, violations
 from rs_order.contracts.order_request import OrderRequest

@@ -5,6 +5,7 @@ from rs_order.application.settlement import Cause, Settlement
 from rs_order.contracts.processing import ExecutionResult
 from rs_order.domain.correlation import BatchCorrelation, ExecutionCorrelation
 from rs_order.domain.ids import OrderId, SubOrderId, Tenant
+from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
 from rs_order.domain.outputs import NOT_DELIVERED, deliver, within
 from rs_order.domain.process import Cardinality
@@ -51,7 +52,7 @@ class ApplyResults:
             moves = await uow.executions.settle(
                 work.sub_order_id, delivery.made, dict.fromkeys(delivery.missing, reason)
             )
-            cause = Cause("process-ended", "rs-processing", self._clock.now())
+            cause = Cause(Reason.PROCESS_ENDED, "rs-processing", self._clock.now())
             await self._settlement.carry(uow, [order], moves, cause, links)
         return True
 
@@ -89,5 +90,5 @@ class GiveUpResults:
             if not orders or not loaded or loaded[0].state is not SubOrderState.PROCESSING:
                 return
             moves = await uow.executions.give_up(sub_order_id, self._reason)
-            cause = Cause("process-silent", "rs-order", self._clock.now())
+            cause = Cause(Reason.PROCESS_SILENT, "rs-order", self._clock.now())
             await self._settlement.carry(uow, orders, moves, cause, links)

@@ -5,16 +5,13 @@ from uuid import uuid4
 
 from rs_order.application import steps
 from rs_order.application.conflicts import without_conflict
-from rs_order.application.errors import EmptyBasket, LabelRefused
+from rs_order.application.errors import EmptyBasket
 from rs_order.application.links import Links
+from rs_order.application.order_labels import order_label
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import OrderId
-from rs_order.domain.labels import MAX_LABEL, dated_label, unique_label
 from rs_order.ports.clock import Clock
 from rs_order.ports.store import NewOrder, Store, UnitOfWork
-
-TOO_LONG = "TOO_MANY_CHARACTERS_IN_LABEL"
-TAKEN = "LABEL_NOT_UNIQUE_FOR_OWNER"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,33 +48,23 @@ class CreateOrder:
             basket = await uow.orders.hold_basket(caller.email)
             if basket is None:
                 raise EmptyBasket
-            settings = await uow.settings()
+            settings, now = await uow.settings(), self._clock.now()
             return await begin_order(
                 uow,
                 NewOrder(
                     owner=caller.email,
                     role=caller.role,
-                    label=await self._label(uow, caller.email, wish.label),
+                    label=await order_label(uow, caller.email, wish.label, now),
                     correlation_id=generated_correlation_id(),
                     request_id=None,
                     sub_order_hours=settings.app_sub_order_hours
                     if wish.applicative
                     else settings.user_sub_order_hours,
-                    created_at=self._clock.now(),
+                    created_at=now,
                     basket=basket,
                     front_url=wish.front_url,
                 ),
             )
-
-    async def _label(self, uow: UnitOfWork, owner: str, wanted: str | None) -> str:
-        """The label as it was given, or a free one in the words of C1 (W40)."""
-        if not wanted:
-            return await free_label(uow, owner, dated_label(self._clock.now().astimezone()))
-        if len(wanted) > MAX_LABEL:
-            raise LabelRefused(TOO_LONG)
-        if await uow.orders.labels_taken([(owner, wanted)]):
-            raise LabelRefused(TAKEN)
-        return wanted
 
 
 async def begin_order(uow: UnitOfWork, order: NewOrder) -> OrderId:
@@ -85,12 +72,6 @@ async def begin_order(uow: UnitOfWork, order: NewOrder) -> OrderId:
     (order_id,) = await uow.orders.create([order])
     await uow.messages.send([steps.complete_order(uow.tenant, order_id, 0, 0)])
     return order_id
-
-
-async def free_label(uow: UnitOfWork, owner: str, wanted: str) -> str:
-    """The label or its first numbered form that the owner has no order of."""
-    taken = await uow.orders.labels_taken([(owner, wanted)])
-    return unique_label(wanted, {label for _, label in taken})
 
 
 def generated_correlation_id() -> str:

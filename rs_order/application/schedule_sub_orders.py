@@ -37,7 +37,11 @@ class ScheduleSubOrders:
         orders = await uow.orders.lock(
             sorted({sub_order.order_id for sub_order in (*ready, *free)})
         )
-        running = {order.id: order for order in orders if order.status is OrderStatus.RUNNING}
+        running = {
+            order.id: order
+            for order in orders
+            if order.status is OrderStatus.RUNNING and not order.retrying
+        }
         if len(running) < len(orders) or len(free) == ROUND:
             # One was paused or deleted meanwhile: its slot is another's, found by the next round.
             # Or there may be more of those that need no slot.

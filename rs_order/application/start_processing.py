@@ -12,6 +12,7 @@ from rs_order.application.policies import RemotePatience
 from rs_order.application.settlement import Cause, Settlement
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import DataFileId, OrderId, SubOrderId, Tenant
+from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
 from rs_order.domain.states import OrderStatus, SubOrderState
 from rs_order.domain.sub_order import SubOrder
@@ -101,7 +102,7 @@ class StartProcessing:
     async def _put_back(self, uow: UnitOfWork, sub_order: SubOrder) -> None:
         """A paused order starts no process: its sub-order queues again until it is resumed (W42)."""
         sub_order.put_back()
-        await uow.sub_orders.save([sub_order], reason="order-paused", at=self._clock.now())
+        await uow.sub_orders.save([sub_order], reason=Reason.ORDER_PAUSED, at=self._clock.now())
 
     async def _send(self, held: _Held, tenant: Tenant, batch_id: UUID) -> None:
         links = await self._links.download(tenant)
@@ -130,7 +131,7 @@ class StartProcessing:
                 ]
             )
             moves = await uow.executions.settle(work.sub_order_id, {}, lost)
-            cause = Cause("inputs-missing", "rs-order", now)
+            cause = Cause(Reason.PROCESS_NOT_STARTED, "rs-order", now)
             await self._settlement.carry(uow, [order], moves, cause, links)
 
     async def _fail(self, held: _Held, tenant: Tenant, reason: str) -> None:
@@ -152,7 +153,7 @@ class StartProcessing:
             )
             await uow.inputs.forget(still.sub_order.id)
             moves = await uow.executions.settle(still.sub_order.id, {}, failed)
-            cause = Cause("process-not-started", "rs-order", now)
+            cause = Cause(Reason.PROCESS_NOT_STARTED, "rs-order", now)
             await self._settlement.carry(uow, [still.order], moves, cause, links)
 
     async def _wait(self, held: _Held, tenant: Tenant, trouble: RemoteTrouble) -> None:

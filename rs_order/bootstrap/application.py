@@ -5,6 +5,19 @@ from datetime import timedelta
 
 from rs_order.adapters.postgres.unit_of_work import PostgresStore
 from rs_order.application.accept_requests import AcceptRequests
+from rs_order.application.act import (
+    DeleteOrder,
+    MoveFilesInError,
+    OrderActions,
+    PauseOrder,
+    RegroupFiles,
+    RemoveOrder,
+    RestartOrder,
+    ResumeOrder,
+    RetryOrder,
+    RetryPlace,
+    Rights,
+)
 from rs_order.application.answer_requests import AnswerRequests
 from rs_order.application.apply_availability import ApplyAvailability
 from rs_order.application.apply_order import ApplyOrder
@@ -31,7 +44,7 @@ from rs_order.application.steps import Step, StepName
 from rs_order.application.tidy_inbox import TidyInbox
 from rs_order.bootstrap.remote import Remote
 from rs_order.bootstrap.store import Store
-from rs_order.domain.ids import OrderId, RequestId, SubOrderId
+from rs_order.domain.ids import DataFileId, DatasetTaskId, OrderId, RequestId, SubOrderId
 from rs_order.entrypoints.amqp.step_handler import Work
 from rs_order.settings import Settings
 
@@ -101,6 +114,18 @@ class Application:
         self.schedule = ScheduleSubOrders(uows, self._ask, clock, limits)
         self._expire = ExpireOrder(uows, departure, clock)
         self._delete_files = DeleteFiles(uows)
+        self._move_files_in_error = MoveFilesInError(
+            uows, RegroupFiles(clock, bucket_bytes=settings.bucket_bytes), links, clock
+        )
+        rights = Rights(uows, remote.users)
+        self.actions = OrderActions(
+            PauseOrder(uows, rights, settlement, clock),
+            ResumeOrder(uows, rights, links, clock),
+            DeleteOrder(uows, rights, departure, clock),
+            RemoveOrder(uows, rights, clock),
+            RestartOrder(uows, rights, clock),
+            RetryOrder(uows, rights, clock),
+        )
 
     @property
     def works(self) -> dict[StepName, Work]:
@@ -112,6 +137,7 @@ class Application:
             StepName.ASK_AGAIN: self._do_ask_again,
             StepName.START_PROCESSING: self._do_start_processing,
             StepName.GIVE_UP_RESULTS: self._do_give_up_results,
+            StepName.RETRY_ORDER: self._do_retry,
             StepName.EXPIRE_ORDER: self._do_expire,
             StepName.DELETE_FILES: self._do_delete_files,
             StepName.TIDY: self._do_tidy,
@@ -150,6 +176,17 @@ class Application:
 
     async def _do_give_up_results(self, step: Step) -> None:
         await self._give_up_results.handle(step.tenant, *_sub_order_of(step))
+
+    async def _do_retry(self, step: Step) -> None:
+        arguments = step.arguments
+        await self._move_files_in_error.handle(
+            RetryPlace(
+                step.tenant,
+                OrderId(arguments["orderId"]),
+                DatasetTaskId(arguments["datasetTaskId"]),
+                DataFileId(arguments["dataFileId"]),
+            )
+        )
 
     async def _do_expire(self, step: Step) -> None:
         await self._expire.handle(step.tenant, OrderId(step.arguments["orderId"]))

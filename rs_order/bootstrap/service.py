@@ -121,6 +121,7 @@ async def serve(
             files=PostgresFileViews(store.pool),
             users=application.users,
             links=application.links,
+            actions=application.actions,
             downloads=PostgresDownloads(store.pool, application.settle_downloads.handle),
             sources=RegardsFileSources(remote.stored_files, external),
             tokens=tokens,

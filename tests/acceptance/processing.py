@@ -20,7 +20,6 @@ from rs_order.sandbox.products import urn_for
 from tests.acceptance.guests import guest
 from tests.acceptance.platform import TENANT, Platform
 from tests.support.polling import eventually
-from tests.support.rows import in_tenant
 
 RESULT_QUEUE = (
     "regards.broadcast.rs-order.fr.cnes.regards.modules.order.service.processing."
@@ -172,17 +171,8 @@ def _selection(here: Platform, dataset: str, process_id: UUID) -> DatasetSelecti
     )
 
 
-async def send_step(here: Platform, *messages: Any) -> None:
-    async with await open_pool(here.database_url, size=1) as pool:
-        store = PostgresStore(pool, lambda: None)
-        async with store.unit_of_work(Tenant(TENANT)) as uow:
-            await uow.messages.send(messages)
-
-
-async def move_order(here: Platform, order_id: OrderId, status: str) -> None:
-    """Write the status of an order, as the act of a person does."""
-    async with (
-        await open_pool(here.database_url, size=1) as pool,
-        in_tenant(pool, Tenant(TENANT)) as connection,
-    ):
-        await connection.execute("update orders set status = $2 where id = $1", order_id, status)
+async def act(here: Platform, ordered: Ordered, action: str) -> None:
+    """``pause`` or ``resume`` an order, as its owner."""
+    async with here.client(ordered.owner) as client:
+        answer = await client.put(f"/user/orders/{action}/{ordered.id}")
+    assert answer.status_code == 200, answer.text

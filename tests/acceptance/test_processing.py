@@ -10,9 +10,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from rs_order.application import steps
 from rs_order.demo.servers import Management, Servers
-from rs_order.domain.ids import Tenant
 from rs_order.sandbox import wire
 from rs_order.sandbox.wire import Event
 from tests.acceptance.archives import ArchiveMaker
@@ -20,10 +18,9 @@ from tests.acceptance.platform import TENANT, Platform, platform
 from tests.acceptance.processing import (
     Ordered,
     a_process,
+    act,
     dataset_urn,
-    move_order,
     order,
-    send_step,
 )
 from tests.support.polling import eventually
 from tests.support.servers import FreshBroker, fresh_broker, fresh_database
@@ -549,21 +546,62 @@ async def test_w42_a_paused_order_starts_no_process(here: Platform) -> None:
     process = a_process(here, "SUBORDER", "ONE_PER_EXECUTION")
     ordered = await order(here, "THREE", process)
     await here.sandbox.restores.wait_for_pending(6)
-    await move_order(here, ordered.id, "PAUSED")
+    await act(here, ordered, "pause")
     here.sandbox.faults.silence = False
     here.sandbox.restores.release()
+    await eventually(
+        lambda: here.rows(
+            "select from process_input where order_id = $1 group by order_id"
+            " having count(*) filter (where state = 'PENDING') = 0",
+            ordered.id,
+        ),
+        "every input brought",
+    )
+    await _fence(here)
+    (row,) = await here.rows("select state from sub_order where order_id = $1", ordered.id)
+    assert row["state"] == "READY"
+    assert _batches(ordered) == []
+
+    await act(here, ordered, "resume")
+    assert await ordered.until_final() == "DONE"
+    assert len(ordered.executions) == 1
+
+
+async def test_w42_a_pause_that_comes_while_a_batch_is_made_stops_it(here: Platform) -> None:
+    """The batch is tried again and again in vain: the pause puts the sub-order back in the queue."""
+    here.sandbox.faults.batch_status = 503
+    process = a_process(here, "SUBORDER", "ONE_PER_EXECUTION")
+    ordered = await order(here, "THREE", process)
+    await eventually(
+        lambda: here.rows(
+            "select from process_batch where order_id = $1 and attempts > 0", ordered.id
+        ),
+        "an attempt in vain",
+    )
+    await act(here, ordered, "pause")
     await eventually(
         lambda: here.rows(
             "select from sub_order where order_id = $1 and state = 'READY'", ordered.id
         ),
         "the sub-order back in the queue",
     )
-    assert _batches(ordered) == []
+    here.sandbox.faults.batch_status = None
 
-    await move_order(here, ordered.id, "RUNNING")
-    await send_step(here, steps.schedule(Tenant(TENANT), ordered.owner))
+    await act(here, ordered, "resume")
     assert await ordered.until_final() == "DONE"
     assert len(ordered.executions) == 1
+
+
+async def test_w42_results_settle_a_paused_order(here: Platform) -> None:
+    """What rs-processing was asked for goes on."""
+    here.sandbox.faults.processing_silence = True
+    process = a_process(here, "SUBORDER", "ONE_PER_EXECUTION")
+    ordered = await order(here, "THREE", process)
+    (execution,) = await ordered.until_executions(1)
+    await act(here, ordered, "pause")
+    here.sandbox.executions.run_again(execution)
+
+    assert await ordered.until_final() == "DONE"
 
 
 @pytest.mark.parametrize(

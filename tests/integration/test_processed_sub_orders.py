@@ -75,6 +75,7 @@ class Ordered:
             (order,) = await uow.orders.lock([self.id])
             order.move(OrderStatus.RUNNING, reason="files-read")
             await uow.orders.save([order], CLOCK.now())
+            await uow.completions.finish([self.id])
         async with in_tenant(self.pool, TENANT) as connection:
             await connection.execute(
                 "update sub_order set state = 'PROCESSING' where order_id = $1", self.id

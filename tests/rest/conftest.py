@@ -99,6 +99,7 @@ def services(stock: Stock, health: Components) -> RestServices:
         files=unused,
         users=unused,
         links=unused,
+        actions=unused,
         downloads=stock.order,
         sources=stock.shelf,
         tokens=TokenVerifier({"HS512": KEY}),

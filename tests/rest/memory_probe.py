@@ -111,6 +111,7 @@ async def probe(files: int, size: int) -> dict[str, float]:
         users=unused,
         links=unused,
         tenants=cast("Tenants", OneTenant()),
+        actions=unused,
         downloads=stock,
         sources=stock,
         tokens=TokenVerifier({"HS512": KEY}),

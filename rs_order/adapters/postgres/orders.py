@@ -71,7 +71,15 @@ class PostgresOrders:
         return ids
 
     async def lock(self, ids: Sequence[OrderId]) -> list[Order]:
-        return [order_of(row) for row in await self._connection.fetch(SQL["lock"], ids)]
+        orders = [order_of(row) for row in await self._connection.fetch(SQL["lock"], ids)]
+        if not orders:
+            return []
+        by_id = {order.id: order for order in orders}
+        for row in await self._connection.fetch(SQL["filling"], list(by_id)):
+            order = by_id[OrderId(row["order_id"])]
+            order.completing = order.completing or row["completing"]
+            order.retrying = order.retrying or not row["completing"]
+        return orders
 
     async def lock_awaiting(self, checksums: Sequence[Checksum]) -> list[Order]:
         rows = await self._connection.fetch(SQL["awaiting"], checksums)
@@ -96,6 +104,30 @@ class PostgresOrders:
             await self._connection.execute(SQL["add_history"], history, at)
         for order in orders:
             order.moves.clear()
+
+    async def owner(self, order_id: OrderId) -> str | None:
+        owner: str | None = await self._connection.fetchval(SQL["owner"], order_id)
+        return owner
+
+    async def has_process(self, order_id: OrderId) -> bool:
+        return bool(await self._connection.fetchval(SQL["has_process"], order_id))
+
+    async def has_basket(self, order_id: OrderId) -> bool:
+        return bool(await self._connection.fetchval(SQL["has_basket"], order_id))
+
+    async def copy_selections(self, source: OrderId, target: OrderId) -> None:
+        await self._connection.execute(SQL["copy_selections"], source, target)
+
+    async def remove(self, order: Order, *, reason: str, actor: str, at: datetime) -> None:
+        await self._connection.execute(SQL["remove"], order.id)
+        last = {
+            "order_id": order.id,
+            "before": order.status,
+            "after": "REMOVED",
+            "reason": reason,
+            "actor": actor,
+        }
+        await self._connection.execute(SQL["add_history"], [last], at)
 
     async def _take_baskets(self, ids: Sequence[OrderId], orders: Sequence[NewOrder]) -> None:
         taken = {order.basket: id_ for id_, order in zip(ids, orders, strict=True) if order.basket}

@@ -146,12 +146,19 @@ def _view_of(row: Row, tasks: Sequence[DatasetTaskView]) -> OrderView:
         expires_at=row["expires_at"],
         status=status,
         status_at=row["status_at"],
-        percent=0 if status is OrderStatus.PENDING else tally.percent,
+        percent=0 if _still_read(row) else tally.percent,
         errors=tally.errors,
         available_files=0 if status.gone else tally.available,
         waiting_for_user=row["waiting_sub_orders"] > 0,
         dataset_tasks=tuple(tasks),
     )
+
+
+def _still_read(row: Row) -> bool:
+    """Whether its files are still being read, or would be if it weren't paused: they are not all known."""
+    status = OrderStatus(row["status"])
+    paused = status is OrderStatus.PAUSED
+    return status is OrderStatus.PENDING or (paused and row["expires_at"] is None)
 
 
 def _task_of(row: Row) -> DatasetTaskView:

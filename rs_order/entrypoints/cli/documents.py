@@ -50,6 +50,7 @@ def openapi_command() -> None:
             files=behind,
             users=behind,
             links=behind,
+            actions=behind,
             downloads=behind,
             sources=behind,
             tokens=TokenVerifier({}),

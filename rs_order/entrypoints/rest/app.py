@@ -2,6 +2,7 @@
 
 from fastapi import FastAPI
 
+from rs_order.entrypoints.rest.actions import actions_router
 from rs_order.entrypoints.rest.actuator import actuator_router
 from rs_order.entrypoints.rest.addresses import PUBLIC_PREFIX
 from rs_order.entrypoints.rest.downloads import downloads_router
@@ -27,6 +28,7 @@ def create_app(services: RestServices, *, only_actuator: bool = False) -> FastAP
     if not only_actuator:
         routers += [
             orders_router(services),
+            actions_router(services),
             order_search_router(services),
             file_lists_router(services),
             downloads_router(services),

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
+from rs_order.application.act import OrderActions
 from rs_order.application.apply_order import ApplyOrder
 from rs_order.application.create_order import CreateOrder
 from rs_order.application.links import Links
@@ -35,6 +36,7 @@ class RestServices:
     files: FileViews
     users: Users
     links: Links
+    actions: OrderActions
     downloads: Downloads
     sources: FileSources
     tokens: TokenVerifier

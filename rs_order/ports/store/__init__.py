@@ -42,6 +42,10 @@ from rs_order.ports.store.requests import (
     Requests,
     RequestState,
 )
+from rs_order.ports.store.retries import (
+    Retries,
+    RetryCursor,
+)
 from rs_order.ports.store.sub_orders import (
     Limits,
     ReadySubOrder,
@@ -79,6 +83,8 @@ __all__ = [
     "RecordedRequest",
     "RequestState",
     "Requests",
+    "Retries",
+    "RetryCursor",
     "Rounds",
     "Store",
     "StoreConflict",

@@ -55,6 +55,29 @@ class Orders(Protocol):
         """Lock and load, by ascending id; unknown ids are left out."""
         ...
 
+    async def owner(self, order_id: OrderId) -> str | None:
+        """Whose order it is, which never changes; None when there is no such order."""
+        ...
+
+    async def has_process(self, order_id: OrderId) -> bool:
+        """Whether one of its datasets is processed."""
+        ...
+
+    async def has_basket(self, order_id: OrderId) -> bool:
+        """Whether the basket it was made of is still there."""
+        ...
+
+    async def copy_selections(self, source: OrderId, target: OrderId) -> None:
+        """Copy what an order was made of into the empty basket of another, dates included (B17)."""
+        ...
+
+    async def remove(self, order: Order, *, reason: str, actor: str, at: datetime) -> None:
+        """Delete a locked order with its basket and dataset tasks; the history ends with ``REMOVED``.
+
+        Its sub-orders and files are left to slices.
+        """
+        ...
+
     async def lock_awaiting(self, checksums: Sequence[Checksum]) -> list[Order]:
         """Lock and load the orders that a word of storage about these checksums can change."""
         ...

@@ -17,6 +17,7 @@ from rs_order.ports.store.files import Files
 from rs_order.ports.store.orders import Orders
 from rs_order.ports.store.processing import Executions, ProcessChoices, ProcessInputs
 from rs_order.ports.store.requests import Requests
+from rs_order.ports.store.retries import Retries
 from rs_order.ports.store.sub_orders import Limits, SubOrders
 
 
@@ -64,6 +65,9 @@ class UnitOfWork(Protocol):
 
     @property
     def completions(self) -> Completions: ...
+
+    @property
+    def retries(self) -> Retries: ...
 
     @property
     def sub_orders(self) -> SubOrders: ...

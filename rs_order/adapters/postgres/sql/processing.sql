@@ -20,7 +20,8 @@ order by id
 
 -- name: settle_inputs
 -- Apply storage's word to inputs that were asked of it; what is unavailable wins. The orders are locked.
--- Answers the sub-orders that were changed. $1 orders, $2 available checksums, $3 unavailable checksums,
+-- A sub-order that is ready had been asked for when its order was paused: its process begins once it is
+-- resumed. Answers the running sub-orders that were changed. $1 orders, $2 available checksums, $3 unavailable checksums,
 -- $4 their reasons.
 with word as (
     select checksum, 'ERROR' as state, reason from unnest($3::text[], $4::text[]) as told (checksum, reason)
@@ -33,10 +34,11 @@ with word as (
     from word, sub_order
     where input.checksum = word.checksum and input.state <> 'ERROR' and not input.external
       and input.order_id = any ($1) and input.state <> word.state
-      and sub_order.id = input.sub_order_id and sub_order.state = 'RUNNING'
-    returning input.sub_order_id
+      and sub_order.id = input.sub_order_id
+      and (sub_order.state = 'RUNNING' or (sub_order.state = 'READY' and sub_order.asks > 0))
+    returning input.sub_order_id, sub_order.state
 )
-select distinct sub_order_id from moved
+select distinct sub_order_id from moved where state = 'RUNNING'
 
 -- name: without_pending_inputs
 -- Those of the sub-orders that wait for no input any more. $1 sub-orders.

@@ -52,7 +52,7 @@ from (
            error_files + processing_error_files as errors,
            case when status in ('DELETED', 'EXPIRED') then 0 else available_files end as available,
            waiting_sub_orders > 0 as waiting,
-           case when status = 'PENDING' then 0
+           case when status = 'PENDING' or (status = 'PAUSED' and expires_at is null) then 0
                 when pending_files = 0 then 100
                 when all_bytes > 0 then least(99, div(100 * (all_bytes - pending_bytes), all_bytes))
                 else least(99, div(100 * (all_files - pending_files), all_files))

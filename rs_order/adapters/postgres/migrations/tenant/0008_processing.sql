@@ -65,3 +65,7 @@ create table process_batch (
 );
 
 create index dataset_selection_of_process on dataset_selection (process_id) where process_id is not null;
+
+insert into sub_order_move (before, after) values
+    ('READY', 'PROCESSING'), ('RUNNING', 'PROCESSING'),
+    ('PROCESSING', 'READY'), ('PROCESSING', 'WAITING'), ('PROCESSING', 'ENDED');
