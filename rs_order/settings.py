@@ -108,7 +108,9 @@ class Settings(BaseSettings):
     dam_url: str | None = Field(
         None, description="Base URL of rs-dam; without it, datasets have no attached files."
     )
-    processing_url: str | None = Field(None, description="Base URL of rs-processing.")
+    processing_url: str | None = Field(
+        None, description="Base URL of rs-processing; without it, there are no processes."
+    )
     admin_url: str | None = Field(None, description="Base URL of rs-admin (users and roles).")
     admin_instance_url: str | None = Field(
         None, description="Base URL of rs-admin-instance (public address of each project)."
@@ -158,7 +160,7 @@ class Settings(BaseSettings):
     order_secret: SecretStr | None = Field(
         None,
         min_length=32,
-        description="Key of order tokens, 32 bytes or more.",
+        description="Key of order tokens, 32 bytes or more; without it there are no metalinks.",
         json_schema_extra=_property("regards.order.secret"),
     )
     token_in_query: bool = Field(
@@ -203,6 +205,13 @@ class Settings(BaseSettings):
         le=10_000,
         description="Cancel requests taken in one batch.",
         json_schema_extra=_property("regards.order.cancel.request.bulk.size"),
+    )
+    basket_upload_file_max_lines: int = Field(
+        1000,
+        ge=1,
+        le=10_000,
+        description="Lines of a file of product ids that is uploaded to a basket.",
+        json_schema_extra=_property("regards.order.basket.upload.file.max.lines"),
     )
     cache_isadmin_size: int = Field(
         1000,

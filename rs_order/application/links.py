@@ -1,6 +1,7 @@
 """Public links to orders."""
 
 import asyncio
+from urllib.parse import quote
 
 import structlog
 
@@ -58,8 +59,17 @@ class Links:
         except (RemoteTrouble, TimeoutError) as error:
             log.warning("project-address-unknown", tenant=tenant, cause=str(error))
 
+    async def current(self, tenant: Tenant) -> "DownloadLinks":
+        """The links of a tenant, from its address as it is now; the last known where nobody answers.
+
+        Raises:
+            RemoteTrouble: see ``learn``.
+        """
+        await self.learn(tenant)
+        return await self.download(tenant)
+
     async def download(self, tenant: Tenant) -> "DownloadLinks":
-        """The links to the downloads of a tenant's orders, from the address last known."""
+        """The links to a tenant's orders, from the address last known."""
         host = await self._tenants.host(tenant) or self._fallback
         return DownloadLinks(f"{host.rstrip('/')}/{self._prefix}/rs-order")
 
@@ -76,3 +86,15 @@ class DownloadLinks:
     def of_file(self, file_id: DataFileId) -> str:
         """Where one file is downloaded (rest.md 5.8; decisions.md, downloadUrl)."""
         return f"{self._base}/orders/files/{file_id}"
+
+    def public_file(self, file_id: DataFileId, order_token: str, tenant: Tenant) -> str:
+        """A file, for whoever has the order token; the order of the parameters counts (rest.md 10.4)."""
+        return f"{self._base}/orders/public/files/{file_id}?{_public(order_token, tenant)}"
+
+    def public_metalink(self, order_token: str, tenant: Tenant) -> str:
+        """The metalink of the order that the token names."""
+        return f"{self._base}/user/orders/metalink/download?{_public(order_token, tenant)}"
+
+
+def _public(order_token: str, tenant: Tenant) -> str:
+    return f"orderToken={quote(order_token)}&scope={quote(tenant)}"

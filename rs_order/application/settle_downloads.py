@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from rs_order.application import steps
-from rs_order.application.links import Links
+from rs_order.application.conflicts import without_conflict
+from rs_order.application.links import DownloadLinks, Links
 from rs_order.application.settlement import Cause, Settlement
 from rs_order.contracts.processing import DownloadedOutputs
 from rs_order.domain.ids import DataFileId, OrderId, Tenant
@@ -26,24 +27,38 @@ class SettleDownloads:
     async def handle(
         self, tenant: Tenant, order_id: OrderId, outcomes: Sequence[FileOutcome]
     ) -> None:
-        """Record the outcomes of one order's files; files that are gone meanwhile are passed over."""
-        downloaded = [o.id for o in outcomes if o.result is FetchResult.DOWNLOADED]
-        failed = {o.id: o.reason or "" for o in outcomes if o.result is FetchResult.FAILED}
-        quota = {o.id: o.reason or "" for o in outcomes if o.result is FetchResult.QUOTA_EXCEEDED}
+        """Record the outcomes of one order's files; files that are gone meanwhile are passed over.
+
+        Raises:
+            StoreUnavailable, StoreConflict: nothing is recorded, the files stay as they were.
+        """
         links = await self._links.download(tenant)
+
+        async def record() -> None:
+            await self._record(tenant, order_id, outcomes, links)
+
+        await without_conflict(record)
+
+    async def _record(
+        self,
+        tenant: Tenant,
+        order_id: OrderId,
+        outcomes: Sequence[FileOutcome],
+        links: DownloadLinks,
+    ) -> None:
+        ended = [o for o in outcomes if o.result is not FetchResult.QUOTA_EXCEEDED]
+        quota = {o.id: o.reason or "" for o in outcomes if o.result is FetchResult.QUOTA_EXCEEDED}
         async with self._store.unit_of_work(tenant) as uow:
             orders = [order for order in await uow.orders.lock([order_id]) if not order.status.gone]
             if not orders:
                 return
-            moves = await uow.files.record_downloads(order_id, downloaded, failed)
-            await self._settlement.carry(
-                uow,
-                orders,
-                moves,
-                Cause("downloaded", orders[0].owner, self._clock.now()),
-                links,
+            cause = Cause("downloaded", orders[0].owner, self._clock.now())
+            moves = await uow.files.record_downloads(
+                order_id, ended, actor=cause.actor, at=cause.at
             )
-            await self._announce(uow, order_id, downloaded)
+            await self._settlement.carry(uow, orders, moves, cause, links)
+            delivered = [o.id for o in outcomes if o.result is FetchResult.DOWNLOADED]
+            await self._announce(uow, order_id, delivered)
             if quota:
                 await self._open_gate(uow, orders[0], quota)
 

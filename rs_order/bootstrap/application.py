@@ -23,7 +23,11 @@ from rs_order.application.apply_availability import ApplyAvailability
 from rs_order.application.apply_order import ApplyOrder
 from rs_order.application.apply_results import ApplyResults, GiveUpResults
 from rs_order.application.ask_storage import AskStorage
+from rs_order.application.baskets import AddToBasket, BasketUseCases, EditBasket
+from rs_order.application.baskets.changes import BasketChanges
+from rs_order.application.baskets.process_limit import ProcessLimit
 from rs_order.application.cancel_orders import CancelOrders, Departure
+from rs_order.application.catalog_datasets import CatalogDatasets
 from rs_order.application.complete_order import CompleteOrder, Place
 from rs_order.application.create_order import CreateOrder
 from rs_order.application.detach_processes import DetachProcesses
@@ -70,7 +74,20 @@ class Application:
             prefix=settings.prefix_path,
             fallback=settings.public_url,
         )
-        estimator = Estimator(self.users, remote.catalog, links, clock)
+        datasets = CatalogDatasets(remote.catalog)
+        process_limit = ProcessLimit(remote.processes)
+        changes = BasketChanges(uows)
+        self.baskets = BasketUseCases(
+            add=AddToBasket(
+                changes,
+                datasets,
+                process_limit,
+                clock,
+                max_lines=settings.basket_upload_file_max_lines,
+            ),
+            edit=EditBasket(uows, changes, datasets, process_limit),
+        )
+        estimator = Estimator(self.users, datasets, links, clock)
         settlement = Settlement(limits)
         departure = Departure(settlement)
         self.create_order = CreateOrder(uows, links, clock)

@@ -15,12 +15,14 @@ from rs_order.adapters.amqp.publisher import Publisher
 from rs_order.adapters.amqp.relay import Relay
 from rs_order.adapters.amqp.topology import Topology, Vhost
 from rs_order.adapters.health import ServiceHealth
+from rs_order.adapters.order_tokens import JwtOrderTokens, NoOrderTokens
 from rs_order.adapters.postgres.downloads import PostgresDownloads
 from rs_order.adapters.postgres.file_views import PostgresFileViews
 from rs_order.adapters.postgres.outbox import PostgresOutbox
 from rs_order.adapters.postgres.views import PostgresOrderViews
 from rs_order.adapters.regards.http import CallLimits, new_client
 from rs_order.adapters.regards.sources import RegardsFileSources
+from rs_order.application.download import Metalinks
 from rs_order.bootstrap.application import Application
 from rs_order.bootstrap.broker import (
     connection_to,
@@ -36,6 +38,7 @@ from rs_order.entrypoints.rest.server import run_rest
 from rs_order.entrypoints.rest.services import RestServices, RestSettings
 from rs_order.entrypoints.rest.tokens import TokenVerifier
 from rs_order.ports.clock import Clock
+from rs_order.ports.order_tokens import OrderTokens
 from rs_order.settings import PREFIX, Settings, SettingsError
 
 log = structlog.get_logger(__name__)
@@ -58,6 +61,12 @@ def _token_verifier(settings: Settings) -> TokenVerifier:
         except ValueError as error:
             raise SettingsError(f"{PREFIX}JWT_KEY_{algorithm}: {error}") from error
     return TokenVerifier(settings.token_keys)
+
+
+def _order_tokens(settings: Settings, clock: Clock) -> OrderTokens:
+    if settings.order_secret is None:
+        return NoOrderTokens()
+    return JwtOrderTokens(settings.order_secret.get_secret_value(), clock)
 
 
 async def serve(
@@ -113,6 +122,8 @@ async def serve(
             [*incoming, *outgoing],
             [consumer for some in consuming.values() for consumer in some],
         )
+        downloads = PostgresDownloads(store.pool, application.settle_downloads.handle)
+        order_tokens = _order_tokens(settings, store.clock)
         services = RestServices(
             tenants=store.tenants,
             create_order=application.create_order,
@@ -122,8 +133,11 @@ async def serve(
             users=application.users,
             links=application.links,
             actions=application.actions,
-            downloads=PostgresDownloads(store.pool, application.settle_downloads.handle),
+            downloads=downloads,
+            baskets=application.baskets,
             sources=RegardsFileSources(remote.stored_files, external),
+            metalinks=Metalinks(downloads, order_tokens, application.links),
+            order_tokens=order_tokens,
             tokens=tokens,
             roles=DefaultRoles(),
             health=health,

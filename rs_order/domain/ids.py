@@ -5,6 +5,7 @@ from typing import NewType
 Tenant = NewType("Tenant", str)
 """A project; one database schema each."""
 
+DatasetSelectionId = NewType("DatasetSelectionId", int)
 OrderId = NewType("OrderId", int)
 BasketId = NewType("BasketId", int)
 DatasetTaskId = NewType("DatasetTaskId", int)

@@ -35,7 +35,6 @@ WITHOUT_MEANING = {
     ),
     "regards.rabbitmq.interval.retries.failed.queue": "As above.",
     "regards.rabbitmq.max.body.length.render": "Bodies are not logged.",
-    "regards.order.basket.upload.file.max.lines": "Baskets are not served yet.",
     "regards.order.cancel.loop.duration": "A cancel waits for nobody: it is one short transaction.",
     "regards.order.client.response.batch.size": "Of the client library, not of the service.",
     "regards.order.computation.update.rate.ms": (
@@ -46,11 +45,6 @@ WITHOUT_MEANING = {
     "regards.workspace.monitoring.delay.ms": "There is no workspace.",
 }
 """Properties of domain.md 14.2 and amqp.md 1.15 that no setting takes the place of, and why."""
-
-USED_BY = {
-    "order_secret": "settings.order_secret",
-}
-"""Settings whose feature is still to come, and the code that will use them: they have no effect yet."""
 
 _INTRODUCTION = """\
 # Configuration
@@ -109,8 +103,6 @@ def _sections() -> Iterator[tuple[str, list[str]]]:
 def _row(name: str) -> list[str]:
     field = Settings.model_fields[name]
     meaning = field.description or ""
-    if name in USED_BY:
-        meaning += " Without effect yet."
     return [
         f"`{PREFIX}{name.upper()}`",
         ", ".join(f"`{part}`" for part in _property_of(field).split(", ") if part),

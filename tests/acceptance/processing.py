@@ -8,7 +8,6 @@ from uuid import UUID, uuid4
 from rs_order.adapters.postgres.pool import open_pool
 from rs_order.adapters.postgres.unit_of_work import PostgresStore
 from rs_order.application import steps
-from rs_order.domain.file_filter import FileFilter
 from rs_order.domain.files import DataType
 from rs_order.domain.ids import OrderId, Tenant, Urn
 from rs_order.domain.process import ProcessChoice
@@ -165,7 +164,7 @@ def _selection(here: Platform, dataset: str, process_id: UUID) -> DatasetSelecti
         files=1,
         bytes=1000,
         types=types,
-        file_filter=FileFilter(),
+        file_filter=None,
         searches=(DatedSelection(request=request, products=1, types=types),),
         process=ProcessChoice(process_id, {"epsg": "4326"}),
     )

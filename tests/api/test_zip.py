@@ -1,7 +1,17 @@
-"""The zip over the whole service: who may have it."""
+"""The zip over the whole service: who may have it, and what a quota leaves of it."""
 
+import asyncio
+import io
+import zipfile
+
+from rs_order.sandbox import Quota
 from tests.acceptance.guests import EVE_01, guest
 from tests.acceptance.platform import Platform
+from tests.api.downloading import only_file, ordered
+from tests.support.polling import eventually
+
+CONNECTIONS = 10
+"""Of the service to its database (tests/acceptance/platform.py)."""
 
 
 async def test_an_unserved_project_is_not_found(here: Platform) -> None:
@@ -22,3 +32,52 @@ async def test_an_order_of_another_project_is_not_found(here: Platform) -> None:
         answer = await client.get(f"/user/orders/{done.body['orderId']}/download")
 
     assert answer.status_code == 404
+
+
+async def test_rest_14_zip_and_fact_12_the_quota_message_of_storage_is_in_the_notice(
+    here: Platform,
+) -> None:
+    """Storage answers 429: a zip all the same, whose NOTICE.txt repeats what storage said."""
+    jane = guest(here)
+    order_id = await ordered(here, jane, EVE_01)
+    file = await only_file(here, order_id)
+    here.sandbox.faults.quotas = {jane: Quota(max_files=0)}
+
+    answer = await here.download(order_id, jane)
+
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/octet-stream")
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert archive.namelist() == ["NOTICE.txt"]
+        assert archive.read("NOTICE.txt").decode() == (
+            f"Failed to download file ({file['name']}): "
+            f"Download quota of 0 exceeded (by 1) for user {jane}.."
+        )
+    row = await only_file(here, order_id)
+    assert (row["state"], row["reason_code"]) == ("AVAILABLE", "quota-exceeded")
+
+
+async def test_w21_downloads_hold_no_connection_to_the_database(here: Platform) -> None:
+    """More downloads under way than there are connections, and others are still answered."""
+    jane = guest(here)
+    order_id = await ordered(here, jane, EVE_01)
+    file = await only_file(here, order_id)
+    here.sandbox.faults.slow_bytes_per_second = file["size"] / 20
+    before = here.sandbox.calls.counters["rs-storage"]
+    paths = [f"/user/orders/{order_id}/download", f"/orders/files/{file['id']}"]
+
+    async with here.client(jane) as client:
+        under_way = [
+            asyncio.create_task(client.get(paths[number % 2])) for number in range(2 * CONNECTIONS)
+        ]
+        await eventually(
+            lambda: here.sandbox.calls.counters["rs-storage"] - before == len(under_way),
+            "all files asked of storage",
+        )
+        answer = await client.get("/orders/files/-1")
+        ended = [download for download in under_way if download.done()]
+        for download in under_way:
+            download.cancel()
+        await asyncio.wait(under_way)
+
+    assert answer.status_code == 404
+    assert ended == []

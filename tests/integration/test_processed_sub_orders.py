@@ -21,7 +21,6 @@ from rs_order.application.read_page import Page
 from rs_order.application.settlement import Settlement
 from rs_order.contracts.processing import ExecutionResult
 from rs_order.domain.correlation import ExecutionCorrelation
-from rs_order.domain.file_filter import FileFilter
 from rs_order.domain.files import Product
 from rs_order.domain.ids import OrderId, Urn
 from rs_order.domain.process import Cardinality, LimitKind, Process, ProcessChoice, Scope
@@ -139,7 +138,7 @@ async def an_order(pool: Pool, store: PostgresStore, process: Process) -> Ordere
         files=1,
         bytes=1,
         types={},
-        file_filter=FileFilter(),
+        file_filter=None,
         searches=(),
         process=ProcessChoice(UUID(int=1)),
     )

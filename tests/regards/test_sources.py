@@ -64,8 +64,8 @@ def external(url: str) -> FileToDownload:
 
 async def read(sources: RegardsFileSources, file: FileToDownload) -> bytes:
     content = bytearray()
-    async with sources.open(DEMO, JANE, file) as chunks:
-        async for chunk in chunks:
+    async with sources.open(DEMO, JANE, file) as source:
+        async for chunk in source.chunks:
             assert len(chunk) <= 65536
             content += chunk
     return bytes(content)
@@ -160,6 +160,55 @@ async def test_other_statuses(storage_at: StorageAt, status: int) -> None:
         assert (f"Server returned HTTP error code {status}", status) == await failure(
             sources, stored()
         )
+
+
+async def test_what_storage_says_of_a_file(storage_at: StorageAt) -> None:
+    """Only what speaks of the file: nothing of the connection, of caching, or for the browser of a user."""
+    said = (
+        "Content-Type: image/fits",
+        "Last-Modified: Thu, 01 Jan 2026 00:00:00 GMT",
+        "Content-Disposition: attachment; filename=x",
+        "Content-Encoding: gzip",
+        "Content-Language: \u00fc",
+        "Set-Cookie: a=b",
+        "Access-Control-Allow-Origin: https://evil.example",
+        "Cache-Control: public",
+        "Keep-Alive: timeout=5",
+        "Connection: keep-alive",
+    )
+    async with (
+        RawServer.running(answer("200 OK", b"12345", *said)) as server,
+        storage_at(server.url).open(DEMO, JANE, stored(size=5)) as source,
+    ):
+        headers = dict(source.headers)
+
+    assert headers == {
+        "Content-Type": "image/fits",
+        "Content-Length": "5",
+        "Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT",
+    }
+
+
+async def test_what_storage_says_instead_of_a_file(storage_at: StorageAt) -> None:
+    """Kept with status, headers and the beginning of its body, to be passed on."""
+    body = b"x" * 200_000
+    async with RawServer.running(answer("503 Busy", body, "Retry-After: 9")) as server:
+        sources = storage_at(server.url)
+        with pytest.raises(FetchError) as raised:
+            await read(sources, stored())
+
+    said = raised.value.answer
+    assert said is not None
+    assert (said.status, said.headers["Retry-After"], said.body) == (503, "9", body[: 64 * 1024])
+
+
+async def test_what_others_say_instead_of_a_file_is_not_kept(sources: RegardsFileSources) -> None:
+    """A server outside the platform doesn't speak to our users."""
+    async with RawServer.running(answer("404 Gone", b"<script>")) as server:
+        with pytest.raises(FetchError) as raised:
+            await read(sources, external(server.url))
+
+    assert raised.value.answer is None
 
 
 @pytest.mark.parametrize("mode", [OutageMode.DOWN, OutageMode.SLOW])
@@ -288,10 +337,10 @@ async def test_proxy(tmp_path: Path) -> None:
     ):
         access = ExternalAccess(proxy=proxy.url, direct_hosts=("127.0.0.1",))
         files = ExternalFiles(access, CallLimits())
-        async with files.open("http://archive.example.org/file") as chunks:
-            proxied = b"".join([chunk async for chunk in chunks])
-        async with files.open(f"{server.url}/file") as chunks:
-            direct = b"".join([chunk async for chunk in chunks])
+        async with files.open("http://archive.example.org/file") as source:
+            proxied = b"".join([chunk async for chunk in source.chunks])
+        async with files.open(f"{server.url}/file") as source:
+            direct = b"".join([chunk async for chunk in source.chunks])
         await files.aclose()
 
     assert (proxied, direct) == (b"by proxy", b"direct")

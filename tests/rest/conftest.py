@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import cast
 
 import asyncpg
 import httpx
@@ -11,16 +11,19 @@ import jwt
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
+from rs_order.adapters.order_tokens import JwtOrderTokens
+from rs_order.application.download import Metalinks
+from rs_order.application.links import Links
 from rs_order.demo.servers import Servers
 from rs_order.entrypoints.rest import (
     ComponentHealth,
     DefaultRoles,
     HealthStatus,
     RestServices,
-    RestSettings,
     TokenVerifier,
     create_app,
     run_rest,
+    some_services,
 )
 from rs_order.ports.store import Tenants
 from tests.rest.stock import DEMO, OWNER, Stock
@@ -28,6 +31,8 @@ from tests.rest.stored import StoredOrder
 from tests.support.stores import migrated_pool
 
 KEY = "!!!!!==========abcdefghijklmnopqrstuvwxyz0123456789==========!!!!!"
+ORDER_SECRET = "the secret of order tokens in tests of the REST side"
+HOST = "https://archive.example.org"
 NOW = datetime(2026, 3, 1, 12, 30, 45, 250_000, tzinfo=UTC)
 
 
@@ -44,6 +49,9 @@ class OneTenant:
 
     def serves(self, tenant: str) -> bool:
         return tenant == DEMO
+
+    async def host(self, tenant: str) -> str:  # noqa: ARG002 - there is one
+        return HOST
 
 
 class Components:
@@ -90,24 +98,20 @@ def health() -> Components:
 def services(stock: Stock, health: Components) -> RestServices:
     metrics = CollectorRegistry()
     Counter("orders_seen", "Orders seen", registry=metrics).inc()
-    unused: Any = None
-    return RestServices(
-        tenants=cast("Tenants", OneTenant()),
-        create_order=unused,
-        apply_order=unused,
-        orders=unused,
-        files=unused,
-        users=unused,
-        links=unused,
-        actions=unused,
+    tenants = cast("Tenants", OneTenant())
+    order_tokens = JwtOrderTokens(ORDER_SECRET, StoppedClock())
+    links = Links(None, tenants, prefix="/api/v1", fallback="http://nowhere.invalid")
+    return some_services(
+        tenants=tenants,
         downloads=stock.order,
         sources=stock.shelf,
+        metalinks=Metalinks(stock.order, order_tokens, links),
+        order_tokens=order_tokens,
         tokens=TokenVerifier({"HS512": KEY}),
         roles=DefaultRoles(),
         health=health,
         metrics=metrics,
         clock=StoppedClock(),
-        settings=RestSettings(),
     )
 
 

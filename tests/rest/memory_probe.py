@@ -1,7 +1,7 @@
-"""A process that makes one zip and says how much memory that took, as a line of JSON.
+"""A process that answers one download and says how much memory that took, as a line of JSON.
 
-Run as ``python -m tests.rest.memory_probe FILES BYTES``: so many files of so many bytes, sent to a
-client on loopback.
+Run as ``python -m tests.rest.memory_probe FILES BYTES PATH``: an order of so many files of so many bytes,
+of which a path is sent to a client on loopback.
 """
 
 # ruff: noqa: ARG002 - the ports say what a fake is given
@@ -15,24 +15,40 @@ import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import repeat
-from typing import Any, cast
+from typing import cast
 
 import httpx
 from prometheus_client import CollectorRegistry
 
+from rs_order.adapters.order_tokens import JwtOrderTokens
+from rs_order.application.download import Metalinks
+from rs_order.application.links import Links
 from rs_order.domain.ids import Checksum, DataFileId, OrderId, Tenant
+from rs_order.domain.states import FileState, OrderStatus
 from rs_order.entrypoints.rest import (
     DefaultRoles,
-    RestServices,
-    RestSettings,
     TokenVerifier,
     create_app,
     run_rest,
+    some_services,
 )
-from rs_order.ports.downloads import FileOutcome, FileToDownload, OrderToDownload
+from rs_order.ports.downloads import (
+    FileOfOrder,
+    FileOutcome,
+    FileToDownload,
+    OpenFile,
+    OrderToDownload,
+)
 from rs_order.ports.store import Tenants
-from tests.rest.conftest import KEY, Components, OneTenant, StoppedClock, bearer
-from tests.rest.stock import ORDER, OWNER, PRODUCT, incompressible
+from tests.rest.conftest import (
+    KEY,
+    ORDER_SECRET,
+    Components,
+    OneTenant,
+    StoppedClock,
+    bearer,
+)
+from tests.rest.stock import EXPIRES_AT, ORDER, OWNER, PRODUCT, incompressible
 
 CHUNK = incompressible(65536)
 
@@ -50,12 +66,29 @@ class Arithmetic:
         self.settled = 0
 
     async def order(self, tenant: Tenant, order_id: OrderId) -> OrderToDownload:
-        return OrderToDownload(order_id, OWNER, has_available_files=True)
+        return OrderToDownload(
+            order_id,
+            OWNER,
+            "REGISTERED_USER",
+            OrderStatus.RUNNING,
+            EXPIRES_AT,
+            has_files=True,
+            has_available_files=True,
+        )
+
+    async def file(self, tenant: Tenant, file_id: DataFileId) -> FileOfOrder:
+        (file,) = await self.all_files(tenant, ORDER, after=DataFileId(file_id - 1), limit=1)
+        return FileOfOrder(file, ORDER, OWNER, FileState.AVAILABLE)
 
     async def repeated_names(self, tenant: Tenant, order_id: OrderId) -> frozenset[str]:
         return frozenset()
 
     async def available_files(
+        self, tenant: Tenant, order_id: OrderId, *, after: DataFileId, limit: int
+    ) -> Sequence[FileToDownload]:
+        return await self.all_files(tenant, order_id, after=after, limit=limit)
+
+    async def all_files(
         self, tenant: Tenant, order_id: OrderId, *, after: DataFileId, limit: int
     ) -> Sequence[FileToDownload]:
         numbers = range(after + 1, min(after + limit, self._files) + 1)
@@ -81,8 +114,8 @@ class Arithmetic:
     @asynccontextmanager
     async def open(
         self, tenant: Tenant, email: str, file: FileToDownload
-    ) -> AsyncIterator[AsyncIterator[bytes]]:
-        yield self._content()
+    ) -> AsyncIterator[OpenFile]:
+        yield OpenFile(self._content())
 
     async def _content(self) -> AsyncIterator[bytes]:
         for chunk in self._chunks():
@@ -100,31 +133,27 @@ class Arithmetic:
         return Checksum(digest.hexdigest())
 
 
-async def probe(files: int, size: int) -> dict[str, float]:
+async def probe(files: int, size: int, path: str) -> dict[str, float]:
     stock = Arithmetic(1, 1)
-    unused: Any = None
-    services = RestServices(
-        create_order=unused,
-        apply_order=unused,
-        orders=unused,
-        files=unused,
-        users=unused,
-        links=unused,
-        tenants=cast("Tenants", OneTenant()),
-        actions=unused,
+    tenants = cast("Tenants", OneTenant())
+    order_tokens = JwtOrderTokens(ORDER_SECRET, StoppedClock())
+    links = Links(None, tenants, prefix="/api/v1", fallback="http://nowhere.invalid")
+    services = some_services(
+        tenants=tenants,
         downloads=stock,
         sources=stock,
+        metalinks=Metalinks(stock, order_tokens, links),
+        order_tokens=order_tokens,
         tokens=TokenVerifier({"HS512": KEY}),
         roles=DefaultRoles(),
         health=Components(),
         metrics=CollectorRegistry(),
         clock=StoppedClock(),
-        settings=RestSettings(),
     )
     stop, port = asyncio.Event(), asyncio.get_running_loop().create_future()
     app = create_app(services)
     server = asyncio.create_task(run_rest(app, "127.0.0.1", 0, stop=stop, on_ready=port.set_result))
-    url = f"http://127.0.0.1:{await port}/user/orders/{ORDER}/download"
+    url = f"http://127.0.0.1:{await port}{path}"
     await _download(url)
     idle = _peak_mib()
     stock.__init__(files, size)  # type: ignore[misc]
@@ -153,9 +182,14 @@ async def _download(url: str) -> int:
     return received
 
 
+async def _asked() -> dict[str, float]:
+    files, size, path = sys.argv[1:]
+    return await probe(int(files), int(size), path)
+
+
 def _peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(asyncio.run(probe(int(sys.argv[1]), int(sys.argv[2])))) + "\n")
+    sys.stdout.write(json.dumps(asyncio.run(_asked())) + "\n")

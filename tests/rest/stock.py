@@ -8,20 +8,29 @@ from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from rs_order.domain.ids import Checksum, DataFileId, OrderId, Tenant, Urn
+from rs_order.domain.states import FileState, OrderStatus
 from rs_order.ports.downloads import (
     FetchError,
     FetchResult,
+    FileOfOrder,
     FileOutcome,
     FileToDownload,
+    OpenFile,
     OrderToDownload,
 )
 
 DEMO = Tenant("demo")
 ORDER = OrderId(12)
 OWNER = "jane@example.org"
+EXPIRES_AT = datetime(2027, 3, 1, tzinfo=UTC)
 PRODUCT = Urn("URN:AIP:DATA:demo:646b593d-c152-5c9a-9dfe-17c9f0fff04b:V1")
+
+
+_CAN_CHANGE = (FileState.AVAILABLE, FileState.DOWNLOADED, FileState.DOWNLOAD_ERROR)
+"""Files that a download changes; the others are left alone."""
 
 
 @dataclass
@@ -29,7 +38,11 @@ class StockedOrder:
     """Implements ``Downloads`` for one order."""
 
     files: list[FileToDownload] = field(default_factory=list)
+    states: dict[int, FileState] = field(default_factory=dict)
+    """Of the files before anything was tried; AVAILABLE when nothing is said."""
     owner: str = OWNER
+    status: OrderStatus = OrderStatus.RUNNING
+    expires_at: datetime | None = EXPIRES_AT
     settled: list[FileOutcome] = field(default_factory=list)
     settlements: list[int] = field(default_factory=list)
     """How many outcomes came at a time."""
@@ -37,7 +50,27 @@ class StockedOrder:
     async def order(self, tenant: Tenant, order_id: OrderId) -> OrderToDownload | None:
         if (tenant, order_id) != (DEMO, ORDER):
             return None
-        return OrderToDownload(order_id, self.owner, bool(self._available()))
+        return OrderToDownload(
+            order_id,
+            self.owner,
+            "REGISTERED_USER",
+            self.status,
+            self.expires_at,
+            has_files=bool(self.files),
+            has_available_files=bool(self._available()),
+        )
+
+    async def file(self, tenant: Tenant, file_id: DataFileId) -> FileOfOrder | None:
+        gone = self.status in (OrderStatus.DELETED, OrderStatus.EXPIRED)
+        for file in () if gone or tenant != DEMO else self.files:
+            if file.id == file_id:
+                return FileOfOrder(file, ORDER, self.owner, self.state_of(file_id))
+        return None
+
+    async def all_files(
+        self, tenant: Tenant, order_id: OrderId, *, after: DataFileId, limit: int
+    ) -> Sequence[FileToDownload]:
+        return [file for file in self.files if file.id > after][:limit]
 
     async def repeated_names(self, tenant: Tenant, order_id: OrderId) -> frozenset[str]:
         names = Counter(file.name for file in self._available())
@@ -52,7 +85,13 @@ class StockedOrder:
         self, tenant: Tenant, order_id: OrderId, outcomes: Sequence[FileOutcome]
     ) -> None:
         self.settlements.append(len(outcomes))
-        self.settled += outcomes
+        self.settled += [
+            outcome for outcome in outcomes if self.state_of(outcome.id) in _CAN_CHANGE
+        ]
+
+    def state_of(self, file_id: int) -> FileState:
+        """The state before anything was tried."""
+        return self.states.get(file_id, FileState.AVAILABLE)
 
     def _available(self) -> list[FileToDownload]:
         """Whatever was tried is gone, but for what a quota stopped (decisions.md, Quota)."""
@@ -61,7 +100,11 @@ class StockedOrder:
             for outcome in self.settled
             if outcome.result is not FetchResult.QUOTA_EXCEEDED
         }
-        return [file for file in self.files if file.id not in gone]
+        return [
+            file
+            for file in self.files
+            if file.id not in gone and self.state_of(file.id) is FileState.AVAILABLE
+        ]
 
     @property
     def results(self) -> dict[int, FetchResult]:
@@ -80,6 +123,10 @@ class Shelf:
     """Implements ``FileSources``; contents by the id of the file."""
 
     contents: dict[int, Content] = field(default_factory=dict)
+    headers: dict[int, dict[str, str]] = field(default_factory=dict)
+    """What the source says of a file."""
+    emails: list[str] = field(default_factory=list)
+    """In whose name files were opened."""
     opened: list[int] = field(default_factory=list)
     open_now: int = 0
     most_open: int = 0
@@ -87,9 +134,10 @@ class Shelf:
     @asynccontextmanager
     async def open(
         self, tenant: Tenant, email: str, file: FileToDownload
-    ) -> AsyncIterator[AsyncIterator[bytes]]:
+    ) -> AsyncIterator[OpenFile]:
         content = self.contents[file.id]
         self.opened.append(file.id)
+        self.emails.append(email)
         self.open_now += 1
         self.most_open = max(self.most_open, self.open_now)
         try:
@@ -97,7 +145,7 @@ class Shelf:
                 raise content
             chunks = pieces(content) if isinstance(content, bytes) else content()
             async with aclosing(chunks):
-                yield chunks
+                yield OpenFile(chunks, self.headers.get(file.id, {}))
         finally:
             self.open_now -= 1
 
@@ -135,6 +183,10 @@ class Stock:
         checksum: str | None = "right",
         algorithm: str | None = "MD5",
         url: str = "https://host/files/last%20segment.dat",
+        external: bool = False,
+        mime_type: str | None = None,
+        state: FileState = FileState.AVAILABLE,
+        headers: dict[str, str] | None = None,
     ) -> int:
         """A file that should be ``of`` and whose source gives ``content``; its id."""
         file_id = len(self.order.files) + 1
@@ -145,7 +197,7 @@ class Stock:
                 product=PRODUCT,
                 name=name,
                 url=url,
-                external=False,
+                external=external,
                 size=len(right) if isinstance(size, str) else size,
                 checksum=md5(right)
                 if checksum == "right"
@@ -153,8 +205,11 @@ class Stock:
                 if checksum is None
                 else Checksum(checksum),
                 checksum_algorithm=algorithm,
+                mime_type=mime_type,
             )
         )
+        self.order.states[file_id] = state
+        self.shelf.headers[file_id] = headers or {}
         self.shelf.contents[file_id] = content
         return file_id
 

@@ -14,16 +14,25 @@ from rs_order.application.settle_downloads import SettleDownloads
 from rs_order.application.settlement import Settlement
 from rs_order.domain.ids import DataFileId, OrderId, Tenant
 from rs_order.domain.states import FileState
-from rs_order.ports.downloads import FetchResult, FileOutcome, FileToDownload, OrderToDownload
+from rs_order.ports.downloads import (
+    FetchResult,
+    FileOfOrder,
+    FileOutcome,
+    FileToDownload,
+    OrderToDownload,
+)
 from tests.rest.stock import DEMO, ORDER, StockedOrder
 from tests.support.rows import in_tenant
 
 _RESULTS = {
     (FileState.DOWNLOADED, None): FetchResult.DOWNLOADED,
     (FileState.DOWNLOAD_ERROR, "download-failed"): FetchResult.FAILED,
+    (FileState.DOWNLOAD_ERROR, "wrong-content"): FetchResult.WRONG_CONTENT,
     (FileState.AVAILABLE, "quota-exceeded"): FetchResult.QUOTA_EXCEEDED,
 }
 """By state and reason code of a row (domain.md 11.1, point 8; decisions.md, Quota)."""
+_BEFORE = "before"
+"""Reason code of files that weren't available, as long as nothing was tried."""
 
 
 class StoredOrder(StockedOrder):
@@ -52,6 +61,16 @@ class StoredOrder(StockedOrder):
         await self._write()
         return await self._downloads.available_files(tenant, order_id, after=after, limit=limit)
 
+    async def file(self, tenant: Tenant, file_id: DataFileId) -> FileOfOrder | None:
+        await self._write()
+        return await self._downloads.file(tenant, file_id)
+
+    async def all_files(
+        self, tenant: Tenant, order_id: OrderId, *, after: DataFileId, limit: int
+    ) -> Sequence[FileToDownload]:
+        await self._write()
+        return await self._downloads.all_files(tenant, order_id, after=after, limit=limit)
+
     async def settle(
         self, tenant: Tenant, order_id: OrderId, outcomes: Sequence[FileOutcome]
     ) -> None:
@@ -71,17 +90,20 @@ class StoredOrder(StockedOrder):
             return
         self._written = True
         async with in_tenant(self._pool, DEMO) as connection:
-            await _write_order(connection, self.owner, self.files)
+            await _write_order(connection, self)
 
 
-async def _write_order(connection: Connection, owner: str, files: Sequence[FileToDownload]) -> None:
-    """An order whose only sub-order waits for its user, with counters that agree."""
-    waiting, total = bool(files), sum(file.size or 0 for file in files)
+async def _write_order(connection: Connection, order: StockedOrder) -> None:
+    """An order with one sub-order, whose state is what its files ask for, and counters that agree."""
+    states = [order.state_of(file.id) for file in order.files]
+    available, pending = FileState.AVAILABLE in states, FileState.PENDING in states
+    waiting = available and not pending
+    counted = int(waiting and not order.status.gone)
     await connection.execute(
-        "insert into orders (id, owner, role, label, correlation_id, status, sub_order_hours,"
-        " sub_orders, waiting_sub_orders, available_files, available_bytes)"
-        " values ($1, $2, 'REGISTERED_USER', 'a', 'a', 'RUNNING', 2, 1, $3, $4, $5)",
-        *(ORDER, owner, int(waiting), len(files), total),
+        "insert into orders (id, owner, role, label, correlation_id, status, expires_at,"
+        " sub_order_hours, sub_orders, waiting_sub_orders)"
+        " values ($1, $2, 'REGISTERED_USER', 'a', 'a', $3, $4, 2, 1, $5)",
+        *(ORDER, order.owner, order.status, order.expires_at, counted),
     )
     task = await connection.fetchval(
         "insert into dataset_task (order_id, dataset_urn, dataset_label, products_count)"
@@ -89,30 +111,48 @@ async def _write_order(connection: Connection, owner: str, files: Sequence[FileT
         ORDER,
     )
     sub_order = await connection.fetchval(
-        "insert into sub_order (order_id, dataset_task_id, owner, kind, state, available_files,"
-        " available_bytes) values ($1, $2, $3, 'STORAGE', $4, $5, $6) returning id",
-        *(ORDER, task, owner, "WAITING" if waiting else "ENDED", len(files), total),
+        "insert into sub_order (order_id, dataset_task_id, owner, kind) values ($1, $2, $3, 'STORAGE')"
+        " returning id",
+        *(ORDER, task, order.owner),
     )
     await connection.executemany(
         "insert into data_file (id, order_id, sub_order_id, dataset_task_id, identity, product_urn,"
         " product_version, data_type, name, url, external, online, size, checksum,"
-        " checksum_algorithm, state)"
-        " values ($1, $2, $3, $4, $5, $6, 1, 'RAWDATA', $7, $8, $9, true, $10, $11, $12, 'AVAILABLE')",
+        " checksum_algorithm, mime_type, state, reason_code)"
+        " values ($1, $2, $3, $4, $5, $6, 1, 'RAWDATA', $7, $8, $9, true, $10, $11, $12, $13, $14, $15)",
         [
             (
                 *(file.id, ORDER, sub_order, task, uuid4(), file.product, file.name, file.url),
                 *(file.external, file.size, file.checksum, file.checksum_algorithm),
+                *(file.mime_type, state, None if state is FileState.AVAILABLE else _BEFORE),
             )
-            for file in files
+            for file, state in zip(order.files, states, strict=True)
         ],
     )
+    await _count(connection)
+    await connection.execute(
+        "update sub_order set state = $1",
+        "WAITING" if waiting else "RUNNING" if pending else "ENDED",
+    )
+
+
+async def _count(connection: Connection) -> None:
+    for table in ("orders", "sub_order"):
+        for state in FileState:
+            await connection.execute(
+                f"update {table} set ({state.lower()}_files, {state.lower()}_bytes) ="  # noqa: S608 - our own names
+                " (select count(*), coalesce(sum(size), 0) from data_file where state = $1)",
+                state,
+            )
 
 
 async def _outcomes(connection: Connection) -> list[FileOutcome]:
     """How the downloads of the files ended, by their rows; nothing of a file that wasn't tried."""
     rows = await connection.fetch(
         "select id, state, reason_code, reason from data_file"
-        " where state <> 'AVAILABLE' or reason_code is not null order by id"
+        " where reason_code is distinct from $1 and (state <> 'AVAILABLE' or reason_code is not null)"
+        " order by id",
+        _BEFORE,
     )
     return [
         FileOutcome(

@@ -1,4 +1,4 @@
-"""How much memory a zip takes (promise 8: cost follows the change, not the size of the order)."""
+"""How much memory a download takes (promise 8: cost follows the change, not the size of the order)."""
 
 import asyncio
 import json
@@ -6,10 +6,13 @@ import sys
 
 import pytest
 
+ZIP, METALINK = "/user/orders/12/download", "/user/orders/12/metalink/download"
+ONE_FILE = "/orders/files/1"
 
-async def probe(files: int, size: int) -> dict[str, float]:
+
+async def probe(files: int, size: int, path: str) -> dict[str, float]:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.rest.memory_probe", str(files), str(size)),
+        *(sys.executable, "-m", "tests.rest.memory_probe", str(files), str(size), path),
         stdout=asyncio.subprocess.PIPE,
     )
     output, _ = await process.communicate()
@@ -21,7 +24,7 @@ async def probe(files: int, size: int) -> dict[str, float]:
 @pytest.mark.slow
 async def test_a_large_file_streams_in_bounded_memory() -> None:
     """2 GiB, their MD5 checked on the way, in less than 64 MiB above idle."""
-    measured = await probe(1, 2 * 2**30)
+    measured = await probe(1, 2 * 2**30, ZIP)
 
     assert measured["received"] > 2 * 2**30
     assert measured["settled"] == 1
@@ -31,7 +34,28 @@ async def test_a_large_file_streams_in_bounded_memory() -> None:
 @pytest.mark.slow
 async def test_many_files_stream_in_bounded_memory() -> None:
     """100,000 files, in a tenth of what a million may take."""
-    measured = await probe(100_000, 100)
+    measured = await probe(100_000, 100, ZIP)
 
     assert measured["settled"] == 100_000
+    assert measured["growth_mib"] < 64 / 4
+
+
+@pytest.mark.slow
+async def test_w20_w21_a_single_file_beyond_2_gib_streams_in_bounded_memory() -> None:
+    """Whole, with its length announced, and then DOWNLOADED."""
+    size = 2**31 + 5
+
+    measured = await probe(1, size, ONE_FILE)
+
+    assert measured["received"] == size
+    assert measured["settled"] == 1
+    assert measured["growth_mib"] < 16
+
+
+@pytest.mark.slow
+async def test_w21_a_metalink_of_many_files_streams_in_bounded_memory() -> None:
+    """100,000 files, a page of them at a time."""
+    measured = await probe(100_000, 100, METALINK)
+
+    assert measured["received"] > 100_000 * 500
     assert measured["growth_mib"] < 64 / 4

@@ -12,7 +12,7 @@ from rs_order.entrypoints.rest import RestServices, create_app, run_rest
 from rs_order.ports.downloads import FetchResult
 from tests.rest.conftest import bearer
 from tests.rest.stock import Stock, incompressible
-from tests.rest.test_download import PATH, Endless
+from tests.rest.test_zip_download import PATH, Endless
 
 HEADERS = {"Authorization": f"Bearer {bearer()}"}
 

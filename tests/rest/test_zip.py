@@ -15,6 +15,7 @@ from tests.rest.stock import DEMO, ORDER, OWNER, Stock, pieces
 
 REQUEST = ZipRequest(DEMO, ORDER, OWNER, datetime(2026, 3, 1, 12, 30, 45, tzinfo=UTC))
 DONE, FAILED, QUOTA = FetchResult.DOWNLOADED, FetchResult.FAILED, FetchResult.QUOTA_EXCEEDED
+WRONG = FetchResult.WRONG_CONTENT
 
 
 async def download(stock: Stock, report: ZipReport | None = None) -> zipfile.ZipFile:
@@ -62,10 +63,10 @@ async def test_all_files_are_in_the_zip_and_downloaded(stock: Stock) -> None:
         (FetchError("two\r\nlines\x1b[31m"), "two lines [31m", FAILED),
     ],
 )
-async def test_files_that_cannot_be_had_do_not_stop_the_others(
+async def test_w15_files_that_cannot_be_had_do_not_stop_the_others(
     stock: Stock, error: FetchError, line: str | None, result: FetchResult
 ) -> None:
-    """W15: they aren't in the archive, NOTICE.txt says why, and they are not DOWNLOADED."""
+    """They aren't in the archive, NOTICE.txt says why, and they are not DOWNLOADED."""
     stock.add_all([("a", b"A")])
     stock.add("b", error)
     stock.add_all([("c", b"C")])
@@ -106,23 +107,25 @@ async def test_notice_has_a_line_per_failure(stock: Stock) -> None:
 
 
 @pytest.mark.parametrize(
-    ("came", "reason"),
+    ("came", "reason", "result"),
     [
         (
             b"right byte",
             "Cannot completely download data file from storage, only 10/11 bytes",
+            FAILED,
         ),
-        (b"", "Cannot completely download data file from storage, only 0/11 bytes"),
-        (b"right bytes and more", "Wrong content: more than the 11 bytes of the catalog"),
+        (b"", "Cannot completely download data file from storage, only 0/11 bytes", FAILED),
+        (b"right bytes and more", "Wrong content: more than the 11 bytes of the catalog", WRONG),
         (
             b"wrong bytes",
             "Wrong content: MD5 is 6d7c35b3b6d3ea9a9a4ba0f0ebb1ea9d instead of ",
+            WRONG,
         ),
     ],
     ids=["short", "nothing", "long", "wrong"],
 )
 async def test_no_false_done_wrong_content_is_never_downloaded(
-    stock: Stock, came: bytes, reason: str
+    stock: Stock, came: bytes, reason: str, result: FetchResult
 ) -> None:
     """Wrong or missing bytes may be in the archive; the notice names them (decisions.md)."""
     stock.add("a", came, of=b"right bytes")
@@ -137,7 +140,7 @@ async def test_no_false_done_wrong_content_is_never_downloaded(
         )
         expected = f"Wrong content: MD5 is {wrong} instead of {right}"
     assert [f"Failed to download file (a): {expected}."] == notice(archive)
-    assert stock.order.results == {1: FAILED, 2: DONE}
+    assert stock.order.results == {1: result, 2: DONE}
 
 
 async def test_transfer_that_breaks_in_the_middle(stock: Stock) -> None:
@@ -180,7 +183,7 @@ async def test_checksums_are_checked_by_their_algorithm(
 
     await download(stock)
 
-    assert stock.order.results == {1: DONE, 2: FAILED}
+    assert stock.order.results == {1: DONE, 2: WRONG}
 
 
 @pytest.mark.parametrize(
@@ -229,7 +232,7 @@ async def test_numbered_names_never_meet_real_ones(stock: Stock) -> None:
     }
 
 
-async def test_copies_are_stored_once_and_count_as_downloaded(stock: Stock) -> None:
+async def test_fact_12_copies_are_stored_once_and_count_as_downloaded(stock: Stock) -> None:
     """Same name and checksum: one entry, fetched once (domain.md 11.1, point 3)."""
     stock.add_all([("a", b"same"), ("a", b"same"), ("b", b"same"), ("a", b"other")])
 
@@ -262,7 +265,7 @@ async def test_no_false_done_copy_of_a_failure_is_tried_itself(stock: Stock) -> 
     archive = await download(stock)
 
     assert archive.read("a (1)") == b"right"
-    assert [stock.order.results[n] for n in (1, 2, 3, 4)] == [FAILED, FAILED, DONE, DONE]
+    assert [stock.order.results[n] for n in (1, 2, 3, 4)] == [WRONG, FAILED, DONE, DONE]
     assert len(notice(archive)) == 2
 
 

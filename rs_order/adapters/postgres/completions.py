@@ -2,23 +2,17 @@
 
 from collections.abc import Sequence
 
+from rs_order.adapters.postgres.baskets import reserve_ids
 from rs_order.adapters.postgres.driver import Connection, Row
-from rs_order.adapters.postgres.orders import reserve_ids
 from rs_order.adapters.postgres.processes import (
     process_record,
     processed_from,
     processed_record,
 )
-from rs_order.adapters.postgres.rows import (
-    filter_of,
-    kinds_column,
-    process_of,
-    request_of,
-    types_of,
-)
+from rs_order.adapters.postgres.rows import dataset_selection_of, kinds_column, pattern_column
 from rs_order.adapters.postgres.statements import statements
 from rs_order.domain.files import identity
-from rs_order.domain.ids import DatasetTaskId, OrderId, SubOrderId, Urn
+from rs_order.domain.ids import DatasetTaskId, OrderId, SubOrderId
 from rs_order.domain.order import Order
 from rs_order.domain.partition import OrderedFile
 from rs_order.domain.process import Process
@@ -28,7 +22,6 @@ from rs_order.ports.store import (
     AddedFiles,
     CompletionCursor,
     DatasetSelection,
-    DatedSelection,
     NewSubOrder,
 )
 
@@ -68,25 +61,7 @@ class PostgresCompletions:
         if row is None:
             return None
         searches = await self._connection.fetch(SQL["searches"], row["id"])
-        return DatasetSelection(
-            urn=Urn(row["dataset_urn"]),
-            label=row["dataset_label"],
-            products=row["products_count"],
-            files=row["files_count"],
-            bytes=row["files_bytes"],
-            types=types_of(row["type_totals"]),
-            file_filter=filter_of(row),
-            searches=tuple(
-                DatedSelection(
-                    request=request_of(search["request"]),
-                    products=search["products_count"],
-                    types=types_of(search["type_totals"]),
-                )
-                for search in searches
-            ),
-            process=process_of(row),
-            id=row["id"],
-        )
+        return dataset_selection_of(row, searches)
 
     async def dataset_task(
         self, order_id: OrderId, selection: DatasetSelection, process: Process | None = None
@@ -100,7 +75,7 @@ class PostgresCompletions:
             selection.label,
             selection.products,
             kinds_column(selection.file_filter),
-            selection.file_filter.name_pattern,
+            pattern_column(selection.file_filter),
             files,
             size,
             choice.process_id if choice else None,

@@ -7,7 +7,8 @@ from rs_order.adapters.postgres.errors import store_errors
 from rs_order.adapters.postgres.pool import transaction, use_tenant
 from rs_order.adapters.postgres.statements import statements
 from rs_order.domain.ids import Checksum, DataFileId, OrderId, Tenant, Urn
-from rs_order.ports.downloads import FileOutcome, FileToDownload, OrderToDownload
+from rs_order.domain.states import FileState, OrderStatus
+from rs_order.ports.downloads import FileOfOrder, FileOutcome, FileToDownload, OrderToDownload
 
 SQL = statements("files")
 
@@ -24,9 +25,28 @@ class PostgresDownloads:
     async def order(self, tenant: Tenant, order_id: OrderId) -> OrderToDownload | None:
         for row in await self._fetch(tenant, "order_to_download", order_id):
             return OrderToDownload(
-                OrderId(row["id"]), row["owner"], has_available_files=row["has_available_files"]
+                OrderId(row["id"]),
+                row["owner"],
+                row["role"],
+                OrderStatus(row["status"]),
+                row["expires_at"],
+                has_files=row["has_files"],
+                has_available_files=row["has_available_files"],
             )
         return None
+
+    async def file(self, tenant: Tenant, file_id: DataFileId) -> FileOfOrder | None:
+        for row in await self._fetch(tenant, "file_to_download", file_id):
+            return FileOfOrder(
+                _file_of(row), OrderId(row["order_id"]), row["owner"], FileState(row["state"])
+            )
+        return None
+
+    async def all_files(
+        self, tenant: Tenant, order_id: OrderId, *, after: DataFileId, limit: int
+    ) -> Sequence[FileToDownload]:
+        rows = await self._fetch(tenant, "files_of_order", order_id, after, limit)
+        return [_file_of(row) for row in rows]
 
     async def repeated_names(self, tenant: Tenant, order_id: OrderId) -> frozenset[str]:
         rows = await self._fetch(tenant, "repeated_names", order_id)
@@ -60,4 +80,5 @@ def _file_of(row: Row) -> FileToDownload:
         size=row["size"],
         checksum=Checksum(row["checksum"]) if row["checksum"] is not None else None,
         checksum_algorithm=row["checksum_algorithm"],
+        mime_type=row["mime_type"],
     )

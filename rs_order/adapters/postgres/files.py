@@ -1,12 +1,14 @@
 """Data files: every change of state is one statement over a set, and answers what moved."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from rs_order.adapters.postgres.driver import Connection
 from rs_order.adapters.postgres.rows import affected, move_of
 from rs_order.adapters.postgres.statements import statements
 from rs_order.domain.ids import Checksum, DataFileId, OrderId, SubOrderId
 from rs_order.domain.tally import FileMove
+from rs_order.ports.downloads import FetchResult, FileOutcome
 
 SQL = statements("files")
 
@@ -39,10 +41,16 @@ class PostgresFiles:
         return await self._moves("give_up", sub_order, reason)
 
     async def record_downloads(
-        self, order_id: OrderId, downloaded: Sequence[DataFileId], failed: Mapping[DataFileId, str]
+        self, order_id: OrderId, outcomes: Sequence[FileOutcome], *, actor: str, at: datetime
     ) -> list[FileMove]:
         return await self._moves(
-            "record_downloads", order_id, downloaded, list(failed), list(failed.values())
+            "record_downloads",
+            order_id,
+            [outcome.id for outcome in outcomes],
+            [outcome.result is FetchResult.WRONG_CONTENT for outcome in outcomes],
+            [_reason_of(outcome) for outcome in outcomes],
+            actor,
+            at,
         )
 
     async def note_quota(
@@ -58,3 +66,8 @@ class PostgresFiles:
 
     async def _moves(self, statement: str, *parameters: object) -> list[FileMove]:
         return [move_of(row) for row in await self._connection.fetch(SQL[statement], *parameters)]
+
+
+def _reason_of(outcome: FileOutcome) -> str | None:
+    """Why a file failed, though it be without words; None when it was downloaded."""
+    return None if outcome.result is FetchResult.DOWNLOADED else outcome.reason or ""

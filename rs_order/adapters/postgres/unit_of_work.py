@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 import structlog
 
+from rs_order.adapters.postgres.baskets import PostgresBaskets
 from rs_order.adapters.postgres.completions import PostgresCompletions
 from rs_order.adapters.postgres.driver import Connection, Pool
 from rs_order.adapters.postgres.errors import store_errors
@@ -45,6 +46,7 @@ class PostgresUnitOfWork:
         self._connection = connection
         self.tenant = tenant
         self.requests = PostgresRequests(connection)
+        self.baskets = PostgresBaskets(connection)
         self.orders = PostgresOrders(connection)
         self.completions = PostgresCompletions(connection)
         self.retries = PostgresRetries(connection)

@@ -6,6 +6,7 @@ from rs_order.adapters.regards.catalog import RegardsCatalog
 from rs_order.adapters.regards.dam import RegardsDatasetFiles
 from rs_order.adapters.regards.external import ExternalAccess, ExternalFiles
 from rs_order.adapters.regards.http import CallLimits, RemoteService, new_client
+from rs_order.adapters.regards.processing import RegardsProcesses
 from rs_order.adapters.regards.sources import RegardsFileSources
 from rs_order.adapters.regards.storage import StoredFiles
 from rs_order.adapters.regards.tokens import TokenMinter
@@ -17,6 +18,7 @@ __all__ = [
     "RegardsCatalog",
     "RegardsDatasetFiles",
     "RegardsFileSources",
+    "RegardsProcesses",
     "RegardsProjects",
     "RegardsUsers",
     "RemoteService",

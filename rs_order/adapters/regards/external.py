@@ -1,6 +1,7 @@
 """Files that REGARDS only knows by their URL (remote-services.md 3.5). No token ever goes there."""
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass
@@ -12,9 +13,9 @@ from urllib.request import url2pathname
 import httpx
 
 from rs_order.adapters.regards.http import CallLimits, new_client
-from rs_order.adapters.regards.transfers import CHUNK, DOWNLOAD_HEADERS, chunks_of
+from rs_order.adapters.regards.transfers import CHUNK, DOWNLOAD_HEADERS, chunks_of, headers_of
 from rs_order.application.download import reasons
-from rs_order.ports.downloads import FetchError
+from rs_order.ports.downloads import FetchError, OpenFile
 
 MAX_REDIRECTS: Final = 5
 EXTERNAL_LIMITS: Final = CallLimits(connect_seconds=10.0, connections=None)
@@ -45,7 +46,7 @@ class ExternalFiles:
         await self._direct.aclose()
         await self._proxied.aclose()
 
-    def open(self, url: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+    def open(self, url: str) -> AbstractAsyncContextManager[OpenFile]:
         """The content at a URL.
 
         Raises:
@@ -56,14 +57,14 @@ class ExternalFiles:
         return self._open_http(url)
 
     @asynccontextmanager
-    async def _open_http(self, url: str) -> AsyncIterator[AsyncIterator[bytes]]:
+    async def _open_http(self, url: str) -> AsyncIterator[OpenFile]:
         response = await self._answer(url)
         try:
             if response.status_code != httpx.codes.OK:
                 status = response.status_code
                 raise FetchError(reasons.bad_status(status), status)
             async with aclosing(_http_body(response)) as chunks:
-                yield chunks
+                yield OpenFile(chunks, headers_of(response))
         finally:
             await response.aclose()
 
@@ -114,7 +115,7 @@ async def _http_body(response: httpx.Response) -> AsyncGenerator[bytes, None]:
 
 
 @asynccontextmanager
-async def _open_path(url: str, folders: Sequence[Path]) -> AsyncIterator[AsyncIterator[bytes]]:
+async def _open_path(url: str, folders: Sequence[Path]) -> AsyncIterator[OpenFile]:
     """A file of this machine.
 
     Disks have no asynchronous reads; a thread keeps a slow network disk from stopping everybody.
@@ -125,7 +126,8 @@ async def _open_path(url: str, folders: Sequence[Path]) -> AsyncIterator[AsyncIt
     except OSError as error:
         raise FetchError(reasons.TRANSFER_FAILED) from error
     with file:
-        yield _file_body(file)
+        size = os.fstat(file.fileno()).st_size
+        yield OpenFile(_file_body(file), {"Content-Length": str(size)})
 
 
 async def _file_body(file: BinaryIO) -> AsyncIterator[bytes]:

@@ -133,7 +133,7 @@ class RemoteService:
     def _failure(self, path: str, status: int, answer: bytearray) -> RemoteError:
         detail = f"{path}: status {status}: {excerpt(_message_of(answer))}"
         if status in ASK_AGAIN_STATUSES or status >= httpx.codes.INTERNAL_SERVER_ERROR:
-            return RemoteTrouble(self.name, detail)
+            return RemoteTrouble(self.name, detail, status)
         if status >= httpx.codes.BAD_REQUEST:
             return RemoteRefusal(self.name, status, detail)
         return RemoteNonsense(self.name, detail)

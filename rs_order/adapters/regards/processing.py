@@ -56,6 +56,8 @@ class RegardsProcesses:
         if answer is None:
             return None
         info = answer.get("processInfo") if isinstance(answer, dict) else None
+        if not isinstance(info, dict):
+            raise self._service.nonsense(path, "the answer has no object processInfo")
         try:
             return process_of(process_id, info)
         except MalformedProcess as error:
@@ -121,8 +123,11 @@ def _choice(info: Mapping[str, Any], name: str, choices: type[Choice]) -> Choice
 
 
 def _data_types(text: str) -> frozenset[str]:
-    """Names that nobody knows are ignored (domain.md 5.1)."""
-    return frozenset(part.strip() for part in text.split(",")) & _DATA_TYPES
+    """Names that nobody knows are ignored (domain.md 5.1); one at least must be left."""
+    types = frozenset(part.strip() for part in text.split(",")) & _DATA_TYPES
+    if not types:
+        raise MalformedProcess(f"datatypes {text!r} names no type that there is")
+    return types
 
 
 def _limit(text: str) -> int:

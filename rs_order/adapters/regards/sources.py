@@ -1,12 +1,11 @@
 """Where the bytes of a file come from (domain.md 11.1, point 4)."""
 
-from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 
 from rs_order.adapters.regards.external import ExternalFiles
 from rs_order.adapters.regards.storage import StoredFiles
 from rs_order.domain.ids import Tenant
-from rs_order.ports.downloads import FileToDownload
+from rs_order.ports.downloads import FileToDownload, OpenFile
 
 
 class RegardsFileSources:
@@ -18,7 +17,7 @@ class RegardsFileSources:
 
     def open(
         self, tenant: Tenant, email: str, file: FileToDownload
-    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+    ) -> AbstractAsyncContextManager[OpenFile]:
         if file.external:
             return self._external.open(file.url)
         return self._stored.open(tenant, email, file)

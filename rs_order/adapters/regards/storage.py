@@ -12,11 +12,19 @@ from urllib.parse import quote
 import httpx
 
 from rs_order.adapters.regards.tokens import TokenMinter
-from rs_order.adapters.regards.transfers import DOWNLOAD_HEADERS, announced_size, chunks_of
+from rs_order.adapters.regards.transfers import (
+    DOWNLOAD_HEADERS,
+    announced_size,
+    bounded_body,
+    chunks_of,
+    headers_of,
+)
 from rs_order.application.download import reasons
 from rs_order.domain.ids import Tenant
-from rs_order.ports.downloads import FetchError, FileToDownload
+from rs_order.ports.downloads import FetchError, FileToDownload, OpenFile, SourceAnswer
 
+MAX_ANSWER: Final = 64 * 1024
+"""Bytes of an answer other than the file that are read, and may be passed on."""
 MAX_QUOTA_TEXT: Final = 1000
 """Characters of storage's sentence on a quota; its own have about 100."""
 
@@ -35,7 +43,7 @@ class StoredFiles:
     @asynccontextmanager
     async def open(
         self, tenant: Tenant, email: str, file: FileToDownload
-    ) -> AsyncIterator[AsyncIterator[bytes]]:
+    ) -> AsyncIterator[OpenFile]:
         headers = {
             **DOWNLOAD_HEADERS,
             "Authorization": f"Bearer {self._tokens.downloader(tenant, email)}",
@@ -49,7 +57,7 @@ class StoredFiles:
             if response.status_code != httpx.codes.OK:
                 raise await _refusal(response)
             async with aclosing(_body(response, file.size)) as chunks:
-                yield chunks
+                yield OpenFile(chunks, headers_of(response))
         finally:
             await response.aclose()
 
@@ -76,20 +84,8 @@ async def _body(response: httpx.Response, size: int | None) -> AsyncGenerator[by
 
 async def _refusal(response: httpx.Response) -> FetchError:
     status = response.status_code
+    answer = SourceAnswer(status, headers_of(response), await bounded_body(response, MAX_ANSWER))
     if status != httpx.codes.TOO_MANY_REQUESTS:
-        return FetchError(reasons.bad_status(status), status)
-    return FetchError(await _text_of(response) or reasons.QUOTA_EXCEEDED, status)
-
-
-async def _text_of(response: httpx.Response) -> str:
-    """The plain text of a short body; empty when it breaks off."""
-    text = bytearray()
-    try:
-        async for chunk in chunks_of(response):
-            text += chunk
-            if len(text) >= MAX_QUOTA_TEXT:
-                break
-    except httpx.HTTPError:
-        # The status alone says enough: a text that didn't come whole is left out.
-        return ""
-    return text.decode(errors="replace")[:MAX_QUOTA_TEXT].strip()
+        return FetchError(reasons.bad_status(status), status, answer)
+    text = answer.body.decode(errors="replace")[:MAX_QUOTA_TEXT].strip()
+    return FetchError(text or reasons.QUOTA_EXCEEDED, status, answer)

@@ -55,7 +55,7 @@ class NoProcesses:
     """Implements the ports of :mod:`rs_order.ports.processing` where no rs-processing is configured."""
 
     async def find(self, caller: Caller, process_id: UUID) -> Process | None:
-        _unset("rs-processing", "RS_ORDER_PROCESSING_URL")
+        """None for every id: there are no processes."""
 
     async def create(self, caller: Caller, batch: NewBatch) -> UUID:
         _unset("rs-processing", "RS_ORDER_PROCESSING_URL")

@@ -1,5 +1,21 @@
-"""Handing out the files of an order as one zip (rest.md 10.3, domain.md 11.1)."""
+"""Handing out the files of an order: one, all in a zip, or a list for download tools (rest.md 10)."""
 
+from rs_order.application.download.metalink import Metalinks
 from rs_order.application.download.order_zip import ZipReport, ZipRequest, zip_order
+from rs_order.application.download.single_file import (
+    Delivery,
+    FileReport,
+    FileRequest,
+    deliver,
+)
 
-__all__ = ["ZipReport", "ZipRequest", "zip_order"]
+__all__ = [
+    "Delivery",
+    "FileReport",
+    "FileRequest",
+    "Metalinks",
+    "ZipReport",
+    "ZipRequest",
+    "deliver",
+    "zip_order",
+]

@@ -5,7 +5,7 @@ import re
 from typing import Any, Final
 
 from rs_order.application.download import reasons
-from rs_order.ports.downloads import FileToDownload
+from rs_order.ports.downloads import FetchError, FileToDownload, WrongContent
 
 _MD5_LENGTH: Final = 32
 _ALGORITHMS: Final = frozenset({"md5", "sha1", "sha224", "sha256", "sha384", "sha512"})
@@ -17,7 +17,7 @@ class ContentCheck:
 
     def __init__(self, file: FileToDownload) -> None:
         self._file = file
-        self._algorithm = _algorithm_of(file)
+        self._algorithm = algorithm_of(file)
         self._hash = _new_hash(self._algorithm)
         self.received = 0
 
@@ -35,23 +35,27 @@ class ContentCheck:
             self._hash.update(chunk)
         return True
 
-    def problem(self) -> str | None:
+    def problem(self) -> FetchError | None:
         """What is wrong with the bytes that came, None when they are as they should be."""
         size, checksum = self._file.size, self._file.checksum
         if size is not None and self.received > size:
-            return reasons.too_long(size)
+            return WrongContent(reasons.too_long(size))
         if size is not None and self.received < size:
-            return reasons.short_read(self.received, size)
+            return FetchError(reasons.short_read(self.received, size))
         if self._hash is None or checksum is None:
             return None
         received = self._hash.hexdigest()
         if received == checksum.lower():
             return None
-        return reasons.wrong_checksum(str(self._algorithm).upper(), received, checksum)
+        algorithm = str(self._algorithm).upper()
+        return WrongContent(reasons.wrong_checksum(algorithm, received, checksum))
 
 
-def _algorithm_of(file: FileToDownload) -> str | None:
-    """The algorithm of the file's checksum; MD5, REGARDS' own, when it goes without saying."""
+def algorithm_of(file: FileToDownload) -> str | None:
+    """The algorithm of the file's checksum, as ``hashlib`` calls it, None when we don't know it.
+
+    MD5, REGARDS' own, when it goes without saying.
+    """
     if file.checksum is None:
         return None
     if file.checksum_algorithm is None:

@@ -1,4 +1,4 @@
-"""Under which name a file stands in a zip: flat, safe to unpack anywhere, and there only once."""
+"""Under which name a file is handed out: flat, safe on any disk, and there only once."""
 
 import re
 import unicodedata
@@ -18,19 +18,40 @@ _MISLEADING: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068
 """Characters that turn the direction of the text around them, so that it reads otherwise."""
 
 
-class EntryNames:
-    """The names given in one archive.
+class FreeNames:
+    """Names of files that end up in one folder, none of them twice.
 
-    Only names that several files have are remembered as such; of the others a number of 8 bytes
-    tells that they are taken. Should two names ever share theirs, one is numbered without need.
+    Of a name that is given a number of 8 bytes tells that it is taken. Should two names ever share
+    theirs, one is numbered without need.
+    """
+
+    def __init__(self, *taken: str) -> None:
+        """``taken`` is never given to a file."""
+        self._taken = _HashSet()
+        self._next_number: dict[str, int] = {}
+        for name in taken:
+            self._taken.add(hash(name))
+
+    def choose(self, file: FileToDownload) -> str:
+        """A free name for the file: its own, else ``name (1).ext``, ``name (2).ext`` and so on."""
+        name = candidate = name_of(file)
+        while not self._taken.add(hash(candidate)):
+            number = self._next_number.get(name, 1)
+            self._next_number[name] = number + 1
+            candidate = numbered(name, number)
+        return candidate
+
+
+class EntryNames:
+    """The names given in one archive, and which files are there already.
+
+    Only names that several files have are remembered as such.
     """
 
     def __init__(self, repeated: frozenset[str]) -> None:
         """Start an archive in which more than one file may have a name of ``repeated``."""
         self._repeated = repeated
-        self._taken = _HashSet()
-        self._taken.add(hash(NOTICE))
-        self._next_number: dict[str, int] = {}
+        self._free = FreeNames(NOTICE)
         self._stored: dict[str, set[str | None]] = {}
 
     def may_have_copy(self, file: FileToDownload) -> bool:
@@ -47,13 +68,13 @@ class EntryNames:
             self._stored.setdefault(file.name, set()).add(file.checksum)
 
     def choose(self, file: FileToDownload) -> str:
-        """A free name for the file: its own, else ``name (1).ext``, ``name (2).ext`` and so on."""
-        name = candidate = safe_name(file.name or last_segment(file.url))
-        while not self._taken.add(hash(candidate)):
-            number = self._next_number.get(name, 1)
-            self._next_number[name] = number + 1
-            candidate = numbered(name, number)
-        return candidate
+        """A free name for the file."""
+        return self._free.choose(file)
+
+
+def name_of(file: FileToDownload) -> str:
+    """What a file is called when it is handed out."""
+    return safe_name(file.name or last_segment(file.url))
 
 
 def safe_name(name: str) -> str:

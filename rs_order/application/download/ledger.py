@@ -51,9 +51,8 @@ class Ledger:
         self.unverifiable_files += not verifiable
 
     def failed(self, file: FileToDownload, error: FetchError) -> None:
-        result = FetchResult.QUOTA_EXCEEDED if error.quota_exceeded else FetchResult.FAILED
         name, reason = one_line(file.name), one_line(error.reason)
-        record = [file.id, result.value, name, reason]
+        record = [file.id, error.result.value, name, reason]
         self._failures.write(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE))
         self.notice_bytes += len(_notice_line(self.failed_files, name, reason))
         self.failed_files += 1

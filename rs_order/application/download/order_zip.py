@@ -1,15 +1,15 @@
 """The zip of an order's available files, made while it is sent."""
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from rs_order.application.download.compression import LIGHT, level_for
 from rs_order.application.download.content_check import ContentCheck
 from rs_order.application.download.entry_names import NOTICE, EntryNames
 from rs_order.application.download.fetching import Fetching
+from rs_order.application.download.finishing import finish_anyway
 from rs_order.application.download.ledger import Ledger
 from rs_order.application.download.zip_stream import ZipStream
 from rs_order.domain.ids import DataFileId, OrderId, Tenant
@@ -67,7 +67,7 @@ async def zip_order(
             await fetching.stop_all()
         report.downloaded, report.failed = ledger.downloaded_files, ledger.failed_files
         report.unverifiable = ledger.unverifiable_files
-        await _finish_anyway(_settle(downloads, request, ledger))
+        await finish_anyway(_settle(downloads, request, ledger))
 
 
 async def _available_files(
@@ -99,16 +99,6 @@ async def _with_following(
 async def _settle(downloads: Downloads, request: ZipRequest, ledger: Ledger) -> None:
     for outcomes in ledger.outcomes():
         await downloads.settle(request.tenant, request.order_id, outcomes)
-
-
-async def _finish_anyway(work: Coroutine[Any, Any, None]) -> None:
-    """Finish what was begun although nobody waits for it any more."""
-    task = asyncio.create_task(work)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await task
-        raise
 
 
 class _ZipMaking:
@@ -172,9 +162,7 @@ class _ZipMaking:
         return soon and not self._names.may_have_copy(following)
 
     def _judge(self, file: FileToDownload, check: ContentCheck, failure: FetchError | None) -> None:
-        problem = check.problem()
-        if failure is None and problem is not None:
-            failure = FetchError(problem)
+        failure = failure or check.problem()
         if failure is not None:
             self._ledger.failed(file, failure)
             return

@@ -1,6 +1,6 @@
 """The sentences that tell a user why he didn't get a file (domain.md 11.1, rest.md 10.3).
 
-Those of the contract are verbatim; the last four say what the contract has no words for.
+Those of the contract are verbatim; the others say what the contract has no words for.
 """
 
 from typing import Final
@@ -23,6 +23,12 @@ def short_read(received: int, expected: int | None) -> str:
     """Bytes that came of the bytes there should have been; None when nobody said how many."""
     size = "?" if expected is None else expected
     return f"Cannot completely download data file from storage, only {received}/{size} bytes"
+
+
+def short_retrieval(sent: int, expected: int | None) -> str:
+    """The same of a file that was downloaded by itself (domain.md 11.2, D2)."""
+    size = "?" if expected is None else expected
+    return f"Cannot completely retrieve data file from storage, only {sent}/{size} bytes"
 
 
 def too_long(expected: int) -> str:

@@ -1,11 +1,10 @@
 """A file on its way from its source, a little ahead of whoever reads it."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from typing import Final
 
-from rs_order.ports.downloads import FileToDownload
+from rs_order.ports.downloads import FileToDownload, OpenFile
 
 CHUNKS_AHEAD: Final = 8
 """Chunks of at most 64 KiB that wait for the reader; a full queue holds the source back."""
@@ -14,9 +13,7 @@ CHUNKS_AHEAD: Final = 8
 class Transfer:
     """Fetches one file in a task of its own, which opens the source and closes it."""
 
-    def __init__(
-        self, file: FileToDownload, source: AbstractAsyncContextManager[AsyncIterator[bytes]]
-    ) -> None:
+    def __init__(self, file: FileToDownload, source: AbstractAsyncContextManager[OpenFile]) -> None:
         """Start fetching at once; must be stopped, whatever happens."""
         self.file = file
         self._source = source
@@ -40,8 +37,8 @@ class Transfer:
 
     async def _fetch(self) -> None:
         try:
-            async with self._source as chunks:
-                async for chunk in chunks:
+            async with self._source as source:
+                async for chunk in source.chunks:
                     await self._chunks.put(chunk)
         except Exception as error:  # noqa: BLE001 - raised where the file is read
             await self._chunks.put(error)

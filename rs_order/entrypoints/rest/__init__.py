@@ -4,7 +4,7 @@ from rs_order.entrypoints.rest.app import create_app
 from rs_order.entrypoints.rest.resources import Resource
 from rs_order.entrypoints.rest.roles import DefaultRoles, RoleAccess
 from rs_order.entrypoints.rest.server import run_rest
-from rs_order.entrypoints.rest.services import RestServices, RestSettings
+from rs_order.entrypoints.rest.services import RestServices, RestSettings, some_services
 from rs_order.entrypoints.rest.tokens import InvalidToken, TokenVerifier
 from rs_order.ports.health import ComponentHealth, Health, HealthStatus
 
@@ -21,4 +21,5 @@ __all__ = [
     "TokenVerifier",
     "create_app",
     "run_rest",
+    "some_services",
 ]

@@ -5,15 +5,18 @@ from fastapi import FastAPI
 from rs_order.entrypoints.rest.actions import actions_router
 from rs_order.entrypoints.rest.actuator import actuator_router
 from rs_order.entrypoints.rest.addresses import PUBLIC_PREFIX
-from rs_order.entrypoints.rest.downloads import downloads_router
+from rs_order.entrypoints.rest.baskets import baskets_router
 from rs_order.entrypoints.rest.errors import install_error_answers
+from rs_order.entrypoints.rest.file_downloads import file_downloads_router
 from rs_order.entrypoints.rest.file_lists import file_lists_router
 from rs_order.entrypoints.rest.headers import CommonHeaders
+from rs_order.entrypoints.rest.metalinks import metalinks_router
 from rs_order.entrypoints.rest.order_search import order_search_router
 from rs_order.entrypoints.rest.orders import orders_router
 from rs_order.entrypoints.rest.query_token import QueryToken
 from rs_order.entrypoints.rest.request_log import RequestLog
 from rs_order.entrypoints.rest.services import RestServices
+from rs_order.entrypoints.rest.zips import zips_router
 
 
 def create_app(services: RestServices, *, only_actuator: bool = False) -> FastAPI:
@@ -26,12 +29,16 @@ def create_app(services: RestServices, *, only_actuator: bool = False) -> FastAP
     app = FastAPI(title="rs-order", openapi_url=None, docs_url=None, redoc_url=None)
     routers = [actuator_router(services)]
     if not only_actuator:
+        # Metalinks come before what would take "metalink" for the number of an order.
         routers += [
+            metalinks_router(services),
+            baskets_router(services),
             orders_router(services),
             actions_router(services),
             order_search_router(services),
             file_lists_router(services),
-            downloads_router(services),
+            zips_router(services),
+            file_downloads_router(services),
         ]
     for router in routers:
         app.include_router(router)

@@ -11,6 +11,7 @@ from rs_order.application import errors
 from rs_order.contracts.wire import WireModel
 from rs_order.domain.errors import PatternRefusedError
 from rs_order.ports.errors import RemoteTrouble
+from rs_order.ports.order_tokens import OrderTokensUnset
 from rs_order.ports.store import StoreConflict, StoreUnavailable
 
 ACCESS_DENIED: Final = "Access is denied"
@@ -24,9 +25,12 @@ STATUS: Final[dict[type[Exception], int]] = {
     errors.FilterAndProcess: 400,
     errors.TooManyItems: 409,
     errors.TooManyLines: 413,
+    errors.UnreadableUpload: 400,
+    errors.ProcessUnusable: 500,
     errors.CatalogSearchFailed: 422,
     errors.ActionRefused: 401,
     PatternRefusedError: 400,
+    OrderTokensUnset: 503,
     RemoteTrouble: 503,
     StoreConflict: 503,
     StoreUnavailable: 503,

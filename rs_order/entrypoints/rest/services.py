@@ -1,12 +1,15 @@
 """What the REST side is given by the bootstrap."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
 from rs_order.application.act import OrderActions
 from rs_order.application.apply_order import ApplyOrder
+from rs_order.application.baskets import BasketUseCases
 from rs_order.application.create_order import CreateOrder
+from rs_order.application.download import Metalinks
 from rs_order.application.links import Links
 from rs_order.entrypoints.rest.roles import RoleAccess
 from rs_order.entrypoints.rest.tokens import TokenVerifier
@@ -14,6 +17,7 @@ from rs_order.ports.clock import Clock
 from rs_order.ports.directory import Users
 from rs_order.ports.downloads import Downloads, FileSources
 from rs_order.ports.health import Health
+from rs_order.ports.order_tokens import OrderTokens
 from rs_order.ports.store import Tenants
 from rs_order.ports.views import FileViews, OrderViews
 
@@ -39,9 +43,18 @@ class RestServices:
     actions: OrderActions
     downloads: Downloads
     sources: FileSources
+    metalinks: Metalinks
+    order_tokens: OrderTokens
+    baskets: BasketUseCases
     tokens: TokenVerifier
     roles: RoleAccess
     health: Health
     metrics: CollectorRegistry
     clock: Clock
     settings: RestSettings
+
+
+def some_services(**given: Any) -> RestServices:
+    """Only the services given, for whoever calls few endpoints, or none to describe them all."""
+    absent = dict.fromkeys(field.name for field in fields(RestServices))
+    return RestServices(**{**absent, "settings": RestSettings(), **given})

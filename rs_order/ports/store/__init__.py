@@ -5,9 +5,12 @@ basket, then rows of orders by ascending id, then everything below them, then th
 Counters of sub-orders and orders are only changed while the order's row is locked.
 """
 
-from rs_order.ports.store.baskets import (
+from rs_order.domain.basket import (
     DatasetSelection,
     DatedSelection,
+)
+from rs_order.ports.store.baskets import (
+    Baskets,
 )
 from rs_order.ports.store.completions import (
     AddedFiles,
@@ -64,6 +67,7 @@ from rs_order.ports.store.unit_of_work import (
 
 __all__ = [
     "AddedFiles",
+    "Baskets",
     "CompletionCursor",
     "Completions",
     "DatasetSelection",

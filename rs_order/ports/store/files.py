@@ -1,6 +1,7 @@
 """Data files: every change is over a set, and answers what moved."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Protocol
 
 from rs_order.domain.ids import (
@@ -10,6 +11,7 @@ from rs_order.domain.ids import (
     SubOrderId,
 )
 from rs_order.domain.tally import FileMove
+from rs_order.ports.downloads import FileOutcome
 
 
 class Files(Protocol):
@@ -31,8 +33,10 @@ class Files(Protocol):
         ...
 
     async def record_downloads(
-        self, order_id: OrderId, downloaded: Sequence[DataFileId], failed: Mapping[DataFileId, str]
-    ) -> list[FileMove]: ...
+        self, order_id: OrderId, outcomes: Sequence[FileOutcome], *, actor: str, at: datetime
+    ) -> list[FileMove]:
+        """Files are DOWNLOADED or in DOWNLOAD_ERROR; wrong content is noted in the order's history."""
+        ...
 
     async def note_quota(
         self, order_id: OrderId, reasons: Mapping[DataFileId, str]

@@ -12,6 +12,7 @@ from rs_order.domain.ids import (
 )
 from rs_order.domain.settings import TenantSettings
 from rs_order.ports.outbox import OutgoingMessage
+from rs_order.ports.store.baskets import Baskets
 from rs_order.ports.store.completions import Completions
 from rs_order.ports.store.files import Files
 from rs_order.ports.store.orders import Orders
@@ -59,6 +60,9 @@ class UnitOfWork(Protocol):
 
     @property
     def requests(self) -> Requests: ...
+
+    @property
+    def baskets(self) -> Baskets: ...
 
     @property
     def orders(self) -> Orders: ...

@@ -331,7 +331,8 @@ create table history (
     after text not null,
     reason text not null,
     actor text not null,
-    at timestamptz not null default clock_timestamp()
+    at timestamptz not null default clock_timestamp(),
+    data_file_id bigint                           -- a file whose content was wrong; null: all other lines
 );
 create index history_of_order on history (order_id, id);
 

@@ -53,13 +53,16 @@ from moved group by order_id, sub_order_id
 
 -- name: record_downloads
 -- How downloads ended; files that can't be downloaded any more are left alone. The order is locked.
--- $1 order, $2 downloaded files, $3 failed files, $4 their reasons.
+-- Wrong content goes to the order's history, once until a download finds something else.
+-- $1 order, $2 failed files or downloaded ones, $3 whether the content was wrong, $4 reasons, null for
+-- what was downloaded, $5 actor, $6 now.
 with told as (
-    select id, 'DOWNLOADED' as state, null as reason from unnest($2::bigint[]) as done (id)
-    union all
-    select id, 'DOWNLOAD_ERROR', reason from unnest($3::bigint[], $4::text[]) as failed (id, reason)
+    select * from unnest($2::bigint[], $3::boolean[], $4::text[]) as told (id, wrong, reason)
 ), target as (
-    select file.id, file.state as before, told.state as after, told.reason
+    select file.id, file.state as before, file.reason_code as reason_before, told.reason,
+           case when told.reason is null then 'DOWNLOADED' else 'DOWNLOAD_ERROR' end as after,
+           case when told.reason is null then null
+                when told.wrong then 'wrong-content' else 'download-failed' end as reason_code
     from data_file file
     join told on told.id = file.id
     where file.order_id = $1 and file.state in ('AVAILABLE', 'DOWNLOADED', 'DOWNLOAD_ERROR')
@@ -67,11 +70,17 @@ with told as (
     for update of file
 ), moved as (
     update data_file file
-    set state = target.after, reason = target.reason,
-        reason_code = case when target.after = 'DOWNLOAD_ERROR' then 'download-failed' end
+    set state = target.after, reason = target.reason, reason_code = target.reason_code
     from target
     where file.id = target.id
-    returning file.order_id, file.sub_order_id, target.before, target.after, coalesce(file.size, 0) as size
+    returning file.id, file.order_id, file.sub_order_id, target.before, target.after, target.reason_code,
+              target.reason_before, coalesce(file.size, 0) as size
+), noted as (
+    insert into history (order_id, sub_order_id, data_file_id, before, after, reason, actor, at)
+    select order_id, sub_order_id, id, before, after, reason_code, $5, $6
+    from moved
+    where reason_code = 'wrong-content' and reason_before is distinct from 'wrong-content'
+    order by id
 )
 select order_id, sub_order_id, before, after, count(*) as files, sum(size)::bigint as bytes
 from moved where before <> after group by order_id, sub_order_id, before, after
@@ -90,8 +99,19 @@ delete from data_file where id in (select id from data_file where order_id = $1 
 
 -- name: order_to_download
 -- $1 order.
-select id, owner, available_files > 0 and status not in ('DELETED', 'EXPIRED') as has_available_files
+select id, owner, role, status, expires_at,
+       pending_files + available_files + downloaded_files + download_error_files + error_files
+           + processing_error_files > 0 as has_files,
+       available_files > 0 and status not in ('DELETED', 'EXPIRED') as has_available_files
 from orders where id = $1
+
+-- name: file_to_download
+-- $1 file.
+select file.id, product_urn, name, url, external, size, checksum, checksum_algorithm, mime_type,
+       file.state, file.order_id, orders.owner
+from data_file file
+join orders on orders.id = file.order_id and orders.status not in ('DELETED', 'EXPIRED')
+where file.id = $1
 
 -- name: repeated_names
 -- $1 order.
@@ -101,8 +121,16 @@ group by name having count(*) > 1
 
 -- name: available_files
 -- The next files to download. $1 order, $2 after this id, $3 at most.
-select id, product_urn, name, url, external, size, checksum, checksum_algorithm
+select id, product_urn, name, url, external, size, checksum, checksum_algorithm, mime_type
 from data_file
 where order_id = $1 and state = 'AVAILABLE' and id > $2
+order by id
+limit $3
+
+-- name: files_of_order
+-- The next files, whatever their state. $1 order, $2 after this id, $3 at most.
+select id, product_urn, name, url, external, size, checksum, checksum_algorithm, mime_type
+from data_file
+where order_id = $1 and id > $2
 order by id
 limit $3

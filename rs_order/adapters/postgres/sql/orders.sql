@@ -32,22 +32,6 @@ where basket.id = taken.id
 insert into basket (id, owner, order_id)
 select * from unnest($1::bigint[], $2::text[], $3::bigint[])
 
--- name: create_dataset_selections
--- $1 records.
-insert into dataset_selection (id, basket_id, dataset_urn, dataset_label, products_count, files_count,
-    files_bytes, type_totals, file_kinds, file_name_pattern, process_id, process_parameters)
-select * from jsonb_to_recordset($1::jsonb) as record (
-    id bigint, basket_id bigint, dataset_urn text, dataset_label text, products_count bigint,
-    files_count bigint, files_bytes bigint, type_totals jsonb, file_kinds text[], file_name_pattern text,
-    process_id uuid, process_parameters jsonb)
-
--- name: create_dated_selections
--- $1 records.
-insert into dated_selection (dataset_selection_id, selection_date, position, request, products_count, type_totals)
-select * from jsonb_to_recordset($1::jsonb) as record (
-    dataset_selection_id bigint, selection_date timestamptz, position integer, request jsonb,
-    products_count bigint, type_totals jsonb)
-
 -- name: create_completions
 -- Completions that have not begun. $1 order ids.
 insert into completion (order_id) select unnest($1::bigint[])

@@ -78,10 +78,10 @@ async def test_options_without_authorization(base_url: str) -> None:
         ("rs-delivery", "SYS_rs-delivery", 200),
     ],
 )
-async def test_who_may_download(
+async def test_w14_who_may_download(
     api: httpx.AsyncClient, stock: Stock, email: str, role: str, status: int
 ) -> None:
-    """W14: owner, administrators, systems, and whoever may search all orders."""
+    """Owner, administrators, systems, and whoever may search all orders."""
     stock.add("a")
 
     answer = await api.get(PATH, headers=as_caller(email, role))

@@ -1,12 +1,12 @@
-"""Downloads (rest.md 10)."""
+"""All available files of an order in one zip (rest.md 10.3)."""
 
 from dataclasses import asdict
-from datetime import datetime
 
 from fastapi import APIRouter, Request, Response
 
 from rs_order.application.download import ZipReport, ZipRequest, zip_order
 from rs_order.domain.ids import OrderId
+from rs_order.entrypoints.rest.content_disposition import name_for_order
 from rs_order.entrypoints.rest.errors import Refused
 from rs_order.entrypoints.rest.parameters import OrderIdInPath
 from rs_order.entrypoints.rest.request_log import facts_of
@@ -17,7 +17,7 @@ from rs_order.entrypoints.rest.services import RestServices
 from rs_order.entrypoints.rest.streaming import StreamedDownload
 
 
-def downloads_router(services: RestServices) -> APIRouter:
+def zips_router(services: RestServices) -> APIRouter:
     endpoints = Endpoints(services, tag="downloads")
 
     @endpoints.serve(
@@ -46,13 +46,8 @@ def downloads_router(services: RestServices) -> APIRouter:
         zip_request = ZipRequest(caller.tenant, order.id, caller.email, now)
         return StreamedDownload(
             zip_order(services.downloads, services.sources, zip_request, report),
-            filename=zip_name(order.id, now),
+            filename=name_for_order(order.id, now, "zip"),
             on_end=lambda complete: facts.update(asdict(report), complete=complete),
         )
 
     return endpoints.router
-
-
-def zip_name(order_id: OrderId, at: datetime) -> str:
-    """The name of the attachment: no ``:``, which not every file system takes (decisions.md)."""
-    return f"order_{order_id}_{at:%Y-%m-%dT%H-%M-%S.%f}Z.zip"

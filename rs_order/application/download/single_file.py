@@ -1,0 +1,134 @@
+"""One file, sent as it comes, its last piece held back until all of it is known to be right."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+
+from rs_order.application.download import reasons
+from rs_order.application.download.content_check import ContentCheck
+from rs_order.application.download.finishing import finish_anyway
+from rs_order.domain.ids import OrderId, Tenant
+from rs_order.ports.downloads import (
+    Downloads,
+    FetchError,
+    FetchResult,
+    FileOutcome,
+    FileSources,
+    FileToDownload,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FileRequest:
+    """Who wants which file of which order."""
+
+    tenant: Tenant
+    order_id: OrderId
+    file: FileToDownload
+    email: str
+    """The user in whose name the file is fetched, and whose quota it is charged to."""
+
+
+@dataclass(slots=True)
+class FileReport:
+    """How a download went, for the log."""
+
+    result: FetchResult | None = None
+    reason: str | None = None
+
+
+class Delivery:
+    """A file on its way to a user: a piece of it is at hand, the last one only when all is right."""
+
+    def __init__(
+        self,
+        file: FileToDownload,
+        headers: Mapping[str, str],
+        verified: AsyncGenerator[bytes, None],
+        first: bytes | None,
+    ) -> None:
+        self.file = file
+        self.headers = headers
+        """What the source says of the file."""
+        self.whole = False
+        """Whether all of it was taken."""
+        self._verified = verified
+        self._first = first
+
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
+        """The file. Resumed after its last piece when that was taken.
+
+        Raises:
+            FetchError: the source broke off, or these aren't the bytes of the file.
+        """
+        if self._first is not None:
+            yield self._first
+        async for piece in self._verified:
+            yield piece
+        self.whole = True
+
+
+@asynccontextmanager
+async def deliver(
+    downloads: Downloads, sources: FileSources, request: FileRequest, report: FileReport
+) -> AsyncIterator[Delivery]:
+    """Open a file; on leaving, what became of it is recorded.
+
+    It is DOWNLOADED when its pieces were taken to their end. A reader who leaves before, is cancelled,
+    or can't be given the right bytes makes it DOWNLOAD_ERROR; a quota leaves it as it is (domain.md
+    11.2; decisions.md, Quota).
+
+    Raises:
+        FetchError: on entering: there is nothing to send. That is recorded then.
+    """
+    check = ContentCheck(request.file)
+    delivery: Delivery | None = None
+    failure: FetchError | None = None
+    try:
+        async with (
+            sources.open(request.tenant, request.email, request.file) as source,
+            aclosing(_verified(source.chunks, check)) as verified,
+        ):
+            first = await anext(verified, None)
+            delivery = Delivery(request.file, source.headers, verified, first)
+            yield delivery
+    except FetchError as error:
+        failure = error
+        raise
+    finally:
+        whole = delivery is not None and delivery.whole
+        outcome = _downloaded(request) if whole else _failed(request, failure, check.received)
+        report.result, report.reason = outcome.result, outcome.reason
+        await finish_anyway(downloads.settle(request.tenant, request.order_id, [outcome]))
+
+
+async def _verified(
+    chunks: AsyncIterator[bytes], check: ContentCheck
+) -> AsyncGenerator[bytes, None]:
+    """The chunks, each once the next has come, and the last one once all are known to be right."""
+    held: bytes | None = None
+    async for chunk in chunks:
+        if not check.accept(chunk):
+            break
+        if held is not None:
+            yield held
+        held = chunk
+    problem = check.problem()
+    if problem is not None:
+        raise problem
+    if held is not None:
+        yield held
+
+
+def _downloaded(request: FileRequest) -> FileOutcome:
+    return FileOutcome(request.file.id, FetchResult.DOWNLOADED)
+
+
+def _failed(request: FileRequest, error: FetchError | None, received: int) -> FileOutcome:
+    """How a file failed; without an error it is the client who has gone."""
+    file = request.file
+    if error is not None and (error.result is not FetchResult.FAILED or file.external):
+        return FileOutcome(file.id, error.result, error.reason)
+    if error is not None and not received:
+        return FileOutcome(file.id, FetchResult.FAILED, error.reason)
+    return FileOutcome(file.id, FetchResult.FAILED, reasons.short_retrieval(received, file.size))

@@ -1,0 +1,268 @@
+"""One file from the whole service (rest.md 10.1 and 14, domain.md 11.2)."""
+
+import hashlib
+
+import httpx
+import pytest
+
+from rs_order.sandbox import Outage, OutageMode, Quota, Service
+from tests.acceptance.guests import EVE_01, EVE_01_BYTES, guest
+from tests.acceptance.platform import Platform
+from tests.api.downloading import files_of, only_file, ordered, until_state
+from tests.support.polling import eventually
+
+EXTERNAL = "productId:SRS_19960106"
+"""One file that is only referenced by its address, of which the catalog tells neither size nor checksum."""
+ATTACHED = "productId:EIT_20040301T000010"
+"""A nearline file, and one attached to its dataset, which rs-dam holds."""
+
+
+@pytest.mark.parametrize("role", ["REGISTERED_USER", "PROJECT_ADMIN", "INSTANCE_ADMIN"])
+async def test_rest_14_file_owner_and_administrators_may_download_it(
+    here: Platform, role: str
+) -> None:
+    """200, the type storage says, the right bytes, DOWNLOADED afterwards; and again."""
+    jane = guest(here)
+    file = await only_file(here, await ordered(here, jane, EVE_01))
+
+    async with here.client(jane if role == "REGISTERED_USER" else guest(here), role) as client:
+        first = await client.get(f"/orders/files/{file['id']}")
+        row = await until_state(here, file["id"], "DOWNLOADED")
+        again = await client.get(f"/orders/files/{file['id']}")
+
+    for answer in (first, again):
+        assert answer.status_code == 200
+        assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+        assert answer.headers["Content-Length"] == str(EVE_01_BYTES)
+        assert answer.headers["Content-Disposition"] == 'attachment; filename="eve_01.txt"'
+        md5 = hashlib.md5(answer.content, usedforsecurity=False).hexdigest()
+        assert md5 == file["checksum"]
+    assert row["reason"] is None
+
+
+async def test_rest_14_file_wrong_owner_is_403(here: Platform) -> None:
+    """Without a body; nobody is asked for anything."""
+    file = await only_file(here, await ordered(here, guest(here), EVE_01))
+
+    async with here.client(guest(here)) as client:
+        answer = await client.get(f"/orders/files/{file['id']}")
+
+    assert (answer.status_code, answer.content) == (403, b"")
+
+
+async def test_rest_14_file_unknown_id_is_404(here: Platform) -> None:
+    """With the words of the contract."""
+    async with here.client(guest(here)) as client:
+        answer = await client.get("/orders/files/-12")
+
+    assert answer.status_code == 404
+    assert answer.json() == {"messages": ["Data file with id: -12 doesn't exist."]}
+
+
+async def test_rest_14_file_pending_is_202_on_both_addresses(here: Platform) -> None:
+    """Download managers ask again later; here once storage has answered."""
+    here.sandbox.faults.silence = True
+    jane = guest(here)
+    correlation_id = await here.peer.order(EVE_01, user=jane)
+    order_id = (await here.peer.until(correlation_id, "GRANTED")).body["orderId"]
+    (file,) = await eventually(lambda: files_of(here, order_id), "the file")
+    waiting = "select 1 from orders where id = $1 and status = 'RUNNING'"
+    await eventually(lambda: here.rows(waiting, order_id), "the order running")
+
+    async with here.client(jane) as client:
+        metalink = await client.get(f"/user/orders/{order_id}/metalink/download")
+        public = metalink.text.split("<url")[1].split(">")[1].split("<")[0].replace("&amp;", "&")
+        plain = await client.get(f"/orders/files/{file['id']}")
+    async with httpx.AsyncClient(trust_env=False) as nobody:
+        address = public.replace("http://localhost:9043", f"http://127.0.0.1:{here.port}")
+        answers = [plain, await nobody.get(address), await nobody.head(address)]
+        for answer in answers:
+            assert (answer.status_code, answer.content) == (202, b"")
+
+        here.sandbox.restores.release()
+        await here.peer.until_final(correlation_id)
+        assert (await nobody.head(address)).status_code == 200
+        answer = await nobody.get(address)
+
+    assert len(answer.content) == EVE_01_BYTES
+    await until_state(here, file["id"], "DOWNLOADED")
+    # Charged to the owner, though nobody said who he is.
+    assert here.sandbox.calls.recent("rs-storage")[-1].email == jane
+
+
+async def test_file_that_storage_cannot_deliver_is_422(here: Platform) -> None:
+    """There is nothing to try."""
+    checksum = "0b8bb8b3a4e57b0b3e6f2b1d7a3d3e0a"
+    jane = guest(here)
+    manifest_checksum = (await only_file(here, await ordered(here, guest(here), EVE_01)))[
+        "checksum"
+    ]
+    here.sandbox.faults.storage_errors = {manifest_checksum: "tape is broken", checksum: "x"}
+    file = await only_file(here, await ordered(here, jane, EVE_01))
+
+    async with here.client(jane) as client:
+        answer = await client.get(f"/orders/files/{file['id']}")
+
+    assert (answer.status_code, answer.content) == (422, b"")
+
+
+async def test_w16_external_file_is_downloaded_and_its_order_waits_no_more(here: Platform) -> None:
+    """Its state changes, and what follows from it."""
+    jane = guest(here)
+    order_id = await ordered(here, jane, EXTERNAL)
+    file = await only_file(here, order_id)
+
+    async with here.client(jane) as client:
+        answer = await client.get(f"/orders/files/{file['id']}")
+
+    assert answer.status_code == 200
+    assert len(answer.content) == 719
+    assert answer.headers["Content-Disposition"] == f'attachment; filename="{file["name"]}"'
+    await until_state(here, file["id"], "DOWNLOADED")
+    (order,) = await here.rows("select waiting_sub_orders from orders where id = $1", order_id)
+    assert order["waiting_sub_orders"] == 0
+
+
+async def test_w16_external_file_that_cannot_be_had(here: Platform) -> None:
+    """500 without a body, DOWNLOAD_ERROR."""
+    here.sandbox.faults.outages = {Service.EXTERNAL: Outage(mode=OutageMode.STATUS, status=404)}
+    jane = guest(here)
+    file = await only_file(here, await ordered(here, jane, EXTERNAL))
+
+    async with here.client(jane) as client:
+        answer = await client.get(f"/orders/files/{file['id']}")
+
+    assert (answer.status_code, answer.content) == (500, b"")
+    row = await until_state(here, file["id"], "DOWNLOAD_ERROR")
+    assert row["reason"] == "Server returned HTTP error code 404"
+
+
+async def test_file_attached_to_a_dataset(here: Platform) -> None:
+    """rs-dam gives it."""
+    jane = guest(here)
+    files = await files_of(here, await ordered(here, jane, ATTACHED))
+    attached = next(file for file in files if file["url"].endswith("/dam"))
+
+    async with here.client(jane) as client:
+        answer = await client.get(f"/orders/files/{attached['id']}")
+
+    assert (answer.status_code, len(answer.content)) == (200, 5993)
+    await until_state(here, attached["id"], "DOWNLOADED")
+
+
+async def test_quota_leaves_the_file_available_and_opens_the_gate(here: Platform) -> None:
+    """429 in storage's words, the reason on the file, the sub-order counts no more (decisions.md, Quota)."""
+    jane = guest(here)
+    here.sandbox.faults.quotas = {jane: Quota(max_files=0)}
+    file = await only_file(here, await ordered(here, jane, EVE_01))
+
+    async with here.client(jane) as client:
+        answer = await client.get(f"/orders/files/{file['id']}")
+
+    text = f"Download quota of 0 exceeded (by 1) for user {jane}."
+    assert (answer.status_code, answer.text) == (429, text)
+    noted = "select 1 from data_file where id = $1 and reason_code = 'quota-exceeded'"
+    await eventually(lambda: here.rows(noted, file["id"]), "the reason")
+    row = await until_state(here, file["id"], "AVAILABLE")
+    (sub_order,) = await here.rows(
+        "select state, quota_exceeded from sub_order where id = $1", file["sub_order_id"]
+    )
+    assert row["reason"] == text
+    assert dict(sub_order) == {"state": "WAITING", "quota_exceeded": True}
+
+    here.sandbox.faults.quotas = {}
+    async with here.client(jane) as client:
+        assert (await client.get(f"/orders/files/{file['id']}")).status_code == 200
+    await until_state(here, file["id"], "DOWNLOADED")
+
+
+@pytest.mark.parametrize(
+    ("outage", "status", "reason"),
+    [
+        (OutageMode.DOWN, 500, "Server returned no content"),
+        (OutageMode.STATUS, 503, "Server returned HTTP error code 503"),
+    ],
+)
+async def test_storage_in_trouble(
+    here: Platform, outage: OutageMode, status: int, reason: str
+) -> None:
+    """Unreachable: 500 without a body; what it says is passed on. DOWNLOAD_ERROR, then tried again."""
+    jane = guest(here)
+    file = await only_file(here, await ordered(here, jane, EVE_01))
+    here.sandbox.faults.outages = {Service.STORAGE: Outage(mode=outage, calls=1)}
+
+    async with here.client(jane) as client:
+        answer = await client.get(f"/orders/files/{file['id']}")
+        row = await until_state(here, file["id"], "DOWNLOAD_ERROR")
+        again = await client.get(f"/orders/files/{file['id']}")
+
+    assert answer.status_code == status
+    assert (answer.content == b"") is (outage is OutageMode.DOWN)
+    assert (row["reason"], again.status_code) == (reason, 200)
+    await until_state(here, file["id"], "DOWNLOADED")
+
+
+async def test_w20_file_without_length(here: Platform) -> None:
+    """Storage needn't say how long a file is."""
+    jane = guest(here)
+    file = await only_file(here, await ordered(here, jane, EVE_01))
+    here.sandbox.faults.without_length = {file["checksum"]}
+
+    async with here.client(jane) as client:
+        answer = await client.get(f"/orders/files/{file['id']}")
+
+    assert len(answer.content) == EVE_01_BYTES
+    await until_state(here, file["id"], "DOWNLOADED")
+
+
+@pytest.mark.parametrize("way", ["file", "zip"])
+async def test_no_false_done_wrong_content_stands_in_the_history(here: Platform, way: str) -> None:
+    """Never DOWNLOADED; named in the order's history, once however often it is tried (decisions.md)."""
+    jane = guest(here)
+    order_id = await ordered(here, jane, EVE_01)
+    file = await only_file(here, order_id)
+    here.sandbox.faults.wrong_bytes = {file["checksum"]}
+
+    async with here.client(jane) as client:
+        if way == "zip":
+            assert (await client.get(f"/user/orders/{order_id}/download")).status_code == 200
+        for _ in range(2):
+            answer = await client.get(f"/orders/files/{file['id']}")
+            assert (answer.status_code, answer.content) == (500, b"")
+    row = await until_state(here, file["id"], "DOWNLOAD_ERROR")
+    history = await here.rows(
+        "select data_file_id, sub_order_id, before, after, reason, actor from history"
+        " where order_id = $1 and data_file_id is not null",
+        order_id,
+    )
+
+    assert row["reason_code"] == "wrong-content"
+    assert row["reason"].startswith("Wrong content: MD5 is ")
+    assert [dict(line) for line in history] == [
+        {
+            "data_file_id": file["id"],
+            "sub_order_id": file["sub_order_id"],
+            "before": "AVAILABLE",
+            "after": "DOWNLOAD_ERROR",
+            "reason": "wrong-content",
+            "actor": jane,
+        }
+    ]
+
+
+@pytest.mark.parametrize("fault", ["truncated", "cut"])
+async def test_file_that_storage_gives_by_half(here: Platform, fault: str) -> None:
+    """Small as it is, nothing of it is sent; the reason says how much came."""
+    jane = guest(here)
+    file = await only_file(here, await ordered(here, jane, EVE_01))
+    setattr(here.sandbox.faults, fault, {file["checksum"]})
+
+    async with here.client(jane) as client:
+        answer = await client.get(f"/orders/files/{file['id']}")
+
+    assert (answer.status_code, answer.content) == (500, b"")
+    row = await until_state(here, file["id"], "DOWNLOAD_ERROR")
+    assert row["reason"] == (
+        "Cannot completely retrieve data file from storage, "
+        f"only {EVE_01_BYTES // 2}/{EVE_01_BYTES} bytes"
+    )

@@ -1,0 +1,94 @@
+"""What a download leaves in the tables (domain.md 11, decisions.md Wrong bytes)."""
+
+from typing import Any
+
+import pytest
+
+from rs_order.adapters.postgres.driver import Pool
+from rs_order.adapters.postgres.unit_of_work import PostgresStore
+from rs_order.domain.ids import DataFileId, OrderId
+from rs_order.domain.states import FileState, OrderStatus, SubOrderState
+from rs_order.ports.downloads import FetchResult, FileOutcome
+from tests.integration.conftest import TENANT
+from tests.support.rows import NOW, OWNER, TenantRows, in_tenant
+
+WRONG, FAILED, DONE = FetchResult.WRONG_CONTENT, FetchResult.FAILED, FetchResult.DOWNLOADED
+
+
+async def record(
+    store: PostgresStore, order: OrderId, *outcomes: tuple[int, FetchResult]
+) -> list[Any]:
+    """Record how files ended; what moved."""
+    async with store.unit_of_work(TENANT) as uow:
+        return list(
+            await uow.files.record_downloads(
+                order,
+                [
+                    FileOutcome(DataFileId(id_), result, None if result is DONE else "because")
+                    for id_, result in outcomes
+                ],
+                actor=OWNER,
+                at=NOW,
+            )
+        )
+
+
+async def rows(pool: Pool, query: str) -> list[dict[str, Any]]:
+    async with in_tenant(pool, TENANT) as connection:
+        return [dict(row) for row in await connection.fetch(query)]
+
+
+async def test_wrong_content_is_noted_once_until_a_download_finds_something_else(
+    store: PostgresStore, pool: Pool
+) -> None:
+    """However often a user tries: the history grows by what happens, not by who asks."""
+    tenant = TenantRows(pool, TENANT)
+    order = await tenant.order(OrderStatus.RUNNING)
+    files = {"a": FileState.AVAILABLE, "b": FileState.AVAILABLE}
+    sub_order = await tenant.sub_order(order, files, state=SubOrderState.WAITING)
+    (first, second) = [
+        row["id"] for row in await rows(pool, "select id from data_file order by id")
+    ]
+
+    for result in (WRONG, WRONG, FAILED, WRONG, DONE, WRONG, WRONG):
+        await record(store, order, (first, result), (second, FAILED))
+
+    history = await rows(pool, "select * from history where data_file_id is not null order by id")
+    assert [(line["before"], line["after"]) for line in history] == [
+        ("AVAILABLE", "DOWNLOAD_ERROR"),
+        ("DOWNLOAD_ERROR", "DOWNLOAD_ERROR"),
+        ("DOWNLOADED", "DOWNLOAD_ERROR"),
+    ]
+    assert {
+        (
+            line["order_id"],
+            line["sub_order_id"],
+            line["data_file_id"],
+            line["reason"],
+            line["actor"],
+        )
+        for line in history
+    } == {(order, sub_order, first, "wrong-content", OWNER)}
+
+
+@pytest.mark.parametrize("result", [DONE, FAILED, WRONG])
+@pytest.mark.parametrize("state", [FileState.PENDING, FileState.ERROR, FileState.PROCESSING_ERROR])
+async def test_files_that_no_download_can_change(
+    store: PostgresStore, pool: Pool, state: FileState, result: FetchResult
+) -> None:
+    """What isn't there, or was never made, stays so; nothing is noted."""
+    tenant = TenantRows(pool, TENANT)
+    order = await tenant.order(OrderStatus.RUNNING)
+    pending = state is FileState.PENDING
+    await tenant.sub_order(
+        order, {"a": state}, state=SubOrderState.RUNNING if pending else SubOrderState.ENDED
+    )
+    (file,) = await rows(pool, "select id from data_file")
+
+    moves = await record(store, order, (file["id"], result))
+
+    assert moves == []
+    assert await rows(pool, "select state, reason from data_file") == [
+        {"state": state, "reason": None}
+    ]
+    assert await rows(pool, "select 1 from history where data_file_id is not null") == []

@@ -1,0 +1,628 @@
+"""One file over HTTP (rest.md 10.1, domain.md 11.2): who may, what is answered, what becomes of the file."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+from structlog.testing import capture_logs
+
+from rs_order.adapters.order_tokens import NoOrderTokens
+from rs_order.domain.states import FileState, OrderStatus
+from rs_order.entrypoints.rest import RestServices
+from rs_order.ports.downloads import FetchError, FetchResult, SourceAnswer
+from tests.rest.conftest import bearer, serving
+from tests.rest.order_tokens import BAD_TOKENS, order_token
+from tests.rest.stock import OWNER, Stock, incompressible
+from tests.rest.test_zip_download import Endless, as_caller
+from tests.support.polling import eventually
+
+PLAIN, PUBLIC = "/orders/files/1", "/orders/public/files/1"
+DONE, FAILED, WRONG = FetchResult.DOWNLOADED, FetchResult.FAILED, FetchResult.WRONG_CONTENT
+STRANGER = "other@example.org"
+
+
+async def outcome(stock: Stock, file_id: int = 1) -> tuple[FetchResult, str | None]:
+    """What was recorded of a file, which happens after its last byte."""
+    await eventually(lambda: file_id in stock.order.results, "an outcome")
+    return stock.order.results[file_id], stock.order.reasons[file_id]
+
+
+@pytest.fixture
+async def nobody(base_url: str) -> Any:
+    """A client without a bearer token, of the project by its ``scope``."""
+    async with httpx.AsyncClient(
+        base_url=base_url, params={"scope": "demo"}, trust_env=False
+    ) as client:
+        yield client
+
+
+@pytest.mark.parametrize("prefix", ["", "/api/v1/rs-order"])
+async def test_file(api: httpx.AsyncClient, stock: Stock, prefix: str) -> None:
+    """Its bytes, what storage says of them, and then it is DOWNLOADED."""
+    content = incompressible(300_000)
+    stock.add(
+        "a.fits",
+        content,
+        headers={
+            "Content-Type": "image/fits",
+            "Content-Length": "300000",
+            "Content-Disposition": 'attachment; filename="a.fits"; size=300000',
+            "Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT",
+        },
+    )
+
+    answer = await api.get(prefix + PLAIN)
+
+    assert answer.status_code == 200
+    assert content == answer.content
+    assert answer.headers["Content-Type"] == "image/fits"
+    assert answer.headers["Content-Length"] == "300000"
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="a.fits"'
+    assert answer.headers["Last-Modified"] == "Thu, 01 Jan 2026 00:00:00 GMT"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert await outcome(stock) == (DONE, None)
+    assert stock.shelf.emails == [OWNER]
+
+
+async def test_file_of_which_storage_says_nothing(api: httpx.AsyncClient, stock: Stock) -> None:
+    """Name, type and size are those of the order."""
+    stock.add("ü.jp2", b"content", mime_type="image/jp2")
+
+    answer = await api.get(PLAIN)
+
+    assert answer.headers["Content-Type"] == "image/jp2"
+    assert answer.headers["Content-Length"] == "7"
+    assert (
+        answer.headers["Content-Disposition"]
+        == "attachment; filename=\"u.jp2\"; filename*=UTF-8''%C3%BC.jp2"
+    )
+
+
+@pytest.mark.parametrize(
+    "said",
+    ['attachment; filename="../../etc/passwd"', 'inline; filename="other.html"', "attachment"],
+)
+async def test_storage_does_not_name_the_file(
+    api: httpx.AsyncClient, stock: Stock, said: str
+) -> None:
+    """It knows files by their content: of two that have the same it may tell the other one's name."""
+    stock.add("ours.fits", headers={"Content-Disposition": said})
+
+    answer = await api.get(PLAIN)
+
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="ours.fits"'
+
+
+@pytest.mark.parametrize(
+    ("name", "header"),
+    [
+        ("../../etc/passwd", 'attachment; filename="passwd"'),
+        (
+            'a"\r\nSet-Cookie: x=y',
+            "attachment; filename=\"a___Set-Cookie: x=y\"; filename*=UTF-8''a%22__Set-Cookie%3A%20x%3Dy",
+        ),
+        ("", 'attachment; filename="last segment.dat"'),
+    ],
+)
+async def test_hostile_names_of_the_order_are_harmless(
+    api: httpx.AsyncClient, stock: Stock, name: str, header: str
+) -> None:
+    """No folders, no header of its own; a file without a name is called like its address."""
+    stock.add(name)
+
+    answer = await api.get(PLAIN)
+
+    assert answer.status_code == 200
+    assert header == answer.headers["Content-Disposition"]
+    assert "Set-Cookie" not in answer.headers
+
+
+async def test_hostile_type_of_the_catalog(api: httpx.AsyncClient, stock: Stock) -> None:
+    """What is no MIME type isn't repeated."""
+    stock.add("a", mime_type="text/html\r\nSet-Cookie: x=y")
+
+    answer = await api.get(PLAIN)
+
+    assert answer.headers["Content-Type"] == "application/octet-stream"
+    assert "Set-Cookie" not in answer.headers
+
+
+async def test_w16_external_file(api: httpx.AsyncClient, stock: Stock) -> None:
+    """D1: headers are the order's, a foreign server isn't believed; and its state does change."""
+    stock.add(
+        "a.png",
+        b"content",
+        external=True,
+        mime_type="image/png",
+        headers={"Content-Type": "text/html", "Content-Disposition": 'attachment; filename="x"'},
+    )
+
+    answer = await api.get(PLAIN)
+
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="a.png"'
+    assert (answer.headers["Content-Type"], answer.headers["Content-Length"]) == ("image/png", "7")
+    assert await outcome(stock) == (DONE, None)
+
+
+async def test_external_file_of_which_nothing_is_known(
+    api: httpx.AsyncClient, stock: Stock
+) -> None:
+    """Neither type nor size: it comes in chunks, with the name of its address."""
+    stock.add("", b"content", external=True, size=None, checksum=None)
+
+    answer = await api.get(PLAIN)
+
+    assert (answer.content, answer.headers["Transfer-Encoding"]) == (b"content", "chunked")
+    assert "Content-Length" not in answer.headers
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="last segment.dat"'
+    assert await outcome(stock) == (DONE, None)
+
+
+async def test_w16_external_file_that_cannot_be_had(api: httpx.AsyncClient, stock: Stock) -> None:
+    """500 without a body, and DOWNLOAD_ERROR; what a foreign server says is nobody's business."""
+    stock.add("a", FetchError("Error during file download", 404), external=True, of=b"A")
+
+    answer = await api.get(PLAIN)
+
+    assert (answer.status_code, answer.content) == (500, b"")
+    assert await outcome(stock) == (FAILED, "Error during file download")
+
+
+async def test_w20_file_without_length(api: httpx.AsyncClient, stock: Stock) -> None:
+    """Storage needn't say how long a file is."""
+    stock.add("a", b"content", size=None)
+
+    answer = await api.get(PLAIN)
+
+    assert answer.content == b"content"
+    assert await outcome(stock) == (DONE, None)
+
+
+async def test_empty_file(api: httpx.AsyncClient, stock: Stock) -> None:
+    """Nothing is a content like any other."""
+    stock.add("a", b"")
+
+    answer = await api.get(PLAIN)
+
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert await outcome(stock) == (DONE, None)
+
+
+@pytest.mark.parametrize(
+    ("email", "role", "status"),
+    [
+        (OWNER, "REGISTERED_USER", 200),
+        (STRANGER, "REGISTERED_USER", 403),
+        (STRANGER, "EXPLOIT", 403),
+        (STRANGER, "ADMIN", 403),
+        (STRANGER, "PROJECT_ADMIN", 200),
+        (STRANGER, "INSTANCE_ADMIN", 200),
+    ],
+)
+async def test_who_may_download_a_file(
+    api: httpx.AsyncClient, stock: Stock, email: str, role: str, status: int
+) -> None:
+    """The owner, and the two administrators of a token; ADMIN is not enough (domain.md 18)."""
+    stock.add("a")
+
+    for path in (PLAIN, PUBLIC):
+        answer = await api.get(
+            path,
+            headers=as_caller(email, role),
+            params={"orderToken": order_token(ORDER_ID="99")} if path == PUBLIC else None,
+        )
+        assert (status, b"" if status == 403 else b"content") == (
+            answer.status_code,
+            answer.content,
+        )
+
+
+async def test_a_file_is_charged_to_who_downloads_it(api: httpx.AsyncClient, stock: Stock) -> None:
+    """An administrator uses his own quota; with the order's token it is the owner's."""
+    stock.add("a")
+
+    await api.get(PLAIN, headers=as_caller(STRANGER, "PROJECT_ADMIN"))
+    await api.get(PUBLIC, params={"orderToken": order_token()})
+
+    assert stock.shelf.emails == [STRANGER, OWNER]
+
+
+async def test_order_token_opens_a_file(nobody: httpx.AsyncClient, stock: Stock) -> None:
+    """Without any other identity."""
+    stock.add("a", b"content")
+
+    answer = await nobody.get(PUBLIC, params={"orderToken": order_token()})
+
+    assert (answer.status_code, answer.content) == (200, b"content")
+    assert await outcome(stock) == (DONE, None)
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"ORDER_ID": "13"},
+        {"sub": "public@regards.com"},
+        {"sub": None},
+        {"sub": STRANGER, "email": OWNER},
+    ],
+    ids=["another order", "anonymous", "nobody", "somebody else"],
+)
+async def test_w14_order_token_opens_the_files_of_its_order_only(
+    nobody: httpx.AsyncClient, stock: Stock, claims: dict[str, Any]
+) -> None:
+    """And in the name of the owner only: 403 without a body (decisions.md, Order token)."""
+    stock.add("a")
+
+    for verb in ("GET", "HEAD"):
+        answer = await nobody.request(verb, PUBLIC, params={"orderToken": order_token(**claims)})
+        assert (answer.status_code, answer.content) == (403, b"")
+
+    assert stock.shelf.opened == []
+
+
+@pytest.mark.parametrize("token", BAD_TOKENS.values(), ids=BAD_TOKENS)
+async def test_order_tokens_that_prove_nothing(
+    nobody: httpx.AsyncClient, stock: Stock, token: str
+) -> None:
+    """401 without a body, before anything is said of the file; never a 500."""
+    stock.add("a")
+
+    for verb in ("GET", "HEAD"):
+        for path in (PUBLIC, "/orders/public/files/99"):
+            answer = await nobody.request(verb, path, params={"orderToken": token})
+            assert (answer.status_code, answer.content) == (401, b"")
+
+
+async def test_missing_order_token(nobody: httpx.AsyncClient, stock: Stock) -> None:
+    """400, and what is missing."""
+    stock.add("a")
+
+    answer = await nobody.get(PUBLIC)
+
+    assert answer.status_code == 400
+    assert answer.json() == {"messages": ["orderToken: Field required"]}
+
+
+async def test_order_token_alone_names_no_project(base_url: str) -> None:
+    """Whose files are meant is said by ``scope``, or by a bearer token."""
+    async with httpx.AsyncClient(trust_env=False) as client:
+        answer = await client.get(f"{base_url}{PUBLIC}?orderToken={order_token()}")
+
+    assert answer.status_code == 401
+
+
+async def test_service_without_a_key_for_order_tokens(services: RestServices, stock: Stock) -> None:
+    """503, and what the operator has to set: the token may be a good one."""
+    stock.add("a")
+    async for url in serving(replace(services, order_tokens=NoOrderTokens())):
+        async with httpx.AsyncClient(trust_env=False) as client:
+            answer = await client.get(f"{url}{PUBLIC}?scope=demo&orderToken={order_token()}")
+
+    assert answer.status_code == 503
+    assert "RS_ORDER_ORDER_SECRET" in answer.json()["messages"][0]
+
+
+async def test_unknown_file(api: httpx.AsyncClient) -> None:
+    """404, and the words of the contract (domain.md 17), whoever asks."""
+    answers = [
+        await api.get("/orders/files/-12"),
+        await api.get("/orders/public/files/-12", params={"orderToken": order_token()}),
+        await api.get("/orders/files/-12", headers=as_caller(STRANGER, "REGISTERED_USER")),
+    ]
+
+    for answer in answers:
+        assert answer.status_code == 404
+        assert answer.json() == {"messages": ["Data file with id: -12 doesn't exist."]}
+
+
+@pytest.mark.parametrize("status", [OrderStatus.DELETED, OrderStatus.EXPIRED])
+async def test_file_of_an_order_that_is_gone(
+    api: httpx.AsyncClient, stock: Stock, status: OrderStatus
+) -> None:
+    """It doesn't exist any more, though its row may not be deleted yet."""
+    stock.add("a")
+    stock.order.status = status
+
+    assert (await api.get(PLAIN)).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("state", "status"),
+    [
+        (FileState.PENDING, 202),
+        (FileState.ERROR, 422),
+        (FileState.AVAILABLE, 200),
+        (FileState.DOWNLOADED, 200),
+        (FileState.DOWNLOAD_ERROR, 200),
+        (FileState.PROCESSING_ERROR, 200),
+    ],
+)
+async def test_states_of_files(
+    api: httpx.AsyncClient, nobody: httpx.AsyncClient, stock: Stock, state: FileState, status: int
+) -> None:
+    """202 not yet, 422 never; all others are attempted. HEAD says the same and downloads nothing."""
+    stock.add("a", b"content", state=state)
+    token = {"orderToken": order_token()}
+
+    heads = [await api.head(PLAIN), await nobody.head(PUBLIC, params=token)]
+    assert stock.shelf.opened == []
+    gets = [await api.get(PLAIN), await nobody.get(PUBLIC, params=token)]
+
+    for answer in (*heads, *gets):
+        assert status == answer.status_code
+    assert [answer.content for answer in heads] == [b"", b""]
+    assert [answer.content for answer in gets] == [b"content" if status == 200 else b""] * 2
+    assert len(stock.shelf.opened) == (2 if status == 200 else 0)
+
+
+async def test_head_says_nothing_of_the_size(api: httpx.AsyncClient, stock: Stock) -> None:
+    """No length at all, so that no tool takes the file for an empty one (rest.md 10.1, point 6)."""
+    stock.add("a", b"content")
+
+    answer = await api.head(PLAIN)
+
+    assert answer.status_code == 200
+    assert "Content-Length" not in answer.headers
+
+
+@pytest.mark.parametrize("state", [FileState.DOWNLOADED, FileState.DOWNLOAD_ERROR])
+async def test_files_are_downloaded_again(
+    api: httpx.AsyncClient, stock: Stock, state: FileState
+) -> None:
+    """What was downloaded, or couldn't be, is DOWNLOADED when it is this time (D4)."""
+    stock.add("a", state=state)
+
+    await api.get(PLAIN)
+
+    assert await outcome(stock) == (DONE, None)
+
+
+async def test_what_a_process_failed_to_make_stays_so(api: httpx.AsyncClient, stock: Stock) -> None:
+    """An attempt changes nothing: it is an error of the order, not of a download."""
+    stock.add("a", state=FileState.PROCESSING_ERROR)
+
+    await api.get(PLAIN)
+    await eventually(lambda: stock.order.settlements, "the end of the download")
+
+    assert stock.order.results == {}
+
+
+def refused(status: int, body: bytes = b"", **headers: str) -> FetchError:
+    said = {name.replace("_", "-"): value for name, value in headers.items()}
+    return FetchError(
+        f"Server returned HTTP error code {status}", status, SourceAnswer(status, said, body)
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "body"),
+    [
+        (refused(202), 202, b""),
+        (refused(404), 404, b""),
+        (refused(410), 410, b""),
+        (refused(500, b"disk is broken", Content_Type="text/plain"), 500, b"disk is broken"),
+        (
+            refused(503, b'{"messages":[]}', Content_Type="application/json", Retry_After="9"),
+            503,
+            None,
+        ),
+        (refused(302), 500, b""),
+        (refused(204), 500, b""),
+        (FetchError("Server returned no content"), 500, b""),
+        (FetchError("The file has no checksum to ask storage for"), 500, b""),
+    ],
+    ids=["202", "404", "410", "500", "503", "302", "204", "unreachable", "no checksum"],
+)
+async def test_what_storage_says_instead_is_passed_on(
+    api: httpx.AsyncClient, stock: Stock, error: FetchError, status: int, body: bytes | None
+) -> None:
+    """Status, headers and body; 500 where it said nothing, or nothing that makes sense. DOWNLOAD_ERROR."""
+    stock.add("a", error, of=b"content")
+
+    answer = await api.get(PLAIN)
+
+    said = error.answer
+    assert status == answer.status_code
+    assert (body if body is not None else said and said.body) == answer.content
+    assert "Content-Disposition" not in answer.headers
+    if status == 503:
+        assert (answer.headers["Content-Type"], answer.headers["Retry-After"]) == (
+            "application/json",
+            "9",
+        )
+    assert (FAILED, error.reason) == await outcome(stock)
+
+
+async def test_quota(api: httpx.AsyncClient, stock: Stock) -> None:
+    """429 with storage's words; the file stays AVAILABLE with the reason (decisions.md, Quota)."""
+    text = "Download quota of 1 exceeded (by 1) for user jane@example.org."
+    said = SourceAnswer(429, {"Content-Type": "text/plain"}, text.encode())
+    stock.add("a", FetchError(text, 429, said), of=b"A")
+
+    answer = await api.get(PLAIN)
+
+    assert (answer.status_code, answer.text) == (429, text)
+    assert answer.headers["Content-Type"] == "text/plain"
+    assert (FetchResult.QUOTA_EXCEEDED, text) == await outcome(stock)
+
+
+async def test_quota_without_a_word(api: httpx.AsyncClient, stock: Stock) -> None:
+    """The user is told at least what it is."""
+    stock.add(
+        "a", FetchError("Download failed due to exceeded quota", 429, SourceAnswer(429, {}, b""))
+    )
+
+    answer = await api.get(PLAIN)
+
+    assert (answer.status_code, answer.text) == (429, "Download failed due to exceeded quota")
+
+
+@pytest.mark.parametrize(
+    ("came", "result", "reason"),
+    [
+        (
+            b"right byte",
+            FAILED,
+            "Cannot completely retrieve data file from storage, only 10/11 bytes",
+        ),
+        (b"right bytes and more", WRONG, "Wrong content: more than the 11 bytes of the catalog"),
+        (
+            b"wrong bytes",
+            WRONG,
+            "Wrong content: MD5 is 69a47a829d6f26884b4207c50db1218a instead of a80d2817",
+        ),
+    ],
+    ids=["short", "long", "wrong"],
+)
+async def test_no_false_done_wrong_content_of_a_small_file_is_never_sent(
+    api: httpx.AsyncClient, stock: Stock, came: bytes, result: FetchResult, reason: str
+) -> None:
+    """All of it is known before the first byte: 500 without a body."""
+    stock.add("a", came, of=b"right bytes")
+
+    answer = await api.get(PLAIN)
+    recorded, why = await outcome(stock)
+
+    assert (answer.status_code, answer.content) == (500, b"")
+    assert (result, True) == (recorded, (why or "").startswith(reason))
+
+
+@pytest.mark.parametrize("size", ["right", None], ids=["of known size", "of unknown size"])
+async def test_no_false_done_wrong_content_of_a_large_file_is_cut(
+    api: httpx.AsyncClient, stock: Stock, size: str | None
+) -> None:
+    """The last piece is held back, and the client notices: the answer has no end."""
+    right = incompressible(300_000)
+    stock.add("a", right[:-1] + b"x", of=right, size=size)
+    received = bytearray()
+
+    async def read() -> None:
+        async with api.stream("GET", PLAIN) as answer:
+            async for piece in answer.aiter_raw():
+                received.extend(piece)
+
+    with pytest.raises(httpx.RemoteProtocolError):
+        await read()
+
+    assert 0 < len(received) < len(right)
+    assert (await outcome(stock))[0] is WRONG
+
+
+async def test_transfer_that_breaks_in_the_middle(api: httpx.AsyncClient, stock: Stock) -> None:
+    """The answer is cut, the file in DOWNLOAD_ERROR with what came of it; no defect is logged."""
+
+    async def breaking() -> AsyncGenerator[bytes, None]:
+        yield b"1" * 60_000
+        yield b"2" * 40_000
+        raise FetchError(
+            "Cannot completely download data file from storage, only 100000/150000 bytes"
+        )
+
+    stock.add("a", breaking, size=150_000)
+
+    with capture_logs() as lines:
+        with pytest.raises(httpx.RemoteProtocolError):
+            await api.get(PLAIN)
+        of_requests = await eventually(
+            lambda: [line for line in lines if line["event"].startswith("request")], "the line"
+        )
+    reason = "Cannot completely retrieve data file from storage, only 100000/150000 bytes"
+    assert await outcome(stock) == (FAILED, reason)
+    (line,) = of_requests
+
+    assert {
+        "event": "request",
+        "status": 200,
+        "bytes": 60_000,
+        "file": 1,
+        "order": 12,
+        "result": FAILED,
+        "reason": reason,
+        "complete": False,
+    }.items() <= line.items()
+
+
+async def test_client_that_goes_away_in_the_middle(api: httpx.AsyncClient, stock: Stock) -> None:
+    """Storage is let go at once, the file in DOWNLOAD_ERROR with what was read of it."""
+    endless = Endless()
+    stock.add("a", endless, size=2**40)
+
+    async with api.stream("GET", PLAIN) as answer:
+        assert int(answer.headers["Content-Length"]) == 2**40
+        await anext(answer.aiter_raw())
+    await asyncio.wait_for(endless.let_go.wait(), 10)
+    result, reason = await outcome(stock)
+
+    assert result is FAILED
+    assert (reason or "").startswith("Cannot completely retrieve data file from storage, only ")
+    assert stock.shelf.open_now == 0
+
+
+async def test_client_that_goes_away_while_storage_is_silent(
+    api: httpx.AsyncClient, stock: Stock
+) -> None:
+    """Leaving is noticed before anything was sent."""
+    let_go = asyncio.Event()
+
+    async def silent() -> AsyncGenerator[bytes, None]:
+        try:
+            await asyncio.Event().wait()
+            yield b""
+        finally:
+            let_go.set()
+
+    stock.add("a", silent, size=7)
+    with pytest.raises(httpx.ReadTimeout):
+        await api.get(PLAIN, timeout=0.2)
+
+    await asyncio.wait_for(let_go.wait(), 10)
+    reason = "Cannot completely retrieve data file from storage, only 0/7 bytes"
+    assert (FAILED, reason) == await outcome(stock)
+
+
+async def test_slow_client_holds_storage_back(api: httpx.AsyncClient, stock: Stock) -> None:
+    """No more is read of a file than the connection takes."""
+    given = 0
+
+    async def counted() -> AsyncGenerator[bytes, None]:
+        nonlocal given
+        chunk = incompressible(65536)
+        while True:
+            given += len(chunk)
+            yield chunk
+
+    stock.add("a", counted, size=2**40)
+    async with api.stream("GET", PLAIN) as answer:
+        await anext(answer.aiter_raw())
+        before, after = -1, given
+        while before != after:
+            await asyncio.sleep(0.05)  # until nothing more is taken
+            before, after = after, given
+
+    assert given < 64 * 2**20
+
+
+async def test_a_bug_in_a_source_is_a_failure(api: httpx.AsyncClient, stock: Stock) -> None:
+    """500, and the file isn't left as if nothing had been tried."""
+
+    async def broken() -> AsyncGenerator[bytes, None]:
+        raise ZeroDivisionError
+        yield b""
+
+    stock.add("a", broken, size=7)
+
+    answer = await api.get(PLAIN)
+
+    assert answer.status_code == 500
+    assert (await outcome(stock))[0] is FAILED
+
+
+async def test_file_of_another_tenant(api: httpx.AsyncClient, stock: Stock) -> None:
+    """The token's tenant counts, whatever ``scope`` says."""
+    stock.add("a")
+    headers = {"Authorization": f"Bearer {bearer(tenant='project1')}", "scope": "demo"}
+
+    assert (await api.get(PLAIN, headers=headers)).status_code == 404

@@ -1,0 +1,370 @@
+"""The metalink over HTTP (rest.md 10.4, domain.md 11.4)."""
+
+from dataclasses import replace
+from urllib.parse import parse_qsl, urlsplit
+from xml.etree import ElementTree as ET
+
+import httpx
+import jwt
+import pytest
+
+from rs_order.adapters.order_tokens import JwtOrderTokens, NoOrderTokens
+from rs_order.application.download import Metalinks
+from rs_order.application.links import Links
+from rs_order.domain.states import FileState, OrderStatus
+from rs_order.entrypoints.rest import RestServices
+from rs_order.ports.errors import RemoteTrouble
+from tests.rest.conftest import HOST, ORDER_SECRET, OneTenant, StoppedClock, serving
+from tests.rest.order_tokens import BAD_TOKENS, FUTURE, order_token
+from tests.rest.stock import OWNER, Stock
+from tests.rest.test_zip_download import as_caller
+
+PLAIN, PUBLIC = "/user/orders/12/metalink/download", "/user/orders/metalink/download"
+NAMESPACE = "{http://www.metalinker.org/}"
+STRANGER = "other@example.org"
+
+
+def files_of(document: bytes) -> list[ET.Element]:
+    """The files of a metalink, as somebody else's parser reads them."""
+    root = ET.fromstring(document)  # noqa: S314 - our own
+    assert root.tag == f"{NAMESPACE}metalink"
+    (files,) = root
+    assert files.tag == f"{NAMESPACE}files"
+    return list(files)
+
+
+def names_of(document: bytes) -> list[str | None]:
+    return [file.get("name") for file in files_of(document)]
+
+
+def text_of(file: ET.Element, path: str) -> str | None:
+    return file.findtext("/".join(f"{NAMESPACE}{tag}" for tag in path.split("/")))
+
+
+def query_of(address: str | None) -> list[tuple[str, str]]:
+    return parse_qsl(urlsplit(address or "").query)
+
+
+@pytest.mark.parametrize("prefix", ["", "/api/v1/rs-order"])
+async def test_metalink(api: httpx.AsyncClient, stock: Stock, prefix: str) -> None:
+    """To the letter as the contract has it, with the checksum and the type of the address."""
+    stock.add("p1.nc", b"content", mime_type="application/x-netcdf")
+
+    answer = await api.get(prefix + PLAIN)
+
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"] == "application/metalink+xml"
+    assert (
+        answer.headers["Content-Disposition"]
+        == 'attachment; filename="order_12_2026-03-01T12-30-45.250000Z.metalink"'
+    )
+    address = text_of(files_of(answer.content)[0], "resources/url") or ""
+    assert (
+        answer.text
+        == f"""\
+<?xml version="1.0" encoding="UTF-8" standalone="yes"?>
+<metalink xmlns="http://www.metalinker.org/">
+    <files>
+        <file name="p1.nc">
+            <identity>p1.nc</identity>
+            <mimetype>application/x-netcdf</mimetype>
+            <resources>
+                <url type="https">{address.replace("&", "&amp;")}</url>
+            </resources>
+            <size>7</size>
+            <verification>
+                <hash type="md5">9a0364b9e99bb480dd25e1f0284c8555</hash>
+            </verification>
+        </file>
+    </files>
+</metalink>
+"""
+    )
+
+
+async def test_address_and_token_of_a_file(api: httpx.AsyncClient, stock: Stock) -> None:
+    """Project, path, token, scope, in this order; the token speaks for the owner until the order expires."""
+    stock.add("a")
+
+    (file,) = files_of((await api.get(PLAIN)).content)
+    address = text_of(file, "resources/url") or ""
+    (token_name, token), scope = query_of(address)
+
+    assert address.split("?")[0] == f"{HOST}/api/v1/rs-order/orders/public/files/1"
+    assert (token_name, scope) == ("orderToken", ("scope", "demo"))
+    assert jwt.get_unverified_header(token)["alg"] == "HS256"
+    assert jwt.decode(token, options={"verify_signature": False}) == {
+        "tenant": "demo",
+        "role": "REGISTERED_USER",
+        "sub": OWNER,
+        "email": OWNER,
+        "ORDER_ID": "12",
+        "exp": FUTURE,
+    }
+
+
+async def test_w24_links_work_whoever_asked_for_the_metalink(
+    api: httpx.AsyncClient, base_url: str, stock: Stock
+) -> None:
+    """The owner, an administrator, or somebody with nothing but an order token: each link opens."""
+    contents = [b"1", b"2", b"3"]
+    stock.add_all([(f"{n}", content) for n, content in enumerate(contents)])
+
+    async with httpx.AsyncClient(base_url=base_url, trust_env=False) as nobody:
+        for content, metalink in zip(
+            contents,
+            [
+                await api.get(PLAIN),
+                await api.get(PLAIN, headers=as_caller(STRANGER, "EXPLOIT")),
+                # Mails of the Java service carry tokens that speak for nobody.
+                await nobody.get(
+                    PUBLIC, params={"scope": "demo", "orderToken": order_token(sub=None)}
+                ),
+            ],
+            strict=True,
+        ):
+            assert metalink.status_code == 200
+            file = files_of(metalink.content)[contents.index(content)]
+            path = (text_of(file, "resources/url") or "").removeprefix(HOST)
+            answer = await nobody.get(path)
+            assert (answer.status_code, answer.content) == (200, content)
+
+
+async def test_the_token_of_a_file_opens_the_metalink(
+    api: httpx.AsyncClient, base_url: str, stock: Stock
+) -> None:
+    """As the integration tests of the original have it (rest.md 14)."""
+    stock.add("a")
+    (file,) = files_of((await api.get(PLAIN)).content)
+    query = query_of(text_of(file, "resources/url"))
+
+    async with httpx.AsyncClient(base_url=base_url, trust_env=False) as nobody:
+        answer = await nobody.get(PUBLIC, params=dict(query))
+
+    assert names_of(answer.content) == ["a"]
+
+
+async def test_all_files_whatever_their_state(api: httpx.AsyncClient, stock: Stock) -> None:
+    """By ascending id, page after page; nothing changes by it."""
+    for state in FileState:
+        stock.add(state, state=state)
+    stock.add_all([(f"{n:04}", b"") for n in range(1200)])
+
+    answer = await api.get(PLAIN)
+
+    assert names_of(answer.content) == [*FileState, *(f"{n:04}" for n in range(1200))]
+    assert stock.order.settlements == []
+
+
+async def test_what_is_not_known_of_a_file(api: httpx.AsyncClient, stock: Stock) -> None:
+    """Neither type nor size nor checksum, nor a name but that of its address."""
+    stock.add("", size=None, checksum=None, mime_type=None)
+
+    (file,) = files_of((await api.get(PLAIN)).content)
+
+    assert file.get("name") == "last segment.dat"
+    assert [child.tag.removeprefix(NAMESPACE) for child in file] == ["identity", "resources"]
+
+
+@pytest.mark.parametrize(
+    ("checksum", "algorithm", "expected"),
+    [
+        ("AB" * 16, "MD5", ("md5", "ab" * 16)),
+        ("ab" * 16, None, ("md5", "ab" * 16)),
+        ("ab" * 20, "SHA-1", ("sha1", "ab" * 20)),
+        ("ab" * 32, "SHA-256", ("sha256", "ab" * 32)),
+        ("ab" * 64, "sha_512", ("sha512", "ab" * 64)),
+        ("ab" * 28, "SHA-224", None),
+        ("ab" * 16, "CRC32C", None),
+        ("ab" * 15, "MD5", None),
+        ("<hash>", "MD5", None),
+    ],
+)
+async def test_checksums(
+    api: httpx.AsyncClient,
+    stock: Stock,
+    checksum: str,
+    algorithm: str | None,
+    expected: tuple[str, str] | None,
+) -> None:
+    """Those that the format has a name for, and that are what they say they are."""
+    stock.add("a", checksum=checksum, algorithm=algorithm)
+
+    (file,) = files_of((await api.get(PLAIN)).content)
+    found = file.find(f".//{NAMESPACE}hash")
+
+    assert expected == (None if found is None else (found.get("type"), found.text))
+
+
+async def test_hostile_names_are_harmless(api: httpx.AsyncClient, stock: Stock) -> None:
+    """Tools write files by these names: no folders, no markup, nothing twice, nothing XML can't hold."""
+    names = [
+        "../../etc/passwd",
+        "passwd",
+        "C:\\win.ini",
+        '<a b="c">&',
+        "a\ufffe\x01b",
+        "a.nc",
+        "a.nc",
+    ]
+    for name in names:
+        stock.add(name, mime_type="<text/html>")
+
+    answer = await api.get(PLAIN)
+
+    assert names_of(answer.content) == [
+        *("passwd", "passwd (1)", "win.ini", '<a b="c">&', "a__b", "a.nc", "a (1).nc")
+    ]
+    for file in files_of(answer.content):
+        assert text_of(file, "identity") == file.get("name")
+        assert text_of(file, "mimetype") == "<text/html>"
+
+
+@pytest.mark.parametrize(
+    ("status", "answered"),
+    [
+        (OrderStatus.PENDING, 404),
+        (OrderStatus.RUNNING, 200),
+        (OrderStatus.PAUSED, 200),
+        (OrderStatus.DONE, 200),
+        (OrderStatus.DONE_WITH_WARNING, 200),
+        (OrderStatus.ERROR, 200),
+        (OrderStatus.FAILED, 404),
+        (OrderStatus.EXPIRED, 404),
+        (OrderStatus.DELETED, 404),
+    ],
+)
+async def test_statuses_of_orders(
+    api: httpx.AsyncClient, stock: Stock, status: OrderStatus, answered: int
+) -> None:
+    """D6: what isn't there yet, or no more, is 404 without a body, with a token as without."""
+    stock.add("a", state=FileState.DOWNLOADED)
+    stock.order.status = status
+
+    for answer in (
+        await api.get(PLAIN),
+        await api.get(PUBLIC, params={"orderToken": order_token()}),
+    ):
+        assert answered == answer.status_code
+        assert (answer.content == b"") is (answered == 404)
+
+
+async def test_order_without_files(api: httpx.AsyncClient) -> None:
+    """Nothing to list is 404 without a body."""
+    answer = await api.get(PLAIN)
+
+    assert (answer.status_code, answer.content) == (404, b"")
+
+
+async def test_order_that_was_paused_before_its_files_were_known(
+    api: httpx.AsyncClient, stock: Stock
+) -> None:
+    """It has no end yet, so no token could be made for it: 404 without a body."""
+    stock.add("a")
+    stock.order.status, stock.order.expires_at = OrderStatus.PAUSED, None
+
+    answer = await api.get(PLAIN)
+
+    assert (answer.status_code, answer.content) == (404, b"")
+
+
+async def test_unknown_order(api: httpx.AsyncClient) -> None:
+    """404 with a body."""
+    for answer in (
+        await api.get("/user/orders/13/metalink/download"),
+        await api.get(PUBLIC, params={"orderToken": order_token(ORDER_ID="13")}),
+    ):
+        assert answer.status_code == 404
+        assert answer.json() == {"messages": ["There is no order 13"]}
+
+
+@pytest.mark.parametrize(
+    ("email", "role", "status"),
+    [
+        (OWNER, "REGISTERED_USER", 200),
+        (STRANGER, "REGISTERED_USER", 403),
+        (STRANGER, "EXPLOIT", 200),
+        (STRANGER, "ADMIN", 200),
+        (STRANGER, "PROJECT_ADMIN", 200),
+        ("rs-delivery", "ROLE_SYS_rs-delivery", 200),
+    ],
+)
+async def test_w14_who_may_have_the_metalink(
+    api: httpx.AsyncClient, stock: Stock, email: str, role: str, status: int
+) -> None:
+    """Owner, administrators, systems, and whoever may search all orders; else 403 without a body."""
+    stock.add("a")
+
+    answer = await api.get(PLAIN, headers=as_caller(email, role))
+
+    assert status == answer.status_code
+    assert (answer.content == b"") is (status == 403)
+
+
+@pytest.mark.parametrize("token", BAD_TOKENS.values(), ids=BAD_TOKENS)
+async def test_order_tokens_that_prove_nothing(
+    api: httpx.AsyncClient, stock: Stock, token: str
+) -> None:
+    """401 without a body."""
+    stock.add("a")
+
+    answer = await api.get(PUBLIC, params={"orderToken": token})
+
+    assert (answer.status_code, answer.content) == (401, b"")
+
+
+async def test_missing_order_token(api: httpx.AsyncClient) -> None:
+    """400, and what is missing."""
+    answer = await api.get(PUBLIC)
+
+    assert (answer.status_code, answer.json()) == (
+        400,
+        {"messages": ["orderToken: Field required"]},
+    )
+
+
+async def test_service_without_a_key_for_order_tokens(services: RestServices, stock: Stock) -> None:
+    """503, and what the operator has to set."""
+    stock.add("a")
+    tokens = NoOrderTokens()
+    links = Links(None, services.tenants, prefix="/api/v1", fallback="")
+    services = replace(
+        services, order_tokens=tokens, metalinks=Metalinks(stock.order, tokens, links)
+    )
+    async for url in serving(services):
+        async with httpx.AsyncClient(trust_env=False) as client:
+            headers = as_caller(OWNER, "REGISTERED_USER")
+            answer = await client.get(url + PLAIN, headers=headers)
+
+    assert answer.status_code == 503
+    assert "RS_ORDER_ORDER_SECRET" in answer.json()["messages"][0]
+
+
+class NoProjects:
+    """Implements ``Projects`` where rs-admin-instance is down."""
+
+    async def host(self, tenant: str) -> str:
+        raise RemoteTrouble("rs-admin-instance", f"{tenant}: no answer")
+
+
+class Nowhere(OneTenant):
+    async def host(self, tenant: str) -> None:  # type: ignore[override]
+        """No address was ever known."""
+
+
+@pytest.mark.parametrize(("tenants", "status"), [(OneTenant(), 200), (Nowhere(), 503)])
+async def test_address_of_the_project_that_nobody_tells(
+    services: RestServices, stock: Stock, tenants: OneTenant, status: int
+) -> None:
+    """The last known one is good; where there was none, links that lead nowhere aren't handed out."""
+    stock.add("a")
+    links = Links(NoProjects(), tenants, prefix="/api/v1", fallback="http://localhost")  # type: ignore[arg-type]
+    tokens = JwtOrderTokens(ORDER_SECRET, StoppedClock())
+    services = replace(services, metalinks=Metalinks(stock.order, tokens, links))
+
+    async for url in serving(services):
+        async with httpx.AsyncClient(trust_env=False) as client:
+            headers = as_caller(OWNER, "REGISTERED_USER")
+            answer = await client.get(url + PLAIN, headers=headers)
+
+    assert status == answer.status_code
