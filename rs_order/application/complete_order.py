@@ -11,6 +11,7 @@ from rs_order.application import responses, steps
 from rs_order.application.fill_processed import FillProcessed
 from rs_order.application.fill_sub_orders import FillSubOrders
 from rs_order.application.links import DownloadLinks, Links
+from rs_order.application.mails.plan import PlanMails
 from rs_order.application.policies import RemotePatience
 from rs_order.application.read_page import CompletionRefused, Page, PageReader
 from rs_order.application.split_message import split_message
@@ -53,6 +54,7 @@ class CompleteOrder:
         filling: FillSubOrders,
         filling_processed: FillProcessed,
         *,
+        mails: PlanMails,
         links: Links,
         clock: Clock,
         patience: RemotePatience,
@@ -61,6 +63,7 @@ class CompleteOrder:
         self._reader = reader
         self._filling = filling
         self._filling_processed = filling_processed
+        self._mails = mails
         self._links = links
         self._clock = clock
         self._patience = patience
@@ -154,6 +157,7 @@ class CompleteOrder:
             await uow.completions.finish([place.order_id])
             await uow.orders.save([order], now)
             await self._announce(uow, order, links)
+            await self._mails.order_completed(uow, order, now)
             await uow.messages.send(
                 [steps.expire_order(place.tenant, place.order_id, order.expires_at)]
             )

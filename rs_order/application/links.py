@@ -70,8 +70,14 @@ class Links:
 
     async def download(self, tenant: Tenant) -> "DownloadLinks":
         """The links to a tenant's orders, from the address last known."""
-        host = await self._tenants.host(tenant) or self._fallback
-        return DownloadLinks(f"{host.rstrip('/')}/{self._prefix}/rs-order")
+        return DownloadLinks(f"{await self._host(tenant)}/{self._prefix}/rs-order")
+
+    async def page(self, tenant: Tenant, path: str) -> str:
+        """A page of the project's site, from the address last known; never one of another site."""
+        return f"{await self._host(tenant)}/{path.lstrip('/')}"
+
+    async def _host(self, tenant: Tenant) -> str:
+        return (await self._tenants.host(tenant) or self._fallback).rstrip("/")
 
 
 class DownloadLinks:

@@ -11,6 +11,7 @@ BasketId = NewType("BasketId", int)
 DatasetTaskId = NewType("DatasetTaskId", int)
 SubOrderId = NewType("SubOrderId", int)
 DataFileId = NewType("DataFileId", int)
+MailId = NewType("MailId", int)
 RequestId = NewType("RequestId", int)
 """An order request as the inbox remembers it, granted or not."""
 

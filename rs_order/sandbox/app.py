@@ -15,6 +15,7 @@ from rs_order.sandbox.admin_instance import admin_instance_router
 from rs_order.sandbox.answers import failure
 from rs_order.sandbox.catalog import catalog_router
 from rs_order.sandbox.control import control_router
+from rs_order.sandbox.control_platform import platform_control_router
 from rs_order.sandbox.dam import dam_router
 from rs_order.sandbox.executions import batches_router
 from rs_order.sandbox.external import external_router
@@ -35,10 +36,11 @@ def build_app(sandbox: Sandbox, jwt_key: str) -> ASGIApp:
     app.include_router(dam_router(holdings, faults))
     app.include_router(processing_router(sandbox.processes))
     app.include_router(batches_router(sandbox.executions, faults))
-    app.include_router(admin_router(sandbox.directory, sandbox.resources))
+    app.include_router(admin_router(sandbox.directory, sandbox.roles))
     app.include_router(admin_instance_router(sandbox.projects, sandbox.mailbox, faults))
     app.include_router(external_router(holdings, faults))
     app.include_router(control_router(sandbox))
+    app.include_router(platform_control_router(sandbox))
     app.add_exception_handler(QueryError, _refuse_query)
     app.add_exception_handler(RequestValidationError, _refuse_body)
     app.add_exception_handler(HTTPException, _refuse_route)

@@ -113,7 +113,7 @@ def _add_faults(router: APIRouter, sandbox: Sandbox) -> None:
 
     @router.post("/reset", status_code=204)
     async def reset() -> None:
-        """Forget faults, records, waits, restored files, and users and processes that were added."""
+        """Forget faults, records, waits, restored files, added users and processes, changed rights."""
         sandbox.reset()
 
 
@@ -208,11 +208,6 @@ def _add_contents(router: APIRouter, sandbox: Sandbox) -> None:
     async def remove_user(email: str) -> None:
         if not sandbox.directory.remove(email):
             raise HTTPException(404, f"No user {email}")
-
-    @router.put("/tenants/{tenant}", status_code=204)
-    async def add_tenant(tenant: str) -> None:
-        """Serve another project, and tell the platform by its tenant events."""
-        sandbox.add_tenant(tenant)
 
 
 def _add_processes(router: APIRouter, sandbox: Sandbox) -> None:

@@ -1,4 +1,4 @@
-"""Names and envelopes on the broker, literally as in amqp.md 1.3 to 1.8, 3.2, 3.4 and 3.9."""
+"""Names and envelopes on the broker, literally as in amqp.md 1.3 to 1.8, 3.2, 3.4, 3.7 and 3.9."""
 
 from __future__ import annotations
 
@@ -19,9 +19,26 @@ EXECUTION_REQUEST = f"{_PROCESSING_EVENTS}.PExecutionRequestEvent"
 EXECUTION_RESULT = f"{_PROCESSING_EVENTS}.PExecutionResultEvent"
 DOWNLOADED_OUTPUTS = f"{_PROCESSING_EVENTS}.DownloadedOutputFilesEvent"
 PROCESS_RIGHTS = "fr.cnes.regards.modules.processing.event.RightsPluginConfigurationEvent"
-TENANT_CREATED = "fr.cnes.regards.framework.amqp.event.tenant.TenantCreatedEvent"
-CONNECTION_CREATED = (
-    "fr.cnes.regards.framework.jpa.multitenant.event.TenantConnectionConfigurationCreated"
+_SECURITY = "fr.cnes.regards.framework.security.event"
+ROLE_EVENT = f"{_SECURITY}.RoleEvent"
+RESOURCE_ACCESS_EVENT = f"{_SECURITY}.ResourceAccessEvent"
+RESOURCE_ACCESS_INIT = f"{_SECURITY}.ResourceAccessInit"
+SECURITY_EVENTS = (ROLE_EVENT, RESOURCE_ACCESS_EVENT, RESOURCE_ACCESS_INIT)
+_TENANT = "fr.cnes.regards.framework.amqp.event.tenant"
+TENANT_CREATED = f"{_TENANT}.TenantCreatedEvent"
+TENANT_DELETED = f"{_TENANT}.TenantDeletedEvent"
+_CONNECTION = "fr.cnes.regards.framework.jpa.multitenant.event"
+CONNECTION_CREATED = f"{_CONNECTION}.TenantConnectionConfigurationCreated"
+CONNECTION_UPDATED = f"{_CONNECTION}.TenantConnectionConfigurationUpdated"
+CONNECTION_DELETED = f"{_CONNECTION}.TenantConnectionConfigurationDeleted"
+CONNECTION_FAILED = f"{_CONNECTION}.TenantConnectionFailed"
+TENANT_EVENTS = (
+    TENANT_CREATED,
+    TENANT_DELETED,
+    CONNECTION_CREATED,
+    CONNECTION_UPDATED,
+    CONNECTION_DELETED,
+    CONNECTION_FAILED,
 )
 
 RESTORATION_QUEUE = (

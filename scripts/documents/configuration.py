@@ -23,7 +23,6 @@ WITHOUT_MEANING = {
     "regards.amqp.retry.delayAttempts": (
         "No message is retried through the broker's retry exchange: a delay is a row of the outbox."
     ),
-    "regards.amqp.notifier.events": "Nothing is copied to rs-notifier.",
     "regards.amqp.internal.transaction": "Messages leave through the outbox, never in a transaction.",
     "regards.instance.tenant.name": "The instance virtual host's tenant is always `instance`.",
     "regards.bootstrap-tenants": (
@@ -41,7 +40,6 @@ WITHOUT_MEANING = {
         "Nothing is computed at intervals: counters move with each change."
     ),
     "regards.order.clean.expired.rate.ms": "An order's expiry is a row that falls due at its time.",
-    "regards.order.periodic.files.availability.check.cron": "No reminder is mailed yet.",
     "regards.workspace.monitoring.delay.ms": "There is no workspace.",
 }
 """Properties of domain.md 14.2 and amqp.md 1.15 that no setting takes the place of, and why."""
@@ -56,7 +54,7 @@ in lower case and without the prefix (`database_url = "postgresql://…"`). The 
 Settings are read once, at the start; a wrong one stops the start with a line that names it, and the
 exit code 2. Values of keys and URLs with credentials are never printed.
 
-A tenant's own settings (`domain.md` 14.1) are in the table `setting` of its schema."""
+A tenant's own settings (`domain.md` 14.1) are changed over REST, `PUT /settings/{{name}}`."""
 
 
 def configuration() -> str:
@@ -137,6 +135,8 @@ def _default(field: FieldInfo) -> str:
     match value:
         case None | []:
             return "none"
+        case list():
+            return f"`{','.join(value)}`"
         case bool():
             return f"`{str(value).lower()}`"
         case str() if value == DEVELOPMENT_KEY:

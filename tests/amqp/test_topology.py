@@ -80,6 +80,7 @@ OUT = [
     "modules.filecatalog.amqp.input.FilesRestorationRequestEvent",
     "framework.amqp.event.notification.NotificationEvent",
     "modules.processing.domain.events.PExecutionRequestEvent",
+    "framework.amqp.event.notifier.NotificationRequestEvent",
     "modules.processing.domain.events.DownloadedOutputFilesEvent",
 ]
 
@@ -151,6 +152,7 @@ def test_queues_of_the_instance_vhost() -> None:
             ["framework.amqp.event.notification.NotificationEvent"],
             ["regards.DLQ"],
         ),
+        (FULL.heard_by_each, SECURITY_QUEUES, [], ["regards.DLQ"]),
     ],
 )
 def test_exchanges_and_bindings(

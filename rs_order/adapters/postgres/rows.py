@@ -49,6 +49,7 @@ def order_of(row: Row) -> Order:
         waiting_sub_orders=row["waiting_sub_orders"],
         tally=tally_of(row),
         request_id=RequestId(row["request_id"]) if row["request_id"] is not None else None,
+        front_url=row["front_url"],
     )
 
 

@@ -12,7 +12,7 @@ _LARGEST = 2**63 - 1
 
 
 def _id(name: str) -> Any:
-    return Path(alias=name, ge=-_LARGEST - 1, le=_LARGEST)
+    return Path(alias=name, ge=-_LARGEST - 1, le=_LARGEST, examples=[12])
 
 
 OrderIdInPath = Annotated[int, _id("orderId")]
@@ -33,4 +33,4 @@ def _date_in_path(value: Any) -> Any:
 SelectionDateInPath = Annotated[
     Instant, BeforeValidator(_date_in_path), Path(alias="itemsSelectionDate")
 ]
-TenantInPath = Annotated[str, Path(alias="tenant")]
+TenantInPath = Annotated[str, Path(alias="tenant", examples=["project1"])]

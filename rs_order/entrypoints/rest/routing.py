@@ -7,7 +7,14 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.routing import APIRoute
 
 from rs_order.domain.identity import Caller
-from rs_order.entrypoints.rest.authentication import authenticated, authorised, of_served_tenant
+from rs_order.entrypoints.rest.authentication import (
+    IN_MAINTENANCE,
+    admitted,
+    authenticated,
+    authorised,
+    of_served_tenant,
+    out_of_maintenance,
+)
 from rs_order.entrypoints.rest.bodies import limited, media_type_of, require_media_type
 from rs_order.entrypoints.rest.errors import Messages
 from rs_order.entrypoints.rest.resources import Resource
@@ -81,7 +88,7 @@ class Endpoints:
                 response_class=Response,
                 summary=resource.description,
                 responses=_documented(
-                    {**(_OF_TENANT if resource.of_tenant else {}), **(responses or {})},
+                    {**_always(resource, verb or resource.verb), **(responses or {})},
                     documented or {},
                     model,
                     success,
@@ -104,9 +111,11 @@ def _guarded(services: RestServices, resource: Resource, max_body: int) -> type[
 
             async def guarded(request: Request) -> Response:
                 caller = authenticated(request, services)
-                request.state.caller = authorised(services, caller, resource)
                 if resource.of_tenant:
                     await of_served_tenant(services, caller)
+                await admitted(request, services, caller)
+                await out_of_maintenance(services, caller, resource, request.method)
+                request.state.caller = authorised(services, caller, resource)
                 if media_type is not None:
                     require_media_type(request, media_type)
                 return await handle(limited(request, max_body))
@@ -116,11 +125,18 @@ def _guarded(services: RestServices, resource: Resource, max_body: int) -> type[
     return Guarded
 
 
-_ALWAYS: Final[Responses] = {
-    401: "No token that can be trusted",
-    403: "The caller's role, or the caller himself, isn't allowed",
-}
-_OF_TENANT: Final[Responses] = {404: "The caller's project isn't served here"}
+def _always(resource: Resource, verb: str) -> Responses:
+    """What every endpoint can answer, without its doing."""
+    always = {
+        401: "No token that can be trusted, or the role may not be used from the caller's address",
+        403: "The caller's role, or the caller himself, isn't allowed",
+        503: "The database or another service gave no answer; nothing was changed",
+    }
+    if resource.of_tenant:
+        always[404] = "This deployment doesn't serve the caller's project"
+    if verb != "GET":
+        always[IN_MAINTENANCE] = "The caller's project is in maintenance"
+    return always
 
 
 def _documented(
@@ -130,9 +146,8 @@ def _documented(
     success: int,
 ) -> dict[int | str, dict[str, Any]]:
     messages: dict[int | str, dict[str, Any]] = {
-        status: {"description": meaning, "model": Messages}
-        for status, meaning in {**_ALWAYS, **responses}.items()
+        status: {"description": meaning, "model": Messages} for status, meaning in responses.items()
     }
     if model is not None:
-        messages[success] = {"content": {"application/json": {}}}
+        messages[success] = {"model": model}
     return {**messages, **{status: dict(one) for status, one in documented.items()}}

@@ -26,6 +26,15 @@ from rs_order.ports.store.errors import (
 from rs_order.ports.store.files import (
     Files,
 )
+from rs_order.ports.store.mails import (
+    CreatedOrder,
+    MailKind,
+    Mails,
+    MailToSend,
+    OwnersPage,
+    WaitingOrder,
+    WaitingOrders,
+)
 from rs_order.ports.store.orders import (
     NewOrder,
     Orders,
@@ -49,6 +58,9 @@ from rs_order.ports.store.retries import (
     Retries,
     RetryCursor,
 )
+from rs_order.ports.store.settings import (
+    StoredSettings,
+)
 from rs_order.ports.store.sub_orders import (
     Limits,
     ReadySubOrder,
@@ -70,16 +82,21 @@ __all__ = [
     "Baskets",
     "CompletionCursor",
     "Completions",
+    "CreatedOrder",
     "DatasetSelection",
     "DatedSelection",
     "Executions",
     "Files",
     "Limits",
+    "MailKind",
+    "MailToSend",
+    "Mails",
     "Messages",
     "NewOrder",
     "NewRequest",
     "NewSubOrder",
     "Orders",
+    "OwnersPage",
     "ProcessChoices",
     "ProcessInputs",
     "ProcessedCursor",
@@ -95,10 +112,13 @@ __all__ = [
     "StoreError",
     "StoreUnavailable",
     "StoredInput",
+    "StoredSettings",
     "SubOrderCount",
     "SubOrders",
     "Tenants",
     "UnitOfWork",
+    "WaitingOrder",
+    "WaitingOrders",
     "WindowCursor",
     "Work",
 ]

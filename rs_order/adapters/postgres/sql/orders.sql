@@ -44,7 +44,7 @@ select order_id, 'PENDING', $3, actor, $2 from unnest($1::bigint[], $4::text[]) 
 -- name: lock
 -- Load orders and hold their rows, by ascending id. $1 ids.
 select id, owner, role, correlation_id, status, sub_order_hours, expires_at, message, sub_orders,
-       waiting_sub_orders, request_id,
+       waiting_sub_orders, request_id, front_url,
        pending_files, pending_bytes,
        available_files, available_bytes,
        downloaded_files, downloaded_bytes,
@@ -94,7 +94,7 @@ where input.checksum = any ($1) and input.state <> 'ERROR'
   and (sub_order.state = 'RUNNING' or (sub_order.state = 'READY' and sub_order.asks > 0))
 
 -- name: save
--- Write locked orders back. $1 records, $2 now.
+-- Write locked orders back. Since when files can be had moves with their number. $1 records, $2 now.
 update orders
 set status = record.status,
     status_at = case when orders.status = record.status then orders.status_at else $2 end,
@@ -105,7 +105,12 @@ set status = record.status,
     downloaded_files = record.downloaded_files, downloaded_bytes = record.downloaded_bytes,
     download_error_files = record.download_error_files, download_error_bytes = record.download_error_bytes,
     error_files = record.error_files, error_bytes = record.error_bytes,
-    processing_error_files = record.processing_error_files, processing_error_bytes = record.processing_error_bytes
+    processing_error_files = record.processing_error_files, processing_error_bytes = record.processing_error_bytes,
+    available_at = case
+        when record.available_files = 0 or record.status in ('DELETED', 'EXPIRED') then null
+        when record.available_files is distinct from orders.available_files then $2
+        else orders.available_at
+    end
 from jsonb_to_recordset($1::jsonb) as record (
     id bigint, status text, message text, expires_at timestamptz, sub_orders integer,
     waiting_sub_orders integer,
