@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import UUID
 
 from rs_order.sandbox import announcing
 from rs_order.sandbox.admin_instance import Mailbox, Projects
@@ -22,14 +23,14 @@ from rs_order.sandbox.directory import Directory
 from rs_order.sandbox.executions import Executions
 from rs_order.sandbox.faults import Faults, Service
 from rs_order.sandbox.holdings import Holdings
-from rs_order.sandbox.processing import Processes
+from rs_order.sandbox.processing import Processes, RightsChange
 from rs_order.sandbox.restores import Restores
 from rs_order.sandbox.roles import Role, Roles
 from rs_order.sandbox.server import listening
 from rs_order.sandbox.storage import Quotas
 from rs_order.sandbox.synthetic import SyntheticDataset, SyntheticHolding
 from rs_order.sandbox.tokens import DEVELOPMENT_KEY, Identity, bearer
-from rs_order.sandbox.wire import Event
+from rs_order.sandbox.wire import PROCESS_RIGHTS, Event
 
 DEFAULT_TENANTS = ("demo", "project1")
 DEFAULT_VHOST = "regards.multitenant.manager"
@@ -233,6 +234,10 @@ class Sandbox:
         """Let a role use an endpoint no more and tell the platform; raises UnknownError."""
         self.roles.revoke(tenant, role, (service, resource, verb))
         self._send(announcing.access_changed(tenant, service, role))
+
+    def tell_rights(self, process_id: UUID, change: RightsChange) -> None:
+        """Tell a project that the rights of a process changed, as rs-processing does (amqp.md 3.3)."""
+        self._send(Event(PROCESS_RIGHTS, change.tenant, change.event(process_id)))
 
     def events_since(self, number: int = 0) -> list[SentEvent]:
         """Events given to the broker after the one of this number, as far as they are kept."""

@@ -12,6 +12,7 @@ import pytest
 
 from rs_order.demo.servers import Management, Servers
 from rs_order.sandbox import wire
+from rs_order.sandbox.processing import RightsChange
 from rs_order.sandbox.wire import Event
 from tests.acceptance.archives import ArchiveMaker
 from tests.acceptance.platform import TENANT, Platform, platform
@@ -605,30 +606,32 @@ async def test_w42_results_settle_a_paused_order(here: Platform) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "rights", "kept"),
+    ("kind", "datasets", "all_datasets", "kept"),
     [
-        ("CREATE", None, {"THREE", "TEN"}),
-        ("UPDATE", {"datasets": ["TEN"], "isLinkedToAllDatasets": False}, {"TEN"}),
-        ("UPDATE", {"datasets": [], "isLinkedToAllDatasets": True}, {"THREE", "TEN"}),
-        ("DELETE", None, set()),
+        ("CREATE", [], False, {"THREE", "TEN"}),
+        ("UPDATE", ["TEN"], False, {"TEN"}),
+        ("UPDATE", [], True, {"THREE", "TEN"}),
+        ("DELETE", [], False, set()),
     ],
     ids=["created", "one dataset left", "all datasets", "deleted"],
 )
 async def test_w39_a_change_of_rights_takes_a_process_from_the_baskets_that_may_not_use_it(
-    kind: str, rights: dict[str, Any] | None, kept: set[str], here: Platform
+    kind: str, datasets: list[str], all_datasets: bool, kept: set[str], here: Platform
 ) -> None:
     """Linked to all datasets, it stays everywhere; baskets of orders that are made count too (B11)."""
     process = a_process(here, "FEATURE", "ONE_PER_FEATURE")
     orders = {name: await order(here, name, process) for name in ("THREE", "TEN")}
     for ordered in orders.values():
         await ordered.until_final()
-    told = {"pluginConfiguration": {"businessId": str(process.id)}, "rights": rights or {}}
-    if rights:
-        told["rights"] = rights | {
-            "datasets": [dataset_urn(here, name) for name in rights["datasets"]]
+    change = RightsChange.model_validate(
+        {
+            "tenant": TENANT,
+            "type": kind,
+            "datasets": [dataset_urn(here, name) for name in datasets],
+            "all_datasets": all_datasets,
         }
-    body = {"type": kind} | ({"before": told} if kind == "DELETE" else {"after": told})
-    here.sandbox._send(Event(wire.PROCESS_RIGHTS, TENANT, body))
+    )
+    here.sandbox.tell_rights(process.id, change)
 
     async def attached() -> set[str]:
         rows = await here.rows(

@@ -1,10 +1,9 @@
 """A basket with a process becomes an order of what the process makes (domain.md 5, 8)."""
 
 from typing import Any
+from uuid import UUID
 
-from rs_order.sandbox import wire
-from rs_order.sandbox.processing import process_id
-from rs_order.sandbox.wire import Event
+from rs_order.sandbox.processing import RightsChange, process_id
 from tests.acceptance.guests import guest, until_rows
 from tests.acceptance.platform import TENANT, Platform
 from tests.api.baskets import add, basket_of, dataset_path
@@ -56,8 +55,7 @@ async def test_w39_a_process_that_is_gone_leaves_the_interactive_basket(here: Pl
         basket = await add(client)
         body = {"processBusinessId": REPROJECT, "parameters": {}}
         await client.put(dataset_path(basket, "/updateProcessing"), json=body)
-        gone = {"pluginConfiguration": {"businessId": REPROJECT}}
-        here.sandbox._send(Event(wire.PROCESS_RIGHTS, TENANT, {"type": "DELETE", "before": gone}))
+        here.sandbox.tell_rights(UUID(REPROJECT), RightsChange(tenant=TENANT, type="DELETE"))
 
         async def detached() -> Any:
             (dataset,) = (await basket_of(client))["datasetSelections"]
