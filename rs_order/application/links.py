@@ -77,7 +77,11 @@ class Links:
         return f"{await self._host(tenant)}/{path.lstrip('/')}"
 
     async def _host(self, tenant: Tenant) -> str:
-        return (await self._tenants.host(tenant) or self._fallback).rstrip("/")
+        host = await self._tenants.host(tenant)
+        if host is None and self._projects is not None:
+            await self._tenants.load()  # another instance may have learnt it meanwhile
+            host = await self._tenants.host(tenant)
+        return (host or self._fallback).rstrip("/")
 
 
 class DownloadLinks:
