@@ -28,12 +28,14 @@ _NOT_NOW: Final = {FileState.PENDING: 202, FileState.ERROR: 422}
 """States in which there is nothing to try; all others are attempted, again if need be."""
 
 _UNKNOWN: Final = {
-    404: "There is no such file, or storage doesn't have it (then the body is its own)"
+    400: "The number of the file isn't one",
+    404: "There is no such file, or storage doesn't have it (then the body is its own)",
+    503: "The database, or storage, gave no answer; try again",
 }
 _WITH_TOKEN: Final = {
-    400: "The order token is missing",
-    503: "Order tokens can't be checked: their key isn't set",
     **_UNKNOWN,
+    400: "The order token is missing, or the number of the file isn't one",
+    503: "As without a token; or order tokens can't be checked: their key isn't set",
 }
 _STATES: Final[dict[int | str, dict[str, Any]]] = {
     202: {"description": "Not yet available: ask again later"},
