@@ -10,7 +10,7 @@ from rs_order.application.settlement import Cause, Settlement
 from rs_order.contracts.storage import FilesRestorationRequest
 from rs_order.domain.ids import Checksum, OrderId, SubOrderId, Tenant
 from rs_order.domain.order import Order
-from rs_order.domain.states import OrderStatus, SubOrderState
+from rs_order.domain.states import SubOrderState
 from rs_order.domain.sub_order import SubOrder
 from rs_order.ports.clock import Clock
 from rs_order.ports.outbox import MessageKind, OutgoingMessage
@@ -95,9 +95,8 @@ class AskStorage:
                 )
                 return
             sub_order.asks += 1
-            if order.status is not OrderStatus.PAUSED:
-                checksums = await uow.files.pending_checksums(sub_order_id)
-                await uow.messages.send(restore_requests(tenant, order, checksums))
+            checksums = await uow.files.pending_checksums(sub_order_id)
+            await uow.messages.send(restore_requests(tenant, order, checksums))
             await uow.sub_orders.save([sub_order], reason="storage-asked-again", at=now)
             await uow.messages.send([self._reminder(tenant, sub_order)])
 

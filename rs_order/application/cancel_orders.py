@@ -25,6 +25,7 @@ class Departure:
         for order in orders:
             order.waiting_sub_orders = 0
         await uow.completions.finish(ids)
+        await uow.retries.finish(ids)
         released = await uow.sub_orders.release(ids)
         await self._settlement.leave_service_slots(uow, released)
         await uow.messages.send(

@@ -1,26 +1,29 @@
-"""What to do when another unit of work was faster: begin again (architecture.md, Locks and their order)."""
+"""Beginning again when another unit of work was faster (architecture.md 2, concurrency)."""
 
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import TypeVar
 
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random
 
 from rs_order.ports.store import StoreConflict
 
-ATTEMPTS: Final = 10
+Result = TypeVar("Result")
+
+_CONFLICTS = 10
 
 
-async def without_conflict(act: Callable[[], Awaitable[None]]) -> None:
-    """Act, again from the start after a conflict.
+async def without_conflict(work: Callable[[], Awaitable[Result]]) -> Result:
+    """Do the work from its start, until nobody gets in between.
 
     Raises:
-        StoreConflict: there was one each time.
+        StoreConflict: somebody did every time.
     """
     async for attempt in AsyncRetrying(
         retry=retry_if_exception_type(StoreConflict),
-        stop=stop_after_attempt(ATTEMPTS),
+        stop=stop_after_attempt(_CONFLICTS),
         wait=wait_random(0, 0.1),
         reraise=True,
     ):
         with attempt:
-            await act()
+            result = await work()
+    return result

@@ -62,13 +62,26 @@ class Estimator:
         if user is None:
             return Refusal.denied([unknown_user(email)])
         await self._links.learn(tenant)
+        selections = await self.selections(Caller(tenant, user.email, user.role), request)
+        if isinstance(selections, Refusal):
+            return selections
+        return _within_limit(request, selections) or Estimate(user, selections)
+
+    async def selections(
+        self, caller: Caller, request: OrderRequest
+    ) -> tuple[DatasetSelection, ...] | Refusal:
+        """What the queries find for this caller, whatever it amounts to; a query finds at least one file.
+
+        Raises:
+            RemoteTrouble: the catalog gave no answer.
+        """
         try:
-            selections = await self._select(Caller(tenant, user.email, user.role), request)
+            selections = await self._select(caller, request)
         except RemoteRefusal:
             return Refusal.failed(ErrorType.INTERNAL_ERROR, CATALOG_SEARCH_FAILED)
         if selections is None:
             return Refusal.failed(ErrorType.EMPTY_ORDER, EMPTY_SELECTION)
-        return _within_limit(request, selections) or Estimate(user, selections)
+        return selections
 
     async def _find_user(self, tenant: Tenant, email: str) -> User | None:
         try:

@@ -16,7 +16,7 @@ from rs_order.ports.store import CompletionCursor, DatasetSelection, NewSubOrder
 class _Filled:
     """A bucket of the partition with its sub-order."""
 
-    bucket: Bucket
+    bucket: Bucket[OrderedFile]
     sub_order: SubOrder
 
     @property
@@ -54,7 +54,7 @@ class FillSubOrders:
         self, wanted: DatasetSelection, left_open: Sequence[SubOrder], page: Page
     ) -> Partition:
         buckets = {
-            sub_order.kind: Bucket(
+            sub_order.kind: Bucket[OrderedFile](
                 kind=sub_order.kind,
                 held_files=sub_order.tally.total_files,
                 held_bytes=sub_order.tally.total_bytes,
@@ -104,7 +104,7 @@ async def _with_sub_orders(
     uow: UnitOfWork,
     order: Order,
     task: DatasetTaskId,
-    buckets: Sequence[Bucket],
+    buckets: Sequence[Bucket[OrderedFile]],
     left_open: Sequence[SubOrder],
 ) -> list[_Filled]:
     """Each bucket with its sub-order: the one it continues, or a new one."""
@@ -124,7 +124,7 @@ async def _with_sub_orders(
 def _next_cursor(
     cursor: CompletionCursor, page: Page, partition: Partition, filled: Sequence[_Filled]
 ) -> CompletionCursor:
-    def id_of(bucket: Bucket | None) -> SubOrderId | None:
+    def id_of(bucket: Bucket[OrderedFile] | None) -> SubOrderId | None:
         return next((one.sub_order.id for one in filled if one.bucket is bucket), None)
 
     return CompletionCursor(

@@ -1,11 +1,19 @@
 """Public links to orders."""
 
+import asyncio
 from urllib.parse import quote
+
+import structlog
 
 from rs_order.domain.ids import DataFileId, OrderId, Tenant
 from rs_order.ports.directory import Projects
 from rs_order.ports.errors import RemoteRefusal, RemoteTrouble
 from rs_order.ports.store import Tenants
+
+_A_MOMENT = 3.0
+"""Seconds that a person waits for an address that is told only later, in a link."""
+
+log = structlog.get_logger(__name__)
 
 
 class Links:
@@ -47,13 +55,26 @@ class Links:
         """The links of a tenant, from its address as it is now; the last known where nobody answers.
 
         Raises:
-            RemoteTrouble: see ``learn``.
+            RemoteTrouble: it was never known, and rs-admin-instance doesn't give it now.
         """
-        await self.learn(tenant)
+        try:
+            async with asyncio.timeout(_A_MOMENT):
+                await self.learn(tenant)
+        except TimeoutError as error:
+            if await self._tenants.host(tenant) is None:
+                raise RemoteTrouble("rs-admin-instance", "no answer in time") from error
         return await self.download(tenant)
 
+    async def learn_if_possible(self, tenant: Tenant) -> None:
+        """Learn the tenant's address unless that takes too long: then the last known one serves."""
+        try:
+            async with asyncio.timeout(_A_MOMENT):
+                await self.learn(tenant)
+        except (RemoteTrouble, TimeoutError) as error:
+            log.warning("project-address-unknown", tenant=tenant, cause=str(error))
+
     async def download(self, tenant: Tenant) -> "DownloadLinks":
-        """The links to a tenant's orders, from the address last known."""
+        """The links to a tenant's orders and files, from the address last known."""
         host = await self._tenants.host(tenant) or self._fallback
         return DownloadLinks(f"{host.rstrip('/')}/{self._prefix}/rs-order")
 
@@ -66,6 +87,10 @@ class DownloadLinks:
 
     def of(self, order_id: OrderId) -> str:
         return f"{self._base}/user/orders/{order_id}/download"
+
+    def of_file(self, file_id: DataFileId) -> str:
+        """Where one file is downloaded (rest.md 5.8; decisions.md, downloadUrl)."""
+        return f"{self._base}/orders/files/{file_id}"
 
     def public_file(self, file_id: DataFileId, order_token: str, tenant: Tenant) -> str:
         """A file, for whoever has the order token; the order of the parameters counts (rest.md 10.4)."""

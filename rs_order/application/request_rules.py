@@ -11,6 +11,7 @@ from rs_order.domain.file_filter import FileFilter, FileKind, compile_pattern
 
 MAX_CORRELATION_ID = 255
 MAX_USER = 128
+_PATTERN = "Pattern"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,11 @@ class Violation:
 
     def __str__(self) -> str:
         return f"[{self.code}] {self.text} at {self.field}: rejected value [{self.value}]."
+
+    @property
+    def sentence(self) -> str:
+        """For the person who sent it: the rule alone (rest.md 4.2), and of a pattern where it stands."""
+        return f"{self.field}: {self.text}" if self.code == _PATTERN else self.text
 
 
 def violations(request: OrderRequest) -> list[Violation]:
@@ -73,7 +79,7 @@ def _pattern(request: OrderRequest) -> list[Violation]:
     try:
         compile_pattern(pattern)
     except PatternRefusedError as refusal:
-        return [Violation("Pattern", str(refusal), "filters.filenameRegExp", pattern)]
+        return [Violation(_PATTERN, str(refusal), "filters.filenameRegExp", pattern)]
     return []
 
 

@@ -35,7 +35,11 @@ class ScheduleSubOrders:
     async def _start(self, uow: UnitOfWork, owner: str, wanted: int) -> None:
         ready = await uow.sub_orders.next_ready(owner, wanted + 1)
         orders = await uow.orders.lock(sorted({sub_order.order_id for sub_order in ready}))
-        running = {order.id: order for order in orders if order.status is OrderStatus.RUNNING}
+        running = {
+            order.id: order
+            for order in orders
+            if order.status is OrderStatus.RUNNING and not order.retrying
+        }
         if len(running) < len(orders):
             # One was paused or deleted meanwhile: its slot is another's, found by the next round.
             await uow.messages.send([steps.schedule(uow.tenant, owner)])

@@ -10,7 +10,14 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from rs_order.domain.ids import OrderId, RequestId, SubOrderId, Tenant
+from rs_order.domain.ids import (
+    DataFileId,
+    DatasetTaskId,
+    OrderId,
+    RequestId,
+    SubOrderId,
+    Tenant,
+)
 from rs_order.ports.outbox import MessageKind, OutgoingMessage
 
 
@@ -25,9 +32,11 @@ class StepName(StrEnum):
     """Start an owner's next sub-orders."""
     ASK_AGAIN = "ask-again"
     """Remind storage of the files it has not settled."""
+    RETRY_ORDER = "retry-order"
+    """Move a slice of an order's files in error to new sub-orders."""
     EXPIRE_ORDER = "expire-order"
     DELETE_FILES = "delete-files"
-    """Delete a slice of the files of an order that is gone."""
+    """Delete a slice of the files of an order that is gone, or removed."""
     TIDY = "tidy"
     """Forget what the inbox need not remember any more."""
 
@@ -72,6 +81,19 @@ def ask_again(
 ) -> OutgoingMessage:
     return _step(
         tenant, StepName.ASK_AGAIN, due_at, orderId=order_id, subOrderId=sub_order_id, asks=asks
+    )
+
+
+def retry_order(
+    tenant: Tenant, order_id: OrderId, dataset_task: DatasetTaskId, file: DataFileId
+) -> OutgoingMessage:
+    return _step(
+        tenant,
+        StepName.RETRY_ORDER,
+        None,
+        orderId=order_id,
+        datasetTaskId=dataset_task,
+        dataFileId=file,
     )
 
 

@@ -5,11 +5,26 @@ from datetime import timedelta
 
 from rs_order.adapters.postgres.unit_of_work import PostgresStore
 from rs_order.application.accept_requests import AcceptRequests
+from rs_order.application.act import (
+    DeleteOrder,
+    MoveFilesInError,
+    OrderActions,
+    PauseOrder,
+    RegroupFiles,
+    RemoveOrder,
+    RestartOrder,
+    ResumeOrder,
+    RetryOrder,
+    RetryPlace,
+    Rights,
+)
 from rs_order.application.answer_requests import AnswerRequests
 from rs_order.application.apply_availability import ApplyAvailability
+from rs_order.application.apply_order import ApplyOrder
 from rs_order.application.ask_storage import AskStorage
 from rs_order.application.cancel_orders import CancelOrders, Departure
 from rs_order.application.complete_order import CompleteOrder, Place
+from rs_order.application.create_order import CreateOrder
 from rs_order.application.estimate import Estimator
 from rs_order.application.fill_sub_orders import FillSubOrders
 from rs_order.application.grant_requests import GrantRequests
@@ -25,7 +40,7 @@ from rs_order.application.steps import Step, StepName
 from rs_order.application.tidy_inbox import TidyInbox
 from rs_order.bootstrap.remote import Remote
 from rs_order.bootstrap.store import Store
-from rs_order.domain.ids import OrderId, RequestId, SubOrderId
+from rs_order.domain.ids import DataFileId, DatasetTaskId, OrderId, RequestId, SubOrderId
 from rs_order.entrypoints.amqp.step_handler import Work
 from rs_order.settings import Settings
 
@@ -44,14 +59,18 @@ class Application:
             first_pause=timedelta(minutes=settings.storage_reask_minutes),
             silence=timedelta(hours=settings.storage_silence_hours),
         )
+        self.users = remote.users
         self.links = links = Links(
             remote.projects,
             store.tenants,
             prefix=settings.prefix_path,
             fallback=settings.public_url,
         )
+        estimator = Estimator(self.users, remote.catalog, links, clock)
         settlement = Settlement(limits)
         departure = Departure(settlement)
+        self.create_order = CreateOrder(uows, links, clock)
+        self.apply_order = ApplyOrder(uows, estimator, links, clock)
         self.accept = AcceptRequests(uows, clock)
         self.cancel = CancelOrders(uows, departure, clock)
         self.availability = ApplyAvailability(uows, settlement, links, clock)
@@ -60,7 +79,7 @@ class Application:
         self.tidy = TidyInbox(uows, clock, retention=timedelta(days=settings.inbox_retention_days))
         self._grant = GrantRequests(
             uows,
-            Estimator(remote.users, remote.catalog, links, clock),
+            estimator,
             AnswerRequests(uows, clock, remote_patience),
         )
         self._complete = CompleteOrder(
@@ -75,6 +94,18 @@ class Application:
         self.schedule = ScheduleSubOrders(uows, self._ask, clock, limits)
         self._expire = ExpireOrder(uows, departure, clock)
         self._delete_files = DeleteFiles(uows)
+        self._move_files_in_error = MoveFilesInError(
+            uows, RegroupFiles(clock, bucket_bytes=settings.bucket_bytes), links, clock
+        )
+        rights = Rights(uows, remote.users)
+        self.actions = OrderActions(
+            PauseOrder(uows, rights, settlement, clock),
+            ResumeOrder(uows, rights, links, clock),
+            DeleteOrder(uows, rights, departure, clock),
+            RemoveOrder(uows, rights, clock),
+            RestartOrder(uows, rights, clock),
+            RetryOrder(uows, rights, clock),
+        )
 
     @property
     def works(self) -> dict[StepName, Work]:
@@ -84,6 +115,7 @@ class Application:
             StepName.COMPLETE_ORDER: self._do_complete,
             StepName.SCHEDULE: self._do_schedule,
             StepName.ASK_AGAIN: self._do_ask_again,
+            StepName.RETRY_ORDER: self._do_retry,
             StepName.EXPIRE_ORDER: self._do_expire,
             StepName.DELETE_FILES: self._do_delete_files,
             StepName.TIDY: self._do_tidy,
@@ -115,6 +147,17 @@ class Application:
             OrderId(arguments["orderId"]),
             SubOrderId(arguments["subOrderId"]),
             arguments["asks"],
+        )
+
+    async def _do_retry(self, step: Step) -> None:
+        arguments = step.arguments
+        await self._move_files_in_error.handle(
+            RetryPlace(
+                step.tenant,
+                OrderId(arguments["orderId"]),
+                DatasetTaskId(arguments["datasetTaskId"]),
+                DataFileId(arguments["dataFileId"]),
+            )
         )
 
     async def _do_expire(self, step: Step) -> None:

@@ -17,7 +17,9 @@ from rs_order.adapters.amqp.topology import Topology, Vhost
 from rs_order.adapters.health import ServiceHealth
 from rs_order.adapters.order_tokens import JwtOrderTokens, NoOrderTokens
 from rs_order.adapters.postgres.downloads import PostgresDownloads
+from rs_order.adapters.postgres.file_views import PostgresFileViews
 from rs_order.adapters.postgres.outbox import PostgresOutbox
+from rs_order.adapters.postgres.views import PostgresOrderViews
 from rs_order.adapters.regards.http import CallLimits, new_client
 from rs_order.adapters.regards.sources import RegardsFileSources
 from rs_order.application.download import Metalinks
@@ -124,6 +126,13 @@ async def serve(
         order_tokens = _order_tokens(settings, store.clock)
         services = RestServices(
             tenants=store.tenants,
+            create_order=application.create_order,
+            apply_order=application.apply_order,
+            orders=PostgresOrderViews(store.pool),
+            files=PostgresFileViews(store.pool),
+            users=application.users,
+            links=application.links,
+            actions=application.actions,
             downloads=downloads,
             sources=RegardsFileSources(remote.stored_files, external),
             metalinks=Metalinks(downloads, order_tokens, application.links),

@@ -1,10 +1,26 @@
-"""OrderDto: an order as the REST side shows it (rest.md 5.5)."""
+"""OrderDto: an order as the REST side shows it (rest.md 5.5), and what it is made with (7.1)."""
 
 from pydantic import ConfigDict, Field
 
 from rs_order.contracts.selection import FileSelectionDescription, ProcessDescription
-from rs_order.contracts.wire import Instant, WireModel
+from rs_order.contracts.wire import Instant, Text, WireModel
 from rs_order.domain.states import OrderStatus
+
+
+class OrderCreation(WireModel):
+    """What a user says of the order that his basket shall become; ``{}`` is enough (rest.md 7.1)."""
+
+    label: Text | None = Field(
+        None,
+        description="At most 50 characters, unique for its owner; made up when absent or empty.",
+        examples=["Flood of May"],
+    )
+    on_success_url: Text | None = Field(
+        None,
+        alias="onSuccessUrl",
+        description="Path below the project's address, for the mail; no mail when absent.",
+        examples=["/user/project1/redirect?module=order-history"],
+    )
 
 
 class DatasetTaskDto(WireModel):

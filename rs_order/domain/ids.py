@@ -6,6 +6,7 @@ Tenant = NewType("Tenant", str)
 """A project; one database schema each."""
 
 OrderId = NewType("OrderId", int)
+BasketId = NewType("BasketId", int)
 DatasetTaskId = NewType("DatasetTaskId", int)
 SubOrderId = NewType("SubOrderId", int)
 DataFileId = NewType("DataFileId", int)

@@ -13,7 +13,10 @@ def parse_instant(text: str) -> datetime:
     """An ISO date-time with ``Z``, ``+HH:MM`` or no offset (taken as UTC).
 
     Raises:
-        ValueError: it isn't one.
+        ValueError: it isn't one, or lies outside the years 1 to 9999 in UTC.
     """
     moment = datetime.fromisoformat(text)
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    try:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"{text} is no instant of the years 1 to 9999") from error

@@ -13,6 +13,11 @@ def generated_label(now: datetime) -> str:
     return f"Generated order {wire_instant(now)}"
 
 
+def dated_label(now: datetime) -> str:
+    """Label of an order whose user gave it none (rest.md 7.1), in the zone that ``now`` has."""
+    return f"Order of {now:%Y/%m/%d at %H:%M:%S}"
+
+
 def numbered(label: str, number: int) -> str:
     """The label with `` (2)`` and on behind it, cut so that it fits; the first has no number."""
     if number == 1:

@@ -5,7 +5,8 @@ from datetime import datetime
 
 from rs_order.domain.errors import MoveNotAllowedError
 from rs_order.domain.ids import OrderId, RequestId
-from rs_order.domain.states import ORDER_MOVES, FileState, OrderStatus
+from rs_order.domain.moves import ORDER_MOVES, Reason
+from rs_order.domain.states import FileState, OrderStatus
 from rs_order.domain.tally import Tally
 
 
@@ -41,12 +42,21 @@ class Order:
     """Sub-orders whose files wait for the user's download."""
     tally: Tally = field(default_factory=Tally)
     request_id: RequestId | None = None
+    completing: bool = False
+    """Its files are still being read from the catalog."""
+    retrying: bool = False
+    """Its files in error are still being moved to new sub-orders."""
     moves: list[StatusMove] = field(default_factory=list)
     """What happened since it was loaded."""
 
     @property
     def waiting_for_user(self) -> bool:
         return self.waiting_sub_orders > 0
+
+    @property
+    def filling(self) -> bool:
+        """Files may still come into its sub-orders: it can't end, whatever the counters say."""
+        return self.completing or self.retrying
 
     def move(self, after: OrderStatus, *, reason: str, actor: str = "rs-order") -> None:
         """Take another status.
@@ -61,9 +71,21 @@ class Order:
 
     def settle(self, *, reason: str, actor: str) -> bool:
         """End a running or paused order once no file is pending (K4); True when peers have to be told."""
-        if self.tally.pending or self.status not in (OrderStatus.RUNNING, OrderStatus.PAUSED):
+        at_work = self.status in (OrderStatus.RUNNING, OrderStatus.PAUSED)
+        if not at_work or self.filling or self.tally.pending:
             return False
         self.move(self.outcome(), reason=reason, actor=actor)
+        return True
+
+    def end_retry(self, before: OrderStatus) -> bool:
+        """Every file in error has moved; True when that ends the order and peers have to be told.
+
+        An order without any file is again what it was ``before`` (W18).
+        """
+        self.retrying = False
+        if self.tally.total_files:
+            return self.settle(reason=Reason.RETRY_ENDED, actor="rs-order")
+        self.move(before, reason=Reason.RETRY_ENDED)
         return True
 
     def lift(self, *, reason: str, actor: str) -> bool:
@@ -80,7 +102,12 @@ class Order:
         return True
 
     def outcome(self) -> OrderStatus:
-        """The final status by the files' states (domain.md 9.2); download errors don't count (K2)."""
+        """The final status by the files' states (domain.md 9.2); download errors don't count (K2).
+
+        An order without any file is never DONE (promise 1).
+        """
+        if not self.tally.total_files:
+            return OrderStatus.DONE_WITH_WARNING
         if self.tally.errors == 0:
             return OrderStatus.DONE
         if self.tally.errors == self.tally.total_files:
@@ -94,4 +121,6 @@ class Order:
         """
         failed = self.tally.files[FileState.DOWNLOAD_ERROR]
         if self.status is OrderStatus.DONE and failed and not self.tally.available:
-            self.move(OrderStatus.DONE_WITH_WARNING, reason="download-errors", actor=self.owner)
+            self.move(
+                OrderStatus.DONE_WITH_WARNING, reason=Reason.DOWNLOAD_ERRORS, actor=self.owner
+            )

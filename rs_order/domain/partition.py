@@ -6,6 +6,7 @@ once per product, after all its files, so that a product is never split over two
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from rs_order.domain.file_filter import FileFilter
 from rs_order.domain.files import CatalogFile, Product
@@ -26,22 +27,31 @@ class OrderedFile:
     reason: str | None = None
 
 
+File = TypeVar("File")
+
+
 @dataclass(slots=True, eq=False)
-class Bucket:
+class Bucket(Generic[File]):
     """A sub-order in the making: what is added in this step, on top of what it already held."""
 
     kind: SubOrderKind
     held_files: int = 0
     held_bytes: int = 0
-    added: list[OrderedFile] = field(default_factory=list)
+    added: list[File] = field(default_factory=list)
     closed: bool = False
     sub_order: SubOrderId | None = None
     """Set when it was begun in an earlier step."""
 
-    def add(self, ordered: OrderedFile) -> None:
-        self.added.append(ordered)
+    def add(self, file: File, size: int | None) -> None:
+        self.added.append(file)
         self.held_files += 1
-        self.held_bytes += ordered.file.size or 0
+        self.held_bytes += size or 0
+
+    def is_full(self, bucket_bytes: int) -> bool:
+        """Whether it takes no more (C8, C11)."""
+        if self.kind is SubOrderKind.EXTERNAL:
+            return self.held_files > MAX_EXTERNAL_FILES
+        return self.held_files >= MAX_FILES or self.held_bytes >= bucket_bytes
 
 
 class Partition:
@@ -51,12 +61,12 @@ class Partition:
         self,
         bucket_bytes: int,
         file_filter: FileFilter | None = None,
-        left_open: Mapping[SubOrderKind, Bucket] | None = None,
+        left_open: Mapping[SubOrderKind, Bucket[OrderedFile]] | None = None,
     ) -> None:
         """``left_open``: the buckets that an earlier step left open, by kind."""
         self._bucket_bytes = bucket_bytes
         self._filter = file_filter or FileFilter()
-        self.buckets: list[Bucket] = list((left_open or {}).values())
+        self.buckets: list[Bucket[OrderedFile]] = list((left_open or {}).values())
         """Every bucket touched, oldest first."""
         self.storage = (left_open or {}).get(SubOrderKind.STORAGE)
         self.external = (left_open or {}).get(SubOrderKind.EXTERNAL)
@@ -90,7 +100,7 @@ class Partition:
         if external:
             if self.external is None:
                 self.external = self._open(SubOrderKind.EXTERNAL)
-            self.external.add(OrderedFile(product, file, FileState.AVAILABLE))
+            self.external.add(OrderedFile(product, file, FileState.AVAILABLE), file.size)
             return
         if self.storage is None:
             self.storage = self._open(SubOrderKind.STORAGE)
@@ -98,23 +108,21 @@ class Partition:
             reason = (
                 "The catalog gives no checksum for it, and storage knows files by checksum only."
             )
-            self.storage.add(OrderedFile(product, file, FileState.ERROR, reason))
+            self.storage.add(OrderedFile(product, file, FileState.ERROR, reason), file.size)
             return
-        self.storage.add(OrderedFile(product, file, FileState.PENDING))
+        self.storage.add(OrderedFile(product, file, FileState.PENDING), file.size)
         if file.size is not None and file.size > self._bucket_bytes:
             self.oversized.append(file.name)
 
-    def _open(self, kind: SubOrderKind) -> Bucket:
-        bucket = Bucket(kind)
+    def _open(self, kind: SubOrderKind) -> Bucket[OrderedFile]:
+        bucket = Bucket[OrderedFile](kind)
         self.buckets.append(bucket)
         return bucket
 
     def _close_full(self) -> None:
-        if self.storage and (
-            self.storage.held_files >= MAX_FILES or self.storage.held_bytes >= self._bucket_bytes
-        ):
+        if self.storage and self.storage.is_full(self._bucket_bytes):
             self.storage.closed = True
             self.storage = None
-        if self.external and self.external.held_files > MAX_EXTERNAL_FILES:
+        if self.external and self.external.is_full(self._bucket_bytes):
             self.external.closed = True
             self.external = None

@@ -1,6 +1,6 @@
-"""States and moves as data: what an order, a sub-order and a data file can be, and become.
+"""What an order, a sub-order and a data file can be; what they become is in ``moves.py``.
 
-The database refuses any other move (``sql/schema/tenant.sql``); lists such as "final" are computed here.
+The database knows no other value (``schema/tenant.sql``); lists such as "final" are computed here.
 """
 
 from enum import StrEnum
@@ -37,9 +37,9 @@ class SubOrderState(StrEnum):
     """Where a sub-order stands on its way from the catalog to the user."""
 
     BUILDING = "BUILDING"
-    """The completion of its order still adds files to it."""
+    """The completion of its order, or a retry, still adds files to it."""
     READY = "READY"
-    """Complete; waits for a free slot of its owner."""
+    """Complete; waits for a free slot of its owner, or for its paused order."""
     RUNNING = "RUNNING"
     """Storage was asked for its files and has not settled them all."""
     WAITING = "WAITING"
@@ -65,15 +65,19 @@ class OrderStatus(StrEnum):
     RUNNING = "RUNNING"
     """Its sub-orders are on their way."""
     PAUSED = "PAUSED"
+    """Nothing more of it starts until it is resumed; what storage was asked for still counts."""
     EXPIRED = "EXPIRED"
+    """Its time is over; its files are deleted."""
     FAILED = "FAILED"
     """No file could be had, or the completion failed."""
     DONE_WITH_WARNING = "DONE_WITH_WARNING"
     """Some files, or all there were left, could be had; others not."""
     DONE = "DONE"
+    """Every file could be had; they may still wait for the user."""
     DELETED = "DELETED"
+    """Its files are deleted; an administrator may remove the rest."""
     ERROR = "ERROR"
-    """Something unforeseen stopped it; it can be deleted."""
+    """Something unforeseen stopped it; it can be deleted. Peers know the status, nothing here leads to it."""
 
     @property
     def final(self) -> bool:
@@ -97,58 +101,3 @@ class OrderStatus(StrEnum):
     def gone(self) -> bool:
         """Its files are deleted; nothing that arrives can change it."""
         return self in (OrderStatus.EXPIRED, OrderStatus.DELETED)
-
-
-ORDER_MOVES: dict[OrderStatus, frozenset[OrderStatus]] = {
-    OrderStatus.PENDING: frozenset(
-        {
-            OrderStatus.RUNNING,
-            OrderStatus.DONE,
-            OrderStatus.DONE_WITH_WARNING,
-            OrderStatus.FAILED,
-            OrderStatus.PAUSED,
-            OrderStatus.EXPIRED,
-            OrderStatus.ERROR,
-        }
-    ),
-    OrderStatus.RUNNING: frozenset(
-        {
-            OrderStatus.DONE,
-            OrderStatus.DONE_WITH_WARNING,
-            OrderStatus.FAILED,
-            OrderStatus.PAUSED,
-            OrderStatus.EXPIRED,
-            OrderStatus.ERROR,
-        }
-    ),
-    OrderStatus.PAUSED: frozenset(
-        {
-            OrderStatus.PENDING,
-            OrderStatus.RUNNING,
-            OrderStatus.DONE,
-            OrderStatus.DONE_WITH_WARNING,
-            OrderStatus.FAILED,
-            OrderStatus.EXPIRED,
-            OrderStatus.DELETED,
-            OrderStatus.ERROR,
-        }
-    ),
-    OrderStatus.DONE: frozenset(
-        {OrderStatus.DONE_WITH_WARNING, OrderStatus.EXPIRED, OrderStatus.DELETED}
-    ),
-    OrderStatus.DONE_WITH_WARNING: frozenset(
-        {OrderStatus.DONE, OrderStatus.RUNNING, OrderStatus.EXPIRED, OrderStatus.DELETED}
-    ),
-    OrderStatus.FAILED: frozenset(
-        {
-            OrderStatus.DONE,
-            OrderStatus.DONE_WITH_WARNING,
-            OrderStatus.RUNNING,
-            OrderStatus.DELETED,
-        }
-    ),
-    OrderStatus.EXPIRED: frozenset({OrderStatus.DELETED}),
-    OrderStatus.ERROR: frozenset({OrderStatus.DELETED}),
-    OrderStatus.DELETED: frozenset(),
-}
-"""From each status, the statuses an order may take next; a late answer of storage can lift a failed one."""

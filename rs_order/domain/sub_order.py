@@ -36,7 +36,7 @@ class SubOrder:
     asks: int = 0
     """How often storage was asked for its files."""
     asked_at: datetime | None = None
-    """When storage was asked first."""
+    """When storage was asked first since it last started: its patience counts from then."""
     quota_exceeded: bool = False
     """Its user ran into his quota: the gate no longer counts it (decisions.md, Quota)."""
 
@@ -64,15 +64,17 @@ class SubOrder:
     def start(self, at: datetime) -> None:
         """Storage is asked for its files."""
         self.state = SubOrderState.RUNNING
-        self.asks = 1
+        # Counted on when it starts again, so that a reminder of its earlier run finds another number.
+        self.asks += 1
         self.asked_at = at
 
     def settle(self) -> bool:
         """Take the state that the counters ask for; True when it has just become downloadable.
 
-        A sub-order that was never asked for stays as it is, and so does one with a pending file.
+        One that is still filled stays as it is, and so does one with a pending file. One that is ready
+        had been asked for before its order was paused.
         """
-        if self.state in (SubOrderState.BUILDING, SubOrderState.READY) or self.tally.pending:
+        if self.state is SubOrderState.BUILDING or self.tally.pending:
             return False
         was_waiting = self.waiting_for_user
         self._take_settled_state()

@@ -59,6 +59,11 @@ class Tally:
         return self.files[FileState.ERROR] + self.files[FileState.PROCESSING_ERROR]
 
     @property
+    def to_retry(self) -> int:
+        """Files that a retry tries again (decisions.md, Retry)."""
+        return self.errors + self.files[FileState.DOWNLOAD_ERROR]
+
+    @property
     def percent(self) -> int:
         """Share made available, 0..100: by bytes, by files where no size is known (W28).
 

@@ -49,8 +49,6 @@ WITHOUT_MEANING = {
 
 USED_BY = {
     "processing_url": "settings.processing_url",
-    "cache_isadmin_size": "users.is_admin(",
-    "cache_isadmin_ttl": "users.is_admin(",
 }
 """Settings whose feature is still to come, and the code that will use them: they have no effect yet."""
 

@@ -1,14 +1,17 @@
-"""``docs/states.md``: the states of the domain with their meanings, and the moves of an order."""
+"""``docs/states.md``: the states of the domain with their meanings, and how orders and sub-orders move."""
 
 import ast
 import inspect
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from types import ModuleType
+from typing import TypeVar
 
-from rs_order.domain import states as source
+from rs_order.domain import moves as moves_source
+from rs_order.domain import states as states_source
+from rs_order.domain.moves import CAUSED_BY, ORDER_MOVES, SUB_ORDER_MOVES, Reason
 from rs_order.domain.states import (
-    ORDER_MOVES,
     FileState,
     OrderStatus,
     SubOrderKind,
@@ -16,29 +19,54 @@ from rs_order.domain.states import (
 )
 from scripts.documents.markdown import generated_from, table
 
+State = TypeVar("State", bound=StrEnum)
+Machine = Mapping[State, Mapping[State, tuple[Reason, ...]]]
+
 _INTRODUCTION = """\
 # States
 
 {mark}
 
-The tables repeat what `rs_order/domain/states.py` says. The database holds the same words in CHECK
-constraints, and the moves of an order in the table `order_move`, which a trigger obeys
-([decision 0011](decisions/0011-moves-enforced-by-a-trigger.md)).
+The tables repeat what `rs_order/domain/states.py` and `moves.py` say. The database holds the same words
+in CHECK constraints, and the moves in the tables `order_move` and `sub_order_move`, which triggers obey
+([decision 0011](decisions/0011-moves-enforced-by-a-trigger.md)). The reasons are the codes of the
+table `history`; its actor is an e-mail where a person caused the move.
 
 ## Moves of an order
 
 ```mermaid
-{diagram}
+{order_diagram}
 ```
 
 An order is *final* in {final}: its peers were told the end. It is *gone* in {gone}: its files are
-deleted, and nothing that arrives can change it."""
+deleted, and nothing that arrives can change it. An administrator removes a deleted order (`removed`); its
+history stays.
+
+{order_moves}
+
+## Moves of a sub-order
+
+```mermaid
+{sub_order_diagram}
+```
+
+A sub-order goes with the files of its order, and when a retry leaves it without any.
+
+{sub_order_moves}
+
+## Reasons
+
+{reasons}"""
 
 
 def states() -> str:
     introduction = _INTRODUCTION.format(
-        mark=generated_from("`rs_order/domain/states.py`"),
-        diagram=_diagram(),
+        mark=generated_from("`rs_order/domain/states.py` and `moves.py`"),
+        order_diagram=_diagram(OrderStatus, ORDER_MOVES),
+        order_moves=_moves(OrderStatus, ORDER_MOVES),
+        sub_order_diagram=_diagram(SubOrderState, SUB_ORDER_MOVES),
+        sub_order_moves=_moves(SubOrderState, SUB_ORDER_MOVES),
+        reasons=_reasons(),
         final=_listed(status for status in OrderStatus if status.final),
         gone=_listed(status for status in OrderStatus if status.gone),
     )
@@ -52,28 +80,57 @@ def states() -> str:
     return "\n\n".join([introduction, *sections]) + "\n"
 
 
-def _diagram() -> str:
-    """A mermaid picture, in the order of the enumeration."""
-    moves = [
-        f"    {before} --> {after}"
-        for before in OrderStatus
-        for after in OrderStatus
-        if after in ORDER_MOVES[before]
-    ]
-    ends = [f"    {status} --> [*]" for status in OrderStatus if not ORDER_MOVES[status]]
-    return "\n".join(["stateDiagram-v2", f"    [*] --> {OrderStatus.PENDING}", *moves, *ends])
+def _pairs(kind: type[State], machine: Machine[State]) -> list[tuple[State, State]]:
+    """Every move, in the order of the enumeration."""
+    return [(before, after) for before in kind for after in kind if after in machine[before]]
+
+
+def _diagram(kind: type[State], machine: Machine[State]) -> str:
+    """A mermaid picture; whatever begins, begins in the first state."""
+    moves = [f"    {before} --> {after}" for before, after in _pairs(kind, machine)]
+    ends = [f"    {state} --> [*]" for state in kind if not machine[state]]
+    return "\n".join(["stateDiagram-v2", f"    [*] --> {next(iter(kind))}", *moves, *ends])
+
+
+def _moves(kind: type[State], machine: Machine[State]) -> str:
+    return table(
+        ["From", "To", "Why", "Caused by"],
+        (
+            [f"`{before}`", f"`{after}`", _codes(reasons), _causers(reasons)]
+            for before, after in _pairs(kind, machine)
+            for reasons in [machine[before][after]]
+        ),
+    )
+
+
+def _codes(reasons: Iterable[Reason]) -> str:
+    return (
+        ", ".join(f"`{reason}`" for reason in reasons) or "of the contract; nothing makes it here"
+    )
+
+
+def _causers(reasons: Iterable[Reason]) -> str:
+    return ", ".join(dict.fromkeys(str(who) for reason in reasons for who in CAUSED_BY[reason]))
+
+
+def _reasons() -> str:
+    said = _docstrings(moves_source, Reason.__name__)
+    return table(
+        ["Code", "Meaning", "Caused by"],
+        ([f"`{reason}`", said[reason.name], _causers([reason])] for reason in Reason),
+    )
 
 
 def _meanings(kind: type[StrEnum]) -> str:
-    said = _docstrings(kind.__name__)
+    said = _docstrings(states_source, kind.__name__)
     return table(
         ["Value", "Meaning"], ([f"`{member}`", said.get(member.name, "")] for member in kind)
     )
 
 
-def _docstrings(class_name: str) -> dict[str, str]:
+def _docstrings(module: ModuleType, class_name: str) -> dict[str, str]:
     """What is written below each member, which Python itself doesn't keep."""
-    tree = ast.parse(inspect.getsource(source))
+    tree = ast.parse(inspect.getsource(module))
     (found,) = (n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == class_name)
     said: dict[str, str] = {}
     member = ""

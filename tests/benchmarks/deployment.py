@@ -2,11 +2,16 @@
 
 import asyncio
 import os
+import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
 
 from rs_order.demo.servers import Servers, running_servers
 from rs_order.sandbox import Sandbox, SyntheticDataset
@@ -23,6 +28,29 @@ class Deployment:
     peer: Peer
     pid: int
     """Of the service."""
+    url: str
+    """Of its REST side."""
+
+    def client(self, email: str, role: str = "REGISTERED_USER") -> httpx.AsyncClient:
+        """A client of the REST side that carries a token of the user."""
+        token = self.sandbox.token(email, role, TENANT)
+        return httpx.AsyncClient(
+            base_url=self.url,
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=600,
+            trust_env=False,
+        )
+
+    async def execute(self, *statements: str) -> Any:
+        """Run statements in the tenant's schema, one after the other; the first value of the last one."""
+        connection = await asyncpg.connect(self.servers.database_url)
+        try:
+            await connection.execute(f"set search_path to order_{TENANT}")
+            for statement in statements[:-1]:
+                await connection.execute(statement)
+            return await connection.fetchval(statements[-1])
+        finally:
+            await connection.close()
 
     def resident_mib(self) -> float:
         """Memory of the service now."""
@@ -57,24 +85,27 @@ async def deployment(*synthetic: SyntheticDataset, **settings: object) -> AsyncI
             "LOG_LEVEL": "warning",
             **{name.upper(): str(value) for name, value in settings.items()},
         }
-        process = await stack.enter_async_context(_service(environment))
+        process, url = await stack.enter_async_context(_service(environment))
         peer = await stack.enter_async_context(Peer.connected(servers.amqp_url, VHOST, TENANT))
-        yield Deployment(servers, sandbox, peer, process.pid)
+        yield Deployment(servers, sandbox, peer, process.pid, url)
 
 
 @asynccontextmanager
-async def _service(environment: dict[str, str]) -> AsyncIterator[asyncio.subprocess.Process]:
-    """``rs-order serve`` from ready to stopped; what it logs goes to standard error."""
+async def _service(
+    environment: dict[str, str],
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """``rs-order serve`` from ready to stopped, and its address; what it logs goes to standard error."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "rs_order", "serve"),
         env={**os.environ, **{f"RS_ORDER_{name}": value for name, value in environment.items()}},
         stdout=asyncio.subprocess.PIPE,
     )
     assert process.stdout is not None
-    sys.stderr.buffer.write(await process.stdout.readline())
+    ready = await process.stdout.readline()
+    sys.stderr.buffer.write(ready)
     draining = asyncio.create_task(process.stdout.read())
     try:
-        yield process
+        yield process, re.findall(r"http://[\w.:]+", ready.decode())[0]
     finally:
         process.terminate()
         await process.wait()

@@ -10,9 +10,11 @@ from rs_order.adapters.postgres.pool import open_pool
 from rs_order.adapters.postgres.tenants import PostgresTenants
 from rs_order.adapters.postgres.unit_of_work import PostgresStore
 from rs_order.domain.ids import Tenant
-from tests.support.rows import TenantRows
+from tests.integration import workshop as shop
+from tests.support.history import unexplained_moves
+from tests.support.rows import TenantRows, in_tenant
 
-TENANT = Tenant("project1")
+TENANT = shop.TENANT
 OTHER = Tenant("project2")
 
 
@@ -36,6 +38,16 @@ def committed() -> list[str]:
 @pytest.fixture
 def store(pool: Pool, committed: list[str]) -> PostgresStore:
     return PostgresStore(pool, lambda: committed.append("committed"))
+
+
+@pytest.fixture
+async def workshop(pool: Pool) -> AsyncIterator[shop.Workshop]:
+    """The use cases; in the end every counter is true, and the history has nothing but allowed moves."""
+    at_work = shop.Workshop(pool)
+    yield at_work
+    assert await at_work.miscounted() == []
+    async with in_tenant(pool, TENANT) as connection:
+        assert await unexplained_moves(connection) == []
 
 
 @pytest.fixture

@@ -1,12 +1,14 @@
 """What the database refuses, whatever the code above it believes."""
 
+from enum import StrEnum
+
 import asyncpg
 import pytest
 
 from rs_order.adapters.postgres.driver import Pool
 from rs_order.adapters.postgres.pool import use_tenant
-from rs_order.domain.ids import OrderId
-from rs_order.domain.states import ORDER_MOVES, FileState, OrderStatus, SubOrderKind, SubOrderState
+from rs_order.domain.moves import ORDER_MOVES, SUB_ORDER_MOVES
+from rs_order.domain.states import FileState, OrderStatus, SubOrderKind, SubOrderState
 from tests.integration.conftest import TENANT
 from tests.support.rows import TenantRows, in_tenant
 
@@ -19,22 +21,48 @@ async def test_an_order_makes_the_moves_of_the_table_only(
 ) -> None:
     """From each status every other one is tried; staying is no move."""
     order = await rows.order(before)
-    made = {after for after in OrderStatus if await _can_move(pool, order, before, after)}
+    change = "update orders set status = $2 where id = $1"
+    refusal = ("orders_move", f"order {order} can't go from {before} to ")
+    made = {after for after in OrderStatus if await _can_move(pool, change, order, after, refusal)}
 
     assert made == {before, *ORDER_MOVES[before]}
 
 
-async def _can_move(pool: Pool, order: OrderId, before: OrderStatus, after: OrderStatus) -> bool:
-    """Whether the database takes this move; it is undone, so that each is tried from the same status."""
+@pytest.mark.parametrize("before", SubOrderState)
+async def test_a_sub_order_makes_the_moves_of_the_table_only(
+    before: SubOrderState, pool: Pool, rows: TenantRows
+) -> None:
+    """The same, whatever its files; what fits to which state is a matter of other constraints."""
+    files = {SubOrderState.RUNNING: P, SubOrderState.WAITING: A}.get(before, E)
+    sub_order = await rows.sub_order(await rows.order(), {"a": files}, state=before)
+    change = (
+        "update sub_order set state = $2, error_files = 1, available_files = ($2 = 'WAITING')::int,"
+        " pending_files = ($2 = 'RUNNING')::int where id = $1"
+    )
+    refusal = ("sub_order_moves", f"sub-order {sub_order} can't go from {before} to ")
+    made = {
+        after for after in SubOrderState if await _can_move(pool, change, sub_order, after, refusal)
+    }
+
+    assert made == {before, *SUB_ORDER_MOVES[before]}
+
+
+async def _can_move(
+    pool: Pool, change: str, of: int, after: StrEnum, refusal: tuple[str, str]
+) -> bool:
+    """Whether the database takes this move; it is undone, so that each is tried from the same state.
+
+    ``refusal``: the constraint, and what the database says up to the state it refuses.
+    """
     async with pool.acquire() as connection:
         transaction = connection.transaction()
         await transaction.start()
         try:
             await use_tenant(connection, TENANT)
-            await connection.execute("update orders set status = $2 where id = $1", order, after)
+            await connection.execute(change, of, after)
         except asyncpg.CheckViolationError as refused:
-            expected = f"order {order} can't go from {before} to {after}"
-            if (refused.constraint_name, str(refused)) != ("orders_move", expected):
+            constraint, beginning = refusal
+            if (refused.constraint_name, str(refused)) != (constraint, f"{beginning}{after}"):
                 raise
             return False
         finally:

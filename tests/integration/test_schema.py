@@ -1,6 +1,8 @@
 """The readable schema is the sum of the migrations, and migrating is safe and repeatable."""
 
 import asyncio
+from collections.abc import Mapping
+from enum import StrEnum
 from importlib.resources import files
 
 import asyncpg
@@ -12,7 +14,7 @@ from rs_order.adapters.postgres.pool import open_pool
 from rs_order.adapters.postgres.schema_names import InvalidTenantNameError
 from rs_order.adapters.postgres.tenants import PostgresTenants
 from rs_order.domain.ids import Tenant
-from rs_order.domain.states import ORDER_MOVES
+from rs_order.domain.moves import ORDER_MOVES, SUB_ORDER_MOVES
 from tests.integration.conftest import OTHER, TENANT
 from tests.support.rows import in_tenant
 from tests.support.servers import fresh_database
@@ -91,9 +93,10 @@ async def test_the_readable_schema_is_the_sum_of_the_migrations(
             assert await catalog_of(migrated, schema) == expected
             assert len(expected["columns"]) > 10
             if kind == "tenant":
-                moves = "select before, after from order_move order by before, after"
+                for table in ("order_move", "sub_order_move"):
+                    moves = f"select before, after from {table} order by before, after"  # noqa: S608
 
-                assert await migrated.fetch(moves) == await readable.fetch(moves)
+                    assert await migrated.fetch(moves) == await readable.fetch(moves)
         finally:
             await readable.close()
     await migrated.close()
@@ -107,13 +110,18 @@ async def test_tenant_schemas_hold_plain_types_only(pool: Pool) -> None:
     assert catalog["types"] == {}
 
 
-async def test_the_moves_of_the_database_are_those_of_the_domain(pool: Pool) -> None:
-    """``ORDER_MOVES`` and the table ``order_move`` are one state machine."""
+@pytest.mark.parametrize(
+    ("table", "machine"), [("order_move", ORDER_MOVES), ("sub_order_move", SUB_ORDER_MOVES)]
+)
+async def test_the_moves_of_the_database_are_those_of_the_domain(
+    table: str, machine: Mapping[StrEnum, Mapping[StrEnum, object]], pool: Pool
+) -> None:
+    """Each machine of ``domain/moves.py`` and its table are one."""
     async with in_tenant(pool, TENANT) as connection:
-        stored = await connection.fetch("select before, after from order_move")
+        stored = await connection.fetch(f"select before, after from {table}")  # noqa: S608
 
     assert {(row["before"], row["after"]) for row in stored} == {
-        (before.value, after.value) for before, moves in ORDER_MOVES.items() for after in moves
+        (before.value, after.value) for before, moves in machine.items() for after in moves
     }
 
 

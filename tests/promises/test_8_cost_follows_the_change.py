@@ -10,11 +10,13 @@ import asyncpg
 import pytest
 
 from rs_order.adapters.postgres.driver import Connection, Pool
+from rs_order.adapters.postgres.file_views import PostgresFileViews
 from rs_order.adapters.postgres.migrate import migrate_platform
 from rs_order.adapters.postgres.pool import open_pool, use_tenant
 from rs_order.adapters.postgres.statements import statements
 from rs_order.adapters.postgres.tenants import PostgresTenants
 from rs_order.adapters.postgres.unit_of_work import PostgresStore
+from rs_order.adapters.postgres.views import PostgresOrderViews
 from rs_order.adapters.system_clock import SystemClock
 from rs_order.application.accept_requests import AcceptRequests, ArrivedRequest
 from rs_order.application.apply_availability import ApplyAvailability
@@ -22,8 +24,9 @@ from rs_order.application.links import Links
 from rs_order.application.policies import SlotLimits
 from rs_order.application.settlement import Settlement
 from rs_order.contracts.order_request import OrderRequest
-from rs_order.domain.ids import Checksum, Tenant
-from rs_order.domain.states import FileState
+from rs_order.domain.ids import Checksum, DatasetTaskId, OrderId, Tenant
+from rs_order.domain.states import FileState, SubOrderState
+from rs_order.ports.views import Listed, OrderProperty, OrderSearch, SortBy
 from tests.support.rows import OWNER, TenantRows, in_tenant
 from tests.support.servers import fresh_database
 
@@ -148,9 +151,54 @@ async def test_promise_8_cost_of_a_word_nobody_waits_for_is_one_look_up(pool: Po
     assert len(queries) <= 5
 
 
+@pytest.mark.parametrize("listed", ["own orders", "a search", "files", "available files"])
+async def test_promise_8_cost_of_a_page_does_not_follow_its_size(
+    listed: str, pool: Pool, rows: TenantRows
+) -> None:
+    """The same statements for 1, 20 and 200 items; the first page only warms the connection."""
+    (order, *_) = [await rows.order() for _ in range(200)]
+    available = {f"c-{number}": FileState.AVAILABLE for number in range(200)}
+    await rows.sub_order(order, available, state=SubOrderState.WAITING)
+    counts, sizes = [], []
+    for size in (1, 1, 20, 200):
+        async with counted(pool) as queries:
+            shown = await page_of(pool, listed, order, size)
+        counts.append(len(queries))
+        sizes.append((shown.total, len(shown.items)))
+
+    assert sizes == [(200, 1), (200, 1), (200, 20), (200, 200)]
+    assert len(set(counts[1:])) == 1
+    assert counts[1] <= A_HANDFUL
+
+
+async def page_of(pool: Pool, listed: str, order: OrderId, size: int) -> Listed[Any]:
+    orders, files = PostgresOrderViews(pool), PostgresFileViews(pool)
+    match listed:
+        case "own orders":
+            return await orders.of_owner(TENANT, OWNER, limit=size, offset=0)
+        case "a search":
+            by_percent = [SortBy(OrderProperty.PERCENT_COMPLETED)]
+            return await orders.search(TENANT, OrderSearch(), by_percent, limit=size, offset=0)
+        case "files":
+            task = DatasetTaskId(await pool.fetchval("select id from order_project1.dataset_task"))
+            found = await files.of_dataset(TENANT, order, task, limit=size, offset=0)
+            assert found is not None
+            return found
+    return await files.available(TENANT, order, None, [], limit=size, offset=0)
+
+
 ORDERS, FILES_EACH = 2000, 25
 BIG_TABLES = frozenset(
-    {"data_file", "sub_order", "orders", "outbox", "completion", "order_request"}
+    {
+        "data_file",
+        "sub_order",
+        "orders",
+        "outbox",
+        "completion",
+        "order_request",
+        "dataset_task",
+        "basket",
+    }
 )
 
 _FILL = """
@@ -160,6 +208,8 @@ from generate_series(1, {orders}) n;
 insert into dataset_task (order_id, dataset_urn, dataset_label, products_count)
 select id, 'urn', 'label', 1 from orders;
 insert into completion (order_id) select id from orders;
+insert into basket (owner, order_id) select owner, id from orders;
+insert into basket (owner) select distinct owner from orders;
 insert into sub_order (order_id, dataset_task_id, owner, kind, state, rank, pending_files, available_files)
 select orders.id, dataset_task.id, owner, 'STORAGE',
        (array['READY', 'RUNNING', 'WAITING'])[1 + orders.id % 3], orders.created_at,
@@ -216,8 +266,17 @@ HOT: list[tuple[str, str, tuple[Any, ...]]] = [
     ("sub_orders", "load", ([1, 2],)),
     ("sub_orders", "next_ready", ("user1", 3)),
     ("sub_orders", "slots_taken", ("user1",)),
-    ("sub_orders", "waiting_of_order", (2,)),
-    ("sub_orders", "count_of_order", (2,)),
+    ("sub_orders", "waiting_of_order", (2, 0)),
+    ("sub_orders", "count_of_order", (2, 0)),
+    ("sub_orders", "stop", (2,)),
+    ("orders", "owner", (2,)),
+    ("orders", "filling", ([1, 2],)),
+    ("orders", "has_process", (2,)),
+    ("orders", "remove", (2,)),
+    ("orders", "copy_selections", (2, 3)),
+    ("retries", "cursor", (2,)),
+    ("retries", "files_in_error", (2, 0, 0, 1000)),
+    ("retries", "move_files", ([1, 2], [3, 4], ["PENDING", "AVAILABLE"])),
     ("completions", "cursor", (1,)),
     ("completions", "selection", (1, 0)),
     ("requests", "received", ([1, 2],)),
@@ -226,6 +285,20 @@ HOT: list[tuple[str, str, tuple[Any, ...]]] = [
     ("outbox", "remove", ([1, 2],)),
     ("outbox", "seconds_to_next", (datetime.now(UTC),)),
     ("outbox", "lag", (datetime.now(UTC),)),
+    ("views", "owner", (2,)),
+    ("views", "orders", ([1, 2],)),
+    ("views", "dataset_tasks", ([1, 2],)),
+    ("views", "count_of_owner", ("user1",)),
+    ("views", "of_owner", ("user1", 20, 0)),
+    ("views", "found", (None, None, None, None, None, 20, 0)),
+    ("views", "found_after", (None, None, None, None, None, 7, 1000)),
+    ("file_views", "count_of_dataset", (1, 1)),
+    ("file_views", "of_dataset", (1, 20, 0)),
+    ("file_views", "count_available", (2,)),
+    ("file_views", "available", (2, 20, 0)),
+    ("file_views", "count_available_of_sub_order", (2, 2)),
+    ("file_views", "available_of_sub_order", (2, 2, 20, 0)),
+    ("orders", "hold_basket", ("user1",)),
 ]
 
 
@@ -266,4 +339,6 @@ async def _explain(
 def _literal(value: Any) -> str:
     if isinstance(value, list):
         return "'{" + ",".join(map(str, value)) + "}'"
+    if value is None:
+        return "null"
     return str(value) if isinstance(value, int) else f"'{value}'"

@@ -15,7 +15,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import repeat
-from typing import cast
+from typing import Any, cast
 
 import httpx
 from prometheus_client import CollectorRegistry
@@ -136,11 +136,19 @@ class Arithmetic:
 
 async def probe(files: int, size: int, path: str) -> dict[str, float]:
     stock = Arithmetic(1, 1)
+    unused: Any = None
     tenants = cast("Tenants", OneTenant())
     order_tokens = JwtOrderTokens(ORDER_SECRET, StoppedClock())
     links = Links(None, tenants, prefix="/api/v1", fallback="http://nowhere.invalid")
     services = RestServices(
+        create_order=unused,
+        apply_order=unused,
+        orders=unused,
+        files=unused,
+        users=unused,
+        links=links,
         tenants=tenants,
+        actions=unused,
         downloads=stock,
         sources=stock,
         metalinks=Metalinks(stock, order_tokens, links),

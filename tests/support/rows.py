@@ -61,21 +61,36 @@ class TenantRows:
         """A sub-order with one file of 10 bytes for each checksum."""
         async with in_tenant(self._pool, self._tenant) as connection:
             task = await _task(connection, order)
+            columns, values = _counters(list(checksums.values()))
             sub_order = await connection.fetchval(
-                "insert into sub_order (order_id, dataset_task_id, owner, kind)"
-                " values ($1, $2, $3, $4) returning id",
+                "insert into sub_order (order_id, dataset_task_id, owner, kind, state, asks, asked_at,"  # noqa: S608 - our own names
+                f" rank{''.join(f', {column}' for column in columns)})"
+                " values ($1, $2, $3, $4, $5, 1, $6, $6"
+                f"{''.join(f', {value}' for value in values)}) returning id",
                 order,
                 task,
                 owner,
                 kind,
-            )
-            await _files(connection, order, sub_order, task, checksums)
-            await _count(connection, order, sub_order, list(checksums.values()))
-            await connection.execute(
-                "update sub_order set state = $2, asks = 1, asked_at = $3, rank = $3 where id = $1",
-                sub_order,
                 state,
                 NOW,
+            )
+            await _files(connection, order, sub_order, task, checksums)
+            await connection.execute(
+                "update dataset_task set files_count = files_count + $2,"
+                " files_bytes = files_bytes + 10 * $2 where id = $1",
+                task,
+                len(checksums),
+            )
+            await connection.execute(
+                "update orders set sub_orders = sub_orders + 1,"  # noqa: S608 - our own names
+                " waiting_sub_orders = waiting_sub_orders + $2"
+                + "".join(
+                    f", {column} = {column} + {value}"
+                    for column, value in zip(columns, values, strict=True)
+                )
+                + " where id = $1",
+                order,
+                int(state is SubOrderState.WAITING),
             )
             return SubOrderId(sub_order)
 
@@ -112,16 +127,11 @@ async def _files(
     )
 
 
-async def _count(
-    connection: Connection, order: OrderId, sub_order: int, states: Sequence[FileState]
-) -> None:
-    for state in set(states):
-        column, files = state.lower(), states.count(state)
-        for table, id_ in (("orders", order), ("sub_order", sub_order)):
-            await connection.execute(
-                f"update {table} set {column}_files = {column}_files + $2,"  # noqa: S608 - our own names
-                f" {column}_bytes = {column}_bytes + $3 where id = $1",
-                id_,
-                files,
-                10 * files,
-            )
+def _counters(states: Sequence[FileState]) -> tuple[list[str], list[int]]:
+    """Columns of counters and their values, for files of 10 bytes each."""
+    columns: list[str] = []
+    values: list[int] = []
+    for state in sorted(set(states)):
+        columns += [f"{state.lower()}_files", f"{state.lower()}_bytes"]
+        values += [states.count(state), 10 * states.count(state)]
+    return columns, values

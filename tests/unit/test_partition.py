@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from rs_order.domain.file_filter import FileFilter, FileKind
 from rs_order.domain.files import CatalogFile, DataType, Product, identity
-from rs_order.domain.partition import Bucket, Partition
+from rs_order.domain.partition import Bucket, OrderedFile, Partition
 from rs_order.domain.states import FileState, SubOrderKind
 from tests.unit.catalog import MEBIBYTE, a_file, a_product
 
@@ -37,7 +37,7 @@ def counts(partition: Partition, kind: SubOrderKind = SubOrderKind.STORAGE) -> l
     return [len(bucket.added) for bucket in partition.buckets if bucket.kind is kind]
 
 
-def shapes(buckets: Sequence[Bucket]) -> list[Shape]:
+def shapes(buckets: Sequence[Bucket[OrderedFile]]) -> list[Shape]:
     return [
         (bucket.kind, tuple(ordered.file.name for ordered in bucket.added)) for bucket in buckets
     ]
@@ -226,7 +226,7 @@ def test_pages_cut_like_one_page(contents: list[list[CatalogFile]], data: st.Dat
     held: dict[int, tuple[int, int]] = {}
     for start, stop in pairwise(edges):
         continued = {
-            kind: Bucket(kind, held_files=held[number][0], held_bytes=held[number][1])
+            kind: Bucket[OrderedFile](kind, held_files=held[number][0], held_bytes=held[number][1])
             for kind, number in left_open.items()
         }
         numbers = {id(bucket): left_open[kind] for kind, bucket in continued.items()}

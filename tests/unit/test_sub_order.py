@@ -104,7 +104,9 @@ def test_what_a_complete_sub_order_does(
         (SubOrderState.WAITING, {"DOWNLOADED": 2}, False, SubOrderState.ENDED),
         (SubOrderState.WAITING, {"DOWNLOAD_ERROR": 2}, False, SubOrderState.ENDED),
         (SubOrderState.ENDED, {"AVAILABLE": 1, "ERROR": 1}, True, SubOrderState.WAITING),
-        (SubOrderState.READY, {"ERROR": 1}, False, SubOrderState.READY),
+        (SubOrderState.READY, {"PENDING": 1, "AVAILABLE": 1}, False, SubOrderState.READY),
+        (SubOrderState.READY, {"AVAILABLE": 1}, True, SubOrderState.WAITING),
+        (SubOrderState.READY, {"ERROR": 1}, False, SubOrderState.ENDED),
         (SubOrderState.BUILDING, {"AVAILABLE": 1}, False, SubOrderState.BUILDING),
     ],
 )
@@ -117,3 +119,13 @@ def test_a_sub_order_becomes_downloadable_once(
     assert sub_order.settle() is downloadable
     assert sub_order.state is after
     assert sub_order.settle() is False
+
+
+def test_a_sub_order_that_starts_again_is_asked_for_under_another_number() -> None:
+    """A reminder of the time before the pause finds that it isn't meant; patience begins anew."""
+    sub_order = a_sub_order(SubOrderState.READY, files={"PENDING": 1})
+    sub_order.start(NOW)
+    sub_order.state = SubOrderState.READY
+    sub_order.start(NOW + timedelta(hours=1))
+
+    assert (sub_order.asks, sub_order.asked_at) == (2, NOW + timedelta(hours=1))

@@ -13,7 +13,7 @@ from rs_order.adapters.postgres.rows import (
     types_record,
 )
 from rs_order.adapters.postgres.statements import statements
-from rs_order.domain.ids import Checksum, OrderId
+from rs_order.domain.ids import BasketId, Checksum, OrderId
 from rs_order.domain.labels import numbered
 from rs_order.domain.order import Order
 from rs_order.ports.store import DatasetSelection, NewOrder
@@ -50,10 +50,15 @@ class PostgresOrders:
         rows = await self._connection.fetch(SQL["labels_taken"], owners, labels)
         return {(row["owner"], row["label"]) for row in rows}
 
+    async def hold_basket(self, owner: str) -> BasketId | None:
+        id_ = await self._connection.fetchval(SQL["hold_basket"], owner)
+        return BasketId(id_) if id_ is not None else None
+
     async def create(self, orders: Sequence[NewOrder]) -> list[OrderId]:
         ids = [OrderId(id_) for id_ in await reserve_ids(self._connection, "orders", len(orders))]
         records = [_new_order_record(id_, order) for id_, order in zip(ids, orders, strict=True)]
         await self._connection.execute(SQL["create"], records)
+        await self._take_baskets(ids, orders)
         await self._create_baskets(ids, orders)
         await self._connection.execute(SQL["create_completions"], ids)
         await self._connection.execute(
@@ -66,7 +71,15 @@ class PostgresOrders:
         return ids
 
     async def lock(self, ids: Sequence[OrderId]) -> list[Order]:
-        return [order_of(row) for row in await self._connection.fetch(SQL["lock"], ids)]
+        orders = [order_of(row) for row in await self._connection.fetch(SQL["lock"], ids)]
+        if not orders:
+            return []
+        by_id = {order.id: order for order in orders}
+        for row in await self._connection.fetch(SQL["filling"], list(by_id)):
+            order = by_id[OrderId(row["order_id"])]
+            order.completing = order.completing or row["completing"]
+            order.retrying = order.retrying or not row["completing"]
+        return orders
 
     async def lock_awaiting(self, checksums: Sequence[Checksum]) -> list[Order]:
         rows = await self._connection.fetch(SQL["awaiting"], checksums)
@@ -92,14 +105,51 @@ class PostgresOrders:
         for order in orders:
             order.moves.clear()
 
+    async def owner(self, order_id: OrderId) -> str | None:
+        owner: str | None = await self._connection.fetchval(SQL["owner"], order_id)
+        return owner
+
+    async def has_process(self, order_id: OrderId) -> bool:
+        return bool(await self._connection.fetchval(SQL["has_process"], order_id))
+
+    async def has_basket(self, order_id: OrderId) -> bool:
+        return bool(await self._connection.fetchval(SQL["has_basket"], order_id))
+
+    async def copy_selections(self, source: OrderId, target: OrderId) -> None:
+        await self._connection.execute(SQL["copy_selections"], source, target)
+
+    async def remove(self, order: Order, *, reason: str, actor: str, at: datetime) -> None:
+        await self._connection.execute(SQL["remove"], order.id)
+        last = {
+            "order_id": order.id,
+            "before": order.status,
+            "after": "REMOVED",
+            "reason": reason,
+            "actor": actor,
+        }
+        await self._connection.execute(SQL["add_history"], [last], at)
+
+    async def _take_baskets(self, ids: Sequence[OrderId], orders: Sequence[NewOrder]) -> None:
+        taken = {order.basket: id_ for id_, order in zip(ids, orders, strict=True) if order.basket}
+        if taken:
+            await self._connection.execute(
+                SQL["take_baskets"], list(taken.keys()), list(taken.values())
+            )
+
     async def _create_baskets(self, ids: Sequence[OrderId], orders: Sequence[NewOrder]) -> None:
-        baskets = await reserve_ids(self._connection, "basket", len(orders))
+        new = [(id_, order) for id_, order in zip(ids, orders, strict=True) if not order.basket]
+        if not new:
+            return
+        baskets = await reserve_ids(self._connection, "basket", len(new))
         await self._connection.execute(
-            SQL["create_baskets"], baskets, [order.owner for order in orders], ids
+            SQL["create_baskets"],
+            baskets,
+            [order.owner for _, order in new],
+            [id_ for id_, _ in new],
         )
         selections = [
             (basket, selection)
-            for basket, order in zip(baskets, orders, strict=True)
+            for basket, (_, order) in zip(baskets, new, strict=True)
             for selection in order.selections
         ]
         selection_ids = await reserve_ids(self._connection, "dataset_selection", len(selections))
@@ -120,6 +170,7 @@ def _new_order_record(id_: OrderId, order: NewOrder) -> dict[str, Any]:
         "label": order.label,
         "correlation_id": order.correlation_id,
         "request_id": order.request_id,
+        "front_url": order.front_url,
         "created_at": order.created_at,
         "sub_order_hours": order.sub_order_hours,
     }

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from rs_order.adapters.postgres.driver import Connection
 from rs_order.adapters.postgres.orders import SQL as ORDER_SQL
@@ -9,6 +10,7 @@ from rs_order.adapters.postgres.rows import affected, sub_order_of, sub_order_re
 from rs_order.adapters.postgres.schema_names import tenant_schema
 from rs_order.adapters.postgres.statements import statements
 from rs_order.domain.ids import OrderId, SubOrderId, Tenant
+from rs_order.domain.states import SubOrderState
 from rs_order.domain.sub_order import SubOrder
 from rs_order.ports.store import ReadySubOrder, SubOrderCount
 
@@ -25,12 +27,16 @@ class PostgresSubOrders:
     async def load(self, ids: Sequence[SubOrderId]) -> list[SubOrder]:
         return [sub_order_of(row) for row in await self._connection.fetch(SQL["load"], ids)]
 
-    async def waiting_of_order(self, order_id: OrderId) -> list[SubOrder]:
-        rows = await self._connection.fetch(SQL["waiting_of_order"], order_id)
+    async def waiting_of_order(
+        self, order_id: OrderId, since: SubOrderId | None = None
+    ) -> list[SubOrder]:
+        rows = await self._connection.fetch(SQL["waiting_of_order"], order_id, since or 0)
         return [sub_order_of(row) for row in rows]
 
-    async def count_of_order(self, order_id: OrderId) -> SubOrderCount:
-        (row,) = await self._connection.fetch(SQL["count_of_order"], order_id)
+    async def count_of_order(
+        self, order_id: OrderId, since: SubOrderId | None = None
+    ) -> SubOrderCount:
+        (row,) = await self._connection.fetch(SQL["count_of_order"], order_id, since or 0)
         return SubOrderCount(total=row["total"], storage=row["storage"])
 
     async def save(self, sub_orders: Sequence[SubOrder], *, reason: str, at: datetime) -> None:
@@ -39,20 +45,27 @@ class PostgresSubOrders:
         rows = await self._connection.fetch(
             SQL["save"], [sub_order_record(sub_order) for sub_order in sub_orders]
         )
-        history = [
-            {
-                "order_id": row["order_id"],
-                "sub_order_id": row["id"],
-                "before": row["before"],
-                "after": row["after"],
-                "reason": reason,
-                "actor": "rs-order",
-            }
+        moves = [
+            _move(OrderId(row["order_id"]), row["id"], row["before"], row["after"])
             for row in rows
             if row["before"] != row["after"]
         ]
-        if history:
-            await self._connection.execute(ORDER_SQL["add_history"], history, at)
+        await self._note(moves, reason=reason, at=at)
+
+    async def stop(self, order_id: OrderId, *, reason: str, at: datetime) -> list[SubOrderId]:
+        rows = await self._connection.fetch(SQL["stop"], order_id)
+        moves = [
+            _move(order_id, row["id"], SubOrderState.RUNNING, SubOrderState.READY) for row in rows
+        ]
+        await self._note(moves, reason=reason, at=at)
+        return [SubOrderId(row["id"]) for row in rows]
+
+    async def remove(self, sub_orders: Sequence[SubOrder], *, reason: str, at: datetime) -> None:
+        if not sub_orders:
+            return
+        await self._connection.execute(SQL["remove"], [sub_order.id for sub_order in sub_orders])
+        moves = [_move(one.order_id, one.id, one.state, "REMOVED") for one in sub_orders]
+        await self._note(moves, reason=reason, at=at)
 
     async def lock_owner(self, owner: str) -> None:
         await self._connection.execute(SQL["lock_owner"], f"{tenant_schema(self._tenant)}/{owner}")
@@ -76,3 +89,13 @@ class PostgresSubOrders:
 
     async def delete_slice(self, order_id: OrderId, limit: int) -> int:
         return affected(await self._connection.execute(SQL["delete_slice"], order_id, limit))
+
+    async def _note(self, moves: Sequence[dict[str, Any]], *, reason: str, at: datetime) -> None:
+        """Write moves into the history."""
+        if moves:
+            lines = [{**move, "reason": reason, "actor": "rs-order"} for move in moves]
+            await self._connection.execute(ORDER_SQL["add_history"], lines, at)
+
+
+def _move(order_id: OrderId, sub_order_id: int, before: str, after: str) -> dict[str, Any]:
+    return {"order_id": order_id, "sub_order_id": sub_order_id, "before": before, "after": after}

@@ -14,6 +14,7 @@ from rs_order.adapters.postgres.messages import PostgresMessages
 from rs_order.adapters.postgres.orders import PostgresOrders
 from rs_order.adapters.postgres.pool import transaction, use_tenant
 from rs_order.adapters.postgres.requests import PostgresRequests
+from rs_order.adapters.postgres.retries import PostgresRetries
 from rs_order.adapters.postgres.statements import statements
 from rs_order.adapters.postgres.sub_orders import PostgresSubOrders
 from rs_order.domain.ids import Tenant
@@ -44,6 +45,7 @@ class PostgresUnitOfWork:
         self.requests = PostgresRequests(connection)
         self.orders = PostgresOrders(connection)
         self.completions = PostgresCompletions(connection)
+        self.retries = PostgresRetries(connection)
         self.sub_orders = PostgresSubOrders(connection, tenant)
         self.files = PostgresFiles(connection)
         self.messages = PostgresMessages(connection, tenant)

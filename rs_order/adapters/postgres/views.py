@@ -1,18 +1,44 @@
 """What is read to be shown: plain SQL, no domain object, no connection held between calls."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
 
 from rs_order.adapters.postgres.driver import Connection, Pool, Row
 from rs_order.adapters.postgres.errors import store_errors
 from rs_order.adapters.postgres.pool import transaction, use_tenant
 from rs_order.adapters.postgres.rows import optional_filter_of, process_of, tally_of
+from rs_order.adapters.postgres.sorting import sorted_statement
 from rs_order.adapters.postgres.statements import statements
 from rs_order.domain.ids import DatasetTaskId, OrderId, Tenant
 from rs_order.domain.states import OrderStatus
-from rs_order.ports.views import DatasetTaskView, OrderView
+from rs_order.ports.views import (
+    DatasetTaskView,
+    Listed,
+    OrderProperty,
+    OrderSearch,
+    OrderView,
+    SortBy,
+)
 
 SQL = statements("views")
+EXPORTED_AT_A_TIME: Final = 1000
+_DEFAULT_ORDER: Final = "order by created_at desc, id desc"
+_COLUMNS: Final = {
+    OrderProperty.ID: "id",
+    OrderProperty.OWNER: "owner",
+    OrderProperty.LABEL: "label",
+    OrderProperty.CREATION_DATE: "created_at",
+    OrderProperty.EXPIRATION_DATE: "expires_at",
+    OrderProperty.PERCENT_COMPLETED: "percent",
+    OrderProperty.FILES_IN_ERROR_COUNT: "errors",
+    OrderProperty.STATUS: "status",
+    OrderProperty.STATUS_DATE: "status_at",
+    OrderProperty.AVAILABLE_FILES_COUNT: "available",
+    OrderProperty.WAITING_FOR_USER: "waiting",
+}
+"""Of the statement ``found``, where each is what the order's view shows."""
 
 
 class PostgresOrderViews:
@@ -21,15 +47,84 @@ class PostgresOrderViews:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
+    async def owner(self, tenant: Tenant, order_id: OrderId) -> str | None:
+        async with reading(self._pool, tenant) as connection:
+            owner: str | None = await connection.fetchval(SQL["owner"], order_id)
+        return owner
+
     async def order(self, tenant: Tenant, order_id: OrderId) -> OrderView | None:
         found = await self.orders(tenant, [order_id])
         return found[0] if found else None
 
     async def orders(self, tenant: Tenant, ids: Sequence[OrderId]) -> list[OrderView]:
-        with store_errors():
-            async with transaction(self._pool, readonly=True) as connection:
-                await use_tenant(connection, tenant)
-                return await load_views(connection, ids)
+        async with reading(self._pool, tenant) as connection:
+            return await load_views(connection, ids)
+
+    async def of_owner(
+        self, tenant: Tenant, owner: str, *, limit: int, offset: int
+    ) -> Listed[OrderView]:
+        async with reading(self._pool, tenant) as connection:
+            total: int = await connection.fetchval(SQL["count_of_owner"], owner)
+            ids = await _ids(connection, SQL["of_owner"], owner, limit, offset)
+            return Listed(total, await load_views(connection, ids))
+
+    async def search(
+        self,
+        tenant: Tenant,
+        wanted: OrderSearch,
+        sort: Sequence[SortBy[OrderProperty]],
+        *,
+        limit: int,
+        offset: int,
+    ) -> Listed[OrderView]:
+        found = sorted_statement(SQL["found"], _DEFAULT_ORDER, _COLUMNS, sort, last="id")
+        async with reading(self._pool, tenant) as connection:
+            total: int = await connection.fetchval(SQL["count_found"], *_restrictions(wanted))
+            ids = await _ids(connection, found, *_restrictions(wanted), limit, offset)
+            return Listed(total, await load_views(connection, ids))
+
+    async def export(
+        self, tenant: Tenant, wanted: OrderSearch
+    ) -> AsyncIterator[Sequence[OrderView]]:
+        after, more = OrderId(0), True
+        while more:
+            async with reading(self._pool, tenant) as connection:
+                ids = await _ids(
+                    connection,
+                    SQL["found_after"],
+                    *_restrictions(wanted),
+                    after,
+                    EXPORTED_AT_A_TIME,
+                )
+                some = await load_views(connection, ids)
+            if some:
+                yield some
+            more = len(ids) == EXPORTED_AT_A_TIME
+            after = ids[-1] if ids else after
+
+
+@asynccontextmanager
+async def reading(pool: Pool, tenant: Tenant) -> AsyncIterator[Connection]:
+    """A connection that reads in a tenant's schema."""
+    with store_errors():
+        async with transaction(pool, readonly=True) as connection:
+            await use_tenant(connection, tenant)
+            yield connection
+
+
+async def _ids(connection: Connection, statement: str, *parameters: Any) -> list[OrderId]:
+    return [OrderId(row["id"]) for row in await connection.fetch(statement, *parameters)]
+
+
+def _restrictions(wanted: OrderSearch) -> tuple[Any, ...]:
+    """The first five parameters of the statements of a search."""
+    return (
+        wanted.owner,
+        sorted(wanted.statuses) if wanted.statuses is not None else None,
+        wanted.created_from,
+        wanted.created_to,
+        wanted.waiting_for_user,
+    )
 
 
 async def load_views(connection: Connection, ids: Sequence[OrderId]) -> list[OrderView]:
@@ -51,12 +146,19 @@ def _view_of(row: Row, tasks: Sequence[DatasetTaskView]) -> OrderView:
         expires_at=row["expires_at"],
         status=status,
         status_at=row["status_at"],
-        percent=0 if status is OrderStatus.PENDING else tally.percent,
+        percent=0 if _still_read(row) else tally.percent,
         errors=tally.errors,
         available_files=0 if status.gone else tally.available,
         waiting_for_user=row["waiting_sub_orders"] > 0,
         dataset_tasks=tuple(tasks),
     )
+
+
+def _still_read(row: Row) -> bool:
+    """Whether its files are still being read, or would be if it weren't paused: they are not all known."""
+    status = OrderStatus(row["status"])
+    paused = status is OrderStatus.PAUSED
+    return status is OrderStatus.PENDING or (paused and row["expires_at"] is None)
 
 
 def _task_of(row: Row) -> DatasetTaskView:

@@ -42,6 +42,13 @@ def openapi_command() -> None:
     app = create_app(
         RestServices(
             tenants=behind,
+            create_order=behind,
+            apply_order=behind,
+            orders=behind,
+            files=behind,
+            users=behind,
+            links=behind,
+            actions=behind,
             downloads=behind,
             sources=behind,
             metalinks=behind,

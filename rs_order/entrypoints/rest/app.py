@@ -2,12 +2,16 @@
 
 from fastapi import FastAPI
 
+from rs_order.entrypoints.rest.actions import actions_router
 from rs_order.entrypoints.rest.actuator import actuator_router
 from rs_order.entrypoints.rest.addresses import PUBLIC_PREFIX
 from rs_order.entrypoints.rest.errors import install_error_answers
 from rs_order.entrypoints.rest.file_downloads import file_downloads_router
+from rs_order.entrypoints.rest.file_lists import file_lists_router
 from rs_order.entrypoints.rest.headers import CommonHeaders
 from rs_order.entrypoints.rest.metalinks import metalinks_router
+from rs_order.entrypoints.rest.order_search import order_search_router
+from rs_order.entrypoints.rest.orders import orders_router
 from rs_order.entrypoints.rest.query_token import QueryToken
 from rs_order.entrypoints.rest.request_log import RequestLog
 from rs_order.entrypoints.rest.services import RestServices
@@ -27,6 +31,10 @@ def create_app(services: RestServices, *, only_actuator: bool = False) -> FastAP
         # Metalinks come before what would take "metalink" for the number of an order.
         routers += [
             metalinks_router(services),
+            orders_router(services),
+            actions_router(services),
+            order_search_router(services),
+            file_lists_router(services),
             zips_router(services),
             file_downloads_router(services),
         ]

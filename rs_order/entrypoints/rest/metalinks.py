@@ -20,7 +20,7 @@ from rs_order.ports.downloads import OrderToDownload
 
 METALINK_TYPE: Final = "application/metalink+xml"
 
-_DOCUMENTED: Final[dict[int | str, dict[str, Any]]] = {
+_DOCUMENTED: Final[dict[int, dict[str, Any]]] = {
     200: {"content": {METALINK_TYPE: {}}, "description": "The metalink"}
 }
 _REFUSALS: Final = {

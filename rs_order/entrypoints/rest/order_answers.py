@@ -1,9 +1,15 @@
 """An order as it is answered: its content, and links to what the caller may do with it (rest.md 5.5, 5.6)."""
 
-from typing import Any
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final
+
+import structlog
+from fastapi import Request
 
 from rs_order.contracts.order import DatasetTaskDto, OrderDto
 from rs_order.contracts.selection import FileSelectionDescription, ProcessDescription
+from rs_order.domain.identity import Caller
 from rs_order.domain.states import OrderStatus
 from rs_order.entrypoints.rest.answers import LinkItem, LinkWriter, entity
 from rs_order.entrypoints.rest.resources import (
@@ -17,7 +23,34 @@ from rs_order.entrypoints.rest.resources import (
     RESUME_ORDER,
     RETRY_ORDER,
 )
+from rs_order.entrypoints.rest.services import RestServices
+from rs_order.ports.errors import RemoteError
 from rs_order.ports.views import DatasetTaskView, OrderView
+
+_A_MOMENT: Final = 3.0
+"""Seconds that a link may be waited for."""
+
+log = structlog.get_logger(__name__)
+
+
+async def order_entities(
+    request: Request, services: RestServices, caller: Caller, views: Sequence[OrderView]
+) -> list[dict[str, Any]]:
+    """Orders in their wrappers, with links to what the caller may do with each."""
+    links = LinkWriter(request, services.roles, caller)
+    deleted = any(view.status is OrderStatus.DELETED for view in views)
+    admin = deleted and await _is_admin(services, caller)
+    return [order_entity(view, links, admin=admin) for view in views]
+
+
+async def _is_admin(services: RestServices, caller: Caller) -> bool:
+    """What rs-admin says of the caller; without its word, the link ``remove`` isn't offered."""
+    try:
+        async with asyncio.timeout(_A_MOMENT):
+            return await services.users.is_admin(caller.tenant, caller.email)
+    except (RemoteError, TimeoutError) as error:
+        log.warning("administrator-unknown", tenant=caller.tenant, cause=str(error))
+        return False
 
 
 def order_entity(view: OrderView, links: LinkWriter, *, admin: bool) -> dict[str, Any]:

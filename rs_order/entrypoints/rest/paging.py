@@ -34,11 +34,11 @@ class Paging:
 
 
 def paging(default_size: int, *default_sort: Sort) -> Any:
-    """The dependency of an endpoint that answers pages.
+    """The dependency of an endpoint that answers pages, for a parameter ``Annotated[Paging, …]``.
 
     Nothing a client writes is refused: what can't be read counts as not written.
     """
-    return Annotated[Paging, Depends(_reader(default_size, default_sort))]
+    return Depends(_reader(default_size, default_sort))
 
 
 def _reader(default_size: int, default_sort: tuple[Sort, ...]) -> Callable[..., Paging]:

@@ -55,6 +55,11 @@ def may_see_orders_of(access: RoleAccess, caller: Caller, owner: str) -> bool:
     return caller.email == owner or may_use(access, caller, SEARCH_ORDERS)
 
 
+def may_read_order_of(caller: Caller, owner: str) -> bool:
+    """Whose order, and whose available files, a caller may read one by one (rest.md 2.4)."""
+    return caller.email == owner or is_administrator(caller)
+
+
 def is_system(caller: Caller) -> bool:
     return caller.role.startswith(_SYSTEM_PREFIXES)
 

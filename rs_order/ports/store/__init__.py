@@ -1,8 +1,8 @@
 """The store as the use cases see it: one unit of work per message, everything in sets.
 
-Lock order, for whoever writes: first the owner's advisory lock (scheduling only), then rows of orders by
-ascending id, then everything below them, then the limits of the service. Counters of sub-orders and
-orders are only changed while the order's row is locked.
+Lock order, for whoever writes: first the owner's advisory lock (scheduling only), then his interactive
+basket, then rows of orders by ascending id, then everything below them, then the limits of the service.
+Counters of sub-orders and orders are only changed while the order's row is locked.
 """
 
 from rs_order.ports.store.baskets import (
@@ -32,6 +32,10 @@ from rs_order.ports.store.requests import (
     RecordedRequest,
     Requests,
     RequestState,
+)
+from rs_order.ports.store.retries import (
+    Retries,
+    RetryCursor,
 )
 from rs_order.ports.store.sub_orders import (
     Limits,
@@ -66,6 +70,8 @@ __all__ = [
     "RecordedRequest",
     "RequestState",
     "Requests",
+    "Retries",
+    "RetryCursor",
     "Rounds",
     "Store",
     "StoreConflict",

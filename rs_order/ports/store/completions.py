@@ -1,7 +1,7 @@
 """How files come into an order, page by page."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -28,6 +28,10 @@ class CompletionCursor:
     products: int
     attempts: int
     trouble_since: datetime | None
+
+    def untroubled(self) -> "CompletionCursor":
+        """The same place, with nothing attempted there yet."""
+        return replace(self, attempts=0, trouble_since=None)
 
 
 @dataclass(frozen=True, slots=True)

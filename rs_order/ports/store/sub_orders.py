@@ -33,14 +33,28 @@ class SubOrders(Protocol):
         """Sub-orders by ascending id, in orders that the caller has locked."""
         ...
 
-    async def waiting_of_order(self, order_id: OrderId) -> list[SubOrder]:
-        """Those whose files wait for the user's download, by ascending id."""
+    async def waiting_of_order(
+        self, order_id: OrderId, since: SubOrderId | None = None
+    ) -> list[SubOrder]:
+        """Those, from an id on, whose files wait for the user's download, by ascending id."""
         ...
 
-    async def count_of_order(self, order_id: OrderId) -> SubOrderCount: ...
+    async def count_of_order(
+        self, order_id: OrderId, since: SubOrderId | None = None
+    ) -> SubOrderCount:
+        """Those of an order, from an id on."""
+        ...
 
     async def save(self, sub_orders: Sequence[SubOrder], *, reason: str, at: datetime) -> None:
         """Write sub-orders back; changes of state go to the history."""
+        ...
+
+    async def stop(self, order_id: OrderId, *, reason: str, at: datetime) -> list[SubOrderId]:
+        """Make the running sub-orders of a locked order READY again, their ranks kept; which they were."""
+        ...
+
+    async def remove(self, sub_orders: Sequence[SubOrder], *, reason: str, at: datetime) -> None:
+        """Delete sub-orders that have lost every file; the history ends with ``REMOVED``."""
         ...
 
     async def lock_owner(self, owner: str) -> None:

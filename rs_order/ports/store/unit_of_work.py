@@ -16,6 +16,7 @@ from rs_order.ports.store.completions import Completions
 from rs_order.ports.store.files import Files
 from rs_order.ports.store.orders import Orders
 from rs_order.ports.store.requests import Requests
+from rs_order.ports.store.retries import Retries
 from rs_order.ports.store.sub_orders import Limits, SubOrders
 
 
@@ -63,6 +64,9 @@ class UnitOfWork(Protocol):
 
     @property
     def completions(self) -> Completions: ...
+
+    @property
+    def retries(self) -> Retries: ...
 
     @property
     def sub_orders(self) -> SubOrders: ...

@@ -20,7 +20,8 @@ with word as (
     where file.order_id = any ($1)
       and (file.state in ('PENDING', 'AVAILABLE') or file.reason_code = 'storage-silent')
       and (
-          (file.state in ('PENDING', 'AVAILABLE') and sub_order.state = 'RUNNING')
+          (file.state in ('PENDING', 'AVAILABLE')
+           and (sub_order.state = 'RUNNING' or (sub_order.state = 'READY' and sub_order.asks > 0)))
           or (file.state = 'ERROR' and file.reason_code = 'storage-silent')
       )
       and file.state <> word.state

@@ -10,11 +10,22 @@ select nextval(pg_get_serial_sequence($1, 'id')) as id from generate_series(1, $
 
 -- name: create
 -- New orders, PENDING. $1 records.
-insert into orders (id, owner, role, label, correlation_id, request_id, created_at, status_at, sub_order_hours)
-select id, owner, role, label, correlation_id, request_id, created_at, created_at, sub_order_hours
+insert into orders (id, owner, role, label, correlation_id, request_id, front_url, created_at, status_at,
+    sub_order_hours)
+select id, owner, role, label, correlation_id, request_id, front_url, created_at, created_at, sub_order_hours
 from jsonb_to_recordset($1::jsonb) as record (
-    id bigint, owner text, role text, label text, correlation_id text, request_id bigint,
+    id bigint, owner text, role text, label text, correlation_id text, request_id bigint, front_url text,
     created_at timestamptz, sub_order_hours integer)
+
+-- name: hold_basket
+-- The interactive basket of a user, held until the transaction ends. $1 owner.
+select id from basket where owner = $1 and order_id is null for update
+
+-- name: take_baskets
+-- Interactive baskets become those of orders. $1 basket ids, $2 order ids.
+update basket set order_id = taken.order_id, version = version + 1
+from unnest($1::bigint[], $2::bigint[]) as taken (id, order_id)
+where basket.id = taken.id
 
 -- name: create_baskets
 -- The basket an order consumed. $1 basket ids, $2 owners, $3 order ids.
@@ -60,15 +71,33 @@ where id = any ($1)
 order by id
 for update
 
+-- name: owner
+-- $1 order id.
+select owner from orders where id = $1
+
+-- name: filling
+-- Which of these orders still have files coming into their sub-orders. A statement of its own, for orders
+-- that are locked already: one that waits for the lock sees these tables as they were before it.
+-- $1 order ids.
+select order_id, true as completing from completion where order_id = any ($1)
+union all
+select order_id, false from retry where order_id = any ($1)
+
+-- name: has_process
+-- $1 order id.
+select exists (select from dataset_task where order_id = $1 and process_id is not null)
+
 -- name: awaiting
 -- Orders that a word of storage can change: files that were asked of it and are not settled for good,
--- or that it was silent about. $1 checksums.
+-- or that it was silent about. A sub-order that is ready had been asked for when its order was paused,
+-- or when its files were tried before. $1 checksums.
 select distinct file.order_id
 from data_file file
 join sub_order on sub_order.id = file.sub_order_id
 where file.checksum = any ($1)
   and (
-      (file.state in ('PENDING', 'AVAILABLE') and sub_order.state = 'RUNNING')
+      (file.state in ('PENDING', 'AVAILABLE')
+       and (sub_order.state = 'RUNNING' or (sub_order.state = 'READY' and sub_order.asks > 0)))
       or (file.state = 'ERROR' and file.reason_code = 'storage-silent')
   )
   and (file.state in ('PENDING', 'AVAILABLE') or file.reason_code = 'storage-silent')
@@ -97,9 +126,38 @@ from jsonb_to_recordset($1::jsonb) as record (
     processing_error_files bigint, processing_error_bytes bigint)
 where orders.id = record.id
 
+-- name: remove
+-- With its basket and dataset tasks; files and sub-orders go in slices, the history stays. $1 order id.
+delete from orders where id = $1
+
 -- name: add_history
 -- What happened to orders and sub-orders. $1 records, $2 now.
 insert into history (order_id, sub_order_id, before, after, reason, actor, at)
 select order_id, sub_order_id, before, after, reason, actor, $2
 from jsonb_to_recordset($1::jsonb) as record (
     order_id bigint, sub_order_id bigint, before text, after text, reason text, actor text)
+
+-- name: has_basket
+-- $1 order id.
+select exists (select from basket where order_id = $1)
+
+-- name: copy_selections
+-- Put the selections of one order's basket in another's, which is empty; dates stay (B17).
+-- $1 from order, $2 to order.
+with copied as (
+    insert into dataset_selection (basket_id, dataset_urn, dataset_label, products_count, files_count,
+        files_bytes, type_totals, file_kinds, file_name_pattern, process_id, process_parameters)
+    select target.id, dataset_urn, dataset_label, products_count, files_count, files_bytes, type_totals,
+           file_kinds, file_name_pattern, process_id, process_parameters
+    from dataset_selection selection
+    join basket source on source.id = selection.basket_id and source.order_id = $1
+    join basket target on target.order_id = $2
+    order by selection.id
+    returning id, dataset_urn
+)
+insert into dated_selection (dataset_selection_id, selection_date, position, request, products_count, type_totals)
+select copied.id, dated.selection_date, dated.position, dated.request, dated.products_count, dated.type_totals
+from dated_selection dated
+join dataset_selection selection on selection.id = dated.dataset_selection_id
+join basket source on source.id = selection.basket_id and source.order_id = $1
+join copied on copied.dataset_urn = selection.dataset_urn

@@ -18,7 +18,7 @@ where id = any ($1)
 order by id
 
 -- name: waiting_of_order
--- Sub-orders of an order whose files wait for the user's download. $1 order id.
+-- Sub-orders of an order whose files wait for the user's download. $1 order id, $2 from this id on.
 select id, order_id, owner, kind, state, rank, asks, asked_at, quota_exceeded,
        pending_files, pending_bytes,
        available_files, available_bytes,
@@ -27,13 +27,13 @@ select id, order_id, owner, kind, state, rank, asks, asked_at, quota_exceeded,
        error_files, error_bytes,
        processing_error_files, processing_error_bytes
 from sub_order
-where order_id = $1 and state = 'WAITING'
+where order_id = $1 and state = 'WAITING' and id >= $2
 order by id
 
 -- name: count_of_order
--- $1 order id.
+-- $1 order id, $2 from this id on.
 select count(*) filter (where kind = 'STORAGE') as storage, count(*) as total
-from sub_order where order_id = $1
+from sub_order where order_id = $1 and id >= $2
 
 -- name: save
 -- Write sub-orders back; their orders are locked. $1 records.
@@ -86,14 +86,24 @@ with recursive ready (owner) as (
 select owner from ready where owner is not null
 
 -- name: next_ready
--- The owner's next sub-orders, in the order of their ranks; paused orders are passed over.
+-- The owner's next sub-orders, in the order of their ranks; paused orders are passed over, and orders whose
+-- retry still fills sub-orders: peers are told how many there are.
 -- $1 owner, $2 at most (null: all).
 select sub_order.id, sub_order.order_id, sub_order.rank
 from sub_order
 join orders on orders.id = sub_order.order_id
 where sub_order.owner = $1 and sub_order.state = 'READY' and orders.status = 'RUNNING'
+  and not exists (select from retry where retry.order_id = orders.id)
 order by sub_order.rank
 limit $2
+
+-- name: stop
+-- Sub-orders of a paused order go back to their places in the queue. $1 order id.
+update sub_order set state = 'READY' where order_id = $1 and state = 'RUNNING' returning id
+
+-- name: remove
+-- Sub-orders that lost every file. $1 ids.
+delete from sub_order where id = any ($1)
 
 -- name: release
 -- Sub-orders of orders that are gone no longer run or wait. $1 order ids.

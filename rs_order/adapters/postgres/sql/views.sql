@@ -17,3 +17,70 @@ select id, order_id, dataset_label, products_count, files_count, files_bytes, fi
 from dataset_task
 where order_id = any ($1)
 order by order_id, dataset_label collate "C", id
+
+-- name: owner
+-- $1 order.
+select owner from orders where id = $1
+
+-- name: count_of_owner
+-- How many orders a user sees of his own. $1 owner.
+select count(*) from orders where owner = $1 and status <> 'DELETED'
+
+-- name: of_owner
+-- A page of them, newest first. $1 owner, $2 how many, $3 how many before.
+select id from orders
+where owner = $1 and status <> 'DELETED'
+order by created_at desc, id desc
+limit $2 offset $3
+
+-- name: count_found
+-- How many orders a search finds; null restricts nothing. $1 part of the owner, $2 statuses, $3 created at
+-- the earliest, $4 at the latest, $5 whether they wait for their users.
+select count(*) from orders
+where ($1::text is null or strpos(owner, $1) > 0)
+  and ($2::text[] is null or status = any ($2))
+  and created_at >= coalesce($3::timestamptz, '-infinity')
+  and created_at <= coalesce($4::timestamptz, 'infinity')
+  and ($5::boolean is null or (waiting_sub_orders > 0) = $5)
+
+-- name: found
+-- A page of the orders that a search finds. $1 to $5 as above, $6 how many, $7 how many before.
+-- The order by clause is replaced by another one of these columns, which are as the order is shown.
+select id
+from (
+    select id, owner, label, created_at, expires_at, status, status_at,
+           error_files + processing_error_files as errors,
+           case when status in ('DELETED', 'EXPIRED') then 0 else available_files end as available,
+           waiting_sub_orders > 0 as waiting,
+           case when status = 'PENDING' or (status = 'PAUSED' and expires_at is null) then 0
+                when pending_files = 0 then 100
+                when all_bytes > 0 then least(99, div(100 * (all_bytes - pending_bytes), all_bytes))
+                else least(99, div(100 * (all_files - pending_files), all_files))
+           end as percent
+    from orders
+    cross join lateral (
+        select pending_files::numeric + available_files + downloaded_files + download_error_files
+                   + error_files + processing_error_files as all_files,
+               pending_bytes::numeric + available_bytes + downloaded_bytes + download_error_bytes
+                   + error_bytes + processing_error_bytes as all_bytes
+    ) total
+    where ($1::text is null or strpos(owner, $1) > 0)
+      and ($2::text[] is null or status = any ($2))
+      and created_at >= coalesce($3::timestamptz, '-infinity')
+      and created_at <= coalesce($4::timestamptz, 'infinity')
+      and ($5::boolean is null or (waiting_sub_orders > 0) = $5)
+) shown
+order by created_at desc, id desc
+limit $6 offset $7
+
+-- name: found_after
+-- The next orders that a search finds, by ascending id. $1 to $5 as above, $6 after this id, $7 how many.
+select id from orders
+where ($1::text is null or strpos(owner, $1) > 0)
+  and ($2::text[] is null or status = any ($2))
+  and created_at >= coalesce($3::timestamptz, '-infinity')
+  and created_at <= coalesce($4::timestamptz, 'infinity')
+  and ($5::boolean is null or (waiting_sub_orders > 0) = $5)
+  and id > $6
+order by id
+limit $7

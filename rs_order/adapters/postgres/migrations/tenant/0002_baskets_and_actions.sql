@@ -16,10 +16,12 @@ create index data_file_of_task on data_file (dataset_task_id, id);
 
 create table retry (
     order_id bigint primary key references orders on delete cascade,
+    status_before text not null check (status_before in ('FAILED', 'DONE_WITH_WARNING')),
     dataset_task_id bigint not null default 0,
     data_file_id bigint not null default 0,
     storage_sub_order_id bigint,
-    external_sub_order_id bigint
+    external_sub_order_id bigint,
+    first_sub_order_id bigint
 );
 
 insert into order_move (before, after) values ('PAUSED', 'PENDING');

@@ -1,0 +1,25 @@
+"""What people do with their orders (rest.md 7.6, domain.md 12): each action decides on the locked order."""
+
+from rs_order.application.act.delete_order import DeleteOrder, RemoveOrder
+from rs_order.application.act.order_actions import OrderActions
+from rs_order.application.act.pause_order import PauseOrder, ResumeOrder
+from rs_order.application.act.regroup_files import RegroupFiles
+from rs_order.application.act.restart_order import Restart, RestartOrder
+from rs_order.application.act.retry_order import MoveFilesInError, RetryOrder, RetryPlace
+from rs_order.application.act.rights import Actor, Rights
+
+__all__ = [
+    "Actor",
+    "DeleteOrder",
+    "MoveFilesInError",
+    "OrderActions",
+    "PauseOrder",
+    "RegroupFiles",
+    "RemoveOrder",
+    "Restart",
+    "RestartOrder",
+    "ResumeOrder",
+    "RetryOrder",
+    "RetryPlace",
+    "Rights",
+]

@@ -1,0 +1,79 @@
+"""Makes an order of the caller's basket (rest.md 7.2, domain.md 4.2), all in one commit (W3)."""
+
+from dataclasses import dataclass
+from uuid import uuid4
+
+from rs_order.application import steps
+from rs_order.application.conflicts import without_conflict
+from rs_order.application.errors import EmptyBasket
+from rs_order.application.links import Links
+from rs_order.application.order_labels import order_label
+from rs_order.domain.identity import Caller
+from rs_order.domain.ids import OrderId
+from rs_order.ports.clock import Clock
+from rs_order.ports.store import NewOrder, Store, UnitOfWork
+
+
+@dataclass(frozen=True, slots=True)
+class OrderWish:
+    """What a user says of the order that his basket shall become."""
+
+    label: str | None = None
+    """None or empty: one is made up."""
+    front_url: str | None = None
+    applicative: bool = False
+    """Storage keeps the files as long as for automatic orders, not as long as for people's."""
+
+
+class CreateOrder:
+    """Takes the basket away from its user: of two clicks at once, one finds it."""
+
+    def __init__(self, store: Store, links: Links, clock: Clock) -> None:
+        self._store = store
+        self._links = links
+        self._clock = clock
+
+    async def handle(self, caller: Caller, wish: OrderWish) -> OrderId:
+        """Create the order; its files come in by steps.
+
+        Raises:
+            EmptyBasket: the caller has no basket; one without any selection is taken.
+            LabelRefused: the label is too long, or the caller has an order of this label.
+        """
+        await self._links.learn_if_possible(caller.tenant)
+        return await without_conflict(lambda: self._create(caller, wish))
+
+    async def _create(self, caller: Caller, wish: OrderWish) -> OrderId:
+        async with self._store.unit_of_work(caller.tenant) as uow:
+            basket = await uow.orders.hold_basket(caller.email)
+            if basket is None:
+                raise EmptyBasket
+            settings, now = await uow.settings(), self._clock.now()
+            return await begin_order(
+                uow,
+                NewOrder(
+                    owner=caller.email,
+                    role=caller.role,
+                    label=await order_label(uow, caller.email, wish.label, now),
+                    correlation_id=generated_correlation_id(),
+                    request_id=None,
+                    sub_order_hours=settings.app_sub_order_hours
+                    if wish.applicative
+                    else settings.user_sub_order_hours,
+                    created_at=now,
+                    basket=basket,
+                    front_url=wish.front_url,
+                ),
+            )
+
+
+async def begin_order(uow: UnitOfWork, order: NewOrder) -> OrderId:
+    """Write an order down, with the first step of its completion."""
+    (order_id,) = await uow.orders.create([order])
+    await uow.messages.send([steps.complete_order(uow.tenant, order_id, 0, 0)])
+    return order_id
+
+
+def generated_correlation_id() -> str:
+    """For an order that nobody gave one (domain.md 4.2)."""
+    return f"auto-correlation-id-{uuid4()}"

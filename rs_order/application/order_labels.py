@@ -1,0 +1,32 @@
+"""The label of a new order: the one that a person gave it, or one that its owner doesn't have yet."""
+
+from datetime import datetime
+from typing import Final
+
+from rs_order.application.errors import LabelRefused
+from rs_order.domain.labels import MAX_LABEL, dated_label, unique_label
+from rs_order.ports.store import UnitOfWork
+
+TOO_LONG: Final = "TOO_MANY_CHARACTERS_IN_LABEL"
+TAKEN: Final = "LABEL_NOT_UNIQUE_FOR_OWNER"
+
+
+async def order_label(uow: UnitOfWork, owner: str, wanted: str | None, now: datetime) -> str:
+    """The label a person wants for his order, or one with the server's time (rest.md 7.1, C1).
+
+    Raises:
+        LabelRefused: it is too long, or the owner has an order with it.
+    """
+    if not wanted:
+        return await free_label(uow, owner, dated_label(now.astimezone()))
+    if len(wanted) > MAX_LABEL:
+        raise LabelRefused(TOO_LONG)
+    if await uow.orders.labels_taken([(owner, wanted)]):
+        raise LabelRefused(TAKEN)
+    return wanted
+
+
+async def free_label(uow: UnitOfWork, owner: str, wanted: str) -> str:
+    """The label or its first numbered form that the owner has no order of (W40)."""
+    taken = await uow.orders.labels_taken([(owner, wanted)])
+    return unique_label(wanted, {label for _, label in taken})

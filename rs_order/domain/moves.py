@@ -1,0 +1,158 @@
+"""Moves as data: from where to where an order and a sub-order may go, why, and who may cause it.
+
+The database holds the same pairs (``order_move``, ``sub_order_move``) and refuses any other move; the
+reasons are the codes of the history. ``docs/states.md`` is made from this module.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from rs_order.domain.states import OrderStatus, SubOrderState
+
+
+class Who(StrEnum):
+    """Who may cause a move."""
+
+    OWNER = "the owner"
+    ADMINISTRATOR = "an administrator"
+    PEER = "a service (`amqp`)"
+    STORAGE = "`storage`"
+    OURSELVES = "`rs-order`"
+
+
+class Reason(StrEnum):
+    """Why a status or state changed."""
+
+    CANCEL_REQUEST = "cancel-request"
+    """A service asked for the order to be cancelled."""
+    COMPLETION_FAILED = "completion-failed"
+    """The files of the order couldn't be read from the catalog."""
+    DELETED = "deleted"
+    """A person deleted the order."""
+    DOWNLOAD_ERRORS = "download-errors"
+    """Downloads failed, and nothing is left to download."""
+    DOWNLOADED = "downloaded"
+    """Its last available file was downloaded, or its download failed."""
+    EXPIRED = "expired"
+    """The time of the order is over."""
+    FILES_READ = "files-read"
+    """Every file was read from the catalog."""
+    NOTHING_TO_ORDER = "nothing-to-order"
+    """The catalog has no file, or none that passes the filter."""
+    ORDER_PAUSED = "order-paused"
+    """Its order was paused."""
+    PAUSED = "paused"
+    """A person paused the order."""
+    REMOVED = "removed"
+    """An administrator removed the deleted order: the last line of its history."""
+    RESUMED = "resumed"
+    """A person resumed the order."""
+    RETRIED = "retried"
+    """A person had the files in error tried again."""
+    RETRY_ENDED = "retry-ended"
+    """Every file in error was tried again and none is pending; an order without files is what it was."""
+    STORAGE_ANSWERED = "storage-answered"
+    """Storage settled the last file it had been asked for, or mended one it had been silent about."""
+    STORAGE_ASKED = "storage-asked"
+    """A slot was free, and storage was asked for its files."""
+    STORAGE_SILENT = "storage-silent"
+    """Storage gave no answer, and patience ended."""
+
+
+CAUSED_BY: Mapping[Reason, tuple[Who, ...]] = {
+    Reason.CANCEL_REQUEST: (Who.PEER,),
+    Reason.COMPLETION_FAILED: (Who.OURSELVES,),
+    Reason.DELETED: (Who.OWNER, Who.ADMINISTRATOR),
+    Reason.DOWNLOAD_ERRORS: (Who.OWNER,),
+    Reason.DOWNLOADED: (Who.OWNER,),
+    Reason.EXPIRED: (Who.OURSELVES,),
+    Reason.FILES_READ: (Who.OURSELVES,),
+    Reason.NOTHING_TO_ORDER: (Who.OURSELVES,),
+    Reason.ORDER_PAUSED: (Who.OWNER, Who.ADMINISTRATOR),
+    Reason.PAUSED: (Who.OWNER, Who.ADMINISTRATOR),
+    Reason.REMOVED: (Who.ADMINISTRATOR,),
+    Reason.RESUMED: (Who.OWNER, Who.ADMINISTRATOR),
+    Reason.RETRIED: (Who.OWNER, Who.ADMINISTRATOR),
+    Reason.RETRY_ENDED: (Who.OURSELVES,),
+    Reason.STORAGE_ANSWERED: (Who.STORAGE,),
+    Reason.STORAGE_ASKED: (Who.OURSELVES,),
+    Reason.STORAGE_SILENT: (Who.OURSELVES,),
+}
+
+_SETTLED = (Reason.STORAGE_ANSWERED, Reason.STORAGE_SILENT, Reason.RETRY_ENDED, Reason.RESUMED)
+_SETTLED_IN_PAUSE = (Reason.STORAGE_ANSWERED,)
+_DELETED = (Reason.DELETED, Reason.CANCEL_REQUEST)
+_UNUSED: tuple[Reason, ...] = ()
+"""A move that the contract has and nothing here makes."""
+
+ORDER_MOVES: Mapping[OrderStatus, Mapping[OrderStatus, tuple[Reason, ...]]] = {
+    OrderStatus.PENDING: {
+        OrderStatus.RUNNING: (Reason.FILES_READ,),
+        OrderStatus.DONE: (Reason.FILES_READ,),
+        OrderStatus.DONE_WITH_WARNING: (Reason.FILES_READ, Reason.NOTHING_TO_ORDER),
+        OrderStatus.FAILED: (Reason.FILES_READ, Reason.COMPLETION_FAILED),
+        OrderStatus.PAUSED: (Reason.PAUSED, Reason.CANCEL_REQUEST),
+        OrderStatus.EXPIRED: (Reason.EXPIRED,),
+        OrderStatus.ERROR: _UNUSED,
+    },
+    OrderStatus.RUNNING: {
+        OrderStatus.DONE: _SETTLED,
+        OrderStatus.DONE_WITH_WARNING: _SETTLED,
+        OrderStatus.FAILED: _SETTLED,
+        OrderStatus.PAUSED: (Reason.PAUSED, Reason.CANCEL_REQUEST),
+        OrderStatus.EXPIRED: (Reason.EXPIRED,),
+        OrderStatus.ERROR: _UNUSED,
+    },
+    OrderStatus.PAUSED: {
+        OrderStatus.PENDING: (Reason.RESUMED,),
+        OrderStatus.RUNNING: (Reason.RESUMED,),
+        OrderStatus.DONE: _SETTLED_IN_PAUSE,
+        OrderStatus.DONE_WITH_WARNING: _SETTLED_IN_PAUSE,
+        OrderStatus.FAILED: _SETTLED_IN_PAUSE,
+        OrderStatus.EXPIRED: (Reason.EXPIRED,),
+        OrderStatus.DELETED: _DELETED,
+        OrderStatus.ERROR: _UNUSED,
+    },
+    OrderStatus.DONE: {
+        OrderStatus.DONE_WITH_WARNING: (Reason.DOWNLOAD_ERRORS,),
+        OrderStatus.EXPIRED: (Reason.EXPIRED,),
+        OrderStatus.DELETED: _DELETED,
+    },
+    OrderStatus.DONE_WITH_WARNING: {
+        OrderStatus.DONE: (Reason.STORAGE_ANSWERED,),
+        OrderStatus.RUNNING: (Reason.RETRIED,),
+        OrderStatus.EXPIRED: (Reason.EXPIRED,),
+        OrderStatus.DELETED: _DELETED,
+    },
+    OrderStatus.FAILED: {
+        OrderStatus.DONE: (Reason.STORAGE_ANSWERED,),
+        OrderStatus.DONE_WITH_WARNING: (Reason.STORAGE_ANSWERED,),
+        OrderStatus.RUNNING: (Reason.RETRIED,),
+        OrderStatus.DELETED: _DELETED,
+    },
+    OrderStatus.EXPIRED: {OrderStatus.DELETED: _DELETED},
+    OrderStatus.ERROR: {OrderStatus.DELETED: _DELETED},
+    OrderStatus.DELETED: {},
+}
+"""From each status, the statuses an order may take next; a late answer of storage can lift a failed one."""
+
+SUB_ORDER_MOVES: Mapping[SubOrderState, Mapping[SubOrderState, tuple[Reason, ...]]] = {
+    SubOrderState.BUILDING: {
+        SubOrderState.READY: (Reason.FILES_READ, Reason.RETRIED),
+        SubOrderState.WAITING: (Reason.FILES_READ, Reason.RETRIED),
+        SubOrderState.ENDED: (Reason.FILES_READ,),
+    },
+    SubOrderState.READY: {
+        SubOrderState.RUNNING: (Reason.STORAGE_ASKED,),
+        SubOrderState.WAITING: (Reason.STORAGE_ANSWERED,),
+        SubOrderState.ENDED: (Reason.STORAGE_ANSWERED,),
+    },
+    SubOrderState.RUNNING: {
+        SubOrderState.READY: (Reason.ORDER_PAUSED,),
+        SubOrderState.WAITING: (Reason.STORAGE_ANSWERED, Reason.STORAGE_SILENT),
+        SubOrderState.ENDED: (Reason.STORAGE_ANSWERED, Reason.STORAGE_SILENT),
+    },
+    SubOrderState.WAITING: {SubOrderState.ENDED: (Reason.DOWNLOADED,)},
+    SubOrderState.ENDED: {SubOrderState.WAITING: (Reason.STORAGE_ANSWERED,)},
+}
+"""From each state, the states a sub-order may take next; a late answer makes an ended one wait again."""

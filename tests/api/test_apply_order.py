@@ -1,0 +1,200 @@
+"""Automatic orders over HTTP (rest.md 7.3, domain.md 13.1)."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from rs_order.sandbox.faults import Outage, OutageMode, Service
+from tests.acceptance.guests import EVE_01, guest
+from tests.acceptance.platform import Platform
+from tests.support.baskets import put_basket
+
+NO_TYPE = "There should be at least one datatype to order. DataType can be RAWDATA or QUICKLOOK"
+
+
+async def apply(here: Platform, email: str, role: str = "REGISTERED_USER", **body: Any) -> Any:
+    async with here.client(email, role) as client:
+        return await client.post("/user/orders/apply", json={"queries": [EVE_01], **body})
+
+
+def content_of(answer: httpx.Response) -> dict[str, Any]:
+    assert answer.json()["links"] == []
+    content: dict[str, Any] = answer.json()["content"]
+    return content
+
+
+async def test_an_order_is_granted_at_once(here: Platform) -> None:
+    """200 with its number; peers hear of it when files are ready, not of GRANTED."""
+    answer = await apply(here, guest(here))
+    content = content_of(answer)
+    correlation_id = content["correlationId"]
+    await here.peer.until_final(correlation_id)
+
+    assert answer.status_code == 200
+    assert content == {
+        "status": "GRANTED",
+        "orderId": content["orderId"],
+        "correlationId": correlation_id,
+    }
+    assert correlation_id.startswith("auto-correlation-id-")
+    assert here.peer.statuses(correlation_id) == ["SUBORDER_DONE", "DONE"]
+
+
+async def test_a_given_correlation_id_comes_back(here: Platform) -> None:
+    """In the answer and with the order."""
+    content = content_of(await apply(here, guest(here), correlationId="c-42"))
+    (stored,) = await here.rows("select * from orders where id = $1", content["orderId"])
+
+    assert content["correlationId"] == stored["correlation_id"] == "c-42"
+    assert stored["label"].startswith("Generated order 20")
+    assert stored["label"].endswith("Z")
+    assert stored["sub_order_hours"] == 2
+    assert stored["front_url"] is None
+
+
+async def test_w12_the_basket_of_the_caller_is_not_touched(here: Platform) -> None:
+    """The order has a basket of its own, with what the queries found and nothing else."""
+    jane = guest(here)
+    basket = await put_basket(here, jane, "productId:EVE_02")
+    order = content_of(await apply(here, jane))["orderId"]
+    baskets = await here.rows(
+        "select basket.id, order_id, request->'searchParameters'->'q'->>0 as query, version from basket"
+        " join dataset_selection selection on selection.basket_id = basket.id"
+        " join dated_selection on dataset_selection_id = selection.id where owner = $1"
+        " order by basket.id",
+        jane,
+    )
+
+    assert [(one["order_id"], one["query"], one["version"]) for one in baskets] == [
+        (None, "productId:EVE_02", 0),
+        (order, EVE_01, 0),
+    ]
+    assert baskets[0]["id"] == basket
+
+
+async def test_the_caller_is_the_user_with_the_role_of_his_token(here: Platform) -> None:
+    """Whatever user the body names; the catalog is asked in his name and rs-admin isn't asked."""
+    jane = guest(here)
+    before = here.sandbox.calls.counters[Service.ADMIN]
+    answer = await apply(
+        here, jane, "EXPLOIT", user="somebody@example.org", sizeLimitInBytes=1, filters=None
+    )
+    (stored,) = await here.rows(
+        "select owner, role from orders where id = $1", content_of(answer)["orderId"]
+    )
+    asked = [call for call in here.sandbox.calls.recent(Service.CATALOG) if call.email == jane]
+
+    assert dict(stored) == {"owner": jane, "role": "EXPLOIT"}
+    assert {call.role for call in asked} == {"EXPLOIT"}
+    assert here.sandbox.calls.counters[Service.ADMIN] == before
+
+
+async def test_filters_are_those_of_every_dataset(here: Platform) -> None:
+    """Kinds and name pattern go with the order's own basket."""
+    filters = {"dataTypes": ["QUICKLOOK", "RAWDATA"], "filenameRegExp": r".*\.txt"}
+    order = content_of(await apply(here, guest(here), filters=filters))["orderId"]
+    (stored,) = await here.rows(
+        "select file_kinds, file_name_pattern from dataset_selection"
+        " join basket on basket.id = basket_id where order_id = $1",
+        order,
+    )
+
+    assert dict(stored) == {"file_kinds": ["QUICKLOOK", "RAWDATA"], "file_name_pattern": r".*\.txt"}
+
+
+async def test_an_owner_longer_than_the_contract_is_cut(here: Platform) -> None:
+    """To 128 characters, as the store takes them (domain.md 13.1)."""
+    email = f"{guest(here)}{'x' * 128}"
+    order = content_of(await apply(here, email, "PROJECT_ADMIN"))["orderId"]
+    (stored,) = await here.rows("select owner from orders where id = $1", order)
+
+    assert stored["owner"] == email[:128]
+
+
+@pytest.mark.parametrize("query", ["productId:NOTHING", "dataset:NONE"])
+async def test_nothing_to_order(query: str, here: Platform) -> None:
+    """422, and the reason in the wrapper of every answer; a correlation id all the same."""
+    jane = guest(here)
+    answer = await apply(here, jane, queries=[EVE_01, query])
+
+    assert answer.status_code == 422
+    assert content_of(answer) == {
+        "status": "FAILED",
+        "correlationId": content_of(answer)["correlationId"],
+        "message": "EmptySelectionException: This selection contains no file that can be ordered",
+        "errorType": "EMPTY_ORDER",
+    }
+    assert await here.rows("select from orders where owner = $1", jane) == []
+
+
+@pytest.mark.parametrize(
+    ("outage", "text"),
+    [
+        (Outage(mode=OutageMode.STATUS, status=400), "Error applying search queries."),
+        (Outage(mode=OutageMode.STATUS, status=500), "rs-catalog gave no usable answer"),
+        (Outage(mode=OutageMode.DOWN), "rs-catalog gave no usable answer"),
+        (Outage(mode=OutageMode.GARBAGE), "rs-catalog gave no usable answer"),
+    ],
+    ids=lambda value: value.mode if isinstance(value, Outage) else "",
+)
+async def test_a_catalog_in_trouble(outage: Outage, text: str, here: Platform) -> None:
+    """422 FAILED, at once: a person is waiting (decisions.md, Remote service in trouble)."""
+    here.sandbox.faults.outages = {Service.CATALOG: outage}
+    jane = guest(here)
+    answer = await apply(here, jane, correlationId="c-7")
+    content = content_of(answer)
+
+    assert answer.status_code == 422
+    assert (content["status"], content["errorType"]) == ("FAILED", "INTERNAL_ERROR")
+    assert content["message"].startswith(f"CatalogSearchException: {text}")
+    assert await here.rows("select from orders where owner = $1", jane) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "messages"),
+    [
+        ({"queries": []}, ["list of queries should not be empty"]),
+        ({"queries": None}, ["list of queries should not be empty"]),
+        ({"filters": {"dataTypes": ["UNKNOWN"]}}, [NO_TYPE]),
+        (
+            {"correlationId": "c" * 256, "user": "u" * 129},
+            [
+                "provided correlationId must not exceed 255 characters.",
+                "user must not exceed 128 characters.",
+            ],
+        ),
+        (
+            {"queries": [], "filters": {}},
+            ["list of queries should not be empty", NO_TYPE],
+        ),
+    ],
+)
+async def test_requests_that_break_rules(
+    body: dict[str, Any], messages: list[str], here: Platform
+) -> None:
+    """422 with one message for each rule (rest.md 4.3)."""
+    answer = await apply(here, guest(here), **body)
+
+    assert (answer.status_code, answer.json()) == (422, {"messages": messages})
+
+
+async def test_a_pattern_that_re2_refuses(here: Platform) -> None:
+    """422 that says where it stands and what isn't accepted."""
+    filters = {"dataTypes": ["RAWDATA"], "filenameRegExp": "(?=a)"}
+    answer = await apply(here, guest(here), filters=filters)
+    (message,) = answer.json()["messages"]
+
+    assert answer.status_code == 422
+    assert message.startswith("filters.filenameRegExp: ")
+    assert "(?=" in message
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{", b'{"queries": "*"}'])
+async def test_bodies_that_cannot_be_read(content: bytes, here: Platform) -> None:
+    """400."""
+    headers = {"Content-Type": "application/json"}
+    async with here.client(guest(here)) as client:
+        answer = await client.post("/user/orders/apply", content=content, headers=headers)
+
+    assert answer.status_code == 400

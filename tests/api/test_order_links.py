@@ -1,0 +1,150 @@
+"""What can be done with an order is said by its links (rest.md 5.6)."""
+
+from uuid import uuid4
+
+import pytest
+
+from rs_order.sandbox.directory import User
+from rs_order.sandbox.faults import Outage, OutageMode, Service
+from tests.acceptance.guests import guest
+from tests.acceptance.platform import Platform
+from tests.api.given import given_order, given_task
+
+EXTRAS = [
+    ("PENDING", "", ["pause"]),
+    ("PENDING", "pa", ["download", "pause"]),
+    ("RUNNING", "p", ["pause"]),
+    ("RUNNING", "pa", ["download", "pause"]),
+    ("PAUSED", "pa", ["download", "resume", "delete"]),
+    ("PAUSED", "p", ["resume", "delete"]),
+    ("EXPIRED", "aa", ["delete"]),
+    ("DONE", "a", ["download", "delete", "restart"]),
+    ("DONE", "d", ["delete", "restart"]),
+    ("DONE_WITH_WARNING", "ae", ["download", "delete", "restart", "retry"]),
+    ("FAILED", "e", ["delete", "restart", "retry"]),
+    ("DELETED", "a", ["remove"]),
+    ("ERROR", "a", ["download", "delete"]),
+]
+"""By status and files. The files of EXPIRED orders are gone; ERROR orders can be deleted (decisions.md)."""
+TARGETS = {
+    "self": "/user/orders/{}",
+    "list": "/user/orders",
+    "download": "/user/orders/{}/download",
+    "pause": "/user/orders/pause/{}",
+    "resume": "/user/orders/resume/{}",
+    "delete": "/user/orders/{}",
+    "remove": "/user/orders/remove/{}",
+    "restart": "/user/orders/{}/restart",
+    "retry": "/user/orders/{}/retry",
+}
+
+
+async def links_of(here: Platform, order: int, email: str, role: str) -> dict[str, str]:
+    """By relation, in their order, without the address of the service."""
+    async with here.client(email, role) as client:
+        answer = await client.get(f"/user/orders/{order}")
+    base = f"http://127.0.0.1:{here.port}"
+    return {link["rel"]: link["href"].removeprefix(base) for link in answer.json()["links"]}
+
+
+def administrator(here: Platform, role: str = "PROJECT_ADMIN") -> str:
+    """Somebody whom rs-admin counts as an administrator."""
+    user = User(email=f"{uuid4().hex[:12]}@example.org", role=role)
+    here.sandbox.directory.put(user)
+    return user.email
+
+
+@pytest.mark.parametrize(("status", "files", "extras"), EXTRAS)
+async def test_links_of_the_owner(
+    status: str, files: str, extras: list[str], here: Platform
+) -> None:
+    """The table of the contract; removing is not for owners."""
+    jane = guest(here)
+    order = await given_order(here, jane, status, files=files)
+    links = await links_of(here, order, jane, "REGISTERED_USER")
+    expected = ["self", "list", *(rel for rel in extras if rel != "remove")]
+
+    assert links == {rel: TARGETS[rel].format(order) for rel in expected}
+    assert list(links) == expected
+
+
+@pytest.mark.parametrize(("status", "files", "extras"), EXTRAS)
+@pytest.mark.parametrize("role", ["PROJECT_ADMIN", "INSTANCE_ADMIN"])
+async def test_links_of_an_administrator(
+    role: str, status: str, files: str, extras: list[str], here: Platform
+) -> None:
+    """The same, and ``remove`` once the order is deleted."""
+    order = await given_order(here, guest(here), status, files=files)
+    links = await links_of(here, order, administrator(here), role)
+
+    assert list(links) == ["self", "list", *extras]
+    assert links == {rel: TARGETS[rel].format(order) for rel in links}
+
+
+@pytest.mark.parametrize("status", ["DONE_WITH_WARNING", "FAILED"])
+async def test_a_processed_order_cannot_be_retried(status: str, here: Platform) -> None:
+    """One dataset with a process is enough."""
+    jane = guest(here)
+    order = await given_order(here, jane, status, files="e")
+    await given_task(here, order, "a")
+    await given_task(here, order, "b", process_id=uuid4(), process_parameters="{}")
+
+    assert "retry" not in await links_of(here, order, jane, "REGISTERED_USER")
+
+
+async def test_remove_is_for_whom_rs_admin_counts_as_administrator(here: Platform) -> None:
+    """A token that says so isn't enough (rest.md 2.4)."""
+    order = await given_order(here, guest(here), "DELETED")
+
+    assert "remove" not in await links_of(here, order, guest(here), "PROJECT_ADMIN")
+    assert "remove" in await links_of(here, order, administrator(here, "ADMIN"), "PROJECT_ADMIN")
+
+
+@pytest.mark.parametrize("mode", [OutageMode.DOWN, OutageMode.STATUS, OutageMode.GARBAGE])
+async def test_an_rs_admin_in_trouble_costs_a_link_only(mode: OutageMode, here: Platform) -> None:
+    """The order is shown all the same, without ``remove``; with the next good answer it is back."""
+    order, alan = await given_order(here, guest(here), "DELETED"), administrator(here)
+    here.sandbox.faults.outages = {Service.ADMIN: Outage(mode=mode)}
+
+    assert list(await links_of(here, order, alan, "PROJECT_ADMIN")) == ["self", "list"]
+
+    here.sandbox.faults.outages = {}
+
+    assert list(await links_of(here, order, alan, "PROJECT_ADMIN")) == ["self", "list", "remove"]
+
+
+async def test_rs_admin_is_asked_once_whatever_the_page_holds(here: Platform) -> None:
+    """Links cost no call and no statement each."""
+    jane, alan = guest(here), administrator(here)
+    for _ in range(5):
+        await given_order(here, jane, "DELETED")
+    before = here.sandbox.calls.counters[Service.ADMIN]
+    async with here.client(alan, "PROJECT_ADMIN") as client:
+        for _ in range(2):
+            answer = await client.post("/orders/search", json={"owner": jane})
+            last = [item["links"][-1]["rel"] for item in answer.json()["content"]]
+
+            assert last == ["remove"] * 5
+
+    assert here.sandbox.calls.counters[Service.ADMIN] == before + 1
+
+
+async def test_links_are_as_the_caller_sees_the_service(here: Platform) -> None:
+    """Behind a gateway: its scheme, host, port and prefix (rest.md 1.2)."""
+    jane = guest(here)
+    order = await given_order(here, jane, "DONE")
+    async with here.client(jane) as client:
+        answer = await client.get(
+            f"/user/orders/{order}",
+            headers={
+                "X-Forwarded-Proto": "https",
+                "X-Forwarded-Host": "regards.example.org",
+                "X-Forwarded-Port": "443",
+                "X-Forwarded-Prefix": "/api/v1/rs-order",
+            },
+        )
+
+    assert answer.json()["links"][0] == {
+        "rel": "self",
+        "href": f"https://regards.example.org/api/v1/rs-order/user/orders/{order}",
+    }

@@ -1,0 +1,176 @@
+"""Who may do what with an order, and when: the order, then the person, then the status (domain.md 12.1)."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from rs_order.application.act import Actor, OrderActions, Restart
+from rs_order.application.errors import ActionRefused, NotFound
+from rs_order.domain.ids import OrderId
+from rs_order.domain.states import OrderStatus
+from rs_order.ports.errors import RemoteRefusal, RemoteTrouble
+from tests.integration.workshop import ADMIN, ALAN, JANE, JOHN, STRANGER, Workshop, an_actor
+from tests.support.rows import OWNER, TenantRows
+
+Act = Callable[[OrderActions, Actor, OrderId], Awaitable[Any]]
+
+ACTIONS: dict[str, Act] = {
+    "pause": lambda actions, actor, order: actions.pause(actor, order),
+    "resume": lambda actions, actor, order: actions.resume(actor, order),
+    "delete": lambda actions, actor, order: actions.delete(actor, order),
+    "remove": lambda actions, actor, order: actions.remove(actor, order),
+    "restart": lambda actions, actor, order: actions.restart(actor, order, Restart(None, None)),
+    "retry": lambda actions, actor, order: actions.retry(actor, order),
+}
+OF_OWNER = [name for name in ACTIONS if name != "remove"]
+
+REFUSALS = {
+    "pause": "ORDER_MUST_BE_PENDING_OR_RUNNING",
+    "resume": "ORDER_MUST_BE_PAUSED",
+    "delete": "ORDER_MUST_BE_DONE_OR_DONE_WITH_WARNING_OR_PAUSED_OR_FAILED_OR_EXPIRED",
+    "remove": "ORDER_MUST_BE_DELETED",
+    "restart": "ORDER_MUST_BE_DONE_OR_DONE_WITH_WARNING_OR_FAILED",
+    "retry": "ORDER_MUST_BE_DONE_WITH_WARNING_OR_FAILED",
+}
+ALLOWED: dict[OrderStatus, dict[str, str | None]] = {
+    OrderStatus.PENDING: {"pause": "PAUSED"},
+    OrderStatus.RUNNING: {"pause": "PAUSED"},
+    OrderStatus.PAUSED: {"resume": "DONE_WITH_WARNING", "delete": "DELETED"},
+    OrderStatus.EXPIRED: {"delete": "DELETED"},
+    OrderStatus.FAILED: {"delete": "DELETED", "restart": "FAILED", "retry": "RUNNING"},
+    OrderStatus.DONE_WITH_WARNING: {
+        "delete": "DELETED",
+        "restart": "DONE_WITH_WARNING",
+        "retry": "RUNNING",
+    },
+    OrderStatus.DONE: {"delete": "DELETED", "restart": "DONE"},
+    OrderStatus.DELETED: {"remove": None},
+    OrderStatus.ERROR: {"delete": "DELETED"},
+}
+"""The actions a status allows, and the status afterwards; a paused order of TenantRows has no file."""
+
+
+async def refusal(workshop: Workshop, action: str, actor: Actor, order: OrderId) -> str | None:
+    """The code an action is refused with; None when it is carried out."""
+    try:
+        await ACTIONS[action](workshop.actions, actor, order)
+    except ActionRefused as refused:
+        return str(refused)
+    return None
+
+
+async def an_order(workshop: Workshop, rows: TenantRows, status: OrderStatus) -> OrderId:
+    """One that still has its basket."""
+    order = await rows.order(status)
+    await workshop.rows("insert into basket (owner, order_id) values ($1, $2)", OWNER, order)
+    return order
+
+
+@pytest.mark.parametrize("status", OrderStatus)
+async def test_a_status_allows_what_the_contract_says(
+    status: OrderStatus, workshop: Workshop, rows: TenantRows
+) -> None:
+    """Each of the six actions on each of the nine statuses; a refused one changes nothing."""
+    for action in ACTIONS:
+        order = await an_order(workshop, rows, status)
+        before = await workshop.rows("select * from orders where id = $1", order)
+        answer = await refusal(workshop, action, ALAN, order)
+
+        if action in ALLOWED[status]:
+            assert (action, answer) == (action, None)
+            assert await workshop.status(order) == ALLOWED[status][action]
+        else:
+            assert (action, answer) == (action, REFUSALS[action])
+            assert await workshop.rows("select * from orders where id = $1", order) == before
+            assert await workshop.history(order) == []
+
+
+async def test_only_its_owner_and_administrators_may_act_on_an_order(
+    workshop: Workshop, rows: TenantRows
+) -> None:
+    """The person is looked at before the status, which would refuse the action, too."""
+    order = await an_order(workshop, rows, OrderStatus.DELETED)
+    for action in OF_OWNER:
+        workshop.people.asked.clear()
+
+        assert await refusal(workshop, action, JOHN, order) == "USER_NOT_ALLOWED_TO_MANAGE_ORDER"
+        assert await refusal(workshop, action, JANE, order) == REFUSALS[action]
+        assert await refusal(workshop, action, ALAN, order) == REFUSALS[action]
+        assert workshop.people.asked == [STRANGER, ADMIN]
+
+
+async def test_only_administrators_may_remove_an_order(
+    workshop: Workshop, rows: TenantRows
+) -> None:
+    """Not even its owner, whatever the status."""
+    order = await an_order(workshop, rows, OrderStatus.RUNNING)
+
+    assert await refusal(workshop, "remove", JANE, order) == "USER_NOT_ALLOWED_TO_MANAGE_ORDER"
+    assert await refusal(workshop, "remove", ALAN, order) == "ORDER_MUST_BE_DELETED"
+
+
+async def test_rs_admin_is_not_asked_about_roles_that_are_always_administrators(
+    workshop: Workshop, rows: TenantRows
+) -> None:
+    """A token of PROJECT_ADMIN, say, is enough."""
+    workshop.people.trouble = RemoteTrouble("rs-admin", "is down")
+    order = await an_order(workshop, rows, OrderStatus.RUNNING)
+    chief = an_actor("chief@example.org", "PROJECT_ADMIN", admin=True)
+
+    assert await refusal(workshop, "pause", chief, order) is None
+    assert await workshop.history(order) == [("RUNNING", "PAUSED", "paused", "chief@example.org")]
+
+
+@pytest.mark.parametrize("actor", [JANE, ALAN, an_actor(admin=True)])
+async def test_an_unknown_order_is_not_found(actor: Actor, workshop: Workshop) -> None:
+    """Before anything else."""
+    for act in ACTIONS.values():
+        with pytest.raises(NotFound, match="There is no order -12"):
+            await act(workshop.actions, actor, OrderId(-12))
+
+    assert workshop.people.asked == []
+
+
+async def test_while_rs_admin_is_down_nothing_is_changed(
+    workshop: Workshop, rows: TenantRows
+) -> None:
+    """No verdict is no verdict: the person may try again (decisions.md, User cache)."""
+    workshop.people.trouble = RemoteTrouble("rs-admin", "is down")
+    for status in OrderStatus:
+        order = await an_order(workshop, rows, status)
+        for act in ACTIONS.values():
+            with pytest.raises(RemoteTrouble):
+                await act(workshop.actions, JOHN, order)
+
+        assert await workshop.status(order) == status
+
+
+async def test_a_refusal_of_rs_admin_is_a_verdict(workshop: Workshop, rows: TenantRows) -> None:
+    """A 4xx says that he is nobody it knows."""
+    workshop.people.trouble = RemoteRefusal("rs-admin", 403, "no")
+    order = await an_order(workshop, rows, OrderStatus.RUNNING)
+
+    assert await refusal(workshop, "pause", JOHN, order) == "USER_NOT_ALLOWED_TO_MANAGE_ORDER"
+
+
+async def test_an_order_with_a_process_is_not_retried(workshop: Workshop, rows: TenantRows) -> None:
+    """Its outputs can't be made again."""
+    order = await rows.order(OrderStatus.FAILED)
+    await workshop.rows(
+        "insert into dataset_task (order_id, dataset_urn, dataset_label, products_count, process_id)"
+        " values ($1, 'urn', 'A dataset', 1, gen_random_uuid())",
+        order,
+    )
+
+    assert await refusal(workshop, "retry", JANE, order) == "ORDER_HAS_PROCESSING"
+    assert await workshop.status(order) == "FAILED"
+
+
+async def test_an_order_whose_basket_is_gone_is_not_restarted(
+    workshop: Workshop, rows: TenantRows
+) -> None:
+    """There is nothing to make a new one of."""
+    order = await rows.order(OrderStatus.DONE)
+
+    assert await refusal(workshop, "restart", JANE, order) == "BASKET_NOT_FOUND"

@@ -1,0 +1,139 @@
+"""Orders that are made at the same time, or while others are in trouble (rest.md 7.2, domain.md 4.2)."""
+
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+
+from rs_order.adapters.postgres.driver import Pool
+from rs_order.adapters.postgres.tenants import PostgresTenants
+from rs_order.adapters.postgres.unit_of_work import PostgresStore
+from rs_order.application.create_order import CreateOrder, OrderWish
+from rs_order.application.errors import EmptyBasket, LabelRefused
+from rs_order.application.links import Links
+from rs_order.domain.identity import Caller
+from rs_order.domain.ids import OrderId, Tenant
+from rs_order.domain.labels import dated_label
+from rs_order.ports.directory import Projects
+from rs_order.ports.errors import RemoteTrouble
+from tests.integration.conftest import OTHER, TENANT
+from tests.support.polling import eventually
+from tests.support.rows import OWNER, TenantRows, in_tenant
+
+NOW = datetime(2026, 3, 1, 12, 30, 45, 250_000, tzinfo=UTC)
+JANE = Caller(TENANT, OWNER, "REGISTERED_USER")
+DATED = dated_label(NOW.astimezone())
+
+
+class StoppedClock:
+    def now(self) -> datetime:
+        return NOW
+
+
+class DeafProjects:
+    """An rs-admin-instance that says it is in trouble, or says nothing at all."""
+
+    def __init__(self, *, silent: bool) -> None:
+        self._silent = silent
+
+    async def host(self, tenant: Tenant) -> str | None:  # noqa: ARG002 - deaf to all alike
+        if self._silent:
+            await asyncio.get_running_loop().create_future()
+        raise RemoteTrouble("rs-admin-instance", "no answer")
+
+
+def creation(pool: Pool, store: PostgresStore, projects: Projects | None = None) -> CreateOrder:
+    links = Links(projects, PostgresTenants(pool), prefix="/api/v1", fallback="http://localhost")
+    return CreateOrder(store, links, StoppedClock())
+
+
+async def put_basket(pool: Pool, tenant: Tenant = TENANT) -> None:
+    async with in_tenant(pool, tenant) as connection:
+        await connection.execute("insert into basket (owner) values ($1)", OWNER)
+
+
+async def label_of(pool: Pool, order: OrderId) -> str:
+    async with in_tenant(pool, TENANT) as connection:
+        label: str = await connection.fetchval("select label from orders where id = $1", order)
+    return label
+
+
+async def until_somebody_waits(pool: Pool) -> None:
+    """For a lock, here that of a unique key whose holder hasn't committed."""
+    await eventually(
+        lambda: pool.fetchval(
+            "select exists (select from pg_stat_activity where wait_event_type = 'Lock'"
+            " and datname = current_database())"
+        ),
+        "a creation waits for another",
+    )
+
+
+async def test_w40_orders_of_the_same_second_are_numbered(pool: Pool, store: PostgresStore) -> None:
+    """The text of the reference, then with a number."""
+    create = creation(pool, store)
+    labels = []
+    for _ in range(3):
+        await put_basket(pool)
+        labels.append(await label_of(pool, await create.handle(JANE, OrderWish())))
+
+    assert labels == [DATED, f"{DATED} (2)", f"{DATED} (3)"]
+
+
+@pytest.mark.parametrize("wanted", ["mine", None])
+async def test_a_label_that_is_taken_in_the_same_moment(
+    wanted: str | None, pool: Pool, store: PostgresStore
+) -> None:
+    """C2: the unique key sees what no look before could; a label that was made up takes the next number."""
+    await put_basket(pool)
+    async with in_tenant(pool, TENANT) as other:
+        await other.execute(
+            "insert into orders (owner, role, label, correlation_id, sub_order_hours)"
+            " values ($1, 'REGISTERED_USER', $2, 'c', 2)",
+            OWNER,
+            wanted or DATED,
+        )
+        creating = asyncio.create_task(creation(pool, store).handle(JANE, OrderWish(wanted)))
+        await until_somebody_waits(pool)
+
+    if wanted is None:
+        assert await label_of(pool, await creating) == f"{DATED} (2)"
+    else:
+        with pytest.raises(LabelRefused, match="LABEL_NOT_UNIQUE_FOR_OWNER"):
+            await creating
+
+
+async def test_the_basket_of_a_user_in_another_project_is_another(
+    pool: Pool, store: PostgresStore
+) -> None:
+    """Promise 7: the same e-mail in another tenant has nothing to do with it."""
+    await put_basket(pool, OTHER)
+
+    with pytest.raises(EmptyBasket):
+        await creation(pool, store).handle(JANE, OrderWish())
+
+
+async def test_nothing_stays_of_a_refused_order(
+    pool: Pool, store: PostgresStore, rows: TenantRows, committed: list[str]
+) -> None:
+    """W3: no order, no step; the basket is still the user's."""
+    await put_basket(pool)
+
+    with pytest.raises(LabelRefused, match="TOO_MANY_CHARACTERS_IN_LABEL"):
+        await creation(pool, store).handle(JANE, OrderWish("x" * 51))
+    async with in_tenant(pool, TENANT) as connection:
+        assert await connection.fetchval("select count(*) from orders") == 0
+        assert await connection.fetchval("select order_id from basket") is None
+    assert committed == []
+
+
+@pytest.mark.parametrize("silent", [True, False])
+async def test_trouble_with_an_address_refuses_no_order(
+    silent: bool, pool: Pool, store: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The address is needed later, in a link, and learnt then or replaced by the one last known."""
+    monkeypatch.setattr("rs_order.application.links._A_MOMENT", 0.05)
+    await put_basket(pool)
+    create = creation(pool, store, DeafProjects(silent=silent))
+
+    assert await create.handle(JANE, OrderWish())

@@ -1,0 +1,274 @@
+"""What is deleted goes for good, what is removed leaves its history, what is restarted is new (O13, O14)."""
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from rs_order.adapters.postgres.driver import Pool
+from rs_order.application import retire_orders
+from rs_order.application.act import Restart
+from rs_order.application.errors import LabelRefused, NotFound
+from rs_order.application.steps import StepName
+from rs_order.domain.ids import OrderId
+from rs_order.domain.states import FileState, OrderStatus, SubOrderState
+from tests.integration.workshop import ADMIN, ALAN, JANE, Workshop, an_actor
+from tests.support.rows import NOW, OWNER, TenantRows
+
+A, P, E = FileState.AVAILABLE, FileState.PENDING, FileState.ERROR
+
+_TRACES = """
+select (select count(*) from orders) as orders, (select count(*) from basket) as baskets,
+       (select count(*) from dataset_selection) as selections,
+       (select count(*) from dated_selection) as searches,
+       (select count(*) from dataset_task) as tasks, (select count(*) from sub_order) as sub_orders,
+       (select count(*) from data_file) as files, (select count(*) from completion) as completions
+"""
+
+
+async def done_order(workshop: Workshop, *files: str) -> OrderId:
+    order = await workshop.order(*files)
+    await workshop.run()
+    await workshop.storage_says(*files)
+
+    assert await workshop.status(order) == "DONE"
+    return order
+
+
+async def test_a_deleted_order_keeps_its_basket_and_tasks_and_nothing_else(
+    workshop: Workshop,
+) -> None:
+    """It waits for nobody, and its slot is free (domain.md 12.4)."""
+    order = await done_order(workshop, "a", "b")
+
+    assert (await workshop.view(order)).waiting_for_user
+
+    await workshop.actions.delete(JANE, order)
+    view = await workshop.view(order)
+
+    assert (view.status, view.waiting_for_user, view.available_files) == ("DELETED", False, 0)
+    assert await workshop.sub_orders(order) == []
+
+    await workshop.run()
+    (traces,) = await workshop.rows(_TRACES)
+
+    assert traces == {
+        "orders": 1,
+        "baskets": 1,
+        "selections": 1,
+        "searches": 1,
+        "tasks": 1,
+        "sub_orders": 0,
+        "files": 0,
+        "completions": 0,
+    }
+    assert (await workshop.history(order))[-1] == ("DONE", "DELETED", "deleted", OWNER)
+
+
+async def test_an_order_that_was_paused_while_it_was_read_can_be_deleted(
+    workshop: Workshop,
+) -> None:
+    """Its completion doesn't come back (W9)."""
+    order = await workshop.order("a")
+    (step,) = await workshop.steps(StepName.COMPLETE_ORDER)
+    await workshop.actions.pause(JANE, order)
+    await workshop.actions.delete(JANE, order)
+    await workshop.run()
+    await workshop.do(step)
+
+    assert await workshop.status(order) == "DELETED"
+    assert await workshop.files(order) == {}
+    assert await workshop.rows("select * from completion") == []
+
+
+@pytest.mark.parametrize("slice_size", [2, 5000])
+async def test_a_removed_order_leaves_its_history(
+    slice_size: int, workshop: Workshop, rows: TenantRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Basket and tasks go with it at once, files and sub-orders in slices; the last line says who."""
+    monkeypatch.setattr(retire_orders, "SLICE", slice_size)
+    order = await workshop.order("a")
+    await workshop.run()
+    for name in "bcdef":
+        await rows.sub_order(order, {name: E}, state=SubOrderState.ENDED)
+    await workshop.storage_says("a")
+    await workshop.actions.delete(JANE, order)
+    # The step that deletes its files is lost.
+    await workshop.rows("delete from rs_order.outbox")
+    await workshop.actions.remove(ALAN, order)
+    (at_once,) = await workshop.rows(_TRACES)
+
+    assert at_once == {
+        "orders": 0,
+        "baskets": 0,
+        "selections": 0,
+        "searches": 0,
+        "tasks": 0,
+        "sub_orders": 5,
+        "files": 6,
+        "completions": 0,
+    }
+
+    await workshop.run()
+    (in_the_end,) = await workshop.rows(_TRACES)
+
+    assert set(in_the_end.values()) == {0}
+    assert (await workshop.history(order))[-2:] == [
+        ("DONE_WITH_WARNING", "DELETED", "deleted", OWNER),
+        ("DELETED", "REMOVED", "removed", ADMIN),
+    ]
+    with pytest.raises(NotFound):
+        await workshop.actions.remove(ALAN, order)
+
+
+async def test_a_late_answer_about_a_removed_order_finds_nobody(workshop: Workshop) -> None:
+    """Its files may still be there, and storage may still speak of them."""
+    order = await workshop.order("a")
+    await workshop.run()
+    await workshop.actions.pause(JANE, order)
+    await workshop.actions.delete(JANE, order)
+    await workshop.actions.remove(ALAN, order)
+    await workshop.storage_says("a")
+
+    assert await workshop.files(order) == {"a": "PENDING"}
+
+    await workshop.run()
+
+    assert await workshop.files(order) == {}
+
+
+_BASKET = """
+select dataset_urn, dataset_label, selection.products_count, files_count, files_bytes,
+       selection.type_totals, file_kinds, file_name_pattern, process_id, selection_date, position, request
+from basket join dataset_selection selection on basket_id = basket.id
+join dated_selection on dataset_selection_id = selection.id
+where order_id = $1
+order by selection.id, selection_date, position
+"""
+
+
+async def test_a_restart_copies_the_basket_with_its_dates(workshop: Workshop) -> None:
+    """B17: the new order finds what the old one found; the old one stays as it is."""
+    old = await done_order(workshop, "a")
+    await workshop.rows(
+        "with selection as (insert into dataset_selection (basket_id, dataset_urn, dataset_label,"
+        " products_count, files_count, files_bytes, type_totals, file_kinds, file_name_pattern)"
+        " select id, 'urn 2', 'Another', 1, 2, 3, '{}', '{RAWDATA}', '.*' from basket returning id)"
+        " insert into dated_selection (dataset_selection_id, selection_date, position, request,"
+        " products_count, type_totals)"
+        " select id, $1::timestamptz + position * interval '1 hour', position, '{\"engineType\": \"x\"}',"
+        " 1, '{}'"
+        " from selection, generate_series(0, 2) as position",
+        NOW,
+    )
+    workshop.clock.move(days=3)
+    new = await workshop.actions.restart(JANE, old, Restart(None, None))
+    copied = await workshop.rows(_BASKET, new)
+
+    assert len(copied) == 4
+    assert copied == await workshop.rows(_BASKET, old)
+    assert await workshop.status(old) == "DONE"
+    assert await workshop.status(new) == "PENDING"
+
+
+async def test_a_restarted_order_runs_to_its_end(workshop: Workshop) -> None:
+    """As a new one: read from the catalog, asked of storage, told under an id of its own."""
+    old = await done_order(workshop, "a")
+    new = await workshop.actions.restart(JANE, old, Restart("again", "/user/demo"))
+    await workshop.run()
+    await workshop.storage_says("a")
+    (row,) = await _rows_of(workshop, new)
+    (before,) = await _rows_of(workshop, old)
+
+    assert await workshop.status(new) == "DONE"
+    assert row["label"] == "again"
+    assert row["front_url"] == "/user/demo"
+    assert row["created_at"] == NOW
+    assert row["sub_order_hours"] == 240
+    assert re.fullmatch(r"auto-correlation-id-[0-9a-f-]{36}", row["correlation_id"])
+    assert (row["owner"], row["role"]) == (before["owner"], before["role"])
+
+
+async def test_a_restart_takes_the_users_duration_of_the_tenant(workshop: Workshop) -> None:
+    """Not that of automatic orders, which the old one may have been."""
+    old = await done_order(workshop, "a")
+    await workshop.rows(
+        "insert into setting values ('user_order_parameters', '{\"subOrderDuration\": 7}'),"
+        " ('app_sub_order_duration', '3')"
+    )
+    new = await workshop.actions.restart(JANE, old, Restart(None, None))
+    (row,) = await _rows_of(workshop, new)
+
+    assert row["sub_order_hours"] == 7
+
+
+@pytest.mark.parametrize(
+    ("actor", "role"),
+    [(an_actor(role="EXPLOIT"), "EXPLOIT"), (an_actor(ADMIN, "ADMIN"), "REGISTERED_USER")],
+    ids=["its owner", "an administrator"],
+)
+async def test_a_restarted_order_is_its_owners_whoever_restarts_it(
+    actor: Any, role: str, workshop: Workshop
+) -> None:
+    """With the role he has now, or had when an administrator acts for him: never the administrator's."""
+    old = await done_order(workshop, "a")
+    new = await workshop.actions.restart(actor, old, Restart(None, None))
+    (row,) = await _rows_of(workshop, new)
+
+    assert (row["owner"], row["role"]) == (OWNER, role)
+
+
+async def test_labels_of_restarted_orders_keep_the_rules(
+    workshop: Workshop, rows: TenantRows
+) -> None:
+    """rest.md 7.1: at most 50 characters, unique for the owner, refused before anything is made."""
+    old = await done_order(workshop, "a")
+    taken = await workshop.actions.restart(JANE, old, Restart("x" * 50, None))
+    with pytest.raises(LabelRefused, match="TOO_MANY_CHARACTERS_IN_LABEL"):
+        await workshop.actions.restart(JANE, old, Restart("x" * 51, None))
+    with pytest.raises(LabelRefused, match="LABEL_NOT_UNIQUE_FOR_OWNER"):
+        await workshop.actions.restart(ALAN, old, Restart("x" * 50, None))
+
+    assert len(await workshop.rows("select id from orders")) == 2
+    assert (await _rows_of(workshop, taken))[0]["label"] == "x" * 50
+
+    blank = await workshop.actions.restart(JANE, old, Restart("   ", None))
+
+    assert (await _rows_of(workshop, blank))[0]["label"] == "   "
+
+
+@pytest.mark.parametrize("label", [None, ""])
+async def test_w40_generated_labels_are_unique_within_a_second(
+    label: str | None, workshop: Workshop
+) -> None:
+    """The same text, numbered; the next second has a text of its own."""
+    old = await done_order(workshop, "a")
+    labels = []
+    for _ in range(3):
+        new = await workshop.actions.restart(JANE, old, Restart(label, None))
+        labels.append((await _rows_of(workshop, new))[0]["label"])
+    workshop.clock.time += timedelta(seconds=1)
+    new = await workshop.actions.restart(JANE, old, Restart(label, None))
+    labels.append((await _rows_of(workshop, new))[0]["label"])
+
+    first = labels[0]
+    assert re.fullmatch(r"Order of \d{4}/\d\d/\d\d at \d\d:\d\d:\d\d", first)
+    assert labels[1:3] == [f"{first} (2)", f"{first} (3)"]
+    assert labels[3] not in labels[:3]
+
+
+async def test_an_empty_basket_is_restarted_like_any_other(
+    workshop: Workshop, pool: Pool, rows: TenantRows
+) -> None:
+    """The new order ends as the old one did (domain.md 4.1)."""
+    old = await rows.order(OrderStatus.DONE_WITH_WARNING)
+    await workshop.rows("insert into basket (owner, order_id) values ($1, $2)", OWNER, old)
+    new = await workshop.actions.restart(JANE, old, Restart(None, None))
+    await workshop.run()
+
+    assert await workshop.status(new) == "DONE_WITH_WARNING"
+
+
+async def _rows_of(workshop: Workshop, order: OrderId) -> list[dict[str, Any]]:
+    return await workshop.rows("select * from orders where id = $1", order)

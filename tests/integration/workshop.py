@@ -1,0 +1,300 @@
+"""The use cases over a real store; what the broker does is done by hand: a step runs when a test says so."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from types import SimpleNamespace
+from typing import Any, cast
+from uuid import uuid4
+
+import orjson
+
+from rs_order.adapters.postgres.driver import Pool
+from rs_order.adapters.postgres.tenants import PostgresTenants
+from rs_order.adapters.postgres.unit_of_work import PostgresStore
+from rs_order.adapters.postgres.views import PostgresOrderViews
+from rs_order.application.act import Actor, OrderActions
+from rs_order.application.steps import Step, StepName, complete_order
+from rs_order.bootstrap.application import Application
+from rs_order.bootstrap.remote import Remote
+from rs_order.bootstrap.store import Store
+from rs_order.domain.file_filter import FileFilter
+from rs_order.domain.files import DataType, Product
+from rs_order.domain.identity import Caller
+from rs_order.domain.ids import Checksum, DataFileId, OrderId, Tenant, Urn
+from rs_order.domain.selection import SelectionRequest, TypeTotals
+from rs_order.ports.downloads import FetchResult, FileOutcome
+from rs_order.ports.errors import RemoteError
+from rs_order.ports.store import DatasetSelection, DatedSelection, NewOrder
+from rs_order.ports.views import OrderView
+from rs_order.settings import Settings
+from tests.support.rows import NOW, OWNER, in_tenant
+from tests.unit.catalog import a_file, a_product
+
+TENANT = Tenant("project1")
+ADMIN = "alan@example.org"
+STRANGER = "john@example.org"
+
+
+class SetClock:
+    """Stands still until a test moves it."""
+
+    def __init__(self) -> None:
+        self.time = NOW
+
+    def now(self) -> datetime:
+        return self.time
+
+    def move(self, **by: float) -> None:
+        self.time += timedelta(**by)
+
+
+@dataclass
+class People:
+    """Implements ``Users``: one administrator, and whatever goes wrong with rs-admin."""
+
+    trouble: RemoteError | None = None
+    asked: list[str] = field(default_factory=list)
+
+    async def is_admin(self, tenant: Tenant, email: str) -> bool:
+        assert tenant == TENANT
+        self.asked.append(email)
+        if self.trouble is not None:
+            raise self.trouble
+        return email == ADMIN
+
+
+@dataclass
+class Shelf:
+    """Implements ``Catalog``: the products of the one dataset that orders are made of."""
+
+    products: list[Product] = field(default_factory=list)
+    trouble: RemoteError | None = None
+    read: list[int] = field(default_factory=list)
+    """Pages that were asked for."""
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
+    """Somebody asks for a page."""
+    may_answer: asyncio.Event | None = None
+
+    def hold(self) -> asyncio.Event:
+        """Answer no sooner than the event is set."""
+        self.may_answer = asyncio.Event()
+        return self.may_answer
+
+    async def search(
+        self, caller: Caller, requests: Sequence[SelectionRequest], *, page: int, size: int
+    ) -> tuple[Product, ...]:
+        assert caller.tenant == TENANT
+        assert requests
+        self.read.append(page)
+        self.reached.set()
+        if self.may_answer is not None:
+            await self.may_answer.wait()
+        if self.trouble is not None:
+            raise self.trouble
+        return tuple(self.products[page * size : (page + 1) * size])
+
+
+class Workshop:
+    """What a test holds on to."""
+
+    def __init__(self, pool: Pool, **settings: Any) -> None:
+        self._pool = pool
+        self.clock = SetClock()
+        self.people = People()
+        self.shelf = Shelf()
+        remote = SimpleNamespace(users=self.people, catalog=self.shelf, dam=None, projects=None)
+        self.store = PostgresStore(pool, lambda: None)
+        self.application = Application(
+            Settings(**settings),
+            Store(pool, PostgresTenants(pool), self.clock),
+            cast("Remote", remote),
+            lambda: None,
+        )
+
+    @property
+    def actions(self) -> OrderActions:
+        return self.application.actions
+
+    async def rows(self, query: str, *parameters: Any) -> list[dict[str, Any]]:
+        async with in_tenant(self._pool, TENANT) as connection:
+            return [dict(row) for row in await connection.fetch(query, *parameters)]
+
+    async def order(self, *files: str, products: Sequence[Product] = ()) -> OrderId:
+        """An order of the owner's that is still to be read: a product per file, or these products.
+
+        The checksum of a file is its name.
+        """
+        self.shelf.products = [*products, *(one_file(name) for name in files)]
+        async with self.store.unit_of_work(TENANT) as uow:
+            (order,) = await uow.orders.create(
+                [
+                    NewOrder(
+                        owner=OWNER,
+                        role="REGISTERED_USER",
+                        label=uuid4().hex,
+                        correlation_id="c-1",
+                        request_id=None,
+                        sub_order_hours=2,
+                        created_at=self.clock.now(),
+                        selections=(A_SELECTION,),
+                    )
+                ]
+            )
+            await uow.messages.send([complete_order(TENANT, order, 0, 0)])
+        return order
+
+    async def steps(self, name: StepName | None = None) -> list[dict[str, Any]]:
+        """Steps that are written and not done, delayed ones too."""
+        found = await self.rows("select body from rs_order.outbox where kind = 'STEP' order by id")
+        bodies = [orjson.loads(row["body"]) for row in found]
+        return [body for body in bodies if name is None or body["step"] == name]
+
+    async def run_one(self, name: StepName | None = None) -> bool:
+        """Do the oldest step that is due, of a name; False when there is none."""
+        taken = await self.rows(
+            "delete from rs_order.outbox where id = (select min(id) from rs_order.outbox"
+            " where kind = 'STEP' and (due_at is null or due_at <= $1)"
+            " and ($2::text is null or body::json ->> 'step' = $2)) returning body",
+            self.clock.now(),
+            name,
+        )
+        for row in taken:
+            body = orjson.loads(row["body"])
+            await self.do(body)
+        return bool(taken)
+
+    async def do(self, body: Mapping[str, Any]) -> None:
+        """Do a step, also one that was done before."""
+        arguments = dict(body)
+        name = StepName(arguments.pop("step"))
+        await self.application.works[name](Step(name, TENANT, arguments))
+
+    async def run(self, name: StepName | None = None) -> None:
+        """Do what is due, and what comes of it, until nothing is."""
+        while await self.run_one(name):
+            pass
+
+    async def asked(self) -> list[list[str]]:
+        """The checksums of each restore request so far, none of which is sent."""
+        found = await self.rows(
+            "select body from rs_order.outbox where kind = 'RESTORE_REQUEST' order by id"
+        )
+        return [orjson.loads(row["body"])["checksums"] for row in found]
+
+    async def told(self, order: OrderId) -> list[tuple[str, int | None]]:
+        """Status and total of sub-orders of each response about an order."""
+        found = await self.rows(
+            "select body from order_response where order_id = $1 order by id", order
+        )
+        bodies = [orjson.loads(row["body"]) for row in found]
+        return [(body["status"], body.get("totalSubOrders")) for body in bodies]
+
+    async def storage_says(self, *available: str, **unavailable: str) -> None:
+        await self.application.availability.handle(
+            TENANT,
+            [Checksum(name) for name in available],
+            {Checksum(name): reason for name, reason in unavailable.items()},
+        )
+
+    async def downloaded(self, order: OrderId, *names: str, failed: bool = False) -> None:
+        result = FetchResult.FAILED if failed else FetchResult.DOWNLOADED
+        rows = await self.rows(
+            "select id from data_file where order_id = $1 and name = any ($2)", order, list(names)
+        )
+        await self.application.settle_downloads.handle(
+            TENANT,
+            order,
+            [FileOutcome(DataFileId(row["id"]), result, "no" if failed else None) for row in rows],
+        )
+
+    async def status(self, order: OrderId) -> str | None:
+        """None: there is no such order."""
+        found = await self.rows("select status from orders where id = $1", order)
+        return str(found[0]["status"]) if found else None
+
+    async def view(self, order: OrderId) -> OrderView:
+        """The order as it is shown."""
+        found = await PostgresOrderViews(self._pool).order(TENANT, order)
+        assert found is not None
+        return found
+
+    async def files(self, order: OrderId) -> dict[str, str]:
+        found = await self.rows("select name, state from data_file where order_id = $1", order)
+        return {row["name"]: row["state"] for row in found}
+
+    async def sub_orders(self, order: OrderId) -> list[tuple[str, str]]:
+        """Kind and state of each."""
+        found = await self.rows(
+            "select kind, state from sub_order where order_id = $1 order by id", order
+        )
+        return [(row["kind"], row["state"]) for row in found]
+
+    async def history(self, order: OrderId) -> list[tuple[str | None, str, str, str]]:
+        """From, to, reason and actor of each line about the order itself."""
+        found = await self.rows(
+            "select before, after, reason, actor from history"
+            " where order_id = $1 and sub_order_id is null order by id",
+            order,
+        )
+        return [(row["before"], row["after"], row["reason"], row["actor"]) for row in found]
+
+    async def miscounted(self) -> list[dict[str, Any]]:
+        """Orders and sub-orders whose counters differ from their rows."""
+        return await self.rows(_MISCOUNTED)
+
+
+def an_actor(email: str = OWNER, role: str = "REGISTERED_USER", *, admin: bool = False) -> Actor:
+    return Actor(Caller(TENANT, email, role), administrator=admin)
+
+
+JANE = an_actor()
+ALAN = an_actor(ADMIN, "ADMIN")
+JOHN = an_actor(STRANGER)
+
+
+def one_file(name: str, size: int | None = 10, *, external: bool = False) -> Product:
+    return a_product(a_file(size, name=name, checksum=name, external=external))
+
+
+A_SELECTION = DatasetSelection(
+    urn=Urn("URN:AIP:DATASET:demo:1:V1"),
+    label="A dataset",
+    products=1,
+    files=1,
+    bytes=10,
+    types={DataType.RAWDATA: TypeTotals(1, 10, 0)},
+    file_filter=FileFilter(),
+    searches=(
+        DatedSelection(
+            SelectionRequest.of_query("*", NOW), 1, {DataType.RAWDATA: TypeTotals(1, 10, 0)}
+        ),
+    ),
+)
+
+_STATES = ("pending", "available", "downloaded", "download_error", "error", "processing_error")
+_COUNTERS = [f"{state}_{what}" for state in _STATES for what in ("files", "bytes")]
+_COUNTED = ", ".join(
+    f"count(*) filter (where state = '{state.upper()}') as {state}_files,"
+    f" coalesce(sum(size) filter (where state = '{state.upper()}'), 0)::bigint as {state}_bytes"
+    for state in _STATES
+)
+_OWN, _TRUE = (
+    ", ".join(f"{table}.{counter}" for counter in _COUNTERS) for table in ("one", "counted")
+)
+_MISCOUNTED = f"""
+select 'sub-order' as what, one.id, one.state as stands from sub_order one
+cross join lateral (select {_COUNTED} from data_file where sub_order_id = one.id) as counted
+where row({_OWN}) is distinct from row({_TRUE})
+union all
+select 'order', one.id, one.status from orders one
+cross join lateral (select {_COUNTED} from data_file where order_id = one.id) as counted
+cross join lateral (
+    select count(*) as sub_orders, count(*) filter (where state = 'WAITING') as waiting
+    from sub_order where order_id = one.id
+) as below
+where one.status not in ('DELETED', 'EXPIRED')
+  and row({_OWN}, one.sub_orders, one.waiting_sub_orders)
+      is distinct from row({_TRUE}, below.sub_orders, below.waiting)
+"""  # noqa: S608 - our own names

@@ -1,0 +1,47 @@
+"""Interactive baskets, put where a user's clicks would have put them."""
+
+from typing import Any, Protocol
+
+from rs_order.sandbox import Sandbox
+from rs_order.sandbox.products import urn_for
+
+
+class TenantDatabase(Protocol):
+    """Runs a statement in the schema of the first tenant."""
+
+    @property
+    def sandbox(self) -> Sandbox: ...
+
+    async def rows(self, query: str, *parameters: Any) -> list[Any]: ...
+
+
+async def put_basket(here: TenantDatabase, owner: str, query: str | None = None) -> int:
+    """The basket of a user, with one selection of the dataset SDO_EVE, or, without query, with none."""
+    (basket,) = await here.rows("insert into basket (owner) values ($1) returning id", owner)
+    if query is not None:
+        await here.rows(
+            """
+            with selected as (
+                insert into dataset_selection (basket_id, dataset_urn, dataset_label, products_count,
+                    files_count, files_bytes, type_totals)
+                values ($1, $2, 'SDO EVE irradiance', 1, 1, 4159, '{}')
+                returning id
+            )
+            insert into dated_selection (dataset_selection_id, selection_date, position, request,
+                products_count, type_totals)
+            select id, now(), 0, jsonb_build_object(
+                'engineType', 'legacy', 'searchParameters', jsonb_build_object('q', array[$3::text]),
+                'selectionDate', to_char(now() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+                'datasetUrn', $2::text), 1, '{}'
+            from selected
+            """,
+            basket["id"],
+            _urn_of(here.sandbox, "SDO_EVE"),
+            query,
+        )
+    return int(basket["id"])
+
+
+def _urn_of(sandbox: Sandbox, dataset: str) -> str:
+    (urn,) = [one.dataset.urn for one in sandbox.holdings if one.dataset.id == dataset]
+    return urn_for("project1", urn)

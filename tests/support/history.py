@@ -1,0 +1,35 @@
+"""Every line of a history is a move of the tables, for one of its reasons (docs/states.md)."""
+
+from rs_order.adapters.postgres.driver import Connection
+from rs_order.domain.moves import ORDER_MOVES, SUB_ORDER_MOVES, Reason
+from rs_order.domain.states import OrderStatus, SubOrderState
+
+Line = tuple[str | None, str, str]
+
+
+async def unexplained_moves(connection: Connection) -> list[Line]:
+    """From, to and reason of the lines that ``domain/moves.py`` doesn't have."""
+    rows = await connection.fetch(
+        "select sub_order_id is null as of_order, before, after, reason from history order by id"
+    )
+    return [
+        (row["before"], row["after"], row["reason"])
+        for row in rows
+        if not (_of_an_order if row["of_order"] else _of_a_sub_order)(
+            row["before"], row["after"], row["reason"]
+        )
+    ]
+
+
+def _of_an_order(before: str | None, after: str, reason: str) -> bool:
+    if before is None:
+        return (after, reason) == (OrderStatus.PENDING, "order-created")
+    if after == "REMOVED":
+        return (before, reason) == (OrderStatus.DELETED, Reason.REMOVED)
+    return reason in ORDER_MOVES[OrderStatus(before)].get(OrderStatus(after), ())
+
+
+def _of_a_sub_order(before: str, after: str, reason: str) -> bool:
+    if after == "REMOVED":
+        return (before, reason) == (SubOrderState.ENDED, Reason.RETRIED)
+    return reason in SUB_ORDER_MOVES[SubOrderState(before)].get(SubOrderState(after), ())
