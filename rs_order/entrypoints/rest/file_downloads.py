@@ -9,7 +9,7 @@ from rs_order.domain.identity import Caller
 from rs_order.domain.ids import DataFileId
 from rs_order.domain.states import FileState
 from rs_order.entrypoints.rest.errors import Refused
-from rs_order.entrypoints.rest.file_answer import FileAnswer
+from rs_order.entrypoints.rest.streamed_file import StreamedFile
 from rs_order.entrypoints.rest.order_token import OrderTokenInQuery, verified
 from rs_order.entrypoints.rest.parameters import DataFileIdInPath
 from rs_order.entrypoints.rest.request_log import facts_of
@@ -148,7 +148,7 @@ def _bytes(
     """The file, fetched in the name of its owner where his token opened it, else of the caller."""
     facts, report = facts_of(request.scope), FileReport()
     email = found.owner if _opened_by(found, token) else caller.email
-    return FileAnswer(
+    return StreamedFile(
         services.downloads,
         services.sources,
         FileRequest(caller.tenant, found.order_id, found.file, email),
