@@ -9,7 +9,6 @@ from rs_order.domain.identity import Caller
 from rs_order.domain.ids import DataFileId
 from rs_order.domain.states import FileState
 from rs_order.entrypoints.rest.errors import Refused
-from rs_order.entrypoints.rest.streamed_file import StreamedFile
 from rs_order.entrypoints.rest.order_token import OrderTokenInQuery, verified
 from rs_order.entrypoints.rest.parameters import DataFileIdInPath
 from rs_order.entrypoints.rest.request_log import facts_of
@@ -21,6 +20,7 @@ from rs_order.entrypoints.rest.resources import (
 from rs_order.entrypoints.rest.roles import is_administrator
 from rs_order.entrypoints.rest.routing import AuthorisedCaller, Endpoints
 from rs_order.entrypoints.rest.services import RestServices
+from rs_order.entrypoints.rest.streamed_file import StreamedFile
 from rs_order.ports.downloads import FileOfOrder
 from rs_order.ports.order_tokens import OrderToken
 
