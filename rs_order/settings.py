@@ -4,12 +4,21 @@ Read once, in the composition root, and passed on in parts. ``docs/configuration
 """
 
 import os
+import re
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from uuid import uuid4
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -93,6 +102,11 @@ class Settings(BaseSettings):
         description="Name of this instance in the names of its own queues. Default: a random UUID.",
         json_schema_extra=_property("regards.amqp.microservice.instance-identifier"),
     )
+    amqp_notifier_events: Listed = Field(
+        [],
+        description="Java classes of our messages of which rs-notifier gets a copy, comma-separated.",
+        json_schema_extra=_property("regards.amqp.notifier.events"),
+    )
     instance_name: str = Field(
         "REGARDS",
         description="Name of the installation, in each message's `app_id`.",
@@ -103,15 +117,25 @@ class Settings(BaseSettings):
         9043, ge=0, le=65535, description="Port of the REST side; 0: a free one."
     )
     tenants: Listed = Field([], description="Tenants created at the start, comma-separated.")
+    tenants_from_platform: bool = Field(
+        False,
+        description=(
+            "Ask rs-admin-instance at the start which tenants to serve, and provision them; "
+            "its events are heard in any case."
+        ),
+    )
     catalog_url: str | None = Field(None, description="Base URL of rs-catalog.")
     storage_url: str | None = Field(None, description="Base URL of rs-storage (downloads).")
     dam_url: str | None = Field(
         None, description="Base URL of rs-dam; without it, datasets have no attached files."
     )
-    processing_url: str | None = Field(None, description="Base URL of rs-processing.")
+    processing_url: str | None = Field(
+        None, description="Base URL of rs-processing; without it, there are no processes."
+    )
     admin_url: str | None = Field(None, description="Base URL of rs-admin (users and roles).")
     admin_instance_url: str | None = Field(
-        None, description="Base URL of rs-admin-instance (public address of each project)."
+        None,
+        description="Base URL of rs-admin-instance (public address of each project, and mails).",
     )
     public_url: str = Field(
         "http://localhost:9043",
@@ -121,6 +145,12 @@ class Settings(BaseSettings):
         "/api/v1",
         description="Prefix of the gateway in links.",
         json_schema_extra=_property("prefix.path"),
+    )
+    cors_requests_authorized_clients_addresses: Listed = Field(
+        [],
+        description="Hosts or origins whose web pages may call the REST side, comma-separated; "
+        "none: all.",
+        json_schema_extra=_property("regards.cors.requests.authorized.clients.addresses"),
     )
 
     # Keys
@@ -165,6 +195,17 @@ class Settings(BaseSettings):
         False, description="Take `?token=` for the Authorization header, where no gateway does."
     )
 
+    trusted_proxies: Listed = Field(
+        [],
+        description=(
+            "Addresses or networks of the gateway and other proxies whose `X-Forwarded-For` is "
+            "believed, comma-separated; matters to roles with authorised addresses."
+        ),
+    )
+    roles_refresh_minutes: Positive = Field(
+        10, description="Minutes after which the rights of all roles are asked of rs-admin again."
+    )
+
     # How orders are made
     files_bucket_size_mb: Positive = Field(
         100,
@@ -203,6 +244,13 @@ class Settings(BaseSettings):
         le=10_000,
         description="Cancel requests taken in one batch.",
         json_schema_extra=_property("regards.order.cancel.request.bulk.size"),
+    )
+    basket_upload_file_max_lines: int = Field(
+        1000,
+        ge=1,
+        le=10_000,
+        description="Lines of a file of product ids that is uploaded to a basket.",
+        json_schema_extra=_property("regards.order.basket.upload.file.max.lines"),
     )
     cache_isadmin_size: int = Field(
         1000,
@@ -253,6 +301,35 @@ class Settings(BaseSettings):
         [], description="Folders below which `file:` URLs may be read, comma-separated."
     )
 
+    # Mails
+    smtp_host: str | None = Field(
+        None, description="SMTP server that mails go to; without it they go to rs-admin-instance."
+    )
+    smtp_port: int = Field(587, ge=1, le=65535, description="Its port.")
+    smtp_tls: Literal["starttls", "tls", "none"] = Field(
+        "starttls",
+        description="`starttls`: encrypted after a greeting, or nothing is sent; `tls`: from the start.",
+    )
+    smtp_username: str | None = Field(None, description="Login, where the server wants one.")
+    smtp_password: SecretStr | None = Field(None, description="Its password.")
+    mail_sender: str | None = Field(
+        None,
+        validate_default=True,
+        description="From address, needed with SMTP; default: that of the mail service.",
+    )
+    mail_language: Listed = Field(
+        ["en"],
+        description="Language of the mails, `en` or `fr`; for one tenant as `project1=fr`, comma-separated.",
+    )
+    mail_templates: str | None = Field(
+        None, description="Folder of templates that take the place of the packaged ones."
+    )
+    periodic_files_availability_check_cron: str = Field(
+        "0 0 7 * * MON-FRI",
+        description="When users are reminded of files that wait for them: six fields from seconds on, UTC.",
+        json_schema_extra=_property("regards.order.periodic.files.availability.check.cron"),
+    )
+
     # Logs
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least level."
@@ -266,6 +343,33 @@ class Settings(BaseSettings):
             if not Path(folder).is_absolute():
                 raise ValueError(f"{folder!r} is not an absolute path")
         return folders
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, proxies: list[str]) -> list[str]:
+        for proxy in proxies:
+            ip_network(proxy, strict=False)
+        return proxies
+
+    @property
+    def trusted_networks(self) -> list[IPv4Network | IPv6Network]:
+        return [ip_network(proxy, strict=False) for proxy in self.trusted_proxies]
+
+    @field_validator("mail_sender")
+    @classmethod
+    def _sender_with_smtp(cls, sender: str | None, others: ValidationInfo) -> str | None:
+        if sender is None and others.data.get("smtp_host") is not None:
+            raise ValueError(f"an address is needed when {PREFIX}SMTP_HOST is set")
+        if sender is not None and not re.fullmatch(r"[^\s,;<>@]+@[^\s,;<>@]+", sender):
+            raise ValueError(f"{sender!r} is not an e-mail address")
+        return sender
+
+    @field_validator("mail_templates")
+    @classmethod
+    def _existing_folder(cls, folder: str | None) -> str | None:
+        if folder is not None and not Path(folder).is_dir():
+            raise ValueError(f"there is no folder {folder!r}")
+        return folder
 
     @property
     def bucket_bytes(self) -> int:

@@ -7,7 +7,9 @@ from rs_order.adapters.amqp.batch_consumer import BatchConsumer
 from rs_order.adapters.amqp.connection import SupervisedConnection
 from rs_order.adapters.postgres.driver import Pool
 from rs_order.adapters.postgres.pool import transaction
+from rs_order.adapters.regards.kept_roles import KeptRoles
 from rs_order.ports.health import ComponentHealth, HealthStatus
+from rs_order.ports.maintenance import Maintenance
 from rs_order.ports.outbox import Outbox
 
 LONGEST_CHECK_SECONDS = 3.0
@@ -27,19 +29,28 @@ class ServiceHealth:
         outbox: Outbox,
         connections: Sequence[SupervisedConnection],
         consumers: Sequence[BatchConsumer],
+        *,
+        maintenance: Maintenance,
+        roles: KeptRoles | None = None,
     ) -> None:
         self._pool = pool
         self._outbox = outbox
         self._connections = connections
         self._consumers = consumers
+        self._maintenance = maintenance
+        self._roles = roles
 
     async def check(self) -> Mapping[str, ComponentHealth]:
-        database, relay = await asyncio.gather(self._database(), self._relay())
+        database, relay, maintenance = await asyncio.gather(
+            self._database(), self._relay(), self._tenants()
+        )
         return {
             "db": database,
             "rabbit": self._broker(),
             "consumers": self._consumption(),
             "relay": relay,
+            "maintenance": maintenance,
+            **self._rights(),
         }
 
     async def _database(self) -> ComponentHealth:
@@ -63,6 +74,18 @@ class ServiceHealth:
             oldestSeconds=round(lag.oldest_seconds, 1),
         )
 
+    async def _tenants(self) -> ComponentHealth:
+        """OUT_OF_SERVICE while tenants are in maintenance, which is meant and takes nothing else down."""
+        try:
+            async with asyncio.timeout(LONGEST_CHECK_SECONDS):
+                states = await self._maintenance.all()
+        except Exception as error:  # noqa: BLE001 - as above
+            return _health(False, error=type(error).__name__)
+        tenants = [tenant for tenant, state in states.items() if state.active]
+        if not tenants:
+            return _health(True)
+        return ComponentHealth(HealthStatus.OUT_OF_SERVICE, {"tenant": ", ".join(tenants)})
+
     def _broker(self) -> ComponentHealth:
         lost = {
             connection.vhost: connection.last_loss or "not connected yet"
@@ -75,3 +98,11 @@ class ServiceHealth:
         """UP only while the broker really has each of our consumers."""
         missing = [consumer.queue.name for consumer in self._consumers if not consumer.registered]
         return _health(not missing, registered=len(self._consumers) - len(missing), missing=missing)
+
+    def _rights(self) -> dict[str, ComponentHealth]:
+        """Out of service while rights are unknown: people have to wait, messages needn't."""
+        if self._roles is None:
+            return {}
+        unknown = self._roles.troubles
+        status = HealthStatus.OUT_OF_SERVICE if unknown else HealthStatus.UP
+        return {"roles": ComponentHealth(status, {"unknown": unknown})}

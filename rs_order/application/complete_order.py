@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from rs_order.application import responses, steps
 from rs_order.application.fill_sub_orders import FillSubOrders
 from rs_order.application.links import DownloadLinks, Links
+from rs_order.application.mails.plan import PlanMails
 from rs_order.application.policies import RemotePatience
 from rs_order.application.read_page import Page, PageReader
 from rs_order.domain.expiration import expiration
@@ -49,6 +50,7 @@ class CompleteOrder:
         reader: PageReader,
         filling: FillSubOrders,
         *,
+        mails: PlanMails,
         links: Links,
         clock: Clock,
         patience: RemotePatience,
@@ -56,6 +58,7 @@ class CompleteOrder:
         self._store = store
         self._reader = reader
         self._filling = filling
+        self._mails = mails
         self._links = links
         self._clock = clock
         self._patience = patience
@@ -132,6 +135,7 @@ class CompleteOrder:
             await uow.completions.finish([place.order_id])
             await uow.orders.save([order], now)
             await self._announce(uow, order, links)
+            await self._mails.order_completed(uow, order, now)
             await uow.messages.send(
                 [steps.expire_order(place.tenant, place.order_id, order.expires_at)]
             )

@@ -11,8 +11,10 @@ UseCaseRefused
 ├── InvalidInput           well-formed, but not allowed to say this
 │   └── LabelRefused       too long, or taken
 ├── FilterAndProcess       a dataset has either a file filter or a process
-├── TooManyItems           a process takes no more
+├── TooManyItems           a process, or a search, takes no more
+├── ProcessUnusable        rs-processing says of a process nothing that can be used
 ├── TooManyLines           an uploaded file is too long
+├── UnreadableUpload       an uploaded file isn't text
 ├── CatalogSearchFailed    the catalog refused the search, or failed
 └── ActionRefused          the order's status, or the caller, doesn't allow the action
 """
@@ -75,11 +77,21 @@ class TooManyItems(UseCaseRefused):
     code = "too-many-items"
 
 
+class ProcessUnusable(UseCaseRefused):
+    """What rs-processing says of a process can't be read, or it refuses to say anything."""
+
+    code = "process-unusable"
+
+
 class TooManyLines(UseCaseRefused):
     code = "too-many-lines"
 
     def __init__(self, most: int) -> None:
         super().__init__(f"Input file exceed max lines limit ({most})")
+
+
+class UnreadableUpload(UseCaseRefused):
+    code = "unreadable-upload"
 
 
 class CatalogSearchFailed(UseCaseRefused):

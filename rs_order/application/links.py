@@ -51,6 +51,14 @@ class Links:
         if host:
             await self._tenants.keep_host(tenant, host)
 
+    async def learn_if_possible(self, tenant: Tenant) -> None:
+        """Learn the tenant's address unless that takes too long: then the last known one serves."""
+        try:
+            async with asyncio.timeout(_A_MOMENT):
+                await self.learn(tenant)
+        except (RemoteTrouble, TimeoutError) as error:
+            log.warning("project-address-unknown", tenant=tenant, cause=str(error))
+
     async def current(self, tenant: Tenant) -> "DownloadLinks":
         """The links of a tenant, from its address as it is now; the last known where nobody answers.
 
@@ -65,18 +73,16 @@ class Links:
                 raise RemoteTrouble("rs-admin-instance", "no answer in time") from error
         return await self.download(tenant)
 
-    async def learn_if_possible(self, tenant: Tenant) -> None:
-        """Learn the tenant's address unless that takes too long: then the last known one serves."""
-        try:
-            async with asyncio.timeout(_A_MOMENT):
-                await self.learn(tenant)
-        except (RemoteTrouble, TimeoutError) as error:
-            log.warning("project-address-unknown", tenant=tenant, cause=str(error))
-
     async def download(self, tenant: Tenant) -> "DownloadLinks":
-        """The links to a tenant's orders and files, from the address last known."""
-        host = await self._tenants.host(tenant) or self._fallback
-        return DownloadLinks(f"{host.rstrip('/')}/{self._prefix}/rs-order")
+        """The links to a tenant's orders, from the address last known."""
+        return DownloadLinks(f"{await self._host(tenant)}/{self._prefix}/rs-order")
+
+    async def page(self, tenant: Tenant, path: str) -> str:
+        """A page of the project's site, from the address last known; never one of another site."""
+        return f"{await self._host(tenant)}/{path.lstrip('/')}"
+
+    async def _host(self, tenant: Tenant) -> str:
+        return (await self._tenants.host(tenant) or self._fallback).rstrip("/")
 
 
 class DownloadLinks:

@@ -3,12 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from rs_order.application.steps import INSTANCE
 from rs_order.contracts.notification import Level, Notification, NotificationEvent
 from rs_order.domain.ids import Tenant
 from rs_order.ports.outbox import MessageKind, OutgoingMessage
 from rs_order.ports.store import Store
-
-INSTANCE = Tenant("instance")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +43,6 @@ def _notification(failures: Failures) -> OutgoingMessage:
             role_recipients=["EXPLOIT"],
         )
     )
-    if failures.tenant is None:
+    if failures.tenant is None or failures.tenant == INSTANCE:
         return OutgoingMessage(MessageKind.INSTANCE_NOTIFICATION, INSTANCE, event.to_wire())
     return OutgoingMessage(MessageKind.NOTIFICATION, failures.tenant, event.to_wire())

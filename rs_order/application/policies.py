@@ -26,6 +26,24 @@ class RemotePatience:
 
 
 @dataclass(frozen=True, slots=True)
+class MailPatience:
+    """How long it is tried to send a mail; longer than others, since nobody waits for it by the minute."""
+
+    claim: timedelta = timedelta(minutes=5)
+    """For so long a mail belongs to who sends it; more than sending can take."""
+    first_pause: timedelta = timedelta(seconds=30)
+    longest_pause: timedelta = timedelta(hours=1)
+    deadline: timedelta = timedelta(hours=24)
+
+    def pause(self, attempts: int) -> timedelta:
+        """Pause after so many attempts in vain, doubling."""
+        return _doubled(self.first_pause, attempts - 1, self.longest_pause)
+
+    def exhausted(self, since: datetime, now: datetime) -> bool:
+        return now - since >= self.deadline
+
+
+@dataclass(frozen=True, slots=True)
 class StoragePatience:
     """How storage's silence is met (decisions.md, Storage silence)."""
 

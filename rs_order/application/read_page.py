@@ -49,7 +49,7 @@ class PageReader:
             attached = await self._dam.attached_files(tenant, selection.urn)
         products = await self._catalog.search(
             Caller(tenant, order.owner, order.role),
-            [search.request for search in selection.searches],
+            selection.requests,
             page=page,
             size=self._page_size,
         )

@@ -83,10 +83,10 @@ def _pattern(request: OrderRequest) -> list[Violation]:
     return []
 
 
-def file_filter(request: OrderRequest) -> FileFilter:
+def file_filter(request: OrderRequest) -> FileFilter | None:
     """The filter that every dataset selection of the request gets (domain.md 13.1)."""
     if request.filters is None:
-        return FileFilter()
+        return None
     return FileFilter(
         kinds=frozenset(FileKind(kind) for kind in request.filters.data_types or ()),
         name_pattern=request.filters.filename_reg_exp,

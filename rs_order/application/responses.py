@@ -95,6 +95,22 @@ def _response(
     return message, order_id, request_id
 
 
+def unusable_template(tenant: Tenant, template: str, problem: str) -> OutgoingMessage:
+    """Administrators hear of a mail template of theirs that can't be used, and why."""
+    event = NotificationEvent(
+        notification=Notification(
+            title="Mail template",
+            message=(
+                f'The template "{template}" can\'t be used: {problem}. The packaged template was taken '
+                "in its place; correct the file, it is read again with the next mail."
+            ),
+            level=Level.ERROR,
+            role_recipients=["PROJECT_ADMIN"],
+        )
+    )
+    return OutgoingMessage(kind=MessageKind.NOTIFICATION, tenant=tenant, body=event.to_wire())
+
+
 def oversized_file(tenant: Tenant, name: str) -> OutgoingMessage:
     """Administrators hear of a stored file larger than a whole sub-order (domain.md 16.4)."""
     event = NotificationEvent(

@@ -13,11 +13,13 @@ from typing import Any
 from rs_order.domain.ids import (
     DataFileId,
     DatasetTaskId,
+    MailId,
     OrderId,
     RequestId,
     SubOrderId,
     Tenant,
 )
+from rs_order.ports.connections import ConnectionState
 from rs_order.ports.outbox import MessageKind, OutgoingMessage
 
 
@@ -39,6 +41,22 @@ class StepName(StrEnum):
     """Delete a slice of the files of an order that is gone, or removed."""
     TIDY = "tidy"
     """Forget what the inbox need not remember any more."""
+    CONNECT_TENANT = "connect-tenant"
+    """Provision a tenant that the platform connected us to."""
+    REPORT_CONNECTION = "report-connection"
+    """Tell rs-admin-instance again what came of a connection."""
+    FIND_TENANTS = "find-tenants"
+    """Ask rs-admin-instance which tenants we should serve."""
+    REMIND = "remind"
+    """Find a page of owners whose files have waited too long."""
+    SEND_MAIL = "send-mail"
+
+
+INSTANCE = Tenant("instance")
+"""Whose steps those are that concern no tenant we serve, or one we don't serve yet."""
+STEPS_OF_THE_INSTANCE = frozenset(
+    {StepName.CONNECT_TENANT, StepName.REPORT_CONNECTION, StepName.FIND_TENANTS}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,3 +125,39 @@ def delete_files(tenant: Tenant, order_id: OrderId) -> OutgoingMessage:
 
 def tidy(tenant: Tenant, number: int, due_at: datetime) -> OutgoingMessage:
     return _step(tenant, StepName.TIDY, due_at, round=number)
+
+
+def connect_tenant(name: str, said_at: datetime) -> OutgoingMessage:
+    return _step(INSTANCE, StepName.CONNECT_TENANT, None, project=name, saidAt=said_at.isoformat())
+
+
+def report_connection(
+    tenant: Tenant, state: ConnectionState, cause: str | None, attempts: int, due_at: datetime
+) -> OutgoingMessage:
+    return _step(
+        INSTANCE,
+        StepName.REPORT_CONNECTION,
+        due_at,
+        project=tenant,
+        state=state,
+        cause=cause,
+        attempts=attempts,
+    )
+
+
+def find_tenants(attempts: int = 0, due_at: datetime | None = None) -> OutgoingMessage:
+    return _step(INSTANCE, StepName.FIND_TENANTS, due_at, attempts=attempts)
+
+
+def remind(tenant: Tenant, number: int, due_at: datetime) -> OutgoingMessage:
+    """A round of reminders."""
+    return _step(tenant, StepName.REMIND, due_at, round=number)
+
+
+def remind_further(tenant: Tenant, number: int, after: str) -> OutgoingMessage:
+    """The next page of a round, behind the last owner of the page before."""
+    return _step(tenant, StepName.REMIND, None, round=number, after=after)
+
+
+def send_mail(tenant: Tenant, mail_id: MailId, due_at: datetime | None = None) -> OutgoingMessage:
+    return _step(tenant, StepName.SEND_MAIL, due_at, mail=mail_id)

@@ -1,8 +1,9 @@
 """The use cases, wired, and what each step calls."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from rs_order.adapters.amqp.messages import EVENTS
 from rs_order.adapters.postgres.unit_of_work import PostgresStore
 from rs_order.application.accept_requests import AcceptRequests
 from rs_order.application.act import (
@@ -22,13 +23,19 @@ from rs_order.application.answer_requests import AnswerRequests
 from rs_order.application.apply_availability import ApplyAvailability
 from rs_order.application.apply_order import ApplyOrder
 from rs_order.application.ask_storage import AskStorage
+from rs_order.application.baskets import AddToBasket, BasketUseCases, EditBasket
+from rs_order.application.baskets.changes import BasketChanges
+from rs_order.application.baskets.process_limit import ProcessLimit
 from rs_order.application.cancel_orders import CancelOrders, Departure
+from rs_order.application.catalog_datasets import CatalogDatasets
 from rs_order.application.complete_order import CompleteOrder, Place
+from rs_order.application.connect_tenants import ConnectTenants
 from rs_order.application.create_order import CreateOrder
 from rs_order.application.estimate import Estimator
 from rs_order.application.fill_sub_orders import FillSubOrders
 from rs_order.application.grant_requests import GrantRequests
 from rs_order.application.links import Links
+from rs_order.application.module_configuration import ExportConfiguration, ImportConfiguration
 from rs_order.application.notify_failures import NotifyFailures
 from rs_order.application.policies import RemotePatience, SlotLimits, StoragePatience
 from rs_order.application.read_page import PageReader
@@ -37,12 +44,42 @@ from rs_order.application.schedule_sub_orders import ScheduleSubOrders
 from rs_order.application.settle_downloads import SettleDownloads
 from rs_order.application.settlement import Settlement
 from rs_order.application.steps import Step, StepName
+from rs_order.application.tenant_settings import ManageSettings
 from rs_order.application.tidy_inbox import TidyInbox
+from rs_order.bootstrap.mails import Mails
 from rs_order.bootstrap.remote import Remote
 from rs_order.bootstrap.store import Store
-from rs_order.domain.ids import DataFileId, DatasetTaskId, OrderId, RequestId, SubOrderId
+from rs_order.bootstrap.tokens import order_tokens
+from rs_order.domain.ids import (
+    DataFileId,
+    DatasetTaskId,
+    MailId,
+    OrderId,
+    RequestId,
+    SubOrderId,
+    Tenant,
+)
 from rs_order.entrypoints.amqp.step_handler import Work
-from rs_order.settings import Settings
+from rs_order.ports.connections import ConnectionState
+from rs_order.ports.outbox import MessageKind
+from rs_order.settings import PREFIX, Settings, SettingsError
+
+
+def copied_to_notifier(settings: Settings) -> dict[MessageKind, str]:
+    """Which messages rs-notifier gets a copy of, with the class each copy names; projects' messages only.
+
+    Raises:
+        SettingsError: a class that is none of ours.
+    """
+    apart = (MessageKind.NOTIFIER_COPY, MessageKind.INSTANCE_NOTIFICATION)
+    ours = {kind: event for kind, event in EVENTS.items() if kind not in apart}
+    for name in settings.amqp_notifier_events:
+        if name not in ours.values():
+            raise SettingsError(
+                f"{PREFIX}AMQP_NOTIFIER_EVENTS: {name!r} is no message of this service; there are "
+                f"{', '.join(sorted(set(ours.values())))}"
+            )
+    return {kind: event for kind, event in ours.items() if event in settings.amqp_notifier_events}
 
 
 class Application:
@@ -52,7 +89,7 @@ class Application:
         self, settings: Settings, store: Store, remote: Remote, committed: Callable[[], None]
     ) -> None:
         clock = store.clock
-        uows = PostgresStore(store.pool, committed)
+        uows = PostgresStore(store.pool, committed, copied_to_notifier(settings))
         limits = SlotLimits(settings.max_storage_files_jobs_per_user, settings.jobs_pool_size)
         remote_patience = RemotePatience(settings.remote_patience)
         storage_patience = StoragePatience(
@@ -66,7 +103,22 @@ class Application:
             prefix=settings.prefix_path,
             fallback=settings.public_url,
         )
-        estimator = Estimator(self.users, remote.catalog, links, clock)
+        datasets = CatalogDatasets(remote.catalog)
+        process_limit = ProcessLimit(remote.processes)
+        changes = BasketChanges(uows)
+        self.baskets = BasketUseCases(
+            add=AddToBasket(
+                changes,
+                datasets,
+                process_limit,
+                clock,
+                max_lines=settings.basket_upload_file_max_lines,
+            ),
+            edit=EditBasket(uows, changes, datasets, process_limit),
+        )
+        estimator = Estimator(self.users, datasets, links, clock)
+        self.order_tokens = order_tokens(settings, clock)
+        self.mails = Mails(settings, uows, links, remote.mailer, self.order_tokens, clock=clock)
         settlement = Settlement(limits)
         departure = Departure(settlement)
         self.create_order = CreateOrder(uows, links, clock)
@@ -77,6 +129,9 @@ class Application:
         self.failures = NotifyFailures(uows)
         self.settle_downloads = SettleDownloads(uows, settlement, links, clock)
         self.tidy = TidyInbox(uows, clock, retention=timedelta(days=settings.inbox_retention_days))
+        self.settings = ManageSettings(uows)
+        self.export_configuration = ExportConfiguration(uows)
+        self.import_configuration = ImportConfiguration(uows)
         self._grant = GrantRequests(
             uows,
             estimator,
@@ -86,12 +141,22 @@ class Application:
             uows,
             PageReader(remote.catalog, remote.dam, page_size=settings.batch_size),
             FillSubOrders(clock, bucket_bytes=settings.bucket_bytes),
+            mails=self.mails.plan,
             links=links,
             clock=clock,
             patience=remote_patience,
         )
         self._ask = AskStorage(uows, settlement, links, clock, storage_patience)
         self.schedule = ScheduleSubOrders(uows, self._ask, clock, limits)
+        self.connect = ConnectTenants(
+            uows,
+            store.tenants,
+            remote.connections,
+            schedule=self.schedule,
+            clock=clock,
+            patience=remote_patience,
+            limits=limits,
+        )
         self._expire = ExpireOrder(uows, departure, clock)
         self._delete_files = DeleteFiles(uows)
         self._move_files_in_error = MoveFilesInError(
@@ -119,6 +184,11 @@ class Application:
             StepName.EXPIRE_ORDER: self._do_expire,
             StepName.DELETE_FILES: self._do_delete_files,
             StepName.TIDY: self._do_tidy,
+            StepName.CONNECT_TENANT: self._do_connect_tenant,
+            StepName.REPORT_CONNECTION: self._do_report_connection,
+            StepName.FIND_TENANTS: self._do_find_tenants,
+            StepName.REMIND: self._do_remind,
+            StepName.SEND_MAIL: self._do_send_mail,
         }
 
     async def _do_grant(self, step: Step) -> None:
@@ -168,3 +238,29 @@ class Application:
 
     async def _do_tidy(self, step: Step) -> None:
         await self.tidy.handle(step.tenant, step.arguments["round"])
+
+    async def _do_connect_tenant(self, step: Step) -> None:
+        said_at = datetime.fromisoformat(step.arguments["saidAt"])
+        await self.connect.connect(step.arguments["project"], said_at)
+
+    async def _do_report_connection(self, step: Step) -> None:
+        arguments = step.arguments
+        await self.connect.report(
+            Tenant(arguments["project"]),
+            ConnectionState(arguments["state"]),
+            arguments["cause"],
+            arguments["attempts"],
+        )
+
+    async def _do_find_tenants(self, step: Step) -> None:
+        await self.connect.find(step.arguments["attempts"])
+
+    async def _do_remind(self, step: Step) -> None:
+        number, after = step.arguments["round"], step.arguments.get("after")
+        if after is None:
+            await self.mails.remind.begin(step.tenant, number)
+        else:
+            await self.mails.remind.page(step.tenant, number, after)
+
+    async def _do_send_mail(self, step: Step) -> None:
+        await self.mails.send.handle(step.tenant, MailId(step.arguments["mail"]))

@@ -1,16 +1,32 @@
 """What this process has on the broker: names, consumers, connections."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeVar
 
-from rs_order.adapters.amqp.batch_consumer import BatchConsumer
+from rs_order.adapters.amqp.batch_consumer import BatchConsumer, BatchHandler
 from rs_order.adapters.amqp.connection import Session, SupervisedConnection
-from rs_order.adapters.amqp.topology import Elements, Topology, Vhost, topology
+from rs_order.adapters.amqp.topology import (
+    Elements,
+    PlatformEvent,
+    Topology,
+    Vhost,
+    topology,
+)
 from rs_order.adapters.amqp.vhosts import create_missing_vhosts
 from rs_order.adapters.postgres.tenants import PostgresTenants
 from rs_order.bootstrap.application import Application
 from rs_order.contracts.order_request import OrderCancelRequest, OrderRequest
+from rs_order.contracts.platform_events import (
+    ResourceAccessEvent,
+    ResourceAccessInit,
+    RoleEvent,
+    TenantConnectionEvent,
+    TenantEvent,
+)
 from rs_order.contracts.storage import FileReferenceEvent
-from rs_order.entrypoints.amqp.batches import Batches
+from rs_order.contracts.wire import WireModel
+from rs_order.domain.ids import Tenant
+from rs_order.entrypoints.amqp.batches import Arrival, Batches
 from rs_order.entrypoints.amqp.handlers import (
     CancelRequestHandler,
     FileReferenceHandler,
@@ -19,7 +35,14 @@ from rs_order.entrypoints.amqp.handlers import (
     invalid_cancel_request,
     invalid_order_request,
 )
+from rs_order.entrypoints.amqp.platform_events import (
+    OnlyTheInstance,
+    RightsHandlers,
+    RoleNews,
+    TenantHandlers,
+)
 from rs_order.entrypoints.amqp.step_handler import StepHandler
+from rs_order.ports.clock import Clock
 from rs_order.settings import Settings
 
 FILE_EVENT_BATCH = 1000
@@ -35,10 +58,13 @@ def names_on_the_broker(settings: Settings) -> Topology:
     )
 
 
-def consumers(
+Event = TypeVar("Event", bound=WireModel)
+
+
+def work_consumers(
     settings: Settings, names: Topology, application: Application, tenants: PostgresTenants
-) -> dict[Vhost, list[BatchConsumer]]:
-    """One consumer per queue, and what its messages are handed to."""
+) -> list[BatchConsumer]:
+    """One consumer per queue that the instances share, and what its messages are handed to."""
     requests = Batches(
         OrderRequest,
         OrderRequestHandler(application.accept),
@@ -60,27 +86,74 @@ def consumers(
         application.failures,
         for_everybody=True,
     )
-    unused = [
-        names.file_reference_updates,
-        names.processing_results,
-        names.process_rights,
-        *(event.queue for event in names.security_events),
+    unused = [names.file_reference_updates, names.processing_results, names.process_rights]
+    return [
+        BatchConsumer(names.order_requests, requests, size=settings.request_bulk_size),
+        BatchConsumer(names.order_cancels, cancels, size=settings.cancel_request_bulk_size),
+        BatchConsumer(names.file_references, references, size=FILE_EVENT_BATCH),
+        BatchConsumer(
+            names.steps,
+            StepHandler(application.works, tenants),
+            size=1,
+            concurrency=STEPS_AT_ONCE,
+        ),
+        *(BatchConsumer(queue, drop) for queue in unused),
     ]
-    return {
-        Vhost.MULTITENANT: [
-            BatchConsumer(names.order_requests, requests, size=settings.request_bulk_size),
-            BatchConsumer(names.order_cancels, cancels, size=settings.cancel_request_bulk_size),
-            BatchConsumer(names.file_references, references, size=FILE_EVENT_BATCH),
-            BatchConsumer(
-                names.steps,
-                StepHandler(application.works, tenants),
-                size=1,
-                concurrency=STEPS_AT_ONCE,
-            ),
-            *(BatchConsumer(queue, drop) for queue in unused),
-        ],
-        Vhost.INSTANCE: [BatchConsumer(event.queue, drop) for event in names.tenant_events],
-    }
+
+
+def rights_consumers(
+    names: Topology, news: RoleNews | None, application: Application, tenants: PostgresTenants
+) -> list[BatchConsumer]:
+    """What every instance hears of rights; nothing to be done where rs-admin isn't asked for them."""
+    if news is None:
+        return _each_event_once(names.security_events, {})
+    handlers = RightsHandlers(news)
+
+    def batches(
+        model: type[Event], handle: Callable[[Tenant, Sequence[Arrival[Event]]], Awaitable[None]]
+    ) -> Batches[Event]:
+        return Batches(model, handle, tenants, application.failures, for_everybody=True)
+
+    return _each_event_once(
+        names.security_events,
+        {
+            "RoleEvent": batches(RoleEvent, handlers.roles),
+            "ResourceAccessEvent": batches(ResourceAccessEvent, handlers.access),
+            "ResourceAccessInit": batches(ResourceAccessInit, handlers.initialised),
+        },
+    )
+
+
+def tenant_consumers(
+    names: Topology, application: Application, tenants: PostgresTenants, clock: Clock
+) -> list[BatchConsumer]:
+    """What every instance hears of tenants."""
+    handlers = TenantHandlers(application.connect, tenants, clock)
+
+    def batches(
+        model: type[Event], handle: Callable[[Tenant, Sequence[Arrival[Event]]], Awaitable[None]]
+    ) -> Batches[Event]:
+        return Batches(model, handle, OnlyTheInstance(), application.failures, for_everybody=True)
+
+    connection = "TenantConnectionConfiguration"
+    return _each_event_once(
+        names.tenant_events,
+        {
+            "TenantCreatedEvent": batches(TenantEvent, handlers.created),
+            "TenantDeletedEvent": batches(TenantEvent, handlers.deleted),
+            f"{connection}Created": batches(TenantConnectionEvent, handlers.connected),
+            f"{connection}Updated": batches(TenantConnectionEvent, handlers.connected),
+            f"{connection}Deleted": batches(TenantConnectionEvent, handlers.disconnected),
+        },
+    )
+
+
+def _each_event_once(
+    events: Sequence[PlatformEvent], handlers: Mapping[str, BatchHandler]
+) -> list[BatchConsumer]:
+    """A consumer for each queue; an event that comes on several is handled on the first of them."""
+    left = dict(handlers)
+    return [BatchConsumer(event.queue, left.pop(event.event, drop)) for event in events]
 
 
 def connection_to(

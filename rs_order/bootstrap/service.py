@@ -15,31 +15,37 @@ from rs_order.adapters.amqp.publisher import Publisher
 from rs_order.adapters.amqp.relay import Relay
 from rs_order.adapters.amqp.topology import Topology, Vhost
 from rs_order.adapters.health import ServiceHealth
-from rs_order.adapters.order_tokens import JwtOrderTokens, NoOrderTokens
+from rs_order.adapters.postgres.data_source import PostgresDataSource
 from rs_order.adapters.postgres.downloads import PostgresDownloads
 from rs_order.adapters.postgres.file_views import PostgresFileViews
+from rs_order.adapters.postgres.maintenance import PostgresMaintenance
 from rs_order.adapters.postgres.outbox import PostgresOutbox
 from rs_order.adapters.postgres.views import PostgresOrderViews
 from rs_order.adapters.regards.http import CallLimits, new_client
+from rs_order.adapters.regards.kept_roles import KeptRoles
 from rs_order.adapters.regards.sources import RegardsFileSources
 from rs_order.application.download import Metalinks
-from rs_order.bootstrap.application import Application
+from rs_order.application.maintenance import SwitchMaintenance
+from rs_order.bootstrap.application import Application, copied_to_notifier
 from rs_order.bootstrap.broker import (
     connection_to,
-    consumers,
     names_on_the_broker,
     provision_vhosts,
+    rights_consumers,
+    tenant_consumers,
+    work_consumers,
 )
+from rs_order.bootstrap.mails import MailRules
 from rs_order.bootstrap.remote import Remote
 from rs_order.bootstrap.store import open_store
+from rs_order.bootstrap.tokens import token_verifier
 from rs_order.entrypoints.rest.app import create_app
+from rs_order.entrypoints.rest.resource_mappings import resource_mappings
 from rs_order.entrypoints.rest.roles import DefaultRoles
 from rs_order.entrypoints.rest.server import run_rest
-from rs_order.entrypoints.rest.services import RestServices, RestSettings
-from rs_order.entrypoints.rest.tokens import TokenVerifier
+from rs_order.entrypoints.rest.services import PlatformServices, RestServices, RestSettings
 from rs_order.ports.clock import Clock
-from rs_order.ports.order_tokens import OrderTokens
-from rs_order.settings import PREFIX, Settings, SettingsError
+from rs_order.settings import Settings
 
 log = structlog.get_logger(__name__)
 
@@ -51,22 +57,7 @@ class Role(StrEnum):
     WORKER = "worker"
     """Consumers and relay; of REST only health and metrics."""
     API = "api"
-    """REST, and the relay for what it commits itself."""
-
-
-def _token_verifier(settings: Settings) -> TokenVerifier:
-    for algorithm, key in settings.token_keys.items():
-        try:
-            TokenVerifier({algorithm: key})
-        except ValueError as error:
-            raise SettingsError(f"{PREFIX}JWT_KEY_{algorithm}: {error}") from error
-    return TokenVerifier(settings.token_keys)
-
-
-def _order_tokens(settings: Settings, clock: Clock) -> OrderTokens:
-    if settings.order_secret is None:
-        return NoOrderTokens()
-    return JwtOrderTokens(settings.order_secret.get_secret_value(), clock)
+    """REST, the relay for what it commits itself, and the events that every instance must hear."""
 
 
 async def serve(
@@ -86,7 +77,9 @@ async def serve(
         on_ready: told the port of the REST side once it answers.
         clock: another than the machine's, for tests.
     """
-    tokens = _token_verifier(settings)
+    tokens = token_verifier(settings)
+    MailRules.of(settings)
+    copied_to_notifier(settings)
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(settings, clock))
         client = await stack.enter_async_context(new_client())
@@ -103,12 +96,25 @@ async def serve(
         application = Application(settings, store, remote, relay.nudge)
         for tenant in store.tenants.names():
             await application.schedule.wake(tenant)
+            await application.mails.plan.wake(tenant)
+        if settings.tenants_from_platform:
+            await application.connect.look()
 
+        roles = remote.roles(store.tenants, resource_mappings())
+        if roles is not None:
+            store.tenants.watch(roles.tenants_changed)
         works = role is not Role.API
-        consuming = consumers(settings, names, application, store.tenants) if works else {}
+        working = work_consumers(settings, names, application, store.tenants) if works else []
+        hearing = rights_consumers(names, roles, application, store.tenants)
+        told = tenant_consumers(names, application, store.tenants, store.clock)
         incoming = [
-            connection_to(settings, vhost, names.elements(vhost), consuming[vhost])
-            for vhost in consuming
+            connection_to(
+                settings,
+                Vhost.MULTITENANT,
+                names.multitenant if works else names.heard_by_each,
+                [*working, *hearing],
+            ),
+            connection_to(settings, Vhost.INSTANCE, names.instance, told),
         ]
         outgoing = [
             connection_to(
@@ -116,14 +122,16 @@ async def serve(
             )
             for vhost in Vhost
         ]
+        maintenance = PostgresMaintenance(store.pool)
         health = ServiceHealth(
             store.pool,
             outbox,
             [*incoming, *outgoing],
-            [consumer for some in consuming.values() for consumer in some],
+            [*working, *hearing, *told],
+            maintenance=maintenance,
+            roles=roles,
         )
         downloads = PostgresDownloads(store.pool, application.settle_downloads.handle)
-        order_tokens = _order_tokens(settings, store.clock)
         services = RestServices(
             tenants=store.tenants,
             create_order=application.create_order,
@@ -134,15 +142,27 @@ async def serve(
             links=application.links,
             actions=application.actions,
             downloads=downloads,
+            baskets=application.baskets,
             sources=RegardsFileSources(remote.stored_files, external),
-            metalinks=Metalinks(downloads, order_tokens, application.links),
-            order_tokens=order_tokens,
+            metalinks=Metalinks(downloads, application.order_tokens, application.links),
+            order_tokens=application.order_tokens,
             tokens=tokens,
-            roles=DefaultRoles(),
+            platform=PlatformServices(
+                settings=application.settings,
+                export_configuration=application.export_configuration,
+                import_configuration=application.import_configuration,
+                maintenance=SwitchMaintenance(maintenance, store.clock),
+                data_source=PostgresDataSource(store.pool),
+            ),
+            roles=roles or DefaultRoles(),
             health=health,
             metrics=REGISTRY,
             clock=store.clock,
-            settings=RestSettings(token_in_query=settings.token_in_query),
+            settings=RestSettings(
+                token_in_query=settings.token_in_query,
+                cross_origins=tuple(settings.cors_requests_authorized_clients_addresses),
+                trusted_proxies=settings.trusted_networks,
+            ),
         )
         rest = partial(
             run_rest,
@@ -151,7 +171,7 @@ async def serve(
             settings.http_port,
             on_ready=on_ready,
         )
-        await _run_until(stop, incoming, relay, outgoing, rest)
+        await _run_until(stop, incoming, relay, outgoing, rest, roles=roles)
 
 
 def _messages(settings: Settings, names: Topology) -> Messages:
@@ -169,6 +189,8 @@ async def _run_until(
     relay: Relay,
     outgoing: Sequence[SupervisedConnection],
     rest: Callable[..., Coroutine[None, None, None]],
+    *,
+    roles: KeptRoles | None,
 ) -> None:
     """Run the parts side by side, and stop them in the order in which work flows through them."""
     rest_stop = asyncio.Event()
@@ -176,11 +198,15 @@ async def _run_until(
         for connection in (*incoming, *outgoing):
             tasks.create_task(connection.run())
         tasks.create_task(relay.run())
+        if roles is not None:
+            tasks.create_task(roles.run())
         tasks.create_task(rest(stop=rest_stop))
         await stop.wait()
         log.info("service-stopping")
         rest_stop.set()
         await asyncio.gather(*(connection.stop() for connection in incoming))
+        if roles is not None:
+            await roles.stop()
         await relay.stop()
         await asyncio.gather(*(connection.stop() for connection in outgoing))
     log.info("service-stopped")

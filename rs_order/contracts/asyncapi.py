@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from rs_order.contracts.notification import NOTIFICATION, NotificationEvent
+from rs_order.contracts.notifier import NOTIFICATION_REQUEST, NotificationRequest
 from rs_order.contracts.order_request import (
     ORDER_CANCEL_REQUEST,
     ORDER_REQUEST,
@@ -143,6 +144,11 @@ def _messages(addresses: Addresses) -> tuple[_Message, ...]:
             NotificationEvent,
             "Tell users or roles of a project, or the operators of the platform.",
             vhosts=(MULTITENANT_VHOST, INSTANCE_VHOST),
+        ),
+        _Message(
+            NOTIFICATION_REQUEST,
+            NotificationRequest,
+            "A copy of a message of ours for rs-notifier, where RS_ORDER_AMQP_NOTIFIER_EVENTS asks for it.",
         ),
     )
 

@@ -19,6 +19,15 @@ def _known_kinds(value: Any) -> Any:
     return list(dict.fromkeys(item for item in value if item in _KINDS))
 
 
+def _without_null_values(value: Any) -> Any:
+    """Null stands for no parameters, and a null value for none of that name."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        return value
+    return {name: text for name, text in value.items() if text is not None}
+
+
 class ProcessDescription(WireModel):
     """A process attached to a dataset, with what the user filled in."""
 
@@ -27,7 +36,9 @@ class ProcessDescription(WireModel):
     process_business_id: UUID = Field(
         alias="processBusinessId", examples=["a5d0b3f4-0ad3-4c9e-9a10-0b7a3c1f0e21"]
     )
-    parameters: dict[str, Text] = Field(default_factory=dict, examples=[{"epsg": "4326"}])
+    parameters: Annotated[dict[Text, Text], BeforeValidator(_without_null_values)] = Field(
+        default_factory=dict, examples=[{"epsg": "4326"}]
+    )
 
     @classmethod
     def of(cls, choice: ProcessChoice) -> "ProcessDescription":

@@ -48,9 +48,9 @@ def _flag(value: Any) -> Any:
 
 def _instant(value: Any) -> Any:
     """An ISO local date-time with an offset or none; a bare date is none (rest.md 3.1)."""
-    if not isinstance(value, str):
+    if isinstance(value, datetime):
         return value
-    if not _DATE_TIME.fullmatch(value.upper()):
+    if not isinstance(value, str) or not _DATE_TIME.fullmatch(value.upper()):
         raise ValueError("a date-time such as 2024-01-23T09:21:50Z is needed")
     return parse_instant(value.upper())
 

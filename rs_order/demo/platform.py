@@ -27,6 +27,7 @@ _SERVICES = {
     "CATALOG_URL": "rs-catalog",
     "STORAGE_URL": "rs-storage",
     "DAM_URL": "rs-dam",
+    "PROCESSING_URL": "rs-processing",
     "ADMIN_URL": "rs-admin",
     "ADMIN_INSTANCE_URL": "rs-admin-instance",
 }

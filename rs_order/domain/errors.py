@@ -2,7 +2,8 @@
 
 OrderError
 ├── MoveNotAllowedError   the state machine has no such move
-└── PatternRefusedError   a file-name pattern that RE2 doesn't accept
+├── PatternRefusedError   a file-name pattern that RE2 doesn't accept
+└── SettingRefusedError   a value that a setting can't have
 """
 
 from rs_order.domain.ids import OrderId
@@ -28,3 +29,12 @@ class PatternRefusedError(OrderError):
     """A regular expression on file names that RE2 doesn't accept; the text names the construct."""
 
     code = "pattern-refused"
+
+
+class SettingRefusedError(OrderError):
+    """A value that can't be converted to a setting's type, or that it may not have (domain.md 14.1)."""
+
+    code = "setting-refused"
+
+    def __init__(self, name: str, rule: str) -> None:
+        super().__init__(f"Invalid Tenant Setting: {name}. Cause: [invalid.setting.value] {rule}")

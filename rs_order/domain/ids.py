@@ -5,11 +5,13 @@ from typing import NewType
 Tenant = NewType("Tenant", str)
 """A project; one database schema each."""
 
+DatasetSelectionId = NewType("DatasetSelectionId", int)
 OrderId = NewType("OrderId", int)
 BasketId = NewType("BasketId", int)
 DatasetTaskId = NewType("DatasetTaskId", int)
 SubOrderId = NewType("SubOrderId", int)
 DataFileId = NewType("DataFileId", int)
+MailId = NewType("MailId", int)
 RequestId = NewType("RequestId", int)
 """An order request as the inbox remembers it, granted or not."""
 

@@ -46,6 +46,8 @@ class Order:
     """Its files are still being read from the catalog."""
     retrying: bool = False
     """Its files in error are still being moved to new sub-orders."""
+    front_url: str | None = None
+    """Where on the project's site its orders are shown; without, nobody asked for a mail (domain.md 16.2)."""
     moves: list[StatusMove] = field(default_factory=list)
     """What happened since it was loaded."""
 

@@ -1,17 +1,171 @@
-"""Settings that each tenant has for itself (domain.md 14.1)."""
+"""Settings that each tenant has for itself: what there is, and what each may say (domain.md 14.1)."""
 
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, Final
+
+from rs_order.domain.errors import SettingRefusedError
+
+SettingValue = int | Mapping[str, int]
+"""Hours, or hours by name."""
+
+USER_ORDERS: Final = "user_order_parameters"
+APP_SUB_ORDER: Final = "app_sub_order_duration"
+EXPIRATION: Final = "expiration_max_duration_in_hours"
+SUB_ORDER_DURATION: Final = "subOrderDuration"
+NOTIFICATION_DELAY: Final = "delayBeforeEmailNotification"
+
+_WHOLE_NUMBER: Final = re.compile(r"([+-]?[0-9]{1,18})(?:\.0*)?")
+
+MOST_HOURS: Final = 876_000
+"""A hundred years: what is added to a date must stay one."""
+
+
+@dataclass(frozen=True, slots=True)
+class SettingDefinition:
+    """One setting: its name, what it means, and which values it takes."""
+
+    name: str
+    description: str
+    java_class: str
+    """The class peers know the value by, in exported configurations."""
+    default: SettingValue
+    allows: Callable[[Any], bool]
+    """Whether a converted value is one the setting may have."""
+    rule: str
+    """What is said when it isn't; texts of the contract."""
+
+    def read(self, value: object) -> SettingValue:
+        """Convert what a client, a file or the store says; ``3``, ``3.0`` and ``"3"`` are the same.
+
+        Raises:
+            SettingRefusedError: it can't be converted, or the setting may not have this value.
+        """
+        converted = self._converted(value)
+        if not self.allows(converted):
+            raise SettingRefusedError(self.name, self.rule)
+        return converted
+
+    def _converted(self, value: object) -> SettingValue:
+        if not isinstance(self.default, Mapping):
+            return self._hours(self.name, value)
+        if not isinstance(value, Mapping):
+            members = " and ".join(self.default)
+            raise SettingRefusedError(self.name, f"the value must be an object with {members}.")
+        return {member: self._hours(member, value.get(member)) for member in self.default}
+
+    def _hours(self, what: str, value: object) -> int:
+        hours = _whole(value)
+        if hours is None or abs(hours) > MOST_HOURS:
+            raise SettingRefusedError(
+                self.name, f"{what} must be a whole number of hours, at most {MOST_HOURS}."
+            )
+        return hours
+
+
+def _whole(value: object) -> int | None:
+    """The whole number that a number or a text is; None for anything else."""
+    match value:
+        case bool():
+            return None
+        case int():
+            return value
+        case float():
+            return int(value) if value.is_integer() else None
+        case str():
+            return _whole_of_text(value)
+    return None
+
+
+def _whole_of_text(text: str) -> int | None:
+    written = _WHOLE_NUMBER.fullmatch(text.strip())
+    return int(written[1]) if written else None
+
+
+DEFINITIONS: Final[Mapping[str, SettingDefinition]] = {
+    definition.name: definition
+    for definition in (
+        SettingDefinition(
+            name=USER_ORDERS,
+            description="Parameters for User order (in hours)",
+            java_class="fr.cnes.regards.modules.order.service.settings.UserOrderParameters",
+            default={SUB_ORDER_DURATION: 240, NOTIFICATION_DELAY: 72},
+            allows=lambda value: 0 < value[NOTIFICATION_DELAY] <= value[SUB_ORDER_DURATION],
+            rule="parameter [user order parameters] must have a valid positive "
+            "delayBeforeEmailNotification <= subOrderDuration.",
+        ),
+        SettingDefinition(
+            name=APP_SUB_ORDER,
+            description="Sub order duration for applicative orders (in hours)",
+            java_class="java.lang.Integer",
+            default=2,
+            allows=lambda value: value >= 0,
+            rule="parameter [suborder creation] must be a valid positive number",
+        ),
+        SettingDefinition(
+            name=EXPIRATION,
+            description="Order expiration duration maximal (in hours)",
+            java_class="java.lang.Integer",
+            default=168,
+            allows=lambda value: value > 0,
+            rule="parameter [expiration max duration] must be a valid positive number.",
+        ),
+    )
+}
+"""Every setting by its name; all the rest (REST, store, export) is made from this table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A setting as a tenant has it."""
+
+    definition: SettingDefinition
+    value: SettingValue
+
+    @property
+    def is_default(self) -> bool:
+        return self.value == self.definition.default
+
+
+def settings_of(stored: Mapping[str, object]) -> list[Setting]:
+    """All settings of a tenant; what isn't stored has its default.
+
+    Raises:
+        SettingRefusedError: something is stored that nobody here would have stored.
+    """
+    return [
+        Setting(definition, definition.read(stored.get(name, definition.default)))
+        for name, definition in DEFINITIONS.items()
+    ]
 
 
 @dataclass(frozen=True, slots=True)
 class TenantSettings:
-    """Hours, with the defaults a tenant starts with."""
+    """What the settings say, in hours, for those who go by them."""
 
-    user_sub_order_hours: int = 240
+    user_sub_order_hours: int
     """``user_order_parameters.subOrderDuration``: how long storage keeps files of a user's order."""
-    user_notification_delay_hours: int = 72
+    user_notification_delay_hours: int
     """``user_order_parameters.delayBeforeEmailNotification``."""
-    app_sub_order_hours: int = 2
+    app_sub_order_hours: int
     """``app_sub_order_duration``: the same for automatic orders."""
-    expiration_max_hours: int = 168
+    expiration_max_hours: int
     """``expiration_max_duration_in_hours``."""
+
+    @classmethod
+    def of(cls, stored: Mapping[str, object]) -> "TenantSettings":
+        """Read stored values.
+
+        Raises:
+            SettingRefusedError: as :func:`settings_of`.
+        """
+        values: dict[str, Any] = {
+            setting.definition.name: setting.value for setting in settings_of(stored)
+        }
+        return cls(
+            user_sub_order_hours=values[USER_ORDERS][SUB_ORDER_DURATION],
+            user_notification_delay_hours=values[USER_ORDERS][NOTIFICATION_DELAY],
+            app_sub_order_hours=values[APP_SUB_ORDER],
+            expiration_max_hours=values[EXPIRATION],
+        )

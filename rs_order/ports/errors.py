@@ -33,8 +33,21 @@ class RemoteTrouble(RemoteError):
 
     code = "remote-trouble"
 
+    def __init__(self, service: str, detail: str, status: int | None = None) -> None:
+        """``status``: of the answer in which the service said so; None when no answer came."""
+        super().__init__(service, detail)
+        self.status = status
+
+    @property
+    def answered(self) -> bool:
+        return self.status is not None
+
 
 class RemoteNonsense(RemoteTrouble):
     """The service answered 200 with something its contract doesn't allow."""
 
     code = "remote-nonsense"
+
+    @property
+    def answered(self) -> bool:
+        return True

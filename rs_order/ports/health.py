@@ -11,7 +11,7 @@ class HealthStatus(StrEnum):
     DOWN = "DOWN"
     """The service can't do its work; the whole is DOWN when one component is."""
     OUT_OF_SERVICE = "OUT_OF_SERVICE"
-    """Taken out on purpose, a tenant in maintenance; the whole stays UP."""
+    """A part the rest can do without: a tenant in maintenance, unknown rights; the whole stays UP."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,8 @@ class MessageKind(StrEnum):
 
     Body: ``{"request": …, "reason": …, "detail": …}``; what is published is the request.
     """
+    NOTIFIER_COPY = "NOTIFIER_COPY"
+    """NotificationRequestEvent: a copy of another message for rs-notifier (amqp.md 3.4)."""
     STEP = "STEP"
     """The next piece of our own work, for the internal queue."""
 

@@ -13,6 +13,7 @@ from rs_order.sandbox.faults import (
     Service,
 )
 from rs_order.sandbox.manifest import ArchiveError
+from rs_order.sandbox.processing import Process
 from rs_order.sandbox.sandbox import BUNDLED_ARCHIVE, Sandbox
 from rs_order.sandbox.serve import serve
 from rs_order.sandbox.synthetic import SyntheticDataset
@@ -24,6 +25,7 @@ __all__ = [
     "Faults",
     "Outage",
     "OutageMode",
+    "Process",
     "Quota",
     "Sandbox",
     "Service",

@@ -9,13 +9,16 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
+from starlette.requests import Request
 from starlette.responses import Response
 
 from rs_order.sandbox.answers import answer, date, failure, item
 from rs_order.sandbox.calls import Changes
 from rs_order.sandbox.faults import Faults
+from rs_order.sandbox.gate import caller
 
 _KEPT = 10_000
+_MAY_SEND = ("PROJECT_ADMIN", "INSTANCE_ADMIN")
 
 
 class Mail(BaseModel):
@@ -59,11 +62,14 @@ class Mailbox:
 
 
 class Projects:
-    """The tenants of the platform, their host and what services said of their connections."""
+    """The tenants of the platform, their host, and how services are connected to them."""
 
     def __init__(self, tenants: list[str], host: str) -> None:
         self._names = list(tenants)
         self._host = host
+        self._connections: dict[tuple[str, str], dict[str, Any]] = {}
+        self._taken_away: set[tuple[str, str]] = set()
+        self._changes = Changes()
         self.connection_states: dict[tuple[str, str], list[dict[str, Any]]] = {}
         """States that a service reported for a tenant, oldest first."""
 
@@ -79,6 +85,13 @@ class Projects:
     def add(self, tenant: str) -> None:
         if tenant not in self._names:
             self._names.append(tenant)
+
+    def remove(self, tenant: str) -> bool:
+        """Whether there was such a project."""
+        known = tenant in self._names
+        if known:
+            self._names.remove(tenant)
+        return known
 
     def project(self, name: str, *, with_host: bool) -> dict[str, Any] | None:
         """The project of a name, whatever its case."""
@@ -100,9 +113,46 @@ class Projects:
         }
         return written | {"host": self._host} if with_host else written
 
-    def report(self, service: str, connection: dict[str, Any]) -> None:
-        key = (service, str(connection.get("tenant")))
-        self.connection_states.setdefault(key, []).append(connection)
+    def connections(self, service: str) -> list[dict[str, Any]]:
+        """A service's connections; one that nobody touched is enabled."""
+        keys = ((service, tenant) for tenant in self._names)
+        return [self._connection(key) for key in keys if key not in self._taken_away]
+
+    def connect(self, service: str, tenant: str) -> dict[str, Any]:
+        """Give a service a new connection, of which it has to say something."""
+        self._taken_away.discard((service, tenant))
+        new = connection(tenant) | {"state": None, "errorCause": None}
+        self._connections[service, tenant] = new
+        return new
+
+    def disconnect(self, service: str, tenant: str) -> dict[str, Any]:
+        self._taken_away.add((service, tenant))
+        self._connections.pop((service, tenant), None)
+        return connection(tenant) | {"state": None, "errorCause": None}
+
+    def report(self, service: str, reported: dict[str, Any]) -> bool:
+        """Take what a service says; whether the project exists."""
+        key = (service, str(reported.get("tenant")))
+        if key[1] not in self._names:
+            return False
+        self.connection_states.setdefault(key, []).append(reported)
+        self._connections[key] = self._connection(key) | reported
+        self._changes.tell()
+        return True
+
+    async def wait_for_state(
+        self, service: str, tenant: str, state: str, timeout_seconds: float = 30
+    ) -> None:
+        """Until a service's last word on a tenant is this state; raises TimeoutError."""
+
+        def said() -> bool:
+            states = self.connection_states.get((service, tenant), [])
+            return bool(states) and states[-1].get("state") == state
+
+        await self._changes.until(said, timeout_seconds)
+
+    def _connection(self, key: tuple[str, str]) -> dict[str, Any]:
+        return self._connections.get(key) or connection(key[1])
 
 
 def connection(tenant: str) -> dict[str, Any]:
@@ -119,7 +169,13 @@ def connection(tenant: str) -> dict[str, Any]:
 
 def admin_instance_router(projects: Projects, mailbox: Mailbox, faults: Faults) -> APIRouter:
     router = APIRouter(prefix="/rs-admin-instance")
+    _add_projects(router, projects, faults)
+    _add_connections(router, projects)
+    _add_mails(router, mailbox, faults)
+    return router
 
+
+def _add_projects(router: APIRouter, projects: Projects, faults: Faults) -> None:
     @router.get("/projects/{name}")
     async def project(name: str) -> Response:
         found = projects.project(name, with_host=not faults.project_without_host)
@@ -131,23 +187,31 @@ def admin_instance_router(projects: Projects, mailbox: Mailbox, faults: Faults) 
     async def tenants() -> Response:
         return answer(list(projects))
 
+
+def _add_connections(router: APIRouter, projects: Projects) -> None:
     @router.get("/tenants/{service}")
-    async def active_tenants(service: str) -> Response:  # noqa: ARG001 - all tenants are active
-        return answer(list(projects))
+    async def active_tenants(service: str) -> Response:
+        connections = projects.connections(service)
+        return answer([one["tenant"] for one in connections if one["state"] == "ENABLED"])
 
     @router.get("/connections/{service}")
-    async def connections(service: str) -> Response:  # noqa: ARG001 - all have the same
-        return answer([connection(tenant) for tenant in projects])
+    async def connections(service: str) -> Response:
+        return answer(projects.connections(service))
 
     @router.post("/connections/{service}")
     @router.put("/connections/{service}")
     async def report(service: str, body: Annotated[dict[str, Any], Body()]) -> Response:
-        projects.report(service, body)
+        if not projects.report(service, body):
+            return failure(404, f"Project {body.get('tenant')} does not exist")
         return answer(body)
 
+
+def _add_mails(router: APIRouter, mailbox: Mailbox, faults: Faults) -> None:
     @router.post("/email")
-    async def email(mail: Mail) -> Response:
+    async def email(request: Request, mail: Mail) -> Response:
+        if faults.mail_status is not None:
+            return failure(faults.mail_status, "Sandbox: no mail is taken")
+        if caller(request).role not in _MAY_SEND:
+            return failure(403, "Only administrators of a project or of the instance send mails")
         mailbox.receive(mail)
         return Response(status_code=201)
-
-    return router

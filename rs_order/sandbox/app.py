@@ -15,10 +15,12 @@ from rs_order.sandbox.admin_instance import admin_instance_router
 from rs_order.sandbox.answers import failure
 from rs_order.sandbox.catalog import catalog_router
 from rs_order.sandbox.control import control_router
+from rs_order.sandbox.control_platform import platform_control_router
 from rs_order.sandbox.dam import dam_router
 from rs_order.sandbox.external import external_router
 from rs_order.sandbox.gate import Gate
 from rs_order.sandbox.matchers import QueryError
+from rs_order.sandbox.processing import processing_router
 from rs_order.sandbox.storage import storage_router
 
 if TYPE_CHECKING:
@@ -31,10 +33,12 @@ def build_app(sandbox: Sandbox, jwt_key: str) -> ASGIApp:
     app.include_router(catalog_router(holdings, faults, sandbox.directory))
     app.include_router(storage_router(holdings, sandbox.restores, sandbox.quotas, faults))
     app.include_router(dam_router(holdings, faults))
-    app.include_router(admin_router(sandbox.directory, sandbox.resources))
+    app.include_router(processing_router(sandbox.processes))
+    app.include_router(admin_router(sandbox.directory, sandbox.roles))
     app.include_router(admin_instance_router(sandbox.projects, sandbox.mailbox, faults))
     app.include_router(external_router(holdings, faults))
     app.include_router(control_router(sandbox))
+    app.include_router(platform_control_router(sandbox))
     app.add_exception_handler(QueryError, _refuse_query)
     app.add_exception_handler(RequestValidationError, _refuse_body)
     app.add_exception_handler(HTTPException, _refuse_route)

@@ -103,7 +103,8 @@ class Broker:
     async def _set_up_projects(self, channel: AbstractChannel) -> None:
         await channel.set_qos(prefetch_count=_RESTORATION_BATCH)
         await wire.declare_dead_letters(channel)
-        await wire.declare_exchange(channel, wire.FILE_REFERENCE)
+        for event in (wire.FILE_REFERENCE, *wire.SECURITY_EVENTS):
+            await wire.declare_exchange(channel, event)
         requests = await wire.declare_batch_queue(
             channel, wire.RESTORATION_QUEUE, wire.RESTORATION_REQUEST
         )
@@ -116,8 +117,8 @@ class Broker:
     async def _set_up_instance(self, channel: AbstractChannel) -> None:
         await channel.set_qos(prefetch_count=_NOTIFICATION_PREFETCH)
         await wire.declare_dead_letters(channel)
-        await wire.declare_exchange(channel, wire.TENANT_CREATED)
-        await wire.declare_exchange(channel, wire.CONNECTION_CREATED)
+        for event in wire.TENANT_EVENTS:
+            await wire.declare_exchange(channel, event)
         queue = await wire.declare_single_queue(
             channel, wire.INSTANCE_NOTIFICATION_QUEUE, wire.NOTIFICATION
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
 
 from fastapi import APIRouter, Body, HTTPException
 from pydantic import BaseModel, ValidationError
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from rs_order.sandbox.admin_instance import Mail
 from rs_order.sandbox.directory import User
 from rs_order.sandbox.faults import Faults
+from rs_order.sandbox.processing import Process
 from rs_order.sandbox.synthetic import SyntheticDataset
 
 if TYPE_CHECKING:
@@ -83,6 +85,7 @@ def control_router(sandbox: Sandbox) -> APIRouter:
     _add_records(router, sandbox)
     _add_restores(router, sandbox)
     _add_contents(router, sandbox)
+    _add_processes(router, sandbox)
     return router
 
 
@@ -110,7 +113,7 @@ def _add_faults(router: APIRouter, sandbox: Sandbox) -> None:
 
     @router.post("/reset", status_code=204)
     async def reset() -> None:
-        """Forget faults, records, waits, restored files and added users."""
+        """Forget faults, records, waits, restored files, added users and processes, changed rights."""
         sandbox.reset()
 
 
@@ -206,7 +209,19 @@ def _add_contents(router: APIRouter, sandbox: Sandbox) -> None:
         if not sandbox.directory.remove(email):
             raise HTTPException(404, f"No user {email}")
 
-    @router.put("/tenants/{tenant}", status_code=204)
-    async def add_tenant(tenant: str) -> None:
-        """Serve another project, and tell the platform by its tenant events."""
-        sandbox.add_tenant(tenant)
+
+def _add_processes(router: APIRouter, sandbox: Sandbox) -> None:
+    @router.get("/processes")
+    async def processes() -> list[Process]:
+        """What rs-processing offers."""
+        return list(sandbox.processes)
+
+    @router.put("/processes/{id_}", status_code=204)
+    async def put_process(id_: UUID, process: Process) -> None:
+        """Offer a process, or replace the one of this id."""
+        sandbox.processes.add(process.model_copy(update={"id": id_}))
+
+    @router.delete("/processes/{id_}", status_code=204)
+    async def remove_process(id_: UUID) -> None:
+        if not sandbox.processes.remove(id_):
+            raise HTTPException(404, f"No process {id_}")

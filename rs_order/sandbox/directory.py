@@ -76,10 +76,6 @@ class Directory:
         known = user is not None and (user.tenants is None or tenant in user.tenants)
         return user if known else None
 
-    def is_admin(self, email: str, tenant: str) -> bool:
-        user = self.find(email, tenant)
-        return user is not None and user.role in ADMIN_ROLES
-
     def access(self, identity: Identity) -> Access:
         """What a caller sees: roles first, then whether the e-mail is an admin, then groups.
 
@@ -95,29 +91,8 @@ class Directory:
         return Access(any=bool(user.access_groups), raw_data=user.raw_data_access)
 
 
-def includes(role: str, default_role: str) -> bool:
-    """Whether a role may do what a default role may: it is that one or above it."""
-    at: str | None = role
-    while at is not None:
-        if at == default_role:
-            return True
-        at = PARENTS.get(at)
-    return False
-
-
-def role_json(name: str) -> dict[str, Any]:
-    parent = PARENTS.get(name)
-    written = {
-        "id": list(PARENTS).index(name) + 1 if name in PARENTS else len(PARENTS) + 1,
-        "name": name,
-        "isDefault": name == "REGISTERED_USER",
-        "isNative": name in PARENTS,
-        "authorizedAddresses": [],
-    }
-    return written if parent is None else written | {"parentRole": role_json(parent)}
-
-
-def user_json(user: User) -> dict[str, Any]:
+def user_json(user: User, role: dict[str, Any]) -> dict[str, Any]:
+    """A user as rs-admin writes him, with his role as it writes that."""
     return {
         "id": 1,
         "email": user.email,
@@ -125,7 +100,7 @@ def user_json(user: User) -> dict[str, Any]:
         "lastName": user.last_name,
         "status": user.status,
         "origin": "Regards",
-        "role": role_json(user.role),
+        "role": role,
         "accessGroups": user.access_groups,
         "metadata": [],
         "licenseAccepted": True,

@@ -20,6 +20,7 @@ class Service(StrEnum):
     CATALOG = "rs-catalog"
     STORAGE = "rs-storage"
     DAM = "rs-dam"
+    PROCESSING = "rs-processing"
     ADMIN = "rs-admin"
     ADMIN_INSTANCE = "rs-admin-instance"
     EXTERNAL = "external"
@@ -109,6 +110,8 @@ class Faults(BaseModel):
     created: dict[str, datetime] = {}
     """Product id to the catalog creation date it pretends to have (objects added later)."""
     project_without_host: bool = False
+    mail_status: Annotated[int, Field(ge=400, le=599)] | None = None
+    """What rs-admin-instance answers to a mail, which it doesn't take then; the rest of it is well."""
 
     @classmethod
     def from_options(cls, options: Iterable[str]) -> Faults:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rs_order.sandbox import wire
-from rs_order.sandbox.admin import Resources
-from rs_order.sandbox.admin_instance import Mailbox, Projects, connection
+from rs_order.sandbox import announcing
+from rs_order.sandbox.admin_instance import Mailbox, Projects
+from rs_order.sandbox.announcing import ConnectionEvent
 from rs_order.sandbox.app import build_app
 from rs_order.sandbox.archive_holding import ArchiveHolding
 from rs_order.sandbox.broker import Broker, Notifications
@@ -20,7 +20,9 @@ from rs_order.sandbox.calls import Calls
 from rs_order.sandbox.directory import Directory
 from rs_order.sandbox.faults import Faults, Service
 from rs_order.sandbox.holdings import Holdings
+from rs_order.sandbox.processing import Processes
 from rs_order.sandbox.restores import Restores
+from rs_order.sandbox.roles import Role, Roles
 from rs_order.sandbox.server import listening
 from rs_order.sandbox.storage import Quotas
 from rs_order.sandbox.synthetic import SyntheticDataset, SyntheticHolding
@@ -38,10 +40,12 @@ VARIABLES = {
     "CATALOG_URL": Service.CATALOG,
     "STORAGE_URL": Service.STORAGE,
     "DAM_URL": Service.DAM,
+    "PROCESSING_URL": Service.PROCESSING,
     "ADMIN_URL": Service.ADMIN,
     "ADMIN_INSTANCE_URL": Service.ADMIN_INSTANCE,
 }
 """Settings of rs-order that tell where services are, without their prefix ``RS_ORDER_``."""
+SERVICE = "rs-order"
 _KEPT_EVENTS = 10_000
 _TOKEN_SECONDS = 7200
 
@@ -86,8 +90,9 @@ class Sandbox:
         self.calls = Calls()
         self.holdings = Holdings(ArchiveHolding.read(archive) if archive else ())
         self.projects = Projects(list(tenants), project_host)
+        self.processes = Processes()
         self.directory = Directory()
-        self.resources = Resources()
+        self.roles = Roles()
         self.mailbox = Mailbox()
         self.notifications = Notifications()
         self.quotas = Quotas(self.faults)
@@ -159,14 +164,55 @@ class Sandbox:
     def add_tenant(self, tenant: str) -> None:
         """Serve another project and tell the platform, as rs-admin-instance does (amqp.md 3.9)."""
         self.projects.add(tenant)
-        self._send(
-            Event(wire.TENANT_CREATED, wire.INSTANCE_TENANT, {"tenant": tenant}, jackson=True)
-        )
-        body = {
-            "tenant": connection(tenant) | {"state": None, "errorCause": None},
-            "microserviceName": "rs-order",
-        }
-        self._send(Event(wire.CONNECTION_CREATED, wire.INSTANCE_TENANT, body, jackson=True))
+        self._send(announcing.tenant_created(tenant))
+        self.announce_connection(tenant, ConnectionEvent.CREATED)
+
+    def remove_tenant(self, tenant: str) -> bool:
+        """Serve a project no more and tell the platform; whether there was one."""
+        if tenant not in self.projects:
+            return False
+        self.announce_connection(tenant, ConnectionEvent.DELETED)
+        self.projects.remove(tenant)
+        self._send(announcing.tenant_deleted(tenant))
+        return True
+
+    def announce_connection(
+        self, tenant: str, event: ConnectionEvent, service: str = SERVICE
+    ) -> None:
+        """Change a service's connection to a project's database and tell the platform."""
+        if event is ConnectionEvent.DELETED:
+            connection = self.projects.disconnect(service, tenant)
+        else:
+            connection = self.projects.connect(service, tenant)
+        self._send(announcing.connection_changed(event, service, connection))
+
+    def initialise_rights(self, tenant: str) -> None:
+        """Ask services to register their endpoints, as rs-admin does once it knows a project."""
+        self._send(announcing.rights_initialised(tenant))
+
+    def put_role(self, tenant: str, name: str, role: Role) -> None:
+        """Add or change a role of a project and tell the platform; raises UnknownError."""
+        self.roles.put(tenant, name, role)
+        self._send(announcing.role_changed(tenant, name))
+
+    def remove_role(self, tenant: str, name: str) -> None:
+        """Remove a role of a project and tell the platform; raises UnknownError."""
+        self.roles.remove(tenant, name)
+        self._send(announcing.role_changed(tenant, name))
+
+    def grant(
+        self, tenant: str, role: str, resource: str, verb: str, service: str = SERVICE
+    ) -> None:
+        """Let a role use a registered endpoint and tell the platform; raises UnknownError."""
+        self.roles.grant(tenant, role, (service, resource, verb))
+        self._send(announcing.access_changed(tenant, service, role))
+
+    def revoke(
+        self, tenant: str, role: str, resource: str, verb: str, service: str = SERVICE
+    ) -> None:
+        """Let a role use an endpoint no more and tell the platform; raises UnknownError."""
+        self.roles.revoke(tenant, role, (service, resource, verb))
+        self._send(announcing.access_changed(tenant, service, role))
 
     def events_since(self, number: int = 0) -> list[SentEvent]:
         """Events given to the broker after the one of this number, as far as they are kept."""
@@ -182,9 +228,9 @@ class Sandbox:
             await self._broker.wait_until_up(timeout_seconds)
 
     def reset(self) -> None:
-        """Back to the start: no faults, records, waits, restored files or added users.
+        """Back to the start: no faults, records, waits, restored files, added users, processes or rights.
 
-        Datasets and tenants stay.
+        Datasets, tenants and registered endpoints stay.
         """
         self.faults.become(Faults())
         self.calls.clear()
@@ -192,9 +238,11 @@ class Sandbox:
         self.quotas.clear()
         self.notifications.clear()
         self.mailbox.clear()
-        self.resources.clear()
         self.directory.reset()
+        self.processes.reset()
         self._sent.clear()
+        for tenant in self.roles.reset():
+            self._send(announcing.role_changed(tenant, ""))
 
     def _attach(self, amqp_url: str, vhost: str, instance_vhost: str) -> Broker:
         self._broker = Broker(

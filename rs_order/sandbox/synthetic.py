@@ -46,6 +46,8 @@ class SyntheticDataset(BaseModel):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_\-]{0,63}$")]
     """Also its id in the catalog; products are called ``SYN_<name>_0000001`` and on."""
+    label: str | None = None
+    """None: one made of the name. Labels need not differ, and may be empty."""
     products: Annotated[int, Field(ge=1, le=10_000_000)]
     size: Annotated[int, Field(ge=0)] = 1024
     """Bytes of each file."""
@@ -101,7 +103,7 @@ class SyntheticHolding:
         self._filling = asyncio.Lock()
         self.dataset = Dataset(
             id=spec.name,
-            label=f"Generated dataset {spec.name}",
+            label=f"Generated dataset {spec.name}" if spec.label is None else spec.label,
             urn=f"URN:AIP:DATASET:demo:{self._uuid(0)}:V1",
         )
 

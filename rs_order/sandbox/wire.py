@@ -1,4 +1,4 @@
-"""Names and envelopes on the broker, literally as in amqp.md 1.3 to 1.8, 3.2, 3.4 and 3.9."""
+"""Names and envelopes on the broker, literally as in amqp.md 1.3 to 1.8, 3.2, 3.4, 3.7 and 3.9."""
 
 from __future__ import annotations
 
@@ -14,9 +14,26 @@ from aiormq.abc import FieldTable
 RESTORATION_REQUEST = "fr.cnes.regards.modules.filecatalog.amqp.input.FilesRestorationRequestEvent"
 FILE_REFERENCE = "fr.cnes.regards.modules.filecatalog.amqp.output.FileReferenceEvent"
 NOTIFICATION = "fr.cnes.regards.framework.amqp.event.notification.NotificationEvent"
-TENANT_CREATED = "fr.cnes.regards.framework.amqp.event.tenant.TenantCreatedEvent"
-CONNECTION_CREATED = (
-    "fr.cnes.regards.framework.jpa.multitenant.event.TenantConnectionConfigurationCreated"
+_SECURITY = "fr.cnes.regards.framework.security.event"
+ROLE_EVENT = f"{_SECURITY}.RoleEvent"
+RESOURCE_ACCESS_EVENT = f"{_SECURITY}.ResourceAccessEvent"
+RESOURCE_ACCESS_INIT = f"{_SECURITY}.ResourceAccessInit"
+SECURITY_EVENTS = (ROLE_EVENT, RESOURCE_ACCESS_EVENT, RESOURCE_ACCESS_INIT)
+_TENANT = "fr.cnes.regards.framework.amqp.event.tenant"
+TENANT_CREATED = f"{_TENANT}.TenantCreatedEvent"
+TENANT_DELETED = f"{_TENANT}.TenantDeletedEvent"
+_CONNECTION = "fr.cnes.regards.framework.jpa.multitenant.event"
+CONNECTION_CREATED = f"{_CONNECTION}.TenantConnectionConfigurationCreated"
+CONNECTION_UPDATED = f"{_CONNECTION}.TenantConnectionConfigurationUpdated"
+CONNECTION_DELETED = f"{_CONNECTION}.TenantConnectionConfigurationDeleted"
+CONNECTION_FAILED = f"{_CONNECTION}.TenantConnectionFailed"
+TENANT_EVENTS = (
+    TENANT_CREATED,
+    TENANT_DELETED,
+    CONNECTION_CREATED,
+    CONNECTION_UPDATED,
+    CONNECTION_DELETED,
+    CONNECTION_FAILED,
 )
 
 RESTORATION_QUEUE = (

@@ -23,7 +23,6 @@ WITHOUT_MEANING = {
     "regards.amqp.retry.delayAttempts": (
         "No message is retried through the broker's retry exchange: a delay is a row of the outbox."
     ),
-    "regards.amqp.notifier.events": "Nothing is copied to rs-notifier.",
     "regards.amqp.internal.transaction": "Messages leave through the outbox, never in a transaction.",
     "regards.instance.tenant.name": "The instance virtual host's tenant is always `instance`.",
     "regards.bootstrap-tenants": (
@@ -35,22 +34,15 @@ WITHOUT_MEANING = {
     ),
     "regards.rabbitmq.interval.retries.failed.queue": "As above.",
     "regards.rabbitmq.max.body.length.render": "Bodies are not logged.",
-    "regards.order.basket.upload.file.max.lines": "Baskets are not served yet.",
     "regards.order.cancel.loop.duration": "A cancel waits for nobody: it is one short transaction.",
     "regards.order.client.response.batch.size": "Of the client library, not of the service.",
     "regards.order.computation.update.rate.ms": (
         "Nothing is computed at intervals: counters move with each change."
     ),
     "regards.order.clean.expired.rate.ms": "An order's expiry is a row that falls due at its time.",
-    "regards.order.periodic.files.availability.check.cron": "No reminder is mailed yet.",
     "regards.workspace.monitoring.delay.ms": "There is no workspace.",
 }
 """Properties of domain.md 14.2 and amqp.md 1.15 that no setting takes the place of, and why."""
-
-USED_BY = {
-    "processing_url": "settings.processing_url",
-}
-"""Settings whose feature is still to come, and the code that will use them: they have no effect yet."""
 
 _INTRODUCTION = """\
 # Configuration
@@ -62,7 +54,7 @@ in lower case and without the prefix (`database_url = "postgresql://…"`). The 
 Settings are read once, at the start; a wrong one stops the start with a line that names it, and the
 exit code 2. Values of keys and URLs with credentials are never printed.
 
-A tenant's own settings (`domain.md` 14.1) are in the table `setting` of its schema."""
+A tenant's own settings (`domain.md` 14.1) are changed over REST, `PUT /settings/{{name}}`."""
 
 
 def configuration() -> str:
@@ -109,8 +101,6 @@ def _sections() -> Iterator[tuple[str, list[str]]]:
 def _row(name: str) -> list[str]:
     field = Settings.model_fields[name]
     meaning = field.description or ""
-    if name in USED_BY:
-        meaning += " Without effect yet."
     return [
         f"`{PREFIX}{name.upper()}`",
         ", ".join(f"`{part}`" for part in _property_of(field).split(", ") if part),
@@ -145,6 +135,8 @@ def _default(field: FieldInfo) -> str:
     match value:
         case None | []:
             return "none"
+        case list():
+            return f"`{','.join(value)}`"
         case bool():
             return f"`{str(value).lower()}`"
         case str() if value == DEVELOPMENT_KEY:

@@ -14,7 +14,7 @@ import asyncpg
 import httpx
 
 from rs_order.bootstrap import Role, serve
-from rs_order.sandbox import BUNDLED_ARCHIVE, Faults, Sandbox, SyntheticDataset
+from rs_order.sandbox import BUNDLED_ARCHIVE, Faults, Sandbox, Service, SyntheticDataset
 from rs_order.settings import Settings
 from tests.acceptance.peer import Peer
 from tests.support.polling import eventually
@@ -54,6 +54,19 @@ class Platform:
         finally:
             await connection.close()
 
+    async def execute(self, statement: str) -> None:
+        """Change the database behind the service's back."""
+        connection = await asyncpg.connect(self.database_url)
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    @property
+    def url(self) -> str:
+        """Where the REST side listens."""
+        return f"http://127.0.0.1:{self.port}"
+
     async def download(
         self, order_id: int, email: str = "jane@example.org", role: str = "REGISTERED_USER"
     ) -> httpx.Response:
@@ -65,7 +78,7 @@ class Platform:
     ) -> httpx.AsyncClient:
         """A client of the REST side that carries a token of the user."""
         return httpx.AsyncClient(
-            base_url=f"http://127.0.0.1:{self.port}",
+            base_url=self.url,
             headers={"Authorization": f"Bearer {self.sandbox.token(email, role, tenant)}"},
             timeout=60,
             trust_env=False,
@@ -97,11 +110,29 @@ class Platform:
             await serving
         self.port = ready.result()
         await self._until_up()
+        if Service.ADMIN not in self.sandbox.faults.outages:
+            await self.until_rights_known()
         try:
             yield self.port
         finally:
             stop.set()
             await asyncio.wait_for(serving, STOP_SECONDS)
+
+    async def health(self) -> dict[str, Any]:
+        """The components of the service's health."""
+        async with httpx.AsyncClient(trust_env=False) as client:
+            answer = await client.get(f"http://127.0.0.1:{self.port}/actuator/health")
+        components: dict[str, Any] = answer.json()["components"]
+        return components
+
+    async def until_rights_known(self) -> None:
+        """Until rs-admin has said of every tenant what its roles may do."""
+
+        async def known() -> bool:
+            roles = (await self.health()).get("roles")
+            return roles is None or roles["status"] == "UP"
+
+        await eventually(known, "rights known")
 
     async def _until_up(self) -> None:
         """Health is polled by its own address, as an orchestrator does."""

@@ -197,10 +197,11 @@ async def test_a_verdict_on_a_user_is_that_of_one_tenant(
             await here.peer.send(REQUESTS, json.dumps(body).encode(), {"regards.tenant": tenant})
             answers.append(await here.peer.until_final(f"tenant-{number}"))
 
+        calls = here.sandbox.calls.recent(Service.ADMIN)
         assert [answer.status for answer in answers] == ["DENIED", "DONE", "DENIED"]
         assert [answer.body.get("errorType") for answer in answers] == [
             "FORBIDDEN",
             None,
             "FORBIDDEN",
         ]
-        assert here.sandbox.calls.counters[Service.ADMIN] == 2
+        assert len([call for call in calls if call.path.startswith("/users/")]) == 2

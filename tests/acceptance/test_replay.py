@@ -96,8 +96,9 @@ async def test_a_request_that_met_nonsense_is_replayed_once_the_service_is_mende
 ) -> None:
     """FAILED and a letter ``remote-nonsense``; mended and replayed: GRANTED and DONE."""
     here.sandbox.faults.outages = {Service.ADMIN: Outage(mode=OutageMode.NONSENSE)}
+    asked = here.sandbox.calls.counters[Service.ADMIN]
     correlation_id = await here.peer.order(EVE_01, user=guest(here))
-    await here.sandbox.calls.wait_for(Service.ADMIN, 1)
+    await here.sandbox.calls.wait_for(Service.ADMIN, asked + 1)
     here.clock.ahead += timedelta(seconds=10)
     failed = await here.peer.until_final(correlation_id)
     letter = await until_listed(here, "--reason", "remote-nonsense", "--tenant", TENANT)

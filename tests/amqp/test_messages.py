@@ -82,6 +82,24 @@ def test_an_event_goes_to_its_fanout_with_the_headers_java_needs(
     }
 
 
+def test_a_copy_for_the_notifier_is_a_request_with_its_own_headers() -> None:
+    """amqp.md 3.4: who asks, when, and an id that is the same at each attempt."""
+    publication = MESSAGES.publication(row(MessageKind.NOTIFIER_COPY))
+
+    event = "fr.cnes.regards.framework.amqp.event.notifier.NotificationRequestEvent"
+    assert publication.vhost is Vhost.MULTITENANT
+    assert publication.exchange == f"regards.broadcast.{event}"
+    assert (publication.routing_key, publication.mandatory) == ("", False)
+    assert dict(publication.message.headers) == {
+        "regards.tenant": "project1",
+        "regards.converter": "GSON",
+        "regards.type": event,
+        "regards.request.id": str(MESSAGE_ID),
+        "regards.request.owner": "REGARDS",
+        "regards.request.date": "2026-01-01T00:00:00Z",
+    }
+
+
 def test_a_step_goes_to_the_internal_queue_or_counts_as_not_published() -> None:
     """Without a queue the work would vanish."""
     publication = MESSAGES.publication(row(MessageKind.STEP))

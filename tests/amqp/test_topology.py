@@ -79,6 +79,7 @@ OUT = [
     "modules.order.amqp.output.OrderResponseDtoEvent",
     "modules.filecatalog.amqp.input.FilesRestorationRequestEvent",
     "framework.amqp.event.notification.NotificationEvent",
+    "framework.amqp.event.notifier.NotificationRequestEvent",
     "modules.processing.domain.events.DownloadedOutputFilesEvent",
 ]
 
@@ -150,6 +151,7 @@ def test_queues_of_the_instance_vhost() -> None:
             ["framework.amqp.event.notification.NotificationEvent"],
             ["regards.DLQ"],
         ),
+        (FULL.heard_by_each, SECURITY_QUEUES, [], ["regards.DLQ"]),
     ],
 )
 def test_exchanges_and_bindings(

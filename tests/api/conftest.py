@@ -29,6 +29,7 @@ async def api_platform(
             remote_deadline=2,
             tenants=["project1", "project2"],
             token_in_query=True,
+            trusted_proxies=["127.0.0.1"],
             order_secret=ORDER_SECRET,
             max_storage_files_jobs_per_user=0,
         ) as here,

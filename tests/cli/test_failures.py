@@ -19,6 +19,13 @@ HEAVY = {"aio_pika", "asyncpg", "fastapi", "httpx", "pydantic", "uvicorn"}
         ("files_bucket_size_mb", "0", "greater than 0"),
         ("jwt_key_hs512", "short", "at least 64"),
         ("config", "/nowhere.toml", "no file /nowhere.toml"),
+        ("periodic_files_availability_check_cron", "0 7 * * MON-FRI", "has 6 fields"),
+        ("periodic_files_availability_check_cron", "0 0 25 * * *", "is no cron expression"),
+        ("mail_language", "en,project1=de", "'project1=de' is neither a language (en, fr)"),
+        ("mail_templates", "/nowhere", "there is no folder '/nowhere'"),
+        ("mail_sender", "nobody", "'nobody' is not an e-mail address"),
+        ("smtp_tls", "yes", "'starttls', 'tls' or 'none'"),
+        ("amqp_notifier_events", "OrderResponse", "'OrderResponse' is no message of this service"),
     ],
 )
 async def test_a_wrong_setting_is_named(setting: str, value: str, reason: str) -> None:
@@ -27,6 +34,14 @@ async def test_a_wrong_setting_is_named(setting: str, value: str, reason: str) -
 
     assert ended.code == 2
     ended.assert_one_line(f"RS_ORDER_{setting.upper()}", reason)
+
+
+async def test_smtp_needs_a_sender() -> None:
+    """Mail servers refuse a mail from nobody."""
+    ended = await rs_order("serve", smtp_host="mail.example.org")
+
+    assert ended.code == 2
+    ended.assert_one_line("RS_ORDER_MAIL_SENDER", "needed when RS_ORDER_SMTP_HOST is set")
 
 
 @pytest.mark.parametrize("command", [["serve"], ["migrate"], ["tenant", "list"]])

@@ -8,7 +8,6 @@ import pytest
 from rs_order.settings import Settings
 from scripts.documents import DOCUMENTS, out_of_date
 from scripts.documents.configuration import (
-    USED_BY,
     WITHOUT_MEANING,
     configuration,
     replaced_properties,
@@ -17,11 +16,6 @@ from scripts.documents.promises import PROMISES, promises
 from scripts.documents.states import states
 
 ROOT = Path(__file__).parents[2]
-SOURCE = "".join(
-    path.read_text(encoding="utf-8")
-    for path in sorted((ROOT / "rs_order").rglob("*.py"))
-    if "sandbox" not in path.parts
-)
 
 
 def test_generated_documents_are_current() -> None:
@@ -48,12 +42,6 @@ def test_every_setting_is_documented(name: str) -> None:
     (row,) = re.findall(rf"^\| `RS_ORDER_{name.upper()}` \|.*\|$", configuration(), re.MULTILINE)
 
     assert row.rsplit("|", 2)[1].strip()
-
-
-@pytest.mark.parametrize("setting", USED_BY)
-def test_settings_without_effect_have_none(setting: str) -> None:
-    """The remark goes when the code begins to use the setting."""
-    assert USED_BY[setting] not in SOURCE
 
 
 def test_every_property_of_the_chapters_has_a_place() -> None:

@@ -198,13 +198,19 @@ BIG_TABLES = frozenset(
         "order_request",
         "dataset_task",
         "basket",
+        "mail",
     }
 )
 
 _FILL = """
-insert into orders (owner, role, label, correlation_id, status, sub_order_hours, pending_files, sub_orders)
-select 'user' || n % 200, 'REGISTERED_USER', 'label ' || n, 'c-' || n, 'RUNNING', 2, 25, 1
+insert into orders (owner, role, label, correlation_id, status, sub_order_hours, pending_files, sub_orders,
+    available_files, available_at)
+select 'user' || n % 200, 'REGISTERED_USER', 'label ' || n, 'c-' || n, 'RUNNING', 2, 25, 1, 1,
+       now() - n * interval '1 minute'
 from generate_series(1, {orders}) n;
+insert into mail (kind, owner, order_id) select 'ORDER_CREATED', owner, id from orders;
+insert into mail (kind, owner, available_before) select 'REMINDER', 'user' || n, now()
+from generate_series(1, 200) n;
 insert into dataset_task (order_id, dataset_urn, dataset_label, products_count)
 select id, 'urn', 'label', 1 from orders;
 insert into completion (order_id) select id from orders;
@@ -280,6 +286,13 @@ HOT: list[tuple[str, str, tuple[Any, ...]]] = [
     ("completions", "cursor", (1,)),
     ("completions", "selection", (1, 0)),
     ("requests", "received", ([1, 2],)),
+    ("mails", "owners_to_remind", ("user1", datetime.now(UTC), 20)),
+    ("mails", "plan_reminders", (["user1", "user999"], datetime.now(UTC))),
+    ("mails", "claim", (1, datetime.now(UTC), datetime.now(UTC))),
+    ("mails", "created_order", (1,)),
+    ("mails", "waiting_orders", ("user1", datetime.now(UTC), 1000)),
+    ("mails", "count_waiting_orders", ("user1", datetime.now(UTC))),
+    ("mails", "mark_reminded", ("user1", datetime.now(UTC), datetime.now(UTC), 5000)),
     ("outbox", "ready_slots", (datetime.now(UTC),)),
     ("outbox", "claim", (3, datetime.now(UTC), 256)),
     ("outbox", "remove", ([1, 2],)),

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import cast
 
 import asyncpg
 import httpx
@@ -14,16 +15,17 @@ from prometheus_client import CollectorRegistry, Counter
 from rs_order.adapters.order_tokens import JwtOrderTokens
 from rs_order.application.download import Metalinks
 from rs_order.application.links import Links
+from rs_order.application.maintenance import SwitchMaintenance
 from rs_order.demo.servers import Servers
 from rs_order.entrypoints.rest import (
     ComponentHealth,
     DefaultRoles,
     HealthStatus,
     RestServices,
-    RestSettings,
     TokenVerifier,
     create_app,
     run_rest,
+    some_services,
 )
 from rs_order.ports.store import Tenants
 from tests.rest.stock import DEMO, OWNER, Stock
@@ -52,6 +54,13 @@ class OneTenant:
 
     async def host(self, tenant: str) -> str:  # noqa: ARG002 - there is one
         return HOST
+
+
+class NoMaintenance:
+    """Implements what the gate of changes asks of maintenance: nobody is in it."""
+
+    async def covers(self, tenant: str) -> bool:  # noqa: ARG002 - nobody is
+        return False
 
 
 class Components:
@@ -98,19 +107,13 @@ def health() -> Components:
 def services(stock: Stock, health: Components) -> RestServices:
     metrics = CollectorRegistry()
     Counter("orders_seen", "Orders seen", registry=metrics).inc()
-    unused: Any = None
     tenants = cast("Tenants", OneTenant())
     order_tokens = JwtOrderTokens(ORDER_SECRET, StoppedClock())
     links = Links(None, tenants, prefix="/api/v1", fallback="http://nowhere.invalid")
-    return RestServices(
+    outside = some_services().platform
+    return some_services(
         tenants=tenants,
-        create_order=unused,
-        apply_order=unused,
-        orders=unused,
-        files=unused,
-        users=unused,
-        links=links,
-        actions=unused,
+        platform=replace(outside, maintenance=cast("SwitchMaintenance", NoMaintenance())),
         downloads=stock.order,
         sources=stock.shelf,
         metalinks=Metalinks(stock.order, order_tokens, links),
@@ -120,7 +123,6 @@ def services(stock: Stock, health: Components) -> RestServices:
         health=health,
         metrics=metrics,
         clock=StoppedClock(),
-        settings=RestSettings(),
     )
 
 

@@ -15,7 +15,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import repeat
-from typing import Any, cast
+from typing import cast
 
 import httpx
 from prometheus_client import CollectorRegistry
@@ -27,11 +27,10 @@ from rs_order.domain.ids import Checksum, DataFileId, OrderId, Tenant
 from rs_order.domain.states import FileState, OrderStatus
 from rs_order.entrypoints.rest import (
     DefaultRoles,
-    RestServices,
-    RestSettings,
     TokenVerifier,
     create_app,
     run_rest,
+    some_services,
 )
 from rs_order.ports.downloads import (
     FileOfOrder,
@@ -136,19 +135,11 @@ class Arithmetic:
 
 async def probe(files: int, size: int, path: str) -> dict[str, float]:
     stock = Arithmetic(1, 1)
-    unused: Any = None
     tenants = cast("Tenants", OneTenant())
     order_tokens = JwtOrderTokens(ORDER_SECRET, StoppedClock())
     links = Links(None, tenants, prefix="/api/v1", fallback="http://nowhere.invalid")
-    services = RestServices(
-        create_order=unused,
-        apply_order=unused,
-        orders=unused,
-        files=unused,
-        users=unused,
-        links=links,
+    services = some_services(
         tenants=tenants,
-        actions=unused,
         downloads=stock,
         sources=stock,
         metalinks=Metalinks(stock, order_tokens, links),
@@ -158,7 +149,6 @@ async def probe(files: int, size: int, path: str) -> dict[str, float]:
         health=Components(),
         metrics=CollectorRegistry(),
         clock=StoppedClock(),
-        settings=RestSettings(),
     )
     stop, port = asyncio.Event(), asyncio.get_running_loop().create_future()
     app = create_app(services)

@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from rs_order.entrypoints.rest import ComponentHealth, HealthStatus
-from tests.rest.conftest import Components
+from tests.rest.conftest import Components, bearer
 
 pytestmark = pytest.mark.parametrize("stock", ["memory"], indirect=True)
 """Nothing here reads an order, so the store behind it makes no difference."""
@@ -51,3 +51,16 @@ async def test_metrics(api: httpx.AsyncClient) -> None:
 
     assert answer.headers["Content-Type"].startswith("text/plain")
     assert "orders_seen_total 1.0" in answer.text
+
+
+async def test_readiness_is_health(api: httpx.AsyncClient, health: Components) -> None:
+    """Ready while health is UP; else the components that are DOWN are the reasons (rest.md 11.3)."""
+    headers = {"Authorization": f"Bearer {bearer(role='PROJECT_ADMIN')}"}
+    health.components["maintenance"] = ComponentHealth(HealthStatus.OUT_OF_SERVICE)
+    ready = await api.get("/microservice/ready", headers=headers)
+    health.components["rabbit"] = ComponentHealth(HealthStatus.DOWN)
+    unready = await api.get("/microservice/ready", headers=headers)
+
+    assert ready.json() == {"ready": True, "reasons": []}
+    assert unready.json() == {"ready": False, "reasons": ["rabbit is DOWN"]}
+    assert unready.status_code == 200

@@ -76,12 +76,30 @@ def unsigned() -> str:
     return f"{part({'alg': 'none', 'typ': 'JWT'})}.{part(CLAIMS)}."
 
 
-def signed_with_public_key() -> str:
-    """HMAC with the bytes of a public key, which everybody knows; no library signs that."""
-    message = f"{part({'alg': 'HS256', 'typ': 'JWT'})}.{part(CLAIMS)}"
-    secret = base64.b64decode(public_key("RS256"))
-    digest = hmac.digest(secret, message.encode(), "sha256")
+def signed_with_hmac(secret: bytes, algorithm: str = "HS256", **header: Any) -> str:
+    """HMAC with any bytes and any header; no library signs that."""
+    message = f"{part({'alg': algorithm, 'typ': 'JWT', **header})}.{part(CLAIMS)}"
+    digest = hmac.digest(secret, message.encode(), f"sha{algorithm[-3:]}")
     return f"{message}.{base64.urlsafe_b64encode(digest).rstrip(b'=').decode()}"
+
+
+def public_key_as_secret(algorithm: str, form: str) -> str:
+    """The confusion of a public key, which everybody knows, with a secret, in each form it comes in."""
+    text = public_key(f"RS{algorithm[-3:]}")
+    key = rsa_key(f"RS{algorithm[-3:]}").public_key()
+    forms = {
+        "DER": base64.b64decode(text),
+        "base64": text.encode(),
+        "PEM": key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),
+    }
+    return signed_with_hmac(forms[form], algorithm)
+
+
+def with_key_inside() -> str:
+    """Signed by a stranger whose key comes along in the header."""
+    secret = b"s" * 80
+    jwk = {"kty": "oct", "k": base64.urlsafe_b64encode(secret).decode()}
+    return signed_with_hmac(secret, "HS512", jwk=jwk, kid="1", jku="https://x/keys")
 
 
 def tampered() -> str:
@@ -93,10 +111,19 @@ REFUSED: dict[str, Callable[[], str]] = {
     "none": unsigned,
     "ES256": lambda: token("ES256", ec.generate_private_key(ec.SECP256R1())),
     "PS256": lambda: token("PS256", rsa_key("RS256")),
+    "PS512": lambda: token("PS512", rsa_key("RS512")),
+    "no algorithm": lambda: f"{part({'typ': 'JWT'})}.{part(CLAIMS)}.",
+    "a list of algorithms": lambda: f"{part({'alg': ['HS512']})}.{part(CLAIMS)}.{'A' * 86}",
+    "an algorithm in lower case": lambda: signed_with_hmac(HMAC_KEYS["HS512"].encode(), "hs512"),
+    "None": lambda: f"{part({'alg': 'None'})}.{part(CLAIMS)}.",
+    "HS512 without a signature": lambda: f"{part({'alg': 'HS512'})}.{part(CLAIMS)}.",
+    "a key of its own": with_key_inside,
+    "an extension it insists on": lambda: signed_with_hmac(
+        HMAC_KEYS["HS512"].encode(), "HS512", crit=["x"], x=1
+    ),
     "expired": lambda: token(exp=int(time.time()) - 1),
     "forged": lambda: token(key="x" * 80),
     "key of another algorithm": lambda: token("HS256", HMAC_KEYS["HS512"]),
-    "public key as secret": signed_with_public_key,
     "cut": lambda: token()[:-10],
     "tampered": tampered,
     "no tenant": lambda: token(tenant=None),
@@ -104,6 +131,8 @@ REFUSED: dict[str, Callable[[], str]] = {
     "no email": lambda: token(email=None),
     "no role": lambda: token(role=None),
     "empty email": lambda: token(email=""),
+    "empty tenant": lambda: token(tenant=""),
+    "expiry that is no time": lambda: token(exp="tomorrow"),
     "number as role": lambda: token(role=7),
     "list as email": lambda: token(email=["j@x"]),
     "empty": lambda: "",
@@ -122,6 +151,41 @@ def test_tokens_that_are_refused(make: Callable[[], str]) -> None:
         verifier().verify(bad)
 
     assert not bad or bad not in str(raised.value)
+
+
+ALGORITHMS = ("HS256", "HS384", "HS512", "RS256", "RS384", "RS512")
+
+
+@pytest.mark.parametrize(
+    ("said", "signed_for"),
+    [(a, b) for a in ALGORITHMS for b in ALGORITHMS if a != b and a[:2] == b[:2]],
+)
+def test_a_key_is_good_for_its_own_algorithm_only(said: str, signed_for: str) -> None:
+    """Each algorithm with the key of each other one of its kind."""
+    key = HMAC_KEYS[signed_for] if said.startswith("HS") else rsa_key(signed_for)
+
+    with pytest.raises(InvalidToken):
+        verifier().verify(token(said, key))
+
+
+@pytest.mark.parametrize("form", ["DER", "base64", "PEM"])
+@pytest.mark.parametrize("algorithm", ["HS256", "HS384", "HS512"])
+def test_a_public_key_is_no_secret(algorithm: str, form: str) -> None:
+    """Also where no HMAC key is set, and nothing but the public key could be taken."""
+    only_rsa = TokenVerifier({f"RS{algorithm[-3:]}": public_key(f"RS{algorithm[-3:]}")})
+    forged = public_key_as_secret(algorithm, form)
+
+    for some in (verifier(), only_rsa):
+        with pytest.raises(InvalidToken):
+            some.verify(forged)
+
+
+def test_an_hmac_key_is_no_public_key() -> None:
+    """A token signed with RSA isn't looked at where only secrets are set."""
+    only_hmac = TokenVerifier(HMAC_KEYS)
+
+    with pytest.raises(InvalidToken):
+        only_hmac.verify(token("RS256"))
 
 
 def test_algorithms_without_key() -> None:

@@ -182,13 +182,43 @@ async def test_unknown_project_is_404(client: Client) -> None:
 
 async def test_mail_is_captured(sandbox: Sandbox, client: Client) -> None:
     mail = {"from": "regards@noreply.com", "to": ["jane@example.org"], "subject": "s", "text": "t"}
-    answer = await client.http.post(f"{sandbox.urls['ADMIN_INSTANCE_URL']}/email", json=mail)
+    answer = await _mailed(sandbox, client, mail)
     [received] = await sandbox.mailbox.wait_for(1)
     [listed] = (await client.http.get(f"{sandbox.url}/sandbox/emails")).json()
 
     assert (answer.status_code, answer.content) == (201, b"")
     assert (received.sender, received.to) == ("regards@noreply.com", ["jane@example.org"])
     assert listed.items() >= mail.items()
+
+
+async def test_mail_is_taken_from_administrators_only(sandbox: Sandbox, client: Client) -> None:
+    mail = {"to": ["jane@example.org"], "subject": "s", "text": "t"}
+    refused = await _mailed(sandbox, client, mail, role="REGISTERED_USER")
+    taken = await _mailed(sandbox, client, mail, role="PROJECT_ADMIN")
+
+    assert (refused.status_code, taken.status_code) == (403, 201)
+    assert len(sandbox.mailbox.mails) == 1
+
+
+async def test_mail_can_fail_alone(sandbox: Sandbox, client: Client) -> None:
+    """The rest of rs-admin-instance answers meanwhile."""
+    sandbox.faults.mail_status = 500
+    mail = {"to": ["jane@example.org"], "subject": "s", "text": "t"}
+    failed = await _mailed(sandbox, client, mail)
+    project = await client.get("ADMIN_INSTANCE_URL", "/projects/demo")
+
+    assert (failed.status_code, project.status_code) == (500, 200)
+    assert sandbox.mailbox.mails == []
+
+
+async def _mailed(
+    sandbox: Sandbox, client: Client, mail: dict[str, Any], *, role: str = "INSTANCE_ADMIN"
+) -> httpx.Response:
+    return await client.http.post(
+        f"{sandbox.urls['ADMIN_INSTANCE_URL']}/email",
+        json=mail,
+        headers={"Authorization": f"Bearer {sandbox.token(role=role)}"},
+    )
 
 
 async def test_datasets_can_be_added_over_http(sandbox: Sandbox, client: Client) -> None:

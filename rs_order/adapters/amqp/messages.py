@@ -13,6 +13,7 @@ from rs_order.adapters.amqp.topology import (
     DEAD_LETTER_EXCHANGE,
     DOWNLOADED_OUTPUTS,
     NOTIFICATION,
+    NOTIFIER_COPY,
     ORDER_REQUEST,
     ORDER_RESPONSE,
     RESTORE_REQUEST,
@@ -20,6 +21,7 @@ from rs_order.adapters.amqp.topology import (
     Queue,
     Vhost,
 )
+from rs_order.domain.instants import wire_instant
 from rs_order.ports.outbox import MessageKind, OutboxRow
 
 INSTANCE_TENANT = "instance"
@@ -30,6 +32,9 @@ LONGEST_SHORT_STRING = 255
 
 CONVERTER_HEADER = "regards.converter"
 TYPE_HEADER = "regards.type"
+REQUEST_ID_HEADER = "regards.request.id"
+REQUEST_OWNER_HEADER = "regards.request.owner"
+REQUEST_DATE_HEADER = "regards.request.date"
 GSON = "GSON"
 
 
@@ -49,12 +54,13 @@ class Publication:
         return self.exchange or self.routing_key
 
 
-_EVENTS: Mapping[MessageKind, str] = {
+EVENTS: Mapping[MessageKind, str] = {
     MessageKind.ORDER_RESPONSE: ORDER_RESPONSE,
     MessageKind.RESTORE_REQUEST: RESTORE_REQUEST,
     MessageKind.NOTIFICATION: NOTIFICATION,
     MessageKind.INSTANCE_NOTIFICATION: NOTIFICATION,
     MessageKind.DOWNLOADED_OUTPUTS: DOWNLOADED_OUTPUTS,
+    MessageKind.NOTIFIER_COPY: NOTIFIER_COPY,
 }
 """The Java class of each message that peers read; steps and dead letters are our own."""
 
@@ -90,19 +96,30 @@ class Messages:
             case MessageKind.DEAD_REQUEST:
                 return self._dead_request(row)
             case _:
-                return self._event(row, _EVENTS[row.kind])
+                return self._event(row, EVENTS[row.kind])
 
     def _event(self, row: OutboxRow, event: str) -> Publication:
         """To a fanout that may have no queue bound: that is not our business (amqp.md 1.6)."""
         instance = row.kind is MessageKind.INSTANCE_NOTIFICATION
         tenant = INSTANCE_TENANT if instance else row.tenant
+        headers = _event_headers(tenant, event)
+        if row.kind is MessageKind.NOTIFIER_COPY:
+            headers |= self._request_headers(row)
         return Publication(
             vhost=Vhost.INSTANCE if instance else Vhost.MULTITENANT,
             exchange=self._exchange(event),
             routing_key="",
             mandatory=False,
-            message=self._message(row, row.body, _event_headers(tenant, event)),
+            message=self._message(row, row.body, headers),
         )
+
+    def _request_headers(self, row: OutboxRow) -> dict[str, str]:
+        """What a message to rs-notifier is known by (amqp.md 3.4)."""
+        return {
+            REQUEST_ID_HEADER: str(row.message_id),
+            REQUEST_OWNER_HEADER: self._instance_name,
+            REQUEST_DATE_HEADER: wire_instant(row.created_at),
+        }
 
     def _step(self, row: OutboxRow) -> Publication:
         """Straight to our own queue; without it the work would be lost, hence mandatory."""

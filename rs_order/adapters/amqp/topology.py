@@ -116,6 +116,8 @@ class Topology:
     """On the instance virtual host."""
     multitenant: Elements
     instance: Elements
+    heard_by_each: Elements
+    """The part of ``multitenant`` that an instance needs which takes no work from others."""
 
     def elements(self, vhost: Vhost) -> Elements:
         return self.multitenant if vhost is Vhost.MULTITENANT else self.instance
@@ -131,6 +133,7 @@ ORDER_CANCEL = "fr.cnes.regards.modules.order.amqp.input.OrderCancelRequestDtoEv
 ORDER_RESPONSE = "fr.cnes.regards.modules.order.amqp.output.OrderResponseDtoEvent"
 RESTORE_REQUEST = "fr.cnes.regards.modules.filecatalog.amqp.input.FilesRestorationRequestEvent"
 NOTIFICATION = "fr.cnes.regards.framework.amqp.event.notification.NotificationEvent"
+NOTIFIER_COPY = "fr.cnes.regards.framework.amqp.event.notifier.NotificationRequestEvent"
 DOWNLOADED_OUTPUTS = "fr.cnes.regards.modules.processing.domain.events.DownloadedOutputFilesEvent"
 
 _FILE_REFERENCE = "fr.cnes.regards.modules.filecatalog.amqp.output.FileReferenceEvent"
@@ -198,7 +201,7 @@ def topology(
     The queues of one instance (``security_events``, ``tenant_events``) vanish with their last
     consumer, so **each of them needs one**: without, it stays on the broker for ever and fills.
     That holds for the second and third queue of one event too; what they feed in the Java
-    service is one cache here, so their consumers may just drop.
+    service is one cache here, so their consumers just drop.
     """
     return _Names(namespace, type_identifier, instance_identifier).topology()
 
@@ -305,7 +308,13 @@ class _Names:
         )
         security = self._instance_queues(_SECURITY_HANDLERS)
         tenants = self._instance_queues(_TENANT_HANDLERS)
-        said = (ORDER_RESPONSE, RESTORE_REQUEST, NOTIFICATION, DOWNLOADED_OUTPUTS)
+        said = (
+            ORDER_RESPONSE,
+            RESTORE_REQUEST,
+            NOTIFICATION,
+            NOTIFIER_COPY,
+            DOWNLOADED_OUTPUTS,
+        )
         return Topology(
             order_requests=requests,
             order_cancels=cancels,
@@ -318,6 +327,7 @@ class _Names:
             tenant_events=_without_class(tenants),
             multitenant=self._elements((*heard, *security), said, (steps,)),
             instance=self._elements(tenants, (NOTIFICATION,), ()),
+            heard_by_each=self._elements(security, (), ()),
         )
 
     def _instance_queues(self, handlers: tuple[tuple[str, str], ...]) -> tuple[_Heard, ...]:

@@ -2,17 +2,12 @@
 
 from collections.abc import Sequence
 
+from rs_order.adapters.postgres.baskets import reserve_ids
 from rs_order.adapters.postgres.driver import Connection, Row
-from rs_order.adapters.postgres.orders import reserve_ids
-from rs_order.adapters.postgres.rows import (
-    filter_of,
-    kinds_column,
-    request_of,
-    types_of,
-)
+from rs_order.adapters.postgres.rows import dataset_selection_of, kinds_column, pattern_column
 from rs_order.adapters.postgres.statements import statements
 from rs_order.domain.files import identity
-from rs_order.domain.ids import DatasetTaskId, OrderId, SubOrderId, Urn
+from rs_order.domain.ids import DatasetTaskId, OrderId, SubOrderId
 from rs_order.domain.order import Order
 from rs_order.domain.partition import OrderedFile
 from rs_order.domain.states import FileState, SubOrderState
@@ -21,7 +16,6 @@ from rs_order.ports.store import (
     AddedFiles,
     CompletionCursor,
     DatasetSelection,
-    DatedSelection,
     NewSubOrder,
 )
 
@@ -60,25 +54,10 @@ class PostgresCompletions:
         if row is None:
             return None
         searches = await self._connection.fetch(SQL["searches"], row["id"])
-        return DatasetSelection(
-            urn=Urn(row["dataset_urn"]),
-            label=row["dataset_label"],
-            products=row["products_count"],
-            files=row["files_count"],
-            bytes=row["files_bytes"],
-            types=types_of(row["type_totals"]),
-            file_filter=filter_of(row),
-            searches=tuple(
-                DatedSelection(
-                    request=request_of(search["request"]),
-                    products=search["products_count"],
-                    types=types_of(search["type_totals"]),
-                )
-                for search in searches
-            ),
-        )
+        return dataset_selection_of(row, searches)
 
     async def dataset_task(self, order_id: OrderId, selection: DatasetSelection) -> DatasetTaskId:
+        process = selection.process
         task: int = await self._connection.fetchval(
             SQL["dataset_task"],
             order_id,
@@ -86,7 +65,9 @@ class PostgresCompletions:
             selection.label,
             selection.products,
             kinds_column(selection.file_filter),
-            selection.file_filter.name_pattern,
+            pattern_column(selection.file_filter),
+            process.process_id if process else None,
+            dict(process.parameters) if process else None,
         )
         return DatasetTaskId(task)
 

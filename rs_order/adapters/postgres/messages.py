@@ -1,12 +1,16 @@
 """What a unit of work sends: rows of the outbox, and the memory of order responses."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from uuid import uuid5
+
+import orjson
 
 from rs_order.adapters.postgres.driver import Connection
 from rs_order.adapters.postgres.rows import affected, json_text
 from rs_order.adapters.postgres.statements import statements
+from rs_order.contracts.notifier import CopyMetadata
 from rs_order.domain.ids import OrderId, RequestId, Tenant
 from rs_order.ports.outbox import MessageKind, OutgoingMessage, order_stream, request_stream
 
@@ -16,8 +20,12 @@ SQL = statements("messages")
 class PostgresMessages:
     """Implements :class:`rs_order.ports.store.Messages`."""
 
-    def __init__(self, connection: Connection, tenant: Tenant) -> None:
+    def __init__(
+        self, connection: Connection, tenant: Tenant, copied: Mapping[MessageKind, str]
+    ) -> None:
+        """``copied`` has the Java class of each kind of which rs-notifier gets a copy."""
         self._connection = connection
+        self._copied = copied
         self._tenant = tenant
         self.sent = 0
         """Rows written so far; the unit of work tells the relay when there are any."""
@@ -69,6 +77,8 @@ class PostgresMessages:
     async def _write(self, messages: Sequence[OutgoingMessage], bodies: Sequence[str]) -> None:
         if not messages:
             return
+        if self._copied:
+            messages, bodies = self._with_copies(messages, bodies)
         self.sent += len(messages)
         await self._connection.execute(
             SQL["send"],
@@ -80,6 +90,36 @@ class PostgresMessages:
             [message.message_id for message in messages],
             [message.due_at for message in messages],
         )
+
+    def _with_copies(
+        self, messages: Sequence[OutgoingMessage], bodies: Sequence[str]
+    ) -> tuple[list[OutgoingMessage], list[str]]:
+        """Each copy right behind its message, in the same stream (amqp.md 1.13)."""
+        with_copies, their_bodies = list[OutgoingMessage](), list[str]()
+        for message, body in zip(messages, bodies, strict=True):
+            with_copies.append(message)
+            their_bodies.append(body)
+            if event := self._copied.get(message.kind):
+                with_copies.append(_copy_of(message))
+                their_bodies.append(_copied_body(body, event))
+        return with_copies, their_bodies
+
+
+def _copy_of(message: OutgoingMessage) -> OutgoingMessage:
+    """Known by the same id whenever the message is sent again."""
+    return OutgoingMessage(
+        kind=MessageKind.NOTIFIER_COPY,
+        tenant=message.tenant,
+        body={},
+        stream=message.stream,
+        due_at=message.due_at,
+        message_id=uuid5(message.message_id, MessageKind.NOTIFIER_COPY),
+    )
+
+
+def _copied_body(body: str, event: str) -> str:
+    metadata = CopyMetadata(message_type=event).to_wire()
+    return json_text({"payload": orjson.Fragment(body), "metadata": metadata})
 
 
 def _told(tenant: Tenant, message: OutgoingMessage) -> dict[str, Any]:

@@ -1,31 +1,22 @@
 """Orders: creation with their baskets, locking, and writing back."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from rs_order.adapters.postgres.baskets import put_selections, reserve_ids
 from rs_order.adapters.postgres.driver import Connection
-from rs_order.adapters.postgres.rows import (
-    kinds_column,
-    order_of,
-    order_record,
-    request_record,
-    types_record,
-)
+from rs_order.adapters.postgres.rows import order_of, order_record
 from rs_order.adapters.postgres.statements import statements
 from rs_order.domain.ids import BasketId, Checksum, OrderId
 from rs_order.domain.labels import numbered
 from rs_order.domain.order import Order
-from rs_order.ports.store import DatasetSelection, NewOrder
+from rs_order.ports.store import NewOrder
 
 SQL = statements("orders")
 _NUMBERED_FORMS = 100
 """Numbered forms of a label that are looked for; beyond, the unique constraint has the last word."""
-
-
-async def reserve_ids(connection: Connection, table: str, count: int) -> list[int]:
-    """Ids for rows that refer to each other before they are written."""
-    return [row["id"] for row in await connection.fetch(SQL["reserve"], table, count)]
 
 
 class PostgresOrders:
@@ -147,19 +138,14 @@ class PostgresOrders:
             [order.owner for _, order in new],
             [id_ for id_, _ in new],
         )
-        selections = [
-            (basket, selection)
-            for basket, (_, order) in zip(baskets, new, strict=True)
-            for selection in order.selections
-        ]
-        selection_ids = await reserve_ids(self._connection, "dataset_selection", len(selections))
-        dataset_records: list[dict[str, Any]] = []
-        dated_records: list[dict[str, Any]] = []
-        for id_, (basket, selection) in zip(selection_ids, selections, strict=True):
-            dataset_records.append(_dataset_selection_record(id_, basket, selection))
-            dated_records.extend(_dated_selection_records(id_, selection))
-        await self._connection.execute(SQL["create_dataset_selections"], dataset_records)
-        await self._connection.execute(SQL["create_dated_selections"], dated_records)
+        await put_selections(
+            self._connection,
+            [
+                (basket, replace(selection, id=None))  # its own, whatever it is a copy of
+                for basket, (_, order) in zip(baskets, new, strict=True)
+                for selection in order.selections
+            ],
+        )
 
 
 def _new_order_record(id_: OrderId, order: NewOrder) -> dict[str, Any]:
@@ -174,32 +160,3 @@ def _new_order_record(id_: OrderId, order: NewOrder) -> dict[str, Any]:
         "created_at": order.created_at,
         "sub_order_hours": order.sub_order_hours,
     }
-
-
-def _dataset_selection_record(id_: int, basket: int, selection: DatasetSelection) -> dict[str, Any]:
-    return {
-        "id": id_,
-        "basket_id": basket,
-        "dataset_urn": selection.urn,
-        "dataset_label": selection.label,
-        "products_count": selection.products,
-        "files_count": selection.files,
-        "files_bytes": selection.bytes,
-        "type_totals": types_record(selection.types),
-        "file_kinds": kinds_column(selection.file_filter),
-        "file_name_pattern": selection.file_filter.name_pattern,
-    }
-
-
-def _dated_selection_records(id_: int, selection: DatasetSelection) -> list[dict[str, Any]]:
-    return [
-        {
-            "dataset_selection_id": id_,
-            "selection_date": search.request.selection_date,
-            "position": position,
-            "request": request_record(search.request),
-            "products_count": search.products,
-            "type_totals": types_record(search.types),
-        }
-        for position, search in enumerate(selection.searches)
-    ]

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final
 
 import asyncpg
 import orjson
@@ -9,6 +10,9 @@ import orjson
 from rs_order.adapters.postgres.driver import Connection, Pool
 from rs_order.adapters.postgres.schema_names import tenant_schema
 from rs_order.domain.ids import Tenant
+
+IDLE_SECONDS: Final = 300
+"""After which a connection that isn't used is closed."""
 
 
 async def _prepare(connection: Connection) -> None:
@@ -38,6 +42,7 @@ async def open_pool(url: str, *, size: int, statement_cache: bool = True) -> Poo
         init=_prepare,
         statement_cache_size=512 if statement_cache else 0,
         max_cached_statement_lifetime=0,
+        max_inactive_connection_lifetime=IDLE_SECONDS,
         command_timeout=60,
         server_settings={"application_name": "rs-order"} if statement_cache else {},
     )

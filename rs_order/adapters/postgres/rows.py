@@ -1,15 +1,16 @@
 """Rows to domain objects and back: the one place that knows how counters are spelled in columns."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 import orjson
 
 from rs_order.adapters.postgres.driver import Row
+from rs_order.domain.basket import DatasetSelection, DatedSelection
 from rs_order.domain.file_filter import FileFilter, FileKind
 from rs_order.domain.files import DataType
-from rs_order.domain.ids import OrderId, RequestId, SubOrderId, Urn
+from rs_order.domain.ids import DatasetSelectionId, OrderId, RequestId, SubOrderId, Urn
 from rs_order.domain.instants import parse_instant, wire_instant
 from rs_order.domain.order import Order
 from rs_order.domain.process import ProcessChoice
@@ -48,6 +49,7 @@ def order_of(row: Row) -> Order:
         waiting_sub_orders=row["waiting_sub_orders"],
         tally=tally_of(row),
         request_id=RequestId(row["request_id"]) if row["request_id"] is not None else None,
+        front_url=row["front_url"],
     )
 
 
@@ -143,16 +145,12 @@ def types_of(record: Mapping[str, Any]) -> dict[DataType, TypeTotals]:
     return {DataType(name): TypeTotals(**totals) for name, totals in record.items()}
 
 
-def filter_of(row: Row) -> FileFilter:
-    kinds = frozenset(FileKind(kind) for kind in row["file_kinds"] or ())
-    return FileFilter(kinds=kinds, name_pattern=row["file_name_pattern"])
-
-
 def optional_filter_of(row: Row) -> FileFilter | None:
     """The filter of a dataset, None when it has none; an empty one was set on purpose (B9)."""
     if row["file_kinds"] is None and row["file_name_pattern"] is None:
         return None
-    return filter_of(row)
+    kinds = frozenset(FileKind(kind) for kind in row["file_kinds"] or ())
+    return FileFilter(kinds=kinds, name_pattern=row["file_name_pattern"])
 
 
 def process_of(row: Row) -> ProcessChoice | None:
@@ -161,8 +159,66 @@ def process_of(row: Row) -> ProcessChoice | None:
     return ProcessChoice(UUID(str(row["process_id"])), row["process_parameters"] or {})
 
 
-def kinds_column(file_filter: FileFilter) -> list[str] | None:
-    return sorted(file_filter.kinds) or None
+def kinds_column(file_filter: FileFilter | None) -> list[str] | None:
+    return sorted(file_filter.kinds) if file_filter else None
+
+
+def pattern_column(file_filter: FileFilter | None) -> str | None:
+    return file_filter.name_pattern if file_filter else None
+
+
+def dataset_selection_of(row: Row, searches: Sequence[Row]) -> DatasetSelection:
+    return DatasetSelection(
+        urn=Urn(row["dataset_urn"]),
+        label=row["dataset_label"],
+        products=row["products_count"],
+        files=row["files_count"],
+        bytes=row["files_bytes"],
+        types=types_of(row["type_totals"]),
+        file_filter=optional_filter_of(row),
+        searches=tuple(
+            DatedSelection(
+                request=request_of(search["request"]),
+                products=search["products_count"],
+                types=types_of(search["type_totals"]),
+            )
+            for search in searches
+        ),
+        process=process_of(row),
+        id=DatasetSelectionId(row["id"]),
+    )
+
+
+def dataset_selection_record(id_: int, basket: int, selection: DatasetSelection) -> dict[str, Any]:
+    process = selection.process
+    return {
+        "id": id_,
+        "basket_id": basket,
+        "dataset_urn": selection.urn,
+        "dataset_label": selection.label,
+        "products_count": selection.products,
+        "files_count": selection.files,
+        "files_bytes": selection.bytes,
+        "type_totals": types_record(selection.types),
+        "file_kinds": kinds_column(selection.file_filter),
+        "file_name_pattern": pattern_column(selection.file_filter),
+        "process_id": str(process.process_id) if process else None,
+        "process_parameters": dict(process.parameters) if process else None,
+    }
+
+
+def dated_selection_records(id_: int, selection: DatasetSelection) -> list[dict[str, Any]]:
+    return [
+        {
+            "dataset_selection_id": id_,
+            "selection_date": search.request.selection_date,
+            "position": position,
+            "request": request_record(search.request),
+            "products_count": search.products,
+            "type_totals": types_record(search.types),
+        }
+        for position, search in enumerate(selection.searches)
+    ]
 
 
 def json_text(value: Any) -> str:

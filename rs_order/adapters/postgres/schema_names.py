@@ -20,12 +20,17 @@ class InvalidTenantNameError(ValueError):
         )
 
 
+def is_tenant_name(name: str) -> bool:
+    """Whether there can be a tenant of this name."""
+    return _TENANT.fullmatch(name) is not None
+
+
 def tenant_schema(tenant: Tenant) -> str:
     """``order_<tenant>``.
 
     Raises:
         InvalidTenantNameError: the name isn't a plain identifier.
     """
-    if not _TENANT.fullmatch(tenant):
+    if not is_tenant_name(tenant):
         raise InvalidTenantNameError(tenant)
     return f"order_{tenant}"

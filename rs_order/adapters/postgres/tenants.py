@@ -1,8 +1,10 @@
 """The tenants this deployment serves."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from rs_order.adapters.postgres.driver import Pool
+from rs_order.adapters.postgres.errors import store_errors
 from rs_order.adapters.postgres.migrate import migrate_tenant
 from rs_order.adapters.postgres.pool import transaction
 from rs_order.adapters.postgres.schema_names import tenant_schema
@@ -18,12 +20,20 @@ class PostgresTenants:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._hosts: dict[Tenant, str | None] = {}
+        self._changed: Callable[[], None] = lambda: None
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        """Have a function called whenever this process learns that tenants came or went."""
+        self._changed = changed
 
     async def load(self) -> None:
         """Read again which tenants there are; others may have added or removed some."""
         async with transaction(self._pool, readonly=True) as connection:
             rows = await connection.fetch(SQL["all"])
+        known = self._hosts.keys()
         self._hosts = {Tenant(row["name"]): row["host"] for row in rows}
+        if known != self._hosts.keys():
+            self._changed()
 
     def serves(self, tenant: str) -> bool:
         return tenant in self._hosts
@@ -37,13 +47,27 @@ class PostgresTenants:
         Raises:
             InvalidTenantNameError: the name can't be part of a schema's name.
         """
-        tenant = Tenant(name)
-        tenant_schema(tenant)
-        await migrate_tenant(self._pool, tenant)
-        async with transaction(self._pool) as connection:
-            await connection.execute(SQL["add"], tenant, host)
-        await self.load()
-        return tenant
+        await self._provision(name, host, None)
+        return Tenant(name)
+
+    async def activate(self, name: str, said_at: datetime) -> bool:
+        """Provision a tenant, unless the platform said something newer of it.
+
+        Raises:
+            InvalidTenantNameError: the name can't be part of a schema's name.
+        """
+        with store_errors():
+            return await self._provision(name, None, said_at)
+
+    async def deactivate(self, name: str, said_at: datetime) -> bool:
+        """Serve a tenant no more, unless the platform said something newer of it."""
+        with store_errors():
+            async with transaction(self._pool) as connection:
+                was_active = await connection.fetchval(SQL["deactivate"], name, said_at)
+                if was_active:
+                    await connection.execute(SQL["free_places"], name)
+            await self.load()
+        return bool(was_active)
 
     async def host(self, tenant: Tenant) -> str | None:
         return self._hosts.get(tenant)
@@ -53,3 +77,13 @@ class PostgresTenants:
             async with transaction(self._pool) as connection:
                 await connection.execute(SQL["keep_host"], tenant, host)
             self._hosts[tenant] = host
+
+    async def _provision(self, name: str, host: str | None, said_at: datetime | None) -> bool:
+        """Whether the tenant is active by this; its schema is there in any case."""
+        tenant = Tenant(name)
+        tenant_schema(tenant)
+        await migrate_tenant(self._pool, tenant)
+        async with transaction(self._pool) as connection:
+            added = await connection.fetchval(SQL["add"], tenant, host, said_at)
+        await self.load()
+        return added is not None

@@ -1,25 +1,28 @@
 """One short transaction in one tenant's schema."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import structlog
 
+from rs_order.adapters.postgres.baskets import PostgresBaskets
 from rs_order.adapters.postgres.completions import PostgresCompletions
 from rs_order.adapters.postgres.driver import Connection, Pool
 from rs_order.adapters.postgres.errors import store_errors
 from rs_order.adapters.postgres.files import PostgresFiles
 from rs_order.adapters.postgres.limits import PostgresLimits
+from rs_order.adapters.postgres.mails import PostgresMails
 from rs_order.adapters.postgres.messages import PostgresMessages
 from rs_order.adapters.postgres.orders import PostgresOrders
 from rs_order.adapters.postgres.pool import transaction, use_tenant
 from rs_order.adapters.postgres.requests import PostgresRequests
 from rs_order.adapters.postgres.retries import PostgresRetries
+from rs_order.adapters.postgres.settings import PostgresStoredSettings
 from rs_order.adapters.postgres.statements import statements
 from rs_order.adapters.postgres.sub_orders import PostgresSubOrders
 from rs_order.domain.ids import Tenant
 from rs_order.domain.settings import TenantSettings
-from rs_order.ports.outbox import OutgoingMessage
+from rs_order.ports.outbox import MessageKind, OutgoingMessage
 
 SQL = statements("tenants")
 
@@ -32,54 +35,60 @@ class PostgresRounds:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def begin(self, name: str, number: int) -> bool:
-        return await self._connection.fetchval(SQL["begin_round"], name, number) is not None
+    async def begin(self, name: str, number: int, schedule: str | None = None) -> bool:
+        done = await self._connection.fetchval(SQL["begin_round"], name, number, schedule)
+        return done is not None
+
+    async def reschedule(self, name: str, schedule: str) -> int | None:
+        done: int | None = await self._connection.fetchval(SQL["reschedule_round"], name, schedule)
+        return done
 
 
 class PostgresUnitOfWork:
     """Implements :class:`rs_order.ports.store.UnitOfWork`."""
 
-    def __init__(self, connection: Connection, tenant: Tenant) -> None:
+    def __init__(
+        self, connection: Connection, tenant: Tenant, copied: Mapping[MessageKind, str]
+    ) -> None:
         self._connection = connection
         self.tenant = tenant
         self.requests = PostgresRequests(connection)
+        self.baskets = PostgresBaskets(connection)
         self.orders = PostgresOrders(connection)
         self.completions = PostgresCompletions(connection)
         self.retries = PostgresRetries(connection)
         self.sub_orders = PostgresSubOrders(connection, tenant)
         self.files = PostgresFiles(connection)
-        self.messages = PostgresMessages(connection, tenant)
+        self.mails = PostgresMails(connection)
+        self.messages = PostgresMessages(connection, tenant, copied)
         self.limits = PostgresLimits(connection, tenant)
         self.rounds = PostgresRounds(connection)
+        self.stored_settings = PostgresStoredSettings(connection)
 
     async def settings(self) -> TenantSettings:
         """The tenant's settings as they are now; what was never set has its default."""
-        stored = {
-            row["name"]: row["value"] for row in await self._connection.fetch(SQL["settings"])
-        }
-        defaults = TenantSettings()
-        user = stored.get("user_order_parameters", {})
-        return TenantSettings(
-            user_sub_order_hours=int(user.get("subOrderDuration", defaults.user_sub_order_hours)),
-            user_notification_delay_hours=int(
-                user.get("delayBeforeEmailNotification", defaults.user_notification_delay_hours)
-            ),
-            app_sub_order_hours=int(
-                stored.get("app_sub_order_duration", defaults.app_sub_order_hours)
-            ),
-            expiration_max_hours=int(
-                stored.get("expiration_max_duration_in_hours", defaults.expiration_max_hours)
-            ),
-        )
+        return TenantSettings.of(await self.stored_settings.all())
 
 
 class PostgresStore:
     """Implements :class:`rs_order.ports.store.Store`."""
 
-    def __init__(self, pool: Pool, committed: Callable[[], None]) -> None:
-        """``committed`` is called after each commit that wrote to the outbox."""
+    def __init__(
+        self,
+        pool: Pool,
+        committed: Callable[[], None],
+        copied: Mapping[MessageKind, str] | None = None,
+    ) -> None:
+        """Open units of work in the pool.
+
+        Args:
+            pool: connections to the database.
+            committed: called after each commit that wrote to the outbox.
+            copied: messages of which rs-notifier gets a copy, with the name of their Java class.
+        """
         self._pool = pool
         self._committed = committed
+        self._copied = copied or {}
 
     @asynccontextmanager
     async def unit_of_work(self, tenant: Tenant) -> AsyncIterator[PostgresUnitOfWork]:
@@ -87,7 +96,7 @@ class PostgresStore:
         with store_errors():
             async with transaction(self._pool) as connection:
                 await use_tenant(connection, tenant)
-                unit = PostgresUnitOfWork(connection, tenant)
+                unit = PostgresUnitOfWork(connection, tenant, self._copied)
                 yield unit
         if unit.messages.sent:
             self._committed()
@@ -100,5 +109,6 @@ class PostgresStore:
             return
         with store_errors():
             async with transaction(self._pool) as connection:
-                await PostgresMessages(connection, messages[0].tenant).send(messages)
+                tenant = messages[0].tenant
+                await PostgresMessages(connection, tenant, self._copied).send(messages)
         self._committed()

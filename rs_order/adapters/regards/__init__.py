@@ -1,11 +1,14 @@
 """The REGARDS services rs-order calls over HTTP, one module each (remote-services.md)."""
 
 from rs_order.adapters.regards.admin import RegardsUsers
-from rs_order.adapters.regards.admin_instance import RegardsProjects
+from rs_order.adapters.regards.admin_instance import RegardsConnections, RegardsProjects
 from rs_order.adapters.regards.catalog import RegardsCatalog
 from rs_order.adapters.regards.dam import RegardsDatasetFiles
 from rs_order.adapters.regards.external import ExternalAccess, ExternalFiles
 from rs_order.adapters.regards.http import CallLimits, RemoteService, new_client
+from rs_order.adapters.regards.kept_roles import KeptRoles
+from rs_order.adapters.regards.processing import RegardsProcesses
+from rs_order.adapters.regards.roles import RegardsRoles, RoleRights
 from rs_order.adapters.regards.sources import RegardsFileSources
 from rs_order.adapters.regards.storage import StoredFiles
 from rs_order.adapters.regards.tokens import TokenMinter
@@ -14,12 +17,17 @@ __all__ = [
     "CallLimits",
     "ExternalAccess",
     "ExternalFiles",
+    "KeptRoles",
     "RegardsCatalog",
+    "RegardsConnections",
     "RegardsDatasetFiles",
     "RegardsFileSources",
+    "RegardsProcesses",
     "RegardsProjects",
+    "RegardsRoles",
     "RegardsUsers",
     "RemoteService",
+    "RoleRights",
     "StoredFiles",
     "TokenMinter",
     "new_client",

@@ -84,13 +84,40 @@ class RemoteService:
         """Like ``post``, for an answer so large that its reader parses it piece by piece."""
         return await self._call("POST", path, token, orjson.dumps(body))
 
+    async def put(self, path: str, token: str, body: object) -> None:
+        """Send a JSON body whose answer doesn't matter.
+
+        Raises:
+            RemoteRefusal, RemoteTrouble, RemoteNonsense: see the head of the module; a 404 is a
+                refusal here, for what should be changed isn't there.
+        """
+        if await self._call("PUT", path, token, orjson.dumps(body)) is None:
+            raise RemoteRefusal(self.name, httpx.codes.NOT_FOUND, f"{path}: status 404")
+
+    async def create(self, path: str, token: str, body: object) -> bool:
+        """Post what is answered 201 without a body; False when the service answers 404.
+
+        Any other success isn't what the contract says, so nobody can tell whether it was taken.
+        """
+        created = await self._call(
+            "POST", path, token, orjson.dumps(body), only=httpx.codes.CREATED
+        )
+        return created is not None
+
     def nonsense(self, path: str, problem: str) -> RemoteNonsense:
         """The error for an answer that can be read but isn't what the contract says."""
         return RemoteNonsense(self.name, f"{path}: {excerpt(problem)}")
 
     async def _call(
-        self, verb: str, path: str, token: str, body: bytes | None = None
+        self,
+        verb: str,
+        path: str,
+        token: str,
+        body: bytes | None = None,
+        *,
+        only: httpx.codes | None = None,
     ) -> bytearray | None:
+        """``only`` is the one status that counts as success; None: any 2xx."""
         headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
         if body is not None:
             headers["Content-Type"] = "application/json"
@@ -105,6 +132,8 @@ class RemoteService:
             return None
         if not response.is_success:
             raise self._failure(path, response.status_code, answer)
+        if only is not None and response.status_code != only:
+            raise self.nonsense(path, f"status {response.status_code} instead of {only}")
         if rb"\u0000" in answer:
             # No text column holds it, so it must not come in: better known here than by the database.
             raise self.nonsense(path, "the answer holds the character U+0000")
@@ -133,7 +162,7 @@ class RemoteService:
     def _failure(self, path: str, status: int, answer: bytearray) -> RemoteError:
         detail = f"{path}: status {status}: {excerpt(_message_of(answer))}"
         if status in ASK_AGAIN_STATUSES or status >= httpx.codes.INTERNAL_SERVER_ERROR:
-            return RemoteTrouble(self.name, detail)
+            return RemoteTrouble(self.name, detail, status)
         if status >= httpx.codes.BAD_REQUEST:
             return RemoteRefusal(self.name, status, detail)
         return RemoteNonsense(self.name, detail)

@@ -4,10 +4,12 @@
 
 from collections.abc import Sequence
 from typing import NoReturn
+from uuid import UUID
 
 from rs_order.domain.files import Product
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Tenant, Urn
+from rs_order.domain.process import Process
 from rs_order.domain.selection import SelectionRequest, Summary
 from rs_order.ports.directory import User
 from rs_order.ports.errors import RemoteTrouble
@@ -40,3 +42,10 @@ class NoUsers:
 
     async def is_admin(self, tenant: Tenant, email: str) -> bool:
         _unset("rs-admin", "RS_ORDER_ADMIN_URL")
+
+
+class NoProcesses:
+    """Implements :class:`rs_order.ports.processing.Processes` where no rs-processing is configured."""
+
+    async def find(self, caller: Caller, process_id: UUID) -> Process | None:
+        """None for every id: there are no processes."""

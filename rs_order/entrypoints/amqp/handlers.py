@@ -85,7 +85,7 @@ class FileReferenceHandler:
 
 
 async def drop(deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
-    """Events that mean nothing to us yet, consumed so that their queues don't grow (amqp.md 3.2, 3.7)."""
+    """Events that mean nothing to us, or come on another queue too: consumed, so that queues don't grow."""
     for delivery in deliveries:
         dropped.labels(delivery.queue, "unused-event").inc()
     return [Done() for _ in deliveries]

@@ -8,7 +8,7 @@ import structlog
 
 from rs_order.adapters.amqp.delivery import Delivery
 from rs_order.adapters.amqp.settle import DeadLetter, DeadLetterReason, Outcome
-from rs_order.application.steps import Step, StepName
+from rs_order.application.steps import STEPS_OF_THE_INSTANCE, Step, StepName
 from rs_order.domain.ids import Tenant
 from rs_order.entrypoints.amqp.batches import KnownTenants
 from rs_order.entrypoints.amqp.isolation import isolated
@@ -49,17 +49,21 @@ class StepHandler:
 
     async def _read(self, delivery: Delivery) -> Step | DeadLetter:
         tenant = delivery.tenant or ""
-        if not self._tenants.serves(tenant):
-            await self._tenants.load()
-        if not self._tenants.serves(tenant):
-            detail = f"The tenant {tenant!r} is not served here. Add it, then replay."
-            return DeadLetter(DeadLetterReason.UNKNOWN_TENANT, detail)
         try:
             body = read_body(delivery.body)
             name = StepName(body.pop("step", None))
         except (UnreadableBodyError, ValueError) as error:
             return DeadLetter(DeadLetterReason.NOT_CONVERTED_MESSAGE, str(error))
+        if name not in STEPS_OF_THE_INSTANCE and not await self._serves(tenant):
+            detail = f"The tenant {tenant!r} is not served here. Add it, then replay."
+            return DeadLetter(DeadLetterReason.UNKNOWN_TENANT, detail)
         return Step(name, Tenant(tenant), body)
+
+    async def _serves(self, tenant: str) -> bool:
+        """A tenant may have been added since we last looked."""
+        if not self._tenants.serves(tenant):
+            await self._tenants.load()
+        return self._tenants.serves(tenant)
 
 
 def _facts(step: Step) -> dict[str, Any]:

@@ -30,37 +30,10 @@ def asyncapi_command() -> None:
 @commands.command("openapi")
 def openapi_command() -> None:
     """Print what is served over HTTP: an OpenAPI document in JSON."""
-    from prometheus_client import REGISTRY
-
-    from rs_order.adapters.system_clock import SystemClock
     from rs_order.entrypoints.rest.app import create_app
-    from rs_order.entrypoints.rest.roles import DefaultRoles
-    from rs_order.entrypoints.rest.services import RestServices, RestSettings
-    from rs_order.entrypoints.rest.tokens import TokenVerifier
+    from rs_order.entrypoints.rest.services import some_services
 
-    behind: Any = None  # endpoints are described here, none is called
-    app = create_app(
-        RestServices(
-            tenants=behind,
-            create_order=behind,
-            apply_order=behind,
-            orders=behind,
-            files=behind,
-            users=behind,
-            links=behind,
-            actions=behind,
-            downloads=behind,
-            sources=behind,
-            metalinks=behind,
-            order_tokens=behind,
-            tokens=TokenVerifier({}),
-            roles=DefaultRoles(),
-            health=behind,
-            metrics=REGISTRY,
-            clock=SystemClock(),
-            settings=RestSettings(),
-        )
-    )
+    app = create_app(some_services())
     app.version = version("rs-order")
     _print(app.openapi())
 

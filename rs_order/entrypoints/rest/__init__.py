@@ -4,7 +4,12 @@ from rs_order.entrypoints.rest.app import create_app
 from rs_order.entrypoints.rest.resources import Resource
 from rs_order.entrypoints.rest.roles import DefaultRoles, RoleAccess
 from rs_order.entrypoints.rest.server import run_rest
-from rs_order.entrypoints.rest.services import RestServices, RestSettings
+from rs_order.entrypoints.rest.services import (
+    PlatformServices,
+    RestServices,
+    RestSettings,
+    some_services,
+)
 from rs_order.entrypoints.rest.tokens import InvalidToken, TokenVerifier
 from rs_order.ports.health import ComponentHealth, Health, HealthStatus
 
@@ -14,6 +19,7 @@ __all__ = [
     "Health",
     "HealthStatus",
     "InvalidToken",
+    "PlatformServices",
     "Resource",
     "RestServices",
     "RestSettings",
@@ -21,4 +27,5 @@ __all__ = [
     "TokenVerifier",
     "create_app",
     "run_rest",
+    "some_services",
 ]

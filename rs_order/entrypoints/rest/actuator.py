@@ -1,27 +1,58 @@
-"""For those who watch the service: health and metrics (rest.md 11.7).
+"""For those who watch the service: health, build and metrics (rest.md 11.7).
 
 Open to all: the chapter's condition, a token or any ``scope``, is met by whoever writes one.
 """
 
-from collections.abc import Mapping
+from importlib.metadata import version
 
-from fastapi import APIRouter, Response
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from rs_order.contracts.actuator import Build, BuildInfo, ComponentStatus, HealthReport
+from rs_order.entrypoints.rest.answers import json_answer
 from rs_order.entrypoints.rest.services import RestServices
-from rs_order.ports.health import ComponentHealth, HealthStatus
+from rs_order.ports.health import HealthStatus
 
 
 def actuator_router(services: RestServices) -> APIRouter:
     router = APIRouter(prefix="/actuator", tags=["actuator"])
 
-    @router.get("/health")
-    async def health() -> JSONResponse:
+    @router.get(
+        "/health",
+        summary="Tell whether the service can do its work",
+        operation_id="get_health",
+        response_model=HealthReport,
+        responses={503: {"model": HealthReport, "description": "Something it needs is DOWN"}},
+    )
+    async def health(request: Request) -> Response:
         """UP when the service can do its work, else DOWN and 503."""
-        return _health_answer(await services.health.check())
+        report = await _health(services)
+        down = report.status is HealthStatus.DOWN
+        return json_answer(request, report.to_wire(), 503 if down else 200)
 
-    @router.get("/prometheus", response_class=Response)
+    @router.get(
+        "/info",
+        summary="Tell what is running",
+        operation_id="get_info",
+        response_model=BuildInfo,
+    )
+    async def info(request: Request) -> Response:
+        """Name and version; for the web interface, any answer means that the service is up."""
+        build = Build(name="rs-order", version=version("rs-order"))
+        return json_answer(request, BuildInfo(build=build).to_wire())
+
+    @router.get(
+        "/prometheus",
+        summary="Get the metrics",
+        operation_id="get_metrics",
+        response_class=Response,
+        responses={
+            200: {
+                "description": "Metrics",
+                "content": {"text/plain": {"example": "rs_order_acknowledged_total 1.0\n"}},
+            }
+        },
+    )
     async def prometheus() -> Response:
         """All metrics, in the text format of Prometheus."""
         return Response(
@@ -31,15 +62,14 @@ def actuator_router(services: RestServices) -> APIRouter:
     return router
 
 
-def _health_answer(components: Mapping[str, ComponentHealth]) -> JSONResponse:
-    down = any(component.status is HealthStatus.DOWN for component in components.values())
-    body = {
-        "status": HealthStatus.DOWN if down else HealthStatus.UP,
-        "components": {name: _component(component) for name, component in components.items()},
+async def _health(services: RestServices) -> HealthReport:
+    components = {
+        name: ComponentStatus(
+            status=component.status, details=dict(component.details) if component.details else None
+        )
+        for name, component in (await services.health.check()).items()
     }
-    return JSONResponse(body, 503 if down else 200)
-
-
-def _component(component: ComponentHealth) -> dict[str, object]:
-    details = {"details": dict(component.details)} if component.details else {}
-    return {"status": component.status, **details}
+    down = any(component.status is HealthStatus.DOWN for component in components.values())
+    return HealthReport(
+        status=HealthStatus.DOWN if down else HealthStatus.UP, components=components
+    )

@@ -7,14 +7,31 @@ from fastapi import Request
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Tenant
 from rs_order.entrypoints.rest.errors import ACCESS_DENIED, Refused
+from rs_order.entrypoints.rest.remote_address import remote_address
 from rs_order.entrypoints.rest.request_log import facts_of
-from rs_order.entrypoints.rest.resources import PUBLIC, Resource
-from rs_order.entrypoints.rest.roles import may_use
+from rs_order.entrypoints.rest.resources import DISABLE_MAINTENANCE, PUBLIC, Resource
+from rs_order.entrypoints.rest.roles import may_come_from, may_reach, may_use
 from rs_order.entrypoints.rest.services import RestServices
 from rs_order.entrypoints.rest.tokens import InvalidToken
 
+IN_MAINTENANCE: Final = 515
 _BEARER: Final = "Bearer"
 _PUBLIC_EMAIL: Final = "public@regards.com"
+
+
+async def admitted(request: Request, services: RestServices, caller: Caller) -> None:
+    """Look at where the caller is, once his project's rights are known.
+
+    Raises:
+        Refused: 401 when his role may not be used from his address (rest.md 2.3, IP filter).
+        RightsUnknown: rs-admin hasn't said yet.
+    """
+    await services.roles.prepare(caller.tenant)
+    address = remote_address(request, services.settings.trusted_proxies)
+    if not may_come_from(services.roles, caller, address):
+        raise Refused(
+            401, f"Authentication failed: the role {caller.role} may not be used from {address}"
+        )
 
 
 def authorised(services: RestServices, caller: Caller, resource: Resource) -> Caller:
@@ -28,16 +45,47 @@ def authorised(services: RestServices, caller: Caller, resource: Resource) -> Ca
     return caller
 
 
+def of_own_tenant(caller: Caller, tenant: str) -> None:
+    """Let a caller act on a tenant that the path names.
+
+    Raises:
+        Refused: 403 for another tenant than his own (promise 7: tenants never meet).
+    """
+    if not may_reach(caller, tenant):
+        raise Refused(403, ACCESS_DENIED)
+
+
+async def out_of_maintenance(
+    services: RestServices, caller: Caller, resource: Resource, verb: str
+) -> None:
+    """Refuse changes while the caller's tenant is in maintenance (rest.md 2.6).
+
+    Only GET is exempt, and what ends the maintenance; HEAD is not.
+
+    Raises:
+        Refused: 515.
+    """
+    if verb == "GET" or resource == DISABLE_MAINTENANCE:
+        return
+    if await services.platform.maintenance.covers(caller.tenant):
+        raise Refused(IN_MAINTENANCE, f"Tenant {caller.tenant} in maintenance!")
+
+
 async def of_served_tenant(services: RestServices, caller: Caller) -> None:
     """Look at the caller's tenant before anything is asked of it.
 
     Raises:
         Refused: 404 for a tenant that this deployment doesn't serve.
     """
-    if not services.tenants.serves(caller.tenant):
-        await services.tenants.load()
-    if not services.tenants.serves(caller.tenant):
+    if not await is_served(services, caller.tenant):
         raise Refused(404, f"There is no project {caller.tenant} here")
+
+
+async def is_served(services: RestServices, tenant: str) -> bool:
+    """Whether this deployment serves a tenant; one it doesn't know may have come just now."""
+    if not services.tenants.serves(tenant):
+        await services.tenants.load()
+    return services.tenants.serves(tenant)
 
 
 def authenticated(request: Request, services: RestServices) -> Caller:

@@ -5,6 +5,7 @@ from typing import Final
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import Field
 from starlette.exceptions import HTTPException
 
 from rs_order.application import errors
@@ -12,6 +13,7 @@ from rs_order.contracts.wire import WireModel
 from rs_order.domain.errors import PatternRefusedError
 from rs_order.ports.errors import RemoteTrouble
 from rs_order.ports.order_tokens import OrderTokensUnset
+from rs_order.ports.roles import RightsUnknown
 from rs_order.ports.store import StoreConflict, StoreUnavailable
 
 ACCESS_DENIED: Final = "Access is denied"
@@ -25,11 +27,14 @@ STATUS: Final[dict[type[Exception], int]] = {
     errors.FilterAndProcess: 400,
     errors.TooManyItems: 409,
     errors.TooManyLines: 413,
+    errors.UnreadableUpload: 400,
+    errors.ProcessUnusable: 500,
     errors.CatalogSearchFailed: 422,
     errors.ActionRefused: 401,
     PatternRefusedError: 400,
     OrderTokensUnset: 503,
     RemoteTrouble: 503,
+    RightsUnknown: 503,
     StoreConflict: 503,
     StoreUnavailable: 503,
 }
@@ -41,7 +46,7 @@ _BODILESS: Final = 204
 class Messages(WireModel):
     """What went wrong, in sentences; the codes of rest.md 4.4 where that has one."""
 
-    messages: list[str]
+    messages: list[str] = Field(examples=[["There is no order 12"]])
 
 
 class Refused(Exception):

@@ -1,6 +1,6 @@
 """One file: its bytes, or whether they can be had (rest.md 10.1)."""
 
-from typing import Any, Final
+from typing import Final
 
 from fastapi import APIRouter, Request, Response
 
@@ -18,7 +18,7 @@ from rs_order.entrypoints.rest.resources import (
     TEST_PUBLIC_FILE,
 )
 from rs_order.entrypoints.rest.roles import is_administrator
-from rs_order.entrypoints.rest.routing import AuthorisedCaller, Endpoints
+from rs_order.entrypoints.rest.routing import AuthorisedCaller, Documented, Endpoints
 from rs_order.entrypoints.rest.services import RestServices
 from rs_order.entrypoints.rest.streamed_file import StreamedFile
 from rs_order.ports.downloads import FileOfOrder
@@ -37,12 +37,12 @@ _WITH_TOKEN: Final = {
     400: "The order token is missing, or the number of the file isn't one",
     503: "As without a token; or order tokens can't be checked: their key isn't set",
 }
-_STATES: Final[dict[int, dict[str, Any]]] = {
+_STATES: Final[Documented] = {
     202: {"description": "Not yet available: ask again later"},
     403: {"description": "Somebody else's file, or the role isn't allowed"},
     422: {"description": "The file can't be had: storage doesn't deliver it"},
 }
-_BYTES: Final[dict[int, dict[str, Any]]] = {
+_BYTES: Final[Documented] = {
     200: {"content": {"application/octet-stream": {}}, "description": "The file"},
     410: {"description": "Storage no longer holds the file ready"},
     429: {
@@ -54,10 +54,10 @@ _BYTES: Final[dict[int, dict[str, Any]]] = {
     500: {
         "description": "The file couldn't be had, or its content is wrong; nothing of it was sent"
     },
+    "default": {"description": "What storage said, passed on"},
     **_STATES,
 }
-_PASSED_ON: Final = "What storage said, passed on"
-_BODILESS: Final[dict[int, dict[str, Any]]] = {
+_BODILESS: Final[Documented] = {
     200: {"description": "The file can be downloaded"},
     **_STATES,
 }
@@ -66,7 +66,7 @@ _BODILESS: Final[dict[int, dict[str, Any]]] = {
 def file_downloads_router(services: RestServices) -> APIRouter:
     endpoints = Endpoints(services, tag="downloads")
 
-    @endpoints.serve(DOWNLOAD_FILE, responses=_UNKNOWN, documented=_BYTES, otherwise=_PASSED_ON)
+    @endpoints.serve(DOWNLOAD_FILE, responses=_UNKNOWN, documented=_BYTES)
     async def download_file(
         request: Request, caller: AuthorisedCaller, file_id: DataFileIdInPath
     ) -> Response:
@@ -82,9 +82,7 @@ def file_downloads_router(services: RestServices) -> APIRouter:
         found = await _found(services, request, caller, file_id)
         return _refusal(found, caller) or _without_length()
 
-    @endpoints.serve(
-        DOWNLOAD_PUBLIC_FILE, responses=_WITH_TOKEN, documented=_BYTES, otherwise=_PASSED_ON
-    )
+    @endpoints.serve(DOWNLOAD_PUBLIC_FILE, responses=_WITH_TOKEN, documented=_BYTES)
     async def download_public_file(
         request: Request,
         caller: AuthorisedCaller,

@@ -1,6 +1,6 @@
 """The metalink of an order, for its user and for whoever has its token (rest.md 10.4)."""
 
-from typing import Any, Final
+from typing import Final
 
 from fastapi import APIRouter, Request, Response
 
@@ -13,14 +13,14 @@ from rs_order.entrypoints.rest.parameters import OrderIdInPath
 from rs_order.entrypoints.rest.request_log import facts_of
 from rs_order.entrypoints.rest.resources import GET_METALINK, GET_PUBLIC_METALINK
 from rs_order.entrypoints.rest.roles import may_see_orders_of
-from rs_order.entrypoints.rest.routing import AuthorisedCaller, Endpoints
+from rs_order.entrypoints.rest.routing import AuthorisedCaller, Documented, Endpoints
 from rs_order.entrypoints.rest.services import RestServices
 from rs_order.entrypoints.rest.streaming import StreamedDownload
 from rs_order.ports.downloads import OrderToDownload
 
 METALINK_TYPE: Final = "application/metalink+xml"
 
-_DOCUMENTED: Final[dict[int, dict[str, Any]]] = {
+_DOCUMENTED: Final[Documented] = {
     200: {"content": {METALINK_TYPE: {}}, "description": "The metalink"}
 }
 _REFUSALS: Final = {

@@ -4,12 +4,19 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Request, Response
-from fastapi.params import Form
 from fastapi.routing import APIRoute
 
 from rs_order.domain.identity import Caller
-from rs_order.entrypoints.rest.authentication import authenticated, authorised, of_served_tenant
-from rs_order.entrypoints.rest.errors import Messages, Refused
+from rs_order.entrypoints.rest.authentication import (
+    IN_MAINTENANCE,
+    admitted,
+    authenticated,
+    authorised,
+    of_served_tenant,
+    out_of_maintenance,
+)
+from rs_order.entrypoints.rest.bodies import limited, media_type_of, require_media_type
+from rs_order.entrypoints.rest.errors import Messages
 from rs_order.entrypoints.rest.resources import Resource
 from rs_order.entrypoints.rest.services import RestServices
 
@@ -19,8 +26,8 @@ MAX_BODY: Final = 2**20
 Responses = Mapping[int, str]
 """What the statuses of an endpoint mean, for its documentation."""
 
-Documented = Mapping[int, Mapping[str, Any]]
-"""Statuses as OpenAPI has them, for those whose body isn't a ``{"messages": …}``."""
+Documented = Mapping[int | str, Mapping[str, Any]]
+"""Statuses (or ``default``) as OpenAPI has them, for those whose body isn't a ``{"messages": …}``."""
 
 BAD_BODY: Final[Responses] = {
     400: "The body is missing or can't be read",
@@ -57,7 +64,6 @@ class Endpoints:
         model: Any = None,
         responses: Responses | None = None,
         documented: Documented | None = None,
-        otherwise: str | None = None,
         max_body: int = MAX_BODY,
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Decorate the function that answers a resource.
@@ -69,7 +75,6 @@ class Endpoints:
             model: of the body of a success; None: it has none, or none in JSON.
             responses: further statuses with a ``{"messages": …}`` body, and what they mean.
             documented: further statuses as OpenAPI has them, for those with another body or none.
-            otherwise: what any other status means, where the answer may be somebody else's.
             max_body: bytes; larger bodies are answered 413.
         """
 
@@ -82,65 +87,56 @@ class Endpoints:
                 response_model=model,
                 response_class=Response,
                 summary=resource.description,
-                responses=_documented(responses or {}, documented or {}, model, success)
-                | _of_others(otherwise),
-                route_class_override=_guarded(self._services, resource),
+                responses=_documented(
+                    {**_always(resource, verb or resource.verb), **(responses or {})},
+                    documented or {},
+                    model,
+                    success,
+                ),
+                route_class_override=_guarded(self._services, resource, max_body),
                 operation_id=handler.__name__,
-                max_body_size=max_body,
             )
             return handler
 
         return add
 
 
-def _guarded(services: RestServices, resource: Resource) -> type[APIRoute]:
+def _guarded(services: RestServices, resource: Resource, max_body: int) -> type[APIRoute]:
     class Guarded(APIRoute):
         """Lets in who may use the resource, and nobody else."""
 
         def get_route_handler(self) -> Handler:
             handle = super().get_route_handler()
-            takes_json = self.body_field is not None and not isinstance(
-                self.body_field.field_info, Form
-            )
+            media_type = media_type_of(self)
 
             async def guarded(request: Request) -> Response:
                 caller = authenticated(request, services)
-                request.state.caller = authorised(services, caller, resource)
                 if resource.of_tenant:
                     await of_served_tenant(services, caller)
-                if takes_json:
-                    _judge_media_type(request)
-                return await handle(request)
+                await admitted(request, services, caller)
+                await out_of_maintenance(services, caller, resource, request.method)
+                request.state.caller = authorised(services, caller, resource)
+                if media_type is not None:
+                    require_media_type(request, media_type)
+                return await handle(limited(request, max_body))
 
             return guarded
 
     return Guarded
 
 
-def _judge_media_type(request: Request) -> None:
-    """Look at what the body is said to be; without a body, nothing has to be said (rest.md 3.1).
-
-    Raises:
-        Refused: 415 for anything but JSON.
-    """
-    if request.headers.get("Content-Length", "0") == "0" and not _is_chunked(request):
-        return
-    said = request.headers.get("Content-Type", "")
-    kind = said.partition(";")[0].strip().lower()
-    if kind != "application/json" and not (
-        kind.startswith("application/") and kind.endswith("+json")
-    ):
-        raise Refused(415, f"The body must be application/json, not {said or 'of no type'}")
-
-
-def _is_chunked(request: Request) -> bool:
-    return "Transfer-Encoding" in request.headers
-
-
-_ALWAYS: Final[Responses] = {
-    401: "No token that can be trusted",
-    403: "The caller's role, or the caller himself, isn't allowed",
-}
+def _always(resource: Resource, verb: str) -> Responses:
+    """What every endpoint can answer, without its doing."""
+    always = {
+        401: "No token that can be trusted, or the role may not be used from the caller's address",
+        403: "The caller's role, or the caller himself, isn't allowed",
+        503: "The database or another service gave no answer; nothing was changed",
+    }
+    if resource.of_tenant:
+        always[404] = "This deployment doesn't serve the caller's project"
+    if verb != "GET":
+        always[IN_MAINTENANCE] = "The caller's project is in maintenance"
+    return always
 
 
 def _documented(
@@ -150,13 +146,8 @@ def _documented(
     success: int,
 ) -> dict[int | str, dict[str, Any]]:
     messages: dict[int | str, dict[str, Any]] = {
-        status: {"description": meaning, "model": Messages}
-        for status, meaning in {**_ALWAYS, **responses}.items()
+        status: {"description": meaning, "model": Messages} for status, meaning in responses.items()
     }
     if model is not None:
-        messages[success] = {"content": {"application/json": {}}}
+        messages[success] = {"model": model}
     return {**messages, **{status: dict(one) for status, one in documented.items()}}
-
-
-def _of_others(meaning: str | None) -> dict[int | str, dict[str, Any]]:
-    return {} if meaning is None else {"default": {"description": meaning}}

@@ -1,21 +1,29 @@
 """What the REST side is given by the bootstrap."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
 from rs_order.application.act import OrderActions
 from rs_order.application.apply_order import ApplyOrder
+from rs_order.application.baskets import BasketUseCases
 from rs_order.application.create_order import CreateOrder
 from rs_order.application.download import Metalinks
 from rs_order.application.links import Links
-from rs_order.entrypoints.rest.roles import RoleAccess
+from rs_order.application.maintenance import SwitchMaintenance
+from rs_order.application.module_configuration import ExportConfiguration, ImportConfiguration
+from rs_order.application.tenant_settings import ManageSettings
+from rs_order.entrypoints.rest.remote_address import Network
 from rs_order.entrypoints.rest.tokens import TokenVerifier
 from rs_order.ports.clock import Clock
+from rs_order.ports.data_source import DataSource
 from rs_order.ports.directory import Users
 from rs_order.ports.downloads import Downloads, FileSources
 from rs_order.ports.health import Health
 from rs_order.ports.order_tokens import OrderTokens
+from rs_order.ports.roles import RoleAccess
 from rs_order.ports.store import Tenants
 from rs_order.ports.views import FileViews, OrderViews
 
@@ -27,6 +35,21 @@ class RestSettings:
 
     Tokens in addresses end up in the logs of proxies, so it isn't done unasked.
     """
+    cross_origins: tuple[str, ...] = ()
+    """Hosts or origins whose pages may call the service; none: all may (rest.md 2.5)."""
+    trusted_proxies: Sequence[Network] = ()
+    """Whose word on where a request comes from is believed (``remote_address``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformServices:
+    """What administrators of the platform find in every microservice (rest.md 11)."""
+
+    settings: ManageSettings
+    export_configuration: ExportConfiguration
+    import_configuration: ImportConfiguration
+    maintenance: SwitchMaintenance
+    data_source: DataSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +66,24 @@ class RestServices:
     sources: FileSources
     metalinks: Metalinks
     order_tokens: OrderTokens
+    baskets: BasketUseCases
     tokens: TokenVerifier
     roles: RoleAccess
+    platform: PlatformServices
     health: Health
     metrics: CollectorRegistry
     clock: Clock
     settings: RestSettings
+
+
+def some_services(**given: Any) -> RestServices:
+    """Only the services given, for whoever calls few endpoints, or none to describe them all."""
+    platform = PlatformServices(**_absent(PlatformServices))
+    settings = RestSettings()
+    return RestServices(
+        **{**_absent(RestServices), "platform": platform, "settings": settings, **given}
+    )
+
+
+def _absent(kind: Any) -> dict[str, Any]:
+    return dict.fromkeys(field.name for field in fields(kind))

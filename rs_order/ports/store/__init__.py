@@ -5,9 +5,12 @@ basket, then rows of orders by ascending id, then everything below them, then th
 Counters of sub-orders and orders are only changed while the order's row is locked.
 """
 
-from rs_order.ports.store.baskets import (
+from rs_order.domain.basket import (
     DatasetSelection,
     DatedSelection,
+)
+from rs_order.ports.store.baskets import (
+    Baskets,
 )
 from rs_order.ports.store.completions import (
     AddedFiles,
@@ -23,6 +26,15 @@ from rs_order.ports.store.errors import (
 from rs_order.ports.store.files import (
     Files,
 )
+from rs_order.ports.store.mails import (
+    CreatedOrder,
+    MailKind,
+    Mails,
+    MailToSend,
+    OwnersPage,
+    WaitingOrder,
+    WaitingOrders,
+)
 from rs_order.ports.store.orders import (
     NewOrder,
     Orders,
@@ -36,6 +48,9 @@ from rs_order.ports.store.requests import (
 from rs_order.ports.store.retries import (
     Retries,
     RetryCursor,
+)
+from rs_order.ports.store.settings import (
+    StoredSettings,
 )
 from rs_order.ports.store.sub_orders import (
     Limits,
@@ -55,17 +70,23 @@ from rs_order.ports.store.unit_of_work import (
 
 __all__ = [
     "AddedFiles",
+    "Baskets",
     "CompletionCursor",
     "Completions",
+    "CreatedOrder",
     "DatasetSelection",
     "DatedSelection",
     "Files",
     "Limits",
+    "MailKind",
+    "MailToSend",
+    "Mails",
     "Messages",
     "NewOrder",
     "NewRequest",
     "NewSubOrder",
     "Orders",
+    "OwnersPage",
     "ReadySubOrder",
     "RecordedRequest",
     "RequestState",
@@ -77,8 +98,11 @@ __all__ = [
     "StoreConflict",
     "StoreError",
     "StoreUnavailable",
+    "StoredSettings",
     "SubOrderCount",
     "SubOrders",
     "Tenants",
     "UnitOfWork",
+    "WaitingOrder",
+    "WaitingOrders",
 ]

@@ -1,34 +1,29 @@
-"""What an order is made from."""
+"""Baskets of users, until an order consumes them."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import Protocol
 
-from rs_order.domain.file_filter import FileFilter
-from rs_order.domain.files import DataType
-from rs_order.domain.ids import (
-    Urn,
-)
-from rs_order.domain.selection import SelectionRequest, TypeTotals
+from rs_order.domain.basket import Basket, BasketChange
 
 
-@dataclass(frozen=True, slots=True)
-class DatedSelection:
-    """A search in a basket, with what it found when it was added."""
+class Baskets(Protocol):
+    """Interactive baskets. Those of orders, automatic ones included, are never seen here (W12)."""
 
-    request: SelectionRequest
-    products: int
-    types: Mapping[DataType, TypeTotals]
+    async def of(self, owner: str) -> Basket | None:
+        """The owner's basket with all that is in it; None when he has none."""
+        ...
 
+    async def create(self, owner: str) -> None:
+        """Give the owner a basket unless he has one (B2)."""
+        ...
 
-@dataclass(frozen=True, slots=True)
-class DatasetSelection:
-    """A dataset in a basket: the searches that touch it and what they find together."""
+    async def save(self, basket: Basket, change: BasketChange) -> None:
+        """Write a change of a basket as it was read.
 
-    urn: Urn
-    label: str
-    products: int
-    files: int
-    bytes: int
-    types: Mapping[DataType, TypeTotals]
-    file_filter: FileFilter
-    searches: tuple[DatedSelection, ...]
+        Raises:
+            StoreConflict: it has changed since, was consumed by an order, or is gone; read it again.
+        """
+        ...
+
+    async def delete(self, owner: str) -> None:
+        """Nothing happens when the owner has none (B3)."""
+        ...

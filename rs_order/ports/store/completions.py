@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
+from rs_order.domain.basket import DatasetSelection
 from rs_order.domain.ids import (
     DatasetTaskId,
     OrderId,
@@ -14,7 +15,6 @@ from rs_order.domain.order import Order
 from rs_order.domain.partition import OrderedFile
 from rs_order.domain.states import FileState, SubOrderKind
 from rs_order.domain.sub_order import SubOrder
-from rs_order.ports.store.baskets import DatasetSelection
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from rs_order.domain.basket import DatasetSelection
 from rs_order.domain.ids import (
     BasketId,
     Checksum,
@@ -12,7 +13,6 @@ from rs_order.domain.ids import (
     RequestId,
 )
 from rs_order.domain.order import Order
-from rs_order.ports.store.baskets import DatasetSelection
 
 
 @dataclass(frozen=True, slots=True)

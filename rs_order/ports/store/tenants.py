@@ -1,6 +1,7 @@
 """Which tenants there are."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Protocol
 
 from rs_order.domain.ids import (
@@ -21,6 +22,24 @@ class Tenants(Protocol):
 
     async def add(self, name: str, host: str | None = None) -> Tenant:
         """Provision a tenant; usable at once. Adding it again changes its host only."""
+        ...
+
+    async def activate(self, name: str, said_at: datetime) -> bool:
+        """Provision a tenant by the platform's word of an instant.
+
+        Whether it holds: nothing newer was said.
+
+        Raises:
+            ValueError: the name can't be a tenant's; the text says why.
+            StoreError: nothing is known to have happened; the same can be done again.
+        """
+        ...
+
+    async def deactivate(self, name: str, said_at: datetime) -> bool:
+        """Serve a tenant no more by the platform's word of an instant; its data stays.
+
+        Whether it was served until now. Nothing happens when something newer was said. Raises StoreError.
+        """
         ...
 
     async def host(self, tenant: Tenant) -> str | None:

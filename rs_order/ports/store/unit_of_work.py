@@ -12,11 +12,14 @@ from rs_order.domain.ids import (
 )
 from rs_order.domain.settings import TenantSettings
 from rs_order.ports.outbox import OutgoingMessage
+from rs_order.ports.store.baskets import Baskets
 from rs_order.ports.store.completions import Completions
 from rs_order.ports.store.files import Files
+from rs_order.ports.store.mails import Mails
 from rs_order.ports.store.orders import Orders
 from rs_order.ports.store.requests import Requests
 from rs_order.ports.store.retries import Retries
+from rs_order.ports.store.settings import StoredSettings
 from rs_order.ports.store.sub_orders import Limits, SubOrders
 
 
@@ -45,8 +48,18 @@ class Messages(Protocol):
 
 
 class Rounds(Protocol):
-    async def begin(self, name: str, number: int) -> bool:
-        """Whether this round is the next one; it is then counted as done when the unit commits."""
+    async def begin(self, name: str, number: int, schedule: str | None = None) -> bool:
+        """Whether this round is the next one; it is then counted as done when the unit commits.
+
+        ``schedule`` is kept as what the following round is planned by.
+        """
+        ...
+
+    async def reschedule(self, name: str, schedule: str) -> int | None:
+        """Call the planned round off if it was planned by another schedule.
+
+        The number that counts as done then, so that the next one can be planned; None: it is as it was.
+        """
         ...
 
 
@@ -58,6 +71,9 @@ class UnitOfWork(Protocol):
 
     @property
     def requests(self) -> Requests: ...
+
+    @property
+    def baskets(self) -> Baskets: ...
 
     @property
     def orders(self) -> Orders: ...
@@ -75,6 +91,9 @@ class UnitOfWork(Protocol):
     def files(self) -> Files: ...
 
     @property
+    def mails(self) -> Mails: ...
+
+    @property
     def messages(self) -> Messages: ...
 
     @property
@@ -82,6 +101,9 @@ class UnitOfWork(Protocol):
 
     @property
     def rounds(self) -> Rounds: ...
+
+    @property
+    def stored_settings(self) -> StoredSettings: ...
 
     async def settings(self) -> TenantSettings: ...
 

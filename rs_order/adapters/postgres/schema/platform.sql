@@ -3,10 +3,11 @@
 create table rs_order.tenant (
     name text primary key check (name ~ '^[a-z][a-z0-9_]{0,47}$'),
     host text,                                    -- public address of the project, last known
-    active boolean not null default true,
+    active boolean not null default true,         -- served; the data of others stays
     created_at timestamptz not null default now(),
     maintenance boolean not null default false,   -- every change is refused
-    maintenance_at timestamptz                    -- when that was last switched on or off
+    maintenance_at timestamptz,                   -- when that was last switched on or off
+    said_at timestamptz                           -- when the platform last said whether it is active
 );
 
 -- Whatever leaves the service. A row is written in the commit that makes it true, and removed when the

@@ -18,7 +18,7 @@ delete from completion where order_id = any ($1)
 -- name: selection
 -- The n-th dataset selection of the basket an order consumed. $1 order id, $2 index.
 select selection.id, dataset_urn, dataset_label, products_count, files_count, files_bytes, type_totals,
-       file_kinds, file_name_pattern
+       file_kinds, file_name_pattern, process_id, process_parameters
 from dataset_selection selection
 join basket on basket.id = selection.basket_id
 where basket.order_id = $1
@@ -33,9 +33,10 @@ order by selection_date, position
 
 -- name: dataset_task
 -- The dataset task of a selection; made when it isn't there. $1 order id, $2 urn, $3 label, $4 products,
--- $5 file kinds, $6 pattern.
-insert into dataset_task (order_id, dataset_urn, dataset_label, products_count, file_kinds, file_name_pattern)
-values ($1, $2, $3, $4, $5, $6)
+-- $5 file kinds, $6 pattern, $7 process, $8 its parameters.
+insert into dataset_task (order_id, dataset_urn, dataset_label, products_count, file_kinds, file_name_pattern,
+    process_id, process_parameters)
+values ($1, $2, $3, $4, $5, $6, $7, $8)
 on conflict on constraint dataset_task_once do update set dataset_label = excluded.dataset_label
 returning id
 

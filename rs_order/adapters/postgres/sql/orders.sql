@@ -32,21 +32,6 @@ where basket.id = taken.id
 insert into basket (id, owner, order_id)
 select * from unnest($1::bigint[], $2::text[], $3::bigint[])
 
--- name: create_dataset_selections
--- $1 records.
-insert into dataset_selection (id, basket_id, dataset_urn, dataset_label, products_count, files_count,
-    files_bytes, type_totals, file_kinds, file_name_pattern)
-select * from jsonb_to_recordset($1::jsonb) as record (
-    id bigint, basket_id bigint, dataset_urn text, dataset_label text, products_count bigint,
-    files_count bigint, files_bytes bigint, type_totals jsonb, file_kinds text[], file_name_pattern text)
-
--- name: create_dated_selections
--- $1 records.
-insert into dated_selection (dataset_selection_id, selection_date, position, request, products_count, type_totals)
-select * from jsonb_to_recordset($1::jsonb) as record (
-    dataset_selection_id bigint, selection_date timestamptz, position integer, request jsonb,
-    products_count bigint, type_totals jsonb)
-
 -- name: create_completions
 -- Completions that have not begun. $1 order ids.
 insert into completion (order_id) select unnest($1::bigint[])
@@ -59,7 +44,7 @@ select order_id, 'PENDING', $3, actor, $2 from unnest($1::bigint[], $4::text[]) 
 -- name: lock
 -- Load orders and hold their rows, by ascending id. $1 ids.
 select id, owner, role, correlation_id, status, sub_order_hours, expires_at, message, sub_orders,
-       waiting_sub_orders, request_id,
+       waiting_sub_orders, request_id, front_url,
        pending_files, pending_bytes,
        available_files, available_bytes,
        downloaded_files, downloaded_bytes,
@@ -103,7 +88,7 @@ where file.checksum = any ($1)
   and (file.state in ('PENDING', 'AVAILABLE') or file.reason_code = 'storage-silent')
 
 -- name: save
--- Write locked orders back. $1 records, $2 now.
+-- Write locked orders back. Since when files can be had moves with their number. $1 records, $2 now.
 update orders
 set status = record.status,
     status_at = case when orders.status = record.status then orders.status_at else $2 end,
@@ -114,7 +99,12 @@ set status = record.status,
     downloaded_files = record.downloaded_files, downloaded_bytes = record.downloaded_bytes,
     download_error_files = record.download_error_files, download_error_bytes = record.download_error_bytes,
     error_files = record.error_files, error_bytes = record.error_bytes,
-    processing_error_files = record.processing_error_files, processing_error_bytes = record.processing_error_bytes
+    processing_error_files = record.processing_error_files, processing_error_bytes = record.processing_error_bytes,
+    available_at = case
+        when record.available_files = 0 or record.status in ('DELETED', 'EXPIRED') then null
+        when record.available_files is distinct from orders.available_files then $2
+        else orders.available_at
+    end
 from jsonb_to_recordset($1::jsonb) as record (
     id bigint, status text, message text, expires_at timestamptz, sub_orders integer,
     waiting_sub_orders integer,

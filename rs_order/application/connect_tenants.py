@@ -1,0 +1,129 @@
+"""Tenants that the platform connects us to, and takes away again (amqp.md 3.9, 5.9; decisions.md)."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+import structlog
+
+from rs_order.application import steps
+from rs_order.application.policies import RemotePatience, SlotLimits
+from rs_order.application.schedule_sub_orders import ScheduleSubOrders
+from rs_order.domain.ids import Tenant
+from rs_order.ports.clock import Clock
+from rs_order.ports.connections import Connections, ConnectionState
+from rs_order.ports.errors import RemoteError, RemoteTrouble
+from rs_order.ports.store import Store, StoreError, Tenants
+
+LONGEST_CAUSE: Final = 200
+"""Characters of an ``errorCause``."""
+
+log = structlog.get_logger(__name__)
+
+
+class ConnectTenants:
+    """Every instance hears of a tenant, and each may do all of this: it comes to the same."""
+
+    def __init__(
+        self,
+        store: Store,
+        tenants: Tenants,
+        connections: Connections | None,
+        *,
+        schedule: ScheduleSubOrders,
+        clock: Clock,
+        patience: RemotePatience,
+        limits: SlotLimits,
+    ) -> None:
+        """``connections``: None where there is no rs-admin-instance to report to."""
+        self._store = store
+        self._tenants = tenants
+        self._connections = connections
+        self._schedule = schedule
+        self._clock = clock
+        self._patience = patience
+        self._limits = limits
+
+    async def ask(self, names: Sequence[str], said_at: datetime) -> None:
+        """Have tenants connected, by steps: once this returns it happens, whoever dies."""
+        await self._store.send([steps.connect_tenant(name, said_at) for name in names])
+
+    async def connect(self, name: str, said_at: datetime) -> None:
+        """Provision a tenant, unless it went meanwhile, and say what came of it."""
+        await self._tenants.load()
+        if not self._tenants.serves(name):
+            await self._report(Tenant(name), ConnectionState.CONNECTING)
+        try:
+            holds = await self._tenants.activate(name, said_at)
+        except StoreError:
+            raise
+        except Exception as error:  # whatever is wrong, the platform has to hear of it
+            log.exception("tenant-not-connected", project=name)
+            await self.report(Tenant(name), ConnectionState.ERROR, _in_short(error), 0)
+            return
+        if not holds:
+            log.info("tenant-gone-meanwhile", project=name)
+            return
+        log.info("tenant-connected", project=name)
+        await self._schedule.wake(Tenant(name))
+        await self.report(Tenant(name), ConnectionState.ENABLED, None, 0)
+
+    async def report(
+        self, tenant: Tenant, state: ConnectionState, cause: str | None, attempts: int
+    ) -> None:
+        """Report a state, now or, when rs-admin-instance is away, by a later step."""
+        if state is ConnectionState.ENABLED and not self._tenants.serves(tenant):
+            return
+        if await self._report(tenant, state, cause):
+            return
+        due_at = self._clock.now() + self._patience.pause(attempts)
+        await self._store.send(
+            [steps.report_connection(tenant, state, cause, attempts + 1, due_at)]
+        )
+
+    async def disconnect(self, name: str, said_at: datetime) -> None:
+        """Serve a tenant no more; what it has stays, for when it is connected again."""
+        if not await self._tenants.deactivate(name, said_at):
+            return
+        log.info("tenant-disconnected", project=name)
+        if self._limits.service:
+            # Its sub-orders may have held places that others wait for.
+            for tenant in self._tenants.names():
+                await self._schedule.wake(tenant)
+
+    async def look(self) -> None:
+        """Connect, by and by, what the platform has for us and we missed while nobody listened."""
+        await self._store.send([steps.find_tenants()])
+
+    async def find(self, attempts: int) -> None:
+        """Ask which tenants to serve, again later when rs-admin-instance is away."""
+        if self._connections is None:
+            return
+        now = self._clock.now()
+        try:
+            wanted = await self._connections.wanted()
+        except RemoteTrouble as trouble:
+            log.warning("tenants-not-found-out", cause=str(trouble))
+            due_at = now + self._patience.pause(attempts)
+            await self._store.send([steps.find_tenants(attempts + 1, due_at)])
+            return
+        await self.ask([name for name in wanted if not self._tenants.serves(name)], now)
+
+    async def _report(
+        self, tenant: Tenant, state: ConnectionState, cause: str | None = None
+    ) -> bool:
+        """Whether there is nothing left to report."""
+        if self._connections is None:
+            return True
+        try:
+            await self._connections.report(tenant, state, cause)
+        except RemoteError as error:
+            log.warning("connection-not-reported", project=tenant, state=state, cause=str(error))
+            return not isinstance(error, RemoteTrouble)
+        return True
+
+
+def _in_short(error: Exception) -> str:
+    """What an administrator reads in rs-admin-instance; a wrong name explains itself."""
+    text = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+    return (text.splitlines() or [type(error).__name__])[0][:LONGEST_CAUSE]

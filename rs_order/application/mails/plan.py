@@ -1,0 +1,60 @@
+"""Plans mails: the one about a new order, and the rounds of reminders."""
+
+from datetime import datetime
+
+from rs_order.application import steps
+from rs_order.domain.ids import Tenant
+from rs_order.domain.order import Order
+from rs_order.domain.states import OrderStatus
+from rs_order.ports.clock import Clock
+from rs_order.ports.schedule import Schedule
+from rs_order.ports.store import Store, UnitOfWork
+
+REMINDERS = "remind"
+"""The rounds' name in the store."""
+
+
+class PlanMails:
+    """A planned mail is a row and a step, in the commit that gives the reason for it."""
+
+    def __init__(self, store: Store, clock: Clock, reminders: Schedule) -> None:
+        self._store = store
+        self._clock = clock
+        self._reminders = reminders
+
+    async def order_completed(self, uow: UnitOfWork, order: Order, now: datetime) -> None:
+        """The owner gets a mail when he ordered on the project's site and gets files (domain.md 16.2).
+
+        A tenant's first order begins its reminders too.
+        """
+        await self._begin_rounds(uow, now)
+        if order.front_url and order.status in (OrderStatus.RUNNING, OrderStatus.DONE):
+            mail = await uow.mails.plan_creation(order.id, order.owner)
+            await uow.messages.send([steps.send_mail(uow.tenant, mail)])
+
+    async def wake(self, tenant: Tenant) -> None:
+        """At a process's start: begin the tenant's reminders, anew if their schedule is another now.
+
+        A round that was missed while no process ran stays planned, and is caught up.
+        """
+        now = self._clock.now()
+        async with self._store.unit_of_work(tenant) as uow:
+            if await self._begin_rounds(uow, now):
+                return
+            done = await uow.rounds.reschedule(REMINDERS, self._reminders.text)
+            if done is not None:
+                await self._plan_round(uow, done + 1, now)
+
+    async def next_round(self, uow: UnitOfWork, number: int, now: datetime) -> bool:
+        """Whether this round is to be done; the next one is planned then, past those that were missed."""
+        if not await uow.rounds.begin(REMINDERS, number, self._reminders.text):
+            return False
+        await self._plan_round(uow, number + 1, now)
+        return True
+
+    async def _begin_rounds(self, uow: UnitOfWork, now: datetime) -> bool:
+        return await self.next_round(uow, 1, now)
+
+    async def _plan_round(self, uow: UnitOfWork, number: int, now: datetime) -> None:
+        due_at = self._reminders.after(now)
+        await uow.messages.send([steps.remind(uow.tenant, number, due_at)])

@@ -1,0 +1,181 @@
+"""The basket of a user, and what he adds to it (rest.md 5.1, 5.2)."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, ConfigDict, Field
+
+from rs_order.contracts.selection import FileSelectionDescription, ProcessDescription
+from rs_order.contracts.wire import DropNulls, Instant, Text, WireModel
+from rs_order.domain.basket import Basket, DatasetSelection, DatedSelection
+from rs_order.domain.files import DataType
+from rs_order.domain.ids import Urn
+from rs_order.domain.selection import (
+    SelectionRequest,
+    TypeTotals,
+    bytes_in,
+    files_in,
+    quota_of,
+)
+
+_URN = "URN:AIP:DATASET:project1:4af7fa7f-110e-42c8-b434-7c863c280548:V1"
+_PRODUCT_URN = "URN:AIP:DATA:project1:0e8c3f1e-7a1f-3a44-8d9c-1b1f8a7f1a01:V1"
+_DATE = "2024-01-23T09:21:50.720512Z"
+
+
+def _named_values(value: Any) -> Any:
+    """A null value is accepted and disappears: the interface sends ``"q": null`` (rest.md 5.2)."""
+    if not isinstance(value, dict):
+        return value
+    return {name: texts for name, texts in value.items() if texts is not None}
+
+
+Texts = Annotated[list[Text], DropNulls]
+Urns = Annotated[list[Text] | None, DropNulls]
+
+
+class BasketSelectionRequest(WireModel):
+    """A search whose products go into the basket, or have gone."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    engine_type: Text | None = Field(
+        None, alias="engineType", description="Not blank.", examples=["legacy"]
+    )
+    dataset_urn: Text | None = Field(
+        None, alias="datasetUrn", description="Restricts the search to it.", examples=[_URN]
+    )
+    search_parameters: Annotated[dict[Text, Texts] | None, BeforeValidator(_named_values)] = Field(
+        None, alias="searchParameters", examples=[{"q": ["properties.platform:S2A"]}]
+    )
+    entity_ids_to_include: Urns = Field(None, alias="entityIdsToInclude", examples=[[_PRODUCT_URN]])
+    entity_ids_to_exclude: Urns = Field(None, alias="entityIdsToExclude", examples=[[]])
+    selection_date: Instant | None = Field(
+        None,
+        alias="selectionDate",
+        description="Products that came into the catalog later are left out. Default: now.",
+        examples=[_DATE],
+    )
+
+    @classmethod
+    def of(cls, request: SelectionRequest) -> "BasketSelectionRequest":
+        return cls(
+            engine_type=request.engine_type,
+            dataset_urn=request.dataset_urn,
+            search_parameters=request.search_parameters,
+            entity_ids_to_include=list(request.include) or None,
+            entity_ids_to_exclude=list(request.exclude) or None,
+            selection_date=request.selection_date,
+        )
+
+    def selection_request(self, now: datetime) -> SelectionRequest:
+        """The search, frozen at the date the sender gives, else now."""
+        return SelectionRequest(
+            engine_type=self.engine_type or "",
+            selection_date=self.selection_date or now,
+            dataset_urn=Urn(self.dataset_urn) if self.dataset_urn else None,
+            search_parameters=dict(self.search_parameters or {}),
+            include=_each_once(self.entity_ids_to_include),
+            exclude=_each_once(self.entity_ids_to_exclude),
+        )
+
+
+class Counts(WireModel):
+    """What a search, or several together, amount to."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    objects_count: int = Field(
+        alias="objectsCount", description="Products, each counted once.", examples=[5]
+    )
+    files_count: int = Field(
+        alias="filesCount", description="RAWDATA and quicklook files.", examples=[10]
+    )
+    files_size: int = Field(alias="filesSize", description="Their bytes.", examples=[124452])
+    quota: int = Field(description="RAWDATA files that storage holds.", examples=[8])
+
+
+def _counts(products: int, types: Mapping[DataType, TypeTotals]) -> dict[str, int]:
+    return {
+        "objects_count": products,
+        "files_count": files_in(types),
+        "files_size": bytes_in(types),
+        "quota": quota_of(types),
+    }
+
+
+class ItemsSelectionDto(Counts):
+    """One search in a basket, with what it found when it was added."""
+
+    date: Instant = Field(description="Equals the request's `selectionDate`.", examples=[_DATE])
+    selection_request: BasketSelectionRequest = Field(alias="selectionRequest")
+
+    @classmethod
+    def of(cls, search: DatedSelection) -> "ItemsSelectionDto":
+        return cls(
+            date=search.request.selection_date,
+            selection_request=BasketSelectionRequest.of(search.request),
+            **_counts(search.products, search.types),
+        )
+
+
+class DatasetSelectionDto(Counts):
+    """One dataset in a basket; its counts are those of all its searches together."""
+
+    id: int = Field(description="The `datasetSelectionId` of the paths.", examples=[7])
+    dataset_ipid: str = Field(alias="datasetIpid", examples=[_URN])
+    dataset_label: str = Field(alias="datasetLabel", examples=["DATASET1"])
+    items_selections: list[ItemsSelectionDto] = Field(
+        alias="itemsSelections", description="By `date`."
+    )
+    process_dataset_description: ProcessDescription | None = Field(
+        None, alias="processDatasetDescription"
+    )
+    file_selection_description: FileSelectionDescription | None = Field(
+        None, alias="fileSelectionDescription"
+    )
+
+    @classmethod
+    def of(cls, selection: DatasetSelection) -> "DatasetSelectionDto":
+        if selection.id is None:
+            raise ValueError(f"the selection of {selection.urn} isn't stored yet")
+        process, wanted = selection.process, selection.file_filter
+        searches = sorted(selection.searches, key=lambda one: one.request.selection_date)
+        return cls(
+            id=selection.id,
+            dataset_ipid=selection.urn,
+            dataset_label=selection.label,
+            items_selections=[ItemsSelectionDto.of(search) for search in searches],
+            process_dataset_description=ProcessDescription.of(process) if process else None,
+            file_selection_description=FileSelectionDescription.of(wanted) if wanted else None,
+            **_counts(selection.products, selection.types),
+        )
+
+
+class BasketDto(WireModel):
+    """A user's basket."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    id: int = Field(examples=[3])
+    owner: str = Field(examples=["jane@example.org"])
+    dataset_selections: list[DatasetSelectionDto] = Field(
+        alias="datasetSelections", description="By `datasetLabel`, whatever its case."
+    )
+    quota: int = Field(description="Of all datasets.", examples=[8])
+
+    @classmethod
+    def of(cls, basket: Basket) -> "BasketDto":
+        selections = [DatasetSelectionDto.of(one) for one in basket.selections]
+        selections.sort(key=lambda one: (one.dataset_label.casefold(), one.id))
+        return cls(
+            id=basket.id,
+            owner=basket.owner,
+            dataset_selections=selections,
+            quota=sum(one.quota for one in selections),
+        )
+
+
+def _each_once(urns: list[str] | None) -> tuple[Urn, ...]:
+    return tuple(dict.fromkeys(Urn(urn) for urn in urns or ()))

@@ -1,0 +1,60 @@
+"""What rs-admin and rs-admin-instance tell every instance: rights and tenants (amqp.md 3.7, 3.9)."""
+
+from pydantic import ConfigDict, Field
+
+from rs_order.contracts.wire import Text, WireModel
+
+SERVICE = "rs-order"
+"""Our name in these events, in rs-admin's registry and in rs-admin-instance's list of connections."""
+
+_SECURITY = "fr.cnes.regards.framework.security.event"
+ROLE_EVENT = f"{_SECURITY}.RoleEvent"
+RESOURCE_ACCESS_EVENT = f"{_SECURITY}.ResourceAccessEvent"
+RESOURCE_ACCESS_INIT = f"{_SECURITY}.ResourceAccessInit"
+_TENANT = "fr.cnes.regards.framework.amqp.event.tenant"
+TENANT_CREATED = f"{_TENANT}.TenantCreatedEvent"
+TENANT_DELETED = f"{_TENANT}.TenantDeletedEvent"
+_CONNECTION = "fr.cnes.regards.framework.jpa.multitenant.event"
+CONNECTION_CREATED = f"{_CONNECTION}.TenantConnectionConfigurationCreated"
+CONNECTION_UPDATED = f"{_CONNECTION}.TenantConnectionConfigurationUpdated"
+CONNECTION_DELETED = f"{_CONNECTION}.TenantConnectionConfigurationDeleted"
+
+
+class RoleEvent(WireModel):
+    """A role was created, changed or deleted; its addresses and those below it may have changed too."""
+
+    role: Text | None = None
+
+
+class ResourceAccessEvent(WireModel):
+    """What one role may use of one service has changed."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    microservice: Text
+    role: Text = Field(alias="roleName", min_length=1)
+
+
+class ResourceAccessInit(WireModel):
+    """rs-admin has initialised the tenant: endpoints can be registered."""
+
+
+class TenantEvent(WireModel):
+    """A project came or went."""
+
+    tenant: Text = Field(min_length=1)
+
+
+class ConnectedTenant(WireModel):
+    """A project's connection. URL and password are not read: there is one database (decisions.md)."""
+
+    tenant: Text = Field(min_length=1)
+
+
+class TenantConnectionEvent(WireModel):
+    """A service's connection to the database of a project was set, changed or taken away."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    connection: ConnectedTenant = Field(alias="tenant")
+    microservice: Text = Field(alias="microserviceName")

@@ -1,0 +1,116 @@
+"""The configuration as a file, readiness and restart (rest.md 11.3)."""
+
+from typing import Annotated, Final
+
+import orjson
+from fastapi import APIRouter, File, Request, Response, UploadFile
+
+from rs_order.contracts.module import (
+    MICROSERVICE,
+    ExportedConfiguration,
+    ImportReport,
+    Readiness,
+)
+from rs_order.entrypoints.rest.answers import json_answer
+from rs_order.entrypoints.rest.resources import (
+    EXPORT_CONFIGURATION,
+    GET_READINESS,
+    IMPORT_CONFIGURATION,
+    RESTART_MODULES,
+    TELL_CONFIGURATION,
+    TELL_READINESS,
+    TELL_RESTART,
+)
+from rs_order.entrypoints.rest.routing import AuthorisedCaller, Endpoints
+from rs_order.entrypoints.rest.services import RestServices
+from rs_order.ports.health import HealthStatus
+
+_FILE_NAME: Final = f"config-{MICROSERVICE}.json"
+
+ConfigurationFile = Annotated[UploadFile, File(description="A configuration as it is exported.")]
+
+
+def modules_router(services: RestServices) -> APIRouter:
+    endpoints = Endpoints(services, tag="modules")
+    platform = services.platform
+
+    @endpoints.serve(TELL_CONFIGURATION)
+    async def tell_configuration() -> Response:
+        """Export and import are there."""
+        return Response()
+
+    @endpoints.serve(EXPORT_CONFIGURATION, model=ExportedConfiguration)
+    async def export_configuration(caller: AuthorisedCaller) -> Response:
+        """The settings of the caller's project, as a file that can be imported."""
+        exported = await platform.export_configuration.handle(caller.tenant)
+        return Response(
+            orjson.dumps(exported.to_wire(), option=orjson.OPT_INDENT_2),
+            media_type="application/json",
+            headers={"Content-Disposition": f'attachment; filename="{_FILE_NAME}"'},
+        )
+
+    @endpoints.serve(
+        IMPORT_CONFIGURATION,
+        success=201,
+        responses={422: "The file can't be read, or is of another microservice"},
+        documented={
+            206: {"model": list[ImportReport], "description": "Some of it was imported"},
+            409: {"model": list[ImportReport], "description": "Nothing of it was imported"},
+        },
+    )
+    async def import_configuration(
+        request: Request, caller: AuthorisedCaller, file: ConfigurationFile
+    ) -> Response:
+        """Set what an exported file says; each setting stands for itself."""
+        reports = await platform.import_configuration.handle(
+            caller.tenant, await file.read(), by=caller.email
+        )
+        if not any(report.import_errors for report in reports):
+            return Response(status_code=201)
+        all_failed = all(report.only_errors for report in reports)
+        return json_answer(
+            request, [report.to_wire() for report in reports], 409 if all_failed else 206
+        )
+
+    @endpoints.serve(TELL_READINESS)
+    async def tell_readiness() -> Response:
+        """Readiness is told."""
+        return Response()
+
+    @endpoints.serve(GET_READINESS, model=Readiness)
+    async def get_readiness(request: Request) -> Response:
+        """Whether health is UP, and if not, which components are DOWN."""
+        components = await services.health.check()
+        reasons = [
+            f"{name} is DOWN"
+            for name, component in components.items()
+            if component.status is HealthStatus.DOWN
+        ]
+        return json_answer(request, Readiness(ready=not reasons, reasons=reasons).to_wire())
+
+    @endpoints.serve(
+        TELL_RESTART, success=501, documented={501: {"description": "No module can be restarted"}}
+    )
+    async def tell_restart() -> Response:
+        """No module of this service is restarted by itself."""
+        return Response(status_code=501)
+
+    @endpoints.serve(
+        RESTART_MODULES,
+        documented={
+            200: {
+                "description": "One report for each module",
+                "content": {
+                    "application/json": {
+                        "schema": {"type": "array", "maxItems": 0, "items": {}},
+                        "example": [],
+                    }
+                },
+            }
+        },
+    )
+    async def restart_modules(request: Request) -> Response:
+        """Nothing to restart, hence no report: always the empty list."""
+        return json_answer(request, [])
+
+    return endpoints.router

@@ -1,0 +1,61 @@
+"""What rs-admin and rs-admin-instance announce when something changes (amqp.md 3.7, 3.9)."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from rs_order.sandbox import wire
+from rs_order.sandbox.wire import Event
+
+
+class ConnectionEvent(StrEnum):
+    """What happened to a service's connection to the database of a project."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    DELETED = "deleted"
+    FAILED = "failed"
+
+
+_CONNECTION_EVENTS = {
+    ConnectionEvent.CREATED: wire.CONNECTION_CREATED,
+    ConnectionEvent.UPDATED: wire.CONNECTION_UPDATED,
+    ConnectionEvent.DELETED: wire.CONNECTION_DELETED,
+    ConnectionEvent.FAILED: wire.CONNECTION_FAILED,
+}
+
+
+def tenant_created(tenant: str) -> Event:
+    return _to_the_instance(wire.TENANT_CREATED, {"tenant": tenant})
+
+
+def tenant_deleted(tenant: str) -> Event:
+    return _to_the_instance(wire.TENANT_DELETED, {"tenant": tenant})
+
+
+def connection_changed(event: ConnectionEvent, service: str, connection: dict[str, Any]) -> Event:
+    """A failed connection is told by the name of its project only."""
+    failed = event is ConnectionEvent.FAILED
+    body = {
+        "tenant": connection["tenant"] if failed else connection,
+        "microserviceName": service,
+    }
+    return _to_the_instance(_CONNECTION_EVENTS[event], body)
+
+
+def role_changed(tenant: str, role: str) -> Event:
+    return Event(wire.ROLE_EVENT, tenant, {"role": role}, jackson=True)
+
+
+def access_changed(tenant: str, service: str, role: str) -> Event:
+    body = {"microservice": service, "roleName": role}
+    return Event(wire.RESOURCE_ACCESS_EVENT, tenant, body, jackson=True)
+
+
+def rights_initialised(tenant: str) -> Event:
+    return Event(wire.RESOURCE_ACCESS_INIT, tenant, {}, jackson=True)
+
+
+def _to_the_instance(event: str, body: dict[str, Any]) -> Event:
+    return Event(event, wire.INSTANCE_TENANT, body, jackson=True)

@@ -1,0 +1,96 @@
+"""What ``scripts/compare-openapi`` runs: the endpoints we serve, against the tables of rest.md.
+
+A stated reason is a row of ``ADDED`` or ``MISSING``; a reason that no endpoint needs any more is a
+difference as well.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+CHAPTER = ROOT / "docs/contract/rest.md"
+SECTIONS = (6, 7, 9, 10, 11)
+"""Of rest.md: those with tables of endpoints."""
+
+ADDED: Mapping[str, str] = {
+    "HEAD /orders/files/{dataFileId}": "rest.md 10.1, quirks: answered there by a whole download",
+    "GET /security/resources": "rest.md 11.6: described in a sentence",
+    "GET /actuator/health": "rest.md 11.7: a table of its own form",
+    "GET /actuator/info": "rest.md 11.7",
+    "GET /actuator/prometheus": "rest.md 11.7",
+}
+"""Served, and in no table of endpoints: why."""
+
+MISSING: Mapping[str, str] = {}
+"""In a table and not served: why. (``POST /shutdown/immediate`` of 11.5 stands in no table.)"""
+
+VERBS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS")
+
+
+def promised(chapter: str) -> set[str]:
+    """``VERB /path`` of each row of a table that begins with verb and path."""
+    found = set[str]()
+    for section in _sections(chapter):
+        in_table = False
+        for line in section.splitlines():
+            cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+            if not line.startswith("|"):
+                in_table = False
+            elif cells[:2] == ["Verb", "Path"]:
+                in_table = True
+            elif in_table and cells[0] in VERBS:
+                found.add(f"{cells[0]} {cells[1].strip('`')}")
+    return found
+
+
+def served(document: Mapping[str, Any]) -> set[str]:
+    """``VERB /path`` of each operation of an OpenAPI document."""
+    return {
+        f"{verb.upper()} {path}"
+        for path, item in document["paths"].items()
+        for verb in item
+        if verb.upper() in VERBS
+    }
+
+
+def differences(
+    in_tables: set[str],
+    in_document: set[str],
+    *,
+    added: Mapping[str, str] = ADDED,
+    missing: Mapping[str, str] = MISSING,
+) -> list[str]:
+    """One line for each endpoint that is missing or added without a reason, or has one in vain."""
+    absent, extra = in_tables - in_document, in_document - in_tables
+    needless = (missing.keys() - absent) | (added.keys() - extra)
+    return [
+        *(f"missing: {one}" for one in sorted(absent - missing.keys())),
+        *(f"added: {one}" for one in sorted(extra - added.keys())),
+        *(f"reason without need: {one}" for one in sorted(needless)),
+    ]
+
+
+def _sections(chapter: str) -> Iterator[str]:
+    for part in re.split(r"^## ", chapter, flags=re.MULTILINE)[1:]:
+        number = re.match(r"\d+", part)
+        if number and int(number[0]) in SECTIONS:
+            yield part
+
+
+def main() -> None:
+    """Compare the document on standard input; exit code 1 when something differs."""
+    in_document = served(json.load(sys.stdin))
+    in_tables = promised(CHAPTER.read_text(encoding="utf-8"))
+    if found := differences(in_tables, in_document):
+        sys.exit("\n".join(found))
+    sys.stdout.write(
+        f"{len(in_document)} endpoints: {len(in_tables)} of rest.md, {len(ADDED)} with a reason\n"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,195 @@
+"""Mails over the whole service: to rs-admin-instance or a mail server, by a clock that the test moves."""
+
+import json
+import re
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import aio_pika
+import pytest
+
+from rs_order.sandbox.admin_instance import Mail
+from rs_order.sandbox.faults import Service
+from rs_order.sandbox.sandbox import DEFAULT_PROJECT_HOST
+from tests.acceptance.guests import EVE_01, fence, guest
+from tests.acceptance.peer import RESPONSES
+from tests.acceptance.platform import Platform, platform
+from tests.mails.servers import HOST, smtp_server
+from tests.support.baskets import put_basket
+from tests.support.polling import eventually
+from tests.support.servers import FreshBroker
+
+RESPONSE_CLASS = RESPONSES.removeprefix("regards.broadcast.")
+COPIES = "regards.broadcast.fr.cnes.regards.framework.amqp.event.notifier.NotificationRequestEvent"
+SETTINGS: dict[str, Any] = {
+    "order_secret": "a secret of at least 32 characters, for tests",
+    "amqp_notifier_events": [RESPONSE_CLASS],
+    "mail_language": ["en", "project2=fr"],
+}
+
+
+async def ordered(here: Platform, user: str) -> int:
+    """A nearline file, ordered on the project's site, to the end."""
+    await put_basket(here, user, EVE_01)
+    async with here.client(user) as client:
+        answer = await client.post("/user/orders", json={"onSuccessUrl": "/user/orders"})
+    assert answer.status_code == 201, answer.text
+    order = int(answer.json()["content"]["id"])
+    (stored,) = await here.rows("select correlation_id from orders where id = $1", order)
+    final = await here.peer.until_final(stored["correlation_id"])
+    assert final.status == "DONE"
+    return order
+
+
+def mails_to(here: Platform, user: str) -> list[Mail]:
+    return [mail for mail in here.sandbox.mailbox.mails if user in mail.to]
+
+
+async def mailed(here: Platform, user: str, count: int = 1) -> list[Mail]:
+    await eventually(lambda: len(mails_to(here, user)) >= count, f"{count} mails to {user}")
+    return mails_to(here, user)
+
+
+def at_seven(here: Platform, days: int) -> None:
+    """Move the clock to a minute after the seventh hour of a working day, so many days on or later."""
+    wanted = (here.clock.now() + timedelta(days=days)).replace(hour=7, minute=1)
+    while wanted.isoweekday() > 5:
+        wanted += timedelta(days=1)
+    here.clock.ahead = wanted - datetime.now(UTC)
+
+
+@pytest.fixture
+async def here(broker: FreshBroker, database_url: str) -> AsyncIterator[Platform]:
+    """Three instances on one database and broker, with the mails of the sandbox."""
+    async with (
+        platform(broker, database_url, **SETTINGS) as ready,
+        AsyncExitStack() as instances,
+    ):
+        for _ in range(3):
+            await instances.enter_async_context(
+                ready.service(amqp_microservice_instance_identifier=str(uuid4()))
+            )
+        yield ready
+
+
+async def test_three_instances_send_each_mail_once(here: Platform) -> None:
+    """The confirmation, late when the mail service is away, and a reminder by the clock."""
+    jane, john = guest(here), guest(here)
+    await here.peer.until_final(await here.peer.order(EVE_01, user=jane))
+    await fence(here)
+
+    assert here.sandbox.mailbox.mails == []  # services get no mail (domain.md 16.2)
+
+    order = await ordered(here, jane)
+    (confirmed,) = await mailed(here, jane)
+    here.sandbox.faults.mail_status = 500
+    asked = here.sandbox.calls.counters[Service.ADMIN_INSTANCE]
+    late = await ordered(here, john)
+    await here.sandbox.calls.wait_for(Service.ADMIN_INSTANCE, asked + 1)
+
+    assert confirmed.subject == f"Order number {order} is confirmed"
+    assert confirmed.sender is None
+    assert f'<a href="{DEFAULT_PROJECT_HOST}/user/orders">' in confirmed.text
+    assert re.search(r"orderToken=[\w.\-]+&amp;scope=project1", confirmed.text)
+    assert mails_to(here, john) == []
+
+    here.sandbox.faults.mail_status = None
+    here.clock.ahead += timedelta(minutes=10)
+
+    assert [mail.subject for mail in await mailed(here, john)] == [
+        f"Order number {late} is confirmed"
+    ]
+
+    at_seven(here, days=4)
+    jane_, john_ = await mailed(here, jane, 2), await mailed(here, john, 2)
+    at_seven(here, days=1)
+    await fence(here)
+
+    assert [mail.subject for mail in (jane_[1], john_[1])] == [
+        "Reminder: some orders are waiting for you"
+    ] * 2
+    assert (jane_[1].text.count("</td></tr>"), john_[1].text.count("</td></tr>")) == (1, 1)
+    assert (len(mails_to(here, jane)), len(mails_to(here, john))) == (2, 2)
+    assert await here.rows("select from mail") == []
+
+
+async def test_an_outage_over_the_time_of_a_reminder_is_made_up_for(
+    broker: FreshBroker, database_url: str
+) -> None:
+    """Nothing ran at seven; whoever starts next reminds, once."""
+    async with platform(broker, database_url, **SETTINGS) as here:
+        async with here.service():
+            user = guest(here)
+            await ordered(here, user)
+            await mailed(here, user)
+        at_seven(here, days=4)
+        here.clock.ahead += timedelta(hours=5)
+        async with here.service():
+            await mailed(here, user, 2)
+        async with here.service():
+            await fence(here)
+
+            assert [mail.subject for mail in mails_to(here, user)][1:] == [
+                "Reminder: some orders are waiting for you"
+            ]
+
+
+async def test_mails_go_to_a_mail_server_and_copies_to_rs_notifier(
+    broker: FreshBroker, database_url: str
+) -> None:
+    """Instead of rs-admin-instance; each response has its copy right behind it, the bodies equal."""
+    async with smtp_server() as box:
+        smtp: dict[str, Any] = {
+            "smtp_host": HOST,
+            "smtp_port": box.port,
+            "smtp_tls": "none",
+            "mail_sender": "orders@site.example",
+        }
+        async with (
+            platform(broker, database_url, **SETTINGS, **smtp) as here,
+            here.service(),
+            _heard(here, RESPONSES, COPIES) as messages,
+        ):
+            user = guest(here)
+            order = await ordered(here, user)
+            await eventually(lambda: box.received, "a mail at the mail server")
+            await eventually(lambda: len(messages) == 4, "two responses and their copies")
+
+        (received,) = box.received
+        assert received.recipients == [user]
+        assert received.message["Subject"] == f"Order number {order} is confirmed"
+        assert here.sandbox.mailbox.mails == []
+
+    for response, copy in zip(messages[::2], messages[1::2], strict=True):
+        assert (response["exchange"], copy["exchange"]) == (RESPONSES, COPIES)
+        assert copy["body"] == {
+            "payload": response["body"],
+            "metadata": {"priority": 1, "messageType": RESPONSE_CLASS},
+        }
+        assert copy["headers"]["regards.request.owner"] == "REGARDS"
+
+
+@asynccontextmanager
+async def _heard(here: Platform, *exchanges: str) -> AsyncIterator[list[dict[str, Any]]]:
+    """What these fanouts give to one queue, in its order."""
+    channel = here.peer._channel
+    queue = await channel.declare_queue(f"test.{uuid4()}", exclusive=True)
+    for exchange in exchanges:
+        await queue.bind(await here.peer.exchange(exchange))
+    heard: list[dict[str, Any]] = []
+
+    async def take(message: aio_pika.abc.AbstractIncomingMessage) -> None:
+        heard.append(
+            {
+                "exchange": message.exchange,
+                "headers": dict(message.headers),
+                "body": json.loads(message.body),
+            }
+        )
+
+    tag = await queue.consume(take, no_ack=True)
+    yield heard
+    await queue.cancel(tag)

@@ -1,0 +1,191 @@
+"""The API's documentation: OpenAPI and Swagger UI (rest.md 11.8)."""
+
+import json
+import re
+from collections.abc import Iterator
+from importlib.metadata import version
+from typing import Any
+from urllib.parse import urljoin
+
+import httpx
+import pytest
+import schemathesis
+
+from rs_order.entrypoints.rest.resources import PUBLIC, RESOURCES
+from tests.acceptance.platform import Platform
+from tests.cli.commands import rs_order
+
+PREFIXES = ["", "/api/v1/rs-order"]
+Document = dict[str, Any]
+BODY = "application/json"
+BODIES = {f"#/components/schemas/{name}" for name in ("Messages", "DataSourceTest")}
+"""Of failures that all endpoints share; the second is what a test of a database comes to."""
+
+
+@pytest.fixture
+async def document(here: Platform) -> Document:
+    async with httpx.AsyncClient(base_url=here.url, trust_env=False) as client:
+        answer = await client.get("/v3/api-docs")
+    assert answer.status_code == 200
+    found: Document = answer.json()
+    return found
+
+
+def operations(document: Document) -> Iterator[tuple[str, Document]]:
+    for path, item in document["paths"].items():
+        for verb, operation in item.items():
+            yield f"{path}@{verb.upper()}", operation
+
+
+def schema_at(document: Document, schema: Document) -> Document:
+    """A schema, or what it refers to."""
+    if "$ref" not in schema:
+        return schema
+    found: Document = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    return found
+
+
+def has_example(document: Document, schema: Document) -> bool:
+    """Whether a reader finds an example in a schema or in what it is made of."""
+    schema = schema_at(document, schema)
+    if schema.keys() & {"example", "examples", "enum", "const", "default"}:
+        return True
+    parts = [*schema.get("properties", {}).values(), *schema.get("anyOf", [])]
+    parts += [part for name in ("items", "additionalProperties") if (part := schema.get(name))]
+    return any(isinstance(part, dict) and has_example(document, part) for part in parts)
+
+
+def bodies(operation: Document) -> Iterator[tuple[str, Document]]:
+    """The JSON bodies of an operation: the request's and those of its answers."""
+    wholes = {"request": operation.get("requestBody", {}), **operation["responses"]}
+    for name, whole in wholes.items():
+        if BODY in whole.get("content", {}):
+            yield name, whole["content"][BODY]
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+async def test_the_document_is_served_to_everybody(here: Platform, prefix: str) -> None:
+    """Without a token, on both mounts, and the same on both."""
+    async with httpx.AsyncClient(base_url=here.url, trust_env=False) as client:
+        answer = await client.get(f"{prefix}/v3/api-docs")
+        root = await client.get("/v3/api-docs")
+
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, BODY)
+    assert answer.json() == root.json()
+
+
+async def test_the_command_prints_the_same_document(document: Document) -> None:
+    """``rs-order openapi`` and the running service agree."""
+    printed = await rs_order("openapi")
+
+    assert json.loads(printed.out) == document
+
+
+async def test_the_head_of_the_document(document: Document) -> None:
+    """OpenAPI 3.1, with servers that work with and without a gateway."""
+    assert document["openapi"].startswith("3.1.")
+    assert document["info"]["title"] == "rs-order"
+    assert document["info"]["version"] == version("rs-order")
+    assert [server["url"] for server in document["servers"]] == ["/api/v1/rs-order", "/"]
+
+
+async def test_every_chapter_is_described(document: Document) -> None:
+    """Each tag that is used has a description, and none is described in vain."""
+    used = {tag for _, operation in operations(document) for tag in operation["tags"]}
+
+    assert used == {tag["name"] for tag in document["tags"]}
+    assert all(tag["description"] for tag in document["tags"])
+
+
+async def test_every_operation_is_described(document: Document) -> None:
+    """Summary, text, and an identifier of its own that isn't made from the path."""
+    identifiers = [operation["operationId"] for _, operation in operations(document)]
+
+    assert len(set(identifiers)) == len(identifiers)
+    for name, operation in operations(document):
+        assert operation["summary"], name
+        assert operation["description"], name
+        assert re.fullmatch(r"[a-z_]+", operation["operationId"]), name
+
+
+async def test_who_may_call_is_said(document: Document) -> None:
+    """A bearer token; for what is PUBLIC also a scope; nothing for the watchers."""
+    resources = {resource.key: resource for resource in RESOURCES}
+    schemes = document["components"]["securitySchemes"]
+
+    assert schemes["bearer"]["scheme"] == "bearer"
+    assert {schemes[name]["in"] for name in ("scopeHeader", "scopeQuery")} == {"header", "query"}
+    assert schemes["orderToken"]["name"] == "orderToken"
+    for name, operation in operations(document):
+        ways = [set(way) for way in operation["security"]]
+        if name.startswith("/actuator/"):
+            assert ways == [], name
+        elif name in resources and resources[name].default_role != PUBLIC:
+            assert ways == [{"bearer"}], name
+        else:
+            assert len(ways) == 3, name
+
+
+async def test_failures_have_their_body(document: Document) -> None:
+    """Each says what it means and what its body is; one without content is empty (rest.md 4.1)."""
+    ours = {resource.key for resource in RESOURCES}
+    for name, operation in operations(document):
+        failures = {s: r for s, r in operation["responses"].items() if s[0] in "45"}
+        for status, response in failures.items():
+            assert response["description"], (name, status)
+            for content in response.get("content", {}).values():
+                assert content["schema"], (name, status)
+        if name in ours:
+            assert {"401", "403", "503"} <= failures.keys(), name
+            assert ("515" in failures) == (not name.endswith("@GET")), name
+        if "requestBody" in operation:
+            assert {"400", "413", "415"} <= failures.keys(), name
+        for status in ("400", "413", "415", "503", "515"):
+            if name in ours and "content" in failures.get(status, {}):
+                assert failures[status]["content"][BODY]["schema"]["$ref"] in BODIES, name
+
+
+async def test_bodies_have_examples(document: Document) -> None:
+    """A reader sees what every JSON body looks like."""
+    without = [
+        f"{name} {body}"
+        for name, operation in operations(document)
+        for body, content in bodies(operation)
+        if not {"example", "examples"} & content.keys()
+        and not has_example(document, content.get("schema", {}))
+    ]
+
+    assert without == []
+
+
+async def test_nothing_of_the_framework_shows(document: Document) -> None:
+    """FastAPI's own error bodies are never sent, so they aren't described."""
+    assert "ValidationError" not in json.dumps(document)
+
+
+async def test_generators_can_read_the_document(document: Document) -> None:
+    """schemathesis, by which the endpoints are tested, takes every operation."""
+    schema = schemathesis.openapi.from_dict(document)
+
+    assert all(hasattr(result, "ok") and result.ok() for result in schema.get_all_operations())
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+@pytest.mark.parametrize("path", ["/swagger-ui", "/swagger-ui/", "/swagger-ui/index.html"])
+async def test_swagger_ui_works_offline(here: Platform, prefix: str, path: str) -> None:
+    """The page and all it loads come from the service itself, wherever it is mounted."""
+    async with httpx.AsyncClient(
+        base_url=here.url, trust_env=False, follow_redirects=True
+    ) as client:
+        page = await client.get(prefix + path)
+        links = re.findall(r'(?:src|href)="([^"]+)"|url: \'([^\']+)\'', page.text)
+        targets = [urljoin(str(page.url), one or other) for one, other in links]
+        loaded = [await client.get(target) for target in targets]
+
+    assert page.headers["Content-Type"].startswith("text/html")
+    assert "://" not in page.text
+    assert {target.rpartition("/")[2] for target in targets} == {
+        *("swagger-ui-bundle.js", "swagger-ui.css", "favicon.png", "api-docs")
+    }
+    assert all(target.startswith(here.url + prefix + "/") for target in targets)
+    assert [answer.status_code for answer in loaded] == [200] * len(targets)

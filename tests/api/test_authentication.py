@@ -1,0 +1,109 @@
+"""From a request to who makes it, over the whole service (rest.md 2.1)."""
+
+import time
+
+import httpx
+import jwt
+import pytest
+
+from rs_order.sandbox.tokens import DEVELOPMENT_KEY
+from tests.acceptance.platform import Platform
+
+NO_ORDER = "/user/orders/987654321/download"
+"""Nobody's: a registered user is told that it isn't there, the public may not ask."""
+USER, PUBLIC, NOBODY = 404, 403, 401
+
+TOKEN = "{token}"
+HEADER = {"scope": "project1"}
+
+
+async def answer(
+    here: Platform,
+    authorization: str | None,
+    *,
+    headers: dict[str, str] | None = None,
+    query: dict[str, str] | None = None,
+    tenant: str = "project1",
+) -> httpx.Response:
+    token = here.sandbox.token("jane@example.org", tenant=tenant)
+    sent = dict(headers or {})
+    if authorization is not None:
+        sent["Authorization"] = authorization.replace(TOKEN, token)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{here.port}") as client:
+        return await client.get(NO_ORDER, headers=sent, params=query)
+
+
+@pytest.mark.parametrize(
+    ("authorization", "headers", "query", "status"),
+    [
+        (f"Bearer {TOKEN}", {}, {}, USER),
+        (f"Bearer    {TOKEN}", {}, {}, USER),
+        (f"Bearer{TOKEN}", {}, {}, USER),
+        (f"Bearer {TOKEN}", {"scope": "project2"}, {"scope": "elsewhere"}, USER),
+        (f"bearer {TOKEN}", {}, {}, NOBODY),
+        (f"BEARER {TOKEN}", {}, {}, NOBODY),
+        (f"bearer {TOKEN}", HEADER, {}, PUBLIC),
+        (TOKEN, {}, {}, NOBODY),
+        (f"Basic {TOKEN}", {}, {}, NOBODY),
+        ("Basic amFuZTpzZWNyZXQ=", {}, {"scope": "project1"}, PUBLIC),
+        (None, {}, {}, NOBODY),
+        (None, HEADER, {}, PUBLIC),
+        (None, {}, {"scope": "project1"}, PUBLIC),
+        (None, HEADER, {"scope": "elsewhere"}, PUBLIC),
+        (None, {"scope": ""}, {"scope": ""}, NOBODY),
+        ("Bearer", HEADER, {}, NOBODY),
+        ("Bearer nonsense", HEADER, {"scope": "project1"}, NOBODY),
+    ],
+)
+async def test_who_calls(
+    here: Platform,
+    authorization: str | None,
+    headers: dict[str, str],
+    query: dict[str, str],
+    status: int,
+) -> None:
+    """The bearer of a token, else the public of a scope, else nobody; a bad token isn't passed over."""
+    got = await answer(here, authorization, headers=headers, query=query)
+
+    assert got.status_code == status
+    assert len(got.json()["messages"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("claims", "key", "algorithm"),
+    [
+        ({}, "another key ".ljust(80, "x"), "HS512"),
+        ({"exp": int(time.time()) - 1}, DEVELOPMENT_KEY, "HS512"),
+        ({"email": None}, DEVELOPMENT_KEY, "HS512"),
+        ({}, DEVELOPMENT_KEY, "HS256"),
+    ],
+    ids=["another key", "expired", "no e-mail", "an algorithm without a key"],
+)
+async def test_a_token_that_proves_nothing(
+    here: Platform, claims: dict[str, object], key: str, algorithm: str
+) -> None:
+    """401 with a reason, and nothing of the token in it."""
+    every = {"tenant": "project1", "sub": "j", "email": "j@x", "role": "INSTANCE_ADMIN", **claims}
+    token = jwt.encode({k: v for k, v in every.items() if v is not None}, key, algorithm=algorithm)
+    got = await answer(here, f"Bearer {token}")
+    (message,) = got.json()["messages"]
+
+    assert got.status_code == NOBODY
+    assert message.startswith("Authentication failed: the token ")
+    assert token not in message
+
+
+@pytest.mark.parametrize(
+    ("tenant", "message"),
+    [
+        ("project2", "There is no order 987654321"),
+        ("elsewhere", "There is no project elsewhere here"),
+        ("instance", "There is no project instance here"),
+        ('x" or 1=1', 'There is no project x" or 1=1 here'),
+    ],
+)
+async def test_the_tenant_is_that_of_the_token(here: Platform, tenant: str, message: str) -> None:
+    """Whatever the scope says; a project that isn't served is told as such."""
+    got = await answer(here, f"Bearer {TOKEN}", headers=HEADER, tenant=tenant)
+
+    assert (got.status_code, got.json()) == (404, {"messages": [message]})

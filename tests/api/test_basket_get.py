@@ -1,0 +1,170 @@
+"""Reading and emptying the basket (rest.md 6, 14)."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from rs_order.sandbox.archive_holding import ArchiveHolding
+from tests.acceptance.archives import ArchiveMaker
+from tests.acceptance.guests import EVE_01, guest
+from tests.acceptance.platform import Platform
+from tests.api.baskets import (
+    BASKET,
+    EVE,
+    SELECTION,
+    a_client,
+    add,
+    basket_of,
+    content_of,
+    dataset_path,
+    totals_of,
+)
+
+
+async def test_basket_get_no_basket_is_204(here: Platform) -> None:
+    """Nothing was selected yet: no body."""
+    async with a_client(here) as client:
+        answer = await client.get(BASKET)
+
+    assert (answer.status_code, answer.content) == (204, b"")
+
+
+async def test_basket_get_quota_counts_what_storage_holds_at_three_levels(
+    here: Platform, tmp_path: Path
+) -> None:
+    """10 RAWDATA files of which 8 are not external: quota 8 of item, dataset and basket."""
+    maker = ArchiveMaker(tmp_path)
+    maker.product("MIXED", "INTERNAL", 8, size=100)
+    maker.product("MIXED", "EXTERNAL", 2, location="external")
+    (mixed,) = ArchiveHolding.read(maker.write())
+    here.sandbox.holdings.add(mixed)
+    async with a_client(here) as client:
+        basket = await add(client, "dataset:MIXED")
+        read = await basket_of(client)
+    here.sandbox.holdings.remove("MIXED")
+    (dataset,) = basket["datasetSelections"]
+    (item,) = dataset["itemsSelections"]
+
+    assert read == basket
+    assert basket["quota"] == 8
+    assert totals_of(dataset) == totals_of(item) == (2, 10, 800, 8)
+
+
+async def test_basket_of_whoever_asks(here: Platform) -> None:
+    """The example of rest.md 5.1, member by member; absent is absent."""
+    jane = guest(here)
+    async with here.client(jane) as client:
+        await add(client, EVE_01, selectionDate="2026-01-23T10:21:50.720512+01:00")
+        basket = await basket_of(client)
+    (dataset,) = basket.pop("datasetSelections")
+    (item,) = dataset.pop("itemsSelections")
+
+    assert basket == {"id": basket["id"], "owner": jane, "quota": 1}
+    assert dataset == {
+        "id": dataset["id"],
+        "datasetIpid": EVE,
+        "datasetLabel": "SDO EVE irradiance",
+        "objectsCount": 1,
+        "filesCount": 1,
+        "filesSize": 4159,
+        "quota": 1,
+    }
+    assert item == {
+        "date": "2026-01-23T09:21:50.720512Z",
+        "selectionRequest": {
+            "engineType": "legacy",
+            "searchParameters": {"q": [EVE_01]},
+            "selectionDate": "2026-01-23T09:21:50.720512Z",
+        },
+        "objectsCount": 1,
+        "filesCount": 1,
+        "filesSize": 4159,
+        "quota": 1,
+    }
+
+
+async def test_basket_delete_whole_basket_is_204(here: Platform) -> None:
+    """With or without one."""
+    async with a_client(here) as client:
+        await add(client)
+        for _ in range(2):
+            answer = await client.delete(BASKET)
+
+            assert (answer.status_code, answer.content) == (204, b"")
+
+        assert (await client.get(BASKET)).status_code == 204
+
+
+async def test_baskets_of_others_are_out_of_reach(here: Platform) -> None:
+    """Another user, and the same user in another project, see and change nothing of it (promise 7)."""
+    jane = guest(here)
+    async with (
+        here.client(jane) as own,
+        a_client(here) as other,
+        here.client(jane, tenant="project2") as elsewhere,
+    ):
+        basket = await add(own)
+        for stranger in (other, elsewhere):
+            assert (await stranger.get(BASKET)).status_code == 204
+            assert (await stranger.delete(BASKET)).status_code == 204
+            assert (await stranger.delete(dataset_path(basket))).status_code == 204
+            await add(stranger, EVE_01)
+            filtered = dataset_path(basket, "/updateFileFilters")
+            if stranger is other:
+                assert (await stranger.put(filtered, json={})).status_code == 404
+
+        assert await basket_of(own) == basket
+
+
+async def test_an_automatic_order_leaves_the_basket_alone(here: Platform) -> None:
+    """It has a basket of its own (W12)."""
+    jane = guest(here)
+    async with here.client(jane) as client:
+        basket = await add(client)
+        await here.peer.until_final(await here.peer.order(EVE_01, user=jane))
+
+        assert await basket_of(client) == basket
+
+
+@pytest.mark.parametrize("role", ["PUBLIC", "REGISTERED_USER", "EXPLOIT", "PROJECT_ADMIN"])
+async def test_who_may_have_a_basket(here: Platform, role: str) -> None:
+    """Registered users and above; not the public."""
+    async with here.client(guest(here), role) as client:
+        answer = await client.get(BASKET)
+
+    assert answer.status_code == (403 if role == "PUBLIC" else 204)
+
+
+async def test_a_basket_survives_its_selections(here: Platform) -> None:
+    """It keeps its id while it is edited, and is another one once it was taken away."""
+    async with a_client(here) as client:
+        first = await add(client)
+        emptied = content_of(await client.delete(dataset_path(first)))
+        await client.delete(BASKET)
+        second = await add(client)
+
+    assert emptied["id"] == first["id"] != second["id"]
+
+
+async def test_two_adds_at_once_both_stay(here: Platform) -> None:
+    """Nobody's selection is lost by a write of another (W8): all are in the end in one basket."""
+    async with a_client(here) as client:
+        await asyncio.gather(
+            *(add(client, f"productId:EVE_0{number}") for number in range(1, 6)),
+            add(client, "dataset:GOES_XRS"),
+        )
+        basket = await basket_of(client)
+    goes, eve = basket["datasetSelections"]
+
+    assert (goes["objectsCount"], eve["objectsCount"]) == (7, 5)
+    assert len(eve["itemsSelections"]) == 5
+
+
+async def test_a_basket_is_the_same_behind_the_public_prefix(here: Platform) -> None:
+    async with a_client(here) as client:
+        answer = await client.post(
+            f"/api/v1/rs-order{SELECTION}", json={"engineType": "legacy", "searchParameters": {}}
+        )
+
+    assert content_of(answer)["datasetSelections"]

@@ -1,0 +1,190 @@
+"""Maintenance mode (rest.md 2.6, 11.2)."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+import httpx
+import pytest
+
+from rs_order.domain.instants import parse_instant
+from tests.acceptance.guests import EVE_01, guest
+from tests.acceptance.platform import Platform
+
+TENANT = "project2"
+OTHER = "project1"
+ADMIN = "admin@example.org"
+REFUSED = (515, {"messages": [f"Tenant {TENANT} in maintenance!"]})
+
+
+@pytest.fixture
+async def admin(here: Platform) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the project's administrator; afterwards the project is out of maintenance."""
+    async with here.client(ADMIN, "PROJECT_ADMIN", TENANT) as client:
+        yield client
+        assert (await client.put(f"/maintenance/{TENANT}/disable")).status_code == 200
+
+
+@asynccontextmanager
+async def in_maintenance(admin: httpx.AsyncClient) -> AsyncIterator[None]:
+    answer = await admin.put(f"/maintenance/{TENANT}/enable")
+    assert (answer.status_code, answer.content) == (200, b"")
+    yield
+
+
+async def state(client: httpx.AsyncClient) -> dict[str, dict[str, object]]:
+    answer = await client.get("/maintenance")
+    assert answer.status_code == 200
+    assert answer.json()["links"] == []
+    content: dict[str, dict[str, object]] = answer.json()["content"]
+    return content
+
+
+async def test_the_state_of_the_own_project(admin: httpx.AsyncClient) -> None:
+    """A project's administrator sees his own, with the date of the last change."""
+    before = await state(admin)
+    assert (list(before), before[TENANT]["active"]) == ([TENANT], False)
+
+    async with in_maintenance(admin):
+        after = await state(admin)
+
+    assert after[TENANT]["active"] is True
+    assert _date(after) > _date(before)
+
+
+def _date(states: dict[str, dict[str, object]]) -> datetime:
+    return parse_instant(str(states[TENANT]["lastUpdate"]))
+
+
+async def test_the_state_of_all_projects(here: Platform) -> None:
+    """Those above the projects see every one."""
+    for role in ("INSTANCE_ADMIN", "ROLE_SYS_rs-admin"):
+        async with here.client(ADMIN, role, "instance") as client:
+            assert {OTHER, TENANT} <= (await state(client)).keys()
+
+
+async def test_the_date_stays_when_nothing_changes(
+    here: Platform, admin: httpx.AsyncClient
+) -> None:
+    """Enabled twice is enabled once."""
+    dates = []
+    async with here.client(ADMIN, "INSTANCE_ADMIN", "instance") as instance:
+        for _ in range(2):
+            async with in_maintenance(instance):
+                dates.append((await state(admin))[TENANT]["lastUpdate"])
+
+    assert dates[0] == dates[1]
+
+
+@pytest.mark.parametrize(
+    ("verb", "path"),
+    [
+        ("PUT", "/settings/app_sub_order_duration"),
+        ("DELETE", "/settings/app_sub_order_duration"),
+        ("POST", "/microservice/configuration"),
+        ("PUT", f"/maintenance/{TENANT}/enable"),
+    ],
+)
+async def test_changes_are_refused(admin: httpx.AsyncClient, verb: str, path: str) -> None:
+    """515 with the text of the contract, before anything of the request is looked at."""
+    async with in_maintenance(admin):
+        answer = await admin.request(verb, path)
+
+    assert (answer.status_code, answer.json()) == REFUSED
+
+
+@pytest.mark.parametrize(
+    "path", ["/settings", "/maintenance", "/microservice/configuration", "/actuator/health"]
+)
+async def test_reading_goes_on(admin: httpx.AsyncClient, path: str) -> None:
+    """GET is exempt."""
+    async with in_maintenance(admin):
+        assert (await admin.get(path)).status_code == 200
+
+
+async def test_other_projects_go_on(here: Platform, admin: httpx.AsyncClient) -> None:
+    """Promise 7: tenants never meet, in maintenance neither."""
+    async with in_maintenance(admin), here.client(ADMIN, "ADMIN", OTHER) as other:
+        answer = await other.delete("/settings/app_sub_order_duration")
+
+    assert answer.status_code == 200
+
+
+async def test_what_refuses_a_caller_of_no_role(here: Platform, admin: httpx.AsyncClient) -> None:
+    """As the reference's filters stand: maintenance is told before the role is judged."""
+    async with in_maintenance(admin), here.client("jane@example.org", tenant=TENANT) as jane:
+        answer = await jane.delete("/settings/app_sub_order_duration")
+
+    assert (answer.status_code, answer.json()) == REFUSED
+
+
+async def test_it_ends(admin: httpx.AsyncClient) -> None:
+    """``disable`` is the one change that is let through."""
+    async with in_maintenance(admin):
+        ended = await admin.put(f"/maintenance/{TENANT}/disable")
+
+    assert (ended.status_code, ended.content) == (200, b"")
+    assert (await admin.delete("/settings/app_sub_order_duration")).status_code == 200
+
+
+async def test_instances_agree_at_once(here: Platform, admin: httpx.AsyncClient) -> None:
+    """The state is in the database: set by another instance, it holds here with the next request."""
+    await here.rows(
+        "update rs_order.tenant set maintenance = true where name = $1 returning name", TENANT
+    )
+
+    answer = await admin.delete("/settings/app_sub_order_duration")
+
+    assert (answer.status_code, answer.json()) == REFUSED
+
+
+async def test_health_tells_and_stays_up(admin: httpx.AsyncClient) -> None:
+    """OUT_OF_SERVICE names the tenants; the others are served, so the whole is UP (rest.md 11.7)."""
+    before = (await admin.get("/actuator/health")).json()
+    assert before["components"]["maintenance"] == {"status": "UP"}
+
+    async with in_maintenance(admin):
+        answer = await admin.get("/actuator/health")
+
+    assert (answer.status_code, answer.json()["status"]) == (200, "UP")
+    assert answer.json()["components"]["maintenance"] == {
+        "status": "OUT_OF_SERVICE",
+        "details": {"tenant": TENANT},
+    }
+
+
+@pytest.mark.parametrize(
+    ("role", "tenant", "target", "status"),
+    [
+        ("PROJECT_ADMIN", OTHER, TENANT, 403),
+        ("PROJECT_ADMIN", TENANT, TENANT, 200),
+        ("INSTANCE_ADMIN", "instance", TENANT, 200),
+        ("ROLE_SYS_rs-admin", OTHER, TENANT, 200),
+        ("ADMIN", TENANT, TENANT, 403),
+        ("REGISTERED_USER", TENANT, TENANT, 403),
+        ("INSTANCE_ADMIN", "instance", "nowhere", 404),
+        ("INSTANCE_ADMIN", "instance", "no%20where%00", 404),
+    ],
+)
+@pytest.mark.usefixtures("admin")
+async def test_who_may_switch(
+    here: Platform, role: str, tenant: str, target: str, status: int
+) -> None:
+    """A project's administrator his own project, those above every one; an unknown one is 404."""
+    async with here.client(ADMIN, role, tenant) as client:
+        disabled = await client.put(f"/maintenance/{target}/disable")
+        enabled = await client.put(f"/maintenance/{target}/enable")
+
+    assert (disabled.status_code, enabled.status_code) == (status, status)
+
+
+async def test_messages_are_still_handled(here: Platform, admin: httpx.AsyncClient) -> None:
+    """Maintenance is about REST: orders of services go on over AMQP."""
+    async with here.client(ADMIN, "INSTANCE_ADMIN", "instance") as instance:
+        await instance.put(f"/maintenance/{OTHER}/enable")
+        try:
+            done = await here.peer.until_final(await here.peer.order(EVE_01, user=guest(here)))
+        finally:
+            await instance.put(f"/maintenance/{OTHER}/disable")
+
+    assert done.body["status"] == "DONE"

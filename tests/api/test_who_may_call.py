@@ -1,0 +1,353 @@
+"""Who may call what: every endpoint, every role, one's own and others' orders, this and other projects.
+
+What is expected stands in the tables below, and is taken from nothing of the product. Endpoints that
+the running service doesn't have are left out (`test_every_endpoint_is_in_the_table` names them all).
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import product
+from typing import Any
+
+import httpx
+import pytest
+
+from rs_order.entrypoints.rest.resources import RESOURCES
+from rs_order.sandbox.roles import Role
+from tests.acceptance.guests import EVE_01, guest
+from tests.acceptance.platform import Platform
+from tests.cli.commands import rs_order
+from tests.support.polling import eventually
+
+OWN, OTHER, UNSERVED = "project1", "project2", "elsewhere"
+"""Projects of the caller: the one with the orders, another one, one that isn't served here."""
+
+PUBLIC, USER, EXPLOIT, ADMIN = "PUBLIC", "REGISTERED_USER", "EXPLOIT", "ADMIN"
+PROJECT_ADMIN, INSTANCE_ADMIN, SYSTEM = "PROJECT_ADMIN", "INSTANCE_ADMIN", "ROLE_SYS_rs-delivery"
+OPERATOR = "OPERATOR"
+"""Of project1 only: an EXPLOIT that may read settings too, and may not export orders."""
+ROLES = (PUBLIC, USER, EXPLOIT, ADMIN, PROJECT_ADMIN, INSTANCE_ADMIN, OPERATOR, SYSTEM)
+ALWAYS = {PROJECT_ADMIN, INSTANCE_ADMIN, SYSTEM}
+GRANTED = {
+    PUBLIC: {*ROLES, "NOBODY"},
+    USER: {USER, EXPLOIT, ADMIN, OPERATOR, *ALWAYS},
+    EXPLOIT: {EXPLOIT, ADMIN, OPERATOR, *ALWAYS},
+    ADMIN: {ADMIN, *ALWAYS},
+    PROJECT_ADMIN: ALWAYS,
+    INSTANCE_ADMIN: ALWAYS,
+}
+"""The roles that may use an endpoint, by the role it is declared for (rest.md 2.3)."""
+
+
+class Whose(StrEnum):
+    """What an endpoint asks of a caller beyond his role (rest.md 2.4, decisions.md)."""
+
+    NOBODYS = "nothing: it is about the caller himself, or about the whole project"
+    READ = "the order's owner, or PROJECT_ADMIN and INSTANCE_ADMIN"
+    SEE = "the order's owner, or whoever may search all orders"
+    ACT = "the order's owner, or an administrator"
+    ADMINISTER = "an administrator, who may as well be the owner"
+    NAMED = "the project in the path is the caller's, or he stands above projects"
+
+
+MAY_TOUCH_OTHERS = {
+    Whose.READ: {PROJECT_ADMIN, INSTANCE_ADMIN},
+    Whose.SEE: GRANTED[EXPLOIT],
+    Whose.ACT: ALWAYS,
+    Whose.ADMINISTER: ALWAYS,
+    Whose.NAMED: {INSTANCE_ADMIN, SYSTEM},
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """An endpoint: who may use it, and a call of it that does no harm."""
+
+    default_role: str
+    whose: Whose = Whose.NOBODYS
+    order: str = "read"
+    """Which of the owner's orders is called for."""
+    json: Any = None
+    multipart: bool = False
+    of_tenant: bool = True
+    """False: it can be called from a project that isn't served."""
+
+
+TOO_LONG = {"label": "x" * 51}
+"""A label that no order can have: nothing is ordered."""
+ROWS = {
+    "GET /order/basket": Row(USER),
+    "DELETE /order/basket": Row(USER),
+    "POST /order/basket/selection": Row(USER, json={}),
+    "POST /order/basket/selection/upload": Row(USER, multipart=True),
+    "PUT /order/basket/dataset/{datasetSelectionId}/updateProcessing": Row(USER),
+    "PUT /order/basket/dataset/{datasetSelectionId}/updateFileFilters": Row(USER),
+    "DELETE /order/basket/dataset/{datasetSelectionId}": Row(USER),
+    "DELETE /order/basket/dataset/{datasetSelectionId}/{itemsSelectionDate}": Row(USER),
+    "POST /user/orders": Row(USER, json=TOO_LONG),
+    "POST /orders": Row(ADMIN, json=TOO_LONG),
+    "POST /user/orders/apply": Row(USER, json={}),
+    "GET /user/orders": Row(USER),
+    "GET /user/orders/{orderId}": Row(USER, Whose.READ),
+    "PUT /user/orders/pause/{orderId}": Row(USER, Whose.ACT, "done"),
+    "PUT /user/orders/resume/{orderId}": Row(USER, Whose.ACT, "done"),
+    "POST /user/orders/{orderId}/restart": Row(USER, Whose.ACT, "done", json=TOO_LONG),
+    "PUT /user/orders/{orderId}/retry": Row(USER, Whose.ACT, "done"),
+    "DELETE /user/orders/{orderId}": Row(USER, Whose.ACT, "deleted"),
+    "DELETE /user/orders/remove/{orderId}": Row(INSTANCE_ADMIN, Whose.ADMINISTER, "done"),
+    "POST /orders/search": Row(EXPLOIT, json={}),
+    "POST /orders/csv": Row(EXPLOIT, json={}),
+    "GET /user/orders/{orderId}/download": Row(USER, Whose.SEE),
+    "GET /user/orders/{orderId}/metalink/download": Row(USER, Whose.SEE),
+    "GET /user/orders/metalink/download": Row(PUBLIC),
+    "GET /orders/{orderId}/dataset/{datasetId}/files": Row(USER, Whose.SEE),
+    "GET /orders/files/{dataFileId}": Row(USER, Whose.READ),
+    "GET /orders/public/files/{dataFileId}": Row(PUBLIC),
+    "HEAD /orders/public/files/{dataFileId}": Row(PUBLIC),
+    "GET /orders/{orderId}/files/available": Row(USER, Whose.READ),
+    "GET /orders/{orderId}/filesTask/{filesTaskId}/files/available": Row(USER, Whose.READ),
+    "GET /settings": Row(ADMIN),
+    "PUT /settings/{name}": Row(ADMIN, json={}),
+    "DELETE /settings/{name}": Row(ADMIN),
+    "GET /maintenance": Row(PROJECT_ADMIN, of_tenant=False),
+    "PUT /maintenance/{tenant}/enable": Row(PROJECT_ADMIN, Whose.NAMED, of_tenant=False),
+    "PUT /maintenance/{tenant}/disable": Row(PROJECT_ADMIN, Whose.NAMED, of_tenant=False),
+    "GET /microservice/configuration/enabled": Row(PROJECT_ADMIN),
+    "GET /microservice/configuration": Row(PROJECT_ADMIN),
+    "POST /microservice/configuration": Row(PROJECT_ADMIN, multipart=True),
+    "GET /microservice/ready/enabled": Row(PROJECT_ADMIN),
+    "GET /microservice/ready": Row(PROJECT_ADMIN),
+    "GET /microservice/restart/enabled": Row(PROJECT_ADMIN),
+    "GET /microservice/restart": Row(PROJECT_ADMIN),
+    "GET /regards/{tenant}/datasource/test": Row(ADMIN, Whose.NAMED, of_tenant=False),
+    "GET /regards/{tenant}/datasource/status": Row(PUBLIC, of_tenant=False),
+}
+OPERATOR_MORE = "GET /settings"
+OPERATOR_LESS = "POST /orders/csv"
+STATEFUL = {"PUT /maintenance/{tenant}/enable"}
+"""What changes the answers to other calls, and so is called apart from them."""
+
+
+class Verdict(StrEnum):
+    """What an answer says of the caller's rights."""
+
+    IN = "let in"
+    FORBIDDEN = "403"
+    NOT_HIS = "401, not his order"
+    ABSENT = "404, not in his project"
+    NO_PROJECT = "404, no such project"
+    TROUBLE = "an answer nobody should get"
+
+
+@dataclass(frozen=True)
+class Call:
+    endpoint: str
+    role: str
+    owner: bool
+    tenant: str
+
+    @property
+    def row(self) -> Row:
+        return ROWS[self.endpoint]
+
+
+@dataclass
+class World:
+    """An order of each sort, all of one owner, and a stranger."""
+
+    here: Platform
+    owner: str
+    stranger: str
+    orders: dict[str, int] = field(default_factory=dict)
+    variables: dict[str, object] = field(default_factory=dict)
+    served: set[str] = field(default_factory=set)
+
+    def path(self, call: Call) -> str:
+        values = {
+            **self.variables,
+            "orderId": self.orders[call.row.order],
+            "tenant": call.tenant if call.owner else OTHER,
+        }
+        return call.endpoint.split(" ")[1].format(**values)
+
+
+def expected(call: Call) -> Verdict:
+    row, whose = call.row, call.row.whose
+    if row.of_tenant and call.tenant == UNSERVED:
+        return Verdict.NO_PROJECT
+    if not _granted(call):
+        return Verdict.FORBIDDEN
+    touches_others = not call.owner or whose is Whose.ADMINISTER
+    if whose is Whose.NAMED:
+        above = call.role in MAY_TOUCH_OTHERS[whose]
+        return Verdict.FORBIDDEN if touches_others and not above else Verdict.IN
+    if whose is not Whose.NOBODYS and call.tenant != OWN:
+        return Verdict.ABSENT
+    if whose is Whose.NOBODYS or not touches_others or call.role in MAY_TOUCH_OTHERS[whose]:
+        return Verdict.IN
+    acts = whose in {Whose.ACT, Whose.ADMINISTER}
+    return Verdict.NOT_HIS if acts else Verdict.FORBIDDEN
+
+
+def _granted(call: Call) -> bool:
+    role, row = call.role, call.row
+    if call.tenant == UNSERVED:
+        return role in ALWAYS or row.default_role == PUBLIC
+    if role == OPERATOR and call.tenant != OWN:
+        return row.default_role == PUBLIC
+    if role == OPERATOR and call.endpoint in {OPERATOR_MORE, OPERATOR_LESS}:
+        return call.endpoint == OPERATOR_MORE
+    return role in GRANTED[row.default_role]
+
+
+def verdict(answer: httpx.Response) -> Verdict:
+    text = answer.text if answer.status_code < 500 else ""
+    match answer.status_code:
+        case 401 if "USER_NOT_ALLOWED_TO_MANAGE_ORDER" in text:
+            return Verdict.NOT_HIS
+        case 401 if "ORDER_MUST_BE" not in text and "BASKET_NOT_FOUND" not in text and text:
+            return Verdict.TROUBLE
+        case 403:
+            return Verdict.FORBIDDEN
+        case 404 if "There is no project" in text:
+            return Verdict.NO_PROJECT
+        case 500 | 503 | 515:
+            return Verdict.TROUBLE
+    return Verdict.IN
+
+
+@pytest.fixture
+async def world(here: Platform) -> AsyncIterator[World]:
+    found = World(here, guest(here), guest(here))
+    found.served = await _served()
+    asked = {
+        name: await here.peer.order(EVE_01, user=found.owner)
+        for name in ("read", "done", "deleted")
+    }
+    for name, correlation_id in asked.items():
+        response = await here.peer.until_final(correlation_id)
+        found.orders[name] = response.body["orderId"]
+    (file,) = await here.rows(
+        "select id, dataset_task_id, sub_order_id from data_file where order_id = $1",
+        found.orders["read"],
+    )
+    found.variables = {
+        "dataFileId": file["id"],
+        "datasetId": file["dataset_task_id"],
+        "filesTaskId": file["sub_order_id"],
+        "datasetSelectionId": 987654321,
+        "itemsSelectionDate": "2024-01-23T09:21:50Z",
+        "name": "no_such_setting",
+    }
+    here.sandbox.put_role(OWN, OPERATOR, Role(parent=EXPLOIT))
+    verb, _, template = OPERATOR_MORE.partition(" ")
+    here.sandbox.grant(OWN, OPERATOR, template, verb)
+    verb, _, template = OPERATOR_LESS.partition(" ")
+    here.sandbox.revoke(OWN, OPERATOR, template, verb)
+    await _until_operator(here, 404)
+    yield found
+    here.sandbox.reset()
+    await _until_operator(here, 403)
+
+
+async def _until_operator(here: Platform, status: int) -> None:
+    """Until the rights of the project's own role are in force, or gone."""
+
+    async def is_so() -> bool:
+        async with here.client("jane@example.org", OPERATOR) as client:
+            answer = await client.get("/user/orders/987654321/download")
+            return answer.status_code == status
+
+    await eventually(is_so, f"{OPERATOR} gets {status}")
+
+
+async def _served() -> set[str]:
+    """The endpoints that the service has, by its own documentation."""
+    printed = await rs_order("openapi")
+    paths = json.loads(printed.out)["paths"]
+    return {endpoint for endpoint in ROWS if _has(paths, *endpoint.split(" "))}
+
+
+def _has(paths: dict[str, Any], verb: str, template: str) -> bool:
+    return verb.lower() in paths.get(template, {})
+
+
+def test_every_endpoint_is_in_the_table() -> None:
+    """None is forgotten, and each is declared for the role that rest.md gives it."""
+    declared = {
+        f"{resource.verb} {resource.template}": (resource.default_role, resource.of_tenant)
+        for resource in RESOURCES
+    }
+
+    assert declared == {name: (row.default_role, row.of_tenant) for name, row in ROWS.items()}
+
+
+def all_calls(endpoints: set[str]) -> list[Call]:
+    """As the owner and as a stranger where that makes a difference."""
+    return [
+        Call(endpoint, role, owner, tenant)
+        for endpoint, role, owner, tenant in product(
+            sorted(endpoints), ROLES, (True, False), (OWN, OTHER, UNSERVED)
+        )
+        if owner or (ROWS[endpoint].whose is not Whose.NOBODYS and tenant == OWN)
+        if not (
+            role == PUBLIC and owner and ROWS[endpoint].whose not in {Whose.NOBODYS, Whose.NAMED}
+        )
+    ]
+
+
+async def test_who_may_call_what(world: World) -> None:
+    """Each call is let in or refused as the tables say."""
+    calls = all_calls(world.served - STATEFUL)
+    room = asyncio.Semaphore(16)
+    limits = httpx.Limits(max_connections=16)
+    base_url = f"http://127.0.0.1:{world.here.port}"
+    async with httpx.AsyncClient(base_url=base_url, limits=limits, timeout=60) as client:
+
+        async def wrong(call: Call) -> str | None:
+            async with room:
+                return await _wrong(world, client, call)
+
+        results = await asyncio.gather(*(wrong(call) for call in calls))
+        for call in all_calls(world.served & STATEFUL):
+            results.append(await _wrong(world, client, call))
+            await _end_maintenance(world, client)
+
+    assert len(calls) >= len(ROLES)
+    assert [result for result in results if result] == []
+
+
+async def _wrong(world: World, client: httpx.AsyncClient, call: Call) -> str | None:
+    """What is wrong with the answer to a call, None if it is as expected."""
+    verb, row = call.endpoint.split(" ")[0], call.row
+    answer = await client.request(
+        verb,
+        world.path(call),
+        headers=_identity(world, call),
+        json=row.json,
+        files={"nothing": b""} if row.multipart else None,
+    )
+    wanted, got = expected(call), verdict(answer)
+    if got is Verdict.NO_PROJECT and not row.of_tenant:
+        got = Verdict.IN  # the project that the path names, looked for because he may ask for it
+    unsaid = wanted is Verdict.ABSENT or (wanted is Verdict.NO_PROJECT and not answer.content)
+    if unsaid and answer.status_code == 404:
+        return None
+    return None if got is wanted else f"{call}: {wanted}, not {answer.status_code} {answer.text}"
+
+
+def _identity(world: World, call: Call) -> dict[str, str]:
+    if call.role == PUBLIC:
+        return {"scope": call.tenant}
+    email = world.owner if call.owner else world.stranger
+    return {"Authorization": f"Bearer {world.here.sandbox.token(email, call.role, call.tenant)}"}
+
+
+async def _end_maintenance(world: World, client: httpx.AsyncClient) -> None:
+    for tenant in (OWN, OTHER):
+        token = world.here.sandbox.token("boss@example.org", INSTANCE_ADMIN, OWN)
+        headers = {"Authorization": f"Bearer {token}"}
+        await client.put(f"/maintenance/{tenant}/disable", headers=headers)

@@ -1,0 +1,110 @@
+"""The comparison of what we serve with the tables of the contract (scripts/compare-openapi)."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from rs_order.entrypoints.rest.resources import RESOURCES
+from scripts.documents.endpoints import CHAPTER, ROOT, differences, promised, served
+from tests.cli.commands import rs_order
+
+MADE = """\
+## 5. Shapes
+
+| Verb | Path | Notes |
+|---|---|---|
+| GET | `/shape` | not a section of endpoints |
+
+## 7. Orders
+
+| Verb | Path | Role |
+|---|---|---|
+| POST | `/orders` | ADMIN |
+| GET | `/orders/{orderId}` | |
+
+| Call | Path |
+|---|---|
+| PUT | `/no/table/of/endpoints` |
+
+## 11. Platform
+
+| Verb | Path |
+|---|---|
+| HEAD | `/files/{id}` |
+"""
+
+
+async def test_what_is_served_is_what_the_contract_promises() -> None:
+    """Every endpoint of rest.md's tables is served and described, and no other without a reason."""
+    printed = await rs_order("openapi")
+
+    found = differences(
+        promised(CHAPTER.read_text(encoding="utf-8")), served(json.loads(printed.out))
+    )
+
+    assert found == []
+
+
+def test_resources_are_the_endpoints_of_the_contract() -> None:
+    """The strings the web interface compares stand in the chapter, letter for letter."""
+    resources = {f"{resource.verb} {resource.template}" for resource in RESOURCES}
+
+    assert resources == promised(CHAPTER.read_text(encoding="utf-8"))
+
+
+def test_tables_of_endpoints_are_read() -> None:
+    """Of the right sections, and only those that begin with verb and path."""
+    assert promised(MADE) == {"POST /orders", "GET /orders/{orderId}", "HEAD /files/{id}"}
+
+
+def test_a_document_is_read() -> None:
+    """Operations count; what else a path item holds doesn't."""
+    document = {
+        "paths": {"/orders": {"get": {}, "post": {}, "parameters": []}, "/files/{id}": {"head": {}}}
+    }
+
+    assert served(document) == {"GET /orders", "POST /orders", "HEAD /files/{id}"}
+
+
+@pytest.mark.parametrize(
+    ("in_tables", "in_document", "found"),
+    [
+        ({"GET /a"}, {"GET /a"}, []),
+        ({"GET /a", "GET /b"}, {"GET /a"}, ["missing: GET /b"]),
+        ({"GET /a"}, {"GET /a", "PUT /a"}, ["added: PUT /a"]),
+        ({"GET /a/{id}"}, {"GET /a/{name}"}, ["missing: GET /a/{id}", "added: GET /a/{name}"]),
+    ],
+)
+def test_differences(in_tables: set[str], in_document: set[str], found: list[str]) -> None:
+    """Missing and added, by verb, path and names of variables."""
+    assert differences(in_tables, in_document, added={}, missing={}) == found
+
+
+def test_reasons_and_reasons_in_vain() -> None:
+    """A stated reason excuses a difference; one that excuses nothing has to go."""
+    reasons = {"added": {"GET /extra": "…"}, "missing": {"GET /gone": "…"}}
+
+    assert differences({"GET /gone"}, {"GET /extra"}, **reasons) == []
+    assert differences({"GET /extra"}, {"GET /extra", "GET /gone"}, **reasons) == [
+        "added: GET /gone",
+        "reason without need: GET /extra",
+        "reason without need: GET /gone",
+    ]
+
+
+def test_the_script_fails_and_says_why() -> None:
+    """Exit code 1 with a line for each difference."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "scripts.documents.endpoints"],
+        input=json.dumps({"paths": {"/nowhere": {"get": {}}}}),
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+
+    assert ended.returncode == 1
+    assert "missing: GET /settings\n" in ended.stderr
+    assert "added: GET /nowhere\n" in ended.stderr

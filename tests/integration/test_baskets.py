@@ -1,0 +1,260 @@
+"""Baskets in the store: what is written is read back, and nobody's change is lost."""
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+
+from rs_order.adapters.postgres.driver import Pool
+from rs_order.adapters.postgres.unit_of_work import PostgresStore
+from rs_order.application.baskets.changes import ATTEMPTS, BasketChanges
+from rs_order.application.errors import EmptyBasket
+from rs_order.domain.basket import Basket, BasketChange, DatasetSelection, DatedSelection
+from rs_order.domain.file_filter import FileFilter, FileKind
+from rs_order.domain.files import DataType
+from rs_order.domain.identity import Caller
+from rs_order.domain.ids import Urn
+from rs_order.domain.process import ProcessChoice
+from rs_order.domain.selection import SelectionRequest, TypeTotals
+from rs_order.ports.store import NewOrder, StoreConflict
+from tests.integration.conftest import OTHER, TENANT
+from tests.support.rows import NOW, OWNER, TenantRows, in_tenant
+
+JANE = Caller(TENANT, OWNER, "REGISTERED_USER")
+AT = datetime(2026, 1, 23, 9, 21, 50, 720512, tzinfo=UTC)
+TYPES = {DataType.RAWDATA: TypeTotals(files=3, bytes=30, external_files=1)}
+URN = Urn("URN:AIP:DATASET:project1:1:V1")
+
+
+def a_selection(urn: Urn = URN, *queries: str) -> DatasetSelection:
+    searches = (
+        DatedSelection(SelectionRequest.of_query(query, AT), 2, TYPES) for query in queries or "a"
+    )
+    begun = DatasetSelection.begun(urn, f"Dataset {urn}").plus(*searches)
+    return replace(begun, products=2, files=3, bytes=30, types=TYPES)
+
+
+def adding(*selections: DatasetSelection) -> BasketChange:
+    return BasketChange(put=selections)
+
+
+@pytest.fixture
+def changes(store: PostgresStore) -> BasketChanges:
+    return BasketChanges(store)
+
+
+async def filled(store: PostgresStore, *selections: DatasetSelection) -> Basket:
+    """The interactive basket of the owner, with these."""
+    async with store.unit_of_work(TENANT) as uow:
+        await uow.baskets.create(OWNER)
+        basket = await uow.baskets.of(OWNER)
+        assert basket is not None
+        await uow.baskets.save(basket, adding(*selections))
+        basket = await uow.baskets.of(OWNER)
+        assert basket is not None
+        return basket
+
+
+async def test_what_is_written_is_read_back(store: PostgresStore) -> None:
+    """Everything of a dataset selection, with ids of its own; searches by their date."""
+    whole = SelectionRequest(
+        "opensearch",
+        AT,
+        dataset_urn=URN,
+        search_parameters={"q": ["é"], "box": ["1", "2"]},
+        include=(Urn("i"),),
+        exclude=(Urn("e"), Urn("f")),
+    )
+    plain = a_selection(URN, "b", "a").plus(DatedSelection(whole, 9, {}))
+    empty_filter = replace(a_selection(Urn("u2")), file_filter=FileFilter())
+    with_filter = replace(
+        a_selection(Urn("u3")), file_filter=FileFilter(frozenset({FileKind.QUICKLOOK}), "x.*")
+    )
+    pattern = replace(a_selection(Urn("u4")), file_filter=FileFilter(name_pattern="y"))
+    process = ProcessChoice(UUID(int=7), {"epsg": "4326"})
+    processed = replace(a_selection(Urn("u5")), process=process)
+    written = (plain, empty_filter, with_filter, pattern, processed)
+
+    basket = await filled(store, *written)
+
+    ids = [selection.id for selection in basket.selections]
+    assert all(ids)
+    assert len(set(ids)) == 5
+    by_date = replace(plain, searches=tuple(reversed(plain.searches)))
+    assert tuple(replace(one, id=None) for one in basket.selections) == (by_date, *written[1:])
+    assert (basket.owner, basket.version) == (OWNER, 1)
+
+
+async def test_a_change_leaves_what_it_does_not_name(store: PostgresStore) -> None:
+    """Dataset selections keep their ids; their searches become those of the change."""
+    basket = await filled(store, a_selection(Urn("u1")), a_selection(Urn("u2"), "a", "b"))
+    first, second = basket.selections
+    changed = replace(second, products=1, searches=second.searches[:1])
+    async with store.unit_of_work(TENANT) as uow:
+        await uow.baskets.save(basket, adding(changed, a_selection(Urn("u3"))))
+        after = await uow.baskets.of(OWNER)
+
+    assert after is not None
+    assert after.selections[:2] == (first, changed)
+    assert [one.urn for one in after.selections] == ["u1", "u2", "u3"]
+
+    async with store.unit_of_work(TENANT) as uow:
+        await uow.baskets.save(after, BasketChange(removed=(first.id,) if first.id else ()))
+        left = await uow.baskets.of(OWNER)
+
+    assert left is not None
+    assert [one.urn for one in left.selections] == ["u2", "u3"]
+
+
+async def test_w8_a_basket_that_has_changed_since_is_a_conflict(
+    store: PostgresStore, pool: Pool
+) -> None:
+    """Also one that was consumed by an order, or is gone."""
+    rows = TenantRows(pool, TENANT)
+    stale = replace(await filled(store), version=0)
+    with pytest.raises(StoreConflict, match="version 0"):
+        await _save(store, stale)
+
+    fresh = replace(stale, version=1)
+    order = await rows.order()
+    async with in_tenant(pool, TENANT) as connection:
+        await connection.execute("update basket set order_id = $1", order)
+    with pytest.raises(StoreConflict):
+        await _save(store, fresh)
+
+    async with in_tenant(pool, TENANT) as connection:
+        await connection.execute("delete from basket")
+    with pytest.raises(StoreConflict):
+        await _save(store, fresh)
+
+
+async def _save(store: PostgresStore, basket: Basket) -> None:
+    async with store.unit_of_work(TENANT) as uow:
+        await uow.baskets.save(basket, adding(a_selection()))
+
+
+async def test_w12_baskets_of_orders_are_never_seen(store: PostgresStore, pool: Pool) -> None:
+    """Not read, not emptied, and no hindrance to a basket of the same owner."""
+    order = NewOrder(OWNER, "ADMIN", "label", "c", None, 2, NOW, (a_selection(),))
+    async with store.unit_of_work(TENANT) as uow:
+        await uow.orders.create([order])
+        assert await uow.baskets.of(OWNER) is None
+
+    basket = await filled(store, a_selection())
+    copied = replace(order, label="copy", correlation_id="d", selections=basket.selections)
+    async with store.unit_of_work(TENANT) as uow:
+        await uow.orders.create([copied])
+        await uow.baskets.delete(OWNER)
+
+    async with in_tenant(pool, TENANT) as connection:
+        (left,) = await connection.fetch(
+            "select count(*) as baskets, count(order_id) as of_orders,"
+            " (select count(*) from dated_selection) as searches from basket"
+        )
+    assert dict(left) == {"baskets": 2, "of_orders": 2, "searches": 2}
+
+
+async def test_an_order_keeps_what_its_basket_says(store: PostgresStore) -> None:
+    """Process, empty filter and searches reach the completion of the order."""
+    processed = replace(a_selection(Urn("u1")), process=ProcessChoice(UUID(int=7), {"a": "b"}))
+    filtered = replace(a_selection(Urn("u2")), file_filter=FileFilter())
+    order = NewOrder(OWNER, "ADMIN", "label", "c", None, 2, NOW, (processed, filtered))
+    async with store.unit_of_work(TENANT) as uow:
+        (id_,) = await uow.orders.create([order])
+        read = [await uow.completions.selection(id_, index) for index in range(2)]
+        for selection in read:
+            assert selection is not None
+            await uow.completions.dataset_task(id_, selection)
+        tasks = await uow.orders._connection.fetch(
+            "select process_id, process_parameters, file_kinds from dataset_task order by dataset_urn"
+        )
+
+    assert [replace(one, id=None) for one in read if one] == [processed, filtered]
+    assert [tuple(task.values()) for task in tasks] == [
+        (UUID(int=7), {"a": "b"}, None),
+        (None, None, []),
+    ]
+
+
+async def test_promise_7_tenants_never_meet_in_a_basket(store: PostgresStore) -> None:
+    """The same owner in another project has another basket, or none."""
+    await filled(store, a_selection())
+    async with store.unit_of_work(OTHER) as uow:
+        assert await uow.baskets.of(OWNER) is None
+        await uow.baskets.delete(OWNER)
+
+    async with store.unit_of_work(TENANT) as uow:
+        assert await uow.baskets.of(OWNER) is not None
+
+
+async def test_who_was_slower_begins_again(changes: BasketChanges, store: PostgresStore) -> None:
+    """The change is decided anew on the basket as it is by then, and both changes stay."""
+    seen: list[int] = []
+
+    async def decide(basket: Basket) -> BasketChange:
+        seen.append(len(basket.selections))
+        if len(seen) == 1:
+            await changes.apply(JANE, first_come)
+        return adding(a_selection(Urn("slow")))
+
+    async def first_come(_: Basket) -> BasketChange:
+        return adding(a_selection(Urn("quick")))
+
+    basket = await changes.apply(JANE, decide, create=True)
+
+    assert seen == [0, 1]
+    assert [one.urn for one in basket.selections] == ["quick", "slow"]
+
+
+async def test_a_basket_that_never_keeps_still_is_given_up(changes: BasketChanges) -> None:
+    """After so many attempts; nothing of the change stays."""
+    attempts = 0
+
+    async def decide(basket: Basket) -> BasketChange:
+        nonlocal attempts
+        attempts += 1
+        await changes.apply(JANE, first_come)
+        return adding(a_selection(Urn("slow")))
+
+    async def first_come(_: Basket) -> BasketChange:
+        return adding(a_selection(Urn(f"quick {attempts}")))
+
+    with pytest.raises(StoreConflict):
+        await changes.apply(JANE, decide, create=True)
+
+    assert attempts == ATTEMPTS
+    basket = await changes.read(JANE)
+    assert all(one.urn.startswith("quick") for one in basket.selections)
+
+
+async def test_a_basket_that_went_meanwhile_is_begun_anew_or_missed(
+    changes: BasketChanges, store: PostgresStore
+) -> None:
+    """Who adds gets a new one; who edits hears that there is none (B2)."""
+
+    async def after_it_is_gone(_: Basket) -> BasketChange:
+        async with store.unit_of_work(TENANT) as uow:
+            await uow.baskets.delete(OWNER)
+        return adding(a_selection())
+
+    async def decide(basket: Basket) -> BasketChange:
+        return adding(a_selection()) if basket.id != first.id else await after_it_is_gone(basket)
+
+    first = await filled(store, a_selection(Urn("old")))
+    basket = await changes.apply(JANE, decide, create=True)
+
+    assert basket.id != first.id
+    assert [one.urn for one in basket.selections] == [URN]
+
+    with pytest.raises(EmptyBasket):
+        await changes.apply(JANE, after_it_is_gone)
+
+
+async def test_many_create_one_basket(changes: BasketChanges, pool: Pool) -> None:
+    """One owner, one basket, however many ask at once (B1)."""
+    await asyncio.gather(*(changes.read(JANE, create=True) for _ in range(8)))
+
+    async with in_tenant(pool, TENANT) as connection:
+        assert await connection.fetchval("select count(*) from basket") == 1

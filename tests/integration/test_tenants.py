@@ -1,0 +1,115 @@
+"""Tenants that come and go by the platform's word: the newest counts, in whatever order words come."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from rs_order.adapters.postgres.driver import Pool
+from rs_order.adapters.postgres.schema_names import InvalidTenantNameError
+from rs_order.adapters.postgres.tenants import PostgresTenants
+from rs_order.domain.ids import SubOrderId, Tenant
+from rs_order.domain.states import OrderStatus
+from tests.integration.conftest import OTHER, TENANT
+from tests.support.rows import TenantRows, in_tenant
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+LATER = NOON + timedelta(seconds=5)
+
+
+@pytest.fixture
+async def tenants(pool: Pool) -> PostgresTenants:
+    known = PostgresTenants(pool)
+    await known.load()
+    return known
+
+
+async def test_a_tenant_that_goes_keeps_its_data(
+    pool: Pool, tenants: PostgresTenants, rows: TenantRows
+) -> None:
+    """It isn't served any more; when it comes again, everything is as it was."""
+    order = await rows.order(OrderStatus.DONE)
+    went = await tenants.deactivate(TENANT, NOON)
+    again = await tenants.deactivate(TENANT, LATER)
+    served = tenants.serves(TENANT)
+    names = tenants.names()
+    came = await tenants.activate(TENANT, LATER)
+    async with in_tenant(pool, TENANT) as connection:
+        orders = [row["id"] for row in await connection.fetch("select id from orders")]
+
+    assert (went, again, served, names) == (True, False, False, [OTHER])
+    assert (came, tenants.serves(TENANT), orders) == (True, True, [order])
+
+
+async def test_the_newest_word_counts(tenants: PostgresTenants) -> None:
+    """What comes late changes nothing; within one second the last to come wins."""
+    assert await tenants.activate("project3", NOON)
+    assert await tenants.deactivate("project3", LATER)
+    assert not await tenants.activate("project3", NOON)
+    assert not tenants.serves("project3")
+    assert await tenants.activate("project3", LATER)
+    assert not await tenants.deactivate("project3", NOON)
+    assert tenants.serves("project3")
+
+
+async def test_a_late_word_is_late_for_one_that_went_twice(tenants: PostgresTenants) -> None:
+    """The connection goes, then the project: the second word counts too."""
+    await tenants.activate("project3", NOON)
+    await tenants.deactivate("project3", NOON)
+    await tenants.deactivate("project3", LATER)
+
+    assert not await tenants.activate("project3", NOON + timedelta(seconds=1))
+
+
+async def test_an_operator_needs_no_leave(tenants: PostgresTenants) -> None:
+    """``rs-order tenant add`` brings a tenant back whatever the platform said before."""
+    await tenants.deactivate(TENANT, LATER)
+    await tenants.add(TENANT)
+
+    assert tenants.serves(TENANT)
+    assert not await tenants.deactivate(TENANT, NOON)
+
+
+async def test_a_tenant_nobody_knows_goes_unnoticed(tenants: PostgresTenants) -> None:
+    assert not await tenants.deactivate("nobody", NOON)
+
+
+async def test_a_name_that_cannot_be_a_schema(tenants: PostgresTenants) -> None:
+    """Refused before anything is made of it."""
+    with pytest.raises(InvalidTenantNameError):
+        await tenants.activate("Project-3", NOON)
+
+
+async def test_places_of_the_service_are_free_again(pool: Pool, tenants: PostgresTenants) -> None:
+    """Nobody settles the sub-orders of a tenant that went: others get their places."""
+    async with pool.acquire() as connection:
+        for tenant in (TENANT, OTHER):
+            await connection.execute(
+                "insert into rs_order.running_sub_order values ($1, $2, 'jane')",
+                tenant,
+                SubOrderId(1),
+            )
+            await connection.execute(
+                "insert into rs_order.waiting_user values ($1, 'jane', $2)", tenant, NOON
+            )
+        await tenants.deactivate(TENANT, NOON)
+        left = {
+            table: [row["tenant"] for row in await connection.fetch(f"select tenant from {table}")]  # noqa: S608 - ours
+            for table in ("rs_order.running_sub_order", "rs_order.waiting_user")
+        }
+
+    assert left == {"rs_order.running_sub_order": [OTHER], "rs_order.waiting_user": [OTHER]}
+
+
+async def test_changes_are_told(pool: Pool, tenants: PostgresTenants) -> None:
+    """Whoever watches hears when this process learns of a change, and not otherwise."""
+    heard: list[list[Tenant]] = []
+    elsewhere = PostgresTenants(pool)
+    elsewhere.watch(lambda: heard.append(list(elsewhere.names())))
+    await elsewhere.load()
+    await elsewhere.load()
+    await tenants.add("project3")
+    await elsewhere.load()
+    await tenants.deactivate(OTHER, NOON)
+    await elsewhere.load()
+
+    assert heard == [[TENANT, OTHER], [TENANT, OTHER, "project3"], [TENANT, "project3"]]

@@ -1,0 +1,72 @@
+"""Our connections to projects at rs-admin-instance (remote-services.md 6.4)."""
+
+import httpx
+import pytest
+
+from rs_order.adapters.regards import RegardsConnections, RemoteService, TokenMinter
+from rs_order.domain.ids import Tenant
+from rs_order.ports.connections import ConnectionState
+from rs_order.ports.errors import RemoteNonsense, RemoteRefusal, RemoteTrouble
+from rs_order.sandbox import Outage, OutageMode, Sandbox, Service
+from rs_order.sandbox.announcing import ConnectionEvent
+from tests.regards.conftest import DEMO
+
+PROJECT1, PROJECT2 = Tenant("project1"), Tenant("project2")
+
+
+@pytest.fixture
+def connections(
+    sandbox: Sandbox, client: httpx.AsyncClient, tokens: TokenMinter
+) -> RegardsConnections:
+    service = RemoteService("rs-admin-instance", sandbox.urls["ADMIN_INSTANCE_URL"], client)
+    return RegardsConnections(service, tokens)
+
+
+async def test_projects_that_want_to_be_served(
+    connections: RegardsConnections, sandbox: Sandbox
+) -> None:
+    """Whatever came of them so far, except those that were disabled or taken away."""
+    sandbox.add_tenant(PROJECT2)
+    sandbox.projects.report("rs-order", {"tenant": DEMO, "state": "DISABLED"})
+    before = await connections.wanted()
+    sandbox.projects.report("rs-order", {"tenant": PROJECT2, "state": "ERROR"})
+    sandbox.announce_connection(PROJECT1, ConnectionEvent.DELETED)
+    after = await connections.wanted()
+
+    assert (before, after) == ([PROJECT1, PROJECT2], [PROJECT2])
+    assert {(call.role, call.status) for call in sandbox.calls.recent("rs-admin-instance")} == {
+        ("ROLE_SYS_rs-order", 200)
+    }
+
+
+@pytest.mark.parametrize("mode", [OutageMode.GARBAGE, OutageMode.EMPTY, OutageMode.NONSENSE])
+async def test_nonsense_is_no_list_of_projects(
+    connections: RegardsConnections, sandbox: Sandbox, mode: OutageMode
+) -> None:
+    """Taken for an empty list it would leave projects unserved without a word."""
+    sandbox.faults.outages = {Service.ADMIN_INSTANCE: Outage(mode=mode)}
+
+    with pytest.raises(RemoteNonsense):
+        await connections.wanted()
+
+
+async def test_what_is_reported(connections: RegardsConnections, sandbox: Sandbox) -> None:
+    """Tenant and state, and the cause of an error."""
+    await connections.report(DEMO, ConnectionState.CONNECTING)
+    await connections.report(DEMO, ConnectionState.ERROR, "because")
+
+    assert sandbox.projects.connection_states["rs-order", DEMO] == [
+        {"tenant": "demo", "state": "CONNECTING"},
+        {"tenant": "demo", "state": "ERROR", "errorCause": "because"},
+    ]
+
+
+async def test_reports_that_are_not_taken(
+    connections: RegardsConnections, sandbox: Sandbox
+) -> None:
+    """Of a project that isn't there: refused for good. By nobody: trouble, to be tried again."""
+    with pytest.raises(RemoteRefusal):
+        await connections.report(PROJECT2, ConnectionState.ENABLED)
+    sandbox.faults.outages = {Service.ADMIN_INSTANCE: Outage(mode=OutageMode.DOWN)}
+    with pytest.raises(RemoteTrouble):
+        await connections.report(DEMO, ConnectionState.ENABLED)

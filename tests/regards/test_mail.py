@@ -1,0 +1,67 @@
+"""Mails through rs-admin-instance (remote-services.md 6.2)."""
+
+import httpx
+import pytest
+
+from rs_order.adapters.regards import RemoteService, TokenMinter
+from rs_order.adapters.regards.mail import RegardsMailer
+from rs_order.ports.errors import RemoteNonsense, RemoteRefusal, RemoteTrouble
+from rs_order.ports.mail import Mail
+from rs_order.sandbox import Outage, OutageMode, Sandbox, Service
+from tests.regards.conftest import DEMO
+
+MAIL = Mail(
+    key="demo.1", to="jane@example.org", subject="Order number 1 is confirmed", html="<p>é</p>"
+)
+
+
+@pytest.fixture
+def service(sandbox: Sandbox, client: httpx.AsyncClient) -> RemoteService:
+    return RemoteService("rs-admin-instance", sandbox.urls["ADMIN_INSTANCE_URL"], client)
+
+
+async def test_a_mail_is_posted_as_administrator_of_the_instance(
+    sandbox: Sandbox, service: RemoteService, tokens: TokenMinter
+) -> None:
+    """With nothing but recipient, subject and text: the sender is the mail service's own."""
+    await RegardsMailer(service, tokens).send(DEMO, MAIL)
+    await RegardsMailer(service, tokens, "orders@site.example").send(DEMO, MAIL)
+
+    first, second = sandbox.mailbox.mails
+    assert first.model_dump(exclude={"sent_date"}, exclude_defaults=True) == {
+        "to": ["jane@example.org"],
+        "subject": "Order number 1 is confirmed",
+        "text": "<p>é</p>",
+    }
+    assert second.sender == "orders@site.example"
+    (call, _) = sandbox.calls.recent(Service.ADMIN_INSTANCE)
+    assert (call.verb, call.path) == ("POST", "/email")
+    assert (call.tenant, call.role) == ("instance", "INSTANCE_ADMIN")
+
+
+@pytest.mark.parametrize(
+    ("outage", "error"),
+    [
+        (Outage(mode=OutageMode.DOWN), RemoteTrouble),
+        (Outage(mode=OutageMode.STATUS, status=500), RemoteTrouble),
+        (Outage(mode=OutageMode.STATUS, status=429), RemoteTrouble),
+        (Outage(mode=OutageMode.STATUS, status=400), RemoteRefusal),
+        (Outage(mode=OutageMode.STATUS, status=404), RemoteRefusal),
+        (Outage(mode=OutageMode.EMPTY), RemoteNonsense),
+        (Outage(mode=OutageMode.NONSENSE), RemoteNonsense),
+        (Outage(mode=OutageMode.SLOW, seconds=5), RemoteTrouble),
+    ],
+    ids=str,
+)
+async def test_only_a_201_means_that_it_was_taken(
+    outage: Outage,
+    error: type[Exception],
+    sandbox: Sandbox,
+    service: RemoteService,
+    tokens: TokenMinter,
+) -> None:
+    """Everything else is a verdict, or no answer yet."""
+    sandbox.faults.outages = {Service.ADMIN_INSTANCE: outage}
+
+    with pytest.raises(error, match="rs-admin-instance: /email: "):
+        await RegardsMailer(service, tokens).send(DEMO, MAIL)

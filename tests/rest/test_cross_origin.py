@@ -1,0 +1,51 @@
+"""Which web pages may call (rest.md 2.5)."""
+
+from contextlib import aclosing
+from dataclasses import replace
+
+import httpx
+import pytest
+
+from rs_order.entrypoints.rest import RestServices, RestSettings
+from tests.rest.conftest import serving
+
+pytestmark = pytest.mark.parametrize("stock", ["memory"], indirect=True)
+"""Nothing here reads an order, so the store behind it makes no difference."""
+
+ALLOWED = ("https://portal.example.org:8443", "Regards.example.org")
+PATH = "/actuator/info"
+
+
+@pytest.mark.parametrize(
+    ("allowed", "origin", "told"),
+    [
+        ((), None, "*"),
+        ((), "https://anywhere.example.org", "*"),
+        (ALLOWED, "https://portal.example.org:8443", "https://portal.example.org:8443"),
+        (ALLOWED, "http://regards.example.org:8080", "http://regards.example.org:8080"),
+        (ALLOWED, "https://portal.example.org", None),
+        (ALLOWED, "https://regards.example.org.elsewhere.org", None),
+        (ALLOWED, "null", None),
+        (ALLOWED, "http://[", None),
+        (ALLOWED, None, None),
+    ],
+)
+async def test_pages_of_which_origins_may_call(
+    services: RestServices, allowed: tuple[str, ...], origin: str | None, told: str | None
+) -> None:
+    """All, or those of the setting; the others get no CORS header, not even for a preflight."""
+    services = replace(services, settings=RestSettings(cross_origins=allowed))
+    headers = {"Origin": origin} if origin else {}
+
+    async with aclosing(serving(services)) as urls, httpx.AsyncClient(trust_env=False) as client:
+        url = await anext(urls)
+        answers = [
+            await client.request(verb, url + PATH, headers=headers) for verb in ("GET", "OPTIONS")
+        ]
+        await anext(urls, None)
+
+    for answer in answers:
+        assert answer.status_code == 200
+        assert answer.headers.get("Access-Control-Allow-Origin") == told
+        assert ("Access-Control-Allow-Methods" in answer.headers) == (told is not None)
+        assert answer.headers.get("Vary") == ("Origin" if allowed else None)

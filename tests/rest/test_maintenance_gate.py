@@ -1,0 +1,58 @@
+"""Which requests maintenance lets through (rest.md 2.6)."""
+
+from dataclasses import replace
+from typing import cast
+
+import pytest
+
+from rs_order.application.maintenance import SwitchMaintenance
+from rs_order.domain.identity import Caller
+from rs_order.entrypoints.rest import Resource, RestServices
+from rs_order.entrypoints.rest.authentication import out_of_maintenance
+from rs_order.entrypoints.rest.errors import Refused
+from rs_order.entrypoints.rest.resources import (
+    DISABLE_MAINTENANCE,
+    DOWNLOAD_FILE,
+    RESOURCES,
+)
+from tests.rest.stock import DEMO
+
+pytestmark = pytest.mark.parametrize("stock", ["memory"], indirect=True)
+"""Nothing here reads an order, so the store behind it makes no difference."""
+
+
+class AllInMaintenance:
+    """Implements what the gate asks of maintenance."""
+
+    asked = 0
+
+    async def covers(self, tenant: str) -> bool:
+        assert tenant == DEMO
+        self.asked += 1
+        return True
+
+
+async def _refusal(services: RestServices, resource: Resource, verb: str) -> Refused | None:
+    caller = Caller(DEMO, "admin@example.org", "PROJECT_ADMIN")
+    try:
+        await out_of_maintenance(services, caller, resource, verb)
+    except Refused as refused:
+        return refused
+    return None
+
+
+async def test_only_reading_and_the_end_of_it_pass(services: RestServices) -> None:
+    """GET of anything and ``disable``; HEAD is no GET. Who reads costs no look at the database."""
+    maintenance = AllInMaintenance()
+    platform = replace(services.platform, maintenance=cast("SwitchMaintenance", maintenance))
+    services = replace(services, platform=platform)
+
+    refusals = {one.key: await _refusal(services, one, one.verb) for one in RESOURCES}
+
+    passing = {key for key, refusal in refusals.items() if refusal is None}
+    told = {(r.status, r.messages) for r in refusals.values() if r is not None}
+    reading = {one.key for one in RESOURCES if one.verb == "GET"}
+    assert passing == reading | {DISABLE_MAINTENANCE.key}
+    assert told == {(515, (f"Tenant {DEMO} in maintenance!",))}
+    assert maintenance.asked == len(RESOURCES) - len(passing)
+    assert await _refusal(services, DOWNLOAD_FILE, "HEAD") is not None

@@ -1,0 +1,46 @@
+"""Calls that don't depend on each other, some at a time."""
+
+import asyncio
+
+import pytest
+
+from rs_order.application.at_once import each
+
+
+async def test_results_come_in_the_order_of_the_items() -> None:
+    """However long each takes, and never more at once than allowed."""
+    running = most = 0
+
+    async def call(item: int) -> int:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        for _ in range(5 - item % 5):
+            await asyncio.sleep(0)
+        running -= 1
+        return item * 2
+
+    assert await each(call, range(10), at_once=3) == [item * 2 for item in range(10)]
+    assert most == 3
+
+
+async def test_a_failure_ends_what_is_under_way() -> None:
+    """Nothing goes on behind the caller's back, and nothing further is begun."""
+    ended: list[int] = []
+    begun: list[int] = []
+
+    async def call(item: int) -> None:
+        begun.append(item)
+        if item == 1:
+            raise ValueError("no")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(item)
+
+    with pytest.raises(ValueError, match="no"):
+        await each(call, range(5), at_once=3)
+    await asyncio.sleep(0)
+
+    assert begun == [0, 1, 2]
+    assert ended == [0, 2]

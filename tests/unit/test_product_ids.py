@@ -1,0 +1,76 @@
+"""Reading the ids of an uploaded file (domain.md 3.4)."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rs_order.application.baskets.product_ids import MAX_ID, read_ids, searches_of
+from rs_order.application.errors import TooManyLines, UnreadableUpload
+
+
+async def read(text: str | bytes, most: int = 1000, piece: int = 3) -> list[str]:
+    content = text.encode() if isinstance(text, str) else text
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(content), piece):
+            yield content[start : start + piece]
+
+    return await read_ids(pieces(), most)
+
+
+@given(st.lists(st.sampled_from(["A", " é ", "", "\t", "ab c", "𝄞"])), st.integers(1, 5))
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
+async def test_pieces_and_line_ends_make_no_difference(
+    end: str, lines: list[str], piece: int
+) -> None:
+    """Whatever the pieces cut: each id once, trimmed, in its order."""
+    expected = dict.fromkeys(line.strip() for line in lines if line.strip())
+
+    assert await read(end.join(lines), piece=piece) == list(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [("", 0), ("a", 1), ("a\n", 1), ("a\n\n", 2), ("\n", 1), ("\r\n", 1), ("a\r", 1), ("\n ", 2)],
+)
+async def test_lines_are_counted_as_a_reader_of_lines_does(text: str, lines: int) -> None:
+    """An end of line ends a line and begins none."""
+    await read(text, most=lines)
+    if lines:
+        with pytest.raises(
+            TooManyLines, match=rf"^Input file exceed max lines limit \({lines - 1}\)$"
+        ):
+            await read(text, most=lines - 1)
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("x" * MAX_ID, True),
+        ("x" * (MAX_ID + 1), False),
+        (f"{' ' * 5000}x{' ' * 5000}", True),
+        (f"x{' ' * 5000}y", False),
+        ("x\0y", False),
+    ],
+)
+async def test_what_no_provider_id_can_be_names_no_product(line: str, found: bool) -> None:
+    assert await read(f"{line}\nother") == ([line.strip(), "other"] if found else ["other"])
+
+
+@pytest.mark.parametrize("content", [b"\xff", b"a\n\xc3", b"\xed\xa0\x80", "é".encode("latin-1")])
+async def test_other_encodings_are_refused(content: bytes) -> None:
+    with pytest.raises(UnreadableUpload):
+        await read(content)
+
+
+def test_each_hundred_is_a_search_and_ids_are_quoted() -> None:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    first, second = searches_of(['a"b', "c\\", *(str(number) for number in range(99))], at)
+
+    assert (first.engine_type, first.selection_date) == ("legacy", at)
+    (query,) = first.search_parameters["q"]
+    assert query.startswith('last=true AND providerId=("a\\"b" OR "c\\\\" OR "0" OR ')
+    assert second.search_parameters["q"] == ['last=true AND providerId=("98")']
