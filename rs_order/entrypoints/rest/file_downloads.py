@@ -9,7 +9,6 @@ from rs_order.domain.identity import Caller
 from rs_order.domain.ids import DataFileId
 from rs_order.domain.states import FileState
 from rs_order.entrypoints.rest.errors import Refused
-from rs_order.entrypoints.rest.file_answer import FileAnswer
 from rs_order.entrypoints.rest.order_token import OrderTokenInQuery, verified
 from rs_order.entrypoints.rest.parameters import DataFileIdInPath
 from rs_order.entrypoints.rest.request_log import facts_of
@@ -21,6 +20,7 @@ from rs_order.entrypoints.rest.resources import (
 from rs_order.entrypoints.rest.roles import is_administrator
 from rs_order.entrypoints.rest.routing import AuthorisedCaller, Documented, Endpoints
 from rs_order.entrypoints.rest.services import RestServices
+from rs_order.entrypoints.rest.streamed_file import StreamedFile
 from rs_order.ports.downloads import FileOfOrder
 from rs_order.ports.order_tokens import OrderToken
 
@@ -28,12 +28,14 @@ _NOT_NOW: Final = {FileState.PENDING: 202, FileState.ERROR: 422}
 """States in which there is nothing to try; all others are attempted, again if need be."""
 
 _UNKNOWN: Final = {
-    404: "There is no such file, or storage doesn't have it (then the body is its own)"
+    400: "The number of the file isn't one",
+    404: "There is no such file, or storage doesn't have it (then the body is its own)",
+    503: "The database, or storage, gave no answer; try again",
 }
 _WITH_TOKEN: Final = {
-    400: "The order token is missing",
-    503: "Order tokens can't be checked: their key isn't set",
     **_UNKNOWN,
+    400: "The order token is missing, or the number of the file isn't one",
+    503: "As without a token; or order tokens can't be checked: their key isn't set",
 }
 _STATES: Final[Documented] = {
     202: {"description": "Not yet available: ask again later"},
@@ -144,7 +146,7 @@ def _bytes(
     """The file, fetched in the name of its owner where his token opened it, else of the caller."""
     facts, report = facts_of(request.scope), FileReport()
     email = found.owner if _opened_by(found, token) else caller.email
-    return FileAnswer(
+    return StreamedFile(
         services.downloads,
         services.sources,
         FileRequest(caller.tenant, found.order_id, found.file, email),

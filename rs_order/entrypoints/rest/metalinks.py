@@ -24,6 +24,7 @@ _DOCUMENTED: Final[Documented] = {
     200: {"content": {METALINK_TYPE: {}}, "description": "The metalink"}
 }
 _REFUSALS: Final = {
+    400: "The order token is missing, or the number of the order isn't one",
     404: "There is no such order, or (without a body) it has no file to list now",
     503: "Order tokens can't be made: their key isn't set. Or the project's address is not known now",
 }
@@ -34,7 +35,7 @@ def metalinks_router(services: RestServices) -> APIRouter:
 
     @endpoints.serve(
         GET_PUBLIC_METALINK,
-        responses={400: "The order token is missing", **_REFUSALS},
+        responses=_REFUSALS,
         documented=_DOCUMENTED,
     )
     async def get_public_metalink(
