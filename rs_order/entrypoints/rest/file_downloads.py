@@ -9,7 +9,7 @@ from rs_order.domain.identity import Caller
 from rs_order.domain.ids import DataFileId
 from rs_order.domain.states import FileState
 from rs_order.entrypoints.rest.errors import Refused
-from rs_order.entrypoints.rest.order_token import OrderTokenInQuery, verified
+from rs_order.entrypoints.rest.order_token import BAD_ORDER_TOKEN, OrderTokenInQuery, verified
 from rs_order.entrypoints.rest.parameters import DataFileIdInPath
 from rs_order.entrypoints.rest.request_log import facts_of
 from rs_order.entrypoints.rest.resources import (
@@ -47,7 +47,10 @@ _BYTES: Final[Documented] = {
     410: {"description": "Storage no longer holds the file ready"},
     429: {
         "content": {
-            "text/plain": {"example": "Download quota of 10 exceeded (by 1) for user j@x."}
+            "text/plain": {
+                "schema": {"type": "string"},
+                "example": "Download quota of 10 exceeded (by 1) for user j@x.",
+            }
         },
         "description": "The user's quota is used up, in storage's words; the file stays available",
     },
@@ -82,7 +85,9 @@ def file_downloads_router(services: RestServices) -> APIRouter:
         found = await _found(services, request, caller, file_id)
         return _refusal(found, caller) or _without_length()
 
-    @endpoints.serve(DOWNLOAD_PUBLIC_FILE, responses=_WITH_TOKEN, documented=_BYTES)
+    @endpoints.serve(
+        DOWNLOAD_PUBLIC_FILE, responses=_WITH_TOKEN, documented={**_BYTES, **BAD_ORDER_TOKEN}
+    )
     async def download_public_file(
         request: Request,
         caller: AuthorisedCaller,
@@ -94,7 +99,9 @@ def file_downloads_router(services: RestServices) -> APIRouter:
         found = await _found(services, request, caller, file_id)
         return _refusal(found, caller, token) or _bytes(services, request, found, caller, token)
 
-    @endpoints.serve(TEST_PUBLIC_FILE, responses=_WITH_TOKEN, documented=_BODILESS)
+    @endpoints.serve(
+        TEST_PUBLIC_FILE, responses=_WITH_TOKEN, documented={**_BODILESS, **BAD_ORDER_TOKEN}
+    )
     async def test_public_file(
         request: Request,
         caller: AuthorisedCaller,
