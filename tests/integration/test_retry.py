@@ -252,6 +252,7 @@ async def test_a_full_bucket_is_closed_and_the_next_is_begun(pool: Pool, rows: T
 
     assert await workshop.sub_orders(order) == [("STORAGE", "ENDED"), ("STORAGE", "READY")]
     assert await workshop.asked() == []
+    assert await workshop.steps(StepName.SCHEDULE) == []
 
     await workshop.run(StepName.RETRY_ORDER)
     sizes = await workshop.rows("select pending_files from sub_order order by id")
