@@ -6,7 +6,7 @@ from rs_order.application import steps
 from rs_order.application.ask_storage import AskStorage
 from rs_order.application.policies import SlotLimits
 from rs_order.domain.ids import Tenant
-from rs_order.domain.states import OrderStatus
+from rs_order.domain.states import OrderStatus, SubOrderState
 from rs_order.ports.clock import Clock
 from rs_order.ports.store import ReadySubOrder, Store, UnitOfWork
 
@@ -35,17 +35,16 @@ class ScheduleSubOrders:
     async def _start(self, uow: UnitOfWork, owner: str, wanted: int) -> None:
         ready = await uow.sub_orders.next_ready(owner, wanted + 1)
         orders = await uow.orders.lock(sorted({sub_order.order_id for sub_order in ready}))
-        running = {
-            order.id: order
-            for order in orders
-            if order.status is OrderStatus.RUNNING and not order.retrying
-        }
-        if len(running) < len(orders):
-            # One was paused or deleted meanwhile: its slot is another's, found by the next round.
-            await uow.messages.send([steps.schedule(uow.tenant, owner)])
+        running = {order.id: order for order in orders if order.status is OrderStatus.RUNNING}
+        found = len(ready)
         ready = [sub_order for sub_order in ready if sub_order.order_id in running]
         allowed = min(wanted, await self._service_places(uow, wanted))
-        chosen = await uow.sub_orders.load([sub_order.id for sub_order in ready[:allowed]])
+        loaded = await uow.sub_orders.load([sub_order.id for sub_order in ready[:allowed]])
+        chosen = [sub_order for sub_order in loaded if sub_order.state is SubOrderState.READY]
+        if len(chosen) < min(allowed, found):
+            # Its order was paused or deleted meanwhile, or storage gave a late answer: the slot is
+            # another's, found by the next round.
+            await uow.messages.send([steps.schedule(uow.tenant, owner)])
         for sub_order in chosen:
             await self._ask.first(uow, running[sub_order.order_id], sub_order)
         await uow.sub_orders.save(chosen, reason="storage-asked", at=self._clock.now())
