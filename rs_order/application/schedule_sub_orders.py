@@ -37,24 +37,21 @@ class ScheduleSubOrders:
         orders = await uow.orders.lock(
             sorted({sub_order.order_id for sub_order in (*ready, *free)})
         )
-        running = {
-            order.id: order
-            for order in orders
-            if order.status is OrderStatus.RUNNING and not order.retrying
-        }
-        if len(running) < len(orders) or len(free) == ROUND:
-            # One was paused or deleted meanwhile: its slot is another's, found by the next round.
-            # Or there may be more of those that need no slot.
+        running = {order.id: order for order in orders if order.status is OrderStatus.RUNNING}
+        started = await self._start_these(uow, owner, _of_orders(free, running), running)
+        # There may be more of those that need no slot.
+        more = started < len(free) or len(free) == ROUND
+        if wanted:
+            found = len(ready)
+            ready = _of_orders(ready, running)
+            allowed = min(wanted, await self._service_places(uow, wanted))
+            started = await self._start_these(uow, owner, ready[:allowed], running)
+            # An order was paused or deleted meanwhile, or storage gave a late answer: the slot is
+            # another's, found by the next round.
+            more = more or started < min(allowed, found)
+            await self._wait_for_more(uow, owner, wanted, allowed, ready[allowed:])
+        if more:
             await uow.messages.send([steps.schedule(uow.tenant, owner)])
-        await self._start_these(
-            uow, owner, [one for one in free if one.order_id in running], running
-        )
-        if not wanted:
-            return
-        ready = [sub_order for sub_order in ready if sub_order.order_id in running]
-        allowed = min(wanted, await self._service_places(uow, wanted))
-        await self._start_these(uow, owner, ready[:allowed], running)
-        await self._wait_for_more(uow, owner, wanted, allowed, ready[allowed:])
 
     async def _start_these(
         self,
@@ -62,9 +59,14 @@ class ScheduleSubOrders:
         owner: str,
         ready: Sequence[ReadySubOrder],
         running: Mapping[OrderId, Order],
-    ) -> None:
-        """Ask storage for them; a process that needs nothing of it begins at once."""
-        chosen = await uow.sub_orders.load([sub_order.id for sub_order in ready])
+    ) -> int:
+        """Ask storage for those that are still ready; a process that needs nothing of it begins at once.
+
+        Returns:
+            How many were.
+        """
+        loaded = await uow.sub_orders.load([sub_order.id for sub_order in ready])
+        chosen = [sub_order for sub_order in loaded if sub_order.state is SubOrderState.READY]
         for sub_order in chosen:
             await self._ask.first(uow, running[sub_order.order_id], sub_order)
         asked = [one for one in chosen if one.state is SubOrderState.RUNNING]
@@ -73,6 +75,7 @@ class ScheduleSubOrders:
         await uow.sub_orders.save(asked, reason="storage-asked", at=now)
         await uow.sub_orders.save(begun, reason="nothing-to-ask", at=now)
         await uow.limits.started(owner, [sub_order.id for sub_order in asked])
+        return len(chosen)
 
     async def wake(self, tenant: Tenant) -> None:
         """Have a round made for every owner with a ready sub-order: limits may have been raised."""
@@ -114,3 +117,9 @@ class ScheduleSubOrders:
             await uow.limits.wait(owner, left[0].rank)
         elif not self._limits.per_user:
             await uow.messages.send([steps.schedule(uow.tenant, owner)])
+
+
+def _of_orders(
+    ready: Sequence[ReadySubOrder], orders: Mapping[OrderId, Order]
+) -> list[ReadySubOrder]:
+    return [sub_order for sub_order in ready if sub_order.order_id in orders]

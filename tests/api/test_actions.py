@@ -1,6 +1,7 @@
 """What people do with their orders over HTTP (rest.md 7.6, the rows of chapter 14, domain.md 20)."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
@@ -12,6 +13,7 @@ from rs_order.sandbox.faults import Outage, OutageMode, Service
 from tests.acceptance.guests import EVE_01, guest, state_of, until_rows
 from tests.acceptance.platform import Platform
 from tests.acceptance.test_cancel import md5_of
+from tests.support.history import HISTORY, unexplained_moves
 from tests.support.polling import eventually
 
 ALL_OF_EVE = (
@@ -21,6 +23,13 @@ ALL_OF_EVE = (
 """Seven nearline files of one dataset."""
 EXTERNAL = "productId:SRS_19960106"
 """One external file."""
+
+
+@pytest.fixture(autouse=True)
+async def _explained_history(here: Platform) -> AsyncIterator[None]:
+    """Whatever was done: the history has nothing but moves of the tables (docs/states.md)."""
+    yield
+    assert unexplained_moves(await here.rows(HISTORY)) == []
 
 
 def administrator(here: Platform, role: str = "ADMIN") -> str:
