@@ -104,7 +104,8 @@ class Workshop:
         self.clock = SetClock()
         self.people = People()
         self.shelf = Shelf()
-        remote = SimpleNamespace(users=self.people, catalog=self.shelf, dam=None, projects=None)
+        others = dict.fromkeys(("dam", "projects", "processes", "mailer", "connections"))
+        remote = SimpleNamespace(users=self.people, catalog=self.shelf, **others)
         self.store = PostgresStore(pool, lambda: None)
         self.application = Application(
             Settings(**settings),
