@@ -28,8 +28,8 @@ WEAKNESSES: dict[int, Weakness] = {
     ),
     3: Weakness(
         "A crash or an unforeseen error during completion leaves the order PENDING, never to be seen again.",
-        "Completion is a chain of steps with a cursor; what can't go on ends FAILED with its reason, and an error "
-        "nobody foresaw is a dead letter that is replayed.",
+        "Completion is a chain of steps with a cursor; what can't go on ends FAILED with its reason; an "
+        "error nobody foresaw is a dead letter that is replayed.",
     ),
     4: Weakness(
         "Messages longer than 255 characters make the save fail.",
@@ -182,8 +182,8 @@ WEAKNESSES: dict[int, Weakness] = {
     41: Weakness(
         "Rows of finished work are kept for ever.",
         "Steps, completions, mails and places go with their work, the inbox after its retention, files and "
-        "sub-orders with the order. What was downloaded whole or FAILED stays until it is deleted, as before: "
-        "it can be restarted or retried.",
+        "sub-orders with the order. What was fetched whole or FAILED stays until it is deleted, as before: "
+        "its files can be listed, downloaded again and retried.",
     ),
     42: Weakness(
         "The process of a paused order starts all the same.",
@@ -214,7 +214,7 @@ more of each. A test stands here when its name begins with the number, or the nu
 
 
 def weaknesses() -> str:
-    tests = tests_by_number()
+    tests = named_tests()
     rows = [
         [
             f"W{number}",
@@ -230,7 +230,7 @@ def weaknesses() -> str:
     return f"{introduction}\n\n{table(['', 'The reference', 'rs_order', 'Shown by'], rows)}\n"
 
 
-def tests_by_number() -> dict[int, list[tuple[str, str]]]:
+def named_tests() -> dict[int, list[tuple[str, str]]]:
     """Path and name of the tests that carry the number of each weakness."""
     found: dict[int, list[tuple[str, str]]] = defaultdict(list)
     for path in sorted((ROOT / "tests").rglob("test_*.py")):

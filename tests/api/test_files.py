@@ -66,8 +66,9 @@ async def test_rest_14_file_pending_is_202_on_both_addresses(here: Platform) -> 
     correlation_id = await here.peer.order(EVE_01, user=jane)
     order_id = (await here.peer.until(correlation_id, "GRANTED")).body["orderId"]
     (file,) = await eventually(lambda: files_of(here, order_id), "the file")
-    waiting = "select 1 from orders where id = $1 and status = 'RUNNING'"
-    await eventually(lambda: here.rows(waiting, order_id), "the order running")
+    await eventually(
+        lambda: file["checksum"] in here.sandbox.restores.pending, "storage asked for the file"
+    )
 
     async with here.client(jane) as client:
         metalink = await client.get(f"/user/orders/{order_id}/metalink/download")

@@ -14,7 +14,7 @@ from scripts.documents.configuration import (
 )
 from scripts.documents.promises import PROMISES, promises
 from scripts.documents.states import states
-from scripts.documents.weaknesses import WEAKNESSES, tests_by_number, weaknesses
+from scripts.documents.weaknesses import WEAKNESSES, named_tests, weaknesses
 
 ROOT = Path(__file__).parents[2]
 
@@ -79,7 +79,7 @@ def test_every_weakness_of_the_chapter_has_its_row() -> None:
 @pytest.mark.parametrize("number", WEAKNESSES)
 def test_every_weakness_has_a_test(number: int) -> None:
     """A test that carries the number shows what we do instead."""
-    assert tests_by_number()[number]
+    assert named_tests()[number]
 
 
 def _is_replaced(name: str) -> bool:

@@ -12,9 +12,6 @@ TESTS = ROOT / "tests"
 END_TO_END = ("acceptance", "api")
 """Where the whole service is tested from outside, over AMQP and HTTP."""
 
-FACTS_ELSEWHERE = frozenset({11})
-"""Facts of domain.md 20 that wait for orders with a process."""
-
 SLEEPS = {
     ("support/polling.py", "eventually"): "the one place that polls what nobody tells",
     ("amqp/test_relay.py", "test_no_claim_is_held_while_the_broker_is_away"): (
@@ -90,7 +87,7 @@ def test_w45_disabled_tests_are_found(code: str, *, found: bool) -> None:
     assert any(map(_skips, ast.walk(ast.parse(code)))) is found
 
 
-@pytest.mark.parametrize("fact", sorted(set(range(1, 15)) - FACTS_ELSEWHERE))
+@pytest.mark.parametrize("fact", range(1, 15))
 def test_every_acceptance_fact_is_an_end_to_end_test(fact: int) -> None:
     """The docstring of a test of the whole service begins with “Fact N” (domain.md 20)."""
     assert any(re.match(rf"Fact {fact}\b", text) for text in _docstrings(END_TO_END))

@@ -196,6 +196,8 @@ BIG_TABLES = frozenset(
         "outbox",
         "completion",
         "order_request",
+        "process_input",
+        "process_batch",
         "dataset_task",
         "basket",
         "mail",
@@ -226,6 +228,13 @@ insert into data_file (order_id, sub_order_id, dataset_task_id, identity, produc
 select order_id, id, dataset_task_id, gen_random_uuid(), 'urn', 1, 'RAWDATA', 'f' || n, 'http://x', false,
        false, 10, md5(id || '/' || n), case when state = 'WAITING' then 'AVAILABLE' else 'PENDING' end
 from sub_order, generate_series(1, {files}) n;
+insert into process_input (order_id, sub_order_id, dataset_task_id, identity, product_urn, product_version,
+    data_type, key, name, url, external, online, size, checksum, state)
+select order_id, id, dataset_task_id, gen_random_uuid(), 'urn', 1, 'RAWDATA', 'f' || n, 'f' || n, 'http://x',
+       false, false, 10, md5(id || '/' || n), case when state = 'WAITING' then 'AVAILABLE' else 'PENDING' end
+from sub_order, generate_series(1, {files}) n;
+insert into process_batch (sub_order_id, order_id, correlation_id)
+select id, order_id, 'order-' || order_id || '_dsSel-1_subOrder-1' from sub_order;
 insert into order_request (correlation_id, fingerprint, body)
 select 'c-' || n, int4send(n), '{{}}' from generate_series(1, {orders}) n;
 insert into rs_order.outbox (slot, kind, tenant, stream, body, message_id, due_at)
@@ -270,8 +279,15 @@ HOT: list[tuple[str, str, tuple[Any, ...]]] = [
     ("orders", "lock", ([1, 2],)),
     ("orders", "labels_taken", (["user1"], ["label 1"])),
     ("sub_orders", "load", ([1, 2],)),
-    ("sub_orders", "next_ready", ("user1", 3)),
+    ("sub_orders", "next_ready", ("user1", 3, True)),
     ("sub_orders", "slots_taken", ("user1",)),
+    ("processing", "known_inputs", (1, ["5e0c7a52-6f0e-4a5b-8f39-3b1f6f6a8d10"])),
+    ("processing", "inputs", (1,)),
+    ("processing", "settle_inputs", ([1, 2, 3], ["a" * 32, "b" * 32], ["c" * 32], ["broken"])),
+    ("processing", "without_pending_inputs", ([1, 2],)),
+    ("processing", "work", (1,)),
+    ("processing", "named", ("order-1_dsSel-1_subOrder-1",)),
+    ("processing", "awaited_outputs", (1,)),
     ("sub_orders", "waiting_of_order", (2, 0)),
     ("sub_orders", "count_of_order", (2, 0)),
     ("sub_orders", "stop", (2,)),
