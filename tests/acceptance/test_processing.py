@@ -93,7 +93,7 @@ def checksums(here: Platform, *names: str) -> list[str]:
 async def test_fact_11_the_limit_of_a_process_cuts_its_executions(
     scope: str, cardinality: str, limit: int, executions: int, here: Platform
 ) -> None:
-    """So many executions, one SUBORDER_DONE per sub-order, DONE at the end, pages of 4 or not."""
+    """Fact 11: so many executions, one SUBORDER_DONE per sub-order, DONE at the end, pages of 4 or not."""
     process = a_process(here, scope, cardinality, limit_type="FILES", limit=limit)
     ordered = await order(here, "TEN", process)
 
@@ -112,7 +112,7 @@ def _batches(ordered: Ordered) -> list[Any]:
 async def test_fact_11_a_process_that_forbids_a_split_takes_what_fits_exactly(
     here: Platform,
 ) -> None:
-    """Ten products and a limit of ten: one execution."""
+    """Fact 11: ten products and a limit of ten: one execution."""
     process = a_process(
         here,
         "SUBORDER",
@@ -127,10 +127,10 @@ async def test_fact_11_a_process_that_forbids_a_split_takes_what_fits_exactly(
     assert len(ordered.executions) == 1
 
 
-async def test_fact_11_w4_a_forbidden_split_fails_the_order_with_the_whole_message(
+async def test_w4_fact_11_a_forbidden_split_fails_the_order_with_the_whole_message(
     here: Platform,
 ) -> None:
-    """A limit of one: no execution, FAILED, and the message is kept whole, however long."""
+    """Fact 11: a limit of one: no execution, FAILED, and the message is kept whole, however long."""
     process = a_process(
         here, "SUBORDER", "ONE_PER_EXECUTION", limit_type="FEATURES", limit=1, forbids_split=True
     )
@@ -391,7 +391,7 @@ async def test_w7_executions_get_the_inputs_that_could_be_had(here: Platform) ->
     ]
 
 
-async def test_no_result_for_48_hours_fails_and_a_late_one_is_honoured(here: Platform) -> None:
+async def test_w7_no_result_for_48_hours_fails_and_a_late_one_is_honoured(here: Platform) -> None:
     """The order ends FAILED with a reason; the result that comes after all mends it."""
     here.sandbox.faults.processing_silence = True
     process = a_process(here, "SUBORDER", "ONE_PER_EXECUTION")
@@ -408,7 +408,9 @@ async def test_no_result_for_48_hours_fails_and_a_late_one_is_honoured(here: Pla
     await ordered.check_counters()
 
 
-async def test_storage_silent_about_an_input_begins_the_process_without_it(here: Platform) -> None:
+async def test_w7_storage_silent_about_an_input_begins_the_process_without_it(
+    here: Platform,
+) -> None:
     """After storage's patience the executions get what there is."""
     here.sandbox.faults.silent_checksums = set(checksums(here, "H0_0.dat"))
     process = a_process(here, "SUBORDER", "ONE_PER_EXECUTION")
@@ -458,7 +460,7 @@ async def _fence(here: Platform) -> None:
     await ordered.until_final()
 
 
-async def test_a_result_of_a_deleted_order_is_acknowledged(here: Platform) -> None:
+async def test_w27_a_result_of_a_deleted_order_is_acknowledged(here: Platform) -> None:
     """Cancelled while it is processed: its slots and rows go, and the late result changes nothing."""
     here.sandbox.faults.processing_silence = True
     process = a_process(here, "SUBORDER", "ONE_PER_FEATURE")

@@ -189,7 +189,7 @@ async def test_what_no_row_can_ever_be(statement: str, constraint: str, pool: Po
     assert refused.value.constraint_name == constraint
 
 
-async def test_lengths_that_validation_accepts_are_stored(rows: TenantRows, pool: Pool) -> None:
+async def test_w13_lengths_that_validation_accepts_are_stored(rows: TenantRows, pool: Pool) -> None:
     """decisions.md, Lengths: correlation id 255, owner 128 (W13)."""
     order = await rows.order(owner="o" * 128, correlation_id="c" * 255)
     async with in_tenant(pool, TENANT) as connection:

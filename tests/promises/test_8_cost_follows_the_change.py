@@ -118,7 +118,7 @@ async def test_promise_8_cost_of_accepting_1000_requests_is_a_handful_of_stateme
 
 
 @pytest.mark.parametrize("asked", [1, 1000], ids=["one event", "a batch of events"])
-async def test_promise_8_cost_of_an_event_does_not_follow_the_size_of_the_order(
+async def test_w32_promise_8_cost_of_an_event_does_not_follow_the_size_of_the_order(
     asked: int, pool: Pool, rows: TenantRows
 ) -> None:
     """The same statements for 2,000 files as for 10,000; the first order only warms the connection."""
@@ -152,7 +152,7 @@ async def test_promise_8_cost_of_a_word_nobody_waits_for_is_one_look_up(pool: Po
 
 
 @pytest.mark.parametrize("listed", ["own orders", "a search", "files", "available files"])
-async def test_promise_8_cost_of_a_page_does_not_follow_its_size(
+async def test_w32_promise_8_cost_of_a_page_does_not_follow_its_size(
     listed: str, pool: Pool, rows: TenantRows
 ) -> None:
     """The same statements for 1, 20 and 200 items; the first page only warms the connection."""
@@ -335,7 +335,7 @@ HOT: list[tuple[str, str, tuple[Any, ...]]] = [
 @pytest.mark.parametrize(
     ("file", "name", "parameters"), HOT, ids=[f"{file}.{name}" for file, name, _ in HOT]
 )
-async def test_promise_8_cost_of_hot_statements_is_that_of_their_index(
+async def test_w33_promise_8_cost_of_hot_statements_is_that_of_their_index(
     file: str, name: str, parameters: tuple[Any, ...], plan: str, filled_url: str
 ) -> None:
     """No sequential scan of a table that grows, with known values and with a plan for any value."""
