@@ -51,6 +51,7 @@ class DeleteFiles:
         async with self._store.unit_of_work(tenant) as uow:
             more = (
                 await uow.files.delete_slice(order_id, SLICE) == SLICE
+                or await uow.inputs.delete_slice(order_id, SLICE) == SLICE
                 or await uow.sub_orders.delete_slice(order_id, SLICE) == SLICE
             )
             if more:

@@ -83,9 +83,16 @@ class Shelf:
         return self.may_answer
 
     async def search(
-        self, caller: Caller, requests: Sequence[SelectionRequest], *, page: int, size: int
+        self,
+        caller: Caller,
+        requests: Sequence[SelectionRequest],
+        *,
+        page: int,
+        size: int,
+        every_type: bool = False,
     ) -> tuple[Product, ...]:
         assert caller.tenant == TENANT
+        assert not every_type
         assert requests
         self.read.append(page)
         self.reached.set()
@@ -104,7 +111,16 @@ class Workshop:
         self.clock = SetClock()
         self.people = People()
         self.shelf = Shelf()
-        remote = SimpleNamespace(users=self.people, catalog=self.shelf, dam=None, projects=None)
+        remote = SimpleNamespace(
+            users=self.people,
+            catalog=self.shelf,
+            dam=None,
+            projects=None,
+            processes=None,
+            process_batches=None,
+            connections=None,
+            mailer=None,
+        )
         self.store = PostgresStore(pool, lambda: None)
         self.application = Application(
             Settings(**settings),

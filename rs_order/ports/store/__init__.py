@@ -39,6 +39,15 @@ from rs_order.ports.store.orders import (
     NewOrder,
     Orders,
 )
+from rs_order.ports.store.processing import (
+    Executions,
+    ProcessChoices,
+    ProcessedCursor,
+    ProcessInputs,
+    StoredInput,
+    WindowCursor,
+    Work,
+)
 from rs_order.ports.store.requests import (
     NewRequest,
     RecordedRequest,
@@ -76,6 +85,7 @@ __all__ = [
     "CreatedOrder",
     "DatasetSelection",
     "DatedSelection",
+    "Executions",
     "Files",
     "Limits",
     "MailKind",
@@ -87,6 +97,9 @@ __all__ = [
     "NewSubOrder",
     "Orders",
     "OwnersPage",
+    "ProcessChoices",
+    "ProcessInputs",
+    "ProcessedCursor",
     "ReadySubOrder",
     "RecordedRequest",
     "RequestState",
@@ -98,6 +111,7 @@ __all__ = [
     "StoreConflict",
     "StoreError",
     "StoreUnavailable",
+    "StoredInput",
     "StoredSettings",
     "SubOrderCount",
     "SubOrders",
@@ -105,4 +119,6 @@ __all__ = [
     "UnitOfWork",
     "WaitingOrder",
     "WaitingOrders",
+    "WindowCursor",
+    "Work",
 ]
