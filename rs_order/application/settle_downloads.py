@@ -49,7 +49,12 @@ class SettleDownloads:
         ended = [o for o in outcomes if o.result is not FetchResult.QUOTA_EXCEEDED]
         quota = {o.id: o.reason or "" for o in outcomes if o.result is FetchResult.QUOTA_EXCEEDED}
         async with self._store.unit_of_work(tenant) as uow:
-            orders = [order for order in await uow.orders.lock([order_id]) if not order.status.gone]
+            orders = [
+                order
+                for order in await uow.orders.lock([order_id])
+                # One without a sub-order took back what it had read: its files are not counted.
+                if not order.status.gone and order.sub_orders
+            ]
             if not orders:
                 return
             cause = Cause("downloaded", orders[0].owner, self._clock.now())
