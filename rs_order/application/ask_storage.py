@@ -10,7 +10,7 @@ from rs_order.application.settlement import Cause, Settlement
 from rs_order.contracts.storage import FilesRestorationRequest
 from rs_order.domain.ids import Checksum, OrderId, SubOrderId, Tenant
 from rs_order.domain.order import Order
-from rs_order.domain.states import SubOrderState
+from rs_order.domain.states import OrderStatus, SubOrderState
 from rs_order.domain.sub_order import SubOrder
 from rs_order.ports.clock import Clock
 from rs_order.ports.outbox import MessageKind, OutgoingMessage
@@ -79,7 +79,16 @@ class AskStorage:
             if not orders or not loaded:
                 return
             (order,), (sub_order,) = orders, loaded
-            if sub_order.state is not SubOrderState.RUNNING or sub_order.asks != asks:
+            if order.status.gone or sub_order.asks != asks:
+                return
+            if sub_order.state is not SubOrderState.RUNNING:
+                return
+            if order.status is OrderStatus.PAUSED:
+                # About to be stopped, unless the order is resumed before: then it has to be reminded.
+                later = now + self._patience.first_pause
+                await uow.messages.send(
+                    [steps.ask_again(tenant, order_id, sub_order_id, asks, later)]
+                )
                 return
             if sub_order.asked_at and self._patience.exhausted(sub_order.asked_at, now):
                 hours = self._patience.silence.total_seconds() / 3600

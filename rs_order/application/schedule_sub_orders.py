@@ -1,6 +1,7 @@
 """Starts an owner's next sub-orders as the limits allow (decisions.md, Which sub-order starts next)."""
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 from rs_order.application import steps
 from rs_order.application.ask_storage import AskStorage
@@ -12,6 +13,8 @@ from rs_order.ports.store import ReadySubOrder, Store, UnitOfWork
 
 ROUND = 100
 """The most one round starts; an owner without a limit gets the rest in the next rounds."""
+ROUND_FILES = 10_000
+"""One round asks for no more, but for one sub-order that is larger."""
 
 
 class ScheduleSubOrders:
@@ -45,12 +48,16 @@ class ScheduleSubOrders:
             await uow.messages.send([steps.schedule(uow.tenant, owner)])
         ready = [sub_order for sub_order in ready if sub_order.order_id in running]
         allowed = min(wanted, await self._service_places(uow, wanted))
-        chosen = await uow.sub_orders.load([sub_order.id for sub_order in ready[:allowed]])
+        first = _within_a_round(ready[:allowed])
+        chosen = await uow.sub_orders.load([sub_order.id for sub_order in first])
         for sub_order in chosen:
             await self._ask.first(uow, running[sub_order.order_id], sub_order)
         await uow.sub_orders.save(chosen, reason="storage-asked", at=self._clock.now())
         await uow.limits.started(owner, [sub_order.id for sub_order in chosen])
-        await self._wait_for_more(uow, owner, wanted, allowed, ready[allowed:])
+        if len(first) < min(allowed, len(ready)):
+            await uow.messages.send([steps.schedule(uow.tenant, owner)])
+        else:
+            await self._wait_for_more(uow, owner, wanted, allowed, ready[allowed:])
 
     async def wake(self, tenant: Tenant) -> None:
         """Have a round made for every owner with a ready sub-order: limits may have been raised."""
@@ -92,3 +99,10 @@ class ScheduleSubOrders:
             await uow.limits.wait(owner, left[0].rank)
         elif not self._limits.per_user:
             await uow.messages.send([steps.schedule(uow.tenant, owner)])
+
+
+def _within_a_round(ready: Sequence[ReadySubOrder]) -> Sequence[ReadySubOrder]:
+    """The first ones, by the files that storage is asked for."""
+    files = accumulate(sub_order.pending_files for sub_order in ready)
+    within = sum(1 for total in files if total <= ROUND_FILES)
+    return ready[: max(1, within)]

@@ -106,7 +106,9 @@ async def _service(
     assert process.stdout is not None
     ready = None
     while ready is None:
-        ready = re.match(rb"rs-order is ready on (http://[\w.:]+)", await _line(process.stdout, log))
+        ready = re.match(
+            rb"rs-order is ready on (http://[\w.:]+)", await _line(process.stdout, log)
+        )
     draining = asyncio.create_task(_drain(process.stdout, log))
     try:
         yield process, ready[1].decode()
@@ -128,5 +130,5 @@ async def _line(output: asyncio.StreamReader, log: list[bytes]) -> bytes:
 
 
 async def _drain(output: asyncio.StreamReader, log: list[bytes]) -> None:
-    async for line in output:
+    while line := await output.readline():
         log.append(line)

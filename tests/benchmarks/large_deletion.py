@@ -30,6 +30,11 @@ from tests.benchmarks.large_orders import OWNER, large_order, watched_locks
 
 OTHER = "other@example.org"
 BEFORE_SECONDS = 20
+_EXPIRE = """
+insert into rs_order.outbox (slot, kind, tenant, body, message_id, due_at)
+select 0, 'STEP', '{tenant}', json_build_object('step', 'expire-order', 'orderId', {order})::text,
+       gen_random_uuid(), now()
+"""
 LONGEST = 1800
 
 
@@ -72,7 +77,9 @@ class OtherUser:
     async def order(self) -> None:
         while True:
             began = time.monotonic()
-            correlation_id = await self._here.peer.order('providerId:"SYN_SMALL_0000001"', user=OTHER)
+            correlation_id = await self._here.peer.order(
+                'providerId:"SYN_SMALL_0000001"', user=OTHER
+            )
             final = await self._here.peer.until_final(correlation_id, seconds=600)
             self.times.ordered.append(1000 * (final.at - began))
             await asyncio.sleep(0.05)
@@ -95,9 +102,7 @@ class Measurement:
     files: int
     sub_orders: int
 
-    async def large(
-        self, status: OrderStatus, sub_orders: SubOrderState, files: FileState
-    ) -> int:
+    async def large(self, status: OrderStatus, sub_orders: SubOrderState, files: FileState) -> int:
         order = await large_order(
             self.here, status, sub_orders, files, files=self.files, sub_orders=self.sub_orders
         )
@@ -105,7 +110,9 @@ class Measurement:
         await asyncio.sleep(BEFORE_SECONDS)
         return order
 
-    async def act(self, what: str, begin: Callable[[], Awaitable[None]], end: str, step: str) -> None:
+    async def act(
+        self, what: str, begin: Callable[[], Awaitable[None]], end: str, step: str
+    ) -> None:
         """Do something, wait until a query is true, and say what came of it."""
         before, self.other.times = self.other.times, Times()
         self.here.log.clear()
@@ -141,7 +148,10 @@ class Measurement:
 async def deletion(at: Measurement) -> None:
     order = await at.large(OrderStatus.DONE, SubOrderState.WAITING, FileState.AVAILABLE)
     await at.act(
-        "deleted over HTTP", lambda: at.call("DELETE", f"/user/orders/{order}"), _gone(order), "delete-files"
+        "deleted over HTTP",
+        lambda: at.call("DELETE", f"/user/orders/{order}"),
+        _gone(order),
+        "delete-files",
     )
 
 
@@ -152,9 +162,7 @@ async def expiry(at: Measurement) -> None:
     async def comes() -> None:
         await at.here.execute(
             f"update orders set expires_at = now() where id = {order} returning 1",  # noqa: S608 - a number
-            "insert into rs_order.outbox (slot, kind, tenant, body, message_id, due_at) values"
-            f" (0, 'STEP', '{TENANT}', '{{\"step\": \"expire-order\", \"orderId\": {order}}}',"
-            " gen_random_uuid(), now()) returning 1",
+            _EXPIRE.format(tenant=TENANT, order=order),
         )
 
     await at.act("expired", comes, _gone(order), "delete-files")
@@ -171,7 +179,9 @@ async def pause_and_cancel(at: Measurement) -> None:
             f" where order_id = {order} and state = 'RUNNING'"
         )
 
-    await at.act("paused", lambda: at.call("PUT", f"/user/orders/pause/{order}"), running("= 0"), "schedule")
+    await at.act(
+        "paused", lambda: at.call("PUT", f"/user/orders/pause/{order}"), running("= 0"), "schedule"
+    )
     await at.act(
         "resumed",
         lambda: at.call("PUT", f"/user/orders/resume/{order}"),
@@ -180,7 +190,10 @@ async def pause_and_cancel(at: Measurement) -> None:
     )
     body = json.dumps({"orderId": order, "correlationId": "cancel"}).encode()
     await at.act(
-        "cancelled over AMQP", lambda: at.here.peer.send(CANCELS, body), _gone(order), "delete-files"
+        "cancelled over AMQP",
+        lambda: at.here.peer.send(CANCELS, body),
+        _gone(order),
+        "delete-files",
     )
     at.here.sandbox.faults.silence = False
 

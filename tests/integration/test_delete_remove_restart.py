@@ -194,7 +194,8 @@ async def test_a_restart_takes_the_users_duration_of_the_tenant(workshop: Worksh
     """Not that of automatic orders, which the old one may have been."""
     old = await done_order(workshop, "a")
     await workshop.rows(
-        "insert into setting values ('user_order_parameters', '{\"subOrderDuration\": 7}'),"
+        "insert into setting values ('user_order_parameters',"
+        ' \'{"subOrderDuration": 7, "delayBeforeEmailNotification": 1}\'),'
         " ('app_sub_order_duration', '3')"
     )
     new = await workshop.actions.restart(JANE, old, Restart(None, None))

@@ -379,7 +379,8 @@ async def test_a_retried_order_gets_the_time_its_new_sub_orders_need(
     """By the user's duration (domain.md 12.6); the step of its old time expires nothing."""
     workshop = Workshop(pool, files_bucket_size_mb=10 / 1024 / 1024)
     await workshop.rows(
-        "insert into setting values ('user_order_parameters', '{\"subOrderDuration\": 3}')"
+        "insert into setting values ('user_order_parameters',"
+        ' \'{"subOrderDuration": 3, "delayBeforeEmailNotification": 1}\')'
     )
     order = await failed_order(workshop, rows, dict.fromkeys("abc"[:files], E))
     await workshop.rows("update orders set expires_at = $1", NOW + timedelta(hours=1))

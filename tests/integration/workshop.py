@@ -104,7 +104,15 @@ class Workshop:
         self.clock = SetClock()
         self.people = People()
         self.shelf = Shelf()
-        remote = SimpleNamespace(users=self.people, catalog=self.shelf, dam=None, projects=None)
+        remote = SimpleNamespace(
+            users=self.people,
+            catalog=self.shelf,
+            dam=None,
+            projects=None,
+            processes=None,
+            mailer=None,
+            connections=None,
+        )
         self.store = PostgresStore(pool, lambda: None)
         self.application = Application(
             Settings(**settings),

@@ -55,6 +55,7 @@ from rs_order.ports.store.settings import (
 from rs_order.ports.store.sub_orders import (
     Limits,
     ReadySubOrder,
+    ReleasedSubOrder,
     SubOrderCount,
     SubOrders,
 )
@@ -89,6 +90,7 @@ __all__ = [
     "OwnersPage",
     "ReadySubOrder",
     "RecordedRequest",
+    "ReleasedSubOrder",
     "RequestState",
     "Requests",
     "Retries",

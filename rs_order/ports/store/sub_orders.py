@@ -26,6 +26,16 @@ class ReadySubOrder:
     id: SubOrderId
     order_id: OrderId
     rank: datetime
+    pending_files: int
+    """What storage would be asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasedSubOrder:
+    """One that ran or waited, and is deleted."""
+
+    id: SubOrderId
+    owner: str
 
 
 class SubOrders(Protocol):
@@ -49,8 +59,10 @@ class SubOrders(Protocol):
         """Write sub-orders back; changes of state go to the history."""
         ...
 
-    async def stop(self, order_id: OrderId, *, reason: str, at: datetime) -> list[SubOrderId]:
-        """Make the running sub-orders of a locked order READY again, their ranks kept; which they were."""
+    async def stop(
+        self, order_id: OrderId, limit: int, *, reason: str, at: datetime
+    ) -> list[SubOrderId]:
+        """Make up to ``limit`` running sub-orders of a locked order READY again, their ranks kept; which."""
         ...
 
     async def remove(self, sub_orders: Sequence[SubOrder], *, reason: str, at: datetime) -> None:
@@ -73,8 +85,8 @@ class SubOrders(Protocol):
         """The owner's next sub-orders of running orders by rank; ``limit`` None: all of them."""
         ...
 
-    async def release(self, order_ids: Sequence[OrderId]) -> list[SubOrderId]:
-        """Delete the sub-orders of gone orders that run or wait, so that they take no slot."""
+    async def release(self, order_ids: Sequence[OrderId], limit: int) -> list[ReleasedSubOrder]:
+        """Delete up to ``limit`` sub-orders of gone orders that run or wait, so that they take no slot."""
         ...
 
     async def delete_slice(self, order_id: OrderId, limit: int) -> int:

@@ -89,7 +89,7 @@ select owner from ready where owner is not null
 -- The owner's next sub-orders, in the order of their ranks; paused orders are passed over, and orders whose
 -- retry still fills sub-orders: peers are told how many there are.
 -- $1 owner, $2 at most (null: all).
-select sub_order.id, sub_order.order_id, sub_order.rank
+select sub_order.id, sub_order.order_id, sub_order.rank, sub_order.pending_files
 from sub_order
 join orders on orders.id = sub_order.order_id
 where sub_order.owner = $1 and sub_order.state = 'READY' and orders.status = 'RUNNING'
@@ -98,17 +98,23 @@ order by sub_order.rank
 limit $2
 
 -- name: stop
--- Sub-orders of a paused order go back to their places in the queue. $1 order id.
-update sub_order set state = 'READY' where order_id = $1 and state = 'RUNNING' returning id
+-- Sub-orders of a paused order go back to their places in the queue. $1 order id, $2 at most.
+update sub_order set state = 'READY'
+where id in (select id from sub_order where order_id = $1 and state = 'RUNNING' order by id limit $2)
+returning id
 
 -- name: remove
 -- Sub-orders that lost every file. $1 ids.
 delete from sub_order where id = any ($1)
 
 -- name: release
--- Sub-orders of orders that are gone no longer run or wait. $1 order ids.
-delete from sub_order where order_id = any ($1) and state in ('RUNNING', 'WAITING') returning id
+-- Sub-orders of orders that are gone no longer run or wait. $1 order ids, $2 at most.
+delete from sub_order
+where id in (
+    select id from sub_order where order_id = any ($1) and state in ('RUNNING', 'WAITING') order by id limit $2
+)
+returning id, owner
 
 -- name: delete_slice
 -- $1 order id, $2 at most.
-delete from sub_order where id in (select id from sub_order where order_id = $1 limit $2)
+delete from sub_order where id in (select id from sub_order where order_id = $1 order by id limit $2)
