@@ -1,0 +1,252 @@
+"""What is done to a large order is done in bounded steps; the call itself costs the same for every size."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from rs_order.adapters.postgres.driver import Pool
+from rs_order.adapters.postgres.pool import open_pool
+from rs_order.application import cancel_orders, retire_orders, schedule_sub_orders
+from rs_order.application.act import pause_order
+from rs_order.application.steps import StepName
+from rs_order.domain.ids import OrderId
+from rs_order.domain.states import FileState, OrderStatus, SubOrderState
+from tests.integration.workshop import ALAN, JANE, TENANT, Workshop
+from tests.support.counting import counted
+from tests.support.rows import TenantRows
+
+A, P, E = FileState.AVAILABLE, FileState.PENDING, FileState.ERROR
+WAITING, RUNNING, ENDED = SubOrderState.WAITING, SubOrderState.RUNNING, SubOrderState.ENDED
+
+
+@pytest.fixture
+async def narrow(pool: Pool, database_url: str) -> AsyncIterator[Pool]:
+    """One connection to the database of ``pool``, so that its logger sees everything."""
+    assert pool.get_size()
+    async with await open_pool(database_url, size=1) as opened:
+        yield opened
+
+
+async def large_order(
+    rows: TenantRows,
+    status: OrderStatus,
+    state: SubOrderState,
+    files: FileState,
+    *,
+    sub_orders: int,
+    each: int = 2,
+) -> OrderId:
+    order = await rows.order(status)
+    for number in range(sub_orders):
+        names = {f"{order}-{number}-{file}": files for file in range(each)}
+        await rows.sub_order(order, names, state=state)
+    return order
+
+
+Act = Callable[[Workshop, OrderId], Awaitable[Any]]
+ACTS: dict[str, tuple[OrderStatus, SubOrderState, FileState, Act]] = {
+    "delete": (OrderStatus.DONE, WAITING, A, lambda shop, order: shop.actions.delete(JANE, order)),
+    "cancel": (
+        OrderStatus.RUNNING,
+        RUNNING,
+        P,
+        lambda shop, order: shop.application.cancel.handle(TENANT, [order]),
+    ),
+    "expire": (
+        OrderStatus.DONE,
+        WAITING,
+        A,
+        lambda shop, order: shop.do({"step": StepName.EXPIRE_ORDER, "orderId": order}),
+    ),
+    "pause": (OrderStatus.RUNNING, RUNNING, P, lambda shop, order: shop.actions.pause(JANE, order)),
+    "resume": (
+        OrderStatus.PAUSED,
+        SubOrderState.READY,
+        P,
+        lambda shop, order: shop.actions.resume(JANE, order),
+    ),
+    "retry": (OrderStatus.FAILED, ENDED, E, lambda shop, order: shop.actions.retry(JANE, order)),
+    "remove": (OrderStatus.DELETED, ENDED, E, lambda shop, order: shop.actions.remove(ALAN, order)),
+}
+"""What is done, the order it is done to, and how."""
+
+
+@pytest.mark.parametrize("act", ACTS)
+async def test_promise_8_cost_of_an_action_does_not_follow_the_size_of_the_order(
+    act: str, narrow: Pool, rows: TenantRows
+) -> None:
+    """The same statements for 6 files as for 600, none of them about files; the first only warms up."""
+    workshop = Workshop(narrow)
+    status, state, files, do = ACTS[act]
+    counts = []
+    for sub_orders, each in ((3, 2), (3, 2), (30, 20)):
+        order = await large_order(rows, status, state, files, sub_orders=sub_orders, each=each)
+        await workshop.rows("update orders set expires_at = $1", workshop.clock.now())
+        async with counted(narrow) as queries:
+            await do(workshop, order)
+        counts.append(len(queries))
+
+        assert [
+            query for query in queries if "data_file" in query.replace("data_file_id", "")
+        ] == []
+        assert len(await workshop.files(order)) == sub_orders * each
+
+    assert counts[1] == counts[2]
+
+
+@pytest.mark.parametrize("act", ["delete", "cancel", "expire"])
+async def test_files_and_sub_orders_of_an_order_that_goes_are_deleted_in_slices(
+    act: str, workshop: Workshop, rows: TenantRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No step deletes more than a slice, the departure neither; those that hold slots go first."""
+    monkeypatch.setattr(cancel_orders, "SLICE", 3)
+    monkeypatch.setattr(retire_orders, "SLICE", 4)
+    status, state, files, do = ACTS[act]
+    order = await large_order(rows, status, state, files, sub_orders=8)
+    await workshop.rows("update orders set expires_at = $1", workshop.clock.now())
+    await do(workshop, order)
+    left = [(16, len(await workshop.sub_orders(order)))]
+    while await workshop.run_one(StepName.DELETE_FILES):
+        left.append((len(await workshop.files(order)), len(await workshop.sub_orders(order))))
+
+    assert left == [(16, 5), (16, 2), (12, 0), (8, 0), (4, 0), (0, 0), (0, 0)]
+
+
+async def test_slots_of_an_order_that_goes_are_free_with_each_slice(
+    pool: Pool, rows: TenantRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its owner's other orders need not wait until the last of it is gone; the service's limit neither."""
+    monkeypatch.setattr(cancel_orders, "SLICE", 2)
+    workshop = Workshop(pool, max_storage_files_jobs_per_user=4, jobs_pool_size=4)
+    order = await large_order(rows, OrderStatus.PAUSED, RUNNING, P, sub_orders=4)
+    await workshop.rows(
+        "insert into rs_order.running_sub_order (tenant, owner, sub_order_id)"
+        " select $1, owner, id from sub_order",
+        TENANT,
+    )
+    next_order = await large_order(rows, OrderStatus.RUNNING, SubOrderState.READY, P, sub_orders=4)
+    await workshop.actions.delete(JANE, order)
+    running = []
+    for _ in range(2):
+        await workshop.run_one(StepName.SCHEDULE)
+        running.append(
+            [state for _, state in await workshop.sub_orders(next_order)].count("RUNNING")
+        )
+        await workshop.run_one(StepName.DELETE_FILES)
+
+    assert running == [2, 4]
+
+
+async def test_a_reminder_of_an_order_that_is_going_asks_for_nothing(
+    workshop: Workshop, rows: TenantRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its sub-order runs until its slice comes; storage isn't asked, and not given up."""
+    monkeypatch.setattr(cancel_orders, "SLICE", 1)
+    order = await large_order(rows, OrderStatus.RUNNING, RUNNING, P, sub_orders=2)
+    await workshop.application.cancel.handle(TENANT, [order])
+    ((_, state),) = await workshop.sub_orders(order)
+    workshop.clock.move(days=30)
+    await workshop.do(await _reminder(workshop, order))
+
+    assert state == "RUNNING"
+    assert await workshop.asked() == []
+    assert await workshop.steps(StepName.ASK_AGAIN) == []
+    assert set((await workshop.files(order)).values()) == {"PENDING"}
+
+    await workshop.run()
+
+    assert await workshop.sub_orders(order) == []
+
+
+async def test_a_pause_stops_sub_orders_in_slices(
+    workshop: Workshop, rows: TenantRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The order is paused at once; its sub-orders queue again slice by slice."""
+    monkeypatch.setattr(pause_order, "SLICE", 2)
+    order = await large_order(rows, OrderStatus.RUNNING, RUNNING, P, sub_orders=5)
+    await workshop.actions.pause(JANE, order)
+    ready = [await _ready(workshop, order)]
+    while await workshop.run_one(StepName.STOP_SUB_ORDERS):
+        ready.append(await _ready(workshop, order))
+
+    assert await workshop.status(order) == "PAUSED"
+    assert ready == [2, 4, 5]
+
+
+async def test_a_resume_before_the_last_slice_leaves_the_others_running(
+    pool: Pool, rows: TenantRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They had been asked of storage and need not be asked again; nothing of the pause is left."""
+    monkeypatch.setattr(pause_order, "SLICE", 2)
+    workshop = Workshop(pool, max_storage_files_jobs_per_user=0)
+    order = await large_order(rows, OrderStatus.RUNNING, RUNNING, P, sub_orders=5)
+    await workshop.actions.pause(JANE, order)
+    await workshop.actions.resume(JANE, order)
+    await workshop.run()
+
+    assert [len(checksums) for checksums in await workshop.asked()] == [2, 2]
+    assert {state for _, state in await workshop.sub_orders(order)} == {"RUNNING"}
+
+
+async def test_a_reminder_that_comes_before_its_sub_order_is_stopped_comes_again(
+    workshop: Workshop, rows: TenantRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Storage isn't asked in a pause; if the order is resumed before, it is reminded as ever."""
+    monkeypatch.setattr(pause_order, "SLICE", 1)
+    order = await large_order(rows, OrderStatus.RUNNING, RUNNING, P, sub_orders=2)
+    await workshop.actions.pause(JANE, order)
+    await workshop.do(await _reminder(workshop, order))
+    (again,) = await workshop.steps(StepName.ASK_AGAIN)
+
+    assert await workshop.asked() == []
+
+    await workshop.actions.resume(JANE, order)
+    await workshop.do(again)
+
+    assert len(await workshop.asked()) == 1
+
+
+async def test_a_round_asks_storage_for_a_bounded_number_of_files(
+    pool: Pool, rows: TenantRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sub-orders of 3 files in rounds of 7; the rest comes in the next rounds, without being asked for."""
+    monkeypatch.setattr(schedule_sub_orders, "ROUND_FILES", 7)
+    workshop = Workshop(pool, max_storage_files_jobs_per_user=4)
+    order = await large_order(
+        rows, OrderStatus.RUNNING, SubOrderState.READY, P, sub_orders=5, each=3
+    )
+    await workshop.application.schedule.wake(TENANT)
+    asked = []
+    while await workshop.run_one(StepName.SCHEDULE):
+        asked.append(sum(map(len, await workshop.asked())))
+
+    assert asked == [6, 12]
+    assert [state for _, state in await workshop.sub_orders(order)].count("READY") == 1
+
+
+async def test_a_sub_order_larger_than_a_round_is_started_alone(
+    pool: Pool, rows: TenantRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else nothing of its owner would ever start."""
+    monkeypatch.setattr(schedule_sub_orders, "ROUND_FILES", 2)
+    workshop = Workshop(pool, max_storage_files_jobs_per_user=0)
+    await large_order(rows, OrderStatus.RUNNING, SubOrderState.READY, P, sub_orders=2, each=3)
+    await workshop.application.schedule.wake(TENANT)
+    asked = []
+    while await workshop.run_one(StepName.SCHEDULE):
+        asked.append(sum(map(len, await workshop.asked())))
+
+    assert asked == [3, 6]
+
+
+async def _reminder(workshop: Workshop, order: OrderId) -> dict[str, Any]:
+    """The step that reminds storage of the last running sub-order of an order."""
+    (row,) = await workshop.rows(
+        "select max(id) as id from sub_order where order_id = $1 and state = 'RUNNING'", order
+    )
+    return {"step": StepName.ASK_AGAIN, "orderId": order, "subOrderId": row["id"], "asks": 1}
+
+
+async def _ready(workshop: Workshop, order: OrderId) -> int:
+    return [state for _, state in await workshop.sub_orders(order)].count("READY")
