@@ -1,4 +1,4 @@
-"""Orders of any size written by SQL, and how long the service holds locks while it works on them."""
+"""Large orders of a deployment, and how long the service holds locks while it works on them."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,39 +9,9 @@ import asyncpg
 
 from rs_order.domain.states import FileState, OrderStatus, SubOrderState
 from tests.benchmarks.deployment import TENANT, Deployment
+from tests.support.large_orders import write_large_order
 
 OWNER = "jane@example.org"
-
-_ORDER = """
-insert into orders (owner, role, label, correlation_id, status, sub_order_hours, sub_orders, expires_at,
-    waiting_sub_orders, {state}_files, {state}_bytes)
-select '{owner}', 'REGISTERED_USER', gen_random_uuid()::text, 'large', '{status}', 2, {sub_orders},
-    now() + interval '1 day', case when '{sub_order_state}' = 'WAITING' then {sub_orders} else 0 end,
-    {sub_orders} * {each}, {sub_orders} * {each} * 1000::bigint
-"""
-_TASK = """
-insert into dataset_task (order_id, dataset_urn, dataset_label, products_count, files_count, files_bytes)
-select max(id), 'URN:AIP:DATASET:project1:1:V1', 'large', {sub_orders} * {each}, {sub_orders} * {each},
-    {sub_orders} * {each} * 1000::bigint
-from orders where owner = '{owner}'
-"""
-_SUB_ORDERS = """
-insert into sub_order (order_id, dataset_task_id, owner, kind, state, rank, asks, asked_at,
-    {state}_files, {state}_bytes)
-select order_id, id, '{owner}', 'STORAGE', '{sub_order_state}', now(), 1, now(), {each}, {each} * 1000
-from (select id, order_id from dataset_task order by id desc limit 1) task, generate_series(1, {sub_orders})
-"""
-_FILES = """
-insert into data_file (order_id, sub_order_id, dataset_task_id, identity, product_urn, product_id,
-    product_version, data_type, name, url, external, online, size, checksum, checksum_algorithm, mime_type,
-    state)
-select sub_order.order_id, sub_order.id, dataset_task_id, gen_random_uuid(),
-    'URN:AIP:DATA:project1:' || n || ':V1', 'PRODUCT_' || n, 1, 'RAWDATA', 'file_' || n || '.nc',
-    'https://archive.example.org/files/' || n, false, false, 1000, md5(sub_order.id || '/' || n), 'MD5',
-    'application/x-netcdf', upper('{state}')
-from sub_order, generate_series(1, {each}) n
-where order_id = (select max(id) from orders where owner = '{owner}')
-"""
 
 
 async def large_order(
@@ -54,20 +24,22 @@ async def large_order(
     sub_orders: int,
 ) -> int:
     """An order of ``OWNER``'s, its files spread evenly over its sub-orders and all in one state."""
-    values = {
-        "owner": OWNER,
-        "status": status,
-        "sub_order_state": sub_order_state,
-        "state": state.lower(),
-        "sub_orders": sub_orders,
-        "each": files // sub_orders,
-    }
-    order: int = await here.execute(
-        *(statement.format(**values) for statement in (_ORDER, _TASK, _SUB_ORDERS, _FILES)),
-        "vacuum analyze",
-        f"select max(id) from orders where owner = '{OWNER}'",  # noqa: S608 - a constant
-    )
-    return order
+    connection = await asyncpg.connect(here.servers.database_url)
+    try:
+        await connection.execute(f"set search_path to order_{TENANT}")
+        order = await write_large_order(
+            connection,
+            owner=OWNER,
+            status=status,
+            sub_order_state=sub_order_state,
+            state=state.lower(),
+            sub_orders=sub_orders,
+            each=files // sub_orders,
+        )
+        await connection.execute("vacuum analyze", timeout=3600)
+        return order
+    finally:
+        await connection.close()
 
 
 _WRITING = """

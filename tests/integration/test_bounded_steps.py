@@ -1,12 +1,13 @@
 """What is done to a large order is done in bounded steps; the call itself costs the same for every size."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
 
 from rs_order.adapters.postgres.driver import Pool
 from rs_order.adapters.postgres.pool import open_pool
+from rs_order.adapters.postgres.statements import statements
 from rs_order.application import cancel_orders, retire_orders, schedule_sub_orders
 from rs_order.application.act import pause_order
 from rs_order.application.steps import StepName
@@ -14,7 +15,8 @@ from rs_order.domain.ids import OrderId
 from rs_order.domain.states import FileState, OrderStatus, SubOrderState
 from tests.integration.workshop import ALAN, JANE, TENANT, Workshop
 from tests.support.counting import counted
-from tests.support.rows import TenantRows
+from tests.support.large_orders import write_large_order
+from tests.support.rows import TenantRows, in_tenant
 
 A, P, E = FileState.AVAILABLE, FileState.PENDING, FileState.ERROR
 WAITING, RUNNING, ENDED = SubOrderState.WAITING, SubOrderState.RUNNING, SubOrderState.ENDED
@@ -238,6 +240,73 @@ async def test_a_sub_order_larger_than_a_round_is_started_alone(
         asked.append(sum(map(len, await workshop.asked())))
 
     assert asked == [3, 6]
+
+
+SLICED = (
+    ("retries", "files_in_error", "({order}, {task}, {middle}, {slice})"),
+    ("files", "delete_slice", "({order}, {slice})"),
+    ("sub_orders", "delete_slice", "({order}, {slice})"),
+    ("sub_orders", "release", "('{{{order}}}', {slice})"),
+    ("sub_orders", "stop", "({order}, {slice})"),
+)
+_A_SLICE = 100
+
+
+@pytest.mark.parametrize("plan", ["force_custom_plan", "force_generic_plan"])
+async def test_promise_8_cost_of_a_slice_does_not_follow_what_is_left(
+    plan: str, pool: Pool
+) -> None:
+    """Each part of its plan touches a slice, though each order has 20,000 files and 2,000 sub-orders."""
+    async with in_tenant(pool, TENANT) as connection:
+        for owner, state, files in (("jane", "ENDED", "error"), ("john", "READY", "pending")):
+            await write_large_order(
+                connection,
+                owner=owner,
+                status="PAUSED",
+                sub_order_state=state,
+                state=files,
+                sub_orders=2000,
+                each=10,
+            )
+        await connection.execute(
+            "update sub_order set state = 'RUNNING' where state = 'READY' and id in"
+            " (select id from sub_order order by id desc limit 1000)"
+        )
+        await connection.execute("analyze")
+    for number, (file, name, arguments) in enumerate(SLICED):
+        async with in_tenant(pool, TENANT) as connection:
+            (row,) = await connection.fetch(
+                "select max(order_id) as order, max(dataset_task_id) as task,"
+                " percentile_disc(0.5) within group (order by id) as middle"
+                " from data_file where state = $1",
+                "ERROR" if file == "retries" else "PENDING",
+            )
+            await connection.execute(f"set local plan_cache_mode = {plan}")
+            await connection.execute(f"prepare sliced{number} as {_bare(statements(file)[name])}")
+            (explained,) = await connection.fetch(
+                f"explain (analyze, format json) execute sliced{number}"
+                + arguments.format(**dict(row), slice=_A_SLICE)
+            )
+        touched = max(_touched(node) for node in _nodes(explained[0][0]["Plan"]))
+
+        assert touched >= _A_SLICE, f"{name} of {file} finds nothing"
+        assert touched <= 2 * _A_SLICE, f"{name} of {file} touches {touched} rows"
+
+
+def _bare(statement: str) -> str:
+    return "\n".join(line for line in statement.splitlines() if not line.startswith("--"))
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for part in plan.get("Plans", []):
+        yield from _nodes(part)
+
+
+def _touched(node: dict[str, Any]) -> int:
+    """Rows that a node gave or threw away."""
+    given, thrown = node["Actual Rows"], node.get("Rows Removed by Filter", 0)
+    return int((given + thrown) * node["Actual Loops"])
 
 
 async def _reminder(workshop: Workshop, order: OrderId) -> dict[str, Any]:

@@ -318,7 +318,7 @@ async def test_order_that_goes_in_the_middle_cuts_the_archive(
         await written(lines, 1)
 
     assert stock.order.settlements == []
-    assert stock.shelf.opened == [1]
+    assert stock.shelf.open_now == 0
     assert [line["event"] for line in lines] == ["request"]
     assert (lines[0]["complete"], lines[0]["reason"]) == (False, "order-gone")
 

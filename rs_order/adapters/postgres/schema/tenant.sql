@@ -173,7 +173,8 @@ create table sub_order (
     constraint ready_has_a_rank check (state <> 'READY' or rank is not null),
     constraint external_is_never_asked check (kind = 'STORAGE' or state not in ('READY', 'RUNNING'))
 );
-create index sub_order_of_order on sub_order (order_id);
+create index sub_order_of_order on sub_order (order_id, id);
+create index sub_order_at_work on sub_order (order_id, id) where state in ('RUNNING', 'WAITING');
 create index sub_order_queue on sub_order (owner, rank) where state = 'READY';
 create index sub_order_in_slot on sub_order (owner)
     where kind = 'STORAGE' and (state = 'RUNNING' or (state = 'WAITING' and not quota_exceeded));
