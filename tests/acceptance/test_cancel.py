@@ -1,5 +1,6 @@
 """Cancel requests: never answered; whatever the order does, it goes, and nothing of it comes back."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -120,6 +121,56 @@ async def test_cancelling_twice_or_an_order_that_is_not_there_does_nothing(
         first.body["orderId"],
         second.body["orderId"],
     ]
+
+
+async def test_orders_are_cancelled_at_any_moment_after_their_grant(here: Platform) -> None:
+    """Whatever each had come to, it is deleted, and storage and peers hear nothing more of it."""
+    here.sandbox.faults.outages = {
+        Service.CATALOG: Outage(mode=OutageMode.SLOW, seconds=0.02),
+        Service.DAM: Outage(mode=OutageMode.SLOW, seconds=0.05),
+    }
+    cancelled = await asyncio.gather(*(_cancelled_after(here, 0.015 * turn) for turn in range(16)))
+    for order_id in cancelled:
+        await until_deleted(here, order_id)
+    await fence(here)
+    asked, told = here.sandbox.restores.requested, await _told(here, cancelled)
+    here.sandbox.faults.outages = {}
+    for _ in range(2):
+        await fence(here)
+
+    assert here.sandbox.restores.requested - asked == 2
+    assert await _told(here, cancelled) == told
+    assert all(_in_order(statuses) for statuses in told.values())
+    for order_id in cancelled:
+        assert await state_of(here, order_id) == "DELETED"
+        assert await left_of(here, order_id) == {"files": 0, "sub_orders": 0, "history": 1}
+
+
+async def _cancelled_after(here: Platform, seconds: float) -> int:
+    """An order that is cancelled so long after its grant was heard: moments are what this is about."""
+    correlation_id = await here.peer.order(*THREE_DATASETS, user=guest(here))
+    order_id: int = (await here.peer.until(correlation_id, "GRANTED")).body["orderId"]
+    await asyncio.sleep(seconds)
+    await here.peer.cancel(order_id)
+    return order_id
+
+
+async def _told(here: Platform, orders: list[int]) -> dict[int, list[str]]:
+    """What the peer heard of each order, once the relay has nothing left to send."""
+    await until_rows(
+        here,
+        "select 1 where not exists (select 1 from rs_order.outbox where kind = 'ORDER_RESPONSE')",
+    )
+    return {
+        order_id: [one.status for one in here.peer.received if one.body.get("orderId") == order_id]
+        for order_id in orders
+    }
+
+
+def _in_order(statuses: list[str]) -> bool:
+    """Granted first, the end last, if it came so far, and nothing twice but ready sub-orders."""
+    middle = [status for status in statuses[1:] if status != "SUBORDER_DONE"]
+    return statuses[0] == "GRANTED" and middle in ([], statuses[-1:])
 
 
 def md5_of(filename: str) -> str:
