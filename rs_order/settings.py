@@ -275,6 +275,9 @@ class Settings(BaseSettings):
     storage_silence_hours: Positive = Field(
         48, description="Hours of silence after which files are given up."
     )
+    processing_silence_hours: Positive = Field(
+        48, description="Hours after which files that a process gave no result for are given up."
+    )
     inbox_retention_days: Positive = Field(
         7, description="Days a request is remembered, so that its repetition makes no second order."
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from rs_order.application.begin_processing import BeginProcessing
 from rs_order.application.links import Links
 from rs_order.application.settlement import Cause, Settlement
 from rs_order.domain.ids import Checksum, Tenant
@@ -10,7 +11,9 @@ from rs_order.ports.store import Store
 
 
 class ApplyAvailability:
-    """Settles the files that were asked of storage; what nobody asked for costs one look-up per batch.
+    """Settles what was asked of storage; what nobody asked for costs one look-up per batch.
+
+    Inputs of a process are settled likewise; the process begins when no input is waited for any more.
 
     A late answer is honoured while the order is neither expired nor deleted (decisions.md).
     """
@@ -18,6 +21,7 @@ class ApplyAvailability:
     def __init__(self, store: Store, settlement: Settlement, links: Links, clock: Clock) -> None:
         self._store = store
         self._settlement = settlement
+        self._processing = BeginProcessing(settlement)
         self._links = links
         self._clock = clock
 
@@ -35,13 +39,9 @@ class ApplyAvailability:
             orders = [order for order in locked if not order.status.gone]
             if not orders:
                 return
-            moves = await uow.files.settle_by_checksum(
-                [order.id for order in orders], available, unavailable
-            )
-            await self._settlement.carry(
-                uow,
-                orders,
-                moves,
-                Cause("storage-answered", "storage", self._clock.now()),
-                links,
-            )
+            ids = [order.id for order in orders]
+            cause = Cause("storage-answered", "storage", self._clock.now())
+            moves = await uow.files.settle_by_checksum(ids, available, unavailable)
+            await self._settlement.carry(uow, orders, moves, cause, links)
+            complete = await uow.inputs.settle_by_checksum(ids, available, unavailable)
+            await self._processing.begin(uow, complete, reason=cause.reason, at=cause.at)

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from uuid import uuid4
 
 from rs_order.application import steps
-from rs_order.application.links import Links
+from rs_order.application.begin_processing import BeginProcessing
+from rs_order.application.links import DownloadLinks, Links
 from rs_order.application.policies import StoragePatience
 from rs_order.application.settlement import Cause, Settlement
 from rs_order.contracts.storage import FilesRestorationRequest
 from rs_order.domain.ids import Checksum, OrderId, SubOrderId, Tenant
 from rs_order.domain.order import Order
-from rs_order.domain.states import OrderStatus, SubOrderState
+from rs_order.domain.states import OrderStatus, SubOrderKind, SubOrderState
 from rs_order.domain.sub_order import SubOrder
 from rs_order.ports.clock import Clock
 from rs_order.ports.outbox import MessageKind, OutgoingMessage
@@ -51,21 +52,33 @@ class AskStorage:
     ) -> None:
         self._store = store
         self._settlement = settlement
+        self._processing = BeginProcessing(settlement)
         self._links = links
         self._clock = clock
         self._patience = patience
 
-    async def first(self, uow: UnitOfWork, order: Order, sub_order: SubOrder) -> None:
-        """Ask for the files of a sub-order that the caller starts, in the caller's unit of work."""
+    async def first(self, uow: UnitOfWork, order: Order, sub_order: SubOrder) -> int:
+        """Ask for the files of a sub-order that the caller starts, in the caller's unit of work.
+
+        A process whose inputs are all settled, or external, begins at once.
+
+        Returns:
+            How many were asked for.
+        """
+        checksums = await uow.files.pending_checksums(sub_order.id)
+        if sub_order.kind is SubOrderKind.PROCESSING and not checksums:
+            sub_order.process()
+            await uow.messages.send([steps.start_processing(uow.tenant, order.id, sub_order.id)])
+            return 0
         now = self._clock.now()
         sub_order.start(now)
-        checksums = await uow.files.pending_checksums(sub_order.id)
         await uow.messages.send(
             [
                 *restore_requests(uow.tenant, order, checksums),
                 self._reminder(uow.tenant, sub_order),
             ]
         )
+        return len(checksums)
 
     async def again(
         self, tenant: Tenant, order_id: OrderId, sub_order_id: SubOrderId, asks: int
@@ -91,23 +104,28 @@ class AskStorage:
                 )
                 return
             if sub_order.asked_at and self._patience.exhausted(sub_order.asked_at, now):
-                hours = self._patience.silence.total_seconds() / 3600
-                moves = await uow.files.give_up(
-                    sub_order_id, f"Storage gave no answer for {hours:g} hours."
-                )
-                await self._settlement.carry(
-                    uow,
-                    orders,
-                    moves,
-                    Cause("storage-silent", "rs-order", now),
-                    links,
-                )
+                await self._give_up(uow, order, sub_order, links)
                 return
             sub_order.asks += 1
             checksums = await uow.files.pending_checksums(sub_order_id)
             await uow.messages.send(restore_requests(tenant, order, checksums))
             await uow.sub_orders.save([sub_order], reason="storage-asked-again", at=now)
             await uow.messages.send([self._reminder(tenant, sub_order)])
+
+    async def _give_up(
+        self, uow: UnitOfWork, order: Order, sub_order: SubOrder, links: DownloadLinks
+    ) -> None:
+        """Storage never answered: files end with an error, a process begins with what there is."""
+        now = self._clock.now()
+        hours = self._patience.silence.total_seconds() / 3600
+        cause = Cause("storage-silent", "rs-order", now)
+        reason = f"Storage gave no answer for {hours:g} hours."
+        if sub_order.kind is SubOrderKind.PROCESSING:
+            await uow.inputs.give_up(sub_order.id, reason)
+            await self._processing.begin(uow, [sub_order.id], reason=cause.reason, at=now)
+            return
+        moves = await uow.files.give_up(sub_order.id, reason)
+        await self._settlement.carry(uow, [order], moves, cause, links)
 
     def _reminder(self, tenant: Tenant, sub_order: SubOrder) -> OutgoingMessage:
         now = self._clock.now()

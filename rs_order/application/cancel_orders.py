@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from rs_order.application import steps
 from rs_order.application.settlement import Settlement
 from rs_order.domain.ids import OrderId, Tenant
+from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
 from rs_order.domain.states import OrderStatus
 from rs_order.ports.clock import Clock
@@ -62,7 +63,7 @@ class CancelOrders:
             ]
             await self._pause(uow, orders)
             for order in orders:
-                order.move(OrderStatus.DELETED, reason="cancel-request", actor="amqp")
+                order.move(OrderStatus.DELETED, reason=Reason.CANCEL_REQUEST, actor="amqp")
             await self._departure.depart(uow, orders)
             await uow.orders.save(orders, self._clock.now())
 
@@ -72,5 +73,5 @@ class CancelOrders:
             order for order in orders if order.status in (OrderStatus.PENDING, OrderStatus.RUNNING)
         ]
         for order in at_work:
-            order.move(OrderStatus.PAUSED, reason="cancel-request", actor="amqp")
+            order.move(OrderStatus.PAUSED, reason=Reason.CANCEL_REQUEST, actor="amqp")
         await uow.orders.save(at_work, self._clock.now())

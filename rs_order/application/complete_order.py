@@ -8,16 +8,19 @@ finds the order paused or gone stops (W9).
 from dataclasses import dataclass, replace
 
 from rs_order.application import responses, steps
+from rs_order.application.fill_processed import FillProcessed
 from rs_order.application.fill_sub_orders import FillSubOrders
 from rs_order.application.links import DownloadLinks, Links
 from rs_order.application.mails.plan import PlanMails
 from rs_order.application.policies import RemotePatience
-from rs_order.application.read_page import Page, PageReader
+from rs_order.application.read_page import CompletionRefused, Page, PageReader
+from rs_order.application.split_message import split_message
 from rs_order.domain.expiration import expiration
 from rs_order.domain.ids import OrderId, Tenant
 from rs_order.domain.order import Order
 from rs_order.domain.states import OrderStatus
 from rs_order.domain.tally import Tally
+from rs_order.domain.windows import SplitForbidden
 from rs_order.ports.clock import Clock
 from rs_order.ports.errors import RemoteRefusal, RemoteTrouble
 from rs_order.ports.store import (
@@ -49,6 +52,7 @@ class CompleteOrder:
         store: Store,
         reader: PageReader,
         filling: FillSubOrders,
+        filling_processed: FillProcessed,
         *,
         mails: PlanMails,
         links: Links,
@@ -58,6 +62,7 @@ class CompleteOrder:
         self._store = store
         self._reader = reader
         self._filling = filling
+        self._filling_processed = filling_processed
         self._mails = mails
         self._links = links
         self._clock = clock
@@ -72,18 +77,20 @@ class CompleteOrder:
             )
         if held is None:
             return
-        order, _ = held
+        order, cursor = held
         if wanted is None:
             await self._finish(place)
             return
         try:
-            read = await self._reader.read(place.tenant, order, wanted, place.page)
-        except RemoteRefusal as refusal:
-            await self._fail(place, self._reader.explain(refusal))
-        except RemoteTrouble as trouble:
-            await self._wait(place, trouble)
-        else:
+            process = cursor.processed.process if cursor.processed else None
+            read = await self._reader.read(place.tenant, order, wanted, place.page, process=process)
             await self._add_page(place, wanted, read)
+        except CompletionRefused as refusal:
+            await self._fail(place, str(refusal))
+        except RemoteRefusal as refusal:
+            await self._fail(place, self._reader.explain(refusal, wanted))
+        except RemoteTrouble as trouble:
+            await self._wait(place, trouble, wanted)
 
     @staticmethod
     async def _hold(uow: UnitOfWork, place: Place) -> tuple[Order, CompletionCursor] | None:
@@ -102,7 +109,7 @@ class CompleteOrder:
             if held is None:
                 return
             order, cursor = held
-            following, oversized = await self._filling.add_page(uow, order, cursor, wanted, read)
+            following, oversized = await self._fill(uow, order, cursor, wanted, read)
             await uow.completions.advance(place.order_id, following)
             await uow.orders.save([order], self._clock.now())
             await uow.messages.send(
@@ -113,6 +120,21 @@ class CompleteOrder:
                     ),
                 ]
             )
+
+    async def _fill(
+        self,
+        uow: UnitOfWork,
+        order: Order,
+        cursor: CompletionCursor,
+        wanted: DatasetSelection,
+        read: Page,
+    ) -> tuple[CompletionCursor, list[str]]:
+        if read.process is None:
+            return await self._filling.add_page(uow, order, cursor, wanted, read)
+        try:
+            return await self._filling_processed.add_page(uow, order, cursor, wanted, read)
+        except SplitForbidden as refusal:
+            raise CompletionRefused(split_message(order, read.process, refusal)) from refusal
 
     async def _finish(self, place: Place) -> None:
         """Every selection is read: the order takes its status and its sub-orders may start."""
@@ -154,8 +176,8 @@ class CompleteOrder:
             announcements.append(responses.order_ended(uow.tenant, order, link))
         await uow.messages.respond(announcements)
 
-    async def _wait(self, place: Place, trouble: RemoteTrouble) -> None:
-        """The catalog or rs-dam gave no answer: ask for the same page later, or fail the order."""
+    async def _wait(self, place: Place, trouble: RemoteTrouble, wanted: DatasetSelection) -> None:
+        """A remote service gave no answer: ask for the same page later, or fail the order."""
         now = self._clock.now()
         async with self._store.unit_of_work(place.tenant) as uow:
             held = await self._hold(uow, place)
@@ -176,7 +198,7 @@ class CompleteOrder:
                     ]
                 )
         if exhausted:
-            await self._fail(place, self._reader.explain(trouble))
+            await self._fail(place, self._reader.explain(trouble, wanted))
 
     async def _fail(self, place: Place, message: str) -> None:
         """The completion can't go on: FAILED, and what was read so far is taken back (4.10, W6)."""

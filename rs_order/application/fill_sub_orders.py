@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rs_order.application.read_page import Page
+from rs_order.domain.files import Product
 from rs_order.domain.ids import DatasetTaskId, SubOrderId
 from rs_order.domain.order import Order
 from rs_order.domain.partition import Bucket, OrderedFile, Partition
+from rs_order.domain.process import Process
 from rs_order.domain.sub_order import SubOrder
 from rs_order.ports.clock import Clock
 from rs_order.ports.store import CompletionCursor, DatasetSelection, NewSubOrder, UnitOfWork
@@ -47,8 +49,29 @@ class FillSubOrders:
         open_ids = [id_ for id_ in (cursor.storage_sub_order, cursor.external_sub_order) if id_]
         left_open = await uow.sub_orders.load(open_ids) if open_ids else []
         partition = self._partition(wanted, left_open, page)
-        filled = await self._store(uow, order, wanted, partition, left_open)
+        filled = await self._store(uow, order, wanted, partition, left_open=left_open)
         return _next_cursor(cursor, page, partition, filled), partition.oversized
+
+    async def attach(
+        self,
+        uow: UnitOfWork,
+        order: Order,
+        wanted: DatasetSelection,
+        dataset: Product,
+        process: Process,
+    ) -> list[str]:
+        """Add the files attached to a dataset whose products go into a process (domain.md 5.2).
+
+        At most one sub-order of each kind, whatever their size; they are no inputs.
+
+        Returns:
+            The names of files larger than a sub-order.
+        """
+        partition = Partition(self._bucket_bytes)
+        partition.attach(dataset)
+        partition.finish()
+        await self._store(uow, order, wanted, partition, process=process)
+        return partition.oversized
 
     def _partition(
         self, wanted: DatasetSelection, left_open: Sequence[SubOrder], page: Page
@@ -76,17 +99,22 @@ class FillSubOrders:
         order: Order,
         wanted: DatasetSelection,
         partition: Partition,
-        left_open: Sequence[SubOrder],
+        *,
+        left_open: Sequence[SubOrder] = (),
+        process: Process | None = None,
     ) -> list[_Filled]:
         """Write what the page added, and count it in the sub-orders and the order."""
         if not partition.buckets:
             return []
         now = self._clock.now()
-        task = await uow.completions.dataset_task(order.id, wanted)
+        task = await uow.completions.dataset_task(order.id, wanted, process)
         filled = await _with_sub_orders(uow, order, task, partition.buckets, left_open)
         by_id = {one.sub_order.id: one.sub_order for one in filled}
         added = await uow.completions.add_files(
-            order, task, [file for one in filled for file in one.files]
+            order,
+            task,
+            [file for one in filled for file in one.files],
+            counted=process is None,
         )
         for some in added:
             by_id[some.sub_order_id].tally.add(some.state, some.files, some.bytes)

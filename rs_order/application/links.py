@@ -63,9 +63,14 @@ class Links:
         """The links of a tenant, from its address as it is now; the last known where nobody answers.
 
         Raises:
-            RemoteTrouble: see ``learn``.
+            RemoteTrouble: it was never known, and rs-admin-instance doesn't give it now.
         """
-        await self.learn(tenant)
+        try:
+            async with asyncio.timeout(_A_MOMENT):
+                await self.learn(tenant)
+        except TimeoutError as error:
+            if await self._tenants.host(tenant) is None:
+                raise RemoteTrouble("rs-admin-instance", "no answer in time") from error
         return await self.download(tenant)
 
     async def download(self, tenant: Tenant) -> "DownloadLinks":
@@ -77,7 +82,11 @@ class Links:
         return f"{await self._host(tenant)}/{path.lstrip('/')}"
 
     async def _host(self, tenant: Tenant) -> str:
-        return (await self._tenants.host(tenant) or self._fallback).rstrip("/")
+        host = await self._tenants.host(tenant)
+        if host is None and self._projects is not None:
+            await self._tenants.load()  # another instance may have learnt it meanwhile
+            host = await self._tenants.host(tenant)
+        return (host or self._fallback).rstrip("/")
 
 
 class DownloadLinks:

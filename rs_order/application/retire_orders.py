@@ -57,6 +57,7 @@ class DeleteFiles:
             more = (
                 await self._departure.release(uow, [order_id])
                 or await uow.files.delete_slice(order_id, SLICE) == SLICE
+                or await uow.inputs.delete_slice(order_id, SLICE) == SLICE
                 or await uow.sub_orders.delete_slice(order_id, SLICE) == SLICE
             )
             if more:

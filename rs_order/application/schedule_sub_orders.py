@@ -1,20 +1,21 @@
 """Starts an owner's next sub-orders as the limits allow (decisions.md, Which sub-order starts next)."""
 
-from collections.abc import Sequence
-from itertools import accumulate
+from collections.abc import Mapping, Sequence
 
 from rs_order.application import steps
 from rs_order.application.ask_storage import AskStorage
 from rs_order.application.policies import SlotLimits
-from rs_order.domain.ids import Tenant
-from rs_order.domain.states import OrderStatus
+from rs_order.domain.ids import OrderId, Tenant
+from rs_order.domain.order import Order
+from rs_order.domain.states import OrderStatus, SubOrderState
+from rs_order.domain.sub_order import SubOrder
 from rs_order.ports.clock import Clock
 from rs_order.ports.store import ReadySubOrder, Store, UnitOfWork
 
 ROUND = 100
 """The most one round starts; an owner without a limit gets the rest in the next rounds."""
 ROUND_FILES = 10_000
-"""One round asks for no more, but for one sub-order that is larger."""
+"""One round starts nothing more once it has asked for so many files."""
 
 
 class ScheduleSubOrders:
@@ -30,34 +31,60 @@ class ScheduleSubOrders:
         """Start what may start; repeating it does no harm."""
         async with self._store.unit_of_work(tenant) as uow:
             await uow.sub_orders.lock_owner(owner)
-            wanted = await self._user_slots(uow, owner)
-            if wanted > 0:
-                await self._start(uow, owner, wanted)
+            await self._start(uow, owner, max(0, await self._user_slots(uow, owner)))
             await self._hand_on_places(uow)
 
     async def _start(self, uow: UnitOfWork, owner: str, wanted: int) -> None:
-        ready = await uow.sub_orders.next_ready(owner, wanted + 1)
-        orders = await uow.orders.lock(sorted({sub_order.order_id for sub_order in ready}))
-        running = {
-            order.id: order
-            for order in orders
-            if order.status is OrderStatus.RUNNING and not order.retrying
-        }
-        if len(running) < len(orders):
-            # One was paused or deleted meanwhile: its slot is another's, found by the next round.
-            await uow.messages.send([steps.schedule(uow.tenant, owner)])
-        ready = [sub_order for sub_order in ready if sub_order.order_id in running]
-        allowed = min(wanted, await self._service_places(uow, wanted))
-        first = _within_a_round(ready[:allowed])
-        chosen = await uow.sub_orders.load([sub_order.id for sub_order in first])
-        for sub_order in chosen:
-            await self._ask.first(uow, running[sub_order.order_id], sub_order)
-        await uow.sub_orders.save(chosen, reason="storage-asked", at=self._clock.now())
-        await uow.limits.started(owner, [sub_order.id for sub_order in chosen])
-        if len(first) < min(allowed, len(ready)):
+        ready = await uow.sub_orders.next_ready(owner, wanted + 1) if wanted else []
+        free = await uow.sub_orders.next_ready(owner, ROUND, asks_storage=False)
+        orders = await uow.orders.lock(
+            sorted({sub_order.order_id for sub_order in (*ready, *free)})
+        )
+        running = {order.id: order for order in orders if order.status is OrderStatus.RUNNING}
+        started = await self._start_these(uow, owner, _of_orders(free, running), running)
+        # There may be more of those that need no slot.
+        more = started < len(free) or len(free) == ROUND
+        allowed, left = 0, list[ReadySubOrder]()
+        if wanted:
+            found = len(ready)
+            ready = _of_orders(ready, running)
+            allowed = min(wanted, await self._service_places(uow, wanted))
+            started = await self._start_these(uow, owner, ready[:allowed], running)
+            # The round had asked for enough; or an order was paused or deleted meanwhile, or storage
+            # gave a late answer, and the slot is another's, found by the next round.
+            more = more or started < min(allowed, found)
+            left = ready[allowed:]
+        if more:
             await uow.messages.send([steps.schedule(uow.tenant, owner)])
         else:
-            await self._wait_for_more(uow, owner, wanted, allowed, ready[allowed:])
+            await self._wait_for_more(uow, owner, wanted, allowed, left)
+
+    async def _start_these(
+        self,
+        uow: UnitOfWork,
+        owner: str,
+        ready: Sequence[ReadySubOrder],
+        running: Mapping[OrderId, Order],
+    ) -> int:
+        """Ask storage for those that are still ready; a process that needs nothing of it begins at once.
+
+        Returns:
+            How many were.
+        """
+        loaded = {one.id: one for one in await uow.sub_orders.load([one.id for one in ready])}
+        by_rank = [loaded[one.id] for one in ready if one.id in loaded]
+        chosen, files = list[SubOrder](), 0
+        for sub_order in by_rank:
+            if sub_order.state is SubOrderState.READY and files < ROUND_FILES:
+                files += await self._ask.first(uow, running[sub_order.order_id], sub_order)
+                chosen.append(sub_order)
+        asked = [one for one in chosen if one.state is SubOrderState.RUNNING]
+        begun = [one for one in chosen if one.state is not SubOrderState.RUNNING]
+        now = self._clock.now()
+        await uow.sub_orders.save(asked, reason="storage-asked", at=now)
+        await uow.sub_orders.save(begun, reason="nothing-to-ask", at=now)
+        await uow.limits.started(owner, [sub_order.id for sub_order in asked])
+        return len(chosen)
 
     async def wake(self, tenant: Tenant) -> None:
         """Have a round made for every owner with a ready sub-order: limits may have been raised."""
@@ -101,8 +128,7 @@ class ScheduleSubOrders:
             await uow.messages.send([steps.schedule(uow.tenant, owner)])
 
 
-def _within_a_round(ready: Sequence[ReadySubOrder]) -> Sequence[ReadySubOrder]:
-    """The first ones, by the files that storage is asked for."""
-    files = accumulate(sub_order.pending_files for sub_order in ready)
-    within = sum(1 for total in files if total <= ROUND_FILES)
-    return ready[: max(1, within)]
+def _of_orders(
+    ready: Sequence[ReadySubOrder], orders: Mapping[OrderId, Order]
+) -> list[ReadySubOrder]:
+    return [sub_order for sub_order in ready if sub_order.order_id in orders]

@@ -6,10 +6,12 @@ from rs_order.application import steps
 from rs_order.application.conflicts import without_conflict
 from rs_order.application.links import DownloadLinks, Links
 from rs_order.application.settlement import Cause, Settlement
+from rs_order.contracts.processing import DownloadedOutputs
 from rs_order.domain.ids import DataFileId, OrderId, Tenant
 from rs_order.domain.order import Order
 from rs_order.ports.clock import Clock
 from rs_order.ports.downloads import FetchResult, FileOutcome
+from rs_order.ports.outbox import MessageKind, OutgoingMessage
 from rs_order.ports.store import Store, UnitOfWork
 
 
@@ -55,8 +57,27 @@ class SettleDownloads:
                 order_id, ended, actor=cause.actor, at=cause.at
             )
             await self._settlement.carry(uow, orders, moves, cause, links)
+            delivered = [o.id for o in outcomes if o.result is FetchResult.DOWNLOADED]
+            await self._announce(uow, order_id, delivered)
             if quota:
                 await self._open_gate(uow, orders[0], quota)
+
+    @staticmethod
+    async def _announce(
+        uow: UnitOfWork, order_id: OrderId, downloaded: Sequence[DataFileId]
+    ) -> None:
+        """rs-processing may delete the outputs that were really delivered (decisions.md, 6.14)."""
+        urls = await uow.executions.downloaded_urls(order_id, downloaded)
+        if urls:
+            await uow.messages.send(
+                [
+                    OutgoingMessage(
+                        kind=MessageKind.DOWNLOADED_OUTPUTS,
+                        tenant=uow.tenant,
+                        body=DownloadedOutputs(output_file_urls=urls).to_wire(),
+                    )
+                ]
+            )
 
     async def _open_gate(
         self, uow: UnitOfWork, order: Order, reasons: Mapping[DataFileId, str]

@@ -14,7 +14,7 @@ from rs_order.application.policies import SlotLimits
 from rs_order.application.responses import Response
 from rs_order.domain.ids import OrderId, SubOrderId
 from rs_order.domain.order import Order
-from rs_order.domain.states import FileState, SubOrderState
+from rs_order.domain.states import SubOrderState
 from rs_order.domain.sub_order import SubOrder
 from rs_order.domain.tally import FileMove
 from rs_order.ports.store import UnitOfWork
@@ -150,5 +150,5 @@ def _ends(order: Order, moves: Iterable[FileMove], cause: Cause) -> bool:
     """Whether the moves end the order, or mend an end that had been told."""
     if order.settle(reason=cause.reason, actor=cause.actor):
         return True
-    late_answer = any(move.before is FileState.ERROR for move in moves)
+    late_answer = any(move.before.failed for move in moves)
     return late_answer and order.lift(reason=cause.reason, actor=cause.actor)

@@ -34,6 +34,10 @@ class StepName(StrEnum):
     """Start an owner's next sub-orders."""
     ASK_AGAIN = "ask-again"
     """Remind storage of the files it has not settled."""
+    START_PROCESSING = "start-processing"
+    """Ask rs-processing to work on the inputs of a sub-order."""
+    GIVE_UP_RESULTS = "give-up-results"
+    """End the wait for results that never came."""
     RETRY_ORDER = "retry-order"
     """Move a slice of an order's files in error to new sub-orders."""
     EXPIRE_ORDER = "expire-order"
@@ -101,6 +105,22 @@ def ask_again(
 ) -> OutgoingMessage:
     return _step(
         tenant, StepName.ASK_AGAIN, due_at, orderId=order_id, subOrderId=sub_order_id, asks=asks
+    )
+
+
+def start_processing(
+    tenant: Tenant, order_id: OrderId, sub_order_id: SubOrderId, due_at: datetime | None = None
+) -> OutgoingMessage:
+    return _step(
+        tenant, StepName.START_PROCESSING, due_at, orderId=order_id, subOrderId=sub_order_id
+    )
+
+
+def give_up_results(
+    tenant: Tenant, order_id: OrderId, sub_order_id: SubOrderId, due_at: datetime
+) -> OutgoingMessage:
+    return _step(
+        tenant, StepName.GIVE_UP_RESULTS, due_at, orderId=order_id, subOrderId=sub_order_id
     )
 
 

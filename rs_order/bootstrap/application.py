@@ -23,6 +23,7 @@ from rs_order.application.act import (
 from rs_order.application.answer_requests import AnswerRequests
 from rs_order.application.apply_availability import ApplyAvailability
 from rs_order.application.apply_order import ApplyOrder
+from rs_order.application.apply_results import ApplyResults, GiveUpResults
 from rs_order.application.ask_storage import AskStorage
 from rs_order.application.baskets import AddToBasket, BasketUseCases, EditBasket
 from rs_order.application.baskets.changes import BasketChanges
@@ -32,7 +33,9 @@ from rs_order.application.catalog_datasets import CatalogDatasets
 from rs_order.application.complete_order import CompleteOrder, Place
 from rs_order.application.connect_tenants import ConnectTenants
 from rs_order.application.create_order import CreateOrder
+from rs_order.application.detach_processes import DetachProcesses
 from rs_order.application.estimate import Estimator
+from rs_order.application.fill_processed import FillProcessed
 from rs_order.application.fill_sub_orders import FillSubOrders
 from rs_order.application.grant_requests import GrantRequests
 from rs_order.application.links import Links
@@ -44,6 +47,7 @@ from rs_order.application.retire_orders import DeleteFiles, ExpireOrder
 from rs_order.application.schedule_sub_orders import ScheduleSubOrders
 from rs_order.application.settle_downloads import SettleDownloads
 from rs_order.application.settlement import Settlement
+from rs_order.application.start_processing import StartProcessing
 from rs_order.application.steps import Step, StepName
 from rs_order.application.tenant_settings import ManageSettings
 from rs_order.application.tidy_inbox import TidyInbox
@@ -127,6 +131,8 @@ class Application:
         self.accept = AcceptRequests(uows, clock)
         self.cancel = CancelOrders(uows, departure, clock)
         self.availability = ApplyAvailability(uows, settlement, links, clock)
+        self.results = ApplyResults(uows, settlement, links, clock)
+        self.detach = DetachProcesses(uows)
         self.failures = NotifyFailures(uows)
         self.settle_downloads = SettleDownloads(uows, settlement, links, clock)
         self.tidy = TidyInbox(uows, clock, retention=timedelta(days=settings.inbox_retention_days))
@@ -138,16 +144,30 @@ class Application:
             estimator,
             AnswerRequests(uows, clock, remote_patience),
         )
+        filling = FillSubOrders(clock, bucket_bytes=settings.bucket_bytes)
         self._complete = CompleteOrder(
             uows,
-            PageReader(remote.catalog, remote.dam, page_size=settings.batch_size),
-            FillSubOrders(clock, bucket_bytes=settings.bucket_bytes),
+            PageReader(remote.catalog, remote.dam, remote.processes, page_size=settings.batch_size),
+            filling,
+            FillProcessed(clock, filling, bucket_bytes=settings.bucket_bytes),
             mails=self.mails.plan,
             links=links,
             clock=clock,
             patience=remote_patience,
         )
         self._ask = AskStorage(uows, settlement, links, clock, storage_patience)
+        self._start_processing = StartProcessing(
+            uows,
+            remote.process_batches,
+            settlement,
+            links=links,
+            clock=clock,
+            patience=remote_patience,
+            silence=timedelta(hours=settings.processing_silence_hours),
+        )
+        self._give_up_results = GiveUpResults(
+            uows, settlement, links, clock, hours=settings.processing_silence_hours
+        )
         self.schedule = ScheduleSubOrders(uows, self._ask, clock, limits)
         self.connect = ConnectTenants(
             uows,
@@ -182,6 +202,8 @@ class Application:
             StepName.COMPLETE_ORDER: self._do_complete,
             StepName.SCHEDULE: self._do_schedule,
             StepName.ASK_AGAIN: self._do_ask_again,
+            StepName.START_PROCESSING: self._do_start_processing,
+            StepName.GIVE_UP_RESULTS: self._do_give_up_results,
             StepName.RETRY_ORDER: self._do_retry,
             StepName.EXPIRE_ORDER: self._do_expire,
             StepName.STOP_SUB_ORDERS: self._do_stop_sub_orders,
@@ -221,6 +243,12 @@ class Application:
             SubOrderId(arguments["subOrderId"]),
             arguments["asks"],
         )
+
+    async def _do_start_processing(self, step: Step) -> None:
+        await self._start_processing.handle(step.tenant, *_sub_order_of(step))
+
+    async def _do_give_up_results(self, step: Step) -> None:
+        await self._give_up_results.handle(step.tenant, *_sub_order_of(step))
 
     async def _do_retry(self, step: Step) -> None:
         arguments = step.arguments
@@ -270,3 +298,7 @@ class Application:
 
     async def _do_send_mail(self, step: Step) -> None:
         await self.mails.send.handle(step.tenant, MailId(step.arguments["mail"]))
+
+
+def _sub_order_of(step: Step) -> tuple[OrderId, SubOrderId]:
+    return OrderId(step.arguments["orderId"]), SubOrderId(step.arguments["subOrderId"])

@@ -23,14 +23,17 @@ from rs_order.contracts.platform_events import (
     TenantConnectionEvent,
     TenantEvent,
 )
+from rs_order.contracts.processing import ExecutionResultEvent, ProcessRightsEvent
 from rs_order.contracts.storage import FileReferenceEvent
 from rs_order.contracts.wire import WireModel
 from rs_order.domain.ids import Tenant
 from rs_order.entrypoints.amqp.batches import Arrival, Batches
 from rs_order.entrypoints.amqp.handlers import (
     CancelRequestHandler,
+    ExecutionResultHandler,
     FileReferenceHandler,
     OrderRequestHandler,
+    ProcessRightsHandler,
     drop,
     invalid_cancel_request,
     invalid_order_request,
@@ -46,6 +49,8 @@ from rs_order.ports.clock import Clock
 from rs_order.settings import Settings
 
 FILE_EVENT_BATCH = 1000
+RESULT_BATCH = 250
+"""Each result is a commit of its own; this many are prefetched (amqp.md 1.10)."""
 STEPS_AT_ONCE = 8
 
 
@@ -86,11 +91,27 @@ def work_consumers(
         application.failures,
         for_everybody=True,
     )
-    unused = [names.file_reference_updates, names.processing_results, names.process_rights]
+    results = Batches(
+        ExecutionResultEvent,
+        ExecutionResultHandler(application.results),
+        tenants,
+        application.failures,
+        for_everybody=True,
+    )
+    rights = Batches(
+        ProcessRightsEvent,
+        ProcessRightsHandler(application.detach),
+        tenants,
+        application.failures,
+        for_everybody=True,
+    )
+    unused = [names.file_reference_updates]
     return [
         BatchConsumer(names.order_requests, requests, size=settings.request_bulk_size),
         BatchConsumer(names.order_cancels, cancels, size=settings.cancel_request_bulk_size),
         BatchConsumer(names.file_references, references, size=FILE_EVENT_BATCH),
+        BatchConsumer(names.processing_results, results, size=RESULT_BATCH),
+        BatchConsumer(names.process_rights, rights, size=RESULT_BATCH),
         BatchConsumer(
             names.steps,
             StepHandler(application.works, tenants),

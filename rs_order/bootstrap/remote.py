@@ -15,6 +15,7 @@ from rs_order.adapters.regards.external import ExternalAccess, ExternalFiles
 from rs_order.adapters.regards.http import RemoteService
 from rs_order.adapters.regards.kept_roles import KeptRoles
 from rs_order.adapters.regards.mail import RegardsMailer
+from rs_order.adapters.regards.process_batches import RegardsProcessBatches
 from rs_order.adapters.regards.processing import RegardsProcesses
 from rs_order.adapters.regards.roles import RegardsRoles
 from rs_order.adapters.regards.storage import StoredFiles
@@ -24,7 +25,7 @@ from rs_order.contracts.resource import ResourceMapping
 from rs_order.ports.catalog import Catalog
 from rs_order.ports.directory import Users
 from rs_order.ports.mail import Mailer
-from rs_order.ports.processing import Processes
+from rs_order.ports.processing import ProcessBatches, Processes
 from rs_order.ports.store import Tenants
 from rs_order.settings import Settings
 
@@ -59,6 +60,13 @@ class Remote:
         if url is None:
             return NoProcesses()
         return RegardsProcesses(self._service("rs-processing", url), self.tokens)
+
+    @property
+    def process_batches(self) -> ProcessBatches:
+        url = self._settings.processing_url
+        if url is None:
+            return NoProcesses()
+        return RegardsProcessBatches(self._service("rs-processing", url), self.tokens)
 
     @property
     def users(self) -> Users:

@@ -15,6 +15,16 @@ from rs_order.contracts.order_request import (
     OrderRequest,
 )
 from rs_order.contracts.order_response import ORDER_RESPONSE, OrderResponse
+from rs_order.contracts.processing import (
+    DOWNLOADED_OUTPUTS,
+    EXECUTION_REQUEST,
+    EXECUTION_RESULT,
+    PROCESS_RIGHTS,
+    DownloadedOutputs,
+    ExecutionRequest,
+    ExecutionResult,
+    ProcessRightsEvent,
+)
 from rs_order.contracts.storage import (
     FILE_REFERENCE,
     FILES_RESTORATION_REQUEST,
@@ -36,9 +46,11 @@ class Addresses:
     """Where messages go in a deployment (amqp.md 1.3, 1.4)."""
 
     order_requests: str
-    """Queue on which we hear them, as the next two."""
+    """Queue on which we hear them, as the next ones."""
     order_cancels: str
     file_references: str
+    processing_results: str
+    process_rights: str
     namespace: str = "regards"
     """First part of the names of exchanges."""
 
@@ -129,6 +141,18 @@ def _messages(addresses: Addresses) -> tuple[_Message, ...]:
             heard_on=addresses.file_references,
         ),
         _Message(
+            EXECUTION_RESULT,
+            ExecutionResult,
+            "How an execution of a process ended; those of batches that aren't ours are ignored.",
+            heard_on=addresses.processing_results,
+        ),
+        _Message(
+            PROCESS_RIGHTS,
+            ProcessRightsEvent,
+            "Who may use a process has changed; baskets that may not use it any more lose it.",
+            heard_on=addresses.process_rights,
+        ),
+        _Message(
             ORDER_RESPONSE,
             OrderResponse,
             "How far an order has come; for one order in the order in which it became true.",
@@ -138,6 +162,16 @@ def _messages(addresses: Addresses) -> tuple[_Message, ...]:
             FILES_RESTORATION_REQUEST,
             FilesRestorationRequest,
             "Ask storage to make files available for some hours, at most 1000 in a message.",
+        ),
+        _Message(
+            EXECUTION_REQUEST,
+            ExecutionRequest,
+            "Ask rs-processing to work on the inputs of a sub-order, or of one of its products.",
+        ),
+        _Message(
+            DOWNLOADED_OUTPUTS,
+            DownloadedOutputs,
+            "Tell rs-processing which of its outputs were delivered, so that it can delete them.",
         ),
         _Message(
             NOTIFICATION,

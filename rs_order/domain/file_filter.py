@@ -8,7 +8,7 @@ from typing import Any
 import re2
 
 from rs_order.domain.errors import PatternRefusedError
-from rs_order.domain.files import CatalogFile, DataType
+from rs_order.domain.files import CatalogFile, DataType, FileType
 
 
 class FileKind(StrEnum):
@@ -18,7 +18,7 @@ class FileKind(StrEnum):
     QUICKLOOK = "QUICKLOOK"
 
 
-def kind_of(data_type: DataType) -> FileKind:
+def kind_of(data_type: FileType) -> FileKind:
     return FileKind.RAWDATA if data_type is DataType.RAWDATA else FileKind.QUICKLOOK
 
 

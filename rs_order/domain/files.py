@@ -18,14 +18,27 @@ class DataType(StrEnum):
     QUICKLOOK_HD = "QUICKLOOK_HD"
 
 
+class OtherType(StrEnum):
+    """Kinds of file that are never ordered as they are; a process may take them, or makes one."""
+
+    DOCUMENT = "DOCUMENT"
+    THUMBNAIL = "THUMBNAIL"
+    OTHER = "OTHER"
+    """What a process made (domain.md 5.5)."""
+    AIP = "AIP"
+    DESCRIPTION = "DESCRIPTION"
+
+
+FileType = DataType | OtherType
+
 ORDERABLE = tuple(DataType)
 
 
 @dataclass(frozen=True, slots=True)
 class CatalogFile:
-    """One orderable file of a product or dataset."""
+    """One file of a product or dataset."""
 
-    data_type: DataType
+    data_type: FileType
     name: str
     url: str
     external: bool
@@ -52,6 +65,8 @@ class Product:
     version: int
     files: tuple[CatalogFile, ...]
     """Orderable files only."""
+    others: tuple[CatalogFile, ...] = ()
+    """Files of other types; read only for products that go into a process."""
 
 
 def identity(product: Urn, file: CatalogFile) -> UUID:

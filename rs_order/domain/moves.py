@@ -17,6 +17,7 @@ class Who(StrEnum):
     ADMINISTRATOR = "an administrator"
     PEER = "a service (`amqp`)"
     STORAGE = "`storage`"
+    PROCESSING = "`rs-processing`"
     OURSELVES = "`rs-order`"
 
 
@@ -39,10 +40,18 @@ class Reason(StrEnum):
     """Every file was read from the catalog."""
     NOTHING_TO_ORDER = "nothing-to-order"
     """The catalog has no file, or none that passes the filter."""
+    NOTHING_TO_ASK = "nothing-to-ask"
+    """Nothing that goes into its process has to be asked of storage, or not any more."""
     ORDER_PAUSED = "order-paused"
     """Its order was paused."""
     PAUSED = "paused"
     """A person paused the order."""
+    PROCESS_ENDED = "process-ended"
+    """rs-processing said how the last execution ended, or mended one it had been silent about."""
+    PROCESS_NOT_STARTED = "process-not-started"
+    """rs-processing took no batch, or nothing that goes into it could be had."""
+    PROCESS_SILENT = "process-silent"
+    """rs-processing gave no result, and patience ended."""
     REMOVED = "removed"
     """An administrator removed the deleted order: the last line of its history."""
     RESUMED = "resumed"
@@ -68,8 +77,12 @@ CAUSED_BY: Mapping[Reason, tuple[Who, ...]] = {
     Reason.EXPIRED: (Who.OURSELVES,),
     Reason.FILES_READ: (Who.OURSELVES,),
     Reason.NOTHING_TO_ORDER: (Who.OURSELVES,),
-    Reason.ORDER_PAUSED: (Who.OWNER, Who.ADMINISTRATOR),
+    Reason.NOTHING_TO_ASK: (Who.OURSELVES,),
+    Reason.ORDER_PAUSED: (Who.OWNER, Who.ADMINISTRATOR, Who.OURSELVES),
     Reason.PAUSED: (Who.OWNER, Who.ADMINISTRATOR),
+    Reason.PROCESS_ENDED: (Who.PROCESSING,),
+    Reason.PROCESS_NOT_STARTED: (Who.OURSELVES,),
+    Reason.PROCESS_SILENT: (Who.OURSELVES,),
     Reason.REMOVED: (Who.ADMINISTRATOR,),
     Reason.RESUMED: (Who.OWNER, Who.ADMINISTRATOR),
     Reason.RETRIED: (Who.OWNER, Who.ADMINISTRATOR),
@@ -79,8 +92,16 @@ CAUSED_BY: Mapping[Reason, tuple[Who, ...]] = {
     Reason.STORAGE_SILENT: (Who.OURSELVES,),
 }
 
-_SETTLED = (Reason.STORAGE_ANSWERED, Reason.STORAGE_SILENT, Reason.RETRY_ENDED, Reason.RESUMED)
-_SETTLED_IN_PAUSE = (Reason.STORAGE_ANSWERED,)
+_PROCESSED = (Reason.PROCESS_ENDED, Reason.PROCESS_NOT_STARTED, Reason.PROCESS_SILENT)
+_SETTLED = (
+    Reason.STORAGE_ANSWERED,
+    Reason.STORAGE_SILENT,
+    *_PROCESSED,
+    Reason.RETRY_ENDED,
+    Reason.RESUMED,
+)
+_SETTLED_IN_PAUSE = (Reason.STORAGE_ANSWERED, Reason.PROCESS_ENDED, Reason.PROCESS_SILENT)
+_LATE = (Reason.STORAGE_ANSWERED, Reason.PROCESS_ENDED)
 _DELETED = (Reason.DELETED, Reason.CANCEL_REQUEST)
 _UNUSED: tuple[Reason, ...] = ()
 """A move that the contract has and nothing here makes."""
@@ -119,14 +140,14 @@ ORDER_MOVES: Mapping[OrderStatus, Mapping[OrderStatus, tuple[Reason, ...]]] = {
         OrderStatus.DELETED: _DELETED,
     },
     OrderStatus.DONE_WITH_WARNING: {
-        OrderStatus.DONE: (Reason.STORAGE_ANSWERED,),
+        OrderStatus.DONE: _LATE,
         OrderStatus.RUNNING: (Reason.RETRIED,),
         OrderStatus.EXPIRED: (Reason.EXPIRED,),
         OrderStatus.DELETED: _DELETED,
     },
     OrderStatus.FAILED: {
-        OrderStatus.DONE: (Reason.STORAGE_ANSWERED,),
-        OrderStatus.DONE_WITH_WARNING: (Reason.STORAGE_ANSWERED,),
+        OrderStatus.DONE: _LATE,
+        OrderStatus.DONE_WITH_WARNING: _LATE,
         OrderStatus.RUNNING: (Reason.RETRIED,),
         OrderStatus.DELETED: _DELETED,
     },
@@ -134,7 +155,7 @@ ORDER_MOVES: Mapping[OrderStatus, Mapping[OrderStatus, tuple[Reason, ...]]] = {
     OrderStatus.ERROR: {OrderStatus.DELETED: _DELETED},
     OrderStatus.DELETED: {},
 }
-"""From each status, the statuses an order may take next; a late answer of storage can lift a failed one."""
+"""From each status, the statuses an order may take next; a late answer can lift a failed one."""
 
 SUB_ORDER_MOVES: Mapping[SubOrderState, Mapping[SubOrderState, tuple[Reason, ...]]] = {
     SubOrderState.BUILDING: {
@@ -144,15 +165,22 @@ SUB_ORDER_MOVES: Mapping[SubOrderState, Mapping[SubOrderState, tuple[Reason, ...
     },
     SubOrderState.READY: {
         SubOrderState.RUNNING: (Reason.STORAGE_ASKED,),
+        SubOrderState.PROCESSING: (Reason.NOTHING_TO_ASK,),
         SubOrderState.WAITING: (Reason.STORAGE_ANSWERED,),
         SubOrderState.ENDED: (Reason.STORAGE_ANSWERED,),
     },
     SubOrderState.RUNNING: {
         SubOrderState.READY: (Reason.ORDER_PAUSED,),
+        SubOrderState.PROCESSING: (Reason.STORAGE_ANSWERED, Reason.STORAGE_SILENT),
         SubOrderState.WAITING: (Reason.STORAGE_ANSWERED, Reason.STORAGE_SILENT),
         SubOrderState.ENDED: (Reason.STORAGE_ANSWERED, Reason.STORAGE_SILENT),
     },
+    SubOrderState.PROCESSING: {
+        SubOrderState.READY: (Reason.ORDER_PAUSED,),
+        SubOrderState.WAITING: (Reason.PROCESS_ENDED, Reason.PROCESS_SILENT),
+        SubOrderState.ENDED: _PROCESSED,
+    },
     SubOrderState.WAITING: {SubOrderState.ENDED: (Reason.DOWNLOADED,)},
-    SubOrderState.ENDED: {SubOrderState.WAITING: (Reason.STORAGE_ANSWERED,)},
+    SubOrderState.ENDED: {SubOrderState.WAITING: _LATE},
 }
 """From each state, the states a sub-order may take next; a late answer makes an ended one wait again."""

@@ -91,7 +91,7 @@ class Order:
         return True
 
     def lift(self, *, reason: str, actor: str) -> bool:
-        """A late answer mends an order that ended with errors (decisions.md, Storage silence).
+        """A late answer, or a late result, mends an order that ended with errors (decisions.md).
 
         True when its status changed and peers have to be told.
         """

@@ -25,6 +25,8 @@ class OrderedFile:
     file: CatalogFile
     state: FileState
     reason: str | None = None
+    output_key: str | None = None
+    """The id under which a process promised it (domain.md 5.4); None: no output of a process."""
 
 
 File = TypeVar("File")

@@ -41,7 +41,9 @@ class SubOrderState(StrEnum):
     READY = "READY"
     """Complete; waits for a free slot of its owner, or for its paused order."""
     RUNNING = "RUNNING"
-    """Storage was asked for its files and has not settled them all."""
+    """Storage was asked for its files, or for the inputs of its process, and has not settled them all."""
+    PROCESSING = "PROCESSING"
+    """Its inputs are settled; rs-processing is asked for its files, or at work on them."""
     WAITING = "WAITING"
     """Every file is settled and at least one waits for its user's download (``waitingForUser``)."""
     ENDED = "ENDED"
@@ -49,12 +51,14 @@ class SubOrderState(StrEnum):
 
 
 class SubOrderKind(StrEnum):
-    """Who brings the files of a sub-order; the two never mix (C10)."""
+    """Who brings the files of a sub-order; the kinds never mix (C10)."""
 
     STORAGE = "STORAGE"
     """Files that storage holds and has to be asked for."""
     EXTERNAL = "EXTERNAL"
     """Files that are only referenced by URL: available from birth, they take no slot."""
+    PROCESSING = "PROCESSING"
+    """Files that a process makes of others, which may have to be asked of storage first."""
 
 
 class OrderStatus(StrEnum):

@@ -46,7 +46,10 @@ class SubOrder:
 
     @property
     def takes_slot(self) -> bool:
-        """Whether it counts against its owner's limit (domain.md 6.1, decisions.md Download gate)."""
+        """Whether it counts against its owner's limit (domain.md 6.1, decisions.md Download gate).
+
+        While rs-processing is at work it doesn't: nothing is asked of storage, nobody can download.
+        """
         if self.kind is SubOrderKind.EXTERNAL:
             return False
         if self.state is SubOrderState.RUNNING:
@@ -54,8 +57,8 @@ class SubOrder:
         return self.state is SubOrderState.WAITING and not self.quota_exceeded
 
     def close(self, at: datetime) -> None:
-        """It has all its files: it queues for storage, or there is nobody to ask."""
-        if self.kind is SubOrderKind.STORAGE and self.tally.pending:
+        """It has all its files: it queues for storage or its process, or there is nobody to ask."""
+        if self.kind is not SubOrderKind.EXTERNAL and self.tally.pending:
             self.state = SubOrderState.READY
             self.rank = rank(at, self.tally.total_bytes)
         else:
@@ -67,6 +70,14 @@ class SubOrder:
         # Counted on when it starts again, so that a reminder of its earlier run finds another number.
         self.asks += 1
         self.asked_at = at
+
+    def process(self) -> None:
+        """Nothing more is expected of storage: its process may begin."""
+        self.state = SubOrderState.PROCESSING
+
+    def put_back(self) -> None:
+        """Its order rests before its process began: it queues again, where it was (W42)."""
+        self.state = SubOrderState.READY
 
     def settle(self) -> bool:
         """Take the state that the counters ask for; True when it has just become downloadable.

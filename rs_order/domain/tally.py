@@ -17,7 +17,14 @@ class FileMove:
     after: FileState
     files: int
     bytes: int
-    """Sum of the known sizes."""
+    """Sum of the known sizes, before the move."""
+    bytes_after: int | None = None
+    """The same after it, where the files took another size with the state; None: they did not."""
+
+    @property
+    def bytes_taken(self) -> int:
+        """What the state they took has to count."""
+        return self.bytes if self.bytes_after is None else self.bytes_after
 
 
 @dataclass(slots=True)
@@ -35,7 +42,7 @@ class Tally:
         """Take files out of the state they left and into the one they took."""
         for move in moves:
             self.add(move.before, -move.files, -move.bytes)
-            self.add(move.after, move.files, move.bytes)
+            self.add(move.after, move.files, move.bytes_taken)
 
     @property
     def total_files(self) -> int:

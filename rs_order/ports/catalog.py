@@ -17,9 +17,18 @@ class Catalog(Protocol):
         ...
 
     async def search(
-        self, caller: Caller, requests: Sequence[SelectionRequest], *, page: int, size: int
+        self,
+        caller: Caller,
+        requests: Sequence[SelectionRequest],
+        *,
+        page: int,
+        size: int,
+        every_type: bool = False,
     ) -> tuple[Product, ...]:
-        """One page of the products found, in a stable order; empty past the end."""
+        """One page of the products found, in a stable order; empty past the end.
+
+        ``every_type``: with their files of other types too, which a process may take.
+        """
         ...
 
     async def dataset_label(self, caller: Caller, urn: Urn) -> str | None:

@@ -24,6 +24,8 @@ class MessageKind(StrEnum):
     """NotificationEvent on the instance virtual host."""
     DOWNLOADED_OUTPUTS = "DOWNLOADED_OUTPUTS"
     """DownloadedOutputFilesEvent for rs-processing (amqp.md 3.3)."""
+    EXECUTION_REQUEST = "EXECUTION_REQUEST"
+    """PExecutionRequestEvent for rs-processing (amqp.md 3.3)."""
     DEAD_REQUEST = "DEAD_REQUEST"
     """An order request that failed for a reason that may go away: a dead letter an operator can replay.
 

@@ -17,6 +17,7 @@ from rs_order.sandbox.catalog import catalog_router
 from rs_order.sandbox.control import control_router
 from rs_order.sandbox.control_platform import platform_control_router
 from rs_order.sandbox.dam import dam_router
+from rs_order.sandbox.executions import batches_router
 from rs_order.sandbox.external import external_router
 from rs_order.sandbox.gate import Gate
 from rs_order.sandbox.matchers import QueryError
@@ -34,6 +35,7 @@ def build_app(sandbox: Sandbox, jwt_key: str) -> ASGIApp:
     app.include_router(storage_router(holdings, sandbox.restores, sandbox.quotas, faults))
     app.include_router(dam_router(holdings, faults))
     app.include_router(processing_router(sandbox.processes))
+    app.include_router(batches_router(sandbox.executions, faults))
     app.include_router(admin_router(sandbox.directory, sandbox.roles))
     app.include_router(admin_instance_router(sandbox.projects, sandbox.mailbox, faults))
     app.include_router(external_router(holdings, faults))

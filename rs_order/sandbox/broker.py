@@ -1,4 +1,4 @@
-"""The sandbox's AMQP side: rs-storage and both rs-admin consumers, and all it publishes."""
+"""The sandbox's AMQP side: consumers of rs-storage, rs-processing and both rs-admin, and all it publishes."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
 from rs_order.sandbox import wire
 from rs_order.sandbox.calls import Changes
+from rs_order.sandbox.executions import Executions
 from rs_order.sandbox.link import Link
 from rs_order.sandbox.restores import Restores, request_from
 from rs_order.sandbox.wire import Event
@@ -66,10 +67,12 @@ class Broker:
         vhost: str,
         instance_vhost: str,
         restores: Restores,
+        executions: Executions,
         notifications: Notifications,
         tenants: Collection[str],
     ) -> None:
         self._restores = restores
+        self._executions = executions
         self._notifications = notifications
         self._tenants = tenants
         self._projects = Link(amqp_url, vhost, self._set_up_projects)
@@ -111,7 +114,17 @@ class Broker:
         notifications = await wire.declare_single_queue(
             channel, wire.NOTIFICATION_QUEUE, wire.NOTIFICATION
         )
+        await wire.declare_exchange(channel, wire.EXECUTION_RESULT)
+        await wire.declare_exchange(channel, wire.PROCESS_RIGHTS)
+        executions = await wire.declare_single_queue(
+            channel, wire.EXECUTION_QUEUE, wire.EXECUTION_REQUEST
+        )
+        downloaded = await wire.declare_single_queue(
+            channel, wire.DOWNLOADED_QUEUE, wire.DOWNLOADED_OUTPUTS
+        )
         await requests.consume(self._on_restoration_request)
+        await executions.consume(self._on_execution_request)
+        await downloaded.consume(self._on_outputs_downloaded)
         await notifications.consume(self._on_notification)
 
     async def _set_up_instance(self, channel: AbstractChannel) -> None:
@@ -127,13 +140,34 @@ class Broker:
     async def _on_restoration_request(self, message: AbstractIncomingMessage) -> None:
         """Acknowledge only once every timer runs; what can't be read is dead-lettered."""
         try:
-            tenant = self._tenant_of(message)
+            tenant = self._tenant_of(message, wire.RESTORATION_REQUEST)
             request = request_from(tenant, _body(message))
         except ValueError as error:
             _LOG.warning("Restoration request refused: %s", error)
             await message.reject(requeue=False)
             return
         await self._restores.accept(request)
+        await message.ack()
+
+    async def _on_execution_request(self, message: AbstractIncomingMessage) -> None:
+        try:
+            tenant = self._tenant_of(message, wire.EXECUTION_REQUEST)
+            self._executions.accept(tenant, _body(message))
+        except ValueError as error:
+            _LOG.warning("Execution request refused: %s", error)
+            await message.reject(requeue=False)
+            return
+        await message.ack()
+
+    async def _on_outputs_downloaded(self, message: AbstractIncomingMessage) -> None:
+        try:
+            self._tenant_of(message, wire.DOWNLOADED_OUTPUTS)
+            urls = _body(message)["outputFileUrls"]
+        except (ValueError, KeyError) as error:
+            _LOG.warning("Downloaded outputs refused: %s", error)
+            await message.reject(requeue=False)
+            return
+        await self._executions.outputs_downloaded(urls)
         await message.ack()
 
     async def _on_notification(self, message: AbstractIncomingMessage) -> None:
@@ -147,12 +181,12 @@ class Broker:
         self._notifications.receive(Notification(tenant, body, datetime.now(UTC)))
         await message.ack()
 
-    def _tenant_of(self, message: AbstractIncomingMessage) -> str:
+    def _tenant_of(self, message: AbstractIncomingMessage, event_type: str) -> str:
         tenant = message.headers.get(wire.TENANT_HEADER)
         if not isinstance(tenant, str) or tenant not in self._tenants:
             raise ValueError(f"header {wire.TENANT_HEADER} names no tenant served: {tenant!r}")
-        if message.headers.get("regards.type") != wire.RESTORATION_REQUEST:
-            raise ValueError("header regards.type isn't the class of a restoration request")
+        if message.headers.get("regards.type") != event_type:
+            raise ValueError(f"header regards.type isn't {event_type}")
         return tenant
 
 

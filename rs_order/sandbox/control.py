@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from rs_order.sandbox.admin_instance import Mail
 from rs_order.sandbox.directory import User
 from rs_order.sandbox.faults import Faults
-from rs_order.sandbox.processing import Process
+from rs_order.sandbox.processing import Process, RightsChange
 from rs_order.sandbox.synthetic import SyntheticDataset
 
 if TYPE_CHECKING:
@@ -77,6 +77,15 @@ class DatasetView(BaseModel):
     id: str
     urn: str
     products: int
+
+
+class ExecutionView(BaseModel):
+    tenant: str
+    process_id: UUID
+    batch_correlation_id: str
+    correlation_id: str
+    inputs: list[dict[str, Any]]
+    at: datetime
 
 
 def control_router(sandbox: Sandbox) -> APIRouter:
@@ -220,6 +229,26 @@ def _add_processes(router: APIRouter, sandbox: Sandbox) -> None:
     async def put_process(id_: UUID, process: Process) -> None:
         """Offer a process, or replace the one of this id."""
         sandbox.processes.add(process.model_copy(update={"id": id_}))
+
+    @router.post("/processes/{id_}/rights", status_code=204)
+    async def change_rights(id_: UUID, change: RightsChange) -> None:
+        """Tell the platform that the rights of a process changed, or that it is gone."""
+        sandbox.tell_rights(id_, change)
+
+    @router.get("/executions")
+    async def executions() -> list[ExecutionView]:
+        """What rs-processing was asked to do, oldest first."""
+        return [
+            ExecutionView(
+                tenant=one.tenant,
+                process_id=one.batch.process.id,
+                batch_correlation_id=one.batch.correlation_id,
+                correlation_id=one.correlation_id,
+                inputs=list(one.inputs),
+                at=one.at,
+            )
+            for one in sandbox.executions.asked
+        ]
 
     @router.delete("/processes/{id_}", status_code=204)
     async def remove_process(id_: UUID) -> None:

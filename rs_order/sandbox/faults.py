@@ -9,7 +9,7 @@ import json
 from collections.abc import Collection, Iterable
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -82,7 +82,7 @@ class Faults(BaseModel):
     storage_errors: dict[str, str] = {}
     """Checksum to the message of its AVAILABILITY_ERROR."""
     duplicates: Annotated[int, Field(ge=1, le=100)] = 1
-    """How often each storage event is sent."""
+    """How often each storage event, and each result of an execution, is sent."""
     then_error: set[str] = set()
     """AVAILABLE, followed by AVAILABILITY_ERROR."""
     noise: Annotated[int, Field(ge=0, le=100)] = 0
@@ -100,6 +100,24 @@ class Faults(BaseModel):
     """Speed limit of each download."""
     quotas: dict[str, Quota] = {}
     """E-mail to limits."""
+
+    processing_seconds: Annotated[float, Field(ge=0)] = 0.0
+    """How long an execution takes."""
+    processing_silence: bool = False
+    """Executions are taken and never end."""
+    processing_status: Literal["SUCCESS", "FAILURE", "CANCELLED", "TIMED_OUT", "RUNNING"] = (
+        "SUCCESS"
+    )
+    """What results say of their executions; only SUCCESS brings files."""
+    processing_messages: list[str] = []
+    empty_outputs: bool = False
+    """Success that brings nothing."""
+    missing_outputs: Annotated[int, Field(ge=0)] = 0
+    """How many of its last files an execution doesn't bring."""
+    wrong_input_ids: bool = False
+    """Outputs name inputs that nobody knows."""
+    batch_status: Annotated[int, Field(ge=400, le=599)] | None = None
+    """With which status batches are refused."""
 
     outages: dict[Service, Outage] = {}
 

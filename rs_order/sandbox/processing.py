@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from fastapi import APIRouter, Request
@@ -88,6 +88,29 @@ class Process(BaseModel):
             "processInfo": info,
             "params": [parameter.model_dump() for parameter in self.params],
         }
+
+
+class RightsChange(BaseModel):
+    """What becomes of the rights of a process (amqp.md 3.3)."""
+
+    tenant: str
+    type: Literal["CREATE", "UPDATE", "DELETE"] = "UPDATE"
+    datasets: list[str] = []
+    """URNs of the datasets it is linked to afterwards."""
+    all_datasets: bool = False
+
+    def event(self, id_: UUID) -> dict[str, Any]:
+        """The body of the event; of a process that is gone only what it was."""
+        told = {
+            "pluginConfiguration": {"businessId": str(id_)},
+            "rights": {
+                "role": "REGISTERED_USER",
+                "datasets": self.datasets,
+                "isLinkedToAllDatasets": self.all_datasets,
+            },
+        }
+        members = {"CREATE": ["after"], "UPDATE": ["before", "after"], "DELETE": ["before"]}
+        return {"type": self.type} | dict.fromkeys(members[self.type], told)
 
 
 def process_id(name: str) -> UUID:

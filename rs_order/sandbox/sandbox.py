@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import tempfile
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import UUID
 
 from rs_order.sandbox import announcing
 from rs_order.sandbox.admin_instance import Mailbox, Projects
@@ -18,16 +20,17 @@ from rs_order.sandbox.archive_holding import ArchiveHolding
 from rs_order.sandbox.broker import Broker, Notifications
 from rs_order.sandbox.calls import Calls
 from rs_order.sandbox.directory import Directory
+from rs_order.sandbox.executions import Executions
 from rs_order.sandbox.faults import Faults, Service
 from rs_order.sandbox.holdings import Holdings
-from rs_order.sandbox.processing import Processes
+from rs_order.sandbox.processing import Processes, RightsChange
 from rs_order.sandbox.restores import Restores
 from rs_order.sandbox.roles import Role, Roles
 from rs_order.sandbox.server import listening
 from rs_order.sandbox.storage import Quotas
 from rs_order.sandbox.synthetic import SyntheticDataset, SyntheticHolding
 from rs_order.sandbox.tokens import DEVELOPMENT_KEY, Identity, bearer
-from rs_order.sandbox.wire import Event
+from rs_order.sandbox.wire import PROCESS_RIGHTS, Event
 
 DEFAULT_TENANTS = ("demo", "project1")
 DEFAULT_VHOST = "regards.multitenant.manager"
@@ -68,6 +71,7 @@ class Sandbox:
         jwt_key: str = DEVELOPMENT_KEY,
         project_host: str = DEFAULT_PROJECT_HOST,
         faults: Faults | None = None,
+        processing_folder: Path = Path("/processing"),
     ) -> None:
         """The platform before it listens.
 
@@ -77,6 +81,7 @@ class Sandbox:
             jwt_key: HS512 key that tokens are verified with.
             project_host: host that rs-admin-instance tells of each project.
             faults: what goes wrong from the start.
+            processing_folder: below it rs-processing writes its outputs.
 
         Raises:
             ArchiveError: the archive can't be served.
@@ -96,6 +101,12 @@ class Sandbox:
         self.mailbox = Mailbox()
         self.notifications = Notifications()
         self.quotas = Quotas(self.faults)
+        self.executions = Executions(
+            self.processes,
+            self.faults,
+            self._send,
+            processing_folder,
+        )
         self.restores = Restores(self.holdings, self.faults, self._send, self._until_room, _now)
 
     @classmethod
@@ -113,21 +124,31 @@ class Sandbox:
         jwt_key: str = DEVELOPMENT_KEY,
         project_host: str = DEFAULT_PROJECT_HOST,
         faults: Faults | None = None,
+        processing_folder: Path | None = None,
         synthetic: Sequence[SyntheticDataset] = (),
     ) -> AsyncIterator[Sandbox]:
         """A platform that listens over HTTP, and on a broker when ``amqp_url`` is given.
+
+        Without a ``processing_folder`` the outputs of processes go to a folder that ends with it.
 
         Raises:
             ArchiveError: the archive can't be served.
             OSError: the address can't be bound.
             TimeoutError: the broker doesn't answer, or hasn't the virtual hosts.
         """
-        sandbox = cls(
-            archive, tenants=tenants, jwt_key=jwt_key, project_host=project_host, faults=faults
-        )
-        for spec in synthetic:
-            await sandbox.add_dataset(spec)
         async with contextlib.AsyncExitStack() as stack:
+            own_folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="rs-processing-"))
+            sandbox = cls(
+                archive,
+                tenants=tenants,
+                jwt_key=jwt_key,
+                project_host=project_host,
+                faults=faults,
+                processing_folder=processing_folder or Path(own_folder),
+            )
+            for spec in synthetic:
+                await sandbox.add_dataset(spec)
+            stack.push_async_callback(sandbox.executions.stop)
             if amqp_url is not None:
                 broker = sandbox._attach(amqp_url, vhost, instance_vhost)
                 await stack.enter_async_context(broker.running())
@@ -214,6 +235,10 @@ class Sandbox:
         self.roles.revoke(tenant, role, (service, resource, verb))
         self._send(announcing.access_changed(tenant, service, role))
 
+    def tell_rights(self, process_id: UUID, change: RightsChange) -> None:
+        """Tell a project that the rights of a process changed, as rs-processing does (amqp.md 3.3)."""
+        self._send(Event(PROCESS_RIGHTS, change.tenant, change.event(process_id)))
+
     def events_since(self, number: int = 0) -> list[SentEvent]:
         """Events given to the broker after the one of this number, as far as they are kept."""
         return [sent for sent in self._sent if sent.number > number]
@@ -235,6 +260,7 @@ class Sandbox:
         self.faults.become(Faults())
         self.calls.clear()
         self.restores.clear()
+        self.executions.clear()
         self.quotas.clear()
         self.notifications.clear()
         self.mailbox.clear()
@@ -250,6 +276,7 @@ class Sandbox:
             vhost=vhost,
             instance_vhost=instance_vhost,
             restores=self.restores,
+            executions=self.executions,
             notifications=self.notifications,
             tenants=self.projects,
         )

@@ -78,5 +78,6 @@ def _greeting(sandbox: Sandbox, *, with_broker: bool) -> list[str]:
     return [
         f"Sandbox listens on {sandbox.url}, {broker}",
         *(f"RS_ORDER_{name}={url}" for name, url in sandbox.urls.items()),
+        f"RS_ORDER_FILE_URL_FOLDERS={sandbox.executions.folder}",
         f"Faults and records: {sandbox.url}/sandbox/docs",
     ]

@@ -14,6 +14,11 @@ from aiormq.abc import FieldTable
 RESTORATION_REQUEST = "fr.cnes.regards.modules.filecatalog.amqp.input.FilesRestorationRequestEvent"
 FILE_REFERENCE = "fr.cnes.regards.modules.filecatalog.amqp.output.FileReferenceEvent"
 NOTIFICATION = "fr.cnes.regards.framework.amqp.event.notification.NotificationEvent"
+_PROCESSING_EVENTS = "fr.cnes.regards.modules.processing.domain.events"
+EXECUTION_REQUEST = f"{_PROCESSING_EVENTS}.PExecutionRequestEvent"
+EXECUTION_RESULT = f"{_PROCESSING_EVENTS}.PExecutionResultEvent"
+DOWNLOADED_OUTPUTS = f"{_PROCESSING_EVENTS}.DownloadedOutputFilesEvent"
+PROCESS_RIGHTS = "fr.cnes.regards.modules.processing.event.RightsPluginConfigurationEvent"
 _SECURITY = "fr.cnes.regards.framework.security.event"
 ROLE_EVENT = f"{_SECURITY}.RoleEvent"
 RESOURCE_ACCESS_EVENT = f"{_SECURITY}.ResourceAccessEvent"
@@ -39,6 +44,13 @@ TENANT_EVENTS = (
 RESTORATION_QUEUE = (
     "regards.broadcast.rs-storage.fr.cnes.regards.modules.storage.service.file.handler"
     ".FileRestorationRequestEventHandler"
+)
+_PROCESSING_HANDLERS = "fr.cnes.regards.modules.processing.service.handlers"
+EXECUTION_QUEUE = (
+    f"regards.broadcast.rs-processing.{_PROCESSING_HANDLERS}.ExecutionRequestEventHandler"
+)
+DOWNLOADED_QUEUE = (
+    f"regards.broadcast.rs-processing.{_PROCESSING_HANDLERS}.DownloadedOutputFileEventHandler"
 )
 _NOTIFICATION_HANDLER = "fr.cnes.regards.modules.notification.service.NotificationEventHandler"
 NOTIFICATION_QUEUE = f"regards.broadcast.rs-admin.{_NOTIFICATION_HANDLER}"

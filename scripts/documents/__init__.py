@@ -6,12 +6,14 @@ from pathlib import Path
 from scripts.documents.configuration import configuration
 from scripts.documents.promises import promises
 from scripts.documents.states import states
+from scripts.documents.weaknesses import weaknesses
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS: Mapping[str, Callable[[], str]] = {
     "docs/configuration.md": configuration,
     "docs/promises.md": promises,
     "docs/states.md": states,
+    "docs/weaknesses.md": weaknesses,
 }
 """What makes each document, by its path in the project."""
 

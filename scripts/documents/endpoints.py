@@ -17,6 +17,7 @@ SECTIONS = (6, 7, 9, 10, 11)
 """Of rest.md: those with tables of endpoints."""
 
 ADDED: Mapping[str, str] = {
+    "HEAD /orders/files/{dataFileId}": "rest.md 10.1, quirks: answered there by a whole download",
     "GET /security/resources": "rest.md 11.6: described in a sentence",
     "GET /actuator/health": "rest.md 11.7: a table of its own form",
     "GET /actuator/info": "rest.md 11.7",

@@ -178,6 +178,7 @@ async def platform(
             "http_port": 0,
             "tenants": [TENANT],
             "database_pool_size": 10,
+            "file_url_folders": [str(sandbox.executions.folder)],
             **{name.lower(): url for name, url in sandbox.urls.items()},
             **settings,
         }

@@ -185,7 +185,7 @@ async def test_a_too_long_correlation_id_is_denied(here: Platform) -> None:
 @pytest.mark.parametrize(
     ("filler", "told"), [("c", True), ("é", False)], ids=["255 bytes", "more bytes than a property"]
 )
-async def test_the_longest_fields_pass(filler: str, told: bool, here: Platform) -> None:
+async def test_w13_the_longest_fields_pass(filler: str, told: bool, here: Platform) -> None:
     """255 and 128 characters are accepted and stored; the property is there when it fits."""
     user = guest(here, f"{uuid4().hex}@example.org".rjust(128, "u"))
     correlation_id = f"{uuid4()}".ljust(255, filler)
@@ -392,7 +392,7 @@ async def test_a_message_of_no_tenant_is_a_dead_letter(
     assert notification.body == failure_notification(1, **{label: 1})
 
 
-async def test_the_good_messages_of_a_bad_batch_are_granted(here: Platform) -> None:
+async def test_w13_the_good_messages_of_a_bad_batch_are_granted(here: Platform) -> None:
     """Good before, between and after the bad: each is granted and ends DONE, each bad one is told."""
     good = [request(here) for _ in range(4)]
     denied = [request(here, queries=[]), request(here, user="unknownUser")]

@@ -13,7 +13,7 @@ from tests.support.polling import eventually
 THREE_DATASETS = [EVE_01, "productId:PSP_MAG_20200104", "productId:GOES13_20170901"]
 
 
-async def test_a_pending_order_is_cancelled_while_the_page_is_on_its_way(here: Platform) -> None:
+async def test_w9_a_pending_order_is_cancelled_while_the_page_is_on_its_way(here: Platform) -> None:
     """The step that comes back with the files of a deleted order throws them away (W9)."""
     here.sandbox.faults.outages = {Service.DAM: Outage(mode=OutageMode.SLOW, seconds=0.5, calls=1)}
     correlation_id = await here.peer.order(EVE_01, user=guest(here))
@@ -32,7 +32,7 @@ async def test_a_pending_order_is_cancelled_while_the_page_is_on_its_way(here: P
     assert await left_of(here, order_id) == {"files": 0, "sub_orders": 0, "history": 1}
 
 
-async def test_a_running_order_is_cancelled_and_a_late_file_changes_nothing(
+async def test_w35_a_running_order_is_cancelled_and_a_late_file_changes_nothing(
     here: Platform,
 ) -> None:
     """Its files go in slices; storage's late word finds nobody waiting."""

@@ -17,7 +17,7 @@ from tests.support.servers import FreshBroker, fresh_broker, fresh_database
 async def test_fact_1_two_sub_orders_run_at_once_and_the_order_is_done_without_a_download(
     broker: FreshBroker, database_url: str, tmp_path: Path
 ) -> None:
-    """12 files in 1 MB buckets make two storage sub-orders; with limit 2 both are asked at once."""
+    """Fact 1: 12 files in 1 MB buckets make two storage sub-orders; with limit 2 both are asked at once."""
     archive = twelve_files(tmp_path)
     async with (
         platform(broker, database_url, archive=archive.write(), files_bucket_size_mb=1) as here,
@@ -38,7 +38,7 @@ async def test_fact_1_two_sub_orders_run_at_once_and_the_order_is_done_without_a
 async def test_fact_2_a_download_lets_the_rest_of_the_order_run(
     broker: FreshBroker, database_url: str, tmp_path: Path
 ) -> None:
-    """Two datasets, limit 2: the order waits for its user; a zip clears that, and the rest runs."""
+    """Fact 2: two datasets, limit 2: the order waits for its user; a zip clears that, and the rest runs."""
     maker = ArchiveMaker(tmp_path)
     for dataset in ("DS1", "DS2"):
         for number in range(2):
@@ -66,7 +66,7 @@ async def test_fact_2_a_download_lets_the_rest_of_the_order_run(
 async def test_fact_3_with_limit_1_sub_orders_come_one_after_the_other(
     broker: FreshBroker, database_url: str, tmp_path: Path
 ) -> None:
-    """One SUBORDER_DONE before the download, then a second and one DONE, with id and link."""
+    """Fact 3: one SUBORDER_DONE before the download, then a second and one DONE, with id and link."""
     archive = twelve_files(tmp_path)
     async with (
         platform(
@@ -109,7 +109,7 @@ async def test_fact_3_with_limit_1_sub_orders_come_one_after_the_other(
 async def test_fact_4_an_order_without_files_ends_with_one_failed_response(
     broker: FreshBroker, database_url: str, tmp_path: Path
 ) -> None:
-    """Nothing left after the filters: DONE_WITH_WARNING, told as FAILED with a link."""
+    """Fact 4: nothing left after the filters: DONE_WITH_WARNING, told as FAILED with a link."""
     archive = twelve_files(tmp_path)
     async with platform(broker, database_url, archive=archive.write()) as here, here.service():
         correlation_id = await here.peer.order("*", filters={"dataTypes": ["QUICKLOOK"]})
@@ -165,27 +165,33 @@ async def four_files(
         ({"dataTypes": ["RAWDATA"], "filenameRegExp": "A_.*"}, {"A_0.dat", "A_1.dat"}),
         ({"dataTypes": ["RAWDATA"], "filenameRegExp": "A"}, None),
         ({"dataTypes": ["RAWDATA"], "filenameRegExp": "  "}, {"A_0.dat", "A_1.dat", "B_0.dat"}),
+        ({"dataTypes": ["RAWDATA"], "filenameRegExp": ""}, {"A_0.dat", "A_1.dat", "B_0.dat"}),
         (None, {"A_0.dat", "A_1.dat", "B_0.dat", "Q_0.dat"}),
     ],
-    ids=["raw", "quicklook", "both", "pattern", "part of a name", "blank pattern", "none"],
+    ids=["raw", "quicklook", "both", "pattern", "part of a name", "blank", "empty", "none"],
 )
 async def test_fact_8_filters_choose_the_files(
     filters: dict[str, Any] | None, expected: set[str] | None, four_files: Platform
 ) -> None:
-    """Kinds and whole names; what nothing passes ends with a warning."""
+    """Fact 8: kinds and whole names; what nothing passes ends with a warning."""
     here = four_files
     correlation_id = await here.peer.order("*", filters=filters)
     final = await here.peer.until_final(correlation_id)
-    names = await here.rows("select name from data_file where order_id = $1", final.body["orderId"])
+    order_id = final.body["orderId"]
+    names = await here.rows("select name from data_file where order_id = $1", order_id)
+    (order,) = await here.rows("select status, message from orders where id = $1", order_id)
 
     assert final.status == ("DONE" if expected else "FAILED")
     assert {row["name"] for row in names} == (expected or set())
+    assert tuple(order) == (
+        ("DONE", None) if expected else ("DONE_WITH_WARNING", "No file match filters.")
+    )
 
 
 async def test_fact_10_all_files_unavailable_is_failed(
     broker: FreshBroker, database_url: str, tmp_path: Path
 ) -> None:
-    """12 errors, nothing to download, FAILED without a link."""
+    """Fact 10: 12 errors, nothing to download, FAILED without a link."""
     archive = twelve_files(tmp_path)
     folder = archive.write()
     errors = {archive.checksum(name): "tape is broken" for name in archive.contents}

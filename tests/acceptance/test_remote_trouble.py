@@ -106,7 +106,7 @@ async def test_a_catalog_that_refuses_is_a_verdict(here: Platform) -> None:
     assert here.sandbox.calls.counters[Service.CATALOG] == before + 1
 
 
-async def test_an_order_whose_dataset_can_never_be_read_fails(here: Platform) -> None:
+async def test_w3_an_order_whose_dataset_can_never_be_read_fails(here: Platform) -> None:
     """It was granted; at the deadline it ends FAILED, without a file, and says why."""
     here.sandbox.faults.outages = {Service.DAM: Outage(mode=OutageMode.STATUS, status=500)}
     correlation_id = await here.peer.order(EVE_01, user=guest(here))
@@ -178,7 +178,7 @@ async def _ordered_with_trouble_after_two_pages(
     return correlation_id, order_id
 
 
-async def test_a_verdict_on_a_user_is_that_of_one_tenant(
+async def test_w34_a_verdict_on_a_user_is_that_of_one_tenant(
     broker: FreshBroker, database_url: str
 ) -> None:
     """Unknown here, known there: neither verdict, though remembered, reaches the other tenant (W34)."""

@@ -11,7 +11,7 @@ from tests.acceptance.platform import Platform, platform
 from tests.support.servers import FreshBroker
 
 
-async def test_silence_is_asked_again_given_up_and_mended_by_a_late_answer(
+async def test_w2_silence_is_asked_again_given_up_and_mended_by_a_late_answer(
     broker: FreshBroker, database_url: str
 ) -> None:
     """Asked again after 30 and 60 minutes, ERROR after 4 hours; the late word makes the order DONE."""
@@ -87,7 +87,7 @@ async def test_events_of_others_change_nothing(here: Platform) -> None:
     assert here.peer.statuses(correlation_id) == ["GRANTED", "SUBORDER_DONE", "DONE"]
 
 
-async def test_a_checksum_that_several_files_share_is_asked_once(
+async def test_w5_a_checksum_that_several_files_share_is_asked_once(
     broker: FreshBroker, database_url: str, tmp_path: Path
 ) -> None:
     """Two products with the same content are two files, one question, one answer for both (W5)."""
@@ -106,7 +106,7 @@ async def test_a_checksum_that_several_files_share_is_asked_once(
         assert [tuple(row) for row in states] == [(first, "AVAILABLE"), (second, "AVAILABLE")]
 
 
-async def test_storage_changes_its_mind_while_a_sub_order_runs(here: Platform) -> None:
+async def test_w11_storage_changes_its_mind_while_a_sub_order_runs(here: Platform) -> None:
     """AVAILABLE then ERROR counts as ERROR; once the order has ended, nothing is taken back."""
     here.sandbox.faults.silence = True
     user = guest(here)

@@ -57,7 +57,7 @@ async def test_waiting_messages_come_in_one_batch_in_order(
     assert await message_count(channel, QUEUE.name) == 0
 
 
-async def test_a_slow_handler_holds_one_batch_at_a_time(
+async def test_w44_a_slow_handler_holds_one_batch_at_a_time(
     broker: FreshBroker, channel: AbstractChannel
 ) -> None:
     """Back-pressure: the broker keeps what is beyond one batch, and the handler isn't re-entered."""
@@ -216,3 +216,31 @@ async def test_steps_are_handled_concurrently_and_settled_one_by_one(
 
     await eventually(slow_is_back, "the slow step back in the queue")
     assert (await take(channel, TOPOLOGY.steps.name)).body == b"slow"
+
+
+async def test_w44_no_more_steps_are_at_work_than_allowed(
+    broker: FreshBroker, channel: AbstractChannel
+) -> None:
+    """However many wait: the broker keeps the others, and each that ends makes room for one."""
+    await send(channel, TOPOLOGY.steps, *(b"%d" % number for number in range(12)))
+    room = asyncio.Semaphore(0)
+    at_work = most = ended = 0
+
+    async def handle(deliveries: list[Delivery]) -> list[Outcome]:
+        nonlocal at_work, most, ended
+        at_work += 1
+        most = max(most, at_work)
+        await room.acquire()
+        at_work -= 1
+        ended += 1
+        return [Done() for _ in deliveries]
+
+    consumer = BatchConsumer(TOPOLOGY.steps, handle, size=1, concurrency=3)  # type: ignore[arg-type]
+    async with supervised(broker.url, broker.vhost, TOPOLOGY.multitenant, [consumer]):
+        await eventually(lambda: at_work == 3, "as many steps at work as allowed")
+        waiting = await message_count(channel, TOPOLOGY.steps.name)
+        for _ in range(12):
+            room.release()
+        await eventually(lambda: ended == 12, "all steps done")
+
+    assert (waiting, most) == (9, 3)

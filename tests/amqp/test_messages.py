@@ -41,6 +41,12 @@ def row(kind: MessageKind, correlation_id: str | None = None) -> OutboxRow:
             "fr.cnes.regards.modules.order.amqp.output.OrderResponseDtoEvent",
         ),
         (
+            MessageKind.EXECUTION_REQUEST,
+            Vhost.MULTITENANT,
+            "project1",
+            "fr.cnes.regards.modules.processing.domain.events.PExecutionRequestEvent",
+        ),
+        (
             MessageKind.RESTORE_REQUEST,
             Vhost.MULTITENANT,
             "project1",

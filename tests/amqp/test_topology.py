@@ -79,6 +79,7 @@ OUT = [
     "modules.order.amqp.output.OrderResponseDtoEvent",
     "modules.filecatalog.amqp.input.FilesRestorationRequestEvent",
     "framework.amqp.event.notification.NotificationEvent",
+    "modules.processing.domain.events.PExecutionRequestEvent",
     "framework.amqp.event.notifier.NotificationRequestEvent",
     "modules.processing.domain.events.DownloadedOutputFilesEvent",
 ]

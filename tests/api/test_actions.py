@@ -1,6 +1,7 @@
 """What people do with their orders over HTTP (rest.md 7.6, the rows of chapter 14, domain.md 20)."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
@@ -12,6 +13,7 @@ from rs_order.sandbox.faults import Outage, OutageMode, Service
 from tests.acceptance.guests import EVE_01, guest, state_of, until_rows
 from tests.acceptance.platform import Platform
 from tests.acceptance.test_cancel import md5_of
+from tests.support.history import HISTORY, unexplained_moves
 from tests.support.polling import eventually
 
 ALL_OF_EVE = (
@@ -21,6 +23,13 @@ ALL_OF_EVE = (
 """Seven nearline files of one dataset."""
 EXTERNAL = "productId:SRS_19960106"
 """One external file."""
+
+
+@pytest.fixture(autouse=True)
+async def _explained_history(here: Platform) -> AsyncIterator[None]:
+    """Whatever was done: the history has nothing but moves of the tables (docs/states.md)."""
+    yield
+    assert unexplained_moves(await here.rows(HISTORY)) == []
 
 
 def administrator(here: Platform, role: str = "ADMIN") -> str:
@@ -70,7 +79,10 @@ async def done_order(here: Platform, user: str, *queries: str) -> int:
 async def test_fact_5_an_order_is_paused_and_resumed_while_storage_is_silent(
     here: Platform,
 ) -> None:
-    """A stranger is refused, an administrator accepted; the resumed order is done in the end."""
+    """Fact 5: a stranger is refused, an administrator accepted; the resumed order is done in the end.
+
+    rest.md 14, pause / resume / delete / remove.
+    """
     jane, john, alan = guest(here), guest(here), administrator(here)
     correlation_id, order = await silent_order(here, jane)
 
@@ -96,7 +108,7 @@ async def test_fact_5_an_order_is_paused_and_resumed_while_storage_is_silent(
 
 
 async def test_fact_5_what_storage_answers_in_a_pause_ends_the_order(here: Platform) -> None:
-    """Without a resume (K4)."""
+    """Fact 5: without a resume (K4)."""
     jane = guest(here)
     correlation_id, order = await silent_order(here, jane)
     await pause(here, order, jane)
@@ -109,7 +121,10 @@ async def test_fact_5_what_storage_answers_in_a_pause_ends_the_order(here: Platf
 
 @pytest.mark.parametrize("role", ["PROJECT_ADMIN", "INSTANCE_ADMIN"])
 async def test_fact_6_an_order_is_paused_deleted_and_removed(role: str, here: Platform) -> None:
-    """By an administrator; after that there is neither order nor basket, but the history."""
+    """Fact 6: by an administrator; after that there is neither order nor basket, but the history.
+
+    rest.md 14, pause / resume / delete / remove.
+    """
     jane, chief = guest(here), administrator(here, role)
     _, order = await silent_order(here, jane)
     for verb, path in (
@@ -145,7 +160,10 @@ async def test_fact_6_an_order_is_paused_deleted_and_removed(role: str, here: Pl
 
 
 async def test_a_pending_order_can_only_be_paused(here: Platform) -> None:
-    """Resume, delete, restart and retry are refused with their codes; nothing is changed."""
+    """Resume, delete, restart and retry are refused with their codes; nothing is changed.
+
+    rest.md 14, pause / resume / delete / remove.
+    """
     jane = guest(here)
     here.sandbox.faults.outages = {Service.DAM: Outage(mode=OutageMode.SLOW, seconds=3, calls=1)}
     granted = await here.peer.until(await here.peer.order(EVE_01, user=jane), "GRANTED")
@@ -190,7 +208,10 @@ async def test_w9_a_pending_order_that_is_paused_stays_so_when_its_page_comes(
 
 
 async def test_removing_is_for_administrators_and_deleted_orders(here: Platform) -> None:
-    """First the role of the endpoint (403), then the status (decisions.md, `remove`)."""
+    """First the role of the endpoint (403), then the status (decisions.md, `remove`).
+
+    rest.md 14, pause / resume / delete / remove.
+    """
     jane, alan = guest(here), administrator(here)
     order = await done_order(here, jane)
     path = f"/user/orders/remove/{order}"
@@ -219,7 +240,7 @@ async def test_a_deleted_order_can_still_be_seen_but_not_downloaded(here: Platfo
 async def test_fact_7_a_finished_order_is_restarted_from_a_copy_of_its_basket(
     here: Platform,
 ) -> None:
-    """201 with the new order, of the same owner, whoever restarts it; it runs to its end."""
+    """Fact 7: 201 with the new order, of the same owner, whoever restarts it; it runs to its end."""
     jane, alan = guest(here), administrator(here)
     old = await done_order(here, jane)
     body = {"label": "once more", "onSuccessUrl": "/user/demo"}

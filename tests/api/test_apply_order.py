@@ -25,7 +25,7 @@ def content_of(answer: httpx.Response) -> dict[str, Any]:
 
 
 async def test_an_order_is_granted_at_once(here: Platform) -> None:
-    """200 with its number; peers hear of it when files are ready, not of GRANTED."""
+    """200 with its number; peers hear of it when files are ready, not of GRANTED (rest.md 14, auto order)."""
     answer = await apply(here, guest(here))
     content = content_of(answer)
     correlation_id = content["correlationId"]
@@ -114,7 +114,10 @@ async def test_an_owner_longer_than_the_contract_is_cut(here: Platform) -> None:
 
 @pytest.mark.parametrize("query", ["productId:NOTHING", "dataset:NONE"])
 async def test_nothing_to_order(query: str, here: Platform) -> None:
-    """422, and the reason in the wrapper of every answer; a correlation id all the same."""
+    """422, and the reason in the wrapper of every answer; a correlation id all the same.
+
+    rest.md 14, auto order.
+    """
     jane = guest(here)
     answer = await apply(here, jane, queries=[EVE_01, query])
 
@@ -139,7 +142,10 @@ async def test_nothing_to_order(query: str, here: Platform) -> None:
     ids=lambda value: value.mode if isinstance(value, Outage) else "",
 )
 async def test_a_catalog_in_trouble(outage: Outage, text: str, here: Platform) -> None:
-    """422 FAILED, at once: a person is waiting (decisions.md, Remote service in trouble)."""
+    """422 FAILED, at once: a person is waiting (decisions.md, Remote service in trouble).
+
+    rest.md 14, auto order.
+    """
     here.sandbox.faults.outages = {Service.CATALOG: outage}
     jane = guest(here)
     answer = await apply(here, jane, correlationId="c-7")

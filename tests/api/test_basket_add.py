@@ -40,7 +40,7 @@ async def twins(here: Platform) -> AsyncIterator[list[str]]:
 
 
 async def test_basket_add_empty_object_is_422(here: Platform) -> None:
-    """No engine, nobody knows how to search; nothing comes into being."""
+    """No engine, nobody knows how to search; nothing comes into being (rest.md 14, basket add)."""
     async with a_client(here) as client:
         for body in ({}, {"engineType": "  "}, {"engineType": None}):
             answer = await client.post(SELECTION, json=body)
@@ -52,7 +52,10 @@ async def test_basket_add_empty_object_is_422(here: Platform) -> None:
 
 
 async def test_basket_add_without_files_is_204(here: Platform) -> None:
-    """Nothing was added; the basket is there all the same (rest.md 6.1)."""
+    """Nothing was added; the basket is there all the same (rest.md 6.1).
+
+    rest.md 14, basket add.
+    """
     async with a_client(here) as client:
         answer = await client.post(SELECTION, json=a_search(NOTHING))
         basket = await basket_of(client)
@@ -62,7 +65,7 @@ async def test_basket_add_without_files_is_204(here: Platform) -> None:
 
 
 async def test_basket_add_refused_by_the_catalog_is_422(here: Platform) -> None:
-    """A field that nothing has; the text is the contract's."""
+    """A field that nothing has; the text is the contract's (rest.md 14, basket add)."""
     async with a_client(here) as client:
         answer = await client.post(SELECTION, json=a_search("nosuchfield:1"))
         basket = await basket_of(client)
@@ -131,7 +134,7 @@ async def test_a_search_of_one_dataset_touches_it_alone(here: Platform) -> None:
 
 
 async def test_fact_14_an_overlapping_selection_does_not_change_the_totals(here: Platform) -> None:
-    """Overlaps count once; the dated items are two, each with what it found."""
+    """Fact 14: overlaps count once; the dated items are two, each with what it found."""
     async with a_client(here) as client:
         first = await add(client)
         second = await add(client, EVE_01)

@@ -23,7 +23,7 @@ LATER = "2026-01-23T09:21:51Z"
 
 
 async def test_basket_delete_dataset_leaves_an_empty_basket(here: Platform) -> None:
-    """Not 204: the basket is there, and empty."""
+    """Not 204: the basket is there, and empty (rest.md 14, basket delete)."""
     async with a_client(here) as client:
         basket = await add(client)
         emptied = content_of(await client.delete(dataset_path(basket)))
@@ -47,7 +47,10 @@ async def test_basket_delete_dataset_leaves_the_others(here: Platform) -> None:
 
 
 async def test_basket_delete_dated_item_by_its_date(here: Platform) -> None:
-    """As the interface does it: the raw date in the path. What is left is counted anew."""
+    """As the interface does it: the raw date in the path. What is left is counted anew.
+
+    rest.md 14, basket delete.
+    """
     async with a_client(here) as client:
         await add(client, selectionDate=AT)
         basket = await add(client, "productId:(EVE_05 OR EVE_ESP_2011046)", selectionDate=LATER)

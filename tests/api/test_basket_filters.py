@@ -24,7 +24,7 @@ PATH = "/updateFileFilters"
 async def test_basket_filters_are_set_and_echoed(
     here: Platform, body: dict[str, Any], kept: dict[str, Any]
 ) -> None:
-    """Absent types stand for no restriction; the counts stay what they were."""
+    """Absent types stand for no restriction; the counts stay what they were (rest.md 14, basket filters)."""
     async with a_client(here) as client:
         basket = await add(client)
         filtered = content_of(await client.put(dataset_path(basket, PATH), json=body))
@@ -38,6 +38,7 @@ async def test_basket_filters_are_set_and_echoed(
 
 @pytest.mark.parametrize("nothing", [b"", b"null"])
 async def test_basket_filters_null_body_removes(here: Platform, nothing: bytes) -> None:
+    """No body, or null: the basket is as if there had never been a filter (rest.md 14, basket filters)."""
     async with a_client(here) as client:
         basket = await add(client)
         path = dataset_path(basket, PATH)
@@ -55,7 +56,10 @@ async def test_basket_filters_null_body_removes(here: Platform, nothing: bytes) 
 async def test_basket_filters_pattern_that_re2_refuses_is_400(
     here: Platform, pattern: str, named: str
 ) -> None:
-    """The text names the construct (decisions.md, Regular expressions); nothing is kept of it."""
+    """The text names the construct (decisions.md, Regular expressions); nothing is kept of it.
+
+    rest.md 14, basket filters.
+    """
     async with a_client(here) as client:
         basket = await add(client)
         answer = await client.put(dataset_path(basket, PATH), json={"fileNamePattern": pattern})

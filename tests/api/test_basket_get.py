@@ -23,7 +23,7 @@ from tests.api.baskets import (
 
 
 async def test_basket_get_no_basket_is_204(here: Platform) -> None:
-    """Nothing was selected yet: no body."""
+    """Nothing was selected yet: no body (rest.md 14, basket get)."""
     async with a_client(here) as client:
         answer = await client.get(BASKET)
 
@@ -33,7 +33,10 @@ async def test_basket_get_no_basket_is_204(here: Platform) -> None:
 async def test_basket_get_quota_counts_what_storage_holds_at_three_levels(
     here: Platform, tmp_path: Path
 ) -> None:
-    """10 RAWDATA files of which 8 are not external: quota 8 of item, dataset and basket."""
+    """10 RAWDATA files of which 8 are not external: quota 8 of item, dataset and basket.
+
+    rest.md 14, basket get.
+    """
     maker = ArchiveMaker(tmp_path)
     maker.product("MIXED", "INTERNAL", 8, size=100)
     maker.product("MIXED", "EXTERNAL", 2, location="external")
@@ -85,7 +88,7 @@ async def test_basket_of_whoever_asks(here: Platform) -> None:
 
 
 async def test_basket_delete_whole_basket_is_204(here: Platform) -> None:
-    """With or without one."""
+    """With or without one (rest.md 14, basket delete)."""
     async with a_client(here) as client:
         await add(client)
         for _ in range(2):
@@ -117,7 +120,7 @@ async def test_baskets_of_others_are_out_of_reach(here: Platform) -> None:
         assert await basket_of(own) == basket
 
 
-async def test_an_automatic_order_leaves_the_basket_alone(here: Platform) -> None:
+async def test_w12_an_automatic_order_leaves_the_basket_alone(here: Platform) -> None:
     """It has a basket of its own (W12)."""
     jane = guest(here)
     async with here.client(jane) as client:
@@ -147,7 +150,7 @@ async def test_a_basket_survives_its_selections(here: Platform) -> None:
     assert emptied["id"] == first["id"] != second["id"]
 
 
-async def test_two_adds_at_once_both_stay(here: Platform) -> None:
+async def test_w8_two_adds_at_once_both_stay(here: Platform) -> None:
     """Nobody's selection is lost by a write of another (W8): all are in the end in one basket."""
     async with a_client(here) as client:
         await asyncio.gather(

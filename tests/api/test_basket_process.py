@@ -49,7 +49,10 @@ def attached_to(basket: Any) -> Any:
 async def test_basket_processing_limits(
     here: Platform, limit_type: SizeLimit, limit: int, status: int
 ) -> None:
-    """Below or at the limit, or without one: 200 and echoed; above: 409 and nothing changed."""
+    """Below or at the limit, or without one: 200 and echoed; above: 409 and nothing changed.
+
+    rest.md 14, basket processing.
+    """
     process = offer(here, limit_type, limit)
     async with a_client(here) as client:
         basket = await add(client)
@@ -98,7 +101,7 @@ async def test_only_files_that_the_process_takes_count(here: Platform) -> None:
 
 @pytest.mark.parametrize("nothing", [b"", b"null"])
 async def test_basket_processing_without_body_removes(here: Platform, nothing: bytes) -> None:
-    """The property disappears from the JSON."""
+    """The property disappears from the JSON (rest.md 14, basket processing)."""
     async with a_client(here) as client:
         basket = await add(client)
         with_process = content_of(await attach(client, basket, {"processBusinessId": REPROJECT}))
@@ -111,7 +114,7 @@ async def test_basket_processing_without_body_removes(here: Platform, nothing: b
 
 
 async def test_basket_processing_of_a_random_unknown_process_is_200(here: Platform) -> None:
-    """Nobody knows its limits, so none is checked."""
+    """Nobody knows its limits, so none is checked (rest.md 14, basket processing)."""
     unknown = str(uuid4())
     async with a_client(here) as client:
         answer = await attach(client, await add(client), {"processBusinessId": unknown})
@@ -161,7 +164,10 @@ async def test_a_process_that_is_not_named_is_400(here: Platform, body: Any) -> 
 
 
 async def test_fact_9_process_and_filter_exclude_each_other(here: Platform) -> None:
-    """Both ways, even for a filter that lets everything pass; detaching one allows the other (B9)."""
+    """Fact 9: both ways, even for a filter that lets everything pass; detaching one allows the other (B9).
+
+    rest.md 14, basket filters.
+    """
     async with a_client(here) as client:
         basket = await add(client)
         filters = dataset_path(basket, "/updateFileFilters")

@@ -23,7 +23,7 @@ async def create(
 
 
 async def test_a_basket_becomes_an_order(here: Platform) -> None:
-    """201 with the order as it begins, and links to what can be done with it."""
+    """201 with the order as it begins, and links to what can be done with it (rest.md 14, create)."""
     jane = guest(here)
     await put_basket(here, jane, EVE_01)
     answer = await create(here, jane, {"label": "My order", "onSuccessUrl": "/user/history"})
@@ -71,7 +71,10 @@ async def test_an_order_of_a_basket_comes_to_its_end(here: Platform) -> None:
 
 
 async def test_a_basket_without_selection_becomes_an_order_without_files(here: Platform) -> None:
-    """201; it ends DONE_WITH_WARNING, and peers hear of one failure (domain.md 20.4)."""
+    """201; it ends DONE_WITH_WARNING, and peers hear of one failure (domain.md 20.4).
+
+    rest.md 14, create.
+    """
     jane = guest(here)
     await put_basket(here, jane)
     answer = await create(here, jane)
@@ -86,7 +89,7 @@ async def test_a_basket_without_selection_becomes_an_order_without_files(here: P
 
 @pytest.mark.parametrize("path", ["/user/orders", "/orders"])
 async def test_without_a_basket_there_is_nothing_to_order(path: str, here: Platform) -> None:
-    """204 without a body, even for a label that is refused otherwise."""
+    """204 without a body, even for a label that is refused otherwise (rest.md 14, create)."""
     answer = await create(here, guest(here), {"label": "x" * 51}, path=path, role="ADMIN")
 
     assert (answer.status_code, answer.content) == (204, b"")
@@ -104,7 +107,10 @@ async def test_two_clicks_make_one_order(here: Platform) -> None:
 
 @pytest.mark.parametrize("body", [{}, {"label": None}, {"label": ""}])
 async def test_w40_labels_that_are_made_up_are_unique(body: Any, here: Platform) -> None:
-    """C1: the text of the reference, with a number when the second has an order already."""
+    """C1: the text of the reference, with a number when the second has an order already.
+
+    rest.md 14, create.
+    """
     jane = guest(here)
     labels = []
     for _ in range(3):
@@ -124,7 +130,10 @@ async def test_w40_labels_that_are_made_up_are_unique(body: Any, here: Platform)
     ],
 )
 async def test_labels_that_are_refused(label: str, code: str, here: Platform) -> None:
-    """422 with the code the interface translates; the basket stays with its user (C2)."""
+    """422 with the code the interface translates; the basket stays with its user (C2).
+
+    rest.md 14, create.
+    """
     jane = guest(here)
     await put_basket(here, jane)
     await given_order(here, jane, label="taken")

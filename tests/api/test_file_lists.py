@@ -184,7 +184,10 @@ async def test_the_files_of_a_failed_completion_are_gone(here: Platform) -> None
 
 
 async def test_available_files_of_an_order_and_of_a_sub_order(here: Platform) -> None:
-    """Those that can be downloaded now, external ones included (rest.md 9.2)."""
+    """Those that can be downloaded now, external ones included (rest.md 9.2).
+
+    rest.md 14, available files.
+    """
     jane = guest(here)
     order = await given_order(here, jane, "RUNNING")
     task = await given_task(here, order)

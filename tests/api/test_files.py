@@ -21,7 +21,7 @@ ATTACHED = "productId:EIT_20040301T000010"
 async def test_rest_14_file_owner_and_administrators_may_download_it(
     here: Platform, role: str
 ) -> None:
-    """200, the type storage says, the right bytes, DOWNLOADED afterwards; and again."""
+    """200, the type storage says, the right bytes, DOWNLOADED afterwards; and again (rest.md 14, file)."""
     jane = guest(here)
     file = await only_file(here, await ordered(here, jane, EVE_01))
 
@@ -41,7 +41,7 @@ async def test_rest_14_file_owner_and_administrators_may_download_it(
 
 
 async def test_rest_14_file_wrong_owner_is_403(here: Platform) -> None:
-    """Without a body; nobody is asked for anything."""
+    """Without a body; nobody is asked for anything (rest.md 14, file)."""
     file = await only_file(here, await ordered(here, guest(here), EVE_01))
 
     async with here.client(guest(here)) as client:
@@ -51,7 +51,7 @@ async def test_rest_14_file_wrong_owner_is_403(here: Platform) -> None:
 
 
 async def test_rest_14_file_unknown_id_is_404(here: Platform) -> None:
-    """With the words of the contract."""
+    """With the words of the contract (rest.md 14, file)."""
     async with here.client(guest(here)) as client:
         answer = await client.get("/orders/files/-12")
 
@@ -60,14 +60,15 @@ async def test_rest_14_file_unknown_id_is_404(here: Platform) -> None:
 
 
 async def test_rest_14_file_pending_is_202_on_both_addresses(here: Platform) -> None:
-    """Download managers ask again later; here once storage has answered."""
+    """Download managers ask again later; here once storage has answered (rest.md 14, file)."""
     here.sandbox.faults.silence = True
     jane = guest(here)
     correlation_id = await here.peer.order(EVE_01, user=jane)
     order_id = (await here.peer.until(correlation_id, "GRANTED")).body["orderId"]
     (file,) = await eventually(lambda: files_of(here, order_id), "the file")
-    waiting = "select 1 from orders where id = $1 and status = 'RUNNING'"
-    await eventually(lambda: here.rows(waiting, order_id), "the order running")
+    await eventually(
+        lambda: file["checksum"] in here.sandbox.restores.pending, "storage asked for the file"
+    )
 
     async with here.client(jane) as client:
         metalink = await client.get(f"/user/orders/{order_id}/metalink/download")

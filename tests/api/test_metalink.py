@@ -11,7 +11,10 @@ from tests.api.downloading import ordered
 
 
 async def test_rest_14_metalink_and_the_token_in_it(here: Platform) -> None:
-    """Its content type; the token of a file's URL opens the public metalink, and no other order's."""
+    """Its content type; the token of a file's URL opens the public metalink, and no other order's.
+
+    rest.md 14, metalink.
+    """
     jane, joe = guest(here), guest(here)
     order_id, other_id = await ordered(here, jane, EVE_01), await ordered(here, joe, EVE_01)
 

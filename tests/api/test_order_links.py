@@ -58,7 +58,7 @@ def administrator(here: Platform, role: str = "PROJECT_ADMIN") -> str:
 async def test_links_of_the_owner(
     status: str, files: str, extras: list[str], here: Platform
 ) -> None:
-    """The table of the contract; removing is not for owners."""
+    """The table of the contract; removing is not for owners (rest.md 14, links)."""
     jane = guest(here)
     order = await given_order(here, jane, status, files=files)
     links = await links_of(here, order, jane, "REGISTERED_USER")
@@ -73,7 +73,7 @@ async def test_links_of_the_owner(
 async def test_links_of_an_administrator(
     role: str, status: str, files: str, extras: list[str], here: Platform
 ) -> None:
-    """The same, and ``remove`` once the order is deleted."""
+    """The same, and ``remove`` once the order is deleted (rest.md 14, links)."""
     order = await given_order(here, guest(here), status, files=files)
     links = await links_of(here, order, administrator(here), role)
 
@@ -113,7 +113,7 @@ async def test_an_rs_admin_in_trouble_costs_a_link_only(mode: OutageMode, here: 
     assert list(await links_of(here, order, alan, "PROJECT_ADMIN")) == ["self", "list", "remove"]
 
 
-async def test_rs_admin_is_asked_once_whatever_the_page_holds(here: Platform) -> None:
+async def test_w32_rs_admin_is_asked_once_whatever_the_page_holds(here: Platform) -> None:
     """Links cost no call and no statement each."""
     jane, alan = guest(here), administrator(here)
     for _ in range(5):

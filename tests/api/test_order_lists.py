@@ -37,7 +37,10 @@ def rels(links: list[dict[str, str]]) -> list[str]:
 
 
 async def test_own_orders_newest_first(here: Platform) -> None:
-    """Every status but DELETED, nobody else's; of the same moment the later one first."""
+    """Every status but DELETED, nobody else's; of the same moment the later one first.
+
+    rest.md 14, user list.
+    """
     jane, john = guest(here), guest(here)
     await given_order(here, john)
     await given_order(here, jane, "DELETED")
@@ -194,7 +197,7 @@ async def test_who_may_look_at_the_order_of_somebody_else(
 
 @pytest.mark.parametrize(("number", "status"), [("-12", 404), ("9" * 19, 400), ("one", 400)])
 async def test_an_order_that_there_is_not(number: str, status: int, here: Platform) -> None:
-    """404 without a body; 400 for what is no number."""
+    """404 without a body; 400 for what is no number (rest.md 14, get)."""
     answer = await get(here, guest(here), f"/user/orders/{number}")
 
     assert answer.status_code == status

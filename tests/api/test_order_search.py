@@ -36,7 +36,7 @@ def statuses(*values: Any, mode: Any = "INCLUDE", **others: Any) -> dict[str, An
 
 
 async def test_orders_of_all_users_the_deleted_ones_too(here: Platform) -> None:
-    """Newest first, ten on a page unless asked otherwise."""
+    """Newest first, ten on a page unless asked otherwise (rest.md 14, search)."""
     mark = uuid4().hex[:8]
     owners = [guest(here, f"{mark}-{number}@example.org") for number in range(3)]
     orders = [
@@ -68,7 +68,10 @@ async def test_owners_are_searched_by_a_part_as_it_is_written(here: Platform) ->
 
 
 async def test_restrictions_on_statuses(here: Platform) -> None:
-    """Included or excluded; unknown names don't count; excluding nothing restricts nothing."""
+    """Included or excluded; unknown names don't count; excluding nothing restricts nothing.
+
+    rest.md 14, search.
+    """
     jane = guest(here)
     done, failed, running = [
         await given_order(
@@ -268,7 +271,10 @@ async def test_searching_is_for_administrators(path: str, here: Platform) -> Non
 
 
 async def test_csv(here: Platform) -> None:
-    """All that match by ascending id, to the letter (rest.md 8.3)."""
+    """Fact 13: all that match by ascending id, to the letter (rest.md 8.3).
+
+    rest.md 14, CSV.
+    """
     jane = guest(here)
     moment = CREATED + timedelta(microseconds=500)
     first = await given_order(

@@ -37,7 +37,10 @@ async def test_an_order_of_another_project_is_not_found(here: Platform) -> None:
 async def test_rest_14_zip_and_fact_12_the_quota_message_of_storage_is_in_the_notice(
     here: Platform,
 ) -> None:
-    """Storage answers 429: a zip all the same, whose NOTICE.txt repeats what storage said."""
+    """Fact 12: storage answers 429: a zip all the same, whose NOTICE.txt repeats what storage said.
+
+    rest.md 14, ZIP.
+    """
     jane = guest(here)
     order_id = await ordered(here, jane, EVE_01)
     file = await only_file(here, order_id)

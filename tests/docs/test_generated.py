@@ -14,6 +14,7 @@ from scripts.documents.configuration import (
 )
 from scripts.documents.promises import PROMISES, promises
 from scripts.documents.states import states
+from scripts.documents.weaknesses import WEAKNESSES, named_tests, weaknesses
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,9 +32,15 @@ def test_a_document_that_was_edited_is_found(
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs/states.md").write_text(states() + "edited", encoding="utf-8")
     (tmp_path / "docs/promises.md").write_text(promises(), encoding="utf-8")
+    (tmp_path / "docs/weaknesses.md").write_text(weaknesses(), encoding="utf-8")
 
     assert out_of_date() == ["docs/configuration.md", "docs/states.md"]
-    assert {"docs/configuration.md", "docs/promises.md", "docs/states.md"} == set(DOCUMENTS)
+    assert set(DOCUMENTS) == {
+        "docs/configuration.md",
+        "docs/promises.md",
+        "docs/states.md",
+        "docs/weaknesses.md",
+    }
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)
@@ -61,6 +68,20 @@ def test_promises_are_explained(number: int) -> None:
     assert f"\n{number}. **{PROMISES[number]}.**" in architecture
 
 
+def test_every_weakness_of_the_chapter_has_its_row() -> None:
+    """The table is that of domain.md 19: no number is left out, none invented."""
+    chapter = _section("domain.md", "## 19.")
+    numbers = [int(number) for number in re.findall(r"^\| W(\d+) \|", chapter, re.MULTILINE)]
+
+    assert numbers == list(WEAKNESSES)
+
+
+@pytest.mark.parametrize("number", WEAKNESSES)
+def test_every_weakness_has_a_test(number: int) -> None:
+    """A test that carries the number shows what we do instead."""
+    assert named_tests()[number]
+
+
 def _is_replaced(name: str) -> bool:
     return any(
         name.startswith(known[:-1]) if known.endswith("*") else name == known
@@ -86,4 +107,4 @@ def _properties_of_domain() -> set[str]:
 
 def _section(chapter: str, heading: str) -> str:
     text = (ROOT / "docs/contract" / chapter).read_text(encoding="utf-8")
-    return text.partition(heading)[2].partition("\n### ")[0]
+    return re.split(r"\n##", text.partition(heading)[2])[0]

@@ -11,8 +11,8 @@ from rs_order.adapters.postgres.tenants import PostgresTenants
 from rs_order.adapters.postgres.unit_of_work import PostgresStore
 from rs_order.domain.ids import Tenant
 from tests.integration import workshop as shop
-from tests.support.history import unexplained_moves
-from tests.support.rows import TenantRows, in_tenant
+from tests.support.history import HISTORY, unexplained_moves
+from tests.support.rows import TenantRows
 
 TENANT = shop.TENANT
 OTHER = Tenant("project2")
@@ -46,8 +46,7 @@ async def workshop(pool: Pool) -> AsyncIterator[shop.Workshop]:
     at_work = shop.Workshop(pool)
     yield at_work
     assert await at_work.miscounted() == []
-    async with in_tenant(pool, TENANT) as connection:
-        assert await unexplained_moves(connection) == []
+    assert unexplained_moves(await at_work.rows(HISTORY)) == []
 
 
 @pytest.fixture

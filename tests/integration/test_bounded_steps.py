@@ -212,8 +212,8 @@ async def test_a_reminder_that_comes_before_its_sub_order_is_stopped_comes_again
 async def test_a_round_asks_storage_for_a_bounded_number_of_files(
     pool: Pool, rows: TenantRows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Sub-orders of 3 files in rounds of 7; the rest comes in the next rounds, without being asked for."""
-    monkeypatch.setattr(schedule_sub_orders, "ROUND_FILES", 7)
+    """Sub-orders of 3 files in rounds of 4; the rest comes in the next rounds, without being asked for."""
+    monkeypatch.setattr(schedule_sub_orders, "ROUND_FILES", 4)
     workshop = Workshop(pool, max_storage_files_jobs_per_user=4)
     order = await large_order(
         rows, OrderStatus.RUNNING, SubOrderState.READY, P, sub_orders=5, each=3
@@ -245,6 +245,7 @@ async def test_a_sub_order_larger_than_a_round_is_started_alone(
 SLICED = (
     ("retries", "files_in_error", "({order}, {task}, {middle}, {slice})"),
     ("files", "delete_slice", "({order}, {slice})"),
+    ("processing", "delete_inputs", "({order}, {slice})"),
     ("sub_orders", "delete_slice", "({order}, {slice})"),
     ("sub_orders", "release", "('{{{order}}}', {slice})"),
     ("sub_orders", "stop", "({order}, {slice})"),
@@ -268,6 +269,12 @@ async def test_promise_8_cost_of_a_slice_does_not_follow_what_is_left(
                 sub_orders=2000,
                 each=10,
             )
+        await connection.execute(
+            "insert into process_input (order_id, sub_order_id, dataset_task_id, identity, product_urn,"
+            " product_version, data_type, key, name, url, external, online, state)"
+            " select order_id, sub_order_id, dataset_task_id, identity, product_urn, 1, 'RAWDATA', name,"
+            " name, url, false, false, 'PENDING' from data_file"
+        )
         await connection.execute(
             "update sub_order set state = 'RUNNING' where state = 'READY' and id in"
             " (select id from sub_order order by id desc limit 1000)"

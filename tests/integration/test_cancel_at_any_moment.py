@@ -1,7 +1,7 @@
 """A cancel meets an order in any state, at any moment of its creation: it goes, and nothing of it starts."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -400,6 +400,6 @@ async def test_a_cancel_comes_at_once_with_something_else(other: str, shop: Work
 
 def _both(
     shop: Workshop, order: OrderId, other: str, *, cancel_first: bool
-) -> list[Awaitable[None]]:
+) -> Sequence[Awaitable[Any]]:
     both = [cancel(shop, order), without_conflict(lambda: OTHERS[other](shop, order))]
     return both if cancel_first else both[::-1]

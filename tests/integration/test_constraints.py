@@ -33,11 +33,14 @@ async def test_a_sub_order_makes_the_moves_of_the_table_only(
     before: SubOrderState, pool: Pool, rows: TenantRows
 ) -> None:
     """The same, whatever its files; what fits to which state is a matter of other constraints."""
-    files = {SubOrderState.RUNNING: P, SubOrderState.WAITING: A}.get(before, E)
-    sub_order = await rows.sub_order(await rows.order(), {"a": files}, state=before)
+    pending = (SubOrderState.RUNNING, SubOrderState.PROCESSING)
+    files = P if before in pending else A if before is SubOrderState.WAITING else E
+    sub_order = await rows.sub_order(
+        await rows.order(), {"a": files}, state=before, kind=SubOrderKind.PROCESSING
+    )
     change = (
         "update sub_order set state = $2, error_files = 1, available_files = ($2 = 'WAITING')::int,"
-        " pending_files = ($2 = 'RUNNING')::int where id = $1"
+        " pending_files = ($2 in ('RUNNING', 'PROCESSING'))::int where id = $1"
     )
     refusal = ("sub_order_moves", f"sub-order {sub_order} can't go from {before} to ")
     made = {
@@ -186,7 +189,7 @@ async def test_what_no_row_can_ever_be(statement: str, constraint: str, pool: Po
     assert refused.value.constraint_name == constraint
 
 
-async def test_lengths_that_validation_accepts_are_stored(rows: TenantRows, pool: Pool) -> None:
+async def test_w13_lengths_that_validation_accepts_are_stored(rows: TenantRows, pool: Pool) -> None:
     """decisions.md, Lengths: correlation id 255, owner 128 (W13)."""
     order = await rows.order(owner="o" * 128, correlation_id="c" * 255)
     async with in_tenant(pool, TENANT) as connection:

@@ -113,7 +113,7 @@ async def test_the_basket_of_a_user_in_another_project_is_another(
         await creation(pool, store).handle(JANE, OrderWish())
 
 
-async def test_nothing_stays_of_a_refused_order(
+async def test_w3_nothing_stays_of_a_refused_order(
     pool: Pool, store: PostgresStore, rows: TenantRows, committed: list[str]
 ) -> None:
     """W3: no order, no step; the basket is still the user's."""

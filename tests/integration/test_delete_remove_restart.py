@@ -36,7 +36,7 @@ async def done_order(workshop: Workshop, *files: str) -> OrderId:
     return order
 
 
-async def test_a_deleted_order_keeps_its_basket_and_tasks_and_nothing_else(
+async def test_w41_a_deleted_order_keeps_its_basket_and_tasks_and_nothing_else(
     workshop: Workshop,
 ) -> None:
     """It waits for nobody, and its slot is free (domain.md 12.4)."""
@@ -66,7 +66,7 @@ async def test_a_deleted_order_keeps_its_basket_and_tasks_and_nothing_else(
     assert (await workshop.history(order))[-1] == ("DONE", "DELETED", "deleted", OWNER)
 
 
-async def test_an_order_that_was_paused_while_it_was_read_can_be_deleted(
+async def test_w9_an_order_that_was_paused_while_it_was_read_can_be_deleted(
     workshop: Workshop,
 ) -> None:
     """Its completion doesn't come back (W9)."""
@@ -83,7 +83,7 @@ async def test_an_order_that_was_paused_while_it_was_read_can_be_deleted(
 
 
 @pytest.mark.parametrize("slice_size", [2, 5000])
-async def test_a_removed_order_leaves_its_history(
+async def test_w41_a_removed_order_leaves_its_history(
     slice_size: int, workshop: Workshop, rows: TenantRows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Basket and tasks go with it at once, files and sub-orders in slices; the last line says who."""

@@ -34,7 +34,7 @@ def _few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rs_order.adapters.postgres.views.EXPORTED_AT_A_TIME", AT_A_TIME)
 
 
-async def test_promise_5_a_slow_reader_of_an_export_holds_no_connection(
+async def test_w32_promise_5_a_slow_reader_of_an_export_holds_no_connection(
     pool: Pool, rows: TenantRows
 ) -> None:
     """Between two parts anybody can have it; what is added behind meanwhile is exported too."""

@@ -10,8 +10,9 @@ from rs_order.application.steps import StepName
 from rs_order.domain.ids import OrderId
 from rs_order.domain.states import FileState, OrderStatus, SubOrderKind, SubOrderState
 from rs_order.ports.errors import RemoteTrouble
-from tests.integration.workshop import ALAN, JANE, Workshop, one_file
-from tests.support.rows import NOW, TenantRows
+from tests.integration.workshop import ALAN, JANE, TENANT, Workshop, one_file
+from tests.support.polling import eventually
+from tests.support.rows import NOW, OWNER, TenantRows
 
 P, A, D, E = FileState.PENDING, FileState.AVAILABLE, FileState.DOWNLOADED, FileState.ERROR
 
@@ -262,6 +263,34 @@ async def test_w8_a_pause_and_an_answer_at_the_same_time_both_count(
     for order in orders:
         assert await workshop.files(order) == {f"a{order}": "AVAILABLE", f"b{order}": "PENDING"}
         assert await workshop.sub_orders(order) == [("STORAGE", "READY")]
+
+
+async def test_a_late_answer_overtakes_the_start_of_a_resumed_sub_order(pool: Pool) -> None:
+    """The round that had found it ready looks again behind the lock, and calls for another round."""
+    workshop = Workshop(pool, files_bucket_size_mb=10 / 1024 / 1024)
+    order = await workshop.order("a", "b")
+    await workshop.run()
+    await workshop.actions.pause(JANE, order)
+    await workshop.actions.resume(JANE, order)
+    await workshop.rows("delete from rs_order.outbox")
+    async with workshop.store.unit_of_work(TENANT) as uow:
+        await uow.orders.lock([order])
+        answer = asyncio.create_task(workshop.storage_says("a"))
+        await _waiting(pool, 1)
+        round_ = asyncio.create_task(workshop.do({"step": "schedule", "owner": OWNER}))
+        await _waiting(pool, 2)
+    await asyncio.gather(answer, round_)
+
+    assert await workshop.sub_orders(order) == [("STORAGE", "WAITING"), ("STORAGE", "RUNNING")]
+    assert await workshop.asked() == [["b"]]
+    assert len(await workshop.steps(StepName.SCHEDULE)) == 1
+    assert await workshop.miscounted() == []
+
+
+async def _waiting(pool: Pool, count: int) -> None:
+    """Until so many transactions wait for a lock."""
+    query = f"select count(*) >= {count} from pg_locks where not granted"  # noqa: S608 - a number
+    await eventually(lambda: pool.fetchval(query), f"{count} transactions that wait for a lock")
 
 
 async def test_a_resumed_order_without_a_pending_file_ends_at_once(

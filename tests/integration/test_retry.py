@@ -1,5 +1,6 @@
 """A retry tries the files in error again, and only these; it ends once, and well counted (W18, T1 to T4)."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -10,8 +11,9 @@ from rs_order.application.errors import ActionRefused
 from rs_order.application.steps import StepName
 from rs_order.domain.ids import OrderId
 from rs_order.domain.states import FileState, OrderStatus, SubOrderKind, SubOrderState
+from tests.integration.test_unit_of_work import waiting_for_a_lock
 from tests.integration.workshop import JANE, Workshop, one_file
-from tests.support.rows import NOW, TenantRows
+from tests.support.rows import NOW, OWNER, TenantRows
 
 A, D, DE, E, PE = (
     FileState.AVAILABLE,
@@ -213,15 +215,13 @@ async def test_a_stored_file_without_a_checksum_is_not_retried(workshop: Worksho
 
 @pytest.mark.usefixtures("slices_of_two")
 async def test_a_bucket_goes_on_over_slices(workshop: Workshop, rows: TenantRows) -> None:
-    """Five files in three slices are one sub-order, as in one slice; and nothing starts before the last."""
+    """Five files in three slices are one sub-order, as in one slice."""
     order = await failed_order(workshop, rows, dict.fromkeys("abcde", E))
     await workshop.actions.retry(JANE, order)
     await workshop.run_one(StepName.RETRY_ORDER)
-    await workshop.run(StepName.SCHEDULE)
 
     assert await workshop.sub_orders(order) == [("STORAGE", "ENDED"), ("STORAGE", "BUILDING")]
     assert await workshop.miscounted() == []
-    assert await workshop.asked() == []
 
     await workshop.run()
 
@@ -243,10 +243,17 @@ async def test_a_number_of_files_that_fills_its_slices_leaves_no_bucket_open(
 
 @pytest.mark.usefixtures("slices_of_two")
 async def test_a_full_bucket_is_closed_and_the_next_is_begun(pool: Pool, rows: TenantRows) -> None:
-    """Checked after each file: 10 bytes fill a bucket of 10 (domain.md 12.6)."""
+    """Checked after each file (domain.md 12.6); none starts before all are known, so that totals are true."""
     workshop = Workshop(pool, files_bucket_size_mb=20 / 1024 / 1024)
     order = await failed_order(workshop, rows, dict.fromkeys("abcde", E))
     await workshop.actions.retry(JANE, order)
+    await workshop.run_one(StepName.RETRY_ORDER)
+    await workshop.do({"step": "schedule", "owner": OWNER})
+
+    assert await workshop.sub_orders(order) == [("STORAGE", "ENDED"), ("STORAGE", "READY")]
+    assert await workshop.asked() == []
+    assert await workshop.steps(StepName.SCHEDULE) == []
+
     await workshop.run(StepName.RETRY_ORDER)
     sizes = await workshop.rows("select pending_files from sub_order order by id")
 
@@ -296,6 +303,31 @@ async def test_promise_3_a_slice_that_is_done_twice_moves_nothing_the_second_tim
     await workshop.do(step)
 
     assert await workshop.sub_orders(order) == [("STORAGE", "RUNNING")]
+
+
+async def test_what_fills_an_order_is_read_behind_its_lock(
+    workshop: Workshop, rows: TenantRows, pool: Pool
+) -> None:
+    """Whoever waits for the last slice sees that it was the last; else nobody would end the order."""
+    order = await failed_order(workshop, rows, {"a": E})
+    await workshop.actions.retry(JANE, order)
+    tenant = JANE.caller.tenant
+
+    async def second() -> bool:
+        async with workshop.store.unit_of_work(tenant) as uow:
+            (seen,) = await uow.orders.lock([order])
+            return seen.retrying
+
+    async with workshop.store.unit_of_work(tenant) as uow:
+        (held,) = await uow.orders.lock([order])
+        held.message = "changed, so that the second has to look at the row again"
+        waiting = asyncio.create_task(second())
+        await waiting_for_a_lock(pool)
+        await uow.retries.finish([order])
+        await uow.orders.save([held], NOW)
+
+    assert held.retrying
+    assert not await waiting
 
 
 async def test_a_second_click_is_refused(workshop: Workshop, rows: TenantRows) -> None:

@@ -49,7 +49,7 @@ async def test_a_place_that_comes_free_while_somebody_queues_for_it_is_not_lost(
     assert await scheduled_owners(pool) == [(OTHER, "second")]
 
 
-async def test_the_user_with_the_fewest_running_sub_orders_is_next(
+async def test_w43_the_user_with_the_fewest_running_sub_orders_is_next(
     store: PostgresStore, pool: Pool
 ) -> None:
     """decisions.md, Which sub-order starts next: then the lowest rank, over all tenants."""

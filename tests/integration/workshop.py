@@ -83,9 +83,16 @@ class Shelf:
         return self.may_answer
 
     async def search(
-        self, caller: Caller, requests: Sequence[SelectionRequest], *, page: int, size: int
+        self,
+        caller: Caller,
+        requests: Sequence[SelectionRequest],
+        *,
+        page: int,
+        size: int,
+        every_type: bool = False,
     ) -> tuple[Product, ...]:
         assert caller.tenant == TENANT
+        assert not every_type
         assert requests
         self.read.append(page)
         self.reached.set()
@@ -110,8 +117,9 @@ class Workshop:
             dam=None,
             projects=None,
             processes=None,
-            mailer=None,
+            process_batches=None,
             connections=None,
+            mailer=None,
         )
         self.store = PostgresStore(pool, lambda: None)
         self.application = Application(

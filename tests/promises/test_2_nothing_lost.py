@@ -83,7 +83,7 @@ async def test_promise_2_nothing_lost_when_killed_between_publish_and_confirm(
         assert doubles == [granted, granted]
 
 
-async def test_promise_2_nothing_lost_when_killed_in_the_middle_of_a_completion(
+async def test_w3_promise_2_nothing_lost_when_killed_in_the_middle_of_a_completion(
     here: Platform,
 ) -> None:
     """The first page is committed, the second is written and not committed when the process dies."""

@@ -9,7 +9,7 @@ from tests.support.proxy import tcp_proxy
 ORDERS = 5
 
 
-async def test_promise_4_in_order_when_connections_are_cut(here: Platform) -> None:
+async def test_w13_promise_4_in_order_when_connections_are_cut(here: Platform) -> None:
     """What was delivered and not acknowledged comes again, what was not confirmed is said again."""
     here.sandbox.faults.become(Faults(nearline_seconds=0.2, nearline_jitter=1))
     async with (

@@ -16,7 +16,7 @@ SPARE_TASKS = 5
 """Rounds of the relay and health may be under way when we count."""
 
 
-async def test_promise_5_waiting_is_a_row_for_200_sub_orders_on_tape(
+async def test_w1_promise_5_waiting_is_a_row_for_200_sub_orders_on_tape(
     broker: FreshBroker, database_url: str
 ) -> None:
     """No task, thread, connection, transaction or message is held; the last answer ends the order.

@@ -7,7 +7,7 @@ from tests.promises.process import NOTHING_LEFT_TO_SEND, instance, until
 ORDERS = 12
 
 
-async def test_promise_6_any_instance_any_message_with_two_instances(here: Platform) -> None:
+async def test_w10_promise_6_any_instance_any_message_with_two_instances(here: Platform) -> None:
     """Promise 4 too: 12 orders at once over two processes, each told from GRANTED to DONE, once."""
     async with instance(here) as one, instance(here) as two:
         orders = [await here.peer.order("*") for _ in range(ORDERS)]

@@ -49,7 +49,7 @@ async def state_of(pool: Pool, tenant: Tenant) -> list[tuple[str, int]]:
     return [(row["status"], row["available_files"]) for row in found]
 
 
-async def test_promise_7_tenants_never_meet_in_an_event_of_storage(
+async def test_w10_promise_7_tenants_never_meet_in_an_event_of_storage(
     pool: Pool, store: PostgresStore
 ) -> None:
     """Both wait for the same checksum in an order of the same id; only one is told."""

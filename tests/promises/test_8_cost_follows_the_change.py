@@ -87,7 +87,7 @@ async def test_promise_8_cost_of_accepting_1000_requests_is_a_handful_of_stateme
 
 
 @pytest.mark.parametrize("asked", [1, 1000], ids=["one event", "a batch of events"])
-async def test_promise_8_cost_of_an_event_does_not_follow_the_size_of_the_order(
+async def test_w32_promise_8_cost_of_an_event_does_not_follow_the_size_of_the_order(
     asked: int, pool: Pool, rows: TenantRows
 ) -> None:
     """The same statements for 2,000 files as for 10,000; the first order only warms the connection."""
@@ -121,7 +121,7 @@ async def test_promise_8_cost_of_a_word_nobody_waits_for_is_one_look_up(pool: Po
 
 
 @pytest.mark.parametrize("listed", ["own orders", "a search", "files", "available files"])
-async def test_promise_8_cost_of_a_page_does_not_follow_its_size(
+async def test_w32_promise_8_cost_of_a_page_does_not_follow_its_size(
     listed: str, pool: Pool, rows: TenantRows
 ) -> None:
     """The same statements for 1, 20 and 200 items; the first page only warms the connection."""
@@ -165,6 +165,8 @@ BIG_TABLES = frozenset(
         "outbox",
         "completion",
         "order_request",
+        "process_input",
+        "process_batch",
         "dataset_task",
         "basket",
         "mail",
@@ -195,6 +197,13 @@ insert into data_file (order_id, sub_order_id, dataset_task_id, identity, produc
 select order_id, id, dataset_task_id, gen_random_uuid(), 'urn', 1, 'RAWDATA', 'f' || n, 'http://x', false,
        false, 10, md5(id || '/' || n), case when state = 'WAITING' then 'AVAILABLE' else 'PENDING' end
 from sub_order, generate_series(1, {files}) n;
+insert into process_input (order_id, sub_order_id, dataset_task_id, identity, product_urn, product_version,
+    data_type, key, name, url, external, online, size, checksum, state)
+select order_id, id, dataset_task_id, gen_random_uuid(), 'urn', 1, 'RAWDATA', 'f' || n, 'f' || n, 'http://x',
+       false, false, 10, md5(id || '/' || n), case when state = 'WAITING' then 'AVAILABLE' else 'PENDING' end
+from sub_order, generate_series(1, {files}) n;
+insert into process_batch (sub_order_id, order_id, correlation_id)
+select id, order_id, 'order-' || order_id || '_dsSel-1_subOrder-1' from sub_order;
 insert into order_request (correlation_id, fingerprint, body)
 select 'c-' || n, int4send(n), '{{}}' from generate_series(1, {orders}) n;
 insert into rs_order.outbox (slot, kind, tenant, stream, body, message_id, due_at)
@@ -239,8 +248,15 @@ HOT: list[tuple[str, str, tuple[Any, ...]]] = [
     ("orders", "lock", ([1, 2],)),
     ("orders", "labels_taken", (["user1"], ["label 1"])),
     ("sub_orders", "load", ([1, 2],)),
-    ("sub_orders", "next_ready", ("user1", 3)),
+    ("sub_orders", "next_ready", ("user1", 3, True)),
     ("sub_orders", "slots_taken", ("user1",)),
+    ("processing", "known_inputs", (1, ["5e0c7a52-6f0e-4a5b-8f39-3b1f6f6a8d10"])),
+    ("processing", "inputs", (1,)),
+    ("processing", "settle_inputs", ([1, 2, 3], ["a" * 32, "b" * 32], ["c" * 32], ["broken"])),
+    ("processing", "without_pending_inputs", ([1, 2],)),
+    ("processing", "work", (1,)),
+    ("processing", "named", ("order-1_dsSel-1_subOrder-1",)),
+    ("processing", "awaited_outputs", (1,)),
     ("sub_orders", "waiting_of_order", (2, 0)),
     ("sub_orders", "count_of_order", (2, 0)),
     ("sub_orders", "stop", (2, 1000)),
@@ -291,7 +307,7 @@ HOT: list[tuple[str, str, tuple[Any, ...]]] = [
 @pytest.mark.parametrize(
     ("file", "name", "parameters"), HOT, ids=[f"{file}.{name}" for file, name, _ in HOT]
 )
-async def test_promise_8_cost_of_hot_statements_is_that_of_their_index(
+async def test_w33_promise_8_cost_of_hot_statements_is_that_of_their_index(
     file: str, name: str, parameters: tuple[Any, ...], plan: str, filled_url: str
 ) -> None:
     """No sequential scan of a table that grows, with known values and with a plan for any value."""

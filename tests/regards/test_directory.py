@@ -9,6 +9,7 @@ from rs_order.domain.ids import Tenant
 from rs_order.ports.directory import User
 from rs_order.ports.errors import RemoteNonsense, RemoteTrouble
 from rs_order.sandbox import Outage, OutageMode, Sandbox, Service
+from rs_order.sandbox import directory as known
 from tests.regards.conftest import DEMO, ManualTime
 
 JANE = "jane@example.org"
@@ -37,7 +38,7 @@ async def test_verdicts_hold_for_their_time(
     assert [await calls_at(at) for at in (0, 29, 31, 60, 299, 301)] == [2, 0, 1, 0, 1, 1]
 
 
-async def test_verdicts_never_cross_tenants(users: RegardsUsers, sandbox: Sandbox) -> None:
+async def test_w34_verdicts_never_cross_tenants(users: RegardsUsers, sandbox: Sandbox) -> None:
     """The same e-mail is asked for in each tenant."""
     await users.find(DEMO, JANE)
     await users.find(PROJECT1, JANE)
@@ -82,6 +83,20 @@ async def test_administrators(users: RegardsUsers, sandbox: Sandbox, time: Manua
     await users.is_admin(DEMO, JANE)
 
     assert len(sandbox.calls.recent("rs-admin")) == 3
+
+
+async def test_w34_administrators_of_one_tenant_are_not_those_of_another(
+    users: RegardsUsers, sandbox: Sandbox
+) -> None:
+    """Neither answer, though remembered, is taken for the other tenant."""
+    sandbox.directory.put(known.User(email="local@example.org", role="ADMIN", tenants={"project1"}))
+
+    for _ in range(2):
+        assert await users.is_admin(PROJECT1, "local@example.org")
+        assert not await users.is_admin(DEMO, "local@example.org")
+
+    calls = sandbox.calls.recent("rs-admin")
+    assert [call.tenant for call in calls] == ["project1", "demo"]
 
 
 async def test_garbage_is_no_word_on_administrators(users: RegardsUsers, sandbox: Sandbox) -> None:

@@ -9,6 +9,7 @@ from rs_order.adapters.regards import RegardsProcesses, RemoteService, TokenMint
 from rs_order.adapters.regards.processing import MalformedProcess, forecast_of, process_of
 from rs_order.domain.process import Cardinality, Forecast, LimitKind, Process, Scope
 from rs_order.ports.errors import RemoteNonsense, RemoteRefusal, RemoteTrouble
+from rs_order.ports.processing import UnreadableProcess
 from rs_order.sandbox import Outage, OutageMode, Sandbox, Service
 from rs_order.sandbox.processing import process_id
 from tests.regards.conftest import JANE
@@ -104,7 +105,7 @@ async def test_rs_processing_in_trouble(
         ("scope", "PRODUCT"),
         ("cardinality", ""),
         ("datatypes", ""),
-        ("datatypes", "RAWDATA,PICTURE"),
+        ("datatypes", "PICTURE"),
         ("sizeLimitType", "files"),
         ("sizeLimitValue", "-1"),
         ("sizeLimitValue", "1.5"),
@@ -118,6 +119,24 @@ def test_a_description_that_does_not_say_it_all_is_refused(name: str, value: obj
     """Any of the seven keys missing or unreadable makes the process unusable; the text names it."""
     with pytest.raises(MalformedProcess, match=name):
         process_of(ID, INFO | {name: value})
+
+
+def test_types_that_nobody_knows_are_ignored() -> None:
+    """As the reference does (domain.md 5.1)."""
+    process = process_of(ID, INFO | {"datatypes": "RAWDATA, PICTURE"})
+
+    assert process.data_types == {"RAWDATA"}
+
+
+async def test_a_process_that_can_not_be_understood_is_told_from_trouble(
+    processes: RegardsProcesses, sandbox: Sandbox
+) -> None:
+    """It is no use to ask again: nobody can order with it (W3)."""
+    process = next(iter(sandbox.processes))
+    sandbox.processes.add(process.model_copy(update={"info": {"sizeForecast": None}}))
+
+    with pytest.raises(UnreadableProcess, match="sizeForecast"):
+        await processes.find(JANE, process.id)
 
 
 @pytest.mark.parametrize("info", [None, [], "info", 7])

@@ -212,7 +212,7 @@ async def test_what_others_say_instead_of_a_file_is_not_kept(sources: RegardsFil
 
 
 @pytest.mark.parametrize("mode", [OutageMode.DOWN, OutageMode.SLOW])
-async def test_storage_that_does_not_answer(
+async def test_w15_storage_that_does_not_answer(
     sources: RegardsFileSources, sandbox: Sandbox, mode: OutageMode
 ) -> None:
     """A closed connection and a time-out are no answer (W15)."""
@@ -233,14 +233,14 @@ async def test_storage_that_breaks_off(sources: RegardsFileSources, sandbox: San
     )
 
 
-async def test_answer_without_length(sources: RegardsFileSources, sandbox: Sandbox) -> None:
+async def test_w20_answer_without_length(sources: RegardsFileSources, sandbox: Sandbox) -> None:
     """No Content-Length is no failure (W20)."""
     sandbox.faults.without_length = {ONLINE}
 
     assert len(await read(sources, stored())) == ONLINE_SIZE
 
 
-async def test_length_beyond_32_bits(storage_at: StorageAt) -> None:
+async def test_w20_length_beyond_32_bits(storage_at: StorageAt) -> None:
     """Sizes are numbers, not 32-bit numbers (W20)."""
     async with RawServer.running(answer("200 OK", b"12345", length=5_000_000_000)) as server:
         sources = storage_at(server.url)

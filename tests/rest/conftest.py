@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
@@ -14,6 +15,7 @@ from prometheus_client import CollectorRegistry, Counter
 from rs_order.adapters.order_tokens import JwtOrderTokens
 from rs_order.application.download import Metalinks
 from rs_order.application.links import Links
+from rs_order.application.maintenance import SwitchMaintenance
 from rs_order.demo.servers import Servers
 from rs_order.entrypoints.rest import (
     ComponentHealth,
@@ -52,6 +54,13 @@ class OneTenant:
 
     async def host(self, tenant: str) -> str:  # noqa: ARG002 - there is one
         return HOST
+
+
+class NoMaintenance:
+    """Implements what the gate of changes asks of maintenance: nobody is in it."""
+
+    async def covers(self, tenant: str) -> bool:  # noqa: ARG002 - nobody is
+        return False
 
 
 class Components:
@@ -101,8 +110,10 @@ def services(stock: Stock, health: Components) -> RestServices:
     tenants = cast("Tenants", OneTenant())
     order_tokens = JwtOrderTokens(ORDER_SECRET, StoppedClock())
     links = Links(None, tenants, prefix="/api/v1", fallback="http://nowhere.invalid")
+    outside = some_services().platform
     return some_services(
         tenants=tenants,
+        platform=replace(outside, maintenance=cast("SwitchMaintenance", NoMaintenance())),
         downloads=stock.order,
         sources=stock.shelf,
         metalinks=Metalinks(stock.order, order_tokens, links),

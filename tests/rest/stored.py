@@ -104,13 +104,12 @@ async def _write_order(connection: Connection, order: StockedOrder) -> None:
     """An order with one sub-order, whose state is what its files ask for, and counters that agree."""
     states = [order.state_of(file.id) for file in order.files]
     available, pending = FileState.AVAILABLE in states, FileState.PENDING in states
-    waiting = available and not pending
-    counted = int(waiting and not order.status.gone)
+    waiting = int(available and not pending and not order.status.gone)
     await connection.execute(
         "insert into orders (id, owner, role, label, correlation_id, status, expires_at,"
         " sub_order_hours, sub_orders, waiting_sub_orders)"
         " values ($1, $2, 'REGISTERED_USER', 'a', 'a', $3, $4, 2, 1, $5)",
-        *(ORDER, order.owner, order.status, order.expires_at, counted),
+        *(ORDER, order.owner, order.status, order.expires_at, waiting),
     )
     task = await connection.fetchval(
         "insert into dataset_task (order_id, dataset_urn, dataset_label, products_count)"
@@ -137,9 +136,11 @@ async def _write_order(connection: Connection, order: StockedOrder) -> None:
         ],
     )
     await _count(connection)
+    if pending:
+        await connection.execute("update sub_order set state = 'READY', rank = now()")
     await connection.execute(
         "update sub_order set state = $1",
-        "WAITING" if waiting else "RUNNING" if pending else "ENDED",
+        "RUNNING" if pending else "WAITING" if available else "ENDED",
     )
 
 

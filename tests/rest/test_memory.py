@@ -22,7 +22,7 @@ async def probe(files: int, size: int, path: str) -> dict[str, float]:
 
 
 @pytest.mark.slow
-async def test_a_large_file_streams_in_bounded_memory() -> None:
+async def test_w21_a_large_file_streams_in_bounded_memory() -> None:
     """2 GiB, their MD5 checked on the way, in less than 64 MiB above idle."""
     measured = await probe(1, 2 * 2**30, ZIP)
 
@@ -32,7 +32,7 @@ async def test_a_large_file_streams_in_bounded_memory() -> None:
 
 
 @pytest.mark.slow
-async def test_many_files_stream_in_bounded_memory() -> None:
+async def test_w21_many_files_stream_in_bounded_memory() -> None:
     """100,000 files, in a tenth of what a million may take."""
     measured = await probe(100_000, 100, ZIP)
 

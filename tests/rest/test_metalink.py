@@ -166,9 +166,9 @@ async def test_what_is_not_known_of_a_file(api: httpx.AsyncClient, stock: Stock)
     assert [child.tag.removeprefix(NAMESPACE) for child in file] == ["identity", "resources"]
 
 
-@pytest.mark.parametrize(
-    ("checksum", "algorithm", "expected"),
-    [
+async def test_checksums(api: httpx.AsyncClient, stock: Stock) -> None:
+    """Those that the format has a name for, and that are what they say they are."""
+    checksums: list[tuple[str, str | None, tuple[str, str] | None]] = [
         ("AB" * 16, "MD5", ("md5", "ab" * 16)),
         ("ab" * 16, None, ("md5", "ab" * 16)),
         ("ab" * 20, "SHA-1", ("sha1", "ab" * 20)),
@@ -178,22 +178,16 @@ async def test_what_is_not_known_of_a_file(api: httpx.AsyncClient, stock: Stock)
         ("ab" * 16, "CRC32C", None),
         ("ab" * 15, "MD5", None),
         ("<hash>", "MD5", None),
-    ],
-)
-async def test_checksums(
-    api: httpx.AsyncClient,
-    stock: Stock,
-    checksum: str,
-    algorithm: str | None,
-    expected: tuple[str, str] | None,
-) -> None:
-    """Those that the format has a name for, and that are what they say they are."""
-    stock.add("a", checksum=checksum, algorithm=algorithm)
+    ]
+    for checksum, algorithm, _ in checksums:
+        stock.add("a", checksum=checksum, algorithm=algorithm)
 
-    (file,) = files_of((await api.get(PLAIN)).content)
-    found = file.find(f".//{NAMESPACE}hash")
+    files = files_of((await api.get(PLAIN)).content)
 
-    assert expected == (None if found is None else (found.get("type"), found.text))
+    for file, (checksum, algorithm, expected) in zip(files, checksums, strict=True):
+        found = file.find(f".//{NAMESPACE}hash")
+        said = None if found is None else (found.get("type"), found.text)
+        assert said == expected, (algorithm, checksum)
 
 
 async def test_hostile_names_are_harmless(api: httpx.AsyncClient, stock: Stock) -> None:
@@ -278,39 +272,30 @@ async def test_unknown_order(api: httpx.AsyncClient) -> None:
         assert answer.json() == {"messages": ["There is no order 13"]}
 
 
-@pytest.mark.parametrize(
-    ("email", "role", "status"),
-    [
+async def test_w14_who_may_have_the_metalink(api: httpx.AsyncClient, stock: Stock) -> None:
+    """Owner, administrators, systems, and whoever may search all orders; else 403 without a body."""
+    stock.add("a")
+
+    for email, role, status in [
         (OWNER, "REGISTERED_USER", 200),
         (STRANGER, "REGISTERED_USER", 403),
         (STRANGER, "EXPLOIT", 200),
         (STRANGER, "ADMIN", 200),
         (STRANGER, "PROJECT_ADMIN", 200),
         ("rs-delivery", "ROLE_SYS_rs-delivery", 200),
-    ],
-)
-async def test_w14_who_may_have_the_metalink(
-    api: httpx.AsyncClient, stock: Stock, email: str, role: str, status: int
-) -> None:
-    """Owner, administrators, systems, and whoever may search all orders; else 403 without a body."""
-    stock.add("a")
-
-    answer = await api.get(PLAIN, headers=as_caller(email, role))
-
-    assert status == answer.status_code
-    assert (answer.content == b"") is (status == 403)
+    ]:
+        answer = await api.get(PLAIN, headers=as_caller(email, role))
+        assert answer.status_code == status, role
+        assert (answer.content == b"") is (status == 403), role
 
 
-@pytest.mark.parametrize("token", BAD_TOKENS.values(), ids=BAD_TOKENS)
-async def test_order_tokens_that_prove_nothing(
-    api: httpx.AsyncClient, stock: Stock, token: str
-) -> None:
+async def test_order_tokens_that_prove_nothing(api: httpx.AsyncClient, stock: Stock) -> None:
     """401 without a body."""
     stock.add("a")
 
-    answer = await api.get(PUBLIC, params={"orderToken": token})
-
-    assert (answer.status_code, answer.content) == (401, b"")
+    for kind, token in BAD_TOKENS.items():
+        answer = await api.get(PUBLIC, params={"orderToken": token})
+        assert (answer.status_code, answer.content) == (401, b""), kind
 
 
 async def test_missing_order_token(api: httpx.AsyncClient) -> None:

@@ -38,7 +38,7 @@ def test_entries_of_any_size(level: int, size: int | None) -> None:
     assert (45 if size != 100_000 else 20) == read.infolist()[0].extract_version
 
 
-def test_entries_beyond_4_gib(tmp_path: Path) -> None:
+def test_w21_entries_beyond_4_gib(tmp_path: Path) -> None:
     """Offsets take 64 bits; the archive begins after a hole of 5 GiB."""
     path = tmp_path / "far.zip"
     with ZipStream(AT) as archive, path.open("wb") as file:

@@ -26,7 +26,7 @@ async def test_serve_says_where_it_listens_and_stops_on_sigterm() -> None:
         sys.executable, "-c", _COMMAND, stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
-    lines = [(await process.stdout.readline()).decode().strip() for _ in range(8)]
+    lines = [(await process.stdout.readline()).decode().strip() for _ in range(9)]
     variables = dict(line.split("=", 1) for line in lines if line.startswith("RS_ORDER_"))
     async with httpx.AsyncClient() as http:
         status = (await http.get(variables["RS_ORDER_CATALOG_URL"] + "/x")).status_code
@@ -38,6 +38,7 @@ async def test_serve_says_where_it_listens_and_stops_on_sigterm() -> None:
         "RS_ORDER_STORAGE_URL",
         "RS_ORDER_DAM_URL",
         "RS_ORDER_PROCESSING_URL",
+        "RS_ORDER_FILE_URL_FOLDERS",
         "RS_ORDER_ADMIN_URL",
         "RS_ORDER_ADMIN_INSTANCE_URL",
     }

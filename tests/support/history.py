@@ -1,17 +1,17 @@
 """Every line of a history is a move of the tables, for one of its reasons (docs/states.md)."""
 
-from rs_order.adapters.postgres.driver import Connection
+from collections.abc import Iterable
+
+from rs_order.adapters.postgres.driver import Row
 from rs_order.domain.moves import ORDER_MOVES, SUB_ORDER_MOVES, Reason
 from rs_order.domain.states import OrderStatus, SubOrderState
 
+HISTORY = "select sub_order_id is null as of_order, before, after, reason from history order by id"
 Line = tuple[str | None, str, str]
 
 
-async def unexplained_moves(connection: Connection) -> list[Line]:
-    """From, to and reason of the lines that ``domain/moves.py`` doesn't have."""
-    rows = await connection.fetch(
-        "select sub_order_id is null as of_order, before, after, reason from history order by id"
-    )
+def unexplained_moves(rows: Iterable[Row]) -> list[Line]:
+    """From, to and reason of the lines of ``HISTORY`` that ``domain/moves.py`` doesn't have."""
     return [
         (row["before"], row["after"], row["reason"])
         for row in rows

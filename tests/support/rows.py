@@ -14,6 +14,9 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 OWNER = "jane@example.org"
 
 
+_NEVER_ASKED = (SubOrderState.BUILDING, SubOrderState.READY)
+
+
 @asynccontextmanager
 async def in_tenant(pool: Pool, tenant: Tenant) -> AsyncIterator[Connection]:
     """A transaction in the tenant's schema, committed at the end."""
@@ -58,20 +61,21 @@ class TenantRows:
         kind: SubOrderKind = SubOrderKind.STORAGE,
         owner: str = OWNER,
     ) -> SubOrderId:
-        """A sub-order with one file of 10 bytes for each checksum."""
+        """A sub-order with one file of 10 bytes for each checksum; storage was asked once if at all."""
         async with in_tenant(self._pool, self._tenant) as connection:
             task = await _task(connection, order)
             columns, values = _counters(list(checksums.values()))
             sub_order = await connection.fetchval(
                 "insert into sub_order (order_id, dataset_task_id, owner, kind, state, asks, asked_at,"  # noqa: S608 - our own names
                 f" rank{''.join(f', {column}' for column in columns)})"
-                " values ($1, $2, $3, $4, $5, 1, $6, $6"
+                " values ($1, $2, $3, $4, $5, $6, $7, $7"
                 f"{''.join(f', {value}' for value in values)}) returning id",
                 order,
                 task,
                 owner,
                 kind,
                 state,
+                int(kind is SubOrderKind.STORAGE and state not in _NEVER_ASKED),
                 NOW,
             )
             await _files(connection, order, sub_order, task, checksums)

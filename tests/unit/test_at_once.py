@@ -7,7 +7,7 @@ import pytest
 from rs_order.application.at_once import each
 
 
-async def test_results_come_in_the_order_of_the_items() -> None:
+async def test_w44_results_come_in_the_order_of_the_items() -> None:
     """However long each takes, and never more at once than allowed."""
     running = most = 0
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from rs_order.adapters.regards.unconfigured import NoProcesses
 from rs_order.application.read_page import PageReader
 from rs_order.contracts.basket import BasketDto, BasketSelectionRequest
 from rs_order.domain.basket import Basket, DatasetSelection, DatedSelection
@@ -149,7 +150,7 @@ async def test_an_order_reads_within_the_datasets_of_its_basket() -> None:
         status=OrderStatus.PENDING,
         sub_order_hours=2,
     )
-    reader = PageReader(cast("Catalog", Recording()), None, page_size=10)
+    reader = PageReader(cast("Catalog", Recording()), None, NoProcesses(), page_size=10)
     await reader.read(Tenant("project1"), order, a_selection(a_search()), 0)
 
     assert [request.dataset_urn for request in asked] == [URN]

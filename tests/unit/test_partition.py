@@ -216,7 +216,9 @@ _products = st.lists(st.lists(_files, max_size=4), max_size=30)
 
 @settings(max_examples=150, deadline=None)
 @given(contents=_products, data=st.data())
-def test_pages_cut_like_one_page(contents: list[list[CatalogFile]], data: st.DataObject) -> None:
+def test_w44_pages_cut_like_one_page(
+    contents: list[list[CatalogFile]], data: st.DataObject
+) -> None:
     """Buckets left open by a page and continued by the next give the cut of a single page."""
     products = [a_product(*files) for files in contents]
     marks = data.draw(st.lists(st.integers(0, len(products)), max_size=5).map(sorted))

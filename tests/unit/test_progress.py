@@ -138,7 +138,9 @@ def test_an_order_ends_once_when_no_file_is_pending(
 
 @pytest.mark.parametrize("status", [OrderStatus.RUNNING, OrderStatus.PAUSED])
 @pytest.mark.parametrize("filling", ["completing", "retrying"])
-def test_an_order_does_not_end_while_files_still_come(status: OrderStatus, filling: str) -> None:
+def test_w9_w18_an_order_does_not_end_while_files_still_come(
+    status: OrderStatus, filling: str
+) -> None:
     """Between two slices of a retry, or in a pause of its completion, nothing may be pending (W9, W18)."""
     order = an_order(status, {A: (9, 9)})
     setattr(order, filling, True)
@@ -232,7 +234,7 @@ def test_an_order_makes_the_moves_of_the_table_and_no_other(
         assert (order.status, order.moves) == (before, [])
 
 
-def test_every_status_has_a_way_out() -> None:
+def test_w35_every_status_has_a_way_out() -> None:
     """Whatever happens to an order, it can be deleted in the end (decisions.md, ERROR orders)."""
 
     def reachable(status: OrderStatus, seen: frozenset[OrderStatus]) -> frozenset[OrderStatus]:

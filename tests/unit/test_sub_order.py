@@ -43,7 +43,7 @@ def test_a_mebibyte_is_worth_15_minutes_of_waiting(size: int, delay: timedelta) 
     assert rank(NOW, size) == NOW + delay
 
 
-def test_the_smaller_goes_first_and_the_older_in_the_end() -> None:
+def test_w43_the_smaller_goes_first_and_the_older_in_the_end() -> None:
     """Small overtakes large of the same hour, but not one that has waited for its time."""
     large = rank(NOW, 100 * MEBIBYTE)
 

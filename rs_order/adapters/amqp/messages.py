@@ -12,6 +12,7 @@ from rs_order.adapters.amqp.delivery import TENANT_HEADER
 from rs_order.adapters.amqp.topology import (
     DEAD_LETTER_EXCHANGE,
     DOWNLOADED_OUTPUTS,
+    EXECUTION_REQUEST,
     NOTIFICATION,
     NOTIFIER_COPY,
     ORDER_REQUEST,
@@ -59,6 +60,7 @@ EVENTS: Mapping[MessageKind, str] = {
     MessageKind.RESTORE_REQUEST: RESTORE_REQUEST,
     MessageKind.NOTIFICATION: NOTIFICATION,
     MessageKind.INSTANCE_NOTIFICATION: NOTIFICATION,
+    MessageKind.EXECUTION_REQUEST: EXECUTION_REQUEST,
     MessageKind.DOWNLOADED_OUTPUTS: DOWNLOADED_OUTPUTS,
     MessageKind.NOTIFIER_COPY: NOTIFIER_COPY,
 }

@@ -135,6 +135,7 @@ RESTORE_REQUEST = "fr.cnes.regards.modules.filecatalog.amqp.input.FilesRestorati
 NOTIFICATION = "fr.cnes.regards.framework.amqp.event.notification.NotificationEvent"
 NOTIFIER_COPY = "fr.cnes.regards.framework.amqp.event.notifier.NotificationRequestEvent"
 DOWNLOADED_OUTPUTS = "fr.cnes.regards.modules.processing.domain.events.DownloadedOutputFilesEvent"
+EXECUTION_REQUEST = "fr.cnes.regards.modules.processing.domain.events.PExecutionRequestEvent"
 
 _FILE_REFERENCE = "fr.cnes.regards.modules.filecatalog.amqp.output.FileReferenceEvent"
 _FILE_REFERENCE_UPDATE = "fr.cnes.regards.modules.filecatalog.amqp.output.FileReferenceUpdateEvent"
@@ -312,6 +313,7 @@ class _Names:
             ORDER_RESPONSE,
             RESTORE_REQUEST,
             NOTIFICATION,
+            EXECUTION_REQUEST,
             NOTIFIER_COPY,
             DOWNLOADED_OUTPUTS,
         )

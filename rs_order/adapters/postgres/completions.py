@@ -4,12 +4,18 @@ from collections.abc import Sequence
 
 from rs_order.adapters.postgres.baskets import reserve_ids
 from rs_order.adapters.postgres.driver import Connection, Row
+from rs_order.adapters.postgres.processes import (
+    process_record,
+    processed_from,
+    processed_record,
+)
 from rs_order.adapters.postgres.rows import dataset_selection_of, kinds_column, pattern_column
 from rs_order.adapters.postgres.statements import statements
 from rs_order.domain.files import identity
 from rs_order.domain.ids import DatasetTaskId, OrderId, SubOrderId
 from rs_order.domain.order import Order
 from rs_order.domain.partition import OrderedFile
+from rs_order.domain.process import Process
 from rs_order.domain.states import FileState, SubOrderState
 from rs_order.domain.sub_order import SubOrder
 from rs_order.ports.store import (
@@ -44,6 +50,7 @@ class PostgresCompletions:
             cursor.products,
             cursor.attempts,
             cursor.trouble_since,
+            processed_record(cursor.processed),
         )
 
     async def finish(self, order_ids: Sequence[OrderId]) -> None:
@@ -56,8 +63,11 @@ class PostgresCompletions:
         searches = await self._connection.fetch(SQL["searches"], row["id"])
         return dataset_selection_of(row, searches)
 
-    async def dataset_task(self, order_id: OrderId, selection: DatasetSelection) -> DatasetTaskId:
-        process = selection.process
+    async def dataset_task(
+        self, order_id: OrderId, selection: DatasetSelection, process: Process | None = None
+    ) -> DatasetTaskId:
+        files, size = _totals(selection, process)
+        choice = selection.process
         task: int = await self._connection.fetchval(
             SQL["dataset_task"],
             order_id,
@@ -66,8 +76,11 @@ class PostgresCompletions:
             selection.products,
             kinds_column(selection.file_filter),
             pattern_column(selection.file_filter),
-            process.process_id if process else None,
-            dict(process.parameters) if process else None,
+            files,
+            size,
+            choice.process_id if choice else None,
+            dict(choice.parameters) if choice else None,
+            process_record(process) if process else None,
         )
         return DatasetTaskId(task)
 
@@ -82,6 +95,7 @@ class PostgresCompletions:
             order.owner,
             [new.dataset_task_id for new in sub_orders],
             [new.kind for new in sub_orders],
+            [new.asks_storage for new in sub_orders],
         )
         return [
             SubOrder(SubOrderId(id_), order.id, order.owner, new.kind, SubOrderState.BUILDING)
@@ -89,7 +103,12 @@ class PostgresCompletions:
         ]
 
     async def add_files(
-        self, order: Order, task: DatasetTaskId, files: Sequence[tuple[SubOrderId, OrderedFile]]
+        self,
+        order: Order,
+        task: DatasetTaskId,
+        files: Sequence[tuple[SubOrderId, OrderedFile]],
+        *,
+        counted: bool = True,
     ) -> list[AddedFiles]:
         if not files:
             return []
@@ -97,12 +116,13 @@ class PostgresCompletions:
         rows = await self._connection.fetch(
             SQL["add_files"], order.id, task, *(list(column) for column in columns)
         )
-        await self._connection.execute(
-            SQL["count_files"],
-            task,
-            sum(row["files"] for row in rows),
-            sum(row["bytes"] for row in rows),
-        )
+        if counted:
+            await self._connection.execute(
+                SQL["count_files"],
+                task,
+                sum(row["files"] for row in rows),
+                sum(row["bytes"] for row in rows),
+            )
         return [
             AddedFiles(
                 SubOrderId(row["sub_order_id"]), FileState(row["state"]), row["files"], row["bytes"]
@@ -126,6 +146,18 @@ def _cursor_of(row: Row) -> CompletionCursor:
         products=row["products"],
         attempts=row["attempts"],
         trouble_since=row["trouble_since"],
+        processed=processed_from(row["processed"]),
+    )
+
+
+def _totals(selection: DatasetSelection, process: Process | None) -> tuple[int, int]:
+    """What a dataset task counts from the start: files that go in, bytes that come out (5.2)."""
+    if process is None:
+        return 0, 0
+    taken = [totals for name, totals in selection.types.items() if name.value in process.data_types]
+    return (
+        sum(totals.files for totals in taken),
+        process.forecast.of(sum(totals.bytes for totals in taken)),
     )
 
 
@@ -150,4 +182,5 @@ def _file_columns(sub_order: SubOrderId, ordered: OrderedFile) -> tuple[object, 
         ordered.state,
         "no-checksum" if ordered.reason else None,
         ordered.reason,
+        ordered.output_key,
     )

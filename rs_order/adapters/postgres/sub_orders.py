@@ -78,12 +78,12 @@ class PostgresSubOrders:
     async def owners_ready(self) -> list[str]:
         return [row["owner"] for row in await self._connection.fetch(SQL["owners_ready"])]
 
-    async def next_ready(self, owner: str, limit: int | None) -> list[ReadySubOrder]:
-        rows = await self._connection.fetch(SQL["next_ready"], owner, limit)
+    async def next_ready(
+        self, owner: str, limit: int | None, *, asks_storage: bool = True
+    ) -> list[ReadySubOrder]:
+        rows = await self._connection.fetch(SQL["next_ready"], owner, limit, asks_storage)
         return [
-            ReadySubOrder(
-                SubOrderId(row["id"]), OrderId(row["order_id"]), row["rank"], row["pending_files"]
-            )
+            ReadySubOrder(SubOrderId(row["id"]), OrderId(row["order_id"]), row["rank"])
             for row in rows
         ]
 

@@ -9,12 +9,14 @@ from rs_order.adapters.postgres.baskets import PostgresBaskets
 from rs_order.adapters.postgres.completions import PostgresCompletions
 from rs_order.adapters.postgres.driver import Connection, Pool
 from rs_order.adapters.postgres.errors import store_errors
+from rs_order.adapters.postgres.executions import PostgresExecutions, PostgresProcessChoices
 from rs_order.adapters.postgres.files import PostgresFiles
 from rs_order.adapters.postgres.limits import PostgresLimits
 from rs_order.adapters.postgres.mails import PostgresMails
 from rs_order.adapters.postgres.messages import PostgresMessages
 from rs_order.adapters.postgres.orders import PostgresOrders
 from rs_order.adapters.postgres.pool import transaction, use_tenant
+from rs_order.adapters.postgres.process_inputs import PostgresProcessInputs
 from rs_order.adapters.postgres.requests import PostgresRequests
 from rs_order.adapters.postgres.retries import PostgresRetries
 from rs_order.adapters.postgres.settings import PostgresStoredSettings
@@ -59,6 +61,9 @@ class PostgresUnitOfWork:
         self.retries = PostgresRetries(connection)
         self.sub_orders = PostgresSubOrders(connection, tenant)
         self.files = PostgresFiles(connection)
+        self.inputs = PostgresProcessInputs(connection)
+        self.executions = PostgresExecutions(connection)
+        self.process_choices = PostgresProcessChoices(connection)
         self.mails = PostgresMails(connection)
         self.messages = PostgresMessages(connection, tenant, copied)
         self.limits = PostgresLimits(connection, tenant)

@@ -45,14 +45,20 @@ class RegardsCatalog:
             raise self._service.nonsense(_SUMMARY, str(error)) from error
 
     async def search(
-        self, caller: Caller, requests: Sequence[SelectionRequest], *, page: int, size: int
+        self,
+        caller: Caller,
+        requests: Sequence[SelectionRequest],
+        *,
+        page: int,
+        size: int,
+        every_type: bool = False,
     ) -> tuple[Product, ...]:
         body = self._body(_SEARCH, requests, page=page, size=size)
         answer = await self._service.post_for_text(_SEARCH, self._tokens.on_behalf(caller), body)
         if answer is None:
             raise self._absent(_SEARCH)
         try:
-            return await _products_of(answer)
+            return await _products_of(answer, every_type=every_type)
         except (ValueError, RecursionError) as error:
             raise self._service.nonsense(_SEARCH, str(error)) from error
 
@@ -92,11 +98,11 @@ class RegardsCatalog:
         return RemoteRefusal(self._service.name, 404, f"{path}: status 404")
 
 
-async def _products_of(page: bytearray) -> tuple[Product, ...]:
+async def _products_of(page: bytearray, *, every_type: bool) -> tuple[Product, ...]:
     """The products of a page; everybody else gets a turn every few milliseconds meanwhile."""
     products: list[Product] = []
     for item in items_of(page):
-        products.append(product_of(_content(item)))
+        products.append(product_of(_content(item), every_type=every_type))
         if len(products) % PRODUCTS_AT_A_TIME == 0:
             await asyncio.sleep(0)
     return tuple(products)

@@ -4,12 +4,12 @@ Read by hand and not with a model per file: a page holds 10,000 products, and wh
 never built. Tolerant of what the contract lets vary, strict about what identifies a file.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from sys import intern
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
-from rs_order.domain.files import ORDERABLE, CatalogFile, DataType, Product
+from rs_order.domain.files import ORDERABLE, CatalogFile, FileType, OtherType, Product
 from rs_order.domain.ids import Checksum, Urn
 
 
@@ -18,10 +18,11 @@ class MalformedFeature(ValueError):
 
 
 _ORDERABLE: Final = tuple((data_type.value, data_type) for data_type in ORDERABLE)
+_OTHERS: Final = tuple((data_type.value, data_type) for data_type in OtherType)
 
 
-def product_of(feature: Any) -> Product:
-    """The product a feature describes, with its orderable files.
+def product_of(feature: Any, *, every_type: bool = False) -> Product:
+    """The product a feature describes, with its orderable files; ``every_type``: with all files.
 
     Raises:
         MalformedFeature: no id, or a file that can't be told from others or fetched.
@@ -36,19 +37,22 @@ def product_of(feature: Any) -> Product:
             urn=Urn(urn),
             provider_id=_text(feature, "providerId"),
             version=_whole(feature, "version") or 1,
-            files=tuple(_files_of(feature)),
+            files=tuple(_files_of(feature, _ORDERABLE)),
+            others=tuple(_files_of(feature, _OTHERS)) if every_type else (),
         )
     except MalformedFeature as error:
         raise MalformedFeature(f"{urn}: {error}") from error
 
 
-def _files_of(feature: dict[str, Any]) -> Iterator[CatalogFile]:
+def _files_of(
+    feature: dict[str, Any], types: Sequence[tuple[str, FileType]]
+) -> Iterator[CatalogFile]:
     by_type = feature.get("files")
     if by_type is None:
         return
     if not isinstance(by_type, dict):
         raise MalformedFeature("files isn't an object")
-    for name, data_type in _ORDERABLE:
+    for name, data_type in types:
         files = by_type.get(name)
         if files is None:
             continue
@@ -58,7 +62,7 @@ def _files_of(feature: dict[str, Any]) -> Iterator[CatalogFile]:
             yield _file_of(file, data_type)
 
 
-def _file_of(file: Any, data_type: DataType) -> CatalogFile:
+def _file_of(file: Any, data_type: FileType) -> CatalogFile:
     if not isinstance(file, dict):
         raise MalformedFeature("a file isn't an object")
     url = _text(file, "uri") or ""

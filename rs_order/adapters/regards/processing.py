@@ -11,10 +11,12 @@ from rs_order.adapters.regards.http import RemoteService
 from rs_order.adapters.regards.tokens import TokenMinter
 from rs_order.domain.identity import Caller
 from rs_order.domain.process import Cardinality, Forecast, LimitKind, Process, Scope
+from rs_order.ports.processing import UnreadableProcess
 
 _FORECAST: Final = re.compile(
     r"\*(?P<factor>[0-9]+(\.[0-9]+)?)|(?P<size>[0-9]+(\.[0-9]+)?)(?P<unit>[bkmg])"
 )
+_NO_PROCESS: Final = UUID(int=0)
 _UNITS: Final = {"b": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 _MAX_DIGITS: Final = 18
 """Of a number; everything larger is no size of anything."""
@@ -54,10 +56,12 @@ class RegardsProcesses:
         if answer is None:
             return None
         info = answer.get("processInfo") if isinstance(answer, dict) else None
+        if not isinstance(info, dict):
+            raise self._service.nonsense(path, "the answer has no object processInfo")
         try:
             return process_of(process_id, info)
         except MalformedProcess as error:
-            raise self._service.nonsense(path, str(error)) from error
+            raise UnreadableProcess(self._service.name, f"{path}: {error}") from error
 
 
 def process_of(process_id: UUID, info: Any) -> Process:
@@ -78,6 +82,15 @@ def process_of(process_id: UUID, info: Any) -> Process:
         forecast=forecast_of(_text(info, "sizeForecast")),
         forbids_split=_flag(_text(info, "forbidSplitInSuborders")),
     )
+
+
+def cardinality_of(info: Mapping[str, Any]) -> Cardinality:
+    """What a result says of the outputs of its process; all of its ``processInfo`` must be readable.
+
+    Raises:
+        MalformedProcess: one of the seven is missing or can't be read.
+    """
+    return process_of(_NO_PROCESS, info).cardinality
 
 
 def forecast_of(text: str) -> Forecast:
@@ -110,9 +123,10 @@ def _choice(info: Mapping[str, Any], name: str, choices: type[Choice]) -> Choice
 
 
 def _data_types(text: str) -> frozenset[str]:
-    types = frozenset(part.strip() for part in text.split(","))
-    if not types <= _DATA_TYPES:
-        raise MalformedProcess(f"datatypes {text!r} names a type that there isn't")
+    """Names that nobody knows are ignored (domain.md 5.1); one at least must be left."""
+    types = frozenset(part.strip() for part in text.split(",")) & _DATA_TYPES
+    if not types:
+        raise MalformedProcess(f"datatypes {text!r} names no type that there is")
     return types
 
 

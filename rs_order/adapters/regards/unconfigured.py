@@ -13,6 +13,7 @@ from rs_order.domain.process import Process
 from rs_order.domain.selection import SelectionRequest, Summary
 from rs_order.ports.directory import User
 from rs_order.ports.errors import RemoteTrouble
+from rs_order.ports.processing import NewBatch
 
 
 def _unset(service: str, variable: str) -> NoReturn:
@@ -26,7 +27,13 @@ class NoCatalog:
         _unset("rs-catalog", "RS_ORDER_CATALOG_URL")
 
     async def search(
-        self, caller: Caller, requests: Sequence[SelectionRequest], *, page: int, size: int
+        self,
+        caller: Caller,
+        requests: Sequence[SelectionRequest],
+        *,
+        page: int,
+        size: int,
+        every_type: bool = False,
     ) -> tuple[Product, ...]:
         _unset("rs-catalog", "RS_ORDER_CATALOG_URL")
 
@@ -45,7 +52,10 @@ class NoUsers:
 
 
 class NoProcesses:
-    """Implements :class:`rs_order.ports.processing.Processes` where no rs-processing is configured."""
+    """Implements the ports of :mod:`rs_order.ports.processing` where no rs-processing is configured."""
 
     async def find(self, caller: Caller, process_id: UUID) -> Process | None:
         """None for every id: there are no processes."""
+
+    async def create(self, caller: Caller, batch: NewBatch) -> UUID:
+        _unset("rs-processing", "RS_ORDER_PROCESSING_URL")

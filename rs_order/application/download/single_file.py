@@ -82,13 +82,14 @@ async def deliver(
         FetchError: on entering: there is nothing to send. That is recorded then.
     """
     check = ContentCheck(request.file)
-    delivery: Delivery | None = None
+    opened, delivery = False, None
     failure: FetchError | None = None
     try:
         async with (
             sources.open(request.tenant, request.email, request.file) as source,
             aclosing(_verified(source.chunks, check)) as verified,
         ):
+            opened = True
             first = await anext(verified, None)
             delivery = Delivery(request.file, source.headers, verified, first)
             yield delivery
@@ -97,7 +98,7 @@ async def deliver(
         raise
     finally:
         whole = delivery is not None and delivery.whole
-        outcome = _downloaded(request) if whole else _failed(request, failure, check.received)
+        outcome = _downloaded(request) if whole else _failed(request, failure, opened, check)
         report.result, report.reason = outcome.result, outcome.reason
         await finish_anyway(downloads.settle(request.tenant, request.order_id, [outcome]))
 
@@ -124,11 +125,12 @@ def _downloaded(request: FileRequest) -> FileOutcome:
     return FileOutcome(request.file.id, FetchResult.DOWNLOADED)
 
 
-def _failed(request: FileRequest, error: FetchError | None, received: int) -> FileOutcome:
+def _failed(
+    request: FileRequest, error: FetchError | None, opened: bool, check: ContentCheck
+) -> FileOutcome:
     """How a file failed; without an error it is the client who has gone."""
     file = request.file
-    if error is not None and (error.result is not FetchResult.FAILED or file.external):
-        return FileOutcome(file.id, error.result, error.reason)
-    if error is not None and not received:
-        return FileOutcome(file.id, FetchResult.FAILED, error.reason)
-    return FileOutcome(file.id, FetchResult.FAILED, reasons.short_retrieval(received, file.size))
+    if error is None or (opened and error.result is FetchResult.FAILED and not file.external):
+        short = reasons.short_retrieval(check.received, file.size)
+        return FileOutcome(file.id, FetchResult.FAILED, short)
+    return FileOutcome(file.id, error.result, error.reason)

@@ -23,6 +23,8 @@ def asyncapi_command() -> None:
         order_requests=names.order_requests.name,
         order_cancels=names.order_cancels.name,
         file_references=names.file_references.name,
+        processing_results=names.processing_results.name,
+        process_rights=names.process_rights.name,
     )
     _print(asyncapi_document(addresses, version("rs-order")))
 

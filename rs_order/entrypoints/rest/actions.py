@@ -77,6 +77,8 @@ def actions_router(services: RestServices) -> APIRouter:
         model=Entity[OrderDto],
         responses={
             **_RESPONSES,
+            413: "The body is too long",
+            415: "The body isn't JSON",
             422: "`TOO_MANY_CHARACTERS_IN_LABEL` or `LABEL_NOT_UNIQUE_FOR_OWNER`",
         },
     )

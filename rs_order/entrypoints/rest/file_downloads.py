@@ -9,8 +9,7 @@ from rs_order.domain.identity import Caller
 from rs_order.domain.ids import DataFileId
 from rs_order.domain.states import FileState
 from rs_order.entrypoints.rest.errors import Refused
-from rs_order.entrypoints.rest.file_answer import FileAnswer
-from rs_order.entrypoints.rest.order_token import OrderTokenInQuery, verified
+from rs_order.entrypoints.rest.order_token import BAD_ORDER_TOKEN, OrderTokenInQuery, verified
 from rs_order.entrypoints.rest.parameters import DataFileIdInPath
 from rs_order.entrypoints.rest.request_log import facts_of
 from rs_order.entrypoints.rest.resources import (
@@ -21,6 +20,7 @@ from rs_order.entrypoints.rest.resources import (
 from rs_order.entrypoints.rest.roles import is_administrator
 from rs_order.entrypoints.rest.routing import AuthorisedCaller, Documented, Endpoints
 from rs_order.entrypoints.rest.services import RestServices
+from rs_order.entrypoints.rest.streamed_file import StreamedFile
 from rs_order.ports.downloads import FileOfOrder
 from rs_order.ports.order_tokens import OrderToken
 
@@ -28,12 +28,14 @@ _NOT_NOW: Final = {FileState.PENDING: 202, FileState.ERROR: 422}
 """States in which there is nothing to try; all others are attempted, again if need be."""
 
 _UNKNOWN: Final = {
-    404: "There is no such file, or storage doesn't have it (then the body is its own)"
+    400: "The number of the file isn't one",
+    404: "There is no such file, or storage doesn't have it (then the body is its own)",
+    503: "The database, or storage, gave no answer; try again",
 }
 _WITH_TOKEN: Final = {
-    400: "The order token is missing",
-    503: "Order tokens can't be checked: their key isn't set",
     **_UNKNOWN,
+    400: "The order token is missing, or the number of the file isn't one",
+    503: "As without a token; or order tokens can't be checked: their key isn't set",
 }
 _STATES: Final[Documented] = {
     202: {"description": "Not yet available: ask again later"},
@@ -45,7 +47,10 @@ _BYTES: Final[Documented] = {
     410: {"description": "Storage no longer holds the file ready"},
     429: {
         "content": {
-            "text/plain": {"example": "Download quota of 10 exceeded (by 1) for user j@x."}
+            "text/plain": {
+                "schema": {"type": "string"},
+                "example": "Download quota of 10 exceeded (by 1) for user j@x.",
+            }
         },
         "description": "The user's quota is used up, in storage's words; the file stays available",
     },
@@ -80,7 +85,9 @@ def file_downloads_router(services: RestServices) -> APIRouter:
         found = await _found(services, request, caller, file_id)
         return _refusal(found, caller) or _without_length()
 
-    @endpoints.serve(DOWNLOAD_PUBLIC_FILE, responses=_WITH_TOKEN, documented=_BYTES)
+    @endpoints.serve(
+        DOWNLOAD_PUBLIC_FILE, responses=_WITH_TOKEN, documented={**_BYTES, **BAD_ORDER_TOKEN}
+    )
     async def download_public_file(
         request: Request,
         caller: AuthorisedCaller,
@@ -92,7 +99,9 @@ def file_downloads_router(services: RestServices) -> APIRouter:
         found = await _found(services, request, caller, file_id)
         return _refusal(found, caller, token) or _bytes(services, request, found, caller, token)
 
-    @endpoints.serve(TEST_PUBLIC_FILE, responses=_WITH_TOKEN, documented=_BODILESS)
+    @endpoints.serve(
+        TEST_PUBLIC_FILE, responses=_WITH_TOKEN, documented={**_BODILESS, **BAD_ORDER_TOKEN}
+    )
     async def test_public_file(
         request: Request,
         caller: AuthorisedCaller,
@@ -144,7 +153,7 @@ def _bytes(
     """The file, fetched in the name of its owner where his token opened it, else of the caller."""
     facts, report = facts_of(request.scope), FileReport()
     email = found.owner if _opened_by(found, token) else caller.email
-    return FileAnswer(
+    return StreamedFile(
         services.downloads,
         services.sources,
         FileRequest(caller.tenant, found.order_id, found.file, email),

@@ -8,7 +8,7 @@ from rs_order.domain.identity import Caller
 from rs_order.domain.ids import OrderId
 from rs_order.entrypoints.rest.content_disposition import name_for_order
 from rs_order.entrypoints.rest.errors import Refused
-from rs_order.entrypoints.rest.order_token import OrderTokenInQuery, verified
+from rs_order.entrypoints.rest.order_token import BAD_ORDER_TOKEN, OrderTokenInQuery, verified
 from rs_order.entrypoints.rest.parameters import OrderIdInPath
 from rs_order.entrypoints.rest.request_log import facts_of
 from rs_order.entrypoints.rest.resources import GET_METALINK, GET_PUBLIC_METALINK
@@ -21,10 +21,11 @@ from rs_order.ports.downloads import OrderToDownload
 METALINK_TYPE: Final = "application/metalink+xml"
 
 _DOCUMENTED: Final[Documented] = {
-    200: {"content": {METALINK_TYPE: {}}, "description": "The metalink"}
+    200: {"content": {METALINK_TYPE: {}}, "description": "The metalink"},
+    404: {"description": "There is no such order, or (without a body) it has no file to list now"},
 }
 _REFUSALS: Final = {
-    404: "There is no such order, or (without a body) it has no file to list now",
+    400: "The order token is missing, or the number of the order isn't one",
     503: "Order tokens can't be made: their key isn't set. Or the project's address is not known now",
 }
 
@@ -34,8 +35,8 @@ def metalinks_router(services: RestServices) -> APIRouter:
 
     @endpoints.serve(
         GET_PUBLIC_METALINK,
-        responses={400: "The order token is missing", **_REFUSALS},
-        documented=_DOCUMENTED,
+        responses=_REFUSALS,
+        documented={**_DOCUMENTED, **BAD_ORDER_TOKEN},
     )
     async def get_public_metalink(
         request: Request, caller: AuthorisedCaller, order_token: OrderTokenInQuery

@@ -1,7 +1,7 @@
 """Administrators look for orders of all users (rest.md 8)."""
 
 from collections.abc import AsyncIterator
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Request, Response
 from starlette.responses import StreamingResponse
@@ -36,7 +36,14 @@ _SEARCH: Final = {**BAD_BODY, 422: "The restriction on statuses breaks its rules
 def order_search_router(services: RestServices) -> APIRouter:
     endpoints = Endpoints(services, tag="search")
 
-    @endpoints.serve(SEARCH_ORDERS, model=Page[OrderDto], responses=_SEARCH)
+    @endpoints.serve(
+        SEARCH_ORDERS,
+        model=Page[OrderDto],
+        responses={
+            **_SEARCH,
+            400: "The body is missing or can't be read, or there is no such property to sort by",
+        },
+    )
     async def search_orders(
         request: Request,
         caller: AuthorisedCaller,
@@ -77,7 +84,7 @@ def order_search_router(services: RestServices) -> APIRouter:
     return endpoints.router
 
 
-async def _all_of(first: Any, others: AsyncIterator[Any]) -> AsyncIterator[Any]:
+async def _all_of(first: str, others: AsyncIterator[str]) -> AsyncIterator[str]:
     yield first
     async for other in others:
         yield other

@@ -39,6 +39,15 @@ from rs_order.ports.store.orders import (
     NewOrder,
     Orders,
 )
+from rs_order.ports.store.processing import (
+    Executions,
+    ProcessChoices,
+    ProcessedCursor,
+    ProcessInputs,
+    StoredInput,
+    WindowCursor,
+    Work,
+)
 from rs_order.ports.store.requests import (
     NewRequest,
     RecordedRequest,
@@ -77,6 +86,7 @@ __all__ = [
     "CreatedOrder",
     "DatasetSelection",
     "DatedSelection",
+    "Executions",
     "Files",
     "Limits",
     "MailKind",
@@ -88,6 +98,9 @@ __all__ = [
     "NewSubOrder",
     "Orders",
     "OwnersPage",
+    "ProcessChoices",
+    "ProcessInputs",
+    "ProcessedCursor",
     "ReadySubOrder",
     "RecordedRequest",
     "ReleasedSubOrder",
@@ -100,6 +113,7 @@ __all__ = [
     "StoreConflict",
     "StoreError",
     "StoreUnavailable",
+    "StoredInput",
     "StoredSettings",
     "SubOrderCount",
     "SubOrders",
@@ -107,4 +121,6 @@ __all__ = [
     "UnitOfWork",
     "WaitingOrder",
     "WaitingOrders",
+    "WindowCursor",
+    "Work",
 ]

@@ -13,8 +13,10 @@ from rs_order.domain.ids import (
 )
 from rs_order.domain.order import Order
 from rs_order.domain.partition import OrderedFile
+from rs_order.domain.process import Process
 from rs_order.domain.states import FileState, SubOrderKind
 from rs_order.domain.sub_order import SubOrder
+from rs_order.ports.store.processing import ProcessedCursor
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,8 @@ class CompletionCursor:
     products: int
     attempts: int
     trouble_since: datetime | None
+    processed: ProcessedCursor | None = None
+    """Set within a selection that goes into a process."""
 
     def untroubled(self) -> "CompletionCursor":
         """The same place, with nothing attempted there yet."""
@@ -48,6 +52,8 @@ class AddedFiles:
 class NewSubOrder:
     dataset_task_id: DatasetTaskId
     kind: SubOrderKind
+    asks_storage: bool = True
+    """False: a process of external files only, which takes no slot before it is downloadable."""
 
 
 class Completions(Protocol):
@@ -67,8 +73,14 @@ class Completions(Protocol):
         """The order's dataset selection of that index; None past the last."""
         ...
 
-    async def dataset_task(self, order_id: OrderId, selection: DatasetSelection) -> DatasetTaskId:
-        """The dataset task of a selection, made when it isn't there yet."""
+    async def dataset_task(
+        self, order_id: OrderId, selection: DatasetSelection, process: Process | None = None
+    ) -> DatasetTaskId:
+        """The dataset task of a selection, made when it isn't there yet.
+
+        With a process it is made with its totals: the files that go in, and the bytes that are
+        forecast to come out (domain.md 5.2).
+        """
         ...
 
     async def open_sub_orders(
@@ -78,9 +90,14 @@ class Completions(Protocol):
         ...
 
     async def add_files(
-        self, order: Order, task: DatasetTaskId, files: Sequence[tuple[SubOrderId, OrderedFile]]
+        self,
+        order: Order,
+        task: DatasetTaskId,
+        files: Sequence[tuple[SubOrderId, OrderedFile]],
+        *,
+        counted: bool = True,
     ) -> list[AddedFiles]:
-        """Insert the files that the dataset task doesn't hold yet, and count them there."""
+        """Insert the files that the dataset task doesn't hold yet; ``counted``: and count them there."""
         ...
 
     async def has_dataset_task(self, order_id: OrderId) -> bool: ...

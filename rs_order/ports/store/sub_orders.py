@@ -15,10 +15,11 @@ from rs_order.domain.sub_order import SubOrder
 
 @dataclass(frozen=True, slots=True)
 class SubOrderCount:
-    """How many sub-orders an order has, and how many of them need storage."""
+    """How many sub-orders an order has, and how many of them give it time to live."""
 
     total: int
     storage: int
+    """Those of stored files and of processes; not those of files attached to a processed dataset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +27,11 @@ class ReadySubOrder:
     id: SubOrderId
     order_id: OrderId
     rank: datetime
-    pending_files: int
-    """What storage would be asked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReleasedSubOrder:
-    """One that ran or waited, and is deleted."""
+    """One that ran, processed or waited, and is deleted."""
 
     id: SubOrderId
     owner: str
@@ -81,12 +80,21 @@ class SubOrders(Protocol):
         """Owners who have a ready sub-order."""
         ...
 
-    async def next_ready(self, owner: str, limit: int | None) -> list[ReadySubOrder]:
-        """The owner's next sub-orders of running orders by rank; ``limit`` None: all of them."""
+    async def next_ready(
+        self, owner: str, limit: int | None, *, asks_storage: bool = True
+    ) -> list[ReadySubOrder]:
+        """The owner's next sub-orders of running orders by rank.
+
+        Args:
+            owner: whose.
+            limit: at most so many; None: all of them.
+            asks_storage: those that need a slot, or those that need none to start: processes of
+                external files.
+        """
         ...
 
     async def release(self, order_ids: Sequence[OrderId], limit: int) -> list[ReleasedSubOrder]:
-        """Delete up to ``limit`` sub-orders of gone orders that run or wait, so that they take no slot."""
+        """Delete up to ``limit`` sub-orders of gone orders that run, process or wait: nothing follows."""
         ...
 
     async def delete_slice(self, order_id: OrderId, limit: int) -> int:

@@ -17,6 +17,7 @@ from rs_order.ports.store.completions import Completions
 from rs_order.ports.store.files import Files
 from rs_order.ports.store.mails import Mails
 from rs_order.ports.store.orders import Orders
+from rs_order.ports.store.processing import Executions, ProcessChoices, ProcessInputs
 from rs_order.ports.store.requests import Requests
 from rs_order.ports.store.retries import Retries
 from rs_order.ports.store.settings import StoredSettings
@@ -89,6 +90,15 @@ class UnitOfWork(Protocol):
 
     @property
     def files(self) -> Files: ...
+
+    @property
+    def inputs(self) -> ProcessInputs: ...
+
+    @property
+    def executions(self) -> Executions: ...
+
+    @property
+    def process_choices(self) -> ProcessChoices: ...
 
     @property
     def mails(self) -> Mails: ...

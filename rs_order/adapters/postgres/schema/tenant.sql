@@ -118,6 +118,8 @@ create table dataset_selection (
         process_id is null or (file_kinds is null and file_name_pattern is null))
 );
 
+create index dataset_selection_of_process on dataset_selection (process_id) where process_id is not null;
+
 create table dated_selection (
     dataset_selection_id bigint not null references dataset_selection on delete cascade,
     selection_date timestamptz not null,
@@ -140,6 +142,7 @@ create table dataset_task (
     file_name_pattern text,
     process_id uuid,
     process_parameters jsonb,
+    process_info jsonb,                           -- the process as rs-processing described it when it was ordered
     constraint dataset_task_once unique (order_id, dataset_urn)
 );
 
@@ -148,8 +151,9 @@ create table sub_order (
     order_id bigint not null,                     -- no foreign keys: of a removed order they go in slices
     dataset_task_id bigint not null,
     owner varchar(128) not null,
-    kind text not null check (kind in ('STORAGE', 'EXTERNAL')),
-    state text not null default 'BUILDING' check (state in ('BUILDING', 'READY', 'RUNNING', 'WAITING', 'ENDED')),
+    kind text not null check (kind in ('STORAGE', 'EXTERNAL', 'PROCESSING')),
+    state text not null default 'BUILDING' check (
+        state in ('BUILDING', 'READY', 'RUNNING', 'PROCESSING', 'WAITING', 'ENDED')),
     rank timestamptz,                             -- place in the owner's queue, set when READY
     asks integer not null default 0,
     asked_at timestamptz,                         -- first request to storage
@@ -166,18 +170,22 @@ create table sub_order (
     error_bytes bigint not null default 0 check (error_bytes >= 0),
     processing_error_files integer not null default 0 check (processing_error_files >= 0),
     processing_error_bytes bigint not null default 0 check (processing_error_bytes >= 0),
+    asks_storage boolean not null default true,   -- false: no file of it, no input of its process is stored
     constraint settled_has_no_pending_file check (state not in ('WAITING', 'ENDED') or pending_files = 0),
-    constraint running_has_a_pending_file check (state <> 'RUNNING' or pending_files > 0),
+    constraint running_has_a_pending_file check (
+        state not in ('RUNNING', 'PROCESSING') or pending_files > 0),
     constraint waiting_has_an_available_file check (state <> 'WAITING' or available_files > 0),
     constraint ended_has_no_available_file check (state <> 'ENDED' or available_files = 0),
     constraint ready_has_a_rank check (state <> 'READY' or rank is not null),
-    constraint external_is_never_asked check (kind = 'STORAGE' or state not in ('READY', 'RUNNING'))
+    constraint external_is_never_asked check (
+        kind <> 'EXTERNAL' or state not in ('READY', 'RUNNING')),
+    constraint only_processes_are_processing check (kind = 'PROCESSING' or state <> 'PROCESSING')
 );
 create index sub_order_of_order on sub_order (order_id, id);
-create index sub_order_at_work on sub_order (order_id, id) where state in ('RUNNING', 'WAITING');
-create index sub_order_queue on sub_order (owner, rank) where state = 'READY';
+create index sub_order_at_work on sub_order (order_id, id) where state in ('RUNNING', 'PROCESSING', 'WAITING');
+create index sub_order_queue on sub_order (owner, asks_storage, rank) where state = 'READY';
 create index sub_order_in_slot on sub_order (owner)
-    where kind = 'STORAGE' and (state = 'RUNNING' or (state = 'WAITING' and not quota_exceeded));
+    where kind <> 'EXTERNAL' and (state = 'RUNNING' or (state = 'WAITING' and not quota_exceeded));
 
 -- The moves a sub-order may make; the same table as domain/moves.py.
 create table sub_order_move (
@@ -187,8 +195,9 @@ create table sub_order_move (
 );
 insert into sub_order_move (before, after) values
     ('BUILDING', 'READY'), ('BUILDING', 'WAITING'), ('BUILDING', 'ENDED'),
-    ('READY', 'RUNNING'), ('READY', 'WAITING'), ('READY', 'ENDED'),
-    ('RUNNING', 'READY'), ('RUNNING', 'WAITING'), ('RUNNING', 'ENDED'),
+    ('READY', 'RUNNING'), ('READY', 'PROCESSING'), ('READY', 'WAITING'), ('READY', 'ENDED'),
+    ('RUNNING', 'READY'), ('RUNNING', 'PROCESSING'), ('RUNNING', 'WAITING'), ('RUNNING', 'ENDED'),
+    ('PROCESSING', 'READY'), ('PROCESSING', 'WAITING'), ('PROCESSING', 'ENDED'),
     ('WAITING', 'ENDED'),
     ('ENDED', 'WAITING');
 
@@ -227,6 +236,7 @@ create table data_file (
         'PENDING', 'AVAILABLE', 'DOWNLOADED', 'DOWNLOAD_ERROR', 'ERROR', 'PROCESSING_ERROR')),
     reason_code text,                             -- why it is in this state, when that needs saying
     reason text,
+    output_key text,                              -- of the output of a process: the id it was promised under
     constraint data_file_once unique (dataset_task_id, identity)
 );
 create index data_file_of_sub_order on data_file (sub_order_id);
@@ -239,6 +249,46 @@ create index data_file_in_error on data_file (order_id, dataset_task_id, id)
 create index data_file_awaited on data_file (checksum)
     where state in ('PENDING', 'AVAILABLE') or reason_code = 'storage-silent';
 
+-- What goes into a process. Rows go when the executions are sent; those that could not be had stay.
+create table process_input (
+    id bigint generated by default as identity primary key,
+    order_id bigint not null,
+    sub_order_id bigint not null,
+    dataset_task_id bigint not null,
+    identity uuid not null,                       -- as that of a data file
+    product_urn text not null,
+    product_id text,
+    product_version integer not null,
+    data_type text not null,
+    key text not null,                            -- its name, numbered when its product has it twice
+    name text not null,
+    url text not null,
+    external boolean not null,
+    online boolean not null,
+    size bigint check (size >= 0),
+    checksum text,
+    checksum_algorithm text,
+    mime_type text,
+    state text not null check (state in ('PENDING', 'AVAILABLE', 'ERROR')),
+    reason text,
+    constraint process_input_once unique (dataset_task_id, identity)
+);
+create index process_input_of_sub_order on process_input (sub_order_id, id);
+create index process_input_of_order on process_input (order_id, id);
+-- inputs that a word of storage can still change
+create index process_input_awaited on process_input (checksum) where state <> 'ERROR';
+
+-- What a processed sub-order asked of rs-processing; it goes with its sub-order.
+create table process_batch (
+    sub_order_id bigint primary key references sub_order on delete cascade,
+    order_id bigint not null,
+    correlation_id text not null,                 -- order-<order>_dsSel-<dataset selection>_subOrder-<n>
+    batch_id uuid,                                -- given by rs-processing; null: no execution was asked for
+    attempts integer not null default 0,
+    trouble_since timestamptz,
+    constraint process_batch_once unique (correlation_id)
+);
+
 -- How far the completion of an order has come; the row goes when the order is complete.
 create table completion (
     order_id bigint primary key references orders on delete cascade,
@@ -248,7 +298,8 @@ create table completion (
     external_sub_order_id bigint,
     products bigint not null default 0,
     trouble_since timestamptz,
-    attempts integer not null default 0
+    attempts integer not null default 0,
+    processed jsonb                               -- windows of a processed selection, null for a plain one
 );
 
 -- How far the retry of an order has come: files in error up to this one have moved to new sub-orders.

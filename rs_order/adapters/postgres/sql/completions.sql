@@ -1,14 +1,15 @@
 -- name: cursor
 -- $1 order id.
-select selection, page, storage_sub_order_id, external_sub_order_id, products, attempts, trouble_since
+select selection, page, storage_sub_order_id, external_sub_order_id, products, attempts, trouble_since,
+       processed
 from completion where order_id = $1
 
 -- name: advance
 -- $1 order id, $2 selection, $3 page, $4 open storage sub-order, $5 open external sub-order,
--- $6 products read, $7 attempts, $8 in trouble since.
+-- $6 products read, $7 attempts, $8 in trouble since, $9 windows of a processed selection.
 update completion
 set selection = $2, page = $3, storage_sub_order_id = $4, external_sub_order_id = $5, products = $6,
-    attempts = $7, trouble_since = $8
+    attempts = $7, trouble_since = $8, processed = $9
 where order_id = $1
 
 -- name: finish
@@ -33,10 +34,11 @@ order by selection_date, position
 
 -- name: dataset_task
 -- The dataset task of a selection; made when it isn't there. $1 order id, $2 urn, $3 label, $4 products,
--- $5 file kinds, $6 pattern, $7 process, $8 its parameters.
+-- $5 file kinds, $6 pattern, $7 files and $8 bytes to begin with, $9 process, $10 its parameters, $11 how
+-- rs-processing describes it.
 insert into dataset_task (order_id, dataset_urn, dataset_label, products_count, file_kinds, file_name_pattern,
-    process_id, process_parameters)
-values ($1, $2, $3, $4, $5, $6, $7, $8)
+    files_count, files_bytes, process_id, process_parameters, process_info)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 on conflict on constraint dataset_task_once do update set dataset_label = excluded.dataset_label
 returning id
 
@@ -46,10 +48,10 @@ returning id
 with added as (
     insert into data_file (order_id, dataset_task_id, sub_order_id, identity, product_urn, product_id,
         product_version, data_type, name, url, external, online, size, checksum, checksum_algorithm,
-        mime_type, state, reason_code, reason)
+        mime_type, state, reason_code, reason, output_key)
     select $1, $2, * from unnest($3::bigint[], $4::uuid[], $5::text[], $6::text[], $7::integer[],
         $8::text[], $9::text[], $10::text[], $11::boolean[], $12::boolean[], $13::bigint[], $14::text[],
-        $15::text[], $16::text[], $17::text[], $18::text[], $19::text[])
+        $15::text[], $16::text[], $17::text[], $18::text[], $19::text[], $20::text[])
     on conflict on constraint data_file_once do nothing
     returning sub_order_id, state, coalesce(size, 0) as size
 )

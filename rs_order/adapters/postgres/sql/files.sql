@@ -1,7 +1,9 @@
 -- name: pending_checksums
--- What storage still has to settle. $1 sub-order.
-select distinct checksum from data_file
+-- What storage still has to settle: files, or inputs of a process. $1 sub-order.
+select checksum from data_file
 where sub_order_id = $1 and state = 'PENDING' and checksum is not null
+union
+select checksum from process_input where sub_order_id = $1 and state = 'PENDING'
 order by checksum
 
 -- name: settle_by_checksum

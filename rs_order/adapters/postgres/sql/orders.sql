@@ -86,6 +86,12 @@ where file.checksum = any ($1)
       or (file.state = 'ERROR' and file.reason_code = 'storage-silent')
   )
   and (file.state in ('PENDING', 'AVAILABLE') or file.reason_code = 'storage-silent')
+union
+select input.order_id
+from process_input input
+join sub_order on sub_order.id = input.sub_order_id
+where input.checksum = any ($1) and input.state <> 'ERROR'
+  and (sub_order.state = 'RUNNING' or (sub_order.state = 'READY' and sub_order.asks > 0))
 
 -- name: save
 -- Write locked orders back. Since when files can be had moves with their number. $1 records, $2 now.

@@ -1,8 +1,10 @@
 -- name: open
--- New sub-orders under construction. $1 ids, $2 order id, $3 owner, $4 dataset tasks, $5 kinds.
-insert into sub_order (id, order_id, dataset_task_id, owner, kind)
-select sub_order.id, $2, dataset_task_id, $3, kind
-from unnest($1::bigint[], $4::bigint[], $5::text[]) as sub_order (id, dataset_task_id, kind)
+-- New sub-orders under construction. $1 ids, $2 order id, $3 owner, $4 dataset tasks, $5 kinds, $6 whether
+-- storage will be asked.
+insert into sub_order (id, order_id, dataset_task_id, owner, kind, asks_storage)
+select sub_order.id, $2, dataset_task_id, $3, kind, asks_storage
+from unnest($1::bigint[], $4::bigint[], $5::text[], $6::boolean[])
+    as sub_order (id, dataset_task_id, kind, asks_storage)
 
 -- name: load
 -- $1 ids.
@@ -31,9 +33,14 @@ where order_id = $1 and state = 'WAITING' and id >= $2
 order by id
 
 -- name: count_of_order
--- $1 order id, $2 from this id on.
-select count(*) filter (where kind = 'STORAGE') as storage, count(*) as total
-from sub_order where order_id = $1 and id >= $2
+-- Of an order, all sub-orders and those that give it time to live (domain.md 4.7). $1 order id, $2 from this
+-- id on.
+select count(*) filter (
+           where kind = 'PROCESSING' or (kind = 'STORAGE' and task.process_id is null)) as storage,
+       count(*) as total
+from sub_order
+join dataset_task task on task.id = sub_order.dataset_task_id
+where sub_order.order_id = $1 and sub_order.id >= $2
 
 -- name: save
 -- Write sub-orders back; their orders are locked. $1 records.
@@ -67,9 +74,9 @@ returning sub_order.id, sub_order.order_id, known.before, sub_order.state as aft
 select pg_advisory_xact_lock(hashtextextended($1, 1))
 
 -- name: slots_taken
--- Storage sub-orders that run, or wait for a user who could download them. $1 owner.
+-- Sub-orders that run, or wait for a user who could download them; external ones never count. $1 owner.
 select count(*) from sub_order
-where owner = $1 and kind = 'STORAGE' and (state = 'RUNNING' or (state = 'WAITING' and not quota_exceeded))
+where owner = $1 and kind <> 'EXTERNAL' and (state = 'RUNNING' or (state = 'WAITING' and not quota_exceeded))
 
 -- name: owners_ready
 -- Who has a ready sub-order: a skip along the index, one probe per owner.
@@ -88,11 +95,12 @@ select owner from ready where owner is not null
 -- name: next_ready
 -- The owner's next sub-orders, in the order of their ranks; paused orders are passed over, and orders whose
 -- retry still fills sub-orders: peers are told how many there are.
--- $1 owner, $2 at most (null: all).
-select sub_order.id, sub_order.order_id, sub_order.rank, sub_order.pending_files
+-- $1 owner, $2 at most (null: all), $3 those that ask storage, or the others.
+select sub_order.id, sub_order.order_id, sub_order.rank
 from sub_order
 join orders on orders.id = sub_order.order_id
-where sub_order.owner = $1 and sub_order.state = 'READY' and orders.status = 'RUNNING'
+where sub_order.owner = $1 and sub_order.state = 'READY' and sub_order.asks_storage = $3
+  and orders.status = 'RUNNING'
   and not exists (select from retry where retry.order_id = orders.id)
 order by sub_order.rank
 limit $2
@@ -113,7 +121,7 @@ returning id
 delete from sub_order where id = any ($1)
 
 -- name: release
--- Sub-orders of orders that are gone no longer run or wait; see files.delete_slice for its form.
+-- Sub-orders of orders that are gone no longer run, process or wait; see files.delete_slice for its form.
 -- $1 order ids, $2 at most.
 delete from sub_order
 where id = any (array(
@@ -122,7 +130,7 @@ where id = any (array(
     cross join lateral (
         select sub_order.id from sub_order
         where (order_id, sub_order.id) > (gone.id, 0) and order_id <= gone.id
-          and state in ('RUNNING', 'WAITING')
+          and state in ('RUNNING', 'PROCESSING', 'WAITING')
         order by order_id, sub_order.id limit $2
     ) as at_work
     limit $2

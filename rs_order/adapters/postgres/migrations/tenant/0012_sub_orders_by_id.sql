@@ -2,4 +2,4 @@
 
 drop index sub_order_of_order;
 create index sub_order_of_order on sub_order (order_id, id);
-create index sub_order_at_work on sub_order (order_id, id) where state in ('RUNNING', 'WAITING');
+create index sub_order_at_work on sub_order (order_id, id) where state in ('RUNNING', 'PROCESSING', 'WAITING');

@@ -20,7 +20,7 @@ _TOO_MANY: Final = 429
 _FAILURES: Final = range(400, 600)
 
 
-class FileAnswer(Streamed):
+class StreamedFile(Streamed):
     """Sends a file; or why there is none, as long as nothing of it was sent.
 
     Once something was, a failure cuts the answer: it is never completed with bytes that aren't right.

@@ -1,0 +1,177 @@
+-- name: known_inputs
+-- Which of these files the dataset task takes already. $1 dataset task, $2 identities.
+select identity from process_input where dataset_task_id = $1 and identity = any ($2)
+
+-- name: add_inputs
+-- $1 order, $2 dataset task, then one array per column.
+insert into process_input (order_id, dataset_task_id, sub_order_id, identity, product_urn, product_id,
+    product_version, data_type, key, name, url, external, online, size, checksum, checksum_algorithm,
+    mime_type, state, reason)
+select $1, $2, * from unnest($3::bigint[], $4::uuid[], $5::text[], $6::text[], $7::integer[], $8::text[],
+    $9::text[], $10::text[], $11::text[], $12::boolean[], $13::boolean[], $14::bigint[], $15::text[],
+    $16::text[], $17::text[], $18::text[], $19::text[])
+
+-- name: inputs
+-- What goes into a sub-order. $1 sub-order.
+select product_urn, product_id, product_version, data_type, key, name, url, external, online, size,
+       checksum, checksum_algorithm, mime_type, state, reason
+from process_input where sub_order_id = $1
+order by id
+
+-- name: settle_inputs
+-- Apply storage's word to inputs that were asked of it; what is unavailable wins. The orders are locked.
+-- A sub-order that is ready had been asked for when its order was paused: its process begins once it is
+-- resumed. Answers the running sub-orders that were changed. $1 orders, $2 available checksums, $3 unavailable checksums,
+-- $4 their reasons.
+with word as (
+    select checksum, 'ERROR' as state, reason from unnest($3::text[], $4::text[]) as told (checksum, reason)
+    union all
+    select checksum, 'AVAILABLE', null from unnest($2::text[]) as told (checksum)
+    where checksum <> all ($3::text[])
+), moved as (
+    update process_input input
+    set state = word.state, reason = word.reason
+    from word, sub_order
+    where input.checksum = word.checksum and input.state <> 'ERROR' and not input.external
+      and input.order_id = any ($1) and input.state <> word.state
+      and sub_order.id = input.sub_order_id
+      and (sub_order.state = 'RUNNING' or (sub_order.state = 'READY' and sub_order.asks > 0))
+    returning input.sub_order_id, sub_order.state
+)
+select distinct sub_order_id from moved where state = 'RUNNING'
+
+-- name: without_pending_inputs
+-- Those of the sub-orders that wait for no input any more. $1 sub-orders.
+select id from unnest($1::bigint[]) as changed (id)
+where not exists (select from process_input where sub_order_id = changed.id and state = 'PENDING')
+order by id
+
+-- name: give_up_inputs
+-- $1 sub-order, $2 reason.
+update process_input set state = 'ERROR', reason = $2 where sub_order_id = $1 and state = 'PENDING'
+
+-- name: forget_inputs
+-- $1 sub-order.
+delete from process_input where sub_order_id = $1 and state <> 'ERROR'
+
+-- name: delete_inputs
+-- See files.delete_slice for its form. $1 order, $2 at most.
+delete from process_input
+where id = any (array(
+    select id from process_input
+    where (order_id, id) > ($1, 0) and order_id <= $1
+    order by order_id, id limit $2
+))
+
+-- name: plan
+-- $1 order, $2 sub-orders, $3 correlation ids.
+insert into process_batch (order_id, sub_order_id, correlation_id)
+select $1, * from unnest($2::bigint[], $3::text[])
+
+-- name: work
+-- $1 sub-order.
+select batch.order_id, batch.sub_order_id, batch.correlation_id, batch.batch_id, batch.attempts,
+       batch.trouble_since, task.dataset_urn, task.process_id, task.process_parameters, task.process_info
+from process_batch batch
+join sub_order on sub_order.id = batch.sub_order_id
+join dataset_task task on task.id = sub_order.dataset_task_id
+where batch.sub_order_id = $1
+
+-- name: named
+-- $1 correlation id.
+select batch.order_id, batch.sub_order_id, batch.correlation_id, batch.batch_id, batch.attempts,
+       batch.trouble_since, task.dataset_urn, task.process_id, task.process_parameters, task.process_info
+from process_batch batch
+join sub_order on sub_order.id = batch.sub_order_id
+join dataset_task task on task.id = sub_order.dataset_task_id
+where batch.correlation_id = $1
+
+-- name: begun
+-- $1 sub-order, $2 the batch's id.
+update process_batch set batch_id = $2 where sub_order_id = $1
+
+-- name: note_trouble
+-- $1 sub-order, $2 attempts, $3 since.
+update process_batch set attempts = $2, trouble_since = $3 where sub_order_id = $1
+
+-- name: awaited_outputs
+-- Outputs that a result can still change. $1 sub-order.
+select id, output_key, product_urn from data_file
+where sub_order_id = $1 and output_key is not null
+  and (state = 'PENDING' or (state = 'PROCESSING_ERROR' and reason_code = 'process-silent'))
+order by id
+
+-- name: settle_outputs
+-- Outputs take what was made, or fail; those that are settled for good are left alone. The order is locked.
+-- Sizes change with the states, hence two sums. $1 sub-order, then one array per column: outputs that were
+-- made ($2 ids, $3 urls, $4 names, $5 sizes, $6 checksums, $7 algorithms), and those that were not ($8 ids,
+-- $9 reasons).
+with told as (
+    select id, 'AVAILABLE' as state, url, name, size, checksum, algorithm, null as reason
+    from unnest($2::bigint[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[])
+        as made (id, url, name, size, checksum, algorithm)
+    union all
+    select id, 'PROCESSING_ERROR', null, null, null, null, null, reason
+    from unnest($8::bigint[], $9::text[]) as failed (id, reason)
+), target as (
+    select file.id, file.state as before, coalesce(file.size, 0) as bytes_before, told.state as after,
+           told.url, told.name, told.size, told.checksum, told.algorithm, told.reason
+    from data_file file
+    join told on told.id = file.id
+    where file.sub_order_id = $1 and file.output_key is not null
+      and (file.state = 'PENDING'
+           or (file.state = 'PROCESSING_ERROR' and file.reason_code = 'process-silent'))
+    order by file.id
+    for update of file
+), moved as (
+    update data_file file
+    set state = target.after, reason = target.reason,
+        reason_code = case when target.after = 'PROCESSING_ERROR' then 'process-failed' end,
+        url = coalesce(target.url, file.url), name = coalesce(target.name, file.name),
+        size = case when target.after = 'AVAILABLE' then target.size else file.size end,
+        checksum = target.checksum, checksum_algorithm = target.algorithm
+    from target
+    where file.id = target.id
+    returning file.order_id, file.sub_order_id, target.before, target.after, target.bytes_before,
+              coalesce(file.size, 0) as bytes_after
+)
+select order_id, sub_order_id, before, after, count(*) as files, sum(bytes_before)::bigint as bytes,
+       sum(bytes_after)::bigint as bytes_after
+from moved where before <> after group by order_id, sub_order_id, before, after
+
+-- name: give_up_outputs
+-- No result came for these; a late one is still welcome. $1 sub-order, $2 reason.
+with moved as (
+    update data_file set state = 'PROCESSING_ERROR', reason_code = 'process-silent', reason = $2
+    where sub_order_id = $1 and state = 'PENDING' and output_key is not null
+    returning order_id, sub_order_id, coalesce(size, 0) as size
+)
+select order_id, sub_order_id, 'PENDING' as before, 'PROCESSING_ERROR' as after, count(*) as files,
+       sum(size)::bigint as bytes
+from moved group by order_id, sub_order_id
+
+-- name: downloaded_urls
+-- Where those of the files are that a process made and that were downloaded. $1 order, $2 files.
+select url from data_file
+where order_id = $1 and id = any ($2) and output_key is not null and state = 'DOWNLOADED'
+order by id
+
+-- name: detach
+-- Take a process from dataset selections of baskets, those of finished completions too (B11); an order
+-- under completion keeps what it was made with. $1 process, $2 datasets that keep it (null: none), $3 at most.
+with losing as (
+    select selection.id, selection.basket_id
+    from dataset_selection selection
+    join basket on basket.id = selection.basket_id
+    where selection.process_id = $1
+      and ($2::text[] is null or selection.dataset_urn <> all ($2))
+      and not exists (select from completion where completion.order_id = basket.order_id)
+    order by basket.id, selection.id
+    limit $3
+    for update of basket, selection
+), touched as (
+    update basket set version = version + 1 where id in (select basket_id from losing)
+)
+update dataset_selection selection
+set process_id = null, process_parameters = null
+from losing where selection.id = losing.id

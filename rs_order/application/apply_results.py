@@ -1,0 +1,96 @@
+"""rs-processing said how an execution ended, or never did (domain.md 8.4)."""
+
+from rs_order.application.links import Links
+from rs_order.application.settlement import Cause, Settlement
+from rs_order.contracts.processing import ExecutionResult
+from rs_order.domain.correlation import BatchCorrelation, ExecutionCorrelation
+from rs_order.domain.ids import OrderId, SubOrderId, Tenant
+from rs_order.domain.moves import Reason
+from rs_order.domain.order import Order
+from rs_order.domain.outputs import NOT_DELIVERED, deliver, within
+from rs_order.domain.process import Cardinality
+from rs_order.domain.states import SubOrderState
+from rs_order.ports.clock import Clock
+from rs_order.ports.store import Store, UnitOfWork, Work
+
+
+class ApplyResults:
+    """Settles the outputs of executions; a second result for the same outputs changes nothing."""
+
+    def __init__(self, store: Store, settlement: Settlement, links: Links, clock: Clock) -> None:
+        self._store = store
+        self._settlement = settlement
+        self._links = links
+        self._clock = clock
+
+    async def concerns_us(self, tenant: Tenant, batch: str) -> bool:
+        """Whether a batch is one of ours, of an order that is still there (decisions.md, 6.12)."""
+        if BatchCorrelation.parse(batch) is None:
+            return False
+        async with self._store.unit_of_work(tenant) as uow:
+            return await uow.executions.named(batch) is not None
+
+    async def handle(
+        self, tenant: Tenant, result: ExecutionResult, cardinality: Cardinality
+    ) -> bool:
+        """Apply a final result; False when its order has gone meanwhile.
+
+        Raises:
+            UnreadableExecution: its execution isn't one that we could have asked for.
+        """
+        execution = ExecutionCorrelation.parse(result.execution_correlation_id)
+        links = await self._links.download(tenant)
+        async with self._store.unit_of_work(tenant) as uow:
+            held = await self._hold(uow, result.batch_correlation_id)
+            if held is None:
+                return False
+            order, work = held
+            outputs = within(await uow.executions.awaited(work.sub_order_id), execution.product)
+            made = result.made if result.succeeded else []
+            delivery = deliver(cardinality, work.correlation_id, outputs, made)
+            reason = NOT_DELIVERED if made else result.explanation
+            moves = await uow.executions.settle(
+                work.sub_order_id, delivery.made, dict.fromkeys(delivery.missing, reason)
+            )
+            cause = Cause(Reason.PROCESS_ENDED, "rs-processing", self._clock.now())
+            await self._settlement.carry(uow, [order], moves, cause, links)
+        return True
+
+    @staticmethod
+    async def _hold(uow: UnitOfWork, batch: str) -> tuple[Order, Work] | None:
+        """The order of a batch, locked, if its outputs can still be settled."""
+        named = await uow.executions.named(batch)
+        orders = await uow.orders.lock([named.order_id]) if named else []
+        # Looked at again under the lock: the order may have gone just before it.
+        work = await uow.executions.named(batch)
+        if not orders or work is None or orders[0].status.gone:
+            return None
+        return orders[0], work
+
+
+class GiveUpResults:
+    """Ends the wait for results that never came."""
+
+    def __init__(
+        self, store: Store, settlement: Settlement, links: Links, clock: Clock, *, hours: float
+    ) -> None:
+        """``hours``: how long was waited, for the reason that is told."""
+        self._store = store
+        self._settlement = settlement
+        self._links = links
+        self._clock = clock
+        self._reason = f"The process gave no result for {hours:g} hours."
+
+    async def handle(self, tenant: Tenant, order_id: OrderId, sub_order_id: SubOrderId) -> None:
+        """Outputs that are still pending fail, open to a late result."""
+        links = await self._links.download(tenant)
+        async with self._store.unit_of_work(tenant) as uow:
+            orders = await uow.orders.lock([order_id])
+            loaded = await uow.sub_orders.load([sub_order_id])
+            if not orders or orders[0].status.gone or not loaded:
+                return
+            if loaded[0].state is not SubOrderState.PROCESSING:
+                return
+            moves = await uow.executions.give_up(sub_order_id, self._reason)
+            cause = Cause(Reason.PROCESS_SILENT, "rs-order", self._clock.now())
+            await self._settlement.carry(uow, orders, moves, cause, links)

@@ -1,0 +1,38 @@
+"""Hands sub-orders over from storage to their processes, once no input is waited for any more."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from rs_order.application import steps
+from rs_order.application.settlement import Settlement
+from rs_order.domain.ids import SubOrderId
+from rs_order.ports.store import UnitOfWork
+
+
+class BeginProcessing:
+    """A running sub-order whose inputs are settled gives its slot back and asks for its executions."""
+
+    def __init__(self, settlement: Settlement) -> None:
+        self._settlement = settlement
+
+    async def begin(
+        self, uow: UnitOfWork, ids: Sequence[SubOrderId], *, reason: str, at: datetime
+    ) -> None:
+        """Begin these; the caller holds their orders."""
+        if not ids:
+            return
+        sub_orders = await uow.sub_orders.load(ids)
+        for sub_order in sub_orders:
+            sub_order.process()
+        await uow.sub_orders.save(sub_orders, reason=reason, at=at)
+        owners = sorted({sub_order.owner for sub_order in sub_orders})
+        await uow.messages.send(
+            [
+                *(
+                    steps.start_processing(uow.tenant, sub_order.order_id, sub_order.id)
+                    for sub_order in sub_orders
+                ),
+                *(steps.schedule(uow.tenant, owner) for owner in owners),
+            ]
+        )
+        await self._settlement.leave_service_slots(uow, ids)

@@ -1,0 +1,84 @@
+"""What the executions of a sub-order are asked for with, and which outputs none of them can make."""
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from rs_order.contracts.processing import ExecutionInput, ExecutionRequest
+from rs_order.domain.correlation import ExecutionCorrelation, FileId
+from rs_order.domain.ids import DataFileId, Urn
+from rs_order.domain.outputs import AwaitedOutput
+from rs_order.domain.process import Scope
+from rs_order.ports.store import StoredInput, Work
+
+DEFAULT_MIME_TYPE = "application/octet-stream"
+NO_INPUT = "No input of its process could be had."
+
+
+def executions(
+    work: Work, owner: str, batch_id: UUID, inputs: Sequence[StoredInput]
+) -> list[ExecutionRequest]:
+    """One request for the sub-order, or one for each of its products that has an available input."""
+    if work.process.scope is Scope.SUBORDER:
+        return [_request(work, ExecutionCorrelation(owner, None), batch_id, inputs)]
+    by_product: dict[Urn, list[StoredInput]] = {}
+    for one in inputs:
+        by_product.setdefault(one.product, []).append(one)
+    return [
+        _request(work, ExecutionCorrelation(owner, product), batch_id, some)
+        for product, some in by_product.items()
+    ]
+
+
+def _request(
+    work: Work,
+    correlation: ExecutionCorrelation,
+    batch_id: UUID,
+    inputs: Sequence[StoredInput],
+) -> ExecutionRequest:
+    return ExecutionRequest(
+        execution_correlation_id=str(correlation),
+        batch_id=str(batch_id),
+        input_files=[_input(work, one) for one in inputs],
+    )
+
+
+def _input(work: Work, one: StoredInput) -> ExecutionInput:
+    """An input as rs-processing takes it (domain.md 8.3); it takes no null in most members."""
+    file = one.input.file
+    return ExecutionInput(
+        local_relative_path=f"{one.product}/{one.input.key}",
+        content_type=file.mime_type or DEFAULT_MIME_TYPE,
+        url=file.url or None,
+        bytes=one.input.size,
+        checksum=file.checksum or "",
+        file_name=file.name,
+        metadata={"internal": str(not file.external).lower(), "featureId": one.product},
+        input_correlation_id=str(FileId(work.correlation_id, one.product, one.input.key)),
+    )
+
+
+def without_input(
+    outputs: Sequence[AwaitedOutput], inputs: Sequence[StoredInput]
+) -> dict[DataFileId, str]:
+    """The outputs for which nothing that goes in could be had, each with the reason (W7)."""
+    reasons: dict[DataFileId, str] = {}
+    available = _reached(inputs, available=True)
+    failed = _reached(inputs, available=False)
+    for output in outputs:
+        key = FileId.parse(output.key)
+        place = (key.product, key.name) if key else (None, None)
+        if place not in available:
+            reasons[output.id] = " ".join(filter(None, (NO_INPUT, failed.get(place))))
+    return reasons
+
+
+def _reached(
+    inputs: Sequence[StoredInput], *, available: bool
+) -> Mapping[tuple[Urn | None, str | None], str | None]:
+    """What some input goes into, by the product and name of its output's key, with one reason each."""
+    reached: dict[tuple[Urn | None, str | None], str | None] = {}
+    for one in inputs:
+        if one.available is available:
+            for place in ((None, None), (one.product, None), (one.product, one.input.key)):
+                reached.setdefault(place, one.reason)
+    return reached

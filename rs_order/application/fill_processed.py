@@ -1,0 +1,166 @@
+"""Cuts a page of products in sub-orders that go into a process (domain.md 5.2 to 5.5)."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from rs_order.application.fill_sub_orders import FillSubOrders
+from rs_order.application.processed_sub_orders import (
+    Making,
+    ProcessedSelection,
+    write_sub_orders,
+)
+from rs_order.application.read_page import Page
+from rs_order.domain.files import identity
+from rs_order.domain.ids import DatasetTaskId
+from rs_order.domain.order import Order
+from rs_order.domain.process import Process, Scope
+from rs_order.domain.windows import (
+    Group,
+    InputProduct,
+    Window,
+    WindowLimits,
+    Windows,
+    group_of,
+    inputs_of,
+)
+from rs_order.ports.clock import Clock
+from rs_order.ports.store import (
+    CompletionCursor,
+    DatasetSelection,
+    ProcessedCursor,
+    UnitOfWork,
+    WindowCursor,
+)
+
+
+class FillProcessed:
+    """Cuts inputs in windows; the same cut whatever the size of the pages."""
+
+    def __init__(self, clock: Clock, attaching: FillSubOrders, *, bucket_bytes: int) -> None:
+        """``attaching``: fills the sub-orders of files attached to the dataset, which no process takes."""
+        self._clock = clock
+        self._attaching = attaching
+        self._bucket_bytes = bucket_bytes
+
+    async def add_page(
+        self,
+        uow: UnitOfWork,
+        order: Order,
+        cursor: CompletionCursor,
+        wanted: DatasetSelection,
+        page: Page,
+    ) -> tuple[CompletionCursor, list[str]]:
+        """Add a page to an order whose row is locked; the caller saves the order and the cursor.
+
+        Returns:
+            Where the completion stands then, and the names of files larger than a sub-order.
+
+        Raises:
+            SplitForbidden: the inputs don't fit in one sub-order, as their process wants.
+        """
+        process = page.process
+        if process is None:
+            raise ValueError("a page of a processed selection comes with its process")
+        known = cursor.processed or ProcessedCursor(process)
+        oversized: list[str] = []
+        if page.attached and page.attached.files:
+            oversized = await self._attaching.attach(uow, order, wanted, page.attached, process)
+        taken = [(group_of(one), inputs_of(one, process)) for one in page.products]
+        taken = [(group, product) for group, product in taken if product.inputs]
+        if not taken and not _open(known):
+            return _next(cursor, page, known), oversized
+        task = await uow.completions.dataset_task(order.id, wanted, process)
+        taken = await _new_ones(uow, task, taken)
+        cut = self._cut(process, known, taken, last=page.last)
+        makings = [
+            one for group, windows in cut.items() for one in _makings(process, group, windows)
+        ]
+        selection = ProcessedSelection(order, wanted, process, task)
+        made = await write_sub_orders(
+            uow, selection, makings, first=known.sub_orders + 1, now=self._clock.now()
+        )
+        following = replace(
+            known,
+            sub_orders=known.sub_orders + made,
+            stored=_window_cursor(cut[Group.STORED].last),
+            external=_window_cursor(cut[Group.EXTERNAL].last),
+        )
+        return _next(cursor, page, following), oversized
+
+    def _cut(
+        self,
+        process: Process,
+        known: ProcessedCursor,
+        taken: Sequence[tuple[Group, InputProduct]],
+        *,
+        last: bool,
+    ) -> dict[Group, Windows]:
+        limits = WindowLimits(self._bucket_bytes, process.limit_kind, process.limit)
+        cut = {}
+        for group, before in ((Group.STORED, known.stored), (Group.EXTERNAL, known.external)):
+            windows = Windows(limits, last=_window_of(before), forbids_split=process.forbids_split)
+            windows.add([product for of, product in taken if of is group])
+            if last:
+                windows.finish()
+            cut[group] = windows
+        return cut
+
+
+def _makings(process: Process, group: Group, windows: Windows) -> Iterator[Making]:
+    """A sub-order per window; one per product, where nothing has to be asked of storage (5.2)."""
+    for window in windows.touched:
+        if group is Group.EXTERNAL and process.scope is Scope.FEATURE:
+            for product in window.added:
+                yield Making(group, [product], closed=True)
+        else:
+            yield Making(group, window.added, window.closed, window.sub_order, window)
+
+
+async def _new_ones(
+    uow: UnitOfWork, task: DatasetTaskId, taken: Sequence[tuple[Group, InputProduct]]
+) -> list[tuple[Group, InputProduct]]:
+    """Without the inputs that an earlier page brought, should the catalog have shifted its pages (W5)."""
+    identities = [identity(product.urn, one.file) for _, product in taken for one in product.inputs]
+    seen = await uow.inputs.known(task, identities)
+    fresh: list[tuple[Group, InputProduct]] = []
+    for group, product in taken:
+        inputs = []
+        for one in product.inputs:
+            known = identity(product.urn, one.file)
+            if known not in seen:
+                seen.add(known)
+                inputs.append(one)
+        if inputs:
+            fresh.append((group, replace(product, inputs=tuple(inputs))))
+    return fresh
+
+
+def _window_of(cursor: WindowCursor | None) -> Window | None:
+    if cursor is None:
+        return None
+    return Window(totals=cursor.totals, sub_order=cursor.sub_order, closed=cursor.closed)
+
+
+def _window_cursor(window: Window | None) -> WindowCursor | None:
+    if window is None:
+        return None
+    return WindowCursor(window.totals, window.closed, window.sub_order)
+
+
+def _open(known: ProcessedCursor) -> bool:
+    """Whether a window waits for more products, or for the end of the selection."""
+    return any(window and not window.closed for window in (known.stored, known.external))
+
+
+def _next(cursor: CompletionCursor, page: Page, processed: ProcessedCursor) -> CompletionCursor:
+    """Products of processed selections are not counted (domain.md 4.8)."""
+    return CompletionCursor(
+        selection=cursor.selection + page.last,
+        page=0 if page.last else cursor.page + 1,
+        storage_sub_order=None,
+        external_sub_order=None,
+        products=cursor.products,
+        attempts=0,
+        trouble_since=None,
+        processed=None if page.last else processed,
+    )

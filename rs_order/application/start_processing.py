@@ -1,0 +1,186 @@
+"""Asks rs-processing to work on the inputs of a sub-order (domain.md 8.1 to 8.3)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from rs_order.application import steps
+from rs_order.application.executions import executions, without_input
+from rs_order.application.links import Links
+from rs_order.application.policies import RemotePatience
+from rs_order.application.settlement import Cause, Settlement
+from rs_order.domain.identity import Caller
+from rs_order.domain.ids import DataFileId, OrderId, SubOrderId, Tenant
+from rs_order.domain.moves import Reason
+from rs_order.domain.order import Order
+from rs_order.domain.states import OrderStatus, SubOrderState
+from rs_order.domain.sub_order import SubOrder
+from rs_order.ports.clock import Clock
+from rs_order.ports.errors import RemoteRefusal, RemoteTrouble
+from rs_order.ports.outbox import MessageKind, OutgoingMessage
+from rs_order.ports.processing import NewBatch, ProcessBatches
+from rs_order.ports.store import Store, StoredInput, UnitOfWork, Work
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A sub-order whose executions are still to be asked for, its order locked."""
+
+    order: Order
+    sub_order: SubOrder
+    work: Work
+    inputs: Sequence[StoredInput]
+
+    @property
+    def available(self) -> list[StoredInput]:
+        return [one for one in self.inputs if one.available]
+
+
+class StartProcessing:
+    """One step: makes a batch, then asks for its executions in one commit.
+
+    Dying between the two leaves a batch without executions, which does no harm; the step comes again.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        batches: ProcessBatches,
+        settlement: Settlement,
+        *,
+        links: Links,
+        clock: Clock,
+        patience: RemotePatience,
+        silence: timedelta,
+    ) -> None:
+        """``silence``: how long results are waited for."""
+        self._store = store
+        self._batches = batches
+        self._settlement = settlement
+        self._links = links
+        self._clock = clock
+        self._patience = patience
+        self._silence = silence
+
+    async def handle(self, tenant: Tenant, order_id: OrderId, sub_order_id: SubOrderId) -> None:
+        """Ask for the executions of a sub-order, unless that was done, or its order doesn't run (W42)."""
+        async with self._store.unit_of_work(tenant) as uow:
+            held = await self._hold(uow, order_id, sub_order_id)
+        if held is None:
+            return
+        if not held.available:
+            await self._fail(held, tenant, "")
+            return
+        caller = Caller(tenant, held.order.owner, held.order.role)
+        try:
+            batch_id = await self._batches.create(caller, _new_batch(held))
+        except RemoteRefusal as refusal:
+            await self._fail(held, tenant, f"The process was refused: {refusal}")
+        except RemoteTrouble as trouble:
+            await self._wait(held, tenant, trouble)
+        else:
+            await self._send(held, tenant, batch_id)
+
+    async def _hold(
+        self, uow: UnitOfWork, order_id: OrderId, sub_order_id: SubOrderId
+    ) -> _Held | None:
+        orders = await uow.orders.lock([order_id])
+        loaded = await uow.sub_orders.load([sub_order_id])
+        work = await uow.executions.work(sub_order_id)
+        if not orders or not loaded or work is None or work.batch_id is not None:
+            return None
+        (order,), (sub_order,) = orders, loaded
+        if sub_order.state is not SubOrderState.PROCESSING:
+            return None
+        if order.status is OrderStatus.PAUSED:
+            await self._put_back(uow, sub_order)
+        if order.status is not OrderStatus.RUNNING:
+            return None
+        return _Held(order, sub_order, work, await uow.inputs.of_sub_order(sub_order_id))
+
+    async def _put_back(self, uow: UnitOfWork, sub_order: SubOrder) -> None:
+        """A paused order starts no process: its sub-order queues again until it is resumed (W42)."""
+        sub_order.put_back()
+        await uow.sub_orders.save([sub_order], reason=Reason.ORDER_PAUSED, at=self._clock.now())
+
+    async def _send(self, held: _Held, tenant: Tenant, batch_id: UUID) -> None:
+        links = await self._links.download(tenant)
+        now = self._clock.now()
+        async with self._store.unit_of_work(tenant) as uow:
+            still = await self._hold(uow, held.order.id, held.sub_order.id)
+            if still is None:
+                return
+            work, order = still.work, still.order
+            await uow.executions.begun(work.sub_order_id, batch_id)
+            lost = without_input(await uow.executions.awaited(work.sub_order_id), still.inputs)
+            await uow.inputs.forget(work.sub_order_id)
+            await uow.messages.send(
+                [
+                    *(
+                        OutgoingMessage(
+                            kind=MessageKind.EXECUTION_REQUEST,
+                            tenant=tenant,
+                            body=request.to_wire(),
+                        )
+                        for request in executions(work, order.owner, batch_id, still.available)
+                    ),
+                    steps.give_up_results(
+                        tenant, work.order_id, work.sub_order_id, now + self._silence
+                    ),
+                ]
+            )
+            moves = await uow.executions.settle(work.sub_order_id, {}, lost)
+            cause = Cause(Reason.PROCESS_NOT_STARTED, "rs-order", now)
+            await self._settlement.carry(uow, [order], moves, cause, links)
+
+    async def _fail(self, held: _Held, tenant: Tenant, reason: str) -> None:
+        """Nothing will be made: every output says so, so that the order ends (W7).
+
+        ``reason`` is empty when there is no input; then each output has the reason of its own.
+        """
+        links = await self._links.download(tenant)
+        now = self._clock.now()
+        async with self._store.unit_of_work(tenant) as uow:
+            still = await self._hold(uow, held.order.id, held.sub_order.id)
+            if still is None:
+                return
+            awaited = await uow.executions.awaited(still.sub_order.id)
+            failed: Mapping[DataFileId, str] = (
+                {one.id: reason for one in awaited}
+                if reason
+                else without_input(awaited, still.inputs)
+            )
+            await uow.inputs.forget(still.sub_order.id)
+            moves = await uow.executions.settle(still.sub_order.id, {}, failed)
+            cause = Cause(Reason.PROCESS_NOT_STARTED, "rs-order", now)
+            await self._settlement.carry(uow, [still.order], moves, cause, links)
+
+    async def _wait(self, held: _Held, tenant: Tenant, trouble: RemoteTrouble) -> None:
+        """rs-processing gave no answer: ask later, or, when patience ends, fail."""
+        now = self._clock.now()
+        since = held.work.trouble_since or now
+        if self._patience.exhausted(since, now):
+            await self._fail(held, tenant, f"The process could not be started: {trouble}")
+            return
+        async with self._store.unit_of_work(tenant) as uow:
+            still = await self._hold(uow, held.order.id, held.sub_order.id)
+            if still is None or still.work.attempts != held.work.attempts:
+                return
+            attempts = still.work.attempts
+            await uow.executions.note_trouble(still.sub_order.id, attempts + 1, since)
+            due = now + self._patience.pause(attempts)
+            await uow.messages.send(
+                [steps.start_processing(tenant, still.order.id, still.sub_order.id, due)]
+            )
+
+
+def _new_batch(held: _Held) -> NewBatch:
+    work = held.work
+    return NewBatch(
+        correlation_id=work.correlation_id,
+        process_id=work.choice.process_id,
+        parameters=work.choice.parameters,
+        dataset=work.dataset,
+        total_bytes=sum(one.input.size for one in held.available),
+    )

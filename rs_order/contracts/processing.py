@@ -1,0 +1,180 @@
+"""Messages from and to rs-processing (amqp.md 3.3)."""
+
+from enum import StrEnum
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import ConfigDict, Field
+
+from rs_order.contracts.wire import DropNulls, Flag, Long, Text, WireModel
+from rs_order.domain.outputs import MadeFile
+
+_EVENTS = "fr.cnes.regards.modules.processing.domain.events"
+EXECUTION_REQUEST = f"{_EVENTS}.PExecutionRequestEvent"
+EXECUTION_RESULT = f"{_EVENTS}.PExecutionResultEvent"
+DOWNLOADED_OUTPUTS = f"{_EVENTS}.DownloadedOutputFilesEvent"
+PROCESS_RIGHTS = "fr.cnes.regards.modules.processing.event.RightsPluginConfigurationEvent"
+
+
+class ExecutionInput(WireModel):
+    """A file that goes into an execution."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    parameter_name: str = Field("", alias="parameterName")
+    local_relative_path: str = Field(alias="localRelativePath")
+    content_type: str = Field(alias="contentType")
+    url: str | None = None
+    bytes: int
+    checksum: str
+    file_name: str = Field(alias="fileName")
+    metadata: dict[str, str]
+    input_correlation_id: str = Field(alias="inputCorrelationId")
+
+
+class ExecutionRequest(WireModel):
+    """rs-processing is asked for one execution of a batch."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    execution_correlation_id: str = Field(alias="executionCorrelationId")
+    batch_id: str = Field(alias="batchId")
+    input_files: list[ExecutionInput] = Field(alias="inputFiles")
+
+
+class DownloadedOutputs(WireModel):
+    """rs-processing may delete these files: their user has them."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    output_file_urls: list[str] = Field(alias="outputFileUrls")
+
+
+class ExecutionStatus(StrEnum):
+    """How far an execution is."""
+
+    REGISTERED = "REGISTERED"
+    PREPARE = "PREPARE"
+    RUNNING = "RUNNING"
+    PENDING = "PENDING"
+    CLEANUP = "CLEANUP"
+    SUCCESS = "SUCCESS"
+    FAILURE = "FAILURE"
+    CANCELLED = "CANCELLED"
+    TIMED_OUT = "TIMED_OUT"
+
+    @property
+    def final(self) -> bool:
+        return self in _FINAL
+
+
+_FINAL = frozenset(
+    {
+        ExecutionStatus.SUCCESS,
+        ExecutionStatus.FAILURE,
+        ExecutionStatus.CANCELLED,
+        ExecutionStatus.TIMED_OUT,
+    }
+)
+
+
+class ResultOutput(WireModel):
+    """A file that an execution made."""
+
+    url: Text
+    name: Text
+    size: Annotated[Long, Field(ge=0)] | None = None
+    checksum_method: Text | None = Field(None, alias="checksumMethod")
+    checksum: Text | None = Field(None, alias="checksumValue")
+    inputs: Annotated[list[Text], DropNulls] = Field([], alias="inputCorrelationIds")
+
+    @property
+    def made(self) -> MadeFile:
+        return MadeFile(
+            url=self.url,
+            name=self.name.rstrip("/").rpartition("/")[2] or self.name,
+            size=self.size,
+            checksum=self.checksum,
+            checksum_algorithm=self.checksum_method,
+            inputs=tuple(self.inputs),
+        )
+
+
+class ExecutionResultEvent(WireModel):
+    """A result before anybody knows whose it is: nothing of it is required."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    batch: Any = Field(None, alias="batchCorrelationId")
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The message as it came."""
+        return {**(self.model_extra or {}), "batchCorrelationId": self.batch}
+
+
+class ExecutionResult(WireModel):
+    """How an execution of one of our batches ended."""
+
+    batch_correlation_id: Text = Field(alias="batchCorrelationId")
+    execution_correlation_id: Text = Field(alias="executionCorrelationId")
+    process_info: dict[str, Text] = Field(alias="processInfo")
+    status: ExecutionStatus = Field(alias="finalStatus")
+    outputs: Annotated[list[ResultOutput], DropNulls] | None = None
+    messages: Annotated[list[Text], DropNulls] | None = None
+
+    @property
+    def succeeded(self) -> bool:
+        return self.status is ExecutionStatus.SUCCESS
+
+    @property
+    def made(self) -> list[MadeFile]:
+        return [output.made for output in self.outputs or ()]
+
+    @property
+    def explanation(self) -> str:
+        """Why nothing was made, for the user."""
+        said = "; ".join(text for text in self.messages or () if text.strip())
+        ending = "made no file" if self.succeeded else f"ended with {self.status}"
+        return f"The process {ending}: {said}" if said else f"The process {ending}."
+
+
+class RightsType(StrEnum):
+    """What happened to the rights of a process."""
+
+    CREATE = "CREATE"
+    UPDATE = "UPDATE"
+    DELETE = "DELETE"
+
+
+class Rights(WireModel):
+    """Who may use a process: the datasets it is linked to, or all of them."""
+
+    datasets: Annotated[list[Text], DropNulls] = Field(default_factory=list)
+    all_datasets: Flag = Field(False, alias="isLinkedToAllDatasets")
+
+
+class PluginConfiguration(WireModel):
+    """The configuration that a process is; of it only the business id counts here."""
+
+    business_id: UUID = Field(alias="businessId")
+
+
+class ProcessWithRights(WireModel):
+    """A process with its rights."""
+
+    plugin_configuration: PluginConfiguration = Field(alias="pluginConfiguration")
+    rights: Rights = Rights()
+
+    @property
+    def id(self) -> UUID:
+        """By which baskets know it."""
+        return self.plugin_configuration.business_id
+
+
+class ProcessRightsEvent(WireModel):
+    """The rights of a process changed; ``before`` is absent from CREATE, ``after`` from DELETE."""
+
+    type: RightsType
+    before: ProcessWithRights | None = None
+    after: ProcessWithRights | None = None

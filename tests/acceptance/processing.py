@@ -1,0 +1,177 @@
+"""Orders of datasets that go into a process, and what tests of them look at."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from rs_order.adapters.postgres.pool import open_pool
+from rs_order.adapters.postgres.unit_of_work import PostgresStore
+from rs_order.application import steps
+from rs_order.domain.files import DataType
+from rs_order.domain.ids import OrderId, Tenant, Urn
+from rs_order.domain.process import ProcessChoice
+from rs_order.domain.selection import SelectionRequest, TypeTotals
+from rs_order.ports.store import DatasetSelection, DatedSelection, NewOrder
+from rs_order.sandbox import Process
+from rs_order.sandbox.executions import Execution
+from rs_order.sandbox.products import urn_for
+from tests.acceptance.guests import guest
+from tests.acceptance.platform import TENANT, Platform
+from tests.support.polling import eventually
+
+RESULT_QUEUE = (
+    "regards.broadcast.rs-order.fr.cnes.regards.modules.order.service.processing."
+    "ProcessingExecutionResultEventHandler"
+)
+
+
+def a_process(here: Platform, scope: str, cardinality: str, **others: Any) -> Process:
+    """A process that the sandbox offers from now on."""
+    values = {"id": uuid4(), "name": "test", "scope": scope, "cardinality": cardinality}
+    process = Process.model_validate(values | others)
+    here.sandbox.processes.add(process)
+    return process
+
+
+@dataclass
+class Ordered:
+    """An order of a processed dataset."""
+
+    here: Platform
+    id: OrderId
+    owner: str
+    correlation_id: str
+
+    async def states(self) -> dict[str, str]:
+        """State of each file by its name."""
+        rows = await self.here.rows(
+            "select name, state from data_file where order_id = $1", self.id
+        )
+        return {row["name"]: row["state"] for row in rows}
+
+    async def until_states(self, **counts: int) -> None:
+        """Until so many files are in these states."""
+
+        async def reached() -> bool:
+            found = list((await self.states()).values())
+            return all(found.count(state) == count for state, count in counts.items())
+
+        await eventually(reached, f"{counts} of order {self.id}")
+
+    async def reasons(self) -> set[str | None]:
+        rows = await self.here.rows(
+            "select distinct reason from data_file where order_id = $1", self.id
+        )
+        return {row["reason"] for row in rows}
+
+    async def until_final(self) -> str:
+        """The final status, and what was told of it."""
+        await self.here.peer.until_final(self.correlation_id)
+        (row,) = await self.here.rows("select status from orders where id = $1", self.id)
+        await self.check_counters()
+        return str(row["status"])
+
+    async def until_executions(self, count: int) -> list[Execution]:
+        async def asked() -> bool:
+            return len(self.executions) >= count
+
+        await eventually(asked, f"{count} executions of order {self.id}")
+        return self.executions
+
+    @property
+    def executions(self) -> list[Execution]:
+        prefix = f"order-{self.id}_"
+        return [
+            one
+            for one in self.here.sandbox.executions.asked
+            if one.batch.correlation_id.startswith(prefix)
+        ]
+
+    async def check_counters(self) -> None:
+        """Counters equal a recount, of the order and of each of its sub-orders."""
+        wrong = await self.here.rows(
+            """
+            with counted as (
+                select 'sub-order' as what, id, pending_files, pending_bytes, available_files,
+                       available_bytes, processing_error_files, processing_error_bytes
+                from sub_order where order_id = $1
+                union all
+                select 'order', id, pending_files, pending_bytes, available_files, available_bytes,
+                       processing_error_files, processing_error_bytes
+                from orders where id = $1
+            )
+            select counted.*, recount.* from counted, lateral (
+                select count(*) filter (where state = 'PENDING') as pending,
+                       coalesce(sum(size) filter (where state = 'PENDING'), 0) as pending_size,
+                       count(*) filter (where state = 'AVAILABLE') as available,
+                       coalesce(sum(size) filter (where state = 'AVAILABLE'), 0) as available_size,
+                       count(*) filter (where state = 'PROCESSING_ERROR') as failed,
+                       coalesce(sum(size) filter (where state = 'PROCESSING_ERROR'), 0) as failed_size
+                from data_file
+                where order_id = $1 and (what = 'order' or sub_order_id = counted.id)
+            ) recount
+            where (pending_files, pending_bytes, available_files, available_bytes,
+                   processing_error_files, processing_error_bytes)
+              <> (pending, pending_size, available, available_size, failed, failed_size)
+            """,
+            self.id,
+        )
+        assert not wrong, [dict(row) for row in wrong]
+
+
+async def order(
+    here: Platform, dataset: str, process: Process | UUID, *, owner: str | None = None
+) -> Ordered:
+    """Order a dataset with a process attached, as a basket with it would be ordered."""
+    owner = owner or guest(here)
+    correlation_id = f"test-{uuid4()}"
+    process_id = process if isinstance(process, UUID) else process.id
+    new = NewOrder(
+        owner=owner,
+        role="REGISTERED_USER",
+        label=uuid4().hex,
+        correlation_id=correlation_id,
+        request_id=None,
+        sub_order_hours=240,
+        created_at=datetime.now(UTC),
+        selections=(_selection(here, dataset, process_id),),
+    )
+    async with await open_pool(here.database_url, size=1) as pool:
+        store = PostgresStore(pool, lambda: None)
+        async with store.unit_of_work(Tenant(TENANT)) as uow:
+            (order_id,) = await uow.orders.create([new])
+            await uow.messages.send([steps.complete_order(Tenant(TENANT), order_id, 0, 0)])
+    return Ordered(here, order_id, owner, correlation_id)
+
+
+def dataset_urn(here: Platform, dataset: str) -> Urn:
+    holding = here.sandbox.holdings.named(dataset)
+    assert holding is not None
+    return Urn(urn_for(TENANT, holding.dataset.urn))
+
+
+def _selection(here: Platform, dataset: str, process_id: UUID) -> DatasetSelection:
+    urn = dataset_urn(here, dataset)
+    request = SelectionRequest(
+        engine_type="legacy", selection_date=datetime.now(UTC), dataset_urn=urn
+    )
+    types = {DataType.RAWDATA: TypeTotals(files=1, bytes=1000)}
+    return DatasetSelection(
+        urn=urn,
+        label=f"Dataset {dataset}",
+        products=1,
+        files=1,
+        bytes=1000,
+        types=types,
+        file_filter=None,
+        searches=(DatedSelection(request=request, products=1, types=types),),
+        process=ProcessChoice(process_id, {"epsg": "4326"}),
+    )
+
+
+async def act(here: Platform, ordered: Ordered, action: str) -> None:
+    """``pause`` or ``resume`` an order, as its owner."""
+    async with here.client(ordered.owner) as client:
+        answer = await client.put(f"/user/orders/{action}/{ordered.id}")
+    assert answer.status_code == 200, answer.text

@@ -1,0 +1,77 @@
+"""Schemathesis over the whole document: no answer is a 500, none has a status that isn't documented."""
+
+import asyncio
+from typing import Any
+
+import httpx
+import hypothesis
+import pytest
+import schemathesis
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from rs_order.entrypoints.rest.resources import RESOURCES
+from tests.acceptance.guests import guest
+from tests.acceptance.platform import Platform
+
+EXAMPLES = 15
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+]
+NOT_OFFERED = {"/microservice/restart/enabled@GET"}
+"""Says 501 by contract (rest.md 11.3)."""
+LEFT_ALONE = {"/maintenance/{tenant}/enable@PUT", "/microservice/configuration@POST"}
+"""They would change the service for the other tests; each is attacked in a test of its own."""
+
+
+KEYS = sorted(resource.key for resource in RESOURCES if resource.key not in LEFT_ALONE)
+WITH_INPUT = [key for key in KEYS if "{" in key or key.endswith(("@POST", "@PUT"))]
+
+
+@pytest.mark.parametrize(
+    ("key", "mode"),
+    [
+        *((key, GenerationMode.POSITIVE) for key in KEYS),
+        *((key, GenerationMode.NEGATIVE) for key in WITH_INPUT),
+    ],
+)
+async def test_every_endpoint_takes_anything(
+    here: Platform, key: str, mode: GenerationMode
+) -> None:
+    """What the document allows, and what it doesn't, gets an answer that the document has."""
+    template, _, verb = key.rpartition("@")
+    checks = [check for check in CHECKS if key not in NOT_OFFERED or check != not_a_server_error]
+    base_url = f"http://127.0.0.1:{here.port}"
+    token = here.sandbox.token(guest(here), "PROJECT_ADMIN", "project1")
+    async with httpx.AsyncClient() as client:
+        document = (await client.get(f"{base_url}/v3/api-docs")).json()
+
+    operation = schemathesis.openapi.from_dict(document)[template][verb]
+    cases = operation.as_strategy(generation_mode=mode)
+    call = {"base_url": base_url, "headers": {"Authorization": f"Bearer {token}"}}
+    await asyncio.to_thread(_attack, cases, call, checks)
+
+
+def _attack(cases: Any, call: dict[str, Any], checks: list[Any]) -> None:
+    """In a thread: Schemathesis waits for answers that our event loop gives."""
+
+    @hypothesis.given(case=cases)
+    @hypothesis.settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+    def attack(case: schemathesis.Case[Any]) -> None:
+        case.call_and_validate(**call, checks=checks, timeout=30)
+
+    attack()

@@ -1,0 +1,74 @@
+"""A delivery from its order to its files, as rs-delivery makes it (rest.md 13, remote-services.md 9.1)."""
+
+import hashlib
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from tests.acceptance.guests import guest
+from tests.acceptance.platform import Platform
+
+PAGE = 100
+
+
+async def _available(client: httpx.AsyncClient, order_id: int) -> list[dict[str, Any]]:
+    """All available files; rs-delivery goes on while a page has a link ``next``."""
+    files: list[dict[str, Any]] = []
+    number = 0
+    while True:
+        answer = await client.get(
+            f"/orders/{order_id}/files/available",
+            params={"page": number, "size": PAGE, "sort": "id,ASC"},
+        )
+        assert answer.is_success
+        page = answer.json()
+        links = [*page["links"], *(link for item in page["content"] for link in item["links"])]
+        assert all(set(link) == {"rel", "href"} for link in links), "its JSON reader throws"
+        files += [item["content"] for item in page["content"]]
+        if "next" not in {link["rel"] for link in page["links"]}:
+            return files
+        number += 1
+
+
+async def test_walk_of_rs_delivery(here: Platform) -> None:
+    """Order over AMQP, one sub-order, pages of files, each file with the MD5 of the catalog."""
+    jane = guest(here)
+    correlation_id = await here.peer.order(
+        "productId:(EVE_01 OR EVE_02 OR EVE_03)",
+        user=jane,
+        correlation_id=f"delivery-{uuid4()}",
+        filters={"dataTypes": ["RAWDATA"], "filenameRegExp": ".*\\.txt"},
+        sizeLimitInBytes=5368709120,
+    )
+    final = await here.peer.until_final(correlation_id)
+    assert here.peer.statuses(correlation_id) == ["GRANTED", "SUBORDER_DONE", "DONE"]
+    assert (final.body["totalSubOrders"], final.body.get("errors")) == (1, None)
+    order_id = final.body["orderId"]
+
+    async with here.client(jane) as client:
+        files = await _available(client, order_id)
+        assert {file["productId"] for file in files} == {"EVE_01", "EVE_02", "EVE_03"}
+        for file in files:
+            assert {"id", "productId", "version", "filename", "checksum"} <= set(file)
+            content = await client.get(
+                f"/orders/files/{file['id']}", headers={"Accept": "application/octet-stream"}
+            )
+            assert content.status_code == httpx.codes.OK
+            md5 = hashlib.md5(content.content, usedforsecurity=False).hexdigest()
+            assert md5 == file["checksum"]
+        assert await _available(client, order_id) == []
+
+
+@pytest.mark.parametrize(("whose", "status"), [("a stranger's", 403), ("nobody's", 404)])
+async def test_what_rs_delivery_expects_of_a_refusal(
+    here: Platform, whose: str, status: int
+) -> None:
+    """403 for an order that isn't the caller's, 404 for an unknown one (remote-services.md 9.1)."""
+    done = await here.peer.until_final(await here.peer.order("productId:EVE_01", user=guest(here)))
+    order_id = done.body["orderId"] if whose == "a stranger's" else 10**12
+    async with here.client(guest(here)) as client:
+        answer = await client.get(f"/orders/{order_id}/files/available")
+
+    assert (answer.status_code, answer.content) == (status, b"")

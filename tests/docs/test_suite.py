@@ -1,0 +1,168 @@
+"""The suite itself: what the chapters pin is a test that names it, and no test sleeps or is disabled."""
+
+import ast
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TESTS = ROOT / "tests"
+END_TO_END = ("acceptance", "api")
+"""Where the whole service is tested from outside, over AMQP and HTTP."""
+
+SLEEPS = {
+    ("support/polling.py", "eventually"): "the one place that polls what nobody tells",
+    ("amqp/test_relay.py", "test_no_claim_is_held_while_the_broker_is_away"): (
+        "that nothing is done for longer than a round takes has no signal"
+    ),
+    ("rest/test_file_download.py", "test_slow_client_holds_storage_back"): (
+        "that nothing more is taken has no signal"
+    ),
+    ("benchmarks/reminders.py", "measure"): "a measurement, which polls another process; no test",
+}
+"""Who may sleep, and why."""
+
+SKIPS = {
+    ("servers/test_private.py", "database"): "tests of servers that this machine may not have",
+    ("servers/test_private.py", "private_rabbitmq"): "the same",
+    ("docs/test_documents.py", "test_nothing_of_one_machine_is_in_the_project"): (
+        "only git tells what belongs to the project"
+    ),
+}
+"""What may be left out, where it makes no sense, and why."""
+
+
+def _section(chapter: str, heading: str) -> str:
+    text = (ROOT / "docs/contract" / chapter).read_text(encoding="utf-8")
+    return re.split(r"\n##", text.partition(heading)[2])[0]
+
+
+ROWS = [
+    cell
+    for cell in re.findall(r"^\| ([^|]+?) \|", _section("rest.md", "## 14."), re.MULTILINE)
+    if cell != "Area"
+]
+"""Of the table in rest.md 14."""
+
+
+def test_w45_no_test_sleeps() -> None:
+    """Tests wait for signals; who can't is listed with the reason, and nobody is listed in vain."""
+    assert _users_of(_sleeps) == set(SLEEPS)
+
+
+def test_w45_no_test_is_disabled() -> None:
+    """Nothing is skipped or expected to fail but what is listed with the reason."""
+    assert _users_of(_skips) == set(SKIPS)
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("asyncio.sleep(0)", False),
+        ("asyncio.sleep(0.1)", True),
+        ("time.sleep(pause)", True),
+        ("sleep(1)", True),
+        ("asleep(1)", False),
+    ],
+)
+def test_w45_sleeps_are_found(code: str, *, found: bool) -> None:
+    """The check above can fail; to let others run is no sleep."""
+    assert any(map(_sleeps, ast.walk(ast.parse(code)))) is found
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("@pytest.mark.skip\ndef test(): ...", True),
+        ("@pytest.mark.skipif(True, reason='')\ndef test(): ...", True),
+        ("pytest.mark.xfail", True),
+        ("pytest.importorskip('x')", True),
+        ("skipped = line.skip_to", False),
+    ],
+)
+def test_w45_disabled_tests_are_found(code: str, *, found: bool) -> None:
+    """The check above can fail, too."""
+    assert any(map(_skips, ast.walk(ast.parse(code)))) is found
+
+
+@pytest.mark.parametrize("fact", range(1, 15))
+def test_every_acceptance_fact_is_an_end_to_end_test(fact: int) -> None:
+    """The docstring of a test of the whole service begins with “Fact N” (domain.md 20)."""
+    assert any(re.match(rf"Fact {fact}\b", text) for text in _docstrings(END_TO_END))
+
+
+def test_facts_are_those_of_the_chapter() -> None:
+    """No number of the chapter is forgotten above."""
+    chapter = _section("domain.md", "## 20.")
+
+    assert re.findall(r"^(\d+)\. ", chapter, re.MULTILINE) == [str(n) for n in range(1, 15)]
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_every_row_of_rest_14_is_a_test_of_the_whole_service(row: str) -> None:
+    """The docstring of a test says “rest.md 14, <row>” for what the original's tests pin of it."""
+    assert any(
+        re.search(rf"rest\.md 14, {re.escape(row)}\b", text) for text in _docstrings(["api"])
+    )
+
+
+def test_no_row_of_rest_14_is_invented() -> None:
+    """A row that a docstring names is one of the table."""
+    named = {
+        name
+        for text in _docstrings(["api", "rest"])
+        for name in re.findall(r"rest\.md 14, ([^.;:)]+)", " ".join(text.split()))
+    }
+
+    assert len(ROWS) == 17
+    assert named <= set(ROWS)
+
+
+def _sleeps(node: ast.AST) -> bool:
+    if not isinstance(node, ast.Call) or _last_name(node.func) != "sleep":
+        return False
+    return not (len(node.args) == 1 and ast.unparse(node.args[0]) == "0")
+
+
+def _skips(node: ast.AST) -> bool:
+    return isinstance(node, ast.Attribute | ast.Name) and _last_name(node) in {
+        "skip",
+        "skipif",
+        "xfail",
+        "importorskip",
+    }
+
+
+def _last_name(node: ast.AST) -> str:
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _users_of(found: Callable[[ast.AST], bool]) -> set[tuple[str, str]]:
+    """Path below ``tests`` and outermost function of each node that counts."""
+    return {
+        (path.relative_to(TESTS).as_posix(), _name_of(statement))
+        for path in TESTS.rglob("*.py")
+        for statement in _parsed(path).body
+        if any(map(found, ast.walk(statement)))
+    }
+
+
+def _name_of(statement: ast.stmt) -> str:
+    return str(getattr(statement, "name", "the module"))
+
+
+def _docstrings(folders: tuple[str, ...] | list[str]) -> Iterator[str]:
+    """Of the tests in these folders."""
+    for folder in folders:
+        for path in (TESTS / folder).rglob("test_*.py"):
+            for node in _parsed(path).body:
+                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                    yield ast.get_docstring(node) or ""
+
+
+def _parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))

@@ -1,0 +1,279 @@
+"""Processed sub-orders over the real store: how they are cut, and what each result does to them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from rs_order.adapters.postgres.driver import Pool
+from rs_order.adapters.postgres.tenants import PostgresTenants
+from rs_order.adapters.postgres.unit_of_work import PostgresStore
+from rs_order.adapters.system_clock import SystemClock
+from rs_order.application.apply_results import ApplyResults
+from rs_order.application.fill_processed import FillProcessed
+from rs_order.application.fill_sub_orders import FillSubOrders
+from rs_order.application.links import Links
+from rs_order.application.policies import SlotLimits
+from rs_order.application.read_page import Page
+from rs_order.application.settlement import Settlement
+from rs_order.contracts.processing import ExecutionResult
+from rs_order.domain.correlation import ExecutionCorrelation
+from rs_order.domain.files import Product
+from rs_order.domain.ids import OrderId, Urn
+from rs_order.domain.process import Cardinality, LimitKind, Process, ProcessChoice, Scope
+from rs_order.domain.states import OrderStatus
+from rs_order.ports.store import DatasetSelection, NewOrder
+from tests.integration.conftest import TENANT
+from tests.support.rows import OWNER, in_tenant
+from tests.unit.catalog import MEBIBYTE, a_file, a_product
+from tests.unit.test_windows import PROCESS
+
+DATASET = Urn("URN:AIP:DATASET:project1:1:V1")
+CLOCK = SystemClock()
+
+
+@dataclass
+class Ordered:
+    """A processed order in a test's hands."""
+
+    pool: Pool
+    store: PostgresStore
+    id: OrderId
+    process: Process
+
+    async def rows(self, query: str) -> list[Any]:
+        async with in_tenant(self.pool, TENANT) as connection:
+            return list(await connection.fetch(query, self.id))
+
+    async def states(self) -> list[str]:
+        rows = await self.rows("select state from data_file where order_id = $1 order by id")
+        return [row["state"] for row in rows]
+
+    async def fill(self, pages: Sequence[Sequence[Product]]) -> None:
+        """Add pages of products and the empty one that ends them, each in a commit of its own."""
+        filling = FillSubOrders(CLOCK, bucket_bytes=100 * MEBIBYTE)
+        processed = FillProcessed(CLOCK, filling, bucket_bytes=100 * MEBIBYTE)
+        for products in (*pages, ()):
+            async with self.store.unit_of_work(TENANT) as uow:
+                (order,) = await uow.orders.lock([self.id])
+                cursor = await uow.completions.cursor(self.id)
+                wanted = await uow.completions.selection(self.id, 0)
+                assert cursor is not None
+                assert wanted is not None
+                page = Page(tuple(products), None, self.process)
+                following, _ = await processed.add_page(uow, order, cursor, wanted, page)
+                await uow.completions.advance(self.id, following)
+                await uow.orders.save([order], CLOCK.now())
+
+    async def run(self) -> None:
+        """The order runs, and its executions are asked for."""
+        async with self.store.unit_of_work(TENANT) as uow:
+            (order,) = await uow.orders.lock([self.id])
+            order.move(OrderStatus.RUNNING, reason="files-read")
+            await uow.orders.save([order], CLOCK.now())
+            await uow.completions.finish([self.id])
+        async with in_tenant(self.pool, TENANT) as connection:
+            await connection.execute(
+                "update sub_order set state = 'PROCESSING' where order_id = $1", self.id
+            )
+
+    async def result(self, product: Urn | None = None, **members: Any) -> None:
+        """Apply the result of an execution of the first sub-order."""
+        (batch, *_) = await self.rows(
+            "select correlation_id from process_batch where order_id = $1 order by sub_order_id"
+        )
+        body = {
+            "batchCorrelationId": batch["correlation_id"],
+            "executionCorrelationId": str(ExecutionCorrelation(OWNER, product)),
+            "processInfo": {},
+            "finalStatus": "SUCCESS",
+            "outputs": [],
+            **members,
+        }
+        links = Links(None, PostgresTenants(self.pool), prefix="api", fallback="http://here")
+        apply = ApplyResults(self.store, Settlement(SlotLimits()), links, CLOCK)
+        await apply.handle(TENANT, ExecutionResult.model_validate(body), self.process.cardinality)
+
+    async def outputs(self, *names: int) -> list[dict[str, Any]]:
+        """Files made for these outputs, counted from 0, naming what each was promised for."""
+        rows = await self.rows("select output_key from data_file where order_id = $1 order by id")
+        return [
+            {
+                "name": f"out/{name}.tif",
+                "url": f"file:/out/{name}",
+                "size": 7,
+                "checksumMethod": "SHA-256",
+                "checksumValue": "abc",
+                "inputCorrelationIds": [rows[name]["output_key"]],
+            }
+            for name in names
+        ]
+
+    async def check_counters(self) -> None:
+        """Counters of the order equal a recount."""
+        (order,) = await self.rows(
+            "select pending_files, pending_bytes, available_files, available_bytes,"
+            " processing_error_files, processing_error_bytes from orders where id = $1"
+        )
+        (counted,) = await self.rows(
+            "select count(*) filter (where state = 'PENDING') as pending_files,"
+            " coalesce(sum(size) filter (where state = 'PENDING'), 0) as pending_bytes,"
+            " count(*) filter (where state = 'AVAILABLE') as available_files,"
+            " coalesce(sum(size) filter (where state = 'AVAILABLE'), 0) as available_bytes,"
+            " count(*) filter (where state = 'PROCESSING_ERROR') as processing_error_files,"
+            " coalesce(sum(size) filter (where state = 'PROCESSING_ERROR'), 0)"
+            " as processing_error_bytes from data_file where order_id = $1"
+        )
+        assert dict(order) == dict(counted)
+
+
+async def an_order(pool: Pool, store: PostgresStore, process: Process) -> Ordered:
+    selection = DatasetSelection(
+        urn=DATASET,
+        label="A dataset",
+        products=1,
+        files=1,
+        bytes=1,
+        types={},
+        file_filter=None,
+        searches=(),
+        process=ProcessChoice(UUID(int=1)),
+    )
+    new = NewOrder(
+        owner=OWNER,
+        role="REGISTERED_USER",
+        label=uuid4().hex,
+        correlation_id=uuid4().hex,
+        request_id=None,
+        sub_order_hours=2,
+        created_at=datetime.now(UTC),
+        selections=(selection,),
+    )
+    async with store.unit_of_work(TENANT) as uow:
+        (order_id,) = await uow.orders.create([new])
+    return Ordered(pool, store, order_id, process)
+
+
+def products(count: int, *, files: int = 1, external: bool = False) -> list[Product]:
+    return [
+        a_product(*(a_file(size=100, external=external) for _ in range(files)))
+        for _ in range(count)
+    ]
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
+@pytest.mark.parametrize("scope", list(Scope))
+async def test_the_cut_is_the_same_whatever_the_pages(
+    size: int, scope: Scope, pool: Pool, store: PostgresStore
+) -> None:
+    """Stored and external products are cut apart; external ones of scope FEATURE one by one."""
+    process = replace(PROCESS, scope=scope, limit_kind=LimitKind.FILES, limit=4)
+    ordered = await an_order(pool, store, process)
+    given = [*products(6), *products(5, external=True)]
+    given = given[::2] + given[1::2]
+    await ordered.fill([given[start : start + size] for start in range(0, len(given), size)])
+    inputs = await ordered.rows(
+        "select asks_storage, count(input.id) as inputs from sub_order"
+        " join process_input input on input.sub_order_id = sub_order.id"
+        " where sub_order.order_id = $1 group by sub_order.id, asks_storage"
+    )
+    external = [1] * 5 if scope is Scope.FEATURE else [1, 4]
+
+    assert sorted(row["inputs"] for row in inputs if row["asks_storage"]) == [2, 4]
+    assert sorted(row["inputs"] for row in inputs if not row["asks_storage"]) == external
+    states = await ordered.rows("select distinct state from sub_order where order_id = $1")
+    assert [row["state"] for row in states] == ["READY"]
+    await ordered.check_counters()
+
+
+async def test_a_product_that_comes_with_two_pages_goes_in_once(
+    pool: Pool, store: PostgresStore
+) -> None:
+    """Should the catalog have shifted its pages meanwhile (W5)."""
+    ordered = await an_order(pool, store, replace(PROCESS, scope=Scope.FEATURE))
+    given = products(3)
+    await ordered.fill([given[:2], given[1:]])
+
+    (row,) = await ordered.rows("select count(*) from process_input where order_id = $1")
+    assert row["count"] == 3
+    assert await ordered.states() == ["PENDING"] * 3
+
+
+A, E, P = "AVAILABLE", "PROCESSING_ERROR", "PENDING"
+
+
+@pytest.mark.parametrize(
+    ("scope", "cardinality", "made", "expected"),
+    [
+        (Scope.SUBORDER, Cardinality.ONE_PER_EXECUTION, [0], [A]),
+        (Scope.SUBORDER, Cardinality.ONE_PER_EXECUTION, [], [E]),
+        (Scope.SUBORDER, Cardinality.ONE_PER_FEATURE, [0, 1], [A, A]),
+        (Scope.SUBORDER, Cardinality.ONE_PER_FEATURE, [1], [E, A]),
+        (Scope.SUBORDER, Cardinality.ONE_PER_FEATURE, [], [E, E]),
+        (Scope.SUBORDER, Cardinality.ONE_PER_INPUT_FILE, [0, 1, 2, 3], [A, A, A, A]),
+        (Scope.SUBORDER, Cardinality.ONE_PER_INPUT_FILE, [3], [E, E, E, A]),
+        (Scope.FEATURE, Cardinality.ONE_PER_EXECUTION, [0], [A, P]),
+        (Scope.FEATURE, Cardinality.ONE_PER_EXECUTION, [], [E, P]),
+        (Scope.FEATURE, Cardinality.ONE_PER_FEATURE, [0], [A, P]),
+        (Scope.FEATURE, Cardinality.ONE_PER_FEATURE, [1], [E, P]),
+        (Scope.FEATURE, Cardinality.ONE_PER_INPUT_FILE, [0, 1], [A, A, P, P]),
+        (Scope.FEATURE, Cardinality.ONE_PER_INPUT_FILE, [1], [E, A, P, P]),
+        (Scope.FEATURE, Cardinality.ONE_PER_INPUT_FILE, [2], [E, E, P, P]),
+    ],
+)
+@pytest.mark.parametrize("failed", [False, True])
+async def test_a_result_settles_the_outputs_of_its_execution(  # noqa: PLR0917 - one table
+    scope: Scope,
+    cardinality: Cardinality,
+    made: list[int],
+    expected: list[str],
+    failed: bool,
+    pool: Pool,
+    store: PostgresStore,
+) -> None:
+    """Two products of two files in one sub-order; the result of the first, or of both (W25, W26).
+
+    Whatever a failed execution made, nothing of it counts. Twice is once.
+    """
+    process = replace(PROCESS, scope=scope, cardinality=cardinality)
+    ordered = await an_order(pool, store, process)
+    given = products(2, files=2)
+    await ordered.fill([given])
+    await ordered.run()
+    status = "FAILURE" if failed else "SUCCESS"
+    product = given[0].urn if scope is Scope.FEATURE else None
+    outputs = await ordered.outputs(*made)
+    if failed:
+        expected = [E if state == A else state for state in expected]
+    for _ in range(2):
+        await ordered.result(product, finalStatus=status, outputs=outputs)
+
+        assert await ordered.states() == expected
+        await ordered.check_counters()
+
+
+async def test_an_output_takes_what_was_made(pool: Pool, store: PostgresStore) -> None:
+    """URL, size, checksum, and the last part of the name; the id it was promised under stays."""
+    ordered = await an_order(pool, store, PROCESS)
+    await ordered.fill([products(1)])
+    await ordered.run()
+    await ordered.result(outputs=await ordered.outputs(0))
+    (row,) = await ordered.rows(
+        "select url, name, size, checksum, checksum_algorithm, external, output_key like 'file:/order-%'"
+        " as kept from data_file where order_id = $1"
+    )
+
+    assert dict(row) == {
+        "url": "file:/out/0",
+        "name": "0.tif",
+        "size": 7,
+        "checksum": "abc",
+        "checksum_algorithm": "SHA-256",
+        "external": True,
+        "kept": True,
+    }
+    (order,) = await ordered.rows("select status, available_bytes from orders where id = $1")
+    assert dict(order) == {"status": "DONE", "available_bytes": 7}

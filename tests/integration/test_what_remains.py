@@ -1,0 +1,79 @@
+"""What is left of work once it is done (W41), and of the inbox once its time is over."""
+
+from datetime import timedelta
+from typing import Any
+
+from rs_order.application.steps import StepName
+from tests.integration.workshop import Workshop
+from tests.support.rows import NOW
+
+_WORK = """
+select (select count(*) from completion) as completions, (select count(*) from retry) as retries,
+       (select count(*) from mail) as mails, (select count(*) from rs_order.running_sub_order) as places,
+       (select count(*) from rs_order.waiting_user) as queue
+"""
+NOTHING = {"completions": 0, "retries": 0, "mails": 0, "places": 0, "queue": 0}
+
+
+async def test_w41_a_finished_order_leaves_no_work(workshop: Workshop) -> None:
+    """Two delayed steps remain; when their time has come, the order expires and they are gone, too."""
+    order = await workshop.order("a", "b")
+    await workshop.run()
+    await workshop.storage_says("a", "b")
+    await workshop.run()
+
+    assert await workshop.status(order) == "DONE"
+    assert await workshop.rows(_WORK) == [NOTHING]
+    assert await _steps_of(workshop) == {StepName.ASK_AGAIN, StepName.EXPIRE_ORDER}
+
+    workshop.clock.move(days=30)
+    await workshop.run()
+
+    assert await workshop.status(order) == "EXPIRED"
+    assert await _steps_of(workshop) == set()
+    assert await workshop.files(order) == {}
+    assert await workshop.sub_orders(order) == []
+    assert await workshop.rows(_WORK) == [NOTHING]
+
+
+async def test_w41_the_inbox_forgets_what_was_answered(workshop: Workshop) -> None:
+    """Requests and responses, seven days after; a request without an answer stays, however old."""
+    for days, state in ((8, "DENIED"), (8, "RECEIVED"), (6, "DENIED")):
+        await workshop.rows(
+            "insert into order_request (correlation_id, fingerprint, body, state, received_at)"
+            " values ($1::text, decode(md5($1), 'hex'), '{}', $2, $3)",
+            f"{days} {state}",
+            state,
+            NOW - timedelta(days=days),
+        )
+        await workshop.rows(
+            "insert into order_response (message_id, correlation_id, body, created_at)"
+            " values (gen_random_uuid(), $1, '{}', $2)",
+            f"{days}",
+            NOW - timedelta(days=days),
+        )
+    await workshop.do({"step": StepName.TIDY, "round": 1})
+
+    assert await _ids(workshop, "order_request") == ["6 DENIED", "8 RECEIVED"]
+    assert await _ids(workshop, "order_response") == ["6"]
+
+
+async def test_w41_the_inbox_is_tidied_every_hour(workshop: Workshop) -> None:
+    """A round writes the next one in its commit; done twice, it does so once."""
+    for _ in range(2):
+        await workshop.do({"step": StepName.TIDY, "round": 1})
+    rounds = await workshop.rows(
+        "select body::json ->> 'round' as round, due_at from rs_order.outbox"
+    )
+
+    assert rounds == [{"round": "2", "due_at": NOW + timedelta(hours=1)}]
+
+
+async def _steps_of(workshop: Workshop) -> set[str]:
+    """The steps of orders; the tenant's rounds come again for ever."""
+    return {step["step"] for step in await workshop.steps() if "orderId" in step}
+
+
+async def _ids(workshop: Workshop, table: str) -> list[Any]:
+    found = await workshop.rows(f"select correlation_id from {table} order by correlation_id")  # noqa: S608
+    return [row["correlation_id"] for row in found]

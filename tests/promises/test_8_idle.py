@@ -1,0 +1,60 @@
+"""Promise 8: cost follows the change, and where nothing changes nothing is computed."""
+
+import re
+
+import asyncpg
+import pytest
+
+from rs_order.adapters.postgres import pool as pool_module
+from rs_order.adapters.postgres.statements import statements
+from rs_order.sandbox import Faults, SyntheticDataset
+from tests.acceptance.platform import platform
+from tests.promises.process import NOTHING_LEFT_TO_SEND, until
+from tests.support.polling import eventually
+from tests.support.servers import FreshBroker
+
+SUB_ORDERS = 20
+LOOK = statements("outbox")["ready_slots"]
+SWEEPS = 3
+"""Of the relay, one each second: what comes every second has come by then."""
+
+
+async def test_w22_promise_8_cost_of_orders_that_wait_is_nothing(
+    broker: FreshBroker, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seconds in which nothing happens: the relay looks into the outbox, and nobody at an order."""
+    ran: list[str] = []
+    prepare = pool_module._prepare
+
+    async def overheard(connection: asyncpg.Connection) -> None:
+        await prepare(connection)
+        connection.add_query_logger(lambda record: ran.append(record.query))
+
+    monkeypatch.setattr(pool_module, "_prepare", overheard)
+    async with (
+        platform(
+            broker,
+            database_url,
+            archive=None,
+            synthetic=(SyntheticDataset(name="DS", products=SUB_ORDERS, size=100_000),),
+            faults=Faults(silence=True),
+            files_bucket_size_mb=0.05,
+            max_storage_files_jobs_per_user=0,
+        ) as here,
+        here.service(),
+    ):
+        await here.peer.order("*")
+        await until(database_url, f"count(*) = {SUB_ORDERS} from sub_order where state = 'RUNNING'")
+        await until(database_url, NOTHING_LEFT_TO_SEND)
+        await here.sandbox.wait_for_restore(SUB_ORDERS)
+        tables = await here.rows(
+            "select table_name from information_schema.tables where table_schema = current_schema"
+        )
+        ran.clear()
+        await eventually(lambda: ran.count(LOOK) >= SWEEPS, "looks into the outbox")
+
+    names = {row["table_name"] for row in tables}
+    touched = {word for query in ran for word in re.findall(r"\w+", query)} & names
+
+    assert names >= {"orders", "sub_order", "data_file"}
+    assert touched == set()

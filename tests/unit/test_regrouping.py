@@ -1,0 +1,75 @@
+"""How a retry cuts files in error in new sub-orders: domain.md 12.6, with the limits of 4.5."""
+
+from itertools import count
+
+import pytest
+
+from rs_order.domain.ids import DataFileId, DatasetTaskId, SubOrderId
+from rs_order.domain.partition import Bucket
+from rs_order.domain.regrouping import FileInError, Regrouping
+from rs_order.domain.states import FileState, SubOrderKind
+from tests.unit.catalog import MEBIBYTE
+
+STORAGE, EXTERNAL = SubOrderKind.STORAGE, SubOrderKind.EXTERNAL
+_numbers = count(1)
+
+
+def a_file(kind: SubOrderKind = STORAGE, size: int | None = 10) -> FileInError:
+    return FileInError(
+        DataFileId(next(_numbers)), DatasetTaskId(1), SubOrderId(1), kind, FileState.ERROR, size
+    )
+
+
+def cut(
+    *files: FileInError, left_open: dict[SubOrderKind, Bucket[FileInError]] | None = None
+) -> list[tuple[SubOrderKind, int, bool]]:
+    """Kind, files and whether it is closed, of each bucket; more may come."""
+    regrouping = Regrouping(100 * MEBIBYTE, left_open or {})
+    for file in files:
+        regrouping.add(file)
+    return [(bucket.kind, bucket.held_files, bucket.closed) for bucket in regrouping.buckets]
+
+
+@pytest.mark.parametrize(
+    ("kind", "files", "size", "buckets"),
+    [
+        (STORAGE, 2, 100 * MEBIBYTE, [(1, True), (1, True)]),
+        (STORAGE, 3, 50 * MEBIBYTE, [(2, True), (1, False)]),
+        (STORAGE, 5001, None, [(5000, True), (1, False)]),
+        (EXTERNAL, 1000, 10, [(1000, False)]),
+        (EXTERNAL, 1002, 100 * MEBIBYTE, [(1001, True), (1, False)]),
+    ],
+)
+def test_a_bucket_is_full_as_in_a_completion(
+    kind: SubOrderKind, files: int, size: int | None, buckets: list[tuple[int, bool]]
+) -> None:
+    """C8 and C11; but it is asked after each file, not after each product."""
+    expected = [(kind, held, closed) for held, closed in buckets]
+
+    assert cut(*(a_file(kind, size) for _ in range(files))) == expected
+
+
+def test_kinds_never_mix() -> None:
+    """C10."""
+    assert cut(a_file(STORAGE), a_file(EXTERNAL), a_file(STORAGE)) == [
+        (STORAGE, 2, False),
+        (EXTERNAL, 1, False),
+    ]
+
+
+def test_a_bucket_left_open_is_continued() -> None:
+    """With what it held before."""
+    begun = Bucket[FileInError](STORAGE, held_files=4999, held_bytes=1, sub_order=SubOrderId(7))
+
+    assert cut(a_file(), a_file(), left_open={STORAGE: begun}) == [
+        (STORAGE, 5000, True),
+        (STORAGE, 1, False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "state"), [(STORAGE, FileState.PENDING), (EXTERNAL, FileState.AVAILABLE)]
+)
+def test_w18_what_becomes_of_a_retried_file(kind: SubOrderKind, state: FileState) -> None:
+    """Storage is asked for stored ones; nobody has to be asked for external ones (T3)."""
+    assert a_file(kind).retried_state is state

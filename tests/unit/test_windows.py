@@ -1,0 +1,184 @@
+"""How the inputs of a process are cut in windows: domain.md 5.2 and 5.3, example by example."""
+
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+
+from rs_order.domain.files import OtherType
+from rs_order.domain.ids import Urn
+from rs_order.domain.process import Cardinality, Forecast, LimitKind, Process, Scope
+from rs_order.domain.windows import (
+    Group,
+    InputFile,
+    InputProduct,
+    SplitForbidden,
+    Totals,
+    Window,
+    WindowLimits,
+    Windows,
+    group_of,
+    inputs_of,
+)
+from tests.unit.catalog import a_file, a_product
+
+BUCKET = 1000
+PROCESS = Process(
+    id=UUID(int=1),
+    scope=Scope.SUBORDER,
+    cardinality=Cardinality.ONE_PER_EXECUTION,
+    data_types=frozenset({"RAWDATA", "THUMBNAIL"}),
+    limit_kind=LimitKind.NO_LIMIT,
+    limit=0,
+    forecast=Forecast(factor=1.0),
+    forbids_split=False,
+)
+
+
+def products(*files: tuple[int, int]) -> list[InputProduct]:
+    """One product for each (number of files, size of each)."""
+    return [
+        InputProduct(
+            Urn(f"urn{number}"),
+            None,
+            1,
+            tuple(InputFile(f"f{n}", a_file(size, name=f"f{n}")) for n in range(count)),
+        )
+        for number, (count, size) in enumerate(files)
+    ]
+
+
+def cut(
+    limits: WindowLimits, given: list[InputProduct], *, forbids_split: bool = False
+) -> list[int]:
+    """How many products each window has."""
+    windows = Windows(limits, forbids_split=forbids_split)
+    windows.add(given)
+    windows.finish()
+    assert all(window.closed for window in windows.touched)
+    return [len(window.added) for window in windows.touched]
+
+
+@pytest.mark.parametrize(
+    ("kind", "limit", "given", "expected"),
+    [
+        (LimitKind.NO_LIMIT, 0, [(1, 10)] * 5, [5]),
+        (LimitKind.FILES, 0, [(1, 10)] * 5, [5]),
+        (LimitKind.FILES, 4, [(1, 10)] * 10, [4, 4, 2]),
+        (LimitKind.FILES, 5, [(1, 10)] * 10, [5, 5]),
+        (LimitKind.FILES, 4, [(3, 10), (3, 10), (1, 10)], [2, 1]),
+        (LimitKind.FEATURES, 2, [(3, 10)] * 5, [2, 2, 1]),
+        (LimitKind.BYTES, 25, [(1, 10)] * 5, [3, 2]),
+        (LimitKind.BYTES, 20, [(1, 10)] * 5, [2, 2, 1]),
+        (LimitKind.NO_LIMIT, 3, [(1, 10)] * 5, [5]),
+        (LimitKind.NO_LIMIT, 0, [(1, 600)] * 5, [2, 2, 1]),
+        (LimitKind.NO_LIMIT, 0, [(1, 5000), (1, 1)], [1, 1]),
+        (LimitKind.NO_LIMIT, 0, [(999, 0), (2, 0), (1, 0)], [2, 1]),
+        (LimitKind.NO_LIMIT, 0, [(1000, 0), (1, 0)], [1, 1]),
+        (LimitKind.FILES, 4, [], []),
+    ],
+    ids=[
+        "no limit",
+        "a limit of 0 is none",
+        "files",
+        "files, exactly",
+        "a product is never split",
+        "products",
+        "bytes",
+        "bytes, exactly",
+        "no limit whatever the value",
+        "bytes of a sub-order",
+        "one larger than a sub-order",
+        "999 files and more",
+        "1000 files",
+        "nothing",
+    ],
+)
+def test_a_window_closes_with_the_product_that_fills_it(
+    kind: LimitKind, limit: int, given: list[tuple[int, int]], expected: list[int]
+) -> None:
+    assert cut(WindowLimits(BUCKET, kind, limit), products(*given)) == expected
+
+
+def test_a_window_that_fits_exactly_is_no_split() -> None:
+    """Ten products, ten allowed: the second window would begin with the eleventh."""
+    limits = WindowLimits(BUCKET, LimitKind.FEATURES, 10)
+
+    assert cut(limits, products(*[(1, 1)] * 10), forbids_split=True) == [10]
+
+
+def test_a_forbidden_split_tells_which_limits_the_window_had_reached() -> None:
+    with pytest.raises(SplitForbidden) as refusal:
+        cut(WindowLimits(BUCKET, LimitKind.FILES, 2), products(*[(1, 600)] * 3), forbids_split=True)
+
+    reached = refusal.value.reached
+    assert (reached.files, reached.max_bytes) == (True, True)
+    assert (reached.max_inputs, reached.features, reached.process_bytes) == (False, False, False)
+
+
+def test_the_cut_is_the_same_whatever_the_pages() -> None:
+    """A window left open by a page goes on with the next."""
+    limits = WindowLimits(BUCKET, LimitKind.FILES, 4)
+    given = products(*[(1, 10), (2, 10), (1, 10), (3, 10), (3, 10), (1, 10), (1, 10)])
+    whole = Windows(limits)
+    whole.add(given)
+    totals: list[Totals] = []
+    last: Window | None = None
+    for product in given:
+        paged = Windows(limits, last=last)
+        paged.add([product])
+        last = paged.last
+        assert last is not None
+        if last.closed:
+            totals.append(last.totals)
+    if last and not last.closed:
+        totals.append(last.totals)
+
+    assert totals == [window.totals for window in whole.touched]
+
+
+def test_a_closed_window_of_an_earlier_page_is_left_alone() -> None:
+    last = Window(Totals(4, 40, 4), closed=True)
+    windows = Windows(WindowLimits(BUCKET, LimitKind.FILES, 4), last=last)
+    windows.finish()
+
+    assert windows.touched == []
+
+
+def test_a_process_takes_the_files_of_its_types_only() -> None:
+    """Orderable or not: what counts is what the process names."""
+    raw, quicklook = a_file(name="raw"), a_file(name="ql")
+    thumbnail = replace(a_file(name="thumb"), data_type=OtherType.THUMBNAIL)
+    quicklook = replace(quicklook, data_type=OtherType.DOCUMENT)
+    product = replace(a_product(raw), others=(thumbnail, quicklook))
+
+    taken = inputs_of(product, PROCESS)
+
+    assert [one.key for one in taken.inputs] == ["raw", "thumb"]
+    assert taken.bytes == 200
+
+
+def test_inputs_of_one_name_are_told_apart_by_their_keys() -> None:
+    """Results name an input by product and name (W27)."""
+    product = a_product(a_file(name="same"), a_file(name="same", checksum="x"), a_file(name="b"))
+
+    keys = [one.key for one in inputs_of(product, PROCESS).inputs]
+
+    assert keys == ["same", "same (2)", "b"]
+
+
+@pytest.mark.parametrize(
+    ("external", "other_external", "group"),
+    [
+        (True, True, Group.EXTERNAL),
+        (False, True, Group.STORED),
+        (True, False, Group.STORED),
+    ],
+)
+def test_one_stored_file_of_whatever_type_makes_a_product_stored(
+    external: bool, other_external: bool, group: Group
+) -> None:
+    other = replace(a_file(external=other_external), data_type=OtherType.DOCUMENT)
+    product = replace(a_product(a_file(external=external)), others=(other,))
+
+    assert group_of(product) is group
