@@ -7,16 +7,18 @@ import pytest
 
 from rs_order.adapters.postgres.driver import Pool
 from rs_order.adapters.postgres.pool import open_pool
+from rs_order.adapters.postgres.processes import process_record
 from rs_order.adapters.postgres.statements import statements
 from rs_order.application import cancel_orders, retire_orders, schedule_sub_orders
 from rs_order.application.act import pause_order
 from rs_order.application.steps import StepName
 from rs_order.domain.ids import OrderId
-from rs_order.domain.states import FileState, OrderStatus, SubOrderState
+from rs_order.domain.states import FileState, OrderStatus, SubOrderKind, SubOrderState
 from tests.integration.workshop import ALAN, JANE, TENANT, Workshop
 from tests.support.counting import counted
 from tests.support.large_orders import write_large_order
 from tests.support.rows import TenantRows, in_tenant
+from tests.unit.test_windows import PROCESS
 
 A, P, E = FileState.AVAILABLE, FileState.PENDING, FileState.ERROR
 WAITING, RUNNING, ENDED = SubOrderState.WAITING, SubOrderState.RUNNING, SubOrderState.ENDED
@@ -159,6 +161,36 @@ async def test_a_reminder_of_an_order_that_is_going_asks_for_nothing(
     await workshop.run()
 
     assert await workshop.sub_orders(order) == []
+
+
+async def test_a_process_of_an_order_that_is_going_neither_begins_nor_fails(
+    workshop: Workshop, rows: TenantRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until its slice comes: rs-processing is asked for nothing, and nobody is told that it is silent."""
+    monkeypatch.setattr(cancel_orders, "SLICE", 1)
+    order = await rows.order(OrderStatus.RUNNING)
+    for name in "ab":
+        sub_order = await rows.sub_order(
+            order, {name: P}, state=SubOrderState.PROCESSING, kind=SubOrderKind.PROCESSING
+        )
+    await workshop.rows("update dataset_task set process_info = $1", process_record(PROCESS))
+    await workshop.rows("update data_file set output_key = name")
+    await workshop.rows(
+        "insert into process_batch (sub_order_id, order_id, correlation_id)"
+        " select id, order_id, id::text from sub_order"
+    )
+    await workshop.application.cancel.handle(TENANT, [order])
+    for step in (StepName.START_PROCESSING, StepName.GIVE_UP_RESULTS):
+        await workshop.do({"step": step, "orderId": order, "subOrderId": sub_order})
+
+    assert await workshop.sub_orders(order) == [("PROCESSING", "PROCESSING")]
+    assert await workshop.files(order) == {"a": "PENDING", "b": "PENDING"}
+    assert await workshop.told(order) == []
+
+    await workshop.run()
+
+    assert await workshop.sub_orders(order) == []
+    assert await workshop.rows("select from process_batch") == []
 
 
 async def test_a_pause_stops_sub_orders_in_slices(
