@@ -15,10 +15,13 @@ def unexplained_moves(rows: Iterable[Row]) -> list[Line]:
     return [
         (row["before"], row["after"], row["reason"])
         for row in rows
-        if not (_of_an_order if row["of_order"] else _of_a_sub_order)(
-            row["before"], row["after"], row["reason"]
-        )
+        if not is_explained(row["of_order"], row["before"], row["after"], row["reason"])
     ]
+
+
+def is_explained(of_order: bool, before: str | None, after: str, reason: str) -> bool:
+    """Whether a line about an order, or else a sub-order, is one of the moves of ``domain/moves.py``."""
+    return (_of_an_order if of_order else _of_a_sub_order)(before, after, reason)
 
 
 def _of_an_order(before: str | None, after: str, reason: str) -> bool:
@@ -29,7 +32,7 @@ def _of_an_order(before: str | None, after: str, reason: str) -> bool:
     return reason in ORDER_MOVES[OrderStatus(before)].get(OrderStatus(after), ())
 
 
-def _of_a_sub_order(before: str, after: str, reason: str) -> bool:
+def _of_a_sub_order(before: str | None, after: str, reason: str) -> bool:
     if after == "REMOVED":
         return (before, reason) == (SubOrderState.ENDED, Reason.RETRIED)
     return reason in SUB_ORDER_MOVES[SubOrderState(before)].get(SubOrderState(after), ())

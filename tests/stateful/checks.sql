@@ -1,0 +1,272 @@
+-- What must hold after every step of a sequence, whatever happened before, and what the next step can be
+-- taken from. One statement, so that it sees one state. $1 slots of a user (0: no limit), $2 of the service
+-- (0: no limit), $3 last line of the history that was looked at.
+with step as materialized (
+    select id, body::jsonb as body, due_at from rs_order.outbox where kind = 'STEP'
+), response as materialized (
+    select id, order_id, request_id, body::jsonb ->> 'status' as status,
+        (body::jsonb ->> 'subOrderId')::bigint as sub_order_id
+    from order_response where order_id is not null
+), alive as materialized (
+    -- a completion that failed takes back what it had read: no counter of it is true until that is done
+    select * from orders
+    where status not in ('DELETED', 'EXPIRED') and not (status = 'FAILED' and sub_orders = 0)
+), taken as materialized (
+    select owner, count(*) as slots, count(*) filter (where state = 'RUNNING') as running
+    from sub_order
+    where kind = 'STORAGE' and (state = 'RUNNING' or (state = 'WAITING' and not quota_exceeded))
+    group by owner
+), counted as materialized (
+    select sub_order_id, order_id,
+        count(*) filter (where state = 'PENDING') as pending_files,
+        coalesce(sum(size) filter (where state = 'PENDING'), 0) as pending_bytes,
+        count(*) filter (where state = 'AVAILABLE') as available_files,
+        coalesce(sum(size) filter (where state = 'AVAILABLE'), 0) as available_bytes,
+        count(*) filter (where state = 'DOWNLOADED') as downloaded_files,
+        coalesce(sum(size) filter (where state = 'DOWNLOADED'), 0) as downloaded_bytes,
+        count(*) filter (where state = 'DOWNLOAD_ERROR') as download_error_files,
+        coalesce(sum(size) filter (where state = 'DOWNLOAD_ERROR'), 0) as download_error_bytes,
+        count(*) filter (where state = 'ERROR') as error_files,
+        coalesce(sum(size) filter (where state = 'ERROR'), 0) as error_bytes,
+        count(*) filter (where state = 'PROCESSING_ERROR') as processing_error_files,
+        coalesce(sum(size) filter (where state = 'PROCESSING_ERROR'), 0) as processing_error_bytes
+    from data_file group by sub_order_id, order_id
+), told as materialized (
+    select order_id, count(*) as ends, max(id) as last_end
+    from response where status in ('DONE', 'FAILED') group by order_id
+), wrong (what, which) as (
+    -- counters
+    select 'a sub-order''s counters differ from its files', one.id
+    from sub_order one
+    join alive on alive.id = one.order_id
+    left join counted on counted.sub_order_id = one.id
+    where (one.pending_files, one.pending_bytes, one.available_files, one.available_bytes,
+           one.downloaded_files, one.downloaded_bytes, one.download_error_files, one.download_error_bytes,
+           one.error_files, one.error_bytes, one.processing_error_files, one.processing_error_bytes)
+        is distinct from
+          (coalesce(counted.pending_files, 0), coalesce(counted.pending_bytes, 0),
+           coalesce(counted.available_files, 0), coalesce(counted.available_bytes, 0),
+           coalesce(counted.downloaded_files, 0), coalesce(counted.downloaded_bytes, 0),
+           coalesce(counted.download_error_files, 0), coalesce(counted.download_error_bytes, 0),
+           coalesce(counted.error_files, 0), coalesce(counted.error_bytes, 0),
+           coalesce(counted.processing_error_files, 0), coalesce(counted.processing_error_bytes, 0))
+    union all
+    select 'an order''s counters differ from its files', alive.id
+    from alive
+    cross join lateral (
+        select coalesce(sum(pending_files), 0) as pending_files, coalesce(sum(pending_bytes), 0) as pending_bytes,
+            coalesce(sum(available_files), 0) as available_files,
+            coalesce(sum(available_bytes), 0) as available_bytes,
+            coalesce(sum(downloaded_files), 0) as downloaded_files,
+            coalesce(sum(downloaded_bytes), 0) as downloaded_bytes,
+            coalesce(sum(download_error_files), 0) as download_error_files,
+            coalesce(sum(download_error_bytes), 0) as download_error_bytes,
+            coalesce(sum(error_files), 0) as error_files, coalesce(sum(error_bytes), 0) as error_bytes,
+            coalesce(sum(processing_error_files), 0) as processing_error_files,
+            coalesce(sum(processing_error_bytes), 0) as processing_error_bytes
+        from counted where counted.order_id = alive.id
+    ) as files
+    where (alive.pending_files, alive.pending_bytes, alive.available_files, alive.available_bytes,
+           alive.downloaded_files, alive.downloaded_bytes, alive.download_error_files,
+           alive.download_error_bytes, alive.error_files, alive.error_bytes,
+           alive.processing_error_files, alive.processing_error_bytes)
+        is distinct from
+          (files.pending_files, files.pending_bytes, files.available_files, files.available_bytes,
+           files.downloaded_files, files.downloaded_bytes, files.download_error_files,
+           files.download_error_bytes, files.error_files, files.error_bytes,
+           files.processing_error_files, files.processing_error_bytes)
+    union all
+    select 'an order''s sub-orders are counted wrongly', alive.id
+    from alive
+    cross join lateral (
+        select count(*) as sub_orders, count(*) filter (where state = 'WAITING') as waiting
+        from sub_order where order_id = alive.id
+    ) as below
+    where (alive.sub_orders, alive.waiting_sub_orders) is distinct from (below.sub_orders, below.waiting)
+    union all
+    select 'a dataset task''s files are counted wrongly', task.id
+    from dataset_task task
+    join alive on alive.id = task.order_id
+    where (task.files_count, task.files_bytes) is distinct from (
+        select row(count(*), coalesce(sum(size), 0)::bigint) from data_file where dataset_task_id = task.id)
+    union all
+    -- statuses and states by their definition
+    select 'nothing is pending and it hasn''t ended', alive.id
+    from alive
+    where status in ('RUNNING', 'PAUSED') and pending_files = 0
+      and not exists (select from completion where order_id = alive.id)
+      and not exists (select from retry where order_id = alive.id)
+    union all
+    select 'its end doesn''t follow from its files', id
+    from alive
+    where status in ('DONE', 'DONE_WITH_WARNING', 'FAILED')
+      and (pending_files > 0
+           or (status = 'DONE' and error_files + processing_error_files > 0)
+           or (status = 'FAILED' and available_files + downloaded_files + download_error_files > 0))
+    union all
+    select 'a sub-order is neither pending nor settled', one.id
+    from sub_order one
+    join alive on alive.id = one.order_id
+    where one.state = 'READY' and one.pending_files = 0
+    union all
+    select 'a gone order holds a slot', one.id
+    from sub_order one
+    left join orders on orders.id = one.order_id
+    where one.state in ('RUNNING', 'WAITING')
+      and (orders.id is null or orders.status in ('DELETED', 'EXPIRED'))
+    union all
+    -- limits
+    select 'places of the service and running sub-orders differ', coalesce(one.id, place.sub_order_id)
+    from (select id from sub_order where state = 'RUNNING') as one
+    full join rs_order.running_sub_order place on place.sub_order_id = one.id
+    where one.id is null or place.sub_order_id is null
+    union all
+    select 'a user runs more than he may: ' || owner, running from taken where $1 > 0 and running > $1
+    union all
+    -- storage's late word brings files of sub-orders that had given their slot back
+    select 'a user holds more slots than he may: ' || owner, slots from taken
+    where $1 > 0 and slots > $1 and not exists (
+        select from history line join orders on orders.id = line.order_id
+        where orders.owner = taken.owner and line.sub_order_id is not null
+          and (line.before, line.after) in (('ENDED', 'WAITING'), ('READY', 'WAITING')))
+    union all
+    select 'the service runs more than it may', count(*) from rs_order.running_sub_order
+    having $2 > 0 and count(*) > $2
+    union all
+    -- something moves every order on
+    select 'no step reads its files', alive.id
+    from alive
+    join completion on completion.order_id = alive.id
+    where status = 'PENDING' and not exists (
+        select from step where body @> jsonb_build_object('step', 'complete-order', 'orderId', alive.id,
+            'selection', completion.selection, 'page', completion.page))
+    union all
+    select 'pending without a completion', id from alive
+    where status = 'PENDING' and not exists (select from completion where order_id = alive.id)
+    union all
+    select 'no step retries its files', alive.id
+    from alive
+    join retry on retry.order_id = alive.id
+    where status = 'RUNNING' and not exists (
+        select from step where body @> jsonb_build_object('step', 'retry-order', 'orderId', alive.id,
+            'datasetTaskId', retry.dataset_task_id, 'dataFileId', retry.data_file_id))
+    union all
+    select 'nobody fills this sub-order', one.id
+    from sub_order one
+    join alive on alive.id = one.order_id
+    where one.state = 'BUILDING'
+      and not exists (select from completion where order_id = alive.id)
+      and not exists (select from retry where order_id = alive.id)
+    union all
+    select 'no step starts this sub-order', one.id
+    from sub_order one
+    join alive on alive.id = one.order_id
+    left join taken on taken.owner = one.owner
+    where one.state = 'READY' and alive.status = 'RUNNING'
+      and not exists (select from retry where order_id = alive.id)
+      and not exists (
+          select from step where body @> jsonb_build_object('step', 'schedule', 'owner', one.owner))
+      and not ($1 > 0 and coalesce(taken.slots, 0) >= $1)
+      and not exists (select from rs_order.waiting_user waiting where waiting.owner = one.owner)
+    union all
+    select 'the service has a place and wakes nobody', count(*)
+    from rs_order.waiting_user
+    having count(*) > 0
+       and (select count(*) from rs_order.running_sub_order) < $2
+       and not exists (select from step where body ->> 'step' = 'schedule')
+    union all
+    select 'no step asks storage again', one.id
+    from sub_order one
+    where one.state = 'RUNNING' and not exists (
+        select from step where body @> jsonb_build_object('step', 'ask-again', 'subOrderId', one.id,
+            'asks', one.asks))
+    union all
+    select 'no step expires it', id
+    from alive
+    where expires_at is not null
+      and (status in ('PENDING', 'RUNNING', 'PAUSED')
+           or (status in ('DONE', 'DONE_WITH_WARNING') and available_files > 0))
+      and not exists (
+          select from step
+          where body @> jsonb_build_object('step', 'expire-order', 'orderId', alive.id)
+            and due_at <= alive.expires_at + interval '1 second')
+    union all
+    select 'no step deletes what a gone order left', left_behind.order_id
+    from (select order_id from data_file union select order_id from sub_order) as left_behind
+    where not exists (select from alive where alive.id = left_behind.order_id)
+      and not exists (
+          select from step
+          where body @> jsonb_build_object('step', 'delete-files', 'orderId', left_behind.order_id))
+    union all
+    select 'no step judges this request', id from order_request
+    where state = 'RECEIVED' and not exists (
+        select from step
+        where body @> jsonb_build_object('step', 'grant-requests', 'requests', jsonb_build_array(order_request.id)))
+    union all
+    select 'this request could not be judged', id from rs_order.outbox where kind = 'DEAD_REQUEST'
+    union all
+    -- what peers are told
+    select 'its ends are not told once each', line.order_id
+    from history line
+    left join told on told.order_id = line.order_id
+    where line.sub_order_id is null and line.after in ('DONE', 'DONE_WITH_WARNING', 'FAILED')
+      and line.reason <> 'download-errors'
+    group by line.order_id, told.ends
+    having count(*) <> coalesce(told.ends, 0)
+    union all
+    select 'an end is told that never was', order_id from told
+    where not exists (
+        select from history line where line.order_id = told.order_id and line.sub_order_id is null
+          and line.after in ('DONE', 'DONE_WITH_WARNING', 'FAILED'))
+    union all
+    select 'GRANTED is not told first and once', order_id
+    from response where request_id is not null
+    group by order_id
+    having count(*) filter (where status = 'GRANTED') <> 1
+        or min(id) <> min(id) filter (where status = 'GRANTED')
+    union all
+    -- one that was downloaded while the completion or retry still filled others isn't told any more
+    select 'a sub-order is not told once', line.sub_order_id
+    from history line
+    join alive on alive.id = line.order_id
+    where line.after = 'WAITING' and line.sub_order_id is not null and line.data_file_id is null
+      and alive.status in ('RUNNING', 'DONE', 'DONE_WITH_WARNING', 'FAILED')
+      and not exists (select from retry where order_id = alive.id)
+    group by line.order_id, line.sub_order_id
+    having count(*) <> (
+        select count(*) from response
+        where order_id = line.order_id and status = 'SUBORDER_DONE' and sub_order_id = line.sub_order_id)
+       and not (bool_or(line.before = 'BUILDING') and exists (
+           select from history ended
+           where ended.order_id = line.order_id and ended.sub_order_id = line.sub_order_id
+             and ended.after = 'ENDED'))
+    union all
+    -- only a late word of storage, which mends no order, comes behind its end
+    select 'a sub-order is told after the end', alive.id
+    from alive
+    join told on told.order_id = alive.id
+    where status in ('DONE', 'DONE_WITH_WARNING', 'FAILED')
+      and (select count(*) from response
+           where order_id = alive.id and status = 'SUBORDER_DONE' and id > told.last_end)
+          > (select count(*) from history line
+             where line.order_id = alive.id and line.before = 'ENDED' and line.after = 'WAITING')
+    union all
+    select 'the last end told isn''t the order''s', alive.id
+    from alive
+    join told on told.order_id = alive.id
+    join response on response.id = told.last_end
+    where (alive.status = 'DONE' and response.status <> 'DONE')
+       or (alive.status = 'FAILED' and response.status <> 'FAILED')
+       or (alive.status = 'DONE_WITH_WARNING' and response.status = 'DONE' and not exists (
+           select from history line where line.order_id = alive.id and line.reason = 'download-errors'))
+)
+select
+    (select coalesce(json_agg(what || ' (' || which || ')' order by what, which), '[]') from wrong) as wrong,
+    (select coalesce(json_agg(json_build_array(id, body, due_at) order by id), '[]') from step) as steps,
+    (select coalesce(json_agg(json_build_array(sub_order_id is null, before, after, reason) order by id), '[]')
+     from history where id > $3 and data_file_id is null) as lines,
+    (select coalesce(max(id), 0) from history) as last_line,
+    (select coalesce(max(order_id), 0) from history) as last_order,
+    (select coalesce(json_agg(json_build_array(file.id, file.order_id) order by file.id), '[]')
+     from data_file file join orders on orders.id = file.order_id and orders.status not in ('DELETED', 'EXPIRED')
+     where file.state in ('AVAILABLE', 'DOWNLOADED', 'DOWNLOAD_ERROR')) as downloadable

@@ -1,0 +1,214 @@
+"""What can happen to orders, as values: a sequence that fails is printed and can be run again.
+
+Whom or what a move is about is a number that is taken among those there are at that moment, so that any
+move can come at any time.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal, Protocol
+
+from hypothesis import strategies as st
+
+from rs_order.domain.files import CatalogFile, DataType, Product
+from rs_order.domain.ids import Checksum, Urn
+from rs_order.ports.downloads import FetchResult
+from tests.stateful.world import World
+
+CHECKSUMS = ("a", "b", "c", "d", "e")
+"""Few, so that orders share files."""
+Action = Literal["pause", "resume", "delete", "retry", "restart", "remove"]
+File = tuple[Literal["stored", "external", "without checksum"], str, int | None]
+"""Kind, checksum, size."""
+
+
+class Move(Protocol):
+    async def make(self, world: World) -> None: ...
+
+
+# People
+
+
+@dataclass(frozen=True)
+class OrderByHand:
+    """A basket is filled and ordered."""
+
+    owner: str
+    products: tuple[tuple[File, ...], ...]
+
+    async def make(self, world: World) -> None:
+        await world.order_by_hand(self.owner, _catalogued(self.products))
+
+
+@dataclass(frozen=True)
+class RequestOrder:
+    """A service asks for an order."""
+
+    owner: str
+    products: tuple[tuple[File, ...], ...]
+
+    async def make(self, world: World) -> None:
+        await world.request_order(self.owner, _catalogued(self.products))
+
+
+@dataclass(frozen=True)
+class Act:
+    action: Action
+    order: int
+
+    async def make(self, world: World) -> None:
+        await world.act(self.action, self.order)
+
+
+@dataclass(frozen=True)
+class Cancel:
+    orders: tuple[int, ...]
+
+    async def make(self, world: World) -> None:
+        await world.cancel(self.orders)
+
+
+# Storage, the catalog, downloads
+
+
+@dataclass(frozen=True)
+class StorageSays:
+    available: tuple[str, ...]
+    unavailable: tuple[str, ...] = ()
+
+    async def make(self, world: World) -> None:
+        await world.storage_says(self.available, self.unavailable)
+
+
+@dataclass(frozen=True)
+class CatalogFails:
+    """The next page can't be read."""
+
+    refuses: bool
+
+    async def make(self, world: World) -> None:
+        world.catalog_fails(refuses=self.refuses)
+
+
+@dataclass(frozen=True)
+class Download:
+    """Some files of an order, one after the other."""
+
+    start: int
+    most: int
+    result: FetchResult
+
+    async def make(self, world: World) -> None:
+        await world.downloaded(self.start, self.most, self.result)
+
+
+# Time and the broker
+
+
+@dataclass(frozen=True)
+class Wait:
+    duration: timedelta
+
+    async def make(self, world: World) -> None:
+        world.wait(self.duration)
+
+
+@dataclass(frozen=True)
+class NextSteps:
+    """The oldest steps that are due; what holds is looked at after each."""
+
+    most: int
+
+    async def make(self, world: World) -> None:
+        await world.do_steps(self.most)
+
+
+@dataclass(frozen=True)
+class AnyStep:
+    """A step that is due, whatever is older."""
+
+    number: int
+
+    async def make(self, world: World) -> None:
+        await world.do_step(self.number)
+
+
+@dataclass(frozen=True)
+class RepeatStep:
+    """A step that was done before."""
+
+    number: int
+
+    async def make(self, world: World) -> None:
+        await world.repeat_step(self.number)
+
+
+_files: st.SearchStrategy[File] = st.tuples(
+    st.sampled_from(("stored", "stored", "stored", "external", "without checksum")),
+    st.sampled_from(CHECKSUMS),
+    st.sampled_from((10, 700_000, 0, None)),
+)
+_products = st.lists(
+    st.lists(_files, min_size=1, max_size=2).map(tuple), min_size=0, max_size=4
+).map(tuple)
+_owners = st.sampled_from(("jane", "john"))
+_orders = st.integers(0, 3)
+_checksums = st.lists(st.sampled_from(CHECKSUMS), max_size=3, unique=True).map(tuple)
+_actions = ("pause", "resume", "resume", "retry", "retry", "retry", "delete", "restart", "remove")
+_results = (FetchResult.DOWNLOADED, *FetchResult)
+_durations = [
+    timedelta(seconds=1),
+    timedelta(minutes=31),
+    timedelta(hours=7),
+    timedelta(hours=49),
+    timedelta(days=5),
+]
+
+_WEIGHED: list[tuple[int, st.SearchStrategy[Move]]] = [
+    (3, st.builds(OrderByHand, _owners, _products)),
+    (3, st.builds(RequestOrder, _owners, _products)),
+    (6, st.builds(Act, st.sampled_from(_actions), _orders)),
+    (1, st.builds(Cancel, st.lists(_orders, min_size=1, max_size=2).map(tuple))),
+    (3, st.builds(StorageSays, _checksums, _checksums)),
+    (2, st.just(StorageSays(CHECKSUMS))),
+    (1, st.builds(CatalogFails, st.booleans())),
+    (
+        6,
+        st.builds(Download, st.integers(0, 20), st.integers(1, 6), st.sampled_from(_results)),
+    ),
+    (3, st.builds(Wait, st.sampled_from(_durations))),
+    (10, st.builds(NextSteps, st.integers(1, 6))),
+    (4, st.builds(AnyStep, st.integers(0, 20))),
+    (3, st.builds(RepeatStep, st.integers(0, 40))),
+]
+moves: st.SearchStrategy[Move] = st.sampled_from(
+    [move for weight, move in _WEIGHED for _ in range(weight)]
+).flatmap(lambda move: move)
+"""Any of them, the likelier the more it weighs."""
+
+
+def _catalogued(products: tuple[tuple[File, ...], ...]) -> tuple[Product, ...]:
+    return tuple(
+        Product(
+            Urn(f"URN:AIP:DATA:demo:{number}:V1"),
+            f"product-{number}",
+            1,
+            tuple(_file(f"{number}-{at}", *file) for at, file in enumerate(files)),
+        )
+        for number, files in enumerate(products)
+    )
+
+
+def _file(name: str, kind: str, checksum: str, size: int | None) -> CatalogFile:
+    known = kind != "without checksum"
+    return CatalogFile(
+        data_type=DataType.RAWDATA,
+        name=name,
+        url=f"http://archive.example.org/{name}",
+        external=kind == "external",
+        size=size,
+        checksum=Checksum(checksum) if known else None,
+        checksum_algorithm="MD5" if known else None,
+        mime_type="application/octet-stream",
+        online=False,
+    )

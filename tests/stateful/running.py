@@ -1,0 +1,105 @@
+"""Runs random sequences of moves in a database of their own."""
+
+import asyncio
+import os
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
+from typing import Any
+
+import pytest
+import structlog
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+
+from rs_order.adapters.postgres.migrate import migrate_platform
+from rs_order.adapters.postgres.pool import open_pool
+from rs_order.adapters.postgres.tenants import PostgresTenants
+from rs_order.application import ask_storage, retire_orders, schedule_sub_orders
+from rs_order.application.act import retry_order
+from tests.stateful.moves import Move, moves
+from tests.stateful.world import TENANT, World
+
+MOVES = 50
+"""Of each sequence."""
+SEQUENCES = int(os.environ.get("RS_ORDER_TEST_SEQUENCES", "500"))
+"""Of all modules together."""
+SEED = int(os.environ.get("RS_ORDER_TEST_SEED", "1"))
+MODULES = 2
+TIMEOUT = 600 + SEQUENCES
+"""Seconds: the sequences themselves, and the search for the shortest one that fails."""
+
+
+def run_sequences(database_url: str, share: int, **rules: Any) -> None:
+    """Run this module's share of the sequences; of one that fails, what it takes is printed."""
+    with _world(database_url, **rules) as (world, loop):
+
+        @seed(SEED * MODULES + share)
+        @settings(
+            max_examples=max(1, SEQUENCES // MODULES),
+            deadline=None,  # a busy machine is no defect
+            database=None,  # the seed says it all
+            phases=[Phase.generate],  # we know better how to make a sequence shorter
+            suppress_health_check=[HealthCheck.too_slow],  # sequences are long on purpose
+        )
+        @given(st.lists(moves, min_size=MOVES, max_size=MOVES))
+        def sequence(made: list[Move]) -> None:
+            failure = loop.run_until_complete(_failure(world, made))
+            if failure is not None:
+                pytest.fail(loop.run_until_complete(_report(world, made)), pytrace=False)
+
+        sequence()
+
+
+async def _failure(world: World, made: Sequence[Move]) -> Exception | None:
+    """Why a sequence fails; None when it doesn't."""
+    try:
+        await world.empty()
+        for move in made:
+            await move.make(world)
+            await world.check()
+    except Exception as failure:  # whatever a move raises is a defect
+        return failure
+    return None
+
+
+async def _report(world: World, made: Sequence[Move]) -> str:
+    """The moves that it takes to fail, to be made again as they stand here, and how it fails."""
+    needed = list(made)
+    for size in (16, 8, 4, 2, 1, 1, 1):
+        for start in range(len(needed) - 1, -1, -size):
+            without = needed[:start] + needed[start + size :]
+            if await _failure(world, without) is not None:
+                needed = without
+    failure = await _failure(world, needed)
+    lines = "".join(f"\n    {move!r}," for move in needed)
+    trace = "".join(traceback.format_exception(failure)) if failure else "now it doesn't fail"
+    return f"after {len(needed)} moves of seed {SEED}:{lines}\n{trace}"
+
+
+@contextmanager
+def _world(database_url: str, **rules: Any) -> Iterator[tuple[World, asyncio.AbstractEventLoop]]:
+    """A world with small slices, so that short orders take many steps, and no log."""
+    quiet = structlog.make_filtering_bound_logger("critical")
+    configured = structlog.get_config()
+    loop = asyncio.new_event_loop()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(retry_order, "SLICE", 2)
+        patch.setattr(retire_orders, "SLICE", 3)
+        patch.setattr(schedule_sub_orders, "ROUND", 2)
+        patch.setattr(ask_storage, "MAX_CHECKSUMS", 2)
+        structlog.configure(wrapper_class=quiet)
+        stack = AsyncExitStack()
+        try:
+            yield loop.run_until_complete(_open(stack, database_url, **rules)), loop
+        finally:
+            loop.run_until_complete(stack.aclose())
+            loop.close()
+            structlog.configure(**configured)
+
+
+async def _open(stack: AsyncExitStack, database_url: str, **rules: Any) -> World:
+    pool = await stack.enter_async_context(await open_pool(database_url, size=4))
+    await migrate_platform(pool)
+    await PostgresTenants(pool).add(TENANT)
+    return World(pool, batch_size=2, files_bucket_size_mb=1, **rules)

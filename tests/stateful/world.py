@@ -1,0 +1,307 @@
+"""The product over a real store, one move at a time: steps are taken from the outbox and done by hand."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+from rs_order.adapters.postgres.driver import Connection, Pool
+from rs_order.adapters.postgres.pool import use_tenant
+from rs_order.adapters.postgres.tenants import PostgresTenants
+from rs_order.application.accept_requests import ArrivedRequest
+from rs_order.application.act import Actor, Restart
+from rs_order.application.create_order import OrderWish
+from rs_order.application.errors import UseCaseRefused
+from rs_order.application.steps import Step, StepName
+from rs_order.bootstrap.application import Application
+from rs_order.bootstrap.remote import Remote
+from rs_order.bootstrap.store import Store
+from rs_order.contracts.basket import BasketSelectionRequest
+from rs_order.contracts.order_request import OrderRequest
+from rs_order.domain.files import DataType, Product
+from rs_order.domain.identity import Caller
+from rs_order.domain.ids import Checksum, DataFileId, OrderId, Tenant, Urn
+from rs_order.domain.selection import DatasetSummary, SelectionRequest, Summary, TypeTotals
+from rs_order.ports.directory import User
+from rs_order.ports.downloads import FetchResult, FileOutcome
+from rs_order.ports.errors import RemoteError, RemoteRefusal, RemoteTrouble
+from rs_order.settings import Settings
+from tests.support.history import is_explained
+from tests.support.rows import NOW
+
+TENANT = Tenant("project1")
+DATASET = Urn("URN:AIP:DATASET:demo:1:V1")
+ROLE = "REGISTERED_USER"
+ADMIN = "alan"
+REMEMBERED = 40
+"""Steps that were done and may come again."""
+
+_CHECKS = (Path(__file__).parent / "checks.sql").read_text()
+_KEPT = ("order_move", "sub_order_move", "schema_version")
+
+
+class SetClock:
+    """Stands still until a test moves it."""
+
+    def __init__(self) -> None:
+        self.time = NOW
+
+    def now(self) -> datetime:
+        return self.time
+
+
+class People:
+    """Implements ``Users``: everybody is known, one is an administrator."""
+
+    async def find(self, tenant: Tenant, email: str) -> User | None:
+        assert tenant == TENANT
+        return User(email, ROLE)
+
+    async def is_admin(self, tenant: Tenant, email: str) -> bool:
+        assert tenant == TENANT
+        return email == ADMIN
+
+
+@dataclass
+class Library:
+    """Implements ``Catalog``: what each query finds, and one call in vain when somebody says so."""
+
+    found: dict[str, tuple[Product, ...]] = field(default_factory=dict)
+    trouble: RemoteError | None = None
+
+    async def summarize(self, caller: Caller, requests: Sequence[SelectionRequest]) -> Summary:
+        products = self._products(requests)
+        files = [file for product in products for file in product.files]
+        totals = TypeTotals(len(files), sum(file.size or 0 for file in files))
+        dataset = DatasetSummary(
+            DATASET, len(products), totals.files, totals.bytes, {DataType.RAWDATA: totals}
+        )
+        return Summary(dataset.products, dataset.files, dataset.bytes, (dataset,))
+
+    async def search(
+        self, caller: Caller, requests: Sequence[SelectionRequest], *, page: int, size: int
+    ) -> tuple[Product, ...]:
+        trouble, self.trouble = self.trouble, None
+        if trouble is not None:
+            raise trouble
+        return self._products(requests)[page * size : (page + 1) * size]
+
+    async def dataset_label(self, caller: Caller, urn: Urn) -> str | None:
+        return "A dataset"
+
+    def _products(self, requests: Sequence[SelectionRequest]) -> tuple[Product, ...]:
+        return tuple(
+            product
+            for request in requests
+            for query in request.search_parameters["q"]
+            for product in self.found[query]
+        )
+
+
+@dataclass(frozen=True)
+class WrittenStep:
+    """A step in the outbox."""
+
+    row: int
+    body: Mapping[str, Any]
+    due_at: datetime | None
+
+
+class World:
+    """What a sequence acts on, and what it is checked by."""
+
+    def __init__(self, pool: Pool, **settings: Any) -> None:
+        self._pool = pool
+        self._settings = Settings(**settings)
+        self.clock = SetClock()
+        self._library = Library()
+        remote = SimpleNamespace(
+            users=People(),
+            catalog=self._library,
+            dam=None,
+            projects=None,
+            processes=None,
+            mailer=None,
+            connections=None,
+        )
+        self._application = Application(
+            self._settings,
+            Store(pool, PostgresTenants(pool), self.clock),
+            cast("Remote", remote),
+            lambda: None,
+        )
+        self._done: list[Mapping[str, Any]] = []
+        self._last_line = 0
+        self.steps: list[WrittenStep] = []
+        self.last_order = 0
+        self.downloadable: list[tuple[DataFileId, OrderId]] = []
+
+    async def empty(self) -> None:
+        """Forget all that earlier sequences left."""
+        self.clock.time = NOW
+        self._library.found.clear()
+        self._library.trouble = None
+        self._done.clear()
+        self._last_line = 0
+        async with self._pool.acquire() as connection, connection.transaction():
+            await use_tenant(connection, TENANT)
+            await connection.execute(await _truncation(connection))
+        await self.check()
+
+    async def check(self) -> None:
+        """Look at everything; what doesn't hold fails the sequence."""
+        async with self._pool.acquire() as connection, connection.transaction(readonly=True):
+            await use_tenant(connection, TENANT)
+            seen = await connection.fetchrow(
+                _CHECKS,
+                self._settings.max_storage_files_jobs_per_user,
+                self._settings.jobs_pool_size,
+                self._last_line,
+            )
+        assert seen is not None
+        unexplained = [line for line in seen["lines"] if not is_explained(*line)]
+        wrong = [*seen["wrong"], *(f"no such move: {line}" for line in unexplained)]
+        if wrong:
+            raise AssertionError("; ".join(wrong))
+        self._last_line, self.last_order = seen["last_line"], seen["last_order"]
+        self.steps = [
+            WrittenStep(row, body, datetime.fromisoformat(due_at) if due_at else None)
+            for row, body, due_at in seen["steps"]
+        ]
+        self.downloadable = [(DataFileId(id_), OrderId(order)) for id_, order in seen["downloadable"]]
+
+    # What users and peers do
+
+    async def order_by_hand(self, owner: str, products: tuple[Product, ...]) -> None:
+        caller = Caller(TENANT, owner, ROLE)
+        wish = BasketSelectionRequest(
+            engine_type="legacy", search_parameters={"q": [self._shelve(products)]}
+        )
+        try:
+            await self._application.baskets.add.selection(caller, wish)
+            await self._application.create_order.handle(caller, OrderWish())
+        except UseCaseRefused:
+            return
+
+    async def request_order(self, owner: str, products: tuple[Product, ...]) -> None:
+        query = self._shelve(products)
+        request = OrderRequest.model_validate(
+            {"correlationId": query, "user": owner, "queries": [query]}
+        )
+        await self._application.accept.handle(TENANT, [ArrivedRequest(request)])
+
+    async def act(self, action: str, number: int) -> None:
+        """Pause, resume, delete, retry, restart or remove an order; a refusal is an answer."""
+        if not self.last_order:
+            return
+        actor = Actor(Caller(TENANT, ADMIN, ROLE), administrator=True)
+        order = self._order(number)
+        actions = self._application.actions
+        try:
+            if action == "restart":
+                await actions.restart(actor, order, Restart(None, None))
+            else:
+                await getattr(actions, action)(actor, order)
+        except UseCaseRefused:
+            return
+
+    async def cancel(self, numbers: Sequence[int]) -> None:
+        if self.last_order:
+            orders = [self._order(number) for number in numbers]
+            await self._application.cancel.handle(TENANT, orders)
+
+    def _order(self, number: int) -> OrderId:
+        """One of the orders so far, also one that is removed; the newest is 0."""
+        return OrderId(self.last_order - number % self.last_order)
+
+    # What storage and downloads bring
+
+    async def storage_says(self, available: Sequence[str], unavailable: Sequence[str]) -> None:
+        await self._application.availability.handle(
+            TENANT,
+            [Checksum(name) for name in available if name not in unavailable],
+            {Checksum(name): "It is lost." for name in unavailable},
+        )
+
+    async def downloaded(self, start: int, most: int, result: FetchResult) -> None:
+        """Some files of one order."""
+        if not self.downloadable:
+            return
+        at = start % len(self.downloadable)
+        order = self.downloadable[at][1]
+        files = [file for file, of in self.downloadable[at:] if of == order][:most]
+        reason = None if result is FetchResult.DOWNLOADED else result.value
+        await self._application.settle_downloads.handle(
+            TENANT, order, [FileOutcome(file, result, reason) for file in files]
+        )
+
+    def catalog_fails(self, *, refuses: bool) -> None:
+        """The next page can't be read."""
+        self._library.trouble = (
+            RemoteRefusal("catalog", 400, "no") if refuses else RemoteTrouble("catalog", "down")
+        )
+
+    # What time and the broker do
+
+    @property
+    def due(self) -> list[WrittenStep]:
+        """By the time they fell due, then as they were written."""
+        now = self.clock.time
+        due = [step for step in self.steps if step.due_at is None or step.due_at <= now]
+        return sorted(due, key=lambda step: (step.due_at or NOW, step.row))
+
+    def wait(self, duration: timedelta) -> None:
+        self.clock.time += duration
+
+    async def do_step(self, number: int) -> None:
+        """Do a due step, if there is one: the oldest is 0, others come out of order."""
+        if not self.due:
+            return
+        step = self.due[number % len(self.due)]
+        await self._remove([step])
+        self._done.append(step.body)
+        del self._done[:-REMEMBERED]
+        await self._do(step.body)
+
+    async def do_steps(self, most: int) -> None:
+        """Do the oldest due steps, and look after each."""
+        for _ in range(most):
+            if not self.due:
+                return
+            await self.do_step(0)
+            await self.check()
+
+    async def repeat_step(self, number: int) -> None:
+        """Do again what was done before."""
+        if self._done:
+            await self._do(self._done[-1 - number % len(self._done)])
+
+    async def _do(self, body: Mapping[str, Any]) -> None:
+        arguments = dict(body)
+        name = StepName(arguments.pop("step"))
+        await self._application.works[name](Step(name, TENANT, arguments))
+
+    async def _remove(self, steps: Sequence[WrittenStep]) -> None:
+        async with self._pool.acquire() as connection:
+            await connection.execute(
+                "delete from rs_order.outbox where id = any ($1)", [step.row for step in steps]
+            )
+
+    def _shelve(self, products: tuple[Product, ...]) -> str:
+        """Let the catalog find products; the query that finds them."""
+        query = f"query-{len(self._library.found)}"
+        self._library.found[query] = products
+        return query
+
+
+async def _truncation(connection: Connection) -> str:
+    tables = await connection.fetch(
+        "select format('%I.%I', schemaname, tablename) as name from pg_tables"
+        " where schemaname = current_schema() and tablename <> all ($1)",
+        _KEPT,
+    )
+    shared = ["rs_order.outbox", "rs_order.running_sub_order", "rs_order.waiting_user"]
+    names = ", ".join([*(row["name"] for row in tables), *shared])
+    return f"truncate {names} restart identity"
