@@ -282,6 +282,14 @@ class Settings(BaseSettings):
         7, description="Days a request is remembered, so that its repetition makes no second order."
     )
 
+    reconcile_minutes: Positive = Field(
+        15,
+        description=(
+            "Minutes between two rounds of the reconciler, and how long work may stand still before its "
+            "step counts as lost."
+        ),
+    )
+
     # External files
     http_proxy_host: str | None = Field(
         None,

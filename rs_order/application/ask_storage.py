@@ -67,7 +67,7 @@ class AskStorage:
         """
         checksums = await uow.files.pending_checksums(sub_order.id)
         if sub_order.kind is SubOrderKind.PROCESSING and not checksums:
-            sub_order.process()
+            sub_order.process(self._clock.now())
             await uow.messages.send([steps.start_processing(uow.tenant, order.id, sub_order.id)])
             return 0
         now = self._clock.now()
@@ -109,8 +109,8 @@ class AskStorage:
             sub_order.asks += 1
             checksums = await uow.files.pending_checksums(sub_order_id)
             await uow.messages.send(restore_requests(tenant, order, checksums))
-            await uow.sub_orders.save([sub_order], reason="storage-asked-again", at=now)
             await uow.messages.send([self._reminder(tenant, sub_order)])
+            await uow.sub_orders.save([sub_order], reason="storage-asked-again", at=now)
 
     async def _give_up(
         self, uow: UnitOfWork, order: Order, sub_order: SubOrder, links: DownloadLinks
@@ -128,6 +128,8 @@ class AskStorage:
         await self._settlement.carry(uow, [order], moves, cause, links)
 
     def _reminder(self, tenant: Tenant, sub_order: SubOrder) -> OutgoingMessage:
+        """The step that asks again; the caller saves when it falls due."""
         now = self._clock.now()
         due = self._patience.next_ask(sub_order.asked_at or now, sub_order.asks, now)
+        sub_order.due_at = due
         return steps.ask_again(tenant, sub_order.order_id, sub_order.id, sub_order.asks, due)

@@ -14,6 +14,7 @@ from rs_order.application.links import DownloadLinks, Links
 from rs_order.application.mails.plan import PlanMails
 from rs_order.application.policies import RemotePatience
 from rs_order.application.read_page import CompletionRefused, Page, PageReader
+from rs_order.application.reconcile import begin_reconciling
 from rs_order.application.split_message import split_message
 from rs_order.domain.expiration import expiration
 from rs_order.domain.ids import OrderId, Tenant
@@ -158,6 +159,7 @@ class CompleteOrder:
             await uow.orders.save([order], now)
             await self._announce(uow, order, links)
             await self._mails.order_completed(uow, order, now)
+            await begin_reconciling(uow, now)
             await uow.messages.send(
                 [steps.expire_order(place.tenant, place.order_id, order.expires_at)]
             )

@@ -11,6 +11,7 @@ from datetime import datetime
 from rs_order.application import responses, steps
 from rs_order.application.links import DownloadLinks
 from rs_order.application.policies import SlotLimits
+from rs_order.application.renew_expiration import renew_expiration
 from rs_order.application.responses import Response
 from rs_order.domain.ids import OrderId, SubOrderId
 from rs_order.domain.order import Order
@@ -62,9 +63,36 @@ class Settlement:
             announcements += _carry_to_order(
                 uow, order, moved[order.id], of_order, cause=cause, link=link
             )
+        for order in touched:
+            if _is_late(moved[order.id]) and order.outlived(cause.at):
+                await renew_expiration(uow, order, storage_sub_orders=0, now=cause.at)
         await uow.sub_orders.save(sub_orders, reason=cause.reason, at=cause.at)
         await uow.orders.save(touched, cause.at)
         await uow.messages.respond(announcements)
+        await self._free_slots(uow, changes)
+
+    async def recounted(
+        self,
+        uow: UnitOfWork,
+        order: Order,
+        sub_orders: Sequence[SubOrder],
+        cause: Cause,
+        links: DownloadLinks,
+    ) -> None:
+        """Let everything follow from sub-orders that got other counters; the caller saves the order."""
+        changes = [_Change(sub_order) for sub_order in sub_orders]
+        for change in changes:
+            change.downloadable = change.sub_order.settle()
+        await uow.sub_orders.save(sub_orders, reason=cause.reason, at=cause.at)
+        totals = await uow.reconciliation.add_up(order.id)
+        order.tally, order.sub_orders = totals.tally, totals.sub_orders
+        order.waiting_sub_orders = totals.waiting
+        await uow.messages.respond(
+            _announcements(uow, order, [], changes, cause=cause, link=links.of(order.id))
+        )
+        await self._free_slots(uow, changes)
+
+    async def _free_slots(self, uow: UnitOfWork, changes: Sequence["_Change"]) -> None:
         owners = {change.sub_order.owner for change in changes if change.freed_slot}
         await uow.messages.send([steps.schedule(uow.tenant, owner) for owner in sorted(owners)])
         await self.leave_service_slots(
@@ -121,6 +149,19 @@ def _carry_to_order(
     """Counters and status of one order; what peers are told, in the order in which it became true."""
     order.tally.apply(moves)
     order.waiting_sub_orders += sum(change.waiting for change in changes)
+    return _announcements(uow, order, moves, changes, cause=cause, link=link)
+
+
+def _announcements(
+    uow: UnitOfWork,
+    order: Order,
+    moves: Sequence[FileMove],
+    changes: Sequence[_Change],
+    *,
+    cause: Cause,
+    link: str,
+) -> list[Response]:
+    """What is told of an order whose counters are set, the end last; its status follows from them."""
     announcements = [
         responses.sub_order_done(uow.tenant, order, change.sub_order, link)
         for change in changes
@@ -150,5 +191,9 @@ def _ends(order: Order, moves: Iterable[FileMove], cause: Cause) -> bool:
     """Whether the moves end the order, or mend an end that had been told."""
     if order.settle(reason=cause.reason, actor=cause.actor):
         return True
-    late_answer = any(move.before.failed for move in moves)
-    return late_answer and order.lift(reason=cause.reason, actor=cause.actor)
+    return _is_late(moves) and order.lift(reason=cause.reason, actor=cause.actor)
+
+
+def _is_late(moves: Iterable[FileMove]) -> bool:
+    """Whether files come that had been given up."""
+    return any(move.before.failed for move in moves)

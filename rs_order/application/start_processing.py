@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from rs_order.application import steps
@@ -115,6 +115,7 @@ class StartProcessing:
             await uow.executions.begun(work.sub_order_id, batch_id)
             lost = without_input(await uow.executions.awaited(work.sub_order_id), still.inputs)
             await uow.inputs.forget(work.sub_order_id)
+            await self._mind(uow, still, now + self._silence)
             await uow.messages.send(
                 [
                     *(
@@ -133,6 +134,13 @@ class StartProcessing:
             moves = await uow.executions.settle(work.sub_order_id, {}, lost)
             cause = Cause(Reason.PROCESS_NOT_STARTED, "rs-order", now)
             await self._settlement.carry(uow, [order], moves, cause, links)
+
+    async def _mind(self, uow: UnitOfWork, held: _Held, due_at: datetime) -> None:
+        """Note when the next step for the sub-order falls due."""
+        held.sub_order.due_at = due_at
+        await uow.sub_orders.save(
+            [held.sub_order], reason=Reason.PROCESS_NOT_STARTED, at=self._clock.now()
+        )
 
     async def _fail(self, held: _Held, tenant: Tenant, reason: str) -> None:
         """Nothing will be made: every output says so, so that the order ends (W7).
@@ -170,6 +178,7 @@ class StartProcessing:
             attempts = still.work.attempts
             await uow.executions.note_trouble(still.sub_order.id, attempts + 1, since)
             due = now + self._patience.pause(attempts)
+            await self._mind(uow, still, due)
             await uow.messages.send(
                 [steps.start_processing(tenant, still.order.id, still.sub_order.id, due)]
             )

@@ -53,6 +53,12 @@ class StepName(StrEnum):
     """Tell rs-admin-instance again what came of a connection."""
     FIND_TENANTS = "find-tenants"
     """Ask rs-admin-instance which tenants we should serve."""
+    RECONCILE = "reconcile"
+    """Begin a round of the reconciler."""
+    REBUILD_STEPS = "rebuild-steps"
+    """Write steps again that were lost."""
+    RECOUNT = "recount"
+    """Count a slice of orders or sub-orders again."""
     REMIND = "remind"
     """Find a page of owners whose files have waited too long."""
     SEND_MAIL = "send-mail"
@@ -151,6 +157,21 @@ def delete_files(tenant: Tenant, order_id: OrderId) -> OutgoingMessage:
 
 def tidy(tenant: Tenant, number: int, due_at: datetime) -> OutgoingMessage:
     return _step(tenant, StepName.TIDY, due_at, round=number)
+
+
+def reconcile(tenant: Tenant, number: int, due_at: datetime) -> OutgoingMessage:
+    return _step(tenant, StepName.RECONCILE, due_at, round=number)
+
+
+def rebuild_steps(tenant: Tenant, part: str, after: int | str | None) -> OutgoingMessage:
+    """``after``: what the page is behind; None: the first page of the part."""
+    return _step(tenant, StepName.REBUILD_STEPS, None, part=part, after=after)
+
+
+def recount(
+    tenant: Tenant, number: int, part: str, after: int, due_at: datetime
+) -> OutgoingMessage:
+    return _step(tenant, StepName.RECOUNT, due_at, round=number, part=part, after=after)
 
 
 def connect_tenant(name: str, said_at: datetime) -> OutgoingMessage:

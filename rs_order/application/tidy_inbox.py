@@ -9,12 +9,13 @@ from rs_order.ports.store import Store, UnitOfWork
 
 SLICE = 5000
 EVERY = timedelta(hours=1)
-_ROUND = "tidy-inbox"
+TIDYING = "tidy-inbox"
+"""The rounds' name in the store."""
 
 
 async def begin_tidying(uow: UnitOfWork, now: datetime) -> None:
     """Start the rounds of a tenant, unless they have begun; its first request does so."""
-    if await uow.rounds.begin(_ROUND, 1):
+    if await uow.rounds.begin(TIDYING, 1, now + EVERY):
         await uow.messages.send([steps.tidy(uow.tenant, 2, now + EVERY)])
 
 
@@ -29,7 +30,7 @@ class TidyInbox:
     async def handle(self, tenant: Tenant, number: int) -> None:
         now = self._clock.now()
         async with self._store.unit_of_work(tenant) as uow:
-            if not await uow.rounds.begin(_ROUND, number):
+            if not await uow.rounds.begin(TIDYING, number, now + EVERY):
                 return
             before = now - self._retention
             forgotten = max(

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from rs_order.adapters.amqp.messages import EVENTS
 from rs_order.adapters.postgres.unit_of_work import PostgresStore
+from rs_order.adapters.reconciliation_metrics import count_drift, count_steps
 from rs_order.application.accept_requests import AcceptRequests
 from rs_order.application.act import (
     DeleteOrder,
@@ -43,6 +44,15 @@ from rs_order.application.module_configuration import ExportConfiguration, Impor
 from rs_order.application.notify_failures import NotifyFailures
 from rs_order.application.policies import RemotePatience, SlotLimits, StoragePatience
 from rs_order.application.read_page import PageReader
+from rs_order.application.reconcile import (
+    MendOrder,
+    Part,
+    RebuildSteps,
+    ReconcileRounds,
+    Recount,
+    WalkPart,
+    WalkPlace,
+)
 from rs_order.application.retire_orders import DeleteFiles, ExpireOrder
 from rs_order.application.schedule_sub_orders import ScheduleSubOrders
 from rs_order.application.settle_downloads import SettleDownloads
@@ -178,6 +188,12 @@ class Application:
             patience=remote_patience,
             limits=limits,
         )
+        every = timedelta(minutes=settings.reconcile_minutes)
+        self.reconcile = ReconcileRounds(uows, clock, every=every)
+        self._rebuild_steps = RebuildSteps(uows, clock, limits, count_steps, every=every)
+        self._recount = Recount(
+            uows, MendOrder(uows, settlement, links, clock, count_drift), clock, every=every
+        )
         self._expire = ExpireOrder(uows, departure, clock)
         self._delete_files = DeleteFiles(uows, departure)
         self._move_files_in_error = MoveFilesInError(
@@ -209,6 +225,9 @@ class Application:
             StepName.STOP_SUB_ORDERS: self._do_stop_sub_orders,
             StepName.DELETE_FILES: self._do_delete_files,
             StepName.TIDY: self._do_tidy,
+            StepName.RECONCILE: self._do_reconcile,
+            StepName.REBUILD_STEPS: self._do_rebuild_steps,
+            StepName.RECOUNT: self._do_recount,
             StepName.CONNECT_TENANT: self._do_connect_tenant,
             StepName.REPORT_CONNECTION: self._do_report_connection,
             StepName.FIND_TENANTS: self._do_find_tenants,
@@ -272,6 +291,18 @@ class Application:
 
     async def _do_tidy(self, step: Step) -> None:
         await self.tidy.handle(step.tenant, step.arguments["round"])
+
+    async def _do_reconcile(self, step: Step) -> None:
+        await self.reconcile.begin(step.tenant, step.arguments["round"])
+
+    async def _do_rebuild_steps(self, step: Step) -> None:
+        arguments = step.arguments
+        await self._rebuild_steps.handle(step.tenant, Part(arguments["part"]), arguments["after"])
+
+    async def _do_recount(self, step: Step) -> None:
+        arguments = step.arguments
+        place = WalkPlace(WalkPart(arguments["part"]), arguments["after"])
+        await self._recount.handle(step.tenant, arguments["round"], place)
 
     async def _do_connect_tenant(self, step: Step) -> None:
         said_at = datetime.fromisoformat(step.arguments["saidAt"])

@@ -97,6 +97,7 @@ async def serve(
         for tenant in store.tenants.names():
             await application.schedule.wake(tenant)
             await application.mails.plan.wake(tenant)
+            await application.reconcile.wake(tenant)
         if settings.tenants_from_platform:
             await application.connect.look()
 

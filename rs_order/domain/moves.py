@@ -52,6 +52,8 @@ class Reason(StrEnum):
     """rs-processing took no batch, or nothing that goes into it could be had."""
     PROCESS_SILENT = "process-silent"
     """rs-processing gave no result, and patience ended."""
+    RECOUNTED = "recounted"
+    """The counters were wrong, and it took the state that the true ones ask for."""
     REMOVED = "removed"
     """An administrator removed the deleted order: the last line of its history."""
     RESUMED = "resumed"
@@ -83,6 +85,7 @@ CAUSED_BY: Mapping[Reason, tuple[Who, ...]] = {
     Reason.PROCESS_ENDED: (Who.PROCESSING,),
     Reason.PROCESS_NOT_STARTED: (Who.OURSELVES,),
     Reason.PROCESS_SILENT: (Who.OURSELVES,),
+    Reason.RECOUNTED: (Who.OURSELVES,),
     Reason.REMOVED: (Who.ADMINISTRATOR,),
     Reason.RESUMED: (Who.OWNER, Who.ADMINISTRATOR),
     Reason.RETRIED: (Who.OWNER, Who.ADMINISTRATOR),
@@ -99,8 +102,14 @@ _SETTLED = (
     *_PROCESSED,
     Reason.RETRY_ENDED,
     Reason.RESUMED,
+    Reason.RECOUNTED,
 )
-_SETTLED_IN_PAUSE = (Reason.STORAGE_ANSWERED, Reason.PROCESS_ENDED, Reason.PROCESS_SILENT)
+_SETTLED_IN_PAUSE = (
+    Reason.STORAGE_ANSWERED,
+    Reason.PROCESS_ENDED,
+    Reason.PROCESS_SILENT,
+    Reason.RECOUNTED,
+)
 _LATE = (Reason.STORAGE_ANSWERED, Reason.PROCESS_ENDED)
 _DELETED = (Reason.DELETED, Reason.CANCEL_REQUEST)
 _UNUSED: tuple[Reason, ...] = ()
@@ -166,21 +175,21 @@ SUB_ORDER_MOVES: Mapping[SubOrderState, Mapping[SubOrderState, tuple[Reason, ...
     SubOrderState.READY: {
         SubOrderState.RUNNING: (Reason.STORAGE_ASKED,),
         SubOrderState.PROCESSING: (Reason.NOTHING_TO_ASK,),
-        SubOrderState.WAITING: (Reason.STORAGE_ANSWERED,),
-        SubOrderState.ENDED: (Reason.STORAGE_ANSWERED,),
+        SubOrderState.WAITING: (Reason.STORAGE_ANSWERED, Reason.RECOUNTED),
+        SubOrderState.ENDED: (Reason.STORAGE_ANSWERED, Reason.RECOUNTED),
     },
     SubOrderState.RUNNING: {
         SubOrderState.READY: (Reason.ORDER_PAUSED,),
         SubOrderState.PROCESSING: (Reason.STORAGE_ANSWERED, Reason.STORAGE_SILENT),
-        SubOrderState.WAITING: (Reason.STORAGE_ANSWERED, Reason.STORAGE_SILENT),
-        SubOrderState.ENDED: (Reason.STORAGE_ANSWERED, Reason.STORAGE_SILENT),
+        SubOrderState.WAITING: (Reason.STORAGE_ANSWERED, Reason.STORAGE_SILENT, Reason.RECOUNTED),
+        SubOrderState.ENDED: (Reason.STORAGE_ANSWERED, Reason.STORAGE_SILENT, Reason.RECOUNTED),
     },
     SubOrderState.PROCESSING: {
         SubOrderState.READY: (Reason.ORDER_PAUSED,),
-        SubOrderState.WAITING: (Reason.PROCESS_ENDED, Reason.PROCESS_SILENT),
-        SubOrderState.ENDED: _PROCESSED,
+        SubOrderState.WAITING: (Reason.PROCESS_ENDED, Reason.PROCESS_SILENT, Reason.RECOUNTED),
+        SubOrderState.ENDED: (*_PROCESSED, Reason.RECOUNTED),
     },
-    SubOrderState.WAITING: {SubOrderState.ENDED: (Reason.DOWNLOADED,)},
-    SubOrderState.ENDED: {SubOrderState.WAITING: _LATE},
+    SubOrderState.WAITING: {SubOrderState.ENDED: (Reason.DOWNLOADED, Reason.RECOUNTED)},
+    SubOrderState.ENDED: {SubOrderState.WAITING: (*_LATE, Reason.RECOUNTED)},
 }
 """From each state, the states a sub-order may take next; a late answer makes an ended one wait again."""

@@ -60,6 +60,10 @@ class Order:
         """Files may still come into its sub-orders: it can't end, whatever the counters say."""
         return self.completing or self.retrying
 
+    def outlived(self, now: datetime) -> bool:
+        """It ended, and its time went by with nothing to expire: what comes now needs new time."""
+        return self.status.final and self.expires_at is not None and self.expires_at <= now
+
     def move(self, after: OrderStatus, *, reason: str, actor: str = "rs-order") -> None:
         """Take another status.
 

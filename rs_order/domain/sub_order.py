@@ -39,6 +39,8 @@ class SubOrder:
     """When storage was asked first since it last started: its patience counts from then."""
     quota_exceeded: bool = False
     """Its user ran into his quota: the gate no longer counts it (decisions.md, Quota)."""
+    due_at: datetime | None = None
+    """While it runs or is processed: when the step that minds it falls due."""
 
     @property
     def waiting_for_user(self) -> bool:
@@ -65,15 +67,16 @@ class SubOrder:
             self._take_settled_state()
 
     def start(self, at: datetime) -> None:
-        """Storage is asked for its files."""
+        """Storage is asked for its files; the caller says when it will be asked again."""
         self.state = SubOrderState.RUNNING
         # Counted on when it starts again, so that a reminder of its earlier run finds another number.
         self.asks += 1
         self.asked_at = at
 
-    def process(self) -> None:
+    def process(self, at: datetime) -> None:
         """Nothing more is expected of storage: its process may begin."""
         self.state = SubOrderState.PROCESSING
+        self.due_at = at
 
     def put_back(self) -> None:
         """Its order rests before its process began: it queues again, where it was (W42)."""

@@ -8,13 +8,15 @@ with step as materialized (
         (body::jsonb ->> 'subOrderId')::bigint as sub_order_id
     from order_response where order_id is not null
 ), alive as materialized (
-    -- a completion that failed takes back what it had read: no counter of it is true until that is done
-    select * from orders
-    where status not in ('DELETED', 'EXPIRED') and not (status = 'FAILED' and sub_orders = 0)
+    select * from orders where status not in ('DELETED', 'EXPIRED')
+), whole as materialized (
+    -- a completion that failed takes back what it had read: its counters say so before all of it is deleted
+    select * from alive
+    where sub_orders > 0 or exists (select from completion where order_id = alive.id)
 ), taken as materialized (
     select owner, count(*) as slots, count(*) filter (where state = 'RUNNING') as running
     from sub_order
-    where kind = 'STORAGE' and (state = 'RUNNING' or (state = 'WAITING' and not quota_exceeded))
+    where kind <> 'EXTERNAL' and (state = 'RUNNING' or (state = 'WAITING' and not quota_exceeded))
     group by owner
 ), counted as materialized (
     select sub_order_id, order_id,
@@ -38,7 +40,7 @@ with step as materialized (
     -- counters
     select 'a sub-order''s counters differ from its files', one.id
     from sub_order one
-    join alive on alive.id = one.order_id
+    join whole on whole.id = one.order_id
     left join counted on counted.sub_order_id = one.id
     where (one.pending_files, one.pending_bytes, one.available_files, one.available_bytes,
            one.downloaded_files, one.downloaded_bytes, one.download_error_files, one.download_error_bytes,
@@ -51,8 +53,8 @@ with step as materialized (
            coalesce(counted.error_files, 0), coalesce(counted.error_bytes, 0),
            coalesce(counted.processing_error_files, 0), coalesce(counted.processing_error_bytes, 0))
     union all
-    select 'an order''s counters differ from its files', alive.id
-    from alive
+    select 'an order''s counters differ from its files', whole.id
+    from whole
     cross join lateral (
         select coalesce(sum(pending_files), 0) as pending_files, coalesce(sum(pending_bytes), 0) as pending_bytes,
             coalesce(sum(available_files), 0) as available_files,
@@ -64,30 +66,30 @@ with step as materialized (
             coalesce(sum(error_files), 0) as error_files, coalesce(sum(error_bytes), 0) as error_bytes,
             coalesce(sum(processing_error_files), 0) as processing_error_files,
             coalesce(sum(processing_error_bytes), 0) as processing_error_bytes
-        from counted where counted.order_id = alive.id
+        from counted where counted.order_id = whole.id
     ) as files
-    where (alive.pending_files, alive.pending_bytes, alive.available_files, alive.available_bytes,
-           alive.downloaded_files, alive.downloaded_bytes, alive.download_error_files,
-           alive.download_error_bytes, alive.error_files, alive.error_bytes,
-           alive.processing_error_files, alive.processing_error_bytes)
+    where (whole.pending_files, whole.pending_bytes, whole.available_files, whole.available_bytes,
+           whole.downloaded_files, whole.downloaded_bytes, whole.download_error_files,
+           whole.download_error_bytes, whole.error_files, whole.error_bytes,
+           whole.processing_error_files, whole.processing_error_bytes)
         is distinct from
           (files.pending_files, files.pending_bytes, files.available_files, files.available_bytes,
            files.downloaded_files, files.downloaded_bytes, files.download_error_files,
            files.download_error_bytes, files.error_files, files.error_bytes,
            files.processing_error_files, files.processing_error_bytes)
     union all
-    select 'an order''s sub-orders are counted wrongly', alive.id
-    from alive
+    select 'an order''s sub-orders are counted wrongly', whole.id
+    from whole
     cross join lateral (
         select count(*) as sub_orders, count(*) filter (where state = 'WAITING') as waiting
-        from sub_order where order_id = alive.id
+        from sub_order where order_id = whole.id
     ) as below
-    where (alive.sub_orders, alive.waiting_sub_orders) is distinct from (below.sub_orders, below.waiting)
+    where (whole.sub_orders, whole.waiting_sub_orders) is distinct from (below.sub_orders, below.waiting)
     union all
     select 'a dataset task''s files are counted wrongly', task.id
     from dataset_task task
-    join alive on alive.id = task.order_id
-    where (task.files_count, task.files_bytes) is distinct from (
+    join whole on whole.id = task.order_id
+    where task.process_id is null and (task.files_count, task.files_bytes) is distinct from (
         select row(count(*), coalesce(sum(size), 0)::bigint) from data_file where dataset_task_id = task.id)
     union all
     -- statuses and states by their definition
@@ -106,13 +108,13 @@ with step as materialized (
     union all
     select 'a sub-order is neither pending nor settled', one.id
     from sub_order one
-    join alive on alive.id = one.order_id
+    join whole as alive on alive.id = one.order_id
     where one.state = 'READY' and one.pending_files = 0
     union all
     select 'a gone order holds a slot', one.id
     from sub_order one
     left join orders on orders.id = one.order_id
-    where one.state in ('RUNNING', 'WAITING')
+    where one.state in ('RUNNING', 'PROCESSING', 'WAITING')
       and (orders.id is null or orders.status in ('DELETED', 'EXPIRED'))
     union all
     -- limits
@@ -153,14 +155,14 @@ with step as materialized (
     union all
     select 'nobody fills this sub-order', one.id
     from sub_order one
-    join alive on alive.id = one.order_id
+    join whole as alive on alive.id = one.order_id
     where one.state = 'BUILDING'
       and not exists (select from completion where order_id = alive.id)
       and not exists (select from retry where order_id = alive.id)
     union all
     select 'no step starts this sub-order', one.id
     from sub_order one
-    join alive on alive.id = one.order_id
+    join whole as alive on alive.id = one.order_id
     left join taken on taken.owner = one.owner
     where one.state = 'READY' and alive.status = 'RUNNING'
       and not exists (select from retry where order_id = alive.id)
@@ -193,7 +195,7 @@ with step as materialized (
     union all
     select 'no step deletes what a gone order left', left_behind.order_id
     from (select order_id from data_file union select order_id from sub_order) as left_behind
-    where not exists (select from alive where alive.id = left_behind.order_id)
+    where not exists (select from whole where whole.id = left_behind.order_id)
       and not exists (
           select from step
           where body @> jsonb_build_object('step', 'delete-files', 'orderId', left_behind.order_id))
@@ -228,7 +230,7 @@ with step as materialized (
     -- one that was downloaded while the completion or retry still filled others isn't told any more
     select 'a sub-order is not told once', line.sub_order_id
     from history line
-    join alive on alive.id = line.order_id
+    join whole as alive on alive.id = line.order_id
     where line.after = 'WAITING' and line.sub_order_id is not null and line.data_file_id is null
       and alive.status in ('RUNNING', 'DONE', 'DONE_WITH_WARNING', 'FAILED')
       and not exists (select from retry where order_id = alive.id)

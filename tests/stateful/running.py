@@ -58,7 +58,7 @@ async def _failure(world: World, made: Sequence[Move]) -> Exception | None:
         for move in made:
             await move.make(world)
             await world.check()
-    except Exception as failure:  # whatever a move raises is a defect
+    except Exception as failure:  # noqa: BLE001 - whatever a move raises is a defect
         return failure
     return None
 

@@ -72,6 +72,7 @@ class Library:
     trouble: RemoteError | None = None
 
     async def summarize(self, caller: Caller, requests: Sequence[SelectionRequest]) -> Summary:
+        assert caller.tenant == TENANT
         products = self._products(requests)
         files = [file for product in products for file in product.files]
         totals = TypeTotals(len(files), sum(file.size or 0 for file in files))
@@ -81,15 +82,24 @@ class Library:
         return Summary(dataset.products, dataset.files, dataset.bytes, (dataset,))
 
     async def search(
-        self, caller: Caller, requests: Sequence[SelectionRequest], *, page: int, size: int
+        self,
+        caller: Caller,
+        requests: Sequence[SelectionRequest],
+        *,
+        page: int,
+        size: int,
+        every_type: bool = False,
     ) -> tuple[Product, ...]:
+        assert caller.tenant == TENANT
+        assert not every_type
         trouble, self.trouble = self.trouble, None
         if trouble is not None:
             raise trouble
         return self._products(requests)[page * size : (page + 1) * size]
 
     async def dataset_label(self, caller: Caller, urn: Urn) -> str | None:
-        return "A dataset"
+        assert caller.tenant == TENANT
+        return f"Label of {urn}"
 
     def _products(self, requests: Sequence[SelectionRequest]) -> tuple[Product, ...]:
         return tuple(
@@ -123,6 +133,7 @@ class World:
             dam=None,
             projects=None,
             processes=None,
+            process_batches=None,
             mailer=None,
             connections=None,
         )
@@ -170,7 +181,9 @@ class World:
             WrittenStep(row, body, datetime.fromisoformat(due_at) if due_at else None)
             for row, body, due_at in seen["steps"]
         ]
-        self.downloadable = [(DataFileId(id_), OrderId(order)) for id_, order in seen["downloadable"]]
+        self.downloadable = [
+            (DataFileId(id_), OrderId(order)) for id_, order in seen["downloadable"]
+        ]
 
     # What users and peers do
 

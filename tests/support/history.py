@@ -33,6 +33,8 @@ def _of_an_order(before: str | None, after: str, reason: str) -> bool:
 
 
 def _of_a_sub_order(before: str | None, after: str, reason: str) -> bool:
+    if before is None:
+        return False
     if after == "REMOVED":
         return (before, reason) == (SubOrderState.ENDED, Reason.RETRIED)
     return reason in SUB_ORDER_MOVES[SubOrderState(before)].get(SubOrderState(after), ())

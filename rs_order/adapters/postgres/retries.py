@@ -20,11 +20,11 @@ class PostgresRetries:
 
     async def begin(self, order_id: OrderId, status_before: OrderStatus) -> RetryCursor:
         (row,) = await self._connection.fetch(SQL["begin"], order_id, status_before)
-        return _cursor_of(row)
+        return cursor_of(row)
 
     async def cursor(self, order_id: OrderId) -> RetryCursor | None:
         row = await self._connection.fetchrow(SQL["cursor"], order_id)
-        return _cursor_of(row) if row else None
+        return cursor_of(row) if row else None
 
     async def advance(self, order_id: OrderId, cursor: RetryCursor) -> None:
         await self._connection.execute(
@@ -67,7 +67,7 @@ class PostgresRetries:
         )
 
 
-def _cursor_of(row: Row) -> RetryCursor:
+def cursor_of(row: Row) -> RetryCursor:
     def sub_order(column: str) -> SubOrderId | None:
         return SubOrderId(row[column]) if row[column] is not None else None
 

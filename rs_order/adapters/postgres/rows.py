@@ -77,6 +77,7 @@ def sub_order_of(row: Row) -> SubOrder:
         asks=row["asks"],
         asked_at=row["asked_at"],
         quota_exceeded=row["quota_exceeded"],
+        due_at=row["due_at"],
     )
 
 
@@ -88,6 +89,7 @@ def sub_order_record(sub_order: SubOrder) -> dict[str, Any]:
         "asks": sub_order.asks,
         "asked_at": sub_order.asked_at,
         "quota_exceeded": sub_order.quota_exceeded,
+        "due_at": sub_order.due_at,
         **_tally_columns(sub_order.tally),
     }
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 
 import structlog
 
@@ -17,6 +18,7 @@ from rs_order.adapters.postgres.messages import PostgresMessages
 from rs_order.adapters.postgres.orders import PostgresOrders
 from rs_order.adapters.postgres.pool import transaction, use_tenant
 from rs_order.adapters.postgres.process_inputs import PostgresProcessInputs
+from rs_order.adapters.postgres.reconciliation import PostgresReconciliation
 from rs_order.adapters.postgres.requests import PostgresRequests
 from rs_order.adapters.postgres.retries import PostgresRetries
 from rs_order.adapters.postgres.settings import PostgresStoredSettings
@@ -37,12 +39,16 @@ class PostgresRounds:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def begin(self, name: str, number: int, schedule: str | None = None) -> bool:
-        done = await self._connection.fetchval(SQL["begin_round"], name, number, schedule)
+    async def begin(
+        self, name: str, number: int, next_at: datetime, schedule: str | None = None
+    ) -> bool:
+        done = await self._connection.fetchval(SQL["begin_round"], name, number, schedule, next_at)
         return done is not None
 
-    async def reschedule(self, name: str, schedule: str) -> int | None:
-        done: int | None = await self._connection.fetchval(SQL["reschedule_round"], name, schedule)
+    async def reschedule(self, name: str, schedule: str, next_at: datetime) -> int | None:
+        done: int | None = await self._connection.fetchval(
+            SQL["reschedule_round"], name, schedule, next_at
+        )
         return done
 
 
@@ -68,6 +74,7 @@ class PostgresUnitOfWork:
         self.messages = PostgresMessages(connection, tenant, copied)
         self.limits = PostgresLimits(connection, tenant)
         self.rounds = PostgresRounds(connection)
+        self.reconciliation = PostgresReconciliation(connection, tenant)
         self.stored_settings = PostgresStoredSettings(connection)
 
     async def settings(self) -> TenantSettings:

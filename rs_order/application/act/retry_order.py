@@ -10,8 +10,8 @@ from rs_order.application import responses, steps
 from rs_order.application.act.regroup_files import RegroupFiles
 from rs_order.application.act.rights import Actor, Rights, locked, refuse_unless
 from rs_order.application.links import DownloadLinks, Links
+from rs_order.application.renew_expiration import renew_expiration
 from rs_order.application.responses import Response
-from rs_order.domain.expiration import expiration
 from rs_order.domain.ids import DataFileId, DatasetTaskId, OrderId, SubOrderId, Tenant
 from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
@@ -43,7 +43,7 @@ class RetryOrder:
             cursor = await uow.retries.begin(order_id, order.status)
             order.move(OrderStatus.RUNNING, reason=Reason.RETRIED, actor=actor.email)
             # Its old time may be over: it gets a new one now, in case it is paused before it has its own.
-            await renew_expiration(uow, order, storage_sub_orders=0, clock=self._clock)
+            await renew_expiration(uow, order, storage_sub_orders=0, now=self._clock.now())
             await uow.orders.save([order], self._clock.now())
             await uow.messages.send(
                 [steps.retry_order(uow.tenant, order_id, cursor.dataset_task, cursor.file)]
@@ -116,7 +116,9 @@ class MoveFilesInError:
         link = links.of(order.id)
         if cursor.first_sub_order is not None:
             made = await uow.sub_orders.count_of_order(order.id, cursor.first_sub_order)
-            await renew_expiration(uow, order, storage_sub_orders=made.storage, clock=self._clock)
+            await renew_expiration(
+                uow, order, storage_sub_orders=made.storage, now=self._clock.now()
+            )
             announcements += await _ready(uow, order, cursor.first_sub_order, link)
         if order.end_retry(cursor.status_before):
             announcements.append(responses.order_ended(uow.tenant, order, link))
@@ -132,17 +134,3 @@ async def _ready(uow: UnitOfWork, order: Order, since: SubOrderId, link: str) ->
         for sub_order in await uow.sub_orders.waiting_of_order(order.id, since)
         if sub_order.kind is SubOrderKind.EXTERNAL
     ]
-
-
-async def renew_expiration(
-    uow: UnitOfWork, order: Order, *, storage_sub_orders: int, clock: Clock
-) -> None:
-    """Give an order the time that new sub-orders need; the caller saves it (domain.md 4.7)."""
-    settings = await uow.settings()
-    order.expires_at = expiration(
-        clock.now(),
-        storage_sub_orders=storage_sub_orders,
-        sub_order_hours=settings.user_sub_order_hours,
-        max_hours=settings.expiration_max_hours,
-    )
-    await uow.messages.send([steps.expire_order(uow.tenant, order.id, order.expires_at)])

@@ -41,20 +41,18 @@ class PlanMails:
         async with self._store.unit_of_work(tenant) as uow:
             if await self._begin_rounds(uow, now):
                 return
-            done = await uow.rounds.reschedule(REMINDERS, self._reminders.text)
+            due_at = self._reminders.after(now)
+            done = await uow.rounds.reschedule(REMINDERS, self._reminders.text, due_at)
             if done is not None:
-                await self._plan_round(uow, done + 1, now)
+                await uow.messages.send([steps.remind(tenant, done + 1, due_at)])
 
     async def next_round(self, uow: UnitOfWork, number: int, now: datetime) -> bool:
         """Whether this round is to be done; the next one is planned then, past those that were missed."""
-        if not await uow.rounds.begin(REMINDERS, number, self._reminders.text):
+        due_at = self._reminders.after(now)
+        if not await uow.rounds.begin(REMINDERS, number, due_at, self._reminders.text):
             return False
-        await self._plan_round(uow, number + 1, now)
+        await uow.messages.send([steps.remind(uow.tenant, number + 1, due_at)])
         return True
 
     async def _begin_rounds(self, uow: UnitOfWork, now: datetime) -> bool:
         return await self.next_round(uow, 1, now)
-
-    async def _plan_round(self, uow: UnitOfWork, number: int, now: datetime) -> None:
-        due_at = self._reminders.after(now)
-        await uow.messages.send([steps.remind(uow.tenant, number, due_at)])

@@ -18,6 +18,7 @@ from rs_order.ports.store.files import Files
 from rs_order.ports.store.mails import Mails
 from rs_order.ports.store.orders import Orders
 from rs_order.ports.store.processing import Executions, ProcessChoices, ProcessInputs
+from rs_order.ports.store.reconciliation import Reconciliation
 from rs_order.ports.store.requests import Requests
 from rs_order.ports.store.retries import Retries
 from rs_order.ports.store.settings import StoredSettings
@@ -49,14 +50,16 @@ class Messages(Protocol):
 
 
 class Rounds(Protocol):
-    async def begin(self, name: str, number: int, schedule: str | None = None) -> bool:
+    async def begin(
+        self, name: str, number: int, next_at: datetime, schedule: str | None = None
+    ) -> bool:
         """Whether this round is the next one; it is then counted as done when the unit commits.
 
-        ``schedule`` is kept as what the following round is planned by.
+        ``next_at`` is kept as the time of the following round, ``schedule`` as what it is planned by.
         """
         ...
 
-    async def reschedule(self, name: str, schedule: str) -> int | None:
+    async def reschedule(self, name: str, schedule: str, next_at: datetime) -> int | None:
         """Call the planned round off if it was planned by another schedule.
 
         The number that counts as done then, so that the next one can be planned; None: it is as it was.
@@ -111,6 +114,9 @@ class UnitOfWork(Protocol):
 
     @property
     def rounds(self) -> Rounds: ...
+
+    @property
+    def reconciliation(self) -> Reconciliation: ...
 
     @property
     def stored_settings(self) -> StoredSettings: ...

@@ -118,7 +118,7 @@ select file.id, product_urn, name, url, external, size, checksum, checksum_algor
        file.state, file.order_id, orders.owner
 from data_file file
 join orders on orders.id = file.order_id and orders.status not in ('DELETED', 'EXPIRED')
-where file.id = $1
+where file.id = $1 and orders.sub_orders > 0  -- else its completion failed, and it is still to be deleted
 
 -- name: repeated_names
 -- $1 order.

@@ -8,7 +8,7 @@ from unnest($1::bigint[], $4::bigint[], $5::text[], $6::boolean[])
 
 -- name: load
 -- $1 ids.
-select id, order_id, owner, kind, state, rank, asks, asked_at, quota_exceeded,
+select id, order_id, owner, kind, state, rank, asks, asked_at, quota_exceeded, due_at,
        pending_files, pending_bytes,
        available_files, available_bytes,
        downloaded_files, downloaded_bytes,
@@ -21,7 +21,7 @@ order by id
 
 -- name: waiting_of_order
 -- Sub-orders of an order whose files wait for the user's download. $1 order id, $2 from this id on.
-select id, order_id, owner, kind, state, rank, asks, asked_at, quota_exceeded,
+select id, order_id, owner, kind, state, rank, asks, asked_at, quota_exceeded, due_at,
        pending_files, pending_bytes,
        available_files, available_bytes,
        downloaded_files, downloaded_bytes,
@@ -50,7 +50,7 @@ with known as (
 )
 update sub_order
 set state = record.state, rank = record.rank, asks = record.asks,
-    asked_at = record.asked_at, quota_exceeded = record.quota_exceeded,
+    asked_at = record.asked_at, quota_exceeded = record.quota_exceeded, due_at = record.due_at,
     pending_files = record.pending_files, pending_bytes = record.pending_bytes,
     available_files = record.available_files, available_bytes = record.available_bytes,
     downloaded_files = record.downloaded_files, downloaded_bytes = record.downloaded_bytes,
@@ -59,7 +59,7 @@ set state = record.state, rank = record.rank, asks = record.asks,
     processing_error_files = record.processing_error_files, processing_error_bytes = record.processing_error_bytes
 from known, jsonb_to_recordset($1::jsonb) as record (
     id bigint, state text, rank timestamptz, asks integer, asked_at timestamptz,
-    quota_exceeded boolean,
+    quota_exceeded boolean, due_at timestamptz,
     pending_files bigint, pending_bytes bigint,
     available_files bigint, available_bytes bigint,
     downloaded_files bigint, downloaded_bytes bigint,

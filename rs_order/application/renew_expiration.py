@@ -1,0 +1,22 @@
+"""Gives an order time anew (domain.md 4.7)."""
+
+from datetime import datetime
+
+from rs_order.application import steps
+from rs_order.domain.expiration import expiration
+from rs_order.domain.order import Order
+from rs_order.ports.store import UnitOfWork
+
+
+async def renew_expiration(
+    uow: UnitOfWork, order: Order, *, storage_sub_orders: int, now: datetime
+) -> None:
+    """Give an order the time that new sub-orders need; the caller saves it."""
+    settings = await uow.settings()
+    order.expires_at = expiration(
+        now,
+        storage_sub_orders=storage_sub_orders,
+        sub_order_hours=settings.user_sub_order_hours,
+        max_hours=settings.expiration_max_hours,
+    )
+    await uow.messages.send([steps.expire_order(uow.tenant, order.id, order.expires_at)])
