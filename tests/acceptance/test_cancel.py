@@ -1,7 +1,7 @@
 """Cancel requests: never answered; whatever the order does, it goes, and nothing of it comes back."""
 
-import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from rs_order.sandbox import BUNDLED_ARCHIVE
@@ -10,6 +10,7 @@ from tests.acceptance.guests import EVE_01, fence, guest, state_of, until_rows
 from tests.acceptance.platform import Platform
 from tests.support.polling import eventually
 
+DAM = Service.DAM
 THREE_DATASETS = [EVE_01, "productId:PSP_MAG_20200104", "productId:GOES13_20170901"]
 
 
@@ -123,34 +124,42 @@ async def test_cancelling_twice_or_an_order_that_is_not_there_does_nothing(
     ]
 
 
+Moment = Callable[[Platform, str, int], Awaitable[object]]
+MOMENTS: dict[str, Moment] = {
+    "granted": lambda here, order, _: here.peer.until(order, "GRANTED"),
+    "its first dataset is read": lambda here, _, calls: here.sandbox.calls.wait_for(DAM, calls + 1),
+    "its last dataset is read": lambda here, _, calls: here.sandbox.calls.wait_for(DAM, calls + 3),
+    "a sub-order is ready": lambda here, order, _: here.peer.until(order, "SUBORDER_DONE"),
+    "its slots are taken": lambda here, order, _: here.peer.until(order, "SUBORDER_DONE", 2),
+}
+"""What was just heard or seen of an order of three datasets when its cancel is sent."""
+
+
 async def test_orders_are_cancelled_at_any_moment_after_their_grant(here: Platform) -> None:
     """Whatever each had come to, it is deleted, and storage and peers hear nothing more of it."""
-    here.sandbox.faults.outages = {
-        Service.CATALOG: Outage(mode=OutageMode.SLOW, seconds=0.02),
-        Service.DAM: Outage(mode=OutageMode.SLOW, seconds=0.05),
-    }
-    cancelled = await asyncio.gather(*(_cancelled_after(here, 0.015 * turn) for turn in range(16)))
+    here.sandbox.faults.outages = {DAM: Outage(mode=OutageMode.SLOW, seconds=0.05)}
+    cancelled = [await _cancelled(here, moment) for moment in MOMENTS.values()]
     for order_id in cancelled:
         await until_deleted(here, order_id)
     await fence(here)
     asked, told = here.sandbox.restores.requested, await _told(here, cancelled)
-    here.sandbox.faults.outages = {}
     for _ in range(2):
         await fence(here)
 
     assert here.sandbox.restores.requested - asked == 2
     assert await _told(here, cancelled) == told
-    assert all(_in_order(statuses) for statuses in told.values())
     for order_id in cancelled:
+        assert _in_order(told[order_id])
         assert await state_of(here, order_id) == "DELETED"
         assert await left_of(here, order_id) == {"files": 0, "sub_orders": 0, "history": 1}
 
 
-async def _cancelled_after(here: Platform, seconds: float) -> int:
-    """An order that is cancelled so long after its grant was heard: moments are what this is about."""
+async def _cancelled(here: Platform, moment: Moment) -> int:
+    """An order whose cancel is sent at a moment of its life."""
+    calls = here.sandbox.calls.counters[DAM]
     correlation_id = await here.peer.order(*THREE_DATASETS, user=guest(here))
+    await moment(here, correlation_id, calls)
     order_id: int = (await here.peer.until(correlation_id, "GRANTED")).body["orderId"]
-    await asyncio.sleep(seconds)
     await here.peer.cancel(order_id)
     return order_id
 
