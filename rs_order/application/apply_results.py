@@ -87,7 +87,9 @@ class GiveUpResults:
         async with self._store.unit_of_work(tenant) as uow:
             orders = await uow.orders.lock([order_id])
             loaded = await uow.sub_orders.load([sub_order_id])
-            if not orders or not loaded or loaded[0].state is not SubOrderState.PROCESSING:
+            if not orders or orders[0].status.gone or not loaded:
+                return
+            if loaded[0].state is not SubOrderState.PROCESSING:
                 return
             moves = await uow.executions.give_up(sub_order_id, self._reason)
             cause = Cause(Reason.PROCESS_SILENT, "rs-order", self._clock.now())

@@ -11,7 +11,7 @@ from rs_order.application.settlement import Cause, Settlement
 from rs_order.contracts.storage import FilesRestorationRequest
 from rs_order.domain.ids import Checksum, OrderId, SubOrderId, Tenant
 from rs_order.domain.order import Order
-from rs_order.domain.states import SubOrderKind, SubOrderState
+from rs_order.domain.states import OrderStatus, SubOrderKind, SubOrderState
 from rs_order.domain.sub_order import SubOrder
 from rs_order.ports.clock import Clock
 from rs_order.ports.outbox import MessageKind, OutgoingMessage
@@ -57,23 +57,28 @@ class AskStorage:
         self._clock = clock
         self._patience = patience
 
-    async def first(self, uow: UnitOfWork, order: Order, sub_order: SubOrder) -> None:
+    async def first(self, uow: UnitOfWork, order: Order, sub_order: SubOrder) -> int:
         """Ask for the files of a sub-order that the caller starts, in the caller's unit of work.
 
         A process whose inputs are all settled, or external, begins at once.
+
+        Returns:
+            How many were asked for.
         """
         checksums = await uow.files.pending_checksums(sub_order.id)
         if sub_order.kind is SubOrderKind.PROCESSING and not checksums:
             sub_order.process(self._clock.now())
             await uow.messages.send([steps.start_processing(uow.tenant, order.id, sub_order.id)])
-            return
-        sub_order.start(self._clock.now())
+            return 0
+        now = self._clock.now()
+        sub_order.start(now)
         await uow.messages.send(
             [
                 *restore_requests(uow.tenant, order, checksums),
                 self._reminder(uow.tenant, sub_order),
             ]
         )
+        return len(checksums)
 
     async def again(
         self, tenant: Tenant, order_id: OrderId, sub_order_id: SubOrderId, asks: int
@@ -87,7 +92,16 @@ class AskStorage:
             if not orders or not loaded:
                 return
             (order,), (sub_order,) = orders, loaded
-            if sub_order.state is not SubOrderState.RUNNING or sub_order.asks != asks:
+            if order.status.gone or sub_order.asks != asks:
+                return
+            if sub_order.state is not SubOrderState.RUNNING:
+                return
+            if order.status is OrderStatus.PAUSED:
+                # About to be stopped, unless the order is resumed before: then it has to be reminded.
+                later = now + self._patience.first_pause
+                await uow.messages.send(
+                    [steps.ask_again(tenant, order_id, sub_order_id, asks, later)]
+                )
                 return
             if sub_order.asked_at and self._patience.exhausted(sub_order.asked_at, now):
                 await self._give_up(uow, order, sub_order, links)

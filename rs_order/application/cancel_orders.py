@@ -11,9 +11,15 @@ from rs_order.domain.states import OrderStatus
 from rs_order.ports.clock import Clock
 from rs_order.ports.store import Store, UnitOfWork
 
+SLICE = 1000
+"""Sub-orders whose slots one step frees."""
+
 
 class Departure:
-    """An order goes (deleted or expired): nothing it asked for starts afterwards, its files go in slices."""
+    """An order goes (deleted or expired): nothing it asked for starts afterwards.
+
+    Its sub-orders and files go in slices, those first that hold a slot.
+    """
 
     def __init__(self, settlement: Settlement) -> None:
         self._settlement = settlement
@@ -27,17 +33,16 @@ class Departure:
             order.waiting_sub_orders = 0
         await uow.completions.finish(ids)
         await uow.retries.finish(ids)
-        released = await uow.sub_orders.release(ids)
-        await self._settlement.leave_service_slots(uow, released)
-        await uow.messages.send(
-            [
-                *(steps.delete_files(uow.tenant, order.id) for order in orders),
-                *(
-                    steps.schedule(uow.tenant, owner)
-                    for owner in sorted({order.owner for order in orders})
-                ),
-            ]
-        )
+        await self.release(uow, ids)
+        await uow.messages.send([steps.delete_files(uow.tenant, order.id) for order in orders])
+
+    async def release(self, uow: UnitOfWork, order_ids: Sequence[OrderId]) -> bool:
+        """Free slots that orders hold that are gone, a slice at most; whether there may be more."""
+        released = await uow.sub_orders.release(order_ids, SLICE)
+        owners = sorted({sub_order.owner for sub_order in released})
+        await uow.messages.send([steps.schedule(uow.tenant, owner) for owner in owners])
+        await self._settlement.leave_service_slots(uow, [one.id for one in released])
+        return len(released) == SLICE
 
 
 class CancelOrders:

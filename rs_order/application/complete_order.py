@@ -222,7 +222,6 @@ class CompleteOrder:
             order.tally, order.sub_orders, order.waiting_sub_orders = Tally(), 0, 0
             order.move(OrderStatus.FAILED, reason="completion-failed")
             await uow.completions.finish([place.order_id])
-            await uow.sub_orders.release([place.order_id])
             await uow.orders.save([order], now)
             await uow.messages.respond(
                 [responses.order_ended(place.tenant, order, links.of(order.id))]

@@ -9,6 +9,7 @@ from rs_order.ports.clock import Clock
 from rs_order.ports.store import Store
 
 SLICE = 5000
+"""Files, or sub-orders that hold no slot, that one step deletes."""
 
 
 class ExpireOrder:
@@ -42,15 +43,20 @@ def _can_expire(order: Order) -> bool:
 
 
 class DeleteFiles:
-    """Deletes a slice of what an order that is gone, or whose completion failed, left behind."""
+    """Deletes a slice of what an order that is gone, or whose completion failed, left behind.
 
-    def __init__(self, store: Store) -> None:
+    The order isn't locked: nothing else changes what it left.
+    """
+
+    def __init__(self, store: Store, departure: Departure) -> None:
         self._store = store
+        self._departure = departure
 
     async def handle(self, tenant: Tenant, order_id: OrderId) -> None:
         async with self._store.unit_of_work(tenant) as uow:
             more = (
-                await uow.files.delete_slice(order_id, SLICE) == SLICE
+                await self._departure.release(uow, [order_id])
+                or await uow.files.delete_slice(order_id, SLICE) == SLICE
                 or await uow.inputs.delete_slice(order_id, SLICE) == SLICE
                 or await uow.sub_orders.delete_slice(order_id, SLICE) == SLICE
             )

@@ -8,11 +8,14 @@ from rs_order.application.policies import SlotLimits
 from rs_order.domain.ids import OrderId, Tenant
 from rs_order.domain.order import Order
 from rs_order.domain.states import OrderStatus, SubOrderState
+from rs_order.domain.sub_order import SubOrder
 from rs_order.ports.clock import Clock
 from rs_order.ports.store import ReadySubOrder, Store, UnitOfWork
 
 ROUND = 100
 """The most one round starts; an owner without a limit gets the rest in the next rounds."""
+ROUND_FILES = 10_000
+"""One round starts nothing more once it has asked for so many files."""
 
 
 class ScheduleSubOrders:
@@ -41,17 +44,20 @@ class ScheduleSubOrders:
         started = await self._start_these(uow, owner, _of_orders(free, running), running)
         # There may be more of those that need no slot.
         more = started < len(free) or len(free) == ROUND
+        allowed, left = 0, list[ReadySubOrder]()
         if wanted:
             found = len(ready)
             ready = _of_orders(ready, running)
             allowed = min(wanted, await self._service_places(uow, wanted))
             started = await self._start_these(uow, owner, ready[:allowed], running)
-            # An order was paused or deleted meanwhile, or storage gave a late answer: the slot is
-            # another's, found by the next round.
+            # The round had asked for enough; or an order was paused or deleted meanwhile, or storage
+            # gave a late answer, and the slot is another's, found by the next round.
             more = more or started < min(allowed, found)
-            await self._wait_for_more(uow, owner, wanted, allowed, ready[allowed:])
+            left = ready[allowed:]
         if more:
             await uow.messages.send([steps.schedule(uow.tenant, owner)])
+        else:
+            await self._wait_for_more(uow, owner, wanted, allowed, left)
 
     async def _start_these(
         self,
@@ -65,10 +71,13 @@ class ScheduleSubOrders:
         Returns:
             How many were.
         """
-        loaded = await uow.sub_orders.load([sub_order.id for sub_order in ready])
-        chosen = [sub_order for sub_order in loaded if sub_order.state is SubOrderState.READY]
-        for sub_order in chosen:
-            await self._ask.first(uow, running[sub_order.order_id], sub_order)
+        loaded = {one.id: one for one in await uow.sub_orders.load([one.id for one in ready])}
+        by_rank = [loaded[one.id] for one in ready if one.id in loaded]
+        chosen, files = list[SubOrder](), 0
+        for sub_order in by_rank:
+            if sub_order.state is SubOrderState.READY and files < ROUND_FILES:
+                files += await self._ask.first(uow, running[sub_order.order_id], sub_order)
+                chosen.append(sub_order)
         asked = [one for one in chosen if one.state is SubOrderState.RUNNING]
         begun = [one for one in chosen if one.state is not SubOrderState.RUNNING]
         now = self._clock.now()

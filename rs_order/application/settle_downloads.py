@@ -49,12 +49,7 @@ class SettleDownloads:
         ended = [o for o in outcomes if o.result is not FetchResult.QUOTA_EXCEEDED]
         quota = {o.id: o.reason or "" for o in outcomes if o.result is FetchResult.QUOTA_EXCEEDED}
         async with self._store.unit_of_work(tenant) as uow:
-            orders = [
-                order
-                for order in await uow.orders.lock([order_id])
-                # One without a sub-order took back what it had read: its files are not counted.
-                if not order.status.gone and order.sub_orders
-            ]
+            orders = [order for order in await uow.orders.lock([order_id]) if _has_files(order)]
             if not orders:
                 return
             cause = Cause("downloaded", orders[0].owner, self._clock.now())
@@ -93,3 +88,8 @@ class SettleDownloads:
             sub_order.quota_exceeded = True
         await uow.sub_orders.save(stuck, reason="quota-exceeded", at=self._clock.now())
         await uow.messages.send([steps.schedule(uow.tenant, order.owner)])
+
+
+def _has_files(order: Order) -> bool:
+    """One that is gone has none, nor has one whose completion failed: they are being deleted."""
+    return not order.status.gone and order.tally.total_files > 0

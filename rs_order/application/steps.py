@@ -41,6 +41,8 @@ class StepName(StrEnum):
     RETRY_ORDER = "retry-order"
     """Move a slice of an order's files in error to new sub-orders."""
     EXPIRE_ORDER = "expire-order"
+    STOP_SUB_ORDERS = "stop-sub-orders"
+    """Send a slice of the running sub-orders of a paused order back to their places in the queue."""
     DELETE_FILES = "delete-files"
     """Delete a slice of the files of an order that is gone, or removed."""
     TIDY = "tidy"
@@ -143,6 +145,10 @@ def retry_order(
 
 def expire_order(tenant: Tenant, order_id: OrderId, due_at: datetime) -> OutgoingMessage:
     return _step(tenant, StepName.EXPIRE_ORDER, due_at, orderId=order_id)
+
+
+def stop_sub_orders(tenant: Tenant, order_id: OrderId) -> OutgoingMessage:
+    return _step(tenant, StepName.STOP_SUB_ORDERS, None, orderId=order_id)
 
 
 def delete_files(tenant: Tenant, order_id: OrderId) -> OutgoingMessage:

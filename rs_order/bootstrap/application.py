@@ -19,6 +19,7 @@ from rs_order.application.act import (
     RetryOrder,
     RetryPlace,
     Rights,
+    StopSubOrders,
 )
 from rs_order.application.answer_requests import AnswerRequests
 from rs_order.application.apply_availability import ApplyAvailability
@@ -194,13 +195,14 @@ class Application:
             uows, MendOrder(uows, settlement, links, clock, count_drift), clock, every=every
         )
         self._expire = ExpireOrder(uows, departure, clock)
-        self._delete_files = DeleteFiles(uows)
+        self._delete_files = DeleteFiles(uows, departure)
         self._move_files_in_error = MoveFilesInError(
             uows, RegroupFiles(clock, bucket_bytes=settings.bucket_bytes), links, clock
         )
         rights = Rights(uows, remote.users)
+        self._stop_sub_orders = StopSubOrders(uows, settlement, clock)
         self.actions = OrderActions(
-            PauseOrder(uows, rights, settlement, clock),
+            PauseOrder(uows, rights, self._stop_sub_orders, clock),
             ResumeOrder(uows, rights, links, clock),
             DeleteOrder(uows, rights, departure, clock),
             RemoveOrder(uows, rights, clock),
@@ -220,6 +222,7 @@ class Application:
             StepName.GIVE_UP_RESULTS: self._do_give_up_results,
             StepName.RETRY_ORDER: self._do_retry,
             StepName.EXPIRE_ORDER: self._do_expire,
+            StepName.STOP_SUB_ORDERS: self._do_stop_sub_orders,
             StepName.DELETE_FILES: self._do_delete_files,
             StepName.TIDY: self._do_tidy,
             StepName.RECONCILE: self._do_reconcile,
@@ -279,6 +282,9 @@ class Application:
 
     async def _do_expire(self, step: Step) -> None:
         await self._expire.handle(step.tenant, OrderId(step.arguments["orderId"]))
+
+    async def _do_stop_sub_orders(self, step: Step) -> None:
+        await self._stop_sub_orders.handle(step.tenant, OrderId(step.arguments["orderId"]))
 
     async def _do_delete_files(self, step: Step) -> None:
         await self._delete_files.handle(step.tenant, OrderId(step.arguments["orderId"]))

@@ -1,6 +1,7 @@
 """Cancel requests: never answered; whatever the order does, it goes, and nothing of it comes back."""
 
 import json
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from rs_order.sandbox import BUNDLED_ARCHIVE
@@ -9,6 +10,7 @@ from tests.acceptance.guests import EVE_01, fence, guest, state_of, until_rows
 from tests.acceptance.platform import Platform
 from tests.support.polling import eventually
 
+DAM = Service.DAM
 THREE_DATASETS = [EVE_01, "productId:PSP_MAG_20200104", "productId:GOES13_20170901"]
 
 
@@ -120,6 +122,64 @@ async def test_cancelling_twice_or_an_order_that_is_not_there_does_nothing(
         first.body["orderId"],
         second.body["orderId"],
     ]
+
+
+Moment = Callable[[Platform, str, int], Awaitable[object]]
+MOMENTS: dict[str, Moment] = {
+    "granted": lambda here, order, _: here.peer.until(order, "GRANTED"),
+    "its first dataset is read": lambda here, _, calls: here.sandbox.calls.wait_for(DAM, calls + 1),
+    "its last dataset is read": lambda here, _, calls: here.sandbox.calls.wait_for(DAM, calls + 3),
+    "a sub-order is ready": lambda here, order, _: here.peer.until(order, "SUBORDER_DONE"),
+    "its slots are taken": lambda here, order, _: here.peer.until(order, "SUBORDER_DONE", 2),
+}
+"""What was just heard or seen of an order of three datasets when its cancel is sent."""
+
+
+async def test_orders_are_cancelled_at_any_moment_after_their_grant(here: Platform) -> None:
+    """Whatever each had come to, it is deleted, and storage and peers hear nothing more of it."""
+    here.sandbox.faults.outages = {DAM: Outage(mode=OutageMode.SLOW, seconds=0.05)}
+    cancelled = [await _cancelled(here, moment) for moment in MOMENTS.values()]
+    for order_id in cancelled:
+        await until_deleted(here, order_id)
+    await fence(here)
+    asked, told = here.sandbox.restores.requested, await _told(here, cancelled)
+    for _ in range(2):
+        await fence(here)
+
+    assert here.sandbox.restores.requested - asked == 2
+    assert await _told(here, cancelled) == told
+    for order_id in cancelled:
+        assert _in_order(told[order_id])
+        assert await state_of(here, order_id) == "DELETED"
+        assert await left_of(here, order_id) == {"files": 0, "sub_orders": 0, "history": 1}
+
+
+async def _cancelled(here: Platform, moment: Moment) -> int:
+    """An order whose cancel is sent at a moment of its life."""
+    calls = here.sandbox.calls.counters[DAM]
+    correlation_id = await here.peer.order(*THREE_DATASETS, user=guest(here))
+    await moment(here, correlation_id, calls)
+    order_id: int = (await here.peer.until(correlation_id, "GRANTED")).body["orderId"]
+    await here.peer.cancel(order_id)
+    return order_id
+
+
+async def _told(here: Platform, orders: list[int]) -> dict[int, list[str]]:
+    """What the peer heard of each order, once the relay has nothing left to send."""
+    await until_rows(
+        here,
+        "select 1 where not exists (select 1 from rs_order.outbox where kind = 'ORDER_RESPONSE')",
+    )
+    return {
+        order_id: [one.status for one in here.peer.received if one.body.get("orderId") == order_id]
+        for order_id in orders
+    }
+
+
+def _in_order(statuses: list[str]) -> bool:
+    """Granted first, the end last, if it came so far, and nothing twice but ready sub-orders."""
+    middle = [status for status in statuses[1:] if status != "SUBORDER_DONE"]
+    return statuses[0] == "GRANTED" and middle in ([], statuses[-1:])
 
 
 def md5_of(filename: str) -> str:

@@ -30,6 +30,8 @@ class Deployment:
     """Of the service."""
     url: str
     """Of its REST side."""
+    log: list[bytes]
+    """Lines it logged; those that are left at the end go to standard error."""
 
     def client(self, email: str, role: str = "REGISTERED_USER") -> httpx.AsyncClient:
         """A client of the REST side that carries a token of the user."""
@@ -85,28 +87,48 @@ async def deployment(*synthetic: SyntheticDataset, **settings: object) -> AsyncI
             "LOG_LEVEL": "warning",
             **{name.upper(): str(value) for name, value in settings.items()},
         }
-        process, url = await stack.enter_async_context(_service(environment))
+        log: list[bytes] = []
+        process, url = await stack.enter_async_context(_service(environment, log))
         peer = await stack.enter_async_context(Peer.connected(servers.amqp_url, VHOST, TENANT))
-        yield Deployment(servers, sandbox, peer, process.pid, url)
+        yield Deployment(servers, sandbox, peer, process.pid, url, log)
 
 
 @asynccontextmanager
 async def _service(
-    environment: dict[str, str],
+    environment: dict[str, str], log: list[bytes]
 ) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    """``rs-order serve`` from ready to stopped, and its address; what it logs goes to standard error."""
+    """``rs-order serve`` from ready to stopped, and its address."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "rs_order", "serve"),
         env={**os.environ, **{f"RS_ORDER_{name}": value for name, value in environment.items()}},
         stdout=asyncio.subprocess.PIPE,
     )
     assert process.stdout is not None
-    ready = await process.stdout.readline()
-    sys.stderr.buffer.write(ready)
-    draining = asyncio.create_task(process.stdout.read())
+    ready = None
+    while ready is None:
+        ready = re.match(
+            rb"rs-order is ready on (http://[\w.:]+)", await _line(process.stdout, log)
+        )
+    draining = asyncio.create_task(_drain(process.stdout, log))
     try:
-        yield process, re.findall(r"http://[\w.:]+", ready.decode())[0]
+        yield process, ready[1].decode()
     finally:
         process.terminate()
         await process.wait()
-        sys.stderr.buffer.write(await draining)
+        await draining
+        sys.stderr.buffer.writelines(log)
+
+
+async def _line(output: asyncio.StreamReader, log: list[bytes]) -> bytes:
+    """The next line, which is kept."""
+    line = await output.readline()
+    if not line:
+        sys.stderr.buffer.writelines(log)
+        raise RuntimeError("the service ended before it was ready")
+    log.append(line)
+    return line
+
+
+async def _drain(output: asyncio.StreamReader, log: list[bytes]) -> None:
+    while line := await output.readline():
+        log.append(line)

@@ -21,6 +21,15 @@ SLEEPS = {
         "that nothing more is taken has no signal"
     ),
     ("benchmarks/reminders.py", "measure"): "a measurement, which polls another process; no test",
+    ("benchmarks/large_deletion.py", "Measurement"): "the same",
+    (
+        "benchmarks/large_deletion.py",
+        "OtherUser",
+    ): "a measurement: a user who thinks between two orders",
+    (
+        "benchmarks/large_orders.py",
+        "_watch",
+    ): "a measurement, which samples the locks of another process",
 }
 """Who may sleep, and why."""
 

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,33 +26,13 @@ from rs_order.contracts.order_request import OrderRequest
 from rs_order.domain.ids import Checksum, DatasetTaskId, OrderId, Tenant
 from rs_order.domain.states import FileState, SubOrderState
 from rs_order.ports.views import Listed, OrderProperty, OrderSearch, SortBy
+from tests.support.counting import counted
 from tests.support.rows import OWNER, TenantRows, in_tenant
 from tests.support.servers import fresh_database
 
 TENANT = Tenant("project1")
 A_HANDFUL = 12
 MANY_FILES = 10_000
-
-
-class CountedStatements:
-    """Statements that a pool's connections ran while it counted."""
-
-    def __init__(self) -> None:
-        self.queries: list[str] = []
-        self._counting = False
-
-    def note(self, record: asyncpg.connection.LoggedQuery) -> None:
-        if self._counting:
-            self.queries.append(record.query)
-
-    @contextmanager
-    def counting(self) -> Iterator[list[str]]:
-        self.queries = []
-        self._counting = True
-        try:
-            yield self.queries
-        finally:
-            self._counting = False
 
 
 @pytest.fixture
@@ -68,16 +47,6 @@ async def pool(database_url: str) -> AsyncIterator[Pool]:
 @pytest.fixture
 def rows(pool: Pool) -> TenantRows:
     return TenantRows(pool, TENANT)
-
-
-@asynccontextmanager
-async def counted(pool: Pool) -> AsyncIterator[list[str]]:
-    """The statements of this block, from every connection of the pool."""
-    counter = CountedStatements()
-    async with pool.acquire() as connection:
-        connection.add_query_logger(counter.note)
-    with counter.counting() as queries:
-        yield queries
 
 
 def accept(pool: Pool) -> AcceptRequests:
@@ -290,7 +259,10 @@ HOT: list[tuple[str, str, tuple[Any, ...]]] = [
     ("processing", "awaited_outputs", (1,)),
     ("sub_orders", "waiting_of_order", (2, 0)),
     ("sub_orders", "count_of_order", (2, 0)),
-    ("sub_orders", "stop", (2,)),
+    ("sub_orders", "stop", (2, 1000)),
+    ("sub_orders", "release", ([1, 2], 1000)),
+    ("sub_orders", "delete_slice", (2, 5000)),
+    ("files", "delete_slice", (2, 5000)),
     ("orders", "owner", (2,)),
     ("orders", "filling", ([1, 2],)),
     ("orders", "has_process", (2,)),

@@ -89,6 +89,10 @@ class StockedOrder:
             outcome for outcome in outcomes if self.state_of(outcome.id) in _CAN_CHANGE
         ]
 
+    async def go(self) -> None:
+        """Be deleted, as far as its row."""
+        self.status = OrderStatus.DELETED
+
     def state_of(self, file_id: int) -> FileState:
         """The state before anything was tried."""
         return self.states.get(file_id, FileState.AVAILABLE)

@@ -13,7 +13,7 @@ from rs_order.application.policies import SlotLimits
 from rs_order.application.settle_downloads import SettleDownloads
 from rs_order.application.settlement import Settlement
 from rs_order.domain.ids import DataFileId, OrderId, Tenant
-from rs_order.domain.states import FileState
+from rs_order.domain.states import FileState, OrderStatus
 from rs_order.ports.downloads import (
     FetchResult,
     FileOfOrder,
@@ -78,6 +78,13 @@ class StoredOrder(StockedOrder):
         self.settlements.append(len(outcomes))
         async with in_tenant(self._pool, DEMO) as connection:
             self.settled = await _outcomes(connection)
+
+    async def go(self) -> None:
+        async with in_tenant(self._pool, DEMO) as connection:
+            for status in (OrderStatus.PAUSED, OrderStatus.DELETED):
+                await connection.execute(
+                    "update orders set status = $1, waiting_sub_orders = 0", status
+                )
 
     async def check(self) -> None:
         """Fail when the rows differ from what was settled, or the counters from the rows."""

@@ -11,6 +11,7 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
+from rs_order.application.download import order_zip
 from rs_order.entrypoints.rest import RestServices, RestSettings
 from rs_order.ports.downloads import FetchResult
 from tests.rest.conftest import bearer, serving
@@ -297,6 +298,29 @@ async def test_archive_that_breaks_is_cut(api: httpx.AsyncClient, stock: Stock) 
 
     assert stock.order.settlements == []
     assert [line["event"] for line in lines] == ["request-failed", "request"]
+
+
+async def test_order_that_goes_in_the_middle_cuts_the_archive(
+    api: httpx.AsyncClient, stock: Stock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its files may be gone, too: what the client has must not look whole. It is nobody's failure."""
+    monkeypatch.setattr(order_zip, "PAGE", 1)
+
+    async def last() -> AsyncGenerator[bytes, None]:
+        yield b"content"
+        await stock.order.go()
+
+    stock.add("a", last)
+    stock.add("b")
+    with capture_logs() as lines:
+        with pytest.raises(httpx.RemoteProtocolError):
+            await api.get(PATH)
+        await written(lines, 1)
+
+    assert stock.order.settlements == []
+    assert stock.shelf.open_now == 0
+    assert [line["event"] for line in lines] == ["request"]
+    assert (lines[0]["complete"], lines[0]["reason"]) == (False, "order-gone")
 
 
 async def test_store_that_fails(api: httpx.AsyncClient, stock: Stock) -> None:

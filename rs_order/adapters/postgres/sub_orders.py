@@ -12,7 +12,7 @@ from rs_order.adapters.postgres.statements import statements
 from rs_order.domain.ids import OrderId, SubOrderId, Tenant
 from rs_order.domain.states import SubOrderState
 from rs_order.domain.sub_order import SubOrder
-from rs_order.ports.store import ReadySubOrder, SubOrderCount
+from rs_order.ports.store import ReadySubOrder, ReleasedSubOrder, SubOrderCount
 
 SQL = statements("sub_orders")
 
@@ -52,8 +52,10 @@ class PostgresSubOrders:
         ]
         await self._note(moves, reason=reason, at=at)
 
-    async def stop(self, order_id: OrderId, *, reason: str, at: datetime) -> list[SubOrderId]:
-        rows = await self._connection.fetch(SQL["stop"], order_id)
+    async def stop(
+        self, order_id: OrderId, limit: int, *, reason: str, at: datetime
+    ) -> list[SubOrderId]:
+        rows = await self._connection.fetch(SQL["stop"], order_id, limit)
         moves = [
             _move(order_id, row["id"], SubOrderState.RUNNING, SubOrderState.READY) for row in rows
         ]
@@ -85,9 +87,9 @@ class PostgresSubOrders:
             for row in rows
         ]
 
-    async def release(self, order_ids: Sequence[OrderId]) -> list[SubOrderId]:
-        rows = await self._connection.fetch(SQL["release"], order_ids)
-        return [SubOrderId(row["id"]) for row in rows]
+    async def release(self, order_ids: Sequence[OrderId], limit: int) -> list[ReleasedSubOrder]:
+        rows = await self._connection.fetch(SQL["release"], order_ids, limit)
+        return [ReleasedSubOrder(SubOrderId(row["id"]), row["owner"]) for row in rows]
 
     async def delete_slice(self, order_id: OrderId, limit: int) -> int:
         return affected(await self._connection.execute(SQL["delete_slice"], order_id, limit))

@@ -2,7 +2,7 @@
 
 from rs_order.application.act.delete_order import DeleteOrder, RemoveOrder
 from rs_order.application.act.order_actions import OrderActions
-from rs_order.application.act.pause_order import PauseOrder, ResumeOrder
+from rs_order.application.act.pause_order import PauseOrder, ResumeOrder, StopSubOrders
 from rs_order.application.act.regroup_files import RegroupFiles
 from rs_order.application.act.restart_order import Restart, RestartOrder
 from rs_order.application.act.retry_order import MoveFilesInError, RetryOrder, RetryPlace
@@ -22,4 +22,5 @@ __all__ = [
     "RetryOrder",
     "RetryPlace",
     "Rights",
+    "StopSubOrders",
 ]

@@ -8,7 +8,7 @@ from rs_order.application import responses, steps
 from rs_order.application.act.rights import Actor, Rights, locked, refuse_unless
 from rs_order.application.links import DownloadLinks, Links
 from rs_order.application.settlement import Settlement
-from rs_order.domain.ids import OrderId
+from rs_order.domain.ids import OrderId, Tenant
 from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
 from rs_order.domain.states import OrderStatus
@@ -17,30 +17,58 @@ from rs_order.ports.store import CompletionCursor, Store, UnitOfWork
 
 MUST_BE_PENDING_OR_RUNNING = "ORDER_MUST_BE_PENDING_OR_RUNNING"
 MUST_BE_PAUSED = "ORDER_MUST_BE_PAUSED"
+SLICE = 1000
+"""Sub-orders that one step stops."""
+
+
+class StopSubOrders:
+    """Running sub-orders of a paused order queue again and free their places, a slice at a time.
+
+    Those that a resume finds running had been asked of storage, and stay so.
+    """
+
+    def __init__(self, store: Store, settlement: Settlement, clock: Clock) -> None:
+        self._store = store
+        self._settlement = settlement
+        self._clock = clock
+
+    async def handle(self, tenant: Tenant, order_id: OrderId) -> None:
+        """Stop the next slice, unless the order isn't paused any more."""
+        async with self._store.unit_of_work(tenant) as uow:
+            for order in await uow.orders.lock([order_id]):
+                if order.status is OrderStatus.PAUSED:
+                    await self.slice(uow, order)
+
+    async def slice(self, uow: UnitOfWork, order: Order) -> None:
+        """Stop a slice of a locked order; the next step is written if there may be more."""
+        stopped = await uow.sub_orders.stop(
+            order.id, SLICE, reason=Reason.ORDER_PAUSED, at=self._clock.now()
+        )
+        if stopped:
+            await uow.messages.send([steps.schedule(uow.tenant, order.owner)])
+        if len(stopped) == SLICE:
+            await uow.messages.send([steps.stop_sub_orders(uow.tenant, order.id)])
+        await self._settlement.leave_service_slots(uow, stopped)
 
 
 class PauseOrder:
-    """Nothing more of the order starts; its running sub-orders queue again and free their places."""
+    """Nothing more of the order starts; its running sub-orders are stopped."""
 
-    def __init__(self, store: Store, rights: Rights, settlement: Settlement, clock: Clock) -> None:
+    def __init__(self, store: Store, rights: Rights, stopping: StopSubOrders, clock: Clock) -> None:
         self._store = store
         self._rights = rights
-        self._settlement = settlement
+        self._stopping = stopping
         self._clock = clock
 
     async def handle(self, actor: Actor, order_id: OrderId) -> None:
         """Pause a pending or running order."""
         await self._rights.require(actor, order_id)
-        now = self._clock.now()
         async with self._store.unit_of_work(actor.caller.tenant) as uow:
             order = await locked(uow, order_id)
             refuse_unless(order.status.can_be_paused, MUST_BE_PENDING_OR_RUNNING)
             order.move(OrderStatus.PAUSED, reason=Reason.PAUSED, actor=actor.email)
-            await uow.orders.save([order], now)
-            stopped = await uow.sub_orders.stop(order_id, reason=Reason.ORDER_PAUSED, at=now)
-            if stopped:
-                await uow.messages.send([steps.schedule(uow.tenant, order.owner)])
-            await self._settlement.leave_service_slots(uow, stopped)
+            await uow.orders.save([order], self._clock.now())
+            await self._stopping.slice(uow, order)
 
 
 class ResumeOrder:

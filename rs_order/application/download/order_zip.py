@@ -41,6 +41,14 @@ class ZipReport:
     failed: int = 0
     unverifiable: int = 0
     """Of the downloaded files those that had no checksum, or one of an unknown algorithm."""
+    reason: str | None = None
+    """Why it was broken off, if it was for a reason of ours."""
+
+
+class OrderGone(Exception):
+    """The order was deleted, or expired, while its files were handed out: they aren't all there any more."""
+
+    code = "order-gone"
 
 
 async def zip_order(
@@ -52,6 +60,7 @@ async def zip_order(
     Files that can't be had are named in ``NOTICE.txt`` and don't stop the others (W15).
 
     Raises:
+        OrderGone: it went before all of its files were read: the archive is broken.
         Exception: what the store raises. The archive is broken, and no state changes, unless it is
             the recording itself that fails: the files it didn't come to stay AVAILABLE.
     """
@@ -63,6 +72,9 @@ async def zip_order(
         try:
             async for piece in making.pieces(_available_files(downloads, request)):
                 yield piece
+        except OrderGone as gone:
+            report.reason = gone.code
+            raise
         finally:
             await fetching.stop_all()
         report.downloaded, report.failed = ledger.downloaded_files, ledger.failed_files
@@ -73,14 +85,22 @@ async def zip_order(
 async def _available_files(
     downloads: Downloads, request: ZipRequest
 ) -> AsyncIterator[FileToDownload]:
-    """By ascending id (decisions.md, Q6), a page at a time."""
-    after = DataFileId(0)
-    while files := await downloads.available_files(
-        request.tenant, request.order_id, after=after, limit=PAGE
-    ):
+    """By ascending id (decisions.md, Q6), a page at a time; a page that isn't full is the last.
+
+    Raises:
+        OrderGone: a page was read after the order went, so that files may be missing in it.
+    """
+    after: DataFileId | None = DataFileId(0)
+    while after is not None:
+        files = await downloads.available_files(
+            request.tenant, request.order_id, after=after, limit=PAGE
+        )
+        order = await downloads.order(request.tenant, request.order_id)
+        if order is None or order.status.gone:
+            raise OrderGone
         for file in files:
             yield file
-        after = files[-1].id
+        after = files[-1].id if len(files) == PAGE else None
 
 
 async def _with_following(

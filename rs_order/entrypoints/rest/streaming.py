@@ -8,6 +8,7 @@ from contextlib import aclosing
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from rs_order.application.download import OrderGone
 from rs_order.entrypoints.rest.content_disposition import attachment
 
 OnEnd = Callable[[bool], None]
@@ -72,7 +73,7 @@ class Streamed(Response):
 
 
 class StreamedDownload(Streamed):
-    """Sends a generator's pieces as an attachment."""
+    """Sends a generator's pieces as an attachment; it is cut when the order goes meanwhile."""
 
     def __init__(
         self,
@@ -87,7 +88,10 @@ class StreamedDownload(Streamed):
 
     async def _send_all(self, send: Send) -> bool:
         await self._send_head(send)
-        await self._send_pieces(send, self._body)
+        try:
+            await self._send_pieces(send, self._body)
+        except OrderGone:
+            return False
         await self._send_end(send)
         return True
 

@@ -1,6 +1,7 @@
 """All available files of an order in one zip (rest.md 10.3)."""
 
 from dataclasses import asdict
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
@@ -47,7 +48,11 @@ def zips_router(services: RestServices) -> APIRouter:
         return StreamedDownload(
             zip_order(services.downloads, services.sources, zip_request, report),
             filename=name_for_order(order.id, now, "zip"),
-            on_end=lambda complete: facts.update(asdict(report), complete=complete),
+            on_end=lambda complete: facts.update(_known(report), complete=complete),
         )
 
     return endpoints.router
+
+
+def _known(report: ZipReport) -> dict[str, Any]:
+    return {name: value for name, value in asdict(report).items() if value is not None}

@@ -73,6 +73,7 @@ from rs_order.ports.store.settings import (
 from rs_order.ports.store.sub_orders import (
     Limits,
     ReadySubOrder,
+    ReleasedSubOrder,
     SubOrderCount,
     SubOrders,
 )
@@ -116,6 +117,7 @@ __all__ = [
     "ReadySubOrder",
     "Reconciliation",
     "RecordedRequest",
+    "ReleasedSubOrder",
     "RequestState",
     "Requests",
     "Retries",

@@ -29,6 +29,14 @@ class ReadySubOrder:
     rank: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class ReleasedSubOrder:
+    """One that ran, processed or waited, and is deleted."""
+
+    id: SubOrderId
+    owner: str
+
+
 class SubOrders(Protocol):
     async def load(self, ids: Sequence[SubOrderId]) -> list[SubOrder]:
         """Sub-orders by ascending id, in orders that the caller has locked."""
@@ -50,8 +58,10 @@ class SubOrders(Protocol):
         """Write sub-orders back; changes of state go to the history."""
         ...
 
-    async def stop(self, order_id: OrderId, *, reason: str, at: datetime) -> list[SubOrderId]:
-        """Make the running sub-orders of a locked order READY again, their ranks kept; which they were."""
+    async def stop(
+        self, order_id: OrderId, limit: int, *, reason: str, at: datetime
+    ) -> list[SubOrderId]:
+        """Make up to ``limit`` running sub-orders of a locked order READY again, their ranks kept; which."""
         ...
 
     async def remove(self, sub_orders: Sequence[SubOrder], *, reason: str, at: datetime) -> None:
@@ -83,8 +93,8 @@ class SubOrders(Protocol):
         """
         ...
 
-    async def release(self, order_ids: Sequence[OrderId]) -> list[SubOrderId]:
-        """Delete the sub-orders of gone orders that run, process or wait: nothing follows of them."""
+    async def release(self, order_ids: Sequence[OrderId], limit: int) -> list[ReleasedSubOrder]:
+        """Delete up to ``limit`` sub-orders of gone orders that run, process or wait: nothing follows."""
         ...
 
     async def delete_slice(self, order_id: OrderId, limit: int) -> int:

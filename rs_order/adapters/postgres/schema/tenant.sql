@@ -185,7 +185,8 @@ create table sub_order (
         kind <> 'EXTERNAL' or state not in ('READY', 'RUNNING')),
     constraint only_processes_are_processing check (kind = 'PROCESSING' or state <> 'PROCESSING')
 );
-create index sub_order_of_order on sub_order (order_id);
+create index sub_order_of_order on sub_order (order_id, id);
+create index sub_order_at_work on sub_order (order_id, id) where state in ('RUNNING', 'PROCESSING', 'WAITING');
 create index sub_order_queue on sub_order (owner, asks_storage, rank) where state = 'READY';
 create index sub_order_in_slot on sub_order (owner)
     where kind <> 'EXTERNAL' and (state = 'RUNNING' or (state = 'WAITING' and not quota_exceeded));

@@ -55,9 +55,13 @@ update process_input set state = 'ERROR', reason = $2 where sub_order_id = $1 an
 delete from process_input where sub_order_id = $1 and state <> 'ERROR'
 
 -- name: delete_inputs
--- $1 order, $2 at most.
-delete from process_input where id in (
-    select id from process_input where order_id = $1 order by id limit $2)
+-- See files.delete_slice for its form. $1 order, $2 at most.
+delete from process_input
+where id = any (array(
+    select id from process_input
+    where (order_id, id) > ($1, 0) and order_id <= $1
+    order by order_id, id limit $2
+))
 
 -- name: plan
 -- $1 order, $2 sub-orders, $3 correlation ids.

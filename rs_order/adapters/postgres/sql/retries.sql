@@ -24,15 +24,16 @@ delete from retry where order_id = any ($1)
 
 -- name: files_in_error
 -- The next files to be tried again; their order is locked, so they stay what they are. Stored files without
--- a checksum are passed over: storage can't be asked for them. $1 order, $2 dataset task, $3 file, $4 at most.
+-- a checksum are passed over: storage can't be asked for them. Written so that only the index of files in error
+-- has this order, from this place on: the planner believes that there are few, and would read and sort all.
+-- $1 order, $2 dataset task, $3 file, $4 at most.
 select file.id, file.dataset_task_id, file.sub_order_id, sub_order.kind, file.state, file.size
 from data_file file
-join sub_order on sub_order.id = file.sub_order_id
-where file.order_id = $1
-  and (file.dataset_task_id, file.id) > ($2, $3)
+cross join lateral (select kind from sub_order where id = file.sub_order_id offset 0) as sub_order
+where (file.order_id, file.dataset_task_id, file.id) > ($1, $2, $3) and file.order_id <= $1
   and file.state in ('ERROR', 'DOWNLOAD_ERROR', 'PROCESSING_ERROR')
   and (file.checksum is not null or sub_order.kind = 'EXTERNAL')
-order by file.dataset_task_id, file.id
+order by file.order_id, file.dataset_task_id, file.id
 limit $4
 
 -- name: move_files

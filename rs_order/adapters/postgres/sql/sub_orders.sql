@@ -106,18 +106,42 @@ order by sub_order.rank
 limit $2
 
 -- name: stop
--- Sub-orders of a paused order go back to their places in the queue. $1 order id.
-update sub_order set state = 'READY' where order_id = $1 and state = 'RUNNING' returning id
+-- Sub-orders of a paused order go back to their places in the queue; see files.delete_slice for its form.
+-- $1 order id, $2 at most.
+update sub_order set state = 'READY'
+where id = any (array(
+    select id from sub_order
+    where (order_id, id) > ($1, 0) and order_id <= $1 and state = 'RUNNING'
+    order by order_id, id limit $2
+))
+returning id
 
 -- name: remove
 -- Sub-orders that lost every file. $1 ids.
 delete from sub_order where id = any ($1)
 
 -- name: release
--- Sub-orders of orders that are gone no longer run, process or wait. $1 order ids.
-delete from sub_order where order_id = any ($1) and state in ('RUNNING', 'PROCESSING', 'WAITING')
-returning id
+-- Sub-orders of orders that are gone no longer run, process or wait; see files.delete_slice for its form.
+-- $1 order ids, $2 at most.
+delete from sub_order
+where id = any (array(
+    select at_work.id
+    from unnest($1::bigint[]) as gone (id)
+    cross join lateral (
+        select sub_order.id from sub_order
+        where (order_id, sub_order.id) > (gone.id, 0) and order_id <= gone.id
+          and state in ('RUNNING', 'PROCESSING', 'WAITING')
+        order by order_id, sub_order.id limit $2
+    ) as at_work
+    limit $2
+))
+returning id, owner
 
 -- name: delete_slice
--- $1 order id, $2 at most.
-delete from sub_order where id in (select id from sub_order where order_id = $1 limit $2)
+-- See files.delete_slice for its form. $1 order id, $2 at most.
+delete from sub_order
+where id = any (array(
+    select id from sub_order
+    where (order_id, id) > ($1, 0) and order_id <= $1
+    order by order_id, id limit $2
+))

@@ -1,0 +1,57 @@
+"""An order goes while the real service hands out its files (domain.md 21.15)."""
+
+import asyncio
+import hashlib
+import io
+import zipfile
+
+import pytest
+
+from rs_order.sandbox.faults import Service
+from tests.acceptance.guests import EVE_01, EVE_01_BYTES, guest, state_of, until_rows
+from tests.acceptance.platform import Platform
+from tests.api.downloading import only_file, ordered
+
+_GONE = """
+select 1 from orders where id = $1 and status = $2 and available_files = 1
+  and not exists (select from data_file where order_id = $1)
+  and not exists (select from sub_order where order_id = $1)
+"""
+
+
+@pytest.mark.parametrize("goes", ["deleted", "cancelled"])
+@pytest.mark.parametrize("way", ["zip", "single file"])
+async def test_who_downloads_gets_the_rest_of_an_order_that_goes(
+    way: str, goes: str, here: Platform
+) -> None:
+    """What was asked for is delivered, and doesn't come back: neither the file nor its counters."""
+    jane = guest(here)
+    order_id = await ordered(here, jane, EVE_01)
+    file = await only_file(here, order_id)
+    here.sandbox.faults.slow_bytes_per_second = EVE_01_BYTES / 0.7
+    before = here.sandbox.calls.counters[Service.STORAGE]
+    path = {
+        "zip": f"/user/orders/{order_id}/download",
+        "single file": f"/orders/files/{file['id']}",
+    }
+    async with here.client(jane) as client:
+        download = asyncio.create_task(client.get(path[way]))
+        await here.sandbox.calls.wait_for(Service.STORAGE, before + 1)
+        if goes == "deleted":
+            assert (await client.delete(f"/user/orders/{order_id}")).status_code == 200
+        else:
+            await here.peer.cancel(order_id)
+        await until_rows(here, _GONE, order_id, "DELETED")
+        under_way = not download.done()
+        answer = await download
+        again = await client.get(path[way])
+
+    content = answer.content
+    if way == "zip":
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            content = archive.read("eve_01.txt")
+    assert under_way
+    assert hashlib.md5(content, usedforsecurity=False).hexdigest() == file["checksum"]
+    assert again.status_code == {"zip": 204, "single file": 404}[way]
+    assert await state_of(here, order_id) == "DELETED"
+    assert await here.rows(_GONE, order_id, "DELETED")

@@ -1,0 +1,105 @@
+"""Large orders of a deployment, and how long the service holds locks while it works on them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import asyncpg
+
+from rs_order.domain.states import FileState, OrderStatus, SubOrderState
+from tests.benchmarks.deployment import TENANT, Deployment
+from tests.support.large_orders import write_large_order
+
+OWNER = "jane@example.org"
+
+
+async def large_order(
+    here: Deployment,
+    status: OrderStatus,
+    sub_order_state: SubOrderState,
+    state: FileState,
+    *,
+    files: int,
+    sub_orders: int,
+) -> int:
+    """An order of ``OWNER``'s, its files spread evenly over its sub-orders and all in one state."""
+    connection = await asyncpg.connect(here.servers.database_url)
+    try:
+        await connection.execute(f"set search_path to order_{TENANT}")
+        order = await write_large_order(
+            connection,
+            owner=OWNER,
+            status=status,
+            sub_order_state=sub_order_state,
+            state=state.lower(),
+            sub_orders=sub_orders,
+            each=files // sub_orders,
+        )
+        await connection.execute("vacuum analyze", timeout=3600)
+        return order
+    finally:
+        await connection.close()
+
+
+_WRITING = """
+with writing as (
+    select distinct pid from pg_locks lock join pg_class on pg_class.oid = lock.relation
+    where relnamespace = 'order_{tenant}'::regnamespace and mode in ('RowShareLock', 'RowExclusiveLock')
+)
+select extract(epoch from clock_timestamp() - xact_start) as open,
+       case when wait_event_type = 'Lock' then extract(epoch from clock_timestamp() - query_start) end
+           as waiting,
+       query
+from pg_stat_activity join writing using (pid)
+where application_name = 'rs-order' and xact_start is not null
+order by 1 desc
+"""
+
+
+@dataclass
+class Locks:
+    """The longest of what was seen, in seconds."""
+
+    longest: float = 0
+    """A transaction that had locked or written rows of the tenant."""
+    statement: str = ""
+    """What that transaction was at."""
+    waited: float = 0
+    """One of them waited for the lock of another."""
+
+    def __str__(self) -> str:
+        return (
+            f"longest transaction {1000 * self.longest:.0f} ms ({self.statement}),"
+            f" longest wait for a lock {1000 * self.waited:.0f} ms"
+        )
+
+
+@asynccontextmanager
+async def watched_locks(here: Deployment) -> AsyncIterator[Locks]:
+    """Look a hundred times a second who holds locks in the tenant's schema."""
+    seen = Locks()
+    connection = await asyncpg.connect(here.servers.database_url)
+    watching = asyncio.create_task(_watch(connection, seen))
+    try:
+        yield seen
+    finally:
+        watching.cancel()
+        await asyncio.wait({watching})
+        await connection.close()
+
+
+async def _watch(connection: asyncpg.Connection, seen: Locks) -> None:
+    query = await connection.prepare(_WRITING.format(tenant=TENANT))
+    while True:
+        for row in await query.fetch():
+            if row["open"] > seen.longest:
+                seen.longest, seen.statement = float(row["open"]), _title(row["query"])
+            seen.waited = max(seen.waited, float(row["waiting"] or 0))
+        await asyncio.sleep(0.01)
+
+
+def _title(query: str) -> str:
+    """The first words of a statement, without the comments in front."""
+    lines = [line for line in query.splitlines() if line and not line.startswith("--")]
+    return " ".join(" ".join(lines).split()[:6])

@@ -1,0 +1,360 @@
+"""What is done to a large order is done in bounded steps; the call itself costs the same for every size."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
+
+import pytest
+
+from rs_order.adapters.postgres.driver import Pool
+from rs_order.adapters.postgres.pool import open_pool
+from rs_order.adapters.postgres.processes import process_record
+from rs_order.adapters.postgres.statements import statements
+from rs_order.application import cancel_orders, retire_orders, schedule_sub_orders
+from rs_order.application.act import pause_order
+from rs_order.application.steps import StepName
+from rs_order.domain.ids import OrderId
+from rs_order.domain.states import FileState, OrderStatus, SubOrderKind, SubOrderState
+from tests.integration.workshop import ALAN, JANE, TENANT, Workshop
+from tests.support.counting import counted
+from tests.support.large_orders import write_large_order
+from tests.support.rows import TenantRows, in_tenant
+from tests.unit.test_windows import PROCESS
+
+A, P, E = FileState.AVAILABLE, FileState.PENDING, FileState.ERROR
+WAITING, RUNNING, ENDED = SubOrderState.WAITING, SubOrderState.RUNNING, SubOrderState.ENDED
+
+
+@pytest.fixture
+async def narrow(pool: Pool, database_url: str) -> AsyncIterator[Pool]:
+    """One connection to the database of ``pool``, so that its logger sees everything."""
+    assert pool.get_size()
+    async with await open_pool(database_url, size=1) as opened:
+        yield opened
+
+
+async def large_order(
+    rows: TenantRows,
+    status: OrderStatus,
+    state: SubOrderState,
+    files: FileState,
+    *,
+    sub_orders: int,
+    each: int = 2,
+) -> OrderId:
+    order = await rows.order(status)
+    for number in range(sub_orders):
+        names = {f"{order}-{number}-{file}": files for file in range(each)}
+        await rows.sub_order(order, names, state=state)
+    return order
+
+
+Act = Callable[[Workshop, OrderId], Awaitable[Any]]
+ACTS: dict[str, tuple[OrderStatus, SubOrderState, FileState, Act]] = {
+    "delete": (OrderStatus.DONE, WAITING, A, lambda shop, order: shop.actions.delete(JANE, order)),
+    "cancel": (
+        OrderStatus.RUNNING,
+        RUNNING,
+        P,
+        lambda shop, order: shop.application.cancel.handle(TENANT, [order]),
+    ),
+    "expire": (
+        OrderStatus.DONE,
+        WAITING,
+        A,
+        lambda shop, order: shop.do({"step": StepName.EXPIRE_ORDER, "orderId": order}),
+    ),
+    "pause": (OrderStatus.RUNNING, RUNNING, P, lambda shop, order: shop.actions.pause(JANE, order)),
+    "resume": (
+        OrderStatus.PAUSED,
+        SubOrderState.READY,
+        P,
+        lambda shop, order: shop.actions.resume(JANE, order),
+    ),
+    "retry": (OrderStatus.FAILED, ENDED, E, lambda shop, order: shop.actions.retry(JANE, order)),
+    "remove": (OrderStatus.DELETED, ENDED, E, lambda shop, order: shop.actions.remove(ALAN, order)),
+}
+"""What is done, the order it is done to, and how."""
+
+
+@pytest.mark.parametrize("act", ACTS)
+async def test_promise_8_cost_of_an_action_does_not_follow_the_size_of_the_order(
+    act: str, narrow: Pool, rows: TenantRows
+) -> None:
+    """The same statements for 6 files as for 600, none of them about files; the first only warms up."""
+    workshop = Workshop(narrow)
+    status, state, files, do = ACTS[act]
+    counts = []
+    for sub_orders, each in ((3, 2), (3, 2), (30, 20)):
+        order = await large_order(rows, status, state, files, sub_orders=sub_orders, each=each)
+        await workshop.rows("update orders set expires_at = $1", workshop.clock.now())
+        async with counted(narrow) as queries:
+            await do(workshop, order)
+        counts.append(len(queries))
+
+        assert [
+            query for query in queries if "data_file" in query.replace("data_file_id", "")
+        ] == []
+        assert len(await workshop.files(order)) == sub_orders * each
+
+    assert counts[1] == counts[2]
+
+
+@pytest.mark.parametrize("act", ["delete", "cancel", "expire"])
+async def test_files_and_sub_orders_of_an_order_that_goes_are_deleted_in_slices(
+    act: str, workshop: Workshop, rows: TenantRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No step deletes more than a slice, the departure neither; those that hold slots go first."""
+    monkeypatch.setattr(cancel_orders, "SLICE", 3)
+    monkeypatch.setattr(retire_orders, "SLICE", 4)
+    status, state, files, do = ACTS[act]
+    order = await large_order(rows, status, state, files, sub_orders=8)
+    await workshop.rows("update orders set expires_at = $1", workshop.clock.now())
+    await do(workshop, order)
+    left = [(16, len(await workshop.sub_orders(order)))]
+    while await workshop.run_one(StepName.DELETE_FILES):
+        left.append((len(await workshop.files(order)), len(await workshop.sub_orders(order))))
+
+    assert left == [(16, 5), (16, 2), (12, 0), (8, 0), (4, 0), (0, 0), (0, 0)]
+
+
+async def test_slots_of_an_order_that_goes_are_free_with_each_slice(
+    pool: Pool, rows: TenantRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its owner's other orders need not wait until the last of it is gone; the service's limit neither."""
+    monkeypatch.setattr(cancel_orders, "SLICE", 2)
+    workshop = Workshop(pool, max_storage_files_jobs_per_user=4, jobs_pool_size=4)
+    order = await large_order(rows, OrderStatus.PAUSED, RUNNING, P, sub_orders=4)
+    await workshop.rows(
+        "insert into rs_order.running_sub_order (tenant, owner, sub_order_id)"
+        " select $1, owner, id from sub_order",
+        TENANT,
+    )
+    next_order = await large_order(rows, OrderStatus.RUNNING, SubOrderState.READY, P, sub_orders=4)
+    await workshop.actions.delete(JANE, order)
+    running = []
+    for _ in range(2):
+        await workshop.run_one(StepName.SCHEDULE)
+        running.append(
+            [state for _, state in await workshop.sub_orders(next_order)].count("RUNNING")
+        )
+        await workshop.run_one(StepName.DELETE_FILES)
+
+    assert running == [2, 4]
+
+
+async def test_a_reminder_of_an_order_that_is_going_asks_for_nothing(
+    workshop: Workshop, rows: TenantRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its sub-order runs until its slice comes; storage isn't asked, and not given up."""
+    monkeypatch.setattr(cancel_orders, "SLICE", 1)
+    order = await large_order(rows, OrderStatus.RUNNING, RUNNING, P, sub_orders=2)
+    await workshop.application.cancel.handle(TENANT, [order])
+    ((_, state),) = await workshop.sub_orders(order)
+    workshop.clock.move(days=30)
+    await workshop.do(await _reminder(workshop, order))
+
+    assert state == "RUNNING"
+    assert await workshop.asked() == []
+    assert await workshop.steps(StepName.ASK_AGAIN) == []
+    assert set((await workshop.files(order)).values()) == {"PENDING"}
+
+    await workshop.run()
+
+    assert await workshop.sub_orders(order) == []
+
+
+async def test_a_process_of_an_order_that_is_going_neither_begins_nor_fails(
+    workshop: Workshop, rows: TenantRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until its slice comes: rs-processing is asked for nothing, and nobody is told that it is silent."""
+    monkeypatch.setattr(cancel_orders, "SLICE", 1)
+    order = await rows.order(OrderStatus.RUNNING)
+    for name in "ab":
+        sub_order = await rows.sub_order(
+            order, {name: P}, state=SubOrderState.PROCESSING, kind=SubOrderKind.PROCESSING
+        )
+    await workshop.rows("update dataset_task set process_info = $1", process_record(PROCESS))
+    await workshop.rows("update data_file set output_key = name")
+    await workshop.rows(
+        "insert into process_batch (sub_order_id, order_id, correlation_id)"
+        " select id, order_id, id::text from sub_order"
+    )
+    await workshop.application.cancel.handle(TENANT, [order])
+    for step in (StepName.START_PROCESSING, StepName.GIVE_UP_RESULTS):
+        await workshop.do({"step": step, "orderId": order, "subOrderId": sub_order})
+
+    assert await workshop.sub_orders(order) == [("PROCESSING", "PROCESSING")]
+    assert await workshop.files(order) == {"a": "PENDING", "b": "PENDING"}
+    assert await workshop.told(order) == []
+
+    await workshop.run()
+
+    assert await workshop.sub_orders(order) == []
+    assert await workshop.rows("select from process_batch") == []
+
+
+async def test_a_pause_stops_sub_orders_in_slices(
+    workshop: Workshop, rows: TenantRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The order is paused at once; its sub-orders queue again slice by slice."""
+    monkeypatch.setattr(pause_order, "SLICE", 2)
+    order = await large_order(rows, OrderStatus.RUNNING, RUNNING, P, sub_orders=5)
+    await workshop.actions.pause(JANE, order)
+    ready = [await _ready(workshop, order)]
+    while await workshop.run_one(StepName.STOP_SUB_ORDERS):
+        ready.append(await _ready(workshop, order))
+
+    assert await workshop.status(order) == "PAUSED"
+    assert ready == [2, 4, 5]
+
+
+async def test_a_resume_before_the_last_slice_leaves_the_others_running(
+    pool: Pool, rows: TenantRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They had been asked of storage and need not be asked again; nothing of the pause is left."""
+    monkeypatch.setattr(pause_order, "SLICE", 2)
+    workshop = Workshop(pool, max_storage_files_jobs_per_user=0)
+    order = await large_order(rows, OrderStatus.RUNNING, RUNNING, P, sub_orders=5)
+    await workshop.actions.pause(JANE, order)
+    await workshop.actions.resume(JANE, order)
+    await workshop.run()
+
+    assert [len(checksums) for checksums in await workshop.asked()] == [2, 2]
+    assert {state for _, state in await workshop.sub_orders(order)} == {"RUNNING"}
+
+
+async def test_a_reminder_that_comes_before_its_sub_order_is_stopped_comes_again(
+    workshop: Workshop, rows: TenantRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Storage isn't asked in a pause; if the order is resumed before, it is reminded as ever."""
+    monkeypatch.setattr(pause_order, "SLICE", 1)
+    order = await large_order(rows, OrderStatus.RUNNING, RUNNING, P, sub_orders=2)
+    await workshop.actions.pause(JANE, order)
+    await workshop.do(await _reminder(workshop, order))
+    (again,) = await workshop.steps(StepName.ASK_AGAIN)
+
+    assert await workshop.asked() == []
+
+    await workshop.actions.resume(JANE, order)
+    await workshop.do(again)
+
+    assert len(await workshop.asked()) == 1
+
+
+async def test_a_round_asks_storage_for_a_bounded_number_of_files(
+    pool: Pool, rows: TenantRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sub-orders of 3 files in rounds of 4; the rest comes in the next rounds, without being asked for."""
+    monkeypatch.setattr(schedule_sub_orders, "ROUND_FILES", 4)
+    workshop = Workshop(pool, max_storage_files_jobs_per_user=4)
+    order = await large_order(
+        rows, OrderStatus.RUNNING, SubOrderState.READY, P, sub_orders=5, each=3
+    )
+    await workshop.application.schedule.wake(TENANT)
+    asked = []
+    while await workshop.run_one(StepName.SCHEDULE):
+        asked.append(sum(map(len, await workshop.asked())))
+
+    assert asked == [6, 12]
+    assert [state for _, state in await workshop.sub_orders(order)].count("READY") == 1
+
+
+async def test_a_sub_order_larger_than_a_round_is_started_alone(
+    pool: Pool, rows: TenantRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else nothing of its owner would ever start."""
+    monkeypatch.setattr(schedule_sub_orders, "ROUND_FILES", 2)
+    workshop = Workshop(pool, max_storage_files_jobs_per_user=0)
+    await large_order(rows, OrderStatus.RUNNING, SubOrderState.READY, P, sub_orders=2, each=3)
+    await workshop.application.schedule.wake(TENANT)
+    asked = []
+    while await workshop.run_one(StepName.SCHEDULE):
+        asked.append(sum(map(len, await workshop.asked())))
+
+    assert asked == [3, 6]
+
+
+SLICED = (
+    ("retries", "files_in_error", "({order}, {task}, {middle}, {slice})"),
+    ("files", "delete_slice", "({order}, {slice})"),
+    ("processing", "delete_inputs", "({order}, {slice})"),
+    ("sub_orders", "delete_slice", "({order}, {slice})"),
+    ("sub_orders", "release", "('{{{order}}}', {slice})"),
+    ("sub_orders", "stop", "({order}, {slice})"),
+)
+_A_SLICE = 100
+
+
+@pytest.mark.parametrize("plan", ["force_custom_plan", "force_generic_plan"])
+async def test_promise_8_cost_of_a_slice_does_not_follow_what_is_left(
+    plan: str, pool: Pool
+) -> None:
+    """Each part of its plan touches a slice, though each order has 20,000 files and 2,000 sub-orders."""
+    async with in_tenant(pool, TENANT) as connection:
+        for owner, state, files in (("jane", "ENDED", "error"), ("john", "READY", "pending")):
+            await write_large_order(
+                connection,
+                owner=owner,
+                status="PAUSED",
+                sub_order_state=state,
+                state=files,
+                sub_orders=2000,
+                each=10,
+            )
+        await connection.execute(
+            "insert into process_input (order_id, sub_order_id, dataset_task_id, identity, product_urn,"
+            " product_version, data_type, key, name, url, external, online, state)"
+            " select order_id, sub_order_id, dataset_task_id, identity, product_urn, 1, 'RAWDATA', name,"
+            " name, url, false, false, 'PENDING' from data_file"
+        )
+        await connection.execute(
+            "update sub_order set state = 'RUNNING' where state = 'READY' and id in"
+            " (select id from sub_order order by id desc limit 1000)"
+        )
+        await connection.execute("analyze")
+    for number, (file, name, arguments) in enumerate(SLICED):
+        async with in_tenant(pool, TENANT) as connection:
+            (row,) = await connection.fetch(
+                "select max(order_id) as order, max(dataset_task_id) as task,"
+                " percentile_disc(0.5) within group (order by id) as middle"
+                " from data_file where state = $1",
+                "ERROR" if file == "retries" else "PENDING",
+            )
+            await connection.execute(f"set local plan_cache_mode = {plan}")
+            await connection.execute(f"prepare sliced{number} as {_bare(statements(file)[name])}")
+            (explained,) = await connection.fetch(
+                f"explain (analyze, format json) execute sliced{number}"
+                + arguments.format(**dict(row), slice=_A_SLICE)
+            )
+        touched = max(_touched(node) for node in _nodes(explained[0][0]["Plan"]))
+
+        assert touched >= _A_SLICE, f"{name} of {file} finds nothing"
+        assert touched <= 2 * _A_SLICE, f"{name} of {file} touches {touched} rows"
+
+
+def _bare(statement: str) -> str:
+    return "\n".join(line for line in statement.splitlines() if not line.startswith("--"))
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for part in plan.get("Plans", []):
+        yield from _nodes(part)
+
+
+def _touched(node: dict[str, Any]) -> int:
+    """Rows that a node gave or threw away."""
+    given, thrown = node["Actual Rows"], node.get("Rows Removed by Filter", 0)
+    return int((given + thrown) * node["Actual Loops"])
+
+
+async def _reminder(workshop: Workshop, order: OrderId) -> dict[str, Any]:
+    """The step that reminds storage of the last running sub-order of an order."""
+    (row,) = await workshop.rows(
+        "select max(id) as id from sub_order where order_id = $1 and state = 'RUNNING'", order
+    )
+    return {"step": StepName.ASK_AGAIN, "orderId": order, "subOrderId": row["id"], "asks": 1}
+
+
+async def _ready(workshop: Workshop, order: OrderId) -> int:
+    return [state for _, state in await workshop.sub_orders(order)].count("READY")
