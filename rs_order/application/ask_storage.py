@@ -97,11 +97,7 @@ class AskStorage:
             if sub_order.state is not SubOrderState.RUNNING:
                 return
             if order.status is OrderStatus.PAUSED:
-                # About to be stopped, unless the order is resumed before: then it has to be reminded.
-                later = now + self._patience.first_pause
-                await uow.messages.send(
-                    [steps.ask_again(tenant, order_id, sub_order_id, asks, later)]
-                )
+                await self._leave_to_be_stopped(uow, sub_order)
                 return
             if sub_order.asked_at and self._patience.exhausted(sub_order.asked_at, now):
                 await self._give_up(uow, order, sub_order, links)
@@ -111,6 +107,21 @@ class AskStorage:
             await uow.messages.send(restore_requests(tenant, order, checksums))
             await uow.messages.send([self._reminder(tenant, sub_order)])
             await uow.sub_orders.save([sub_order], reason="storage-asked-again", at=now)
+
+    async def _leave_to_be_stopped(self, uow: UnitOfWork, sub_order: SubOrder) -> None:
+        """Its order is paused: unless it is resumed first, and storage has to be reminded after all."""
+        now = self._clock.now()
+        sub_order.due_at = later = now + self._patience.first_pause
+        await uow.sub_orders.save([sub_order], reason="storage-asked-again", at=now)
+        await uow.messages.send(
+            [
+                # The one that the pause wrote may be lost.
+                steps.stop_sub_orders(uow.tenant, sub_order.order_id),
+                steps.ask_again(
+                    uow.tenant, sub_order.order_id, sub_order.id, sub_order.asks, later
+                ),
+            ]
+        )
 
     async def _give_up(
         self, uow: UnitOfWork, order: Order, sub_order: SubOrder, links: DownloadLinks

@@ -25,11 +25,17 @@ async def test_a_purge_of_the_steps_is_survived(broker: FreshBroker, database_ur
             await _purge(here, at_least=2)
         here.clock.ahead = timedelta(minutes=47)
         async with here.service():
-            await until_rows(here, "select from sub_order where order_id = $1 and asks = 2", waiting)
-            await until_rows(here, "select from sub_order where order_id = $1 and asks = 1", pending)
+            await until_rows(
+                here, "select from sub_order where order_id = $1 and asks = 2", waiting
+            )
+            await until_rows(
+                here, "select from sub_order where order_id = $1 and asks = 1", pending
+            )
             here.sandbox.restores.release()
             for order in (waiting, pending):
-                await until_rows(here, "select from orders where id = $1 and status = 'DONE'", order)
+                await until_rows(
+                    here, "select from orders where id = $1 and status = 'DONE'", order
+                )
                 assert await state_of(here, order) == "DONE"
 
 
