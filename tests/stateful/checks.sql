@@ -112,11 +112,13 @@ with step as materialized (
     join whole as alive on alive.id = one.order_id
     where one.state = 'READY' and one.pending_files = 0
     union all
-    select 'a gone order holds a slot', one.id
+    select 'no step frees the slots of a gone order', one.id
     from sub_order one
     left join orders on orders.id = one.order_id
     where one.state in ('RUNNING', 'PROCESSING', 'WAITING')
       and (orders.id is null or orders.status in ('DELETED', 'EXPIRED'))
+      and not exists (
+          select from step where body @> jsonb_build_object('step', 'delete-files', 'orderId', one.order_id))
     union all
     -- limits
     select 'places of the service and running sub-orders differ', coalesce(one.id, place.sub_order_id)
@@ -180,9 +182,29 @@ with step as materialized (
     union all
     select 'no step asks storage again', one.id
     from sub_order one
+    join alive on alive.id = one.order_id
     where one.state = 'RUNNING' and not exists (
         select from step where body @> jsonb_build_object('step', 'ask-again', 'subOrderId', one.id,
             'asks', one.asks))
+    union all
+    select 'no step starts this process', one.id
+    from sub_order one
+    join alive on alive.id = one.order_id
+    join process_batch batch on batch.sub_order_id = one.id
+    where one.state = 'PROCESSING' and batch.batch_id is null and not exists (
+        select from step where body @> jsonb_build_object('step', 'start-processing', 'subOrderId', one.id))
+    union all
+    select 'no step ends the wait for results', one.id
+    from sub_order one
+    join alive on alive.id = one.order_id
+    join process_batch batch on batch.sub_order_id = one.id
+    where one.state = 'PROCESSING' and batch.batch_id is not null and not exists (
+        select from step where body @> jsonb_build_object('step', 'give-up-results', 'subOrderId', one.id))
+    union all
+    select 'a process without a batch', one.id
+    from sub_order one
+    join alive on alive.id = one.order_id
+    where one.state = 'PROCESSING' and not exists (select from process_batch where sub_order_id = one.id)
     union all
     select 'no step expires it', id
     from alive
@@ -195,7 +217,10 @@ with step as materialized (
             and due_at <= greatest(alive.expires_at, $4) + interval '1 second')
     union all
     select 'no step deletes what a gone order left', left_behind.order_id
-    from (select order_id from data_file union select order_id from sub_order) as left_behind
+    from (
+        select order_id from data_file union select order_id from process_input
+        union select order_id from sub_order
+    ) as left_behind
     where not exists (select from whole where whole.id = left_behind.order_id)
       and not exists (
           select from step
@@ -271,6 +296,8 @@ select
      from history where id > $3 and data_file_id is null) as lines,
     (select coalesce(max(id), 0) from history) as last_line,
     (select coalesce(max(order_id), 0) from history) as last_order,
+    (select coalesce(json_agg(body::json order by id), '[]') from rs_order.outbox
+     where kind = 'EXECUTION_REQUEST') as executions,
     (select coalesce(json_agg(json_build_array(file.id, file.order_id) order by file.id), '[]')
      from data_file file join orders on orders.id = file.order_id and orders.status not in ('DELETED', 'EXPIRED')
      where file.state in ('AVAILABLE', 'DOWNLOADED', 'DOWNLOAD_ERROR')) as downloadable

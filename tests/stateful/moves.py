@@ -6,13 +6,14 @@ move can come at any time.
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 from hypothesis import strategies as st
 
 from rs_order.domain.files import CatalogFile, DataType, Product
 from rs_order.domain.ids import Checksum, Urn
 from rs_order.ports.downloads import FetchResult
+from tests.stateful.platform import PROCESSES, Ending
 from tests.stateful.world import World
 
 CHECKSUMS = ("a", "b", "c", "d", "e")
@@ -31,13 +32,14 @@ class Move(Protocol):
 
 @dataclass(frozen=True)
 class OrderByHand:
-    """A basket is filled and ordered."""
+    """A basket is filled and ordered, with a process of ``platform.PROCESSES``, if any."""
 
     owner: str
     products: tuple[tuple[File, ...], ...]
+    process: int | None = None
 
     async def make(self, world: World) -> None:
-        await world.order_by_hand(self.owner, _catalogued(self.products))
+        await world.order_by_hand(self.owner, _catalogued(self.products), self.process)
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,27 @@ class Download:
         await world.downloaded(self.start, self.most, self.result)
 
 
+@dataclass(frozen=True)
+class ProcessingFails:
+    """The next batch can't be made."""
+
+    refuses: bool
+
+    async def make(self, world: World) -> None:
+        world.processing_fails(refuses=self.refuses)
+
+
+@dataclass(frozen=True)
+class ProcessEnds:
+    """rs-processing says how an execution ended; the newest is 0."""
+
+    number: int
+    ending: Ending
+
+    async def make(self, world: World) -> None:
+        await world.process_ends(self.number, self.ending)
+
+
 # Time and the broker
 
 
@@ -164,6 +187,7 @@ _orders = st.integers(0, 3)
 _checksums = st.lists(st.sampled_from(CHECKSUMS), max_size=3, unique=True).map(tuple)
 _actions = ("pause", "resume", "resume", "retry", "retry", "retry", "delete", "restart", "remove")
 _results = (FetchResult.DOWNLOADED, *FetchResult)
+_processes = st.integers(0, len(PROCESSES) - 1)
 _durations = [
     timedelta(seconds=1),
     timedelta(minutes=31),
@@ -174,12 +198,15 @@ _durations = [
 
 _WEIGHED: list[tuple[int, st.SearchStrategy[Move]]] = [
     (3, st.builds(OrderByHand, _owners, _products)),
+    (2, st.builds(OrderByHand, _owners, _products, _processes)),
     (3, st.builds(RequestOrder, _owners, _products)),
     (6, st.builds(Act, st.sampled_from(_actions), _orders)),
     (1, st.builds(Cancel, st.lists(_orders, min_size=1, max_size=2).map(tuple))),
     (3, st.builds(StorageSays, _checksums, _checksums)),
     (2, st.just(StorageSays(CHECKSUMS))),
     (1, st.builds(CatalogFails, st.booleans())),
+    (1, st.builds(ProcessingFails, st.booleans())),
+    (3, st.builds(ProcessEnds, st.integers(0, 5), st.sampled_from(get_args(Ending)))),
     (
         6,
         st.builds(Download, st.integers(0, 20), st.integers(1, 6), st.sampled_from(_results)),

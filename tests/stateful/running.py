@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 from rs_order.adapters.postgres.migrate import migrate_platform
 from rs_order.adapters.postgres.pool import open_pool
 from rs_order.adapters.postgres.tenants import PostgresTenants
-from rs_order.application import ask_storage, retire_orders, schedule_sub_orders
-from rs_order.application.act import retry_order
+from rs_order.application import ask_storage, cancel_orders, retire_orders, schedule_sub_orders
+from rs_order.application.act import pause_order, retry_order
 from rs_order.bootstrap import application
 from tests.stateful.moves import Move, moves
-from tests.stateful.world import TENANT, World
+from tests.stateful.platform import TENANT
+from tests.stateful.world import World
 
 MOVES = 50
 """Of each sequence."""
@@ -87,6 +88,8 @@ def _world(database_url: str, **rules: Any) -> Iterator[tuple[World, asyncio.Abs
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(retry_order, "SLICE", 2)
         patch.setattr(retire_orders, "SLICE", 3)
+        patch.setattr(cancel_orders, "SLICE", 1)
+        patch.setattr(pause_order, "SLICE", 1)
         patch.setattr(schedule_sub_orders, "ROUND", 2)
         patch.setattr(ask_storage, "MAX_CHECKSUMS", 2)
         drifts: list[str] = []

@@ -1,7 +1,7 @@
 """The product over a real store, one move at a time: steps are taken from the outbox and done by hand."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,21 +21,27 @@ from rs_order.bootstrap.remote import Remote
 from rs_order.bootstrap.store import Store
 from rs_order.contracts.basket import BasketSelectionRequest
 from rs_order.contracts.order_request import OrderRequest
-from rs_order.domain.files import DataType, Product
+from rs_order.contracts.processing import ExecutionResult
+from rs_order.domain.files import Product
 from rs_order.domain.identity import Caller
-from rs_order.domain.ids import Checksum, DataFileId, OrderId, Tenant, Urn
-from rs_order.domain.selection import DatasetSummary, SelectionRequest, Summary, TypeTotals
-from rs_order.ports.directory import User
+from rs_order.domain.ids import Checksum, DataFileId, DatasetSelectionId, OrderId
+from rs_order.domain.process import ProcessChoice
 from rs_order.ports.downloads import FetchResult, FileOutcome
-from rs_order.ports.errors import RemoteError, RemoteRefusal, RemoteTrouble
+from rs_order.ports.errors import RemoteRefusal, RemoteTrouble
 from rs_order.settings import Settings
+from tests.stateful.platform import (
+    ADMIN,
+    PROCESSES,
+    ROLE,
+    TENANT,
+    Ending,
+    Factory,
+    Library,
+    People,
+)
 from tests.support.history import is_explained
 from tests.support.rows import NOW
 
-TENANT = Tenant("project1")
-DATASET = Urn("URN:AIP:DATASET:demo:1:V1")
-ROLE = "REGISTERED_USER"
-ADMIN = "alan"
 REMEMBERED = 40
 """Steps that were done and may come again."""
 
@@ -57,64 +63,6 @@ class SetClock:
         return self.time
 
 
-class People:
-    """Implements ``Users``: everybody is known, one is an administrator."""
-
-    async def find(self, tenant: Tenant, email: str) -> User | None:
-        assert tenant == TENANT
-        return User(email, ROLE)
-
-    async def is_admin(self, tenant: Tenant, email: str) -> bool:
-        assert tenant == TENANT
-        return email == ADMIN
-
-
-@dataclass
-class Library:
-    """Implements ``Catalog``: what each query finds, and one call in vain when somebody says so."""
-
-    found: dict[str, tuple[Product, ...]] = field(default_factory=dict)
-    trouble: RemoteError | None = None
-
-    async def summarize(self, caller: Caller, requests: Sequence[SelectionRequest]) -> Summary:
-        assert caller.tenant == TENANT
-        products = self._products(requests)
-        files = [file for product in products for file in product.files]
-        totals = TypeTotals(len(files), sum(file.size or 0 for file in files))
-        dataset = DatasetSummary(
-            DATASET, len(products), totals.files, totals.bytes, {DataType.RAWDATA: totals}
-        )
-        return Summary(dataset.products, dataset.files, dataset.bytes, (dataset,))
-
-    async def search(
-        self,
-        caller: Caller,
-        requests: Sequence[SelectionRequest],
-        *,
-        page: int,
-        size: int,
-        every_type: bool = False,
-    ) -> tuple[Product, ...]:
-        assert caller.tenant == TENANT
-        assert not every_type
-        trouble, self.trouble = self.trouble, None
-        if trouble is not None:
-            raise trouble
-        return self._products(requests)[page * size : (page + 1) * size]
-
-    async def dataset_label(self, caller: Caller, urn: Urn) -> str | None:
-        assert caller.tenant == TENANT
-        return f"Label of {urn}"
-
-    def _products(self, requests: Sequence[SelectionRequest]) -> tuple[Product, ...]:
-        return tuple(
-            product
-            for request in requests
-            for query in request.search_parameters["q"]
-            for product in self.found[query]
-        )
-
-
 @dataclass(frozen=True)
 class WrittenStep:
     """A step in the outbox."""
@@ -134,13 +82,14 @@ class World:
         self._settings = Settings(**settings)
         self.clock = SetClock()
         self._library = Library()
+        self._factory = Factory()
         remote = SimpleNamespace(
             users=People(),
             catalog=self._library,
             dam=None,
             projects=None,
-            processes=None,
-            process_batches=None,
+            processes=self._factory,
+            process_batches=self._factory,
             mailer=None,
             connections=None,
         )
@@ -157,12 +106,15 @@ class World:
         self._last_order = 0
         self.steps: list[WrittenStep] = []
         self.downloadable: list[tuple[DataFileId, OrderId]] = []
+        self.executions: list[dict[str, Any]] = []
+        """What rs-processing was asked for so far."""
 
     async def empty(self) -> None:
         """Forget all that earlier sequences left."""
         self.clock.time = NOW
         self._library.found.clear()
-        self._library.trouble = None
+        self._library.trouble = self._factory.trouble = None
+        self._factory.batches.clear()
         self._done.clear()
         self._orders_before = self._last_order
         async with self._pool.acquire() as connection, connection.transaction():
@@ -205,15 +157,25 @@ class World:
             (DataFileId(id_), OrderId(order)) for id_, order in seen["downloadable"]
         ]
 
+        self.executions = seen["executions"]
+
     # What users and peers do
 
-    async def order_by_hand(self, owner: str, products: tuple[Product, ...]) -> None:
+    async def order_by_hand(
+        self, owner: str, products: tuple[Product, ...], process: int | None
+    ) -> None:
+        """Fill a basket, attach a process to it, if one, and order it."""
         caller = Caller(TENANT, owner, ROLE)
         wish = BasketSelectionRequest(
             engine_type="legacy", search_parameters={"q": [self._shelve(products)]}
         )
         try:
-            await self._application.baskets.add.selection(caller, wish)
+            basket = await self._application.baskets.add.selection(caller, wish)
+            for selection in basket.selections:
+                choice = ProcessChoice(PROCESSES[process].id) if process is not None else None
+                await self._application.baskets.edit.set_process(
+                    caller, selection.id or DatasetSelectionId(0), choice
+                )
             await self._application.create_order.handle(caller, OrderWish())
         except UseCaseRefused:
             return
@@ -279,6 +241,25 @@ class World:
         self._library.trouble = (
             RemoteRefusal("catalog", 400, "no") if refuses else RemoteTrouble("catalog", "down")
         )
+
+    def processing_fails(self, *, refuses: bool) -> None:
+        """The next batch can't be made."""
+        self._factory.trouble = (
+            RemoteRefusal("rs-processing", 400, "no")
+            if refuses
+            else RemoteTrouble("rs-processing", "down")
+        )
+
+    async def process_ends(self, number: int, ending: Ending) -> None:
+        """The result of an execution comes, perhaps not for the first time."""
+        if not self.executions:
+            return
+        request = self.executions[-1 - number % len(self.executions)]
+        body, process = self._factory.result(request, ending)
+        if await self._application.results.concerns_us(TENANT, body["batchCorrelationId"]):
+            await self._application.results.handle(
+                TENANT, ExecutionResult.model_validate(body), process.cardinality
+            )
 
     # What time and the broker do
 

@@ -233,6 +233,9 @@ order by owner
 with overdue as (
     select id from sub_order
     where state in ('RUNNING', 'PROCESSING') and due_at < $1
+      and exists (
+          select from orders
+          where orders.id = sub_order.order_id and orders.status not in ('DELETED', 'EXPIRED'))
     order by due_at limit $3
     for update skip locked
 )
