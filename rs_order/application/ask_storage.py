@@ -10,6 +10,7 @@ from rs_order.application.policies import StoragePatience
 from rs_order.application.settlement import Cause, Settlement
 from rs_order.contracts.storage import FilesRestorationRequest
 from rs_order.domain.ids import Checksum, OrderId, SubOrderId, Tenant
+from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
 from rs_order.domain.states import OrderStatus, SubOrderKind, SubOrderState
 from rs_order.domain.sub_order import SubOrder
@@ -97,11 +98,7 @@ class AskStorage:
             if sub_order.state is not SubOrderState.RUNNING:
                 return
             if order.status is OrderStatus.PAUSED:
-                # About to be stopped, unless the order is resumed before: then it has to be reminded.
-                later = now + self._patience.first_pause
-                await uow.messages.send(
-                    [steps.ask_again(tenant, order_id, sub_order_id, asks, later)]
-                )
+                await self._wait_for_its_stop(uow, sub_order)
                 return
             if sub_order.asked_at and self._patience.exhausted(sub_order.asked_at, now):
                 await self._give_up(uow, order, sub_order, links)
@@ -111,6 +108,21 @@ class AskStorage:
             await uow.messages.send(restore_requests(tenant, order, checksums))
             await uow.messages.send([self._reminder(tenant, sub_order)])
             await uow.sub_orders.save([sub_order], reason="storage-asked-again", at=now)
+
+    async def _wait_for_its_stop(self, uow: UnitOfWork, sub_order: SubOrder) -> None:
+        """It is about to be stopped; when the order is resumed before, storage has to be reminded again."""
+        now = self._clock.now()
+        sub_order.due_at = now + self._patience.first_pause
+        await uow.sub_orders.save([sub_order], reason=Reason.ORDER_PAUSED, at=now)
+        await uow.messages.send(
+            [
+                # Once more: nothing else would come of it, had that step been lost.
+                steps.stop_sub_orders(uow.tenant, sub_order.order_id),
+                steps.ask_again(
+                    uow.tenant, sub_order.order_id, sub_order.id, sub_order.asks, sub_order.due_at
+                ),
+            ]
+        )
 
     async def _give_up(
         self, uow: UnitOfWork, order: Order, sub_order: SubOrder, links: DownloadLinks

@@ -93,7 +93,7 @@ union all select 'mail' from mail
 union all select 'file' from data_file
 union all select 'waiting' from orders where waiting_sub_orders > 0
 union all
-select body from rs_order.outbox where kind = 'STEP' and body::json ->> 'step' not in ('remind', 'tidy')
+select body from rs_order.outbox where kind = 'STEP' and body::jsonb ?| '{orderId,owner}'
 """
 """What an order that goes must not leave behind."""
 
