@@ -16,7 +16,7 @@ def _known_kinds(value: Any) -> Any:
     """Names the enumeration doesn't have disappear, and so do repetitions (rest.md 3.1)."""
     if not isinstance(value, list):
         return value
-    return list(dict.fromkeys(item for item in value if item in _KINDS))
+    return list(dict.fromkeys(item for item in value if isinstance(item, str) and item in _KINDS))
 
 
 def _without_null_values(value: Any) -> Any:

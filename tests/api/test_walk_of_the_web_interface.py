@@ -149,6 +149,7 @@ async def test_walk_through_an_order(here: Platform) -> None:
         assert metalink.headers["Content-Type"].startswith("application/metalink+xml")
         one = await page.follow(f"/orders/files/{content[0]['id']}")
         assert len(one.content) == content[0]["filesize"]
+        await page.until_state(f"/orders/{order_id}/dataset/{task_id}/files", "DOWNLOADED")
         archive = await page.follow(f"/user/orders/{order_id}/download")
         with zipfile.ZipFile(io.BytesIO(archive.content)) as opened:
             assert len(opened.namelist()) == len(content) - 1

@@ -104,6 +104,15 @@ class WebInterface:
         found: dict[str, Any] = await eventually(reached, f"order {order_id} {statuses}")
         return found
 
+    async def until_state(self, files: str, state: str) -> None:
+        """Poll a table of files, as the page does, until one has a state."""
+
+        async def reached() -> bool:
+            answer = await self.call("GET", files, page=0, size=20)
+            return any(item["content"]["state"] == state for item in answer.payload["content"])
+
+        await eventually(reached, f"a file is {state}")
+
 
 def rels(item: dict[str, Any]) -> set[str]:
     """Only ``rel`` is read; anything but ``rel`` and ``href`` would break Java readers."""

@@ -143,6 +143,14 @@ class RepeatStep:
         await world.repeat_step(self.number)
 
 
+@dataclass(frozen=True)
+class LoseSteps:
+    """The broker loses every step that it has."""
+
+    async def make(self, world: World) -> None:
+        await world.lose_steps()
+
+
 _files: st.SearchStrategy[File] = st.tuples(
     st.sampled_from(("stored", "stored", "stored", "external", "without checksum")),
     st.sampled_from(CHECKSUMS),
@@ -180,6 +188,7 @@ _WEIGHED: list[tuple[int, st.SearchStrategy[Move]]] = [
     (10, st.builds(NextSteps, st.integers(1, 6))),
     (4, st.builds(AnyStep, st.integers(0, 20))),
     (3, st.builds(RepeatStep, st.integers(0, 40))),
+    (1, st.just(LoseSteps())),
 ]
 moves: st.SearchStrategy[Move] = st.sampled_from(
     [move for weight, move in _WEIGHED for _ in range(weight)]

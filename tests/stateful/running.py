@@ -17,6 +17,7 @@ from rs_order.adapters.postgres.pool import open_pool
 from rs_order.adapters.postgres.tenants import PostgresTenants
 from rs_order.application import ask_storage, retire_orders, schedule_sub_orders
 from rs_order.application.act import retry_order
+from rs_order.bootstrap import application
 from tests.stateful.moves import Move, moves
 from tests.stateful.world import TENANT, World
 
@@ -88,18 +89,20 @@ def _world(database_url: str, **rules: Any) -> Iterator[tuple[World, asyncio.Abs
         patch.setattr(retire_orders, "SLICE", 3)
         patch.setattr(schedule_sub_orders, "ROUND", 2)
         patch.setattr(ask_storage, "MAX_CHECKSUMS", 2)
+        drifts: list[str] = []
+        patch.setattr(application, "count_drift", drifts.append)
         structlog.configure(wrapper_class=quiet)
         stack = AsyncExitStack()
         try:
-            yield loop.run_until_complete(_open(stack, database_url, **rules)), loop
+            yield loop.run_until_complete(_open(stack, database_url, drifts, **rules)), loop
         finally:
             loop.run_until_complete(stack.aclose())
             loop.close()
             structlog.configure(**configured)
 
 
-async def _open(stack: AsyncExitStack, database_url: str, **rules: Any) -> World:
+async def _open(stack: AsyncExitStack, database_url: str, drifts: list[str], **rules: Any) -> World:
     pool = await stack.enter_async_context(await open_pool(database_url, size=4))
     await migrate_platform(pool)
     await PostgresTenants(pool).add(TENANT)
-    return World(pool, batch_size=2, files_bucket_size_mb=1, **rules)
+    return World(pool, drifts, batch_size=2, files_bucket_size_mb=1, **rules)

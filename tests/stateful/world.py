@@ -14,6 +14,7 @@ from rs_order.application.accept_requests import ArrivedRequest
 from rs_order.application.act import Actor, Restart
 from rs_order.application.create_order import OrderWish
 from rs_order.application.errors import UseCaseRefused
+from rs_order.application.reconcile.recount import PAUSE
 from rs_order.application.steps import Step, StepName
 from rs_order.bootstrap.application import Application
 from rs_order.bootstrap.remote import Remote
@@ -39,6 +40,10 @@ REMEMBERED = 40
 """Steps that were done and may come again."""
 
 _CHECKS = (Path(__file__).parent / "checks.sql").read_text()
+_OF_THE_RECONCILER = (StepName.RECONCILE, StepName.REBUILD_STEPS, StepName.RECOUNT)
+_LONG_ENOUGH = timedelta(minutes=16)
+"""A step that is overdue for so long counts as lost."""
+_ONE_PLAN = "set local jit = off; set local plan_cache_mode = force_generic_plan"
 _KEPT = ("order_move", "sub_order_move", "schema_version")
 
 
@@ -122,8 +127,10 @@ class WrittenStep:
 class World:
     """What a sequence acts on, and what it is checked by."""
 
-    def __init__(self, pool: Pool, **settings: Any) -> None:
+    def __init__(self, pool: Pool, drifts: Sequence[str], **settings: Any) -> None:
+        """``drifts``: tables of which the reconciler found one."""
         self._pool = pool
+        self._drifts = drifts
         self._settings = Settings(**settings)
         self.clock = SetClock()
         self._library = Library()
@@ -145,8 +152,10 @@ class World:
         )
         self._done: list[Mapping[str, Any]] = []
         self._last_line = 0
+        self._orders_before = 0
+        """Ids up to this one belong to earlier sequences."""
+        self._last_order = 0
         self.steps: list[WrittenStep] = []
-        self.last_order = 0
         self.downloadable: list[tuple[DataFileId, OrderId]] = []
 
     async def empty(self) -> None:
@@ -155,28 +164,39 @@ class World:
         self._library.found.clear()
         self._library.trouble = None
         self._done.clear()
-        self._last_line = 0
+        self._orders_before = self._last_order
         async with self._pool.acquire() as connection, connection.transaction():
             await use_tenant(connection, TENANT)
-            await connection.execute(await _truncation(connection))
+            await connection.execute(await _deletion(connection))
         await self.check()
 
-    async def check(self) -> None:
-        """Look at everything; what doesn't hold fails the sequence."""
+    async def check(self, *, moves_on: bool = True) -> None:
+        """Look at everything; what doesn't hold fails the sequence.
+
+        ``moves_on``: steps must be there.
+        """
         async with self._pool.acquire() as connection, connection.transaction(readonly=True):
             await use_tenant(connection, TENANT)
+            await connection.execute(_ONE_PLAN)
             seen = await connection.fetchrow(
                 _CHECKS,
                 self._settings.max_storage_files_jobs_per_user,
                 self._settings.jobs_pool_size,
                 self._last_line,
+                self.clock.time,
+                moves_on,
             )
         assert seen is not None
         unexplained = [line for line in seen["lines"] if not is_explained(*line)]
-        wrong = [*seen["wrong"], *(f"no such move: {line}" for line in unexplained)]
+        wrong = [
+            *seen["wrong"],
+            *(f"no such move: {line}" for line in unexplained),
+            *(f"the reconciler found a drift of {table}" for table in self._drifts),
+        ]
         if wrong:
             raise AssertionError("; ".join(wrong))
-        self._last_line, self.last_order = seen["last_line"], seen["last_order"]
+        self._last_line = seen["last_line"]
+        self._last_order = max(self._last_order, seen["last_order"])
         self.steps = [
             WrittenStep(row, body, datetime.fromisoformat(due_at) if due_at else None)
             for row, body, due_at in seen["steps"]
@@ -207,7 +227,7 @@ class World:
 
     async def act(self, action: str, number: int) -> None:
         """Pause, resume, delete, retry, restart or remove an order; a refusal is an answer."""
-        if not self.last_order:
+        if not self._orders:
             return
         actor = Actor(Caller(TENANT, ADMIN, ROLE), administrator=True)
         order = self._order(number)
@@ -221,13 +241,17 @@ class World:
             return
 
     async def cancel(self, numbers: Sequence[int]) -> None:
-        if self.last_order:
+        if self._orders:
             orders = [self._order(number) for number in numbers]
             await self._application.cancel.handle(TENANT, orders)
 
     def _order(self, number: int) -> OrderId:
         """One of the orders so far, also one that is removed; the newest is 0."""
-        return OrderId(self.last_order - number % self.last_order)
+        return OrderId(self._last_order - number % self._orders)
+
+    @property
+    def _orders(self) -> int:
+        return self._last_order - self._orders_before
 
     # What storage and downloads bring
 
@@ -291,6 +315,21 @@ class World:
         if self._done:
             await self._do(self._done[-1 - number % len(self._done)])
 
+    async def lose_steps(self) -> None:
+        """The broker loses what it took; a process starts, and the reconciler finds what stands still."""
+        await self._remove(self.due)
+        self.wait(_LONG_ENOUGH)
+        await self._application.reconcile.wake(TENANT)
+        for _ in range(10):
+            await self.check(moves_on=False)
+            ours = [step for step in self.due if step.body["step"] in _OF_THE_RECONCILER]
+            if not ours:
+                return
+            await self._remove(ours)
+            for step in ours:
+                await self._do(step.body)
+            self.wait(PAUSE)
+
     async def _do(self, body: Mapping[str, Any]) -> None:
         arguments = dict(body)
         name = StepName(arguments.pop("step"))
@@ -309,12 +348,12 @@ class World:
         return query
 
 
-async def _truncation(connection: Connection) -> str:
+async def _deletion(connection: Connection) -> str:
+    """Deletes all rows; cheaper than truncating many small tables, and no plan is made anew."""
     tables = await connection.fetch(
         "select format('%I.%I', schemaname, tablename) as name from pg_tables"
         " where schemaname = current_schema() and tablename <> all ($1)",
         _KEPT,
     )
     shared = ["rs_order.outbox", "rs_order.running_sub_order", "rs_order.waiting_user"]
-    names = ", ".join([*(row["name"] for row in tables), *shared])
-    return f"truncate {names} restart identity"
+    return "; ".join(f"delete from {name}" for name in [*(row["name"] for row in tables), *shared])  # noqa: S608 - our own names

@@ -1,0 +1,62 @@
+"""Somebody purges the queue of our own steps: what the orders were about to do is found in the tables."""
+
+from datetime import timedelta
+
+from rs_order.bootstrap import Role
+from rs_order.sandbox import Faults
+from tests.acceptance.guests import EVE_01, guest, state_of, until_rows
+from tests.acceptance.platform import Platform, platform
+from tests.support.polling import eventually
+from tests.support.servers import FreshBroker
+
+STEPS = "rs-order.steps"
+
+
+async def test_a_purge_of_the_steps_is_survived(broker: FreshBroker, database_url: str) -> None:
+    """Of two orders one is to be read, one waits for storage; both lose their steps and reach their ends."""
+    faults = Faults(silence=True)
+    async with platform(broker, database_url, faults=faults) as here:
+        async with here.service():
+            waiting = await _order(here)
+            await here.sandbox.restores.wait_for_requests(1)
+        here.clock.ahead = timedelta(minutes=31)  # storage is to be asked again
+        async with here.service(Role.API):
+            pending = await _order(here)
+            await _purge(here, at_least=2)
+        here.clock.ahead = timedelta(minutes=47)
+        async with here.service():
+            await until_rows(
+                here, "select from sub_order where order_id = $1 and asks = 2", waiting
+            )
+            await until_rows(
+                here, "select from sub_order where order_id = $1 and asks = 1", pending
+            )
+            here.sandbox.restores.release()
+            for order in (waiting, pending):
+                await until_rows(
+                    here, "select from orders where id = $1 and status = 'DONE'", order
+                )
+                assert await state_of(here, order) == "DONE"
+
+
+async def _order(here: Platform) -> int:
+    """A user's order of one nearline file."""
+    user = guest(here)
+    async with here.client(user) as client:
+        answer = await client.post(
+            "/user/orders/apply",
+            json={"correlationId": user, "user": user, "queries": [EVE_01]},
+        )
+    assert answer.status_code == 200, answer.text
+    return int(answer.json()["content"]["orderId"])
+
+
+async def _purge(here: Platform, *, at_least: int) -> None:
+    queue = await here.peer._channel.get_queue(STEPS, ensure=False)
+
+    async def filled() -> bool:
+        known = await here.peer._channel.declare_queue(STEPS, passive=True)
+        return (known.declaration_result.message_count or 0) >= at_least
+
+    await eventually(filled, "steps are in the queue")
+    await queue.purge()
