@@ -24,7 +24,7 @@ from tests.stateful.world import World
 
 MOVES = 50
 """Of each sequence."""
-SEQUENCES = int(os.environ.get("RS_ORDER_TEST_SEQUENCES", "40"))
+SEQUENCES = int(os.environ.get("RS_ORDER_TEST_SEQUENCES", "500"))
 """Of all modules together."""
 SEED = int(os.environ.get("RS_ORDER_TEST_SEED", "1"))
 MODULES = 2
@@ -108,4 +108,5 @@ async def _open(stack: AsyncExitStack, database_url: str, drifts: list[str], **r
     pool = await stack.enter_async_context(await open_pool(database_url, size=4))
     await migrate_platform(pool)
     await PostgresTenants(pool).add(TENANT)
-    return World(pool, drifts, batch_size=2, files_bucket_size_mb=1, **rules)
+    checks = await stack.enter_async_context(pool.acquire())
+    return World(pool, checks, drifts, batch_size=2, files_bucket_size_mb=1, **rules)

@@ -7,6 +7,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+from asyncpg import Record
+from asyncpg.prepared_stmt import PreparedStatement
+
 from rs_order.adapters.postgres.driver import Connection, Pool
 from rs_order.adapters.postgres.pool import use_tenant
 from rs_order.adapters.postgres.tenants import PostgresTenants
@@ -75,9 +78,13 @@ class WrittenStep:
 class World:
     """What a sequence acts on, and what it is checked by."""
 
-    def __init__(self, pool: Pool, drifts: Sequence[str], **settings: Any) -> None:
-        """``drifts``: tables of which the reconciler found one."""
+    def __init__(
+        self, pool: Pool, checks: Connection, drifts: Sequence[str], **settings: Any
+    ) -> None:
+        """``checks``: a connection to look through; ``drifts``: tables of which the reconciler found one."""
         self._pool = pool
+        self._checks = checks
+        self._prepared: PreparedStatement[Record] | None = None
         self._drifts = drifts
         self._settings = Settings(**settings)
         self.clock = SetClock()
@@ -127,11 +134,13 @@ class World:
 
         ``moves_on``: steps must be there.
         """
-        async with self._pool.acquire() as connection, connection.transaction(readonly=True):
-            await use_tenant(connection, TENANT)
-            await connection.execute(_ONE_PLAN)
-            seen = await connection.fetchrow(
-                _CHECKS,
+        async with self._checks.transaction(readonly=True):
+            await use_tenant(self._checks, TENANT)
+            await self._checks.execute(_ONE_PLAN)
+            if self._prepared is None:
+                # The driver keeps no statement that is so long.
+                self._prepared = await self._checks.prepare(_CHECKS)
+            seen = await self._prepared.fetchrow(
                 self._settings.max_storage_files_jobs_per_user,
                 self._settings.jobs_pool_size,
                 self._last_line,
@@ -299,17 +308,21 @@ class World:
     async def lose_steps(self) -> None:
         """The broker loses what it took; a process starts, and the reconciler finds what stands still."""
         await self._remove(self.due)
-        self.wait(_LONG_ENOUGH)
-        await self._application.reconcile.wake(TENANT)
-        for _ in range(10):
+        # The first round ends the walk that was begun, the second does another one.
+        for _ in range(2):
+            self.wait(_LONG_ENOUGH)
+            await self._application.reconcile.wake(TENANT)
             await self.check(moves_on=False)
-            ours = [step for step in self.due if step.body["step"] in _OF_THE_RECONCILER]
-            if not ours:
-                return
+            await self._reconcile()
+
+    async def _reconcile(self) -> None:
+        """Do what the reconciler has to do, and nothing else, until it waits for its next round."""
+        while ours := [step for step in self.due if step.body["step"] in _OF_THE_RECONCILER]:
             await self._remove(ours)
             for step in ours:
                 await self._do(step.body)
             self.wait(PAUSE)
+            await self.check(moves_on=False)
 
     async def _do(self, body: Mapping[str, Any]) -> None:
         arguments = dict(body)
