@@ -52,7 +52,7 @@ class ScheduleSubOrders:
             started = await self._start_these(uow, owner, ready[:allowed], running)
             slots = sum(sub_order.takes_slot for sub_order in started)
             # The round had asked for enough; or an order was paused or deleted meanwhile, storage gave a
-            # late answer, or a process had nothing to ask, and the slot is another's, found by the next round.
+            # late answer, or a process had nothing to ask: the slot is another's, found by the next round.
             more = more or slots < min(allowed, found)
             left = ready[allowed:]
         if more:
