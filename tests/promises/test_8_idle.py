@@ -15,7 +15,9 @@ from tests.support.servers import FreshBroker
 
 SUB_ORDERS = 20
 LOOK = statements("outbox")["ready_slots"]
-WALK_HAS_ENDED = "count(*) = 1 from periodic_round where name = 'recount' and next_at > now() + '1 minute'"
+WALK_HAS_ENDED = (
+    "count(*) = 1 from periodic_round where name = 'recount' and next_at > now() + '1 minute'"
+)
 """The reconciler begins a round when a process starts; its next one is minutes away."""
 SWEEPS = 3
 """Of the relay, one each second: what comes every second has come by then."""
