@@ -128,12 +128,12 @@ with step as materialized (
     union all
     select 'a user runs more than he may: ' || owner, running from taken where $1 > 0 and running > $1
     union all
-    -- storage's late word brings files of sub-orders that had given their slot back
+    -- what had given its slot back, or needed none, and waits for its user now: late words, and processes
     select 'a user holds more slots than he may: ' || owner, slots from taken
     where $1 > 0 and slots > $1 and not exists (
         select from history line join orders on orders.id = line.order_id
         where orders.owner = taken.owner and line.sub_order_id is not null
-          and (line.before, line.after) in (('ENDED', 'WAITING'), ('READY', 'WAITING')))
+          and line.before in ('ENDED', 'READY', 'PROCESSING') and line.after = 'WAITING')
     union all
     select 'the service runs more than it may', count(*) from rs_order.running_sub_order
     having $2 > 0 and count(*) > $2
