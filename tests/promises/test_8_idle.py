@@ -15,6 +15,8 @@ from tests.support.servers import FreshBroker
 
 SUB_ORDERS = 20
 LOOK = statements("outbox")["ready_slots"]
+RECONCILER_RESTS = "count(*) = 0 from rs_order.outbox where due_at < now() + interval '1 minute'"
+"""Its first walk began with the first order, and is over; the next one is a quarter of an hour away."""
 SWEEPS = 3
 """Of the relay, one each second: what comes every second has come by then."""
 
@@ -46,6 +48,7 @@ async def test_w22_promise_8_cost_of_orders_that_wait_is_nothing(
         await here.peer.order("*")
         await until(database_url, f"count(*) = {SUB_ORDERS} from sub_order where state = 'RUNNING'")
         await until(database_url, NOTHING_LEFT_TO_SEND)
+        await until(database_url, RECONCILER_RESTS)
         await here.sandbox.wait_for_restore(SUB_ORDERS)
         tables = await here.rows(
             "select table_name from information_schema.tables where table_schema = current_schema"
