@@ -43,16 +43,18 @@ class ScheduleSubOrders:
         running = {order.id: order for order in orders if order.status is OrderStatus.RUNNING}
         started = await self._start_these(uow, owner, _of_orders(free, running), running)
         # There may be more of those that need no slot.
-        more = started < len(free) or len(free) == ROUND
+        more = len(started) < len(free) or len(free) == ROUND
         allowed, left = 0, list[ReadySubOrder]()
         if wanted:
             found = len(ready)
             ready = _of_orders(ready, running)
             allowed = min(wanted, await self._service_places(uow, wanted))
             started = await self._start_these(uow, owner, ready[:allowed], running)
-            # The round had asked for enough; or an order was paused or deleted meanwhile, or storage
-            # gave a late answer, and the slot is another's, found by the next round.
-            more = more or started < min(allowed, found)
+            in_slots = sum(one.state is SubOrderState.RUNNING for one in started)
+            # The round had asked for enough; or a slot is another's, found by the next round: an order
+            # was paused or deleted meanwhile, storage gave a late answer, or a process had nothing to
+            # ask and is at work.
+            more = more or in_slots < min(allowed, found)
             left = ready[allowed:]
         if more:
             await uow.messages.send([steps.schedule(uow.tenant, owner)])
@@ -65,11 +67,11 @@ class ScheduleSubOrders:
         owner: str,
         ready: Sequence[ReadySubOrder],
         running: Mapping[OrderId, Order],
-    ) -> int:
+    ) -> list[SubOrder]:
         """Ask storage for those that are still ready; a process that needs nothing of it begins at once.
 
         Returns:
-            How many were.
+            Those that were.
         """
         loaded = {one.id: one for one in await uow.sub_orders.load([one.id for one in ready])}
         by_rank = [loaded[one.id] for one in ready if one.id in loaded]
@@ -84,7 +86,7 @@ class ScheduleSubOrders:
         await uow.sub_orders.save(asked, reason="storage-asked", at=now)
         await uow.sub_orders.save(begun, reason="nothing-to-ask", at=now)
         await uow.limits.started(owner, [sub_order.id for sub_order in asked])
-        return len(chosen)
+        return chosen
 
     async def wake(self, tenant: Tenant) -> None:
         """Have a round made for every owner with a ready sub-order: limits may have been raised."""

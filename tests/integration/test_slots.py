@@ -82,3 +82,20 @@ async def test_w11_a_file_that_storage_tells_both_ways_counts_once(
     assert await workshop.sub_orders(order) == [("STORAGE", "RUNNING")]
     assert await workshop.status(order) == "RUNNING"
     assert await workshop.told(order) == []
+
+
+async def test_w30_a_process_that_has_nothing_to_ask_hands_its_slot_on(
+    pool: Pool, rows: TenantRows
+) -> None:
+    """It is at work at once and holds no slot: the round that began it calls for the next one."""
+    workshop = Workshop(pool, max_storage_files_jobs_per_user=1)
+    order = await rows.order()
+    await rows.sub_order(order, {"x": P}, state=SubOrderState.READY, kind=SubOrderKind.PROCESSING)
+    await rows.sub_order(order, {"b": P}, state=SubOrderState.READY)
+    await workshop.do(steps.schedule(TENANT, OWNER).body)
+    await workshop.run(StepName.SCHEDULE)
+
+    assert await workshop.sub_orders(order) == [
+        ("PROCESSING", "PROCESSING"),
+        ("STORAGE", "RUNNING"),
+    ]
