@@ -24,7 +24,7 @@ from tests.stateful.world import World
 
 MOVES = 50
 """Of each sequence."""
-SEQUENCES = int(os.environ.get("RS_ORDER_TEST_SEQUENCES", "40"))
+SEQUENCES = int(os.environ.get("RS_ORDER_TEST_SEQUENCES", "500"))
 """Of all modules together."""
 SEED = int(os.environ.get("RS_ORDER_TEST_SEED", "1"))
 MODULES = 2
