@@ -50,10 +50,11 @@ class ScheduleSubOrders:
             ready = _of_orders(ready, running)
             allowed = min(wanted, await self._service_places(uow, wanted))
             started = await self._start_these(uow, owner, ready[:allowed], running)
-            slots = sum(sub_order.takes_slot for sub_order in started)
-            # The round had asked for enough; or an order was paused or deleted meanwhile, storage gave a
-            # late answer, or a process had nothing to ask: the slot is another's, found by the next round.
-            more = more or slots < min(allowed, found)
+            in_slots = sum(one.state is SubOrderState.RUNNING for one in started)
+            # The round had asked for enough; or a slot is another's, found by the next round: an order
+            # was paused or deleted meanwhile, storage gave a late answer, or a process had nothing to
+            # ask and is at work.
+            more = more or in_slots < min(allowed, found)
             left = ready[allowed:]
         if more:
             await uow.messages.send([steps.schedule(uow.tenant, owner)])
@@ -67,7 +68,11 @@ class ScheduleSubOrders:
         ready: Sequence[ReadySubOrder],
         running: Mapping[OrderId, Order],
     ) -> list[SubOrder]:
-        """Ask storage for those that are still ready; a process that needs nothing of it begins at once."""
+        """Ask storage for those that are still ready; a process that needs nothing of it begins at once.
+
+        Returns:
+            Those that were.
+        """
         loaded = {one.id: one for one in await uow.sub_orders.load([one.id for one in ready])}
         by_rank = [loaded[one.id] for one in ready if one.id in loaded]
         chosen, files = list[SubOrder](), 0

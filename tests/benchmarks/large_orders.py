@@ -27,15 +27,16 @@ async def large_order(
     connection = await asyncpg.connect(here.servers.database_url)
     try:
         await connection.execute(f"set search_path to order_{TENANT}")
-        order = await write_large_order(
-            connection,
-            owner=OWNER,
-            status=status,
-            sub_order_state=sub_order_state,
-            state=state.lower(),
-            sub_orders=sub_orders,
-            each=files // sub_orders,
-        )
+        async with connection.transaction():  # the reconciler must not count half of it
+            order = await write_large_order(
+                connection,
+                owner=OWNER,
+                status=status,
+                sub_order_state=sub_order_state,
+                state=state.lower(),
+                sub_orders=sub_orders,
+                each=files // sub_orders,
+            )
         await connection.execute("vacuum analyze", timeout=3600)
         return order
     finally:

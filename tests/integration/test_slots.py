@@ -33,25 +33,6 @@ async def test_w17_an_external_file_that_is_touched_takes_no_slot(
     assert await workshop.sub_orders(stored) == [("STORAGE", "RUNNING")]
 
 
-async def test_a_process_that_has_nothing_to_ask_leaves_its_slot_to_the_next(
-    pool: Pool, rows: TenantRows
-) -> None:
-    """None of its inputs can be had, so it begins at once; nobody would have called for another round."""
-    workshop = Workshop(pool, max_storage_files_jobs_per_user=1)
-    processed = await rows.order()
-    await rows.sub_order(
-        processed, {"x": P}, state=SubOrderState.READY, kind=SubOrderKind.PROCESSING
-    )
-    await workshop.rows("update data_file set checksum = null")
-    stored = await rows.order()
-    await rows.sub_order(stored, {"a": P}, state=SubOrderState.READY)
-    await workshop.do(steps.schedule(TENANT, OWNER).body)
-    await workshop.run(StepName.SCHEDULE)
-
-    assert await workshop.sub_orders(processed) == [("PROCESSING", "PROCESSING")]
-    assert await workshop.sub_orders(stored) == [("STORAGE", "RUNNING")]
-
-
 async def test_w30_rounds_at_once_keep_to_the_limit(pool: Pool, rows: TenantRows) -> None:
     """Wherever they run: the owner's lock is held until the commit, so each counts what was started."""
     workshop = Workshop(pool, max_storage_files_jobs_per_user=2)
@@ -101,3 +82,21 @@ async def test_w11_a_file_that_storage_tells_both_ways_counts_once(
     assert await workshop.sub_orders(order) == [("STORAGE", "RUNNING")]
     assert await workshop.status(order) == "RUNNING"
     assert await workshop.told(order) == []
+
+
+async def test_w30_a_process_that_has_nothing_to_ask_hands_its_slot_on(
+    pool: Pool, rows: TenantRows
+) -> None:
+    """It is at work at once and holds no slot: the round that began it calls for the next one."""
+    workshop = Workshop(pool, max_storage_files_jobs_per_user=1)
+    order = await rows.order()
+    await rows.sub_order(order, {"x": P}, state=SubOrderState.READY, kind=SubOrderKind.PROCESSING)
+    await rows.sub_order(order, {"b": P}, state=SubOrderState.READY)
+    await workshop.rows("update data_file set checksum = null where name = 'x'")  # an output
+    await workshop.do(steps.schedule(TENANT, OWNER).body)
+    await workshop.run(StepName.SCHEDULE)
+
+    assert await workshop.sub_orders(order) == [
+        ("PROCESSING", "PROCESSING"),
+        ("STORAGE", "RUNNING"),
+    ]
