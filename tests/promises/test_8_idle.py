@@ -15,8 +15,14 @@ from tests.support.servers import FreshBroker
 
 SUB_ORDERS = 20
 LOOK = statements("outbox")["ready_slots"]
-RECONCILER_RESTS = "count(*) = 0 from rs_order.outbox where due_at < now() + interval '1 minute'"
-"""Its first walk began with the first order, and is over; the next one is a quarter of an hour away."""
+RECONCILER_RESTS = """
+    bool_and(due_at > now() + interval '1 minute')
+    and bool_or(body::json ->> 'step' = 'recount') from rs_order.outbox where due_at is not null
+"""
+"""The walk that the first order began is over: the next one is planned, a quarter of an hour away.
+
+Between two slices nothing of a walk is in the outbox, so that looking for what is due isn't enough.
+"""
 SWEEPS = 3
 """Of the relay, one each second: what comes every second has come by then."""
 
