@@ -8,7 +8,7 @@ import structlog
 
 from rs_order.application import steps
 from rs_order.application.policies import RemotePatience, SlotLimits
-from rs_order.application.schedule_sub_orders import ScheduleSubOrders
+from rs_order.application.wake_tenant import WakeTenant
 from rs_order.domain.ids import Tenant
 from rs_order.ports.clock import Clock
 from rs_order.ports.connections import Connections, ConnectionState
@@ -30,7 +30,7 @@ class ConnectTenants:
         tenants: Tenants,
         connections: Connections | None,
         *,
-        schedule: ScheduleSubOrders,
+        wake: WakeTenant,
         clock: Clock,
         patience: RemotePatience,
         limits: SlotLimits,
@@ -39,7 +39,7 @@ class ConnectTenants:
         self._store = store
         self._tenants = tenants
         self._connections = connections
-        self._schedule = schedule
+        self._wake = wake
         self._clock = clock
         self._patience = patience
         self._limits = limits
@@ -65,7 +65,7 @@ class ConnectTenants:
             log.info("tenant-gone-meanwhile", project=name)
             return
         log.info("tenant-connected", project=name)
-        await self._schedule.wake(Tenant(name))
+        await self._wake.handle(Tenant(name))
         await self.report(Tenant(name), ConnectionState.ENABLED, None, 0)
 
     async def report(
@@ -89,7 +89,7 @@ class ConnectTenants:
         if self._limits.service:
             # Its sub-orders may have held places that others wait for.
             for tenant in self._tenants.names():
-                await self._schedule.wake(tenant)
+                await self._wake.handle(tenant)
 
     async def look(self) -> None:
         """Connect, by and by, what the platform has for us and we missed while nobody listened."""

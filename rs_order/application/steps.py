@@ -47,6 +47,8 @@ class StepName(StrEnum):
     """Delete a slice of the files of an order that is gone, or removed."""
     TIDY = "tidy"
     """Forget what the inbox need not remember any more."""
+    WAKE_TENANT = "wake-tenant"
+    """Make up for what a tenant missed that an operator added."""
     CONNECT_TENANT = "connect-tenant"
     """Provision a tenant that the platform connected us to."""
     REPORT_CONNECTION = "report-connection"
@@ -172,6 +174,10 @@ def recount(
     tenant: Tenant, number: int, part: str, after: int, due_at: datetime
 ) -> OutgoingMessage:
     return _step(tenant, StepName.RECOUNT, due_at, round=number, part=part, after=after)
+
+
+def wake_tenant(tenant: Tenant) -> OutgoingMessage:
+    return _step(tenant, StepName.WAKE_TENANT, None)
 
 
 def connect_tenant(name: str, said_at: datetime) -> OutgoingMessage:

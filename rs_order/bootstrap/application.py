@@ -61,6 +61,7 @@ from rs_order.application.start_processing import StartProcessing
 from rs_order.application.steps import Step, StepName
 from rs_order.application.tenant_settings import ManageSettings
 from rs_order.application.tidy_inbox import TidyInbox
+from rs_order.application.wake_tenant import WakeTenant
 from rs_order.bootstrap.mails import Mails
 from rs_order.bootstrap.remote import Remote
 from rs_order.bootstrap.store import Store
@@ -179,17 +180,18 @@ class Application:
             uows, settlement, links, clock, hours=settings.processing_silence_hours
         )
         self.schedule = ScheduleSubOrders(uows, self._ask, clock, limits)
+        every = timedelta(minutes=settings.reconcile_minutes)
+        self.reconcile = ReconcileRounds(uows, clock, every=every)
+        self.wake = WakeTenant(self.schedule, self.mails.plan, self.reconcile)
         self.connect = ConnectTenants(
             uows,
             store.tenants,
             remote.connections,
-            schedule=self.schedule,
+            wake=self.wake,
             clock=clock,
             patience=remote_patience,
             limits=limits,
         )
-        every = timedelta(minutes=settings.reconcile_minutes)
-        self.reconcile = ReconcileRounds(uows, clock, every=every)
         self._rebuild_steps = RebuildSteps(uows, clock, limits, count_steps, every=every)
         self._recount = Recount(
             uows, MendOrder(uows, settlement, links, clock, count_drift), clock, every=every
@@ -228,6 +230,7 @@ class Application:
             StepName.RECONCILE: self._do_reconcile,
             StepName.REBUILD_STEPS: self._do_rebuild_steps,
             StepName.RECOUNT: self._do_recount,
+            StepName.WAKE_TENANT: self._do_wake_tenant,
             StepName.CONNECT_TENANT: self._do_connect_tenant,
             StepName.REPORT_CONNECTION: self._do_report_connection,
             StepName.FIND_TENANTS: self._do_find_tenants,
@@ -303,6 +306,9 @@ class Application:
         arguments = step.arguments
         place = WalkPlace(WalkPart(arguments["part"]), arguments["after"])
         await self._recount.handle(step.tenant, arguments["round"], place)
+
+    async def _do_wake_tenant(self, step: Step) -> None:
+        await self.wake.handle(step.tenant)
 
     async def _do_connect_tenant(self, step: Step) -> None:
         said_at = datetime.fromisoformat(step.arguments["saidAt"])

@@ -95,9 +95,7 @@ async def serve(
         relay = Relay(outbox, _messages(settings, names), publishers)
         application = Application(settings, store, remote, relay.nudge)
         for tenant in store.tenants.names():
-            await application.schedule.wake(tenant)
-            await application.mails.plan.wake(tenant)
-            await application.reconcile.wake(tenant)
+            await application.wake.handle(tenant)
         if settings.tenants_from_platform:
             await application.connect.look()
 

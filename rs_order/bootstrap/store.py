@@ -9,7 +9,10 @@ from rs_order.adapters.postgres.migrate import migrate_platform, migrate_tenant
 from rs_order.adapters.postgres.pool import open_pool
 from rs_order.adapters.postgres.schema_names import InvalidTenantNameError
 from rs_order.adapters.postgres.tenants import PostgresTenants
+from rs_order.adapters.postgres.unit_of_work import PostgresStore
 from rs_order.adapters.system_clock import SystemClock
+from rs_order.application import steps
+from rs_order.domain.ids import Tenant
 from rs_order.ports.clock import Clock
 from rs_order.settings import PREFIX, Settings, SettingsError
 
@@ -21,6 +24,12 @@ class Store:
     pool: Pool
     tenants: PostgresTenants
     clock: Clock
+
+    async def add_tenant(self, name: str, host: str | None) -> Tenant:
+        """Provision a tenant; whoever serves it makes up for what it missed, if it was away."""
+        tenant = await self.tenants.add(name, host)
+        await PostgresStore(self.pool, committed=lambda: None).send([steps.wake_tenant(tenant)])
+        return tenant
 
 
 @asynccontextmanager

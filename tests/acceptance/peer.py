@@ -83,7 +83,13 @@ class Peer:
         )
         await target.publish(message, routing_key="")
 
-    async def order(self, *queries: str, correlation_id: str | None = None, **fields: Any) -> str:
+    async def order(
+        self,
+        *queries: str,
+        correlation_id: str | None = None,
+        tenant: str | None = None,
+        **fields: Any,
+    ) -> str:
         """Ask for an order as jane; the correlation id under which its responses come."""
         correlation_id = correlation_id or f"test-{uuid4()}"
         body = {
@@ -92,7 +98,8 @@ class Peer:
             "user": "jane@example.org",
             **fields,
         }
-        await self.send(REQUESTS, json.dumps(body).encode())
+        headers = {"regards.tenant": tenant or self._tenant}
+        await self.send(REQUESTS, json.dumps(body).encode(), headers)
         return correlation_id
 
     async def cancel(self, order_id: int, correlation_id: str = "cancel-1") -> None:

@@ -4,7 +4,6 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
 
 import aio_pika
 import asyncpg
@@ -16,7 +15,6 @@ from rs_order.sandbox import Outage, OutageMode, Service, announcing
 from rs_order.sandbox.announcing import ConnectionEvent
 from rs_order.sandbox.roles import Role
 from tests.acceptance.guests import EVE_01, REQUEST_QUEUE, fence, guest
-from tests.acceptance.peer import REQUESTS
 from tests.acceptance.platform import Platform, platform
 from tests.support.polling import eventually
 from tests.support.servers import FreshBroker, fresh_broker, fresh_database
@@ -70,14 +68,7 @@ class TwoInstances:
 
     async def order(self, tenant: str) -> str:
         """Ask for an order in a project; the correlation id."""
-        correlation_id = f"test-{uuid4()}"
-        body = {
-            "correlationId": correlation_id,
-            "queries": [EVE_01],
-            "user": guest(self.here),
-        }
-        await self.here.peer.send(REQUESTS, json.dumps(body).encode(), {"regards.tenant": tenant})
-        return correlation_id
+        return await self.here.peer.order(EVE_01, user=guest(self.here), tenant=tenant)
 
 
 @pytest.fixture(scope="module")

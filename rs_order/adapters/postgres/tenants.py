@@ -20,6 +20,7 @@ class PostgresTenants:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._hosts: dict[Tenant, str | None] = {}
+        self._away: frozenset[str] = frozenset()
         self._changed: Callable[[], None] = lambda: None
 
     def watch(self, changed: Callable[[], None]) -> None:
@@ -31,12 +32,16 @@ class PostgresTenants:
         async with transaction(self._pool, readonly=True) as connection:
             rows = await connection.fetch(SQL["all"])
         known = self._hosts.keys()
-        self._hosts = {Tenant(row["name"]): row["host"] for row in rows}
+        self._hosts = {Tenant(row["name"]): row["host"] for row in rows if row["active"]}
+        self._away = frozenset(row["name"] for row in rows if not row["active"])
         if known != self._hosts.keys():
             self._changed()
 
     def serves(self, tenant: str) -> bool:
         return tenant in self._hosts
+
+    def is_away(self, tenant: str) -> bool:
+        return tenant in self._away
 
     def names(self) -> Sequence[Tenant]:
         return list(self._hosts)

@@ -33,9 +33,9 @@ class PlanMails:
             await uow.messages.send([steps.send_mail(uow.tenant, mail)])
 
     async def wake(self, tenant: Tenant) -> None:
-        """At a process's start: begin the tenant's reminders, anew if their schedule is another now.
+        """Begin the tenant's reminders, anew if their schedule is another now.
 
-        A round that was missed while no process ran stays planned, and is caught up.
+        A round that was missed while nobody served the tenant stays planned, and is caught up.
         """
         now = self._clock.now()
         async with self._store.unit_of_work(tenant) as uow:

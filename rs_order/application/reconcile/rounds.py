@@ -35,7 +35,7 @@ class ReconcileRounds:
         self._every = every
 
     async def wake(self, tenant: Tenant) -> None:
-        """At a process's start: begin the rounds, or make up for those that were missed or lost."""
+        """Begin the rounds, or make up for those that were missed or lost."""
         now = self._clock.now()
         async with self._store.unit_of_work(tenant) as uow:
             await begin_reconciling(uow, now)

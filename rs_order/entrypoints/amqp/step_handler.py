@@ -2,15 +2,15 @@
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
 from rs_order.adapters.amqp.delivery import Delivery
-from rs_order.adapters.amqp.settle import DeadLetter, DeadLetterReason, Outcome
+from rs_order.adapters.amqp.settle import DeadLetter, DeadLetterReason, Done, Outcome
 from rs_order.application.steps import STEPS_OF_THE_INSTANCE, Step, StepName
 from rs_order.domain.ids import Tenant
-from rs_order.entrypoints.amqp.batches import KnownTenants
+from rs_order.entrypoints.amqp.batches import KnownTenants, dropped
 from rs_order.entrypoints.amqp.isolation import isolated
 from rs_order.entrypoints.amqp.parsing import UnreadableBodyError, read_body
 
@@ -19,10 +19,16 @@ log = structlog.get_logger(__name__)
 Work = Callable[[Step], Awaitable[None]]
 
 
+class TenantsThatCanGo(KnownTenants, Protocol):
+    """Which tenants are served now, and which were once."""
+
+    def is_away(self, tenant: str) -> bool: ...
+
+
 class StepHandler:
     """Hands each step to its use case; one canonical log line per step."""
 
-    def __init__(self, works: Mapping[StepName, Work], tenants: KnownTenants) -> None:
+    def __init__(self, works: Mapping[StepName, Work], tenants: TenantsThatCanGo) -> None:
         self._works = works
         self._tenants = tenants
 
@@ -31,7 +37,7 @@ class StepHandler:
 
     async def _one(self, delivery: Delivery) -> Outcome:
         step = await self._read(delivery)
-        if isinstance(step, DeadLetter):
+        if not isinstance(step, Step):
             return step
         began = time.perf_counter()
         with structlog.contextvars.bound_contextvars(tenant=step.tenant, step=step.name):
@@ -47,7 +53,7 @@ class StepHandler:
         for step in steps:
             await self._works[step.name](step)
 
-    async def _read(self, delivery: Delivery) -> Step | DeadLetter:
+    async def _read(self, delivery: Delivery) -> Step | Outcome:
         tenant = delivery.tenant or ""
         try:
             body = read_body(delivery.body)
@@ -55,6 +61,10 @@ class StepHandler:
         except (UnreadableBodyError, ValueError) as error:
             return DeadLetter(DeadLetterReason.NOT_CONVERTED_MESSAGE, str(error))
         if name not in STEPS_OF_THE_INSTANCE and not await self._serves(tenant):
+            if self._tenants.is_away(tenant):
+                # When it comes again, what there is to do is found in its tables.
+                dropped.labels(delivery.queue, "tenant-away").inc()
+                return Done()
             detail = f"The tenant {tenant!r} is not served here. Add it, then replay."
             return DeadLetter(DeadLetterReason.UNKNOWN_TENANT, detail)
         return Step(name, Tenant(tenant), body)

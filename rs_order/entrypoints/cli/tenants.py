@@ -49,7 +49,7 @@ async def _migrate() -> None:
 
 async def _add(name: str, host: str | None) -> None:
     async with _opened() as store:
-        tenant = await store.tenants.add(name, host)
+        tenant = await store.add_tenant(name, host)
     typer.echo(f"Tenant {tenant} can be used")
 
 

@@ -14,6 +14,10 @@ class Tenants(Protocol):
 
     def serves(self, tenant: str) -> bool: ...
 
+    def is_away(self, tenant: str) -> bool:
+        """Whether it was served once and went; what it has stays until it comes again."""
+        ...
+
     def names(self) -> Sequence[Tenant]: ...
 
     async def load(self) -> None:

@@ -1,5 +1,5 @@
 -- name: all
-select name, host from rs_order.tenant where active order by name
+select name, host, active from rs_order.tenant order by name
 
 -- name: add
 -- Nothing when the platform said something newer. $1 name, $2 host (null: keep), $3 when the platform

@@ -1,0 +1,70 @@
+"""What a project was about to do when it went is done when it comes again, and leaves no letters behind."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import httpx
+import pytest
+
+from rs_order.bootstrap import open_store
+from rs_order.sandbox import Faults
+from tests.acceptance.guests import EVE_01, guest, until_rows
+from tests.acceptance.platform import Platform, platform
+from tests.support.polling import eventually
+from tests.support.servers import FreshBroker
+
+STEPS = "rs-order.steps"
+MIGRANT = "migrant"
+ASKED = "select from order_migrant.sub_order where asks = {}"
+
+
+async def _connected_again(here: Platform) -> None:
+    here.sandbox.add_tenant(MIGRANT)
+
+
+async def _added_by_an_operator(here: Platform) -> None:
+    async with open_store(here.settings) as store:
+        await store.add_tenant(MIGRANT, None)
+
+
+@pytest.mark.parametrize("comes_again", [_connected_again, _added_by_an_operator])
+async def test_steps_that_fall_due_while_their_tenant_is_away(
+    broker: FreshBroker, database_url: str, comes_again: Callable[[Platform], Awaitable[None]]
+) -> None:
+    """An order waits for storage, which is to be asked again while nobody serves the project."""
+    faults = Faults(silence=True)
+    async with platform(broker, database_url, faults=faults) as here, here.service():
+        here.sandbox.add_tenant(MIGRANT)
+        await here.sandbox.projects.wait_for_state("rs-order", MIGRANT, "ENABLED")
+        correlation_id = await here.peer.order(EVE_01, user=guest(here), tenant=MIGRANT)
+        await until_rows(here, ASKED.format(1))
+        here.sandbox.remove_tenant(MIGRANT)
+        await until_rows(
+            here, "select from rs_order.tenant where name = $1 and not active", MIGRANT
+        )
+        # Asked again after 30 minutes; 15 minutes later that counts as lost.
+        here.clock.ahead = timedelta(minutes=47)
+
+        await eventually(lambda: _dropped(here), "a step of the tenant that is away")
+        await until_rows(
+            here,
+            "select where not exists (select from rs_order.outbox"
+            " where tenant = $1 and due_at <= now() + interval '47 minutes')",
+            MIGRANT,
+        )
+        await comes_again(here)
+        await until_rows(here, ASKED.format(2))
+        here.sandbox.restores.release()
+        final = await here.peer.until_final(correlation_id)
+        letters = await here.peer._channel.declare_queue(f"{STEPS}.DLQ", passive=True)
+
+    assert final.status == "DONE"
+    assert letters.declaration_result.message_count == 0
+
+
+async def _dropped(here: Platform) -> bool:
+    """Whether Prometheus reads of a step that was dropped."""
+    async with httpx.AsyncClient() as client:
+        answer = await client.get(f"http://127.0.0.1:{here.port}/actuator/prometheus")
+    line = f'rs_order_messages_dropped_total{{queue="{STEPS}",reason="tenant-away"}}'
+    return line in answer.text
