@@ -6,6 +6,7 @@ from rs_order.application.begin_processing import BeginProcessing
 from rs_order.application.links import Links
 from rs_order.application.settlement import Cause, Settlement
 from rs_order.domain.ids import Checksum, Tenant
+from rs_order.domain.moves import Reason
 from rs_order.ports.clock import Clock
 from rs_order.ports.store import Store
 
@@ -40,7 +41,7 @@ class ApplyAvailability:
             if not orders:
                 return
             ids = [order.id for order in orders]
-            cause = Cause("storage-answered", "storage", self._clock.now())
+            cause = Cause(Reason.STORAGE_ANSWERED, "storage", self._clock.now())
             moves = await uow.files.settle_by_checksum(ids, available, unavailable)
             await self._settlement.carry(uow, orders, moves, cause, links)
             complete = await uow.inputs.settle_by_checksum(ids, available, unavailable)

@@ -107,7 +107,7 @@ class AskStorage:
             checksums = await uow.files.pending_checksums(sub_order_id)
             await uow.messages.send(restore_requests(tenant, order, checksums))
             await uow.messages.send([self._reminder(tenant, sub_order)])
-            await uow.sub_orders.save([sub_order], reason="storage-asked-again", at=now)
+            await uow.sub_orders.save([sub_order], reason=None, at=now)
 
     async def _wait_for_its_stop(self, uow: UnitOfWork, sub_order: SubOrder) -> None:
         """It is about to be stopped; when the order is resumed before, storage has to be reminded again."""
@@ -130,7 +130,7 @@ class AskStorage:
         """Storage never answered: files end with an error, a process begins with what there is."""
         now = self._clock.now()
         hours = self._patience.silence.total_seconds() / 3600
-        cause = Cause("storage-silent", "rs-order", now)
+        cause = Cause(Reason.STORAGE_SILENT, "rs-order", now)
         reason = f"Storage gave no answer for {hours:g} hours."
         if sub_order.kind is SubOrderKind.PROCESSING:
             await uow.inputs.give_up(sub_order.id, reason)

@@ -6,6 +6,7 @@ from datetime import datetime
 from rs_order.application import steps
 from rs_order.application.settlement import Settlement
 from rs_order.domain.ids import SubOrderId
+from rs_order.domain.moves import Reason
 from rs_order.ports.store import UnitOfWork
 
 
@@ -16,7 +17,7 @@ class BeginProcessing:
         self._settlement = settlement
 
     async def begin(
-        self, uow: UnitOfWork, ids: Sequence[SubOrderId], *, reason: str, at: datetime
+        self, uow: UnitOfWork, ids: Sequence[SubOrderId], *, reason: Reason, at: datetime
     ) -> None:
         """Begin these; the caller holds their orders."""
         if not ids:

@@ -18,6 +18,7 @@ from rs_order.application.reconcile import begin_reconciling
 from rs_order.application.split_message import split_message
 from rs_order.domain.expiration import expiration
 from rs_order.domain.ids import OrderId, Tenant
+from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
 from rs_order.domain.states import OrderStatus
 from rs_order.domain.tally import Tally
@@ -220,7 +221,7 @@ class CompleteOrder:
             )
             order.message = message
             order.tally, order.sub_orders, order.waiting_sub_orders = Tally(), 0, 0
-            order.move(OrderStatus.FAILED, reason="completion-failed")
+            order.move(OrderStatus.FAILED, reason=Reason.COMPLETION_FAILED)
             await uow.completions.finish([place.order_id])
             await uow.orders.save([order], now)
             await uow.messages.respond(
@@ -233,8 +234,8 @@ def _take_status(order: Order, products: int) -> None:
     """Domain.md 4.8, from the counters."""
     if not order.sub_orders:
         order.message = NO_FILE if products else NO_FEATURE
-        order.move(OrderStatus.DONE_WITH_WARNING, reason="nothing-to-order")
+        order.move(OrderStatus.DONE_WITH_WARNING, reason=Reason.NOTHING_TO_ORDER)
     elif order.tally.pending:
-        order.move(OrderStatus.RUNNING, reason="files-read")
+        order.move(OrderStatus.RUNNING, reason=Reason.FILES_READ)
     else:
-        order.move(order.outcome(), reason="files-read")
+        order.move(order.outcome(), reason=Reason.FILES_READ)

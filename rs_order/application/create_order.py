@@ -16,13 +16,11 @@ from rs_order.ports.store import NewOrder, Store, UnitOfWork
 
 @dataclass(frozen=True, slots=True)
 class OrderWish:
-    """What a user says of the order that his basket shall become."""
+    """What a person says of a new order (rest.md 7.1)."""
 
     label: str | None = None
     """None or empty: one is made up."""
     front_url: str | None = None
-    applicative: bool = False
-    """Storage keeps the files as long as for automatic orders, not as long as for people's."""
 
 
 class CreateOrder:
@@ -33,17 +31,24 @@ class CreateOrder:
         self._links = links
         self._clock = clock
 
-    async def handle(self, caller: Caller, wish: OrderWish) -> OrderId:
+    async def handle(
+        self, caller: Caller, wish: OrderWish, *, applicative: bool = False
+    ) -> OrderId:
         """Create the order; its files come in by steps.
+
+        Args:
+            caller: whose basket it is.
+            wish: what he says of it.
+            applicative: storage keeps the files as long as for automatic orders, not as for people's.
 
         Raises:
             EmptyBasket: the caller has no basket; one without any selection is taken.
             LabelRefused: the label is too long, or the caller has an order of this label.
         """
         await self._links.learn_if_possible(caller.tenant)
-        return await without_conflict(lambda: self._create(caller, wish))
+        return await without_conflict(lambda: self._create(caller, wish, applicative))
 
-    async def _create(self, caller: Caller, wish: OrderWish) -> OrderId:
+    async def _create(self, caller: Caller, wish: OrderWish, applicative: bool) -> OrderId:
         async with self._store.unit_of_work(caller.tenant) as uow:
             basket = await uow.orders.hold_basket(caller.email)
             if basket is None:
@@ -58,7 +63,7 @@ class CreateOrder:
                     correlation_id=generated_correlation_id(),
                     request_id=None,
                     sub_order_hours=settings.app_sub_order_hours
-                    if wish.applicative
+                    if applicative
                     else settings.user_sub_order_hours,
                     created_at=now,
                     basket=basket,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from rs_order.application.read_page import Page
 from rs_order.domain.files import Product
 from rs_order.domain.ids import DatasetTaskId, SubOrderId
+from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
 from rs_order.domain.partition import Bucket, OrderedFile, Partition
 from rs_order.domain.process import Process
@@ -124,7 +125,7 @@ class FillSubOrders:
                 one.sub_order.close(now)
                 order.waiting_sub_orders += one.sub_order.waiting_for_user
         order.sub_orders += sum(bucket.sub_order is None for bucket in partition.buckets)
-        await uow.sub_orders.save(list(by_id.values()), reason="files-read", at=now)
+        await uow.sub_orders.save(list(by_id.values()), reason=Reason.FILES_READ, at=now)
         return filled
 
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from rs_order.domain.correlation import BatchCorrelation
 from rs_order.domain.files import CatalogFile, OtherType, Product
 from rs_order.domain.ids import DatasetTaskId, SubOrderId
+from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
 from rs_order.domain.outputs import PromisedOutput, promised
 from rs_order.domain.partition import OrderedFile
@@ -60,7 +61,7 @@ async def write_sub_orders(
     await _promise(uow, selection, closed)
     for one in closed:
         one.sub_order.close(now)
-    await uow.sub_orders.save([one.sub_order for one in closed], reason="files-read", at=now)
+    await uow.sub_orders.save([one.sub_order for one in closed], reason=Reason.FILES_READ, at=now)
     fresh = sum(making.continued is None for making in makings)
     selection.order.sub_orders += fresh
     return fresh

@@ -3,6 +3,7 @@
 from rs_order.application import steps
 from rs_order.application.cancel_orders import Departure
 from rs_order.domain.ids import OrderId, Tenant
+from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
 from rs_order.domain.states import OrderStatus
 from rs_order.ports.clock import Clock
@@ -30,7 +31,7 @@ class ExpireOrder:
                 if order.expires_at is not None and order.expires_at <= now and _can_expire(order)
             ]
             for order in expired:
-                order.move(OrderStatus.EXPIRED, reason="expired", actor="rs-order")
+                order.move(OrderStatus.EXPIRED, reason=Reason.EXPIRED, actor="rs-order")
             await self._departure.depart(uow, expired)
             await uow.orders.save(expired, now)
 

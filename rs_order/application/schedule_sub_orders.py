@@ -6,6 +6,7 @@ from rs_order.application import steps
 from rs_order.application.ask_storage import AskStorage
 from rs_order.application.policies import SlotLimits
 from rs_order.domain.ids import OrderId, Tenant
+from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
 from rs_order.domain.states import OrderStatus, SubOrderState
 from rs_order.domain.sub_order import SubOrder
@@ -83,8 +84,8 @@ class ScheduleSubOrders:
         asked = [one for one in chosen if one.state is SubOrderState.RUNNING]
         begun = [one for one in chosen if one.state is not SubOrderState.RUNNING]
         now = self._clock.now()
-        await uow.sub_orders.save(asked, reason="storage-asked", at=now)
-        await uow.sub_orders.save(begun, reason="nothing-to-ask", at=now)
+        await uow.sub_orders.save(asked, reason=Reason.STORAGE_ASKED, at=now)
+        await uow.sub_orders.save(begun, reason=Reason.NOTHING_TO_ASK, at=now)
         await uow.limits.started(owner, [sub_order.id for sub_order in asked])
         return chosen
 

@@ -8,6 +8,7 @@ from rs_order.application.links import DownloadLinks, Links
 from rs_order.application.settlement import Cause, Settlement
 from rs_order.contracts.processing import DownloadedOutputs
 from rs_order.domain.ids import DataFileId, OrderId, Tenant
+from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
 from rs_order.ports.clock import Clock
 from rs_order.ports.downloads import FetchResult, FileOutcome
@@ -52,7 +53,7 @@ class SettleDownloads:
             orders = [order for order in await uow.orders.lock([order_id]) if _has_files(order)]
             if not orders:
                 return
-            cause = Cause("downloaded", orders[0].owner, self._clock.now())
+            cause = Cause(Reason.DOWNLOADED, orders[0].owner, self._clock.now())
             moves = await uow.files.record_downloads(
                 order_id, ended, actor=cause.actor, at=cause.at
             )
@@ -86,7 +87,7 @@ class SettleDownloads:
         stuck = await uow.sub_orders.load(await uow.files.note_quota(order.id, reasons))
         for sub_order in stuck:
             sub_order.quota_exceeded = True
-        await uow.sub_orders.save(stuck, reason="quota-exceeded", at=self._clock.now())
+        await uow.sub_orders.save(stuck, reason=None, at=self._clock.now())
         await uow.messages.send([steps.schedule(uow.tenant, order.owner)])
 
 

@@ -14,6 +14,7 @@ from rs_order.application.policies import SlotLimits
 from rs_order.application.renew_expiration import renew_expiration
 from rs_order.application.responses import Response
 from rs_order.domain.ids import OrderId, SubOrderId
+from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
 from rs_order.domain.states import SubOrderState
 from rs_order.domain.sub_order import SubOrder
@@ -25,7 +26,7 @@ from rs_order.ports.store import UnitOfWork
 class Cause:
     """Why files moved, for the history, and when."""
 
-    reason: str
+    reason: Reason
     """Stable code."""
     actor: str
     """A user's e-mail, or a part of the platform."""

@@ -16,7 +16,7 @@ class StatusMove:
 
     before: OrderStatus
     after: OrderStatus
-    reason: str
+    reason: Reason
     """Stable reason code."""
     actor: str
     """Who caused it: a user's e-mail, or a part of the platform (``storage``, ``rs-order``)."""
@@ -64,7 +64,7 @@ class Order:
         """It ended, and its time went by with nothing to expire: what comes now needs new time."""
         return self.status.final and self.expires_at is not None and self.expires_at <= now
 
-    def move(self, after: OrderStatus, *, reason: str, actor: str = "rs-order") -> None:
+    def move(self, after: OrderStatus, *, reason: Reason, actor: str = "rs-order") -> None:
         """Take another status.
 
         Raises:
@@ -75,7 +75,7 @@ class Order:
         self.moves.append(StatusMove(self.status, after, reason, actor))
         self.status = after
 
-    def settle(self, *, reason: str, actor: str) -> bool:
+    def settle(self, *, reason: Reason, actor: str) -> bool:
         """End a running or paused order once no file is pending (K4); True when peers have to be told."""
         at_work = self.status in (OrderStatus.RUNNING, OrderStatus.PAUSED)
         if not at_work or self.filling or self.tally.pending:
@@ -94,7 +94,7 @@ class Order:
         self.move(before, reason=Reason.RETRY_ENDED)
         return True
 
-    def lift(self, *, reason: str, actor: str) -> bool:
+    def lift(self, *, reason: Reason, actor: str) -> bool:
         """A late answer, or a late result, mends an order that ended with errors (decisions.md).
 
         True when its status changed and peers have to be told.

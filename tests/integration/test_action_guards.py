@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from rs_order.application.act import Actor, OrderActions, Restart
+from rs_order.application.act import Actor, OrderActions
+from rs_order.application.create_order import OrderWish
 from rs_order.application.errors import ActionRefused, NotFound
 from rs_order.domain.ids import OrderId
 from rs_order.domain.states import OrderStatus
@@ -20,7 +21,7 @@ ACTIONS: dict[str, Act] = {
     "resume": lambda actions, actor, order: actions.resume(actor, order),
     "delete": lambda actions, actor, order: actions.delete(actor, order),
     "remove": lambda actions, actor, order: actions.remove(actor, order),
-    "restart": lambda actions, actor, order: actions.restart(actor, order, Restart(None, None)),
+    "restart": lambda actions, actor, order: actions.restart(actor, order, OrderWish()),
     "retry": lambda actions, actor, order: actions.retry(actor, order),
 }
 OF_OWNER = [name for name in ACTIONS if name != "remove"]

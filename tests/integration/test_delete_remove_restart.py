@@ -8,7 +8,7 @@ import pytest
 
 from rs_order.adapters.postgres.driver import Pool
 from rs_order.application import retire_orders
-from rs_order.application.act import Restart
+from rs_order.application.create_order import OrderWish
 from rs_order.application.errors import LabelRefused, NotFound
 from rs_order.application.steps import StepName
 from rs_order.domain.ids import OrderId
@@ -163,7 +163,7 @@ async def test_a_restart_copies_the_basket_with_its_dates(workshop: Workshop) ->
         NOW,
     )
     workshop.clock.move(days=3)
-    new = await workshop.actions.restart(JANE, old, Restart(None, None))
+    new = await workshop.actions.restart(JANE, old, OrderWish())
     copied = await workshop.rows(_BASKET, new)
 
     assert len(copied) == 4
@@ -175,7 +175,7 @@ async def test_a_restart_copies_the_basket_with_its_dates(workshop: Workshop) ->
 async def test_a_restarted_order_runs_to_its_end(workshop: Workshop) -> None:
     """As a new one: read from the catalog, asked of storage, told under an id of its own."""
     old = await done_order(workshop, "a")
-    new = await workshop.actions.restart(JANE, old, Restart("again", "/user/demo"))
+    new = await workshop.actions.restart(JANE, old, OrderWish("again", "/user/demo"))
     await workshop.run()
     await workshop.storage_says("a")
     (row,) = await _rows_of(workshop, new)
@@ -198,7 +198,7 @@ async def test_a_restart_takes_the_users_duration_of_the_tenant(workshop: Worksh
         ' \'{"subOrderDuration": 7, "delayBeforeEmailNotification": 1}\'),'
         " ('app_sub_order_duration', '3')"
     )
-    new = await workshop.actions.restart(JANE, old, Restart(None, None))
+    new = await workshop.actions.restart(JANE, old, OrderWish())
     (row,) = await _rows_of(workshop, new)
 
     assert row["sub_order_hours"] == 7
@@ -214,7 +214,7 @@ async def test_a_restarted_order_is_its_owners_whoever_restarts_it(
 ) -> None:
     """With the role he has now, or had when an administrator acts for him: never the administrator's."""
     old = await done_order(workshop, "a")
-    new = await workshop.actions.restart(actor, old, Restart(None, None))
+    new = await workshop.actions.restart(actor, old, OrderWish())
     (row,) = await _rows_of(workshop, new)
 
     assert (row["owner"], row["role"]) == (OWNER, role)
@@ -225,16 +225,16 @@ async def test_labels_of_restarted_orders_keep_the_rules(
 ) -> None:
     """rest.md 7.1: at most 50 characters, unique for the owner, refused before anything is made."""
     old = await done_order(workshop, "a")
-    taken = await workshop.actions.restart(JANE, old, Restart("x" * 50, None))
+    taken = await workshop.actions.restart(JANE, old, OrderWish("x" * 50))
     with pytest.raises(LabelRefused, match="TOO_MANY_CHARACTERS_IN_LABEL"):
-        await workshop.actions.restart(JANE, old, Restart("x" * 51, None))
+        await workshop.actions.restart(JANE, old, OrderWish("x" * 51))
     with pytest.raises(LabelRefused, match="LABEL_NOT_UNIQUE_FOR_OWNER"):
-        await workshop.actions.restart(ALAN, old, Restart("x" * 50, None))
+        await workshop.actions.restart(ALAN, old, OrderWish("x" * 50))
 
     assert len(await workshop.rows("select id from orders")) == 2
     assert (await _rows_of(workshop, taken))[0]["label"] == "x" * 50
 
-    blank = await workshop.actions.restart(JANE, old, Restart("   ", None))
+    blank = await workshop.actions.restart(JANE, old, OrderWish("   "))
 
     assert (await _rows_of(workshop, blank))[0]["label"] == "   "
 
@@ -247,10 +247,10 @@ async def test_w40_generated_labels_are_unique_within_a_second(
     old = await done_order(workshop, "a")
     labels = []
     for _ in range(3):
-        new = await workshop.actions.restart(JANE, old, Restart(label, None))
+        new = await workshop.actions.restart(JANE, old, OrderWish(label))
         labels.append((await _rows_of(workshop, new))[0]["label"])
     workshop.clock.time += timedelta(seconds=1)
-    new = await workshop.actions.restart(JANE, old, Restart(label, None))
+    new = await workshop.actions.restart(JANE, old, OrderWish(label))
     labels.append((await _rows_of(workshop, new))[0]["label"])
 
     first = labels[0]
@@ -265,7 +265,7 @@ async def test_an_empty_basket_is_restarted_like_any_other(
     """The new order ends as the old one did (domain.md 4.1)."""
     old = await rows.order(OrderStatus.DONE_WITH_WARNING)
     await workshop.rows("insert into basket (owner, order_id) values ($1, $2)", OWNER, old)
-    new = await workshop.actions.restart(JANE, old, Restart(None, None))
+    new = await workshop.actions.restart(JANE, old, OrderWish())
     await workshop.run()
 
     assert await workshop.status(new) == "DONE_WITH_WARNING"

@@ -27,6 +27,7 @@ from rs_order.application.mails.remind import RemindOwners
 from rs_order.application.mails.send import SendMail
 from rs_order.application.policies import MailPatience
 from rs_order.domain.ids import MailId, OrderId, Tenant
+from rs_order.domain.moves import Reason
 from rs_order.domain.states import FileState, OrderStatus
 from rs_order.domain.tally import Tally
 from rs_order.ports.errors import RemoteRefusal, RemoteTrouble
@@ -507,7 +508,7 @@ async def test_an_order_that_is_gone_waits_for_nobody(office: Office) -> None:
     order_id = await waiting(office, since=MONDAY, status=OrderStatus.DONE)
     async with office.store.unit_of_work(TENANT) as uow:
         (order,) = await uow.orders.lock([order_id])
-        order.move(OrderStatus.EXPIRED, reason="expired")
+        order.move(OrderStatus.EXPIRED, reason=Reason.EXPIRED)
         await uow.orders.save([order], MONDAY)
 
     assert await office.rows("select available_at from orders") == [(None,)]

@@ -23,6 +23,7 @@ from rs_order.contracts.processing import ExecutionResult
 from rs_order.domain.correlation import ExecutionCorrelation
 from rs_order.domain.files import Product
 from rs_order.domain.ids import OrderId, Urn
+from rs_order.domain.moves import Reason
 from rs_order.domain.process import Cardinality, LimitKind, Process, ProcessChoice, Scope
 from rs_order.domain.states import OrderStatus
 from rs_order.ports.store import DatasetSelection, NewOrder
@@ -72,7 +73,7 @@ class Ordered:
         """The order runs, and its executions are asked for."""
         async with self.store.unit_of_work(TENANT) as uow:
             (order,) = await uow.orders.lock([self.id])
-            order.move(OrderStatus.RUNNING, reason="files-read")
+            order.move(OrderStatus.RUNNING, reason=Reason.FILES_READ)
             await uow.orders.save([order], CLOCK.now())
             await uow.completions.finish([self.id])
         async with in_tenant(self.pool, TENANT) as connection:

@@ -14,7 +14,7 @@ from rs_order.adapters.postgres.driver import Connection, Pool
 from rs_order.adapters.postgres.pool import use_tenant
 from rs_order.adapters.postgres.tenants import PostgresTenants
 from rs_order.application.accept_requests import ArrivedRequest
-from rs_order.application.act import Actor, Restart
+from rs_order.application.act import Actor
 from rs_order.application.create_order import OrderWish
 from rs_order.application.errors import UseCaseRefused
 from rs_order.application.reconcile.recount import PAUSE
@@ -205,7 +205,7 @@ class World:
         actions = self._application.actions
         try:
             if action == "restart":
-                await actions.restart(actor, order, Restart(None, None))
+                await actions.restart(actor, order, OrderWish())
             else:
                 await getattr(actions, action)(actor, order)
         except UseCaseRefused:

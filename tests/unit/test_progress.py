@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from rs_order.domain.errors import MoveNotAllowedError
 from rs_order.domain.ids import OrderId, SubOrderId
-from rs_order.domain.moves import ORDER_MOVES
+from rs_order.domain.moves import ORDER_MOVES, Reason
 from rs_order.domain.order import Order, StatusMove
 from rs_order.domain.states import FileState, OrderStatus
 from rs_order.domain.tally import FileMove, Tally
@@ -131,9 +131,9 @@ def test_an_order_ends_once_when_no_file_is_pending(
     """Only one that runs or is paused ends here (K4); its own creation ends it otherwise."""
     order = an_order(status, counts)
 
-    assert order.settle(reason="r", actor="a") is told
+    assert order.settle(reason=Reason.STORAGE_ANSWERED, actor="a") is told
     assert order.status is after
-    assert order.settle(reason="r", actor="a") is False
+    assert order.settle(reason=Reason.STORAGE_ANSWERED, actor="a") is False
 
 
 @pytest.mark.parametrize("status", [OrderStatus.RUNNING, OrderStatus.PAUSED])
@@ -145,7 +145,7 @@ def test_w9_w18_an_order_does_not_end_while_files_still_come(
     order = an_order(status, {A: (9, 9)})
     setattr(order, filling, True)
 
-    assert order.settle(reason="r", actor="a") is False
+    assert order.settle(reason=Reason.STORAGE_ANSWERED, actor="a") is False
     assert order.status is status
 
 
@@ -193,7 +193,7 @@ def test_a_late_answer_lifts_an_order_that_ended_with_errors(
     """Peers hear only of a status that changed (decisions.md, Storage silence)."""
     order = an_order(status, counts)
 
-    assert order.lift(reason="r", actor="a") is told
+    assert order.lift(reason=Reason.STORAGE_ANSWERED, actor="a") is told
     assert order.status is after
 
 
@@ -224,12 +224,12 @@ def test_an_order_makes_the_moves_of_the_table_and_no_other(
     """A refused move changes nothing; one that is made is remembered for the history."""
     order = an_order(before)
     if after in ORDER_MOVES[before]:
-        order.move(after, reason="why", actor="jane")
+        order.move(after, reason=Reason.RECOUNTED, actor="jane")
 
-        assert order.moves == [StatusMove(before, after, "why", "jane")]
+        assert order.moves == [StatusMove(before, after, Reason.RECOUNTED, "jane")]
     else:
         with pytest.raises(MoveNotAllowedError, match=f"can't go from {before} to {after}"):
-            order.move(after, reason="why")
+            order.move(after, reason=Reason.RECOUNTED)
 
         assert (order.status, order.moves) == (before, [])
 

@@ -11,6 +11,7 @@ from rs_order.adapters.postgres.rows import order_of, order_record
 from rs_order.adapters.postgres.statements import statements
 from rs_order.domain.ids import BasketId, Checksum, OrderId
 from rs_order.domain.labels import numbered
+from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
 from rs_order.ports.store import NewOrder
 
@@ -109,7 +110,7 @@ class PostgresOrders:
     async def copy_selections(self, source: OrderId, target: OrderId) -> None:
         await self._connection.execute(SQL["copy_selections"], source, target)
 
-    async def remove(self, order: Order, *, reason: str, actor: str, at: datetime) -> None:
+    async def remove(self, order: Order, *, reason: Reason, actor: str, at: datetime) -> None:
         await self._connection.execute(SQL["remove"], order.id)
         last = {
             "order_id": order.id,

@@ -10,6 +10,7 @@ from rs_order.adapters.postgres.rows import affected, sub_order_of, sub_order_re
 from rs_order.adapters.postgres.schema_names import tenant_schema
 from rs_order.adapters.postgres.statements import statements
 from rs_order.domain.ids import OrderId, SubOrderId, Tenant
+from rs_order.domain.moves import Reason
 from rs_order.domain.states import SubOrderState
 from rs_order.domain.sub_order import SubOrder
 from rs_order.ports.store import ReadySubOrder, ReleasedSubOrder, SubOrderCount
@@ -39,7 +40,9 @@ class PostgresSubOrders:
         (row,) = await self._connection.fetch(SQL["count_of_order"], order_id, since or 0)
         return SubOrderCount(total=row["total"], storage=row["storage"])
 
-    async def save(self, sub_orders: Sequence[SubOrder], *, reason: str, at: datetime) -> None:
+    async def save(
+        self, sub_orders: Sequence[SubOrder], *, reason: Reason | None, at: datetime
+    ) -> None:
         if not sub_orders:
             return
         rows = await self._connection.fetch(
@@ -53,7 +56,7 @@ class PostgresSubOrders:
         await self._note(moves, reason=reason, at=at)
 
     async def stop(
-        self, order_id: OrderId, limit: int, *, reason: str, at: datetime
+        self, order_id: OrderId, limit: int, *, reason: Reason, at: datetime
     ) -> list[SubOrderId]:
         rows = await self._connection.fetch(SQL["stop"], order_id, limit)
         moves = [
@@ -62,7 +65,7 @@ class PostgresSubOrders:
         await self._note(moves, reason=reason, at=at)
         return [SubOrderId(row["id"]) for row in rows]
 
-    async def remove(self, sub_orders: Sequence[SubOrder], *, reason: str, at: datetime) -> None:
+    async def remove(self, sub_orders: Sequence[SubOrder], *, reason: Reason, at: datetime) -> None:
         if not sub_orders:
             return
         await self._connection.execute(SQL["remove"], [sub_order.id for sub_order in sub_orders])
@@ -94,7 +97,9 @@ class PostgresSubOrders:
     async def delete_slice(self, order_id: OrderId, limit: int) -> int:
         return affected(await self._connection.execute(SQL["delete_slice"], order_id, limit))
 
-    async def _note(self, moves: Sequence[dict[str, Any]], *, reason: str, at: datetime) -> None:
+    async def _note(
+        self, moves: Sequence[dict[str, Any]], *, reason: Reason | None, at: datetime
+    ) -> None:
         """Write moves into the history."""
         if moves:
             lines = [{**move, "reason": reason, "actor": "rs-order"} for move in moves]

@@ -4,7 +4,7 @@ from rs_order.application.act.delete_order import DeleteOrder, RemoveOrder
 from rs_order.application.act.order_actions import OrderActions
 from rs_order.application.act.pause_order import PauseOrder, ResumeOrder, StopSubOrders
 from rs_order.application.act.regroup_files import RegroupFiles
-from rs_order.application.act.restart_order import Restart, RestartOrder
+from rs_order.application.act.restart_order import RestartOrder
 from rs_order.application.act.retry_order import MoveFilesInError, RetryOrder, RetryPlace
 from rs_order.application.act.rights import Actor, Rights
 
@@ -16,7 +16,6 @@ __all__ = [
     "PauseOrder",
     "RegroupFiles",
     "RemoveOrder",
-    "Restart",
     "RestartOrder",
     "ResumeOrder",
     "RetryOrder",

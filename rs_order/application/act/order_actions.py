@@ -5,10 +5,11 @@ from functools import partial
 
 from rs_order.application.act.delete_order import DeleteOrder, RemoveOrder
 from rs_order.application.act.pause_order import PauseOrder, ResumeOrder
-from rs_order.application.act.restart_order import Restart, RestartOrder
+from rs_order.application.act.restart_order import RestartOrder
 from rs_order.application.act.retry_order import RetryOrder
 from rs_order.application.act.rights import Actor
 from rs_order.application.conflicts import without_conflict
+from rs_order.application.create_order import OrderWish
 from rs_order.domain.ids import OrderId
 
 
@@ -35,9 +36,9 @@ class OrderActions:
     async def remove(self, actor: Actor, order_id: OrderId) -> None:
         await without_conflict(partial(self.removing.handle, actor, order_id))
 
-    async def restart(self, actor: Actor, order_id: OrderId, wanted: Restart) -> OrderId:
+    async def restart(self, actor: Actor, order_id: OrderId, wish: OrderWish) -> OrderId:
         """The new order; LabelRefused when its label can't be."""
-        return await without_conflict(partial(self.restarting.handle, actor, order_id, wanted))
+        return await without_conflict(partial(self.restarting.handle, actor, order_id, wish))
 
     async def retry(self, actor: Actor, order_id: OrderId) -> None:
         await without_conflict(partial(self.retrying.handle, actor, order_id))

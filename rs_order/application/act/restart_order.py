@@ -1,9 +1,7 @@
 """Restarting an order: a new one, of what the old one was made of (domain.md 12.5)."""
 
-from dataclasses import dataclass
-
 from rs_order.application.act.rights import Actor, Rights, locked, refuse_unless
-from rs_order.application.create_order import begin_order, generated_correlation_id
+from rs_order.application.create_order import OrderWish, begin_order, generated_correlation_id
 from rs_order.application.order_labels import order_label
 from rs_order.domain.ids import OrderId
 from rs_order.domain.order import Order
@@ -14,14 +12,6 @@ MUST_BE_FINAL = "ORDER_MUST_BE_DONE_OR_DONE_WITH_WARNING_OR_FAILED"
 BASKET_NOT_FOUND = "BASKET_NOT_FOUND"
 
 
-@dataclass(frozen=True, slots=True)
-class Restart:
-    """What the person says of the new order (rest.md 7.1)."""
-
-    label: str | None
-    front_url: str | None
-
-
 class RestartOrder:
     """The old order stays as it is; the new one is its owner's, whoever restarts it."""
 
@@ -30,7 +20,7 @@ class RestartOrder:
         self._rights = rights
         self._clock = clock
 
-    async def handle(self, actor: Actor, order_id: OrderId, wanted: Restart) -> OrderId:
+    async def handle(self, actor: Actor, order_id: OrderId, wish: OrderWish) -> OrderId:
         """Make a new order from a copy of the old one's basket.
 
         Raises:
@@ -41,22 +31,22 @@ class RestartOrder:
             old = await locked(uow, order_id)
             refuse_unless(old.status.final, MUST_BE_FINAL)
             refuse_unless(await uow.orders.has_basket(order_id), BASKET_NOT_FOUND)
-            new = await begin_order(uow, await self._new_order(uow, old, actor, wanted))
+            new = await begin_order(uow, await self._new_order(uow, old, actor, wish))
             await uow.orders.copy_selections(old.id, new)
         return new
 
     async def _new_order(
-        self, uow: UnitOfWork, old: Order, actor: Actor, wanted: Restart
+        self, uow: UnitOfWork, old: Order, actor: Actor, wish: OrderWish
     ) -> NewOrder:
         now = self._clock.now()
         settings = await uow.settings()
         return NewOrder(
             owner=old.owner,
             role=actor.caller.role if actor.email == old.owner else old.role,
-            label=await order_label(uow, old.owner, wanted.label, now),
+            label=await order_label(uow, old.owner, wish.label, now),
             correlation_id=generated_correlation_id(),
             request_id=None,
             sub_order_hours=settings.user_sub_order_hours,
             created_at=now,
-            front_url=wanted.front_url,
+            front_url=wish.front_url,
         )

@@ -2,7 +2,8 @@
 
 from fastapi import APIRouter, Request, Response
 
-from rs_order.application.act import Actor, OrderActions, Restart
+from rs_order.application.act import Actor, OrderActions
+from rs_order.application.create_order import OrderWish
 from rs_order.contracts.envelope import Entity
 from rs_order.contracts.order import OrderCreation, OrderDto
 from rs_order.domain.identity import Caller
@@ -86,7 +87,7 @@ def actions_router(services: RestServices) -> APIRouter:
         request: Request, caller: AuthorisedCaller, order_id: OrderIdInPath, wanted: OrderCreation
     ) -> Response:
         """A new order of the same owner, from a copy of the basket of the old one."""
-        wish = Restart(wanted.label, wanted.on_success_url or None)
+        wish = OrderWish(wanted.label, wanted.on_success_url or None)
         new = await actions.restart(*_act(request, caller, order_id), wish)
         view = await services.orders.order(caller.tenant, new)
         if view is None:

@@ -58,8 +58,7 @@ def orders_router(services: RestServices) -> APIRouter:
         request: Request, caller: AuthorisedCaller, wanted: OrderCreation
     ) -> Response:
         """The basket becomes an order, PENDING until its files are read (rest.md 7.2)."""
-        wish = OrderWish(wanted.label, wanted.on_success_url or None)
-        return await _created(services, request, caller, wish)
+        return await _created(services, request, caller, wanted)
 
     @endpoints.serve(
         CREATE_ADMIN_ORDER,
@@ -72,8 +71,7 @@ def orders_router(services: RestServices) -> APIRouter:
         request: Request, caller: AuthorisedCaller, wanted: OrderCreation
     ) -> Response:
         """The same, and storage keeps the files as long as for automatic orders (rest.md 7.2)."""
-        wish = OrderWish(wanted.label, wanted.on_success_url or None, applicative=True)
-        return await _created(services, request, caller, wish)
+        return await _created(services, request, caller, wanted, applicative=True)
 
     @endpoints.serve(LIST_ORDERS, model=Page[OrderDto], responses=STORE_TROUBLE)
     async def list_orders(
@@ -134,9 +132,15 @@ def _add_automatic_orders(endpoints: Endpoints, services: RestServices) -> None:
 
 
 async def _created(
-    services: RestServices, request: Request, caller: Caller, wish: OrderWish
+    services: RestServices,
+    request: Request,
+    caller: Caller,
+    wanted: OrderCreation,
+    *,
+    applicative: bool = False,
 ) -> Response:
-    order_id = await services.create_order.handle(caller, wish)
+    wish = OrderWish(wanted.label, wanted.on_success_url or None)
+    order_id = await services.create_order.handle(caller, wish, applicative=applicative)
     facts_of(request.scope)["order"] = order_id
     views = await services.orders.orders(caller.tenant, [order_id])
     (answer,) = await order_entities(request, services, caller, views)

@@ -12,6 +12,7 @@ from rs_order.domain.ids import (
     OrderId,
     RequestId,
 )
+from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
 
 
@@ -71,7 +72,7 @@ class Orders(Protocol):
         """Copy what an order was made of into the empty basket of another, dates included (B17)."""
         ...
 
-    async def remove(self, order: Order, *, reason: str, actor: str, at: datetime) -> None:
+    async def remove(self, order: Order, *, reason: Reason, actor: str, at: datetime) -> None:
         """Delete a locked order with its basket and dataset tasks; the history ends with ``REMOVED``.
 
         Its sub-orders and files are left to slices.

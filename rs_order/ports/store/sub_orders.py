@@ -10,6 +10,7 @@ from rs_order.domain.ids import (
     SubOrderId,
     Tenant,
 )
+from rs_order.domain.moves import Reason
 from rs_order.domain.sub_order import SubOrder
 
 
@@ -54,17 +55,19 @@ class SubOrders(Protocol):
         """Those of an order, from an id on."""
         ...
 
-    async def save(self, sub_orders: Sequence[SubOrder], *, reason: str, at: datetime) -> None:
-        """Write sub-orders back; changes of state go to the history."""
+    async def save(
+        self, sub_orders: Sequence[SubOrder], *, reason: Reason | None, at: datetime
+    ) -> None:
+        """Write sub-orders back; changes of state go to the history (``reason`` None: there are none)."""
         ...
 
     async def stop(
-        self, order_id: OrderId, limit: int, *, reason: str, at: datetime
+        self, order_id: OrderId, limit: int, *, reason: Reason, at: datetime
     ) -> list[SubOrderId]:
         """Make up to ``limit`` running sub-orders of a locked order READY again, their ranks kept; which."""
         ...
 
-    async def remove(self, sub_orders: Sequence[SubOrder], *, reason: str, at: datetime) -> None:
+    async def remove(self, sub_orders: Sequence[SubOrder], *, reason: Reason, at: datetime) -> None:
         """Delete sub-orders that have lost every file; the history ends with ``REMOVED``."""
         ...
 
