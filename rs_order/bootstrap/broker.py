@@ -17,6 +17,14 @@ from rs_order.adapters.postgres.tenants import PostgresTenants
 from rs_order.bootstrap.application import Application
 from rs_order.contracts.order_request import OrderCancelRequest, OrderRequest
 from rs_order.contracts.platform_events import (
+    CONNECTION_CREATED,
+    CONNECTION_DELETED,
+    CONNECTION_UPDATED,
+    RESOURCE_ACCESS_EVENT,
+    RESOURCE_ACCESS_INIT,
+    ROLE_EVENT,
+    TENANT_CREATED,
+    TENANT_DELETED,
     ResourceAccessEvent,
     ResourceAccessInit,
     RoleEvent,
@@ -138,9 +146,9 @@ def rights_consumers(
     return _each_event_once(
         names.security_events,
         {
-            "RoleEvent": batches(RoleEvent, handlers.roles),
-            "ResourceAccessEvent": batches(ResourceAccessEvent, handlers.access),
-            "ResourceAccessInit": batches(ResourceAccessInit, handlers.initialised),
+            ROLE_EVENT: batches(RoleEvent, handlers.roles),
+            RESOURCE_ACCESS_EVENT: batches(ResourceAccessEvent, handlers.access),
+            RESOURCE_ACCESS_INIT: batches(ResourceAccessInit, handlers.initialised),
         },
     )
 
@@ -156,15 +164,14 @@ def tenant_consumers(
     ) -> Batches[Event]:
         return Batches(model, handle, OnlyTheInstance(), application.failures, for_everybody=True)
 
-    connection = "TenantConnectionConfiguration"
     return _each_event_once(
         names.tenant_events,
         {
-            "TenantCreatedEvent": batches(TenantEvent, handlers.created),
-            "TenantDeletedEvent": batches(TenantEvent, handlers.deleted),
-            f"{connection}Created": batches(TenantConnectionEvent, handlers.connected),
-            f"{connection}Updated": batches(TenantConnectionEvent, handlers.connected),
-            f"{connection}Deleted": batches(TenantConnectionEvent, handlers.disconnected),
+            TENANT_CREATED: batches(TenantEvent, handlers.created),
+            TENANT_DELETED: batches(TenantEvent, handlers.deleted),
+            CONNECTION_CREATED: batches(TenantConnectionEvent, handlers.connected),
+            CONNECTION_UPDATED: batches(TenantConnectionEvent, handlers.connected),
+            CONNECTION_DELETED: batches(TenantConnectionEvent, handlers.disconnected),
         },
     )
 

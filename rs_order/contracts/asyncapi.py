@@ -1,6 +1,6 @@
 """The AsyncAPI 3.0 document of what rs-order hears and says, made from the models of the wire."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,6 +15,21 @@ from rs_order.contracts.order_request import (
     OrderRequest,
 )
 from rs_order.contracts.order_response import ORDER_RESPONSE, OrderResponse
+from rs_order.contracts.platform_events import (
+    CONNECTION_CREATED,
+    CONNECTION_DELETED,
+    CONNECTION_UPDATED,
+    RESOURCE_ACCESS_EVENT,
+    RESOURCE_ACCESS_INIT,
+    ROLE_EVENT,
+    TENANT_CREATED,
+    TENANT_DELETED,
+    ResourceAccessEvent,
+    ResourceAccessInit,
+    RoleEvent,
+    TenantConnectionEvent,
+    TenantEvent,
+)
 from rs_order.contracts.processing import (
     DOWNLOADED_OUTPUTS,
     EXECUTION_REQUEST,
@@ -38,6 +53,9 @@ AMQP_BINDING = "0.3.0"
 MULTITENANT_VHOST = "regards.multitenant.manager"
 INSTANCE_VHOST = "regards.instance.manager"
 
+INSTANCE = "{instance}"
+"""Stands in an address for the name of the instance that is running."""
+
 Document = dict[str, Any]
 
 
@@ -51,6 +69,8 @@ class Addresses:
     file_references: str
     processing_results: str
     process_rights: str
+    of_instance: Mapping[str, str]
+    """Queues that each instance has for itself, by the event's class; ``INSTANCE`` is its name."""
     namespace: str = "regards"
     """First part of the names of exchanges."""
 
@@ -68,6 +88,8 @@ class _Message:
     text: str
     heard_on: str | None = None
     """Our queue; None for what we say."""
+    lasting: bool = True
+    """Its queue is shared and stays; else it is of one instance and vanishes with it."""
     headers_required: Sequence[str] = ("regards.tenant", "regards.converter", "regards.type")
     vhosts: Sequence[str] = (MULTITENANT_VHOST,)
     correlated: bool = False
@@ -99,8 +121,8 @@ def asyncapi_document(addresses: Addresses, version: str) -> Document:
             "version": version,
             "description": (
                 "Order service of a space-data archive: hears order and cancel requests and "
-                "storage's events, says how far each order has come. Members that are null are "
-                "left out; unknown ones are ignored."
+                "the events of other services, says how far each order has come. Members that are "
+                "null are left out; unknown ones are ignored."
             ),
             "license": {"name": "Apache-2.0"},
         },
@@ -152,6 +174,7 @@ def _messages(addresses: Addresses) -> tuple[_Message, ...]:
             "Who may use a process has changed; baskets that may not use it any more lose it.",
             heard_on=addresses.process_rights,
         ),
+        *_heard_by_each_instance(addresses.of_instance),
         _Message(
             ORDER_RESPONSE,
             OrderResponse,
@@ -187,6 +210,31 @@ def _messages(addresses: Addresses) -> tuple[_Message, ...]:
     )
 
 
+_Told = tuple[str, type[WireModel], str]
+"""An event, its model and its text."""
+_RIGHTS: Sequence[_Told] = (
+    (ROLE_EVENT, RoleEvent, "A role has changed: the rights below it are read again."),
+    (RESOURCE_ACCESS_EVENT, ResourceAccessEvent, "What a role may use has changed."),
+    (RESOURCE_ACCESS_INIT, ResourceAccessInit, "rs-admin is ready: endpoints are registered."),
+)
+_TENANTS: Sequence[_Told] = (
+    (TENANT_CREATED, TenantEvent, "A project came; it is served once it has a connection."),
+    (TENANT_DELETED, TenantEvent, "A project went; it isn't served any more, its data stays."),
+    (CONNECTION_CREATED, TenantConnectionEvent, "A project is to be served."),
+    (CONNECTION_UPDATED, TenantConnectionEvent, "The same, for a connection that was changed."),
+    (CONNECTION_DELETED, TenantConnectionEvent, "A project isn't to be served any more."),
+)
+
+
+def _heard_by_each_instance(queues: Mapping[str, str]) -> Iterator[_Message]:
+    """Rights come project by project, tenants on the virtual host of the installation."""
+    for vhost, told in ((MULTITENANT_VHOST, _RIGHTS), (INSTANCE_VHOST, _TENANTS)):
+        for event, model, text in told:
+            yield _Message(
+                event, model, text, heard_on=queues[event], vhosts=(vhost,), lasting=False
+            )
+
+
 @dataclass(frozen=True, slots=True)
 class _Schemas:
     references: Mapping[type[WireModel], Document]
@@ -196,7 +244,8 @@ class _Schemas:
 
 def _schemas(messages: Sequence[_Message]) -> _Schemas:
     by_model, shared = models_json_schema(
-        [(message.model, message.schema_mode) for message in messages],
+        # Several events may be of one model.
+        list(dict.fromkeys((message.model, message.schema_mode) for message in messages)),
         ref_template="#/components/schemas/{model}",
     )
     references = {
@@ -220,17 +269,22 @@ def _channels(messages: Sequence[_Message], addresses: Addresses) -> Document:
                 message,
                 message.heard_on,
                 f"Queue of rs-order, bound to {exchange}.",
-                {"is": "queue", "queue": _queue_binding(message.heard_on, message.vhosts[0])},
+                {"is": "queue", "queue": _queue_binding(message, message.heard_on)},
             )
     return channels
 
 
 def _channel(message: _Message, address: str, text: str, binding: Document) -> Document:
+    parameters: Document = {}
+    if INSTANCE in address:
+        told = {"description": "RS_ORDER_AMQP_MICROSERVICE_INSTANCE_IDENTIFIER, or a made-up name."}
+        parameters = {"parameters": {INSTANCE.strip("{}"): told}}
     return {
         "address": address,
         "description": text,
         "messages": {message.name: {"$ref": f"#/components/messages/{message.name}"}},
         "bindings": {"amqp": {**binding, "bindingVersion": AMQP_BINDING}},
+        **parameters,
     }
 
 
@@ -238,8 +292,14 @@ def _exchange_binding(name: str, vhost: str) -> Document:
     return {"name": name, "type": "fanout", "durable": True, "autoDelete": False, "vhost": vhost}
 
 
-def _queue_binding(name: str, vhost: str) -> Document:
-    return {"name": name, "durable": True, "exclusive": False, "autoDelete": False, "vhost": vhost}
+def _queue_binding(message: _Message, name: str) -> Document:
+    return {
+        "name": name,
+        "durable": True,
+        "exclusive": False,
+        "autoDelete": not message.lasting,
+        "vhost": message.vhosts[0],
+    }
 
 
 def _operation(message: _Message) -> Document:

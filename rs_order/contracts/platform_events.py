@@ -18,6 +18,7 @@ _CONNECTION = "fr.cnes.regards.framework.jpa.multitenant.event"
 CONNECTION_CREATED = f"{_CONNECTION}.TenantConnectionConfigurationCreated"
 CONNECTION_UPDATED = f"{_CONNECTION}.TenantConnectionConfigurationUpdated"
 CONNECTION_DELETED = f"{_CONNECTION}.TenantConnectionConfigurationDeleted"
+CONNECTION_FAILED = f"{_CONNECTION}.TenantConnectionFailed"
 
 
 class RoleEvent(WireModel):

@@ -99,6 +99,27 @@ async def test_asyncapi_says_what_is_answered(asyncapi: Document) -> None:
     assert "subOrderId" in payload["properties"]
 
 
+@pytest.mark.parametrize(
+    ("event", "vhost"),
+    [
+        ("RoleEvent", "regards.multitenant.manager"),
+        ("TenantConnectionConfigurationCreated", "regards.instance.manager"),
+    ],
+)
+async def test_asyncapi_says_what_every_instance_hears(
+    asyncapi: Document, event: str, vhost: str
+) -> None:
+    """On a queue of its own, which vanishes with it."""
+    operation = asyncapi["operations"][f"receive{event}"]
+    channel = _at(asyncapi, operation["channel"]["$ref"])
+    queue = channel["bindings"]["amqp"]["queue"]
+
+    assert channel["address"].startswith("regards.broadcast.rs-order.{instance}.fr.cnes.regards")
+    assert channel["parameters"].keys() == {"instance"}
+    assert queue["autoDelete"] is True
+    assert queue["vhost"] == vhost
+
+
 async def test_openapi_has_the_download(openapi: Document) -> None:
     download = openapi["paths"]["/user/orders/{orderId}/download"]["get"]
 

@@ -11,17 +11,16 @@ from rs_order.adapters.amqp.death import DeadLetterReason, Death
 from rs_order.adapters.amqp.delivery import TENANT_HEADER
 from rs_order.adapters.amqp.topology import (
     DEAD_LETTER_EXCHANGE,
-    DOWNLOADED_OUTPUTS,
-    EXECUTION_REQUEST,
-    NOTIFICATION,
-    NOTIFIER_COPY,
-    ORDER_REQUEST,
-    ORDER_RESPONSE,
-    RESTORE_REQUEST,
     SHARED_DEAD_LETTER_QUEUE,
     Queue,
     Vhost,
 )
+from rs_order.contracts.notification import NOTIFICATION
+from rs_order.contracts.notifier import NOTIFICATION_REQUEST
+from rs_order.contracts.order_request import ORDER_REQUEST
+from rs_order.contracts.order_response import ORDER_RESPONSE
+from rs_order.contracts.processing import DOWNLOADED_OUTPUTS, EXECUTION_REQUEST
+from rs_order.contracts.storage import FILES_RESTORATION_REQUEST
 from rs_order.domain.instants import wire_instant
 from rs_order.ports.outbox import MessageKind, OutboxRow
 
@@ -57,12 +56,12 @@ class Publication:
 
 EVENTS: Mapping[MessageKind, str] = {
     MessageKind.ORDER_RESPONSE: ORDER_RESPONSE,
-    MessageKind.RESTORE_REQUEST: RESTORE_REQUEST,
+    MessageKind.RESTORE_REQUEST: FILES_RESTORATION_REQUEST,
     MessageKind.NOTIFICATION: NOTIFICATION,
     MessageKind.INSTANCE_NOTIFICATION: NOTIFICATION,
     MessageKind.EXECUTION_REQUEST: EXECUTION_REQUEST,
     MessageKind.DOWNLOADED_OUTPUTS: DOWNLOADED_OUTPUTS,
-    MessageKind.NOTIFIER_COPY: NOTIFIER_COPY,
+    MessageKind.NOTIFIER_COPY: NOTIFICATION_REQUEST,
 }
 """The Java class of each message that peers read; steps and dead letters are our own."""
 

@@ -15,6 +15,32 @@ from aiormq.exceptions import ChannelPreconditionFailed
 from pamqp import constants
 
 from rs_order.adapters.amqp.errors import TopologyConflict
+from rs_order.contracts.notification import NOTIFICATION
+from rs_order.contracts.notifier import NOTIFICATION_REQUEST
+from rs_order.contracts.order_request import ORDER_CANCEL_REQUEST, ORDER_REQUEST
+from rs_order.contracts.order_response import ORDER_RESPONSE
+from rs_order.contracts.platform_events import (
+    CONNECTION_CREATED,
+    CONNECTION_DELETED,
+    CONNECTION_FAILED,
+    CONNECTION_UPDATED,
+    RESOURCE_ACCESS_EVENT,
+    RESOURCE_ACCESS_INIT,
+    ROLE_EVENT,
+    TENANT_CREATED,
+    TENANT_DELETED,
+)
+from rs_order.contracts.processing import (
+    DOWNLOADED_OUTPUTS,
+    EXECUTION_REQUEST,
+    EXECUTION_RESULT,
+    PROCESS_RIGHTS,
+)
+from rs_order.contracts.storage import (
+    FILE_REFERENCE,
+    FILE_REFERENCE_UPDATE,
+    FILES_RESTORATION_REQUEST,
+)
 
 DEAD_LETTER_EXCHANGE = "regards.DLX"
 """Never follows the namespace (amqp.md 1.5)."""
@@ -95,7 +121,7 @@ class PlatformEvent:
     """A queue of this instance for an event that every instance must hear (amqp.md 3.7, 3.9)."""
 
     event: str
-    """Java class of the event, unqualified."""
+    """Java class of the event."""
     queue: Queue
 
 
@@ -128,63 +154,46 @@ class Topology:
         return tuple(b.queue for b in bindings if b.exchange == DEAD_LETTER_EXCHANGE)
 
 
-ORDER_REQUEST = "fr.cnes.regards.modules.order.amqp.input.OrderRequestDtoEvent"
-ORDER_CANCEL = "fr.cnes.regards.modules.order.amqp.input.OrderCancelRequestDtoEvent"
-ORDER_RESPONSE = "fr.cnes.regards.modules.order.amqp.output.OrderResponseDtoEvent"
-RESTORE_REQUEST = "fr.cnes.regards.modules.filecatalog.amqp.input.FilesRestorationRequestEvent"
-NOTIFICATION = "fr.cnes.regards.framework.amqp.event.notification.NotificationEvent"
-NOTIFIER_COPY = "fr.cnes.regards.framework.amqp.event.notifier.NotificationRequestEvent"
-DOWNLOADED_OUTPUTS = "fr.cnes.regards.modules.processing.domain.events.DownloadedOutputFilesEvent"
-EXECUTION_REQUEST = "fr.cnes.regards.modules.processing.domain.events.PExecutionRequestEvent"
-
-_FILE_REFERENCE = "fr.cnes.regards.modules.filecatalog.amqp.output.FileReferenceEvent"
-_FILE_REFERENCE_UPDATE = "fr.cnes.regards.modules.filecatalog.amqp.output.FileReferenceUpdateEvent"
-_PROCESSING_RESULT = "fr.cnes.regards.modules.processing.domain.events.PExecutionResultEvent"
-_PROCESS_RIGHTS = "fr.cnes.regards.modules.processing.event.RightsPluginConfigurationEvent"
-
 _REQUEST_HANDLERS = "fr.cnes.regards.modules.order.service.request"
 _CATALOG_HANDLERS = "fr.cnes.regards.modules.filecatalog.client.handler"
 _PROCESSING_HANDLERS = "fr.cnes.regards.modules.order.service.processing"
 
-_SECURITY = "fr.cnes.regards.framework.security.event"
-_SECURITY_HANDLER = f"{_SECURITY}.SecurityEventHandler"
+_SECURITY_HANDLER = "fr.cnes.regards.framework.security.event.SecurityEventHandler"
 _SECURITY_HANDLERS = (
-    (f"{_SECURITY}.RoleEvent", f"{_SECURITY_HANDLER}$RoleEventHandler"),
+    (ROLE_EVENT, f"{_SECURITY_HANDLER}$RoleEventHandler"),
     (
-        f"{_SECURITY}.RoleEvent",
+        ROLE_EVENT,
         "fr.cnes.regards.modules.accessrights.client.cache.RoleEventHandler$RoleEventListener",
     ),
-    (f"{_SECURITY}.ResourceAccessEvent", f"{_SECURITY_HANDLER}$ResourceAccessUpdateHandler"),
-    (f"{_SECURITY}.ResourceAccessInit", f"{_SECURITY_HANDLER}$ResourceAccessInitHandler"),
+    (RESOURCE_ACCESS_EVENT, f"{_SECURITY_HANDLER}$ResourceAccessUpdateHandler"),
+    (RESOURCE_ACCESS_INIT, f"{_SECURITY_HANDLER}$ResourceAccessInitHandler"),
 )
-_TENANT = "fr.cnes.regards.framework.amqp.event.tenant"
-_CONNECTION = "fr.cnes.regards.framework.jpa.multitenant.event"
-_CONNECTION_HANDLER = f"{_CONNECTION}.MultitenantJpaEventHandler"
+_CONNECTION_HANDLER = "fr.cnes.regards.framework.jpa.multitenant.event.MultitenantJpaEventHandler"
 _LISTENING_HANDLER = "fr.cnes.regards.framework.amqp.autoconfigure.AmqpEventHandler"
 _TENANT_CACHE_HANDLER = "fr.cnes.regards.microservices.administration.RemoteTenantEventHandler"
 _MAINTENANCE_HANDLER = (
     "fr.cnes.regards.framework.microservice.maintenance.MaintenanceHealthIndicator"
 )
 _TENANT_HANDLERS = (
-    (f"{_TENANT}.TenantCreatedEvent", f"{_LISTENING_HANDLER}$TenantCreationHandler"),
-    (f"{_TENANT}.TenantCreatedEvent", f"{_TENANT_CACHE_HANDLER}$TenantCreatedEventHandler"),
-    (f"{_TENANT}.TenantCreatedEvent", f"{_MAINTENANCE_HANDLER}$TenantCreatedEventHandler"),
-    (f"{_TENANT}.TenantDeletedEvent", f"{_LISTENING_HANDLER}$TenantDeletionHandler"),
-    (f"{_TENANT}.TenantDeletedEvent", f"{_TENANT_CACHE_HANDLER}$TenantDeletedEventHandler"),
+    (TENANT_CREATED, f"{_LISTENING_HANDLER}$TenantCreationHandler"),
+    (TENANT_CREATED, f"{_TENANT_CACHE_HANDLER}$TenantCreatedEventHandler"),
+    (TENANT_CREATED, f"{_MAINTENANCE_HANDLER}$TenantCreatedEventHandler"),
+    (TENANT_DELETED, f"{_LISTENING_HANDLER}$TenantDeletionHandler"),
+    (TENANT_DELETED, f"{_TENANT_CACHE_HANDLER}$TenantDeletedEventHandler"),
     (
-        f"{_CONNECTION}.TenantConnectionConfigurationCreated",
+        CONNECTION_CREATED,
         f"{_CONNECTION_HANDLER}$ConfigurationCreatedHandler",
     ),
     (
-        f"{_CONNECTION}.TenantConnectionConfigurationUpdated",
+        CONNECTION_UPDATED,
         f"{_CONNECTION_HANDLER}$ConfigurationUpdatedHandler",
     ),
     (
-        f"{_CONNECTION}.TenantConnectionConfigurationDeleted",
+        CONNECTION_DELETED,
         f"{_CONNECTION_HANDLER}$ConfigurationDeletedHandler",
     ),
     (
-        f"{_CONNECTION}.TenantConnectionFailed",
+        CONNECTION_FAILED,
         f"{_CONNECTION_HANDLER}$TenantConnectionFailedHandler",
     ),
 )
@@ -301,20 +310,20 @@ class _Names:
         steps = self.step_queue()
         heard = (
             (ORDER_REQUEST, requests),
-            (ORDER_CANCEL, cancels),
-            (_FILE_REFERENCE, references),
-            (_FILE_REFERENCE_UPDATE, updates),
-            (_PROCESSING_RESULT, results),
-            (_PROCESS_RIGHTS, rights),
+            (ORDER_CANCEL_REQUEST, cancels),
+            (FILE_REFERENCE, references),
+            (FILE_REFERENCE_UPDATE, updates),
+            (EXECUTION_RESULT, results),
+            (PROCESS_RIGHTS, rights),
         )
         security = self._instance_queues(_SECURITY_HANDLERS)
         tenants = self._instance_queues(_TENANT_HANDLERS)
         said = (
             ORDER_RESPONSE,
-            RESTORE_REQUEST,
+            FILES_RESTORATION_REQUEST,
             NOTIFICATION,
             EXECUTION_REQUEST,
-            NOTIFIER_COPY,
+            NOTIFICATION_REQUEST,
             DOWNLOADED_OUTPUTS,
         )
         return Topology(
@@ -325,8 +334,8 @@ class _Names:
             processing_results=results,
             process_rights=rights,
             steps=steps,
-            security_events=_without_class(security),
-            tenant_events=_without_class(tenants),
+            security_events=tuple(PlatformEvent(*heard) for heard in security),
+            tenant_events=tuple(PlatformEvent(*heard) for heard in tenants),
             multitenant=self._elements((*heard, *security), said, (steps,)),
             instance=self._elements(tenants, (NOTIFICATION,), ()),
             heard_by_each=self._elements(security, (), ()),
@@ -350,10 +359,6 @@ class _Names:
                 *(Binding(queue.name, self.exchange(event).name) for event, queue in heard),
             ),
         )
-
-
-def _without_class(queues: tuple[_Heard, ...]) -> tuple[PlatformEvent, ...]:
-    return tuple(PlatformEvent(event.rpartition(".")[2], queue) for event, queue in queues)
 
 
 def _dead_letter_queues(queues: tuple[Queue, ...]) -> tuple[Queue, ...]:

@@ -15,16 +15,20 @@ commands = typer.Typer()
 def asyncapi_command() -> None:
     """Print what goes over AMQP: an AsyncAPI 3.0 document in JSON."""
     from rs_order.adapters.amqp.topology import topology
-    from rs_order.contracts.asyncapi import Addresses, asyncapi_document
+    from rs_order.contracts.asyncapi import INSTANCE, Addresses, asyncapi_document
 
     # The names of a deployment with default settings, whatever is set here.
-    names = topology(instance_identifier="unused")
+    names = topology(instance_identifier=INSTANCE)
     addresses = Addresses(
         order_requests=names.order_requests.name,
         order_cancels=names.order_cancels.name,
         file_references=names.file_references.name,
         processing_results=names.processing_results.name,
         process_rights=names.process_rights.name,
+        of_instance={
+            heard.event: heard.queue.name
+            for heard in reversed((*names.security_events, *names.tenant_events))
+        },
     )
     _print(asyncapi_document(addresses, version("rs-order")))
 
