@@ -73,7 +73,7 @@ class Deployment:
 async def deployment(*synthetic: SyntheticDataset, **settings: object) -> AsyncIterator[Deployment]:
     """Everything running, with generated datasets; settings by their names without RS_ORDER_."""
     async with AsyncExitStack() as stack:
-        servers = await stack.enter_async_context(running_servers(durable=False))
+        servers = await stack.enter_async_context(running_servers(durable=True))
         sandbox = await stack.enter_async_context(
             Sandbox.running(None, amqp_url=servers.amqp_url, tenants=[TENANT], synthetic=synthetic)
         )

@@ -86,7 +86,7 @@ async def private_rabbitmq(server_folders: Path) -> AsyncIterator[Broker]:
     programs = await find_rabbitmq()
     if programs is None:
         pytest.skip("no RabbitMQ programs on this machine: servers are given or in containers")
-    broker = private_broker(programs)
+    broker = private_broker(programs, durable=False)
     yield broker
     await broker.discard()
 

@@ -89,7 +89,7 @@ async def database_by(way: Way, *, durable: bool) -> Database:
             assert_never(way)
 
 
-async def broker_by(way: Way) -> Broker:
+async def broker_by(way: Way, *, durable: bool) -> Broker:
     """Prepare the broker this way leads to; it isn't started yet."""
     match way:
         case Given(variable, url, management_url):
@@ -97,7 +97,7 @@ async def broker_by(way: Way) -> Broker:
         case InContainer():
             return await broker_container()
         case Private(programs):
-            return private_broker(programs)
+            return private_broker(programs, durable=durable)
         case _:
             assert_never(way)
 

@@ -36,7 +36,7 @@ async def private_database(programs: Programs, *, durable: bool) -> Database:
     account = unprivileged_account("postgres")
     password = secrets.token_hex(16)
     (port,) = free_ports(1)
-    folder = make_folder("postgresql", account, [("password", password)])
+    folder = make_folder("postgresql", account, [("password", password)], durable=durable)
     try:
         await _initialise(programs, folder, account)
         _forget_password(folder)

@@ -32,7 +32,7 @@ log.file = false
 """
 
 
-def private_broker(programs: Programs) -> Broker:
+def private_broker(programs: Programs, *, durable: bool) -> Broker:
     """Prepare a RabbitMQ of our own on free ports; it isn't started yet.
 
     Raises:
@@ -53,6 +53,7 @@ def private_broker(programs: Programs) -> Broker:
             ("enabled_plugins", "[rabbitmq_management].\n"),
             (".erlang.cookie", secrets.token_hex(16)),
         ],
+        durable=durable,
     )
     Path(folder, ".erlang.cookie").chmod(0o400)
     return Broker(

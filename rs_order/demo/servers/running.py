@@ -54,7 +54,7 @@ async def running_servers(
     """Find and start both servers at the same time; end and remove them when the block is left.
 
     Args:
-        durable: survive the loss of power, at the price of speed.
+        durable: survive the loss of power, at the price of speed; else private servers keep all in memory.
         machine: where to look; this one when not given.
         report: told where each server comes from.
 
@@ -65,7 +65,7 @@ async def running_servers(
     async with AsyncExitStack() as stack:
         starts = (
             _database(ways[Kind.DATABASE], durable, stack, report),
-            _broker(ways[Kind.BROKER], stack, report),
+            _broker(ways[Kind.BROKER], durable, stack, report),
         )
         database, broker = await _together(*starts)
         yield Servers(database, broker)
@@ -83,12 +83,12 @@ async def running_database(
 
 @asynccontextmanager
 async def running_broker(
-    *, machine: Machine | None = None, report: Report = report_on_stderr
+    *, durable: bool = False, machine: Machine | None = None, report: Report = report_on_stderr
 ) -> AsyncIterator[Broker]:
     """Like ``running_servers``, for a broker alone."""
     ways = await find([Kind.BROKER], machine or ThisMachine(), report)
     async with AsyncExitStack() as stack:
-        yield await _broker(ways[Kind.BROKER], stack, report)
+        yield await _broker(ways[Kind.BROKER], durable, stack, report)
 
 
 async def _together(
@@ -108,8 +108,8 @@ async def _database(way: Way, durable: bool, stack: AsyncExitStack, report: Repo
     return await _started(lambda: database_by(way, durable=durable), stack, report)
 
 
-async def _broker(way: Way, stack: AsyncExitStack, report: Report) -> Broker:
-    broker = await _started(lambda: broker_by(way), stack, report)
+async def _broker(way: Way, durable: bool, stack: AsyncExitStack, report: Report) -> Broker:
+    broker = await _started(lambda: broker_by(way, durable=durable), stack, report)
     await _create_vhosts(broker)
     return broker
 
