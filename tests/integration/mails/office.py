@@ -1,0 +1,188 @@
+"""An instance of the service as far as mails go, and the orders that give it something to tell."""
+
+import asyncio
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from rs_order.adapters.cron import CronSchedule
+from rs_order.adapters.mail import FolderTemplates, Languages
+from rs_order.adapters.order_tokens import JwtOrderTokens, NoOrderTokens
+from rs_order.adapters.postgres.driver import Pool
+from rs_order.adapters.postgres.tenants import PostgresTenants
+from rs_order.adapters.postgres.unit_of_work import PostgresStore
+from rs_order.application.links import Links
+from rs_order.application.mails.compose import ComposeMail
+from rs_order.application.mails.plan import PlanMails
+from rs_order.application.mails.remind import RemindOwners
+from rs_order.application.mails.send import SendMail
+from rs_order.application.policies import MailPatience
+from rs_order.domain.ids import MailId, OrderId, Tenant
+from rs_order.domain.states import OrderStatus
+from rs_order.ports.errors import RemoteRefusal, RemoteTrouble
+from rs_order.ports.mail import Mail
+from tests.integration.conftest import OTHER, TENANT
+from tests.support.rows import OWNER, TenantRows, in_tenant
+
+MONDAY = datetime(2026, 3, 2, 6, tzinfo=UTC)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+SECRET = "a secret of at least 32 characters, for tests"
+TROUBLE = RemoteTrouble("rs-admin-instance", "/email: status 500: no text")
+REFUSAL = RemoteRefusal("rs-admin-instance", 400, "/email: status 400: bad address")
+
+
+@dataclass
+class StandingClock:
+    at: datetime = MONDAY
+
+    def now(self) -> datetime:
+        return self.at
+
+
+@dataclass
+class Postman:
+    """Takes mails, or fails as the test says."""
+
+    taken: list[tuple[Tenant, Mail]] = field(default_factory=list)
+    failure: Exception | None = None
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    gate: asyncio.Event | None = None
+
+    async def send(self, tenant: Tenant, mail: Mail) -> None:
+        self.arrived.set()
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.failure is not None:
+            raise self.failure
+        self.taken.append((tenant, mail))
+
+    @property
+    def recipients(self) -> list[str]:
+        return [mail.to for _, mail in self.taken]
+
+
+class Office:
+    """An instance of the service, as far as mails go; steps are done when the test says."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        clock: StandingClock,
+        *,
+        postman: Postman | None,
+        cron: str = "0 0 7 * * *",
+        folder: Path | None = None,
+        secret: str | None = SECRET,
+    ) -> None:
+        self.pool, self.clock = pool, clock
+        self.outcomes: Counter[tuple[str, str]] = Counter()
+        self.store = PostgresStore(pool, lambda: None)
+        tenants = PostgresTenants(pool)
+        links = Links(None, tenants, prefix="/api/v1", fallback="https://site")
+        templates = FolderTemplates(Languages.parse(["en", f"{OTHER}=fr"]), folder)
+        tokens = JwtOrderTokens(secret, clock) if secret else NoOrderTokens()
+        self.plan = PlanMails(self.store, clock, CronSchedule(cron))
+        self.remind = RemindOwners(self.store, clock, self.plan)
+        self.send = SendMail(
+            self.store,
+            ComposeMail(self.store, templates, links, tokens),
+            postman,
+            clock=clock,
+            patience=MailPatience(),
+            count=lambda kind, outcome: self.outcomes.update([(kind, outcome)]),
+        )
+
+    async def steps(self) -> list[tuple[datetime | None, dict[str, Any]]]:
+        """What waits in the outbox, notifications apart."""
+        rows = await self.pool.fetch(
+            "select due_at, body from rs_order.outbox where kind = 'STEP' order by id"
+        )
+        return [(row["due_at"], json.loads(row["body"])) for row in rows]
+
+    async def notifications(self) -> list[dict[str, Any]]:
+        rows = await self.pool.fetch("select body from rs_order.outbox where kind = 'NOTIFICATION'")
+        return [json.loads(row["body"])["notification"] for row in rows]
+
+    async def work(self) -> int:
+        """Do every step that is due, and those they write; how many that were."""
+        done = 0
+        while rows := await self.pool.fetch(
+            "delete from rs_order.outbox where kind = 'STEP' and coalesce(due_at, $1) <= $1"
+            " returning tenant, body",
+            self.clock.at,
+        ):
+            for row in rows:
+                await self.do(Tenant(row["tenant"]), json.loads(row["body"]))
+                done += 1
+        return done
+
+    async def do(self, tenant: Tenant, step: dict[str, Any]) -> None:
+        if step["step"] == "remind" and "after" not in step:
+            await self.remind.begin(tenant, step["round"])
+        elif step["step"] == "remind":
+            await self.remind.page(tenant, step["round"], step["after"])
+        else:
+            await self.send.handle(tenant, MailId(step["mail"]))
+
+    async def rows(self, query: str, *parameters: Any) -> list[Any]:
+        async with in_tenant(self.pool, TENANT) as connection:
+            return [tuple(row) for row in await connection.fetch(query, *parameters)]
+
+
+async def an_order(
+    office: Office,
+    *,
+    owner: str = OWNER,
+    status: OrderStatus = OrderStatus.RUNNING,
+    front_url: str | None = "/user/project1/orders",
+    tenant: Tenant = TENANT,
+) -> OrderId:
+    order = await TenantRows(office.pool, tenant).order(status, owner=owner)
+    async with in_tenant(office.pool, tenant) as connection:
+        await connection.execute(
+            "update orders set front_url = $2, expires_at = $3 where id = $1",
+            order,
+            front_url,
+            office.clock.at + 7 * DAY,
+        )
+    return order
+
+
+async def completed(office: Office, order_id: OrderId, tenant: Tenant = TENANT) -> None:
+    """What the end of a completion does about mails."""
+    async with office.store.unit_of_work(tenant) as uow:
+        (order,) = await uow.orders.lock([order_id])
+        await office.plan.order_completed(uow, order, office.clock.at)
+
+
+async def planned_mails(office: Office) -> list[dict[str, Any]]:
+    return [step for _, step in await office.steps() if step["step"] == "send-mail"]
+
+
+async def waiting(
+    office: Office,
+    *,
+    owner: str = OWNER,
+    label: str = "label",
+    since: datetime,
+    status: OrderStatus = OrderStatus.RUNNING,
+    available: int = 1,
+) -> OrderId:
+    """An order of which files have been available for some time."""
+    async with in_tenant(office.pool, TENANT) as connection:
+        return OrderId(
+            await connection.fetchval(
+                "insert into orders (owner, role, label, correlation_id, status, sub_order_hours,"
+                " created_at, expires_at, available_files, available_at)"
+                " values ($1, 'REGISTERED_USER', $2, 'c', $3, 2, $4, $5, $6, $4) returning id",
+                owner,
+                label,
+                status,
+                since,
+                since + 7 * DAY,
+                available,
+            )
+        )
