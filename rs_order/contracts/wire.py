@@ -17,15 +17,19 @@ def _text(value: Any) -> Any:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        return _storable(value)
+        return storable(value)
     return str(value) if isinstance(value, int | float) else value
 
 
-def _storable(text: str) -> str:
-    """The text, unless no text column could hold it: better known here than by the database."""
+def storable(text: str) -> str:
+    """The text, unless no text column could hold it: better known here than by the database.
+
+    Raises:
+        ValueError: what is in it.
+    """
     if "\0" in text:
         raise ValueError("the character U+0000 can't be part of a text")
-    if any("\ud800" <= character <= "\udfff" for character in text):
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
         raise ValueError("half a surrogate pair can't be part of a text")
     return text
 

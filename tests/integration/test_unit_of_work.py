@@ -7,8 +7,12 @@ import asyncpg
 import pytest
 
 from rs_order.adapters.postgres.driver import Pool
+from rs_order.adapters.postgres.migrate import migrate_platform
+from rs_order.adapters.postgres.outbox import PostgresOutbox
 from rs_order.adapters.postgres.pool import open_pool
+from rs_order.adapters.postgres.tenants import PostgresTenants
 from rs_order.adapters.postgres.unit_of_work import PostgresStore
+from rs_order.adapters.system_clock import SystemClock
 from rs_order.application import steps
 from rs_order.demo.servers import Database
 from rs_order.domain.ids import OrderId
@@ -170,6 +174,33 @@ async def _lose_the_session(store: PostgresStore, pool: Pool) -> None:
         session = await uow.orders._connection.fetchval("select pg_backend_pid()")
         await pool.execute("select pg_terminate_backend($1)", session)
         await uow.requests.record([A_REQUEST], NOW)
+
+
+async def test_a_database_that_only_reads_is_unavailable(
+    store: PostgresStore, pool: Pool, database_url: str
+) -> None:
+    """A standby, or a full disk: no message is to blame, and the relay publishes nothing it can't remove."""
+    name = database_url.rpartition("/")[2].partition("?")[0]
+    await store.send([steps.schedule(TENANT, OWNER)])
+    await pool.execute(f"alter database {name} set default_transaction_read_only = on")
+    async with await open_pool(database_url, size=2) as reading:
+        with pytest.raises(StoreUnavailable):
+            await write(PostgresStore(reading, lambda: None))
+        for slot in range(16):
+            async with PostgresOutbox(reading, SystemClock()).claim(slot, 1) as rows:
+                assert rows is None
+
+
+async def test_tenants_of_a_database_that_is_away_are_not_unknown(own_database: Database) -> None:
+    """Whoever asks hears that the store is away, so that he asks again."""
+    async with await open_pool(own_database.url, size=2) as pool:
+        await migrate_platform(pool)
+        tenants = PostgresTenants(pool)
+        await own_database.stop()
+        with pytest.raises(StoreUnavailable):
+            await tenants.load()
+        with pytest.raises(StoreUnavailable):
+            await tenants.keep_host(TENANT, "https://elsewhere")
 
 
 async def test_a_database_that_is_down_is_unavailable(own_database: Database) -> None:

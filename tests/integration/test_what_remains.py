@@ -3,9 +3,11 @@
 from datetime import timedelta
 from typing import Any
 
+from rs_order.adapters.postgres.driver import Pool
 from rs_order.application.steps import StepName
+from tests.integration.conftest import TENANT
 from tests.integration.workshop import Workshop
-from tests.support.rows import NOW
+from tests.support.rows import NOW, in_tenant
 
 _WORK = """
 select (select count(*) from completion) as completions, (select count(*) from retry) as retries,
@@ -56,6 +58,22 @@ async def test_w41_the_inbox_forgets_what_was_answered(workshop: Workshop) -> No
 
     assert await _ids(workshop, "order_request") == ["6 DENIED", "8 RECEIVED"]
     assert await _ids(workshop, "order_response") == ["6"]
+
+
+async def test_w41_a_request_that_is_being_replayed_is_not_forgotten(
+    workshop: Workshop, pool: Pool
+) -> None:
+    """A letter of a request whose time is over comes back while the inbox is tidied."""
+    await workshop.rows(
+        "insert into order_request (correlation_id, fingerprint, body, state, received_at)"
+        " values ('old', '', '{}', 'FAILED', $1)",
+        NOW - timedelta(days=8),
+    )
+    async with in_tenant(pool, TENANT) as replay:
+        await replay.execute("update order_request set state = 'RECEIVED'")
+        await workshop.do({"step": StepName.TIDY, "round": 1})
+
+    assert await _ids(workshop, "order_request") == ["old"]
 
 
 async def test_w41_the_inbox_is_tidied_every_hour(workshop: Workshop) -> None:

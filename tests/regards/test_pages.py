@@ -70,6 +70,10 @@ def test_what_may_be_missing() -> None:
         *(feature(files=[]), feature(files={"RAWDATA": {}}), feature(files={"RAWDATA": [1]})),
         *(with_file(filesize=-1), with_file(filesize=1.5), with_file(filesize=True)),
         *(with_file(reference="yes"), with_file(checksum=1), with_file(uri=None)),
+        # What no table could hold: an order that is read must never end in an error of the database.
+        *(with_file(filesize=2**53), feature(version=2**31), feature(id="URN:\0")),
+        *(with_file(filename="half \ud800"), with_file(filename="zero \0")),
+        *(with_file(uri="http://["), with_file(uri="https://h/zero%00")),
     ],
 )
 def test_what_may_not_be_wrong(bad: Any) -> None:

@@ -15,6 +15,9 @@ from rs_order.domain.ids import Tenant
 
 _LOCK = 7226_0001
 _LOCK_TIMEOUT = "60s"
+"""For a table that somebody uses; he is waited for no longer, since others wait behind us."""
+_PATIENCE_SECONDS = 24 * 3600.0
+"""An index on a large table takes its time; so does whoever waits for the instance that makes it."""
 
 log = structlog.get_logger(__name__)
 
@@ -48,8 +51,10 @@ async def migrate_tenant(pool: Pool, tenant: Tenant) -> None:
 
 async def _migrate(connection: Connection, kind: str, schema: str) -> None:
     async with connection.transaction():
+        await connection.execute(
+            "select pg_advisory_xact_lock($1)", _LOCK, timeout=_PATIENCE_SECONDS
+        )
         await connection.execute(f"set local lock_timeout = '{_LOCK_TIMEOUT}'")
-        await connection.execute("select pg_advisory_xact_lock($1)", _LOCK)
         await connection.execute(f"create schema if not exists {schema}")
         await connection.execute("select set_config('search_path', $1, true)", schema)
         await connection.execute(
@@ -62,7 +67,7 @@ async def _migrate(connection: Connection, kind: str, schema: str) -> None:
         for version, name, text in migrations(kind):
             if version <= done:
                 continue
-            await connection.execute(text)
+            await connection.execute(text, timeout=_PATIENCE_SECONDS)
             await connection.execute(
                 "insert into schema_version (version, name) values ($1, $2)", version, name
             )

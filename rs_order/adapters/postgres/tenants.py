@@ -29,8 +29,9 @@ class PostgresTenants:
 
     async def load(self) -> None:
         """Read again which tenants there are; others may have added or removed some."""
-        async with transaction(self._pool, readonly=True) as connection:
-            rows = await connection.fetch(SQL["all"])
+        with store_errors():
+            async with transaction(self._pool, readonly=True) as connection:
+                rows = await connection.fetch(SQL["all"])
         known = self._hosts.keys()
         self._hosts = {Tenant(row["name"]): row["host"] for row in rows if row["active"]}
         self._away = frozenset(row["name"] for row in rows if not row["active"])
@@ -79,8 +80,9 @@ class PostgresTenants:
 
     async def keep_host(self, tenant: Tenant, host: str) -> None:
         if self._hosts.get(tenant) != host:
-            async with transaction(self._pool) as connection:
-                await connection.execute(SQL["keep_host"], tenant, host)
+            with store_errors():
+                async with transaction(self._pool) as connection:
+                    await connection.execute(SQL["keep_host"], tenant, host)
             self._hosts[tenant] = host
 
     async def _provision(self, name: str, host: str | None, said_at: datetime | None) -> bool:

@@ -9,6 +9,7 @@ from sys import intern
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
+from rs_order.contracts.wire import storable
 from rs_order.domain.files import ORDERABLE, CatalogFile, FileType, OtherType, Product
 from rs_order.domain.ids import Checksum, Urn
 
@@ -18,6 +19,9 @@ class MalformedFeature(ValueError):
 
 
 _ORDERABLE: Final = tuple((data_type.value, data_type) for data_type in ORDERABLE)
+_LARGEST_FILE: Final = 2**53 - 1
+"""Bytes: beyond, readers of JSON don't agree on a number any more, and sums leave 64 bits."""
+_LATEST_VERSION: Final = 2**31 - 1
 _OTHERS: Final = tuple((data_type.value, data_type) for data_type in OtherType)
 
 
@@ -29,14 +33,14 @@ def product_of(feature: Any, *, every_type: bool = False) -> Product:
     """
     if not isinstance(feature, dict):
         raise MalformedFeature("a feature isn't an object")
-    urn = feature.get("id")
-    if not isinstance(urn, str) or not urn:
+    urn = _text(feature, "id")
+    if not urn:
         raise MalformedFeature("a feature has no id")
     try:
         return Product(
             urn=Urn(urn),
             provider_id=_text(feature, "providerId"),
-            version=_whole(feature, "version") or 1,
+            version=_whole(feature, "version", _LATEST_VERSION) or 1,
             files=tuple(_files_of(feature, _ORDERABLE)),
             others=tuple(_files_of(feature, _OTHERS)) if every_type else (),
         )
@@ -73,10 +77,10 @@ def _file_of(file: Any, data_type: FileType) -> CatalogFile:
     mime_type = _text(file, "mimeType")
     return CatalogFile(
         data_type=data_type,
-        name=_text(file, "filename") or last_segment(url) or checksum or "",
+        name=_text(file, "filename") or _last_segment(url) or checksum or "",
         url=url,
         external=_flag(file, "reference"),
-        size=_whole(file, "filesize"),
+        size=_whole(file, "filesize", _LARGEST_FILE),
         checksum=Checksum(checksum) if checksum else None,
         # A handful of values, thousands of times: one object each.
         checksum_algorithm=intern(algorithm) if algorithm else None,
@@ -85,23 +89,31 @@ def _file_of(file: Any, data_type: FileType) -> CatalogFile:
     )
 
 
-def last_segment(url: str) -> str:
+def _last_segment(url: str) -> str:
     """What a file without a name is called (rest.md 10.3)."""
-    return unquote(urlsplit(url).path.rsplit("/", 1)[-1])
+    try:
+        return storable(unquote(urlsplit(url).path.rsplit("/", 1)[-1]))
+    except ValueError as error:
+        raise MalformedFeature(f"uri: {error}") from error
 
 
 def _text(members: dict[str, Any], name: str) -> str | None:
     value = members.get(name)
-    if value is None or isinstance(value, str):
-        return value
-    raise MalformedFeature(f"{name} isn't a text")
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise MalformedFeature(f"{name} isn't a text")
+    try:
+        return storable(value)
+    except ValueError as error:
+        raise MalformedFeature(f"{name}: {error}") from error
 
 
-def _whole(members: dict[str, Any], name: str) -> int | None:
+def _whole(members: dict[str, Any], name: str, most: int) -> int | None:
     value = members.get(name)
-    if value is None or (type(value) is int and value >= 0):
+    if value is None or (type(value) is int and 0 <= value <= most):
         return value
-    raise MalformedFeature(f"{name} isn't a whole number from 0 on")
+    raise MalformedFeature(f"{name} isn't a whole number from 0 to {most}")
 
 
 def _flag(members: dict[str, Any], name: str) -> bool:

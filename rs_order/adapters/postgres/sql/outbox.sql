@@ -8,8 +8,9 @@ where (select id from rs_order.outbox
        where outbox.slot = slot.slot and due_at <= $1 order by due_at limit 1) is not null
 
 -- name: take_slot
--- Only one relay works on a slot, until its transaction ends. $1 slot.
-select pg_try_advisory_xact_lock(7226, $1)
+-- Only one relay works on a slot, until its transaction ends, and none where what it publishes couldn't be
+-- removed. $1 slot.
+select current_setting('transaction_read_only') = 'off' and pg_try_advisory_xact_lock(7226, $1)
 
 -- name: claim
 -- The oldest due rows of a slot. $1 slot, $2 now, $3 at most so many of each sort.

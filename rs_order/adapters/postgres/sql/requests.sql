@@ -59,4 +59,5 @@ where id in (
     where received_at < $1 and state <> 'RECEIVED'
     order by received_at
     limit $2
+    for update skip locked  -- a replay is just reopening it
 )
