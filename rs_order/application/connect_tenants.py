@@ -87,7 +87,8 @@ class ConnectTenants:
             return
         log.info("tenant-disconnected", project=name)
         if self._limits.service:
-            # Its sub-orders may have held places that others wait for.
+            # Its sub-orders may have held places that others wait for. Not only whoever was the first to
+            # hear of it looks: he may have died of it.
             for tenant in self._tenants.names():
                 await self._wake.handle(tenant)
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from rs_order.application import steps
 from rs_order.application.ask_storage import AskStorage
 from rs_order.application.policies import SlotLimits
+from rs_order.application.service_places import hand_on_places, hold_free_places
 from rs_order.domain.ids import OrderId, Tenant
 from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
@@ -33,7 +34,7 @@ class ScheduleSubOrders:
         async with self._store.unit_of_work(tenant) as uow:
             await uow.sub_orders.lock_owner(owner)
             await self._start(uow, owner, max(0, await self._user_slots(uow, owner)))
-            await self._hand_on_places(uow)
+            await hand_on_places(uow, self._limits)
 
     async def _start(self, uow: UnitOfWork, owner: str, wanted: int) -> None:
         ready = await uow.sub_orders.next_ready(owner, wanted + 1) if wanted else []
@@ -102,17 +103,7 @@ class ScheduleSubOrders:
         return min(ROUND, self._limits.per_user - taken)
 
     async def _service_places(self, uow: UnitOfWork, wanted: int) -> int:
-        if not self._limits.service:
-            return wanted
-        await uow.limits.lock()
-        return max(0, self._limits.service - await uow.limits.running())
-
-    async def _hand_on_places(self, uow: UnitOfWork) -> None:
-        """Places of the service that this owner doesn't need go to those who wait for one."""
-        if not self._limits.service:
-            return
-        turn = await uow.limits.next_users(await self._service_places(uow, 0))
-        await uow.messages.send([steps.schedule(tenant, owner) for tenant, owner in turn])
+        return await hold_free_places(uow, self._limits) if self._limits.service else wanted
 
     async def _wait_for_more(
         self,

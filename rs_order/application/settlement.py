@@ -13,6 +13,7 @@ from rs_order.application.links import DownloadLinks
 from rs_order.application.policies import SlotLimits
 from rs_order.application.renew_expiration import renew_expiration
 from rs_order.application.responses import Response
+from rs_order.application.service_places import hand_on_places
 from rs_order.domain.ids import OrderId, SubOrderId
 from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
@@ -108,9 +109,7 @@ class Settlement:
             # Else a round that finds the service full could begin to wait just after we looked.
             await uow.limits.lock()
         await uow.limits.ended(ended)
-        if self._limits.service:
-            turn = await uow.limits.next_users(len(ended))
-            await uow.messages.send([steps.schedule(tenant, owner) for tenant, owner in turn])
+        await hand_on_places(uow, self._limits)
 
 
 class _Change:

@@ -194,7 +194,10 @@ class Application:
         )
         self._rebuild_steps = RebuildSteps(uows, clock, limits, count_steps, every=every)
         self._recount = Recount(
-            uows, MendOrder(uows, settlement, links, clock, count_drift), clock, every=every
+            uows,
+            MendOrder(uows, settlement, links, clock, limits=limits, count=count_drift),
+            clock,
+            every=every,
         )
         self._expire = ExpireOrder(uows, departure, clock)
         self._delete_files = DeleteFiles(uows, departure)

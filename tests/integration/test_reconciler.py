@@ -124,6 +124,22 @@ async def test_a_drift_is_mended_counted_and_logged(
     assert all(line["mended"] and line["log_level"] == "error" for line in told)
 
 
+async def test_whoever_waits_for_a_place_that_is_free_gets_it(pool: Pool) -> None:
+    """Somebody left the service and died before he could give others their turn."""
+    workshop = Workshop(pool, jobs_pool_size=1)
+    await workshop.rows("insert into rs_order.running_sub_order values ('project2', 1, 'joe')")
+    order = await workshop.order("a")
+    await workshop.run()
+
+    assert await workshop.sub_orders(order) == [("STORAGE", "READY")]
+
+    await workshop.rows("delete from rs_order.running_sub_order")
+    await walk(workshop)
+    await workshop.run()
+
+    assert await workshop.sub_orders(order) == [("STORAGE", "RUNNING")]
+
+
 async def test_a_drift_says_what_stood_and_what_is_true(
     workshop: Workshop, orders: list[OrderId]
 ) -> None:

@@ -7,6 +7,7 @@ import pytest
 from rs_order.adapters.postgres.driver import Pool
 from rs_order.adapters.postgres.schema_names import InvalidTenantNameError
 from rs_order.adapters.postgres.tenants import PostgresTenants
+from rs_order.adapters.postgres.unit_of_work import PostgresStore
 from rs_order.domain.ids import SubOrderId, Tenant
 from rs_order.domain.states import OrderStatus
 from tests.integration.conftest import OTHER, TENANT
@@ -36,7 +37,7 @@ async def test_a_tenant_that_goes_keeps_its_data(
     async with in_tenant(pool, TENANT) as connection:
         orders = [row["id"] for row in await connection.fetch("select id from orders")]
 
-    assert (went, again, served, names) == (True, False, False, [OTHER])
+    assert (went, again, served, names) == (True, True, False, [OTHER])
     assert (came, tenants.serves(TENANT), orders) == (True, True, [order])
 
 
@@ -79,25 +80,23 @@ async def test_a_name_that_cannot_be_a_schema(tenants: PostgresTenants) -> None:
         await tenants.activate("Project-3", NOON)
 
 
-async def test_places_of_the_service_are_free_again(pool: Pool, tenants: PostgresTenants) -> None:
-    """Nobody settles the sub-orders of a tenant that went: others get their places."""
-    async with pool.acquire() as connection:
-        for tenant in (TENANT, OTHER):
-            await connection.execute(
-                "insert into rs_order.running_sub_order values ($1, $2, 'jane')",
-                tenant,
-                SubOrderId(1),
-            )
-            await connection.execute(
-                "insert into rs_order.waiting_user values ($1, 'jane', $2)", tenant, NOON
-            )
-        await tenants.deactivate(TENANT, NOON)
-        left = {
-            table: [row["tenant"] for row in await connection.fetch(f"select tenant from {table}")]  # noqa: S608 - ours
-            for table in ("rs_order.running_sub_order", "rs_order.waiting_user")
-        }
+async def test_places_of_a_tenant_that_is_away_are_others(
+    store: PostgresStore, tenants: PostgresTenants
+) -> None:
+    """Nobody settles its sub-orders, and it gets no turn; when it comes again they count again."""
+    for tenant in (TENANT, OTHER):
+        async with store.unit_of_work(tenant) as uow:
+            await uow.limits.started("jane", [SubOrderId(1)])
+            await uow.limits.wait("joe", NOON if tenant == TENANT else LATER)
+    await tenants.deactivate(TENANT, NOON)
+    async with store.unit_of_work(OTHER) as uow:
+        away = (await uow.limits.running(), await uow.limits.next_users(2))
+    await tenants.activate(TENANT, LATER)
+    async with store.unit_of_work(OTHER) as uow:
+        again = (await uow.limits.running(), await uow.limits.next_users(2))
 
-    assert left == {"rs_order.running_sub_order": [OTHER], "rs_order.waiting_user": [OTHER]}
+    assert away == (1, [(OTHER, "joe")])
+    assert again == (2, [(TENANT, "joe")])
 
 
 async def test_changes_are_told(pool: Pool, tenants: PostgresTenants) -> None:

@@ -69,11 +69,9 @@ class PostgresTenants:
         """Serve a tenant no more, unless the platform said something newer of it."""
         with store_errors():
             async with transaction(self._pool) as connection:
-                was_active = await connection.fetchval(SQL["deactivate"], name, said_at)
-                if was_active:
-                    await connection.execute(SQL["free_places"], name)
+                gone = await connection.fetchval(SQL["deactivate"], name, said_at)
             await self.load()
-        return bool(was_active)
+        return gone is not None
 
     async def host(self, tenant: Tenant) -> str | None:
         return self._hosts.get(tenant)

@@ -7,6 +7,8 @@ from typing import Any
 import structlog
 
 from rs_order.application.links import Links
+from rs_order.application.policies import SlotLimits
+from rs_order.application.service_places import hand_on_places
 from rs_order.application.settlement import Cause, Settlement
 from rs_order.domain.ids import OrderId, SubOrderId, Tenant
 from rs_order.domain.moves import Reason
@@ -47,11 +49,14 @@ class MendOrder:
         settlement: Settlement,
         links: Links,
         clock: Clock,
+        *,
+        limits: SlotLimits,
         count: Callable[[str], None],
     ) -> None:
         """``count``: counts a drift of a table."""
         self._store = store
         self._settlement = settlement
+        self._limits = limits
         self._links = links
         self._clock = clock
         self._count = count
@@ -69,11 +74,11 @@ class MendOrder:
             self._tell(tenant, drift, order=order_id, mended=mended)
 
     async def free_places(self, tenant: Tenant) -> None:
-        """Places of the service that nothing running holds are free for those who wait."""
+        """Places of the service that nothing running holds are free; whatever is free is handed on."""
         async with self._store.unit_of_work(tenant) as uow:
             await uow.limits.lock()
             freed = await uow.reconciliation.free_places()
-            await self._settlement.leave_service_slots(uow, freed)
+            await hand_on_places(uow, self._limits)
         for sub_order in freed:
             drift = Drift("running_sub_order", sub_order, {"place": ("taken", "free")})
             self._tell(tenant, drift, mended=True)

@@ -42,7 +42,7 @@ class Tenants(Protocol):
     async def deactivate(self, name: str, said_at: datetime) -> bool:
         """Serve a tenant no more by the platform's word of an instant; its data stays.
 
-        Whether it was served until now. Nothing happens when something newer was said. Raises StoreError.
+        Whether it holds: we know the tenant, and nothing newer was said. Raises StoreError.
         """
         ...
 

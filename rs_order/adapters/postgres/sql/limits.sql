@@ -3,7 +3,10 @@
 select pg_advisory_xact_lock(7226, 100)
 
 -- name: running
-select count(*) from rs_order.running_sub_order
+-- Nobody settles the sub-orders of tenants that are away: their places are others' until they come again.
+select count(*)
+from rs_order.running_sub_order running
+join rs_order.tenant on tenant.name = running.tenant and tenant.active
 
 -- name: started
 -- $1 tenant, $2 owner, $3 sub-orders.
@@ -25,6 +28,7 @@ on conflict (tenant, owner) do update set rank = excluded.rank
 with turn as (
     select waiting.tenant, waiting.owner
     from rs_order.waiting_user waiting
+    join rs_order.tenant served on served.name = waiting.tenant and served.active
     left join (
         select tenant, owner, count(*) as sub_orders
         from rs_order.running_sub_order group by tenant, owner

@@ -13,18 +13,10 @@ where tenant.said_at is null or $3::timestamptz is null or tenant.said_at <= $3
 returning name
 
 -- name: deactivate
--- Whether it was active; nothing when the platform said something newer. $1 name, $2 when it said so.
-with before as (select name, active from rs_order.tenant where name = $1 for update)
+-- Nothing when the platform said something newer. $1 name, $2 when it said so.
 update rs_order.tenant set active = false, said_at = $2
-from before
-where tenant.name = before.name and (said_at is null or said_at <= $2)
-returning before.active
-
--- name: free_places
--- The places of the service that a tenant's sub-orders hold or wait for: nobody settles them any more.
--- $1 tenant.
-with freed as (delete from rs_order.running_sub_order where tenant = $1)
-delete from rs_order.waiting_user where tenant = $1
+where name = $1 and (said_at is null or said_at <= $2)
+returning name
 
 -- name: keep_host
 -- $1 name, $2 host.
