@@ -66,6 +66,18 @@ class StepName(StrEnum):
     SEND_MAIL = "send-mail"
 
 
+STEPS_THAT_ASK_OTHERS = frozenset(
+    {
+        StepName.GRANT_REQUESTS,
+        StepName.COMPLETE_ORDER,
+        StepName.START_PROCESSING,
+        StepName.CONNECT_TENANT,
+        StepName.REPORT_CONNECTION,
+        StepName.FIND_TENANTS,
+        StepName.SEND_MAIL,
+    }
+)
+"""They wait for services over HTTP, or for mail servers, minutes when these are slow."""
 INSTANCE = Tenant("instance")
 """Whose steps those are that concern no tenant we serve, or one we don't serve yet."""
 STEPS_OF_THE_INSTANCE = frozenset(

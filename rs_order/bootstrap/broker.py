@@ -60,6 +60,7 @@ FILE_EVENT_BATCH = 1000
 RESULT_BATCH = 250
 """Each result is a commit of its own; this many are prefetched (amqp.md 1.10)."""
 STEPS_AT_ONCE = 8
+"""Of each of their queues."""
 
 
 def names_on_the_broker(settings: Settings) -> Topology:
@@ -113,6 +114,7 @@ def work_consumers(
         application.failures,
         for_everybody=True,
     )
+    steps = StepHandler(application.works, tenants)
     unused = [names.file_reference_updates]
     return [
         BatchConsumer(names.order_requests, requests, size=settings.request_bulk_size),
@@ -120,11 +122,9 @@ def work_consumers(
         BatchConsumer(names.file_references, references, size=FILE_EVENT_BATCH),
         BatchConsumer(names.processing_results, results, size=RESULT_BATCH),
         BatchConsumer(names.process_rights, rights, size=RESULT_BATCH),
-        BatchConsumer(
-            names.steps,
-            StepHandler(application.works, tenants),
-            size=1,
-            concurrency=STEPS_AT_ONCE,
+        *(
+            BatchConsumer(queue, steps, size=1, concurrency=STEPS_AT_ONCE)
+            for queue in (names.steps, names.remote_steps)
         ),
         *(BatchConsumer(queue, drop) for queue in unused),
     ]

@@ -176,6 +176,7 @@ async def serve(
 def _messages(settings: Settings, names: Topology) -> Messages:
     return Messages(
         step_queue=names.steps.name,
+        remote_step_queue=names.remote_steps.name,
         request_queue=names.order_requests,
         namespace=settings.amqp_management_namespace,
         instance_name=settings.instance_name,

@@ -1,10 +1,13 @@
 """Remote services that are down, slow, or answer nonsense: a request waits, then gets its FAILED."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from rs_order.bootstrap.broker import STEPS_AT_ONCE
+from rs_order.sandbox import Faults
 from rs_order.sandbox.directory import User
 from rs_order.sandbox.faults import Outage, OutageMode, Service
 from tests.acceptance.archives import ArchiveMaker
@@ -39,6 +42,26 @@ async def test_a_request_outlives_a_short_trouble(
     await fence(here)
 
     assert here.peer.statuses(correlation_id) == DONE
+
+
+async def test_a_slow_service_holds_up_nothing_else(broker: FreshBroker, database_url: str) -> None:
+    """Every step that may ask the catalog waits for it; an order that has nothing to ask expires."""
+    async with platform(broker, database_url, faults=Faults(silence=True)) as here, here.service():
+        await here.peer.order(EVE_01)
+        await until_rows(here, "select from orders where status = 'RUNNING'")
+        here.sandbox.faults.outages = {Service.CATALOG: Outage(mode=OutageMode.SLOW, seconds=10)}
+        asked = here.sandbox.calls.counters[Service.CATALOG]
+        waiting = []
+        for number in range(STEPS_AT_ONCE):
+            waiting.append(await here.peer.order(EVE_01, user=guest(here)))
+            await here.sandbox.calls.wait_for(Service.CATALOG, asked + number + 1)
+        here.clock.ahead = timedelta(hours=6.1)
+        await until_rows(here, "select from orders where status = 'EXPIRED'")
+        here.sandbox.faults.outages = {}
+
+        assert [here.peer.statuses(correlation_id) for correlation_id in waiting] == [
+            [] for _ in waiting
+        ]
 
 
 async def test_the_address_of_a_project_is_waited_for(

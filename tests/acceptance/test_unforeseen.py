@@ -8,6 +8,7 @@ from tests.acceptance.guests import EVE_01, guest, put_in_queue, state_of, until
 from tests.acceptance.platform import TENANT, Platform
 
 STEPS = "rs-order.steps"
+REMOTE_STEPS = "rs-order.remote-steps"
 
 
 @asynccontextmanager
@@ -31,13 +32,13 @@ async def test_w3_an_unforeseen_error_of_a_completion_is_replayed(here: Platform
     async with failing(here, "insert on data_file", "true"):
         correlation_id = await here.peer.order(EVE_01, user=guest(here))
         order_id = (await here.peer.until(correlation_id, "GRANTED")).body["orderId"]
-        letter = await here.peer.dead_letter(f"{STEPS}.DLQ")
+        letter = await here.peer.dead_letter(f"{REMOTE_STEPS}.DLQ")
 
     assert letter.headers["rs-order.reason"] == "unexpected-batch-failure"
     assert "nobody foresaw this" in str(letter.headers)
     assert await state_of(here, order_id) == "PENDING"
 
-    await put_in_queue(here, STEPS, letter.body, letter.headers)
+    await put_in_queue(here, REMOTE_STEPS, letter.body, letter.headers)
     await here.peer.until_final(correlation_id)
 
     assert here.peer.statuses(correlation_id) == ["GRANTED", "SUBORDER_DONE", "DONE"]

@@ -14,16 +14,22 @@ from rs_order.domain.ids import Tenant
 from rs_order.ports.outbox import MessageKind, OutboxRow
 
 NAMES = topology(instance_identifier="test")
-MESSAGES = Messages(step_queue=NAMES.steps.name, request_queue=NAMES.order_requests)
+MESSAGES = Messages(
+    step_queue=NAMES.steps.name,
+    remote_step_queue=NAMES.remote_steps.name,
+    request_queue=NAMES.order_requests,
+)
 MESSAGE_ID = UUID("6f1c1c2f-0f55-4b3b-8d62-5a2e2c405b3b")
 
 
-def row(kind: MessageKind, correlation_id: str | None = None) -> OutboxRow:
+def row(
+    kind: MessageKind, correlation_id: str | None = None, body: bytes = b'{"a": 1}'
+) -> OutboxRow:
     return OutboxRow(
         id=1,
         kind=kind,
         tenant=Tenant("project1"),
-        body=b'{"a": 1}',
+        body=body,
         stream=None,
         correlation_id=correlation_id,
         message_id=MESSAGE_ID,
@@ -106,11 +112,15 @@ def test_a_copy_for_the_notifier_is_a_request_with_its_own_headers() -> None:
     }
 
 
-def test_a_step_goes_to_the_internal_queue_or_counts_as_not_published() -> None:
-    """Without a queue the work would vanish."""
-    publication = MESSAGES.publication(row(MessageKind.STEP))
+@pytest.mark.parametrize(
+    ("step", "queue"),
+    [("schedule", "rs-order.steps"), ("complete-order", "rs-order.remote-steps")],
+)
+def test_a_step_goes_to_a_queue_of_ours_or_counts_as_not_published(step: str, queue: str) -> None:
+    """Without a queue the work would vanish; what waits for other services has one for itself."""
+    publication = MESSAGES.publication(row(MessageKind.STEP, body=orjson.dumps({"step": step})))
 
-    assert (publication.exchange, publication.routing_key) == ("", "rs-order.steps")
+    assert (publication.exchange, publication.routing_key) == ("", queue)
     assert publication.mandatory
     assert publication.message.headers == {"regards.tenant": "project1"}
 
@@ -188,6 +198,7 @@ def test_names_follow_the_settings() -> None:
     """amqp.md 1.15: namespace and instance name."""
     messages = Messages(
         step_queue=NAMES.steps.name,
+        remote_step_queue=NAMES.remote_steps.name,
         request_queue=NAMES.order_requests,
         namespace="other",
         instance_name="CNES",

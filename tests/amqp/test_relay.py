@@ -35,7 +35,11 @@ from tests.support.servers import FreshBroker
 
 TOPOLOGY: Topology = only(topology(instance_identifier="test"), "steps")
 STEPS = TOPOLOGY.steps.name
-MESSAGES = Messages(step_queue=STEPS, request_queue=TOPOLOGY.order_requests)
+MESSAGES = Messages(
+    step_queue=STEPS,
+    remote_step_queue=TOPOLOGY.remote_steps.name,
+    request_queue=TOPOLOGY.order_requests,
+)
 PROJECT = Tenant("project1")
 
 

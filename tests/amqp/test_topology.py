@@ -95,27 +95,31 @@ def subscription(dead_letter_key: str) -> dict[str, str | int]:
     }
 
 
+STEP_QUEUES = ("rs-order.steps", "rs-order.remote-steps")
 MULTITENANT_ARGUMENTS: Mapping[str, tuple[bool, Mapping[str, str | int]]] = {
     **{name: (False, subscription(f"{name}.DLQ")) for name in BATCH_QUEUES},
     **{f"{name}.DLQ": (False, {"x-max-priority": 255}) for name in BATCH_QUEUES},
     **{name: (False, subscription("regards.DLQ")) for name in SINGLE_QUEUES},
     **{name: (True, subscription("regards.DLQ")) for name in SECURITY_QUEUES},
     "regards.DLQ": (False, {"x-max-priority": 255}),
-    "rs-order.steps": (
-        False,
-        {
-            "x-queue-type": "quorum",
-            "x-delivery-limit": 20,
-            "x-dead-letter-exchange": "regards.DLX",
-            "x-dead-letter-routing-key": "rs-order.steps.DLQ",
-            "x-dead-letter-strategy": "at-least-once",
-            "x-overflow": "reject-publish",
-        },
-    ),
-    "rs-order.steps.DLQ": (
-        False,
-        {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000_000},
-    ),
+    **{
+        name: (
+            False,
+            {
+                "x-queue-type": "quorum",
+                "x-delivery-limit": 20,
+                "x-dead-letter-exchange": "regards.DLX",
+                "x-dead-letter-routing-key": f"{name}.DLQ",
+                "x-dead-letter-strategy": "at-least-once",
+                "x-overflow": "reject-publish",
+            },
+        )
+        for name in STEP_QUEUES
+    },
+    **{
+        f"{name}.DLQ": (False, {"x-queue-type": "quorum", "x-delivery-limit": 1_000_000_000})
+        for name in STEP_QUEUES
+    },
 }
 INSTANCE_ARGUMENTS: Mapping[str, tuple[bool, Mapping[str, str | int]]] = {
     **{name: (True, subscription("regards.DLQ")) for name in TENANT_QUEUES},
@@ -144,7 +148,7 @@ def test_queues_of_the_instance_vhost() -> None:
             FULL.multitenant,
             BATCH_QUEUES | SINGLE_QUEUES | SECURITY_QUEUES,
             OUT,
-            ["regards.DLQ", "rs-order.steps.DLQ", *(f"{name}.DLQ" for name in BATCH_QUEUES)],
+            ["regards.DLQ", *(f"{name}.DLQ" for name in (*STEP_QUEUES, *BATCH_QUEUES))],
         ),
         (
             FULL.instance,
@@ -177,7 +181,10 @@ def test_names_follow_namespace_and_type() -> None:
     other = topology("ns", "rs-other", instance_identifier="i")
 
     assert other.order_requests.name == f"ns.broadcast.rs-other.{REQUESTS}OrderRequestEventHandler"
-    assert other.steps.name == "rs-other.steps"
+    assert (other.steps.name, other.remote_steps.name) == (
+        "rs-other.steps",
+        "rs-other.remote-steps",
+    )
     assert Exchange("regards.DLX", "topic") in other.multitenant.exchanges
     assert other.dead_letter_queues(Vhost.INSTANCE) == ("regards.DLQ",)
 

@@ -15,6 +15,7 @@ from rs_order.adapters.amqp.topology import (
     Queue,
     Vhost,
 )
+from rs_order.application.steps import STEPS_THAT_ASK_OTHERS
 from rs_order.contracts.notification import NOTIFICATION
 from rs_order.contracts.notifier import NOTIFICATION_REQUEST
 from rs_order.contracts.order_request import ORDER_REQUEST
@@ -73,6 +74,7 @@ class Messages:
         self,
         *,
         step_queue: str,
+        remote_step_queue: str,
         request_queue: Queue,
         namespace: str = "regards",
         instance_name: str = "REGARDS",
@@ -80,12 +82,14 @@ class Messages:
         """Remember the names.
 
         Args:
-            step_queue: name of the internal queue.
+            step_queue: name of the queue of our own steps.
+            remote_step_queue: name of the queue of those that ask other services.
             request_queue: where order requests come in; tells where their dead letters lie.
             namespace: prefix of the exchanges.
             instance_name: property ``regards.instance.name``; goes out as ``app_id``.
         """
         self._step_queue = step_queue
+        self._remote_step_queue = remote_step_queue
         self._request_queue = request_queue
         self._namespace = namespace
         self._instance_name = instance_name
@@ -123,11 +127,12 @@ class Messages:
         }
 
     def _step(self, row: OutboxRow) -> Publication:
-        """Straight to our own queue; without it the work would be lost, hence mandatory."""
+        """Straight to a queue of our own; without it the work would be lost, hence mandatory."""
+        remote = orjson.loads(row.body).get("step") in STEPS_THAT_ASK_OTHERS
         return Publication(
             vhost=Vhost.MULTITENANT,
             exchange="",
-            routing_key=self._step_queue,
+            routing_key=self._remote_step_queue if remote else self._step_queue,
             mandatory=True,
             message=self._message(row, row.body, {TENANT_HEADER: row.tenant}),
         )

@@ -136,6 +136,9 @@ class Topology:
     processing_results: Queue
     process_rights: Queue
     steps: Queue
+    """What the database alone is needed for."""
+    remote_steps: Queue
+    """What asks other services: a slow one holds up nothing else."""
     security_events: tuple[PlatformEvent, ...]
     """On the multitenant virtual host."""
     tenant_events: tuple[PlatformEvent, ...]
@@ -283,9 +286,9 @@ class _Names:
             arguments=_dead_lettering_to(SHARED_DEAD_LETTER_QUEUE),
         )
 
-    def step_queue(self) -> Queue:
+    def step_queue(self, name: str) -> Queue:
         """Our own, so no priority; a step is safe on it or refused, never dropped."""
-        name = f"{self.type_identifier}.steps"
+        name = f"{self.type_identifier}.{name}"
         return Queue(
             name,
             arguments=_frozen(
@@ -307,7 +310,8 @@ class _Names:
         updates = self.batch_queue(f"{_CATALOG_HANDLERS}.FileReferenceUpdateEventHandler")
         results = self.single_queue(f"{_PROCESSING_HANDLERS}.ProcessingExecutionResultEventHandler")
         rights = self.single_queue(f"{_PROCESSING_HANDLERS}.RightsPluginConfigurationEventHandler")
-        steps = self.step_queue()
+        steps = self.step_queue("steps")
+        remote_steps = self.step_queue("remote-steps")
         heard = (
             (ORDER_REQUEST, requests),
             (ORDER_CANCEL_REQUEST, cancels),
@@ -334,9 +338,10 @@ class _Names:
             processing_results=results,
             process_rights=rights,
             steps=steps,
+            remote_steps=remote_steps,
             security_events=tuple(PlatformEvent(*heard) for heard in security),
             tenant_events=tuple(PlatformEvent(*heard) for heard in tenants),
-            multitenant=self._elements((*heard, *security), said, (steps,)),
+            multitenant=self._elements((*heard, *security), said, (steps, remote_steps)),
             instance=self._elements(tenants, (NOTIFICATION,), ()),
             heard_by_each=self._elements(security, (), ()),
         )
