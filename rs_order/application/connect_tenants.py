@@ -83,7 +83,11 @@ class ConnectTenants:
 
     async def disconnect(self, name: str, said_at: datetime) -> None:
         """Serve a tenant no more; what it has stays, for when it is connected again."""
-        if not await self._tenants.deactivate(name, said_at):
+        try:
+            holds = await self._tenants.deactivate(name, said_at)
+        except ValueError:
+            return  # it never was, and never will be, one of ours
+        if not holds:
             return
         log.info("tenant-disconnected", project=name)
         if self._limits.service:

@@ -1,6 +1,7 @@
 """The settings of a tenant as a file: exported, and imported again (rest.md 11.3)."""
 
 import json
+from codecs import BOM_UTF8
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -125,14 +126,10 @@ class _Plan:
 
 def _read(file: bytes) -> ConfigurationToImport:
     try:
-        configuration = ConfigurationToImport.model_validate_json(file)
+        configuration = ConfigurationToImport.model_validate_json(file.removeprefix(BOM_UTF8))
     except ValidationError as error:
-        problems = (
-            f"{'.'.join(str(name) for name in problem['loc'])}: {problem['msg']}".removeprefix(": ")
-            for problem in error.errors(include_input=False, include_url=False)
-        )
         raise InvalidInput(
-            *(f"The file isn't a configuration: {problem}" for problem in problems)
+            *(f"The file isn't a configuration: {problem}" for problem in _problems(error))
         ) from error
     if configuration.microservice not in (None, MICROSERVICE):
         raise InvalidInput(
@@ -141,12 +138,23 @@ def _read(file: bytes) -> ConfigurationToImport:
     return configuration
 
 
-def _plan(module: ModuleToImport) -> _Plan:
-    plan = _Plan(module.module, reset=module.reset_before_import)
+def _problems(error: ValidationError) -> list[str]:
+    return [
+        f"{'.'.join(str(name) for name in problem['loc'])}: {problem['msg']}".removeprefix(": ")
+        for problem in error.errors(include_input=False, include_url=False)
+    ]
+
+
+def _plan(found: object) -> _Plan:
+    try:
+        module = ModuleToImport.model_validate(found)
+    except ValidationError as error:
+        return _Plan(ModuleInformation(), errors=[f"not a module: {it}" for it in _problems(error)])
+    plan = _Plan(module.module, reset=bool(module.reset_before_import))
     if module.module.id != MODULE:
         plan.errors.append(f"{MICROSERVICE} has no module {module.module.id}; it has {MODULE}")
         return plan
-    for number, item in enumerate(module.configuration, 1):
+    for number, item in enumerate(module.configuration or (), 1):
         try:
             setting = _setting_of(item)
             plan.values[setting.name] = DEFINITIONS[setting.name].read(_value_of(setting))

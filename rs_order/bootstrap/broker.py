@@ -106,6 +106,7 @@ def work_consumers(
         tenants,
         application.failures,
         for_everybody=True,
+        kept_while_away=True,
     )
     rights = Batches(
         ProcessRightsEvent,

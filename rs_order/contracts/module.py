@@ -85,15 +85,16 @@ class ModuleToImport(WireModel):
     model_config = ConfigDict(populate_by_name=True)
 
     module: ModuleInformation
-    reset_before_import: Flag = Field(default=False, alias="resetBeforeImport")
-    configuration: list[Any] = Field(default_factory=list)
+    reset_before_import: Flag | None = Field(default=None, alias="resetBeforeImport")
+    configuration: list[Any] | None = None
 
 
 class ConfigurationToImport(WireModel):
     """A file to import, as far as it has to be right as a whole."""
 
     microservice: Text | None = None
-    modules: Annotated[list[ModuleToImport], DropNulls] = Field(default_factory=list)
+    modules: Annotated[list[Any], DropNulls] = Field(default_factory=list)
+    """Each read by itself: a bad one doesn't spoil the others."""
 
 
 class ImportReport(WireModel):

@@ -6,7 +6,8 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Field
 
-from rs_order.contracts.wire import DropNulls, Flag, Long, Text, WireModel
+from rs_order.contracts.wire import DropNulls, Flag, Text, WireModel
+from rs_order.domain.files import LARGEST_FILE
 from rs_order.domain.outputs import MadeFile
 
 _EVENTS = "fr.cnes.regards.modules.processing.domain.events"
@@ -83,7 +84,7 @@ class ResultOutput(WireModel):
 
     url: Text
     name: Text
-    size: Annotated[Long, Field(ge=0)] | None = None
+    size: Annotated[int, Field(ge=0, le=LARGEST_FILE)] | None = None
     checksum_method: Text | None = Field(None, alias="checksumMethod")
     checksum: Text | None = Field(None, alias="checksumValue")
     inputs: Annotated[list[Text], DropNulls] = Field([], alias="inputCorrelationIds")
@@ -118,7 +119,7 @@ class ExecutionResult(WireModel):
 
     batch_correlation_id: Text = Field(alias="batchCorrelationId")
     execution_correlation_id: Text = Field(alias="executionCorrelationId")
-    process_info: dict[str, Text] = Field(alias="processInfo")
+    process_info: Annotated[dict[str, Text], DropNulls] = Field(alias="processInfo")
     status: ExecutionStatus = Field(alias="finalStatus")
     outputs: Annotated[list[ResultOutput], DropNulls] | None = None
     messages: Annotated[list[Text], DropNulls] | None = None

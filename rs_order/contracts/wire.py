@@ -35,7 +35,9 @@ def storable(text: str) -> str:
 
 
 def _without_nulls(value: Any) -> Any:
-    """Null items of a list are dropped on read."""
+    """Null items of a list, and members of an object that are null, are dropped on read."""
+    if isinstance(value, dict):
+        return {name: item for name, item in value.items() if item is not None}
     return [item for item in value if item is not None] if isinstance(value, list) else value
 
 

@@ -6,6 +6,9 @@ from uuid import UUID, uuid5
 
 from rs_order.domain.ids import Checksum, Urn
 
+LARGEST_FILE = 2**53 - 1
+"""Bytes: beyond, readers of JSON don't agree on a number any more, and sums leave 64 bits."""
+
 _IDENTITY = UUID("5e0c7a52-6f0e-4a5b-8f39-3b1f6f6a8d10")
 
 

@@ -40,6 +40,10 @@ class LimitKind(StrEnum):
     BYTES = "BYTES"
 
 
+LARGEST_FORECAST = 2**43
+"""Bytes of one output: the sum of a million such is still a 64-bit number."""
+
+
 @dataclass(frozen=True, slots=True)
 class Forecast:
     """How large outputs will be: a factor of the inputs' bytes, or so many bytes."""
@@ -48,8 +52,9 @@ class Forecast:
     size: int | None = None
 
     def of(self, inputs: int) -> int:
-        """Bytes expected of inputs of so many bytes."""
-        return int(self.factor * inputs) if self.factor is not None else self.size or 0
+        """Bytes expected of inputs of so many bytes; a process may foretell any nonsense."""
+        expected = self.factor * inputs if self.factor is not None else self.size or 0
+        return int(min(expected, LARGEST_FORECAST))
 
 
 @dataclass(frozen=True, slots=True)

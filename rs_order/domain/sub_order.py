@@ -9,6 +9,8 @@ from rs_order.domain.tally import Tally
 
 _AGEING_PER_MEBIBYTE = timedelta(minutes=15)
 _LONGEST_OVERTAKING = timedelta(days=2)
+_NO_LARGER_COUNTS = _LONGEST_OVERTAKING / _AGEING_PER_MEBIBYTE
+"""Mebibytes."""
 
 
 def rank(ready_at: datetime, size: int) -> datetime:
@@ -17,8 +19,8 @@ def rank(ready_at: datetime, size: int) -> datetime:
     A full bucket of 100 MiB can so be overtaken for about a day, and then no more: nobody starves.
     The value never changes, so the next sub-order is the first of an index.
     """
-    mebibytes = size / (1024 * 1024)
-    return ready_at + min(mebibytes * _AGEING_PER_MEBIBYTE, _LONGEST_OVERTAKING)
+    mebibytes = min(size / (1024 * 1024), _NO_LARGER_COUNTS)
+    return ready_at + mebibytes * _AGEING_PER_MEBIBYTE
 
 
 @dataclass(slots=True)

@@ -346,6 +346,31 @@ async def test_w7_a_batch_that_can_not_be_made_fails_the_outputs(
     assert f"status {status}: Sandbox: no batch today" in reason
 
 
+@pytest.mark.parametrize("forecast", ["999999999g", "*999999999999999999"])
+async def test_a_forecast_of_nonsense_costs_no_order(forecast: str, here: Platform) -> None:
+    """Nothing comes of it but a percentage that is wrong until the results are there."""
+    process = a_process(here, "SUBORDER", "ONE_PER_INPUT_FILE", forecast=forecast)
+    ordered = await order(here, "THREE", process)
+
+    assert await ordered.until_final() == "DONE"
+
+
+async def test_trouble_from_before_a_pause_is_forgotten(here: Platform) -> None:
+    """After it, rs-processing is given as much time as at first."""
+    here.sandbox.faults.batch_status = 503
+    process = a_process(here, "SUBORDER", "ONE_PER_FEATURE")
+    ordered = await order(here, "THREE", process)
+    in_trouble = "select from process_batch where order_id = $1 and trouble_since is not null"
+    await eventually(lambda: here.rows(in_trouble, ordered.id), "an attempt in vain")
+    await act(here, ordered, "pause")
+    here.clock.ahead = timedelta(minutes=30)
+    await act(here, ordered, "resume")
+    await eventually(lambda: here.rows(in_trouble, ordered.id), "another attempt in vain")
+    here.sandbox.faults.batch_status = None
+
+    assert await ordered.until_final() == "DONE"
+
+
 async def test_a_batch_in_trouble_is_asked_for_again(here: Platform) -> None:
     """rs-processing comes back before patience ends: the order is done."""
     here.sandbox.faults.batch_status = 503
@@ -511,13 +536,16 @@ async def test_a_result_of_ours_that_can_not_be_read_is_a_dead_letter(here: Plat
     body = {
         "batchCorrelationId": execution.batch.correlation_id,
         "executionCorrelationId": execution.correlation_id,
-        "processInfo": {"scope": "SUBORDER"},
+        "processInfo": {"scope": "SUBORDER", "unused": None},
         "finalStatus": "SUCCESS",
+        "outputs": [{"url": "file:/a", "name": "a", "size": 2**63}],
     }
     here.sandbox._send(Event(wire.EXECUTION_RESULT, TENANT, body))
     letter = await here.peer.dead_letter(SHARED_LETTERS)
 
     assert json.loads(letter.body) == body
+    assert letter.headers["rs-order.reason"] == "not-converted-message"
+    assert "outputs.0.size" in str(letter.headers)
     assert set((await ordered.states()).values()) == {"PENDING"}
 
 

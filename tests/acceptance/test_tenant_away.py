@@ -8,6 +8,7 @@ import pytest
 
 from rs_order.bootstrap import open_store
 from rs_order.sandbox import Faults
+from rs_order.sandbox.wire import EXECUTION_RESULT, Event
 from tests.acceptance.guests import EVE_01, guest, until_rows
 from tests.acceptance.platform import Platform, platform
 from tests.support.polling import eventually
@@ -38,6 +39,7 @@ async def test_steps_that_fall_due_while_their_tenant_is_away(
         await here.sandbox.projects.wait_for_state("rs-order", MIGRANT, "ENABLED")
         correlation_id = await here.peer.order(EVE_01, user=guest(here), tenant=MIGRANT)
         await until_rows(here, ASKED.format(1))
+        await here.sandbox.restores.wait_for_requests(1)
         here.sandbox.remove_tenant(MIGRANT)
         await until_rows(
             here, "select from rs_order.tenant where name = $1 and not active", MIGRANT
@@ -60,6 +62,25 @@ async def test_steps_that_fall_due_while_their_tenant_is_away(
 
     assert final.status == "DONE"
     assert letters.declaration_result.message_count == 0
+
+
+async def test_a_result_for_a_tenant_that_is_away_is_kept(
+    broker: FreshBroker, database_url: str
+) -> None:
+    """Nobody could ask rs-processing for it again: a letter to be replayed. Of a stranger it is dropped."""
+    async with platform(broker, database_url) as here, here.service():
+        here.sandbox.add_tenant(MIGRANT)
+        await here.sandbox.projects.wait_for_state("rs-order", MIGRANT, "ENABLED")
+        here.sandbox.remove_tenant(MIGRANT)
+        await until_rows(
+            here, "select from rs_order.tenant where name = $1 and not active", MIGRANT
+        )
+        for tenant in ("stranger", MIGRANT):
+            here.sandbox._send(Event(EXECUTION_RESULT, tenant, {"batchCorrelationId": tenant}))
+        letter = await here.peer.dead_letter("regards.DLQ")
+
+    assert letter.headers["rs-order.reason"] == "unknown-tenant"
+    assert letter.headers["regards.tenant"] == MIGRANT
 
 
 async def _dropped(here: Platform) -> bool:

@@ -205,7 +205,6 @@ async def test_forms_of_a_value(admin: httpx.AsyncClient, value: object) -> None
         b"[]",
         b"\xff\xfe",
         b'{"modules": 3}',
-        b'{"modules": [{"configuration": []}]}',
         b'{"microservice": "rs-catalog", "modules": []}',
     ],
 )
@@ -215,6 +214,20 @@ async def test_a_file_that_is_no_configuration(admin: httpx.AsyncClient, file: b
 
     assert answer.status_code == 422
     assert all(message.startswith("The file is") for message in answer.json()["messages"])
+
+
+async def test_a_module_that_is_none_spoils_no_other(admin: httpx.AsyncClient) -> None:
+    """It is reported, like a bad item; what may be missing may be null; a byte-order mark is passed over."""
+    nulls = {"module": {"id": "order"}, "resetBeforeImport": None, "configuration": None}
+    file = configuration(5, {"module": None}, nulls, module(item(APP, "7")))
+    answer = await send(admin, b"\xef\xbb\xbf" + file)
+
+    assert answer.status_code == 206
+    assert [len(report["importErrors"]) for report in answer.json()] == [1, 1, 0, 0]
+    assert all(
+        report["importErrors"][0].startswith("not a module: ") for report in answer.json()[:2]
+    )
+    assert (await values(admin))[APP] == 7
 
 
 async def test_a_file_that_is_too_large(admin: httpx.AsyncClient) -> None:

@@ -168,6 +168,22 @@ async def test_an_order_with_a_process_is_not_retried(workshop: Workshop, rows: 
     assert await workshop.status(order) == "FAILED"
 
 
+async def test_an_order_that_was_to_be_processed_is_not_retried(
+    workshop: Workshop, rows: TenantRows
+) -> None:
+    """It failed before anything was read, because its process is gone: only its basket knows."""
+    order = await rows.order(OrderStatus.FAILED)
+    await workshop.rows(
+        "with basket as (insert into basket (owner, order_id) values ('jane', $1) returning id)"
+        " insert into dataset_selection (basket_id, dataset_urn, dataset_label, products_count,"
+        " files_count, files_bytes, type_totals, process_id)"
+        " select id, 'urn', 'A dataset', 1, 1, 1, '{}', gen_random_uuid() from basket",
+        order,
+    )
+
+    assert await refusal(workshop, "retry", JANE, order) == "ORDER_HAS_PROCESSING"
+
+
 async def test_an_order_whose_basket_is_gone_is_not_restarted(
     workshop: Workshop, rows: TenantRows
 ) -> None:

@@ -70,8 +70,16 @@ async def test_an_operator_needs_no_leave(tenants: PostgresTenants) -> None:
     assert not await tenants.deactivate(TENANT, NOON)
 
 
-async def test_a_tenant_nobody_knows_goes_unnoticed(tenants: PostgresTenants) -> None:
-    assert not await tenants.deactivate("nobody", NOON)
+async def test_a_tenant_that_goes_before_it_came(tenants: PostgresTenants) -> None:
+    """It was connected and taken away at once, and is provisioned by a step that comes later."""
+    gone = await tenants.deactivate("quick", LATER)
+
+    assert gone
+    assert tenants.is_away("quick")
+    assert not await tenants.activate("quick", NOON)
+    assert not tenants.serves("quick")
+    with pytest.raises(InvalidTenantNameError):
+        await tenants.deactivate("Never-One", NOON)
 
 
 async def test_a_name_that_cannot_be_a_schema(tenants: PostgresTenants) -> None:

@@ -181,7 +181,11 @@ def test_a_template_that_changes_is_read_again(tmp_path: Path) -> None:
             "{{ ''.__class__.__mro__ }}",
             "access to attribute '__class__' of 'str' object is unsafe.",
         ),
-        ("{% for n in range(10 ** 9) %}{% endfor %}", "OverflowError: Range too big"),
+        ("{% for n in range(1000000000) %}{% endfor %}", "OverflowError: Range too big"),
+        ("{{ 'x' * 10000000000 }}", "* is not for templates"),
+        ("{{ 10 ** 10000000 }}", "** is not for templates"),
+        ("{{ '\\ud800' }}", "UnicodeEncodeError: "),
+        ("{# nothing #}", "ValueError: it renders to nothing"),
     ],
 )
 def test_a_template_that_fails_costs_no_mail(text: str, problem: str, tmp_path: Path) -> None:

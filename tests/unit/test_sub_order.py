@@ -36,6 +36,7 @@ def a_sub_order(
         (100 * MEBIBYTE, timedelta(hours=25)),
         (192 * MEBIBYTE, timedelta(days=2)),
         (10**15, timedelta(days=2)),
+        (2**63 - 1, timedelta(days=2)),
     ],
 )
 def test_a_mebibyte_is_worth_15_minutes_of_waiting(size: int, delay: timedelta) -> None:

@@ -20,6 +20,7 @@ from jinja2 import (
     TemplateSyntaxError,
     pass_context,
 )
+from jinja2.exceptions import SecurityError
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -113,7 +114,8 @@ class FolderTemplates:
         if self._folder is None:
             return None
         try:
-            return self._environment_of(tenant, self._folder).get_template(name).render(filling)
+            template = self._environment_of(tenant, self._folder).get_template(name)
+            return _sendable(template.render(filling))
         except TemplateNotFound as missing:
             # Of another name: one that the template includes.
             return None if missing.name == name else TemplateFault(name, _problem(missing))
@@ -126,8 +128,23 @@ class FolderTemplates:
         return self._own[tenant]
 
 
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """Where a template can't take the memory of the process: texts and lists are not multiplied."""
+
+    intercepted_binops = frozenset({"*", "**"})
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        if operator == "**" or not (_is_number(left) and _is_number(right)):
+            raise SecurityError(f"{operator} is not for templates")
+        return super().call_binop(context, operator, left, right)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float)
+
+
 def _environment(loader: PackageLoader | FileSystemLoader) -> Environment:
-    environment = ImmutableSandboxedEnvironment(
+    environment = _Sandbox(
         loader=loader,
         undefined=StrictUndefined,
         autoescape=_is_html,
@@ -137,6 +154,18 @@ def _environment(loader: PackageLoader | FileSystemLoader) -> Environment:
     )
     environment.filters["date"] = _date
     return environment
+
+
+def _sendable(text: str) -> str:
+    """The text of a template, unless no mail can be made of it.
+
+    Raises:
+        ValueError: why not.
+    """
+    if not text.strip():
+        raise ValueError("it renders to nothing")
+    text.encode()
+    return text
 
 
 def _is_html(name: str | None) -> bool:

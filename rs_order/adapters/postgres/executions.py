@@ -43,6 +43,9 @@ class PostgresExecutions:
     async def note_trouble(self, sub_order: SubOrderId, attempts: int, since: datetime) -> None:
         await self._connection.execute(SQL["note_trouble"], sub_order, attempts, since)
 
+    async def forget_trouble(self, order_id: OrderId) -> None:
+        await self._connection.execute(SQL["forget_trouble"], order_id)
+
     async def awaited(self, sub_order: SubOrderId) -> list[AwaitedOutput]:
         rows = await self._connection.fetch(SQL["awaited_outputs"], sub_order)
         return [

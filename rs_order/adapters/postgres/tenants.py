@@ -66,7 +66,12 @@ class PostgresTenants:
             return await self._provision(name, None, said_at)
 
     async def deactivate(self, name: str, said_at: datetime) -> bool:
-        """Serve a tenant no more, unless the platform said something newer of it."""
+        """Serve a tenant no more, unless the platform said something newer of it.
+
+        Raises:
+            InvalidTenantNameError: the name can't be a tenant's.
+        """
+        tenant_schema(Tenant(name))
         with store_errors():
             async with transaction(self._pool) as connection:
                 gone = await connection.fetchval(SQL["deactivate"], name, said_at)

@@ -10,7 +10,7 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from rs_order.contracts.wire import storable
-from rs_order.domain.files import ORDERABLE, CatalogFile, FileType, OtherType, Product
+from rs_order.domain.files import LARGEST_FILE, ORDERABLE, CatalogFile, FileType, OtherType, Product
 from rs_order.domain.ids import Checksum, Urn
 
 
@@ -19,8 +19,6 @@ class MalformedFeature(ValueError):
 
 
 _ORDERABLE: Final = tuple((data_type.value, data_type) for data_type in ORDERABLE)
-_LARGEST_FILE: Final = 2**53 - 1
-"""Bytes: beyond, readers of JSON don't agree on a number any more, and sums leave 64 bits."""
 _LATEST_VERSION: Final = 2**31 - 1
 _OTHERS: Final = tuple((data_type.value, data_type) for data_type in OtherType)
 
@@ -80,7 +78,7 @@ def _file_of(file: Any, data_type: FileType) -> CatalogFile:
         name=_text(file, "filename") or _last_segment(url) or checksum or "",
         url=url,
         external=_flag(file, "reference"),
-        size=_whole(file, "filesize", _LARGEST_FILE),
+        size=_whole(file, "filesize", LARGEST_FILE),
         checksum=Checksum(checksum) if checksum else None,
         # A handful of values, thousands of times: one object each.
         checksum_algorithm=intern(algorithm) if algorithm else None,

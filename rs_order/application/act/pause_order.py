@@ -81,7 +81,7 @@ class ResumeOrder:
         self._clock = clock
 
     async def handle(self, actor: Actor, order_id: OrderId) -> None:
-        """Resume a paused order."""
+        """Resume a paused order; trouble from before the pause is forgotten."""
         await self._rights.require(actor, order_id)
         links = await self._links.download(actor.caller.tenant)
         async with self._store.unit_of_work(actor.caller.tenant) as uow:
@@ -96,7 +96,7 @@ class ResumeOrder:
     async def _go_on_reading(
         self, uow: UnitOfWork, order: Order, actor: Actor, cursor: CompletionCursor
     ) -> None:
-        """Read the page at which the completion stopped; trouble from before the pause is forgotten."""
+        """Read the page at which the completion stopped."""
         order.move(OrderStatus.PENDING, reason=Reason.RESUMED, actor=actor.email)
         await uow.completions.advance(order.id, cursor.untroubled())
         await uow.orders.save([order], self._clock.now())
@@ -110,6 +110,7 @@ class ResumeOrder:
         order.move(OrderStatus.RUNNING, reason=Reason.RESUMED, actor=actor.email)
         ended = order.settle(reason=Reason.RESUMED, actor=actor.email)
         await uow.orders.save([order], self._clock.now())
+        await uow.executions.forget_trouble(order.id)
         retry = await uow.retries.cursor(order.id)
         if retry is not None:
             await uow.messages.send(

@@ -16,7 +16,7 @@ from rs_order.application.notify_failures import Failures, NotifyFailures
 from rs_order.contracts.wire import WireModel
 from rs_order.domain.ids import Tenant
 from rs_order.entrypoints.amqp.isolation import isolated
-from rs_order.entrypoints.amqp.parsing import UnreadableBodyError, read_body
+from rs_order.entrypoints.amqp.parsing import UnreadableBodyError, read_body, wrong_members
 
 Message = TypeVar("Message", bound=WireModel)
 
@@ -30,6 +30,10 @@ class KnownTenants(Protocol):
     """Which tenants are served now."""
 
     def serves(self, tenant: str) -> bool: ...
+
+    def is_away(self, tenant: str) -> bool:
+        """Whether it was served once and went."""
+        ...
 
     async def load(self) -> None:
         """Look again which there are."""
@@ -55,6 +59,7 @@ class Batches(Generic[Message]):
         failures: NotifyFailures,
         *,
         for_everybody: bool = False,
+        kept_while_away: bool = False,
         invalid: Callable[[Message], str | None] = lambda _: None,
     ) -> None:
         """Set what a queue carries.
@@ -66,6 +71,8 @@ class Batches(Generic[Message]):
             failures: tells people about dead letters.
             for_everybody: the event goes to the whole platform, and is dropped when it is not of
                 one of our tenants.
+            kept_while_away: such an event of a tenant that was ours is a dead letter all the same:
+                nobody can be asked for it again.
             invalid: why a message that could be read can't be taken, None when it can.
         """
         self._model = model
@@ -73,6 +80,7 @@ class Batches(Generic[Message]):
         self._tenants = tenants
         self._failures = failures
         self._for_everybody = for_everybody
+        self._kept_while_away = kept_while_away
         self._invalid = invalid
 
     async def __call__(self, deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
@@ -134,13 +142,14 @@ class Batches(Generic[Message]):
         except UnreadableBodyError as error:
             return DeadLetter(DeadLetterReason.NOT_CONVERTED_MESSAGE, str(error))
         except ValidationError as error:
-            return DeadLetter(DeadLetterReason.NOT_CONVERTED_MESSAGE, _wrong_members(error))
+            return DeadLetter(DeadLetterReason.NOT_CONVERTED_MESSAGE, wrong_members(error))
         if reason := self._invalid(message):
             return DeadLetter(DeadLetterReason.INVALID_MESSAGE, reason)
         return Arrival(message, delivery)
 
     def _foreign(self, delivery: Delivery) -> Outcome:
-        if self._for_everybody:
+        kept = self._kept_while_away and self._tenants.is_away(delivery.tenant or "")
+        if self._for_everybody and not kept:
             dropped.labels(delivery.queue, "foreign-tenant").inc()
             return Done()
         detail = f"The tenant {delivery.tenant!r} is not served here. Add it, then replay."
@@ -167,11 +176,3 @@ def _died_elsewhere(delivery: Delivery) -> bool:
     """A dead letter of another consumer that was put back into a fanout (amqp.md 1.9 step 4)."""
     handler = delivery.queue.rsplit(".", 1)[-1]
     return delivery.death_queue is not None and not delivery.death_queue.endswith(handler)
-
-
-def _wrong_members(error: ValidationError) -> str:
-    """Which members are wrong and why, without their values."""
-    return "; ".join(
-        f"{'.'.join(str(part) for part in detail['loc'])}: {detail['msg']}"
-        for detail in error.errors(include_input=False, include_url=False, include_context=False)
-    )

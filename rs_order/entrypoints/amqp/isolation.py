@@ -4,9 +4,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 import structlog
+from pydantic import ValidationError
 
 from rs_order.adapters.amqp.settle import DeadLetter, DeadLetterReason, Done, Outcome
 from rs_order.application.conflicts import without_conflict
+from rs_order.entrypoints.amqp.parsing import wrong_members
 from rs_order.ports.store import StoreUnavailable
 
 Item = TypeVar("Item")
@@ -31,10 +33,17 @@ async def isolated(
     except Exception as error:
         if len(items) == 1:
             log.exception("message-not-handled")
-            return [DeadLetter(DeadLetterReason.UNEXPECTED_BATCH_FAILURE, _in_short(error))]
+            return [_dead_letter(error)]
         middle = len(items) // 2
         return [*await isolated(handle, items[:middle]), *await isolated(handle, items[middle:])]
     return [Done() for _ in items]
+
+
+def _dead_letter(error: Exception) -> DeadLetter:
+    """Some bodies are read only once it is known that they concern us."""
+    if isinstance(error, ValidationError):
+        return DeadLetter(DeadLetterReason.NOT_CONVERTED_MESSAGE, wrong_members(error))
+    return DeadLetter(DeadLetterReason.UNEXPECTED_BATCH_FAILURE, _in_short(error))
 
 
 def _in_short(error: Exception) -> str:

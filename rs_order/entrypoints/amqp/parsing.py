@@ -3,6 +3,7 @@
 from typing import Any
 
 import orjson
+from pydantic import ValidationError
 
 
 class UnreadableBodyError(ValueError):
@@ -26,6 +27,14 @@ def read_body(body: bytes) -> dict[str, Any]:
     if b"\\u0000" in body and _holds_nul(value):
         raise UnreadableBodyError("The body holds the character U+0000.")
     return value
+
+
+def wrong_members(error: ValidationError) -> str:
+    """Which members are wrong and why, without their values."""
+    return "; ".join(
+        f"{'.'.join(str(part) for part in detail['loc'])}: {detail['msg']}"
+        for detail in error.errors(include_input=False, include_url=False, include_context=False)
+    )
 
 
 def _holds_nul(value: Any) -> bool:

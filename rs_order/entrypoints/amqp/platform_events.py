@@ -1,7 +1,7 @@
 """What rs-admin and rs-admin-instance tell every instance, and what it is handed to (amqp.md 3.7, 3.9)."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from rs_order.adapters.amqp.delivery import Delivery
@@ -56,11 +56,17 @@ class RightsHandlers:
         self._news.register(tenant)
 
 
+_WITHIN_THE_SECOND = timedelta(microseconds=999_999)
+
+
 class OnlyTheInstance:
     """The tenant of the events of the installation: their header says so, the body names the project."""
 
     def serves(self, tenant: str) -> bool:
         return tenant == INSTANCE
+
+    def is_away(self, tenant: str) -> bool:  # noqa: ARG002 - it never is
+        return False
 
     async def load(self) -> None:
         """It never changes."""
@@ -105,8 +111,13 @@ class TenantHandlers:
         return ours
 
     def _said_at(self, delivery: Delivery) -> datetime:
-        """When it was published, to the second: events of different queues come in any order."""
-        at = delivery.timestamp
+        """When it was published: events of different queues come in any order.
+
+        The broker tells the second. Within it, what comes first was said first: a project that is made
+        and deleted at once must not come last as made.
+        """
+        now, at = self._clock.now(), delivery.timestamp
         if at is None:
-            return self._clock.now()
-        return at if at.tzinfo else at.replace(tzinfo=UTC)
+            return now
+        second = at if at.tzinfo else at.replace(tzinfo=UTC)
+        return max(second, min(now, second + _WITHIN_THE_SECOND))

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
@@ -19,16 +19,10 @@ log = structlog.get_logger(__name__)
 Work = Callable[[Step], Awaitable[None]]
 
 
-class TenantsThatCanGo(KnownTenants, Protocol):
-    """Which tenants are served now, and which were once."""
-
-    def is_away(self, tenant: str) -> bool: ...
-
-
 class StepHandler:
     """Hands each step to its use case; one canonical log line per step."""
 
-    def __init__(self, works: Mapping[StepName, Work], tenants: TenantsThatCanGo) -> None:
+    def __init__(self, works: Mapping[StepName, Work], tenants: KnownTenants) -> None:
         self._works = works
         self._tenants = tenants
 

@@ -122,6 +122,10 @@ class Executions(Protocol):
 
     async def note_trouble(self, sub_order: SubOrderId, attempts: int, since: datetime) -> None: ...
 
+    async def forget_trouble(self, order_id: OrderId) -> None:
+        """The next attempt for a sub-order of this order is as patient as the first."""
+        ...
+
     async def awaited(self, sub_order: SubOrderId) -> list[AwaitedOutput]:
         """Outputs that a result can still change: pending, or given up because none came."""
         ...

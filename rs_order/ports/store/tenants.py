@@ -42,7 +42,11 @@ class Tenants(Protocol):
     async def deactivate(self, name: str, said_at: datetime) -> bool:
         """Serve a tenant no more by the platform's word of an instant; its data stays.
 
-        Whether it holds: we know the tenant, and nothing newer was said. Raises StoreError.
+        Whether it holds: nothing newer was said.
+
+        Raises:
+            ValueError: the name can't be a tenant's; the text says why.
+            StoreError: nothing is known to have happened; the same can be done again.
         """
         ...
 

@@ -69,8 +69,12 @@ union all
 select order_id, false from retry where order_id = any ($1)
 
 -- name: has_process
--- $1 order id.
+-- Its basket knows also what was never read. $1 order id.
 select exists (select from dataset_task where order_id = $1 and process_id is not null)
+    or exists (
+        select from basket
+        join dataset_selection on basket_id = basket.id and process_id is not null
+        where basket.order_id = $1)
 
 -- name: awaiting
 -- Orders that a word of storage can change: files that were asked of it and are not settled for good,

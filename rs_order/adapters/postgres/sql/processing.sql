@@ -94,6 +94,12 @@ update process_batch set batch_id = $2 where sub_order_id = $1
 -- $1 sub-order, $2 attempts, $3 since.
 update process_batch set attempts = $2, trouble_since = $3 where sub_order_id = $1
 
+-- name: forget_trouble
+-- $1 order id.
+update process_batch set attempts = 0, trouble_since = null
+from sub_order
+where sub_order.id = process_batch.sub_order_id and sub_order.order_id = $1 and trouble_since is not null
+
 -- name: awaited_outputs
 -- Outputs that a result can still change. $1 sub-order.
 select id, output_key, product_urn from data_file

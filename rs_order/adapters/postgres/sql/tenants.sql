@@ -13,9 +13,11 @@ where tenant.said_at is null or $3::timestamptz is null or tenant.said_at <= $3
 returning name
 
 -- name: deactivate
--- Nothing when the platform said something newer. $1 name, $2 when it said so.
-update rs_order.tenant set active = false, said_at = $2
-where name = $1 and (said_at is null or said_at <= $2)
+-- Nothing when the platform said something newer. One that nobody knows yet is noted, too: it may be about to
+-- be connected. $1 name, $2 when it said so.
+insert into rs_order.tenant (name, active, said_at) values ($1, false, $2)
+on conflict (name) do update set active = false, said_at = excluded.said_at
+where tenant.said_at is null or tenant.said_at <= excluded.said_at
 returning name
 
 -- name: keep_host
