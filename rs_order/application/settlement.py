@@ -58,12 +58,14 @@ class Settlement:
             change.downloadable = change.sub_order.settle()
         moved = _by_order(moves)
         touched = [order for order in orders if order.id in moved]
+        of_order: dict[OrderId, list[_Change]] = defaultdict(list)
+        for change in changes:
+            of_order[change.sub_order.order_id].append(change)
         announcements: list[Response] = []
         for order in touched:
-            of_order = [change for change in changes if change.sub_order.order_id == order.id]
             link = links.of(order.id)
             announcements += _carry_to_order(
-                uow, order, moved[order.id], of_order, cause=cause, link=link
+                uow, order, moved[order.id], of_order[order.id], cause=cause, link=link
             )
         for order in touched:
             if _is_late(moved[order.id]) and order.outlived(cause.at):
