@@ -78,6 +78,7 @@ STEPS_THAT_ASK_OTHERS = frozenset(
     }
 )
 """They wait for services over HTTP, or for mail servers, minutes when these are slow."""
+
 INSTANCE = Tenant("instance")
 """Whose steps those are that concern no tenant we serve, or one we don't serve yet."""
 STEPS_OF_THE_INSTANCE = frozenset(
