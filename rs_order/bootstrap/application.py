@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from rs_order.adapters.amqp.messages import EVENTS
 from rs_order.adapters.postgres.unit_of_work import PostgresStore
 from rs_order.adapters.reconciliation_metrics import count_drift, count_steps
 from rs_order.application.accept_requests import AcceptRequests
@@ -66,6 +65,7 @@ from rs_order.bootstrap.mails import Mails
 from rs_order.bootstrap.remote import Remote
 from rs_order.bootstrap.store import Store
 from rs_order.bootstrap.tokens import order_tokens
+from rs_order.broker.messages import EVENTS
 from rs_order.domain.ids import (
     DataFileId,
     DatasetTaskId,

@@ -3,18 +3,18 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
-from rs_order.adapters.amqp.batch_consumer import BatchConsumer, BatchHandler
-from rs_order.adapters.amqp.connection import Session, SupervisedConnection
-from rs_order.adapters.amqp.topology import (
+from rs_order.adapters.postgres.tenants import PostgresTenants
+from rs_order.bootstrap.application import Application
+from rs_order.broker.batch_consumer import BatchConsumer, BatchHandler
+from rs_order.broker.connection import Session, SupervisedConnection
+from rs_order.broker.topology import (
     Elements,
     PlatformEvent,
     Topology,
     Vhost,
     topology,
 )
-from rs_order.adapters.amqp.vhosts import create_missing_vhosts
-from rs_order.adapters.postgres.tenants import PostgresTenants
-from rs_order.bootstrap.application import Application
+from rs_order.broker.vhosts import create_missing_vhosts
 from rs_order.contracts.order_request import OrderCancelRequest, OrderRequest
 from rs_order.contracts.platform_events import (
     CONNECTION_CREATED,

@@ -9,12 +9,6 @@ from functools import partial
 import structlog
 from prometheus_client import REGISTRY
 
-from rs_order.adapters.amqp.connection import SupervisedConnection
-from rs_order.adapters.amqp.messages import Messages
-from rs_order.adapters.amqp.publisher import Publisher
-from rs_order.adapters.amqp.relay import Relay
-from rs_order.adapters.amqp.topology import Topology, Vhost
-from rs_order.adapters.health import ServiceHealth
 from rs_order.adapters.postgres.data_source import PostgresDataSource
 from rs_order.adapters.postgres.downloads import PostgresDownloads
 from rs_order.adapters.postgres.file_views import PostgresFileViews
@@ -26,6 +20,7 @@ from rs_order.adapters.regards.kept_roles import KeptRoles
 from rs_order.adapters.regards.sources import RegardsFileSources
 from rs_order.application.download import Metalinks
 from rs_order.application.maintenance import SwitchMaintenance
+from rs_order.application.steps import STEPS_THAT_ASK_OTHERS
 from rs_order.bootstrap.application import Application, copied_to_notifier
 from rs_order.bootstrap.broker import (
     connection_to,
@@ -35,10 +30,16 @@ from rs_order.bootstrap.broker import (
     tenant_consumers,
     work_consumers,
 )
+from rs_order.bootstrap.health import ServiceHealth
 from rs_order.bootstrap.mails import MailRules
 from rs_order.bootstrap.remote import Remote
 from rs_order.bootstrap.store import open_store
 from rs_order.bootstrap.tokens import token_verifier
+from rs_order.broker.connection import SupervisedConnection
+from rs_order.broker.messages import Messages
+from rs_order.broker.publisher import Publisher
+from rs_order.broker.relay import Relay
+from rs_order.broker.topology import Topology, Vhost
 from rs_order.entrypoints.rest.app import create_app
 from rs_order.entrypoints.rest.resource_mappings import resource_mappings
 from rs_order.entrypoints.rest.roles import DefaultRoles
@@ -177,6 +178,7 @@ def _messages(settings: Settings, names: Topology) -> Messages:
     return Messages(
         step_queue=names.steps.name,
         remote_step_queue=names.remote_steps.name,
+        remote_steps=STEPS_THAT_ASK_OTHERS,
         request_queue=names.order_requests,
         namespace=settings.amqp_management_namespace,
         instance_name=settings.instance_name,

@@ -16,9 +16,9 @@ import orjson
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 from pydantic import ValidationError
 
-from rs_order.adapters.amqp.connection import CONNECT_SECONDS, vhost_url
-from rs_order.adapters.amqp.errors import BrokerAway
-from rs_order.adapters.amqp.publishing import broker_trouble, open_publishing_channel, publish
+from rs_order.broker.connection import CONNECT_SECONDS, vhost_url
+from rs_order.broker.errors import BrokerAway
+from rs_order.broker.publishing import broker_trouble, open_publishing_channel, publish
 from rs_order.contracts.order_request import ORDER_REQUEST, OrderRequest
 from rs_order.contracts.order_response import ORDER_RESPONSE, OrderResponse, ResponseStatus
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
-from rs_order.adapters.amqp.connection import Session, SupervisedConnection
-from rs_order.adapters.amqp.delivery import Delivery
-from rs_order.adapters.amqp.settle import Done, Outcome
-from rs_order.adapters.amqp.topology import Elements, Queue, Topology
+from rs_order.broker.connection import Session, SupervisedConnection
+from rs_order.broker.delivery import Delivery
+from rs_order.broker.settle import Done, Outcome
+from rs_order.broker.topology import Elements, Queue, Topology
 from tests.support.polling import eventually
 
 PATIENCE_SECONDS = 20.0

@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 import pytest
 from aio_pika.abc import AbstractChannel
 
-from rs_order.adapters.amqp.batch_consumer import BatchConsumer
-from rs_order.adapters.amqp.delivery import Delivery
-from rs_order.adapters.amqp.settle import DeadLetter, DeadLetterReason, Done, Outcome
-from rs_order.adapters.amqp.topology import Topology, declare, topology
+from rs_order.broker.batch_consumer import BatchConsumer
+from rs_order.broker.delivery import Delivery
+from rs_order.broker.settle import DeadLetter, DeadLetterReason, Done, Outcome
+from rs_order.broker.topology import Topology, declare, topology
 from tests.amqp.support import (
     RecordingHandler,
     message_count,

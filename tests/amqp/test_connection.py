@@ -7,17 +7,17 @@ import pytest
 from aio_pika import Message
 from aio_pika.abc import AbstractChannel
 
-from rs_order.adapters.amqp import connection as connection_module
-from rs_order.adapters.amqp.batch_consumer import BatchConsumer
-from rs_order.adapters.amqp.connection import (
+from rs_order.broker import connection as connection_module
+from rs_order.broker.batch_consumer import BatchConsumer
+from rs_order.broker.connection import (
     LONGEST_PAUSE_SECONDS,
     Session,
     SupervisedConnection,
     reconnect_pause,
     vhost_url,
 )
-from rs_order.adapters.amqp.publisher import Publisher
-from rs_order.adapters.amqp.topology import Queue, Topology, declare, topology
+from rs_order.broker.publisher import Publisher
+from rs_order.broker.topology import Queue, Topology, declare, topology
 from rs_order.demo.servers import Broker
 from tests.amqp.support import (
     PATIENCE_SECONDS,

@@ -8,25 +8,25 @@ import aio_pika
 import pytest
 from aio_pika.abc import AbstractChannel
 
-from rs_order.adapters.amqp import dead_letters
-from rs_order.adapters.amqp.batch_consumer import BatchConsumer
-from rs_order.adapters.amqp.dead_letters import DeadLetters, LetterFilter
-from rs_order.adapters.amqp.delivery import Delivery
-from rs_order.adapters.amqp.errors import (
+from rs_order.broker import dead_letters
+from rs_order.broker.batch_consumer import BatchConsumer
+from rs_order.broker.dead_letters import DeadLetters, LetterFilter
+from rs_order.broker.delivery import Delivery
+from rs_order.broker.errors import (
     DeadLettersBusy,
     OriginGone,
     UnknownDeadLetter,
     UnknownOrigin,
 )
-from rs_order.adapters.amqp.letters import REPLAYED_HEADER
-from rs_order.adapters.amqp.settle import (
+from rs_order.broker.letters import REPLAYED_HEADER
+from rs_order.broker.settle import (
     LARGEST_HEADERS,
     DeadLetter,
     DeadLetterReason,
     Outcome,
     dead_letter_message,
 )
-from rs_order.adapters.amqp.topology import (
+from rs_order.broker.topology import (
     DEAD_LETTER_EXCHANGE,
     SHARED_DEAD_LETTER_QUEUE,
     Queue,

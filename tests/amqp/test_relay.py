@@ -12,12 +12,13 @@ import orjson
 import pytest
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
-from rs_order.adapters.amqp import relay as relay_module
-from rs_order.adapters.amqp.errors import NotConfirmed
-from rs_order.adapters.amqp.messages import Messages, Publication
-from rs_order.adapters.amqp.publisher import Publisher
-from rs_order.adapters.amqp.relay import Relay
-from rs_order.adapters.amqp.topology import Topology, Vhost, declare, topology
+from rs_order.application.steps import STEPS_THAT_ASK_OTHERS
+from rs_order.broker import relay as relay_module
+from rs_order.broker.errors import NotConfirmed
+from rs_order.broker.messages import Messages, Publication
+from rs_order.broker.publisher import Publisher
+from rs_order.broker.relay import Relay
+from rs_order.broker.topology import Topology, Vhost, declare, topology
 from rs_order.domain.ids import Tenant
 from rs_order.ports.outbox import MessageKind, OutgoingMessage
 from tests.amqp.outboxes import ObservedOutbox
@@ -38,6 +39,7 @@ STEPS = TOPOLOGY.steps.name
 MESSAGES = Messages(
     step_queue=STEPS,
     remote_step_queue=TOPOLOGY.remote_steps.name,
+    remote_steps=STEPS_THAT_ASK_OTHERS,
     request_queue=TOPOLOGY.order_requests,
 )
 PROJECT = Tenant("project1")

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import pytest
 from aio_pika.abc import AbstractChannel
 
-from rs_order.adapters.amqp.errors import TopologyConflict
-from rs_order.adapters.amqp.topology import (
+from rs_order.broker.errors import TopologyConflict
+from rs_order.broker.topology import (
     Binding,
     Elements,
     Exchange,

@@ -8,7 +8,7 @@ import aio_pika
 import pytest
 from aio_pika.abc import AbstractChannel
 
-from rs_order.adapters.amqp.topology import (
+from rs_order.broker.topology import (
     DEAD_LETTER_EXCHANGE,
     Elements,
     Vhost,

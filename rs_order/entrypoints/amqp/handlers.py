@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-from rs_order.adapters.amqp.delivery import Delivery
-from rs_order.adapters.amqp.settle import Done, Outcome
 from rs_order.adapters.regards.processing import cardinality_of
 from rs_order.application.accept_requests import AcceptRequests, ArrivedRequest
 from rs_order.application.apply_availability import ApplyAvailability
@@ -11,6 +9,8 @@ from rs_order.application.apply_results import ApplyResults
 from rs_order.application.cancel_orders import CancelOrders
 from rs_order.application.detach_processes import DetachProcesses
 from rs_order.application.request_rules import MAX_CORRELATION_ID
+from rs_order.broker.delivery import Delivery
+from rs_order.broker.settle import Done, Outcome
 from rs_order.contracts.order_request import OrderCancelRequest, OrderRequest
 from rs_order.contracts.processing import (
     ExecutionResult,

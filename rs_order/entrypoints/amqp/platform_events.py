@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from rs_order.adapters.amqp.delivery import Delivery
 from rs_order.application.connect_tenants import ConnectTenants
 from rs_order.application.steps import INSTANCE
+from rs_order.broker.delivery import Delivery
 from rs_order.contracts.platform_events import (
     SERVICE,
     ResourceAccessEvent,

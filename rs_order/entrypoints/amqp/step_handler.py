@@ -6,9 +6,9 @@ from typing import Any
 
 import structlog
 
-from rs_order.adapters.amqp.delivery import Delivery
-from rs_order.adapters.amqp.settle import DeadLetter, DeadLetterReason, Done, Outcome
 from rs_order.application.steps import STEPS_OF_THE_INSTANCE, Step, StepName
+from rs_order.broker.delivery import Delivery
+from rs_order.broker.settle import DeadLetter, DeadLetterReason, Done, Outcome
 from rs_order.domain.ids import Tenant
 from rs_order.entrypoints.amqp.batches import KnownTenants, dropped
 from rs_order.entrypoints.amqp.isolation import isolated

@@ -11,7 +11,7 @@ import typer
 from rs_order.entrypoints.cli.failures import FAILED, carry_out
 
 if TYPE_CHECKING:
-    from rs_order.adapters.amqp.dead_letters import DeadLetters, LetterFilter
+    from rs_order.broker.dead_letters import DeadLetters, LetterFilter
 
 commands = typer.Typer()
 letter_commands = typer.Typer(
@@ -75,7 +75,7 @@ def discard_command(
 
 
 def _filter(tenant: str | None, queue: str | None, reason: str | None) -> "LetterFilter":
-    from rs_order.adapters.amqp.dead_letters import LetterFilter
+    from rs_order.broker.dead_letters import LetterFilter
 
     return LetterFilter(tenant, queue, reason)
 
@@ -100,7 +100,7 @@ async def _show(letter_id: str) -> None:
 
 
 async def _replay(ids: list[str], wanted: "LetterFilter | None", rate: float | None) -> None:
-    from rs_order.adapters.amqp.dead_letters import DEFAULT_RATE
+    from rs_order.broker.dead_letters import DEFAULT_RATE
 
     letters = _dead_letters()
     pace = rate or DEFAULT_RATE
@@ -121,9 +121,9 @@ async def _discard(ids: list[str], because: str) -> None:
 
 
 def _dead_letters() -> "DeadLetters":
-    from rs_order.adapters.amqp.dead_letters import DeadLetters
-    from rs_order.adapters.amqp.topology import Vhost
     from rs_order.bootstrap import names_on_the_broker
+    from rs_order.broker.dead_letters import DeadLetters
+    from rs_order.broker.topology import Vhost
     from rs_order.entrypoints.cli.terminal import configure_command_logs
     from rs_order.settings import load_settings
 

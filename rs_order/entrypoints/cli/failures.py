@@ -95,8 +95,8 @@ def _explained(error: Exception) -> str:
 
 def _known_errors() -> list[tuple[type[Exception], str]]:
     """Errors whose text is meant for the user, with the advice that it lacks."""
-    from rs_order.adapters.amqp.errors import AmqpError, BrokerAway, NotConfirmed
     from rs_order.adapters.postgres.schema_names import InvalidTenantNameError
+    from rs_order.broker.errors import AmqpError, BrokerAway, NotConfirmed
     from rs_order.demo.errors import DemoError
     from rs_order.demo.servers import ServersError
     from rs_order.sandbox import ArchiveError, FaultError

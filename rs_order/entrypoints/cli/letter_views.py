@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from rs_order.adapters.amqp.letters import Letter
+from rs_order.broker.letters import Letter
 
 HEADINGS = ("ID", "REASON", "TENANT", "ORDER", "AGE", "TIMES", "CORRELATION", "QUEUE")
 UNKNOWN = "-"

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from aio_pika import DeliveryMode, Message
 
-from rs_order.adapters.amqp.death import (
+from rs_order.broker.death import (
     DEAD_LETTERED_AT_HEADER,
     LETTER_ID_HEADER,
     MESSAGE_HEADER,
@@ -19,8 +19,8 @@ from rs_order.adapters.amqp.death import (
     REASON_HEADER,
     STACKTRACE_HEADER,
 )
-from rs_order.adapters.amqp.delivery import DEATH_QUEUE_HEADER, Delivery
-from rs_order.adapters.amqp.topology import Vhost
+from rs_order.broker.delivery import DEATH_QUEUE_HEADER, Delivery
+from rs_order.broker.topology import Vhost
 
 REPLAYED_HEADER = "rs-order.replayed"
 """How often a message was sent back to the queue it died in."""

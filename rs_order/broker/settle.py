@@ -18,15 +18,15 @@ from aio_pika.abc import AbstractChannel
 from pamqp import encode
 from prometheus_client import Counter
 
-from rs_order.adapters.amqp.death import (
+from rs_order.broker.death import (
     LETTER_ID_HEADER,
     LONGEST_DETAIL,
     DeadLetterReason,
     Death,
 )
-from rs_order.adapters.amqp.delivery import Delivery
-from rs_order.adapters.amqp.publishing import broker_trouble, publish
-from rs_order.adapters.amqp.topology import (
+from rs_order.broker.delivery import Delivery
+from rs_order.broker.publishing import broker_trouble, publish
+from rs_order.broker.topology import (
     DEAD_LETTER_EXCHANGE,
     SHARED_DEAD_LETTER_QUEUE,
     Queue,

@@ -9,12 +9,12 @@ import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 from aiormq import Channel
 
-from rs_order.adapters.amqp.connection import when_closed
-from rs_order.adapters.amqp.delivery import Delivery
-from rs_order.adapters.amqp.errors import BrokerAway
-from rs_order.adapters.amqp.publishing import broker_trouble, open_publishing_channel
-from rs_order.adapters.amqp.settle import Outcome, settle
-from rs_order.adapters.amqp.topology import Queue
+from rs_order.broker.connection import when_closed
+from rs_order.broker.delivery import Delivery
+from rs_order.broker.errors import BrokerAway
+from rs_order.broker.publishing import broker_trouble, open_publishing_channel
+from rs_order.broker.settle import Outcome, settle
+from rs_order.broker.topology import Queue
 
 LONGEST_COLLECTION_SECONDS = 0.5
 """A batch closes this long after its first message, however steadily others trickle in."""

@@ -14,7 +14,7 @@ from aio_pika.abc import AbstractChannel
 from aiormq.exceptions import ChannelPreconditionFailed
 from pamqp import constants
 
-from rs_order.adapters.amqp.errors import TopologyConflict
+from rs_order.broker.errors import TopologyConflict
 from rs_order.contracts.notification import NOTIFICATION
 from rs_order.contracts.notifier import NOTIFICATION_REQUEST
 from rs_order.contracts.order_request import ORDER_CANCEL_REQUEST, ORDER_REQUEST

@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from rs_order.adapters.amqp.batch_consumer import BatchConsumer
-from rs_order.adapters.amqp.connection import SupervisedConnection
 from rs_order.adapters.postgres.driver import Pool
 from rs_order.adapters.postgres.pool import transaction
 from rs_order.adapters.regards.kept_roles import KeptRoles
+from rs_order.broker.batch_consumer import BatchConsumer
+from rs_order.broker.connection import SupervisedConnection
 from rs_order.ports.health import ComponentHealth, HealthStatus
 from rs_order.ports.maintenance import Maintenance
 from rs_order.ports.outbox import Outbox

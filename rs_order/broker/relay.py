@@ -13,10 +13,10 @@ from contextlib import suppress
 import structlog
 from prometheus_client import Counter
 
-from rs_order.adapters.amqp.errors import AmqpError
-from rs_order.adapters.amqp.messages import Messages
-from rs_order.adapters.amqp.publisher import Publisher
-from rs_order.adapters.amqp.topology import Vhost
+from rs_order.broker.errors import AmqpError
+from rs_order.broker.messages import Messages
+from rs_order.broker.publisher import Publisher
+from rs_order.broker.topology import Vhost
 from rs_order.ports.outbox import Outbox, OutboxRow
 
 SLOTS_AT_ONCE = 4

@@ -5,7 +5,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 import httpx
 
-from rs_order.adapters.amqp.errors import VhostProvisioningError
+from rs_order.broker.errors import VhostProvisioningError
 
 TIMEOUT_SECONDS = 10.0
 ALL_PERMISSIONS = {"configure": ".*", "write": ".*", "read": ".*"}

@@ -15,9 +15,9 @@ import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aiormq.exceptions import ChannelLockedResource
 
-from rs_order.adapters.amqp.connection import CONNECT_SECONDS, vhost_url
-from rs_order.adapters.amqp.delivery import Delivery
-from rs_order.adapters.amqp.errors import (
+from rs_order.broker.connection import CONNECT_SECONDS, vhost_url
+from rs_order.broker.delivery import Delivery
+from rs_order.broker.errors import (
     DeadLetterError,
     DeadLettersBusy,
     NotConfirmed,
@@ -25,9 +25,9 @@ from rs_order.adapters.amqp.errors import (
     UnknownDeadLetter,
     UnknownOrigin,
 )
-from rs_order.adapters.amqp.letters import Letter, LetterReader, replayed_message
-from rs_order.adapters.amqp.publishing import broker_trouble, open_publishing_channel, publish
-from rs_order.adapters.amqp.topology import Topology, Vhost
+from rs_order.broker.letters import Letter, LetterReader, replayed_message
+from rs_order.broker.publishing import broker_trouble, open_publishing_channel, publish
+from rs_order.broker.topology import Topology, Vhost
 
 LOCK_QUEUE = "rs-order.dead-letters.lock"
 """Exclusive: the broker gives it to one connection, and frees it when that one dies."""

@@ -4,10 +4,10 @@ import asyncio
 
 from aio_pika.abc import AbstractChannel, AbstractConnection
 
-from rs_order.adapters.amqp.connection import until_closed
-from rs_order.adapters.amqp.errors import BrokerAway
-from rs_order.adapters.amqp.messages import Publication
-from rs_order.adapters.amqp.publishing import open_publishing_channel, publish
+from rs_order.broker.connection import until_closed
+from rs_order.broker.errors import BrokerAway
+from rs_order.broker.messages import Publication
+from rs_order.broker.publishing import open_publishing_channel, publish
 
 
 class Publisher:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from rs_order.adapters.amqp.delivery import DEATH_QUEUE_HEADER
+from rs_order.broker.delivery import DEATH_QUEUE_HEADER
 
 LETTER_ID_HEADER = "rs-order.letter-id"
 REASON_HEADER = "rs-order.reason"

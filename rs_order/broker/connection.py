@@ -17,9 +17,9 @@ import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from yarl import URL
 
-from rs_order.adapters.amqp.errors import AmqpError, BrokerAway
-from rs_order.adapters.amqp.publishing import broker_trouble, open_publishing_channel
-from rs_order.adapters.amqp.topology import Elements, declare
+from rs_order.broker.errors import AmqpError, BrokerAway
+from rs_order.broker.publishing import broker_trouble, open_publishing_channel
+from rs_order.broker.topology import Elements, declare
 
 CONNECT_SECONDS = 10.0
 CLOSE_SECONDS = 5.0

@@ -1,21 +1,20 @@
 """How an outbox row looks on the wire (amqp.md 1.6, 1.7)."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import orjson
 from aio_pika import DeliveryMode, Message
 
-from rs_order.adapters.amqp.death import DeadLetterReason, Death
-from rs_order.adapters.amqp.delivery import TENANT_HEADER
-from rs_order.adapters.amqp.topology import (
+from rs_order.broker.death import DeadLetterReason, Death
+from rs_order.broker.delivery import TENANT_HEADER
+from rs_order.broker.topology import (
     DEAD_LETTER_EXCHANGE,
     SHARED_DEAD_LETTER_QUEUE,
     Queue,
     Vhost,
 )
-from rs_order.application.steps import STEPS_THAT_ASK_OTHERS
 from rs_order.contracts.notification import NOTIFICATION
 from rs_order.contracts.notifier import NOTIFICATION_REQUEST
 from rs_order.contracts.order_request import ORDER_REQUEST
@@ -75,6 +74,7 @@ class Messages:
         *,
         step_queue: str,
         remote_step_queue: str,
+        remote_steps: Collection[str],
         request_queue: Queue,
         namespace: str = "regards",
         instance_name: str = "REGARDS",
@@ -83,13 +83,15 @@ class Messages:
 
         Args:
             step_queue: name of the queue of our own steps.
-            remote_step_queue: name of the queue of those that ask other services.
+            remote_step_queue: name of the queue of the steps that call other services.
+            remote_steps: the names of those steps.
             request_queue: where order requests come in; tells where their dead letters lie.
             namespace: prefix of the exchanges.
             instance_name: property ``regards.instance.name``; goes out as ``app_id``.
         """
         self._step_queue = step_queue
         self._remote_step_queue = remote_step_queue
+        self._remote_steps = remote_steps
         self._request_queue = request_queue
         self._namespace = namespace
         self._instance_name = instance_name
@@ -128,7 +130,7 @@ class Messages:
 
     def _step(self, row: OutboxRow) -> Publication:
         """Straight to a queue of our own; without it the work would be lost, hence mandatory."""
-        remote = orjson.loads(row.body).get("step") in STEPS_THAT_ASK_OTHERS
+        remote = orjson.loads(row.body).get("step") in self._remote_steps
         return Publication(
             vhost=Vhost.MULTITENANT,
             exchange="",

@@ -9,7 +9,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import DeliveryError
 from aiormq.exceptions import AMQPError, PublishError
 
-from rs_order.adapters.amqp.errors import BrokerAway, NotConfirmed
+from rs_order.broker.errors import BrokerAway, NotConfirmed
 
 CONFIRM_SECONDS = 30.0
 """How long a confirm may take: a broker short of memory or disk holds publishers back."""
