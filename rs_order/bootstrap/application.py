@@ -62,7 +62,7 @@ from rs_order.application.tenant_settings import ManageSettings
 from rs_order.application.tidy_inbox import TidyInbox
 from rs_order.application.wake_tenant import WakeTenant
 from rs_order.bootstrap.mails import Mails
-from rs_order.bootstrap.remote import Remote
+from rs_order.bootstrap.platform_clients import PlatformClients
 from rs_order.bootstrap.store import Store
 from rs_order.bootstrap.tokens import order_tokens
 from rs_order.broker.messages import EVENTS
@@ -102,7 +102,11 @@ class Application:
     """The use cases, wired."""
 
     def __init__(
-        self, settings: Settings, store: Store, remote: Remote, committed: Callable[[], None]
+        self,
+        settings: Settings,
+        store: Store,
+        clients: PlatformClients,
+        committed: Callable[[], None],
     ) -> None:
         clock = store.clock
         uows = PostgresStore(store.pool, committed, copied_to_notifier(settings))
@@ -112,15 +116,15 @@ class Application:
             first_pause=timedelta(minutes=settings.storage_reask_minutes),
             silence=timedelta(hours=settings.storage_silence_hours),
         )
-        self.users = remote.users
+        self.users = clients.users
         self.links = links = Links(
-            remote.projects,
+            clients.projects,
             store.tenants,
             prefix=settings.prefix_path,
             fallback=settings.public_url,
         )
-        datasets = CatalogDatasets(remote.catalog)
-        process_limit = ProcessLimit(remote.processes)
+        datasets = CatalogDatasets(clients.catalog)
+        process_limit = ProcessLimit(clients.processes)
         changes = BasketChanges(uows)
         self.baskets = BasketUseCases(
             add=AddToBasket(
@@ -134,7 +138,7 @@ class Application:
         )
         estimator = Estimator(self.users, datasets, links, clock)
         self.order_tokens = order_tokens(settings, clock)
-        self.mails = Mails(settings, uows, links, remote.mailer, self.order_tokens, clock=clock)
+        self.mails = Mails(settings, uows, links, clients.mailer, self.order_tokens, clock=clock)
         settlement = Settlement(limits)
         departure = Departure(settlement)
         self.create_order = CreateOrder(uows, links, clock)
@@ -158,7 +162,9 @@ class Application:
         filling = FillSubOrders(clock, bucket_bytes=settings.bucket_bytes)
         self._complete = CompleteOrder(
             uows,
-            PageReader(remote.catalog, remote.dam, remote.processes, page_size=settings.batch_size),
+            PageReader(
+                clients.catalog, clients.dam, clients.processes, page_size=settings.batch_size
+            ),
             filling,
             FillProcessed(clock, filling, bucket_bytes=settings.bucket_bytes),
             mails=self.mails.plan,
@@ -169,7 +175,7 @@ class Application:
         self._ask = AskStorage(uows, settlement, links, clock, storage_patience)
         self._start_processing = StartProcessing(
             uows,
-            remote.process_batches,
+            clients.process_batches,
             settlement,
             links=links,
             clock=clock,
@@ -186,7 +192,7 @@ class Application:
         self.connect = ConnectTenants(
             uows,
             store.tenants,
-            remote.connections,
+            clients.connections,
             wake=self.wake,
             clock=clock,
             patience=remote_patience,
@@ -204,7 +210,7 @@ class Application:
         self._move_files_in_error = MoveFilesInError(
             uows, RegroupFiles(clock, bucket_bytes=settings.bucket_bytes), links, clock
         )
-        rights = Rights(uows, remote.users)
+        rights = Rights(uows, clients.users)
         self._stop_sub_orders = StopSubOrders(uows, settlement, clock)
         self.actions = OrderActions(
             PauseOrder(uows, rights, self._stop_sub_orders, clock),

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from rs_order.adapters.postgres.driver import Pool
 from rs_order.adapters.postgres.pool import transaction
-from rs_order.adapters.regards.kept_roles import KeptRoles
+from rs_order.adapters.regards.role_cache import RoleCache
 from rs_order.broker.batch_consumer import BatchConsumer
 from rs_order.broker.connection import SupervisedConnection
 from rs_order.ports.health import ComponentHealth, HealthStatus
@@ -31,7 +31,7 @@ class ServiceHealth:
         consumers: Sequence[BatchConsumer],
         *,
         maintenance: Maintenance,
-        roles: KeptRoles | None = None,
+        roles: RoleCache | None = None,
     ) -> None:
         self._pool = pool
         self._outbox = outbox
@@ -103,6 +103,6 @@ class ServiceHealth:
         """Out of service while rights are unknown: people have to wait, messages needn't."""
         if self._roles is None:
             return {}
-        unknown = self._roles.troubles
+        unknown = self._roles.unknown
         status = HealthStatus.OUT_OF_SERVICE if unknown else HealthStatus.UP
         return {"roles": ComponentHealth(status, {"unknown": unknown})}

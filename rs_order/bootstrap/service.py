@@ -15,9 +15,7 @@ from rs_order.adapters.postgres.file_views import PostgresFileViews
 from rs_order.adapters.postgres.maintenance import PostgresMaintenance
 from rs_order.adapters.postgres.outbox import PostgresOutbox
 from rs_order.adapters.postgres.views import PostgresOrderViews
-from rs_order.adapters.regards.http import CallLimits, new_client
-from rs_order.adapters.regards.kept_roles import KeptRoles
-from rs_order.adapters.regards.sources import RegardsFileSources
+from rs_order.adapters.regards.role_cache import RoleCache
 from rs_order.application.download import Metalinks
 from rs_order.application.maintenance import SwitchMaintenance
 from rs_order.application.steps import STEPS_THAT_ASK_OTHERS
@@ -32,7 +30,7 @@ from rs_order.bootstrap.broker import (
 )
 from rs_order.bootstrap.health import ServiceHealth
 from rs_order.bootstrap.mails import MailRules
-from rs_order.bootstrap.remote import Remote
+from rs_order.bootstrap.platform_clients import open_platform_clients
 from rs_order.bootstrap.store import open_store
 from rs_order.bootstrap.tokens import token_verifier
 from rs_order.broker.connection import SupervisedConnection
@@ -83,24 +81,22 @@ async def serve(
     copied_to_notifier(settings)
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(settings, clock))
-        client = await stack.enter_async_context(new_client())
-        files = await stack.enter_async_context(new_client(CallLimits(connections=None)))
-        remote = Remote(settings, client, files)
-        external = remote.external_files
-        stack.push_async_callback(external.aclose)
+        clients = await stack.enter_async_context(
+            open_platform_clients(settings, store.tenants, resource_mappings())
+        )
         names = names_on_the_broker(settings)
         await provision_vhosts(settings)
 
         outbox = PostgresOutbox(store.pool, store.clock)
         publishers = {vhost: Publisher() for vhost in Vhost}
         relay = Relay(outbox, _messages(settings, names), publishers)
-        application = Application(settings, store, remote, relay.nudge)
+        application = Application(settings, store, clients, relay.nudge)
         for tenant in store.tenants.names():
             await application.wake.handle(tenant)
         if settings.tenants_from_platform:
             await application.connect.look()
 
-        roles = remote.roles(store.tenants, resource_mappings())
+        roles = clients.roles
         if roles is not None:
             store.tenants.watch(roles.tenants_changed)
         works = role is not Role.API
@@ -143,7 +139,7 @@ async def serve(
             actions=application.actions,
             downloads=downloads,
             baskets=application.baskets,
-            sources=RegardsFileSources(remote.stored_files, external),
+            sources=clients.file_sources,
             metalinks=Metalinks(downloads, application.order_tokens, application.links),
             order_tokens=application.order_tokens,
             tokens=tokens,
@@ -192,7 +188,7 @@ async def _run_until(
     outgoing: Sequence[SupervisedConnection],
     rest: Callable[..., Coroutine[None, None, None]],
     *,
-    roles: KeptRoles | None,
+    roles: RoleCache | None,
 ) -> None:
     """Run the parts side by side, and stop them in the order in which work flows through them."""
     rest_stop = asyncio.Event()

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import httpx
 
-from rs_order.adapters.regards.tokens import TokenMinter
+from rs_order.adapters.regards.token_issuer import TokenIssuer
 from rs_order.demo.archive import File
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Tenant
@@ -54,7 +54,7 @@ class Zips:
         self._client = client
         self._folder = folder
         self._tenant = Tenant(tenant)
-        self._tokens = TokenMinter(key)
+        self._tokens = TokenIssuer(key)
 
     async def download(
         self, link: str, user: str, advance: Callable[[int], None] = lambda _: None

@@ -17,7 +17,7 @@ from rs_order.adapters.postgres.views import PostgresOrderViews
 from rs_order.application.act import Actor, OrderActions
 from rs_order.application.steps import Step, StepName, complete_order
 from rs_order.bootstrap.application import Application
-from rs_order.bootstrap.remote import Remote
+from rs_order.bootstrap.platform_clients import PlatformClients
 from rs_order.bootstrap.store import Store
 from rs_order.domain.file_filter import FileFilter
 from rs_order.domain.files import DataType, Product
@@ -111,7 +111,7 @@ class Workshop:
         self.clock = SetClock()
         self.people = People()
         self.shelf = Shelf()
-        remote = SimpleNamespace(
+        clients = SimpleNamespace(
             users=self.people,
             catalog=self.shelf,
             dam=None,
@@ -125,7 +125,7 @@ class Workshop:
         self.application = Application(
             Settings(**settings),
             Store(pool, PostgresTenants(pool), self.clock),
-            cast("Remote", remote),
+            cast("PlatformClients", clients),
             lambda: None,
         )
 

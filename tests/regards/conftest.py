@@ -18,7 +18,7 @@ from rs_order.adapters.regards import (
     RegardsUsers,
     RemoteService,
     StoredFiles,
-    TokenMinter,
+    TokenIssuer,
     new_client,
 )
 from rs_order.domain.identity import Caller
@@ -52,8 +52,8 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture
-def tokens() -> TokenMinter:
-    return TokenMinter(KEY)
+def tokens() -> TokenIssuer:
+    return TokenIssuer(KEY)
 
 
 @pytest.fixture
@@ -62,14 +62,14 @@ def time() -> ManualTime:
 
 
 @pytest.fixture
-def catalog(sandbox: Sandbox, client: httpx.AsyncClient, tokens: TokenMinter) -> RegardsCatalog:
+def catalog(sandbox: Sandbox, client: httpx.AsyncClient, tokens: TokenIssuer) -> RegardsCatalog:
     service = RemoteService("rs-catalog", sandbox.urls["CATALOG_URL"], client)
     return RegardsCatalog(service, tokens)
 
 
 @pytest.fixture
 def dataset_files(
-    sandbox: Sandbox, client: httpx.AsyncClient, tokens: TokenMinter
+    sandbox: Sandbox, client: httpx.AsyncClient, tokens: TokenIssuer
 ) -> RegardsDatasetFiles:
     service = RemoteService("rs-dam", sandbox.urls["DAM_URL"], client)
     return RegardsDatasetFiles(service, tokens)
@@ -77,7 +77,7 @@ def dataset_files(
 
 @pytest.fixture
 def users(
-    sandbox: Sandbox, client: httpx.AsyncClient, tokens: TokenMinter, time: ManualTime
+    sandbox: Sandbox, client: httpx.AsyncClient, tokens: TokenIssuer, time: ManualTime
 ) -> RegardsUsers:
     service = RemoteService("rs-admin", sandbox.urls["ADMIN_URL"], client)
     return RegardsUsers(service, tokens, now=time)
@@ -85,7 +85,7 @@ def users(
 
 @pytest.fixture
 def projects(
-    sandbox: Sandbox, client: httpx.AsyncClient, tokens: TokenMinter, time: ManualTime
+    sandbox: Sandbox, client: httpx.AsyncClient, tokens: TokenIssuer, time: ManualTime
 ) -> RegardsProjects:
     service = RemoteService("rs-admin-instance", sandbox.urls["ADMIN_INSTANCE_URL"], client)
     return RegardsProjects(service, tokens, now=time)
@@ -93,7 +93,7 @@ def projects(
 
 @pytest.fixture
 async def sources(
-    sandbox: Sandbox, client: httpx.AsyncClient, tokens: TokenMinter, tmp_path: Path
+    sandbox: Sandbox, client: httpx.AsyncClient, tokens: TokenIssuer, tmp_path: Path
 ) -> AsyncIterator[RegardsFileSources]:
     stored = StoredFiles(
         client,

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from rs_order.adapters.regards import RegardsConnections, RemoteService, TokenMinter
+from rs_order.adapters.regards import RegardsConnections, RemoteService, TokenIssuer
 from rs_order.domain.ids import Tenant
 from rs_order.ports.connections import ConnectionState
 from rs_order.ports.errors import RemoteNonsense, RemoteRefusal, RemoteTrouble
@@ -16,7 +16,7 @@ PROJECT1, PROJECT2 = Tenant("project1"), Tenant("project2")
 
 @pytest.fixture
 def connections(
-    sandbox: Sandbox, client: httpx.AsyncClient, tokens: TokenMinter
+    sandbox: Sandbox, client: httpx.AsyncClient, tokens: TokenIssuer
 ) -> RegardsConnections:
     service = RemoteService("rs-admin-instance", sandbox.urls["ADMIN_INSTANCE_URL"], client)
     return RegardsConnections(service, tokens)

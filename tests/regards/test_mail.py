@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from rs_order.adapters.regards import RemoteService, TokenMinter
+from rs_order.adapters.regards import RemoteService, TokenIssuer
 from rs_order.adapters.regards.mail import RegardsMailer
 from rs_order.ports.errors import RemoteNonsense, RemoteRefusal, RemoteTrouble
 from rs_order.ports.mail import Mail
@@ -21,7 +21,7 @@ def service(sandbox: Sandbox, client: httpx.AsyncClient) -> RemoteService:
 
 
 async def test_a_mail_is_posted_as_administrator_of_the_instance(
-    sandbox: Sandbox, service: RemoteService, tokens: TokenMinter
+    sandbox: Sandbox, service: RemoteService, tokens: TokenIssuer
 ) -> None:
     """With nothing but recipient, subject and text: the sender is the mail service's own."""
     await RegardsMailer(service, tokens).send(DEMO, MAIL)
@@ -58,7 +58,7 @@ async def test_only_a_201_means_that_it_was_taken(
     error: type[Exception],
     sandbox: Sandbox,
     service: RemoteService,
-    tokens: TokenMinter,
+    tokens: TokenIssuer,
 ) -> None:
     """Everything else is a verdict, or no answer yet."""
     sandbox.faults.outages = {Service.ADMIN_INSTANCE: outage}

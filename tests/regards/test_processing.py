@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from rs_order.adapters.regards import RegardsProcesses, RemoteService, TokenMinter
+from rs_order.adapters.regards import RegardsProcesses, RemoteService, TokenIssuer
 from rs_order.adapters.regards.processing import MalformedProcess, forecast_of, process_of
 from rs_order.domain.process import Cardinality, Forecast, LimitKind, Process, Scope
 from rs_order.ports.errors import RemoteNonsense, RemoteRefusal, RemoteTrouble
@@ -28,7 +28,7 @@ INFO = {
 
 
 @pytest.fixture
-def processes(sandbox: Sandbox, client: httpx.AsyncClient, tokens: TokenMinter) -> RegardsProcesses:
+def processes(sandbox: Sandbox, client: httpx.AsyncClient, tokens: TokenIssuer) -> RegardsProcesses:
     service = RemoteService("rs-processing", sandbox.urls["PROCESSING_URL"], client)
     return RegardsProcesses(service, tokens)
 

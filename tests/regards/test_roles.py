@@ -1,4 +1,4 @@
-"""What rs-admin lets roles do: asked, kept, asked again (remote-services.md 5.3, 5.4)."""
+"""What rs-admin lets roles do: requested, cached, requested again (remote-services.md 5.3, 5.4)."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -10,11 +10,11 @@ import httpx
 import pytest
 
 from rs_order.adapters.regards import (
-    KeptRoles,
     RegardsRoles,
     RemoteService,
+    RoleCache,
     RoleRights,
-    TokenMinter,
+    TokenIssuer,
 )
 from rs_order.application.policies import RemotePatience
 from rs_order.domain.ids import Tenant
@@ -51,7 +51,7 @@ class SomeTenants:
 
 
 @pytest.fixture
-def roles(sandbox: Sandbox, client: httpx.AsyncClient, tokens: TokenMinter) -> RegardsRoles:
+def roles(sandbox: Sandbox, client: httpx.AsyncClient, tokens: TokenIssuer) -> RegardsRoles:
     service = RemoteService("rs-admin", sandbox.urls["ADMIN_URL"], client)
     return RegardsRoles(service, tokens, resource_mappings())
 
@@ -64,12 +64,12 @@ def tenants() -> SomeTenants:
 @asynccontextmanager
 async def keeping(
     roles: RegardsRoles, tenants: SomeTenants, *, refresh: timedelta = HOUR
-) -> AsyncIterator[KeptRoles]:
-    kept = KeptRoles(roles, cast("Tenants", tenants), refresh=refresh, patience=SOON)
-    running = asyncio.create_task(kept.run())
+) -> AsyncIterator[RoleCache]:
+    cache = RoleCache(roles, cast("Tenants", tenants), refresh=refresh, patience=SOON)
+    running = asyncio.create_task(cache.run())
     await asyncio.sleep(0)
-    yield kept
-    await kept.stop()
+    yield cache
+    await cache.stop()
     await running
 
 
@@ -77,14 +77,14 @@ def asked(sandbox: Sandbox) -> list[str]:
     return [f"{call.verb} {call.path}" for call in sandbox.calls.recent("rs-admin")]
 
 
-async def known(kept: KeptRoles, tenant: Tenant = DEMO) -> None:
-    await eventually(lambda: tenant not in kept.troubles, "the rights are known")
+async def known(cache: RoleCache, tenant: Tenant = DEMO) -> None:
+    await eventually(lambda: tenant not in cache.unknown, "the rights are known")
 
 
 async def until_allowed(
-    kept: KeptRoles, role: str, resource: Resource, *, allowed: bool = True
+    cache: RoleCache, role: str, resource: Resource, *, allowed: bool = True
 ) -> None:
-    await eventually(lambda: kept.allows(DEMO, role, resource) is allowed, f"{role}: {allowed}")
+    await eventually(lambda: cache.allows(DEMO, role, resource) is allowed, f"{role}: {allowed}")
 
 
 async def test_what_is_registered(roles: RegardsRoles, sandbox: Sandbox) -> None:
@@ -143,7 +143,7 @@ async def test_nonsense_gives_no_rights(
 
 
 async def test_registration_that_nobody_takes(
-    client: httpx.AsyncClient, sandbox: Sandbox, tokens: TokenMinter
+    client: httpx.AsyncClient, sandbox: Sandbox, tokens: TokenIssuer
 ) -> None:
     """A 404 is not a success: the endpoints would be missing without a word."""
     elsewhere = RemoteService("rs-admin", f"{sandbox.urls['ADMIN_URL']}/nowhere", client)
@@ -185,11 +185,11 @@ async def test_rights_are_known_after_the_start(
     roles: RegardsRoles, tenants: SomeTenants, sandbox: Sandbox
 ) -> None:
     """The endpoints are registered first; a request that comes at once waits for the answer."""
-    async with keeping(roles, tenants) as kept:
-        await kept.prepare(DEMO)
-        allowed = kept.allows(DEMO, "EXPLOIT", SEARCH_ORDERS)
-        refused = kept.allows(DEMO, "REGISTERED_USER", SEARCH_ORDERS)
-        unknown_role = kept.allows(DEMO, "NOBODY", GET_ORDER)
+    async with keeping(roles, tenants) as cache:
+        await cache.prepare(DEMO)
+        allowed = cache.allows(DEMO, "EXPLOIT", SEARCH_ORDERS)
+        refused = cache.allows(DEMO, "REGISTERED_USER", SEARCH_ORDERS)
+        unknown_role = cache.allows(DEMO, "NOBODY", GET_ORDER)
 
     assert (allowed, refused, unknown_role) == (True, False, False)
     assert asked(sandbox)[:2] == ["POST /resources/microservices/rs-order", "GET /roles"]
@@ -200,20 +200,20 @@ async def test_no_answer_is_neither_yes_nor_no(
 ) -> None:
     """Until rs-admin answers nothing is decided; it is asked again until it does."""
     sandbox.faults.outages = {Service.ADMIN: Outage(mode=OutageMode.DOWN)}
-    async with keeping(roles, tenants) as kept:
-        await kept.prepare(DEMO)
+    async with keeping(roles, tenants) as cache:
+        await cache.prepare(DEMO)
         with pytest.raises(RightsUnknown):
-            kept.allows(DEMO, "EXPLOIT", SEARCH_ORDERS)
+            cache.allows(DEMO, "EXPLOIT", SEARCH_ORDERS)
         with pytest.raises(RightsUnknown):
-            kept.admits(DEMO, "PROJECT_ADMIN", "10.0.0.1")
-        troubles = kept.troubles
+            cache.admits(DEMO, "PROJECT_ADMIN", "10.0.0.1")
+        unknown = cache.unknown
         await sandbox.calls.wait_for("rs-admin", 3)
         sandbox.faults.outages = {}
-        await known(kept)
-        allowed = kept.allows(DEMO, "EXPLOIT", SEARCH_ORDERS)
+        await known(cache)
+        allowed = cache.allows(DEMO, "EXPLOIT", SEARCH_ORDERS)
 
-    assert list(troubles) == [DEMO]
-    assert "rs-admin: /resources" in troubles[DEMO]
+    assert list(unknown) == [DEMO]
+    assert "rs-admin: /resources" in unknown[DEMO]
     assert allowed
 
 
@@ -221,16 +221,16 @@ async def test_the_last_known_rights_stay_in_force(
     roles: RegardsRoles, tenants: SomeTenants, sandbox: Sandbox
 ) -> None:
     """An rs-admin that is away takes nobody's rights; what changed meanwhile is learnt later."""
-    async with keeping(roles, tenants) as kept:
-        await known(kept)
+    async with keeping(roles, tenants) as cache:
+        await known(cache)
         sandbox.faults.outages = {Service.ADMIN: Outage(mode=OutageMode.STATUS)}
         sandbox.revoke(DEMO, "EXPLOIT", "/orders/search", "POST")
         before = sandbox.calls.counters["rs-admin"]
-        kept.role_changed(DEMO, "EXPLOIT")
+        cache.role_changed(DEMO, "EXPLOIT")
         await sandbox.calls.wait_for("rs-admin", before + 2)
-        while_away = kept.allows(DEMO, "EXPLOIT", SEARCH_ORDERS)
+        while_away = cache.allows(DEMO, "EXPLOIT", SEARCH_ORDERS)
         sandbox.faults.outages = {}
-        await until_allowed(kept, "EXPLOIT", SEARCH_ORDERS, allowed=False)
+        await until_allowed(cache, "EXPLOIT", SEARCH_ORDERS, allowed=False)
 
     assert while_away
 
@@ -240,14 +240,14 @@ async def test_a_change_of_one_role_asks_for_that_role(
 ) -> None:
     """Many changes at once are one question each; the addresses of the role stay."""
     sandbox.put_role(DEMO, "EXPLOIT", Role(authorized_addresses=["10.0.0.1"]))
-    async with keeping(roles, tenants) as kept:
-        await known(kept)
+    async with keeping(roles, tenants) as cache:
+        await known(cache)
         sandbox.calls.clear()
         sandbox.revoke(DEMO, "EXPLOIT", "/orders/search", "POST")
         for _ in range(10):
-            kept.role_changed(DEMO, "EXPLOIT")
-        await until_allowed(kept, "EXPLOIT", SEARCH_ORDERS, allowed=False)
-        admitted = [kept.admits(DEMO, "EXPLOIT", address) for address in ("10.0.0.1", "10.0.0.2")]
+            cache.role_changed(DEMO, "EXPLOIT")
+        await until_allowed(cache, "EXPLOIT", SEARCH_ORDERS, allowed=False)
+        admitted = [cache.admits(DEMO, "EXPLOIT", address) for address in ("10.0.0.1", "10.0.0.2")]
 
     assert asked(sandbox) == ["GET /roles/EXPLOIT/resources/rs-order"]
     assert admitted == [True, False]
@@ -255,25 +255,25 @@ async def test_a_change_of_one_role_asks_for_that_role(
 
 @pytest.mark.parametrize(
     "hear",
-    [lambda kept: kept.role_changed(DEMO, "OPERATOR"), lambda kept: kept.roles_changed(DEMO)],
+    [lambda cache: cache.role_changed(DEMO, "OPERATOR"), lambda cache: cache.roles_changed(DEMO)],
     ids=["of its rights", "of the role"],
 )
 async def test_a_new_role(
     roles: RegardsRoles,
     tenants: SomeTenants,
     sandbox: Sandbox,
-    hear: Callable[[KeptRoles], None],
+    hear: Callable[[RoleCache], None],
 ) -> None:
     """Whichever event tells of it first: its addresses are asked for too."""
-    async with keeping(roles, tenants) as kept:
-        await known(kept)
+    async with keeping(roles, tenants) as cache:
+        await known(cache)
         sandbox.put_role(DEMO, "OPERATOR", Role(parent="EXPLOIT", authorized_addresses=["::1"]))
-        hear(kept)
-        await until_allowed(kept, "OPERATOR", SEARCH_ORDERS)
-        admitted = kept.admits(DEMO, "OPERATOR", "10.0.0.1")
+        hear(cache)
+        await until_allowed(cache, "OPERATOR", SEARCH_ORDERS)
+        admitted = cache.admits(DEMO, "OPERATOR", "10.0.0.1")
         sandbox.remove_role(DEMO, "OPERATOR")
-        kept.roles_changed(DEMO)
-        await until_allowed(kept, "OPERATOR", SEARCH_ORDERS, allowed=False)
+        cache.roles_changed(DEMO)
+        await until_allowed(cache, "OPERATOR", SEARCH_ORDERS, allowed=False)
 
     assert not admitted
 
@@ -282,15 +282,15 @@ async def test_tenants_come_and_go(
     roles: RegardsRoles, tenants: SomeTenants, sandbox: Sandbox
 ) -> None:
     """A tenant that comes is registered, one that goes is forgotten; a foreign one has no rights."""
-    async with keeping(roles, tenants) as kept:
-        await known(kept)
-        foreign = kept.allows(PROJECT1, "EXPLOIT", SEARCH_ORDERS)
-        from_anywhere = kept.admits(PROJECT1, "EXPLOIT", "10.0.0.1")
+    async with keeping(roles, tenants) as cache:
+        await known(cache)
+        foreign = cache.allows(PROJECT1, "EXPLOIT", SEARCH_ORDERS)
+        from_anywhere = cache.admits(PROJECT1, "EXPLOIT", "10.0.0.1")
         tenants.known = [PROJECT1]
-        kept.tenants_changed()
-        await kept.prepare(PROJECT1)
-        came = kept.allows(PROJECT1, "EXPLOIT", SEARCH_ORDERS)
-        went = kept.allows(DEMO, "EXPLOIT", SEARCH_ORDERS)
+        cache.tenants_changed()
+        await cache.prepare(PROJECT1)
+        came = cache.allows(PROJECT1, "EXPLOIT", SEARCH_ORDERS)
+        went = cache.allows(DEMO, "EXPLOIT", SEARCH_ORDERS)
 
     assert (foreign, from_anywhere, came, went) == (False, True, True, False)
     assert sandbox.roles.resources(PROJECT1, "EXPLOIT", "rs-order")
@@ -298,13 +298,13 @@ async def test_tenants_come_and_go(
 
 async def test_lost_events(roles: RegardsRoles, tenants: SomeTenants, sandbox: Sandbox) -> None:
     """Everything is asked for again now and then, of tenants too of which we didn't hear."""
-    async with keeping(roles, tenants, refresh=timedelta(milliseconds=50)) as kept:
-        await known(kept)
+    async with keeping(roles, tenants, refresh=timedelta(milliseconds=50)) as cache:
+        await known(cache)
         sandbox.revoke(DEMO, "EXPLOIT", "/orders/search", "POST")
         tenants.found_later = [PROJECT1]
-        await until_allowed(kept, "EXPLOIT", SEARCH_ORDERS, allowed=False)
-        await eventually(lambda: PROJECT1 in tenants.known and not kept.troubles, "found")
-        await kept.prepare(PROJECT1)
+        await until_allowed(cache, "EXPLOIT", SEARCH_ORDERS, allowed=False)
+        await eventually(lambda: PROJECT1 in tenants.known and not cache.unknown, "found")
+        await cache.prepare(PROJECT1)
 
     assert asked(sandbox).count("POST /resources/microservices/rs-order") == 2
 

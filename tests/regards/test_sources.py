@@ -13,7 +13,7 @@ from rs_order.adapters.regards import (
     ExternalFiles,
     RegardsFileSources,
     StoredFiles,
-    TokenMinter,
+    TokenIssuer,
 )
 from rs_order.domain.ids import Checksum, DataFileId, Urn
 from rs_order.ports.downloads import FetchError, FileToDownload
@@ -33,7 +33,7 @@ EIT = Urn("URN:AIP:DATASET:demo:c0438116-7605-5612-9805-0dd6060ebac4:V1")
 
 
 @pytest.fixture
-async def storage_at(client: httpx.AsyncClient, tokens: TokenMinter) -> AsyncIterator[StorageAt]:
+async def storage_at(client: httpx.AsyncClient, tokens: TokenIssuer) -> AsyncIterator[StorageAt]:
     """Sources whose storage is at any address."""
     external = ExternalFiles(ExternalAccess())
 

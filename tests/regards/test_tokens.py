@@ -3,7 +3,7 @@
 import jwt
 import pytest
 
-from rs_order.adapters.regards import TokenMinter
+from rs_order.adapters.regards import TokenIssuer
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Tenant
 from tests.regards.conftest import DEMO, KEY, ManualTime
@@ -16,9 +16,9 @@ def claims(token: str) -> dict[str, object]:
 
 def test_system_token(time: ManualTime) -> None:
     """The service itself, with exactly the claims REGARDS writes."""
-    minter = TokenMinter(KEY, now=time)
+    issuer = TokenIssuer(KEY, now=time)
 
-    assert claims(minter.system(DEMO)) == {
+    assert claims(issuer.system(DEMO)) == {
         "tenant": "demo",
         "sub": "rs-order",
         "email": "rs-order",
@@ -29,29 +29,29 @@ def test_system_token(time: ManualTime) -> None:
 
 def test_other_identities(time: ManualTime) -> None:
     """A user with the role given, a downloader with one that reads all, the instance."""
-    minter = TokenMinter(KEY, now=time)
+    issuer = TokenIssuer(KEY, now=time)
 
     def identity(token: str) -> tuple[object, ...]:
         return tuple(claims(token)[name] for name in ("tenant", "email", "role"))
 
-    assert identity(minter.on_behalf(Caller(DEMO, "j@x", "EXPLOIT"))) == ("demo", "j@x", "EXPLOIT")
-    assert identity(minter.downloader(DEMO, "j@x")) == ("demo", "j@x", "PROJECT_ADMIN")
-    assert identity(minter.instance()) == ("instance", "rs-order", "INSTANCE_ADMIN")
+    assert identity(issuer.on_behalf(Caller(DEMO, "j@x", "EXPLOIT"))) == ("demo", "j@x", "EXPLOIT")
+    assert identity(issuer.downloader(DEMO, "j@x")) == ("demo", "j@x", "PROJECT_ADMIN")
+    assert identity(issuer.instance()) == ("instance", "rs-order", "INSTANCE_ADMIN")
 
 
 def test_tokens_are_kept_until_shortly_before_they_expire(time: ManualTime) -> None:
     """A token always has at least a minute left when it is used."""
-    minter = TokenMinter(KEY, validity_seconds=600, now=time)
-    first = minter.system(DEMO)
+    issuer = TokenIssuer(KEY, validity_seconds=600, now=time)
+    first = issuer.system(DEMO)
     time.seconds = 539
-    assert first == minter.system(DEMO)
+    assert first == issuer.system(DEMO)
     time.seconds = 541
 
-    assert claims(minter.system(DEMO))["exp"] == 541 + 600
-    assert minter.system(DEMO) != minter.system(Tenant("project1"))
+    assert claims(issuer.system(DEMO))["exp"] == 541 + 600
+    assert issuer.system(DEMO) != issuer.system(Tenant("project1"))
 
 
 def test_tokens_that_would_never_be_valid() -> None:
     """A validity of less than the margin is refused at the start."""
     with pytest.raises(ValueError, match="more than 60 s, not 30 s"):
-        TokenMinter(KEY, validity_seconds=30)
+        TokenIssuer(KEY, validity_seconds=30)

@@ -15,7 +15,7 @@ from rs_order.adapters.regards import (
     RegardsFileSources,
     RemoteService,
     StoredFiles,
-    TokenMinter,
+    TokenIssuer,
     new_client,
 )
 from rs_order.application.download import ZipRequest, zip_order
@@ -69,7 +69,7 @@ class Platform:
 @pytest.fixture
 async def platform(stock: Stock) -> AsyncIterator[Platform]:
     """Ten stored files, one attached to a dataset, and the external ones of the archive."""
-    tokens = TokenMinter(KEY)
+    tokens = TokenIssuer(KEY)
     dataset = SyntheticDataset(name="online", products=10, size=100_000, location=Location.ONLINE)
     async with Sandbox.running(jwt_key=KEY, synthetic=[dataset]) as sandbox, new_client() as client:
         urls = sandbox.urls

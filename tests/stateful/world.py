@@ -20,7 +20,7 @@ from rs_order.application.errors import UseCaseRefused
 from rs_order.application.reconcile.recount import PAUSE
 from rs_order.application.steps import Step, StepName
 from rs_order.bootstrap.application import Application
-from rs_order.bootstrap.remote import Remote
+from rs_order.bootstrap.platform_clients import PlatformClients
 from rs_order.bootstrap.store import Store
 from rs_order.contracts.basket import BasketSelectionRequest
 from rs_order.contracts.order_request import OrderRequest
@@ -90,7 +90,7 @@ class World:
         self.clock = SetClock()
         self._library = Library()
         self._factory = Factory()
-        remote = SimpleNamespace(
+        clients = SimpleNamespace(
             users=People(),
             catalog=self._library,
             dam=None,
@@ -103,7 +103,7 @@ class World:
         self._application = Application(
             self._settings,
             Store(pool, PostgresTenants(pool), self.clock),
-            cast("Remote", remote),
+            cast("PlatformClients", clients),
             lambda: None,
         )
         self._done: list[Mapping[str, Any]] = []

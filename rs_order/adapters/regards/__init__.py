@@ -6,18 +6,17 @@ from rs_order.adapters.regards.catalog import RegardsCatalog
 from rs_order.adapters.regards.dam import RegardsDatasetFiles
 from rs_order.adapters.regards.external import ExternalAccess, ExternalFiles
 from rs_order.adapters.regards.http import CallLimits, RemoteService, new_client
-from rs_order.adapters.regards.kept_roles import KeptRoles
 from rs_order.adapters.regards.processing import RegardsProcesses
+from rs_order.adapters.regards.role_cache import RoleCache
 from rs_order.adapters.regards.roles import RegardsRoles, RoleRights
 from rs_order.adapters.regards.sources import RegardsFileSources
 from rs_order.adapters.regards.storage import StoredFiles
-from rs_order.adapters.regards.tokens import TokenMinter
+from rs_order.adapters.regards.token_issuer import TokenIssuer
 
 __all__ = [
     "CallLimits",
     "ExternalAccess",
     "ExternalFiles",
-    "KeptRoles",
     "RegardsCatalog",
     "RegardsConnections",
     "RegardsDatasetFiles",
@@ -27,8 +26,9 @@ __all__ = [
     "RegardsRoles",
     "RegardsUsers",
     "RemoteService",
+    "RoleCache",
     "RoleRights",
     "StoredFiles",
-    "TokenMinter",
+    "TokenIssuer",
     "new_client",
 ]

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 from rs_order.adapters.regards.http import RemoteService
-from rs_order.adapters.regards.tokens import TokenMinter
+from rs_order.adapters.regards.token_issuer import TokenIssuer
 from rs_order.adapters.regards.verdicts import VerdictCache
 from rs_order.domain.ids import Tenant
 from rs_order.ports.directory import User
@@ -20,7 +20,7 @@ class RegardsUsers:
     def __init__(
         self,
         service: RemoteService,
-        tokens: TokenMinter,
+        tokens: TokenIssuer,
         *,
         known_seconds: float = 300.0,
         unknown_seconds: float = 30.0,

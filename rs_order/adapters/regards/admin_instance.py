@@ -6,7 +6,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from rs_order.adapters.regards.http import RemoteService
-from rs_order.adapters.regards.tokens import INSTANCE, TokenMinter
+from rs_order.adapters.regards.token_issuer import INSTANCE, TokenIssuer
 from rs_order.adapters.regards.verdicts import VerdictCache
 from rs_order.contracts.platform_events import SERVICE
 from rs_order.domain.ids import Tenant
@@ -21,7 +21,7 @@ class RegardsProjects:
     def __init__(
         self,
         service: RemoteService,
-        tokens: TokenMinter,
+        tokens: TokenIssuer,
         *,
         seconds: float = 300.0,
         projects_cached: int = 1000,
@@ -53,7 +53,7 @@ class RegardsProjects:
 class RegardsConnections:
     """Implements :class:`rs_order.ports.connections.Connections` (remote-services.md 6.4)."""
 
-    def __init__(self, service: RemoteService, tokens: TokenMinter) -> None:
+    def __init__(self, service: RemoteService, tokens: TokenIssuer) -> None:
         self._service = service
         self._tokens = tokens
 

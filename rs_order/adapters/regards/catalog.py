@@ -10,7 +10,7 @@ from rs_order.adapters.regards.features import product_of
 from rs_order.adapters.regards.http import RemoteService
 from rs_order.adapters.regards.pages import items_of
 from rs_order.adapters.regards.summaries import MalformedSummary, summary_of
-from rs_order.adapters.regards.tokens import TokenMinter
+from rs_order.adapters.regards.token_issuer import TokenIssuer
 from rs_order.domain.files import ORDERABLE, Product
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Urn
@@ -30,7 +30,7 @@ _SUMMARY: Final = "/complex/search/summary"
 class RegardsCatalog:
     """Implements ``Catalog``."""
 
-    def __init__(self, service: RemoteService, tokens: TokenMinter) -> None:
+    def __init__(self, service: RemoteService, tokens: TokenIssuer) -> None:
         self._service = service
         self._tokens = tokens
 

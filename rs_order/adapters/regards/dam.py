@@ -4,7 +4,7 @@ from urllib.parse import quote
 
 from rs_order.adapters.regards.features import MalformedFeature, product_of
 from rs_order.adapters.regards.http import RemoteService
-from rs_order.adapters.regards.tokens import TokenMinter
+from rs_order.adapters.regards.token_issuer import TokenIssuer
 from rs_order.domain.files import Product
 from rs_order.domain.ids import Tenant, Urn
 
@@ -12,7 +12,7 @@ from rs_order.domain.ids import Tenant, Urn
 class RegardsDatasetFiles:
     """Implements ``DatasetFiles``."""
 
-    def __init__(self, service: RemoteService, tokens: TokenMinter) -> None:
+    def __init__(self, service: RemoteService, tokens: TokenIssuer) -> None:
         self._service = service
         self._tokens = tokens
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from rs_order.adapters.regards.http import RemoteService
-from rs_order.adapters.regards.tokens import TokenMinter
+from rs_order.adapters.regards.token_issuer import TokenIssuer
 from rs_order.domain.ids import Tenant
 from rs_order.ports.errors import RemoteRefusal
 from rs_order.ports.mail import Mail
@@ -15,7 +15,7 @@ class RegardsMailer:
     """Implements :class:`rs_order.ports.mail.Mailer`; called as administrator of the installation."""
 
     def __init__(
-        self, service: RemoteService, tokens: TokenMinter, sender: str | None = None
+        self, service: RemoteService, tokens: TokenIssuer, sender: str | None = None
     ) -> None:
         """``sender`` is the From address; None: the mail service's own (domain.md 16.2)."""
         self._service = service

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from rs_order.adapters.regards.http import RemoteService
-from rs_order.adapters.regards.tokens import TokenMinter
+from rs_order.adapters.regards.token_issuer import TokenIssuer
 from rs_order.domain.identity import Caller
 from rs_order.ports.errors import RemoteRefusal
 from rs_order.ports.processing import NewBatch
@@ -14,7 +14,7 @@ _BATCH = "/batch"
 class RegardsProcessBatches:
     """Implements ``ProcessBatches``."""
 
-    def __init__(self, service: RemoteService, tokens: TokenMinter) -> None:
+    def __init__(self, service: RemoteService, tokens: TokenIssuer) -> None:
         self._service = service
         self._tokens = tokens
 

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from rs_order.adapters.regards.http import RemoteService
-from rs_order.adapters.regards.tokens import TokenMinter
+from rs_order.adapters.regards.token_issuer import TokenIssuer
 from rs_order.domain.identity import Caller
 from rs_order.domain.process import Cardinality, Forecast, LimitKind, Process, Scope
 from rs_order.ports.processing import UnreadableProcess
@@ -45,7 +45,7 @@ class MalformedProcess(ValueError):
 class RegardsProcesses:
     """Implements ``Processes``."""
 
-    def __init__(self, service: RemoteService, tokens: TokenMinter) -> None:
+    def __init__(self, service: RemoteService, tokens: TokenIssuer) -> None:
         self._service = service
         self._tokens = tokens
 

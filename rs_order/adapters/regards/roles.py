@@ -9,7 +9,7 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from rs_order.adapters.regards.http import RemoteService
-from rs_order.adapters.regards.tokens import TokenMinter
+from rs_order.adapters.regards.token_issuer import TokenIssuer
 from rs_order.contracts.platform_events import SERVICE
 from rs_order.contracts.resource import ResourceMapping
 from rs_order.domain.errors import PatternRefusedError
@@ -68,7 +68,7 @@ class RegardsRoles:
     """Asks rs-admin; all calls raise RemoteRefusal and RemoteTrouble."""
 
     def __init__(
-        self, service: RemoteService, tokens: TokenMinter, endpoints: Sequence[ResourceMapping]
+        self, service: RemoteService, tokens: TokenIssuer, endpoints: Sequence[ResourceMapping]
     ) -> None:
         """``endpoints`` are what is registered."""
         self._service = service

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import httpx
 
-from rs_order.adapters.regards.tokens import TokenMinter
+from rs_order.adapters.regards.token_issuer import TokenIssuer
 from rs_order.adapters.regards.transfers import (
     DOWNLOAD_HEADERS,
     announced_size,
@@ -33,7 +33,7 @@ class StoredFiles:
     """Opens files by checksum in rs-storage, or by dataset and checksum in rs-dam."""
 
     def __init__(
-        self, client: httpx.AsyncClient, tokens: TokenMinter, *, storage_url: str, dam_url: str
+        self, client: httpx.AsyncClient, tokens: TokenIssuer, *, storage_url: str, dam_url: str
     ) -> None:
         self._client = client
         self._tokens = tokens

@@ -1,8 +1,8 @@
-"""The rights of all projects as this process last heard them from rs-admin.
+"""Caches in this process what rs-admin lets the roles of every project do.
 
-A cache of what rs-admin knows, and nothing else: it is filled at the start, again when an event says
-that something changed, and now and then in case an event was lost. While rs-admin is away, the last
-known rights stay in force; a project of which nothing was ever heard has none that could be judged.
+The cache is filled at the start, after events about rights, and from time to time in case an event was lost.
+While rs-admin is unavailable the last known rights apply. Rights that were never received are unknown:
+they neither allow nor forbid anything.
 """
 
 import asyncio
@@ -21,10 +21,10 @@ from rs_order.domain.ids import Tenant
 from rs_order.ports.roles import GuardedResource, RightsUnknown
 from rs_order.ports.store import Tenants
 
-TENANTS_AT_ONCE: Final = 4
-"""Projects whose rights are asked for at the same time."""
+CONCURRENT_TENANTS: Final = 4
+"""Projects whose rights are requested at the same time."""
 LONGEST_WAIT_SECONDS: Final = 5.0
-"""How long a request waits for rights that are being asked for."""
+"""How long a REST call waits for rights that are being requested."""
 
 _failures = Counter("rs_order_roles_failed", "Attempts to learn a project's rights in vain")
 
@@ -32,21 +32,21 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
-class _Wish:
-    """What has to be done for a project; wishes that come meanwhile are added."""
+class _Request:
+    """What to ask rs-admin for one project; requests made meanwhile are merged into it."""
 
     register: bool = False
     all_roles: bool = False
     roles: set[str] = field(default_factory=set)
 
-    def add(self, other: "_Wish") -> None:
+    def add(self, other: "_Request") -> None:
         self.register |= other.register
         self.all_roles |= other.all_roles
         self.roles |= other.roles
 
 
-class KeptRoles:
-    """Implements :class:`rs_order.ports.roles.RoleAccess`; ``run`` keeps it up to date."""
+class RoleCache:
+    """Implements :class:`rs_order.ports.roles.RoleAccess`; ``run`` keeps the cache up to date."""
 
     def __init__(
         self,
@@ -56,25 +56,25 @@ class KeptRoles:
         refresh: timedelta,
         patience: RemotePatience | None = None,
     ) -> None:
-        """Know nothing yet.
+        """Create an empty cache.
 
         Args:
-            roles: rs-admin.
-            tenants: whose rights to keep.
-            refresh: how often everything is asked for again.
-            patience: the pauses between attempts; there is no end of them.
+            roles: the client of rs-admin.
+            tenants: the tenants whose rights are cached.
+            refresh: how often all rights are requested again.
+            patience: the pauses between attempts, which never end.
         """
         self._roles = roles
         self._tenants = tenants
         self._refresh = refresh
         self._patience = patience or RemotePatience()
         self._rights: dict[Tenant, RightsByRole] = {}
-        self._wishes: dict[Tenant, _Wish] = {}
-        self._troubles: dict[Tenant, str] = {}
+        self._requests: dict[Tenant, _Request] = {}
+        self._errors: dict[Tenant, str] = {}
         self._asking: dict[Tenant, asyncio.Event] = {}
         self._tasks: dict[Tenant, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
-        self._room = asyncio.Semaphore(TENANTS_AT_ONCE)
+        self._concurrency = asyncio.Semaphore(CONCURRENT_TENANTS)
         self._stopping = asyncio.Event()
 
     async def prepare(self, tenant: Tenant) -> None:
@@ -93,39 +93,39 @@ class KeptRoles:
         return rights is None or rights.admits(address)
 
     @property
-    def troubles(self) -> dict[Tenant, str]:
-        """The projects whose rights were never heard, each with what is in the way."""
-        unknown = [tenant for tenant in self._tenants.names() if tenant not in self._rights]
-        return {tenant: self._troubles.get(tenant, "not asked yet") for tenant in unknown}
+    def unknown(self) -> dict[Tenant, str]:
+        """Return the projects whose rights were never received, each with the last error."""
+        tenants = [tenant for tenant in self._tenants.names() if tenant not in self._rights]
+        return {tenant: self._errors.get(tenant, "not asked yet") for tenant in tenants}
 
     def tenants_changed(self) -> None:
-        """Ask for the rights of projects that came, forget those of projects that went."""
+        """Request the rights of new projects, and drop those of projects no longer served."""
         served = set(self._tenants.names())
-        for tenant in served - self._rights.keys() - self._wishes.keys() - self._tasks.keys():
+        for tenant in served - self._rights.keys() - self._requests.keys() - self._tasks.keys():
             self.register(tenant)
         for tenant in self._rights.keys() - served:
             del self._rights[tenant]
 
     def register(self, tenant: Tenant) -> None:
-        """Register the endpoints and learn everything: rs-admin begins with this project."""
-        self._wish(tenant, _Wish(register=True, all_roles=True))
+        """Register the endpoints and request all rights: the project is new to rs-admin."""
+        self._request(tenant, _Request(register=True, all_roles=True))
 
     def roles_changed(self, tenant: Tenant) -> None:
-        self._wish(tenant, _Wish(all_roles=True))
+        self._request(tenant, _Request(all_roles=True))
 
     def role_changed(self, tenant: Tenant, role: str) -> None:
-        """What one role may do has changed."""
-        self._wish(tenant, _Wish(roles={role}))
+        """Request the rights of one role."""
+        self._request(tenant, _Request(roles={role}))
 
     async def run(self) -> None:
-        """Work off what is wished for, until ``stop``."""
+        """Carry out requests until ``stop``."""
         try:
             async with asyncio.TaskGroup() as self._group:
-                for tenant in self._wishes:
+                for tenant in self._requests:
                     self._start(tenant)
                 self.tenants_changed()
                 while not await self._stopped_within(self._refresh.total_seconds()):
-                    await self._ask_everything_again()
+                    await self._refresh_all()
                 for task in self._tasks.values():
                     task.cancel()
         finally:
@@ -134,8 +134,8 @@ class KeptRoles:
     async def stop(self) -> None:
         self._stopping.set()
 
-    async def _ask_everything_again(self) -> None:
-        """Events of this instance may have been lost while the broker was away."""
+    async def _refresh_all(self) -> None:
+        """Request all rights: events may have been lost while the broker was unavailable."""
         try:
             await self._tenants.load()
         except Exception:
@@ -144,32 +144,34 @@ class KeptRoles:
             self.roles_changed(tenant)
 
     def _known(self, tenant: Tenant) -> RightsByRole:
-        """The rights of a project; none in one that isn't served: whoever comes from there is a stranger.
+        """Return the rights of a project; none if it isn't served.
 
         Raises:
-            RightsUnknown: the project is served, and rs-admin never gave an answer.
+            RightsUnknown: the project is served, and rs-admin never answered.
         """
         rights = self._rights.get(tenant)
         if rights is None and self._tenants.serves(tenant):
             raise RightsUnknown(tenant)
         return rights or {}
 
-    def _wish(self, tenant: Tenant, wish: _Wish) -> None:
-        self._wishes.setdefault(tenant, _Wish()).add(wish)
+    def _request(self, tenant: Tenant, request: _Request) -> None:
+        self._requests.setdefault(tenant, _Request()).add(request)
         self._start(tenant)
 
     def _start(self, tenant: Tenant) -> None:
         if self._group is not None and tenant not in self._tasks and not self._stopping.is_set():
             self._asking.setdefault(tenant, asyncio.Event())
-            # In a context of its own: it outlives whatever message it was wished for by.
-            self._tasks[tenant] = self._group.create_task(self._work_off(tenant), context=Context())
+            # In a context of its own: the task outlives the message that caused the request.
+            self._tasks[tenant] = self._group.create_task(
+                self._refresh_tenant(tenant), context=Context()
+            )
 
-    async def _work_off(self, tenant: Tenant) -> None:
-        """Until nothing is wished for; failures are tried again after growing pauses."""
+    async def _refresh_tenant(self, tenant: Tenant) -> None:
+        """Carry out all requests of a project; a failed one is tried again after growing pauses."""
         failed = 0
         try:
-            while wish := self._wishes.pop(tenant, None):
-                if await self._attempted(tenant, wish):
+            while request := self._requests.pop(tenant, None):
+                if await self._attempted(tenant, request):
                     failed = 0
                     continue
                 pause = self._patience.pause(failed).total_seconds()
@@ -179,35 +181,35 @@ class KeptRoles:
         finally:
             del self._tasks[tenant]
 
-    async def _attempted(self, tenant: Tenant, wish: _Wish) -> bool:
-        """Whether it was fulfilled; if not, it is wished for again."""
+    async def _attempted(self, tenant: Tenant, request: _Request) -> bool:
+        """Return True if the request was carried out; otherwise it is requested again."""
         asking = self._asking.setdefault(tenant, asyncio.Event())
         try:
-            async with self._room:
+            async with self._concurrency:
                 if self._tenants.serves(tenant):
-                    await self._fulfil(tenant, wish)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the rest must go on
+                    await self._carry_out(tenant, request)
+        except Exception as error:  # noqa: BLE001 - no error may stop the other projects
             _failures.inc()
-            self._troubles[tenant] = str(error)
-            self._wishes.setdefault(tenant, _Wish()).add(wish)
+            self._errors[tenant] = str(error)
+            self._requests.setdefault(tenant, _Request()).add(request)
             log.warning("roles-not-loaded", tenant=tenant, cause=str(error))
             return False
         finally:
             asking.set()
             del self._asking[tenant]
-        self._troubles.pop(tenant, None)
+        self._errors.pop(tenant, None)
         return True
 
-    async def _fulfil(self, tenant: Tenant, wish: _Wish) -> None:
+    async def _carry_out(self, tenant: Tenant, request: _Request) -> None:
         known = self._rights.get(tenant)
-        registering = wish.register or known is None
+        registering = request.register or known is None
         if registering:
             await self._roles.register(tenant)
-        if wish.all_roles or known is None or not wish.roles <= known.keys():
+        if request.all_roles or known is None or not request.roles <= known.keys():
             rights = await self._roles.rights(tenant)
         else:
             rights = dict(known)
-            for role in wish.roles:
+            for role in request.roles:
                 resources = await self._roles.resources(tenant, role)
                 rights[role] = replace(known[role], resources=resources)
         self._rights[tenant] = rights

@@ -1,4 +1,4 @@
-"""The identities rs-order calls with, as tokens it mints itself (remote-services.md 1.5)."""
+"""Issues the tokens that rs-order calls other services with (remote-services.md 1.5)."""
 
 import time
 from collections.abc import Callable
@@ -18,8 +18,8 @@ RENEW_BEFORE_SECONDS: Final = 60.0
 MAX_TOKENS: Final = 1000
 
 
-class TokenMinter:
-    """Mints the tokens of outgoing calls and keeps each until shortly before it expires."""
+class TokenIssuer:
+    """Issues the tokens of outgoing calls, and caches each until shortly before it expires."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class TokenMinter:
         self._service = service
         self._validity = validity_seconds
         self._now = now
-        self._minted: TTLCache[Caller, str] = TTLCache(
+        self._issued: TTLCache[Caller, str] = TTLCache(
             MAX_TOKENS, validity_seconds - RENEW_BEFORE_SECONDS, timer=now
         )
 
@@ -60,12 +60,12 @@ class TokenMinter:
         return self.on_behalf(Caller(tenant, email, "PROJECT_ADMIN"))
 
     def on_behalf(self, caller: Caller) -> str:
-        token = self._minted.get(caller)
+        token = self._issued.get(caller)
         if token is None:
-            token = self._minted[caller] = self._mint(caller)
+            token = self._issued[caller] = self._sign(caller)
         return token
 
-    def _mint(self, caller: Caller) -> str:
+    def _sign(self, caller: Caller) -> str:
         claims = {
             "tenant": caller.tenant,
             "role": caller.role,
