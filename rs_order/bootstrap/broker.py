@@ -35,24 +35,21 @@ from rs_order.contracts.processing import ExecutionResultEvent, ProcessRightsEve
 from rs_order.contracts.storage import FileReferenceEvent
 from rs_order.contracts.wire import WireModel
 from rs_order.domain.ids import Tenant
-from rs_order.entrypoints.amqp.batches import Arrival, Batches
-from rs_order.entrypoints.amqp.handlers import (
-    CancelRequestHandler,
+from rs_order.entrypoints.amqp.batches import Batches, Received, drop
+from rs_order.entrypoints.amqp.processing_consumer import (
     ExecutionResultHandler,
-    FileReferenceHandler,
-    OrderRequestHandler,
     ProcessRightsHandler,
-    drop,
+)
+from rs_order.entrypoints.amqp.requests_consumer import (
+    CancelRequestHandler,
+    OrderRequestHandler,
     invalid_cancel_request,
     invalid_order_request,
 )
-from rs_order.entrypoints.amqp.platform_events import (
-    OnlyTheInstance,
-    RightsHandlers,
-    RoleNews,
-    TenantHandlers,
-)
+from rs_order.entrypoints.amqp.rights_consumer import RightsHandlers, RoleChanges
+from rs_order.entrypoints.amqp.scheduling_consumer import FileReferenceHandler
 from rs_order.entrypoints.amqp.step_handler import StepHandler
+from rs_order.entrypoints.amqp.tenants_consumer import InstanceTenant, TenantHandlers
 from rs_order.ports.clock import Clock
 from rs_order.settings import Settings
 
@@ -132,15 +129,15 @@ def work_consumers(
 
 
 def rights_consumers(
-    names: Topology, news: RoleNews | None, application: Application, tenants: PostgresTenants
+    names: Topology, changes: RoleChanges | None, application: Application, tenants: PostgresTenants
 ) -> list[BatchConsumer]:
     """What every instance hears of rights; nothing to be done where rs-admin isn't asked for them."""
-    if news is None:
+    if changes is None:
         return _each_event_once(names.security_events, {})
-    handlers = RightsHandlers(news)
+    handlers = RightsHandlers(changes)
 
     def batches(
-        model: type[Event], handle: Callable[[Tenant, Sequence[Arrival[Event]]], Awaitable[None]]
+        model: type[Event], handle: Callable[[Tenant, Sequence[Received[Event]]], Awaitable[None]]
     ) -> Batches[Event]:
         return Batches(model, handle, tenants, application.failures, for_everybody=True)
 
@@ -161,9 +158,9 @@ def tenant_consumers(
     handlers = TenantHandlers(application.connect, tenants, clock)
 
     def batches(
-        model: type[Event], handle: Callable[[Tenant, Sequence[Arrival[Event]]], Awaitable[None]]
+        model: type[Event], handle: Callable[[Tenant, Sequence[Received[Event]]], Awaitable[None]]
     ) -> Batches[Event]:
-        return Batches(model, handle, OnlyTheInstance(), application.failures, for_everybody=True)
+        return Batches(model, handle, InstanceTenant(), application.failures, for_everybody=True)
 
     return _each_event_once(
         names.tenant_events,

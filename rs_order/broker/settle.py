@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 from uuid import uuid4
 
 import structlog
@@ -34,6 +34,8 @@ from rs_order.broker.topology import (
 
 __all__ = ["DeadLetter", "DeadLetterReason", "Done", "Outcome", "settle"]
 
+LONGEST_SUMMARY = 300
+"""Characters."""
 LARGEST_HEADERS = 64 * 1024
 """Bytes. All headers of a message travel in one frame, 128 KiB by default: a longer one would
 close the connection, again at each attempt."""
@@ -57,6 +59,17 @@ class DeadLetter:
     reason: DeadLetterReason
     detail: str
     """For the operator: what is wrong with this message."""
+
+    @classmethod
+    def unforeseen(cls, error: Exception) -> Self:
+        """Return the dead letter of a message whose handling raised an error that nobody foresaw."""
+        return cls(DeadLetterReason.UNEXPECTED_BATCH_FAILURE, summary(error))
+
+
+def summary(error: Exception) -> str:
+    """Return what an operator reads of an error: its class and its first line, no stack trace."""
+    first_line = (str(error).splitlines() or [""])[0]
+    return f"{type(error).__name__}: {first_line}"[:LONGEST_SUMMARY]
 
 
 Outcome = Done | DeadLetter

@@ -1,4 +1,4 @@
-"""From deliveries to the messages of each tenant: the steps of amqp.md 1.9 that every batch goes through."""
+"""Handles a batch of messages: reads them, groups them by tenant, calls the handler (amqp.md 1.9)."""
 
 import time
 from collections import Counter, defaultdict
@@ -22,26 +22,25 @@ Message = TypeVar("Message", bound=WireModel)
 
 dropped = Metric("rs_order_messages_dropped", "Messages that don't concern us", ["queue", "reason"])
 
-
 log = structlog.get_logger(__name__)
 
 
 class KnownTenants(Protocol):
-    """Which tenants are served now."""
+    """The tenants that are served, as last read."""
 
     def serves(self, tenant: str) -> bool: ...
 
     def is_away(self, tenant: str) -> bool:
-        """Whether it was served once and went."""
+        """True if the tenant was served once and is inactive now."""
         ...
 
     async def load(self) -> None:
-        """Look again which there are."""
+        """Read the tenants again."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival(Generic[Message]):
+class Received(Generic[Message]):
     """A message that could be read, with its delivery."""
 
     message: Message
@@ -49,12 +48,12 @@ class Arrival(Generic[Message]):
 
 
 class Batches(Generic[Message]):
-    """A handler for one queue: reads, sorts by tenant, hands on, and says what became of each."""
+    """Handles the batches of one queue and returns the outcome of each message."""
 
     def __init__(
         self,
         model: type[Message],
-        handle: Callable[[Tenant, Sequence[Arrival[Message]]], Awaitable[None]],
+        handle: Callable[[Tenant, Sequence[Received[Message]]], Awaitable[None]],
         tenants: KnownTenants,
         failures: NotifyFailures,
         *,
@@ -62,18 +61,18 @@ class Batches(Generic[Message]):
         kept_while_away: bool = False,
         invalid: Callable[[Message], str | None] = lambda _: None,
     ) -> None:
-        """Set what a queue carries.
+        """Set how the messages of a queue are handled.
 
         Args:
-            model: what a body is read as.
-            handle: takes the messages of one tenant; when it returns their effects are committed.
-            tenants: who is served; others' messages are dead letters.
-            failures: tells people about dead letters.
-            for_everybody: the event goes to the whole platform, and is dropped when it is not of
-                one of our tenants.
-            kept_while_away: such an event of a tenant that was ours is a dead letter all the same:
-                nobody can be asked for it again.
-            invalid: why a message that could be read can't be taken, None when it can.
+            model: the class that bodies are parsed into.
+            handle: handles the messages of one tenant; their effects are committed when it returns.
+            tenants: the tenants that are served. Messages of others become dead letters.
+            failures: notifies users of dead letters.
+            for_everybody: the whole platform receives these events. Those of tenants that are not
+                served are dropped.
+            kept_while_away: events of inactive tenants become dead letters even so, because nobody
+                publishes them a second time.
+            invalid: returns why a message is rejected, or None if it is valid.
         """
         self._model = model
         self._handle = handle
@@ -84,83 +83,29 @@ class Batches(Generic[Message]):
         self._invalid = invalid
 
     async def __call__(self, deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
-        await self._meet_new_tenants(deliveries)
+        await self._load_new_tenants(deliveries)
         outcomes: dict[int, Outcome] = {}
-        by_tenant: dict[Tenant, list[tuple[int, Arrival[Message]]]] = defaultdict(list)
-        for place, delivery in enumerate(deliveries):
+        by_tenant: dict[Tenant, list[tuple[int, Received[Message]]]] = defaultdict(list)
+        for index, delivery in enumerate(deliveries):
             read = self._read(delivery)
-            if isinstance(read, Arrival):
-                by_tenant[Tenant(delivery.tenant or "")].append((place, read))
+            if isinstance(read, Received):
+                by_tenant[Tenant(delivery.tenant or "")].append((index, read))
             else:
-                outcomes[place] = read
-        for tenant, placed in by_tenant.items():
-            results = await self._handle_tenant(tenant, [arrival for _, arrival in placed])
-            outcomes.update(
-                (place, result) for (place, _), result in zip(placed, results, strict=True)
-            )
-        await self._tell(deliveries, outcomes)
-        return [outcomes[place] for place in range(len(deliveries))]
+                outcomes[index] = read
+        for tenant, indexed in by_tenant.items():
+            results = await self._handle_tenant(tenant, [received for _, received in indexed])
+            for (index, _), result in zip(indexed, results, strict=True):
+                outcomes[index] = result
+        in_order = [outcomes[index] for index in range(len(deliveries))]
+        await self.notify(deliveries, in_order)
+        return in_order
 
-    async def _handle_tenant(
-        self, tenant: Tenant, arrivals: Sequence[Arrival[Message]]
-    ) -> list[Outcome]:
-        async def handle(some: Sequence[Arrival[Message]]) -> None:
-            await self._handle(tenant, some)
-
-        began = time.perf_counter()
-        queue = arrivals[0].delivery.queue
-        with structlog.contextvars.bound_contextvars(tenant=tenant, queue=queue):
-            outcomes = await isolated(handle, arrivals)
-            log.info(
-                "batch-done",
-                messages=len(arrivals),
-                failed=sum(isinstance(outcome, DeadLetter) for outcome in outcomes),
-                ms=round(1000 * (time.perf_counter() - began), 1),
-            )
-        return outcomes
-
-    async def _meet_new_tenants(self, deliveries: Sequence[Delivery]) -> None:
-        """A tenant may have been added since we last looked."""
-        named = {delivery.tenant for delivery in deliveries if delivery.tenant}
-        if not all(self._tenants.serves(tenant) for tenant in named):
-            await self._tenants.load()
-
-    def _read(self, delivery: Delivery) -> Arrival[Message] | Outcome:
-        if not delivery.tenant:
-            detail = "The header regards.tenant is missing or empty."
-            return DeadLetter(DeadLetterReason.MISSING_TENANT, detail)
-        if not self._tenants.serves(delivery.tenant):
-            return self._foreign(delivery)
-        if _died_elsewhere(delivery):
-            dropped.labels(delivery.queue, "died-elsewhere").inc()
-            return Done()
-        return self._parse(delivery)
-
-    def _parse(self, delivery: Delivery) -> Arrival[Message] | DeadLetter:
-        try:
-            message = self._model.model_validate(read_body(delivery.body))
-        except UnreadableBodyError as error:
-            return DeadLetter(DeadLetterReason.NOT_CONVERTED_MESSAGE, str(error))
-        except ValidationError as error:
-            return DeadLetter(DeadLetterReason.NOT_CONVERTED_MESSAGE, wrong_members(error))
-        if reason := self._invalid(message):
-            return DeadLetter(DeadLetterReason.INVALID_MESSAGE, reason)
-        return Arrival(message, delivery)
-
-    def _foreign(self, delivery: Delivery) -> Outcome:
-        kept = self._kept_while_away and self._tenants.is_away(delivery.tenant or "")
-        if self._for_everybody and not kept:
-            dropped.labels(delivery.queue, "foreign-tenant").inc()
-            return Done()
-        detail = f"The tenant {delivery.tenant!r} is not served here. Add it, then replay."
-        return DeadLetter(DeadLetterReason.UNKNOWN_TENANT, detail)
-
-    async def _tell(self, deliveries: Sequence[Delivery], outcomes: dict[int, Outcome]) -> None:
-        """One notification per tenant about what could not be handled (amqp.md 1.12)."""
+    async def notify(self, deliveries: Sequence[Delivery], outcomes: Sequence[Outcome]) -> None:
+        """Notify the users of each tenant once of the messages that become dead letters (amqp.md 1.12)."""
         failures: dict[str | None, Counter[str]] = defaultdict(Counter)
-        for place, outcome in outcomes.items():
+        for delivery, outcome in zip(deliveries, outcomes, strict=True):
             if isinstance(outcome, DeadLetter):
-                failures[deliveries[place].tenant][outcome.reason.label] += 1
+                failures[delivery.tenant][outcome.reason.label] += 1
         await self._failures.tell(
             [
                 Failures(
@@ -171,8 +116,69 @@ class Batches(Generic[Message]):
             ]
         )
 
+    async def _handle_tenant(
+        self, tenant: Tenant, batch: Sequence[Received[Message]]
+    ) -> list[Outcome]:
+        async def handle(part: Sequence[Received[Message]]) -> None:
+            await self._handle(tenant, part)
 
-def _died_elsewhere(delivery: Delivery) -> bool:
-    """A dead letter of another consumer that was put back into a fanout (amqp.md 1.9 step 4)."""
+        began = time.perf_counter()
+        queue = batch[0].delivery.queue
+        with structlog.contextvars.bound_contextvars(tenant=tenant, queue=queue):
+            outcomes = await isolated(handle, batch)
+            log.info(
+                "batch-done",
+                messages=len(batch),
+                failed=sum(isinstance(outcome, DeadLetter) for outcome in outcomes),
+                ms=round(1000 * (time.perf_counter() - began), 1),
+            )
+        return outcomes
+
+    async def _load_new_tenants(self, deliveries: Sequence[Delivery]) -> None:
+        """Read the tenants again if a message names an unknown one: it may have been added meanwhile."""
+        named = {delivery.tenant for delivery in deliveries if delivery.tenant}
+        if not all(self._tenants.serves(tenant) for tenant in named):
+            await self._tenants.load()
+
+    def _read(self, delivery: Delivery) -> Received[Message] | Outcome:
+        if not delivery.tenant:
+            detail = "The header regards.tenant is missing or empty."
+            return DeadLetter(DeadLetterReason.MISSING_TENANT, detail)
+        if not self._tenants.serves(delivery.tenant):
+            return self._outcome_of_unknown_tenant(delivery)
+        if _died_in_another_consumer(delivery):
+            dropped.labels(delivery.queue, "died-elsewhere").inc()
+            return Done()
+        return self._parse(delivery)
+
+    def _parse(self, delivery: Delivery) -> Received[Message] | DeadLetter:
+        try:
+            message = self._model.model_validate(read_body(delivery.body))
+        except UnreadableBodyError as error:
+            return DeadLetter(DeadLetterReason.NOT_CONVERTED_MESSAGE, str(error))
+        except ValidationError as error:
+            return DeadLetter(DeadLetterReason.NOT_CONVERTED_MESSAGE, wrong_members(error))
+        if reason := self._invalid(message):
+            return DeadLetter(DeadLetterReason.INVALID_MESSAGE, reason)
+        return Received(message, delivery)
+
+    def _outcome_of_unknown_tenant(self, delivery: Delivery) -> Outcome:
+        kept = self._kept_while_away and self._tenants.is_away(delivery.tenant or "")
+        if self._for_everybody and not kept:
+            dropped.labels(delivery.queue, "foreign-tenant").inc()
+            return Done()
+        detail = f"The tenant {delivery.tenant!r} is not served here. Add it, then replay."
+        return DeadLetter(DeadLetterReason.UNKNOWN_TENANT, detail)
+
+
+async def drop(deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
+    """Acknowledge events that the service doesn't use, so that their queue doesn't grow."""
+    for delivery in deliveries:
+        dropped.labels(delivery.queue, "unused-event").inc()
+    return [Done() for _ in deliveries]
+
+
+def _died_in_another_consumer(delivery: Delivery) -> bool:
+    """True for a dead letter of another consumer that was put back into a fanout (amqp.md 1.9 step 4)."""
     handler = delivery.queue.rsplit(".", 1)[-1]
     return delivery.death_queue is not None and not delivery.death_queue.endswith(handler)

@@ -1,4 +1,4 @@
-"""One bad message never takes the others of its batch with it (decisions.md, 6.6)."""
+"""Isolates the messages that can't be handled from the others of their batch (decisions.md, 6.6)."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
@@ -19,10 +19,10 @@ log = structlog.get_logger(__name__)
 async def isolated(
     handle: Callable[[Sequence[Item]], Awaitable[None]], items: Sequence[Item]
 ) -> list[Outcome]:
-    """Handle items together; when that fails, halves, down to the one that is bad.
+    """Handle items together. If that fails, handle each half, down to the single item that fails.
 
     Raises:
-        StoreUnavailable: nothing can be handled now; no item is to blame.
+        StoreUnavailable: the database is unavailable, so no item can be handled now.
     """
     if not items:
         return []
@@ -40,13 +40,7 @@ async def isolated(
 
 
 def _dead_letter(error: Exception) -> DeadLetter:
-    """Some bodies are read only once it is known that they concern us."""
+    """Return the dead letter of an item. Some bodies are parsed only here, by their handler."""
     if isinstance(error, ValidationError):
         return DeadLetter(DeadLetterReason.NOT_CONVERTED_MESSAGE, wrong_members(error))
-    return DeadLetter(DeadLetterReason.UNEXPECTED_BATCH_FAILURE, _in_short(error))
-
-
-def _in_short(error: Exception) -> str:
-    """What an operator reads: the kind of failure and its first line, never a stack trace."""
-    first_line = (str(error).splitlines() or [""])[0]
-    return f"{type(error).__name__}: {first_line}"[:300]
+    return DeadLetter.unforeseen(error)

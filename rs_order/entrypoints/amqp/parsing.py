@@ -1,4 +1,4 @@
-"""Bodies of messages to JSON values."""
+"""Parses the bodies of messages."""
 
 from typing import Any
 
@@ -7,16 +7,17 @@ from pydantic import ValidationError
 
 
 class UnreadableBodyError(ValueError):
-    """A body that no message can be read from."""
+    """A body is not a JSON object that the database can store."""
 
     code = "unreadable-body"
 
 
 def read_body(body: bytes) -> dict[str, Any]:
-    """The JSON object of a body.
+    """Return the JSON object in a body.
 
     Raises:
-        UnreadableBodyError: not JSON, not an object, or a text holds U+0000, which no text column can.
+        UnreadableBodyError: the body is not JSON, not an object, or contains U+0000, which PostgreSQL
+            can't store as text.
     """
     try:
         value = orjson.loads(body)
@@ -24,25 +25,25 @@ def read_body(body: bytes) -> dict[str, Any]:
         raise UnreadableBodyError(f"The body is not JSON: {error}") from error
     if not isinstance(value, dict):
         raise UnreadableBodyError("The body is JSON, but not an object.")
-    if b"\\u0000" in body and _holds_nul(value):
+    if b"\\u0000" in body and _contains_nul(value):
         raise UnreadableBodyError("The body holds the character U+0000.")
     return value
 
 
 def wrong_members(error: ValidationError) -> str:
-    """Which members are wrong and why, without their values."""
+    """Return which members are wrong and why, without their values."""
     return "; ".join(
         f"{'.'.join(str(part) for part in detail['loc'])}: {detail['msg']}"
         for detail in error.errors(include_input=False, include_url=False, include_context=False)
     )
 
 
-def _holds_nul(value: Any) -> bool:
+def _contains_nul(value: Any) -> bool:
     match value:
         case str():
             return "\0" in value
         case list():
-            return any(_holds_nul(item) for item in value)
+            return any(_contains_nul(item) for item in value)
         case dict():
-            return any(_holds_nul(name) or _holds_nul(item) for name, item in value.items())
+            return any(_contains_nul(name) or _contains_nul(item) for name, item in value.items())
     return False
