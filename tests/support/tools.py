@@ -21,6 +21,10 @@ class Tool:
 
 ARIA2 = Tool("aria2c", "aria2")
 """Downloads what a metalink lists, as download managers do."""
+CURL = Tool("curl", "curl")
+"""Calls REST in the tutorial."""
+JQ = Tool("jq", "jq")
+"""Reads JSON in the tutorial."""
 
 
 class ToolMissing(Exception):
@@ -43,9 +47,14 @@ async def program(tool: Tool) -> str:
     return found
 
 
+async def _all() -> None:
+    for tool in (ARIA2, CURL, JQ):
+        await program(tool)
+
+
 def main() -> None:
     try:
-        asyncio.run(program(ARIA2))
+        asyncio.run(_all())
     except (ServersError, ToolMissing) as error:
         sys.exit(str(error))
 

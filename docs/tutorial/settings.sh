@@ -1,0 +1,33 @@
+# Settings of the tutorial. Load them in every terminal, in the root of the checkout:
+#   . docs/tutorial/settings.sh
+# A variable that is already set keeps its value.
+
+set -a # export what is assigned from here on
+
+PATH=$PWD/.venv/bin:$PATH # so that the shell finds rs-order and its Python
+
+# The two servers.
+: "${RS_ORDER_DATABASE_URL:=postgresql://postgres:tutorial@127.0.0.1:5432/postgres}"
+: "${RS_ORDER_AMQP_URL:=amqp://guest:guest@127.0.0.1:5672}"
+: "${RS_ORDER_AMQP_MANAGEMENT_URL:=http://guest:guest@127.0.0.1:15672}"
+: "${RS_ORDER_AMQP_VHOST:=regards.multitenant.manager}"
+
+# rs_order itself: its REST port, its project (also called tenant), and the key of metalinks.
+: "${RS_ORDER_HTTP_PORT:=9043}"
+: "${RS_ORDER_TENANTS:=demo}"
+: "${RS_ORDER_ORDER_SECRET:=only-for-the-tutorial-0123456789abcdef}"
+
+# The sandbox plays the other services of the platform, all on one port.
+: "${SANDBOX_PORT:=9100}"
+RS_ORDER_CATALOG_URL=http://127.0.0.1:$SANDBOX_PORT/rs-catalog
+RS_ORDER_STORAGE_URL=http://127.0.0.1:$SANDBOX_PORT/rs-storage
+RS_ORDER_DAM_URL=http://127.0.0.1:$SANDBOX_PORT/rs-dam
+RS_ORDER_PROCESSING_URL=http://127.0.0.1:$SANDBOX_PORT/rs-processing
+RS_ORDER_ADMIN_URL=http://127.0.0.1:$SANDBOX_PORT/rs-admin
+RS_ORDER_ADMIN_INSTANCE_URL=http://127.0.0.1:$SANDBOX_PORT/rs-admin-instance
+
+# Where the examples call rs_order, and where they put what they download.
+: "${ORDER_API:=http://127.0.0.1:$RS_ORDER_HTTP_PORT/api/v1/rs-order}"
+: "${DOWNLOADS:=downloads}"
+
+set +a

@@ -1,0 +1,160 @@
+"""The tutorial works: its commands are taken from its page and run as a reader runs them."""
+
+import asyncio
+import hashlib
+import json
+import os
+import re
+import sys
+import zipfile
+from asyncio.subprocess import PIPE, STDOUT, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from rs_order.demo.servers import Management, Servers
+from rs_order.demo.servers.ports import free_ports
+from rs_order.sandbox import BUNDLED_ARCHIVE
+from tests.cli.commands import line_with
+from tests.support.servers import FreshBroker, fresh_broker, fresh_database
+from tests.support.tools import CURL, JQ, program
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs/tutorial/README.md").read_text(encoding="utf-8")
+STOP_SECONDS = 35
+
+
+def commands_with(text: str) -> str:
+    """Return the commands of the page, from the one block that holds a text."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    (found,) = [block for block in blocks if text in block]
+    return str(found)
+
+
+async def shell(commands: str, environment: dict[str, str]) -> Process:
+    """Run commands in the root of the checkout, in a shell that knows the tutorial's settings."""
+    return await asyncio.create_subprocess_exec(
+        *("bash", "-euc", f". docs/tutorial/settings.sh\n{commands}"),
+        cwd=ROOT,
+        env=environment,
+        stdout=PIPE,
+        stderr=STDOUT,
+    )
+
+
+async def ended(commands: str, environment: dict[str, str]) -> tuple[int | None, list[str]]:
+    """Return the exit code of commands, and the lines that they print."""
+    process = await shell(commands, environment)
+    output, _ = await process.communicate()
+    return process.returncode, output.decode().splitlines()
+
+
+@asynccontextmanager
+async def terminal(commands: str, ready: str, environment: dict[str, str]) -> AsyncIterator[None]:
+    """Commands that run until the block is left, from the line that says that they are ready."""
+    process = await shell(f"exec {commands}", environment)
+    try:
+        await line_with(process, ready)
+        reading = asyncio.create_task(process.communicate())
+        yield
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await asyncio.wait_for(process.wait(), STOP_SECONDS)
+    await reading
+
+
+@pytest.fixture(scope="module")
+async def environment(
+    servers: Servers,
+    _database_admin: asyncpg.Connection,
+    _management: Management,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[dict[str, str]]:
+    """The service and the sandbox, started as the tutorial says, on servers and ports of this test."""
+    async with (
+        fresh_database(_database_admin, servers.database_url) as database_url,
+        fresh_broker(_management, servers.amqp_url, servers.management_url or "") as broker,
+    ):
+        settings = await settings_of(database_url, broker, tmp_path_factory.mktemp("downloads"))
+        async with (
+            terminal(commands_with("rs-order serve"), "rs-order is ready", settings),
+            terminal(commands_with("rs-order sandbox"), "Sandbox listens", settings),
+        ):
+            yield settings
+
+
+async def settings_of(database_url: str, broker: FreshBroker, downloads: Path) -> dict[str, str]:
+    """Return the environment of a reader who has servers and ports of their own."""
+    service_port, sandbox_port = free_ports(2)
+    tools = [sys.executable, await program(CURL), await program(JQ)]
+    return {
+        "PATH": os.pathsep.join([*(str(Path(tool).parent) for tool in tools), os.environ["PATH"]]),
+        "HOME": str(downloads),
+        "DOWNLOADS": str(downloads),
+        "RS_ORDER_DATABASE_URL": database_url,
+        "RS_ORDER_AMQP_URL": broker.url,
+        "RS_ORDER_AMQP_MANAGEMENT_URL": broker.management_url,
+        "RS_ORDER_AMQP_VHOST": broker.vhost,
+        "RS_ORDER_AMQP_INSTANCE_VHOST": broker.instance_vhost,
+        "RS_ORDER_HTTP_PORT": str(service_port),
+        "SANDBOX_PORT": str(sandbox_port),
+    }
+
+
+async def test_order_over_amqp(environment: dict[str, str]) -> None:
+    """The program follows its order to DONE, and the link that it prints leads to the files."""
+    code, lines = await ended(commands_with("order_over_amqp.py jane"), environment)
+
+    assert code == 0, lines
+    statuses = [line.split()[0] for line in lines]
+    assert statuses[0] == "REQUESTED"
+    assert statuses[-2:] == ["DONE", "DOWNLOAD"]
+    assert sorted(statuses[1:-2]) == ["GRANTED", "SUBORDER_DONE", "SUBORDER_DONE"]
+    link = lines[-1].split()[1]
+    code, lines = await ended(commands_with("eit.zip"), environment | {"LINK": link})
+    assert code == 0, lines
+    assert content_of(Path(environment["DOWNLOADS"]) / "eit.zip") == content_of_dataset("SOHO_EIT")
+
+
+async def test_order_that_is_denied(environment: dict[str, str]) -> None:
+    """An order for somebody unknown is refused: the program prints why, and fails."""
+    code, lines = await ended(commands_with("nobody@example.org"), environment)
+
+    assert code == 1
+    assert [line.split()[0] for line in lines] == ["REQUESTED", "DENIED"]
+    assert "errorType=FORBIDDEN" in lines[1]
+
+
+async def test_order_with_curl(environment: dict[str, str]) -> None:
+    """The script prints each step, and the downloads are the files that were ordered."""
+    code, lines = await ended(commands_with("order_with_curl.sh"), environment)
+
+    assert code == 0, lines
+    assert "   SDO EVE irradiance: 2 products, 2 files, 8318 bytes" in lines
+    assert "   DONE, 100 %, 2 files to download" in lines
+    assert "   with 2 links" in lines
+    assert lines[-1] in {"eve_01.txt: OK", "eve_02.txt: OK"}
+    eve = content_of_dataset("SDO_EVE")
+    zipped = content_of(Path(environment["DOWNLOADS"]) / "order.zip")
+    assert zipped == {name: eve[name] for name in ("eve_01.txt", "eve_02.txt")}
+
+
+def content_of(path: Path) -> dict[str, str]:
+    """Return the MD5 of each file in a zip, by name."""
+    with zipfile.ZipFile(path) as archive:
+        return {
+            name: hashlib.md5(archive.read(name), usedforsecurity=False).hexdigest()
+            for name in archive.namelist()
+        }
+
+
+def content_of_dataset(name: str) -> dict[str, str]:
+    """Return the MD5 of each file of a dataset in the archive that ships, by name."""
+    datasets = json.loads((BUNDLED_ARCHIVE / "manifest.json").read_bytes())["datasets"]
+    (dataset,) = [dataset for dataset in datasets if dataset["id"] == name]
+    files = [file for product in dataset["products"] for file in product["files"]]
+    return {file["filename"]: file["md5"] for file in [*files, *dataset["files"]]}
