@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 from rs_order.application.begin_processing import BeginProcessing
-from rs_order.application.links import Links
 from rs_order.application.settlement import Cause, Settlement
 from rs_order.domain.ids import Checksum, Tenant
 from rs_order.domain.moves import Reason
@@ -19,11 +18,10 @@ class ApplyAvailability:
     A late answer is honoured while the order is neither expired nor deleted (decisions.md).
     """
 
-    def __init__(self, store: Store, settlement: Settlement, links: Links, clock: Clock) -> None:
+    def __init__(self, store: Store, settlement: Settlement, clock: Clock) -> None:
         self._store = store
         self._settlement = settlement
         self._processing = BeginProcessing(settlement)
-        self._links = links
         self._clock = clock
 
     async def handle(
@@ -33,7 +31,6 @@ class ApplyAvailability:
         unavailable: Mapping[Checksum, str],
     ) -> None:
         """Apply a batch of storage's words, each checksum in one of the two; unavailable wins."""
-        links = await self._links.download(tenant)
         checksums = sorted({*available, *unavailable})
         async with self._store.unit_of_work(tenant) as uow:
             locked = await uow.orders.lock_awaiting(checksums)
@@ -43,6 +40,6 @@ class ApplyAvailability:
             ids = [order.id for order in orders]
             cause = Cause(Reason.STORAGE_ANSWERED, "storage", self._clock.now())
             moves = await uow.files.settle_by_checksum(ids, available, unavailable)
-            await self._settlement.carry(uow, orders, moves, cause, links)
+            await self._settlement.carry(uow, orders, moves, cause)
             complete = await uow.inputs.settle_by_checksum(ids, available, unavailable)
             await self._processing.begin(uow, complete, reason=cause.reason, at=cause.at)

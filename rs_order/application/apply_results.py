@@ -1,6 +1,5 @@
 """rs-processing said how an execution ended, or never did (domain.md 8.4)."""
 
-from rs_order.application.links import Links
 from rs_order.application.settlement import Cause, Settlement
 from rs_order.contracts.processing import ExecutionResult
 from rs_order.domain.correlation import BatchCorrelation, ExecutionCorrelation
@@ -17,10 +16,9 @@ from rs_order.ports.store import Store, UnitOfWork, Work
 class ApplyResults:
     """Settles the outputs of executions; a second result for the same outputs changes nothing."""
 
-    def __init__(self, store: Store, settlement: Settlement, links: Links, clock: Clock) -> None:
+    def __init__(self, store: Store, settlement: Settlement, clock: Clock) -> None:
         self._store = store
         self._settlement = settlement
-        self._links = links
         self._clock = clock
 
     async def concerns_us(self, tenant: Tenant, batch: str) -> bool:
@@ -39,7 +37,6 @@ class ApplyResults:
             UnreadableExecution: its execution isn't one that we could have asked for.
         """
         execution = ExecutionCorrelation.parse(result.execution_correlation_id)
-        links = await self._links.download(tenant)
         async with self._store.unit_of_work(tenant) as uow:
             held = await self._hold(uow, result.batch_correlation_id)
             if held is None:
@@ -53,7 +50,7 @@ class ApplyResults:
                 work.sub_order_id, delivery.made, dict.fromkeys(delivery.missing, reason)
             )
             cause = Cause(Reason.PROCESS_ENDED, "rs-processing", self._clock.now())
-            await self._settlement.carry(uow, [order], moves, cause, links)
+            await self._settlement.carry(uow, [order], moves, cause)
         return True
 
     @staticmethod
@@ -71,19 +68,15 @@ class ApplyResults:
 class GiveUpResults:
     """Ends the wait for results that never came."""
 
-    def __init__(
-        self, store: Store, settlement: Settlement, links: Links, clock: Clock, *, hours: float
-    ) -> None:
+    def __init__(self, store: Store, settlement: Settlement, clock: Clock, *, hours: float) -> None:
         """``hours``: how long was waited, for the reason that is told."""
         self._store = store
         self._settlement = settlement
-        self._links = links
         self._clock = clock
         self._reason = f"The process gave no result for {hours:g} hours."
 
     async def handle(self, tenant: Tenant, order_id: OrderId, sub_order_id: SubOrderId) -> None:
         """Outputs that are still pending fail, open to a late result."""
-        links = await self._links.download(tenant)
         async with self._store.unit_of_work(tenant) as uow:
             orders = await uow.orders.lock([order_id])
             loaded = await uow.sub_orders.load([sub_order_id])
@@ -93,4 +86,4 @@ class GiveUpResults:
                 return
             moves = await uow.executions.give_up(sub_order_id, self._reason)
             cause = Cause(Reason.PROCESS_SILENT, "rs-order", self._clock.now())
-            await self._settlement.carry(uow, orders, moves, cause, links)
+            await self._settlement.carry(uow, orders, moves, cause)

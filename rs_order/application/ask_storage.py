@@ -5,7 +5,6 @@ from uuid import uuid4
 
 from rs_order.application import steps
 from rs_order.application.begin_processing import BeginProcessing
-from rs_order.application.links import DownloadLinks, Links
 from rs_order.application.policies import StoragePatience
 from rs_order.application.settlement import Cause, Settlement
 from rs_order.contracts.storage import FilesRestorationRequest
@@ -47,14 +46,12 @@ class AskStorage:
         self,
         store: Store,
         settlement: Settlement,
-        links: Links,
         clock: Clock,
         patience: StoragePatience,
     ) -> None:
         self._store = store
         self._settlement = settlement
         self._processing = BeginProcessing(settlement)
-        self._links = links
         self._clock = clock
         self._patience = patience
 
@@ -85,7 +82,6 @@ class AskStorage:
         self, tenant: Tenant, order_id: OrderId, sub_order_id: SubOrderId, asks: int
     ) -> None:
         """Remind storage of what it has not settled after ``asks`` requests, or give up."""
-        links = await self._links.download(tenant)
         now = self._clock.now()
         async with self._store.unit_of_work(tenant) as uow:
             orders = await uow.orders.lock([order_id])
@@ -101,7 +97,7 @@ class AskStorage:
                 await self._wait_for_its_stop(uow, sub_order)
                 return
             if sub_order.asked_at and self._patience.exhausted(sub_order.asked_at, now):
-                await self._give_up(uow, order, sub_order, links)
+                await self._give_up(uow, order, sub_order)
                 return
             sub_order.asks += 1
             checksums = await uow.files.pending_checksums(sub_order_id)
@@ -124,9 +120,7 @@ class AskStorage:
             ]
         )
 
-    async def _give_up(
-        self, uow: UnitOfWork, order: Order, sub_order: SubOrder, links: DownloadLinks
-    ) -> None:
+    async def _give_up(self, uow: UnitOfWork, order: Order, sub_order: SubOrder) -> None:
         """Storage never answered: files end with an error, a process begins with what there is."""
         now = self._clock.now()
         hours = self._patience.silence.total_seconds() / 3600
@@ -137,7 +131,7 @@ class AskStorage:
             await self._processing.begin(uow, [sub_order.id], reason=cause.reason, at=now)
             return
         moves = await uow.files.give_up(sub_order.id, reason)
-        await self._settlement.carry(uow, [order], moves, cause, links)
+        await self._settlement.carry(uow, [order], moves, cause)
 
     def _reminder(self, tenant: Tenant, sub_order: SubOrder) -> OutgoingMessage:
         """The step that asks again; the caller saves when it falls due."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from rs_order.application import responses, steps
 from rs_order.application.fill_processed import FillProcessed
 from rs_order.application.fill_sub_orders import FillSubOrders
-from rs_order.application.links import DownloadLinks, Links
+from rs_order.application.links import Links
 from rs_order.application.mails.plan import PlanMails
 from rs_order.application.policies import RemotePatience
 from rs_order.application.read_page import CompletionRefused, Page, PageReader
@@ -140,7 +140,6 @@ class CompleteOrder:
 
     async def _finish(self, place: Place) -> None:
         """Every selection is read: the order takes its status and its sub-orders may start."""
-        links = await self._links.download(place.tenant)
         now = self._clock.now()
         async with self._store.unit_of_work(place.tenant) as uow:
             held = await self._hold(uow, place)
@@ -158,7 +157,7 @@ class CompleteOrder:
             _take_status(order, cursor.products)
             await uow.completions.finish([place.order_id])
             await uow.orders.save([order], now)
-            await self._announce(uow, order, links)
+            await self._announce(uow, order)
             await self._mails.order_completed(uow, order, now)
             await begin_reconciling(uow, now)
             await uow.messages.send(
@@ -167,10 +166,9 @@ class CompleteOrder:
             if order.status is OrderStatus.RUNNING:
                 await uow.messages.send([steps.schedule(place.tenant, order.owner)])
 
-    @staticmethod
-    async def _announce(uow: UnitOfWork, order: Order, links: DownloadLinks) -> None:
+    async def _announce(self, uow: UnitOfWork, order: Order) -> None:
         """External sub-orders are ready from birth; then comes the end, if this is the end."""
-        link = links.of(order.id)
+        link = (await self._links.within(uow)).of(order.id)
         ready = await uow.sub_orders.waiting_of_order(order.id)
         announcements = [
             responses.sub_order_done(uow.tenant, order, sub_order, link) for sub_order in ready
@@ -205,7 +203,6 @@ class CompleteOrder:
 
     async def _fail(self, place: Place, message: str) -> None:
         """The completion can't go on: FAILED, and what was read so far is taken back (4.10, W6)."""
-        links = await self._links.download(place.tenant)
         now = self._clock.now()
         async with self._store.unit_of_work(place.tenant) as uow:
             held = await self._hold(uow, place)
@@ -224,9 +221,8 @@ class CompleteOrder:
             order.move(OrderStatus.FAILED, reason=Reason.COMPLETION_FAILED)
             await uow.completions.finish([place.order_id])
             await uow.orders.save([order], now)
-            await uow.messages.respond(
-                [responses.order_ended(place.tenant, order, links.of(order.id))]
-            )
+            link = (await self._links.within(uow)).of(order.id)
+            await uow.messages.respond([responses.order_ended(place.tenant, order, link)])
             await uow.messages.send([steps.delete_files(place.tenant, place.order_id)])
 
 

@@ -8,35 +8,42 @@ import structlog
 from rs_order.domain.ids import DataFileId, OrderId, Tenant
 from rs_order.ports.directory import Projects
 from rs_order.ports.errors import RemoteRefusal, RemoteTrouble
-from rs_order.ports.store import Tenants
+from rs_order.ports.store import Tenants, UnitOfWork
 
-_A_MOMENT = 3.0
-"""Seconds that a person waits for an address that is told only later, in a link."""
+_LONGEST_WAIT_SECONDS = 3.0
+"""A person waits no longer for an address that is only used later, in a link."""
 
 log = structlog.get_logger(__name__)
 
 
 class Links:
-    """Builds the links peers follow, from the public address of the tenant's project.
+    """Builds public links from the address of the tenant's project.
 
-    The address is learnt before an order is created and kept with the tenant, so that nothing an order
-    goes through later has to wait for rs-admin-instance.
+    The address is learnt before an order is created and stored with the tenant. What happens to the order
+    later never has to wait for rs-admin-instance.
     """
 
     def __init__(
         self, projects: Projects | None, tenants: Tenants, *, prefix: str, fallback: str
     ) -> None:
-        """``fallback`` is the address when nobody knows one; ``prefix`` the gateway's, ``/api/v1``."""
+        """Build links.
+
+        Args:
+            projects: rs-admin-instance, if it is configured.
+            tenants: the stored addresses.
+            prefix: the prefix of the gateway, ``/api/v1``.
+            fallback: the address of projects whose own is unknown.
+        """
         self._projects = projects
         self._tenants = tenants
         self._prefix = prefix.strip("/")
         self._fallback = fallback
 
     async def learn(self, tenant: Tenant) -> None:
-        """Make sure that the tenant's address is known.
+        """Make sure that the address of the tenant is stored.
 
         Raises:
-            RemoteTrouble: it was never known, and rs-admin-instance doesn't give it now.
+            RemoteTrouble: it was never known, and rs-admin-instance is unavailable now.
         """
         if self._projects is None:
             return
@@ -45,52 +52,71 @@ class Links:
         except RemoteRefusal:
             return
         except RemoteTrouble:
-            if await self._tenants.host(tenant) is None:
+            if await self._stored_host(tenant) is None:
                 raise
             return
         if host:
             await self._tenants.keep_host(tenant, host)
 
     async def learn_if_possible(self, tenant: Tenant) -> None:
-        """Learn the tenant's address unless that takes too long: then the last known one serves."""
+        """Learn the address of the tenant; if that takes too long, the stored one is used."""
         try:
-            async with asyncio.timeout(_A_MOMENT):
+            async with asyncio.timeout(_LONGEST_WAIT_SECONDS):
                 await self.learn(tenant)
         except (RemoteTrouble, TimeoutError) as error:
             log.warning("project-address-unknown", tenant=tenant, cause=str(error))
 
     async def current(self, tenant: Tenant) -> "DownloadLinks":
-        """The links of a tenant, from its address as it is now; the last known where nobody answers.
+        """Return links with the present address, or the stored one if rs-admin-instance is unavailable.
 
         Raises:
-            RemoteTrouble: it was never known, and rs-admin-instance doesn't give it now.
+            RemoteTrouble: the address was never known, and rs-admin-instance is unavailable now.
         """
         try:
-            async with asyncio.timeout(_A_MOMENT):
+            async with asyncio.timeout(_LONGEST_WAIT_SECONDS):
                 await self.learn(tenant)
         except TimeoutError as error:
-            if await self._tenants.host(tenant) is None:
+            if await self._stored_host(tenant) is None:
                 raise RemoteTrouble("rs-admin-instance", "no answer in time") from error
-        return await self.download(tenant)
+        return await self.stored(tenant)
 
-    async def download(self, tenant: Tenant) -> "DownloadLinks":
-        """The links to a tenant's orders, from the address last known."""
-        return DownloadLinks(f"{await self._host(tenant)}/{self._prefix}/rs-order")
+    async def stored(self, tenant: Tenant) -> "DownloadLinks":
+        """Return links with the stored address. Not for use in a unit of work: it may read the store."""
+        return self._with(await self._stored_host(tenant))
+
+    async def within(self, uow: UnitOfWork) -> "DownloadLinks":
+        """Return links with the stored address, for use in a unit of work.
+
+        An address that this process doesn't know yet is read by the unit of work itself: a second
+        connection, taken while the first one is held, could block the pool for ever.
+        """
+        host = self._tenants.host(uow.tenant)
+        if host is None and self._projects is not None:
+            host = await uow.host()
+            if host is not None:
+                self._tenants.remember_host(uow.tenant, host)
+        return self._with(host)
 
     async def page(self, tenant: Tenant, path: str) -> str:
-        """A page of the project's site, from the address last known; never one of another site."""
-        return f"{await self._host(tenant)}/{path.lstrip('/')}"
+        """Return the address of a page of the project's site; never of another site."""
+        return f"{self._address(await self._stored_host(tenant))}/{path.lstrip('/')}"
 
-    async def _host(self, tenant: Tenant) -> str:
-        host = await self._tenants.host(tenant)
-        if host is None and self._projects is not None:
-            await self._tenants.load()  # another instance may have learnt it meanwhile
-            host = await self._tenants.host(tenant)
+    def _with(self, host: str | None) -> "DownloadLinks":
+        return DownloadLinks(f"{self._address(host)}/{self._prefix}/rs-order")
+
+    def _address(self, host: str | None) -> str:
         return (host or self._fallback).rstrip("/")
+
+    async def _stored_host(self, tenant: Tenant) -> str | None:
+        host = self._tenants.host(tenant)
+        if host is None and self._projects is not None:
+            await self._tenants.load()  # another instance may have stored it meanwhile
+            host = self._tenants.host(tenant)
+        return host
 
 
 class DownloadLinks:
-    """Links of one tenant; one slash between parts (decisions.md, downloadLink)."""
+    """Links of one tenant, with one slash between parts (decisions.md, downloadLink)."""
 
     def __init__(self, base: str) -> None:
         self._base = base
@@ -99,15 +125,15 @@ class DownloadLinks:
         return f"{self._base}/user/orders/{order_id}/download"
 
     def of_file(self, file_id: DataFileId) -> str:
-        """Where one file is downloaded (rest.md 5.8; decisions.md, downloadUrl)."""
+        """Return the address of one file (rest.md 5.8; decisions.md, downloadUrl)."""
         return f"{self._base}/orders/files/{file_id}"
 
     def public_file(self, file_id: DataFileId, order_token: str, tenant: Tenant) -> str:
-        """A file, for whoever has the order token; the order of the parameters counts (rest.md 10.4)."""
+        """Return the address of a file that an order token opens; parameter order counts (rest.md 10.4)."""
         return f"{self._base}/orders/public/files/{file_id}?{_public(order_token, tenant)}"
 
     def public_metalink(self, order_token: str, tenant: Tenant) -> str:
-        """The metalink of the order that the token names."""
+        """Return the address of the metalink of the order that the token opens."""
         return f"{self._base}/user/orders/metalink/download?{_public(order_token, tenant)}"
 
 

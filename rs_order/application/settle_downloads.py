@@ -1,10 +1,9 @@
-"""Records what became of downloaded files; the next sub-orders may start."""
+"""Records the outcomes of downloaded files, so that the next sub-orders may start."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 
 from rs_order.application import steps
 from rs_order.application.conflicts import without_conflict
-from rs_order.application.links import DownloadLinks, Links
 from rs_order.application.settlement import Cause, Settlement
 from rs_order.contracts.processing import DownloadedOutputs
 from rs_order.domain.ids import DataFileId, OrderId, Tenant
@@ -15,37 +14,34 @@ from rs_order.ports.downloads import FetchResult, FileOutcome
 from rs_order.ports.outbox import MessageKind, OutgoingMessage
 from rs_order.ports.store import Store, UnitOfWork
 
+Settle = Callable[[Tenant, OrderId, Sequence[FileOutcome]], Coroutine[None, None, None]]
+"""``SettleDownloads.handle``, for the outcomes of at most 5000 files."""
+
 
 class SettleDownloads:
-    """Downloads change files, and what follows from files (domain.md 11.1)."""
+    """Changes the states of downloaded files, and settles their order (domain.md 11.1)."""
 
-    def __init__(self, store: Store, settlement: Settlement, links: Links, clock: Clock) -> None:
+    def __init__(self, store: Store, settlement: Settlement, clock: Clock) -> None:
         self._store = store
         self._settlement = settlement
-        self._links = links
         self._clock = clock
 
     async def handle(
         self, tenant: Tenant, order_id: OrderId, outcomes: Sequence[FileOutcome]
     ) -> None:
-        """Record the outcomes of one order's files; files that are gone meanwhile are passed over.
+        """Record the outcomes of one order's files; ignore files that no longer exist.
 
         Raises:
-            StoreUnavailable, StoreConflict: nothing is recorded, the files stay as they were.
+            StoreUnavailable, StoreConflict: nothing is recorded, the files keep their states.
         """
-        links = await self._links.download(tenant)
 
         async def record() -> None:
-            await self._record(tenant, order_id, outcomes, links)
+            await self._record(tenant, order_id, outcomes)
 
         await without_conflict(record)
 
     async def _record(
-        self,
-        tenant: Tenant,
-        order_id: OrderId,
-        outcomes: Sequence[FileOutcome],
-        links: DownloadLinks,
+        self, tenant: Tenant, order_id: OrderId, outcomes: Sequence[FileOutcome]
     ) -> None:
         ended = [o for o in outcomes if o.result is not FetchResult.QUOTA_EXCEEDED]
         quota = {o.id: o.reason or "" for o in outcomes if o.result is FetchResult.QUOTA_EXCEEDED}
@@ -57,17 +53,17 @@ class SettleDownloads:
             moves = await uow.files.record_downloads(
                 order_id, ended, actor=cause.actor, at=cause.at
             )
-            await self._settlement.carry(uow, orders, moves, cause, links)
+            await self._settlement.carry(uow, orders, moves, cause)
             delivered = [o.id for o in outcomes if o.result is FetchResult.DOWNLOADED]
-            await self._announce(uow, order_id, delivered)
+            await self._release_outputs(uow, order_id, delivered)
             if quota:
-                await self._open_gate(uow, orders[0], quota)
+                await self._free_slots_over_quota(uow, orders[0], quota)
 
     @staticmethod
-    async def _announce(
+    async def _release_outputs(
         uow: UnitOfWork, order_id: OrderId, downloaded: Sequence[DataFileId]
     ) -> None:
-        """rs-processing may delete the outputs that were really delivered (decisions.md, 6.14)."""
+        """Allow rs-processing to delete the outputs that were delivered (decisions.md, 6.14)."""
         urls = await uow.executions.downloaded_urls(order_id, downloaded)
         if urls:
             await uow.messages.send(
@@ -80,10 +76,13 @@ class SettleDownloads:
                 ]
             )
 
-    async def _open_gate(
+    async def _free_slots_over_quota(
         self, uow: UnitOfWork, order: Order, reasons: Mapping[DataFileId, str]
     ) -> None:
-        """A user at his quota can't download: his next sub-orders don't wait for it (decisions.md)."""
+        """Free the slots of sub-orders that can't be downloaded for the owner's quota (decisions.md, Quota).
+
+        Until the quota allows the download, the owner's next sub-orders don't wait for it.
+        """
         stuck = await uow.sub_orders.load(await uow.files.note_quota(order.id, reasons))
         for sub_order in stuck:
             sub_order.quota_exceeded = True
@@ -92,5 +91,5 @@ class SettleDownloads:
 
 
 def _has_files(order: Order) -> bool:
-    """One that is gone has none, nor has one whose completion failed: they are being deleted."""
+    """True unless the files are being deleted: the order is deleted or expired, or its completion failed."""
     return not order.status.gone and order.tally.total_files > 0

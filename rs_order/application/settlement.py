@@ -1,6 +1,6 @@
-"""What follows when files move: counters, sub-orders, orders, and what peers are told.
+"""Settles orders whose files changed their states: counters, sub-orders, status, and messages to peers.
 
-The one place where "a sub-order is ready" and "an order has ended" are decided, whoever moved the files.
+Only here is it decided that a sub-order is ready or that an order has ended, whatever changed the files.
 """
 
 from collections import defaultdict
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from rs_order.application import responses, steps
-from rs_order.application.links import DownloadLinks
+from rs_order.application.links import DownloadLinks, Links
 from rs_order.application.policies import SlotLimits
 from rs_order.application.renew_expiration import renew_expiration
 from rs_order.application.responses import Response
@@ -25,20 +25,21 @@ from rs_order.ports.store import UnitOfWork
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why files moved, for the history, and when."""
+    """Why files changed their states, for the history, and when."""
 
     reason: Reason
     """Stable code."""
     actor: str
-    """A user's e-mail, or a part of the platform."""
+    """The e-mail of a user, or the name of a service."""
     at: datetime
 
 
 class Settlement:
-    """Carries moves of files through sub-orders and orders, inside the caller's unit of work."""
+    """Derives the state of sub-orders and orders from their files, inside the caller's unit of work."""
 
-    def __init__(self, limits: SlotLimits) -> None:
+    def __init__(self, limits: SlotLimits, links: Links) -> None:
         self._limits = limits
+        self._links = links
 
     async def carry(
         self,
@@ -46,9 +47,8 @@ class Settlement:
         orders: Sequence[Order],
         moves: Sequence[FileMove],
         cause: Cause,
-        links: DownloadLinks,
     ) -> None:
-        """Apply moves of files of locked orders, save what follows, and tell peers."""
+        """Apply changes of files of locked orders, save the orders and sub-orders, and notify peers."""
         if not moves:
             return
         sub_orders = await uow.sub_orders.load(sorted({move.sub_order_id for move in moves}))
@@ -62,10 +62,10 @@ class Settlement:
         for change in changes:
             of_order[change.sub_order.order_id].append(change)
         announcements: list[Response] = []
+        links = await self._links.within(uow)
         for order in touched:
-            link = links.of(order.id)
             announcements += _carry_to_order(
-                uow, order, moved[order.id], of_order[order.id], cause=cause, link=link
+                uow, order, moved[order.id], of_order[order.id], cause=cause, links=links
             )
         for order in touched:
             if _is_late(moved[order.id]) and order.outlived(cause.at):
@@ -81,9 +81,8 @@ class Settlement:
         order: Order,
         sub_orders: Sequence[SubOrder],
         cause: Cause,
-        links: DownloadLinks,
     ) -> None:
-        """Let everything follow from sub-orders that got other counters; the caller saves the order."""
+        """Settle an order whose sub-orders have corrected counters; the caller saves the order."""
         changes = [_Change(sub_order) for sub_order in sub_orders]
         for change in changes:
             change.downloadable = change.sub_order.settle()
@@ -91,8 +90,9 @@ class Settlement:
         totals = await uow.reconciliation.add_up(order.id)
         order.tally, order.sub_orders = totals.tally, totals.sub_orders
         order.waiting_sub_orders = totals.waiting
+        links = await self._links.within(uow)
         await uow.messages.respond(
-            _announcements(uow, order, [], changes, cause=cause, link=links.of(order.id))
+            _announcements(uow, order, [], changes, cause=cause, links=links)
         )
         await self._free_slots(uow, changes)
 
@@ -115,18 +115,18 @@ class Settlement:
 
 
 class _Change:
-    """A sub-order before and after a settlement."""
+    """Compares a sub-order before and after a settlement."""
 
     def __init__(self, sub_order: SubOrder) -> None:
         self.sub_order = sub_order
         self.downloadable = False
-        """It has just become downloadable."""
+        """True once the settlement made it downloadable."""
         self._before = sub_order.state
         self._took_slot = sub_order.takes_slot
 
     @property
     def waiting(self) -> int:
-        """By how much the order's count of waiting sub-orders changes."""
+        """Return the change of the order's count of waiting sub-orders: -1, 0 or 1."""
         return self.sub_order.waiting_for_user - (self._before is SubOrderState.WAITING)
 
     @property
@@ -146,12 +146,12 @@ def _carry_to_order(
     changes: Sequence[_Change],
     *,
     cause: Cause,
-    link: str,
+    links: DownloadLinks,
 ) -> list[Response]:
-    """Counters and status of one order; what peers are told, in the order in which it became true."""
+    """Update counters and status of one order; return the responses in the order of their causes."""
     order.tally.apply(moves)
     order.waiting_sub_orders += sum(change.waiting for change in changes)
-    return _announcements(uow, order, moves, changes, cause=cause, link=link)
+    return _announcements(uow, order, moves, changes, cause=cause, links=links)
 
 
 def _announcements(
@@ -161,9 +161,10 @@ def _announcements(
     changes: Sequence[_Change],
     *,
     cause: Cause,
-    link: str,
+    links: DownloadLinks,
 ) -> list[Response]:
-    """What is told of an order whose counters are set, the end last; its status follows from them."""
+    """Derive the status of an order from its counters; return the responses, that of its end last."""
+    link = links.of(order.id)
     announcements = [
         responses.sub_order_done(uow.tenant, order, change.sub_order, link)
         for change in changes
@@ -190,12 +191,12 @@ def _by_order(moves: Iterable[FileMove]) -> dict[OrderId, list[FileMove]]:
 
 
 def _ends(order: Order, moves: Iterable[FileMove], cause: Cause) -> bool:
-    """Whether the moves end the order, or mend an end that had been told."""
+    """True if the order ends, or if its end, announced before, improves."""
     if order.settle(reason=cause.reason, actor=cause.actor):
         return True
     return _is_late(moves) and order.lift(reason=cause.reason, actor=cause.actor)
 
 
 def _is_late(moves: Iterable[FileMove]) -> bool:
-    """Whether files come that had been given up."""
+    """True if files arrive that had failed before."""
     return any(move.before.failed for move in moves)

@@ -7,7 +7,6 @@ from uuid import UUID
 
 from rs_order.application import steps
 from rs_order.application.executions import executions, without_input
-from rs_order.application.links import Links
 from rs_order.application.policies import RemotePatience
 from rs_order.application.settlement import Cause, Settlement
 from rs_order.domain.identity import Caller
@@ -49,7 +48,6 @@ class StartProcessing:
         batches: ProcessBatches,
         settlement: Settlement,
         *,
-        links: Links,
         clock: Clock,
         patience: RemotePatience,
         silence: timedelta,
@@ -58,7 +56,6 @@ class StartProcessing:
         self._store = store
         self._batches = batches
         self._settlement = settlement
-        self._links = links
         self._clock = clock
         self._patience = patience
         self._silence = silence
@@ -105,7 +102,6 @@ class StartProcessing:
         await uow.sub_orders.save([sub_order], reason=Reason.ORDER_PAUSED, at=self._clock.now())
 
     async def _send(self, held: _Held, tenant: Tenant, batch_id: UUID) -> None:
-        links = await self._links.download(tenant)
         now = self._clock.now()
         async with self._store.unit_of_work(tenant) as uow:
             still = await self._hold(uow, held.order.id, held.sub_order.id)
@@ -133,7 +129,7 @@ class StartProcessing:
             )
             moves = await uow.executions.settle(work.sub_order_id, {}, lost)
             cause = Cause(Reason.PROCESS_NOT_STARTED, "rs-order", now)
-            await self._settlement.carry(uow, [order], moves, cause, links)
+            await self._settlement.carry(uow, [order], moves, cause)
 
     async def _mind(self, uow: UnitOfWork, held: _Held, due_at: datetime) -> None:
         """Note when the next step for the sub-order falls due."""
@@ -147,7 +143,6 @@ class StartProcessing:
 
         ``reason`` is empty when there is no input; then each output has the reason of its own.
         """
-        links = await self._links.download(tenant)
         now = self._clock.now()
         async with self._store.unit_of_work(tenant) as uow:
             still = await self._hold(uow, held.order.id, held.sub_order.id)
@@ -162,7 +157,7 @@ class StartProcessing:
             await uow.inputs.forget(still.sub_order.id)
             moves = await uow.executions.settle(still.sub_order.id, {}, failed)
             cause = Cause(Reason.PROCESS_NOT_STARTED, "rs-order", now)
-            await self._settlement.carry(uow, [still.order], moves, cause, links)
+            await self._settlement.carry(uow, [still.order], moves, cause)
 
     async def _wait(self, held: _Held, tenant: Tenant, trouble: RemoteTrouble) -> None:
         """rs-processing gave no answer: ask later, or, when patience ends, fail."""

@@ -139,17 +139,17 @@ class Application:
         estimator = Estimator(self.users, datasets, links, clock)
         self.order_tokens = order_tokens(settings, clock)
         self.mails = Mails(settings, uows, links, clients.mailer, self.order_tokens, clock=clock)
-        settlement = Settlement(limits)
+        settlement = Settlement(limits, links)
         departure = Departure(settlement)
         self.create_order = CreateOrder(uows, links, clock)
         self.apply_order = ApplyOrder(uows, estimator, links, clock)
         self.accept = AcceptRequests(uows, clock)
         self.cancel = CancelOrders(uows, departure, clock)
-        self.availability = ApplyAvailability(uows, settlement, links, clock)
-        self.results = ApplyResults(uows, settlement, links, clock)
+        self.availability = ApplyAvailability(uows, settlement, clock)
+        self.results = ApplyResults(uows, settlement, clock)
         self.detach = DetachProcesses(uows)
         self.failures = NotifyFailures(uows)
-        self.settle_downloads = SettleDownloads(uows, settlement, links, clock)
+        self.settle_downloads = SettleDownloads(uows, settlement, clock)
         self.tidy = TidyInbox(uows, clock, retention=timedelta(days=settings.inbox_retention_days))
         self.settings = ManageSettings(uows)
         self.export_configuration = ExportConfiguration(uows)
@@ -172,18 +172,17 @@ class Application:
             clock=clock,
             patience=remote_patience,
         )
-        self._ask = AskStorage(uows, settlement, links, clock, storage_patience)
+        self._ask = AskStorage(uows, settlement, clock, storage_patience)
         self._start_processing = StartProcessing(
             uows,
             clients.process_batches,
             settlement,
-            links=links,
             clock=clock,
             patience=remote_patience,
             silence=timedelta(hours=settings.processing_silence_hours),
         )
         self._give_up_results = GiveUpResults(
-            uows, settlement, links, clock, hours=settings.processing_silence_hours
+            uows, settlement, clock, hours=settings.processing_silence_hours
         )
         self.schedule = ScheduleSubOrders(uows, self._ask, clock, limits)
         every = timedelta(minutes=settings.reconcile_minutes)
@@ -201,7 +200,7 @@ class Application:
         self._rebuild_steps = RebuildSteps(uows, clock, limits, count_steps, every=every)
         self._recount = Recount(
             uows,
-            MendOrder(uows, settlement, links, clock, limits=limits, count=count_drift),
+            MendOrder(uows, settlement, clock, limits=limits, count=count_drift),
             clock,
             every=every,
         )

@@ -127,7 +127,7 @@ async def serve(
             maintenance=maintenance,
             roles=roles,
         )
-        downloads = PostgresDownloads(store.pool, application.settle_downloads.handle)
+        downloads = PostgresDownloads(store.pool)
         services = RestServices(
             tenants=store.tenants,
             create_order=application.create_order,
@@ -138,6 +138,7 @@ async def serve(
             links=application.links,
             actions=application.actions,
             downloads=downloads,
+            settle_downloads=application.settle_downloads.handle,
             baskets=application.baskets,
             sources=clients.file_sources,
             metalinks=Metalinks(downloads, application.order_tokens, application.links),

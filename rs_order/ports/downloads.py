@@ -82,7 +82,7 @@ class FileOutcome:
 
 
 class Downloads(Protocol):
-    """The store, as a download sees it."""
+    """What a download reads from the store."""
 
     async def order(self, tenant: Tenant, order_id: OrderId) -> OrderToDownload | None: ...
 
@@ -104,12 +104,6 @@ class Downloads(Protocol):
         self, tenant: Tenant, order_id: OrderId, *, after: DataFileId, limit: int
     ) -> Sequence[FileToDownload]:
         """The next AVAILABLE files by ascending id."""
-        ...
-
-    async def settle(
-        self, tenant: Tenant, order_id: OrderId, outcomes: Sequence[FileOutcome]
-    ) -> None:
-        """Record what became of the files; releases the next sub-orders. Bounded by the caller (≤ 5000)."""
         ...
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from itertools import count
 from typing import Any
 
 import pytest
@@ -21,6 +22,8 @@ FILES = ("a", "b", "c")
 """A page each; "c" is external."""
 STEPS_OF_A_COMPLETION = len(FILES) + 2
 """A page per file, the empty one that ends the selection, and the end."""
+COMMITS_THE_END = 2
+"""Number of the unit of work, of those of the last step."""
 
 
 @pytest.fixture
@@ -349,15 +352,18 @@ async def test_a_cancel_comes_while_a_completion_is_about_to_end(
     order = await new_order(shop)
     for _ in range(STEPS_OF_A_COMPLETION - 1):
         await shop.run_one()
-    links, reached, may_go = shop.application.links, asyncio.Event(), asyncio.Event()
-    download = links.download
+    store, reached, may_go = type(shop.store), asyncio.Event(), asyncio.Event()
+    opened, calls = store.unit_of_work, count(1)
 
-    async def held(*arguments: Any) -> Any:
-        reached.set()
-        await may_go.wait()
-        return await download(*arguments)
+    @asynccontextmanager
+    async def second_held(*arguments: Any) -> AsyncIterator[Any]:
+        if next(calls) == COMMITS_THE_END:
+            reached.set()
+            await may_go.wait()
+        async with opened(*arguments) as uow:
+            yield uow
 
-    monkeypatch.setattr(links, "download", held)
+    monkeypatch.setattr(store, "unit_of_work", second_held)
     async with gone_for_good(shop, order):
         step = asyncio.create_task(shop.run_one())
         await reached.wait()

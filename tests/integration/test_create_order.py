@@ -132,7 +132,7 @@ async def test_trouble_with_an_address_refuses_no_order(
     silent: bool, pool: Pool, store: PostgresStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The address is needed later, in a link, and learnt then or replaced by the one last known."""
-    monkeypatch.setattr("rs_order.application.links._A_MOMENT", 0.05)
+    monkeypatch.setattr("rs_order.application.links._LONGEST_WAIT_SECONDS", 0.05)
     await put_basket(pool)
     create = creation(pool, store, DeafProjects(silent=silent))
 

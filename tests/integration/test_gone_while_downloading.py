@@ -60,8 +60,8 @@ going = pytest.mark.parametrize("goes", GOES, ids=lambda goes: goes.__name__)
 
 
 @pytest.fixture
-def downloads(pool: Pool, workshop: Workshop) -> PostgresDownloads:
-    return PostgresDownloads(pool, workshop.application.settle_downloads.handle)
+def downloads(pool: Pool) -> PostgresDownloads:
+    return PostgresDownloads(pool)
 
 
 async def an_order(workshop: Workshop) -> OrderId:
@@ -118,7 +118,7 @@ async def test_a_zip_whose_files_were_all_read_is_finished_and_changes_nothing(
     shelf, report = await shelf_of(workshop, order, go), ZipReport()
     request = ZipRequest(TENANT, order, OWNER, workshop.clock.now())
     content = io.BytesIO()
-    await _take(zip_order(downloads, shelf, request, report), content)
+    await _take(zip_order(downloads, workshop.settle_downloads, shelf, request, report), content)
     with zipfile.ZipFile(content) as archive:
         assert {name: archive.read(name) for name in archive.namelist()} == dict.fromkeys(
             FILES, b"content"
@@ -148,7 +148,9 @@ async def test_a_zip_that_has_files_left_to_read_is_cut(
     request = ZipRequest(TENANT, order, OWNER, workshop.clock.now())
     content = io.BytesIO()
     with pytest.raises(OrderGone):
-        await _take(zip_order(downloads, shelf, request, report), content)
+        await _take(
+            zip_order(downloads, workshop.settle_downloads, shelf, request, report), content
+        )
 
     assert not zipfile.is_zipfile(content)
     assert report.reason == "order-gone"
@@ -177,7 +179,9 @@ async def test_a_zip_of_several_pages_has_all_files(
         report = ZipReport()
         request = ZipRequest(TENANT, order, OWNER, workshop.clock.now())
         shelf = await shelf_of(workshop, order, nothing)
-        await _take(zip_order(downloads, shelf, request, report), io.BytesIO())
+        await _take(
+            zip_order(downloads, workshop.settle_downloads, shelf, request, report), io.BytesIO()
+        )
 
         assert report.downloaded == len(FILES)
         assert set((await workshop.files(order)).values()) == {"DOWNLOADED"}
@@ -207,7 +211,7 @@ async def test_a_single_file_of_an_order_that_goes_is_finished_and_changes_nothi
     shelf, report = await shelf_of(workshop, order, go), FileReport()
     request = FileRequest(TENANT, order, found.file, OWNER)
     content = b""
-    async with deliver(downloads, shelf, request, report) as delivery:
+    async with deliver(workshop.settle_downloads, shelf, request, report) as delivery:
         async for piece in delivery.pieces():
             content += piece
             if not taken:

@@ -95,7 +95,7 @@ class Ordered:
             **members,
         }
         links = Links(None, PostgresTenants(self.pool), prefix="api", fallback="http://here")
-        apply = ApplyResults(self.store, Settlement(SlotLimits()), links, CLOCK)
+        apply = ApplyResults(self.store, Settlement(SlotLimits(), links), CLOCK)
         await apply.handle(TENANT, ExecutionResult.model_validate(body), self.process.cardinality)
 
     async def outputs(self, *names: int) -> list[dict[str, Any]]:

@@ -4,7 +4,9 @@ import asyncio
 from datetime import timedelta
 
 from rs_order.adapters.postgres.driver import Pool
+from rs_order.adapters.postgres.tenants import PostgresTenants
 from rs_order.adapters.postgres.unit_of_work import PostgresStore
+from rs_order.application.links import Links
 from rs_order.application.policies import SlotLimits
 from rs_order.application.settlement import Settlement
 from rs_order.domain.ids import SubOrderId
@@ -12,7 +14,10 @@ from tests.integration.conftest import OTHER, TENANT
 from tests.integration.test_unit_of_work import waiting_for_a_lock
 from tests.support.rows import NOW
 
-LIMITED = Settlement(SlotLimits(per_user=2, service=1))
+
+def limited_settlement(pool: Pool) -> Settlement:
+    links = Links(None, PostgresTenants(pool), prefix="/api/v1", fallback="http://localhost")
+    return Settlement(SlotLimits(per_user=2, service=1), links)
 
 
 async def scheduled_owners(pool: Pool) -> list[tuple[str, str]]:
@@ -32,7 +37,7 @@ async def test_a_place_that_comes_free_while_somebody_queues_for_it_is_not_lost(
 
     async def leave() -> None:
         async with store.unit_of_work(TENANT) as uow:
-            await LIMITED.leave_service_slots(uow, [SubOrderId(1)])
+            await limited_settlement(pool).leave_service_slots(uow, [SubOrderId(1)])
 
     async with store.unit_of_work(OTHER) as uow:
         await uow.limits.lock()

@@ -15,6 +15,7 @@ from rs_order.adapters.postgres.tenants import PostgresTenants
 from rs_order.adapters.postgres.unit_of_work import PostgresStore
 from rs_order.adapters.postgres.views import PostgresOrderViews
 from rs_order.application.act import Actor, OrderActions
+from rs_order.application.settle_downloads import Settle
 from rs_order.application.steps import Step, StepName, complete_order
 from rs_order.bootstrap.application import Application
 from rs_order.bootstrap.platform_clients import PlatformClients
@@ -130,6 +131,10 @@ class Workshop:
         )
 
     @property
+    def settle_downloads(self) -> Settle:
+        return self.application.settle_downloads.handle
+
+    @property
     def actions(self) -> OrderActions:
         return self.application.actions
 
@@ -219,7 +224,7 @@ class Workshop:
         rows = await self.rows(
             "select id from data_file where order_id = $1 and name = any ($2)", order, list(names)
         )
-        await self.application.settle_downloads.handle(
+        await self.settle_downloads(
             TENANT,
             order,
             [FileOutcome(DataFileId(row["id"]), result, "no" if failed else None) for row in rows],

@@ -36,7 +36,7 @@ async def tell(pool: Pool, available: list[Checksum], unavailable: list[Checksum
     """Storage's word about files."""
     links = Links(None, PostgresTenants(pool), prefix="/api/v1", fallback="http://localhost")
     store = PostgresStore(pool, lambda: None)
-    use_case = ApplyAvailability(store, Settlement(SlotLimits()), links, SystemClock())
+    use_case = ApplyAvailability(store, Settlement(SlotLimits(), links), SystemClock())
     await use_case.handle(TENANT, available, dict.fromkeys(unavailable, "broken"))
 
 

@@ -61,7 +61,7 @@ async def test_w10_promise_7_tenants_never_meet_in_an_event_of_storage(
         assert order == 1
 
     links = Links(None, PostgresTenants(pool), prefix="/api/v1", fallback="http://localhost")
-    use_case = ApplyAvailability(store, Settlement(SlotLimits()), links, SystemClock())
+    use_case = ApplyAvailability(store, Settlement(SlotLimits(), links), SystemClock())
     await use_case.handle(ONE, [SHARED], {})
 
     assert await state_of(pool, ONE) == [("DONE", 1)]
@@ -91,10 +91,7 @@ async def test_promise_7_tenants_never_meet_in_a_download(pool: Pool) -> None:
     order = await rows.order()
     await rows.sub_order(order, {SHARED: FileState.PENDING})
 
-    async def settle(*_: object) -> None:
-        """Nothing is downloaded here."""
-
-    downloads = PostgresDownloads(pool, settle)
+    downloads = PostgresDownloads(pool)
 
     assert await downloads.order(ONE, order) is not None
     assert await downloads.order(TWO, order) is None

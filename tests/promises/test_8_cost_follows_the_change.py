@@ -56,7 +56,7 @@ def accept(pool: Pool) -> AcceptRequests:
 def availability(pool: Pool) -> ApplyAvailability:
     links = Links(None, PostgresTenants(pool), prefix="/api/v1", fallback="http://localhost")
     store = PostgresStore(pool, lambda: None)
-    return ApplyAvailability(store, Settlement(SlotLimits()), links, SystemClock())
+    return ApplyAvailability(store, Settlement(SlotLimits(), links), SystemClock())
 
 
 def requests(count: int) -> list[ArrivedRequest]:

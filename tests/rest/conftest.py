@@ -52,7 +52,7 @@ class OneTenant:
     def serves(self, tenant: str) -> bool:
         return tenant == DEMO
 
-    async def host(self, tenant: str) -> str:  # noqa: ARG002 - there is one
+    def host(self, tenant: str) -> str:  # noqa: ARG002 - there is one
         return HOST
 
 
@@ -115,6 +115,7 @@ def services(stock: Stock, health: Components) -> RestServices:
         tenants=tenants,
         platform=replace(outside, maintenance=cast("SwitchMaintenance", NoMaintenance())),
         downloads=stock.order,
+        settle_downloads=stock.order.settle,
         sources=stock.shelf,
         metalinks=Metalinks(stock.order, order_tokens, links),
         order_tokens=order_tokens,

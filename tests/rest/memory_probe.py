@@ -141,6 +141,7 @@ async def probe(files: int, size: int, path: str) -> dict[str, float]:
     services = some_services(
         tenants=tenants,
         downloads=stock,
+        settle_downloads=stock.settle,
         sources=stock,
         metalinks=Metalinks(stock, order_tokens, links),
         order_tokens=order_tokens,

@@ -35,7 +35,7 @@ _CAN_CHANGE = (FileState.AVAILABLE, FileState.DOWNLOADED, FileState.DOWNLOAD_ERR
 
 @dataclass
 class StockedOrder:
-    """Implements ``Downloads`` for one order."""
+    """Implements ``Downloads`` and ``Settle`` for one order."""
 
     files: list[FileToDownload] = field(default_factory=list)
     states: dict[int, FileState] = field(default_factory=dict)

@@ -44,8 +44,8 @@ class StoredOrder(StockedOrder):
         self._written = False
         links = Links(None, tenants, prefix="/api/v1", fallback="http://localhost")
         store = PostgresStore(pool, lambda: None)
-        settle = SettleDownloads(store, Settlement(SlotLimits()), links, SystemClock())
-        self._downloads = PostgresDownloads(pool, settle.handle)
+        self._settling = SettleDownloads(store, Settlement(SlotLimits(), links), SystemClock())
+        self._downloads = PostgresDownloads(pool)
 
     async def order(self, tenant: Tenant, order_id: OrderId) -> OrderToDownload | None:
         await self._write()
@@ -74,7 +74,7 @@ class StoredOrder(StockedOrder):
     async def settle(
         self, tenant: Tenant, order_id: OrderId, outcomes: Sequence[FileOutcome]
     ) -> None:
-        await self._downloads.settle(tenant, order_id, outcomes)
+        await self._settling.handle(tenant, order_id, outcomes)
         self.settlements.append(len(outcomes))
         async with in_tenant(self._pool, DEMO) as connection:
             self.settled = await _outcomes(connection)

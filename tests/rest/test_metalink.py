@@ -333,7 +333,7 @@ class NoProjects:
 
 
 class Nowhere(OneTenant):
-    async def host(self, tenant: str) -> None:  # type: ignore[override]
+    def host(self, tenant: str) -> None:  # type: ignore[override]
         """No address was ever known."""
 
 

@@ -62,7 +62,12 @@ class Platform:
 
     async def download(self) -> zipfile.ZipFile:
         request = ZipRequest(DEMO, ORDER, OWNER, datetime.now(UTC))
-        archive = b"".join([piece async for piece in zip_order(self.order, self.sources, request)])
+        archive = b"".join(
+            [
+                piece
+                async for piece in zip_order(self.order, self.order.settle, self.sources, request)
+            ]
+        )
         return zipfile.ZipFile(io.BytesIO(archive))
 
 

@@ -21,7 +21,7 @@ WRONG = FetchResult.WRONG_CONTENT
 async def download(stock: Stock, report: ZipReport | None = None) -> zipfile.ZipFile:
     """The archive, read back by somebody else's reader, its CRCs found right."""
     archive = bytearray()
-    async for piece in zip_order(stock.order, stock.shelf, REQUEST, report):
+    async for piece in zip_order(stock.order, stock.order.settle, stock.shelf, REQUEST, report):
         archive += piece
     read = zipfile.ZipFile(io.BytesIO(archive))
     assert None is read.testzip()
@@ -365,7 +365,7 @@ async def test_a_reader_who_stops_changes_nothing(stock: Stock) -> None:
         stock.shelf.contents[file.id] = (
             b"".join(hashlib.sha512(bytes([file.id, n])).digest() for n in range(256)) * 100
         )
-    reading = zip_order(stock.order, stock.shelf, REQUEST)
+    reading = zip_order(stock.order, stock.order.settle, stock.shelf, REQUEST)
 
     await anext(reading)
     await reading.aclose()

@@ -1,6 +1,6 @@
-"""What a download reads; what it reports goes to the use case that knows what follows."""
+"""Reads the orders and files that are downloaded."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 from rs_order.adapters.postgres.driver import Pool, Row
 from rs_order.adapters.postgres.errors import store_errors
@@ -8,19 +8,16 @@ from rs_order.adapters.postgres.pool import transaction, use_tenant
 from rs_order.adapters.postgres.statements import statements
 from rs_order.domain.ids import Checksum, DataFileId, OrderId, Tenant, Urn
 from rs_order.domain.states import FileState, OrderStatus
-from rs_order.ports.downloads import FileOfOrder, FileOutcome, FileToDownload, OrderToDownload
+from rs_order.ports.downloads import FileOfOrder, FileToDownload, OrderToDownload
 
 SQL = statements("files")
-
-Settle = Callable[[Tenant, OrderId, Sequence[FileOutcome]], Awaitable[None]]
 
 
 class PostgresDownloads:
     """Implements :class:`rs_order.ports.downloads.Downloads`; no connection is held between calls."""
 
-    def __init__(self, pool: Pool, settle: Settle) -> None:
+    def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._settle = settle
 
     async def order(self, tenant: Tenant, order_id: OrderId) -> OrderToDownload | None:
         for row in await self._fetch(tenant, "order_to_download", order_id):
@@ -57,11 +54,6 @@ class PostgresDownloads:
     ) -> Sequence[FileToDownload]:
         rows = await self._fetch(tenant, "available_files", order_id, after, limit)
         return [_file_of(row) for row in rows]
-
-    async def settle(
-        self, tenant: Tenant, order_id: OrderId, outcomes: Sequence[FileOutcome]
-    ) -> None:
-        await self._settle(tenant, order_id, outcomes)
 
     async def _fetch(self, tenant: Tenant, statement: str, *parameters: object) -> Sequence[Row]:
         with store_errors():

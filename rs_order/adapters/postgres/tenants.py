@@ -78,7 +78,7 @@ class PostgresTenants:
             await self.load()
         return gone is not None
 
-    async def host(self, tenant: Tenant) -> str | None:
+    def host(self, tenant: Tenant) -> str | None:
         return self._hosts.get(tenant)
 
     async def keep_host(self, tenant: Tenant, host: str) -> None:
@@ -86,6 +86,10 @@ class PostgresTenants:
             with store_errors():
                 async with transaction(self._pool) as connection:
                     await connection.execute(SQL["keep_host"], tenant, host)
+            self._hosts[tenant] = host
+
+    def remember_host(self, tenant: Tenant, host: str) -> None:
+        if tenant in self._hosts:
             self._hosts[tenant] = host
 
     async def _provision(self, name: str, host: str | None, said_at: datetime | None) -> bool:

@@ -81,6 +81,10 @@ class PostgresUnitOfWork:
         """The tenant's settings as they are now; what was never set has its default."""
         return TenantSettings.of(await self.stored_settings.all())
 
+    async def host(self) -> str | None:
+        host: str | None = await self._connection.fetchval(SQL["host"], self.tenant)
+        return host
+
 
 class PostgresStore:
     """Implements :class:`rs_order.ports.store.Store`."""

@@ -6,7 +6,7 @@ asked for can't be recalled, and its answers still count.
 
 from rs_order.application import responses, steps
 from rs_order.application.act.rights import Actor, Rights, locked, refuse_unless
-from rs_order.application.links import DownloadLinks, Links
+from rs_order.application.links import Links
 from rs_order.application.settlement import Settlement
 from rs_order.domain.ids import OrderId, Tenant
 from rs_order.domain.moves import Reason
@@ -83,13 +83,12 @@ class ResumeOrder:
     async def handle(self, actor: Actor, order_id: OrderId) -> None:
         """Resume a paused order; trouble from before the pause is forgotten."""
         await self._rights.require(actor, order_id)
-        links = await self._links.download(actor.caller.tenant)
         async with self._store.unit_of_work(actor.caller.tenant) as uow:
             order = await locked(uow, order_id)
             refuse_unless(order.status is OrderStatus.PAUSED, MUST_BE_PAUSED)
             completion = await uow.completions.cursor(order_id)
             if completion is None:
-                await self._go_on(uow, order, actor, links)
+                await self._go_on(uow, order, actor)
             else:
                 await self._go_on_reading(uow, order, actor, completion)
 
@@ -104,9 +103,7 @@ class ResumeOrder:
             [steps.complete_order(uow.tenant, order.id, cursor.selection, cursor.page)]
         )
 
-    async def _go_on(
-        self, uow: UnitOfWork, order: Order, actor: Actor, links: DownloadLinks
-    ) -> None:
+    async def _go_on(self, uow: UnitOfWork, order: Order, actor: Actor) -> None:
         order.move(OrderStatus.RUNNING, reason=Reason.RESUMED, actor=actor.email)
         ended = order.settle(reason=Reason.RESUMED, actor=actor.email)
         await uow.orders.save([order], self._clock.now())
@@ -117,8 +114,7 @@ class ResumeOrder:
                 [steps.retry_order(uow.tenant, order.id, retry.dataset_task, retry.file)]
             )
         elif ended:
-            await uow.messages.respond(
-                [responses.order_ended(uow.tenant, order, links.of(order.id))]
-            )
+            link = (await self._links.within(uow)).of(order.id)
+            await uow.messages.respond([responses.order_ended(uow.tenant, order, link)])
         else:
             await uow.messages.send([steps.schedule(uow.tenant, order.owner)])

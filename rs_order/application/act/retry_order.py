@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from rs_order.application import responses, steps
 from rs_order.application.act.regroup_files import RegroupFiles
 from rs_order.application.act.rights import Actor, Rights, locked, refuse_unless
-from rs_order.application.links import DownloadLinks, Links
+from rs_order.application.links import Links
 from rs_order.application.renew_expiration import renew_expiration
 from rs_order.application.responses import Response
 from rs_order.domain.ids import DataFileId, DatasetTaskId, OrderId, SubOrderId, Tenant
@@ -71,7 +71,6 @@ class MoveFilesInError:
 
     async def handle(self, place: RetryPlace) -> None:
         """Move the slice that stands at this place."""
-        links = await self._links.download(place.tenant)
         async with self._store.unit_of_work(place.tenant) as uow:
             held = await self._hold(uow, place)
             if held is None:
@@ -85,7 +84,7 @@ class MoveFilesInError:
             last = len(files) < SLICE
             following = await self._regrouping.move(uow, order, cursor, files, last=last)
             if last:
-                await self._finish(uow, order, following, links)
+                await self._finish(uow, order, following)
             else:
                 await self._go_on(uow, order, following)
 
@@ -107,13 +106,11 @@ class MoveFilesInError:
             [steps.retry_order(uow.tenant, order.id, cursor.dataset_task, cursor.file)]
         )
 
-    async def _finish(
-        self, uow: UnitOfWork, order: Order, cursor: RetryCursor, links: DownloadLinks
-    ) -> None:
+    async def _finish(self, uow: UnitOfWork, order: Order, cursor: RetryCursor) -> None:
         """Every file has moved: the new sub-orders may start, and the order may end."""
         await uow.retries.finish([order.id])
         announcements: list[Response] = []
-        link = links.of(order.id)
+        link = (await self._links.within(uow)).of(order.id)
         if cursor.first_sub_order is not None:
             made = await uow.sub_orders.count_of_order(order.id, cursor.first_sub_order)
             await renew_expiration(

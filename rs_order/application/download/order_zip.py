@@ -12,6 +12,7 @@ from rs_order.application.download.fetching import Fetching
 from rs_order.application.download.finishing import finish_anyway
 from rs_order.application.download.ledger import Ledger
 from rs_order.application.download.zip_stream import ZipStream
+from rs_order.application.settle_downloads import Settle
 from rs_order.domain.ids import DataFileId, OrderId, Tenant
 from rs_order.ports.downloads import Downloads, FetchError, FileSources, FileToDownload
 
@@ -52,17 +53,22 @@ class OrderGone(Exception):
 
 
 async def zip_order(
-    downloads: Downloads, sources: FileSources, request: ZipRequest, report: ZipReport | None = None
+    downloads: Downloads,
+    settle: Settle,
+    sources: FileSources,
+    request: ZipRequest,
+    report: ZipReport | None = None,
 ) -> AsyncGenerator[bytes, None]:
-    """The archive, piece by piece; then, once its last piece was taken, the states of its files.
+    """Yield the archive piece by piece, and settle its files once the last piece is taken.
 
-    A reader who stops before changes no state at all: he closes the generator, or is cancelled.
-    Files that can't be had are named in ``NOTICE.txt`` and don't stop the others (W15).
+    A reader who stops earlier (closes the generator, or is cancelled) changes no state at all.
+    Files that can't be fetched are named in ``NOTICE.txt`` and don't stop the others (W15).
 
     Raises:
-        OrderGone: it went before all of its files were read: the archive is broken.
-        Exception: what the store raises. The archive is broken, and no state changes, unless it is
-            the recording itself that fails: the files it didn't come to stay AVAILABLE.
+        OrderGone: the order was deleted or expired before all of its files were read: the archive is
+            broken.
+        Exception: what the store raises. The archive is broken and no state changes. Only when
+            ``settle`` itself fails, the files settled before keep their new state.
     """
     report = report if report is not None else ZipReport()
     names = EntryNames(await downloads.repeated_names(request.tenant, request.order_id))
@@ -79,7 +85,7 @@ async def zip_order(
             await fetching.stop_all()
         report.downloaded, report.failed = ledger.downloaded_files, ledger.failed_files
         report.unverifiable = ledger.unverifiable_files
-        await finish_anyway(_settle(downloads, request, ledger))
+        await finish_anyway(_settle_all(settle, request, ledger))
 
 
 async def _available_files(
@@ -116,9 +122,9 @@ async def _with_following(
         yield previous, None
 
 
-async def _settle(downloads: Downloads, request: ZipRequest, ledger: Ledger) -> None:
+async def _settle_all(settle: Settle, request: ZipRequest, ledger: Ledger) -> None:
     for outcomes in ledger.outcomes():
-        await downloads.settle(request.tenant, request.order_id, outcomes)
+        await settle(request.tenant, request.order_id, outcomes)
 
 
 class _ZipMaking:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from rs_order.application.download import reasons
 from rs_order.application.download.content_check import ContentCheck
 from rs_order.application.download.finishing import finish_anyway
+from rs_order.application.settle_downloads import Settle
 from rs_order.domain.ids import OrderId, Tenant
 from rs_order.ports.downloads import (
-    Downloads,
     FetchError,
     FetchResult,
     FileOutcome,
@@ -70,16 +70,16 @@ class Delivery:
 
 @asynccontextmanager
 async def deliver(
-    downloads: Downloads, sources: FileSources, request: FileRequest, report: FileReport
+    settle: Settle, sources: FileSources, request: FileRequest, report: FileReport
 ) -> AsyncIterator[Delivery]:
-    """Open a file; on leaving, what became of it is recorded.
+    """Open a file, and settle it on leaving.
 
-    It is DOWNLOADED when its pieces were taken to their end. A reader who leaves before, is cancelled,
-    or can't be given the right bytes makes it DOWNLOAD_ERROR; a quota leaves it as it is (domain.md
-    11.2; decisions.md, Quota).
+    The file is DOWNLOADED if all of its pieces were taken. It is DOWNLOAD_ERROR if the reader left
+    earlier, was cancelled, or couldn't be given the right bytes. An exceeded quota leaves it as it is
+    (domain.md 11.2; decisions.md, Quota).
 
     Raises:
-        FetchError: on entering: there is nothing to send. That is recorded then.
+        FetchError: on entering: there is nothing to send. The file is settled then, too.
     """
     check = ContentCheck(request.file)
     opened, delivery = False, None
@@ -100,7 +100,7 @@ async def deliver(
         whole = delivery is not None and delivery.whole
         outcome = _downloaded(request) if whole else _failed(request, failure, opened, check)
         report.result, report.reason = outcome.result, outcome.reason
-        await finish_anyway(downloads.settle(request.tenant, request.order_id, [outcome]))
+        await finish_anyway(settle(request.tenant, request.order_id, [outcome]))
 
 
 async def _verified(

@@ -6,7 +6,6 @@ from typing import Any
 
 import structlog
 
-from rs_order.application.links import Links
 from rs_order.application.policies import SlotLimits
 from rs_order.application.service_places import hand_on_places
 from rs_order.application.settlement import Cause, Settlement
@@ -47,7 +46,6 @@ class MendOrder:
         self,
         store: Store,
         settlement: Settlement,
-        links: Links,
         clock: Clock,
         *,
         limits: SlotLimits,
@@ -57,7 +55,6 @@ class MendOrder:
         self._store = store
         self._settlement = settlement
         self._limits = limits
-        self._links = links
         self._clock = clock
         self._count = count
 
@@ -86,7 +83,6 @@ class MendOrder:
     async def _mend(
         self, tenant: Tenant, order_id: OrderId, sub_order_ids: Sequence[SubOrderId]
     ) -> list[Drift]:
-        links = await self._links.download(tenant)
         async with self._store.unit_of_work(tenant) as uow:
             orders = await uow.orders.lock([order_id])
             if not orders or orders[0].status.gone:
@@ -95,7 +91,7 @@ class MendOrder:
             before = _stands(order)
             sub_orders, drifts = await _count(uow, sub_order_ids)
             cause = Cause(Reason.RECOUNTED, "rs-order", self._clock.now())
-            await self._settlement.recounted(uow, order, sub_orders, cause, links)
+            await self._settlement.recounted(uow, order, sub_orders, cause)
             drifts += _difference("orders", order.id, before, _stands(order))
             if order.tally.pending and order.status in (
                 OrderStatus.DONE,

@@ -57,7 +57,7 @@ async def _list() -> None:
     async with _opened() as store:
         tenants = store.tenants
         for name in sorted(tenants.names()):
-            typer.echo("\t".join(filter(None, (name, await tenants.host(name)))))
+            typer.echo("\t".join(filter(None, (name, tenants.host(name)))))
 
 
 @asynccontextmanager

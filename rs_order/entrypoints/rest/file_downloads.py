@@ -154,7 +154,7 @@ def _bytes(
     facts, report = facts_of(request.scope), FileReport()
     email = found.owner if _opened_by(found, token) else caller.email
     return StreamedFile(
-        services.downloads,
+        services.settle_downloads,
         services.sources,
         FileRequest(caller.tenant, found.order_id, found.file, email),
         report,

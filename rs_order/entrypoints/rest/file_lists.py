@@ -157,6 +157,6 @@ async def _available(
     found = await services.files.available(
         caller.tenant, order_id, sub_order_id, sort, limit=paging.size, offset=paging.offset
     )
-    links = await services.links.download(caller.tenant)
+    links = await services.links.stored(caller.tenant)
     items = [entity(available_file(view, links)) for view in found.items]
     return json_answer(request, page(request, paging, found.total, items))

@@ -14,6 +14,7 @@ from rs_order.application.download import Metalinks
 from rs_order.application.links import Links
 from rs_order.application.maintenance import SwitchMaintenance
 from rs_order.application.module_configuration import ExportConfiguration, ImportConfiguration
+from rs_order.application.settle_downloads import Settle
 from rs_order.application.tenant_settings import ManageSettings
 from rs_order.entrypoints.rest.remote_address import Network
 from rs_order.entrypoints.rest.tokens import TokenVerifier
@@ -63,6 +64,7 @@ class RestServices:
     links: Links
     actions: OrderActions
     downloads: Downloads
+    settle_downloads: Settle
     sources: FileSources
     metalinks: Metalinks
     order_tokens: OrderTokens

@@ -9,9 +9,10 @@ from starlette.types import Send
 
 from rs_order.application.download import Delivery, FileReport, FileRequest, deliver
 from rs_order.application.download.entry_names import name_of
+from rs_order.application.settle_downloads import Settle
 from rs_order.entrypoints.rest.content_disposition import attachment
 from rs_order.entrypoints.rest.streaming import OnEnd, Streamed
-from rs_order.ports.downloads import Downloads, FetchError, FileSources, SourceAnswer
+from rs_order.ports.downloads import FetchError, FileSources, SourceAnswer
 
 _MIME_TYPE: Final = re.compile(r"[\w.+\-]+/[\w.+\-]+(; ?[\w.+\-]+=[\w.+\-]+)*", re.ASCII)
 _UNKNOWN_TYPE: Final = "application/octet-stream"
@@ -28,14 +29,14 @@ class StreamedFile(Streamed):
 
     def __init__(
         self,
-        downloads: Downloads,
+        settle: Settle,
         sources: FileSources,
         request: FileRequest,
         report: FileReport,
         on_end: OnEnd,
     ) -> None:
         super().__init__({}, on_end)
-        self._downloads = downloads
+        self._settle = settle
         self._sources = sources
         self._request = request
         self._report = report
@@ -44,7 +45,7 @@ class StreamedFile(Streamed):
         begun = False
         try:
             async with deliver(
-                self._downloads, self._sources, self._request, self._report
+                self._settle, self._sources, self._request, self._report
             ) as delivery:
                 self.headers.update(_headers(delivery))
                 begun = True

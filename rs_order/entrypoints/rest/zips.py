@@ -46,7 +46,13 @@ def zips_router(services: RestServices) -> APIRouter:
         report = ZipReport()
         zip_request = ZipRequest(caller.tenant, order.id, caller.email, now)
         return StreamedDownload(
-            zip_order(services.downloads, services.sources, zip_request, report),
+            zip_order(
+                services.downloads,
+                services.settle_downloads,
+                services.sources,
+                zip_request,
+                report,
+            ),
             filename=name_for_order(order.id, now, "zip"),
             on_end=lambda complete: facts.update(_known(report), complete=complete),
         )

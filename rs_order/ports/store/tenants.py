@@ -50,8 +50,14 @@ class Tenants(Protocol):
         """
         ...
 
-    async def host(self, tenant: Tenant) -> str | None:
-        """The last known public address of the project."""
+    def host(self, tenant: Tenant) -> str | None:
+        """Return the public address of the project as far as this process knows it; never reads the store."""
         ...
 
-    async def keep_host(self, tenant: Tenant, host: str) -> None: ...
+    async def keep_host(self, tenant: Tenant, host: str) -> None:
+        """Store the public address of the project, unless this process knows that it is stored."""
+        ...
+
+    def remember_host(self, tenant: Tenant, host: str) -> None:
+        """Take over an address that was read from the store elsewhere."""
+        ...

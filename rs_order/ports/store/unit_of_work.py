@@ -123,6 +123,10 @@ class UnitOfWork(Protocol):
 
     async def settings(self) -> TenantSettings: ...
 
+    async def host(self) -> str | None:
+        """Return the stored public address of the tenant's project."""
+        ...
+
 
 class Store(Protocol):
     """Opens units of work; on commit it tells the relay that there may be something to send."""

@@ -24,6 +24,10 @@ returning name
 -- $1 name, $2 host.
 update rs_order.tenant set host = $2 where name = $1 and host is distinct from $2
 
+-- name: host
+-- $1 name.
+select host from rs_order.tenant where name = $1
+
 -- name: begin_round
 -- Count a periodic round as done, if it is the next one. Looks first, so that nobody waits for a lock to
 -- learn that it was done. $1 name, $2 number, $3 the schedule the following round is planned by, if any,

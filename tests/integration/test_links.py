@@ -1,0 +1,56 @@
+"""Links in responses: the settlement reads an address that another instance stored on its own connection."""
+
+import asyncio
+
+import orjson
+
+from rs_order.adapters.postgres.driver import Pool
+from rs_order.adapters.postgres.pool import open_pool
+from rs_order.adapters.postgres.tenants import PostgresTenants
+from rs_order.adapters.postgres.unit_of_work import PostgresStore
+from rs_order.application.apply_availability import ApplyAvailability
+from rs_order.application.links import Links
+from rs_order.application.policies import SlotLimits
+from rs_order.application.settlement import Settlement
+from rs_order.domain.ids import Checksum, Tenant
+from rs_order.ports.errors import RemoteTrouble
+from tests.integration.workshop import TENANT, Workshop
+
+ADDRESS = "https://project.example.org"
+
+
+class UnavailableProjects:
+    """An rs-admin-instance that the settlement must not call."""
+
+    async def host(self, tenant: Tenant) -> str | None:
+        raise RemoteTrouble("rs-admin-instance", f"asked for {tenant}")
+
+
+async def test_an_address_stored_by_another_instance_needs_no_second_connection(
+    pool: Pool, database_url: str
+) -> None:
+    """A pool of one connection doesn't block; the address is known to the process from then on."""
+    workshop = Workshop(pool)
+    await workshop.order("a")
+    await workshop.run()
+    async with await open_pool(database_url, size=1) as only_one:
+        tenants = PostgresTenants(only_one)
+        await tenants.load()
+        await PostgresTenants(pool).keep_host(TENANT, ADDRESS)
+        links = Links(UnavailableProjects(), tenants, prefix="/api/v1", fallback="http://nowhere")
+        store = PostgresStore(only_one, lambda: None)
+        settlement = Settlement(SlotLimits(), links)
+        async with asyncio.timeout(10):
+            await ApplyAvailability(store, settlement, workshop.clock).handle(
+                TENANT, [Checksum("a")], {}
+            )
+        known = tenants.host(TENANT)
+
+    responses = [
+        orjson.loads(row["body"]) for row in await workshop.rows("select body from order_response")
+    ]
+    assert [response["status"] for response in responses] == ["SUBORDER_DONE", "DONE"]
+    assert {
+        response["downloadLink"].startswith(f"{ADDRESS}/api/v1/") for response in responses
+    } == {True}
+    assert known == ADDRESS
