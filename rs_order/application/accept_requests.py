@@ -13,7 +13,8 @@ from rs_order.application.tidy_inbox import begin_tidying
 from rs_order.contracts.order_request import OrderRequest
 from rs_order.domain.ids import RequestId, Tenant
 from rs_order.ports.clock import Clock
-from rs_order.ports.store import NewRequest, RecordedRequest, RequestState, Store, UnitOfWork
+from rs_order.store.requests import NewRequest, RecordedRequest, RequestState
+from rs_order.store.unit_of_work import Store, UnitOfWork
 
 GRANT_CHUNK = 1000
 

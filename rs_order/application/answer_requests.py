@@ -16,15 +16,12 @@ from rs_order.domain.ids import OrderId, RequestId, Tenant
 from rs_order.domain.labels import generated_label, unique_label
 from rs_order.ports.clock import Clock
 from rs_order.ports.errors import RemoteNonsense, RemoteTrouble
-from rs_order.ports.outbox import MessageKind, OutgoingMessage
-from rs_order.ports.store import (
-    NewOrder,
-    RecordedRequest,
-    RequestState,
-    Store,
-    StoreError,
-    UnitOfWork,
-)
+from rs_order.ports.outbox import MessageKind
+from rs_order.store.errors import StoreError
+from rs_order.store.messages import OutgoingMessage
+from rs_order.store.orders import NewOrder
+from rs_order.store.requests import RecordedRequest, RequestState
+from rs_order.store.unit_of_work import Store, UnitOfWork
 
 UNFORESEEN = Refusal.failed(
     ErrorType.INTERNAL_ERROR, "UnexpectedException: the request could not be judged."

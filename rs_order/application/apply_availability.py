@@ -7,7 +7,7 @@ from rs_order.application.settlement import Cause, Settlement
 from rs_order.domain.ids import Checksum, Tenant
 from rs_order.domain.moves import Reason
 from rs_order.ports.clock import Clock
-from rs_order.ports.store import Store
+from rs_order.store.unit_of_work import Store
 
 
 class ApplyAvailability:

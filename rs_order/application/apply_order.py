@@ -18,12 +18,14 @@ from rs_order.application.refusal import Refusal
 from rs_order.application.request_rules import MAX_USER, violations
 from rs_order.contracts.order_request import OrderRequest
 from rs_order.contracts.order_response import ErrorType, OrderResponse, ResponseStatus
+from rs_order.domain.basket import DatasetSelection
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import OrderId
 from rs_order.domain.labels import generated_label
 from rs_order.ports.clock import Clock
 from rs_order.ports.errors import RemoteTrouble
-from rs_order.ports.store import DatasetSelection, NewOrder, Store
+from rs_order.store.orders import NewOrder
+from rs_order.store.unit_of_work import Store
 
 CATALOG_IN_TROUBLE = (
     "CatalogSearchException: rs-catalog gave no usable answer; nothing was ordered. "

@@ -10,7 +10,8 @@ from rs_order.domain.outputs import NOT_DELIVERED, deliver, within
 from rs_order.domain.process import Cardinality
 from rs_order.domain.states import SubOrderState
 from rs_order.ports.clock import Clock
-from rs_order.ports.store import Store, UnitOfWork, Work
+from rs_order.store.executions import Work
+from rs_order.store.unit_of_work import Store, UnitOfWork
 
 
 class ApplyResults:

@@ -14,8 +14,9 @@ from rs_order.domain.order import Order
 from rs_order.domain.states import OrderStatus, SubOrderKind, SubOrderState
 from rs_order.domain.sub_order import SubOrder
 from rs_order.ports.clock import Clock
-from rs_order.ports.outbox import MessageKind, OutgoingMessage
-from rs_order.ports.store import Store, UnitOfWork
+from rs_order.ports.outbox import MessageKind
+from rs_order.store.messages import OutgoingMessage
+from rs_order.store.unit_of_work import Store, UnitOfWork
 
 MAX_CHECKSUMS = 1000
 """Of one message (amqp.md 3.2)."""

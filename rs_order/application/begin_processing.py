@@ -7,7 +7,7 @@ from rs_order.application import steps
 from rs_order.application.settlement import Settlement
 from rs_order.domain.ids import SubOrderId
 from rs_order.domain.moves import Reason
-from rs_order.ports.store import UnitOfWork
+from rs_order.store.unit_of_work import UnitOfWork
 
 
 class BeginProcessing:

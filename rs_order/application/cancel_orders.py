@@ -9,7 +9,7 @@ from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
 from rs_order.domain.states import OrderStatus
 from rs_order.ports.clock import Clock
-from rs_order.ports.store import Store, UnitOfWork
+from rs_order.store.unit_of_work import Store, UnitOfWork
 
 SLICE = 1000
 """Sub-orders whose slots one step frees."""

@@ -16,6 +16,7 @@ from rs_order.application.policies import RemotePatience
 from rs_order.application.read_page import CompletionRefused, Page, PageReader
 from rs_order.application.reconcile import begin_reconciling
 from rs_order.application.split_message import split_message
+from rs_order.domain.basket import DatasetSelection
 from rs_order.domain.expiration import expiration
 from rs_order.domain.ids import OrderId, Tenant
 from rs_order.domain.moves import Reason
@@ -25,12 +26,8 @@ from rs_order.domain.tally import Tally
 from rs_order.domain.windows import SplitForbidden
 from rs_order.ports.clock import Clock
 from rs_order.ports.errors import RemoteRefusal, RemoteTrouble
-from rs_order.ports.store import (
-    CompletionCursor,
-    DatasetSelection,
-    Store,
-    UnitOfWork,
-)
+from rs_order.store.cursors import CompletionCursor
+from rs_order.store.unit_of_work import Store, UnitOfWork
 
 NO_FEATURE = "It seems that the queried features do not exist anymore."
 NO_FILE = "No file match filters."

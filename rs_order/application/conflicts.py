@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random
 
-from rs_order.ports.store import StoreConflict
+from rs_order.store.errors import StoreConflict
 
 Result = TypeVar("Result")
 

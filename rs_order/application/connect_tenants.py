@@ -13,7 +13,9 @@ from rs_order.domain.ids import Tenant
 from rs_order.ports.clock import Clock
 from rs_order.ports.connections import Connections, ConnectionState
 from rs_order.ports.errors import RemoteError, RemoteTrouble
-from rs_order.ports.store import Store, StoreError, Tenants
+from rs_order.store.errors import StoreError
+from rs_order.store.tenants import Tenants
+from rs_order.store.unit_of_work import Store
 
 LONGEST_CAUSE: Final = 200
 """Characters of an ``errorCause``."""

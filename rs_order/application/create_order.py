@@ -11,7 +11,8 @@ from rs_order.application.order_labels import order_label
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import OrderId
 from rs_order.ports.clock import Clock
-from rs_order.ports.store import NewOrder, Store, UnitOfWork
+from rs_order.store.orders import NewOrder
+from rs_order.store.unit_of_work import Store, UnitOfWork
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from rs_order.domain.ids import Tenant, Urn
-from rs_order.ports.store import Store
+from rs_order.store.unit_of_work import Store
 
 SLICE = 1000
 

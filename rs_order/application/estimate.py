@@ -12,6 +12,7 @@ from rs_order.application.refusal import Refusal
 from rs_order.application.request_rules import file_filter, unknown_user
 from rs_order.contracts.order_request import OrderRequest
 from rs_order.contracts.order_response import ErrorType, ResponseStatus
+from rs_order.domain.basket import DatasetSelection
 from rs_order.domain.file_filter import FileFilter
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Tenant, Urn
@@ -19,7 +20,6 @@ from rs_order.domain.selection import DatasetSummary, SelectionRequest
 from rs_order.ports.clock import Clock
 from rs_order.ports.directory import User, Users
 from rs_order.ports.errors import RemoteRefusal
-from rs_order.ports.store import DatasetSelection
 
 CATALOG_SEARCH_FAILED = (
     "CatalogSearchException: Error applying search queries. Please correct your requests. "

@@ -8,7 +8,8 @@ from rs_order.domain.correlation import ExecutionCorrelation, FileId
 from rs_order.domain.ids import DataFileId, Urn
 from rs_order.domain.outputs import AwaitedOutput
 from rs_order.domain.process import Scope
-from rs_order.ports.store import StoredInput, Work
+from rs_order.store.executions import Work
+from rs_order.store.process_inputs import StoredInput
 
 DEFAULT_MIME_TYPE = "application/octet-stream"
 NO_INPUT = "No input of its process could be had."

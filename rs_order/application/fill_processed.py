@@ -10,6 +10,7 @@ from rs_order.application.processed_sub_orders import (
     write_sub_orders,
 )
 from rs_order.application.read_page import Page
+from rs_order.domain.basket import DatasetSelection
 from rs_order.domain.files import identity
 from rs_order.domain.ids import DatasetTaskId
 from rs_order.domain.order import Order
@@ -24,13 +25,8 @@ from rs_order.domain.windows import (
     inputs_of,
 )
 from rs_order.ports.clock import Clock
-from rs_order.ports.store import (
-    CompletionCursor,
-    DatasetSelection,
-    ProcessedCursor,
-    UnitOfWork,
-    WindowCursor,
-)
+from rs_order.store.cursors import CompletionCursor, ProcessedCursor, WindowCursor
+from rs_order.store.unit_of_work import UnitOfWork
 
 
 class FillProcessed:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rs_order.application.read_page import Page
+from rs_order.domain.basket import DatasetSelection
 from rs_order.domain.files import Product
 from rs_order.domain.ids import DatasetTaskId, SubOrderId
 from rs_order.domain.moves import Reason
@@ -12,7 +13,9 @@ from rs_order.domain.partition import Bucket, OrderedFile, Partition
 from rs_order.domain.process import Process
 from rs_order.domain.sub_order import SubOrder
 from rs_order.ports.clock import Clock
-from rs_order.ports.store import CompletionCursor, DatasetSelection, NewSubOrder, UnitOfWork
+from rs_order.store.completions import NewSubOrder
+from rs_order.store.cursors import CompletionCursor
+from rs_order.store.unit_of_work import UnitOfWork
 
 
 @dataclass(slots=True)

@@ -13,7 +13,9 @@ from rs_order.application.verdicts import Broken, Unanswered, Verdict, Verdicts
 from rs_order.contracts.order_request import OrderRequest
 from rs_order.domain.ids import RequestId, Tenant
 from rs_order.ports.errors import RemoteTrouble
-from rs_order.ports.store import RecordedRequest, Store, StoreError
+from rs_order.store.errors import StoreError
+from rs_order.store.requests import RecordedRequest
+from rs_order.store.unit_of_work import Store
 
 _AT_ONCE = 32
 """Requests judged at the same time."""

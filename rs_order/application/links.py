@@ -8,7 +8,8 @@ import structlog
 from rs_order.domain.ids import DataFileId, OrderId, Tenant
 from rs_order.ports.directory import Projects
 from rs_order.ports.errors import RemoteRefusal, RemoteTrouble
-from rs_order.ports.store import Tenants, UnitOfWork
+from rs_order.store.tenants import Tenants
+from rs_order.store.unit_of_work import UnitOfWork
 
 _LONGEST_WAIT_SECONDS = 3.0
 """A person waits no longer for an address that is only used later, in a link."""

@@ -28,7 +28,7 @@ from rs_order.contracts.module import (
 from rs_order.domain.errors import SettingRefusedError
 from rs_order.domain.ids import Tenant
 from rs_order.domain.settings import DEFINITIONS, Setting, SettingValue, settings_of
-from rs_order.ports.store import Store, UnitOfWork
+from rs_order.store.unit_of_work import Store, UnitOfWork
 
 log = structlog.get_logger(__name__)
 

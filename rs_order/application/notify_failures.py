@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from rs_order.application.steps import INSTANCE
 from rs_order.contracts.notification import Level, Notification, NotificationEvent
 from rs_order.domain.ids import Tenant
-from rs_order.ports.outbox import MessageKind, OutgoingMessage
-from rs_order.ports.store import Store
+from rs_order.ports.outbox import MessageKind
+from rs_order.store.messages import OutgoingMessage
+from rs_order.store.unit_of_work import Store
 
 
 @dataclass(frozen=True, slots=True)

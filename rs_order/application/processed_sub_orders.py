@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from rs_order.domain.basket import DatasetSelection
 from rs_order.domain.correlation import BatchCorrelation
 from rs_order.domain.files import CatalogFile, OtherType, Product
 from rs_order.domain.ids import DatasetTaskId, SubOrderId
@@ -15,7 +16,8 @@ from rs_order.domain.process import Process
 from rs_order.domain.states import FileState, SubOrderKind
 from rs_order.domain.sub_order import SubOrder
 from rs_order.domain.windows import Group, InputProduct, Window
-from rs_order.ports.store import DatasetSelection, NewSubOrder, UnitOfWork
+from rs_order.store.completions import NewSubOrder
+from rs_order.store.unit_of_work import UnitOfWork
 
 OUTPUT_MIME_TYPE = "application/octet-stream"
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from rs_order.domain.basket import DatasetSelection
 from rs_order.domain.files import Product
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Tenant
@@ -10,7 +11,6 @@ from rs_order.domain.process import Process
 from rs_order.ports.catalog import Catalog, DatasetFiles
 from rs_order.ports.errors import RemoteError, RemoteRefusal
 from rs_order.ports.processing import Processes, UnreadableProcess
-from rs_order.ports.store import DatasetSelection
 
 SEARCH_FAILED = "Error trying to search data objects from catalog."
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from rs_order.application import steps
 from rs_order.domain.expiration import expiration
 from rs_order.domain.order import Order
-from rs_order.ports.store import UnitOfWork
+from rs_order.store.unit_of_work import UnitOfWork
 
 
 async def renew_expiration(

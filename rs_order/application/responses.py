@@ -7,7 +7,8 @@ from rs_order.domain.ids import OrderId, RequestId, Tenant
 from rs_order.domain.order import Order
 from rs_order.domain.states import OrderStatus
 from rs_order.domain.sub_order import SubOrder
-from rs_order.ports.outbox import MessageKind, OutgoingMessage, order_stream, request_stream
+from rs_order.ports.outbox import MessageKind
+from rs_order.store.messages import OutgoingMessage, order_stream, request_stream
 
 Response = tuple[OutgoingMessage, OrderId | None, RequestId | None]
 

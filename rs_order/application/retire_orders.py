@@ -7,7 +7,7 @@ from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
 from rs_order.domain.states import OrderStatus
 from rs_order.ports.clock import Clock
-from rs_order.ports.store import Store
+from rs_order.store.unit_of_work import Store
 
 SLICE = 5000
 """Files, or sub-orders that hold no slot, that one step deletes."""

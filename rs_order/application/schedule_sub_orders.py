@@ -12,7 +12,8 @@ from rs_order.domain.order import Order
 from rs_order.domain.states import OrderStatus, SubOrderState
 from rs_order.domain.sub_order import SubOrder
 from rs_order.ports.clock import Clock
-from rs_order.ports.store import ReadySubOrder, Store, UnitOfWork
+from rs_order.store.sub_orders import ReadySubOrder
+from rs_order.store.unit_of_work import Store, UnitOfWork
 
 ROUND = 100
 """The most one round starts; an owner without a limit gets the rest in the next rounds."""

@@ -5,7 +5,7 @@ from typing import Final
 from rs_order.application.errors import InvalidInput
 from rs_order.contracts.order_search import SearchRequestParameters, ValuesRestriction
 from rs_order.domain.states import OrderStatus
-from rs_order.ports.views import OrderSearch
+from rs_order.store.order_views import OrderSearch
 
 MAX_VALUES: Final = 1000
 _MODES: Final = ("INCLUDE", "EXCLUDE")

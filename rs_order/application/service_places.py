@@ -2,7 +2,7 @@
 
 from rs_order.application import steps
 from rs_order.application.policies import SlotLimits
-from rs_order.ports.store import UnitOfWork
+from rs_order.store.unit_of_work import UnitOfWork
 
 
 async def hold_free_places(uow: UnitOfWork, limits: SlotLimits) -> int:

@@ -11,8 +11,9 @@ from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
 from rs_order.ports.clock import Clock
 from rs_order.ports.downloads import FetchResult, FileOutcome
-from rs_order.ports.outbox import MessageKind, OutgoingMessage
-from rs_order.ports.store import Store, UnitOfWork
+from rs_order.ports.outbox import MessageKind
+from rs_order.store.messages import OutgoingMessage
+from rs_order.store.unit_of_work import Store, UnitOfWork
 
 Settle = Callable[[Tenant, OrderId, Sequence[FileOutcome]], Coroutine[None, None, None]]
 """``SettleDownloads.handle``, for the outcomes of at most 5000 files."""

@@ -20,7 +20,7 @@ from rs_order.domain.order import Order
 from rs_order.domain.states import SubOrderState
 from rs_order.domain.sub_order import SubOrder
 from rs_order.domain.tally import FileMove
-from rs_order.ports.store import UnitOfWork
+from rs_order.store.unit_of_work import UnitOfWork
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,12 @@ from rs_order.domain.states import OrderStatus, SubOrderState
 from rs_order.domain.sub_order import SubOrder
 from rs_order.ports.clock import Clock
 from rs_order.ports.errors import RemoteRefusal, RemoteTrouble
-from rs_order.ports.outbox import MessageKind, OutgoingMessage
+from rs_order.ports.outbox import MessageKind
 from rs_order.ports.processing import NewBatch, ProcessBatches
-from rs_order.ports.store import Store, StoredInput, UnitOfWork, Work
+from rs_order.store.executions import Work
+from rs_order.store.messages import OutgoingMessage
+from rs_order.store.process_inputs import StoredInput
+from rs_order.store.unit_of_work import Store, UnitOfWork
 
 
 @dataclass(frozen=True, slots=True)

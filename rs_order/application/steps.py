@@ -20,7 +20,8 @@ from rs_order.domain.ids import (
     Tenant,
 )
 from rs_order.ports.connections import ConnectionState
-from rs_order.ports.outbox import MessageKind, OutgoingMessage
+from rs_order.ports.outbox import MessageKind
+from rs_order.store.messages import OutgoingMessage
 
 
 class StepName(StrEnum):

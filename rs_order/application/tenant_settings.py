@@ -11,7 +11,7 @@ from rs_order.application.errors import InvalidInput, NotFound
 from rs_order.domain.errors import SettingRefusedError
 from rs_order.domain.ids import Tenant
 from rs_order.domain.settings import DEFINITIONS, Setting, SettingDefinition, settings_of
-from rs_order.ports.store import Store
+from rs_order.store.unit_of_work import Store
 
 log = structlog.get_logger(__name__)
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from rs_order.application import steps
 from rs_order.domain.ids import Tenant
 from rs_order.ports.clock import Clock
-from rs_order.ports.store import Store, UnitOfWork
+from rs_order.store.unit_of_work import Store, UnitOfWork
 
 SLICE = 5000
 EVERY = timedelta(hours=1)

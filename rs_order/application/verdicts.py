@@ -7,7 +7,7 @@ from rs_order.application.estimate import Estimate
 from rs_order.application.refusal import Refusal
 from rs_order.domain.ids import RequestId
 from rs_order.ports.errors import RemoteTrouble
-from rs_order.ports.store import RecordedRequest
+from rs_order.store.requests import RecordedRequest
 
 Kind = TypeVar("Kind")
 

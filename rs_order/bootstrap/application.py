@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from rs_order.adapters.postgres.unit_of_work import PostgresStore
 from rs_order.adapters.reconciliation_metrics import count_drift, count_steps
 from rs_order.application.accept_requests import AcceptRequests
 from rs_order.application.act import (
@@ -61,9 +60,9 @@ from rs_order.application.steps import Step, StepName
 from rs_order.application.tenant_settings import ManageSettings
 from rs_order.application.tidy_inbox import TidyInbox
 from rs_order.application.wake_tenant import WakeTenant
+from rs_order.bootstrap.database import Database
 from rs_order.bootstrap.mails import Mails
 from rs_order.bootstrap.platform_clients import PlatformClients
-from rs_order.bootstrap.store import Store
 from rs_order.bootstrap.tokens import order_tokens
 from rs_order.broker.messages import EVENTS
 from rs_order.domain.ids import (
@@ -79,6 +78,7 @@ from rs_order.entrypoints.amqp.step_handler import Work
 from rs_order.ports.connections import ConnectionState
 from rs_order.ports.outbox import MessageKind
 from rs_order.settings import PREFIX, Settings, SettingsError
+from rs_order.store.unit_of_work import Store
 
 
 def copied_to_notifier(settings: Settings) -> dict[MessageKind, str]:
@@ -104,12 +104,12 @@ class Application:
     def __init__(
         self,
         settings: Settings,
-        store: Store,
+        database: Database,
         clients: PlatformClients,
         committed: Callable[[], None],
     ) -> None:
-        clock = store.clock
-        uows = PostgresStore(store.pool, committed, copied_to_notifier(settings))
+        clock = database.clock
+        uows = Store(database.pool, committed, copied_to_notifier(settings))
         limits = SlotLimits(settings.max_storage_files_jobs_per_user, settings.jobs_pool_size)
         remote_patience = RemotePatience(settings.remote_patience)
         storage_patience = StoragePatience(
@@ -119,7 +119,7 @@ class Application:
         self.users = clients.users
         self.links = links = Links(
             clients.projects,
-            store.tenants,
+            database.tenants,
             prefix=settings.prefix_path,
             fallback=settings.public_url,
         )
@@ -190,7 +190,7 @@ class Application:
         self.wake = WakeTenant(self.schedule, self.mails.plan, self.reconcile)
         self.connect = ConnectTenants(
             uows,
-            store.tenants,
+            database.tenants,
             clients.connections,
             wake=self.wake,
             clock=clock,

@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
-from rs_order.adapters.postgres.tenants import PostgresTenants
 from rs_order.bootstrap.application import Application
 from rs_order.broker.batch_consumer import BatchConsumer, BatchHandler
 from rs_order.broker.connection import Session, SupervisedConnection
@@ -52,6 +51,7 @@ from rs_order.entrypoints.amqp.step_handler import StepHandler
 from rs_order.entrypoints.amqp.tenants_consumer import InstanceTenant, TenantHandlers
 from rs_order.ports.clock import Clock
 from rs_order.settings import Settings
+from rs_order.store.tenants import Tenants
 
 FILE_EVENT_BATCH = 1000
 RESULT_BATCH = 250
@@ -73,7 +73,7 @@ Event = TypeVar("Event", bound=WireModel)
 
 
 def work_consumers(
-    settings: Settings, names: Topology, application: Application, tenants: PostgresTenants
+    settings: Settings, names: Topology, application: Application, tenants: Tenants
 ) -> list[BatchConsumer]:
     """One consumer per queue that the instances share, and what its messages are handed to."""
     requests = Batches(
@@ -129,7 +129,7 @@ def work_consumers(
 
 
 def rights_consumers(
-    names: Topology, changes: RoleChanges | None, application: Application, tenants: PostgresTenants
+    names: Topology, changes: RoleChanges | None, application: Application, tenants: Tenants
 ) -> list[BatchConsumer]:
     """What every instance hears of rights; nothing to be done where rs-admin isn't asked for them."""
     if changes is None:
@@ -152,7 +152,7 @@ def rights_consumers(
 
 
 def tenant_consumers(
-    names: Topology, application: Application, tenants: PostgresTenants, clock: Clock
+    names: Topology, application: Application, tenants: Tenants, clock: Clock
 ) -> list[BatchConsumer]:
     """What every instance hears of tenants."""
     handlers = TenantHandlers(application.connect, tenants, clock)

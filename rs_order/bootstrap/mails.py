@@ -18,8 +18,8 @@ from rs_order.application.policies import MailPatience
 from rs_order.ports.clock import Clock
 from rs_order.ports.mail import Mailer
 from rs_order.ports.order_tokens import OrderTokens
-from rs_order.ports.store import Store
 from rs_order.settings import PREFIX, Settings, SettingsError
+from rs_order.store.unit_of_work import Store
 
 Value = TypeVar("Value")
 Text = TypeVar("Text")

@@ -31,8 +31,8 @@ from rs_order.ports.directory import Projects, Users
 from rs_order.ports.downloads import FileSources
 from rs_order.ports.mail import Mailer
 from rs_order.ports.processing import ProcessBatches, Processes
-from rs_order.ports.store import Tenants
 from rs_order.settings import Settings
+from rs_order.store.tenants import Tenants
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,6 @@ from functools import partial
 import structlog
 from prometheus_client import REGISTRY
 
-from rs_order.adapters.postgres.data_source import PostgresDataSource
-from rs_order.adapters.postgres.downloads import PostgresDownloads
-from rs_order.adapters.postgres.file_views import PostgresFileViews
-from rs_order.adapters.postgres.maintenance import PostgresMaintenance
-from rs_order.adapters.postgres.outbox import PostgresOutbox
-from rs_order.adapters.postgres.views import PostgresOrderViews
 from rs_order.adapters.regards.role_cache import RoleCache
 from rs_order.application.download import Metalinks
 from rs_order.application.maintenance import SwitchMaintenance
@@ -28,10 +22,10 @@ from rs_order.bootstrap.broker import (
     tenant_consumers,
     work_consumers,
 )
+from rs_order.bootstrap.database import open_database
 from rs_order.bootstrap.health import ServiceHealth
 from rs_order.bootstrap.mails import MailRules
 from rs_order.bootstrap.platform_clients import open_platform_clients
-from rs_order.bootstrap.store import open_store
 from rs_order.bootstrap.tokens import token_verifier
 from rs_order.broker.connection import SupervisedConnection
 from rs_order.broker.messages import Messages
@@ -45,6 +39,12 @@ from rs_order.entrypoints.rest.server import run_rest
 from rs_order.entrypoints.rest.services import PlatformServices, RestServices, RestSettings
 from rs_order.ports.clock import Clock
 from rs_order.settings import Settings
+from rs_order.store.downloads import StoredDownloads
+from rs_order.store.file_views import FileViews
+from rs_order.store.maintenance import Maintenance
+from rs_order.store.order_views import OrderViews
+from rs_order.store.outbox import Outbox
+from rs_order.store.pool import DataSource
 
 log = structlog.get_logger(__name__)
 
@@ -80,29 +80,29 @@ async def serve(
     MailRules.of(settings)
     copied_to_notifier(settings)
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(open_store(settings, clock))
+        database = await stack.enter_async_context(open_database(settings, clock))
         clients = await stack.enter_async_context(
-            open_platform_clients(settings, store.tenants, resource_mappings())
+            open_platform_clients(settings, database.tenants, resource_mappings())
         )
         names = names_on_the_broker(settings)
         await provision_vhosts(settings)
 
-        outbox = PostgresOutbox(store.pool, store.clock)
+        outbox = Outbox(database.pool, database.clock)
         publishers = {vhost: Publisher() for vhost in Vhost}
         relay = Relay(outbox, _messages(settings, names), publishers)
-        application = Application(settings, store, clients, relay.nudge)
-        for tenant in store.tenants.names():
+        application = Application(settings, database, clients, relay.nudge)
+        for tenant in database.tenants.names():
             await application.wake.handle(tenant)
         if settings.tenants_from_platform:
             await application.connect.look()
 
         roles = clients.roles
         if roles is not None:
-            store.tenants.watch(roles.tenants_changed)
+            database.tenants.watch(roles.tenants_changed)
         works = role is not Role.API
-        working = work_consumers(settings, names, application, store.tenants) if works else []
-        hearing = rights_consumers(names, roles, application, store.tenants)
-        told = tenant_consumers(names, application, store.tenants, store.clock)
+        working = work_consumers(settings, names, application, database.tenants) if works else []
+        hearing = rights_consumers(names, roles, application, database.tenants)
+        told = tenant_consumers(names, application, database.tenants, database.clock)
         incoming = [
             connection_to(
                 settings,
@@ -118,22 +118,22 @@ async def serve(
             )
             for vhost in Vhost
         ]
-        maintenance = PostgresMaintenance(store.pool)
+        maintenance = Maintenance(database.pool)
         health = ServiceHealth(
-            store.pool,
+            database.pool,
             outbox,
             [*incoming, *outgoing],
             [*working, *hearing, *told],
             maintenance=maintenance,
             roles=roles,
         )
-        downloads = PostgresDownloads(store.pool)
+        downloads = StoredDownloads(database.pool)
         services = RestServices(
-            tenants=store.tenants,
+            tenants=database.tenants,
             create_order=application.create_order,
             apply_order=application.apply_order,
-            orders=PostgresOrderViews(store.pool),
-            files=PostgresFileViews(store.pool),
+            orders=OrderViews(database.pool),
+            files=FileViews(database.pool),
             users=application.users,
             links=application.links,
             actions=application.actions,
@@ -148,13 +148,13 @@ async def serve(
                 settings=application.settings,
                 export_configuration=application.export_configuration,
                 import_configuration=application.import_configuration,
-                maintenance=SwitchMaintenance(maintenance, store.clock),
-                data_source=PostgresDataSource(store.pool),
+                maintenance=SwitchMaintenance(maintenance, database.clock),
+                data_source=DataSource(database.pool),
             ),
             roles=roles or DefaultRoles(),
             health=health,
             metrics=REGISTRY,
-            clock=store.clock,
+            clock=database.clock,
             settings=RestSettings(
                 token_in_query=settings.token_in_query,
                 cross_origins=tuple(settings.cors_requests_authorized_clients_addresses),

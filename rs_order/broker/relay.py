@@ -17,7 +17,7 @@ from rs_order.broker.errors import AmqpError
 from rs_order.broker.messages import Messages
 from rs_order.broker.publisher import Publisher
 from rs_order.broker.topology import Vhost
-from rs_order.ports.outbox import Outbox, OutboxRow
+from rs_order.ports.outbox import OutboxReader, OutboxRow
 
 SLOTS_AT_ONCE = 4
 """Claims held at the same time; each holds a database connection."""
@@ -30,7 +30,7 @@ SHORTEST_PAUSE_SECONDS = 0.005
 """Our clock and the database's differ: don't spin in the last instant before a due time."""
 
 _log = structlog.get_logger(__name__)
-_published = Counter("rs_order_relay_published", "Outbox rows the broker confirmed", ["kind"])
+_published = Counter("rs_order_relay_published", "OutboxReader rows the broker confirmed", ["kind"])
 _failed = Counter("rs_order_relay_failed", "Attempts the broker did not confirm", ["kind"])
 
 
@@ -38,7 +38,7 @@ class Relay:
     """Several relays share the outbox, slot by slot; none is special."""
 
     def __init__(
-        self, outbox: Outbox, messages: Messages, publishers: Mapping[Vhost, Publisher]
+        self, outbox: OutboxReader, messages: Messages, publishers: Mapping[Vhost, Publisher]
     ) -> None:
         self._outbox = outbox
         self._messages = messages

@@ -3,7 +3,7 @@
 from pydantic import ConfigDict, Field
 
 from rs_order.contracts.wire import WireModel
-from rs_order.ports.data_source import ConnectionUse
+from rs_order.store.pool import ConnectionUse
 
 
 class ConnectionProperties(WireModel):

@@ -1,12 +1,12 @@
-"""The outbox: whatever leaves the service is a row first, in the commit that makes it true."""
+"""What the relay publishes. The store keeps it in its outbox; neither side knows the other."""
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol
-from uuid import UUID, uuid4
+from typing import Protocol
+from uuid import UUID
 
 from rs_order.domain.ids import Tenant
 
@@ -38,26 +38,6 @@ class MessageKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class OutgoingMessage:
-    """A message to be written to the outbox."""
-
-    kind: MessageKind
-    tenant: Tenant
-    body: dict[str, Any]
-    stream: str | None = None
-    """Messages of one stream leave in the order they were written; None: in any order.
-
-    Whoever writes to a stream holds the row lock of what the stream is named after, so that the
-    order of the rows is the order of the commits.
-    """
-    due_at: datetime | None = None
-    """Not before this instant; None: at once."""
-    correlation_id: str | None = None
-    message_id: UUID = field(default_factory=uuid4)
-    """Stays the same however often the message is published."""
-
-
-@dataclass(frozen=True, slots=True)
 class OutboxRow:
     """A message as the relay reads it."""
 
@@ -72,52 +52,31 @@ class OutboxRow:
     created_at: datetime
 
 
-class ClaimedRows(Protocol):
-    """Rows of one slot that no other relay can touch until the claim ends."""
+class Claim(Protocol):
+    """Rows of one partition that no other relay can take until the claim ends."""
 
-    rows: Sequence[OutboxRow]
+    @property
+    def rows(self) -> Sequence[OutboxRow]: ...
 
     async def remove(self, ids: Sequence[int]) -> None:
-        """Forget the rows that the broker confirmed; takes effect when the claim ends."""
+        """Delete the rows that the broker confirmed, when the claim ends."""
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class OutboxLag:
-    """How far the relay is behind."""
-
-    rows: int
-    """Due rows, counted up to 10,000."""
-    oldest_seconds: float
-    """How long the oldest due row has waited."""
-
-
-class Outbox(Protocol):
-    """What the relay needs of the store. Rows are spread over slots by their stream."""
+class OutboxReader(Protocol):
+    """The outbox as the relay reads it: that of the store, or one in memory."""
 
     async def ready_slots(self) -> list[int]:
-        """Slots that hold a due row."""
+        """Return the partitions that have a due row."""
         ...
 
-    def claim(self, slot: int, limit: int) -> AbstractAsyncContextManager[ClaimedRows | None]:
-        """The oldest due rows of a slot, None when another relay has the slot.
+    def claim(self, slot: int, limit: int) -> AbstractAsyncContextManager[Claim | None]:
+        """Claim the oldest due rows of a partition; None if another relay has claimed it.
 
-        Leaving the context normally commits the removals; leaving it by an exception undoes them.
+        A normal end of the context commits the removals; an exception undoes them.
         """
         ...
 
     async def seconds_to_next(self) -> float | None:
-        """Seconds until the next row falls due (0 when one is due), None when there is none."""
+        """Return the seconds until the next row is due: 0 if one is, None if there is no row."""
         ...
-
-    async def lag(self) -> OutboxLag: ...
-
-
-def order_stream(tenant: Tenant, order_id: int) -> str:
-    """The stream of what peers are told about one order; write to it holding the order's row."""
-    return f"{tenant}/order/{order_id}"
-
-
-def request_stream(tenant: Tenant, request_id: int) -> str:
-    """The stream of what is told about a request that is no order; write to it holding its row."""
-    return f"{tenant}/request/{request_id}"

@@ -5,17 +5,18 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from rs_order.adapters.postgres.pool import open_pool
-from rs_order.adapters.postgres.unit_of_work import PostgresStore
 from rs_order.application import steps
+from rs_order.domain.basket import DatasetSelection, DatedSelection
 from rs_order.domain.files import DataType
 from rs_order.domain.ids import OrderId, Tenant, Urn
 from rs_order.domain.process import ProcessChoice
 from rs_order.domain.selection import SelectionRequest, TypeTotals
-from rs_order.ports.store import DatasetSelection, DatedSelection, NewOrder
 from rs_order.sandbox import Process
 from rs_order.sandbox.executions import Execution
 from rs_order.sandbox.products import urn_for
+from rs_order.store.orders import NewOrder
+from rs_order.store.pool import open_pool
+from rs_order.store.unit_of_work import Store
 from tests.acceptance.guests import guest
 from tests.acceptance.platform import TENANT, Platform
 from tests.support.polling import eventually
@@ -138,7 +139,7 @@ async def order(
         selections=(_selection(here, dataset, process_id),),
     )
     async with await open_pool(here.database_url, size=1) as pool:
-        store = PostgresStore(pool, lambda: None)
+        store = Store(pool, lambda: None)
         async with store.unit_of_work(Tenant(TENANT)) as uow:
             (order_id,) = await uow.orders.create([new])
             await uow.messages.send([steps.complete_order(Tenant(TENANT), order_id, 0, 0)])

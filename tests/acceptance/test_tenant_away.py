@@ -6,7 +6,7 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from rs_order.bootstrap import open_store
+from rs_order.bootstrap import open_database
 from rs_order.sandbox import Faults
 from rs_order.sandbox.wire import EXECUTION_RESULT, Event
 from tests.acceptance.guests import EVE_01, guest, until_rows
@@ -24,8 +24,8 @@ async def _connected_again(here: Platform) -> None:
 
 
 async def _added_by_an_operator(here: Platform) -> None:
-    async with open_store(here.settings) as store:
-        await store.add_tenant(MIGRANT, None)
+    async with open_database(here.settings) as database:
+        await database.add_tenant(MIGRANT, None)
 
 
 @pytest.mark.parametrize("comes_again", [_connected_again, _added_by_an_operator])

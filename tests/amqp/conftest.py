@@ -5,23 +5,23 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from rs_order.adapters.postgres.driver import Pool
-from rs_order.adapters.postgres.outbox import PostgresOutbox
-from rs_order.adapters.postgres.unit_of_work import PostgresStore
 from rs_order.adapters.system_clock import SystemClock
 from rs_order.demo.servers import Servers
 from rs_order.domain.ids import Tenant
-from rs_order.ports.outbox import OutgoingMessage
+from rs_order.store.messages import OutgoingMessage
+from rs_order.store.outbox import Outbox
+from rs_order.store.pool import Pool
+from rs_order.store.unit_of_work import Store
 from tests.amqp.outboxes import MemoryOutbox, ObservedOutbox
 from tests.support.stores import migrated_pool
 
 
-class StoredOutbox(PostgresOutbox):
+class StoredOutbox(Outbox):
     """The real outbox, with the way in that a unit of work has."""
 
     def __init__(self, pool: Pool) -> None:
         super().__init__(pool, SystemClock())
-        self._store = PostgresStore(pool, lambda: None)
+        self._store = Store(pool, lambda: None)
 
     async def add(self, *messages: OutgoingMessage) -> None:
         await self._store.send(messages)

@@ -8,12 +8,13 @@ from typing import Protocol
 
 import orjson
 
-from rs_order.ports.outbox import ClaimedRows, Outbox, OutboxLag, OutboxRow, OutgoingMessage
+from rs_order.ports.outbox import Claim, OutboxReader, OutboxRow
+from rs_order.store.messages import OutgoingMessage
 
 SLOTS = 8
 
 
-class OutboxUnderTest(Outbox, Protocol):
+class OutboxUnderTest(OutboxReader, Protocol):
     """What a test does beside the relay."""
 
     async def add(self, *messages: OutgoingMessage) -> None:
@@ -40,11 +41,11 @@ class ObservedOutbox:
     async def ready_slots(self) -> list[int]:
         return await self._outbox.ready_slots()
 
-    def claim(self, slot: int, limit: int) -> AbstractAsyncContextManager[ClaimedRows | None]:
+    def claim(self, slot: int, limit: int) -> AbstractAsyncContextManager[Claim | None]:
         return self._observed(slot, limit)
 
     @asynccontextmanager
-    async def _observed(self, slot: int, limit: int) -> AsyncIterator[ClaimedRows | None]:
+    async def _observed(self, slot: int, limit: int) -> AsyncIterator[Claim | None]:
         self.claims += 1
         self.held += 1
         try:
@@ -55,9 +56,6 @@ class ObservedOutbox:
 
     async def seconds_to_next(self) -> float | None:
         return await self._outbox.seconds_to_next()
-
-    async def lag(self) -> OutboxLag:
-        return await self._outbox.lag()
 
 
 @dataclass(frozen=True)
@@ -133,8 +131,3 @@ class MemoryOutbox:
             return None
         soonest = min(stored.due_at for stored in self._stored.values())
         return max(0.0, (soonest - datetime.now(UTC)).total_seconds())
-
-    async def lag(self) -> OutboxLag:
-        due = self._due()
-        oldest = min((stored.due_at for stored in due), default=datetime.now(UTC))
-        return OutboxLag(len(due), (datetime.now(UTC) - oldest).total_seconds())

@@ -20,7 +20,8 @@ from rs_order.broker.publisher import Publisher
 from rs_order.broker.relay import Relay
 from rs_order.broker.topology import Topology, Vhost, declare, topology
 from rs_order.domain.ids import Tenant
-from rs_order.ports.outbox import MessageKind, OutgoingMessage
+from rs_order.ports.outbox import MessageKind
+from rs_order.store.messages import OutgoingMessage
 from tests.amqp.outboxes import ObservedOutbox
 from tests.amqp.support import (
     PATIENCE_SECONDS,

@@ -66,7 +66,7 @@ def test_a_broken_link_is_found(tmp_path: Path) -> None:
 def test_files_that_are_named_exist(document: Path) -> None:
     """A path in a code span is one of the project, or of one of its rooms."""
     named = re.findall(r"`((?:[\w.\-]+/)+[\w.\-]+\.\w+)`", document.read_text(encoding="utf-8"))
-    rooms = (ROOT, ROOT / "rs_order", ROOT / "rs_order/adapters/postgres")
+    rooms = (ROOT, ROOT / "rs_order", ROOT / "rs_order/store")
 
     assert [name for name in named if not any((room / name).exists() for room in rooms)] == []
 

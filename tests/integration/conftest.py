@@ -4,12 +4,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from rs_order.adapters.postgres.driver import Pool
-from rs_order.adapters.postgres.migrate import migrate_platform
-from rs_order.adapters.postgres.pool import open_pool
-from rs_order.adapters.postgres.tenants import PostgresTenants
-from rs_order.adapters.postgres.unit_of_work import PostgresStore
 from rs_order.domain.ids import Tenant
+from rs_order.store.migrate import migrate_platform
+from rs_order.store.pool import Pool, open_pool
+from rs_order.store.tenants import Tenants
+from rs_order.store.unit_of_work import Store
 from tests.integration import workshop as shop
 from tests.support.history import HISTORY, unexplained_moves
 from tests.support.rows import TenantRows
@@ -23,7 +22,7 @@ async def pool(database_url: str) -> AsyncIterator[Pool]:
     """A pool as a process has it; both tenants are provisioned."""
     async with await open_pool(database_url, size=10) as opened:
         await migrate_platform(opened)
-        tenants = PostgresTenants(opened)
+        tenants = Tenants(opened)
         for tenant in (TENANT, OTHER):
             await tenants.add(tenant)
         yield opened
@@ -36,8 +35,8 @@ def committed() -> list[str]:
 
 
 @pytest.fixture
-def store(pool: Pool, committed: list[str]) -> PostgresStore:
-    return PostgresStore(pool, lambda: committed.append("committed"))
+def store(pool: Pool, committed: list[str]) -> Store:
+    return Store(pool, lambda: committed.append("committed"))
 
 
 @pytest.fixture

@@ -7,8 +7,6 @@ from uuid import UUID
 
 import pytest
 
-from rs_order.adapters.postgres.driver import Pool
-from rs_order.adapters.postgres.unit_of_work import PostgresStore
 from rs_order.application.baskets.changes import ATTEMPTS, BasketChanges
 from rs_order.application.errors import EmptyBasket
 from rs_order.domain.basket import Basket, BasketChange, DatasetSelection, DatedSelection
@@ -18,7 +16,10 @@ from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Urn
 from rs_order.domain.process import ProcessChoice
 from rs_order.domain.selection import SelectionRequest, TypeTotals
-from rs_order.ports.store import NewOrder, StoreConflict
+from rs_order.store.errors import StoreConflict
+from rs_order.store.orders import NewOrder
+from rs_order.store.pool import Pool
+from rs_order.store.unit_of_work import Store
 from tests.integration.conftest import OTHER, TENANT
 from tests.support.rows import NOW, OWNER, TenantRows, in_tenant
 
@@ -41,11 +42,11 @@ def adding(*selections: DatasetSelection) -> BasketChange:
 
 
 @pytest.fixture
-def changes(store: PostgresStore) -> BasketChanges:
+def changes(store: Store) -> BasketChanges:
     return BasketChanges(store)
 
 
-async def filled(store: PostgresStore, *selections: DatasetSelection) -> Basket:
+async def filled(store: Store, *selections: DatasetSelection) -> Basket:
     """The interactive basket of the owner, with these."""
     async with store.unit_of_work(TENANT) as uow:
         await uow.baskets.create(OWNER)
@@ -57,7 +58,7 @@ async def filled(store: PostgresStore, *selections: DatasetSelection) -> Basket:
         return basket
 
 
-async def test_what_is_written_is_read_back(store: PostgresStore) -> None:
+async def test_what_is_written_is_read_back(store: Store) -> None:
     """Everything of a dataset selection, with ids of its own; searches by their date."""
     whole = SelectionRequest(
         "opensearch",
@@ -87,7 +88,7 @@ async def test_what_is_written_is_read_back(store: PostgresStore) -> None:
     assert (basket.owner, basket.version) == (OWNER, 1)
 
 
-async def test_a_change_leaves_what_it_does_not_name(store: PostgresStore) -> None:
+async def test_a_change_leaves_what_it_does_not_name(store: Store) -> None:
     """Dataset selections keep their ids; their searches become those of the change."""
     basket = await filled(store, a_selection(Urn("u1")), a_selection(Urn("u2"), "a", "b"))
     first, second = basket.selections
@@ -108,9 +109,7 @@ async def test_a_change_leaves_what_it_does_not_name(store: PostgresStore) -> No
     assert [one.urn for one in left.selections] == ["u2", "u3"]
 
 
-async def test_w8_a_basket_that_has_changed_since_is_a_conflict(
-    store: PostgresStore, pool: Pool
-) -> None:
+async def test_w8_a_basket_that_has_changed_since_is_a_conflict(store: Store, pool: Pool) -> None:
     """Also one that was consumed by an order, or is gone."""
     rows = TenantRows(pool, TENANT)
     stale = replace(await filled(store), version=0)
@@ -130,12 +129,12 @@ async def test_w8_a_basket_that_has_changed_since_is_a_conflict(
         await _save(store, fresh)
 
 
-async def _save(store: PostgresStore, basket: Basket) -> None:
+async def _save(store: Store, basket: Basket) -> None:
     async with store.unit_of_work(TENANT) as uow:
         await uow.baskets.save(basket, adding(a_selection()))
 
 
-async def test_w12_baskets_of_orders_are_never_seen(store: PostgresStore, pool: Pool) -> None:
+async def test_w12_baskets_of_orders_are_never_seen(store: Store, pool: Pool) -> None:
     """Not read, not emptied, and no hindrance to a basket of the same owner."""
     order = NewOrder(OWNER, "ADMIN", "label", "c", None, 2, NOW, (a_selection(),))
     async with store.unit_of_work(TENANT) as uow:
@@ -156,7 +155,7 @@ async def test_w12_baskets_of_orders_are_never_seen(store: PostgresStore, pool: 
     assert dict(left) == {"baskets": 2, "of_orders": 2, "searches": 2}
 
 
-async def test_an_order_keeps_what_its_basket_says(store: PostgresStore) -> None:
+async def test_an_order_keeps_what_its_basket_says(store: Store) -> None:
     """Process, empty filter and searches reach the completion of the order."""
     processed = replace(a_selection(Urn("u1")), process=ProcessChoice(UUID(int=7), {"a": "b"}))
     filtered = replace(a_selection(Urn("u2")), file_filter=FileFilter())
@@ -178,7 +177,7 @@ async def test_an_order_keeps_what_its_basket_says(store: PostgresStore) -> None
     ]
 
 
-async def test_promise_7_tenants_never_meet_in_a_basket(store: PostgresStore) -> None:
+async def test_promise_7_tenants_never_meet_in_a_basket(store: Store) -> None:
     """The same owner in another project has another basket, or none."""
     await filled(store, a_selection())
     async with store.unit_of_work(OTHER) as uow:
@@ -189,7 +188,7 @@ async def test_promise_7_tenants_never_meet_in_a_basket(store: PostgresStore) ->
         assert await uow.baskets.of(OWNER) is not None
 
 
-async def test_who_was_slower_begins_again(changes: BasketChanges, store: PostgresStore) -> None:
+async def test_who_was_slower_begins_again(changes: BasketChanges, store: Store) -> None:
     """The change is decided anew on the basket as it is by then, and both changes stay."""
     seen: list[int] = []
 
@@ -230,7 +229,7 @@ async def test_a_basket_that_never_keeps_still_is_given_up(changes: BasketChange
 
 
 async def test_a_basket_that_went_meanwhile_is_begun_anew_or_missed(
-    changes: BasketChanges, store: PostgresStore
+    changes: BasketChanges, store: Store
 ) -> None:
     """Who adds gets a new one; who edits hears that there is none (B2)."""
 

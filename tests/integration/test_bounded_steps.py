@@ -5,15 +5,14 @@ from typing import Any
 
 import pytest
 
-from rs_order.adapters.postgres.driver import Pool
-from rs_order.adapters.postgres.pool import open_pool
-from rs_order.adapters.postgres.processes import process_record
-from rs_order.adapters.postgres.statements import statements
 from rs_order.application import cancel_orders, retire_orders, schedule_sub_orders
 from rs_order.application.act import pause_order
 from rs_order.application.steps import StepName
 from rs_order.domain.ids import OrderId
 from rs_order.domain.states import FileState, OrderStatus, SubOrderKind, SubOrderState
+from rs_order.store.pool import Pool, open_pool
+from rs_order.store.rows import process_record
+from rs_order.store.statements import statements
 from tests.integration.workshop import ALAN, JANE, TENANT, Workshop
 from tests.support.counting import counted
 from tests.support.large_orders import write_large_order

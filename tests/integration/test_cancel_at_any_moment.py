@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from rs_order.adapters.postgres.driver import Pool
 from rs_order.application.act import retry_order
 from rs_order.application.conflicts import without_conflict
 from rs_order.application.steps import StepName
@@ -16,6 +15,7 @@ from rs_order.domain.ids import DataFileId, OrderId
 from rs_order.domain.states import OrderStatus
 from rs_order.ports.downloads import FetchResult, FileOutcome
 from rs_order.ports.errors import RemoteError, RemoteRefusal, RemoteTrouble
+from rs_order.store.pool import Pool
 from tests.integration.workshop import JANE, TENANT, Workshop, one_file
 
 FILES = ("a", "b", "c")

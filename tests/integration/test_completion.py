@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 import asyncpg
 import pytest
 
-from rs_order.adapters.postgres.driver import Pool
 from rs_order.application import steps
 from rs_order.application.steps import StepName
 from rs_order.domain.ids import OrderId
 from rs_order.ports.errors import RemoteRefusal
+from rs_order.store.pool import Pool
 from tests.integration.workshop import TENANT, Workshop, one_file
 from tests.support.rows import OWNER
 

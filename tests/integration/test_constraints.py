@@ -5,10 +5,9 @@ from enum import StrEnum
 import asyncpg
 import pytest
 
-from rs_order.adapters.postgres.driver import Pool
-from rs_order.adapters.postgres.pool import use_tenant
 from rs_order.domain.moves import ORDER_MOVES, SUB_ORDER_MOVES
 from rs_order.domain.states import FileState, OrderStatus, SubOrderKind, SubOrderState
+from rs_order.store.pool import Pool, use_tenant
 from tests.integration.conftest import TENANT
 from tests.support.rows import TenantRows, in_tenant
 

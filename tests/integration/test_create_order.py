@@ -5,9 +5,6 @@ from datetime import UTC, datetime
 
 import pytest
 
-from rs_order.adapters.postgres.driver import Pool
-from rs_order.adapters.postgres.tenants import PostgresTenants
-from rs_order.adapters.postgres.unit_of_work import PostgresStore
 from rs_order.application.create_order import CreateOrder, OrderWish
 from rs_order.application.errors import EmptyBasket, LabelRefused
 from rs_order.application.links import Links
@@ -16,6 +13,9 @@ from rs_order.domain.ids import OrderId, Tenant
 from rs_order.domain.labels import dated_label
 from rs_order.ports.directory import Projects
 from rs_order.ports.errors import RemoteTrouble
+from rs_order.store.pool import Pool
+from rs_order.store.tenants import Tenants
+from rs_order.store.unit_of_work import Store
 from tests.integration.conftest import OTHER, TENANT
 from tests.support.polling import eventually
 from tests.support.rows import OWNER, TenantRows, in_tenant
@@ -42,8 +42,8 @@ class DeafProjects:
         raise RemoteTrouble("rs-admin-instance", "no answer")
 
 
-def creation(pool: Pool, store: PostgresStore, projects: Projects | None = None) -> CreateOrder:
-    links = Links(projects, PostgresTenants(pool), prefix="/api/v1", fallback="http://localhost")
+def creation(pool: Pool, store: Store, projects: Projects | None = None) -> CreateOrder:
+    links = Links(projects, Tenants(pool), prefix="/api/v1", fallback="http://localhost")
     return CreateOrder(store, links, StoppedClock())
 
 
@@ -69,7 +69,7 @@ async def until_somebody_waits(pool: Pool) -> None:
     )
 
 
-async def test_w40_orders_of_the_same_second_are_numbered(pool: Pool, store: PostgresStore) -> None:
+async def test_w40_orders_of_the_same_second_are_numbered(pool: Pool, store: Store) -> None:
     """The text of the reference, then with a number."""
     create = creation(pool, store)
     labels = []
@@ -82,7 +82,7 @@ async def test_w40_orders_of_the_same_second_are_numbered(pool: Pool, store: Pos
 
 @pytest.mark.parametrize("wanted", ["mine", None])
 async def test_a_label_that_is_taken_in_the_same_moment(
-    wanted: str | None, pool: Pool, store: PostgresStore
+    wanted: str | None, pool: Pool, store: Store
 ) -> None:
     """C2: the unique key sees what no look before could; a label that was made up takes the next number."""
     await put_basket(pool)
@@ -103,9 +103,7 @@ async def test_a_label_that_is_taken_in_the_same_moment(
             await creating
 
 
-async def test_the_basket_of_a_user_in_another_project_is_another(
-    pool: Pool, store: PostgresStore
-) -> None:
+async def test_the_basket_of_a_user_in_another_project_is_another(pool: Pool, store: Store) -> None:
     """Promise 7: the same e-mail in another tenant has nothing to do with it."""
     await put_basket(pool, OTHER)
 
@@ -114,7 +112,7 @@ async def test_the_basket_of_a_user_in_another_project_is_another(
 
 
 async def test_w3_nothing_stays_of_a_refused_order(
-    pool: Pool, store: PostgresStore, rows: TenantRows, committed: list[str]
+    pool: Pool, store: Store, rows: TenantRows, committed: list[str]
 ) -> None:
     """W3: no order, no step; the basket is still the user's."""
     await put_basket(pool)
@@ -129,7 +127,7 @@ async def test_w3_nothing_stays_of_a_refused_order(
 
 @pytest.mark.parametrize("silent", [True, False])
 async def test_trouble_with_an_address_refuses_no_order(
-    silent: bool, pool: Pool, store: PostgresStore, monkeypatch: pytest.MonkeyPatch
+    silent: bool, pool: Pool, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The address is needed later, in a link, and learnt then or replaced by the one last known."""
     monkeypatch.setattr("rs_order.application.links._LONGEST_WAIT_SECONDS", 0.05)

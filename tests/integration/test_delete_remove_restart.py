@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from rs_order.adapters.postgres.driver import Pool
 from rs_order.application import retire_orders
 from rs_order.application.create_order import OrderWish
 from rs_order.application.errors import LabelRefused, NotFound
 from rs_order.application.steps import StepName
 from rs_order.domain.ids import OrderId
 from rs_order.domain.states import FileState, OrderStatus, SubOrderState
+from rs_order.store.pool import Pool
 from tests.integration.workshop import ADMIN, ALAN, JANE, Workshop, an_actor
 from tests.support.rows import NOW, OWNER, TenantRows
 

@@ -4,20 +4,18 @@ from typing import Any
 
 import pytest
 
-from rs_order.adapters.postgres.driver import Pool
-from rs_order.adapters.postgres.unit_of_work import PostgresStore
 from rs_order.domain.ids import DataFileId, OrderId
 from rs_order.domain.states import FileState, OrderStatus, SubOrderState
 from rs_order.ports.downloads import FetchResult, FileOutcome
+from rs_order.store.pool import Pool
+from rs_order.store.unit_of_work import Store
 from tests.integration.conftest import TENANT
 from tests.support.rows import NOW, OWNER, TenantRows, in_tenant
 
 WRONG, FAILED, DONE = FetchResult.WRONG_CONTENT, FetchResult.FAILED, FetchResult.DOWNLOADED
 
 
-async def record(
-    store: PostgresStore, order: OrderId, *outcomes: tuple[int, FetchResult]
-) -> list[Any]:
+async def record(store: Store, order: OrderId, *outcomes: tuple[int, FetchResult]) -> list[Any]:
     """Record how files ended; what moved."""
     async with store.unit_of_work(TENANT) as uow:
         return list(
@@ -39,7 +37,7 @@ async def rows(pool: Pool, query: str) -> list[dict[str, Any]]:
 
 
 async def test_wrong_content_is_noted_once_until_a_download_finds_something_else(
-    store: PostgresStore, pool: Pool
+    store: Store, pool: Pool
 ) -> None:
     """However often a user tries: the history grows by what happens, not by who asks."""
     tenant = TenantRows(pool, TENANT)
@@ -74,7 +72,7 @@ async def test_wrong_content_is_noted_once_until_a_download_finds_something_else
 @pytest.mark.parametrize("result", [DONE, FAILED, WRONG])
 @pytest.mark.parametrize("state", [FileState.PENDING, FileState.ERROR, FileState.PROCESSING_ERROR])
 async def test_files_that_no_download_can_change(
-    store: PostgresStore, pool: Pool, state: FileState, result: FetchResult
+    store: Store, pool: Pool, state: FileState, result: FetchResult
 ) -> None:
     """What isn't there, or was never made, stays so; nothing is noted."""
     tenant = TenantRows(pool, TENANT)

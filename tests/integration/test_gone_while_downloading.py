@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 
-from rs_order.adapters.postgres.downloads import PostgresDownloads
-from rs_order.adapters.postgres.driver import Pool
 from rs_order.application.download import (
     FileReport,
     FileRequest,
@@ -25,6 +23,8 @@ from rs_order.application.download import (
 from rs_order.application.steps import StepName
 from rs_order.domain.ids import DataFileId, OrderId
 from rs_order.ports.downloads import FetchResult
+from rs_order.store.downloads import StoredDownloads
+from rs_order.store.pool import Pool
 from tests.integration.workshop import ALAN, JANE, TENANT, Workshop, one_file
 from tests.rest.stock import Shelf
 from tests.support.rows import OWNER
@@ -60,8 +60,8 @@ going = pytest.mark.parametrize("goes", GOES, ids=lambda goes: goes.__name__)
 
 
 @pytest.fixture
-def downloads(pool: Pool) -> PostgresDownloads:
-    return PostgresDownloads(pool)
+def downloads(pool: Pool) -> StoredDownloads:
+    return StoredDownloads(pool)
 
 
 async def an_order(workshop: Workshop) -> OrderId:
@@ -105,7 +105,7 @@ async def traces_of(workshop: Workshop, order: OrderId) -> dict[str, Any]:
 
 @going
 async def test_a_zip_whose_files_were_all_read_is_finished_and_changes_nothing(
-    goes: Goes, workshop: Workshop, downloads: PostgresDownloads
+    goes: Goes, workshop: Workshop, downloads: StoredDownloads
 ) -> None:
     """The user gets the rest of what was listed for him; the deleted files don't come back."""
     order = await an_order(workshop)
@@ -132,7 +132,7 @@ async def test_a_zip_whose_files_were_all_read_is_finished_and_changes_nothing(
 async def test_a_zip_that_has_files_left_to_read_is_cut(
     goes: Goes,
     workshop: Workshop,
-    downloads: PostgresDownloads,
+    downloads: StoredDownloads,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Files that were deleted can't be told from files that never were: the archive must not look whole."""
@@ -159,7 +159,7 @@ async def test_a_zip_that_has_files_left_to_read_is_cut(
 
 
 async def test_a_zip_of_several_pages_has_all_files(
-    workshop: Workshop, downloads: PostgresDownloads, monkeypatch: pytest.MonkeyPatch
+    workshop: Workshop, downloads: StoredDownloads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Pages of 2 and of 3: the last one full, or not."""
     order = await an_order(workshop)
@@ -195,7 +195,7 @@ async def _take(pieces: AsyncIterator[bytes], into: io.BytesIO) -> None:
 @going
 @pytest.mark.parametrize("taken", [True, False], ids=["taken", "left by its client"])
 async def test_a_single_file_of_an_order_that_goes_is_finished_and_changes_nothing(
-    *, taken: bool, goes: Goes, workshop: Workshop, downloads: PostgresDownloads
+    *, taken: bool, goes: Goes, workshop: Workshop, downloads: StoredDownloads
 ) -> None:
     """The row must not come back (domain.md 21.15), nor may the end of the download fail."""
     order = await an_order(workshop)

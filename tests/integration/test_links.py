@@ -4,16 +4,15 @@ import asyncio
 
 import orjson
 
-from rs_order.adapters.postgres.driver import Pool
-from rs_order.adapters.postgres.pool import open_pool
-from rs_order.adapters.postgres.tenants import PostgresTenants
-from rs_order.adapters.postgres.unit_of_work import PostgresStore
 from rs_order.application.apply_availability import ApplyAvailability
 from rs_order.application.links import Links
 from rs_order.application.policies import SlotLimits
 from rs_order.application.settlement import Settlement
 from rs_order.domain.ids import Checksum, Tenant
 from rs_order.ports.errors import RemoteTrouble
+from rs_order.store.pool import Pool, open_pool
+from rs_order.store.tenants import Tenants
+from rs_order.store.unit_of_work import Store
 from tests.integration.workshop import TENANT, Workshop
 
 ADDRESS = "https://project.example.org"
@@ -34,11 +33,11 @@ async def test_an_address_stored_by_another_instance_needs_no_second_connection(
     await workshop.order("a")
     await workshop.run()
     async with await open_pool(database_url, size=1) as only_one:
-        tenants = PostgresTenants(only_one)
+        tenants = Tenants(only_one)
         await tenants.load()
-        await PostgresTenants(pool).keep_host(TENANT, ADDRESS)
+        await Tenants(pool).keep_host(TENANT, ADDRESS)
         links = Links(UnavailableProjects(), tenants, prefix="/api/v1", fallback="http://nowhere")
-        store = PostgresStore(only_one, lambda: None)
+        store = Store(only_one, lambda: None)
         settlement = Settlement(SlotLimits(), links)
         async with asyncio.timeout(10):
             await ApplyAvailability(store, settlement, workshop.clock).handle(

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from rs_order.adapters.postgres.driver import Pool
-from rs_order.adapters.postgres.unit_of_work import PostgresStore
 from rs_order.application import responses, steps
 from rs_order.application.responses import Response
 from rs_order.bootstrap.application import copied_to_notifier
 from rs_order.domain.ids import OrderId, RequestId
 from rs_order.ports.outbox import MessageKind
 from rs_order.settings import Settings, SettingsError
+from rs_order.store.pool import Pool
+from rs_order.store.unit_of_work import Store
 from tests.integration.conftest import TENANT
 from tests.support.rows import OWNER
 
@@ -21,10 +21,10 @@ NOTIFICATION = "fr.cnes.regards.framework.amqp.event.notification.NotificationEv
 
 
 @pytest.fixture
-def copying(pool: Pool) -> PostgresStore:
+def copying(pool: Pool) -> Store:
     """A store of a deployment that copies order responses."""
     copied = copied_to_notifier(Settings(amqp_notifier_events=[RESPONSE]))
-    return PostgresStore(pool, lambda: None, copied)
+    return Store(pool, lambda: None, copied)
 
 
 def granted(request: int) -> Response:
@@ -35,9 +35,7 @@ async def outbox(pool: Pool) -> list[Any]:
     return await pool.fetch("select * from rs_order.outbox order by id")
 
 
-async def test_a_copy_follows_its_message_in_the_same_stream(
-    copying: PostgresStore, pool: Pool
-) -> None:
+async def test_a_copy_follows_its_message_in_the_same_stream(copying: Store, pool: Pool) -> None:
     """With the body as it is, and the class by which rs-notifier knows it; nothing else is copied."""
     async with copying.unit_of_work(TENANT) as uow:
         await uow.messages.respond([granted(1), granted(2)])
@@ -62,7 +60,7 @@ async def test_a_copy_follows_its_message_in_the_same_stream(
 
 
 async def test_what_is_sent_again_is_copied_again_under_the_same_id(
-    copying: PostgresStore, pool: Pool
+    copying: Store, pool: Pool
 ) -> None:
     """So that whoever counts copies can tell."""
     async with copying.unit_of_work(TENANT) as uow:
@@ -79,7 +77,7 @@ async def test_what_is_sent_again_is_copied_again_under_the_same_id(
     assert copy_again["body"] == copy["body"]
 
 
-async def test_nothing_is_copied_unless_asked_for(store: PostgresStore, pool: Pool) -> None:
+async def test_nothing_is_copied_unless_asked_for(store: Store, pool: Pool) -> None:
     async with store.unit_of_work(TENANT) as uow:
         await uow.messages.respond([granted(1)])
 

@@ -5,13 +5,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from rs_order.adapters.postgres.driver import Pool
-from rs_order.adapters.postgres.migrate import migrate_platform
-from rs_order.adapters.postgres.pool import open_pool
-from rs_order.adapters.postgres.tenants import PostgresTenants
-from rs_order.adapters.postgres.views import PostgresOrderViews
 from rs_order.domain.states import OrderStatus
-from rs_order.ports.views import OrderSearch
+from rs_order.store.migrate import migrate_platform
+from rs_order.store.order_views import OrderSearch, OrderViews
+from rs_order.store.pool import Pool, open_pool
+from rs_order.store.tenants import Tenants
 from tests.integration.conftest import OTHER, TENANT
 from tests.support.rows import TenantRows
 
@@ -23,7 +21,7 @@ async def pool(database_url: str) -> AsyncIterator[Pool]:
     """One connection: who needs it while another holds it doesn't get it."""
     async with await open_pool(database_url, size=1) as opened:
         await migrate_platform(opened)
-        tenants = PostgresTenants(opened)
+        tenants = Tenants(opened)
         for tenant in (TENANT, OTHER):
             await tenants.add(tenant)
         yield opened
@@ -31,7 +29,7 @@ async def pool(database_url: str) -> AsyncIterator[Pool]:
 
 @pytest.fixture(autouse=True)
 def _few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rs_order.adapters.postgres.views.EXPORTED_AT_A_TIME", AT_A_TIME)
+    monkeypatch.setattr("rs_order.store.order_views.EXPORTED_AT_A_TIME", AT_A_TIME)
 
 
 async def test_w32_promise_5_a_slow_reader_of_an_export_holds_no_connection(
@@ -39,7 +37,7 @@ async def test_w32_promise_5_a_slow_reader_of_an_export_holds_no_connection(
 ) -> None:
     """Between two parts anybody can have it; what is added behind meanwhile is exported too."""
     orders = [await rows.order() for _ in range(AT_A_TIME + 1)]
-    parts = PostgresOrderViews(pool).export(TENANT, OrderSearch())
+    parts = OrderViews(pool).export(TENANT, OrderSearch())
     exported = [[view.id for view in await anext(parts)]]
     async with asyncio.timeout(5):
         orders.append(await rows.order())
@@ -53,7 +51,7 @@ async def test_an_export_ends(count: int, pool: Pool, rows: TenantRows) -> None:
     """With every order once, also where the last part is full; nothing of another tenant."""
     orders = [await rows.order() for _ in range(count)]
     await TenantRows(pool, OTHER).order()
-    parts = PostgresOrderViews(pool).export(TENANT, OrderSearch())
+    parts = OrderViews(pool).export(TENANT, OrderSearch())
 
     assert [view.id async for part in parts for view in part] == orders
 
@@ -66,6 +64,6 @@ async def test_an_export_passes_over_what_does_not_match(pool: Pool, rows: Tenan
             order = await rows.order(status)
         done.append(order)
     wanted = OrderSearch(statuses=frozenset({OrderStatus.DONE}))
-    parts = PostgresOrderViews(pool).export(TENANT, wanted)
+    parts = OrderViews(pool).export(TENANT, wanted)
 
     assert [view.id async for part in parts for view in part] == done

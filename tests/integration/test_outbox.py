@@ -5,12 +5,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from rs_order.adapters.postgres.driver import Pool
-from rs_order.adapters.postgres.outbox import PostgresOutbox
-from rs_order.adapters.postgres.unit_of_work import PostgresStore
 from rs_order.application import steps
 from rs_order.domain.ids import OrderId
-from rs_order.ports.outbox import MessageKind, OutboxRow, OutgoingMessage, order_stream
+from rs_order.ports.outbox import MessageKind, OutboxRow
+from rs_order.store.messages import OutgoingMessage, order_stream
+from rs_order.store.outbox import Outbox
+from rs_order.store.pool import Pool
+from rs_order.store.unit_of_work import Store
 from tests.integration.conftest import TENANT
 from tests.integration.test_unit_of_work import waiting_for_a_lock
 from tests.support.rows import OWNER, TenantRows
@@ -34,8 +35,8 @@ def clock() -> StandingClock:
 
 
 @pytest.fixture
-def outbox(pool: Pool, clock: StandingClock) -> PostgresOutbox:
-    return PostgresOutbox(pool, clock)
+def outbox(pool: Pool, clock: StandingClock) -> Outbox:
+    return Outbox(pool, clock)
 
 
 def a_response(order: OrderId, text: str) -> OutgoingMessage:
@@ -44,7 +45,7 @@ def a_response(order: OrderId, text: str) -> OutgoingMessage:
     )
 
 
-async def claimed(outbox: PostgresOutbox, limit: int = 100) -> list[OutboxRow]:
+async def claimed(outbox: Outbox, limit: int = 100) -> list[OutboxRow]:
     """Everything that is due, without removing it."""
     found: list[OutboxRow] = []
     for slot in SLOTS:
@@ -55,7 +56,7 @@ async def claimed(outbox: PostgresOutbox, limit: int = 100) -> list[OutboxRow]:
 
 
 async def test_a_stream_leaves_in_the_order_of_its_commits(
-    store: PostgresStore, pool: Pool, outbox: PostgresOutbox, rows: TenantRows
+    store: Store, pool: Pool, outbox: Outbox, rows: TenantRows
 ) -> None:
     """Promise 4: the second writer waits for the order's row, so its id can't be the lower one."""
     order = await rows.order()
@@ -79,7 +80,7 @@ async def test_a_stream_leaves_in_the_order_of_its_commits(
 
 
 async def test_a_stream_always_has_the_same_slot(
-    store: PostgresStore, outbox: PostgresOutbox, rows: TenantRows
+    store: Store, outbox: Outbox, rows: TenantRows
 ) -> None:
     """So that one relay at a time sends it; different streams spread."""
     orders = [await rows.order() for _ in range(40)]
@@ -99,7 +100,7 @@ async def test_a_stream_always_has_the_same_slot(
 
 
 async def test_a_row_is_due_at_its_time_and_not_before(
-    store: PostgresStore, outbox: PostgresOutbox, clock: StandingClock
+    store: Store, outbox: Outbox, clock: StandingClock
 ) -> None:
     """Promise 5: a delay is a row. The relay is told how long it may rest."""
     await store.send([steps.delete_files(TENANT, OrderId(1))])
@@ -119,7 +120,7 @@ async def test_a_row_is_due_at_its_time_and_not_before(
     assert await outbox.seconds_to_next() == 0
 
 
-async def test_two_claims_never_share_a_slot(store: PostgresStore, outbox: PostgresOutbox) -> None:
+async def test_two_claims_never_share_a_slot(store: Store, outbox: Outbox) -> None:
     """Promise 6: the second is told so at once instead of waiting."""
     await store.send([steps.schedule(TENANT, OWNER)])
     (slot,) = await outbox.ready_slots()
@@ -136,9 +137,7 @@ async def test_two_claims_never_share_a_slot(store: PostgresStore, outbox: Postg
         assert again is not None
 
 
-async def test_rows_leave_with_the_commit_of_their_claim(
-    store: PostgresStore, outbox: PostgresOutbox
-) -> None:
+async def test_rows_leave_with_the_commit_of_their_claim(store: Store, outbox: Outbox) -> None:
     """Promise 2: a relay that dies after the confirm leaves the row, and its message id."""
     await store.send([steps.schedule(TENANT, OWNER)])
     (row,) = await claimed(outbox)
@@ -159,21 +158,21 @@ class _Killed(Exception):
     """The end of a relay."""
 
 
-async def _die_after_removing(outbox: PostgresOutbox, slot: int, row: OutboxRow) -> None:
+async def _die_after_removing(outbox: Outbox, slot: int, row: OutboxRow) -> None:
     async with outbox.claim(slot, 10) as claim:
         assert claim is not None
         await claim.remove([row.id])
         raise _Killed
 
 
-async def remove(outbox: PostgresOutbox, rows: list[OutboxRow]) -> None:
+async def remove(outbox: Outbox, rows: list[OutboxRow]) -> None:
     async with outbox.claim(0, 10) as claim:
         assert claim is not None
         await claim.remove([row.id for row in rows])
 
 
 async def test_a_claim_takes_no_more_than_asked(
-    store: PostgresStore, outbox: PostgresOutbox, rows: TenantRows
+    store: Store, outbox: Outbox, rows: TenantRows
 ) -> None:
     """The oldest first."""
     order = await rows.order()
@@ -187,7 +186,7 @@ async def test_a_claim_takes_no_more_than_asked(
 
 
 async def test_lag_is_the_age_of_the_oldest_row_that_is_due(
-    store: PostgresStore, outbox: PostgresOutbox, clock: StandingClock
+    store: Store, outbox: Outbox, clock: StandingClock
 ) -> None:
     """Rows that wait for their time are no lag."""
     clock.at = datetime.now(UTC)

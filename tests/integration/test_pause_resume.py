@@ -5,11 +5,11 @@ from datetime import timedelta
 
 import pytest
 
-from rs_order.adapters.postgres.driver import Pool
 from rs_order.application.steps import StepName
 from rs_order.domain.ids import OrderId
 from rs_order.domain.states import FileState, OrderStatus, SubOrderKind, SubOrderState
 from rs_order.ports.errors import RemoteTrouble
+from rs_order.store.pool import Pool
 from tests.integration.workshop import ALAN, JANE, TENANT, Workshop, one_file
 from tests.support.polling import eventually
 from tests.support.rows import NOW, OWNER, TenantRows

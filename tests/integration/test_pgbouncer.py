@@ -9,17 +9,17 @@ from urllib.parse import urlsplit
 import pytest
 from pydantic import SecretStr
 
-from rs_order.adapters.postgres.migrate import migrate_platform
-from rs_order.adapters.postgres.outbox import PostgresOutbox
-from rs_order.adapters.postgres.pool import open_pool
-from rs_order.adapters.postgres.tenants import PostgresTenants
-from rs_order.adapters.postgres.unit_of_work import PostgresStore
 from rs_order.adapters.system_clock import SystemClock
 from rs_order.application import steps
 from rs_order.demo.servers.apt import install
 from rs_order.demo.servers.ports import free_ports
 from rs_order.demo.servers.private_folder import make_folder, unprivileged_account
 from rs_order.domain.ids import Tenant
+from rs_order.store.migrate import migrate_platform
+from rs_order.store.outbox import Outbox
+from rs_order.store.pool import open_pool
+from rs_order.store.tenants import Tenants
+from rs_order.store.unit_of_work import Store
 from tests.acceptance.platform import platform
 from tests.integration.conftest import OTHER, TENANT
 from tests.support.polling import eventually
@@ -96,10 +96,10 @@ async def test_tenants_stay_apart_behind_a_pooler(pooled_url: str) -> None:
     """Many clients over four server connections, inside and outside of transactions."""
     async with await open_pool(pooled_url, size=20, statement_cache=False) as pool:
         await migrate_platform(pool)
-        tenants = PostgresTenants(pool)
+        tenants = Tenants(pool)
         for tenant in (TENANT, OTHER):
             await tenants.add(tenant)
-        store, outbox = PostgresStore(pool, lambda: None), PostgresOutbox(pool, SystemClock())
+        store, outbox = Store(pool, lambda: None), Outbox(pool, SystemClock())
         orders = {
             tenant: await TenantRows(pool, tenant).order(correlation_id=tenant)
             for tenant in (TENANT, OTHER)

@@ -1,14 +1,14 @@
 """One client per service in a process, so that all callers read the same cache."""
 
-from rs_order.adapters.postgres.driver import Pool
-from rs_order.adapters.postgres.tenants import PostgresTenants
 from rs_order.application.act import Actor
 from rs_order.bootstrap.application import Application
+from rs_order.bootstrap.database import Database
 from rs_order.bootstrap.platform_clients import open_platform_clients
-from rs_order.bootstrap.store import Store
 from rs_order.domain.identity import Caller
 from rs_order.sandbox import Sandbox
 from rs_order.settings import Settings
+from rs_order.store.pool import Pool
+from rs_order.store.tenants import Tenants
 from tests.integration.workshop import TENANT, SetClock, Workshop
 
 ADMIN = Caller(TENANT, "admin@example.org", "PROJECT_ADMIN")
@@ -17,12 +17,12 @@ ADMIN = Caller(TENANT, "admin@example.org", "PROJECT_ADMIN")
 async def test_rs_admin_is_asked_once_who_is_an_administrator(pool: Pool) -> None:
     """An action and a list of orders ask for the same person: both get the one cached answer."""
     order = await Workshop(pool).order("a")
-    tenants = PostgresTenants(pool)
+    tenants = Tenants(pool)
     async with Sandbox.running(jwt_key="k" * 64) as sandbox:
         settings = Settings(jwt_key_hs512="k" * 64, admin_url=sandbox.urls["ADMIN_URL"])
         async with open_platform_clients(settings, tenants, []) as clients:
             application = Application(
-                settings, Store(pool, tenants, SetClock()), clients, lambda: None
+                settings, Database(pool, tenants, SetClock()), clients, lambda: None
             )
             await application.actions.pause(Actor(ADMIN, administrator=False), order)
             assert await application.users.is_admin(TENANT, ADMIN.email)

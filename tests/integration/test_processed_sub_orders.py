@@ -8,9 +8,6 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from rs_order.adapters.postgres.driver import Pool
-from rs_order.adapters.postgres.tenants import PostgresTenants
-from rs_order.adapters.postgres.unit_of_work import PostgresStore
 from rs_order.adapters.system_clock import SystemClock
 from rs_order.application.apply_results import ApplyResults
 from rs_order.application.fill_processed import FillProcessed
@@ -20,13 +17,17 @@ from rs_order.application.policies import SlotLimits
 from rs_order.application.read_page import Page
 from rs_order.application.settlement import Settlement
 from rs_order.contracts.processing import ExecutionResult
+from rs_order.domain.basket import DatasetSelection
 from rs_order.domain.correlation import ExecutionCorrelation
 from rs_order.domain.files import Product
 from rs_order.domain.ids import OrderId, Urn
 from rs_order.domain.moves import Reason
 from rs_order.domain.process import Cardinality, LimitKind, Process, ProcessChoice, Scope
 from rs_order.domain.states import OrderStatus
-from rs_order.ports.store import DatasetSelection, NewOrder
+from rs_order.store.orders import NewOrder
+from rs_order.store.pool import Pool
+from rs_order.store.tenants import Tenants
+from rs_order.store.unit_of_work import Store
 from tests.integration.conftest import TENANT
 from tests.support.rows import OWNER, in_tenant
 from tests.unit.catalog import MEBIBYTE, a_file, a_product
@@ -41,7 +42,7 @@ class Ordered:
     """A processed order in a test's hands."""
 
     pool: Pool
-    store: PostgresStore
+    store: Store
     id: OrderId
     process: Process
 
@@ -94,7 +95,7 @@ class Ordered:
             "outputs": [],
             **members,
         }
-        links = Links(None, PostgresTenants(self.pool), prefix="api", fallback="http://here")
+        links = Links(None, Tenants(self.pool), prefix="api", fallback="http://here")
         apply = ApplyResults(self.store, Settlement(SlotLimits(), links), CLOCK)
         await apply.handle(TENANT, ExecutionResult.model_validate(body), self.process.cardinality)
 
@@ -131,7 +132,7 @@ class Ordered:
         assert dict(order) == dict(counted)
 
 
-async def an_order(pool: Pool, store: PostgresStore, process: Process) -> Ordered:
+async def an_order(pool: Pool, store: Store, process: Process) -> Ordered:
     selection = DatasetSelection(
         urn=DATASET,
         label="A dataset",
@@ -168,7 +169,7 @@ def products(count: int, *, files: int = 1, external: bool = False) -> list[Prod
 @pytest.mark.parametrize("size", [1, 3, 100])
 @pytest.mark.parametrize("scope", list(Scope))
 async def test_the_cut_is_the_same_whatever_the_pages(
-    size: int, scope: Scope, pool: Pool, store: PostgresStore
+    size: int, scope: Scope, pool: Pool, store: Store
 ) -> None:
     """Stored and external products are cut apart; external ones of scope FEATURE one by one."""
     process = replace(PROCESS, scope=scope, limit_kind=LimitKind.FILES, limit=4)
@@ -190,9 +191,7 @@ async def test_the_cut_is_the_same_whatever_the_pages(
     await ordered.check_counters()
 
 
-async def test_a_product_that_comes_with_two_pages_goes_in_once(
-    pool: Pool, store: PostgresStore
-) -> None:
+async def test_a_product_that_comes_with_two_pages_goes_in_once(pool: Pool, store: Store) -> None:
     """Should the catalog have shifted its pages meanwhile (W5)."""
     ordered = await an_order(pool, store, replace(PROCESS, scope=Scope.FEATURE))
     given = products(3)
@@ -233,7 +232,7 @@ async def test_a_result_settles_the_outputs_of_its_execution(  # noqa: PLR0917 -
     expected: list[str],
     failed: bool,
     pool: Pool,
-    store: PostgresStore,
+    store: Store,
 ) -> None:
     """Two products of two files in one sub-order; the result of the first, or of both (W25, W26).
 
@@ -256,7 +255,7 @@ async def test_a_result_settles_the_outputs_of_its_execution(  # noqa: PLR0917 -
         await ordered.check_counters()
 
 
-async def test_an_output_takes_what_was_made(pool: Pool, store: PostgresStore) -> None:
+async def test_an_output_takes_what_was_made(pool: Pool, store: Store) -> None:
     """URL, size, checksum, and the last part of the name; the id it was promised under stays."""
     ordered = await an_order(pool, store, PROCESS)
     await ordered.fill([products(1)])

@@ -8,11 +8,11 @@ import pytest
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
-from rs_order.adapters.postgres.driver import Pool
 from rs_order.application.reconcile import recount
 from rs_order.application.steps import StepName
 from rs_order.domain.ids import OrderId
 from rs_order.ports.errors import RemoteRefusal
+from rs_order.store.pool import Pool
 from tests.integration.workshop import ALAN, JANE, TENANT, Workshop, one_file
 from tests.support.rows import OWNER
 

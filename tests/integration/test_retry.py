@@ -5,12 +5,12 @@ from datetime import timedelta
 
 import pytest
 
-from rs_order.adapters.postgres.driver import Pool
 from rs_order.application.act import retry_order
 from rs_order.application.errors import ActionRefused
 from rs_order.application.steps import StepName
 from rs_order.domain.ids import OrderId
 from rs_order.domain.states import FileState, OrderStatus, SubOrderKind, SubOrderState
+from rs_order.store.pool import Pool
 from tests.integration.test_unit_of_work import waiting_for_a_lock
 from tests.integration.workshop import JANE, Workshop, one_file
 from tests.support.rows import NOW, OWNER, TenantRows

@@ -8,13 +8,12 @@ from importlib.resources import files
 import asyncpg
 import pytest
 
-from rs_order.adapters.postgres.driver import Connection, Pool
-from rs_order.adapters.postgres.migrate import migrate_platform, migrate_tenant, migrations
-from rs_order.adapters.postgres.pool import open_pool
-from rs_order.adapters.postgres.schema_names import InvalidTenantNameError
-from rs_order.adapters.postgres.tenants import PostgresTenants
 from rs_order.domain.ids import Tenant
 from rs_order.domain.moves import ORDER_MOVES, SUB_ORDER_MOVES
+from rs_order.store.migrate import migrate_platform, migrate_tenant, migrations
+from rs_order.store.pool import Connection, Pool, open_pool
+from rs_order.store.schema_names import InvalidTenantNameError
+from rs_order.store.tenants import Tenants
 from tests.integration.conftest import OTHER, TENANT
 from tests.support.rows import in_tenant
 from tests.support.servers import fresh_database
@@ -67,7 +66,7 @@ async def catalog_of(connection: Connection, schema: str) -> dict[str, dict[str,
 
 async def read_schema(connection: Connection, kind: str, schema: str) -> None:
     """Create a schema from the file that people read."""
-    text = files("rs_order.adapters.postgres").joinpath("schema", f"{kind}.sql").read_text()
+    text = files("rs_order.store").joinpath("schema", f"{kind}.sql").read_text()
     await connection.execute(f"create schema {schema}")
     await connection.execute("select set_config('search_path', $1, false)", schema)
     await connection.execute(text)
@@ -131,7 +130,7 @@ async def test_several_instances_migrate_at_once(database_url: str) -> None:
     async def instance() -> None:
         async with await open_pool(database_url, size=2) as pool:
             await migrate_platform(pool)
-            tenants = PostgresTenants(pool)
+            tenants = Tenants(pool)
             for tenant in (TENANT, OTHER):
                 await tenants.add(tenant)
 
@@ -172,7 +171,7 @@ async def test_a_migration_that_fails_leaves_nothing(
 ) -> None:
     """Schema and note of the version are one transaction."""
     broken = [(1, "0001_good.sql", "create table good ()"), (2, "0002_bad.sql", "nonsense")]
-    monkeypatch.setattr("rs_order.adapters.postgres.migrate.migrations", lambda _: broken)
+    monkeypatch.setattr("rs_order.store.migrate.migrations", lambda _: broken)
     async with await open_pool(database_url, size=1) as pool:
         with pytest.raises(asyncpg.PostgresSyntaxError):
             await migrate_tenant(pool, TENANT)

@@ -3,20 +3,20 @@
 import asyncio
 from datetime import timedelta
 
-from rs_order.adapters.postgres.driver import Pool
-from rs_order.adapters.postgres.tenants import PostgresTenants
-from rs_order.adapters.postgres.unit_of_work import PostgresStore
 from rs_order.application.links import Links
 from rs_order.application.policies import SlotLimits
 from rs_order.application.settlement import Settlement
 from rs_order.domain.ids import SubOrderId
+from rs_order.store.pool import Pool
+from rs_order.store.tenants import Tenants
+from rs_order.store.unit_of_work import Store
 from tests.integration.conftest import OTHER, TENANT
 from tests.integration.test_unit_of_work import waiting_for_a_lock
 from tests.support.rows import NOW
 
 
 def limited_settlement(pool: Pool) -> Settlement:
-    links = Links(None, PostgresTenants(pool), prefix="/api/v1", fallback="http://localhost")
+    links = Links(None, Tenants(pool), prefix="/api/v1", fallback="http://localhost")
     return Settlement(SlotLimits(per_user=2, service=1), links)
 
 
@@ -29,7 +29,7 @@ async def scheduled_owners(pool: Pool) -> list[tuple[str, str]]:
 
 
 async def test_a_place_that_comes_free_while_somebody_queues_for_it_is_not_lost(
-    store: PostgresStore, pool: Pool
+    store: Store, pool: Pool
 ) -> None:
     """Promise 5: whoever sees the service full is seen by whoever leaves it, in any interleaving."""
     async with store.unit_of_work(TENANT) as uow:
@@ -55,7 +55,7 @@ async def test_a_place_that_comes_free_while_somebody_queues_for_it_is_not_lost(
 
 
 async def test_w43_the_user_with_the_fewest_running_sub_orders_is_next(
-    store: PostgresStore, pool: Pool
+    store: Store, pool: Pool
 ) -> None:
     """decisions.md, Which sub-order starts next: then the lowest rank, over all tenants."""
     async with store.unit_of_work(TENANT) as uow:

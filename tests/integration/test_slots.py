@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from rs_order.adapters.postgres.driver import Pool
 from rs_order.application import steps
 from rs_order.application.steps import StepName
 from rs_order.domain.states import FileState, SubOrderKind, SubOrderState
+from rs_order.store.pool import Pool
 from tests.integration.workshop import TENANT, Workshop
 from tests.support.rows import OWNER, TenantRows
 

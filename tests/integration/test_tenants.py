@@ -4,12 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from rs_order.adapters.postgres.driver import Pool
-from rs_order.adapters.postgres.schema_names import InvalidTenantNameError
-from rs_order.adapters.postgres.tenants import PostgresTenants
-from rs_order.adapters.postgres.unit_of_work import PostgresStore
 from rs_order.domain.ids import SubOrderId, Tenant
 from rs_order.domain.states import OrderStatus
+from rs_order.store.pool import Pool
+from rs_order.store.schema_names import InvalidTenantNameError
+from rs_order.store.tenants import Tenants
+from rs_order.store.unit_of_work import Store
 from tests.integration.conftest import OTHER, TENANT
 from tests.support.rows import TenantRows, in_tenant
 
@@ -18,14 +18,14 @@ LATER = NOON + timedelta(seconds=5)
 
 
 @pytest.fixture
-async def tenants(pool: Pool) -> PostgresTenants:
-    known = PostgresTenants(pool)
+async def tenants(pool: Pool) -> Tenants:
+    known = Tenants(pool)
     await known.load()
     return known
 
 
 async def test_a_tenant_that_goes_keeps_its_data(
-    pool: Pool, tenants: PostgresTenants, rows: TenantRows
+    pool: Pool, tenants: Tenants, rows: TenantRows
 ) -> None:
     """It isn't served any more; when it comes again, everything is as it was."""
     order = await rows.order(OrderStatus.DONE)
@@ -41,7 +41,7 @@ async def test_a_tenant_that_goes_keeps_its_data(
     assert (came, tenants.serves(TENANT), orders) == (True, True, [order])
 
 
-async def test_the_newest_word_counts(tenants: PostgresTenants) -> None:
+async def test_the_newest_word_counts(tenants: Tenants) -> None:
     """What comes late changes nothing; within one second the last to come wins."""
     assert await tenants.activate("project3", NOON)
     assert await tenants.deactivate("project3", LATER)
@@ -52,7 +52,7 @@ async def test_the_newest_word_counts(tenants: PostgresTenants) -> None:
     assert tenants.serves("project3")
 
 
-async def test_a_late_word_is_late_for_one_that_went_twice(tenants: PostgresTenants) -> None:
+async def test_a_late_word_is_late_for_one_that_went_twice(tenants: Tenants) -> None:
     """The connection goes, then the project: the second word counts too."""
     await tenants.activate("project3", NOON)
     await tenants.deactivate("project3", NOON)
@@ -61,7 +61,7 @@ async def test_a_late_word_is_late_for_one_that_went_twice(tenants: PostgresTena
     assert not await tenants.activate("project3", NOON + timedelta(seconds=1))
 
 
-async def test_an_operator_needs_no_leave(tenants: PostgresTenants) -> None:
+async def test_an_operator_needs_no_leave(tenants: Tenants) -> None:
     """``rs-order tenant add`` brings a tenant back whatever the platform said before."""
     await tenants.deactivate(TENANT, LATER)
     await tenants.add(TENANT)
@@ -70,7 +70,7 @@ async def test_an_operator_needs_no_leave(tenants: PostgresTenants) -> None:
     assert not await tenants.deactivate(TENANT, NOON)
 
 
-async def test_a_tenant_that_goes_before_it_came(tenants: PostgresTenants) -> None:
+async def test_a_tenant_that_goes_before_it_came(tenants: Tenants) -> None:
     """It was connected and taken away at once, and is provisioned by a step that comes later."""
     gone = await tenants.deactivate("quick", LATER)
 
@@ -82,15 +82,13 @@ async def test_a_tenant_that_goes_before_it_came(tenants: PostgresTenants) -> No
         await tenants.deactivate("Never-One", NOON)
 
 
-async def test_a_name_that_cannot_be_a_schema(tenants: PostgresTenants) -> None:
+async def test_a_name_that_cannot_be_a_schema(tenants: Tenants) -> None:
     """Refused before anything is made of it."""
     with pytest.raises(InvalidTenantNameError):
         await tenants.activate("Project-3", NOON)
 
 
-async def test_places_of_a_tenant_that_is_away_are_others(
-    store: PostgresStore, tenants: PostgresTenants
-) -> None:
+async def test_places_of_a_tenant_that_is_away_are_others(store: Store, tenants: Tenants) -> None:
     """Nobody settles its sub-orders, and it gets no turn; when it comes again they count again."""
     for tenant in (TENANT, OTHER):
         async with store.unit_of_work(tenant) as uow:
@@ -107,10 +105,10 @@ async def test_places_of_a_tenant_that_is_away_are_others(
     assert again == (2, [(TENANT, "joe")])
 
 
-async def test_changes_are_told(pool: Pool, tenants: PostgresTenants) -> None:
+async def test_changes_are_told(pool: Pool, tenants: Tenants) -> None:
     """Whoever watches hears when this process learns of a change, and not otherwise."""
     heard: list[list[Tenant]] = []
-    elsewhere = PostgresTenants(pool)
+    elsewhere = Tenants(pool)
     elsewhere.watch(lambda: heard.append(list(elsewhere.names())))
     await elsewhere.load()
     await elsewhere.load()

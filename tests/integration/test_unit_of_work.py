@@ -6,17 +6,18 @@ from datetime import UTC, datetime
 import asyncpg
 import pytest
 
-from rs_order.adapters.postgres.driver import Pool
-from rs_order.adapters.postgres.migrate import migrate_platform
-from rs_order.adapters.postgres.outbox import PostgresOutbox
-from rs_order.adapters.postgres.pool import open_pool
-from rs_order.adapters.postgres.tenants import PostgresTenants
-from rs_order.adapters.postgres.unit_of_work import PostgresStore
 from rs_order.adapters.system_clock import SystemClock
 from rs_order.application import steps
 from rs_order.demo.servers import Database
 from rs_order.domain.ids import OrderId
-from rs_order.ports.store import NewOrder, NewRequest, StoreConflict, StoreUnavailable
+from rs_order.store.errors import StoreConflict, StoreUnavailable
+from rs_order.store.migrate import migrate_platform
+from rs_order.store.orders import NewOrder
+from rs_order.store.outbox import Outbox
+from rs_order.store.pool import Pool, open_pool
+from rs_order.store.requests import NewRequest
+from rs_order.store.tenants import Tenants
+from rs_order.store.unit_of_work import Store
 from tests.integration.conftest import TENANT
 from tests.support.polling import eventually
 from tests.support.rows import NOW, OWNER, TenantRows, in_tenant
@@ -51,7 +52,7 @@ async def counted(pool: Pool) -> tuple[int, int]:
     return row["requests"], row["messages"]
 
 
-async def write(store: PostgresStore, trouble: type[BaseException] | None = None) -> None:
+async def write(store: Store, trouble: type[BaseException] | None = None) -> None:
     """A change of a tenant's data and a message, in one unit."""
     async with store.unit_of_work(TENANT) as uow:
         await uow.requests.record([A_REQUEST], NOW)
@@ -61,7 +62,7 @@ async def write(store: PostgresStore, trouble: type[BaseException] | None = None
 
 
 async def test_what_ends_normally_stays_with_its_messages(
-    store: PostgresStore, pool: Pool, committed: list[str]
+    store: Store, pool: Pool, committed: list[str]
 ) -> None:
     """One commit holds both, and the relay is told once, after it."""
     await write(store)
@@ -72,7 +73,7 @@ async def test_what_ends_normally_stays_with_its_messages(
 
 @pytest.mark.parametrize("trouble", [_Trouble, asyncio.CancelledError, KeyError])
 async def test_what_is_left_by_an_exception_leaves_nothing(
-    trouble: type[BaseException], store: PostgresStore, pool: Pool, committed: list[str]
+    trouble: type[BaseException], store: Store, pool: Pool, committed: list[str]
 ) -> None:
     """Rolled back by default, and the exception passes as it is."""
     with pytest.raises(trouble):
@@ -82,7 +83,7 @@ async def test_what_is_left_by_an_exception_leaves_nothing(
     assert committed == []
 
 
-async def test_nothing_is_seen_before_the_commit(store: PostgresStore, pool: Pool) -> None:
+async def test_nothing_is_seen_before_the_commit(store: Store, pool: Pool) -> None:
     """Another connection sees neither the request nor the message meanwhile."""
     async with store.unit_of_work(TENANT) as uow:
         await uow.requests.record([A_REQUEST], NOW)
@@ -94,7 +95,7 @@ async def test_nothing_is_seen_before_the_commit(store: PostgresStore, pool: Poo
 
 
 async def test_a_unit_without_messages_does_not_wake_the_relay(
-    store: PostgresStore, committed: list[str]
+    store: Store, committed: list[str]
 ) -> None:
     """Reading costs nobody anything."""
     async with store.unit_of_work(TENANT) as uow:
@@ -103,9 +104,7 @@ async def test_a_unit_without_messages_does_not_wake_the_relay(
     assert committed == []
 
 
-async def test_w40_two_orders_of_one_label_at_once_are_a_conflict(
-    store: PostgresStore, pool: Pool
-) -> None:
+async def test_w40_two_orders_of_one_label_at_once_are_a_conflict(store: Store, pool: Pool) -> None:
     """The second meets the first at its commit, hears StoreConflict, and begins again numbered."""
 
     async def second() -> None:
@@ -131,7 +130,7 @@ async def test_w40_two_orders_of_one_label_at_once_are_a_conflict(
     assert [row["label"] for row in labels] == ["same", "same (2)"]
 
 
-async def test_a_deadlock_is_a_conflict(store: PostgresStore, rows: TenantRows) -> None:
+async def test_a_deadlock_is_a_conflict(store: Store, rows: TenantRows) -> None:
     """Against the documented order of locks: one of two gets through, the other may begin again."""
     first, second = await rows.order(), await rows.order()
     both_hold = asyncio.Barrier(2)
@@ -147,16 +146,14 @@ async def test_a_deadlock_is_a_conflict(store: PostgresStore, rows: TenantRows) 
     assert [type(result) for result in results if result is not None] == [StoreConflict]
 
 
-async def test_a_fault_of_ours_is_no_conflict(store: PostgresStore) -> None:
+async def test_a_fault_of_ours_is_no_conflict(store: Store) -> None:
     """Trying again wouldn't help, so it passes under its own name."""
     with pytest.raises(asyncpg.ForeignKeyViolationError):
         async with store.unit_of_work(TENANT) as uow:
             await uow.orders._connection.execute("insert into completion (order_id) values (-1)")
 
 
-async def test_a_database_that_ends_a_session_is_unavailable(
-    store: PostgresStore, pool: Pool
-) -> None:
+async def test_a_database_that_ends_a_session_is_unavailable(store: Store, pool: Pool) -> None:
     """What was written in that unit is gone; the next unit gets a connection that works."""
     with pytest.raises(StoreUnavailable):
         await _lose_the_session(store, pool)
@@ -168,7 +165,7 @@ async def test_a_database_that_ends_a_session_is_unavailable(
     assert await counted(pool) == (1, 1)
 
 
-async def _lose_the_session(store: PostgresStore, pool: Pool) -> None:
+async def _lose_the_session(store: Store, pool: Pool) -> None:
     async with store.unit_of_work(TENANT) as uow:
         await uow.requests.record([A_REQUEST], NOW)
         session = await uow.orders._connection.fetchval("select pg_backend_pid()")
@@ -177,7 +174,7 @@ async def _lose_the_session(store: PostgresStore, pool: Pool) -> None:
 
 
 async def test_a_database_that_only_reads_is_unavailable(
-    store: PostgresStore, pool: Pool, database_url: str
+    store: Store, pool: Pool, database_url: str
 ) -> None:
     """A standby, or a full disk: no message is to blame, and the relay publishes nothing it can't remove."""
     name = database_url.rpartition("/")[2].partition("?")[0]
@@ -185,9 +182,9 @@ async def test_a_database_that_only_reads_is_unavailable(
     await pool.execute(f"alter database {name} set default_transaction_read_only = on")
     async with await open_pool(database_url, size=2) as reading:
         with pytest.raises(StoreUnavailable):
-            await write(PostgresStore(reading, lambda: None))
+            await write(Store(reading, lambda: None))
         for slot in range(16):
-            async with PostgresOutbox(reading, SystemClock()).claim(slot, 1) as rows:
+            async with Outbox(reading, SystemClock()).claim(slot, 1) as rows:
                 assert rows is None
 
 
@@ -195,7 +192,7 @@ async def test_tenants_of_a_database_that_is_away_are_not_unknown(own_database: 
     """Whoever asks hears that the store is away, so that he asks again."""
     async with await open_pool(own_database.url, size=2) as pool:
         await migrate_platform(pool)
-        tenants = PostgresTenants(pool)
+        tenants = Tenants(pool)
         await own_database.stop()
         with pytest.raises(StoreUnavailable):
             await tenants.load()
@@ -206,7 +203,7 @@ async def test_tenants_of_a_database_that_is_away_are_not_unknown(own_database: 
 async def test_a_database_that_is_down_is_unavailable(own_database: Database) -> None:
     """And serves again after its start, through the same pool."""
     async with await open_pool(own_database.url, size=2) as pool:
-        store = PostgresStore(pool, lambda: None)
+        store = Store(pool, lambda: None)
         await own_database.stop()
         with pytest.raises(StoreUnavailable):
             await store.send([steps.schedule(TENANT, OWNER)])

@@ -3,8 +3,8 @@
 from datetime import timedelta
 from typing import Any
 
-from rs_order.adapters.postgres.driver import Pool
 from rs_order.application.steps import StepName
+from rs_order.store.pool import Pool
 from tests.integration.conftest import TENANT
 from tests.integration.workshop import Workshop
 from tests.support.rows import NOW, in_tenant

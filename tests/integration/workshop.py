@@ -10,16 +10,13 @@ from uuid import uuid4
 
 import orjson
 
-from rs_order.adapters.postgres.driver import Pool
-from rs_order.adapters.postgres.tenants import PostgresTenants
-from rs_order.adapters.postgres.unit_of_work import PostgresStore
-from rs_order.adapters.postgres.views import PostgresOrderViews
 from rs_order.application.act import Actor, OrderActions
 from rs_order.application.settle_downloads import Settle
 from rs_order.application.steps import Step, StepName, complete_order
 from rs_order.bootstrap.application import Application
+from rs_order.bootstrap.database import Database
 from rs_order.bootstrap.platform_clients import PlatformClients
-from rs_order.bootstrap.store import Store
+from rs_order.domain.basket import DatasetSelection, DatedSelection
 from rs_order.domain.file_filter import FileFilter
 from rs_order.domain.files import DataType, Product
 from rs_order.domain.identity import Caller
@@ -27,9 +24,12 @@ from rs_order.domain.ids import Checksum, DataFileId, OrderId, Tenant, Urn
 from rs_order.domain.selection import SelectionRequest, TypeTotals
 from rs_order.ports.downloads import FetchResult, FileOutcome
 from rs_order.ports.errors import RemoteError
-from rs_order.ports.store import DatasetSelection, DatedSelection, NewOrder
-from rs_order.ports.views import OrderView
 from rs_order.settings import Settings
+from rs_order.store.order_views import OrderView, OrderViews
+from rs_order.store.orders import NewOrder
+from rs_order.store.pool import Pool
+from rs_order.store.tenants import Tenants
+from rs_order.store.unit_of_work import Store
 from tests.support.rows import NOW, OWNER, in_tenant
 from tests.unit.catalog import a_file, a_product
 
@@ -122,10 +122,10 @@ class Workshop:
             connections=None,
             mailer=None,
         )
-        self.store = PostgresStore(pool, lambda: None)
+        self.store = Store(pool, lambda: None)
         self.application = Application(
             Settings(**settings),
-            Store(pool, PostgresTenants(pool), self.clock),
+            Database(pool, Tenants(pool), self.clock),
             cast("PlatformClients", clients),
             lambda: None,
         )
@@ -237,7 +237,7 @@ class Workshop:
 
     async def view(self, order: OrderId) -> OrderView:
         """The order as it is shown."""
-        found = await PostgresOrderViews(self._pool).order(TENANT, order)
+        found = await OrderViews(self._pool).order(TENANT, order)
         assert found is not None
         return found
 

@@ -4,11 +4,6 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from rs_order.adapters.postgres.driver import Pool
-from rs_order.adapters.postgres.migrate import migrate_platform
-from rs_order.adapters.postgres.pool import open_pool
-from rs_order.adapters.postgres.tenants import PostgresTenants
-from rs_order.adapters.postgres.unit_of_work import PostgresStore
 from rs_order.adapters.system_clock import SystemClock
 from rs_order.application.apply_availability import ApplyAvailability
 from rs_order.application.links import Links
@@ -16,6 +11,10 @@ from rs_order.application.policies import SlotLimits
 from rs_order.application.settlement import Settlement
 from rs_order.domain.ids import Checksum, Tenant
 from rs_order.domain.states import FileState, OrderStatus, SubOrderState
+from rs_order.store.migrate import migrate_platform
+from rs_order.store.pool import Pool, open_pool
+from rs_order.store.tenants import Tenants
+from rs_order.store.unit_of_work import Store
 from tests.support.rows import TenantRows, in_tenant
 
 TENANT = Tenant("project1")
@@ -28,14 +27,14 @@ RUNNING = SubOrderState.RUNNING
 async def pool(database_url: str) -> AsyncIterator[Pool]:
     async with await open_pool(database_url, size=2) as opened:
         await migrate_platform(opened)
-        await PostgresTenants(opened).add(TENANT)
+        await Tenants(opened).add(TENANT)
         yield opened
 
 
 async def tell(pool: Pool, available: list[Checksum], unavailable: list[Checksum]) -> None:
     """Storage's word about files."""
-    links = Links(None, PostgresTenants(pool), prefix="/api/v1", fallback="http://localhost")
-    store = PostgresStore(pool, lambda: None)
+    links = Links(None, Tenants(pool), prefix="/api/v1", fallback="http://localhost")
+    store = Store(pool, lambda: None)
     use_case = ApplyAvailability(store, Settlement(SlotLimits(), links), SystemClock())
     await use_case.handle(TENANT, available, dict.fromkeys(unavailable, "broken"))
 

@@ -5,12 +5,6 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from rs_order.adapters.postgres.downloads import PostgresDownloads
-from rs_order.adapters.postgres.driver import Pool
-from rs_order.adapters.postgres.migrate import migrate_platform
-from rs_order.adapters.postgres.pool import open_pool
-from rs_order.adapters.postgres.tenants import PostgresTenants
-from rs_order.adapters.postgres.unit_of_work import PostgresStore
 from rs_order.adapters.system_clock import SystemClock
 from rs_order.application.apply_availability import ApplyAvailability
 from rs_order.application.links import Links
@@ -18,7 +12,12 @@ from rs_order.application.policies import SlotLimits
 from rs_order.application.settlement import Settlement
 from rs_order.domain.ids import Checksum, DataFileId, OrderId, SubOrderId, Tenant
 from rs_order.domain.states import FileState
-from rs_order.ports.store import NewRequest
+from rs_order.store.downloads import StoredDownloads
+from rs_order.store.migrate import migrate_platform
+from rs_order.store.pool import Pool, open_pool
+from rs_order.store.requests import NewRequest
+from rs_order.store.tenants import Tenants
+from rs_order.store.unit_of_work import Store
 from tests.support.rows import NOW, TenantRows, in_tenant
 
 ONE, TWO = Tenant("project1"), Tenant("project2")
@@ -31,15 +30,15 @@ async def pool(database_url: str) -> AsyncIterator[Pool]:
     """A single connection that both tenants take in turns."""
     async with await open_pool(database_url, size=1) as opened:
         await migrate_platform(opened)
-        tenants = PostgresTenants(opened)
+        tenants = Tenants(opened)
         for tenant in (ONE, TWO):
             await tenants.add(tenant)
         yield opened
 
 
 @pytest.fixture
-def store(pool: Pool) -> PostgresStore:
-    return PostgresStore(pool, lambda: None)
+def store(pool: Pool) -> Store:
+    return Store(pool, lambda: None)
 
 
 async def state_of(pool: Pool, tenant: Tenant) -> list[tuple[str, int]]:
@@ -50,7 +49,7 @@ async def state_of(pool: Pool, tenant: Tenant) -> list[tuple[str, int]]:
 
 
 async def test_w10_promise_7_tenants_never_meet_in_an_event_of_storage(
-    pool: Pool, store: PostgresStore
+    pool: Pool, store: Store
 ) -> None:
     """Both wait for the same checksum in an order of the same id; only one is told."""
     for tenant in (ONE, TWO):
@@ -60,7 +59,7 @@ async def test_w10_promise_7_tenants_never_meet_in_an_event_of_storage(
 
         assert order == 1
 
-    links = Links(None, PostgresTenants(pool), prefix="/api/v1", fallback="http://localhost")
+    links = Links(None, Tenants(pool), prefix="/api/v1", fallback="http://localhost")
     use_case = ApplyAvailability(store, Settlement(SlotLimits(), links), SystemClock())
     await use_case.handle(ONE, [SHARED], {})
 
@@ -75,7 +74,7 @@ async def test_w10_promise_7_tenants_never_meet_in_an_event_of_storage(
     assert {row["of"] for row in sent} - {None} == {ONE}
 
 
-async def test_promise_7_tenants_never_meet_in_the_inbox(store: PostgresStore) -> None:
+async def test_promise_7_tenants_never_meet_in_the_inbox(store: Store) -> None:
     """The same request of two tenants is two requests; repeated, each is known in its own."""
     for new in (True, False):
         for tenant in (ONE, TWO):
@@ -91,7 +90,7 @@ async def test_promise_7_tenants_never_meet_in_a_download(pool: Pool) -> None:
     order = await rows.order()
     await rows.sub_order(order, {SHARED: FileState.PENDING})
 
-    downloads = PostgresDownloads(pool)
+    downloads = StoredDownloads(pool)
 
     assert await downloads.order(ONE, order) is not None
     assert await downloads.order(TWO, order) is None
@@ -100,7 +99,7 @@ async def test_promise_7_tenants_never_meet_in_a_download(pool: Pool) -> None:
 
 @pytest.mark.parametrize("ends", ["commit", "exception", "cancelled"])
 async def test_promise_7_tenants_never_meet_on_a_connection_that_is_handed_on(
-    ends: str, pool: Pool, store: PostgresStore
+    ends: str, pool: Pool, store: Store
 ) -> None:
     """However a unit of work ends, the next user of its connection starts without a tenant."""
     session = "select pg_backend_pid(), current_setting('search_path')"
@@ -118,9 +117,7 @@ async def test_promise_7_tenants_never_meet_on_a_connection_that_is_handed_on(
     assert await pool.fetchval("select to_regclass('orders')") is None
 
 
-async def test_promise_7_tenants_never_meet_when_they_take_turns(
-    pool: Pool, store: PostgresStore
-) -> None:
+async def test_promise_7_tenants_never_meet_when_they_take_turns(pool: Pool, store: Store) -> None:
     """A prepared statement of one tenant, run again for the other, looks into the other's schema."""
     orders = {
         tenant: await TenantRows(pool, tenant).order(correlation_id=tenant) for tenant in (ONE, TWO)
@@ -133,7 +130,7 @@ async def test_promise_7_tenants_never_meet_when_they_take_turns(
 
 
 async def test_promise_7_tenants_never_meet_in_the_limit_of_the_service(
-    store: PostgresStore, pool: Pool
+    store: Store, pool: Pool
 ) -> None:
     """The one table that all share keeps equal ids of sub-orders apart."""
     for tenant in (ONE, TWO):

@@ -8,14 +8,6 @@ from typing import Any
 import asyncpg
 import pytest
 
-from rs_order.adapters.postgres.driver import Connection, Pool
-from rs_order.adapters.postgres.file_views import PostgresFileViews
-from rs_order.adapters.postgres.migrate import migrate_platform
-from rs_order.adapters.postgres.pool import open_pool, use_tenant
-from rs_order.adapters.postgres.statements import statements
-from rs_order.adapters.postgres.tenants import PostgresTenants
-from rs_order.adapters.postgres.unit_of_work import PostgresStore
-from rs_order.adapters.postgres.views import PostgresOrderViews
 from rs_order.adapters.system_clock import SystemClock
 from rs_order.application.accept_requests import AcceptRequests, ArrivedRequest
 from rs_order.application.apply_availability import ApplyAvailability
@@ -25,7 +17,14 @@ from rs_order.application.settlement import Settlement
 from rs_order.contracts.order_request import OrderRequest
 from rs_order.domain.ids import Checksum, DatasetTaskId, OrderId, Tenant
 from rs_order.domain.states import FileState, SubOrderState
-from rs_order.ports.views import Listed, OrderProperty, OrderSearch, SortBy
+from rs_order.store.file_views import FileViews
+from rs_order.store.lists import Listed, SortBy
+from rs_order.store.migrate import migrate_platform
+from rs_order.store.order_views import OrderProperty, OrderSearch, OrderViews
+from rs_order.store.pool import Connection, Pool, open_pool, use_tenant
+from rs_order.store.statements import statements
+from rs_order.store.tenants import Tenants
+from rs_order.store.unit_of_work import Store
 from tests.support.counting import counted
 from tests.support.rows import OWNER, TenantRows, in_tenant
 from tests.support.servers import fresh_database
@@ -40,7 +39,7 @@ async def pool(database_url: str) -> AsyncIterator[Pool]:
     """One connection, so that its logger sees everything."""
     async with await open_pool(database_url, size=1) as opened:
         await migrate_platform(opened)
-        await PostgresTenants(opened).add(TENANT)
+        await Tenants(opened).add(TENANT)
         yield opened
 
 
@@ -50,12 +49,12 @@ def rows(pool: Pool) -> TenantRows:
 
 
 def accept(pool: Pool) -> AcceptRequests:
-    return AcceptRequests(PostgresStore(pool, lambda: None), SystemClock())
+    return AcceptRequests(Store(pool, lambda: None), SystemClock())
 
 
 def availability(pool: Pool) -> ApplyAvailability:
-    links = Links(None, PostgresTenants(pool), prefix="/api/v1", fallback="http://localhost")
-    store = PostgresStore(pool, lambda: None)
+    links = Links(None, Tenants(pool), prefix="/api/v1", fallback="http://localhost")
+    store = Store(pool, lambda: None)
     return ApplyAvailability(store, Settlement(SlotLimits(), links), SystemClock())
 
 
@@ -141,7 +140,7 @@ async def test_w32_promise_8_cost_of_a_page_does_not_follow_its_size(
 
 
 async def page_of(pool: Pool, listed: str, order: OrderId, size: int) -> Listed[Any]:
-    orders, files = PostgresOrderViews(pool), PostgresFileViews(pool)
+    orders, files = OrderViews(pool), FileViews(pool)
     match listed:
         case "own orders":
             return await orders.of_owner(TENANT, OWNER, limit=size, offset=0)
@@ -220,7 +219,7 @@ async def filled_url(servers: Any, _database_admin: asyncpg.Connection) -> Async
     async with fresh_database(_database_admin, servers.database_url) as url:
         async with await open_pool(url, size=1) as pool:
             await migrate_platform(pool)
-            await PostgresTenants(pool).add(TENANT)
+            await Tenants(pool).add(TENANT)
             async with in_tenant(pool, TENANT) as connection:
                 await connection.execute(_FILL.format(orders=ORDERS, files=FILES_EACH))
         yield url

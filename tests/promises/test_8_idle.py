@@ -5,9 +5,9 @@ import re
 import asyncpg
 import pytest
 
-from rs_order.adapters.postgres import pool as pool_module
-from rs_order.adapters.postgres.statements import statements
 from rs_order.sandbox import Faults, SyntheticDataset
+from rs_order.store import pool as pool_module
+from rs_order.store.statements import statements
 from tests.acceptance.platform import platform
 from tests.promises.process import NOTHING_LEFT_TO_SEND, until
 from tests.support.polling import eventually

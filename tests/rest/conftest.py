@@ -27,7 +27,7 @@ from rs_order.entrypoints.rest import (
     run_rest,
     some_services,
 )
-from rs_order.ports.store import Tenants
+from rs_order.store.tenants import Tenants
 from tests.rest.stock import DEMO, OWNER, Stock
 from tests.rest.stored import StoredOrder
 from tests.support.stores import migrated_pool

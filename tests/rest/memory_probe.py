@@ -39,7 +39,7 @@ from rs_order.ports.downloads import (
     OpenFile,
     OrderToDownload,
 )
-from rs_order.ports.store import Tenants
+from rs_order.store.tenants import Tenants
 from tests.rest.conftest import (
     KEY,
     ORDER_SECRET,

@@ -3,10 +3,6 @@
 from collections.abc import Sequence
 from uuid import uuid4
 
-from rs_order.adapters.postgres.downloads import PostgresDownloads
-from rs_order.adapters.postgres.driver import Connection, Pool
-from rs_order.adapters.postgres.tenants import PostgresTenants
-from rs_order.adapters.postgres.unit_of_work import PostgresStore
 from rs_order.adapters.system_clock import SystemClock
 from rs_order.application.links import Links
 from rs_order.application.policies import SlotLimits
@@ -21,6 +17,10 @@ from rs_order.ports.downloads import (
     FileToDownload,
     OrderToDownload,
 )
+from rs_order.store.downloads import StoredDownloads
+from rs_order.store.pool import Connection, Pool
+from rs_order.store.tenants import Tenants
+from rs_order.store.unit_of_work import Store
 from tests.rest.stock import DEMO, ORDER, StockedOrder
 from tests.support.rows import in_tenant
 
@@ -38,14 +38,14 @@ _BEFORE = "before"
 class StoredOrder(StockedOrder):
     """Reads and settles through PostgreSQL; ``settled`` is what the rows say afterwards."""
 
-    def __init__(self, pool: Pool, tenants: PostgresTenants) -> None:
+    def __init__(self, pool: Pool, tenants: Tenants) -> None:
         super().__init__()
         self._pool = pool
         self._written = False
         links = Links(None, tenants, prefix="/api/v1", fallback="http://localhost")
-        store = PostgresStore(pool, lambda: None)
+        store = Store(pool, lambda: None)
         self._settling = SettleDownloads(store, Settlement(SlotLimits(), links), SystemClock())
-        self._downloads = PostgresDownloads(pool)
+        self._downloads = StoredDownloads(pool)
 
     async def order(self, tenant: Tenant, order_id: OrderId) -> OrderToDownload | None:
         await self._write()

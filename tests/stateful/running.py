@@ -12,12 +12,12 @@ import structlog
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from rs_order.adapters.postgres.migrate import migrate_platform
-from rs_order.adapters.postgres.pool import open_pool
-from rs_order.adapters.postgres.tenants import PostgresTenants
 from rs_order.application import ask_storage, cancel_orders, retire_orders, schedule_sub_orders
 from rs_order.application.act import pause_order, retry_order
 from rs_order.bootstrap import application
+from rs_order.store.migrate import migrate_platform
+from rs_order.store.pool import open_pool
+from rs_order.store.tenants import Tenants
 from tests.stateful.moves import Move, moves
 from tests.stateful.platform import TENANT
 from tests.stateful.world import World
@@ -107,6 +107,6 @@ def _world(database_url: str, **rules: Any) -> Iterator[tuple[World, asyncio.Abs
 async def _open(stack: AsyncExitStack, database_url: str, drifts: list[str], **rules: Any) -> World:
     pool = await stack.enter_async_context(await open_pool(database_url, size=4))
     await migrate_platform(pool)
-    await PostgresTenants(pool).add(TENANT)
+    await Tenants(pool).add(TENANT)
     checks = await stack.enter_async_context(pool.acquire())
     return World(pool, checks, drifts, batch_size=2, files_bucket_size_mb=1, **rules)

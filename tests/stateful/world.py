@@ -10,9 +10,6 @@ from typing import Any, cast
 from asyncpg import Record
 from asyncpg.prepared_stmt import PreparedStatement
 
-from rs_order.adapters.postgres.driver import Connection, Pool
-from rs_order.adapters.postgres.pool import use_tenant
-from rs_order.adapters.postgres.tenants import PostgresTenants
 from rs_order.application.accept_requests import ArrivedRequest
 from rs_order.application.act import Actor
 from rs_order.application.create_order import OrderWish
@@ -20,8 +17,8 @@ from rs_order.application.errors import UseCaseRefused
 from rs_order.application.reconcile.recount import PAUSE
 from rs_order.application.steps import Step, StepName
 from rs_order.bootstrap.application import Application
+from rs_order.bootstrap.database import Database
 from rs_order.bootstrap.platform_clients import PlatformClients
-from rs_order.bootstrap.store import Store
 from rs_order.contracts.basket import BasketSelectionRequest
 from rs_order.contracts.order_request import OrderRequest
 from rs_order.contracts.processing import ExecutionResult
@@ -32,6 +29,8 @@ from rs_order.domain.process import ProcessChoice
 from rs_order.ports.downloads import FetchResult, FileOutcome
 from rs_order.ports.errors import RemoteRefusal, RemoteTrouble
 from rs_order.settings import Settings
+from rs_order.store.pool import Connection, Pool, use_tenant
+from rs_order.store.tenants import Tenants
 from tests.stateful.platform import (
     ADMIN,
     PROCESSES,
@@ -102,7 +101,7 @@ class World:
         )
         self._application = Application(
             self._settings,
-            Store(pool, PostgresTenants(pool), self.clock),
+            Database(pool, Tenants(pool), self.clock),
             cast("PlatformClients", clients),
             lambda: None,
         )

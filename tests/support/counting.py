@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 import asyncpg
 
-from rs_order.adapters.postgres.driver import Pool
+from rs_order.store.pool import Pool
 
 
 class CountedStatements:

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from rs_order.adapters.postgres.driver import Row
 from rs_order.domain.moves import ORDER_MOVES, SUB_ORDER_MOVES, Reason
 from rs_order.domain.states import OrderStatus, SubOrderState
+from rs_order.store.pool import Row
 
 HISTORY = "select sub_order_id is null as of_order, before, after, reason from history order by id"
 Line = tuple[str | None, str, str]

@@ -1,6 +1,6 @@
 """Orders of any size, written by SQL."""
 
-from rs_order.adapters.postgres.driver import Connection
+from rs_order.store.pool import Connection
 
 _ORDER = """
 insert into orders (owner, role, label, correlation_id, status, sub_order_hours, sub_orders, expires_at,

@@ -5,10 +5,9 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from rs_order.adapters.postgres.driver import Connection, Pool
-from rs_order.adapters.postgres.pool import use_tenant
 from rs_order.domain.ids import OrderId, SubOrderId, Tenant
 from rs_order.domain.states import FileState, OrderStatus, SubOrderKind, SubOrderState
+from rs_order.store.pool import Connection, Pool, use_tenant
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 OWNER = "jane@example.org"

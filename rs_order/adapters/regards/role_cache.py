@@ -19,7 +19,7 @@ from rs_order.adapters.regards.roles import RegardsRoles, RightsByRole
 from rs_order.application.policies import RemotePatience
 from rs_order.domain.ids import Tenant
 from rs_order.ports.roles import GuardedResource, RightsUnknown
-from rs_order.ports.store import Tenants
+from rs_order.store.tenants import Tenants
 
 CONCURRENT_TENANTS: Final = 4
 """Projects whose rights are requested at the same time."""

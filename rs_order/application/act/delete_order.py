@@ -7,7 +7,7 @@ from rs_order.domain.ids import OrderId
 from rs_order.domain.moves import Reason
 from rs_order.domain.states import OrderStatus
 from rs_order.ports.clock import Clock
-from rs_order.ports.store import Store
+from rs_order.store.unit_of_work import Store
 
 MUST_BE_AT_REST = "ORDER_MUST_BE_DONE_OR_DONE_WITH_WARNING_OR_PAUSED_OR_FAILED_OR_EXPIRED"
 MUST_BE_DELETED = "ORDER_MUST_BE_DELETED"

@@ -13,7 +13,8 @@ from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
 from rs_order.domain.states import OrderStatus
 from rs_order.ports.clock import Clock
-from rs_order.ports.store import CompletionCursor, Store, UnitOfWork
+from rs_order.store.cursors import CompletionCursor
+from rs_order.store.unit_of_work import Store, UnitOfWork
 
 MUST_BE_PENDING_OR_RUNNING = "ORDER_MUST_BE_PENDING_OR_RUNNING"
 MUST_BE_PAUSED = "ORDER_MUST_BE_PAUSED"

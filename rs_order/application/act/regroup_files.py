@@ -12,7 +12,9 @@ from rs_order.domain.regrouping import FileInError, Regrouping
 from rs_order.domain.states import SubOrderKind
 from rs_order.domain.sub_order import SubOrder
 from rs_order.ports.clock import Clock
-from rs_order.ports.store import NewSubOrder, RetryCursor, UnitOfWork
+from rs_order.store.completions import NewSubOrder
+from rs_order.store.cursors import RetryCursor
+from rs_order.store.unit_of_work import UnitOfWork
 
 
 @dataclass(slots=True)

@@ -6,7 +6,8 @@ from rs_order.application.order_labels import order_label
 from rs_order.domain.ids import OrderId
 from rs_order.domain.order import Order
 from rs_order.ports.clock import Clock
-from rs_order.ports.store import NewOrder, Store, UnitOfWork
+from rs_order.store.orders import NewOrder
+from rs_order.store.unit_of_work import Store, UnitOfWork
 
 MUST_BE_FINAL = "ORDER_MUST_BE_DONE_OR_DONE_WITH_WARNING_OR_FAILED"
 BASKET_NOT_FOUND = "BASKET_NOT_FOUND"

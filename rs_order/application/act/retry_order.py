@@ -17,7 +17,8 @@ from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
 from rs_order.domain.states import OrderStatus, SubOrderKind
 from rs_order.ports.clock import Clock
-from rs_order.ports.store import RetryCursor, Store, UnitOfWork
+from rs_order.store.cursors import RetryCursor
+from rs_order.store.unit_of_work import Store, UnitOfWork
 
 MUST_BE_RETRIABLE = "ORDER_MUST_BE_DONE_WITH_WARNING_OR_FAILED"
 HAS_PROCESSING = "ORDER_HAS_PROCESSING"

@@ -8,7 +8,7 @@ from rs_order.domain.ids import OrderId
 from rs_order.domain.order import Order
 from rs_order.ports.directory import Users
 from rs_order.ports.errors import RemoteRefusal
-from rs_order.ports.store import Store, UnitOfWork
+from rs_order.store.unit_of_work import Store, UnitOfWork
 
 NOT_ALLOWED = "USER_NOT_ALLOWED_TO_MANAGE_ORDER"
 

@@ -6,7 +6,8 @@ from typing import Final
 from rs_order.application.errors import EmptyBasket
 from rs_order.domain.basket import Basket, BasketChange
 from rs_order.domain.identity import Caller
-from rs_order.ports.store import Store, StoreConflict
+from rs_order.store.errors import StoreConflict
+from rs_order.store.unit_of_work import Store
 
 ATTEMPTS: Final = 10
 """How often a change begins again: others of the same basket may be faster, each at most once a time."""

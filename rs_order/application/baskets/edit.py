@@ -14,7 +14,7 @@ from rs_order.domain.file_filter import FileFilter, compile_pattern
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import DatasetSelectionId
 from rs_order.domain.process import ProcessChoice
-from rs_order.ports.store import Store
+from rs_order.store.unit_of_work import Store
 
 
 class EditBasket:

@@ -13,7 +13,8 @@ from rs_order.domain.ids import Tenant
 from rs_order.domain.instants import wire_instant
 from rs_order.ports.mail import MailCode, MailTemplates, RenderedMail, TemplateFault
 from rs_order.ports.order_tokens import OrderTokens, OrderTokensUnset, TokenHolder
-from rs_order.ports.store import CreatedOrder, Store, WaitingOrder, WaitingOrders
+from rs_order.store.mails import CreatedOrder, WaitingOrder, WaitingOrders
+from rs_order.store.unit_of_work import Store
 
 DOWNLOADER = "https://github.com/RegardsOss/RegardsDownloader/releases"
 _FAULTS_KEPT = 1000

@@ -8,7 +8,7 @@ from rs_order.domain.order import Order
 from rs_order.domain.states import OrderStatus
 from rs_order.ports.clock import Clock
 from rs_order.ports.schedule import Schedule
-from rs_order.ports.store import Store, UnitOfWork
+from rs_order.store.unit_of_work import Store, UnitOfWork
 
 REMINDERS = "remind"
 """The rounds' name in the store."""

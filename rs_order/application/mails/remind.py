@@ -6,7 +6,7 @@ from rs_order.application import steps
 from rs_order.application.mails.plan import PlanMails
 from rs_order.domain.ids import Tenant
 from rs_order.ports.clock import Clock
-from rs_order.ports.store import Store
+from rs_order.store.unit_of_work import Store
 
 OWNERS = 500
 """Looked at in one step."""

@@ -17,13 +17,8 @@ from rs_order.domain.ids import MailId, Tenant
 from rs_order.ports.clock import Clock
 from rs_order.ports.errors import RemoteRefusal, RemoteTrouble
 from rs_order.ports.mail import Mail, Mailer, UnusableAddress
-from rs_order.ports.store import (
-    CreatedOrder,
-    MailToSend,
-    Store,
-    UnitOfWork,
-    WaitingOrders,
-)
+from rs_order.store.mails import CreatedOrder, MailToSend, WaitingOrders
+from rs_order.store.unit_of_work import Store, UnitOfWork
 
 LISTED = 1000
 """Orders that a reminder lists; of the others it says how many there are."""

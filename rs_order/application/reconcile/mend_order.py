@@ -16,7 +16,7 @@ from rs_order.domain.states import OrderStatus, SubOrderState
 from rs_order.domain.sub_order import SubOrder
 from rs_order.domain.tally import Tally
 from rs_order.ports.clock import Clock
-from rs_order.ports.store import Store, UnitOfWork
+from rs_order.store.unit_of_work import Store, UnitOfWork
 
 log = structlog.get_logger(__name__)
 

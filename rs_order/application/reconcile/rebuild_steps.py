@@ -18,8 +18,9 @@ from rs_order.application.policies import SlotLimits
 from rs_order.domain.ids import MailId, OrderId, RequestId, Tenant
 from rs_order.domain.states import SubOrderState
 from rs_order.ports.clock import Clock
-from rs_order.ports.outbox import OutgoingMessage
-from rs_order.ports.store import OverdueSubOrder, Store, UnitOfWork
+from rs_order.store.messages import OutgoingMessage
+from rs_order.store.reconciliation import OverdueSubOrder
+from rs_order.store.unit_of_work import Store, UnitOfWork
 
 PAGE = 500
 """Looked at in one transaction."""

@@ -13,7 +13,7 @@ from rs_order.application import steps
 from rs_order.application.reconcile.mend_order import MendOrder
 from rs_order.domain.ids import OrderId, SubOrderId, Tenant
 from rs_order.ports.clock import Clock
-from rs_order.ports.store import Store, UnitOfWork
+from rs_order.store.unit_of_work import Store, UnitOfWork
 
 RECOUNTS = "recount"
 """The walks' name in the store; each slice is a round."""

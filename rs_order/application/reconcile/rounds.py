@@ -9,8 +9,8 @@ from rs_order.application.reconcile.recount import RECOUNTS, WalkPlace
 from rs_order.application.tidy_inbox import TIDYING
 from rs_order.domain.ids import Tenant
 from rs_order.ports.clock import Clock
-from rs_order.ports.outbox import OutgoingMessage
-from rs_order.ports.store import Store, UnitOfWork
+from rs_order.store.messages import OutgoingMessage
+from rs_order.store.unit_of_work import Store, UnitOfWork
 
 ROUNDS = "reconcile"
 """The rounds' name in the store."""

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from rs_order.application.conflicts import without_conflict
 from rs_order.broker.settle import DeadLetter, DeadLetterReason, Done, Outcome
 from rs_order.entrypoints.amqp.parsing import wrong_members
-from rs_order.ports.store import StoreUnavailable
+from rs_order.store.errors import StoreUnavailable
 
 Item = TypeVar("Item")
 

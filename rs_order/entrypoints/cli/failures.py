@@ -55,11 +55,11 @@ def reaching_database(settings: "Settings") -> Iterator[None]:
     Raises:
         CommandFailed: it is away, or refuses us.
     """
-    import asyncpg
+    from rs_order.store.errors import DATABASE_ERRORS
 
     try:
         yield
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except DATABASE_ERRORS as error:
         address = urlsplit(settings.database_url.get_secret_value()).netloc.rpartition("@")[2]
         raise CommandFailed(
             f"The database at {address} can't be used: {words_of(error)}. "
@@ -95,12 +95,12 @@ def _explained(error: Exception) -> str:
 
 def _known_errors() -> list[tuple[type[Exception], str]]:
     """Errors whose text is meant for the user, with the advice that it lacks."""
-    from rs_order.adapters.postgres.schema_names import InvalidTenantNameError
     from rs_order.broker.errors import AmqpError, BrokerAway, NotConfirmed
     from rs_order.demo.errors import DemoError
     from rs_order.demo.servers import ServersError
     from rs_order.sandbox import ArchiveError, FaultError
     from rs_order.settings import SettingsError
+    from rs_order.store.schema_names import InvalidTenantNameError
 
     return [
         (CommandFailed, ""),

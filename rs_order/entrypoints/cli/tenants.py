@@ -11,7 +11,7 @@ import typer
 from rs_order.entrypoints.cli.failures import carry_out, reaching_database
 
 if TYPE_CHECKING:
-    from rs_order.bootstrap import Store
+    from rs_order.bootstrap import Database
 
 commands = typer.Typer()
 tenant_commands = typer.Typer(no_args_is_help=True, help="The tenants of this deployment.")
@@ -42,33 +42,33 @@ def list_command() -> None:
 
 
 async def _migrate() -> None:
-    async with _opened() as store:
-        count = len(store.tenants.names())
+    async with _opened() as database:
+        count = len(database.tenants.names())
     typer.echo(f"The platform's schema and those of {count} tenants are up to date")
 
 
 async def _add(name: str, host: str | None) -> None:
-    async with _opened() as store:
-        tenant = await store.add_tenant(name, host)
+    async with _opened() as database:
+        tenant = await database.add_tenant(name, host)
     typer.echo(f"Tenant {tenant} can be used")
 
 
 async def _list() -> None:
-    async with _opened() as store:
-        tenants = store.tenants
+    async with _opened() as database:
+        tenants = database.tenants
         for name in sorted(tenants.names()):
             typer.echo("\t".join(filter(None, (name, tenants.host(name)))))
 
 
 @asynccontextmanager
-async def _opened() -> "AsyncIterator[Store]":
+async def _opened() -> "AsyncIterator[Database]":
     """The database, with its schemas up to date."""
-    from rs_order.bootstrap import open_store
+    from rs_order.bootstrap import open_database
     from rs_order.entrypoints.cli.terminal import configure_command_logs
     from rs_order.settings import load_settings
 
     settings = load_settings()
     configure_command_logs(settings)
     with reaching_database(settings):
-        async with open_store(settings) as store:
-            yield store
+        async with open_database(settings) as database:
+            yield database

@@ -13,7 +13,7 @@ from rs_order.entrypoints.rest.parameters import TenantInPath
 from rs_order.entrypoints.rest.resources import GET_DATA_SOURCE_STATUS, TEST_DATA_SOURCE
 from rs_order.entrypoints.rest.routing import AuthorisedCaller, Endpoints
 from rs_order.entrypoints.rest.services import RestServices
-from rs_order.ports.store import StoreUnavailable
+from rs_order.store.errors import StoreUnavailable
 
 
 def data_source_router(services: RestServices) -> APIRouter:

@@ -14,7 +14,7 @@ from rs_order.domain.errors import PatternRefusedError
 from rs_order.ports.errors import RemoteTrouble
 from rs_order.ports.order_tokens import OrderTokensUnset
 from rs_order.ports.roles import RightsUnknown
-from rs_order.ports.store import StoreConflict, StoreUnavailable
+from rs_order.store.errors import StoreConflict, StoreUnavailable
 
 ACCESS_DENIED: Final = "Access is denied"
 

@@ -2,7 +2,7 @@
 
 from rs_order.application.links import DownloadLinks
 from rs_order.contracts.data_file import OrderDataFile, OrderDataFileDTO
-from rs_order.ports.views import FileView
+from rs_order.store.file_views import FileView
 
 
 def data_file(view: FileView) -> OrderDataFile:

@@ -32,7 +32,7 @@ from rs_order.entrypoints.rest.routing import (
 )
 from rs_order.entrypoints.rest.services import RestServices
 from rs_order.entrypoints.rest.sorting import sorted_by
-from rs_order.ports.views import FileProperty
+from rs_order.store.file_views import FileProperty
 
 DatasetPaging = Annotated[Paging, paging(20)]
 AvailablePaging = Annotated[Paging, paging(10, Sort(FileProperty.ID))]

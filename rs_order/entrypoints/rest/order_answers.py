@@ -25,7 +25,7 @@ from rs_order.entrypoints.rest.resources import (
 )
 from rs_order.entrypoints.rest.services import RestServices
 from rs_order.ports.errors import RemoteError
-from rs_order.ports.views import DatasetTaskView, OrderView
+from rs_order.store.order_views import DatasetTaskView, OrderView
 
 _A_MOMENT: Final = 3.0
 """Seconds that a link may be waited for."""

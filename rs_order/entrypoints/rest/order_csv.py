@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
 from rs_order.domain.instants import wire_instant
-from rs_order.ports.views import OrderView
+from rs_order.store.order_views import OrderView
 
 HEADER: Final = (
     "ORDER_ID;CREATION_DATE;EXPIRATION_DATE;OWNER;STATUS;STATUS_DATE;PERCENT_COMPLETE;"

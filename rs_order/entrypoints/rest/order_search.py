@@ -24,7 +24,7 @@ from rs_order.entrypoints.rest.routing import (
 )
 from rs_order.entrypoints.rest.services import RestServices
 from rs_order.entrypoints.rest.sorting import sorted_by
-from rs_order.ports.views import OrderProperty
+from rs_order.store.order_views import OrderProperty
 
 SearchPaging = Annotated[Paging, paging(10, Sort(OrderProperty.CREATION_DATE, descending=True))]
 CSV_NAME: Final = "attachment;filename=orders.csv"

@@ -19,14 +19,15 @@ from rs_order.application.tenant_settings import ManageSettings
 from rs_order.entrypoints.rest.remote_address import Network
 from rs_order.entrypoints.rest.tokens import TokenVerifier
 from rs_order.ports.clock import Clock
-from rs_order.ports.data_source import DataSource
 from rs_order.ports.directory import Users
 from rs_order.ports.downloads import Downloads, FileSources
 from rs_order.ports.health import Health
 from rs_order.ports.order_tokens import OrderTokens
 from rs_order.ports.roles import RoleAccess
-from rs_order.ports.store import Tenants
-from rs_order.ports.views import FileViews, OrderViews
+from rs_order.store.file_views import FileViews
+from rs_order.store.order_views import OrderViews
+from rs_order.store.pool import DataSource
+from rs_order.store.tenants import Tenants
 
 
 @dataclass(frozen=True, slots=True)

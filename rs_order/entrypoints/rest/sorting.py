@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from rs_order.entrypoints.rest.errors import Refused
 from rs_order.entrypoints.rest.paging import Paging
-from rs_order.ports.views import SortBy
+from rs_order.store.lists import SortBy
 
 Property = TypeVar("Property", bound=StrEnum)
 

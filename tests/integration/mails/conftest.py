@@ -2,7 +2,7 @@
 
 import pytest
 
-from rs_order.adapters.postgres.driver import Pool
+from rs_order.store.pool import Pool
 from tests.integration.mails.office import Office, Postman, StandingClock
 
 

@@ -11,9 +11,6 @@ from typing import Any
 from rs_order.adapters.cron import CronSchedule
 from rs_order.adapters.mail import FolderTemplates, Languages
 from rs_order.adapters.order_tokens import JwtOrderTokens, NoOrderTokens
-from rs_order.adapters.postgres.driver import Pool
-from rs_order.adapters.postgres.tenants import PostgresTenants
-from rs_order.adapters.postgres.unit_of_work import PostgresStore
 from rs_order.application.links import Links
 from rs_order.application.mails.compose import ComposeMail
 from rs_order.application.mails.plan import PlanMails
@@ -24,6 +21,9 @@ from rs_order.domain.ids import MailId, OrderId, Tenant
 from rs_order.domain.states import OrderStatus
 from rs_order.ports.errors import RemoteRefusal, RemoteTrouble
 from rs_order.ports.mail import Mail
+from rs_order.store.pool import Pool
+from rs_order.store.tenants import Tenants
+from rs_order.store.unit_of_work import Store
 from tests.integration.conftest import OTHER, TENANT
 from tests.support.rows import OWNER, TenantRows, in_tenant
 
@@ -79,8 +79,8 @@ class Office:
     ) -> None:
         self.pool, self.clock = pool, clock
         self.outcomes: Counter[tuple[str, str]] = Counter()
-        self.store = PostgresStore(pool, lambda: None)
-        tenants = PostgresTenants(pool)
+        self.store = Store(pool, lambda: None)
+        tenants = Tenants(pool)
         links = Links(None, tenants, prefix="/api/v1", fallback="https://site")
         templates = FolderTemplates(Languages.parse(["en", f"{OTHER}=fr"]), folder)
         tokens = JwtOrderTokens(secret, clock) if secret else NoOrderTokens()

@@ -8,8 +8,8 @@ from pathlib import Path
 import jwt
 import pytest
 
-from rs_order.adapters.postgres.driver import Pool
 from rs_order.domain.states import OrderStatus
+from rs_order.store.pool import Pool
 from tests.integration.conftest import OTHER, TENANT
 from tests.integration.mails.office import (
     DAY,

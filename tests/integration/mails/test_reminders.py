@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from rs_order.adapters.postgres.driver import Pool
 from rs_order.application.mails import remind, send
 from rs_order.domain.states import OrderStatus
+from rs_order.store.pool import Pool
 from tests.integration.conftest import TENANT
 from tests.integration.mails.office import (
     DAY,

@@ -1,0 +1,57 @@
+"""The database side of a process."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from rs_order.adapters.system_clock import SystemClock
+from rs_order.application import steps
+from rs_order.domain.ids import Tenant
+from rs_order.ports.clock import Clock
+from rs_order.settings import PREFIX, Settings, SettingsError
+from rs_order.store.migrate import migrate_platform, migrate_tenant
+from rs_order.store.pool import Pool, open_pool
+from rs_order.store.schema_names import InvalidTenantNameError
+from rs_order.store.tenants import Tenants
+from rs_order.store.unit_of_work import Store
+
+
+@dataclass(slots=True)
+class Database:
+    """The database side of a process."""
+
+    pool: Pool
+    tenants: Tenants
+    clock: Clock
+
+    async def add_tenant(self, name: str, host: str | None) -> Tenant:
+        """Provision a tenant and ask its workers to resume what it missed while it was inactive."""
+        tenant = await self.tenants.add(name, host)
+        await Store(self.pool, committed=lambda: None).send([steps.wake_tenant(tenant)])
+        return tenant
+
+
+@asynccontextmanager
+async def open_database(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Database]:
+    """Open the pool and bring the platform schema and the schema of every tenant up to date."""
+    pool = await open_pool(
+        settings.database_url.get_secret_value(),
+        size=settings.database_pool_size,
+        statement_cache=settings.database_statement_cache,
+    )
+    async with pool:
+        await migrate_platform(pool)
+        tenants = Tenants(pool)
+        await tenants.load()
+        for tenant in tenants.names():
+            await migrate_tenant(pool, tenant)
+        for name in settings.tenants:
+            await _add_configured(tenants, name)
+        yield Database(pool, tenants, clock or SystemClock())
+
+
+async def _add_configured(tenants: Tenants, name: str) -> None:
+    try:
+        await tenants.add(name)
+    except InvalidTenantNameError as error:
+        raise SettingsError(f"{PREFIX}TENANTS: {error}") from error

@@ -1,0 +1,188 @@
+"""Baskets: read whole, written as far as they change."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rs_order.domain.basket import Basket, BasketChange, DatasetSelection, DatedSelection
+from rs_order.domain.files import DataType
+from rs_order.domain.ids import BasketId, DatasetSelectionId, Urn
+from rs_order.domain.instants import parse_instant, wire_instant
+from rs_order.domain.selection import SelectionRequest, TypeTotals
+from rs_order.store.errors import StoreConflict
+from rs_order.store.pool import Connection, Row
+from rs_order.store.rows import (
+    kinds_column,
+    optional_filter_of,
+    pattern_column,
+    process_of,
+)
+from rs_order.store.statements import statements
+
+SQL = statements("baskets")
+ORDER_SQL = statements("orders")
+
+
+async def reserve_ids(connection: Connection, table: str, count: int) -> list[int]:
+    """Ids for rows that refer to each other before they are written."""
+    return [row["id"] for row in await connection.fetch(ORDER_SQL["reserve"], table, count)]
+
+
+async def put_selections(
+    connection: Connection, selections: Sequence[tuple[int, DatasetSelection]]
+) -> None:
+    """Write dataset selections with their searches, each into the basket of the id beside it."""
+    new = sum(selection.id is None for _, selection in selections)
+    reserved = iter(await reserve_ids(connection, "dataset_selection", new) if new else ())
+    ids = [next(reserved) if selection.id is None else selection.id for _, selection in selections]
+    datasets, searches = [], []
+    for id_, (basket, selection) in zip(ids, selections, strict=True):
+        datasets.append(dataset_selection_record(id_, basket, selection))
+        searches += dated_selection_records(id_, selection)
+    await connection.execute(SQL["put_dataset_selections"], datasets)
+    if new < len(selections):
+        await connection.execute(SQL["remove_dated_selections"], ids)
+    await connection.execute(SQL["put_dated_selections"], searches)
+
+
+class Baskets:
+    """Interactive baskets. Those of orders, automatic ones included, are never seen here (W12)."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def of(self, owner: str) -> Basket | None:
+        """The owner's basket with all that is in it; None when he has none."""
+        row = await self._connection.fetchrow(SQL["of_owner"], owner)
+        if row is None:
+            return None
+        id_ = BasketId(row["id"])
+        return Basket(id_, row["owner"], row["version"], await self._selections(id_))
+
+    async def create(self, owner: str) -> None:
+        """Give the owner a basket unless he has one (B2)."""
+        await self._connection.execute(SQL["create"], owner)
+
+    async def save(self, basket: Basket, change: BasketChange) -> None:
+        """Write a change of a basket as it was read.
+
+        Raises:
+            StoreConflict: it has changed since, was consumed by an order, or is gone; read it again.
+        """
+        if await self._connection.fetchval(SQL["change"], basket.id, basket.version) is None:
+            raise StoreConflict(f"basket {basket.id} isn't of version {basket.version} any more")
+        if change.removed:
+            await self._connection.execute(
+                SQL["remove_dataset_selections"], basket.id, change.removed
+            )
+        if change.put:
+            await put_selections(
+                self._connection, [(basket.id, selection) for selection in change.put]
+            )
+
+    async def delete(self, owner: str) -> None:
+        """Nothing happens when the owner has none (B3)."""
+        await self._connection.execute(SQL["delete"], owner)
+
+    async def _selections(self, basket: BasketId) -> tuple[DatasetSelection, ...]:
+        searches: dict[int, list[Row]] = defaultdict(list)
+        for row in await self._connection.fetch(SQL["dated_selections"], basket):
+            searches[row["dataset_selection_id"]].append(row)
+        rows = await self._connection.fetch(SQL["dataset_selections"], basket)
+        return tuple(dataset_selection_of(row, searches[row["id"]]) for row in rows)
+
+
+def request_record(request: SelectionRequest) -> dict[str, Any]:
+    """A search as it is kept in a basket (domain.md 1.5, selection_request)."""
+    record: dict[str, Any] = {
+        "engineType": request.engine_type,
+        "searchParameters": request.search_parameters,
+        "selectionDate": wire_instant(request.selection_date),
+    }
+    if request.dataset_urn:
+        record["datasetUrn"] = request.dataset_urn
+    if request.include:
+        record["entityIdsToInclude"] = request.include
+    if request.exclude:
+        record["entityIdsToExclude"] = request.exclude
+    return record
+
+
+def request_of(record: Mapping[str, Any]) -> SelectionRequest:
+    return SelectionRequest(
+        engine_type=record["engineType"],
+        selection_date=parse_instant(record["selectionDate"]),
+        dataset_urn=Urn(record["datasetUrn"]) if record.get("datasetUrn") else None,
+        search_parameters=dict(record["searchParameters"]),
+        include=tuple(Urn(urn) for urn in record.get("entityIdsToInclude", ())),
+        exclude=tuple(Urn(urn) for urn in record.get("entityIdsToExclude", ())),
+    )
+
+
+def types_record(types: Mapping[DataType, TypeTotals]) -> dict[str, dict[str, int]]:
+    return {
+        data_type.value: {
+            "files": totals.files,
+            "bytes": totals.bytes,
+            "external_files": totals.external_files,
+        }
+        for data_type, totals in types.items()
+    }
+
+
+def types_of(record: Mapping[str, Any]) -> dict[DataType, TypeTotals]:
+    return {DataType(name): TypeTotals(**totals) for name, totals in record.items()}
+
+
+def dataset_selection_of(row: Row, searches: Sequence[Row]) -> DatasetSelection:
+    return DatasetSelection(
+        urn=Urn(row["dataset_urn"]),
+        label=row["dataset_label"],
+        products=row["products_count"],
+        files=row["files_count"],
+        bytes=row["files_bytes"],
+        types=types_of(row["type_totals"]),
+        file_filter=optional_filter_of(row),
+        searches=tuple(
+            DatedSelection(
+                request=request_of(search["request"]),
+                products=search["products_count"],
+                types=types_of(search["type_totals"]),
+            )
+            for search in searches
+        ),
+        process=process_of(row),
+        id=DatasetSelectionId(row["id"]),
+    )
+
+
+def dataset_selection_record(id_: int, basket: int, selection: DatasetSelection) -> dict[str, Any]:
+    process = selection.process
+    return {
+        "id": id_,
+        "basket_id": basket,
+        "dataset_urn": selection.urn,
+        "dataset_label": selection.label,
+        "products_count": selection.products,
+        "files_count": selection.files,
+        "files_bytes": selection.bytes,
+        "type_totals": types_record(selection.types),
+        "file_kinds": kinds_column(selection.file_filter),
+        "file_name_pattern": pattern_column(selection.file_filter),
+        "process_id": str(process.process_id) if process else None,
+        "process_parameters": dict(process.parameters) if process else None,
+    }
+
+
+def dated_selection_records(id_: int, selection: DatasetSelection) -> list[dict[str, Any]]:
+    return [
+        {
+            "dataset_selection_id": id_,
+            "selection_date": search.request.selection_date,
+            "position": position,
+            "request": request_record(search.request),
+            "products_count": search.products,
+            "type_totals": types_record(search.types),
+        }
+        for position, search in enumerate(selection.searches)
+    ]

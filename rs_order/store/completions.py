@@ -1,0 +1,194 @@
+"""Completions: cursors, the basket an order consumed, and the files that come in page by page."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rs_order.domain.basket import DatasetSelection
+from rs_order.domain.files import identity
+from rs_order.domain.ids import DatasetTaskId, OrderId, SubOrderId
+from rs_order.domain.order import Order
+from rs_order.domain.partition import OrderedFile
+from rs_order.domain.process import Process
+from rs_order.domain.states import FileState, SubOrderKind, SubOrderState
+from rs_order.domain.sub_order import SubOrder
+from rs_order.store.baskets import dataset_selection_of, reserve_ids
+from rs_order.store.cursors import (
+    CompletionCursor,
+    completion_cursor_of,
+    processed_record,
+)
+from rs_order.store.pool import Connection
+from rs_order.store.rows import kinds_column, pattern_column, process_record
+from rs_order.store.statements import statements
+
+SQL = statements("completions")
+SUB_ORDER_SQL = statements("sub_orders")
+
+
+@dataclass(frozen=True, slots=True)
+class AddedFiles:
+    """Files that came into a sub-order in one state."""
+
+    sub_order_id: SubOrderId
+    state: FileState
+    files: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewSubOrder:
+    dataset_task_id: DatasetTaskId
+    kind: SubOrderKind
+    asks_storage: bool = True
+    """False: a process of external files only, which takes no slot before it is downloadable."""
+
+
+class Completions:
+    """Reading the files of an order from the catalog, page by page."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def cursor(self, order_id: OrderId) -> CompletionCursor | None:
+        """None when the order is complete, or gone."""
+        row = await self._connection.fetchrow(SQL["cursor"], order_id)
+        return completion_cursor_of(row) if row else None
+
+    async def advance(self, order_id: OrderId, cursor: CompletionCursor) -> None:
+        await self._connection.execute(
+            SQL["advance"],
+            order_id,
+            cursor.selection,
+            cursor.page,
+            cursor.storage_sub_order,
+            cursor.external_sub_order,
+            cursor.products,
+            cursor.attempts,
+            cursor.trouble_since,
+            processed_record(cursor.processed),
+        )
+
+    async def finish(self, order_ids: Sequence[OrderId]) -> None:
+        """Nothing more is read for these orders."""
+        await self._connection.execute(SQL["finish"], order_ids)
+
+    async def selection(self, order_id: OrderId, index: int) -> DatasetSelection | None:
+        """The order's dataset selection of that index; None past the last."""
+        row = await self._connection.fetchrow(SQL["selection"], order_id, index)
+        if row is None:
+            return None
+        searches = await self._connection.fetch(SQL["searches"], row["id"])
+        return dataset_selection_of(row, searches)
+
+    async def dataset_task(
+        self, order_id: OrderId, selection: DatasetSelection, process: Process | None = None
+    ) -> DatasetTaskId:
+        """The dataset task of a selection, made when it isn't there yet.
+
+        With a process it is made with its totals: the files that go in, and the bytes that are
+        forecast to come out (domain.md 5.2).
+        """
+        files, size = _totals(selection, process)
+        choice = selection.process
+        task: int = await self._connection.fetchval(
+            SQL["dataset_task"],
+            order_id,
+            selection.urn,
+            selection.label,
+            selection.products,
+            kinds_column(selection.file_filter),
+            pattern_column(selection.file_filter),
+            files,
+            size,
+            choice.process_id if choice else None,
+            dict(choice.parameters) if choice else None,
+            process_record(process) if process else None,
+        )
+        return DatasetTaskId(task)
+
+    async def open_sub_orders(
+        self, order: Order, sub_orders: Sequence[NewSubOrder]
+    ) -> list[SubOrder]:
+        """Sub-orders under construction, in the order asked for."""
+        ids = await reserve_ids(self._connection, "sub_order", len(sub_orders))
+        await self._connection.execute(
+            SUB_ORDER_SQL["open"],
+            ids,
+            order.id,
+            order.owner,
+            [new.dataset_task_id for new in sub_orders],
+            [new.kind for new in sub_orders],
+            [new.asks_storage for new in sub_orders],
+        )
+        return [
+            SubOrder(SubOrderId(id_), order.id, order.owner, new.kind, SubOrderState.BUILDING)
+            for id_, new in zip(ids, sub_orders, strict=True)
+        ]
+
+    async def add_files(
+        self,
+        order: Order,
+        task: DatasetTaskId,
+        files: Sequence[tuple[SubOrderId, OrderedFile]],
+        *,
+        counted: bool = True,
+    ) -> list[AddedFiles]:
+        """Insert the files that the dataset task doesn't hold yet; ``counted``: and count them there."""
+        if not files:
+            return []
+        columns = zip(*(_file_columns(sub_order, file) for sub_order, file in files), strict=True)
+        rows = await self._connection.fetch(
+            SQL["add_files"], order.id, task, *(list(column) for column in columns)
+        )
+        if counted:
+            await self._connection.execute(
+                SQL["count_files"],
+                task,
+                sum(row["files"] for row in rows),
+                sum(row["bytes"] for row in rows),
+            )
+        return [
+            AddedFiles(
+                SubOrderId(row["sub_order_id"]), FileState(row["state"]), row["files"], row["bytes"]
+            )
+            for row in rows
+        ]
+
+    async def has_dataset_task(self, order_id: OrderId) -> bool:
+        return bool(await self._connection.fetchval(SQL["has_dataset_task"], order_id))
+
+
+def _totals(selection: DatasetSelection, process: Process | None) -> tuple[int, int]:
+    """What a dataset task counts from the start: files that go in, bytes that come out (5.2)."""
+    if process is None:
+        return 0, 0
+    taken = [totals for name, totals in selection.types.items() if name.value in process.data_types]
+    return (
+        sum(totals.files for totals in taken),
+        process.forecast.of(sum(totals.bytes for totals in taken)),
+    )
+
+
+def _file_columns(sub_order: SubOrderId, ordered: OrderedFile) -> tuple[object, ...]:
+    """One value per array of ``add_files``, in the order of its parameters."""
+    product, file = ordered.product, ordered.file
+    return (
+        sub_order,
+        identity(product.urn, file),
+        product.urn,
+        product.provider_id,
+        product.version,
+        file.data_type,
+        file.name,
+        file.url,
+        file.external,
+        file.online,
+        file.size,
+        file.checksum,
+        file.checksum_algorithm,
+        file.mime_type,
+        ordered.state,
+        "no-checksum" if ordered.reason else None,
+        ordered.reason,
+        ordered.output_key,
+    )

@@ -1,0 +1,144 @@
+"""Completions: cursors, the basket an order consumed, and the files that come in page by page."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from rs_order.domain.ids import DataFileId, DatasetTaskId, SubOrderId
+from rs_order.domain.process import Process
+from rs_order.domain.states import OrderStatus
+from rs_order.domain.windows import Totals
+from rs_order.store.pool import Row
+from rs_order.store.rows import process_from, process_record
+
+
+@dataclass(frozen=True, slots=True)
+class WindowCursor:
+    """The last window of a group, so that the next page can go on with it."""
+
+    totals: Totals
+    closed: bool
+    sub_order: SubOrderId | None
+    """None when each of its products has a sub-order of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessedCursor:
+    """How far the cut of a processed selection has come."""
+
+    process: Process
+    """As rs-processing described it when the selection was begun."""
+    sub_orders: int = 0
+    """Numbered so far."""
+    stored: WindowCursor | None = None
+    external: WindowCursor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionCursor:
+    """How far the completion of an order has come."""
+
+    selection: int
+    page: int
+    storage_sub_order: SubOrderId | None
+    external_sub_order: SubOrderId | None
+    products: int
+    attempts: int
+    trouble_since: datetime | None
+    processed: ProcessedCursor | None = None
+    """Set within a selection that goes into a process."""
+
+    def untroubled(self) -> "CompletionCursor":
+        """The same place, with nothing attempted there yet."""
+        return replace(self, attempts=0, trouble_since=None)
+
+
+@dataclass(frozen=True, slots=True)
+class RetryCursor:
+    """How far the retry of an order has come: everything up to this file has moved."""
+
+    status_before: OrderStatus
+    """Status of the order when it was retried."""
+    dataset_task: DatasetTaskId
+    file: DataFileId
+    storage_sub_order: SubOrderId | None
+    """The bucket of this dataset task that the last slice left open."""
+    external_sub_order: SubOrderId | None
+    first_sub_order: SubOrderId | None
+    """The first sub-order it made; later ones have higher ids."""
+
+
+def completion_cursor_of(row: Row) -> CompletionCursor:
+    def sub_order(column: str) -> SubOrderId | None:
+        return SubOrderId(row[column]) if row[column] is not None else None
+
+    return CompletionCursor(
+        selection=row["selection"],
+        page=row["page"],
+        storage_sub_order=sub_order("storage_sub_order_id"),
+        external_sub_order=sub_order("external_sub_order_id"),
+        products=row["products"],
+        attempts=row["attempts"],
+        trouble_since=row["trouble_since"],
+        processed=processed_from(row["processed"]),
+    )
+
+
+def retry_cursor_of(row: Row) -> RetryCursor:
+    def sub_order(column: str) -> SubOrderId | None:
+        return SubOrderId(row[column]) if row[column] is not None else None
+
+    return RetryCursor(
+        status_before=OrderStatus(row["status_before"]),
+        dataset_task=DatasetTaskId(row["dataset_task_id"]),
+        file=DataFileId(row["data_file_id"]),
+        storage_sub_order=sub_order("storage_sub_order_id"),
+        external_sub_order=sub_order("external_sub_order_id"),
+        first_sub_order=sub_order("first_sub_order_id"),
+    )
+
+
+def processed_record(cursor: ProcessedCursor | None) -> dict[str, Any] | None:
+    if cursor is None:
+        return None
+    return {
+        "process": process_record(cursor.process),
+        "sub_orders": cursor.sub_orders,
+        "stored": _window_record(cursor.stored),
+        "external": _window_record(cursor.external),
+    }
+
+
+def processed_from(record: Mapping[str, Any] | None) -> ProcessedCursor | None:
+    if record is None:
+        return None
+    return ProcessedCursor(
+        process=process_from(record["process"]),
+        sub_orders=record["sub_orders"],
+        stored=_window_from(record["stored"]),
+        external=_window_from(record["external"]),
+    )
+
+
+def _window_record(window: WindowCursor | None) -> dict[str, Any] | None:
+    if window is None:
+        return None
+    return {
+        "files": window.totals.files,
+        "bytes": window.totals.bytes,
+        "products": window.totals.products,
+        "closed": window.closed,
+        "sub_order": window.sub_order,
+    }
+
+
+def _window_from(record: Mapping[str, Any] | None) -> WindowCursor | None:
+    if record is None:
+        return None
+    sub_order = record["sub_order"]
+    return WindowCursor(
+        totals=Totals(record["files"], record["bytes"], record["products"]),
+        closed=record["closed"],
+        sub_order=SubOrderId(sub_order) if sub_order is not None else None,
+    )

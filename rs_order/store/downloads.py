@@ -1,0 +1,79 @@
+"""Reads the orders and files that are downloaded."""
+
+from collections.abc import Sequence
+
+from rs_order.domain.ids import Checksum, DataFileId, OrderId, Tenant, Urn
+from rs_order.domain.states import FileState, OrderStatus
+from rs_order.ports.downloads import FileOfOrder, FileToDownload, OrderToDownload
+from rs_order.store.errors import store_errors
+from rs_order.store.pool import Pool, Row, transaction, use_tenant
+from rs_order.store.statements import statements
+
+SQL = statements("files")
+
+
+class StoredDownloads:
+    """The store, as a download sees it."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def order(self, tenant: Tenant, order_id: OrderId) -> OrderToDownload | None:
+        for row in await self._fetch(tenant, "order_to_download", order_id):
+            return OrderToDownload(
+                OrderId(row["id"]),
+                row["owner"],
+                row["role"],
+                OrderStatus(row["status"]),
+                row["expires_at"],
+                has_files=row["has_files"],
+                has_available_files=row["has_available_files"],
+            )
+        return None
+
+    async def file(self, tenant: Tenant, file_id: DataFileId) -> FileOfOrder | None:
+        """One file; None for that of an order that is gone."""
+        for row in await self._fetch(tenant, "file_to_download", file_id):
+            return FileOfOrder(
+                _file_of(row), OrderId(row["order_id"]), row["owner"], FileState(row["state"])
+            )
+        return None
+
+    async def all_files(
+        self, tenant: Tenant, order_id: OrderId, *, after: DataFileId, limit: int
+    ) -> Sequence[FileToDownload]:
+        """The next files of the order by ascending id, whatever their state."""
+        rows = await self._fetch(tenant, "files_of_order", order_id, after, limit)
+        return [_file_of(row) for row in rows]
+
+    async def repeated_names(self, tenant: Tenant, order_id: OrderId) -> frozenset[str]:
+        """File names that more than one AVAILABLE file of the order has."""
+        rows = await self._fetch(tenant, "repeated_names", order_id)
+        return frozenset(row["name"] for row in rows)
+
+    async def available_files(
+        self, tenant: Tenant, order_id: OrderId, *, after: DataFileId, limit: int
+    ) -> Sequence[FileToDownload]:
+        """The next AVAILABLE files by ascending id."""
+        rows = await self._fetch(tenant, "available_files", order_id, after, limit)
+        return [_file_of(row) for row in rows]
+
+    async def _fetch(self, tenant: Tenant, statement: str, *parameters: object) -> Sequence[Row]:
+        with store_errors():
+            async with transaction(self._pool, readonly=True) as connection:
+                await use_tenant(connection, tenant)
+                return await connection.fetch(SQL[statement], *parameters)
+
+
+def _file_of(row: Row) -> FileToDownload:
+    return FileToDownload(
+        id=DataFileId(row["id"]),
+        product=Urn(row["product_urn"]),
+        name=row["name"],
+        url=row["url"],
+        external=row["external"],
+        size=row["size"],
+        checksum=Checksum(row["checksum"]) if row["checksum"] is not None else None,
+        checksum_algorithm=row["checksum_algorithm"],
+        mime_type=row["mime_type"],
+    )

@@ -1,0 +1,145 @@
+"""Files as they are listed: a page and a total, whatever the size of the order."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from rs_order.domain.ids import DataFileId, DatasetTaskId, OrderId, SubOrderId, Tenant
+from rs_order.domain.states import FileState
+from rs_order.store.lists import Listed, SortBy, reading, sorted_statement
+from rs_order.store.pool import Pool, Row
+from rs_order.store.statements import statements
+
+SQL = statements("file_views")
+_DEFAULT_ORDER: Final = "order by file.id"
+
+
+class FileProperty(StrEnum):
+    """What files can be sorted by, in the words of the REST side (rest.md 3.4)."""
+
+    ID = "id"
+    STATE = "state"
+    ORDER_ID = "orderId"
+    FILES_TASK_ID = "filesTaskId"
+    IP_ID = "ipId"
+    PRODUCT_ID = "productId"
+    VERSION = "version"
+    DATA_TYPE = "dataType"
+    REFERENCE = "reference"
+    URI = "uri"
+    MIME_TYPE = "mimeType"
+    ONLINE = "online"
+    CHECKSUM = "checksum"
+    DIGEST_ALGORITHM = "digestAlgorithm"
+    FILESIZE = "filesize"
+    FILENAME = "filename"
+
+
+@dataclass(frozen=True, slots=True)
+class FileView:
+    """A file of an order (rest.md 5.7)."""
+
+    id: DataFileId
+    state: FileState
+    reason: str | None
+    """Why it is in its state, where that needs saying."""
+    order_id: OrderId
+    sub_order_id: SubOrderId
+    product_urn: str
+    product_id: str | None
+    product_version: int
+    data_type: str
+    name: str
+    url: str
+    external: bool
+    online: bool
+    size: int | None
+    checksum: str | None
+    checksum_algorithm: str | None
+    mime_type: str | None
+
+
+_COLUMNS: Final = {
+    FileProperty.ID: "file.id",
+    FileProperty.FILES_TASK_ID: "file.sub_order_id",
+    FileProperty.IP_ID: "file.product_urn",
+    FileProperty.PRODUCT_ID: "file.product_id",
+    FileProperty.VERSION: "file.product_version",
+    FileProperty.DATA_TYPE: "file.data_type",
+    FileProperty.REFERENCE: "file.external",
+    FileProperty.URI: "file.url",
+    FileProperty.MIME_TYPE: "file.mime_type",
+    FileProperty.ONLINE: "file.online",
+    FileProperty.CHECKSUM: "file.checksum",
+    FileProperty.DIGEST_ALGORITHM: "file.checksum_algorithm",
+    FileProperty.FILESIZE: "file.size",
+    FileProperty.FILENAME: "file.name",
+}
+"""Without those that all available files of an order have in common."""
+
+
+class FileViews:
+    """Files to be shown. Totals come from counters. All calls raise StoreUnavailable."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def of_dataset(
+        self, tenant: Tenant, order_id: OrderId, task: DatasetTaskId, *, limit: int, offset: int
+    ) -> Listed[FileView] | None:
+        """Files in any state by ascending id; None when the order has no such dataset task."""
+        async with reading(self._pool, tenant) as connection:
+            total: int | None = await connection.fetchval(SQL["count_of_dataset"], order_id, task)
+            if not total:
+                return None if total is None else Listed(0, ())
+            rows = await connection.fetch(SQL["of_dataset"], task, limit, offset)
+        return Listed(total, [_view_of(row) for row in rows])
+
+    async def available(
+        self,
+        tenant: Tenant,
+        order_id: OrderId,
+        sub_order_id: SubOrderId | None,
+        sort: Sequence[SortBy[FileProperty]],
+        *,
+        limit: int,
+        offset: int,
+    ) -> Listed[FileView]:
+        """AVAILABLE files of an order, or of one of its sub-orders; of an unknown one there are none."""
+        of_what: tuple[int, ...] = (order_id,)
+        suffix = ""
+        if sub_order_id is not None:
+            of_what, suffix = (order_id, sub_order_id), "_of_sub_order"
+        meaningful = [one for one in sort if one.property in _COLUMNS]
+        statement = sorted_statement(
+            SQL[f"available{suffix}"], _DEFAULT_ORDER, _COLUMNS, meaningful, last="file.id"
+        )
+        async with reading(self._pool, tenant) as connection:
+            total: int | None = await connection.fetchval(SQL[f"count_available{suffix}"], *of_what)
+            if not total:
+                return Listed(0, ())
+            rows = await connection.fetch(statement, *of_what, limit, offset)
+        return Listed(total, [_view_of(row) for row in rows])
+
+
+def _view_of(row: Row) -> FileView:
+    return FileView(
+        id=DataFileId(row["id"]),
+        state=FileState(row["state"]),
+        reason=row["reason"],
+        order_id=OrderId(row["order_id"]),
+        sub_order_id=SubOrderId(row["sub_order_id"]),
+        product_urn=row["product_urn"],
+        product_id=row["product_id"],
+        product_version=row["product_version"],
+        data_type=row["data_type"],
+        name=row["name"],
+        url=row["url"],
+        external=row["external"],
+        online=row["online"],
+        size=row["size"],
+        checksum=row["checksum"],
+        checksum_algorithm=row["checksum_algorithm"],
+        mime_type=row["mime_type"],
+    )

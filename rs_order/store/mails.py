@@ -1,0 +1,177 @@
+"""Mails that are to be sent."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from rs_order.domain.ids import MailId, OrderId
+from rs_order.domain.states import OrderStatus
+from rs_order.store.pool import Connection
+from rs_order.store.rows import affected
+from rs_order.store.statements import statements
+
+SQL = statements("mails")
+
+
+class MailKind(StrEnum):
+    """Why a mail is sent (domain.md 16.2)."""
+
+    ORDER_CREATED = "ORDER_CREATED"
+    """An order that was made on the project's site is complete."""
+    REMINDER = "REMINDER"
+    """Files of an owner's orders wait for their download."""
+
+
+@dataclass(frozen=True, slots=True)
+class MailToSend:
+    """A mail as whoever sends it holds it."""
+
+    id: MailId
+    kind: MailKind
+    owner: str
+    order_id: OrderId | None
+    """Of ORDER_CREATED."""
+    available_before: datetime | None
+    """Of REMINDER: it is about orders whose files have been available for longer."""
+    attempts: int
+    """This one included."""
+    trouble_since: datetime | None
+    """First time it couldn't be sent."""
+    sent: bool
+    """It is out; the orders it told of are still to be marked."""
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedOrder:
+    """What the mail about a new order says."""
+
+    id: OrderId
+    owner: str
+    role: str
+    status: OrderStatus
+    expires_at: datetime
+    front_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingOrder:
+    """An order of which files wait for their download."""
+
+    label: str
+    created_at: datetime
+    expires_at: datetime | None
+    available_files: int
+    available_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingOrders:
+    """An owner's waiting orders, by their creation."""
+
+    first: tuple[WaitingOrder, ...]
+    total: int
+    """With those that are not among the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnersPage:
+    """Some of the owners of whom files wait."""
+
+    due: tuple[str, ...]
+    """Those who have waited long enough to be reminded."""
+    last: str | None
+    """The last one looked at; None: there was none left."""
+
+
+class Mails:
+    """The mails of a tenant. Whoever claimed one is the only one who sends it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def plan_creation(self, order_id: OrderId, owner: str) -> MailId:
+        return MailId(await self._connection.fetchval(SQL["plan_creation"], order_id, owner))
+
+    async def owners_to_remind(
+        self, *, after: str, available_before: datetime, limit: int
+    ) -> OwnersPage:
+        """At most ``limit`` owners with waiting orders, by their names."""
+        rows = await self._connection.fetch(SQL["owners_to_remind"], after, available_before, limit)
+        return OwnersPage(
+            due=tuple(row["owner"] for row in rows if row["due"]),
+            last=rows[-1]["owner"] if rows else None,
+        )
+
+    async def plan_reminders(
+        self, owners: Sequence[str], available_before: datetime
+    ) -> list[MailId]:
+        """One reminder for each owner who has none under way."""
+        if not owners:
+            return []
+        rows = await self._connection.fetch(SQL["plan_reminders"], owners, available_before)
+        return [MailId(row["id"]) for row in rows]
+
+    async def claim(self, mail_id: MailId, now: datetime, until: datetime) -> MailToSend | None:
+        """Take a mail that nobody holds; None when there is none, or not before its time."""
+        row = await self._connection.fetchrow(SQL["claim"], mail_id, now, until)
+        if row is None:
+            return None
+        return MailToSend(
+            id=MailId(row["id"]),
+            kind=MailKind(row["kind"]),
+            owner=row["owner"],
+            order_id=OrderId(row["order_id"]) if row["order_id"] is not None else None,
+            available_before=row["available_before"],
+            attempts=row["attempts"],
+            trouble_since=row["trouble_since"],
+            sent=row["sent"],
+        )
+
+    async def claimed_until(self, mail_id: MailId) -> datetime | None:
+        """When a mail can be taken again; None when there is no such mail, or nobody holds it."""
+        until: datetime | None = await self._connection.fetchval(SQL["claimed_until"], mail_id)
+        return until
+
+    async def created_order(self, order_id: OrderId) -> CreatedOrder | None:
+        row = await self._connection.fetchrow(SQL["created_order"], order_id)
+        if row is None:
+            return None
+        return CreatedOrder(
+            id=OrderId(row["id"]),
+            owner=row["owner"],
+            role=row["role"],
+            status=OrderStatus(row["status"]),
+            expires_at=row["expires_at"],
+            front_url=row["front_url"],
+        )
+
+    async def waiting_orders(
+        self, owner: str, available_before: datetime, limit: int
+    ) -> WaitingOrders:
+        rows = await self._connection.fetch(SQL["waiting_orders"], owner, available_before, limit)
+        total = len(rows)
+        if total == limit:
+            total = await self._connection.fetchval(
+                SQL["count_waiting_orders"], owner, available_before
+            )
+        return WaitingOrders(tuple(WaitingOrder(**dict(row)) for row in rows), total)
+
+    async def postpone(self, mail_id: MailId, until: datetime, trouble_since: datetime) -> None:
+        """Nobody takes it before; the first trouble is kept."""
+        await self._connection.execute(SQL["postpone"], mail_id, until, trouble_since)
+
+    async def note_sent(self, mail_id: MailId) -> None:
+        """It is out, and anybody may do what is left."""
+        await self._connection.execute(SQL["note_sent"], mail_id)
+
+    async def mark_reminded(
+        self, owner: str, available_before: datetime, at: datetime, limit: int
+    ) -> int:
+        """Let the wait of orders that were told begin anew; how many, by ascending id."""
+        return affected(
+            await self._connection.execute(SQL["mark_reminded"], owner, available_before, at, limit)
+        )
+
+    async def remove(self, mail_id: MailId) -> None:
+        await self._connection.execute(SQL["remove"], mail_id)

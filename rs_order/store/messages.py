@@ -1,0 +1,169 @@
+"""What a unit of work sends: rows of the outbox, and the memory of order responses."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4, uuid5
+
+import orjson
+
+from rs_order.contracts.notifier import CopyMetadata
+from rs_order.domain.ids import OrderId, RequestId, Tenant
+from rs_order.ports.outbox import MessageKind
+from rs_order.store.pool import Connection
+from rs_order.store.rows import affected, json_text
+from rs_order.store.statements import statements
+
+SQL = statements("messages")
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingMessage:
+    """A message to be written to the outbox."""
+
+    kind: MessageKind
+    tenant: Tenant
+    body: dict[str, Any]
+    stream: str | None = None
+    """Messages of one stream leave in the order they were written; None: in any order.
+
+    Whoever writes to a stream holds the row lock of what the stream is named after, so that the
+    order of the rows is the order of the commits.
+    """
+    due_at: datetime | None = None
+    """Not before this instant; None: at once."""
+    correlation_id: str | None = None
+    message_id: UUID = field(default_factory=uuid4)
+    """Stays the same however often the message is published."""
+
+
+def order_stream(tenant: Tenant, order_id: int) -> str:
+    """The stream of what peers are told about one order; write to it holding the order's row."""
+    return f"{tenant}/order/{order_id}"
+
+
+def request_stream(tenant: Tenant, request_id: int) -> str:
+    """The stream of what is told about a request that is no order; write to it holding its row."""
+    return f"{tenant}/request/{request_id}"
+
+
+class Messages:
+    """What a unit of work sends: rows of the outbox, and responses that are kept to be repeated."""
+
+    def __init__(
+        self, connection: Connection, tenant: Tenant, copied: Mapping[MessageKind, str]
+    ) -> None:
+        """``copied`` has the Java class of each kind of which rs-notifier gets a copy."""
+        self._connection = connection
+        self._copied = copied
+        self._tenant = tenant
+        self.sent = 0
+        """Rows written so far; the unit of work tells the relay when there are any."""
+        self.told: list[dict[str, Any]] = []
+        """What peers are told by this unit of work, for the log once it is committed."""
+
+    async def send(self, messages: Sequence[OutgoingMessage]) -> None:
+        await self._write(messages, [json_text(message.body) for message in messages])
+
+    async def respond(
+        self, responses: Sequence[tuple[OutgoingMessage, OrderId | None, RequestId | None]]
+    ) -> None:
+        """Send order responses and remember them with their message ids."""
+        if not responses:
+            return
+        messages = [message for message, _, _ in responses]
+        bodies = [json_text(message.body) for message in messages]
+        await self._write(messages, bodies)
+        self.told += [_told(self._tenant, message) for message in messages]
+        await self._connection.execute(
+            SQL["keep_responses"],
+            [order for _, order, _ in responses],
+            [request for _, _, request in responses],
+            [message.message_id for message in messages],
+            [message.correlation_id for message in messages],
+            bodies,
+        )
+
+    async def repeat(self, requests: Sequence[RequestId]) -> int:
+        """Send again, in order, every response that these requests got so far; how many.
+
+        The caller holds the rows of their orders.
+        """
+        rows = await self._connection.fetch(SQL["responses"], requests)
+        messages = [
+            OutgoingMessage(
+                kind=MessageKind.ORDER_RESPONSE,
+                tenant=self._tenant,
+                body={},
+                stream=order_stream(self._tenant, row["order_id"])
+                if row["order_id"] is not None
+                else request_stream(self._tenant, row["request_id"]),
+                correlation_id=row["correlation_id"],
+                message_id=row["message_id"],
+            )
+            for row in rows
+        ]
+        await self._write(messages, [row["body"] for row in rows])
+        return len(rows)
+
+    async def forget_responses(self, before: datetime, limit: int) -> int:
+        """Forget responses older than the retention; how many went."""
+        return affected(await self._connection.execute(SQL["forget_responses"], before, limit))
+
+    async def _write(self, messages: Sequence[OutgoingMessage], bodies: Sequence[str]) -> None:
+        if not messages:
+            return
+        if self._copied:
+            messages, bodies = self._with_copies(messages, bodies)
+        self.sent += len(messages)
+        await self._connection.execute(
+            SQL["send"],
+            [message.kind for message in messages],
+            [message.tenant for message in messages],
+            [message.stream for message in messages],
+            bodies,
+            [message.correlation_id for message in messages],
+            [message.message_id for message in messages],
+            [message.due_at for message in messages],
+        )
+
+    def _with_copies(
+        self, messages: Sequence[OutgoingMessage], bodies: Sequence[str]
+    ) -> tuple[list[OutgoingMessage], list[str]]:
+        """Each copy right behind its message, in the same stream (amqp.md 1.13)."""
+        with_copies, their_bodies = list[OutgoingMessage](), list[str]()
+        for message, body in zip(messages, bodies, strict=True):
+            with_copies.append(message)
+            their_bodies.append(body)
+            if event := self._copied.get(message.kind):
+                with_copies.append(_copy_of(message))
+                their_bodies.append(_copied_body(body, event))
+        return with_copies, their_bodies
+
+
+def _copy_of(message: OutgoingMessage) -> OutgoingMessage:
+    """Known by the same id whenever the message is sent again."""
+    return OutgoingMessage(
+        kind=MessageKind.NOTIFIER_COPY,
+        tenant=message.tenant,
+        body={},
+        stream=message.stream,
+        due_at=message.due_at,
+        message_id=uuid5(message.message_id, MessageKind.NOTIFIER_COPY),
+    )
+
+
+def _copied_body(body: str, event: str) -> str:
+    metadata = CopyMetadata(message_type=event).to_wire()
+    return json_text({"payload": orjson.Fragment(body), "metadata": metadata})
+
+
+def _told(tenant: Tenant, message: OutgoingMessage) -> dict[str, Any]:
+    return {
+        "tenant": tenant,
+        "order": message.body.get("orderId"),
+        "correlation_id": message.correlation_id,
+        "status": message.body["status"],
+        "sub_order": message.body.get("subOrderId"),
+    }

@@ -1,0 +1,230 @@
+"""What is read to be shown: plain SQL, no domain object, no connection held between calls."""
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+
+from rs_order.domain.file_filter import FileFilter
+from rs_order.domain.ids import DatasetTaskId, OrderId, Tenant
+from rs_order.domain.process import ProcessChoice
+from rs_order.domain.states import OrderStatus
+from rs_order.store.lists import Listed, SortBy, reading, sorted_statement
+from rs_order.store.pool import Connection, Pool, Row
+from rs_order.store.rows import optional_filter_of, process_of, tally_of
+from rs_order.store.statements import statements
+
+SQL = statements("views")
+EXPORTED_AT_A_TIME: Final = 1000
+_DEFAULT_ORDER: Final = "order by created_at desc, id desc"
+
+
+class OrderProperty(StrEnum):
+    """What orders can be sorted by, in the words of the REST side (rest.md 3.4)."""
+
+    ID = "id"
+    OWNER = "owner"
+    LABEL = "label"
+    CREATION_DATE = "creationDate"
+    EXPIRATION_DATE = "expirationDate"
+    PERCENT_COMPLETED = "percentCompleted"
+    FILES_IN_ERROR_COUNT = "filesInErrorCount"
+    STATUS = "status"
+    STATUS_DATE = "statusDate"
+    AVAILABLE_FILES_COUNT = "availableFilesCount"
+    WAITING_FOR_USER = "waitingForUser"
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetTaskView:
+    """What an order takes of one dataset."""
+
+    id: DatasetTaskId
+    label: str
+    products: int
+    files: int
+    bytes: int
+    file_filter: FileFilter | None
+    process: ProcessChoice | None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderView:
+    """An order with its dataset tasks, sorted by label (rest.md 5.5)."""
+
+    id: OrderId
+    owner: str
+    label: str
+    created_at: datetime
+    expires_at: datetime | None
+    status: OrderStatus
+    status_at: datetime
+    percent: int
+    errors: int
+    available_files: int
+    """0 for an order that is gone: its files are."""
+    waiting_for_user: bool
+    dataset_tasks: tuple[DatasetTaskView, ...]
+
+    @property
+    def has_process(self) -> bool:
+        return any(task.process is not None for task in self.dataset_tasks)
+
+
+@dataclass(frozen=True, slots=True)
+class OrderSearch:
+    """Which orders are looked for; what is None restricts nothing (rest.md 8.1)."""
+
+    owner: str | None = None
+    """A part of the owner's e-mail."""
+    statuses: frozenset[OrderStatus] | None = None
+    created_from: datetime | None = None
+    created_to: datetime | None = None
+    """Both inclusive."""
+    waiting_for_user: bool | None = None
+
+
+_COLUMNS: Final = {
+    OrderProperty.ID: "id",
+    OrderProperty.OWNER: "owner",
+    OrderProperty.LABEL: "label",
+    OrderProperty.CREATION_DATE: "created_at",
+    OrderProperty.EXPIRATION_DATE: "expires_at",
+    OrderProperty.PERCENT_COMPLETED: "percent",
+    OrderProperty.FILES_IN_ERROR_COUNT: "errors",
+    OrderProperty.STATUS: "status",
+    OrderProperty.STATUS_DATE: "status_at",
+    OrderProperty.AVAILABLE_FILES_COUNT: "available",
+    OrderProperty.WAITING_FOR_USER: "waiting",
+}
+"""Of the statement ``found``, where each is what the order's view shows."""
+
+
+class OrderViews:
+    """Orders to be shown. All calls raise StoreUnavailable."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def owner(self, tenant: Tenant, order_id: OrderId) -> str | None:
+        """Whose order it is, None when there is none."""
+        async with reading(self._pool, tenant) as connection:
+            owner: str | None = await connection.fetchval(SQL["owner"], order_id)
+        return owner
+
+    async def order(self, tenant: Tenant, order_id: OrderId) -> OrderView | None:
+        found = await self.orders(tenant, [order_id])
+        return found[0] if found else None
+
+    async def orders(self, tenant: Tenant, ids: Sequence[OrderId]) -> list[OrderView]:
+        """Those of the orders that there are, in the order of the ids."""
+        async with reading(self._pool, tenant) as connection:
+            return await load_views(connection, ids)
+
+    async def of_owner(
+        self, tenant: Tenant, owner: str, *, limit: int, offset: int
+    ) -> Listed[OrderView]:
+        """The owner's orders, newest first; the deleted ones are left out."""
+        async with reading(self._pool, tenant) as connection:
+            total: int = await connection.fetchval(SQL["count_of_owner"], owner)
+            ids = await _ids(connection, SQL["of_owner"], owner, limit, offset)
+            return Listed(total, await load_views(connection, ids))
+
+    async def search(
+        self,
+        tenant: Tenant,
+        wanted: OrderSearch,
+        sort: Sequence[SortBy[OrderProperty]],
+        *,
+        limit: int,
+        offset: int,
+    ) -> Listed[OrderView]:
+        """Orders of all owners."""
+        found = sorted_statement(SQL["found"], _DEFAULT_ORDER, _COLUMNS, sort, last="id")
+        async with reading(self._pool, tenant) as connection:
+            total: int = await connection.fetchval(SQL["count_found"], *_restrictions(wanted))
+            ids = await _ids(connection, found, *_restrictions(wanted), limit, offset)
+            return Listed(total, await load_views(connection, ids))
+
+    async def export(
+        self, tenant: Tenant, wanted: OrderSearch
+    ) -> AsyncIterator[Sequence[OrderView]]:
+        """All of them by ascending id, some at a time; nothing is held between two parts."""
+        after, more = OrderId(0), True
+        while more:
+            async with reading(self._pool, tenant) as connection:
+                ids = await _ids(
+                    connection,
+                    SQL["found_after"],
+                    *_restrictions(wanted),
+                    after,
+                    EXPORTED_AT_A_TIME,
+                )
+                some = await load_views(connection, ids)
+            if some:
+                yield some
+            more = len(ids) == EXPORTED_AT_A_TIME
+            after = ids[-1] if ids else after
+
+
+async def _ids(connection: Connection, statement: str, *parameters: Any) -> list[OrderId]:
+    return [OrderId(row["id"]) for row in await connection.fetch(statement, *parameters)]
+
+
+def _restrictions(wanted: OrderSearch) -> tuple[Any, ...]:
+    """The first five parameters of the statements of a search."""
+    return (
+        wanted.owner,
+        sorted(wanted.statuses) if wanted.statuses is not None else None,
+        wanted.created_from,
+        wanted.created_to,
+        wanted.waiting_for_user,
+    )
+
+
+async def load_views(connection: Connection, ids: Sequence[OrderId]) -> list[OrderView]:
+    """The views of these orders, in the order of the ids: two statements whatever their number."""
+    rows = {row["id"]: row for row in await connection.fetch(SQL["orders"], ids)}
+    tasks: dict[int, list[DatasetTaskView]] = defaultdict(list)
+    for row in await connection.fetch(SQL["dataset_tasks"], list(rows)):
+        tasks[row["order_id"]].append(_task_of(row))
+    return [_view_of(rows[id_], tasks[id_]) for id_ in ids if id_ in rows]
+
+
+def _view_of(row: Row, tasks: Sequence[DatasetTaskView]) -> OrderView:
+    status, tally = OrderStatus(row["status"]), tally_of(row)
+    return OrderView(
+        id=OrderId(row["id"]),
+        owner=row["owner"],
+        label=row["label"],
+        created_at=row["created_at"],
+        expires_at=row["expires_at"],
+        status=status,
+        status_at=row["status_at"],
+        percent=0 if _still_read(row) else tally.percent,
+        errors=tally.errors,
+        available_files=0 if status.gone else tally.available,
+        waiting_for_user=row["waiting_sub_orders"] > 0,
+        dataset_tasks=tuple(tasks),
+    )
+
+
+def _still_read(row: Row) -> bool:
+    """Whether its files are still being read, or would be if it weren't paused: they are not all known."""
+    status = OrderStatus(row["status"])
+    paused = status is OrderStatus.PAUSED
+    return status is OrderStatus.PENDING or (paused and row["expires_at"] is None)
+
+
+def _task_of(row: Row) -> DatasetTaskView:
+    return DatasetTaskView(
+        id=DatasetTaskId(row["id"]),
+        label=row["dataset_label"],
+        products=row["products_count"],
+        files=row["files_count"],
+        bytes=row["files_bytes"],
+        file_filter=optional_filter_of(row),
+        process=process_of(row),
+    )

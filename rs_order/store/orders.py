@@ -1,0 +1,200 @@
+"""Orders: creation with their baskets, locking, and writing back."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from rs_order.domain.basket import DatasetSelection
+from rs_order.domain.ids import BasketId, Checksum, OrderId, RequestId
+from rs_order.domain.labels import numbered
+from rs_order.domain.moves import Reason
+from rs_order.domain.order import Order
+from rs_order.store.baskets import put_selections, reserve_ids
+from rs_order.store.pool import Connection
+from rs_order.store.rows import order_of, order_record
+from rs_order.store.statements import statements
+
+SQL = statements("orders")
+_NUMBERED_FORMS = 100
+"""Numbered forms of a label that are looked for; beyond, the unique constraint has the last word."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewOrder:
+    """An order to be created, with the basket it consumes: one of its own, or the user's (B16)."""
+
+    owner: str
+    role: str
+    label: str
+    correlation_id: str
+    request_id: RequestId | None
+    sub_order_hours: int
+    created_at: datetime
+    selections: tuple[DatasetSelection, ...] = ()
+    """What its own basket is made of."""
+    basket: BasketId | None = None
+    """The interactive basket that it takes from its user instead; held by the unit of work."""
+    front_url: str | None = None
+    """Path below the project's address, for the mail that tells the user of it."""
+
+
+class Orders:
+    """The orders of a tenant."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def labels_taken(self, wanted: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Which (owner, label) pairs are in use, by orders of any status; of these, numbered forms too."""
+        taken = await self._labels(wanted)
+        if not taken:
+            return taken
+        forms = [
+            (owner, numbered(label, number))
+            for owner, label in taken
+            for number in range(2, _NUMBERED_FORMS + 1)
+        ]
+        return taken | await self._labels(forms)
+
+    async def _labels(self, wanted: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+        owners, labels = [owner for owner, _ in wanted], [label for _, label in wanted]
+        rows = await self._connection.fetch(SQL["labels_taken"], owners, labels)
+        return {(row["owner"], row["label"]) for row in rows}
+
+    async def hold_basket(self, owner: str) -> BasketId | None:
+        """Lock the user's interactive basket, None when he has none."""
+        id_ = await self._connection.fetchval(SQL["hold_basket"], owner)
+        return BasketId(id_) if id_ is not None else None
+
+    async def create(self, orders: Sequence[NewOrder]) -> list[OrderId]:
+        """Orders in status PENDING with their baskets and a completion that has not begun.
+
+        Raises:
+            StoreConflict: somebody took a label meanwhile; look again which are taken.
+        """
+        ids = [OrderId(id_) for id_ in await reserve_ids(self._connection, "orders", len(orders))]
+        records = [_new_order_record(id_, order) for id_, order in zip(ids, orders, strict=True)]
+        await self._connection.execute(SQL["create"], records)
+        await self._take_baskets(ids, orders)
+        await self._create_baskets(ids, orders)
+        await self._connection.execute(SQL["create_completions"], ids)
+        await self._connection.execute(
+            SQL["create_history"],
+            ids,
+            orders[0].created_at,
+            "order-created",
+            [order.owner for order in orders],
+        )
+        return ids
+
+    async def lock(self, ids: Sequence[OrderId]) -> list[Order]:
+        """Lock and load, by ascending id; unknown ids are left out."""
+        orders = [order_of(row) for row in await self._connection.fetch(SQL["lock"], ids)]
+        if not orders:
+            return []
+        by_id = {order.id: order for order in orders}
+        for row in await self._connection.fetch(SQL["filling"], list(by_id)):
+            order = by_id[OrderId(row["order_id"])]
+            order.completing = order.completing or row["completing"]
+            order.retrying = order.retrying or not row["completing"]
+        return orders
+
+    async def lock_awaiting(self, checksums: Sequence[Checksum]) -> list[Order]:
+        """Lock and load the orders that a word of storage about these checksums can change."""
+        rows = await self._connection.fetch(SQL["awaiting"], checksums)
+        return await self.lock([row["order_id"] for row in rows]) if rows else []
+
+    async def save(self, orders: Sequence[Order], at: datetime) -> None:
+        """Write orders back, their moves into the history."""
+        if not orders:
+            return
+        await self._connection.execute(SQL["save"], [order_record(order) for order in orders], at)
+        history = [
+            {
+                "order_id": order.id,
+                "before": move.before,
+                "after": move.after,
+                "reason": move.reason,
+                "actor": move.actor,
+            }
+            for order in orders
+            for move in order.moves
+        ]
+        if history:
+            await self._connection.execute(SQL["add_history"], history, at)
+        for order in orders:
+            order.moves.clear()
+
+    async def owner(self, order_id: OrderId) -> str | None:
+        """Whose order it is, which never changes; None when there is no such order."""
+        owner: str | None = await self._connection.fetchval(SQL["owner"], order_id)
+        return owner
+
+    async def has_process(self, order_id: OrderId) -> bool:
+        """Whether one of its datasets is processed."""
+        return bool(await self._connection.fetchval(SQL["has_process"], order_id))
+
+    async def has_basket(self, order_id: OrderId) -> bool:
+        """Whether the basket it was made of is still there."""
+        return bool(await self._connection.fetchval(SQL["has_basket"], order_id))
+
+    async def copy_selections(self, source: OrderId, target: OrderId) -> None:
+        """Copy what an order was made of into the empty basket of another, dates included (B17)."""
+        await self._connection.execute(SQL["copy_selections"], source, target)
+
+    async def remove(self, order: Order, *, reason: Reason, actor: str, at: datetime) -> None:
+        """Delete a locked order with its basket and dataset tasks; the history ends with ``REMOVED``.
+
+        Its sub-orders and files are left to slices.
+        """
+        await self._connection.execute(SQL["remove"], order.id)
+        last = {
+            "order_id": order.id,
+            "before": order.status,
+            "after": "REMOVED",
+            "reason": reason,
+            "actor": actor,
+        }
+        await self._connection.execute(SQL["add_history"], [last], at)
+
+    async def _take_baskets(self, ids: Sequence[OrderId], orders: Sequence[NewOrder]) -> None:
+        taken = {order.basket: id_ for id_, order in zip(ids, orders, strict=True) if order.basket}
+        if taken:
+            await self._connection.execute(
+                SQL["take_baskets"], list(taken.keys()), list(taken.values())
+            )
+
+    async def _create_baskets(self, ids: Sequence[OrderId], orders: Sequence[NewOrder]) -> None:
+        new = [(id_, order) for id_, order in zip(ids, orders, strict=True) if not order.basket]
+        if not new:
+            return
+        baskets = await reserve_ids(self._connection, "basket", len(new))
+        await self._connection.execute(
+            SQL["create_baskets"],
+            baskets,
+            [order.owner for _, order in new],
+            [id_ for id_, _ in new],
+        )
+        await put_selections(
+            self._connection,
+            [
+                (basket, replace(selection, id=None))  # its own, whatever it is a copy of
+                for basket, (_, order) in zip(baskets, new, strict=True)
+                for selection in order.selections
+            ],
+        )
+
+
+def _new_order_record(id_: OrderId, order: NewOrder) -> dict[str, Any]:
+    return {
+        "id": id_,
+        "owner": order.owner,
+        "role": order.role,
+        "label": order.label,
+        "correlation_id": order.correlation_id,
+        "request_id": order.request_id,
+        "front_url": order.front_url,
+        "created_at": order.created_at,
+        "sub_order_hours": order.sub_order_hours,
+    }

@@ -1,0 +1,112 @@
+"""The inbox of order requests."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from rs_order.domain.ids import OrderId, RequestId
+from rs_order.store.pool import Connection, Row
+from rs_order.store.rows import affected
+from rs_order.store.statements import statements
+
+SQL = statements("requests")
+
+
+class RequestState(StrEnum):
+    """What became of an order request."""
+
+    RECEIVED = "RECEIVED"
+    """Recorded; not answered yet."""
+    GRANTED = "GRANTED"
+    DENIED = "DENIED"
+    FAILED = "FAILED"
+    """Answered FAILED without ever becoming an order."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewRequest:
+    """An order request as it arrived, with the fingerprint that makes its repetition known."""
+
+    correlation_id: str
+    fingerprint: bytes
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedRequest:
+    """An order request as the inbox holds it."""
+
+    id: RequestId
+    correlation_id: str
+    fingerprint: bytes
+    body: dict[str, Any]
+    state: RequestState
+    order_id: OrderId | None
+    attempts: int
+    trouble_since: datetime | None
+    new: bool = False
+    """This very call recorded it."""
+
+
+def _request_of(row: Row) -> RecordedRequest:
+    return RecordedRequest(
+        id=RequestId(row["id"]),
+        correlation_id=row["correlation_id"],
+        fingerprint=row["fingerprint"],
+        body=row["body"],
+        state=RequestState(row["state"]),
+        order_id=OrderId(row["order_id"]) if row["order_id"] is not None else None,
+        attempts=row["attempts"],
+        trouble_since=row["trouble_since"],
+        new=row["new"],
+    )
+
+
+class Requests:
+    """The inbox of order requests of a tenant."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def record(self, requests: Sequence[NewRequest], at: datetime) -> list[RecordedRequest]:
+        """Record what is new; the answer has one entry per distinct request."""
+        rows = await self._connection.fetch(
+            SQL["record"],
+            [request.correlation_id for request in requests],
+            [request.fingerprint for request in requests],
+            [request.body for request in requests],
+            at,
+        )
+        return [_request_of(row) for row in rows]
+
+    async def received(self, ids: Sequence[RequestId]) -> list[RecordedRequest]:
+        """Those of the requests that still wait for an answer."""
+        return [_request_of(row) for row in await self._connection.fetch(SQL["received"], ids)]
+
+    async def lock_received(self, ids: Sequence[RequestId]) -> set[RequestId]:
+        """The same, locked until the unit of work ends."""
+        rows = await self._connection.fetch(SQL["lock_received"], ids)
+        return {RequestId(row["id"]) for row in rows}
+
+    async def decide(
+        self, state: RequestState, decisions: Mapping[RequestId, OrderId | None]
+    ) -> None:
+        if decisions:
+            await self._connection.execute(
+                SQL["decide"], list(decisions), list(decisions.values()), state
+            )
+
+    async def note_trouble(self, ids: Sequence[RequestId], since: datetime) -> None:
+        """One more attempt met a remote service in trouble; the first time is kept."""
+        await self._connection.execute(SQL["note_trouble"], ids, since)
+
+    async def reopen(self, ids: Sequence[RequestId]) -> list[RequestId]:
+        """Make requests that FAILED without an order wait again; those that were, by id."""
+        rows = await self._connection.fetch(SQL["reopen"], ids)
+        return [RequestId(row["id"]) for row in rows]
+
+    async def forget(self, before: datetime, limit: int) -> int:
+        """Forget answered requests older than the retention; how many went."""
+        return affected(await self._connection.execute(SQL["forget"], before, limit))

@@ -1,0 +1,160 @@
+"""Rows to domain objects and back: the one place that knows how counters are spelled in columns."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from rs_order.domain.file_filter import FileFilter, FileKind
+from rs_order.domain.ids import OrderId, RequestId, SubOrderId
+from rs_order.domain.order import Order
+from rs_order.domain.process import Cardinality, Forecast, LimitKind, Process, ProcessChoice, Scope
+from rs_order.domain.states import FileState, OrderStatus, SubOrderKind, SubOrderState
+from rs_order.domain.sub_order import SubOrder
+from rs_order.domain.tally import FileMove, Tally
+from rs_order.store.pool import Row
+
+
+def tally_of(row: Row) -> Tally:
+    return Tally(
+        files={state: row[f"{state.lower()}_files"] for state in FileState},
+        bytes={state: row[f"{state.lower()}_bytes"] for state in FileState},
+    )
+
+
+def _tally_columns(tally: Tally) -> dict[str, int]:
+    columns: dict[str, int] = {}
+    for state in FileState:
+        columns[f"{state.lower()}_files"] = tally.files[state]
+        columns[f"{state.lower()}_bytes"] = tally.bytes[state]
+    return columns
+
+
+def order_of(row: Row) -> Order:
+    return Order(
+        id=OrderId(row["id"]),
+        owner=row["owner"],
+        role=row["role"],
+        correlation_id=row["correlation_id"],
+        status=OrderStatus(row["status"]),
+        sub_order_hours=row["sub_order_hours"],
+        expires_at=row["expires_at"],
+        message=row["message"],
+        sub_orders=row["sub_orders"],
+        waiting_sub_orders=row["waiting_sub_orders"],
+        tally=tally_of(row),
+        request_id=RequestId(row["request_id"]) if row["request_id"] is not None else None,
+        front_url=row["front_url"],
+    )
+
+
+def order_record(order: Order) -> dict[str, Any]:
+    return {
+        "id": order.id,
+        "status": order.status,
+        "message": order.message,
+        "expires_at": order.expires_at,
+        "sub_orders": order.sub_orders,
+        "waiting_sub_orders": order.waiting_sub_orders,
+        **_tally_columns(order.tally),
+    }
+
+
+def sub_order_of(row: Row) -> SubOrder:
+    return SubOrder(
+        id=SubOrderId(row["id"]),
+        order_id=OrderId(row["order_id"]),
+        owner=row["owner"],
+        kind=SubOrderKind(row["kind"]),
+        state=SubOrderState(row["state"]),
+        tally=tally_of(row),
+        rank=row["rank"],
+        asks=row["asks"],
+        asked_at=row["asked_at"],
+        quota_exceeded=row["quota_exceeded"],
+        due_at=row["due_at"],
+    )
+
+
+def sub_order_record(sub_order: SubOrder) -> dict[str, Any]:
+    return {
+        "id": sub_order.id,
+        "state": sub_order.state,
+        "rank": sub_order.rank,
+        "asks": sub_order.asks,
+        "asked_at": sub_order.asked_at,
+        "quota_exceeded": sub_order.quota_exceeded,
+        "due_at": sub_order.due_at,
+        **_tally_columns(sub_order.tally),
+    }
+
+
+def move_of(row: Row) -> FileMove:
+    return FileMove(
+        order_id=OrderId(row["order_id"]),
+        sub_order_id=SubOrderId(row["sub_order_id"]),
+        before=FileState(row["before"]),
+        after=FileState(row["after"]),
+        files=row["files"],
+        bytes=row["bytes"],
+    )
+
+
+def optional_filter_of(row: Row) -> FileFilter | None:
+    """The filter of a dataset, None when it has none; an empty one was set on purpose (B9)."""
+    if row["file_kinds"] is None and row["file_name_pattern"] is None:
+        return None
+    kinds = frozenset(FileKind(kind) for kind in row["file_kinds"] or ())
+    return FileFilter(kinds=kinds, name_pattern=row["file_name_pattern"])
+
+
+def process_of(row: Row) -> ProcessChoice | None:
+    if row["process_id"] is None:
+        return None
+    return ProcessChoice(UUID(str(row["process_id"])), row["process_parameters"] or {})
+
+
+def kinds_column(file_filter: FileFilter | None) -> list[str] | None:
+    return sorted(file_filter.kinds) if file_filter else None
+
+
+def pattern_column(file_filter: FileFilter | None) -> str | None:
+    return file_filter.name_pattern if file_filter else None
+
+
+def process_record(process: Process) -> dict[str, Any]:
+    return {
+        "id": str(process.id),
+        "scope": process.scope,
+        "cardinality": process.cardinality,
+        "data_types": sorted(process.data_types),
+        "limit_kind": process.limit_kind,
+        "limit": process.limit,
+        "forecast_factor": process.forecast.factor,
+        "forecast_size": process.forecast.size,
+        "forbids_split": process.forbids_split,
+    }
+
+
+def process_from(record: Mapping[str, Any]) -> Process:
+    return Process(
+        id=UUID(record["id"]),
+        scope=Scope(record["scope"]),
+        cardinality=Cardinality(record["cardinality"]),
+        data_types=frozenset(record["data_types"]),
+        limit_kind=LimitKind(record["limit_kind"]),
+        limit=record["limit"],
+        forecast=Forecast(factor=record["forecast_factor"], size=record["forecast_size"]),
+        forbids_split=record["forbids_split"],
+    )
+
+
+def json_text(value: Any) -> str:
+    """JSON as text, for columns that keep a message as it goes out."""
+    return orjson.dumps(value).decode()
+
+
+def affected(status: str) -> int:
+    """Rows a statement touched, from the server's command tag (``DELETE 12``)."""
+    return int(status.rsplit(" ", 1)[-1])
