@@ -1,4 +1,5 @@
-# The order service, and with another command the sandbox. Nothing runs as root.
+# Two images: the order service (the default), and the simulated platform (target "sandbox").
+# Neither runs as root, and neither holds the archive of the demo (see .dockerignore).
 # Same Python as the one requirements/*.txt were compiled with.
 FROM python:3.11-slim AS build
 WORKDIR /src
@@ -13,13 +14,27 @@ COPY rs_order rs_order
 RUN python -m pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels . \
     && python -m pip --python /app/bin/python install --no-cache-dir --no-deps /wheels/*.whl
 
-FROM python:3.11-slim
+FROM build AS build-sandbox
+COPY requirements/sandbox.txt requirements/
+RUN python -m pip --python /app/bin/python install --no-cache-dir --require-hashes --no-deps \
+        -r requirements/sandbox.txt
+
+FROM python:3.11-slim AS base
 RUN useradd --system --uid 10001 --home-dir /nonexistent --shell /usr/sbin/nologin rs_order
-COPY --from=build /app /app
 ENV PATH=/app/bin:$PATH \
     PYTHONUNBUFFERED=1 \
-    PYTHONDONTWRITEBYTECODE=1 \
-    RS_ORDER_HTTP_HOST=0.0.0.0 \
+    PYTHONDONTWRITEBYTECODE=1
+
+FROM base AS sandbox
+COPY --from=build-sandbox /app /app
+USER 10001
+EXPOSE 9100
+ENTRYPOINT ["rs-order"]
+CMD ["sandbox", "--archive", "/archive", "--host", "0.0.0.0"]
+
+FROM base AS service
+COPY --from=build /app /app
+ENV RS_ORDER_HTTP_HOST=0.0.0.0 \
     RS_ORDER_HTTP_PORT=9043
 USER 10001
 EXPOSE 9043

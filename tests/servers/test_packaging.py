@@ -15,6 +15,9 @@ ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "compose/compose.yaml").read_text(encoding="utf-8"))
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+EXTRAS = PROJECT["project"]["optional-dependencies"]
+STAGES = dict(re.findall(r"^FROM \S+ AS (\S+)\n((?:(?!FROM ).*\n)*)", DOCKERFILE, re.MULTILINE))
+"""The text of each stage by its name, in the order of the file."""
 
 COMMANDS = {"serve", "migrate", "tenant", "sandbox", "order", "dead-letters", "asyncapi", "openapi"}
 """The outer contract: fixed names that other people's scripts rely on."""
@@ -63,7 +66,7 @@ def test_compose_runs_real_commands() -> None:
     commands = {
         service["command"][0]
         for service in COMPOSE["services"].values()
-        if service["image"] == "rs-order" and "command" in service
+        if "build" in service and "command" in service
     }
 
     assert commands
@@ -115,11 +118,51 @@ def test_image_runs_the_console_script() -> None:
     assert command.group(1) in COMMANDS
 
 
-def test_image_doesnt_run_as_root() -> None:
-    """The last stage ends with an account of its own."""
-    users = re.findall(r"^USER (\S+)$", DOCKERFILE.rpartition("\nFROM ")[2], re.MULTILINE)
+@pytest.mark.parametrize("stage", ["sandbox", "service"])
+def test_image_doesnt_run_as_root(stage: str) -> None:
+    """Each image runs under an account of its own."""
+    users = re.findall(r"^USER (\S+)$", STAGES[stage], re.MULTILINE)
 
     assert users == ["10001"]
+
+
+def test_service_is_the_default_image() -> None:
+    """``docker build`` without a target makes the image of the service."""
+    assert list(STAGES)[-1] == "service"
+
+
+def test_compose_builds_real_stages() -> None:
+    """Each service that compose builds names a stage of the Dockerfile."""
+    targets = {
+        name: service["build"]["target"]
+        for name, service in COMPOSE["services"].items()
+        if "build" in service
+    }
+
+    assert targets == {"sandbox": "sandbox", "rs-order": "service"}
+
+
+def test_service_image_has_no_sandbox_dependencies() -> None:
+    """The service's image installs requirements.txt, which has nothing of the extra."""
+    extra_only = set(pins("sandbox.txt")) - set(pins("requirements.txt"))
+
+    assert "lark" in extra_only
+    assert "--from=build " in STAGES["service"]
+    assert "requirements/sandbox.txt" not in STAGES["build"]
+
+
+def test_images_have_no_archive() -> None:
+    """The observations of the demo don't enter the context that images are built from."""
+    lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    archive = "rs_order/sandbox/archive"
+
+    assert (ROOT / archive / "manifest.json").is_file()
+    assert lines.index(archive) > lines.index("!rs_order")
+    assert [line for line in lines if line.startswith(f"!{archive}")] == []
+
+
+def test_development_includes_the_sandbox() -> None:
+    assert set(EXTRAS["sandbox"]) <= set(EXTRAS["dev"])
 
 
 @pytest.mark.parametrize(
@@ -127,7 +170,10 @@ def test_image_doesnt_run_as_root() -> None:
     [
         ("requirements.txt", PROJECT["project"]["dependencies"]),
         ("dev.txt", PROJECT["project"]["dependencies"]),
-        ("dev.txt", PROJECT["project"]["optional-dependencies"]["dev"]),
+        ("sandbox.txt", PROJECT["project"]["dependencies"]),
+        ("sandbox.txt", EXTRAS["sandbox"]),
+        ("dev.txt", EXTRAS["sandbox"]),
+        ("dev.txt", EXTRAS["dev"]),
         ("build.txt", PROJECT["build-system"]["requires"]),
     ],
 )
@@ -146,17 +192,16 @@ def test_requirements_are_in_step_with_the_project(file: str, wanted: list[str])
     assert stale == []
 
 
-def test_application_and_development_pins_agree() -> None:
+@pytest.mark.parametrize("file", ["requirements.txt", "sandbox.txt"])
+def test_application_and_development_pins_agree(file: str) -> None:
     """The tests run on the very versions that are deployed."""
     development = pins("dev.txt")
-    differing = {
-        name for name, version in pins("requirements.txt").items() if development[name] != version
-    }
+    differing = {name for name, version in pins(file).items() if development[name] != version}
 
     assert differing == set()
 
 
-@pytest.mark.parametrize("file", ["requirements.txt", "dev.txt", "build.txt"])
+@pytest.mark.parametrize("file", ["requirements.txt", "sandbox.txt", "dev.txt", "build.txt"])
 def test_requirements_are_hashed_and_name_no_host(file: str) -> None:
     """Any index may serve them, and none can change them."""
     text = (ROOT / "requirements" / file).read_text(encoding="utf-8")

@@ -5,14 +5,11 @@
 import asyncio
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from rs_order.entrypoints.cli.failures import FAILED, INTERRUPTED, carry_out
-
-if TYPE_CHECKING:
-    from rs_order.demo.running import Options
+from rs_order.entrypoints.cli.failures import FAILED, INTERRUPTED, carry_out, require_sandbox_extra
 
 commands = typer.Typer()
 
@@ -38,21 +35,21 @@ def demo_command(
     ] = 120.0,
 ) -> None:
     """Start everything, order, download, verify; exit 0 only if all of it held."""
-    from rs_order.demo.running import Options
-    from rs_order.sandbox import BUNDLED_ARCHIVE
-
-    carry_out(
-        _demo(Options(archive or BUNDLED_ARCHIVE, nearline_seconds, tuple(fault or ()), patience))
-    )
+    carry_out(_demo(archive, nearline_seconds, tuple(fault or ()), patience))
 
 
-async def _demo(options: "Options") -> None:
+async def _demo(
+    archive: Path | None, nearline_seconds: float, faults: tuple[str, ...], patience: float
+) -> None:
+    require_sandbox_extra()
     from rich.console import Console
 
-    from rs_order.demo.running import run_demo
+    from rs_order.demo.running import Options, run_demo
     from rs_order.entrypoints.cli.terminal import silence_libraries
+    from rs_order.sandbox import BUNDLED_ARCHIVE
 
     silence_libraries()
+    options = Options(archive or BUNDLED_ARCHIVE, nearline_seconds, faults, patience)
     showing = asyncio.create_task(run_demo(options, Console()))
     loop = asyncio.get_running_loop()
     for number in ENDING:

@@ -3,6 +3,7 @@
 # ruff: noqa: PLC0415 - imported when something failed, not for --help
 
 import asyncio
+import importlib
 import os
 import sys
 import traceback
@@ -26,6 +27,25 @@ class CommandFailed(Exception):
     """A command can't do its work; the text is the line the user reads."""
 
     code = "command-failed"
+
+
+_SANDBOX_EXTRA = ("lark", "rich")
+"""Packages of the extra ``sandbox`` in pyproject.toml."""
+
+
+def require_sandbox_extra() -> None:
+    """Check that the packages which only the sandbox and the demo need are installed.
+
+    Raises:
+        CommandFailed: one of them is missing.
+    """
+    try:
+        for package in _SANDBOX_EXTRA:
+            importlib.import_module(package)
+    except ModuleNotFoundError as error:
+        raise CommandFailed(
+            f"This command needs {error.name}: run pip install 'rs-order[sandbox]'"
+        ) from error
 
 
 def carry_out(
@@ -98,7 +118,6 @@ def _known_errors() -> list[tuple[type[Exception], str]]:
     from rs_order.broker.errors import AmqpError, BrokerAway, NotConfirmed
     from rs_order.demo.errors import DemoError
     from rs_order.demo.servers import ServersError
-    from rs_order.sandbox import ArchiveError, FaultError
     from rs_order.settings import SettingsError
     from rs_order.store.schema_names import InvalidTenantNameError
 
@@ -106,8 +125,6 @@ def _known_errors() -> list[tuple[type[Exception], str]]:
         (CommandFailed, ""),
         (SettingsError, ""),
         (InvalidTenantNameError, ""),
-        (ArchiveError, ""),
-        (FaultError, ""),
         (ServersError, ""),
         (DemoError, ""),
         (

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rs_order.entrypoints.cli.failures import CommandFailed, carry_out
+from rs_order.entrypoints.cli.failures import CommandFailed, carry_out, require_sandbox_extra
 
 commands = typer.Typer()
 
@@ -52,7 +52,8 @@ async def _sandbox(
     project_host: str | None,
     faults: list[str],
 ) -> None:
-    from rs_order.sandbox import BUNDLED_ARCHIVE, Faults, serve
+    require_sandbox_extra()
+    from rs_order.sandbox import BUNDLED_ARCHIVE, ArchiveError, FaultError, Faults, serve
     from rs_order.sandbox.sandbox import DEFAULT_PROJECT_HOST, DEFAULT_TENANTS
     from rs_order.settings import load_settings
 
@@ -72,6 +73,8 @@ async def _sandbox(
             faults=Faults.from_options(faults),
             announce=typer.echo,
         )
+    except (ArchiveError, FaultError) as error:
+        raise CommandFailed(str(error)) from error
     except TimeoutError as error:
         raise CommandFailed(
             f"The broker doesn't answer, or has no virtual hosts {settings.amqp_vhost} and "
