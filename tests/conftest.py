@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
+from hypothesis import settings
 
 from rs_order.demo.servers import (
     Broker,
@@ -20,6 +21,12 @@ from rs_order.demo.servers import (
     running_servers,
 )
 from tests.support.servers import FreshBroker, fresh_broker, fresh_database
+
+pytest_plugins = ["tests.support.quick", "tests.support.progress"]
+
+settings.register_profile("suite", deadline=None)
+settings.load_profile("suite")
+"""A loaded machine or a measured run is slower than any deadline; ``timeout`` of pytest ends what hangs."""
 
 _NOTHING_GIVEN = ThisMachine(environment={})
 """Servers given by URL are not ours to stop, so tests that stop one look elsewhere."""

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from tests.support.processes import interruptible_children
 from tests.support.servers import FreshBroker
 
 READY_SECONDS = 60
@@ -32,9 +33,10 @@ class Ended:
 async def start(*arguments: str, **settings: str) -> Process:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RS_ORDER_")}
     env = kept | {f"RS_ORDER_{name.upper()}": value for name, value in settings.items()}
-    return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "rs_order", *arguments), env=env, stdout=PIPE, stderr=PIPE
-    )
+    with interruptible_children():
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "rs_order", *arguments), env=env, stdout=PIPE, stderr=PIPE
+        )
 
 
 async def rs_order(*arguments: str, **settings: str) -> Ended:

@@ -9,6 +9,9 @@ import pytest
 from tests.cli.commands import NOWHERE, on_broker, rs_order
 from tests.support.servers import FreshBroker
 
+pytestmark = pytest.mark.slow
+"""Each case starts a process."""
+
 HEAVY = {"aio_pika", "asyncpg", "fastapi", "httpx", "pydantic", "uvicorn"}
 
 

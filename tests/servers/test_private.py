@@ -32,6 +32,9 @@ from rs_order.demo.servers.ports import free_ports
 from rs_order.demo.servers.postgresql import private_database
 from rs_order.demo.servers.programs import find_postgresql, find_rabbitmq
 from rs_order.demo.servers.rabbitmq import private_broker
+from tests.support.processes import interruptible_children
+
+pytestmark = pytest.mark.servers
 
 _END_SECONDS = 20
 
@@ -157,14 +160,15 @@ async def test_death_of_the_parent_leaves_nothing(
 ) -> None:
     """However the process that started a server ends, the server and its folder go with it."""
     await database.discard()
-    parent = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-c",
-        _PARENT,
-        stdout=PIPE,
-        stderr=PIPE,
-        env=dict(os.environ) | {"TMPDIR": str(server_folders)},
-    )
+    with interruptible_children():
+        parent = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-c",
+            _PARENT,
+            stdout=PIPE,
+            stderr=PIPE,
+            env=dict(os.environ) | {"TMPDIR": str(server_folders)},
+        )
     assert parent.stdout is not None
     await parent.stdout.readline()
     family = set(psutil.Process(parent.pid).children(recursive=True))
