@@ -4,11 +4,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 from rs_order.bootstrap.application import Application
-from rs_order.broker.batch_consumer import BatchConsumer, BatchHandler
+from rs_order.broker.batch_consumer import BatchConsumer
+from rs_order.broker.bounded_attempts import BatchHandler
 from rs_order.broker.connection import Session, SupervisedConnection
 from rs_order.broker.topology import (
     Elements,
     PlatformEvent,
+    Queue,
     Topology,
     Vhost,
     topology,
@@ -51,6 +53,7 @@ from rs_order.entrypoints.amqp.step_handler import StepHandler
 from rs_order.entrypoints.amqp.tenants_consumer import InstanceTenant, TenantHandlers
 from rs_order.ports.clock import Clock
 from rs_order.settings import Settings
+from rs_order.store.errors import StoreUnavailable
 from rs_order.store.tenants import Tenants
 
 FILE_EVENT_BATCH = 1000
@@ -115,16 +118,16 @@ def work_consumers(
     steps = StepHandler(application.works, tenants)
     unused = [names.file_reference_updates]
     return [
-        BatchConsumer(names.order_requests, requests, size=settings.request_bulk_size),
-        BatchConsumer(names.order_cancels, cancels, size=settings.cancel_request_bulk_size),
-        BatchConsumer(names.file_references, references, size=FILE_EVENT_BATCH),
-        BatchConsumer(names.processing_results, results, size=RESULT_BATCH),
-        BatchConsumer(names.process_rights, rights, size=RESULT_BATCH),
+        _consumer(names.order_requests, requests, size=settings.request_bulk_size),
+        _consumer(names.order_cancels, cancels, size=settings.cancel_request_bulk_size),
+        _consumer(names.file_references, references, size=FILE_EVENT_BATCH),
+        _consumer(names.processing_results, results, size=RESULT_BATCH),
+        _consumer(names.process_rights, rights, size=RESULT_BATCH),
         *(
-            BatchConsumer(queue, steps, size=1, concurrency=STEPS_AT_ONCE)
+            _consumer(queue, steps, size=1, concurrency=STEPS_AT_ONCE)
             for queue in (names.steps, names.remote_steps)
         ),
-        *(BatchConsumer(queue, drop) for queue in unused),
+        *(_consumer(queue, drop) for queue in unused),
     ]
 
 
@@ -179,7 +182,21 @@ def _each_event_once(
 ) -> list[BatchConsumer]:
     """A consumer for each queue; an event that comes on several is handled on the first of them."""
     left = dict(handlers)
-    return [BatchConsumer(event.queue, left.pop(event.event, drop)) for event in events]
+    return [_consumer(event.queue, left.pop(event.event, drop)) for event in events]
+
+
+def _consumer(
+    queue: Queue, handler: BatchHandler, *, size: int = 1000, concurrency: int = 1
+) -> BatchConsumer:
+    """Return a consumer that waits for as long as the database is unavailable."""
+    return BatchConsumer(
+        queue,
+        handler,
+        unavailable=(StoreUnavailable,),
+        notify=handler.notify if isinstance(handler, Batches) else None,
+        size=size,
+        concurrency=concurrency,
+    )
 
 
 def connection_to(

@@ -19,6 +19,18 @@ def _health(up: bool, **details: object) -> ComponentHealth:
     return ComponentHealth(HealthStatus.UP if up else HealthStatus.DOWN, details)
 
 
+def consumption(consumers: Sequence[BatchConsumer]) -> ComponentHealth:
+    """Return UP if the broker has each consumer and none fails by a defect."""
+    missing = [consumer.queue.name for consumer in consumers if not consumer.registered]
+    failing = {consumer.queue.name: consumer.defect for consumer in consumers if consumer.defect}
+    return _health(
+        not missing and not failing,
+        registered=len(consumers) - len(missing),
+        missing=missing,
+        failing=failing,
+    )
+
+
 class ServiceHealth:
     """Implements :class:`rs_order.ports.health.Health`."""
 
@@ -46,7 +58,7 @@ class ServiceHealth:
         return {
             "db": database,
             "rabbit": self._broker(),
-            "consumers": self._consumption(),
+            "consumers": consumption(self._consumers),
             "relay": relay,
             "maintenance": maintenance,
             **self._rights(),
@@ -92,11 +104,6 @@ class ServiceHealth:
             if not connection.connected
         }
         return _health(not lost, lost=lost)
-
-    def _consumption(self) -> ComponentHealth:
-        """UP only while the broker really has each of our consumers."""
-        missing = [consumer.queue.name for consumer in self._consumers if not consumer.registered]
-        return _health(not missing, registered=len(self._consumers) - len(missing), missing=missing)
 
     def _rights(self) -> dict[str, ComponentHealth]:
         """Out of service while rights are unknown: people have to wait, messages needn't."""

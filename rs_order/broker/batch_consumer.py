@@ -1,53 +1,41 @@
 """Consumes a queue in batches, one commit and one acknowledgement for many messages."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import Protocol
 
 import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 from aiormq import Channel
 
+from rs_order.broker.bounded_attempts import BatchHandler, BoundedAttempts, Notify, Stopping
 from rs_order.broker.connection import when_closed
 from rs_order.broker.delivery import Delivery
 from rs_order.broker.errors import BrokerAway
 from rs_order.broker.publishing import broker_trouble, open_publishing_channel
-from rs_order.broker.settle import Outcome, settle
+from rs_order.broker.settle import settle
 from rs_order.broker.topology import Queue
 
 LONGEST_COLLECTION_SECONDS = 0.5
 """A batch closes this long after its first message, however steadily others trickle in."""
-FIRST_PAUSE_SECONDS = 0.2
-LONGEST_PAUSE_SECONDS = 10.0
 REGISTRATION_CHECK_SECONDS = 0.5
 
 _log = structlog.get_logger(__name__)
 
 
-class BatchHandler(Protocol):
-    """Handles deliveries in one go."""
-
-    async def __call__(self, deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
-        """One outcome per delivery, in their order; their effects are committed.
-
-        Raising means "can't handle anything now" (the database is down): the same deliveries
-        come again. A message that fails by itself is an outcome, never an exception.
-        """
-        ...
-
-
 class BatchConsumer:
-    """A session that offers batches of a queue to a handler, and settles what it says.
+    """A session that passes batches of a queue to a handler and acknowledges them.
 
-    A delivery is acknowledged after its handler returned and its dead letter, if any, is
-    confirmed. Until then the broker keeps it, and gives it to somebody else if we die.
+    A delivery is acknowledged after the handler has returned and the broker has confirmed its dead
+    letter, if any. Until then the broker keeps it, and redelivers it if this process dies.
     """
 
     def __init__(
         self,
         queue: Queue,
         handler: BatchHandler,
+        *,
+        unavailable: tuple[type[Exception], ...],
+        notify: Notify | None = None,
         size: int = 1000,
         idle_seconds: float = 0.05,
         concurrency: int = 1,
@@ -57,18 +45,23 @@ class BatchConsumer:
         Args:
             queue: exists already, see `topology.declare`.
             handler: called with 1 to ``size`` deliveries.
-            size: messages of a batch at most.
-            idle_seconds: a batch closes when nothing came for so long.
+            unavailable: what the handler raises while it can't handle any message, see
+                `BoundedAttempts`.
+            notify: notifies users of messages that make the handler fail.
+            size: maximum number of messages in a batch.
+            idle_seconds: a batch closes when no message arrives for so long.
             concurrency: batches handled at the same time. With more than one they finish in any
                 order, so only for messages that don't depend on each other.
         """
         self._queue = queue
-        self._handler = handler
         self._size = size
         self._idle_seconds = idle_seconds
         self._concurrency = concurrency
         self._arrived: asyncio.Queue[AbstractIncomingMessage | None] = asyncio.Queue()
         self._stopping = asyncio.Event()
+        self._attempts = BoundedAttempts(
+            queue.name, handler, unavailable=unavailable, notify=notify, stopping=self._stopping
+        )
         self._ended = asyncio.Event()
         self._ended.set()
         self._registration: _Registration | None = None
@@ -79,8 +72,13 @@ class BatchConsumer:
 
     @property
     def registered(self) -> bool:
-        """Whether the broker has this consumer, so that messages really come."""
+        """True if the broker has this consumer, so that it delivers messages."""
         return self._registration is not None and self._registration.stands
+
+    @property
+    def defect(self) -> str | None:
+        """The class of an unforeseen error that holds up messages now, or None."""
+        return self._attempts.defect
 
     async def run(self, connection: AbstractConnection) -> None:
         """Consume until `stop`.
@@ -123,8 +121,9 @@ class BatchConsumer:
 
     async def _work(self, channel: AbstractChannel) -> None:
         while deliveries := await self._next_batch():
-            outcomes = await self._offer(deliveries)
-            if outcomes is None:
+            try:
+                outcomes = await self._attempts.handle(deliveries)
+            except Stopping:
                 return
             cumulative = self._concurrency == 1
             await settle(channel, self._queue, deliveries, outcomes, cumulative=cumulative)
@@ -145,42 +144,6 @@ class BatchConsumer:
         if self._stopping.is_set():
             return []
         return [Delivery.of(message, self._queue.name) for message in batch if message is not None]
-
-    async def _offer(self, deliveries: Sequence[Delivery]) -> Sequence[Outcome] | None:
-        """What the handler says, however often it has to be asked; None when stopping."""
-        for pause in _pauses():
-            try:
-                return await self._handle(deliveries)
-            except Exception:  # noqa: BLE001 - whatever the reason, the messages must not be lost
-                _log.exception(
-                    "batch-not-handled",
-                    queue=self._queue.name,
-                    deliveries=len(deliveries),
-                    next_attempt_seconds=pause,
-                )
-            if await self._stopped_within(pause):
-                return None
-        return None
-
-    async def _handle(self, deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
-        outcomes = await self._handler(deliveries)
-        if len(outcomes) != len(deliveries):
-            raise RuntimeError(f"{len(outcomes)} outcomes for {len(deliveries)} deliveries")
-        return outcomes
-
-    async def _stopped_within(self, seconds: float) -> bool:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
-        return self._stopping.is_set()
-
-
-def _pauses() -> Iterator[float]:
-    """Seconds between attempts, without end."""
-    pause = FIRST_PAUSE_SECONDS
-    while True:
-        yield pause
-        pause = min(LONGEST_PAUSE_SECONDS, pause * 2)
 
 
 class _Registration:

@@ -25,6 +25,7 @@ from rs_order.broker.death import (
     Death,
 )
 from rs_order.broker.delivery import Delivery
+from rs_order.broker.errors import AmqpError
 from rs_order.broker.publishing import broker_trouble, publish
 from rs_order.broker.topology import (
     DEAD_LETTER_EXCHANGE,
@@ -83,26 +84,39 @@ async def settle(
     *,
     cumulative: bool,
 ) -> None:
-    """Dead-letter what can't be handled, then acknowledge everything.
+    """Publish the dead letters, then acknowledge everything.
 
-    The channel is the one the deliveries came on, with confirms. ``cumulative`` acknowledges with
-    one frame: right only when nothing that came before the last delivery is still being handled.
+    Args:
+        channel: the channel of the deliveries, with confirms.
+        queue: the queue of the deliveries.
+        deliveries: what was handled.
+        outcomes: one per delivery.
+        cumulative: acknowledge with one frame. Allowed only if no earlier delivery of the channel is
+            still being handled.
 
     Raises:
-        NotConfirmed, BrokerAway: nothing was acknowledged, the broker offers everything again.
+        NotConfirmed, BrokerAway: nothing was acknowledged; the broker redelivers everything.
     """
-    verdicts = zip(deliveries, outcomes, strict=True)
-    letters = [(d, outcome) for d, outcome in verdicts if isinstance(outcome, DeadLetter)]
-    await _all(_dead_letter(channel, queue, d, letter) for d, letter in letters)
-    await _acknowledge(channel, [d.tag for d in deliveries], cumulative=cumulative)
+    pairs = zip(deliveries, outcomes, strict=True)
+    dead = [(delivery, outcome) for delivery, outcome in pairs if isinstance(outcome, DeadLetter)]
+    rejected = await _together(
+        _dead_letter(channel, queue, delivery, outcome) for delivery, outcome in dead
+    )
+    tags = {delivery.tag for delivery in deliveries}
+    tags -= {delivery.tag for (delivery, _), was in zip(dead, rejected, strict=True) if was}
+    if tags:
+        await _acknowledge(channel, sorted(tags), cumulative=cumulative)
     _acknowledged.labels(queue.name).inc(len(deliveries))
 
 
-async def _all(acts: Iterable[Awaitable[None]]) -> None:
-    """Do them together; raise the first failure, but only when none is under way any more."""
-    for result in await asyncio.gather(*acts, return_exceptions=True):
+async def _together(calls: Iterable[Awaitable[bool]]) -> list[bool]:
+    """Return the results of concurrent calls; raise the first error after all calls have ended."""
+    results = []
+    for result in await asyncio.gather(*calls, return_exceptions=True):
         if isinstance(result, BaseException):
             raise result
+        results.append(result)
+    return results
 
 
 async def _acknowledge(channel: AbstractChannel, tags: Sequence[int], *, cumulative: bool) -> None:
@@ -117,10 +131,22 @@ async def _acknowledge(channel: AbstractChannel, tags: Sequence[int], *, cumulat
 
 async def _dead_letter(
     channel: AbstractChannel, queue: Queue, delivery: Delivery, letter: DeadLetter
-) -> None:
+) -> bool:
+    """Publish a dead letter; return True if the delivery was rejected instead.
+
+    A message that can't be published again would stay in its queue for ever. Rejected, it is
+    dead-lettered by the broker, with the broker's reason ``rejected`` and without our headers.
+    """
     key = queue.dead_letter_key or SHARED_DEAD_LETTER_QUEUE
-    message = dead_letter_message(delivery, letter, now=datetime.now(UTC))
-    await publish(channel, DEAD_LETTER_EXCHANGE, key, message, mandatory=True)
+    try:
+        message = dead_letter_message(delivery, letter, now=datetime.now(UTC))
+        await publish(channel, DEAD_LETTER_EXCHANGE, key, message, mandatory=True)
+    except AmqpError:
+        raise
+    except Exception:  # noqa: BLE001 - whatever can't be written again, the queue must go on
+        _log.exception("dead-letter-not-publishable", queue=queue.name, reason=letter.reason.value)
+        await _reject(channel, delivery)
+        return True
     _dead_lettered.labels(queue.name, letter.reason.value).inc()
     _log.warning(
         "message-dead-lettered",
@@ -132,6 +158,13 @@ async def _dead_letter(
         correlation_id=delivery.correlation_id,
         letter_id=message.headers[LETTER_ID_HEADER],
     )
+    return False
+
+
+async def _reject(channel: AbstractChannel, delivery: Delivery) -> None:
+    underlay = await channel.get_underlay_channel()
+    with broker_trouble("reject"):
+        await underlay.basic_reject(delivery.tag, requeue=False)
 
 
 def dead_letter_message(delivery: Delivery, letter: DeadLetter, *, now: datetime) -> Message:

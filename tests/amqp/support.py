@@ -8,6 +8,8 @@ from dataclasses import replace
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
+from rs_order.broker.batch_consumer import BatchConsumer
+from rs_order.broker.bounded_attempts import BatchHandler
 from rs_order.broker.connection import Session, SupervisedConnection
 from rs_order.broker.delivery import Delivery
 from rs_order.broker.settle import Done, Outcome
@@ -102,6 +104,15 @@ class RecordingHandler:
     async def called(self, times: int) -> None:
         async with asyncio.timeout(PATIENCE_SECONDS), self._called:
             await self._called.wait_for(lambda: len(self.batches) >= times)
+
+
+def new_consumer(
+    queue: Queue, handler: BatchHandler, *, size: int = 1000, concurrency: int = 1
+) -> BatchConsumer:
+    """Return a consumer that takes ConnectionError for "nothing can be handled now"."""
+    return BatchConsumer(
+        queue, handler, unavailable=(ConnectionError,), size=size, concurrency=concurrency
+    )
 
 
 async def message_count(channel: AbstractChannel, queue: str) -> int:

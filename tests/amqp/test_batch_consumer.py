@@ -13,6 +13,7 @@ from rs_order.broker.topology import Topology, declare, topology
 from tests.amqp.support import (
     RecordingHandler,
     message_count,
+    new_consumer,
     only,
     raw_channel,
     send,
@@ -48,7 +49,7 @@ async def test_waiting_messages_come_in_one_batch_in_order(
     await send(channel, QUEUE, *bodies)
     handler = RecordingHandler()
 
-    consumer = BatchConsumer(QUEUE, handler, size=10)
+    consumer = new_consumer(QUEUE, handler, size=10)
     async with supervised(broker.url, broker.vhost, TOPOLOGY.multitenant, [consumer]):
         await handler.heard(25)
 
@@ -65,7 +66,7 @@ async def test_w44_a_slow_handler_holds_one_batch_at_a_time(
     handler = RecordingHandler()
     handler.gate.clear()
 
-    consumer = BatchConsumer(QUEUE, handler, size=5)
+    consumer = new_consumer(QUEUE, handler, size=5)
     async with supervised(broker.url, broker.vhost, TOPOLOGY.multitenant, [consumer]):
         await handler.called(1)
         waiting = await message_count(channel, QUEUE.name)
@@ -83,7 +84,7 @@ async def test_nothing_is_acknowledged_before_the_handler_returns(
     await send(channel, QUEUE, b"one", b"two")
     handler = RecordingHandler()
     handler.gate.clear()
-    dying = asyncio.create_task(_run_on_own_connection(BatchConsumer(QUEUE, handler), broker))
+    dying = asyncio.create_task(_run_on_own_connection(new_consumer(QUEUE, handler), broker))
     await handler.heard(2)
     dying.cancel()
     await asyncio.gather(dying, return_exceptions=True)
@@ -104,7 +105,7 @@ async def test_a_bad_message_is_isolated(broker: FreshBroker, channel: AbstractC
     await send(channel, QUEUE, b"good", b"bad", b"fine")
     handler = RecordingHandler(_bad)
 
-    consumer = BatchConsumer(QUEUE, handler)
+    consumer = new_consumer(QUEUE, handler)
     async with supervised(broker.url, broker.vhost, TOPOLOGY.multitenant, [consumer]):
         letter = await take(channel, f"{QUEUE.name}.DLQ")
 
@@ -122,7 +123,7 @@ async def test_a_handler_that_raises_gets_the_same_messages_again(
     handler = RecordingHandler()
     handler.failures = [ConnectionError("the database is down"), RuntimeError("still down")]
 
-    consumer = BatchConsumer(QUEUE, handler)
+    consumer = new_consumer(QUEUE, handler)
     async with supervised(broker.url, broker.vhost, TOPOLOGY.multitenant, [consumer]):
         await handler.called(3)
 
@@ -143,7 +144,7 @@ async def test_a_handler_with_too_few_outcomes_acknowledges_nothing(
         calls.append(1)
         return []
 
-    consumer = BatchConsumer(QUEUE, forgetful)
+    consumer = new_consumer(QUEUE, forgetful)
     async with supervised(broker.url, broker.vhost, TOPOLOGY.multitenant, [consumer]):
         await eventually(lambda: len(calls) >= 2, "a second attempt")
 
@@ -157,7 +158,7 @@ async def test_stopping_finishes_the_batch_and_gives_back_the_rest(
     await send(channel, TOPOLOGY.steps, b"1", b"2", b"3", b"4")
     handler = RecordingHandler()
     handler.gate.clear()
-    consumer = BatchConsumer(TOPOLOGY.steps, handler, size=2, concurrency=1)
+    consumer = new_consumer(TOPOLOGY.steps, handler, size=2, concurrency=1)
     async with supervised(broker.url, broker.vhost, TOPOLOGY.multitenant, [consumer]):
         await handler.heard(2)
         stopping = asyncio.create_task(consumer.stop())
@@ -181,7 +182,7 @@ async def test_stopping_while_the_handler_cannot_work_acknowledges_nothing(
     handler = RecordingHandler()
     handler.failures = [ConnectionError("down")] * 100
 
-    consumer = BatchConsumer(QUEUE, handler)
+    consumer = new_consumer(QUEUE, handler)
     async with supervised(broker.url, broker.vhost, TOPOLOGY.multitenant, [consumer]):
         await handler.called(2)
 
@@ -205,7 +206,7 @@ async def test_steps_are_handled_concurrently_and_settled_one_by_one(
         done.append(deliveries[0].body)
         return [Done() for _ in deliveries]
 
-    consumer = BatchConsumer(TOPOLOGY.steps, handle, size=1, concurrency=2)  # type: ignore[arg-type]
+    consumer = new_consumer(TOPOLOGY.steps, handle, size=1, concurrency=2)  # type: ignore[arg-type]
     task = asyncio.create_task(_run_on_own_connection(consumer, broker))
     await eventually(lambda: len(done) == 3, "three quick steps done")
     task.cancel()
@@ -235,7 +236,7 @@ async def test_w44_no_more_steps_are_at_work_than_allowed(
         ended += 1
         return [Done() for _ in deliveries]
 
-    consumer = BatchConsumer(TOPOLOGY.steps, handle, size=1, concurrency=3)  # type: ignore[arg-type]
+    consumer = new_consumer(TOPOLOGY.steps, handle, size=1, concurrency=3)  # type: ignore[arg-type]
     async with supervised(broker.url, broker.vhost, TOPOLOGY.multitenant, [consumer]):
         await eventually(lambda: at_work == 3, "as many steps at work as allowed")
         waiting = await message_count(channel, TOPOLOGY.steps.name)

@@ -8,7 +8,6 @@ from aio_pika import Message
 from aio_pika.abc import AbstractChannel
 
 from rs_order.broker import connection as connection_module
-from rs_order.broker.batch_consumer import BatchConsumer
 from rs_order.broker.connection import (
     LONGEST_PAUSE_SECONDS,
     Session,
@@ -22,6 +21,7 @@ from rs_order.demo.servers import Broker
 from tests.amqp.support import (
     PATIENCE_SECONDS,
     RecordingHandler,
+    new_consumer,
     only,
     raw_channel,
     send,
@@ -45,7 +45,7 @@ async def channel(broker: FreshBroker) -> AsyncIterator[AbstractChannel]:
 
 async def test_consumers_are_registered_when_the_broker_has_them(broker: FreshBroker) -> None:
     """The topology comes first, and a stopped connection claims nothing."""
-    consumer = BatchConsumer(QUEUE, RecordingHandler())
+    consumer = new_consumer(QUEUE, RecordingHandler())
     assert not consumer.registered
 
     async with supervised(broker.url, broker.vhost, TOPOLOGY.multitenant, [consumer]) as running:
@@ -61,7 +61,7 @@ async def test_everything_comes_back_after_a_broker_restart(own_broker: Broker) 
     """Consumers, publisher and topology; what lay in the queues is delivered."""
     vhost = "regards.multitenant.manager"
     handler = RecordingHandler()
-    consumer = BatchConsumer(QUEUE, handler)
+    consumer = new_consumer(QUEUE, handler)
     publisher = Publisher()
     sessions: list[Session] = [consumer, publisher]
     async with supervised(own_broker.url, vhost, TOPOLOGY.multitenant, sessions) as running:
@@ -86,7 +86,7 @@ async def test_a_deleted_queue_is_declared_and_consumed_again(
 ) -> None:
     """The broker cancels the consumer, and a robust connection would wait in silence for ever."""
     handler = RecordingHandler()
-    consumer = BatchConsumer(queue, handler)
+    consumer = new_consumer(queue, handler)
     async with supervised(broker.url, broker.vhost, TOPOLOGY.multitenant, [consumer]):
         await eventually(lambda: consumer.registered, "the consumer registered")
 
@@ -102,7 +102,7 @@ async def test_a_channel_closed_by_an_error_comes_back(
 ) -> None:
     """A publication to an exchange that doesn't exist costs the channel, not the service."""
     publisher = Publisher()
-    consumer = BatchConsumer(QUEUE, RecordingHandler())
+    consumer = new_consumer(QUEUE, RecordingHandler())
     sessions: list[Session] = [consumer, publisher]
     async with supervised(broker.url, broker.vhost, TOPOLOGY.multitenant, sessions) as running:
         await eventually(lambda: consumer.registered and publisher.is_open, "all registered")
@@ -122,7 +122,7 @@ async def test_a_cut_connection_comes_back(broker: FreshBroker, channel: Abstrac
     """The batch under way is given up, offered again, and acknowledged once."""
     handler = RecordingHandler()
     handler.gate.clear()
-    consumer = BatchConsumer(QUEUE, handler)
+    consumer = new_consumer(QUEUE, handler)
     async with (
         tcp_proxy(broker.url) as proxy,
         supervised(proxy.url, broker.vhost, TOPOLOGY.multitenant, [consumer]),
@@ -139,7 +139,7 @@ async def test_a_cut_connection_comes_back(broker: FreshBroker, channel: Abstrac
 
 async def test_a_silent_broker_is_noticed(broker: FreshBroker) -> None:
     """Nothing arrives and nothing is closed: only heartbeats tell."""
-    consumer = BatchConsumer(QUEUE, RecordingHandler())
+    consumer = new_consumer(QUEUE, RecordingHandler())
     async with tcp_proxy(broker.url) as proxy:
         url = f"{proxy.url}?heartbeat=1"
         async with supervised(url, broker.vhost, TOPOLOGY.multitenant, [consumer]) as running:
@@ -154,7 +154,7 @@ async def test_stopping_while_the_broker_is_away_ends_at_once(broker: FreshBroke
     """A pause between attempts doesn't hold up a shutdown."""
     async with tcp_proxy(broker.url) as proxy:
         proxy.cut(refuse=True)
-        consumer = BatchConsumer(QUEUE, RecordingHandler())
+        consumer = new_consumer(QUEUE, RecordingHandler())
         connection = SupervisedConnection(proxy.url, broker.vhost, TOPOLOGY.multitenant, [consumer])
         running = asyncio.create_task(connection.run())
         await eventually(lambda: connection.last_loss is not None, "the first attempt failed")
@@ -169,7 +169,7 @@ async def test_a_topology_conflict_is_told_and_heals(
 ) -> None:
     """The reason is visible to health, and the service starts when the cause is gone."""
     monkeypatch.setattr(connection_module, "LONGEST_PAUSE_SECONDS", 0.2)
-    consumer = BatchConsumer(QUEUE, RecordingHandler())
+    consumer = new_consumer(QUEUE, RecordingHandler())
     async with raw_channel(broker.url, broker.vhost) as other:
         await other.declare_queue(QUEUE.name, durable=True)
         async with supervised(broker.url, broker.vhost, TOPOLOGY.multitenant, [consumer]) as run:

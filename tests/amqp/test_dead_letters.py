@@ -9,7 +9,6 @@ import pytest
 from aio_pika.abc import AbstractChannel
 
 from rs_order.broker import dead_letters
-from rs_order.broker.batch_consumer import BatchConsumer
 from rs_order.broker.dead_letters import DeadLetters, LetterFilter
 from rs_order.broker.delivery import Delivery
 from rs_order.broker.errors import (
@@ -38,6 +37,7 @@ from rs_order.broker.topology import (
 from tests.amqp.support import (
     RecordingHandler,
     message_count,
+    new_consumer,
     only,
     raw_channel,
     supervised,
@@ -90,7 +90,7 @@ async def _kill(broker: FreshBroker, channel: AbstractChannel, queue: Queue, bod
     )
     await channel.default_exchange.publish(message, queue.name)
     handler = RecordingHandler(_refuse)
-    consumer = BatchConsumer(queue, handler)
+    consumer = new_consumer(queue, handler)
     async with supervised(broker.url, broker.vhost, TOPOLOGY.multitenant, [consumer]):
         await handler.called(1)
 
@@ -277,7 +277,7 @@ async def test_a_letter_that_dies_again_counts_its_deaths(
     await letters.replay(LetterFilter(reason="remote-nonsense"))
     handler = RecordingHandler(_refuse)
     async with supervised(
-        broker.url, broker.vhost, TOPOLOGY.multitenant, [BatchConsumer(REQUESTS, handler)]
+        broker.url, broker.vhost, TOPOLOGY.multitenant, [new_consumer(REQUESTS, handler)]
     ):
         await handler.called(1)
 

@@ -1,0 +1,173 @@
+"""Defects of a consumer outside the isolated handling: they neither block a queue nor stay unseen."""
+
+from collections.abc import AsyncIterator, Sequence
+
+import aio_pika
+import pytest
+from aio_pika.abc import AbstractChannel
+
+from rs_order.application.notify_failures import Failures, NotifyFailures
+from rs_order.bootstrap.health import consumption
+from rs_order.broker import bounded_attempts, settle
+from rs_order.broker.batch_consumer import BatchConsumer
+from rs_order.broker.delivery import Delivery
+from rs_order.broker.settle import DeadLetter, Done, Outcome
+from rs_order.broker.topology import Topology, declare, topology
+from rs_order.contracts.order_request import OrderRequest
+from rs_order.domain.ids import Tenant
+from rs_order.entrypoints.amqp.batches import Batches, Received
+from rs_order.entrypoints.amqp.tenants_consumer import InstanceTenant
+from rs_order.ports.health import HealthStatus
+from rs_order.store.errors import StoreUnavailable
+from tests.amqp.support import message_count, only, raw_channel, send, supervised, take
+from tests.support.polling import eventually
+from tests.support.servers import FreshBroker
+
+TOPOLOGY: Topology = only(topology(instance_identifier="test"), "order_requests")
+QUEUE = TOPOLOGY.order_requests
+DEAD_LETTERS = f"{QUEUE.name}.DLQ"
+
+
+class FailingHandler:
+    """Raises for each batch that contains a poisonous message, and while it is unavailable."""
+
+    def __init__(self) -> None:
+        self.handled: list[bytes] = []
+        self.attempts = 0
+        self.unavailable = False
+        self.notified: list[tuple[bytes, Outcome]] = []
+
+    async def __call__(self, deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
+        self.attempts += 1
+        if self.unavailable:
+            raise StoreUnavailable("the database is down")
+        if any(delivery.body == b"poison" for delivery in deliveries):
+            raise KeyError("nobody foresaw this")
+        self.handled += [delivery.body for delivery in deliveries]
+        return [Done() for _ in deliveries]
+
+    async def notify(self, deliveries: Sequence[Delivery], outcomes: Sequence[Outcome]) -> None:
+        bodies = [delivery.body for delivery in deliveries]
+        self.notified += zip(bodies, outcomes, strict=True)
+
+    def consumer(self) -> BatchConsumer:
+        return BatchConsumer(QUEUE, self, unavailable=(StoreUnavailable,), notify=self.notify)
+
+
+@pytest.fixture
+async def channel(broker: FreshBroker) -> AsyncIterator[AbstractChannel]:
+    """A bare channel; the topology exists."""
+    async with raw_channel(broker.url, broker.vhost) as opened:
+        await declare(opened, TOPOLOGY.multitenant)
+        yield opened
+
+
+async def test_a_message_that_fails_its_consumer_becomes_a_dead_letter(
+    broker: FreshBroker, channel: AbstractChannel
+) -> None:
+    """Its fellows are handled, the queue drains, health is DOWN in between, users are notified."""
+    await send(channel, QUEUE, b"one", b"poison", b"two")
+    handler = FailingHandler()
+    consumer = handler.consumer()
+
+    async with supervised(broker.url, broker.vhost, TOPOLOGY.multitenant, [consumer]):
+        await eventually(lambda: consumer.defect, "the defect")
+        down = consumption([consumer])
+        letter = await take(channel, DEAD_LETTERS)
+        await eventually(lambda: consumption([consumer]).status is HealthStatus.UP, "UP again")
+        await send(channel, QUEUE, b"three")
+        await eventually(lambda: b"three" in handler.handled, "the next message handled")
+
+    assert (down.status, down.details["failing"]) == (HealthStatus.DOWN, {QUEUE.name: "KeyError"})
+    assert letter.body == b"poison"
+    assert letter.headers["rs-order.reason"] == "unexpected-batch-failure"
+    assert "KeyError: 'nobody foresaw this'" in str(letter.headers["x-exception-message"])
+    assert sorted(handler.handled) == [b"one", b"three", b"two"]
+    assert [body for body, _ in handler.notified] == [b"poison"]
+    assert isinstance(handler.notified[0][1], DeadLetter)
+    assert await message_count(channel, QUEUE.name) == 0
+    assert await message_count(channel, DEAD_LETTERS) == 0
+
+
+class RecordedFailures(NotifyFailures):
+    """Records the notifications."""
+
+    def __init__(self) -> None:
+        self.labels: list[str] = []
+
+    async def tell(self, failures: Sequence[Failures]) -> None:
+        self.labels += [label for some in failures for label in some.by_label]
+
+
+async def test_a_defect_in_the_reading_of_messages(
+    broker: FreshBroker, channel: AbstractChannel
+) -> None:
+    """The frame of all consumers: what raises while a message is read makes one dead letter."""
+    handled: list[str | None] = []
+    failures = RecordedFailures()
+
+    async def handle(_: Tenant, batch: Sequence[Received[OrderRequest]]) -> None:
+        handled.extend(received.message.correlation_id for received in batch)
+
+    def check(request: OrderRequest) -> str | None:
+        if request.correlation_id == "poison":
+            raise IndexError("nobody foresaw this")
+        return None
+
+    batches = Batches(OrderRequest, handle, InstanceTenant(), failures, invalid=check)
+    for correlation_id in ("one", "poison", "two"):
+        body = f'{{"correlationId": "{correlation_id}"}}'.encode()
+        message = aio_pika.Message(body, headers={"regards.tenant": "instance"})
+        await channel.default_exchange.publish(message, QUEUE.name)
+    consumer = BatchConsumer(QUEUE, batches, unavailable=(StoreUnavailable,), notify=batches.notify)
+    async with supervised(broker.url, broker.vhost, TOPOLOGY.multitenant, [consumer]):
+        letter = await take(channel, DEAD_LETTERS)
+
+    assert b"poison" in letter.body
+    assert letter.headers["rs-order.reason"] == "unexpected-batch-failure"
+    assert sorted(map(str, handled)) == ["one", "two"]
+    assert failures.labels == ["Unexpected AMQP batch processing failure."]
+    assert await message_count(channel, QUEUE.name) == 0
+
+
+async def test_an_unavailable_database_is_waited_for(
+    broker: FreshBroker, channel: AbstractChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More failures than a defect may have make no dead letter, and health doesn't call them a defect."""
+    monkeypatch.setattr(bounded_attempts, "LONGEST_PAUSE_SECONDS", 0.01)
+    await send(channel, QUEUE, b"one", b"two")
+    handler = FailingHandler()
+    handler.unavailable = True
+    consumer = handler.consumer()
+
+    async with supervised(broker.url, broker.vhost, TOPOLOGY.multitenant, [consumer]):
+        await eventually(lambda: handler.attempts > 2 * bounded_attempts.ATTEMPTS, "many attempts")
+        assert consumption([consumer]).status is HealthStatus.UP
+        handler.unavailable = False
+        await eventually(lambda: handler.handled == [b"one", b"two"], "both messages handled")
+
+    assert await message_count(channel, QUEUE.name) == 0
+    assert await message_count(channel, DEAD_LETTERS) == 0
+
+
+async def test_a_dead_letter_that_cannot_be_published_is_left_to_the_broker(
+    broker: FreshBroker, channel: AbstractChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broker dead-letters it, and the messages after it are acknowledged as always."""
+
+    def fail(*_: object, **__: object) -> aio_pika.Message:
+        raise OverflowError("a header that can't be written")
+
+    monkeypatch.setattr(settle, "dead_letter_message", fail)
+    await send(channel, QUEUE, b"one", b"poison")
+    handler = FailingHandler()
+    async with supervised(
+        broker.url, broker.vhost, TOPOLOGY.multitenant, [handler.consumer()]
+    ) as connection:
+        letter = await take(channel, DEAD_LETTERS)
+        assert connection.last_loss is None
+
+    assert letter.body == b"poison"
+    assert letter.headers["x-first-death-reason"] == "rejected"
+    assert handler.handled == [b"one"]
+    assert await message_count(channel, QUEUE.name) == 0
