@@ -6,9 +6,10 @@ A batch costs a handful of statements whatever its size. What needs a remote ser
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rs_order.application import responses, steps
+from rs_order.application import responses
 from rs_order.application.refusal import Refusal
 from rs_order.application.request_rules import fingerprint, violations
+from rs_order.application.steps import GrantRequestsStep
 from rs_order.application.tidy_inbox import begin_tidying
 from rs_order.contracts.order_request import OrderRequest
 from rs_order.domain.ids import RequestId, Tenant
@@ -54,7 +55,7 @@ class AcceptRequests:
             waiting += await self._meet_again(uow, known)
             await uow.messages.send(
                 [
-                    steps.grant_requests(tenant, waiting[start : start + GRANT_CHUNK])
+                    GrantRequestsStep(tuple(waiting[start : start + GRANT_CHUNK])).to(tenant)
                     for start in range(0, len(waiting), GRANT_CHUNK)
                 ]
             )

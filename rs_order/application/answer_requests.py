@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 
 import structlog
 
-from rs_order.application import responses, steps
+from rs_order.application import responses
 from rs_order.application.estimate import Estimate
 from rs_order.application.policies import RemotePatience
 from rs_order.application.refusal import Refusal
 from rs_order.application.responses import Response
+from rs_order.application.steps import CompleteOrderStep, GrantRequestsStep
 from rs_order.application.verdicts import Broken, Kind, Unanswered, Verdicts
 from rs_order.contracts.order_response import ErrorType, ResponseStatus
 from rs_order.domain.ids import OrderId, RequestId, Tenant
@@ -95,7 +96,9 @@ class AnswerRequests:
             )
         await uow.requests.decide(RequestState.GRANTED, decisions)
         await uow.messages.respond(answers)
-        await uow.messages.send([steps.complete_order(uow.tenant, id_, 0, 0) for id_ in ids])
+        await uow.messages.send(
+            [CompleteOrderStep(id_, selection=0, page=0).to(uow.tenant) for id_ in ids]
+        )
 
     async def _new_orders(
         self,
@@ -159,7 +162,7 @@ class AnswerRequests:
         for attempts, ids in again.items():
             await uow.requests.note_trouble(ids, now)
             due = now + self._patience.pause(attempts)
-            await uow.messages.send([steps.grant_requests(uow.tenant, ids, due)])
+            await uow.messages.send([GrantRequestsStep(tuple(ids)).to(uow.tenant, due)])
         await self._give_up(uow, late)
 
     async def _give_up(

@@ -1,6 +1,9 @@
 """rs-processing said how an execution ended, or never did (domain.md 8.4)."""
 
+from dataclasses import dataclass
+
 from rs_order.application.settlement import Cause, Settlement
+from rs_order.application.step import Step
 from rs_order.contracts.processing import ExecutionResult
 from rs_order.domain.correlation import BatchCorrelation, ExecutionCorrelation
 from rs_order.domain.ids import OrderId, SubOrderId, Tenant
@@ -66,6 +69,14 @@ class ApplyResults:
         return orders[0], work
 
 
+@dataclass(frozen=True)
+class GiveUpResultsStep(Step, name="give-up-results"):
+    """End the wait for the results of a sub-order."""
+
+    order_id: OrderId
+    sub_order_id: SubOrderId
+
+
 class GiveUpResults:
     """Ends the wait for results that never came."""
 
@@ -76,15 +87,15 @@ class GiveUpResults:
         self._clock = clock
         self._reason = f"The process gave no result for {hours:g} hours."
 
-    async def handle(self, tenant: Tenant, order_id: OrderId, sub_order_id: SubOrderId) -> None:
+    async def handle(self, tenant: Tenant, step: GiveUpResultsStep) -> None:
         """Outputs that are still pending fail, open to a late result."""
         async with self._store.unit_of_work(tenant) as uow:
-            orders = await uow.orders.lock([order_id])
-            loaded = await uow.sub_orders.load([sub_order_id])
+            orders = await uow.orders.lock([step.order_id])
+            loaded = await uow.sub_orders.load([step.sub_order_id])
             if not orders or orders[0].status.gone or not loaded:
                 return
             if loaded[0].state is not SubOrderState.PROCESSING:
                 return
-            moves = await uow.executions.give_up(sub_order_id, self._reason)
+            moves = await uow.executions.give_up(step.sub_order_id, self._reason)
             cause = Cause(Reason.PROCESS_SILENT, "rs-order", self._clock.now())
             await self._settlement.carry(uow, orders, moves, cause)

@@ -1,12 +1,14 @@
 """Asks storage for the files of sub-orders, again while it is silent, and gives up in the end."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from uuid import uuid4
 
-from rs_order.application import steps
 from rs_order.application.begin_processing import BeginProcessing
 from rs_order.application.policies import StoragePatience
 from rs_order.application.settlement import Cause, Settlement
+from rs_order.application.step import Step
+from rs_order.application.steps import StartProcessingStep, StopSubOrdersStep
 from rs_order.contracts.storage import FilesRestorationRequest
 from rs_order.domain.ids import Checksum, OrderId, SubOrderId, Tenant
 from rs_order.domain.moves import Reason
@@ -40,6 +42,16 @@ def restore_requests(
     ]
 
 
+@dataclass(frozen=True)
+class AskAgainStep(Step, name="ask-again"):
+    """Remind storage of the files of a sub-order that it has not settled."""
+
+    order_id: OrderId
+    sub_order_id: SubOrderId
+    asks: int
+    """The number of requests so far; the step is outdated when there are more."""
+
+
 class AskStorage:
     """The first request for a sub-order, and those that follow while storage is silent."""
 
@@ -67,7 +79,7 @@ class AskStorage:
         checksums = await uow.files.pending_checksums(sub_order.id)
         if sub_order.kind is SubOrderKind.PROCESSING and not checksums:
             sub_order.process(self._clock.now())
-            await uow.messages.send([steps.start_processing(uow.tenant, order.id, sub_order.id)])
+            await uow.messages.send([StartProcessingStep(order.id, sub_order.id).to(uow.tenant)])
             return 0
         now = self._clock.now()
         sub_order.start(now)
@@ -79,18 +91,16 @@ class AskStorage:
         )
         return len(checksums)
 
-    async def again(
-        self, tenant: Tenant, order_id: OrderId, sub_order_id: SubOrderId, asks: int
-    ) -> None:
-        """Remind storage of what it has not settled after ``asks`` requests, or give up."""
+    async def again(self, tenant: Tenant, step: AskAgainStep) -> None:
+        """Remind storage of the files that it has not settled, or give up."""
         now = self._clock.now()
         async with self._store.unit_of_work(tenant) as uow:
-            orders = await uow.orders.lock([order_id])
-            loaded = await uow.sub_orders.load([sub_order_id])
+            orders = await uow.orders.lock([step.order_id])
+            loaded = await uow.sub_orders.load([step.sub_order_id])
             if not orders or not loaded:
                 return
             (order,), (sub_order,) = orders, loaded
-            if order.status.gone or sub_order.asks != asks:
+            if order.status.gone or sub_order.asks != step.asks:
                 return
             if sub_order.state is not SubOrderState.RUNNING:
                 return
@@ -101,7 +111,7 @@ class AskStorage:
                 await self._give_up(uow, order, sub_order)
                 return
             sub_order.asks += 1
-            checksums = await uow.files.pending_checksums(sub_order_id)
+            checksums = await uow.files.pending_checksums(sub_order.id)
             await uow.messages.send(restore_requests(tenant, order, checksums))
             await uow.messages.send([self._reminder(tenant, sub_order)])
             await uow.sub_orders.save([sub_order], reason=None, at=now)
@@ -114,10 +124,8 @@ class AskStorage:
         await uow.messages.send(
             [
                 # Once more: nothing else would come of it, had that step been lost.
-                steps.stop_sub_orders(uow.tenant, sub_order.order_id),
-                steps.ask_again(
-                    uow.tenant, sub_order.order_id, sub_order.id, sub_order.asks, sub_order.due_at
-                ),
+                StopSubOrdersStep(sub_order.order_id).to(uow.tenant),
+                _ask_again(sub_order).to(uow.tenant, sub_order.due_at),
             ]
         )
 
@@ -139,4 +147,8 @@ class AskStorage:
         now = self._clock.now()
         due = self._patience.next_ask(sub_order.asked_at or now, sub_order.asks, now)
         sub_order.due_at = due
-        return steps.ask_again(tenant, sub_order.order_id, sub_order.id, sub_order.asks, due)
+        return _ask_again(sub_order).to(tenant, due)
+
+
+def _ask_again(sub_order: SubOrder) -> AskAgainStep:
+    return AskAgainStep(sub_order.order_id, sub_order.id, sub_order.asks)

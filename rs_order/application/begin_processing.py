@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from rs_order.application import steps
 from rs_order.application.settlement import Settlement
+from rs_order.application.steps import ScheduleStep, StartProcessingStep
 from rs_order.domain.ids import SubOrderId
 from rs_order.domain.moves import Reason
 from rs_order.store.unit_of_work import UnitOfWork
@@ -30,10 +30,10 @@ class BeginProcessing:
         await uow.messages.send(
             [
                 *(
-                    steps.start_processing(uow.tenant, sub_order.order_id, sub_order.id)
+                    StartProcessingStep(sub_order.order_id, sub_order.id).to(uow.tenant)
                     for sub_order in sub_orders
                 ),
-                *(steps.schedule(uow.tenant, owner) for owner in owners),
+                *(ScheduleStep(owner).to(uow.tenant) for owner in owners),
             ]
         )
         await self._settlement.leave_service_slots(uow, ids)

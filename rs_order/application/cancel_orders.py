@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from rs_order.application import steps
 from rs_order.application.settlement import Settlement
+from rs_order.application.steps import DeleteFilesStep, ScheduleStep
 from rs_order.domain.ids import OrderId, Tenant
 from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
@@ -34,13 +34,13 @@ class Departure:
         await uow.completions.finish(ids)
         await uow.retries.finish(ids)
         await self.release(uow, ids)
-        await uow.messages.send([steps.delete_files(uow.tenant, order.id) for order in orders])
+        await uow.messages.send([DeleteFilesStep(order.id).to(uow.tenant) for order in orders])
 
     async def release(self, uow: UnitOfWork, order_ids: Sequence[OrderId]) -> bool:
         """Free slots that orders hold that are gone, a slice at most; whether there may be more."""
         released = await uow.sub_orders.release(order_ids, SLICE)
         owners = sorted({sub_order.owner for sub_order in released})
-        await uow.messages.send([steps.schedule(uow.tenant, owner) for owner in owners])
+        await uow.messages.send([ScheduleStep(owner).to(uow.tenant) for owner in owners])
         await self._settlement.leave_service_slots(uow, [one.id for one in released])
         return len(released) == SLICE
 

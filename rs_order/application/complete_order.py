@@ -5,9 +5,9 @@ step, in one commit. A step that finds the cursor elsewhere was done before and 
 finds the order paused or gone stops (W9).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from rs_order.application import responses, steps
+from rs_order.application import responses
 from rs_order.application.fill_processed import FillProcessed
 from rs_order.application.fill_sub_orders import FillSubOrders
 from rs_order.application.links import Links
@@ -16,9 +16,15 @@ from rs_order.application.policies import RemotePatience
 from rs_order.application.read_page import CompletionRefused, Page, PageReader
 from rs_order.application.reconcile import begin_reconciling
 from rs_order.application.split_message import split_message
+from rs_order.application.steps import (
+    CompleteOrderStep,
+    DeleteFilesStep,
+    ExpireOrderStep,
+    ScheduleStep,
+)
 from rs_order.domain.basket import DatasetSelection
 from rs_order.domain.expiration import expiration
-from rs_order.domain.ids import OrderId, Tenant
+from rs_order.domain.ids import Tenant
 from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
 from rs_order.domain.states import OrderStatus
@@ -31,16 +37,6 @@ from rs_order.store.unit_of_work import Store, UnitOfWork
 
 NO_FEATURE = "It seems that the queried features do not exist anymore."
 NO_FILE = "No file match filters."
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a completion stands: a page of a dataset selection, both counted from 0."""
-
-    tenant: Tenant
-    order_id: OrderId
-    selection: int
-    page: int
 
 
 class CompleteOrder:
@@ -67,55 +63,59 @@ class CompleteOrder:
         self._clock = clock
         self._patience = patience
 
-    async def handle(self, place: Place) -> None:
-        """Do the step that stands at this place."""
-        async with self._store.unit_of_work(place.tenant) as uow:
-            held = await self._hold(uow, place)
+    async def handle(self, tenant: Tenant, step: CompleteOrderStep) -> None:
+        """Read the page of the step into its order."""
+        async with self._store.unit_of_work(tenant) as uow:
+            held = await self._hold(uow, step)
             wanted = (
-                await uow.completions.selection(place.order_id, place.selection) if held else None
+                await uow.completions.selection(step.order_id, step.selection) if held else None
             )
         if held is None:
             return
         order, cursor = held
         if wanted is None:
-            await self._finish(place)
+            await self._finish(tenant, step)
             return
         try:
             process = cursor.processed.process if cursor.processed else None
-            read = await self._reader.read(place.tenant, order, wanted, place.page, process=process)
-            await self._add_page(place, wanted, read)
+            read = await self._reader.read(tenant, order, wanted, step.page, process=process)
+            await self._add_page(tenant, step, wanted, read)
         except CompletionRefused as refusal:
-            await self._fail(place, str(refusal))
+            await self._fail(tenant, step, str(refusal))
         except RemoteRefusal as refusal:
-            await self._fail(place, self._reader.explain(refusal, wanted))
+            await self._fail(tenant, step, self._reader.explain(refusal, wanted))
         except RemoteTrouble as trouble:
-            await self._wait(place, trouble, wanted)
+            await self._wait(tenant, step, trouble, wanted)
 
     @staticmethod
-    async def _hold(uow: UnitOfWork, place: Place) -> tuple[Order, CompletionCursor] | None:
+    async def _hold(
+        uow: UnitOfWork, step: CompleteOrderStep
+    ) -> tuple[Order, CompletionCursor] | None:
         """The order and its cursor, if this step is still to be done."""
-        orders = await uow.orders.lock([place.order_id])
-        cursor = await uow.completions.cursor(place.order_id)
+        orders = await uow.orders.lock([step.order_id])
+        cursor = await uow.completions.cursor(step.order_id)
         if not orders or cursor is None or orders[0].status is not OrderStatus.PENDING:
             return None
-        if (cursor.selection, cursor.page) != (place.selection, place.page):
+        if (cursor.selection, cursor.page) != (step.selection, step.page):
             return None
         return orders[0], cursor
 
-    async def _add_page(self, place: Place, wanted: DatasetSelection, read: Page) -> None:
-        async with self._store.unit_of_work(place.tenant) as uow:
-            held = await self._hold(uow, place)
+    async def _add_page(
+        self, tenant: Tenant, step: CompleteOrderStep, wanted: DatasetSelection, read: Page
+    ) -> None:
+        async with self._store.unit_of_work(tenant) as uow:
+            held = await self._hold(uow, step)
             if held is None:
                 return
             order, cursor = held
             following, oversized = await self._fill(uow, order, cursor, wanted, read)
-            await uow.completions.advance(place.order_id, following)
+            await uow.completions.advance(step.order_id, following)
             await uow.orders.save([order], self._clock.now())
             await uow.messages.send(
                 [
-                    *(responses.oversized_file(place.tenant, name) for name in oversized),
-                    steps.complete_order(
-                        place.tenant, place.order_id, following.selection, following.page
+                    *(responses.oversized_file(tenant, name) for name in oversized),
+                    CompleteOrderStep(step.order_id, following.selection, following.page).to(
+                        tenant
                     ),
                 ]
             )
@@ -135,15 +135,15 @@ class CompleteOrder:
         except SplitForbidden as refusal:
             raise CompletionRefused(split_message(order, read.process, refusal)) from refusal
 
-    async def _finish(self, place: Place) -> None:
+    async def _finish(self, tenant: Tenant, step: CompleteOrderStep) -> None:
         """Every selection is read: the order takes its status and its sub-orders may start."""
         now = self._clock.now()
-        async with self._store.unit_of_work(place.tenant) as uow:
-            held = await self._hold(uow, place)
+        async with self._store.unit_of_work(tenant) as uow:
+            held = await self._hold(uow, step)
             if held is None:
                 return
             order, cursor = held
-            count = await uow.sub_orders.count_of_order(place.order_id)
+            count = await uow.sub_orders.count_of_order(step.order_id)
             settings = await uow.settings()
             order.expires_at = expiration(
                 now,
@@ -152,16 +152,14 @@ class CompleteOrder:
                 max_hours=settings.expiration_max_hours,
             )
             _take_status(order, cursor.products)
-            await uow.completions.finish([place.order_id])
+            await uow.completions.finish([step.order_id])
             await uow.orders.save([order], now)
             await self._announce(uow, order)
             await self._mails.order_completed(uow, order, now)
             await begin_reconciling(uow, now)
-            await uow.messages.send(
-                [steps.expire_order(place.tenant, place.order_id, order.expires_at)]
-            )
+            await uow.messages.send([ExpireOrderStep(step.order_id).to(tenant, order.expires_at)])
             if order.status is OrderStatus.RUNNING:
-                await uow.messages.send([steps.schedule(place.tenant, order.owner)])
+                await uow.messages.send([ScheduleStep(order.owner).to(tenant)])
 
     async def _announce(self, uow: UnitOfWork, order: Order) -> None:
         """External sub-orders are ready from birth; then comes the end, if this is the end."""
@@ -174,11 +172,17 @@ class CompleteOrder:
             announcements.append(responses.order_ended(uow.tenant, order, link))
         await uow.messages.respond(announcements)
 
-    async def _wait(self, place: Place, trouble: RemoteTrouble, wanted: DatasetSelection) -> None:
+    async def _wait(
+        self,
+        tenant: Tenant,
+        step: CompleteOrderStep,
+        trouble: RemoteTrouble,
+        wanted: DatasetSelection,
+    ) -> None:
         """A remote service gave no answer: ask for the same page later, or fail the order."""
         now = self._clock.now()
-        async with self._store.unit_of_work(place.tenant) as uow:
-            held = await self._hold(uow, place)
+        async with self._store.unit_of_work(tenant) as uow:
+            held = await self._hold(uow, step)
             if held is None:
                 return
             _, cursor = held
@@ -187,22 +191,16 @@ class CompleteOrder:
             if not exhausted:
                 due = now + self._patience.pause(cursor.attempts)
                 waiting = replace(cursor, attempts=cursor.attempts + 1, trouble_since=since)
-                await uow.completions.advance(place.order_id, waiting)
-                await uow.messages.send(
-                    [
-                        steps.complete_order(
-                            place.tenant, place.order_id, place.selection, place.page, due
-                        )
-                    ]
-                )
+                await uow.completions.advance(step.order_id, waiting)
+                await uow.messages.send([step.to(tenant, due)])
         if exhausted:
-            await self._fail(place, self._reader.explain(trouble, wanted))
+            await self._fail(tenant, step, self._reader.explain(trouble, wanted))
 
-    async def _fail(self, place: Place, message: str) -> None:
+    async def _fail(self, tenant: Tenant, step: CompleteOrderStep, message: str) -> None:
         """The completion can't go on: FAILED, and what was read so far is taken back (4.10, W6)."""
         now = self._clock.now()
-        async with self._store.unit_of_work(place.tenant) as uow:
-            held = await self._hold(uow, place)
+        async with self._store.unit_of_work(tenant) as uow:
+            held = await self._hold(uow, step)
             if held is None:
                 return
             order, _ = held
@@ -216,11 +214,11 @@ class CompleteOrder:
             order.message = message
             order.tally, order.sub_orders, order.waiting_sub_orders = Tally(), 0, 0
             order.move(OrderStatus.FAILED, reason=Reason.COMPLETION_FAILED)
-            await uow.completions.finish([place.order_id])
+            await uow.completions.finish([step.order_id])
             await uow.orders.save([order], now)
             link = (await self._links.within(uow)).of(order.id)
-            await uow.messages.respond([responses.order_ended(place.tenant, order, link)])
-            await uow.messages.send([steps.delete_files(place.tenant, place.order_id)])
+            await uow.messages.respond([responses.order_ended(tenant, order, link)])
+            await uow.messages.send([DeleteFilesStep(step.order_id).to(tenant)])
 
 
 def _take_status(order: Order, products: int) -> None:

@@ -1,13 +1,14 @@
 """Tenants that the platform connects us to, and takes away again (amqp.md 3.9, 5.9; decisions.md)."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
 import structlog
 
-from rs_order.application import steps
 from rs_order.application.policies import RemotePatience, SlotLimits
+from rs_order.application.step import INSTANCE, Step, StepQueue, StepScope
 from rs_order.application.wake_tenant import WakeTenant
 from rs_order.domain.ids import Tenant
 from rs_order.ports.clock import Clock
@@ -21,6 +22,35 @@ LONGEST_CAUSE: Final = 200
 """Characters of an ``errorCause``."""
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class ConnectTenantStep(
+    Step, name="connect-tenant", queue=StepQueue.REMOTE, scope=StepScope.INSTANCE
+):
+    """Provision a tenant that the platform connected us to."""
+
+    project: str
+    said_at: datetime
+
+
+@dataclass(frozen=True)
+class ReportConnectionStep(
+    Step, name="report-connection", queue=StepQueue.REMOTE, scope=StepScope.INSTANCE
+):
+    """Report the state of a connection to rs-admin-instance."""
+
+    project: Tenant
+    state: ConnectionState
+    attempts: int
+    cause: str | None = None
+
+
+@dataclass(frozen=True)
+class FindTenantsStep(Step, name="find-tenants", queue=StepQueue.REMOTE, scope=StepScope.INSTANCE):
+    """Ask rs-admin-instance which tenants we should serve."""
+
+    attempts: int
 
 
 class ConnectTenants:
@@ -48,40 +78,42 @@ class ConnectTenants:
 
     async def ask(self, names: Sequence[str], said_at: datetime) -> None:
         """Have tenants connected, by steps: once this returns it happens, whoever dies."""
-        await self._store.send([steps.connect_tenant(name, said_at) for name in names])
+        await self._store.send([ConnectTenantStep(name, said_at).to(INSTANCE) for name in names])
 
-    async def connect(self, name: str, said_at: datetime) -> None:
+    async def connect(self, _: Tenant, step: ConnectTenantStep) -> None:
         """Provision a tenant, unless it went meanwhile, and say what came of it."""
+        name = step.project
         await self._tenants.load()
         if not self._tenants.serves(name):
             await self._report(Tenant(name), ConnectionState.CONNECTING)
         try:
-            holds = await self._tenants.activate(name, said_at)
+            holds = await self._tenants.activate(name, step.said_at)
         except StoreError:
             raise
         except Exception as error:  # whatever is wrong, the platform has to hear of it
             log.exception("tenant-not-connected", project=name)
-            await self.report(Tenant(name), ConnectionState.ERROR, _in_short(error), 0)
+            failed = ReportConnectionStep(
+                Tenant(name), ConnectionState.ERROR, attempts=0, cause=_in_short(error)
+            )
+            await self.report(INSTANCE, failed)
             return
         if not holds:
             log.info("tenant-gone-meanwhile", project=name)
             return
         log.info("tenant-connected", project=name)
         await self._wake.handle(Tenant(name))
-        await self.report(Tenant(name), ConnectionState.ENABLED, None, 0)
+        enabled = ReportConnectionStep(Tenant(name), ConnectionState.ENABLED, attempts=0)
+        await self.report(INSTANCE, enabled)
 
-    async def report(
-        self, tenant: Tenant, state: ConnectionState, cause: str | None, attempts: int
-    ) -> None:
+    async def report(self, _: Tenant, step: ReportConnectionStep) -> None:
         """Report a state, now or, when rs-admin-instance is away, by a later step."""
-        if state is ConnectionState.ENABLED and not self._tenants.serves(tenant):
+        if step.state is ConnectionState.ENABLED and not self._tenants.serves(step.project):
             return
-        if await self._report(tenant, state, cause):
+        if await self._report(step.project, step.state, step.cause):
             return
-        due_at = self._clock.now() + self._patience.pause(attempts)
-        await self._store.send(
-            [steps.report_connection(tenant, state, cause, attempts + 1, due_at)]
-        )
+        due_at = self._clock.now() + self._patience.pause(step.attempts)
+        again = replace(step, attempts=step.attempts + 1)
+        await self._store.send([again.to(INSTANCE, due_at)])
 
     async def disconnect(self, name: str, said_at: datetime) -> None:
         """Serve a tenant no more; what it has stays, for when it is connected again."""
@@ -100,9 +132,9 @@ class ConnectTenants:
 
     async def look(self) -> None:
         """Connect, by and by, what the platform has for us and we missed while nobody listened."""
-        await self._store.send([steps.find_tenants()])
+        await self._store.send([FindTenantsStep(attempts=0).to(INSTANCE)])
 
-    async def find(self, attempts: int) -> None:
+    async def find(self, _: Tenant, step: FindTenantsStep) -> None:
         """Ask which tenants to serve, again later when rs-admin-instance is away."""
         if self._connections is None:
             return
@@ -111,8 +143,9 @@ class ConnectTenants:
             wanted = await self._connections.wanted()
         except RemoteTrouble as trouble:
             log.warning("tenants-not-found-out", cause=str(trouble))
-            due_at = now + self._patience.pause(attempts)
-            await self._store.send([steps.find_tenants(attempts + 1, due_at)])
+            due_at = now + self._patience.pause(step.attempts)
+            again = FindTenantsStep(step.attempts + 1)
+            await self._store.send([again.to(INSTANCE, due_at)])
             return
         await self.ask([name for name in wanted if not self._tenants.serves(name)], now)
 

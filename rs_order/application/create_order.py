@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from uuid import uuid4
 
-from rs_order.application import steps
 from rs_order.application.conflicts import without_conflict
 from rs_order.application.errors import EmptyBasket
 from rs_order.application.links import Links
 from rs_order.application.order_labels import order_label
+from rs_order.application.steps import CompleteOrderStep
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import OrderId
 from rs_order.ports.clock import Clock
@@ -76,7 +76,7 @@ class CreateOrder:
 async def begin_order(uow: UnitOfWork, order: NewOrder) -> OrderId:
     """Write an order down, with the first step of its completion."""
     (order_id,) = await uow.orders.create([order])
-    await uow.messages.send([steps.complete_order(uow.tenant, order_id, 0, 0)])
+    await uow.messages.send([CompleteOrderStep(order_id, selection=0, page=0).to(uow.tenant)])
     return order_id
 
 

@@ -1,14 +1,14 @@
 """Judges the requests of the inbox (amqp.md 2.4). Remote calls happen here, and nothing else."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import timedelta
 
 import structlog
 
-from rs_order.application import steps
 from rs_order.application.answer_requests import AnswerRequests
 from rs_order.application.estimate import Estimator
+from rs_order.application.steps import GrantRequestsStep
 from rs_order.application.verdicts import Broken, Unanswered, Verdict, Verdicts
 from rs_order.contracts.order_request import OrderRequest
 from rs_order.domain.ids import RequestId, Tenant
@@ -44,10 +44,12 @@ class GrantRequests:
         self._answers = answers
         self._attempt_seconds = attempt_seconds
 
-    async def handle(self, tenant: Tenant, ids: Sequence[RequestId]) -> None:
+    async def handle(self, tenant: Tenant, step: GrantRequestsStep) -> None:
         """Answer what can be answered now; the rest waits in further steps."""
         async with self._store.unit_of_work(tenant) as uow:
-            requests = {request.id: request for request in await uow.requests.received(ids)}
+            requests = {
+                request.id: request for request in await uow.requests.received(step.requests)
+            }
         room = asyncio.Semaphore(_AT_ONCE)
         judging = {
             asyncio.create_task(self._judge(tenant, request, room)): request
@@ -59,9 +61,9 @@ class GrantRequests:
             for task in judging:
                 task.cancel()
         if pending:
-            left = sorted(judging[task].id for task in pending)
+            left = tuple(sorted(judging[task].id for task in pending))
             async with self._store.unit_of_work(tenant) as uow:
-                await uow.messages.send([steps.grant_requests(tenant, left)])
+                await uow.messages.send([GrantRequestsStep(left).to(tenant)])
 
     async def _commit_as_judged(
         self,

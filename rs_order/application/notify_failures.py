@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from rs_order.application.steps import INSTANCE
+from rs_order.application.step import INSTANCE
 from rs_order.contracts.notification import Level, Notification, NotificationEvent
 from rs_order.domain.ids import Tenant
 from rs_order.ports.outbox import MessageKind

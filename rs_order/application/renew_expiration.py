@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from rs_order.application import steps
+from rs_order.application.steps import ExpireOrderStep
 from rs_order.domain.expiration import expiration
 from rs_order.domain.order import Order
 from rs_order.store.unit_of_work import UnitOfWork
@@ -19,4 +19,4 @@ async def renew_expiration(
         sub_order_hours=settings.user_sub_order_hours,
         max_hours=settings.expiration_max_hours,
     )
-    await uow.messages.send([steps.expire_order(uow.tenant, order.id, order.expires_at)])
+    await uow.messages.send([ExpireOrderStep(order.id).to(uow.tenant, order.expires_at)])

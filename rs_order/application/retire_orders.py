@@ -1,8 +1,8 @@
 """Expires orders and deletes, slice by slice, the files of those that are gone."""
 
-from rs_order.application import steps
 from rs_order.application.cancel_orders import Departure
-from rs_order.domain.ids import OrderId, Tenant
+from rs_order.application.steps import DeleteFilesStep, ExpireOrderStep
+from rs_order.domain.ids import Tenant
 from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
 from rs_order.domain.states import OrderStatus
@@ -21,13 +21,13 @@ class ExpireOrder:
         self._departure = departure
         self._clock = clock
 
-    async def handle(self, tenant: Tenant, order_id: OrderId) -> None:
+    async def handle(self, tenant: Tenant, step: ExpireOrderStep) -> None:
         """Expire the order, unless it is not its time, or nothing of it can expire."""
         now = self._clock.now()
         async with self._store.unit_of_work(tenant) as uow:
             expired = [
                 order
-                for order in await uow.orders.lock([order_id])
+                for order in await uow.orders.lock([step.order_id])
                 if order.expires_at is not None and order.expires_at <= now and _can_expire(order)
             ]
             for order in expired:
@@ -53,7 +53,8 @@ class DeleteFiles:
         self._store = store
         self._departure = departure
 
-    async def handle(self, tenant: Tenant, order_id: OrderId) -> None:
+    async def handle(self, tenant: Tenant, step: DeleteFilesStep) -> None:
+        order_id = step.order_id
         async with self._store.unit_of_work(tenant) as uow:
             more = (
                 await self._departure.release(uow, [order_id])
@@ -62,4 +63,4 @@ class DeleteFiles:
                 or await uow.sub_orders.delete_slice(order_id, SLICE) == SLICE
             )
             if more:
-                await uow.messages.send([steps.delete_files(tenant, order_id)])
+                await uow.messages.send([step.to(tenant)])

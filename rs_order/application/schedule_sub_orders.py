@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-from rs_order.application import steps
 from rs_order.application.ask_storage import AskStorage
 from rs_order.application.policies import SlotLimits
 from rs_order.application.service_places import hand_on_places, hold_free_places
+from rs_order.application.steps import ScheduleStep
 from rs_order.domain.ids import OrderId, Tenant
 from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
@@ -30,11 +30,12 @@ class ScheduleSubOrders:
         self._clock = clock
         self._limits = limits
 
-    async def handle(self, tenant: Tenant, owner: str) -> None:
+    async def handle(self, tenant: Tenant, step: ScheduleStep) -> None:
         """Start what may start; repeating it does no harm."""
         async with self._store.unit_of_work(tenant) as uow:
-            await uow.sub_orders.lock_owner(owner)
-            await self._start(uow, owner, max(0, await self._user_slots(uow, owner)))
+            await uow.sub_orders.lock_owner(step.owner)
+            wanted = max(0, await self._user_slots(uow, step.owner))
+            await self._start(uow, step.owner, wanted)
             await hand_on_places(uow, self._limits)
 
     async def _start(self, uow: UnitOfWork, owner: str, wanted: int) -> None:
@@ -60,7 +61,7 @@ class ScheduleSubOrders:
             more = more or in_slots < min(allowed, found)
             left = ready[allowed:]
         if more:
-            await uow.messages.send([steps.schedule(uow.tenant, owner)])
+            await uow.messages.send([ScheduleStep(owner).to(uow.tenant)])
         else:
             await self._wait_for_more(uow, owner, wanted, allowed, left)
 
@@ -95,7 +96,7 @@ class ScheduleSubOrders:
         """Have a round made for every owner with a ready sub-order: limits may have been raised."""
         async with self._store.unit_of_work(tenant) as uow:
             owners = await uow.sub_orders.owners_ready()
-            await uow.messages.send([steps.schedule(tenant, owner) for owner in owners])
+            await uow.messages.send([ScheduleStep(owner).to(tenant) for owner in owners])
 
     async def _user_slots(self, uow: UnitOfWork, owner: str) -> int:
         if not self._limits.per_user:
@@ -120,7 +121,7 @@ class ScheduleSubOrders:
         if allowed < wanted:
             await uow.limits.wait(owner, left[0].rank)
         elif not self._limits.per_user:
-            await uow.messages.send([steps.schedule(uow.tenant, owner)])
+            await uow.messages.send([ScheduleStep(owner).to(uow.tenant)])
 
 
 def _of_orders(

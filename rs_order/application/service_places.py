@@ -1,7 +1,7 @@
 """Places of the service: how many sub-orders of all tenants may run at once, and whose turn it is."""
 
-from rs_order.application import steps
 from rs_order.application.policies import SlotLimits
+from rs_order.application.steps import ScheduleStep
 from rs_order.store.unit_of_work import UnitOfWork
 
 
@@ -20,4 +20,4 @@ async def hand_on_places(uow: UnitOfWork, limits: SlotLimits) -> None:
     if not limits.service:
         return
     turn = await uow.limits.next_users(await hold_free_places(uow, limits))
-    await uow.messages.send([steps.schedule(tenant, owner) for tenant, owner in turn])
+    await uow.messages.send([ScheduleStep(owner).to(tenant) for tenant, owner in turn])

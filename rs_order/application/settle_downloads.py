@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 
-from rs_order.application import steps
 from rs_order.application.conflicts import without_conflict
 from rs_order.application.settlement import Cause, Settlement
+from rs_order.application.steps import ScheduleStep
 from rs_order.contracts.processing import DownloadedOutputs
 from rs_order.domain.ids import DataFileId, OrderId, Tenant
 from rs_order.domain.moves import Reason
@@ -88,7 +88,7 @@ class SettleDownloads:
         for sub_order in stuck:
             sub_order.quota_exceeded = True
         await uow.sub_orders.save(stuck, reason=None, at=self._clock.now())
-        await uow.messages.send([steps.schedule(uow.tenant, order.owner)])
+        await uow.messages.send([ScheduleStep(order.owner).to(uow.tenant)])
 
 
 def _has_files(order: Order) -> bool:

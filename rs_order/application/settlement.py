@@ -8,12 +8,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from rs_order.application import responses, steps
+from rs_order.application import responses
 from rs_order.application.links import DownloadLinks, Links
 from rs_order.application.policies import SlotLimits
 from rs_order.application.renew_expiration import renew_expiration
 from rs_order.application.responses import Response
 from rs_order.application.service_places import hand_on_places
+from rs_order.application.steps import ScheduleStep
 from rs_order.domain.ids import OrderId, SubOrderId
 from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
@@ -98,7 +99,7 @@ class Settlement:
 
     async def _free_slots(self, uow: UnitOfWork, changes: Sequence["_Change"]) -> None:
         owners = {change.sub_order.owner for change in changes if change.freed_slot}
-        await uow.messages.send([steps.schedule(uow.tenant, owner) for owner in sorted(owners)])
+        await uow.messages.send([ScheduleStep(owner).to(uow.tenant) for owner in sorted(owners)])
         await self.leave_service_slots(
             uow, [change.sub_order.id for change in changes if change.stopped_running]
         )

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from rs_order.application import steps
+from rs_order.application.apply_results import GiveUpResultsStep
 from rs_order.application.executions import executions, without_input
 from rs_order.application.policies import RemotePatience
 from rs_order.application.settlement import Cause, Settlement
+from rs_order.application.steps import StartProcessingStep
 from rs_order.domain.identity import Caller
-from rs_order.domain.ids import DataFileId, OrderId, SubOrderId, Tenant
+from rs_order.domain.ids import DataFileId, Tenant
 from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
 from rs_order.domain.states import OrderStatus, SubOrderState
@@ -33,6 +34,10 @@ class _Held:
     sub_order: SubOrder
     work: Work
     inputs: Sequence[StoredInput]
+
+    @property
+    def step(self) -> StartProcessingStep:
+        return StartProcessingStep(self.order.id, self.sub_order.id)
 
     @property
     def available(self) -> list[StoredInput]:
@@ -63,10 +68,10 @@ class StartProcessing:
         self._patience = patience
         self._silence = silence
 
-    async def handle(self, tenant: Tenant, order_id: OrderId, sub_order_id: SubOrderId) -> None:
+    async def handle(self, tenant: Tenant, step: StartProcessingStep) -> None:
         """Ask for the executions of a sub-order, unless that was done, or its order doesn't run (W42)."""
         async with self._store.unit_of_work(tenant) as uow:
-            held = await self._hold(uow, order_id, sub_order_id)
+            held = await self._hold(uow, step)
         if held is None:
             return
         if not held.available:
@@ -82,12 +87,10 @@ class StartProcessing:
         else:
             await self._send(held, tenant, batch_id)
 
-    async def _hold(
-        self, uow: UnitOfWork, order_id: OrderId, sub_order_id: SubOrderId
-    ) -> _Held | None:
-        orders = await uow.orders.lock([order_id])
-        loaded = await uow.sub_orders.load([sub_order_id])
-        work = await uow.executions.work(sub_order_id)
+    async def _hold(self, uow: UnitOfWork, step: StartProcessingStep) -> _Held | None:
+        orders = await uow.orders.lock([step.order_id])
+        loaded = await uow.sub_orders.load([step.sub_order_id])
+        work = await uow.executions.work(step.sub_order_id)
         if not orders or not loaded or work is None or work.batch_id is not None:
             return None
         (order,), (sub_order,) = orders, loaded
@@ -97,7 +100,7 @@ class StartProcessing:
             await self._put_back(uow, sub_order)
         if order.status is not OrderStatus.RUNNING:
             return None
-        return _Held(order, sub_order, work, await uow.inputs.of_sub_order(sub_order_id))
+        return _Held(order, sub_order, work, await uow.inputs.of_sub_order(sub_order.id))
 
     async def _put_back(self, uow: UnitOfWork, sub_order: SubOrder) -> None:
         """A paused order starts no process: its sub-order queues again until it is resumed (W42)."""
@@ -107,7 +110,7 @@ class StartProcessing:
     async def _send(self, held: _Held, tenant: Tenant, batch_id: UUID) -> None:
         now = self._clock.now()
         async with self._store.unit_of_work(tenant) as uow:
-            still = await self._hold(uow, held.order.id, held.sub_order.id)
+            still = await self._hold(uow, held.step)
             if still is None:
                 return
             work, order = still.work, still.order
@@ -125,8 +128,8 @@ class StartProcessing:
                         )
                         for request in executions(work, order.owner, batch_id, still.available)
                     ),
-                    steps.give_up_results(
-                        tenant, work.order_id, work.sub_order_id, now + self._silence
+                    GiveUpResultsStep(work.order_id, work.sub_order_id).to(
+                        tenant, now + self._silence
                     ),
                 ]
             )
@@ -148,7 +151,7 @@ class StartProcessing:
         """
         now = self._clock.now()
         async with self._store.unit_of_work(tenant) as uow:
-            still = await self._hold(uow, held.order.id, held.sub_order.id)
+            still = await self._hold(uow, held.step)
             if still is None:
                 return
             awaited = await uow.executions.awaited(still.sub_order.id)
@@ -170,16 +173,14 @@ class StartProcessing:
             await self._fail(held, tenant, f"The process could not be started: {trouble}")
             return
         async with self._store.unit_of_work(tenant) as uow:
-            still = await self._hold(uow, held.order.id, held.sub_order.id)
+            still = await self._hold(uow, held.step)
             if still is None or still.work.attempts != held.work.attempts:
                 return
             attempts = still.work.attempts
             await uow.executions.note_trouble(still.sub_order.id, attempts + 1, since)
             due = now + self._patience.pause(attempts)
             await self._mind(uow, still, due)
-            await uow.messages.send(
-                [steps.start_processing(tenant, still.order.id, still.sub_order.id, due)]
-            )
+            await uow.messages.send([still.step.to(tenant, due)])
 
 
 def _new_batch(held: _Held) -> NewBatch:

@@ -1,8 +1,9 @@
 """Forgets answered requests and told responses when their time is over (decisions.md, Repeated request)."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from rs_order.application import steps
+from rs_order.application.step import RunNumber, Step
 from rs_order.domain.ids import Tenant
 from rs_order.ports.clock import Clock
 from rs_order.store.unit_of_work import Store, UnitOfWork
@@ -13,10 +14,17 @@ TIDYING = "tidy-inbox"
 """The rounds' name in the store."""
 
 
+@dataclass(frozen=True)
+class PurgeInboxStep(Step, name="tidy"):
+    """Delete a slice of what the inbox need not remember any more."""
+
+    number: RunNumber
+
+
 async def begin_tidying(uow: UnitOfWork, now: datetime) -> None:
     """Start the rounds of a tenant, unless they have begun; its first request does so."""
     if await uow.rounds.begin(TIDYING, 1, now + EVERY):
-        await uow.messages.send([steps.tidy(uow.tenant, 2, now + EVERY)])
+        await uow.messages.send([PurgeInboxStep(2).to(uow.tenant, now + EVERY)])
 
 
 class TidyInbox:
@@ -27,10 +35,10 @@ class TidyInbox:
         self._clock = clock
         self._retention = retention
 
-    async def handle(self, tenant: Tenant, number: int) -> None:
+    async def handle(self, tenant: Tenant, step: PurgeInboxStep) -> None:
         now = self._clock.now()
         async with self._store.unit_of_work(tenant) as uow:
-            if not await uow.rounds.begin(TIDYING, number, now + EVERY):
+            if not await uow.rounds.begin(TIDYING, step.number, now + EVERY):
                 return
             before = now - self._retention
             forgotten = max(
@@ -38,4 +46,4 @@ class TidyInbox:
                 await uow.messages.forget_responses(before, SLICE),
             )
             following = now if forgotten == SLICE else now + EVERY
-            await uow.messages.send([steps.tidy(tenant, number + 1, following)])
+            await uow.messages.send([PurgeInboxStep(step.number + 1).to(tenant, following)])

@@ -1,9 +1,17 @@
 """Makes up for what a tenant missed while no process served it."""
 
+from dataclasses import dataclass
+
 from rs_order.application.mails.plan import PlanMails
 from rs_order.application.reconcile import ReconcileRounds
 from rs_order.application.schedule_sub_orders import ScheduleSubOrders
+from rs_order.application.step import Step
 from rs_order.domain.ids import Tenant
+
+
+@dataclass(frozen=True)
+class ResumeTenantStep(Step, name="wake-tenant"):
+    """Make up for what a tenant missed that an operator added."""
 
 
 class WakeTenant:

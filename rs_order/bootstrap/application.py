@@ -1,7 +1,7 @@
 """The use cases, wired, and what each step calls."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from rs_order.adapters.reconciliation_metrics import count_drift, count_steps
 from rs_order.application.accept_requests import AcceptRequests
@@ -15,22 +15,27 @@ from rs_order.application.act import (
     RestartOrder,
     ResumeOrder,
     RetryOrder,
-    RetryPlace,
+    RetryOrderStep,
     Rights,
     StopSubOrders,
 )
 from rs_order.application.answer_requests import AnswerRequests
 from rs_order.application.apply_availability import ApplyAvailability
 from rs_order.application.apply_order import ApplyOrder
-from rs_order.application.apply_results import ApplyResults, GiveUpResults
-from rs_order.application.ask_storage import AskStorage
+from rs_order.application.apply_results import ApplyResults, GiveUpResults, GiveUpResultsStep
+from rs_order.application.ask_storage import AskAgainStep, AskStorage
 from rs_order.application.baskets import AddToBasket, BasketUseCases, EditBasket
 from rs_order.application.baskets.changes import BasketChanges
 from rs_order.application.baskets.process_limit import ProcessLimit
 from rs_order.application.cancel_orders import CancelOrders, Departure
 from rs_order.application.catalog_datasets import CatalogDatasets
-from rs_order.application.complete_order import CompleteOrder, Place
-from rs_order.application.connect_tenants import ConnectTenants
+from rs_order.application.complete_order import CompleteOrder
+from rs_order.application.connect_tenants import (
+    ConnectTenants,
+    ConnectTenantStep,
+    FindTenantsStep,
+    ReportConnectionStep,
+)
 from rs_order.application.create_order import CreateOrder
 from rs_order.application.detach_processes import DetachProcesses
 from rs_order.application.estimate import Estimator
@@ -38,44 +43,44 @@ from rs_order.application.fill_processed import FillProcessed
 from rs_order.application.fill_sub_orders import FillSubOrders
 from rs_order.application.grant_requests import GrantRequests
 from rs_order.application.links import Links
+from rs_order.application.mails.plan import RemindStep
+from rs_order.application.mails.send import SendMailStep
 from rs_order.application.module_configuration import ExportConfiguration, ImportConfiguration
 from rs_order.application.notify_failures import NotifyFailures
 from rs_order.application.policies import RemotePatience, SlotLimits, StoragePatience
 from rs_order.application.read_page import PageReader
 from rs_order.application.reconcile import (
     MendOrder,
-    Part,
+    RebuildPageStep,
     RebuildSteps,
     ReconcileRounds,
+    ReconcileStep,
     Recount,
-    WalkPart,
-    WalkPlace,
+    RecountStep,
 )
 from rs_order.application.retire_orders import DeleteFiles, ExpireOrder
 from rs_order.application.schedule_sub_orders import ScheduleSubOrders
 from rs_order.application.settle_downloads import SettleDownloads
 from rs_order.application.settlement import Settlement
 from rs_order.application.start_processing import StartProcessing
-from rs_order.application.steps import Step, StepName
+from rs_order.application.step import StepRegistry
+from rs_order.application.steps import (
+    CompleteOrderStep,
+    DeleteFilesStep,
+    ExpireOrderStep,
+    GrantRequestsStep,
+    ScheduleStep,
+    StartProcessingStep,
+    StopSubOrdersStep,
+)
 from rs_order.application.tenant_settings import ManageSettings
-from rs_order.application.tidy_inbox import TidyInbox
-from rs_order.application.wake_tenant import WakeTenant
+from rs_order.application.tidy_inbox import PurgeInboxStep, TidyInbox
+from rs_order.application.wake_tenant import ResumeTenantStep, WakeTenant
 from rs_order.bootstrap.database import Database
 from rs_order.bootstrap.mails import Mails
 from rs_order.bootstrap.platform_clients import PlatformClients
 from rs_order.bootstrap.tokens import order_tokens
 from rs_order.broker.messages import EVENTS
-from rs_order.domain.ids import (
-    DataFileId,
-    DatasetTaskId,
-    MailId,
-    OrderId,
-    RequestId,
-    SubOrderId,
-    Tenant,
-)
-from rs_order.entrypoints.amqp.step_handler import Work
-from rs_order.ports.connections import ConnectionState
 from rs_order.ports.outbox import MessageKind
 from rs_order.settings import PREFIX, Settings, SettingsError
 from rs_order.store.unit_of_work import Store
@@ -219,131 +224,29 @@ class Application:
             RestartOrder(uows, rights, clock),
             RetryOrder(uows, rights, clock),
         )
+        self.steps = self._registered()
 
-    @property
-    def works(self) -> dict[StepName, Work]:
-        """What each step calls."""
-        return {
-            StepName.GRANT_REQUESTS: self._do_grant,
-            StepName.COMPLETE_ORDER: self._do_complete,
-            StepName.SCHEDULE: self._do_schedule,
-            StepName.ASK_AGAIN: self._do_ask_again,
-            StepName.START_PROCESSING: self._do_start_processing,
-            StepName.GIVE_UP_RESULTS: self._do_give_up_results,
-            StepName.RETRY_ORDER: self._do_retry,
-            StepName.EXPIRE_ORDER: self._do_expire,
-            StepName.STOP_SUB_ORDERS: self._do_stop_sub_orders,
-            StepName.DELETE_FILES: self._do_delete_files,
-            StepName.TIDY: self._do_tidy,
-            StepName.RECONCILE: self._do_reconcile,
-            StepName.REBUILD_STEPS: self._do_rebuild_steps,
-            StepName.RECOUNT: self._do_recount,
-            StepName.WAKE_TENANT: self._do_wake_tenant,
-            StepName.CONNECT_TENANT: self._do_connect_tenant,
-            StepName.REPORT_CONNECTION: self._do_report_connection,
-            StepName.FIND_TENANTS: self._do_find_tenants,
-            StepName.REMIND: self._do_remind,
-            StepName.SEND_MAIL: self._do_send_mail,
-        }
-
-    async def _do_grant(self, step: Step) -> None:
-        await self._grant.handle(
-            step.tenant, [RequestId(id_) for id_ in step.arguments["requests"]]
-        )
-
-    async def _do_complete(self, step: Step) -> None:
-        arguments = step.arguments
-        await self._complete.handle(
-            Place(
-                step.tenant,
-                OrderId(arguments["orderId"]),
-                arguments["selection"],
-                arguments["page"],
-            )
-        )
-
-    async def _do_schedule(self, step: Step) -> None:
-        await self.schedule.handle(step.tenant, step.arguments["owner"])
-
-    async def _do_ask_again(self, step: Step) -> None:
-        arguments = step.arguments
-        await self._ask.again(
-            step.tenant,
-            OrderId(arguments["orderId"]),
-            SubOrderId(arguments["subOrderId"]),
-            arguments["asks"],
-        )
-
-    async def _do_start_processing(self, step: Step) -> None:
-        await self._start_processing.handle(step.tenant, *_sub_order_of(step))
-
-    async def _do_give_up_results(self, step: Step) -> None:
-        await self._give_up_results.handle(step.tenant, *_sub_order_of(step))
-
-    async def _do_retry(self, step: Step) -> None:
-        arguments = step.arguments
-        await self._move_files_in_error.handle(
-            RetryPlace(
-                step.tenant,
-                OrderId(arguments["orderId"]),
-                DatasetTaskId(arguments["datasetTaskId"]),
-                DataFileId(arguments["dataFileId"]),
-            )
-        )
-
-    async def _do_expire(self, step: Step) -> None:
-        await self._expire.handle(step.tenant, OrderId(step.arguments["orderId"]))
-
-    async def _do_stop_sub_orders(self, step: Step) -> None:
-        await self._stop_sub_orders.handle(step.tenant, OrderId(step.arguments["orderId"]))
-
-    async def _do_delete_files(self, step: Step) -> None:
-        await self._delete_files.handle(step.tenant, OrderId(step.arguments["orderId"]))
-
-    async def _do_tidy(self, step: Step) -> None:
-        await self.tidy.handle(step.tenant, step.arguments["round"])
-
-    async def _do_reconcile(self, step: Step) -> None:
-        await self.reconcile.begin(step.tenant, step.arguments["round"])
-
-    async def _do_rebuild_steps(self, step: Step) -> None:
-        arguments = step.arguments
-        await self._rebuild_steps.handle(step.tenant, Part(arguments["part"]), arguments["after"])
-
-    async def _do_recount(self, step: Step) -> None:
-        arguments = step.arguments
-        place = WalkPlace(WalkPart(arguments["part"]), arguments["after"])
-        await self._recount.handle(step.tenant, arguments["round"], place)
-
-    async def _do_wake_tenant(self, step: Step) -> None:
-        await self.wake.handle(step.tenant)
-
-    async def _do_connect_tenant(self, step: Step) -> None:
-        said_at = datetime.fromisoformat(step.arguments["saidAt"])
-        await self.connect.connect(step.arguments["project"], said_at)
-
-    async def _do_report_connection(self, step: Step) -> None:
-        arguments = step.arguments
-        await self.connect.report(
-            Tenant(arguments["project"]),
-            ConnectionState(arguments["state"]),
-            arguments["cause"],
-            arguments["attempts"],
-        )
-
-    async def _do_find_tenants(self, step: Step) -> None:
-        await self.connect.find(step.arguments["attempts"])
-
-    async def _do_remind(self, step: Step) -> None:
-        number, after = step.arguments["round"], step.arguments.get("after")
-        if after is None:
-            await self.mails.remind.begin(step.tenant, number)
-        else:
-            await self.mails.remind.page(step.tenant, number, after)
-
-    async def _do_send_mail(self, step: Step) -> None:
-        await self.mails.send.handle(step.tenant, MailId(step.arguments["mail"]))
-
-
-def _sub_order_of(step: Step) -> tuple[OrderId, SubOrderId]:
-    return OrderId(step.arguments["orderId"]), SubOrderId(step.arguments["subOrderId"])
+    def _registered(self) -> StepRegistry:
+        steps = StepRegistry()
+        steps.on(GrantRequestsStep, self._grant.handle)
+        steps.on(CompleteOrderStep, self._complete.handle)
+        steps.on(ScheduleStep, self.schedule.handle)
+        steps.on(AskAgainStep, self._ask.again)
+        steps.on(StartProcessingStep, self._start_processing.handle)
+        steps.on(GiveUpResultsStep, self._give_up_results.handle)
+        steps.on(RetryOrderStep, self._move_files_in_error.handle)
+        steps.on(ExpireOrderStep, self._expire.handle)
+        steps.on(StopSubOrdersStep, self._stop_sub_orders.handle)
+        steps.on(DeleteFilesStep, self._delete_files.handle)
+        steps.on(PurgeInboxStep, self.tidy.handle)
+        steps.on(ReconcileStep, self.reconcile.begin)
+        steps.on(RebuildPageStep, self._rebuild_steps.handle)
+        steps.on(RecountStep, self._recount.handle)
+        steps.on(ResumeTenantStep, lambda tenant, _: self.wake.handle(tenant))
+        steps.on(ConnectTenantStep, self.connect.connect)
+        steps.on(ReportConnectionStep, self.connect.report)
+        steps.on(FindTenantsStep, self.connect.find)
+        steps.on(RemindStep, self.mails.remind.handle)
+        steps.on(SendMailStep, self.mails.send.handle)
+        steps.check()
+        return steps

@@ -115,7 +115,7 @@ def work_consumers(
         application.failures,
         for_everybody=True,
     )
-    steps = StepHandler(application.works, tenants)
+    steps = StepHandler(application.steps, tenants)
     unused = [names.file_reference_updates]
     return [
         _consumer(names.order_requests, requests, size=settings.request_bulk_size),

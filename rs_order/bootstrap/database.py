@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from rs_order.adapters.system_clock import SystemClock
-from rs_order.application import steps
+from rs_order.application.wake_tenant import ResumeTenantStep
 from rs_order.domain.ids import Tenant
 from rs_order.ports.clock import Clock
 from rs_order.settings import PREFIX, Settings, SettingsError
@@ -27,7 +27,7 @@ class Database:
     async def add_tenant(self, name: str, host: str | None) -> Tenant:
         """Provision a tenant and ask its workers to resume what it missed while it was inactive."""
         tenant = await self.tenants.add(name, host)
-        await Store(self.pool, committed=lambda: None).send([steps.wake_tenant(tenant)])
+        await Store(self.pool, committed=lambda: None).send([ResumeTenantStep().to(tenant)])
         return tenant
 
 

@@ -12,7 +12,7 @@ from prometheus_client import REGISTRY
 from rs_order.adapters.regards.role_cache import RoleCache
 from rs_order.application.download import Metalinks
 from rs_order.application.maintenance import SwitchMaintenance
-from rs_order.application.steps import STEPS_THAT_ASK_OTHERS
+from rs_order.application.step import StepQueue, step_names
 from rs_order.bootstrap.application import Application, copied_to_notifier
 from rs_order.bootstrap.broker import (
     connection_to,
@@ -175,7 +175,7 @@ def _messages(settings: Settings, names: Topology) -> Messages:
     return Messages(
         step_queue=names.steps.name,
         remote_step_queue=names.remote_steps.name,
-        remote_steps=STEPS_THAT_ASK_OTHERS,
+        remote_steps=step_names(StepQueue.REMOTE),
         request_queue=names.order_requests,
         namespace=settings.amqp_management_namespace,
         instance_name=settings.instance_name,

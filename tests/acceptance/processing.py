@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from rs_order.application import steps
+from rs_order.application.steps import CompleteOrderStep
 from rs_order.domain.basket import DatasetSelection, DatedSelection
 from rs_order.domain.files import DataType
 from rs_order.domain.ids import OrderId, Tenant, Urn
@@ -142,7 +142,9 @@ async def order(
         store = Store(pool, lambda: None)
         async with store.unit_of_work(Tenant(TENANT)) as uow:
             (order_id,) = await uow.orders.create([new])
-            await uow.messages.send([steps.complete_order(Tenant(TENANT), order_id, 0, 0)])
+            await uow.messages.send(
+                [CompleteOrderStep(order_id, selection=0, page=0).to(Tenant(TENANT))]
+            )
     return Ordered(here, order_id, owner, correlation_id)
 
 

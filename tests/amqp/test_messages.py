@@ -8,7 +8,6 @@ import aio_pika
 import orjson
 import pytest
 
-from rs_order.application.steps import STEPS_THAT_ASK_OTHERS
 from rs_order.broker.messages import Messages
 from rs_order.broker.topology import Vhost, topology
 from rs_order.domain.ids import Tenant
@@ -18,7 +17,7 @@ NAMES = topology(instance_identifier="test")
 MESSAGES = Messages(
     step_queue=NAMES.steps.name,
     remote_step_queue=NAMES.remote_steps.name,
-    remote_steps=STEPS_THAT_ASK_OTHERS,
+    remote_steps={"complete-order"},
     request_queue=NAMES.order_requests,
 )
 MESSAGE_ID = UUID("6f1c1c2f-0f55-4b3b-8d62-5a2e2c405b3b")
@@ -201,7 +200,7 @@ def test_names_follow_the_settings() -> None:
     messages = Messages(
         step_queue=NAMES.steps.name,
         remote_step_queue=NAMES.remote_steps.name,
-        remote_steps=STEPS_THAT_ASK_OTHERS,
+        remote_steps=(),
         request_queue=NAMES.order_requests,
         namespace="other",
         instance_name="CNES",

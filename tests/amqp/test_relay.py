@@ -12,7 +12,6 @@ import orjson
 import pytest
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
-from rs_order.application.steps import STEPS_THAT_ASK_OTHERS
 from rs_order.broker import relay as relay_module
 from rs_order.broker.errors import NotConfirmed
 from rs_order.broker.messages import Messages, Publication
@@ -40,7 +39,7 @@ STEPS = TOPOLOGY.steps.name
 MESSAGES = Messages(
     step_queue=STEPS,
     remote_step_queue=TOPOLOGY.remote_steps.name,
-    remote_steps=STEPS_THAT_ASK_OTHERS,
+    remote_steps=(),
     request_queue=TOPOLOGY.order_requests,
 )
 PROJECT = Tenant("project1")

@@ -7,7 +7,15 @@ import pytest
 
 from rs_order.application import cancel_orders, retire_orders, schedule_sub_orders
 from rs_order.application.act import pause_order
-from rs_order.application.steps import StepName
+from rs_order.application.apply_results import GiveUpResultsStep
+from rs_order.application.ask_storage import AskAgainStep
+from rs_order.application.steps import (
+    DeleteFilesStep,
+    ExpireOrderStep,
+    ScheduleStep,
+    StartProcessingStep,
+    StopSubOrdersStep,
+)
 from rs_order.domain.ids import OrderId
 from rs_order.domain.states import FileState, OrderStatus, SubOrderKind, SubOrderState
 from rs_order.store.pool import Pool, open_pool
@@ -60,7 +68,7 @@ ACTS: dict[str, tuple[OrderStatus, SubOrderState, FileState, Act]] = {
         OrderStatus.DONE,
         WAITING,
         A,
-        lambda shop, order: shop.do({"step": StepName.EXPIRE_ORDER, "orderId": order}),
+        lambda shop, order: shop.do({"step": ExpireOrderStep.name, "orderId": order}),
     ),
     "pause": (OrderStatus.RUNNING, RUNNING, P, lambda shop, order: shop.actions.pause(JANE, order)),
     "resume": (
@@ -110,7 +118,7 @@ async def test_files_and_sub_orders_of_an_order_that_goes_are_deleted_in_slices(
     await workshop.rows("update orders set expires_at = $1", workshop.clock.now())
     await do(workshop, order)
     left = [(16, len(await workshop.sub_orders(order)))]
-    while await workshop.run_one(StepName.DELETE_FILES):
+    while await workshop.run_one(DeleteFilesStep):
         left.append((len(await workshop.files(order)), len(await workshop.sub_orders(order))))
 
     assert left == [(16, 5), (16, 2), (12, 0), (8, 0), (4, 0), (0, 0), (0, 0)]
@@ -132,11 +140,11 @@ async def test_slots_of_an_order_that_goes_are_free_with_each_slice(
     await workshop.actions.delete(JANE, order)
     running = []
     for _ in range(2):
-        await workshop.run_one(StepName.SCHEDULE)
+        await workshop.run_one(ScheduleStep)
         running.append(
             [state for _, state in await workshop.sub_orders(next_order)].count("RUNNING")
         )
-        await workshop.run_one(StepName.DELETE_FILES)
+        await workshop.run_one(DeleteFilesStep)
 
     assert running == [2, 4]
 
@@ -154,7 +162,7 @@ async def test_a_reminder_of_an_order_that_is_going_asks_for_nothing(
 
     assert state == "RUNNING"
     assert await workshop.asked() == []
-    assert await workshop.steps(StepName.ASK_AGAIN) == []
+    assert await workshop.steps(AskAgainStep) == []
     assert set((await workshop.files(order)).values()) == {"PENDING"}
 
     await workshop.run()
@@ -179,7 +187,7 @@ async def test_a_process_of_an_order_that_is_going_neither_begins_nor_fails(
         " select id, order_id, id::text from sub_order"
     )
     await workshop.application.cancel.handle(TENANT, [order])
-    for step in (StepName.START_PROCESSING, StepName.GIVE_UP_RESULTS):
+    for step in (StartProcessingStep.name, GiveUpResultsStep.name):
         await workshop.do({"step": step, "orderId": order, "subOrderId": sub_order})
 
     assert await workshop.sub_orders(order) == [("PROCESSING", "PROCESSING")]
@@ -200,7 +208,7 @@ async def test_a_pause_stops_sub_orders_in_slices(
     order = await large_order(rows, OrderStatus.RUNNING, RUNNING, P, sub_orders=5)
     await workshop.actions.pause(JANE, order)
     ready = [await _ready(workshop, order)]
-    while await workshop.run_one(StepName.STOP_SUB_ORDERS):
+    while await workshop.run_one(StopSubOrdersStep):
         ready.append(await _ready(workshop, order))
 
     assert await workshop.status(order) == "PAUSED"
@@ -234,9 +242,9 @@ async def test_a_reminder_that_comes_before_its_sub_order_is_stopped_comes_again
     await workshop.actions.pause(JANE, order)
     await workshop.rows("delete from rs_order.outbox")
     await workshop.do(await _reminder(workshop, order))
-    (again,) = await workshop.steps(StepName.ASK_AGAIN)
+    (again,) = await workshop.steps(AskAgainStep)
 
-    assert len(await workshop.steps(StepName.STOP_SUB_ORDERS)) == 1
+    assert len(await workshop.steps(StopSubOrdersStep)) == 1
 
     assert await workshop.asked() == []
 
@@ -257,7 +265,7 @@ async def test_a_round_asks_storage_for_a_bounded_number_of_files(
     )
     await workshop.application.schedule.wake(TENANT)
     asked = []
-    while await workshop.run_one(StepName.SCHEDULE):
+    while await workshop.run_one(ScheduleStep):
         asked.append(sum(map(len, await workshop.asked())))
 
     assert asked == [6, 12]
@@ -273,7 +281,7 @@ async def test_a_sub_order_larger_than_a_round_is_started_alone(
     await large_order(rows, OrderStatus.RUNNING, SubOrderState.READY, P, sub_orders=2, each=3)
     await workshop.application.schedule.wake(TENANT)
     asked = []
-    while await workshop.run_one(StepName.SCHEDULE):
+    while await workshop.run_one(ScheduleStep):
         asked.append(sum(map(len, await workshop.asked())))
 
     assert asked == [3, 6]
@@ -358,7 +366,7 @@ async def _reminder(workshop: Workshop, order: OrderId) -> dict[str, Any]:
     (row,) = await workshop.rows(
         "select max(id) as id from sub_order where order_id = $1 and state = 'RUNNING'", order
     )
-    return {"step": StepName.ASK_AGAIN, "orderId": order, "subOrderId": row["id"], "asks": 1}
+    return {"step": AskAgainStep.name, "orderId": order, "subOrderId": row["id"], "asks": 1}
 
 
 async def _ready(workshop: Workshop, order: OrderId) -> int:

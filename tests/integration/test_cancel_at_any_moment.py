@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from rs_order.application.act import retry_order
+from rs_order.application.act import RetryOrderStep, retry_order
+from rs_order.application.ask_storage import AskAgainStep
 from rs_order.application.conflicts import without_conflict
-from rs_order.application.steps import StepName
+from rs_order.application.steps import CompleteOrderStep, ExpireOrderStep, ScheduleStep
 from rs_order.domain.ids import DataFileId, OrderId
 from rs_order.domain.states import OrderStatus
 from rs_order.ports.downloads import FetchResult, FileOutcome
@@ -124,7 +125,7 @@ async def pending_in_trouble(shop: Workshop) -> OrderId:
 async def read(shop: Workshop) -> OrderId:
     """Read to its end; none of it was asked of storage."""
     order = await new_order(shop)
-    await shop.run(StepName.COMPLETE_ORDER)
+    await shop.run(CompleteOrderStep)
     return order
 
 
@@ -181,7 +182,7 @@ async def with_warning(shop: Workshop) -> OrderId:
 async def storage_silent(shop: Workshop) -> OrderId:
     order = await asked(shop)
     shop.clock.move(hours=49)
-    await shop.run(StepName.ASK_AGAIN)
+    await shop.run(AskAgainStep)
     return order
 
 
@@ -205,7 +206,7 @@ async def retried(shop: Workshop) -> OrderId:
     """In the middle of it: a slice has moved, the other not."""
     order = await failed(shop)
     await shop.actions.retry(JANE, order)
-    await shop.run_one(StepName.RETRY_ORDER)
+    await shop.run_one(RetryOrderStep)
     return order
 
 
@@ -219,7 +220,7 @@ async def expired(shop: Workshop) -> OrderId:
     """Its files are still there."""
     order = await asked(shop)
     shop.clock.move(days=10)
-    await shop.run_one(StepName.EXPIRE_ORDER)
+    await shop.run_one(ExpireOrderStep)
     return order
 
 
@@ -311,7 +312,7 @@ async def test_a_cancel_comes_between_two_steps_of_a_completion(shop: Workshop) 
     for done_before in range(STEPS_OF_A_COMPLETION + 1):
         order = await new_order(shop)
         for _ in range(done_before):
-            assert await shop.run_one(StepName.COMPLETE_ORDER)
+            assert await shop.run_one(CompleteOrderStep)
         async with gone_for_good(shop, order) as sent:
             await cancel(shop, order)
             await sent.note()
@@ -332,11 +333,11 @@ async def test_a_cancel_comes_while_the_catalog_is_asked_for_a_page(
     for page in range(len(FILES) + 1):
         order = await new_order(shop)
         for _ in range(page):
-            await shop.run_one(StepName.COMPLETE_ORDER)
+            await shop.run_one(CompleteOrderStep)
         async with gone_for_good(shop, order):
             may_answer = shop.shelf.hold()
             shop.shelf.reached.clear()
-            step = asyncio.create_task(shop.run_one(StepName.COMPLETE_ORDER))
+            step = asyncio.create_task(shop.run_one(CompleteOrderStep))
             await shop.shelf.reached.wait()
             await cancel(shop, order)
             shop.shelf.trouble = answer
@@ -377,8 +378,8 @@ async def test_a_cancel_comes_while_a_completion_is_about_to_end(
 # --- at once with something else
 
 OTHERS: dict[str, Callable[[Workshop, OrderId], Awaitable[Any]]] = {
-    "a schedule": lambda shop, _: shop.run_one(StepName.SCHEDULE),
-    "the end of its completion": lambda shop, _: shop.run_one(StepName.COMPLETE_ORDER),
+    "a schedule": lambda shop, _: shop.run_one(ScheduleStep),
+    "the end of its completion": lambda shop, _: shop.run_one(CompleteOrderStep),
     "an answer of storage": lambda shop, _: shop.storage_says("a", "b"),
     "a download": lambda shop, order: shop.downloaded(order, "c"),
     "another cancel": cancel,
@@ -392,9 +393,9 @@ async def test_a_cancel_comes_at_once_with_something_else(other: str, shop: Work
     for cancel_first in (True, False):
         order = await new_order(shop)
         for _ in range(STEPS_OF_A_COMPLETION - ending):
-            await shop.run_one(StepName.COMPLETE_ORDER)
+            await shop.run_one(CompleteOrderStep)
         if other in ("an answer of storage", "a download"):
-            await shop.run_one(StepName.SCHEDULE)
+            await shop.run_one(ScheduleStep)
         sent = Sent(shop, order)
         await sent.note()
         await asyncio.gather(*_both(shop, order, other, cancel_first=cancel_first))

@@ -7,8 +7,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 import pytest
 
-from rs_order.application import steps
-from rs_order.application.steps import StepName
+from rs_order.application.steps import CompleteOrderStep, ScheduleStep
 from rs_order.domain.ids import OrderId
 from rs_order.ports.errors import RemoteRefusal
 from rs_order.store.pool import Pool
@@ -45,7 +44,7 @@ async def test_w6_a_page_that_fails_leaves_nothing(table: str, pool: Pool) -> No
     workshop = Workshop(pool, batch_size=1)
     order = await workshop.order("a", "b")
     await workshop.run_one()
-    (step,) = await workshop.steps(StepName.COMPLETE_ORDER)
+    (step,) = await workshop.steps(CompleteOrderStep)
     async with failing(workshop, table):
         if table.endswith("sub_order"):
             # The second page fills the bucket of the first, unless that is external.
@@ -70,8 +69,8 @@ async def test_w6_nothing_starts_before_the_last_page(pool: Pool) -> None:
     workshop = Workshop(pool, batch_size=1, files_bucket_size_mb=1e-6)
     order = await workshop.order("a", "b", "c")
     for _ in range(3):
-        await workshop.run_one(StepName.COMPLETE_ORDER)
-        await workshop.do(steps.schedule(TENANT, OWNER).body)
+        await workshop.run_one(CompleteOrderStep)
+        await workshop.do(ScheduleStep(OWNER).to(TENANT).body)
 
     assert await workshop.sub_orders(order) == [("STORAGE", "READY")] * 3
     assert await workshop.asked() == []
@@ -86,7 +85,7 @@ async def test_w31_a_completion_that_dies_holds_up_no_other_of_its_owner(
 ) -> None:
     """His next order is read at once; the one whose process died goes on with its step."""
     first = await workshop.order("a")
-    (step,) = await workshop.steps(StepName.COMPLETE_ORDER)
+    (step,) = await workshop.steps(CompleteOrderStep)
     workshop.shelf.hold()
     dying = asyncio.create_task(workshop.run_one())
     await workshop.shelf.reached.wait()

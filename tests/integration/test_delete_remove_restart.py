@@ -9,7 +9,7 @@ import pytest
 from rs_order.application import retire_orders
 from rs_order.application.create_order import OrderWish
 from rs_order.application.errors import LabelRefused, NotFound
-from rs_order.application.steps import StepName
+from rs_order.application.steps import CompleteOrderStep
 from rs_order.domain.ids import OrderId
 from rs_order.domain.states import FileState, OrderStatus, SubOrderState
 from rs_order.store.pool import Pool
@@ -71,7 +71,7 @@ async def test_w9_an_order_that_was_paused_while_it_was_read_can_be_deleted(
 ) -> None:
     """Its completion doesn't come back (W9)."""
     order = await workshop.order("a")
-    (step,) = await workshop.steps(StepName.COMPLETE_ORDER)
+    (step,) = await workshop.steps(CompleteOrderStep)
     await workshop.actions.pause(JANE, order)
     await workshop.actions.delete(JANE, order)
     await workshop.run()

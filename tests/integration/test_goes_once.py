@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from rs_order.application.errors import ActionRefused
-from rs_order.application.steps import StepName
+from rs_order.application.steps import ExpireOrderStep
 from rs_order.domain.ids import OrderId
 from tests.integration.workshop import JANE, TENANT, Workshop, an_actor
 
@@ -27,7 +27,7 @@ async def cancel(shop: Workshop, order: OrderId) -> str:
 
 
 async def expire(shop: Workshop, order: OrderId) -> str:
-    await shop.do({"step": StepName.EXPIRE_ORDER, "orderId": order})
+    await shop.do({"step": ExpireOrderStep.name, "orderId": order})
     return "expired"
 
 

@@ -20,7 +20,7 @@ from rs_order.application.download import (
     order_zip,
     zip_order,
 )
-from rs_order.application.steps import StepName
+from rs_order.application.steps import CompleteOrderStep
 from rs_order.domain.ids import DataFileId, OrderId
 from rs_order.ports.downloads import FetchResult
 from rs_order.store.downloads import StoredDownloads
@@ -69,7 +69,7 @@ async def an_order(workshop: Workshop) -> OrderId:
     order = await workshop.order(
         products=[one_file(name, size=None, external=True) for name in FILES]
     )
-    await workshop.run(StepName.COMPLETE_ORDER)
+    await workshop.run(CompleteOrderStep)
     # What they hold is not what this is about.
     await workshop.rows("update data_file set checksum = null")
     assert await workshop.status(order) == "DONE"

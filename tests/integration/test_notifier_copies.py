@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from rs_order.application import responses, steps
+from rs_order.application import responses
 from rs_order.application.responses import Response
+from rs_order.application.steps import ScheduleStep
 from rs_order.bootstrap.application import copied_to_notifier
 from rs_order.domain.ids import OrderId, RequestId
 from rs_order.ports.outbox import MessageKind
@@ -40,7 +41,7 @@ async def test_a_copy_follows_its_message_in_the_same_stream(copying: Store, poo
     async with copying.unit_of_work(TENANT) as uow:
         await uow.messages.respond([granted(1), granted(2)])
         await uow.messages.send(
-            [responses.oversized_file(TENANT, "a"), steps.schedule(TENANT, OWNER)]
+            [responses.oversized_file(TENANT, "a"), ScheduleStep(OWNER).to(TENANT)]
         )
     rows = await outbox(pool)
 

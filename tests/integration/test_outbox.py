@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from rs_order.application import steps
+from rs_order.application.steps import DeleteFilesStep, GrantRequestsStep, ScheduleStep
 from rs_order.domain.ids import OrderId
 from rs_order.ports.outbox import MessageKind, OutboxRow
 from rs_order.store.messages import OutgoingMessage, order_stream
@@ -103,11 +103,11 @@ async def test_a_row_is_due_at_its_time_and_not_before(
     store: Store, outbox: Outbox, clock: StandingClock
 ) -> None:
     """Promise 5: a delay is a row. The relay is told how long it may rest."""
-    await store.send([steps.delete_files(TENANT, OrderId(1))])
+    await store.send([DeleteFilesStep(OrderId(1)).to(TENANT)])
     (at_once,) = await claimed(outbox)
     await remove(outbox, [at_once])
     due = clock.now() + timedelta(seconds=90)
-    await store.send([steps.grant_requests(TENANT, [], due)])
+    await store.send([GrantRequestsStep(()).to(TENANT, due)])
 
     assert await claimed(outbox) == []
     assert await outbox.ready_slots() == []
@@ -122,7 +122,7 @@ async def test_a_row_is_due_at_its_time_and_not_before(
 
 async def test_two_claims_never_share_a_slot(store: Store, outbox: Outbox) -> None:
     """Promise 6: the second is told so at once instead of waiting."""
-    await store.send([steps.schedule(TENANT, OWNER)])
+    await store.send([ScheduleStep(OWNER).to(TENANT)])
     (slot,) = await outbox.ready_slots()
     async with outbox.claim(slot, 10) as first:
         assert first is not None
@@ -139,7 +139,7 @@ async def test_two_claims_never_share_a_slot(store: Store, outbox: Outbox) -> No
 
 async def test_rows_leave_with_the_commit_of_their_claim(store: Store, outbox: Outbox) -> None:
     """Promise 2: a relay that dies after the confirm leaves the row, and its message id."""
-    await store.send([steps.schedule(TENANT, OWNER)])
+    await store.send([ScheduleStep(OWNER).to(TENANT)])
     (row,) = await claimed(outbox)
     (slot,) = await outbox.ready_slots()
 
@@ -190,11 +190,11 @@ async def test_lag_is_the_age_of_the_oldest_row_that_is_due(
 ) -> None:
     """Rows that wait for their time are no lag."""
     clock.at = datetime.now(UTC)
-    await store.send([steps.grant_requests(TENANT, [], clock.now() + timedelta(hours=1))])
+    await store.send([GrantRequestsStep(()).to(TENANT, clock.now() + timedelta(hours=1))])
 
     assert (await outbox.lag()).rows == 0
 
-    await store.send([steps.schedule(TENANT, OWNER)])
+    await store.send([ScheduleStep(OWNER).to(TENANT)])
     lag = await outbox.lag()
 
     assert lag.rows == 1

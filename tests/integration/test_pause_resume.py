@@ -5,7 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from rs_order.application.steps import StepName
+from rs_order.application.ask_storage import AskAgainStep
+from rs_order.application.steps import CompleteOrderStep, ScheduleStep
 from rs_order.domain.ids import OrderId
 from rs_order.domain.states import FileState, OrderStatus, SubOrderKind, SubOrderState
 from rs_order.ports.errors import RemoteTrouble
@@ -66,11 +67,11 @@ async def test_reminders_of_a_paused_sub_order_do_nothing(workshop: Workshop) ->
     order = await running_order(workshop, "a")
     await workshop.actions.pause(JANE, order)
     workshop.clock.move(hours=5)
-    reminders = await workshop.steps(StepName.ASK_AGAIN)
-    await workshop.run(StepName.ASK_AGAIN)
+    reminders = await workshop.steps(AskAgainStep)
+    await workshop.run(AskAgainStep)
 
     assert len(reminders) == 1
-    assert await workshop.steps(StepName.ASK_AGAIN) == []
+    assert await workshop.steps(AskAgainStep) == []
     assert await workshop.asked() == [["a"]]
     assert await workshop.files(order) == {"a": "PENDING"}
 
@@ -139,12 +140,12 @@ async def test_patience_with_storage_begins_anew_after_a_pause(workshop: Worksho
     await workshop.actions.pause(JANE, order)
     workshop.clock.move(hours=60)
     await workshop.actions.resume(JANE, order)
-    await workshop.run(StepName.SCHEDULE)
+    await workshop.run(ScheduleStep)
     (sub_order,) = await workshop.rows("select asks, asked_at from sub_order")
 
     assert sub_order == {"asks": 2, "asked_at": NOW + timedelta(hours=60)}
 
-    await workshop.run_one(StepName.ASK_AGAIN)
+    await workshop.run_one(AskAgainStep)
 
     assert await workshop.asked() == [["a"], ["a"]]
     assert await workshop.files(order) == {"a": "PENDING"}
@@ -153,7 +154,7 @@ async def test_patience_with_storage_begins_anew_after_a_pause(workshop: Worksho
 async def test_a_pause_comes_between_two_schedules(workshop: Workshop, pool: Pool) -> None:
     """A sub-order of a paused order is passed over, and started once it is resumed."""
     order = await workshop.order("a")
-    await workshop.run(StepName.COMPLETE_ORDER)
+    await workshop.run(CompleteOrderStep)
     await workshop.actions.pause(JANE, order)
     await workshop.run()
 
@@ -283,7 +284,7 @@ async def test_a_late_answer_overtakes_the_start_of_a_resumed_sub_order(pool: Po
 
     assert await workshop.sub_orders(order) == [("STORAGE", "WAITING"), ("STORAGE", "RUNNING")]
     assert await workshop.asked() == [["b"]]
-    assert len(await workshop.steps(StepName.SCHEDULE)) == 1
+    assert len(await workshop.steps(ScheduleStep)) == 1
     assert await workshop.miscounted() == []
 
 

@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from rs_order.adapters.system_clock import SystemClock
-from rs_order.application import steps
+from rs_order.application.steps import ScheduleStep
 from rs_order.demo.servers.apt import install
 from rs_order.demo.servers.ports import free_ports
 from rs_order.demo.servers.private_folder import make_folder, unprivileged_account
@@ -109,7 +109,7 @@ async def test_tenants_stay_apart_behind_a_pooler(pooled_url: str) -> None:
             await outbox.ready_slots()
             async with store.unit_of_work(tenant) as uow:
                 (order,) = await uow.orders.lock([orders[tenant]])
-            await store.send([steps.schedule(tenant, OWNER)])
+            await store.send([ScheduleStep(OWNER).to(tenant)])
             await tenants.load()
             return order.correlation_id
 

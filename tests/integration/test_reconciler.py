@@ -8,8 +8,17 @@ import pytest
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
-from rs_order.application.reconcile import recount
-from rs_order.application.steps import StepName
+from rs_order.application.ask_storage import AskAgainStep
+from rs_order.application.mails.plan import RemindStep
+from rs_order.application.mails.send import SendMailStep
+from rs_order.application.reconcile import RebuildPageStep, ReconcileStep, RecountStep, recount
+from rs_order.application.steps import (
+    CompleteOrderStep,
+    DeleteFilesStep,
+    ExpireOrderStep,
+    GrantRequestsStep,
+)
+from rs_order.application.tidy_inbox import PurgeInboxStep
 from rs_order.domain.ids import OrderId
 from rs_order.ports.errors import RemoteRefusal
 from rs_order.store.pool import Pool
@@ -18,7 +27,7 @@ from tests.support.rows import OWNER
 
 ROUND = 15
 """Minutes of a round."""
-_OURS = (StepName.RECONCILE, StepName.REBUILD_STEPS, StepName.RECOUNT)
+_OURS = (ReconcileStep, RebuildPageStep, RecountStep)
 
 
 @pytest.fixture
@@ -37,8 +46,8 @@ async def reconcile(workshop: Workshop) -> None:
     workshop.clock.move(minutes=ROUND + 1)
     await workshop.application.reconcile.wake(TENANT)
     for _ in range(20):
-        for name in _OURS:
-            await workshop.run(name)
+        for kind in _OURS:
+            await workshop.run(kind)
         workshop.clock.move(seconds=recount.PAUSE.total_seconds())
 
 
@@ -80,11 +89,11 @@ async def test_nothing_is_changed_told_or_written_again_while_all_is_well(
     assert await state_of(workshop) == before
     assert lines == []
     assert {step["step"] for step in await workshop.steps()} == {
-        StepName.ASK_AGAIN,
-        StepName.EXPIRE_ORDER,
-        StepName.RECONCILE,
-        StepName.RECOUNT,
-        StepName.REMIND,
+        AskAgainStep.name,
+        ExpireOrderStep.name,
+        ReconcileStep.name,
+        RecountStep.name,
+        RemindStep.name,
     }
 
 
@@ -202,15 +211,15 @@ async def test_a_walk_takes_slices(workshop: Workshop, monkeypatch: pytest.Monke
 async def test_a_slice_that_comes_again_does_nothing(workshop: Workshop) -> None:
     """The number of a slice is done once; so is that of a round, by three instances at once."""
     await workshop.application.reconcile.wake(TENANT)
-    await asyncio.gather(*(workshop.do({"step": StepName.RECONCILE, "round": 2}) for _ in range(3)))
-    slice_ = {"step": StepName.RECOUNT, "round": 2, "part": "orders", "after": 0}
+    await asyncio.gather(*(workshop.do({"step": ReconcileStep.name, "round": 2}) for _ in range(3)))
+    slice_ = {"step": RecountStep.name, "round": 2, "part": "orders", "after": 0}
     await asyncio.gather(*(workshop.do(slice_) for _ in range(3)))
 
     written = [(step["step"], step.get("round")) for step in await workshop.steps()]
     assert (
-        written.count((StepName.RECONCILE, 3)) == 2
+        written.count((ReconcileStep.name, 3)) == 2
     )  # the second is for the case that one is lost
-    assert written.count((StepName.RECOUNT, 3)) == 1
+    assert written.count((RecountStep.name, 3)) == 1
 
 
 async def test_rounds_that_were_missed_are_made_up_for_once(workshop: Workshop) -> None:
@@ -245,7 +254,7 @@ async def test_other_rounds_that_were_lost_begin_again(workshop: Workshop, name:
     """They are of those who tidy, remind and count."""
     await workshop.order("a")
     await workshop.run()
-    await workshop.do({"step": StepName.TIDY, "round": 1})
+    await workshop.do({"step": PurgeInboxStep.name, "round": 1})
     workshop.clock.move(days=7)
     await lose_steps(workshop)
     (before,) = await workshop.rows("select round from periodic_round where name = $1", name)
@@ -263,7 +272,7 @@ async def _pending(workshop: Workshop) -> OrderId:
 
 async def _ready(workshop: Workshop) -> OrderId:
     order = await workshop.order("a", "b")
-    await workshop.run(StepName.COMPLETE_ORDER)
+    await workshop.run(CompleteOrderStep)
     return order
 
 
@@ -318,7 +327,7 @@ async def test_a_step_that_was_not_lost_is_done_once(workshop: Workshop) -> None
     order = await workshop.order("a", "b")
     found = await workshop.steps()
     await reconcile(workshop)
-    assert len(await workshop.steps(StepName.COMPLETE_ORDER)) == 2
+    assert len(await workshop.steps(CompleteOrderStep)) == 2
     await workshop.run()
     for body in found:
         await workshop.do(body)
@@ -334,7 +343,7 @@ async def test_an_order_whose_time_is_over_expires_after_all(workshop: Workshop)
     workshop.clock.move(days=30)
     await lose_steps(workshop)
     await reconcile(workshop)
-    await workshop.run(StepName.EXPIRE_ORDER)
+    await workshop.run(ExpireOrderStep)
     assert await workshop.status(order) == "EXPIRED"
     assert await workshop.files(order)
 
@@ -352,7 +361,7 @@ async def test_what_a_removed_order_left_is_deleted(
     await lose_steps(workshop)
     assert await workshop.files(orders[0])
     await reconcile(workshop)
-    await workshop.run(StepName.DELETE_FILES)
+    await workshop.run(DeleteFilesStep)
 
     assert (await workshop.files(orders[0]), await workshop.sub_orders(orders[0])) == ({}, [])
     assert await workshop.files(orders[1])
@@ -366,7 +375,7 @@ async def test_a_request_without_an_answer_is_judged_again(workshop: Workshop) -
     )
     await reconcile(workshop)
 
-    (step,) = await workshop.steps(StepName.GRANT_REQUESTS)
+    (step,) = await workshop.steps(GrantRequestsStep)
     assert step["requests"] == [1]
 
 
@@ -376,7 +385,7 @@ async def test_a_mail_that_nobody_sends_is_sent(workshop: Workshop) -> None:
     )
     await reconcile(workshop)
 
-    (step,) = await workshop.steps(StepName.SEND_MAIL)
+    (step,) = await workshop.steps(SendMailStep)
     assert step["mail"] == 1
 
 
@@ -404,14 +413,14 @@ async def test_a_file_that_a_failed_completion_takes_back_is_not_counted(
     """Its download ends between the failure and the deletion of what was read."""
     workshop = Workshop(pool, batch_size=1)
     order = await workshop.order("a", products=[one_file("x", external=True)])
-    await workshop.run_one(StepName.COMPLETE_ORDER)
+    await workshop.run_one(CompleteOrderStep)
     workshop.shelf.trouble = RemoteRefusal("catalog", 400, "no")
-    await workshop.run_one(StepName.COMPLETE_ORDER)
+    await workshop.run_one(CompleteOrderStep)
     assert await workshop.status(order) == "FAILED"
     assert set(await workshop.files(order)) == {"x"}
     await workshop.downloaded(order, "x")
 
     (row,) = await workshop.rows("select downloaded_files from orders where id = $1", order)
     assert row["downloaded_files"] == 0
-    await workshop.run(StepName.DELETE_FILES)
+    await workshop.run(DeleteFilesStep)
     assert await workshop.miscounted() == []

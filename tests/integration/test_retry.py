@@ -5,9 +5,10 @@ from datetime import timedelta
 
 import pytest
 
-from rs_order.application.act import retry_order
+from rs_order.application.act import RetryOrderStep, retry_order
+from rs_order.application.ask_storage import AskAgainStep
 from rs_order.application.errors import ActionRefused
-from rs_order.application.steps import StepName
+from rs_order.application.steps import ExpireOrderStep, ScheduleStep
 from rs_order.domain.ids import OrderId
 from rs_order.domain.states import FileState, OrderStatus, SubOrderKind, SubOrderState
 from rs_order.store.pool import Pool
@@ -218,7 +219,7 @@ async def test_a_bucket_goes_on_over_slices(workshop: Workshop, rows: TenantRows
     """Five files in three slices are one sub-order, as in one slice."""
     order = await failed_order(workshop, rows, dict.fromkeys("abcde", E))
     await workshop.actions.retry(JANE, order)
-    await workshop.run_one(StepName.RETRY_ORDER)
+    await workshop.run_one(RetryOrderStep)
 
     assert await workshop.sub_orders(order) == [("STORAGE", "ENDED"), ("STORAGE", "BUILDING")]
     assert await workshop.miscounted() == []
@@ -247,14 +248,14 @@ async def test_a_full_bucket_is_closed_and_the_next_is_begun(pool: Pool, rows: T
     workshop = Workshop(pool, files_bucket_size_mb=20 / 1024 / 1024)
     order = await failed_order(workshop, rows, dict.fromkeys("abcde", E))
     await workshop.actions.retry(JANE, order)
-    await workshop.run_one(StepName.RETRY_ORDER)
+    await workshop.run_one(RetryOrderStep)
     await workshop.do({"step": "schedule", "owner": OWNER})
 
     assert await workshop.sub_orders(order) == [("STORAGE", "ENDED"), ("STORAGE", "READY")]
     assert await workshop.asked() == []
-    assert await workshop.steps(StepName.SCHEDULE) == []
+    assert await workshop.steps(ScheduleStep) == []
 
-    await workshop.run(StepName.RETRY_ORDER)
+    await workshop.run(RetryOrderStep)
     sizes = await workshop.rows("select pending_files from sub_order order by id")
 
     assert [row["pending_files"] for row in sizes] == [2, 2, 1]
@@ -291,13 +292,13 @@ async def test_promise_3_a_slice_that_is_done_twice_moves_nothing_the_second_tim
     """Its place is behind the cursor then; so is that of a step written before a pause."""
     order = await failed_order(workshop, rows, dict.fromkeys("abc", E))
     await workshop.actions.retry(JANE, order)
-    (step,) = await workshop.steps(StepName.RETRY_ORDER)
-    await workshop.run_one(StepName.RETRY_ORDER)
+    (step,) = await workshop.steps(RetryOrderStep)
+    await workshop.run_one(RetryOrderStep)
     before = await workshop.rows("select * from data_file order by id")
     await workshop.do(step)
 
     assert await workshop.rows("select * from data_file order by id") == before
-    assert len(await workshop.steps(StepName.RETRY_ORDER)) == 1
+    assert len(await workshop.steps(RetryOrderStep)) == 1
 
     await workshop.run()
     await workshop.do(step)
@@ -337,7 +338,7 @@ async def test_a_second_click_is_refused(workshop: Workshop, rows: TenantRows) -
     with pytest.raises(ActionRefused, match="ORDER_MUST_BE_DONE_WITH_WARNING_OR_FAILED"):
         await workshop.actions.retry(JANE, order)
 
-    assert len(await workshop.steps(StepName.RETRY_ORDER)) == 1
+    assert len(await workshop.steps(RetryOrderStep)) == 1
 
 
 @pytest.mark.usefixtures("slices_of_two")
@@ -349,7 +350,7 @@ async def test_w18_an_order_does_not_end_between_two_slices(
     await rows.sub_order(order, {"x": DE, "y": DE, "z": DE}, state=ENDED, kind=EXTERNAL)
     await rows.sub_order(order, {"a": A, "b": E}, state=WAITING)
     await workshop.actions.retry(JANE, order)
-    await workshop.run_one(StepName.RETRY_ORDER)
+    await workshop.run_one(RetryOrderStep)
     await workshop.downloaded(order, "a")
 
     assert await workshop.status(order) == "RUNNING"
@@ -379,7 +380,7 @@ async def test_a_late_answer_after_the_slice_settles_the_file_in_its_new_sub_ord
     """Storage was asked for it before, so its word counts although nobody has asked again yet."""
     order = await silent_order(workshop)
     await workshop.actions.retry(JANE, order)
-    await workshop.run(StepName.RETRY_ORDER)
+    await workshop.run(RetryOrderStep)
 
     assert await workshop.sub_orders(order) == [("STORAGE", "READY")]
 
@@ -396,7 +397,7 @@ async def silent_order(workshop: Workshop) -> OrderId:
     await workshop.run()
     for _ in range(10):
         workshop.clock.move(hours=6)
-        await workshop.run(StepName.ASK_AGAIN)
+        await workshop.run(AskAgainStep)
 
     assert await workshop.status(order) == "FAILED"
 
@@ -419,13 +420,13 @@ async def test_a_retried_order_gets_the_time_its_new_sub_orders_need(
     await workshop.actions.retry(JANE, order)
     await workshop.run()
     workshop.clock.move(hours=3.5)
-    await workshop.run(StepName.EXPIRE_ORDER)
+    await workshop.run(ExpireOrderStep)
     (row,) = await workshop.rows("select status, expires_at from orders")
 
     assert row == {"status": "RUNNING", "expires_at": NOW + timedelta(hours=(files + 2) * 3)}
 
     workshop.clock.move(hours=files * 3 + 3)
-    await workshop.run(StepName.EXPIRE_ORDER)
+    await workshop.run(ExpireOrderStep)
 
     assert await workshop.status(order) == "EXPIRED"
 
@@ -449,7 +450,7 @@ async def test_a_retry_goes_on_after_a_pause_where_it_stood(
     """No slice is moved in the pause, and the order doesn't end in it."""
     order = await failed_order(workshop, rows, dict.fromkeys("abcde", E))
     await workshop.actions.retry(JANE, order)
-    await workshop.run_one(StepName.RETRY_ORDER)
+    await workshop.run_one(RetryOrderStep)
     await workshop.actions.pause(JANE, order)
     await workshop.run()
 
@@ -471,7 +472,7 @@ async def test_an_order_can_go_in_the_middle_of_its_retry(
     """Its steps find nothing to do; nothing is left of it."""
     order = await failed_order(workshop, rows, dict.fromkeys("abcde", E))
     await workshop.actions.retry(JANE, order)
-    await workshop.run_one(StepName.RETRY_ORDER)
+    await workshop.run_one(RetryOrderStep)
     if how == "delete":
         await workshop.actions.pause(JANE, order)
         await workshop.actions.delete(JANE, order)

@@ -4,8 +4,7 @@ import asyncio
 
 import pytest
 
-from rs_order.application import steps
-from rs_order.application.steps import StepName
+from rs_order.application.steps import ScheduleStep
 from rs_order.domain.states import FileState, SubOrderKind, SubOrderState
 from rs_order.store.pool import Pool
 from tests.integration.workshop import TENANT, Workshop
@@ -27,7 +26,7 @@ async def test_w17_an_external_file_that_is_touched_takes_no_slot(
     stored = await rows.order()
     await rows.sub_order(stored, {"a": P}, state=SubOrderState.READY)
     await workshop.downloaded(external, "x", failed=failed)
-    await workshop.do(steps.schedule(TENANT, OWNER).body)
+    await workshop.do(ScheduleStep(OWNER).to(TENANT).body)
 
     assert await workshop.sub_orders(external) == [("EXTERNAL", "WAITING")]
     assert await workshop.sub_orders(stored) == [("STORAGE", "RUNNING")]
@@ -39,7 +38,7 @@ async def test_w30_rounds_at_once_keep_to_the_limit(pool: Pool, rows: TenantRows
     order = await rows.order()
     for name in "abcdef":
         await rows.sub_order(order, {name: P}, state=SubOrderState.READY)
-    round_ = steps.schedule(TENANT, OWNER).body
+    round_ = ScheduleStep(OWNER).to(TENANT).body
     await asyncio.gather(*(workshop.do(round_) for _ in range(8)))
 
     states = [state for _, state in await workshop.sub_orders(order)]
@@ -62,7 +61,7 @@ async def test_w30_what_frees_a_slot_calls_for_the_next_round(pool: Pool, rows: 
     await workshop.rows("alter table rs_order.outbox drop constraint closed")
     await workshop.downloaded(order, "a")
 
-    assert [step["owner"] for step in await workshop.steps(StepName.SCHEDULE)] == [OWNER]
+    assert [step["owner"] for step in await workshop.steps(ScheduleStep)] == [OWNER]
 
     await workshop.run()
 
@@ -93,8 +92,8 @@ async def test_w30_a_process_that_has_nothing_to_ask_hands_its_slot_on(
     await rows.sub_order(order, {"x": P}, state=SubOrderState.READY, kind=SubOrderKind.PROCESSING)
     await rows.sub_order(order, {"b": P}, state=SubOrderState.READY)
     await workshop.rows("update data_file set checksum = null where name = 'x'")  # an output
-    await workshop.do(steps.schedule(TENANT, OWNER).body)
-    await workshop.run(StepName.SCHEDULE)
+    await workshop.do(ScheduleStep(OWNER).to(TENANT).body)
+    await workshop.run(ScheduleStep)
 
     assert await workshop.sub_orders(order) == [
         ("PROCESSING", "PROCESSING"),

@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from rs_order.adapters.system_clock import SystemClock
-from rs_order.application import steps
+from rs_order.application.steps import ScheduleStep
 from rs_order.demo.servers import Database
 from rs_order.domain.ids import OrderId
 from rs_order.store.errors import StoreConflict, StoreUnavailable
@@ -56,7 +56,7 @@ async def write(store: Store, trouble: type[BaseException] | None = None) -> Non
     """A change of a tenant's data and a message, in one unit."""
     async with store.unit_of_work(TENANT) as uow:
         await uow.requests.record([A_REQUEST], NOW)
-        await uow.messages.send([steps.schedule(TENANT, OWNER)])
+        await uow.messages.send([ScheduleStep(OWNER).to(TENANT)])
         if trouble is not None:
             raise trouble
 
@@ -87,7 +87,7 @@ async def test_nothing_is_seen_before_the_commit(store: Store, pool: Pool) -> No
     """Another connection sees neither the request nor the message meanwhile."""
     async with store.unit_of_work(TENANT) as uow:
         await uow.requests.record([A_REQUEST], NOW)
-        await uow.messages.send([steps.schedule(TENANT, OWNER)])
+        await uow.messages.send([ScheduleStep(OWNER).to(TENANT)])
 
         assert await counted(pool) == (0, 0)
 
@@ -178,7 +178,7 @@ async def test_a_database_that_only_reads_is_unavailable(
 ) -> None:
     """A standby, or a full disk: no message is to blame, and the relay publishes nothing it can't remove."""
     name = database_url.rpartition("/")[2].partition("?")[0]
-    await store.send([steps.schedule(TENANT, OWNER)])
+    await store.send([ScheduleStep(OWNER).to(TENANT)])
     await pool.execute(f"alter database {name} set default_transaction_read_only = on")
     async with await open_pool(database_url, size=2) as reading:
         with pytest.raises(StoreUnavailable):
@@ -206,7 +206,7 @@ async def test_a_database_that_is_down_is_unavailable(own_database: Database) ->
         store = Store(pool, lambda: None)
         await own_database.stop()
         with pytest.raises(StoreUnavailable):
-            await store.send([steps.schedule(TENANT, OWNER)])
+            await store.send([ScheduleStep(OWNER).to(TENANT)])
 
         await own_database.start()
 

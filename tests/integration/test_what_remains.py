@@ -3,7 +3,9 @@
 from datetime import timedelta
 from typing import Any
 
-from rs_order.application.steps import StepName
+from rs_order.application.ask_storage import AskAgainStep
+from rs_order.application.steps import ExpireOrderStep
+from rs_order.application.tidy_inbox import PurgeInboxStep
 from rs_order.store.pool import Pool
 from tests.integration.conftest import TENANT
 from tests.integration.workshop import Workshop
@@ -26,7 +28,7 @@ async def test_w41_a_finished_order_leaves_no_work(workshop: Workshop) -> None:
 
     assert await workshop.status(order) == "DONE"
     assert await workshop.rows(_WORK) == [NOTHING]
-    assert await _steps_of(workshop) == {StepName.ASK_AGAIN, StepName.EXPIRE_ORDER}
+    assert await _steps_of(workshop) == {AskAgainStep.name, ExpireOrderStep.name}
 
     workshop.clock.move(days=30)
     await workshop.run()
@@ -54,7 +56,7 @@ async def test_w41_the_inbox_forgets_what_was_answered(workshop: Workshop) -> No
             f"{days}",
             NOW - timedelta(days=days),
         )
-    await workshop.do({"step": StepName.TIDY, "round": 1})
+    await workshop.do({"step": PurgeInboxStep.name, "round": 1})
 
     assert await _ids(workshop, "order_request") == ["6 DENIED", "8 RECEIVED"]
     assert await _ids(workshop, "order_response") == ["6"]
@@ -71,7 +73,7 @@ async def test_w41_a_request_that_is_being_replayed_is_not_forgotten(
     )
     async with in_tenant(pool, TENANT) as replay:
         await replay.execute("update order_request set state = 'RECEIVED'")
-        await workshop.do({"step": StepName.TIDY, "round": 1})
+        await workshop.do({"step": PurgeInboxStep.name, "round": 1})
 
     assert await _ids(workshop, "order_request") == ["old"]
 
@@ -79,7 +81,7 @@ async def test_w41_a_request_that_is_being_replayed_is_not_forgotten(
 async def test_w41_the_inbox_is_tidied_every_hour(workshop: Workshop) -> None:
     """A round writes the next one in its commit; done twice, it does so once."""
     for _ in range(2):
-        await workshop.do({"step": StepName.TIDY, "round": 1})
+        await workshop.do({"step": PurgeInboxStep.name, "round": 1})
     rounds = await workshop.rows(
         "select body::json ->> 'round' as round, due_at from rs_order.outbox"
     )

@@ -12,7 +12,8 @@ import orjson
 
 from rs_order.application.act import Actor, OrderActions
 from rs_order.application.settle_downloads import Settle
-from rs_order.application.steps import Step, StepName, complete_order
+from rs_order.application.step import Step, read_step, step_class
+from rs_order.application.steps import CompleteOrderStep
 from rs_order.bootstrap.application import Application
 from rs_order.bootstrap.database import Database
 from rs_order.bootstrap.platform_clients import PlatformClients
@@ -163,23 +164,23 @@ class Workshop:
                     )
                 ]
             )
-            await uow.messages.send([complete_order(TENANT, order, 0, 0)])
+            await uow.messages.send([CompleteOrderStep(order, selection=0, page=0).to(TENANT)])
         return order
 
-    async def steps(self, name: StepName | None = None) -> list[dict[str, Any]]:
+    async def steps(self, kind: type[Step] | None = None) -> list[dict[str, Any]]:
         """Steps that are written and not done, delayed ones too."""
         found = await self.rows("select body from rs_order.outbox where kind = 'STEP' order by id")
         bodies = [orjson.loads(row["body"]) for row in found]
-        return [body for body in bodies if name is None or body["step"] == name]
+        return [body for body in bodies if kind is None or body["step"] == kind.name]
 
-    async def run_one(self, name: StepName | None = None) -> bool:
-        """Do the oldest step that is due, of a name; False when there is none."""
+    async def run_one(self, kind: type[Step] | None = None) -> bool:
+        """Do the oldest step that is due, of a kind; False when there is none."""
         taken = await self.rows(
             "delete from rs_order.outbox where id = (select min(id) from rs_order.outbox"
             " where kind = 'STEP' and (due_at is null or due_at <= $1)"
             " and ($2::text is null or body::json ->> 'step' = $2)) returning body",
             self.clock.now(),
-            name,
+            kind.name if kind else None,
         )
         for row in taken:
             body = orjson.loads(row["body"])
@@ -188,13 +189,11 @@ class Workshop:
 
     async def do(self, body: Mapping[str, Any]) -> None:
         """Do a step, also one that was done before."""
-        arguments = dict(body)
-        name = StepName(arguments.pop("step"))
-        await self.application.works[name](Step(name, TENANT, arguments))
+        await self.application.steps.handle(TENANT, read_step(step_class(body), body))
 
-    async def run(self, name: StepName | None = None) -> None:
+    async def run(self, kind: type[Step] | None = None) -> None:
         """Do what is due, and what comes of it, until nothing is."""
-        while await self.run_one(name):
+        while await self.run_one(kind):
             pass
 
     async def asked(self) -> list[list[str]]:

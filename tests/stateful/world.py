@@ -14,8 +14,9 @@ from rs_order.application.accept_requests import ArrivedRequest
 from rs_order.application.act import Actor
 from rs_order.application.create_order import OrderWish
 from rs_order.application.errors import UseCaseRefused
+from rs_order.application.reconcile import RebuildPageStep, ReconcileStep, RecountStep
 from rs_order.application.reconcile.recount import PAUSE
-from rs_order.application.steps import Step, StepName
+from rs_order.application.step import read_step, step_class
 from rs_order.bootstrap.application import Application
 from rs_order.bootstrap.database import Database
 from rs_order.bootstrap.platform_clients import PlatformClients
@@ -48,7 +49,7 @@ REMEMBERED = 40
 """Steps that were done and may come again."""
 
 _CHECKS = (Path(__file__).parent / "checks.sql").read_text()
-_OF_THE_RECONCILER = (StepName.RECONCILE, StepName.REBUILD_STEPS, StepName.RECOUNT)
+_OF_THE_RECONCILER = (ReconcileStep.name, RebuildPageStep.name, RecountStep.name)
 _LONG_ENOUGH = timedelta(minutes=16)
 """A step that is overdue for so long counts as lost."""
 _ONE_PLAN = "set local jit = off; set local plan_cache_mode = force_generic_plan"
@@ -326,9 +327,7 @@ class World:
             self.wait(PAUSE)
 
     async def _do(self, body: Mapping[str, Any]) -> None:
-        arguments = dict(body)
-        name = StepName(arguments.pop("step"))
-        await self._application.works[name](Step(name, TENANT, arguments))
+        await self._application.steps.handle(TENANT, read_step(step_class(body), body))
 
     async def _remove(self, steps: Sequence[WrittenStep]) -> None:
         async with self._pool.acquire() as connection:

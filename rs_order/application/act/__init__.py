@@ -5,7 +5,7 @@ from rs_order.application.act.order_actions import OrderActions
 from rs_order.application.act.pause_order import PauseOrder, ResumeOrder, StopSubOrders
 from rs_order.application.act.regroup_files import RegroupFiles
 from rs_order.application.act.restart_order import RestartOrder
-from rs_order.application.act.retry_order import MoveFilesInError, RetryOrder, RetryPlace
+from rs_order.application.act.retry_order import MoveFilesInError, RetryOrder, RetryOrderStep
 from rs_order.application.act.rights import Actor, Rights
 
 __all__ = [
@@ -19,7 +19,7 @@ __all__ = [
     "RestartOrder",
     "ResumeOrder",
     "RetryOrder",
-    "RetryPlace",
+    "RetryOrderStep",
     "Rights",
     "StopSubOrders",
 ]

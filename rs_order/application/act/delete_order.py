@@ -1,8 +1,8 @@
 """Deleting an order's files, and removing a deleted order (O13, O14)."""
 
-from rs_order.application import steps
 from rs_order.application.act.rights import Actor, Rights, locked, refuse_unless
 from rs_order.application.cancel_orders import Departure
+from rs_order.application.steps import DeleteFilesStep
 from rs_order.domain.ids import OrderId
 from rs_order.domain.moves import Reason
 from rs_order.domain.states import OrderStatus
@@ -51,4 +51,4 @@ class RemoveOrder:
                 order, reason=Reason.REMOVED, actor=actor.email, at=self._clock.now()
             )
             # Its files may be many and are found without it; the step of its deletion may be lost.
-            await uow.messages.send([steps.delete_files(uow.tenant, order_id)])
+            await uow.messages.send([DeleteFilesStep(order_id).to(uow.tenant)])

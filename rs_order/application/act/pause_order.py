@@ -4,10 +4,12 @@ A paused order holds nothing: there is no job to wait for, so it can be resumed 
 asked for can't be recalled, and its answers still count.
 """
 
-from rs_order.application import responses, steps
+from rs_order.application import responses
+from rs_order.application.act.retry_order import RetryOrderStep
 from rs_order.application.act.rights import Actor, Rights, locked, refuse_unless
 from rs_order.application.links import Links
 from rs_order.application.settlement import Settlement
+from rs_order.application.steps import CompleteOrderStep, ScheduleStep, StopSubOrdersStep
 from rs_order.domain.ids import OrderId, Tenant
 from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
@@ -33,10 +35,10 @@ class StopSubOrders:
         self._settlement = settlement
         self._clock = clock
 
-    async def handle(self, tenant: Tenant, order_id: OrderId) -> None:
+    async def handle(self, tenant: Tenant, step: StopSubOrdersStep) -> None:
         """Stop the next slice, unless the order isn't paused any more."""
         async with self._store.unit_of_work(tenant) as uow:
-            for order in await uow.orders.lock([order_id]):
+            for order in await uow.orders.lock([step.order_id]):
                 if order.status is OrderStatus.PAUSED:
                     await self.slice(uow, order)
 
@@ -46,9 +48,9 @@ class StopSubOrders:
             order.id, SLICE, reason=Reason.ORDER_PAUSED, at=self._clock.now()
         )
         if stopped:
-            await uow.messages.send([steps.schedule(uow.tenant, order.owner)])
+            await uow.messages.send([ScheduleStep(order.owner).to(uow.tenant)])
         if len(stopped) == SLICE:
-            await uow.messages.send([steps.stop_sub_orders(uow.tenant, order.id)])
+            await uow.messages.send([StopSubOrdersStep(order.id).to(uow.tenant)])
         await self._settlement.leave_service_slots(uow, stopped)
 
 
@@ -101,7 +103,7 @@ class ResumeOrder:
         await uow.completions.advance(order.id, cursor.untroubled())
         await uow.orders.save([order], self._clock.now())
         await uow.messages.send(
-            [steps.complete_order(uow.tenant, order.id, cursor.selection, cursor.page)]
+            [CompleteOrderStep(order.id, cursor.selection, cursor.page).to(uow.tenant)]
         )
 
     async def _go_on(self, uow: UnitOfWork, order: Order, actor: Actor) -> None:
@@ -111,11 +113,9 @@ class ResumeOrder:
         await uow.executions.forget_trouble(order.id)
         retry = await uow.retries.cursor(order.id)
         if retry is not None:
-            await uow.messages.send(
-                [steps.retry_order(uow.tenant, order.id, retry.dataset_task, retry.file)]
-            )
+            await uow.messages.send([RetryOrderStep.at(order.id, retry).to(uow.tenant)])
         elif ended:
             link = (await self._links.within(uow)).of(order.id)
             await uow.messages.respond([responses.order_ended(uow.tenant, order, link)])
         else:
-            await uow.messages.send([steps.schedule(uow.tenant, order.owner)])
+            await uow.messages.send([ScheduleStep(order.owner).to(uow.tenant)])

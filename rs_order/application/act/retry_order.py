@@ -6,12 +6,14 @@ none of its sub-orders starts, so that peers hear the true number of sub-orders.
 
 from dataclasses import dataclass
 
-from rs_order.application import responses, steps
+from rs_order.application import responses
 from rs_order.application.act.regroup_files import RegroupFiles
 from rs_order.application.act.rights import Actor, Rights, locked, refuse_unless
 from rs_order.application.links import Links
 from rs_order.application.renew_expiration import renew_expiration
 from rs_order.application.responses import Response
+from rs_order.application.step import Step
+from rs_order.application.steps import ScheduleStep
 from rs_order.domain.ids import DataFileId, DatasetTaskId, OrderId, SubOrderId, Tenant
 from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
@@ -24,6 +26,20 @@ MUST_BE_RETRIABLE = "ORDER_MUST_BE_DONE_WITH_WARNING_OR_FAILED"
 HAS_PROCESSING = "ORDER_HAS_PROCESSING"
 SLICE = 1000
 """Files of one step."""
+
+
+@dataclass(frozen=True)
+class RetryOrderStep(Step, name="retry-order"):
+    """Move a slice of an order's files in error: those behind a file of a dataset task."""
+
+    order_id: OrderId
+    dataset_task_id: DatasetTaskId
+    data_file_id: DataFileId
+
+    @classmethod
+    def at(cls, order_id: OrderId, cursor: RetryCursor) -> "RetryOrderStep":
+        """Return the step that goes on from a cursor."""
+        return cls(order_id, cursor.dataset_task, cursor.file)
 
 
 class RetryOrder:
@@ -46,19 +62,7 @@ class RetryOrder:
             # Its old time may be over: it gets a new one now, in case it is paused before it has its own.
             await renew_expiration(uow, order, storage_sub_orders=0, now=self._clock.now())
             await uow.orders.save([order], self._clock.now())
-            await uow.messages.send(
-                [steps.retry_order(uow.tenant, order_id, cursor.dataset_task, cursor.file)]
-            )
-
-
-@dataclass(frozen=True, slots=True)
-class RetryPlace:
-    """Where a retry stands: everything up to a file of a dataset task has moved."""
-
-    tenant: Tenant
-    order_id: OrderId
-    dataset_task: DatasetTaskId
-    file: DataFileId
+            await uow.messages.send([RetryOrderStep.at(order_id, cursor).to(uow.tenant)])
 
 
 class MoveFilesInError:
@@ -70,10 +74,10 @@ class MoveFilesInError:
         self._links = links
         self._clock = clock
 
-    async def handle(self, place: RetryPlace) -> None:
-        """Move the slice that stands at this place."""
-        async with self._store.unit_of_work(place.tenant) as uow:
-            held = await self._hold(uow, place)
+    async def handle(self, tenant: Tenant, step: RetryOrderStep) -> None:
+        """Move the slice of the step."""
+        async with self._store.unit_of_work(tenant) as uow:
+            held = await self._hold(uow, step)
             if held is None:
                 return
             order, cursor = held
@@ -90,22 +94,20 @@ class MoveFilesInError:
                 await self._go_on(uow, order, following)
 
     @staticmethod
-    async def _hold(uow: UnitOfWork, place: RetryPlace) -> tuple[Order, RetryCursor] | None:
+    async def _hold(uow: UnitOfWork, step: RetryOrderStep) -> tuple[Order, RetryCursor] | None:
         """The order and its cursor, if this step is still to be done."""
-        orders = await uow.orders.lock([place.order_id])
-        cursor = await uow.retries.cursor(place.order_id)
+        orders = await uow.orders.lock([step.order_id])
+        cursor = await uow.retries.cursor(step.order_id)
         if not orders or cursor is None or orders[0].status is not OrderStatus.RUNNING:
             return None
-        if (cursor.dataset_task, cursor.file) != (place.dataset_task, place.file):
+        if RetryOrderStep.at(step.order_id, cursor) != step:
             return None
         return orders[0], cursor
 
     async def _go_on(self, uow: UnitOfWork, order: Order, cursor: RetryCursor) -> None:
         await uow.retries.advance(order.id, cursor)
         await uow.orders.save([order], self._clock.now())
-        await uow.messages.send(
-            [steps.retry_order(uow.tenant, order.id, cursor.dataset_task, cursor.file)]
-        )
+        await uow.messages.send([RetryOrderStep.at(order.id, cursor).to(uow.tenant)])
 
     async def _finish(self, uow: UnitOfWork, order: Order, cursor: RetryCursor) -> None:
         """Every file has moved: the new sub-orders may start, and the order may end."""
@@ -122,7 +124,7 @@ class MoveFilesInError:
             announcements.append(responses.order_ended(uow.tenant, order, link))
         await uow.orders.save([order], self._clock.now())
         await uow.messages.respond(announcements)
-        await uow.messages.send([steps.schedule(uow.tenant, order.owner)])
+        await uow.messages.send([ScheduleStep(order.owner).to(uow.tenant)])
 
 
 async def _ready(uow: UnitOfWork, order: Order, since: SubOrderId, link: str) -> list[Response]:

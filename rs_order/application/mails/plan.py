@@ -1,8 +1,10 @@
 """Plans mails: the one about a new order, and the rounds of reminders."""
 
+from dataclasses import dataclass
 from datetime import datetime
 
-from rs_order.application import steps
+from rs_order.application.mails.send import SendMailStep
+from rs_order.application.step import RunNumber, Step
 from rs_order.domain.ids import Tenant
 from rs_order.domain.order import Order
 from rs_order.domain.states import OrderStatus
@@ -12,6 +14,15 @@ from rs_order.store.unit_of_work import Store, UnitOfWork
 
 REMINDERS = "remind"
 """The rounds' name in the store."""
+
+
+@dataclass(frozen=True)
+class RemindStep(Step, name="remind"):
+    """Begin a run of reminders, or remind a page of owners."""
+
+    number: RunNumber
+    after: str | None = None
+    """The last owner of the page before, "" before the first page; None: begin the run."""
 
 
 class PlanMails:
@@ -30,7 +41,7 @@ class PlanMails:
         await self._begin_rounds(uow, now)
         if order.front_url and order.status in (OrderStatus.RUNNING, OrderStatus.DONE):
             mail = await uow.mails.plan_creation(order.id, order.owner)
-            await uow.messages.send([steps.send_mail(uow.tenant, mail)])
+            await uow.messages.send([SendMailStep(mail).to(uow.tenant)])
 
     async def wake(self, tenant: Tenant) -> None:
         """Begin the tenant's reminders, anew if their schedule is another now.
@@ -44,14 +55,14 @@ class PlanMails:
             due_at = self._reminders.after(now)
             done = await uow.rounds.reschedule(REMINDERS, self._reminders.text, due_at)
             if done is not None:
-                await uow.messages.send([steps.remind(tenant, done + 1, due_at)])
+                await uow.messages.send([RemindStep(done + 1).to(tenant, due_at)])
 
     async def next_round(self, uow: UnitOfWork, number: int, now: datetime) -> bool:
         """Whether this round is to be done; the next one is planned then, past those that were missed."""
         due_at = self._reminders.after(now)
         if not await uow.rounds.begin(REMINDERS, number, due_at, self._reminders.text):
             return False
-        await uow.messages.send([steps.remind(uow.tenant, number + 1, due_at)])
+        await uow.messages.send([RemindStep(number + 1).to(uow.tenant, due_at)])
         return True
 
     async def _begin_rounds(self, uow: UnitOfWork, now: datetime) -> bool:

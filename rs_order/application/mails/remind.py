@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
-from rs_order.application import steps
-from rs_order.application.mails.plan import PlanMails
+from rs_order.application.mails.plan import PlanMails, RemindStep
+from rs_order.application.mails.send import SendMailStep
 from rs_order.domain.ids import Tenant
 from rs_order.ports.clock import Clock
 from rs_order.store.unit_of_work import Store
@@ -25,13 +25,20 @@ class RemindOwners:
         self._clock = clock
         self._plan = plan
 
-    async def begin(self, tenant: Tenant, number: int) -> None:
+    async def handle(self, tenant: Tenant, step: RemindStep) -> None:
+        """Begin the run of the step, or do its page."""
+        if step.after is None:
+            await self._begin(tenant, step.number)
+        else:
+            await self._page(tenant, step.number, step.after)
+
+    async def _begin(self, tenant: Tenant, number: int) -> None:
         """Begin the round of this number, if it is the next one."""
         async with self._store.unit_of_work(tenant) as uow:
             if await self._plan.next_round(uow, number, self._clock.now()):
-                await uow.messages.send([steps.remind_further(tenant, number, "")])
+                await uow.messages.send([RemindStep(number, after="").to(tenant)])
 
-    async def page(self, tenant: Tenant, number: int, after: str) -> None:
+    async def _page(self, tenant: Tenant, number: int, after: str) -> None:
         """Do the page of a round behind an owner; the empty name is before all."""
         now = self._clock.now()
         async with self._store.unit_of_work(tenant) as uow:
@@ -41,6 +48,6 @@ class RemindOwners:
                 after=after, available_before=before, limit=OWNERS
             )
             mails = await uow.mails.plan_reminders(page.due, before)
-            await uow.messages.send([steps.send_mail(tenant, mail) for mail in mails])
+            await uow.messages.send([SendMailStep(mail).to(tenant) for mail in mails])
             if page.last is not None:
-                await uow.messages.send([steps.remind_further(tenant, number, page.last)])
+                await uow.messages.send([RemindStep(number, page.last).to(tenant)])

@@ -10,9 +10,9 @@ from datetime import datetime
 
 import structlog
 
-from rs_order.application import steps
 from rs_order.application.mails.compose import ComposeMail
 from rs_order.application.policies import MailPatience
+from rs_order.application.step import Step, StepQueue
 from rs_order.domain.ids import MailId, Tenant
 from rs_order.ports.clock import Clock
 from rs_order.ports.errors import RemoteRefusal, RemoteTrouble
@@ -37,6 +37,13 @@ class _Claimed:
     matter: _Matter
 
 
+@dataclass(frozen=True)
+class SendMailStep(Step, name="send-mail", queue=StepQueue.REMOTE):
+    """Send a mail."""
+
+    mail: MailId
+
+
 class SendMail:
     """One attempt at one mail. No failure of it touches the order it is about."""
 
@@ -58,9 +65,9 @@ class SendMail:
         self._patience = patience
         self._count = count
 
-    async def handle(self, tenant: Tenant, mail_id: MailId) -> None:
+    async def handle(self, tenant: Tenant, step: SendMailStep) -> None:
         now = self._clock.now()
-        claimed = await self._claim(tenant, mail_id, now)
+        claimed = await self._claim(tenant, step.mail, now)
         if claimed is None:
             return
         mail = claimed.mail
@@ -74,7 +81,7 @@ class SendMail:
                 # Somebody has it, or died with it: look again when his time is over.
                 until = await uow.mails.claimed_until(mail_id)
                 if until is not None:
-                    await uow.messages.send([steps.send_mail(tenant, mail_id, until)])
+                    await uow.messages.send([SendMailStep(mail_id).to(tenant, until)])
                 return None
             return _Claimed(mail, None if mail.sent else await _matter_of(uow, mail))
 
@@ -126,7 +133,7 @@ class SendMail:
         due_at = now + self._patience.pause(mail.attempts)
         async with self._store.unit_of_work(tenant) as uow:
             await uow.mails.postpone(mail.id, due_at, since)
-            await uow.messages.send([steps.send_mail(tenant, mail.id, due_at)])
+            await uow.messages.send([SendMailStep(mail.id).to(tenant, due_at)])
         log.warning("mail-postponed", cause=str(trouble), attempts=mail.attempts, **_facts(mail))
 
     async def _give_up(self, tenant: Tenant, mail: MailToSend, outcome: str) -> None:
@@ -143,7 +150,7 @@ class SendMail:
                 )
                 if marked == SLICE:
                     await uow.mails.note_sent(mail.id)
-                    await uow.messages.send([steps.send_mail(tenant, mail.id)])
+                    await uow.messages.send([SendMailStep(mail.id).to(tenant)])
                     return
             await uow.mails.remove(mail.id)
 

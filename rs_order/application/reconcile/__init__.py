@@ -4,17 +4,17 @@ Neither should ever happen while the broker keeps what it took; each is told whe
 """
 
 from rs_order.application.reconcile.mend_order import MendOrder
-from rs_order.application.reconcile.rebuild_steps import Part, RebuildSteps
-from rs_order.application.reconcile.recount import Recount, WalkPart, WalkPlace
-from rs_order.application.reconcile.rounds import ReconcileRounds, begin_reconciling
+from rs_order.application.reconcile.rebuild_steps import RebuildPageStep, RebuildSteps
+from rs_order.application.reconcile.recount import Recount, RecountStep
+from rs_order.application.reconcile.rounds import ReconcileRounds, ReconcileStep, begin_reconciling
 
 __all__ = [
     "MendOrder",
-    "Part",
+    "RebuildPageStep",
     "RebuildSteps",
     "ReconcileRounds",
+    "ReconcileStep",
     "Recount",
-    "WalkPart",
-    "WalkPlace",
+    "RecountStep",
     "begin_reconciling",
 ]

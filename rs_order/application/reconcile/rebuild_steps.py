@@ -9,16 +9,25 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
 
 import structlog
 
-from rs_order.application import steps
+from rs_order.application.act.retry_order import RetryOrderStep
+from rs_order.application.apply_results import GiveUpResultsStep
+from rs_order.application.ask_storage import AskAgainStep
+from rs_order.application.mails.send import SendMailStep
 from rs_order.application.policies import SlotLimits
+from rs_order.application.step import Step
+from rs_order.application.steps import (
+    CompleteOrderStep,
+    ExpireOrderStep,
+    GrantRequestsStep,
+    ScheduleStep,
+    StartProcessingStep,
+)
 from rs_order.domain.ids import MailId, OrderId, RequestId, Tenant
 from rs_order.domain.states import SubOrderState
 from rs_order.ports.clock import Clock
-from rs_order.store.messages import OutgoingMessage
 from rs_order.store.reconciliation import OverdueSubOrder
 from rs_order.store.unit_of_work import Store, UnitOfWork
 
@@ -42,10 +51,19 @@ class Part(StrEnum):
     MAILS = "mails"
 
 
+@dataclass(frozen=True)
+class RebuildPageStep(Step, name="rebuild-steps"):
+    """Check a page of a part, and write the steps again that were lost."""
+
+    part: Part
+    after: int | str | None = None
+    """The last id or owner of the page before; None in the first page of a part."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Page:
-    lost: Sequence[OutgoingMessage]
-    after: Any = None
+    lost: Sequence[Step]
+    after: int | str | None = None
     """What the next page is behind; None: this was the last one."""
 
 
@@ -68,30 +86,30 @@ class RebuildSteps:
         self._count = count
         self._every = every
 
-    async def handle(self, tenant: Tenant, part: Part, after: Any) -> None:
+    async def handle(self, tenant: Tenant, step: RebuildPageStep) -> None:
         """Look at a page of a part, then at the parts behind it as long as they fit on a page each."""
-        parts = list(Part)
-        for each in parts[parts.index(part) :]:
+        parts, after = list(Part), step.after
+        for part in parts[parts.index(step.part) :]:
             async with self._store.unit_of_work(tenant) as uow:
-                page = await self._look(uow, each, after)
-                await uow.messages.send(page.lost)
+                page = await self._look(uow, part, after)
+                await uow.messages.send([lost.to(tenant) for lost in page.lost])
                 if page.after is not None:
-                    await uow.messages.send([steps.rebuild_steps(tenant, each, page.after)])
+                    await uow.messages.send([RebuildPageStep(part, page.after).to(tenant)])
             self._tell(tenant, page.lost)
             if page.after is not None:
                 return
             after = None
 
-    async def _look(self, uow: UnitOfWork, part: Part, after: Any) -> _Page:
+    async def _look(self, uow: UnitOfWork, part: Part, after: int | str | None) -> _Page:
         before = self._clock.now() - self._every
         if part is Part.OWNERS:
-            return await _owners(uow, after or "", self._slots)
+            return await _owners(uow, str(after or ""), self._slots)
         if part is Part.SUB_ORDERS:
             return await _sub_orders(uow, before, self._clock.now())
-        return await _BY_ID[part](uow, before, after or 0)
+        return await _BY_ID[part](uow, before, int(after or 0))
 
-    def _tell(self, tenant: Tenant, lost: Sequence[OutgoingMessage]) -> None:
-        written = Counter(str(message.body["step"]) for message in lost)
+    def _tell(self, tenant: Tenant, lost: Sequence[Step]) -> None:
+        written = Counter(step.name for step in lost)
         for name, number in written.items():
             self._count(name, number)
             log.warning("steps-written-again", tenant=tenant, step=name, steps=number)
@@ -99,14 +117,14 @@ class RebuildSteps:
 
 async def _requests(uow: UnitOfWork, before: datetime, after: int) -> _Page:
     ids = await uow.reconciliation.standing_requests(before, RequestId(after), PAGE)
-    lost = [steps.grant_requests(uow.tenant, ids)] if ids else []
+    lost = [GrantRequestsStep(tuple(ids))] if ids else []
     return _Page(lost, _last(ids))
 
 
 async def _completions(uow: UnitOfWork, before: datetime, after: int) -> _Page:
     found = await uow.reconciliation.standing_completions(before, OrderId(after), PAGE)
     return _Page(
-        [steps.complete_order(uow.tenant, *place) for place in found],
+        [CompleteOrderStep(*cursor) for cursor in found],
         _last([order for order, _, _ in found]),
     )
 
@@ -114,10 +132,7 @@ async def _completions(uow: UnitOfWork, before: datetime, after: int) -> _Page:
 async def _retries(uow: UnitOfWork, before: datetime, after: int) -> _Page:
     found = await uow.reconciliation.standing_retries(before, OrderId(after), PAGE)
     return _Page(
-        [
-            steps.retry_order(uow.tenant, order, cursor.dataset_task, cursor.file)
-            for order, cursor in found
-        ],
+        [RetryOrderStep.at(order, cursor) for order, cursor in found],
         _last([order for order, _ in found]),
     )
 
@@ -125,7 +140,7 @@ async def _retries(uow: UnitOfWork, before: datetime, after: int) -> _Page:
 async def _owners(uow: UnitOfWork, after: str, slots: int) -> _Page:
     owners = await uow.reconciliation.standing_owners(after, PAGE, slots)
     return _Page(
-        [steps.schedule(uow.tenant, owner.name) for owner in owners if owner.may_start],
+        [ScheduleStep(owner.name) for owner in owners if owner.may_start],
         _last([owner.name for owner in owners]),
     )
 
@@ -134,19 +149,19 @@ async def _sub_orders(uow: UnitOfWork, before: datetime, now: datetime) -> _Page
     """They count as due now: the next page has others."""
     overdue = await uow.reconciliation.overdue_sub_orders(before, now, PAGE)
     return _Page(
-        [_of_sub_order(uow.tenant, one, now) for one in overdue],
+        [_of_sub_order(one) for one in overdue],
         _last([one.id for one in overdue]),
     )
 
 
 async def _expiries(uow: UnitOfWork, before: datetime, after: int) -> _Page:
     orders = await uow.reconciliation.overdue_orders(before, OrderId(after), PAGE)
-    return _Page([steps.expire_order(uow.tenant, order, before) for order in orders], _last(orders))
+    return _Page([ExpireOrderStep(order) for order in orders], _last(orders))
 
 
 async def _mails(uow: UnitOfWork, before: datetime, after: int) -> _Page:
     mails = await uow.reconciliation.standing_mails(before, MailId(after), PAGE)
-    return _Page([steps.send_mail(uow.tenant, mail) for mail in mails], _last(mails))
+    return _Page([SendMailStep(mail) for mail in mails], _last(mails))
 
 
 _BY_ID: Mapping[Part, Callable[[UnitOfWork, datetime, int], Awaitable[_Page]]] = {
@@ -159,12 +174,12 @@ _BY_ID: Mapping[Part, Callable[[UnitOfWork, datetime, int], Awaitable[_Page]]] =
 """Parts whose pages go by id."""
 
 
-def _of_sub_order(tenant: Tenant, one: OverdueSubOrder, now: datetime) -> OutgoingMessage:
+def _of_sub_order(one: OverdueSubOrder) -> Step:
     if one.state is SubOrderState.RUNNING:
-        return steps.ask_again(tenant, one.order_id, one.id, one.asks, now)
+        return AskAgainStep(one.order_id, one.id, one.asks)
     if one.executions_asked:
-        return steps.give_up_results(tenant, one.order_id, one.id, now)
-    return steps.start_processing(tenant, one.order_id, one.id)
+        return GiveUpResultsStep(one.order_id, one.id)
+    return StartProcessingStep(one.order_id, one.id)
 
 
 def _last(found: Sequence[int] | Sequence[str]) -> int | str | None:

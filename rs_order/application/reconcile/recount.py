@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from rs_order.application import steps
 from rs_order.application.reconcile.mend_order import MendOrder
+from rs_order.application.step import RunNumber, Step
+from rs_order.application.steps import DeleteFilesStep
 from rs_order.domain.ids import OrderId, SubOrderId, Tenant
 from rs_order.ports.clock import Clock
 from rs_order.store.unit_of_work import Store, UnitOfWork
@@ -28,7 +29,7 @@ PAUSE = timedelta(seconds=1)
 """Between two slices, so that a walk over many orders costs little of the database's time."""
 
 
-class WalkPart(StrEnum):
+class RecountPart(StrEnum):
     """What is looked at, in this order."""
 
     ORDERS = "orders"
@@ -39,12 +40,36 @@ class WalkPart(StrEnum):
     """What removed orders left."""
 
 
-@dataclass(frozen=True, slots=True)
-class WalkPlace:
-    """Where a walk stands: behind an order or sub-order of a part."""
+@dataclass(frozen=True)
+class RecountStep(Step, name="recount"):
+    """Count a slice of orders or sub-orders again."""
 
-    part: WalkPart = WalkPart.ORDERS
-    after: int = 0
+    number: RunNumber
+
+    part: RecountPart
+    after: int
+    """The last order or sub-order of the slice before; 0 in the first slice of a part."""
+
+    @classmethod
+    def first(cls, number: int) -> "RecountStep":
+        """Return the first slice of a run over all orders."""
+        return cls(number, RecountPart.ORDERS, 0)
+
+    @property
+    def is_first(self) -> bool:
+        return self == self.first(self.number)
+
+    def following(self, last: int | None) -> "RecountStep":
+        """Return the next slice, behind the last one of this; None: the part is done.
+
+        After the last part comes the first slice of the next run.
+        """
+        number = self.number + 1
+        if last is not None:
+            return RecountStep(number, self.part, last)
+        parts = list(RecountPart)
+        further = parts[parts.index(self.part) + 1 :]
+        return RecountStep(number, further[0], 0) if further else self.first(number)
 
 
 @dataclass(slots=True)
@@ -67,33 +92,33 @@ class Recount:
         self._clock = clock
         self._every = every
 
-    async def handle(self, tenant: Tenant, number: int, place: WalkPlace) -> None:
-        """Do the slice of this number at this place, if it is the next one."""
+    async def handle(self, tenant: Tenant, step: RecountStep) -> None:
+        """Do the slice of the step, if it is the next one."""
         now = self._clock.now()
         async with self._store.unit_of_work(tenant) as uow:
-            found = await self._look(uow, place, now)
-            following = _following(place, found.last)
-            due_at = now + (self._every if following == WalkPlace() else PAUSE)
-            if not await uow.rounds.begin(RECOUNTS, number, due_at):
+            found = await self._look(uow, step, now)
+            following = step.following(found.last)
+            due_at = now + (self._every if following.is_first else PAUSE)
+            if not await uow.rounds.begin(RECOUNTS, step.number, due_at):
                 return
             await uow.messages.send(
                 [
-                    *(steps.delete_files(tenant, order) for order in found.left_behind),
-                    steps.recount(tenant, number + 1, following.part, following.after, due_at),
+                    *(DeleteFilesStep(order).to(tenant) for order in found.left_behind),
+                    following.to(tenant, due_at),
                 ]
             )
         # Behind the commit: an order that can't be mended must not hold up the walk.
         for order, sub_orders in found.wrong.items():
             await self._mend.handle(tenant, order, sub_orders)
-        if place == WalkPlace():
+        if step.is_first:
             await self._mend.free_places(tenant)
 
-    async def _look(self, uow: UnitOfWork, place: WalkPlace, now: datetime) -> _Found:
-        if place.part is WalkPart.ORDERS:
-            return await self._look_at_orders(uow, OrderId(place.after), now)
-        if place.part is WalkPart.SUB_ORDERS:
-            return await self._look_at_sub_orders(uow, SubOrderId(place.after))
-        held = await uow.reconciliation.check_removed(OrderId(place.after), HOLDERS)
+    async def _look(self, uow: UnitOfWork, step: RecountStep, now: datetime) -> _Found:
+        if step.part is RecountPart.ORDERS:
+            return await self._look_at_orders(uow, OrderId(step.after), now)
+        if step.part is RecountPart.SUB_ORDERS:
+            return await self._look_at_sub_orders(uow, SubOrderId(step.after))
+        held = await uow.reconciliation.check_removed(OrderId(step.after), HOLDERS)
         removed = [order for order, is_removed in held if is_removed]
         return _Found({}, removed, held[-1][0] if len(held) == HOLDERS else None)
 
@@ -113,12 +138,3 @@ class Recount:
             if one.miscounted:
                 wrong[one.order_id].append(one.id)
         return _Found(wrong, [], sub_orders[-1].id if sub_orders else None)
-
-
-def _following(place: WalkPlace, last: int | None) -> WalkPlace:
-    """The next place; behind the last one begins the next walk."""
-    if last is not None:
-        return WalkPlace(place.part, last)
-    parts = list(WalkPart)
-    further = parts[parts.index(place.part) + 1 :]
-    return WalkPlace(further[0]) if further else WalkPlace()

@@ -1,25 +1,33 @@
 """When the reconciler works: its rounds, and those of others that stand still."""
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from rs_order.application import steps
-from rs_order.application.mails.plan import REMINDERS
-from rs_order.application.reconcile.rebuild_steps import Part
-from rs_order.application.reconcile.recount import RECOUNTS, WalkPlace
-from rs_order.application.tidy_inbox import TIDYING
+from rs_order.application.mails.plan import REMINDERS, RemindStep
+from rs_order.application.reconcile.rebuild_steps import Part, RebuildPageStep
+from rs_order.application.reconcile.recount import RECOUNTS, RecountStep
+from rs_order.application.step import RunNumber, Step
+from rs_order.application.tidy_inbox import TIDYING, PurgeInboxStep
 from rs_order.domain.ids import Tenant
 from rs_order.ports.clock import Clock
-from rs_order.store.messages import OutgoingMessage
 from rs_order.store.unit_of_work import Store, UnitOfWork
 
 ROUNDS = "reconcile"
 """The rounds' name in the store."""
 
 
+@dataclass(frozen=True)
+class ReconcileStep(Step, name="reconcile"):
+    """Begin a run of the reconciler."""
+
+    number: RunNumber
+
+
 async def begin_reconciling(uow: UnitOfWork, now: datetime) -> None:
     """Begin a tenant's rounds, unless they have begun; its first order does so."""
     if await uow.rounds.begin(ROUNDS, 1, now):
-        await uow.messages.send([steps.reconcile(uow.tenant, 2, now)])
+        await uow.messages.send([ReconcileStep(2).to(uow.tenant, now)])
 
 
 class ReconcileRounds:
@@ -41,44 +49,42 @@ class ReconcileRounds:
             await begin_reconciling(uow, now)
             await self._resume(uow, now, now)
 
-    async def begin(self, tenant: Tenant, number: int) -> None:
+    async def begin(self, tenant: Tenant, step: ReconcileStep) -> None:
         """Begin the round of this number, if it is the next one."""
         now = self._clock.now()
         due_at = now + self._every
         async with self._store.unit_of_work(tenant) as uow:
-            if not await uow.rounds.begin(ROUNDS, number, due_at):
+            if not await uow.rounds.begin(ROUNDS, step.number, due_at):
                 return
+            following = ReconcileStep(step.number + 1)
             await uow.messages.send(
                 [
-                    steps.reconcile(tenant, number + 1, due_at),
-                    steps.reconcile(tenant, number + 1, due_at + self._every),
-                    steps.rebuild_steps(tenant, Part.REQUESTS, None),
+                    following.to(tenant, due_at),
+                    following.to(tenant, due_at + self._every),
+                    RebuildPageStep(Part.REQUESTS).to(tenant),
                 ]
             )
             if await uow.rounds.begin(RECOUNTS, 1, now):
-                await uow.messages.send([_walk(tenant, 2, now)])
+                await uow.messages.send([RecountStep.first(2).to(tenant, now)])
             await self._resume(uow, now - self._every, now)
 
     async def _resume(self, uow: UnitOfWork, before: datetime, now: datetime) -> None:
         """Have rounds begun that should have begun before; done twice, a round is done once."""
         overdue = await uow.reconciliation.overdue_rounds(before)
-        lost = [_next_round(uow.tenant, name, done + 1, now) for name, done in overdue]
-        await uow.messages.send([step for step in lost if step is not None])
+        await uow.messages.send(
+            [
+                # A later version of this service may have runs that this one doesn't know.
+                _FIRST_STEPS[name](done + 1).to(uow.tenant, now)
+                for name, done in overdue
+                if name in _FIRST_STEPS
+            ]
+        )
 
 
-def _walk(tenant: Tenant, number: int, now: datetime) -> OutgoingMessage:
-    start = WalkPlace()
-    return steps.recount(tenant, number, start.part, start.after, now)
-
-
-def _next_round(tenant: Tenant, name: str, number: int, now: datetime) -> OutgoingMessage | None:
-    """The step that begins a round; None for rounds of a later version of this service."""
-    if name == ROUNDS:
-        return steps.reconcile(tenant, number, now)
-    if name == RECOUNTS:
-        return _walk(tenant, number, now)
-    if name == TIDYING:
-        return steps.tidy(tenant, number, now)
-    if name == REMINDERS:
-        return steps.remind(tenant, number, now)
-    return None
+_FIRST_STEPS: Mapping[str, Callable[[int], Step]] = {
+    ROUNDS: ReconcileStep,
+    RECOUNTS: RecountStep.first,
+    TIDYING: PurgeInboxStep,
+    REMINDERS: RemindStep,
+}
+"""The step that begins a run of each name, by its number."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from rs_order.application.connect_tenants import ConnectTenants
-from rs_order.application.steps import INSTANCE
+from rs_order.application.step import INSTANCE
 from rs_order.broker.delivery import Delivery
 from rs_order.contracts.platform_events import SERVICE, TenantConnectionEvent, TenantEvent
 from rs_order.domain.ids import Tenant

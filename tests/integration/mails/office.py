@@ -13,11 +13,12 @@ from rs_order.adapters.mail import FolderTemplates, Languages
 from rs_order.adapters.order_tokens import JwtOrderTokens, NoOrderTokens
 from rs_order.application.links import Links
 from rs_order.application.mails.compose import ComposeMail
-from rs_order.application.mails.plan import PlanMails
+from rs_order.application.mails.plan import PlanMails, RemindStep
 from rs_order.application.mails.remind import RemindOwners
-from rs_order.application.mails.send import SendMail
+from rs_order.application.mails.send import SendMail, SendMailStep
 from rs_order.application.policies import MailPatience
-from rs_order.domain.ids import MailId, OrderId, Tenant
+from rs_order.application.step import read_step
+from rs_order.domain.ids import OrderId, Tenant
 from rs_order.domain.states import OrderStatus
 from rs_order.ports.errors import RemoteRefusal, RemoteTrouble
 from rs_order.ports.mail import Mail
@@ -120,12 +121,10 @@ class Office:
         return done
 
     async def do(self, tenant: Tenant, step: dict[str, Any]) -> None:
-        if step["step"] == "remind" and "after" not in step:
-            await self.remind.begin(tenant, step["round"])
-        elif step["step"] == "remind":
-            await self.remind.page(tenant, step["round"], step["after"])
+        if step["step"] == RemindStep.name:
+            await self.remind.handle(tenant, read_step(RemindStep, step))
         else:
-            await self.send.handle(tenant, MailId(step["mail"]))
+            await self.send.handle(tenant, read_step(SendMailStep, step))
 
     async def rows(self, query: str, *parameters: Any) -> list[Any]:
         async with in_tenant(self.pool, TENANT) as connection:

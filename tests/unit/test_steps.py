@@ -1,0 +1,237 @@
+"""Each step reads back what it wrote, and none is without a handler."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from rs_order.application.act import RetryOrderStep
+from rs_order.application.apply_results import GiveUpResultsStep
+from rs_order.application.ask_storage import AskAgainStep
+from rs_order.application.connect_tenants import (
+    ConnectTenantStep,
+    FindTenantsStep,
+    ReportConnectionStep,
+)
+from rs_order.application.mails.plan import RemindStep
+from rs_order.application.mails.send import SendMailStep
+from rs_order.application.reconcile import RebuildPageStep, ReconcileStep, RecountStep
+from rs_order.application.reconcile.rebuild_steps import Part
+from rs_order.application.step import (
+    Step,
+    StepQueue,
+    StepRegistry,
+    StepScope,
+    UnhandledSteps,
+    UnknownStep,
+    read_step,
+    step_class,
+    step_names,
+)
+from rs_order.application.steps import (
+    CompleteOrderStep,
+    DeleteFilesStep,
+    ExpireOrderStep,
+    GrantRequestsStep,
+    ScheduleStep,
+    StartProcessingStep,
+    StopSubOrdersStep,
+)
+from rs_order.application.tidy_inbox import PurgeInboxStep
+from rs_order.application.wake_tenant import ResumeTenantStep
+from rs_order.domain.ids import (
+    DataFileId,
+    DatasetTaskId,
+    MailId,
+    OrderId,
+    RequestId,
+    SubOrderId,
+    Tenant,
+)
+from rs_order.ports.connections import ConnectionState
+from rs_order.ports.outbox import MessageKind
+
+TENANT = Tenant("project1")
+ORDER = OrderId(7)
+AT = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+# What operators find in dead letters, and what an instance of another version reads.
+WRITTEN: list[tuple[Step, dict[str, Any]]] = [
+    (
+        GrantRequestsStep((RequestId(1), RequestId(2))),
+        {"step": "grant-requests", "requests": [1, 2]},
+    ),
+    (
+        CompleteOrderStep(ORDER, selection=2, page=3),
+        {"step": "complete-order", "orderId": 7, "selection": 2, "page": 3},
+    ),
+    (ScheduleStep("jane"), {"step": "schedule", "owner": "jane"}),
+    (
+        AskAgainStep(ORDER, SubOrderId(8), asks=1),
+        {"step": "ask-again", "orderId": 7, "subOrderId": 8, "asks": 1},
+    ),
+    (
+        StartProcessingStep(ORDER, SubOrderId(8)),
+        {"step": "start-processing", "orderId": 7, "subOrderId": 8},
+    ),
+    (
+        GiveUpResultsStep(ORDER, SubOrderId(8)),
+        {"step": "give-up-results", "orderId": 7, "subOrderId": 8},
+    ),
+    (
+        RetryOrderStep(ORDER, DatasetTaskId(4), DataFileId(5)),
+        {"step": "retry-order", "orderId": 7, "datasetTaskId": 4, "dataFileId": 5},
+    ),
+    (ExpireOrderStep(ORDER), {"step": "expire-order", "orderId": 7}),
+    (StopSubOrdersStep(ORDER), {"step": "stop-sub-orders", "orderId": 7}),
+    (DeleteFilesStep(ORDER), {"step": "delete-files", "orderId": 7}),
+    (PurgeInboxStep(3), {"step": "tidy", "round": 3}),
+    (ResumeTenantStep(), {"step": "wake-tenant"}),
+    (
+        ConnectTenantStep("project1", AT),
+        {"step": "connect-tenant", "project": "project1", "saidAt": "2026-01-01T12:00:00Z"},
+    ),
+    (
+        ReportConnectionStep(TENANT, ConnectionState.ERROR, attempts=2, cause="no"),
+        {
+            "step": "report-connection",
+            "project": "project1",
+            "state": "ERROR",
+            "cause": "no",
+            "attempts": 2,
+        },
+    ),
+    (FindTenantsStep(attempts=0), {"step": "find-tenants", "attempts": 0}),
+    (ReconcileStep(3), {"step": "reconcile", "round": 3}),
+    (RebuildPageStep(Part.REQUESTS), {"step": "rebuild-steps", "part": "requests"}),
+    (RebuildPageStep(Part.OWNERS, "x"), {"step": "rebuild-steps", "part": "owners", "after": "x"}),
+    (RecountStep.first(3), {"step": "recount", "round": 3, "part": "orders", "after": 0}),
+    (RemindStep(3), {"step": "remind", "round": 3}),
+    (RemindStep(3, after=""), {"step": "remind", "round": 3, "after": ""}),
+    (SendMailStep(MailId(6)), {"step": "send-mail", "mail": 6}),
+]
+
+
+@pytest.mark.parametrize(("step", "body"), WRITTEN)
+def test_a_step_is_read_as_it_was_written(step: Step, body: dict[str, Any]) -> None:
+    """The names of steps and members on the queue are those that dead letters always had."""
+    message = step.to(TENANT, AT)
+
+    assert message.body == body
+    assert (message.kind, message.tenant, message.due_at) == (MessageKind.STEP, TENANT, AT)
+    assert step_class(body) is type(step)
+    assert read_step(step_class(body), body) == step
+
+
+def test_steps_of_the_last_version_are_read() -> None:
+    """It wrote null where a member has no value, and another offset."""
+    connect = {"step": "connect-tenant", "project": "p", "saidAt": "2026-01-01T12:00:00+00:00"}
+    rebuild = {"step": "rebuild-steps", "part": "requests", "after": None}
+
+    assert read_step(ConnectTenantStep, connect) == ConnectTenantStep("p", AT)
+    assert read_step(RebuildPageStep, rebuild) == RebuildPageStep(Part.REQUESTS)
+
+
+@pytest.mark.parametrize(
+    ("members", "wrong"),
+    [
+        ({"selection": 0, "page": 0}, "orderId"),
+        ({"orderId": 7, "selection": 0}, "page"),
+        ({"orderId": "7", "selection": 0, "page": 0}, "orderId"),
+        ({"orderId": 7, "selection": True, "page": 0}, "selection"),
+        ({"orderId": 7, "selection": 0, "page": 0.0}, "page"),
+        ({"orderId": 7, "selection": 0, "page": None}, "page"),
+    ],
+)
+def test_a_missing_or_wrong_member_is_refused_by_its_name(
+    members: dict[str, Any], wrong: str
+) -> None:
+    """No number is made of a text, and no default stands for what is missing."""
+    with pytest.raises(ValidationError) as refused:
+        read_step(CompleteOrderStep, members)
+
+    assert [error["loc"] for error in refused.value.errors()] == [(wrong,)]
+
+
+@pytest.mark.parametrize("body", [{}, {"step": "dance"}, {"step": None}, {"step": ["schedule"]}])
+def test_an_unknown_step_is_refused(body: dict[str, Any]) -> None:
+    """So is a body without a step."""
+    with pytest.raises(UnknownStep):
+        step_class(body)
+
+
+def test_two_steps_with_one_name_are_refused_at_the_start() -> None:
+    """At once when the second class is made."""
+    with pytest.raises(TypeError, match="Twin and ScheduleStep are both named 'schedule'"):
+
+        class Twin(Step, name="schedule"):
+            pass
+
+
+def test_a_step_without_a_handler_is_refused_at_the_start() -> None:
+    """The error names each of them, and none that has a handler."""
+    registry = StepRegistry()
+    registry.on(ScheduleStep, _schedule)
+
+    with pytest.raises(UnhandledSteps, match="complete-order") as refused:
+        registry.check()
+
+    assert "schedule" not in str(refused.value).replace("no handler for ", "").split(", ")
+
+
+def test_a_second_handler_is_refused() -> None:
+    """Which of two would be called is nobody's guess."""
+    registry = StepRegistry()
+    registry.on(ScheduleStep, _schedule)
+
+    with pytest.raises(UnhandledSteps, match="'schedule' has two handlers"):
+        registry.on(ScheduleStep, _schedule)
+
+
+async def test_a_step_reaches_the_handler_of_its_class() -> None:
+    """A handler of another step is an error of the type checker, which counts an unused ignore as one too."""
+    registry = StepRegistry()
+    registry.on(ScheduleStep, _schedule)
+    registry.on(ExpireOrderStep, _schedule)  # type: ignore[arg-type]  # the checker must refuse it
+    _scheduled.clear()
+
+    await registry.handle(TENANT, ScheduleStep("jane"))
+
+    assert _scheduled == ["jane"]
+
+
+def test_queues_and_scopes_follow_the_classes() -> None:
+    """Steps that call other services have a queue of their own; those of tenants-to-be have no tenant."""
+    assert step_names(StepQueue.REMOTE) == {
+        "grant-requests",
+        "complete-order",
+        "start-processing",
+        "connect-tenant",
+        "report-connection",
+        "find-tenants",
+        "send-mail",
+    }
+    of_the_instance = {type(step) for step, _ in WRITTEN if step.scope is StepScope.INSTANCE}
+    assert of_the_instance == {ConnectTenantStep, ReportConnectionStep, FindTenantsStep}
+
+
+def test_a_run_over_all_orders_ends_where_it_began() -> None:
+    """Slice by slice, part by part; each slice has the next number."""
+    step, seen = RecountStep.first(1), list[tuple[str, int]]()
+    for last in (40, None, None, None):
+        seen.append((step.part.value, step.after))
+        step = step.following(last)
+
+    assert seen == [("orders", 0), ("orders", 40), ("sub-orders", 0), ("removed", 0)]
+    assert step == RecountStep.first(5)
+    assert step.is_first
+    assert not RecountStep.first(1).following(40).is_first
+
+
+_scheduled: list[str] = []
+
+
+async def _schedule(tenant: Tenant, step: ScheduleStep) -> None:
+    assert tenant == TENANT
+    _scheduled.append(step.owner)
