@@ -15,7 +15,7 @@ from rs_order.demo.report import Report
 from rs_order.demo.rooms import Rooms, rooms_of_our_own
 from rs_order.demo.sandbox_control import SandboxControl
 from rs_order.demo.servers import Servers, running_servers
-from rs_order.demo.servers.ports import free_ports
+from rs_order.demo.servers.private_resources import free_ports
 from rs_order.demo.zips import Zips
 
 TENANT = "demo"

@@ -16,7 +16,7 @@ import asyncpg
 import pytest
 
 from rs_order.demo.servers import Management, Servers
-from rs_order.demo.servers.ports import free_ports
+from rs_order.demo.servers.private_resources import free_ports
 from rs_order.sandbox import BUNDLED_ARCHIVE
 from tests.cli.commands import line_with
 from tests.support.servers import FreshBroker, fresh_broker, fresh_database

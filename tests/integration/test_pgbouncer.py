@@ -11,9 +11,12 @@ from pydantic import SecretStr
 
 from rs_order.adapters.system_clock import SystemClock
 from rs_order.application.steps import ScheduleStep
-from rs_order.demo.servers.apt import install
-from rs_order.demo.servers.ports import free_ports
-from rs_order.demo.servers.private_folder import make_folder, unprivileged_account
+from rs_order.demo.servers import ThisMachine
+from rs_order.demo.servers.private_resources import (
+    free_ports,
+    make_folder,
+    unprivileged_account,
+)
 from rs_order.domain.ids import Tenant
 from rs_order.store.migrate import migrate_platform
 from rs_order.store.outbox import Outbox
@@ -45,7 +48,7 @@ ignore_startup_parameters = extra_float_digits,search_path
 async def _program() -> str:
     found = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/bin")
     if found is None and unprivileged_account("postgres") is not None:
-        await install(["pgbouncer"])
+        await ThisMachine().install(["pgbouncer"])
         found = "/usr/sbin/pgbouncer"
     return found or pytest.fail("install pgbouncer: the store is tested through it")
 

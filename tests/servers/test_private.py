@@ -1,4 +1,4 @@
-"""Private servers come and go at the same address, and leave nothing behind."""
+"""Private servers restart at the same address, and leave no process and no file behind."""
 
 import asyncio
 import contextlib
@@ -26,12 +26,12 @@ from rs_order.demo.servers import (
     postgresql,
     running_database,
 )
-from rs_order.demo.servers.guard import Assignment
-from rs_order.demo.servers.keepers import Guarded, Lent
-from rs_order.demo.servers.ports import free_ports
+from rs_order.demo.servers.handles import ExternalServer, SupervisedServer
 from rs_order.demo.servers.postgresql import private_database
+from rs_order.demo.servers.private_resources import free_ports
 from rs_order.demo.servers.programs import find_postgresql, find_rabbitmq
 from rs_order.demo.servers.rabbitmq import private_broker
+from rs_order.demo.servers.supervisor import ServerSpec
 from tests.support.processes import interruptible_children
 
 pytestmark = pytest.mark.servers
@@ -40,7 +40,6 @@ _END_SECONDS = 20
 
 _PARENT = """
 import asyncio, sys
-from rs_order.demo.servers.ports import free_ports
 from rs_order.demo.servers.postgresql import private_database
 from rs_order.demo.servers.programs import find_postgresql
 
@@ -66,7 +65,7 @@ class WithoutEngine(ThisMachine):
 
 @pytest.fixture
 def server_folders(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The folder in which private servers make theirs; readable for their accounts."""
+    """The parent folder of the folders of private servers. Their accounts may read it."""
     folder = Path(tempfile.mkdtemp(prefix="rs-order-test-"))
     folder.chmod(0o755)
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
@@ -124,7 +123,7 @@ async def all_ended(processes: set[psutil.Process]) -> bool:
 
 
 async def test_discard_leaves_nothing(database: Database, server_folders: Path) -> None:
-    """After discard neither a process nor a file of the server is there."""
+    """After discard there is no process and no file of the server."""
     before = descendants()
     await database.start()
     started = descendants() - before
@@ -137,7 +136,7 @@ async def test_discard_leaves_nothing(database: Database, server_folders: Path) 
 
 
 async def test_failure_in_the_block_leaves_nothing(server_folders: Path) -> None:
-    """An exception of the user ends the server all the same."""
+    """An exception in the block ends the server too."""
     before = descendants()
     started: set[psutil.Process] = set()
 
@@ -158,7 +157,7 @@ async def test_failure_in_the_block_leaves_nothing(server_folders: Path) -> None
 async def test_death_of_the_parent_leaves_nothing(
     database: Database, server_folders: Path, number: signal.Signals
 ) -> None:
-    """However the process that started a server ends, the server and its folder go with it."""
+    """When the process that started a server ends in any way, the server ends and its folder is removed."""
     await database.discard()
     with interruptible_children():
         parent = await asyncio.create_subprocess_exec(
@@ -181,7 +180,7 @@ async def test_death_of_the_parent_leaves_nothing(
 
 
 async def test_database_keeps_its_rows_and_address(database: Database) -> None:
-    """Stop and start change nothing but the time in between."""
+    """A stop and a start keep the rows and the address."""
     await database.start()
     await _execute(database.url, "create table kept as select 42 as answer")
     await database.stop()
@@ -193,7 +192,7 @@ async def test_database_keeps_its_rows_and_address(database: Database) -> None:
 
 
 async def test_broker_keeps_its_messages_and_address(private_rabbitmq: Broker) -> None:
-    """A persistent message of a durable queue outlives a restart, at the same URL."""
+    """A persistent message of a durable queue is there after a restart, at the same URL."""
     before = descendants()
     await private_rabbitmq.start()
     async with await aio_pika.connect(private_rabbitmq.url) as connection:
@@ -217,11 +216,11 @@ async def test_broker_keeps_its_messages_and_address(private_rabbitmq: Broker) -
 
 
 async def test_server_that_ends_at_once_says_why(server_folders: Path) -> None:
-    """The last lines of the log are in the error, not a silent time-out."""
+    """The error holds the last lines of the log, instead of a timeout without a reason."""
     folder = server_folders / "broken"
     folder.mkdir()
-    broken = Guarded(
-        Assignment(
+    broken = SupervisedServer(
+        ServerSpec(
             folder=str(folder),
             command=["/bin/sh", "-c", "echo no space left on device; exit 1"],
             helpers=[],
@@ -242,9 +241,9 @@ async def test_server_that_ends_at_once_says_why(server_folders: Path) -> None:
     )
 
 
-async def test_lent_server_is_not_stopped() -> None:
-    """What was given by URL belongs to somebody else."""
-    database = Database("postgresql://elsewhere/orders", Lent("RS_ORDER_DATABASE_URL"))
+async def test_external_server_is_not_stopped() -> None:
+    """A server that is given by URL belongs to its owner."""
+    database = Database("postgresql://elsewhere/orders", ExternalServer("RS_ORDER_DATABASE_URL"))
 
     with pytest.raises(NotOursError, match="RS_ORDER_DATABASE_URL"):
         await database.stop()
@@ -258,10 +257,10 @@ async def _execute(url: str, statement: str) -> str:
         await connection.close()
 
 
-async def test_port_taken_meanwhile_is_tried_again(
+async def test_start_is_repeated_when_a_port_is_taken(
     server_folders: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server whose port somebody took in between comes up on another one."""
+    """A server whose port another program has taken starts on another port."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

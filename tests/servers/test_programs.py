@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from rs_order.demo.servers import programs
-from rs_order.demo.servers.apt import services_kept_down
+from rs_order.demo.servers.machine import services_kept_down
 
 
 def install(folder: Path, script: str, *names: str) -> Path:
@@ -36,7 +36,7 @@ async def test_newest_version_wins(debian: Path) -> None:
 
 @pytest.mark.parametrize("broken", ["exit 1", "kill -SEGV $$", "echo no number"])
 async def test_broken_programs_are_skipped(debian: Path, broken: str) -> None:
-    """A version that doesn't run leaves the place to the next one."""
+    """A version that doesn't run is skipped, and the next one is used."""
     install(debian / "17" / "bin", broken, "initdb", "postgres")
     working = install(debian / "15" / "bin", "echo postgres 15.1", "initdb", "postgres")
 
@@ -44,7 +44,7 @@ async def test_broken_programs_are_skipped(debian: Path, broken: str) -> None:
 
 
 async def test_half_an_installation_is_skipped(debian: Path) -> None:
-    """Clients without the server are no PostgreSQL."""
+    """Clients without the server don't count as a PostgreSQL."""
     install(debian / "15" / "bin", "echo initdb 15.1", "initdb")
 
     assert await programs.find_postgresql() is None
@@ -53,7 +53,7 @@ async def test_half_an_installation_is_skipped(debian: Path) -> None:
 async def test_rabbitmq_needs_an_erlang_that_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The scripts of RabbitMQ alone are no broker."""
+    """The scripts of RabbitMQ without a working Erlang don't count as a broker."""
     folder = install(tmp_path / "bin", "exit 1", "erl", "rabbitmq-server")
     monkeypatch.setattr(programs, "_RABBITMQ_HOMES", (folder,))
     monkeypatch.setenv("PATH", str(folder))
@@ -62,7 +62,7 @@ async def test_rabbitmq_needs_an_erlang_that_runs(
 
 
 def test_services_stay_down_while_installing(tmp_path: Path) -> None:
-    """The policy refuses every start, and is gone afterwards."""
+    """The policy forbids every start, and is removed afterwards."""
     policy = tmp_path / "policy-rc.d"
     with services_kept_down(policy):
         refusal = policy.read_text(encoding="ascii")
@@ -71,7 +71,7 @@ def test_services_stay_down_while_installing(tmp_path: Path) -> None:
 
 
 def test_policy_of_the_administrator_stays(tmp_path: Path) -> None:
-    """A policy that was there is neither changed nor removed."""
+    """An existing policy is neither changed nor removed."""
     policy = tmp_path / "policy-rc.d"
     policy.write_text("theirs", encoding="ascii")
     with services_kept_down(policy):

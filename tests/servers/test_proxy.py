@@ -1,4 +1,4 @@
-"""The proxy loses exactly what a test wants to lose."""
+"""The proxy loses exactly the bytes that a test wants to lose."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,22 +9,22 @@ from tests.support.proxy import TcpProxy, tcp_proxy
 
 
 @pytest.fixture
-def heard() -> asyncio.Queue[bytes]:
-    """Everything the echo server hears."""
+def received() -> asyncio.Queue[bytes]:
+    """All bytes that the echo server receives."""
     return asyncio.Queue()
 
 
 @pytest.fixture
-async def proxy(heard: asyncio.Queue[bytes]) -> AsyncIterator[TcpProxy]:
+async def proxy(received: asyncio.Queue[bytes]) -> AsyncIterator[TcpProxy]:
     """A proxy before a server that echoes."""
 
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while chunk := await reader.read(100):
-                heard.put_nowait(chunk)
+                received.put_nowait(chunk)
                 writer.write(chunk)
         except ConnectionError:
-            pass  # what this suite is about
+            pass  # the connection is cut on purpose
         finally:
             writer.close()
 
@@ -41,12 +41,12 @@ async def connect(proxy: TcpProxy) -> tuple[asyncio.StreamReader, asyncio.Stream
 
 
 async def test_url_keeps_the_credentials(proxy: TcpProxy) -> None:
-    """The URL differs from the server's in nothing but the address."""
+    """The URL differs from that of the server only in the address."""
     assert proxy.url == f"amqp://me:secret@127.0.0.1:{proxy.port}"
 
 
 async def test_forwards_both_ways(proxy: TcpProxy) -> None:
-    """Without faults the proxy can't be noticed."""
+    """Without faults the proxy forwards everything."""
     reader, writer = await connect(proxy)
     writer.write(b"hello")
 
@@ -54,34 +54,36 @@ async def test_forwards_both_ways(proxy: TcpProxy) -> None:
     writer.close()
 
 
-async def test_held_answer_comes_with_resume(proxy: TcpProxy, heard: asyncio.Queue[bytes]) -> None:
-    """With answers held, the server hears and the client doesn't until resume."""
+async def test_paused_answer_comes_with_resume(
+    proxy: TcpProxy, received: asyncio.Queue[bytes]
+) -> None:
+    """While answers are paused, the server receives requests, and the client gets the answer on resume."""
     reader, writer = await connect(proxy)
     proxy.pause(requests=False)
     writer.write(b"hello")
     answer = asyncio.create_task(reader.readexactly(5))
 
-    assert await heard.get() == b"hello"
+    assert await received.get() == b"hello"
     assert not answer.done()
     proxy.resume()
     assert await answer == b"hello"
     writer.close()
 
 
-async def test_cut_loses_the_held_answer(proxy: TcpProxy, heard: asyncio.Queue[bytes]) -> None:
-    """A lost confirm: the server acted, the client sees a broken connection."""
+async def test_cut_loses_the_paused_answer(proxy: TcpProxy, received: asyncio.Queue[bytes]) -> None:
+    """A confirm is lost: the server has acted, and the client sees a broken connection."""
     reader, writer = await connect(proxy)
     proxy.pause(requests=False)
     writer.write(b"hello")
-    await heard.get()
+    await received.get()
     proxy.cut()
 
     assert await _read_to_end(reader) == b""
     writer.close()
 
 
-async def test_refused_until_mended(proxy: TcpProxy) -> None:
-    """After cut(refuse=True) nobody gets through before mend()."""
+async def test_connections_are_refused_until_mend(proxy: TcpProxy) -> None:
+    """After cut(refuse=True) connections are refused until mend()."""
     proxy.cut(refuse=True)
     reader, writer = await connect(proxy)
     refused = await _read_to_end(reader)

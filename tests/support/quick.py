@@ -14,7 +14,7 @@ import pytest
 
 SERVER_FIXTURES = frozenset({"servers", "own_database", "own_broker"})
 SERVER_PROGRAMS = frozenset({"postgres", "initdb", "pg_ctl", "rabbitmq-server", "epmd", "docker"})
-SERVER_MODULES = ("rs_order.demo.servers", "/demo/servers/guard.py")
+SERVER_MODULES = ("rs_order.demo.servers", "/demo/servers/supervisor.py")
 """What a command line of a Python that starts servers contains."""
 
 
@@ -31,7 +31,7 @@ def is_quick(item: pytest.Item) -> bool:
 
 
 def starts_a_server(command: list[str]) -> bool:
-    """True if a command line starts PostgreSQL, RabbitMQ or the process that guards them."""
+    """True if a command line starts PostgreSQL, RabbitMQ or the process that supervises them."""
     if not command or "--version" in command or "--help" in command:
         return False
     if PurePath(command[0]).name in SERVER_PROGRAMS:

@@ -1,22 +1,21 @@
-"""Finds the servers, installing them if it must, and tells where they come from.
+"""Find the servers, install them if needed, and print where they come from, without starting them.
 
-``python -m rs_order.demo.servers`` starts nothing. It runs before several test processes do, which
-would otherwise install the same packages at the same time.
+``scripts/test`` runs ``python -m rs_order.demo.servers`` before several test processes start, which would
+otherwise install the same packages at the same time.
 """
 
 import asyncio
 import sys
 
 from rs_order.demo.servers.errors import ServersError
-from rs_order.demo.servers.finding import find
-from rs_order.demo.servers.kinds import Kind
-from rs_order.demo.servers.machine import ThisMachine
-from rs_order.demo.servers.running import report_on_stderr
+from rs_order.demo.servers.lifecycle import report_on_stderr
+from rs_order.demo.servers.machine import Kind, ThisMachine
+from rs_order.demo.servers.server_sources import find_sources
 
 
 def main() -> None:
     try:
-        asyncio.run(find(list(Kind), ThisMachine(), report_on_stderr))
+        asyncio.run(find_sources(list(Kind), ThisMachine(), report_on_stderr))
     except ServersError as error:
         sys.exit(str(error))
 

@@ -1,8 +1,8 @@
 """Servers in containers of a Docker engine, by testcontainers.
 
-Its companion container removes ours when this process dies, however that happens.
-The library is synchronous and part of the development requirements only, therefore every import
-of it stands inside a function and every call runs in a thread.
+The library starts a companion container, which removes the others when this process ends in any way.
+It is synchronous, so every call runs in a thread. It belongs to the development requirements only, so every
+import stands inside a function.
 """
 
 import asyncio
@@ -10,10 +10,10 @@ import importlib.util
 import secrets
 from typing import TYPE_CHECKING
 
-from rs_order.demo.servers.commands import run
-from rs_order.demo.servers.ports import free_ports
-from rs_order.demo.servers.postgresql import FORGETFUL, MAX_CONNECTIONS
-from rs_order.demo.servers.server import Broker, Database
+from rs_order.demo.servers.database_and_broker import Broker, Database
+from rs_order.demo.servers.postgresql import MAX_CONNECTIONS, WITHOUT_DURABILITY
+from rs_order.demo.servers.private_resources import free_ports
+from rs_order.demo.servers.programs import run
 
 if TYPE_CHECKING:
     from testcontainers.core.container import DockerContainer
@@ -29,7 +29,7 @@ _ENGINE_LIMIT_SECONDS = 10.0
 
 
 async def engine_answers() -> bool:
-    """Tell whether an engine can be used from here: a client alone is not enough."""
+    """Return True if an engine answers. A client alone is not enough."""
     if importlib.util.find_spec("testcontainers") is None:
         return False
     try:
@@ -40,7 +40,7 @@ async def engine_answers() -> bool:
 
 
 class Container:
-    """Keeps one container. Its ports are chosen by us, so that a restart doesn't change them."""
+    """The handle of a container. Its ports are chosen here, so that a restart doesn't change them."""
 
     def __init__(self, container: "DockerContainer") -> None:
         self._container = container
@@ -70,19 +70,19 @@ class Container:
 
 
 async def database_container(*, durable: bool) -> Database:
-    """Prepare a PostgreSQL container; it isn't started yet."""
+    """Prepare a PostgreSQL container, without starting it."""
     return await asyncio.to_thread(_database, durable=durable)
 
 
 async def broker_container() -> Broker:
-    """Prepare a RabbitMQ container; it isn't started yet."""
+    """Prepare a RabbitMQ container, without starting it."""
     return await asyncio.to_thread(_broker)
 
 
 def _database(*, durable: bool) -> Database:
     password = secrets.token_hex(16)
     (port,) = free_ports(1)
-    settings = {"max_connections": str(MAX_CONNECTIONS)} | ({} if durable else FORGETFUL)
+    settings = {"max_connections": str(MAX_CONNECTIONS)} | ({} if durable else WITHOUT_DURABILITY)
     options = " ".join(f"-c {name}={value}" for name, value in settings.items())
     container = (
         _container(POSTGRESQL_IMAGE, {5432: port})
@@ -94,7 +94,7 @@ def _database(*, durable: bool) -> Database:
     host = _host(container)
     return Database(
         url=f"postgresql://{USER}:{password}@{host}:{port}/postgres?sslmode=disable",
-        keeper=Container(container),
+        handle=Container(container),
     )
 
 
@@ -111,7 +111,7 @@ def _broker() -> Broker:
     return Broker(
         url=f"amqp://{USER}:{password}@{host}:{amqp}",
         management_url=f"http://{USER}:{password}@{host}:{management}",
-        keeper=Container(container),
+        handle=Container(container),
     )
 
 
@@ -125,6 +125,6 @@ def _container(image: str, ports: dict[int, int]) -> "DockerContainer":
 
 
 def _host(container: "DockerContainer") -> str:
-    """Return where published ports are reached: loopback, or the host of a remote engine."""
+    """Return the host of published ports: loopback, or the host of a remote engine."""
     host: str = container.get_docker_client().host()
     return "127.0.0.1" if host == "localhost" else host

@@ -1,20 +1,20 @@
-"""What can go wrong while the servers are found, started or controlled.
+"""Errors while servers are found, started or controlled.
 
 ServersError
-├── ServersMissingError    nothing to run them with, and nothing may be installed
-├── ServerStartError       found, but it doesn't come up
-│   └── EndedAtStartError  it gave up by itself
+├── ServersMissingError    this machine can't run the servers, and may not install them
+├── ServerStartError       a server was found, but doesn't come up
+│   └── EndedAtStartError  it ended by itself
 ├── InstallError           apt-get did not install it
-└── NotOursError           asked to stop a server that was only lent to us
+└── NotOursError           asked to stop an external server
 """
 
 
 class ServersError(Exception):
-    """A database or broker is not there to be used. The text says what to do next."""
+    """A database or broker can't be used. The text says what to do next."""
 
 
 class ServersMissingError(ServersError):
-    """No way of finding a server succeeded on this machine."""
+    """This machine has no way to run a server."""
 
 
 class ServerStartError(ServersError):
@@ -22,7 +22,7 @@ class ServerStartError(ServersError):
 
 
 class EndedAtStartError(ServerStartError):
-    """A server ended by itself before it served; often because its port was taken meanwhile."""
+    """A server ended before it served, often because another program took its port."""
 
 
 class InstallError(ServersError):
@@ -30,4 +30,4 @@ class InstallError(ServersError):
 
 
 class NotOursError(ServersError):
-    """Servers given by URL belong to somebody else and are never stopped."""
+    """A server that is given by URL belongs to its owner and is never stopped."""

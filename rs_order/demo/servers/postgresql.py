@@ -1,4 +1,4 @@
-"""A private PostgreSQL: initialised, configured and run in a folder of its own."""
+"""A private PostgreSQL, which is initialised, configured and run in a folder of its own."""
 
 import os
 import secrets
@@ -6,29 +6,31 @@ import shutil
 import signal
 from pathlib import Path
 
-from rs_order.demo.servers.commands import run
+from rs_order.demo.servers.database_and_broker import Database
 from rs_order.demo.servers.errors import ServerStartError
-from rs_order.demo.servers.guard import Assignment
-from rs_order.demo.servers.keepers import Guarded
-from rs_order.demo.servers.ports import free_ports
-from rs_order.demo.servers.private_folder import make_folder, unprivileged_account
-from rs_order.demo.servers.programs import Programs
-from rs_order.demo.servers.server import Database
+from rs_order.demo.servers.handles import SupervisedServer
+from rs_order.demo.servers.private_resources import (
+    free_ports,
+    make_folder,
+    unprivileged_account,
+)
+from rs_order.demo.servers.programs import Programs, run
+from rs_order.demo.servers.supervisor import ServerSpec
 
 USER = "rs_order"
 DATABASE = "postgres"
-"""The database every cluster has; callers create their own beside it."""
+"""Every cluster has this database. Callers create their own beside it."""
 
 MAX_CONNECTIONS = 300
 
 _STOP_LIMIT_SECONDS = 20.0
 
-FORGETFUL = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
-"""Tests survive the end of a server process, not the loss of power: what costs time is off."""
+WITHOUT_DURABILITY = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+"""For tests: data survives the end of a server process, but not the loss of power. This saves time."""
 
 
 async def private_database(programs: Programs, *, durable: bool) -> Database:
-    """Prepare a PostgreSQL of our own on a free port; it isn't started yet.
+    """Prepare a private PostgreSQL on a free port, without starting it.
 
     Raises:
         ServerStartError: initdb failed.
@@ -39,18 +41,18 @@ async def private_database(programs: Programs, *, durable: bool) -> Database:
     folder = make_folder("postgresql", account, [("password", password)], durable=durable)
     try:
         await _initialise(programs, folder, account)
-        _forget_password(folder)
+        _remove_password(folder)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     return Database(
         url=f"postgresql://{USER}:{password}@127.0.0.1:{port}/{DATABASE}?sslmode=disable",
-        keeper=Guarded(_assignment(programs, folder, account, _settings(port, durable=durable))),
+        handle=SupervisedServer(_spec(programs, folder, account, _settings(port, durable=durable))),
     )
 
 
 async def _initialise(programs: Programs, folder: str, account: str | None) -> None:
-    outcome = await run(
+    result = await run(
         programs.folder / "initdb",
         f"--pgdata={folder}/data",
         f"--username={USER}",
@@ -63,11 +65,11 @@ async def _initialise(programs: Programs, folder: str, account: str | None) -> N
         account=account,
         environment=_environment(programs, folder),
     )
-    if not outcome.succeeded:
-        raise ServerStartError(f"initdb of PostgreSQL {programs.version} failed:\n{outcome.output}")
+    if not result.succeeded:
+        raise ServerStartError(f"initdb of PostgreSQL {programs.version} failed:\n{result.output}")
 
 
-def _forget_password(folder: str) -> None:
+def _remove_password(folder: str) -> None:
     Path(folder, "password").unlink()
 
 
@@ -78,21 +80,21 @@ def _settings(port: int, *, durable: bool) -> dict[str, str]:
         "unix_socket_directories": "",
         "max_connections": str(MAX_CONNECTIONS),
     }
-    return common if durable else common | FORGETFUL
+    return common if durable else common | WITHOUT_DURABILITY
 
 
-def _assignment(
+def _spec(
     programs: Programs, folder: str, account: str | None, settings: dict[str, str]
-) -> Assignment:
+) -> ServerSpec:
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-    return Assignment(
+    return ServerSpec(
         folder=folder,
         command=[str(programs.folder / "postgres"), "-D", f"{folder}/data", *options],
         helpers=[],
         environment=_environment(programs, folder),
         account=account,
         stop_signal=signal.SIGINT,  # "fast": sessions are ended, a checkpoint is written
-        discard_signal=signal.SIGQUIT,  # "immediate"; frees its shared memory, as SIGKILL wouldn't
+        discard_signal=signal.SIGQUIT,  # "immediate": unlike SIGKILL, it frees the shared memory
         stop_limit_seconds=_STOP_LIMIT_SECONDS,
     )
 

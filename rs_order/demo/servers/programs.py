@@ -1,18 +1,66 @@
-"""Where the server programs of this machine are, and whether they really run."""
+"""Programs of this machine: run a short command, and find the programs of a server that really run."""
 
+import asyncio
 import re
 import shutil
-from collections.abc import Iterable
+from asyncio.subprocess import DEVNULL, PIPE, STDOUT
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from rs_order.demo.servers.commands import run
-
 _DEBIAN_POSTGRESQL = Path("/usr/lib/postgresql")
-"""One folder per version; Debian and Ubuntu keep the programs off the PATH."""
+"""One folder per version. Debian and Ubuntu keep the programs off the PATH."""
 
 _RABBITMQ_HOMES = (Path("/usr/lib/rabbitmq/bin"), Path("/usr/lib/rabbitmq/sbin"))
-"""The plain script. The one on the PATH of Debian insists on the account rabbitmq."""
+"""Hold the plain script. The one on the PATH of Debian insists on the account rabbitmq."""
+
+
+@dataclass(frozen=True)
+class CommandResult:
+    status: int
+    output: str
+    """Standard output and standard error, in the order in which they came."""
+
+    @property
+    def succeeded(self) -> bool:
+        return self.status == 0
+
+
+async def run(
+    *command: str | Path,
+    environment: Mapping[str, str] | None = None,
+    folder: str | None = None,
+    account: str | None = None,
+) -> CommandResult:
+    """Run a command to its end.
+
+    Args:
+        command: the program and its arguments.
+        environment: replaces the environment of this process.
+        folder: the working directory; by default that of this process.
+        account: the user to run as; needs root.
+
+    Raises:
+        OSError: the program can't be executed at all.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=DEVNULL,
+        stdout=PIPE,
+        stderr=STDOUT,
+        env=environment,
+        cwd=folder,
+        user=account,
+        group=account,
+        extra_groups=[] if account else None,
+    )
+    try:
+        output, _ = await process.communicate()
+    except asyncio.CancelledError:
+        process.kill()
+        await process.wait()
+        raise
+    return CommandResult(process.returncode or 0, output.decode(errors="replace").strip())
 
 
 @dataclass(frozen=True)
@@ -60,12 +108,12 @@ async def _postgresql_version(folder: Path) -> str | None:
 
 
 async def _version_line(program: Path) -> str | None:
-    """Return what ``--version`` says; None when the program is absent, broken or refuses."""
+    """Return the output of ``--version``, or None if the program is absent or fails."""
     try:
-        outcome = await run(program, "--version")
+        result = await run(program, "--version")
     except OSError:
         return None
-    return outcome.output if outcome.succeeded else None
+    return result.output if result.succeeded else None
 
 
 async def _erlang_runs() -> bool:

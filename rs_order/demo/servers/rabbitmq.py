@@ -1,4 +1,4 @@
-"""A private RabbitMQ: own node, ports, files and port mapper, management plug-in on."""
+"""A private RabbitMQ with a node, ports, files and a port mapper of its own, and the management plug-in."""
 
 import os
 import secrets
@@ -6,19 +6,22 @@ import shutil
 import signal
 from pathlib import Path
 
+from rs_order.demo.servers.database_and_broker import Broker
 from rs_order.demo.servers.errors import ServerStartError
-from rs_order.demo.servers.guard import Assignment
-from rs_order.demo.servers.keepers import Guarded
-from rs_order.demo.servers.ports import free_ports
-from rs_order.demo.servers.private_folder import make_folder, unprivileged_account
+from rs_order.demo.servers.handles import SupervisedServer
+from rs_order.demo.servers.private_resources import (
+    free_ports,
+    make_folder,
+    unprivileged_account,
+)
 from rs_order.demo.servers.programs import Programs
-from rs_order.demo.servers.server import Broker
+from rs_order.demo.servers.supervisor import ServerSpec
 
 USER = "rs_order"
 
 _STOP_LIMIT_SECONDS = 2.0
-"""The queues are closed within a tenth of a second. Then the management plug-in waits for five
-seconds for nothing, which a test that restarts the broker need not watch."""
+"""The queues are closed within a tenth of a second. After that the management plug-in only waits for five
+seconds, which would slow down the tests that restart the broker."""
 
 _CONFIGURATION = """\
 listeners.tcp.1 = 127.0.0.1:{amqp}
@@ -33,7 +36,7 @@ log.file = false
 
 
 def private_broker(programs: Programs, *, durable: bool) -> Broker:
-    """Prepare a RabbitMQ of our own on free ports; it isn't started yet.
+    """Prepare a private RabbitMQ on free ports, without starting it.
 
     Raises:
         ServerStartError: Erlang's port mapper is not installed.
@@ -41,38 +44,38 @@ def private_broker(programs: Programs, *, durable: bool) -> Broker:
     account = unprivileged_account("rabbitmq")
     password = secrets.token_hex(16)
     amqp, management, distribution, port_mapper = free_ports(4)
-    configuration = _CONFIGURATION.format(
-        amqp=amqp, management=management, user=USER, password=password
-    )
     mapper = _port_mapper_program()
     folder = make_folder(
         "rabbitmq",
         account,
         [
-            ("rabbitmq.conf", configuration),
+            ("rabbitmq.conf", _configuration(amqp, management, password)),
             ("enabled_plugins", "[rabbitmq_management].\n"),
             (".erlang.cookie", secrets.token_hex(16)),
         ],
         durable=durable,
     )
     Path(folder, ".erlang.cookie").chmod(0o400)
+    spec = ServerSpec(
+        folder=folder,
+        command=[str(programs.folder / "rabbitmq-server")],
+        # In the foreground: otherwise the node starts one as a daemon and leaves it behind.
+        helpers=[[mapper, "-port", str(port_mapper), "-address", "127.0.0.1"]],
+        environment=_environment(folder, distribution, port_mapper),
+        account=account,
+        stop_signal=signal.SIGTERM,
+        discard_signal=signal.SIGKILL,
+        stop_limit_seconds=_STOP_LIMIT_SECONDS,
+    )
     return Broker(
         url=f"amqp://{USER}:{password}@127.0.0.1:{amqp}",
         management_url=f"http://{USER}:{password}@127.0.0.1:{management}",
-        keeper=Guarded(
-            Assignment(
-                folder=folder,
-                command=[str(programs.folder / "rabbitmq-server")],
-                # In the foreground: the node would start one as a daemon and leave it behind.
-                helpers=[[mapper, "-port", str(port_mapper), "-address", "127.0.0.1"]],
-                environment=_environment(folder, distribution, port_mapper),
-                account=account,
-                stop_signal=signal.SIGTERM,
-                discard_signal=signal.SIGKILL,
-                stop_limit_seconds=_STOP_LIMIT_SECONDS,
-            )
-        ),
+        handle=SupervisedServer(spec),
     )
+
+
+def _configuration(amqp: int, management: int, password: str) -> str:
+    return _CONFIGURATION.format(amqp=amqp, management=management, user=USER, password=password)
 
 
 def _port_mapper_program() -> str:
@@ -89,7 +92,7 @@ def _environment(folder: str, distribution: int, port_mapper: int) -> dict[str, 
         "LANG": "C.UTF-8",
         "ERL_EPMD_ADDRESS": "127.0.0.1",
         "ERL_EPMD_PORT": str(port_mapper),
-        # Nothing of the machine's own RabbitMQ configuration.
+        # Keep out the machine's own RabbitMQ configuration.
         "RABBITMQ_CONF_ENV_FILE": f"{folder}/none",
         "RABBITMQ_CONFIG_FILE": f"{folder}/rabbitmq.conf",
         "RABBITMQ_ADVANCED_CONFIG_FILE": f"{folder}/none",
@@ -100,8 +103,8 @@ def _environment(folder: str, distribution: int, port_mapper: int) -> dict[str, 
         "RABBITMQ_NODENAME": "rs_order@localhost",
         "RABBITMQ_DIST_PORT": str(distribution),
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
-        # The script replaces itself by the server, so that signals reach the server alone ...
+        # With this, the script replaces itself by the server, so that signals reach the server alone.
         "RABBITMQ_ALLOW_INPUT": "true",
-        # ... which for all that reads no input.
+        # The server must not read the input in spite of that.
         "RABBITMQ_SERVER_START_ARGS": "-noinput",
     }

@@ -1,4 +1,4 @@
-"""Where servers come from: the first way that works, and a clear line when none does."""
+"""Servers come from the first source that works; if none works, one clear line says what to do."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,9 +7,15 @@ from pathlib import Path
 import pytest
 
 from rs_order.demo.servers import ServersMissingError, running_database
-from rs_order.demo.servers.finding import Given, InContainer, Private, Way, find
-from rs_order.demo.servers.kinds import Kind
+from rs_order.demo.servers.machine import Kind
 from rs_order.demo.servers.programs import Programs
+from rs_order.demo.servers.server_sources import (
+    DockerContainer,
+    GivenUrl,
+    PrivateServer,
+    Source,
+    find_sources,
+)
 
 DATABASE_URL = "postgresql://somebody:secret@elsewhere/orders"
 BROKER_URL = "amqp://somebody:secret@elsewhere"
@@ -18,7 +24,7 @@ FOUND = Programs(Path("/opt/found"), "1.2")
 
 @dataclass
 class FakeMachine:
-    """A machine that offers exactly what a test says."""
+    """A machine that offers exactly what a test sets."""
 
     environment: Mapping[str, str] = field(default_factory=dict)
     engine: bool = False
@@ -39,48 +45,48 @@ class FakeMachine:
         self.installed += packages
 
 
-async def way_to_database(machine: FakeMachine) -> Way:
-    ways = await find([Kind.DATABASE], machine, lambda _: None)
-    return ways[Kind.DATABASE]
+async def source_of_database(machine: FakeMachine) -> Source:
+    sources = await find_sources([Kind.DATABASE], machine, lambda _: None)
+    return sources[Kind.DATABASE]
 
 
 async def test_url_comes_first() -> None:
-    """A URL in the environment is taken whatever else there is."""
+    """A URL in the environment comes before all other sources."""
     machine = FakeMachine(
         {"RS_ORDER_DATABASE_URL": DATABASE_URL}, engine=True, programs=set(Kind), root=True
     )
 
-    assert await way_to_database(machine) == Given("RS_ORDER_DATABASE_URL", DATABASE_URL)
+    assert await source_of_database(machine) == GivenUrl("RS_ORDER_DATABASE_URL", DATABASE_URL)
 
 
 async def test_engine_comes_before_programs() -> None:
-    """An engine that answers is taken before the programs of the machine."""
+    """An engine that answers comes before the programs of the machine."""
     machine = FakeMachine(engine=True, programs=set(Kind), root=True)
 
-    assert await way_to_database(machine) == InContainer()
+    assert await source_of_database(machine) == DockerContainer()
 
 
 async def test_programs_come_before_installing() -> None:
-    """Nothing is installed where programs are found."""
+    """Programs that are found are used, and nothing is installed."""
     machine = FakeMachine(programs=set(Kind), root=True)
 
-    assert await way_to_database(machine) == Private(FOUND, installed=False)
+    assert await source_of_database(machine) == PrivateServer(FOUND, installed=False)
     assert machine.installed == []
 
 
 async def test_missing_packages_are_installed_in_one_go() -> None:
-    """Root on a bare machine gets both packages by one call."""
+    """On a bare machine, root installs both packages with one call."""
     machine = FakeMachine(root=True)
-    ways = await find(list(Kind), machine, lambda _: None)
+    sources = await find_sources(list(Kind), machine, lambda _: None)
 
-    assert ways == dict.fromkeys(Kind, Private(FOUND, installed=True))
+    assert sources == dict.fromkeys(Kind, PrivateServer(FOUND, installed=True))
     assert machine.installed == ["postgresql", "rabbitmq-server"]
 
 
 async def test_only_what_is_missing_is_installed() -> None:
-    """A machine with PostgreSQL alone gets RabbitMQ alone."""
+    """On a machine with PostgreSQL, only RabbitMQ is installed."""
     machine = FakeMachine(programs={Kind.DATABASE}, root=True)
-    await find(list(Kind), machine, lambda _: None)
+    await find_sources(list(Kind), machine, lambda _: None)
 
     assert machine.installed == ["rabbitmq-server"]
 
@@ -91,16 +97,18 @@ async def test_management_url_goes_with_the_broker() -> None:
         "RS_ORDER_AMQP_URL": BROKER_URL,
         "RS_ORDER_AMQP_MANAGEMENT_URL": "http://elsewhere:15672",
     }
-    ways = await find([Kind.BROKER], FakeMachine(environment), lambda _: None)
+    sources = await find_sources([Kind.BROKER], FakeMachine(environment), lambda _: None)
 
-    assert ways[Kind.BROKER] == Given("RS_ORDER_AMQP_URL", BROKER_URL, "http://elsewhere:15672")
+    assert sources[Kind.BROKER] == GivenUrl(
+        "RS_ORDER_AMQP_URL", BROKER_URL, "http://elsewhere:15672"
+    )
 
 
 async def test_one_line_each_without_secrets() -> None:
-    """The reader learns which way was taken, and no password."""
+    """The lines name the source of each server, and no password."""
     lines: list[str] = []
     environment = {"RS_ORDER_DATABASE_URL": DATABASE_URL}
-    await find(list(Kind), FakeMachine(environment, engine=True), lines.append)
+    await find_sources(list(Kind), FakeMachine(environment, engine=True), lines.append)
 
     assert lines == [
         "PostgreSQL: the server given by RS_ORDER_DATABASE_URL",
@@ -109,9 +117,9 @@ async def test_one_line_each_without_secrets() -> None:
 
 
 async def test_nothing_there() -> None:
-    """Without any way, one line says what to install or set."""
+    """Without any source, one line says what to install or set."""
     with pytest.raises(ServersMissingError) as missing:
-        await find(list(Kind), FakeMachine(), lambda _: None)
+        await find_sources(list(Kind), FakeMachine(), lambda _: None)
 
     assert str(missing.value) == (
         "no PostgreSQL and RabbitMQ here: run 'apt-get install postgresql rabbitmq-server' as"
@@ -120,7 +128,7 @@ async def test_nothing_there() -> None:
 
 
 async def test_nothing_there_stops_the_start() -> None:
-    """The error reaches whoever wanted a server."""
+    """The error reaches the caller who needs a server."""
     with pytest.raises(ServersMissingError):
         async with running_database(machine=FakeMachine(), report=lambda _: None):
             pytest.fail("there is no server to run with")

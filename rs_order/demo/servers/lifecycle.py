@@ -1,4 +1,4 @@
-"""Servers for as long as a block of code needs them."""
+"""Context managers that run servers for as long as a block of code needs them."""
 
 import asyncio
 import sys
@@ -7,15 +7,20 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
+from rs_order.demo.servers.database_and_broker import Broker, Database, Server
 from rs_order.demo.servers.errors import EndedAtStartError
-from rs_order.demo.servers.finding import Report, Way, broker_by, database_by, find
-from rs_order.demo.servers.kinds import Kind
-from rs_order.demo.servers.machine import Machine, ThisMachine
-from rs_order.demo.servers.management import Management
-from rs_order.demo.servers.server import Broker, Database, Server
+from rs_order.demo.servers.machine import Kind, Machine, ThisMachine
+from rs_order.demo.servers.management_api import Management
+from rs_order.demo.servers.server_sources import (
+    Report,
+    Source,
+    find_sources,
+    prepare_broker,
+    prepare_database,
+)
 
 VHOSTS = ("regards.multitenant.manager", "regards.instance.manager")
-"""Created in every broker of ours (amqp.md 1.1)."""
+"""Created in every broker that is started here, or whose management API is known (amqp.md 1.1)."""
 
 S = TypeVar("S", bound=Server)
 
@@ -42,7 +47,7 @@ class Servers:
 
 
 def report_on_stderr(line: str) -> None:
-    """Show a line to the person who waits, apart from what the command prints."""
+    """Show a line to the user who waits, apart from the output of the command."""
     sys.stderr.write(f"{line}\n")
     sys.stderr.flush()
 
@@ -51,21 +56,22 @@ def report_on_stderr(line: str) -> None:
 async def running_servers(
     *, durable: bool, machine: Machine | None = None, report: Report = report_on_stderr
 ) -> AsyncIterator[Servers]:
-    """Find and start both servers at the same time; end and remove them when the block is left.
+    """Find both servers and start them at the same time; end and remove them when the block is left.
 
     Args:
-        durable: survive the loss of power, at the price of speed; else private servers keep all in memory.
-        machine: where to look; this one when not given.
-        report: told where each server comes from.
+        durable: survive the loss of power, at the price of speed. Otherwise private servers keep their
+            files in memory.
+        machine: where to look for servers; by default this machine.
+        report: receives a line about the source of each server.
 
     Raises:
-        ServersError: there is no server to be had; the text says what to do.
+        ServersError: no server can be used; the text says what to do.
     """
-    ways = await find(list(Kind), machine or ThisMachine(), report)
+    sources = await find_sources(list(Kind), machine or ThisMachine(), report)
     async with AsyncExitStack() as stack:
         starts = (
-            _database(ways[Kind.DATABASE], durable, stack, report),
-            _broker(ways[Kind.BROKER], durable, stack, report),
+            _database(sources[Kind.DATABASE], durable, stack, report),
+            _broker(sources[Kind.BROKER], durable, stack, report),
         )
         database, broker = await _together(*starts)
         yield Servers(database, broker)
@@ -76,9 +82,9 @@ async def running_database(
     *, durable: bool = False, machine: Machine | None = None, report: Report = report_on_stderr
 ) -> AsyncIterator[Database]:
     """Like ``running_servers``, for a database alone."""
-    ways = await find([Kind.DATABASE], machine or ThisMachine(), report)
+    sources = await find_sources([Kind.DATABASE], machine or ThisMachine(), report)
     async with AsyncExitStack() as stack:
-        yield await _database(ways[Kind.DATABASE], durable, stack, report)
+        yield await _database(sources[Kind.DATABASE], durable, stack, report)
 
 
 @asynccontextmanager
@@ -86,15 +92,15 @@ async def running_broker(
     *, durable: bool = False, machine: Machine | None = None, report: Report = report_on_stderr
 ) -> AsyncIterator[Broker]:
     """Like ``running_servers``, for a broker alone."""
-    ways = await find([Kind.BROKER], machine or ThisMachine(), report)
+    sources = await find_sources([Kind.BROKER], machine or ThisMachine(), report)
     async with AsyncExitStack() as stack:
-        yield await _broker(ways[Kind.BROKER], durable, stack, report)
+        yield await _broker(sources[Kind.BROKER], durable, stack, report)
 
 
 async def _together(
     database: Coroutine[None, None, Database], broker: Coroutine[None, None, Broker]
 ) -> tuple[Database, Broker]:
-    """Start both at the same time. When one fails the other is given up at once."""
+    """Start both at the same time. When one fails, the start of the other is cancelled."""
     try:
         async with asyncio.TaskGroup() as starts:
             database_start = starts.create_task(database)
@@ -104,21 +110,23 @@ async def _together(
     return database_start.result(), broker_start.result()
 
 
-async def _database(way: Way, durable: bool, stack: AsyncExitStack, report: Report) -> Database:
-    return await _started(lambda: database_by(way, durable=durable), stack, report)
+async def _database(
+    source: Source, durable: bool, stack: AsyncExitStack, report: Report
+) -> Database:
+    return await _started(lambda: prepare_database(source, durable=durable), stack, report)
 
 
-async def _broker(way: Way, durable: bool, stack: AsyncExitStack, report: Report) -> Broker:
-    broker = await _started(lambda: broker_by(way, durable=durable), stack, report)
+async def _broker(source: Source, durable: bool, stack: AsyncExitStack, report: Report) -> Broker:
+    broker = await _started(lambda: prepare_broker(source, durable=durable), stack, report)
     await _create_vhosts(broker)
     return broker
 
 
 async def _started(prepare: Callable[[], Awaitable[S]], stack: AsyncExitStack, report: Report) -> S:
-    """Prepare and start a server; the stack discards it.
+    """Prepare and start a server, which the stack discards.
 
-    A second server is prepared, on other ports, when the first ends by itself: between our choice
-    of a port and its use somebody else may have taken it.
+    If it ends by itself, try once more on other ports: another program may have taken a port between
+    the choice and the start.
     """
     try:
         return await _start_once(prepare, stack)
@@ -136,7 +144,7 @@ async def _start_once(prepare: Callable[[], Awaitable[S]], stack: AsyncExitStack
 
 async def _create_vhosts(broker: Broker) -> None:
     if broker.management_url is None:
-        return  # given by URL alone: its owner made what it needs
+        return  # given by URL alone: its owner has created the virtual hosts
     async with Management(broker.management_url) as management:
         for vhost in VHOSTS:
             await management.create_vhost(vhost)

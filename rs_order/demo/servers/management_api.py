@@ -1,4 +1,4 @@
-"""The few calls of RabbitMQ's management API that servers and tests need."""
+"""The calls of RabbitMQ's management API that servers and tests need."""
 
 from types import TracebackType
 from typing import Self
@@ -10,7 +10,7 @@ _TIMEOUT_SECONDS = 30.0
 
 
 class Management:
-    """A connection to the management API of one broker.
+    """A client of the management API of one broker.
 
     Args:
         url: with the credentials of an administrator.
@@ -39,10 +39,10 @@ class Management:
         await self._client.aclose()
 
     async def answers(self) -> bool:
-        """Tell whether the API serves us now.
+        """Return True if the API serves now.
 
         Raises:
-            httpx.HTTPStatusError: it refuses our credentials, which waiting won't change.
+            httpx.HTTPStatusError: the credentials are rejected.
         """
         try:
             response = await self._client.get("/api/whoami")
@@ -53,7 +53,7 @@ class Management:
         return response.is_success
 
     async def create_vhost(self, name: str) -> None:
-        """Create a virtual host, if it isn't there, and give us all rights in it."""
+        """Create a virtual host if it is missing, and give the user all rights in it."""
         vhost, user = quote(name, safe=""), quote(self._user, safe="")
         await self._put(f"/api/vhosts/{vhost}", {})
         everything = {"configure": ".*", "write": ".*", "read": ".*"}
