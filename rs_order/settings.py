@@ -198,8 +198,9 @@ class Settings(BaseSettings):
     trusted_proxies: Listed = Field(
         [],
         description=(
-            "Addresses or networks of the gateway and other proxies whose `X-Forwarded-For` is "
-            "believed, comma-separated; matters to roles with authorised addresses."
+            "Addresses or networks of the gateway and other proxies, comma-separated. Their "
+            "`X-Forwarded-*` and `Forwarded` headers are believed, nobody else's: they set the "
+            "caller's address and the scheme, host and prefix of links."
         ),
     )
     roles_refresh_minutes: Positive = Field(

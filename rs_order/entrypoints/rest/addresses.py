@@ -7,22 +7,18 @@ from urllib.parse import quote
 from fastapi import Request
 from starlette.datastructures import URL
 
+from rs_order.entrypoints.rest.forwarded import forwarded_prefix
+
 PUBLIC_PREFIX: Final = "/api/v1/rs-order"
 """Where the gateway puts the service; served too, for when there is none (rest.md 1.1)."""
 
 
 def base_address(request: Request) -> str:
-    """Scheme, host, port and prefix for links, as a gateway forwards them, else the request's own."""
-    forwarded = _forwarded(request)
-    scheme = forwarded.get("proto") or _first(request, "X-Forwarded-Proto") or request.url.scheme
-    host = forwarded.get("host") or _first(request, "X-Forwarded-Host") or request.url.netloc
-    port = _first(request, "X-Forwarded-Port")
-    if port.isdigit() and ":" not in host.rpartition("]")[2] and port != _DEFAULT_PORTS.get(scheme):
-        host = f"{host}:{port}"
-    prefix = _first(request, "X-Forwarded-Prefix").rstrip("/")
+    """Return scheme, host, port and prefix for links, as the caller sees them."""
+    prefix = forwarded_prefix(request.scope)
     if not prefix and request.url.path.startswith(f"{PUBLIC_PREFIX}/"):
         prefix = PUBLIC_PREFIX
-    return f"{scheme}://{host}{prefix}"
+    return f"{request.url.scheme}://{request.url.netloc}{prefix}"
 
 
 def service_path(request: Request) -> str:
@@ -43,17 +39,3 @@ def filled(template: str, variables: Mapping[str, object]) -> str:
     for name, value in variables.items():
         path = path.replace(f"{{{name}}}", quote(str(value), safe=":"))
     return path
-
-
-_DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
-
-
-def _first(request: Request, header: str) -> str:
-    """A header that proxies add to: the one nearest to the caller comes first."""
-    return request.headers.get(header, "").split(",")[0].strip()
-
-
-def _forwarded(request: Request) -> dict[str, str]:
-    """The standard header, ``proto=https;host=example.org, …``."""
-    pairs = (pair.partition("=") for pair in _first(request, "Forwarded").split(";"))
-    return {name.strip().lower(): value.strip().strip('"') for name, _, value in pairs}

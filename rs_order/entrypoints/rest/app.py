@@ -11,6 +11,7 @@ from rs_order.entrypoints.rest.data_source import data_source_router
 from rs_order.entrypoints.rest.errors import install_error_answers
 from rs_order.entrypoints.rest.file_downloads import file_downloads_router
 from rs_order.entrypoints.rest.file_lists import file_lists_router
+from rs_order.entrypoints.rest.forwarded import ForwardedHeaders
 from rs_order.entrypoints.rest.headers import CommonHeaders
 from rs_order.entrypoints.rest.maintenance import maintenance_router
 from rs_order.entrypoints.rest.metalinks import metalinks_router
@@ -62,4 +63,5 @@ def create_app(services: RestServices, *, only_actuator: bool = False) -> FastAP
         app.add_middleware(QueryToken)
     app.add_middleware(CommonHeaders, origins=services.settings.cross_origins)
     app.add_middleware(RequestLog)
+    app.add_middleware(ForwardedHeaders, trusted=services.settings.trusted_proxies)
     return app

@@ -7,7 +7,6 @@ from fastapi import Request
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Tenant
 from rs_order.entrypoints.rest.errors import ACCESS_DENIED, Refused
-from rs_order.entrypoints.rest.remote_address import remote_address
 from rs_order.entrypoints.rest.request_log import facts_of
 from rs_order.entrypoints.rest.resources import DISABLE_MAINTENANCE, PUBLIC, Resource
 from rs_order.entrypoints.rest.roles import may_come_from, may_reach, may_use
@@ -27,7 +26,7 @@ async def admitted(request: Request, services: RestServices, caller: Caller) -> 
         RightsUnknown: rs-admin hasn't said yet.
     """
     await services.roles.prepare(caller.tenant)
-    address = remote_address(request, services.settings.trusted_proxies)
+    address = request.client.host if request.client else ""
     if not may_come_from(services.roles, caller, address):
         raise Refused(
             401, f"Authentication failed: the role {caller.role} may not be used from {address}"

@@ -35,6 +35,7 @@ class RequestLog:
         started = time.perf_counter()
         answer = _Answer(send)
         facts = facts_of(scope)
+        client = scope.get("client")
         try:
             await self._app(scope, receive, answer.send)
         except Exception as error:
@@ -53,6 +54,7 @@ class RequestLog:
                 status=answer.status,
                 bytes=answer.bytes,
                 ms=round((time.perf_counter() - started) * 1000, 1),
+                address=client[0] if client else None,
                 **facts,
             )
 

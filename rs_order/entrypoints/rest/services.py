@@ -16,7 +16,7 @@ from rs_order.application.maintenance import SwitchMaintenance
 from rs_order.application.module_configuration import ExportConfiguration, ImportConfiguration
 from rs_order.application.settle_downloads import Settle
 from rs_order.application.tenant_settings import ManageSettings
-from rs_order.entrypoints.rest.remote_address import Network
+from rs_order.entrypoints.rest.forwarded import Network
 from rs_order.entrypoints.rest.tokens import TokenVerifier
 from rs_order.ports.clock import Clock
 from rs_order.ports.directory import Users
@@ -40,7 +40,7 @@ class RestSettings:
     cross_origins: tuple[str, ...] = ()
     """Hosts or origins whose pages may call the service; none: all may (rest.md 2.5)."""
     trusted_proxies: Sequence[Network] = ()
-    """Whose word on where a request comes from is believed (``remote_address``)."""
+    """Networks of the proxies whose forwarded headers are believed (``ForwardedHeaders``)."""
 
 
 @dataclass(frozen=True, slots=True)
