@@ -56,7 +56,7 @@ class Settlement:
         changes = [_Change(sub_order) for sub_order in sub_orders]
         apply_moves(sub_orders, moves)
         for change in changes:
-            change.downloadable = change.sub_order.settle()
+            change.downloadable = change.sub_order.settle(reason=cause.reason)
         moved = _by_order(moves)
         touched = [order for order in orders if order.id in moved]
         of_order: dict[OrderId, list[_Change]] = defaultdict(list)
@@ -86,7 +86,7 @@ class Settlement:
         """Settle an order whose sub-orders have corrected counters; the caller saves the order."""
         changes = [_Change(sub_order) for sub_order in sub_orders]
         for change in changes:
-            change.downloadable = change.sub_order.settle()
+            change.downloadable = change.sub_order.settle(reason=cause.reason)
         await uow.sub_orders.save(sub_orders, reason=cause.reason, at=cause.at)
         totals = await uow.reconciliation.add_up(order.id)
         order.tally, order.sub_orders = totals.tally, totals.sub_orders

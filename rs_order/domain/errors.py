@@ -1,13 +1,12 @@
 """What the domain refuses. Each error has a stable code; HTTP and AMQP turn it into theirs at the edge.
 
 OrderError
-├── MoveNotAllowedError   the state machine has no such move
+├── MoveNotAllowedError   no such move of an order or sub-order, or not for this reason
 ├── PatternRefusedError   a file-name pattern that RE2 doesn't accept
 └── SettingRefusedError   a value that a setting can't have
 """
 
-from rs_order.domain.ids import OrderId
-from rs_order.domain.states import OrderStatus
+from enum import StrEnum
 
 
 class OrderError(Exception):
@@ -17,12 +16,13 @@ class OrderError(Exception):
 
 
 class MoveNotAllowedError(OrderError):
-    """An order can't go from its status to the one asked for."""
+    """An order or sub-order can't go from where it is to another status or state for a reason."""
 
     code = "move-not-allowed"
 
-    def __init__(self, order_id: OrderId, before: OrderStatus, after: OrderStatus) -> None:
-        super().__init__(f"order {order_id} can't go from {before} to {after}")
+    def __init__(self, subject: str, before: StrEnum, after: StrEnum, reason: StrEnum) -> None:
+        """``subject``: the order or sub-order with its id."""
+        super().__init__(f"{subject} can't go from {before} to {after} for the reason {reason}")
 
 
 class PatternRefusedError(OrderError):

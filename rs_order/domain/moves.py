@@ -6,7 +6,9 @@ reasons are the codes of the history. ``docs/states.md`` is made from this modul
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import TypeVar
 
+from rs_order.domain.errors import MoveNotAllowedError
 from rs_order.domain.states import OrderStatus, SubOrderState
 
 
@@ -193,3 +195,21 @@ SUB_ORDER_MOVES: Mapping[SubOrderState, Mapping[SubOrderState, tuple[Reason, ...
     SubOrderState.ENDED: {SubOrderState.WAITING: (*_LATE, Reason.RECOUNTED)},
 }
 """From each state, the states a sub-order may take next; a late answer makes an ended one wait again."""
+
+State = TypeVar("State", OrderStatus, SubOrderState)
+
+
+def require_move(
+    moves: Mapping[State, Mapping[State, tuple[Reason, ...]]],
+    subject: str,
+    before: State,
+    after: State,
+    reason: Reason,
+) -> None:
+    """Check a move against ``ORDER_MOVES`` or ``SUB_ORDER_MOVES``.
+
+    Raises:
+        MoveNotAllowedError: the table has no such move, or not for this reason.
+    """
+    if reason not in moves[before].get(after, ()):
+        raise MoveNotAllowedError(subject, before, after, reason)

@@ -3,9 +3,8 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from rs_order.domain.errors import MoveNotAllowedError
 from rs_order.domain.ids import OrderId, RequestId
-from rs_order.domain.moves import ORDER_MOVES, Reason
+from rs_order.domain.moves import ORDER_MOVES, Reason, require_move
 from rs_order.domain.states import FileState, OrderStatus
 from rs_order.domain.tally import Tally
 
@@ -68,10 +67,9 @@ class Order:
         """Take another status.
 
         Raises:
-            MoveNotAllowedError: the state machine has no such move.
+            MoveNotAllowedError: ``ORDER_MOVES`` has no such move for this reason.
         """
-        if after not in ORDER_MOVES[self.status]:
-            raise MoveNotAllowedError(self.id, self.status, after)
+        require_move(ORDER_MOVES, f"order {self.id}", self.status, after, reason)
         self.moves.append(StatusMove(self.status, after, reason, actor))
         self.status = after
 

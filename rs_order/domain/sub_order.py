@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from rs_order.domain.ids import OrderId, SubOrderId
+from rs_order.domain.moves import SUB_ORDER_MOVES, Reason, require_move
 from rs_order.domain.states import SubOrderKind, SubOrderState
 from rs_order.domain.tally import Tally
 
@@ -60,31 +61,40 @@ class SubOrder:
             return True
         return self.state is SubOrderState.WAITING and not self.quota_exceeded
 
-    def close(self, at: datetime) -> None:
+    def move(self, after: SubOrderState, *, reason: Reason) -> None:
+        """Take another state.
+
+        Raises:
+            MoveNotAllowedError: ``SUB_ORDER_MOVES`` has no such move for this reason.
+        """
+        require_move(SUB_ORDER_MOVES, f"sub-order {self.id}", self.state, after, reason)
+        self.state = after
+
+    def close(self, at: datetime, *, reason: Reason) -> None:
         """It has all its files: it queues for storage or its process, or there is nobody to ask."""
         if self.kind is not SubOrderKind.EXTERNAL and self.tally.pending:
-            self.state = SubOrderState.READY
+            self.move(SubOrderState.READY, reason=reason)
             self.rank = rank(at, self.tally.total_bytes)
         else:
-            self._take_settled_state()
+            self.move(self._settled_state, reason=reason)
 
     def start(self, at: datetime) -> None:
         """Storage is asked for its files; the caller says when it will be asked again."""
-        self.state = SubOrderState.RUNNING
+        self.move(SubOrderState.RUNNING, reason=Reason.STORAGE_ASKED)
         # Counted on when it starts again, so that a reminder of its earlier run finds another number.
         self.asks += 1
         self.asked_at = at
 
-    def process(self, at: datetime) -> None:
+    def process(self, at: datetime, *, reason: Reason) -> None:
         """Nothing more is expected of storage: its process may begin."""
-        self.state = SubOrderState.PROCESSING
+        self.move(SubOrderState.PROCESSING, reason=reason)
         self.due_at = at
 
     def put_back(self) -> None:
         """Its order rests before its process began: it queues again, where it was (W42)."""
-        self.state = SubOrderState.READY
+        self.move(SubOrderState.READY, reason=Reason.ORDER_PAUSED)
 
-    def settle(self) -> bool:
+    def settle(self, *, reason: Reason) -> bool:
         """Take the state that the counters ask for; True when it has just become downloadable.
 
         One that is still filled stays as it is, and so does one with a pending file. One that is ready
@@ -92,9 +102,12 @@ class SubOrder:
         """
         if self.state is SubOrderState.BUILDING or self.tally.pending:
             return False
-        was_waiting = self.waiting_for_user
-        self._take_settled_state()
-        return self.waiting_for_user and not was_waiting
+        after = self._settled_state
+        if after is self.state:
+            return False
+        self.move(after, reason=reason)
+        return self.waiting_for_user
 
-    def _take_settled_state(self) -> None:
-        self.state = SubOrderState.WAITING if self.tally.available else SubOrderState.ENDED
+    @property
+    def _settled_state(self) -> SubOrderState:
+        return SubOrderState.WAITING if self.tally.available else SubOrderState.ENDED

@@ -5,7 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from rs_order.domain.errors import MoveNotAllowedError
 from rs_order.domain.ids import OrderId, SubOrderId
+from rs_order.domain.moves import SUB_ORDER_MOVES, Reason
 from rs_order.domain.states import FileState, SubOrderKind, SubOrderState
 from rs_order.domain.sub_order import SubOrder, rank
 from tests.unit.catalog import MEBIBYTE
@@ -88,7 +90,7 @@ def test_what_a_complete_sub_order_does(
 ) -> None:
     """It queues when there is somebody to ask."""
     sub_order = a_sub_order(SubOrderState.BUILDING, kind, files)
-    sub_order.close(NOW)
+    sub_order.close(NOW, reason=Reason.FILES_READ)
 
     assert sub_order.state is state
     assert (sub_order.rank is not None) == (state is SubOrderState.READY)
@@ -117,16 +119,64 @@ def test_a_sub_order_becomes_downloadable_once(
     """True on the transition only: that is what SUBORDER_DONE is sent for."""
     sub_order = a_sub_order(before, files=files)
 
-    assert sub_order.settle() is downloadable
+    assert sub_order.settle(reason=Reason.RECOUNTED) is downloadable
     assert sub_order.state is after
-    assert sub_order.settle() is False
+    assert sub_order.settle(reason=Reason.RECOUNTED) is False
 
 
 def test_a_sub_order_that_starts_again_is_asked_for_under_another_number() -> None:
     """A reminder of the time before the pause finds that it isn't meant; patience begins anew."""
     sub_order = a_sub_order(SubOrderState.READY, files={"PENDING": 1})
     sub_order.start(NOW)
-    sub_order.state = SubOrderState.READY
+    sub_order.move(SubOrderState.READY, reason=Reason.ORDER_PAUSED)
     sub_order.start(NOW + timedelta(hours=1))
 
     assert (sub_order.asks, sub_order.asked_at) == (2, NOW + timedelta(hours=1))
+
+
+@pytest.mark.parametrize("before", SubOrderState)
+@pytest.mark.parametrize("after", SubOrderState)
+def test_a_sub_order_makes_the_moves_of_the_table_and_no_other(
+    before: SubOrderState, after: SubOrderState
+) -> None:
+    """Every reason is tried; a refused move changes nothing."""
+    for reason in Reason:
+        sub_order = a_sub_order(before)
+        if reason in SUB_ORDER_MOVES[before].get(after, ()):
+            sub_order.move(after, reason=reason)
+
+            assert sub_order.state is after
+        else:
+            with pytest.raises(MoveNotAllowedError) as refused:
+                sub_order.move(after, reason=reason)
+
+            assert sub_order.state is before
+            assert refused.value.code == "move-not-allowed"
+            assert (
+                str(refused.value)
+                == f"sub-order 1 can't go from {before} to {after} for the reason {reason}"
+            )
+
+
+@pytest.mark.parametrize(
+    ("method", "before", "reason"),
+    [
+        ("start", SubOrderState.WAITING, None),
+        ("put_back", SubOrderState.ENDED, None),
+        ("process", SubOrderState.READY, Reason.STORAGE_ANSWERED),
+        ("process", SubOrderState.RUNNING, Reason.NOTHING_TO_ASK),
+        ("close", SubOrderState.RUNNING, Reason.FILES_READ),
+        ("settle", SubOrderState.RUNNING, Reason.DOWNLOADED),
+        ("settle", SubOrderState.PROCESSING, Reason.STORAGE_ANSWERED),
+    ],
+)
+def test_no_method_takes_a_way_round_the_table(
+    method: str, before: SubOrderState, reason: Reason | None
+) -> None:
+    """Each changes the state through ``move``."""
+    sub_order = a_sub_order(before, files={"AVAILABLE": 1})
+    at = [] if method in ("put_back", "settle") else [NOW]
+    with pytest.raises(MoveNotAllowedError):
+        getattr(sub_order, method)(*at, **({"reason": reason} if reason else {}))
+
+    assert sub_order.state is before

@@ -111,7 +111,7 @@ class RegroupFiles:
         emptied = [sub_order for sub_order in old.values() if not sub_order.tally.total_files]
         kept = [sub_order for sub_order in old.values() if sub_order.tally.total_files]
         for sub_order in kept:
-            sub_order.settle()
+            sub_order.settle(reason=Reason.RETRIED)
         now = self._clock.now()
         await uow.sub_orders.save(kept, reason=Reason.RETRIED, at=now)
         await uow.sub_orders.remove(emptied, reason=Reason.RETRIED, at=now)
@@ -133,7 +133,7 @@ class RegroupFiles:
                 # Storage was asked for them before, so that a late answer still counts.
                 one.sub_order.asks = max(one.sub_order.asks, old[file.sub_order].asks)
             if one.bucket.closed:
-                one.sub_order.close(now)
+                one.sub_order.close(now, reason=Reason.RETRIED)
                 order.waiting_sub_orders += one.sub_order.waiting_for_user
         order.sub_orders += sum(one.bucket.sub_order is None for one in filled)
         await uow.sub_orders.save([one.sub_order for one in filled], reason=Reason.RETRIED, at=now)
