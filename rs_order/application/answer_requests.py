@@ -7,7 +7,6 @@ import structlog
 
 from rs_order.application import responses
 from rs_order.application.estimate import Estimate
-from rs_order.application.policies import RemotePatience
 from rs_order.application.refusal import Refusal
 from rs_order.application.responses import Response
 from rs_order.application.steps import CompleteOrderStep, GrantRequestsStep
@@ -15,6 +14,7 @@ from rs_order.application.verdicts import Broken, Kind, Unanswered, Verdicts
 from rs_order.contracts.order_response import ErrorType, ResponseStatus
 from rs_order.domain.ids import OrderId, RequestId, Tenant
 from rs_order.domain.labels import generated_label, unique_label
+from rs_order.domain.retry import RetryPolicy
 from rs_order.ports.clock import Clock
 from rs_order.ports.errors import RemoteNonsense, RemoteTrouble
 from rs_order.ports.outbox import MessageKind
@@ -35,10 +35,10 @@ log = structlog.get_logger(__name__)
 class AnswerRequests:
     """One commit for many verdicts; who is in trouble waits in a delayed step."""
 
-    def __init__(self, store: Store, clock: Clock, patience: RemotePatience) -> None:
+    def __init__(self, store: Store, clock: Clock, retries: RetryPolicy) -> None:
         self._store = store
         self._clock = clock
-        self._patience = patience
+        self._retries = retries
 
     async def handle(
         self, tenant: Tenant, requests: dict[RequestId, RecordedRequest], judged: Verdicts
@@ -155,13 +155,13 @@ class AnswerRequests:
         again: dict[int, list[RequestId]] = defaultdict(list)
         late: list[tuple[RecordedRequest, RemoteTrouble]] = []
         for request, verdict in unanswered:
-            if self._patience.exhausted(request.trouble_since or now, now):
+            if self._retries.exhausted(request.trouble_since or now, now):
                 late.append((request, verdict.trouble))
             else:
                 again[request.attempts].append(request.id)
         for attempts, ids in again.items():
             await uow.requests.note_trouble(ids, now)
-            due = now + self._patience.pause(attempts)
+            due = now + self._retries.pause(attempts + 1)
             await uow.messages.send([GrantRequestsStep(tuple(ids)).to(uow.tenant, due)])
         await self._give_up(uow, late)
 
@@ -179,7 +179,7 @@ class AnswerRequests:
         )
 
     def _too_late(self, trouble: RemoteTrouble) -> Refusal:
-        seconds = self._patience.deadline.total_seconds()
+        seconds = self._retries.deadline.total_seconds()
         message = (
             f"RemoteServiceException: {trouble.service} gave no usable answer for {seconds:g} s. "
             "Please send the request again later."

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from rs_order.application.begin_processing import BeginProcessing
-from rs_order.application.policies import StoragePatience
 from rs_order.application.settlement import Cause, Settlement
 from rs_order.application.step import Step
 from rs_order.application.steps import StartProcessingStep, StopSubOrdersStep
@@ -13,6 +12,7 @@ from rs_order.contracts.storage import FilesRestorationRequest
 from rs_order.domain.ids import Checksum, OrderId, SubOrderId, Tenant
 from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
+from rs_order.domain.retry import RetryPolicy
 from rs_order.domain.states import OrderStatus, SubOrderKind, SubOrderState
 from rs_order.domain.sub_order import SubOrder
 from rs_order.ports.clock import Clock
@@ -60,13 +60,13 @@ class AskStorage:
         store: Store,
         settlement: Settlement,
         clock: Clock,
-        patience: StoragePatience,
+        retries: RetryPolicy,
     ) -> None:
         self._store = store
         self._settlement = settlement
         self._processing = BeginProcessing(settlement)
         self._clock = clock
-        self._patience = patience
+        self._retries = retries
 
     async def first(self, uow: UnitOfWork, order: Order, sub_order: SubOrder) -> int:
         """Ask for the files of a sub-order that the caller starts, in the caller's unit of work.
@@ -107,7 +107,7 @@ class AskStorage:
             if order.status is OrderStatus.PAUSED:
                 await self._wait_for_its_stop(uow, sub_order)
                 return
-            if sub_order.asked_at and self._patience.exhausted(sub_order.asked_at, now):
+            if sub_order.asked_at and self._retries.exhausted(sub_order.asked_at, now):
                 await self._give_up(uow, order, sub_order)
                 return
             sub_order.asks += 1
@@ -119,7 +119,7 @@ class AskStorage:
     async def _wait_for_its_stop(self, uow: UnitOfWork, sub_order: SubOrder) -> None:
         """It is about to be stopped; when the order is resumed before, storage has to be reminded again."""
         now = self._clock.now()
-        sub_order.due_at = now + self._patience.first_pause
+        sub_order.due_at = now + self._retries.first
         await uow.sub_orders.save([sub_order], reason=Reason.ORDER_PAUSED, at=now)
         await uow.messages.send(
             [
@@ -132,7 +132,7 @@ class AskStorage:
     async def _give_up(self, uow: UnitOfWork, order: Order, sub_order: SubOrder) -> None:
         """Storage never answered: files end with an error, a process begins with what there is."""
         now = self._clock.now()
-        hours = self._patience.silence.total_seconds() / 3600
+        hours = self._retries.deadline.total_seconds() / 3600
         cause = Cause(Reason.STORAGE_SILENT, "rs-order", now)
         reason = f"Storage gave no answer for {hours:g} hours."
         if sub_order.kind is SubOrderKind.PROCESSING:
@@ -145,7 +145,7 @@ class AskStorage:
     def _reminder(self, tenant: Tenant, sub_order: SubOrder) -> OutgoingMessage:
         """The step that asks again; the caller saves when it falls due."""
         now = self._clock.now()
-        due = self._patience.next_ask(sub_order.asked_at or now, sub_order.asks, now)
+        due = self._retries.next_attempt(sub_order.asks, sub_order.asked_at or now, now)
         sub_order.due_at = due
         return _ask_again(sub_order).to(tenant, due)
 

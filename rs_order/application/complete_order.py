@@ -12,7 +12,6 @@ from rs_order.application.fill_processed import FillProcessed
 from rs_order.application.fill_sub_orders import FillSubOrders
 from rs_order.application.links import Links
 from rs_order.application.mails.plan import PlanMails
-from rs_order.application.policies import RemotePatience
 from rs_order.application.read_page import CompletionRefused, Page, PageReader
 from rs_order.application.reconcile import begin_reconciling
 from rs_order.application.split_message import split_message
@@ -27,6 +26,7 @@ from rs_order.domain.expiration import expiration
 from rs_order.domain.ids import Tenant
 from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
+from rs_order.domain.retry import RetryPolicy
 from rs_order.domain.states import OrderStatus
 from rs_order.domain.tally import Tally
 from rs_order.domain.windows import SplitForbidden
@@ -52,7 +52,7 @@ class CompleteOrder:
         mails: PlanMails,
         links: Links,
         clock: Clock,
-        patience: RemotePatience,
+        retries: RetryPolicy,
     ) -> None:
         self._store = store
         self._reader = reader
@@ -61,7 +61,7 @@ class CompleteOrder:
         self._mails = mails
         self._links = links
         self._clock = clock
-        self._patience = patience
+        self._retries = retries
 
     async def handle(self, tenant: Tenant, step: CompleteOrderStep) -> None:
         """Read the page of the step into its order."""
@@ -187,9 +187,9 @@ class CompleteOrder:
                 return
             _, cursor = held
             since = cursor.trouble_since or now
-            exhausted = self._patience.exhausted(since, now)
+            exhausted = self._retries.exhausted(since, now)
             if not exhausted:
-                due = now + self._patience.pause(cursor.attempts)
+                due = now + self._retries.pause(cursor.attempts + 1)
                 waiting = replace(cursor, attempts=cursor.attempts + 1, trouble_since=since)
                 await uow.completions.advance(step.order_id, waiting)
                 await uow.messages.send([step.to(tenant, due)])

@@ -7,10 +7,11 @@ from typing import Final
 
 import structlog
 
-from rs_order.application.policies import RemotePatience, SlotLimits
+from rs_order.application.policies import SlotLimits
 from rs_order.application.step import INSTANCE, Step, StepQueue, StepScope
 from rs_order.application.wake_tenant import WakeTenant
 from rs_order.domain.ids import Tenant
+from rs_order.domain.retry import Backoff
 from rs_order.ports.clock import Clock
 from rs_order.ports.connections import Connections, ConnectionState
 from rs_order.ports.errors import RemoteError, RemoteTrouble
@@ -64,7 +65,7 @@ class ConnectTenants:
         *,
         wake: WakeTenant,
         clock: Clock,
-        patience: RemotePatience,
+        backoff: Backoff,
         limits: SlotLimits,
     ) -> None:
         """``connections``: None where there is no rs-admin-instance to report to."""
@@ -73,7 +74,7 @@ class ConnectTenants:
         self._connections = connections
         self._wake = wake
         self._clock = clock
-        self._patience = patience
+        self._backoff = backoff
         self._limits = limits
 
     async def ask(self, names: Sequence[str], said_at: datetime) -> None:
@@ -111,7 +112,7 @@ class ConnectTenants:
             return
         if await self._report(step.project, step.state, step.cause):
             return
-        due_at = self._clock.now() + self._patience.pause(step.attempts)
+        due_at = self._clock.now() + self._backoff.pause(step.attempts + 1)
         again = replace(step, attempts=step.attempts + 1)
         await self._store.send([again.to(INSTANCE, due_at)])
 
@@ -143,7 +144,7 @@ class ConnectTenants:
             wanted = await self._connections.wanted()
         except RemoteTrouble as trouble:
             log.warning("tenants-not-found-out", cause=str(trouble))
-            due_at = now + self._patience.pause(step.attempts)
+            due_at = now + self._backoff.pause(step.attempts + 1)
             again = FindTenantsStep(step.attempts + 1)
             await self._store.send([again.to(INSTANCE, due_at)])
             return

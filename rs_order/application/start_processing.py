@@ -7,13 +7,13 @@ from uuid import UUID
 
 from rs_order.application.apply_results import GiveUpResultsStep
 from rs_order.application.executions import executions, without_input
-from rs_order.application.policies import RemotePatience
 from rs_order.application.settlement import Cause, Settlement
 from rs_order.application.steps import StartProcessingStep
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import DataFileId, Tenant
 from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
+from rs_order.domain.retry import RetryPolicy
 from rs_order.domain.states import OrderStatus, SubOrderState
 from rs_order.domain.sub_order import SubOrder
 from rs_order.ports.clock import Clock
@@ -57,7 +57,7 @@ class StartProcessing:
         settlement: Settlement,
         *,
         clock: Clock,
-        patience: RemotePatience,
+        retries: RetryPolicy,
         silence: timedelta,
     ) -> None:
         """``silence``: how long results are waited for."""
@@ -65,7 +65,7 @@ class StartProcessing:
         self._batches = batches
         self._settlement = settlement
         self._clock = clock
-        self._patience = patience
+        self._retries = retries
         self._silence = silence
 
     async def handle(self, tenant: Tenant, step: StartProcessingStep) -> None:
@@ -169,7 +169,7 @@ class StartProcessing:
         """rs-processing gave no answer: ask later, or, when patience ends, fail."""
         now = self._clock.now()
         since = held.work.trouble_since or now
-        if self._patience.exhausted(since, now):
+        if self._retries.exhausted(since, now):
             await self._fail(held, tenant, f"The process could not be started: {trouble}")
             return
         async with self._store.unit_of_work(tenant) as uow:
@@ -178,7 +178,7 @@ class StartProcessing:
                 return
             attempts = still.work.attempts
             await uow.executions.note_trouble(still.sub_order.id, attempts + 1, since)
-            due = now + self._patience.pause(attempts)
+            due = now + self._retries.pause(attempts + 1)
             await self._mind(uow, still, due)
             await uow.messages.send([still.step.to(tenant, due)])
 

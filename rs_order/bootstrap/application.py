@@ -47,7 +47,7 @@ from rs_order.application.mails.plan import RemindStep
 from rs_order.application.mails.send import SendMailStep
 from rs_order.application.module_configuration import ExportConfiguration, ImportConfiguration
 from rs_order.application.notify_failures import NotifyFailures
-from rs_order.application.policies import RemotePatience, SlotLimits, StoragePatience
+from rs_order.application.policies import SlotLimits, remote_retries, storage_retries
 from rs_order.application.read_page import PageReader
 from rs_order.application.reconcile import (
     MendOrder,
@@ -116,9 +116,9 @@ class Application:
         clock = database.clock
         uows = Store(database.pool, committed, copied_to_notifier(settings))
         limits = SlotLimits(settings.max_storage_files_jobs_per_user, settings.jobs_pool_size)
-        remote_patience = RemotePatience(settings.remote_patience)
-        storage_patience = StoragePatience(
-            first_pause=timedelta(minutes=settings.storage_reask_minutes),
+        retries = remote_retries(settings.remote_patience)
+        storage_policy = storage_retries(
+            first=timedelta(minutes=settings.storage_reask_minutes),
             silence=timedelta(hours=settings.storage_silence_hours),
         )
         self.users = clients.users
@@ -162,7 +162,7 @@ class Application:
         self._grant = GrantRequests(
             uows,
             estimator,
-            AnswerRequests(uows, clock, remote_patience),
+            AnswerRequests(uows, clock, retries),
         )
         filling = FillSubOrders(clock, bucket_bytes=settings.bucket_bytes)
         self._complete = CompleteOrder(
@@ -175,15 +175,15 @@ class Application:
             mails=self.mails.plan,
             links=links,
             clock=clock,
-            patience=remote_patience,
+            retries=retries,
         )
-        self._ask = AskStorage(uows, settlement, clock, storage_patience)
+        self._ask = AskStorage(uows, settlement, clock, storage_policy)
         self._start_processing = StartProcessing(
             uows,
             clients.process_batches,
             settlement,
             clock=clock,
-            patience=remote_patience,
+            retries=retries,
             silence=timedelta(hours=settings.processing_silence_hours),
         )
         self._give_up_results = GiveUpResults(
@@ -199,7 +199,7 @@ class Application:
             clients.connections,
             wake=self.wake,
             clock=clock,
-            patience=remote_patience,
+            backoff=retries,
             limits=limits,
         )
         self._rebuild_steps = RebuildSteps(uows, clock, limits, count_steps, every=every)

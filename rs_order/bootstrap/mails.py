@@ -14,7 +14,7 @@ from rs_order.application.mails.compose import ComposeMail
 from rs_order.application.mails.plan import PlanMails
 from rs_order.application.mails.remind import RemindOwners
 from rs_order.application.mails.send import SendMail
-from rs_order.application.policies import MailPatience
+from rs_order.application.policies import mail_retries
 from rs_order.ports.clock import Clock
 from rs_order.ports.mail import Mailer
 from rs_order.ports.order_tokens import OrderTokens
@@ -81,7 +81,7 @@ class Mails:
             ComposeMail(store, templates, links, tokens),
             mailer,
             clock=clock,
-            patience=MailPatience(),
+            retries=mail_retries(),
             count=count_mail,
         )
         if mailer is None:

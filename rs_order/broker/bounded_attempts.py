@@ -8,13 +8,12 @@ from typing import Protocol
 
 import structlog
 
+from rs_order.broker.connection import BACKOFF
 from rs_order.broker.delivery import Delivery
 from rs_order.broker.settle import DeadLetter, Outcome
 
 ATTEMPTS = 5
-"""Calls with the same batch, about three seconds, before its messages are tried in smaller parts."""
-FIRST_PAUSE_SECONDS = 0.2
-LONGEST_PAUSE_SECONDS = 10.0
+"""Calls with the same batch, within three seconds, before its messages are tried in smaller parts."""
 
 _log = structlog.get_logger(__name__)
 
@@ -106,8 +105,9 @@ class BoundedAttempts:
     async def _attempt(
         self, batch: _Batch, deliveries: Sequence[Delivery], attempts: int
     ) -> Sequence[Outcome]:
-        pause = FIRST_PAUSE_SECONDS
+        failures = 0
         while True:
+            pause = BACKOFF.pause(failures + 1).total_seconds()
             try:
                 return await self._call(deliveries)
             except self._unavailable as error:
@@ -119,7 +119,7 @@ class BoundedAttempts:
                 if attempts <= 0:
                     return await self._isolate(batch, deliveries, error)
             await self._wait(pause)
-            pause = min(LONGEST_PAUSE_SECONDS, pause * 2)
+            failures += 1
 
     async def _isolate(
         self, batch: _Batch, deliveries: Sequence[Delivery], error: Exception

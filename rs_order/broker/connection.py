@@ -7,9 +7,9 @@ way up, taken at the start and after each loss.
 """
 
 import asyncio
-import random
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import timedelta
 from typing import Protocol
 
 import aio_pika
@@ -20,14 +20,15 @@ from yarl import URL
 from rs_order.broker.errors import AmqpError, BrokerAway
 from rs_order.broker.publishing import broker_trouble, open_publishing_channel
 from rs_order.broker.topology import Elements, declare
+from rs_order.domain.retry import Backoff
 
 CONNECT_SECONDS = 10.0
 CLOSE_SECONDS = 5.0
 HEARTBEAT_SECONDS = 20
-FIRST_PAUSE_SECONDS = 0.2
-LONGEST_PAUSE_SECONDS = 10.0
 STABLE_SECONDS = 30.0
 """A connection that lived this long was a good one: the next pause is the first again."""
+BACKOFF = Backoff(first=timedelta(seconds=0.2), limit=timedelta(seconds=10), jitter=0.5)
+"""Pauses after a lost connection, and after a batch that could not be handled."""
 
 _log = structlog.get_logger(__name__)
 
@@ -42,12 +43,6 @@ class Session(Protocol):
     async def stop(self) -> None:
         """Finish what is held and let `run` return; nothing to do when it isn't running."""
         ...
-
-
-def reconnect_pause(attempt: int) -> float:
-    """Seconds before the nth attempt (from 1), spread so that instances don't come in step."""
-    longest: float = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(attempt - 1, 10))
-    return longest * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, protects nothing
 
 
 def when_closed(link: AbstractConnection | AbstractChannel) -> asyncio.Event:
@@ -82,7 +77,13 @@ class SupervisedConnection:
     """Connects, declares, runs the sessions; begins again whenever any of it is lost."""
 
     def __init__(
-        self, url: str, vhost: str, elements: Elements, sessions: Sequence[Session]
+        self,
+        url: str,
+        vhost: str,
+        elements: Elements,
+        sessions: Sequence[Session],
+        *,
+        backoff: Backoff = BACKOFF,
     ) -> None:
         """Remember what to run.
 
@@ -91,11 +92,13 @@ class SupervisedConnection:
             vhost: the virtual host's name.
             elements: declared each time, before a session starts.
             sessions: stopped in this order.
+            backoff: pauses between attempts to connect.
         """
         self._url = vhost_url(url, vhost)
         self._vhost = vhost
         self._elements = elements
         self._sessions = tuple(sessions)
+        self._backoff = backoff
         self._connected = asyncio.Event()
         self._stopping = asyncio.Event()
         self._last_loss: str | None = None
@@ -128,7 +131,7 @@ class SupervisedConnection:
                 lived = asyncio.get_running_loop().time() - began
                 attempt = 1 if lived >= STABLE_SECONDS else attempt + 1
                 self._report_loss(error, attempt)
-                await self._pause(reconnect_pause(attempt))
+                await self._pause(self._backoff.pause(attempt).total_seconds())
 
     async def stop(self) -> None:
         """Stop the sessions one after the other; `run` closes the connection and returns."""

@@ -10,10 +10,11 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
 from rs_order.broker.batch_consumer import BatchConsumer
 from rs_order.broker.bounded_attempts import BatchHandler
-from rs_order.broker.connection import Session, SupervisedConnection
+from rs_order.broker.connection import BACKOFF, Session, SupervisedConnection
 from rs_order.broker.delivery import Delivery
 from rs_order.broker.settle import Done, Outcome
 from rs_order.broker.topology import Elements, Queue, Topology
+from rs_order.domain.retry import Backoff
 from tests.support.polling import eventually
 
 PATIENCE_SECONDS = 20.0
@@ -54,10 +55,14 @@ async def raw_channel(url: str, vhost: str) -> AsyncIterator[AbstractChannel]:
 
 @asynccontextmanager
 async def supervised(
-    url: str, vhost: str, elements: Elements, sessions: Sequence[Session]
+    url: str,
+    vhost: str,
+    elements: Elements,
+    sessions: Sequence[Session],
+    backoff: Backoff = BACKOFF,
 ) -> AsyncIterator[SupervisedConnection]:
     """A supervised connection that runs inside the context and stops as the service stops it."""
-    connection = SupervisedConnection(url, vhost, elements, sessions)
+    connection = SupervisedConnection(url, vhost, elements, sessions, backoff=backoff)
     running = asyncio.create_task(connection.run())
     try:
         yield connection

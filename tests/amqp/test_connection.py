@@ -2,17 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 from aio_pika import Message
 from aio_pika.abc import AbstractChannel
 
-from rs_order.broker import connection as connection_module
 from rs_order.broker.connection import (
-    LONGEST_PAUSE_SECONDS,
+    BACKOFF,
     Session,
     SupervisedConnection,
-    reconnect_pause,
     vhost_url,
 )
 from rs_order.broker.publisher import Publisher
@@ -165,14 +164,16 @@ async def test_stopping_while_the_broker_is_away_ends_at_once(broker: FreshBroke
 
 
 async def test_a_topology_conflict_is_told_and_heals(
-    broker: FreshBroker, monkeypatch: pytest.MonkeyPatch
+    broker: FreshBroker,
 ) -> None:
     """The reason is visible to health, and the service starts when the cause is gone."""
-    monkeypatch.setattr(connection_module, "LONGEST_PAUSE_SECONDS", 0.2)
+    soon = replace(BACKOFF, limit=BACKOFF.first)
     consumer = new_consumer(QUEUE, RecordingHandler())
     async with raw_channel(broker.url, broker.vhost) as other:
         await other.declare_queue(QUEUE.name, durable=True)
-        async with supervised(broker.url, broker.vhost, TOPOLOGY.multitenant, [consumer]) as run:
+        async with supervised(
+            broker.url, broker.vhost, TOPOLOGY.multitenant, [consumer], soon
+        ) as run:
             await eventually(lambda: "other attributes" in (run.last_loss or ""), "the conflict")
             assert not run.connected
             await other.queue_delete(QUEUE.name)
@@ -182,8 +183,8 @@ async def test_a_topology_conflict_is_told_and_heals(
 def test_pauses_grow_to_their_limit_and_are_spread() -> None:
     """Half to the whole of 0.2 s, 0.4 s … 10 s."""
     for attempt, longest in [(1, 0.2), (2, 0.4), (5, 3.2), (7, 10.0), (1000, 10.0)]:
-        pauses = {reconnect_pause(attempt) for _ in range(50)}
-        assert longest / 2 <= min(pauses) < max(pauses) <= longest <= LONGEST_PAUSE_SECONDS
+        pauses = {BACKOFF.pause(attempt).total_seconds() for _ in range(50)}
+        assert longest / 2 <= min(pauses) < max(pauses) <= longest <= 10
 
 
 def test_the_vhost_is_the_path_of_the_url() -> None:

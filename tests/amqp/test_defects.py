@@ -1,6 +1,8 @@
 """Defects of a consumer outside the isolated handling: they neither block a queue nor stay unseen."""
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from datetime import timedelta
 
 import aio_pika
 import pytest
@@ -10,6 +12,7 @@ from rs_order.application.notify_failures import Failures, NotifyFailures
 from rs_order.bootstrap.health import consumption
 from rs_order.broker import bounded_attempts, settle
 from rs_order.broker.batch_consumer import BatchConsumer
+from rs_order.broker.connection import BACKOFF
 from rs_order.broker.delivery import Delivery
 from rs_order.broker.settle import DeadLetter, Done, Outcome
 from rs_order.broker.topology import Topology, declare, topology
@@ -134,7 +137,11 @@ async def test_an_unavailable_database_is_waited_for(
     broker: FreshBroker, channel: AbstractChannel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More failures than a defect may have make no dead letter, and health doesn't call them a defect."""
-    monkeypatch.setattr(bounded_attempts, "LONGEST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(
+        bounded_attempts,
+        "BACKOFF",
+        replace(BACKOFF, limit=timedelta(seconds=0.01)),
+    )
     await send(channel, QUEUE, b"one", b"two")
     handler = FailingHandler()
     handler.unavailable = True

@@ -16,8 +16,8 @@ from rs_order.adapters.regards import (
     RoleRights,
     TokenIssuer,
 )
-from rs_order.application.policies import RemotePatience
 from rs_order.domain.ids import Tenant
+from rs_order.domain.retry import Backoff
 from rs_order.entrypoints.rest.resource_mappings import resource_mappings
 from rs_order.entrypoints.rest.resources import GET_ORDER, RESOURCES, SEARCH_ORDERS, Resource
 from rs_order.ports.errors import RemoteNonsense, RemoteTrouble
@@ -30,7 +30,7 @@ from tests.support.polling import eventually
 
 PROJECT1 = Tenant("project1")
 HOUR = timedelta(hours=1)
-SOON = RemotePatience(first_pause=timedelta(milliseconds=20))
+SOON = Backoff(first=timedelta(milliseconds=20), limit=timedelta(seconds=60))
 
 
 class SomeTenants:
@@ -65,7 +65,7 @@ def tenants() -> SomeTenants:
 async def keeping(
     roles: RegardsRoles, tenants: SomeTenants, *, refresh: timedelta = HOUR
 ) -> AsyncIterator[RoleCache]:
-    cache = RoleCache(roles, cast("Tenants", tenants), refresh=refresh, patience=SOON)
+    cache = RoleCache(roles, cast("Tenants", tenants), refresh=refresh, backoff=SOON)
     running = asyncio.create_task(cache.run())
     await asyncio.sleep(0)
     yield cache

@@ -16,8 +16,9 @@ import structlog
 from prometheus_client import Counter
 
 from rs_order.adapters.regards.roles import RegardsRoles, RightsByRole
-from rs_order.application.policies import RemotePatience
+from rs_order.application.policies import remote_retries
 from rs_order.domain.ids import Tenant
+from rs_order.domain.retry import Backoff
 from rs_order.ports.roles import GuardedResource, RightsUnknown
 from rs_order.store.tenants import Tenants
 
@@ -54,7 +55,7 @@ class RoleCache:
         tenants: Tenants,
         *,
         refresh: timedelta,
-        patience: RemotePatience | None = None,
+        backoff: Backoff | None = None,
     ) -> None:
         """Create an empty cache.
 
@@ -62,12 +63,12 @@ class RoleCache:
             roles: the client of rs-admin.
             tenants: the tenants whose rights are cached.
             refresh: how often all rights are requested again.
-            patience: the pauses between attempts, which never end.
+            backoff: the pauses between attempts, which never end.
         """
         self._roles = roles
         self._tenants = tenants
         self._refresh = refresh
-        self._patience = patience or RemotePatience()
+        self._backoff = backoff or remote_retries()
         self._rights: dict[Tenant, RightsByRole] = {}
         self._requests: dict[Tenant, _Request] = {}
         self._errors: dict[Tenant, str] = {}
@@ -174,8 +175,8 @@ class RoleCache:
                 if await self._attempted(tenant, request):
                     failed = 0
                     continue
-                pause = self._patience.pause(failed).total_seconds()
                 failed += 1
+                pause = self._backoff.pause(failed).total_seconds()
                 if await self._stopped_within(pause):
                     return
         finally:

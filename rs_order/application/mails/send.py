@@ -6,20 +6,22 @@ Only a process that dies between the hand-over and its commit leaves a mail that
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
 from rs_order.application.mails.compose import ComposeMail
-from rs_order.application.policies import MailPatience
 from rs_order.application.step import Step, StepQueue
 from rs_order.domain.ids import MailId, Tenant
+from rs_order.domain.retry import RetryPolicy
 from rs_order.ports.clock import Clock
 from rs_order.ports.errors import RemoteRefusal, RemoteTrouble
 from rs_order.ports.mail import Mail, Mailer, UnusableAddress
 from rs_order.store.mails import CreatedOrder, MailToSend, WaitingOrders
 from rs_order.store.unit_of_work import Store, UnitOfWork
 
+CLAIM = timedelta(minutes=5)
+"""How long a mail belongs to who sends it; more than sending can take."""
 LISTED = 1000
 """Orders that a reminder lists; of the others it says how many there are."""
 SLICE = 5000
@@ -54,7 +56,7 @@ class SendMail:
         mailer: Mailer | None,
         *,
         clock: Clock,
-        patience: MailPatience,
+        retries: RetryPolicy,
         count: Callable[[str, str], None],
     ) -> None:
         """``mailer`` is None where no way to send is set; ``count`` takes a kind and an outcome."""
@@ -62,7 +64,7 @@ class SendMail:
         self._compose = compose
         self._mailer = mailer
         self._clock = clock
-        self._patience = patience
+        self._retries = retries
         self._count = count
 
     async def handle(self, tenant: Tenant, step: SendMailStep) -> None:
@@ -76,7 +78,7 @@ class SendMail:
 
     async def _claim(self, tenant: Tenant, mail_id: MailId, now: datetime) -> _Claimed | None:
         async with self._store.unit_of_work(tenant) as uow:
-            mail = await uow.mails.claim(mail_id, now, now + self._patience.claim)
+            mail = await uow.mails.claim(mail_id, now, now + CLAIM)
             if mail is None:
                 # Somebody has it, or died with it: look again when his time is over.
                 until = await uow.mails.claimed_until(mail_id)
@@ -126,11 +128,11 @@ class SendMail:
     async def _postpone(self, tenant: Tenant, mail: MailToSend, trouble: RemoteTrouble) -> None:
         now = self._clock.now()
         since = mail.trouble_since or now
-        if self._patience.exhausted(since, now):
+        if self._retries.exhausted(since, now):
             log.error("mail-given-up", cause=str(trouble), attempts=mail.attempts, **_facts(mail))
             await self._give_up(tenant, mail, "given-up")
             return
-        due_at = now + self._patience.pause(mail.attempts)
+        due_at = now + self._retries.pause(mail.attempts)
         async with self._store.unit_of_work(tenant) as uow:
             await uow.mails.postpone(mail.id, due_at, since)
             await uow.messages.send([SendMailStep(mail.id).to(tenant, due_at)])

@@ -16,7 +16,7 @@ from rs_order.application.mails.compose import ComposeMail
 from rs_order.application.mails.plan import PlanMails, RemindStep
 from rs_order.application.mails.remind import RemindOwners
 from rs_order.application.mails.send import SendMail, SendMailStep
-from rs_order.application.policies import MailPatience
+from rs_order.application.policies import mail_retries
 from rs_order.application.step import read_step
 from rs_order.domain.ids import OrderId, Tenant
 from rs_order.domain.states import OrderStatus
@@ -92,7 +92,7 @@ class Office:
             ComposeMail(self.store, templates, links, tokens),
             postman,
             clock=clock,
-            patience=MailPatience(),
+            retries=mail_retries(),
             count=lambda kind, outcome: self.outcomes.update([(kind, outcome)]),
         )
 
