@@ -192,7 +192,12 @@ def _by_order(moves: Iterable[FileMove]) -> dict[OrderId, list[FileMove]]:
 
 
 def _ends(order: Order, moves: Iterable[FileMove], cause: Cause) -> bool:
-    """True if the order ends, or if its end, announced before, improves."""
+    """True if the order ends, or if its end, announced before, improves.
+
+    A download settles no file, so it never ends an order.
+    """
+    if cause.reason is Reason.DOWNLOADED:
+        return False
     if order.settle(reason=cause.reason, actor=cause.actor):
         return True
     return _is_late(moves) and order.lift(reason=cause.reason, actor=cause.actor)
