@@ -91,6 +91,11 @@ class ProcessInputs:
         )
         return [SubOrderId(row["id"]) for row in rows]
 
+    async def count_pending(self, sub_orders: Sequence[SubOrderId]) -> dict[SubOrderId, int]:
+        """Return how many inputs of each sub-order storage still has to settle; without those of none."""
+        rows = await self._connection.fetch(SQL["count_pending_inputs"], sub_orders)
+        return {SubOrderId(row["sub_order_id"]): row["inputs"] for row in rows}
+
     async def give_up(self, sub_order: SubOrderId, reason: str) -> None:
         """Inputs that storage never answered for can't be had."""
         await self._connection.execute(SQL["give_up_inputs"], sub_order, reason)

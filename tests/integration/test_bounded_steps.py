@@ -17,6 +17,7 @@ from rs_order.application.steps import (
     StopSubOrdersStep,
 )
 from rs_order.domain.ids import OrderId
+from rs_order.domain.scheduling import PassLimits
 from rs_order.domain.states import FileState, OrderStatus, SubOrderKind, SubOrderState
 from rs_order.store.pool import Pool, open_pool
 from rs_order.store.rows import process_record
@@ -258,7 +259,7 @@ async def test_a_round_asks_storage_for_a_bounded_number_of_files(
     pool: Pool, rows: TenantRows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Sub-orders of 3 files in rounds of 4; the rest comes in the next rounds, without being asked for."""
-    monkeypatch.setattr(schedule_sub_orders, "ROUND_FILES", 4)
+    monkeypatch.setattr(schedule_sub_orders, "PASS", PassLimits(files=4))
     workshop = Workshop(pool, max_storage_files_jobs_per_user=4)
     order = await large_order(
         rows, OrderStatus.RUNNING, SubOrderState.READY, P, sub_orders=5, each=3
@@ -276,7 +277,7 @@ async def test_a_sub_order_larger_than_a_round_is_started_alone(
     pool: Pool, rows: TenantRows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else nothing of its owner would ever start."""
-    monkeypatch.setattr(schedule_sub_orders, "ROUND_FILES", 2)
+    monkeypatch.setattr(schedule_sub_orders, "PASS", PassLimits(files=2))
     workshop = Workshop(pool, max_storage_files_jobs_per_user=0)
     await large_order(rows, OrderStatus.RUNNING, SubOrderState.READY, P, sub_orders=2, each=3)
     await workshop.application.schedule.wake(TENANT)

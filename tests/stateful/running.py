@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from rs_order.application import ask_storage, cancel_orders, retire_orders, schedule_sub_orders
 from rs_order.application.act import pause_order, retry_order
 from rs_order.bootstrap import application
+from rs_order.domain.scheduling import PassLimits
 from rs_order.store.migrate import migrate_platform
 from rs_order.store.pool import open_pool
 from rs_order.store.tenants import Tenants
@@ -90,7 +91,7 @@ def _world(database_url: str, **rules: Any) -> Iterator[tuple[World, asyncio.Abs
         patch.setattr(retire_orders, "SLICE", 3)
         patch.setattr(cancel_orders, "SLICE", 1)
         patch.setattr(pause_order, "SLICE", 1)
-        patch.setattr(schedule_sub_orders, "ROUND", 2)
+        patch.setattr(schedule_sub_orders, "PASS", PassLimits(sub_orders=2))
         patch.setattr(ask_storage, "MAX_CHECKSUMS", 2)
         drifts: list[str] = []
         patch.setattr(application, "count_drift", drifts.append)

@@ -46,6 +46,13 @@ select id from unnest($1::bigint[]) as changed (id)
 where not exists (select from process_input where sub_order_id = changed.id and state = 'PENDING')
 order by id
 
+-- name: count_pending_inputs
+-- Sub-orders with the number of their inputs that storage still has to settle. $1 sub-orders.
+select sub_order_id, count(*) as inputs
+from process_input
+where sub_order_id = any ($1) and state = 'PENDING'
+group by sub_order_id
+
 -- name: give_up_inputs
 -- $1 sub-order, $2 reason.
 update process_input set state = 'ERROR', reason = $2 where sub_order_id = $1 and state = 'PENDING'

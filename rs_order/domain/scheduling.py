@@ -1,0 +1,99 @@
+"""Which ready sub-orders of an owner start next (decisions.md, Which sub-order starts next).
+
+A pass takes the owner's ready sub-orders by rank and decides once. It starts a bounded number, and what
+it leaves is for a further pass, or waits for capacity of the service.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from rs_order.domain.ids import SubOrderId
+
+
+@dataclass(frozen=True, slots=True)
+class PassLimits:
+    """How much one pass starts, so that its transaction stays short."""
+
+    sub_orders: int = 100
+    files: int = 10_000
+    """A pass starts nothing more once it has asked storage for so many files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A sub-order of the owner's queue, read again under the lock of its order."""
+
+    id: SubOrderId
+    rank: datetime
+    files: int = 1
+    """Files that storage is asked for; 0: a process that begins at once and takes no slot."""
+    may_start: bool = True
+    """False if it is no longer ready, or its order no longer running, since the queue was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What one pass does."""
+
+    start: tuple[SubOrderId, ...]
+    """In the order in which they start."""
+    waiting_rank: datetime | None = None
+    """Rank of the first sub-order that waits for capacity of the service; None: none waits."""
+    again: bool = False
+    """True if a further pass is needed, because this one may have left what the limits allow."""
+
+
+def slots_of_pass(slots: int | None, limits: PassLimits) -> int:
+    """Return how many slots a pass may fill; ``slots``: those that the owner has free, None: no limit."""
+    return limits.sub_orders if slots is None else min(limits.sub_orders, max(0, slots))
+
+
+def decide(
+    queue: Sequence[Candidate],
+    without_slot: Sequence[Candidate],
+    *,
+    slots: int | None,
+    capacity: int | None,
+    limits: PassLimits,
+) -> Decision:
+    """Return what a pass starts, who waits, and whether a further pass is needed.
+
+    Args:
+        queue: the owner's first sub-orders by rank, one more than ``slots_of_pass``, so that it shows
+            whether any is left.
+        without_slot: the first that need neither slot nor capacity, as many as a pass may start.
+        slots: free slots of the owner; None: the owner has no limit.
+        capacity: how many more the service may run; None: it has no limit.
+        limits: of the pass.
+    """
+    wanted = slots_of_pass(slots, limits)
+    allowed = wanted if capacity is None else min(wanted, capacity)
+    startable = [one for one in queue if one.may_start]
+    chosen = _until_enough(startable[:allowed], limits.files)
+    left = startable[allowed:]
+    again = (
+        any(not one.may_start for one in (*queue, *without_slot))
+        or len(without_slot) == limits.sub_orders
+        or sum(one.files > 0 for one in chosen) < min(allowed, len(queue))
+        or (bool(left) and allowed == limits.sub_orders and slots != allowed)
+    )
+    waits = bool(left) and allowed < wanted and not again
+    started = [one for one in without_slot if one.may_start] + chosen
+    return Decision(
+        start=tuple(one.id for one in started),
+        waiting_rank=left[0].rank if waits else None,
+        again=again,
+    )
+
+
+def _until_enough(candidates: Iterable[Candidate], files: int) -> list[Candidate]:
+    """Return the first candidates up to the one that reaches the number of files."""
+    chosen: list[Candidate] = []
+    asked = 0
+    for one in candidates:
+        if asked >= files:
+            break
+        chosen.append(one)
+        asked += one.files
+    return chosen
