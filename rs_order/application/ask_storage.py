@@ -114,13 +114,13 @@ class AskStorage:
             checksums = await uow.files.pending_checksums(sub_order.id)
             await uow.messages.send(restore_requests(tenant, order, checksums))
             await uow.messages.send([self._reminder(tenant, sub_order)])
-            await uow.sub_orders.save([sub_order], reason=None, at=now)
+            await uow.sub_orders.save([sub_order], now)
 
     async def _wait_for_its_stop(self, uow: UnitOfWork, sub_order: SubOrder) -> None:
         """It is about to be stopped; when the order is resumed before, storage has to be reminded again."""
         now = self._clock.now()
         sub_order.due_at = now + self._retries.first
-        await uow.sub_orders.save([sub_order], reason=Reason.ORDER_PAUSED, at=now)
+        await uow.sub_orders.save([sub_order], now)
         await uow.messages.send(
             [
                 # Once more: nothing else would come of it, had that step been lost.

@@ -25,7 +25,7 @@ class BeginProcessing:
         sub_orders = await uow.sub_orders.load(ids)
         for sub_order in sub_orders:
             sub_order.process(at, reason=reason)
-        await uow.sub_orders.save(sub_orders, reason=reason, at=at)
+        await uow.sub_orders.save(sub_orders, at)
         owners = sorted({sub_order.owner for sub_order in sub_orders})
         await uow.messages.send(
             [

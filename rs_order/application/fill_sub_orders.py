@@ -128,7 +128,7 @@ class FillSubOrders:
                 one.sub_order.close(now, reason=Reason.FILES_READ)
                 order.waiting_sub_orders += one.sub_order.waiting_for_user
         order.sub_orders += sum(bucket.sub_order is None for bucket in partition.buckets)
-        await uow.sub_orders.save(list(by_id.values()), reason=Reason.FILES_READ, at=now)
+        await uow.sub_orders.save(list(by_id.values()), now)
         return filled
 
 

@@ -63,7 +63,7 @@ async def write_sub_orders(
     await _promise(uow, selection, closed)
     for one in closed:
         one.sub_order.close(now, reason=Reason.FILES_READ)
-    await uow.sub_orders.save([one.sub_order for one in closed], reason=Reason.FILES_READ, at=now)
+    await uow.sub_orders.save([one.sub_order for one in closed], now)
     fresh = sum(making.continued is None for making in makings)
     selection.order.sub_orders += fresh
     return fresh

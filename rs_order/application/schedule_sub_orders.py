@@ -7,7 +7,6 @@ from rs_order.application.policies import SlotLimits
 from rs_order.application.service_places import hand_on_places, hold_free_places
 from rs_order.application.steps import ScheduleStep
 from rs_order.domain.ids import OrderId, SubOrderId, Tenant
-from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
 from rs_order.domain.scheduling import Candidate, PassLimits, decide, slots_of_pass
 from rs_order.domain.states import OrderStatus, SubOrderKind, SubOrderState
@@ -86,10 +85,7 @@ class ScheduleSubOrders:
         for sub_order in chosen:
             await self._ask.first(uow, orders[sub_order.order_id], sub_order)
         asked = [one for one in chosen if one.state is SubOrderState.RUNNING]
-        begun = [one for one in chosen if one.state is not SubOrderState.RUNNING]
-        now = self._clock.now()
-        await uow.sub_orders.save(asked, reason=Reason.STORAGE_ASKED, at=now)
-        await uow.sub_orders.save(begun, reason=Reason.NOTHING_TO_ASK, at=now)
+        await uow.sub_orders.save(chosen, self._clock.now())
         await uow.limits.started(owner, [sub_order.id for sub_order in asked])
 
 

@@ -87,7 +87,7 @@ class SettleDownloads:
         stuck = await uow.sub_orders.load(await uow.files.note_quota(order.id, reasons))
         for sub_order in stuck:
             sub_order.quota_exceeded = True
-        await uow.sub_orders.save(stuck, reason=None, at=self._clock.now())
+        await uow.sub_orders.save(stuck, self._clock.now())
         await uow.messages.send([ScheduleStep(order.owner).to(uow.tenant)])
 
 

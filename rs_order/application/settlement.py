@@ -71,7 +71,7 @@ class Settlement:
         for order in touched:
             if _is_late(moved[order.id]) and order.outlived(cause.at):
                 await renew_expiration(uow, order, storage_sub_orders=0, now=cause.at)
-        await uow.sub_orders.save(sub_orders, reason=cause.reason, at=cause.at)
+        await uow.sub_orders.save(sub_orders, cause.at)
         await uow.orders.save(touched, cause.at)
         await uow.messages.respond(announcements)
         await self._free_slots(uow, changes)
@@ -87,7 +87,7 @@ class Settlement:
         changes = [_Change(sub_order) for sub_order in sub_orders]
         for change in changes:
             change.downloadable = change.sub_order.settle(reason=cause.reason)
-        await uow.sub_orders.save(sub_orders, reason=cause.reason, at=cause.at)
+        await uow.sub_orders.save(sub_orders, cause.at)
         totals = await uow.reconciliation.add_up(order.id)
         order.tally, order.sub_orders = totals.tally, totals.sub_orders
         order.waiting_sub_orders = totals.waiting

@@ -105,7 +105,7 @@ class StartProcessing:
     async def _put_back(self, uow: UnitOfWork, sub_order: SubOrder) -> None:
         """A paused order starts no process: its sub-order queues again until it is resumed (W42)."""
         sub_order.put_back()
-        await uow.sub_orders.save([sub_order], reason=Reason.ORDER_PAUSED, at=self._clock.now())
+        await uow.sub_orders.save([sub_order], self._clock.now())
 
     async def _send(self, held: _Held, tenant: Tenant, batch_id: UUID) -> None:
         now = self._clock.now()
@@ -140,9 +140,7 @@ class StartProcessing:
     async def _mind(self, uow: UnitOfWork, held: _Held, due_at: datetime) -> None:
         """Note when the next step for the sub-order falls due."""
         held.sub_order.due_at = due_at
-        await uow.sub_orders.save(
-            [held.sub_order], reason=Reason.PROCESS_NOT_STARTED, at=self._clock.now()
-        )
+        await uow.sub_orders.save([held.sub_order], self._clock.now())
 
     async def _fail(self, held: _Held, tenant: Tenant, reason: str) -> None:
         """Nothing will be made: every output says so, so that the order ends (W7).

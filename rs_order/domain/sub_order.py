@@ -24,6 +24,15 @@ def rank(ready_at: datetime, size: int) -> datetime:
     return ready_at + mebibytes * _AGEING_PER_MEBIBYTE
 
 
+@dataclass(frozen=True, slots=True)
+class StateMove:
+    """A state that a sub-order left and the one it took, for the history of its order."""
+
+    before: SubOrderState
+    after: SubOrderState
+    reason: Reason
+
+
 @dataclass(slots=True)
 class SubOrder:
     """One bucket of an order; its state follows from its counters once it runs."""
@@ -44,6 +53,9 @@ class SubOrder:
     """Its user ran into his quota: the gate no longer counts it (decisions.md, Quota)."""
     due_at: datetime | None = None
     """While it runs or is processed: when the step that minds it falls due."""
+
+    moves: list[StateMove] = field(default_factory=list)
+    """Since it was loaded or saved."""
 
     @property
     def waiting_for_user(self) -> bool:
@@ -68,6 +80,7 @@ class SubOrder:
             MoveNotAllowedError: ``SUB_ORDER_MOVES`` has no such move for this reason.
         """
         require_move(SUB_ORDER_MOVES, f"sub-order {self.id}", self.state, after, reason)
+        self.moves.append(StateMove(self.state, after, reason))
         self.state = after
 
     def close(self, at: datetime, *, reason: Reason) -> None:

@@ -67,21 +67,23 @@ class SubOrders:
         (row,) = await self._connection.fetch(SQL["count_of_order"], order_id, since or 0)
         return SubOrderCount(total=row["total"], storage=row["storage"])
 
-    async def save(
-        self, sub_orders: Sequence[SubOrder], *, reason: Reason | None, at: datetime
-    ) -> None:
-        """Write sub-orders back; changes of state go to the history (``reason`` None: there are none)."""
+    async def save(self, sub_orders: Sequence[SubOrder], at: datetime) -> None:
+        """Write sub-orders back, and their moves to the history."""
         if not sub_orders:
             return
-        rows = await self._connection.fetch(
+        await self._connection.execute(
             SQL["save"], [sub_order_record(sub_order) for sub_order in sub_orders]
         )
-        moves = [
-            _move(OrderId(row["order_id"]), row["id"], row["before"], row["after"])
-            for row in rows
-            if row["before"] != row["after"]
-        ]
-        await self._note(moves, reason=reason, at=at)
+        await self._add_history(
+            [
+                _move(one.order_id, one.id, move.before, move.after, move.reason)
+                for one in sub_orders
+                for move in one.moves
+            ],
+            at,
+        )
+        for sub_order in sub_orders:
+            sub_order.moves.clear()
 
     async def stop(
         self, order_id: OrderId, limit: int, *, reason: Reason, at: datetime
@@ -89,9 +91,10 @@ class SubOrders:
         """Make up to ``limit`` running sub-orders of a locked order READY again, their ranks kept; which."""
         rows = await self._connection.fetch(SQL["stop"], order_id, limit)
         moves = [
-            _move(order_id, row["id"], SubOrderState.RUNNING, SubOrderState.READY) for row in rows
+            _move(order_id, row["id"], SubOrderState.RUNNING, SubOrderState.READY, reason)
+            for row in rows
         ]
-        await self._note(moves, reason=reason, at=at)
+        await self._add_history(moves, at)
         return [SubOrderId(row["id"]) for row in rows]
 
     async def remove(self, sub_orders: Sequence[SubOrder], *, reason: Reason, at: datetime) -> None:
@@ -99,8 +102,8 @@ class SubOrders:
         if not sub_orders:
             return
         await self._connection.execute(SQL["remove"], [sub_order.id for sub_order in sub_orders])
-        moves = [_move(one.order_id, one.id, one.state, "REMOVED") for one in sub_orders]
-        await self._note(moves, reason=reason, at=at)
+        moves = [_move(one.order_id, one.id, one.state, "REMOVED", reason) for one in sub_orders]
+        await self._add_history(moves, at)
 
     async def lock_owner(self, owner: str) -> None:
         """Only one scheduling round of an owner at a time, until the unit of work ends."""
@@ -140,14 +143,20 @@ class SubOrders:
         """Delete up to ``limit`` sub-orders of an order; how many went."""
         return affected(await self._connection.execute(SQL["delete_slice"], order_id, limit))
 
-    async def _note(
-        self, moves: Sequence[dict[str, Any]], *, reason: Reason | None, at: datetime
-    ) -> None:
-        """Write moves into the history."""
+    async def _add_history(self, moves: Sequence[dict[str, Any]], at: datetime) -> None:
         if moves:
-            lines = [{**move, "reason": reason, "actor": "rs-order"} for move in moves]
-            await self._connection.execute(ORDER_SQL["add_history"], lines, at)
+            await self._connection.execute(ORDER_SQL["add_history"], moves, at)
 
 
-def _move(order_id: OrderId, sub_order_id: int, before: str, after: str) -> dict[str, Any]:
-    return {"order_id": order_id, "sub_order_id": sub_order_id, "before": before, "after": after}
+def _move(
+    order_id: OrderId, sub_order_id: int, before: str, after: str, reason: Reason
+) -> dict[str, Any]:
+    """Return a line of the history."""
+    return {
+        "order_id": order_id,
+        "sub_order_id": sub_order_id,
+        "before": before,
+        "after": after,
+        "reason": reason,
+        "actor": "rs-order",
+    }

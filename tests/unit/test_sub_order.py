@@ -9,7 +9,7 @@ from rs_order.domain.errors import MoveNotAllowedError
 from rs_order.domain.ids import OrderId, SubOrderId
 from rs_order.domain.moves import SUB_ORDER_MOVES, Reason
 from rs_order.domain.states import FileState, SubOrderKind, SubOrderState
-from rs_order.domain.sub_order import SubOrder, rank
+from rs_order.domain.sub_order import StateMove, SubOrder, rank
 from tests.unit.catalog import MEBIBYTE
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -139,18 +139,19 @@ def test_a_sub_order_that_starts_again_is_asked_for_under_another_number() -> No
 def test_a_sub_order_makes_the_moves_of_the_table_and_no_other(
     before: SubOrderState, after: SubOrderState
 ) -> None:
-    """Every reason is tried; a refused move changes nothing."""
+    """Every reason is tried; a refused move changes nothing, one that is made goes to the history."""
     for reason in Reason:
         sub_order = a_sub_order(before)
         if reason in SUB_ORDER_MOVES[before].get(after, ()):
             sub_order.move(after, reason=reason)
 
             assert sub_order.state is after
+            assert sub_order.moves == [StateMove(before, after, reason)]
         else:
             with pytest.raises(MoveNotAllowedError) as refused:
                 sub_order.move(after, reason=reason)
 
-            assert sub_order.state is before
+            assert (sub_order.state, sub_order.moves) == (before, [])
             assert refused.value.code == "move-not-allowed"
             assert (
                 str(refused.value)

@@ -113,7 +113,7 @@ class RegroupFiles:
         for sub_order in kept:
             sub_order.settle(reason=Reason.RETRIED)
         now = self._clock.now()
-        await uow.sub_orders.save(kept, reason=Reason.RETRIED, at=now)
+        await uow.sub_orders.save(kept, now)
         await uow.sub_orders.remove(emptied, reason=Reason.RETRIED, at=now)
         order.sub_orders -= len(emptied)
 
@@ -136,7 +136,7 @@ class RegroupFiles:
                 one.sub_order.close(now, reason=Reason.RETRIED)
                 order.waiting_sub_orders += one.sub_order.waiting_for_user
         order.sub_orders += sum(one.bucket.sub_order is None for one in filled)
-        await uow.sub_orders.save([one.sub_order for one in filled], reason=Reason.RETRIED, at=now)
+        await uow.sub_orders.save([one.sub_order for one in filled], now)
 
 
 def _continued(sub_order: SubOrder) -> Bucket[FileInError]:

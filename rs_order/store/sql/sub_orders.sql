@@ -44,10 +44,6 @@ where sub_order.order_id = $1 and sub_order.id >= $2
 
 -- name: save
 -- Write sub-orders back; their orders are locked. $1 records.
-with known as (
-    select id, state as before from sub_order
-    where id in (select (record ->> 'id')::bigint from jsonb_array_elements($1::jsonb) record)
-)
 update sub_order
 set state = record.state, rank = record.rank, asks = record.asks,
     asked_at = record.asked_at, quota_exceeded = record.quota_exceeded, due_at = record.due_at,
@@ -57,7 +53,7 @@ set state = record.state, rank = record.rank, asks = record.asks,
     download_error_files = record.download_error_files, download_error_bytes = record.download_error_bytes,
     error_files = record.error_files, error_bytes = record.error_bytes,
     processing_error_files = record.processing_error_files, processing_error_bytes = record.processing_error_bytes
-from known, jsonb_to_recordset($1::jsonb) as record (
+from jsonb_to_recordset($1::jsonb) as record (
     id bigint, state text, rank timestamptz, asks integer, asked_at timestamptz,
     quota_exceeded boolean, due_at timestamptz,
     pending_files bigint, pending_bytes bigint,
@@ -66,8 +62,7 @@ from known, jsonb_to_recordset($1::jsonb) as record (
     download_error_files bigint, download_error_bytes bigint,
     error_files bigint, error_bytes bigint,
     processing_error_files bigint, processing_error_bytes bigint)
-where sub_order.id = record.id and known.id = record.id
-returning sub_order.id, sub_order.order_id, known.before, sub_order.state as after
+where sub_order.id = record.id
 
 -- name: lock_owner
 -- One scheduling round of an owner at a time. $1 schema and owner.
