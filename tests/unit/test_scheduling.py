@@ -115,7 +115,10 @@ def test_what_one_pass_starts(case: Case) -> None:
     )
 
     assert decision == Decision(
-        start=(*(SubOrderId(100 + one) for one in range(case.starts_without_slot)), *map(SubOrderId, case.starts)),
+        start=(
+            *(SubOrderId(100 + one) for one in range(case.starts_without_slot)),
+            *map(SubOrderId, case.starts),
+        ),
         waiting_rank=None if case.waits is None else NOW + timedelta(hours=case.waits),
         again=case.again,
     )
