@@ -114,11 +114,9 @@ def test_what_one_pass_starts(case: Case) -> None:
         limits=LIMITS,
     )
 
+    first = [100 + number for number in range(case.starts_without_slot)]
     assert decision == Decision(
-        start=(
-            *(SubOrderId(100 + one) for one in range(case.starts_without_slot)),
-            *map(SubOrderId, case.starts),
-        ),
+        start=tuple(SubOrderId(number) for number in (*first, *case.starts)),
         waiting_rank=None if case.waits is None else NOW + timedelta(hours=case.waits),
         again=case.again,
     )
