@@ -6,7 +6,6 @@ import zipfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +16,12 @@ from rs_order.bootstrap import Role, serve
 from rs_order.sandbox import BUNDLED_ARCHIVE, Faults, Sandbox, Service, SyntheticDataset
 from rs_order.settings import Settings
 from tests.acceptance.peer import Peer
+from tests.support.clock import ManualClock
 from tests.support.polling import eventually
 from tests.support.servers import FreshBroker
 
 TENANT = "project1"
 STOP_SECONDS = 30
-
-
-class MovedClock:
-    """The machine's clock, with hours added by a test."""
-
-    def __init__(self) -> None:
-        self.ahead = timedelta()
-
-    def now(self) -> datetime:
-        return datetime.now(UTC) + self.ahead
 
 
 @dataclass
@@ -41,7 +31,7 @@ class Platform:
     settings: Settings
     sandbox: Sandbox
     peer: Peer
-    clock: MovedClock
+    clock: ManualClock
     database_url: str
     port: int = 0
 
@@ -182,4 +172,4 @@ async def platform(
             **{name.lower(): url for name, url in sandbox.urls.items()},
             **settings,
         }
-        yield Platform(Settings(**values), sandbox, peer, MovedClock(), database_url)
+        yield Platform(Settings(**values), sandbox, peer, ManualClock(start=None), database_url)

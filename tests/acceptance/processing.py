@@ -17,8 +17,8 @@ from rs_order.sandbox.products import urn_for
 from rs_order.store.orders import NewOrder
 from rs_order.store.pool import open_pool
 from rs_order.store.unit_of_work import Store
-from tests.acceptance.guests import guest
 from tests.acceptance.platform import TENANT, Platform
+from tests.acceptance.shared_platform import new_user
 from tests.support.polling import eventually
 
 RESULT_QUEUE = (
@@ -125,7 +125,7 @@ async def order(
     here: Platform, dataset: str, process: Process | UUID, *, owner: str | None = None
 ) -> Ordered:
     """Order a dataset with a process attached, as a basket with it would be ordered."""
-    owner = owner or guest(here)
+    owner = owner or new_user(here)
     correlation_id = f"test-{uuid4()}"
     process_id = process if isinstance(process, UUID) else process.id
     new = NewOrder(

@@ -8,7 +8,9 @@ import asyncpg
 import httpx
 import pytest
 
-from tests.acceptance.guests import (
+from tests.acceptance.peer import CANCELS, REQUESTS
+from tests.acceptance.platform import TENANT, Platform
+from tests.acceptance.shared_platform import (
     CANCEL_QUEUE,
     EVE_01,
     EVE_01_BYTES,
@@ -16,13 +18,11 @@ from tests.acceptance.guests import (
     FILE_REFERENCES,
     REQUEST_QUEUE,
     failure_notification,
-    guest,
     letter_with,
+    new_user,
     put_in_queue,
     until_rows,
 )
-from tests.acceptance.peer import CANCELS, REQUESTS
-from tests.acceptance.platform import TENANT, Platform
 
 NO_QUERY = "[NotEmpty] list of queries should not be empty at queries: rejected value [{}]."
 NO_DATA_TYPE = (
@@ -45,7 +45,7 @@ def request(here: Platform, **members: Any) -> dict[str, Any]:
     body = {
         "correlationId": f"test-{uuid4()}",
         "queries": [EVE_01],
-        "user": guest(here),
+        "user": new_user(here),
         **members,
     }
     return {name: value for name, value in body.items() if value is not ...}
@@ -187,7 +187,7 @@ async def test_a_too_long_correlation_id_is_denied(here: Platform) -> None:
 )
 async def test_w13_the_longest_fields_pass(filler: str, told: bool, here: Platform) -> None:
     """255 and 128 characters are accepted and stored; the property is there when it fits."""
-    user = guest(here, f"{uuid4().hex}@example.org".rjust(128, "u"))
+    user = new_user(here, f"{uuid4().hex}@example.org".rjust(128, "u"))
     correlation_id = f"{uuid4()}".ljust(255, filler)
     body = request(here, correlationId=correlation_id, user=user)
     final = await here.peer.until_final(await send(here, body))

@@ -6,8 +6,8 @@ from typing import Any
 
 from rs_order.sandbox import BUNDLED_ARCHIVE
 from rs_order.sandbox.faults import Outage, OutageMode, Service
-from tests.acceptance.guests import EVE_01, fence, guest, state_of, until_rows
 from tests.acceptance.platform import Platform
+from tests.acceptance.shared_platform import EVE_01, fence, new_user, state_of, until_rows
 from tests.support.polling import eventually
 
 DAM = Service.DAM
@@ -17,7 +17,7 @@ THREE_DATASETS = [EVE_01, "productId:PSP_MAG_20200104", "productId:GOES13_201709
 async def test_w9_a_pending_order_is_cancelled_while_the_page_is_on_its_way(here: Platform) -> None:
     """The step that comes back with the files of a deleted order throws them away (W9)."""
     here.sandbox.faults.outages = {Service.DAM: Outage(mode=OutageMode.SLOW, seconds=0.5, calls=1)}
-    correlation_id = await here.peer.order(EVE_01, user=guest(here))
+    correlation_id = await here.peer.order(EVE_01, user=new_user(here))
     order_id = (await here.peer.until(correlation_id, "GRANTED")).body["orderId"]
     await here.sandbox.calls.wait_for(Service.DAM, 1)
 
@@ -38,7 +38,7 @@ async def test_w35_a_running_order_is_cancelled_and_a_late_file_changes_nothing(
 ) -> None:
     """Its files go in slices; storage's late word finds nobody waiting."""
     here.sandbox.faults.silence = True
-    correlation_id = await here.peer.order(EVE_01, user=guest(here))
+    correlation_id = await here.peer.order(EVE_01, user=new_user(here))
     order_id = (await here.peer.until(correlation_id, "GRANTED")).body["orderId"]
     await here.sandbox.restores.wait_for_pending(1)
 
@@ -59,7 +59,7 @@ async def test_an_order_that_waits_for_its_user_is_cancelled_and_its_slots_are_f
     here: Platform,
 ) -> None:
     """What it had not asked for is never asked; the user's next order starts at once."""
-    user = guest(here)
+    user = new_user(here)
     correlation_id = await here.peer.order(*THREE_DATASETS, user=user)
     order_id = (await here.peer.until(correlation_id, "SUBORDER_DONE", 2)).body["orderId"]
 
@@ -78,7 +78,7 @@ async def test_a_finished_order_is_cancelled_and_can_no_longer_be_downloaded(
     here: Platform,
 ) -> None:
     """DONE becomes DELETED, and the link it had given leads to nothing."""
-    user = guest(here)
+    user = new_user(here)
     correlation_id = await here.peer.order(EVE_01, user=user)
     order_id = (await here.peer.until_final(correlation_id)).body["orderId"]
     await here.peer.cancel(order_id)
@@ -92,7 +92,7 @@ async def test_a_finished_order_is_cancelled_and_can_no_longer_be_downloaded(
 async def test_a_failed_order_is_cancelled(here: Platform) -> None:
     """FAILED becomes DELETED."""
     here.sandbox.faults.storage_errors = {md5_of("eve_01.txt"): "tape is broken"}
-    correlation_id = await here.peer.order(EVE_01, user=guest(here))
+    correlation_id = await here.peer.order(EVE_01, user=new_user(here))
     order_id = (await here.peer.until_final(correlation_id)).body["orderId"]
 
     assert await state_of(here, order_id) == "FAILED"
@@ -105,8 +105,8 @@ async def test_cancelling_twice_or_an_order_that_is_not_there_does_nothing(
     here: Platform,
 ) -> None:
     """Deleted once whatever comes again; unknown ids harm no other order of the batch."""
-    first = await here.peer.until_final(await here.peer.order(EVE_01, user=guest(here)))
-    second = await here.peer.until_final(await here.peer.order(EVE_01, user=guest(here)))
+    first = await here.peer.until_final(await here.peer.order(EVE_01, user=new_user(here)))
+    second = await here.peer.until_final(await here.peer.order(EVE_01, user=new_user(here)))
     await here.peer.cancel(first.body["orderId"])
     await until_deleted(here, first.body["orderId"])
     for order_id in (first.body["orderId"], 2**40, -1, 2**63 - 1, second.body["orderId"]):
@@ -157,7 +157,7 @@ async def test_orders_are_cancelled_at_any_moment_after_their_grant(here: Platfo
 async def _cancelled(here: Platform, moment: Moment) -> int:
     """An order whose cancel is sent at a moment of its life."""
     calls = here.sandbox.calls.counters[DAM]
-    correlation_id = await here.peer.order(*THREE_DATASETS, user=guest(here))
+    correlation_id = await here.peer.order(*THREE_DATASETS, user=new_user(here))
     await moment(here, correlation_id, calls)
     order_id: int = (await here.peer.until(correlation_id, "GRANTED")).body["orderId"]
     await here.peer.cancel(order_id)

@@ -14,9 +14,9 @@ import pytest
 from rs_order.sandbox.admin_instance import Mail
 from rs_order.sandbox.faults import Service
 from rs_order.sandbox.sandbox import DEFAULT_PROJECT_HOST
-from tests.acceptance.guests import EVE_01, fence, guest
 from tests.acceptance.peer import RESPONSES
 from tests.acceptance.platform import Platform, platform
+from tests.acceptance.shared_platform import EVE_01, fence, new_user
 from tests.mails.servers import HOST, smtp_server
 from tests.support.baskets import put_basket
 from tests.support.polling import eventually
@@ -77,7 +77,7 @@ async def here(broker: FreshBroker, database_url: str) -> AsyncIterator[Platform
 
 async def test_three_instances_send_each_mail_once(here: Platform) -> None:
     """The confirmation, late when the mail service is away, and a reminder by the clock."""
-    jane, john = guest(here), guest(here)
+    jane, john = new_user(here), new_user(here)
     await here.peer.until_final(await here.peer.order(EVE_01, user=jane))
     await fence(here)
 
@@ -122,7 +122,7 @@ async def test_an_outage_over_the_time_of_a_reminder_is_made_up_for(
     """Nothing ran at seven; whoever starts next reminds, once."""
     async with platform(broker, database_url, **SETTINGS) as here:
         async with here.service():
-            user = guest(here)
+            user = new_user(here)
             await ordered(here, user)
             await mailed(here, user)
         at_seven(here, days=4)
@@ -153,7 +153,7 @@ async def test_mails_go_to_a_mail_server_and_copies_to_rs_notifier(
             here.service(),
             _heard(here, RESPONSES, COPIES) as messages,
         ):
-            user = guest(here)
+            user = new_user(here)
             order = await ordered(here, user)
             await eventually(lambda: box.received, "a mail at the mail server")
             await eventually(lambda: len(messages) == 4, "two responses and their copies")

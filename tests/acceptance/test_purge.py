@@ -4,8 +4,8 @@ from datetime import timedelta
 
 from rs_order.bootstrap import Role
 from rs_order.sandbox import Faults
-from tests.acceptance.guests import EVE_01, guest, state_of, until_rows
 from tests.acceptance.platform import Platform, platform
+from tests.acceptance.shared_platform import EVE_01, new_user, state_of, until_rows
 from tests.support.polling import eventually
 from tests.support.servers import FreshBroker
 
@@ -42,7 +42,7 @@ async def test_a_purge_of_the_steps_is_survived(broker: FreshBroker, database_ur
 
 async def _order(here: Platform) -> int:
     """A user's order of one nearline file."""
-    user = guest(here)
+    user = new_user(here)
     async with here.client(user) as client:
         answer = await client.post(
             "/user/orders/apply",

@@ -11,9 +11,9 @@ from rs_order.sandbox import Faults
 from rs_order.sandbox.directory import User
 from rs_order.sandbox.faults import Outage, OutageMode, Service
 from tests.acceptance.archives import ArchiveMaker
-from tests.acceptance.guests import EVE_01, fence, guest, until_rows
 from tests.acceptance.peer import REQUESTS
 from tests.acceptance.platform import TENANT, Platform, platform
+from tests.acceptance.shared_platform import EVE_01, fence, new_user, until_rows
 from tests.support.servers import FreshBroker
 
 DONE = ["GRANTED", "SUBORDER_DONE", "DONE"]
@@ -34,7 +34,7 @@ async def test_a_request_outlives_a_short_trouble(
 ) -> None:
     """It is asked again, and each response is told once."""
     here.sandbox.faults.outages = {service: outage.model_copy()}
-    correlation_id = await here.peer.order(EVE_01, user=guest(here))
+    correlation_id = await here.peer.order(EVE_01, user=new_user(here))
     await here.peer.until_final(correlation_id)
 
     assert here.sandbox.faults.outages[service].calls == 0
@@ -53,7 +53,7 @@ async def test_a_slow_service_holds_up_nothing_else(broker: FreshBroker, databas
         asked = here.sandbox.calls.counters[Service.CATALOG]
         waiting = []
         for number in range(STEPS_AT_ONCE):
-            waiting.append(await here.peer.order(EVE_01, user=guest(here)))
+            waiting.append(await here.peer.order(EVE_01, user=new_user(here)))
             await here.sandbox.calls.wait_for(Service.CATALOG, asked + number + 1)
         here.clock.ahead = timedelta(hours=6.1)
         await until_rows(here, "select from orders where status = 'EXPIRED'")
@@ -102,7 +102,7 @@ async def test_a_trouble_without_end_fails_the_request_at_the_deadline(
 ) -> None:
     """One FAILED that names the service, and nothing after it, also when the service is back."""
     here.sandbox.faults.outages = {service: Outage(mode=mode)}
-    correlation_id = await here.peer.order(EVE_01, user=guest(here))
+    correlation_id = await here.peer.order(EVE_01, user=new_user(here))
     final = await here.peer.until_final(correlation_id)
     here.sandbox.faults.outages = {}
     await fence(here)
@@ -121,7 +121,7 @@ async def test_a_catalog_that_refuses_is_a_verdict(here: Platform) -> None:
     """A 4xx is not asked again: FAILED with the text of amqp.md 2.4."""
     here.sandbox.faults.outages = {Service.CATALOG: Outage(mode=OutageMode.STATUS, status=400)}
     before = here.sandbox.calls.counters.get(Service.CATALOG, 0)
-    correlation_id = await here.peer.order(EVE_01, user=guest(here))
+    correlation_id = await here.peer.order(EVE_01, user=new_user(here))
     final = await here.peer.until_final(correlation_id)
 
     assert final.body["message"].startswith("CatalogSearchException: Error applying search")
@@ -132,7 +132,7 @@ async def test_a_catalog_that_refuses_is_a_verdict(here: Platform) -> None:
 async def test_w3_an_order_whose_dataset_can_never_be_read_fails(here: Platform) -> None:
     """It was granted; at the deadline it ends FAILED, without a file, and says why."""
     here.sandbox.faults.outages = {Service.DAM: Outage(mode=OutageMode.STATUS, status=500)}
-    correlation_id = await here.peer.order(EVE_01, user=guest(here))
+    correlation_id = await here.peer.order(EVE_01, user=new_user(here))
     final = await here.peer.until_final(correlation_id)
     (order,) = await here.rows(
         "select status, message, sub_orders from orders where id = $1", final.body["orderId"]
@@ -187,7 +187,7 @@ async def _ordered_with_trouble_after_two_pages(
 ) -> tuple[str, int]:
     """An order whose catalog closes the connection once two of its pages are stored."""
     here.sandbox.faults.outages = {Service.CATALOG: Outage(mode=OutageMode.SLOW, seconds=0.3)}
-    correlation_id = await here.peer.order("*", user=guest(here))
+    correlation_id = await here.peer.order("*", user=new_user(here))
     order_id = (await here.peer.until(correlation_id, "GRANTED")).body["orderId"]
     await until_rows(
         here, "select 1 from data_file where order_id = $1 having count(*) >= 4", order_id

@@ -7,16 +7,16 @@ from uuid import uuid4
 import asyncpg
 from pydantic import SecretStr
 
-from tests.acceptance.guests import EVE_01, fence, guest, until_rows
 from tests.acceptance.peer import REQUESTS, Received
 from tests.acceptance.platform import TENANT, Platform, platform
+from tests.acceptance.shared_platform import EVE_01, fence, new_user, until_rows
 from tests.support.polling import eventually
 from tests.support.proxy import tcp_proxy
 from tests.support.servers import FreshBroker
 
 
 def request(here: Platform, **members: Any) -> dict[str, Any]:
-    body = {"correlationId": f"again-{uuid4()}", "queries": [EVE_01], "user": guest(here)}
+    body = {"correlationId": f"again-{uuid4()}", "queries": [EVE_01], "user": new_user(here)}
     return {**body, **members}
 
 

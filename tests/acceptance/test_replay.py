@@ -10,9 +10,9 @@ from typing import Any
 from uuid import uuid4
 
 from rs_order.sandbox.faults import Outage, OutageMode, Service
-from tests.acceptance.guests import EVE_01, REQUEST_QUEUE, guest
 from tests.acceptance.peer import REQUESTS
 from tests.acceptance.platform import TENANT, Platform
+from tests.acceptance.shared_platform import EVE_01, REQUEST_QUEUE, new_user
 from tests.support.polling import eventually
 
 
@@ -69,7 +69,7 @@ async def test_a_request_of_an_unknown_tenant_is_replayed_once_the_tenant_is_the
 ) -> None:
     """Dead letter, ``tenant add``, ``dead-letters replay ID``, DONE; nothing is left behind."""
     correlation_id = f"replay-{uuid4()}"
-    body = {"correlationId": correlation_id, "queries": [EVE_01], "user": guest(here)}
+    body = {"correlationId": correlation_id, "queries": [EVE_01], "user": new_user(here)}
     await here.peer.send(REQUESTS, json.dumps(body).encode(), {"regards.tenant": "project2"})
     letter = await until_listed(here, "--tenant", "project2")
 
@@ -97,7 +97,7 @@ async def test_a_request_that_met_nonsense_is_replayed_once_the_service_is_mende
     """FAILED and a letter ``remote-nonsense``; mended and replayed: GRANTED and DONE."""
     here.sandbox.faults.outages = {Service.ADMIN: Outage(mode=OutageMode.NONSENSE)}
     asked = here.sandbox.calls.counters[Service.ADMIN]
-    correlation_id = await here.peer.order(EVE_01, user=guest(here))
+    correlation_id = await here.peer.order(EVE_01, user=new_user(here))
     await here.sandbox.calls.wait_for(Service.ADMIN, asked + 1)
     here.clock.ahead += timedelta(seconds=10)
     failed = await here.peer.until_final(correlation_id)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from rs_order.sandbox import Faults, SyntheticDataset
 from tests.acceptance.archives import ArchiveMaker
-from tests.acceptance.guests import EVE_01, FILE_REFERENCES, fence, guest, until_rows
 from tests.acceptance.platform import Platform, platform
+from tests.acceptance.shared_platform import EVE_01, FILE_REFERENCES, fence, new_user, until_rows
 from tests.support.servers import FreshBroker
 
 
@@ -71,7 +71,7 @@ async def test_a_silent_order_expires_and_a_late_answer_changes_nothing_any_more
 async def test_events_sent_three_times_count_once(here: Platform) -> None:
     """Nothing is told twice, however often storage says it."""
     here.sandbox.faults.duplicates = 3
-    correlation_id = await here.peer.order(EVE_01, user=guest(here))
+    correlation_id = await here.peer.order(EVE_01, user=new_user(here))
     await here.peer.until_final(correlation_id)
     await fence(here)
 
@@ -81,7 +81,7 @@ async def test_events_sent_three_times_count_once(here: Platform) -> None:
 async def test_events_of_others_change_nothing(here: Platform) -> None:
     """Other types and other checksums are most of what comes."""
     here.sandbox.faults.noise = 5
-    correlation_id = await here.peer.order(EVE_01, user=guest(here))
+    correlation_id = await here.peer.order(EVE_01, user=new_user(here))
     await here.peer.until_final(correlation_id)
 
     assert here.peer.statuses(correlation_id) == ["GRANTED", "SUBORDER_DONE", "DONE"]
@@ -109,7 +109,7 @@ async def test_w5_a_checksum_that_several_files_share_is_asked_once(
 async def test_w11_storage_changes_its_mind_while_a_sub_order_runs(here: Platform) -> None:
     """AVAILABLE then ERROR counts as ERROR; once the order has ended, nothing is taken back."""
     here.sandbox.faults.silence = True
-    user = guest(here)
+    user = new_user(here)
     correlation_id = await here.peer.order(EVE_01, "productId:EVE_02", user=user)
     order_id = (await here.peer.until(correlation_id, "GRANTED")).body["orderId"]
     await here.sandbox.restores.wait_for_requests(1)
@@ -147,7 +147,7 @@ async def test_w11_storage_changes_its_mind_while_a_sub_order_runs(here: Platfor
 async def test_a_checksum_that_storage_does_not_know_is_an_error(here: Platform) -> None:
     """Storage says so at once, with a text that the file keeps."""
     here.sandbox.faults.silence = True
-    correlation_id = await here.peer.order(EVE_01, user=guest(here))
+    correlation_id = await here.peer.order(EVE_01, user=new_user(here))
     await here.sandbox.restores.wait_for_requests(1)
     (checksum,) = here.sandbox.restores.requests[0].checksums
     text = f"file with checksum {checksum} does not exists."

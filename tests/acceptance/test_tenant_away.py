@@ -9,8 +9,8 @@ import pytest
 from rs_order.bootstrap import open_database
 from rs_order.sandbox import Faults
 from rs_order.sandbox.wire import EXECUTION_RESULT, Event
-from tests.acceptance.guests import EVE_01, guest, until_rows
 from tests.acceptance.platform import Platform, platform
+from tests.acceptance.shared_platform import EVE_01, new_user, until_rows
 from tests.support.polling import eventually
 from tests.support.servers import FreshBroker
 
@@ -37,7 +37,7 @@ async def test_steps_that_fall_due_while_their_tenant_is_away(
     async with platform(broker, database_url, faults=faults) as here, here.service():
         here.sandbox.add_tenant(MIGRANT)
         await here.sandbox.projects.wait_for_state("rs-order", MIGRANT, "ENABLED")
-        correlation_id = await here.peer.order(EVE_01, user=guest(here), tenant=MIGRANT)
+        correlation_id = await here.peer.order(EVE_01, user=new_user(here), tenant=MIGRANT)
         await until_rows(here, ASKED.format(1))
         await here.sandbox.restores.wait_for_requests(1)
         here.sandbox.remove_tenant(MIGRANT)

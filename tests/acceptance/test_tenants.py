@@ -14,8 +14,8 @@ from rs_order.demo.servers import Management, Servers
 from rs_order.sandbox import Outage, OutageMode, Service, announcing
 from rs_order.sandbox.announcing import ConnectionEvent
 from rs_order.sandbox.roles import Role
-from tests.acceptance.guests import EVE_01, REQUEST_QUEUE, fence, guest
 from tests.acceptance.platform import Platform, platform
+from tests.acceptance.shared_platform import EVE_01, REQUEST_QUEUE, fence, new_user
 from tests.support.polling import eventually
 from tests.support.servers import FreshBroker, fresh_broker, fresh_database
 
@@ -68,7 +68,7 @@ class TwoInstances:
 
     async def order(self, tenant: str) -> str:
         """Ask for an order in a project; the correlation id."""
-        return await self.here.peer.order(EVE_01, user=guest(self.here), tenant=tenant)
+        return await self.here.peer.order(EVE_01, user=new_user(self.here), tenant=tenant)
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
-from tests.acceptance.guests import EVE_01, guest, put_in_queue, state_of, until_rows
 from tests.acceptance.platform import TENANT, Platform
+from tests.acceptance.shared_platform import EVE_01, new_user, put_in_queue, state_of, until_rows
 
 STEPS = "rs-order.steps"
 REMOTE_STEPS = "rs-order.remote-steps"
@@ -30,7 +30,7 @@ async def failing(here: Platform, change: str, when: str) -> AsyncIterator[None]
 async def test_w3_an_unforeseen_error_of_a_completion_is_replayed(here: Platform) -> None:
     """The order doesn't stay PENDING unseen: the step is a dead letter with its reason, and goes on."""
     async with failing(here, "insert on data_file", "true"):
-        correlation_id = await here.peer.order(EVE_01, user=guest(here))
+        correlation_id = await here.peer.order(EVE_01, user=new_user(here))
         order_id = (await here.peer.until(correlation_id, "GRANTED")).body["orderId"]
         letter = await here.peer.dead_letter(f"{REMOTE_STEPS}.DLQ")
 
@@ -65,7 +65,7 @@ async def test_w23_an_order_that_cannot_expire_holds_up_no_other(here: Platform)
 
 
 async def _running(here: Platform) -> int:
-    granted = await here.peer.until(await here.peer.order(EVE_01, user=guest(here)), "GRANTED")
+    granted = await here.peer.until(await here.peer.order(EVE_01, user=new_user(here)), "GRANTED")
     order_id = int(granted.body["orderId"])
     await until_rows(here, "select from orders where id = $1 and status = 'RUNNING'", order_id)
     return order_id

@@ -7,8 +7,8 @@ import httpx
 
 from rs_order.sandbox import Process
 from rs_order.sandbox.processing import SizeLimit
-from tests.acceptance.guests import guest
 from tests.acceptance.platform import TENANT, Platform
+from tests.acceptance.shared_platform import new_user
 
 BASKET = "/order/basket"
 SELECTION = f"{BASKET}/selection"
@@ -76,7 +76,7 @@ def totals_of(counted: Any) -> tuple[int, int, int, int]:
 
 def a_client(here: Platform) -> httpx.AsyncClient:
     """A user who has no basket yet."""
-    return here.client(guest(here))
+    return here.client(new_user(here))
 
 
 def offer(

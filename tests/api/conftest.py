@@ -1,6 +1,6 @@
 """The REST side of a whole service on real servers, one for all tests here.
 
-Starting one costs seconds, so tests share it: each orders as users of its own (``guest``) and leaves the
+Starting one costs seconds, so tests share it: each orders as users of its own (``new_user``) and leaves the
 sandbox as it found it.
 """
 

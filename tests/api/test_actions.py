@@ -10,8 +10,8 @@ import pytest
 
 from rs_order.sandbox.directory import User
 from rs_order.sandbox.faults import Outage, OutageMode, Service
-from tests.acceptance.guests import EVE_01, guest, state_of, until_rows
 from tests.acceptance.platform import Platform
+from tests.acceptance.shared_platform import EVE_01, new_user, state_of, until_rows
 from tests.acceptance.test_cancel import md5_of
 from tests.support.history import HISTORY, unexplained_moves
 from tests.support.polling import eventually
@@ -83,7 +83,7 @@ async def test_fact_5_an_order_is_paused_and_resumed_while_storage_is_silent(
 
     rest.md 14, pause / resume / delete / remove.
     """
-    jane, john, alan = guest(here), guest(here), administrator(here)
+    jane, john, alan = new_user(here), new_user(here), administrator(here)
     correlation_id, order = await silent_order(here, jane)
 
     assert refused(await pause(here, order, john)) == (401, ["USER_NOT_ALLOWED_TO_MANAGE_ORDER"])
@@ -109,7 +109,7 @@ async def test_fact_5_an_order_is_paused_and_resumed_while_storage_is_silent(
 
 async def test_fact_5_what_storage_answers_in_a_pause_ends_the_order(here: Platform) -> None:
     """Fact 5: without a resume (K4)."""
-    jane = guest(here)
+    jane = new_user(here)
     correlation_id, order = await silent_order(here, jane)
     await pause(here, order, jane)
     here.sandbox.restores.release()
@@ -125,7 +125,7 @@ async def test_fact_6_an_order_is_paused_deleted_and_removed(role: str, here: Pl
 
     rest.md 14, pause / resume / delete / remove.
     """
-    jane, chief = guest(here), administrator(here, role)
+    jane, chief = new_user(here), administrator(here, role)
     _, order = await silent_order(here, jane)
     for verb, path in (
         ("PUT", f"/user/orders/pause/{order}"),
@@ -164,7 +164,7 @@ async def test_a_pending_order_can_only_be_paused(here: Platform) -> None:
 
     rest.md 14, pause / resume / delete / remove.
     """
-    jane = guest(here)
+    jane = new_user(here)
     here.sandbox.faults.outages = {Service.DAM: Outage(mode=OutageMode.SLOW, seconds=3, calls=1)}
     granted = await here.peer.until(await here.peer.order(EVE_01, user=jane), "GRANTED")
     order = granted.body["orderId"]
@@ -190,7 +190,7 @@ async def test_w9_a_pending_order_that_is_paused_stays_so_when_its_page_comes(
     here: Platform,
 ) -> None:
     """And is read again when it is resumed."""
-    jane = guest(here)
+    jane = new_user(here)
     here.sandbox.faults.outages = {Service.DAM: Outage(mode=OutageMode.SLOW, seconds=0.5, calls=1)}
     correlation_id = await here.peer.order(EVE_01, user=jane)
     order = (await here.peer.until(correlation_id, "GRANTED")).body["orderId"]
@@ -198,7 +198,7 @@ async def test_w9_a_pending_order_that_is_paused_stays_so_when_its_page_comes(
     await pause(here, order, jane)
     (call,) = here.sandbox.calls.recent(Service.DAM)
     await eventually(lambda: call.status is not None, "rs-dam's slow answer")
-    await here.peer.until_final(await here.peer.order(EVE_01, user=guest(here)))
+    await here.peer.until_final(await here.peer.order(EVE_01, user=new_user(here)))
 
     assert await state_of(here, order) == "PAUSED"
 
@@ -212,7 +212,7 @@ async def test_removing_is_for_administrators_and_deleted_orders(here: Platform)
 
     rest.md 14, pause / resume / delete / remove.
     """
-    jane, alan = guest(here), administrator(here)
+    jane, alan = new_user(here), administrator(here)
     order = await done_order(here, jane)
     path = f"/user/orders/remove/{order}"
 
@@ -226,7 +226,7 @@ async def test_removing_is_for_administrators_and_deleted_orders(here: Platform)
 
 async def test_a_deleted_order_can_still_be_seen_but_not_downloaded(here: Platform) -> None:
     """Its files are gone, and a second deletion is refused."""
-    jane = guest(here)
+    jane = new_user(here)
     order = await done_order(here, jane)
     deleted = await act(here, "DELETE", f"/user/orders/{order}", jane)
     again = await act(here, "DELETE", f"/user/orders/{order}", jane)
@@ -241,7 +241,7 @@ async def test_fact_7_a_finished_order_is_restarted_from_a_copy_of_its_basket(
     here: Platform,
 ) -> None:
     """Fact 7: 201 with the new order, of the same owner, whoever restarts it; it runs to its end."""
-    jane, alan = guest(here), administrator(here)
+    jane, alan = new_user(here), administrator(here)
     old = await done_order(here, jane)
     body = {"label": "once more", "onSuccessUrl": "/user/demo"}
     answer = await act(
@@ -276,7 +276,7 @@ async def test_fact_7_a_finished_order_is_restarted_from_a_copy_of_its_basket(
 
 async def test_labels_of_restarted_orders_are_judged(here: Platform) -> None:
     """422 with the code the interface reads; an empty body is no body."""
-    jane = guest(here)
+    jane = new_user(here)
     order = await done_order(here, jane)
     path = f"/user/orders/{order}/restart"
 
@@ -300,7 +300,7 @@ async def test_labels_of_restarted_orders_are_judged(here: Platform) -> None:
 
 async def test_two_restarts_with_one_label_at_once_make_one_order(here: Platform) -> None:
     """The database has the last word, and the loser hears it as a refusal of his label."""
-    jane = guest(here)
+    jane = new_user(here)
     orders = [await done_order(here, jane) for _ in range(2)]
     answers = await asyncio.gather(
         *(
@@ -315,7 +315,7 @@ async def test_two_restarts_with_one_label_at_once_make_one_order(here: Platform
 
 async def test_w18_two_of_seven_files_fail_and_are_retried(here: Platform) -> None:
     """Only these are asked for again; the order is done, and a second click was refused."""
-    jane = guest(here)
+    jane = new_user(here)
     broken = [md5_of("eve_02.txt"), md5_of("eve_04.txt")]
     here.sandbox.faults.storage_errors = dict.fromkeys(broken, "tape is broken")
     correlation_id = await here.peer.order(*ALL_OF_EVE, user=jane)
@@ -358,7 +358,7 @@ async def test_w18_an_external_file_that_could_not_be_downloaded_is_there_again(
     here: Platform,
 ) -> None:
     """DOWNLOAD_ERROR becomes AVAILABLE without anybody being asked, and the next download works."""
-    jane = guest(here)
+    jane = new_user(here)
     order = await done_order(here, jane, EXTERNAL)
     here.sandbox.faults.outages = {Service.EXTERNAL: Outage(mode=OutageMode.STATUS, status=404)}
     await here.download(order, email=jane)
@@ -394,8 +394,8 @@ async def test_an_order_that_is_not_there_is_not_found(
 ) -> None:
     """404 with a body; what is no number is a bad request, who has no token isn't heard."""
     options: dict[str, Any] = {"json": {}} if verb == "POST" else {}
-    unknown = await act(here, verb, template.format(-12), guest(here), role, **options)
-    no_number = await act(here, verb, template.format("twelve"), guest(here), role, **options)
+    unknown = await act(here, verb, template.format(-12), new_user(here), role, **options)
+    no_number = await act(here, verb, template.format("twelve"), new_user(here), role, **options)
     async with httpx.AsyncClient(trust_env=False) as client:
         stranger = await client.request(
             verb, f"http://127.0.0.1:{here.port}{template.format(1)}", **options
@@ -409,7 +409,7 @@ async def test_an_order_that_is_not_there_is_not_found(
 
 async def test_an_order_of_another_project_can_not_be_managed(here: Platform) -> None:
     """Promise 7: its number means nothing there, not even to an administrator."""
-    jane, chief = guest(here), administrator(here, "PROJECT_ADMIN")
+    jane, chief = new_user(here), administrator(here, "PROJECT_ADMIN")
     _, order = await silent_order(here, jane)
     async with here.client(chief, "PROJECT_ADMIN", tenant="project2") as client:
         answer = await client.put(f"/user/orders/pause/{order}")
@@ -420,7 +420,7 @@ async def test_an_order_of_another_project_can_not_be_managed(here: Platform) ->
 
 async def test_while_rs_admin_is_down_nothing_is_changed(here: Platform) -> None:
     """503 for whom it has to be asked about; the owner needs nobody."""
-    jane, john = guest(here), guest(here)
+    jane, john = new_user(here), new_user(here)
     _, order = await silent_order(here, jane)
     here.sandbox.faults.outages = {Service.ADMIN: Outage(mode=OutageMode.STATUS, status=503)}
 

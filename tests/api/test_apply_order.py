@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from rs_order.sandbox.faults import Outage, OutageMode, Service
-from tests.acceptance.guests import EVE_01, guest
 from tests.acceptance.platform import Platform
+from tests.acceptance.shared_platform import EVE_01, new_user
 from tests.support.baskets import put_basket
 
 NO_TYPE = "There should be at least one datatype to order. DataType can be RAWDATA or QUICKLOOK"
@@ -26,7 +26,7 @@ def content_of(answer: httpx.Response) -> dict[str, Any]:
 
 async def test_an_order_is_granted_at_once(here: Platform) -> None:
     """200 with its number; peers hear of it when files are ready, not of GRANTED (rest.md 14, auto order)."""
-    answer = await apply(here, guest(here))
+    answer = await apply(here, new_user(here))
     content = content_of(answer)
     correlation_id = content["correlationId"]
     await here.peer.until_final(correlation_id)
@@ -43,7 +43,7 @@ async def test_an_order_is_granted_at_once(here: Platform) -> None:
 
 async def test_a_given_correlation_id_comes_back(here: Platform) -> None:
     """In the answer and with the order."""
-    content = content_of(await apply(here, guest(here), correlationId="c-42"))
+    content = content_of(await apply(here, new_user(here), correlationId="c-42"))
     (stored,) = await here.rows("select * from orders where id = $1", content["orderId"])
 
     assert content["correlationId"] == stored["correlation_id"] == "c-42"
@@ -55,7 +55,7 @@ async def test_a_given_correlation_id_comes_back(here: Platform) -> None:
 
 async def test_w12_the_basket_of_the_caller_is_not_touched(here: Platform) -> None:
     """The order has a basket of its own, with what the queries found and nothing else."""
-    jane = guest(here)
+    jane = new_user(here)
     basket = await put_basket(here, jane, "productId:EVE_02")
     order = content_of(await apply(here, jane))["orderId"]
     baskets = await here.rows(
@@ -75,7 +75,7 @@ async def test_w12_the_basket_of_the_caller_is_not_touched(here: Platform) -> No
 
 async def test_the_caller_is_the_user_with_the_role_of_his_token(here: Platform) -> None:
     """Whatever user the body names; the catalog is asked in his name and rs-admin isn't asked."""
-    jane = guest(here)
+    jane = new_user(here)
     before = here.sandbox.calls.counters[Service.ADMIN]
     answer = await apply(
         here, jane, "EXPLOIT", user="somebody@example.org", sizeLimitInBytes=1, filters=None
@@ -93,7 +93,7 @@ async def test_the_caller_is_the_user_with_the_role_of_his_token(here: Platform)
 async def test_filters_are_those_of_every_dataset(here: Platform) -> None:
     """Kinds and name pattern go with the order's own basket."""
     filters = {"dataTypes": ["QUICKLOOK", "RAWDATA"], "filenameRegExp": r".*\.txt"}
-    order = content_of(await apply(here, guest(here), filters=filters))["orderId"]
+    order = content_of(await apply(here, new_user(here), filters=filters))["orderId"]
     (stored,) = await here.rows(
         "select file_kinds, file_name_pattern from dataset_selection"
         " join basket on basket.id = basket_id where order_id = $1",
@@ -105,7 +105,7 @@ async def test_filters_are_those_of_every_dataset(here: Platform) -> None:
 
 async def test_an_owner_longer_than_the_contract_is_cut(here: Platform) -> None:
     """To 128 characters, as the store takes them (domain.md 13.1)."""
-    email = f"{guest(here)}{'x' * 128}"
+    email = f"{new_user(here)}{'x' * 128}"
     order = content_of(await apply(here, email, "PROJECT_ADMIN"))["orderId"]
     (stored,) = await here.rows("select owner from orders where id = $1", order)
 
@@ -118,7 +118,7 @@ async def test_nothing_to_order(query: str, here: Platform) -> None:
 
     rest.md 14, auto order.
     """
-    jane = guest(here)
+    jane = new_user(here)
     answer = await apply(here, jane, queries=[EVE_01, query])
 
     assert answer.status_code == 422
@@ -147,7 +147,7 @@ async def test_a_catalog_in_trouble(outage: Outage, text: str, here: Platform) -
     rest.md 14, auto order.
     """
     here.sandbox.faults.outages = {Service.CATALOG: outage}
-    jane = guest(here)
+    jane = new_user(here)
     answer = await apply(here, jane, correlationId="c-7")
     content = content_of(answer)
 
@@ -180,7 +180,7 @@ async def test_requests_that_break_rules(
     body: dict[str, Any], messages: list[str], here: Platform
 ) -> None:
     """422 with one message for each rule (rest.md 4.3)."""
-    answer = await apply(here, guest(here), **body)
+    answer = await apply(here, new_user(here), **body)
 
     assert (answer.status_code, answer.json()) == (422, {"messages": messages})
 
@@ -188,7 +188,7 @@ async def test_requests_that_break_rules(
 async def test_a_pattern_that_re2_refuses(here: Platform) -> None:
     """422 that says where it stands and what isn't accepted."""
     filters = {"dataTypes": ["RAWDATA"], "filenameRegExp": "(?=a)"}
-    answer = await apply(here, guest(here), filters=filters)
+    answer = await apply(here, new_user(here), filters=filters)
     (message,) = answer.json()["messages"]
 
     assert answer.status_code == 422
@@ -200,7 +200,7 @@ async def test_a_pattern_that_re2_refuses(here: Platform) -> None:
 async def test_bodies_that_cannot_be_read(content: bytes, here: Platform) -> None:
     """400."""
     headers = {"Content-Type": "application/json"}
-    async with here.client(guest(here)) as client:
+    async with here.client(new_user(here)) as client:
         answer = await client.post("/user/orders/apply", content=content, headers=headers)
 
     assert answer.status_code == 400

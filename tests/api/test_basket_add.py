@@ -9,8 +9,8 @@ import pytest
 from rs_order.domain.instants import parse_instant, wire_instant
 from rs_order.sandbox import Outage, OutageMode, Service, SyntheticDataset
 from rs_order.sandbox.processing import SizeLimit
-from tests.acceptance.guests import EVE_01, guest
 from tests.acceptance.platform import TENANT, Platform
+from tests.acceptance.shared_platform import EVE_01, new_user
 from tests.api.baskets import (
     BASKET,
     CATALOG_FAILED,
@@ -224,7 +224,7 @@ async def test_a_process_that_cannot_be_asked_for_adds_nothing(
 
 async def test_searches_are_made_as_the_caller(here: Platform) -> None:
     """The catalog sees the user and his own role, for the search, the label and the union."""
-    jane = guest(here)
+    jane = new_user(here)
     async with here.client(jane, "EXPLOIT") as client:
         await add(client)
         await add(client, EVE_01)

@@ -5,8 +5,8 @@ from urllib.parse import quote
 import pytest
 
 from rs_order.sandbox import Outage, OutageMode, Service
-from tests.acceptance.guests import EVE_01
 from tests.acceptance.platform import Platform
+from tests.acceptance.shared_platform import EVE_01
 from tests.api.baskets import (
     BASKET,
     CATALOG_FAILED,

@@ -7,8 +7,8 @@ import pytest
 
 from rs_order.sandbox.archive_holding import ArchiveHolding
 from tests.acceptance.archives import ArchiveMaker
-from tests.acceptance.guests import EVE_01, guest
 from tests.acceptance.platform import Platform
+from tests.acceptance.shared_platform import EVE_01, new_user
 from tests.api.baskets import (
     BASKET,
     EVE,
@@ -56,7 +56,7 @@ async def test_basket_get_quota_counts_what_storage_holds_at_three_levels(
 
 async def test_basket_of_whoever_asks(here: Platform) -> None:
     """The example of rest.md 5.1, member by member; absent is absent."""
-    jane = guest(here)
+    jane = new_user(here)
     async with here.client(jane) as client:
         await add(client, EVE_01, selectionDate="2026-01-23T10:21:50.720512+01:00")
         basket = await basket_of(client)
@@ -101,7 +101,7 @@ async def test_basket_delete_whole_basket_is_204(here: Platform) -> None:
 
 async def test_baskets_of_others_are_out_of_reach(here: Platform) -> None:
     """Another user, and the same user in another project, see and change nothing of it (promise 7)."""
-    jane = guest(here)
+    jane = new_user(here)
     async with (
         here.client(jane) as own,
         a_client(here) as other,
@@ -122,7 +122,7 @@ async def test_baskets_of_others_are_out_of_reach(here: Platform) -> None:
 
 async def test_w12_an_automatic_order_leaves_the_basket_alone(here: Platform) -> None:
     """It has a basket of its own (W12)."""
-    jane = guest(here)
+    jane = new_user(here)
     async with here.client(jane) as client:
         basket = await add(client)
         await here.peer.until_final(await here.peer.order(EVE_01, user=jane))
@@ -133,7 +133,7 @@ async def test_w12_an_automatic_order_leaves_the_basket_alone(here: Platform) ->
 @pytest.mark.parametrize("role", ["PUBLIC", "REGISTERED_USER", "EXPLOIT", "PROJECT_ADMIN"])
 async def test_who_may_have_a_basket(here: Platform, role: str) -> None:
     """Registered users and above; not the public."""
-    async with here.client(guest(here), role) as client:
+    async with here.client(new_user(here), role) as client:
         answer = await client.get(BASKET)
 
     assert answer.status_code == (403 if role == "PUBLIC" else 204)

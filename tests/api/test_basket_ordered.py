@@ -1,7 +1,7 @@
 """From the basket to the order: what was selected is what is ordered (rest.md 6, 7.2)."""
 
-from tests.acceptance.guests import until_rows
 from tests.acceptance.platform import Platform
+from tests.acceptance.shared_platform import until_rows
 from tests.api.baskets import BASKET, a_client, add, content_of
 
 TWO = "productId:(EVE_01 OR GOES15_20131028)"

@@ -8,8 +8,8 @@ import pytest
 
 from rs_order.sandbox import Outage, OutageMode, Process, Service
 from rs_order.sandbox.processing import SizeLimit, process_id
-from tests.acceptance.guests import guest
 from tests.acceptance.platform import Platform
+from tests.acceptance.shared_platform import new_user
 from tests.api.baskets import (
     BASKET,
     a_client,
@@ -209,7 +209,7 @@ async def test_an_unknown_dataset_selection_is_404(here: Platform) -> None:
 
 
 async def test_the_process_is_looked_up_as_the_caller(here: Platform) -> None:
-    jane = guest(here)
+    jane = new_user(here)
     async with here.client(jane, "EXPLOIT") as client:
         await attach(client, await add(client), {"processBusinessId": REPROJECT})
     (call,) = (call for call in here.sandbox.calls.recent("rs-processing") if call.email == jane)

@@ -10,8 +10,8 @@ import pytest
 from rs_order.entrypoints.rest.baskets import MAX_UPLOAD
 from rs_order.entrypoints.rest.routing import MAX_BODY
 from rs_order.sandbox import Outage, OutageMode, Service, SyntheticDataset
-from tests.acceptance.guests import EVE_01
 from tests.acceptance.platform import Platform
+from tests.acceptance.shared_platform import EVE_01
 from tests.api.baskets import (
     BASKET,
     CATALOG_FAILED,

@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.acceptance.guests import EVE_01, guest, state_of, until_rows
 from tests.acceptance.platform import Platform
+from tests.acceptance.shared_platform import EVE_01, new_user, state_of, until_rows
 from tests.api.given import given_order
 from tests.support.baskets import put_basket
 
@@ -24,7 +24,7 @@ async def create(
 
 async def test_a_basket_becomes_an_order(here: Platform) -> None:
     """201 with the order as it begins, and links to what can be done with it (rest.md 14, create)."""
-    jane = guest(here)
+    jane = new_user(here)
     await put_basket(here, jane, EVE_01)
     answer = await create(here, jane, {"label": "My order", "onSuccessUrl": "/user/history"})
     order = answer.json()["content"]
@@ -51,7 +51,7 @@ async def test_a_basket_becomes_an_order(here: Platform) -> None:
 
 async def test_the_basket_is_taken_from_its_user_and_kept_with_the_order(here: Platform) -> None:
     """B16: it is the order's from then on, and whoever had read it before learns that."""
-    jane = guest(here)
+    jane = new_user(here)
     basket = await put_basket(here, jane, EVE_01)
     order = (await create(here, jane)).json()["content"]["id"]
     (stored,) = await here.rows("select id, order_id, version from basket where owner = $1", jane)
@@ -61,7 +61,7 @@ async def test_the_basket_is_taken_from_its_user_and_kept_with_the_order(here: P
 
 async def test_an_order_of_a_basket_comes_to_its_end(here: Platform) -> None:
     """Peers hear of its sub-order and of its end; GRANTED was the answer over HTTP."""
-    jane = guest(here)
+    jane = new_user(here)
     await put_basket(here, jane, EVE_01)
     order = (await create(here, jane)).json()["content"]["id"]
     (stored,) = await here.rows("select correlation_id from orders where id = $1", order)
@@ -75,7 +75,7 @@ async def test_a_basket_without_selection_becomes_an_order_without_files(here: P
 
     rest.md 14, create.
     """
-    jane = guest(here)
+    jane = new_user(here)
     await put_basket(here, jane)
     answer = await create(here, jane)
     order = answer.json()["content"]["id"]
@@ -90,14 +90,14 @@ async def test_a_basket_without_selection_becomes_an_order_without_files(here: P
 @pytest.mark.parametrize("path", ["/user/orders", "/orders"])
 async def test_without_a_basket_there_is_nothing_to_order(path: str, here: Platform) -> None:
     """204 without a body, even for a label that is refused otherwise (rest.md 14, create)."""
-    answer = await create(here, guest(here), {"label": "x" * 51}, path=path, role="ADMIN")
+    answer = await create(here, new_user(here), {"label": "x" * 51}, path=path, role="ADMIN")
 
     assert (answer.status_code, answer.content) == (204, b"")
 
 
 async def test_two_clicks_make_one_order(here: Platform) -> None:
     """Whoever comes second finds no basket any more."""
-    jane = guest(here)
+    jane = new_user(here)
     await put_basket(here, jane, EVE_01)
     answers = await asyncio.gather(*(create(here, jane) for _ in range(4)))
 
@@ -111,7 +111,7 @@ async def test_w40_labels_that_are_made_up_are_unique(body: Any, here: Platform)
 
     rest.md 14, create.
     """
-    jane = guest(here)
+    jane = new_user(here)
     labels = []
     for _ in range(3):
         await put_basket(here, jane)
@@ -134,7 +134,7 @@ async def test_labels_that_are_refused(label: str, code: str, here: Platform) ->
 
     rest.md 14, create.
     """
-    jane = guest(here)
+    jane = new_user(here)
     await put_basket(here, jane)
     await given_order(here, jane, label="taken")
     await given_order(here, jane, "DELETED", label="taken, deleted")
@@ -147,9 +147,9 @@ async def test_labels_that_are_refused(label: str, code: str, here: Platform) ->
 @pytest.mark.parametrize("label", ["x" * 50, "   ", "é" * 50])
 async def test_labels_that_are_taken_as_they_are(label: str, here: Platform) -> None:
     """Up to 50 characters, nothing trimmed (C1); somebody else's label is free."""
-    jane = guest(here)
+    jane = new_user(here)
     await put_basket(here, jane)
-    await given_order(here, guest(here), label=label)
+    await given_order(here, new_user(here), label=label)
     answer = await create(here, jane, {"label": label})
 
     assert (answer.status_code, answer.json()["content"]["label"]) == (201, label)
@@ -162,7 +162,7 @@ async def test_storage_keeps_files_as_long_as_the_endpoint_says(
     path: str, role: str, hours: int, here: Platform
 ) -> None:
     """The settings for people's orders and for automatic ones; the role is the token's (rest.md 7.2)."""
-    jane = guest(here)
+    jane = new_user(here)
     await put_basket(here, jane)
     order = (await create(here, jane, path=path, role=role)).json()["content"]["id"]
     (stored,) = await here.rows("select role, sub_order_hours from orders where id = $1", order)
@@ -172,7 +172,7 @@ async def test_storage_keeps_files_as_long_as_the_endpoint_says(
 
 async def test_orders_for_administrators_are_for_administrators(here: Platform) -> None:
     """403 for a user, with the text of the platform."""
-    answer = await create(here, guest(here), path="/orders")
+    answer = await create(here, new_user(here), path="/orders")
 
     assert (answer.status_code, answer.json()) == (403, {"messages": ["Access is denied"]})
 
@@ -196,7 +196,7 @@ async def test_orders_for_administrators_are_for_administrators(here: Platform) 
 async def test_bodies(content: bytes, media_type: str | None, status: int, here: Platform) -> None:
     """What can't be read is refused before the basket is looked at, which isn't there (rest.md 3.1)."""
     headers = {"Content-Type": media_type} if media_type else {}
-    async with here.client(guest(here)) as client:
+    async with here.client(new_user(here)) as client:
         answer = await client.post("/user/orders", content=content, headers=headers)
 
     assert answer.status_code == status
@@ -205,7 +205,7 @@ async def test_bodies(content: bytes, media_type: str | None, status: int, here:
 
 async def test_w3_an_order_is_completed_whatever_happens_to_its_creator(here: Platform) -> None:
     """Order, basket, completion, history and first step are one commit: none is there alone."""
-    jane = guest(here)
+    jane = new_user(here)
     await put_basket(here, jane)
     order = (await create(here, jane)).json()["content"]["id"]
     await until_rows(here, "select from orders where id = $1 and expires_at is not null", order)

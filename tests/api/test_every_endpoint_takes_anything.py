@@ -16,8 +16,8 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from rs_order.entrypoints.rest.resources import RESOURCES
-from tests.acceptance.guests import guest
 from tests.acceptance.platform import Platform
+from tests.acceptance.shared_platform import new_user
 
 EXAMPLES = 15
 CHECKS = [
@@ -50,7 +50,7 @@ async def test_every_endpoint_takes_anything(
     template, _, verb = key.rpartition("@")
     checks = [check for check in CHECKS if key not in NOT_OFFERED or check != not_a_server_error]
     base_url = f"http://127.0.0.1:{here.port}"
-    token = here.sandbox.token(guest(here), "PROJECT_ADMIN", "project1")
+    token = here.sandbox.token(new_user(here), "PROJECT_ADMIN", "project1")
     async with httpx.AsyncClient() as client:
         document = (await client.get(f"{base_url}/v3/api-docs")).json()
 

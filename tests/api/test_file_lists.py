@@ -5,8 +5,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.acceptance.guests import EVE_01, EVE_01_BYTES, guest
 from tests.acceptance.platform import Platform
+from tests.acceptance.shared_platform import EVE_01, EVE_01_BYTES, new_user
 from tests.api.given import given_files, given_order, given_task
 
 EVERY_STATE = "adxeqp"
@@ -31,7 +31,7 @@ def total(answer: httpx.Response) -> int:
 
 async def test_files_of_a_dataset_in_every_state(here: Platform) -> None:
     """By ascending id, of this dataset alone, with pages that know how many there are (rest.md 9.1)."""
-    jane = guest(here)
+    jane = new_user(here)
     order = await given_order(here, jane, "RUNNING")
     task, other = await given_task(here, order), await given_task(here, order, "B")
     _, files = await given_files(here, order, task, EVERY_STATE)
@@ -55,7 +55,7 @@ async def test_files_of_a_dataset_in_every_state(here: Platform) -> None:
 
 async def test_all_that_is_told_of_a_file(here: Platform) -> None:
     """The fields of rest.md 5.7 of a real file, with a link to its download."""
-    jane = guest(here)
+    jane = new_user(here)
     done = await here.peer.until_final(await here.peer.order(EVE_01, user=jane))
     order = done.body["orderId"]
     (task,) = await here.rows("select id from dataset_task where order_id = $1", order)
@@ -92,7 +92,7 @@ async def test_all_that_is_told_of_a_file(here: Platform) -> None:
 
 async def test_why_a_file_cannot_be_had(here: Platform) -> None:
     """The reason stands in ``downloadError``."""
-    jane = guest(here)
+    jane = new_user(here)
     order = await given_order(here, jane, "RUNNING")
     task = await given_task(here, order)
     await given_files(here, order, task, "e")
@@ -110,11 +110,11 @@ async def test_why_a_file_cannot_be_had(here: Platform) -> None:
 
 async def test_w14_whose_datasets_can_be_listed(here: Platform) -> None:
     """The owner's, and all of them by roles that may search orders (decisions.md, Ownership)."""
-    jane = guest(here)
+    jane = new_user(here)
     order = await given_order(here, jane, "RUNNING")
     path = f"/orders/{order}/dataset/{await given_task(here, order)}/files"
     statuses = {
-        role: (await get(here, guest(here), path, role)).status_code
+        role: (await get(here, new_user(here), path, role)).status_code
         for role in (
             "PUBLIC",
             "REGISTERED_USER",
@@ -140,7 +140,7 @@ async def test_w14_whose_datasets_can_be_listed(here: Platform) -> None:
 
 async def test_datasets_that_there_are_not(here: Platform) -> None:
     """404 for an unknown order or dataset, and for the dataset of another order; 400 for no number."""
-    jane = guest(here)
+    jane = new_user(here)
     order, other = await given_order(here, jane), await given_order(here, jane)
     task, foreign = await given_task(here, order), await given_task(here, other)
 
@@ -159,7 +159,7 @@ async def test_datasets_that_there_are_not(here: Platform) -> None:
 @pytest.mark.parametrize("status", ["DELETED", "EXPIRED"])
 async def test_the_files_of_a_gone_order_are_gone(status: str, here: Platform) -> None:
     """At once, while they are still being deleted slice by slice."""
-    jane = guest(here)
+    jane = new_user(here)
     order = await given_order(here, jane, status)
     task = await given_task(here, order)
     await given_files(here, order, task, "aaa")
@@ -175,7 +175,7 @@ async def test_the_files_of_a_gone_order_are_gone(status: str, here: Platform) -
 
 async def test_the_files_of_a_failed_completion_are_gone(here: Platform) -> None:
     """They were taken back, whatever its datasets had counted."""
-    jane = guest(here)
+    jane = new_user(here)
     order = await given_order(here, jane, "FAILED")
     task = await given_task(here, order, files_count=7, files_bytes=70)
     answer = await get(here, jane, f"/orders/{order}/dataset/{task}/files")
@@ -188,7 +188,7 @@ async def test_available_files_of_an_order_and_of_a_sub_order(here: Platform) ->
 
     rest.md 14, available files.
     """
-    jane = guest(here)
+    jane = new_user(here)
     order = await given_order(here, jane, "RUNNING")
     task = await given_task(here, order)
     first, files = await given_files(here, order, task, EVERY_STATE + "a")
@@ -208,7 +208,7 @@ async def test_available_files_of_an_order_and_of_a_sub_order(here: Platform) ->
 
 async def test_all_that_is_told_of_an_available_file(here: Platform) -> None:
     """The fields of rest.md 5.8; the download is below the project's address, with single slashes."""
-    jane = guest(here)
+    jane = new_user(here)
     done = await here.peer.until_final(await here.peer.order(EVE_01, user=jane))
     order = done.body["orderId"]
     (stored,) = await here.rows("select id from data_file where order_id = $1", order)
@@ -233,7 +233,7 @@ async def test_all_that_is_told_of_an_available_file(here: Platform) -> None:
 
 async def test_a_delivery_walks_from_page_to_page(here: Platform) -> None:
     """As rs-delivery does, while there is a link ``next`` (rest.md 13)."""
-    jane = guest(here)
+    jane = new_user(here)
     order = await given_order(here, jane, "RUNNING")
     _, files = await given_files(here, order, await given_task(here, order), "a" * 25)
     walked: list[int] = []
@@ -250,7 +250,7 @@ async def test_a_delivery_walks_from_page_to_page(here: Platform) -> None:
 @pytest.mark.parametrize("scope", ["files", "filesTask/{}/files"])
 async def test_sorting_available_files(scope: str, here: Platform) -> None:
     """Every property, both ways; equals by id; constants are no reason to look at all files."""
-    jane = guest(here)
+    jane = new_user(here)
     order = await given_order(here, jane, "RUNNING")
     sub_order, files = await given_files(here, order, await given_task(here, order), "a" * 12)
     path = f"/orders/{order}/{scope.format(sub_order)}/available?size=20&sort="
@@ -293,7 +293,7 @@ CONSTANT_HERE = (
 
 async def test_whose_available_files_can_be_listed(here: Platform) -> None:
     """The owner's, and all of them by token administrators; the refusal has no body (domain.md D9)."""
-    jane = guest(here)
+    jane = new_user(here)
     order = await given_order(here, jane, "RUNNING")
     sub_order, _ = await given_files(here, order, await given_task(here, order), "a")
 
@@ -307,7 +307,7 @@ async def test_whose_available_files_can_be_listed(here: Platform) -> None:
             ("PROJECT_ADMIN", 200),
             ("INSTANCE_ADMIN", 200),
         ]:
-            answer = await get(here, guest(here), path, role)
+            answer = await get(here, new_user(here), path, role)
 
             assert answer.status_code == status
             assert status == 200 or answer.content == b""
@@ -315,7 +315,7 @@ async def test_whose_available_files_can_be_listed(here: Platform) -> None:
 
 async def test_available_files_that_there_are_not(here: Platform) -> None:
     """404 without a body for an unknown order; an empty page for a sub-order that isn't its own."""
-    jane = guest(here)
+    jane = new_user(here)
     order, other = (
         await given_order(here, jane, "RUNNING"),
         await given_order(here, jane, "RUNNING"),

@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from rs_order.sandbox import Outage, OutageMode, Quota, Service
-from tests.acceptance.guests import EVE_01, EVE_01_BYTES, guest
 from tests.acceptance.platform import Platform
+from tests.acceptance.shared_platform import EVE_01, EVE_01_BYTES, new_user
 from tests.api.downloading import files_of, only_file, ordered, until_state
 from tests.support.polling import eventually
 
@@ -22,10 +22,10 @@ async def test_rest_14_file_owner_and_administrators_may_download_it(
     here: Platform, role: str
 ) -> None:
     """200, the type storage says, the right bytes, DOWNLOADED afterwards; and again (rest.md 14, file)."""
-    jane = guest(here)
+    jane = new_user(here)
     file = await only_file(here, await ordered(here, jane, EVE_01))
 
-    async with here.client(jane if role == "REGISTERED_USER" else guest(here), role) as client:
+    async with here.client(jane if role == "REGISTERED_USER" else new_user(here), role) as client:
         first = await client.get(f"/orders/files/{file['id']}")
         row = await until_state(here, file["id"], "DOWNLOADED")
         again = await client.get(f"/orders/files/{file['id']}")
@@ -42,9 +42,9 @@ async def test_rest_14_file_owner_and_administrators_may_download_it(
 
 async def test_rest_14_file_wrong_owner_is_403(here: Platform) -> None:
     """Without a body; nobody is asked for anything (rest.md 14, file)."""
-    file = await only_file(here, await ordered(here, guest(here), EVE_01))
+    file = await only_file(here, await ordered(here, new_user(here), EVE_01))
 
-    async with here.client(guest(here)) as client:
+    async with here.client(new_user(here)) as client:
         answer = await client.get(f"/orders/files/{file['id']}")
 
     assert (answer.status_code, answer.content) == (403, b"")
@@ -52,7 +52,7 @@ async def test_rest_14_file_wrong_owner_is_403(here: Platform) -> None:
 
 async def test_rest_14_file_unknown_id_is_404(here: Platform) -> None:
     """With the words of the contract (rest.md 14, file)."""
-    async with here.client(guest(here)) as client:
+    async with here.client(new_user(here)) as client:
         answer = await client.get("/orders/files/-12")
 
     assert answer.status_code == 404
@@ -62,7 +62,7 @@ async def test_rest_14_file_unknown_id_is_404(here: Platform) -> None:
 async def test_rest_14_file_pending_is_202_on_both_addresses(here: Platform) -> None:
     """Download managers ask again later; here once storage has answered (rest.md 14, file)."""
     here.sandbox.faults.silence = True
-    jane = guest(here)
+    jane = new_user(here)
     correlation_id = await here.peer.order(EVE_01, user=jane)
     order_id = (await here.peer.until(correlation_id, "GRANTED")).body["orderId"]
     (file,) = await eventually(lambda: files_of(here, order_id), "the file")
@@ -94,8 +94,8 @@ async def test_rest_14_file_pending_is_202_on_both_addresses(here: Platform) -> 
 async def test_file_that_storage_cannot_deliver_is_422(here: Platform) -> None:
     """There is nothing to try."""
     checksum = "0b8bb8b3a4e57b0b3e6f2b1d7a3d3e0a"
-    jane = guest(here)
-    manifest_checksum = (await only_file(here, await ordered(here, guest(here), EVE_01)))[
+    jane = new_user(here)
+    manifest_checksum = (await only_file(here, await ordered(here, new_user(here), EVE_01)))[
         "checksum"
     ]
     here.sandbox.faults.storage_errors = {manifest_checksum: "tape is broken", checksum: "x"}
@@ -109,7 +109,7 @@ async def test_file_that_storage_cannot_deliver_is_422(here: Platform) -> None:
 
 async def test_w16_external_file_is_downloaded_and_its_order_waits_no_more(here: Platform) -> None:
     """Its state changes, and what follows from it."""
-    jane = guest(here)
+    jane = new_user(here)
     order_id = await ordered(here, jane, EXTERNAL)
     file = await only_file(here, order_id)
 
@@ -127,7 +127,7 @@ async def test_w16_external_file_is_downloaded_and_its_order_waits_no_more(here:
 async def test_w16_external_file_that_cannot_be_had(here: Platform) -> None:
     """500 without a body, DOWNLOAD_ERROR."""
     here.sandbox.faults.outages = {Service.EXTERNAL: Outage(mode=OutageMode.STATUS, status=404)}
-    jane = guest(here)
+    jane = new_user(here)
     file = await only_file(here, await ordered(here, jane, EXTERNAL))
 
     async with here.client(jane) as client:
@@ -140,7 +140,7 @@ async def test_w16_external_file_that_cannot_be_had(here: Platform) -> None:
 
 async def test_file_attached_to_a_dataset(here: Platform) -> None:
     """rs-dam gives it."""
-    jane = guest(here)
+    jane = new_user(here)
     files = await files_of(here, await ordered(here, jane, ATTACHED))
     attached = next(file for file in files if file["url"].endswith("/dam"))
 
@@ -153,7 +153,7 @@ async def test_file_attached_to_a_dataset(here: Platform) -> None:
 
 async def test_quota_leaves_the_file_available_and_opens_the_gate(here: Platform) -> None:
     """429 in storage's words, the reason on the file, the sub-order counts no more (decisions.md, Quota)."""
-    jane = guest(here)
+    jane = new_user(here)
     here.sandbox.faults.quotas = {jane: Quota(max_files=0)}
     file = await only_file(here, await ordered(here, jane, EVE_01))
 
@@ -188,7 +188,7 @@ async def test_storage_in_trouble(
     here: Platform, outage: OutageMode, status: int, reason: str
 ) -> None:
     """Unreachable: 500 without a body; what it says is passed on. DOWNLOAD_ERROR, then tried again."""
-    jane = guest(here)
+    jane = new_user(here)
     file = await only_file(here, await ordered(here, jane, EVE_01))
     here.sandbox.faults.outages = {Service.STORAGE: Outage(mode=outage, calls=1)}
 
@@ -205,7 +205,7 @@ async def test_storage_in_trouble(
 
 async def test_w20_file_without_length(here: Platform) -> None:
     """Storage needn't say how long a file is."""
-    jane = guest(here)
+    jane = new_user(here)
     file = await only_file(here, await ordered(here, jane, EVE_01))
     here.sandbox.faults.without_length = {file["checksum"]}
 
@@ -219,7 +219,7 @@ async def test_w20_file_without_length(here: Platform) -> None:
 @pytest.mark.parametrize("way", ["file", "zip"])
 async def test_no_false_done_wrong_content_stands_in_the_history(here: Platform, way: str) -> None:
     """Never DOWNLOADED; named in the order's history, once however often it is tried (decisions.md)."""
-    jane = guest(here)
+    jane = new_user(here)
     order_id = await ordered(here, jane, EVE_01)
     file = await only_file(here, order_id)
     here.sandbox.faults.wrong_bytes = {file["checksum"]}
@@ -254,7 +254,7 @@ async def test_no_false_done_wrong_content_stands_in_the_history(here: Platform,
 @pytest.mark.parametrize("fault", ["truncated", "cut"])
 async def test_file_that_storage_gives_by_half(here: Platform, fault: str) -> None:
     """Small as it is, nothing of it is sent; the reason says how much came."""
-    jane = guest(here)
+    jane = new_user(here)
     file = await only_file(here, await ordered(here, jane, EVE_01))
     setattr(here.sandbox.faults, fault, {file["checksum"]})
 

@@ -8,8 +8,8 @@ import zipfile
 import pytest
 
 from rs_order.sandbox.faults import Service
-from tests.acceptance.guests import EVE_01, EVE_01_BYTES, guest, state_of, until_rows
 from tests.acceptance.platform import Platform
+from tests.acceptance.shared_platform import EVE_01, EVE_01_BYTES, new_user, state_of, until_rows
 from tests.api.downloading import only_file, ordered
 
 _GONE = """
@@ -25,7 +25,7 @@ async def test_who_downloads_gets_the_rest_of_an_order_that_goes(
     way: str, goes: str, here: Platform
 ) -> None:
     """What was asked for is delivered, and doesn't come back: neither the file nor its counters."""
-    jane = guest(here)
+    jane = new_user(here)
     order_id = await ordered(here, jane, EVE_01)
     file = await only_file(here, order_id)
     here.sandbox.faults.slow_bytes_per_second = EVE_01_BYTES / 0.7

@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from rs_order.domain.instants import parse_instant
-from tests.acceptance.guests import EVE_01, guest
 from tests.acceptance.platform import Platform
+from tests.acceptance.shared_platform import EVE_01, new_user
 
 TENANT = "project2"
 OTHER = "project1"
@@ -183,7 +183,7 @@ async def test_messages_are_still_handled(here: Platform, admin: httpx.AsyncClie
     async with here.client(ADMIN, "INSTANCE_ADMIN", "instance") as instance:
         await instance.put(f"/maintenance/{OTHER}/enable")
         try:
-            done = await here.peer.until_final(await here.peer.order(EVE_01, user=guest(here)))
+            done = await here.peer.until_final(await here.peer.order(EVE_01, user=new_user(here)))
         finally:
             await instance.put(f"/maintenance/{OTHER}/disable")
 

@@ -5,8 +5,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
-from tests.acceptance.guests import EVE_01, guest
 from tests.acceptance.platform import Platform
+from tests.acceptance.shared_platform import EVE_01, new_user
 from tests.api.downloading import ordered
 
 
@@ -15,7 +15,7 @@ async def test_rest_14_metalink_and_the_token_in_it(here: Platform) -> None:
 
     rest.md 14, metalink.
     """
-    jane, joe = guest(here), guest(here)
+    jane, joe = new_user(here), new_user(here)
     order_id, other_id = await ordered(here, jane, EVE_01), await ordered(here, joe, EVE_01)
 
     async with here.client(jane) as client:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from rs_order.demo.servers import InstallError
-from tests.acceptance.guests import EVE_01, guest
 from tests.acceptance.platform import Platform
+from tests.acceptance.shared_platform import EVE_01, new_user
 from tests.api.downloading import files_of, ordered, until_state
 from tests.support.tools import ARIA2, ToolMissing, program
 
@@ -49,7 +49,7 @@ async def test_a_download_tool_gets_all_files_of_an_order(
     here: Platform, aria2c: str, tmp_path: Path
 ) -> None:
     """Stored, attached and external ones, each under its name and whole; then all are DOWNLOADED."""
-    jane = guest(here)
+    jane = new_user(here)
     order_id = await ordered(here, jane, EVERYTHING)
     metalink = await saved_metalink(here, jane, order_id, tmp_path / "order.metalink")
 
@@ -69,7 +69,7 @@ async def test_a_download_tool_refuses_wrong_bytes(
     here: Platform, aria2c: str, tmp_path: Path
 ) -> None:
     """The checksums of the metalink really are checked: with another one the download fails."""
-    jane = guest(here)
+    jane = new_user(here)
     order_id = await ordered(here, jane, EVE_01)
     metalink = await saved_metalink(here, jane, order_id, tmp_path / "order.metalink")
     text, changed = re.subn(r'("md5">)[0-9a-f]{32}', rf"\g<1>{'0' * 32}", metalink.read_text())

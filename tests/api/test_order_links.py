@@ -6,8 +6,8 @@ import pytest
 
 from rs_order.sandbox.directory import User
 from rs_order.sandbox.faults import Outage, OutageMode, Service
-from tests.acceptance.guests import guest
 from tests.acceptance.platform import Platform
+from tests.acceptance.shared_platform import new_user
 from tests.api.given import given_order, given_task
 
 EXTRAS = [
@@ -59,7 +59,7 @@ async def test_links_of_the_owner(
     status: str, files: str, extras: list[str], here: Platform
 ) -> None:
     """The table of the contract; removing is not for owners (rest.md 14, links)."""
-    jane = guest(here)
+    jane = new_user(here)
     order = await given_order(here, jane, status, files=files)
     links = await links_of(here, order, jane, "REGISTERED_USER")
     expected = ["self", "list", *(rel for rel in extras if rel != "remove")]
@@ -74,7 +74,7 @@ async def test_links_of_an_administrator(
     role: str, status: str, files: str, extras: list[str], here: Platform
 ) -> None:
     """The same, and ``remove`` once the order is deleted (rest.md 14, links)."""
-    order = await given_order(here, guest(here), status, files=files)
+    order = await given_order(here, new_user(here), status, files=files)
     links = await links_of(here, order, administrator(here), role)
 
     assert list(links) == ["self", "list", *extras]
@@ -84,7 +84,7 @@ async def test_links_of_an_administrator(
 @pytest.mark.parametrize("status", ["DONE_WITH_WARNING", "FAILED"])
 async def test_a_processed_order_cannot_be_retried(status: str, here: Platform) -> None:
     """One dataset with a process is enough."""
-    jane = guest(here)
+    jane = new_user(here)
     order = await given_order(here, jane, status, files="e")
     await given_task(here, order, "a")
     await given_task(here, order, "b", process_id=uuid4(), process_parameters="{}")
@@ -94,16 +94,16 @@ async def test_a_processed_order_cannot_be_retried(status: str, here: Platform) 
 
 async def test_remove_is_for_whom_rs_admin_counts_as_administrator(here: Platform) -> None:
     """A token that says so isn't enough (rest.md 2.4)."""
-    order = await given_order(here, guest(here), "DELETED")
+    order = await given_order(here, new_user(here), "DELETED")
 
-    assert "remove" not in await links_of(here, order, guest(here), "PROJECT_ADMIN")
+    assert "remove" not in await links_of(here, order, new_user(here), "PROJECT_ADMIN")
     assert "remove" in await links_of(here, order, administrator(here, "ADMIN"), "PROJECT_ADMIN")
 
 
 @pytest.mark.parametrize("mode", [OutageMode.DOWN, OutageMode.STATUS, OutageMode.GARBAGE])
 async def test_an_rs_admin_in_trouble_costs_a_link_only(mode: OutageMode, here: Platform) -> None:
     """The order is shown all the same, without ``remove``; with the next good answer it is back."""
-    order, alan = await given_order(here, guest(here), "DELETED"), administrator(here)
+    order, alan = await given_order(here, new_user(here), "DELETED"), administrator(here)
     here.sandbox.faults.outages = {Service.ADMIN: Outage(mode=mode)}
 
     assert list(await links_of(here, order, alan, "PROJECT_ADMIN")) == ["self", "list"]
@@ -115,7 +115,7 @@ async def test_an_rs_admin_in_trouble_costs_a_link_only(mode: OutageMode, here: 
 
 async def test_w32_rs_admin_is_asked_once_whatever_the_page_holds(here: Platform) -> None:
     """Links cost no call and no statement each."""
-    jane, alan = guest(here), administrator(here)
+    jane, alan = new_user(here), administrator(here)
     for _ in range(5):
         await given_order(here, jane, "DELETED")
     before = here.sandbox.calls.counters[Service.ADMIN]
@@ -131,7 +131,7 @@ async def test_w32_rs_admin_is_asked_once_whatever_the_page_holds(here: Platform
 
 async def test_links_are_as_the_caller_sees_the_service(here: Platform) -> None:
     """Behind a gateway: its scheme, host, port and prefix (rest.md 1.2)."""
-    jane = guest(here)
+    jane = new_user(here)
     order = await given_order(here, jane, "DONE")
     async with here.client(jane) as client:
         answer = await client.get(

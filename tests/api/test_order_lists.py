@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.acceptance.guests import guest
 from tests.acceptance.platform import Platform
+from tests.acceptance.shared_platform import new_user
 from tests.api.given import CREATED, given_order, given_task
 
 STATUSES = (
@@ -41,7 +41,7 @@ async def test_own_orders_newest_first(here: Platform) -> None:
 
     rest.md 14, user list.
     """
-    jane, john = guest(here), guest(here)
+    jane, john = new_user(here), new_user(here)
     await given_order(here, john)
     await given_order(here, jane, "DELETED")
     same_moment = [await given_order(here, jane, status) for status in STATUSES]
@@ -61,7 +61,7 @@ async def test_own_orders_newest_first(here: Platform) -> None:
 
 async def test_pages_follow_one_another(here: Platform) -> None:
     """Links to the others, with the parameters of this one; the token stays out of them."""
-    jane = guest(here)
+    jane = new_user(here)
     orders = [
         await given_order(here, jane, created_at=CREATED + timedelta(minutes=number))
         for number in range(5)
@@ -101,7 +101,7 @@ async def test_pages_follow_one_another(here: Platform) -> None:
 )
 async def test_an_empty_page(query: str, metadata: tuple[int, int], here: Platform) -> None:
     """200, no page at all, and whatever can't be read has its default (rest.md 3.4)."""
-    answer = await get(here, guest(here), f"/user/orders{query}")
+    answer = await get(here, new_user(here), f"/user/orders{query}")
     size, number = metadata
 
     assert answer.status_code == 200
@@ -116,7 +116,7 @@ async def test_an_empty_page(query: str, metadata: tuple[int, int], here: Platfo
 
 async def test_all_that_is_told_of_an_order(here: Platform) -> None:
     """Dataset tasks by label, capitals first; what isn't known yet is left out (rest.md 5.5)."""
-    jane = guest(here)
+    jane = new_user(here)
     order = await given_order(
         here,
         jane,
@@ -166,7 +166,7 @@ async def test_all_that_is_told_of_an_order(here: Platform) -> None:
 
 async def test_what_is_not_known_yet_is_left_out(here: Platform) -> None:
     """An order whose completion has not begun."""
-    jane = guest(here)
+    jane = new_user(here)
     order = await given_order(here, jane, "PENDING")
     content = (await get(here, jane, f"/user/orders/{order}")).json()["content"]
 
@@ -188,8 +188,8 @@ async def test_who_may_look_at_the_order_of_somebody_else(
     role: str, status: int, here: Platform
 ) -> None:
     """Token administrators; the refusal has no body (rest.md 7.5, domain.md 18)."""
-    order = await given_order(here, guest(here))
-    answer = await get(here, guest(here), f"/user/orders/{order}", role)
+    order = await given_order(here, new_user(here))
+    answer = await get(here, new_user(here), f"/user/orders/{order}", role)
 
     assert answer.status_code == status
     assert status == 200 or answer.content == b""
@@ -198,7 +198,7 @@ async def test_who_may_look_at_the_order_of_somebody_else(
 @pytest.mark.parametrize(("number", "status"), [("-12", 404), ("9" * 19, 400), ("one", 400)])
 async def test_an_order_that_there_is_not(number: str, status: int, here: Platform) -> None:
     """404 without a body; 400 for what is no number (rest.md 14, get)."""
-    answer = await get(here, guest(here), f"/user/orders/{number}")
+    answer = await get(here, new_user(here), f"/user/orders/{number}")
 
     assert answer.status_code == status
     assert (answer.content == b"") is (status == 404)
@@ -206,7 +206,7 @@ async def test_an_order_that_there_is_not(number: str, status: int, here: Platfo
 
 async def test_a_deleted_order_can_still_be_looked_at(here: Platform) -> None:
     """By its id, until it is removed; nothing of it is available (rest.md 7.5)."""
-    jane = guest(here)
+    jane = new_user(here)
     order = await given_order(here, jane, "DELETED", files="aa")
     answer = await get(here, jane, f"/user/orders/{order}")
 

@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from rs_order.domain.states import OrderStatus
-from tests.acceptance.guests import guest
 from tests.acceptance.platform import Platform
+from tests.acceptance.shared_platform import new_user
 from tests.api.given import CREATED, given_order, given_task
 
 HEADER = (
@@ -38,7 +38,7 @@ def statuses(*values: Any, mode: Any = "INCLUDE", **others: Any) -> dict[str, An
 async def test_orders_of_all_users_the_deleted_ones_too(here: Platform) -> None:
     """Newest first, ten on a page unless asked otherwise (rest.md 14, search)."""
     mark = uuid4().hex[:8]
-    owners = [guest(here, f"{mark}-{number}@example.org") for number in range(3)]
+    owners = [new_user(here, f"{mark}-{number}@example.org") for number in range(3)]
     orders = [
         await given_order(
             here, owners[number % 3], status, created_at=CREATED + timedelta(minutes=number)
@@ -58,8 +58,8 @@ async def test_orders_of_all_users_the_deleted_ones_too(here: Platform) -> None:
 async def test_owners_are_searched_by_a_part_as_it_is_written(here: Platform) -> None:
     """Anywhere in the e-mail, capitals count, and no character stands for another."""
     mark = uuid4().hex[:8]
-    order = await given_order(here, guest(here, f"a_B%c\\d-{mark}@example.org"))
-    await given_order(here, guest(here, f"axBxcxd-{mark}@example.org"))
+    order = await given_order(here, new_user(here, f"a_B%c\\d-{mark}@example.org"))
+    await given_order(here, new_user(here, f"axBxcxd-{mark}@example.org"))
 
     for part in (f"_B%c\\d-{mark}", f"B%c\\d-{mark}@exa", f"c\\d-{mark}"):
         assert await found(here, owner=part) == [order]
@@ -72,7 +72,7 @@ async def test_restrictions_on_statuses(here: Platform) -> None:
 
     rest.md 14, search.
     """
-    jane = guest(here)
+    jane = new_user(here)
     done, failed, running = [
         await given_order(
             here, jane, status, created_at=CREATED + timedelta(minutes=9 - number), files="e"
@@ -119,7 +119,7 @@ async def test_restrictions_that_break_rules(
 
 async def test_1000_statuses_are_not_too_many(here: Platform) -> None:
     """The limit is not below it."""
-    jane = guest(here)
+    jane = new_user(here)
     order = await given_order(here, jane)
 
     assert await found(here, owner=jane, statuses=statuses(*["DONE"] * 1000)) == [order]
@@ -127,7 +127,7 @@ async def test_1000_statuses_are_not_too_many(here: Platform) -> None:
 
 async def test_restrictions_on_dates_include_their_ends(here: Platform) -> None:
     """Each may be absent; an offset counts."""
-    jane = guest(here)
+    jane = new_user(here)
     first, second = [
         await given_order(here, jane, created_at=CREATED + timedelta(microseconds=number))
         for number in (0, 1)
@@ -149,7 +149,7 @@ async def test_restrictions_on_dates_include_their_ends(here: Platform) -> None:
 @pytest.mark.parametrize(("flag", "waits"), [("true", True), (True, True), ("false", False)])
 async def test_orders_that_wait_for_their_users(flag: Any, waits: bool, here: Platform) -> None:
     """The interface sends texts."""
-    jane = guest(here)
+    jane = new_user(here)
     waiting = await given_order(here, jane, files="a", waiting_sub_orders=1, sub_orders=1)
     other = await given_order(here, jane)
 
@@ -161,7 +161,7 @@ LATER = CREATED + timedelta(days=1)
 
 async def test_sorting_is_by_what_is_shown(here: Platform) -> None:
     """Every property the contract names, both ways; equals by id."""
-    jane = guest(here)
+    jane = new_user(here)
     columns: list[dict[str, Any]] = [
         {"label": "c", "files": "pppad", "status": "RUNNING"},
         {"label": "a", "files": "eeaa", "status": "DONE_WITH_WARNING", "waiting_sub_orders": 1},
@@ -214,7 +214,7 @@ async def test_sorting_is_by_what_is_shown(here: Platform) -> None:
 
 async def test_sorting_by_several_properties(here: Platform) -> None:
     """The first weighs most; one that comes again doesn't count again."""
-    jane = guest(here)
+    jane = new_user(here)
     b_done = await given_order(here, jane, "DONE", label="b")
     a_done = await given_order(here, jane, "DONE", label="a")
     failed = await given_order(here, jane, "FAILED", label="c", files="e")
@@ -275,7 +275,7 @@ async def test_csv(here: Platform) -> None:
 
     rest.md 14, CSV.
     """
-    jane = guest(here)
+    jane = new_user(here)
     moment = CREATED + timedelta(microseconds=500)
     first = await given_order(
         here, jane, "DONE_WITH_WARNING", files="aaeq", expires_at=moment, status_at=moment
@@ -316,7 +316,7 @@ async def test_csv_cannot_be_broken_by_an_owner(here: Platform) -> None:
 
 async def test_csv_goes_over_many_parts(here: Platform) -> None:
     """Each order once, by ascending id, whatever the number."""
-    jane = guest(here)
+    jane = new_user(here)
     await here.rows(
         "insert into orders (owner, role, label, correlation_id, sub_order_hours)"
         " select $1, 'REGISTERED_USER', n::text, n::text, 2 from generate_series(1, 2500) n",

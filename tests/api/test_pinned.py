@@ -9,8 +9,8 @@ import pytest
 
 from rs_order.sandbox.archive_holding import ArchiveHolding
 from tests.acceptance.archives import ArchiveMaker
-from tests.acceptance.guests import EVE_01, guest, until_rows
 from tests.acceptance.platform import Platform
+from tests.acceptance.shared_platform import EVE_01, new_user, until_rows
 from tests.api.baskets import NOTHING, add, basket_of, dataset_path
 from tests.api.downloading import files_of, ordered, until_state
 from tests.api.given import given_order
@@ -30,7 +30,7 @@ async def test_fact_8_filters_of_the_basket_choose_the_files(
     body: dict[str, Any], numbers: str, here: Platform
 ) -> None:
     """Fact 8: either half of a filter alone, none in an empty one; no match ends with a warning."""
-    jane = guest(here)
+    jane = new_user(here)
     async with here.client(jane) as client:
         basket = await add(client)
         await client.put(dataset_path(basket, "/updateFileFilters"), json=body)
@@ -55,7 +55,7 @@ async def test_fact_12_equal_files_are_stored_once_and_all_downloaded(
     maker.datasets["TWINS"]["products"][1]["files"][0]["filename"] = first
     (twins,) = ArchiveHolding.read(maker.write())
     here.sandbox.holdings.add(twins)
-    jane = guest(here)
+    jane = new_user(here)
     try:
         order_id = await ordered(here, jane, "dataset:TWINS")
         answer = await here.download(order_id, jane)
@@ -76,7 +76,7 @@ async def test_rest_14_an_order_is_removed_only_once_it_is_deleted(
     status: str, here: Platform
 ) -> None:
     """Not by its owner either, whose role may remove: 401 (rest.md 14, pause / resume / delete / remove)."""
-    jane = guest(here)
+    jane = new_user(here)
     order = await given_order(here, jane, status, files="p" if status == "RUNNING" else "")
     async with here.client(jane, "PROJECT_ADMIN") as client:
         answer = await client.delete(f"/user/orders/remove/{order}")
@@ -87,11 +87,11 @@ async def test_rest_14_an_order_is_removed_only_once_it_is_deleted(
 
 async def test_rest_14_a_pending_order_of_an_owner_is_found(here: Platform) -> None:
     """One of two, by owner and ``INCLUDE`` (rest.md 14, search)."""
-    jane = guest(here)
+    jane = new_user(here)
     pending = await given_order(here, jane, "PENDING")
     await given_order(here, jane, "DONE")
     body = {"owner": jane, "statuses": {"values": ["PENDING"], "mode": "INCLUDE"}}
-    async with here.client(guest(here), "EXPLOIT") as client:
+    async with here.client(new_user(here), "EXPLOIT") as client:
         page = (await client.post("/orders/search", json=body)).json()
 
     assert [item["content"]["id"] for item in page["content"]] == [pending]
@@ -103,7 +103,7 @@ async def test_rest_14_the_basket_exists_after_an_automatic_order_failed(
     queries: list[str], here: Platform
 ) -> None:
     """As it was: the order would have had its own (decisions.md; rest.md 14, auto order)."""
-    async with here.client(guest(here)) as client:
+    async with here.client(new_user(here)) as client:
         before = await add(client, EVE_01)
         answer = await client.post("/user/orders/apply", json={"queries": queries})
 

@@ -4,8 +4,8 @@ from typing import Any
 from uuid import UUID
 
 from rs_order.sandbox.processing import RightsChange, process_id
-from tests.acceptance.guests import guest, until_rows
 from tests.acceptance.platform import TENANT, Platform
+from tests.acceptance.shared_platform import new_user, until_rows
 from tests.api.baskets import add, basket_of, dataset_path
 from tests.api.downloading import files_of, until_state
 from tests.support.polling import eventually
@@ -29,7 +29,7 @@ async def processed_order(here: Platform, email: str) -> int:
 
 async def test_a_basket_with_a_process_becomes_an_order_of_its_outputs(here: Platform) -> None:
     """Its dataset has the totals of the chapter; a single download is announced as well."""
-    jane = guest(here)
+    jane = new_user(here)
     order_id = await processed_order(here, jane)
     files = await files_of(here, order_id)
     async with here.client(jane) as client:
@@ -50,7 +50,7 @@ async def test_a_basket_with_a_process_becomes_an_order_of_its_outputs(here: Pla
 
 async def test_w39_a_process_that_is_gone_leaves_the_interactive_basket(here: Platform) -> None:
     """The selection itself stays, and can be given another process or a filter."""
-    jane = guest(here)
+    jane = new_user(here)
     async with here.client(jane) as client:
         basket = await add(client)
         body = {"processBusinessId": REPROJECT, "parameters": {}}

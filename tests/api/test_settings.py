@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.acceptance.guests import EVE_01, guest
 from tests.acceptance.platform import Platform
+from tests.acceptance.shared_platform import EVE_01, new_user
 
 DEFAULTS = {
     "user_order_parameters": {"subOrderDuration": 240, "delayBeforeEmailNotification": 72},
@@ -238,7 +238,7 @@ async def test_tenants_never_meet_in_settings(here: Platform, admin: httpx.Async
 async def test_orders_go_by_a_changed_setting(here: Platform, admin: httpx.AsyncClient) -> None:
     """The next automatic order is granted with it; the store reads it through the same table."""
     await put(admin, APP, "11")
-    done = await here.peer.until_final(await here.peer.order(EVE_01, user=guest(here)))
+    done = await here.peer.until_final(await here.peer.order(EVE_01, user=new_user(here)))
 
     (row,) = await here.rows(
         "select sub_order_hours from orders where id = $1", done.body["orderId"]

@@ -7,8 +7,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.acceptance.guests import guest
 from tests.acceptance.platform import Platform
+from tests.acceptance.shared_platform import new_user
 
 PAGE = 100
 
@@ -34,7 +34,7 @@ async def _available(client: httpx.AsyncClient, order_id: int) -> list[dict[str,
 
 async def test_walk_of_rs_delivery(here: Platform) -> None:
     """Order over AMQP, one sub-order, pages of files, each file with the MD5 of the catalog."""
-    jane = guest(here)
+    jane = new_user(here)
     correlation_id = await here.peer.order(
         "productId:(EVE_01 OR EVE_02 OR EVE_03)",
         user=jane,
@@ -66,9 +66,11 @@ async def test_what_rs_delivery_expects_of_a_refusal(
     here: Platform, whose: str, status: int
 ) -> None:
     """403 for an order that isn't the caller's, 404 for an unknown one (remote-services.md 9.1)."""
-    done = await here.peer.until_final(await here.peer.order("productId:EVE_01", user=guest(here)))
+    done = await here.peer.until_final(
+        await here.peer.order("productId:EVE_01", user=new_user(here))
+    )
     order_id = done.body["orderId"] if whose == "a stranger's" else 10**12
-    async with here.client(guest(here)) as client:
+    async with here.client(new_user(here)) as client:
         answer = await client.get(f"/orders/{order_id}/files/available")
 
     assert (answer.status_code, answer.content) == (status, b"")

@@ -4,8 +4,8 @@ import io
 import zipfile
 from typing import Any
 
-from tests.acceptance.guests import guest
 from tests.acceptance.platform import Platform
+from tests.acceptance.shared_platform import new_user
 from tests.api.web_interface import WebInterface, rels
 
 EVE_03 = "URN:AIP:DATA:project1:53aaf88e-96c6-53a3-ba09-9c8d1c33476c:V1"
@@ -47,7 +47,7 @@ def _selection(query: list[str] | None = None, **fields: Any) -> dict[str, Any]:
 
 async def test_resources_that_the_interface_looks_for_are_registered(here: Platform) -> None:
     """12.2: each string the interface compares is among the resources of the service."""
-    async with WebInterface.opened(here, guest(here)) as page:
+    async with WebInterface.opened(here, new_user(here)) as page:
         answer = await page.call("GET", "/security/resources")
 
     registered = {f"{one['fullPath']}@{one['method']}" for one in answer.payload}
@@ -56,7 +56,7 @@ async def test_resources_that_the_interface_looks_for_are_registered(here: Platf
 
 async def test_walk_through_the_basket(here: Platform) -> None:
     """12.3: filling, filtering and emptying a basket, with what the cart reads of it."""
-    async with WebInterface.opened(here, guest(here)) as page:
+    async with WebInterface.opened(here, new_user(here)) as page:
         assert (await page.call("GET", "/order/basket")).status == 204
 
         nothing = await page.call(
@@ -115,7 +115,7 @@ async def test_walk_through_the_basket(here: Platform) -> None:
 
 async def test_walk_through_an_order(here: Platform) -> None:
     """12.4: order, poll, look at the files, download, order again, delete."""
-    async with WebInterface.opened(here, guest(here)) as page:
+    async with WebInterface.opened(here, new_user(here)) as page:
         await page.call(
             "POST", "/order/basket/selection", _selection(["productId:(EVE_01 OR EVE_02)"])
         )
@@ -175,7 +175,7 @@ async def test_walk_through_an_order(here: Platform) -> None:
 async def test_walk_of_pausing_and_resuming(here: Platform) -> None:
     """12.4: the buttons pause, resume and delete of an order whose files are still on tape."""
     here.sandbox.faults.silence = True
-    async with WebInterface.opened(here, guest(here)) as page:
+    async with WebInterface.opened(here, new_user(here)) as page:
         await page.call("POST", "/order/basket/selection", _selection(["productId:EVE_01"]))
         created = await page.call("POST", "/user/orders", {"label": "", "onSuccessUrl": FRONT})
         order_id = created.payload["content"]["id"]
@@ -194,7 +194,7 @@ async def test_walk_of_pausing_and_resuming(here: Platform) -> None:
 
 async def test_walk_through_the_administration(here: Platform) -> None:
     """12.4 and 12.5: the orders of all users, their CSV, the settings, maintenance and modules."""
-    owner = guest(here)
+    owner = new_user(here)
     async with WebInterface.opened(here, owner) as page:
         await page.call("POST", "/order/basket/selection", _selection(["productId:EVE_01"]))
         created = await page.call("POST", "/user/orders", {"label": "", "onSuccessUrl": FRONT})

@@ -15,8 +15,8 @@ import pytest
 
 from rs_order.entrypoints.rest.resources import RESOURCES
 from rs_order.sandbox.roles import Role
-from tests.acceptance.guests import EVE_01, guest
 from tests.acceptance.platform import Platform
+from tests.acceptance.shared_platform import EVE_01, new_user
 from tests.support.polling import eventually
 
 OWN, OTHER, UNSERVED = "project1", "project2", "elsewhere"
@@ -128,12 +128,12 @@ STATEFUL = {"PUT /maintenance/{tenant}/enable"}
 """What changes the answers to other calls, and so is called apart from them."""
 
 
-class Verdict(StrEnum):
+class Access(StrEnum):
     """What an answer says of the caller's rights."""
 
     IN = "let in"
     FORBIDDEN = "403"
-    NOT_HIS = "401, not his order"
+    NOT_THEIRS = "401, not his order"
     ABSENT = "404, not in his project"
     NO_PROJECT = "404, no such project"
     TROUBLE = "an answer nobody should get"
@@ -152,7 +152,7 @@ class Call:
 
 
 @dataclass
-class World:
+class Subjects:
     """An order of each sort, all of one owner, and a stranger."""
 
     here: Platform
@@ -170,22 +170,22 @@ class World:
         return call.endpoint.split(" ")[1].format(**values)
 
 
-def expected(call: Call) -> Verdict:
+def expected(call: Call) -> Access:
     row, whose = call.row, call.row.whose
     if row.of_tenant and call.tenant == UNSERVED:
-        return Verdict.NO_PROJECT
+        return Access.NO_PROJECT
     if not _granted(call):
-        return Verdict.FORBIDDEN
+        return Access.FORBIDDEN
     touches_others = not call.owner or whose is Whose.ADMINISTER
     if whose is Whose.NAMED:
         above = call.role in MAY_TOUCH_OTHERS[whose]
-        return Verdict.FORBIDDEN if touches_others and not above else Verdict.IN
+        return Access.FORBIDDEN if touches_others and not above else Access.IN
     if whose is not Whose.NOBODYS and call.tenant != OWN:
-        return Verdict.ABSENT
+        return Access.ABSENT
     if whose is Whose.NOBODYS or not touches_others or call.role in MAY_TOUCH_OTHERS[whose]:
-        return Verdict.IN
+        return Access.IN
     acts = whose in {Whose.ACT, Whose.ADMINISTER}
-    return Verdict.NOT_HIS if acts else Verdict.FORBIDDEN
+    return Access.NOT_THEIRS if acts else Access.FORBIDDEN
 
 
 def _granted(call: Call) -> bool:
@@ -199,25 +199,25 @@ def _granted(call: Call) -> bool:
     return role in GRANTED[row.default_role]
 
 
-def verdict(answer: httpx.Response) -> Verdict:
+def access(answer: httpx.Response) -> Access:
     text = answer.text if answer.status_code < 500 else ""
     match answer.status_code:
         case 401 if "USER_NOT_ALLOWED_TO_MANAGE_ORDER" in text:
-            return Verdict.NOT_HIS
+            return Access.NOT_THEIRS
         case 401 if "ORDER_MUST_BE" not in text and "BASKET_NOT_FOUND" not in text and text:
-            return Verdict.TROUBLE
+            return Access.TROUBLE
         case 403:
-            return Verdict.FORBIDDEN
+            return Access.FORBIDDEN
         case 404 if "There is no project" in text:
-            return Verdict.NO_PROJECT
+            return Access.NO_PROJECT
         case 500 | 503 | 515:
-            return Verdict.TROUBLE
-    return Verdict.IN
+            return Access.TROUBLE
+    return Access.IN
 
 
 @pytest.fixture
-async def world(here: Platform) -> AsyncIterator[World]:
-    found = World(here, guest(here), guest(here))
+async def subjects(here: Platform) -> AsyncIterator[Subjects]:
+    found = Subjects(here, new_user(here), new_user(here))
     asked = {
         name: await here.peer.order(EVE_01, user=found.owner)
         for name in ("read", "done", "deleted")
@@ -283,54 +283,54 @@ def all_calls(endpoints: Iterable[str]) -> list[Call]:
     ]
 
 
-async def test_who_may_call_what(world: World) -> None:
+async def test_who_may_call_what(subjects: Subjects) -> None:
     """Each call is let in or refused as the tables say."""
     calls = all_calls(ROWS.keys() - STATEFUL)
     room = asyncio.Semaphore(16)
     limits = httpx.Limits(max_connections=16)
-    base_url = f"http://127.0.0.1:{world.here.port}"
+    base_url = f"http://127.0.0.1:{subjects.here.port}"
     async with httpx.AsyncClient(base_url=base_url, limits=limits, timeout=60) as client:
 
         async def wrong(call: Call) -> str | None:
             async with room:
-                return await _wrong(world, client, call)
+                return await _wrong(subjects, client, call)
 
         results = await asyncio.gather(*(wrong(call) for call in calls))
         for call in all_calls(ROWS.keys() & STATEFUL):
-            results.append(await _wrong(world, client, call))
-            await _end_maintenance(world, client)
+            results.append(await _wrong(subjects, client, call))
+            await _end_maintenance(subjects, client)
 
     assert [result for result in results if result] == []
 
 
-async def _wrong(world: World, client: httpx.AsyncClient, call: Call) -> str | None:
+async def _wrong(subjects: Subjects, client: httpx.AsyncClient, call: Call) -> str | None:
     """What is wrong with the answer to a call, None if it is as expected."""
     verb, row = call.endpoint.split(" ")[0], call.row
     answer = await client.request(
         verb,
-        world.path(call),
-        headers=_identity(world, call),
+        subjects.path(call),
+        headers=_identity(subjects, call),
         json=row.json,
         files={"nothing": b""} if row.multipart else None,
     )
-    wanted, got = expected(call), verdict(answer)
-    if got is Verdict.NO_PROJECT and not row.of_tenant:
-        got = Verdict.IN  # the project that the path names, looked for because he may ask for it
-    unsaid = wanted is Verdict.ABSENT or (wanted is Verdict.NO_PROJECT and not answer.content)
+    wanted, got = expected(call), access(answer)
+    if got is Access.NO_PROJECT and not row.of_tenant:
+        got = Access.IN  # the project that the path names, looked for because he may ask for it
+    unsaid = wanted is Access.ABSENT or (wanted is Access.NO_PROJECT and not answer.content)
     if unsaid and answer.status_code == 404:
         return None
     return None if got is wanted else f"{call}: {wanted}, not {answer.status_code} {answer.text}"
 
 
-def _identity(world: World, call: Call) -> dict[str, str]:
+def _identity(subjects: Subjects, call: Call) -> dict[str, str]:
     if call.role == PUBLIC:
         return {"scope": call.tenant}
-    email = world.owner if call.owner else world.stranger
-    return {"Authorization": f"Bearer {world.here.sandbox.token(email, call.role, call.tenant)}"}
+    email = subjects.owner if call.owner else subjects.stranger
+    return {"Authorization": f"Bearer {subjects.here.sandbox.token(email, call.role, call.tenant)}"}
 
 
-async def _end_maintenance(world: World, client: httpx.AsyncClient) -> None:
+async def _end_maintenance(subjects: Subjects, client: httpx.AsyncClient) -> None:
     for tenant in (OWN, OTHER):
-        token = world.here.sandbox.token("boss@example.org", INSTANCE_ADMIN, OWN)
+        token = subjects.here.sandbox.token("boss@example.org", INSTANCE_ADMIN, OWN)
         headers = {"Authorization": f"Bearer {token}"}
         await client.put(f"/maintenance/{tenant}/disable", headers=headers)

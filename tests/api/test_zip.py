@@ -5,8 +5,8 @@ import io
 import zipfile
 
 from rs_order.sandbox import Quota
-from tests.acceptance.guests import EVE_01, guest
 from tests.acceptance.platform import Platform
+from tests.acceptance.shared_platform import EVE_01, new_user
 from tests.api.downloading import only_file, ordered
 from tests.support.polling import eventually
 
@@ -25,7 +25,7 @@ async def test_an_unserved_project_is_not_found(here: Platform) -> None:
 
 async def test_an_order_of_another_project_is_not_found(here: Platform) -> None:
     """The same number in another project is another order, or none."""
-    jane = guest(here)
+    jane = new_user(here)
     done = await here.peer.until_final(await here.peer.order(EVE_01, user=jane))
 
     async with here.client(jane, tenant="project2") as client:
@@ -41,7 +41,7 @@ async def test_rest_14_zip_and_fact_12_the_quota_message_of_storage_is_in_the_no
 
     rest.md 14, ZIP.
     """
-    jane = guest(here)
+    jane = new_user(here)
     order_id = await ordered(here, jane, EVE_01)
     file = await only_file(here, order_id)
     here.sandbox.faults.quotas = {jane: Quota(max_files=0)}
@@ -61,7 +61,7 @@ async def test_rest_14_zip_and_fact_12_the_quota_message_of_storage_is_in_the_no
 
 async def test_w21_downloads_hold_no_connection_to_the_database(here: Platform) -> None:
     """More downloads under way than there are connections, and others are still answered."""
-    jane = guest(here)
+    jane = new_user(here)
     order_id = await ordered(here, jane, EVE_01)
     file = await only_file(here, order_id)
     here.sandbox.faults.slow_bytes_per_second = file["size"] / 20

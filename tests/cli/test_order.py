@@ -19,7 +19,7 @@ JANE = ("--tenant", "project1", "--user", "jane@example.org")
 REQUEST_SECONDS = 30
 
 
-class Service:
+class FakeService:
     """Takes requests, answers what the test says."""
 
     def __init__(self, responses: AbstractExchange) -> None:
@@ -37,7 +37,7 @@ class Service:
 
 
 @asynccontextmanager
-async def _service(broker: FreshBroker) -> AsyncIterator[Service]:
+async def _service(broker: FreshBroker) -> AsyncIterator[FakeService]:
     connection = await aio_pika.connect(f"{broker.url}/{broker.vhost}")
     async with connection:
         channel = await connection.channel()
@@ -47,13 +47,13 @@ async def _service(broker: FreshBroker) -> AsyncIterator[Service]:
         ]
         queue = await channel.declare_queue(exclusive=True)
         await queue.bind(exchanges[0])
-        service = Service(exchanges[1])
+        service = FakeService(exchanges[1])
         await queue.consume(service.requests.put, no_ack=True)
         yield service
 
 
 async def _watched(
-    service: Service, broker: FreshBroker, *responses: dict[str, Any]
+    service: FakeService, broker: FreshBroker, *responses: dict[str, Any]
 ) -> tuple[AbstractIncomingMessage, Ended]:
     """Run ``order --watch`` while the service gives these answers."""
     command = asyncio.create_task(

@@ -9,11 +9,12 @@ from rs_order.store.migrate import migrate_platform
 from rs_order.store.pool import Pool, open_pool
 from rs_order.store.tenants import Tenants
 from rs_order.store.unit_of_work import Store
-from tests.integration import workshop as shop
+from tests.integration import app_harness
+from tests.integration.app_harness import AppHarness
 from tests.support.history import HISTORY, unexplained_moves
 from tests.support.rows import TenantRows
 
-TENANT = shop.TENANT
+TENANT = app_harness.TENANT
 OTHER = Tenant("project2")
 
 
@@ -40,12 +41,12 @@ def store(pool: Pool, committed: list[str]) -> Store:
 
 
 @pytest.fixture
-async def workshop(pool: Pool) -> AsyncIterator[shop.Workshop]:
+async def app(pool: Pool) -> AsyncIterator[AppHarness]:
     """The use cases; in the end every counter is true, and the history has nothing but allowed moves."""
-    at_work = shop.Workshop(pool)
-    yield at_work
-    assert await at_work.miscounted() == []
-    assert unexplained_moves(await at_work.rows(HISTORY)) == []
+    harness = AppHarness(pool)
+    yield harness
+    assert await harness.miscounted() == []
+    assert unexplained_moves(await harness.rows(HISTORY)) == []
 
 
 @pytest.fixture

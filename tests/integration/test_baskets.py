@@ -21,7 +21,8 @@ from rs_order.store.orders import NewOrder
 from rs_order.store.pool import Pool
 from rs_order.store.unit_of_work import Store
 from tests.integration.conftest import OTHER, TENANT
-from tests.support.rows import NOW, OWNER, TenantRows, in_tenant
+from tests.support.clock import NOW
+from tests.support.rows import OWNER, TenantRows, in_tenant
 
 JANE = Caller(TENANT, OWNER, "REGISTERED_USER")
 AT = datetime(2026, 1, 23, 9, 21, 50, 720512, tzinfo=UTC)

@@ -22,7 +22,7 @@ from rs_order.domain.states import FileState, OrderStatus, SubOrderKind, SubOrde
 from rs_order.store.pool import Pool, open_pool
 from rs_order.store.rows import process_record
 from rs_order.store.statements import statements
-from tests.integration.workshop import ALAN, JANE, TENANT, Workshop
+from tests.integration.app_harness import ALAN, JANE, TENANT, AppHarness
 from tests.support.counting import counted
 from tests.support.large_orders import write_large_order
 from tests.support.rows import TenantRows, in_tenant
@@ -56,30 +56,30 @@ async def large_order(
     return order
 
 
-Act = Callable[[Workshop, OrderId], Awaitable[Any]]
+Act = Callable[[AppHarness, OrderId], Awaitable[Any]]
 ACTS: dict[str, tuple[OrderStatus, SubOrderState, FileState, Act]] = {
-    "delete": (OrderStatus.DONE, WAITING, A, lambda shop, order: shop.actions.delete(JANE, order)),
+    "delete": (OrderStatus.DONE, WAITING, A, lambda app, order: app.actions.delete(JANE, order)),
     "cancel": (
         OrderStatus.RUNNING,
         RUNNING,
         P,
-        lambda shop, order: shop.application.cancel.handle(TENANT, [order]),
+        lambda app, order: app.application.cancel.handle(TENANT, [order]),
     ),
     "expire": (
         OrderStatus.DONE,
         WAITING,
         A,
-        lambda shop, order: shop.do({"step": ExpireOrderStep.name, "orderId": order}),
+        lambda app, order: app.do({"step": ExpireOrderStep.name, "orderId": order}),
     ),
-    "pause": (OrderStatus.RUNNING, RUNNING, P, lambda shop, order: shop.actions.pause(JANE, order)),
+    "pause": (OrderStatus.RUNNING, RUNNING, P, lambda app, order: app.actions.pause(JANE, order)),
     "resume": (
         OrderStatus.PAUSED,
         SubOrderState.READY,
         P,
-        lambda shop, order: shop.actions.resume(JANE, order),
+        lambda app, order: app.actions.resume(JANE, order),
     ),
-    "retry": (OrderStatus.FAILED, ENDED, E, lambda shop, order: shop.actions.retry(JANE, order)),
-    "remove": (OrderStatus.DELETED, ENDED, E, lambda shop, order: shop.actions.remove(ALAN, order)),
+    "retry": (OrderStatus.FAILED, ENDED, E, lambda app, order: app.actions.retry(JANE, order)),
+    "remove": (OrderStatus.DELETED, ENDED, E, lambda app, order: app.actions.remove(ALAN, order)),
 }
 """What is done, the order it is done to, and how."""
 
@@ -89,38 +89,38 @@ async def test_promise_8_cost_of_an_action_does_not_follow_the_size_of_the_order
     act: str, narrow: Pool, rows: TenantRows
 ) -> None:
     """The same statements for 6 files as for 600, none of them about files; the first only warms up."""
-    workshop = Workshop(narrow)
+    app = AppHarness(narrow)
     status, state, files, do = ACTS[act]
     counts = []
     for sub_orders, each in ((3, 2), (3, 2), (30, 20)):
         order = await large_order(rows, status, state, files, sub_orders=sub_orders, each=each)
-        await workshop.rows("update orders set expires_at = $1", workshop.clock.now())
+        await app.rows("update orders set expires_at = $1", app.clock.now())
         async with counted(narrow) as queries:
-            await do(workshop, order)
+            await do(app, order)
         counts.append(len(queries))
 
         assert [
             query for query in queries if "data_file" in query.replace("data_file_id", "")
         ] == []
-        assert len(await workshop.files(order)) == sub_orders * each
+        assert len(await app.files(order)) == sub_orders * each
 
     assert counts[1] == counts[2]
 
 
 @pytest.mark.parametrize("act", ["delete", "cancel", "expire"])
 async def test_files_and_sub_orders_of_an_order_that_goes_are_deleted_in_slices(
-    act: str, workshop: Workshop, rows: TenantRows, monkeypatch: pytest.MonkeyPatch
+    act: str, app: AppHarness, rows: TenantRows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No step deletes more than a slice, the departure neither; those that hold slots go first."""
     monkeypatch.setattr(cancel_orders, "SLICE", 3)
     monkeypatch.setattr(retire_orders, "SLICE", 4)
     status, state, files, do = ACTS[act]
     order = await large_order(rows, status, state, files, sub_orders=8)
-    await workshop.rows("update orders set expires_at = $1", workshop.clock.now())
-    await do(workshop, order)
-    left = [(16, len(await workshop.sub_orders(order)))]
-    while await workshop.run_one(DeleteFilesStep):
-        left.append((len(await workshop.files(order)), len(await workshop.sub_orders(order))))
+    await app.rows("update orders set expires_at = $1", app.clock.now())
+    await do(app, order)
+    left = [(16, len(await app.sub_orders(order)))]
+    while await app.run_one(DeleteFilesStep):
+        left.append((len(await app.files(order)), len(await app.sub_orders(order))))
 
     assert left == [(16, 5), (16, 2), (12, 0), (8, 0), (4, 0), (0, 0), (0, 0)]
 
@@ -130,49 +130,47 @@ async def test_slots_of_an_order_that_goes_are_free_with_each_slice(
 ) -> None:
     """Its owner's other orders need not wait until the last of it is gone; the service's limit neither."""
     monkeypatch.setattr(cancel_orders, "SLICE", 2)
-    workshop = Workshop(pool, max_storage_files_jobs_per_user=4, jobs_pool_size=4)
+    app = AppHarness(pool, max_storage_files_jobs_per_user=4, jobs_pool_size=4)
     order = await large_order(rows, OrderStatus.PAUSED, RUNNING, P, sub_orders=4)
-    await workshop.rows(
+    await app.rows(
         "insert into rs_order.running_sub_order (tenant, owner, sub_order_id)"
         " select $1, owner, id from sub_order",
         TENANT,
     )
     next_order = await large_order(rows, OrderStatus.RUNNING, SubOrderState.READY, P, sub_orders=4)
-    await workshop.actions.delete(JANE, order)
+    await app.actions.delete(JANE, order)
     running = []
     for _ in range(2):
-        await workshop.run_one(ScheduleStep)
-        running.append(
-            [state for _, state in await workshop.sub_orders(next_order)].count("RUNNING")
-        )
-        await workshop.run_one(DeleteFilesStep)
+        await app.run_one(ScheduleStep)
+        running.append([state for _, state in await app.sub_orders(next_order)].count("RUNNING"))
+        await app.run_one(DeleteFilesStep)
 
     assert running == [2, 4]
 
 
 async def test_a_reminder_of_an_order_that_is_going_asks_for_nothing(
-    workshop: Workshop, rows: TenantRows, monkeypatch: pytest.MonkeyPatch
+    app: AppHarness, rows: TenantRows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its sub-order runs until its slice comes; storage isn't asked, and not given up."""
     monkeypatch.setattr(cancel_orders, "SLICE", 1)
     order = await large_order(rows, OrderStatus.RUNNING, RUNNING, P, sub_orders=2)
-    await workshop.application.cancel.handle(TENANT, [order])
-    ((_, state),) = await workshop.sub_orders(order)
-    workshop.clock.move(days=30)
-    await workshop.do(await _reminder(workshop, order))
+    await app.application.cancel.handle(TENANT, [order])
+    ((_, state),) = await app.sub_orders(order)
+    app.clock.move(days=30)
+    await app.do(await _reminder(app, order))
 
     assert state == "RUNNING"
-    assert await workshop.asked() == []
-    assert await workshop.steps(AskAgainStep) == []
-    assert set((await workshop.files(order)).values()) == {"PENDING"}
+    assert await app.restore_requests() == []
+    assert await app.steps(AskAgainStep) == []
+    assert set((await app.files(order)).values()) == {"PENDING"}
 
-    await workshop.run()
+    await app.run()
 
-    assert await workshop.sub_orders(order) == []
+    assert await app.sub_orders(order) == []
 
 
 async def test_a_process_of_an_order_that_is_going_neither_begins_nor_fails(
-    workshop: Workshop, rows: TenantRows, monkeypatch: pytest.MonkeyPatch
+    app: AppHarness, rows: TenantRows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Until its slice comes: rs-processing is asked for nothing, and nobody is told that it is silent."""
     monkeypatch.setattr(cancel_orders, "SLICE", 1)
@@ -181,38 +179,38 @@ async def test_a_process_of_an_order_that_is_going_neither_begins_nor_fails(
         sub_order = await rows.sub_order(
             order, {name: P}, state=SubOrderState.PROCESSING, kind=SubOrderKind.PROCESSING
         )
-    await workshop.rows("update dataset_task set process_info = $1", process_record(PROCESS))
-    await workshop.rows("update data_file set output_key = name")
-    await workshop.rows(
+    await app.rows("update dataset_task set process_info = $1", process_record(PROCESS))
+    await app.rows("update data_file set output_key = name")
+    await app.rows(
         "insert into process_batch (sub_order_id, order_id, correlation_id)"
         " select id, order_id, id::text from sub_order"
     )
-    await workshop.application.cancel.handle(TENANT, [order])
+    await app.application.cancel.handle(TENANT, [order])
     for step in (StartProcessingStep.name, GiveUpResultsStep.name):
-        await workshop.do({"step": step, "orderId": order, "subOrderId": sub_order})
+        await app.do({"step": step, "orderId": order, "subOrderId": sub_order})
 
-    assert await workshop.sub_orders(order) == [("PROCESSING", "PROCESSING")]
-    assert await workshop.files(order) == {"a": "PENDING", "b": "PENDING"}
-    assert await workshop.told(order) == []
+    assert await app.sub_orders(order) == [("PROCESSING", "PROCESSING")]
+    assert await app.files(order) == {"a": "PENDING", "b": "PENDING"}
+    assert await app.responses_about(order) == []
 
-    await workshop.run()
+    await app.run()
 
-    assert await workshop.sub_orders(order) == []
-    assert await workshop.rows("select from process_batch") == []
+    assert await app.sub_orders(order) == []
+    assert await app.rows("select from process_batch") == []
 
 
 async def test_a_pause_stops_sub_orders_in_slices(
-    workshop: Workshop, rows: TenantRows, monkeypatch: pytest.MonkeyPatch
+    app: AppHarness, rows: TenantRows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The order is paused at once; its sub-orders queue again slice by slice."""
     monkeypatch.setattr(pause_order, "SLICE", 2)
     order = await large_order(rows, OrderStatus.RUNNING, RUNNING, P, sub_orders=5)
-    await workshop.actions.pause(JANE, order)
-    ready = [await _ready(workshop, order)]
-    while await workshop.run_one(StopSubOrdersStep):
-        ready.append(await _ready(workshop, order))
+    await app.actions.pause(JANE, order)
+    ready = [await _ready(app, order)]
+    while await app.run_one(StopSubOrdersStep):
+        ready.append(await _ready(app, order))
 
-    assert await workshop.status(order) == "PAUSED"
+    assert await app.status(order) == "PAUSED"
     assert ready == [2, 4, 5]
 
 
@@ -221,18 +219,18 @@ async def test_a_resume_before_the_last_slice_leaves_the_others_running(
 ) -> None:
     """They had been asked of storage and need not be asked again; nothing of the pause is left."""
     monkeypatch.setattr(pause_order, "SLICE", 2)
-    workshop = Workshop(pool, max_storage_files_jobs_per_user=0)
+    app = AppHarness(pool, max_storage_files_jobs_per_user=0)
     order = await large_order(rows, OrderStatus.RUNNING, RUNNING, P, sub_orders=5)
-    await workshop.actions.pause(JANE, order)
-    await workshop.actions.resume(JANE, order)
-    await workshop.run()
+    await app.actions.pause(JANE, order)
+    await app.actions.resume(JANE, order)
+    await app.run()
 
-    assert [len(checksums) for checksums in await workshop.asked()] == [2, 2]
-    assert {state for _, state in await workshop.sub_orders(order)} == {"RUNNING"}
+    assert [len(checksums) for checksums in await app.restore_requests()] == [2, 2]
+    assert {state for _, state in await app.sub_orders(order)} == {"RUNNING"}
 
 
 async def test_a_reminder_that_comes_before_its_sub_order_is_stopped_comes_again(
-    workshop: Workshop, rows: TenantRows, monkeypatch: pytest.MonkeyPatch
+    app: AppHarness, rows: TenantRows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Storage isn't asked in a pause; if the order is resumed before, it is reminded as ever.
 
@@ -240,19 +238,19 @@ async def test_a_reminder_that_comes_before_its_sub_order_is_stopped_comes_again
     """
     monkeypatch.setattr(pause_order, "SLICE", 1)
     order = await large_order(rows, OrderStatus.RUNNING, RUNNING, P, sub_orders=2)
-    await workshop.actions.pause(JANE, order)
-    await workshop.rows("delete from rs_order.outbox")
-    await workshop.do(await _reminder(workshop, order))
-    (again,) = await workshop.steps(AskAgainStep)
+    await app.actions.pause(JANE, order)
+    await app.rows("delete from rs_order.outbox")
+    await app.do(await _reminder(app, order))
+    (again,) = await app.steps(AskAgainStep)
 
-    assert len(await workshop.steps(StopSubOrdersStep)) == 1
+    assert len(await app.steps(StopSubOrdersStep)) == 1
 
-    assert await workshop.asked() == []
+    assert await app.restore_requests() == []
 
-    await workshop.actions.resume(JANE, order)
-    await workshop.do(again)
+    await app.actions.resume(JANE, order)
+    await app.do(again)
 
-    assert len(await workshop.asked()) == 1
+    assert len(await app.restore_requests()) == 1
 
 
 async def test_a_round_asks_storage_for_a_bounded_number_of_files(
@@ -260,17 +258,17 @@ async def test_a_round_asks_storage_for_a_bounded_number_of_files(
 ) -> None:
     """Sub-orders of 3 files in rounds of 4; the rest comes in the next rounds, without being asked for."""
     monkeypatch.setattr(schedule_sub_orders, "PASS", PassLimits(files=4))
-    workshop = Workshop(pool, max_storage_files_jobs_per_user=4)
+    app = AppHarness(pool, max_storage_files_jobs_per_user=4)
     order = await large_order(
         rows, OrderStatus.RUNNING, SubOrderState.READY, P, sub_orders=5, each=3
     )
-    await workshop.application.schedule.wake(TENANT)
+    await app.application.schedule.wake(TENANT)
     asked = []
-    while await workshop.run_one(ScheduleStep):
-        asked.append(sum(map(len, await workshop.asked())))
+    while await app.run_one(ScheduleStep):
+        asked.append(sum(map(len, await app.restore_requests())))
 
     assert asked == [6, 12]
-    assert [state for _, state in await workshop.sub_orders(order)].count("READY") == 1
+    assert [state for _, state in await app.sub_orders(order)].count("READY") == 1
 
 
 async def test_a_sub_order_larger_than_a_round_is_started_alone(
@@ -278,12 +276,12 @@ async def test_a_sub_order_larger_than_a_round_is_started_alone(
 ) -> None:
     """Else nothing of its owner would ever start."""
     monkeypatch.setattr(schedule_sub_orders, "PASS", PassLimits(files=2))
-    workshop = Workshop(pool, max_storage_files_jobs_per_user=0)
+    app = AppHarness(pool, max_storage_files_jobs_per_user=0)
     await large_order(rows, OrderStatus.RUNNING, SubOrderState.READY, P, sub_orders=2, each=3)
-    await workshop.application.schedule.wake(TENANT)
+    await app.application.schedule.wake(TENANT)
     asked = []
-    while await workshop.run_one(ScheduleStep):
-        asked.append(sum(map(len, await workshop.asked())))
+    while await app.run_one(ScheduleStep):
+        asked.append(sum(map(len, await app.restore_requests())))
 
     assert asked == [3, 6]
 
@@ -362,13 +360,13 @@ def _touched(node: dict[str, Any]) -> int:
     return int((given + thrown) * node["Actual Loops"])
 
 
-async def _reminder(workshop: Workshop, order: OrderId) -> dict[str, Any]:
+async def _reminder(app: AppHarness, order: OrderId) -> dict[str, Any]:
     """The step that reminds storage of the last running sub-order of an order."""
-    (row,) = await workshop.rows(
+    (row,) = await app.rows(
         "select max(id) as id from sub_order where order_id = $1 and state = 'RUNNING'", order
     )
     return {"step": AskAgainStep.name, "orderId": order, "subOrderId": row["id"], "asks": 1}
 
 
-async def _ready(workshop: Workshop, order: OrderId) -> int:
-    return [state for _, state in await workshop.sub_orders(order)].count("READY")
+async def _ready(app: AppHarness, order: OrderId) -> int:
+    return [state for _, state in await app.sub_orders(order)].count("READY")

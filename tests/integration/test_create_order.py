@@ -17,6 +17,7 @@ from rs_order.store.pool import Pool
 from rs_order.store.tenants import Tenants
 from rs_order.store.unit_of_work import Store
 from tests.integration.conftest import OTHER, TENANT
+from tests.support.clock import ManualClock
 from tests.support.polling import eventually
 from tests.support.rows import OWNER, TenantRows, in_tenant
 
@@ -25,12 +26,7 @@ JANE = Caller(TENANT, OWNER, "REGISTERED_USER")
 DATED = dated_label(NOW.astimezone())
 
 
-class StoppedClock:
-    def now(self) -> datetime:
-        return NOW
-
-
-class DeafProjects:
+class UnavailableProjects:
     """An rs-admin-instance that says it is in trouble, or says nothing at all."""
 
     def __init__(self, *, silent: bool) -> None:
@@ -44,7 +40,7 @@ class DeafProjects:
 
 def creation(pool: Pool, store: Store, projects: Projects | None = None) -> CreateOrder:
     links = Links(projects, Tenants(pool), prefix="/api/v1", fallback="http://localhost")
-    return CreateOrder(store, links, StoppedClock())
+    return CreateOrder(store, links, ManualClock(NOW))
 
 
 async def put_basket(pool: Pool, tenant: Tenant = TENANT) -> None:
@@ -132,6 +128,6 @@ async def test_trouble_with_an_address_refuses_no_order(
     """The address is needed later, in a link, and learnt then or replaced by the one last known."""
     monkeypatch.setattr("rs_order.application.links._LONGEST_WAIT_SECONDS", 0.05)
     await put_basket(pool)
-    create = creation(pool, store, DeafProjects(silent=silent))
+    create = creation(pool, store, UnavailableProjects(silent=silent))
 
     assert await create.handle(JANE, OrderWish())

@@ -13,8 +13,9 @@ from rs_order.application.steps import CompleteOrderStep
 from rs_order.domain.ids import OrderId
 from rs_order.domain.states import FileState, OrderStatus, SubOrderState
 from rs_order.store.pool import Pool
-from tests.integration.workshop import ADMIN, ALAN, JANE, Workshop, an_actor
-from tests.support.rows import NOW, OWNER, TenantRows
+from tests.integration.app_harness import ADMIN, ALAN, JANE, AppHarness, an_actor
+from tests.support.clock import NOW
+from tests.support.rows import OWNER, TenantRows
 
 A, P, E = FileState.AVAILABLE, FileState.PENDING, FileState.ERROR
 
@@ -27,31 +28,31 @@ select (select count(*) from orders) as orders, (select count(*) from basket) as
 """
 
 
-async def done_order(workshop: Workshop, *files: str) -> OrderId:
-    order = await workshop.order(*files)
-    await workshop.run()
-    await workshop.storage_says(*files)
+async def done_order(app: AppHarness, *files: str) -> OrderId:
+    order = await app.order(*files)
+    await app.run()
+    await app.storage_answers(*files)
 
-    assert await workshop.status(order) == "DONE"
+    assert await app.status(order) == "DONE"
     return order
 
 
 async def test_w41_a_deleted_order_keeps_its_basket_and_tasks_and_nothing_else(
-    workshop: Workshop,
+    app: AppHarness,
 ) -> None:
     """It waits for nobody, and its slot is free (domain.md 12.4)."""
-    order = await done_order(workshop, "a", "b")
+    order = await done_order(app, "a", "b")
 
-    assert (await workshop.view(order)).waiting_for_user
+    assert (await app.view(order)).waiting_for_user
 
-    await workshop.actions.delete(JANE, order)
-    view = await workshop.view(order)
+    await app.actions.delete(JANE, order)
+    view = await app.view(order)
 
     assert (view.status, view.waiting_for_user, view.available_files) == ("DELETED", False, 0)
-    assert await workshop.sub_orders(order) == []
+    assert await app.sub_orders(order) == []
 
-    await workshop.run()
-    (traces,) = await workshop.rows(_TRACES)
+    await app.run()
+    (traces,) = await app.rows(_TRACES)
 
     assert traces == {
         "orders": 1,
@@ -63,41 +64,41 @@ async def test_w41_a_deleted_order_keeps_its_basket_and_tasks_and_nothing_else(
         "files": 0,
         "completions": 0,
     }
-    assert (await workshop.history(order))[-1] == ("DONE", "DELETED", "deleted", OWNER)
+    assert (await app.history(order))[-1] == ("DONE", "DELETED", "deleted", OWNER)
 
 
 async def test_w9_an_order_that_was_paused_while_it_was_read_can_be_deleted(
-    workshop: Workshop,
+    app: AppHarness,
 ) -> None:
     """Its completion doesn't come back (W9)."""
-    order = await workshop.order("a")
-    (step,) = await workshop.steps(CompleteOrderStep)
-    await workshop.actions.pause(JANE, order)
-    await workshop.actions.delete(JANE, order)
-    await workshop.run()
-    await workshop.do(step)
+    order = await app.order("a")
+    (step,) = await app.steps(CompleteOrderStep)
+    await app.actions.pause(JANE, order)
+    await app.actions.delete(JANE, order)
+    await app.run()
+    await app.do(step)
 
-    assert await workshop.status(order) == "DELETED"
-    assert await workshop.files(order) == {}
-    assert await workshop.rows("select * from completion") == []
+    assert await app.status(order) == "DELETED"
+    assert await app.files(order) == {}
+    assert await app.rows("select * from completion") == []
 
 
 @pytest.mark.parametrize("slice_size", [2, 5000])
 async def test_w41_a_removed_order_leaves_its_history(
-    slice_size: int, workshop: Workshop, rows: TenantRows, monkeypatch: pytest.MonkeyPatch
+    slice_size: int, app: AppHarness, rows: TenantRows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Basket and tasks go with it at once, files and sub-orders in slices; the last line says who."""
     monkeypatch.setattr(retire_orders, "SLICE", slice_size)
-    order = await workshop.order("a")
-    await workshop.run()
+    order = await app.order("a")
+    await app.run()
     for name in "bcdef":
         await rows.sub_order(order, {name: E}, state=SubOrderState.ENDED)
-    await workshop.storage_says("a")
-    await workshop.actions.delete(JANE, order)
+    await app.storage_answers("a")
+    await app.actions.delete(JANE, order)
     # The step that deletes its files is lost.
-    await workshop.rows("delete from rs_order.outbox")
-    await workshop.actions.remove(ALAN, order)
-    (at_once,) = await workshop.rows(_TRACES)
+    await app.rows("delete from rs_order.outbox")
+    await app.actions.remove(ALAN, order)
+    (at_once,) = await app.rows(_TRACES)
 
     assert at_once == {
         "orders": 0,
@@ -110,32 +111,32 @@ async def test_w41_a_removed_order_leaves_its_history(
         "completions": 0,
     }
 
-    await workshop.run()
-    (in_the_end,) = await workshop.rows(_TRACES)
+    await app.run()
+    (in_the_end,) = await app.rows(_TRACES)
 
     assert set(in_the_end.values()) == {0}
-    assert (await workshop.history(order))[-2:] == [
+    assert (await app.history(order))[-2:] == [
         ("DONE_WITH_WARNING", "DELETED", "deleted", OWNER),
         ("DELETED", "REMOVED", "removed", ADMIN),
     ]
     with pytest.raises(NotFound):
-        await workshop.actions.remove(ALAN, order)
+        await app.actions.remove(ALAN, order)
 
 
-async def test_a_late_answer_about_a_removed_order_finds_nobody(workshop: Workshop) -> None:
+async def test_a_late_answer_about_a_removed_order_finds_nobody(app: AppHarness) -> None:
     """Its files may still be there, and storage may still speak of them."""
-    order = await workshop.order("a")
-    await workshop.run()
-    await workshop.actions.pause(JANE, order)
-    await workshop.actions.delete(JANE, order)
-    await workshop.actions.remove(ALAN, order)
-    await workshop.storage_says("a")
+    order = await app.order("a")
+    await app.run()
+    await app.actions.pause(JANE, order)
+    await app.actions.delete(JANE, order)
+    await app.actions.remove(ALAN, order)
+    await app.storage_answers("a")
 
-    assert await workshop.files(order) == {"a": "PENDING"}
+    assert await app.files(order) == {"a": "PENDING"}
 
-    await workshop.run()
+    await app.run()
 
-    assert await workshop.files(order) == {}
+    assert await app.files(order) == {}
 
 
 _BASKET = """
@@ -148,10 +149,10 @@ order by selection.id, selection_date, position
 """
 
 
-async def test_a_restart_copies_the_basket_with_its_dates(workshop: Workshop) -> None:
+async def test_a_restart_copies_the_basket_with_its_dates(app: AppHarness) -> None:
     """B17: the new order finds what the old one found; the old one stays as it is."""
-    old = await done_order(workshop, "a")
-    await workshop.rows(
+    old = await done_order(app, "a")
+    await app.rows(
         "with selection as (insert into dataset_selection (basket_id, dataset_urn, dataset_label,"
         " products_count, files_count, files_bytes, type_totals, file_kinds, file_name_pattern)"
         " select id, 'urn 2', 'Another', 1, 2, 3, '{}', '{RAWDATA}', '.*' from basket returning id)"
@@ -162,26 +163,26 @@ async def test_a_restart_copies_the_basket_with_its_dates(workshop: Workshop) ->
         " from selection, generate_series(0, 2) as position",
         NOW,
     )
-    workshop.clock.move(days=3)
-    new = await workshop.actions.restart(JANE, old, OrderWish())
-    copied = await workshop.rows(_BASKET, new)
+    app.clock.move(days=3)
+    new = await app.actions.restart(JANE, old, OrderWish())
+    copied = await app.rows(_BASKET, new)
 
     assert len(copied) == 4
-    assert copied == await workshop.rows(_BASKET, old)
-    assert await workshop.status(old) == "DONE"
-    assert await workshop.status(new) == "PENDING"
+    assert copied == await app.rows(_BASKET, old)
+    assert await app.status(old) == "DONE"
+    assert await app.status(new) == "PENDING"
 
 
-async def test_a_restarted_order_runs_to_its_end(workshop: Workshop) -> None:
+async def test_a_restarted_order_runs_to_its_end(app: AppHarness) -> None:
     """As a new one: read from the catalog, asked of storage, told under an id of its own."""
-    old = await done_order(workshop, "a")
-    new = await workshop.actions.restart(JANE, old, OrderWish("again", "/user/demo"))
-    await workshop.run()
-    await workshop.storage_says("a")
-    (row,) = await _rows_of(workshop, new)
-    (before,) = await _rows_of(workshop, old)
+    old = await done_order(app, "a")
+    new = await app.actions.restart(JANE, old, OrderWish("again", "/user/demo"))
+    await app.run()
+    await app.storage_answers("a")
+    (row,) = await _rows_of(app, new)
+    (before,) = await _rows_of(app, old)
 
-    assert await workshop.status(new) == "DONE"
+    assert await app.status(new) == "DONE"
     assert row["label"] == "again"
     assert row["front_url"] == "/user/demo"
     assert row["created_at"] == NOW
@@ -190,16 +191,16 @@ async def test_a_restarted_order_runs_to_its_end(workshop: Workshop) -> None:
     assert (row["owner"], row["role"]) == (before["owner"], before["role"])
 
 
-async def test_a_restart_takes_the_users_duration_of_the_tenant(workshop: Workshop) -> None:
+async def test_a_restart_takes_the_users_duration_of_the_tenant(app: AppHarness) -> None:
     """Not that of automatic orders, which the old one may have been."""
-    old = await done_order(workshop, "a")
-    await workshop.rows(
+    old = await done_order(app, "a")
+    await app.rows(
         "insert into setting values ('user_order_parameters',"
         ' \'{"subOrderDuration": 7, "delayBeforeEmailNotification": 1}\'),'
         " ('app_sub_order_duration', '3')"
     )
-    new = await workshop.actions.restart(JANE, old, OrderWish())
-    (row,) = await _rows_of(workshop, new)
+    new = await app.actions.restart(JANE, old, OrderWish())
+    (row,) = await _rows_of(app, new)
 
     assert row["sub_order_hours"] == 7
 
@@ -210,48 +211,46 @@ async def test_a_restart_takes_the_users_duration_of_the_tenant(workshop: Worksh
     ids=["its owner", "an administrator"],
 )
 async def test_a_restarted_order_is_its_owners_whoever_restarts_it(
-    actor: Any, role: str, workshop: Workshop
+    actor: Any, role: str, app: AppHarness
 ) -> None:
     """With the role he has now, or had when an administrator acts for him: never the administrator's."""
-    old = await done_order(workshop, "a")
-    new = await workshop.actions.restart(actor, old, OrderWish())
-    (row,) = await _rows_of(workshop, new)
+    old = await done_order(app, "a")
+    new = await app.actions.restart(actor, old, OrderWish())
+    (row,) = await _rows_of(app, new)
 
     assert (row["owner"], row["role"]) == (OWNER, role)
 
 
-async def test_labels_of_restarted_orders_keep_the_rules(
-    workshop: Workshop, rows: TenantRows
-) -> None:
+async def test_labels_of_restarted_orders_keep_the_rules(app: AppHarness, rows: TenantRows) -> None:
     """rest.md 7.1: at most 50 characters, unique for the owner, refused before anything is made."""
-    old = await done_order(workshop, "a")
-    taken = await workshop.actions.restart(JANE, old, OrderWish("x" * 50))
+    old = await done_order(app, "a")
+    taken = await app.actions.restart(JANE, old, OrderWish("x" * 50))
     with pytest.raises(LabelRefused, match="TOO_MANY_CHARACTERS_IN_LABEL"):
-        await workshop.actions.restart(JANE, old, OrderWish("x" * 51))
+        await app.actions.restart(JANE, old, OrderWish("x" * 51))
     with pytest.raises(LabelRefused, match="LABEL_NOT_UNIQUE_FOR_OWNER"):
-        await workshop.actions.restart(ALAN, old, OrderWish("x" * 50))
+        await app.actions.restart(ALAN, old, OrderWish("x" * 50))
 
-    assert len(await workshop.rows("select id from orders")) == 2
-    assert (await _rows_of(workshop, taken))[0]["label"] == "x" * 50
+    assert len(await app.rows("select id from orders")) == 2
+    assert (await _rows_of(app, taken))[0]["label"] == "x" * 50
 
-    blank = await workshop.actions.restart(JANE, old, OrderWish("   "))
+    blank = await app.actions.restart(JANE, old, OrderWish("   "))
 
-    assert (await _rows_of(workshop, blank))[0]["label"] == "   "
+    assert (await _rows_of(app, blank))[0]["label"] == "   "
 
 
 @pytest.mark.parametrize("label", [None, ""])
 async def test_w40_generated_labels_are_unique_within_a_second(
-    label: str | None, workshop: Workshop
+    label: str | None, app: AppHarness
 ) -> None:
     """The same text, numbered; the next second has a text of its own."""
-    old = await done_order(workshop, "a")
+    old = await done_order(app, "a")
     labels = []
     for _ in range(3):
-        new = await workshop.actions.restart(JANE, old, OrderWish(label))
-        labels.append((await _rows_of(workshop, new))[0]["label"])
-    workshop.clock.time += timedelta(seconds=1)
-    new = await workshop.actions.restart(JANE, old, OrderWish(label))
-    labels.append((await _rows_of(workshop, new))[0]["label"])
+        new = await app.actions.restart(JANE, old, OrderWish(label))
+        labels.append((await _rows_of(app, new))[0]["label"])
+    app.clock.ahead += timedelta(seconds=1)
+    new = await app.actions.restart(JANE, old, OrderWish(label))
+    labels.append((await _rows_of(app, new))[0]["label"])
 
     first = labels[0]
     assert re.fullmatch(r"Order of \d{4}/\d\d/\d\d at \d\d:\d\d:\d\d", first)
@@ -260,16 +259,16 @@ async def test_w40_generated_labels_are_unique_within_a_second(
 
 
 async def test_an_empty_basket_is_restarted_like_any_other(
-    workshop: Workshop, pool: Pool, rows: TenantRows
+    app: AppHarness, pool: Pool, rows: TenantRows
 ) -> None:
     """The new order ends as the old one did (domain.md 4.1)."""
     old = await rows.order(OrderStatus.DONE_WITH_WARNING)
-    await workshop.rows("insert into basket (owner, order_id) values ($1, $2)", OWNER, old)
-    new = await workshop.actions.restart(JANE, old, OrderWish())
-    await workshop.run()
+    await app.rows("insert into basket (owner, order_id) values ($1, $2)", OWNER, old)
+    new = await app.actions.restart(JANE, old, OrderWish())
+    await app.run()
 
-    assert await workshop.status(new) == "DONE_WITH_WARNING"
+    assert await app.status(new) == "DONE_WITH_WARNING"
 
 
-async def _rows_of(workshop: Workshop, order: OrderId) -> list[dict[str, Any]]:
-    return await workshop.rows("select * from orders where id = $1", order)
+async def _rows_of(app: AppHarness, order: OrderId) -> list[dict[str, Any]]:
+    return await app.rows("select * from orders where id = $1", order)

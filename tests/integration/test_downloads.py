@@ -10,7 +10,8 @@ from rs_order.ports.downloads import FetchResult, FileOutcome
 from rs_order.store.pool import Pool
 from rs_order.store.unit_of_work import Store
 from tests.integration.conftest import TENANT
-from tests.support.rows import NOW, OWNER, TenantRows, in_tenant
+from tests.support.clock import NOW
+from tests.support.rows import OWNER, TenantRows, in_tenant
 
 WRONG, FAILED, DONE = FetchResult.WRONG_CONTENT, FetchResult.FAILED, FetchResult.DOWNLOADED
 

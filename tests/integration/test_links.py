@@ -13,7 +13,7 @@ from rs_order.ports.errors import RemoteTrouble
 from rs_order.store.pool import Pool, open_pool
 from rs_order.store.tenants import Tenants
 from rs_order.store.unit_of_work import Store
-from tests.integration.workshop import TENANT, Workshop
+from tests.integration.app_harness import TENANT, AppHarness
 
 ADDRESS = "https://project.example.org"
 
@@ -29,9 +29,9 @@ async def test_an_address_stored_by_another_instance_needs_no_second_connection(
     pool: Pool, database_url: str
 ) -> None:
     """A pool of one connection doesn't block; the address is known to the process from then on."""
-    workshop = Workshop(pool)
-    await workshop.order("a")
-    await workshop.run()
+    app = AppHarness(pool)
+    await app.order("a")
+    await app.run()
     async with await open_pool(database_url, size=1) as only_one:
         tenants = Tenants(only_one)
         await tenants.load()
@@ -40,13 +40,13 @@ async def test_an_address_stored_by_another_instance_needs_no_second_connection(
         store = Store(only_one, lambda: None)
         settlement = Settlement(SlotLimits(), links)
         async with asyncio.timeout(10):
-            await ApplyAvailability(store, settlement, workshop.clock).handle(
+            await ApplyAvailability(store, settlement, app.clock).handle(
                 TENANT, [Checksum("a")], {}
             )
         known = tenants.host(TENANT)
 
     responses = [
-        orjson.loads(row["body"]) for row in await workshop.rows("select body from order_response")
+        orjson.loads(row["body"]) for row in await app.rows("select body from order_response")
     ]
     assert [response["status"] for response in responses] == ["SUBORDER_DONE", "DONE"]
     assert {

@@ -14,28 +14,19 @@ from rs_order.store.pool import Pool
 from rs_order.store.unit_of_work import Store
 from tests.integration.conftest import TENANT
 from tests.integration.test_unit_of_work import waiting_for_a_lock
+from tests.support.clock import ManualClock
 from tests.support.rows import OWNER, TenantRows
 
 SLOTS = range(16)
 
 
-class StandingClock:
-    """A clock that a test moves."""
-
-    def __init__(self) -> None:
-        self.at = datetime(2026, 1, 1, tzinfo=UTC)
-
-    def now(self) -> datetime:
-        return self.at
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
 
 
 @pytest.fixture
-def clock() -> StandingClock:
-    return StandingClock()
-
-
-@pytest.fixture
-def outbox(pool: Pool, clock: StandingClock) -> Outbox:
+def outbox(pool: Pool, clock: ManualClock) -> Outbox:
     return Outbox(pool, clock)
 
 
@@ -100,7 +91,7 @@ async def test_a_stream_always_has_the_same_slot(
 
 
 async def test_a_row_is_due_at_its_time_and_not_before(
-    store: Store, outbox: Outbox, clock: StandingClock
+    store: Store, outbox: Outbox, clock: ManualClock
 ) -> None:
     """Promise 5: a delay is a row. The relay is told how long it may rest."""
     await store.send([DeleteFilesStep(OrderId(1)).to(TENANT)])
@@ -113,7 +104,7 @@ async def test_a_row_is_due_at_its_time_and_not_before(
     assert await outbox.ready_slots() == []
     assert await outbox.seconds_to_next() == pytest.approx(90)
 
-    clock.at = due
+    clock.set(due)
 
     assert len(await claimed(outbox)) == 1
     assert len(await outbox.ready_slots()) == 1
@@ -186,10 +177,10 @@ async def test_a_claim_takes_no_more_than_asked(
 
 
 async def test_lag_is_the_age_of_the_oldest_row_that_is_due(
-    store: Store, outbox: Outbox, clock: StandingClock
+    store: Store, outbox: Outbox, clock: ManualClock
 ) -> None:
     """Rows that wait for their time are no lag."""
-    clock.at = datetime.now(UTC)
+    clock.set(datetime.now(UTC))
     await store.send([GrantRequestsStep(()).to(TENANT, clock.now() + timedelta(hours=1))])
 
     assert (await outbox.lag()).rows == 0

@@ -9,20 +9,21 @@ from rs_order.sandbox import Sandbox
 from rs_order.settings import Settings
 from rs_order.store.pool import Pool
 from rs_order.store.tenants import Tenants
-from tests.integration.workshop import TENANT, SetClock, Workshop
+from tests.integration.app_harness import TENANT, AppHarness
+from tests.support.clock import ManualClock
 
 ADMIN = Caller(TENANT, "admin@example.org", "PROJECT_ADMIN")
 
 
 async def test_rs_admin_is_asked_once_who_is_an_administrator(pool: Pool) -> None:
     """An action and a list of orders ask for the same person: both get the one cached answer."""
-    order = await Workshop(pool).order("a")
+    order = await AppHarness(pool).order("a")
     tenants = Tenants(pool)
     async with Sandbox.running(jwt_key="k" * 64) as sandbox:
         settings = Settings(jwt_key_hs512="k" * 64, admin_url=sandbox.urls["ADMIN_URL"])
         async with open_platform_clients(settings, tenants, []) as clients:
             application = Application(
-                settings, Database(pool, tenants, SetClock()), clients, lambda: None
+                settings, Database(pool, tenants, ManualClock()), clients, lambda: None
             )
             await application.actions.pause(Actor(ADMIN, administrator=False), order)
             assert await application.users.is_admin(TENANT, ADMIN.email)

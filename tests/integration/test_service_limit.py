@@ -12,7 +12,7 @@ from rs_order.store.tenants import Tenants
 from rs_order.store.unit_of_work import Store
 from tests.integration.conftest import OTHER, TENANT
 from tests.integration.test_unit_of_work import waiting_for_a_lock
-from tests.support.rows import NOW
+from tests.support.clock import NOW
 
 
 def limited_settlement(pool: Pool) -> Settlement:

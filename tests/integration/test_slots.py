@@ -7,7 +7,7 @@ import pytest
 from rs_order.application.steps import ScheduleStep
 from rs_order.domain.states import FileState, SubOrderKind, SubOrderState
 from rs_order.store.pool import Pool
-from tests.integration.workshop import TENANT, Workshop
+from tests.integration.app_harness import TENANT, AppHarness
 from tests.support.rows import OWNER, TenantRows
 
 P, A = FileState.PENDING, FileState.AVAILABLE
@@ -18,84 +18,84 @@ async def test_w17_an_external_file_that_is_touched_takes_no_slot(
     pool: Pool, rows: TenantRows, *, failed: bool
 ) -> None:
     """The other file of its sub-order still waits for the user, and the next storage sub-order starts."""
-    workshop = Workshop(pool, max_storage_files_jobs_per_user=1)
+    app = AppHarness(pool, max_storage_files_jobs_per_user=1)
     external = await rows.order()
     await rows.sub_order(
         external, {"x": A, "y": A}, state=SubOrderState.WAITING, kind=SubOrderKind.EXTERNAL
     )
     stored = await rows.order()
     await rows.sub_order(stored, {"a": P}, state=SubOrderState.READY)
-    await workshop.downloaded(external, "x", failed=failed)
-    await workshop.do(ScheduleStep(OWNER).to(TENANT).body)
+    await app.downloaded(external, "x", failed=failed)
+    await app.do(ScheduleStep(OWNER).to(TENANT).body)
 
-    assert await workshop.sub_orders(external) == [("EXTERNAL", "WAITING")]
-    assert await workshop.sub_orders(stored) == [("STORAGE", "RUNNING")]
+    assert await app.sub_orders(external) == [("EXTERNAL", "WAITING")]
+    assert await app.sub_orders(stored) == [("STORAGE", "RUNNING")]
 
 
 async def test_w30_rounds_at_once_keep_to_the_limit(pool: Pool, rows: TenantRows) -> None:
     """Wherever they run: the owner's lock is held until the commit, so each counts what was started."""
-    workshop = Workshop(pool, max_storage_files_jobs_per_user=2)
+    app = AppHarness(pool, max_storage_files_jobs_per_user=2)
     order = await rows.order()
     for name in "abcdef":
         await rows.sub_order(order, {name: P}, state=SubOrderState.READY)
     round_ = ScheduleStep(OWNER).to(TENANT).body
-    await asyncio.gather(*(workshop.do(round_) for _ in range(8)))
+    await asyncio.gather(*(app.do(round_) for _ in range(8)))
 
-    states = [state for _, state in await workshop.sub_orders(order)]
+    states = [state for _, state in await app.sub_orders(order)]
     assert sorted(states) == ["READY"] * 4 + ["RUNNING"] * 2
-    assert len(await workshop.asked()) == 2
+    assert len(await app.restore_requests()) == 2
 
 
 async def test_w30_what_frees_a_slot_calls_for_the_next_round(pool: Pool, rows: TenantRows) -> None:
     """In one commit, so that no trigger can be lost: where it can't be written, no slot is free."""
-    workshop = Workshop(pool, max_storage_files_jobs_per_user=1)
+    app = AppHarness(pool, max_storage_files_jobs_per_user=1)
     order = await rows.order()
     await rows.sub_order(order, {"a": A}, state=SubOrderState.WAITING)
     await rows.sub_order(order, {"b": P}, state=SubOrderState.READY)
-    await workshop.rows("alter table rs_order.outbox add constraint closed check (false) not valid")
+    await app.rows("alter table rs_order.outbox add constraint closed check (false) not valid")
     with pytest.raises(Exception, match="closed"):
-        await workshop.downloaded(order, "a")
+        await app.downloaded(order, "a")
 
-    assert await workshop.files(order) == {"a": "AVAILABLE", "b": "PENDING"}
+    assert await app.files(order) == {"a": "AVAILABLE", "b": "PENDING"}
 
-    await workshop.rows("alter table rs_order.outbox drop constraint closed")
-    await workshop.downloaded(order, "a")
+    await app.rows("alter table rs_order.outbox drop constraint closed")
+    await app.downloaded(order, "a")
 
-    assert [step["owner"] for step in await workshop.steps(ScheduleStep)] == [OWNER]
+    assert [step["owner"] for step in await app.steps(ScheduleStep)] == [OWNER]
 
-    await workshop.run()
+    await app.run()
 
-    assert await workshop.sub_orders(order) == [("STORAGE", "ENDED"), ("STORAGE", "RUNNING")]
+    assert await app.sub_orders(order) == [("STORAGE", "ENDED"), ("STORAGE", "RUNNING")]
 
 
 async def test_w11_a_file_that_storage_tells_both_ways_counts_once(
-    workshop: Workshop, rows: TenantRows
+    app: AppHarness, rows: TenantRows
 ) -> None:
     """In one batch, unavailable wins; said again, it changes nothing; the other file is still awaited."""
     order = await rows.order()
     await rows.sub_order(order, {"a": P, "b": P})
     for _ in range(2):
-        await workshop.storage_says("a", a="tape is broken")
+        await app.storage_answers("a", a="tape is broken")
 
-    assert await workshop.files(order) == {"a": "ERROR", "b": "PENDING"}
-    assert await workshop.sub_orders(order) == [("STORAGE", "RUNNING")]
-    assert await workshop.status(order) == "RUNNING"
-    assert await workshop.told(order) == []
+    assert await app.files(order) == {"a": "ERROR", "b": "PENDING"}
+    assert await app.sub_orders(order) == [("STORAGE", "RUNNING")]
+    assert await app.status(order) == "RUNNING"
+    assert await app.responses_about(order) == []
 
 
 async def test_w30_a_process_that_has_nothing_to_ask_hands_its_slot_on(
     pool: Pool, rows: TenantRows
 ) -> None:
     """It is at work at once and holds no slot: the round that began it calls for the next one."""
-    workshop = Workshop(pool, max_storage_files_jobs_per_user=1)
+    app = AppHarness(pool, max_storage_files_jobs_per_user=1)
     order = await rows.order()
     await rows.sub_order(order, {"x": P}, state=SubOrderState.READY, kind=SubOrderKind.PROCESSING)
     await rows.sub_order(order, {"b": P}, state=SubOrderState.READY)
-    await workshop.rows("update data_file set checksum = null where name = 'x'")  # an output
-    await workshop.do(ScheduleStep(OWNER).to(TENANT).body)
-    await workshop.run(ScheduleStep)
+    await app.rows("update data_file set checksum = null where name = 'x'")  # an output
+    await app.do(ScheduleStep(OWNER).to(TENANT).body)
+    await app.run(ScheduleStep)
 
-    assert await workshop.sub_orders(order) == [
+    assert await app.sub_orders(order) == [
         ("PROCESSING", "PROCESSING"),
         ("STORAGE", "RUNNING"),
     ]

@@ -19,8 +19,9 @@ from rs_order.store.requests import NewRequest
 from rs_order.store.tenants import Tenants
 from rs_order.store.unit_of_work import Store
 from tests.integration.conftest import TENANT
+from tests.support.clock import NOW
 from tests.support.polling import eventually
-from tests.support.rows import NOW, OWNER, TenantRows, in_tenant
+from tests.support.rows import OWNER, TenantRows, in_tenant
 
 A_REQUEST = NewRequest("c-1", b"fingerprint", {"queries": ["*"]})
 

@@ -7,9 +7,10 @@ from rs_order.application.ask_storage import AskAgainStep
 from rs_order.application.steps import ExpireOrderStep
 from rs_order.application.tidy_inbox import PurgeInboxStep
 from rs_order.store.pool import Pool
+from tests.integration.app_harness import AppHarness
 from tests.integration.conftest import TENANT
-from tests.integration.workshop import Workshop
-from tests.support.rows import NOW, in_tenant
+from tests.support.clock import NOW
+from tests.support.rows import in_tenant
 
 _WORK = """
 select (select count(*) from completion) as completions, (select count(*) from retry) as retries,
@@ -19,81 +20,79 @@ select (select count(*) from completion) as completions, (select count(*) from r
 NOTHING = {"completions": 0, "retries": 0, "mails": 0, "places": 0, "queue": 0}
 
 
-async def test_w41_a_finished_order_leaves_no_work(workshop: Workshop) -> None:
+async def test_w41_a_finished_order_leaves_no_work(app: AppHarness) -> None:
     """Two delayed steps remain; when their time has come, the order expires and they are gone, too."""
-    order = await workshop.order("a", "b")
-    await workshop.run()
-    await workshop.storage_says("a", "b")
-    await workshop.run()
+    order = await app.order("a", "b")
+    await app.run()
+    await app.storage_answers("a", "b")
+    await app.run()
 
-    assert await workshop.status(order) == "DONE"
-    assert await workshop.rows(_WORK) == [NOTHING]
-    assert await _steps_of(workshop) == {AskAgainStep.name, ExpireOrderStep.name}
+    assert await app.status(order) == "DONE"
+    assert await app.rows(_WORK) == [NOTHING]
+    assert await _steps_of(app) == {AskAgainStep.name, ExpireOrderStep.name}
 
-    workshop.clock.move(days=30)
-    await workshop.run()
+    app.clock.move(days=30)
+    await app.run()
 
-    assert await workshop.status(order) == "EXPIRED"
-    assert await _steps_of(workshop) == set()
-    assert await workshop.files(order) == {}
-    assert await workshop.sub_orders(order) == []
-    assert await workshop.rows(_WORK) == [NOTHING]
+    assert await app.status(order) == "EXPIRED"
+    assert await _steps_of(app) == set()
+    assert await app.files(order) == {}
+    assert await app.sub_orders(order) == []
+    assert await app.rows(_WORK) == [NOTHING]
 
 
-async def test_w41_the_inbox_forgets_what_was_answered(workshop: Workshop) -> None:
+async def test_w41_the_inbox_forgets_what_was_answered(app: AppHarness) -> None:
     """Requests and responses, seven days after; a request without an answer stays, however old."""
     for days, state in ((8, "DENIED"), (8, "RECEIVED"), (6, "DENIED")):
-        await workshop.rows(
+        await app.rows(
             "insert into order_request (correlation_id, fingerprint, body, state, received_at)"
             " values ($1::text, decode(md5($1), 'hex'), '{}', $2, $3)",
             f"{days} {state}",
             state,
             NOW - timedelta(days=days),
         )
-        await workshop.rows(
+        await app.rows(
             "insert into order_response (message_id, correlation_id, body, created_at)"
             " values (gen_random_uuid(), $1, '{}', $2)",
             f"{days}",
             NOW - timedelta(days=days),
         )
-    await workshop.do({"step": PurgeInboxStep.name, "round": 1})
+    await app.do({"step": PurgeInboxStep.name, "round": 1})
 
-    assert await _ids(workshop, "order_request") == ["6 DENIED", "8 RECEIVED"]
-    assert await _ids(workshop, "order_response") == ["6"]
+    assert await _ids(app, "order_request") == ["6 DENIED", "8 RECEIVED"]
+    assert await _ids(app, "order_response") == ["6"]
 
 
 async def test_w41_a_request_that_is_being_replayed_is_not_forgotten(
-    workshop: Workshop, pool: Pool
+    app: AppHarness, pool: Pool
 ) -> None:
     """A letter of a request whose time is over comes back while the inbox is tidied."""
-    await workshop.rows(
+    await app.rows(
         "insert into order_request (correlation_id, fingerprint, body, state, received_at)"
         " values ('old', '', '{}', 'FAILED', $1)",
         NOW - timedelta(days=8),
     )
     async with in_tenant(pool, TENANT) as replay:
         await replay.execute("update order_request set state = 'RECEIVED'")
-        await workshop.do({"step": PurgeInboxStep.name, "round": 1})
+        await app.do({"step": PurgeInboxStep.name, "round": 1})
 
-    assert await _ids(workshop, "order_request") == ["old"]
+    assert await _ids(app, "order_request") == ["old"]
 
 
-async def test_w41_the_inbox_is_tidied_every_hour(workshop: Workshop) -> None:
+async def test_w41_the_inbox_is_tidied_every_hour(app: AppHarness) -> None:
     """A round writes the next one in its commit; done twice, it does so once."""
     for _ in range(2):
-        await workshop.do({"step": PurgeInboxStep.name, "round": 1})
-    rounds = await workshop.rows(
-        "select body::json ->> 'round' as round, due_at from rs_order.outbox"
-    )
+        await app.do({"step": PurgeInboxStep.name, "round": 1})
+    rounds = await app.rows("select body::json ->> 'round' as round, due_at from rs_order.outbox")
 
     assert rounds == [{"round": "2", "due_at": NOW + timedelta(hours=1)}]
 
 
-async def _steps_of(workshop: Workshop) -> set[str]:
+async def _steps_of(app: AppHarness) -> set[str]:
     """The steps of orders; the tenant's rounds come again for ever."""
-    return {step["step"] for step in await workshop.steps() if "orderId" in step}
+    return {step["step"] for step in await app.steps() if "orderId" in step}
 
 
-async def _ids(workshop: Workshop, table: str) -> list[Any]:
-    found = await workshop.rows(f"select correlation_id from {table} order by correlation_id")  # noqa: S608
+async def _ids(app: AppHarness, table: str) -> list[Any]:
+    found = await app.rows(f"select correlation_id from {table} order by correlation_id")  # noqa: S608
     return [row["correlation_id"] for row in found]

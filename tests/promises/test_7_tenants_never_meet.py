@@ -18,7 +18,8 @@ from rs_order.store.pool import Pool, open_pool
 from rs_order.store.requests import NewRequest
 from rs_order.store.tenants import Tenants
 from rs_order.store.unit_of_work import Store
-from tests.support.rows import NOW, TenantRows, in_tenant
+from tests.support.clock import NOW
+from tests.support.rows import TenantRows, in_tenant
 
 ONE, TWO = Tenant("project1"), Tenant("project2")
 SHARED = Checksum("c" * 32)

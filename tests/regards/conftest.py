@@ -1,7 +1,6 @@
 """The adapters, pointed at a simulated platform over real HTTP."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -24,19 +23,12 @@ from rs_order.adapters.regards import (
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Tenant
 from rs_order.sandbox import Sandbox
+from tests.support.clock import ManualClock
 
 KEY = "!!!!!==========abcdefghijklmnopqrstuvwxyz0123456789==========!!!!!"
 DEMO = Tenant("demo")
 JANE = Caller(DEMO, "jane@example.org", "REGISTERED_USER")
 ADMIN = Caller(DEMO, "admin@example.org", "PROJECT_ADMIN")
-
-
-@dataclass
-class ManualTime:
-    seconds: float = 0.0
-
-    def __call__(self) -> float:
-        return self.seconds
 
 
 @pytest.fixture
@@ -57,8 +49,8 @@ def tokens() -> TokenIssuer:
 
 
 @pytest.fixture
-def time() -> ManualTime:
-    return ManualTime()
+def clock() -> ManualClock:
+    return ManualClock()
 
 
 @pytest.fixture
@@ -77,18 +69,18 @@ def dataset_files(
 
 @pytest.fixture
 def users(
-    sandbox: Sandbox, client: httpx.AsyncClient, tokens: TokenIssuer, time: ManualTime
+    sandbox: Sandbox, client: httpx.AsyncClient, tokens: TokenIssuer, clock: ManualClock
 ) -> RegardsUsers:
     service = RemoteService("rs-admin", sandbox.urls["ADMIN_URL"], client)
-    return RegardsUsers(service, tokens, now=time)
+    return RegardsUsers(service, tokens, now=clock.monotonic)
 
 
 @pytest.fixture
 def projects(
-    sandbox: Sandbox, client: httpx.AsyncClient, tokens: TokenIssuer, time: ManualTime
+    sandbox: Sandbox, client: httpx.AsyncClient, tokens: TokenIssuer, clock: ManualClock
 ) -> RegardsProjects:
     service = RemoteService("rs-admin-instance", sandbox.urls["ADMIN_INSTANCE_URL"], client)
-    return RegardsProjects(service, tokens, now=time)
+    return RegardsProjects(service, tokens, now=clock.monotonic)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """rs-admin and rs-admin-instance: verdicts, how long they hold, and what is no verdict."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
@@ -10,7 +11,8 @@ from rs_order.ports.directory import User
 from rs_order.ports.errors import RemoteNonsense, RemoteTrouble
 from rs_order.sandbox import Outage, OutageMode, Sandbox, Service
 from rs_order.sandbox import directory as known
-from tests.regards.conftest import DEMO, ManualTime
+from tests.regards.conftest import DEMO
+from tests.support.clock import ManualClock
 
 JANE = "jane@example.org"
 NOBODY = "nobody@example.org"
@@ -24,12 +26,12 @@ async def test_user_and_role(users: RegardsUsers) -> None:
 
 
 async def test_verdicts_hold_for_their_time(
-    users: RegardsUsers, sandbox: Sandbox, time: ManualTime
+    users: RegardsUsers, sandbox: Sandbox, clock: ManualClock
 ) -> None:
     """A good verdict holds 5 minutes, a bad one 30 seconds (decisions.md, User cache)."""
 
     async def calls_at(seconds: float) -> int:
-        time.seconds = seconds
+        clock.ahead = timedelta(seconds=seconds)
         before = len(sandbox.calls.recent("rs-admin"))
         await users.find(DEMO, JANE)
         await users.find(DEMO, NOBODY)
@@ -72,14 +74,14 @@ async def test_simultaneous_questions_are_one_call(users: RegardsUsers, sandbox:
     assert len(sandbox.calls.recent("rs-admin")) == 1
 
 
-async def test_administrators(users: RegardsUsers, sandbox: Sandbox, time: ManualTime) -> None:
+async def test_administrators(users: RegardsUsers, sandbox: Sandbox, clock: ManualClock) -> None:
     """rs-admin's word on administrators holds 10 minutes."""
     assert await users.is_admin(DEMO, "admin@example.org")
     assert not await users.is_admin(DEMO, JANE)
-    time.seconds = 599
+    clock.ahead = timedelta(seconds=599)
     await users.is_admin(DEMO, JANE)
     assert len(sandbox.calls.recent("rs-admin")) == 2
-    time.seconds = 601
+    clock.ahead = timedelta(seconds=601)
     await users.is_admin(DEMO, JANE)
 
     assert len(sandbox.calls.recent("rs-admin")) == 3
@@ -108,11 +110,11 @@ async def test_garbage_is_no_word_on_administrators(users: RegardsUsers, sandbox
 
 
 async def test_host_of_a_project(
-    projects: RegardsProjects, sandbox: Sandbox, time: ManualTime
+    projects: RegardsProjects, sandbox: Sandbox, clock: ManualClock
 ) -> None:
     """Known for 5 minutes, asked of rs-admin-instance as the service itself."""
     for at in (0, 299, 301):
-        time.seconds = at
+        clock.ahead = timedelta(seconds=at)
         assert await projects.host(DEMO) == "http://localhost:9043"
 
     calls = sandbox.calls.recent("rs-admin-instance")

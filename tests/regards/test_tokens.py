@@ -1,12 +1,15 @@
 """The identities of outgoing calls (remote-services.md 1.5)."""
 
+from datetime import timedelta
+
 import jwt
 import pytest
 
 from rs_order.adapters.regards import TokenIssuer
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Tenant
-from tests.regards.conftest import DEMO, KEY, ManualTime
+from tests.regards.conftest import DEMO, KEY
+from tests.support.clock import ManualClock
 
 
 def claims(token: str) -> dict[str, object]:
@@ -14,9 +17,9 @@ def claims(token: str) -> dict[str, object]:
     return dict(jwt.decode(token, KEY, algorithms=["HS512"], options={"verify_exp": False}))
 
 
-def test_system_token(time: ManualTime) -> None:
+def test_system_token(clock: ManualClock) -> None:
     """The service itself, with exactly the claims REGARDS writes."""
-    issuer = TokenIssuer(KEY, now=time)
+    issuer = TokenIssuer(KEY, now=clock.monotonic)
 
     assert claims(issuer.system(DEMO)) == {
         "tenant": "demo",
@@ -27,9 +30,9 @@ def test_system_token(time: ManualTime) -> None:
     }
 
 
-def test_other_identities(time: ManualTime) -> None:
+def test_other_identities(clock: ManualClock) -> None:
     """A user with the role given, a downloader with one that reads all, the instance."""
-    issuer = TokenIssuer(KEY, now=time)
+    issuer = TokenIssuer(KEY, now=clock.monotonic)
 
     def identity(token: str) -> tuple[object, ...]:
         return tuple(claims(token)[name] for name in ("tenant", "email", "role"))
@@ -39,13 +42,13 @@ def test_other_identities(time: ManualTime) -> None:
     assert identity(issuer.instance()) == ("instance", "rs-order", "INSTANCE_ADMIN")
 
 
-def test_tokens_are_kept_until_shortly_before_they_expire(time: ManualTime) -> None:
+def test_tokens_are_kept_until_shortly_before_they_expire(clock: ManualClock) -> None:
     """A token always has at least a minute left when it is used."""
-    issuer = TokenIssuer(KEY, validity_seconds=600, now=time)
+    issuer = TokenIssuer(KEY, validity_seconds=600, now=clock.monotonic)
     first = issuer.system(DEMO)
-    time.seconds = 539
+    clock.ahead = timedelta(seconds=539)
     assert first == issuer.system(DEMO)
-    time.seconds = 541
+    clock.ahead = timedelta(seconds=541)
 
     assert claims(issuer.system(DEMO))["exp"] == 541 + 600
     assert issuer.system(DEMO) != issuer.system(Tenant("project1"))

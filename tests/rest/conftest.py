@@ -28,8 +28,9 @@ from rs_order.entrypoints.rest import (
     some_services,
 )
 from rs_order.store.tenants import Tenants
-from tests.rest.stock import DEMO, OWNER, Stock
-from tests.rest.stored import StoredOrder
+from tests.rest.fake_downloads import DEMO, OWNER, DownloadableOrder
+from tests.rest.stored_downloads import StoredFakeDownloads
+from tests.support.clock import ManualClock
 from tests.support.stores import migrated_pool
 
 KEY = "!!!!!==========abcdefghijklmnopqrstuvwxyz0123456789==========!!!!!"
@@ -38,12 +39,7 @@ HOST = "https://archive.example.org"
 NOW = datetime(2026, 3, 1, 12, 30, 45, 250_000, tzinfo=UTC)
 
 
-class StoppedClock:
-    def now(self) -> datetime:
-        return NOW
-
-
-class OneTenant:
+class FakeTenants:
     """Implements what a request asks of ``Tenants``: there is the one with the order."""
 
     async def load(self) -> None:
@@ -56,14 +52,14 @@ class OneTenant:
         return HOST
 
 
-class NoMaintenance:
+class FakeMaintenance:
     """Implements what the gate of changes asks of maintenance: nobody is in it."""
 
     async def covers(self, tenant: str) -> bool:  # noqa: ARG002 - nobody is
         return False
 
 
-class Components:
+class FakeHealth:
     """Implements ``Health`` with what a test says."""
 
     def __init__(self) -> None:
@@ -85,45 +81,45 @@ def bearer(email: str = OWNER, role: str = "REGISTERED_USER", tenant: str = "dem
 
 
 @pytest.fixture(params=["memory", "postgres"])
-async def stock(
+async def downloadable(
     request: pytest.FixtureRequest, servers: Servers, _database_admin: asyncpg.Connection
-) -> AsyncIterator[Stock]:
+) -> AsyncIterator[DownloadableOrder]:
     """An order to download: each test runs on the fake store and on the real one."""
     if request.param == "memory":
-        yield Stock()
+        yield DownloadableOrder()
         return
     async with migrated_pool(_database_admin, servers.database_url, DEMO) as (pool, tenants):
-        order = StoredOrder(pool, tenants)
-        yield Stock(order=order)
+        order = StoredFakeDownloads(pool, tenants)
+        yield DownloadableOrder(order=order)
         await order.check()
 
 
 @pytest.fixture
-def health() -> Components:
-    return Components()
+def health() -> FakeHealth:
+    return FakeHealth()
 
 
 @pytest.fixture
-def services(stock: Stock, health: Components) -> RestServices:
+def services(downloadable: DownloadableOrder, health: FakeHealth) -> RestServices:
     metrics = CollectorRegistry()
     Counter("orders_seen", "Orders seen", registry=metrics).inc()
-    tenants = cast("Tenants", OneTenant())
-    order_tokens = JwtOrderTokens(ORDER_SECRET, StoppedClock())
+    tenants = cast("Tenants", FakeTenants())
+    order_tokens = JwtOrderTokens(ORDER_SECRET, ManualClock(NOW))
     links = Links(None, tenants, prefix="/api/v1", fallback="http://nowhere.invalid")
     outside = some_services().platform
     return some_services(
         tenants=tenants,
-        platform=replace(outside, maintenance=cast("SwitchMaintenance", NoMaintenance())),
-        downloads=stock.order,
-        settle_downloads=stock.order.settle,
-        sources=stock.shelf,
-        metalinks=Metalinks(stock.order, order_tokens, links),
+        platform=replace(outside, maintenance=cast("SwitchMaintenance", FakeMaintenance())),
+        downloads=downloadable.order,
+        settle_downloads=downloadable.order.settle,
+        sources=downloadable.sources,
+        metalinks=Metalinks(downloadable.order, order_tokens, links),
         order_tokens=order_tokens,
         tokens=TokenVerifier({"HS512": KEY}),
         roles=DefaultRoles(),
         health=health,
         metrics=metrics,
-        clock=StoppedClock(),
+        clock=ManualClock(NOW),
     )
 
 

@@ -42,13 +42,14 @@ from rs_order.ports.downloads import (
 from rs_order.store.tenants import Tenants
 from tests.rest.conftest import (
     KEY,
+    NOW,
     ORDER_SECRET,
-    Components,
-    OneTenant,
-    StoppedClock,
+    FakeHealth,
+    FakeTenants,
     bearer,
 )
-from tests.rest.stock import EXPIRES_AT, ORDER, OWNER, PRODUCT, incompressible
+from tests.rest.fake_downloads import EXPIRES_AT, ORDER, OWNER, PRODUCT, incompressible
+from tests.support.clock import ManualClock
 
 CHUNK = incompressible(65536)
 
@@ -134,22 +135,22 @@ class Arithmetic:
 
 
 async def probe(files: int, size: int, path: str) -> dict[str, float]:
-    stock = Arithmetic(1, 1)
-    tenants = cast("Tenants", OneTenant())
-    order_tokens = JwtOrderTokens(ORDER_SECRET, StoppedClock())
+    downloadable = Arithmetic(1, 1)
+    tenants = cast("Tenants", FakeTenants())
+    order_tokens = JwtOrderTokens(ORDER_SECRET, ManualClock(NOW))
     links = Links(None, tenants, prefix="/api/v1", fallback="http://nowhere.invalid")
     services = some_services(
         tenants=tenants,
-        downloads=stock,
-        settle_downloads=stock.settle,
-        sources=stock,
-        metalinks=Metalinks(stock, order_tokens, links),
+        downloads=downloadable,
+        settle_downloads=downloadable.settle,
+        sources=downloadable,
+        metalinks=Metalinks(downloadable, order_tokens, links),
         order_tokens=order_tokens,
         tokens=TokenVerifier({"HS512": KEY}),
         roles=DefaultRoles(),
-        health=Components(),
+        health=FakeHealth(),
         metrics=CollectorRegistry(),
-        clock=StoppedClock(),
+        clock=ManualClock(NOW),
     )
     stop, port = asyncio.Event(), asyncio.get_running_loop().create_future()
     app = create_app(services)
@@ -157,7 +158,7 @@ async def probe(files: int, size: int, path: str) -> dict[str, float]:
     url = f"http://127.0.0.1:{await port}{path}"
     await _download(url)
     idle = _peak_mib()
-    stock.__init__(files, size)  # type: ignore[misc]
+    downloadable.__init__(files, size)  # type: ignore[misc]
     started = time.perf_counter()
     received = await _download(url)
     seconds = time.perf_counter() - started
@@ -167,7 +168,7 @@ async def probe(files: int, size: int, path: str) -> dict[str, float]:
         "growth_mib": _peak_mib() - idle,
         "seconds": seconds,
         "received": received,
-        "settled": stock.settled,
+        "settled": downloadable.settled,
     }
 
 

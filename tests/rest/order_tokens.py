@@ -5,7 +5,7 @@ from typing import Any
 import jwt
 
 from tests.rest.conftest import NOW, ORDER_SECRET
-from tests.rest.stock import EXPIRES_AT, ORDER, OWNER
+from tests.rest.fake_downloads import EXPIRES_AT, ORDER, OWNER
 
 FUTURE = int(EXPIRES_AT.timestamp())
 PAST = int(NOW.timestamp()) - 1

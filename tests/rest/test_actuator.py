@@ -4,9 +4,9 @@ import httpx
 import pytest
 
 from rs_order.entrypoints.rest import ComponentHealth, HealthStatus
-from tests.rest.conftest import Components, bearer
+from tests.rest.conftest import FakeHealth, bearer
 
-pytestmark = pytest.mark.parametrize("stock", ["memory"], indirect=True)
+pytestmark = pytest.mark.parametrize("downloadable", ["memory"], indirect=True)
 """Nothing here reads an order, so the store behind it makes no difference."""
 
 
@@ -22,7 +22,7 @@ async def test_health_of_a_service_that_works(base_url: str) -> None:
 
 
 async def test_health_of_a_service_that_does_not(
-    api: httpx.AsyncClient, health: Components
+    api: httpx.AsyncClient, health: FakeHealth
 ) -> None:
     """One component that is DOWN takes the whole down, and says what is wrong."""
     health.components["rabbit"] = ComponentHealth(HealthStatus.DOWN, {"error": "no connection"})
@@ -36,7 +36,7 @@ async def test_health_of_a_service_that_does_not(
     }
 
 
-async def test_component_out_of_service(api: httpx.AsyncClient, health: Components) -> None:
+async def test_component_out_of_service(api: httpx.AsyncClient, health: FakeHealth) -> None:
     """A tenant in maintenance doesn't take the others down."""
     health.components["maintenance"] = ComponentHealth(HealthStatus.OUT_OF_SERVICE)
 
@@ -53,7 +53,7 @@ async def test_metrics(api: httpx.AsyncClient) -> None:
     assert "orders_seen_total 1.0" in answer.text
 
 
-async def test_readiness_is_health(api: httpx.AsyncClient, health: Components) -> None:
+async def test_readiness_is_health(api: httpx.AsyncClient, health: FakeHealth) -> None:
     """Ready while health is UP; else the components that are DOWN are the reasons (rest.md 11.3)."""
     headers = {"Authorization": f"Bearer {bearer(role='PROJECT_ADMIN')}"}
     health.components["maintenance"] = ComponentHealth(HealthStatus.OUT_OF_SERVICE)

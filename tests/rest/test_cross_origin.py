@@ -9,7 +9,7 @@ import pytest
 from rs_order.entrypoints.rest import RestServices, RestSettings
 from tests.rest.conftest import serving
 
-pytestmark = pytest.mark.parametrize("stock", ["memory"], indirect=True)
+pytestmark = pytest.mark.parametrize("downloadable", ["memory"], indirect=True)
 """Nothing here reads an order, so the store behind it makes no difference."""
 
 ALLOWED = ("https://portal.example.org:8443", "Regards.example.org")

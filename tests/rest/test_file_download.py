@@ -14,8 +14,8 @@ from rs_order.domain.states import FileState, OrderStatus
 from rs_order.entrypoints.rest import RestServices
 from rs_order.ports.downloads import FetchError, FetchResult, SourceAnswer
 from tests.rest.conftest import bearer, serving
+from tests.rest.fake_downloads import OWNER, DownloadableOrder, incompressible
 from tests.rest.order_tokens import BAD_TOKENS, order_token
-from tests.rest.stock import OWNER, Stock, incompressible
 from tests.rest.test_zip_download import Endless, as_caller
 from tests.support.polling import eventually
 
@@ -24,10 +24,12 @@ DONE, FAILED, WRONG = FetchResult.DOWNLOADED, FetchResult.FAILED, FetchResult.WR
 STRANGER = "other@example.org"
 
 
-async def outcome(stock: Stock, file_id: int = 1) -> tuple[FetchResult, str | None]:
+async def outcome(
+    downloadable: DownloadableOrder, file_id: int = 1
+) -> tuple[FetchResult, str | None]:
     """What was recorded of a file, which happens after its last byte."""
-    await eventually(lambda: file_id in stock.order.results, "an outcome")
-    return stock.order.results[file_id], stock.order.reasons[file_id]
+    await eventually(lambda: file_id in downloadable.order.results, "an outcome")
+    return downloadable.order.results[file_id], downloadable.order.reasons[file_id]
 
 
 @pytest.fixture
@@ -40,10 +42,10 @@ async def nobody(base_url: str) -> Any:
 
 
 @pytest.mark.parametrize("prefix", ["", "/api/v1/rs-order"])
-async def test_file(api: httpx.AsyncClient, stock: Stock, prefix: str) -> None:
+async def test_file(api: httpx.AsyncClient, downloadable: DownloadableOrder, prefix: str) -> None:
     """Its bytes, what storage says of them, and then it is DOWNLOADED."""
     content = incompressible(300_000)
-    stock.add(
+    downloadable.add(
         "a.fits",
         content,
         headers={
@@ -63,13 +65,15 @@ async def test_file(api: httpx.AsyncClient, stock: Stock, prefix: str) -> None:
     assert answer.headers["Content-Disposition"] == 'attachment; filename="a.fits"'
     assert answer.headers["Last-Modified"] == "Thu, 01 Jan 2026 00:00:00 GMT"
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
-    assert await outcome(stock) == (DONE, None)
-    assert stock.shelf.emails == [OWNER]
+    assert await outcome(downloadable) == (DONE, None)
+    assert downloadable.sources.emails == [OWNER]
 
 
-async def test_file_of_which_storage_says_nothing(api: httpx.AsyncClient, stock: Stock) -> None:
+async def test_file_of_which_storage_says_nothing(
+    api: httpx.AsyncClient, downloadable: DownloadableOrder
+) -> None:
     """Name, type and size are those of the order."""
-    stock.add("ü.jp2", b"content", mime_type="image/jp2")
+    downloadable.add("ü.jp2", b"content", mime_type="image/jp2")
 
     answer = await api.get(PLAIN)
 
@@ -81,9 +85,13 @@ async def test_file_of_which_storage_says_nothing(api: httpx.AsyncClient, stock:
     )
 
 
-async def test_storage_does_not_name_the_file(api: httpx.AsyncClient, stock: Stock) -> None:
+async def test_storage_does_not_name_the_file(
+    api: httpx.AsyncClient, downloadable: DownloadableOrder
+) -> None:
     """It knows files by their content: of two that have the same it may tell the other one's name."""
-    stock.add("ours.fits", headers={"Content-Disposition": 'inline; filename="../other.html"'})
+    downloadable.add(
+        "ours.fits", headers={"Content-Disposition": 'inline; filename="../other.html"'}
+    )
 
     answer = await api.get(PLAIN)
 
@@ -91,7 +99,7 @@ async def test_storage_does_not_name_the_file(api: httpx.AsyncClient, stock: Sto
 
 
 async def test_hostile_names_of_the_order_are_harmless(
-    api: httpx.AsyncClient, stock: Stock
+    api: httpx.AsyncClient, downloadable: DownloadableOrder
 ) -> None:
     """No folders, no header of its own; a file without a name is called like its address."""
     names = {
@@ -102,7 +110,7 @@ async def test_hostile_names_of_the_order_are_harmless(
         ),
         "": 'attachment; filename="last segment.dat"',
     }
-    headers = {stock.add(name): header for name, header in names.items()}
+    headers = {downloadable.add(name): header for name, header in names.items()}
 
     for file_id, header in headers.items():
         answer = await api.get(f"/orders/files/{file_id}")
@@ -111,9 +119,11 @@ async def test_hostile_names_of_the_order_are_harmless(
         assert "Set-Cookie" not in answer.headers
 
 
-async def test_hostile_type_of_the_catalog(api: httpx.AsyncClient, stock: Stock) -> None:
+async def test_hostile_type_of_the_catalog(
+    api: httpx.AsyncClient, downloadable: DownloadableOrder
+) -> None:
     """What is no MIME type isn't repeated."""
-    stock.add("a", mime_type="text/html\r\nSet-Cookie: x=y")
+    downloadable.add("a", mime_type="text/html\r\nSet-Cookie: x=y")
 
     answer = await api.get(PLAIN)
 
@@ -121,9 +131,9 @@ async def test_hostile_type_of_the_catalog(api: httpx.AsyncClient, stock: Stock)
     assert "Set-Cookie" not in answer.headers
 
 
-async def test_w16_external_file(api: httpx.AsyncClient, stock: Stock) -> None:
+async def test_w16_external_file(api: httpx.AsyncClient, downloadable: DownloadableOrder) -> None:
     """D1: headers are the order's, a foreign server isn't believed; and its state does change."""
-    stock.add(
+    downloadable.add(
         "a.png",
         b"content",
         external=True,
@@ -135,56 +145,62 @@ async def test_w16_external_file(api: httpx.AsyncClient, stock: Stock) -> None:
 
     assert answer.headers["Content-Disposition"] == 'attachment; filename="a.png"'
     assert (answer.headers["Content-Type"], answer.headers["Content-Length"]) == ("image/png", "7")
-    assert await outcome(stock) == (DONE, None)
+    assert await outcome(downloadable) == (DONE, None)
 
 
 async def test_external_file_of_which_nothing_is_known(
-    api: httpx.AsyncClient, stock: Stock
+    api: httpx.AsyncClient, downloadable: DownloadableOrder
 ) -> None:
     """Neither type nor size: it comes in chunks, with the name of its address."""
-    stock.add("", b"content", external=True, size=None, checksum=None)
+    downloadable.add("", b"content", external=True, size=None, checksum=None)
 
     answer = await api.get(PLAIN)
 
     assert (answer.content, answer.headers["Transfer-Encoding"]) == (b"content", "chunked")
     assert "Content-Length" not in answer.headers
     assert answer.headers["Content-Disposition"] == 'attachment; filename="last segment.dat"'
-    assert await outcome(stock) == (DONE, None)
+    assert await outcome(downloadable) == (DONE, None)
 
 
-async def test_w16_external_file_that_cannot_be_had(api: httpx.AsyncClient, stock: Stock) -> None:
+async def test_w16_external_file_that_cannot_be_had(
+    api: httpx.AsyncClient, downloadable: DownloadableOrder
+) -> None:
     """500 without a body, and DOWNLOAD_ERROR; what a foreign server says is nobody's business."""
-    stock.add("a", FetchError("Error during file download", 404), external=True, of=b"A")
+    downloadable.add("a", FetchError("Error during file download", 404), external=True, of=b"A")
 
     answer = await api.get(PLAIN)
 
     assert (answer.status_code, answer.content) == (500, b"")
-    assert await outcome(stock) == (FAILED, "Error during file download")
+    assert await outcome(downloadable) == (FAILED, "Error during file download")
 
 
-async def test_w20_file_without_length(api: httpx.AsyncClient, stock: Stock) -> None:
+async def test_w20_file_without_length(
+    api: httpx.AsyncClient, downloadable: DownloadableOrder
+) -> None:
     """Storage needn't say how long a file is."""
-    stock.add("a", b"content", size=None)
+    downloadable.add("a", b"content", size=None)
 
     answer = await api.get(PLAIN)
 
     assert answer.content == b"content"
-    assert await outcome(stock) == (DONE, None)
+    assert await outcome(downloadable) == (DONE, None)
 
 
-async def test_empty_file(api: httpx.AsyncClient, stock: Stock) -> None:
+async def test_empty_file(api: httpx.AsyncClient, downloadable: DownloadableOrder) -> None:
     """Nothing is a content like any other."""
-    stock.add("a", b"")
+    downloadable.add("a", b"")
 
     answer = await api.get(PLAIN)
 
     assert (answer.status_code, answer.content) == (200, b"")
-    assert await outcome(stock) == (DONE, None)
+    assert await outcome(downloadable) == (DONE, None)
 
 
-async def test_who_may_download_a_file(api: httpx.AsyncClient, stock: Stock) -> None:
+async def test_who_may_download_a_file(
+    api: httpx.AsyncClient, downloadable: DownloadableOrder
+) -> None:
     """The owner, and the two administrators of a token; ADMIN is not enough (domain.md 18)."""
-    stock.add("a")
+    downloadable.add("a")
     of_another_order = {"orderToken": order_token(ORDER_ID="99")}
 
     for email, role, status in [
@@ -201,31 +217,35 @@ async def test_who_may_download_a_file(api: httpx.AsyncClient, stock: Stock) -> 
             assert answer.content == (b"" if status == 403 else b"content"), role
 
 
-async def test_a_file_is_charged_to_who_downloads_it(api: httpx.AsyncClient, stock: Stock) -> None:
+async def test_a_file_is_charged_to_who_downloads_it(
+    api: httpx.AsyncClient, downloadable: DownloadableOrder
+) -> None:
     """An administrator uses his own quota; with the order's token it is the owner's."""
-    stock.add("a")
+    downloadable.add("a")
 
     await api.get(PLAIN, headers=as_caller(STRANGER, "PROJECT_ADMIN"))
     await api.get(PUBLIC, params={"orderToken": order_token()})
 
-    assert stock.shelf.emails == [STRANGER, OWNER]
+    assert downloadable.sources.emails == [STRANGER, OWNER]
 
 
-async def test_order_token_opens_a_file(nobody: httpx.AsyncClient, stock: Stock) -> None:
+async def test_order_token_opens_a_file(
+    nobody: httpx.AsyncClient, downloadable: DownloadableOrder
+) -> None:
     """Without any other identity."""
-    stock.add("a", b"content")
+    downloadable.add("a", b"content")
 
     answer = await nobody.get(PUBLIC, params={"orderToken": order_token()})
 
     assert (answer.status_code, answer.content) == (200, b"content")
-    assert await outcome(stock) == (DONE, None)
+    assert await outcome(downloadable) == (DONE, None)
 
 
 async def test_w14_order_token_opens_the_files_of_its_order_only(
-    nobody: httpx.AsyncClient, stock: Stock
+    nobody: httpx.AsyncClient, downloadable: DownloadableOrder
 ) -> None:
     """And in the name of the owner only: 403 without a body (decisions.md, Order token)."""
-    stock.add("a")
+    downloadable.add("a")
     others: list[dict[str, Any]] = [
         {"ORDER_ID": "13"},
         {"sub": "public@regards.com"},
@@ -239,12 +259,14 @@ async def test_w14_order_token_opens_the_files_of_its_order_only(
             answer = await nobody.request(verb, PUBLIC, params={"orderToken": token})
             assert (answer.status_code, answer.content) == (403, b""), claims
 
-    assert stock.shelf.opened == []
+    assert downloadable.sources.opened == []
 
 
-async def test_order_tokens_that_prove_nothing(nobody: httpx.AsyncClient, stock: Stock) -> None:
+async def test_order_tokens_that_prove_nothing(
+    nobody: httpx.AsyncClient, downloadable: DownloadableOrder
+) -> None:
     """401 without a body, before anything is said of the file; never a 500."""
-    stock.add("a")
+    downloadable.add("a")
 
     for kind, token in BAD_TOKENS.items():
         for verb in ("GET", "HEAD"):
@@ -253,9 +275,11 @@ async def test_order_tokens_that_prove_nothing(nobody: httpx.AsyncClient, stock:
                 assert (answer.status_code, answer.content) == (401, b""), kind
 
 
-async def test_missing_order_token(nobody: httpx.AsyncClient, stock: Stock) -> None:
+async def test_missing_order_token(
+    nobody: httpx.AsyncClient, downloadable: DownloadableOrder
+) -> None:
     """400, and what is missing."""
-    stock.add("a")
+    downloadable.add("a")
 
     answer = await nobody.get(PUBLIC)
 
@@ -271,9 +295,11 @@ async def test_order_token_alone_names_no_project(base_url: str) -> None:
     assert answer.status_code == 401
 
 
-async def test_service_without_a_key_for_order_tokens(services: RestServices, stock: Stock) -> None:
+async def test_service_without_a_key_for_order_tokens(
+    services: RestServices, downloadable: DownloadableOrder
+) -> None:
     """503, and what the operator has to set: the token may be a good one."""
-    stock.add("a")
+    downloadable.add("a")
     async for url in serving(replace(services, order_tokens=NoOrderTokens())):
         async with httpx.AsyncClient(trust_env=False) as client:
             answer = await client.get(f"{url}{PUBLIC}?scope=demo&orderToken={order_token()}")
@@ -297,21 +323,21 @@ async def test_unknown_file(api: httpx.AsyncClient) -> None:
 
 @pytest.mark.parametrize("status", [OrderStatus.DELETED, OrderStatus.EXPIRED])
 async def test_file_of_an_order_that_is_gone(
-    api: httpx.AsyncClient, stock: Stock, status: OrderStatus
+    api: httpx.AsyncClient, downloadable: DownloadableOrder, status: OrderStatus
 ) -> None:
     """It doesn't exist any more, though its row may not be deleted yet."""
-    stock.add("a")
-    stock.order.status = status
+    downloadable.add("a")
+    downloadable.order.status = status
 
     assert (await api.get(PLAIN)).status_code == 404
 
 
 async def test_states_of_files(
-    api: httpx.AsyncClient, nobody: httpx.AsyncClient, stock: Stock
+    api: httpx.AsyncClient, nobody: httpx.AsyncClient, downloadable: DownloadableOrder
 ) -> None:
     """202 not yet, 422 never; all others are attempted. HEAD says the same and downloads nothing."""
     statuses = {
-        stock.add(state, b"content", state=state): status
+        downloadable.add(state, b"content", state=state): status
         for state, status in {
             FileState.PENDING: 202,
             FileState.ERROR: 422,
@@ -327,16 +353,18 @@ async def test_states_of_files(
         plain, public = f"/orders/files/{file_id}", f"/orders/public/files/{file_id}"
         for answer in (await api.head(plain), await nobody.head(public, params=token)):
             assert (answer.status_code, answer.content) == (status, b"")
-        assert file_id not in stock.shelf.opened
+        assert file_id not in downloadable.sources.opened
         for answer in (await api.get(plain), await nobody.get(public, params=token)):
             assert answer.status_code == status
             assert answer.content == (b"content" if status == 200 else b"")
-        assert (file_id in stock.shelf.opened) is (status == 200)
+        assert (file_id in downloadable.sources.opened) is (status == 200)
 
 
-async def test_head_says_nothing_of_the_size(api: httpx.AsyncClient, stock: Stock) -> None:
+async def test_head_says_nothing_of_the_size(
+    api: httpx.AsyncClient, downloadable: DownloadableOrder
+) -> None:
     """No length at all, so that no tool takes the file for an empty one (rest.md 10.1, point 6)."""
-    stock.add("a", b"content")
+    downloadable.add("a", b"content")
 
     answer = await api.head(PLAIN)
 
@@ -344,25 +372,30 @@ async def test_head_says_nothing_of_the_size(api: httpx.AsyncClient, stock: Stoc
     assert "Content-Length" not in answer.headers
 
 
-async def test_files_are_downloaded_again(api: httpx.AsyncClient, stock: Stock) -> None:
+async def test_files_are_downloaded_again(
+    api: httpx.AsyncClient, downloadable: DownloadableOrder
+) -> None:
     """What was downloaded, or couldn't be, is DOWNLOADED when it is this time (D4)."""
     ids = [
-        stock.add("a", state=state) for state in (FileState.DOWNLOADED, FileState.DOWNLOAD_ERROR)
+        downloadable.add("a", state=state)
+        for state in (FileState.DOWNLOADED, FileState.DOWNLOAD_ERROR)
     ]
 
     for file_id in ids:
         await api.get(f"/orders/files/{file_id}")
-        assert await outcome(stock, file_id) == (DONE, None)
+        assert await outcome(downloadable, file_id) == (DONE, None)
 
 
-async def test_what_a_process_failed_to_make_stays_so(api: httpx.AsyncClient, stock: Stock) -> None:
+async def test_what_a_process_failed_to_make_stays_so(
+    api: httpx.AsyncClient, downloadable: DownloadableOrder
+) -> None:
     """An attempt changes nothing: it is an error of the order, not of a download."""
-    stock.add("a", state=FileState.PROCESSING_ERROR)
+    downloadable.add("a", state=FileState.PROCESSING_ERROR)
 
     await api.get(PLAIN)
-    await eventually(lambda: stock.order.settlements, "the end of the download")
+    await eventually(lambda: downloadable.order.settlements, "the end of the download")
 
-    assert stock.order.results == {}
+    assert downloadable.order.results == {}
 
 
 def refused(status: int, body: bytes = b"", **headers: str) -> FetchError:
@@ -372,7 +405,9 @@ def refused(status: int, body: bytes = b"", **headers: str) -> FetchError:
     )
 
 
-async def test_what_storage_says_instead_is_passed_on(api: httpx.AsyncClient, stock: Stock) -> None:
+async def test_what_storage_says_instead_is_passed_on(
+    api: httpx.AsyncClient, downloadable: DownloadableOrder
+) -> None:
     """Status, headers and body; 500 where it said nothing, or nothing that makes sense. DOWNLOAD_ERROR."""
     said: list[tuple[FetchError, int, bytes]] = [
         (refused(202), 202, b""),
@@ -386,32 +421,34 @@ async def test_what_storage_says_instead_is_passed_on(api: httpx.AsyncClient, st
         (FetchError("The file has no checksum to ask storage for"), 500, b""),
     ]
     for error, _, _ in said:
-        stock.add("a", error)
+        downloadable.add("a", error)
 
     for file_id, (error, status, body) in enumerate(said, 1):
         answer = await api.get(f"/orders/files/{file_id}")
         assert (answer.status_code, answer.content) == (status, body)
         assert answer.headers.get("Retry-After") == ("9" if status == 503 else None)
         assert "Content-Disposition" not in answer.headers
-        assert await outcome(stock, file_id) == (FAILED, error.reason)
+        assert await outcome(downloadable, file_id) == (FAILED, error.reason)
 
 
-async def test_quota(api: httpx.AsyncClient, stock: Stock) -> None:
+async def test_quota(api: httpx.AsyncClient, downloadable: DownloadableOrder) -> None:
     """429 with storage's words; the file stays AVAILABLE with the reason (decisions.md, Quota)."""
     text = "Download quota of 1 exceeded (by 1) for user jane@example.org."
     said = SourceAnswer(429, {"Content-Type": "text/plain"}, text.encode())
-    stock.add("a", FetchError(text, 429, said), of=b"A")
+    downloadable.add("a", FetchError(text, 429, said), of=b"A")
 
     answer = await api.get(PLAIN)
 
     assert (answer.status_code, answer.text) == (429, text)
     assert answer.headers["Content-Type"] == "text/plain"
-    assert (FetchResult.QUOTA_EXCEEDED, text) == await outcome(stock)
+    assert (FetchResult.QUOTA_EXCEEDED, text) == await outcome(downloadable)
 
 
-async def test_quota_without_a_word(api: httpx.AsyncClient, stock: Stock) -> None:
+async def test_quota_without_a_word(
+    api: httpx.AsyncClient, downloadable: DownloadableOrder
+) -> None:
     """The user is told at least what it is."""
-    stock.add(
+    downloadable.add(
         "a", FetchError("Download failed due to exceeded quota", 429, SourceAnswer(429, {}, b""))
     )
 
@@ -421,7 +458,7 @@ async def test_quota_without_a_word(api: httpx.AsyncClient, stock: Stock) -> Non
 
 
 async def test_no_false_done_wrong_content_of_a_small_file_is_never_sent(
-    api: httpx.AsyncClient, stock: Stock
+    api: httpx.AsyncClient, downloadable: DownloadableOrder
 ) -> None:
     """All of it is known before the first byte: 500 without a body."""
     endings = {
@@ -440,21 +477,21 @@ async def test_no_false_done_wrong_content_of_a_small_file_is_never_sent(
         ),
     }
     for came in endings:
-        stock.add("a", came, of=b"right bytes")
+        downloadable.add("a", came, of=b"right bytes")
 
     for file_id, ending in enumerate(endings.values(), 1):
         answer = await api.get(f"/orders/files/{file_id}")
         assert (answer.status_code, answer.content) == (500, b"")
-        assert await outcome(stock, file_id) == ending
+        assert await outcome(downloadable, file_id) == ending
 
 
 @pytest.mark.parametrize("size", ["right", None], ids=["of known size", "of unknown size"])
 async def test_no_false_done_wrong_content_of_a_large_file_is_cut(
-    api: httpx.AsyncClient, stock: Stock, size: str | None
+    api: httpx.AsyncClient, downloadable: DownloadableOrder, size: str | None
 ) -> None:
     """The last piece is held back, and the client notices: the answer has no end."""
     right = incompressible(300_000)
-    stock.add("a", right[:-1] + b"x", of=right, size=size)
+    downloadable.add("a", right[:-1] + b"x", of=right, size=size)
     received = bytearray()
 
     async def read() -> None:
@@ -466,10 +503,12 @@ async def test_no_false_done_wrong_content_of_a_large_file_is_cut(
         await read()
 
     assert 0 < len(received) < len(right)
-    assert (await outcome(stock))[0] is WRONG
+    assert (await outcome(downloadable))[0] is WRONG
 
 
-async def test_transfer_that_breaks_in_the_middle(api: httpx.AsyncClient, stock: Stock) -> None:
+async def test_transfer_that_breaks_in_the_middle(
+    api: httpx.AsyncClient, downloadable: DownloadableOrder
+) -> None:
     """The answer is cut, the file in DOWNLOAD_ERROR with what came of it; no defect is logged."""
 
     async def breaking() -> AsyncGenerator[bytes, None]:
@@ -479,7 +518,7 @@ async def test_transfer_that_breaks_in_the_middle(api: httpx.AsyncClient, stock:
             "Cannot completely download data file from storage, only 100000/150000 bytes"
         )
 
-    stock.add("a", breaking, size=150_000)
+    downloadable.add("a", breaking, size=150_000)
 
     with capture_logs() as lines:
         with pytest.raises(httpx.RemoteProtocolError):
@@ -488,7 +527,7 @@ async def test_transfer_that_breaks_in_the_middle(api: httpx.AsyncClient, stock:
             lambda: [line for line in lines if line["event"].startswith("request")], "the line"
         )
     reason = "Cannot completely retrieve data file from storage, only 100000/150000 bytes"
-    assert await outcome(stock) == (FAILED, reason)
+    assert await outcome(downloadable) == (FAILED, reason)
     (line,) = of_requests
 
     assert {
@@ -503,24 +542,26 @@ async def test_transfer_that_breaks_in_the_middle(api: httpx.AsyncClient, stock:
     }.items() <= line.items()
 
 
-async def test_client_that_goes_away_in_the_middle(api: httpx.AsyncClient, stock: Stock) -> None:
+async def test_client_that_goes_away_in_the_middle(
+    api: httpx.AsyncClient, downloadable: DownloadableOrder
+) -> None:
     """Storage is let go at once, the file in DOWNLOAD_ERROR with what was read of it."""
     endless = Endless()
-    stock.add("a", endless, size=2**40)
+    downloadable.add("a", endless, size=2**40)
 
     async with api.stream("GET", PLAIN) as answer:
         assert int(answer.headers["Content-Length"]) == 2**40
         await anext(answer.aiter_raw())
     await asyncio.wait_for(endless.let_go.wait(), 10)
-    result, reason = await outcome(stock)
+    result, reason = await outcome(downloadable)
 
     assert result is FAILED
     assert (reason or "").startswith("Cannot completely retrieve data file from storage, only ")
-    assert stock.shelf.open_now == 0
+    assert downloadable.sources.open_now == 0
 
 
 async def test_client_that_goes_away_while_storage_is_silent(
-    api: httpx.AsyncClient, stock: Stock
+    api: httpx.AsyncClient, downloadable: DownloadableOrder
 ) -> None:
     """Leaving is noticed before anything was sent."""
     let_go = asyncio.Event()
@@ -532,16 +573,18 @@ async def test_client_that_goes_away_while_storage_is_silent(
         finally:
             let_go.set()
 
-    stock.add("a", silent, size=7)
+    downloadable.add("a", silent, size=7)
     with pytest.raises(httpx.ReadTimeout):
         await api.get(PLAIN, timeout=0.2)
 
     await asyncio.wait_for(let_go.wait(), 10)
     reason = "Cannot completely retrieve data file from storage, only 0/7 bytes"
-    assert (FAILED, reason) == await outcome(stock)
+    assert (FAILED, reason) == await outcome(downloadable)
 
 
-async def test_slow_client_holds_storage_back(api: httpx.AsyncClient, stock: Stock) -> None:
+async def test_slow_client_holds_storage_back(
+    api: httpx.AsyncClient, downloadable: DownloadableOrder
+) -> None:
     """No more is read of a file than the connection takes."""
     given = 0
 
@@ -552,7 +595,7 @@ async def test_slow_client_holds_storage_back(api: httpx.AsyncClient, stock: Sto
             given += len(chunk)
             yield chunk
 
-    stock.add("a", counted, size=2**40)
+    downloadable.add("a", counted, size=2**40)
     async with api.stream("GET", PLAIN) as answer:
         await anext(answer.aiter_raw())
         before, after = -1, given
@@ -563,26 +606,30 @@ async def test_slow_client_holds_storage_back(api: httpx.AsyncClient, stock: Sto
     assert given < 64 * 2**20
 
 
-async def test_a_bug_in_a_source_is_a_failure(api: httpx.AsyncClient, stock: Stock) -> None:
+async def test_a_bug_in_a_source_is_a_failure(
+    api: httpx.AsyncClient, downloadable: DownloadableOrder
+) -> None:
     """500, and the file isn't left as if nothing had been tried."""
 
     async def broken() -> AsyncGenerator[bytes, None]:
         raise ZeroDivisionError
         yield b""
 
-    stock.add("a", broken, size=7)
+    downloadable.add("a", broken, size=7)
 
     with capture_logs() as lines:
         answer = await api.get(PLAIN)
 
     assert answer.status_code == 500
     assert "request-failed" in [line["event"] for line in lines]
-    assert (await outcome(stock))[0] is FAILED
+    assert (await outcome(downloadable))[0] is FAILED
 
 
-async def test_file_of_another_tenant(api: httpx.AsyncClient, stock: Stock) -> None:
+async def test_file_of_another_tenant(
+    api: httpx.AsyncClient, downloadable: DownloadableOrder
+) -> None:
     """The token's tenant counts, whatever ``scope`` says."""
-    stock.add("a")
+    downloadable.add("a")
     headers = {"Authorization": f"Bearer {bearer(tenant='project1')}", "scope": "demo"}
 
     assert (await api.get(PLAIN, headers=headers)).status_code == 404

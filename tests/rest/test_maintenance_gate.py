@@ -15,9 +15,9 @@ from rs_order.entrypoints.rest.resources import (
     DOWNLOAD_FILE,
     RESOURCES,
 )
-from tests.rest.stock import DEMO
+from tests.rest.fake_downloads import DEMO
 
-pytestmark = pytest.mark.parametrize("stock", ["memory"], indirect=True)
+pytestmark = pytest.mark.parametrize("downloadable", ["memory"], indirect=True)
 """Nothing here reads an order, so the store behind it makes no difference."""
 
 

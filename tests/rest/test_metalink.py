@@ -14,10 +14,11 @@ from rs_order.application.links import Links
 from rs_order.domain.states import FileState, OrderStatus
 from rs_order.entrypoints.rest import RestServices
 from rs_order.ports.errors import RemoteTrouble
-from tests.rest.conftest import HOST, ORDER_SECRET, OneTenant, StoppedClock, serving
+from tests.rest.conftest import HOST, NOW, ORDER_SECRET, FakeTenants, serving
+from tests.rest.fake_downloads import OWNER, DownloadableOrder
 from tests.rest.order_tokens import BAD_TOKENS, FUTURE, order_token
-from tests.rest.stock import OWNER, Stock
 from tests.rest.test_zip_download import as_caller
+from tests.support.clock import ManualClock
 
 PLAIN, PUBLIC = "/user/orders/12/metalink/download", "/user/orders/metalink/download"
 NAMESPACE = "{http://www.metalinker.org/}"
@@ -46,9 +47,11 @@ def query_of(address: str | None) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("prefix", ["", "/api/v1/rs-order"])
-async def test_metalink(api: httpx.AsyncClient, stock: Stock, prefix: str) -> None:
+async def test_metalink(
+    api: httpx.AsyncClient, downloadable: DownloadableOrder, prefix: str
+) -> None:
     """To the letter as the contract has it, with the checksum and the type of the address."""
-    stock.add("p1.nc", b"content", mime_type="application/x-netcdf")
+    downloadable.add("p1.nc", b"content", mime_type="application/x-netcdf")
 
     answer = await api.get(prefix + PLAIN)
 
@@ -82,9 +85,11 @@ async def test_metalink(api: httpx.AsyncClient, stock: Stock, prefix: str) -> No
     )
 
 
-async def test_address_and_token_of_a_file(api: httpx.AsyncClient, stock: Stock) -> None:
+async def test_address_and_token_of_a_file(
+    api: httpx.AsyncClient, downloadable: DownloadableOrder
+) -> None:
     """Project, path, token, scope, in this order; the token speaks for the owner until the order expires."""
-    stock.add("a")
+    downloadable.add("a")
 
     (file,) = files_of((await api.get(PLAIN)).content)
     address = text_of(file, "resources/url") or ""
@@ -104,11 +109,11 @@ async def test_address_and_token_of_a_file(api: httpx.AsyncClient, stock: Stock)
 
 
 async def test_w24_links_work_whoever_asked_for_the_metalink(
-    api: httpx.AsyncClient, base_url: str, stock: Stock
+    api: httpx.AsyncClient, base_url: str, downloadable: DownloadableOrder
 ) -> None:
     """The owner, an administrator, or somebody with nothing but an order token: each link opens."""
     contents = [b"1", b"2", b"3"]
-    stock.add_all([(f"{n}", content) for n, content in enumerate(contents)])
+    downloadable.add_all([(f"{n}", content) for n, content in enumerate(contents)])
 
     async with httpx.AsyncClient(base_url=base_url, trust_env=False) as nobody:
         for content, metalink in zip(
@@ -131,10 +136,10 @@ async def test_w24_links_work_whoever_asked_for_the_metalink(
 
 
 async def test_the_token_of_a_file_opens_the_metalink(
-    api: httpx.AsyncClient, base_url: str, stock: Stock
+    api: httpx.AsyncClient, base_url: str, downloadable: DownloadableOrder
 ) -> None:
     """As the integration tests of the original have it (rest.md 14)."""
-    stock.add("a")
+    downloadable.add("a")
     (file,) = files_of((await api.get(PLAIN)).content)
     query = query_of(text_of(file, "resources/url"))
 
@@ -144,21 +149,25 @@ async def test_the_token_of_a_file_opens_the_metalink(
     assert names_of(answer.content) == ["a"]
 
 
-async def test_all_files_whatever_their_state(api: httpx.AsyncClient, stock: Stock) -> None:
+async def test_all_files_whatever_their_state(
+    api: httpx.AsyncClient, downloadable: DownloadableOrder
+) -> None:
     """By ascending id, page after page; nothing changes by it."""
     for state in FileState:
-        stock.add(state, state=state)
-    stock.add_all([(f"{n:04}", b"") for n in range(1200)])
+        downloadable.add(state, state=state)
+    downloadable.add_all([(f"{n:04}", b"") for n in range(1200)])
 
     answer = await api.get(PLAIN)
 
     assert names_of(answer.content) == [*FileState, *(f"{n:04}" for n in range(1200))]
-    assert stock.order.settlements == []
+    assert downloadable.order.settlements == []
 
 
-async def test_what_is_not_known_of_a_file(api: httpx.AsyncClient, stock: Stock) -> None:
+async def test_what_is_not_known_of_a_file(
+    api: httpx.AsyncClient, downloadable: DownloadableOrder
+) -> None:
     """Neither type nor size nor checksum, nor a name but that of its address."""
-    stock.add("", size=None, checksum=None, mime_type=None)
+    downloadable.add("", size=None, checksum=None, mime_type=None)
 
     (file,) = files_of((await api.get(PLAIN)).content)
 
@@ -166,7 +175,7 @@ async def test_what_is_not_known_of_a_file(api: httpx.AsyncClient, stock: Stock)
     assert [child.tag.removeprefix(NAMESPACE) for child in file] == ["identity", "resources"]
 
 
-async def test_checksums(api: httpx.AsyncClient, stock: Stock) -> None:
+async def test_checksums(api: httpx.AsyncClient, downloadable: DownloadableOrder) -> None:
     """Those that the format has a name for, and that are what they say they are."""
     checksums: list[tuple[str, str | None, tuple[str, str] | None]] = [
         ("AB" * 16, "MD5", ("md5", "ab" * 16)),
@@ -180,7 +189,7 @@ async def test_checksums(api: httpx.AsyncClient, stock: Stock) -> None:
         ("<hash>", "MD5", None),
     ]
     for checksum, algorithm, _ in checksums:
-        stock.add("a", checksum=checksum, algorithm=algorithm)
+        downloadable.add("a", checksum=checksum, algorithm=algorithm)
 
     files = files_of((await api.get(PLAIN)).content)
 
@@ -190,7 +199,9 @@ async def test_checksums(api: httpx.AsyncClient, stock: Stock) -> None:
         assert said == expected, (algorithm, checksum)
 
 
-async def test_hostile_names_are_harmless(api: httpx.AsyncClient, stock: Stock) -> None:
+async def test_hostile_names_are_harmless(
+    api: httpx.AsyncClient, downloadable: DownloadableOrder
+) -> None:
     """Tools write files by these names: no folders, no markup, nothing twice, nothing XML can't hold."""
     names = [
         "../../etc/passwd",
@@ -202,7 +213,7 @@ async def test_hostile_names_are_harmless(api: httpx.AsyncClient, stock: Stock) 
         "a.nc",
     ]
     for name in names:
-        stock.add(name, mime_type="<text/html>")
+        downloadable.add(name, mime_type="<text/html>")
 
     answer = await api.get(PLAIN)
 
@@ -229,11 +240,11 @@ async def test_hostile_names_are_harmless(api: httpx.AsyncClient, stock: Stock) 
     ],
 )
 async def test_statuses_of_orders(
-    api: httpx.AsyncClient, stock: Stock, status: OrderStatus, answered: int
+    api: httpx.AsyncClient, downloadable: DownloadableOrder, status: OrderStatus, answered: int
 ) -> None:
     """D6: what isn't there yet, or no more, is 404 without a body, with a token as without."""
-    stock.add("a", state=FileState.DOWNLOADED)
-    stock.order.status = status
+    downloadable.add("a", state=FileState.DOWNLOADED)
+    downloadable.order.status = status
 
     for answer in (
         await api.get(PLAIN),
@@ -251,11 +262,11 @@ async def test_order_without_files(api: httpx.AsyncClient) -> None:
 
 
 async def test_order_that_was_paused_before_its_files_were_known(
-    api: httpx.AsyncClient, stock: Stock
+    api: httpx.AsyncClient, downloadable: DownloadableOrder
 ) -> None:
     """It has no end yet, so no token could be made for it: 404 without a body."""
-    stock.add("a")
-    stock.order.status, stock.order.expires_at = OrderStatus.PAUSED, None
+    downloadable.add("a")
+    downloadable.order.status, downloadable.order.expires_at = OrderStatus.PAUSED, None
 
     answer = await api.get(PLAIN)
 
@@ -272,9 +283,11 @@ async def test_unknown_order(api: httpx.AsyncClient) -> None:
         assert answer.json() == {"messages": ["There is no order 13"]}
 
 
-async def test_w14_who_may_have_the_metalink(api: httpx.AsyncClient, stock: Stock) -> None:
+async def test_w14_who_may_have_the_metalink(
+    api: httpx.AsyncClient, downloadable: DownloadableOrder
+) -> None:
     """Owner, administrators, systems, and whoever may search all orders; else 403 without a body."""
-    stock.add("a")
+    downloadable.add("a")
 
     for email, role, status in [
         (OWNER, "REGISTERED_USER", 200),
@@ -289,9 +302,11 @@ async def test_w14_who_may_have_the_metalink(api: httpx.AsyncClient, stock: Stoc
         assert (answer.content == b"") is (status == 403), role
 
 
-async def test_order_tokens_that_prove_nothing(api: httpx.AsyncClient, stock: Stock) -> None:
+async def test_order_tokens_that_prove_nothing(
+    api: httpx.AsyncClient, downloadable: DownloadableOrder
+) -> None:
     """401 without a body."""
-    stock.add("a")
+    downloadable.add("a")
 
     for kind, token in BAD_TOKENS.items():
         answer = await api.get(PUBLIC, params={"orderToken": token})
@@ -308,13 +323,15 @@ async def test_missing_order_token(api: httpx.AsyncClient) -> None:
     )
 
 
-async def test_service_without_a_key_for_order_tokens(services: RestServices, stock: Stock) -> None:
+async def test_service_without_a_key_for_order_tokens(
+    services: RestServices, downloadable: DownloadableOrder
+) -> None:
     """503, and what the operator has to set."""
-    stock.add("a")
+    downloadable.add("a")
     tokens = NoOrderTokens()
     links = Links(None, services.tenants, prefix="/api/v1", fallback="")
     services = replace(
-        services, order_tokens=tokens, metalinks=Metalinks(stock.order, tokens, links)
+        services, order_tokens=tokens, metalinks=Metalinks(downloadable.order, tokens, links)
     )
     async for url in serving(services):
         async with httpx.AsyncClient(trust_env=False) as client:
@@ -332,20 +349,20 @@ class NoProjects:
         raise RemoteTrouble("rs-admin-instance", f"{tenant}: no answer")
 
 
-class Nowhere(OneTenant):
+class Nowhere(FakeTenants):
     def host(self, tenant: str) -> None:  # type: ignore[override]
         """No address was ever known."""
 
 
-@pytest.mark.parametrize(("tenants", "status"), [(OneTenant(), 200), (Nowhere(), 503)])
+@pytest.mark.parametrize(("tenants", "status"), [(FakeTenants(), 200), (Nowhere(), 503)])
 async def test_address_of_the_project_that_nobody_tells(
-    services: RestServices, stock: Stock, tenants: OneTenant, status: int
+    services: RestServices, downloadable: DownloadableOrder, tenants: FakeTenants, status: int
 ) -> None:
     """The last known one is good; where there was none, links that lead nowhere aren't handed out."""
-    stock.add("a")
+    downloadable.add("a")
     links = Links(NoProjects(), tenants, prefix="/api/v1", fallback="http://localhost")  # type: ignore[arg-type]
-    tokens = JwtOrderTokens(ORDER_SECRET, StoppedClock())
-    services = replace(services, metalinks=Metalinks(stock.order, tokens, links))
+    tokens = JwtOrderTokens(ORDER_SECRET, ManualClock(NOW))
+    services = replace(services, metalinks=Metalinks(downloadable.order, tokens, links))
 
     async for url in serving(services):
         async with httpx.AsyncClient(trust_env=False) as client:

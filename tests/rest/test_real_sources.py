@@ -27,7 +27,7 @@ from rs_order.ports.downloads import FetchResult, FileToDownload
 from rs_order.sandbox import Quota, Sandbox, SyntheticDataset
 from rs_order.sandbox.products import Location
 from tests.rest.conftest import KEY
-from tests.rest.stock import DEMO, ORDER, OWNER, Stock, StockedOrder
+from tests.rest.fake_downloads import DEMO, ORDER, OWNER, DownloadableOrder, FakeDownloads
 
 EIT = Urn("URN:AIP:DATASET:demo:c0438116-7605-5612-9805-0dd6060ebac4:V1")
 
@@ -39,7 +39,7 @@ class Platform:
         self,
         sandbox: Sandbox,
         sources: RegardsFileSources,
-        order: StockedOrder,
+        order: FakeDownloads,
         files: list[Product],
     ) -> None:
         self.sandbox = sandbox
@@ -72,7 +72,7 @@ class Platform:
 
 
 @pytest.fixture
-async def platform(stock: Stock) -> AsyncIterator[Platform]:
+async def platform(downloadable: DownloadableOrder) -> AsyncIterator[Platform]:
     """Ten stored files, one attached to a dataset, and the external ones of the archive."""
     tokens = TokenIssuer(KEY)
     dataset = SyntheticDataset(name="online", products=10, size=100_000, location=Location.ONLINE)
@@ -95,7 +95,7 @@ async def platform(stock: Stock) -> AsyncIterator[Platform]:
             for product in products
             if (product.provider_id or "").startswith("SYN_") or product.files[0].external
         ]
-        yield Platform(sandbox, sources, stock.order, [*wanted, attached])
+        yield Platform(sandbox, sources, downloadable.order, [*wanted, attached])
         await external.aclose()
 
 

@@ -11,7 +11,7 @@ import pytest
 from rs_order.entrypoints.rest import RestServices, create_app, run_rest
 from rs_order.ports.downloads import FetchResult
 from tests.rest.conftest import bearer
-from tests.rest.stock import Stock, incompressible
+from tests.rest.fake_downloads import DownloadableOrder, incompressible
 from tests.rest.test_zip_download import PATH, Endless
 
 HEADERS = {"Authorization": f"Bearer {bearer()}"}
@@ -38,7 +38,9 @@ class Running:
         return f"http://127.0.0.1:{await self._port}"
 
 
-async def test_downloads_under_way_are_finished(services: RestServices, stock: Stock) -> None:
+async def test_downloads_under_way_are_finished(
+    services: RestServices, downloadable: DownloadableOrder
+) -> None:
     """Told to stop, the server takes nobody new and finishes what it holds."""
     go_on = asyncio.Event()
     content = incompressible(500_000)
@@ -48,7 +50,7 @@ async def test_downloads_under_way_are_finished(services: RestServices, stock: S
         await go_on.wait()
         yield content[250_000:]
 
-    stock.add("a", waiting, of=content)
+    downloadable.add("a", waiting, of=content)
     running = Running(services, grace_seconds=10)
     async with (
         httpx.AsyncClient(base_url=await running.url(), trust_env=False) as client,
@@ -65,7 +67,7 @@ async def test_downloads_under_way_are_finished(services: RestServices, stock: S
             pass
     await asyncio.wait_for(running.task, 5)
 
-    assert stock.order.results == {1: FetchResult.DOWNLOADED}
+    assert downloadable.order.results == {1: FetchResult.DOWNLOADED}
 
 
 async def refuses(client: httpx.AsyncClient) -> bool:
@@ -76,10 +78,12 @@ async def refuses(client: httpx.AsyncClient) -> bool:
     return False
 
 
-async def test_downloads_that_take_too_long_are_cut(services: RestServices, stock: Stock) -> None:
+async def test_downloads_that_take_too_long_are_cut(
+    services: RestServices, downloadable: DownloadableOrder
+) -> None:
     """Grace ends; the files stay AVAILABLE and can be downloaded again."""
     endless = Endless()
-    stock.add("endless", endless, size=2**40)
+    downloadable.add("endless", endless, size=2**40)
     running = Running(services, grace_seconds=1)
     async with (
         httpx.AsyncClient(base_url=await running.url(), trust_env=False) as client,
@@ -92,7 +96,7 @@ async def test_downloads_that_take_too_long_are_cut(services: RestServices, stoc
     await asyncio.wait_for(running.task, 5)
 
     assert endless.let_go.is_set()
-    assert stock.order.settlements == []
+    assert downloadable.order.settlements == []
 
 
 async def test_cancelling_stops_the_server(services: RestServices) -> None:

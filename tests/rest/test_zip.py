@@ -11,21 +11,25 @@ import pytest
 from rs_order.application.download import ZipReport, ZipRequest, zip_order
 from rs_order.application.download.entry_names import safe_name
 from rs_order.ports.downloads import FetchError, FetchResult
-from tests.rest.stock import DEMO, ORDER, OWNER, Stock, pieces
+from tests.rest.fake_downloads import DEMO, ORDER, OWNER, DownloadableOrder, pieces
 
 REQUEST = ZipRequest(DEMO, ORDER, OWNER, datetime(2026, 3, 1, 12, 30, 45, tzinfo=UTC))
 DONE, FAILED, QUOTA = FetchResult.DOWNLOADED, FetchResult.FAILED, FetchResult.QUOTA_EXCEEDED
 WRONG = FetchResult.WRONG_CONTENT
 
 
-async def download(stock: Stock, report: ZipReport | None = None) -> zipfile.ZipFile:
+async def download(
+    downloadable: DownloadableOrder, report: ZipReport | None = None
+) -> zipfile.ZipFile:
     """The archive, read back by somebody else's reader, its CRCs found right."""
     archive = bytearray()
-    async for piece in zip_order(stock.order, stock.order.settle, stock.shelf, REQUEST, report):
+    async for piece in zip_order(
+        downloadable.order, downloadable.order.settle, downloadable.sources, REQUEST, report
+    ):
         archive += piece
     read = zipfile.ZipFile(io.BytesIO(archive))
     assert None is read.testzip()
-    assert stock.shelf.open_now == 0
+    assert downloadable.sources.open_now == 0
     return read
 
 
@@ -39,16 +43,16 @@ def notice(archive: zipfile.ZipFile) -> list[str]:
     return archive.read("NOTICE.txt").decode().split("\n")
 
 
-async def test_all_files_are_in_the_zip_and_downloaded(stock: Stock) -> None:
+async def test_all_files_are_in_the_zip_and_downloaded(downloadable: DownloadableOrder) -> None:
     """Flat, in the order of their ids, with their bytes; then they are DOWNLOADED."""
-    stock.add_all([("b.fits", b"bytes" * 100_000), ("a.txt", b""), ("ü €.jp2", b"\0\xff")])
+    downloadable.add_all([("b.fits", b"bytes" * 100_000), ("a.txt", b""), ("ü €.jp2", b"\0\xff")])
     report = ZipReport()
 
-    archive = await download(stock, report)
+    archive = await download(downloadable, report)
 
     assert archive.namelist() == ["b.fits", "a.txt", "ü €.jp2"]
     assert list(contents(archive).values()) == [b"bytes" * 100_000, b"", b"\0\xff"]
-    assert stock.order.results == {1: DONE, 2: DONE, 3: DONE}
+    assert downloadable.order.results == {1: DONE, 2: DONE, 3: DONE}
     assert ZipReport(downloaded=3) == report
     assert archive.infolist()[0].date_time == (2026, 3, 1, 12, 30, 44)
 
@@ -64,41 +68,43 @@ async def test_all_files_are_in_the_zip_and_downloaded(stock: Stock) -> None:
     ],
 )
 async def test_w15_files_that_cannot_be_had_do_not_stop_the_others(
-    stock: Stock, error: FetchError, line: str | None, result: FetchResult
+    downloadable: DownloadableOrder, error: FetchError, line: str | None, result: FetchResult
 ) -> None:
     """They aren't in the archive, NOTICE.txt says why, and they are not DOWNLOADED."""
-    stock.add_all([("a", b"A")])
-    stock.add("b", error)
-    stock.add_all([("c", b"C")])
+    downloadable.add_all([("a", b"A")])
+    downloadable.add("b", error)
+    downloadable.add_all([("c", b"C")])
 
-    archive = await download(stock)
+    archive = await download(downloadable)
 
     assert archive.namelist() == ["a", "c", "NOTICE.txt"]
     assert [f"Failed to download file (b): {line or error.reason}."] == notice(archive)
-    assert {1: DONE, 2: result, 3: DONE} == stock.order.results
-    assert (line or error.reason) == stock.order.reasons[2]
+    assert {1: DONE, 2: result, 3: DONE} == downloadable.order.results
+    assert (line or error.reason) == downloadable.order.reasons[2]
 
 
-async def test_the_next_zip_has_what_is_left(stock: Stock) -> None:
+async def test_the_next_zip_has_what_is_left(downloadable: DownloadableOrder) -> None:
     """Files that a quota stopped come again; what was downloaded or failed doesn't (decisions.md)."""
-    stock.add("a", b"A")
-    stopped = stock.add("b", FetchError("Download quota of 1 exceeded (by 1).", 429), of=b"B")
-    stock.add("c", FetchError("Server returned no content"))
-    await download(stock)
+    downloadable.add("a", b"A")
+    stopped = downloadable.add(
+        "b", FetchError("Download quota of 1 exceeded (by 1).", 429), of=b"B"
+    )
+    downloadable.add("c", FetchError("Server returned no content"))
+    await download(downloadable)
 
-    stock.shelf.contents[stopped] = b"B"
-    archive = await download(stock)
+    downloadable.sources.contents[stopped] = b"B"
+    archive = await download(downloadable)
 
     assert contents(archive) == {"b": b"B"}
-    assert stock.order.results == {1: DONE, 2: DONE, 3: FAILED}
+    assert downloadable.order.results == {1: DONE, 2: DONE, 3: FAILED}
 
 
-async def test_notice_has_a_line_per_failure(stock: Stock) -> None:
+async def test_notice_has_a_line_per_failure(downloadable: DownloadableOrder) -> None:
     """Joined by line feeds, none at the end; also when nothing else is in the archive."""
     for name in ("a", "b"):
-        stock.add(name, FetchError("Server returned no content"))
+        downloadable.add(name, FetchError("Server returned no content"))
 
-    archive = await download(stock)
+    archive = await download(downloadable)
 
     assert archive.read("NOTICE.txt") == (
         b"Failed to download file (a): Server returned no content.\n"
@@ -125,13 +131,13 @@ async def test_notice_has_a_line_per_failure(stock: Stock) -> None:
     ids=["short", "nothing", "long", "wrong"],
 )
 async def test_no_false_done_wrong_content_is_never_downloaded(
-    stock: Stock, came: bytes, reason: str, result: FetchResult
+    downloadable: DownloadableOrder, came: bytes, reason: str, result: FetchResult
 ) -> None:
     """Wrong or missing bytes may be in the archive; the notice names them (decisions.md)."""
-    stock.add("a", came, of=b"right bytes")
-    stock.add("b", b"B")
+    downloadable.add("a", came, of=b"right bytes")
+    downloadable.add("b", b"B")
 
-    archive = await download(stock)
+    archive = await download(downloadable)
 
     expected = reason
     if came == b"wrong bytes":
@@ -140,25 +146,25 @@ async def test_no_false_done_wrong_content_is_never_downloaded(
         )
         expected = f"Wrong content: MD5 is {wrong} instead of {right}"
     assert [f"Failed to download file (a): {expected}."] == notice(archive)
-    assert stock.order.results == {1: result, 2: DONE}
+    assert downloadable.order.results == {1: result, 2: DONE}
 
 
-async def test_transfer_that_breaks_in_the_middle(stock: Stock) -> None:
+async def test_transfer_that_breaks_in_the_middle(downloadable: DownloadableOrder) -> None:
     """What came is kept, its successors are whole."""
 
     async def breaking() -> AsyncGenerator[bytes, None]:
         yield b"half"
         raise FetchError("Cannot completely download data file from storage, only 4/8 bytes")
 
-    stock.add("a", breaking, size=8)
-    stock.add("b", b"B")
+    downloadable.add("a", breaking, size=8)
+    downloadable.add("b", b"B")
 
-    archive = await download(stock)
+    archive = await download(downloadable)
 
     assert (archive.read("a"), archive.read("b")) == (b"half", b"B")
     reason = "Cannot completely download data file from storage, only 4/8 bytes"
     assert notice(archive) == [f"Failed to download file (a): {reason}."]
-    assert stock.order.results == {1: FAILED, 2: DONE}
+    assert downloadable.order.results == {1: FAILED, 2: DONE}
 
 
 @pytest.mark.parametrize(
@@ -174,42 +180,42 @@ async def test_transfer_that_breaks_in_the_middle(stock: Stock) -> None:
     ],
 )
 async def test_checksums_are_checked_by_their_algorithm(
-    stock: Stock, algorithm: str | None, name: str
+    downloadable: DownloadableOrder, algorithm: str | None, name: str
 ) -> None:
     """Upper or lower case, with or without dash."""
     right = hashlib.new(name, b"content").hexdigest()
-    stock.add("right", b"content", checksum=right.upper(), algorithm=algorithm)
-    stock.add("wrong", b"c0ntent", checksum=right, algorithm=algorithm)
+    downloadable.add("right", b"content", checksum=right.upper(), algorithm=algorithm)
+    downloadable.add("wrong", b"c0ntent", checksum=right, algorithm=algorithm)
 
-    await download(stock)
+    await download(downloadable)
 
-    assert stock.order.results == {1: DONE, 2: WRONG}
+    assert downloadable.order.results == {1: DONE, 2: WRONG}
 
 
 @pytest.mark.parametrize(
     ("checksum", "algorithm"), [("abc", "CRC32C"), ("f" * 64, None), (None, None)]
 )
 async def test_checksums_that_cannot_be_checked(
-    stock: Stock, checksum: str | None, algorithm: str | None
+    downloadable: DownloadableOrder, checksum: str | None, algorithm: str | None
 ) -> None:
     """The size is all that is known then, and the report counts it."""
-    stock.add("a", b"content", checksum=checksum, algorithm=algorithm)
-    stock.add("b", b"conten", of=b"content", checksum=checksum, algorithm=algorithm)
+    downloadable.add("a", b"content", checksum=checksum, algorithm=algorithm)
+    downloadable.add("b", b"conten", of=b"content", checksum=checksum, algorithm=algorithm)
     report = ZipReport()
 
-    await download(stock, report)
+    await download(downloadable, report)
 
-    assert stock.order.results == {1: DONE, 2: FAILED}
+    assert downloadable.order.results == {1: DONE, 2: FAILED}
     assert ZipReport(downloaded=1, failed=1, unverifiable=1) == report
 
 
-async def test_names_that_come_again_are_numbered(stock: Stock) -> None:
+async def test_names_that_come_again_are_numbered(downloadable: DownloadableOrder) -> None:
     """``name (1).ext``, before the last dot, or at the end."""
-    stock.add_all([("a.tar.gz", bytes([n])) for n in range(3)])
-    stock.add_all([("noext", bytes([n])) for n in range(2)])
-    stock.add_all([(".hidden", bytes([n])) for n in range(2)])
+    downloadable.add_all([("a.tar.gz", bytes([n])) for n in range(3)])
+    downloadable.add_all([("noext", bytes([n])) for n in range(2)])
+    downloadable.add_all([(".hidden", bytes([n])) for n in range(2)])
 
-    archive = await download(stock)
+    archive = await download(downloadable)
 
     assert [
         *("a.tar.gz", "a.tar (1).gz", "a.tar (2).gz"),
@@ -218,11 +224,13 @@ async def test_names_that_come_again_are_numbered(stock: Stock) -> None:
     ] == archive.namelist()
 
 
-async def test_numbered_names_never_meet_real_ones(stock: Stock) -> None:
+async def test_numbered_names_never_meet_real_ones(downloadable: DownloadableOrder) -> None:
     """Whichever of the two comes first."""
-    stock.add_all([("a (1).txt", b"0"), ("a.txt", b"1"), ("a.txt", b"2"), ("a (2).txt", b"3")])
+    downloadable.add_all(
+        [("a (1).txt", b"0"), ("a.txt", b"1"), ("a.txt", b"2"), ("a (2).txt", b"3")]
+    )
 
-    archive = await download(stock)
+    archive = await download(downloadable)
 
     assert contents(archive) == {
         "a (1).txt": b"0",
@@ -232,40 +240,46 @@ async def test_numbered_names_never_meet_real_ones(stock: Stock) -> None:
     }
 
 
-async def test_fact_12_copies_are_stored_once_and_count_as_downloaded(stock: Stock) -> None:
+async def test_fact_12_copies_are_stored_once_and_count_as_downloaded(
+    downloadable: DownloadableOrder,
+) -> None:
     """Same name and checksum: one entry, fetched once (domain.md 11.1, point 3)."""
-    stock.add_all([("a", b"same"), ("a", b"same"), ("b", b"same"), ("a", b"other")])
+    downloadable.add_all([("a", b"same"), ("a", b"same"), ("b", b"same"), ("a", b"other")])
 
-    archive = await download(stock)
+    archive = await download(downloadable)
 
     assert contents(archive) == {"a": b"same", "b": b"same", "a (1)": b"other"}
-    assert list(stock.order.results.values()) == [DONE] * 4
-    assert sorted(stock.shelf.opened) == [1, 3, 4]
+    assert list(downloadable.order.results.values()) == [DONE] * 4
+    assert sorted(downloadable.sources.opened) == [1, 3, 4]
 
 
-async def test_an_entry_without_checksum_stands_for_its_name(stock: Stock) -> None:
+async def test_an_entry_without_checksum_stands_for_its_name(
+    downloadable: DownloadableOrder,
+) -> None:
     """Once a file without checksum is in, its name is enough; before, it isn't."""
-    stock.add("a", b"with")
-    stock.add("a", b"without", checksum=None)
-    stock.add("a", b"another")
+    downloadable.add("a", b"with")
+    downloadable.add("a", b"without", checksum=None)
+    downloadable.add("a", b"another")
 
-    archive = await download(stock)
+    archive = await download(downloadable)
 
     assert contents(archive) == {"a": b"with", "a (1)": b"without"}
-    assert list(stock.order.results.values()) == [DONE] * 3
+    assert list(downloadable.order.results.values()) == [DONE] * 3
 
 
-async def test_no_false_done_copy_of_a_failure_is_tried_itself(stock: Stock) -> None:
+async def test_no_false_done_copy_of_a_failure_is_tried_itself(
+    downloadable: DownloadableOrder,
+) -> None:
     """A file isn't DOWNLOADED by the grace of one that isn't in the archive."""
-    stock.add("a", b"wr0ng", of=b"right")
-    stock.add("a", FetchError("Server returned no content"), of=b"right")
-    stock.add("a", b"right")
-    stock.add("a", b"right")
+    downloadable.add("a", b"wr0ng", of=b"right")
+    downloadable.add("a", FetchError("Server returned no content"), of=b"right")
+    downloadable.add("a", b"right")
+    downloadable.add("a", b"right")
 
-    archive = await download(stock)
+    archive = await download(downloadable)
 
     assert archive.read("a (1)") == b"right"
-    assert [stock.order.results[n] for n in (1, 2, 3, 4)] == [WRONG, FAILED, DONE, DONE]
+    assert [downloadable.order.results[n] for n in (1, 2, 3, 4)] == [WRONG, FAILED, DONE, DONE]
     assert len(notice(archive)) == 2
 
 
@@ -289,11 +303,13 @@ async def test_no_false_done_copy_of_a_failure_is_tried_itself(stock: Stock) -> 
         ("x" * 300, "x" * 240),
     ],
 )
-async def test_hostile_names_are_harmless(stock: Stock, name: str, entry: str) -> None:
+async def test_hostile_names_are_harmless(
+    downloadable: DownloadableOrder, name: str, entry: str
+) -> None:
     """Flat, no drive, no control characters, nothing a file system can't take."""
-    stock.add(name)
+    downloadable.add(name)
 
-    archive = await download(stock)
+    archive = await download(downloadable)
 
     assert [entry] == [info.filename for info in archive.infolist()]
 
@@ -303,100 +319,104 @@ def test_a_nul_in_a_name_is_harmless() -> None:
     assert safe_name("a\0b") == "a_b"
 
 
-async def test_names_made_harmless_never_meet_others(stock: Stock) -> None:
+async def test_names_made_harmless_never_meet_others(downloadable: DownloadableOrder) -> None:
     """Different names may become the same."""
-    stock.add_all([("passwd", b"0"), ("/etc/passwd", b"1"), ("../passwd", b"2")])
+    downloadable.add_all([("passwd", b"0"), ("/etc/passwd", b"1"), ("../passwd", b"2")])
 
-    archive = await download(stock)
+    archive = await download(downloadable)
 
     assert contents(archive) == {"passwd": b"0", "passwd (1)": b"1", "passwd (2)": b"2"}
 
 
-async def test_notice_lines_cannot_be_forged(stock: Stock) -> None:
+async def test_notice_lines_cannot_be_forged(downloadable: DownloadableOrder) -> None:
     """A name with line feeds stays on its line."""
-    stock.add("a\nFailed to download file (b): x.", FetchError("Server returned no content"))
+    downloadable.add("a\nFailed to download file (b): x.", FetchError("Server returned no content"))
 
-    assert len(notice(await download(stock))) == 1
+    assert len(notice(await download(downloadable))) == 1
 
 
-async def test_rate_limit_is_met_by_fetching_alone(stock: Stock) -> None:
+async def test_rate_limit_is_met_by_fetching_alone(downloadable: DownloadableOrder) -> None:
     """Where storage grants one download at a time, files opened ahead aren't lost to a 429."""
 
     def granted_alone(content: bytes) -> AsyncGenerator[bytes, None]:
-        if stock.shelf.open_now > 1:
+        if downloadable.sources.open_now > 1:
             raise FetchError("Download rate of 1 exceeded (by 1) for user j@x.", 429)
         return pieces(content)
 
     for name in ("a", "b", "c", "d"):
-        stock.add(name, lambda: granted_alone(b"content"))
+        downloadable.add(name, lambda: granted_alone(b"content"))
 
-    archive = await download(stock)
+    archive = await download(downloadable)
 
     assert archive.namelist() == ["a", "b", "c", "d"]
-    assert list(stock.order.results.values()) == [DONE] * 4
-    assert stock.shelf.opened == [1, 2, 3, 2, 3, 4]
+    assert list(downloadable.order.results.values()) == [DONE] * 4
+    assert downloadable.sources.opened == [1, 2, 3, 2, 3, 4]
 
 
-async def test_the_next_small_file_is_opened_ahead(stock: Stock) -> None:
+async def test_the_next_small_file_is_opened_ahead(downloadable: DownloadableOrder) -> None:
     """One, and no more, at any time."""
-    stock.add_all([(f"{n}", bytes([n])) for n in range(20)])
+    downloadable.add_all([(f"{n}", bytes([n])) for n in range(20)])
 
-    await download(stock)
+    await download(downloadable)
 
-    assert stock.shelf.most_open == 2
-    assert list(range(1, 21)) == stock.shelf.opened
+    assert downloadable.sources.most_open == 2
+    assert list(range(1, 21)) == downloadable.sources.opened
 
 
-async def test_nothing_is_opened_ahead_of_a_large_file(stock: Stock) -> None:
+async def test_nothing_is_opened_ahead_of_a_large_file(downloadable: DownloadableOrder) -> None:
     """A source isn't left waiting for hours until it hangs up."""
-    stock.add("large", b"x", size=2**30)
-    stock.add("unknown", b"x", size=None)
-    stock.add("small", b"x")
+    downloadable.add("large", b"x", size=2**30)
+    downloadable.add("unknown", b"x", size=None)
+    downloadable.add("small", b"x")
 
-    await download(stock)
+    await download(downloadable)
 
-    assert stock.shelf.most_open == 1
+    assert downloadable.sources.most_open == 1
 
 
-async def test_a_reader_who_stops_changes_nothing(stock: Stock) -> None:
+async def test_a_reader_who_stops_changes_nothing(downloadable: DownloadableOrder) -> None:
     """Client gone: no state changes at all, and the sources are let go (domain.md 11.1, point 7)."""
-    stock.add_all([(f"{n}", bytes(100_000)) for n in range(10)])
-    for file in stock.order.files:
-        stock.shelf.contents[file.id] = (
+    downloadable.add_all([(f"{n}", bytes(100_000)) for n in range(10)])
+    for file in downloadable.order.files:
+        downloadable.sources.contents[file.id] = (
             b"".join(hashlib.sha512(bytes([file.id, n])).digest() for n in range(256)) * 100
         )
-    reading = zip_order(stock.order, stock.order.settle, stock.shelf, REQUEST)
+    reading = zip_order(
+        downloadable.order, downloadable.order.settle, downloadable.sources, REQUEST
+    )
 
     await anext(reading)
     await reading.aclose()
 
-    assert stock.order.settlements == []
-    assert stock.shelf.open_now == 0
+    assert downloadable.order.settlements == []
+    assert downloadable.sources.open_now == 0
 
 
-async def test_a_bug_in_a_source_breaks_the_archive_and_changes_nothing(stock: Stock) -> None:
+async def test_a_bug_in_a_source_breaks_the_archive_and_changes_nothing(
+    downloadable: DownloadableOrder,
+) -> None:
     """Only failures to fetch are told in the notice; anything else is not hidden in it."""
 
     async def broken() -> AsyncGenerator[bytes, None]:
         yield b"x"
         raise ZeroDivisionError
 
-    stock.add_all([("a", b"A")])
-    stock.add("b", broken)
+    downloadable.add_all([("a", b"A")])
+    downloadable.add("b", broken)
 
     with pytest.raises(ZeroDivisionError):
-        await download(stock)
+        await download(downloadable)
 
-    assert stock.order.settlements == []
-    assert stock.shelf.open_now == 0
+    assert downloadable.order.settlements == []
+    assert downloadable.sources.open_now == 0
 
 
-async def test_outcomes_are_settled_in_bounded_pieces(stock: Stock) -> None:
+async def test_outcomes_are_settled_in_bounded_pieces(downloadable: DownloadableOrder) -> None:
     """At most 5000 at a time, each file once."""
-    stock.add_all([(f"{n}", b"") for n in range(5_200)])
-    stock.add("missing", FetchError("Server returned no content"))
+    downloadable.add_all([(f"{n}", b"") for n in range(5_200)])
+    downloadable.add("missing", FetchError("Server returned no content"))
 
-    archive = await download(stock)
+    archive = await download(downloadable)
 
-    assert stock.order.settlements == [5000, 201]
-    assert 5201 == len(stock.order.results) == len(archive.namelist())
+    assert downloadable.order.settlements == [5000, 201]
+    assert 5201 == len(downloadable.order.results) == len(archive.namelist())

@@ -15,7 +15,7 @@ from rs_order.application.download import order_zip
 from rs_order.entrypoints.rest import RestServices, RestSettings
 from rs_order.ports.downloads import FetchResult
 from tests.rest.conftest import bearer, serving
-from tests.rest.stock import OWNER, Stock, incompressible
+from tests.rest.fake_downloads import OWNER, DownloadableOrder, incompressible
 from tests.support.polling import eventually
 
 PATH = "/user/orders/12/download"
@@ -26,9 +26,11 @@ def as_caller(email: str, role: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("prefix", ["", "/api/v1/rs-order"])
-async def test_download(api: httpx.AsyncClient, stock: Stock, prefix: str) -> None:
+async def test_download(
+    api: httpx.AsyncClient, downloadable: DownloadableOrder, prefix: str
+) -> None:
     """The zip, named after the order and the time, on both addresses (decisions.md, Gateway)."""
-    stock.add("a.fits", b"content")
+    downloadable.add("a.fits", b"content")
 
     answer = await api.get(prefix + PATH)
 
@@ -41,7 +43,7 @@ async def test_download(api: httpx.AsyncClient, stock: Stock, prefix: str) -> No
     assert "Content-Length" not in answer.headers
     archive = zipfile.ZipFile(io.BytesIO(answer.content))
     assert archive.read("a.fits") == b"content"
-    assert stock.order.results == {1: FetchResult.DOWNLOADED}
+    assert downloadable.order.results == {1: FetchResult.DOWNLOADED}
 
 
 async def test_headers_of_every_answer(api: httpx.AsyncClient) -> None:
@@ -80,26 +82,28 @@ async def test_options_without_authorization(base_url: str) -> None:
     ],
 )
 async def test_w14_who_may_download(
-    api: httpx.AsyncClient, stock: Stock, email: str, role: str, status: int
+    api: httpx.AsyncClient, downloadable: DownloadableOrder, email: str, role: str, status: int
 ) -> None:
     """Owner, administrators, systems, and whoever may search all orders."""
-    stock.add("a")
+    downloadable.add("a")
 
     answer = await api.get(PATH, headers=as_caller(email, role))
 
     assert status == answer.status_code
 
 
-async def test_refusals_and_their_bodies(api: httpx.AsyncClient, stock: Stock) -> None:
+async def test_refusals_and_their_bodies(
+    api: httpx.AsyncClient, downloadable: DownloadableOrder
+) -> None:
     """A stranger gets nothing, not even a body; a role that may not is told so (rest.md 2.3)."""
-    stock.add("a")
+    downloadable.add("a")
 
     stranger = await api.get(PATH, headers=as_caller("other@example.org", "REGISTERED_USER"))
     public = await api.get(PATH, headers=as_caller(OWNER, "PUBLIC"))
 
     assert (stranger.status_code, stranger.content) == (403, b"")
     assert (public.status_code, public.json()) == (403, {"messages": ["Access is denied"]})
-    assert stock.order.settled == []
+    assert downloadable.order.settled == []
 
 
 async def test_order_without_available_files(api: httpx.AsyncClient) -> None:
@@ -109,9 +113,11 @@ async def test_order_without_available_files(api: httpx.AsyncClient) -> None:
     assert (answer.status_code, answer.content) == (204, b"")
 
 
-async def test_order_downloaded_before(api: httpx.AsyncClient, stock: Stock) -> None:
+async def test_order_downloaded_before(
+    api: httpx.AsyncClient, downloadable: DownloadableOrder
+) -> None:
     """Nothing is left of it: 204 (domain.md 11.1, point 1)."""
-    stock.add("a")
+    downloadable.add("a")
 
     answers = [await api.get(PATH) for _ in range(2)]
 
@@ -167,9 +173,11 @@ async def test_scope_makes_a_public_caller(base_url: str) -> None:
     assert (by_header.status_code, by_query.status_code) == (403, 403)
 
 
-async def test_token_of_another_tenant(api: httpx.AsyncClient, stock: Stock) -> None:
+async def test_token_of_another_tenant(
+    api: httpx.AsyncClient, downloadable: DownloadableOrder
+) -> None:
     """Tenants never meet: the token's tenant counts, whatever ``scope`` says."""
-    stock.add("a")
+    downloadable.add("a")
     headers = {"Authorization": f"Bearer {bearer(tenant='project1')}", "scope": "demo"}
 
     assert (await api.get(PATH, headers=headers)).status_code == 404
@@ -177,10 +185,10 @@ async def test_token_of_another_tenant(api: httpx.AsyncClient, stock: Stock) -> 
 
 @pytest.mark.parametrize(("setting", "status"), [(True, 200), (False, 401)])
 async def test_token_in_the_address(
-    services: RestServices, stock: Stock, setting: bool, status: int
+    services: RestServices, downloadable: DownloadableOrder, setting: bool, status: int
 ) -> None:
     """Browser links work without a gateway, if the setting says so (decisions.md, Gateway)."""
-    stock.add("a")
+    downloadable.add("a")
     services = replace(services, settings=RestSettings(token_in_query=setting))
 
     async with aclosing(serving(services)) as urls, httpx.AsyncClient(trust_env=False) as client:
@@ -200,9 +208,11 @@ async def written(lines: Sequence[object], count: int = 1) -> None:
             await asyncio.sleep(0)
 
 
-async def test_one_line_per_request(api: httpx.AsyncClient, stock: Stock) -> None:
+async def test_one_line_per_request(
+    api: httpx.AsyncClient, downloadable: DownloadableOrder
+) -> None:
     """All that is worth knowing of a request, under constant names."""
-    stock.add("a")
+    downloadable.add("a")
     with capture_logs() as lines:
         answer = await api.get(PATH)
         of_requests = await eventually(
@@ -244,11 +254,13 @@ class Endless:
             self.let_go.set()
 
 
-async def test_client_that_goes_away_in_the_middle(api: httpx.AsyncClient, stock: Stock) -> None:
+async def test_client_that_goes_away_in_the_middle(
+    api: httpx.AsyncClient, downloadable: DownloadableOrder
+) -> None:
     """No state changes, and the source is let go at once (domain.md 11.1, point 7)."""
     endless = Endless()
-    stock.add("a")
-    stock.add("endless", endless, size=2**40)
+    downloadable.add("a")
+    downloadable.add("endless", endless, size=2**40)
     with capture_logs() as lines:
         async with api.stream("GET", PATH) as answer:
             async for _ in answer.aiter_raw():
@@ -256,13 +268,13 @@ async def test_client_that_goes_away_in_the_middle(api: httpx.AsyncClient, stock
         await asyncio.wait_for(endless.let_go.wait(), 10)
         await written(lines)
 
-    assert stock.order.settlements == []
-    assert stock.shelf.open_now == 0
+    assert downloadable.order.settlements == []
+    assert downloadable.sources.open_now == 0
     assert (lines[0]["complete"], lines[0]["status"]) == (False, 200)
 
 
 async def test_client_that_goes_away_while_the_source_is_silent(
-    api: httpx.AsyncClient, stock: Stock
+    api: httpx.AsyncClient, downloadable: DownloadableOrder
 ) -> None:
     """Leaving is noticed although nothing is being sent."""
     let_go = asyncio.Event()
@@ -275,61 +287,63 @@ async def test_client_that_goes_away_while_the_source_is_silent(
         finally:
             let_go.set()
 
-    stock.add("silent", silent, size=2**30)
+    downloadable.add("silent", silent, size=2**30)
     async with api.stream("GET", PATH) as answer:
         await anext(answer.aiter_raw())
 
     await asyncio.wait_for(let_go.wait(), 10)
-    assert stock.order.settlements == []
+    assert downloadable.order.settlements == []
 
 
-async def test_archive_that_breaks_is_cut(api: httpx.AsyncClient, stock: Stock) -> None:
+async def test_archive_that_breaks_is_cut(
+    api: httpx.AsyncClient, downloadable: DownloadableOrder
+) -> None:
     """The client must not take half of it for the whole."""
 
     async def broken() -> AsyncGenerator[bytes, None]:
         yield incompressible(65536)
         raise ZeroDivisionError
 
-    stock.add("broken", broken, size=2**30)
+    downloadable.add("broken", broken, size=2**30)
     with capture_logs() as lines:
         with pytest.raises(httpx.RemoteProtocolError):
             await api.get(PATH)
         await written(lines, 2)
 
-    assert stock.order.settlements == []
+    assert downloadable.order.settlements == []
     assert [line["event"] for line in lines] == ["request-failed", "request"]
 
 
 async def test_order_that_goes_in_the_middle_cuts_the_archive(
-    api: httpx.AsyncClient, stock: Stock, monkeypatch: pytest.MonkeyPatch
+    api: httpx.AsyncClient, downloadable: DownloadableOrder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its files may be gone, too: what the client has must not look whole. It is nobody's failure."""
     monkeypatch.setattr(order_zip, "PAGE", 1)
 
     async def last() -> AsyncGenerator[bytes, None]:
         yield b"content"
-        await stock.order.go()
+        await downloadable.order.go()
 
-    stock.add("a", last)
-    stock.add("b")
+    downloadable.add("a", last)
+    downloadable.add("b")
     with capture_logs() as lines:
         with pytest.raises(httpx.RemoteProtocolError):
             await api.get(PATH)
         await written(lines, 1)
 
-    assert stock.order.settlements == []
-    assert stock.shelf.open_now == 0
+    assert downloadable.order.settlements == []
+    assert downloadable.sources.open_now == 0
     assert [line["event"] for line in lines] == ["request"]
     assert (lines[0]["complete"], lines[0]["reason"]) == (False, "order-gone")
 
 
-async def test_store_that_fails(api: httpx.AsyncClient, stock: Stock) -> None:
+async def test_store_that_fails(api: httpx.AsyncClient, downloadable: DownloadableOrder) -> None:
     """500 with the class of the error and nothing of its text (rest.md 4.2)."""
 
     async def order(*_: object) -> None:
         raise ConnectionError("password=hunter2")
 
-    stock.order.order = order  # type: ignore[assignment]
+    downloadable.order.order = order  # type: ignore[assignment]
     answer = await api.get(PATH)
 
     assert (

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from rs_order.domain.files import CatalogFile, DataType, Product
 from rs_order.domain.ids import Checksum, Urn
 from rs_order.ports.downloads import FetchResult
-from tests.stateful.platform import PROCESSES, Ending
-from tests.stateful.world import World
+from tests.stateful.fakes import PROCESSES, Ending
+from tests.stateful.order_harness import OrderHarness
 
 CHECKSUMS = ("a", "b", "c", "d", "e")
 """Few, so that orders share files."""
@@ -24,10 +24,10 @@ File = tuple[Literal["stored", "external", "without checksum"], str, int | None]
 
 
 class Move(Protocol):
-    async def make(self, world: World) -> None: ...
+    async def make(self, harness: OrderHarness) -> None: ...
 
 
-# People
+# Users and services
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class OrderByHand:
     products: tuple[tuple[File, ...], ...]
     process: int | None = None
 
-    async def make(self, world: World) -> None:
-        await world.order_by_hand(self.owner, _catalogued(self.products), self.process)
+    async def make(self, harness: OrderHarness) -> None:
+        await harness.order_by_hand(self.owner, _catalogued(self.products), self.process)
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ class RequestOrder:
     owner: str
     products: tuple[tuple[File, ...], ...]
 
-    async def make(self, world: World) -> None:
-        await world.request_order(self.owner, _catalogued(self.products))
+    async def make(self, harness: OrderHarness) -> None:
+        await harness.request_order(self.owner, _catalogued(self.products))
 
 
 @dataclass(frozen=True)
@@ -58,28 +58,28 @@ class Act:
     action: Action
     order: int
 
-    async def make(self, world: World) -> None:
-        await world.act(self.action, self.order)
+    async def make(self, harness: OrderHarness) -> None:
+        await harness.act(self.action, self.order)
 
 
 @dataclass(frozen=True)
 class Cancel:
     orders: tuple[int, ...]
 
-    async def make(self, world: World) -> None:
-        await world.cancel(self.orders)
+    async def make(self, harness: OrderHarness) -> None:
+        await harness.cancel(self.orders)
 
 
 # Storage, the catalog, downloads
 
 
 @dataclass(frozen=True)
-class StorageSays:
+class StorageAnswers:
     available: tuple[str, ...]
     unavailable: tuple[str, ...] = ()
 
-    async def make(self, world: World) -> None:
-        await world.storage_says(self.available, self.unavailable)
+    async def make(self, harness: OrderHarness) -> None:
+        await harness.storage_answers(self.available, self.unavailable)
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,8 @@ class CatalogFails:
 
     refuses: bool
 
-    async def make(self, world: World) -> None:
-        world.catalog_fails(refuses=self.refuses)
+    async def make(self, harness: OrderHarness) -> None:
+        harness.catalog_fails(refuses=self.refuses)
 
 
 @dataclass(frozen=True)
@@ -100,8 +100,8 @@ class Download:
     most: int
     result: FetchResult
 
-    async def make(self, world: World) -> None:
-        await world.downloaded(self.start, self.most, self.result)
+    async def make(self, harness: OrderHarness) -> None:
+        await harness.downloaded(self.start, self.most, self.result)
 
 
 @dataclass(frozen=True)
@@ -110,8 +110,8 @@ class ProcessingFails:
 
     refuses: bool
 
-    async def make(self, world: World) -> None:
-        world.processing_fails(refuses=self.refuses)
+    async def make(self, harness: OrderHarness) -> None:
+        harness.processing_fails(refuses=self.refuses)
 
 
 @dataclass(frozen=True)
@@ -121,8 +121,8 @@ class ProcessEnds:
     number: int
     ending: Ending
 
-    async def make(self, world: World) -> None:
-        await world.process_ends(self.number, self.ending)
+    async def make(self, harness: OrderHarness) -> None:
+        await harness.process_ends(self.number, self.ending)
 
 
 # Time and the broker
@@ -132,8 +132,8 @@ class ProcessEnds:
 class Wait:
     duration: timedelta
 
-    async def make(self, world: World) -> None:
-        world.wait(self.duration)
+    async def make(self, harness: OrderHarness) -> None:
+        harness.wait(self.duration)
 
 
 @dataclass(frozen=True)
@@ -142,8 +142,8 @@ class NextSteps:
 
     most: int
 
-    async def make(self, world: World) -> None:
-        await world.do_steps(self.most)
+    async def make(self, harness: OrderHarness) -> None:
+        await harness.do_steps(self.most)
 
 
 @dataclass(frozen=True)
@@ -152,8 +152,8 @@ class AnyStep:
 
     number: int
 
-    async def make(self, world: World) -> None:
-        await world.do_step(self.number)
+    async def make(self, harness: OrderHarness) -> None:
+        await harness.do_step(self.number)
 
 
 @dataclass(frozen=True)
@@ -162,16 +162,16 @@ class RepeatStep:
 
     number: int
 
-    async def make(self, world: World) -> None:
-        await world.repeat_step(self.number)
+    async def make(self, harness: OrderHarness) -> None:
+        await harness.repeat_step(self.number)
 
 
 @dataclass(frozen=True)
 class LoseSteps:
     """The broker loses every step that it has."""
 
-    async def make(self, world: World) -> None:
-        await world.lose_steps()
+    async def make(self, harness: OrderHarness) -> None:
+        await harness.lose_steps()
 
 
 _files: st.SearchStrategy[File] = st.tuples(
@@ -202,8 +202,8 @@ _WEIGHED: list[tuple[int, st.SearchStrategy[Move]]] = [
     (3, st.builds(RequestOrder, _owners, _products)),
     (6, st.builds(Act, st.sampled_from(_actions), _orders)),
     (1, st.builds(Cancel, st.lists(_orders, min_size=1, max_size=2).map(tuple))),
-    (3, st.builds(StorageSays, _checksums, _checksums)),
-    (2, st.just(StorageSays(CHECKSUMS))),
+    (3, st.builds(StorageAnswers, _checksums, _checksums)),
+    (2, st.just(StorageAnswers(CHECKSUMS))),
     (1, st.builds(CatalogFails, st.booleans())),
     (1, st.builds(ProcessingFails, st.booleans())),
     (3, st.builds(ProcessEnds, st.integers(0, 5), st.sampled_from(get_args(Ending)))),

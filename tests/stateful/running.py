@@ -19,9 +19,9 @@ from rs_order.domain.scheduling import PassLimits
 from rs_order.store.migrate import migrate_platform
 from rs_order.store.pool import open_pool
 from rs_order.store.tenants import Tenants
+from tests.stateful.fakes import TENANT
 from tests.stateful.moves import Move, moves
-from tests.stateful.platform import TENANT
-from tests.stateful.world import World
+from tests.stateful.order_harness import OrderHarness
 
 MOVES = 50
 """Of each sequence."""
@@ -35,7 +35,7 @@ TIMEOUT = 600 + SEQUENCES
 
 def run_sequences(database_url: str, share: int, **rules: Any) -> None:
     """Run this module's share of the sequences; of one that fails, what it takes is printed."""
-    with _world(database_url, **rules) as (world, loop):
+    with _harness(database_url, **rules) as (harness, loop):
 
         @seed(SEED * MODULES + share)
         @settings(
@@ -47,42 +47,44 @@ def run_sequences(database_url: str, share: int, **rules: Any) -> None:
         )
         @given(st.lists(moves, min_size=MOVES, max_size=MOVES))
         def sequence(made: list[Move]) -> None:
-            failure = loop.run_until_complete(_failure(world, made))
+            failure = loop.run_until_complete(_failure(harness, made))
             if failure is not None:
-                pytest.fail(loop.run_until_complete(_report(world, made)), pytrace=False)
+                pytest.fail(loop.run_until_complete(_report(harness, made)), pytrace=False)
 
         sequence()
 
 
-async def _failure(world: World, made: Sequence[Move]) -> Exception | None:
+async def _failure(harness: OrderHarness, made: Sequence[Move]) -> Exception | None:
     """Why a sequence fails; None when it doesn't."""
     try:
-        await world.empty()
+        await harness.empty()
         for move in made:
-            await move.make(world)
-            await world.check()
+            await move.make(harness)
+            await harness.check()
     except Exception as failure:  # noqa: BLE001 - whatever a move raises is a defect
         return failure
     return None
 
 
-async def _report(world: World, made: Sequence[Move]) -> str:
+async def _report(harness: OrderHarness, made: Sequence[Move]) -> str:
     """The moves that it takes to fail, to be made again as they stand here, and how it fails."""
     needed = list(made)
     for size in (16, 8, 4, 2, 1, 1, 1):
         for start in range(len(needed) - 1, -1, -size):
             without = needed[:start] + needed[start + size :]
-            if await _failure(world, without) is not None:
+            if await _failure(harness, without) is not None:
                 needed = without
-    failure = await _failure(world, needed)
+    failure = await _failure(harness, needed)
     lines = "".join(f"\n    {move!r}," for move in needed)
     trace = "".join(traceback.format_exception(failure)) if failure else "now it doesn't fail"
     return f"after {len(needed)} moves of seed {SEED}:{lines}\n{trace}"
 
 
 @contextmanager
-def _world(database_url: str, **rules: Any) -> Iterator[tuple[World, asyncio.AbstractEventLoop]]:
-    """A world with small slices, so that short orders take many steps, and no log."""
+def _harness(
+    database_url: str, **rules: Any
+) -> Iterator[tuple[OrderHarness, asyncio.AbstractEventLoop]]:
+    """A harness with small slices, so that short orders take many steps, and no log."""
     quiet = structlog.make_filtering_bound_logger("critical")
     configured = structlog.get_config()
     loop = asyncio.new_event_loop()
@@ -105,9 +107,11 @@ def _world(database_url: str, **rules: Any) -> Iterator[tuple[World, asyncio.Abs
             structlog.configure(**configured)
 
 
-async def _open(stack: AsyncExitStack, database_url: str, drifts: list[str], **rules: Any) -> World:
+async def _open(
+    stack: AsyncExitStack, database_url: str, drifts: list[str], **rules: Any
+) -> OrderHarness:
     pool = await stack.enter_async_context(await open_pool(database_url, size=4))
     await migrate_platform(pool)
     await Tenants(pool).add(TENANT)
     checks = await stack.enter_async_context(pool.acquire())
-    return World(pool, checks, drifts, batch_size=2, files_bucket_size_mb=1, **rules)
+    return OrderHarness(pool, checks, drifts, batch_size=2, files_bucket_size_mb=1, **rules)

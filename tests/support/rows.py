@@ -2,14 +2,13 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from uuid import uuid4
 
 from rs_order.domain.ids import OrderId, SubOrderId, Tenant
 from rs_order.domain.states import FileState, OrderStatus, SubOrderKind, SubOrderState
 from rs_order.store.pool import Connection, Pool, use_tenant
+from tests.support.clock import NOW
 
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
 OWNER = "jane@example.org"
 
 

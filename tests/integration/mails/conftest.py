@@ -1,21 +1,22 @@
-"""An office with a clock that stands still and a postman who keeps what he is given."""
+"""The service as far as mails go, with a clock that tests move and a mailer that records mails."""
 
 import pytest
 
 from rs_order.store.pool import Pool
-from tests.integration.mails.office import Office, Postman, StandingClock
+from tests.integration.mails.mail_harness import MONDAY, FakeMailer, MailHarness
+from tests.support.clock import ManualClock
 
 
 @pytest.fixture
-def clock() -> StandingClock:
-    return StandingClock()
+def clock() -> ManualClock:
+    return ManualClock(MONDAY)
 
 
 @pytest.fixture
-def postman() -> Postman:
-    return Postman()
+def mailer() -> FakeMailer:
+    return FakeMailer()
 
 
 @pytest.fixture
-def office(pool: Pool, clock: StandingClock, postman: Postman) -> Office:
-    return Office(pool, clock, postman=postman)
+def harness(pool: Pool, clock: ManualClock, mailer: FakeMailer) -> MailHarness:
+    return MailHarness(pool, clock, mailer=mailer)

@@ -10,39 +10,41 @@ from rs_order.application.mails import remind, send
 from rs_order.domain.states import OrderStatus
 from rs_order.store.pool import Pool
 from tests.integration.conftest import TENANT
-from tests.integration.mails.office import (
+from tests.integration.mails.mail_harness import (
     DAY,
     HOUR,
     MONDAY,
     TROUBLE,
-    Office,
-    Postman,
-    StandingClock,
+    FakeMailer,
+    MailHarness,
     an_order,
     completed,
     planned_mails,
     waiting,
 )
+from tests.support.clock import ManualClock
 from tests.support.rows import OWNER
 
 
-async def a_round(office: Office, days: float = 1) -> None:
+async def a_round(harness: MailHarness, days: float = 1) -> None:
     """Let time pass and do what is due."""
-    office.clock.at += days * DAY
-    await office.work()
+    harness.clock.ahead += days * DAY
+    await harness.work()
 
 
-async def test_owners_are_reminded_of_files_that_wait(office: Office, postman: Postman) -> None:
+async def test_owners_are_reminded_of_files_that_wait(
+    harness: MailHarness, mailer: FakeMailer
+) -> None:
     """One mail for each owner, his orders by their creation; others' are not in it."""
-    await office.plan.wake(TENANT)
-    await waiting(office, label="second", since=MONDAY - 80 * HOUR, available=7)
-    await waiting(office, label="first", since=MONDAY - 90 * HOUR)
-    await waiting(office, label="too young", since=MONDAY - 40 * HOUR)
-    await waiting(office, label="john's", owner="john@example.org", since=MONDAY - 80 * HOUR)
-    await a_round(office)
+    await harness.plan.wake(TENANT)
+    await waiting(harness, label="second", since=MONDAY - 80 * HOUR, available=7)
+    await waiting(harness, label="first", since=MONDAY - 90 * HOUR)
+    await waiting(harness, label="too young", since=MONDAY - 40 * HOUR)
+    await waiting(harness, label="john's", owner="john@example.org", since=MONDAY - 80 * HOUR)
+    await a_round(harness)
 
-    assert sorted(postman.recipients) == [OWNER, "john@example.org"]
-    mails = {mail.to: mail for _, mail in postman.taken}
+    assert sorted(mailer.recipients) == [OWNER, "john@example.org"]
+    mails = {mail.to: mail for _, mail in mailer.taken}
     assert mails[OWNER].subject == "Reminder: some orders are waiting for you"
     assert re.findall(r"<td>([^<]*)</td>", mails[OWNER].html) == [
         *("first", "26 Feb 2026 12:00:00 UTC", "5 Mar 2026 12:00:00 UTC", "1"),
@@ -51,104 +53,104 @@ async def test_owners_are_reminded_of_files_that_wait(office: Office, postman: P
         "26 Feb 2026 22:00:00 UTC",
     ]
     assert "john" not in mails[OWNER].html
-    assert office.outcomes == {("REMINDER", "sent"): 2}
+    assert harness.outcomes == {("REMINDER", "sent"): 2}
 
 
 @pytest.mark.parametrize("status", list(OrderStatus))
 async def test_only_orders_of_which_files_can_be_had_are_reminded_of(
-    status: OrderStatus, office: Office, postman: Postman
+    status: OrderStatus, harness: MailHarness, mailer: FakeMailer
 ) -> None:
     """Domain.md 10.2."""
-    await office.plan.wake(TENANT)
-    await waiting(office, since=MONDAY - 80 * HOUR, status=status)
-    await a_round(office)
+    await harness.plan.wake(TENANT)
+    await waiting(harness, since=MONDAY - 80 * HOUR, status=status)
+    await a_round(harness)
 
     never = {"PENDING", "DELETED", "FAILED", "EXPIRED"}
-    assert postman.recipients == ([] if status in never else [OWNER])
+    assert mailer.recipients == ([] if status in never else [OWNER])
 
 
 async def test_the_next_reminder_waits_the_full_delay_again(
-    office: Office, postman: Postman
+    harness: MailHarness, mailer: FakeMailer
 ) -> None:
     """72 hours unless the tenant says otherwise; a daily round in between sends nothing."""
-    await office.plan.wake(TENANT)
-    await waiting(office, since=MONDAY - 80 * HOUR)
+    await harness.plan.wake(TENANT)
+    await waiting(harness, since=MONDAY - 80 * HOUR)
     sent = []
     for _ in range(8):
-        await a_round(office)
-        sent.append(len(postman.taken))
+        await a_round(harness)
+        sent.append(len(mailer.taken))
 
     assert sent == [1, 1, 1, 1, 2, 2, 2, 2]
 
 
-async def test_the_delay_is_the_tenants(office: Office, postman: Postman) -> None:
-    await office.rows(
+async def test_the_delay_is_the_tenants(harness: MailHarness, mailer: FakeMailer) -> None:
+    await harness.rows(
         "insert into setting (name, value) values ('user_order_parameters',"
         """ '{"subOrderDuration": 240, "delayBeforeEmailNotification": 10}')"""
     )
-    await office.plan.wake(TENANT)
-    await waiting(office, label="old", since=MONDAY + DAY - 11 * HOUR)
-    await waiting(office, label="young", since=MONDAY + DAY - 9 * HOUR)
-    await a_round(office)
+    await harness.plan.wake(TENANT)
+    await waiting(harness, label="old", since=MONDAY + DAY - 11 * HOUR)
+    await waiting(harness, label="young", since=MONDAY + DAY - 9 * HOUR)
+    await a_round(harness)
 
-    ((_, mail),) = postman.taken
+    ((_, mail),) = mailer.taken
     assert "old" in mail.html
     assert "young" not in mail.html
 
 
 async def test_three_instances_remind_once(
-    pool: Pool, clock: StandingClock, postman: Postman
+    pool: Pool, clock: ManualClock, mailer: FakeMailer
 ) -> None:
     """Promise 6: each plans at its start and takes every step; one round, one mail."""
-    offices = [Office(pool, clock, postman=postman) for _ in range(3)]
-    await asyncio.gather(*(office.plan.wake(TENANT) for office in offices))
-    ((_, round_),) = await offices[0].steps()
-    await waiting(offices[0], since=MONDAY - 80 * HOUR)
-    clock.at += 1.5 * HOUR
-    await asyncio.gather(*(office.do(TENANT, round_) for office in offices))
-    (page,) = [step for due, step in await offices[0].steps() if "after" in step]
-    await asyncio.gather(*(office.do(TENANT, page) for office in offices))
-    (mail,) = await planned_mails(offices[0])
-    await asyncio.gather(*(office.do(TENANT, mail) for office in offices))
-    clock.at += HOUR
-    for office in offices:
-        await office.work()
+    instances = [MailHarness(pool, clock, mailer=mailer) for _ in range(3)]
+    await asyncio.gather(*(harness.plan.wake(TENANT) for harness in instances))
+    ((_, round_),) = await instances[0].steps()
+    await waiting(instances[0], since=MONDAY - 80 * HOUR)
+    clock.ahead += 1.5 * HOUR
+    await asyncio.gather(*(harness.do(TENANT, round_) for harness in instances))
+    (page,) = [step for due, step in await instances[0].steps() if "after" in step]
+    await asyncio.gather(*(harness.do(TENANT, page) for harness in instances))
+    (mail,) = await planned_mails(instances[0])
+    await asyncio.gather(*(harness.do(TENANT, mail) for harness in instances))
+    clock.ahead += HOUR
+    for harness in instances:
+        await harness.work()
 
-    assert postman.recipients == [OWNER]
+    assert mailer.recipients == [OWNER]
 
 
-async def test_a_missed_round_is_caught_up_once(office: Office, postman: Postman) -> None:
+async def test_a_missed_round_is_caught_up_once(harness: MailHarness, mailer: FakeMailer) -> None:
     """After an outage of ten days, at the start: one round, and the next at its time."""
-    await office.plan.wake(TENANT)
-    await waiting(office, since=MONDAY - 80 * HOUR)
-    office.clock.at += 10 * DAY
-    await office.plan.wake(TENANT)
-    await office.work()
+    await harness.plan.wake(TENANT)
+    await waiting(harness, since=MONDAY - 80 * HOUR)
+    harness.clock.ahead += 10 * DAY
+    await harness.plan.wake(TENANT)
+    await harness.work()
 
-    assert postman.recipients == [OWNER]
-    assert await office.steps() == [
+    assert mailer.recipients == [OWNER]
+    assert await harness.steps() == [
         (datetime(2026, 3, 12, 7, tzinfo=UTC), {"step": "remind", "round": 3})
     ]
 
 
-async def test_a_page_that_fails_does_not_end_the_rounds(office: Office) -> None:
+async def test_a_page_that_fails_does_not_end_the_rounds(harness: MailHarness) -> None:
     """The next round was planned before, in a commit of its own."""
-    await office.plan.wake(TENANT)
-    ((_, round_),) = await office.steps()
-    office.clock.at += HOUR
-    await office.do(TENANT, round_)
-    _, following, page = await office.steps()
+    await harness.plan.wake(TENANT)
+    ((_, round_),) = await harness.steps()
+    harness.clock.ahead += HOUR
+    await harness.do(TENANT, round_)
+    _, following, page = await harness.steps()
 
     assert following[1] == {"step": "remind", "round": 3}
     assert page == (None, {"step": "remind", "round": 2, "after": ""})
 
 
 async def test_another_schedule_takes_the_place_of_the_old_one(
-    pool: Pool, clock: StandingClock, postman: Postman
+    pool: Pool, clock: ManualClock, mailer: FakeMailer
 ) -> None:
     """At the next start; what the old one had planned does nothing."""
-    yearly = Office(pool, clock, postman=postman, cron="0 0 0 1 1 *")
-    hourly = Office(pool, clock, postman=postman, cron="0 0 * * * *")
+    yearly = MailHarness(pool, clock, mailer=mailer, cron="0 0 0 1 1 *")
+    hourly = MailHarness(pool, clock, mailer=mailer, cron="0 0 * * * *")
     await yearly.plan.wake(TENANT)
     await hourly.plan.wake(TENANT)
     await hourly.plan.wake(TENANT)
@@ -162,67 +164,67 @@ async def test_another_schedule_takes_the_place_of_the_old_one(
 
     assert await hourly.rows("select * from mail") == []
 
-    clock.at += HOUR
+    clock.ahead += HOUR
     await hourly.work()
 
-    assert postman.recipients == [OWNER]
+    assert mailer.recipients == [OWNER]
 
 
-async def test_the_first_order_of_a_tenant_begins_its_rounds(office: Office) -> None:
+async def test_the_first_order_of_a_tenant_begins_its_rounds(harness: MailHarness) -> None:
     """A tenant that was added while the service ran; the second order begins nothing."""
     for _ in range(2):
-        await completed(office, await an_order(office, front_url=None))
+        await completed(harness, await an_order(harness, front_url=None))
 
-    assert await office.steps() == [
+    assert await harness.steps() == [
         (datetime(2026, 3, 2, 7, tzinfo=UTC), {"step": "remind", "round": 2})
     ]
 
 
 async def test_many_owners_are_looked_at_page_by_page(
-    office: Office, postman: Postman, monkeypatch: pytest.MonkeyPatch
+    harness: MailHarness, mailer: FakeMailer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those who are not due are passed over, and nobody is left out."""
     monkeypatch.setattr(remind, "OWNERS", 20)
-    await office.rows(
+    await harness.rows(
         "insert into orders (owner, role, label, correlation_id, status, sub_order_hours,"
         " available_files, available_at)"
         " select 'user' || lpad(n::text, 3, '0') || '@example.org', 'REGISTERED_USER', 'l', 'c',"
         " 'DONE', 2, 1, $1::timestamptz - n % 2 * interval '80 hours' from generate_series(1, 90) n",
         MONDAY + HOUR,
     )
-    await office.plan.wake(TENANT)
-    office.clock.at += HOUR
-    steps = await office.work()
+    await harness.plan.wake(TENANT)
+    harness.clock.ahead += HOUR
+    steps = await harness.work()
 
-    assert sorted(postman.recipients) == [f"user{n:03}@example.org" for n in range(1, 91, 2)]
+    assert sorted(mailer.recipients) == [f"user{n:03}@example.org" for n in range(1, 91, 2)]
     assert steps == 1 + 6 + 45  # the beginning, pages of 20 and an empty one, and a mail for each
 
 
 async def test_a_page_that_is_done_again_plans_no_second_mail(
-    office: Office, postman: Postman
+    harness: MailHarness, mailer: FakeMailer
 ) -> None:
     """Promise 3: before its mails are sent, and after."""
-    await office.plan.wake(TENANT)
-    await waiting(office, since=MONDAY - 80 * HOUR)
-    office.clock.at += HOUR
-    await office.do(TENANT, {"step": "remind", "round": 2, "after": ""})
-    await office.do(TENANT, {"step": "remind", "round": 2, "after": ""})
+    await harness.plan.wake(TENANT)
+    await waiting(harness, since=MONDAY - 80 * HOUR)
+    harness.clock.ahead += HOUR
+    await harness.do(TENANT, {"step": "remind", "round": 2, "after": ""})
+    await harness.do(TENANT, {"step": "remind", "round": 2, "after": ""})
 
-    assert len(await planned_mails(office)) == 1
+    assert len(await planned_mails(harness)) == 1
 
-    await office.work()
-    await office.do(TENANT, {"step": "remind", "round": 2, "after": ""})
-    await office.work()
+    await harness.work()
+    await harness.do(TENANT, {"step": "remind", "round": 2, "after": ""})
+    await harness.work()
 
-    assert postman.recipients == [OWNER]
+    assert mailer.recipients == [OWNER]
 
 
 async def test_one_owner_of_many_orders_gets_one_mail_of_bounded_length(
-    office: Office, postman: Postman, monkeypatch: pytest.MonkeyPatch
+    harness: MailHarness, mailer: FakeMailer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """1000 are listed and the rest counted; their wait begins anew in slices, all of them."""
     monkeypatch.setattr(send, "SLICE", 400)
-    await office.rows(
+    await harness.rows(
         "insert into orders (owner, role, label, correlation_id, status, sub_order_hours, created_at,"
         " available_files, available_at)"
         " select $1, 'REGISTERED_USER', 'label ' || n, 'c', 'DONE', 2, $2::timestamptz + n * interval '1 s',"
@@ -230,73 +232,73 @@ async def test_one_owner_of_many_orders_gets_one_mail_of_bounded_length(
         OWNER,
         MONDAY - 80 * HOUR,
     )
-    await office.plan.wake(TENANT)
-    office.clock.at += HOUR
-    steps = await office.work()
+    await harness.plan.wake(TENANT)
+    harness.clock.ahead += HOUR
+    steps = await harness.work()
 
-    ((_, mail),) = postman.taken
+    ((_, mail),) = mailer.taken
     assert re.findall(r"<td>label (\d+)</td>", mail.html) == [str(n) for n in range(1, 1001)]
     assert "<p>And 234 more.</p>" in mail.html
-    assert await office.rows("select count(*) from orders where available_at < $1", MONDAY) == [
+    assert await harness.rows("select count(*) from orders where available_at < $1", MONDAY) == [
         (0,)
     ]
-    assert await office.rows("select * from mail") == []
+    assert await harness.rows("select * from mail") == []
     assert steps == 3 + 4  # the beginning and two pages of owners; the mail, and three more slices
 
 
 async def test_files_that_were_fetched_meanwhile_are_not_reminded_of(
-    office: Office, postman: Postman
+    harness: MailHarness, mailer: FakeMailer
 ) -> None:
     """A mail that had to wait says what is true when it leaves, and nothing is no mail."""
-    await office.plan.wake(TENANT)
-    await waiting(office, since=MONDAY - 80 * HOUR)
-    postman.failure = TROUBLE
-    await a_round(office)
-    await office.rows("update orders set available_files = 0, available_at = null")
-    postman.failure = None
-    await a_round(office)
+    await harness.plan.wake(TENANT)
+    await waiting(harness, since=MONDAY - 80 * HOUR)
+    mailer.failure = TROUBLE
+    await a_round(harness)
+    await harness.rows("update orders set available_files = 0, available_at = null")
+    mailer.failure = None
+    await a_round(harness)
 
-    assert postman.taken == []
-    assert office.outcomes == {("REMINDER", "obsolete"): 1}
+    assert mailer.taken == []
+    assert harness.outcomes == {("REMINDER", "obsolete"): 1}
 
 
 async def test_a_reminder_that_never_left_is_tried_again_by_the_next_rounds(
-    office: Office, postman: Postman
+    harness: MailHarness, mailer: FakeMailer
 ) -> None:
     """While one is under way no second is planned; once it is given up, another is."""
-    await office.plan.wake(TENANT)
-    await waiting(office, since=MONDAY - 80 * HOUR)
-    postman.failure = TROUBLE
+    await harness.plan.wake(TENANT)
+    await waiting(harness, since=MONDAY - 80 * HOUR)
+    mailer.failure = TROUBLE
     for _ in range(20):
-        office.clock.at += HOUR
-        await office.work()
+        harness.clock.ahead += HOUR
+        await harness.work()
 
-    assert await office.rows("select count(*) from mail") == [(1,)]
+    assert await harness.rows("select count(*) from mail") == [(1,)]
 
     for _ in range(20):
-        office.clock.at += HOUR
-        await office.work()
-    postman.failure = None
+        harness.clock.ahead += HOUR
+        await harness.work()
+    mailer.failure = None
     for _ in range(24):
-        office.clock.at += HOUR
-        await office.work()
+        harness.clock.ahead += HOUR
+        await harness.work()
 
-    assert postman.recipients == [OWNER]
-    assert office.outcomes == {("REMINDER", "given-up"): 1, ("REMINDER", "sent"): 1}
+    assert mailer.recipients == [OWNER]
+    assert harness.outcomes == {("REMINDER", "given-up"): 1, ("REMINDER", "sent"): 1}
 
 
-async def test_marking_goes_on_after_a_death(office: Office, postman: Postman) -> None:
+async def test_marking_goes_on_after_a_death(harness: MailHarness, mailer: FakeMailer) -> None:
     """A reminder that is out is not sent again; its orders are marked by whoever comes next."""
-    await office.plan.wake(TENANT)
-    await waiting(office, since=MONDAY - 80 * HOUR)
-    await office.rows(
+    await harness.plan.wake(TENANT)
+    await waiting(harness, since=MONDAY - 80 * HOUR)
+    await harness.rows(
         "insert into mail (kind, owner, available_before, attempts, sent)"
         " values ('REMINDER', $1, $2, 1, true)",
         OWNER,
         MONDAY - 72 * HOUR,
     )
-    await office.do(TENANT, {"step": "send-mail", "mail": 1})
+    await harness.do(TENANT, {"step": "send-mail", "mail": 1})
 
-    assert postman.taken == []
-    assert await office.rows("select available_at from orders") == [(MONDAY,)]
-    assert await office.rows("select * from mail") == []
+    assert mailer.taken == []
+    assert await harness.rows("select available_at from orders") == [(MONDAY,)]
+    assert await harness.rows("select * from mail") == []

@@ -8,7 +8,7 @@ from rs_order.domain.moves import Reason
 from rs_order.domain.states import FileState, OrderStatus
 from rs_order.domain.tally import Tally
 from tests.integration.conftest import TENANT
-from tests.integration.mails.office import HOUR, MONDAY, Office, an_order, waiting
+from tests.integration.mails.mail_harness import HOUR, MONDAY, MailHarness, an_order, waiting
 
 
 @pytest.mark.parametrize(
@@ -22,29 +22,29 @@ from tests.integration.mails.office import HOUR, MONDAY, Office, an_order, waiti
     ],
 )
 async def test_the_wait_begins_when_the_number_of_available_files_changes(
-    changes: Sequence[int], expected: Sequence[bool | None], office: Office
+    changes: Sequence[int], expected: Sequence[bool | None], harness: MailHarness
 ) -> None:
     """True: at this change; False: it stays; None: nothing is available."""
-    order_id = await an_order(office)
+    order_id = await an_order(harness)
     found = []
     for number, available in enumerate(changes):
         at = MONDAY + number * HOUR
-        async with office.store.unit_of_work(TENANT) as uow:
+        async with harness.store.unit_of_work(TENANT) as uow:
             (order,) = await uow.orders.lock([order_id])
             order.tally = Tally()
             order.tally.files[FileState.AVAILABLE] = available
             await uow.orders.save([order], at)
-        ((since,),) = await office.rows("select available_at from orders")
+        ((since,),) = await harness.rows("select available_at from orders")
         found.append(None if since is None else since == at)
 
     assert found == list(expected)
 
 
-async def test_an_order_that_is_gone_waits_for_nobody(office: Office) -> None:
-    order_id = await waiting(office, since=MONDAY, status=OrderStatus.DONE)
-    async with office.store.unit_of_work(TENANT) as uow:
+async def test_an_order_that_is_gone_waits_for_nobody(harness: MailHarness) -> None:
+    order_id = await waiting(harness, since=MONDAY, status=OrderStatus.DONE)
+    async with harness.store.unit_of_work(TENANT) as uow:
         (order,) = await uow.orders.lock([order_id])
         order.move(OrderStatus.EXPIRED, reason=Reason.EXPIRED)
         await uow.orders.save([order], MONDAY)
 
-    assert await office.rows("select available_at from orders") == [(None,)]
+    assert await harness.rows("select available_at from orders") == [(None,)]

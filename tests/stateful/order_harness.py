@@ -32,18 +32,18 @@ from rs_order.ports.errors import RemoteRefusal, RemoteTrouble
 from rs_order.settings import Settings
 from rs_order.store.pool import Connection, Pool, use_tenant
 from rs_order.store.tenants import Tenants
-from tests.stateful.platform import (
+from tests.stateful.fakes import (
     ADMIN,
     PROCESSES,
     ROLE,
     TENANT,
     Ending,
-    Factory,
-    Library,
-    People,
+    FakeCatalog,
+    FakeProcesses,
+    FakeUsers,
 )
+from tests.support.clock import NOW, ManualClock
 from tests.support.history import is_explained
-from tests.support.rows import NOW
 
 REMEMBERED = 40
 """Steps that were done and may come again."""
@@ -56,16 +56,6 @@ _ONE_PLAN = "set local jit = off; set local plan_cache_mode = force_generic_plan
 _KEPT = ("order_move", "sub_order_move", "schema_version")
 
 
-class SetClock:
-    """Stands still until a test moves it."""
-
-    def __init__(self) -> None:
-        self.time = NOW
-
-    def now(self) -> datetime:
-        return self.time
-
-
 @dataclass(frozen=True)
 class WrittenStep:
     """A step in the outbox."""
@@ -75,7 +65,7 @@ class WrittenStep:
     due_at: datetime | None
 
 
-class World:
+class OrderHarness:
     """What a sequence acts on, and what it is checked by."""
 
     def __init__(
@@ -87,16 +77,16 @@ class World:
         self._prepared: PreparedStatement[Record] | None = None
         self._drifts = drifts
         self._settings = Settings(**settings)
-        self.clock = SetClock()
-        self._library = Library()
-        self._factory = Factory()
+        self.clock = ManualClock()
+        self._catalog = FakeCatalog()
+        self._processes = FakeProcesses()
         clients = SimpleNamespace(
-            users=People(),
-            catalog=self._library,
+            users=FakeUsers(),
+            catalog=self._catalog,
             dam=None,
             projects=None,
-            processes=self._factory,
-            process_batches=self._factory,
+            processes=self._processes,
+            process_batches=self._processes,
             mailer=None,
             connections=None,
         )
@@ -118,10 +108,10 @@ class World:
 
     async def empty(self) -> None:
         """Forget all that earlier sequences left."""
-        self.clock.time = NOW
-        self._library.found.clear()
-        self._library.trouble = self._factory.trouble = None
-        self._factory.batches.clear()
+        self.clock.set(NOW)
+        self._catalog.found.clear()
+        self._catalog.error = self._processes.error = None
+        self._processes.batches.clear()
         self._done.clear()
         self._orders_before = self._last_order
         async with self._pool.acquire() as connection, connection.transaction():
@@ -144,7 +134,7 @@ class World:
                 self._settings.max_storage_files_jobs_per_user,
                 self._settings.jobs_pool_size,
                 self._last_line,
-                self.clock.time,
+                self.clock.now(),
                 moves_on,
             )
         assert seen is not None
@@ -176,7 +166,7 @@ class World:
         """Fill a basket, attach a process to it, if one, and order it."""
         caller = Caller(TENANT, owner, ROLE)
         wish = BasketSelectionRequest(
-            engine_type="legacy", search_parameters={"q": [self._shelve(products)]}
+            engine_type="legacy", search_parameters={"q": [self._add_to_catalog(products)]}
         )
         try:
             basket = await self._application.baskets.add.selection(caller, wish)
@@ -190,7 +180,7 @@ class World:
             return
 
     async def request_order(self, owner: str, products: tuple[Product, ...]) -> None:
-        query = self._shelve(products)
+        query = self._add_to_catalog(products)
         request = OrderRequest.model_validate(
             {"correlationId": query, "user": owner, "queries": [query]}
         )
@@ -226,7 +216,7 @@ class World:
 
     # What storage and downloads bring
 
-    async def storage_says(self, available: Sequence[str], unavailable: Sequence[str]) -> None:
+    async def storage_answers(self, available: Sequence[str], unavailable: Sequence[str]) -> None:
         await self._application.availability.handle(
             TENANT,
             [Checksum(name) for name in available if name not in unavailable],
@@ -247,13 +237,13 @@ class World:
 
     def catalog_fails(self, *, refuses: bool) -> None:
         """The next page can't be read."""
-        self._library.trouble = (
+        self._catalog.error = (
             RemoteRefusal("catalog", 400, "no") if refuses else RemoteTrouble("catalog", "down")
         )
 
     def processing_fails(self, *, refuses: bool) -> None:
         """The next batch can't be made."""
-        self._factory.trouble = (
+        self._processes.error = (
             RemoteRefusal("rs-processing", 400, "no")
             if refuses
             else RemoteTrouble("rs-processing", "down")
@@ -264,7 +254,7 @@ class World:
         if not self.executions:
             return
         request = self.executions[-1 - number % len(self.executions)]
-        body, process = self._factory.result(request, ending)
+        body, process = self._processes.result(request, ending)
         if await self._application.results.concerns_us(TENANT, body["batchCorrelationId"]):
             await self._application.results.handle(
                 TENANT, ExecutionResult.model_validate(body), process.cardinality
@@ -275,12 +265,12 @@ class World:
     @property
     def due(self) -> list[WrittenStep]:
         """By the time they fell due, then as they were written."""
-        now = self.clock.time
+        now = self.clock.now()
         due = [step for step in self.steps if step.due_at is None or step.due_at <= now]
         return sorted(due, key=lambda step: (step.due_at or NOW, step.row))
 
     def wait(self, duration: timedelta) -> None:
-        self.clock.time += duration
+        self.clock.ahead += duration
 
     async def do_step(self, number: int) -> None:
         """Do a due step, if there is one: the oldest is 0, others come out of order."""
@@ -335,10 +325,10 @@ class World:
                 "delete from rs_order.outbox where id = any ($1)", [step.row for step in steps]
             )
 
-    def _shelve(self, products: tuple[Product, ...]) -> str:
+    def _add_to_catalog(self, products: tuple[Product, ...]) -> str:
         """Let the catalog find products; the query that finds them."""
-        query = f"query-{len(self._library.found)}"
-        self._library.found[query] = products
+        query = f"query-{len(self._catalog.found)}"
+        self._catalog.found[query] = products
         return query
 
 

@@ -26,6 +26,7 @@ from rs_order.store.pool import Pool
 from rs_order.store.tenants import Tenants
 from rs_order.store.unit_of_work import Store
 from tests.integration.conftest import OTHER, TENANT
+from tests.support.clock import ManualClock
 from tests.support.rows import OWNER, TenantRows, in_tenant
 
 MONDAY = datetime(2026, 3, 2, 6, tzinfo=UTC)
@@ -36,15 +37,7 @@ REFUSAL = RemoteRefusal("rs-admin-instance", 400, "/email: status 400: bad addre
 
 
 @dataclass
-class StandingClock:
-    at: datetime = MONDAY
-
-    def now(self) -> datetime:
-        return self.at
-
-
-@dataclass
-class Postman:
+class FakeMailer:
     """Takes mails, or fails as the test says."""
 
     taken: list[tuple[Tenant, Mail]] = field(default_factory=list)
@@ -65,15 +58,15 @@ class Postman:
         return [mail.to for _, mail in self.taken]
 
 
-class Office:
+class MailHarness:
     """An instance of the service, as far as mails go; steps are done when the test says."""
 
     def __init__(
         self,
         pool: Pool,
-        clock: StandingClock,
+        clock: ManualClock,
         *,
-        postman: Postman | None,
+        mailer: FakeMailer | None,
         cron: str = "0 0 7 * * *",
         folder: Path | None = None,
         secret: str | None = SECRET,
@@ -90,7 +83,7 @@ class Office:
         self.send = SendMail(
             self.store,
             ComposeMail(self.store, templates, links, tokens),
-            postman,
+            mailer,
             clock=clock,
             retries=replace(mail_retries(), random=lambda: 0.0),
             count=lambda kind, outcome: self.outcomes.update([(kind, outcome)]),
@@ -113,7 +106,7 @@ class Office:
         while rows := await self.pool.fetch(
             "delete from rs_order.outbox where kind = 'STEP' and coalesce(due_at, $1) <= $1"
             " returning tenant, body",
-            self.clock.at,
+            self.clock.now(),
         ):
             for row in rows:
                 await self.do(Tenant(row["tenant"]), json.loads(row["body"]))
@@ -132,37 +125,37 @@ class Office:
 
 
 async def an_order(
-    office: Office,
+    harness: MailHarness,
     *,
     owner: str = OWNER,
     status: OrderStatus = OrderStatus.RUNNING,
     front_url: str | None = "/user/project1/orders",
     tenant: Tenant = TENANT,
 ) -> OrderId:
-    order = await TenantRows(office.pool, tenant).order(status, owner=owner)
-    async with in_tenant(office.pool, tenant) as connection:
+    order = await TenantRows(harness.pool, tenant).order(status, owner=owner)
+    async with in_tenant(harness.pool, tenant) as connection:
         await connection.execute(
             "update orders set front_url = $2, expires_at = $3 where id = $1",
             order,
             front_url,
-            office.clock.at + 7 * DAY,
+            harness.clock.now() + 7 * DAY,
         )
     return order
 
 
-async def completed(office: Office, order_id: OrderId, tenant: Tenant = TENANT) -> None:
+async def completed(harness: MailHarness, order_id: OrderId, tenant: Tenant = TENANT) -> None:
     """What the end of a completion does about mails."""
-    async with office.store.unit_of_work(tenant) as uow:
+    async with harness.store.unit_of_work(tenant) as uow:
         (order,) = await uow.orders.lock([order_id])
-        await office.plan.order_completed(uow, order, office.clock.at)
+        await harness.plan.order_completed(uow, order, harness.clock.now())
 
 
-async def planned_mails(office: Office) -> list[dict[str, Any]]:
-    return [step for _, step in await office.steps() if step["step"] == "send-mail"]
+async def planned_mails(harness: MailHarness) -> list[dict[str, Any]]:
+    return [step for _, step in await harness.steps() if step["step"] == "send-mail"]
 
 
 async def waiting(
-    office: Office,
+    harness: MailHarness,
     *,
     owner: str = OWNER,
     label: str = "label",
@@ -171,7 +164,7 @@ async def waiting(
     available: int = 1,
 ) -> OrderId:
     """An order of which files have been available for some time."""
-    async with in_tenant(office.pool, TENANT) as connection:
+    async with in_tenant(harness.pool, TENANT) as connection:
         return OrderId(
             await connection.fetchval(
                 "insert into orders (owner, role, label, correlation_id, status, sub_order_hours,"

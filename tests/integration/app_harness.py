@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 from uuid import uuid4
@@ -31,7 +30,8 @@ from rs_order.store.orders import NewOrder
 from rs_order.store.pool import Pool
 from rs_order.store.tenants import Tenants
 from rs_order.store.unit_of_work import Store
-from tests.support.rows import NOW, OWNER, in_tenant
+from tests.support.clock import NOW, ManualClock
+from tests.support.rows import OWNER, in_tenant
 from tests.unit.catalog import a_file, a_product
 
 TENANT = Tenant("project1")
@@ -39,40 +39,27 @@ ADMIN = "alan@example.org"
 STRANGER = "john@example.org"
 
 
-class SetClock:
-    """Stands still until a test moves it."""
-
-    def __init__(self) -> None:
-        self.time = NOW
-
-    def now(self) -> datetime:
-        return self.time
-
-    def move(self, **by: float) -> None:
-        self.time += timedelta(**by)
-
-
 @dataclass
-class People:
+class FakeUsers:
     """Implements ``Users``: one administrator, and whatever goes wrong with rs-admin."""
 
-    trouble: RemoteError | None = None
-    asked: list[str] = field(default_factory=list)
+    error: RemoteError | None = None
+    restore_requests: list[str] = field(default_factory=list)
 
     async def is_admin(self, tenant: Tenant, email: str) -> bool:
         assert tenant == TENANT
-        self.asked.append(email)
-        if self.trouble is not None:
-            raise self.trouble
+        self.restore_requests.append(email)
+        if self.error is not None:
+            raise self.error
         return email == ADMIN
 
 
 @dataclass
-class Shelf:
+class FakeCatalog:
     """Implements ``Catalog``: the products of the one dataset that orders are made of."""
 
     products: list[Product] = field(default_factory=list)
-    trouble: RemoteError | None = None
+    error: RemoteError | None = None
     read: list[int] = field(default_factory=list)
     """Pages that were asked for."""
     reached: asyncio.Event = field(default_factory=asyncio.Event)
@@ -100,22 +87,22 @@ class Shelf:
         self.reached.set()
         if self.may_answer is not None:
             await self.may_answer.wait()
-        if self.trouble is not None:
-            raise self.trouble
+        if self.error is not None:
+            raise self.error
         return tuple(self.products[page * size : (page + 1) * size])
 
 
-class Workshop:
+class AppHarness:
     """What a test holds on to."""
 
     def __init__(self, pool: Pool, **settings: Any) -> None:
         self._pool = pool
-        self.clock = SetClock()
-        self.people = People()
-        self.shelf = Shelf()
+        self.clock = ManualClock()
+        self.users = FakeUsers()
+        self.catalog = FakeCatalog()
         clients = SimpleNamespace(
-            users=self.people,
-            catalog=self.shelf,
+            users=self.users,
+            catalog=self.catalog,
             dam=None,
             projects=None,
             processes=None,
@@ -148,7 +135,7 @@ class Workshop:
 
         The checksum of a file is its name.
         """
-        self.shelf.products = [*products, *(one_file(name) for name in files)]
+        self.catalog.products = [*products, *(one_file(name) for name in files)]
         async with self.store.unit_of_work(TENANT) as uow:
             (order,) = await uow.orders.create(
                 [
@@ -196,14 +183,14 @@ class Workshop:
         while await self.run_one(kind):
             pass
 
-    async def asked(self) -> list[list[str]]:
+    async def restore_requests(self) -> list[list[str]]:
         """The checksums of each restore request so far, none of which is sent."""
         found = await self.rows(
             "select body from rs_order.outbox where kind = 'RESTORE_REQUEST' order by id"
         )
         return [orjson.loads(row["body"])["checksums"] for row in found]
 
-    async def told(self, order: OrderId) -> list[tuple[str, int | None]]:
+    async def responses_about(self, order: OrderId) -> list[tuple[str, int | None]]:
         """Status and total of sub-orders of each response about an order."""
         found = await self.rows(
             "select body from order_response where order_id = $1 order by id", order
@@ -211,7 +198,7 @@ class Workshop:
         bodies = [orjson.loads(row["body"]) for row in found]
         return [(body["status"], body.get("totalSubOrders")) for body in bodies]
 
-    async def storage_says(self, *available: str, **unavailable: str) -> None:
+    async def storage_answers(self, *available: str, **unavailable: str) -> None:
         await self.application.availability.handle(
             TENANT,
             [Checksum(name) for name in available],

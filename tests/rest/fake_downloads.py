@@ -34,7 +34,7 @@ _CAN_CHANGE = (FileState.AVAILABLE, FileState.DOWNLOADED, FileState.DOWNLOAD_ERR
 
 
 @dataclass
-class StockedOrder:
+class FakeDownloads:
     """Implements ``Downloads`` and ``Settle`` for one order."""
 
     files: list[FileToDownload] = field(default_factory=list)
@@ -123,7 +123,7 @@ Content = bytes | FetchError | Callable[[], AsyncGenerator[bytes, None]]
 
 
 @dataclass
-class Shelf:
+class FakeFileSources:
     """Implements ``FileSources``; contents by the id of the file."""
 
     contents: dict[int, Content] = field(default_factory=dict)
@@ -171,11 +171,11 @@ def md5(content: bytes) -> Checksum:
 
 
 @dataclass
-class Stock:
+class DownloadableOrder:
     """An order whose files and their contents are written down together."""
 
-    order: StockedOrder = field(default_factory=StockedOrder)
-    shelf: Shelf = field(default_factory=Shelf)
+    order: FakeDownloads = field(default_factory=FakeDownloads)
+    sources: FakeFileSources = field(default_factory=FakeFileSources)
 
     def add(
         self,
@@ -213,8 +213,8 @@ class Stock:
             )
         )
         self.order.states[file_id] = state
-        self.shelf.headers[file_id] = headers or {}
-        self.shelf.contents[file_id] = content
+        self.sources.headers[file_id] = headers or {}
+        self.sources.contents[file_id] = content
         return file_id
 
     def add_all(self, contents: Iterable[tuple[str, bytes]]) -> None:

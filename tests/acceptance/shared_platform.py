@@ -29,7 +29,7 @@ FILE_REFERENCES = (
 )
 
 
-def guest(here: Platform, email: str | None = None) -> str:
+def new_user(here: Platform, email: str | None = None) -> str:
     """A known user who has ordered nothing yet, so that no download of his is waited for."""
     user = User(email=email or f"{uuid4().hex[:12]}@example.org")
     here.sandbox.directory.put(user)
@@ -64,7 +64,7 @@ async def state_of(here: Platform, order_id: int) -> str:
 
 async def fence(here: Platform) -> None:
     """Take another user's order to its end: what was sent before has been handled by then."""
-    await here.peer.until_final(await here.peer.order(EVE_01, user=guest(here)))
+    await here.peer.until_final(await here.peer.order(EVE_01, user=new_user(here)))
 
 
 def failure_notification(total: int, **by_label: int) -> dict[str, Any]:

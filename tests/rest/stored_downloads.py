@@ -21,7 +21,7 @@ from rs_order.store.downloads import StoredDownloads
 from rs_order.store.pool import Connection, Pool
 from rs_order.store.tenants import Tenants
 from rs_order.store.unit_of_work import Store
-from tests.rest.stock import DEMO, ORDER, StockedOrder
+from tests.rest.fake_downloads import DEMO, ORDER, FakeDownloads
 from tests.support.rows import in_tenant
 
 _RESULTS = {
@@ -35,7 +35,7 @@ _BEFORE = "before"
 """Reason code of files that weren't available, as long as nothing was tried."""
 
 
-class StoredOrder(StockedOrder):
+class StoredFakeDownloads(FakeDownloads):
     """Reads and settles through PostgreSQL; ``settled`` is what the rows say afterwards."""
 
     def __init__(self, pool: Pool, tenants: Tenants) -> None:
@@ -100,7 +100,7 @@ class StoredOrder(StockedOrder):
             await _write_order(connection, self)
 
 
-async def _write_order(connection: Connection, order: StockedOrder) -> None:
+async def _write_order(connection: Connection, order: FakeDownloads) -> None:
     """An order with one sub-order, whose state is what its files ask for, and counters that agree."""
     states = [order.state_of(file.id) for file in order.files]
     available, pending = FileState.AVAILABLE in states, FileState.PENDING in states

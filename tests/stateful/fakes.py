@@ -22,7 +22,7 @@ Ending = Literal["all", "some", "none", "failure"]
 """What an execution brings."""
 
 
-class People:
+class FakeUsers:
     """Implements ``Users``: everybody is known, one is an administrator."""
 
     async def find(self, tenant: Tenant, email: str) -> User | None:
@@ -35,11 +35,11 @@ class People:
 
 
 @dataclass
-class Library:
+class FakeCatalog:
     """Implements ``Catalog``: what each query finds, and one call in vain when somebody says so."""
 
     found: dict[str, tuple[Product, ...]] = field(default_factory=dict)
-    trouble: RemoteError | None = None
+    error: RemoteError | None = None
 
     async def summarize(self, caller: Caller, requests: Sequence[SelectionRequest]) -> Summary:
         assert caller.tenant == TENANT
@@ -63,9 +63,9 @@ class Library:
         """There is no file but orderable ones, so ``every_type`` makes no difference."""
         assert caller.tenant == TENANT
         assert every_type in (True, False)
-        trouble, self.trouble = self.trouble, None
-        if trouble is not None:
-            raise trouble
+        error, self.error = self.error, None
+        if error is not None:
+            raise error
         return self._products(requests)[page * size : (page + 1) * size]
 
     async def dataset_label(self, caller: Caller, urn: Urn) -> str | None:
@@ -82,10 +82,10 @@ class Library:
 
 
 @dataclass
-class Factory:
+class FakeProcesses:
     """Implements ``Processes`` and ``ProcessBatches``; one call in vain when somebody says so."""
 
-    trouble: RemoteError | None = None
+    error: RemoteError | None = None
     batches: dict[str, NewBatch] = field(default_factory=dict)
 
     async def find(self, caller: Caller, process_id: UUID) -> Process | None:
@@ -94,9 +94,9 @@ class Factory:
 
     async def create(self, caller: Caller, batch: NewBatch) -> UUID:
         assert caller.tenant == TENANT
-        trouble, self.trouble = self.trouble, None
-        if trouble is not None:
-            raise trouble
+        error, self.error = self.error, None
+        if error is not None:
+            raise error
         id_ = UUID(int=len(self.batches) + 1)
         self.batches[str(id_)] = batch
         return id_
