@@ -1,6 +1,6 @@
-"""The demo's own reading of an archive's manifest: what the orders must bring is taken from here.
+"""Read the manifest of an archive, which lists the files that the orders of the demo must bring.
 
-Apart from the sandbox's reader on purpose, so that a mistake there does not hide itself.
+The sandbox has a reader of its own. The demo doesn't share it, so that it can find a mistake in it.
 """
 
 from pathlib import Path
@@ -44,8 +44,8 @@ class Product(_Entry):
         """The files of an order without filters."""
         return tuple(file for file in self.files if file.is_orderable)
 
-    def lies(self, *locations: str) -> bool:
-        """Whether it has files to order, all of them in these places."""
+    def is_stored_only_at(self, *locations: str) -> bool:
+        """True if it has files to order, and all of them are at these locations."""
         return bool(self.ordered) and all(file.location in locations for file in self.ordered)
 
 
@@ -60,7 +60,7 @@ class Archive(_Entry):
 
 
 def read_archive(folder: Path) -> Archive:
-    """What an archive folder holds.
+    """Return the content of an archive folder.
 
     Raises:
         DemoError: there is no manifest, or it is malformed.

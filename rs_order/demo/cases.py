@@ -1,34 +1,36 @@
-"""The orders of the demo as data: what is asked, and what must come of it."""
+"""The cases of the demo as data: an order request, the result that it must have, and its outcome."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from uuid import uuid4
 
 from rs_order.contracts.order_response import ErrorType, ResponseStatus
 from rs_order.demo.archive import Archive, File, Product
-from rs_order.demo.selection import Selection, largest_selection
-from rs_order.demo.sub_orders import Cut, most_generous_cut
+from rs_order.demo.product_selection import Selection, Split, largest_selection, largest_split
 
-DEFAULT_BUCKET_BYTES = 100 * 1024 * 1024
-"""Where the archive can't show an order of several sub-orders."""
+DEFAULT_SUB_ORDER_BYTES = 100 * 1024 * 1024
+"""For an archive that has no order of several sub-orders."""
 ALL_KINDS = ("RAWDATA", "QUICKLOOK")
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """The order ends DONE, and its zips hold exactly these files, each once."""
+    """The order must end DONE, and its zips must hold exactly these files, each once."""
 
     files: Mapping[str, File]
     """By name."""
     sub_orders: int | None = None
-    """How many there must be, the next one starting after the download; None: not looked at."""
+    """The number of sub-orders, of which each starts after the download of the one before.
+
+    None if the case doesn't check it.
+    """
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """The first and only response."""
+class Rejection:
+    """This must be the first and only response."""
 
     status: ResponseStatus
     error_type: ErrorType
@@ -36,21 +38,38 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """An order request and what must come of it."""
+    """An order request, and the result that it must have."""
 
     name: str
     story: str
     query: str
-    expected: Delivery | Refusal
+    expected: Delivery | Rejection
     kinds: tuple[str, ...] = ()
     name_pattern: str | None = None
     size_limit: int | None = None
     user_is_known: bool = True
 
 
+@dataclass(slots=True)
+class Outcome:
+    """The result of a case. The three moments are seconds since the request."""
+
+    case: Case
+    first_response: float | None = None
+    first_ready: float | None = None
+    final: float | None = None
+    downloading: float = 0.0
+    """Seconds of all downloads, with the reading of the zips."""
+    files: int = 0
+    size: int = 0
+    """Bytes of the files received."""
+    problems: list[str] = field(default_factory=list)
+    """Differences from the result that the case must have."""
+
+
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A case that the archive can't show."""
+    """A case for which the archive has no products."""
 
     name: str
     because: str
@@ -58,17 +77,17 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    bucket_bytes: int
-    """The size of sub-orders at which one order of the archive makes several."""
+    sub_order_bytes: int
+    """The size of sub-orders that splits one order of the archive into several."""
     cases: tuple[Case | Skipped, ...]
 
 
 def plan_for(archive: Archive) -> Plan:
-    """The cases, as far as the archive can show them."""
-    cut = most_generous_cut(archive)
+    """Return all cases; those for which the archive has no products are skipped."""
+    split = largest_split(archive)
     makers: Mapping[str, Callable[[Archive], Case | None]] = {
-        "nearline": lambda archive: _nearline(archive, cut),
-        "several sub-orders": lambda _: _several(cut),
+        "nearline": lambda archive: _nearline(archive, split),
+        "several sub-orders": lambda _: _several(split),
         "online": _online,
         "external": _external,
         "quicklooks": _quicklooks,
@@ -78,13 +97,15 @@ def plan_for(archive: Archive) -> Plan:
         "nothing found": lambda _: _nothing_found(),
         "unknown user": lambda _: _unknown_user(),
     }
-    cases = tuple(make(archive) or Skipped(name, _LACKING[name]) for name, make in makers.items())
-    return Plan(cut.bucket_bytes if cut else DEFAULT_BUCKET_BYTES, cases)
+    cases = tuple(
+        make(archive) or Skipped(name, _WHY_SKIPPED[name]) for name, make in makers.items()
+    )
+    return Plan(split.sub_order_bytes if split else DEFAULT_SUB_ORDER_BYTES, cases)
 
 
-_LACKING: Mapping[str, str] = {
-    "nearline": "no product of the archive lies on tape",
-    "online": "no product of the archive lies on disk",
+_WHY_SKIPPED: Mapping[str, str] = {
+    "nearline": "no product of the archive is on tape",
+    "online": "no product of the archive is on disk",
     "external": "no product of the archive is external",
     "quicklooks": "no dataset has quicklooks beside raw data",
     "name pattern": "no dataset has files of different names",
@@ -94,24 +115,24 @@ _LACKING: Mapping[str, str] = {
 }
 
 
-def _nearline(archive: Archive, cut: Cut | None) -> Case | None:
-    """Not the dataset that shows several sub-orders, if there is another."""
-    on_tape = _lying("nearline")
+def _nearline(archive: Archive, split: Split | None) -> Case | None:
+    """Prefer a dataset other than the one that is split into several sub-orders."""
+    on_tape = _stored_at("nearline")
     others = largest_selection(
-        archive, on_tape, lambda one: cut is None or one.dataset != cut.selection.dataset
+        archive, on_tape, lambda one: split is None or one.dataset != split.selection.dataset
     )
     chosen = others or largest_selection(archive, on_tape)
     return chosen and Case("nearline", f"{chosen}, on tape", chosen.query, _delivery(chosen))
 
 
 def _online(archive: Archive) -> Case | None:
-    chosen = largest_selection(archive, _lying("online"))
+    chosen = largest_selection(archive, _stored_at("online"))
     return chosen and Case("online", f"{chosen}, on disk", chosen.query, _delivery(chosen))
 
 
 def _external(archive: Archive) -> Case | None:
-    chosen = largest_selection(archive, _lying("external"))
-    story = f"{chosen}, kept by others and known by address"
+    chosen = largest_selection(archive, _stored_at("external"))
+    story = f"{chosen}, stored elsewhere and known by their URL"
     return chosen and Case("external", story, chosen.query, _delivery(chosen))
 
 
@@ -122,7 +143,7 @@ def _quicklooks(archive: Archive) -> Case | None:
     chosen = largest_selection(archive, _has_files, has_both)
     return chosen and Case(
         "quicklooks",
-        f"only the pictures of {chosen}",
+        f"only the quicklook images of {chosen}",
         chosen.query,
         _delivery(chosen, lambda file: file.is_quicklook),
         kinds=("QUICKLOOK",),
@@ -130,7 +151,7 @@ def _quicklooks(archive: Archive) -> Case | None:
 
 
 def _name_pattern(archive: Archive) -> Case | None:
-    """By extension where a dataset has several of them, else by the whole name of one file."""
+    """Filter by extension if a dataset has several, otherwise by the whole name of one file."""
 
     def extensions(selection: Selection) -> set[str]:
         return {PurePosixPath(file.name).suffix for file in selection.files}
@@ -144,7 +165,7 @@ def _name_pattern(archive: Archive) -> Case | None:
     pattern = f".*{re.escape(suffix)}" if mixed and suffix else re.escape(first)
     return Case(
         "name pattern",
-        f"those of {chosen} named {pattern}",
+        f"files of {chosen} whose name matches {pattern}",
         chosen.query,
         _delivery(chosen, lambda file: re.fullmatch(pattern, file.name) is not None),
         kinds=ALL_KINDS,
@@ -158,26 +179,26 @@ def _attached(archive: Archive) -> Case | None:
     return chosen and Case("attached files", story, chosen.query, _delivery(chosen))
 
 
-def _several(cut: Cut | None) -> Case | None:
-    return cut and Case(
+def _several(split: Split | None) -> Case | None:
+    return split and Case(
         "several sub-orders",
-        f"{cut.selection} in {cut.sub_orders} parts, the next one after the download",
-        cut.selection.query,
-        Delivery(_by_name(cut.selection.files), cut.sub_orders),
+        f"{split.selection} in {split.sub_orders} sub-orders, each after the download of the one before",
+        split.selection.query,
+        Delivery(_by_name(split.selection.files), split.sub_orders),
     )
 
 
 def _too_big(archive: Archive) -> Case | None:
     chosen = largest_selection(
         archive,
-        _lying("nearline", "online"),  # the catalog knows their sizes
+        _stored_at("nearline", "online"),  # the catalog knows their sizes
         lambda one: any(file.size > 1 for file in one.files),
     )
     return chosen and Case(
         "too big",
-        f"{chosen}, of 1 byte at most",
+        f"{chosen}, with a limit of 1 byte for the whole order",
         chosen.query,
-        Refusal(ResponseStatus.DENIED, ErrorType.ORDER_LIMIT_REACHED),
+        Rejection(ResponseStatus.DENIED, ErrorType.ORDER_LIMIT_REACHED),
         size_limit=1,
     )
 
@@ -187,22 +208,22 @@ def _nothing_found() -> Case:
         "nothing found",
         "a query that selects nothing",
         f'providerId:"nothing-{uuid4().hex}"',
-        Refusal(ResponseStatus.FAILED, ErrorType.EMPTY_ORDER),
+        Rejection(ResponseStatus.FAILED, ErrorType.EMPTY_ORDER),
     )
 
 
 def _unknown_user() -> Case:
     return Case(
         "unknown user",
-        "everything, for somebody whom nobody knows",
+        "all products, for a user whom the platform doesn't know",
         "*",
-        Refusal(ResponseStatus.DENIED, ErrorType.FORBIDDEN),
+        Rejection(ResponseStatus.DENIED, ErrorType.FORBIDDEN),
         user_is_known=False,
     )
 
 
-def _lying(*locations: str) -> Callable[[Product], bool]:
-    return lambda product: product.lies(*locations)
+def _stored_at(*locations: str) -> Callable[[Product], bool]:
+    return lambda product: product.is_stored_only_at(*locations)
 
 
 def _has_files(product: Product) -> bool:

@@ -1,7 +1,7 @@
-"""What keeps the demo from running at all; what an order does wrong is a problem of its case."""
+"""The error that ends the demo. A problem of one order belongs to the outcome of its case instead."""
 
 
 class DemoError(Exception):
-    """The demo can't go on. The text says what to do."""
+    """The demo can't continue. The text says what to do."""
 
     code = "demo-error"

@@ -1,8 +1,9 @@
-"""What the person in front of the demo sees: lines everywhere, bars on a terminal."""
+"""Show the progress of the demo: lines everywhere, and progress bars on a terminal."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Self
 
 from rich import box
@@ -11,14 +12,24 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 from rich.text import Text
 
-from rs_order.demo.cases import Case, Skipped
-from rs_order.demo.outcome import Outcome
-from rs_order.demo.peer import Heard
-from rs_order.demo.wording import counted_files, response_line, size_of
+from rs_order.demo.cases import Case, Outcome, Skipped
+from rs_order.demo.order_client import TimedResponse, response_line
+
+KIBI = 1024
+
+INTRODUCTION = """\
+The demo starts servers, a simulated platform (the sandbox) and rs_order. Then it places orders over AMQP,
+downloads their zips, and compares the files with the manifest of the archive. A line with + is a response
+of rs_order, with the seconds since the request.
+"""
+LEGEND = """\
+First, Ready, Final: seconds from the request to the first response, to the first files that are ready to
+download, and to the final response. Download: seconds of all downloads of the case.
+"""
 
 
 class Report:
-    """Writes lines to a console; waits are shown below them while they last."""
+    """Writes lines to a console, and shows below them what the demo waits for."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -44,26 +55,30 @@ class Report:
     def line(self, text: str, style: str = "") -> None:
         self._console.print(Text(text, style=style), soft_wrap=True)
 
+    def introduction(self, archive: Path) -> None:
+        self.line(INTRODUCTION)
+        self.line(f"Archive: {archive}")
+
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Time a part of the set-up, and show that it is under way."""
+        """Show that a part of the set-up is under way, and print the time that it took."""
         began = time.monotonic()
         with self.waiting(name):
             yield
         seconds = time.monotonic() - began
         self._stages.append((name, seconds))
-        self.line(f"{name}: {seconds:.1f} s")
+        self.line(f"{name} ready after {seconds:.1f} s")
 
     @contextmanager
     def waiting(self, text: str, total: float | None = None) -> Iterator[Callable[[float], None]]:
-        """A bar for as long as the block lasts.
+        """Show a progress bar until the block is left.
 
         Args:
-            text: what is waited for.
-            total: where the bar ends; None when nobody knows.
+            text: describes what the demo waits for.
+            total: the value at the end of the bar; None if it is unknown.
 
         Yields:
-            What moves the bar on.
+            A function that advances the bar by an amount.
         """
         task = self._bars.add_task(text, total=total)
         try:
@@ -75,27 +90,35 @@ class Report:
         self.line(f"\n{case.name}: {case.story}", "bold")
 
     def skipped(self, case: Skipped) -> None:
-        self.line(f"\n{case.name}: skipped, {case.because}", "dim")
+        self.line(f"\n{case.name}: skipped, because {case.because}", "dim")
 
-    def response(self, heard: Heard) -> None:
-        self.line(f"  {response_line(heard)}")
+    def response(self, timed: TimedResponse) -> None:
+        self.line(f"  {response_line(timed)}")
 
     def downloaded(self, files: int, size: int, seconds: float) -> None:
         self.line(
-            f"  zip with {counted_files(files)}, {size_of(size)}, "
-            f"received and read in {seconds:.2f} s"
+            f"  downloaded and read a zip with {_counted_files(files)}, {_size_of(size)}, "
+            f"in {seconds:.2f} s"
         )
 
     def end(self, outcome: Outcome) -> None:
         for problem in outcome.problems:
             self.line(f"  ✗ {problem}", "red")
         if not outcome.problems:
-            self.line(f"  ✓ {_held(outcome)}", "green")
+            self.line(f"  ✓ {_success(outcome)}", "green")
+
+    def warnings(self, lines: Sequence[str]) -> None:
+        """Print the last warnings of the service, if there are any."""
+        if lines:
+            self.line("\nThe last warnings of the service:")
+        for line in lines:
+            self.line(f"  {line}", "dim")
 
     def summary(self, outcomes: Sequence[Outcome], skipped: int) -> None:
-        """How long each stage took, and whether everything held."""
+        """Print the times of the cases and of the set-up, and the names of the cases that failed."""
         self.line("")
         self._console.print(self._table(outcomes))
+        self.line(LEGEND)
         failed = [outcome.case.name for outcome in outcomes if outcome.problems]
         stages = ", ".join(f"{name.lower()} {seconds:.1f} s" for name, seconds in self._stages)
         self.line(f"Set-up: {stages}")
@@ -103,41 +126,54 @@ class Report:
         total = time.monotonic() - self._began
         if failed:
             self.line(
-                f"{len(failed)} of {len(outcomes)} cases did not hold ({', '.join(failed)}){also}; "
-                f"{total:.1f} s in all",
+                f"{len(failed)} of {len(outcomes)} cases failed ({', '.join(failed)}){also}, "
+                f"in {total:.1f} s",
                 "bold red",
             )
         else:
-            self.line(f"All {len(outcomes)} cases held{also}; {total:.1f} s in all", "bold green")
+            self.line(f"All {len(outcomes)} cases passed{also}, in {total:.1f} s", "bold green")
 
     def _table(self, outcomes: Sequence[Outcome]) -> Table:
-        table = Table(
-            box=box.SIMPLE,
-            padding=(0, 1, 0, 0),
-            caption="Seconds since the request",
-            caption_justify="left",
-        )
+        table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0))
         table.add_column("")
         table.add_column("Case", no_wrap=True)
-        for heading in ("Answered", "Ready", "Final", "Fetched", "Files", "Size"):
+        for heading in ("First", "Ready", "Final", "Download", "Files", "Size"):
             table.add_column(heading, justify="right", no_wrap=True)
         for outcome in outcomes:
             table.add_row(*_cells(outcome))
         return table
 
 
-def _held(outcome: Outcome) -> str:
+def _success(outcome: Outcome) -> str:
     if outcome.files == 0:
-        return "refused as it must be"
-    return f"{counted_files(outcome.files)}, exactly those of the manifest, every MD5 right"
+        return "rejected, as it must be"
+    return f"{_counted_files(outcome.files)}, exactly as in the manifest, with the right MD5"
 
 
 def _cells(outcome: Outcome) -> tuple[str, ...]:
-    times = (outcome.first_answer, outcome.first_ready, outcome.final, outcome.downloading or None)
+    times = (
+        outcome.first_response,
+        outcome.first_ready,
+        outcome.final,
+        outcome.downloading or None,
+    )
     return (
         "✗" if outcome.problems else "✓",
         outcome.case.name,
         *("" if seconds is None else f"{seconds:.2f}" for seconds in times),
         str(outcome.files or ""),
-        size_of(outcome.size) if outcome.size else "",
+        _size_of(outcome.size) if outcome.size else "",
     )
+
+
+def _size_of(count: float) -> str:
+    """Return a number of bytes in the unit that suits it."""
+    for unit in ("B", "KiB", "MiB"):
+        if count < KIBI:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= KIBI
+    return f"{count:.1f} GiB"
+
+
+def _counted_files(count: int) -> str:
+    return f"{count} file" if count == 1 else f"{count} files"

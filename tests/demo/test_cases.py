@@ -1,4 +1,4 @@
-"""What the demo expects is taken from the manifest, and from nowhere else."""
+"""The demo takes the files that it expects from the manifest, and from nowhere else."""
 
 from pathlib import Path
 
@@ -7,9 +7,9 @@ import pytest
 from rs_order.demo.archive import Product, read_archive
 from rs_order.demo.cases import Case, Delivery, Skipped, plan_for
 from rs_order.demo.errors import DemoError
-from rs_order.demo.sub_orders import count_sub_orders
+from rs_order.demo.product_selection import count_sub_orders
 from rs_order.sandbox import BUNDLED_ARCHIVE
-from tests.demo.archives import dataset, product, small_file, write_archive
+from tests.demo.tiny_archives import dataset, product, small_file, write_archive
 
 ALL_CASES = [
     "nearline",
@@ -31,7 +31,7 @@ def _names(case: Case | Skipped) -> list[str]:
     return sorted(case.expected.files)
 
 
-def test_the_archive_that_ships_shows_everything() -> None:
+def test_the_archive_that_ships_has_all_cases() -> None:
     plan = plan_for(read_archive(BUNDLED_ARCHIVE))
 
     assert [case.name for case in plan.cases] == ALL_CASES
@@ -39,7 +39,7 @@ def test_the_archive_that_ships_shows_everything() -> None:
 
 
 def test_expected_files(tmp_path: Path) -> None:
-    """Kinds and names are filtered; a dataset's attached files come with every order of it."""
+    """Kinds and names are filtered; attached files of a dataset belong to every order of it."""
     raw, picture = (
         small_file(tmp_path, "one.dat"),
         small_file(tmp_path, "one.png", type="QUICKLOOK_SD"),
@@ -60,7 +60,7 @@ def test_expected_files(tmp_path: Path) -> None:
 
 
 def test_files_of_one_name_are_not_ordered_together(tmp_path: Path) -> None:
-    """In a zip they would have other names; the query leaves the second product out."""
+    """The query leaves the second product out, because files of one name get other names in a zip."""
     file = small_file(tmp_path, "same.dat")
     archive = write_archive(tmp_path, dataset("A", product("P", file), product("Q", file)))
 
@@ -83,7 +83,7 @@ def test_files_of_one_name_are_not_ordered_together(tmp_path: Path) -> None:
     ],
 )
 def test_sub_orders_are_counted_by_the_rule(sizes: list[int], bucket: int, count: int) -> None:
-    """Closed by the product that fills it; a product is never split (C8, C9)."""
+    """A product that fills a sub-order closes it; a product is never split (C8, C9)."""
     products = [
         Product.model_validate(
             {

@@ -1,4 +1,4 @@
-"""The whole demo as a user runs it, on servers that are somebody else's."""
+"""The whole demo as a user runs it, on external servers."""
 
 import os
 import signal
@@ -14,9 +14,9 @@ import pytest
 
 from rs_order.demo.servers import Servers
 from tests.cli.commands import line_with
-from tests.demo.archives import dataset, product, small_file, write_archive
+from tests.demo.tiny_archives import dataset, product, small_file, write_archive
 
-GONE_SECONDS = 5
+END_SECONDS = 5
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def one_file(tmp_path: Path) -> dict[str, Any]:
 
 @pytest.fixture
 def archive(tmp_path: Path, one_file: dict[str, Any]) -> Path:
-    """A single product on tape: most cases are skipped, and the demo is soon over."""
+    """A single product on tape: most cases are skipped, so that the demo is short."""
     return write_archive(tmp_path, dataset("A", product("P", one_file)))
 
 
@@ -58,7 +58,7 @@ async def _ended(demo: Process) -> tuple[int | None, str]:
 
 
 async def _assert_nothing_left(servers: Servers, temporary: Path) -> None:
-    """No database, virtual host or folder of the demo."""
+    """Assert that no database, virtual host or folder of the demo is left."""
     connection = await asyncpg.connect(servers.database_url)
     names = await connection.fetch("select datname from pg_database where datname like '%demo%'")
     await connection.close()
@@ -74,34 +74,34 @@ def _content(folder: Path) -> list[Path]:
     return list(folder.iterdir())
 
 
-async def test_demo_holds(servers: Servers, temporary: Path, archive: Path) -> None:
-    """Each case the archive can show holds, the others are named, and nothing stays behind."""
+async def test_demo_passes(servers: Servers, temporary: Path, archive: Path) -> None:
+    """Each case passes or is skipped with a reason, and nothing is left behind."""
     code, out = await _ended(await _demo(servers, temporary, str(archive)))
 
     assert code == 0, out
     assert "nearline: 1 product of A, on tape" in out
-    assert "1 file, exactly those of the manifest, every MD5 right" in out
-    assert "external: skipped, no product of the archive is external" in out
-    assert "All 4 cases held, 6 skipped" in out
+    assert "1 file, exactly as in the manifest, with the right MD5" in out
+    assert "external: skipped, because no product of the archive is external" in out
+    assert "All 4 cases passed, 6 skipped" in out
     await _assert_nothing_left(servers, temporary)
 
 
-async def test_demo_notices_wrong_bytes(
+async def test_demo_fails_on_wrong_bytes(
     servers: Servers, temporary: Path, archive: Path, one_file: dict[str, Any]
 ) -> None:
-    """The verifier can fail: wrong content of the right length is found and named."""
+    """Wrong content of the right length fails the demo, which names the file."""
     fault = f'--fault=wrong_bytes=["{one_file["md5"]}"]'
 
     code, out = await _ended(await _demo(servers, temporary, str(archive), fault))
 
     assert code == 1, out
     assert "✗ NOTICE.txt: Failed to download file (one.dat)" in out
-    assert "cases did not hold (nearline" in out
+    assert "cases failed (nearline" in out
     await _assert_nothing_left(servers, temporary)
 
 
 async def test_interrupted(servers: Servers, temporary: Path, archive: Path) -> None:
-    """Ctrl-C in the middle of an order: all that was started ends, all that was made goes."""
+    """Ctrl-C during an order stops all processes and removes all that was created."""
     demo = await _demo(servers, temporary, str(archive), "--fault=silence=true")
     await line_with(demo, "GRANTED")
     children = psutil.Process(demo.pid).children(recursive=True)
@@ -111,5 +111,5 @@ async def test_interrupted(servers: Servers, temporary: Path, archive: Path) -> 
 
     assert code == 130
     assert len(children) == 2  # sandbox and service
-    assert psutil.wait_procs(children, GONE_SECONDS)[1] == []
+    assert psutil.wait_procs(children, END_SECONDS)[1] == []
     await _assert_nothing_left(servers, temporary)

@@ -1,4 +1,4 @@
-"""``rs-order demo``: everything on one machine."""
+"""``rs-order demo``: servers, a simulated platform, rs_order and real orders on one machine."""
 
 # ruff: noqa: PLC0415 - a command imports what it needs, so that --help is at once there
 
@@ -13,28 +13,30 @@ from rs_order.entrypoints.cli.failures import FAILED, INTERRUPTED, carry_out, re
 
 commands = typer.Typer()
 
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @commands.command("demo")
 def demo_command(
     archive: Annotated[
         Path | None,
-        typer.Argument(help="Folder with a manifest.json; the archive that ships if not given."),
+        typer.Argument(
+            help="Folder with a manifest.json; by default the archive that ships with the sandbox."
+        ),
     ] = None,
     *,
     nearline_seconds: Annotated[
-        float, typer.Option(min=0, help="How long a file takes to come back from tape.")
+        float, typer.Option(min=0, help="Seconds that a file needs to come back from tape.")
     ] = 2.0,
     fault: Annotated[
         list[str] | None,
-        typer.Option(help="What the sandbox does wrong, name=value; may be repeated."),
+        typer.Option(help="Fault of the sandbox, name=value; may be repeated."),
     ] = None,
     patience: Annotated[
         float, typer.Option(min=1, help="Seconds to wait for each response.")
     ] = 120.0,
 ) -> None:
-    """Start everything, order, download, verify; exit 0 only if all of it held."""
+    """Start everything, place orders, download and verify their files; exit 0 only if all cases pass."""
     carry_out(_demo(archive, nearline_seconds, tuple(fault or ()), patience))
 
 
@@ -44,26 +46,26 @@ async def _demo(
     require_sandbox_extra()
     from rich.console import Console
 
-    from rs_order.demo.running import Options, run_demo
+    from rs_order.demo.run_demo import Options, run_demo
     from rs_order.entrypoints.cli.terminal import silence_libraries
     from rs_order.sandbox import BUNDLED_ARCHIVE
 
     silence_libraries()
     options = Options(archive or BUNDLED_ARCHIVE, nearline_seconds, faults, patience)
-    showing = asyncio.create_task(run_demo(options, Console()))
+    running = asyncio.create_task(run_demo(options, Console()))
     loop = asyncio.get_running_loop()
-    for number in ENDING:
-        loop.add_signal_handler(number, _cancel_once, showing)
+    for number in SIGNALS:
+        loop.add_signal_handler(number, _cancel_once, running)
     try:
-        held = await showing
+        passed = await running
     except asyncio.CancelledError:
-        typer.echo("Interrupted; everything was ended")
+        typer.echo("Interrupted; everything has been stopped")
         raise typer.Exit(INTERRUPTED) from None
-    if not held:
+    if not passed:
         raise typer.Exit(FAILED)
 
 
 def _cancel_once(task: "asyncio.Task[bool]") -> None:
-    """A second signal must not end the tidying up that the first one began."""
+    """Cancel the demo at the first signal. A second one must not interrupt the clean-up."""
     if not task.cancelling():
         task.cancel()

@@ -11,13 +11,13 @@ import typer
 from rs_order.entrypoints.cli.failures import FAILED, carry_out
 
 if TYPE_CHECKING:
-    from rs_order.demo.peer import Placed
+    from rs_order.demo.order_client import PlacedOrder
 
 commands = typer.Typer()
 
 
 class DataTypeName(StrEnum):
-    """What the filter of a request knows (amqp.md 2.2)."""
+    """The kinds of files that a filter of a request accepts (amqp.md 2.2)."""
 
     RAWDATA = "RAWDATA"
     QUICKLOOK = "QUICKLOOK"
@@ -62,32 +62,32 @@ def order_command(
 
 async def _order(tenant: str, fields: dict[str, Any], *, watch: bool) -> None:
     from rs_order.contracts.order_request import OrderRequest
-    from rs_order.demo.peer import Peer
+    from rs_order.demo.order_client import OrderClient
     from rs_order.entrypoints.cli.terminal import configure_command_logs
     from rs_order.settings import load_settings
 
     settings = load_settings()
     configure_command_logs(settings)
-    async with Peer.connected(
+    async with OrderClient.connected(
         settings.amqp_url.get_secret_value(),
         settings.amqp_vhost,
         tenant=tenant,
         namespace=settings.amqp_management_namespace,
-    ) as peer:
-        placed = await peer.order(OrderRequest.model_validate(fields))
+    ) as client:
+        placed = await client.place(OrderRequest.model_validate(fields))
         typer.echo(f"Requested, correlation id {placed.correlation_id}")
         if watch:
             await _watch(placed)
 
 
-async def _watch(placed: "Placed") -> None:
-    """Print each response; leave with an error unless the last one is DONE."""
+async def _watch(placed: "PlacedOrder") -> None:
+    """Print each response; exit with an error unless the last one is DONE."""
     from rs_order.contracts.order_response import ResponseStatus
-    from rs_order.demo.wording import response_line
+    from rs_order.demo.order_client import response_line
 
-    async for heard in placed.responses():
-        typer.echo(response_line(heard))
-        if heard.response.download_link:
-            typer.echo(f"{'':12}{heard.response.download_link}")
-    if heard.response.status is not ResponseStatus.DONE:
+    async for timed in placed.responses():
+        typer.echo(response_line(timed))
+        if timed.response.download_link:
+            typer.echo(f"{'':12}{timed.response.download_link}")
+    if timed.response.status is not ResponseStatus.DONE:
         raise typer.Exit(FAILED)

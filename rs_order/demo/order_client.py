@@ -1,7 +1,4 @@
-"""A REGARDS service that orders: publishes requests and hears the responses (amqp.md 2).
-
-It knows names and headers, and nothing of how the orders are made.
-"""
+"""A client of rs_order over AMQP: it publishes order requests and receives the responses (amqp.md 2)."""
 
 import asyncio
 import time
@@ -27,8 +24,8 @@ FINAL = frozenset({ResponseStatus.DENIED, ResponseStatus.DONE, ResponseStatus.FA
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """A response, and how long after its request it came."""
+class TimedResponse:
+    """A response, with the seconds since its request."""
 
     response: OrderResponse
     seconds: float
@@ -38,64 +35,67 @@ class Heard:
         return self.response.status in FINAL
 
 
-class Placed:
-    """A request that the broker has, and the responses to it."""
+class PlacedOrder:
+    """An order request, and the responses to it."""
 
     def __init__(self, correlation_id: str) -> None:
         self.correlation_id = correlation_id
-        self._asked_at = time.monotonic()
-        self._heard: asyncio.Queue[Heard | None] = asyncio.Queue()
+        self._requested_at = time.monotonic()
+        self._responses: asyncio.Queue[TimedResponse | None] = asyncio.Queue()
 
-    async def responses(self, patience_seconds: float | None = None) -> AsyncIterator[Heard]:
-        """Each response as it comes, up to the final one.
+    async def responses(
+        self, response_timeout: float | None = None
+    ) -> AsyncIterator[TimedResponse]:
+        """Yield each response as it comes, up to the final one.
 
         Args:
-            patience_seconds: how long to wait for each of them; None for as long as it takes.
+            response_timeout: seconds to wait for each response; None for no limit.
 
         Raises:
-            TimeoutError: none came for that long.
-            BrokerAway: the connection was lost; the order goes on without us.
+            TimeoutError: no response came in this time.
+            BrokerAway: the connection was lost; the order goes on.
         """
         while True:
-            heard = await asyncio.wait_for(self._heard.get(), patience_seconds)
-            if heard is None:
+            timed = await asyncio.wait_for(self._responses.get(), response_timeout)
+            if timed is None:
                 raise BrokerAway(
                     f"The connection was lost. The order of {self.correlation_id} goes on, but its "
-                    "responses are not heard here any more."
+                    "responses can't be received here any more."
                 )
-            yield heard
-            if heard.is_final:
+            yield timed
+            if timed.is_final:
                 return
 
-    def hear(self, response: OrderResponse) -> None:
-        self._heard.put_nowait(Heard(response, time.monotonic() - self._asked_at))
+    def receive(self, response: OrderResponse) -> None:
+        seconds = time.monotonic() - self._requested_at
+        self._responses.put_nowait(TimedResponse(response, seconds))
 
-    def lose(self) -> None:
-        """Nothing will be heard any more."""
-        self._heard.put_nowait(None)
+    def disconnect(self) -> None:
+        """End ``responses`` with an error: no further response can be received."""
+        self._responses.put_nowait(None)
 
 
-class Peer:
-    """Orders in the name of users of one tenant."""
+class OrderClient:
+    """Places orders for users of one tenant."""
 
     def __init__(self, channel: AbstractChannel, namespace: str, tenant: str) -> None:
         self._channel = channel
         self._namespace = namespace
         self._tenant = tenant
-        self._placed: dict[str, Placed] = {}
+        self._placed: dict[str, PlacedOrder] = {}
 
     @classmethod
     @asynccontextmanager
     async def connected(
         cls, url: str, vhost: str, *, tenant: str, namespace: str = "regards"
     ) -> AsyncIterator[Self]:
-        """A peer that hears every response from now on.
+        """Connect, and receive every response from now on.
 
         Args:
             url: host and credentials.
-            vhost: that of the projects' events.
-            tenant: in whose name it orders.
-            namespace: first part of the names of exchanges.
+            vhost: the virtual host of the projects' events.
+            tenant: the project of the orders.
+            namespace: the first part of the names of exchanges.
 
         Raises:
             BrokerAway: the broker or the virtual host can't be reached.
@@ -103,19 +103,19 @@ class Peer:
         with broker_trouble("connect"):
             connection = await aio_pika.connect(vhost_url(url, vhost), timeout=CONNECT_SECONDS)
         async with connection:
-            peer = cls(await open_publishing_channel(connection), namespace, tenant)
-            await peer._listen(connection)
-            yield peer
+            client = cls(await open_publishing_channel(connection), namespace, tenant)
+            await client._subscribe(connection)
+            yield client
 
-    async def order(self, request: OrderRequest) -> Placed:
-        """Publish a request; it must have a correlation id.
+    async def place(self, request: OrderRequest) -> PlacedOrder:
+        """Publish a request, which must have a correlation id.
 
         Raises:
-            NotConfirmed: the broker didn't take it, or no rs-order has a queue for it.
+            NotConfirmed: the broker didn't accept it, or no rs-order has a queue for it.
             BrokerAway: the connection was lost.
         """
         correlation_id = str(request.correlation_id)
-        placed = self._placed[correlation_id] = Placed(correlation_id)
+        placed = self._placed[correlation_id] = PlacedOrder(correlation_id)
         message = aio_pika.Message(
             orjson.dumps(request.to_wire()),
             headers={
@@ -129,36 +129,51 @@ class Peer:
             priority=PRIORITY,
             timestamp=datetime.now(UTC),
         )
-        # A Java peer would not know that nobody listens. Here somebody waits, and is told.
+        # Mandatory, unlike the requests of Java services: without a queue the user gets an error at once.
         await publish(self._channel, self._exchange(ORDER_REQUEST), "", message, mandatory=True)
         return placed
 
-    async def _listen(self, connection: AbstractConnection) -> None:
-        """Declare both exchanges, as every side does, and a queue that ends with us."""
+    async def _subscribe(self, connection: AbstractConnection) -> None:
+        """Declare both exchanges, as every peer does, and a queue that ends with the connection."""
         with broker_trouble("listen to the responses"):
             for event in (ORDER_REQUEST, ORDER_RESPONSE):
                 await self._channel.declare_exchange(self._exchange(event), "fanout", durable=True)
             queue = await self._channel.declare_queue(exclusive=True, auto_delete=True)
             await queue.bind(self._exchange(ORDER_RESPONSE), "")
-            await queue.consume(self._take, no_ack=True)
+            await queue.consume(self._receive, no_ack=True)
         for link in (connection, self._channel):
-            link.close_callbacks.add(lambda *_: self._lose_all())
+            link.close_callbacks.add(lambda *_: self._disconnect_all())
 
-    async def _take(self, message: AbstractIncomingMessage) -> None:
-        """The exchange carries the responses of all tenants and all peers."""
+    async def _receive(self, message: AbstractIncomingMessage) -> None:
+        """Pass a response to its order. The exchange has the responses of all tenants and clients."""
         if message.headers.get("regards.tenant") != self._tenant:
             return
         try:
             response = OrderResponse.model_validate_json(message.body)
         except ValidationError:
-            return  # not of our contract, hence not of an order of ours
+            return  # not a response of the contract, hence not to a request of this client
         placed = self._placed.get(response.correlation_id)
         if placed is not None:
-            placed.hear(response)
+            placed.receive(response)
 
-    def _lose_all(self) -> None:
+    def _disconnect_all(self) -> None:
         for placed in self._placed.values():
-            placed.lose()
+            placed.disconnect()
 
     def _exchange(self, event: str) -> str:
         return f"{self._namespace}.broadcast.{event}"
+
+
+def response_line(timed: TimedResponse) -> str:
+    """Return a response as one line, which begins with the seconds since the request."""
+    response = timed.response
+    parts = [f"+{timed.seconds:6.2f} s", f"{response.status.value:<13}"]
+    if response.order_id is not None:
+        parts.append(f"order {response.order_id}")
+    if response.sub_order_id is not None:
+        parts.append(f"sub-order {response.sub_order_id} ({response.total_sub_orders} in all)")
+    if response.error_type is not None:
+        parts.append(response.error_type.value)
+    if response.message:
+        parts.append(f"“{response.message}”")
+    return "  ".join(parts)

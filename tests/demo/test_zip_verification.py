@@ -1,9 +1,9 @@
-"""The judge of what an order brought."""
+"""The comparison of the files of an order with the manifest."""
 
 import pytest
 
 from rs_order.demo.archive import File
-from rs_order.demo.zips import Entry, differences
+from rs_order.demo.zip_verification import Entry, differences
 
 EXPECTED = {
     name: File.model_validate(

@@ -1,4 +1,4 @@
-"""Downloads an order's zip as its owner would, and compares what is in it with the manifest."""
+"""Download the zip of an order as its owner does, and compare its files with the manifest."""
 
 import asyncio
 import hashlib
@@ -17,13 +17,13 @@ from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Tenant
 
 CHUNK_BYTES = 1024 * 1024
-PATIENCE = httpx.Timeout(60.0)
+TIMEOUT = httpx.Timeout(60.0)
 NOTICE = "NOTICE.txt"
-"""Lists what could not be had (rest.md 10.3)."""
+"""Lists the files that could not be downloaded (rest.md 10.3)."""
 
 
 class DownloadFailed(Exception):
-    """A zip could not be had, or isn't one; the text says which and why."""
+    """A zip could not be downloaded, or is no valid zip. The text names the link and the reason."""
 
     code = "download-failed"
 
@@ -39,17 +39,17 @@ class Entry:
     """Content of the notice."""
 
 
-class Zips:
-    """Downloads in the name of users of one tenant."""
+class ZipDownloader:
+    """Downloads zips for users of one tenant."""
 
     def __init__(self, client: httpx.AsyncClient, folder: Path, *, tenant: str, key: str) -> None:
-        """Remember whose orders, and where zips lie while they are looked at.
+        """Create a downloader.
 
         Args:
-            client: calls are made with.
-            folder: for zips; each is removed at once.
-            tenant: project of the orders.
-            key: HS512 key of the platform's tokens.
+            client: makes the HTTP calls.
+            folder: holds a zip while it is read.
+            tenant: the project of the orders.
+            key: the HS512 key of the platform's tokens.
         """
         self._client = client
         self._folder = folder
@@ -59,21 +59,21 @@ class Zips:
     async def download(
         self, link: str, user: str, advance: Callable[[int], None] = lambda _: None
     ) -> list[Entry]:
-        """What the zip behind a link holds; nothing when the order has no file to hand out.
+        """Return the content of a zip, which is empty if the order has no file to download.
 
         Args:
             link: ``downloadLink`` of a response.
-            user: owner of the order.
-            advance: told the bytes as they come.
+            user: the owner of the order.
+            advance: receives the number of bytes of each chunk.
 
         Raises:
-            DownloadFailed: refused, broken off, or not a zip.
+            DownloadFailed: the download was rejected or interrupted, or is not a zip.
         """
         path = self._folder / f"{uuid4().hex}.zip"
         try:
             if not await self._fetch(link, user, path, advance):
                 return []
-            return await asyncio.to_thread(_entries, path)  # nothing but calculation
+            return await asyncio.to_thread(_entries, path)  # computes checksums
         except httpx.HTTPError as error:
             raise DownloadFailed(f"{link}: {error or type(error).__name__}") from error
         except zipfile.BadZipFile as error:
@@ -84,10 +84,10 @@ class Zips:
     async def _fetch(
         self, link: str, user: str, path: Path, advance: Callable[[int], None]
     ) -> bool:
-        """Store the zip; False when there is none."""
+        """Store the zip, and return False if there is none."""
         token = self._tokens.on_behalf(Caller(self._tenant, user, "REGISTERED_USER"))
         headers = {"Authorization": f"Bearer {token}"}
-        async with self._client.stream("GET", link, headers=headers, timeout=PATIENCE) as answer:
+        async with self._client.stream("GET", link, headers=headers, timeout=TIMEOUT) as answer:
             if answer.status_code == httpx.codes.NO_CONTENT:
                 return False
             if answer.status_code != httpx.codes.OK:
@@ -101,11 +101,11 @@ class Zips:
 
 
 def differences(expected: Mapping[str, File], entries: Sequence[Entry]) -> list[str]:
-    """What is not as the manifest says, in sentences; empty when everything is.
+    """Return each difference from the manifest as a sentence.
 
     Args:
         expected: the files that the order must bring, by name.
-        entries: of all its zips together.
+        entries: the content of all zips of the order.
     """
     notices = [f"{NOTICE}: {entry.text}" for entry in entries if entry.name == NOTICE]
     files = [entry for entry in entries if entry.name != NOTICE]

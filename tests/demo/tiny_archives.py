@@ -8,7 +8,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 
 def small_file(folder: Path, name: str, **more: Any) -> dict[str, Any]:
-    """Write a file and give its entry for the manifest: on tape unless told otherwise."""
+    """Write a file and return its entry for the manifest, by default with the location nearline."""
     content = f"content of {name}\n".encode()
     (folder / name).write_bytes(content)
     return {

@@ -1,4 +1,4 @@
-"""A database and virtual hosts of the demo alone, wherever the servers come from."""
+"""An isolated database and isolated virtual hosts for the demo, on servers of any source."""
 
 import secrets
 from collections.abc import AsyncIterator
@@ -14,21 +14,22 @@ from rs_order.demo.servers import Management, Servers
 
 
 @dataclass(frozen=True, slots=True)
-class Rooms:
-    """Where nobody else's data is."""
+class Isolation:
+    """A database and two virtual hosts that hold only data of the demo."""
 
     database_url: str
     vhost: str
-    """In the place of ``regards.multitenant.manager``."""
+    """Replaces ``regards.multitenant.manager``."""
     instance_vhost: str
+    """Replaces ``regards.instance.manager``."""
 
 
 @asynccontextmanager
-async def rooms_of_our_own(servers: Servers) -> AsyncIterator[Rooms]:
-    """Make them under names that nobody uses; drop them when the block is left.
+async def isolated(servers: Servers) -> AsyncIterator[Isolation]:
+    """Create the database and the virtual hosts under new names; drop them when the block is left.
 
     Raises:
-        DemoError: the servers don't let us.
+        DemoError: the servers don't allow it.
     """
     name = f"rs_order_demo_{secrets.token_hex(4)}"
     vhosts = (name, f"{name}.instance")
@@ -36,7 +37,7 @@ async def rooms_of_our_own(servers: Servers) -> AsyncIterator[Rooms]:
         _database(servers.database_url, name) as database_url,
         _virtual_hosts(servers.management_url, vhosts),
     ):
-        yield Rooms(database_url, *vhosts)
+        yield Isolation(database_url, *vhosts)
 
 
 @asynccontextmanager
@@ -46,8 +47,8 @@ async def _database(server_url: str, name: str) -> AsyncIterator[str]:
         await connection.execute(f"create database {name}")
     except (OSError, asyncpg.PostgresError) as error:
         raise DemoError(
-            f"The demo can't make a database of its own ({error}): give RS_ORDER_DATABASE_URL a "
-            "user with the right CREATEDB, or leave it unset"
+            f"The demo can't create a database of its own ({error}): give the user of "
+            "RS_ORDER_DATABASE_URL the right CREATEDB, or unset this variable"
         ) from error
     try:
         yield urlsplit(server_url)._replace(path=f"/{name}").geturl()
@@ -60,21 +61,21 @@ async def _database(server_url: str, name: str) -> AsyncIterator[str]:
 async def _virtual_hosts(management_url: str | None, names: tuple[str, str]) -> AsyncIterator[None]:
     if management_url is None:
         raise DemoError(
-            "The demo makes virtual hosts of its own: set RS_ORDER_AMQP_MANAGEMENT_URL beside "
-            "RS_ORDER_AMQP_URL, or leave both unset"
+            "The demo creates virtual hosts of its own: set RS_ORDER_AMQP_MANAGEMENT_URL beside "
+            "RS_ORDER_AMQP_URL, or unset both"
         )
     async with Management(management_url) as management:
-        made = []
+        created = []
         try:
             for name in names:
-                made.append(name)
+                created.append(name)
                 await management.create_vhost(name)
             yield
         except httpx.HTTPError as error:
             raise DemoError(
-                f"The demo can't make virtual hosts of its own ({error}): give "
+                f"The demo can't create virtual hosts of its own ({error}): give "
                 "RS_ORDER_AMQP_MANAGEMENT_URL the credentials of an administrator"
             ) from error
         finally:
-            for name in made:
+            for name in created:
                 await management.delete_vhost(name)

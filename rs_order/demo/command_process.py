@@ -1,4 +1,4 @@
-"""Commands of rs-order run beside the demo, as a user would run them."""
+"""Run commands of rs-order beside the demo, as a user runs them."""
 
 import asyncio
 import ctypes
@@ -15,19 +15,19 @@ from rs_order.demo.errors import DemoError
 
 START_SECONDS = 60.0
 STOP_SECONDS = 32.0
-"""rs-order promises to end within 30 s."""
+"""rs-order guarantees to end within 30 s."""
 KEPT_LINES = 500
 SHOWN_LINES = 15
 LONGEST_LINE = 1024 * 1024
 
 _PR_SET_PDEATHSIG = 1
-"""Of Linux' <sys/prctl.h>: the signal a process gets when its parent dies."""
+"""An option of Linux' prctl: the signal that a process gets when its parent ends."""
 
 T = TypeVar("T")
 
 
-class Command:
-    """A running command and the last lines it wrote."""
+class CommandProcess:
+    """A running command, and the last lines that it wrote."""
 
     def __init__(self, name: str, process: Process, ready_mark: str) -> None:
         self._name = name
@@ -42,13 +42,13 @@ class Command:
     async def running(
         cls, name: str, *arguments: str, settings: Mapping[str, str], ready_mark: str
     ) -> AsyncIterator[Self]:
-        """Start ``rs-order NAME``, wait until it is ready; end it when the block is left.
+        """Start ``rs-order NAME`` and wait until it is ready; end it when the block is left.
 
         Args:
             name: of the command.
-            arguments: of the command; nothing secret, since everybody can list them.
-            settings: its variables ``RS_ORDER_…``; it gets none of ours.
-            ready_mark: beginning of the line by which it tells that it is ready.
+            arguments: of the command, without secrets: every user of the machine can list them.
+            settings: its variables ``RS_ORDER_…``; it inherits no other.
+            ready_mark: the beginning of the line that it prints when it is ready.
 
         Raises:
             DemoError: it ended instead, or was not ready in time.
@@ -60,7 +60,7 @@ class Command:
             stdout=PIPE,
             stderr=STDOUT,
             limit=LONGEST_LINE,
-            start_new_session=True,  # an interrupt from the keyboard is for us alone
+            start_new_session=True,  # Ctrl-C in a terminal reaches the demo alone
             preexec_fn=_end_with_parent,
         )
         command = cls(name, process, ready_mark)
@@ -71,29 +71,29 @@ class Command:
             await command._end()
 
     async def alive_during(self, work: Coroutine[Any, Any, T]) -> T:
-        """Do something that needs the command.
+        """Return the result of work that needs the command.
 
         Raises:
-            DemoError: the command ended meanwhile; the work was given up.
+            DemoError: the command has ended, and the work was cancelled.
         """
         doing = asyncio.create_task(work)
         try:
             await asyncio.wait({doing, self._reading}, return_when=asyncio.FIRST_COMPLETED)
             if doing.done():
                 return doing.result()
-            raise DemoError(await self._end_told())
+            raise DemoError(await self._end_description())
         finally:
             doing.cancel()
             await asyncio.wait({doing})
 
     @property
-    def complaints(self) -> list[str]:
-        """The last lines of its log that are warnings or worse."""
+    def warnings(self) -> list[str]:
+        """The last lines of its log that are warnings or errors."""
         marks = ('"level":"warning"', '"level":"error"', '"level":"critical"')
         return [line for line in self._lines if any(mark in line for mark in marks)][-SHOWN_LINES:]
 
     async def _read(self) -> None:
-        """Until it ends: a pipe that nobody reads would stop it."""
+        """Read its output until it ends: a full pipe would block it."""
         if self._process.stdout is None:
             raise AssertionError("the command's output is a pipe")
         async for line in self._process.stdout:
@@ -115,18 +115,18 @@ class Command:
         if self._ready.is_set():
             return
         if self._reading.done():
-            raise DemoError(await self._end_told())
-        raise DemoError(self._told(f"was not ready within {START_SECONDS:.0f} s"))
+            raise DemoError(await self._end_description())
+        raise DemoError(self._described(f"was not ready within {START_SECONDS:.0f} s"))
 
-    async def _end_told(self) -> str:
-        return self._told(f"ended with code {await self._process.wait()}")
+    async def _end_description(self) -> str:
+        return self._described(f"ended with code {await self._process.wait()}")
 
-    def _told(self, what: str) -> str:
+    def _described(self, what: str) -> str:
         last = "\n".join([*self._lines][-SHOWN_LINES:])
         return f"rs-order {self._name} {what}; its last lines:\n{last}"
 
     async def _end(self) -> None:
-        """In good order, else by force."""
+        """End it in good order; kill it if that takes too long."""
         if self._process.returncode is None:
             self._process.terminate()
         try:
@@ -143,6 +143,6 @@ def _environment(settings: Mapping[str, str]) -> dict[str, str]:
 
 
 def _end_with_parent() -> None:
-    """In the child, before it becomes the command: end when the demo is killed."""
+    """Make the child end when the demo is killed. Runs in the child before it executes the command."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
