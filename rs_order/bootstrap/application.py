@@ -80,7 +80,7 @@ from rs_order.bootstrap.database import Database
 from rs_order.bootstrap.mails import Mails
 from rs_order.bootstrap.platform_clients import PlatformClients
 from rs_order.bootstrap.tokens import order_tokens
-from rs_order.broker.messages import EVENTS
+from rs_order.broker.publications import EVENTS
 from rs_order.ports.outbox import MessageKind
 from rs_order.settings import PREFIX, Settings, SettingsError
 from rs_order.store.unit_of_work import Store

@@ -7,15 +7,9 @@ from rs_order.bootstrap.application import Application
 from rs_order.broker.batch_consumer import BatchConsumer
 from rs_order.broker.bounded_attempts import BatchHandler
 from rs_order.broker.connection import Session, SupervisedConnection
-from rs_order.broker.topology import (
-    Elements,
-    PlatformEvent,
-    Queue,
-    Topology,
-    Vhost,
-    topology,
-)
-from rs_order.broker.vhosts import create_missing_vhosts
+from rs_order.broker.queue_names import topology
+from rs_order.broker.topology import Elements, PlatformEvent, Queue, Topology, Vhost
+from rs_order.broker.virtual_hosts import create_missing_vhosts
 from rs_order.contracts.order_request import OrderCancelRequest, OrderRequest
 from rs_order.contracts.platform_events import (
     CONNECTION_CREATED,

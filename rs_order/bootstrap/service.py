@@ -28,8 +28,8 @@ from rs_order.bootstrap.mails import MailRules
 from rs_order.bootstrap.platform_clients import open_platform_clients
 from rs_order.bootstrap.tokens import token_verifier
 from rs_order.broker.connection import SupervisedConnection
-from rs_order.broker.messages import Messages
-from rs_order.broker.publisher import Publisher
+from rs_order.broker.publications import Publications
+from rs_order.broker.publishing import Publisher
 from rs_order.broker.relay import Relay
 from rs_order.broker.topology import Topology, Vhost
 from rs_order.entrypoints.rest.app import create_app
@@ -107,7 +107,7 @@ async def serve(
             connection_to(
                 settings,
                 Vhost.MULTITENANT,
-                names.multitenant if works else names.heard_by_each,
+                names.multitenant if works else names.of_each_instance,
                 [*working, *hearing],
             ),
             connection_to(settings, Vhost.INSTANCE, names.instance, told),
@@ -171,8 +171,8 @@ async def serve(
         await _run_until(stop, incoming, relay, outgoing, rest, roles=roles)
 
 
-def _messages(settings: Settings, names: Topology) -> Messages:
-    return Messages(
+def _messages(settings: Settings, names: Topology) -> Publications:
+    return Publications(
         step_queue=names.steps.name,
         remote_step_queue=names.remote_steps.name,
         remote_steps=step_names(StepQueue.REMOTE),

@@ -7,12 +7,11 @@ import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 from aiormq import Channel
 
+from rs_order.broker.acknowledgement import acknowledge
 from rs_order.broker.bounded_attempts import BatchHandler, BoundedAttempts, Notify, Stopping
-from rs_order.broker.connection import when_closed
 from rs_order.broker.delivery import Delivery
-from rs_order.broker.errors import BrokerAway
-from rs_order.broker.publishing import broker_trouble, open_publishing_channel
-from rs_order.broker.settle import settle
+from rs_order.broker.errors import BrokerUnavailable, broker_errors
+from rs_order.broker.publishing import open_channel, when_closed
 from rs_order.broker.topology import Queue
 
 LONGEST_COLLECTION_SECONDS = 0.5
@@ -84,13 +83,13 @@ class BatchConsumer:
         """Consume until `stop`.
 
         Raises:
-            BrokerAway: the channel or the consumer was lost.
+            BrokerUnavailable: the channel or the consumer was lost.
         """
         if self._stopping.is_set():
             return
         self._ended.clear()
         try:
-            channel = await open_publishing_channel(connection)
+            channel = await open_channel(connection)
             await self._consume(channel)
         finally:
             self._registration = None
@@ -103,7 +102,7 @@ class BatchConsumer:
 
     async def _consume(self, channel: AbstractChannel) -> None:
         self._arrived = asyncio.Queue()
-        with broker_trouble(f"consume {self._queue.name}"):
+        with broker_errors(f"consume {self._queue.name}"):
             await channel.set_qos(prefetch_count=self._size * self._concurrency)
             self._registration = await _register(channel, self._queue.name, self._arrived)
         _log.info("consumer-registered", queue=self._queue.name)
@@ -116,7 +115,7 @@ class BatchConsumer:
             await self._registration.cancel()
             for _ in range(self._concurrency):
                 self._arrived.put_nowait(None)
-        with broker_trouble("close the channel"):
+        with broker_errors("close the channel"):
             await channel.close()
 
     async def _work(self, channel: AbstractChannel) -> None:
@@ -126,7 +125,7 @@ class BatchConsumer:
             except Stopping:
                 return
             cumulative = self._concurrency == 1
-            await settle(channel, self._queue, deliveries, outcomes, cumulative=cumulative)
+            await acknowledge(channel, self._queue, deliveries, outcomes, cumulative=cumulative)
 
     async def _next_batch(self) -> list[Delivery]:
         """The next deliveries; none when stopping."""
@@ -170,10 +169,10 @@ class _Registration:
             with suppress(TimeoutError):
                 async with asyncio.timeout(REGISTRATION_CHECK_SECONDS):
                     await self._closed.wait()
-        raise BrokerAway(f"The consumer of {self._queue} was lost.")
+        raise BrokerUnavailable(f"The consumer of {self._queue} was lost.")
 
     async def cancel(self) -> None:
-        with broker_trouble(f"cancel the consumer of {self._queue}"):
+        with broker_errors(f"cancel the consumer of {self._queue}"):
             await self._channel.basic_cancel(self._tag)
 
 

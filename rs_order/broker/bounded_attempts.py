@@ -9,8 +9,7 @@ from typing import Protocol
 import structlog
 
 from rs_order.broker.connection import BACKOFF
-from rs_order.broker.delivery import Delivery
-from rs_order.broker.settle import DeadLetter, Outcome
+from rs_order.broker.delivery import DeadLetter, Delivery, Outcome
 
 ATTEMPTS = 5
 """Calls with the same batch, within three seconds, before its messages are tried in smaller parts."""

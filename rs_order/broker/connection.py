@@ -14,11 +14,11 @@ from typing import Protocol
 
 import aio_pika
 import structlog
-from aio_pika.abc import AbstractChannel, AbstractConnection
+from aio_pika.abc import AbstractConnection
 from yarl import URL
 
-from rs_order.broker.errors import AmqpError, BrokerAway
-from rs_order.broker.publishing import broker_trouble, open_publishing_channel
+from rs_order.broker.errors import AmqpError, BrokerUnavailable, broker_errors
+from rs_order.broker.publishing import open_channel, when_closed
 from rs_order.broker.topology import Elements, declare
 from rs_order.domain.retry import Backoff
 
@@ -43,34 +43,6 @@ class Session(Protocol):
     async def stop(self) -> None:
         """Finish what is held and let `run` return; nothing to do when it isn't running."""
         ...
-
-
-def when_closed(link: AbstractConnection | AbstractChannel) -> asyncio.Event:
-    """An event that is set when the link closes, whoever closed it."""
-    closed = asyncio.Event()
-    link.close_callbacks.add(lambda *_: closed.set())
-    if link.is_closed:
-        closed.set()
-    return closed
-
-
-async def until_closed(channel: AbstractChannel, stopping: asyncio.Event) -> None:
-    """Return when stopping; the channel is closed then.
-
-    Raises:
-        BrokerAway: the channel was closed by the broker or with its connection.
-    """
-    closed = asyncio.ensure_future(when_closed(channel).wait())
-    stop = asyncio.ensure_future(stopping.wait())
-    try:
-        await asyncio.wait((closed, stop), return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        closed.cancel()
-        stop.cancel()
-    if not stopping.is_set():
-        raise BrokerAway("The channel was closed.")
-    with broker_trouble("close the channel"):
-        await channel.close()
 
 
 class SupervisedConnection:
@@ -140,7 +112,7 @@ class SupervisedConnection:
             await session.stop()
 
     async def _run_once(self) -> None:
-        with broker_trouble("connect"):
+        with broker_errors("connect"):
             connection = await aio_pika.connect(self._url, timeout=CONNECT_SECONDS)
         try:
             await self._declare(connection)
@@ -152,8 +124,8 @@ class SupervisedConnection:
             await _close(connection)
 
     async def _declare(self, connection: AbstractConnection) -> None:
-        channel = await open_publishing_channel(connection)
-        with broker_trouble("declare the topology"):
+        channel = await open_channel(connection)
+        with broker_errors("declare the topology"):
             await declare(channel, self._elements)
             await channel.close()
 
@@ -186,15 +158,15 @@ class SupervisedConnection:
 
 async def _watch(connection: AbstractConnection) -> None:
     await when_closed(connection).wait()
-    raise BrokerAway("The connection was closed.")
+    raise BrokerUnavailable("The connection was closed.")
 
 
 async def _close(connection: AbstractConnection) -> None:
     try:
         async with asyncio.timeout(CLOSE_SECONDS):
-            with broker_trouble("close the connection"):
+            with broker_errors("close the connection"):
                 await connection.close()
-    except (BrokerAway, TimeoutError) as error:
+    except (BrokerUnavailable, TimeoutError) as error:
         _log.info("broker-closed-hard", cause=str(error) or "the broker did not answer")
 
 

@@ -1,24 +1,27 @@
-"""A message as the broker handed it over."""
+"""A message as the broker delivered it, and the outcomes of its handling."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, Self
 
 from aio_pika.abc import AbstractIncomingMessage
 
 TENANT_HEADER = "regards.tenant"
 DEATH_QUEUE_HEADER = "x-death-queue"
+LONGEST_SUMMARY = 300
+"""Characters."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One delivery, with all that a faithful publication of the same message needs."""
+    """One delivery, with everything that is needed to publish the same message again."""
 
     body: bytes
     headers: Mapping[str, Any]
     queue: str
-    """Where it was consumed."""
+    """The queue it was consumed from."""
     tag: int = 0
     """The broker's number of this delivery on its channel."""
     redelivered: bool = False
@@ -49,21 +52,21 @@ class Delivery:
 
     @property
     def properties(self) -> dict[str, Any]:
-        """What goes on when the message is published again.
+        """The properties to publish the message again with.
 
-        Left behind on purpose: ``expiration`` (a dead letter must not run out), ``user_id`` (the
-        broker refuses anybody's but our own) and the delivery mode (from here on it is kept).
+        Left out: ``expiration``, because a dead letter must not expire; ``user_id``, because the broker
+        rejects any other than our own; the delivery mode, because dead letters are always persistent.
         """
         return {name: getattr(self, name) for name in _KEPT_PROPERTIES}
 
     @property
     def tenant(self) -> str | None:
-        """The project the message belongs to, None when the header is missing or blank."""
+        """The project that the message belongs to, or None if the header is missing or blank."""
         return self._text(TENANT_HEADER)
 
     @property
     def death_queue(self) -> str | None:
-        """The queue it died in before, when it is a dead letter on its way back (amqp.md 1.9)."""
+        """The queue that a replayed dead letter died in, or None for other messages (amqp.md 1.9)."""
         return self._text(DEATH_QUEUE_HEADER)
 
     def _text(self, header: str) -> str | None:
@@ -82,3 +85,65 @@ _KEPT_PROPERTIES = (
     "type",
     "reply_to",
 )
+
+
+class DeadLetterReason(StrEnum):
+    """Why a message can't be handled; the value is the stable code."""
+
+    MISSING_TENANT = "missing-tenant"
+    MESSAGE_ORIGIN_MISMATCH = "message-origin-mismatch"
+    INVALID_MESSAGE = "invalid-message"
+    NOT_CONVERTED_MESSAGE = "not-converted-message"
+    UNEXPECTED_VALIDATION_FAILURE = "unexpected-validation-failure"
+    UNEXPECTED_BATCH_FAILURE = "unexpected-batch-failure"
+    UNKNOWN_TENANT = "unknown-tenant"
+    """The tenant is not served here. The message is kept, not dropped as by the reference (decisions.md)."""
+    REMOTE_NONSENSE = "remote-nonsense"
+    """A service kept sending responses that its contract does not allow."""
+
+    @property
+    def label(self) -> str:
+        """The text in notifications (amqp.md 1.12); our own reasons follow the style of the others."""
+        return _LABELS[self]
+
+
+_LABELS: Mapping[DeadLetterReason, str] = {
+    DeadLetterReason.MISSING_TENANT: "Missing tenant in AMQP message header.",
+    DeadLetterReason.MESSAGE_ORIGIN_MISMATCH: "Incompatible message origin.",
+    DeadLetterReason.INVALID_MESSAGE: "Invalid AMQP message.",
+    DeadLetterReason.NOT_CONVERTED_MESSAGE: "Failed AMQP message conversion.",
+    DeadLetterReason.UNEXPECTED_VALIDATION_FAILURE: (
+        "Unexpected failure during the message validation."
+    ),
+    DeadLetterReason.UNEXPECTED_BATCH_FAILURE: "Unexpected AMQP batch processing failure.",
+    DeadLetterReason.UNKNOWN_TENANT: "Unknown tenant in AMQP message header.",
+    DeadLetterReason.REMOTE_NONSENSE: "Unusable answer of a remote service.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The message was handled, or needs no handling; its effects are committed."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """The message can't be handled and is kept for an operator."""
+
+    reason: DeadLetterReason
+    detail: str
+    """For the operator: what is wrong with this message."""
+
+    @classmethod
+    def unforeseen(cls, error: Exception) -> Self:
+        """Return the dead letter of a message whose handling raised an error that nobody foresaw."""
+        return cls(DeadLetterReason.UNEXPECTED_BATCH_FAILURE, summary(error))
+
+
+Outcome = Done | DeadLetter
+
+
+def summary(error: Exception) -> str:
+    """Return what an operator reads of an error: its class and its first line, no stack trace."""
+    first_line = (str(error).splitlines() or [""])[0]
+    return f"{type(error).__name__}: {first_line}"[:LONGEST_SUMMARY]

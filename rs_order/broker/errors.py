@@ -1,18 +1,26 @@
-"""What can go wrong between us and the broker.
+"""Errors between the service and the broker.
 
 AmqpError
-├── BrokerAway             no usable connection or channel; it comes back by itself
-├── NotConfirmed           the broker did not take a message over
+├── BrokerUnavailable             no usable connection or channel; the service reconnects by itself
+├── NotConfirmed           the broker did not confirm a message
 ├── TopologyConflict       an exchange or queue exists with other attributes
-├── VhostProvisioningError the management API refused to make a virtual host
+├── VhostProvisioningError the management API can't create a virtual host
 └── DeadLetterError
-    ├── UnknownDeadLetter    no letter has this id
-    ├── UnknownOrigin        the letter does not say which queue it came from
-    ├── OriginGone           the queue it came from does not exist any more
-    └── DeadLettersBusy      somebody else works on the dead letters
+    ├── UnknownDeadLetter    no dead letter has this id
+    ├── UnknownOrigin        the dead letter doesn't name the queue it came from
+    ├── MissingOrigin           the queue it came from doesn't exist any more
+    └── DeadLettersBusy      another operator works on the dead letters
 """
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from aio_pika.exceptions import DeliveryError
+from aiormq.exceptions import AMQPError, PublishError
+
+CONFIRM_SECONDS = 30.0
+"""How long to wait for a confirm; a broker short of memory or disk blocks publishers."""
 
 
 class AmqpError(Exception):
@@ -21,16 +29,16 @@ class AmqpError(Exception):
     code = "amqp-error"
 
 
-class BrokerAway(AmqpError):
-    """There is no usable connection or channel; the supervised connection is working on it."""
+class BrokerUnavailable(AmqpError):
+    """There is no usable connection or channel; the supervised connection reconnects."""
 
     code = "broker-away"
 
 
 class NotConfirmed(AmqpError):
-    """The broker refused a message, could not route it, or did not confirm it in time.
+    """The broker rejected a message, could not route it, or did not confirm it in time.
 
-    In the last case it may have it all the same: publish again with the same ``message_id``.
+    In the last case it may have stored the message: publish it again with the same ``message_id``.
     """
 
     code = "not-confirmed"
@@ -49,13 +57,13 @@ class VhostProvisioningError(AmqpError):
 
 
 class DeadLetterError(AmqpError):
-    """An act on dead letters could not be done; the letters stay where they are."""
+    """An operation on dead letters failed; they stay in their queues."""
 
     code = "dead-letter-error"
 
 
 class UnknownDeadLetter(DeadLetterError):
-    """No letter has this id; nothing was done to any letter."""
+    """No dead letter has this id; no dead letter was changed."""
 
     code = "unknown-dead-letter"
 
@@ -68,7 +76,7 @@ class UnknownDeadLetter(DeadLetterError):
 
 
 class UnknownOrigin(DeadLetterError):
-    """Nothing on the letter says which queue it came from, so it cannot go back."""
+    """The dead letter doesn't name the queue it came from, so it can't be sent back."""
 
     code = "unknown-origin"
 
@@ -79,19 +87,43 @@ class UnknownOrigin(DeadLetterError):
         )
 
 
-class OriginGone(DeadLetterError):
-    """The queue the letter came from does not exist, so it would vanish on its way back."""
+class MissingOrigin(DeadLetterError):
+    """The queue that the dead letter came from doesn't exist, so the broker would drop it."""
 
     code = "origin-gone"
 
     def __init__(self, letter_id: str, queue: str) -> None:
         super().__init__(
             f"Dead letter {letter_id} came from {queue}, which does not exist: "
-            "start the service that owns it, or discard the letter."
+            "start the service that owns it, or discard it."
         )
 
 
 class DeadLettersBusy(DeadLetterError):
-    """Somebody else is working on the dead letters; one at a time, or a letter goes back twice."""
+    """Another operator works on the dead letters. Two at a time could replay one twice."""
 
     code = "dead-letters-busy"
+
+
+@contextmanager
+def broker_errors(what: str) -> Iterator[None]:
+    """Translate the errors of the AMQP libraries; ``what`` completes the sentence "could not …".
+
+    The libraries also end calls on a closing channel with ``CancelledError``. Passed on, it would look
+    as if the task had been cancelled, and its work would end without an error.
+    """
+    try:
+        yield
+    except PublishError as error:
+        raise NotConfirmed(f"Could not {what}: no queue receives the message.") from error
+    except DeliveryError as error:
+        raise NotConfirmed(f"Could not {what}: the broker rejected the message.") from error
+    except TimeoutError as error:
+        raise NotConfirmed(f"Could not {what}: no confirm in {CONFIRM_SECONDS:g} s.") from error
+    except (AMQPError, ConnectionError, RuntimeError) as error:
+        raise BrokerUnavailable(f"Could not {what}: {error or type(error).__name__}.") from error
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        raise BrokerUnavailable(f"Could not {what}: the channel was closed.") from error

@@ -1,8 +1,8 @@
-"""Publishes what the outbox holds: at least once, per stream in order, never forgotten.
+"""Publishes the rows of the outbox: each at least once, in the order of its stream.
 
-A row leaves the outbox only after the broker's confirm. A crash between the two publishes it
-again, with the same ``message_id``. A row that the broker does not take stays, and so does
-what follows it in its stream; the other streams go on.
+A row is deleted after the broker has confirmed it. A crash in between publishes it again, with the same
+``message_id``. A row that the broker doesn't confirm stays, and so do the later rows of its stream; other
+streams go on.
 """
 
 import asyncio
@@ -14,34 +14,37 @@ import structlog
 from prometheus_client import Counter
 
 from rs_order.broker.errors import AmqpError
-from rs_order.broker.messages import Messages
-from rs_order.broker.publisher import Publisher
+from rs_order.broker.publications import Publications
+from rs_order.broker.publishing import Publisher
 from rs_order.broker.topology import Vhost
 from rs_order.ports.outbox import OutboxReader, OutboxRow
 
-SLOTS_AT_ONCE = 4
+PARTITIONS_AT_ONCE = 4
 """Claims held at the same time; each holds a database connection."""
 ROWS_PER_CLAIM = 256
 IN_FLIGHT = 256
 """Publications waiting for their confirm."""
 SWEEP_SECONDS = 1.0
-"""How late a row of another process, or one that failed, is looked at again."""
+"""How long it may take until a row of another process, or one that failed, is read."""
 SHORTEST_PAUSE_SECONDS = 0.005
-"""Our clock and the database's differ: don't spin in the last instant before a due time."""
+"""Clocks of process and database differ: without a pause the relay would loop before a due time."""
 
 _log = structlog.get_logger(__name__)
-_published = Counter("rs_order_relay_published", "OutboxReader rows the broker confirmed", ["kind"])
-_failed = Counter("rs_order_relay_failed", "Attempts the broker did not confirm", ["kind"])
+_published = Counter("rs_order_relay_published", "Outbox rows that the broker confirmed", ["kind"])
+_failed = Counter("rs_order_relay_failed", "Attempts that the broker did not confirm", ["kind"])
 
 
 class Relay:
-    """Several relays share the outbox, slot by slot; none is special."""
+    """Publishes the outbox. The relays of all processes share it, partition by partition."""
 
     def __init__(
-        self, outbox: OutboxReader, messages: Messages, publishers: Mapping[Vhost, Publisher]
+        self,
+        outbox: OutboxReader,
+        publications: Publications,
+        publishers: Mapping[Vhost, Publisher],
     ) -> None:
         self._outbox = outbox
-        self._messages = messages
+        self._publications = publications
         self._publishers = publishers
         self._in_flight = asyncio.Semaphore(IN_FLIGHT)
         self._nudged = asyncio.Event()
@@ -49,15 +52,15 @@ class Relay:
         self._ended = asyncio.Event()
         self._ended.set()
         self._busy: set[int] = set()
-        self._turns: dict[int, int] = {}
-        self._turn = 0
+        self._last_drains: dict[int, int] = {}
+        self._drains = 0
 
     def nudge(self) -> None:
-        """Something was committed: look at once."""
+        """Read the outbox at once, because rows were committed."""
         self._nudged.set()
 
     async def stop(self) -> None:
-        """Claim nothing more, and return when what is in flight has settled."""
+        """Claim no more rows, and wait until those in flight are confirmed or have failed."""
         self._stopping.set()
         self._nudged.set()
         await self._ended.wait()
@@ -68,15 +71,15 @@ class Relay:
         try:
             async with asyncio.TaskGroup() as drains:
                 while not self._stopping.is_set():
-                    await self._until_reachable()
+                    await self._wait_for_publisher()
                     self._nudged.clear()
-                    await self._look(drains)
-                    await self._rest()
+                    await self._start_drains(drains)
+                    await self._wait_for_rows()
         finally:
             self._ended.set()
 
-    async def _until_reachable(self) -> None:
-        """Wait for a way out, so that no claim is held for a broker that is away."""
+    async def _wait_for_publisher(self) -> None:
+        """Wait until a publisher is open, so that no claim is held while the broker is unavailable."""
         if any(publisher.is_open for publisher in self._publishers.values()):
             return
         openings = [publisher.opened() for publisher in self._publishers.values()]
@@ -90,24 +93,26 @@ class Relay:
     async def _until_stopping(self) -> None:
         await self._stopping.wait()
 
-    async def _look(self, drains: asyncio.TaskGroup) -> None:
-        """Start to drain ready slots, those first that waited longest for their turn."""
+    async def _start_drains(self, drains: asyncio.TaskGroup) -> None:
+        """Start to drain ready partitions, the least recently drained first."""
         if self._stopping.is_set():
             return
         try:
             ready = await self._outbox.ready_slots()
-        except Exception:  # noqa: BLE001 - the store is away and the rows are safe in it
+        except Exception:  # noqa: BLE001 - the store is unavailable; its rows stay
             _log.exception("relay-store-unavailable")
             return
-        idle = sorted(set(ready) - self._busy, key=lambda slot: self._turns.get(slot, 0))
-        for slot in idle[: SLOTS_AT_ONCE - len(self._busy)]:
-            self._turn += 1
-            self._turns[slot] = self._turn
-            self._busy.add(slot)
-            drains.create_task(self._drain(slot))
+        idle = sorted(
+            set(ready) - self._busy, key=lambda partition: self._last_drains.get(partition, 0)
+        )
+        for partition in idle[: PARTITIONS_AT_ONCE - len(self._busy)]:
+            self._drains += 1
+            self._last_drains[partition] = self._drains
+            self._busy.add(partition)
+            drains.create_task(self._drain(partition))
 
-    async def _rest(self) -> None:
-        """Until a nudge, the next due time, or the next sweep, whichever comes first."""
+    async def _wait_for_rows(self) -> None:
+        """Wait for a nudge, the next due time or the next sweep, whichever comes first."""
         if self._stopping.is_set():
             return
         with suppress(TimeoutError):
@@ -117,29 +122,29 @@ class Relay:
     async def _pause(self) -> float:
         try:
             due_in = await self._outbox.seconds_to_next()
-        except Exception:  # noqa: BLE001 - as in _look
+        except Exception:  # noqa: BLE001 - as in _start_drains
             _log.exception("relay-store-unavailable")
             return SWEEP_SECONDS
-        # A row that is due and still there is being drained, by us or another, or has failed:
-        # the end of a drain nudges, the others may wait for the sweep.
+        # A due row that is still there is being drained by this or another relay, or has failed. The
+        # end of our drain nudges; the others can wait for the sweep.
         if due_in is None or due_in <= 0:
             return SWEEP_SECONDS
         return min(SWEEP_SECONDS, max(due_in, SHORTEST_PAUSE_SECONDS))
 
-    async def _drain(self, slot: int) -> None:
+    async def _drain(self, partition: int) -> None:
         try:
-            removed = await self._publish_slot(slot)
+            removed = await self._publish_partition(partition)
         except Exception:  # noqa: BLE001 - the store failed; its rows stay
-            _log.exception("relay-slot-failed", slot=slot)
+            _log.exception("relay-partition-failed", partition=partition)
             return
         finally:
-            self._busy.discard(slot)
+            self._busy.discard(partition)
         if removed:
             self.nudge()
 
-    async def _publish_slot(self, slot: int) -> int:
-        """How many rows left the outbox."""
-        async with self._outbox.claim(slot, ROWS_PER_CLAIM) as claimed:
+    async def _publish_partition(self, partition: int) -> int:
+        """Publish the due rows of a partition; return how many were deleted."""
+        async with self._outbox.claim(partition, ROWS_PER_CLAIM) as claimed:
             if claimed is None:
                 return 0
             confirmed = await self._publish_rows(claimed.rows)
@@ -148,13 +153,13 @@ class Relay:
         return len(confirmed)
 
     async def _publish_rows(self, rows: Sequence[OutboxRow]) -> list[int]:
-        """The ids of the rows that the broker confirmed."""
+        """Publish rows; return the ids of those that the broker confirmed."""
         streams = _by_stream(rows)
         confirmed = await asyncio.gather(*(self._publish_stream(stream) for stream in streams))
         return [row_id for ids in confirmed for row_id in ids]
 
     async def _publish_stream(self, rows: Sequence[OutboxRow]) -> list[int]:
-        """One after the other, up to the first that fails."""
+        """Publish rows one after the other, up to the first that fails; return the confirmed ids."""
         confirmed = []
         for row in rows:
             if not await self._publish(row):
@@ -163,9 +168,9 @@ class Relay:
         return confirmed
 
     async def _publish(self, row: OutboxRow) -> bool:
-        """Whether the broker confirmed the row."""
+        """Publish a row; return True if the broker confirmed it."""
         try:
-            publication = self._messages.publication(row)
+            publication = self._publications.publication(row)
             async with self._in_flight:
                 await self._publishers[publication.vhost].publish(publication)
         except AmqpError as error:
@@ -192,7 +197,7 @@ class Relay:
 
 
 def _by_stream(rows: Sequence[OutboxRow]) -> list[list[OutboxRow]]:
-    """Rows that must follow each other together; a row without a stream is one of its own."""
+    """Group rows by stream; a row without a stream is a group of its own."""
     streams: dict[str | int, list[OutboxRow]] = defaultdict(list)
     for row in sorted(rows, key=lambda row: row.id):
         streams[row.id if row.stream is None else f"{row.tenant}/{row.stream}"].append(row)

@@ -14,8 +14,8 @@ from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMe
 from pydantic import ValidationError
 
 from rs_order.broker.connection import CONNECT_SECONDS, vhost_url
-from rs_order.broker.errors import BrokerAway
-from rs_order.broker.publishing import broker_trouble, open_publishing_channel, publish
+from rs_order.broker.errors import BrokerUnavailable, broker_errors
+from rs_order.broker.publishing import open_channel, publish
 from rs_order.contracts.order_request import ORDER_REQUEST, OrderRequest
 from rs_order.contracts.order_response import ORDER_RESPONSE, OrderResponse, ResponseStatus
 
@@ -53,12 +53,12 @@ class PlacedOrder:
 
         Raises:
             TimeoutError: no response came in this time.
-            BrokerAway: the connection was lost; the order goes on.
+            BrokerUnavailable: the connection was lost; the order goes on.
         """
         while True:
             timed = await asyncio.wait_for(self._responses.get(), response_timeout)
             if timed is None:
-                raise BrokerAway(
+                raise BrokerUnavailable(
                     f"The connection was lost. The order of {self.correlation_id} goes on, but its "
                     "responses can't be received here any more."
                 )
@@ -98,12 +98,12 @@ class OrderClient:
             namespace: the first part of the names of exchanges.
 
         Raises:
-            BrokerAway: the broker or the virtual host can't be reached.
+            BrokerUnavailable: the broker or the virtual host can't be reached.
         """
-        with broker_trouble("connect"):
+        with broker_errors("connect"):
             connection = await aio_pika.connect(vhost_url(url, vhost), timeout=CONNECT_SECONDS)
         async with connection:
-            client = cls(await open_publishing_channel(connection), namespace, tenant)
+            client = cls(await open_channel(connection), namespace, tenant)
             await client._subscribe(connection)
             yield client
 
@@ -112,7 +112,7 @@ class OrderClient:
 
         Raises:
             NotConfirmed: the broker didn't accept it, or no rs-order has a queue for it.
-            BrokerAway: the connection was lost.
+            BrokerUnavailable: the connection was lost.
         """
         correlation_id = str(request.correlation_id)
         placed = self._placed[correlation_id] = PlacedOrder(correlation_id)
@@ -135,7 +135,7 @@ class OrderClient:
 
     async def _subscribe(self, connection: AbstractConnection) -> None:
         """Declare both exchanges, as every peer does, and a queue that ends with the connection."""
-        with broker_trouble("listen to the responses"):
+        with broker_errors("listen to the responses"):
             for event in (ORDER_REQUEST, ORDER_RESPONSE):
                 await self._channel.declare_exchange(self._exchange(event), "fanout", durable=True)
             queue = await self._channel.declare_queue(exclusive=True, auto_delete=True)

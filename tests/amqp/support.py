@@ -11,8 +11,7 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from rs_order.broker.batch_consumer import BatchConsumer
 from rs_order.broker.bounded_attempts import BatchHandler
 from rs_order.broker.connection import BACKOFF, Session, SupervisedConnection
-from rs_order.broker.delivery import Delivery
-from rs_order.broker.settle import Done, Outcome
+from rs_order.broker.delivery import Delivery, Done, Outcome
 from rs_order.broker.topology import Elements, Queue, Topology
 from rs_order.domain.retry import Backoff
 from tests.support.polling import eventually

@@ -7,9 +7,9 @@ import pytest
 from aio_pika.abc import AbstractChannel
 
 from rs_order.broker.batch_consumer import BatchConsumer
-from rs_order.broker.delivery import Delivery
-from rs_order.broker.settle import DeadLetter, DeadLetterReason, Done, Outcome
-from rs_order.broker.topology import Topology, declare, topology
+from rs_order.broker.delivery import DeadLetter, DeadLetterReason, Delivery, Done, Outcome
+from rs_order.broker.queue_names import topology
+from rs_order.broker.topology import Topology, declare
 from tests.amqp.support import (
     RecordingHandler,
     message_count,

@@ -8,14 +8,10 @@ import pytest
 from aio_pika import Message
 from aio_pika.abc import AbstractChannel
 
-from rs_order.broker.connection import (
-    BACKOFF,
-    Session,
-    SupervisedConnection,
-    vhost_url,
-)
-from rs_order.broker.publisher import Publisher
-from rs_order.broker.topology import Queue, Topology, declare, topology
+from rs_order.broker.connection import BACKOFF, Session, SupervisedConnection, vhost_url
+from rs_order.broker.publishing import Publisher
+from rs_order.broker.queue_names import topology
+from rs_order.broker.topology import Queue, Topology, declare
 from rs_order.demo.servers import Broker
 from tests.amqp.support import (
     PATIENCE_SECONDS,

@@ -8,23 +8,13 @@ import aio_pika
 import pytest
 from aio_pika.abc import AbstractChannel
 
-from rs_order.broker import dead_letters
-from rs_order.broker.dead_letters import DeadLetters, LetterFilter
-from rs_order.broker.delivery import Delivery
-from rs_order.broker.errors import (
-    DeadLettersBusy,
-    OriginGone,
-    UnknownDeadLetter,
-    UnknownOrigin,
-)
-from rs_order.broker.letters import REPLAYED_HEADER
-from rs_order.broker.settle import (
-    LARGEST_HEADERS,
-    DeadLetter,
-    DeadLetterReason,
-    Outcome,
-    dead_letter_message,
-)
+from rs_order.broker.dead_letter_message import LARGEST_HEADERS, dead_letter_message
+from rs_order.broker.dead_letter_session import open_session
+from rs_order.broker.dead_letters import DeadLetterFilter, DeadLetters
+from rs_order.broker.delivery import DeadLetter, DeadLetterReason, Delivery, Outcome
+from rs_order.broker.errors import DeadLettersBusy, MissingOrigin, UnknownDeadLetter, UnknownOrigin
+from rs_order.broker.queue_names import topology
+from rs_order.broker.stored_dead_letters import REPLAYED_HEADER
 from rs_order.broker.topology import (
     DEAD_LETTER_EXCHANGE,
     SHARED_DEAD_LETTER_QUEUE,
@@ -32,7 +22,6 @@ from rs_order.broker.topology import (
     Topology,
     Vhost,
     declare,
-    topology,
 )
 from tests.amqp.support import (
     RecordingHandler,
@@ -66,8 +55,11 @@ async def channel(broker: FreshBroker) -> AsyncIterator[AbstractChannel]:
 
 @pytest.fixture
 def letters(broker: FreshBroker) -> DeadLetters:
-    vhosts = {Vhost.MULTITENANT: broker.vhost, Vhost.INSTANCE: broker.instance_vhost}
-    return DeadLetters(broker.url, vhosts, TOPOLOGY)
+    return DeadLetters(broker.url, _vhosts(broker), TOPOLOGY)
+
+
+def _vhosts(broker: FreshBroker) -> dict[Vhost, str]:
+    return {Vhost.MULTITENANT: broker.vhost, Vhost.INSTANCE: broker.instance_vhost}
 
 
 def _refuse(delivery: Delivery) -> Outcome:
@@ -166,9 +158,9 @@ async def test_a_letter_is_listed_with_all_that_matters(
     await _kill(broker, channel, REQUESTS, b'{"orderId": 7, "correlationId": "c"}')
 
     found = await letters.list()
-    again = await letters.find(found.letters[0].id)
+    again = await letters.find(found.dead_letters[0].id)
 
-    (letter,) = found.letters
+    (letter,) = found.dead_letters
     assert found.complete
     assert (letter.queue, letter.origin) == (REQUESTS_LETTERS, REQUESTS.name)
     assert (letter.reason, letter.tenant, letter.order_id) == ("remote-nonsense", "project1", 7)
@@ -181,26 +173,26 @@ async def test_a_letter_is_listed_with_all_that_matters(
 @pytest.mark.parametrize(
     ("wanted", "matches"),
     [
-        (LetterFilter(tenant="project1"), True),
-        (LetterFilter(tenant="project2"), False),
-        (LetterFilter(queue=REQUESTS.name), True),
-        (LetterFilter(queue=REQUESTS_LETTERS), True),
-        (LetterFilter(queue="other"), False),
-        (LetterFilter(reason="remote-nonsense"), True),
-        (LetterFilter(reason="remote-nonsense", tenant="project2"), False),
+        (DeadLetterFilter(tenant="project1"), True),
+        (DeadLetterFilter(tenant="project2"), False),
+        (DeadLetterFilter(queue=REQUESTS.name), True),
+        (DeadLetterFilter(queue=REQUESTS_LETTERS), True),
+        (DeadLetterFilter(queue="other"), False),
+        (DeadLetterFilter(reason="remote-nonsense"), True),
+        (DeadLetterFilter(reason="remote-nonsense", tenant="project2"), False),
     ],
 )
 async def test_a_filter_is_met_by_all_its_parts(
     broker: FreshBroker,
     channel: AbstractChannel,
     letters: DeadLetters,
-    wanted: LetterFilter,
+    wanted: DeadLetterFilter,
     matches: bool,
 ) -> None:
     """A letter is listed when everything that the filter names is so."""
     await _write(channel, REQUESTS, b"{}", **{"rs-order.reason": "remote-nonsense"})
 
-    assert bool((await letters.list(wanted)).letters) is matches
+    assert bool((await letters.list(wanted)).dead_letters) is matches
 
 
 async def _write(channel: AbstractChannel, queue: Queue, body: bytes, **headers: str) -> None:
@@ -219,8 +211,8 @@ async def test_equal_letters_of_others_get_ids_that_stay(
     for body in (b"same", b"same", b"other"):
         await exchange.publish(aio_pika.Message(body, message_id="m"), REQUESTS_LETTERS)
 
-    first = {letter.id for letter in (await letters.list()).letters}
-    second = {letter.id for letter in (await letters.list()).letters}
+    first = {letter.id for letter in (await letters.list()).dead_letters}
+    second = {letter.id for letter in (await letters.list()).dead_letters}
 
     assert len(first) == 3
     assert first == second
@@ -240,7 +232,7 @@ async def test_what_the_broker_dead_lettered_tells_its_origin(
         return await message_count(channel, f"{STEPS.name}.DLQ") == 1
 
     await eventually(died, "the step among the dead letters")
-    (letter,) = (await letters.list()).letters
+    (letter,) = (await letters.list()).dead_letters
     replay = await letters.replay_each([letter.id])
 
     assert (letter.origin, letter.reason, letter.order_id) == (STEPS.name, "rejected", 9)
@@ -253,7 +245,7 @@ async def test_a_replayed_letter_goes_back_where_it_came_from(
 ) -> None:
     """The message returns as it was, marked as replayed; the letter is gone."""
     await _kill(broker, channel, REQUESTS, b"{}")
-    (letter,) = (await letters.list()).letters
+    (letter,) = (await letters.list()).dead_letters
 
     replay = await letters.replay_each([letter.id])
 
@@ -266,7 +258,7 @@ async def test_a_replayed_letter_goes_back_where_it_came_from(
         REPLAYED_HEADER: 1,
     }
     assert (message.message_id, message.correlation_id) == ("the-message", "the-correlation")
-    assert (await letters.list()).letters == ()
+    assert (await letters.list()).dead_letters == ()
 
 
 async def test_a_letter_that_dies_again_counts_its_deaths(
@@ -274,14 +266,14 @@ async def test_a_letter_that_dies_again_counts_its_deaths(
 ) -> None:
     """Each replay that fails adds one."""
     await _kill(broker, channel, REQUESTS, b"{}")
-    await letters.replay(LetterFilter(reason="remote-nonsense"))
+    await letters.replay(DeadLetterFilter(reason="remote-nonsense"))
     handler = RecordingHandler(_refuse)
     async with supervised(
         broker.url, broker.vhost, TOPOLOGY.multitenant, [new_consumer(REQUESTS, handler)]
     ):
         await handler.called(1)
 
-    (letter,) = (await letters.list()).letters
+    (letter,) = (await letters.list()).dead_letters
 
     assert letter.times == 2
 
@@ -294,12 +286,12 @@ async def test_a_letter_without_an_origin_stays(
     await exchange.publish(aio_pika.Message(b"lost"), REQUESTS_LETTERS)
     await _write(channel, REQUESTS, b"known")
 
-    replay = await letters.replay(LetterFilter())
+    replay = await letters.replay(DeadLetterFilter())
 
     (error,) = replay.refused.values()
     assert isinstance(error, UnknownOrigin)
     assert len(replay.replayed) == 1
-    assert [letter.body for letter in (await letters.list()).letters] == [b"lost"]
+    assert [letter.body for letter in (await letters.list()).dead_letters] == [b"lost"]
 
 
 async def test_a_letter_whose_queue_is_gone_stays(
@@ -308,11 +300,11 @@ async def test_a_letter_whose_queue_is_gone_stays(
     """It would vanish on its way back, so it isn't sent."""
     await _write(channel, REQUESTS, b"{}", **{"x-death-queue": "deleted.since"})
 
-    replay = await letters.replay(LetterFilter())
+    replay = await letters.replay(DeadLetterFilter())
 
     (error,) = replay.refused.values()
-    assert isinstance(error, OriginGone)
-    assert len((await letters.list()).letters) == 1
+    assert isinstance(error, MissingOrigin)
+    assert len((await letters.list()).dead_letters) == 1
 
 
 async def test_an_unknown_id_stops_the_whole_act(
@@ -320,7 +312,7 @@ async def test_an_unknown_id_stops_the_whole_act(
 ) -> None:
     """Neither replay nor discard does half of what was asked."""
     await _write(channel, REQUESTS, b"{}")
-    (letter,) = (await letters.list()).letters
+    (letter,) = (await letters.list()).dead_letters
 
     with pytest.raises(UnknownDeadLetter, match="nope"):
         await letters.replay_each([letter.id, "nope"])
@@ -329,19 +321,19 @@ async def test_an_unknown_id_stops_the_whole_act(
     with pytest.raises(UnknownDeadLetter, match="nope"):
         await letters.find("nope")
 
-    assert len((await letters.list()).letters) == 1
+    assert len((await letters.list()).dead_letters) == 1
 
 
 async def test_a_discarded_letter_is_gone(channel: AbstractChannel, letters: DeadLetters) -> None:
     """Only the one that was named."""
     await _write(channel, REQUESTS, b"keep")
     await _write(channel, REQUESTS, b"throw")
-    thrown = next(x for x in (await letters.list()).letters if x.body == b"throw")
+    thrown = next(x for x in (await letters.list()).dead_letters if x.body == b"throw")
 
     discarded = await letters.discard([thrown.id], because="a test")
 
     assert [letter.id for letter in discarded] == [thrown.id]
-    assert [letter.body for letter in (await letters.list()).letters] == [b"keep"]
+    assert [letter.body for letter in (await letters.list()).dead_letters] == [b"keep"]
 
 
 async def test_a_list_stops_at_its_limit_and_says_so(
@@ -354,8 +346,8 @@ async def test_a_list_stops_at_its_limit_and_says_so(
     some = await letters.list(limit=3)
     everything = await letters.list(limit=5)
 
-    assert (len(some.letters), some.complete) == (3, False)
-    assert (len(everything.letters), everything.complete) == (5, True)
+    assert (len(some.dead_letters), some.complete) == (3, False)
+    assert (len(everything.dead_letters), everything.complete) == (5, True)
 
 
 async def test_replay_keeps_to_its_rate(channel: AbstractChannel, letters: DeadLetters) -> None:
@@ -364,25 +356,26 @@ async def test_replay_keeps_to_its_rate(channel: AbstractChannel, letters: DeadL
         await _write(channel, REQUESTS, b"%d" % number)
 
     began = asyncio.get_running_loop().time()
-    replay = await letters.replay(LetterFilter(), rate=10)
+    replay = await letters.replay(DeadLetterFilter(), rate=10)
 
     assert len(replay.replayed) == 5
     assert asyncio.get_running_loop().time() - began >= 0.4
 
 
 async def test_two_operators_take_turns(
-    channel: AbstractChannel, letters: DeadLetters, monkeypatch: pytest.MonkeyPatch
+    channel: AbstractChannel, letters: DeadLetters, broker: FreshBroker
 ) -> None:
-    """While one replays, another waits; each letter goes back once."""
+    """While one replays, another waits; each dead letter goes back once."""
     for number in range(10):
         await _write(channel, REQUESTS, b"%d" % number)
 
-    replays = await asyncio.gather(*(letters.replay(LetterFilter()) for _ in range(3)))
+    replays = await asyncio.gather(*(letters.replay(DeadLetterFilter()) for _ in range(3)))
 
     assert sorted(len(replay.replayed) for replay in replays) == [0, 0, 10]
     assert await message_count(channel, REQUESTS.name) == 10
 
-    monkeypatch.setattr(dead_letters, "LOCK_SECONDS", 0.3)
-    async with letters._desk():
+    vhosts = _vhosts(broker)
+    impatient = DeadLetters(broker.url, vhosts, TOPOLOGY, lock_seconds=0.3)
+    async with open_session(broker.url, vhosts, TOPOLOGY):
         with pytest.raises(DeadLettersBusy):
-            await letters.list()
+            await impatient.list()

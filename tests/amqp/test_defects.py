@@ -10,12 +10,12 @@ from aio_pika.abc import AbstractChannel
 
 from rs_order.application.notify_failures import Failures, NotifyFailures
 from rs_order.bootstrap.health import consumption
-from rs_order.broker import bounded_attempts, settle
+from rs_order.broker import acknowledgement, bounded_attempts
 from rs_order.broker.batch_consumer import BatchConsumer
 from rs_order.broker.connection import BACKOFF
-from rs_order.broker.delivery import Delivery
-from rs_order.broker.settle import DeadLetter, Done, Outcome
-from rs_order.broker.topology import Topology, declare, topology
+from rs_order.broker.delivery import DeadLetter, Delivery, Done, Outcome
+from rs_order.broker.queue_names import topology
+from rs_order.broker.topology import Topology, declare
 from rs_order.contracts.order_request import OrderRequest
 from rs_order.domain.ids import Tenant
 from rs_order.entrypoints.amqp.batches import Batches, Received
@@ -165,7 +165,7 @@ async def test_a_dead_letter_that_cannot_be_published_is_left_to_the_broker(
     def fail(*_: object, **__: object) -> aio_pika.Message:
         raise OverflowError("a header that can't be written")
 
-    monkeypatch.setattr(settle, "dead_letter_message", fail)
+    monkeypatch.setattr(acknowledgement, "dead_letter_message", fail)
     await send(channel, QUEUE, b"one", b"poison")
     handler = FailingHandler()
     async with supervised(

@@ -14,10 +14,11 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
 from rs_order.broker import relay as relay_module
 from rs_order.broker.errors import NotConfirmed
-from rs_order.broker.messages import Messages, Publication
-from rs_order.broker.publisher import Publisher
+from rs_order.broker.publications import Publications
+from rs_order.broker.publishing import Publication, Publisher
+from rs_order.broker.queue_names import topology
 from rs_order.broker.relay import Relay
-from rs_order.broker.topology import Topology, Vhost, declare, topology
+from rs_order.broker.topology import Topology, Vhost, declare
 from rs_order.domain.ids import Tenant
 from rs_order.ports.outbox import MessageKind
 from rs_order.store.messages import OutgoingMessage
@@ -36,7 +37,7 @@ from tests.support.servers import FreshBroker
 
 TOPOLOGY: Topology = only(topology(instance_identifier="test"), "steps")
 STEPS = TOPOLOGY.steps.name
-MESSAGES = Messages(
+MESSAGES = Publications(
     step_queue=STEPS,
     remote_step_queue=TOPOLOGY.remote_steps.name,
     remote_steps=(),

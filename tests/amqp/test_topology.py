@@ -6,15 +6,8 @@ import pytest
 from aio_pika.abc import AbstractChannel
 
 from rs_order.broker.errors import TopologyConflict
-from rs_order.broker.topology import (
-    Binding,
-    Elements,
-    Exchange,
-    Topology,
-    Vhost,
-    declare,
-    topology,
-)
+from rs_order.broker.queue_names import topology
+from rs_order.broker.topology import Binding, Elements, Exchange, Topology, Vhost, declare
 from tests.amqp.support import only, raw_channel
 from tests.support.servers import FreshBroker
 
@@ -156,7 +149,7 @@ def test_queues_of_the_instance_vhost() -> None:
             ["framework.amqp.event.notification.NotificationEvent"],
             ["regards.DLQ"],
         ),
-        (FULL.heard_by_each, SECURITY_QUEUES, [], ["regards.DLQ"]),
+        (FULL.of_each_instance, SECURITY_QUEUES, [], ["regards.DLQ"]),
     ],
 )
 def test_exchanges_and_bindings(

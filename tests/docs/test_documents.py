@@ -13,7 +13,7 @@ from prometheus_client import REGISTRY
 from typer.main import get_command
 
 from rs_order import bootstrap
-from rs_order.broker.death import DeadLetterReason
+from rs_order.broker.delivery import DeadLetterReason
 from rs_order.entrypoints.cli import app
 
 ROOT = Path(__file__).parents[2]

@@ -11,8 +11,7 @@ from prometheus_client import Counter as Metric
 from pydantic import ValidationError
 
 from rs_order.application.notify_failures import Failures, NotifyFailures
-from rs_order.broker.delivery import Delivery
-from rs_order.broker.settle import DeadLetter, DeadLetterReason, Done, Outcome
+from rs_order.broker.delivery import DeadLetter, DeadLetterReason, Delivery, Done, Outcome
 from rs_order.contracts.wire import WireModel
 from rs_order.domain.ids import Tenant
 from rs_order.entrypoints.amqp.isolation import isolated

@@ -7,7 +7,7 @@ import structlog
 from pydantic import ValidationError
 
 from rs_order.application.conflicts import without_conflict
-from rs_order.broker.settle import DeadLetter, DeadLetterReason, Done, Outcome
+from rs_order.broker.delivery import DeadLetter, DeadLetterReason, Done, Outcome
 from rs_order.entrypoints.amqp.parsing import wrong_members
 from rs_order.store.errors import StoreUnavailable
 

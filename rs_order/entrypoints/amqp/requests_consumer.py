@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rs_order.application.accept_requests import AcceptRequests, ArrivedRequest
 from rs_order.application.cancel_orders import CancelOrders
 from rs_order.application.request_rules import MAX_CORRELATION_ID
-from rs_order.broker.letters import REPLAYED_HEADER
+from rs_order.broker.stored_dead_letters import REPLAYED_HEADER
 from rs_order.contracts.order_request import OrderCancelRequest, OrderRequest
 from rs_order.domain.ids import OrderId, Tenant
 from rs_order.entrypoints.amqp.batches import Received

@@ -14,8 +14,7 @@ from rs_order.application.step import (
     read_step,
     step_class,
 )
-from rs_order.broker.delivery import Delivery
-from rs_order.broker.settle import DeadLetter, DeadLetterReason, Done, Outcome
+from rs_order.broker.delivery import DeadLetter, DeadLetterReason, Delivery, Done, Outcome
 from rs_order.domain.ids import Tenant
 from rs_order.entrypoints.amqp.batches import KnownTenants, dropped
 from rs_order.entrypoints.amqp.isolation import isolated

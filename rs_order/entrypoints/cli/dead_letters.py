@@ -11,7 +11,7 @@ import typer
 from rs_order.entrypoints.cli.failures import FAILED, carry_out
 
 if TYPE_CHECKING:
-    from rs_order.broker.dead_letters import DeadLetters, LetterFilter
+    from rs_order.broker.dead_letters import DeadLetterFilter, DeadLetters
 
 commands = typer.Typer()
 letter_commands = typer.Typer(
@@ -74,23 +74,25 @@ def discard_command(
     carry_out(_discard(ids, because))
 
 
-def _filter(tenant: str | None, queue: str | None, reason: str | None) -> "LetterFilter":
-    from rs_order.broker.dead_letters import LetterFilter
+def _filter(tenant: str | None, queue: str | None, reason: str | None) -> "DeadLetterFilter":
+    from rs_order.broker.dead_letters import DeadLetterFilter
 
-    return LetterFilter(tenant, queue, reason)
+    return DeadLetterFilter(tenant, queue, reason)
 
 
-async def _list(wanted: "LetterFilter", *, as_json: bool) -> None:
+async def _list(wanted: "DeadLetterFilter", *, as_json: bool) -> None:
     from rs_order.entrypoints.cli.letter_views import facts, letter_lines
 
     found = await _dead_letters().list(wanted)
     if as_json:
-        typer.echo(json.dumps([facts(letter) for letter in found.letters], indent=2))
+        typer.echo(json.dumps([facts(letter) for letter in found.dead_letters], indent=2))
     else:
-        for line in letter_lines(found.letters):
+        for line in letter_lines(found.dead_letters):
             typer.echo(line)
     if not found.complete:
-        sys.stderr.write(f"The first {len(found.letters)}; there may be more: use the filters\n")
+        sys.stderr.write(
+            f"The first {len(found.dead_letters)}; there may be more: use the filters\n"
+        )
 
 
 async def _show(letter_id: str) -> None:
@@ -99,7 +101,7 @@ async def _show(letter_id: str) -> None:
     typer.echo(whole_letter(await _dead_letters().find(letter_id)))
 
 
-async def _replay(ids: list[str], wanted: "LetterFilter | None", rate: float | None) -> None:
+async def _replay(ids: list[str], wanted: "DeadLetterFilter | None", rate: float | None) -> None:
     from rs_order.broker.dead_letters import DEFAULT_RATE
 
     letters = _dead_letters()

@@ -14,7 +14,7 @@ commands = typer.Typer()
 @commands.command("asyncapi")
 def asyncapi_command() -> None:
     """Print what goes over AMQP: an AsyncAPI 3.0 document in JSON."""
-    from rs_order.broker.topology import topology
+    from rs_order.broker.queue_names import topology
     from rs_order.contracts.asyncapi import INSTANCE, Addresses, asyncapi_document
 
     # The names of a deployment with default settings, whatever is set here.

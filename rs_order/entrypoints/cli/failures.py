@@ -115,7 +115,7 @@ def _explained(error: Exception) -> str:
 
 def _known_errors() -> list[tuple[type[Exception], str]]:
     """Errors whose text is meant for the user, with the advice that it lacks."""
-    from rs_order.broker.errors import AmqpError, BrokerAway, NotConfirmed
+    from rs_order.broker.errors import AmqpError, BrokerUnavailable, NotConfirmed
     from rs_order.demo.errors import DemoError
     from rs_order.demo.servers import ServersError
     from rs_order.settings import SettingsError
@@ -128,7 +128,7 @@ def _known_errors() -> list[tuple[type[Exception], str]]:
         (ServersError, ""),
         (DemoError, ""),
         (
-            BrokerAway,
+            BrokerUnavailable,
             "See that the broker runs, has the virtual hosts, and that RS_ORDER_AMQP_URL is right.",
         ),
         (NotConfirmed, "Start 'rs-order serve' once on this broker: it makes the queues."),

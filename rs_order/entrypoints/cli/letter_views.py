@@ -6,13 +6,13 @@ from typing import Any
 
 import orjson
 
-from rs_order.broker.letters import Letter
+from rs_order.broker.stored_dead_letters import StoredDeadLetter
 
 HEADINGS = ("ID", "REASON", "TENANT", "ORDER", "AGE", "TIMES", "CORRELATION", "QUEUE")
 UNKNOWN = "-"
 
 
-def letter_lines(letters: Sequence[Letter]) -> Iterator[str]:
+def letter_lines(letters: Sequence[StoredDeadLetter]) -> Iterator[str]:
     """A heading and a line for each letter, in columns; one sentence when there is none."""
     if not letters:
         yield "No dead letters"
@@ -25,7 +25,7 @@ def letter_lines(letters: Sequence[Letter]) -> Iterator[str]:
         yield "  ".join(cells).rstrip()
 
 
-def facts(letter: Letter) -> dict[str, Any]:
+def facts(letter: StoredDeadLetter) -> dict[str, Any]:
     """What is known of a letter, without headers and body; for programs."""
     return {
         "id": letter.id,
@@ -43,7 +43,7 @@ def facts(letter: Letter) -> dict[str, Any]:
     }
 
 
-def whole_letter(letter: Letter) -> str:
+def whole_letter(letter: StoredDeadLetter) -> str:
     """Everything about a letter: facts, headers, body."""
     known = [
         f"{name:<14}{UNKNOWN if value is None else value}" for name, value in facts(letter).items()
@@ -52,7 +52,7 @@ def whole_letter(letter: Letter) -> str:
     return "\n".join([*known, "headers", *headers, "body", _body(letter.body)])
 
 
-def _row(letter: Letter, now: datetime) -> tuple[str, ...]:
+def _row(letter: StoredDeadLetter, now: datetime) -> tuple[str, ...]:
     age = letter.age_seconds(now)
     return (
         letter.id,

@@ -8,13 +8,14 @@ import aio_pika
 import orjson
 import pytest
 
-from rs_order.broker.messages import Messages
-from rs_order.broker.topology import Vhost, topology
+from rs_order.broker.publications import Publications
+from rs_order.broker.queue_names import topology
+from rs_order.broker.topology import Vhost
 from rs_order.domain.ids import Tenant
 from rs_order.ports.outbox import MessageKind, OutboxRow
 
 NAMES = topology(instance_identifier="test")
-MESSAGES = Messages(
+MESSAGES = Publications(
     step_queue=NAMES.steps.name,
     remote_step_queue=NAMES.remote_steps.name,
     remote_steps={"complete-order"},
@@ -197,7 +198,7 @@ def test_a_dead_request_is_a_letter_that_can_be_replayed() -> None:
 
 def test_names_follow_the_settings() -> None:
     """amqp.md 1.15: namespace and instance name."""
-    messages = Messages(
+    messages = Publications(
         step_queue=NAMES.steps.name,
         remote_step_queue=NAMES.remote_steps.name,
         remote_steps=(),

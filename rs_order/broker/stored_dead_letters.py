@@ -1,4 +1,4 @@
-"""What an operator sees of a dead letter, whoever wrote it: we, a Java service, or the broker."""
+"""Reads dead letters for operators, whether this service, a Java service or the broker wrote them."""
 
 import hashlib
 from collections import Counter
@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from aio_pika import DeliveryMode, Message
 
-from rs_order.broker.death import (
+from rs_order.broker.dead_letter_message import (
     DEAD_LETTERED_AT_HEADER,
     LETTER_ID_HEADER,
     MESSAGE_HEADER,
@@ -23,12 +23,12 @@ from rs_order.broker.delivery import DEATH_QUEUE_HEADER, Delivery
 from rs_order.broker.topology import Vhost
 
 REPLAYED_HEADER = "rs-order.replayed"
-"""How often a message was sent back to the queue it died in."""
+"""The number of times that a message was sent back to its queue."""
 BROKER_DEATHS_HEADER = "x-death"
 UNEXPLAINED = "unexplained"
-"""The reason of a letter that doesn't say why."""
+"""The reason of a dead letter that names none."""
 
-_WRITTEN_BY_DEATH = frozenset(
+_DEAD_LETTER_HEADERS = frozenset(
     {
         LETTER_ID_HEADER,
         REASON_HEADER,
@@ -46,7 +46,7 @@ _WRITTEN_BY_DEATH = frozenset(
         "x-last-death-reason",
         "x-delivery-count",
         "x-acquired-count",
-        # Would be obeyed by the broker when we publish.
+        # The broker would route the published message by them.
         "CC",
         "BCC",
     }
@@ -54,46 +54,46 @@ _WRITTEN_BY_DEATH = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
-    """A dead letter."""
+class StoredDeadLetter:
+    """A dead letter in its queue."""
 
     id: str
-    """Ours, or a digest of the letter; equal letters of one queue are numbered."""
+    """The id in its header, or a digest; equal dead letters of one queue are numbered."""
     vhost: Vhost
     queue: str
-    """Where it lies."""
+    """The queue that holds it."""
     origin: str | None
-    """The queue it came from, None when nothing says so."""
+    """The queue it came from, or None if no header names it."""
     reason: str
-    """The code of a DeadLetterReason, or the broker's own (``rejected``, ``delivery-limit``)."""
+    """The value of a DeadLetterReason, or the broker's own reason (``rejected``, ``delivery-limit``)."""
     detail: str | None
     tenant: str | None
     order_id: int | None
     correlation_id: str | None
     died_at: datetime | None
     times: int
-    """How often it has died: once, and once more for each replay that failed."""
+    """How often it became a dead letter: once, and once more for each replay that failed."""
     body: bytes
     headers: Mapping[str, Any]
 
     def age_seconds(self, now: datetime) -> float | None:
-        """How long it has lain there, None when it doesn't say when it died."""
+        """Return the seconds since it became a dead letter, or None if no header says when."""
         return None if self.died_at is None else max(0.0, (now - self.died_at).total_seconds())
 
 
-class LetterReader:
-    """Reads the letters of one queue, in the order they lie there."""
+class DeadLetterParser:
+    """Parses the dead letters of one queue, in their order."""
 
     def __init__(self, vhost: Vhost, queue: str) -> None:
         self._vhost = vhost
         self._queue = queue
         self._seen: Counter[str] = Counter()
 
-    def read(self, delivery: Delivery) -> Letter:
+    def parse(self, delivery: Delivery) -> StoredDeadLetter:
         headers = delivery.headers
         death = _broker_death(headers)
         content = _content(delivery.body)
-        return Letter(
+        return StoredDeadLetter(
             id=self._identify(delivery),
             vhost=self._vhost,
             queue=self._queue,
@@ -118,13 +118,13 @@ class LetterReader:
 
 
 def replayed_message(delivery: Delivery) -> Message:
-    """The message as it was before it died, but for the marks of the replay.
+    """Return the message as it was before it became a dead letter, marked as replayed.
 
-    ``x-death-queue`` stays: by it a consumer knows that the message is one of its own coming
-    back (amqp.md 1.9 step 4).
+    ``x-death-queue`` stays: it tells a consumer that the dead letter is one of its own (amqp.md 1.9
+    step 4).
     """
     headers = {
-        name: value for name, value in delivery.headers.items() if name not in _WRITTEN_BY_DEATH
+        name: value for name, value in delivery.headers.items() if name not in _DEAD_LETTER_HEADERS
     }
     headers[REPLAYED_HEADER] = _replays(delivery.headers) + 1
     return Message(
@@ -142,7 +142,7 @@ def _reason(headers: Mapping[str, Any], death: Mapping[str, Any]) -> str:
 
 
 def _died_at(headers: Mapping[str, Any], death: Mapping[str, Any]) -> datetime | None:
-    """In UTC."""
+    """Return when the message became a dead letter, in UTC."""
     ours = _text(headers.get(DEAD_LETTERED_AT_HEADER))
     if ours is not None:
         try:
@@ -154,14 +154,14 @@ def _died_at(headers: Mapping[str, Any], death: Mapping[str, Any]) -> datetime |
 
 
 def _broker_death(headers: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The latest entry of the broker's own record; empty when it did not dead-letter it."""
+    """Return the latest entry of the broker's own record; empty if the broker didn't dead-letter it."""
     deaths = headers.get(BROKER_DEATHS_HEADER)
     latest = deaths[0] if isinstance(deaths, list) and deaths else {}
     return latest if isinstance(latest, dict) else {}
 
 
 def _content(body: bytes) -> Mapping[str, Any]:
-    """The body's members; none when it isn't a JSON object, which is why many letters died."""
+    """Return the members of the body; none if it isn't a JSON object, a common reason of dead letters."""
     try:
         content = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -180,7 +180,7 @@ def _replays(headers: Mapping[str, Any]) -> int:
 
 
 def _digest(queue: str, delivery: Delivery) -> str:
-    """The same for the same letter each time it is looked at."""
+    """Return a digest that is the same each time a dead letter is read."""
     stable = {name: str(value) for name, value in delivery.headers.items() if name in _DIGESTED}
     properties = {name: str(value) for name, value in delivery.properties.items()}
     parts = orjson.dumps([queue, stable, properties], option=orjson.OPT_SORT_KEYS)
@@ -188,7 +188,7 @@ def _digest(queue: str, delivery: Delivery) -> str:
 
 
 _DIGESTED = frozenset({"regards.tenant", "regards.type", DEATH_QUEUE_HEADER, BROKER_DEATHS_HEADER})
-"""Headers that don't change by looking (a quorum queue counts deliveries in one of them)."""
+"""Headers that don't change when the message is read; a quorum queue counts deliveries in others."""
 
 
 def _text(value: object) -> str | None:

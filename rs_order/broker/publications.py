@@ -1,20 +1,15 @@
-"""How an outbox row looks on the wire (amqp.md 1.6, 1.7)."""
+"""Turns outbox rows into AMQP messages with their addresses (amqp.md 1.6, 1.7)."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import orjson
 from aio_pika import DeliveryMode, Message
 
-from rs_order.broker.death import DeadLetterReason, Death
-from rs_order.broker.delivery import TENANT_HEADER
-from rs_order.broker.topology import (
-    DEAD_LETTER_EXCHANGE,
-    SHARED_DEAD_LETTER_QUEUE,
-    Queue,
-    Vhost,
-)
+from rs_order.broker.dead_letter_message import Death
+from rs_order.broker.delivery import TENANT_HEADER, DeadLetterReason
+from rs_order.broker.publishing import Publication
+from rs_order.broker.topology import DEAD_LETTER_EXCHANGE, SHARED_DEAD_LETTER_QUEUE, Queue, Vhost
 from rs_order.contracts.notification import NOTIFICATION
 from rs_order.contracts.notifier import NOTIFICATION_REQUEST
 from rs_order.contracts.order_request import ORDER_REQUEST
@@ -25,10 +20,10 @@ from rs_order.domain.instants import wire_instant
 from rs_order.ports.outbox import MessageKind, OutboxRow
 
 INSTANCE_TENANT = "instance"
-"""The tenant header of everything on the instance virtual host (amqp.md 1.1)."""
+"""The tenant header of all messages on the instance virtual host (amqp.md 1.1)."""
 PRIORITY = 1
 LONGEST_SHORT_STRING = 255
-"""Bytes that an AMQP property can hold."""
+"""Bytes that fit into an AMQP property."""
 
 CONVERTER_HEADER = "regards.converter"
 TYPE_HEADER = "regards.type"
@@ -36,22 +31,6 @@ REQUEST_ID_HEADER = "regards.request.id"
 REQUEST_OWNER_HEADER = "regards.request.owner"
 REQUEST_DATE_HEADER = "regards.request.date"
 GSON = "GSON"
-
-
-@dataclass(frozen=True, slots=True)
-class Publication:
-    """A message with its address."""
-
-    vhost: Vhost
-    exchange: str
-    routing_key: str
-    mandatory: bool
-    """True: a message that no queue takes counts as not published."""
-    message: Message
-
-    @property
-    def target(self) -> str:
-        return self.exchange or self.routing_key
 
 
 EVENTS: Mapping[MessageKind, str] = {
@@ -63,10 +42,10 @@ EVENTS: Mapping[MessageKind, str] = {
     MessageKind.DOWNLOADED_OUTPUTS: DOWNLOADED_OUTPUTS,
     MessageKind.NOTIFIER_COPY: NOTIFICATION_REQUEST,
 }
-"""The Java class of each message that peers read; steps and dead letters are our own."""
+"""The Java class of each message that peers read. Steps and dead letters are internal."""
 
 
-class Messages:
+class Publications:
     """Turns outbox rows into publications."""
 
     def __init__(
@@ -79,15 +58,15 @@ class Messages:
         namespace: str = "regards",
         instance_name: str = "REGARDS",
     ) -> None:
-        """Remember the names.
+        """Set the names.
 
         Args:
-            step_queue: name of the queue of our own steps.
+            step_queue: name of the queue of steps.
             remote_step_queue: name of the queue of the steps that call other services.
             remote_steps: the names of those steps.
-            request_queue: where order requests come in; tells where their dead letters lie.
+            request_queue: the queue of order requests; gives the address of their dead letters.
             namespace: prefix of the exchanges.
-            instance_name: property ``regards.instance.name``; goes out as ``app_id``.
+            instance_name: property ``regards.instance.name``, the ``app_id`` of all messages.
         """
         self._step_queue = step_queue
         self._remote_step_queue = remote_step_queue
@@ -106,7 +85,7 @@ class Messages:
                 return self._event(row, EVENTS[row.kind])
 
     def _event(self, row: OutboxRow, event: str) -> Publication:
-        """To a fanout that may have no queue bound: that is not our business (amqp.md 1.6)."""
+        """Address an event to its fanout exchange, whether or not a queue is bound to it (amqp.md 1.6)."""
         instance = row.kind is MessageKind.INSTANCE_NOTIFICATION
         tenant = INSTANCE_TENANT if instance else row.tenant
         headers = _event_headers(tenant, event)
@@ -121,7 +100,7 @@ class Messages:
         )
 
     def _request_headers(self, row: OutboxRow) -> dict[str, str]:
-        """What a message to rs-notifier is known by (amqp.md 3.4)."""
+        """Return the headers that identify a message to rs-notifier (amqp.md 3.4)."""
         return {
             REQUEST_ID_HEADER: str(row.message_id),
             REQUEST_OWNER_HEADER: self._instance_name,
@@ -129,7 +108,7 @@ class Messages:
         }
 
     def _step(self, row: OutboxRow) -> Publication:
-        """Straight to a queue of our own; without it the work would be lost, hence mandatory."""
+        """Address a step to its queue. It is mandatory, because work is lost if the queue doesn't exist."""
         remote = orjson.loads(row.body).get("step") in self._remote_steps
         return Publication(
             vhost=Vhost.MULTITENANT,
@@ -140,9 +119,9 @@ class Messages:
         )
 
     def _dead_request(self, row: OutboxRow) -> Publication:
-        """The request as its sender would send it, as a letter that can be replayed.
+        """Make the request, as its sender published it, a dead letter that can be replayed.
 
-        Its id is the message's, so that a letter published twice is known as one.
+        The message id is the dead letter's id, so that one published twice is recognised.
         """
         content = orjson.loads(row.body)
         requests = self._request_queue
@@ -187,7 +166,7 @@ def _event_headers(tenant: str, event: str) -> dict[str, str]:
 
 
 def _correlation_id(row: OutboxRow) -> str | None:
-    """Only order responses have one, and only if it fits: the body carries it anyway."""
+    """Return the correlation id of an order response if it fits into the property; the body has it anyway."""
     value = row.correlation_id
     if row.kind is not MessageKind.ORDER_RESPONSE or value is None:
         return None

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from rs_order.broker.errors import VhostProvisioningError
-from rs_order.broker.vhosts import create_missing_vhosts
+from rs_order.broker.virtual_hosts import create_missing_vhosts
 from tests.amqp.support import raw_channel
 from tests.support.servers import FreshBroker
 

@@ -1,4 +1,4 @@
-"""Makes the virtual hosts that are missing, through the broker's management API (amqp.md 1.1)."""
+"""Creates missing virtual hosts through the broker's management API (amqp.md 1.1)."""
 
 from collections.abc import Iterable
 from urllib.parse import quote, unquote, urlsplit
@@ -14,20 +14,20 @@ ALL_PERMISSIONS = {"configure": ".*", "write": ".*", "read": ".*"}
 async def create_missing_vhosts(
     management_url: str, amqp_url: str, vhosts: Iterable[str]
 ) -> tuple[str, ...]:
-    """Create what does not exist, and give the AMQP user all rights on it.
+    """Create the virtual hosts that don't exist, and give the AMQP user all permissions on them.
 
-    Virtual hosts that exist are left as they are, their permissions too.
+    Existing virtual hosts and their permissions are not changed.
 
     Args:
-        management_url: of the management API; credentials in it win over those of ``amqp_url``.
-        amqp_url: gives the user who gets the rights.
+        management_url: of the management API; its credentials take precedence over those of ``amqp_url``.
+        amqp_url: names the user who gets the permissions.
         vhosts: names, without a leading slash.
 
     Returns:
-        The names of those that were created.
+        The names of the created virtual hosts.
 
     Raises:
-        VhostProvisioningError: the API can't be reached, or refused.
+        VhostProvisioningError: the API can't be reached, or rejected a call.
     """
     user, _ = _credentials(amqp_url)
     credentials = _credentials(management_url if urlsplit(management_url).username else amqp_url)
