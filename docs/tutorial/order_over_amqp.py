@@ -19,7 +19,7 @@ import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractQueue
 
 PROJECT = os.environ.get("PROJECT", "demo")
-BROKER = os.environ.get("RS_ORDER_AMQP_URL", "amqp://guest:guest@127.0.0.1:5672")
+BROKER = os.environ.get("RS_ORDER_AMQP_URL", "amqp://rs_order:rs_order@127.0.0.1:5672")
 VIRTUAL_HOST = os.environ.get("RS_ORDER_AMQP_VHOST", "regards.multitenant.manager")
 
 REQUEST = "fr.cnes.regards.modules.order.amqp.input.OrderRequestDtoEvent"

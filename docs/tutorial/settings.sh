@@ -8,8 +8,8 @@ PATH=$PWD/.venv/bin:$PATH # so that the shell finds rs-order and its Python
 
 # The two servers.
 : "${RS_ORDER_DATABASE_URL:=postgresql://postgres:tutorial@127.0.0.1:5432/postgres}"
-: "${RS_ORDER_AMQP_URL:=amqp://guest:guest@127.0.0.1:5672}"
-: "${RS_ORDER_AMQP_MANAGEMENT_URL:=http://guest:guest@127.0.0.1:15672}"
+: "${RS_ORDER_AMQP_URL:=amqp://rs_order:rs_order@127.0.0.1:5672}"
+: "${RS_ORDER_AMQP_MANAGEMENT_URL:=http://rs_order:rs_order@127.0.0.1:15672}"
 : "${RS_ORDER_AMQP_VHOST:=regards.multitenant.manager}"
 
 # rs_order itself: its REST port, its project (also called tenant), and the key of metalinks.

@@ -74,15 +74,15 @@ async def environment(
     _management: Management,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[dict[str, str]]:
-    """The service and the sandbox, started as the tutorial says, on servers and ports of this test."""
+    """The sandbox and the service, started as the tutorial says, on servers and ports of this test."""
     async with (
         fresh_database(_database_admin, servers.database_url) as database_url,
         fresh_broker(_management, servers.amqp_url, servers.management_url or "") as broker,
     ):
         settings = await settings_of(database_url, broker, tmp_path_factory.mktemp("downloads"))
         async with (
-            terminal(commands_with("rs-order serve"), "rs-order is ready", settings),
             terminal(commands_with("rs-order sandbox"), "Sandbox listens", settings),
+            terminal(commands_with("rs-order serve"), "rs-order is ready", settings),
         ):
             yield settings
 
