@@ -12,7 +12,7 @@ import httpx
 
 from rs_order.demo.command_process import CommandProcess
 from rs_order.demo.errors import DemoError
-from rs_order.demo.isolation import Isolation, isolated
+from rs_order.demo.isolated_resources import Isolation, isolated
 from rs_order.demo.order_client import OrderClient
 from rs_order.demo.report import Report
 from rs_order.demo.servers import Servers, running_servers

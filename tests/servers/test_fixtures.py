@@ -1,4 +1,4 @@
-"""The fixtures every other test stands on."""
+"""The fixtures that give a test a database and virtual hosts of its own."""
 
 import aio_pika
 import asyncpg
@@ -7,7 +7,7 @@ from tests.support.servers import FreshBroker
 
 
 async def test_database_is_empty_and_writable(database_url: str) -> None:
-    """A test gets a database without tables and may create some."""
+    """A test gets a database without tables, and may create tables."""
     connection = await asyncpg.connect(database_url)
     tables = await connection.fetchval(
         "select count(*) from pg_tables"

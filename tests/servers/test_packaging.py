@@ -1,4 +1,4 @@
-"""The files around the program name things that exist."""
+"""Compose file, Dockerfile and requirements name variables, commands, files and packages that exist."""
 
 import json
 import re
@@ -20,7 +20,7 @@ STAGES = dict(re.findall(r"^FROM \S+ AS (\S+)\n((?:(?!FROM ).*\n)*)", DOCKERFILE
 """The text of each stage by its name, in the order of the file."""
 
 COMMANDS = {"serve", "migrate", "tenant", "sandbox", "order", "dead-letters", "asyncapi", "openapi"}
-"""The outer contract: fixed names that other people's scripts rely on."""
+"""Fixed names of the outer contract, on which scripts of operators rely."""
 
 VARIABLES = {
     f"RS_ORDER_{name}"
@@ -43,7 +43,7 @@ VARIABLES = {
         "ORDER_SECRET",
     ]
 }
-"""The outer contract: fixed names that other people's scripts rely on."""
+"""Fixed names of the outer contract, on which scripts of operators rely."""
 
 
 def pins(name: str) -> dict[str, str]:
@@ -62,7 +62,7 @@ def test_compose_sets_real_variables(service: str) -> None:
 
 
 def test_compose_runs_real_commands() -> None:
-    """What is passed to the entry point of the image is a command of rs-order."""
+    """The compose file passes a command of rs-order to the entry point of the image."""
     commands = {
         service["command"][0]
         for service in COMPOSE["services"].values()
@@ -74,7 +74,7 @@ def test_compose_runs_real_commands() -> None:
 
 
 def test_compose_waits_for_health() -> None:
-    """Whatever another service waits for has a health check, its own or the image's."""
+    """Each service that another one waits for has a health check."""
     for service in COMPOSE["services"].values():
         for name, condition in service.get("depends_on", {}).items():
             assert condition == {"condition": "service_healthy"}
@@ -178,7 +178,7 @@ def test_development_includes_the_sandbox() -> None:
     ],
 )
 def test_requirements_are_in_step_with_the_project(file: str, wanted: list[str]) -> None:
-    """Every dependency has a pin inside its range; scripts/lock was not forgotten."""
+    """Every dependency has a pin inside its range, so scripts/lock has been run."""
     pinned = pins(file)
     requirements = [Requirement(text) for text in wanted]
     stale = [
@@ -194,7 +194,7 @@ def test_requirements_are_in_step_with_the_project(file: str, wanted: list[str])
 
 @pytest.mark.parametrize("file", ["requirements.txt", "sandbox.txt"])
 def test_application_and_development_pins_agree(file: str) -> None:
-    """The tests run on the very versions that are deployed."""
+    """The tests run on the versions that are deployed."""
     development = pins("dev.txt")
     differing = {name for name, version in pins(file).items() if development[name] != version}
 
@@ -203,7 +203,7 @@ def test_application_and_development_pins_agree(file: str) -> None:
 
 @pytest.mark.parametrize("file", ["requirements.txt", "sandbox.txt", "dev.txt", "build.txt"])
 def test_requirements_are_hashed_and_name_no_host(file: str) -> None:
-    """Any index may serve them, and none can change them."""
+    """Any package index may serve them, and none can change them."""
     text = (ROOT / "requirements" / file).read_text(encoding="utf-8")
     blocks = re.split(r"^(?=[\w.-]+==)", text, flags=re.MULTILINE)[1:]
 
