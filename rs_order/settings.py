@@ -27,6 +27,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from rs_order.domain.identity import SERVICE
+
 PREFIX = "RS_ORDER_"
 DEVELOPMENT_KEY = "!!!!!==========abcdefghijklmnopqrstuvwxyz0123456789==========!!!!!"
 """The platform's key for development and tests (rest.md 2.2); public, so never for production."""
@@ -93,7 +95,7 @@ class Settings(BaseSettings):
         json_schema_extra=_property("regards.amqp.management.namespace"),
     )
     amqp_microservice_type_identifier: str = Field(
-        "rs-order",
+        SERVICE,
         description="Name of the service in the names of queues.",
         json_schema_extra=_property("regards.amqp.microservice.type-identifier"),
     )

@@ -4,6 +4,7 @@ from typing import Any, Final, NoReturn
 
 import jwt
 
+from rs_order.contracts.wire import INT64
 from rs_order.domain.ids import OrderId, Tenant
 from rs_order.ports.clock import Clock
 from rs_order.ports.order_tokens import (
@@ -14,7 +15,6 @@ from rs_order.ports.order_tokens import (
 )
 
 ALGORITHM: Final = "HS256"
-_LARGEST_ID: Final = 2**63 - 1
 
 
 class JwtOrderTokens:
@@ -85,6 +85,6 @@ def _order_of(claims: dict[str, Any]) -> OrderId:
     order_id = claims.get("ORDER_ID")
     if not isinstance(order_id, str) or not (order_id.isascii() and order_id.isdecimal()):
         raise InvalidOrderToken("the order token names no order")
-    if len(order_id) > len(str(_LARGEST_ID)) or int(order_id) > _LARGEST_ID:
+    if len(order_id) > len(str(INT64)) or int(order_id) > INT64:
         raise InvalidOrderToken("the order token names no order")
     return OrderId(int(order_id))

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from rs_order.application.settlement import Cause, Settlement
 from rs_order.application.step import Step
 from rs_order.contracts.processing import ExecutionResult
+from rs_order.contracts.services import PlatformService
 from rs_order.domain.correlation import BatchCorrelation, ExecutionCorrelation
+from rs_order.domain.identity import SERVICE
 from rs_order.domain.ids import OrderId, SubOrderId, Tenant
 from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
@@ -53,7 +55,7 @@ class ApplyResults:
             moves = await uow.executions.settle(
                 work.sub_order_id, delivery.made, dict.fromkeys(delivery.missing, reason)
             )
-            cause = Cause(Reason.PROCESS_ENDED, "rs-processing", self._clock.now())
+            cause = Cause(Reason.PROCESS_ENDED, PlatformService.PROCESSING, self._clock.now())
             await self._settlement.carry(uow, [order], moves, cause)
         return True
 
@@ -97,5 +99,5 @@ class GiveUpResults:
             if loaded[0].state is not SubOrderState.PROCESSING:
                 return
             moves = await uow.executions.give_up(step.sub_order_id, self._reason)
-            cause = Cause(Reason.PROCESS_SILENT, "rs-order", self._clock.now())
+            cause = Cause(Reason.PROCESS_SILENT, SERVICE, self._clock.now())
             await self._settlement.carry(uow, orders, moves, cause)

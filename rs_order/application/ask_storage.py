@@ -9,6 +9,7 @@ from rs_order.application.settlement import Cause, Settlement
 from rs_order.application.step import Step
 from rs_order.application.steps import StartProcessingStep, StopSubOrdersStep
 from rs_order.contracts.storage import FilesRestorationRequest
+from rs_order.domain.identity import SERVICE
 from rs_order.domain.ids import Checksum, OrderId, SubOrderId, Tenant
 from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
@@ -133,7 +134,7 @@ class AskStorage:
         """Storage never answered: files end with an error, a process begins with what there is."""
         now = self._clock.now()
         hours = self._retries.deadline.total_seconds() / 3600
-        cause = Cause(Reason.STORAGE_SILENT, "rs-order", now)
+        cause = Cause(Reason.STORAGE_SILENT, SERVICE, now)
         reason = f"Storage gave no answer for {hours:g} hours."
         if sub_order.kind is SubOrderKind.PROCESSING:
             await uow.inputs.give_up(sub_order.id, reason)

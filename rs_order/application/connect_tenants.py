@@ -8,8 +8,9 @@ from typing import Final
 import structlog
 
 from rs_order.application.policies import SlotLimits
-from rs_order.application.step import INSTANCE, Step, StepQueue, StepScope
+from rs_order.application.step import Step, StepQueue, StepScope
 from rs_order.application.wake_tenant import WakeTenant
+from rs_order.domain.identity import INSTANCE
 from rs_order.domain.ids import Tenant
 from rs_order.domain.retry import Backoff
 from rs_order.ports.clock import Clock

@@ -5,13 +5,13 @@ from uuid import UUID
 
 from rs_order.contracts.processing import ExecutionInput, ExecutionRequest
 from rs_order.domain.correlation import ExecutionCorrelation, FileId
+from rs_order.domain.files import UNKNOWN_MIME_TYPE
 from rs_order.domain.ids import DataFileId, Urn
 from rs_order.domain.outputs import AwaitedOutput
 from rs_order.domain.process import Scope
 from rs_order.store.executions import Work
 from rs_order.store.process_inputs import StoredInput
 
-DEFAULT_MIME_TYPE = "application/octet-stream"
 NO_INPUT = "No input of its process could be had."
 
 
@@ -48,7 +48,7 @@ def _input(work: Work, one: StoredInput) -> ExecutionInput:
     file = one.input.file
     return ExecutionInput(
         local_relative_path=f"{one.product}/{one.input.key}",
-        content_type=file.mime_type or DEFAULT_MIME_TYPE,
+        content_type=file.mime_type or UNKNOWN_MIME_TYPE,
         url=file.url or None,
         bytes=one.input.size,
         checksum=file.checksum or "",

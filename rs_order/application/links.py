@@ -5,6 +5,8 @@ from urllib.parse import quote
 
 import structlog
 
+from rs_order.contracts.services import PlatformService
+from rs_order.domain.identity import SERVICE
 from rs_order.domain.ids import DataFileId, OrderId, Tenant
 from rs_order.ports.directory import Projects
 from rs_order.ports.errors import RemoteRefusal, RemoteTrouble
@@ -78,7 +80,7 @@ class Links:
                 await self.learn(tenant)
         except TimeoutError as error:
             if await self._stored_host(tenant) is None:
-                raise RemoteTrouble("rs-admin-instance", "no answer in time") from error
+                raise RemoteTrouble(PlatformService.ADMIN_INSTANCE, "no answer in time") from error
         return await self.stored(tenant)
 
     async def stored(self, tenant: Tenant) -> "DownloadLinks":
@@ -103,7 +105,7 @@ class Links:
         return f"{self._address(await self._stored_host(tenant))}/{path.lstrip('/')}"
 
     def _with(self, host: str | None) -> "DownloadLinks":
-        return DownloadLinks(f"{self._address(host)}/{self._prefix}/rs-order")
+        return DownloadLinks(f"{self._address(host)}/{self._prefix}/{SERVICE}")
 
     def _address(self, host: str | None) -> str:
         return (host or self._fallback).rstrip("/")

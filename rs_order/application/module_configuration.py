@@ -11,7 +11,6 @@ from pydantic import ValidationError
 
 from rs_order.application.errors import InvalidInput
 from rs_order.contracts.module import (
-    MICROSERVICE,
     MODULE,
     SETTING_KEY,
     ConfigurationToImport,
@@ -26,6 +25,7 @@ from rs_order.contracts.module import (
     SettingToImport,
 )
 from rs_order.domain.errors import SettingRefusedError
+from rs_order.domain.identity import SERVICE
 from rs_order.domain.ids import Tenant
 from rs_order.domain.settings import DEFINITIONS, Setting, SettingValue, settings_of
 from rs_order.store.unit_of_work import Store, UnitOfWork
@@ -44,7 +44,7 @@ class ExportConfiguration:
         module = ExportedModule(
             module=_OURS, configuration=[_exported(setting) for setting in settings]
         )
-        return ExportedConfiguration(microservice=MICROSERVICE, modules=[module])
+        return ExportedConfiguration(microservice=SERVICE, modules=[module])
 
 
 class ImportConfiguration:
@@ -85,7 +85,7 @@ _OURS = ModuleInformation(
     id=MODULE,
     name="order",
     description="Orders of archived files: split, brought back from tape, handed out",
-    version=version("rs-order"),
+    version=version(SERVICE),
     author="rs_order",
     legal_owner="rs_order",
     documentation="/swagger-ui/index.html",
@@ -131,9 +131,9 @@ def _read(file: bytes) -> ConfigurationToImport:
         raise InvalidInput(
             *(f"The file isn't a configuration: {problem}" for problem in _problems(error))
         ) from error
-    if configuration.microservice not in (None, MICROSERVICE):
+    if configuration.microservice not in (None, SERVICE):
         raise InvalidInput(
-            f"The file is the configuration of {configuration.microservice}, not of {MICROSERVICE}"
+            f"The file is the configuration of {configuration.microservice}, not of {SERVICE}"
         )
     return configuration
 
@@ -152,7 +152,7 @@ def _plan(found: object) -> _Plan:
         return _Plan(ModuleInformation(), errors=[f"not a module: {it}" for it in _problems(error)])
     plan = _Plan(module.module, reset=bool(module.reset_before_import))
     if module.module.id != MODULE:
-        plan.errors.append(f"{MICROSERVICE} has no module {module.module.id}; it has {MODULE}")
+        plan.errors.append(f"{SERVICE} has no module {module.module.id}; it has {MODULE}")
         return plan
     for number, item in enumerate(module.configuration or (), 1):
         try:
@@ -178,7 +178,7 @@ def _setting_of(item: object) -> SettingToImport:
         )
         raise _ItemRefused(f"it isn't a setting, look at: {missing}") from error
     if read.key != SETTING_KEY:
-        raise _ItemRefused(f"{read.key} isn't something {MICROSERVICE} has; it has {SETTING_KEY}")
+        raise _ItemRefused(f"{read.key} isn't something {SERVICE} has; it has {SETTING_KEY}")
     if read.value.name not in DEFINITIONS:
         raise _ItemRefused(f"there is no setting {read.value.name}")
     return read.value

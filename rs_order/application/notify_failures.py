@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from rs_order.application.step import INSTANCE
 from rs_order.contracts.notification import Level, Notification, NotificationEvent
+from rs_order.contracts.roles import EXPLOIT
+from rs_order.domain.identity import INSTANCE
 from rs_order.domain.ids import Tenant
 from rs_order.ports.outbox import MessageKind
 from rs_order.store.messages import OutgoingMessage
@@ -41,7 +42,7 @@ def _notification(failures: Failures) -> OutgoingMessage:
                 f"errors refer to the 'rs-order' microservice logs : ['{listed}]."
             ),
             level=Level.ERROR,
-            role_recipients=["EXPLOIT"],
+            role_recipients=[EXPLOIT],
         )
     )
     if failures.tenant is None or failures.tenant == INSTANCE:

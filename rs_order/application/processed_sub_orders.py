@@ -6,7 +6,7 @@ from datetime import datetime
 
 from rs_order.domain.basket import DatasetSelection
 from rs_order.domain.correlation import BatchCorrelation
-from rs_order.domain.files import CatalogFile, OtherType, Product
+from rs_order.domain.files import UNKNOWN_MIME_TYPE, CatalogFile, OtherType, Product
 from rs_order.domain.ids import DatasetTaskId, SubOrderId
 from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
@@ -18,8 +18,6 @@ from rs_order.domain.sub_order import SubOrder
 from rs_order.domain.windows import Group, InputProduct, Window
 from rs_order.store.completions import NewSubOrder
 from rs_order.store.unit_of_work import UnitOfWork
-
-OUTPUT_MIME_TYPE = "application/octet-stream"
 
 
 @dataclass(slots=True)
@@ -161,7 +159,7 @@ def _ordered(output: PromisedOutput) -> OrderedFile:
             size=output.size,
             checksum=None,
             checksum_algorithm=None,
-            mime_type=OUTPUT_MIME_TYPE,
+            mime_type=UNKNOWN_MIME_TYPE,
             online=True,
         ),
         state=FileState.PENDING,

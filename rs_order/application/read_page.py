@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from rs_order.contracts.services import PlatformService
 from rs_order.domain.basket import DatasetSelection
 from rs_order.domain.files import Product
 from rs_order.domain.identity import Caller
@@ -108,9 +109,9 @@ class PageReader:
     @staticmethod
     def explain(error: RemoteError, selection: DatasetSelection) -> str:
         """The message of an order that fails for this (domain.md 4.4, 5.1, C15)."""
-        if error.service == "rs-catalog":
+        if error.service == PlatformService.CATALOG:
             return SEARCH_FAILED
-        return _no_process(selection) if error.service == "rs-processing" else str(error)
+        return _no_process(selection) if error.service == PlatformService.PROCESSING else str(error)
 
 
 def _no_process(selection: DatasetSelection) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import orjson
 
 from rs_order.contracts.order_request import OrderRequest
+from rs_order.contracts.order_response import ErrorType
 from rs_order.domain.errors import PatternRefusedError
 from rs_order.domain.file_filter import FileFilter, FileKind, compile_pattern
 
@@ -38,7 +39,7 @@ def violations(request: OrderRequest) -> list[Violation]:
 
 
 def unknown_user(user: str) -> Violation:
-    return Violation("FORBIDDEN", f"Unknown user : {user}", "user")
+    return Violation(ErrorType.FORBIDDEN, f"Unknown user : {user}", "user")
 
 
 def _content(request: OrderRequest) -> list[Violation]:
@@ -69,7 +70,7 @@ def _lengths(request: OrderRequest) -> list[Violation]:
 def _user(request: OrderRequest) -> list[Violation]:
     if request.user:
         return []
-    return [Violation("INVALID_CONTENT", "User should be present", "user")]
+    return [Violation(ErrorType.INVALID_CONTENT, "User should be present", "user")]
 
 
 def _pattern(request: OrderRequest) -> list[Violation]:

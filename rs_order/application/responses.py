@@ -3,6 +3,7 @@
 from rs_order.application.refusal import Refusal
 from rs_order.contracts.notification import Level, Notification, NotificationEvent
 from rs_order.contracts.order_response import ErrorType, OrderResponse, ResponseStatus
+from rs_order.contracts.roles import PROJECT_ADMIN
 from rs_order.domain.ids import OrderId, RequestId, Tenant
 from rs_order.domain.order import Order
 from rs_order.domain.states import OrderStatus
@@ -19,7 +20,7 @@ def granted(
     response = OrderResponse(
         status=ResponseStatus.GRANTED, order_id=order_id, correlation_id=correlation_id
     )
-    return _response(tenant, response, order_id, request_id)
+    return _about_order(tenant, response, order_id, request_id)
 
 
 def refused(
@@ -32,7 +33,7 @@ def refused(
         error_type=refusal.error_type,
         errors=refusal.errors,
     )
-    return _response(tenant, response, None, request_id)
+    return _message(tenant, response, request_stream(tenant, request_id)), None, request_id
 
 
 def sub_order_done(tenant: Tenant, order: Order, sub_order: SubOrder, link: str) -> Response:
@@ -50,7 +51,7 @@ def sub_order_done(tenant: Tenant, order: Order, sub_order: SubOrder, link: str)
         total_sub_orders=order.sub_orders,
         sub_order_id=sub_order.id,
     )
-    return _response(tenant, response, order.id, order.request_id)
+    return _about_order(tenant, response, order.id, order.request_id)
 
 
 _ENDINGS = {
@@ -75,25 +76,24 @@ def order_ended(tenant: Tenant, order: Order, link: str) -> Response:
         errors=order.tally.errors or None,
         total_sub_orders=order.sub_orders,
     )
-    return _response(tenant, response, order.id, order.request_id)
+    return _about_order(tenant, response, order.id, order.request_id)
 
 
-def _response(
-    tenant: Tenant, response: OrderResponse, order_id: OrderId | None, request_id: RequestId | None
+def _about_order(
+    tenant: Tenant, response: OrderResponse, order_id: OrderId, request_id: RequestId | None
 ) -> Response:
-    stream = (
-        order_stream(tenant, order_id)
-        if order_id is not None
-        else request_stream(tenant, request_id or RequestId(0))
-    )
-    message = OutgoingMessage(
+    message = _message(tenant, response, order_stream(tenant, order_id))
+    return message, order_id, request_id
+
+
+def _message(tenant: Tenant, response: OrderResponse, stream: str) -> OutgoingMessage:
+    return OutgoingMessage(
         kind=MessageKind.ORDER_RESPONSE,
         tenant=tenant,
         body=response.to_wire(),
         stream=stream,
         correlation_id=response.correlation_id,
     )
-    return message, order_id, request_id
 
 
 def unusable_template(tenant: Tenant, template: str, problem: str) -> OutgoingMessage:
@@ -106,7 +106,7 @@ def unusable_template(tenant: Tenant, template: str, problem: str) -> OutgoingMe
                 "in its place; correct the file, it is read again with the next mail."
             ),
             level=Level.ERROR,
-            role_recipients=["PROJECT_ADMIN"],
+            role_recipients=[PROJECT_ADMIN],
         )
     )
     return OutgoingMessage(kind=MessageKind.NOTIFICATION, tenant=tenant, body=event.to_wire())
@@ -119,7 +119,7 @@ def oversized_file(tenant: Tenant, name: str) -> OutgoingMessage:
             title="Order creation",
             message=f'File "{name}" is bigger than sub-order size',
             level=Level.WARNING,
-            role_recipients=["PROJECT_ADMIN"],
+            role_recipients=[PROJECT_ADMIN],
         )
     )
     return OutgoingMessage(kind=MessageKind.NOTIFICATION, tenant=tenant, body=event.to_wire())

@@ -2,6 +2,7 @@
 
 from rs_order.application.cancel_orders import Departure
 from rs_order.application.steps import DeleteFilesStep, ExpireOrderStep
+from rs_order.domain.identity import SERVICE
 from rs_order.domain.ids import Tenant
 from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
@@ -31,7 +32,7 @@ class ExpireOrder:
                 if order.expires_at is not None and order.expires_at <= now and _can_expire(order)
             ]
             for order in expired:
-                order.move(OrderStatus.EXPIRED, reason=Reason.EXPIRED, actor="rs-order")
+                order.move(OrderStatus.EXPIRED, reason=Reason.EXPIRED, actor=SERVICE)
             await self._departure.depart(uow, expired)
             await uow.orders.save(expired, now)
 

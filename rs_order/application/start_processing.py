@@ -9,7 +9,7 @@ from rs_order.application.apply_results import GiveUpResultsStep
 from rs_order.application.executions import executions, without_input
 from rs_order.application.settlement import Cause, Settlement
 from rs_order.application.steps import StartProcessingStep
-from rs_order.domain.identity import Caller
+from rs_order.domain.identity import SERVICE, Caller
 from rs_order.domain.ids import DataFileId, Tenant
 from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
@@ -134,7 +134,7 @@ class StartProcessing:
                 ]
             )
             moves = await uow.executions.settle(work.sub_order_id, {}, lost)
-            cause = Cause(Reason.PROCESS_NOT_STARTED, "rs-order", now)
+            cause = Cause(Reason.PROCESS_NOT_STARTED, SERVICE, now)
             await self._settlement.carry(uow, [order], moves, cause)
 
     async def _mind(self, uow: UnitOfWork, held: _Held, due_at: datetime) -> None:
@@ -160,7 +160,7 @@ class StartProcessing:
             )
             await uow.inputs.forget(still.sub_order.id)
             moves = await uow.executions.settle(still.sub_order.id, {}, failed)
-            cause = Cause(Reason.PROCESS_NOT_STARTED, "rs-order", now)
+            cause = Cause(Reason.PROCESS_NOT_STARTED, SERVICE, now)
             await self._settlement.carry(uow, [still.order], moves, cause)
 
     async def _wait(self, held: _Held, tenant: Tenant, trouble: RemoteTrouble) -> None:

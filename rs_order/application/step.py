@@ -18,9 +18,6 @@ from rs_order.domain.ids import Tenant
 from rs_order.ports.outbox import MessageKind
 from rs_order.store.messages import OutgoingMessage
 
-INSTANCE = Tenant("instance")
-"""The tenant of steps and notifications that concern no tenant we serve, or one we don't serve yet."""
-
 _NAME = "step"
 """The member of a body that holds the name of the step."""
 

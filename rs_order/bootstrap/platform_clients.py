@@ -25,6 +25,7 @@ from rs_order.adapters.regards.storage import StoredFiles
 from rs_order.adapters.regards.token_issuer import TokenIssuer
 from rs_order.adapters.regards.unconfigured import NoCatalog, NoProcesses, NoUsers
 from rs_order.contracts.resource import ResourceMapping
+from rs_order.contracts.services import PlatformService
 from rs_order.ports.catalog import Catalog
 from rs_order.ports.connections import Connections
 from rs_order.ports.directory import Projects, Users
@@ -95,30 +96,36 @@ class _Services:
 
     def catalog(self) -> Catalog:
         url = self._settings.catalog_url
-        return RegardsCatalog(self._at("rs-catalog", url), self._tokens) if url else NoCatalog()
+        return (
+            RegardsCatalog(self._at(PlatformService.CATALOG, url), self._tokens)
+            if url
+            else NoCatalog()
+        )
 
     def dam(self) -> RegardsDatasetFiles | None:
         url = self._settings.dam_url
-        return RegardsDatasetFiles(self._at("rs-dam", url), self._tokens) if url else None
+        return (
+            RegardsDatasetFiles(self._at(PlatformService.DAM, url), self._tokens) if url else None
+        )
 
     def processes(self) -> Processes:
         url = self._settings.processing_url
         if url is None:
             return NoProcesses()
-        return RegardsProcesses(self._at("rs-processing", url), self._tokens)
+        return RegardsProcesses(self._at(PlatformService.PROCESSING, url), self._tokens)
 
     def process_batches(self) -> ProcessBatches:
         url = self._settings.processing_url
         if url is None:
             return NoProcesses()
-        return RegardsProcessBatches(self._at("rs-processing", url), self._tokens)
+        return RegardsProcessBatches(self._at(PlatformService.PROCESSING, url), self._tokens)
 
     def users(self) -> Users:
         settings = self._settings
         if settings.admin_url is None:
             return NoUsers()
         return RegardsUsers(
-            self._at("rs-admin", settings.admin_url),
+            self._at(PlatformService.ADMIN, settings.admin_url),
             self._tokens,
             admin_seconds=settings.cache_isadmin_ttl,
             admins_cached=settings.cache_isadmin_size,
@@ -129,7 +136,7 @@ class _Services:
         if url is None:
             return None
         return RoleCache(
-            RegardsRoles(self._at("rs-admin", url), self._tokens, endpoints),
+            RegardsRoles(self._at(PlatformService.ADMIN, url), self._tokens, endpoints),
             tenants,
             refresh=timedelta(minutes=self._settings.roles_refresh_minutes),
         )
@@ -138,13 +145,13 @@ class _Services:
         url = self._settings.admin_instance_url
         if url is None:
             return None
-        return RegardsConnections(self._at("rs-admin-instance", url), self._tokens)
+        return RegardsConnections(self._at(PlatformService.ADMIN_INSTANCE, url), self._tokens)
 
     def projects(self) -> Projects | None:
         url = self._settings.admin_instance_url
         if url is None:
             return None
-        return RegardsProjects(self._at("rs-admin-instance", url), self._tokens)
+        return RegardsProjects(self._at(PlatformService.ADMIN_INSTANCE, url), self._tokens)
 
     def mailer(self) -> Mailer | None:
         """Return SMTP if a server is set, else rs-admin-instance, else None: no mail can be sent."""
@@ -160,7 +167,7 @@ class _Services:
             )
             return SmtpMailer(server, settings.mail_sender or "")
         if settings.admin_instance_url is not None:
-            service = self._at("rs-admin-instance", settings.admin_instance_url)
+            service = self._at(PlatformService.ADMIN_INSTANCE, settings.admin_instance_url)
             return RegardsMailer(service, self._tokens, settings.mail_sender)
         return None
 

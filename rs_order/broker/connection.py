@@ -20,6 +20,7 @@ from yarl import URL
 from rs_order.broker.errors import AmqpError, BrokerUnavailable, broker_errors
 from rs_order.broker.publishing import open_channel, when_closed
 from rs_order.broker.topology import Elements, declare
+from rs_order.domain.identity import SERVICE
 from rs_order.domain.retry import Backoff
 
 CONNECT_SECONDS = 10.0
@@ -71,7 +72,7 @@ class SupervisedConnection:
         self._elements = elements
         self._sessions = tuple(sessions)
         self._backoff = backoff
-        self._connected = asyncio.Event()
+        self._connected = False
         self._stopping = asyncio.Event()
         self._last_loss: str | None = None
 
@@ -82,15 +83,12 @@ class SupervisedConnection:
     @property
     def connected(self) -> bool:
         """Whether the connection stands and everything is declared."""
-        return self._connected.is_set()
+        return self._connected
 
     @property
     def last_loss(self) -> str | None:
         """Why the last connection ended or could not be made; None until the first time."""
         return self._last_loss
-
-    async def until_connected(self) -> None:
-        await self._connected.wait()
 
     async def run(self) -> None:
         """Keep the sessions running; return after `stop`."""
@@ -116,11 +114,11 @@ class SupervisedConnection:
             connection = await aio_pika.connect(self._url, timeout=CONNECT_SECONDS)
         try:
             await self._declare(connection)
-            self._connected.set()
+            self._connected = True
             _log.info("broker-connected", vhost=self._vhost)
             await self._run_sessions(connection)
         finally:
-            self._connected.clear()
+            self._connected = False
             await _close(connection)
 
     async def _declare(self, connection: AbstractConnection) -> None:
@@ -173,7 +171,7 @@ async def _close(connection: AbstractConnection) -> None:
 def vhost_url(url: str, vhost: str) -> URL:
     """Where to connect: the broker's URL with the virtual host as its path."""
     base = URL(url)
-    query = {"heartbeat": str(HEARTBEAT_SECONDS), "name": "rs-order", **base.query}
+    query = {"heartbeat": str(HEARTBEAT_SECONDS), "name": SERVICE, **base.query}
     return base.with_path(f"/{vhost}").with_query(query)
 
 

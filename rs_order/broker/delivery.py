@@ -8,7 +8,8 @@ from typing import Any, Self
 
 from aio_pika.abc import AbstractIncomingMessage
 
-TENANT_HEADER = "regards.tenant"
+from rs_order.contracts.headers import TENANT_HEADER
+
 DEATH_QUEUE_HEADER = "x-death-queue"
 LONGEST_SUMMARY = 300
 """Characters."""

@@ -7,30 +7,34 @@ import orjson
 from aio_pika import DeliveryMode, Message
 
 from rs_order.broker.dead_letter_message import Death
-from rs_order.broker.delivery import TENANT_HEADER, DeadLetterReason
+from rs_order.broker.delivery import DeadLetterReason
 from rs_order.broker.publishing import Publication
 from rs_order.broker.topology import DEAD_LETTER_EXCHANGE, SHARED_DEAD_LETTER_QUEUE, Queue, Vhost
+from rs_order.contracts.headers import (
+    CONTENT_ENCODING,
+    CONTENT_TYPE,
+    CONVERTER_HEADER,
+    GSON,
+    TENANT_HEADER,
+    TYPE_HEADER,
+)
 from rs_order.contracts.notification import NOTIFICATION
 from rs_order.contracts.notifier import NOTIFICATION_REQUEST
 from rs_order.contracts.order_request import ORDER_REQUEST
 from rs_order.contracts.order_response import ORDER_RESPONSE
 from rs_order.contracts.processing import DOWNLOADED_OUTPUTS, EXECUTION_REQUEST
 from rs_order.contracts.storage import FILES_RESTORATION_REQUEST
+from rs_order.domain.identity import INSTANCE
 from rs_order.domain.instants import wire_instant
 from rs_order.ports.outbox import MessageKind, OutboxRow
 
-INSTANCE_TENANT = "instance"
-"""The tenant header of all messages on the instance virtual host (amqp.md 1.1)."""
 PRIORITY = 1
 LONGEST_SHORT_STRING = 255
 """Bytes that fit into an AMQP property."""
 
-CONVERTER_HEADER = "regards.converter"
-TYPE_HEADER = "regards.type"
 REQUEST_ID_HEADER = "regards.request.id"
 REQUEST_OWNER_HEADER = "regards.request.owner"
 REQUEST_DATE_HEADER = "regards.request.date"
-GSON = "GSON"
 
 
 EVENTS: Mapping[MessageKind, str] = {
@@ -87,7 +91,7 @@ class Publications:
     def _event(self, row: OutboxRow, event: str) -> Publication:
         """Address an event to its fanout exchange, whether or not a queue is bound to it (amqp.md 1.6)."""
         instance = row.kind is MessageKind.INSTANCE_NOTIFICATION
-        tenant = INSTANCE_TENANT if instance else row.tenant
+        tenant = INSTANCE if instance else row.tenant
         headers = _event_headers(tenant, event)
         if row.kind is MessageKind.NOTIFIER_COPY:
             headers |= self._request_headers(row)
@@ -150,8 +154,8 @@ class Publications:
         return Message(
             body,
             headers=dict(headers),
-            content_type="application/json",
-            content_encoding="UTF-8",
+            content_type=CONTENT_TYPE,
+            content_encoding=CONTENT_ENCODING,
             delivery_mode=DeliveryMode.PERSISTENT,
             priority=PRIORITY,
             timestamp=datetime.now(UTC),

@@ -47,6 +47,7 @@ from rs_order.contracts.storage import (
     FILE_REFERENCE_UPDATE,
     FILES_RESTORATION_REQUEST,
 )
+from rs_order.domain.identity import SERVICE
 
 MAX_PRIORITY = 255
 STEP_DELIVERY_LIMIT = 20
@@ -116,7 +117,7 @@ _TENANT_HANDLERS = (
 
 
 def topology(
-    namespace: str = "regards", type_identifier: str = "rs-order", *, instance_identifier: str
+    namespace: str = "regards", type_identifier: str = SERVICE, *, instance_identifier: str
 ) -> Topology:
     """Return what rs-order declares on both virtual hosts (amqp.md 4).
 

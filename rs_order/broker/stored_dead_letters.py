@@ -21,6 +21,7 @@ from rs_order.broker.dead_letter_message import (
 )
 from rs_order.broker.delivery import DEATH_QUEUE_HEADER, Delivery
 from rs_order.broker.topology import Vhost
+from rs_order.contracts.headers import TENANT_HEADER, TYPE_HEADER
 
 REPLAYED_HEADER = "rs-order.replayed"
 """The number of times that a message was sent back to its queue."""
@@ -187,7 +188,7 @@ def _digest(queue: str, delivery: Delivery) -> str:
     return hashlib.sha256(parts + delivery.body).hexdigest()[:16]
 
 
-_DIGESTED = frozenset({"regards.tenant", "regards.type", DEATH_QUEUE_HEADER, BROKER_DEATHS_HEADER})
+_DIGESTED = frozenset({TENANT_HEADER, TYPE_HEADER, DEATH_QUEUE_HEADER, BROKER_DEATHS_HEADER})
 """Headers that don't change when the message is read; a quorum queue counts deliveries in others."""
 
 

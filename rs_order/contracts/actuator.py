@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import Field
 
 from rs_order.contracts.wire import WireModel
+from rs_order.domain.identity import SERVICE
 from rs_order.ports.health import HealthStatus
 
 
@@ -25,7 +26,7 @@ class HealthReport(WireModel):
 class Build(WireModel):
     """What was built."""
 
-    name: str = Field(examples=["rs-order"])
+    name: str = Field(examples=[SERVICE])
     version: str = Field(examples=["1.0.0"])
 
 

@@ -6,6 +6,14 @@ from typing import Any, Literal
 
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
+from rs_order.contracts.headers import (
+    CONTENT_ENCODING,
+    CONTENT_TYPE,
+    CONVERTER_HEADER,
+    GSON,
+    TENANT_HEADER,
+    TYPE_HEADER,
+)
 from rs_order.contracts.notification import NOTIFICATION, NotificationEvent
 from rs_order.contracts.notifier import NOTIFICATION_REQUEST, NotificationRequest
 from rs_order.contracts.order_request import (
@@ -47,6 +55,7 @@ from rs_order.contracts.storage import (
     FilesRestorationRequest,
 )
 from rs_order.contracts.wire import WireModel
+from rs_order.domain.identity import SERVICE
 
 ASYNCAPI = "3.0.0"
 AMQP_BINDING = "0.3.0"
@@ -90,7 +99,7 @@ class _Message:
     """Our queue; None for what we say."""
     lasting: bool = True
     """Its queue is shared and stays; else it is of one instance and vanishes with it."""
-    headers_required: Sequence[str] = ("regards.tenant", "regards.converter", "regards.type")
+    headers_required: Sequence[str] = (TENANT_HEADER, CONVERTER_HEADER, TYPE_HEADER)
     vhosts: Sequence[str] = (MULTITENANT_VHOST,)
     correlated: bool = False
 
@@ -117,7 +126,7 @@ def asyncapi_document(addresses: Addresses, version: str) -> Document:
     return {
         "asyncapi": ASYNCAPI,
         "info": {
-            "title": "rs-order",
+            "title": SERVICE,
             "version": version,
             "description": (
                 "Order service of a space-data archive: hears order and cancel requests and "
@@ -126,7 +135,7 @@ def asyncapi_document(addresses: Addresses, version: str) -> Document:
             ),
             "license": {"name": "Apache-2.0"},
         },
-        "defaultContentType": "application/json",
+        "defaultContentType": CONTENT_TYPE,
         "channels": _channels(messages, addresses),
         "operations": {
             f"{message.action}{message.name}": _operation(message) for message in messages
@@ -145,7 +154,7 @@ def _messages(addresses: Addresses) -> tuple[_Message, ...]:
             OrderRequest,
             "Order the files that catalog queries find, in the name of a user.",
             heard_on=addresses.order_requests,
-            headers_required=("regards.tenant",),
+            headers_required=(TENANT_HEADER,),
             correlated=True,
         ),
         _Message(
@@ -153,7 +162,7 @@ def _messages(addresses: Addresses) -> tuple[_Message, ...]:
             OrderCancelRequest,
             "Stop and delete an order; never answered.",
             heard_on=addresses.order_cancels,
-            headers_required=("regards.tenant",),
+            headers_required=(TENANT_HEADER,),
             correlated=True,
         ),
         _Message(
@@ -318,10 +327,10 @@ def _described(message: _Message, schemas: _Schemas) -> Document:
         "name": message.event,
         "title": message.name,
         "summary": message.text,
-        "contentType": "application/json",
+        "contentType": CONTENT_TYPE,
         "headers": _headers(message),
         "payload": schemas.references[message.model],
-        "bindings": {"amqp": {"contentEncoding": "UTF-8", "bindingVersion": AMQP_BINDING}},
+        "bindings": {"amqp": {"contentEncoding": CONTENT_ENCODING, "bindingVersion": AMQP_BINDING}},
     }
     if message.correlated:
         described["correlationId"] = {"location": "$message.payload#/correlationId"}
@@ -334,12 +343,12 @@ def _headers(message: _Message) -> Document:
         "type": "object",
         "required": list(message.headers_required),
         "properties": {
-            "regards.tenant": {
+            TENANT_HEADER: {
                 "type": "string",
                 "description": "Project; 'instance' on the virtual host of the installation.",
             },
-            "regards.converter": {"type": "string", "const": "GSON"},
-            "regards.type": {"type": "string", "const": message.event},
+            CONVERTER_HEADER: {"type": "string", "const": GSON},
+            TYPE_HEADER: {"type": "string", "const": message.event},
         },
     }
 

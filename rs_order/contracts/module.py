@@ -5,8 +5,8 @@ from typing import Annotated, Any, Final
 from pydantic import ConfigDict, Field
 
 from rs_order.contracts.wire import DropNulls, Flag, Text, WireModel
+from rs_order.domain.identity import SERVICE
 
-MICROSERVICE: Final = "rs-order"
 MODULE: Final = "order"
 SETTING_KEY: Final = "fr.cnes.regards.framework.modules.tenant.settings.domain.DynamicTenantSetting"
 """What an item of a module's configuration is; rs-order has settings and nothing else."""
@@ -61,7 +61,7 @@ class ExportedModule(WireModel):
 class ExportedConfiguration(WireModel):
     """The file that an export is."""
 
-    microservice: str = Field(examples=[MICROSERVICE])
+    microservice: str = Field(examples=[SERVICE])
     modules: list[ExportedModule]
 
 

@@ -5,6 +5,7 @@ from enum import StrEnum
 from pydantic import ConfigDict, Field
 
 from rs_order.contracts.wire import WireModel
+from rs_order.domain.identity import SERVICE
 
 NOTIFICATION = "fr.cnes.regards.framework.amqp.event.notification.NotificationEvent"
 
@@ -23,7 +24,7 @@ class Notification(WireModel):
 
     message: str
     title: str
-    sender: str = "rs-order"
+    sender: str = SERVICE
     level: Level
     role_recipients: list[str] = Field(default=[], alias="roleRecipients")
     project_user_recipients: list[str] = Field(default=[], alias="projectUserRecipients")

@@ -4,7 +4,6 @@ from pydantic import ConfigDict, Field
 
 from rs_order.contracts.wire import Text, WireModel
 
-SERVICE = "rs-order"
 """Our name in these events, in rs-admin's registry and in rs-admin-instance's list of connections."""
 
 _SECURITY = "fr.cnes.regards.framework.security.event"

@@ -2,13 +2,14 @@
 
 from pydantic import ConfigDict, Field
 
+from rs_order.contracts.roles import REGISTERED_USER
 from rs_order.contracts.wire import WireModel
 
 
 class ResourceAccess(WireModel):
     """Who may use an endpoint until an administrator says otherwise, and what it does."""
 
-    role: str = Field(examples=["REGISTERED_USER"])
+    role: str = Field(examples=[REGISTERED_USER])
     description: str = Field(examples=["Get an order"])
 
 
@@ -17,7 +18,7 @@ class AuthorizedRole(WireModel):
 
     model_config = ConfigDict(populate_by_name=True)
 
-    authority: str = Field(alias="autority", examples=["ROLE_REGISTERED_USER"])
+    authority: str = Field(alias="autority", examples=[f"ROLE_{REGISTERED_USER}"])
     addresses: list[str] = Field(default=[], alias="authorizedIpAdresses")
 
 

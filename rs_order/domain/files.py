@@ -11,6 +11,10 @@ LARGEST_FILE = 2**53 - 1
 
 _IDENTITY = UUID("5e0c7a52-6f0e-4a5b-8f39-3b1f6f6a8d10")
 
+NO_CHECKSUM = "The catalog gives no checksum for it, and storage knows files by checksum only."
+"""Why a file can't be asked of storage."""
+UNKNOWN_MIME_TYPE = "application/octet-stream"
+
 
 class DataType(StrEnum):
     """Kinds of file that can be ordered (domain.md 1.4); the others never are."""

@@ -1,8 +1,14 @@
-"""Whom a remote call is made for."""
+"""Names of callers: this service, the platform, and users."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from rs_order.domain.ids import Tenant
+
+SERVICE: Final = "rs-order"
+"""The name of this service for the platform, and as an actor in the history."""
+INSTANCE: Final = Tenant("instance")
+"""Stands for the whole platform in calls, steps and notifications of no served tenant; it has no schema."""
 
 
 @dataclass(frozen=True, slots=True)

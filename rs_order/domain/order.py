@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from rs_order.domain.identity import SERVICE
 from rs_order.domain.ids import OrderId, RequestId
 from rs_order.domain.moves import ORDER_MOVES, Reason, require_move
 from rs_order.domain.states import FileState, OrderStatus
@@ -63,7 +64,7 @@ class Order:
         """It ended, and its time went by with nothing to expire: what comes now needs new time."""
         return self.status.final and self.expires_at is not None and self.expires_at <= now
 
-    def move(self, after: OrderStatus, *, reason: Reason, actor: str = "rs-order") -> None:
+    def move(self, after: OrderStatus, *, reason: Reason, actor: str = SERVICE) -> None:
         """Take another status.
 
         Raises:
@@ -88,7 +89,7 @@ class Order:
         """
         self.retrying = False
         if self.tally.total_files:
-            return self.settle(reason=Reason.RETRY_ENDED, actor="rs-order")
+            return self.settle(reason=Reason.RETRY_ENDED, actor=SERVICE)
         self.move(before, reason=Reason.RETRY_ENDED)
         return True
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from rs_order.domain.file_filter import FileFilter
-from rs_order.domain.files import CatalogFile, Product
+from rs_order.domain.files import NO_CHECKSUM, CatalogFile, Product
 from rs_order.domain.ids import SubOrderId
 from rs_order.domain.states import FileState, SubOrderKind
 
@@ -107,10 +107,7 @@ class Partition:
         if self.storage is None:
             self.storage = self._open(SubOrderKind.STORAGE)
         if file.checksum is None:
-            reason = (
-                "The catalog gives no checksum for it, and storage knows files by checksum only."
-            )
-            self.storage.add(OrderedFile(product, file, FileState.ERROR, reason), file.size)
+            self.storage.add(OrderedFile(product, file, FileState.ERROR, NO_CHECKSUM), file.size)
             return
         self.storage.add(OrderedFile(product, file, FileState.PENDING), file.size)
         if file.size is not None and file.size > self._bucket_bytes:

@@ -154,9 +154,6 @@ class Completions:
             for row in rows
         ]
 
-    async def has_dataset_task(self, order_id: OrderId) -> bool:
-        return bool(await self._connection.fetchval(SQL["has_dataset_task"], order_id))
-
 
 def _totals(selection: DatasetSelection, process: Process | None) -> tuple[int, int]:
     """What a dataset task counts from the start: files that go in, bytes that come out (5.2)."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import asyncpg
 import orjson
 
+from rs_order.domain.identity import SERVICE
 from rs_order.domain.ids import Tenant
 from rs_order.store.errors import StoreUnavailable, store_errors
 from rs_order.store.schema_names import tenant_schema
@@ -83,7 +84,7 @@ async def open_pool(url: str, *, size: int, statement_cache: bool = True) -> Poo
         max_cached_statement_lifetime=0,
         max_inactive_connection_lifetime=IDLE_SECONDS,
         command_timeout=60,
-        server_settings={"application_name": "rs-order"} if statement_cache else {},
+        server_settings={"application_name": SERVICE} if statement_cache else {},
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from rs_order.domain.files import CatalogFile, DataType, FileType, OtherType, identity
+from rs_order.domain.files import NO_CHECKSUM, CatalogFile, DataType, FileType, OtherType, identity
 from rs_order.domain.ids import Checksum, DatasetTaskId, OrderId, SubOrderId, Urn
 from rs_order.domain.order import Order
 from rs_order.domain.windows import InputFile, InputProduct
@@ -13,7 +13,6 @@ from rs_order.store.rows import affected
 from rs_order.store.statements import statements
 
 SQL = statements("processing")
-NO_CHECKSUM = "The catalog gives no checksum for it, and storage knows files by checksum only."
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from rs_order.domain.identity import SERVICE
 from rs_order.domain.ids import OrderId, SubOrderId, Tenant
 from rs_order.domain.moves import Reason
 from rs_order.domain.states import SubOrderState
@@ -158,5 +159,5 @@ def _move(
         "before": before,
         "after": after,
         "reason": reason,
-        "actor": "rs-order",
+        "actor": SERVICE,
     }

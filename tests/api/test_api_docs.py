@@ -11,7 +11,8 @@ import httpx
 import pytest
 import schemathesis
 
-from rs_order.entrypoints.rest.resources import PUBLIC, RESOURCES
+from rs_order.contracts.roles import PUBLIC
+from rs_order.entrypoints.rest.resources import RESOURCES
 from tests.acceptance.platform import Platform
 from tests.cli.commands import rs_order
 

@@ -6,9 +6,9 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from rs_order.adapters.regards.http import RemoteService
-from rs_order.adapters.regards.token_issuer import INSTANCE, TokenIssuer
+from rs_order.adapters.regards.token_issuer import TokenIssuer
 from rs_order.adapters.regards.verdicts import VerdictCache
-from rs_order.contracts.platform_events import SERVICE
+from rs_order.domain.identity import INSTANCE, SERVICE
 from rs_order.domain.ids import Tenant
 from rs_order.ports.connections import ConnectionState
 

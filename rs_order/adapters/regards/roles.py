@@ -10,14 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from rs_order.adapters.regards.http import RemoteService
 from rs_order.adapters.regards.token_issuer import TokenIssuer
-from rs_order.contracts.platform_events import SERVICE
 from rs_order.contracts.resource import ResourceMapping
+from rs_order.contracts.roles import ADMINISTRATORS
 from rs_order.domain.errors import PatternRefusedError
 from rs_order.domain.file_filter import compile_pattern
+from rs_order.domain.identity import SERVICE
 from rs_order.domain.ids import Tenant
-
-_ALWAYS_ALLOWED: Final = frozenset({"PROJECT_ADMIN", "INSTANCE_ADMIN"})
-"""Roles that may use everything (rest.md 2.3): there is nothing to ask."""
 
 log = structlog.get_logger(__name__)
 
@@ -97,7 +95,7 @@ class RegardsRoles:
 
     async def resources(self, tenant: Tenant, role: str) -> frozenset[str]:
         """The keys of the endpoints that a role was given; none for a role that is gone."""
-        if role in _ALWAYS_ALLOWED:
+        if role in ADMINISTRATORS:
             return frozenset()
         path = f"/roles/{quote(role, safe='')}/resources/{SERVICE}"
         answer = await self._service.get(path, self._tokens.system(tenant))

@@ -7,12 +7,11 @@ from typing import Final
 import jwt
 from cachetools import TTLCache
 
-from rs_order.domain.identity import Caller
+from rs_order.contracts.roles import INSTANCE_ADMIN, PROJECT_ADMIN
+from rs_order.domain.identity import INSTANCE, SERVICE, Caller
 from rs_order.domain.ids import Tenant
 
 ALGORITHM: Final = "HS512"
-INSTANCE: Final = Tenant("instance")
-"""The tenant claim of calls that concern the whole platform."""
 RENEW_BEFORE_SECONDS: Final = 60.0
 """A token is replaced this long before it expires, so that it outlives the call it is made for."""
 MAX_TOKENS: Final = 1000
@@ -25,7 +24,7 @@ class TokenIssuer:
         self,
         key: str,
         *,
-        service: str = "rs-order",
+        service: str = SERVICE,
         validity_seconds: float = 7200.0,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -53,11 +52,11 @@ class TokenIssuer:
 
     def instance(self) -> str:
         """The service itself, as administrator of the platform."""
-        return self.on_behalf(Caller(INSTANCE, self._service, "INSTANCE_ADMIN"))
+        return self.on_behalf(Caller(INSTANCE, self._service, INSTANCE_ADMIN))
 
     def downloader(self, tenant: Tenant, email: str) -> str:
         """A user whose quota is charged, with the role that opens every file."""
-        return self.on_behalf(Caller(tenant, email, "PROJECT_ADMIN"))
+        return self.on_behalf(Caller(tenant, email, PROJECT_ADMIN))
 
     def on_behalf(self, caller: Caller) -> str:
         token = self._issued.get(caller)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 from uuid import UUID
 
+from rs_order.contracts.services import PlatformService
 from rs_order.domain.files import Product
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Tenant, Urn
@@ -24,7 +25,7 @@ class NoCatalog:
     """Implements :class:`rs_order.ports.catalog.Catalog` where no rs-catalog is configured."""
 
     async def summarize(self, caller: Caller, requests: Sequence[SelectionRequest]) -> Summary:
-        _unset("rs-catalog", "RS_ORDER_CATALOG_URL")
+        _unset(PlatformService.CATALOG, "RS_ORDER_CATALOG_URL")
 
     async def search(
         self,
@@ -35,20 +36,20 @@ class NoCatalog:
         size: int,
         every_type: bool = False,
     ) -> tuple[Product, ...]:
-        _unset("rs-catalog", "RS_ORDER_CATALOG_URL")
+        _unset(PlatformService.CATALOG, "RS_ORDER_CATALOG_URL")
 
     async def dataset_label(self, caller: Caller, urn: Urn) -> str | None:
-        _unset("rs-catalog", "RS_ORDER_CATALOG_URL")
+        _unset(PlatformService.CATALOG, "RS_ORDER_CATALOG_URL")
 
 
 class NoUsers:
     """Implements :class:`rs_order.ports.directory.Users` where no rs-admin is configured."""
 
     async def find(self, tenant: Tenant, email: str) -> User | None:
-        _unset("rs-admin", "RS_ORDER_ADMIN_URL")
+        _unset(PlatformService.ADMIN, "RS_ORDER_ADMIN_URL")
 
     async def is_admin(self, tenant: Tenant, email: str) -> bool:
-        _unset("rs-admin", "RS_ORDER_ADMIN_URL")
+        _unset(PlatformService.ADMIN, "RS_ORDER_ADMIN_URL")
 
 
 class NoProcesses:
@@ -58,4 +59,4 @@ class NoProcesses:
         """None for every id: there are no processes."""
 
     async def create(self, caller: Caller, batch: NewBatch) -> UUID:
-        _unset("rs-processing", "RS_ORDER_PROCESSING_URL")
+        _unset(PlatformService.PROCESSING, "RS_ORDER_PROCESSING_URL")

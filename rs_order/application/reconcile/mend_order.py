@@ -9,6 +9,7 @@ import structlog
 from rs_order.application.policies import SlotLimits
 from rs_order.application.service_places import hand_on_places
 from rs_order.application.settlement import Cause, Settlement
+from rs_order.domain.identity import SERVICE
 from rs_order.domain.ids import OrderId, SubOrderId, Tenant
 from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
@@ -90,7 +91,7 @@ class MendOrder:
             (order,) = orders
             before = _stands(order)
             sub_orders, drifts = await _count(uow, sub_order_ids)
-            cause = Cause(Reason.RECOUNTED, "rs-order", self._clock.now())
+            cause = Cause(Reason.RECOUNTED, SERVICE, self._clock.now())
             await self._settlement.recounted(uow, order, sub_orders, cause)
             drifts += _difference("orders", order.id, before, _stands(order))
             if order.tally.pending and order.status in (

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from rs_order.contracts.platform_events import (
-    SERVICE,
     ResourceAccessEvent,
     ResourceAccessInit,
     RoleEvent,
 )
+from rs_order.domain.identity import SERVICE
 from rs_order.domain.ids import Tenant
 from rs_order.entrypoints.amqp.batches import Received, dropped
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from rs_order.application.connect_tenants import ConnectTenants
-from rs_order.application.step import INSTANCE
 from rs_order.broker.delivery import Delivery
-from rs_order.contracts.platform_events import SERVICE, TenantConnectionEvent, TenantEvent
+from rs_order.contracts.platform_events import TenantConnectionEvent, TenantEvent
+from rs_order.domain.identity import INSTANCE, SERVICE
 from rs_order.domain.ids import Tenant
 from rs_order.entrypoints.amqp.batches import KnownTenants, Received, dropped
 from rs_order.ports.clock import Clock

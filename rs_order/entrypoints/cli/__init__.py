@@ -6,6 +6,7 @@ there.
 
 import typer
 
+from rs_order.domain.identity import SERVICE
 from rs_order.entrypoints.cli import (
     dead_letters,
     demo,
@@ -19,7 +20,7 @@ from rs_order.entrypoints.cli import (
 __all__ = ["app"]
 
 app = typer.Typer(
-    name="rs-order",
+    name=SERVICE,
     help="Order service for space-data archives.",
     no_args_is_help=True,
     add_completion=False,

@@ -8,6 +8,8 @@ from typing import Any
 
 import typer
 
+from rs_order.domain.identity import SERVICE
+
 commands = typer.Typer()
 
 
@@ -30,7 +32,7 @@ def asyncapi_command() -> None:
             for heard in reversed((*names.security_events, *names.tenant_events))
         },
     )
-    _print(asyncapi_document(addresses, version("rs-order")))
+    _print(asyncapi_document(addresses, version(SERVICE)))
 
 
 @commands.command("openapi")
@@ -40,7 +42,7 @@ def openapi_command() -> None:
     from rs_order.entrypoints.rest.services import some_services
 
     app = create_app(some_services())
-    app.version = version("rs-order")
+    app.version = version(SERVICE)
     _print(app.openapi())
 
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from rs_order.contracts.actuator import Build, BuildInfo, ComponentStatus, HealthReport
+from rs_order.domain.identity import SERVICE
 from rs_order.entrypoints.rest.answers import json_answer
 from rs_order.entrypoints.rest.services import RestServices
 from rs_order.ports.health import HealthStatus
@@ -38,7 +39,7 @@ def actuator_router(services: RestServices) -> APIRouter:
     )
     async def info(request: Request) -> Response:
         """Name and version; for the web interface, any answer means that the service is up."""
-        build = Build(name="rs-order", version=version("rs-order"))
+        build = Build(name=SERVICE, version=version(SERVICE))
         return json_answer(request, BuildInfo(build=build).to_wire())
 
     @router.get(

@@ -7,9 +7,10 @@ from urllib.parse import quote
 from fastapi import Request
 from starlette.datastructures import URL
 
+from rs_order.domain.identity import SERVICE
 from rs_order.entrypoints.rest.forwarded import forwarded_prefix
 
-PUBLIC_PREFIX: Final = "/api/v1/rs-order"
+PUBLIC_PREFIX: Final = f"/api/v1/{SERVICE}"
 """Where the gateway puts the service; served too, for when there is none (rest.md 1.1)."""
 
 

@@ -4,11 +4,12 @@ from typing import Final
 
 from fastapi import Request
 
+from rs_order.contracts.roles import PUBLIC
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Tenant
 from rs_order.entrypoints.rest.errors import ACCESS_DENIED, Refused
 from rs_order.entrypoints.rest.request_log import facts_of
-from rs_order.entrypoints.rest.resources import DISABLE_MAINTENANCE, PUBLIC, Resource
+from rs_order.entrypoints.rest.resources import DISABLE_MAINTENANCE, Resource
 from rs_order.entrypoints.rest.roles import may_come_from, may_reach, may_use
 from rs_order.entrypoints.rest.services import RestServices
 from rs_order.entrypoints.rest.tokens import InvalidToken

@@ -6,11 +6,11 @@ import orjson
 from fastapi import APIRouter, File, Request, Response, UploadFile
 
 from rs_order.contracts.module import (
-    MICROSERVICE,
     ExportedConfiguration,
     ImportReport,
     Readiness,
 )
+from rs_order.domain.identity import SERVICE
 from rs_order.entrypoints.rest.answers import json_answer
 from rs_order.entrypoints.rest.resources import (
     EXPORT_CONFIGURATION,
@@ -25,7 +25,7 @@ from rs_order.entrypoints.rest.routing import AuthorisedCaller, Endpoints
 from rs_order.entrypoints.rest.services import RestServices
 from rs_order.ports.health import HealthStatus
 
-_FILE_NAME: Final = f"config-{MICROSERVICE}.json"
+_FILE_NAME: Final = f"config-{SERVICE}.json"
 
 ConfigurationFile = Annotated[UploadFile, File(description="A configuration as it is exported.")]
 

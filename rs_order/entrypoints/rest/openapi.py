@@ -10,12 +10,13 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 
+from rs_order.contracts.roles import PUBLIC
+from rs_order.domain.identity import SERVICE
 from rs_order.entrypoints.rest.addresses import PUBLIC_PREFIX
 from rs_order.entrypoints.rest.errors import Messages
 from rs_order.entrypoints.rest.resources import (
     DOWNLOAD_PUBLIC_FILE,
     GET_PUBLIC_METALINK,
-    PUBLIC,
     RESOURCES,
     TEST_PUBLIC_FILE,
     Resource,
@@ -96,8 +97,8 @@ class DescribedApp(FastAPI):
 
     def __init__(self) -> None:
         super().__init__(
-            title="rs-order",
-            version=version("rs-order"),
+            title=SERVICE,
+            version=version(SERVICE),
             description=_DESCRIPTION,
             servers=_SERVERS,
             openapi_url=None,

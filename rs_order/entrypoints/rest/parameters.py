@@ -6,13 +6,11 @@ from urllib.parse import unquote
 from fastapi import Path
 from pydantic import BeforeValidator
 
-from rs_order.contracts.wire import Instant
-
-_LARGEST = 2**63 - 1
+from rs_order.contracts.wire import INT64, Instant
 
 
 def _id(name: str) -> Any:
-    return Path(alias=name, ge=-_LARGEST - 1, le=_LARGEST, examples=[12])
+    return Path(alias=name, ge=-INT64 - 1, le=INT64, examples=[12])
 
 
 OrderIdInPath = Annotated[int, _id("orderId")]

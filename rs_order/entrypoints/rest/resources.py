@@ -7,12 +7,14 @@ Templates and the names of their variables are a contract: the interface compare
 from dataclasses import dataclass
 from typing import Final
 
-PUBLIC: Final = "PUBLIC"
-REGISTERED_USER: Final = "REGISTERED_USER"
-EXPLOIT: Final = "EXPLOIT"
-ADMIN: Final = "ADMIN"
-PROJECT_ADMIN: Final = "PROJECT_ADMIN"
-INSTANCE_ADMIN: Final = "INSTANCE_ADMIN"
+from rs_order.contracts.roles import (
+    ADMIN,
+    EXPLOIT,
+    INSTANCE_ADMIN,
+    PROJECT_ADMIN,
+    PUBLIC,
+    REGISTERED_USER,
+)
 
 
 @dataclass(frozen=True, slots=True)

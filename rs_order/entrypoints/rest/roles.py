@@ -2,18 +2,17 @@
 
 from typing import Final
 
-from rs_order.domain.identity import Caller
-from rs_order.domain.ids import Tenant
-from rs_order.entrypoints.rest.resources import (
+from rs_order.contracts.roles import (
     ADMIN,
+    ADMINISTRATORS,
     EXPLOIT,
     INSTANCE_ADMIN,
-    PROJECT_ADMIN,
     PUBLIC,
     REGISTERED_USER,
-    SEARCH_ORDERS,
-    Resource,
 )
+from rs_order.domain.identity import Caller
+from rs_order.domain.ids import Tenant
+from rs_order.entrypoints.rest.resources import SEARCH_ORDERS, Resource
 from rs_order.ports.roles import GuardedResource, RoleAccess
 
 __all__ = [
@@ -26,7 +25,6 @@ __all__ = [
     "may_use",
 ]
 
-_ADMINISTRATORS: Final = frozenset({PROJECT_ADMIN, INSTANCE_ADMIN})
 _SYSTEM_PREFIXES: Final = ("ROLE_SYS_", "SYS_")
 _HIERARCHY: Final = (PUBLIC, REGISTERED_USER, EXPLOIT, ADMIN)
 
@@ -87,4 +85,4 @@ def is_system(caller: Caller) -> bool:
 
 
 def is_administrator(caller: Caller) -> bool:
-    return caller.role in _ADMINISTRATORS
+    return caller.role in ADMINISTRATORS

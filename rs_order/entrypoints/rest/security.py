@@ -5,9 +5,10 @@ from typing import Final
 from fastapi import APIRouter, Request, Response
 
 from rs_order.contracts.resource import ResourceMapping
+from rs_order.contracts.roles import PUBLIC
 from rs_order.entrypoints.rest.answers import json_answer
 from rs_order.entrypoints.rest.resource_mappings import resource_mappings
-from rs_order.entrypoints.rest.resources import PUBLIC, Resource
+from rs_order.entrypoints.rest.resources import Resource
 from rs_order.entrypoints.rest.routing import Endpoints
 from rs_order.entrypoints.rest.services import RestServices
 

@@ -10,12 +10,12 @@ from starlette.types import Send
 from rs_order.application.download import Delivery, FileReport, FileRequest, deliver
 from rs_order.application.download.entry_names import name_of
 from rs_order.application.settle_downloads import Settle
+from rs_order.domain.files import UNKNOWN_MIME_TYPE
 from rs_order.entrypoints.rest.content_disposition import attachment
 from rs_order.entrypoints.rest.streaming import OnEnd, Streamed
 from rs_order.ports.downloads import FetchError, FileSources, SourceAnswer
 
 _MIME_TYPE: Final = re.compile(r"[\w.+\-]+/[\w.+\-]+(; ?[\w.+\-]+=[\w.+\-]+)*", re.ASCII)
-_UNKNOWN_TYPE: Final = "application/octet-stream"
 _NOT_YET: Final = 202
 _TOO_MANY: Final = 429
 _FAILURES: Final = range(400, 600)
@@ -77,7 +77,7 @@ def _headers(delivery: Delivery) -> dict[str, str]:
     if length is not None:
         headers["Content-Length"] = str(length)
     of_catalog = file.mime_type if _MIME_TYPE.fullmatch(file.mime_type or "") else None
-    headers["Content-Type"] = headers.get("Content-Type") or of_catalog or _UNKNOWN_TYPE
+    headers["Content-Type"] = headers.get("Content-Type") or of_catalog or UNKNOWN_MIME_TYPE
     headers["Content-Disposition"] = attachment(name_of(file))
     return headers
 

@@ -61,7 +61,3 @@ from added group by sub_order_id, state
 -- name: count_files
 -- $1 dataset task, $2 more files, $3 more bytes.
 update dataset_task set files_count = files_count + $2, files_bytes = files_bytes + $3 where id = $1
-
--- name: has_dataset_task
--- $1 order id.
-select exists (select from dataset_task where order_id = $1)

@@ -1,0 +1,23 @@
+"""Responses go to the stream of their order, or of a request that is no order."""
+
+from rs_order.application import responses
+from rs_order.application.refusal import Refusal
+from rs_order.contracts.order_response import ErrorType
+from rs_order.domain.ids import OrderId, RequestId, Tenant
+
+TENANT = Tenant("project1")
+
+
+def test_the_stream_of_a_request_that_is_no_order() -> None:
+    """It names the request; no order is noted."""
+    refusal = Refusal.failed(ErrorType.INTERNAL_ERROR, "why")
+    message, order, request = responses.refused(TENANT, RequestId(7), "c", refusal)
+
+    assert (message.stream, order, request) == ("project1/request/7", None, 7)
+
+
+def test_the_stream_of_an_order() -> None:
+    """All responses of an order share one stream, the first one included."""
+    message, order, request = responses.granted(TENANT, OrderId(12), RequestId(7), "c")
+
+    assert (message.stream, order, request) == ("project1/order/12", 12, 7)
