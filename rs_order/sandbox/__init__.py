@@ -1,9 +1,9 @@
 """A simulated REGARDS platform over real HTTP and real AMQP (remote-services.md 10).
 
-It stands alone: it imports nothing of rs_order outside itself, and the product doesn't know it.
+It imports no other package of rs_order, and the product doesn't import it.
 """
 
-from rs_order.sandbox.directory import User
+from rs_order.sandbox.archive_folder import ArchiveError
 from rs_order.sandbox.faults import (
     FaultError,
     Faults,
@@ -12,11 +12,11 @@ from rs_order.sandbox.faults import (
     Quota,
     Service,
 )
-from rs_order.sandbox.manifest import ArchiveError
-from rs_order.sandbox.processing import Process
-from rs_order.sandbox.sandbox import BUNDLED_ARCHIVE, Sandbox
-from rs_order.sandbox.serve import serve
+from rs_order.sandbox.launch import running_sandbox, serve
+from rs_order.sandbox.process_catalog import Process
+from rs_order.sandbox.simulated_platform import BUNDLED_ARCHIVE, Sandbox, SandboxOptions
 from rs_order.sandbox.synthetic import SyntheticDataset
+from rs_order.sandbox.user_directory import User
 
 __all__ = [
     "BUNDLED_ARCHIVE",
@@ -28,8 +28,10 @@ __all__ = [
     "Process",
     "Quota",
     "Sandbox",
+    "SandboxOptions",
     "Service",
     "SyntheticDataset",
     "User",
+    "running_sandbox",
     "serve",
 ]

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Body, HTTPException
 from pydantic import BaseModel, ValidationError
 
-from rs_order.sandbox.admin_instance import Mail
-from rs_order.sandbox.directory import User
 from rs_order.sandbox.faults import Faults
-from rs_order.sandbox.processing import Process, RightsChange
+from rs_order.sandbox.process_catalog import Process, RightsChange
+from rs_order.sandbox.records import Mail
+from rs_order.sandbox.simulated_platform import Sandbox
 from rs_order.sandbox.synthetic import SyntheticDataset
-
-if TYPE_CHECKING:
-    from rs_order.sandbox.sandbox import Sandbox
+from rs_order.sandbox.user_directory import User
 
 
 class Chosen(BaseModel):
@@ -233,7 +231,7 @@ def _add_processes(router: APIRouter, sandbox: Sandbox) -> None:
     @router.post("/processes/{id_}/rights", status_code=204)
     async def change_rights(id_: UUID, change: RightsChange) -> None:
         """Tell the platform that the rights of a process changed, or that it is gone."""
-        sandbox.tell_rights(id_, change)
+        sandbox.publish_rights(id_, change)
 
     @router.get("/executions")
     async def executions() -> list[ExecutionView]:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel
 
-from rs_order.sandbox.announcing import ConnectionEvent
-from rs_order.sandbox.roles import Role, UnknownError
-
-if TYPE_CHECKING:
-    from rs_order.sandbox.sandbox import Sandbox
+from rs_order.sandbox.admin_events import ConnectionEvent
+from rs_order.sandbox.role_registry import Role, UnknownError
+from rs_order.sandbox.simulated_platform import Sandbox
 
 
 class Endpoint(BaseModel):

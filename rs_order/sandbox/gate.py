@@ -10,11 +10,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from rs_order.sandbox.answers import failure
-from rs_order.sandbox.calls import Call, Calls
 from rs_order.sandbox.faults import Faults, Outage, OutageMode, Service
-from rs_order.sandbox.server import hang_up
-from rs_order.sandbox.tokens import Identity, TokenError, identify
+from rs_order.sandbox.http_server import hang_up
+from rs_order.sandbox.identities import Identity, TokenError, identify
+from rs_order.sandbox.records import Call, Calls
+from rs_order.sandbox.service_answers import failure
 
 _INSTANCE_SERVICES = (Service.ADMIN_INSTANCE,)
 """Services of the installation, called with any tenant."""

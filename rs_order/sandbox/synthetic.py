@@ -18,17 +18,18 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from rs_order.sandbox.content import GeneratedContent
-from rs_order.sandbox.fields import ProductFields, SharedFields
+from rs_order.sandbox.checksum_table import ChecksumTable
 from rs_order.sandbox.products import (
     ARCHIVED_AT,
     DataFile,
     Dataset,
+    GeneratedContent,
     Location,
     Product,
     urn_key,
 )
 from rs_order.sandbox.query import Query
+from rs_order.sandbox.query_fields import ProductFields, SharedFields
 
 _DIGITS = 7
 _FIRST_DATE = datetime(2020, 1, 1, tzinfo=UTC)
@@ -36,7 +37,6 @@ _URN_POSITION = re.compile(r"-([0-9a-f]{12}):V1$")
 _SLICE = 2_000
 """Products judged or hashed before other work gets its turn."""
 _KEPT_SELECTIONS = 16
-_PREFIX_BYTES = 8
 _DIRECT_HASH_BYTES = 1024 * 1024
 """Contents up to this size are hashed whenever needed; larger ones once, aside."""
 
@@ -56,36 +56,6 @@ class SyntheticDataset(BaseModel):
     location: Location = Location.NEARLINE
     created: datetime = ARCHIVED_AT
     """Catalog creation date of its products; a search with an earlier limit misses them."""
-
-
-class ChecksumTable:
-    """From a checksum to the number of its file, 8 to 16 bytes a file (open addressing).
-
-    A slot holds a file number plus one. A hit is verified by its owner, who can calculate the
-    checksum of any file, so the table needs to store none.
-    """
-
-    def __init__(self, files: int) -> None:
-        slots = 1 << (2 * files).bit_length()
-        self._mask = slots - 1
-        self._slots = array("I", bytes(4 * slots))
-
-    def put(self, checksum: str, number: int) -> None:
-        slot = self._start(checksum)
-        while self._slots[slot] not in (0, number + 1):
-            slot = (slot + 1) & self._mask
-        self._slots[slot] = number + 1
-
-    def candidates(self, checksum: str) -> list[int]:
-        """Numbers of the files that may have the checksum."""
-        slot, found = self._start(checksum), []
-        while number := self._slots[slot]:
-            found.append(number - 1)
-            slot = (slot + 1) & self._mask
-        return found
-
-    def _start(self, checksum: str) -> int:
-        return int(checksum[: 2 * _PREFIX_BYTES], 16) & self._mask
 
 
 class SyntheticHolding:
@@ -141,7 +111,7 @@ class SyntheticHolding:
         )
 
     async def select(self, query: Query, tenant: str) -> Sequence[int]:
-        shared = query.judge(SharedFields(self.product(0), tenant))
+        shared = query.decide(SharedFields(self.product(0), tenant))
         if shared is not None:
             return range(len(self)) if shared else ()
         key = (query, tenant)
@@ -179,7 +149,7 @@ class SyntheticHolding:
             found.extend(
                 position
                 for position in candidates[start : start + _SLICE]
-                if query.judge(ProductFields(view(position), tenant))
+                if query.decide(ProductFields(view(position), tenant))
             )
             await asyncio.sleep(0)
         return found

@@ -13,7 +13,15 @@ import asyncpg
 import httpx
 
 from rs_order.bootstrap import Role, serve
-from rs_order.sandbox import BUNDLED_ARCHIVE, Faults, Sandbox, Service, SyntheticDataset
+from rs_order.sandbox import (
+    BUNDLED_ARCHIVE,
+    Faults,
+    Sandbox,
+    SandboxOptions,
+    Service,
+    SyntheticDataset,
+    running_sandbox,
+)
 from rs_order.settings import Settings
 from tests.acceptance.peer import Peer
 from tests.support.clock import ManualClock
@@ -146,17 +154,17 @@ async def platform(
     **settings: Any,
 ) -> AsyncIterator[Platform]:
     """Sandbox and peer, with settings for rs_order, which the test starts when it likes."""
-    faults = faults or Faults(nearline_seconds=0.05)
+    options = SandboxOptions(
+        archive=archive,
+        amqp_url=broker.url,
+        vhost=broker.vhost,
+        instance_vhost=broker.instance_vhost,
+        tenants=[TENANT, "project2"],
+        synthetic=synthetic,
+        faults=faults or Faults(nearline_seconds=0.05),
+    )
     async with (
-        Sandbox.running(
-            archive,
-            amqp_url=broker.url,
-            vhost=broker.vhost,
-            instance_vhost=broker.instance_vhost,
-            tenants=[TENANT, "project2"],
-            synthetic=synthetic,
-            faults=faults,
-        ) as sandbox,
+        running_sandbox(options) as sandbox,
         Peer.connected(broker.url, broker.vhost, TENANT) as peer,
     ):
         values = {

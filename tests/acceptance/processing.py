@@ -12,7 +12,7 @@ from rs_order.domain.ids import OrderId, Tenant, Urn
 from rs_order.domain.process import ProcessChoice
 from rs_order.domain.selection import SelectionRequest, TypeTotals
 from rs_order.sandbox import Process
-from rs_order.sandbox.executions import Execution
+from rs_order.sandbox.execution_outputs import Execution
 from rs_order.sandbox.products import urn_for
 from rs_order.store.orders import NewOrder
 from rs_order.store.pool import open_pool

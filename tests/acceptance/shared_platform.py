@@ -7,7 +7,7 @@ from uuid import uuid4
 import aio_pika
 from aio_pika.abc import AbstractIncomingMessage
 
-from rs_order.sandbox.directory import User
+from rs_order.sandbox.user_directory import User
 from tests.acceptance.platform import Platform
 from tests.support.polling import eventually
 

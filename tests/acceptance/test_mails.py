@@ -11,9 +11,9 @@ from uuid import uuid4
 import aio_pika
 import pytest
 
-from rs_order.sandbox.admin_instance import Mail
 from rs_order.sandbox.faults import Service
-from rs_order.sandbox.sandbox import DEFAULT_PROJECT_HOST
+from rs_order.sandbox.records import Mail
+from rs_order.sandbox.simulated_platform import DEFAULT_PROJECT_HOST
 from tests.acceptance.peer import RESPONSES
 from tests.acceptance.platform import Platform, platform
 from tests.acceptance.shared_platform import EVE_01, fence, new_user

@@ -11,9 +11,9 @@ import asyncpg
 import pytest
 
 from rs_order.demo.servers import Management, Servers
-from rs_order.sandbox import wire
-from rs_order.sandbox.processing import RightsChange
-from rs_order.sandbox.wire import Event
+from rs_order.sandbox import amqp_wire
+from rs_order.sandbox.amqp_wire import Event
+from rs_order.sandbox.process_catalog import RightsChange
 from tests.acceptance.archives import ArchiveMaker
 from tests.acceptance.platform import TENANT, Platform, platform
 from tests.acceptance.processing import (
@@ -521,7 +521,7 @@ async def _letters(here: Platform) -> int:
 )
 async def test_a_result_of_another_batch_is_acknowledged(batch: str | None, here: Platform) -> None:
     """Whatever else it holds: it isn't ours (decisions.md, 6.12)."""
-    here.sandbox._send(Event(wire.EXECUTION_RESULT, TENANT, {"batchCorrelationId": batch}))
+    here.sandbox._send(Event(amqp_wire.EXECUTION_RESULT, TENANT, {"batchCorrelationId": batch}))
     await _fence(here)
 
     assert await _letters(here) == 0
@@ -540,7 +540,7 @@ async def test_a_result_of_ours_that_can_not_be_read_is_a_dead_letter(here: Plat
         "finalStatus": "SUCCESS",
         "outputs": [{"url": "file:/a", "name": "a", "size": 2**63}],
     }
-    here.sandbox._send(Event(wire.EXECUTION_RESULT, TENANT, body))
+    here.sandbox._send(Event(amqp_wire.EXECUTION_RESULT, TENANT, body))
     letter = await here.peer.dead_letter(SHARED_LETTERS)
 
     assert json.loads(letter.body) == body
@@ -661,7 +661,7 @@ async def test_w39_a_change_of_rights_takes_a_process_from_the_baskets_that_may_
             "all_datasets": all_datasets,
         }
     )
-    here.sandbox.tell_rights(process.id, change)
+    here.sandbox.publish_rights(process.id, change)
 
     async def attached() -> set[str]:
         rows = await here.rows(

@@ -8,8 +8,8 @@ import pytest
 
 from rs_order.bootstrap.broker import STEPS_AT_ONCE
 from rs_order.sandbox import Faults
-from rs_order.sandbox.directory import User
 from rs_order.sandbox.faults import Outage, OutageMode, Service
+from rs_order.sandbox.user_directory import User
 from tests.acceptance.archives import ArchiveMaker
 from tests.acceptance.peer import REQUESTS
 from tests.acceptance.platform import TENANT, Platform, platform

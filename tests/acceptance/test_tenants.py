@@ -11,9 +11,9 @@ import pytest
 
 from rs_order.bootstrap import Role as ProcessRole
 from rs_order.demo.servers import Management, Servers
-from rs_order.sandbox import Outage, OutageMode, Service, announcing
-from rs_order.sandbox.announcing import ConnectionEvent
-from rs_order.sandbox.roles import Role
+from rs_order.sandbox import Outage, OutageMode, Service, admin_events
+from rs_order.sandbox.admin_events import ConnectionEvent
+from rs_order.sandbox.role_registry import Role
 from tests.acceptance.platform import Platform, platform
 from tests.acceptance.shared_platform import EVE_01, REQUEST_QUEUE, fence, new_user
 from tests.support.polling import eventually
@@ -154,8 +154,8 @@ async def test_what_is_no_concern_of_ours(two: TwoInstances) -> None:
         sandbox.announce_connection("project1", event, "rs-catalog")
         sandbox.announce_connection("stranger", event, "rs-catalog")
     sandbox.announce_connection("project1", ConnectionEvent.FAILED)
-    sandbox._send(announcing.tenant_created("stranger"))
-    sandbox._send(announcing.tenant_deleted("stranger"))
+    sandbox._send(admin_events.tenant_created("stranger"))
+    sandbox._send(admin_events.tenant_deleted("stranger"))
     sandbox.add_tenant("afterwards")
     await two.reported("afterwards")
     await fence(two.here)

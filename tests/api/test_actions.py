@@ -8,8 +8,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from rs_order.sandbox.directory import User
 from rs_order.sandbox.faults import Outage, OutageMode, Service
+from rs_order.sandbox.user_directory import User
 from tests.acceptance.platform import Platform
 from tests.acceptance.shared_platform import EVE_01, new_user, state_of, until_rows
 from tests.acceptance.test_cancel import md5_of

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rs_order.sandbox.archive_holding import ArchiveHolding
+from rs_order.sandbox.archive_folder import ArchiveHolding
 from tests.acceptance.archives import ArchiveMaker
 from tests.acceptance.platform import Platform
 from tests.acceptance.shared_platform import EVE_01, new_user

@@ -4,8 +4,8 @@ from uuid import uuid4
 
 import pytest
 
-from rs_order.sandbox.directory import User
 from rs_order.sandbox.faults import Outage, OutageMode, Service
+from rs_order.sandbox.user_directory import User
 from tests.acceptance.platform import Platform
 from tests.acceptance.shared_platform import new_user
 from tests.api.given import given_order, given_task

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from rs_order.sandbox.processing import RightsChange, process_id
+from rs_order.sandbox.process_catalog import RightsChange, process_id
 from tests.acceptance.platform import TENANT, Platform
 from tests.acceptance.shared_platform import new_user, until_rows
 from tests.api.baskets import add, basket_of, dataset_path
@@ -55,7 +55,7 @@ async def test_w39_a_process_that_is_gone_leaves_the_interactive_basket(here: Pl
         basket = await add(client)
         body = {"processBusinessId": REPROJECT, "parameters": {}}
         await client.put(dataset_path(basket, "/updateProcessing"), json=body)
-        here.sandbox.tell_rights(UUID(REPROJECT), RightsChange(tenant=TENANT, type="DELETE"))
+        here.sandbox.publish_rights(UUID(REPROJECT), RightsChange(tenant=TENANT, type="DELETE"))
 
         async def detached() -> Any:
             (dataset,) = (await basket_of(client))["datasetSelections"]

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from rs_order.sandbox import Outage, OutageMode, Service
-from rs_order.sandbox.roles import Role
+from rs_order.sandbox.role_registry import Role
 from tests.acceptance.platform import Platform, platform
 from tests.support.polling import eventually
 from tests.support.servers import FreshBroker

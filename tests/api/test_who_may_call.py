@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from rs_order.entrypoints.rest.resources import RESOURCES
-from rs_order.sandbox.roles import Role
+from rs_order.sandbox.role_registry import Role
 from tests.acceptance.platform import Platform
 from tests.acceptance.shared_platform import EVE_01, new_user
 from tests.support.polling import eventually

@@ -14,7 +14,7 @@ import asyncpg
 import httpx
 
 from rs_order.demo.servers import Servers, running_servers
-from rs_order.sandbox import Sandbox, SyntheticDataset
+from rs_order.sandbox import Sandbox, SandboxOptions, SyntheticDataset, running_sandbox
 from tests.acceptance.peer import Peer
 
 TENANT = "project1"
@@ -75,7 +75,14 @@ async def deployment(*synthetic: SyntheticDataset, **settings: object) -> AsyncI
     async with AsyncExitStack() as stack:
         servers = await stack.enter_async_context(running_servers(durable=True))
         sandbox = await stack.enter_async_context(
-            Sandbox.running(None, amqp_url=servers.amqp_url, tenants=[TENANT], synthetic=synthetic)
+            running_sandbox(
+                SandboxOptions(
+                    archive=None,
+                    amqp_url=servers.amqp_url,
+                    tenants=[TENANT],
+                    synthetic=synthetic,
+                )
+            )
         )
         environment = {
             **sandbox.urls,

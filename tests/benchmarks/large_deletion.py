@@ -22,8 +22,8 @@ import httpx
 
 from rs_order.domain.states import FileState, OrderStatus, SubOrderState
 from rs_order.sandbox import SyntheticDataset
-from rs_order.sandbox.directory import User
 from rs_order.sandbox.products import Location
+from rs_order.sandbox.user_directory import User
 from tests.acceptance.peer import CANCELS
 from tests.benchmarks.deployment import TENANT, Deployment, deployment
 from tests.benchmarks.large_orders import OWNER, large_order, watched_locks

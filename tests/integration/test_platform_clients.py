@@ -5,7 +5,7 @@ from rs_order.bootstrap.application import Application
 from rs_order.bootstrap.database import Database
 from rs_order.bootstrap.platform_clients import open_platform_clients
 from rs_order.domain.identity import Caller
-from rs_order.sandbox import Sandbox
+from rs_order.sandbox import SandboxOptions, running_sandbox
 from rs_order.settings import Settings
 from rs_order.store.pool import Pool
 from rs_order.store.tenants import Tenants
@@ -19,7 +19,7 @@ async def test_rs_admin_is_asked_once_who_is_an_administrator(pool: Pool) -> Non
     """An action and a list of orders ask for the same person: both get the one cached answer."""
     order = await AppHarness(pool).order("a")
     tenants = Tenants(pool)
-    async with Sandbox.running(jwt_key="k" * 64) as sandbox:
+    async with running_sandbox(SandboxOptions(jwt_key="k" * 64)) as sandbox:
         settings = Settings(jwt_key_hs512="k" * 64, admin_url=sandbox.urls["ADMIN_URL"])
         async with open_platform_clients(settings, tenants, []) as clients:
             application = Application(

@@ -22,7 +22,7 @@ from rs_order.adapters.regards import (
 )
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Tenant
-from rs_order.sandbox import Sandbox
+from rs_order.sandbox import Sandbox, SandboxOptions, running_sandbox
 from tests.support.clock import ManualClock
 
 KEY = "!!!!!==========abcdefghijklmnopqrstuvwxyz0123456789==========!!!!!"
@@ -33,7 +33,7 @@ ADMIN = Caller(DEMO, "admin@example.org", "PROJECT_ADMIN")
 
 @pytest.fixture
 async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox.running(jwt_key=KEY) as running:
+    async with running_sandbox(SandboxOptions(jwt_key=KEY)) as running:
         yield running
 
 

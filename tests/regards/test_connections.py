@@ -8,7 +8,7 @@ from rs_order.domain.ids import Tenant
 from rs_order.ports.connections import ConnectionState
 from rs_order.ports.errors import RemoteNonsense, RemoteRefusal, RemoteTrouble
 from rs_order.sandbox import Outage, OutageMode, Sandbox, Service
-from rs_order.sandbox.announcing import ConnectionEvent
+from rs_order.sandbox.admin_events import ConnectionEvent
 from tests.regards.conftest import DEMO
 
 PROJECT1, PROJECT2 = Tenant("project1"), Tenant("project2")

@@ -10,7 +10,7 @@ from rs_order.domain.ids import Tenant
 from rs_order.ports.directory import User
 from rs_order.ports.errors import RemoteNonsense, RemoteTrouble
 from rs_order.sandbox import Outage, OutageMode, Sandbox, Service
-from rs_order.sandbox import directory as known
+from rs_order.sandbox import user_directory as known
 from tests.regards.conftest import DEMO
 from tests.support.clock import ManualClock
 

@@ -11,7 +11,7 @@ from rs_order.domain.process import Cardinality, Forecast, LimitKind, Process, S
 from rs_order.ports.errors import RemoteNonsense, RemoteRefusal, RemoteTrouble
 from rs_order.ports.processing import UnreadableProcess
 from rs_order.sandbox import Outage, OutageMode, Sandbox, Service
-from rs_order.sandbox.processing import process_id
+from rs_order.sandbox.process_catalog import process_id
 from tests.regards.conftest import JANE
 
 ID = UUID("a5d0b3f4-0ad3-4c9e-9a10-0b7a3c1f0e21")

@@ -23,7 +23,7 @@ from rs_order.entrypoints.rest.resources import GET_ORDER, RESOURCES, SEARCH_ORD
 from rs_order.ports.errors import RemoteNonsense, RemoteTrouble
 from rs_order.ports.roles import RightsUnknown
 from rs_order.sandbox import Outage, OutageMode, Sandbox, Service
-from rs_order.sandbox.roles import Role
+from rs_order.sandbox.role_registry import Role
 from rs_order.store.tenants import Tenants
 from tests.regards.conftest import DEMO
 from tests.support.polling import eventually

@@ -24,7 +24,7 @@ from rs_order.domain.identity import Caller
 from rs_order.domain.ids import DataFileId, Urn
 from rs_order.domain.selection import SelectionRequest
 from rs_order.ports.downloads import FetchResult, FileToDownload
-from rs_order.sandbox import Quota, Sandbox, SyntheticDataset
+from rs_order.sandbox import Quota, Sandbox, SandboxOptions, SyntheticDataset, running_sandbox
 from rs_order.sandbox.products import Location
 from tests.rest.conftest import KEY
 from tests.rest.fake_downloads import DEMO, ORDER, OWNER, DownloadableOrder, FakeDownloads
@@ -76,7 +76,8 @@ async def platform(downloadable: DownloadableOrder) -> AsyncIterator[Platform]:
     """Ten stored files, one attached to a dataset, and the external ones of the archive."""
     tokens = TokenIssuer(KEY)
     dataset = SyntheticDataset(name="online", products=10, size=100_000, location=Location.ONLINE)
-    async with Sandbox.running(jwt_key=KEY, synthetic=[dataset]) as sandbox, new_client() as client:
+    options = SandboxOptions(jwt_key=KEY, synthetic=[dataset])
+    async with running_sandbox(options) as sandbox, new_client() as client:
         urls = sandbox.urls
         catalog = RegardsCatalog(RemoteService("rs-catalog", urls["CATALOG_URL"], client), tokens)
         dam = RegardsDatasetFiles(RemoteService("rs-dam", urls["DAM_URL"], client), tokens)

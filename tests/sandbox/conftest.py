@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from rs_order.sandbox import Sandbox
+from rs_order.sandbox import Sandbox, running_sandbox
 from tests.sandbox.client import Client, calling
 
 
 @pytest.fixture
 async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox.running() as running:
+    async with running_sandbox() as running:
         yield running
 
 

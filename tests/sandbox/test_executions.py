@@ -10,8 +10,8 @@ from uuid import uuid4
 import pytest
 
 from rs_order.sandbox import Sandbox
-from rs_order.sandbox.processing import process_id
-from rs_order.sandbox.wire import EXECUTION_RESULT
+from rs_order.sandbox.amqp_wire import EXECUTION_RESULT
+from rs_order.sandbox.process_catalog import process_id
 from tests.sandbox.client import Client
 from tests.support.polling import eventually
 

@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from rs_order.sandbox import Sandbox, User
-from rs_order.sandbox.announcing import ConnectionEvent
-from rs_order.sandbox.roles import Role, UnknownError
+from rs_order.sandbox.admin_events import ConnectionEvent
+from rs_order.sandbox.role_registry import Role, UnknownError
 from tests.sandbox.client import Client
 
 GET = "/user/orders/{orderId}"

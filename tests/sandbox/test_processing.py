@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import uuid4
 
 from rs_order.sandbox import Process, Sandbox
-from rs_order.sandbox.processing import DEMO_PROCESSES, Scope, SizeLimit, process_id
+from rs_order.sandbox.process_catalog import DEMO_PROCESSES, Scope, SizeLimit, process_id
 from tests.sandbox.client import Client
 
 

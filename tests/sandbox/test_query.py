@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from rs_order.sandbox.fields import ProductFields, SharedFields
-from rs_order.sandbox.matchers import QueryError
 from rs_order.sandbox.products import Dataset, Product
-from rs_order.sandbox.query import MAX_DEPTH, compile_query
+from rs_order.sandbox.query_fields import ProductFields, SharedFields
+from rs_order.sandbox.query_matchers import QueryError
+from rs_order.sandbox.query_parser import MAX_DEPTH, compile_query
 
 _DATASET = Dataset("EIT", "EIT images", "URN:AIP:DATASET:demo:d:V1")
 
@@ -39,7 +39,7 @@ PRODUCTS = (
 
 def selected(text: str) -> str:
     query = compile_query(text)
-    return " ".join(p.provider_id for p in PRODUCTS if query.judge(ProductFields(p, "t1")))
+    return " ".join(p.provider_id for p in PRODUCTS if query.decide(ProductFields(p, "t1")))
 
 
 @pytest.mark.parametrize(
@@ -150,4 +150,4 @@ def test_shared_fields_decide_for_all_products_or_not(text: str, verdict: bool |
     """A generated dataset is judged as a whole when the query allows it."""
     shared = SharedFields(PRODUCTS[0], "t1")
 
-    assert compile_query(text).judge(shared) is verdict
+    assert compile_query(text).decide(shared) is verdict

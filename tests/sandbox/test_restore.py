@@ -13,7 +13,7 @@ from urllib.parse import quote
 import aio_pika
 import pytest
 
-from rs_order.sandbox import Faults, Sandbox, SyntheticDataset
+from rs_order.sandbox import Faults, Sandbox, SandboxOptions, SyntheticDataset, running_sandbox
 from tests.sandbox.client import calling
 
 NEARLINE = "bdacea8567cded6badba4b19f68f52db"
@@ -113,12 +113,13 @@ async def peer_of(broker: Broker, queue: str | None = None) -> AsyncIterator[Pee
 
 @asynccontextmanager
 async def platform(broker: Broker, faults: Faults) -> AsyncIterator[Sandbox]:
-    async with Sandbox.running(
+    options = SandboxOptions(
         amqp_url=broker.url,
         vhost=broker.vhost,
         instance_vhost=broker.instance_vhost,
         faults=faults,
-    ) as sandbox:
+    )
+    async with running_sandbox(options) as sandbox:
         yield sandbox
 
 
@@ -340,9 +341,8 @@ async def test_new_tenant_is_announced_on_the_instance_vhost(broker: Broker) -> 
 
 async def test_broker_restart_loses_no_restore(own_broker: OwnBroker) -> None:
     """Files asked before the broker stopped, and answered while it was away, are announced."""
-    async with Sandbox.running(
-        amqp_url=own_broker.url, faults=Faults(nearline_seconds=ASIDE)
-    ) as sandbox:
+    options = SandboxOptions(amqp_url=own_broker.url, faults=Faults(nearline_seconds=ASIDE))
+    async with running_sandbox(options) as sandbox:
         async with peer_of(OnPlatform(own_broker.url)) as peer:
             await peer.ask(NEARLINE, OTHER_NEARLINE)
             await sandbox.restores.wait_for_pending(2)

@@ -1,4 +1,4 @@
-"""The blocking entry as a process of its own, and archives that can't be served."""
+"""``serve`` in a process of its own, and archives that can't be served."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from pathlib import Path
 import httpx
 import pytest
 
-from rs_order.sandbox import ArchiveError, Sandbox
+from rs_order.sandbox import ArchiveError, Sandbox, SandboxOptions
 
 _COMMAND = """
 import asyncio, functools
-from rs_order.sandbox import serve
-asyncio.run(serve(port=0, announce=functools.partial(print, flush=True)))
+from rs_order.sandbox import SandboxOptions, serve
+asyncio.run(serve(SandboxOptions(), functools.partial(print, flush=True)))
 """
 
 
-async def test_serve_says_where_it_listens_and_stops_on_sigterm() -> None:
+async def test_serve_prints_its_addresses_and_stops_on_sigterm() -> None:
     """One line for each service with the variable to set; SIGTERM ends it with 0."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", _COMMAND, stdout=asyncio.subprocess.PIPE
@@ -61,18 +61,18 @@ def _manifest(path: str, size: int) -> str:
 
 
 @pytest.mark.parametrize(
-    ("manifest", "complaint"),
+    ("manifest", "message"),
     [
         (None, "can't be read"),
         ("{}", "malformed at datasets"),
-        (_manifest("missing", 1), "missing is named"),
-        (_manifest("there", 99), "hasn't the 99 bytes"),
+        (_manifest("missing", 1), "missing is listed"),
+        (_manifest("there", 99), "doesn't have the 99 bytes"),
     ],
 )
-def test_bad_archive_is_refused(tmp_path: Path, manifest: str | None, complaint: str) -> None:
+def test_bad_archive_is_rejected(tmp_path: Path, manifest: str | None, message: str) -> None:
     (tmp_path / "there").write_bytes(b"abc")
     if manifest is not None:
         (tmp_path / "manifest.json").write_text(manifest)
 
-    with pytest.raises(ArchiveError, match=complaint):
-        Sandbox(tmp_path)
+    with pytest.raises(ArchiveError, match=message):
+        Sandbox(SandboxOptions(archive=tmp_path), processing_folder=tmp_path)

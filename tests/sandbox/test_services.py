@@ -10,7 +10,7 @@ import jwt
 import pytest
 
 from rs_order.sandbox import Sandbox, User
-from rs_order.sandbox.tokens import DEVELOPMENT_KEY
+from rs_order.sandbox.identities import DEVELOPMENT_KEY
 from tests.sandbox.client import Client
 
 CLAIMS: dict[str, Any] = {

@@ -1,9 +1,9 @@
 """``rs-order sandbox``: a simulated REGARDS platform."""
 
-# ruff: noqa: PLC0415 - a command imports what it needs, so that --help is at once there
+# ruff: noqa: PLC0415 - a command imports what it needs, so that --help is fast
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,16 +19,16 @@ def sandbox_command(
         Path | None,
         typer.Option(help="Folder with a manifest.json; the archive of the demo if not given."),
     ] = None,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 for a free one.")] = 9100,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 for a free port.")] = 9100,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     tenant: Annotated[
-        list[str] | None, typer.Option(help="Project it serves; may be repeated.")
+        list[str] | None, typer.Option(help="A project that it serves; may be repeated.")
     ] = None,
     project_host: Annotated[
         str | None, typer.Option(help="Public address of the projects, for download links.")
     ] = None,
     nearline_seconds: Annotated[
-        float | None, typer.Option(min=0, help="How long a file takes to come back from tape.")
+        float | None, typer.Option(min=0, help="Seconds that the restoration of a file takes.")
     ] = None,
     fault: Annotated[
         list[str] | None,
@@ -36,52 +36,46 @@ def sandbox_command(
     ] = None,
 ) -> None:
     """Serve a simulated REGARDS platform over HTTP and on the broker of RS_ORDER_AMQP_URL."""
-    options = list(fault or [])
+    faults = list(fault or [])
     if nearline_seconds is not None:
-        options.append(f"nearline_seconds={nearline_seconds}")
-    carry_out(
-        _sandbox(archive, (host, port), tenants=tenant, project_host=project_host, faults=options)
-    )
+        faults.append(f"nearline_seconds={nearline_seconds}")
+    given = {
+        "archive": archive,
+        "tenants": tenant or None,
+        "project_host": project_host or None,
+        "host": host,
+        "port": port,
+    }
+    carry_out(_serve({name: value for name, value in given.items() if value is not None}, faults))
 
 
-async def _sandbox(
-    archive: Path | None,
-    address: tuple[str, int],
-    *,
-    tenants: list[str] | None,
-    project_host: str | None,
-    faults: list[str],
-) -> None:
+async def _serve(given: dict[str, Any], faults: list[str]) -> None:
+    """Serve with the options that the user gave, and the defaults of the sandbox."""
     require_sandbox_extra()
-    from rs_order.sandbox import BUNDLED_ARCHIVE, ArchiveError, FaultError, Faults, serve
-    from rs_order.sandbox.sandbox import DEFAULT_PROJECT_HOST, DEFAULT_TENANTS
+    from rs_order.sandbox import ArchiveError, FaultError, Faults, SandboxOptions, serve
     from rs_order.settings import load_settings
 
     settings = load_settings()
-    host, port = address
     try:
-        await serve(
-            archive or BUNDLED_ARCHIVE,
-            host=host,
-            port=port,
+        options = SandboxOptions(
+            **given,
+            faults=Faults.from_options(faults),
             amqp_url=settings.amqp_url.get_secret_value(),
             vhost=settings.amqp_vhost,
             instance_vhost=settings.amqp_instance_vhost,
-            tenants=tenants or DEFAULT_TENANTS,
             jwt_key=settings.jwt_key_hs512.get_secret_value(),
-            project_host=project_host or DEFAULT_PROJECT_HOST,
-            faults=Faults.from_options(faults),
-            announce=typer.echo,
         )
+        await serve(options, typer.echo)
     except (ArchiveError, FaultError) as error:
         raise CommandFailed(str(error)) from error
     except TimeoutError as error:
         raise CommandFailed(
-            f"The broker doesn't answer, or has no virtual hosts {settings.amqp_vhost} and "
-            f"{settings.amqp_instance_vhost}. See that RS_ORDER_AMQP_URL is right, and start "
-            "rs-order with RS_ORDER_AMQP_MANAGEMENT_URL to have them made."
+            f"The broker doesn't answer, or doesn't have the virtual hosts {settings.amqp_vhost} "
+            f"and {settings.amqp_instance_vhost}. Check RS_ORDER_AMQP_URL, and start rs-order with "
+            "RS_ORDER_AMQP_MANAGEMENT_URL to create them."
         ) from error
     except OSError as error:
         raise CommandFailed(
-            f"Can't listen on {host}:{port}: {error.strerror}. Choose another with --port."
+            f"Can't listen on {given['host']}:{given['port']}: {error.strerror}. "
+            "Choose another address with --host and --port."
         ) from error

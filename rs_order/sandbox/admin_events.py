@@ -5,8 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-from rs_order.sandbox import wire
-from rs_order.sandbox.wire import Event
+from rs_order.sandbox import amqp_wire
+from rs_order.sandbox.amqp_wire import Event
 
 
 class ConnectionEvent(StrEnum):
@@ -19,19 +19,19 @@ class ConnectionEvent(StrEnum):
 
 
 _CONNECTION_EVENTS = {
-    ConnectionEvent.CREATED: wire.CONNECTION_CREATED,
-    ConnectionEvent.UPDATED: wire.CONNECTION_UPDATED,
-    ConnectionEvent.DELETED: wire.CONNECTION_DELETED,
-    ConnectionEvent.FAILED: wire.CONNECTION_FAILED,
+    ConnectionEvent.CREATED: amqp_wire.CONNECTION_CREATED,
+    ConnectionEvent.UPDATED: amqp_wire.CONNECTION_UPDATED,
+    ConnectionEvent.DELETED: amqp_wire.CONNECTION_DELETED,
+    ConnectionEvent.FAILED: amqp_wire.CONNECTION_FAILED,
 }
 
 
 def tenant_created(tenant: str) -> Event:
-    return _to_the_instance(wire.TENANT_CREATED, {"tenant": tenant})
+    return _to_the_instance(amqp_wire.TENANT_CREATED, {"tenant": tenant})
 
 
 def tenant_deleted(tenant: str) -> Event:
-    return _to_the_instance(wire.TENANT_DELETED, {"tenant": tenant})
+    return _to_the_instance(amqp_wire.TENANT_DELETED, {"tenant": tenant})
 
 
 def connection_changed(event: ConnectionEvent, service: str, connection: dict[str, Any]) -> Event:
@@ -45,17 +45,17 @@ def connection_changed(event: ConnectionEvent, service: str, connection: dict[st
 
 
 def role_changed(tenant: str, role: str) -> Event:
-    return Event(wire.ROLE_EVENT, tenant, {"role": role}, jackson=True)
+    return Event(amqp_wire.ROLE_EVENT, tenant, {"role": role}, jackson=True)
 
 
 def access_changed(tenant: str, service: str, role: str) -> Event:
     body = {"microservice": service, "roleName": role}
-    return Event(wire.RESOURCE_ACCESS_EVENT, tenant, body, jackson=True)
+    return Event(amqp_wire.RESOURCE_ACCESS_EVENT, tenant, body, jackson=True)
 
 
 def rights_initialised(tenant: str) -> Event:
-    return Event(wire.RESOURCE_ACCESS_INIT, tenant, {}, jackson=True)
+    return Event(amqp_wire.RESOURCE_ACCESS_INIT, tenant, {}, jackson=True)
 
 
 def _to_the_instance(event: str, body: dict[str, Any]) -> Event:
-    return Event(event, wire.INSTANCE_TENANT, body, jackson=True)
+    return Event(event, amqp_wire.INSTANCE_TENANT, body, jackson=True)

@@ -5,21 +5,21 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from rs_order.sandbox.answers import answer, failure, item, page
-from rs_order.sandbox.directory import Access, Directory
-from rs_order.sandbox.entities import Writer
+from rs_order.sandbox.catalog_entities import EntityWriter
+from rs_order.sandbox.catalog_search import ComplexSearch, Searcher, counted_types
 from rs_order.sandbox.faults import Faults
 from rs_order.sandbox.gate import caller
 from rs_order.sandbox.holdings import Holdings, Selection
-from rs_order.sandbox.search import ComplexSearch, Searcher, counted_types
+from rs_order.sandbox.service_answers import answer, failure, item, page
+from rs_order.sandbox.user_directory import Access, Directory
 
 
 def catalog_router(holdings: Holdings, faults: Faults, directory: Directory) -> APIRouter:
     router = APIRouter(prefix="/rs-catalog")
     searcher = Searcher(holdings, faults)
 
-    def writer(request: Request) -> Writer:
-        return Writer(caller(request).tenant, str(request.base_url), faults)
+    def writer(request: Request) -> EntityWriter:
+        return EntityWriter(caller(request).tenant, str(request.base_url), faults)
 
     async def found(request: Request, search: ComplexSearch, access: Access) -> Selection:
         if not access.any:

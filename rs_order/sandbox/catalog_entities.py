@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from rs_order.sandbox.answers import date
 from rs_order.sandbox.faults import Faults, concerns
 from rs_order.sandbox.products import (
     ARCHIVED_AT,
@@ -18,9 +17,10 @@ from rs_order.sandbox.products import (
     urn_for,
     virtual_urn,
 )
+from rs_order.sandbox.service_answers import date
 
 
-class Writer:
+class EntityWriter:
     """Writes entities for one caller: with its tenant, and URLs it can reach."""
 
     def __init__(self, tenant: str, base_url: str, faults: Faults) -> None:

@@ -1,4 +1,4 @@
-"""rs-processing: which processes there are (remote-services.md 4.1)."""
+"""The processes that rs-processing offers (remote-services.md 4.1)."""
 
 from __future__ import annotations
 
@@ -7,24 +7,20 @@ from enum import StrEnum
 from typing import Annotated, Any, Literal
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.responses import Response
 
-from rs_order.sandbox.answers import answer
-from rs_order.sandbox.gate import caller
-from rs_order.sandbox.tokens import Identity
+from rs_order.sandbox.identities import Identity
 
 
 class Scope(StrEnum):
-    """What one execution works on: a sub-order, or a product."""
+    """The input of one execution: a sub-order or a product."""
 
     SUBORDER = "SUBORDER"
     FEATURE = "FEATURE"
 
 
 class Cardinality(StrEnum):
-    """What each output of an execution belongs to."""
+    """The number of outputs of an execution."""
 
     ONE_PER_EXECUTION = "ONE_PER_EXECUTION"
     ONE_PER_FEATURE = "ONE_PER_FEATURE"
@@ -32,7 +28,7 @@ class Cardinality(StrEnum):
 
 
 class SizeLimit(StrEnum):
-    """What a process counts of what it is given."""
+    """The quantity that limits the input of a process."""
 
     NO_LIMIT = "NO_LIMIT"
     FILES = "FILES"
@@ -41,14 +37,14 @@ class SizeLimit(StrEnum):
 
 
 class Parameter(BaseModel):
-    """Something the user fills in."""
+    """A parameter that the user fills in."""
 
     name: str
     desc: str = ""
 
 
 class Process(BaseModel):
-    """One process."""
+    """A process that users may choose for an order."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -60,16 +56,16 @@ class Process(BaseModel):
     datatypes: tuple[str, ...] = ("RAWDATA",)
     limit_type: SizeLimit = SizeLimit.NO_LIMIT
     limit: Annotated[int, Field(ge=0)] = 0
-    """0: none, whatever the type."""
+    """0 means no limit, for every type."""
     forecast: str = "*1.000000"
     forbids_split: bool = False
     params: tuple[Parameter, ...] = ()
     info: dict[str, str | None] = {}
-    """Texts in the place of those that ``processInfo`` would have; None leaves one out."""
+    """Replacements for members of ``processInfo``; None removes a member."""
 
     def described_to(self, identity: Identity) -> dict[str, Any]:
-        """The process as REGARDS writes it; ``processInfo`` is a map of texts."""
-        told: dict[str, str | None] = {
+        """Return the process in the form of REGARDS; ``processInfo`` is a map of texts."""
+        members: dict[str, str | None] = {
             "scope": self.scope,
             "cardinality": self.cardinality,
             "datatypes": ",".join(self.datatypes),
@@ -80,7 +76,7 @@ class Process(BaseModel):
             "regards.tenant": identity.tenant,
             "regards.userRole": identity.role,
         }
-        info = {name: text for name, text in (told | self.info).items() if text is not None}
+        info = {name: text for name, text in (members | self.info).items() if text is not None}
         return {
             "processId": str(self.id),
             "processName": self.name,
@@ -91,17 +87,17 @@ class Process(BaseModel):
 
 
 class RightsChange(BaseModel):
-    """What becomes of the rights of a process (amqp.md 3.3)."""
+    """A change of the rights of a process (amqp.md 3.3)."""
 
     tenant: str
     type: Literal["CREATE", "UPDATE", "DELETE"] = "UPDATE"
     datasets: list[str] = []
-    """URNs of the datasets it is linked to afterwards."""
+    """URNs of the datasets it is linked to after the change."""
     all_datasets: bool = False
 
     def event(self, id_: UUID) -> dict[str, Any]:
-        """The body of the event; of a process that is gone only what it was."""
-        told = {
+        """Return the body of the event. A deletion has only the state before it."""
+        state = {
             "pluginConfiguration": {"businessId": str(id_)},
             "rights": {
                 "role": "REGISTERED_USER",
@@ -110,11 +106,11 @@ class RightsChange(BaseModel):
             },
         }
         members = {"CREATE": ["after"], "UPDATE": ["before", "after"], "DELETE": ["before"]}
-        return {"type": self.type} | dict.fromkeys(members[self.type], told)
+        return {"type": self.type} | dict.fromkeys(members[self.type], state)
 
 
 def process_id(name: str) -> UUID:
-    """The id of a demo process, the same in every sandbox."""
+    """Return the id of a demo process; it is the same in every sandbox."""
     return uuid5(NAMESPACE_URL, f"https://regards.example.org/processes/{name}")
 
 
@@ -146,11 +142,11 @@ DEMO_PROCESSES = (
         forbids_split=True,
     ),
 )
-"""One of each scope and cardinality."""
+"""A process for each combination of scope and cardinality."""
 
 
 class Processes:
-    """The processes there are, for every tenant and role."""
+    """The processes on offer, the same for every tenant and role."""
 
     def __init__(self, processes: Iterable[Process] = DEMO_PROCESSES) -> None:
         self._processes = {process.id: process for process in processes}
@@ -159,7 +155,7 @@ class Processes:
         return iter(self._processes.values())
 
     def add(self, process: Process) -> None:
-        """Offer a process; one of the same id is replaced."""
+        """Offer a process, in place of one with the same id."""
         self._processes[process.id] = process
 
     def remove(self, id_: UUID) -> bool:
@@ -170,20 +166,3 @@ class Processes:
 
     def reset(self) -> None:
         self._processes = {process.id: process for process in DEMO_PROCESSES}
-
-
-def processing_router(processes: Processes) -> APIRouter:
-    router = APIRouter(prefix="/rs-processing")
-
-    @router.get("/process")
-    async def all_processes(request: Request) -> Response:
-        identity = caller(request)
-        return answer([process.described_to(identity) for process in processes])
-
-    @router.get("/process/{id_}")
-    async def process(request: Request, id_: str) -> Response:
-        """An unknown id is no error: 200 without a body."""
-        found = processes.find(id_)
-        return answer(found.described_to(caller(request))) if found else Response(b"")
-
-    return router

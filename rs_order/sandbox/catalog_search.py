@@ -10,9 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from rs_order.sandbox.faults import Faults, concerns
-from rs_order.sandbox.fields import ProductFields, is_known
 from rs_order.sandbox.holdings import Holding, Holdings, Run, Selection, Summary
-from rs_order.sandbox.matchers import QueryError
 from rs_order.sandbox.products import (
     ORDERABLE_TYPES,
     DataFile,
@@ -21,7 +19,10 @@ from rs_order.sandbox.products import (
     urn_for,
     urn_tenant,
 )
-from rs_order.sandbox.query import Query, compile_query
+from rs_order.sandbox.query import Query
+from rs_order.sandbox.query_fields import ProductFields, is_known
+from rs_order.sandbox.query_matchers import QueryError
+from rs_order.sandbox.query_parser import compile_query
 
 MAX_REQUESTS = 100
 MAX_IDS = 1000
@@ -123,7 +124,7 @@ class Searcher:
             positions: Sequence[int] = [
                 at
                 for at in sorted(wanted)
-                if request.query.judge(ProductFields(holding.product(at), tenant))
+                if request.query.decide(ProductFields(holding.product(at), tenant))
             ]
         else:
             positions = await holding.select(request.query, tenant)

@@ -10,8 +10,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from rs_order.sandbox.faults import Faults, concerns
+from rs_order.sandbox.http_server import hang_up
 from rs_order.sandbox.products import DataFile
-from rs_order.sandbox.server import hang_up
 
 _INVERTED = bytes(255 - byte for byte in range(256))
 """Translation that gives other content of the same length."""

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
-from rs_order.sandbox.directory import ADMIN_ROLES, PARENTS
+from rs_order.sandbox.user_directory import ADMIN_ROLES, PARENTS
 
 _Endpoint = tuple[str, str, str]
 """Service, path template and verb."""

@@ -1,27 +1,41 @@
-"""Read an archive folder: its ``manifest.json`` names datasets, products and files."""
+"""Read an archive folder and serve its datasets.
+
+The folder's ``manifest.json`` lists datasets, products and files.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from rs_order.sandbox.content import PathContent
-from rs_order.sandbox.products import DataFile, Dataset, Location, Product, PropertyValue
+from rs_order.sandbox.products import (
+    DataFile,
+    Dataset,
+    Location,
+    PathContent,
+    Product,
+    PropertyValue,
+    urn_key,
+)
+from rs_order.sandbox.query import Query
+from rs_order.sandbox.query_fields import ProductFields
 
 MANIFEST = "manifest.json"
 
 
 class ArchiveError(Exception):
-    """The archive folder can't be served; the message names the file and what to correct."""
+    """The archive folder can't be served; the message names the file and the correction."""
 
 
 class _Published(BaseModel):
-    """What the catalog tells about an external file; all of it when the manifest is silent."""
+    """The members of an external file that the catalog publishes; by default all."""
 
     size: bool = True
     checksum: bool = True
@@ -39,7 +53,7 @@ class _FileEntry(BaseModel):
 
 
 class _ProductEntry(BaseModel):
-    """A product; members without a name here are properties that can be searched."""
+    """A product. Additional members are properties that can be searched."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -64,8 +78,70 @@ class _Manifest(BaseModel):
 _DATE = TypeAdapter(datetime)
 
 
-def read_archive(folder: Path) -> list[tuple[Dataset, tuple[Product, ...]]]:
-    """The datasets of an archive folder with their products.
+@dataclass(frozen=True)
+class ArchiveHolding:
+    """One dataset of an archive folder, small enough for a search to check every product."""
+
+    dataset: Dataset
+    products: tuple[Product, ...]
+
+    uniform = False
+    contiguous = False
+
+    @classmethod
+    def read(cls, folder: Path) -> list[ArchiveHolding]:
+        """Return all datasets of a folder.
+
+        Raises:
+            ArchiveError: the folder can't be served (see ``_read_archive``).
+        """
+        return [cls(dataset, products) for dataset, products in _read_archive(folder)]
+
+    @cached_property
+    def field_names(self) -> frozenset[str]:
+        return frozenset(name for product in self.products for name in product.properties)
+
+    @cached_property
+    def _positions(self) -> dict[str, int]:
+        return {urn_key(product.urn): at for at, product in enumerate(self.products)}
+
+    @cached_property
+    def _stored(self) -> dict[str, DataFile]:
+        """Stored files by checksum. A file online takes precedence over the same content on tape."""
+        stored = [file for file in self._files() if file.location.in_storage]
+        stored.sort(key=lambda file: file.location is Location.ONLINE)
+        return {file.checksum: file for file in stored}
+
+    def __len__(self) -> int:
+        return len(self.products)
+
+    def product(self, position: int) -> Product:
+        return self.products[position]
+
+    async def select(self, query: Query, tenant: str) -> Sequence[int]:
+        return [
+            position
+            for position, product in enumerate(self.products)
+            if query.decide(ProductFields(product, tenant))
+        ]
+
+    def position_of(self, urn: str) -> int | None:
+        return self._positions.get(urn_key(urn))
+
+    async def stored_file(self, checksum: str) -> DataFile | None:
+        return self._stored.get(checksum)
+
+    def file_named(self, filename: str) -> DataFile | None:
+        return next((file for file in self._files() if file.filename == filename), None)
+
+    def _files(self) -> Iterator[DataFile]:
+        for product in self.products:
+            yield from product.files
+        yield from self.dataset.files
+
+
+def _read_archive(folder: Path) -> list[tuple[Dataset, tuple[Product, ...]]]:
+    """Return the datasets of an archive folder with their products.
 
     Raises:
         ArchiveError: the manifest is missing or malformed, or a file it names is missing or has
@@ -111,9 +187,11 @@ def _product(folder: Path, dataset: Dataset, entry: _ProductEntry) -> Product:
 def _file(folder: Path, entry: _FileEntry) -> DataFile:
     path = folder / entry.path
     if not path.is_file():
-        raise ArchiveError(f"{path} is named in {MANIFEST} but missing: add it or its entry goes")
+        raise ArchiveError(
+            f"{path} is listed in {MANIFEST} but missing: add the file or remove its entry"
+        )
     if path.stat().st_size != entry.size:
-        raise ArchiveError(f"{path} hasn't the {entry.size} bytes that {MANIFEST} tells")
+        raise ArchiveError(f"{path} doesn't have the {entry.size} bytes stated in {MANIFEST}")
     return DataFile(
         type=entry.type,
         filename=entry.filename,
@@ -132,7 +210,7 @@ def _properties(extra: Mapping[str, Any]) -> dict[str, PropertyValue]:
 
 
 def _property(value: Any) -> PropertyValue:
-    """A property as it is compared: texts that are dates become dates."""
+    """Return a property in its type for comparisons: texts that are dates become dates."""
     if isinstance(value, str):
         return _date_or_text(value)
     return value if isinstance(value, bool | int | float) else json.dumps(value)

@@ -1,0 +1,88 @@
+"""Start the simulated platform: inside a program (``running_sandbox``), or as a command (``serve``)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import tempfile
+from collections.abc import AsyncIterator, Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from rs_order.sandbox.http_server import listening
+from rs_order.sandbox.services_app import build_app
+from rs_order.sandbox.simulated_platform import Sandbox, SandboxOptions
+
+
+@contextlib.asynccontextmanager
+async def running_sandbox(options: SandboxOptions | None = None) -> AsyncIterator[Sandbox]:
+    """Run a platform that listens over HTTP, and on a broker if the options name one.
+
+    Raises:
+        ArchiveError: the archive can't be served.
+        OSError: the address can't be bound.
+        TimeoutError: the broker doesn't answer, or doesn't have the virtual hosts.
+    """
+    options = options or SandboxOptions()
+    async with contextlib.AsyncExitStack() as stack:
+        outputs = stack.enter_context(tempfile.TemporaryDirectory(prefix="rs-processing-"))
+        sandbox = Sandbox(options, processing_folder=Path(outputs))
+        for dataset in options.synthetic:
+            await sandbox.add_dataset(dataset)
+        stack.push_async_callback(sandbox.executions.stop)
+        broker = sandbox.connect_broker()
+        if broker is not None:
+            await stack.enter_async_context(broker.running())
+            await broker.wait_until_up()
+        app = build_app(sandbox, options.jwt_key)
+        port = await stack.enter_async_context(listening(app, options.host, options.port))
+        sandbox.url = f"http://{options.host}:{port}"
+        await stack.enter_async_context(_in_background(sandbox.restores.run()))
+        yield sandbox
+
+
+async def serve(options: SandboxOptions, announce: Callable[[str], None] = print) -> None:
+    """Serve until SIGINT or SIGTERM.
+
+    Announces where it listens, then the variable of rs-order to set for each service.
+
+    Raises:
+        ArchiveError: the archive can't be served.
+        OSError: the address can't be bound.
+        TimeoutError: the broker doesn't answer, or doesn't have the virtual hosts.
+    """
+    async with running_sandbox(options) as sandbox:
+        stopped = _stop_signal()
+        for line in _addresses(sandbox, with_broker=options.amqp_url is not None):
+            announce(line)
+        await stopped.wait()
+
+
+@contextlib.asynccontextmanager
+async def _in_background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run endless work during the block."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+def _stop_signal() -> asyncio.Event:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
+    return stopped
+
+
+def _addresses(sandbox: Sandbox, *, with_broker: bool) -> list[str]:
+    broker = "and on the broker" if with_broker else "without broker: nothing can be restored"
+    return [
+        f"Sandbox listens on {sandbox.url}, {broker}",
+        *(f"RS_ORDER_{name}={url}" for name, url in sandbox.urls.items()),
+        f"RS_ORDER_FILE_URL_FOLDERS={sandbox.executions.folder}",
+        f"Faults and records: {sandbox.url}/sandbox/docs",
+    ]

@@ -1,0 +1,86 @@
+"""The requests and events of rs-storage: restoration requests, and what becomes of files (amqp.md 3.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from rs_order.sandbox.products import DataFile, Location
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreRequest:
+    tenant: str
+    group_id: str
+    checksums: tuple[str, ...]
+    availability_hours: int
+    at: datetime
+
+
+def available_event(file: DataFile, groups: Sequence[str]) -> dict[str, Any]:
+    nearline = file.location is Location.NEARLINE
+    storage = "cache" if nearline else "online-1"
+    return {
+        "type": "AVAILABLE",
+        "message": f"File {file.filename} (checksum {file.checksum}) is available for download.",
+        "checksum": file.checksum,
+        "originStorage": "nearline-1" if nearline else "online-1",
+        "owners": ["sandbox"],
+        "location": {
+            "storage": storage,
+            "url": f"file:/{storage}/{file.checksum}",
+            "fileArchiveStatus": "STORED",
+        },
+        "groupIds": list(groups),
+        "referenced": False,
+        "nearlineConfirmed": False,
+    }
+
+
+def unavailable_event(checksum: str, message: str, groups: Sequence[str]) -> dict[str, Any]:
+    return {
+        "type": "AVAILABILITY_ERROR",
+        "message": message,
+        "checksum": checksum,
+        "owners": [],
+        "groupIds": list(groups),
+        "referenced": False,
+        "nearlineConfirmed": False,
+    }
+
+
+def unrelated_event(checksum: str, number: int) -> dict[str, Any]:
+    """Return an event without effect: of another type, or with the checksum of no file."""
+    other = checksum[::-1] if number % 2 else checksum
+    kind = "AVAILABLE" if number % 2 else ("STORED", "COPIED", "FULLY_DELETED")[number % 3]
+    return {
+        "type": kind,
+        "message": "Somebody else's business",
+        "checksum": other,
+        "owners": ["other"],
+        "groupIds": [],
+        "referenced": False,
+        "nearlineConfirmed": False,
+    }
+
+
+def request_from(tenant: str, body: dict[str, Any]) -> RestoreRequest:
+    """Parse a FilesRestorationRequestEvent (amqp.md 3.2).
+
+    Raises:
+        ValueError: a member is missing or has a wrong type.
+    """
+    checksums = body.get("checksums")
+    hours, group_id = body.get("availabilityHours"), body.get("groupId")
+    texts = isinstance(checksums, list) and all(isinstance(one, str) for one in checksums)
+    if not checksums or not texts or not isinstance(hours, int) or not isinstance(group_id, str):
+        raise ValueError("checksums, availabilityHours and groupId are mandatory")
+    return RestoreRequest(
+        tenant=tenant,
+        group_id=group_id,
+        checksums=tuple(dict.fromkeys(checksums)),
+        availability_hours=hours,
+        at=datetime.now(UTC),
+    )
