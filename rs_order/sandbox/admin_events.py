@@ -1,4 +1,4 @@
-"""What rs-admin and rs-admin-instance announce when something changes (amqp.md 3.7, 3.9)."""
+"""The events that rs-admin and rs-admin-instance publish about changes (amqp.md 3.7, 3.9)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rs_order.sandbox.amqp_wire import Event
 
 
 class ConnectionEvent(StrEnum):
-    """What happened to a service's connection to the database of a project."""
+    """A change of a service's connection to the database of a project."""
 
     CREATED = "created"
     UPDATED = "updated"
@@ -27,21 +27,21 @@ _CONNECTION_EVENTS = {
 
 
 def tenant_created(tenant: str) -> Event:
-    return _to_the_instance(amqp_wire.TENANT_CREATED, {"tenant": tenant})
+    return _instance_event(amqp_wire.TENANT_CREATED, {"tenant": tenant})
 
 
 def tenant_deleted(tenant: str) -> Event:
-    return _to_the_instance(amqp_wire.TENANT_DELETED, {"tenant": tenant})
+    return _instance_event(amqp_wire.TENANT_DELETED, {"tenant": tenant})
 
 
 def connection_changed(event: ConnectionEvent, service: str, connection: dict[str, Any]) -> Event:
-    """A failed connection is told by the name of its project only."""
+    """Return the event of a change. For a failed connection it has only the project's name."""
     failed = event is ConnectionEvent.FAILED
     body = {
         "tenant": connection["tenant"] if failed else connection,
         "microserviceName": service,
     }
-    return _to_the_instance(_CONNECTION_EVENTS[event], body)
+    return _instance_event(_CONNECTION_EVENTS[event], body)
 
 
 def role_changed(tenant: str, role: str) -> Event:
@@ -57,5 +57,5 @@ def rights_initialised(tenant: str) -> Event:
     return Event(amqp_wire.RESOURCE_ACCESS_INIT, tenant, {}, jackson=True)
 
 
-def _to_the_instance(event: str, body: dict[str, Any]) -> Event:
+def _instance_event(event: str, body: dict[str, Any]) -> Event:
     return Event(event, amqp_wire.INSTANCE_TENANT, body, jackson=True)

@@ -1,4 +1,4 @@
-"""Names and envelopes on the broker, literally as in amqp.md 1.3 to 1.8, 3.2, 3.4, 3.7 and 3.9."""
+"""Names, headers and queues on the broker, as in amqp.md 1.3 to 1.8, 3.2, 3.4, 3.7 and 3.9."""
 
 from __future__ import annotations
 
@@ -65,13 +65,13 @@ _MAX_PRIORITY: FieldTable = {"x-max-priority": 255}
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One message to publish on the exchange of its class."""
+    """A message that is published on the exchange of its class."""
 
     type: str
     tenant: str
     body: dict[str, Any] = field(default_factory=dict)
     jackson: bool = False
-    """JACKSON instead of GSON: the class is told by another header, nulls are written."""
+    """JACKSON instead of GSON: another header names the class, and nulls are written."""
 
     @property
     def exchange(self) -> str:
@@ -110,7 +110,7 @@ async def declare_dead_letters(channel: AbstractChannel) -> None:
 async def declare_batch_queue(
     channel: AbstractChannel, name: str, event_type: str
 ) -> AbstractQueue:
-    """The queue of a batch handler, with dead letters of its own."""
+    """Declare the queue of a batch handler, with its own dead-letter queue."""
     await _declare_dead_letter_queue(channel, f"{name}.DLQ")
     return await _declare_queue(channel, name, event_type, dead_letter_key=f"{name}.DLQ")
 
@@ -118,7 +118,7 @@ async def declare_batch_queue(
 async def declare_single_queue(
     channel: AbstractChannel, name: str, event_type: str
 ) -> AbstractQueue:
-    """The queue of a single-message handler; its dead letters go to the common queue."""
+    """Declare the queue of a single-message handler; its dead letters go to the common queue."""
     return await _declare_queue(channel, name, event_type, dead_letter_key=_DLQ)
 
 

@@ -1,4 +1,4 @@
-"""Datasets, products and files as rs-catalog and rs-dam write them (remote-services.md 2.4, 2.9)."""
+"""The JSON of datasets, products and files in rs-catalog and rs-dam (remote-services.md 2.4, 2.9)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from rs_order.sandbox.service_answers import date
 
 
 class EntityWriter:
-    """Writes entities for one caller: with its tenant, and URLs it can reach."""
+    """Writes entities for one caller, with the caller's tenant and URLs that the caller can reach."""
 
     def __init__(self, tenant: str, base_url: str, faults: Faults) -> None:
         self._tenant = tenant
@@ -29,7 +29,7 @@ class EntityWriter:
         self._faults = faults
 
     def product(self, product: Product, *, raw_data: bool = True) -> dict[str, Any]:
-        """A product feature; without its RAWDATA files for who has no right to them (2.6)."""
+        """Return a product feature. Callers without access to raw data don't see RAWDATA files (2.6)."""
         urn = urn_for(self._tenant, product.urn)
         files = [file for file in product.files if raw_data or file.type != "RAWDATA"]
         return {
@@ -66,7 +66,7 @@ class EntityWriter:
         }
 
     def dataset_entity(self, dataset: Dataset) -> dict[str, Any]:
-        """The raw entity of rs-dam, without hypermedia envelope."""
+        """Return the raw entity of rs-dam, without hypermedia envelope."""
         model = {"id": 1, "name": f"dataset_{dataset.model}", "type": "DATASET"}
         return {
             "type": "DATASET",

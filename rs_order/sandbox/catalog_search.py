@@ -45,10 +45,10 @@ class SearchRequest(_Body):
 
     @property
     def query(self) -> Query:
-        """The ``q`` of the legacy engine; everything when there is none.
+        """The ``q`` of the legacy engine. Without one, the query selects everything.
 
         Raises:
-            QueryError: it isn't of the language.
+            QueryError: it can't be parsed.
         """
         texts = (self.search_parameters or {}).get("q") or [""]
         return compile_query(texts[0] or "")
@@ -62,26 +62,28 @@ class ComplexSearch(_Body):
 
 
 class Searcher:
+    """Searches the holdings and counts the files of what it finds."""
+
     def __init__(self, holdings: Holdings, faults: Faults) -> None:
         self._holdings = holdings
         self._faults = faults
 
     async def find(self, requests: Sequence[SearchRequest], tenant: str) -> Selection:
-        """What any of the requests selects, each product once.
+        """Return the products that any of the requests selects, each once.
 
         Raises:
-            QueryError: a query isn't of the language, or uses a field that nothing has.
+            QueryError: a query can't be parsed, or uses a field that no product has.
         """
         for request in requests:
             self._check_fields(request.query)
         return Selection.of(
-            [(holding, await self._in(holding, requests, tenant)) for holding in self._holdings]
+            [(holding, await self._select(holding, requests, tenant)) for holding in self._holdings]
         )
 
     def summarize(
         self, selection: Selection, types: Sequence[str], tenant: str, *, raw_data: bool
     ) -> dict[str, Any]:
-        """The files summary of a selection, by dataset and type."""
+        """Return the files summary of a selection, by dataset and type."""
         counted = [kind for kind in types if raw_data or kind != "RAWDATA"]
         parts = {
             urn_for(tenant, dataset.urn): (
@@ -94,8 +96,8 @@ class Searcher:
         for _, by_key in parts.values():
             for key, summary in by_key.items():
                 total[key] = total.get(key, Summary()).plus(summary)
-        subs = {urn: self._written(count, by_key) for urn, (count, by_key) in parts.items()}
-        return self._written(len(selection), total) | {"subSummariesMap": subs}
+        subs = {urn: self._summary_json(count, by_key) for urn, (count, by_key) in parts.items()}
+        return self._summary_json(len(selection), total) | {"subSummariesMap": subs}
 
     def _check_fields(self, query: Query) -> None:
         known = self._holdings.field_names
@@ -103,13 +105,13 @@ class Searcher:
             if not is_known(name, known):
                 raise QueryError(f"Unknown search field {name}: no product has it")
 
-    async def _in(
+    async def _select(
         self, holding: Holding, requests: Sequence[SearchRequest], tenant: str
     ) -> Sequence[int]:
         found = [
             positions
             for request in requests
-            if _concerns_dataset(request, holding, tenant)
+            if _includes_dataset(request, holding, tenant)
             and len(positions := await self._matching(holding, request, tenant))
         ]
         if len(found) == 1 or any(len(positions) == len(holding) for positions in found):
@@ -136,7 +138,7 @@ class Searcher:
     def _created_before(
         self, holding: Holding, positions: Sequence[int], limit: datetime | None
     ) -> Sequence[int]:
-        """Products whose catalog creation date is strictly before the limit."""
+        """Return the products whose catalog creation date is strictly before the limit."""
         if limit is None or not positions:
             return positions
         if holding.uniform and not self._faults.created:
@@ -171,7 +173,7 @@ class Searcher:
     def _has_size(self, file: DataFile) -> bool:
         return file.publishes_size and not concerns(self._faults.without_filesize, file.checksum)
 
-    def _written(self, documents: int, by_key: dict[str, Summary]) -> dict[str, Any]:
+    def _summary_json(self, documents: int, by_key: dict[str, Summary]) -> dict[str, Any]:
         whole = [summary for key, summary in by_key.items() if not key.endswith("ref")]
         return {
             "documentsCount": documents,
@@ -186,7 +188,7 @@ class Searcher:
 
 
 def counted_types(search: ComplexSearch) -> Sequence[str]:
-    """Types a summary tells about: those asked for, else the ones that can be ordered."""
+    """Return the file types that a summary counts: the requested ones, by default the orderable ones."""
     return search.data_types or ORDERABLE_TYPES
 
 
@@ -194,13 +196,13 @@ def _keys(kind: str) -> tuple[str, str, str]:
     return kind, f"{kind}_ref", f"{kind}_!ref"
 
 
-def _concerns_dataset(request: SearchRequest, holding: Holding, tenant: str) -> bool:
+def _includes_dataset(request: SearchRequest, holding: Holding, tenant: str) -> bool:
     return request.dataset_urn is None or request.dataset_urn == urn_for(
         tenant, holding.dataset.urn
     )
 
 
 def _positions(holding: Holding, urns: Iterable[str], tenant: str) -> set[int]:
-    """Where the products of some URNs are; a URN of another tenant is nowhere."""
+    """Return the positions of products by their URNs. URNs of other tenants have none."""
     own = (urn for urn in urns if urn_tenant(urn) == tenant)
     return {at for urn in own if (at := holding.position_of(urn)) is not None}

@@ -8,10 +8,10 @@ _PREFIX_BYTES = 8
 
 
 class ChecksumTable:
-    """From a checksum to the number of its file, 8 to 16 bytes a file (open addressing).
+    """Maps checksums to file numbers in 8 to 16 bytes a file (open addressing).
 
-    A slot holds a file number plus one. A hit is verified by its owner, who can calculate the
-    checksum of any file, so the table needs to store none.
+    A slot holds a file number plus one. The table doesn't store checksums: its user can calculate
+    the checksum of any file, and verifies the candidates with it.
     """
 
     def __init__(self, files: int) -> None:
@@ -26,7 +26,7 @@ class ChecksumTable:
         self._slots[slot] = number + 1
 
     def candidates(self, checksum: str) -> list[int]:
-        """Numbers of the files that may have the checksum."""
+        """Return the numbers of the files that may have the checksum."""
         slot, found = self._start(checksum), []
         while number := self._slots[slot]:
             found.append(number - 1)

@@ -1,6 +1,6 @@
-"""What the sandbox does wrong on purpose: set at start, changed while it runs.
+"""The faults of the sandbox. They are set at the start and can be changed while it runs.
 
-Sets of checksums may hold ``*``, which stands for every checksum.
+A set of checksums may contain ``*``, which stands for every checksum.
 """
 
 from __future__ import annotations
@@ -24,12 +24,14 @@ class Service(StrEnum):
     ADMIN = "rs-admin"
     ADMIN_INSTANCE = "rs-admin-instance"
     EXTERNAL = "external"
-    """The host of external files; no REGARDS service, and asks for no token."""
+    """The host of external files. It is no REGARDS service and requires no token."""
 
 
 class OutageMode(StrEnum):
+    """How a service fails."""
+
     DOWN = "down"
-    """The connection is closed without an answer."""
+    """The connection is closed without a response."""
     STATUS = "status"
     """The status of the outage, with a REGARDS error body."""
     NONSENSE = "nonsense"
@@ -37,108 +39,112 @@ class OutageMode(StrEnum):
     GARBAGE = "garbage"
     """200 with JSON of the wrong shape."""
     SLOW = "slow"
-    """The right answer, ``seconds`` late."""
+    """The correct response after ``seconds``."""
     EMPTY = "empty"
     """200 without a body."""
 
 
 class Outage(BaseModel):
+    """The failure of a service, for some calls or for all."""
+
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
 
     mode: OutageMode
     status: Annotated[int, Field(ge=400, le=599)] = 503
     seconds: Annotated[float, Field(ge=0)] = 1.0
     calls: Annotated[int, Field(ge=0)] | None = None
-    """How many calls it still spoils; None for all until it is taken away."""
+    """The number of calls that still fail; None for all calls until the outage is removed."""
 
 
 class Quota(BaseModel):
-    """Limits of one user at storage; only RAWDATA files count."""
+    """The download limits of one user in rs-storage. Only RAWDATA files count."""
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
 
     max_files: Annotated[int, Field(ge=0)] | None = None
     max_rate: Annotated[int, Field(ge=0)] | None = None
-    """Downloads at the same time."""
+    """Simultaneous downloads."""
 
 
 class FaultError(Exception):
-    """A ``--fault`` can't be understood; the message says which and why."""
+    """An option ``--fault`` is invalid. The message contains the option and the reason."""
 
 
 class Faults(BaseModel):
+    """All faults; by default there are none."""
+
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
 
     nearline_seconds: Annotated[float, Field(ge=0)] = 2.0
-    """How long a nearline file takes to come back."""
+    """The time that the restoration of a nearline file takes."""
     nearline_jitter: Annotated[float, Field(ge=0, le=1)] = 0.25
-    """Part of that time by which files differ from each other."""
+    """The fraction of that time by which files differ."""
     availability_scale: Annotated[float, Field(gt=0)] = 1.0
-    """Length of one hour of availability, in hours: 0.001 makes it 3.6 s."""
+    """A factor for the hours of availability: with 0.001 an hour takes 3.6 s."""
 
     silence: bool = False
-    """Storage answers no restoration request (released ones excepted)."""
+    """rs-storage answers no restoration request, except for files that are released."""
     silent_checksums: set[str] = set()
     storage_errors: dict[str, str] = {}
-    """Checksum to the message of its AVAILABILITY_ERROR."""
+    """The message of the AVAILABILITY_ERROR by checksum."""
     duplicates: Annotated[int, Field(ge=1, le=100)] = 1
-    """How often each storage event, and each result of an execution, is sent."""
+    """The number of times that each storage event and each execution result is sent."""
     then_error: set[str] = set()
-    """AVAILABLE, followed by AVAILABILITY_ERROR."""
+    """An AVAILABILITY_ERROR follows the AVAILABLE of these files."""
     noise: Annotated[int, Field(ge=0, le=100)] = 0
-    """Unrelated events (other types, other checksums) before each answer."""
+    """The number of unrelated events (other types, other checksums) before each answer."""
 
     wrong_bytes: set[str] = set()
-    """Downloads of the right length and other content."""
+    """Downloads have the correct length and a wrong content."""
     truncated: set[str] = set()
-    """Half of the bytes, announced as if they were all."""
+    """Downloads have half of the bytes, and a Content-Length of that half."""
     cut: set[str] = set()
     """The connection is closed in the middle of the file."""
     without_length: set[str] = set()
     """No Content-Length."""
     slow_bytes_per_second: Annotated[float, Field(gt=0)] | None = None
-    """Speed limit of each download."""
+    """The speed limit of each download."""
     quotas: dict[str, Quota] = {}
-    """E-mail to limits."""
+    """Limits by e-mail."""
 
     processing_seconds: Annotated[float, Field(ge=0)] = 0.0
-    """How long an execution takes."""
+    """The time that an execution takes."""
     processing_silence: bool = False
-    """Executions are taken and never end."""
+    """Executions are accepted and never end."""
     processing_status: Literal["SUCCESS", "FAILURE", "CANCELLED", "TIMED_OUT", "RUNNING"] = (
         "SUCCESS"
     )
-    """What results say of their executions; only SUCCESS brings files."""
+    """The final status of executions. Only SUCCESS has output files."""
     processing_messages: list[str] = []
     empty_outputs: bool = False
-    """Success that brings nothing."""
+    """A successful execution has no output files."""
     missing_outputs: Annotated[int, Field(ge=0)] = 0
-    """How many of its last files an execution doesn't bring."""
+    """The number of output files that are missing from the end of each result."""
     wrong_input_ids: bool = False
-    """Outputs name inputs that nobody knows."""
+    """Outputs refer to unknown inputs."""
     batch_status: Annotated[int, Field(ge=400, le=599)] | None = None
-    """With which status batches are refused."""
+    """The HTTP status that rejects batches."""
 
     outages: dict[Service, Outage] = {}
 
     missing_ref_keys: bool = False
-    """Summaries without their ``_ref`` and ``_!ref`` keys."""
+    """Summaries lack their ``_ref`` and ``_!ref`` keys."""
     without_filesize: set[str] = set()
-    """Stored files whose size the catalog doesn't tell."""
+    """Stored files whose size the catalog doesn't publish."""
     created: dict[str, datetime] = {}
-    """Product id to the catalog creation date it pretends to have (objects added later)."""
+    """Replacements for catalog creation dates, by product id, to simulate products added later."""
     project_without_host: bool = False
     mail_status: Annotated[int, Field(ge=400, le=599)] | None = None
-    """What rs-admin-instance answers to a mail, which it doesn't take then; the rest of it is well."""
+    """The HTTP status with which rs-admin-instance rejects mails; its other endpoints work."""
 
     @classmethod
     def from_options(cls, options: Iterable[str]) -> Faults:
-        """Faults from ``name=value`` texts; dots go inside, values are JSON or plain text.
+        """Parse faults from texts ``name=value``. Dots separate nested names; values are JSON or text.
 
-        ``nearline_seconds=5``, ``outages.rs-catalog.mode=down``, ``silent_checksums=["*"]``.
+        Examples: ``nearline_seconds=5``, ``outages.rs-catalog.mode=down``, ``silent_checksums=["*"]``.
 
         Raises:
-            FaultError: an option isn't of that form, or has a value that isn't allowed.
+            FaultError: an option has another form or an invalid value.
         """
         tree: dict[str, Any] = {}
         for option in options:
@@ -154,12 +160,12 @@ class Faults(BaseModel):
             raise FaultError(f"--fault {where}: {first['msg']}") from error
 
     def become(self, other: Faults) -> None:
-        """Take all values of another, keeping this object that everybody looks at."""
+        """Copy all values of another object into this one, which all services share."""
         for name in type(self).model_fields:
             setattr(self, name, getattr(other, name))
 
     def take_outage(self, service: Service) -> Outage | None:
-        """The outage that spoils this call, counted; None when the service is well."""
+        """Count this call and return the outage that it meets, or None."""
         outage = self.outages.get(service)
         if outage is None or outage.calls is None:
             return outage
@@ -170,6 +176,7 @@ class Faults(BaseModel):
 
 
 def concerns(checksums: Collection[str], checksum: str) -> bool:
+    """Return True if a set of checksums contains a checksum, or ``*``."""
     return checksum in checksums or EVERY in checksums
 
 

@@ -1,4 +1,4 @@
-"""Send a file as a download, in chunks, with the faults set for its checksum."""
+"""The download of a file, in chunks, with the faults of its checksum."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rs_order.sandbox.http_server import hang_up
 from rs_order.sandbox.products import DataFile
 
 _INVERTED = bytes(255 - byte for byte in range(256))
-"""Translation that gives other content of the same length."""
+"""A translation table that changes every byte."""
 
 
 class Download(Response):
@@ -25,12 +25,12 @@ class Download(Response):
         *,
         on_end: Callable[[], None] = lambda: None,
     ) -> None:
-        """A response that streams a file.
+        """Create a response that streams a file.
 
         Args:
-            file: what to send.
-            faults: looked at now for the headers, and for the content while it streams.
-            on_end: called once the download is over, whatever its end.
+            file: the file to send.
+            faults: checked now for the headers, and during the transfer for the content.
+            on_end: called once after the download, whether it is complete or not.
         """
         super().__init__(media_type=file.mime_type)
         self._file = file
@@ -59,7 +59,7 @@ class Download(Response):
             await send({"type": "http.response.body", "body": b""})
 
     async def _chunks(self, size: int) -> AsyncIterator[bytes]:
-        """The first ``size`` bytes, spoiled and slowed down as the faults say."""
+        """Yield the first ``size`` bytes, changed and slowed down by the faults."""
         left = size
         for chunk in self._file.content.chunks():
             if left == 0:
@@ -75,7 +75,7 @@ class Download(Response):
 
 
 def _attachment(filename: str) -> str:
-    """Content-Disposition of a download (RFC 6266), with the plain name when it is ASCII."""
+    """Return the Content-Disposition of a download (RFC 6266), with the plain name if it is ASCII."""
     if filename.isascii() and '"' not in filename and "\\" not in filename:
         return f'attachment; filename="{filename}"'
     return f"attachment; filename*=UTF-8''{quote(filename)}"

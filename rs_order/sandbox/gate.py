@@ -1,4 +1,4 @@
-"""What every call passes before its service sees it: record, outage, token, tenant."""
+"""The checks of every call before its service: record, outage, token, tenant."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from rs_order.sandbox.records import Call, Calls
 from rs_order.sandbox.service_answers import failure
 
 _INSTANCE_SERVICES = (Service.ADMIN_INSTANCE,)
-"""Services of the installation, called with any tenant."""
+"""Services of the whole installation; callers may have any tenant."""
 _GARBAGE = b'{"garbage": [1, 2, {"three": null}], "content": 42, "links": "none"}'
 
 
 class Gate:
-    """ASGI middleware before all simulated services; lets everything else through."""
+    """ASGI middleware for all simulated services. Other paths, such as ``/sandbox``, are not checked."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Gate:
         if service is None:
             await self._app(scope, receive, send)
             return
-        identity, complaint = self._identify(scope, service)
+        identity, rejection = self._identify(scope, service)
         call = _call(scope, service, identity)
         self._calls.add(call)
 
@@ -54,16 +54,16 @@ class Gate:
             await send(message)
 
         outage = self._faults.take_outage(service)
-        if outage is not None and not await _let_through(outage, scope, receive, send_recorded):
+        if outage is not None and not await _apply_outage(outage, scope, receive, send_recorded):
             return
-        if complaint is not None:
-            await complaint(scope, receive, send_recorded)
+        if rejection is not None:
+            await rejection(scope, receive, send_recorded)
             return
         scope["state"]["identity"] = identity
         await self._app(scope, receive, send_recorded)
 
     def _identify(self, scope: Scope, service: Service) -> tuple[Identity | None, Response | None]:
-        """Who calls, and the refusal if the call isn't acceptable."""
+        """Return the caller's identity, and the response that rejects the call if it isn't acceptable."""
         if service is Service.EXTERNAL:
             return None, None
         try:
@@ -76,7 +76,7 @@ class Gate:
 
 
 def caller(request: Request) -> Identity:
-    """The identity that the gate verified."""
+    """Return the identity that the gate verified."""
     identity: Identity = request.state.identity
     return identity
 
@@ -98,8 +98,8 @@ def _call(scope: Scope, service: Service, identity: Identity | None) -> Call:
     )
 
 
-async def _let_through(outage: Outage, scope: Scope, receive: Receive, send: Send) -> bool:
-    """Spoil a call as the outage says; True when the service still has to answer it."""
+async def _apply_outage(outage: Outage, scope: Scope, receive: Receive, send: Send) -> bool:
+    """Apply an outage to a call; return True if the service must still answer it."""
     match outage.mode:
         case OutageMode.SLOW:
             await asyncio.sleep(outage.seconds)

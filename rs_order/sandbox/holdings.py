@@ -1,7 +1,7 @@
-"""The sum of what the sandbox holds, and how a selection of it is counted and paged.
+"""The datasets of the sandbox, and selections of their products by pages.
 
-A holding is one dataset's products, either read from an archive or generated on demand. Selections
-are positions in holdings, never products, so a page of a million-product selection costs the page.
+A holding has the products of one dataset, read from an archive or generated on demand. A selection
+stores positions in holdings instead of products, so a page of a million products costs only the page.
 """
 
 from __future__ import annotations
@@ -29,22 +29,24 @@ class Summary:
 
 
 class Holding(Protocol):
+    """The products of one dataset."""
+
     @property
     def dataset(self) -> Dataset: ...
 
     @property
     def uniform(self) -> bool:
-        """Whether all products have files of the same types and sizes, told by the first one."""
+        """True if all products have files of the same types and sizes."""
         ...
 
     @property
     def contiguous(self) -> bool:
-        """Whether no product of another holding sorts between the products of this one."""
+        """True if no product of another holding sorts between the products of this one."""
         ...
 
     @property
     def field_names(self) -> frozenset[str]:
-        """Names of the properties its products may have."""
+        """The names of the properties that products may have."""
         ...
 
     def __len__(self) -> int: ...
@@ -52,25 +54,25 @@ class Holding(Protocol):
     def product(self, position: int) -> Product: ...
 
     async def select(self, query: Query, tenant: str) -> Sequence[int]:
-        """Positions of the products that a query selects, ascending."""
+        """Return the positions of the products that a query selects, ascending."""
         ...
 
     def position_of(self, urn: str) -> int | None:
-        """Where the product of a URN (of any tenant) is."""
+        """Return the position of the product with a URN (of any tenant), or None."""
         ...
 
     async def stored_file(self, checksum: str) -> DataFile | None:
-        """The file that storage keeps under a checksum."""
+        """Return the file that rs-storage has under a checksum, or None."""
         ...
 
     def file_named(self, filename: str) -> DataFile | None:
-        """The first file of this name, among products and dataset."""
+        """Return the first file with this name, of the products or the dataset, or None."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Products of one holding that follow one another in the order of the catalog."""
+    """Products of one holding that are consecutive in the order of the catalog."""
 
     holding: Holding
     positions: Sequence[int]
@@ -82,7 +84,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What a search found, in the stable order of the catalog: by URN."""
+    """The products that a search found, in the stable order of the catalog: by URN."""
 
     runs: tuple[Run, ...]
 
@@ -95,7 +97,7 @@ class Selection:
         return sum(len(run.positions) for run in self.runs)
 
     def page(self, number: int, size: int) -> Iterator[Product]:
-        """Products of a page; none past the end."""
+        """Yield the products of a page; none after the last page."""
         skip, wanted = number * size, size
         for run in self.runs:
             taken = run.positions[skip : skip + wanted]
@@ -124,7 +126,7 @@ def _runs(holding: Holding, positions: Sequence[int]) -> Iterator[Run]:
 
 
 class Holdings:
-    """Every dataset the sandbox serves; more can be added while it runs."""
+    """All datasets of the sandbox; datasets can be added while it runs."""
 
     def __init__(self, holdings: Sequence[Holding] = ()) -> None:
         self._holdings: dict[str, Holding] = {}
@@ -135,7 +137,7 @@ class Holdings:
         return iter(self._holdings.values())
 
     def add(self, holding: Holding) -> None:
-        """Serve a dataset; one of the same id is replaced."""
+        """Serve a dataset, in place of one with the same id."""
         self._holdings[holding.dataset.id] = holding
 
     def remove(self, dataset_id: str) -> bool:
@@ -145,8 +147,8 @@ class Holdings:
         return self._holdings.get(dataset_id)
 
     def of_dataset(self, urn: str, tenant: str) -> Holding | None:
-        """The dataset that a URN of this tenant names."""
-        return next((held for held in self if urn_for(tenant, held.dataset.urn) == urn), None)
+        """Return the dataset with a URN of this tenant, or None."""
+        return next((one for one in self if urn_for(tenant, one.dataset.urn) == urn), None)
 
     @property
     def field_names(self) -> frozenset[str]:

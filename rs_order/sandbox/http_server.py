@@ -1,4 +1,4 @@
-"""The sandbox's own HTTP server: on a free port, inside the caller's loop, able to hang up."""
+"""The HTTP server of the sandbox. It runs in the caller's loop and can close connections."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _GRACE_SECONDS = 2
 
 
 class _Protocol(HttpToolsProtocol):
-    """HTTP/1.1 that lets the application close the connection when it likes."""
+    """HTTP/1.1 with an extension by which the application closes the connection."""
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -30,7 +30,7 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Signals belong to whoever runs the loop."""
+        """Leave signals to the program that runs the loop."""
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -39,7 +39,7 @@ class _Server(uvicorn.Server):
 
 
 async def hang_up(scope: Scope, receive: Receive) -> None:
-    """Close the connection after what was already sent, and wait until it is gone."""
+    """Close the connection after the bytes already sent, and wait until it is closed."""
     scope["extensions"][_HANG_UP]["close"]()
     while (await receive())["type"] != "http.disconnect":
         continue
@@ -47,7 +47,7 @@ async def hang_up(scope: Scope, receive: Receive) -> None:
 
 @contextlib.asynccontextmanager
 async def listening(app: ASGIApp, host: str, port: int) -> AsyncIterator[int]:
-    """Serve an application; gives the port, which is a free one when ``port`` is 0.
+    """Serve an application during the block; yield the port, which is a free one if ``port`` is 0.
 
     Raises:
         OSError: the address can't be bound.
@@ -64,7 +64,7 @@ async def listening(app: ASGIApp, host: str, port: int) -> AsyncIterator[int]:
         )
     )
     with socket.create_server((host, port), backlog=512) as bound:
-        # asyncio does this only for sockets it made itself; without it each answer waits 40 ms
+        # asyncio sets this only on its own sockets; without it each response is delayed by 40 ms
         bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         running = asyncio.create_task(server.serve(sockets=[bound]))
         await server.listening.wait()

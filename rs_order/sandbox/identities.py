@@ -1,4 +1,4 @@
-"""Verification of the tokens that REGARDS services show each other (remote-services.md 1.5)."""
+"""The identity of a caller, and its token between REGARDS services (remote-services.md 1.5)."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Identity:
 
 
 class TokenError(Exception):
-    """The caller has no valid token; the message tells why, for the 401."""
+    """The caller has no valid token. The message is the reason in the 401."""
 
 
 def identify(authorization: str | None, key: str) -> Identity:
-    """Who calls, by the ``Authorization`` header.
+    """Return the identity in an ``Authorization`` header.
 
     Raises:
         TokenError: no bearer token, a bad signature, an expired one, or a missing claim.
@@ -41,7 +41,7 @@ def identify(authorization: str | None, key: str) -> Identity:
 
 
 def bearer(identity: Identity, key: str, *, expires_at: int) -> str:
-    """A token for an identity, without the word Bearer; ``expires_at`` in epoch seconds."""
+    """Return a token for an identity, without the prefix Bearer; ``expires_at`` is in epoch seconds."""
     claims = {
         "tenant": identity.tenant,
         "role": identity.role,

@@ -1,4 +1,4 @@
-"""A product seen through the field names of the query language (remote-services.md 2.5)."""
+"""The fields of products by their names in the query language (remote-services.md 2.5)."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ SHARED_NAMES = frozenset(
         "_lastUpdate",
     }
 )
-"""Fields that have one value for all the products of a generated dataset."""
+"""Fields with the same value for all products of a generated dataset."""
 
 
 class ProductFields:
-    """The fields of one product, its URNs with the tenant of the caller."""
+    """The fields of one product; its URNs have the tenant of the caller."""
 
     def __init__(self, product: Product, tenant: str) -> None:
         self._product = product
@@ -80,7 +80,7 @@ class ProductFields:
 
 
 class SharedFields:
-    """The fields that all products of a generated dataset share, told by one of them."""
+    """The fields that all products of a generated dataset share, read from one of them."""
 
     def __init__(self, sample: Product, tenant: str) -> None:
         self._sample = ProductFields(sample, tenant)
@@ -94,6 +94,6 @@ class SharedFields:
 
 
 def is_known(name: str, property_names: frozenset[str]) -> bool:
-    """Whether a query may use a field; the catalog answers 400 to any other."""
+    """Return True if a query may use a field. The catalog answers 400 to other fields."""
     bare = name.removeprefix(PROPERTY_PREFIX)
     return name in FIXED_NAMES or bare in property_names or bare == "dataset"

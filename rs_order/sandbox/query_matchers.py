@@ -1,4 +1,4 @@
-"""How one value of a product answers to one operand of a query (remote-services.md 2.5)."""
+"""The comparisons of one value of a product with one operand of a query (remote-services.md 2.5)."""
 
 from __future__ import annotations
 
@@ -18,18 +18,20 @@ _DAY_FORM = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 class QueryError(Exception):
-    """The query can't be answered; the message is what the catalog's 400 says."""
+    """The query can't be answered. The message is the text of the catalog's 400."""
 
 
 class Matcher(Protocol):
+    """An operand of a query."""
+
     def matches(self, value: PropertyValue, *, words: bool) -> bool:
-        """Whether a value fits; ``words`` compares texts word by word, whatever their case."""
+        """Return True if a value matches; ``words`` compares texts by words, ignoring case."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Contains:
-    """An unquoted value: contained in a text, equal to a number, a date or a truth value."""
+    """An unquoted value: it is contained in a text, or equals a number, a date or a boolean."""
 
     text: str
 
@@ -41,7 +43,7 @@ class Contains:
 
 @dataclass(frozen=True, slots=True)
 class Exactly:
-    """A quoted value."""
+    """A quoted value: it equals the value."""
 
     text: str
 
@@ -62,7 +64,7 @@ class Pattern:
 
     @classmethod
     def wildcard(cls, parts: Sequence[str]) -> Pattern:
-        """A pattern from the literal parts of a term between its ``*``."""
+        """Return a pattern from the literal parts of a term between its ``*``."""
         return cls("(?s)" + ".*".join(re2.escape(part) for part in parts))
 
     def matches(self, value: PropertyValue, *, words: bool) -> bool:
@@ -72,7 +74,7 @@ class Pattern:
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """``field:*``: any value will do."""
+    """``field:*``: any value matches."""
 
     def matches(self, value: PropertyValue, *, words: bool) -> bool:  # noqa: ARG002 - Matcher
         return True
@@ -80,7 +82,7 @@ class Present:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Values between two bounds, None where it is open."""
+    """Values between two bounds; None is an open bound."""
 
     low: str | None
     high: str | None
@@ -131,7 +133,7 @@ def _equals(value: PropertyValue, text: str) -> bool:
 
 
 def _compare(value: PropertyValue, bound: str, *, end_of_day: bool) -> int | None:
-    """Sign of ``value - bound``; None when they can't be compared."""
+    """Return the sign of ``value - bound``, or None if they can't be compared."""
     if isinstance(value, datetime):
         instant = _instant(bound, end_of_day=end_of_day)
         return None if instant is None else (value > instant) - (value < instant)
@@ -142,7 +144,7 @@ def _compare(value: PropertyValue, bound: str, *, end_of_day: bool) -> int | Non
 
 
 def _instant(text: str, *, end_of_day: bool) -> datetime | None:
-    """A bound as an instant (UTC when it has no offset); a bare day is its start or its end."""
+    """Parse a bound, in UTC if it has no offset. A day without a time is its start or its end."""
     try:
         instant = _DATE.validate_python(text)
     except ValidationError:

@@ -1,4 +1,4 @@
-"""Roles of the simulated projects, and which endpoints of which service each may use."""
+"""The roles of the simulated projects, and the endpoints that each may use."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _Endpoint = tuple[str, str, str]
 
 
 class Role(BaseModel):
-    """What an administrator says of a role; without a parent, of a native one."""
+    """The settings of a role. Native roles may omit the parent."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
@@ -24,7 +24,7 @@ class Role(BaseModel):
 
 
 class UnknownError(Exception):
-    """There is no such role or endpoint; the message says which."""
+    """A role or endpoint doesn't exist; the message contains its name."""
 
 
 class _Project:
@@ -37,7 +37,7 @@ class _Project:
         self.edited = False
 
     def register(self, endpoint: _Endpoint, resource: dict[str, Any]) -> None:
-        """Give it to its default role and those above, unless it is known already."""
+        """Grant a new endpoint to its default role and the roles above it."""
         if endpoint not in self.endpoints:
             self.endpoints[endpoint] = resource
             for name in self.roles:
@@ -45,10 +45,10 @@ class _Project:
                     self.granted[name].add(endpoint)
 
     def includes(self, role: str, default_role: str) -> bool:
-        return default_role in self.line_of(role)
+        return default_role in self.chain_of(role)
 
-    def line_of(self, role: str) -> Iterator[str]:
-        """A role and those below it."""
+    def chain_of(self, role: str) -> Iterator[str]:
+        """Yield a role and the roles below it."""
         at: str | None = role
         while at is not None:
             yield at
@@ -56,7 +56,10 @@ class _Project:
 
 
 class Roles:
-    """All projects know the native roles; the rest is what services register and admins change."""
+    """The roles and endpoints of all projects.
+
+    Every project has the native roles. Services register endpoints; administrators change the rest.
+    """
 
     def __init__(self) -> None:
         self._projects: dict[str, _Project] = {}
@@ -65,10 +68,10 @@ class Roles:
         return list(self._project(tenant).roles)
 
     def register(self, tenant: str, service: str, endpoints: list[dict[str, Any]]) -> None:
-        """Add the endpoints that aren't known yet; known ones keep what admins changed.
+        """Add new endpoints. Known ones keep the changes of administrators.
 
         Raises:
-            KeyError, TypeError: something isn't an endpoint as in remote-services.md 5.3.
+            KeyError, TypeError: an endpoint doesn't have the form of remote-services.md 5.3.
         """
         project = self._project(tenant)
         for endpoint in endpoints:
@@ -76,7 +79,7 @@ class Roles:
             project.register(key, _resource(len(project.endpoints) + 1, service, endpoint))
 
     def resources(self, tenant: str, role: str, service: str) -> list[dict[str, Any]] | None:
-        """What a role may use of a service; None when there is no such role."""
+        """Return the endpoints of a service that a role may use, or None if there is no such role."""
         project = self._project(tenant)
         if role not in project.roles:
             return None
@@ -88,10 +91,10 @@ class Roles:
         ]
 
     def put(self, tenant: str, name: str, role: Role) -> None:
-        """Add a role that may do what its parent may, or change one.
+        """Add a role with the grants of its parent, or change a role.
 
         Raises:
-            UnknownError: the parent of a new role.
+            UnknownError: the parent of a new role doesn't exist.
         """
         project = self._project(tenant)
         if name in PARENTS:
@@ -103,28 +106,28 @@ class Roles:
         project.granted.setdefault(name, set(project.granted.get(role.parent or "", ())))
 
     def remove(self, tenant: str, name: str) -> None:
-        """Raises UnknownError: a native role, or none."""
+        """Remove a role; raises UnknownError if it is native or doesn't exist."""
         project = self._project(tenant)
         if name in PARENTS or name not in project.roles:
-            raise UnknownError(f"There is no role {name} to be removed")
+            raise UnknownError(f"There is no role {name} that can be removed")
         project.edited = True
         del project.roles[name], project.granted[name]
 
     def grant(self, tenant: str, role: str, endpoint: _Endpoint) -> None:
-        """Raises UnknownError."""
+        """Grant an endpoint to a role; raises UnknownError."""
         self._grants(tenant, role, endpoint).add(endpoint)
 
     def revoke(self, tenant: str, role: str, endpoint: _Endpoint) -> None:
-        """Raises UnknownError."""
+        """Revoke an endpoint from a role; raises UnknownError."""
         self._grants(tenant, role, endpoint).discard(endpoint)
 
     def is_admin(self, tenant: str, role: str) -> bool:
-        """ADMIN, those outside the chain, and roles whose parent is ADMIN (remote-services.md 5.2)."""
+        """Return True for ADMIN, its children and the roles outside the chain (remote-services.md 5.2)."""
         known = self._project(tenant).roles.get(role)
         return role in ADMIN_ROLES or (known is not None and known.parent == "ADMIN")
 
     def reset(self) -> list[str]:
-        """Take back what admins changed; registered endpoints stay. The projects concerned."""
+        """Undo all changes of administrators; return the projects that had any."""
         edited = [tenant for tenant, project in self._projects.items() if project.edited]
         for tenant in edited:
             before, after = self._projects[tenant], _Project()
@@ -134,7 +137,7 @@ class Roles:
         return edited
 
     def json(self, tenant: str, name: str) -> dict[str, Any]:
-        """A role as rs-admin writes it, with its parents."""
+        """Return a role in the form of rs-admin, with its parents."""
         roles = self._project(tenant).roles
         role = roles.get(name, Role())
         written = {

@@ -1,4 +1,4 @@
-"""Shapes that REGARDS services share in their answers (remote-services.md 1.4)."""
+"""The forms of responses that REGARDS services share (remote-services.md 1.4)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def answer(body: Any, status: int = 200) -> Response:
 
 
 def failure(status: int, *messages: str) -> Response:
-    """The error body of all REGARDS services."""
+    """Return an error response, whose body is the same in all REGARDS services."""
     return answer({"messages": list(messages)}, status)
 
 
@@ -26,7 +26,7 @@ def item(content: Any) -> dict[str, Any]:
 def page(
     contents: Sequence[Any], *, number: int, size: int, total: int, url: str
 ) -> dict[str, Any]:
-    """A hypermedia page; its links have ``rel`` and ``href`` and nothing else."""
+    """Return a hypermedia page. Its links have only ``rel`` and ``href``."""
     pages = -(-total // size)
     links = [_link("self", url, number, size)]
     if number + 1 < pages:
@@ -39,7 +39,7 @@ def page(
 
 
 def date(moment: datetime) -> str:
-    """A date as Gson writes it: UTC, ``Z``, no trailing zeros (amqp.md 1.8)."""
+    """Return a date in the form of Gson: UTC, ``Z``, no trailing zeros (amqp.md 1.8)."""
     text = moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f").rstrip("0").rstrip(".")
     return text + "Z"
 

@@ -1,4 +1,4 @@
-"""The requests and events of rs-storage: restoration requests, and what becomes of files (amqp.md 3.2)."""
+"""The messages of rs-storage: restoration requests and events of files (amqp.md 3.2)."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Generated datasets: any number of products that exist only as arithmetic on their position.
+"""Generated datasets: any number of products, calculated from their position.
 
-Names, sizes, URNs and contents follow from the dataset's name and the position, so a restart gives
-the same archive and a million products take no memory. The one thing that can't be calculated
-backwards is which file a checksum belongs to; ``ChecksumTable`` keeps that in a few bytes a file.
+Names, sizes, URNs and contents depend on the dataset's name and the position only. A restart gives the
+same archive, and a million products take no memory. Only the file of a checksum can't be calculated;
+``ChecksumTable`` stores it in a few bytes a file.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ _DIGITS = 7
 _FIRST_DATE = datetime(2020, 1, 1, tzinfo=UTC)
 _URN_POSITION = re.compile(r"-([0-9a-f]{12}):V1$")
 _SLICE = 2_000
-"""Products judged or hashed before other work gets its turn."""
-_KEPT_SELECTIONS = 16
+"""Products compared or hashed before other tasks may run."""
+_MAX_SELECTIONS = 16
 _DIRECT_HASH_BYTES = 1024 * 1024
-"""Contents up to this size are hashed whenever needed; larger ones once, aside."""
+"""Contents up to this size are hashed when needed; larger ones once, in a thread."""
 
 
 class SyntheticDataset(BaseModel):
     """A dataset to generate."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_\-]{0,63}$")]
-    """Also its id in the catalog; products are called ``SYN_<name>_0000001`` and on."""
+    """Also its id in the catalog. Its products are ``SYN_<name>_0000001``, ``SYN_<name>_0000002``, …"""
     label: str | None = None
-    """None: one made of the name. Labels need not differ, and may be empty."""
+    """None for a label with the name. Labels may be equal or empty."""
     products: Annotated[int, Field(ge=1, le=10_000_000)]
     size: Annotated[int, Field(ge=0)] = 1024
     """Bytes of each file."""
@@ -55,10 +55,12 @@ class SyntheticDataset(BaseModel):
     """One file of each type in each product."""
     location: Location = Location.NEARLINE
     created: datetime = ARCHIVED_AT
-    """Catalog creation date of its products; a search with an earlier limit misses them."""
+    """Catalog creation date of its products; a search with an earlier limit doesn't find them."""
 
 
 class SyntheticHolding:
+    """The products of a generated dataset."""
+
     uniform = True
     contiguous = True
     field_names = frozenset(("date", "index"))
@@ -70,7 +72,7 @@ class SyntheticHolding:
         self._table_complete = False
         self._selections: OrderedDict[tuple[Query, str], Sequence[int]] = OrderedDict()
         self._large_checksums: dict[int, str] = {}
-        self._filling = asyncio.Lock()
+        self._fill_lock = asyncio.Lock()
         self.dataset = Dataset(
             id=spec.name,
             label=f"Generated dataset {spec.name}" if spec.label is None else spec.label,
@@ -79,11 +81,11 @@ class SyntheticHolding:
 
     @classmethod
     async def create(cls, spec: SyntheticDataset) -> SyntheticHolding:
-        """The dataset, ready to be served; large contents are hashed now, which takes a while."""
+        """Create a dataset that is ready to be served. Hashing large contents takes a while."""
         holding = cls(spec)
         if spec.size > _DIRECT_HASH_BYTES:
             for number in range(spec.products * len(spec.types)):
-                # a thread, because hashing gigabytes is computing and not waiting
+                # in a thread, because hashing gigabytes would block the loop
                 digest = await asyncio.to_thread(holding._content(number).md5)
                 holding._large_checksums[number] = digest
         return holding
@@ -117,7 +119,7 @@ class SyntheticHolding:
         key = (query, tenant)
         if key not in self._selections:
             self._selections[key] = await self._scan(query, tenant)
-            if len(self._selections) > _KEPT_SELECTIONS:
+            if len(self._selections) > _MAX_SELECTIONS:
                 self._selections.popitem(last=False)
         return self._selections[key]
 
@@ -141,7 +143,7 @@ class SyntheticHolding:
         return self._file(number)
 
     async def _scan(self, query: Query, tenant: str) -> Sequence[int]:
-        # files are hashed for their checksum: built only for a query that looks at them
+        # a file is hashed when it is built, so only queries about files build them
         view = self.product if "rawdata" in query.names() else self._bare_product
         candidates = self._candidates(query)
         found = array("I")
@@ -158,7 +160,7 @@ class SyntheticHolding:
         return self._product(position, ())
 
     def _candidates(self, query: Query) -> Sequence[int]:
-        """Positions worth judging: those a query names by product id, else all."""
+        """Return the positions that a query may select: by product ids if it names them, otherwise all."""
         names = query.provider_ids()
         if names is None or any(len(name) != len(self._provider_id(0)) for name in names):
             return range(len(self))
@@ -180,8 +182,8 @@ class SyntheticHolding:
         return None
 
     async def _unseen_file(self, checksum: str) -> DataFile | None:
-        """A file that no page has shown yet, after a restart for instance."""
-        async with self._filling:
+        """Find a file that no page has contained yet, for example after a restart."""
+        async with self._fill_lock:
             if not self._table_complete:
                 await self._fill_table()
         return self._known_file(checksum)
@@ -223,7 +225,7 @@ class SyntheticHolding:
         return f"URN:AIP:DATA:demo:{self._uuid(position)}:V1"
 
     def _uuid(self, position: int) -> str:
-        """A UUID that ends with the position, so that products sort as they are numbered."""
+        """Return a UUID that ends with the position, so that products sort by their numbers."""
         head = self._digest
         return f"{head[:8]}-{head[8:12]}-5{head[12:15]}-8{head[15:18]}-{position:012x}"
 

@@ -1,4 +1,4 @@
-"""Users and roles of the simulated projects (remote-services.md 1.5, 2.6, 5)."""
+"""The users and native roles of the simulated projects (remote-services.md 1.5, 2.6, 5)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PARENTS: Mapping[str, str | None] = {
     "PROJECT_ADMIN": None,
     "INSTANCE_ADMIN": None,
 }
-"""Each role with the role it extends; the two last ones stand outside and may do everything."""
+"""Each native role with its parent. The last two are outside the chain and may do everything."""
 ADMIN_ROLES = frozenset({"ADMIN", "PROJECT_ADMIN", "INSTANCE_ADMIN"})
 _SYSTEM_PREFIX = "ROLE_SYS_"
 _NEVER_ADMIN = frozenset({"PUBLIC", "REGISTERED_USER"})
@@ -32,16 +32,16 @@ class User(BaseModel):
     last_name: str = "Doe"
     status: str = "ACCESS_GRANTED"
     access_groups: list[str] = ["public-group"]
-    """Without any, the user finds nothing in the catalog."""
+    """A user without groups finds nothing in the catalog."""
     raw_data_access: bool = True
-    """Whether the groups give access to RAWDATA files."""
+    """True if the groups give access to RAWDATA files."""
     tenants: set[str] | None = None
-    """Projects that know the user; None for all."""
+    """The projects of the user; None for all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What the catalog lets somebody see."""
+    """The access of a caller to the catalog."""
 
     any: bool
     raw_data: bool
@@ -58,11 +58,13 @@ DEFAULT_USERS = (
 
 
 class Directory:
+    """The users of all projects, by e-mail."""
+
     def __init__(self, users: Iterable[User] = DEFAULT_USERS) -> None:
         self._users = {user.email: user for user in users}
 
     def put(self, user: User) -> None:
-        """Add a user, or replace the one of the same e-mail."""
+        """Add a user, in place of one with the same e-mail."""
         self._users[user.email] = user
 
     def remove(self, email: str) -> bool:
@@ -77,9 +79,9 @@ class Directory:
         return user if known else None
 
     def access(self, identity: Identity) -> Access:
-        """What a caller sees: roles first, then whether the e-mail is an admin, then groups.
+        """Return a caller's access, by the caller's role, then the user's role, then the user's groups.
 
-        The archive is open to callers that the directory doesn't know, as to a public group.
+        Callers whose e-mail is unknown have access to everything, as with a public group.
         """
         if identity.role in ADMIN_ROLES or identity.role.startswith(_SYSTEM_PREFIX):
             return EVERYTHING
@@ -92,7 +94,7 @@ class Directory:
 
 
 def user_json(user: User, role: dict[str, Any]) -> dict[str, Any]:
-    """A user as rs-admin writes him, with his role as it writes that."""
+    """Return a user in the form of rs-admin; ``role`` is already in its form."""
     return {
         "id": 1,
         "email": user.email,
