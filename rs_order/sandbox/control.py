@@ -1,4 +1,7 @@
-"""The ``/sandbox`` API: see what happened, and change what happens next, without a token."""
+"""The ``/sandbox`` API of faults and records: read what happened, and change what happens next.
+
+It requires no token.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +14,12 @@ from fastapi import APIRouter, Body, HTTPException
 from pydantic import BaseModel, ValidationError
 
 from rs_order.sandbox.faults import Faults
-from rs_order.sandbox.process_catalog import Process, RightsChange
 from rs_order.sandbox.records import Mail
 from rs_order.sandbox.simulated_platform import Sandbox
-from rs_order.sandbox.synthetic import SyntheticDataset
-from rs_order.sandbox.user_directory import User
 
 
 class Chosen(BaseModel):
-    """Some checksums, or all of them when None."""
+    """A choice of checksums; None for all."""
 
     checksums: set[str] | None = None
 
@@ -71,12 +71,6 @@ class EventView(BaseModel):
     body: dict[str, Any]
 
 
-class DatasetView(BaseModel):
-    id: str
-    urn: str
-    products: int
-
-
 class ExecutionView(BaseModel):
     tenant: str
     process_id: UUID
@@ -91,26 +85,25 @@ def control_router(sandbox: Sandbox) -> APIRouter:
     _add_faults(router, sandbox)
     _add_records(router, sandbox)
     _add_restores(router, sandbox)
-    _add_contents(router, sandbox)
-    _add_processes(router, sandbox)
+    _add_executions(router, sandbox)
     return router
 
 
 def _add_faults(router: APIRouter, sandbox: Sandbox) -> None:
     @router.get("/faults")
     async def faults() -> Faults:
-        """What goes wrong at the moment."""
+        """The active faults."""
         return sandbox.faults
 
     @router.put("/faults")
     async def replace_faults(wanted: Faults) -> Faults:
-        """Exactly these faults and no other."""
+        """Replace all faults."""
         sandbox.faults.become(wanted)
         return sandbox.faults
 
     @router.patch("/faults")
     async def change_faults(changes: Annotated[dict[str, Any], Body()]) -> Faults:
-        """Change the faults named, leave the others."""
+        """Change the given faults and keep the others."""
         try:
             wanted = Faults.model_validate(sandbox.faults.model_dump() | changes)
         except ValidationError as error:
@@ -120,14 +113,14 @@ def _add_faults(router: APIRouter, sandbox: Sandbox) -> None:
 
     @router.post("/reset", status_code=204)
     async def reset() -> None:
-        """Forget faults, records, waits, restored files, added users and processes, changed rights."""
+        """Clear faults, records, pending and restored files, added users and processes, changed rights."""
         sandbox.reset()
 
 
 def _add_records(router: APIRouter, sandbox: Sandbox) -> None:
     @router.get("/calls")
     async def calls(service: str | None = None) -> CallsView:
-        """The last calls, oldest first, and how many there were of each service."""
+        """The last calls, oldest first, and the number of calls of each service."""
         return CallsView(
             counters=dict(sandbox.calls.counters),
             calls=[CallView(**asdict(call)) for call in sandbox.calls.recent(service)],
@@ -144,7 +137,7 @@ def _add_records(router: APIRouter, sandbox: Sandbox) -> None:
 
     @router.get("/events")
     async def events(since: int = 0) -> list[EventView]:
-        """Events given to the broker after the one of number ``since``."""
+        """Events that were sent to the broker after the one with the number ``since``."""
         return [
             EventView(
                 number=sent.number,
@@ -159,7 +152,7 @@ def _add_records(router: APIRouter, sandbox: Sandbox) -> None:
 def _add_restores(router: APIRouter, sandbox: Sandbox) -> None:
     @router.get("/restores")
     async def restores() -> RestoresView:
-        """What storage was asked to bring back, and what it still waits for."""
+        """The restoration requests, and the checksums of pending restorations."""
         return RestoresView(
             requested=sandbox.restores.requested,
             requests=[
@@ -177,7 +170,7 @@ def _add_restores(router: APIRouter, sandbox: Sandbox) -> None:
 
     @router.post("/restores/release")
     async def release(chosen: Chosen) -> Count:
-        """Answer waits now, whatever their time, silent ones too."""
+        """Answer pending restorations now, silent ones too."""
         return Count(count=sandbox.restores.release(chosen.checksums))
 
     @router.post("/restores/expire")
@@ -186,56 +179,10 @@ def _add_restores(router: APIRouter, sandbox: Sandbox) -> None:
         return Count(count=sandbox.restores.expire(chosen.checksums))
 
 
-def _add_contents(router: APIRouter, sandbox: Sandbox) -> None:
-    @router.get("/datasets")
-    async def datasets() -> list[DatasetView]:
-        """What the catalog holds; URNs carry the placeholder tenant."""
-        return [
-            DatasetView(id=one.dataset.id, urn=one.dataset.urn, products=len(one))
-            for one in sandbox.holdings
-        ]
-
-    @router.post("/datasets", status_code=201)
-    async def add_dataset(spec: SyntheticDataset) -> DatasetView:
-        """Generate a dataset and serve it."""
-        added = await sandbox.add_dataset(spec)
-        return DatasetView(id=added.dataset.id, urn=added.dataset.urn, products=len(added))
-
-    @router.delete("/datasets/{name}", status_code=204)
-    async def remove_dataset(name: str) -> None:
-        if not sandbox.holdings.remove(name):
-            raise HTTPException(404, f"No dataset {name}")
-
-    @router.put("/users/{email}", status_code=204)
-    async def put_user(email: str, user: User) -> None:
-        """Add a user, or replace the one of this e-mail."""
-        sandbox.directory.put(user.model_copy(update={"email": email}))
-
-    @router.delete("/users/{email}", status_code=204)
-    async def remove_user(email: str) -> None:
-        if not sandbox.directory.remove(email):
-            raise HTTPException(404, f"No user {email}")
-
-
-def _add_processes(router: APIRouter, sandbox: Sandbox) -> None:
-    @router.get("/processes")
-    async def processes() -> list[Process]:
-        """What rs-processing offers."""
-        return list(sandbox.processes)
-
-    @router.put("/processes/{id_}", status_code=204)
-    async def put_process(id_: UUID, process: Process) -> None:
-        """Offer a process, or replace the one of this id."""
-        sandbox.processes.add(process.model_copy(update={"id": id_}))
-
-    @router.post("/processes/{id_}/rights", status_code=204)
-    async def change_rights(id_: UUID, change: RightsChange) -> None:
-        """Tell the platform that the rights of a process changed, or that it is gone."""
-        sandbox.publish_rights(id_, change)
-
+def _add_executions(router: APIRouter, sandbox: Sandbox) -> None:
     @router.get("/executions")
     async def executions() -> list[ExecutionView]:
-        """What rs-processing was asked to do, oldest first."""
+        """The requested executions, oldest first."""
         return [
             ExecutionView(
                 tenant=one.tenant,
@@ -247,8 +194,3 @@ def _add_processes(router: APIRouter, sandbox: Sandbox) -> None:
             )
             for one in sandbox.executions.asked
         ]
-
-    @router.delete("/processes/{id_}", status_code=204)
-    async def remove_process(id_: UUID) -> None:
-        if not sandbox.processes.remove(id_):
-            raise HTTPException(404, f"No process {id_}")

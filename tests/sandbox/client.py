@@ -1,4 +1,4 @@
-"""A caller of the sandbox over HTTP, with the token of some identity."""
+"""An HTTP client of the sandbox with the token of an identity."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ ORDERABLE = ["RAWDATA", "QUICKLOOK_SD", "QUICKLOOK_MD", "QUICKLOOK_HD"]
 
 
 class Client:
+    """Calls the services of a sandbox."""
+
     def __init__(self, sandbox: Sandbox, http: httpx.AsyncClient) -> None:
         self.sandbox = sandbox
         self.http = http
 
     async def search(self, *queries: str, **body: Any) -> httpx.Response:
-        """Answer of a complex search with one request for each query."""
+        """Return the response to a complex search with one request for each query."""
         return await self._catalog("", queries, {"page": 0, "size": 100} | body)
 
     async def summary(self, *queries: str, **body: Any) -> httpx.Response:
@@ -28,20 +30,20 @@ class Client:
         )
 
     async def found(self, *queries: str, **body: Any) -> list[str]:
-        """Product ids on the page that was asked for, in its order."""
+        """Return the product ids of the requested page, in its order."""
         return [entry["providerId"] for entry in await self.features(*queries, **body)]
 
     async def features(self, *queries: str, **body: Any) -> list[dict[str, Any]]:
-        answer = await self.search(*queries, **body)
-        assert answer.status_code == 200, answer.text
-        return [entry["content"] for entry in answer.json()["content"]]
+        response = await self.search(*queries, **body)
+        assert response.status_code == 200, response.text
+        return [entry["content"] for entry in response.json()["content"]]
 
     async def download(self, checksum: str) -> httpx.Response:
         url = f"{self.sandbox.urls['STORAGE_URL']}/files/{checksum}/download"
         return await self.http.get(url, params={"isContentInline": "false"})
 
     async def get(self, service: str, path: str) -> httpx.Response:
-        """GET below the service of a setting's name, ``ADMIN_URL`` for instance."""
+        """GET a path of the service of a setting, for example ``ADMIN_URL``."""
         return await self.http.get(self.sandbox.urls[service] + path)
 
     async def _catalog(

@@ -1,4 +1,4 @@
-"""A sandbox over HTTP alone, and a registered user who calls it."""
+"""A sandbox without broker, and the client of a registered user."""
 
 from __future__ import annotations
 

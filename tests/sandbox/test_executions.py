@@ -1,4 +1,4 @@
-"""rs-processing at work: batches over HTTP, executions, and the files and results they make."""
+"""Batches over HTTP, executions, their output files and their results."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _exists(url: str) -> bool:
 
 
 async def make_batch(client: Client, process: str, **changes: Any) -> Any:
-    """The answer to the request for a batch of a demo process."""
+    """Return the response to the request for a batch of a demo process."""
     body = {
         "correlationId": BATCH,
         "processBusinessId": str(process_id(process)),
@@ -44,7 +44,7 @@ async def make_batch(client: Client, process: str, **changes: Any) -> Any:
 
 
 def a_request(batch_id: str) -> dict[str, Any]:
-    """Two products with two files each."""
+    """Return an execution request with two products of two files each."""
     return {
         "executionCorrelationId": "opaque",
         "batchId": batch_id,
@@ -64,7 +64,7 @@ def a_request(batch_id: str) -> dict[str, Any]:
 
 
 async def results_of(client: Client, process: str) -> list[dict[str, Any]]:
-    """What is told of one execution of a process."""
+    """Run a process and return the results that were published."""
     batch = (await make_batch(client, process)).json()
     client.sandbox.executions.accept("demo", a_request(batch["batchId"]))
 
@@ -82,7 +82,7 @@ async def results_of(client: Client, process: str) -> list[dict[str, Any]]:
 async def test_an_execution_makes_files_by_its_cardinality(
     process: str, inputs: list[int], client: Client
 ) -> None:
-    """Real files with their true SHA-256, in a result that echoes what it was asked with."""
+    """The result has real files with their true SHA-256, and the ids of the request."""
     (result,) = await results_of(client, process)
 
     assert result["batchCorrelationId"] == BATCH
@@ -97,7 +97,7 @@ async def test_an_execution_makes_files_by_its_cardinality(
 
 
 async def test_faults_of_results(client: Client) -> None:
-    """Fewer files, of inputs that nobody knows, and all of it twice."""
+    """A result has fewer files and unknown inputs, and is sent twice."""
     faults = client.sandbox.faults
     faults.missing_outputs, faults.wrong_input_ids, faults.duplicates = 1, True, 2
     first, second = await results_of(client, "footprints")
@@ -117,7 +117,7 @@ async def test_an_execution_that_fails_makes_nothing(client: Client) -> None:
 
 
 async def test_an_output_that_was_downloaded_is_deleted(client: Client) -> None:
-    """One of its own only."""
+    """Files outside the folder are not deleted."""
     (result,) = await results_of(client, "mosaic")
     url = result["outputs"][0]["url"]
     await client.sandbox.executions.outputs_downloaded([url, f"file:{THIS_FILE}"])
@@ -125,15 +125,15 @@ async def test_an_output_that_was_downloaded_is_deleted(client: Client) -> None:
     assert (_exists(url), _exists(str(THIS_FILE))) == (False, True)
 
 
-async def test_an_execution_of_an_unknown_batch_is_never_heard_of(sandbox: Sandbox) -> None:
-    """As rs-processing does (remote-services.md 4.8)."""
+async def test_an_execution_of_an_unknown_batch_has_no_result(sandbox: Sandbox) -> None:
+    """The real rs-processing does the same (remote-services.md 4.8)."""
     sandbox.executions.accept("demo", a_request(str(uuid4())))
 
     assert sandbox.executions.asked == []
 
 
 @pytest.mark.parametrize("member", ["bytes", "checksum", "fileName", "inputCorrelationId"])
-async def test_an_input_without_what_it_must_have_is_refused(member: str, client: Client) -> None:
+async def test_an_input_without_a_mandatory_member_is_rejected(member: str, client: Client) -> None:
     """None of these may be null (remote-services.md 4.3)."""
     batch = (await make_batch(client, "mosaic")).json()
     request = a_request(batch["batchId"])
@@ -143,8 +143,8 @@ async def test_an_input_without_what_it_must_have_is_refused(member: str, client
         client.sandbox.executions.accept("demo", request)
 
 
-async def test_batches_are_refused_as_told(client: Client) -> None:
-    """For a process that there isn't, and by a fault."""
+async def test_batches_are_rejected(client: Client) -> None:
+    """A batch of an unknown process is rejected, and any batch while the fault is set."""
     unknown = await make_batch(client, "mosaic", processBusinessId=str(uuid4()))
     client.sandbox.faults.batch_status = 403
     refused = await make_batch(client, "mosaic")
@@ -153,7 +153,7 @@ async def test_batches_are_refused_as_told(client: Client) -> None:
 
 
 async def test_executions_and_rights_over_the_control_interface(client: Client) -> None:
-    """What was asked can be read, and rights changed, by somebody who isn't in this process."""
+    """Another process can read the executions and change rights."""
     await results_of(client, "mosaic")
     url = f"{client.sandbox.url}/sandbox"
     (execution,) = (await client.http.get(f"{url}/executions")).json()

@@ -1,4 +1,4 @@
-"""Every fault over HTTP does what it says, and nothing else."""
+"""Every fault over HTTP has its effect and no other."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ async def test_cut_connection_delivers_half(sandbox: Sandbox, client: Client) ->
     assert answer.num_bytes_downloaded == ONLINE_SIZE // 2
 
 
-async def test_cut_spares_other_files(sandbox: Sandbox, client: Client) -> None:
+async def test_cut_concerns_no_other_file(sandbox: Sandbox, client: Client) -> None:
     sandbox.faults.cut = {ONLINE}
 
     assert (await client.download(ONLINE_RAW)).status_code == 200
@@ -88,7 +88,7 @@ async def test_downloads_can_be_slow(sandbox: Sandbox, client: Client) -> None:
     assert _md5(answer.content) == ONLINE
 
 
-async def test_quota_counts_raw_data_and_refuses_in_the_words_of_storage(
+async def test_quota_counts_raw_data_and_rejects_with_the_text_of_storage(
     sandbox: Sandbox, client: Client
 ) -> None:
     sandbox.faults.quotas = {"jane@example.org": Quota(max_files=1)}
@@ -112,7 +112,7 @@ async def test_rate_limits_simultaneous_downloads(sandbox: Sandbox, client: Clie
     assert refused.text == "Download rate of 0 exceeded (by 1) for user jane@example.org."
 
 
-async def test_rate_is_given_back_after_each_download(sandbox: Sandbox, client: Client) -> None:
+async def test_rate_counts_only_running_downloads(sandbox: Sandbox, client: Client) -> None:
     sandbox.faults.quotas = {"jane@example.org": Quota(max_rate=1)}
 
     statuses = [(await client.download(ONLINE_RAW)).status_code for _ in range(3)]
@@ -142,7 +142,7 @@ async def test_service_answers_a_forced_status(sandbox: Sandbox, client: Client)
     assert answer.json()["messages"]
 
 
-async def test_service_answers_nonsense(sandbox: Sandbox, client: Client) -> None:
+async def test_service_answers_no_json(sandbox: Sandbox, client: Client) -> None:
     await _outage(sandbox, mode=OutageMode.NONSENSE)
 
     answer = await client.get("ADMIN_URL", "/roles")
@@ -194,7 +194,7 @@ async def test_summaries_can_lack_reference_keys(sandbox: Sandbox, client: Clien
 
 
 async def test_stored_file_can_lack_its_size(sandbox: Sandbox, client: Client) -> None:
-    """It is in the search, and not in the summary."""
+    """The file is in the search and not in the summary."""
     sandbox.faults.without_filesize = {ONLINE}
 
     [feature] = await client.features("dataset:SDO_HMI")
@@ -205,7 +205,9 @@ async def test_stored_file_can_lack_its_size(sandbox: Sandbox, client: Client) -
     assert summary["filesCount"] == 1
 
 
-async def test_object_added_later_misses_the_date_limit(sandbox: Sandbox, client: Client) -> None:
+async def test_product_added_later_is_after_the_date_limit(
+    sandbox: Sandbox, client: Client
+) -> None:
     sandbox.faults.created = {"HMI_20230131T033923": datetime(2026, 1, 1, tzinfo=UTC)}
     limit = {"searchDateLimit": "2025-12-31T00:00:00Z"}
 
@@ -225,7 +227,7 @@ async def test_project_can_lack_its_host(sandbox: Sandbox, client: Client) -> No
 async def test_faults_are_replaced_changed_and_reset_over_http(
     sandbox: Sandbox, client: Client
 ) -> None:
-    """PUT sets exactly these, PATCH only those named, reset takes all away."""
+    """PUT replaces all faults, PATCH changes the given ones, a reset removes all."""
     url = f"{sandbox.url}/sandbox"
     await client.http.put(f"{url}/faults", json={"nearline_seconds": 9, "silence": True})
     await client.http.patch(f"{url}/faults", json={"noise": 3})
@@ -240,7 +242,7 @@ async def test_faults_are_replaced_changed_and_reset_over_http(
 
 
 @pytest.mark.parametrize("body", [{"silense": True}, {"duplicates": 0}])
-async def test_wrong_fault_is_refused_over_http(
+async def test_wrong_fault_is_rejected_over_http(
     sandbox: Sandbox, client: Client, body: dict[str, Any]
 ) -> None:
     url = f"{sandbox.url}/sandbox/faults"
@@ -263,6 +265,6 @@ def test_faults_are_read_from_options() -> None:
 
 
 @pytest.mark.parametrize("option", ["silence", "silense=true", "duplicates=0", "noise.deep=1"])
-def test_wrong_option_is_refused(option: str) -> None:
+def test_wrong_option_is_rejected(option: str) -> None:
     with pytest.raises(FaultError, match="--fault"):
         Faults.from_options([option])

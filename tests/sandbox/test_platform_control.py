@@ -1,4 +1,4 @@
-"""Roles and projects as administrators change them, and what the platform is told of it."""
+"""Changes of roles and projects by administrators, and the events that the platform publishes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def granted(client: Client, role: str) -> set[str]:
     return {f"{one['content']['resource']}@{one['content']['verb']}" for one in answer.json()}
 
 
-def told(sandbox: Sandbox) -> list[tuple[str, str, dict[str, Any]]]:
+def sent_events(sandbox: Sandbox) -> list[tuple[str, str, dict[str, Any]]]:
     return [
         (sent.event.type, sent.event.tenant, sent.event.body) for sent in sandbox.events_since()
     ]
@@ -48,8 +48,8 @@ async def control(client: Client, verb: str, path: str, body: Any = None) -> htt
     return await client.http.request(verb, f"{client.sandbox.url}/sandbox{path}", json=body)
 
 
-async def test_rights_that_were_changed_outlive_a_registration(client: Client) -> None:
-    """A service that starts again doesn't undo what an administrator did; new endpoints are added."""
+async def test_changed_rights_remain_after_a_registration(client: Client) -> None:
+    """A second registration keeps the changes of administrators and adds new endpoints."""
     await register(client, endpoint("/a", "EXPLOIT"))
     body = {"resource": "/a", "verb": "GET"}
     revoked = await control(client, "POST", "/tenants/demo/roles/EXPLOIT/revoke", body)
@@ -61,14 +61,14 @@ async def test_rights_that_were_changed_outlive_a_registration(client: Client) -
     assert await granted(client, "ADMIN") == {"/a@GET", "/b@GET"}
     assert await granted(client, "PUBLIC") == {"/a@GET"}
     access = {"microservice": "rs-order"}
-    assert told(client.sandbox) == [
+    assert sent_events(client.sandbox) == [
         (f"{SECURITY}ResourceAccessEvent", "demo", access | {"roleName": "EXPLOIT"}),
         (f"{SECURITY}ResourceAccessEvent", "demo", access | {"roleName": "PUBLIC"}),
     ]
 
 
-async def test_a_role_of_the_projects_own(client: Client, sandbox: Sandbox) -> None:
-    """It has what its parent has, and gets what is registered for those below it; then it goes."""
+async def test_a_project_can_have_its_own_role(client: Client, sandbox: Sandbox) -> None:
+    """It has the grants of its parent and of the roles below it, until it is removed."""
     await register(client, endpoint("/a", "EXPLOIT"))
     body = {"parent": "ADMIN", "authorizedAddresses": ["10.0.0.1"]}
     put = await control(client, "PUT", "/tenants/demo/roles/BOSS", body)
@@ -87,11 +87,11 @@ async def test_a_role_of_the_projects_own(client: Client, sandbox: Sandbox) -> N
     assert user["role"]["parentRole"]["name"] == "ADMIN"
     assert user["role"]["isNative"] is False
     assert is_admin is True
-    assert told(sandbox) == [(f"{SECURITY}RoleEvent", "demo", {"role": "BOSS"})] * 2
+    assert sent_events(sandbox) == [(f"{SECURITY}RoleEvent", "demo", {"role": "BOSS"})] * 2
 
 
 async def test_addresses_of_a_native_role(client: Client) -> None:
-    """They can be set; its parent can't be changed."""
+    """The addresses can be set; the parent can't be changed."""
     body = {"parent": "ADMIN", "authorizedAddresses": ["::1"]}
     await control(client, "PUT", "/tenants/demo/roles/EXPLOIT", body)
     roles = {
@@ -115,16 +115,16 @@ async def test_addresses_of_a_native_role(client: Client) -> None:
         ("POST", "/tenants/demo/connection", {"event": "lost"}, 422),
     ],
 )
-async def test_changes_that_make_no_sense(
+async def test_invalid_changes_are_rejected(
     client: Client, verb: str, path: str, body: Any, status: int
 ) -> None:
-    """Refused, and nobody is told."""
+    """No event is published."""
     assert (await control(client, verb, path, body)).status_code == status
-    assert told(client.sandbox) == []
+    assert sent_events(client.sandbox) == []
 
 
-async def test_a_reset_takes_back_what_was_changed(client: Client, sandbox: Sandbox) -> None:
-    """Endpoints stay registered with their defaults, and services are told to look again."""
+async def test_a_reset_undoes_changes(client: Client, sandbox: Sandbox) -> None:
+    """Endpoints remain registered with their defaults, and services receive an event."""
     await register(client, endpoint("/a", "EXPLOIT"))
     sandbox.put_role("demo", "BOSS", Role(parent="ADMIN"))
     sandbox.revoke("demo", "EXPLOIT", "/a", "GET")
@@ -133,15 +133,15 @@ async def test_a_reset_takes_back_what_was_changed(client: Client, sandbox: Sand
     assert await granted(client, "EXPLOIT") == {"/a@GET"}
     with pytest.raises(UnknownError):
         sandbox.remove_role("demo", "BOSS")
-    assert told(sandbox) == [(f"{SECURITY}RoleEvent", "demo", {"role": ""})]
+    assert sent_events(sandbox) == [(f"{SECURITY}RoleEvent", "demo", {"role": ""})]
     sandbox.reset()
-    assert told(sandbox) == []
+    assert sent_events(sandbox) == []
 
 
-async def test_a_project_is_active_once_its_service_says_so(
+async def test_a_project_is_active_once_its_service_reports_it(
     client: Client, sandbox: Sandbox
 ) -> None:
-    """Until then it has a connection without a state; another service is asked for its own word."""
+    """Until then its connection has no state; each service reports its own state."""
     await control(client, "PUT", "/tenants/project2")
     url = f"{sandbox.urls['ADMIN_INSTANCE_URL']}/connections/rs-order"
     before = (await client.http.get(url)).json()[-1]
@@ -159,15 +159,15 @@ async def test_a_project_is_active_once_its_service_says_so(
     assert unknown.status_code == 404
 
 
-async def test_what_is_told_of_a_project(client: Client, sandbox: Sandbox) -> None:
-    """It comes with its connection, and goes with it; the header names the instance."""
+async def test_events_of_a_project(client: Client, sandbox: Sandbox) -> None:
+    """A project is added and removed with its connection; the header names the instance."""
     await control(client, "PUT", "/tenants/project2")
     await control(client, "POST", "/tenants/project2/connection", {"event": "updated"})
     await control(
         client, "POST", "/tenants/project2/connection", {"event": "failed", "service": "rs-dam"}
     )
     await control(client, "DELETE", "/tenants/project2")
-    types, tenants, bodies = zip(*told(sandbox), strict=True)
+    types, tenants, bodies = zip(*sent_events(sandbox), strict=True)
 
     assert types == (
         f"{TENANT}TenantCreatedEvent",
@@ -187,8 +187,8 @@ async def test_what_is_told_of_a_project(client: Client, sandbox: Sandbox) -> No
     assert "project2" not in sandbox.projects
 
 
-async def test_a_connection_that_is_taken_away(client: Client, sandbox: Sandbox) -> None:
-    """The project stays; the service has no connection to it until there is a new one."""
+async def test_a_deleted_connection(client: Client, sandbox: Sandbox) -> None:
+    """The project remains; the service has no connection to it until there is a new one."""
     sandbox.announce_connection("demo", ConnectionEvent.DELETED)
     gone = (await client.get("ADMIN_INSTANCE_URL", "/connections/rs-order")).json()
     others = (await client.get("ADMIN_INSTANCE_URL", "/tenants/rs-dam")).json()
@@ -201,7 +201,7 @@ async def test_a_connection_that_is_taken_away(client: Client, sandbox: Sandbox)
 
 
 async def test_rights_are_initialised(client: Client, sandbox: Sandbox) -> None:
-    """An empty event in the project, as a new rs-admin sends it."""
+    """The event is empty and has the project's tenant, as from a new rs-admin."""
     await control(client, "POST", "/tenants/demo/initialised")
 
-    assert told(sandbox) == [(f"{SECURITY}ResourceAccessInit", "demo", {})]
+    assert sent_events(sandbox) == [(f"{SECURITY}ResourceAccessInit", "demo", {})]

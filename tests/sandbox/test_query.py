@@ -1,4 +1,4 @@
-"""The query language as a table: which of a few products each text selects."""
+"""The query language as a table: the products that each text selects."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_query_selects(text: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "complaint"),
+    ("text", "message"),
     [
         ("a AND", "unexpected end"),
         ("AND a", "unexpected 'AND a'"),
@@ -121,19 +121,19 @@ def test_query_selects(text: str, expected: str) -> None:
         ("f:(" + "NOT " * 50_000 + "a)", "nested deeper"),
     ],
 )
-def test_query_is_refused_with_its_reason(text: str, complaint: str) -> None:
+def test_query_is_rejected_with_its_reason(text: str, message: str) -> None:
     with pytest.raises(QueryError) as refusal:
         compile_query(text)
 
-    assert complaint in str(refusal.value)
+    assert message in str(refusal.value)
 
 
-def test_compiled_query_is_kept() -> None:
+def test_compiled_query_is_cached() -> None:
     assert compile_query("version:1") is compile_query("version:1")
 
 
 @pytest.mark.parametrize(
-    ("text", "verdict"),
+    ("text", "decision"),
     [
         ("dataset:EIT", True),
         ("dataset:OTHER", False),
@@ -146,8 +146,8 @@ def test_compiled_query_is_kept() -> None:
         ("bare", None),
     ],
 )
-def test_shared_fields_decide_for_all_products_or_not(text: str, verdict: bool | None) -> None:
-    """A generated dataset is judged as a whole when the query allows it."""
+def test_shared_fields_decide_for_all_products_or_not(text: str, decision: bool | None) -> None:
+    """A query decides about a whole generated dataset if it uses shared fields only."""
     shared = SharedFields(PRODUCTS[0], "t1")
 
-    assert compile_query(text).decide(shared) is verdict
+    assert compile_query(text).decide(shared) is decision

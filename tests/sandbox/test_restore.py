@@ -1,4 +1,4 @@
-"""Restorations on a real broker: a bare client asks storage and reads its answers."""
+"""Restorations on a real broker: a simple client sends requests and reads the events."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ STORAGE_QUEUE = (
     ".FileRestorationRequestEventHandler"
 )
 ASIDE = 3600.0
-"""A nearline time that never passes in a test; files are released instead."""
+"""A nearline time that is longer than any test; tests release the files."""
 
 
 class Broker(Protocol):
@@ -64,7 +64,7 @@ class OnPlatform:
 
 
 class Peer:
-    """Asks storage as rs-order would, knowing names only from amqp.md."""
+    """Sends requests as rs-order does, with the names of amqp.md."""
 
     def __init__(self, channel: aio_pika.abc.AbstractChannel, answers: asyncio.Queue[Any]) -> None:
         self._channel = channel
@@ -85,7 +85,7 @@ class Peer:
         await target.publish(message, routing_key="")
 
     async def durable_answers(self) -> str:
-        """A queue that keeps answers while the broker restarts; gives its name."""
+        """Declare a queue that keeps events while the broker restarts; return its name."""
         queue = await self._channel.declare_queue("answers", durable=True)
         await queue.bind(ANSWER_EXCHANGE)
         return "answers"
@@ -99,7 +99,7 @@ class Peer:
 
 @asynccontextmanager
 async def peer_of(broker: Broker, queue: str | None = None) -> AsyncIterator[Peer]:
-    """A peer that hears all answers from now on, or those in a durable queue."""
+    """A peer that receives all events from now on, or those in a durable queue."""
     vhost = quote(broker.vhost, safe="")
     connection = await aio_pika.connect(f"{broker.url.rstrip('/')}/{vhost}")
     async with connection:
@@ -126,7 +126,7 @@ async def platform(broker: Broker, faults: Faults) -> AsyncIterator[Sandbox]:
 async def test_online_file_is_announced_at_once_with_the_headers_of_regards(
     broker: Broker,
 ) -> None:
-    """An online file needs no robot; the answer is one a Java peer can read."""
+    """An online file is answered at once; a Java peer can read the event."""
     async with platform(broker, Faults(nearline_seconds=ASIDE)), peer_of(broker) as peer:
         await peer.ask(ONLINE, group="group-7")
         async with asyncio.timeout(20):
@@ -145,8 +145,8 @@ async def test_online_file_is_announced_at_once_with_the_headers_of_regards(
     assert (message.priority, message.app_id) == (1, "REGARDS")
 
 
-async def test_nearline_file_goes_from_gone_to_coming_to_ready_to_gone(broker: Broker) -> None:
-    """410 before anybody asks, 202 on its way, 200 once announced, 410 when its time is over."""
+async def test_nearline_file_is_absent_then_coming_then_ready_then_absent(broker: Broker) -> None:
+    """410 before the request, 202 while pending, 200 once available, 410 after its expiry."""
     async with (
         platform(broker, Faults(nearline_seconds=ASIDE)) as sandbox,
         peer_of(broker) as peer,
@@ -166,8 +166,8 @@ async def test_nearline_file_goes_from_gone_to_coming_to_ready_to_gone(broker: B
     assert statuses == [410, 202, 200, 410]
 
 
-async def test_nearline_file_really_takes_its_time(broker: Broker) -> None:
-    """Without release the robot answers after the nearline time, not before."""
+async def test_nearline_file_takes_the_nearline_time(broker: Broker) -> None:
+    """Without a release the answer comes after the nearline time, not before."""
     loop = asyncio.get_running_loop()
     faults = Faults(nearline_seconds=0.3, nearline_jitter=0)
     async with platform(broker, faults), peer_of(broker) as peer:
@@ -180,7 +180,7 @@ async def test_nearline_file_really_takes_its_time(broker: Broker) -> None:
 
 
 async def test_availability_ends_after_its_hours(broker: Broker) -> None:
-    """The hours of the request, scaled, are how long a file can be downloaded."""
+    """A file can be downloaded for the hours of the request, times the scale."""
     faults = Faults(nearline_seconds=0, availability_scale=1e-9)
     async with (
         platform(broker, faults) as sandbox,
@@ -213,7 +213,7 @@ async def test_storage_error_is_set_for_a_checksum(broker: Broker) -> None:
 
 
 async def test_silent_file_is_answered_only_when_released(broker: Broker) -> None:
-    """Silence keeps one file waiting while the others are answered; release is a late answer."""
+    """A silent file is pending while others are answered; a release answers it."""
     async with (
         platform(broker, Faults(silent_checksums={ONLINE}, nearline_seconds=0)) as sandbox,
         peer_of(broker) as peer,
@@ -230,8 +230,8 @@ async def test_silent_file_is_answered_only_when_released(broker: Broker) -> Non
     assert (late["type"], late["checksum"]) == ("AVAILABLE", ONLINE)
 
 
-async def test_file_asked_again_after_silence_is_answered(broker: Broker) -> None:
-    """Once storage is well, asking again is enough; the answer names both groups."""
+async def test_file_requested_again_after_silence_is_answered(broker: Broker) -> None:
+    """After the silence a second request is answered, with the groups of both."""
     async with (
         platform(broker, Faults(silence=True)) as sandbox,
         peer_of(broker) as peer,
@@ -247,7 +247,7 @@ async def test_file_asked_again_after_silence_is_answered(broker: Broker) -> Non
 
 
 async def test_duplicates_noise_and_later_errors_are_sent(broker: Broker) -> None:
-    """Each answer twice, each after two events that concern nobody, and then the error."""
+    """Each event is sent twice, after two unrelated events, and then the error."""
     faults = Faults(duplicates=2, noise=2, then_error={"*"})
     async with platform(broker, faults), peer_of(broker) as peer:
         await peer.ask(ONLINE)
@@ -275,10 +275,10 @@ async def test_duplicates_noise_and_later_errors_are_sent(broker: Broker) -> Non
         ),
     ],
 )
-async def test_unreadable_request_is_dead_lettered(
+async def test_malformed_request_is_dead_lettered(
     broker: Broker, body: Any, headers: dict[str, str]
 ) -> None:
-    """What storage can't read reaches its dead-letter queue; the next request is answered."""
+    """A malformed request goes to the dead-letter queue; the next request is answered."""
     async with platform(broker, Faults()) as sandbox, peer_of(broker) as peer:
         await peer.publish(REQUEST_EXCHANGE, body, **headers)
         await peer.ask(ONLINE)
@@ -293,7 +293,7 @@ async def test_unreadable_request_is_dead_lettered(
 
 
 async def test_thousands_of_files_wait_at_the_same_time(broker: Broker) -> None:
-    """Generated nearline files are asked by the thousand and all answered, once each."""
+    """Thousands of generated nearline files are requested, and each is answered once."""
     count = 3000
     async with platform(broker, Faults(nearline_seconds=ASIDE)) as sandbox, peer_of(broker) as peer:
         holding = await sandbox.add_dataset(SyntheticDataset(name="many", products=count))
@@ -308,7 +308,7 @@ async def test_thousands_of_files_wait_at_the_same_time(broker: Broker) -> None:
     assert all(answer["type"] == "AVAILABLE" for answer in answers)
 
 
-async def test_notifications_are_captured(broker: Broker) -> None:
+async def test_notifications_are_recorded(broker: Broker) -> None:
     notification = {"title": "Order creation", "message": "big", "level": "WARNING"}
     async with platform(broker, Faults()) as sandbox, peer_of(broker) as peer:
         await peer.publish(NOTIFICATION_EXCHANGE, {"notification": notification})
@@ -340,7 +340,7 @@ async def test_new_tenant_is_announced_on_the_instance_vhost(broker: Broker) -> 
 
 
 async def test_broker_restart_loses_no_restore(own_broker: OwnBroker) -> None:
-    """Files asked before the broker stopped, and answered while it was away, are announced."""
+    """Files that are answered while the broker is stopped are announced when it runs again."""
     options = SandboxOptions(amqp_url=own_broker.url, faults=Faults(nearline_seconds=ASIDE))
     async with running_sandbox(options) as sandbox:
         async with peer_of(OnPlatform(own_broker.url)) as peer:

@@ -1,4 +1,4 @@
-"""Tokens, users, roles, projects, mail, and the records of what was asked."""
+"""Tokens, users, roles, projects, mail, and the records of calls."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ async def test_tenant_that_is_not_served_is_403(sandbox: Sandbox) -> None:
 
 
 async def test_every_call_is_recorded_with_its_identity(sandbox: Sandbox) -> None:
-    """Refused calls are recorded too; counters go by service."""
+    """Rejected calls are recorded too; each service has a counter."""
     headers = {"Authorization": f"Bearer {_token()}"}
     async with httpx.AsyncClient(headers=headers) as http:
         await http.get(f"{sandbox.urls['ADMIN_URL']}/roles")
@@ -164,8 +164,8 @@ async def test_malformed_registration_is_422(sandbox: Sandbox, client: Client) -
     assert (await client.http.post(url, json=[{"method": "GET"}])).status_code == 422
 
 
-async def test_tenants_and_connections_are_told(sandbox: Sandbox, client: Client) -> None:
-    """Reports of a service are kept by service and tenant."""
+async def test_tenants_and_connections_are_listed(sandbox: Sandbox, client: Client) -> None:
+    """Reports are stored by service and tenant."""
     url = f"{sandbox.urls['ADMIN_INSTANCE_URL']}/connections/rs-order"
     await client.http.put(url, json={"tenant": "demo", "state": "ENABLED"})
     tenants = (await client.get("ADMIN_INSTANCE_URL", "/tenants/rs-order")).json()
@@ -180,7 +180,7 @@ async def test_unknown_project_is_404(client: Client) -> None:
     assert (await client.get("ADMIN_INSTANCE_URL", "/projects/nobody")).status_code == 404
 
 
-async def test_mail_is_captured(sandbox: Sandbox, client: Client) -> None:
+async def test_mail_is_recorded(sandbox: Sandbox, client: Client) -> None:
     mail = {"from": "regards@noreply.com", "to": ["jane@example.org"], "subject": "s", "text": "t"}
     answer = await _mailed(sandbox, client, mail)
     [received] = await sandbox.mailbox.wait_for(1)
@@ -191,7 +191,7 @@ async def test_mail_is_captured(sandbox: Sandbox, client: Client) -> None:
     assert listed.items() >= mail.items()
 
 
-async def test_mail_is_taken_from_administrators_only(sandbox: Sandbox, client: Client) -> None:
+async def test_only_administrators_may_send_mails(sandbox: Sandbox, client: Client) -> None:
     mail = {"to": ["jane@example.org"], "subject": "s", "text": "t"}
     refused = await _mailed(sandbox, client, mail, role="REGISTERED_USER")
     taken = await _mailed(sandbox, client, mail, role="PROJECT_ADMIN")
@@ -201,7 +201,7 @@ async def test_mail_is_taken_from_administrators_only(sandbox: Sandbox, client: 
 
 
 async def test_mail_can_fail_alone(sandbox: Sandbox, client: Client) -> None:
-    """The rest of rs-admin-instance answers meanwhile."""
+    """The other endpoints of rs-admin-instance work meanwhile."""
     sandbox.faults.mail_status = 500
     mail = {"to": ["jane@example.org"], "subject": "s", "text": "t"}
     failed = await _mailed(sandbox, client, mail)

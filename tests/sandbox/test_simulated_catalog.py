@@ -19,7 +19,7 @@ OTHER_EIT_PRODUCT = "URN:AIP:DATA:demo:b94e9b9e-4557-56e0-b532-ce6620e818c2:V1"
 
 
 async def test_summary_counts_by_dataset_and_type(client: Client) -> None:
-    """All twelve keys of each dataset, sizes of stored files, the same again in total."""
+    """Each dataset and the total have all twelve keys and the sizes of stored files."""
     summary = (await client.summary("dataset:SDO_HMI")).json()
 
     sub = summary["subSummariesMap"][HMI_URN]
@@ -53,7 +53,7 @@ async def test_requests_are_a_union_counted_once(client: Client) -> None:
 
 
 async def test_pages_are_stable_disjoint_and_end_empty(client: Client) -> None:
-    """Pages of two, sorted by URN, give every product once, then nothing."""
+    """Pages of two, sorted by URN, contain every product once; later pages are empty."""
     pages = [await client.features("*", page=number, size=2) for number in range(21)]
 
     urns = [feature["id"] for page in pages for feature in page]
@@ -62,7 +62,7 @@ async def test_pages_are_stable_disjoint_and_end_empty(client: Client) -> None:
     assert [len(page) for page in pages[-3:]] == [2, 1, 0]
 
 
-async def test_page_tells_its_place(client: Client) -> None:
+async def test_page_has_its_number_and_links(client: Client) -> None:
     body = (await client.search("*", page=1, size=20)).json()
 
     assert body["metadata"] == {"size": 20, "totalElements": 39, "totalPages": 2, "number": 1}
@@ -81,8 +81,8 @@ async def test_feature_describes_its_files(client: Client) -> None:
     assert file["uri"].endswith(f"/rs-catalog/downloads/{EIT_PRODUCT}/files/{checksum}")
 
 
-async def test_external_file_tells_what_the_manifest_publishes(client: Client) -> None:
-    """No size and no checksum, and a URL that gives the bytes without a token."""
+async def test_external_file_has_what_the_manifest_publishes(client: Client) -> None:
+    """It has no size and no checksum, and a URL that serves the bytes without a token."""
     [feature] = await client.features("providerId:SRS_19960106")
     [file] = feature["files"]["RAWDATA"]
     async with httpx.AsyncClient() as anybody:
@@ -147,7 +147,7 @@ async def test_dataset_is_found_by_urn(client: Client) -> None:
 
 
 async def test_dam_serves_attached_files(client: Client) -> None:
-    """The raw entity has no envelope; its file ends with /dam and is downloaded from dam."""
+    """The raw entity has no envelope. The URI of its file ends with /dam; rs-dam serves it."""
     entity = (await client.get("DAM_URL", f"/datasets/ipId/{EIT_URN}")).json()
     [file] = entity["feature"]["files"]["RAWDATA"]
     path = f"/entities/{EIT_URN}/files/{file['checksum']}?isContentInline=false"
@@ -162,7 +162,7 @@ async def test_dam_serves_attached_files(client: Client) -> None:
     "path",
     ["/datasets/ipId/URN:AIP:DATASET:demo:x:V1", f"/entities/{EIT_URN}/files/{'0' * 32}"],
 )
-async def test_dam_does_not_know(client: Client, path: str) -> None:
+async def test_dam_answers_404(client: Client, path: str) -> None:
     assert (await client.get("DAM_URL", path)).status_code == 404
 
 
@@ -185,8 +185,8 @@ async def test_user_without_data_access_sees_quicklooks_only(sandbox: Sandbox) -
     assert summary["filesCount"] == 1
 
 
-async def test_million_products_are_searched_at_once(sandbox: Sandbox, client: Client) -> None:
-    """Summary and any page of a generated million cost the page, not the million."""
+async def test_million_products_are_searched_quickly(sandbox: Sandbox, client: Client) -> None:
+    """The cost of a summary and of a page doesn't depend on the number of products."""
     await sandbox.add_dataset(SyntheticDataset(name="big", products=1_000_000))
     started = time.monotonic()
     summary = (await client.summary("dataset:big")).json()
@@ -233,10 +233,10 @@ async def test_generated_product_is_found_by_urn(sandbox: Sandbox, client: Clien
     assert included == ["SYN_few_0000007"]
 
 
-async def test_generated_content_has_its_checksum_even_if_no_page_showed_it(
+async def test_generated_content_has_its_checksum_even_if_no_page_contained_it(
     sandbox: Sandbox, client: Client
 ) -> None:
-    """After a restart storage still knows every file, and gives the bytes it announced."""
+    """After a restart storage finds every file and serves the same bytes."""
     spec = SyntheticDataset(name="few", products=50, size=100_000, location="online")
     [feature] = [(await sandbox.add_dataset(spec)).product(at).files[0] for at in [31]]
     await sandbox.add_dataset(spec)

@@ -21,7 +21,7 @@ asyncio.run(serve(SandboxOptions(), functools.partial(print, flush=True)))
 
 
 async def test_serve_prints_its_addresses_and_stops_on_sigterm() -> None:
-    """One line for each service with the variable to set; SIGTERM ends it with 0."""
+    """It prints a line with the variable of each service; SIGTERM ends it with exit code 0."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", _COMMAND, stdout=asyncio.subprocess.PIPE
     )

@@ -1,4 +1,4 @@
-"""rs-processing as other services see it (remote-services.md 4.1)."""
+"""The processes of rs-processing over HTTP (remote-services.md 4.1)."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ async def test_all_processes_are_listed(client: Client) -> None:
 
 
 async def test_an_unknown_process_is_an_empty_answer(client: Client) -> None:
-    """200 and not 404, as the service does it."""
+    """The status is 200, not 404, as in the real service."""
     for unknown in (str(uuid4()), "nonsense"):
         answer = await client.get("PROCESSING_URL", f"/process/{unknown}")
 
         assert (answer.status_code, answer.content) == (200, b"")
 
 
-async def test_processes_can_be_added_and_taken_away(client: Client, sandbox: Sandbox) -> None:
-    """Over the control API, until the sandbox is reset."""
+async def test_processes_can_be_added_and_removed(client: Client, sandbox: Sandbox) -> None:
+    """The control API changes them until the sandbox is reset."""
     process = Process(
         id=uuid4(),
         name="mine",
