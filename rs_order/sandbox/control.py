@@ -192,5 +192,5 @@ def _add_executions(router: APIRouter, sandbox: Sandbox) -> None:
                 inputs=list(one.inputs),
                 at=one.at,
             )
-            for one in sandbox.executions.asked
+            for one in sandbox.executions.requested
         ]

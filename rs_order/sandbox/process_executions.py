@@ -64,7 +64,7 @@ class Executions:
         self._send = send
         self.folder = folder
         self._batches: dict[str, Batch] = {}
-        self._asked: deque[Execution] = deque(maxlen=_MAX_RECORDS)
+        self._requested: deque[Execution] = deque(maxlen=_MAX_RECORDS)
         self._downloaded: deque[str] = deque(maxlen=_MAX_RECORDS)
         self._running: set[asyncio.Task[None]] = set()
         self._changes = Changes()
@@ -74,9 +74,9 @@ class Executions:
         return list(self._batches.values())
 
     @property
-    def asked(self) -> list[Execution]:
+    def requested(self) -> list[Execution]:
         """The last executions that were requested, oldest first."""
-        return list(self._asked)
+        return list(self._requested)
 
     @property
     def downloaded(self) -> list[str]:
@@ -85,7 +85,7 @@ class Executions:
 
     async def wait_for(self, executions: int, timeout_seconds: float = 30) -> None:
         """Wait until this many executions were requested; raises TimeoutError."""
-        await self._changes.until(lambda: len(self._asked) >= executions, timeout_seconds)
+        await self._changes.until(lambda: len(self._requested) >= executions, timeout_seconds)
 
     async def wait_for_downloaded(self, files: int, timeout_seconds: float = 30) -> None:
         """Wait until this many outputs were announced as downloaded; raises TimeoutError."""
@@ -114,7 +114,7 @@ class Executions:
         execution = Execution(
             tenant, batch, request.correlation_id, request.inputs, datetime.now(UTC)
         )
-        self._asked.append(execution)
+        self._requested.append(execution)
         self._changes.notify()
         if not self._faults.processing_silence:
             self._start(execution)
@@ -145,7 +145,7 @@ class Executions:
         for batch in self._batches.values():
             shutil.rmtree(self.folder / str(batch.id), ignore_errors=True)
         self._batches.clear()
-        self._asked.clear()
+        self._requested.clear()
         self._downloaded.clear()
 
     def _start(self, execution: Execution) -> None:

@@ -72,7 +72,7 @@ class Location(StrEnum):
     EXTERNAL = "external"
     """Referenced by URL only; storage doesn't have it."""
     DAM = "dam"
-    """Attached to the dataset and held by rs-dam."""
+    """Attached to the dataset and stored by rs-dam."""
 
     @property
     def in_storage(self) -> bool:

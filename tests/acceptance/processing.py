@@ -85,7 +85,7 @@ class Ordered:
         prefix = f"order-{self.id}_"
         return [
             one
-            for one in self.here.sandbox.executions.asked
+            for one in self.here.sandbox.executions.requested
             if one.batch.correlation_id.startswith(prefix)
         ]
 

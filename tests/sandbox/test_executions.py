@@ -68,11 +68,11 @@ async def results_of(client: Client, process: str) -> list[dict[str, Any]]:
     batch = (await make_batch(client, process)).json()
     client.sandbox.executions.accept("demo", a_request(batch["batchId"]))
 
-    async def told() -> list[dict[str, Any]]:
+    async def received() -> list[dict[str, Any]]:
         sent = [one.event for one in client.sandbox.events_since()]
         return [event.body for event in sent if event.type == EXECUTION_RESULT]
 
-    found: list[dict[str, Any]] = await eventually(told, "a result")
+    found: list[dict[str, Any]] = await eventually(received, "a result")
     return found
 
 
@@ -129,7 +129,7 @@ async def test_an_execution_of_an_unknown_batch_has_no_result(sandbox: Sandbox) 
     """The real rs-processing does the same (remote-services.md 4.8)."""
     sandbox.executions.accept("demo", a_request(str(uuid4())))
 
-    assert sandbox.executions.asked == []
+    assert sandbox.executions.requested == []
 
 
 @pytest.mark.parametrize("member", ["bytes", "checksum", "fileName", "inputCorrelationId"])
@@ -147,9 +147,9 @@ async def test_batches_are_rejected(client: Client) -> None:
     """A batch of an unknown process is rejected, and any batch while the fault is set."""
     unknown = await make_batch(client, "mosaic", processBusinessId=str(uuid4()))
     client.sandbox.faults.batch_status = 403
-    refused = await make_batch(client, "mosaic")
+    rejected = await make_batch(client, "mosaic")
 
-    assert (unknown.status_code, refused.status_code) == (500, 403)
+    assert (unknown.status_code, rejected.status_code) == (500, 403)
 
 
 async def test_executions_and_rights_over_the_control_interface(client: Client) -> None:

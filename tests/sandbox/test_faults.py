@@ -94,22 +94,22 @@ async def test_quota_counts_raw_data_and_rejects_with_the_text_of_storage(
     sandbox.faults.quotas = {"jane@example.org": Quota(max_files=1)}
 
     statuses = [(await client.download(ONLINE_RAW)).status_code]
-    refused = await client.download(ONLINE_RAW)
+    rejected = await client.download(ONLINE_RAW)
     quicklook = await client.download(ONLINE)
 
     assert statuses == [200]
-    assert refused.status_code == 429
-    assert refused.headers["content-type"].startswith("text/plain")
-    assert refused.text == "Download quota of 1 exceeded (by 1) for user jane@example.org."
+    assert rejected.status_code == 429
+    assert rejected.headers["content-type"].startswith("text/plain")
+    assert rejected.text == "Download quota of 1 exceeded (by 1) for user jane@example.org."
     assert quicklook.status_code == 200
 
 
 async def test_rate_limits_simultaneous_downloads(sandbox: Sandbox, client: Client) -> None:
     sandbox.faults.quotas = {"jane@example.org": Quota(max_rate=0)}
 
-    refused = await client.download(ONLINE_RAW)
+    rejected = await client.download(ONLINE_RAW)
 
-    assert refused.text == "Download rate of 0 exceeded (by 1) for user jane@example.org."
+    assert rejected.text == "Download rate of 0 exceeded (by 1) for user jane@example.org."
 
 
 async def test_rate_counts_only_running_downloads(sandbox: Sandbox, client: Client) -> None:

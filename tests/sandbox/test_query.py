@@ -122,10 +122,10 @@ def test_query_selects(text: str, expected: str) -> None:
     ],
 )
 def test_query_is_rejected_with_its_reason(text: str, message: str) -> None:
-    with pytest.raises(QueryError) as refusal:
+    with pytest.raises(QueryError) as raised:
         compile_query(text)
 
-    assert message in str(refusal.value)
+    assert message in str(raised.value)
 
 
 def test_compiled_query_is_cached() -> None:

@@ -327,11 +327,11 @@ async def test_new_tenant_is_announced_on_the_instance_vhost(broker: Broker) -> 
             channel = await connection.channel()
             queue = await channel.declare_queue(exclusive=True)
             await queue.bind(f"regards.broadcast.{created}")
-            told: asyncio.Queue[Any] = asyncio.Queue()
-            await queue.consume(told.put, no_ack=True)
+            received: asyncio.Queue[Any] = asyncio.Queue()
+            await queue.consume(received.put, no_ack=True)
             sandbox.add_tenant("project2")
             async with asyncio.timeout(20):
-                message = await told.get()
+                message = await received.get()
 
     assert json.loads(message.body) == {"tenant": "project2"}
     assert message.headers["regards.tenant"] == "instance"

@@ -193,10 +193,10 @@ async def test_mail_is_recorded(sandbox: Sandbox, client: Client) -> None:
 
 async def test_only_administrators_may_send_mails(sandbox: Sandbox, client: Client) -> None:
     mail = {"to": ["jane@example.org"], "subject": "s", "text": "t"}
-    refused = await _mailed(sandbox, client, mail, role="REGISTERED_USER")
+    rejected = await _mailed(sandbox, client, mail, role="REGISTERED_USER")
     taken = await _mailed(sandbox, client, mail, role="PROJECT_ADMIN")
 
-    assert (refused.status_code, taken.status_code) == (403, 201)
+    assert (rejected.status_code, taken.status_code) == (403, 201)
     assert len(sandbox.mailbox.mails) == 1
 
 

@@ -61,14 +61,14 @@ async def test_processes_can_be_added_and_removed(client: Client, sandbox: Sandb
     url = f"{sandbox.url}/sandbox/processes"
     put = await client.http.put(f"{url}/{process.id}", json=body)
     listed = (await client.http.get(url)).json()
-    told = (await client.get("PROCESSING_URL", f"/process/{process.id}")).json()["processInfo"]
+    received = (await client.get("PROCESSING_URL", f"/process/{process.id}")).json()["processInfo"]
 
     assert put.status_code == 204
     assert listed[-1] == body
-    assert (told["sizeLimitType"], told["sizeLimitValue"]) == ("FILES", "3")
-    assert told["forbidSplitInSuborders"] == "true"
-    assert told["cardinality"] == "nonsense"
-    assert "sizeForecast" not in told
+    assert (received["sizeLimitType"], received["sizeLimitValue"]) == ("FILES", "3")
+    assert received["forbidSplitInSuborders"] == "true"
+    assert received["cardinality"] == "nonsense"
+    assert "sizeForecast" not in received
 
     assert (await client.http.delete(f"{url}/{process.id}")).status_code == 204
     assert (await client.http.delete(f"{url}/{process.id}")).status_code == 404
