@@ -1,4 +1,4 @@
-"""What this process has on the broker: names, consumers, connections."""
+"""Wires what this process has on the broker: names, consumers, connections."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
@@ -52,13 +52,13 @@ from rs_order.store.tenants import Tenants
 
 FILE_EVENT_BATCH = 1000
 RESULT_BATCH = 250
-"""Each result is a commit of its own; this many are prefetched (amqp.md 1.10)."""
+"""Results that are prefetched (amqp.md 1.10); each is committed by itself."""
 STEPS_AT_ONCE = 8
-"""Of each of their queues."""
+"""Steps of one queue that are handled at the same time."""
 
 
 def names_on_the_broker(settings: Settings) -> Topology:
-    """Everything of ours on the broker, by the names this deployment uses."""
+    """Return the exchanges and queues of the service under the names of this deployment."""
     return topology(
         settings.amqp_management_namespace,
         settings.amqp_microservice_type_identifier,
@@ -72,7 +72,7 @@ Event = TypeVar("Event", bound=WireModel)
 def work_consumers(
     settings: Settings, names: Topology, application: Application, tenants: Tenants
 ) -> list[BatchConsumer]:
-    """One consumer per queue that the instances share, and what its messages are handed to."""
+    """Return a consumer for each queue that the instances share."""
     requests = Batches(
         OrderRequest,
         OrderRequestHandler(application.accept),
@@ -128,7 +128,7 @@ def work_consumers(
 def rights_consumers(
     names: Topology, changes: RoleChanges | None, application: Application, tenants: Tenants
 ) -> list[BatchConsumer]:
-    """What every instance hears of rights; nothing to be done where rs-admin isn't asked for them."""
+    """Return the consumers of events on rights; without rs-admin they drop their messages."""
     if changes is None:
         return _each_event_once(names.security_events, {})
     handlers = RightsHandlers(changes)
@@ -151,7 +151,7 @@ def rights_consumers(
 def tenant_consumers(
     names: Topology, application: Application, tenants: Tenants, clock: Clock
 ) -> list[BatchConsumer]:
-    """What every instance hears of tenants."""
+    """Return the consumers of events on tenants."""
     handlers = TenantHandlers(application.connect, tenants, clock)
 
     def batches(
@@ -174,7 +174,7 @@ def tenant_consumers(
 def _each_event_once(
     events: Sequence[PlatformEvent], handlers: Mapping[str, BatchHandler]
 ) -> list[BatchConsumer]:
-    """A consumer for each queue; an event that comes on several is handled on the first of them."""
+    """Return a consumer for each queue; an event that arrives on several is handled on the first."""
     left = dict(handlers)
     return [_consumer(event.queue, left.pop(event.event, drop)) for event in events]
 

@@ -1,4 +1,4 @@
-"""Consumes a queue in batches, one commit and one acknowledgement for many messages."""
+"""Consumes a queue in batches: one commit and one acknowledgement for many messages."""
 
 import asyncio
 from contextlib import suppress
@@ -15,7 +15,7 @@ from rs_order.broker.publishing import open_channel, when_closed
 from rs_order.broker.topology import Queue
 
 LONGEST_COLLECTION_SECONDS = 0.5
-"""A batch closes this long after its first message, however steadily others trickle in."""
+"""A batch closes this long after its first message, even if further messages keep arriving."""
 REGISTRATION_CHECK_SECONDS = 0.5
 
 _log = structlog.get_logger(__name__)
@@ -72,7 +72,7 @@ class BatchConsumer:
     @property
     def registered(self) -> bool:
         """True if the broker has this consumer, so that it delivers messages."""
-        return self._registration is not None and self._registration.stands
+        return self._registration is not None and self._registration.active
 
     @property
     def defect(self) -> str | None:
@@ -96,7 +96,7 @@ class BatchConsumer:
             self._ended.set()
 
     async def stop(self) -> None:
-        """Take nothing new, finish the batches begun, give back what only waited here."""
+        """Accept no new messages, finish the batches begun, give back the messages that only waited here."""
         self._stopping.set()
         await self._ended.wait()
 
@@ -128,7 +128,7 @@ class BatchConsumer:
             await acknowledge(channel, self._queue, deliveries, outcomes, cumulative=cumulative)
 
     async def _next_batch(self) -> list[Delivery]:
-        """The next deliveries; none when stopping."""
+        """Return the next deliveries, or none if the consumer stops."""
         loop = asyncio.get_running_loop()
         first = await self._arrived.get()
         batch = [first]
@@ -146,7 +146,7 @@ class BatchConsumer:
 
 
 class _Registration:
-    """A consumer as the broker has it."""
+    """The consumer's registration at the broker."""
 
     def __init__(self, channel: Channel, queue: str, tag: str, closed: asyncio.Event) -> None:
         self._channel = channel
@@ -155,17 +155,17 @@ class _Registration:
         self._closed = closed
 
     @property
-    def stands(self) -> bool:
-        """False once the broker cancelled it (its queue was deleted) or the channel closed."""
+    def active(self) -> bool:
+        """False once the broker has cancelled it (its queue was deleted) or the channel has closed."""
         return not self._channel.is_closed and self._tag in self._channel.consumers
 
     async def watch(self) -> None:
-        """Raise when it is lost.
+        """Raise once the registration is lost.
 
-        By looking, since only the newer of the supported AMQP libraries tell that the broker
-        cancelled a consumer; all of them forget it.
+        It is polled: all supported AMQP libraries drop a consumer that the broker cancelled, but only
+        the newer ones signal it.
         """
-        while self.stands:
+        while self.active:
             with suppress(TimeoutError):
                 async with asyncio.timeout(REGISTRATION_CHECK_SECONDS):
                     await self._closed.wait()

@@ -1,9 +1,9 @@
-"""A connection to one virtual host that comes back by itself, with everything on it.
+"""A connection to one virtual host that reconnects by itself and restores everything on it.
 
-The library's own robust connection is not used: it brings consumers back one by one, and one
-that it fails to bring back (a queue deleted by an operator, a channel closed by an error) is
-silent from then on. Here a loss anywhere ends the whole, and the whole is built again: one
-way up, taken at the start and after each loss.
+The robust connection of aio-pika is not used. It restores consumers one by one, and if it can't restore
+one (an operator deleted the queue, an error closed the channel), that consumer receives nothing any more,
+without an error. Here any loss ends the whole connection, and everything is set up again in the same way
+as at the start.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ CONNECT_SECONDS = 10.0
 CLOSE_SECONDS = 5.0
 HEARTBEAT_SECONDS = 20
 STABLE_SECONDS = 30.0
-"""A connection that lived this long was a good one: the next pause is the first again."""
+"""After a connection that lasted this long, the pauses start again from the first."""
 BACKOFF = Backoff(first=timedelta(seconds=0.2), limit=timedelta(seconds=10), jitter=0.5)
 """Pauses after a lost connection, and after a batch that could not be handled."""
 
@@ -35,19 +35,19 @@ _log = structlog.get_logger(__name__)
 
 
 class Session(Protocol):
-    """What lives on a connection: a consumer, a publisher."""
+    """A consumer or a publisher that runs on a connection."""
 
     async def run(self, connection: AbstractConnection) -> None:
-        """Work until told to stop; raise when the channel or the consumer is lost."""
+        """Work until `stop`; raise if the channel or the consumer is lost."""
         ...
 
     async def stop(self) -> None:
-        """Finish what is held and let `run` return; nothing to do when it isn't running."""
+        """Finish the work begun and let `run` return; do nothing if it isn't running."""
         ...
 
 
 class SupervisedConnection:
-    """Connects, declares, runs the sessions; begins again whenever any of it is lost."""
+    """Connects, declares, and runs the sessions; starts again whenever any of it is lost."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class SupervisedConnection:
         *,
         backoff: Backoff = BACKOFF,
     ) -> None:
-        """Remember what to run.
+        """Set what to run.
 
         Args:
             url: broker and credentials; a path in it is ignored.
@@ -82,12 +82,12 @@ class SupervisedConnection:
 
     @property
     def connected(self) -> bool:
-        """Whether the connection stands and everything is declared."""
+        """True if the connection is open and everything is declared."""
         return self._connected
 
     @property
     def last_loss(self) -> str | None:
-        """Why the last connection ended or could not be made; None until the first time."""
+        """Why the last connection ended or failed, or None if none did."""
         return self._last_loss
 
     async def run(self) -> None:
@@ -97,7 +97,7 @@ class SupervisedConnection:
             began = asyncio.get_running_loop().time()
             try:
                 await self._run_once()
-            except Exception as error:  # noqa: BLE001 - whatever ended it, the answer is the same
+            except Exception as error:  # noqa: BLE001 - whatever ended it, connect again
                 lived = asyncio.get_running_loop().time() - began
                 attempt = 1 if lived >= STABLE_SECONDS else attempt + 1
                 self._report_loss(error, attempt)
@@ -138,7 +138,7 @@ class SupervisedConnection:
 
     def _report_loss(self, error: Exception, attempt: int) -> None:
         self._last_loss = "; ".join(_leaves(error))
-        # The usual losses say all in a line; anything else is a defect, and its place matters.
+        # A line says everything about the usual losses. Anything else is a defect and needs its trace.
         defect = None if _is_usual(error) else error
         _log.warning(
             "broker-lost",
@@ -169,14 +169,14 @@ async def _close(connection: AbstractConnection) -> None:
 
 
 def vhost_url(url: str, vhost: str) -> URL:
-    """Where to connect: the broker's URL with the virtual host as its path."""
+    """Return the broker's URL with the virtual host as its path."""
     base = URL(url)
     query = {"heartbeat": str(HEARTBEAT_SECONDS), "name": SERVICE, **base.query}
     return base.with_path(f"/{vhost}").with_query(query)
 
 
 def _leaves(error: BaseException) -> list[str]:
-    """Each cause once, without the groups around them."""
+    """Return the text of each error once, without the groups around them."""
     if isinstance(error, BaseExceptionGroup):
         return list(dict.fromkeys(leaf for inner in error.exceptions for leaf in _leaves(inner)))
     return [str(error) or type(error).__name__]
