@@ -92,22 +92,22 @@ def work_consumers(
         FileReferenceHandler(application.availability),
         tenants,
         application.failures,
-        for_everybody=True,
+        platform_wide=True,
     )
     results = Batches(
         ExecutionResultEvent,
         ExecutionResultHandler(application.results),
         tenants,
         application.failures,
-        for_everybody=True,
-        kept_while_away=True,
+        platform_wide=True,
+        keep_while_inactive=True,
     )
     rights = Batches(
         ProcessRightsEvent,
         ProcessRightsHandler(application.detach),
         tenants,
         application.failures,
-        for_everybody=True,
+        platform_wide=True,
     )
     steps = StepHandler(application.steps, tenants)
     unused = [names.file_reference_updates]
@@ -136,7 +136,7 @@ def rights_consumers(
     def batches(
         model: type[Event], handle: Callable[[Tenant, Sequence[Received[Event]]], Awaitable[None]]
     ) -> Batches[Event]:
-        return Batches(model, handle, tenants, application.failures, for_everybody=True)
+        return Batches(model, handle, tenants, application.failures, platform_wide=True)
 
     return _each_event_once(
         names.security_events,
@@ -157,7 +157,7 @@ def tenant_consumers(
     def batches(
         model: type[Event], handle: Callable[[Tenant, Sequence[Received[Event]]], Awaitable[None]]
     ) -> Batches[Event]:
-        return Batches(model, handle, InstanceTenant(), application.failures, for_everybody=True)
+        return Batches(model, handle, InstanceTenant(), application.failures, platform_wide=True)
 
     return _each_event_once(
         names.tenant_events,

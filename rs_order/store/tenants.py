@@ -40,7 +40,7 @@ class Tenants:
     def serves(self, tenant: str) -> bool:
         return tenant in self._hosts
 
-    def is_away(self, tenant: str) -> bool:
+    def is_inactive(self, tenant: str) -> bool:
         """Whether it was served once and went; what it has stays until it comes again."""
         return tenant in self._away
 

@@ -1,4 +1,4 @@
-"""Fixtures of the AMQP adapter's tests."""
+"""Fixtures of the tests of the broker package."""
 
 from collections.abc import AsyncIterator
 
@@ -17,7 +17,7 @@ from tests.support.stores import migrated_pool
 
 
 class StoredOutbox(Outbox):
-    """The real outbox, with the way in that a unit of work has."""
+    """The real outbox, to which tests can add rows as a unit of work does."""
 
     def __init__(self, pool: Pool) -> None:
         super().__init__(pool, SystemClock())

@@ -1,4 +1,4 @@
-"""An outbox in memory, and the face that the relay's tests need of any outbox."""
+"""An outbox in memory, and a wrapper that counts the claims of any outbox."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -15,7 +15,7 @@ SLOTS = 8
 
 
 class OutboxUnderTest(OutboxReader, Protocol):
-    """What a test does beside the relay."""
+    """An outbox to which a test can add rows."""
 
     async def add(self, *messages: OutgoingMessage) -> None:
         """Commit these rows, in this order."""
@@ -23,14 +23,14 @@ class OutboxUnderTest(OutboxReader, Protocol):
 
 
 class ObservedOutbox:
-    """Any outbox, with its claims counted."""
+    """An outbox that counts its claims."""
 
     def __init__(self, outbox: OutboxUnderTest) -> None:
         self._outbox = outbox
         self.claims = 0
-        """Begun so far."""
+        """Claims begun so far."""
         self.held = 0
-        """Under way."""
+        """Claims that have not ended."""
 
     async def add(self, *messages: OutgoingMessage) -> None:
         await self._outbox.add(*messages)
@@ -75,7 +75,7 @@ class _Claimed:
 
 
 class MemoryOutbox:
-    """Keeps the contract of the port, for tests that are about the relay and not the store."""
+    """An outbox in memory, for tests of the relay that don't depend on the store."""
 
     def __init__(self) -> None:
         self._stored: dict[int, _Stored] = {}
@@ -104,7 +104,7 @@ class MemoryOutbox:
             self._stored[row.id] = _Stored(row, message.due_at or now, slot)
 
     def _due(self) -> list[_Stored]:
-        """In the order in which they were committed."""
+        """The rows in the order of their commits."""
         now = datetime.now(UTC)
         return [stored for stored in self._stored.values() if stored.due_at <= now]
 

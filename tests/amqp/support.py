@@ -1,4 +1,4 @@
-"""What the tests of the AMQP adapter share: connections, consumers under a test's control."""
+"""Helpers of the tests of the broker package: connections, and handlers that a test controls."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -16,12 +16,12 @@ from rs_order.broker.topology import Elements, Queue, Topology
 from rs_order.domain.retry import Backoff
 from tests.support.polling import eventually
 
-PATIENCE_SECONDS = 20.0
-"""Longer than anything waited for here takes, so that a failure ends and says so."""
+WAIT_SECONDS = 20.0
+"""The longest wait for anything; a test that waits longer fails."""
 
 
 def only(full: Topology, *queues: str) -> Topology:
-    """The topology with these queues of the multitenant virtual host alone.
+    """Return the topology reduced to these queues of the multitenant virtual host.
 
     A durable queue costs the broker a tenth of a second, and few tests need more than one.
     """
@@ -46,7 +46,7 @@ def _with_queues(elements: Elements, names: set[str]) -> Elements:
 
 @asynccontextmanager
 async def raw_channel(url: str, vhost: str) -> AsyncIterator[AbstractChannel]:
-    """A channel of its own connection, knowing nothing of rs_order."""
+    """Open a channel on a connection of its own, without rs_order."""
     connection = await aio_pika.connect(f"{url}/{vhost}")
     async with connection:
         yield await connection.channel(on_return_raises=True)
@@ -60,13 +60,13 @@ async def supervised(
     sessions: Sequence[Session],
     backoff: Backoff = BACKOFF,
 ) -> AsyncIterator[SupervisedConnection]:
-    """A supervised connection that runs inside the context and stops as the service stops it."""
+    """Run a supervised connection inside the context, and stop it as the service does."""
     connection = SupervisedConnection(url, vhost, elements, sessions, backoff=backoff)
     running = asyncio.create_task(connection.run())
     try:
         yield connection
         await connection.stop()
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(WAIT_SECONDS):
             await running
     finally:
         running.cancel()
@@ -75,16 +75,16 @@ async def supervised(
 
 
 class RecordingHandler:
-    """Says what it is told to say, and lets a test wait for what it heard."""
+    """Returns the outcomes that a test chooses, and lets it wait for deliveries."""
 
-    def __init__(self, say: Callable[[Delivery], Outcome] = lambda _: Done()) -> None:
+    def __init__(self, outcome: Callable[[Delivery], Outcome] = lambda _: Done()) -> None:
         self.batches: list[list[Delivery]] = []
         self.failures: list[Exception] = []
-        """Raised, one per call, before anything is handled."""
+        """Exceptions to raise, one per call."""
         self.gate = asyncio.Event()
-        """Closed: a call waits before it answers."""
+        """While it is cleared, calls wait before they return."""
         self.gate.set()
-        self._say = say
+        self._outcome = outcome
         self._called = asyncio.Condition()
 
     @property
@@ -98,35 +98,35 @@ class RecordingHandler:
         if self.failures:
             raise self.failures.pop(0)
         await self.gate.wait()
-        return [self._say(delivery) for delivery in deliveries]
+        return [self._outcome(delivery) for delivery in deliveries]
 
-    async def heard(self, count: int) -> None:
-        """Wait until so many deliveries were offered, repeated ones counted again."""
-        async with asyncio.timeout(PATIENCE_SECONDS), self._called:
+    async def received(self, count: int) -> None:
+        """Wait for so many deliveries, repeated ones included."""
+        async with asyncio.timeout(WAIT_SECONDS), self._called:
             await self._called.wait_for(lambda: len(self.bodies) >= count)
 
     async def called(self, times: int) -> None:
-        async with asyncio.timeout(PATIENCE_SECONDS), self._called:
+        async with asyncio.timeout(WAIT_SECONDS), self._called:
             await self._called.wait_for(lambda: len(self.batches) >= times)
 
 
 def new_consumer(
     queue: Queue, handler: BatchHandler, *, size: int = 1000, concurrency: int = 1
 ) -> BatchConsumer:
-    """Return a consumer that takes ConnectionError for "nothing can be handled now"."""
+    """Return a consumer that waits while its handler raises ConnectionError."""
     return BatchConsumer(
         queue, handler, unavailable=(ConnectionError,), size=size, concurrency=concurrency
     )
 
 
 async def message_count(channel: AbstractChannel, queue: str) -> int:
-    """Messages ready in a queue; those held by a consumer don't count."""
+    """Return the number of ready messages in a queue, without those that a consumer holds."""
     declared = await channel.declare_queue(queue, passive=True)
     return declared.declaration_result.message_count or 0
 
 
 async def send(channel: AbstractChannel, queue: Queue | str, *bodies: bytes) -> None:
-    """Put messages into a queue, durably, in this order."""
+    """Publish persistent messages to a queue, in this order."""
     name = queue if isinstance(queue, str) else queue.name
     for body in bodies:
         await channel.default_exchange.publish(
@@ -135,7 +135,7 @@ async def send(channel: AbstractChannel, queue: Queue | str, *bodies: bytes) -> 
 
 
 async def take(channel: AbstractChannel, queue: str) -> AbstractIncomingMessage:
-    """The next message of a queue, for good."""
+    """Wait for the next message of a queue and remove it."""
     taken: list[AbstractIncomingMessage] = []
 
     async def arrived() -> bool:

@@ -44,14 +44,14 @@ def _bad(delivery: Delivery) -> Outcome:
 async def test_waiting_messages_come_in_one_batch_in_order(
     broker: FreshBroker, channel: AbstractChannel
 ) -> None:
-    """What waits in the queue is offered together, up to the size, in the order of arrival."""
+    """Messages that wait in the queue are offered together, up to the size, in the order of arrival."""
     bodies = [b"%d" % number for number in range(25)]
     await send(channel, QUEUE, *bodies)
     handler = RecordingHandler()
 
     consumer = new_consumer(QUEUE, handler, size=10)
     async with supervised(broker.url, broker.vhost, TOPOLOGY.multitenant, [consumer]):
-        await handler.heard(25)
+        await handler.received(25)
 
     assert handler.bodies == bodies
     assert [len(batch) for batch in handler.batches] == [10, 10, 5]
@@ -61,7 +61,7 @@ async def test_waiting_messages_come_in_one_batch_in_order(
 async def test_w44_a_slow_handler_holds_one_batch_at_a_time(
     broker: FreshBroker, channel: AbstractChannel
 ) -> None:
-    """Back-pressure: the broker keeps what is beyond one batch, and the handler isn't re-entered."""
+    """Back-pressure: the broker keeps the messages beyond one batch, and the handler runs once at a time."""
     await send(channel, QUEUE, *(b"%d" % number for number in range(12)))
     handler = RecordingHandler()
     handler.gate.clear()
@@ -72,7 +72,7 @@ async def test_w44_a_slow_handler_holds_one_batch_at_a_time(
         waiting = await message_count(channel, QUEUE.name)
         batches = len(handler.batches)
         handler.gate.set()
-        await handler.heard(12)
+        await handler.received(12)
 
     assert (waiting, batches) == (7, 1)
 
@@ -80,12 +80,12 @@ async def test_w44_a_slow_handler_holds_one_batch_at_a_time(
 async def test_nothing_is_acknowledged_before_the_handler_returns(
     broker: FreshBroker, channel: AbstractChannel
 ) -> None:
-    """A consumer that dies in its handler loses nothing: the broker offers everything again."""
+    """A consumer that dies in its handler loses nothing: the broker redelivers everything."""
     await send(channel, QUEUE, b"one", b"two")
     handler = RecordingHandler()
     handler.gate.clear()
     dying = asyncio.create_task(_run_on_own_connection(new_consumer(QUEUE, handler), broker))
-    await handler.heard(2)
+    await handler.received(2)
     dying.cancel()
     await asyncio.gather(dying, return_exceptions=True)
 
@@ -101,7 +101,7 @@ async def _run_on_own_connection(consumer: BatchConsumer, broker: FreshBroker) -
 
 
 async def test_a_bad_message_is_isolated(broker: FreshBroker, channel: AbstractChannel) -> None:
-    """One dead letter per bad message; the others of its batch are just done."""
+    """Each bad message becomes a dead letter; the others of its batch are handled."""
     await send(channel, QUEUE, b"good", b"bad", b"fine")
     handler = RecordingHandler(_bad)
 
@@ -118,7 +118,7 @@ async def test_a_bad_message_is_isolated(broker: FreshBroker, channel: AbstractC
 async def test_a_handler_that_raises_gets_the_same_messages_again(
     broker: FreshBroker, channel: AbstractChannel
 ) -> None:
-    """Raising means "not now": nothing is acknowledged or dead-lettered until it works."""
+    """Nothing is acknowledged or dead-lettered while the handler raises because it can't handle anything."""
     await send(channel, QUEUE, b"one", b"two")
     handler = RecordingHandler()
     handler.failures = [ConnectionError("the database is down"), RuntimeError("still down")]
@@ -136,7 +136,7 @@ async def test_a_handler_that_raises_gets_the_same_messages_again(
 async def test_a_handler_with_too_few_outcomes_acknowledges_nothing(
     broker: FreshBroker, channel: AbstractChannel
 ) -> None:
-    """An outcome that is missing is a defect, and no reason to forget a message."""
+    """A missing outcome is a defect; the message is not acknowledged."""
     await send(channel, QUEUE, b"one")
     calls: list[int] = []
 
@@ -154,13 +154,13 @@ async def test_a_handler_with_too_few_outcomes_acknowledges_nothing(
 async def test_stopping_finishes_the_batch_and_gives_back_the_rest(
     broker: FreshBroker, channel: AbstractChannel
 ) -> None:
-    """On stop the batch begun is handled and acknowledged, what only waited here goes back."""
+    """On stop the batch begun is handled and acknowledged; messages that only waited go back."""
     await send(channel, TOPOLOGY.steps, b"1", b"2", b"3", b"4")
     handler = RecordingHandler()
     handler.gate.clear()
     consumer = new_consumer(TOPOLOGY.steps, handler, size=2, concurrency=1)
     async with supervised(broker.url, broker.vhost, TOPOLOGY.multitenant, [consumer]):
-        await handler.heard(2)
+        await handler.received(2)
         stopping = asyncio.create_task(consumer.stop())
         await eventually(lambda: not consumer.registered, "the consumer cancelled")
         assert not stopping.done()
@@ -195,7 +195,7 @@ async def test_stopping_while_the_handler_cannot_work_acknowledges_nothing(
 async def test_steps_are_handled_concurrently_and_settled_one_by_one(
     broker: FreshBroker, channel: AbstractChannel
 ) -> None:
-    """A slow step doesn't hold up the others, and its acknowledgement isn't implied by theirs."""
+    """A slow step doesn't hold up the others, and their acknowledgements don't include it."""
     await send(channel, TOPOLOGY.steps, b"slow", b"a", b"b", b"c")
     slow_gate = asyncio.Event()
     done: list[bytes] = []
@@ -222,7 +222,7 @@ async def test_steps_are_handled_concurrently_and_settled_one_by_one(
 async def test_w44_no_more_steps_are_at_work_than_allowed(
     broker: FreshBroker, channel: AbstractChannel
 ) -> None:
-    """However many wait: the broker keeps the others, and each that ends makes room for one."""
+    """The broker keeps the other steps, and each step that ends lets the next one start."""
     await send(channel, TOPOLOGY.steps, *(b"%d" % number for number in range(12)))
     room = asyncio.Semaphore(0)
     at_work = most = ended = 0

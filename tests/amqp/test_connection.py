@@ -1,4 +1,4 @@
-"""The supervised connection: whatever is lost comes back, and its state never lies."""
+"""The supervised connection restores whatever is lost, and reports its true state."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,7 +14,7 @@ from rs_order.broker.queue_names import topology
 from rs_order.broker.topology import Queue, Topology, declare
 from rs_order.demo.servers import Broker
 from tests.amqp.support import (
-    PATIENCE_SECONDS,
+    WAIT_SECONDS,
     RecordingHandler,
     new_consumer,
     only,
@@ -53,7 +53,7 @@ async def test_consumers_are_registered_when_the_broker_has_them(broker: FreshBr
 
 
 async def test_everything_comes_back_after_a_broker_restart(own_broker: Broker) -> None:
-    """Consumers, publisher and topology; what lay in the queues is delivered."""
+    """Consumers, publisher and topology are restored; messages in the queues are delivered."""
     vhost = "regards.multitenant.manager"
     handler = RecordingHandler()
     consumer = new_consumer(QUEUE, handler)
@@ -72,14 +72,14 @@ async def test_everything_comes_back_after_a_broker_restart(own_broker: Broker) 
         await eventually(lambda: consumer.registered and publisher.is_open, "all registered again")
         async with raw_channel(own_broker.url, vhost) as sending:
             await send(sending, QUEUE, b"after the restart")
-        await handler.heard(1)
+        await handler.received(1)
 
 
 @pytest.mark.parametrize("queue", [TOPOLOGY.order_requests, TOPOLOGY.steps], ids=lambda q: q.name)
 async def test_a_deleted_queue_is_declared_and_consumed_again(
     broker: FreshBroker, channel: AbstractChannel, queue: Queue
 ) -> None:
-    """The broker cancels the consumer, and a robust connection would wait in silence for ever."""
+    """The broker cancels the consumer; aio-pika's robust connection would wait for ever."""
     handler = RecordingHandler()
     consumer = new_consumer(queue, handler)
     async with supervised(broker.url, broker.vhost, TOPOLOGY.multitenant, [consumer]):
@@ -89,7 +89,7 @@ async def test_a_deleted_queue_is_declared_and_consumed_again(
         await eventually(lambda: not consumer.registered, "the loss seen")
         await eventually(lambda: consumer.registered, "the consumer registered again")
         await send(channel, queue, b"after the deletion")
-        await handler.heard(1)
+        await handler.received(1)
 
 
 async def test_a_channel_closed_by_an_error_comes_back(
@@ -114,7 +114,7 @@ async def test_a_channel_closed_by_an_error_comes_back(
 
 
 async def test_a_cut_connection_comes_back(broker: FreshBroker, channel: AbstractChannel) -> None:
-    """The batch under way is given up, offered again, and acknowledged once."""
+    """The batch under way is abandoned, offered again, and acknowledged once."""
     handler = RecordingHandler()
     handler.gate.clear()
     consumer = new_consumer(QUEUE, handler)
@@ -123,9 +123,9 @@ async def test_a_cut_connection_comes_back(broker: FreshBroker, channel: Abstrac
         supervised(proxy.url, broker.vhost, TOPOLOGY.multitenant, [consumer]),
     ):
         await send(channel, QUEUE, b"message")
-        await handler.heard(1)
+        await handler.received(1)
         proxy.cut()
-        await handler.heard(2)
+        await handler.received(2)
         handler.gate.set()
 
     assert handler.bodies == [b"message", b"message"]
@@ -133,7 +133,7 @@ async def test_a_cut_connection_comes_back(broker: FreshBroker, channel: Abstrac
 
 
 async def test_a_silent_broker_is_noticed(broker: FreshBroker) -> None:
-    """Nothing arrives and nothing is closed: only heartbeats tell."""
+    """Nothing arrives and nothing is closed: only the heartbeats fail."""
     consumer = new_consumer(QUEUE, RecordingHandler())
     async with tcp_proxy(broker.url) as proxy:
         url = f"{proxy.url}?heartbeat=1"
@@ -154,15 +154,15 @@ async def test_stopping_while_the_broker_is_away_ends_at_once(broker: FreshBroke
         running = asyncio.create_task(connection.run())
         await eventually(lambda: connection.last_loss is not None, "the first attempt failed")
 
-        async with asyncio.timeout(PATIENCE_SECONDS / 4):
+        async with asyncio.timeout(WAIT_SECONDS / 4):
             await connection.stop()
             await running
 
 
-async def test_a_topology_conflict_is_told_and_heals(
+async def test_a_topology_conflict_is_reported_and_repaired(
     broker: FreshBroker,
 ) -> None:
-    """The reason is visible to health, and the service starts when the cause is gone."""
+    """Health shows the reason, and the service starts when the conflict is resolved."""
     soon = replace(BACKOFF, limit=BACKOFF.first)
     consumer = new_consumer(QUEUE, RecordingHandler())
     async with raw_channel(broker.url, broker.vhost) as other:
@@ -177,14 +177,14 @@ async def test_a_topology_conflict_is_told_and_heals(
 
 
 def test_pauses_grow_to_their_limit_and_are_spread() -> None:
-    """Half to the whole of 0.2 s, 0.4 s … 10 s."""
+    """Pauses are between half and all of 0.2 s, 0.4 s … 10 s."""
     for attempt, longest in [(1, 0.2), (2, 0.4), (5, 3.2), (7, 10.0), (1000, 10.0)]:
         pauses = {BACKOFF.pause(attempt).total_seconds() for _ in range(50)}
         assert longest / 2 <= min(pauses) < max(pauses) <= longest <= 10
 
 
 def test_the_vhost_is_the_path_of_the_url() -> None:
-    """Credentials and options stay; a path that was there goes."""
+    """Credentials and options stay; the path is replaced."""
     url = vhost_url("amqps://user:p%40ss@host:5671/ignored?heartbeat=3", "regards.x")
 
     assert url.path == "/regards.x"

@@ -1,4 +1,4 @@
-"""Dead letters: written by us, by the broker and by a Java service; listed, replayed, discarded."""
+"""Dead letters of the service, the broker and a Java service are listed, replayed and discarded."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -39,7 +39,7 @@ TOPOLOGY: Topology = only(
     topology(instance_identifier="test"), "order_requests", "process_rights", "steps"
 )
 REQUESTS = TOPOLOGY.order_requests
-REQUESTS_LETTERS = f"{REQUESTS.name}.DLQ"
+REQUESTS_DEAD_LETTERS = f"{REQUESTS.name}.DLQ"
 STEPS = TOPOLOGY.steps
 
 
@@ -67,7 +67,7 @@ def _refuse(delivery: Delivery) -> Outcome:
 
 
 async def _kill(broker: FreshBroker, channel: AbstractChannel, queue: Queue, body: bytes) -> None:
-    """Let a message die in our own consumer, as it does in the service."""
+    """Make a message a dead letter in a consumer, as in the service."""
     message = aio_pika.Message(
         body,
         headers={"regards.tenant": "project1", "regards.type": "some.Event"},
@@ -93,7 +93,7 @@ async def test_a_dead_letter_keeps_its_message_and_says_why(
     """amqp.md 1.7: body, properties and headers as they were; queue, cause and origin added."""
     await _kill(broker, channel, REQUESTS, b'{"orderId": 7}')
 
-    letter = await take(channel, REQUESTS_LETTERS)
+    letter = await take(channel, REQUESTS_DEAD_LETTERS)
 
     assert letter.body == b'{"orderId": 7}'
     assert (letter.message_id, letter.correlation_id) == ("the-message", "the-correlation")
@@ -130,7 +130,7 @@ async def test_single_message_queues_share_one_dead_letter_queue(
 
 
 def test_long_explanations_and_headers_fit_in_one_frame() -> None:
-    """A letter whose headers exceed a frame would close the connection, again and again."""
+    """A dead letter whose headers exceed a frame would close the connection at each attempt."""
     delivery = Delivery(b"", {"regards.tenant": "project1", "huge": "x" * 120_000}, "queue")
     letter = DeadLetter(DeadLetterReason.INVALID_MESSAGE, "y" * 100_000)
 
@@ -154,7 +154,7 @@ def test_a_letter_is_not_routed_by_the_headers_of_its_message() -> None:
 async def test_a_letter_is_listed_with_all_that_matters(
     broker: FreshBroker, channel: AbstractChannel, letters: DeadLetters
 ) -> None:
-    """Reason, tenant, order, origin, age and number of deaths, and the letter stays."""
+    """Reason, tenant, order, origin, age and number of failures are listed, and the dead letter stays."""
     await _kill(broker, channel, REQUESTS, b'{"orderId": 7, "correlationId": "c"}')
 
     found = await letters.list()
@@ -162,12 +162,12 @@ async def test_a_letter_is_listed_with_all_that_matters(
 
     (letter,) = found.dead_letters
     assert found.complete
-    assert (letter.queue, letter.origin) == (REQUESTS_LETTERS, REQUESTS.name)
+    assert (letter.queue, letter.origin) == (REQUESTS_DEAD_LETTERS, REQUESTS.name)
     assert (letter.reason, letter.tenant, letter.order_id) == ("remote-nonsense", "project1", 7)
     assert (letter.correlation_id, letter.times) == ("the-correlation", 1)
     assert 0 <= (letter.age_seconds(datetime.now(UTC)) or -1) < 60
     assert again == letter
-    assert await message_count(channel, REQUESTS_LETTERS) == 1
+    assert await message_count(channel, REQUESTS_DEAD_LETTERS) == 1
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ async def test_a_letter_is_listed_with_all_that_matters(
         (DeadLetterFilter(tenant="project1"), True),
         (DeadLetterFilter(tenant="project2"), False),
         (DeadLetterFilter(queue=REQUESTS.name), True),
-        (DeadLetterFilter(queue=REQUESTS_LETTERS), True),
+        (DeadLetterFilter(queue=REQUESTS_DEAD_LETTERS), True),
         (DeadLetterFilter(queue="other"), False),
         (DeadLetterFilter(reason="remote-nonsense"), True),
         (DeadLetterFilter(reason="remote-nonsense", tenant="project2"), False),
@@ -189,14 +189,14 @@ async def test_a_filter_is_met_by_all_its_parts(
     wanted: DeadLetterFilter,
     matches: bool,
 ) -> None:
-    """A letter is listed when everything that the filter names is so."""
+    """A dead letter is listed if it matches every member of the filter."""
     await _write(channel, REQUESTS, b"{}", **{"rs-order.reason": "remote-nonsense"})
 
     assert bool((await letters.list(wanted)).dead_letters) is matches
 
 
 async def _write(channel: AbstractChannel, queue: Queue, body: bytes, **headers: str) -> None:
-    """A letter as anybody may write it."""
+    """Return a dead letter that another service wrote."""
     exchange = await channel.get_exchange(DEAD_LETTER_EXCHANGE, ensure=False)
     written = {"regards.tenant": "project1", "x-death-queue": queue.name, **headers}
     key = queue.dead_letter_key or ""
@@ -206,10 +206,10 @@ async def _write(channel: AbstractChannel, queue: Queue, body: bytes, **headers:
 async def test_equal_letters_of_others_get_ids_that_stay(
     channel: AbstractChannel, letters: DeadLetters
 ) -> None:
-    """Letters without an id of ours are told apart by content, equal ones by number."""
+    """Dead letters without our id are distinguished by content, equal ones by number."""
     exchange = await channel.get_exchange(DEAD_LETTER_EXCHANGE, ensure=False)
     for body in (b"same", b"same", b"other"):
-        await exchange.publish(aio_pika.Message(body, message_id="m"), REQUESTS_LETTERS)
+        await exchange.publish(aio_pika.Message(body, message_id="m"), REQUESTS_DEAD_LETTERS)
 
     first = {letter.id for letter in (await letters.list()).dead_letters}
     second = {letter.id for letter in (await letters.list()).dead_letters}
@@ -221,7 +221,7 @@ async def test_equal_letters_of_others_get_ids_that_stay(
 async def test_what_the_broker_dead_lettered_tells_its_origin(
     channel: AbstractChannel, letters: DeadLetters
 ) -> None:
-    """A step rejected by the broker's own rules comes with x-death, and goes back by it."""
+    """A step that the broker dead-letters has x-death, which names the queue it goes back to."""
     await channel.default_exchange.publish(
         aio_pika.Message(b'{"orderId": 9}', headers={"regards.tenant": "project1"}), STEPS.name
     )
@@ -243,7 +243,7 @@ async def test_what_the_broker_dead_lettered_tells_its_origin(
 async def test_a_replayed_letter_goes_back_where_it_came_from(
     broker: FreshBroker, channel: AbstractChannel, letters: DeadLetters
 ) -> None:
-    """The message returns as it was, marked as replayed; the letter is gone."""
+    """The message returns as it was, marked as replayed; the dead letter is deleted."""
     await _kill(broker, channel, REQUESTS, b"{}")
     (letter,) = (await letters.list()).dead_letters
 
@@ -281,9 +281,9 @@ async def test_a_letter_that_dies_again_counts_its_deaths(
 async def test_a_letter_without_an_origin_stays(
     channel: AbstractChannel, letters: DeadLetters
 ) -> None:
-    """Nobody knows where it belongs: an error says so, and the others are replayed."""
+    """Its origin is unknown, so an error is reported; the others are replayed."""
     exchange = await channel.get_exchange(DEAD_LETTER_EXCHANGE, ensure=False)
-    await exchange.publish(aio_pika.Message(b"lost"), REQUESTS_LETTERS)
+    await exchange.publish(aio_pika.Message(b"lost"), REQUESTS_DEAD_LETTERS)
     await _write(channel, REQUESTS, b"known")
 
     replay = await letters.replay(DeadLetterFilter())
@@ -297,7 +297,7 @@ async def test_a_letter_without_an_origin_stays(
 async def test_a_letter_whose_queue_is_gone_stays(
     channel: AbstractChannel, letters: DeadLetters
 ) -> None:
-    """It would vanish on its way back, so it isn't sent."""
+    """The broker would drop it, so it isn't sent."""
     await _write(channel, REQUESTS, b"{}", **{"x-death-queue": "deleted.since"})
 
     replay = await letters.replay(DeadLetterFilter())
@@ -310,7 +310,7 @@ async def test_a_letter_whose_queue_is_gone_stays(
 async def test_an_unknown_id_stops_the_whole_act(
     channel: AbstractChannel, letters: DeadLetters
 ) -> None:
-    """Neither replay nor discard does half of what was asked."""
+    """Replay and discard change nothing if one id is unknown."""
     await _write(channel, REQUESTS, b"{}")
     (letter,) = (await letters.list()).dead_letters
 
@@ -325,7 +325,7 @@ async def test_an_unknown_id_stops_the_whole_act(
 
 
 async def test_a_discarded_letter_is_gone(channel: AbstractChannel, letters: DeadLetters) -> None:
-    """Only the one that was named."""
+    """Only the named dead letter is discarded."""
     await _write(channel, REQUESTS, b"keep")
     await _write(channel, REQUESTS, b"throw")
     thrown = next(x for x in (await letters.list()).dead_letters if x.body == b"throw")
@@ -339,7 +339,7 @@ async def test_a_discarded_letter_is_gone(channel: AbstractChannel, letters: Dea
 async def test_a_list_stops_at_its_limit_and_says_so(
     channel: AbstractChannel, letters: DeadLetters
 ) -> None:
-    """Bounded memory, and nobody believes that this was all."""
+    """Memory is bounded, and the list is marked as incomplete."""
     for number in range(5):
         await _write(channel, REQUESTS, b"%d" % number)
 
@@ -351,7 +351,7 @@ async def test_a_list_stops_at_its_limit_and_says_so(
 
 
 async def test_replay_keeps_to_its_rate(channel: AbstractChannel, letters: DeadLetters) -> None:
-    """Ten per second: the last of five starts 0.4 s after the first."""
+    """At ten per second the last of five starts 0.4 s after the first."""
     for number in range(5):
         await _write(channel, REQUESTS, b"%d" % number)
 

@@ -1,4 +1,4 @@
-"""Defects of a consumer outside the isolated handling: they neither block a queue nor stay unseen."""
+"""Defects of a consumer outside the isolated handling don't block its queue, and health reports them."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
@@ -32,7 +32,7 @@ DEAD_LETTERS = f"{QUEUE.name}.DLQ"
 
 
 class FailingHandler:
-    """Raises for each batch that contains a poisonous message, and while it is unavailable."""
+    """Raises for each batch that contains ``poison``, and while the database is unavailable."""
 
     def __init__(self) -> None:
         self.handled: list[bytes] = []
@@ -68,7 +68,7 @@ async def channel(broker: FreshBroker) -> AsyncIterator[AbstractChannel]:
 async def test_a_message_that_fails_its_consumer_becomes_a_dead_letter(
     broker: FreshBroker, channel: AbstractChannel
 ) -> None:
-    """Its fellows are handled, the queue drains, health is DOWN in between, users are notified."""
+    """The others are handled, the queue drains, health is DOWN in between, users are notified."""
     await send(channel, QUEUE, b"one", b"poison", b"two")
     handler = FailingHandler()
     consumer = handler.consumer()
@@ -105,7 +105,7 @@ class RecordedFailures(NotifyFailures):
 async def test_a_defect_in_the_reading_of_messages(
     broker: FreshBroker, channel: AbstractChannel
 ) -> None:
-    """The frame of all consumers: what raises while a message is read makes one dead letter."""
+    """A message that raises while it is read becomes a dead letter; the others are handled."""
     handled: list[str | None] = []
     failures = RecordedFailures()
 
@@ -136,7 +136,7 @@ async def test_a_defect_in_the_reading_of_messages(
 async def test_an_unavailable_database_is_waited_for(
     broker: FreshBroker, channel: AbstractChannel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """More failures than a defect may have make no dead letter, and health doesn't call them a defect."""
+    """More failures than a defect may cause make no dead letter, and health doesn't report a defect."""
     monkeypatch.setattr(
         bounded_attempts,
         "BACKOFF",
@@ -160,7 +160,7 @@ async def test_an_unavailable_database_is_waited_for(
 async def test_a_dead_letter_that_cannot_be_published_is_left_to_the_broker(
     broker: FreshBroker, channel: AbstractChannel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The broker dead-letters it, and the messages after it are acknowledged as always."""
+    """The broker dead-letters it, and the other messages are acknowledged."""
 
     def fail(*_: object, **__: object) -> aio_pika.Message:
         raise OverflowError("a header that can't be written")

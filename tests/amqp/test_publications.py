@@ -1,4 +1,4 @@
-"""How each kind of message looks on the wire: literal names, as amqp.md has them."""
+"""Each kind of outbox row becomes an AMQP message with the literal names of amqp.md."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -83,7 +83,7 @@ def row(
 def test_an_event_goes_to_its_fanout_with_the_headers_java_needs(
     kind: MessageKind, vhost: Vhost, tenant: str, event: str
 ) -> None:
-    """amqp.md 1.3, 1.6, 1.7: a missing or wrong class name is a lost message for a Java peer."""
+    """amqp.md 1.3, 1.6, 1.7: a Java peer drops a message with a missing or wrong class name."""
     publication = MESSAGES.publication(row(kind))
 
     assert publication.vhost is vhost
@@ -97,7 +97,7 @@ def test_an_event_goes_to_its_fanout_with_the_headers_java_needs(
 
 
 def test_a_copy_for_the_notifier_is_a_request_with_its_own_headers() -> None:
-    """amqp.md 3.4: who asks, when, and an id that is the same at each attempt."""
+    """amqp.md 3.4: the requester, the date, and an id that is the same at each attempt."""
     publication = MESSAGES.publication(row(MessageKind.NOTIFIER_COPY))
 
     event = "fr.cnes.regards.framework.amqp.event.notifier.NotificationRequestEvent"
@@ -119,7 +119,7 @@ def test_a_copy_for_the_notifier_is_a_request_with_its_own_headers() -> None:
     [("schedule", "rs-order.steps"), ("complete-order", "rs-order.remote-steps")],
 )
 def test_a_step_goes_to_a_queue_of_ours_or_counts_as_not_published(step: str, queue: str) -> None:
-    """Without a queue the work would vanish; what waits for other services has one for itself."""
+    """Steps are mandatory; those that call other services have a queue of their own."""
     publication = MESSAGES.publication(row(MessageKind.STEP, body=orjson.dumps({"step": step})))
 
     assert (publication.exchange, publication.routing_key) == ("", queue)
@@ -162,7 +162,7 @@ def test_only_order_responses_carry_a_correlation_id_that_fits(
 
 
 def test_a_dead_request_is_a_letter_that_can_be_replayed() -> None:
-    """What lies in the dead-letter queue is the request itself, with the reason beside it."""
+    """The dead letter is the request itself, with the reason in its headers."""
     body = {
         "request": {"correlationId": "c", "user": "john"},
         "reason": "remote-nonsense",

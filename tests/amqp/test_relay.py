@@ -24,7 +24,7 @@ from rs_order.ports.outbox import MessageKind
 from rs_order.store.messages import OutgoingMessage
 from tests.amqp.outboxes import ObservedOutbox
 from tests.amqp.support import (
-    PATIENCE_SECONDS,
+    WAIT_SECONDS,
     message_count,
     only,
     raw_channel,
@@ -47,7 +47,7 @@ PROJECT = Tenant("project1")
 
 
 def step(number: int, stream: str | None = None, due_at: datetime | None = None) -> OutgoingMessage:
-    """A step that says its stream and its number in it."""
+    """Return a step that contains its stream and its number."""
     body = {"stream": stream, "number": number}
     return OutgoingMessage(MessageKind.STEP, PROJECT, body, stream=stream, due_at=due_at)
 
@@ -64,7 +64,7 @@ async def channel(broker: FreshBroker) -> AsyncIterator[AbstractChannel]:
 async def relaying(
     broker: FreshBroker, outbox: ObservedOutbox, url: str | None = None
 ) -> AsyncIterator[Relay]:
-    """A relay at work on a connection of its own."""
+    """Run a relay on a connection of its own."""
     publisher = Publisher()
     vhost_elements = TOPOLOGY.multitenant
     async with (
@@ -80,7 +80,7 @@ async def running(relay: Relay) -> AsyncIterator[Relay]:
     try:
         yield relay
         await relay.stop()
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(WAIT_SECONDS):
             await task
     finally:
         task.cancel()
@@ -89,7 +89,7 @@ async def running(relay: Relay) -> AsyncIterator[Relay]:
 
 
 async def all_of(channel: AbstractChannel, queue: str) -> list[AbstractIncomingMessage]:
-    """Everything in a queue, for good."""
+    """Remove and return all messages of a queue."""
     opened = await channel.get_queue(queue, ensure=False)
     taken = []
     while (message := await opened.get(no_ack=True, fail=False)) is not None:
@@ -98,7 +98,7 @@ async def all_of(channel: AbstractChannel, queue: str) -> list[AbstractIncomingM
 
 
 def by_stream(messages: Sequence[AbstractIncomingMessage]) -> Mapping[str | None, list[int]]:
-    """The numbers of each stream, in the order they arrived."""
+    """Return the numbers of each stream in the order of arrival."""
     numbers: dict[str | None, list[int]] = defaultdict(list)
     for message in messages:
         body = orjson.loads(message.body)
@@ -109,7 +109,7 @@ def by_stream(messages: Sequence[AbstractIncomingMessage]) -> Mapping[str | None
 async def test_a_row_leaves_the_outbox_when_the_broker_has_it(
     broker: FreshBroker, channel: AbstractChannel, outbox: ObservedOutbox
 ) -> None:
-    """What is committed arrives, once, and is forgotten."""
+    """Committed rows arrive once and are deleted."""
     message = step(1)
 
     async with relaying(broker, outbox) as relay:
@@ -128,7 +128,7 @@ async def test_a_nudge_works_at_once(
     outbox: ObservedOutbox,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """After a commit in this process nothing waits for the sweep."""
+    """Rows committed in this process don't wait for the sweep."""
     monkeypatch.setattr(relay_module, "SWEEP_SECONDS", 3600.0)
 
     async with relaying(broker, outbox) as relay:
@@ -143,7 +143,7 @@ async def test_a_nudge_works_at_once(
 async def test_rows_of_another_process_are_swept(
     broker: FreshBroker, channel: AbstractChannel, outbox: ObservedOutbox
 ) -> None:
-    """Nobody nudges for a row that was committed elsewhere."""
+    """Rows committed by another process are found by the sweep."""
     async with relaying(broker, outbox) as relay:
         await outbox.add(step(0))
         relay.nudge()
@@ -159,7 +159,7 @@ async def test_a_delayed_row_leaves_when_it_falls_due(
     outbox: ObservedOutbox,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Not before, and without waiting for a sweep (here: an hour)."""
+    """A row is published when it is due, without waiting for the sweep (here: an hour)."""
     monkeypatch.setattr(relay_module, "SWEEP_SECONDS", 3600.0)
     due_at = datetime.now(UTC) + timedelta(seconds=1)
     await outbox.add(step(1, due_at=due_at))
@@ -192,7 +192,7 @@ async def test_streams_keep_their_order_under_concurrency(
 
 
 class _FlakyPublisher(Publisher):
-    """Publishes for real, but sometimes says that it didn't, before or after the fact."""
+    """Publishes, but sometimes raises before or after it has published."""
 
     def __init__(self, seed: int) -> None:
         super().__init__()
@@ -215,7 +215,7 @@ async def test_streams_keep_their_order_under_failures(
     seed: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A failed row holds back what follows it; doubles have the message_id of the first."""
+    """A failed row holds back the later rows of its stream; duplicates have the same message_id."""
     monkeypatch.setattr(relay_module, "SWEEP_SECONDS", 0.05)
     publisher = _FlakyPublisher(seed)
     await outbox.add(*(step(n, f"order-{order}") for n in range(10) for order in range(10)))
@@ -237,14 +237,14 @@ async def test_streams_keep_their_order_under_failures(
 async def test_an_unroutable_step_stays_and_stops_its_stream_only(
     broker: FreshBroker, channel: AbstractChannel, outbox: ObservedOutbox
 ) -> None:
-    """Work without a queue isn't lost: it waits until the queue is there again."""
+    """A step without a queue isn't lost: it waits until the queue exists again."""
     await channel.queue_delete(STEPS)
     response = OutgoingMessage(MessageKind.ORDER_RESPONSE, PROJECT, {"status": "DONE"}, "order-2")
     await outbox.add(step(1, "order-1"), step(2, "order-1"), response)
-    heard = await channel.declare_queue("client", auto_delete=True)
+    subscriber = await channel.declare_queue("client", auto_delete=True)
     exchange = "regards.broadcast.fr.cnes.regards.modules.order.amqp.output.OrderResponseDtoEvent"
     await channel.declare_exchange(exchange, "fanout", durable=True)
-    await heard.bind(exchange)
+    await subscriber.bind(exchange)
     publisher = Publisher()
 
     async with AsyncExitStack() as stack:
@@ -263,7 +263,7 @@ async def test_an_unroutable_step_stays_and_stops_its_stream_only(
 async def test_a_confirm_that_is_lost_means_the_same_message_id_twice(
     broker: FreshBroker, channel: AbstractChannel, outbox: ObservedOutbox
 ) -> None:
-    """Promise 3: the connection dies between publish and confirm; the double can be told."""
+    """Promise 3: the connection dies between publish and confirm; the duplicate can be recognised."""
     message = step(1, "order-1")
     async with tcp_proxy(broker.url) as proxy, relaying(broker, outbox, proxy.url) as relay:
         await outbox.add(step(0, "order-1"))
@@ -285,7 +285,7 @@ async def test_a_confirm_that_is_lost_means_the_same_message_id_twice(
 async def test_no_claim_is_held_while_the_broker_is_away(
     broker: FreshBroker, channel: AbstractChannel, outbox: ObservedOutbox
 ) -> None:
-    """A claim costs a database connection; without a broker it would do nothing with it."""
+    """Without a broker no claim is made, because each claim holds a database connection."""
     async with tcp_proxy(broker.url) as proxy, relaying(broker, outbox, proxy.url) as relay:
         await outbox.add(step(0))
         relay.nudge()
@@ -310,7 +310,7 @@ async def test_no_claim_is_held_while_the_broker_is_away(
 async def test_two_relays_share_the_slots(
     broker: FreshBroker, channel: AbstractChannel, outbox: ObservedOutbox
 ) -> None:
-    """Promise 6: no row goes out twice, and a stream is never with both at a time."""
+    """Promise 6: no row is published twice, and both relays never drain the same stream."""
     rows = [step(number, f"order-{order}") for number in range(10) for order in range(30)]
 
     async with relaying(broker, outbox) as one, relaying(broker, outbox) as other:

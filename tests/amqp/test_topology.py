@@ -135,7 +135,7 @@ def test_queues_of_the_instance_vhost() -> None:
 
 
 @pytest.mark.parametrize(
-    ("elements", "heard", "said", "letters"),
+    ("elements", "subscribed", "published", "dead_letters"),
     [
         (
             FULL.multitenant,
@@ -153,10 +153,10 @@ def test_queues_of_the_instance_vhost() -> None:
     ],
 )
 def test_exchanges_and_bindings(
-    elements: Elements, heard: dict[str, str], said: list[str], letters: list[str]
+    elements: Elements, subscribed: dict[str, str], published: list[str], dead_letters: list[str]
 ) -> None:
-    """A fanout per event heard or said; dead letters by the name of their queue."""
-    events = {*heard.values(), *said}
+    """A fanout per event; dead letters are routed by the name of their queue."""
+    events = {*subscribed.values(), *published}
 
     assert set(elements.exchanges) == {
         Exchange("regards.DLX", "topic"),
@@ -164,13 +164,13 @@ def test_exchanges_and_bindings(
     }
     assert len(elements.exchanges) == len(set(elements.exchanges))
     assert set(elements.bindings) == {
-        *(Binding(queue, f"{EVENT}{event}", "") for queue, event in heard.items()),
-        *(Binding(name, "regards.DLX", name) for name in letters),
+        *(Binding(queue, f"{EVENT}{event}", "") for queue, event in subscribed.items()),
+        *(Binding(name, "regards.DLX", name) for name in dead_letters),
     }
 
 
 def test_names_follow_namespace_and_type() -> None:
-    """Except those of the dead letters, which never do (amqp.md 1.5)."""
+    """Only the names of dead letters never follow the namespace (amqp.md 1.5)."""
     other = topology("ns", "rs-other", instance_identifier="i")
 
     assert other.order_requests.name == f"ns.broadcast.rs-other.{REQUESTS}OrderRequestEventHandler"
@@ -193,7 +193,7 @@ async def test_everything_is_declared_twice_without_harm(broker: FreshBroker) ->
 
 
 async def _declare_as_java(channel: AbstractChannel) -> None:
-    """What a Java rs-order leaves behind, in literal names and arguments."""
+    """Queues of a Java rs-order, with literal names and arguments."""
     await channel.declare_exchange("regards.DLX", "topic", durable=True)
     await channel.declare_queue("regards.DLQ", durable=True, arguments={"x-max-priority": 255})
     for name, event in BATCH_QUEUES.items():
@@ -223,7 +223,7 @@ async def _subscribe_as_java(
 
 
 async def test_a_broker_that_served_java_takes_our_declarations(broker: FreshBroker) -> None:
-    """Another argument would be refused with 406 (amqp.md 5, item 1)."""
+    """The broker rejects other arguments with 406 (amqp.md 5, item 1)."""
     async with raw_channel(broker.url, broker.vhost) as channel:
         await _declare_as_java(channel)
         await declare(channel, FULL.multitenant)

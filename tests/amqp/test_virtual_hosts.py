@@ -1,4 +1,4 @@
-"""Virtual hosts made through the management API of a real broker."""
+"""Virtual hosts are created through the management API of a real broker."""
 
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
@@ -15,7 +15,7 @@ from tests.support.servers import FreshBroker
 
 @pytest.fixture
 async def new_vhost(broker: FreshBroker) -> AsyncIterator[str]:
-    """A name that is free now, with a character that a path must quote; deleted afterwards."""
+    """A free name with a character that a path must quote; the virtual host is deleted afterwards."""
     name = f"test {uuid4().hex[:8]}"
     yield name
     parts = urlsplit(broker.management_url)
@@ -25,7 +25,7 @@ async def new_vhost(broker: FreshBroker) -> AsyncIterator[str]:
 
 
 async def test_missing_vhosts_are_created_and_usable(broker: FreshBroker, new_vhost: str) -> None:
-    """amqp.md 1.1: the AMQP user may do all in it; what existed is left alone."""
+    """amqp.md 1.1: the AMQP user gets all permissions; existing virtual hosts are not changed."""
     vhosts = [broker.vhost, new_vhost]
 
     created = await create_missing_vhosts(broker.management_url, broker.url, vhosts)
@@ -36,8 +36,8 @@ async def test_missing_vhosts_are_created_and_usable(broker: FreshBroker, new_vh
     assert (created, again) == ((new_vhost,), ())
 
 
-async def test_wrong_credentials_are_told_without_the_password(broker: FreshBroker) -> None:
-    """The error says what to do, and holds no secret."""
+async def test_wrong_credentials_are_reported_without_the_password(broker: FreshBroker) -> None:
+    """The error says what to do and contains no secret."""
     parts = urlsplit(broker.management_url)
     host = parts.netloc.rpartition("@")[2]
     url = parts._replace(netloc=f"nobody:hunter2@{host}").geturl()
@@ -48,7 +48,7 @@ async def test_wrong_credentials_are_told_without_the_password(broker: FreshBrok
     assert "hunter2" not in str(raised.value)
 
 
-async def test_an_api_that_cannot_be_reached_is_told(broker: FreshBroker) -> None:
-    """A refused connection is the same clear error."""
+async def test_an_unreachable_api_is_reported(broker: FreshBroker) -> None:
+    """A refused connection is the same error."""
     with pytest.raises(VhostProvisioningError, match="GET /api/vhosts"):
         await create_missing_vhosts("http://127.0.0.1:1", broker.url, ["x"])

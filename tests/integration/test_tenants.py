@@ -75,7 +75,7 @@ async def test_a_tenant_that_goes_before_it_came(tenants: Tenants) -> None:
     gone = await tenants.deactivate("quick", LATER)
 
     assert gone
-    assert tenants.is_away("quick")
+    assert tenants.is_inactive("quick")
     assert not await tenants.activate("quick", NOON)
     assert not tenants.serves("quick")
     with pytest.raises(InvalidTenantNameError):

@@ -29,7 +29,7 @@ class KnownTenants(Protocol):
 
     def serves(self, tenant: str) -> bool: ...
 
-    def is_away(self, tenant: str) -> bool:
+    def is_inactive(self, tenant: str) -> bool:
         """True if the tenant was served once and is inactive now."""
         ...
 
@@ -56,8 +56,8 @@ class Batches(Generic[Message]):
         tenants: KnownTenants,
         failures: NotifyFailures,
         *,
-        for_everybody: bool = False,
-        kept_while_away: bool = False,
+        platform_wide: bool = False,
+        keep_while_inactive: bool = False,
         invalid: Callable[[Message], str | None] = lambda _: None,
     ) -> None:
         """Set how the messages of a queue are handled.
@@ -67,9 +67,9 @@ class Batches(Generic[Message]):
             handle: handles the messages of one tenant; their effects are committed when it returns.
             tenants: the tenants that are served. Messages of others become dead letters.
             failures: notifies users of dead letters.
-            for_everybody: the whole platform receives these events. Those of tenants that are not
+            platform_wide: the whole platform receives these events. Those of tenants that are not
                 served are dropped.
-            kept_while_away: events of inactive tenants become dead letters even so, because nobody
+            keep_while_inactive: events of inactive tenants become dead letters even so, because nobody
                 publishes them a second time.
             invalid: returns why a message is rejected, or None if it is valid.
         """
@@ -77,8 +77,8 @@ class Batches(Generic[Message]):
         self._handle = handle
         self._tenants = tenants
         self._failures = failures
-        self._for_everybody = for_everybody
-        self._kept_while_away = kept_while_away
+        self._platform_wide = platform_wide
+        self._keep_while_inactive = keep_while_inactive
         self._invalid = invalid
 
     async def __call__(self, deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
@@ -162,8 +162,8 @@ class Batches(Generic[Message]):
         return Received(message, delivery)
 
     def _outcome_of_unknown_tenant(self, delivery: Delivery) -> Outcome:
-        kept = self._kept_while_away and self._tenants.is_away(delivery.tenant or "")
-        if self._for_everybody and not kept:
+        kept = self._keep_while_inactive and self._tenants.is_inactive(delivery.tenant or "")
+        if self._platform_wide and not kept:
             dropped.labels(delivery.queue, "foreign-tenant").inc()
             return Done()
         detail = f"The tenant {delivery.tenant!r} is not served here. Add it, then replay."

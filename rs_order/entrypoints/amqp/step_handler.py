@@ -62,7 +62,7 @@ class StepHandler:
         tenant = delivery.tenant or ""
         if step.scope is StepScope.INSTANCE or await self._serves(tenant):
             return None
-        if self._tenants.is_away(tenant):
+        if self._tenants.is_inactive(tenant):
             # When the tenant is connected again, what there is to do is found in its tables.
             dropped.labels(delivery.queue, "tenant-away").inc()
             return Done()

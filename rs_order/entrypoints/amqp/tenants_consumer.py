@@ -26,7 +26,7 @@ class InstanceTenant:
     def serves(self, tenant: str) -> bool:
         return tenant == INSTANCE
 
-    def is_away(self, tenant: str) -> bool:  # noqa: ARG002 - the instance is always active
+    def is_inactive(self, tenant: str) -> bool:  # noqa: ARG002 - the instance is always active
         return False
 
     async def load(self) -> None:
