@@ -79,7 +79,7 @@ class AskStorage:
         """
         checksums = await uow.files.pending_checksums(sub_order.id)
         if sub_order.kind is SubOrderKind.PROCESSING and not checksums:
-            sub_order.process(self._clock.now(), reason=Reason.NOTHING_TO_ASK)
+            sub_order.begin_processing(self._clock.now(), reason=Reason.NOTHING_TO_ASK)
             await uow.messages.send([StartProcessingStep(order.id, sub_order.id).to(uow.tenant)])
             return 0
         now = self._clock.now()

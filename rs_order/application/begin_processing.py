@@ -24,7 +24,7 @@ class BeginProcessing:
             return
         sub_orders = await uow.sub_orders.load(ids)
         for sub_order in sub_orders:
-            sub_order.process(at, reason=reason)
+            sub_order.begin_processing(at, reason=reason)
         await uow.sub_orders.save(sub_orders, at)
         owners = sorted({sub_order.owner for sub_order in sub_orders})
         await uow.messages.send(

@@ -69,7 +69,7 @@ class Settlement:
                 uow, order, moved[order.id], of_order[order.id], cause=cause, links=links
             )
         for order in touched:
-            if _is_late(moved[order.id]) and order.outlived(cause.at):
+            if _is_late(moved[order.id]) and order.needs_new_expiry(cause.at):
                 await renew_expiration(uow, order, storage_sub_orders=0, now=cause.at)
         await uow.sub_orders.save(sub_orders, cause.at)
         await uow.orders.save(touched, cause.at)
@@ -173,7 +173,7 @@ def _announcements(
     ]
     if _ends(order, moves, cause):
         announcements.append(responses.order_ended(uow.tenant, order, link))
-    order.note_download_errors()
+    order.apply_download_errors()
     return announcements
 
 
@@ -200,7 +200,7 @@ def _ends(order: Order, moves: Iterable[FileMove], cause: Cause) -> bool:
         return False
     if order.settle(reason=cause.reason, actor=cause.actor):
         return True
-    return _is_late(moves) and order.lift(reason=cause.reason, actor=cause.actor)
+    return _is_late(moves) and order.improve(reason=cause.reason, actor=cause.actor)
 
 
 def _is_late(moves: Iterable[FileMove]) -> bool:

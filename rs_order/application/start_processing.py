@@ -104,7 +104,7 @@ class StartProcessing:
 
     async def _put_back(self, uow: UnitOfWork, sub_order: SubOrder) -> None:
         """A paused order starts no process: its sub-order queues again until it is resumed (W42)."""
-        sub_order.put_back()
+        sub_order.return_to_queue()
         await uow.sub_orders.save([sub_order], self._clock.now())
 
     async def _send(self, held: _Held, tenant: Tenant, batch_id: UUID) -> None:

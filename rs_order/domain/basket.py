@@ -1,4 +1,4 @@
-"""Baskets: what users select, until they order it (domain.md 3)."""
+"""Baskets: the selections of users before they order (domain.md 3)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ _INSTANT = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class DatedSelection:
-    """A search in a basket, with what it found when it was added."""
+    """A search in a basket, with the totals at the time it was added."""
 
     request: SelectionRequest
     """As it was submitted; it may name no dataset."""
@@ -34,7 +34,7 @@ class DatedSelection:
 
 @dataclass(frozen=True, slots=True)
 class DatasetSelection:
-    """A dataset in a basket: the searches that touch it and what they find together."""
+    """A dataset in a basket: its searches and their totals together."""
 
     urn: Urn
     label: str
@@ -43,7 +43,7 @@ class DatasetSelection:
     bytes: int
     types: Mapping[DataType, TypeTotals]
     file_filter: FileFilter | None
-    """None: none was set. One that lets everything pass was, and excludes a process (B9)."""
+    """None: not set. A filter that passes everything is set, and excludes a process (B9)."""
     searches: tuple[DatedSelection, ...]
     process: ProcessChoice | None = None
     id: DatasetSelectionId | None = None
@@ -51,19 +51,19 @@ class DatasetSelection:
 
     @classmethod
     def begun(cls, urn: Urn, label: str) -> "DatasetSelection":
-        """One that nothing was selected of yet."""
+        """Return a dataset selection without searches."""
         return cls(urn, label, 0, 0, 0, {}, file_filter=None, searches=())
 
     @property
     def requests(self) -> tuple[SelectionRequest, ...]:
-        """Its searches as the catalog is asked, each within one dataset (domain.md 3.3)."""
+        """The searches for the catalog, each within one dataset (domain.md 3.3)."""
         return tuple(search.request.within(self.urn) for search in self.searches)
 
     def plus(self, *added: DatedSelection) -> "DatasetSelection":
-        """With further searches; the totals stay as they were.
+        """Return it with further searches and unchanged totals.
 
-        A search is known by its instant, which is what it is taken out by: one of an instant that
-        another has already moves back by microseconds, and the very same request is there once.
+        The instant of a search is its key. If it is taken, the search gets an instant some microseconds
+        earlier. A request that is already there is not added again.
         """
         searches = list(self.searches)
         for search in added:
@@ -72,12 +72,12 @@ class DatasetSelection:
         return replace(self, searches=tuple(searches))
 
     def without(self, selected_at: datetime) -> "DatasetSelection":
-        """Without the search of that instant, whatever the offset it is written with (B15)."""
+        """Return it without the search of an instant, whatever its offset from UTC (B15)."""
         kept = (one for one in self.searches if one.request.selection_date != selected_at)
         return replace(self, searches=tuple(kept))
 
     def counted(self, union: DatasetSummary) -> "DatasetSelection":
-        """With the totals of all its searches together, overlaps counted once (domain.md 3.3)."""
+        """Return it with the totals of all its searches; overlaps count once (domain.md 3.3)."""
         return replace(
             self,
             products=union.products,
@@ -87,14 +87,14 @@ class DatasetSelection:
         )
 
     def excess(self, process: Process) -> "Excess | None":
-        """What is too much for a process that takes no more than fits in one sub-order (B10, W37)."""
+        """Return what exceeds the limit of a process that forbids a second sub-order, or None (B10, W37)."""
         count = self._counted_by(process)
         if not process.forbids_split or not process.limit or count <= process.limit:
             return None
         return Excess(process.limit_kind, count, process.limit)
 
     def _counted_by(self, process: Process) -> int:
-        """Products, files or bytes of the union; of files only what the process takes."""
+        """Return the products, files or bytes that the process limits, of the files that it takes."""
         taken = [kind for kind in ORDERABLE if kind.value in process.data_types]
         match process.limit_kind:
             case LimitKind.FEATURES:
@@ -109,7 +109,7 @@ class DatasetSelection:
 
 @dataclass(frozen=True, slots=True)
 class Excess:
-    """More than a process takes. The text is part of the contract (B10)."""
+    """An excess over the limit of a process. The text is part of the contract (B10)."""
 
     kind: LimitKind
     count: int
@@ -125,12 +125,12 @@ class Excess:
 
 @dataclass(frozen=True, slots=True)
 class Basket:
-    """The interactive basket of a user, as it was read; there is one per owner (B1)."""
+    """The interactive basket of a user; there is one per owner (B1)."""
 
     id: BasketId
     owner: str
     version: int
-    """Counts its changes: who read an older one begins again."""
+    """Number of its changes; a change of an older version starts again."""
     selections: tuple[DatasetSelection, ...] = ()
 
     def of_dataset(self, urn: Urn) -> DatasetSelection | None:
@@ -142,7 +142,7 @@ class Basket:
 
 @dataclass(frozen=True, slots=True)
 class BasketChange:
-    """What becomes of a basket: dataset selections as they are from now on, and those that go."""
+    """A change of a basket: the dataset selections to write, and those to remove."""
 
     put: tuple[DatasetSelection, ...] = ()
     removed: tuple[DatasetSelectionId, ...] = ()

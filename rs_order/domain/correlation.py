@@ -1,6 +1,6 @@
-"""The identifiers that rs-processing echoes, by which its results find their files (domain.md 5.4).
+"""Identifiers that rs-processing sends back; its results are matched by them (domain.md 5.4).
 
-They are compared whole, never by their beginnings: ``…_subOrder-1`` is not ``…_subOrder-10`` (W27).
+They are compared as a whole, never by prefix: ``…_subOrder-1`` is not ``…_subOrder-10`` (W27).
 """
 
 import json
@@ -16,11 +16,11 @@ _FILE = re.compile(r"file:/([^/]+)(?:/([^/]+)(?:/(.+))?)?", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class BatchCorrelation:
-    """Names the batch of one processed sub-order."""
+    """The identifier of the batch of one processed sub-order."""
 
     order_id: OrderId
     selection_id: int
-    """The dataset selection of the basket that the order consumed."""
+    """Of the dataset selection in the order's basket."""
     number: int
     """Of the sub-order within its dataset selection, from 1."""
 
@@ -29,7 +29,7 @@ class BatchCorrelation:
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
-        """None: not of our making."""
+        """Return the identifier, or None if the text is none of this service's."""
         match = _BATCH.fullmatch(text)
         if match is None:
             return None
@@ -39,9 +39,9 @@ class BatchCorrelation:
 
 @dataclass(frozen=True, slots=True)
 class FileId:
-    """Names a file of a batch: an input, or the output that is promised instead of it.
+    """The identifier of an input or output of a batch.
 
-    One output of the whole batch has neither product nor name, one of a product no name.
+    The output of a whole batch has neither product nor name, that of a product no name.
     """
 
     batch: str
@@ -53,7 +53,7 @@ class FileId:
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
-        """None: not of our making."""
+        """Return the identifier, or None if the text is none of this service's."""
         match = _FILE.fullmatch(text)
         if match is None:
             return None
@@ -62,14 +62,14 @@ class FileId:
 
 
 class UnreadableExecution(ValueError):
-    """An execution's correlation id that can't be read."""
+    """The correlation id of an execution can't be read."""
 
     code = "unreadable-execution"
 
 
 @dataclass(frozen=True, slots=True)
 class ExecutionCorrelation:
-    """Names an execution within its batch: the user it is for, and the product, if it works on one."""
+    """The identifier of an execution within its batch: its user, and its product if it works on one."""
 
     user: str
     product: Urn | None
@@ -82,10 +82,10 @@ class ExecutionCorrelation:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read what an execution was named.
+        """Read the identifier of an execution.
 
         Raises:
-            UnreadableExecution: it isn't of our making.
+            UnreadableExecution: the text is none of this service's.
         """
         try:
             parts = json.loads(text)

@@ -1,16 +1,16 @@
-"""What the domain refuses. Each error has a stable code; HTTP and AMQP turn it into theirs at the edge.
+"""Errors of the domain. Each has a stable code, which REST and AMQP translate.
 
 OrderError
 ├── MoveNotAllowedError   no such move of an order or sub-order, or not for this reason
-├── PatternRefusedError   a file-name pattern that RE2 doesn't accept
-└── SettingRefusedError   a value that a setting can't have
+├── PatternRefusedError   a file-name pattern that RE2 rejects
+└── SettingRefusedError   a value that a setting rejects
 """
 
 from enum import StrEnum
 
 
 class OrderError(Exception):
-    """Base of what the domain refuses."""
+    """Base of the domain's errors."""
 
     code = "order-error"
 
@@ -26,13 +26,13 @@ class MoveNotAllowedError(OrderError):
 
 
 class PatternRefusedError(OrderError):
-    """A regular expression on file names that RE2 doesn't accept; the text names the construct."""
+    """RE2 rejects a pattern of file names; the text names the construct."""
 
     code = "pattern-refused"
 
 
 class SettingRefusedError(OrderError):
-    """A value that can't be converted to a setting's type, or that it may not have (domain.md 14.1)."""
+    """A value doesn't have the type of a setting, or the setting doesn't allow it (domain.md 14.1)."""
 
     code = "setting-refused"
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 def expiration(
     now: datetime, *, storage_sub_orders: int, sub_order_hours: int, max_hours: int
 ) -> datetime:
-    """Time enough for each sub-order and two more, but never longer than the tenant's maximum."""
+    """Return the expiry date: the hours of each sub-order and of two more, at most the tenant's maximum."""
     hours = (
         sub_order_hours if storage_sub_orders == 0 else (storage_sub_orders + 2) * sub_order_hours
     )

@@ -1,4 +1,4 @@
-"""Which files of a selection are ordered (domain.md 1.4, B13)."""
+"""The filter of the files that are ordered (domain.md 1.4, B13)."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,7 +12,7 @@ from rs_order.domain.files import CatalogFile, DataType, FileType
 
 
 class FileKind(StrEnum):
-    """The two kinds of file a filter knows; a quicklook stands for its three sizes."""
+    """The kinds of file in a filter; QUICKLOOK stands for all three sizes."""
 
     RAWDATA = "RAWDATA"
     QUICKLOOK = "QUICKLOOK"
@@ -24,10 +24,10 @@ def kind_of(data_type: FileType) -> FileKind:
 
 @lru_cache(maxsize=256)
 def compile_pattern(pattern: str) -> Any:
-    """Compile a file-name pattern with RE2: linear time whatever the pattern.
+    """Compile a file-name pattern with RE2, which needs linear time for any pattern.
 
     Raises:
-        PatternRefusedError: RE2 doesn't accept it.
+        PatternRefusedError: RE2 rejects it.
     """
     options = re2.Options()
     options.log_errors = False
@@ -41,7 +41,7 @@ def compile_pattern(pattern: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class FileFilter:
-    """Kinds and name pattern a file must have; empty kinds and blank pattern let everything pass."""
+    """The kinds and the name pattern of the files that pass; without kinds or pattern, all do."""
 
     kinds: frozenset[FileKind] = frozenset()
     name_pattern: str | None = None

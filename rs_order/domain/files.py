@@ -7,7 +7,7 @@ from uuid import UUID, uuid5
 from rs_order.domain.ids import Checksum, Urn
 
 LARGEST_FILE = 2**53 - 1
-"""Bytes: beyond, readers of JSON don't agree on a number any more, and sums leave 64 bits."""
+"""Bytes. Readers of JSON don't agree on larger numbers, and their sums exceed 64 bits."""
 
 _IDENTITY = UUID("5e0c7a52-6f0e-4a5b-8f39-3b1f6f6a8d10")
 
@@ -17,7 +17,7 @@ UNKNOWN_MIME_TYPE = "application/octet-stream"
 
 
 class DataType(StrEnum):
-    """Kinds of file that can be ordered (domain.md 1.4); the others never are."""
+    """Types of the files that can be ordered (domain.md 1.4)."""
 
     RAWDATA = "RAWDATA"
     QUICKLOOK_SD = "QUICKLOOK_SD"
@@ -26,12 +26,12 @@ class DataType(StrEnum):
 
 
 class OtherType(StrEnum):
-    """Kinds of file that are never ordered as they are; a process may take them, or makes one."""
+    """Types of the files that can't be ordered; a process may take or make them."""
 
     DOCUMENT = "DOCUMENT"
     THUMBNAIL = "THUMBNAIL"
     OTHER = "OTHER"
-    """What a process made (domain.md 5.5)."""
+    """Also the output of a process (domain.md 5.5)."""
     AIP = "AIP"
     DESCRIPTION = "DESCRIPTION"
 
@@ -49,9 +49,9 @@ class CatalogFile:
     name: str
     url: str
     external: bool
-    """Only referenced by URL: storage doesn't hold it."""
+    """True if it is known by its URL only: storage doesn't hold it."""
     size: int | None
-    """Bytes; None when the catalog doesn't know."""
+    """Bytes; None: unknown."""
     checksum: Checksum | None
     checksum_algorithm: str | None
     mime_type: str | None
@@ -59,7 +59,7 @@ class CatalogFile:
 
     @property
     def held_by_dam(self) -> bool:
-        """Stored by rs-dam beside its dataset; its URL is the only sign of it (remote-services.md 2.4)."""
+        """True if rs-dam stores it beside its dataset; only the URL shows it (remote-services.md 2.4)."""
         return self.url.endswith("/dam")
 
 
@@ -77,6 +77,6 @@ class Product:
 
 
 def identity(product: Urn, file: CatalogFile) -> UUID:
-    """What makes a file the same file: product, name and checksum, or URL where there is none (W5)."""
+    """Return the id by which a file is the same: product, name and checksum, or URL without one (W5)."""
     key = file.checksum or file.url
     return uuid5(_IDENTITY, f"{product}\n{file.name}\n{key}")

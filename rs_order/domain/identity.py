@@ -13,7 +13,7 @@ INSTANCE: Final = Tenant("instance")
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A user of a tenant with the role that rules what he may see (remote-services.md 1.5)."""
+    """A user of a tenant with the role that decides what they may see (remote-services.md 1.5)."""
 
     tenant: Tenant
     email: str

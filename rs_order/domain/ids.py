@@ -1,9 +1,9 @@
-"""Identifiers, each its own type so that none is taken for another."""
+"""Identifiers, each of a type of its own."""
 
 from typing import NewType
 
 Tenant = NewType("Tenant", str)
-"""A project; one database schema each."""
+"""A project; each has a database schema of its own."""
 
 DatasetSelectionId = NewType("DatasetSelectionId", int)
 OrderId = NewType("OrderId", int)
@@ -13,10 +13,10 @@ SubOrderId = NewType("SubOrderId", int)
 DataFileId = NewType("DataFileId", int)
 MailId = NewType("MailId", int)
 RequestId = NewType("RequestId", int)
-"""An order request as the inbox remembers it, granted or not."""
+"""An order request in the inbox."""
 
 Checksum = NewType("Checksum", str)
-"""The key under which storage knows a file."""
+"""The key of a file in storage."""
 
 Urn = NewType("Urn", str)
 """``URN:<oais>:<entity>:<tenant>:<uuid>:V<n>``: a product or a dataset in the catalog."""

@@ -9,17 +9,17 @@ MAX_LABEL = 50
 
 
 def generated_label(now: datetime) -> str:
-    """Label of an automatic order (domain.md 4.1)."""
+    """Return the label of an automatic order (domain.md 4.1)."""
     return f"Generated order {wire_instant(now)}"
 
 
 def dated_label(now: datetime) -> str:
-    """Label of an order whose user gave it none (rest.md 7.1), in the zone that ``now`` has."""
+    """Return the default label (rest.md 7.1), in the time zone of ``now``."""
     return f"Order of {now:%Y/%m/%d at %H:%M:%S}"
 
 
 def numbered(label: str, number: int) -> str:
-    """The label with `` (2)`` and on behind it, cut so that it fits; the first has no number."""
+    """Return the label followed by `` (2)``, `` (3)`` …, cut to fit; number 1 is the label itself."""
     if number == 1:
         return label
     suffix = f" ({number})"
@@ -27,7 +27,7 @@ def numbered(label: str, number: int) -> str:
 
 
 def unique_label(wanted: str, taken: Container[str]) -> str:
-    """The label itself, or its first numbered form that the owner doesn't have yet (W40)."""
+    """Return the label, or its first numbered form that is not ``taken`` (W40)."""
     number = 1
     while numbered(wanted, number) in taken:
         number += 1

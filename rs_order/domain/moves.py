@@ -1,7 +1,7 @@
-"""Moves as data: from where to where an order and a sub-order may go, why, and who may cause it.
+"""The moves of orders and sub-orders as data: from, to, reasons, and who may cause them.
 
-The database holds the same pairs (``order_move``, ``sub_order_move``) and refuses any other move; the
-reasons are the codes of the history. ``docs/states.md`` is made from this module.
+The database holds the same pairs (``order_move``, ``sub_order_move``) and rejects any other move. The
+reasons are the codes of the history. ``docs/states.md`` is generated from this module.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from rs_order.domain.states import OrderStatus, SubOrderState
 
 
 class Who(StrEnum):
-    """Who may cause a move."""
+    """The parties that may cause a move."""
 
     OWNER = "the owner"
     ADMINISTRATOR = "an administrator"
@@ -31,45 +31,45 @@ class Reason(StrEnum):
     COMPLETION_FAILED = "completion-failed"
     """The files of the order couldn't be read from the catalog."""
     DELETED = "deleted"
-    """A person deleted the order."""
+    """The owner or an administrator deleted the order."""
     DOWNLOAD_ERRORS = "download-errors"
     """Downloads failed, and nothing is left to download."""
     DOWNLOADED = "downloaded"
     """Its last available file was downloaded, or its download failed."""
     EXPIRED = "expired"
-    """The time of the order is over."""
+    """The order passed its expiry date."""
     FILES_READ = "files-read"
     """Every file was read from the catalog."""
     NOTHING_TO_ORDER = "nothing-to-order"
     """The catalog has no file, or none that passes the filter."""
     NOTHING_TO_ASK = "nothing-to-ask"
-    """Nothing that goes into its process has to be asked of storage, or not any more."""
+    """Storage has no pending input of its process."""
     ORDER_PAUSED = "order-paused"
     """Its order was paused."""
     PAUSED = "paused"
-    """A person paused the order."""
+    """The owner or an administrator paused the order."""
     PROCESS_ENDED = "process-ended"
-    """rs-processing said how the last execution ended, or mended one it had been silent about."""
+    """rs-processing sent the result of the last execution, or a late result."""
     PROCESS_NOT_STARTED = "process-not-started"
-    """rs-processing took no batch, or nothing that goes into it could be had."""
+    """rs-processing rejected the batch, or no input was available."""
     PROCESS_SILENT = "process-silent"
-    """rs-processing gave no result, and patience ended."""
+    """rs-processing sent no result before the deadline."""
     RECOUNTED = "recounted"
-    """The counters were wrong, and it took the state that the true ones ask for."""
+    """The counters were wrong; the state follows the corrected ones."""
     REMOVED = "removed"
     """An administrator removed the deleted order: the last line of its history."""
     RESUMED = "resumed"
-    """A person resumed the order."""
+    """The owner or an administrator resumed the order."""
     RETRIED = "retried"
-    """A person had the files in error tried again."""
+    """The owner or an administrator retried the files in error."""
     RETRY_ENDED = "retry-ended"
-    """Every file in error was tried again and none is pending; an order without files is what it was."""
+    """Every file in error was retried and none is pending; an order without files gets back its status."""
     STORAGE_ANSWERED = "storage-answered"
-    """Storage settled the last file it had been asked for, or mended one it had been silent about."""
+    """Storage settled the last requested file, or sent a late answer."""
     STORAGE_ASKED = "storage-asked"
     """A slot was free, and storage was asked for its files."""
     STORAGE_SILENT = "storage-silent"
-    """Storage gave no answer, and patience ended."""
+    """Storage gave no answer before the deadline."""
 
 
 CAUSED_BY: Mapping[Reason, tuple[Who, ...]] = {
@@ -115,7 +115,7 @@ _SETTLED_IN_PAUSE = (
 _LATE = (Reason.STORAGE_ANSWERED, Reason.PROCESS_ENDED)
 _DELETED = (Reason.DELETED, Reason.CANCEL_REQUEST)
 _UNUSED: tuple[Reason, ...] = ()
-"""A move that the contract has and nothing here makes."""
+"""A move of the contract that this service never makes."""
 
 ORDER_MOVES: Mapping[OrderStatus, Mapping[OrderStatus, tuple[Reason, ...]]] = {
     OrderStatus.PENDING: {
@@ -166,7 +166,7 @@ ORDER_MOVES: Mapping[OrderStatus, Mapping[OrderStatus, tuple[Reason, ...]]] = {
     OrderStatus.ERROR: {OrderStatus.DELETED: _DELETED},
     OrderStatus.DELETED: {},
 }
-"""From each status, the statuses an order may take next; a late answer can lift a failed one."""
+"""For each status, the next ones and their reasons. A late answer can improve a failed order."""
 
 SUB_ORDER_MOVES: Mapping[SubOrderState, Mapping[SubOrderState, tuple[Reason, ...]]] = {
     SubOrderState.BUILDING: {
@@ -194,7 +194,7 @@ SUB_ORDER_MOVES: Mapping[SubOrderState, Mapping[SubOrderState, tuple[Reason, ...
     SubOrderState.WAITING: {SubOrderState.ENDED: (Reason.DOWNLOADED, Reason.RECOUNTED)},
     SubOrderState.ENDED: {SubOrderState.WAITING: (*_LATE, Reason.RECOUNTED)},
 }
-"""From each state, the states a sub-order may take next; a late answer makes an ended one wait again."""
+"""For each state, the next ones and their reasons. A late answer makes an ended sub-order wait again."""
 
 State = TypeVar("State", OrderStatus, SubOrderState)
 

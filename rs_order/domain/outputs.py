@@ -1,7 +1,7 @@
-"""What a process is expected to make, and which of it each result brings (domain.md 5.5, 8.4).
+"""The outputs that a process promises, and those that a result delivers (domain.md 5.5, 8.4).
 
-A result changes the outputs of its own execution only (W26), each found by its whole identifier (W27):
-those it brings become available, the others of the execution failed.
+A result changes the outputs of its own execution only (W26), each found by its whole identifier (W27).
+Those that it delivers become available; the others of the execution fail.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,22 +17,22 @@ NOT_DELIVERED = "The process made no file for it."
 
 @dataclass(frozen=True, slots=True)
 class PromisedOutput:
-    """A file that a process will make, before it is made."""
+    """A file that a process will make."""
 
     key: FileId
     name: str
     product: Urn
-    """The dataset, when it is made of several products."""
+    """The dataset, if it is made of several products."""
     provider_id: str | None
     version: int
     size: int
-    """Bytes, as the process forecasts them."""
+    """Bytes that the process forecasts."""
 
 
 def promised(
     process: Process, batch: str, dataset: Urn, products: Sequence[InputProduct]
 ) -> list[PromisedOutput]:
-    """The outputs of a sub-order (domain.md 5.5)."""
+    """Return the outputs of a sub-order (domain.md 5.5)."""
     forecast = process.forecast.of
     if process.cardinality is Cardinality.ONE_PER_INPUT_FILE:
         return [
@@ -65,7 +65,7 @@ def promised(
 
 @dataclass(frozen=True, slots=True)
 class AwaitedOutput:
-    """A promised output as the order holds it, while its result is awaited."""
+    """A promised output of an order whose result is awaited."""
 
     id: DataFileId
     key: str
@@ -82,29 +82,28 @@ class MadeFile:
     checksum: str | None
     checksum_algorithm: str | None
     inputs: tuple[str, ...]
-    """Identifiers of the inputs it was made of."""
+    """Identifiers of its inputs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What a result means for the outputs of its execution."""
+    """The outputs that a result delivers, and those that it doesn't."""
 
     made: Mapping[DataFileId, MadeFile]
     missing: Sequence[DataFileId]
 
 
 def within(awaited: Iterable[AwaitedOutput], product: Urn | None) -> list[AwaitedOutput]:
-    """The outputs of an execution: all of its batch, or those of the product it works on."""
+    """Return the outputs of an execution: all of its batch, or those of its product."""
     return [one for one in awaited if product is None or one.product == product]
 
 
 def deliver(
     cardinality: Cardinality, batch: str, outputs: Sequence[AwaitedOutput], made: Sequence[MadeFile]
 ) -> Delivery:
-    """Give the files that an execution made to its outputs.
+    """Match the files that an execution made with its outputs.
 
-    A made file that names no output, or several, belongs to nobody; of two for one output the first
-    counts.
+    A file that names no output, or several, is ignored; of two for one output the first counts.
     """
     match cardinality:
         case Cardinality.ONE_PER_EXECUTION:
@@ -131,7 +130,7 @@ def _first_of(
 
 
 def _product_of(batch: str, file: MadeFile) -> Urn | None:
-    """The one product of this batch that a made file names; None when it is not one."""
+    """Return the one product of this batch that a file names, or None if it names none or several."""
     ids = [FileId.parse(text) for text in file.inputs]
     products = {one.product for one in ids if one is not None and one.batch == batch}
     return products.pop() if len(products) == 1 else None

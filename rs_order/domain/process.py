@@ -1,4 +1,4 @@
-"""Processes: what rs-processing does with files before they are handed out (domain.md 5.1)."""
+"""Processes: how rs-processing makes files of those that are ordered (domain.md 5.1)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,14 +8,14 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class ProcessChoice:
-    """A process attached to a dataset, with what the user filled in."""
+    """A process attached to a dataset, with the user's parameters."""
 
     process_id: UUID
     parameters: Mapping[str, str] = field(default_factory=dict)
 
 
 class Scope(StrEnum):
-    """What one execution works on."""
+    """The inputs of one execution."""
 
     SUBORDER = "SUBORDER"
     FEATURE = "FEATURE"
@@ -23,7 +23,7 @@ class Scope(StrEnum):
 
 
 class Cardinality(StrEnum):
-    """How many outputs an execution has, and what each belongs to."""
+    """How many outputs an execution has."""
 
     ONE_PER_EXECUTION = "ONE_PER_EXECUTION"
     ONE_PER_FEATURE = "ONE_PER_FEATURE"
@@ -31,7 +31,7 @@ class Cardinality(StrEnum):
 
 
 class LimitKind(StrEnum):
-    """What a process counts when it takes no more."""
+    """The unit in which a process limits its inputs."""
 
     NO_LIMIT = "NO_LIMIT"
     FILES = "FILES"
@@ -41,31 +41,31 @@ class LimitKind(StrEnum):
 
 
 LARGEST_FORECAST = 2**43
-"""Bytes of one output: the sum of a million such is still a 64-bit number."""
+"""Bytes of one output; the sum of a million fits in 64 bits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """How large outputs will be: a factor of the inputs' bytes, or so many bytes."""
+    """The expected size of an output: a factor of the inputs' bytes, or a number of bytes."""
 
     factor: float | None = None
     size: int | None = None
 
     def of(self, inputs: int) -> int:
-        """Bytes expected of inputs of so many bytes; a process may foretell any nonsense."""
+        """Return the bytes expected of inputs of so many bytes, at most ``LARGEST_FORECAST``."""
         expected = self.factor * inputs if self.factor is not None else self.size or 0
         return int(min(expected, LARGEST_FORECAST))
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process as rs-processing describes it."""
+    """A process, described by rs-processing."""
 
     id: UUID
     scope: Scope
     cardinality: Cardinality
     data_types: frozenset[str]
-    """Types of the files it takes, of the catalog's; files of another type are no inputs."""
+    """Types of the files that are its inputs."""
     limit_kind: LimitKind
     limit: int
     """0: none, whatever the kind."""

@@ -1,4 +1,4 @@
-"""What a user selects in the catalog, and what the catalog says it amounts to."""
+"""Searches that a user selects in the catalog, and the totals of what they find."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
@@ -10,11 +10,11 @@ from rs_order.domain.ids import Urn
 
 @dataclass(frozen=True, slots=True)
 class SelectionRequest:
-    """One search, frozen at the moment it was selected (domain.md 1.4, BasketSelectionRequest)."""
+    """One search as of the moment it was selected (domain.md 1.4, BasketSelectionRequest)."""
 
     engine_type: str
     selection_date: datetime
-    """Products that came into the catalog later are not part of the selection."""
+    """Later products of the catalog are not part of the selection."""
     dataset_urn: Urn | None = None
     search_parameters: dict[str, list[str]] = field(default_factory=dict)
     include: tuple[Urn, ...] = ()
@@ -22,17 +22,17 @@ class SelectionRequest:
 
     @classmethod
     def of_query(cls, query: str, at: datetime) -> "SelectionRequest":
-        """A query text of an automatic order: engine ``legacy``, parameter ``q`` (amqp.md 2.2)."""
+        """Return the search for a query of an automatic order: engine ``legacy``, ``q`` (amqp.md 2.2)."""
         return cls(engine_type="legacy", selection_date=at, search_parameters={"q": [query]})
 
     def within(self, urn: Urn) -> "SelectionRequest":
-        """The search restricted to a dataset, unless it names one itself (domain.md 3.3)."""
+        """Return the search within a dataset, unless it names one itself (domain.md 3.3)."""
         return self if self.dataset_urn is not None else replace(self, dataset_urn=urn)
 
 
 @dataclass(frozen=True, slots=True)
 class TypeTotals:
-    """Files of one data type in a summary: all, and those of them that are external."""
+    """Files of one data type in a summary."""
 
     files: int = 0
     bytes: int = 0
@@ -40,24 +40,24 @@ class TypeTotals:
 
 
 def files_in(types: Mapping[DataType, TypeTotals], among: Collection[DataType] = ORDERABLE) -> int:
-    """Files of some data types; what isn't counted is none."""
+    """Return the number of files of some data types."""
     return sum(types[kind].files for kind in among if kind in types)
 
 
 def bytes_in(types: Mapping[DataType, TypeTotals], among: Collection[DataType] = ORDERABLE) -> int:
-    """Their bytes."""
+    """Return the bytes of the files of some data types."""
     return sum(types[kind].bytes for kind in among if kind in types)
 
 
 def quota_of(types: Mapping[DataType, TypeTotals]) -> int:
-    """Downloads that count against the user's quota: RAWDATA files that storage holds (domain.md 1.4)."""
+    """Return how many files count against the quota: RAWDATA that storage holds (domain.md 1.4)."""
     raw_data = types.get(DataType.RAWDATA, TypeTotals())
     return raw_data.files - raw_data.external_files
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetSummary:
-    """What a search finds in one dataset."""
+    """Totals of what a search finds in one dataset."""
 
     urn: Urn
     products: int
@@ -68,7 +68,7 @@ class DatasetSummary:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a search finds altogether; the union of its requests, counted once."""
+    """Totals of what several searches find together; overlaps count once."""
 
     products: int
     files: int
@@ -76,10 +76,10 @@ class Summary:
     datasets: tuple[DatasetSummary, ...]
 
     def touched_by(self, request: SelectionRequest) -> tuple[DatasetSummary, ...]:
-        """The datasets in which the request finds files.
+        """Return the datasets in which the request finds files.
 
-        A search of one dataset touches that dataset and not the others its products are in as well:
-        those would be ordered whole a second time.
+        A search within one dataset gives that dataset only, although its products may be in others too:
+        else they would be ordered once for each dataset.
         """
         with_files = tuple(dataset for dataset in self.datasets if dataset.files)
         own = tuple(dataset for dataset in with_files if dataset.urn == request.dataset_urn)

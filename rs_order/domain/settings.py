@@ -1,4 +1,4 @@
-"""Settings that each tenant has for itself: what there is, and what each may say (domain.md 14.1)."""
+"""The settings of a tenant and their rules (domain.md 14.1)."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -19,28 +19,28 @@ NOTIFICATION_DELAY: Final = "delayBeforeEmailNotification"
 _WHOLE_NUMBER: Final = re.compile(r"([+-]?[0-9]{1,18})(?:\.0*)?")
 
 MOST_HOURS: Final = 876_000
-"""A hundred years: what is added to a date must stay one."""
+"""A hundred years, so that adding it to a date gives a date."""
 
 
 @dataclass(frozen=True, slots=True)
 class SettingDefinition:
-    """One setting: its name, what it means, and which values it takes."""
+    """The name, meaning and rules of one setting."""
 
     name: str
     description: str
     java_class: str
-    """The class peers know the value by, in exported configurations."""
+    """The class of the value in exported configurations."""
     default: SettingValue
     allows: Callable[[Any], bool]
-    """Whether a converted value is one the setting may have."""
+    """True for an allowed value, after conversion."""
     rule: str
-    """What is said when it isn't; texts of the contract."""
+    """The error text for a value that isn't allowed; part of the contract."""
 
     def read(self, value: object) -> SettingValue:
-        """Convert what a client, a file or the store says; ``3``, ``3.0`` and ``"3"`` are the same.
+        """Convert a value of a client, a file or the store; ``3``, ``3.0`` and ``"3"`` are the same.
 
         Raises:
-            SettingRefusedError: it can't be converted, or the setting may not have this value.
+            SettingRefusedError: the value can't be converted, or isn't allowed.
         """
         converted = self._converted(value)
         if not self.allows(converted):
@@ -65,7 +65,7 @@ class SettingDefinition:
 
 
 def _whole(value: object) -> int | None:
-    """The whole number that a number or a text is; None for anything else."""
+    """Return the whole number that a number or text stands for, or None."""
     match value:
         case bool():
             return None
@@ -113,12 +113,12 @@ DEFINITIONS: Final[Mapping[str, SettingDefinition]] = {
         ),
     )
 }
-"""Every setting by its name; all the rest (REST, store, export) is made from this table."""
+"""Every setting by its name; REST, store and export follow this table."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A setting as a tenant has it."""
+    """A setting with its value for a tenant."""
 
     definition: SettingDefinition
     value: SettingValue
@@ -129,10 +129,10 @@ class Setting:
 
 
 def settings_of(stored: Mapping[str, object]) -> list[Setting]:
-    """All settings of a tenant; what isn't stored has its default.
+    """Return all settings of a tenant; one that isn't stored has its default.
 
     Raises:
-        SettingRefusedError: something is stored that nobody here would have stored.
+        SettingRefusedError: a stored value isn't allowed.
     """
     return [
         Setting(definition, definition.read(stored.get(name, definition.default)))
@@ -142,7 +142,7 @@ def settings_of(stored: Mapping[str, object]) -> list[Setting]:
 
 @dataclass(frozen=True, slots=True)
 class TenantSettings:
-    """What the settings say, in hours, for those who go by them."""
+    """The values of a tenant's settings, in hours."""
 
     user_sub_order_hours: int
     """``user_order_parameters.subOrderDuration``: how long storage keeps files of a user's order."""

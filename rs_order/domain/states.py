@@ -1,6 +1,6 @@
-"""What an order, a sub-order and a data file can be; what they become is in ``moves.py``.
+"""The statuses of orders and the states of sub-orders and data files; their moves are in ``moves.py``.
 
-The database knows no other value (``schema/tenant.sql``); lists such as "final" are computed here.
+The database accepts no other value (``schema/tenant.sql``).
 """
 
 from enum import StrEnum
@@ -10,55 +10,55 @@ class FileState(StrEnum):
     """State of a data file (domain.md 2.1)."""
 
     PENDING = "PENDING"
-    """Storage (or a process) still has to say whether the file can be had."""
+    """Storage or a process has not settled it yet."""
     AVAILABLE = "AVAILABLE"
-    """Ready to download: storage said so, or nobody has to be asked (external file)."""
+    """Ready to download: storage has it available, or it is an external file."""
     DOWNLOADED = "DOWNLOADED"
-    """All its bytes went to the user, with the checksum of the catalog."""
+    """All its bytes went to the user and match the checksum of the catalog."""
     DOWNLOAD_ERROR = "DOWNLOAD_ERROR"
-    """A download was tried and failed; no error of the order (K2)."""
+    """A download failed; this is no error of the order (K2)."""
     ERROR = "ERROR"
-    """Storage can't deliver it, or never answered."""
+    """Storage can't deliver it, or gave no answer before the deadline."""
     PROCESSING_ERROR = "PROCESSING_ERROR"
-    """The process that had to make it failed."""
+    """Its process failed."""
 
     @property
     def settled(self) -> bool:
-        """Nobody is waited for any more; counts for the percentage."""
+        """True if neither storage nor a process is awaited; counts for the percentage."""
         return self is not FileState.PENDING
 
     @property
     def failed(self) -> bool:
-        """Counts as an error of the order."""
+        """True if it counts as an error of the order."""
         return self in (FileState.ERROR, FileState.PROCESSING_ERROR)
 
 
 class SubOrderState(StrEnum):
-    """Where a sub-order stands on its way from the catalog to the user."""
+    """State of a sub-order."""
 
     BUILDING = "BUILDING"
     """The completion of its order, or a retry, still adds files to it."""
     READY = "READY"
-    """Complete; waits for a free slot of its owner, or for its paused order."""
+    """Complete; waits for a free slot of its owner, or for its order to be resumed."""
     RUNNING = "RUNNING"
-    """Storage was asked for its files, or for the inputs of its process, and has not settled them all."""
+    """Storage was asked for its files, or for the inputs of its process, and has not settled all of them."""
     PROCESSING = "PROCESSING"
-    """Its inputs are settled; rs-processing is asked for its files, or at work on them."""
+    """Its inputs are settled; rs-processing makes its files, or is about to be asked for them."""
     WAITING = "WAITING"
-    """Every file is settled and at least one waits for its user's download (``waitingForUser``)."""
+    """Every file is settled and at least one waits for the owner's download (``waitingForUser``)."""
     ENDED = "ENDED"
     """Every file is in a final state."""
 
 
 class SubOrderKind(StrEnum):
-    """Who brings the files of a sub-order; the kinds never mix (C10)."""
+    """The source of a sub-order's files; the kinds never mix (C10)."""
 
     STORAGE = "STORAGE"
-    """Files that storage holds and has to be asked for."""
+    """Files that storage holds and is asked for."""
     EXTERNAL = "EXTERNAL"
-    """Files that are only referenced by URL: available from birth, they take no slot."""
+    """Files known by URL only: available at once, without a slot."""
     PROCESSING = "PROCESSING"
-    """Files that a process makes of others, which may have to be asked of storage first."""
+    """Files that a process makes; storage may be asked for its inputs first."""
 
 
 class OrderStatus(StrEnum):
@@ -67,25 +67,25 @@ class OrderStatus(StrEnum):
     PENDING = "PENDING"
     """Accepted; its files are being read from the catalog."""
     RUNNING = "RUNNING"
-    """Its sub-orders are on their way."""
+    """Its sub-orders are restored, processed or downloaded."""
     PAUSED = "PAUSED"
-    """Nothing more of it starts until it is resumed; what storage was asked for still counts."""
+    """Nothing more of it starts until it is resumed; answers to earlier requests still count."""
     EXPIRED = "EXPIRED"
-    """Its time is over; its files are deleted."""
+    """Past its expiry date; its files are deleted."""
     FAILED = "FAILED"
-    """No file could be had, or the completion failed."""
+    """No file is available, or the completion failed."""
     DONE_WITH_WARNING = "DONE_WITH_WARNING"
-    """Some files, or all there were left, could be had; others not."""
+    """Some files are available, others are not."""
     DONE = "DONE"
-    """Every file could be had; they may still wait for the user."""
+    """Every file is or was available; downloads may be outstanding."""
     DELETED = "DELETED"
     """Its files are deleted; an administrator may remove the rest."""
     ERROR = "ERROR"
-    """Something unforeseen stopped it; it can be deleted. Peers know the status, nothing here leads to it."""
+    """Stopped by an unforeseen error; can be deleted. A status of the contract that is never set here."""
 
     @property
     def final(self) -> bool:
-        """Peers were told the end (``DONE`` or ``FAILED`` on the wire)."""
+        """True if the end was announced (``DONE`` or ``FAILED`` on the wire)."""
         return self in (OrderStatus.DONE, OrderStatus.DONE_WITH_WARNING, OrderStatus.FAILED)
 
     @property
@@ -94,7 +94,7 @@ class OrderStatus(StrEnum):
 
     @property
     def can_be_deleted(self) -> bool:
-        """At rest; ERROR too, so that no status is without a way out (decisions.md, ERROR orders)."""
+        """True if nothing of it is in progress; also for ERROR (decisions.md, ERROR orders)."""
         return self.final or self in (OrderStatus.PAUSED, OrderStatus.EXPIRED, OrderStatus.ERROR)
 
     @property
@@ -103,5 +103,5 @@ class OrderStatus(StrEnum):
 
     @property
     def gone(self) -> bool:
-        """Its files are deleted; nothing that arrives can change it."""
+        """True if its files are deleted; no event changes it any more."""
         return self in (OrderStatus.EXPIRED, OrderStatus.DELETED)

@@ -1,4 +1,4 @@
-"""A sub-order: a bucket of files that is brought back, announced and downloaded as one."""
+"""A sub-order: a batch of files that is restored, announced and downloaded together."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -15,10 +15,10 @@ _NO_LARGER_COUNTS = _LONGEST_OVERTAKING / _AGEING_PER_MEBIBYTE
 
 
 def rank(ready_at: datetime, size: int) -> datetime:
-    """Place in the owner's queue: smaller first, but each mebibyte is worth only 15 minutes of waiting.
+    """Return the place in the owner's queue: smaller first, but a mebibyte counts as 15 minutes of waiting.
 
-    A full bucket of 100 MiB can so be overtaken for about a day, and then no more: nobody starves.
-    The value never changes, so the next sub-order is the first of an index.
+    So smaller sub-orders overtake a full one of 100 MiB for about a day only, and none starves. The value
+    never changes, so the next sub-order is the first entry of an index.
     """
     mebibytes = min(size / (1024 * 1024), _NO_LARGER_COUNTS)
     return ready_at + mebibytes * _AGEING_PER_MEBIBYTE
@@ -35,7 +35,7 @@ class StateMove:
 
 @dataclass(slots=True)
 class SubOrder:
-    """One bucket of an order; its state follows from its counters once it runs."""
+    """One batch of an order; its state follows from its counters once it runs."""
 
     id: SubOrderId
     order_id: OrderId
@@ -48,11 +48,11 @@ class SubOrder:
     asks: int = 0
     """How often storage was asked for its files."""
     asked_at: datetime | None = None
-    """When storage was asked first since it last started: its patience counts from then."""
+    """When storage was asked first since it last started; the deadline counts from then."""
     quota_exceeded: bool = False
-    """Its user ran into his quota: the gate no longer counts it (decisions.md, Quota)."""
+    """True if the owner exceeded their quota: it no longer takes a slot (decisions.md, Quota)."""
     due_at: datetime | None = None
-    """While it runs or is processed: when the step that minds it falls due."""
+    """When the next step for it is due, while it runs or is processed."""
 
     moves: list[StateMove] = field(default_factory=list)
     """Since it was loaded or saved."""
@@ -63,9 +63,9 @@ class SubOrder:
 
     @property
     def takes_slot(self) -> bool:
-        """Whether it counts against its owner's limit (domain.md 6.1, decisions.md Download gate).
+        """True if it counts against its owner's limit (domain.md 6.1, decisions.md Download gate).
 
-        While rs-processing is at work it doesn't: nothing is asked of storage, nobody can download.
+        It doesn't while rs-processing works: nothing is asked of storage, and there is nothing to download.
         """
         if self.kind is SubOrderKind.EXTERNAL:
             return False
@@ -84,7 +84,7 @@ class SubOrder:
         self.state = after
 
     def close(self, at: datetime, *, reason: Reason) -> None:
-        """It has all its files: it queues for storage or its process, or there is nobody to ask."""
+        """Queue a sub-order that has all its files, or settle it if no file is pending."""
         if self.kind is not SubOrderKind.EXTERNAL and self.tally.pending:
             self.move(SubOrderState.READY, reason=reason)
             self.rank = rank(at, self.tally.total_bytes)
@@ -92,26 +92,26 @@ class SubOrder:
             self.move(self._settled_state, reason=reason)
 
     def start(self, at: datetime) -> None:
-        """Storage is asked for its files; the caller says when it will be asked again."""
+        """Run a sub-order whose files are asked of storage; the caller sets when to ask again."""
         self.move(SubOrderState.RUNNING, reason=Reason.STORAGE_ASKED)
-        # Counted on when it starts again, so that a reminder of its earlier run finds another number.
+        # The count goes on when it starts again: a reminder of an earlier run then finds another number.
         self.asks += 1
         self.asked_at = at
 
-    def process(self, at: datetime, *, reason: Reason) -> None:
-        """Nothing more is expected of storage: its process may begin."""
+    def begin_processing(self, at: datetime, *, reason: Reason) -> None:
+        """Let its process begin: storage has no pending input of it."""
         self.move(SubOrderState.PROCESSING, reason=reason)
         self.due_at = at
 
-    def put_back(self) -> None:
-        """Its order rests before its process began: it queues again, where it was (W42)."""
+    def return_to_queue(self) -> None:
+        """Queue it again at its old rank: its order was paused before its process began (W42)."""
         self.move(SubOrderState.READY, reason=Reason.ORDER_PAUSED)
 
     def settle(self, *, reason: Reason) -> bool:
-        """Take the state that the counters ask for; True when it has just become downloadable.
+        """Take the state that the counters give; True if it has just become downloadable.
 
-        One that is still filled stays as it is, and so does one with a pending file. One that is ready
-        had been asked for before its order was paused.
+        A sub-order with a pending file keeps its state, and so does one that still gets files. A ready one
+        settles if storage was asked for its files before its order was paused.
         """
         if self.state is SubOrderState.BUILDING or self.tally.pending:
             return False

@@ -1,4 +1,4 @@
-"""Counts and bytes of files per state: what every decision about an order is taken from."""
+"""Files and bytes per state: the counters that decide about orders and sub-orders."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -19,17 +19,17 @@ class FileMove:
     bytes: int
     """Sum of the known sizes, before the move."""
     bytes_after: int | None = None
-    """The same after it, where the files took another size with the state; None: they did not."""
+    """Sum of the sizes after the move; None: unchanged."""
 
     @property
     def bytes_taken(self) -> int:
-        """What the state they took has to count."""
+        """Bytes that count for the state after the move."""
         return self.bytes if self.bytes_after is None else self.bytes_after
 
 
 @dataclass(slots=True)
 class Tally:
-    """Files and bytes per state. Files of unknown size count as files and as 0 bytes."""
+    """Files and bytes per state. A file of unknown size counts as 0 bytes."""
 
     files: dict[FileState, int] = field(default_factory=lambda: dict.fromkeys(FileState, 0))
     bytes: dict[FileState, int] = field(default_factory=lambda: dict.fromkeys(FileState, 0))
@@ -39,7 +39,7 @@ class Tally:
         self.bytes[state] += size
 
     def apply(self, moves: Iterable[FileMove]) -> None:
-        """Take files out of the state they left and into the one they took."""
+        """Move files from one state's counters to another's."""
         for move in moves:
             self.add(move.before, -move.files, -move.bytes)
             self.add(move.after, move.files, move.bytes_taken)
@@ -72,9 +72,9 @@ class Tally:
 
     @property
     def percent(self) -> int:
-        """Share made available, 0..100: by bytes, by files where no size is known (W28).
+        """Return the settled share, 0 to 100, by bytes, or by files if no size is known (W28).
 
-        100 only when every file is settled, so that files of 0 or unknown bytes are never forgotten.
+        It is 100 only when every file is settled, so files of 0 or unknown bytes count too.
         """
         if not self.pending:
             return 100

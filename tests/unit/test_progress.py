@@ -193,7 +193,7 @@ def test_a_late_answer_lifts_an_order_that_ended_with_errors(
     """Peers hear only of a status that changed (decisions.md, Storage silence)."""
     order = an_order(status, counts)
 
-    assert order.lift(reason=Reason.STORAGE_ANSWERED, actor="a") is told
+    assert order.improve(reason=Reason.STORAGE_ANSWERED, actor="a") is told
     assert order.status is after
 
 
@@ -211,7 +211,7 @@ def test_failed_downloads_are_a_warning_once_nothing_is_left(
 ) -> None:
     """domain.md 9.3."""
     order = an_order(OrderStatus.DONE, counts)
-    order.note_download_errors()
+    order.apply_download_errors()
 
     assert order.status is after
 

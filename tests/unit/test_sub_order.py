@@ -163,9 +163,9 @@ def test_a_sub_order_makes_the_moves_of_the_table_and_no_other(
     ("method", "before", "reason"),
     [
         ("start", SubOrderState.WAITING, None),
-        ("put_back", SubOrderState.ENDED, None),
-        ("process", SubOrderState.READY, Reason.STORAGE_ANSWERED),
-        ("process", SubOrderState.RUNNING, Reason.NOTHING_TO_ASK),
+        ("return_to_queue", SubOrderState.ENDED, None),
+        ("begin_processing", SubOrderState.READY, Reason.STORAGE_ANSWERED),
+        ("begin_processing", SubOrderState.RUNNING, Reason.NOTHING_TO_ASK),
         ("close", SubOrderState.RUNNING, Reason.FILES_READ),
         ("settle", SubOrderState.RUNNING, Reason.DOWNLOADED),
         ("settle", SubOrderState.PROCESSING, Reason.STORAGE_ANSWERED),
@@ -176,7 +176,7 @@ def test_no_method_takes_a_way_round_the_table(
 ) -> None:
     """Each changes the state through ``move``."""
     sub_order = a_sub_order(before, files={"AVAILABLE": 1})
-    at = [] if method in ("put_back", "settle") else [NOW]
+    at = [] if method in ("return_to_queue", "settle") else [NOW]
     with pytest.raises(MoveNotAllowedError):
         getattr(sub_order, method)(*at, **({"reason": reason} if reason else {}))
 
