@@ -214,7 +214,7 @@ with step as materialized (
       and not exists (
           select from step
           where body @> jsonb_build_object('step', 'expire-order', 'orderId', alive.id)
-            and due_at <= greatest(alive.expires_at, $4) + interval '1 second')
+            and coalesce(due_at, $4) <= greatest(alive.expires_at, $4) + interval '1 second')
     union all
     select 'no step deletes what a gone order left', left_behind.order_id
     from (
