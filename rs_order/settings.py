@@ -386,7 +386,7 @@ class Settings(BaseSettings):
         return folder
 
     @property
-    def bucket_bytes(self) -> int:
+    def batch_bytes(self) -> int:
         return int(self.files_bucket_size_mb * MEBIBYTE)
 
     @property

@@ -1,6 +1,6 @@
 """Reads the files of an order from the catalog, one page per step (domain.md 4.3 to 4.8).
 
-Each step asks the catalog for one page, puts its files in buckets, moves the cursor and writes the next
+Each step asks the catalog for one page, puts its files in batches, moves the cursor and writes the next
 step, in one commit. A step that finds the cursor elsewhere was done before and does nothing; a step that
 finds the order paused or gone stops (W9).
 """
@@ -22,14 +22,14 @@ from rs_order.application.steps import (
     ScheduleStep,
 )
 from rs_order.domain.basket import DatasetSelection
+from rs_order.domain.counters import FileCounters
 from rs_order.domain.expiration import expiration
 from rs_order.domain.ids import Tenant
+from rs_order.domain.input_batches import SplitForbidden
 from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
 from rs_order.domain.retry import RetryPolicy
 from rs_order.domain.states import OrderStatus
-from rs_order.domain.tally import Tally
-from rs_order.domain.windows import SplitForbidden
 from rs_order.ports.clock import Clock
 from rs_order.ports.errors import RemoteRefusal, RemoteTrouble
 from rs_order.store.cursors import CompletionCursor
@@ -212,7 +212,7 @@ class CompleteOrder:
                 max_hours=settings.expiration_max_hours,
             )
             order.message = message
-            order.tally, order.sub_orders, order.waiting_sub_orders = Tally(), 0, 0
+            order.counters, order.sub_orders, order.waiting_sub_orders = FileCounters(), 0, 0
             order.move(OrderStatus.FAILED, reason=Reason.COMPLETION_FAILED)
             await uow.completions.finish([step.order_id])
             await uow.orders.save([order], now)
@@ -226,7 +226,7 @@ def _take_status(order: Order, products: int) -> None:
     if not order.sub_orders:
         order.message = NO_FILE if products else NO_FEATURE
         order.move(OrderStatus.DONE_WITH_WARNING, reason=Reason.NOTHING_TO_ORDER)
-    elif order.tally.pending:
+    elif order.counters.pending:
         order.move(OrderStatus.RUNNING, reason=Reason.FILES_READ)
     else:
         order.move(order.outcome(), reason=Reason.FILES_READ)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from rs_order.application.fill_sub_orders import FillSubOrders
 from rs_order.application.processed_sub_orders import (
-    Making,
+    PlannedSubOrder,
     ProcessedSelection,
     write_sub_orders,
 )
@@ -13,30 +13,30 @@ from rs_order.application.read_page import Page
 from rs_order.domain.basket import DatasetSelection
 from rs_order.domain.files import identity
 from rs_order.domain.ids import DatasetTaskId
-from rs_order.domain.order import Order
-from rs_order.domain.process import Process, Scope
-from rs_order.domain.windows import (
+from rs_order.domain.input_batches import (
+    BatchLimits,
     Group,
+    InputBatch,
+    InputBatches,
     InputProduct,
-    Window,
-    WindowLimits,
-    Windows,
     group_of,
     inputs_of,
 )
+from rs_order.domain.order import Order
+from rs_order.domain.process import Process, Scope
 from rs_order.ports.clock import Clock
-from rs_order.store.cursors import CompletionCursor, ProcessedCursor, WindowCursor
+from rs_order.store.cursors import BatchCursor, CompletionCursor, ProcessedCursor
 from rs_order.store.unit_of_work import UnitOfWork
 
 
 class FillProcessed:
-    """Cuts inputs in windows; the same cut whatever the size of the pages."""
+    """Puts inputs into batches, the same for any size of the pages."""
 
-    def __init__(self, clock: Clock, attaching: FillSubOrders, *, bucket_bytes: int) -> None:
+    def __init__(self, clock: Clock, attaching: FillSubOrders, *, batch_bytes: int) -> None:
         """``attaching``: fills the sub-orders of files attached to the dataset, which no process takes."""
         self._clock = clock
         self._attaching = attaching
-        self._bucket_bytes = bucket_bytes
+        self._batch_bytes = batch_bytes
 
     async def add_page(
         self,
@@ -68,18 +68,16 @@ class FillProcessed:
         task = await uow.completions.dataset_task(order.id, wanted, process)
         taken = await _new_ones(uow, task, taken)
         cut = self._cut(process, known, taken, last=page.last)
-        makings = [
-            one for group, windows in cut.items() for one in _makings(process, group, windows)
-        ]
+        plans = [one for group, batches in cut.items() for one in _plans(process, group, batches)]
         selection = ProcessedSelection(order, wanted, process, task)
         made = await write_sub_orders(
-            uow, selection, makings, first=known.sub_orders + 1, now=self._clock.now()
+            uow, selection, plans, first=known.sub_orders + 1, now=self._clock.now()
         )
         following = replace(
             known,
             sub_orders=known.sub_orders + made,
-            stored=_window_cursor(cut[Group.STORED].last),
-            external=_window_cursor(cut[Group.EXTERNAL].last),
+            stored=_batch_cursor(cut[Group.STORED].last),
+            external=_batch_cursor(cut[Group.EXTERNAL].last),
         )
         return _next(cursor, page, following), oversized
 
@@ -90,26 +88,28 @@ class FillProcessed:
         taken: Sequence[tuple[Group, InputProduct]],
         *,
         last: bool,
-    ) -> dict[Group, Windows]:
-        limits = WindowLimits(self._bucket_bytes, process.limit_kind, process.limit)
+    ) -> dict[Group, InputBatches]:
+        limits = BatchLimits(self._batch_bytes, process.limit_kind, process.limit)
         cut = {}
         for group, before in ((Group.STORED, known.stored), (Group.EXTERNAL, known.external)):
-            windows = Windows(limits, last=_window_of(before), forbids_split=process.forbids_split)
-            windows.add([product for of, product in taken if of is group])
+            batches = InputBatches(
+                limits, last=_batch_of(before), forbids_split=process.forbids_split
+            )
+            batches.add([product for of, product in taken if of is group])
             if last:
-                windows.finish()
-            cut[group] = windows
+                batches.finish()
+            cut[group] = batches
         return cut
 
 
-def _makings(process: Process, group: Group, windows: Windows) -> Iterator[Making]:
-    """A sub-order per window; one per product, where nothing has to be asked of storage (5.2)."""
-    for window in windows.touched:
+def _plans(process: Process, group: Group, batches: InputBatches) -> Iterator[PlannedSubOrder]:
+    """A sub-order per batch; one per product, where nothing has to be asked of storage (5.2)."""
+    for batch in batches.touched:
         if group is Group.EXTERNAL and process.scope is Scope.FEATURE:
-            for product in window.added:
-                yield Making(group, [product], closed=True)
+            for product in batch.added:
+                yield PlannedSubOrder(group, [product], closed=True)
         else:
-            yield Making(group, window.added, window.closed, window.sub_order, window)
+            yield PlannedSubOrder(group, batch.added, batch.closed, batch.sub_order, batch)
 
 
 async def _new_ones(
@@ -131,21 +131,21 @@ async def _new_ones(
     return fresh
 
 
-def _window_of(cursor: WindowCursor | None) -> Window | None:
+def _batch_of(cursor: BatchCursor | None) -> InputBatch | None:
     if cursor is None:
         return None
-    return Window(totals=cursor.totals, sub_order=cursor.sub_order, closed=cursor.closed)
+    return InputBatch(totals=cursor.totals, sub_order=cursor.sub_order, closed=cursor.closed)
 
 
-def _window_cursor(window: Window | None) -> WindowCursor | None:
-    if window is None:
+def _batch_cursor(batch: InputBatch | None) -> BatchCursor | None:
+    if batch is None:
         return None
-    return WindowCursor(window.totals, window.closed, window.sub_order)
+    return BatchCursor(batch.totals, batch.closed, batch.sub_order)
 
 
 def _open(known: ProcessedCursor) -> bool:
-    """Whether a window waits for more products, or for the end of the selection."""
-    return any(window and not window.closed for window in (known.stored, known.external))
+    """True if a batch waits for more products, or for the end of the selection."""
+    return any(batch and not batch.closed for batch in (known.stored, known.external))
 
 
 def _next(cursor: CompletionCursor, page: Page, processed: ProcessedCursor) -> CompletionCursor:

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from rs_order.application.read_page import Page
 from rs_order.domain.basket import DatasetSelection
+from rs_order.domain.file_batches import FileBatch, FileBatches, OrderedFile
 from rs_order.domain.files import Product
 from rs_order.domain.ids import DatasetTaskId, SubOrderId
 from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
-from rs_order.domain.partition import Bucket, OrderedFile, Partition
 from rs_order.domain.process import Process
 from rs_order.domain.sub_order import SubOrder
 from rs_order.ports.clock import Clock
@@ -20,22 +20,22 @@ from rs_order.store.unit_of_work import UnitOfWork
 
 @dataclass(slots=True)
 class _Filled:
-    """A bucket of the partition with its sub-order."""
+    """A batch with its sub-order."""
 
-    bucket: Bucket[OrderedFile]
+    batch: FileBatch[OrderedFile]
     sub_order: SubOrder
 
     @property
     def files(self) -> list[tuple[SubOrderId, OrderedFile]]:
-        return [(self.sub_order.id, file) for file in self.bucket.added]
+        return [(self.sub_order.id, file) for file in self.batch.added]
 
 
 class FillSubOrders:
-    """Cuts pages in sub-orders of a size; the same cut whatever the size of the pages."""
+    """Puts the files of pages into sub-orders, the same for any size of the pages."""
 
-    def __init__(self, clock: Clock, *, bucket_bytes: int) -> None:
+    def __init__(self, clock: Clock, *, batch_bytes: int) -> None:
         self._clock = clock
-        self._bucket_bytes = bucket_bytes
+        self._batch_bytes = batch_bytes
 
     async def add_page(
         self,
@@ -52,9 +52,9 @@ class FillSubOrders:
         """
         open_ids = [id_ for id_ in (cursor.storage_sub_order, cursor.external_sub_order) if id_]
         left_open = await uow.sub_orders.load(open_ids) if open_ids else []
-        partition = self._partition(wanted, left_open, page)
-        filled = await self._store(uow, order, wanted, partition, left_open=left_open)
-        return _next_cursor(cursor, page, partition, filled), partition.oversized
+        batches = self._batches(wanted, left_open, page)
+        filled = await self._store(uow, order, wanted, batches, left_open=left_open)
+        return _next_cursor(cursor, page, batches, filled), batches.oversized
 
     async def attach(
         self,
@@ -71,48 +71,48 @@ class FillSubOrders:
         Returns:
             The names of files larger than a sub-order.
         """
-        partition = Partition(self._bucket_bytes)
-        partition.attach(dataset)
-        partition.finish()
-        await self._store(uow, order, wanted, partition, process=process)
-        return partition.oversized
+        batches = FileBatches(self._batch_bytes)
+        batches.attach(dataset)
+        batches.finish()
+        await self._store(uow, order, wanted, batches, process=process)
+        return batches.oversized
 
-    def _partition(
+    def _batches(
         self, wanted: DatasetSelection, left_open: Sequence[SubOrder], page: Page
-    ) -> Partition:
-        buckets = {
-            sub_order.kind: Bucket[OrderedFile](
+    ) -> FileBatches:
+        open_batches = {
+            sub_order.kind: FileBatch[OrderedFile](
                 kind=sub_order.kind,
-                held_files=sub_order.tally.total_files,
-                held_bytes=sub_order.tally.total_bytes,
+                held_files=sub_order.counters.total_files,
+                held_bytes=sub_order.counters.total_bytes,
                 sub_order=sub_order.id,
             )
             for sub_order in left_open
         }
-        partition = Partition(self._bucket_bytes, wanted.file_filter, buckets)
+        batches = FileBatches(self._batch_bytes, wanted.file_filter, open_batches)
         if page.attached:
-            partition.attach(page.attached)
-        partition.add_products(page.products)
+            batches.attach(page.attached)
+        batches.add_products(page.products)
         if page.last:
-            partition.finish()
-        return partition
+            batches.finish()
+        return batches
 
     async def _store(
         self,
         uow: UnitOfWork,
         order: Order,
         wanted: DatasetSelection,
-        partition: Partition,
+        batches: FileBatches,
         *,
         left_open: Sequence[SubOrder] = (),
         process: Process | None = None,
     ) -> list[_Filled]:
         """Write what the page added, and count it in the sub-orders and the order."""
-        if not partition.buckets:
+        if not batches.touched:
             return []
         now = self._clock.now()
         task = await uow.completions.dataset_task(order.id, wanted, process)
-        filled = await _with_sub_orders(uow, order, task, partition.buckets, left_open)
+        filled = await _with_sub_orders(uow, order, task, batches.touched, left_open)
         by_id = {one.sub_order.id: one.sub_order for one in filled}
         added = await uow.completions.add_files(
             order,
@@ -121,13 +121,13 @@ class FillSubOrders:
             counted=process is None,
         )
         for some in added:
-            by_id[some.sub_order_id].tally.add(some.state, some.files, some.bytes)
-            order.tally.add(some.state, some.files, some.bytes)
+            by_id[some.sub_order_id].counters.add(some.state, some.files, some.bytes)
+            order.counters.add(some.state, some.files, some.bytes)
         for one in filled:
-            if one.bucket.closed:
+            if one.batch.closed:
                 one.sub_order.close(now, reason=Reason.FILES_READ)
                 order.waiting_sub_orders += one.sub_order.waiting_for_user
-        order.sub_orders += sum(bucket.sub_order is None for bucket in partition.buckets)
+        order.sub_orders += sum(batch.sub_order is None for batch in batches.touched)
         await uow.sub_orders.save(list(by_id.values()), now)
         return filled
 
@@ -136,34 +136,34 @@ async def _with_sub_orders(
     uow: UnitOfWork,
     order: Order,
     task: DatasetTaskId,
-    buckets: Sequence[Bucket[OrderedFile]],
+    batches: Sequence[FileBatch[OrderedFile]],
     left_open: Sequence[SubOrder],
 ) -> list[_Filled]:
-    """Each bucket with its sub-order: the one it continues, or a new one."""
+    """Each batch with its sub-order: the one it continues, or a new one."""
     continued = {sub_order.id: sub_order for sub_order in left_open}
-    fresh = [bucket for bucket in buckets if bucket.sub_order is None]
+    fresh = [batch for batch in batches if batch.sub_order is None]
     made = iter(
         await uow.completions.open_sub_orders(
-            order, [NewSubOrder(task, bucket.kind) for bucket in fresh]
+            order, [NewSubOrder(task, batch.kind) for batch in fresh]
         )
     )
     return [
-        _Filled(bucket, next(made) if bucket.sub_order is None else continued[bucket.sub_order])
-        for bucket in buckets
+        _Filled(batch, next(made) if batch.sub_order is None else continued[batch.sub_order])
+        for batch in batches
     ]
 
 
 def _next_cursor(
-    cursor: CompletionCursor, page: Page, partition: Partition, filled: Sequence[_Filled]
+    cursor: CompletionCursor, page: Page, batches: FileBatches, filled: Sequence[_Filled]
 ) -> CompletionCursor:
-    def id_of(bucket: Bucket[OrderedFile] | None) -> SubOrderId | None:
-        return next((one.sub_order.id for one in filled if one.bucket is bucket), None)
+    def id_of(batch: FileBatch[OrderedFile] | None) -> SubOrderId | None:
+        return next((one.sub_order.id for one in filled if one.batch is batch), None)
 
     return CompletionCursor(
         selection=cursor.selection + page.last,
         page=0 if page.last else cursor.page + 1,
-        storage_sub_order=id_of(partition.storage),
-        external_sub_order=id_of(partition.external),
+        storage_sub_order=id_of(batches.storage),
+        external_sub_order=id_of(batches.external),
         products=cursor.products + len(page.products),
         attempts=0,
         trouble_since=None,

@@ -6,30 +6,30 @@ from datetime import datetime
 
 from rs_order.domain.basket import DatasetSelection
 from rs_order.domain.correlation import BatchCorrelation
+from rs_order.domain.file_batches import OrderedFile
 from rs_order.domain.files import UNKNOWN_MIME_TYPE, CatalogFile, OtherType, Product
 from rs_order.domain.ids import DatasetTaskId, SubOrderId
+from rs_order.domain.input_batches import Group, InputBatch, InputProduct
 from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
 from rs_order.domain.outputs import PromisedOutput, promised
-from rs_order.domain.partition import OrderedFile
 from rs_order.domain.process import Process
 from rs_order.domain.states import FileState, SubOrderKind
 from rs_order.domain.sub_order import SubOrder
-from rs_order.domain.windows import Group, InputProduct, Window
 from rs_order.store.completions import NewSubOrder
 from rs_order.store.unit_of_work import UnitOfWork
 
 
 @dataclass(slots=True)
-class Making:
-    """A sub-order in the making: products that this page adds, and whether they are the last."""
+class PlannedSubOrder:
+    """What a page adds to a sub-order, and whether the sub-order is complete then."""
 
     group: Group
     added: Sequence[InputProduct]
     closed: bool
     continued: SubOrderId | None = None
-    window: Window | None = None
-    """The window it is, unless its window has a sub-order for each product."""
+    batch: InputBatch | None = None
+    """Its batch; None: each product of the batch has a sub-order of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,51 +45,51 @@ class ProcessedSelection:
 async def write_sub_orders(
     uow: UnitOfWork,
     selection: ProcessedSelection,
-    makings: Sequence[Making],
+    plans: Sequence[PlannedSubOrder],
     *,
     first: int,
     now: datetime,
 ) -> int:
     """Write what a page adds, and count it; how many sub-orders are new, numbered from ``first``."""
-    filled = await _with_sub_orders(uow, selection, makings, first=first)
+    filled = await _with_sub_orders(uow, selection, plans, first=first)
     await uow.inputs.add(
         selection.order,
         selection.task,
-        [(one.sub_order.id, product) for one in filled for product in one.making.added],
+        [(one.sub_order.id, product) for one in filled for product in one.plan.added],
     )
-    closed = [one for one in filled if one.making.closed]
+    closed = [one for one in filled if one.plan.closed]
     await _promise(uow, selection, closed)
     for one in closed:
         one.sub_order.close(now, reason=Reason.FILES_READ)
     await uow.sub_orders.save([one.sub_order for one in closed], now)
-    fresh = sum(making.continued is None for making in makings)
+    fresh = sum(plan.continued is None for plan in plans)
     selection.order.sub_orders += fresh
     return fresh
 
 
 @dataclass(frozen=True, slots=True)
 class _Filled:
-    """A sub-order in the making with its row and the name of its batch."""
+    """A planned sub-order with its row and the name of its process batch."""
 
-    making: Making
+    plan: PlannedSubOrder
     sub_order: SubOrder
-    batch: str
+    batch_name: str
 
 
 async def _with_sub_orders(
-    uow: UnitOfWork, selection: ProcessedSelection, makings: Sequence[Making], *, first: int
+    uow: UnitOfWork, selection: ProcessedSelection, plans: Sequence[PlannedSubOrder], *, first: int
 ) -> list[_Filled]:
     """Each with its sub-order: the one it continues, or a new one with the next number."""
-    fresh = [making for making in makings if making.continued is None]
+    fresh = [plan for plan in plans if plan.continued is None]
     opened = await uow.completions.open_sub_orders(
         selection.order,
         [
             NewSubOrder(
                 selection.task,
                 SubOrderKind.PROCESSING,
-                asks_storage=making.group is Group.STORED,
+                asks_storage=plan.group is Group.STORED,
             )
-            for making in fresh
+            for plan in fresh
         ],
     )
     names = {
@@ -97,17 +97,17 @@ async def _with_sub_orders(
         for number, sub_order in enumerate(opened, start=first)
     }
     await uow.executions.plan(selection.order.id, names)
-    for making, sub_order in zip(fresh, opened, strict=True):
-        if making.window:
-            making.window.sub_order = sub_order.id
+    for plan, sub_order in zip(fresh, opened, strict=True):
+        if plan.batch:
+            plan.batch.sub_order = sub_order.id
     new = iter(opened)
     filled = []
-    for making in makings:
-        if making.continued is None:
+    for plan in plans:
+        if plan.continued is None:
             sub_order = next(new)
-            filled.append(_Filled(making, sub_order, names[sub_order.id]))
+            filled.append(_Filled(plan, sub_order, names[sub_order.id]))
         else:
-            filled.append(await _continued(uow, making, making.continued))
+            filled.append(await _continued(uow, plan, plan.continued))
     return filled
 
 
@@ -115,13 +115,13 @@ def _batch_name(selection: ProcessedSelection, number: int) -> str:
     return str(BatchCorrelation(selection.order.id, selection.wanted.id or 0, number))
 
 
-async def _continued(uow: UnitOfWork, making: Making, sub_order_id: SubOrderId) -> _Filled:
-    """At most two of a page: the windows that the page before left open."""
+async def _continued(uow: UnitOfWork, plan: PlannedSubOrder, sub_order_id: SubOrderId) -> _Filled:
+    """At most two of a page: the batches that the page before left open."""
     (sub_order,) = await uow.sub_orders.load([sub_order_id])
     work = await uow.executions.work(sub_order_id)
     if work is None:
         raise LookupError(f"sub-order {sub_order_id} has no batch")
-    return _Filled(making, sub_order, work.correlation_id)
+    return _Filled(plan, sub_order, work.correlation_id)
 
 
 async def _promise(
@@ -131,19 +131,21 @@ async def _promise(
     files: list[tuple[SubOrderId, OrderedFile]] = []
     for one in closed:
         products = (
-            one.making.added
-            if one.making.continued is None
+            one.plan.added
+            if one.plan.continued is None
             else await uow.inputs.products(one.sub_order.id)
         )
         files += [
             (one.sub_order.id, _ordered(output))
-            for output in promised(selection.process, one.batch, selection.wanted.urn, products)
+            for output in promised(
+                selection.process, one.batch_name, selection.wanted.urn, products
+            )
         ]
     added = await uow.completions.add_files(selection.order, selection.task, files, counted=False)
     by_id = {one.sub_order.id: one.sub_order for one in closed}
     for some in added:
-        by_id[some.sub_order_id].tally.add(some.state, some.files, some.bytes)
-        selection.order.tally.add(some.state, some.files, some.bytes)
+        by_id[some.sub_order_id].counters.add(some.state, some.files, some.bytes)
+        selection.order.counters.add(some.state, some.files, some.bytes)
 
 
 def _ordered(output: PromisedOutput) -> OrderedFile:

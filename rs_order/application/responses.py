@@ -38,7 +38,7 @@ def refused(
 
 def sub_order_done(tenant: Tenant, order: Order, sub_order: SubOrder, link: str) -> Response:
     """Lines 3 and 4 of the table in amqp.md 2.6."""
-    errors = sub_order.tally.errors
+    errors = sub_order.counters.errors
     ending = "with some warnings." if errors else "and ready to download."
     response = OrderResponse(
         status=ResponseStatus.SUBORDER_DONE,
@@ -73,7 +73,7 @@ def order_ended(tenant: Tenant, order: Order, link: str) -> Response:
         message=_ENDINGS[order.status].format(owner=order.owner),
         download_link=None if order.status is OrderStatus.FAILED else link,
         error_type=None if done else ErrorType.INTERNAL_ERROR,
-        errors=order.tally.errors or None,
+        errors=order.counters.errors or None,
         total_sub_orders=order.sub_orders,
     )
     return _about_order(tenant, response, order.id, order.request_id)

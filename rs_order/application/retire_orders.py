@@ -41,7 +41,7 @@ def _can_expire(order: Order) -> bool:
     if order.status in (OrderStatus.PENDING, OrderStatus.RUNNING, OrderStatus.PAUSED):
         return True
     finished = order.status in (OrderStatus.DONE, OrderStatus.DONE_WITH_WARNING)
-    return finished and order.tally.available > 0
+    return finished and order.counters.available > 0
 
 
 class DeleteFiles:

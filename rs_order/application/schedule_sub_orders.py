@@ -100,7 +100,9 @@ async def _files_to_ask(uow: UnitOfWork, loaded: Iterable[SubOrder]) -> dict[Sub
     processed = [one.id for one in ready if one.kind is SubOrderKind.PROCESSING]
     inputs = await uow.inputs.count_pending(processed) if processed else {}
     return {
-        one.id: inputs.get(one.id, 0) if one.kind is SubOrderKind.PROCESSING else one.tally.pending
+        one.id: inputs.get(one.id, 0)
+        if one.kind is SubOrderKind.PROCESSING
+        else one.counters.pending
         for one in ready
     }
 

@@ -15,12 +15,12 @@ from rs_order.application.renew_expiration import renew_expiration
 from rs_order.application.responses import Response
 from rs_order.application.service_places import hand_on_places
 from rs_order.application.steps import ScheduleStep
+from rs_order.domain.counters import FileMove
 from rs_order.domain.ids import OrderId, SubOrderId
 from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
 from rs_order.domain.states import SubOrderState
 from rs_order.domain.sub_order import SubOrder
-from rs_order.domain.tally import FileMove
 from rs_order.store.unit_of_work import UnitOfWork
 
 
@@ -89,7 +89,7 @@ class Settlement:
             change.downloadable = change.sub_order.settle(reason=cause.reason)
         await uow.sub_orders.save(sub_orders, cause.at)
         totals = await uow.reconciliation.add_up(order.id)
-        order.tally, order.sub_orders = totals.tally, totals.sub_orders
+        order.counters, order.sub_orders = totals.counters, totals.sub_orders
         order.waiting_sub_orders = totals.waiting
         links = await self._links.within(uow)
         await uow.messages.respond(
@@ -150,7 +150,7 @@ def _carry_to_order(
     links: DownloadLinks,
 ) -> list[Response]:
     """Update counters and status of one order; return the responses in the order of their causes."""
-    order.tally.apply(moves)
+    order.counters.apply(moves)
     order.waiting_sub_orders += sum(change.waiting for change in changes)
     return _announcements(uow, order, moves, changes, cause=cause, links=links)
 
@@ -181,7 +181,7 @@ def apply_moves(sub_orders: Iterable[SubOrder], moves: Iterable[FileMove]) -> No
     """Move the counters of sub-orders."""
     by_id = {sub_order.id: sub_order for sub_order in sub_orders}
     for move in moves:
-        by_id[move.sub_order_id].tally.apply([move])
+        by_id[move.sub_order_id].counters.apply([move])
 
 
 def _by_order(moves: Iterable[FileMove]) -> dict[OrderId, list[FileMove]]:

@@ -1,8 +1,8 @@
 """What is said of an order whose inputs would need a second sub-order (domain.md 5.3)."""
 
+from rs_order.domain.input_batches import SplitForbidden
 from rs_order.domain.order import Order
 from rs_order.domain.process import Process
-from rs_order.domain.windows import SplitForbidden
 
 
 def split_message(order: Order, process: Process, refusal: SplitForbidden) -> str:

@@ -164,14 +164,14 @@ class Application:
             estimator,
             AnswerRequests(uows, clock, retries),
         )
-        filling = FillSubOrders(clock, bucket_bytes=settings.bucket_bytes)
+        filling = FillSubOrders(clock, batch_bytes=settings.batch_bytes)
         self._complete = CompleteOrder(
             uows,
             PageReader(
                 clients.catalog, clients.dam, clients.processes, page_size=settings.batch_size
             ),
             filling,
-            FillProcessed(clock, filling, bucket_bytes=settings.bucket_bytes),
+            FillProcessed(clock, filling, batch_bytes=settings.batch_bytes),
             mails=self.mails.plan,
             links=links,
             clock=clock,
@@ -212,7 +212,7 @@ class Application:
         self._expire = ExpireOrder(uows, departure, clock)
         self._delete_files = DeleteFiles(uows, departure)
         self._move_files_in_error = MoveFilesInError(
-            uows, RegroupFiles(clock, bucket_bytes=settings.bucket_bytes), links, clock
+            uows, RegroupFiles(clock, batch_bytes=settings.batch_bytes), links, clock
         )
         rights = Rights(uows, clients.users)
         self._stop_sub_orders = StopSubOrders(uows, settlement, clock)

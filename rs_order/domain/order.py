@@ -3,11 +3,11 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from rs_order.domain.counters import FileCounters
 from rs_order.domain.identity import SERVICE
 from rs_order.domain.ids import OrderId, RequestId
 from rs_order.domain.moves import ORDER_MOVES, Reason, require_move
 from rs_order.domain.states import FileState, OrderStatus
-from rs_order.domain.tally import Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Order:
     sub_orders: int = 0
     waiting_sub_orders: int = 0
     """Sub-orders whose files wait for the owner's download."""
-    tally: Tally = field(default_factory=Tally)
+    counters: FileCounters = field(default_factory=FileCounters)
     request_id: RequestId | None = None
     completing: bool = False
     """True while its files are read from the catalog."""
@@ -77,7 +77,7 @@ class Order:
     def settle(self, *, reason: Reason, actor: str) -> bool:
         """End a running or paused order once no file is pending (K4); True if that must be announced."""
         active = self.status in (OrderStatus.RUNNING, OrderStatus.PAUSED)
-        if not active or self.filling or self.tally.pending:
+        if not active or self.filling or self.counters.pending:
             return False
         self.move(self.outcome(), reason=reason, actor=actor)
         return True
@@ -88,7 +88,7 @@ class Order:
         An order without any file gets back its status from ``before`` the retry (W18).
         """
         self.retrying = False
-        if self.tally.total_files:
+        if self.counters.total_files:
             return self.settle(reason=Reason.RETRY_ENDED, actor=SERVICE)
         self.move(before, reason=Reason.RETRY_ENDED)
         return True
@@ -112,11 +112,11 @@ class Order:
 
         An order without any file is never DONE (promise 1).
         """
-        if not self.tally.total_files:
+        if not self.counters.total_files:
             return OrderStatus.DONE_WITH_WARNING
-        if self.tally.errors == 0:
+        if self.counters.errors == 0:
             return OrderStatus.DONE
-        if self.tally.errors == self.tally.total_files:
+        if self.counters.errors == self.counters.total_files:
             return OrderStatus.FAILED
         return OrderStatus.DONE_WITH_WARNING
 
@@ -125,8 +125,8 @@ class Order:
 
         This is not announced (amqp.md 2.6).
         """
-        failed = self.tally.files[FileState.DOWNLOAD_ERROR]
-        if self.status is OrderStatus.DONE and failed and not self.tally.available:
+        failed = self.counters.files[FileState.DOWNLOAD_ERROR]
+        if self.status is OrderStatus.DONE and failed and not self.counters.available:
             self.move(
                 OrderStatus.DONE_WITH_WARNING, reason=Reason.DOWNLOAD_ERRORS, actor=self.owner
             )

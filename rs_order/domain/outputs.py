@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from rs_order.domain.correlation import FileId
 from rs_order.domain.ids import DataFileId, Urn
+from rs_order.domain.input_batches import InputProduct
 from rs_order.domain.process import Cardinality, Process, Scope
-from rs_order.domain.windows import InputProduct
 
 NOT_DELIVERED = "The process made no file for it."
 

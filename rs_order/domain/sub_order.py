@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from rs_order.domain.counters import FileCounters
 from rs_order.domain.ids import OrderId, SubOrderId
 from rs_order.domain.moves import SUB_ORDER_MOVES, Reason, require_move
 from rs_order.domain.states import SubOrderKind, SubOrderState
-from rs_order.domain.tally import Tally
 
 _AGEING_PER_MEBIBYTE = timedelta(minutes=15)
 _LONGEST_OVERTAKING = timedelta(days=2)
@@ -42,7 +42,7 @@ class SubOrder:
     owner: str
     kind: SubOrderKind
     state: SubOrderState
-    tally: Tally = field(default_factory=Tally)
+    counters: FileCounters = field(default_factory=FileCounters)
     rank: datetime | None = None
     """Place in its owner's queue; set when it is complete."""
     asks: int = 0
@@ -85,9 +85,9 @@ class SubOrder:
 
     def close(self, at: datetime, *, reason: Reason) -> None:
         """Queue a sub-order that has all its files, or settle it if no file is pending."""
-        if self.kind is not SubOrderKind.EXTERNAL and self.tally.pending:
+        if self.kind is not SubOrderKind.EXTERNAL and self.counters.pending:
             self.move(SubOrderState.READY, reason=reason)
-            self.rank = rank(at, self.tally.total_bytes)
+            self.rank = rank(at, self.counters.total_bytes)
         else:
             self.move(self._settled_state, reason=reason)
 
@@ -113,7 +113,7 @@ class SubOrder:
         A sub-order with a pending file keeps its state, and so does one that still gets files. A ready one
         settles if storage was asked for its files before its order was paused.
         """
-        if self.state is SubOrderState.BUILDING or self.tally.pending:
+        if self.state is SubOrderState.BUILDING or self.counters.pending:
             return False
         after = self._settled_state
         if after is self.state:
@@ -123,4 +123,4 @@ class SubOrder:
 
     @property
     def _settled_state(self) -> SubOrderState:
-        return SubOrderState.WAITING if self.tally.available else SubOrderState.ENDED
+        return SubOrderState.WAITING if self.counters.available else SubOrderState.ENDED

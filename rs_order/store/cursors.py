@@ -6,16 +6,16 @@ from datetime import datetime
 from typing import Any
 
 from rs_order.domain.ids import DataFileId, DatasetTaskId, SubOrderId
+from rs_order.domain.input_batches import Totals
 from rs_order.domain.process import Process
 from rs_order.domain.states import OrderStatus
-from rs_order.domain.windows import Totals
 from rs_order.store.pool import Row
 from rs_order.store.rows import process_from, process_record
 
 
 @dataclass(frozen=True, slots=True)
-class WindowCursor:
-    """The last window of a group, so that the next page can go on with it."""
+class BatchCursor:
+    """The last batch of a group, so that the next page can go on with it."""
 
     totals: Totals
     closed: bool
@@ -31,8 +31,8 @@ class ProcessedCursor:
     """As rs-processing described it when the selection was begun."""
     sub_orders: int = 0
     """Numbered so far."""
-    stored: WindowCursor | None = None
-    external: WindowCursor | None = None
+    stored: BatchCursor | None = None
+    external: BatchCursor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class RetryCursor:
     dataset_task: DatasetTaskId
     file: DataFileId
     storage_sub_order: SubOrderId | None
-    """The bucket of this dataset task that the last slice left open."""
+    """The batch of this dataset task that the last slice left open."""
     external_sub_order: SubOrderId | None
     first_sub_order: SubOrderId | None
     """The first sub-order it made; later ones have higher ids."""
@@ -105,8 +105,8 @@ def processed_record(cursor: ProcessedCursor | None) -> dict[str, Any] | None:
     return {
         "process": process_record(cursor.process),
         "sub_orders": cursor.sub_orders,
-        "stored": _window_record(cursor.stored),
-        "external": _window_record(cursor.external),
+        "stored": _batch_record(cursor.stored),
+        "external": _batch_record(cursor.external),
     }
 
 
@@ -116,28 +116,28 @@ def processed_from(record: Mapping[str, Any] | None) -> ProcessedCursor | None:
     return ProcessedCursor(
         process=process_from(record["process"]),
         sub_orders=record["sub_orders"],
-        stored=_window_from(record["stored"]),
-        external=_window_from(record["external"]),
+        stored=_batch_from(record["stored"]),
+        external=_batch_from(record["external"]),
     )
 
 
-def _window_record(window: WindowCursor | None) -> dict[str, Any] | None:
-    if window is None:
+def _batch_record(batch: BatchCursor | None) -> dict[str, Any] | None:
+    if batch is None:
         return None
     return {
-        "files": window.totals.files,
-        "bytes": window.totals.bytes,
-        "products": window.totals.products,
-        "closed": window.closed,
-        "sub_order": window.sub_order,
+        "files": batch.totals.files,
+        "bytes": batch.totals.bytes,
+        "products": batch.totals.products,
+        "closed": batch.closed,
+        "sub_order": batch.sub_order,
     }
 
 
-def _window_from(record: Mapping[str, Any] | None) -> WindowCursor | None:
+def _batch_from(record: Mapping[str, Any] | None) -> BatchCursor | None:
     if record is None:
         return None
     sub_order = record["sub_order"]
-    return WindowCursor(
+    return BatchCursor(
         totals=Totals(record["files"], record["bytes"], record["products"]),
         closed=record["closed"],
         sub_order=SubOrderId(sub_order) if sub_order is not None else None,

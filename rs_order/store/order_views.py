@@ -13,7 +13,7 @@ from rs_order.domain.process import ProcessChoice
 from rs_order.domain.states import OrderStatus
 from rs_order.store.lists import Listed, SortBy, reading, sorted_statement
 from rs_order.store.pool import Connection, Pool, Row
-from rs_order.store.rows import optional_filter_of, process_of, tally_of
+from rs_order.store.rows import counters_of, optional_filter_of, process_of
 from rs_order.store.statements import statements
 
 SQL = statements("views")
@@ -194,7 +194,7 @@ async def load_views(connection: Connection, ids: Sequence[OrderId]) -> list[Ord
 
 
 def _view_of(row: Row, tasks: Sequence[DatasetTaskView]) -> OrderView:
-    status, tally = OrderStatus(row["status"]), tally_of(row)
+    status, counters = OrderStatus(row["status"]), counters_of(row)
     return OrderView(
         id=OrderId(row["id"]),
         owner=row["owner"],
@@ -203,9 +203,9 @@ def _view_of(row: Row, tasks: Sequence[DatasetTaskView]) -> OrderView:
         expires_at=row["expires_at"],
         status=status,
         status_at=row["status_at"],
-        percent=0 if _still_read(row) else tally.percent,
-        errors=tally.errors,
-        available_files=0 if status.gone else tally.available,
+        percent=0 if _still_read(row) else counters.percent,
+        errors=counters.errors,
+        available_files=0 if status.gone else counters.available,
         waiting_for_user=row["waiting_sub_orders"] > 0,
         dataset_tasks=tuple(tasks),
     )

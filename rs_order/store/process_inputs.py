@@ -6,8 +6,8 @@ from uuid import UUID
 
 from rs_order.domain.files import NO_CHECKSUM, CatalogFile, DataType, FileType, OtherType, identity
 from rs_order.domain.ids import Checksum, DatasetTaskId, OrderId, SubOrderId, Urn
+from rs_order.domain.input_batches import InputFile, InputProduct
 from rs_order.domain.order import Order
-from rs_order.domain.windows import InputFile, InputProduct
 from rs_order.store.pool import Connection, Row
 from rs_order.store.rows import affected
 from rs_order.store.statements import statements

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from rs_order.domain.counters import FileCounters
 from rs_order.domain.ids import DatasetTaskId, MailId, OrderId, RequestId, SubOrderId, Tenant
 from rs_order.domain.states import SubOrderState
-from rs_order.domain.tally import Tally
 from rs_order.store.cursors import RetryCursor, retry_cursor_of
 from rs_order.store.pool import Connection
-from rs_order.store.rows import tally_of
+from rs_order.store.rows import counters_of
 from rs_order.store.statements import statements
 
 SQL = statements("reconciliation")
@@ -38,7 +38,7 @@ class CheckedSubOrder:
 class Totals:
     """What the sub-orders of an order come to."""
 
-    tally: Tally
+    counters: FileCounters
     sub_orders: int
     waiting: int
 
@@ -109,14 +109,16 @@ class Reconciliation:
         rows = await self._connection.fetch(SQL["check_removed"], after, limit)
         return [(OrderId(row["order_id"]), row["removed"]) for row in rows]
 
-    async def count_files(self, sub_orders: Sequence[SubOrderId]) -> Mapping[SubOrderId, Tally]:
+    async def count_files(
+        self, sub_orders: Sequence[SubOrderId]
+    ) -> Mapping[SubOrderId, FileCounters]:
         """The true counters of sub-orders whose order is locked."""
         rows = await self._connection.fetch(SQL["count_files"], sub_orders)
-        return {SubOrderId(row["id"]): tally_of(row) for row in rows}
+        return {SubOrderId(row["id"]): counters_of(row) for row in rows}
 
     async def add_up(self, order_id: OrderId) -> Totals:
         (row,) = await self._connection.fetch(SQL["add_up"], order_id)
-        return Totals(tally_of(row), row["sub_orders"], row["waiting"])
+        return Totals(counters_of(row), row["sub_orders"], row["waiting"])
 
     async def mend_tasks(self, order_id: OrderId) -> list[MendedTask]:
         """Set the numbers of an order's dataset tasks right; those of processed ones stay as promised."""

@@ -6,28 +6,28 @@ from uuid import UUID
 
 import orjson
 
+from rs_order.domain.counters import FileCounters, FileMove
 from rs_order.domain.file_filter import FileFilter, FileKind
 from rs_order.domain.ids import OrderId, RequestId, SubOrderId
 from rs_order.domain.order import Order
 from rs_order.domain.process import Cardinality, Forecast, LimitKind, Process, ProcessChoice, Scope
 from rs_order.domain.states import FileState, OrderStatus, SubOrderKind, SubOrderState
 from rs_order.domain.sub_order import SubOrder
-from rs_order.domain.tally import FileMove, Tally
 from rs_order.store.pool import Row
 
 
-def tally_of(row: Row) -> Tally:
-    return Tally(
+def counters_of(row: Row) -> FileCounters:
+    return FileCounters(
         files={state: row[f"{state.lower()}_files"] for state in FileState},
         bytes={state: row[f"{state.lower()}_bytes"] for state in FileState},
     )
 
 
-def _tally_columns(tally: Tally) -> dict[str, int]:
+def _counter_columns(counters: FileCounters) -> dict[str, int]:
     columns: dict[str, int] = {}
     for state in FileState:
-        columns[f"{state.lower()}_files"] = tally.files[state]
-        columns[f"{state.lower()}_bytes"] = tally.bytes[state]
+        columns[f"{state.lower()}_files"] = counters.files[state]
+        columns[f"{state.lower()}_bytes"] = counters.bytes[state]
     return columns
 
 
@@ -43,7 +43,7 @@ def order_of(row: Row) -> Order:
         message=row["message"],
         sub_orders=row["sub_orders"],
         waiting_sub_orders=row["waiting_sub_orders"],
-        tally=tally_of(row),
+        counters=counters_of(row),
         request_id=RequestId(row["request_id"]) if row["request_id"] is not None else None,
         front_url=row["front_url"],
     )
@@ -57,7 +57,7 @@ def order_record(order: Order) -> dict[str, Any]:
         "expires_at": order.expires_at,
         "sub_orders": order.sub_orders,
         "waiting_sub_orders": order.waiting_sub_orders,
-        **_tally_columns(order.tally),
+        **_counter_columns(order.counters),
     }
 
 
@@ -68,7 +68,7 @@ def sub_order_of(row: Row) -> SubOrder:
         owner=row["owner"],
         kind=SubOrderKind(row["kind"]),
         state=SubOrderState(row["state"]),
-        tally=tally_of(row),
+        counters=counters_of(row),
         rank=row["rank"],
         asks=row["asks"],
         asked_at=row["asked_at"],
@@ -86,7 +86,7 @@ def sub_order_record(sub_order: SubOrder) -> dict[str, Any]:
         "asked_at": sub_order.asked_at,
         "quota_exceeded": sub_order.quota_exceeded,
         "due_at": sub_order.due_at,
-        **_tally_columns(sub_order.tally),
+        **_counter_columns(sub_order.counters),
     }
 
 

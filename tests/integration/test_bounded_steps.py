@@ -26,7 +26,7 @@ from tests.integration.app_harness import ALAN, JANE, TENANT, AppHarness
 from tests.support.counting import counted
 from tests.support.large_orders import write_large_order
 from tests.support.rows import TenantRows, in_tenant
-from tests.unit.test_windows import PROCESS
+from tests.unit.test_input_batches import PROCESS
 
 A, P, E = FileState.AVAILABLE, FileState.PENDING, FileState.ERROR
 WAITING, RUNNING, ENDED = SubOrderState.WAITING, SubOrderState.RUNNING, SubOrderState.ENDED

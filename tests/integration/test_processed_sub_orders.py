@@ -31,7 +31,7 @@ from rs_order.store.unit_of_work import Store
 from tests.integration.conftest import TENANT
 from tests.support.rows import OWNER, in_tenant
 from tests.unit.catalog import MEBIBYTE, a_file, a_product
-from tests.unit.test_windows import PROCESS
+from tests.unit.test_input_batches import PROCESS
 
 DATASET = Urn("URN:AIP:DATASET:project1:1:V1")
 CLOCK = SystemClock()
@@ -56,8 +56,8 @@ class Ordered:
 
     async def fill(self, pages: Sequence[Sequence[Product]]) -> None:
         """Add pages of products and the empty one that ends them, each in a commit of its own."""
-        filling = FillSubOrders(CLOCK, bucket_bytes=100 * MEBIBYTE)
-        processed = FillProcessed(CLOCK, filling, bucket_bytes=100 * MEBIBYTE)
+        filling = FillSubOrders(CLOCK, batch_bytes=100 * MEBIBYTE)
+        processed = FillProcessed(CLOCK, filling, batch_bytes=100 * MEBIBYTE)
         for products in (*pages, ()):
             async with self.store.unit_of_work(TENANT) as uow:
                 (order,) = await uow.orders.lock([self.id])

@@ -288,7 +288,7 @@ async def test_no_false_done_copy_of_a_failure_is_tried_itself(
     [
         ("../../etc/passwd", "passwd"),
         ("/etc/passwd", "passwd"),
-        ("C:\\Windows\\win.ini", "win.ini"),
+        ("C:\\InputBatches\\win.ini", "win.ini"),
         ("C:evil.exe", "C_evil.exe"),
         ("..", "_"),
         (".", "_"),

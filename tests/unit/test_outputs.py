@@ -12,11 +12,11 @@ from rs_order.domain.correlation import (
     UnreadableExecution,
 )
 from rs_order.domain.ids import DataFileId, OrderId, Urn
+from rs_order.domain.input_batches import InputFile, InputProduct
 from rs_order.domain.outputs import AwaitedOutput, MadeFile, deliver, promised, within
 from rs_order.domain.process import Cardinality, Forecast, Scope
-from rs_order.domain.windows import InputFile, InputProduct
 from tests.unit.catalog import a_file
-from tests.unit.test_windows import PROCESS
+from tests.unit.test_input_batches import PROCESS
 
 BATCH = "order-12_dsSel-34_subOrder-1"
 DATASET = Urn("URN:AIP:DATASET:demo:1:V1")

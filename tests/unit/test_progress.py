@@ -4,22 +4,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rs_order.domain.counters import FileCounters, FileMove
 from rs_order.domain.errors import MoveNotAllowedError
 from rs_order.domain.ids import OrderId, SubOrderId
 from rs_order.domain.moves import ORDER_MOVES, Reason
 from rs_order.domain.order import Order, StatusMove
 from rs_order.domain.states import FileState, OrderStatus
-from rs_order.domain.tally import FileMove, Tally
 
 Counts = dict[FileState, tuple[int, int]]
 P, A, D, DE, E, PE = FileState
 
 
-def a_tally(counts: Counts) -> Tally:
-    tally = Tally()
+def some_counters(counts: Counts) -> FileCounters:
+    counters = FileCounters()
     for state, (files, size) in counts.items():
-        tally.add(state, files, size)
-    return tally
+        counters.add(state, files, size)
+    return counters
 
 
 def an_order(status: OrderStatus = OrderStatus.RUNNING, counts: Counts | None = None) -> Order:
@@ -30,7 +30,7 @@ def an_order(status: OrderStatus = OrderStatus.RUNNING, counts: Counts | None = 
         correlation_id="c",
         status=status,
         sub_order_hours=2,
-        tally=a_tally(counts or {}),
+        counters=some_counters(counts or {}),
     )
 
 
@@ -50,7 +50,7 @@ def an_order(status: OrderStatus = OrderStatus.RUNNING, counts: Counts | None = 
 )
 def test_percent_is_the_share_of_bytes_that_are_settled(counts: Counts, percent: int) -> None:
     """Errors count as settled; fractions are cut off, never rounded up."""
-    assert a_tally(counts).percent == percent
+    assert some_counters(counts).percent == percent
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_percent_is_the_share_of_bytes_that_are_settled(counts: Counts, percent:
 )
 def test_w28_files_without_bytes_are_not_forgotten(counts: Counts, percent: int) -> None:
     """By files where no size is known; never 100 while one is pending."""
-    assert a_tally(counts).percent == percent
+    assert some_counters(counts).percent == percent
 
 
 @given(
@@ -76,21 +76,21 @@ def test_w28_files_without_bytes_are_not_forgotten(counts: Counts, percent: int)
 )
 def test_percent_is_100_only_when_nothing_is_pending(counts: Counts) -> None:
     """Promise 1, whatever the numbers."""
-    tally = a_tally(counts)
+    counters = some_counters(counts)
 
-    assert 0 <= tally.percent <= 100
-    assert (tally.percent == 100) == (tally.pending == 0)
+    assert 0 <= counters.percent <= 100
+    assert (counters.percent == 100) == (counters.pending == 0)
 
 
 @given(st.lists(st.tuples(st.sampled_from(FileState), st.sampled_from(FileState)), max_size=30))
 def test_moves_never_change_the_totals(pairs: list[tuple[FileState, FileState]]) -> None:
     """A file that moves leaves one state and takes another."""
-    tally = a_tally(dict.fromkeys(FileState, (100, 1000)))
-    tally.apply(
+    counters = some_counters(dict.fromkeys(FileState, (100, 1000)))
+    counters.apply(
         FileMove(OrderId(1), SubOrderId(1), before, after, 1, 10) for before, after in pairs
     )
 
-    assert (tally.total_files, tally.total_bytes) == (600, 6000)
+    assert (counters.total_files, counters.total_bytes) == (600, 6000)
 
 
 @pytest.mark.parametrize(

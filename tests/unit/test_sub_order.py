@@ -26,7 +26,7 @@ def a_sub_order(
         SubOrderId(1), OrderId(1), "jane", kind, state, quota_exceeded=quota_exceeded
     )
     for name, count in (files or {}).items():
-        sub_order.tally.add(FileState(name), count, 100 * count)
+        sub_order.counters.add(FileState(name), count, 100 * count)
     return sub_order
 
 

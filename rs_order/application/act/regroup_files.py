@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
+from rs_order.domain.file_batches import FileBatch
 from rs_order.domain.ids import DatasetTaskId, SubOrderId
 from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
-from rs_order.domain.partition import Bucket
-from rs_order.domain.regrouping import FileInError, Regrouping
+from rs_order.domain.retry_batches import FileInError, RetryBatches
 from rs_order.domain.states import SubOrderKind
 from rs_order.domain.sub_order import SubOrder
 from rs_order.ports.clock import Clock
@@ -19,18 +19,18 @@ from rs_order.store.unit_of_work import UnitOfWork
 
 @dataclass(slots=True)
 class _Filled:
-    """A bucket with the sub-order it becomes."""
+    """A batch with the sub-order it becomes."""
 
-    bucket: Bucket[FileInError]
+    batch: FileBatch[FileInError]
     sub_order: SubOrder
 
 
 class RegroupFiles:
-    """Goes on with the buckets that the last slice left open; they stay in one dataset task each."""
+    """Continues the batches that the last slice left open; each stays in one dataset task."""
 
-    def __init__(self, clock: Clock, *, bucket_bytes: int) -> None:
+    def __init__(self, clock: Clock, *, batch_bytes: int) -> None:
         self._clock = clock
-        self._bucket_bytes = bucket_bytes
+        self._batch_bytes = batch_bytes
 
     async def move(
         self,
@@ -60,7 +60,7 @@ class RegroupFiles:
             [
                 (file.id, one.sub_order.id, file.retried_state)
                 for one in filled
-                for file in one.bucket.added
+                for file in one.batch.added
             ]
         )
         old = await uow.sub_orders.load(sorted({file.sub_order for file in files}))
@@ -81,21 +81,21 @@ class RegroupFiles:
         files: Sequence[FileInError],
         *,
         last: bool,
-    ) -> Iterator[tuple[DatasetTaskId, Regrouping]]:
-        """A regrouping per dataset task, beginning with the one where the last slice ended."""
-        regrouping = Regrouping(
-            self._bucket_bytes, {sub_order.kind: _continued(sub_order) for sub_order in left_open}
+    ) -> Iterator[tuple[DatasetTaskId, RetryBatches]]:
+        """Yield the batches of each dataset task, beginning with the one where the last slice ended."""
+        batches = RetryBatches(
+            self._batch_bytes, {sub_order.kind: _continued(sub_order) for sub_order in left_open}
         )
         for next_task, of_task in groupby(files, key=lambda file: file.dataset_task):
             if next_task != task:
-                regrouping.finish()
-                yield task, regrouping
-                task, regrouping = next_task, Regrouping(self._bucket_bytes, {})
+                batches.finish()
+                yield task, batches
+                task, batches = next_task, RetryBatches(self._batch_bytes, {})
             for file in of_task:
-                regrouping.add(file)
+                batches.add(file)
         if last:
-            regrouping.finish()
-        yield task, regrouping
+            batches.finish()
+        yield task, batches
 
     async def _leave(
         self,
@@ -106,10 +106,10 @@ class RegroupFiles:
     ) -> None:
         """Take files out of their old sub-orders; one that loses its last file is no longer counted."""
         for file in files:
-            old[file.sub_order].tally.add(file.state, -1, -(file.size or 0))
-            order.tally.add(file.state, -1, -(file.size or 0))
-        emptied = [sub_order for sub_order in old.values() if not sub_order.tally.total_files]
-        kept = [sub_order for sub_order in old.values() if sub_order.tally.total_files]
+            old[file.sub_order].counters.add(file.state, -1, -(file.size or 0))
+            order.counters.add(file.state, -1, -(file.size or 0))
+        emptied = [sub_order for sub_order in old.values() if not sub_order.counters.total_files]
+        kept = [sub_order for sub_order in old.values() if sub_order.counters.total_files]
         for sub_order in kept:
             sub_order.settle(reason=Reason.RETRIED)
         now = self._clock.now()
@@ -127,23 +127,23 @@ class RegroupFiles:
         """Count files in their new sub-orders; those that are full, or the last, are complete."""
         now = self._clock.now()
         for one in filled:
-            for file in one.bucket.added:
-                one.sub_order.tally.add(file.retried_state, 1, file.size or 0)
-                order.tally.add(file.retried_state, 1, file.size or 0)
+            for file in one.batch.added:
+                one.sub_order.counters.add(file.retried_state, 1, file.size or 0)
+                order.counters.add(file.retried_state, 1, file.size or 0)
                 # Storage was asked for them before, so that a late answer still counts.
                 one.sub_order.asks = max(one.sub_order.asks, old[file.sub_order].asks)
-            if one.bucket.closed:
+            if one.batch.closed:
                 one.sub_order.close(now, reason=Reason.RETRIED)
                 order.waiting_sub_orders += one.sub_order.waiting_for_user
-        order.sub_orders += sum(one.bucket.sub_order is None for one in filled)
+        order.sub_orders += sum(one.batch.sub_order is None for one in filled)
         await uow.sub_orders.save([one.sub_order for one in filled], now)
 
 
-def _continued(sub_order: SubOrder) -> Bucket[FileInError]:
-    return Bucket(
+def _continued(sub_order: SubOrder) -> FileBatch[FileInError]:
+    return FileBatch(
         kind=sub_order.kind,
-        held_files=sub_order.tally.total_files,
-        held_bytes=sub_order.tally.total_bytes,
+        held_files=sub_order.counters.total_files,
+        held_bytes=sub_order.counters.total_bytes,
         sub_order=sub_order.id,
     )
 
@@ -151,31 +151,31 @@ def _continued(sub_order: SubOrder) -> Bucket[FileInError]:
 async def _with_sub_orders(
     uow: UnitOfWork,
     order: Order,
-    cuts: Sequence[tuple[DatasetTaskId, Regrouping]],
+    cuts: Sequence[tuple[DatasetTaskId, RetryBatches]],
     left_open: Sequence[SubOrder],
 ) -> list[_Filled]:
-    """Each bucket with its sub-order: the one it continues, or a new one."""
+    """Each batch with its sub-order: the one it continues, or a new one."""
     continued = {sub_order.id: sub_order for sub_order in left_open}
-    buckets = [(task, bucket) for task, regrouping in cuts for bucket in regrouping.buckets]
-    fresh = [NewSubOrder(task, bucket.kind) for task, bucket in buckets if not bucket.sub_order]
+    touched = [(task, batch) for task, batches in cuts for batch in batches.touched]
+    fresh = [NewSubOrder(task, batch.kind) for task, batch in touched if not batch.sub_order]
     made = iter(await uow.completions.open_sub_orders(order, fresh) if fresh else [])
     return [
-        _Filled(bucket, continued[bucket.sub_order] if bucket.sub_order else next(made))
-        for _, bucket in buckets
+        _Filled(batch, continued[batch.sub_order] if batch.sub_order else next(made))
+        for _, batch in touched
     ]
 
 
 def _next_cursor(
     cursor: RetryCursor,
     files: Sequence[FileInError],
-    cuts: Sequence[tuple[DatasetTaskId, Regrouping]],
+    cuts: Sequence[tuple[DatasetTaskId, RetryBatches]],
     filled: Sequence[_Filled],
 ) -> RetryCursor:
-    task, regrouping = cuts[-1]
+    task, batches = cuts[-1]
 
     def open_sub_order(kind: SubOrderKind) -> SubOrderId | None:
-        bucket = regrouping.open_bucket(kind)
-        return next((one.sub_order.id for one in filled if one.bucket is bucket), None)
+        batch = batches.open_batch(kind)
+        return next((one.sub_order.id for one in filled if one.batch is batch), None)
 
     made = [one.sub_order.id for one in filled]
     return replace(

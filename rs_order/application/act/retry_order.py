@@ -83,7 +83,7 @@ class MoveFilesInError:
             order, cursor = held
             files = (
                 await uow.retries.files_in_error(order.id, cursor, SLICE)
-                if order.tally.to_retry
+                if order.counters.to_retry
                 else []
             )
             last = len(files) < SLICE

@@ -9,13 +9,13 @@ import structlog
 from rs_order.application.policies import SlotLimits
 from rs_order.application.service_places import hand_on_places
 from rs_order.application.settlement import Cause, Settlement
+from rs_order.domain.counters import FileCounters
 from rs_order.domain.identity import SERVICE
 from rs_order.domain.ids import OrderId, SubOrderId, Tenant
 from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
 from rs_order.domain.states import OrderStatus, SubOrderState
 from rs_order.domain.sub_order import SubOrder
-from rs_order.domain.tally import Tally
 from rs_order.ports.clock import Clock
 from rs_order.store.unit_of_work import Store, UnitOfWork
 
@@ -94,7 +94,7 @@ class MendOrder:
             cause = Cause(Reason.RECOUNTED, SERVICE, self._clock.now())
             await self._settlement.recounted(uow, order, sub_orders, cause)
             drifts += _difference("orders", order.id, before, _stands(order))
-            if order.tally.pending and order.status in (
+            if order.counters.pending and order.status in (
                 OrderStatus.DONE,
                 OrderStatus.DONE_WITH_WARNING,
             ):
@@ -136,14 +136,14 @@ async def _count(uow: UnitOfWork, ids: Sequence[SubOrderId]) -> tuple[list[SubOr
     for sub_order in await uow.sub_orders.load(ids):
         fact = counted[sub_order.id]
         difference = _difference(
-            "sub_order", sub_order.id, _counters(sub_order.tally), _counters(fact)
+            "sub_order", sub_order.id, _counters(sub_order.counters), _counters(fact)
         )
         if difference:
             drifts += difference
-            sub_order.tally = fact
+            sub_order.counters = fact
             wrong.append(sub_order)
     settled = (SubOrderState.WAITING, SubOrderState.ENDED)
-    if any(one.tally.pending and one.state in settled for one in wrong):
+    if any(one.counters.pending and one.state in settled for one in wrong):
         raise _BeyondRepair(drifts)
     return wrong, drifts
 
@@ -153,14 +153,14 @@ def _stands(order: Order) -> dict[str, int | str]:
         "status": order.status,
         "sub_orders": order.sub_orders,
         "waiting_sub_orders": order.waiting_sub_orders,
-        **_counters(order.tally),
+        **_counters(order.counters),
     }
 
 
-def _counters(tally: Tally) -> dict[str, int | str]:
+def _counters(counters: FileCounters) -> dict[str, int | str]:
     return {
-        **{f"{state.lower()}_files": number for state, number in tally.files.items()},
-        **{f"{state.lower()}_bytes": number for state, number in tally.bytes.items()},
+        **{f"{state.lower()}_files": number for state, number in counters.files.items()},
+        **{f"{state.lower()}_bytes": number for state, number in counters.bytes.items()},
     }
 
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import pytest
 
+from rs_order.domain.counters import FileCounters
 from rs_order.domain.moves import Reason
 from rs_order.domain.states import FileState, OrderStatus
-from rs_order.domain.tally import Tally
 from tests.integration.conftest import TENANT
 from tests.integration.mails.mail_harness import HOUR, MONDAY, MailHarness, an_order, waiting
 
@@ -31,8 +31,8 @@ async def test_the_wait_begins_when_the_number_of_available_files_changes(
         at = MONDAY + number * HOUR
         async with harness.store.unit_of_work(TENANT) as uow:
             (order,) = await uow.orders.lock([order_id])
-            order.tally = Tally()
-            order.tally.files[FileState.AVAILABLE] = available
+            order.counters = FileCounters()
+            order.counters.files[FileState.AVAILABLE] = available
             await uow.orders.save([order], at)
         ((since,),) = await harness.rows("select available_at from orders")
         found.append(None if since is None else since == at)

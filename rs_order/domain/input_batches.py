@@ -1,8 +1,8 @@
-"""How the inputs of a process are cut in windows, each a sub-order (domain.md 5.2, 5.3).
+"""Puts the inputs of a process into batches, each a sub-order (domain.md 5.2, 5.3).
 
 Products come in the order of the catalog, in two groups that are cut apart: those with a file that
-storage holds, and those that are external altogether. A window that is left open goes on with the next
-page, so the cut is the same whatever the size of the pages.
+storage holds, and those that are external altogether. The next page continues an open
+batch, so the batches are the same for any size of the pages.
 """
 
 from collections.abc import Iterable, Sequence
@@ -45,7 +45,7 @@ class InputProduct:
 
 
 def inputs_of(product: Product, process: Process) -> InputProduct:
-    """What the process takes of a product; nothing, when it has no file of the types it takes."""
+    """Return a product with its files of the types that the process takes; it may have none."""
     taken = [
         file for file in (*product.files, *product.others) if file.data_type in process.data_types
     ]
@@ -64,7 +64,7 @@ def _keyed(files: Iterable[CatalogFile]) -> Iterable[InputFile]:
 
 
 class Group(StrEnum):
-    """Which products a window holds."""
+    """The kind of products in a batch."""
 
     STORED = "STORED"
     """At least one file, of whatever type, is held by storage."""
@@ -79,7 +79,7 @@ def group_of(product: Product) -> Group:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What a window holds of files that the process takes."""
+    """Totals of the inputs in a batch."""
 
     files: int = 0
     bytes: int = 0
@@ -93,7 +93,7 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """Which limits a window has reached."""
+    """The limits that a batch has reached."""
 
     max_inputs: bool
     max_bytes: bool
@@ -109,10 +109,10 @@ class Reached:
 
 
 @dataclass(frozen=True, slots=True)
-class WindowLimits:
-    """When a window is closed: those of the service, and that of the process."""
+class BatchLimits:
+    """The limits of a batch: those of the service and of its process."""
 
-    bucket_bytes: int
+    batch_bytes: int
     kind: LimitKind = LimitKind.NO_LIMIT
     limit: int = 0
     """0: none, whatever the kind."""
@@ -123,7 +123,7 @@ class WindowLimits:
 
         return Reached(
             max_inputs=totals.files >= MAX_INPUTS,
-            max_bytes=totals.bytes >= self.bucket_bytes,
+            max_bytes=totals.bytes >= self.batch_bytes,
             files=limited(LimitKind.FILES, totals.files),
             features=limited(LimitKind.FEATURES, totals.products),
             process_bytes=limited(LimitKind.BYTES, totals.bytes),
@@ -131,7 +131,7 @@ class WindowLimits:
 
 
 class SplitForbidden(Exception):
-    """The inputs of a dataset don't fit in one sub-order, and their process wants them in one."""
+    """The inputs of a dataset exceed one sub-order, and their process forbids a second."""
 
     code = "split-forbidden"
 
@@ -141,50 +141,50 @@ class SplitForbidden(Exception):
 
 
 @dataclass(slots=True)
-class Window:
-    """A sub-order in the making: what is added in this step, on top of what it already held."""
+class InputBatch:
+    """A sub-order in the plan: what is added in this step, on top of what it already held."""
 
     totals: Totals = field(default_factory=Totals)
     added: list[InputProduct] = field(default_factory=list)
     sub_order: SubOrderId | None = None
-    """Set when it was begun in an earlier step."""
+    """The sub-order that an earlier step began; None: a new one."""
     closed: bool = False
 
 
-class Windows:
-    """Fills the windows of one group."""
+class InputBatches:
+    """Fills batches with the products of one group."""
 
     def __init__(
-        self, limits: WindowLimits, *, last: Window | None = None, forbids_split: bool = False
+        self, limits: BatchLimits, *, last: InputBatch | None = None, forbids_split: bool = False
     ) -> None:
-        """``last``: the last window of an earlier step, which goes on unless it is closed."""
+        """``last``: the last batch of an earlier step, which goes on unless it is closed."""
         self._limits = limits
         self._forbids_split = forbids_split
         self.last = last
-        self.touched: list[Window] = [last] if last and not last.closed else []
-        """The windows to write, oldest first."""
+        self.touched: list[InputBatch] = [last] if last and not last.closed else []
+        """The batches to write, oldest first."""
 
     def add(self, products: Sequence[InputProduct]) -> None:
-        """Add products, each whole; a window closes with the product that fills it.
+        """Add products, each whole; a batch closes with the product that fills it.
 
         Raises:
-            SplitForbidden: a second window would be needed.
+            SplitForbidden: a second batch would be needed.
         """
         for product in products:
-            window = self._open()
-            window.added.append(product)
-            window.totals = window.totals.plus(product)
-            window.closed = self._limits.reached(window.totals).any
+            batch = self._open()
+            batch.added.append(product)
+            batch.totals = batch.totals.plus(product)
+            batch.closed = self._limits.reached(batch.totals).any
 
     def finish(self) -> None:
-        """Nothing more comes: what is open is closed."""
+        """Close the open batch: no more products follow."""
         if self.last:
             self.last.closed = True
 
-    def _open(self) -> Window:
+    def _open(self) -> InputBatch:
         if self.last is None or self.last.closed:
             if self.last and self._forbids_split:
                 raise SplitForbidden(self._limits.reached(self.last.totals))
-            self.last = Window()
+            self.last = InputBatch()
             self.touched.append(self.last)
         return self.last

@@ -1,4 +1,4 @@
-"""How files are cut in sub-orders: domain.md 4.5 and 4.6, decisions.md "Bucket rules"."""
+"""How files are cut in sub-orders: domain.md 4.5 and 4.6, decisions.md "FileBatch rules"."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -7,40 +7,38 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rs_order.domain.file_batches import FileBatch, FileBatches, OrderedFile
 from rs_order.domain.file_filter import FileFilter, FileKind
 from rs_order.domain.files import CatalogFile, DataType, Product, identity
-from rs_order.domain.partition import Bucket, OrderedFile, Partition
 from rs_order.domain.states import FileState, SubOrderKind
 from tests.unit.catalog import MEBIBYTE, a_file, a_product
 
-BUCKET_BYTES = 1000
+BATCH_BYTES = 1000
 Shape = tuple[SubOrderKind, tuple[str, ...]]
 
 
 def cut(
     products: Sequence[Product],
     *,
-    bucket_bytes: int = BUCKET_BYTES,
+    batch_bytes: int = BATCH_BYTES,
     file_filter: FileFilter | None = None,
     attached: Product | None = None,
-) -> Partition:
-    """The partition of one page that holds everything."""
-    partition = Partition(bucket_bytes, file_filter)
+) -> FileBatches:
+    """The batches of one page that holds everything."""
+    batches = FileBatches(batch_bytes, file_filter)
     if attached is not None:
-        partition.attach(attached)
-    partition.add_products(products)
-    partition.finish()
-    return partition
+        batches.attach(attached)
+    batches.add_products(products)
+    batches.finish()
+    return batches
 
 
-def counts(partition: Partition, kind: SubOrderKind = SubOrderKind.STORAGE) -> list[int]:
-    return [len(bucket.added) for bucket in partition.buckets if bucket.kind is kind]
+def counts(batches: FileBatches, kind: SubOrderKind = SubOrderKind.STORAGE) -> list[int]:
+    return [len(batch.added) for batch in batches.touched if batch.kind is kind]
 
 
-def shapes(buckets: Sequence[Bucket[OrderedFile]]) -> list[Shape]:
-    return [
-        (bucket.kind, tuple(ordered.file.name for ordered in bucket.added)) for bucket in buckets
-    ]
+def shapes(batches: Sequence[FileBatch[OrderedFile]]) -> list[Shape]:
+    return [(batch.kind, tuple(ordered.file.name for ordered in batch.added)) for batch in batches]
 
 
 @pytest.mark.parametrize(
@@ -71,12 +69,12 @@ def shapes(buckets: Sequence[Bucket[OrderedFile]]) -> list[Shape]:
 def test_c8_a_bucket_closes_when_its_bytes_reach_the_limit(
     sizes: list[int | None], expected: list[int]
 ) -> None:
-    """Asked after each product of one file: at the limit or above it, the bucket is full."""
+    """Asked after each product of one file: at the limit or above it, the batch is full."""
     assert counts(cut([a_product(a_file(size)) for size in sizes])) == expected
 
 
 def test_c9_a_product_is_never_split() -> None:
-    """The bucket overshoots by the whole product that filled it."""
+    """The batch overshoots by the whole product that filled it."""
     products = [a_product(*(a_file(400) for _ in range(5))) for _ in range(2)]
 
     assert counts(cut(products)) == [5, 5]
@@ -96,20 +94,18 @@ def test_a_storage_bucket_closes_at_5000_files(files: int, expected: list[int]) 
 )
 def test_c11_an_external_bucket_closes_at_1001_files(files: int, expected: list[int]) -> None:
     """Its limit is on files alone: sizes are often unknown."""
-    products = [a_product(a_file(10 * BUCKET_BYTES, external=True)) for _ in range(files)]
+    products = [a_product(a_file(10 * BATCH_BYTES, external=True)) for _ in range(files)]
 
     assert counts(cut(products), SubOrderKind.EXTERNAL) == expected
 
 
 def test_c10_stored_and_external_files_never_mix() -> None:
-    """A product with both gives one bucket of each; external files are available from birth."""
-    partition = cut([a_product(a_file(), a_file(external=True)), a_product(a_file())])
-    states = {
-        bucket.kind: {ordered.state for ordered in bucket.added} for bucket in partition.buckets
-    }
+    """A product with both gives one batch of each; external files are available from birth."""
+    batches = cut([a_product(a_file(), a_file(external=True)), a_product(a_file())])
+    states = {batch.kind: {ordered.state for ordered in batch.added} for batch in batches.touched}
 
-    assert counts(partition) == [2]
-    assert counts(partition, SubOrderKind.EXTERNAL) == [1]
+    assert counts(batches) == [2]
+    assert counts(batches, SubOrderKind.EXTERNAL) == [1]
     assert states == {
         SubOrderKind.STORAGE: {FileState.PENDING},
         SubOrderKind.EXTERNAL: {FileState.AVAILABLE},
@@ -121,19 +117,19 @@ def test_c16_attached_files_come_first_and_pass_no_filter() -> None:
     dataset = a_product(a_file(name="manual.pdf"))
     quicklook = a_product(a_file(name="q.jpg", data_type=DataType.QUICKLOOK_SD))
     raw = a_product(a_file(name="raw.dat"))
-    partition = cut(
+    batches = cut(
         [raw, quicklook], file_filter=FileFilter(frozenset({FileKind.QUICKLOOK})), attached=dataset
     )
 
-    assert shapes(partition.buckets) == [(SubOrderKind.STORAGE, ("manual.pdf", "q.jpg"))]
+    assert shapes(batches.touched) == [(SubOrderKind.STORAGE, ("manual.pdf", "q.jpg"))]
 
 
 def test_attached_files_that_fill_a_bucket_wait_for_the_next_product() -> None:
-    """Whether a bucket is full is asked once per product, so the first product still joins."""
+    """Whether a batch is full is asked once per product, so the first product still joins."""
     dataset = a_product(a_file(5000, name="big.pdf"))
-    partition = cut([a_product(a_file(name="a")), a_product(a_file(name="b"))], attached=dataset)
+    batches = cut([a_product(a_file(name="a")), a_product(a_file(name="b"))], attached=dataset)
 
-    assert [names for _, names in shapes(partition.buckets)] == [("big.pdf", "a"), ("b",)]
+    assert [names for _, names in shapes(batches.touched)] == [("big.pdf", "a"), ("b",)]
 
 
 @pytest.mark.parametrize(
@@ -149,23 +145,23 @@ def test_c17_where_an_attached_file_goes(
     url: str, *, external: bool, kind: SubOrderKind, state: FileState
 ) -> None:
     """Stored ones are asked of storage like the others (decisions.md), the rest is there."""
-    partition = cut([], attached=a_product(a_file(url=url, external=external)))
-    (bucket,) = partition.buckets
+    batches = cut([], attached=a_product(a_file(url=url, external=external)))
+    (batch,) = batches.touched
 
-    assert (bucket.kind, bucket.added[0].state, bucket.closed) == (kind, state, True)
+    assert (batch.kind, batch.added[0].state, batch.closed) == (kind, state, True)
 
 
 def test_a_stored_file_without_checksum_is_an_error_that_says_why() -> None:
     """Storage knows files by checksum only; the file is not dropped in silence (promise 1)."""
-    partition = cut([a_product(a_file(checksum=None))])
-    (ordered,) = partition.buckets[0].added
+    batches = cut([a_product(a_file(checksum=None))])
+    (ordered,) = batches.touched[0].added
 
     assert ordered.state is FileState.ERROR
     assert "checksum" in (ordered.reason or "")
 
 
 @pytest.mark.parametrize(
-    ("size", "named"), [(BUCKET_BYTES, []), (BUCKET_BYTES + 1, ["x"]), (None, [])]
+    ("size", "named"), [(BATCH_BYTES, []), (BATCH_BYTES + 1, ["x"]), (None, [])]
 )
 def test_a_stored_file_larger_than_a_sub_order_is_reported(
     size: int | None, named: list[str]
@@ -180,8 +176,8 @@ def test_an_external_file_larger_than_a_sub_order_is_not_reported() -> None:
 
 
 def test_a_filtered_product_still_counts_as_one() -> None:
-    """Nothing passes: there is no bucket, hence no sub-order."""
-    assert cut([a_product(a_file())], file_filter=FileFilter(name_pattern="none")).buckets == []
+    """Nothing passes: there is no batch, hence no sub-order."""
+    assert cut([a_product(a_file())], file_filter=FileFilter(name_pattern="none")).touched == []
 
 
 def test_w5_external_files_without_checksum_stay_apart() -> None:
@@ -228,25 +224,27 @@ def test_w44_pages_cut_like_one_page(
     held: dict[int, tuple[int, int]] = {}
     for start, stop in pairwise(edges):
         continued = {
-            kind: Bucket[OrderedFile](kind, held_files=held[number][0], held_bytes=held[number][1])
+            kind: FileBatch[OrderedFile](
+                kind, held_files=held[number][0], held_bytes=held[number][1]
+            )
             for kind, number in left_open.items()
         }
-        numbers = {id(bucket): left_open[kind] for kind, bucket in continued.items()}
-        partition = Partition(BUCKET_BYTES, None, continued)
-        partition.add_products(products[start:stop])
-        for bucket in partition.buckets:
-            number = numbers.setdefault(id(bucket), len(grown))
+        numbers = {id(batch): left_open[kind] for kind, batch in continued.items()}
+        batches = FileBatches(BATCH_BYTES, None, continued)
+        batches.add_products(products[start:stop])
+        for batch in batches.touched:
+            number = numbers.setdefault(id(batch), len(grown))
             if number == len(grown):
-                grown.append((bucket.kind, []))
-            grown[number][1].extend(ordered.file.name for ordered in bucket.added)
-            held[number] = (bucket.held_files, bucket.held_bytes)
+                grown.append((batch.kind, []))
+            grown[number][1].extend(ordered.file.name for ordered in batch.added)
+            held[number] = (batch.held_files, batch.held_bytes)
         left_open = {
-            bucket.kind: numbers[id(bucket)]
-            for bucket in (partition.storage, partition.external)
-            if bucket is not None
+            batch.kind: numbers[id(batch)]
+            for batch in (batches.storage, batches.external)
+            if batch is not None
         }
 
-    assert [(kind, tuple(names)) for kind, names in grown] == shapes(cut(products).buckets)
+    assert [(kind, tuple(names)) for kind, names in grown] == shapes(cut(products).touched)
 
 
 @settings(max_examples=150, deadline=None)
@@ -256,21 +254,21 @@ def test_every_file_is_in_one_bucket_and_no_product_in_two_of_a_kind(
 ) -> None:
     """Nothing lost, nothing twice, nothing split (C9), whatever the sizes."""
     products = [a_product(*files) for files in contents]
-    partition = cut(products)
-    placed = sorted(o.file.name for bucket in partition.buckets for o in bucket.added)
+    batches = cut(products)
+    placed = sorted(o.file.name for batch in batches.touched for o in batch.added)
     homes = {
-        (bucket.kind, ordered.product.urn, number)
-        for number, bucket in enumerate(partition.buckets)
-        for ordered in bucket.added
+        (batch.kind, ordered.product.urn, number)
+        for number, batch in enumerate(batches.touched)
+        for ordered in batch.added
     }
 
     assert placed == sorted(file.name for product in products for file in product.files)
     assert len(homes) == len({(kind, urn) for kind, urn, _ in homes})
-    assert all(bucket.added and bucket.closed for bucket in partition.buckets)
+    assert all(batch.added and batch.closed for batch in batches.touched)
 
 
 def test_the_default_bucket_holds_100_mebibytes() -> None:
-    """C8 in its own numbers: the hundredth mebibyte closes the bucket."""
+    """C8 in its own numbers: the hundredth mebibyte closes the batch."""
     products = [a_product(a_file(MEBIBYTE)) for _ in range(101)]
 
-    assert counts(cut(products, bucket_bytes=100 * MEBIBYTE)) == [100, 1]
+    assert counts(cut(products, batch_bytes=100 * MEBIBYTE)) == [100, 1]

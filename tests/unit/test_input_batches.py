@@ -1,4 +1,4 @@
-"""How the inputs of a process are cut in windows: domain.md 5.2 and 5.3, example by example."""
+"""How the inputs of a process are cut in batches: domain.md 5.2 and 5.3, example by example."""
 
 from dataclasses import replace
 from uuid import UUID
@@ -7,22 +7,22 @@ import pytest
 
 from rs_order.domain.files import OtherType
 from rs_order.domain.ids import Urn
-from rs_order.domain.process import Cardinality, Forecast, LimitKind, Process, Scope
-from rs_order.domain.windows import (
+from rs_order.domain.input_batches import (
+    BatchLimits,
     Group,
+    InputBatch,
+    InputBatches,
     InputFile,
     InputProduct,
     SplitForbidden,
     Totals,
-    Window,
-    WindowLimits,
-    Windows,
     group_of,
     inputs_of,
 )
+from rs_order.domain.process import Cardinality, Forecast, LimitKind, Process, Scope
 from tests.unit.catalog import a_file, a_product
 
-BUCKET = 1000
+BATCH = 1000
 PROCESS = Process(
     id=UUID(int=1),
     scope=Scope.SUBORDER,
@@ -49,14 +49,14 @@ def products(*files: tuple[int, int]) -> list[InputProduct]:
 
 
 def cut(
-    limits: WindowLimits, given: list[InputProduct], *, forbids_split: bool = False
+    limits: BatchLimits, given: list[InputProduct], *, forbids_split: bool = False
 ) -> list[int]:
-    """How many products each window has."""
-    windows = Windows(limits, forbids_split=forbids_split)
-    windows.add(given)
-    windows.finish()
-    assert all(window.closed for window in windows.touched)
-    return [len(window.added) for window in windows.touched]
+    """How many products each batch has."""
+    batches = InputBatches(limits, forbids_split=forbids_split)
+    batches.add(given)
+    batches.finish()
+    assert all(batch.closed for batch in batches.touched)
+    return [len(batch.added) for batch in batches.touched]
 
 
 @pytest.mark.parametrize(
@@ -97,19 +97,19 @@ def cut(
 def test_a_window_closes_with_the_product_that_fills_it(
     kind: LimitKind, limit: int, given: list[tuple[int, int]], expected: list[int]
 ) -> None:
-    assert cut(WindowLimits(BUCKET, kind, limit), products(*given)) == expected
+    assert cut(BatchLimits(BATCH, kind, limit), products(*given)) == expected
 
 
 def test_a_window_that_fits_exactly_is_no_split() -> None:
-    """Ten products, ten allowed: the second window would begin with the eleventh."""
-    limits = WindowLimits(BUCKET, LimitKind.FEATURES, 10)
+    """Ten products, ten allowed: the second batch would begin with the eleventh."""
+    limits = BatchLimits(BATCH, LimitKind.FEATURES, 10)
 
     assert cut(limits, products(*[(1, 1)] * 10), forbids_split=True) == [10]
 
 
 def test_a_forbidden_split_tells_which_limits_the_window_had_reached() -> None:
     with pytest.raises(SplitForbidden) as refusal:
-        cut(WindowLimits(BUCKET, LimitKind.FILES, 2), products(*[(1, 600)] * 3), forbids_split=True)
+        cut(BatchLimits(BATCH, LimitKind.FILES, 2), products(*[(1, 600)] * 3), forbids_split=True)
 
     reached = refusal.value.reached
     assert (reached.files, reached.max_bytes) == (True, True)
@@ -117,15 +117,15 @@ def test_a_forbidden_split_tells_which_limits_the_window_had_reached() -> None:
 
 
 def test_the_cut_is_the_same_whatever_the_pages() -> None:
-    """A window left open by a page goes on with the next."""
-    limits = WindowLimits(BUCKET, LimitKind.FILES, 4)
+    """A batch left open by a page goes on with the next."""
+    limits = BatchLimits(BATCH, LimitKind.FILES, 4)
     given = products(*[(1, 10), (2, 10), (1, 10), (3, 10), (3, 10), (1, 10), (1, 10)])
-    whole = Windows(limits)
+    whole = InputBatches(limits)
     whole.add(given)
     totals: list[Totals] = []
-    last: Window | None = None
+    last: InputBatch | None = None
     for product in given:
-        paged = Windows(limits, last=last)
+        paged = InputBatches(limits, last=last)
         paged.add([product])
         last = paged.last
         assert last is not None
@@ -134,15 +134,15 @@ def test_the_cut_is_the_same_whatever_the_pages() -> None:
     if last and not last.closed:
         totals.append(last.totals)
 
-    assert totals == [window.totals for window in whole.touched]
+    assert totals == [batch.totals for batch in whole.touched]
 
 
 def test_a_closed_window_of_an_earlier_page_is_left_alone() -> None:
-    last = Window(Totals(4, 40, 4), closed=True)
-    windows = Windows(WindowLimits(BUCKET, LimitKind.FILES, 4), last=last)
-    windows.finish()
+    last = InputBatch(Totals(4, 40, 4), closed=True)
+    batches = InputBatches(BatchLimits(BATCH, LimitKind.FILES, 4), last=last)
+    batches.finish()
 
-    assert windows.touched == []
+    assert batches.touched == []
 
 
 def test_a_process_takes_the_files_of_its_types_only() -> None:

@@ -28,7 +28,7 @@ class FileMove:
 
 
 @dataclass(slots=True)
-class Tally:
+class FileCounters:
     """Files and bytes per state. A file of unknown size counts as 0 bytes."""
 
     files: dict[FileState, int] = field(default_factory=lambda: dict.fromkeys(FileState, 0))

@@ -1,7 +1,7 @@
-"""How the files of a selection are cut in sub-orders (domain.md 4.5, C8-C11).
+"""Puts the files of a selection into batches, each a sub-order (domain.md 4.5, C8-C11).
 
-Buckets are filled product by product, in the order of the catalog; whether a bucket is full is asked
-once per product, after all its files, so that a product is never split over two buckets.
+Batches are filled product by product, in the order of the catalog. The limits of a batch are
+checked after all files of a product, so that no product is split over two batches.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,7 +19,7 @@ MAX_EXTERNAL_FILES = 1000
 
 @dataclass(frozen=True, slots=True)
 class OrderedFile:
-    """A file that passed the filter, with the product it belongs to and the state it is born in."""
+    """A file that passed the filter, with the product it belongs to and its first state."""
 
     product: Product
     file: CatalogFile
@@ -33,8 +33,8 @@ File = TypeVar("File")
 
 
 @dataclass(slots=True, eq=False)
-class Bucket(Generic[File]):
-    """A sub-order in the making: what is added in this step, on top of what it already held."""
+class FileBatch(Generic[File]):
+    """A sub-order in the plan: what is added in this step, on top of what it already held."""
 
     kind: SubOrderKind
     held_files: int = 0
@@ -42,49 +42,49 @@ class Bucket(Generic[File]):
     added: list[File] = field(default_factory=list)
     closed: bool = False
     sub_order: SubOrderId | None = None
-    """Set when it was begun in an earlier step."""
+    """The sub-order that an earlier step began; None: a new one."""
 
     def add(self, file: File, size: int | None) -> None:
         self.added.append(file)
         self.held_files += 1
         self.held_bytes += size or 0
 
-    def is_full(self, bucket_bytes: int) -> bool:
-        """Whether it takes no more (C8, C11)."""
+    def is_full(self, batch_bytes: int) -> bool:
+        """True if it has reached a limit (C8, C11)."""
         if self.kind is SubOrderKind.EXTERNAL:
             return self.held_files > MAX_EXTERNAL_FILES
-        return self.held_files >= MAX_FILES or self.held_bytes >= bucket_bytes
+        return self.held_files >= MAX_FILES or self.held_bytes >= batch_bytes
 
 
-class Partition:
-    """Fills storage and external buckets."""
+class FileBatches:
+    """Fills batches of stored and of external files."""
 
     def __init__(
         self,
-        bucket_bytes: int,
+        batch_bytes: int,
         file_filter: FileFilter | None = None,
-        left_open: Mapping[SubOrderKind, Bucket[OrderedFile]] | None = None,
+        left_open: Mapping[SubOrderKind, FileBatch[OrderedFile]] | None = None,
     ) -> None:
-        """``left_open``: the buckets that an earlier step left open, by kind."""
-        self._bucket_bytes = bucket_bytes
+        """``left_open``: the batches that an earlier step left open, by kind."""
+        self._batch_bytes = batch_bytes
         self._filter = file_filter or FileFilter()
-        self.buckets: list[Bucket[OrderedFile]] = list((left_open or {}).values())
-        """Every bucket touched, oldest first."""
+        self.touched: list[FileBatch[OrderedFile]] = list((left_open or {}).values())
+        """Every batch that gets files, oldest first."""
         self.storage = (left_open or {}).get(SubOrderKind.STORAGE)
         self.external = (left_open or {}).get(SubOrderKind.EXTERNAL)
         self.oversized: list[str] = []
-        """Names of stored files that are larger than a whole bucket (domain.md 16.4)."""
+        """Names of stored files that are larger than a whole batch (domain.md 16.4)."""
 
     def attach(self, dataset: Product) -> None:
-        """Files attached to the dataset come first and are not filtered (C16, C17).
+        """Add the files attached to the dataset, first and without the filter (C16, C17).
 
-        No bucket is closed here: the check comes with the next product.
+        The limits are checked with the next product.
         """
         for file in dataset.files:
             self._put(dataset, file, external=file.external or file.held_by_dam)
 
     def add_products(self, products: Iterable[Product]) -> None:
-        """The files of the products that pass the filter."""
+        """Add the files of products that pass the filter."""
         for product in products:
             for file in product.files:
                 if self._filter.passes(file):
@@ -92,10 +92,10 @@ class Partition:
             self._close_full()
 
     def finish(self) -> None:
-        """Nothing more comes: what is open is closed."""
-        for bucket in (self.storage, self.external):
-            if bucket:
-                bucket.closed = True
+        """Close the open batches: no more files follow."""
+        for batch in (self.storage, self.external):
+            if batch:
+                batch.closed = True
         self.storage = self.external = None
 
     def _put(self, product: Product, file: CatalogFile, *, external: bool) -> None:
@@ -110,18 +110,18 @@ class Partition:
             self.storage.add(OrderedFile(product, file, FileState.ERROR, NO_CHECKSUM), file.size)
             return
         self.storage.add(OrderedFile(product, file, FileState.PENDING), file.size)
-        if file.size is not None and file.size > self._bucket_bytes:
+        if file.size is not None and file.size > self._batch_bytes:
             self.oversized.append(file.name)
 
-    def _open(self, kind: SubOrderKind) -> Bucket[OrderedFile]:
-        bucket = Bucket[OrderedFile](kind)
-        self.buckets.append(bucket)
-        return bucket
+    def _open(self, kind: SubOrderKind) -> FileBatch[OrderedFile]:
+        batch = FileBatch[OrderedFile](kind)
+        self.touched.append(batch)
+        return batch
 
     def _close_full(self) -> None:
-        if self.storage and self.storage.is_full(self._bucket_bytes):
+        if self.storage and self.storage.is_full(self._batch_bytes):
             self.storage.closed = True
             self.storage = None
-        if self.external and self.external.is_full(self._bucket_bytes):
+        if self.external and self.external.is_full(self._batch_bytes):
             self.external.closed = True
             self.external = None

@@ -4,9 +4,9 @@ from itertools import count
 
 import pytest
 
+from rs_order.domain.file_batches import FileBatch
 from rs_order.domain.ids import DataFileId, DatasetTaskId, SubOrderId
-from rs_order.domain.partition import Bucket
-from rs_order.domain.regrouping import FileInError, Regrouping
+from rs_order.domain.retry_batches import FileInError, RetryBatches
 from rs_order.domain.states import FileState, SubOrderKind
 from tests.unit.catalog import MEBIBYTE
 
@@ -21,17 +21,17 @@ def a_file(kind: SubOrderKind = STORAGE, size: int | None = 10) -> FileInError:
 
 
 def cut(
-    *files: FileInError, left_open: dict[SubOrderKind, Bucket[FileInError]] | None = None
+    *files: FileInError, left_open: dict[SubOrderKind, FileBatch[FileInError]] | None = None
 ) -> list[tuple[SubOrderKind, int, bool]]:
-    """Kind, files and whether it is closed, of each bucket; more may come."""
-    regrouping = Regrouping(100 * MEBIBYTE, left_open or {})
+    """Kind, files and whether it is closed, of each batch; more may come."""
+    batches = RetryBatches(100 * MEBIBYTE, left_open or {})
     for file in files:
-        regrouping.add(file)
-    return [(bucket.kind, bucket.held_files, bucket.closed) for bucket in regrouping.buckets]
+        batches.add(file)
+    return [(batch.kind, batch.held_files, batch.closed) for batch in batches.touched]
 
 
 @pytest.mark.parametrize(
-    ("kind", "files", "size", "buckets"),
+    ("kind", "files", "size", "batches"),
     [
         (STORAGE, 2, 100 * MEBIBYTE, [(1, True), (1, True)]),
         (STORAGE, 3, 50 * MEBIBYTE, [(2, True), (1, False)]),
@@ -41,10 +41,10 @@ def cut(
     ],
 )
 def test_a_bucket_is_full_as_in_a_completion(
-    kind: SubOrderKind, files: int, size: int | None, buckets: list[tuple[int, bool]]
+    kind: SubOrderKind, files: int, size: int | None, batches: list[tuple[int, bool]]
 ) -> None:
     """C8 and C11; but it is asked after each file, not after each product."""
-    expected = [(kind, held, closed) for held, closed in buckets]
+    expected = [(kind, held, closed) for held, closed in batches]
 
     assert cut(*(a_file(kind, size) for _ in range(files))) == expected
 
@@ -59,7 +59,7 @@ def test_kinds_never_mix() -> None:
 
 def test_a_bucket_left_open_is_continued() -> None:
     """With what it held before."""
-    begun = Bucket[FileInError](STORAGE, held_files=4999, held_bytes=1, sub_order=SubOrderId(7))
+    begun = FileBatch[FileInError](STORAGE, held_files=4999, held_bytes=1, sub_order=SubOrderId(7))
 
     assert cut(a_file(), a_file(), left_open={STORAGE: begun}) == [
         (STORAGE, 5000, True),
