@@ -13,7 +13,7 @@ from rs_order.application.steps import CompleteOrderStep, GrantRequestsStep
 from rs_order.application.verdicts import Broken, Kind, Unanswered, Verdicts
 from rs_order.contracts.order_response import ErrorType, ResponseStatus
 from rs_order.domain.ids import OrderId, RequestId, Tenant
-from rs_order.domain.labels import generated_label, unique_label
+from rs_order.domain.order import generated_label, unique_label
 from rs_order.domain.retry import RetryPolicy
 from rs_order.ports.clock import Clock
 from rs_order.ports.errors import RemoteNonsense, RemoteTrouble

@@ -34,7 +34,7 @@ class ApplyAvailability:
         checksums = sorted({*available, *unavailable})
         async with self._store.unit_of_work(tenant) as uow:
             locked = await uow.orders.lock_awaiting(checksums)
-            orders = [order for order in locked if not order.status.gone]
+            orders = [order for order in locked if not order.status.deleted_or_expired]
             if not orders:
                 return
             ids = [order.id for order in orders]

@@ -21,7 +21,7 @@ from rs_order.contracts.order_response import ErrorType, OrderResponse, Response
 from rs_order.domain.basket import DatasetSelection
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import OrderId
-from rs_order.domain.labels import generated_label
+from rs_order.domain.order import generated_label
 from rs_order.ports.clock import Clock
 from rs_order.ports.errors import RemoteTrouble
 from rs_order.store.orders import NewOrder

@@ -66,7 +66,7 @@ class ApplyResults:
         orders = await uow.orders.lock([named.order_id]) if named else []
         # Looked at again under the lock: the order may have gone just before it.
         work = await uow.executions.named(batch)
-        if not orders or work is None or orders[0].status.gone:
+        if not orders or work is None or orders[0].status.deleted_or_expired:
             return None
         return orders[0], work
 
@@ -94,7 +94,7 @@ class GiveUpResults:
         async with self._store.unit_of_work(tenant) as uow:
             orders = await uow.orders.lock([step.order_id])
             loaded = await uow.sub_orders.load([step.sub_order_id])
-            if not orders or orders[0].status.gone or not loaded:
+            if not orders or orders[0].status.deleted_or_expired or not loaded:
                 return
             if loaded[0].state is not SubOrderState.PROCESSING:
                 return

@@ -101,7 +101,7 @@ class AskStorage:
             if not orders or not loaded:
                 return
             (order,), (sub_order,) = orders, loaded
-            if order.status.gone or sub_order.asks != step.asks:
+            if order.status.deleted_or_expired or sub_order.asks != step.asks:
                 return
             if sub_order.state is not SubOrderState.RUNNING:
                 return

@@ -23,11 +23,10 @@ from rs_order.application.steps import (
 )
 from rs_order.domain.basket import DatasetSelection
 from rs_order.domain.counters import FileCounters
-from rs_order.domain.expiration import expiration
 from rs_order.domain.ids import Tenant
 from rs_order.domain.input_batches import SplitForbidden
 from rs_order.domain.moves import Reason
-from rs_order.domain.order import Order
+from rs_order.domain.order import Order, expiration
 from rs_order.domain.retry import RetryPolicy
 from rs_order.domain.states import OrderStatus
 from rs_order.ports.clock import Clock

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Final
 
 from rs_order.application.errors import LabelRefused
-from rs_order.domain.labels import MAX_LABEL, dated_label, unique_label
+from rs_order.domain.order import MAX_LABEL, dated_label, unique_label
 from rs_order.store.unit_of_work import UnitOfWork
 
 TOO_LONG: Final = "TOO_MANY_CHARACTERS_IN_LABEL"

@@ -3,8 +3,7 @@
 from datetime import datetime
 
 from rs_order.application.steps import ExpireOrderStep
-from rs_order.domain.expiration import expiration
-from rs_order.domain.order import Order
+from rs_order.domain.order import Order, expiration
 from rs_order.store.unit_of_work import UnitOfWork
 
 

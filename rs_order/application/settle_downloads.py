@@ -93,4 +93,4 @@ class SettleDownloads:
 
 def _has_files(order: Order) -> bool:
     """True unless the files are being deleted: the order is deleted or expired, or its completion failed."""
-    return not order.status.gone and order.counters.total_files > 0
+    return not order.status.deleted_or_expired and order.counters.total_files > 0

@@ -1,13 +1,20 @@
-"""An order, and the decisions about its status."""
+"""An order: the decisions about its status, its expiry date, and its label.
 
+A label has at most 50 characters and is unique for its owner.
+"""
+
+from collections.abc import Container
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from rs_order.domain.counters import FileCounters
 from rs_order.domain.identity import SERVICE
 from rs_order.domain.ids import OrderId, RequestId
+from rs_order.domain.instants import wire_instant
 from rs_order.domain.moves import ORDER_MOVES, Reason, require_move
 from rs_order.domain.states import FileState, OrderStatus
+
+MAX_LABEL = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,3 +137,42 @@ class Order:
             self.move(
                 OrderStatus.DONE_WITH_WARNING, reason=Reason.DOWNLOAD_ERRORS, actor=self.owner
             )
+
+
+def expiration(
+    now: datetime, *, storage_sub_orders: int, sub_order_hours: int, max_hours: int
+) -> datetime:
+    """Return the expiry date (domain.md 4.7).
+
+    Each sub-order counts with its hours, and so do two more; the tenant's maximum limits the sum.
+    """
+    hours = (
+        sub_order_hours if storage_sub_orders == 0 else (storage_sub_orders + 2) * sub_order_hours
+    )
+    return now + timedelta(hours=min(hours, max_hours))
+
+
+def generated_label(now: datetime) -> str:
+    """Return the label of an automatic order (domain.md 4.1)."""
+    return f"Generated order {wire_instant(now)}"
+
+
+def dated_label(now: datetime) -> str:
+    """Return the default label (rest.md 7.1), in the time zone of ``now``."""
+    return f"Order of {now:%Y/%m/%d at %H:%M:%S}"
+
+
+def numbered(label: str, number: int) -> str:
+    """Return the label followed by `` (2)``, `` (3)`` …, cut to fit; number 1 is the label itself."""
+    if number == 1:
+        return label
+    suffix = f" ({number})"
+    return label[: MAX_LABEL - len(suffix)] + suffix
+
+
+def unique_label(wanted: str, taken: Container[str]) -> str:
+    """Return the label, or its first numbered form that is not ``taken`` (W40)."""
+    number = 1
+    while numbered(wanted, number) in taken:
+        number += 1
+    return numbered(wanted, number)

@@ -102,6 +102,6 @@ class OrderStatus(StrEnum):
         return self in (OrderStatus.DONE_WITH_WARNING, OrderStatus.FAILED)
 
     @property
-    def gone(self) -> bool:
+    def deleted_or_expired(self) -> bool:
         """True if its files are deleted; no event changes it any more."""
         return self in (OrderStatus.EXPIRED, OrderStatus.DELETED)

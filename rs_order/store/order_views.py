@@ -205,7 +205,7 @@ def _view_of(row: Row, tasks: Sequence[DatasetTaskView]) -> OrderView:
         status_at=row["status_at"],
         percent=0 if _still_read(row) else counters.percent,
         errors=counters.errors,
-        available_files=0 if status.gone else counters.available,
+        available_files=0 if status.deleted_or_expired else counters.available,
         waiting_for_user=row["waiting_sub_orders"] > 0,
         dataset_tasks=tuple(tasks),
     )

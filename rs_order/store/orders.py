@@ -7,9 +7,8 @@ from typing import Any
 
 from rs_order.domain.basket import DatasetSelection
 from rs_order.domain.ids import BasketId, Checksum, OrderId, RequestId
-from rs_order.domain.labels import numbered
 from rs_order.domain.moves import Reason
-from rs_order.domain.order import Order
+from rs_order.domain.order import Order, numbered
 from rs_order.store.baskets import put_selections, reserve_ids
 from rs_order.store.pool import Connection
 from rs_order.store.rows import order_of, order_record

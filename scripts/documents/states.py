@@ -68,7 +68,7 @@ def states() -> str:
         sub_order_moves=_moves(SubOrderState, SUB_ORDER_MOVES),
         reasons=_reasons(),
         final=_listed(status for status in OrderStatus if status.final),
-        gone=_listed(status for status in OrderStatus if status.gone),
+        gone=_listed(status for status in OrderStatus if status.deleted_or_expired),
     )
     kinds: tuple[tuple[str, type[StrEnum]], ...] = (
         ("Status of an order", OrderStatus),

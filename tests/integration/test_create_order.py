@@ -10,7 +10,7 @@ from rs_order.application.errors import EmptyBasket, LabelRefused
 from rs_order.application.links import Links
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import OrderId, Tenant
-from rs_order.domain.labels import dated_label
+from rs_order.domain.order import dated_label
 from rs_order.ports.directory import Projects
 from rs_order.ports.errors import RemoteTrouble
 from rs_order.store.pool import Pool

@@ -104,7 +104,7 @@ async def _write_order(connection: Connection, order: FakeDownloads) -> None:
     """An order with one sub-order, whose state is what its files ask for, and counters that agree."""
     states = [order.state_of(file.id) for file in order.files]
     available, pending = FileState.AVAILABLE in states, FileState.PENDING in states
-    waiting = int(available and not pending and not order.status.gone)
+    waiting = int(available and not pending and not order.status.deleted_or_expired)
     await connection.execute(
         "insert into orders (id, owner, role, label, correlation_id, status, expires_at,"
         " sub_order_hours, sub_orders, waiting_sub_orders)"

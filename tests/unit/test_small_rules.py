@@ -7,11 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rs_order.domain.errors import PatternRefusedError
-from rs_order.domain.expiration import expiration
 from rs_order.domain.file_filter import FileFilter, FileKind, compile_pattern
 from rs_order.domain.files import DataType
 from rs_order.domain.instants import parse_instant, wire_instant
-from rs_order.domain.labels import MAX_LABEL, generated_label, unique_label
+from rs_order.domain.order import MAX_LABEL, expiration, generated_label, unique_label
 from tests.unit.catalog import a_file
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -102,7 +102,7 @@ async def _available_files(
             request.tenant, request.order_id, after=after, limit=PAGE
         )
         order = await downloads.order(request.tenant, request.order_id)
-        if order is None or order.status.gone:
+        if order is None or order.status.deleted_or_expired:
             raise OrderGone
         for file in files:
             yield file

@@ -161,7 +161,7 @@ async def _matter_of(uow: UnitOfWork, mail: MailToSend) -> _Matter:
     """What the mail is about, as it is now."""
     if mail.order_id is not None:
         order = await uow.mails.created_order(mail.order_id)
-        return None if order is None or order.status.gone else order
+        return None if order is None or order.status.deleted_or_expired else order
     if mail.available_before is None:
         return None
     waiting = await uow.mails.waiting_orders(mail.owner, mail.available_before, LISTED)

@@ -86,7 +86,7 @@ class MendOrder:
     ) -> list[Drift]:
         async with self._store.unit_of_work(tenant) as uow:
             orders = await uow.orders.lock([order_id])
-            if not orders or orders[0].status.gone:
+            if not orders or orders[0].status.deleted_or_expired:
                 return []
             (order,) = orders
             before = _stands(order)
