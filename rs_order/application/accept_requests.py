@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rs_order.application import responses
-from rs_order.application.refusal import Refusal
+from rs_order.application.refusal import Rejection
 from rs_order.application.request_rules import fingerprint, violations
 from rs_order.application.steps import GrantRequestsStep
 from rs_order.application.tidy_inbox import begin_tidying
@@ -69,8 +69,8 @@ class AcceptRequests:
         await uow.requests.decide(RequestState.DENIED, {request.id: None for request, _ in refused})
         await uow.messages.respond(
             [
-                responses.refused(
-                    uow.tenant, request.id, request.correlation_id, Refusal.denied(reasons)
+                responses.rejected(
+                    uow.tenant, request.id, request.correlation_id, Rejection.denied(reasons)
                 )
                 for request, reasons in refused
             ]

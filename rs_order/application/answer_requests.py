@@ -1,4 +1,4 @@
-"""Answers judged requests and makes orders of the granted ones, all in one commit (amqp.md 2.4)."""
+"""Answers decided requests and creates the granted orders, all in one commit (amqp.md 2.4)."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -7,10 +7,10 @@ import structlog
 
 from rs_order.application import responses
 from rs_order.application.estimate import Estimate
-from rs_order.application.refusal import Refusal
+from rs_order.application.refusal import Rejection
 from rs_order.application.responses import Response
 from rs_order.application.steps import CompleteOrderStep, GrantRequestsStep
-from rs_order.application.verdicts import Broken, Kind, Unanswered, Verdicts
+from rs_order.application.verdicts import Decisions, Kind, Unavailable, Unexpected
 from rs_order.contracts.order_response import ErrorType, ResponseStatus
 from rs_order.domain.ids import OrderId, RequestId, Tenant
 from rs_order.domain.order import generated_label, unique_label
@@ -24,16 +24,16 @@ from rs_order.store.orders import NewOrder
 from rs_order.store.requests import RecordedRequest, RequestState
 from rs_order.store.unit_of_work import Store, UnitOfWork
 
-UNFORESEEN = Refusal.failed(
+UNFORESEEN = Rejection.failed(
     ErrorType.INTERNAL_ERROR, "UnexpectedException: the request could not be judged."
 )
-"""The sender learns that it failed; the dead letter tells the operator why."""
+"""The sender learns that the request failed; the dead letter holds the cause for the operator."""
 
 log = structlog.get_logger(__name__)
 
 
 class AnswerRequests:
-    """One commit for many verdicts; who is in trouble waits in a delayed step."""
+    """Commits many decisions at once; requests whose service is unavailable wait in a delayed step."""
 
     def __init__(self, store: Store, clock: Clock, retries: RetryPolicy) -> None:
         self._store = store
@@ -41,42 +41,42 @@ class AnswerRequests:
         self._retries = retries
 
     async def handle(
-        self, tenant: Tenant, requests: dict[RequestId, RecordedRequest], judged: Verdicts
+        self, tenant: Tenant, requests: dict[RequestId, RecordedRequest], decided: Decisions
     ) -> None:
-        """Commit verdicts together; when that fails, halves, down to the one that can't be stored."""
+        """Commit decisions together; if that fails, commit halves, down to the one that can't be stored."""
         try:
-            await self._commit(tenant, requests, judged)
+            await self._commit(tenant, requests, decided)
         except StoreError:
             raise
         except Exception as error:
-            if len(judged.ids) > 1:
-                for half in judged.halves():
+            if len(decided.ids) > 1:
+                for half in decided.halves():
                     await self.handle(tenant, requests, half)
                 return
-            log.exception("request-not-stored", request=judged.ids[0])
-            broken = Verdicts(broken={judged.ids[0]: Broken(type(error).__name__)})
-            await self._commit(tenant, requests, broken)
+            log.exception("request-not-stored", request=decided.ids[0])
+            unexpected = Decisions(unexpected={decided.ids[0]: Unexpected(type(error).__name__)})
+            await self._commit(tenant, requests, unexpected)
 
     async def _commit(
-        self, tenant: Tenant, requests: dict[RequestId, RecordedRequest], judged: Verdicts
+        self, tenant: Tenant, requests: dict[RequestId, RecordedRequest], decided: Decisions
     ) -> None:
-        if not judged.ids:
+        if not decided.ids:
             return
         async with self._store.unit_of_work(tenant) as uow:
-            still_open = await uow.requests.lock_received(judged.ids)
+            still_open = await uow.requests.lock_received(decided.ids)
 
-            def of(verdicts: Mapping[RequestId, Kind]) -> list[tuple[RecordedRequest, Kind]]:
-                return [(requests[id_], verdicts[id_]) for id_ in verdicts if id_ in still_open]
+            def of(decisions: Mapping[RequestId, Kind]) -> list[tuple[RecordedRequest, Kind]]:
+                return [(requests[id_], decisions[id_]) for id_ in decisions if id_ in still_open]
 
-            await self._grant(uow, of(judged.granted))
-            await self._refuse(uow, of(judged.refused))
-            await self._wait(uow, of(judged.unanswered))
-            await self._set_aside(uow, of(judged.broken))
-        for id_, verdict in judged.unanswered.items():
+            await self._grant(uow, of(decided.granted))
+            await self._reject(uow, of(decided.rejected))
+            await self._wait(uow, of(decided.unavailable))
+            await self._set_aside(uow, of(decided.unexpected))
+        for id_, decision in decided.unavailable.items():
             log.warning(
                 "request-unanswered",
                 correlation_id=requests[id_].correlation_id,
-                cause=str(verdict.trouble),
+                cause=str(decision.trouble),
             )
 
     async def _grant(
@@ -88,13 +88,13 @@ class AnswerRequests:
         orders = await self._new_orders(uow, granted, settings.app_sub_order_hours)
         ids = await uow.orders.create(orders)
         answers: list[Response] = []
-        decisions: dict[RequestId, OrderId | None] = {}
+        order_ids: dict[RequestId, OrderId | None] = {}
         for order_id, (request, _) in zip(ids, granted, strict=True):
-            decisions[request.id] = order_id
+            order_ids[request.id] = order_id
             answers.append(
                 responses.granted(uow.tenant, order_id, request.id, request.correlation_id)
             )
-        await uow.requests.decide(RequestState.GRANTED, decisions)
+        await uow.requests.decide(RequestState.GRANTED, order_ids)
         await uow.messages.respond(answers)
         await uow.messages.send(
             [CompleteOrderStep(id_, selection=0, page=0).to(uow.tenant) for id_ in ids]
@@ -132,31 +132,35 @@ class AnswerRequests:
         return orders
 
     @staticmethod
-    async def _refuse(uow: UnitOfWork, refused: Sequence[tuple[RecordedRequest, Refusal]]) -> None:
+    async def _reject(
+        uow: UnitOfWork, rejected: Sequence[tuple[RecordedRequest, Rejection]]
+    ) -> None:
         for status in (ResponseStatus.DENIED, ResponseStatus.FAILED):
             of_status = [
-                (request, refusal) for request, refusal in refused if refusal.status is status
+                (request, rejection)
+                for request, rejection in rejected
+                if rejection.status is status
             ]
             await uow.requests.decide(
                 RequestState(status), {request.id: None for request, _ in of_status}
             )
             await uow.messages.respond(
                 [
-                    responses.refused(uow.tenant, request.id, request.correlation_id, refusal)
-                    for request, refusal in of_status
+                    responses.rejected(uow.tenant, request.id, request.correlation_id, rejection)
+                    for request, rejection in of_status
                 ]
             )
 
     async def _wait(
-        self, uow: UnitOfWork, unanswered: Sequence[tuple[RecordedRequest, Unanswered]]
+        self, uow: UnitOfWork, unavailable: Sequence[tuple[RecordedRequest, Unavailable]]
     ) -> None:
-        """Ask again later, or tell the sender that it took too long."""
+        """Try again later, or answer FAILED once the deadline is over."""
         now = self._clock.now()
         again: dict[int, list[RequestId]] = defaultdict(list)
         late: list[tuple[RecordedRequest, RemoteTrouble]] = []
-        for request, verdict in unanswered:
+        for request, decision in unavailable:
             if self._retries.exhausted(request.trouble_since or now, now):
-                late.append((request, verdict.trouble))
+                late.append((request, decision.trouble))
             else:
                 again[request.attempts].append(request.id)
         for attempts, ids in again.items():
@@ -168,37 +172,39 @@ class AnswerRequests:
     async def _give_up(
         self, uow: UnitOfWork, late: Sequence[tuple[RecordedRequest, RemoteTrouble]]
     ) -> None:
-        """Tell the senders; where a service answered nonsense, keep the request until it is mended."""
-        await self._refuse(uow, [(request, self._too_late(trouble)) for request, trouble in late])
+        """Answer FAILED; keep requests that failed for a bad response as dead letters, to be replayed."""
+        await self._reject(uow, [(request, self._too_late(trouble)) for request, trouble in late])
         await uow.messages.send(
             [
-                _letter(uow.tenant, request, trouble.code, str(trouble))
+                _dead_letter(uow.tenant, request, trouble.code, str(trouble))
                 for request, trouble in late
                 if isinstance(trouble, RemoteNonsense)
             ]
         )
 
-    def _too_late(self, trouble: RemoteTrouble) -> Refusal:
+    def _too_late(self, trouble: RemoteTrouble) -> Rejection:
         seconds = self._retries.deadline.total_seconds()
         message = (
             f"RemoteServiceException: {trouble.service} gave no usable answer for {seconds:g} s. "
             "Please send the request again later."
         )
-        return Refusal.failed(ErrorType.INTERNAL_ERROR, message)
+        return Rejection.failed(ErrorType.INTERNAL_ERROR, message)
 
     async def _set_aside(
-        self, uow: UnitOfWork, broken: Sequence[tuple[RecordedRequest, Broken]]
+        self, uow: UnitOfWork, unexpected: Sequence[tuple[RecordedRequest, Unexpected]]
     ) -> None:
-        """FAILED for the senders, and dead letters that an operator can replay."""
-        await self._refuse(uow, [(request, UNFORESEEN) for request, _ in broken])
+        """Answer FAILED, and write dead letters that an operator can replay."""
+        await self._reject(uow, [(request, UNFORESEEN) for request, _ in unexpected])
         await uow.messages.send(
             [
-                _letter(uow.tenant, request, "unexpected-batch-failure", verdict.error)
-                for request, verdict in broken
+                _dead_letter(uow.tenant, request, "unexpected-batch-failure", decision.error)
+                for request, decision in unexpected
             ]
         )
 
 
-def _letter(tenant: Tenant, request: RecordedRequest, reason: str, detail: str) -> OutgoingMessage:
+def _dead_letter(
+    tenant: Tenant, request: RecordedRequest, reason: str, detail: str
+) -> OutgoingMessage:
     body = {"request": request.body, "reason": reason, "detail": detail}
     return OutgoingMessage(MessageKind.DEAD_REQUEST, tenant, body)

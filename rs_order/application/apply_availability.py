@@ -1,4 +1,4 @@
-"""Storage said which files are available and which never will be."""
+"""Applies storage's answers: files that are available, and files that never will be."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,11 +11,11 @@ from rs_order.store.unit_of_work import Store
 
 
 class ApplyAvailability:
-    """Settles what was asked of storage; what nobody asked for costs one look-up per batch.
+    """Settles files requested from storage; a batch without any of them costs one query.
 
-    Inputs of a process are settled likewise; the process begins when no input is waited for any more.
+    Inputs of a process are settled in the same way. The process starts once none of them is pending.
 
-    A late answer is honoured while the order is neither expired nor deleted (decisions.md).
+    A late answer is applied unless the order is expired or deleted (decisions.md).
     """
 
     def __init__(self, store: Store, settlement: Settlement, clock: Clock) -> None:
@@ -30,7 +30,7 @@ class ApplyAvailability:
         available: Sequence[Checksum],
         unavailable: Mapping[Checksum, str],
     ) -> None:
-        """Apply a batch of storage's words, each checksum in one of the two; unavailable wins."""
+        """Apply a batch of answers. A checksum in both arguments counts as unavailable."""
         checksums = sorted({*available, *unavailable})
         async with self._store.unit_of_work(tenant) as uow:
             locked = await uow.orders.lock_awaiting(checksums)

@@ -8,13 +8,13 @@ import asyncio
 
 import structlog
 
-from rs_order.application.conflicts import without_conflict
+from rs_order.application.conflicts import retry_on_conflict
 from rs_order.application.create_order import begin_order, generated_correlation_id
 from rs_order.application.errors import InvalidInput
 from rs_order.application.estimate import Estimator
 from rs_order.application.links import Links
 from rs_order.application.order_labels import free_label
-from rs_order.application.refusal import Refusal
+from rs_order.application.refusal import Rejection
 from rs_order.application.request_rules import MAX_USER, violations
 from rs_order.contracts.order_request import OrderRequest
 from rs_order.contracts.order_response import ErrorType, OrderResponse, ResponseStatus
@@ -68,7 +68,7 @@ class ApplyOrder:
             raise InvalidInput(*(violation.sentence for violation in broken))
         correlation_id = request.correlation_id or generated_correlation_id()
         found = await self._search(caller, request)
-        if isinstance(found, Refusal):
+        if isinstance(found, Rejection):
             return OrderResponse(
                 status=found.status,
                 correlation_id=correlation_id,
@@ -76,7 +76,7 @@ class ApplyOrder:
                 error_type=found.error_type,
             )
         await self._links.learn_if_possible(caller.tenant)
-        order_id = await without_conflict(
+        order_id = await retry_on_conflict(
             lambda: self._create(caller, owner, correlation_id, found)
         )
         return OrderResponse(
@@ -85,13 +85,13 @@ class ApplyOrder:
 
     async def _search(
         self, caller: Caller, request: OrderRequest
-    ) -> tuple[DatasetSelection, ...] | Refusal:
+    ) -> tuple[DatasetSelection, ...] | Rejection:
         try:
             async with asyncio.timeout(self._patience_seconds):
                 return await self._estimator.selections(caller, request)
         except (RemoteTrouble, TimeoutError) as error:
             log.warning("catalog-in-trouble", tenant=caller.tenant, cause=str(error))
-            return Refusal.failed(ErrorType.INTERNAL_ERROR, CATALOG_IN_TROUBLE)
+            return Rejection.failed(ErrorType.INTERNAL_ERROR, CATALOG_IN_TROUBLE)
 
     async def _create(
         self,

@@ -1,4 +1,4 @@
-"""rs-processing said how an execution ended, or never did (domain.md 8.4)."""
+"""Applies the results of executions, and gives up those that never come (domain.md 8.4)."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ from rs_order.store.unit_of_work import Store, UnitOfWork
 
 
 class ApplyResults:
-    """Settles the outputs of executions; a second result for the same outputs changes nothing."""
+    """Settles the outputs of executions. Applying the same result twice changes nothing."""
 
     def __init__(self, store: Store, settlement: Settlement, clock: Clock) -> None:
         self._store = store
@@ -28,7 +28,7 @@ class ApplyResults:
         self._clock = clock
 
     async def concerns_us(self, tenant: Tenant, batch: str) -> bool:
-        """Whether a batch is one of ours, of an order that is still there (decisions.md, 6.12)."""
+        """True if the batch belongs to an order of this service that still exists (decisions.md, 6.12)."""
         if BatchCorrelation.parse(batch) is None:
             return False
         async with self._store.unit_of_work(tenant) as uow:
@@ -37,10 +37,10 @@ class ApplyResults:
     async def handle(
         self, tenant: Tenant, result: ExecutionResult, cardinality: Cardinality
     ) -> bool:
-        """Apply a final result; False when its order has gone meanwhile.
+        """Apply a final result; return False if its order no longer exists.
 
         Raises:
-            UnreadableExecution: its execution isn't one that we could have asked for.
+            UnreadableExecution: this service can't have requested such an execution.
         """
         execution = ExecutionCorrelation.parse(result.execution_correlation_id)
         async with self._store.unit_of_work(tenant) as uow:
@@ -61,10 +61,10 @@ class ApplyResults:
 
     @staticmethod
     async def _hold(uow: UnitOfWork, batch: str) -> tuple[Order, Work] | None:
-        """The order of a batch, locked, if its outputs can still be settled."""
+        """Lock and return the order of a batch, or None if its outputs can't be settled any more."""
         named = await uow.executions.named(batch)
         orders = await uow.orders.lock([named.order_id]) if named else []
-        # Looked at again under the lock: the order may have gone just before it.
+        # Read again under the lock: the order may have been deleted just before.
         work = await uow.executions.named(batch)
         if not orders or work is None or orders[0].status.deleted_or_expired:
             return None
@@ -80,17 +80,17 @@ class GiveUpResultsStep(Step, name="give-up-results"):
 
 
 class GiveUpResults:
-    """Ends the wait for results that never came."""
+    """Stops waiting for results that never came."""
 
     def __init__(self, store: Store, settlement: Settlement, clock: Clock, *, hours: float) -> None:
-        """``hours``: how long was waited, for the reason that is told."""
+        """``hours``: how long results were awaited, for the reason of the failure."""
         self._store = store
         self._settlement = settlement
         self._clock = clock
         self._reason = f"The process gave no result for {hours:g} hours."
 
     async def handle(self, tenant: Tenant, step: GiveUpResultsStep) -> None:
-        """Outputs that are still pending fail, open to a late result."""
+        """Mark pending outputs as failed; a late result can still settle them."""
         async with self._store.unit_of_work(tenant) as uow:
             orders = await uow.orders.lock([step.order_id])
             loaded = await uow.sub_orders.load([step.sub_order_id])

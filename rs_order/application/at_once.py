@@ -1,26 +1,29 @@
-"""Calls that don't depend on each other, some at a time."""
+"""Independent calls, a limited number at the same time."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeVar
 
-AT_ONCE: Final = 8
-"""Calls of one request under way at the same time; the remote service has other callers too."""
+MAX_CONCURRENT_CALLS: Final = 8
+"""Calls for one request at the same time; the remote service has other callers, too."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-async def each(
-    call: Callable[[Item], Awaitable[Result]], items: Sequence[Item], *, at_once: int = AT_ONCE
+async def call_concurrently(
+    call: Callable[[Item], Awaitable[Result]],
+    items: Sequence[Item],
+    *,
+    limit: int = MAX_CONCURRENT_CALLS,
 ) -> list[Result]:
-    """What the call gives for each item, in their order.
+    """Return the result of the call for each item, in the order of the items.
 
-    Raises whatever a call raises; those still under way are cancelled then.
+    Raises what a call raises; the other calls are cancelled then.
     """
     results: list[Result] = []
-    for start in range(0, len(items), at_once):
-        running = [asyncio.ensure_future(call(item)) for item in items[start : start + at_once]]
+    for start in range(0, len(items), limit):
+        running = [asyncio.ensure_future(call(item)) for item in items[start : start + limit]]
         try:
             results += await asyncio.gather(*running)
         finally:

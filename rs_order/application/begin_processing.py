@@ -36,4 +36,4 @@ class BeginProcessing:
                 *(ScheduleStep(owner).to(uow.tenant) for owner in owners),
             ]
         )
-        await self._settlement.leave_service_slots(uow, ids)
+        await self._settlement.release_capacity(uow, ids)

@@ -41,7 +41,7 @@ class Departure:
         released = await uow.sub_orders.release(order_ids, SLICE)
         owners = sorted({sub_order.owner for sub_order in released})
         await uow.messages.send([ScheduleStep(owner).to(uow.tenant) for owner in owners])
-        await self._settlement.leave_service_slots(uow, [one.id for one in released])
+        await self._settlement.release_capacity(uow, [one.id for one in released])
         return len(released) == SLICE
 
 

@@ -1,4 +1,4 @@
-"""Beginning again when another unit of work was faster (architecture.md 2, concurrency)."""
+"""Repeats work that conflicted with another unit of work (architecture.md 2, concurrency)."""
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -11,21 +11,21 @@ from rs_order.store.errors import StoreConflict
 
 Result = TypeVar("Result")
 
-_CONFLICTS = 10
+_ATTEMPTS = 10
 _LONGEST = timedelta(milliseconds=100)
 _BACKOFF = Backoff(first=_LONGEST, limit=_LONGEST, jitter=1)
 """Any pause up to 100 ms: units of work that met should not meet again."""
 
 
-async def without_conflict(work: Callable[[], Awaitable[Result]]) -> Result:
-    """Do the work from its start, until nobody gets in between.
+async def retry_on_conflict(work: Callable[[], Awaitable[Result]]) -> Result:
+    """Do the work, from its start again after each conflict, and return its result.
 
     Raises:
-        StoreConflict: somebody did every time.
+        StoreConflict: every attempt conflicted.
     """
     async for attempt in AsyncRetrying(
         retry=retry_if_exception_type(StoreConflict),
-        stop=stop_after_attempt(_CONFLICTS),
+        stop=stop_after_attempt(_ATTEMPTS),
         wait=_pause,
         reraise=True,
     ):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from uuid import uuid4
 
-from rs_order.application.conflicts import without_conflict
+from rs_order.application.conflicts import retry_on_conflict
 from rs_order.application.errors import EmptyBasket
 from rs_order.application.links import Links
 from rs_order.application.order_labels import order_label
@@ -47,7 +47,7 @@ class CreateOrder:
             LabelRefused: the label is too long, or the caller has an order of this label.
         """
         await self._links.learn_if_possible(caller.tenant)
-        return await without_conflict(lambda: self._create(caller, wish, applicative))
+        return await retry_on_conflict(lambda: self._create(caller, wish, applicative))
 
     async def _create(self, caller: Caller, wish: OrderWish, applicative: bool) -> OrderId:
         async with self._store.unit_of_work(caller.tenant) as uow:

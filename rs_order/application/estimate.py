@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from rs_order.application.at_once import AT_ONCE, each
+from rs_order.application.at_once import MAX_CONCURRENT_CALLS, call_concurrently
 from rs_order.application.catalog_datasets import CatalogDatasets
 from rs_order.application.links import Links
-from rs_order.application.refusal import Refusal
+from rs_order.application.refusal import Rejection
 from rs_order.application.request_rules import file_filter, unknown_user
 from rs_order.contracts.order_request import OrderRequest
 from rs_order.contracts.order_response import ErrorType, ResponseStatus
@@ -45,7 +45,7 @@ class Estimator:
         self._links = links
         self._clock = clock
 
-    async def estimate(self, tenant: Tenant, request: OrderRequest) -> Estimate | Refusal:
+    async def estimate(self, tenant: Tenant, request: OrderRequest) -> Estimate | Rejection:
         """Judge one well-formed request.
 
         Raises:
@@ -54,16 +54,16 @@ class Estimator:
         email = request.user or ""
         user = await self._find_user(tenant, email)
         if user is None:
-            return Refusal.denied([unknown_user(email)])
+            return Rejection.denied([unknown_user(email)])
         await self._links.learn(tenant)
         selections = await self.selections(Caller(tenant, user.email, user.role), request)
-        if isinstance(selections, Refusal):
+        if isinstance(selections, Rejection):
             return selections
         return _within_limit(request, selections) or Estimate(user, selections)
 
     async def selections(
         self, caller: Caller, request: OrderRequest
-    ) -> tuple[DatasetSelection, ...] | Refusal:
+    ) -> tuple[DatasetSelection, ...] | Rejection:
         """What the queries find for this caller, whatever it amounts to; a query finds at least one file.
 
         Raises:
@@ -72,9 +72,9 @@ class Estimator:
         try:
             selections = await self._select(caller, request)
         except RemoteRefusal:
-            return Refusal.failed(ErrorType.INTERNAL_ERROR, CATALOG_SEARCH_FAILED)
+            return Rejection.failed(ErrorType.INTERNAL_ERROR, CATALOG_SEARCH_FAILED)
         if selections is None:
-            return Refusal.failed(ErrorType.EMPTY_ORDER, EMPTY_SELECTION)
+            return Rejection.failed(ErrorType.EMPTY_ORDER, EMPTY_SELECTION)
         return selections
 
     async def _find_user(self, tenant: Tenant, email: str) -> User | None:
@@ -90,9 +90,9 @@ class Estimator:
         at = self._clock.now()
         searches = [SelectionRequest.of_query(query, at) for query in request.queries or ()]
         found: dict[Urn, list[tuple[SelectionRequest, DatasetSummary]]] = defaultdict(list)
-        for start in range(0, len(searches), AT_ONCE):
-            some = searches[start : start + AT_ONCE]
-            summaries = await each(partial(self._datasets.found, caller), some)
+        for start in range(0, len(searches), MAX_CONCURRENT_CALLS):
+            some = searches[start : start + MAX_CONCURRENT_CALLS]
+            summaries = await call_concurrently(partial(self._datasets.found, caller), some)
             for search, summary in zip(some, summaries, strict=True):
                 if not summary.files:
                     return None
@@ -115,12 +115,14 @@ class Estimator:
         return replace(found, file_filter=wanted)
 
 
-def _within_limit(request: OrderRequest, selections: Sequence[DatasetSelection]) -> Refusal | None:
+def _within_limit(
+    request: OrderRequest, selections: Sequence[DatasetSelection]
+) -> Rejection | None:
     """Refuse what is larger than the sender wanted to pay for; exactly as large passes."""
     size, limit = sum(selection.bytes for selection in selections), request.size_limit_in_bytes
     if limit is None or size <= limit:
         return None
-    return Refusal(
+    return Rejection(
         ResponseStatus.DENIED,
         ErrorType.ORDER_LIMIT_REACHED,
         f"ExceededBasketSizeException: The size of the basket [{size} bytes] exceeds the maximum size "

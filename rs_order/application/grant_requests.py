@@ -1,4 +1,4 @@
-"""Judges the requests of the inbox (amqp.md 2.4). Remote calls happen here, and nothing else."""
+"""Decides which requests of the inbox become orders (amqp.md 2.4); this module only calls services."""
 
 import asyncio
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ import structlog
 from rs_order.application.answer_requests import AnswerRequests
 from rs_order.application.estimate import Estimator
 from rs_order.application.steps import GrantRequestsStep
-from rs_order.application.verdicts import Broken, Unanswered, Verdict, Verdicts
+from rs_order.application.verdicts import Decision, Decisions, Unavailable, Unexpected
 from rs_order.contracts.order_request import OrderRequest
 from rs_order.domain.ids import RequestId, Tenant
 from rs_order.ports.errors import RemoteTrouble
@@ -17,18 +17,18 @@ from rs_order.store.errors import StoreError
 from rs_order.store.requests import RecordedRequest
 from rs_order.store.unit_of_work import Store
 
-_AT_ONCE = 32
-"""Requests judged at the same time."""
+_CONCURRENT_REQUESTS = 32
+"""Requests that are decided at the same time."""
 _COMMIT_EVERY = timedelta(seconds=2)
-"""A slow request never holds back the answers of the others for longer."""
-_TURN = timedelta(seconds=120)
-"""A step ends after this, far from the half hour in which the broker expects its acknowledgement."""
+"""The longest that a slow request delays the answers to others."""
+_LONGEST_RUN = timedelta(seconds=120)
+"""A step ends after this: the broker expects its acknowledgement within half an hour."""
 
 log = structlog.get_logger(__name__)
 
 
 class GrantRequests:
-    """Asks the remote services about each request, and has the verdicts answered as they come."""
+    """Decides about each request, calling the remote services, and answers decisions as they come."""
 
     def __init__(
         self,
@@ -38,67 +38,67 @@ class GrantRequests:
         *,
         attempt_seconds: float = 60,
     ) -> None:
-        """``attempt_seconds``: how long one attempt may take; longer is trouble of the remote service."""
+        """``attempt_seconds``: how long one attempt may take before the service counts as unavailable."""
         self._store = store
         self._estimator = estimator
         self._answers = answers
         self._attempt_seconds = attempt_seconds
 
     async def handle(self, tenant: Tenant, step: GrantRequestsStep) -> None:
-        """Answer what can be answered now; the rest waits in further steps."""
+        """Answer the requests that can be decided now; further steps decide the others."""
         async with self._store.unit_of_work(tenant) as uow:
             requests = {
                 request.id: request for request in await uow.requests.received(step.requests)
             }
-        room = asyncio.Semaphore(_AT_ONCE)
-        judging = {
-            asyncio.create_task(self._judge(tenant, request, room)): request
+        slots = asyncio.Semaphore(_CONCURRENT_REQUESTS)
+        deciding = {
+            asyncio.create_task(self._decide(tenant, request, slots)): request
             for request in requests.values()
         }
         try:
-            pending = await self._commit_as_judged(tenant, requests, judging)
+            pending = await self._commit_as_decided(tenant, requests, deciding)
         finally:
-            for task in judging:
+            for task in deciding:
                 task.cancel()
         if pending:
-            left = tuple(sorted(judging[task].id for task in pending))
+            left = tuple(sorted(deciding[task].id for task in pending))
             async with self._store.unit_of_work(tenant) as uow:
                 await uow.messages.send([GrantRequestsStep(left).to(tenant)])
 
-    async def _commit_as_judged(
+    async def _commit_as_decided(
         self,
         tenant: Tenant,
         requests: dict[RequestId, RecordedRequest],
-        judging: Mapping[asyncio.Task[Verdict], RecordedRequest],
-    ) -> set[asyncio.Task[Verdict]]:
-        """Commit verdicts as they come, until the turn is over; what is not judged by then."""
+        deciding: Mapping[asyncio.Task[Decision], RecordedRequest],
+    ) -> set[asyncio.Task[Decision]]:
+        """Commit decisions as they come, until the run ends; return the tasks still undecided."""
         clock = asyncio.get_running_loop().time
-        turn_ends = clock() + _TURN.total_seconds()
-        pending = set(judging)
-        while pending and clock() < turn_ends:
+        run_ends = clock() + _LONGEST_RUN.total_seconds()
+        pending = set(deciding)
+        while pending and clock() < run_ends:
             done, pending = await asyncio.wait(pending, timeout=_COMMIT_EVERY.total_seconds())
-            judged = Verdicts()
-            for task in sorted(done, key=lambda task: judging[task].id):
-                judged.add(judging[task], task.result())
-            await self._answers.handle(tenant, requests, judged)
+            decided = Decisions()
+            for task in sorted(done, key=lambda task: deciding[task].id):
+                decided.add(deciding[task], task.result())
+            await self._answers.handle(tenant, requests, decided)
         return pending
 
-    async def _judge(
-        self, tenant: Tenant, request: RecordedRequest, room: asyncio.Semaphore
-    ) -> Verdict:
-        async with room:
+    async def _decide(
+        self, tenant: Tenant, request: RecordedRequest, slots: asyncio.Semaphore
+    ) -> Decision:
+        async with slots:
             try:
                 async with asyncio.timeout(self._attempt_seconds):
                     return await self._estimator.estimate(
                         tenant, OrderRequest.model_validate(request.body)
                     )
             except RemoteTrouble as trouble:
-                return Unanswered(trouble)
+                return Unavailable(trouble)
             except TimeoutError:
                 detail = f"no answer within {self._attempt_seconds:g} s"
-                return Unanswered(RemoteTrouble("catalog or rs-admin", detail))
+                return Unavailable(RemoteTrouble("catalog or rs-admin", detail))
             except StoreError:
                 raise
             except Exception as error:  # one request must not take the others with it
                 log.exception("request-not-judged", request=request.id)
-                return Broken(type(error).__name__)
+                return Unexpected(type(error).__name__)

@@ -1,4 +1,4 @@
-"""The label of a new order: the one that a person gave it, or one that its owner doesn't have yet."""
+"""Labels of new orders: the requested label, or a generated one that is unique for the owner."""
 
 from datetime import datetime
 from typing import Final
@@ -12,7 +12,7 @@ TAKEN: Final = "LABEL_NOT_UNIQUE_FOR_OWNER"
 
 
 async def order_label(uow: UnitOfWork, owner: str, wanted: str | None, now: datetime) -> str:
-    """The label a person wants for his order, or one with the server's time (rest.md 7.1, C1).
+    """Return the requested label, or one with the server's time (rest.md 7.1, C1).
 
     Raises:
         LabelRefused: it is too long, or the owner has an order with it.
@@ -27,6 +27,6 @@ async def order_label(uow: UnitOfWork, owner: str, wanted: str | None, now: date
 
 
 async def free_label(uow: UnitOfWork, owner: str, wanted: str) -> str:
-    """The label or its first numbered form that the owner has no order of (W40)."""
+    """Return the label, or its first numbered form that no order of the owner has (W40)."""
     taken = await uow.orders.labels_taken([(owner, wanted)])
     return unique_label(wanted, {label for _, label in taken})

@@ -1,4 +1,4 @@
-"""Why a request becomes no order, and what its sender is told (amqp.md 2.3, 2.4)."""
+"""Rejections of requests, as their senders receive them (amqp.md 2.3, 2.4)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,18 +8,18 @@ from rs_order.contracts.order_response import ErrorType, ResponseStatus
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """DENIED, or the FAILED of a request that never became an order."""
+class Rejection:
+    """The answer DENIED, or FAILED, to a request that doesn't become an order."""
 
     status: ResponseStatus
     error_type: ErrorType
     message: str
     errors: int | None = None
-    """Number of rules broken, for a request that breaks rules."""
+    """The number of broken rules, for a request that breaks rules."""
 
     @classmethod
-    def denied(cls, violations: Sequence[Violation]) -> "Refusal":
-        """A request that breaks rules (decisions.md, Malformed request)."""
+    def denied(cls, violations: Sequence[Violation]) -> "Rejection":
+        """Return the rejection of a request that breaks rules (decisions.md, Malformed request)."""
         unknown_user = any(violation.code == ErrorType.FORBIDDEN for violation in violations)
         return cls(
             ResponseStatus.DENIED,
@@ -29,5 +29,5 @@ class Refusal:
         )
 
     @classmethod
-    def failed(cls, error_type: ErrorType, message: str) -> "Refusal":
+    def failed(cls, error_type: ErrorType, message: str) -> "Rejection":
         return cls(ResponseStatus.FAILED, error_type, message)

@@ -1,4 +1,4 @@
-"""Gives an order time anew (domain.md 4.7)."""
+"""Renews the expiry date of an order (domain.md 4.7)."""
 
 from datetime import datetime
 
@@ -10,7 +10,7 @@ from rs_order.store.unit_of_work import UnitOfWork
 async def renew_expiration(
     uow: UnitOfWork, order: Order, *, storage_sub_orders: int, now: datetime
 ) -> None:
-    """Give an order the time that new sub-orders need; the caller saves it."""
+    """Set the expiry date that the new sub-orders need; the caller saves the order."""
     settings = await uow.settings()
     order.expires_at = expiration(
         now,

@@ -1,6 +1,6 @@
-"""What peers are told, text for text (amqp.md 2.6), and notifications to people (domain.md 16)."""
+"""Builds responses to peers (amqp.md 2.6) and notifications to administrators (domain.md 16)."""
 
-from rs_order.application.refusal import Refusal
+from rs_order.application.refusal import Rejection
 from rs_order.contracts.notification import Level, Notification, NotificationEvent
 from rs_order.contracts.order_response import ErrorType, OrderResponse, ResponseStatus
 from rs_order.contracts.roles import PROJECT_ADMIN
@@ -23,21 +23,21 @@ def granted(
     return _about_order(tenant, response, order_id, request_id)
 
 
-def refused(
-    tenant: Tenant, request_id: RequestId, correlation_id: str, refusal: Refusal
+def rejected(
+    tenant: Tenant, request_id: RequestId, correlation_id: str, rejection: Rejection
 ) -> Response:
     response = OrderResponse(
-        status=refusal.status,
+        status=rejection.status,
         correlation_id=correlation_id,
-        message=refusal.message,
-        error_type=refusal.error_type,
-        errors=refusal.errors,
+        message=rejection.message,
+        error_type=rejection.error_type,
+        errors=rejection.errors,
     )
     return _message(tenant, response, request_stream(tenant, request_id)), None, request_id
 
 
 def sub_order_done(tenant: Tenant, order: Order, sub_order: SubOrder, link: str) -> Response:
-    """Lines 3 and 4 of the table in amqp.md 2.6."""
+    """Return the response for a settled sub-order: lines 3 and 4 of the table in amqp.md 2.6."""
     errors = sub_order.counters.errors
     ending = "with some warnings." if errors else "and ready to download."
     response = OrderResponse(
@@ -64,7 +64,7 @@ _ENDINGS = {
 
 
 def order_ended(tenant: Tenant, order: Order, link: str) -> Response:
-    """Lines 5 to 7; DONE_WITH_WARNING is FAILED on the wire (decisions.md, 6.3)."""
+    """Return the response for an ended order (lines 5 to 7); DONE_WITH_WARNING is sent as FAILED (6.3)."""
     done = order.status is OrderStatus.DONE
     response = OrderResponse(
         status=ResponseStatus.DONE if done else ResponseStatus.FAILED,
@@ -97,7 +97,7 @@ def _message(tenant: Tenant, response: OrderResponse, stream: str) -> OutgoingMe
 
 
 def unusable_template(tenant: Tenant, template: str, problem: str) -> OutgoingMessage:
-    """Administrators hear of a mail template of theirs that can't be used, and why."""
+    """Return the notification that a mail template can't be used, and why."""
     event = NotificationEvent(
         notification=Notification(
             title="Mail template",
@@ -113,7 +113,7 @@ def unusable_template(tenant: Tenant, template: str, problem: str) -> OutgoingMe
 
 
 def oversized_file(tenant: Tenant, name: str) -> OutgoingMessage:
-    """Administrators hear of a stored file larger than a whole sub-order (domain.md 16.4)."""
+    """Return the notification that a stored file is larger than a sub-order (domain.md 16.4)."""
     event = NotificationEvent(
         notification=Notification(
             title="Order creation",

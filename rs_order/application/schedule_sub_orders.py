@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from rs_order.application.ask_storage import AskStorage
 from rs_order.application.policies import SlotLimits
-from rs_order.application.service_places import hand_on_places, hold_free_places
+from rs_order.application.service_places import lock_free_capacity, wake_next_waiters
 from rs_order.application.steps import ScheduleStep
 from rs_order.domain.ids import OrderId, SubOrderId, Tenant
 from rs_order.domain.order import Order
@@ -32,7 +32,7 @@ class ScheduleSubOrders:
         async with self._store.unit_of_work(tenant) as uow:
             await uow.sub_orders.lock_owner(step.owner)
             await self._pass(uow, step.owner)
-            await hand_on_places(uow, self._limits)
+            await wake_next_waiters(uow, self._limits)
 
     async def wake(self, tenant: Tenant) -> None:
         """Schedule a pass for every owner with a ready sub-order: limits may have been raised."""
@@ -72,7 +72,7 @@ class ScheduleSubOrders:
 
     async def _capacity(self, uow: UnitOfWork) -> int | None:
         """Lock and return the free capacity of the service; None: it has no limit."""
-        return await hold_free_places(uow, self._limits) if self._limits.service else None
+        return await lock_free_capacity(uow, self._limits) if self._limits.service else None
 
     async def _start(
         self,

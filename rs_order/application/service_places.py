@@ -1,23 +1,23 @@
-"""Places of the service: how many sub-orders of all tenants may run at once, and whose turn it is."""
+"""The capacity of the service: how many sub-orders of all tenants may run at the same time."""
 
 from rs_order.application.policies import SlotLimits
 from rs_order.application.steps import ScheduleStep
 from rs_order.store.unit_of_work import UnitOfWork
 
 
-async def hold_free_places(uow: UnitOfWork, limits: SlotLimits) -> int:
-    """How many are free; nobody else takes or gives any until the unit of work ends."""
+async def lock_free_capacity(uow: UnitOfWork, limits: SlotLimits) -> int:
+    """Lock the capacity until the unit of work ends, and return how much of it is free."""
     await uow.limits.lock()
     return max(0, limits.service - await uow.limits.running())
 
 
-async def hand_on_places(uow: UnitOfWork, limits: SlotLimits) -> None:
-    """Give a turn to as many users as places are free.
+async def wake_next_waiters(uow: UnitOfWork, limits: SlotLimits) -> None:
+    """Schedule as many waiting owners as there is free capacity.
 
-    Counted anew each time, and not only what has just become free: a turn that was lost, or given to
-    somebody who didn't need it, is made up for by the next one.
+    All free capacity is counted, and not only what was just released. This makes up for an earlier
+    wake-up that was lost, or that its owner didn't need.
     """
     if not limits.service:
         return
-    turn = await uow.limits.next_users(await hold_free_places(uow, limits))
-    await uow.messages.send([ScheduleStep(owner).to(tenant) for tenant, owner in turn])
+    waiters = await uow.limits.next_users(await lock_free_capacity(uow, limits))
+    await uow.messages.send([ScheduleStep(owner).to(tenant) for tenant, owner in waiters])

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 
-from rs_order.application.conflicts import without_conflict
+from rs_order.application.conflicts import retry_on_conflict
 from rs_order.application.settlement import Cause, Settlement
 from rs_order.application.steps import ScheduleStep
 from rs_order.contracts.processing import DownloadedOutputs
@@ -39,7 +39,7 @@ class SettleDownloads:
         async def record() -> None:
             await self._record(tenant, order_id, outcomes)
 
-        await without_conflict(record)
+        await retry_on_conflict(record)
 
     async def _record(
         self, tenant: Tenant, order_id: OrderId, outcomes: Sequence[FileOutcome]

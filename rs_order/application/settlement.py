@@ -13,7 +13,7 @@ from rs_order.application.links import DownloadLinks, Links
 from rs_order.application.policies import SlotLimits
 from rs_order.application.renew_expiration import renew_expiration
 from rs_order.application.responses import Response
-from rs_order.application.service_places import hand_on_places
+from rs_order.application.service_places import wake_next_waiters
 from rs_order.application.steps import ScheduleStep
 from rs_order.domain.counters import FileMove
 from rs_order.domain.ids import OrderId, SubOrderId
@@ -100,11 +100,11 @@ class Settlement:
     async def _free_slots(self, uow: UnitOfWork, changes: Sequence["_Change"]) -> None:
         owners = {change.sub_order.owner for change in changes if change.freed_slot}
         await uow.messages.send([ScheduleStep(owner).to(uow.tenant) for owner in sorted(owners)])
-        await self.leave_service_slots(
+        await self.release_capacity(
             uow, [change.sub_order.id for change in changes if change.stopped_running]
         )
 
-    async def leave_service_slots(self, uow: UnitOfWork, ended: Sequence[SubOrderId]) -> None:
+    async def release_capacity(self, uow: UnitOfWork, ended: Sequence[SubOrderId]) -> None:
         """Sub-orders that no longer run make room for users of any tenant who wait for the service."""
         if not ended:
             return
@@ -112,7 +112,7 @@ class Settlement:
             # Else a round that finds the service full could begin to wait just after we looked.
             await uow.limits.lock()
         await uow.limits.ended(ended)
-        await hand_on_places(uow, self._limits)
+        await wake_next_waiters(uow, self._limits)
 
 
 class _Change:

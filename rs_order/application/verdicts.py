@@ -1,10 +1,10 @@
-"""What became of requests that were judged, on the way from the judge to the store."""
+"""Decisions about requests, from the moment they are made until they are stored."""
 
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from rs_order.application.estimate import Estimate
-from rs_order.application.refusal import Refusal
+from rs_order.application.refusal import Rejection
 from rs_order.domain.ids import RequestId
 from rs_order.ports.errors import RemoteTrouble
 from rs_order.store.requests import RecordedRequest
@@ -13,55 +13,55 @@ Kind = TypeVar("Kind")
 
 
 @dataclass(frozen=True, slots=True)
-class Unanswered:
-    """A remote service gave no answer for this request."""
+class Unavailable:
+    """A remote service was unavailable for this request."""
 
     trouble: RemoteTrouble
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
-    """Judging this request failed in a way nobody foresaw."""
+class Unexpected:
+    """Deciding about this request failed with an unexpected error."""
 
     error: str
 
 
-Verdict = Estimate | Refusal | Unanswered | Broken
+Decision = Estimate | Rejection | Unavailable | Unexpected
 
 
 @dataclass(slots=True)
-class Verdicts:
-    """Verdicts that wait for their commit, sorted by kind."""
+class Decisions:
+    """Decisions that wait for their commit, by kind."""
 
     granted: dict[RequestId, Estimate] = field(default_factory=dict)
-    refused: dict[RequestId, Refusal] = field(default_factory=dict)
-    unanswered: dict[RequestId, Unanswered] = field(default_factory=dict)
-    broken: dict[RequestId, Broken] = field(default_factory=dict)
+    rejected: dict[RequestId, Rejection] = field(default_factory=dict)
+    unavailable: dict[RequestId, Unavailable] = field(default_factory=dict)
+    unexpected: dict[RequestId, Unexpected] = field(default_factory=dict)
 
-    def add(self, request: RecordedRequest, verdict: Verdict) -> None:
-        match verdict:
+    def add(self, request: RecordedRequest, decision: Decision) -> None:
+        match decision:
             case Estimate():
-                self.granted[request.id] = verdict
-            case Refusal():
-                self.refused[request.id] = verdict
-            case Unanswered():
-                self.unanswered[request.id] = verdict
-            case Broken():
-                self.broken[request.id] = verdict
+                self.granted[request.id] = decision
+            case Rejection():
+                self.rejected[request.id] = decision
+            case Unavailable():
+                self.unavailable[request.id] = decision
+            case Unexpected():
+                self.unexpected[request.id] = decision
 
-    def halves(self) -> tuple["Verdicts", "Verdicts"]:
+    def halves(self) -> tuple["Decisions", "Decisions"]:
         first = set(self.ids[: len(self.ids) // 2])
 
-        def some(*, in_first: bool) -> "Verdicts":
-            def of(verdicts: dict[RequestId, Kind]) -> dict[RequestId, Kind]:
-                return {id_: one for id_, one in verdicts.items() if (id_ in first) is in_first}
+        def some(*, in_first: bool) -> "Decisions":
+            def of(decisions: dict[RequestId, Kind]) -> dict[RequestId, Kind]:
+                return {id_: one for id_, one in decisions.items() if (id_ in first) is in_first}
 
-            return Verdicts(
-                of(self.granted), of(self.refused), of(self.unanswered), of(self.broken)
+            return Decisions(
+                of(self.granted), of(self.rejected), of(self.unavailable), of(self.unexpected)
             )
 
         return some(in_first=True), some(in_first=False)
 
     @property
     def ids(self) -> list[RequestId]:
-        return [*self.granted, *self.refused, *self.unanswered, *self.broken]
+        return [*self.granted, *self.rejected, *self.unavailable, *self.unexpected]

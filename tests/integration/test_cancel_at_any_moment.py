@@ -10,7 +10,7 @@ import pytest
 
 from rs_order.application.act import RetryOrderStep, retry_order
 from rs_order.application.ask_storage import AskAgainStep
-from rs_order.application.conflicts import without_conflict
+from rs_order.application.conflicts import retry_on_conflict
 from rs_order.application.steps import CompleteOrderStep, ExpireOrderStep, ScheduleStep
 from rs_order.domain.ids import DataFileId, OrderId
 from rs_order.domain.states import OrderStatus
@@ -35,7 +35,7 @@ async def app(pool: Pool) -> AppHarness:
 
 async def cancel(app: AppHarness, order: OrderId) -> None:
     """As the consumer does: begun again when another was faster."""
-    await without_conflict(lambda: app.application.cancel.handle(TENANT, [order]))
+    await retry_on_conflict(lambda: app.application.cancel.handle(TENANT, [order]))
 
 
 async def new_order(app: AppHarness) -> OrderId:
@@ -410,5 +410,5 @@ async def test_a_cancel_comes_at_once_with_something_else(other: str, app: AppHa
 def _both(
     app: AppHarness, order: OrderId, other: str, *, cancel_first: bool
 ) -> Sequence[Awaitable[Any]]:
-    both = [cancel(app, order), without_conflict(lambda: OTHERS[other](app, order))]
+    both = [cancel(app, order), retry_on_conflict(lambda: OTHERS[other](app, order))]
     return both if cancel_first else both[::-1]

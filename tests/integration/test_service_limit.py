@@ -37,7 +37,7 @@ async def test_a_place_that_comes_free_while_somebody_queues_for_it_is_not_lost(
 
     async def leave() -> None:
         async with store.unit_of_work(TENANT) as uow:
-            await limited_settlement(pool).leave_service_slots(uow, [SubOrderId(1)])
+            await limited_settlement(pool).release_capacity(uow, [SubOrderId(1)])
 
     async with store.unit_of_work(OTHER) as uow:
         await uow.limits.lock()

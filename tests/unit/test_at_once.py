@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from rs_order.application.at_once import each
+from rs_order.application.at_once import call_concurrently
 
 
 async def test_w44_results_come_in_the_order_of_the_items() -> None:
@@ -20,7 +20,7 @@ async def test_w44_results_come_in_the_order_of_the_items() -> None:
         running -= 1
         return item * 2
 
-    assert await each(call, range(10), at_once=3) == [item * 2 for item in range(10)]
+    assert await call_concurrently(call, range(10), limit=3) == [item * 2 for item in range(10)]
     assert most == 3
 
 
@@ -39,7 +39,7 @@ async def test_a_failure_ends_what_is_under_way() -> None:
             ended.append(item)
 
     with pytest.raises(ValueError, match="no"):
-        await each(call, range(5), at_once=3)
+        await call_concurrently(call, range(5), limit=3)
     await asyncio.sleep(0)
 
     assert begun == [0, 1, 2]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from rs_order.application.refusal import Refusal
+from rs_order.application.refusal import Rejection
 from rs_order.application.request_rules import fingerprint, unknown_user, violations
 from rs_order.contracts.order_request import OrderRequest
 from rs_order.contracts.order_response import ErrorType, ResponseStatus
@@ -62,9 +62,9 @@ def test_a_pattern_that_re2_refuses_is_a_violation() -> None:
 
 def test_a_refusal_counts_its_reasons() -> None:
     """DENIED, INVALID_CONTENT, the texts joined, their number in ``errors``."""
-    refusal = Refusal.denied(violations(a_request(queries=[], user=None)))
+    refusal = Rejection.denied(violations(a_request(queries=[], user=None)))
 
-    assert refusal == Refusal(
+    assert refusal == Rejection(
         ResponseStatus.DENIED,
         ErrorType.INVALID_CONTENT,
         f"{NO_QUERY.format('[]')}, {NO_USER}",
@@ -74,7 +74,7 @@ def test_a_refusal_counts_its_reasons() -> None:
 
 def test_an_unknown_user_is_forbidden() -> None:
     """amqp.md 2.3: the one refusal with another error type."""
-    refusal = Refusal.denied([unknown_user("nobody@example.org")])
+    refusal = Rejection.denied([unknown_user("nobody@example.org")])
 
     assert refusal.error_type is ErrorType.FORBIDDEN
     assert "Unknown user : nobody@example.org" in refusal.message

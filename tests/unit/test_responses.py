@@ -1,7 +1,7 @@
 """Responses go to the stream of their order, or of a request that is no order."""
 
 from rs_order.application import responses
-from rs_order.application.refusal import Refusal
+from rs_order.application.refusal import Rejection
 from rs_order.contracts.order_response import ErrorType
 from rs_order.domain.ids import OrderId, RequestId, Tenant
 
@@ -10,8 +10,8 @@ TENANT = Tenant("project1")
 
 def test_the_stream_of_a_request_that_is_no_order() -> None:
     """It names the request; no order is noted."""
-    refusal = Refusal.failed(ErrorType.INTERNAL_ERROR, "why")
-    message, order, request = responses.refused(TENANT, RequestId(7), "c", refusal)
+    rejection = Rejection.failed(ErrorType.INTERNAL_ERROR, "why")
+    message, order, request = responses.rejected(TENANT, RequestId(7), "c", rejection)
 
     assert (message.stream, order, request) == ("project1/request/7", None, 7)
 

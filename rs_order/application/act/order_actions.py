@@ -8,7 +8,7 @@ from rs_order.application.act.pause_order import PauseOrder, ResumeOrder
 from rs_order.application.act.restart_order import RestartOrder
 from rs_order.application.act.retry_order import RetryOrder
 from rs_order.application.act.rights import Actor
-from rs_order.application.conflicts import without_conflict
+from rs_order.application.conflicts import retry_on_conflict
 from rs_order.application.create_order import OrderWish
 from rs_order.domain.ids import OrderId
 
@@ -25,20 +25,20 @@ class OrderActions:
     retrying: RetryOrder
 
     async def pause(self, actor: Actor, order_id: OrderId) -> None:
-        await without_conflict(partial(self.pausing.handle, actor, order_id))
+        await retry_on_conflict(partial(self.pausing.handle, actor, order_id))
 
     async def resume(self, actor: Actor, order_id: OrderId) -> None:
-        await without_conflict(partial(self.resuming.handle, actor, order_id))
+        await retry_on_conflict(partial(self.resuming.handle, actor, order_id))
 
     async def delete(self, actor: Actor, order_id: OrderId) -> None:
-        await without_conflict(partial(self.deleting.handle, actor, order_id))
+        await retry_on_conflict(partial(self.deleting.handle, actor, order_id))
 
     async def remove(self, actor: Actor, order_id: OrderId) -> None:
-        await without_conflict(partial(self.removing.handle, actor, order_id))
+        await retry_on_conflict(partial(self.removing.handle, actor, order_id))
 
     async def restart(self, actor: Actor, order_id: OrderId, wish: OrderWish) -> OrderId:
         """The new order; LabelRefused when its label can't be."""
-        return await without_conflict(partial(self.restarting.handle, actor, order_id, wish))
+        return await retry_on_conflict(partial(self.restarting.handle, actor, order_id, wish))
 
     async def retry(self, actor: Actor, order_id: OrderId) -> None:
-        await without_conflict(partial(self.retrying.handle, actor, order_id))
+        await retry_on_conflict(partial(self.retrying.handle, actor, order_id))

@@ -51,7 +51,7 @@ class StopSubOrders:
             await uow.messages.send([ScheduleStep(order.owner).to(uow.tenant)])
         if len(stopped) == SLICE:
             await uow.messages.send([StopSubOrdersStep(order.id).to(uow.tenant)])
-        await self._settlement.leave_service_slots(uow, stopped)
+        await self._settlement.release_capacity(uow, stopped)
 
 
 class PauseOrder:

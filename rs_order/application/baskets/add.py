@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterable, Mapping, Sequence
 from functools import partial
 
-from rs_order.application.at_once import each
+from rs_order.application.at_once import call_concurrently
 from rs_order.application.baskets.changes import BasketChanges
 from rs_order.application.baskets.process_limit import ProcessLimit
 from rs_order.application.baskets.product_ids import read_ids, searches_of
@@ -80,7 +80,7 @@ class AddToBasket:
         return await self._changes.apply(caller, partial(self._grow, caller, found), create=True)
 
     async def _search(self, caller: Caller, requests: Sequence[SelectionRequest]) -> _Found:
-        summaries = await each(partial(self._datasets.found, caller), requests)
+        summaries = await call_concurrently(partial(self._datasets.found, caller), requests)
         found: dict[Urn, list[tuple[SelectionRequest, DatasetSummary]]] = defaultdict(list)
         for request, summary in zip(requests, summaries, strict=True):
             for dataset in summary.touched_by(request):
@@ -89,7 +89,7 @@ class AddToBasket:
 
     async def _grow(self, caller: Caller, found: _Found, basket: Basket) -> BasketChange:
         """Every dataset touched, with the new searches (B4)."""
-        grown = await each(partial(self._grown, caller, found, basket), list(found))
+        grown = await call_concurrently(partial(self._grown, caller, found, basket), list(found))
         return BasketChange(put=tuple(grown))
 
     async def _grown(

@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 
 from rs_order.application.policies import SlotLimits
-from rs_order.application.service_places import hand_on_places
+from rs_order.application.service_places import wake_next_waiters
 from rs_order.application.settlement import Cause, Settlement
 from rs_order.domain.counters import FileCounters
 from rs_order.domain.identity import SERVICE
@@ -76,7 +76,7 @@ class MendOrder:
         async with self._store.unit_of_work(tenant) as uow:
             await uow.limits.lock()
             freed = await uow.reconciliation.free_places()
-            await hand_on_places(uow, self._limits)
+            await wake_next_waiters(uow, self._limits)
         for sub_order in freed:
             drift = Drift("running_sub_order", sub_order, {"place": ("taken", "free")})
             self._tell(tenant, drift, mended=True)

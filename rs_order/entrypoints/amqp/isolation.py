@@ -6,7 +6,7 @@ from typing import TypeVar
 import structlog
 from pydantic import ValidationError
 
-from rs_order.application.conflicts import without_conflict
+from rs_order.application.conflicts import retry_on_conflict
 from rs_order.broker.delivery import DeadLetter, DeadLetterReason, Done, Outcome
 from rs_order.entrypoints.amqp.parsing import wrong_members
 from rs_order.store.errors import StoreUnavailable
@@ -27,7 +27,7 @@ async def isolated(
     if not items:
         return []
     try:
-        await without_conflict(lambda: handle(items))
+        await retry_on_conflict(lambda: handle(items))
     except StoreUnavailable:
         raise
     except Exception as error:
