@@ -42,10 +42,13 @@ class Relay:
         outbox: OutboxReader,
         publications: Publications,
         publishers: Mapping[Vhost, Publisher],
+        *,
+        sweep_seconds: float = SWEEP_SECONDS,
     ) -> None:
         self._outbox = outbox
         self._publications = publications
         self._publishers = publishers
+        self._sweep_seconds = sweep_seconds
         self._in_flight = asyncio.Semaphore(IN_FLIGHT)
         self._nudged = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -124,12 +127,12 @@ class Relay:
             due_in = await self._outbox.seconds_to_next()
         except Exception:  # noqa: BLE001 - as in _start_drains
             _log.exception("relay-store-unavailable")
-            return SWEEP_SECONDS
+            return self._sweep_seconds
         # A due row that is still there is being drained by this or another relay, or has failed. The
         # end of our drain nudges; the others can wait for the sweep.
         if due_in is None or due_in <= 0:
-            return SWEEP_SECONDS
-        return min(SWEEP_SECONDS, max(due_in, SHORTEST_PAUSE_SECONDS))
+            return self._sweep_seconds
+        return min(self._sweep_seconds, max(due_in, SHORTEST_PAUSE_SECONDS))
 
     async def _drain(self, partition: int) -> None:
         try:

@@ -98,8 +98,8 @@ class Sandbox:
         self.mailbox = Mailbox()
         self.notifications = Notifications()
         self.quotas = Quotas(self.faults)
-        self.executions = Executions(self.processes, self.faults, self._send, processing_folder)
-        self.restores = Restores(self.holdings, self.faults, self._send, self._until_sent, _now)
+        self.executions = Executions(self.processes, self.faults, self.send, processing_folder)
+        self.restores = Restores(self.holdings, self.faults, self.send, self._until_sent, _now)
 
     @property
     def urls(self) -> dict[str, str]:
@@ -136,7 +136,7 @@ class Sandbox:
     def add_tenant(self, tenant: str) -> None:
         """Add a project and publish the events of rs-admin-instance (amqp.md 3.9)."""
         self.projects.add(tenant)
-        self._send(admin_events.tenant_created(tenant))
+        self.send(admin_events.tenant_created(tenant))
         self.announce_connection(tenant, ConnectionEvent.CREATED)
 
     def remove_tenant(self, tenant: str) -> bool:
@@ -145,7 +145,7 @@ class Sandbox:
             return False
         self.announce_connection(tenant, ConnectionEvent.DELETED)
         self.projects.remove(tenant)
-        self._send(admin_events.tenant_deleted(tenant))
+        self.send(admin_events.tenant_deleted(tenant))
         return True
 
     def announce_connection(
@@ -156,39 +156,39 @@ class Sandbox:
             connection = self.projects.disconnect(service, tenant)
         else:
             connection = self.projects.connect(service, tenant)
-        self._send(admin_events.connection_changed(event, service, connection))
+        self.send(admin_events.connection_changed(event, service, connection))
 
     def initialise_rights(self, tenant: str) -> None:
         """Request all services to register their endpoints, as rs-admin does for a new project."""
-        self._send(admin_events.rights_initialised(tenant))
+        self.send(admin_events.rights_initialised(tenant))
 
     def put_role(self, tenant: str, name: str, role: Role) -> None:
         """Add or change a role of a project and publish the event; raises UnknownError."""
         self.roles.put(tenant, name, role)
-        self._send(admin_events.role_changed(tenant, name))
+        self.send(admin_events.role_changed(tenant, name))
 
     def remove_role(self, tenant: str, name: str) -> None:
         """Remove a role of a project and publish the event; raises UnknownError."""
         self.roles.remove(tenant, name)
-        self._send(admin_events.role_changed(tenant, name))
+        self.send(admin_events.role_changed(tenant, name))
 
     def grant(
         self, tenant: str, role: str, resource: str, verb: str, service: str = SERVICE
     ) -> None:
         """Grant a registered endpoint to a role and publish the event; raises UnknownError."""
         self.roles.grant(tenant, role, (service, resource, verb))
-        self._send(admin_events.access_changed(tenant, service, role))
+        self.send(admin_events.access_changed(tenant, service, role))
 
     def revoke(
         self, tenant: str, role: str, resource: str, verb: str, service: str = SERVICE
     ) -> None:
         """Revoke an endpoint from a role and publish the event; raises UnknownError."""
         self.roles.revoke(tenant, role, (service, resource, verb))
-        self._send(admin_events.access_changed(tenant, service, role))
+        self.send(admin_events.access_changed(tenant, service, role))
 
     def publish_rights(self, process_id: UUID, change: RightsChange) -> None:
         """Publish a change of the rights of a process, as rs-processing does (amqp.md 3.3)."""
-        self._send(Event(PROCESS_RIGHTS, change.tenant, change.event(process_id)))
+        self.send(Event(PROCESS_RIGHTS, change.tenant, change.event(process_id)))
 
     def events_since(self, number: int = 0) -> list[SentEvent]:
         """Return the recorded events that were sent after the one of this number."""
@@ -219,9 +219,9 @@ class Sandbox:
         self.processes.reset()
         self._sent.clear()
         for tenant in self.roles.reset():
-            self._send(admin_events.role_changed(tenant, ""))
+            self.send(admin_events.role_changed(tenant, ""))
 
-    def _send(self, event: Event) -> None:
+    def send(self, event: Event) -> None:
         self._sent.add(event)
         if self._broker is not None:
             self._broker.send(event)

@@ -55,7 +55,8 @@ class ConnectionUse:
         return self.open - self.idle
 
 
-async def _prepare(connection: Connection) -> None:
+async def prepare_connection(connection: Connection) -> None:
+    """Let a new connection read and write JSON as Python objects."""
     async with connection.transaction():
         for type_name in ("json", "jsonb"):
             await connection.set_type_codec(
@@ -79,7 +80,7 @@ async def open_pool(url: str, *, size: int, statement_cache: bool = True) -> Poo
         url,
         min_size=1,
         max_size=size,
-        init=_prepare,
+        init=prepare_connection,
         statement_cache_size=512 if statement_cache else 0,
         max_cached_statement_lifetime=0,
         max_inactive_connection_lifetime=IDLE_SECONDS,

@@ -46,7 +46,7 @@ class Peer:
     """Publishes requests and keeps every response, by correlation id, in the order of arrival."""
 
     def __init__(self, channel: AbstractChannel, tenant: str) -> None:
-        self._channel = channel
+        self.channel = channel
         self._tenant = tenant
         self._changed = asyncio.Condition()
         self.received: list[Received] = []
@@ -61,13 +61,13 @@ class Peer:
             exchange = await peer.exchange(RESPONSES)
             queue = await channel.declare_queue(f"test.{uuid4()}", exclusive=True)
             await queue.bind(exchange)
-            await queue.consume(peer._take, no_ack=True)
+            await queue.consume(peer.take, no_ack=True)
             yield peer
 
     async def exchange(self, name: str) -> AbstractExchange:
-        return await self._channel.declare_exchange(name, "fanout", durable=True)
+        return await self.channel.declare_exchange(name, "fanout", durable=True)
 
-    async def _take(self, message: AbstractIncomingMessage) -> None:
+    async def take(self, message: AbstractIncomingMessage) -> None:
         async with self._changed:
             self.received.append(Received(message))
             self._changed.notify_all()
@@ -149,7 +149,7 @@ class Peer:
 
     async def dead_letter(self, queue: str, *, seconds: float = 20) -> AbstractIncomingMessage:
         """Take the oldest message of a dead-letter queue, as soon as there is one."""
-        declared = await self._channel.get_queue(queue, ensure=False)
+        declared = await self.channel.get_queue(queue, ensure=False)
         arrived: asyncio.Future[AbstractIncomingMessage] = (
             asyncio.get_running_loop().create_future()
         )

@@ -48,7 +48,7 @@ async def letter_with(here: Platform, queue: str, body: bytes) -> AbstractIncomi
 async def put_in_queue(here: Platform, queue: str, body: bytes, headers: dict[str, Any]) -> None:
     """Publish straight to a queue, by the exchange that has no name."""
     message = aio_pika.Message(body, headers=headers, content_type="application/json")
-    await here.peer._channel.default_exchange.publish(message, routing_key=queue)
+    await here.peer.channel.default_exchange.publish(message, routing_key=queue)
 
 
 async def until_rows(here: Platform, query: str, *parameters: Any) -> None:

@@ -175,7 +175,7 @@ async def test_mails_go_to_a_mail_server_and_copies_to_rs_notifier(
 @asynccontextmanager
 async def _heard(here: Platform, *exchanges: str) -> AsyncIterator[list[dict[str, Any]]]:
     """What these fanouts give to one queue, in its order."""
-    channel = here.peer._channel
+    channel = here.peer.channel
     queue = await channel.declare_queue(f"test.{uuid4()}", exclusive=True)
     for exchange in exchanges:
         await queue.bind(await here.peer.exchange(exchange))

@@ -511,7 +511,7 @@ async def test_w27_a_result_of_a_deleted_order_is_acknowledged(here: Platform) -
 
 
 async def _letters(here: Platform) -> int:
-    queue = await here.peer._channel.declare_queue(SHARED_LETTERS, passive=True)
+    queue = await here.peer.channel.declare_queue(SHARED_LETTERS, passive=True)
     return int(queue.declaration_result.message_count or 0)
 
 
@@ -521,7 +521,7 @@ async def _letters(here: Platform) -> int:
 )
 async def test_a_result_of_another_batch_is_acknowledged(batch: str | None, here: Platform) -> None:
     """Whatever else it holds: it isn't ours (decisions.md, 6.12)."""
-    here.sandbox._send(Event(amqp_wire.EXECUTION_RESULT, TENANT, {"batchCorrelationId": batch}))
+    here.sandbox.send(Event(amqp_wire.EXECUTION_RESULT, TENANT, {"batchCorrelationId": batch}))
     await _fence(here)
 
     assert await _letters(here) == 0
@@ -540,7 +540,7 @@ async def test_a_result_of_ours_that_can_not_be_read_is_a_dead_letter(here: Plat
         "finalStatus": "SUCCESS",
         "outputs": [{"url": "file:/a", "name": "a", "size": 2**63}],
     }
-    here.sandbox._send(Event(amqp_wire.EXECUTION_RESULT, TENANT, body))
+    here.sandbox.send(Event(amqp_wire.EXECUTION_RESULT, TENANT, body))
     letter = await here.peer.dead_letter(SHARED_LETTERS)
 
     assert json.loads(letter.body) == body

@@ -53,10 +53,10 @@ async def _order(here: Platform) -> int:
 
 
 async def _purge(here: Platform, name: str) -> None:
-    queue = await here.peer._channel.get_queue(name, ensure=False)
+    queue = await here.peer.channel.get_queue(name, ensure=False)
 
     async def filled() -> bool:
-        known = await here.peer._channel.declare_queue(name, passive=True)
+        known = await here.peer.channel.declare_queue(name, passive=True)
         return bool(known.declaration_result.message_count)
 
     await eventually(filled, f"a step is in {name}")

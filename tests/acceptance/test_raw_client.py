@@ -35,7 +35,7 @@ class Client:
     """A queue of its own on the response exchange, and what arrived there."""
 
     def __init__(self, channel: aio_pika.abc.AbstractChannel) -> None:
-        self._channel = channel
+        self.channel = channel
         self._arrived = asyncio.Condition()
         self.messages: list[AbstractIncomingMessage] = []
 
@@ -44,14 +44,14 @@ class Client:
     async def connected(cls, url: str) -> AsyncIterator["Client"]:
         async with await aio_pika.connect(url) as connection:
             client = cls(await connection.channel())
-            exchange = await client._channel.declare_exchange(RESPONSES, "fanout", durable=True)
-            queue = await client._channel.declare_queue(exclusive=True)
+            exchange = await client.channel.declare_exchange(RESPONSES, "fanout", durable=True)
+            queue = await client.channel.declare_queue(exclusive=True)
             await queue.bind(exchange, "")
-            await queue.consume(client._receive, no_ack=True)
+            await queue.consume(client.receive, no_ack=True)
             yield client
 
     async def publish(self, exchange: str, body: dict[str, Any], **headers: str) -> None:
-        target = await self._channel.declare_exchange(exchange, "fanout", durable=True)
+        target = await self.channel.declare_exchange(exchange, "fanout", durable=True)
         message = aio_pika.Message(
             json.dumps(body).encode(),
             headers={"regards.tenant": "project1", **headers},
@@ -77,7 +77,7 @@ class Client:
     def bodies(self, correlation_id: str) -> list[dict[str, Any]]:
         return [json.loads(message.body) for message in self.of(correlation_id)]
 
-    async def _receive(self, message: AbstractIncomingMessage) -> None:
+    async def receive(self, message: AbstractIncomingMessage) -> None:
         async with self._arrived:
             self.messages.append(message)
             self._arrived.notify_all()

@@ -58,7 +58,7 @@ async def test_steps_that_fall_due_while_their_tenant_is_away(
         await until_rows(here, ASKED.format(2))
         here.sandbox.restores.release()
         final = await here.peer.until_final(correlation_id)
-        letters = await here.peer._channel.declare_queue(f"{STEPS}.DLQ", passive=True)
+        letters = await here.peer.channel.declare_queue(f"{STEPS}.DLQ", passive=True)
 
     assert final.status == "DONE"
     assert letters.declaration_result.message_count == 0
@@ -76,7 +76,7 @@ async def test_a_result_for_a_tenant_that_is_away_is_kept(
             here, "select from rs_order.tenant where name = $1 and not active", MIGRANT
         )
         for tenant in ("stranger", MIGRANT):
-            here.sandbox._send(Event(EXECUTION_RESULT, tenant, {"batchCorrelationId": tenant}))
+            here.sandbox.send(Event(EXECUTION_RESULT, tenant, {"batchCorrelationId": tenant}))
         letter = await here.peer.dead_letter("regards.DLQ")
 
     assert letter.headers["rs-order.reason"] == "unknown-tenant"

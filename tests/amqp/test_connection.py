@@ -9,9 +9,10 @@ from aio_pika import Message
 from aio_pika.abc import AbstractChannel
 
 from rs_order.broker.connection import BACKOFF, Session, SupervisedConnection, vhost_url
-from rs_order.broker.publishing import Publisher
+from rs_order.broker.errors import AmqpError
+from rs_order.broker.publishing import Publication, Publisher
 from rs_order.broker.queue_names import topology
-from rs_order.broker.topology import Queue, Topology, declare
+from rs_order.broker.topology import Queue, Topology, Vhost, declare
 from rs_order.demo.servers import Broker
 from tests.amqp.support import (
     WAIT_SECONDS,
@@ -102,12 +103,10 @@ async def test_a_channel_closed_by_an_error_comes_back(
     async with supervised(broker.url, broker.vhost, TOPOLOGY.multitenant, sessions) as running:
         await eventually(lambda: consumer.registered and publisher.is_open, "all registered")
 
-        first = publisher._channel
-        assert first is not None
-        missing = await first.get_exchange("does.not.exist", ensure=False)
-        with pytest.raises(Exception, match=r"does\.not\.exist"):
-            await missing.publish(Message(b""), "")
-        await eventually(lambda: publisher._channel is not first, "the loss noticed")
+        missing = Publication(Vhost.MULTITENANT, "does.not.exist", "", True, Message(b""))
+        with pytest.raises(AmqpError, match=r"does\.not\.exist"):
+            await publisher.publish(missing)
+        await eventually(lambda: running.last_loss is not None, "the loss noticed")
 
         await eventually(lambda: consumer.registered and publisher.is_open, "all registered again")
         assert running.last_loss is not None

@@ -12,12 +12,11 @@ import orjson
 import pytest
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
-from rs_order.broker import relay as relay_module
 from rs_order.broker.errors import NotConfirmed
 from rs_order.broker.publications import Publications
 from rs_order.broker.publishing import Publication, Publisher
 from rs_order.broker.queue_names import topology
-from rs_order.broker.relay import Relay
+from rs_order.broker.relay import SWEEP_SECONDS, Relay
 from rs_order.broker.topology import Topology, Vhost, declare
 from rs_order.domain.ids import Tenant
 from rs_order.ports.outbox import MessageKind
@@ -62,14 +61,19 @@ async def channel(broker: FreshBroker) -> AsyncIterator[AbstractChannel]:
 
 @asynccontextmanager
 async def relaying(
-    broker: FreshBroker, outbox: ObservedOutbox, url: str | None = None
+    broker: FreshBroker,
+    outbox: ObservedOutbox,
+    url: str | None = None,
+    *,
+    publisher: Publisher | None = None,
+    sweep_seconds: float = SWEEP_SECONDS,
 ) -> AsyncIterator[Relay]:
     """Run a relay on a connection of its own."""
-    publisher = Publisher()
-    vhost_elements = TOPOLOGY.multitenant
+    publisher = publisher or Publisher()
+    publishers = {Vhost.MULTITENANT: publisher}
     async with (
-        supervised(url or broker.url, broker.vhost, vhost_elements, [publisher]),
-        running(Relay(outbox, MESSAGES, {Vhost.MULTITENANT: publisher})) as relay,
+        supervised(url or broker.url, broker.vhost, TOPOLOGY.multitenant, [publisher]),
+        running(Relay(outbox, MESSAGES, publishers, sweep_seconds=sweep_seconds)) as relay,
     ):
         yield relay
 
@@ -126,12 +130,9 @@ async def test_a_nudge_works_at_once(
     broker: FreshBroker,
     channel: AbstractChannel,
     outbox: ObservedOutbox,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Rows committed in this process don't wait for the sweep."""
-    monkeypatch.setattr(relay_module, "SWEEP_SECONDS", 3600.0)
-
-    async with relaying(broker, outbox) as relay:
+    async with relaying(broker, outbox, sweep_seconds=3600) as relay:
         for number in range(3):
             await outbox.add(step(number))
             relay.nudge()
@@ -157,14 +158,12 @@ async def test_a_delayed_row_leaves_when_it_falls_due(
     broker: FreshBroker,
     channel: AbstractChannel,
     outbox: ObservedOutbox,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A row is published when it is due, without waiting for the sweep (here: an hour)."""
-    monkeypatch.setattr(relay_module, "SWEEP_SECONDS", 3600.0)
     due_at = datetime.now(UTC) + timedelta(seconds=1)
     await outbox.add(step(1, due_at=due_at))
 
-    async with relaying(broker, outbox):
+    async with relaying(broker, outbox, sweep_seconds=3600):
         await take(channel, STEPS)
         arrived_at = datetime.now(UTC)
 
@@ -213,17 +212,12 @@ async def test_streams_keep_their_order_under_failures(
     channel: AbstractChannel,
     outbox: ObservedOutbox,
     seed: int,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A failed row holds back the later rows of its stream; duplicates have the same message_id."""
-    monkeypatch.setattr(relay_module, "SWEEP_SECONDS", 0.05)
     publisher = _FlakyPublisher(seed)
     await outbox.add(*(step(n, f"order-{order}") for n in range(10) for order in range(10)))
 
-    async with (
-        supervised(broker.url, broker.vhost, TOPOLOGY.multitenant, [publisher]),
-        running(Relay(outbox, MESSAGES, {Vhost.MULTITENANT: publisher})),
-    ):
+    async with relaying(broker, outbox, publisher=publisher, sweep_seconds=0.05):
         await eventually(outbox.is_empty, "the outbox empty")
 
     arrived = await all_of(channel, STEPS)
@@ -286,21 +280,24 @@ async def test_no_claim_is_held_while_the_broker_is_away(
     broker: FreshBroker, channel: AbstractChannel, outbox: ObservedOutbox
 ) -> None:
     """Without a broker no claim is made, because each claim holds a database connection."""
-    async with tcp_proxy(broker.url) as proxy, relaying(broker, outbox, proxy.url) as relay:
+    publisher = Publisher()
+    async with (
+        tcp_proxy(broker.url) as proxy,
+        relaying(broker, outbox, proxy.url, publisher=publisher) as relay,
+    ):
         await outbox.add(step(0))
         relay.nudge()
         await take(channel, STEPS)
         await eventually(outbox.is_empty, "the outbox empty")
 
         proxy.cut(refuse=True)
-        publisher = relay._publishers[Vhost.MULTITENANT]
         await eventually(lambda: not publisher.is_open, "the loss noticed")
         await outbox.add(step(1))
         relay.nudge()
         await eventually(lambda: outbox.held == 0, "no claim held")
         claims = outbox.claims
         relay.nudge()
-        await asyncio.sleep(relay_module.SWEEP_SECONDS * 1.5)
+        await asyncio.sleep(SWEEP_SECONDS * 1.5)
         assert (outbox.claims, outbox.held) == (claims, 0)
 
         proxy.mend()

@@ -156,7 +156,7 @@ async def test_w12_baskets_of_orders_are_never_seen(store: Store, pool: Pool) ->
     assert dict(left) == {"baskets": 2, "of_orders": 2, "searches": 2}
 
 
-async def test_an_order_keeps_what_its_basket_says(store: Store) -> None:
+async def test_an_order_keeps_what_its_basket_says(store: Store, pool: Pool) -> None:
     """Process, empty filter and searches reach the completion of the order."""
     processed = replace(a_selection(Urn("u1")), process=ProcessChoice(UUID(int=7), {"a": "b"}))
     filtered = replace(a_selection(Urn("u2")), file_filter=FileFilter())
@@ -167,7 +167,8 @@ async def test_an_order_keeps_what_its_basket_says(store: Store) -> None:
         for selection in read:
             assert selection is not None
             await uow.completions.dataset_task(id_, selection)
-        tasks = await uow.orders._connection.fetch(
+    async with in_tenant(pool, TENANT) as connection:
+        tasks = await connection.fetch(
             "select process_id, process_parameters, file_kinds from dataset_task order by dataset_urn"
         )
 

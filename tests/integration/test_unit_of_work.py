@@ -18,6 +18,7 @@ from rs_order.store.pool import Pool, open_pool
 from rs_order.store.requests import NewRequest
 from rs_order.store.tenants import Tenants
 from rs_order.store.unit_of_work import Store
+from tests.integration.app_harness import A_SELECTION
 from tests.integration.conftest import TENANT
 from tests.support.clock import NOW
 from tests.support.polling import eventually
@@ -151,7 +152,7 @@ async def test_a_fault_of_ours_is_no_conflict(store: Store) -> None:
     """Trying again wouldn't help, so it passes under its own name."""
     with pytest.raises(asyncpg.ForeignKeyViolationError):
         async with store.unit_of_work(TENANT) as uow:
-            await uow.orders._connection.execute("insert into completion (order_id) values (-1)")
+            await uow.completions.dataset_task(OrderId(-1), A_SELECTION)
 
 
 async def test_a_database_that_ends_a_session_is_unavailable(store: Store, pool: Pool) -> None:
@@ -169,8 +170,10 @@ async def test_a_database_that_ends_a_session_is_unavailable(store: Store, pool:
 async def _lose_the_session(store: Store, pool: Pool) -> None:
     async with store.unit_of_work(TENANT) as uow:
         await uow.requests.record([A_REQUEST], NOW)
-        session = await uow.orders._connection.fetchval("select pg_backend_pid()")
-        await pool.execute("select pg_terminate_backend($1)", session)
+        await pool.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity"
+            " where datname = current_database() and state = 'idle in transaction'"
+        )
         await uow.requests.record([A_REQUEST], NOW)
 
 

@@ -53,13 +53,13 @@ class Instance:
             self._process.send_signal(signal.SIGTERM)
             await asyncio.wait_for(self._process.wait(), PATIENCE_SECONDS)
 
-    async def _until_ready(self) -> None:
+    async def until_ready(self) -> None:
         while line := await self._line():
             if line.startswith(_READY):
                 return
         raise AssertionError("rs-order ended at its start:\n" + "\n".join(self.lines))
 
-    async def _read_on(self) -> None:
+    async def read_on(self) -> None:
         while await self._line():
             pass
 
@@ -85,8 +85,8 @@ async def instance(here: Platform, **overrides: Any) -> AsyncIterator[Instance]:
     )
     started = Instance(process)
     try:
-        await asyncio.wait_for(started._until_ready(), START_SECONDS)
-        reading = asyncio.create_task(started._read_on())
+        await asyncio.wait_for(started.until_ready(), START_SECONDS)
+        reading = asyncio.create_task(started.read_on())
         yield started
         await started.stop()
         await reading

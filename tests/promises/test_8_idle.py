@@ -32,13 +32,13 @@ async def test_w22_promise_8_cost_of_orders_that_wait_is_nothing(
 ) -> None:
     """Seconds in which nothing happens: the relay looks into the outbox, and nobody at an order."""
     ran: list[str] = []
-    prepare = pool_module._prepare
+    prepare = pool_module.prepare_connection
 
     async def overheard(connection: asyncpg.Connection) -> None:
         await prepare(connection)
         connection.add_query_logger(lambda record: ran.append(record.query))
 
-    monkeypatch.setattr(pool_module, "_prepare", overheard)
+    monkeypatch.setattr(pool_module, "prepare_connection", overheard)
     async with (
         platform(
             broker,

@@ -14,7 +14,7 @@ class RawServer:
     requests: list[str] = field(default_factory=list)
     """What was asked: the whole heads."""
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         self.requests.append(head.decode())
         writer.write(self.answers.pop(0) if len(self.answers) > 1 else self.answers[0])
@@ -26,7 +26,7 @@ class RawServer:
     @asynccontextmanager
     async def running(cls, *answers: bytes) -> AsyncIterator["RawServer"]:
         raw = cls(answers=list(answers))
-        server = await asyncio.start_server(raw._serve, "127.0.0.1", 0)
+        server = await asyncio.start_server(raw.serve, "127.0.0.1", 0)
         async with server:
             raw.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
             yield raw

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from rs_order.application.download import zip_stream
 from rs_order.application.download.zip_stream import ZipStream
 
 AT = datetime(2026, 3, 1, 12, 30, 45, tzinfo=UTC)
@@ -41,8 +40,7 @@ def test_entries_of_any_size(level: int, size: int | None) -> None:
 def test_w21_entries_beyond_4_gib(tmp_path: Path) -> None:
     """Offsets take 64 bits; the archive begins after a hole of 5 GiB."""
     path = tmp_path / "far.zip"
-    with ZipStream(AT) as archive, path.open("wb") as file:
-        archive._written = FAR
+    with ZipStream(AT, offset=FAR) as archive, path.open("wb") as file:
         file.seek(FAR)
         file.write(entry(archive, "a", b"A", 1) + entry(archive, "b", b"B", None))
         file.writelines(archive.finish())
@@ -52,10 +50,9 @@ def test_w21_entries_beyond_4_gib(tmp_path: Path) -> None:
         assert read.infolist()[0].header_offset == FAR
 
 
-def test_more_entries_than_16_bits_count(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_entries_than_16_bits_count() -> None:
     """70,000 entries, the central directory on disk."""
-    monkeypatch.setattr(zip_stream, "DIRECTORY_IN_MEMORY", 1000)
-    with ZipStream(AT) as archive:
+    with ZipStream(AT, directory_in_memory=1000) as archive:
         written = b"".join(entry(archive, f"{n}", b"", 0) for n in range(70_000))
         written += b"".join(archive.finish())
 

@@ -67,7 +67,7 @@ class Peer:
     """Sends requests as rs-order does, with the names of amqp.md."""
 
     def __init__(self, channel: aio_pika.abc.AbstractChannel, answers: asyncio.Queue[Any]) -> None:
-        self._channel = channel
+        self.channel = channel
         self.answers = answers
 
     async def ask(self, *checksums: str, group: str = "group-1", hours: int = 72) -> None:
@@ -75,7 +75,7 @@ class Peer:
         await self.publish(REQUEST_EXCHANGE, body)
 
     async def publish(self, exchange: str, body: Any, **headers: str) -> None:
-        target = await self._channel.get_exchange(exchange)
+        target = await self.channel.get_exchange(exchange)
         named = {
             "regards.tenant": "demo",
             "regards.converter": "GSON",
@@ -86,7 +86,7 @@ class Peer:
 
     async def durable_answers(self) -> str:
         """Declare a queue that keeps events while the broker restarts; return its name."""
-        queue = await self._channel.declare_queue("answers", durable=True)
+        queue = await self.channel.declare_queue("answers", durable=True)
         await queue.bind(ANSWER_EXCHANGE)
         return "answers"
 
@@ -283,7 +283,7 @@ async def test_malformed_request_is_dead_lettered(
         await peer.publish(REQUEST_EXCHANGE, body, **headers)
         await peer.ask(ONLINE)
         answer = await peer.next_answer()
-        channel = peer._channel
+        channel = peer.channel
         dead_letters = await channel.get_queue(f"{STORAGE_QUEUE}.DLQ")
         letter = await dead_letters.get(no_ack=True, timeout=10)
 

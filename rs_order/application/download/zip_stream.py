@@ -63,14 +63,22 @@ class ZipStream:
     Begin an entry, add to it, end it; take pieces whenever there are some; finish once.
     """
 
-    def __init__(self, modified: datetime) -> None:
-        """Every entry gets the time ``modified``."""
+    def __init__(
+        self, modified: datetime, *, offset: int = 0, directory_in_memory: int = DIRECTORY_IN_MEMORY
+    ) -> None:
+        """Begin an archive.
+
+        Args:
+            modified: the time of every entry.
+            offset: bytes that stand before the archive in its file.
+            directory_in_memory: bytes of central directory kept in memory; the rest is on disk.
+        """
         self._date, self._time = _dos_date_and_time(modified)
         self._directory = tempfile.SpooledTemporaryFile(  # noqa: SIM115 - closed by __exit__
-            max_size=DIRECTORY_IN_MEMORY
+            max_size=directory_in_memory
         )
         self._out = bytearray()
-        self._written = 0
+        self._written = offset
         self._entries = 0
         self._entry: _Entry | None = None
 
