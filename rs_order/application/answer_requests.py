@@ -159,12 +159,12 @@ class AnswerRequests:
         again: dict[int, list[RequestId]] = defaultdict(list)
         late: list[tuple[RecordedRequest, RemoteTrouble]] = []
         for request, decision in unavailable:
-            if self._retries.exhausted(request.trouble_since or now, now):
+            if self._retries.exhausted(request.unavailable_since or now, now):
                 late.append((request, decision.trouble))
             else:
                 again[request.attempts].append(request.id)
         for attempts, ids in again.items():
-            await uow.requests.note_trouble(ids, now)
+            await uow.requests.note_unavailable(ids, now)
             due = now + self._retries.pause(attempts + 1)
             await uow.messages.send([GrantRequestsStep(tuple(ids)).to(uow.tenant, due)])
         await self._give_up(uow, late)

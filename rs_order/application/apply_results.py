@@ -32,7 +32,7 @@ class ApplyResults:
         if BatchCorrelation.parse(batch) is None:
             return False
         async with self._store.unit_of_work(tenant) as uow:
-            return await uow.executions.named(batch) is not None
+            return await uow.executions.of_correlation_id(batch) is not None
 
     async def handle(
         self, tenant: Tenant, result: ExecutionResult, cardinality: Cardinality
@@ -62,10 +62,10 @@ class ApplyResults:
     @staticmethod
     async def _hold(uow: UnitOfWork, batch: str) -> tuple[Order, Work] | None:
         """Lock and return the order of a batch, or None if its outputs can't be settled any more."""
-        named = await uow.executions.named(batch)
+        named = await uow.executions.of_correlation_id(batch)
         orders = await uow.orders.lock([named.order_id]) if named else []
         # Read again under the lock: the order may have been deleted just before.
-        work = await uow.executions.named(batch)
+        work = await uow.executions.of_correlation_id(batch)
         if not orders or work is None or orders[0].status.deleted_or_expired:
             return None
         return orders[0], work

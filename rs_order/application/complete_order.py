@@ -185,11 +185,11 @@ class CompleteOrder:
             if held is None:
                 return
             _, cursor = held
-            since = cursor.trouble_since or now
+            since = cursor.unavailable_since or now
             exhausted = self._retries.exhausted(since, now)
             if not exhausted:
                 due = now + self._retries.pause(cursor.attempts + 1)
-                waiting = replace(cursor, attempts=cursor.attempts + 1, trouble_since=since)
+                waiting = replace(cursor, attempts=cursor.attempts + 1, unavailable_since=since)
                 await uow.completions.advance(step.order_id, waiting)
                 await uow.messages.send([step.to(tenant, due)])
         if exhausted:

@@ -51,7 +51,7 @@ class CreateOrder:
 
     async def _create(self, caller: Caller, wish: OrderWish, applicative: bool) -> OrderId:
         async with self._store.unit_of_work(caller.tenant) as uow:
-            basket = await uow.orders.hold_basket(caller.email)
+            basket = await uow.orders.lock_basket(caller.email)
             if basket is None:
                 raise EmptyBasket
             settings, now = await uow.settings(), self._clock.now()

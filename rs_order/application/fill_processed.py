@@ -157,6 +157,6 @@ def _next(cursor: CompletionCursor, page: Page, processed: ProcessedCursor) -> C
         external_sub_order=None,
         products=cursor.products,
         attempts=0,
-        trouble_since=None,
+        unavailable_since=None,
         processed=None if page.last else processed,
     )

@@ -166,5 +166,5 @@ def _next_cursor(
         external_sub_order=id_of(batches.external),
         products=cursor.products + len(page.products),
         attempts=0,
-        trouble_since=None,
+        unavailable_since=None,
     )

@@ -59,7 +59,7 @@ class Links:
                 raise
             return
         if host:
-            await self._tenants.keep_host(tenant, host)
+            await self._tenants.save_host(tenant, host)
 
     async def learn_if_possible(self, tenant: Tenant) -> None:
         """Learn the address of the tenant; if that takes too long, the stored one is used."""

@@ -7,7 +7,7 @@ import structlog
 from rs_order.application.errors import NotFound
 from rs_order.domain.ids import Tenant
 from rs_order.ports.clock import Clock
-from rs_order.store.maintenance import Maintenance, MaintenanceState
+from rs_order.store.tenants import Maintenance, MaintenanceState
 
 log = structlog.get_logger(__name__)
 

@@ -62,7 +62,7 @@ class ScheduleSubOrders:
         if decision.again:
             await uow.messages.send([ScheduleStep(owner).to(uow.tenant)])
         elif decision.waiting_rank:
-            await uow.limits.wait(owner, decision.waiting_rank)
+            await uow.capacity.wait(owner, decision.waiting_rank)
 
     async def _free_slots(self, uow: UnitOfWork, owner: str) -> int | None:
         """Return the free slots of the owner; None: the owner has no limit."""
@@ -86,7 +86,7 @@ class ScheduleSubOrders:
             await self._ask.first(uow, orders[sub_order.order_id], sub_order)
         asked = [one for one in chosen if one.state is SubOrderState.RUNNING]
         await uow.sub_orders.save(chosen, self._clock.now())
-        await uow.limits.started(owner, [sub_order.id for sub_order in asked])
+        await uow.capacity.acquire(owner, [sub_order.id for sub_order in asked])
 
 
 async def _load(uow: UnitOfWork, ids: Iterable[SubOrderId]) -> dict[SubOrderId, SubOrder]:

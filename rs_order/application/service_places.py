@@ -7,8 +7,8 @@ from rs_order.store.unit_of_work import UnitOfWork
 
 async def lock_free_capacity(uow: UnitOfWork, limits: SlotLimits) -> int:
     """Lock the capacity until the unit of work ends, and return how much of it is free."""
-    await uow.limits.lock()
-    return max(0, limits.service - await uow.limits.running())
+    await uow.capacity.lock()
+    return max(0, limits.service - await uow.capacity.used())
 
 
 async def wake_next_waiters(uow: UnitOfWork, limits: SlotLimits) -> None:
@@ -19,5 +19,5 @@ async def wake_next_waiters(uow: UnitOfWork, limits: SlotLimits) -> None:
     """
     if not limits.service:
         return
-    waiters = await uow.limits.next_users(await lock_free_capacity(uow, limits))
+    waiters = await uow.capacity.next_waiters(await lock_free_capacity(uow, limits))
     await uow.messages.send([ScheduleStep(owner).to(tenant) for tenant, owner in waiters])

@@ -110,8 +110,8 @@ class Settlement:
             return
         if self._limits.service:
             # Else a round that finds the service full could begin to wait just after we looked.
-            await uow.limits.lock()
-        await uow.limits.ended(ended)
+            await uow.capacity.lock()
+        await uow.capacity.release(ended)
         await wake_next_waiters(uow, self._limits)
 
 

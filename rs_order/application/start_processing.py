@@ -114,9 +114,9 @@ class StartProcessing:
             if still is None:
                 return
             work, order = still.work, still.order
-            await uow.executions.begun(work.sub_order_id, batch_id)
+            await uow.executions.save_batch_id(work.sub_order_id, batch_id)
             lost = without_input(await uow.executions.awaited(work.sub_order_id), still.inputs)
-            await uow.inputs.forget(work.sub_order_id)
+            await uow.inputs.delete_used(work.sub_order_id)
             await self._mind(uow, still, now + self._silence)
             await uow.messages.send(
                 [
@@ -158,7 +158,7 @@ class StartProcessing:
                 if reason
                 else without_input(awaited, still.inputs)
             )
-            await uow.inputs.forget(still.sub_order.id)
+            await uow.inputs.delete_used(still.sub_order.id)
             moves = await uow.executions.settle(still.sub_order.id, {}, failed)
             cause = Cause(Reason.PROCESS_NOT_STARTED, SERVICE, now)
             await self._settlement.carry(uow, [still.order], moves, cause)
@@ -166,7 +166,7 @@ class StartProcessing:
     async def _wait(self, held: _Held, tenant: Tenant, trouble: RemoteTrouble) -> None:
         """rs-processing gave no answer: ask later, or, when patience ends, fail."""
         now = self._clock.now()
-        since = held.work.trouble_since or now
+        since = held.work.unavailable_since or now
         if self._retries.exhausted(since, now):
             await self._fail(held, tenant, f"The process could not be started: {trouble}")
             return
@@ -175,7 +175,7 @@ class StartProcessing:
             if still is None or still.work.attempts != held.work.attempts:
                 return
             attempts = still.work.attempts
-            await uow.executions.note_trouble(still.sub_order.id, attempts + 1, since)
+            await uow.executions.note_unavailable(still.sub_order.id, attempts + 1, since)
             due = now + self._retries.pause(attempts + 1)
             await self._mind(uow, still, due)
             await uow.messages.send([still.step.to(tenant, due)])

@@ -23,7 +23,7 @@ class PurgeInboxStep(Step, name="tidy"):
 
 async def begin_tidying(uow: UnitOfWork, now: datetime) -> None:
     """Start the rounds of a tenant, unless they have begun; its first request does so."""
-    if await uow.rounds.begin(TIDYING, 1, now + EVERY):
+    if await uow.runs.begin(TIDYING, 1, now + EVERY):
         await uow.messages.send([PurgeInboxStep(2).to(uow.tenant, now + EVERY)])
 
 
@@ -38,12 +38,12 @@ class TidyInbox:
     async def handle(self, tenant: Tenant, step: PurgeInboxStep) -> None:
         now = self._clock.now()
         async with self._store.unit_of_work(tenant) as uow:
-            if not await uow.rounds.begin(TIDYING, step.number, now + EVERY):
+            if not await uow.runs.begin(TIDYING, step.number, now + EVERY):
                 return
             before = now - self._retention
             forgotten = max(
-                await uow.requests.forget(before, SLICE),
-                await uow.messages.forget_responses(before, SLICE),
+                await uow.requests.purge(before, SLICE),
+                await uow.messages.purge_responses(before, SLICE),
             )
             following = now if forgotten == SLICE else now + EVERY
             await uow.messages.send([PurgeInboxStep(step.number + 1).to(tenant, following)])

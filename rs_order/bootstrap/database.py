@@ -32,19 +32,28 @@ class Database:
 
 
 @asynccontextmanager
-async def open_database(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Database]:
-    """Open the pool and bring the platform schema and the schema of every tenant up to date."""
+async def open_database(
+    settings: Settings, clock: Clock | None = None, *, after_deployment: bool = False
+) -> AsyncIterator[Database]:
+    """Open the pool and bring the platform schema and the schema of every tenant up to date.
+
+    Args:
+        settings: address of the database, and the tenants to add.
+        clock: another one than the machine's, for tests.
+        after_deployment: no process of the previous version is left, so that migrations which had to
+            wait for that are applied, too.
+    """
     pool = await open_pool(
         settings.database_url.get_secret_value(),
         size=settings.database_pool_size,
         statement_cache=settings.database_statement_cache,
     )
     async with pool:
-        await migrate_platform(pool)
+        await migrate_platform(pool, after=after_deployment)
         tenants = Tenants(pool)
         await tenants.load()
         for tenant in tenants.names():
-            await migrate_tenant(pool, tenant)
+            await migrate_tenant(pool, tenant, after=after_deployment)
         for name in settings.tenants:
             await _add_configured(tenants, name)
         yield Database(pool, tenants, clock or SystemClock())

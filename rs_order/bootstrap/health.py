@@ -7,9 +7,9 @@ from rs_order.adapters.regards.role_cache import RoleCache
 from rs_order.broker.batch_consumer import BatchConsumer
 from rs_order.broker.connection import SupervisedConnection
 from rs_order.ports.health import ComponentHealth, HealthStatus
-from rs_order.store.maintenance import Maintenance
 from rs_order.store.outbox import Outbox
 from rs_order.store.pool import Pool, transaction
+from rs_order.store.tenants import Maintenance
 
 LONGEST_CHECK_SECONDS = 3.0
 LONGEST_RELAY_LAG_SECONDS = 60.0

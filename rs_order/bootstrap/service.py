@@ -41,10 +41,10 @@ from rs_order.ports.clock import Clock
 from rs_order.settings import Settings
 from rs_order.store.downloads import StoredDownloads
 from rs_order.store.file_views import FileViews
-from rs_order.store.maintenance import Maintenance
 from rs_order.store.order_views import OrderViews
 from rs_order.store.outbox import Outbox
 from rs_order.store.pool import DataSource
+from rs_order.store.tenants import Maintenance
 
 log = structlog.get_logger(__name__)
 

@@ -101,7 +101,7 @@ class Relay:
         if self._stopping.is_set():
             return
         try:
-            ready = await self._outbox.ready_slots()
+            ready = await self._outbox.ready_partitions()
         except Exception:  # noqa: BLE001 - the store is unavailable; its rows stay
             _log.exception("relay-store-unavailable")
             return

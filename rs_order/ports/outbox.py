@@ -66,11 +66,11 @@ class Claim(Protocol):
 class OutboxReader(Protocol):
     """The outbox as the relay reads it: that of the store, or one in memory."""
 
-    async def ready_slots(self) -> list[int]:
+    async def ready_partitions(self) -> list[int]:
         """Return the partitions that have a due row."""
         ...
 
-    def claim(self, slot: int, limit: int) -> AbstractAsyncContextManager[Claim | None]:
+    def claim(self, partition: int, limit: int) -> AbstractAsyncContextManager[Claim | None]:
         """Claim the oldest due rows of a partition; None if another relay has claimed it.
 
         A normal end of the context commits the removals; an exception undoes them.

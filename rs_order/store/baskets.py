@@ -1,4 +1,4 @@
-"""Baskets: read whole, written as far as they change."""
+"""Baskets. A basket is read as a whole; only what changed is written."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -24,14 +24,14 @@ ORDER_SQL = statements("orders")
 
 
 async def reserve_ids(connection: Connection, table: str, count: int) -> list[int]:
-    """Ids for rows that refer to each other before they are written."""
+    """Reserve ids for rows that refer to each other before they are written."""
     return [row["id"] for row in await connection.fetch(ORDER_SQL["reserve"], table, count)]
 
 
 async def put_selections(
     connection: Connection, selections: Sequence[tuple[int, DatasetSelection]]
 ) -> None:
-    """Write dataset selections with their searches, each into the basket of the id beside it."""
+    """Write dataset selections with their searches, each into the basket with the id beside it."""
     new = sum(selection.id is None for _, selection in selections)
     reserved = iter(await reserve_ids(connection, "dataset_selection", new) if new else ())
     ids = [next(reserved) if selection.id is None else selection.id for _, selection in selections]
@@ -46,13 +46,13 @@ async def put_selections(
 
 
 class Baskets:
-    """Interactive baskets. Those of orders, automatic ones included, are never seen here (W12)."""
+    """The interactive baskets of a tenant. It never shows the baskets of orders (W12)."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     async def of(self, owner: str) -> Basket | None:
-        """The owner's basket with all that is in it; None when he has none."""
+        """Return the owner's basket with its contents, or None if there is none."""
         row = await self._connection.fetchrow(SQL["of_owner"], owner)
         if row is None:
             return None
@@ -60,17 +60,19 @@ class Baskets:
         return Basket(id_, row["owner"], row["version"], await self._selections(id_))
 
     async def create(self, owner: str) -> None:
-        """Give the owner a basket unless he has one (B2)."""
+        """Create a basket for the owner, unless there is one (B2)."""
         await self._connection.execute(SQL["create"], owner)
 
     async def save(self, basket: Basket, change: BasketChange) -> None:
-        """Write a change of a basket as it was read.
+        """Write a change of a basket.
 
         Raises:
-            StoreConflict: it has changed since, was consumed by an order, or is gone; read it again.
+            StoreConflict: the basket was changed, deleted, or consumed by an order since it was read.
         """
         if await self._connection.fetchval(SQL["change"], basket.id, basket.version) is None:
-            raise StoreConflict(f"basket {basket.id} isn't of version {basket.version} any more")
+            raise StoreConflict(
+                f"basket {basket.id} doesn't have version {basket.version} any more"
+            )
         if change.removed:
             await self._connection.execute(
                 SQL["remove_dataset_selections"], basket.id, change.removed
@@ -81,7 +83,7 @@ class Baskets:
             )
 
     async def delete(self, owner: str) -> None:
-        """Nothing happens when the owner has none (B3)."""
+        """Delete the owner's basket, if there is one (B3)."""
         await self._connection.execute(SQL["delete"], owner)
 
     async def _selections(self, basket: BasketId) -> tuple[DatasetSelection, ...]:
@@ -93,7 +95,7 @@ class Baskets:
 
 
 def request_record(request: SelectionRequest) -> dict[str, Any]:
-    """A search as it is kept in a basket (domain.md 1.5, selection_request)."""
+    """Return the JSON of a search in a basket (domain.md 1.5, selection_request)."""
     record: dict[str, Any] = {
         "engineType": request.engine_type,
         "searchParameters": request.search_parameters,

@@ -1,4 +1,4 @@
-"""The limit of the service over all tenants: who runs, and who waits for a place."""
+"""The capacity of the service: how many sub-orders of all tenants storage works on at a time."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,35 +7,39 @@ from rs_order.domain.ids import SubOrderId, Tenant
 from rs_order.store.pool import Connection
 from rs_order.store.statements import statements
 
-SQL = statements("limits")
+SQL = statements("capacity")
 
 
-class Limits:
-    """What the limit of the service needs to know of all tenants."""
+class Capacity:
+    """The sub-orders of all tenants that use the capacity, and the owners who wait for some."""
 
     def __init__(self, connection: Connection, tenant: Tenant) -> None:
         self._connection = connection
         self._tenant = tenant
 
     async def lock(self) -> None:
+        """Let only this unit of work acquire and release capacity until it ends."""
         await self._connection.execute(SQL["lock"])
 
-    async def running(self) -> int:
-        """Sub-orders asked of storage and not settled, in all tenants."""
-        return int(await self._connection.fetchval(SQL["running"]))
+    async def used(self) -> int:
+        """Return how many sub-orders of active tenants storage was asked for and has not settled."""
+        return int(await self._connection.fetchval(SQL["used"]))
 
-    async def started(self, owner: str, sub_orders: Sequence[SubOrderId]) -> None:
-        await self._connection.execute(SQL["started"], self._tenant, owner, sub_orders)
+    async def acquire(self, owner: str, sub_orders: Sequence[SubOrderId]) -> None:
+        await self._connection.execute(SQL["acquire"], self._tenant, owner, sub_orders)
 
-    async def ended(self, sub_orders: Sequence[SubOrderId]) -> None:
+    async def release(self, sub_orders: Sequence[SubOrderId]) -> None:
         if sub_orders:
-            await self._connection.execute(SQL["ended"], self._tenant, sub_orders)
+            await self._connection.execute(SQL["release"], self._tenant, sub_orders)
 
     async def wait(self, owner: str, rank: datetime) -> None:
-        """The owner has a sub-order ready, but the service is at its limit."""
+        """Put an owner into the queue for capacity, with the rank of their next ready sub-order."""
         await self._connection.execute(SQL["wait"], self._tenant, owner, rank)
 
-    async def next_users(self, limit: int) -> list[tuple[Tenant, str]]:
-        """Take the users whose turn it is: fewest running sub-orders first, then by rank."""
-        rows = await self._connection.fetch(SQL["next_users"], limit)
+    async def next_waiters(self, limit: int) -> list[tuple[Tenant, str]]:
+        """Remove the next owners from the queue and return them.
+
+        Owners with fewer running sub-orders come first, then those with a lower rank.
+        """
+        rows = await self._connection.fetch(SQL["next_waiters"], limit)
         return [(Tenant(row["tenant"]), row["owner"]) for row in rows]

@@ -1,4 +1,4 @@
-"""Completions: cursors, the basket an order consumed, and the files that come in page by page."""
+"""Completion: the files of an order are read from the catalog, page by page."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ SUB_ORDER_SQL = statements("sub_orders")
 
 @dataclass(frozen=True, slots=True)
 class AddedFiles:
-    """Files that came into a sub-order in one state."""
+    """Number and size of the files that were added to a sub-order in one state."""
 
     sub_order_id: SubOrderId
     state: FileState
@@ -40,17 +40,17 @@ class NewSubOrder:
     dataset_task_id: DatasetTaskId
     kind: SubOrderKind
     asks_storage: bool = True
-    """False: a process of external files only, which takes no slot before it is downloadable."""
+    """False for a process with external inputs only. It takes no slot before its outputs are available."""
 
 
 class Completions:
-    """Reading the files of an order from the catalog, page by page."""
+    """The orders under completion: how far each has come, and what was read so far."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     async def cursor(self, order_id: OrderId) -> CompletionCursor | None:
-        """None when the order is complete, or gone."""
+        """Return how far the completion has come. None if the order is complete, deleted or expired."""
         row = await self._connection.fetchrow(SQL["cursor"], order_id)
         return completion_cursor_of(row) if row else None
 
@@ -64,16 +64,16 @@ class Completions:
             cursor.external_sub_order,
             cursor.products,
             cursor.attempts,
-            cursor.trouble_since,
+            cursor.unavailable_since,
             processed_record(cursor.processed),
         )
 
     async def finish(self, order_ids: Sequence[OrderId]) -> None:
-        """Nothing more is read for these orders."""
+        """End the completion of these orders."""
         await self._connection.execute(SQL["finish"], order_ids)
 
     async def selection(self, order_id: OrderId, index: int) -> DatasetSelection | None:
-        """The order's dataset selection of that index; None past the last."""
+        """Return the order's dataset selection with this index, or None after the last."""
         row = await self._connection.fetchrow(SQL["selection"], order_id, index)
         if row is None:
             return None
@@ -83,10 +83,10 @@ class Completions:
     async def dataset_task(
         self, order_id: OrderId, selection: DatasetSelection, process: Process | None = None
     ) -> DatasetTaskId:
-        """The dataset task of a selection, made when it isn't there yet.
+        """Return the dataset task of a selection. Create it if there is none.
 
-        With a process it is made with its totals: the files that go in, and the bytes that are
-        forecast to come out (domain.md 5.2).
+        With a process, its totals are known from the start: the number of input files, and the forecast
+        size of the outputs (domain.md 5.2).
         """
         files, size = _totals(selection, process)
         choice = selection.process
@@ -109,7 +109,7 @@ class Completions:
     async def open_sub_orders(
         self, order: Order, sub_orders: Sequence[NewSubOrder]
     ) -> list[SubOrder]:
-        """Sub-orders under construction, in the order asked for."""
+        """Create sub-orders in state BUILDING. Return them in the same order."""
         ids = await reserve_ids(self._connection, "sub_order", len(sub_orders))
         await self._connection.execute(
             SUB_ORDER_SQL["open"],
@@ -133,7 +133,14 @@ class Completions:
         *,
         counted: bool = True,
     ) -> list[AddedFiles]:
-        """Insert the files that the dataset task doesn't hold yet; ``counted``: and count them there."""
+        """Add the files that the dataset task doesn't have yet. Return what was added.
+
+        Args:
+            order: locked by the caller.
+            task: the dataset task of the files.
+            files: with the sub-order that each belongs to.
+            counted: add the files to the totals of the dataset task.
+        """
         if not files:
             return []
         columns = zip(*(_file_columns(sub_order, file) for sub_order, file in files), strict=True)
@@ -156,7 +163,7 @@ class Completions:
 
 
 def _totals(selection: DatasetSelection, process: Process | None) -> tuple[int, int]:
-    """What a dataset task counts from the start: files that go in, bytes that come out (5.2)."""
+    """Return the totals that a dataset task starts with: input files, size of the outputs (5.2)."""
     if process is None:
         return 0, 0
     taken = [totals for name, totals in selection.types.items() if name.value in process.data_types]
@@ -167,7 +174,7 @@ def _totals(selection: DatasetSelection, process: Process | None) -> tuple[int, 
 
 
 def _file_columns(sub_order: SubOrderId, ordered: OrderedFile) -> tuple[object, ...]:
-    """One value per array of ``add_files``, in the order of its parameters."""
+    """Return one value for each array parameter of ``add_files``, in their order."""
     product, file = ordered.product, ordered.file
     return (
         sub_order,

@@ -1,4 +1,4 @@
-"""Completions: cursors, the basket an order consumed, and the files that come in page by page."""
+"""Cursors: how far the completion or the retry of an order has come."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -20,17 +20,17 @@ class BatchCursor:
     totals: Totals
     closed: bool
     sub_order: SubOrderId | None
-    """None when each of its products has a sub-order of its own."""
+    """None if each product has a sub-order of its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessedCursor:
-    """How far the cut of a processed selection has come."""
+    """How far a processed selection has been divided into batches."""
 
     process: Process
-    """As rs-processing described it when the selection was begun."""
+    """As rs-processing described it at the start of the selection."""
     sub_orders: int = 0
-    """Numbered so far."""
+    """How many have a number so far."""
     stored: BatchCursor | None = None
     external: BatchCursor | None = None
 
@@ -45,18 +45,18 @@ class CompletionCursor:
     external_sub_order: SubOrderId | None
     products: int
     attempts: int
-    trouble_since: datetime | None
+    unavailable_since: datetime | None
     processed: ProcessedCursor | None = None
-    """Set within a selection that goes into a process."""
+    """Only within a processed selection."""
 
-    def untroubled(self) -> "CompletionCursor":
-        """The same place, with nothing attempted there yet."""
-        return replace(self, attempts=0, trouble_since=None)
+    def without_attempts(self) -> "CompletionCursor":
+        """Return the same position without its failed attempts."""
+        return replace(self, attempts=0, unavailable_since=None)
 
 
 @dataclass(frozen=True, slots=True)
 class RetryCursor:
-    """How far the retry of an order has come: everything up to this file has moved."""
+    """How far the retry of an order has come: all files up to this one have moved."""
 
     status_before: OrderStatus
     """Status of the order when it was retried."""
@@ -66,7 +66,7 @@ class RetryCursor:
     """The batch of this dataset task that the last slice left open."""
     external_sub_order: SubOrderId | None
     first_sub_order: SubOrderId | None
-    """The first sub-order it made; later ones have higher ids."""
+    """The first sub-order that the retry created; later ones have higher ids."""
 
 
 def completion_cursor_of(row: Row) -> CompletionCursor:
@@ -80,7 +80,7 @@ def completion_cursor_of(row: Row) -> CompletionCursor:
         external_sub_order=sub_order("external_sub_order_id"),
         products=row["products"],
         attempts=row["attempts"],
-        trouble_since=row["trouble_since"],
+        unavailable_since=row["unavailable_since"],
         processed=processed_from(row["processed"]),
     )
 

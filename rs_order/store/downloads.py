@@ -1,4 +1,4 @@
-"""Reads the orders and files that are downloaded."""
+"""Reads orders and files for downloads."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ SQL = statements("files")
 
 
 class StoredDownloads:
-    """The store, as a download sees it."""
+    """Reads orders and files for downloads; no connection is held between two calls."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -32,7 +32,7 @@ class StoredDownloads:
         return None
 
     async def file(self, tenant: Tenant, file_id: DataFileId) -> FileOfOrder | None:
-        """One file; None for that of an order that is gone."""
+        """Return one file. None if its order is deleted or expired."""
         for row in await self._fetch(tenant, "file_to_download", file_id):
             return FileOfOrder(
                 _file_of(row), OrderId(row["order_id"]), row["owner"], FileState(row["state"])
@@ -42,19 +42,19 @@ class StoredDownloads:
     async def all_files(
         self, tenant: Tenant, order_id: OrderId, *, after: DataFileId, limit: int
     ) -> Sequence[FileToDownload]:
-        """The next files of the order by ascending id, whatever their state."""
+        """Return the next files of the order in any state, by ascending id."""
         rows = await self._fetch(tenant, "files_of_order", order_id, after, limit)
         return [_file_of(row) for row in rows]
 
     async def repeated_names(self, tenant: Tenant, order_id: OrderId) -> frozenset[str]:
-        """File names that more than one AVAILABLE file of the order has."""
+        """Return the names that more than one AVAILABLE file of the order has."""
         rows = await self._fetch(tenant, "repeated_names", order_id)
         return frozenset(row["name"] for row in rows)
 
     async def available_files(
         self, tenant: Tenant, order_id: OrderId, *, after: DataFileId, limit: int
     ) -> Sequence[FileToDownload]:
-        """The next AVAILABLE files by ascending id."""
+        """Return the next AVAILABLE files by ascending id."""
         rows = await self._fetch(tenant, "available_files", order_id, after, limit)
         return [_file_of(row) for row in rows]
 

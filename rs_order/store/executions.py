@@ -1,4 +1,4 @@
-"""Batches of executions, the outputs they bring, and the baskets that want them."""
+"""Executions of rs-processing: their batches, their outputs, and the baskets that select a process."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ SQL = statements("processing")
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a processed sub-order asks of rs-processing, and how far that has come."""
+    """The batch of executions that a processed sub-order requests, and its progress."""
 
     order_id: OrderId
     sub_order_id: SubOrderId
@@ -27,19 +27,19 @@ class Work:
     choice: ProcessChoice
     process: Process
     batch_id: UUID | None
-    """None: no execution was asked for yet."""
+    """None: no execution was requested yet."""
     attempts: int
-    trouble_since: datetime | None
+    unavailable_since: datetime | None
 
 
 class Executions:
-    """Batches of executions and the outputs they bring."""
+    """The batches of executions of a tenant, and their outputs."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     async def plan(self, order_id: OrderId, correlation_ids: Mapping[SubOrderId, str]) -> None:
-        """Name the batches of new sub-orders; nothing is asked of rs-processing yet."""
+        """Record the batches of new sub-orders. Their executions aren't requested yet."""
         await self._connection.execute(
             SQL["plan"], order_id, list(correlation_ids), list(correlation_ids.values())
         )
@@ -48,23 +48,23 @@ class Executions:
         row = await self._connection.fetchrow(SQL["work"], sub_order)
         return _work_of(row) if row else None
 
-    async def named(self, correlation_id: str) -> Work | None:
-        """The work of a batch; None when there is none of ours, or its order is gone."""
-        row = await self._connection.fetchrow(SQL["named"], correlation_id)
+    async def of_correlation_id(self, correlation_id: str) -> Work | None:
+        """Return the batch with a correlation id. None if it is unknown, or its sub-order was deleted."""
+        row = await self._connection.fetchrow(SQL["of_correlation_id"], correlation_id)
         return _work_of(row) if row else None
 
-    async def begun(self, sub_order: SubOrderId, batch_id: UUID) -> None:
-        await self._connection.execute(SQL["begun"], sub_order, batch_id)
+    async def save_batch_id(self, sub_order: SubOrderId, batch_id: UUID) -> None:
+        await self._connection.execute(SQL["save_batch_id"], sub_order, batch_id)
 
-    async def note_trouble(self, sub_order: SubOrderId, attempts: int, since: datetime) -> None:
-        await self._connection.execute(SQL["note_trouble"], sub_order, attempts, since)
+    async def note_unavailable(self, sub_order: SubOrderId, attempts: int, since: datetime) -> None:
+        await self._connection.execute(SQL["note_unavailable"], sub_order, attempts, since)
 
-    async def forget_trouble(self, order_id: OrderId) -> None:
-        """The next attempt for a sub-order of this order is as patient as the first."""
-        await self._connection.execute(SQL["forget_trouble"], order_id)
+    async def reset_attempts(self, order_id: OrderId) -> None:
+        """Forget the failed attempts of an order's batches, so that the retry policy starts again."""
+        await self._connection.execute(SQL["reset_attempts"], order_id)
 
     async def awaited(self, sub_order: SubOrderId) -> list[AwaitedOutput]:
-        """Outputs that a result can still change: pending, or given up because none came."""
+        """Return the outputs that a result can still change: pending, or given up for want of a result."""
         rows = await self._connection.fetch(SQL["awaited_outputs"], sub_order)
         return [
             AwaitedOutput(DataFileId(row["id"]), row["output_key"], Urn(row["product_urn"]))
@@ -77,7 +77,7 @@ class Executions:
         made: Mapping[DataFileId, MadeFile],
         failed: Mapping[DataFileId, str],
     ) -> list[FileMove]:
-        """Outputs become available with what was made, or failed for a reason; settled ones stay."""
+        """Make outputs available, or failed with a reason. Return what moved; settled ones don't change."""
         files = list(made.values())
         rows = await self._connection.fetch(
             SQL["settle_outputs"],
@@ -94,29 +94,29 @@ class Executions:
         return [replace(move_of(row), bytes_after=row["bytes_after"]) for row in rows]
 
     async def give_up(self, sub_order: SubOrderId, reason: str) -> list[FileMove]:
-        """Pending outputs that no result came for fail, open to a late one."""
+        """Make pending outputs fail because no result came. A late result still counts."""
         rows = await self._connection.fetch(SQL["give_up_outputs"], sub_order, reason)
         return [move_of(row) for row in rows]
 
     async def downloaded_urls(self, order_id: OrderId, files: Sequence[DataFileId]) -> list[str]:
-        """Where those of the files are that a process made and that were downloaded."""
+        """Return the URLs of the files among these that a process made and that were downloaded."""
         rows = await self._connection.fetch(SQL["downloaded_urls"], order_id, files)
         return [row["url"] for row in rows]
 
 
 class ProcessChoices:
-    """Which baskets use which process."""
+    """The processes that baskets select."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     async def detach(self, process_id: UUID, allowed: Sequence[Urn] | None, limit: int) -> int:
-        """Take a process from up to ``limit`` dataset selections; how many lost it.
+        """Remove a process from up to ``limit`` dataset selections. Return how many had it.
 
         Args:
             process_id: the process.
-            allowed: datasets that keep it; None: no dataset does.
-            limit: the most that is changed in this unit of work.
+            allowed: datasets that keep it; None: none does.
+            limit: the most selections that change in this unit of work.
         """
         return affected(await self._connection.execute(SQL["detach"], process_id, allowed, limit))
 
@@ -132,5 +132,5 @@ def _work_of(row: Row) -> Work:
         process=process_from(row["process_info"]),
         batch_id=UUID(str(row["batch_id"])) if row["batch_id"] is not None else None,
         attempts=row["attempts"],
-        trouble_since=row["trouble_since"],
+        unavailable_since=row["unavailable_since"],
     )

@@ -1,4 +1,4 @@
-"""Files as they are listed: a page and a total, whatever the size of the order."""
+"""Views of files: a page and a total, whose cost doesn't depend on the size of the order."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _DEFAULT_ORDER: Final = "order by file.id"
 
 
 class FileProperty(StrEnum):
-    """What files can be sorted by, in the words of the REST side (rest.md 3.4)."""
+    """The properties that files can be sorted by, with their names in REST (rest.md 3.4)."""
 
     ID = "id"
     STATE = "state"
@@ -43,7 +43,7 @@ class FileView:
     id: DataFileId
     state: FileState
     reason: str | None
-    """Why it is in its state, where that needs saying."""
+    """Why it is in its state, if there is more to know."""
     order_id: OrderId
     sub_order_id: SubOrderId
     product_urn: str
@@ -76,11 +76,11 @@ _COLUMNS: Final = {
     FileProperty.FILESIZE: "file.size",
     FileProperty.FILENAME: "file.name",
 }
-"""Without those that all available files of an order have in common."""
+"""Without the properties that are the same for all available files of an order."""
 
 
 class FileViews:
-    """Files to be shown. Totals come from counters. All calls raise StoreUnavailable."""
+    """Views of files. Totals are counters. All calls raise StoreUnavailable."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -88,7 +88,7 @@ class FileViews:
     async def of_dataset(
         self, tenant: Tenant, order_id: OrderId, task: DatasetTaskId, *, limit: int, offset: int
     ) -> Listed[FileView] | None:
-        """Files in any state by ascending id; None when the order has no such dataset task."""
+        """Return files in any state by ascending id. None if the order has no such dataset task."""
         async with reading(self._pool, tenant) as connection:
             total: int | None = await connection.fetchval(SQL["count_of_dataset"], order_id, task)
             if not total:
@@ -106,7 +106,7 @@ class FileViews:
         limit: int,
         offset: int,
     ) -> Listed[FileView]:
-        """AVAILABLE files of an order, or of one of its sub-orders; of an unknown one there are none."""
+        """Return AVAILABLE files of an order, or of one of its sub-orders. An unknown one has none."""
         of_what: tuple[int, ...] = (order_id,)
         suffix = ""
         if sub_order_id is not None:

@@ -1,4 +1,4 @@
-"""Data files: every change of state is one statement over a set, and answers what moved."""
+"""Data files of orders."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -14,13 +14,13 @@ SQL = statements("files")
 
 
 class Files:
-    """The data files of orders. Each change of state is one statement over a set; it returns what moved."""
+    """The data files of a tenant. A change of state is one statement over a set of files."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     async def pending_checksums(self, sub_order: SubOrderId) -> list[Checksum]:
-        """Distinct checksums of the files that storage still has to settle."""
+        """Return the distinct checksums that storage still has to settle."""
         rows = await self._connection.fetch(SQL["pending_checksums"], sub_order)
         return [Checksum(row["checksum"]) for row in rows]
 
@@ -30,7 +30,7 @@ class Files:
         available: Sequence[Checksum],
         unavailable: Mapping[Checksum, str],
     ) -> list[FileMove]:
-        """Apply what storage said to the files that were asked of it; what is unavailable wins."""
+        """Apply storage events to files that storage was asked for. Return what moved; "unavailable" wins."""
         return await self._moves(
             "settle_by_checksum",
             orders,
@@ -40,13 +40,13 @@ class Files:
         )
 
     async def give_up(self, sub_order: SubOrderId, reason: str) -> list[FileMove]:
-        """Files of a sub-order that storage never answered for become ERROR, open to a late answer."""
+        """Make the pending files of a sub-order ERROR, because no storage event came. A late event counts."""
         return await self._moves("give_up", sub_order, reason)
 
     async def record_downloads(
         self, order_id: OrderId, outcomes: Sequence[FileOutcome], *, actor: str, at: datetime
     ) -> list[FileMove]:
-        """Files are DOWNLOADED or in DOWNLOAD_ERROR; wrong content is noted in the order's history."""
+        """Make files DOWNLOADED or DOWNLOAD_ERROR. Wrong content is added to the order's history."""
         return await self._moves(
             "record_downloads",
             order_id,
@@ -60,14 +60,14 @@ class Files:
     async def note_quota(
         self, order_id: OrderId, reasons: Mapping[DataFileId, str]
     ) -> list[SubOrderId]:
-        """Keep the reason on files that stay AVAILABLE; the sub-orders they belong to."""
+        """Record why a quota prevented downloads of AVAILABLE files. Return their sub-orders."""
         rows = await self._connection.fetch(
             SQL["note_quota"], order_id, list(reasons), list(reasons.values())
         )
         return sorted({SubOrderId(row["sub_order_id"]) for row in rows})
 
     async def delete_slice(self, order_id: OrderId, limit: int) -> int:
-        """Delete up to ``limit`` files of an order; how many went."""
+        """Delete up to ``limit`` files of an order. Return how many there were."""
         return affected(await self._connection.execute(SQL["delete_slice"], order_id, limit))
 
     async def _moves(self, statement: str, *parameters: object) -> list[FileMove]:
@@ -75,5 +75,5 @@ class Files:
 
 
 def _reason_of(outcome: FileOutcome) -> str | None:
-    """Why a file failed, though it be without words; None when it was downloaded."""
+    """Return why a file failed, '' without a reason; None if it was downloaded."""
     return None if outcome.result is FetchResult.DOWNLOADED else outcome.reason or ""

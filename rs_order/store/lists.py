@@ -1,4 +1,4 @@
-"""Other ``order by`` clauses for a statement: the one place where SQL is put together."""
+"""Pages of lists and their sort order. No other module builds SQL from parts."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -16,7 +16,7 @@ Property = TypeVar("Property", bound=StrEnum)
 
 @dataclass(frozen=True, slots=True)
 class Listed(Generic[Item]):
-    """A part of a list, and how many there are in all of it."""
+    """A page of a list, and the length of the list."""
 
     total: int
     items: Sequence[Item]
@@ -24,7 +24,7 @@ class Listed(Generic[Item]):
 
 @dataclass(frozen=True, slots=True)
 class SortBy(Generic[Property]):
-    """What a list is sorted by, as it is shown."""
+    """One property that a list is sorted by."""
 
     property: Property
     descending: bool = False
@@ -38,16 +38,16 @@ def sorted_statement(
     *,
     last: str,
 ) -> str:
-    """The statement with its clause replaced by one that sorts as wanted.
+    """Return the statement with its ``order by`` clause replaced by another.
 
-    Nothing that anybody sent gets into it: a property stands for one of the columns.
+    No input of a caller becomes SQL: a property selects one of the columns.
 
     Args:
-        statement: holds ``clause``, once or more.
-        clause: as it stands there.
+        statement: contains ``clause``, once or more.
+        clause: to be replaced.
         columns: by property.
-        sort: the first weighs most; empty for the statement as it is.
-        last: the unique column that decides between equals, in the direction of the last one before.
+        sort: most significant first; empty: the statement doesn't change.
+        last: the unique column that orders equal rows, in the direction of the column before.
     """
     if not sort:
         return statement
@@ -63,7 +63,7 @@ def sorted_statement(
 
 @asynccontextmanager
 async def reading(pool: Pool, tenant: Tenant) -> AsyncIterator[Connection]:
-    """A connection that reads in a tenant's schema."""
+    """Open a connection that reads in the schema of a tenant."""
     with store_errors():
         async with transaction(pool, readonly=True) as connection:
             await use_tenant(connection, tenant)

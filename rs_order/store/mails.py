@@ -1,4 +1,4 @@
-"""Mails that are to be sent."""
+"""Mails to be sent, and the orders that they are about."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ class MailKind(StrEnum):
     """Why a mail is sent (domain.md 16.2)."""
 
     ORDER_CREATED = "ORDER_CREATED"
-    """An order that was made on the project's site is complete."""
+    """An order that was placed on the project's site is complete."""
     REMINDER = "REMINDER"
     """Files of an owner's orders wait for their download."""
 
 
 @dataclass(frozen=True, slots=True)
 class MailToSend:
-    """A mail as whoever sends it holds it."""
+    """A mail that its sender has claimed."""
 
     id: MailId
     kind: MailKind
@@ -33,18 +33,18 @@ class MailToSend:
     order_id: OrderId | None
     """Of ORDER_CREATED."""
     available_before: datetime | None
-    """Of REMINDER: it is about orders whose files have been available for longer."""
+    """Of REMINDER: it is about orders whose files became available before."""
     attempts: int
-    """This one included."""
-    trouble_since: datetime | None
+    """Including the present one."""
+    unavailable_since: datetime | None
     """First time it couldn't be sent."""
     sent: bool
-    """It is out; the orders it told of are still to be marked."""
+    """True if it was sent, and its orders are still to be marked."""
 
 
 @dataclass(frozen=True, slots=True)
 class CreatedOrder:
-    """What the mail about a new order says."""
+    """Contents of the mail about a new order."""
 
     id: OrderId
     owner: str
@@ -56,7 +56,7 @@ class CreatedOrder:
 
 @dataclass(frozen=True, slots=True)
 class WaitingOrder:
-    """An order of which files wait for their download."""
+    """An order whose files wait for their download."""
 
     label: str
     created_at: datetime
@@ -71,21 +71,21 @@ class WaitingOrders:
 
     first: tuple[WaitingOrder, ...]
     total: int
-    """With those that are not among the first."""
+    """Including those that aren't among the first."""
 
 
 @dataclass(frozen=True, slots=True)
 class OwnersPage:
-    """Some of the owners of whom files wait."""
+    """A page of the owners whose files wait for their download."""
 
     due: tuple[str, ...]
     """Those who have waited long enough to be reminded."""
     last: str | None
-    """The last one looked at; None: there was none left."""
+    """The last owner of the page; None: there was none left."""
 
 
 class Mails:
-    """The mails of a tenant. Whoever claimed one is the only one who sends it."""
+    """The mails of a tenant. Only the sender that claimed a mail sends it."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -96,7 +96,7 @@ class Mails:
     async def owners_to_remind(
         self, *, after: str, available_before: datetime, limit: int
     ) -> OwnersPage:
-        """At most ``limit`` owners with waiting orders, by their names."""
+        """Return at most ``limit`` owners with waiting orders, by name."""
         rows = await self._connection.fetch(SQL["owners_to_remind"], after, available_before, limit)
         return OwnersPage(
             due=tuple(row["owner"] for row in rows if row["due"]),
@@ -106,14 +106,14 @@ class Mails:
     async def plan_reminders(
         self, owners: Sequence[str], available_before: datetime
     ) -> list[MailId]:
-        """One reminder for each owner who has none under way."""
+        """Create a reminder for each owner who has none yet. Return the new ones."""
         if not owners:
             return []
         rows = await self._connection.fetch(SQL["plan_reminders"], owners, available_before)
         return [MailId(row["id"]) for row in rows]
 
     async def claim(self, mail_id: MailId, now: datetime, until: datetime) -> MailToSend | None:
-        """Take a mail that nobody holds; None when there is none, or not before its time."""
+        """Claim a mail. None if there is none, it is claimed, or its next attempt isn't due."""
         row = await self._connection.fetchrow(SQL["claim"], mail_id, now, until)
         if row is None:
             return None
@@ -124,12 +124,12 @@ class Mails:
             order_id=OrderId(row["order_id"]) if row["order_id"] is not None else None,
             available_before=row["available_before"],
             attempts=row["attempts"],
-            trouble_since=row["trouble_since"],
+            unavailable_since=row["unavailable_since"],
             sent=row["sent"],
         )
 
     async def claimed_until(self, mail_id: MailId) -> datetime | None:
-        """When a mail can be taken again; None when there is no such mail, or nobody holds it."""
+        """Return when a mail can be claimed again. None if there is no such mail, or it isn't claimed."""
         until: datetime | None = await self._connection.fetchval(SQL["claimed_until"], mail_id)
         return until
 
@@ -157,18 +157,18 @@ class Mails:
             )
         return WaitingOrders(tuple(WaitingOrder(**dict(row)) for row in rows), total)
 
-    async def postpone(self, mail_id: MailId, until: datetime, trouble_since: datetime) -> None:
-        """Nobody takes it before; the first trouble is kept."""
-        await self._connection.execute(SQL["postpone"], mail_id, until, trouble_since)
+    async def postpone(self, mail_id: MailId, until: datetime, unavailable_since: datetime) -> None:
+        """Allow the next attempt at ``until``, and record since when the mail can't be sent."""
+        await self._connection.execute(SQL["postpone"], mail_id, until, unavailable_since)
 
     async def note_sent(self, mail_id: MailId) -> None:
-        """It is out, and anybody may do what is left."""
+        """Record that the mail was sent, and end the claim."""
         await self._connection.execute(SQL["note_sent"], mail_id)
 
     async def mark_reminded(
         self, owner: str, available_before: datetime, at: datetime, limit: int
     ) -> int:
-        """Let the wait of orders that were told begin anew; how many, by ascending id."""
+        """Restart the waiting time of up to ``limit`` orders in a reminder. Return how many there were."""
         return affected(
             await self._connection.execute(SQL["mark_reminded"], owner, available_before, at, limit)
         )

@@ -1,4 +1,4 @@
-"""What a unit of work sends: rows of the outbox, and the memory of order responses."""
+"""Messages that a unit of work sends: rows of the outbox, and order responses kept for repetition."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,42 +26,42 @@ class OutgoingMessage:
     tenant: Tenant
     body: dict[str, Any]
     stream: str | None = None
-    """Messages of one stream leave in the order they were written; None: in any order.
+    """Messages of one stream are published in the order they were written; None: in any order.
 
-    Whoever writes to a stream holds the row lock of what the stream is named after, so that the
-    order of the rows is the order of the commits.
+    A writer to a stream holds the lock of the row that the stream is named after. So the order of the
+    rows is the order of the commits.
     """
     due_at: datetime | None = None
     """Not before this instant; None: at once."""
     correlation_id: str | None = None
     message_id: UUID = field(default_factory=uuid4)
-    """Stays the same however often the message is published."""
+    """The same each time the message is published."""
 
 
 def order_stream(tenant: Tenant, order_id: int) -> str:
-    """The stream of what peers are told about one order; write to it holding the order's row."""
+    """Return the stream of an order's messages. The writer holds the lock of the order's row."""
     return f"{tenant}/order/{order_id}"
 
 
 def request_stream(tenant: Tenant, request_id: int) -> str:
-    """The stream of what is told about a request that is no order; write to it holding its row."""
+    """Return the stream of a request without an order. The writer holds the lock of its row."""
     return f"{tenant}/request/{request_id}"
 
 
 class Messages:
-    """What a unit of work sends: rows of the outbox, and responses that are kept to be repeated."""
+    """Writes messages to the outbox, and keeps order responses for repetition."""
 
     def __init__(
         self, connection: Connection, tenant: Tenant, copied: Mapping[MessageKind, str]
     ) -> None:
-        """``copied`` has the Java class of each kind of which rs-notifier gets a copy."""
+        """``copied`` has the Java class of each kind that is copied to rs-notifier."""
         self._connection = connection
         self._copied = copied
         self._tenant = tenant
         self.sent = 0
-        """Rows written so far; the unit of work tells the relay when there are any."""
-        self.told: list[dict[str, Any]] = []
-        """What peers are told by this unit of work, for the log once it is committed."""
+        """Rows written so far. If there are any, the unit of work notifies the relay."""
+        self.responded: list[dict[str, Any]] = []
+        """The order responses of this unit of work, for the log after the commit."""
 
     async def send(self, messages: Sequence[OutgoingMessage]) -> None:
         await self._write(messages, [json_text(message.body) for message in messages])
@@ -69,15 +69,15 @@ class Messages:
     async def respond(
         self, responses: Sequence[tuple[OutgoingMessage, OrderId | None, RequestId | None]]
     ) -> None:
-        """Send order responses and remember them with their message ids."""
+        """Send order responses, and keep them with their message ids."""
         if not responses:
             return
         messages = [message for message, _, _ in responses]
         bodies = [json_text(message.body) for message in messages]
         await self._write(messages, bodies)
-        self.told += [_told(self._tenant, message) for message in messages]
+        self.responded += [_logged(self._tenant, message) for message in messages]
         await self._connection.execute(
-            SQL["keep_responses"],
+            SQL["save_responses"],
             [order for _, order, _ in responses],
             [request for _, _, request in responses],
             [message.message_id for message in messages],
@@ -86,9 +86,9 @@ class Messages:
         )
 
     async def repeat(self, requests: Sequence[RequestId]) -> int:
-        """Send again, in order, every response that these requests got so far; how many.
+        """Send every response to these requests again, in order. Return how many there were.
 
-        The caller holds the rows of their orders.
+        The caller has locked the rows of their orders.
         """
         rows = await self._connection.fetch(SQL["responses"], requests)
         messages = [
@@ -107,9 +107,9 @@ class Messages:
         await self._write(messages, [row["body"] for row in rows])
         return len(rows)
 
-    async def forget_responses(self, before: datetime, limit: int) -> int:
-        """Forget responses older than the retention; how many went."""
-        return affected(await self._connection.execute(SQL["forget_responses"], before, limit))
+    async def purge_responses(self, before: datetime, limit: int) -> int:
+        """Delete up to ``limit`` responses from before the retention. Return how many there were."""
+        return affected(await self._connection.execute(SQL["purge_responses"], before, limit))
 
     async def _write(self, messages: Sequence[OutgoingMessage], bodies: Sequence[str]) -> None:
         if not messages:
@@ -131,7 +131,7 @@ class Messages:
     def _with_copies(
         self, messages: Sequence[OutgoingMessage], bodies: Sequence[str]
     ) -> tuple[list[OutgoingMessage], list[str]]:
-        """Each copy right behind its message, in the same stream (amqp.md 1.13)."""
+        """Return the messages, each followed by its copy in the same stream (amqp.md 1.13)."""
         with_copies, their_bodies = list[OutgoingMessage](), list[str]()
         for message, body in zip(messages, bodies, strict=True):
             with_copies.append(message)
@@ -143,7 +143,7 @@ class Messages:
 
 
 def _copy_of(message: OutgoingMessage) -> OutgoingMessage:
-    """Known by the same id whenever the message is sent again."""
+    """Return the copy for rs-notifier. Its id is the same each time the message is sent."""
     return OutgoingMessage(
         kind=MessageKind.NOTIFIER_COPY,
         tenant=message.tenant,
@@ -159,7 +159,7 @@ def _copied_body(body: str, event: str) -> str:
     return json_text({"payload": orjson.Fragment(body), "metadata": metadata})
 
 
-def _told(tenant: Tenant, message: OutgoingMessage) -> dict[str, Any]:
+def _logged(tenant: Tenant, message: OutgoingMessage) -> dict[str, Any]:
     return {
         "tenant": tenant,
         "order": message.body.get("orderId"),

@@ -1,10 +1,20 @@
 """Brings the platform schema and the tenants' schemas to the version of this code.
 
-Files in ``migrations/<kind>/NNNN_<what>.sql`` are applied in order, each once per schema; the last one
-applied is noted in the schema's ``schema_version``. Several instances may start at once: the first takes
-the lock, the others find nothing left to do.
+Each file ``migrations/<kind>/NNNN_<what>.<stage>.sql`` is applied once per schema, which records it in its
+table ``schema_version``. The stage says when that is safe:
+
+- ``before`` the deployment: processes of the previous version go on working with the new schema. The start
+  and ``rs-order migrate`` apply it.
+- ``after`` the deployment: only when no process of the previous version is left. Only
+  ``rs-order migrate --after`` applies it.
+
+Several instances may start at once: the first takes the lock, the others find nothing left to do.
 """
 
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 from importlib.resources import files
 
 import structlog
@@ -15,59 +25,146 @@ from rs_order.store.schema_names import PLATFORM_SCHEMA, tenant_schema
 
 _LOCK = 7226_0001
 _LOCK_TIMEOUT = "60s"
-"""For a table that somebody uses; he is waited for no longer, since others wait behind us."""
-_PATIENCE_SECONDS = 24 * 3600.0
-"""An index on a large table takes its time; so does whoever waits for the instance that makes it."""
+"""The longest wait for a table that is in use; other statements queue behind a migration that waits."""
+_TIMEOUT_SECONDS = 24 * 3600.0
+"""For one migration, such as an index on a large table, and for the instances that wait for it."""
+_NAME = re.compile(r"(\d{4})_\w+\.(before|after)\.sql")
+
 log = structlog.get_logger(__name__)
 
 
-def migrations(kind: str) -> list[tuple[int, str, str]]:
-    """Number, name and text of each migration of a kind (``platform``, ``tenant``), oldest first."""
+class MigrationError(Exception):
+    """A schema can't be brought to the version of this code; the text says why and what to do."""
+
+    code = "migration-refused"
+
+
+class Stage(StrEnum):
+    """When a migration is safe, relative to the deployment of the version that it belongs to."""
+
+    BEFORE = "before"
+    AFTER = "after"
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    number: int
+    name: str
+    stage: Stage
+    text: str
+
+    @classmethod
+    def of(cls, name: str, text: str) -> "Migration":
+        """Read number and stage from the name of a file.
+
+        Raises:
+            MigrationError: the name isn't ``NNNN_<what>.before.sql`` or ``NNNN_<what>.after.sql``.
+        """
+        found = _NAME.fullmatch(name)
+        if found is None:
+            raise MigrationError(f"{name} is no name of a migration: NNNN_<what>.before|after.sql")
+        return cls(int(found[1]), name, Stage(found[2]), text)
+
+
+def migrations(kind: str) -> list[Migration]:
+    """Return the migrations of a kind (``platform``, ``tenant``) in numeric order."""
     folder = files(__package__).joinpath("migrations", kind)
     found = [
-        (int(file.name.split("_", 1)[0]), file.name, file.read_text(encoding="utf-8"))
+        Migration.of(file.name, file.read_text(encoding="utf-8"))
         for file in folder.iterdir()
         if file.name.endswith(".sql")
     ]
-    return sorted(found)
+    return sorted(found, key=lambda migration: migration.number)
 
 
-async def migrate_platform(pool: Pool) -> None:
-    """Create or update what all tenants share."""
+def pending(
+    known: Sequence[Migration], applied: Mapping[int, str], *, after: bool, in_use: bool
+) -> list[Migration]:
+    """Return the migrations to apply now, in numeric order. A gap in what was applied is filled.
+
+    An ``after`` migration that precedes a ``before`` one belongs to an earlier version. A schema in use
+    doesn't get it by itself, since processes of a still earlier version may be running; a schema that
+    no process uses does.
+
+    Args:
+        known: all migrations, in numeric order.
+        applied: names by number, as the schema records them.
+        after: the operator states that no process of the previous version is left.
+        in_use: a process may be working with the schema.
+
+    Raises:
+        MigrationError: the schema has another migration of a number, or needs an ``after`` one first.
+    """
+    for migration in known:
+        recorded = applied.get(migration.number, migration.name)
+        if recorded != migration.name:
+            raise MigrationError(
+                f"The schema has {recorded} where this version has {migration.name}: "
+                "it was made by another program or by an unreleased version"
+            )
+    missing = [migration for migration in known if migration.number not in applied]
+    if after:
+        return missing
+    last = max((one.number for one in missing if one.stage is Stage.BEFORE), default=0)
+    now = [migration for migration in missing if migration.number <= last]
+    overdue = [migration for migration in now if migration.stage is Stage.AFTER]
+    if overdue and in_use:
+        raise MigrationError(
+            f"{overdue[0].name} of an earlier version isn't applied. Run 'rs-order migrate --after' with the "
+            "version that runs now, or stop all processes and run it with this version"
+        )
+    return now
+
+
+async def migrate_platform(pool: Pool, *, after: bool = False) -> None:
+    """Create or update the schema that all tenants share.
+
+    Raises:
+        MigrationError: see `pending`.
+    """
     async with pool.acquire() as connection:
-        await _migrate(connection, "platform", PLATFORM_SCHEMA)
+        await _migrate(connection, "platform", PLATFORM_SCHEMA, after=after, in_use=True)
 
 
-async def migrate_tenant(pool: Pool, tenant: Tenant) -> None:
+async def migrate_tenant(
+    pool: Pool, tenant: Tenant, *, after: bool = False, in_use: bool = True
+) -> None:
     """Create or update the schema of one tenant.
 
     Raises:
         InvalidTenantNameError: the name can't be part of a schema's name.
+        MigrationError: see `pending`.
     """
     async with pool.acquire() as connection:
-        await _migrate(connection, "tenant", tenant_schema(tenant))
+        await _migrate(connection, "tenant", tenant_schema(tenant), after=after, in_use=in_use)
 
 
-async def _migrate(connection: Connection, kind: str, schema: str) -> None:
+async def _migrate(
+    connection: Connection, kind: str, schema: str, *, after: bool, in_use: bool
+) -> None:
     async with connection.transaction():
-        await connection.execute(
-            "select pg_advisory_xact_lock($1)", _LOCK, timeout=_PATIENCE_SECONDS
-        )
-        await connection.execute(f"set local lock_timeout = '{_LOCK_TIMEOUT}'")
-        await connection.execute(f"create schema if not exists {schema}")
-        await connection.execute("select set_config('search_path', $1, true)", schema)
-        await connection.execute(
-            "create table if not exists schema_version "
-            "(version integer primary key, name text not null, applied_at timestamptz not null default now())"
-        )
-        done: int = await connection.fetchval(
-            "select coalesce(max(version), 0) from schema_version"
-        )
-        for version, name, text in migrations(kind):
-            if version <= done:
-                continue
-            await connection.execute(text, timeout=_PATIENCE_SECONDS)
+        applied = await _lock_schema(connection, schema)
+        used = in_use and bool(applied)
+        now = pending(migrations(kind), applied, after=after, in_use=used)
+        for migration in now:
+            await connection.execute(migration.text, timeout=_TIMEOUT_SECONDS)
             await connection.execute(
-                "insert into schema_version (version, name) values ($1, $2)", version, name
+                "insert into schema_version (version, name) values ($1, $2)",
+                migration.number,
+                migration.name,
             )
-            log.info("schema-migrated", schema=schema, migration=name)
+            log.info("schema-migrated", schema=schema, migration=migration.name)
+
+
+async def _lock_schema(connection: Connection, schema: str) -> dict[int, str]:
+    """Create the schema if there is none, lock all migrations, and return those applied to it."""
+    await connection.execute("select pg_advisory_xact_lock($1)", _LOCK, timeout=_TIMEOUT_SECONDS)
+    await connection.execute(f"set local lock_timeout = '{_LOCK_TIMEOUT}'")
+    await connection.execute(f"create schema if not exists {schema}")
+    await connection.execute("select set_config('search_path', $1, true)", schema)
+    await connection.execute(
+        "create table if not exists schema_version "
+        "(version integer primary key, name text not null, applied_at timestamptz not null default now())"
+    )
+    rows = await connection.fetch("select version, name from schema_version")
+    return {row["version"]: row["name"] for row in rows}

@@ -1,4 +1,4 @@
-"""What is read to be shown: plain SQL, no domain object, no connection held between calls."""
+"""Views of orders: read by plain SQL without domain objects; no connection is held between two calls."""
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
@@ -16,13 +16,13 @@ from rs_order.store.pool import Connection, Pool, Row
 from rs_order.store.rows import counters_of, optional_filter_of, process_of
 from rs_order.store.statements import statements
 
-SQL = statements("views")
+SQL = statements("order_views")
 EXPORTED_AT_A_TIME: Final = 1000
 _DEFAULT_ORDER: Final = "order by created_at desc, id desc"
 
 
 class OrderProperty(StrEnum):
-    """What orders can be sorted by, in the words of the REST side (rest.md 3.4)."""
+    """The properties that orders can be sorted by, with their names in REST (rest.md 3.4)."""
 
     ID = "id"
     OWNER = "owner"
@@ -39,7 +39,7 @@ class OrderProperty(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DatasetTaskView:
-    """What an order takes of one dataset."""
+    """The part of an order from one dataset."""
 
     id: DatasetTaskId
     label: str
@@ -64,7 +64,7 @@ class OrderView:
     percent: int
     errors: int
     available_files: int
-    """0 for an order that is gone: its files are."""
+    """0 for a deleted or expired order, which has no files any more."""
     waiting_for_user: bool
     dataset_tasks: tuple[DatasetTaskView, ...]
 
@@ -75,7 +75,7 @@ class OrderView:
 
 @dataclass(frozen=True, slots=True)
 class OrderSearch:
-    """Which orders are looked for; what is None restricts nothing (rest.md 8.1)."""
+    """The conditions of a search for orders; None is no condition (rest.md 8.1)."""
 
     owner: str | None = None
     """A part of the owner's e-mail."""
@@ -99,17 +99,17 @@ _COLUMNS: Final = {
     OrderProperty.AVAILABLE_FILES_COUNT: "available",
     OrderProperty.WAITING_FOR_USER: "waiting",
 }
-"""Of the statement ``found``, where each is what the order's view shows."""
+"""Columns of the statement ``found``, which have the values of the order's view."""
 
 
 class OrderViews:
-    """Orders to be shown. All calls raise StoreUnavailable."""
+    """Views of orders. All calls raise StoreUnavailable."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def owner(self, tenant: Tenant, order_id: OrderId) -> str | None:
-        """Whose order it is, None when there is none."""
+        """Return the owner of the order, or None if there is no such order."""
         async with reading(self._pool, tenant) as connection:
             owner: str | None = await connection.fetchval(SQL["owner"], order_id)
         return owner
@@ -119,14 +119,14 @@ class OrderViews:
         return found[0] if found else None
 
     async def orders(self, tenant: Tenant, ids: Sequence[OrderId]) -> list[OrderView]:
-        """Those of the orders that there are, in the order of the ids."""
+        """Return the orders in the order of the ids; unknown ids are left out."""
         async with reading(self._pool, tenant) as connection:
             return await load_views(connection, ids)
 
     async def of_owner(
         self, tenant: Tenant, owner: str, *, limit: int, offset: int
     ) -> Listed[OrderView]:
-        """The owner's orders, newest first; the deleted ones are left out."""
+        """Return the owner's orders, newest first, without the deleted ones."""
         async with reading(self._pool, tenant) as connection:
             total: int = await connection.fetchval(SQL["count_of_owner"], owner)
             ids = await _ids(connection, SQL["of_owner"], owner, limit, offset)
@@ -141,7 +141,7 @@ class OrderViews:
         limit: int,
         offset: int,
     ) -> Listed[OrderView]:
-        """Orders of all owners."""
+        """Return a page of the orders of all owners that fulfil the conditions."""
         found = sorted_statement(SQL["found"], _DEFAULT_ORDER, _COLUMNS, sort, last="id")
         async with reading(self._pool, tenant) as connection:
             total: int = await connection.fetchval(SQL["count_found"], *_restrictions(wanted))
@@ -151,7 +151,7 @@ class OrderViews:
     async def export(
         self, tenant: Tenant, wanted: OrderSearch
     ) -> AsyncIterator[Sequence[OrderView]]:
-        """All of them by ascending id, some at a time; nothing is held between two parts."""
+        """Yield all found orders by ascending id, in parts. No connection is held between two parts."""
         after, more = OrderId(0), True
         while more:
             async with reading(self._pool, tenant) as connection:
@@ -174,7 +174,7 @@ async def _ids(connection: Connection, statement: str, *parameters: Any) -> list
 
 
 def _restrictions(wanted: OrderSearch) -> tuple[Any, ...]:
-    """The first five parameters of the statements of a search."""
+    """Return the first five parameters of the statements of a search."""
     return (
         wanted.owner,
         sorted(wanted.statuses) if wanted.statuses is not None else None,
@@ -185,7 +185,7 @@ def _restrictions(wanted: OrderSearch) -> tuple[Any, ...]:
 
 
 async def load_views(connection: Connection, ids: Sequence[OrderId]) -> list[OrderView]:
-    """The views of these orders, in the order of the ids: two statements whatever their number."""
+    """Return the views of these orders in the order of the ids, with two statements for any number."""
     rows = {row["id"]: row for row in await connection.fetch(SQL["orders"], ids)}
     tasks: dict[int, list[DatasetTaskView]] = defaultdict(list)
     for row in await connection.fetch(SQL["dataset_tasks"], list(rows)):
@@ -212,7 +212,7 @@ def _view_of(row: Row, tasks: Sequence[DatasetTaskView]) -> OrderView:
 
 
 def _still_read(row: Row) -> bool:
-    """Whether its files are still being read, or would be if it weren't paused: they are not all known."""
+    """True if the order is under completion, or paused during its completion: not all files are known."""
     status = OrderStatus(row["status"])
     paused = status is OrderStatus.PAUSED
     return status is OrderStatus.PENDING or (paused and row["expires_at"] is None)

@@ -1,4 +1,4 @@
-"""Orders: creation with their baskets, locking, and writing back."""
+"""Orders, their baskets when they are created, and their history."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,12 +16,12 @@ from rs_order.store.statements import statements
 
 SQL = statements("orders")
 _NUMBERED_FORMS = 100
-"""Numbered forms of a label that are looked for; beyond, the unique constraint has the last word."""
+"""Numbered forms of a label that are checked. Beyond them, the unique constraint decides."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewOrder:
-    """An order to be created, with the basket it consumes: one of its own, or the user's (B16)."""
+    """An order to be created, with the basket that it consumes: its own, or the owner's (B16)."""
 
     owner: str
     role: str
@@ -31,11 +31,11 @@ class NewOrder:
     sub_order_hours: int
     created_at: datetime
     selections: tuple[DatasetSelection, ...] = ()
-    """What its own basket is made of."""
+    """Contents of its own basket."""
     basket: BasketId | None = None
-    """The interactive basket that it takes from its user instead; held by the unit of work."""
+    """The owner's interactive basket, which it consumes instead. The unit of work has locked it."""
     front_url: str | None = None
-    """Path below the project's address, for the mail that tells the user of it."""
+    """Path below the project's address, for the mail to the owner."""
 
 
 class Orders:
@@ -45,7 +45,7 @@ class Orders:
         self._connection = connection
 
     async def labels_taken(self, wanted: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
-        """Which (owner, label) pairs are in use, by orders of any status; of these, numbered forms too."""
+        """Return the (owner, label) pairs in use by orders of any status, with their numbered forms."""
         taken = await self._labels(wanted)
         if not taken:
             return taken
@@ -61,16 +61,16 @@ class Orders:
         rows = await self._connection.fetch(SQL["labels_taken"], owners, labels)
         return {(row["owner"], row["label"]) for row in rows}
 
-    async def hold_basket(self, owner: str) -> BasketId | None:
-        """Lock the user's interactive basket, None when he has none."""
-        id_ = await self._connection.fetchval(SQL["hold_basket"], owner)
+    async def lock_basket(self, owner: str) -> BasketId | None:
+        """Lock the owner's interactive basket. Return its id, or None if there is none."""
+        id_ = await self._connection.fetchval(SQL["lock_basket"], owner)
         return BasketId(id_) if id_ is not None else None
 
     async def create(self, orders: Sequence[NewOrder]) -> list[OrderId]:
-        """Orders in status PENDING with their baskets and a completion that has not begun.
+        """Create orders in status PENDING, with their baskets and their completions.
 
         Raises:
-            StoreConflict: somebody took a label meanwhile; look again which are taken.
+            StoreConflict: a label was taken meanwhile; check the labels again.
         """
         ids = [OrderId(id_) for id_ in await reserve_ids(self._connection, "orders", len(orders))]
         records = [_new_order_record(id_, order) for id_, order in zip(ids, orders, strict=True)]
@@ -88,7 +88,7 @@ class Orders:
         return ids
 
     async def lock(self, ids: Sequence[OrderId]) -> list[Order]:
-        """Lock and load, by ascending id; unknown ids are left out."""
+        """Lock and load orders by ascending id. Unknown ids are left out."""
         orders = [order_of(row) for row in await self._connection.fetch(SQL["lock"], ids)]
         if not orders:
             return []
@@ -100,12 +100,12 @@ class Orders:
         return orders
 
     async def lock_awaiting(self, checksums: Sequence[Checksum]) -> list[Order]:
-        """Lock and load the orders that a word of storage about these checksums can change."""
+        """Lock and load the orders that a storage event about these checksums can change."""
         rows = await self._connection.fetch(SQL["awaiting"], checksums)
         return await self.lock([row["order_id"] for row in rows]) if rows else []
 
     async def save(self, orders: Sequence[Order], at: datetime) -> None:
-        """Write orders back, their moves into the history."""
+        """Write orders back, and add their moves to the history."""
         if not orders:
             return
         await self._connection.execute(SQL["save"], [order_record(order) for order in orders], at)
@@ -126,26 +126,26 @@ class Orders:
             order.moves.clear()
 
     async def owner(self, order_id: OrderId) -> str | None:
-        """Whose order it is, which never changes; None when there is no such order."""
+        """Return the owner, who never changes. None if there is no such order."""
         owner: str | None = await self._connection.fetchval(SQL["owner"], order_id)
         return owner
 
     async def has_process(self, order_id: OrderId) -> bool:
-        """Whether one of its datasets is processed."""
+        """True if one of its datasets has a process."""
         return bool(await self._connection.fetchval(SQL["has_process"], order_id))
 
     async def has_basket(self, order_id: OrderId) -> bool:
-        """Whether the basket it was made of is still there."""
+        """True if the basket that it consumed still exists."""
         return bool(await self._connection.fetchval(SQL["has_basket"], order_id))
 
     async def copy_selections(self, source: OrderId, target: OrderId) -> None:
-        """Copy what an order was made of into the empty basket of another, dates included (B17)."""
+        """Copy the selections of an order to the empty basket of another, with their dates (B17)."""
         await self._connection.execute(SQL["copy_selections"], source, target)
 
     async def remove(self, order: Order, *, reason: Reason, actor: str, at: datetime) -> None:
-        """Delete a locked order with its basket and dataset tasks; the history ends with ``REMOVED``.
+        """Delete a locked order with its basket and dataset tasks. The history ends with ``REMOVED``.
 
-        Its sub-orders and files are left to slices.
+        Its sub-orders and files are deleted in slices later.
         """
         await self._connection.execute(SQL["remove"], order.id)
         last = {

@@ -1,4 +1,4 @@
-"""The outbox as the relay works on it."""
+"""The outbox, as the relay reads it."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -24,45 +24,45 @@ class OutboxLag:
 
 
 class ClaimedRows:
-    """Rows of one slot that no other relay can touch until the claim ends."""
+    """Rows of one partition that no other relay can take until the claim ends."""
 
     def __init__(self, connection: Connection, rows: Sequence[OutboxRow]) -> None:
         self._connection = connection
         self.rows = rows
 
     async def remove(self, ids: Sequence[int]) -> None:
-        """Forget the rows that the broker confirmed; takes effect when the claim ends."""
+        """Delete the rows that the broker confirmed, when the claim ends."""
         await self._connection.execute(SQL["remove"], ids)
 
 
 class Outbox:
-    """What the relay needs of the store. Rows are spread over slots by their stream."""
+    """The messages to be published. The stream of a row decides its partition."""
 
     def __init__(self, pool: Pool, clock: Clock) -> None:
         self._pool = pool
         self._clock = clock
 
-    async def ready_slots(self) -> list[int]:
-        """Slots that hold a due row."""
+    async def ready_partitions(self) -> list[int]:
+        """Return the partitions that have a due row."""
         async with transaction(self._pool, readonly=True) as connection:
-            rows = await connection.fetch(SQL["ready_slots"], self._clock.now())
-        return [row["slot"] for row in rows]
+            rows = await connection.fetch(SQL["ready_partitions"], self._clock.now())
+        return [row["partition"] for row in rows]
 
     @asynccontextmanager
-    async def claim(self, slot: int, limit: int) -> AsyncIterator[ClaimedRows | None]:
-        """The oldest due rows of a slot, None when another relay has the slot.
+    async def claim(self, partition: int, limit: int) -> AsyncIterator[ClaimedRows | None]:
+        """Claim the oldest due rows of a partition; None if another relay has claimed it.
 
-        Leaving the context normally commits the removals; leaving it by an exception undoes them.
+        A normal end of the context commits the removals; an exception undoes them.
         """
         async with transaction(self._pool) as connection:
-            if not await connection.fetchval(SQL["take_slot"], slot):
+            if not await connection.fetchval(SQL["take_partition"], partition):
                 yield None
                 return
-            rows = await connection.fetch(SQL["claim"], slot, self._clock.now(), limit)
+            rows = await connection.fetch(SQL["claim"], partition, self._clock.now(), limit)
             yield ClaimedRows(connection, [_row_of(row) for row in rows])
 
     async def seconds_to_next(self) -> float | None:
-        """Seconds until the next row falls due (0 when one is due), None when there is none."""
+        """Return the seconds until the next row is due: 0 if one is, None if there is no row."""
         async with transaction(self._pool, readonly=True) as connection:
             seconds = await connection.fetchval(SQL["seconds_to_next"], self._clock.now())
         return None if seconds is None else max(0.0, float(seconds))

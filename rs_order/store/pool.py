@@ -19,7 +19,7 @@ from rs_order.store.schema_names import tenant_schema
 from rs_order.store.statements import statements
 
 IDLE_SECONDS: Final = 300
-"""After which a connection that isn't used is closed."""
+"""An unused connection is closed after this time."""
 SQL = statements("settings")
 LONGEST_TEST_SECONDS: Final = 5.0
 
@@ -33,7 +33,7 @@ else:
 
 
 class Row(Protocol):
-    """A row of a result: values by column name."""
+    """A row of a result, with its values by column name."""
 
     def __getitem__(self, column: str, /) -> Any: ...
 
@@ -44,9 +44,9 @@ class ConnectionUse:
 
     most: int
     fewest: int
-    """Kept open when nothing is to do."""
+    """Kept open without load."""
     idle_milliseconds: int
-    """After which an idle connection is closed."""
+    """An idle connection is closed after this time."""
     open: int
     idle: int
 
@@ -68,11 +68,11 @@ async def prepare_connection(connection: Connection) -> None:
 
 
 async def open_pool(url: str, *, size: int, statement_cache: bool = True) -> Pool:
-    """A pool of at most ``size`` connections.
+    """Open a pool of at most ``size`` connections.
 
     Args:
         url: PostgreSQL URL.
-        size: the most connections this process opens.
+        size: the most connections that this process opens.
         statement_cache: off when a pooler in transaction mode stands in front of the database, which
             may run each transaction of a connection on another server connection.
     """
@@ -91,17 +91,17 @@ async def open_pool(url: str, *, size: int, statement_cache: bool = True) -> Poo
 
 @asynccontextmanager
 async def transaction(pool: Pool, *, readonly: bool = False) -> AsyncIterator[Connection]:
-    """A connection in a transaction.
+    """Take a connection from the pool and begin a transaction.
 
-    Single statements need one too: outside of it, a pooler may prepare on one server connection
-    and execute on another.
+    A single statement needs one, too: without a transaction, a pooler may prepare it on one server
+    connection and execute it on another.
     """
     async with pool.acquire() as connection, connection.transaction(readonly=readonly):
         yield connection
 
 
 async def use_tenant(connection: Connection, tenant: Tenant) -> None:
-    """Look into the tenant's schema until the transaction ends (architecture.md 3)."""
+    """Make the tenant's schema the search path until the transaction ends (architecture.md 3)."""
     await connection.execute("select set_config('search_path', $1, true)", tenant_schema(tenant))
 
 
@@ -121,10 +121,10 @@ class DataSource:
         )
 
     async def test(self, tenant: Tenant) -> None:
-        """Read something of the tenant's schema.
+        """Read a table of the tenant's schema.
 
         Raises:
-            StoreUnavailable: the database gives no answer; the text says what it said.
+            StoreUnavailable: it can't be read; the text is the error of the database.
         """
         try:
             with store_errors():

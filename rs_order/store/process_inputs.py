@@ -1,4 +1,4 @@
-"""Files that go into processes."""
+"""Input files of processes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,23 +17,23 @@ SQL = statements("processing")
 
 @dataclass(frozen=True, slots=True)
 class StoredInput:
-    """An input with what became of it."""
+    """An input with its state."""
 
     product: Urn
     input: InputFile
     available: bool
     reason: str | None
-    """Why it can't be had."""
+    """Why it isn't available."""
 
 
 class ProcessInputs:
-    """Files that go into processes."""
+    """Input files of processes."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     async def known(self, task: DatasetTaskId, identities: Sequence[UUID]) -> set[UUID]:
-        """Those of the files (by their identity) that the dataset task takes already."""
+        """Return the identities among these that the dataset task already has as inputs."""
         rows = await self._connection.fetch(SQL["known_inputs"], task, identities)
         # The driver's UUIDs equal those of the standard library and hash alike.
         return {row["identity"] for row in rows}
@@ -56,7 +56,7 @@ class ProcessInputs:
             )
 
     async def products(self, sub_order: SubOrderId) -> list[InputProduct]:
-        """Everything that goes into a sub-order, in the order in which it was added."""
+        """Return the inputs of a sub-order by product, in the order in which they were added."""
         found: dict[str, tuple[Row, list[InputFile]]] = {}
         for row in await self._connection.fetch(SQL["inputs"], sub_order):
             found.setdefault(row["product_urn"], (row, []))[1].append(_input_of(row))
@@ -79,7 +79,7 @@ class ProcessInputs:
         available: Sequence[Checksum],
         unavailable: Mapping[Checksum, str],
     ) -> list[SubOrderId]:
-        """Apply what storage said; the running sub-orders it changed that wait for no input any more."""
+        """Apply storage events. Return the running sub-orders that changed and have no pending input left."""
         changed = await self._connection.fetch(
             SQL["settle_inputs"], orders, available, list(unavailable), list(unavailable.values())
         )
@@ -91,27 +91,27 @@ class ProcessInputs:
         return [SubOrderId(row["id"]) for row in rows]
 
     async def count_pending(self, sub_orders: Sequence[SubOrderId]) -> dict[SubOrderId, int]:
-        """Return how many inputs of each sub-order storage still has to settle; without those of none."""
+        """Return how many pending inputs each sub-order has. Sub-orders without any are left out."""
         rows = await self._connection.fetch(SQL["count_pending_inputs"], sub_orders)
         return {SubOrderId(row["sub_order_id"]): row["inputs"] for row in rows}
 
     async def give_up(self, sub_order: SubOrderId, reason: str) -> None:
-        """Inputs that storage never answered for can't be had."""
+        """Make the pending inputs of a sub-order unavailable, because no storage event came."""
         await self._connection.execute(SQL["give_up_inputs"], sub_order, reason)
 
-    async def forget(self, sub_order: SubOrderId) -> None:
-        """The executions are asked for: only inputs that could not be had are still worth keeping."""
-        await self._connection.execute(SQL["forget_inputs"], sub_order)
+    async def delete_used(self, sub_order: SubOrderId) -> None:
+        """Delete the inputs of a sub-order, whose executions were requested, except those in ERROR."""
+        await self._connection.execute(SQL["delete_used_inputs"], sub_order)
 
     async def delete_slice(self, order_id: OrderId, limit: int) -> int:
-        """Delete up to ``limit`` inputs of an order; how many went."""
+        """Delete up to ``limit`` inputs of an order. Return how many there were."""
         return affected(await self._connection.execute(SQL["delete_inputs"], order_id, limit))
 
 
 def _columns(sub_order: SubOrderId, product: InputProduct, one: InputFile) -> tuple[object, ...]:
-    """One value per array of ``add_inputs``, in the order of its parameters."""
+    """Return one value for each array parameter of ``add_inputs``, in their order."""
     file = one.file
-    state, reason = _birth(file)
+    state, reason = _first_state(file)
     return (
         sub_order,
         identity(product.urn, file),
@@ -133,8 +133,8 @@ def _columns(sub_order: SubOrderId, product: InputProduct, one: InputFile) -> tu
     )
 
 
-def _birth(file: CatalogFile) -> tuple[str, str | None]:
-    """The state an input is born in, and why: only what storage holds has to be asked for."""
+def _first_state(file: CatalogFile) -> tuple[str, str | None]:
+    """Return the first state of an input, and its reason. Only stored files are requested from storage."""
     if file.external:
         return "AVAILABLE", None
     return ("PENDING", None) if file.checksum else ("ERROR", NO_CHECKSUM)

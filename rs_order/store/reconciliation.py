@@ -1,4 +1,4 @@
-"""The reconciler's looks at the tables."""
+"""Checks of the reconciler: wrong counters, and work whose step was lost."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ SQL = statements("reconciliation")
 
 @dataclass(frozen=True, slots=True)
 class CheckedOrder:
-    """An order as a walk found it."""
+    """The result of the check of an order."""
 
     id: OrderId
     miscounted: bool
-    """Its counters differ from its sub-orders', or it should have ended."""
+    """Its counters differ from those of its sub-orders, or it should be final."""
     left_behind: bool
-    """It is gone, or took back what it had read, and still has files or sub-orders."""
+    """It is deleted or expired, or its completion failed, but it still has files or sub-orders."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class CheckedSubOrder:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What the sub-orders of an order come to."""
+    """The sums over the sub-orders of an order."""
 
     counters: FileCounters
     sub_orders: int
@@ -44,8 +44,8 @@ class Totals:
 
 
 @dataclass(frozen=True, slots=True)
-class MendedTask:
-    """A dataset task whose numbers were wrong."""
+class RepairedTask:
+    """A dataset task whose totals were wrong."""
 
     id: DatasetTaskId
     files_before: int
@@ -55,30 +55,30 @@ class MendedTask:
 
 
 @dataclass(frozen=True, slots=True)
-class StandingOwner:
+class StalledOwner:
     """An owner of ready sub-orders."""
 
     name: str
     may_start: bool
-    """There is room for one of them, and the owner waits for nobody."""
+    """True if one of them could start: the owner has a free slot and doesn't wait for capacity."""
 
 
 @dataclass(frozen=True, slots=True)
 class OverdueSubOrder:
-    """A sub-order that a step should have minded by now."""
+    """A sub-order whose next step is overdue."""
 
     id: SubOrderId
     order_id: OrderId
     state: SubOrderState
     asks: int
     executions_asked: bool
-    """rs-processing was asked for its executions."""
+    """True if its executions were requested from rs-processing."""
 
 
 class Reconciliation:
-    """Each look is one statement: it sees one state, so what differs in it is wrong whoever is at work.
+    """Finds wrong counters and stalled work. A check is one statement, so that it sees one state.
 
-    Pages go by what they are sorted by: give the last one's to get the next; an empty page is the end.
+    The key of the last item of a page selects the next page; an empty page is the end.
     """
 
     def __init__(self, connection: Connection, tenant: Tenant) -> None:
@@ -86,10 +86,10 @@ class Reconciliation:
         self._tenant = tenant
 
     async def check_orders(
-        self, after: OrderId, limit: int, gone_before: datetime
+        self, after: OrderId, limit: int, inactive_before: datetime
     ) -> list[CheckedOrder]:
-        """Orders by id. Those that went later than ``gone_before`` may still have files."""
-        rows = await self._connection.fetch(SQL["check_orders"], after, limit, gone_before)
+        """Check orders by id. Files of orders deleted or expired after ``inactive_before`` are no mistake."""
+        rows = await self._connection.fetch(SQL["check_orders"], after, limit, inactive_before)
         return [
             CheckedOrder(OrderId(row["id"]), row["miscounted"], row["left_behind"]) for row in rows
         ]
@@ -97,7 +97,7 @@ class Reconciliation:
     async def check_sub_orders(
         self, after: SubOrderId, limit: int, files: int
     ) -> list[CheckedSubOrder]:
-        """Sub-orders by id; no more once they have so many ``files``."""
+        """Check sub-orders by id. The page ends when its sub-orders have so many ``files``."""
         rows = await self._connection.fetch(SQL["check_sub_orders"], after, limit, files)
         return [
             CheckedSubOrder(SubOrderId(row["id"]), OrderId(row["order_id"]), row["miscounted"])
@@ -105,14 +105,14 @@ class Reconciliation:
         ]
 
     async def check_removed(self, after: OrderId, limit: int) -> list[tuple[OrderId, bool]]:
-        """Orders that have files or sub-orders, by id, and whether they were removed."""
+        """Return the orders that have files or sub-orders, by id, and whether each was removed."""
         rows = await self._connection.fetch(SQL["check_removed"], after, limit)
         return [(OrderId(row["order_id"]), row["removed"]) for row in rows]
 
     async def count_files(
         self, sub_orders: Sequence[SubOrderId]
     ) -> Mapping[SubOrderId, FileCounters]:
-        """The true counters of sub-orders whose order is locked."""
+        """Return the true counters of sub-orders whose order is locked."""
         rows = await self._connection.fetch(SQL["count_files"], sub_orders)
         return {SubOrderId(row["id"]): counters_of(row) for row in rows}
 
@@ -120,11 +120,11 @@ class Reconciliation:
         (row,) = await self._connection.fetch(SQL["add_up"], order_id)
         return Totals(counters_of(row), row["sub_orders"], row["waiting"])
 
-    async def mend_tasks(self, order_id: OrderId) -> list[MendedTask]:
-        """Set the numbers of an order's dataset tasks right; those of processed ones stay as promised."""
-        rows = await self._connection.fetch(SQL["mend_tasks"], order_id)
+    async def repair_tasks(self, order_id: OrderId) -> list[RepairedTask]:
+        """Correct the totals of an order's dataset tasks. Those with a process keep their forecast."""
+        rows = await self._connection.fetch(SQL["repair_tasks"], order_id)
         return [
-            MendedTask(
+            RepairedTask(
                 DatasetTaskId(row["id"]),
                 row["files_before"],
                 row["bytes_before"],
@@ -134,40 +134,40 @@ class Reconciliation:
             for row in rows
         ]
 
-    async def free_places(self) -> list[SubOrderId]:
-        """Take places of the service from sub-orders that don't run."""
-        rows = await self._connection.fetch(SQL["free_places"], self._tenant)
+    async def release_capacity(self) -> list[SubOrderId]:
+        """Release the capacity of sub-orders that don't run. Return them."""
+        rows = await self._connection.fetch(SQL["release_capacity"], self._tenant)
         return [SubOrderId(row["sub_order_id"]) for row in rows]
 
-    async def overdue_rounds(self, before: datetime) -> list[tuple[str, int]]:
-        """Periodic rounds of which the next one should have begun: names, and the rounds done."""
-        rows = await self._connection.fetch(SQL["overdue_rounds"], before)
-        return [(row["name"], row["round"]) for row in rows]
+    async def overdue_runs(self, before: datetime) -> list[tuple[str, int]]:
+        """Return the names of periodic work whose next run is overdue, with the number of the last run."""
+        rows = await self._connection.fetch(SQL["overdue_runs"], before)
+        return [(row["name"], row["run"]) for row in rows]
 
-    async def standing_completions(
+    async def stalled_completions(
         self, before: datetime, after: OrderId, limit: int
     ) -> list[tuple[OrderId, int, int]]:
-        """Orders that became PENDING before, with the selection and page where they stand."""
-        rows = await self._connection.fetch(SQL["standing_completions"], before, after, limit)
+        """Return orders that became PENDING before, with the selection and page of their cursors."""
+        rows = await self._connection.fetch(SQL["stalled_completions"], before, after, limit)
         return [(OrderId(row["order_id"]), row["selection"], row["page"]) for row in rows]
 
-    async def standing_retries(
+    async def stalled_retries(
         self, before: datetime, after: OrderId, limit: int
     ) -> list[tuple[OrderId, RetryCursor]]:
-        rows = await self._connection.fetch(SQL["standing_retries"], before, after, limit)
+        rows = await self._connection.fetch(SQL["stalled_retries"], before, after, limit)
         return [(OrderId(row["order_id"]), retry_cursor_of(row)) for row in rows]
 
-    async def standing_owners(self, after: str, limit: int, slots: int) -> list[StandingOwner]:
-        """Owners of ready sub-orders; ``slots``: the most each may hold, 0: no limit."""
+    async def stalled_owners(self, after: str, limit: int, slots: int) -> list[StalledOwner]:
+        """Return owners of ready sub-orders. ``slots`` is the limit of each owner, 0: no limit."""
         rows = await self._connection.fetch(
-            SQL["standing_owners"], after, limit, slots, self._tenant
+            SQL["stalled_owners"], after, limit, slots, self._tenant
         )
-        return [StandingOwner(row["owner"], row["may_start"]) for row in rows]
+        return [StalledOwner(row["owner"], row["may_start"]) for row in rows]
 
     async def overdue_sub_orders(
         self, before: datetime, now: datetime, limit: int
     ) -> list[OverdueSubOrder]:
-        """Running and processed sub-orders whose step was due before; it counts as due ``now`` then."""
+        """Return sub-orders whose step was due before. It counts as due at ``now`` from then on."""
         rows = await self._connection.fetch(SQL["overdue_sub_orders"], before, now, limit)
         return [
             OverdueSubOrder(
@@ -181,18 +181,18 @@ class Reconciliation:
         ]
 
     async def overdue_orders(self, before: datetime, after: OrderId, limit: int) -> list[OrderId]:
-        """Orders that should have expired before."""
+        """Return orders that should have expired before."""
         rows = await self._connection.fetch(SQL["overdue_orders"], before, after, limit)
         return [OrderId(row["id"]) for row in rows]
 
-    async def standing_requests(
+    async def stalled_requests(
         self, before: datetime, after: RequestId, limit: int
     ) -> list[RequestId]:
-        """Requests that were received before and have no answer."""
-        rows = await self._connection.fetch(SQL["standing_requests"], before, after, limit)
+        """Return requests that were received before and have no answer."""
+        rows = await self._connection.fetch(SQL["stalled_requests"], before, after, limit)
         return [RequestId(row["id"]) for row in rows]
 
-    async def standing_mails(self, before: datetime, after: MailId, limit: int) -> list[MailId]:
-        """Mails that nobody has sent, and nobody has held since then."""
-        rows = await self._connection.fetch(SQL["standing_mails"], before, after, limit)
+    async def stalled_mails(self, before: datetime, after: MailId, limit: int) -> list[MailId]:
+        """Return mails that weren't sent, and weren't claimed since then."""
+        rows = await self._connection.fetch(SQL["stalled_mails"], before, after, limit)
         return [MailId(row["id"]) for row in rows]

@@ -15,19 +15,19 @@ SQL = statements("requests")
 
 
 class RequestState(StrEnum):
-    """What became of an order request."""
+    """The state of an order request."""
 
     RECEIVED = "RECEIVED"
-    """Recorded; not answered yet."""
+    """Recorded, and not answered yet."""
     GRANTED = "GRANTED"
     DENIED = "DENIED"
     FAILED = "FAILED"
-    """Answered FAILED without ever becoming an order."""
+    """Answered FAILED without an order."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewRequest:
-    """An order request as it arrived, with the fingerprint that makes its repetition known."""
+    """An order request as it was received. The fingerprint identifies a repetition."""
 
     correlation_id: str
     fingerprint: bytes
@@ -36,7 +36,7 @@ class NewRequest:
 
 @dataclass(frozen=True, slots=True)
 class RecordedRequest:
-    """An order request as the inbox holds it."""
+    """An order request in the inbox."""
 
     id: RequestId
     correlation_id: str
@@ -45,9 +45,9 @@ class RecordedRequest:
     state: RequestState
     order_id: OrderId | None
     attempts: int
-    trouble_since: datetime | None
+    unavailable_since: datetime | None
     new: bool = False
-    """This very call recorded it."""
+    """True if this call recorded it."""
 
 
 def _request_of(row: Row) -> RecordedRequest:
@@ -59,7 +59,7 @@ def _request_of(row: Row) -> RecordedRequest:
         state=RequestState(row["state"]),
         order_id=OrderId(row["order_id"]) if row["order_id"] is not None else None,
         attempts=row["attempts"],
-        trouble_since=row["trouble_since"],
+        unavailable_since=row["unavailable_since"],
         new=row["new"],
     )
 
@@ -71,7 +71,7 @@ class Requests:
         self._connection = connection
 
     async def record(self, requests: Sequence[NewRequest], at: datetime) -> list[RecordedRequest]:
-        """Record what is new; the answer has one entry per distinct request."""
+        """Record new requests. Return every distinct request, known or new."""
         rows = await self._connection.fetch(
             SQL["record"],
             [request.correlation_id for request in requests],
@@ -82,11 +82,11 @@ class Requests:
         return [_request_of(row) for row in rows]
 
     async def received(self, ids: Sequence[RequestId]) -> list[RecordedRequest]:
-        """Those of the requests that still wait for an answer."""
+        """Return the requests among these that wait for an answer."""
         return [_request_of(row) for row in await self._connection.fetch(SQL["received"], ids)]
 
     async def lock_received(self, ids: Sequence[RequestId]) -> set[RequestId]:
-        """The same, locked until the unit of work ends."""
+        """Lock the requests among these that wait for an answer. Return their ids."""
         rows = await self._connection.fetch(SQL["lock_received"], ids)
         return {RequestId(row["id"]) for row in rows}
 
@@ -98,15 +98,15 @@ class Requests:
                 SQL["decide"], list(decisions), list(decisions.values()), state
             )
 
-    async def note_trouble(self, ids: Sequence[RequestId], since: datetime) -> None:
-        """One more attempt met a remote service in trouble; the first time is kept."""
-        await self._connection.execute(SQL["note_trouble"], ids, since)
+    async def note_unavailable(self, ids: Sequence[RequestId], since: datetime) -> None:
+        """Count an attempt that failed because a service was unavailable. The first time is kept."""
+        await self._connection.execute(SQL["note_unavailable"], ids, since)
 
     async def reopen(self, ids: Sequence[RequestId]) -> list[RequestId]:
-        """Make requests that FAILED without an order wait again; those that were, by id."""
+        """Make requests that FAILED without an order wait again. Return the ids of those that did."""
         rows = await self._connection.fetch(SQL["reopen"], ids)
         return [RequestId(row["id"]) for row in rows]
 
-    async def forget(self, before: datetime, limit: int) -> int:
-        """Forget answered requests older than the retention; how many went."""
-        return affected(await self._connection.execute(SQL["forget"], before, limit))
+    async def purge(self, before: datetime, limit: int) -> int:
+        """Delete up to ``limit`` answered requests from before the retention. Return how many there were."""
+        return affected(await self._connection.execute(SQL["purge"], before, limit))

@@ -1,4 +1,4 @@
-"""Retries: cursors, the files in error and where they go."""
+"""Retries: the files in error of an order move to new sub-orders, slice by slice."""
 
 from collections.abc import Sequence
 
@@ -13,18 +13,18 @@ SQL = statements("retries")
 
 
 class Retries:
-    """Retries: the files in error of an order move to new sub-orders, slice by slice."""
+    """The orders under retry: how far each has come, and the files that are to move."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     async def begin(self, order_id: OrderId, status_before: OrderStatus) -> RetryCursor:
-        """A retry that has moved no file yet."""
+        """Start a retry. It has moved no file yet."""
         (row,) = await self._connection.fetch(SQL["begin"], order_id, status_before)
         return retry_cursor_of(row)
 
     async def cursor(self, order_id: OrderId) -> RetryCursor | None:
-        """None when the order isn't being retried."""
+        """Return how far the retry has come, or None if there is none."""
         row = await self._connection.fetchrow(SQL["cursor"], order_id)
         return retry_cursor_of(row) if row else None
 
@@ -40,15 +40,15 @@ class Retries:
         )
 
     async def finish(self, order_ids: Sequence[OrderId]) -> None:
-        """Nothing more is moved for these orders."""
+        """End the retry of these orders."""
         await self._connection.execute(SQL["finish"], order_ids)
 
     async def files_in_error(
         self, order_id: OrderId, cursor: RetryCursor, limit: int
     ) -> list[FileInError]:
-        """The next files in ERROR, DOWNLOAD_ERROR or PROCESSING_ERROR, by dataset task and id.
+        """Return the next files in ERROR, DOWNLOAD_ERROR or PROCESSING_ERROR, by dataset task and id.
 
-        Stored files without a checksum are passed over: storage can't be asked for them.
+        Stored files without a checksum are left out: storage can't be asked for them.
         """
         rows = await self._connection.fetch(
             SQL["files_in_error"], order_id, cursor.dataset_task, cursor.file, limit
@@ -66,7 +66,7 @@ class Retries:
         ]
 
     async def move_files(self, moves: Sequence[tuple[DataFileId, SubOrderId, FileState]]) -> None:
-        """Put files in other sub-orders and states, their reasons forgotten."""
+        """Move files to other sub-orders and states. Their reasons are deleted."""
         await self._connection.execute(
             SQL["move_files"],
             [file for file, _, _ in moves],

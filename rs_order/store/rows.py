@@ -1,4 +1,4 @@
-"""Rows to domain objects and back: the one place that knows how counters are spelled in columns."""
+"""Conversion of rows to domain objects and back."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -102,7 +102,7 @@ def move_of(row: Row) -> FileMove:
 
 
 def optional_filter_of(row: Row) -> FileFilter | None:
-    """The filter of a dataset, None when it has none; an empty one was set on purpose (B9)."""
+    """Return the filter of a dataset, or None. An empty filter is one that was set (B9)."""
     if row["file_kinds"] is None and row["file_name_pattern"] is None:
         return None
     kinds = frozenset(FileKind(kind) for kind in row["file_kinds"] or ())
@@ -151,10 +151,10 @@ def process_from(record: Mapping[str, Any]) -> Process:
 
 
 def json_text(value: Any) -> str:
-    """JSON as text, for columns that keep a message as it goes out."""
+    """Return JSON as text, for columns that keep the bytes of a message."""
     return orjson.dumps(value).decode()
 
 
 def affected(status: str) -> int:
-    """Rows a statement touched, from the server's command tag (``DELETE 12``)."""
+    """Return how many rows a statement changed, from the server's command tag (``DELETE 12``)."""
     return int(status.rsplit(" ", 1)[-1])

@@ -1,4 +1,4 @@
-"""Names of schemas: the only place where a tenant's name becomes part of SQL."""
+"""Names of schemas. Nowhere else does a tenant's name become part of SQL."""
 
 import re
 
@@ -21,12 +21,12 @@ class InvalidTenantNameError(ValueError):
 
 
 def is_tenant_name(name: str) -> bool:
-    """Whether there can be a tenant of this name."""
+    """True if a tenant can have this name."""
     return _TENANT.fullmatch(name) is not None
 
 
 def tenant_schema(tenant: Tenant) -> str:
-    """``order_<tenant>``.
+    """Return ``order_<tenant>``.
 
     Raises:
         InvalidTenantNameError: the name isn't a plain identifier.

@@ -1,4 +1,4 @@
-"""Named SQL: each file in ``sql/`` holds statements, each behind a line ``-- name: it``."""
+"""Named SQL statements. In the files of ``sql/``, each statement follows a line ``-- name: <name>``."""
 
 from functools import cache
 from importlib.resources import files
@@ -8,7 +8,7 @@ _MARK = "-- name: "
 
 @cache
 def statements(file: str) -> dict[str, str]:
-    """The statements of ``sql/<file>.sql`` by name, each with its comment."""
+    """Return the statements of ``sql/<file>.sql`` by name, each with its comment."""
     text = files(__package__).joinpath("sql", f"{file}.sql").read_text(encoding="utf-8")
     found: dict[str, str] = {}
     for block in text.split(_MARK)[1:]:

@@ -1,4 +1,4 @@
-"""A tenant's settings as rows."""
+"""Settings of a tenant."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,13 +17,13 @@ class StoredSettings:
         self._connection = connection
 
     async def all(self) -> Mapping[str, Any]:
-        """The values that were set, by name; a setting with its default may have none."""
+        """Return the values that were set, by name."""
         return {row["name"]: row["value"] for row in await self._connection.fetch(SQL["all"])}
 
     async def put(self, name: str, value: SettingValue) -> bool:
-        """Set one; whether it had another value, or none, before."""
+        """Set a value. True if the setting had another value, or none."""
         return await self._connection.fetchval(SQL["put"], name, value) is not None
 
     async def remove(self, name: str) -> bool:
-        """Forget what was set, so that the default holds; whether anything was."""
+        """Delete a value, so that the default applies. True if there was one."""
         return await self._connection.fetchval(SQL["remove"], name) is not None

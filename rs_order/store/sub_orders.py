@@ -1,4 +1,4 @@
-"""Sub-orders: loading, writing back, and the queue of each owner."""
+"""Sub-orders, and the queue of each owner."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,11 +21,11 @@ SQL = statements("sub_orders")
 
 @dataclass(frozen=True, slots=True)
 class SubOrderCount:
-    """How many sub-orders an order has, and how many of them give it time to live."""
+    """The number of sub-orders of an order, and of those that extend its expiry date."""
 
     total: int
     storage: int
-    """Those of stored files and of processes; not those of files attached to a processed dataset."""
+    """Those of stored files and of processes, without files attached to a processed dataset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class ReadySubOrder:
 
 @dataclass(frozen=True, slots=True)
 class ReleasedSubOrder:
-    """One that ran, processed or waited, and is deleted."""
+    """A deleted sub-order that was running, processing or waiting."""
 
     id: SubOrderId
     owner: str
@@ -51,20 +51,20 @@ class SubOrders:
         self._tenant = tenant
 
     async def load(self, ids: Sequence[SubOrderId]) -> list[SubOrder]:
-        """Sub-orders by ascending id, in orders that the caller has locked."""
+        """Return sub-orders of locked orders, by ascending id."""
         return [sub_order_of(row) for row in await self._connection.fetch(SQL["load"], ids)]
 
     async def waiting_of_order(
         self, order_id: OrderId, since: SubOrderId | None = None
     ) -> list[SubOrder]:
-        """Those, from an id on, whose files wait for the user's download, by ascending id."""
+        """Return the sub-orders whose files wait for their download, by ascending id; ``since``: first id."""
         rows = await self._connection.fetch(SQL["waiting_of_order"], order_id, since or 0)
         return [sub_order_of(row) for row in rows]
 
     async def count_of_order(
         self, order_id: OrderId, since: SubOrderId | None = None
     ) -> SubOrderCount:
-        """Those of an order, from an id on."""
+        """Count the sub-orders of an order; ``since``: first id."""
         (row,) = await self._connection.fetch(SQL["count_of_order"], order_id, since or 0)
         return SubOrderCount(total=row["total"], storage=row["storage"])
 
@@ -89,7 +89,7 @@ class SubOrders:
     async def stop(
         self, order_id: OrderId, limit: int, *, reason: Reason, at: datetime
     ) -> list[SubOrderId]:
-        """Make up to ``limit`` running sub-orders of a locked order READY again, their ranks kept; which."""
+        """Make up to ``limit`` running sub-orders of a locked order READY at their ranks. Return them."""
         rows = await self._connection.fetch(SQL["stop"], order_id, limit)
         moves = [
             _move(order_id, row["id"], SubOrderState.RUNNING, SubOrderState.READY, reason)
@@ -99,7 +99,7 @@ class SubOrders:
         return [SubOrderId(row["id"]) for row in rows]
 
     async def remove(self, sub_orders: Sequence[SubOrder], *, reason: Reason, at: datetime) -> None:
-        """Delete sub-orders that have lost every file; the history ends with ``REMOVED``."""
+        """Delete sub-orders that have lost every file. Their history ends with ``REMOVED``."""
         if not sub_orders:
             return
         await self._connection.execute(SQL["remove"], [sub_order.id for sub_order in sub_orders])
@@ -107,27 +107,27 @@ class SubOrders:
         await self._add_history(moves, at)
 
     async def lock_owner(self, owner: str) -> None:
-        """Only one scheduling round of an owner at a time, until the unit of work ends."""
+        """Let only this unit of work schedule the owner's sub-orders until it ends."""
         await self._connection.execute(SQL["lock_owner"], f"{tenant_schema(self._tenant)}/{owner}")
 
     async def slots_taken(self, owner: str) -> int:
-        """Sub-orders that count against the owner's limit (domain.md 6.1)."""
+        """Return how many sub-orders count against the owner's concurrency limit (domain.md 6.1)."""
         return int(await self._connection.fetchval(SQL["slots_taken"], owner))
 
     async def owners_ready(self) -> list[str]:
-        """Owners who have a ready sub-order."""
+        """Return the owners with a ready sub-order."""
         return [row["owner"] for row in await self._connection.fetch(SQL["owners_ready"])]
 
     async def next_ready(
         self, owner: str, limit: int | None, *, asks_storage: bool = True
     ) -> list[ReadySubOrder]:
-        """The owner's next sub-orders of running orders by rank.
+        """Return the owner's next sub-orders of running orders, by rank.
 
         Args:
-            owner: whose.
-            limit: at most so many; None: all of them.
-            asks_storage: those that need a slot, or those that need none to start: processes of
-                external files.
+            owner: of the sub-orders.
+            limit: the most that are returned; None: no limit.
+            asks_storage: True: those that need a slot. False: those that start without one, processes
+                of external files.
         """
         rows = await self._connection.fetch(SQL["next_ready"], owner, limit, asks_storage)
         return [
@@ -136,12 +136,12 @@ class SubOrders:
         ]
 
     async def release(self, order_ids: Sequence[OrderId], limit: int) -> list[ReleasedSubOrder]:
-        """Delete up to ``limit`` sub-orders of gone orders that run, process or wait: nothing follows."""
+        """Delete up to ``limit`` sub-orders of inactive orders that run, process or wait. Return them."""
         rows = await self._connection.fetch(SQL["release"], order_ids, limit)
         return [ReleasedSubOrder(SubOrderId(row["id"]), row["owner"]) for row in rows]
 
     async def delete_slice(self, order_id: OrderId, limit: int) -> int:
-        """Delete up to ``limit`` sub-orders of an order; how many went."""
+        """Delete up to ``limit`` sub-orders of an order. Return how many there were."""
         return affected(await self._connection.execute(SQL["delete_slice"], order_id, limit))
 
     async def _add_history(self, moves: Sequence[dict[str, Any]], at: datetime) -> None:

@@ -1,39 +1,43 @@
-"""The tenants this deployment serves."""
+"""The tenants, and which of them are in maintenance: one row each in the platform schema."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from rs_order.domain.ids import Tenant
 from rs_order.store.errors import store_errors
 from rs_order.store.migrate import migrate_tenant
 from rs_order.store.pool import Pool, transaction
-from rs_order.store.schema_names import tenant_schema
+from rs_order.store.schema_names import is_tenant_name, tenant_schema
 from rs_order.store.statements import statements
 
 SQL = statements("tenants")
 
 
 class Tenants:
-    """The tenants this deployment serves; they come and go while it runs."""
+    """The tenants that this deployment serves. They are added and deactivated while it runs.
+
+    A process answers from memory; `load` reads the changes of other processes.
+    """
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._hosts: dict[Tenant, str | None] = {}
-        self._away: frozenset[str] = frozenset()
+        self._inactive: frozenset[str] = frozenset()
         self._changed: Callable[[], None] = lambda: None
 
     def watch(self, changed: Callable[[], None]) -> None:
-        """Have a function called whenever this process learns that tenants came or went."""
+        """Have a function called whenever this process notices that the tenants changed."""
         self._changed = changed
 
     async def load(self) -> None:
-        """Read again which tenants there are; others may have added or removed some."""
+        """Read the tenants again; another process may have added or deactivated some."""
         with store_errors():
             async with transaction(self._pool, readonly=True) as connection:
                 rows = await connection.fetch(SQL["all"])
         known = self._hosts.keys()
         self._hosts = {Tenant(row["name"]): row["host"] for row in rows if row["active"]}
-        self._away = frozenset(row["name"] for row in rows if not row["active"])
+        self._inactive = frozenset(row["name"] for row in rows if not row["active"])
         if known != self._hosts.keys():
             self._changed()
 
@@ -41,14 +45,15 @@ class Tenants:
         return tenant in self._hosts
 
     def is_inactive(self, tenant: str) -> bool:
-        """Whether it was served once and went; what it has stays until it comes again."""
-        return tenant in self._away
+        """True if the tenant was deactivated. Its data stays until it is activated again."""
+        return tenant in self._inactive
 
     def names(self) -> Sequence[Tenant]:
+        """Return the active tenants."""
         return list(self._hosts)
 
     async def add(self, name: str, host: str | None = None) -> Tenant:
-        """Provision a tenant.
+        """Provision a tenant. It can be used at once; adding it again changes only its host.
 
         Raises:
             InvalidTenantNameError: the name can't be part of a schema's name.
@@ -56,38 +61,42 @@ class Tenants:
         await self._provision(name, host, None)
         return Tenant(name)
 
-    async def activate(self, name: str, said_at: datetime) -> bool:
-        """Provision a tenant, unless the platform said something newer of it.
+    async def activate(self, name: str, event_at: datetime) -> bool:
+        """Provision a tenant by an event of the platform; False if a newer event is known.
 
         Raises:
             InvalidTenantNameError: the name can't be part of a schema's name.
+            StoreError: the same call can be repeated.
         """
         with store_errors():
-            return await self._provision(name, None, said_at)
+            return await self._provision(name, None, event_at)
 
-    async def deactivate(self, name: str, said_at: datetime) -> bool:
-        """Serve a tenant no more, unless the platform said something newer of it.
+    async def deactivate(self, name: str, event_at: datetime) -> bool:
+        """Stop serving a tenant by an event of the platform; False if a newer event is known.
+
+        The data of the tenant stays.
 
         Raises:
-            InvalidTenantNameError: the name can't be a tenant's.
+            InvalidTenantNameError: the name can't be that of a tenant.
+            StoreError: the same call can be repeated.
         """
         tenant_schema(Tenant(name))
         with store_errors():
             async with transaction(self._pool) as connection:
-                gone = await connection.fetchval(SQL["deactivate"], name, said_at)
+                changed = await connection.fetchval(SQL["deactivate"], name, event_at)
             await self.load()
-        return gone is not None
+        return changed is not None
 
     def host(self, tenant: Tenant) -> str | None:
         """Return the public address of the project as far as this process knows it; never reads the store."""
         return self._hosts.get(tenant)
 
-    async def keep_host(self, tenant: Tenant, host: str) -> None:
+    async def save_host(self, tenant: Tenant, host: str) -> None:
         """Store the public address of the project, unless this process knows that it is stored."""
         if self._hosts.get(tenant) != host:
             with store_errors():
                 async with transaction(self._pool) as connection:
-                    await connection.execute(SQL["keep_host"], tenant, host)
+                    await connection.execute(SQL["save_host"], tenant, host)
             self._hosts[tenant] = host
 
     def remember_host(self, tenant: Tenant, host: str) -> None:
@@ -95,12 +104,54 @@ class Tenants:
         if tenant in self._hosts:
             self._hosts[tenant] = host
 
-    async def _provision(self, name: str, host: str | None, said_at: datetime | None) -> bool:
-        """Whether the tenant is active by this; its schema is there in any case."""
+    async def _provision(self, name: str, host: str | None, event_at: datetime | None) -> bool:
+        """Bring the tenant's schema up to date and activate it; False if a newer event is known."""
         tenant = Tenant(name)
-        tenant_schema(tenant)
-        await migrate_tenant(self._pool, tenant)
+        await migrate_tenant(self._pool, tenant, in_use=self.serves(tenant))
         async with transaction(self._pool) as connection:
-            added = await connection.fetchval(SQL["add"], tenant, host, said_at)
+            added = await connection.fetchval(SQL["add"], tenant, host, event_at)
         await self.load()
         return added is not None
+
+
+@dataclass(frozen=True, slots=True)
+class MaintenanceState:
+    """Whether a tenant is in maintenance: changes of its data are rejected (rest.md 2.6, 11.2)."""
+
+    active: bool
+    since: datetime
+    """When it was last switched, or else when the tenant was created."""
+
+
+class Maintenance:
+    """The maintenance mode of tenants. It is stored, so that all instances agree (decisions.md).
+
+    Each method raises StoreUnavailable if the database can't be reached.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def covers(self, tenant: str) -> bool:
+        """True if a tenant is active and in maintenance."""
+        if not is_tenant_name(tenant):
+            return False
+        with store_errors():
+            async with transaction(self._pool, readonly=True) as connection:
+                return bool(await connection.fetchval(SQL["in_maintenance"], tenant))
+
+    async def all(self) -> Mapping[Tenant, MaintenanceState]:
+        """Return the state of every active tenant."""
+        with store_errors():
+            async with transaction(self._pool, readonly=True) as connection:
+                rows = await connection.fetch(SQL["maintenance_states"])
+        return {Tenant(row["name"]): MaintenanceState(row["active"], row["at"]) for row in rows}
+
+    async def switch(self, tenant: str, *, active: bool, at: datetime) -> bool:
+        """Start or end the maintenance of a tenant; False if the tenant isn't active."""
+        if not is_tenant_name(tenant):
+            return False
+        with store_errors():
+            async with transaction(self._pool) as connection:
+                row = await connection.fetchval(SQL["switch_maintenance"], tenant, active, at)
+        return row is not None

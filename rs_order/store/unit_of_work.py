@@ -1,8 +1,7 @@
-"""One short transaction in one tenant's schema."""
+"""The unit of work: one short transaction in the schema of one tenant."""
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
 
 import structlog
 
@@ -10,7 +9,7 @@ from rs_order.domain.ids import Tenant
 from rs_order.domain.settings import TenantSettings
 from rs_order.ports.outbox import MessageKind
 from rs_order.store.baskets import Baskets
-from rs_order.store.capacity import Limits
+from rs_order.store.capacity import Capacity
 from rs_order.store.completions import Completions
 from rs_order.store.errors import store_errors
 from rs_order.store.executions import Executions, ProcessChoices
@@ -18,6 +17,7 @@ from rs_order.store.files import Files
 from rs_order.store.mails import Mails
 from rs_order.store.messages import Messages, OutgoingMessage
 from rs_order.store.orders import Orders
+from rs_order.store.periodic_runs import PeriodicRuns
 from rs_order.store.pool import Connection, Pool, transaction, use_tenant
 from rs_order.store.process_inputs import ProcessInputs
 from rs_order.store.reconciliation import Reconciliation
@@ -31,35 +31,8 @@ SQL = statements("tenants")
 log = structlog.get_logger(__name__)
 
 
-class Rounds:
-    """The numbers of periodic runs, so that each run happens once."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    async def begin(
-        self, name: str, number: int, next_at: datetime, schedule: str | None = None
-    ) -> bool:
-        """Whether this round is the next one; it is then counted as done when the unit commits.
-
-        ``next_at`` is kept as the time of the following round, ``schedule`` as what it is planned by.
-        """
-        done = await self._connection.fetchval(SQL["begin_round"], name, number, schedule, next_at)
-        return done is not None
-
-    async def reschedule(self, name: str, schedule: str, next_at: datetime) -> int | None:
-        """Call the planned round off if it was planned by another schedule.
-
-        The number that counts as done then, so that the next one can be planned; None: it is as it was.
-        """
-        done: int | None = await self._connection.fetchval(
-            SQL["reschedule_round"], name, schedule, next_at
-        )
-        return done
-
-
 class UnitOfWork:
-    """One short transaction in one tenant's schema; nothing stays unless it ends normally."""
+    """One short transaction in the schema of one tenant. An exception undoes all of it."""
 
     def __init__(
         self, connection: Connection, tenant: Tenant, copied: Mapping[MessageKind, str]
@@ -78,13 +51,13 @@ class UnitOfWork:
         self.process_choices = ProcessChoices(connection)
         self.mails = Mails(connection)
         self.messages = Messages(connection, tenant, copied)
-        self.limits = Limits(connection, tenant)
-        self.rounds = Rounds(connection)
+        self.capacity = Capacity(connection, tenant)
+        self.runs = PeriodicRuns(connection)
         self.reconciliation = Reconciliation(connection, tenant)
         self.stored_settings = StoredSettings(connection)
 
     async def settings(self) -> TenantSettings:
-        """The tenant's settings as they are now; what was never set has its default."""
+        """Return the tenant's settings. One that was never set has its default."""
         return TenantSettings.of(await self.stored_settings.all())
 
     async def host(self) -> str | None:
@@ -94,7 +67,7 @@ class UnitOfWork:
 
 
 class Store:
-    """Opens units of work; on commit it tells the relay that there may be something to send."""
+    """Opens units of work, and notifies the relay of commits that wrote to the outbox."""
 
     def __init__(
         self,
@@ -115,11 +88,12 @@ class Store:
 
     @asynccontextmanager
     async def unit_of_work(self, tenant: Tenant) -> AsyncIterator[UnitOfWork]:
-        """Everything that happens inside commits together, or, on an exception, not at all.
+        """Open a unit of work. It commits at the end of the context; an exception rolls it back.
 
         Raises:
-            StoreUnavailable: nothing happened, or nothing is known to have happened.
-            StoreConflict: nothing happened; begin again.
+            StoreUnavailable: the database can't be reached. If that happens during the commit, the
+                outcome is unknown.
+            StoreConflict: nothing was changed; start again.
         """
         with store_errors():
             async with transaction(self._pool) as connection:
@@ -128,11 +102,11 @@ class Store:
                 yield unit
         if unit.messages.sent:
             self._committed()
-        for told in unit.messages.told:
-            log.info("order-told", **told)
+        for response in unit.messages.responded:
+            log.info("order-response", **response)
 
     async def send(self, messages: Sequence[OutgoingMessage]) -> None:
-        """Send messages that belong to no change of a tenant's data."""
+        """Send messages that no change of a tenant's data belongs to."""
         if not messages:
             return
         with store_errors():

@@ -360,7 +360,7 @@ async def test_trouble_from_before_a_pause_is_forgotten(here: Platform) -> None:
     here.sandbox.faults.batch_status = 503
     process = a_process(here, "SUBORDER", "ONE_PER_FEATURE")
     ordered = await order(here, "THREE", process)
-    in_trouble = "select from process_batch where order_id = $1 and trouble_since is not null"
+    in_trouble = "select from process_batch where order_id = $1 and unavailable_since is not null"
     await eventually(lambda: here.rows(in_trouble, ordered.id), "an attempt in vain")
     await act(here, ordered, "pause")
     here.clock.ahead = timedelta(minutes=30)

@@ -11,7 +11,7 @@ import orjson
 from rs_order.ports.outbox import Claim, OutboxReader, OutboxRow
 from rs_order.store.messages import OutgoingMessage
 
-SLOTS = 8
+PARTITIONS = 8
 
 
 class OutboxUnderTest(OutboxReader, Protocol):
@@ -38,18 +38,18 @@ class ObservedOutbox:
     async def is_empty(self) -> bool:
         return await self._outbox.seconds_to_next() is None
 
-    async def ready_slots(self) -> list[int]:
-        return await self._outbox.ready_slots()
+    async def ready_partitions(self) -> list[int]:
+        return await self._outbox.ready_partitions()
 
-    def claim(self, slot: int, limit: int) -> AbstractAsyncContextManager[Claim | None]:
-        return self._observed(slot, limit)
+    def claim(self, partition: int, limit: int) -> AbstractAsyncContextManager[Claim | None]:
+        return self._observed(partition, limit)
 
     @asynccontextmanager
-    async def _observed(self, slot: int, limit: int) -> AsyncIterator[Claim | None]:
+    async def _observed(self, partition: int, limit: int) -> AsyncIterator[Claim | None]:
         self.claims += 1
         self.held += 1
         try:
-            async with self._outbox.claim(slot, limit) as claimed:
+            async with self._outbox.claim(partition, limit) as claimed:
                 yield claimed
         finally:
             self.held -= 1
@@ -62,7 +62,7 @@ class ObservedOutbox:
 class _Stored:
     row: OutboxRow
     due_at: datetime
-    slot: int
+    partition: int
 
 
 class _Claimed:
@@ -100,31 +100,31 @@ class MemoryOutbox:
                 message_id=message.message_id,
                 created_at=now,
             )
-            slot = hash(message.stream or row.id) % SLOTS
-            self._stored[row.id] = _Stored(row, message.due_at or now, slot)
+            partition = hash(message.stream or row.id) % PARTITIONS
+            self._stored[row.id] = _Stored(row, message.due_at or now, partition)
 
     def _due(self) -> list[_Stored]:
         """The rows in the order of their commits."""
         now = datetime.now(UTC)
         return [stored for stored in self._stored.values() if stored.due_at <= now]
 
-    async def ready_slots(self) -> list[int]:
-        return sorted({stored.slot for stored in self._due()})
+    async def ready_partitions(self) -> list[int]:
+        return sorted({stored.partition for stored in self._due()})
 
     @asynccontextmanager
-    async def claim(self, slot: int, limit: int) -> AsyncIterator[_Claimed | None]:
-        if slot in self._taken:
+    async def claim(self, partition: int, limit: int) -> AsyncIterator[_Claimed | None]:
+        if partition in self._taken:
             yield None
             return
-        self._taken.add(slot)
+        self._taken.add(partition)
         try:
-            rows = [stored.row for stored in self._due() if stored.slot == slot]
+            rows = [stored.row for stored in self._due() if stored.partition == partition]
             claimed = _Claimed(rows[:limit])
             yield claimed
             for row_id in claimed.removed:
                 del self._stored[row_id]
         finally:
-            self._taken.discard(slot)
+            self._taken.discard(partition)
 
     async def seconds_to_next(self) -> float | None:
         if not self._stored:

@@ -31,7 +31,7 @@ from tests.benchmarks.large_orders import OWNER, large_order, watched_locks
 OTHER = "other@example.org"
 BEFORE_SECONDS = 20
 _EXPIRE = """
-insert into rs_order.outbox (slot, kind, tenant, body, message_id, due_at)
+insert into rs_order.outbox (partition, kind, tenant, body, message_id, due_at)
 select 0, 'STEP', '{tenant}', json_build_object('step', 'expire-order', 'orderId', {order})::text,
        gen_random_uuid(), now()
 """

@@ -79,3 +79,14 @@ async def test_migrate_by_several_at_once(database_url: str) -> None:
 
     assert [ended.code for ended in results] == [0, 0, 0], [ended.err for ended in results]
     assert results[0].out == "The platform's schema and those of 2 tenants are up to date\n"
+
+
+async def test_migrate_after_the_deployment(database_url: str) -> None:
+    """The option may be given at any time; without anything that waited it changes nothing."""
+    settings = {"database_url": database_url, "tenants": "project1"}
+    await rs_order("migrate", **settings)
+
+    ended = await rs_order("migrate", "--after", **settings)
+
+    assert ended.code == 0, ended.err
+    assert ended.out == "The platform's schema and those of 1 tenants are up to date\n"

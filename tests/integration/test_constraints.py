@@ -75,8 +75,8 @@ async def _can_move(
 @pytest.mark.parametrize(
     ("change", "constraint"),
     [
-        ("status = 'DONE', pending_files = 1", "final_orders_have_no_pending_file"),
-        ("status = 'DONE_WITH_WARNING', pending_files = 1", "final_orders_have_no_pending_file"),
+        ("status = 'DONE', pending_files = 1", "done_orders_have_no_pending_file"),
+        ("status = 'DONE_WITH_WARNING', pending_files = 1", "done_orders_have_no_pending_file"),
         ("status = 'EXPIRED', waiting_sub_orders = 1", "gone_orders_wait_for_nobody"),
         ("status = 'LOST'", "orders_status_check"),
         ("pending_files = -1", "orders_pending_files_check"),
@@ -164,17 +164,17 @@ async def test_a_ready_sub_order_has_a_place_in_the_queue(pool: Pool, rows: Tena
         ),
         (
             (
-                "insert into rs_order.outbox (slot, kind, tenant, body, message_id, stream, due_at)"
+                "insert into rs_order.outbox (partition, kind, tenant, body, message_id, stream, due_at)"
                 " values (0, 'STEP', 't', '{}', gen_random_uuid(), 's', now())"
             ),
             "delayed_rows_have_no_stream",
         ),
         (
             (
-                "insert into rs_order.outbox (slot, kind, tenant, body, message_id)"
+                "insert into rs_order.outbox (partition, kind, tenant, body, message_id)"
                 " values (16, 'STEP', 't', '{}', gen_random_uuid())"
             ),
-            "outbox_slot_check",
+            "outbox_partition_check",
         ),
         ("insert into rs_order.tenant (name) values ('A-B')", "tenant_name_check"),
     ],

@@ -35,7 +35,7 @@ async def test_an_address_stored_by_another_instance_needs_no_second_connection(
     async with await open_pool(database_url, size=1) as only_one:
         tenants = Tenants(only_one)
         await tenants.load()
-        await Tenants(pool).keep_host(TENANT, ADDRESS)
+        await Tenants(pool).save_host(TENANT, ADDRESS)
         links = Links(UnavailableProjects(), tenants, prefix="/api/v1", fallback="http://nowhere")
         store = Store(only_one, lambda: None)
         settlement = Settlement(SlotLimits(), links)

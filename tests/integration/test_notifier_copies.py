@@ -53,7 +53,7 @@ async def test_a_copy_follows_its_message_in_the_same_stream(copying: Store, poo
         ("NOTIFICATION", None),
         ("STEP", None),
     ]
-    assert rows[0]["slot"] == rows[1]["slot"]
+    assert rows[0]["partition"] == rows[1]["partition"]
     assert json.loads(rows[1]["body"]) == {
         "payload": {"status": "GRANTED", "orderId": 1, "correlationId": "c-1"},
         "metadata": {"priority": 1, "messageType": RESPONSE},

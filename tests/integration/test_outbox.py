@@ -1,4 +1,4 @@
-"""The outbox as the relay meets it: order, due times, slots, removal."""
+"""The outbox as the relay meets it: order, due times, partitions, removal."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -17,7 +17,7 @@ from tests.integration.test_unit_of_work import waiting_for_a_lock
 from tests.support.clock import ManualClock
 from tests.support.rows import OWNER, TenantRows
 
-SLOTS = range(16)
+PARTITIONS = range(16)
 
 
 @pytest.fixture
@@ -39,8 +39,8 @@ def a_response(order: OrderId, text: str) -> OutgoingMessage:
 async def claimed(outbox: Outbox, limit: int = 100) -> list[OutboxRow]:
     """Everything that is due, without removing it."""
     found: list[OutboxRow] = []
-    for slot in SLOTS:
-        async with outbox.claim(slot, limit) as claim:
+    for partition in PARTITIONS:
+        async with outbox.claim(partition, limit) as claim:
             assert claim is not None
             found.extend(claim.rows)
     return found
@@ -78,16 +78,16 @@ async def test_a_stream_always_has_the_same_slot(
     async with store.unit_of_work(TENANT) as uow:
         for _ in range(3):
             await uow.messages.send([a_response(order, "x") for order in orders])
-    slots: dict[str, set[int]] = {}
-    for slot in SLOTS:
-        async with outbox.claim(slot, 1000) as claim:
+    partitions: dict[str, set[int]] = {}
+    for partition in PARTITIONS:
+        async with outbox.claim(partition, 1000) as claim:
             assert claim is not None
             for row in claim.rows:
-                slots.setdefault(row.stream or "", set()).add(slot)
+                partitions.setdefault(row.stream or "", set()).add(partition)
 
-    assert len(slots) == len(orders)
-    assert {len(of_stream) for of_stream in slots.values()} == {1}
-    assert len(set.union(*slots.values())) > 8
+    assert len(partitions) == len(orders)
+    assert {len(of_stream) for of_stream in partitions.values()} == {1}
+    assert len(set.union(*partitions.values())) > 8
 
 
 async def test_a_row_is_due_at_its_time_and_not_before(
@@ -101,30 +101,30 @@ async def test_a_row_is_due_at_its_time_and_not_before(
     await store.send([GrantRequestsStep(()).to(TENANT, due)])
 
     assert await claimed(outbox) == []
-    assert await outbox.ready_slots() == []
+    assert await outbox.ready_partitions() == []
     assert await outbox.seconds_to_next() == pytest.approx(90)
 
     clock.set(due)
 
     assert len(await claimed(outbox)) == 1
-    assert len(await outbox.ready_slots()) == 1
+    assert len(await outbox.ready_partitions()) == 1
     assert await outbox.seconds_to_next() == 0
 
 
 async def test_two_claims_never_share_a_slot(store: Store, outbox: Outbox) -> None:
     """Promise 6: the second is told so at once instead of waiting."""
     await store.send([ScheduleStep(OWNER).to(TENANT)])
-    (slot,) = await outbox.ready_slots()
-    async with outbox.claim(slot, 10) as first:
+    (partition,) = await outbox.ready_partitions()
+    async with outbox.claim(partition, 10) as first:
         assert first is not None
 
-        async with outbox.claim(slot, 10) as second:
+        async with outbox.claim(partition, 10) as second:
             assert second is None
 
-        async with outbox.claim((slot + 1) % 16, 10) as beside:
+        async with outbox.claim((partition + 1) % 16, 10) as beside:
             assert beside is not None
 
-    async with outbox.claim(slot, 10) as again:
+    async with outbox.claim(partition, 10) as again:
         assert again is not None
 
 
@@ -132,10 +132,10 @@ async def test_rows_leave_with_the_commit_of_their_claim(store: Store, outbox: O
     """Promise 2: a relay that dies after the confirm leaves the row, and its message id."""
     await store.send([ScheduleStep(OWNER).to(TENANT)])
     (row,) = await claimed(outbox)
-    (slot,) = await outbox.ready_slots()
+    (partition,) = await outbox.ready_partitions()
 
     with pytest.raises(_Killed):
-        await _die_after_removing(outbox, slot, row)
+        await _die_after_removing(outbox, partition, row)
 
     assert await claimed(outbox) == [row]
 
@@ -149,8 +149,8 @@ class _Killed(Exception):
     """The end of a relay."""
 
 
-async def _die_after_removing(outbox: Outbox, slot: int, row: OutboxRow) -> None:
-    async with outbox.claim(slot, 10) as claim:
+async def _die_after_removing(outbox: Outbox, partition: int, row: OutboxRow) -> None:
+    async with outbox.claim(partition, 10) as claim:
         assert claim is not None
         await claim.remove([row.id])
         raise _Killed

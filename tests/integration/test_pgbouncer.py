@@ -109,7 +109,7 @@ async def test_tenants_stay_apart_behind_a_pooler(pooled_url: str) -> None:
         }
 
         async def look(tenant: Tenant) -> str:
-            await outbox.ready_slots()
+            await outbox.ready_partitions()
             async with store.unit_of_work(tenant) as uow:
                 (order,) = await uow.orders.lock([orders[tenant]])
             await store.send([ScheduleStep(OWNER).to(tenant)])

@@ -230,8 +230,8 @@ async def test_rounds_that_were_missed_are_made_up_for_once(app: AppHarness) -> 
     await asyncio.gather(*(app.application.reconcile.wake(TENANT) for _ in range(3)))
     await app.run()
 
-    (row,) = await app.rows("select round from periodic_round where name = 'reconcile'")
-    assert row["round"] == 3
+    (row,) = await app.rows("select run from periodic_run where name = 'reconcile'")
+    assert row["run"] == 3
 
 
 async def test_the_rounds_outlive_a_purge_of_their_queue(app: AppHarness) -> None:
@@ -243,10 +243,10 @@ async def test_the_rounds_outlive_a_purge_of_their_queue(app: AppHarness) -> Non
     app.clock.move(minutes=ROUND)
     await app.run()
 
-    (row,) = await app.rows("select round from periodic_round where name = 'reconcile'")
-    assert row["round"] == 3
-    (row,) = await app.rows("select round from periodic_round where name = 'recount'")
-    assert row["round"] == 3
+    (row,) = await app.rows("select run from periodic_run where name = 'reconcile'")
+    assert row["run"] == 3
+    (row,) = await app.rows("select run from periodic_run where name = 'recount'")
+    assert row["run"] == 3
 
 
 @pytest.mark.parametrize("name", ["tidy-inbox", "remind", "recount"])
@@ -257,13 +257,13 @@ async def test_other_rounds_that_were_lost_begin_again(app: AppHarness, name: st
     await app.do({"step": PurgeInboxStep.name, "round": 1})
     app.clock.move(days=7)
     await lose_steps(app)
-    (before,) = await app.rows("select round from periodic_round where name = $1", name)
+    (before,) = await app.rows("select run from periodic_run where name = $1", name)
     app.clock.move(minutes=ROUND + 1)
     await app.application.reconcile.wake(TENANT)
     await app.run()
 
-    (after,) = await app.rows("select round from periodic_round where name = $1", name)
-    assert after["round"] > before["round"]
+    (after,) = await app.rows("select run from periodic_run where name = $1", name)
+    assert after["run"] > before["run"]
 
 
 async def _pending(app: AppHarness) -> OrderId:

@@ -10,7 +10,13 @@ import pytest
 
 from rs_order.domain.ids import Tenant
 from rs_order.domain.moves import ORDER_MOVES, SUB_ORDER_MOVES
-from rs_order.store.migrate import migrate_platform, migrate_tenant, migrations
+from rs_order.store.migrate import (
+    Migration,
+    MigrationError,
+    migrate_platform,
+    migrate_tenant,
+    migrations,
+)
 from rs_order.store.pool import Connection, Pool, open_pool
 from rs_order.store.schema_names import InvalidTenantNameError
 from rs_order.store.tenants import Tenants
@@ -19,6 +25,7 @@ from tests.support.rows import in_tenant
 from tests.support.servers import fresh_database
 
 INSTANCES = 5
+GOOD = Migration.of("0001_good.before.sql", "create table good ()")
 
 _CATALOGS = {
     "columns": """
@@ -146,7 +153,7 @@ async def test_several_instances_migrate_at_once(database_url: str) -> None:
             )
 
             assert [tuple(row) for row in applied] == [
-                (version, name) for version, name, _ in migrations(kind)
+                (migration.number, migration.name) for migration in migrations(kind)
             ]
         assert await connection.fetchval("select count(*) from rs_order.tenant") == 2
     finally:
@@ -166,12 +173,77 @@ async def test_migrating_again_changes_nothing(pool: Pool) -> None:
     assert after == before
 
 
+def replace_migrations(monkeypatch: pytest.MonkeyPatch, *known: Migration) -> None:
+    monkeypatch.setattr("rs_order.store.migrate.migrations", lambda _: known)
+
+
+async def applied_to(pool: Pool, tenant: Tenant) -> list[str]:
+    """Return the names of the applied migrations, in the order in which they were applied."""
+    async with in_tenant(pool, tenant) as connection:
+        rows = await connection.fetch(
+            "select name from schema_version order by xmin::text::bigint, version"
+        )
+    return [row["name"] for row in rows]
+
+
+async def test_after_migrations_wait_for_the_operator(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The start applies none of them; ``rs-order migrate --after`` does."""
+    late = Migration.of("0002_late.after.sql", "drop table good")
+    replace_migrations(monkeypatch, GOOD, late)
+    async with await open_pool(database_url, size=1) as pool:
+        await migrate_tenant(pool, TENANT)
+        await migrate_tenant(pool, TENANT)
+        assert await applied_to(pool, TENANT) == [GOOD.name]
+
+        await migrate_tenant(pool, TENANT, after=True)
+        assert await applied_to(pool, TENANT) == [GOOD.name, late.name]
+
+
+async def test_a_gap_in_the_numbers_is_filled(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A migration that was merged after one of a higher number is applied, too."""
+    third = Migration.of("0003_third.before.sql", "create table third ()")
+    second = Migration.of("0002_second.before.sql", "create table second ()")
+    async with await open_pool(database_url, size=1) as pool:
+        replace_migrations(monkeypatch, GOOD, third)
+        await migrate_tenant(pool, TENANT)
+        replace_migrations(monkeypatch, GOOD, second, third)
+        await migrate_tenant(pool, TENANT)
+
+        assert await applied_to(pool, TENANT) == [GOOD.name, third.name, second.name]
+
+
+async def test_a_schema_in_use_is_not_changed_out_of_order(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An ``after`` migration of an earlier version is missing: an idle schema gets it, another doesn't."""
+    late = Migration.of("0002_late.after.sql", "drop table good")
+    third = Migration.of("0003_third.before.sql", "create table good ()")
+    async with await open_pool(database_url, size=1) as pool:
+        replace_migrations(monkeypatch, GOOD, late)
+        await migrate_tenant(pool, TENANT)
+        replace_migrations(monkeypatch, GOOD, late, third)
+
+        with pytest.raises(
+            MigrationError, match=r"0002_late\.after\.sql .*'rs-order migrate --after'"
+        ):
+            await migrate_tenant(pool, TENANT)
+        assert await applied_to(pool, TENANT) == [GOOD.name]
+
+        await migrate_tenant(pool, TENANT, in_use=False)
+        await migrate_tenant(pool, OTHER)
+        assert await applied_to(pool, TENANT) == [GOOD.name, late.name, third.name]
+        assert await applied_to(pool, OTHER) == [GOOD.name, late.name, third.name]
+
+
 async def test_a_migration_that_fails_leaves_nothing(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Schema and note of the version are one transaction."""
-    broken = [(1, "0001_good.sql", "create table good ()"), (2, "0002_bad.sql", "nonsense")]
-    monkeypatch.setattr("rs_order.store.migrate.migrations", lambda _: broken)
+    replace_migrations(monkeypatch, GOOD, Migration.of("0002_bad.before.sql", "nonsense"))
     async with await open_pool(database_url, size=1) as pool:
         with pytest.raises(asyncpg.PostgresSyntaxError):
             await migrate_tenant(pool, TENANT)

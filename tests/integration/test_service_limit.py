@@ -33,22 +33,22 @@ async def test_a_place_that_comes_free_while_somebody_queues_for_it_is_not_lost(
 ) -> None:
     """Promise 5: whoever sees the service full is seen by whoever leaves it, in any interleaving."""
     async with store.unit_of_work(TENANT) as uow:
-        await uow.limits.started("first", [SubOrderId(1)])
+        await uow.capacity.acquire("first", [SubOrderId(1)])
 
     async def leave() -> None:
         async with store.unit_of_work(TENANT) as uow:
             await limited_settlement(pool).release_capacity(uow, [SubOrderId(1)])
 
     async with store.unit_of_work(OTHER) as uow:
-        await uow.limits.lock()
+        await uow.capacity.lock()
 
-        assert await uow.limits.running() == 1
+        assert await uow.capacity.used() == 1
 
         leaving = asyncio.create_task(leave())
         settled = asyncio.create_task(waiting_for_a_lock(pool))
         await asyncio.wait({leaving, settled}, return_when=asyncio.FIRST_COMPLETED)
         settled.cancel()
-        await uow.limits.wait("second", NOW)
+        await uow.capacity.wait("second", NOW)
     await leaving
 
     assert await scheduled_owners(pool) == [(OTHER, "second")]
@@ -59,12 +59,12 @@ async def test_w43_the_user_with_the_fewest_running_sub_orders_is_next(
 ) -> None:
     """decisions.md, Which sub-order starts next: then the lowest rank, over all tenants."""
     async with store.unit_of_work(TENANT) as uow:
-        await uow.limits.started("busy", [SubOrderId(1), SubOrderId(2)])
-        await uow.limits.started("idle", [SubOrderId(3)])
-        await uow.limits.wait("busy", NOW)
-        await uow.limits.wait("late", NOW + timedelta(hours=2))
+        await uow.capacity.acquire("busy", [SubOrderId(1), SubOrderId(2)])
+        await uow.capacity.acquire("idle", [SubOrderId(3)])
+        await uow.capacity.wait("busy", NOW)
+        await uow.capacity.wait("late", NOW + timedelta(hours=2))
     async with store.unit_of_work(OTHER) as uow:
-        await uow.limits.wait("early", NOW + timedelta(hours=1))
-        turn = [await uow.limits.next_users(1) for _ in range(4)]
+        await uow.capacity.wait("early", NOW + timedelta(hours=1))
+        turn = [await uow.capacity.next_waiters(1) for _ in range(4)]
 
     assert turn == [[(OTHER, "early")], [(TENANT, "late")], [(TENANT, "busy")], []]

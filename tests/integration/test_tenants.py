@@ -92,14 +92,14 @@ async def test_places_of_a_tenant_that_is_away_are_others(store: Store, tenants:
     """Nobody settles its sub-orders, and it gets no turn; when it comes again they count again."""
     for tenant in (TENANT, OTHER):
         async with store.unit_of_work(tenant) as uow:
-            await uow.limits.started("jane", [SubOrderId(1)])
-            await uow.limits.wait("joe", NOON if tenant == TENANT else LATER)
+            await uow.capacity.acquire("jane", [SubOrderId(1)])
+            await uow.capacity.wait("joe", NOON if tenant == TENANT else LATER)
     await tenants.deactivate(TENANT, NOON)
     async with store.unit_of_work(OTHER) as uow:
-        away = (await uow.limits.running(), await uow.limits.next_users(2))
+        away = (await uow.capacity.used(), await uow.capacity.next_waiters(2))
     await tenants.activate(TENANT, LATER)
     async with store.unit_of_work(OTHER) as uow:
-        again = (await uow.limits.running(), await uow.limits.next_users(2))
+        again = (await uow.capacity.used(), await uow.capacity.next_waiters(2))
 
     assert away == (1, [(OTHER, "joe")])
     assert again == (2, [(TENANT, "joe")])

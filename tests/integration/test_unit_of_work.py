@@ -201,7 +201,7 @@ async def test_tenants_of_a_database_that_is_away_are_not_unknown(own_database: 
         with pytest.raises(StoreUnavailable):
             await tenants.load()
         with pytest.raises(StoreUnavailable):
-            await tenants.keep_host(TENANT, "https://elsewhere")
+            await tenants.save_host(TENANT, "https://elsewhere")
 
 
 async def test_a_database_that_is_down_is_unavailable(own_database: Database) -> None:

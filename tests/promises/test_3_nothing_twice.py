@@ -10,7 +10,7 @@ from tests.promises.process import NOTHING_LEFT_TO_SEND, instance, until
 _SEND_TWICE = """
 create function rs_order.send_twice() returns trigger language plpgsql as $$
 begin
-    insert into rs_order.outbox (slot, kind, tenant, stream, body, correlation_id, message_id, due_at)
+    insert into rs_order.outbox (partition, kind, tenant, stream, body, correlation_id, message_id, due_at)
     values (new.slot, new.kind, new.tenant, new.stream, new.body, new.correlation_id, new.message_id,
             new.due_at);
     return null;

@@ -136,9 +136,9 @@ async def test_promise_7_tenants_never_meet_in_the_limit_of_the_service(
     """The one table that all share keeps equal ids of sub-orders apart."""
     for tenant in (ONE, TWO):
         async with store.unit_of_work(tenant) as uow:
-            await uow.limits.started("jane", [SubOrderId(1)])
+            await uow.capacity.acquire("jane", [SubOrderId(1)])
     async with store.unit_of_work(ONE) as uow:
-        await uow.limits.ended([SubOrderId(1)])
+        await uow.capacity.release([SubOrderId(1)])
 
     left = await pool.fetch("select tenant from rs_order.running_sub_order")
 

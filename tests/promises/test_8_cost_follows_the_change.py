@@ -205,7 +205,7 @@ insert into process_batch (sub_order_id, order_id, correlation_id)
 select id, order_id, 'order-' || order_id || '_dsSel-1_subOrder-1' from sub_order;
 insert into order_request (correlation_id, fingerprint, body)
 select 'c-' || n, int4send(n), '{{}}' from generate_series(1, {orders}) n;
-insert into rs_order.outbox (slot, kind, tenant, stream, body, message_id, due_at)
+insert into rs_order.outbox (partition, kind, tenant, stream, body, message_id, due_at)
 select n % 16, 'STEP', 'project1', case when n % 2 = 0 then 's' || n end, '{{}}', gen_random_uuid(),
        case when n % 2 = 1 then now() + n * interval '1 minute' end
 from generate_series(1, 20000) n;
@@ -280,7 +280,7 @@ HOT: list[tuple[str, str, tuple[Any, ...]]] = [
     ("mails", "waiting_orders", ("user1", datetime.now(UTC), 1000)),
     ("mails", "count_waiting_orders", ("user1", datetime.now(UTC))),
     ("mails", "mark_reminded", ("user1", datetime.now(UTC), datetime.now(UTC), 5000)),
-    ("outbox", "ready_slots", (datetime.now(UTC),)),
+    ("outbox", "ready_partitions", (datetime.now(UTC),)),
     ("outbox", "claim", (3, datetime.now(UTC), 256)),
     ("outbox", "remove", ([1, 2],)),
     ("outbox", "seconds_to_next", (datetime.now(UTC),)),
@@ -298,7 +298,7 @@ HOT: list[tuple[str, str, tuple[Any, ...]]] = [
     ("file_views", "available", (2, 20, 0)),
     ("file_views", "count_available_of_sub_order", (2, 2)),
     ("file_views", "available_of_sub_order", (2, 2, 20, 0)),
-    ("orders", "hold_basket", ("user1",)),
+    ("orders", "lock_basket", ("user1",)),
 ]
 
 

@@ -14,7 +14,7 @@ from tests.support.polling import eventually
 from tests.support.servers import FreshBroker
 
 SUB_ORDERS = 20
-LOOK = statements("outbox")["ready_slots"]
+LOOK = statements("outbox")["ready_partitions"]
 RECONCILER_RESTS = """
     bool_and(due_at > now() + interval '1 minute')
     and bool_or(body::json ->> 'step' = 'recount') from rs_order.outbox where due_at is not null

@@ -100,7 +100,7 @@ class ResumeOrder:
     ) -> None:
         """Read the page at which the completion stopped."""
         order.move(OrderStatus.PENDING, reason=Reason.RESUMED, actor=actor.email)
-        await uow.completions.advance(order.id, cursor.untroubled())
+        await uow.completions.advance(order.id, cursor.without_attempts())
         await uow.orders.save([order], self._clock.now())
         await uow.messages.send(
             [CompleteOrderStep(order.id, cursor.selection, cursor.page).to(uow.tenant)]
@@ -110,7 +110,7 @@ class ResumeOrder:
         order.move(OrderStatus.RUNNING, reason=Reason.RESUMED, actor=actor.email)
         ended = order.settle(reason=Reason.RESUMED, actor=actor.email)
         await uow.orders.save([order], self._clock.now())
-        await uow.executions.forget_trouble(order.id)
+        await uow.executions.reset_attempts(order.id)
         retry = await uow.retries.cursor(order.id)
         if retry is not None:
             await uow.messages.send([RetryOrderStep.at(order.id, retry).to(uow.tenant)])

@@ -53,14 +53,14 @@ class PlanMails:
             if await self._begin_rounds(uow, now):
                 return
             due_at = self._reminders.after(now)
-            done = await uow.rounds.reschedule(REMINDERS, self._reminders.text, due_at)
+            done = await uow.runs.reschedule(REMINDERS, self._reminders.text, due_at)
             if done is not None:
                 await uow.messages.send([RemindStep(done + 1).to(tenant, due_at)])
 
     async def next_round(self, uow: UnitOfWork, number: int, now: datetime) -> bool:
         """Whether this round is to be done; the next one is planned then, past those that were missed."""
         due_at = self._reminders.after(now)
-        if not await uow.rounds.begin(REMINDERS, number, due_at, self._reminders.text):
+        if not await uow.runs.begin(REMINDERS, number, due_at, self._reminders.text):
             return False
         await uow.messages.send([RemindStep(number + 1).to(uow.tenant, due_at)])
         return True

@@ -127,7 +127,7 @@ class SendMail:
 
     async def _postpone(self, tenant: Tenant, mail: MailToSend, trouble: RemoteTrouble) -> None:
         now = self._clock.now()
-        since = mail.trouble_since or now
+        since = mail.unavailable_since or now
         if self._retries.exhausted(since, now):
             log.error("mail-given-up", cause=str(trouble), attempts=mail.attempts, **_facts(mail))
             await self._give_up(tenant, mail, "given-up")

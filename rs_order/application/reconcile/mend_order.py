@@ -74,8 +74,8 @@ class MendOrder:
     async def free_places(self, tenant: Tenant) -> None:
         """Places of the service that nothing running holds are free; whatever is free is handed on."""
         async with self._store.unit_of_work(tenant) as uow:
-            await uow.limits.lock()
-            freed = await uow.reconciliation.free_places()
+            await uow.capacity.lock()
+            freed = await uow.reconciliation.release_capacity()
             await wake_next_waiters(uow, self._limits)
         for sub_order in freed:
             drift = Drift("running_sub_order", sub_order, {"place": ("taken", "free")})
@@ -100,7 +100,7 @@ class MendOrder:
             ):
                 raise _BeyondRepair(drifts)
             await uow.orders.save([order], cause.at)
-            for task in await uow.reconciliation.mend_tasks(order_id):
+            for task in await uow.reconciliation.repair_tasks(order_id):
                 drifts += _difference(
                     "dataset_task",
                     task.id,

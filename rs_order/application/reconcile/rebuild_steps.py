@@ -116,13 +116,13 @@ class RebuildSteps:
 
 
 async def _requests(uow: UnitOfWork, before: datetime, after: int) -> _Page:
-    ids = await uow.reconciliation.standing_requests(before, RequestId(after), PAGE)
+    ids = await uow.reconciliation.stalled_requests(before, RequestId(after), PAGE)
     lost = [GrantRequestsStep(tuple(ids))] if ids else []
     return _Page(lost, _last(ids))
 
 
 async def _completions(uow: UnitOfWork, before: datetime, after: int) -> _Page:
-    found = await uow.reconciliation.standing_completions(before, OrderId(after), PAGE)
+    found = await uow.reconciliation.stalled_completions(before, OrderId(after), PAGE)
     return _Page(
         [CompleteOrderStep(*cursor) for cursor in found],
         _last([order for order, _, _ in found]),
@@ -130,7 +130,7 @@ async def _completions(uow: UnitOfWork, before: datetime, after: int) -> _Page:
 
 
 async def _retries(uow: UnitOfWork, before: datetime, after: int) -> _Page:
-    found = await uow.reconciliation.standing_retries(before, OrderId(after), PAGE)
+    found = await uow.reconciliation.stalled_retries(before, OrderId(after), PAGE)
     return _Page(
         [RetryOrderStep.at(order, cursor) for order, cursor in found],
         _last([order for order, _ in found]),
@@ -138,7 +138,7 @@ async def _retries(uow: UnitOfWork, before: datetime, after: int) -> _Page:
 
 
 async def _owners(uow: UnitOfWork, after: str, slots: int) -> _Page:
-    owners = await uow.reconciliation.standing_owners(after, PAGE, slots)
+    owners = await uow.reconciliation.stalled_owners(after, PAGE, slots)
     return _Page(
         [ScheduleStep(owner.name) for owner in owners if owner.may_start],
         _last([owner.name for owner in owners]),
@@ -160,7 +160,7 @@ async def _expiries(uow: UnitOfWork, before: datetime, after: int) -> _Page:
 
 
 async def _mails(uow: UnitOfWork, before: datetime, after: int) -> _Page:
-    mails = await uow.reconciliation.standing_mails(before, MailId(after), PAGE)
+    mails = await uow.reconciliation.stalled_mails(before, MailId(after), PAGE)
     return _Page([SendMailStep(mail) for mail in mails], _last(mails))
 
 

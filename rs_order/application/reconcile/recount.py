@@ -99,7 +99,7 @@ class Recount:
             found = await self._look(uow, step, now)
             following = step.following(found.last)
             due_at = now + (self._every if following.is_first else PAUSE)
-            if not await uow.rounds.begin(RECOUNTS, step.number, due_at):
+            if not await uow.runs.begin(RECOUNTS, step.number, due_at):
                 return
             await uow.messages.send(
                 [

@@ -26,7 +26,7 @@ class ReconcileStep(Step, name="reconcile"):
 
 async def begin_reconciling(uow: UnitOfWork, now: datetime) -> None:
     """Begin a tenant's rounds, unless they have begun; its first order does so."""
-    if await uow.rounds.begin(ROUNDS, 1, now):
+    if await uow.runs.begin(ROUNDS, 1, now):
         await uow.messages.send([ReconcileStep(2).to(uow.tenant, now)])
 
 
@@ -54,7 +54,7 @@ class ReconcileRounds:
         now = self._clock.now()
         due_at = now + self._every
         async with self._store.unit_of_work(tenant) as uow:
-            if not await uow.rounds.begin(ROUNDS, step.number, due_at):
+            if not await uow.runs.begin(ROUNDS, step.number, due_at):
                 return
             following = ReconcileStep(step.number + 1)
             await uow.messages.send(
@@ -64,13 +64,13 @@ class ReconcileRounds:
                     RebuildPageStep(Part.REQUESTS).to(tenant),
                 ]
             )
-            if await uow.rounds.begin(RECOUNTS, 1, now):
+            if await uow.runs.begin(RECOUNTS, 1, now):
                 await uow.messages.send([RecountStep.first(2).to(tenant, now)])
             await self._resume(uow, now - self._every, now)
 
     async def _resume(self, uow: UnitOfWork, before: datetime, now: datetime) -> None:
         """Have rounds begun that should have begun before; done twice, a round is done once."""
-        overdue = await uow.reconciliation.overdue_rounds(before)
+        overdue = await uow.reconciliation.overdue_runs(before)
         await uow.messages.send(
             [
                 # A later version of this service may have runs that this one doesn't know.

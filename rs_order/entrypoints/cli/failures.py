@@ -119,12 +119,14 @@ def _known_errors() -> list[tuple[type[Exception], str]]:
     from rs_order.demo.errors import DemoError
     from rs_order.demo.servers import ServersError
     from rs_order.settings import SettingsError
+    from rs_order.store.migrate import MigrationError
     from rs_order.store.schema_names import InvalidTenantNameError
 
     return [
         (CommandFailed, ""),
         (SettingsError, ""),
         (InvalidTenantNameError, ""),
+        (MigrationError, ""),
         (ServersError, ""),
         (DemoError, ""),
         (

@@ -19,9 +19,16 @@ commands.add_typer(tenant_commands, name="tenant")
 
 
 @commands.command("migrate")
-def migrate_command() -> None:
+def migrate_command(
+    after: Annotated[
+        bool,
+        typer.Option(
+            "--after", help="Also apply what must wait until the previous version has stopped."
+        ),
+    ] = False,
+) -> None:
     """Bring the platform's schema and every tenant's up to date; several may do so at once."""
-    carry_out(_migrate())
+    carry_out(_migrate(after=after))
 
 
 @tenant_commands.command("add")
@@ -41,8 +48,8 @@ def list_command() -> None:
     carry_out(_list())
 
 
-async def _migrate() -> None:
-    async with _opened() as database:
+async def _migrate(*, after: bool) -> None:
+    async with _opened(after_deployment=after) as database:
         count = len(database.tenants.names())
     typer.echo(f"The platform's schema and those of {count} tenants are up to date")
 
@@ -61,8 +68,8 @@ async def _list() -> None:
 
 
 @asynccontextmanager
-async def _opened() -> "AsyncIterator[Database]":
-    """The database, with its schemas up to date."""
+async def _opened(*, after_deployment: bool = False) -> "AsyncIterator[Database]":
+    """Open the database and bring its schemas up to date."""
     from rs_order.bootstrap import open_database
     from rs_order.entrypoints.cli.terminal import configure_command_logs
     from rs_order.settings import load_settings
@@ -70,5 +77,5 @@ async def _opened() -> "AsyncIterator[Database]":
     settings = load_settings()
     configure_command_logs(settings)
     with reaching_database(settings):
-        async with open_database(settings) as database:
+        async with open_database(settings, after_deployment=after_deployment) as database:
             yield database

@@ -1,35 +1,35 @@
--- What isn't a tenant's: the tenants themselves, the outbox, and what limits that span tenants need.
+-- What tenants share: the list of tenants, the outbox, and the capacity of the service.
 
 create table rs_order.tenant (
     name text primary key check (name ~ '^[a-z][a-z0-9_]{0,47}$'),
     host text,                                    -- public address of the project, last known
-    active boolean not null default true,         -- served; the data of others stays
+    active boolean not null default true,         -- served; an inactive tenant keeps its data
     created_at timestamptz not null default now(),
-    maintenance boolean not null default false,   -- every change is refused
-    maintenance_at timestamptz,                   -- when that was last switched on or off
-    said_at timestamptz                           -- when the platform last said whether it is active
+    maintenance boolean not null default false,   -- every change is rejected
+    maintenance_at timestamptz,                   -- when it was last switched on or off
+    event_at timestamptz                          -- of the platform's last event about "active"
 );
 
--- Whatever leaves the service. A row is written in the commit that makes it true, and removed when the
+-- Messages to be published. A row is written in the transaction that makes it true. It is deleted when the
 -- broker has confirmed it.
 create table rs_order.outbox (
     id bigint generated always as identity primary key,
-    slot smallint not null check (slot between 0 and 15),  -- one relay at a time works on a slot
+    partition smallint not null check (partition between 0 and 15),  -- one relay at a time works on it
     kind text not null,
     tenant text not null,
-    stream text,                                  -- rows of one stream leave in the order of their ids
+    stream text,                                  -- rows of one stream are published in the order of their ids
     body text not null,                           -- JSON
     correlation_id text,
     message_id uuid not null,
-    due_at timestamptz,                           -- not before; null: at once
+    due_at timestamptz,                           -- not before this instant; null: at once
     created_at timestamptz not null default clock_timestamp(),
     constraint delayed_rows_have_no_stream check (stream is null or due_at is null)
 );
-create index outbox_at_once on rs_order.outbox (slot, id) where due_at is null;
-create index outbox_delayed on rs_order.outbox (slot, due_at) where due_at is not null;
+create index outbox_at_once on rs_order.outbox (partition, id) where due_at is null;
+create index outbox_delayed on rs_order.outbox (partition, due_at) where due_at is not null;
 
--- Storage sub-orders that storage was asked for and has not settled: one row each, all tenants, so
--- that the limit of the service can be held and a tenant's fair share be found.
+-- The capacity in use: one row for each sub-order of any tenant that storage was asked for and has not
+-- settled. The limit of the service and the fair share of an owner are computed from it.
 create table rs_order.running_sub_order (
     tenant text not null,
     sub_order_id bigint not null,
@@ -38,11 +38,11 @@ create table rs_order.running_sub_order (
     primary key (tenant, sub_order_id)
 );
 
--- Users who had to wait because the service was at its limit.
+-- Owners who wait because the capacity of the service is used up.
 create table rs_order.waiting_user (
     tenant text not null,
     owner text not null,
-    rank timestamptz not null,                    -- of the user's next sub-order; the lowest goes first
+    rank timestamptz not null,                    -- of the owner's next sub-order; the lowest goes first
     primary key (tenant, owner)
 );
 create index waiting_user_rank on rs_order.waiting_user (rank);

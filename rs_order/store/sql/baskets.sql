@@ -11,21 +11,21 @@ insert into basket (owner) values ($1) on conflict (owner) where order_id is nul
 delete from basket where owner = $1 and order_id is null
 
 -- name: change
--- Hold the row of an interactive basket that is still as it was read, and count the change.
--- $1 id, $2 version. No row: somebody was faster.
+-- Lock an interactive basket that has not changed since it was read, and count the change.
+-- $1 id, $2 version. No row: another writer was faster.
 update basket set version = version + 1
 where id = $1 and version = $2 and order_id is null
 returning version
 
 -- name: dataset_selections
--- What is in a basket. $1 basket id.
+-- The dataset selections of a basket. $1 basket id.
 select id, dataset_urn, dataset_label, products_count, files_count, files_bytes, type_totals, file_kinds,
        file_name_pattern, process_id, process_parameters
 from dataset_selection where basket_id = $1
 order by id
 
 -- name: dated_selections
--- The searches of all that is in a basket. $1 basket id.
+-- The searches of all dataset selections of a basket. $1 basket id.
 select dataset_selection_id, request, dated.products_count, dated.type_totals
 from dated_selection dated
 join dataset_selection on dataset_selection.id = dataset_selection_id
@@ -33,7 +33,7 @@ where basket_id = $1
 order by dataset_selection_id, selection_date, position
 
 -- name: put_dataset_selections
--- Dataset selections, new ones and those that are there. $1 records.
+-- Insert or update dataset selections. $1 records.
 insert into dataset_selection (id, basket_id, dataset_urn, dataset_label, products_count, files_count,
     files_bytes, type_totals, file_kinds, file_name_pattern, process_id, process_parameters)
 select * from jsonb_to_recordset($1::jsonb) as record (
@@ -51,7 +51,7 @@ set products_count = excluded.products_count, files_count = excluded.files_count
 delete from dataset_selection where basket_id = $1 and id = any ($2)
 
 -- name: remove_dated_selections
--- Before they are written anew. $1 dataset selection ids.
+-- Delete the searches before they are written again. $1 dataset selection ids.
 delete from dated_selection where dataset_selection_id = any ($1)
 
 -- name: put_dated_selections

@@ -1,15 +1,15 @@
 -- name: cursor
 -- $1 order id.
-select selection, page, storage_sub_order_id, external_sub_order_id, products, attempts, trouble_since,
+select selection, page, storage_sub_order_id, external_sub_order_id, products, attempts, unavailable_since,
        processed
 from completion where order_id = $1
 
 -- name: advance
 -- $1 order id, $2 selection, $3 page, $4 open storage sub-order, $5 open external sub-order,
--- $6 products read, $7 attempts, $8 in trouble since, $9 windows of a processed selection.
+-- $6 products read, $7 attempts, $8 unavailable since, $9 batches of a processed selection.
 update completion
 set selection = $2, page = $3, storage_sub_order_id = $4, external_sub_order_id = $5, products = $6,
-    attempts = $7, trouble_since = $8, processed = $9
+    attempts = $7, unavailable_since = $8, processed = $9
 where order_id = $1
 
 -- name: finish
@@ -33,8 +33,8 @@ from dated_selection where dataset_selection_id = $1
 order by selection_date, position
 
 -- name: dataset_task
--- The dataset task of a selection; made when it isn't there. $1 order id, $2 urn, $3 label, $4 products,
--- $5 file kinds, $6 pattern, $7 files and $8 bytes to begin with, $9 process, $10 its parameters, $11 how
+-- The dataset task of a selection, created if there is none. $1 order id, $2 urn, $3 label, $4 products,
+-- $5 file kinds, $6 pattern, $7 files and $8 bytes at the start, $9 process, $10 its parameters, $11 how
 -- rs-processing describes it.
 insert into dataset_task (order_id, dataset_urn, dataset_label, products_count, file_kinds, file_name_pattern,
     files_count, files_bytes, process_id, process_parameters, process_info)
@@ -43,8 +43,8 @@ on conflict on constraint dataset_task_once do update set dataset_label = exclud
 returning id
 
 -- name: add_files
--- Files the dataset task doesn't hold yet. $1 order id, $2 dataset task, then one array per column.
--- Answers what was added, per sub-order and state.
+-- Add the files that the dataset task doesn't have yet. $1 order id, $2 dataset task, then one array per
+-- column. Returns what was added, by sub-order and state.
 with added as (
     insert into data_file (order_id, dataset_task_id, sub_order_id, identity, product_urn, product_id,
         product_version, data_type, name, url, external, online, size, checksum, checksum_algorithm,

@@ -1,5 +1,5 @@
 -- name: pending_checksums
--- What storage still has to settle: files, or inputs of a process. $1 sub-order.
+-- Checksums that storage still has to settle, of files or of inputs of a process. $1 sub-order.
 select checksum from data_file
 where sub_order_id = $1 and state = 'PENDING' and checksum is not null
 union
@@ -7,17 +7,17 @@ select checksum from process_input where sub_order_id = $1 and state = 'PENDING'
 order by checksum
 
 -- name: settle_by_checksum
--- Apply storage's word to files that were asked of it; what is unavailable wins. The orders are locked.
+-- Apply storage events to files that storage was asked for. "Unavailable" wins. The orders are locked.
 -- $1 orders, $2 available checksums, $3 unavailable checksums, $4 their reasons.
-with word as (
-    select checksum, 'ERROR' as state, reason from unnest($3::text[], $4::text[]) as told (checksum, reason)
+with event as (
+    select checksum, 'ERROR' as state, reason from unnest($3::text[], $4::text[]) as given (checksum, reason)
     union all
-    select checksum, 'AVAILABLE', null from unnest($2::text[]) as told (checksum)
+    select checksum, 'AVAILABLE', null from unnest($2::text[]) as given (checksum)
     where checksum <> all ($3::text[])
 ), target as (
-    select file.id, file.state as before, word.state as after, word.reason
+    select file.id, file.state as before, event.state as after, event.reason
     from data_file file
-    join word on word.checksum = file.checksum
+    join event on event.checksum = file.checksum
     join sub_order on sub_order.id = file.sub_order_id
     where file.order_id = any ($1)
       and (file.state in ('PENDING', 'AVAILABLE') or file.reason_code = 'storage-silent')
@@ -26,7 +26,7 @@ with word as (
            and (sub_order.state = 'RUNNING' or (sub_order.state = 'READY' and sub_order.asks > 0)))
           or (file.state = 'ERROR' and file.reason_code = 'storage-silent')
       )
-      and file.state <> word.state
+      and file.state <> event.state
     order by file.id
     for update of file
 ), moved as (
@@ -41,7 +41,7 @@ select order_id, sub_order_id, before, after, count(*) as files, sum(size)::bigi
 from moved group by order_id, sub_order_id, before, after
 
 -- name: give_up
--- Storage never answered for these; a late answer is still welcome. $1 sub-order, $2 reason.
+-- Give up files that storage sent no event for. A late event still counts. $1 sub-order, $2 reason.
 with moved as (
     update data_file set state = 'ERROR', reason_code = 'storage-silent', reason = $2
     where sub_order_id = $1 and state = 'PENDING'
@@ -52,19 +52,19 @@ select order_id, sub_order_id, 'PENDING' as before, 'ERROR' as after, count(*) a
 from moved group by order_id, sub_order_id
 
 -- name: record_downloads
--- How downloads ended; files that can't be downloaded any more are left alone. The order is locked.
--- Wrong content goes to the order's history, once until a download finds something else.
+-- Record how downloads ended. Files that can't be downloaded any more don't change. The order is locked.
+-- Wrong content is added to the order's history, once until a download has another result.
 -- $1 order, $2 failed files or downloaded ones, $3 whether the content was wrong, $4 reasons, null for
 -- what was downloaded, $5 actor, $6 now.
-with told as (
-    select * from unnest($2::bigint[], $3::boolean[], $4::text[]) as told (id, wrong, reason)
+with outcome as (
+    select * from unnest($2::bigint[], $3::boolean[], $4::text[]) as given (id, wrong, reason)
 ), target as (
-    select file.id, file.state as before, file.reason_code as reason_before, told.reason,
-           case when told.reason is null then 'DOWNLOADED' else 'DOWNLOAD_ERROR' end as after,
-           case when told.reason is null then null
-                when told.wrong then 'wrong-content' else 'download-failed' end as reason_code
+    select file.id, file.state as before, file.reason_code as reason_before, outcome.reason,
+           case when outcome.reason is null then 'DOWNLOADED' else 'DOWNLOAD_ERROR' end as after,
+           case when outcome.reason is null then null
+                when outcome.wrong then 'wrong-content' else 'download-failed' end as reason_code
     from data_file file
-    join told on told.id = file.id
+    join outcome on outcome.id = file.id
     where file.order_id = $1 and file.state in ('AVAILABLE', 'DOWNLOADED', 'DOWNLOAD_ERROR')
     order by file.id
     for update of file
@@ -86,17 +86,17 @@ select order_id, sub_order_id, before, after, count(*) as files, sum(size)::bigi
 from moved where before <> after group by order_id, sub_order_id, before, after
 
 -- name: note_quota
--- The user's quota stood in the way: the files stay available. $1 order, $2 files, $3 reasons.
+-- Record that a quota prevented downloads. The files stay available. $1 order, $2 files, $3 reasons.
 update data_file file
-set reason_code = 'quota-exceeded', reason = told.reason
-from unnest($2::bigint[], $3::text[]) as told (id, reason)
-where file.id = told.id and file.order_id = $1 and file.state = 'AVAILABLE'
+set reason_code = 'quota-exceeded', reason = outcome.reason
+from unnest($2::bigint[], $3::text[]) as outcome (id, reason)
+where file.id = outcome.id and file.order_id = $1 and file.state = 'AVAILABLE'
 returning file.sub_order_id
 
 -- name: delete_slice
--- By an array of ids: the planner would read the whole table for a join with so many. And by the order of the
--- one index that begins with this order: it would look for its files among those of all others. $1 order,
--- $2 at most.
+-- The ids are an array, because the planner would read the whole table for a join of this size. They are
+-- sorted by the only index that starts with the order, because the planner would otherwise search the files of
+-- all orders. $1 order, $2 limit.
 delete from data_file
 where id = any (array(
     select id from data_file
@@ -118,7 +118,7 @@ select file.id, product_urn, name, url, external, size, checksum, checksum_algor
        file.state, file.order_id, orders.owner
 from data_file file
 join orders on orders.id = file.order_id and orders.status not in ('DELETED', 'EXPIRED')
-where file.id = $1 and orders.sub_orders > 0  -- else its completion failed, and it is still to be deleted
+where file.id = $1 and orders.sub_orders > 0  -- 0: its completion failed, and the file is to be deleted
 
 -- name: repeated_names
 -- $1 order.
@@ -127,7 +127,7 @@ where order_id = $1 and state = 'AVAILABLE'
 group by name having count(*) > 1
 
 -- name: available_files
--- The next files to download. $1 order, $2 after this id, $3 at most.
+-- The next files to download. $1 order, $2 after this id, $3 limit.
 select id, product_urn, name, url, external, size, checksum, checksum_algorithm, mime_type
 from data_file
 where order_id = $1 and state = 'AVAILABLE' and id > $2
@@ -135,7 +135,7 @@ order by id
 limit $3
 
 -- name: files_of_order
--- The next files, whatever their state. $1 order, $2 after this id, $3 at most.
+-- The next files, whatever their state. $1 order, $2 after this id, $3 limit.
 select id, product_urn, name, url, external, size, checksum, checksum_algorithm, mime_type
 from data_file
 where order_id = $1 and id > $2

@@ -4,26 +4,26 @@ insert into mail (kind, owner, order_id) values ('ORDER_CREATED', $2, $1) return
 
 -- name: owners_to_remind
 -- The next owners with available files, and which of them have an order to be reminded of: two index probes
--- each. Asked for the first row instead of "exists", which the planner answers with a scan of all that wait.
--- $1 after this owner, $2 available before, $3 at most so many owners.
-with recursive walk as (
+-- each. It asks for the first row and not for "exists", which the planner answers with a scan of all waiting.
+-- $1 after this owner, $2 available before, $3 limit.
+with recursive page as (
     (select owner, 1 as number from orders
      where available_at is not null and owner > $1 order by owner limit 1)
     union all
     select (select owner from orders
-            where available_at is not null and owner > walk.owner order by owner limit 1), number + 1
-    from walk where walk.owner is not null and number < $3
+            where available_at is not null and owner > page.owner order by owner limit 1), number + 1
+    from page where page.owner is not null and number < $3
 )
 select owner, (
     select id from orders
-    where owner = walk.owner and available_at < $2 and available_files > 0
+    where owner = page.owner and available_at < $2 and available_files > 0
       and status not in ('PENDING', 'DELETED', 'FAILED', 'EXPIRED')
     order by available_at limit 1
 ) is not null as due
-from walk where owner is not null order by number
+from page where owner is not null order by number
 
 -- name: plan_reminders
--- One for each owner who has none under way. $1 owners, $2 available before.
+-- One reminder for each owner who has none yet. $1 owners, $2 available before.
 insert into mail (kind, owner, available_before)
 select 'REMINDER', owner, $2 from unnest($1::text[]) as owner
 on conflict (owner) where kind = 'REMINDER' do nothing
@@ -33,19 +33,19 @@ returning id
 -- $1 id, $2 now, $3 until.
 update mail set attempts = attempts + 1, claimed_until = $3
 where id = $1 and (claimed_until is null or claimed_until <= $2)
-returning id, kind, owner, order_id, available_before, attempts, trouble_since, sent
+returning id, kind, owner, order_id, available_before, attempts, unavailable_since, sent
 
 -- name: claimed_until
 -- $1 id.
 select claimed_until from mail where id = $1
 
 -- name: created_order
--- What the mail about a new order says. $1 order id.
+-- The contents of the mail about a new order. $1 order id.
 select id, owner, role, status, expires_at, front_url from orders
 where id = $1 and expires_at is not null and front_url is not null
 
 -- name: waiting_orders
--- Orders an owner is reminded of, by their creation. $1 owner, $2 available before, $3 at most so many.
+-- Orders an owner is reminded of, by their creation. $1 owner, $2 available before, $3 limit.
 select label, created_at, expires_at, available_files, available_at from orders
 where owner = $1 and available_at < $2 and available_files > 0
   and status not in ('PENDING', 'DELETED', 'FAILED', 'EXPIRED')
@@ -58,16 +58,16 @@ where owner = $1 and available_at < $2 and available_files > 0
   and status not in ('PENDING', 'DELETED', 'FAILED', 'EXPIRED')
 
 -- name: postpone
--- $1 id, $2 until, $3 trouble since.
-update mail set claimed_until = $2, trouble_since = $3 where id = $1
+-- $1 id, $2 until, $3 unavailable since.
+update mail set claimed_until = $2, unavailable_since = $3 where id = $1
 
 -- name: note_sent
 -- $1 id.
 update mail set sent = true, claimed_until = null where id = $1
 
 -- name: mark_reminded
--- Let the wait begin anew, in the order in which orders are locked. $1 owner, $2 available before, $3 now,
--- $4 at most so many.
+-- Restart the waiting time, in the order in which orders are locked. $1 owner, $2 available before, $3 now,
+-- $4 limit.
 update orders set available_at = $3
 where id in (
     select id from orders

@@ -1,15 +1,15 @@
 -- name: send
--- Rows of the outbox, in the order of the arrays; a stream always falls in the same slot.
+-- Rows of the outbox, in the order of the arrays; a stream always has the same partition.
 -- $1 kinds, $2 tenants, $3 streams, $4 bodies, $5 correlation ids, $6 message ids, $7 due at.
-insert into rs_order.outbox (slot, kind, tenant, stream, body, correlation_id, message_id, due_at)
+insert into rs_order.outbox (partition, kind, tenant, stream, body, correlation_id, message_id, due_at)
 select abs(hashtextextended(coalesce(stream, message_id::text), 0) % 16), kind, tenant, stream, body,
        correlation_id, message_id, due_at
 from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::timestamptz[])
     with ordinality as sent (kind, tenant, stream, body, correlation_id, message_id, due_at, position)
 order by position
 
--- name: keep_responses
--- Remember order responses, to send them again when a request comes again.
+-- name: save_responses
+-- Keep order responses, so that they can be sent again when a request is repeated.
 -- $1 order ids, $2 request ids, $3 message ids, $4 correlation ids, $5 bodies.
 insert into order_response (order_id, request_id, message_id, correlation_id, body)
 select order_id, request_id, message_id, correlation_id, body
@@ -18,12 +18,12 @@ from unnest($1::bigint[], $2::bigint[], $3::uuid[], $4::text[], $5::text[])
 order by position
 
 -- name: responses
--- Every response that requests got so far, in order. $1 request ids.
+-- Every response to these requests so far, in order. $1 request ids.
 select request_id, order_id, message_id, correlation_id, body
 from order_response where request_id = any ($1) order by request_id, id
 
--- name: forget_responses
--- $1 older than, $2 at most so many.
+-- name: purge_responses
+-- Delete responses created before $1, at most $2.
 delete from order_response
 where id in (
     select id from order_response where created_at < $1 order by created_at limit $2

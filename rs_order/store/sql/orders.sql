@@ -1,5 +1,5 @@
 -- name: labels_taken
--- Which of these labels their owners have: one index probe each. $1 owners, $2 labels.
+-- The labels among these that their owners use: one index probe each. $1 owners, $2 labels.
 select taken.owner, taken.label
 from unnest($1::text[], $2::text[]) as wanted (owner, label)
 join orders taken on taken.owner = wanted.owner and taken.label = wanted.label
@@ -17,8 +17,8 @@ from jsonb_to_recordset($1::jsonb) as record (
     id bigint, owner text, role text, label text, correlation_id text, request_id bigint, front_url text,
     created_at timestamptz, sub_order_hours integer)
 
--- name: hold_basket
--- The interactive basket of a user, held until the transaction ends. $1 owner.
+-- name: lock_basket
+-- Lock the interactive basket of an owner. $1 owner.
 select id from basket where owner = $1 and order_id is null for update
 
 -- name: take_baskets
@@ -42,7 +42,7 @@ insert into history (order_id, after, reason, actor, at)
 select order_id, 'PENDING', $3, actor, $2 from unnest($1::bigint[], $4::text[]) as created (order_id, actor)
 
 -- name: lock
--- Load orders and hold their rows, by ascending id. $1 ids.
+-- Load orders and lock their rows, by ascending id. $1 ids.
 select id, owner, role, correlation_id, status, sub_order_hours, expires_at, message, sub_orders,
        waiting_sub_orders, request_id, front_url,
        pending_files, pending_bytes,
@@ -61,15 +61,15 @@ for update
 select owner from orders where id = $1
 
 -- name: filling
--- Which of these orders still have files coming into their sub-orders. A statement of its own, for orders
--- that are locked already: one that waits for the lock sees these tables as they were before it.
+-- The orders among these that still receive files. It runs after the orders are locked: a statement that
+-- waits for a lock sees these tables as they were before the wait.
 -- $1 order ids.
 select order_id, true as completing from completion where order_id = any ($1)
 union all
 select order_id, false from retry where order_id = any ($1)
 
 -- name: has_process
--- Its basket knows also what was never read. $1 order id.
+-- The basket also has the selections that were never read. $1 order id.
 select exists (select from dataset_task where order_id = $1 and process_id is not null)
     or exists (
         select from basket
@@ -77,9 +77,9 @@ select exists (select from dataset_task where order_id = $1 and process_id is no
         where basket.order_id = $1)
 
 -- name: awaiting
--- Orders that a word of storage can change: files that were asked of it and are not settled for good,
--- or that it was silent about. A sub-order that is ready had been asked for when its order was paused,
--- or when its files were tried before. $1 checksums.
+-- Orders that a storage event can change: those with files that storage was asked for and that aren't
+-- settled for good, or that were given up without an answer. Storage was asked for a READY sub-order
+-- before its order was paused, or before its files were retried. $1 checksums.
 select distinct file.order_id
 from data_file file
 join sub_order on sub_order.id = file.sub_order_id
@@ -98,7 +98,7 @@ where input.checksum = any ($1) and input.state <> 'ERROR'
   and (sub_order.state = 'RUNNING' or (sub_order.state = 'READY' and sub_order.asks > 0))
 
 -- name: save
--- Write locked orders back. Since when files can be had moves with their number. $1 records, $2 now.
+-- Write locked orders back. A change of the number of available files restarts their waiting time. $1 records, $2 now.
 update orders
 set status = record.status,
     status_at = case when orders.status = record.status then orders.status_at else $2 end,
@@ -127,11 +127,12 @@ from jsonb_to_recordset($1::jsonb) as record (
 where orders.id = record.id
 
 -- name: remove
--- With its basket and dataset tasks; files and sub-orders go in slices, the history stays. $1 order id.
+-- Delete an order with its basket and dataset tasks. Files and sub-orders are deleted in slices; the history
+-- stays. $1 order id.
 delete from orders where id = $1
 
 -- name: add_history
--- What happened to orders and sub-orders. $1 records, $2 now.
+-- Add events of orders and sub-orders to the history. $1 records, $2 now.
 insert into history (order_id, sub_order_id, before, after, reason, actor, at)
 select order_id, sub_order_id, before, after, reason, actor, $2
 from jsonb_to_recordset($1::jsonb) as record (
@@ -142,7 +143,7 @@ from jsonb_to_recordset($1::jsonb) as record (
 select exists (select from basket where order_id = $1)
 
 -- name: copy_selections
--- Put the selections of one order's basket in another's, which is empty; dates stay (B17).
+-- Copy the selections of an order's basket to the empty basket of another, with their dates (B17).
 -- $1 from order, $2 to order.
 with copied as (
     insert into dataset_selection (basket_id, dataset_urn, dataset_label, products_count, files_count,

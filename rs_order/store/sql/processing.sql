@@ -1,5 +1,5 @@
 -- name: known_inputs
--- Which of these files the dataset task takes already. $1 dataset task, $2 identities.
+-- The files among these that the dataset task has already. $1 dataset task, $2 identities.
 select identity from process_input where dataset_task_id = $1 and identity = any ($2)
 
 -- name: add_inputs
@@ -12,28 +12,28 @@ select $1, $2, * from unnest($3::bigint[], $4::uuid[], $5::text[], $6::text[], $
     $16::text[], $17::text[], $18::text[], $19::text[])
 
 -- name: inputs
--- What goes into a sub-order. $1 sub-order.
+-- The inputs of a sub-order. $1 sub-order.
 select product_urn, product_id, product_version, data_type, key, name, url, external, online, size,
        checksum, checksum_algorithm, mime_type, state, reason
 from process_input where sub_order_id = $1
 order by id
 
 -- name: settle_inputs
--- Apply storage's word to inputs that were asked of it; what is unavailable wins. The orders are locked.
--- A sub-order that is ready had been asked for when its order was paused: its process begins once it is
--- resumed. Answers the running sub-orders that were changed. $1 orders, $2 available checksums, $3 unavailable checksums,
--- $4 their reasons.
-with word as (
-    select checksum, 'ERROR' as state, reason from unnest($3::text[], $4::text[]) as told (checksum, reason)
+-- Apply storage events to inputs that storage was asked for. "Unavailable" wins. The orders are locked.
+-- Storage was asked for a READY sub-order before its order was paused; its process starts when the order is
+-- resumed. Returns the RUNNING sub-orders that changed. $1 orders, $2 available checksums, $3 unavailable
+-- checksums, $4 their reasons.
+with event as (
+    select checksum, 'ERROR' as state, reason from unnest($3::text[], $4::text[]) as given (checksum, reason)
     union all
-    select checksum, 'AVAILABLE', null from unnest($2::text[]) as told (checksum)
+    select checksum, 'AVAILABLE', null from unnest($2::text[]) as given (checksum)
     where checksum <> all ($3::text[])
 ), moved as (
     update process_input input
-    set state = word.state, reason = word.reason
-    from word, sub_order
-    where input.checksum = word.checksum and input.state <> 'ERROR' and not input.external
-      and input.order_id = any ($1) and input.state <> word.state
+    set state = event.state, reason = event.reason
+    from event, sub_order
+    where input.checksum = event.checksum and input.state <> 'ERROR' and not input.external
+      and input.order_id = any ($1) and input.state <> event.state
       and sub_order.id = input.sub_order_id
       and (sub_order.state = 'RUNNING' or (sub_order.state = 'READY' and sub_order.asks > 0))
     returning input.sub_order_id, sub_order.state
@@ -41,7 +41,7 @@ with word as (
 select distinct sub_order_id from moved where state = 'RUNNING'
 
 -- name: without_pending_inputs
--- Those of the sub-orders that wait for no input any more. $1 sub-orders.
+-- The sub-orders among these that have no pending input. $1 sub-orders.
 select id from unnest($1::bigint[]) as changed (id)
 where not exists (select from process_input where sub_order_id = changed.id and state = 'PENDING')
 order by id
@@ -57,12 +57,12 @@ group by sub_order_id
 -- $1 sub-order, $2 reason.
 update process_input set state = 'ERROR', reason = $2 where sub_order_id = $1 and state = 'PENDING'
 
--- name: forget_inputs
+-- name: delete_used_inputs
 -- $1 sub-order.
 delete from process_input where sub_order_id = $1 and state <> 'ERROR'
 
 -- name: delete_inputs
--- See files.delete_slice for its form. $1 order, $2 at most.
+-- See files.delete_slice for the form. $1 order, $2 limit.
 delete from process_input
 where id = any (array(
     select id from process_input
@@ -78,48 +78,48 @@ select $1, * from unnest($2::bigint[], $3::text[])
 -- name: work
 -- $1 sub-order.
 select batch.order_id, batch.sub_order_id, batch.correlation_id, batch.batch_id, batch.attempts,
-       batch.trouble_since, task.dataset_urn, task.process_id, task.process_parameters, task.process_info
+       batch.unavailable_since, task.dataset_urn, task.process_id, task.process_parameters, task.process_info
 from process_batch batch
 join sub_order on sub_order.id = batch.sub_order_id
 join dataset_task task on task.id = sub_order.dataset_task_id
 where batch.sub_order_id = $1
 
--- name: named
+-- name: of_correlation_id
 -- $1 correlation id.
 select batch.order_id, batch.sub_order_id, batch.correlation_id, batch.batch_id, batch.attempts,
-       batch.trouble_since, task.dataset_urn, task.process_id, task.process_parameters, task.process_info
+       batch.unavailable_since, task.dataset_urn, task.process_id, task.process_parameters, task.process_info
 from process_batch batch
 join sub_order on sub_order.id = batch.sub_order_id
 join dataset_task task on task.id = sub_order.dataset_task_id
 where batch.correlation_id = $1
 
--- name: begun
+-- name: save_batch_id
 -- $1 sub-order, $2 the batch's id.
 update process_batch set batch_id = $2 where sub_order_id = $1
 
--- name: note_trouble
+-- name: note_unavailable
 -- $1 sub-order, $2 attempts, $3 since.
-update process_batch set attempts = $2, trouble_since = $3 where sub_order_id = $1
+update process_batch set attempts = $2, unavailable_since = $3 where sub_order_id = $1
 
--- name: forget_trouble
+-- name: reset_attempts
 -- $1 order id.
-update process_batch set attempts = 0, trouble_since = null
+update process_batch set attempts = 0, unavailable_since = null
 from sub_order
-where sub_order.id = process_batch.sub_order_id and sub_order.order_id = $1 and trouble_since is not null
+where sub_order.id = process_batch.sub_order_id and sub_order.order_id = $1 and unavailable_since is not null
 
 -- name: awaited_outputs
--- Outputs that a result can still change. $1 sub-order.
+-- The outputs that a result can still change. $1 sub-order.
 select id, output_key, product_urn from data_file
 where sub_order_id = $1 and output_key is not null
   and (state = 'PENDING' or (state = 'PROCESSING_ERROR' and reason_code = 'process-silent'))
 order by id
 
 -- name: settle_outputs
--- Outputs take what was made, or fail; those that are settled for good are left alone. The order is locked.
--- Sizes change with the states, hence two sums. $1 sub-order, then one array per column: outputs that were
--- made ($2 ids, $3 urls, $4 names, $5 sizes, $6 checksums, $7 algorithms), and those that were not ($8 ids,
+-- Outputs become available with their files, or fail. Outputs that are settled for good don't change. The
+-- order is locked. Sizes change with the states, hence two sums. $1 sub-order, then one array per column:
+-- available outputs ($2 ids, $3 urls, $4 names, $5 sizes, $6 checksums, $7 algorithms) and failed ones ($8 ids,
 -- $9 reasons).
-with told as (
+with result as (
     select id, 'AVAILABLE' as state, url, name, size, checksum, algorithm, null as reason
     from unnest($2::bigint[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[])
         as made (id, url, name, size, checksum, algorithm)
@@ -127,10 +127,10 @@ with told as (
     select id, 'PROCESSING_ERROR', null, null, null, null, null, reason
     from unnest($8::bigint[], $9::text[]) as failed (id, reason)
 ), target as (
-    select file.id, file.state as before, coalesce(file.size, 0) as bytes_before, told.state as after,
-           told.url, told.name, told.size, told.checksum, told.algorithm, told.reason
+    select file.id, file.state as before, coalesce(file.size, 0) as bytes_before, result.state as after,
+           result.url, result.name, result.size, result.checksum, result.algorithm, result.reason
     from data_file file
-    join told on told.id = file.id
+    join result on result.id = file.id
     where file.sub_order_id = $1 and file.output_key is not null
       and (file.state = 'PENDING'
            or (file.state = 'PROCESSING_ERROR' and file.reason_code = 'process-silent'))
@@ -153,7 +153,7 @@ select order_id, sub_order_id, before, after, count(*) as files, sum(bytes_befor
 from moved where before <> after group by order_id, sub_order_id, before, after
 
 -- name: give_up_outputs
--- No result came for these; a late one is still welcome. $1 sub-order, $2 reason.
+-- Give up outputs that no result came for. A late result still counts. $1 sub-order, $2 reason.
 with moved as (
     update data_file set state = 'PROCESSING_ERROR', reason_code = 'process-silent', reason = $2
     where sub_order_id = $1 and state = 'PENDING' and output_key is not null
@@ -164,14 +164,14 @@ select order_id, sub_order_id, 'PENDING' as before, 'PROCESSING_ERROR' as after,
 from moved group by order_id, sub_order_id
 
 -- name: downloaded_urls
--- Where those of the files are that a process made and that were downloaded. $1 order, $2 files.
+-- The URLs of the files among these that a process made and that were downloaded. $1 order, $2 files.
 select url from data_file
 where order_id = $1 and id = any ($2) and output_key is not null and state = 'DOWNLOADED'
 order by id
 
 -- name: detach
--- Take a process from dataset selections of baskets, those of finished completions too (B11); an order
--- under completion keeps what it was made with. $1 process, $2 datasets that keep it (null: none), $3 at most.
+-- Remove a process from dataset selections of baskets, also of orders that are complete (B11). An order under
+-- completion keeps its process. $1 process, $2 datasets that keep it (null: none), $3 limit.
 with losing as (
     select selection.id, selection.basket_id
     from dataset_selection selection

@@ -1,16 +1,16 @@
--- Each look is one statement, so that it sees one state: every change of files commits with its counters.
+-- Each check is one statement, so that it sees one state: every change of files commits with its counters.
 
 -- name: check_orders
--- Orders by id, with what is wrong with each. $1 after this id, $2 at most, $3 gone before.
+-- Orders by id, with what is wrong with each. $1 after this id, $2 limit, $3 deleted or expired before.
 with page as (
     select *, sub_orders = 0 and pending_files + available_files + downloaded_files
         + download_error_files + error_files + processing_error_files = 0
             and not exists (select from completion where order_id = orders.id) as empty,
-        status in ('DELETED', 'EXPIRED') as gone
+        status in ('DELETED', 'EXPIRED') as inactive
     from orders where id > $1 order by id limit $2
 )
 select page.id,
-    not page.gone and not page.empty and (
+    not page.inactive and not page.empty and (
         (page.pending_files, page.pending_bytes, page.available_files, page.available_bytes,
          page.downloaded_files, page.downloaded_bytes, page.download_error_files, page.download_error_bytes,
          page.error_files, page.error_bytes, page.processing_error_files, page.processing_error_bytes,
@@ -33,7 +33,7 @@ select page.id,
                                  + download_error_bytes + error_bytes + processing_error_bytes), 0)::bigint)
                   from sub_order where order_id = page.id and dataset_task_id = task.id))
     ) as miscounted,
-    (page.gone or page.empty) and page.status_at < $3 and (
+    (page.inactive or page.empty) and page.status_at < $3 and (
         exists (select from data_file where order_id = page.id)
         or exists (select from process_input where order_id = page.id)
         or exists (select from sub_order where order_id = page.id)
@@ -53,13 +53,13 @@ cross join lateral (
         coalesce(sum(error_bytes), 0)::bigint as error_bytes,
         coalesce(sum(processing_error_files), 0)::bigint as processing_error_files,
         coalesce(sum(processing_error_bytes), 0)::bigint as processing_error_bytes
-    from sub_order where order_id = page.id and not page.gone and not page.empty
+    from sub_order where order_id = page.id and not page.inactive and not page.empty
 ) as fact
 order by page.id
 
 -- name: check_sub_orders
--- Sub-orders by id, and whether their counters differ from their files; what is left of orders that took it
--- back, or are gone, isn't counted. $1 after this id, $2 at most, $3 no more once they have so many files.
+-- Sub-orders by id, and whether their counters differ from their files. Sub-orders that wait for deletion
+-- aren't counted. $1 after this id, $2 limit, $3 the page ends when its sub-orders have so many files.
 with page as (
     select *, coalesce(sum(pending_files + available_files + downloaded_files
         + download_error_files + error_files + processing_error_files)
@@ -98,8 +98,8 @@ where page.files_before < $3
 order by page.id
 
 -- name: check_removed
--- Orders that have files, inputs or sub-orders, by id, a skip along the indexes, and whether each was removed.
--- $1 after this id, $2 at most.
+-- Orders that have files, inputs or sub-orders, by id, and whether each was removed: index probes only.
+-- $1 after this id, $2 limit.
 with recursive holding (order_id, number) as (
     select $1::bigint, 0
     union all
@@ -155,7 +155,7 @@ select count(*) as sub_orders, count(*) filter (where state = 'WAITING') as wait
     coalesce(sum(processing_error_bytes), 0)::bigint as processing_error_bytes
 from sub_order where order_id = $1
 
--- name: mend_tasks
+-- name: repair_tasks
 -- $1 order.
 with fact as (
     select task.id, task.files_count as files_before, task.files_bytes as bytes_before, counted.*
@@ -174,37 +174,37 @@ from fact
 where task.id = fact.id and (task.files_count, task.files_bytes) is distinct from (fact.files, fact.bytes)
 returning task.id, files_before, bytes_before, files, bytes
 
--- name: free_places
+-- name: release_capacity
 -- $1 tenant.
-delete from rs_order.running_sub_order place
+delete from rs_order.running_sub_order used
 where tenant = $1 and not exists (
-    select from sub_order where id = place.sub_order_id and state = 'RUNNING')
+    select from sub_order where id = used.sub_order_id and state = 'RUNNING')
 returning sub_order_id
 
--- name: overdue_rounds
+-- name: overdue_runs
 -- $1 before.
-select name, round from periodic_round where next_at < $1 order by name
+select name, run from periodic_run where next_at < $1 order by name
 
--- name: standing_completions
--- $1 before, $2 after this order, $3 at most.
+-- name: stalled_completions
+-- $1 before, $2 after this order, $3 limit.
 select completion.order_id, selection, page
 from completion
 join orders on orders.id = completion.order_id
 where completion.order_id > $2 and orders.status = 'PENDING'
-  and greatest(orders.status_at, completion.trouble_since) < $1
+  and greatest(orders.status_at, completion.unavailable_since) < $1
 order by completion.order_id limit $3
 
--- name: standing_retries
--- $1 before, $2 after this order, $3 at most.
+-- name: stalled_retries
+-- $1 before, $2 after this order, $3 limit.
 select retry.*
 from retry
 join orders on orders.id = retry.order_id
 where retry.order_id > $2 and orders.status = 'RUNNING' and orders.status_at < $1
 order by retry.order_id limit $3
 
--- name: standing_owners
--- Owners of ready sub-orders, a skip along the index, and whether one of them may start: it asks nothing of
--- storage, or its owner has a slot and doesn't wait for the service. $1 after this owner, $2 at most,
+-- name: stalled_owners
+-- Owners of ready sub-orders, one index probe each, and whether one of their sub-orders may start: storage
+-- isn't asked for it, or its owner has a free slot and doesn't wait for capacity. $1 after this owner, $2 limit,
 -- $3 slots of each (0: no limit), $4 tenant.
 with recursive ready (owner, number) as (
     select $1::text, 0
@@ -229,7 +229,8 @@ from ready where number > 0 and owner is not null
 order by owner
 
 -- name: overdue_sub_orders
--- What a step should have minded; whoever works on one just now minds it. $1 before, $2 now, $3 at most.
+-- Sub-orders whose step is overdue, except those that another transaction works on. $1 before, $2 now,
+-- $3 limit.
 with overdue as (
     select id from sub_order
     where state in ('RUNNING', 'PROCESSING') and due_at < $1
@@ -246,21 +247,21 @@ returning sub_order.id, sub_order.order_id, sub_order.state, sub_order.asks,
             where batch.sub_order_id = sub_order.id and batch.batch_id is not null) as executions_asked
 
 -- name: overdue_orders
--- $1 before, $2 after this order, $3 at most.
+-- $1 before, $2 after this order, $3 limit.
 select id from orders
 where expires_at < $1 and id > $2
   and (status in ('PENDING', 'RUNNING', 'PAUSED') or available_at is not null)
   and status in ('PENDING', 'RUNNING', 'PAUSED', 'DONE', 'DONE_WITH_WARNING')
 order by id limit $3
 
--- name: standing_requests
--- $1 before, $2 after this request, $3 at most.
+-- name: stalled_requests
+-- $1 before, $2 after this request, $3 limit.
 select id from order_request
 where state = 'RECEIVED' and id > $2 and received_at < $1
 order by id limit $3
 
--- name: standing_mails
--- $1 before, $2 after this mail, $3 at most.
+-- name: stalled_mails
+-- $1 before, $2 after this mail, $3 limit.
 select id from mail
 where id > $2 and coalesce(claimed_until, '-infinity') < $1
 order by id limit $3

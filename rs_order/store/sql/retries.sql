@@ -23,10 +23,10 @@ where order_id = $1
 delete from retry where order_id = any ($1)
 
 -- name: files_in_error
--- The next files to be tried again; their order is locked, so they stay what they are. Stored files without
--- a checksum are passed over: storage can't be asked for them. Written so that only the index of files in error
--- has this order, from this place on: the planner believes that there are few, and would read and sort all.
--- $1 order, $2 dataset task, $3 file, $4 at most.
+-- The next files to be retried. Their order is locked, so they don't change meanwhile. Stored files without a
+-- checksum are left out: storage can't be asked for them. The sort order and the row comparison fit only the
+-- index of files in error: the planner expects few of them, and would otherwise read and sort all.
+-- $1 order, $2 dataset task, $3 file, $4 limit.
 select file.id, file.dataset_task_id, file.sub_order_id, sub_order.kind, file.state, file.size
 from data_file file
 cross join lateral (select kind from sub_order where id = file.sub_order_id offset 0) as sub_order

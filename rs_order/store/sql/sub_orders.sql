@@ -1,6 +1,6 @@
 -- name: open
 -- New sub-orders under construction. $1 ids, $2 order id, $3 owner, $4 dataset tasks, $5 kinds, $6 whether
--- storage will be asked.
+-- storage is asked for them.
 insert into sub_order (id, order_id, dataset_task_id, owner, kind, asks_storage)
 select sub_order.id, $2, dataset_task_id, $3, kind, asks_storage
 from unnest($1::bigint[], $4::bigint[], $5::text[], $6::boolean[])
@@ -20,7 +20,7 @@ where id = any ($1)
 order by id
 
 -- name: waiting_of_order
--- Sub-orders of an order whose files wait for the user's download. $1 order id, $2 from this id on.
+-- Sub-orders of an order whose files wait for their download. $1 order id, $2 first id.
 select id, order_id, owner, kind, state, rank, asks, asked_at, quota_exceeded, due_at,
        pending_files, pending_bytes,
        available_files, available_bytes,
@@ -33,8 +33,8 @@ where order_id = $1 and state = 'WAITING' and id >= $2
 order by id
 
 -- name: count_of_order
--- Of an order, all sub-orders and those that give it time to live (domain.md 4.7). $1 order id, $2 from this
--- id on.
+-- Count the sub-orders of an order, and those that extend its expiry date (domain.md 4.7). $1 order id,
+-- $2 first id.
 select count(*) filter (
            where kind = 'PROCESSING' or (kind = 'STORAGE' and task.process_id is null)) as storage,
        count(*) as total
@@ -43,7 +43,7 @@ join dataset_task task on task.id = sub_order.dataset_task_id
 where sub_order.order_id = $1 and sub_order.id >= $2
 
 -- name: save
--- Write sub-orders back; their orders are locked. $1 records.
+-- Write sub-orders back. Their orders are locked. $1 records.
 update sub_order
 set state = record.state, rank = record.rank, asks = record.asks,
     asked_at = record.asked_at, quota_exceeded = record.quota_exceeded, due_at = record.due_at,
@@ -65,16 +65,16 @@ from jsonb_to_recordset($1::jsonb) as record (
 where sub_order.id = record.id
 
 -- name: lock_owner
--- One scheduling round of an owner at a time. $1 schema and owner.
+-- Only one scheduling run of an owner at a time. $1 schema and owner.
 select pg_advisory_xact_lock(hashtextextended($1, 1))
 
 -- name: slots_taken
--- Sub-orders that run, or wait for a user who could download them; external ones never count. $1 owner.
+-- Sub-orders that run, or wait for a download that is possible. External ones never count. $1 owner.
 select count(*) from sub_order
 where owner = $1 and kind <> 'EXTERNAL' and (state = 'RUNNING' or (state = 'WAITING' and not quota_exceeded))
 
 -- name: owners_ready
--- Who has a ready sub-order: a skip along the index, one probe per owner.
+-- Owners with a ready sub-order: one index probe per owner.
 with recursive ready (owner) as (
     (select owner from sub_order where state = 'READY' order by owner limit 1)
     union all
@@ -88,9 +88,9 @@ with recursive ready (owner) as (
 select owner from ready where owner is not null
 
 -- name: next_ready
--- The owner's next sub-orders, in the order of their ranks; paused orders are passed over, and orders whose
--- retry still fills sub-orders: peers are told how many there are.
--- $1 owner, $2 at most (null: all), $3 those that ask storage, or the others.
+-- The owner's next sub-orders by rank. Paused orders are left out. So are orders under retry, because peers
+-- learn the number of their new sub-orders first.
+-- $1 owner, $2 limit (null: none), $3 true: those that storage is asked for; false: the others.
 select sub_order.id, sub_order.order_id, sub_order.rank
 from sub_order
 join orders on orders.id = sub_order.order_id
@@ -101,8 +101,8 @@ order by sub_order.rank
 limit $2
 
 -- name: stop
--- Sub-orders of a paused order go back to their places in the queue; see files.delete_slice for its form.
--- $1 order id, $2 at most.
+-- Put sub-orders of a paused order back into the queue at their ranks. See files.delete_slice for the form.
+-- $1 order id, $2 limit.
 update sub_order set state = 'READY'
 where id = any (array(
     select id from sub_order
@@ -112,19 +112,19 @@ where id = any (array(
 returning id
 
 -- name: remove
--- Sub-orders that lost every file. $1 ids.
+-- Delete sub-orders that lost every file. $1 ids.
 delete from sub_order where id = any ($1)
 
 -- name: release
--- Sub-orders of orders that are gone no longer run, process or wait; see files.delete_slice for its form.
--- $1 order ids, $2 at most.
+-- Delete sub-orders of deleted or expired orders that run, process or wait. See files.delete_slice for the
+-- form. $1 order ids, $2 limit.
 delete from sub_order
 where id = any (array(
     select at_work.id
-    from unnest($1::bigint[]) as gone (id)
+    from unnest($1::bigint[]) as inactive (id)
     cross join lateral (
         select sub_order.id from sub_order
-        where (order_id, sub_order.id) > (gone.id, 0) and order_id <= gone.id
+        where (order_id, sub_order.id) > (inactive.id, 0) and order_id <= inactive.id
           and state in ('RUNNING', 'PROCESSING', 'WAITING')
         order by order_id, sub_order.id limit $2
     ) as at_work
@@ -133,7 +133,7 @@ where id = any (array(
 returning id, owner
 
 -- name: delete_slice
--- See files.delete_slice for its form. $1 order id, $2 at most.
+-- See files.delete_slice for the form. $1 order id, $2 limit.
 delete from sub_order
 where id = any (array(
     select id from sub_order

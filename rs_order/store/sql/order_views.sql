@@ -11,7 +11,7 @@ from orders
 where id = any ($1)
 
 -- name: dataset_tasks
--- What these orders take of each dataset, by label. $1 order ids.
+-- The dataset tasks of these orders, by label. $1 order ids.
 select id, order_id, dataset_label, products_count, files_count, files_bytes, file_kinds, file_name_pattern,
        process_id, process_parameters
 from dataset_task
@@ -23,19 +23,19 @@ order by order_id, dataset_label collate "C", id
 select owner from orders where id = $1
 
 -- name: count_of_owner
--- How many orders a user sees of his own. $1 owner.
+-- Count the orders in the list of an owner. $1 owner.
 select count(*) from orders where owner = $1 and status <> 'DELETED'
 
 -- name: of_owner
--- A page of them, newest first. $1 owner, $2 how many, $3 how many before.
+-- A page of the list of an owner, newest first. $1 owner, $2 limit, $3 offset.
 select id from orders
 where owner = $1 and status <> 'DELETED'
 order by created_at desc, id desc
 limit $2 offset $3
 
 -- name: count_found
--- How many orders a search finds; null restricts nothing. $1 part of the owner, $2 statuses, $3 created at
--- the earliest, $4 at the latest, $5 whether they wait for their users.
+-- Count the orders that a search finds; null is no condition. $1 part of the owner, $2 statuses, $3 earliest
+-- and $4 latest creation, $5 whether files wait for their download.
 select count(*) from orders
 where ($1::text is null or strpos(owner, $1) > 0)
   and ($2::text[] is null or status = any ($2))
@@ -44,8 +44,8 @@ where ($1::text is null or strpos(owner, $1) > 0)
   and ($5::boolean is null or (waiting_sub_orders > 0) = $5)
 
 -- name: found
--- A page of the orders that a search finds. $1 to $5 as above, $6 how many, $7 how many before.
--- The order by clause is replaced by another one of these columns, which are as the order is shown.
+-- A page of the orders that a search finds. $1 to $5 as above, $6 limit, $7 offset.
+-- The order by clause is replaced by one of these columns. Their values are those of the order's view.
 select id
 from (
     select id, owner, label, created_at, expires_at, status, status_at,
@@ -74,7 +74,7 @@ order by created_at desc, id desc
 limit $6 offset $7
 
 -- name: found_after
--- The next orders that a search finds, by ascending id. $1 to $5 as above, $6 after this id, $7 how many.
+-- The next orders that a search finds, by ascending id. $1 to $5 as above, $6 after this id, $7 limit.
 select id from orders
 where ($1::text is null or strpos(owner, $1) > 0)
   and ($2::text[] is null or status = any ($2))
