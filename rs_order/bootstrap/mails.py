@@ -1,4 +1,4 @@
-"""The mails of a process: their schedule, their words, and who takes them away."""
+"""The mails of a process: their schedule, their templates, and how they are sent."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,17 +9,13 @@ import structlog
 
 from rs_order.adapters.cron import CronSchedule
 from rs_order.adapters.mail import FolderTemplates, Languages, count_mail
-from rs_order.application.links import Links
 from rs_order.application.mails.compose import ComposeMail
-from rs_order.application.mails.plan import PlanMails
+from rs_order.application.mails.plan import PlanMails, RemindStep
 from rs_order.application.mails.remind import RemindOwners
-from rs_order.application.mails.send import SendMail
+from rs_order.application.mails.send import SendMail, SendMailStep
 from rs_order.application.policies import mail_retries
-from rs_order.ports.clock import Clock
-from rs_order.ports.mail import Mailer
-from rs_order.ports.order_tokens import OrderTokens
+from rs_order.bootstrap.core import Core
 from rs_order.settings import PREFIX, Settings, SettingsError
-from rs_order.store.unit_of_work import Store
 
 Value = TypeVar("Value")
 Text = TypeVar("Text")
@@ -58,31 +54,27 @@ def _read(name: str, parse: Callable[[Text], Value], text: Text) -> Value:
         raise SettingsError(f"{PREFIX}{name}: {error}") from error
 
 
-class Mails:
-    """The use cases, wired."""
+def mails(core: Core) -> PlanMails:
+    """Return what plans mails; without a way to send them, they are dropped and counted.
 
-    def __init__(
-        self,
-        settings: Settings,
-        store: Store,
-        links: Links,
-        mailer: Mailer | None,
-        tokens: OrderTokens,
-        *,
-        clock: Clock,
-    ) -> None:
-        rules = MailRules.of(settings)
-        folder = Path(settings.mail_templates) if settings.mail_templates else None
-        templates = FolderTemplates(rules.languages, folder)
-        self.plan = PlanMails(store, clock, rules.schedule)
-        self.remind = RemindOwners(store, clock, self.plan)
-        self.send = SendMail(
-            store,
-            ComposeMail(store, templates, links, tokens),
-            mailer,
-            clock=clock,
-            retries=mail_retries(),
-            count=count_mail,
-        )
-        if mailer is None:
-            log.warning("mails-not-sent", set=f"{PREFIX}SMTP_HOST or {PREFIX}ADMIN_INSTANCE_URL")
+    Raises:
+        SettingsError: names the setting that is wrong.
+    """
+    settings, mailer = core.settings, core.clients.mailer
+    rules = MailRules.of(settings)
+    folder = Path(settings.mail_templates) if settings.mail_templates else None
+    templates = FolderTemplates(rules.languages, folder)
+    plan = PlanMails(core.store, core.clock, rules.schedule)
+    send = SendMail(
+        core.store,
+        ComposeMail(core.store, templates, core.links, core.order_tokens),
+        mailer,
+        clock=core.clock,
+        retries=mail_retries(),
+        count=count_mail,
+    )
+    core.steps.on(RemindStep, RemindOwners(core.store, core.clock, plan).handle)
+    core.steps.on(SendMailStep, send.handle)
+    if mailer is None:
+        log.warning("mails-not-sent", set=f"{PREFIX}SMTP_HOST or {PREFIX}ADMIN_INSTANCE_URL")
+    return plan

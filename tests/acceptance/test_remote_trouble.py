@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rs_order.bootstrap.broker import STEPS_AT_ONCE
+from rs_order.bootstrap.consumers import STEPS_AT_ONCE
 from rs_order.sandbox import Faults
 from rs_order.sandbox.faults import Outage, OutageMode, Service
 from rs_order.sandbox.user_directory import User

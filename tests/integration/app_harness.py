@@ -13,7 +13,7 @@ from rs_order.application.act import Actor, OrderActions
 from rs_order.application.settle_downloads import Settle
 from rs_order.application.step import Step, read_step, step_class
 from rs_order.application.steps import CompleteOrderStep
-from rs_order.bootstrap.application import Application
+from rs_order.bootstrap.application import put_together
 from rs_order.bootstrap.database import Database
 from rs_order.bootstrap.platform_clients import PlatformClients
 from rs_order.domain.basket import DatasetSelection, DatedSelection
@@ -111,7 +111,7 @@ class AppHarness:
             mailer=None,
         )
         self.store = Store(pool, lambda: None)
-        self.application = Application(
+        self.application = put_together(
             Settings(**settings),
             Database(pool, Tenants(pool), self.clock),
             cast("PlatformClients", clients),
@@ -176,7 +176,7 @@ class AppHarness:
 
     async def do(self, body: Mapping[str, Any]) -> None:
         """Do a step, also one that was done before."""
-        await self.application.steps.handle(TENANT, read_step(step_class(body), body))
+        await self.application.core.steps.handle(TENANT, read_step(step_class(body), body))
 
     async def run(self, kind: type[Step] | None = None) -> None:
         """Do what is due, and what comes of it, until nothing is."""
@@ -199,7 +199,7 @@ class AppHarness:
         return [(body["status"], body.get("totalSubOrders")) for body in bodies]
 
     async def storage_answers(self, *available: str, **unavailable: str) -> None:
-        await self.application.availability.handle(
+        await self.application.scheduling.availability.handle(
             TENANT,
             [Checksum(name) for name in available],
             {Checksum(name): reason for name, reason in unavailable.items()},

@@ -63,7 +63,7 @@ ACTS: dict[str, tuple[OrderStatus, SubOrderState, FileState, Act]] = {
         OrderStatus.RUNNING,
         RUNNING,
         P,
-        lambda app, order: app.application.cancel.handle(TENANT, [order]),
+        lambda app, order: app.application.orders.cancel.handle(TENANT, [order]),
     ),
     "expire": (
         OrderStatus.DONE,
@@ -154,7 +154,7 @@ async def test_a_reminder_of_an_order_that_is_going_asks_for_nothing(
     """Its sub-order runs until its slice comes; storage isn't asked, and not given up."""
     monkeypatch.setattr(cancel_orders, "SLICE", 1)
     order = await large_order(rows, OrderStatus.RUNNING, RUNNING, P, sub_orders=2)
-    await app.application.cancel.handle(TENANT, [order])
+    await app.application.orders.cancel.handle(TENANT, [order])
     ((_, state),) = await app.sub_orders(order)
     app.clock.move(days=30)
     await app.do(await _reminder(app, order))
@@ -185,7 +185,7 @@ async def test_a_process_of_an_order_that_is_going_neither_begins_nor_fails(
         "insert into process_batch (sub_order_id, order_id, correlation_id)"
         " select id, order_id, id::text from sub_order"
     )
-    await app.application.cancel.handle(TENANT, [order])
+    await app.application.orders.cancel.handle(TENANT, [order])
     for step in (StartProcessingStep.name, GiveUpResultsStep.name):
         await app.do({"step": step, "orderId": order, "subOrderId": sub_order})
 
@@ -262,7 +262,7 @@ async def test_a_round_asks_storage_for_a_bounded_number_of_files(
     order = await large_order(
         rows, OrderStatus.RUNNING, SubOrderState.READY, P, sub_orders=5, each=3
     )
-    await app.application.schedule.wake(TENANT)
+    await app.application.scheduling.schedule.wake(TENANT)
     asked = []
     while await app.run_one(ScheduleStep):
         asked.append(sum(map(len, await app.restore_requests())))
@@ -278,7 +278,7 @@ async def test_a_sub_order_larger_than_a_round_is_started_alone(
     monkeypatch.setattr(schedule_sub_orders, "PASS", PassLimits(files=2))
     app = AppHarness(pool, max_storage_files_jobs_per_user=0)
     await large_order(rows, OrderStatus.RUNNING, SubOrderState.READY, P, sub_orders=2, each=3)
-    await app.application.schedule.wake(TENANT)
+    await app.application.scheduling.schedule.wake(TENANT)
     asked = []
     while await app.run_one(ScheduleStep):
         asked.append(sum(map(len, await app.restore_requests())))

@@ -35,7 +35,7 @@ async def app(pool: Pool) -> AppHarness:
 
 async def cancel(app: AppHarness, order: OrderId) -> None:
     """As the consumer does: begun again when another was faster."""
-    await retry_on_conflict(lambda: app.application.cancel.handle(TENANT, [order]))
+    await retry_on_conflict(lambda: app.application.orders.cancel.handle(TENANT, [order]))
 
 
 async def new_order(app: AppHarness) -> OrderId:

@@ -22,7 +22,7 @@ async def delete(app: AppHarness, order: OrderId) -> str:
 
 
 async def cancel(app: AppHarness, order: OrderId) -> str:
-    await app.application.cancel.handle(TENANT, [order])
+    await app.application.orders.cancel.handle(TENANT, [order])
     return "cancelled"
 
 

@@ -39,7 +39,7 @@ async def deleted(app: AppHarness, order: OrderId) -> None:
 
 
 async def cancelled(app: AppHarness, order: OrderId) -> None:
-    await app.application.cancel.handle(TENANT, [order])
+    await app.application.orders.cancel.handle(TENANT, [order])
     await app.run()
 
 

@@ -8,7 +8,7 @@ import pytest
 from rs_order.application import responses
 from rs_order.application.responses import Response
 from rs_order.application.steps import ScheduleStep
-from rs_order.bootstrap.application import copied_to_notifier
+from rs_order.bootstrap.core import copied_to_notifier
 from rs_order.domain.ids import OrderId, RequestId
 from rs_order.ports.outbox import MessageKind
 from rs_order.settings import Settings, SettingsError

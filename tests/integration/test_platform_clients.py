@@ -1,7 +1,7 @@
 """One client per service in a process, so that all callers read the same cache."""
 
 from rs_order.application.act import Actor
-from rs_order.bootstrap.application import Application
+from rs_order.bootstrap.application import put_together
 from rs_order.bootstrap.database import Database
 from rs_order.bootstrap.platform_clients import open_platform_clients
 from rs_order.domain.identity import Caller
@@ -22,11 +22,11 @@ async def test_rs_admin_is_asked_once_who_is_an_administrator(pool: Pool) -> Non
     async with running_sandbox(SandboxOptions(jwt_key="k" * 64)) as sandbox:
         settings = Settings(jwt_key_hs512="k" * 64, admin_url=sandbox.urls["ADMIN_URL"])
         async with open_platform_clients(settings, tenants, []) as clients:
-            application = Application(
+            application = put_together(
                 settings, Database(pool, tenants, ManualClock()), clients, lambda: None
             )
             await application.actions.pause(Actor(ADMIN, administrator=False), order)
-            assert await application.users.is_admin(TENANT, ADMIN.email)
+            assert await application.core.clients.users.is_admin(TENANT, ADMIN.email)
 
         assert [call.path for call in sandbox.calls.recent("rs-admin")] == [
             "/users/email/admin@example.org/admin"

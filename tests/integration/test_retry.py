@@ -476,7 +476,7 @@ async def test_an_order_can_go_in_the_middle_of_its_retry(
         await app.actions.pause(JANE, order)
         await app.actions.delete(JANE, order)
     else:
-        await app.application.cancel.handle(JANE.caller.tenant, [order])
+        await app.application.orders.cancel.handle(JANE.caller.tenant, [order])
     await app.run()
 
     assert await app.status(order) == "DELETED"

@@ -17,7 +17,7 @@ from rs_order.application.errors import UseCaseRefused
 from rs_order.application.reconcile import RebuildPageStep, ReconcileStep, RecountStep
 from rs_order.application.reconcile.recount import PAUSE
 from rs_order.application.step import read_step, step_class
-from rs_order.bootstrap.application import Application
+from rs_order.bootstrap.application import put_together
 from rs_order.bootstrap.database import Database
 from rs_order.bootstrap.platform_clients import PlatformClients
 from rs_order.contracts.basket import BasketSelectionRequest
@@ -90,7 +90,7 @@ class OrderHarness:
             mailer=None,
             connections=None,
         )
-        self._application = Application(
+        self._application = put_together(
             self._settings,
             Database(pool, Tenants(pool), self.clock),
             cast("PlatformClients", clients),
@@ -175,7 +175,7 @@ class OrderHarness:
                 await self._application.baskets.edit.set_process(
                     caller, selection.id or DatasetSelectionId(0), choice
                 )
-            await self._application.create_order.handle(caller, OrderWish())
+            await self._application.orders.create.handle(caller, OrderWish())
         except UseCaseRefused:
             return
 
@@ -184,7 +184,7 @@ class OrderHarness:
         request = OrderRequest.model_validate(
             {"correlationId": query, "user": owner, "queries": [query]}
         )
-        await self._application.accept.handle(TENANT, [ArrivedRequest(request)])
+        await self._application.requests.accept.handle(TENANT, [ArrivedRequest(request)])
 
     async def act(self, action: str, number: int) -> None:
         """Pause, resume, delete, retry, restart or remove an order; a refusal is an answer."""
@@ -204,7 +204,7 @@ class OrderHarness:
     async def cancel(self, numbers: Sequence[int]) -> None:
         if self._orders:
             orders = [self._order(number) for number in numbers]
-            await self._application.cancel.handle(TENANT, orders)
+            await self._application.orders.cancel.handle(TENANT, orders)
 
     def _order(self, number: int) -> OrderId:
         """One of the orders so far, also one that is removed; the newest is 0."""
@@ -217,7 +217,7 @@ class OrderHarness:
     # What storage and downloads bring
 
     async def storage_answers(self, available: Sequence[str], unavailable: Sequence[str]) -> None:
-        await self._application.availability.handle(
+        await self._application.scheduling.availability.handle(
             TENANT,
             [Checksum(name) for name in available if name not in unavailable],
             {Checksum(name): "It is lost." for name in unavailable},
@@ -255,8 +255,10 @@ class OrderHarness:
             return
         request = self.executions[-1 - number % len(self.executions)]
         body, process = self._processes.result(request, ending)
-        if await self._application.results.concerns_us(TENANT, body["batchCorrelationId"]):
-            await self._application.results.handle(
+        if await self._application.processing.results.concerns_us(
+            TENANT, body["batchCorrelationId"]
+        ):
+            await self._application.processing.results.handle(
                 TENANT, ExecutionResult.model_validate(body), process.cardinality
             )
 
@@ -317,7 +319,7 @@ class OrderHarness:
             self.wait(PAUSE)
 
     async def _do(self, body: Mapping[str, Any]) -> None:
-        await self._application.steps.handle(TENANT, read_step(step_class(body), body))
+        await self._application.core.steps.handle(TENANT, read_step(step_class(body), body))
 
     async def _remove(self, steps: Sequence[WrittenStep]) -> None:
         async with self._pool.acquire() as connection:

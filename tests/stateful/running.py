@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from rs_order.application import ask_storage, cancel_orders, retire_orders, schedule_sub_orders
 from rs_order.application.act import pause_order, retry_order
-from rs_order.bootstrap import application
+from rs_order.bootstrap import features
 from rs_order.domain.scheduling import PassLimits
 from rs_order.store.migrate import migrate_platform
 from rs_order.store.pool import open_pool
@@ -96,7 +96,7 @@ def _harness(
         patch.setattr(schedule_sub_orders, "PASS", PassLimits(sub_orders=2))
         patch.setattr(ask_storage, "MAX_CHECKSUMS", 2)
         drifts: list[str] = []
-        patch.setattr(application, "count_drift", drifts.append)
+        patch.setattr(features, "count_drift", drifts.append)
         structlog.configure(wrapper_class=quiet)
         stack = AsyncExitStack()
         try:
