@@ -48,7 +48,7 @@ class Outgoing:
     connections: Sequence[SupervisedConnection]
 
 
-def outgoing(settings: Settings, names: Topology, outbox: Outbox) -> Outgoing:
+def outgoing_side(settings: Settings, names: Topology, outbox: Outbox) -> Outgoing:
     publishers = {vhost: Publisher() for vhost in Vhost}
     return Outgoing(
         Relay(outbox, _publications(settings, names), publishers),
@@ -67,7 +67,7 @@ class Incoming:
     connections: Sequence[SupervisedConnection]
 
 
-def incoming(
+def incoming_side(
     settings: Settings, names: Topology, application: Application, *, works: bool
 ) -> Incoming:
     """Return what is consumed; unless the process ``works``, only the events for every instance."""

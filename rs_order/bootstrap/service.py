@@ -12,9 +12,9 @@ from rs_order.bootstrap.application import Application, put_together
 from rs_order.bootstrap.broker import (
     Incoming,
     Outgoing,
-    incoming,
+    incoming_side,
     names_on_the_broker,
-    outgoing,
+    outgoing_side,
     provision_vhosts,
 )
 from rs_order.bootstrap.core import copied_to_notifier
@@ -72,31 +72,31 @@ async def serve(
     ):
         await provision_vhosts(settings)
         names, outbox = names_on_the_broker(settings), Outbox(database.pool, database.clock)
-        leaving = outgoing(settings, names, outbox)
-        application = put_together(settings, database, clients, leaving.relay.nudge)
+        outgoing = outgoing_side(settings, names, outbox)
+        application = put_together(settings, database, clients, outgoing.relay.nudge)
         await _catch_up(application)
         if clients.roles is not None:
             database.tenants.watch(clients.roles.tenants_changed)
-        arriving = incoming(settings, names, application, works=role is not Role.API)
-        health = _health(database, outbox, arriving, leaving, clients.roles)
+        incoming = incoming_side(settings, names, application, works=role is not Role.API)
+        health = _health(database, outbox, incoming, outgoing, clients.roles)
         services = rest_services(application, database.pool, tokens, health)
         app = create_app(services, only_actuator=role is Role.WORKER)
         rest = partial(run_rest, app, settings.http_host, settings.http_port, on_ready=on_ready)
-        await _run_until(stop, arriving.connections, leaving, rest, roles=clients.roles)
+        await _run_until(stop, incoming.connections, outgoing, rest, roles=clients.roles)
 
 
 def _health(
     database: Database,
     outbox: Outbox,
-    arriving: Incoming,
-    leaving: Outgoing,
+    incoming: Incoming,
+    outgoing: Outgoing,
     roles: RoleCache | None,
 ) -> ServiceHealth:
     return ServiceHealth(
         database.pool,
         outbox,
-        [*arriving.connections, *leaving.connections],
-        arriving.consumers,
+        [*incoming.connections, *outgoing.connections],
+        incoming.consumers,
         maintenance=Maintenance(database.pool),
         roles=roles,
     )
