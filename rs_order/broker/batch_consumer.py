@@ -9,10 +9,12 @@ from aiormq import Channel
 
 from rs_order.broker.acknowledgement import acknowledge
 from rs_order.broker.bounded_attempts import BatchHandler, BoundedAttempts, Notify, Stopping
+from rs_order.broker.connection import BACKOFF
 from rs_order.broker.delivery import Delivery
 from rs_order.broker.errors import BrokerUnavailable, broker_errors
 from rs_order.broker.publishing import open_channel, when_closed
 from rs_order.broker.topology import Queue
+from rs_order.domain.retry import Backoff
 
 LONGEST_COLLECTION_SECONDS = 0.5
 """A batch closes this long after its first message, even if further messages keep arriving."""
@@ -38,6 +40,7 @@ class BatchConsumer:
         size: int = 1000,
         idle_seconds: float = 0.05,
         concurrency: int = 1,
+        backoff: Backoff = BACKOFF,
     ) -> None:
         """Set what to consume and how.
 
@@ -51,6 +54,7 @@ class BatchConsumer:
             idle_seconds: a batch closes when no message arrives for so long.
             concurrency: batches handled at the same time. With more than one they finish in any
                 order, so only for messages that don't depend on each other.
+            backoff: pauses between attempts to handle a batch.
         """
         self._queue = queue
         self._size = size
@@ -59,7 +63,12 @@ class BatchConsumer:
         self._arrived: asyncio.Queue[AbstractIncomingMessage | None] = asyncio.Queue()
         self._stopping = asyncio.Event()
         self._attempts = BoundedAttempts(
-            queue.name, handler, unavailable=unavailable, notify=notify, stopping=self._stopping
+            queue.name,
+            handler,
+            unavailable=unavailable,
+            notify=notify,
+            stopping=self._stopping,
+            backoff=backoff,
         )
         self._ended = asyncio.Event()
         self._ended.set()

@@ -8,8 +8,8 @@ from typing import Protocol
 
 import structlog
 
-from rs_order.broker.connection import BACKOFF
 from rs_order.broker.delivery import DeadLetter, Delivery, Outcome
+from rs_order.domain.retry import Backoff
 
 ATTEMPTS = 5
 """Calls with the same batch, within three seconds, before its messages are tried in smaller parts."""
@@ -63,6 +63,7 @@ class BoundedAttempts:
         unavailable: tuple[type[Exception], ...],
         notify: Notify | None,
         stopping: asyncio.Event,
+        backoff: Backoff,
     ) -> None:
         """Set what is called, and how.
 
@@ -73,12 +74,14 @@ class BoundedAttempts:
             notify: notifies users of the messages given up here; those that the handler itself makes
                 dead letters are its own business.
             stopping: ends all attempts once it is set.
+            backoff: pauses between attempts.
         """
         self._queue = queue
         self._handler = handler
         self._unavailable = unavailable
         self._notify = notify
         self._stopping = stopping
+        self._backoff = backoff
         self._batches: list[_Batch] = []
 
     @property
@@ -106,7 +109,7 @@ class BoundedAttempts:
     ) -> Sequence[Outcome]:
         failures = 0
         while True:
-            pause = BACKOFF.pause(failures + 1).total_seconds()
+            pause = self._backoff.pause(failures + 1).total_seconds()
             try:
                 return await self._call(deliveries)
             except self._unavailable as error:

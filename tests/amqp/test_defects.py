@@ -18,6 +18,7 @@ from rs_order.broker.queue_names import topology
 from rs_order.broker.topology import Topology, declare
 from rs_order.contracts.order_request import OrderRequest
 from rs_order.domain.ids import Tenant
+from rs_order.domain.retry import Backoff
 from rs_order.entrypoints.amqp.batches import Batches, Received
 from rs_order.entrypoints.amqp.tenants_consumer import InstanceTenant
 from rs_order.ports.health import HealthStatus
@@ -53,8 +54,10 @@ class FailingHandler:
         bodies = [delivery.body for delivery in deliveries]
         self.notified += zip(bodies, outcomes, strict=True)
 
-    def consumer(self) -> BatchConsumer:
-        return BatchConsumer(QUEUE, self, unavailable=(StoreUnavailable,), notify=self.notify)
+    def consumer(self, backoff: Backoff = BACKOFF) -> BatchConsumer:
+        return BatchConsumer(
+            QUEUE, self, unavailable=(StoreUnavailable,), notify=self.notify, backoff=backoff
+        )
 
 
 @pytest.fixture
@@ -134,18 +137,13 @@ async def test_a_defect_in_the_reading_of_messages(
 
 
 async def test_an_unavailable_database_is_waited_for(
-    broker: FreshBroker, channel: AbstractChannel, monkeypatch: pytest.MonkeyPatch
+    broker: FreshBroker, channel: AbstractChannel
 ) -> None:
     """More failures than a defect may cause make no dead letter, and health doesn't report a defect."""
-    monkeypatch.setattr(
-        bounded_attempts,
-        "BACKOFF",
-        replace(BACKOFF, limit=timedelta(seconds=0.01)),
-    )
     await send(channel, QUEUE, b"one", b"two")
     handler = FailingHandler()
     handler.unavailable = True
-    consumer = handler.consumer()
+    consumer = handler.consumer(replace(BACKOFF, limit=timedelta(seconds=0.01)))
 
     async with supervised(broker.url, broker.vhost, TOPOLOGY.multitenant, [consumer]):
         await eventually(lambda: handler.attempts > 2 * bounded_attempts.ATTEMPTS, "many attempts")
