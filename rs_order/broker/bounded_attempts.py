@@ -113,9 +113,9 @@ class BoundedAttempts:
             try:
                 return await self._call(deliveries)
             except self._unavailable as error:
-                self._report("batch-waiting", deliveries, error, pause)
+                _log.error("batch-waiting", exc_info=error, **self._facts(deliveries, pause))
             except Exception as error:  # noqa: BLE001 - whatever the defect, the queue must go on
-                self._report("batch-failed", deliveries, error, pause)
+                _log.error("batch-failed", exc_info=error, **self._facts(deliveries, pause))
                 batch.defect = type(error).__name__
                 attempts -= 1
                 if attempts <= 0:
@@ -159,13 +159,10 @@ class BoundedAttempts:
         if self._stopping.is_set():
             raise Stopping
 
-    def _report(
-        self, event: str, deliveries: Sequence[Delivery], error: Exception, pause: float
-    ) -> None:
-        _log.error(
-            event,
-            queue=self._queue,
-            deliveries=len(deliveries),
-            next_attempt_seconds=pause,
-            exc_info=error,
-        )
+    def _facts(self, deliveries: Sequence[Delivery], pause: float) -> dict[str, object]:
+        """Return what the log says of a batch that was not handled."""
+        return {
+            "queue": self._queue,
+            "deliveries": len(deliveries),
+            "next_attempt_seconds": round(pause, 3),
+        }

@@ -99,7 +99,7 @@ async def running_platform(
 
     Raises:
         ServersError, DemoError: a start fails; the text says what to do.
-        BrokerAway: the connection to the broker was lost.
+        BrokerUnavailable: the connection to the broker was lost.
     """
     key = secrets.token_hex(32)
     addresses = _Addresses(*free_ports(2))

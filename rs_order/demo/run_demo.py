@@ -36,7 +36,7 @@ async def run_demo(options: Options, console: Console) -> bool:
 
     Raises:
         ServersError, DemoError: the demo can't run; the text says what to do.
-        BrokerAway: the connection to the broker was lost.
+        BrokerUnavailable: the connection to the broker was lost.
     """
     plan = plan_for(read_archive(options.archive))
     with Report(console) as report:
