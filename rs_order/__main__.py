@@ -1,7 +1,7 @@
 """``python -m rs_order``: the same as the command ``rs-order``."""
 
+from rs_order.cli import app
 from rs_order.domain.identity import SERVICE
-from rs_order.entrypoints.cli import app
 
 if __name__ == "__main__":
     app(prog_name=SERVICE)

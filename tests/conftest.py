@@ -10,16 +10,15 @@ import asyncpg
 import pytest
 from hypothesis import settings
 
-from rs_order.demo.servers import (
-    Broker,
-    Database,
-    Management,
+from rs_order.demo.servers.database_and_broker import Broker, Database
+from rs_order.demo.servers.lifecycle import (
     Servers,
-    ThisMachine,
     running_broker,
     running_database,
     running_servers,
 )
+from rs_order.demo.servers.machine import ThisMachine
+from rs_order.demo.servers.management_api import Management
 from tests.support.servers import FreshBroker, fresh_broker, fresh_database
 
 pytest_plugins = ["tests.support.quick", "tests.support.progress"]

@@ -26,7 +26,7 @@ from rs_order.contracts.processing import DOWNLOADED_OUTPUTS, EXECUTION_REQUEST
 from rs_order.contracts.storage import FILES_RESTORATION_REQUEST
 from rs_order.domain.identity import INSTANCE
 from rs_order.domain.instants import wire_instant
-from rs_order.ports.outbox import MessageKind, OutboxRow
+from rs_order.ports import MessageKind, OutboxRow
 
 PRIORITY = 1
 LONGEST_SHORT_STRING = 255

@@ -17,7 +17,7 @@ from rs_order.broker.errors import AmqpError
 from rs_order.broker.publications import Publications
 from rs_order.broker.publishing import Publisher
 from rs_order.broker.topology import Vhost
-from rs_order.ports.outbox import OutboxReader, OutboxRow
+from rs_order.ports import OutboxReader, OutboxRow
 
 PARTITIONS_AT_ONCE = 4
 """Claims held at the same time; each holds a database connection."""

@@ -1,12 +1,20 @@
 """What those who watch the service are told (rest.md 11.7)."""
 
+from enum import StrEnum
 from typing import Any
 
 from pydantic import Field
 
 from rs_order.contracts.wire import WireModel
 from rs_order.domain.identity import SERVICE
-from rs_order.ports.health import HealthStatus
+
+
+class HealthStatus(StrEnum):
+    UP = "UP"
+    DOWN = "DOWN"
+    """The service can't do its work; the whole is DOWN when one component is."""
+    OUT_OF_SERVICE = "OUT_OF_SERVICE"
+    """A part the rest can do without: a tenant in maintenance, unknown rights; the whole stays UP."""
 
 
 class ComponentStatus(WireModel):

@@ -11,13 +11,7 @@ from rs_order.contracts.wire import DropNulls, Instant, Text, WireModel
 from rs_order.domain.basket import Basket, DatasetSelection, DatedSelection
 from rs_order.domain.files import DataType
 from rs_order.domain.ids import Urn
-from rs_order.domain.selection import (
-    SelectionRequest,
-    TypeTotals,
-    bytes_in,
-    files_in,
-    quota_of,
-)
+from rs_order.domain.selection import SelectionRequest, TypeTotals, bytes_in, files_in, quota_of
 
 _URN = "URN:AIP:DATASET:project1:4af7fa7f-110e-42c8-b434-7c863c280548:V1"
 _PRODUCT_URN = "URN:AIP:DATA:project1:0e8c3f1e-7a1f-3a44-8d9c-1b1f8a7f1a01:V1"

@@ -3,7 +3,6 @@
 from pydantic import ConfigDict, Field
 
 from rs_order.contracts.wire import WireModel
-from rs_order.store.pool import ConnectionUse
 
 
 class ConnectionProperties(WireModel):
@@ -17,17 +16,6 @@ class ConnectionProperties(WireModel):
     open: int = Field(alias="Total connections", examples=[3])
     idle: int = Field(alias="Idle connections", examples=[2])
     active: int = Field(alias="Active connection", examples=[1])
-
-    @classmethod
-    def of(cls, use: ConnectionUse) -> "ConnectionProperties":
-        return cls(
-            most=use.most,
-            fewest=use.fewest,
-            idle_milliseconds=use.idle_milliseconds,
-            open=use.open,
-            idle=use.idle,
-            active=use.active,
-        )
 
 
 class DataSourceStatus(WireModel):

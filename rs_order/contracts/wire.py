@@ -2,11 +2,14 @@
 
 import re
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from rs_order.domain.instants import parse_instant, wire_instant
+
+MAX_DETAIL: Final = 200
+"""Characters of a foreign answer that may appear in an error or a log line."""
 
 INT64 = 2**63 - 1
 _DATE_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?")
@@ -19,6 +22,11 @@ def _text(value: Any) -> Any:
     if isinstance(value, str):
         return storable(value)
     return str(value) if isinstance(value, int | float) else value
+
+
+def excerpt(text: str) -> str:
+    """Return a text of another service, cut to a length that logs and messages may repeat."""
+    return text if len(text) <= MAX_DETAIL else text[: MAX_DETAIL - 1] + "…"
 
 
 def storable(text: str) -> str:

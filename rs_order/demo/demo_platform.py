@@ -15,7 +15,7 @@ from rs_order.demo.errors import DemoError
 from rs_order.demo.isolated_resources import Isolation, isolated
 from rs_order.demo.order_client import OrderClient
 from rs_order.demo.report import Report
-from rs_order.demo.servers import Servers, running_servers
+from rs_order.demo.servers.lifecycle import Servers, running_servers
 from rs_order.demo.servers.private_resources import free_ports
 from rs_order.demo.zip_verification import ZipDownloader
 

@@ -10,7 +10,8 @@ import asyncpg
 import httpx
 
 from rs_order.demo.errors import DemoError
-from rs_order.demo.servers import Management, Servers
+from rs_order.demo.servers.lifecycle import Servers
+from rs_order.demo.servers.management_api import Management
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from rs_order.sandbox.products import (
-    Dataset,
-    Product,
-    PropertyValue,
-    urn_for,
-    virtual_urn,
-)
+from rs_order.sandbox.products import Dataset, Product, PropertyValue, urn_for, virtual_urn
 
 Values = tuple[PropertyValue, ...]
 

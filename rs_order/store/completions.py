@@ -12,11 +12,7 @@ from rs_order.domain.process import Process
 from rs_order.domain.states import FileState, SubOrderKind, SubOrderState
 from rs_order.domain.sub_order import SubOrder
 from rs_order.store.baskets import dataset_selection_of, reserve_ids
-from rs_order.store.cursors import (
-    CompletionCursor,
-    completion_cursor_of,
-    processed_record,
-)
+from rs_order.store.cursors import CompletionCursor, completion_cursor_of, processed_record
 from rs_order.store.pool import Connection
 from rs_order.store.rows import kinds_column, pattern_column, process_record
 from rs_order.store.statements import statements

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from rs_order.domain.ids import Checksum, DataFileId, OrderId, Tenant, Urn
 from rs_order.domain.states import FileState, OrderStatus
-from rs_order.ports.downloads import FileOfOrder, FileToDownload, OrderToDownload
+from rs_order.ports import FileOfOrder, FileToDownload, OrderToDownload
 from rs_order.store.errors import store_errors
 from rs_order.store.pool import Pool, Row, transaction, use_tenant
 from rs_order.store.statements import statements

@@ -5,8 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from rs_order.domain.ids import Tenant
-from rs_order.ports.clock import Clock
-from rs_order.ports.outbox import MessageKind, OutboxRow
+from rs_order.ports import Clock, MessageKind, OutboxRow
 from rs_order.store.pool import Connection, Pool, Row, transaction
 from rs_order.store.statements import statements
 

@@ -7,7 +7,7 @@ import structlog
 
 from rs_order.domain.ids import Tenant
 from rs_order.domain.settings import TenantSettings
-from rs_order.ports.outbox import MessageKind
+from rs_order.ports import MessageKind
 from rs_order.store.baskets import Baskets
 from rs_order.store.capacity import Capacity
 from rs_order.store.completions import Completions

@@ -11,12 +11,7 @@ from typing import TypeVar
 from rs_order.domain import moves as moves_source
 from rs_order.domain import states as states_source
 from rs_order.domain.moves import CAUSED_BY, ORDER_MOVES, SUB_ORDER_MOVES, Reason
-from rs_order.domain.states import (
-    FileState,
-    OrderStatus,
-    SubOrderKind,
-    SubOrderState,
-)
+from rs_order.domain.states import FileState, OrderStatus, SubOrderKind, SubOrderState
 from scripts.documents.markdown import generated_from, table
 
 State = TypeVar("State", bound=StrEnum)

@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from rs_order.demo.servers import Management, Servers
+from rs_order.demo.servers.lifecycle import Servers
+from rs_order.demo.servers.management_api import Management
 from tests.acceptance.platform import Platform, platform
 from tests.support.servers import fresh_broker, fresh_database
 

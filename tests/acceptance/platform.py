@@ -12,16 +12,11 @@ from typing import Any
 import asyncpg
 import httpx
 
-from rs_order.bootstrap import Role, serve
-from rs_order.sandbox import (
-    BUNDLED_ARCHIVE,
-    Faults,
-    Sandbox,
-    SandboxOptions,
-    Service,
-    SyntheticDataset,
-    running_sandbox,
-)
+from rs_order.app.serve import Role, serve
+from rs_order.sandbox.faults import Faults, Service
+from rs_order.sandbox.launch import running_sandbox
+from rs_order.sandbox.simulated_platform import BUNDLED_ARCHIVE, Sandbox, SandboxOptions
+from rs_order.sandbox.synthetic import SyntheticDataset
 from rs_order.settings import Settings
 from tests.acceptance.peer import Peer
 from tests.support.clock import ManualClock

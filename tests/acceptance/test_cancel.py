@@ -4,8 +4,8 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from rs_order.sandbox import BUNDLED_ARCHIVE
 from rs_order.sandbox.faults import Outage, OutageMode, Service
+from rs_order.sandbox.simulated_platform import BUNDLED_ARCHIVE
 from tests.acceptance.platform import Platform
 from tests.acceptance.shared_platform import EVE_01, fence, new_user, state_of, until_rows
 from tests.support.polling import eventually

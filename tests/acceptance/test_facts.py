@@ -7,8 +7,9 @@ from typing import Any
 import asyncpg
 import pytest
 
-from rs_order.demo.servers import Management, Servers
-from rs_order.sandbox import Faults
+from rs_order.demo.servers.lifecycle import Servers
+from rs_order.demo.servers.management_api import Management
+from rs_order.sandbox.faults import Faults
 from tests.acceptance.archives import ArchiveMaker, twelve_files
 from tests.acceptance.platform import Platform, platform
 from tests.support.servers import FreshBroker, fresh_broker, fresh_database

@@ -10,7 +10,8 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from rs_order.demo.servers import Management, Servers
+from rs_order.demo.servers.lifecycle import Servers
+from rs_order.demo.servers.management_api import Management
 from rs_order.sandbox import amqp_wire
 from rs_order.sandbox.amqp_wire import Event
 from rs_order.sandbox.process_catalog import RightsChange

@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
-from rs_order.bootstrap import Role
-from rs_order.sandbox import Faults
+from rs_order.app.serve import Role
+from rs_order.sandbox.faults import Faults
 from tests.acceptance.platform import Platform, platform
 from tests.acceptance.shared_platform import EVE_01, new_user, state_of, until_rows
 from tests.support.polling import eventually

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rs_order.bootstrap.consumers import STEPS_AT_ONCE
-from rs_order.sandbox import Faults
-from rs_order.sandbox.faults import Outage, OutageMode, Service
+from rs_order.app.consumers import STEPS_AT_ONCE
+from rs_order.sandbox.faults import Faults, Outage, OutageMode, Service
 from rs_order.sandbox.user_directory import User
 from tests.acceptance.archives import ArchiveMaker
 from tests.acceptance.peer import REQUESTS

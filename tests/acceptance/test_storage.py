@@ -4,7 +4,8 @@ import json
 from datetime import timedelta
 from pathlib import Path
 
-from rs_order.sandbox import Faults, SyntheticDataset
+from rs_order.sandbox.faults import Faults
+from rs_order.sandbox.synthetic import SyntheticDataset
 from tests.acceptance.archives import ArchiveMaker
 from tests.acceptance.platform import Platform, platform
 from tests.acceptance.shared_platform import EVE_01, FILE_REFERENCES, fence, new_user, until_rows

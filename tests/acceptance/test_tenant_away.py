@@ -6,9 +6,9 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from rs_order.bootstrap import open_database
-from rs_order.sandbox import Faults
+from rs_order.app.database import open_database
 from rs_order.sandbox.amqp_wire import EXECUTION_RESULT, Event
+from rs_order.sandbox.faults import Faults
 from tests.acceptance.platform import Platform, platform
 from tests.acceptance.shared_platform import EVE_01, new_user, until_rows
 from tests.support.polling import eventually

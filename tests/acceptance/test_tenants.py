@@ -9,10 +9,12 @@ import aio_pika
 import asyncpg
 import pytest
 
-from rs_order.bootstrap import Role as ProcessRole
-from rs_order.demo.servers import Management, Servers
-from rs_order.sandbox import Outage, OutageMode, Service, admin_events
+from rs_order.app.serve import Role as ProcessRole
+from rs_order.demo.servers.lifecycle import Servers
+from rs_order.demo.servers.management_api import Management
+from rs_order.sandbox import admin_events
 from rs_order.sandbox.admin_events import ConnectionEvent
+from rs_order.sandbox.faults import Outage, OutageMode, Service
 from rs_order.sandbox.role_registry import Role
 from tests.acceptance.platform import Platform, platform
 from tests.acceptance.shared_platform import EVE_01, REQUEST_QUEUE, fence, new_user

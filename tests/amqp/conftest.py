@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from rs_order.adapters.system_clock import SystemClock
-from rs_order.demo.servers import Servers
+from rs_order.app.clock import SystemClock
+from rs_order.demo.servers.lifecycle import Servers
 from rs_order.domain.ids import Tenant
 from rs_order.store.messages import OutgoingMessage
 from rs_order.store.outbox import Outbox

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import orjson
 
-from rs_order.ports.outbox import Claim, OutboxReader, OutboxRow
+from rs_order.ports import Claim, OutboxReader, OutboxRow
 from rs_order.store.messages import OutgoingMessage
 
 PARTITIONS = 8

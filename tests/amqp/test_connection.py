@@ -13,7 +13,7 @@ from rs_order.broker.errors import AmqpError
 from rs_order.broker.publishing import Publication, Publisher
 from rs_order.broker.queue_names import topology
 from rs_order.broker.topology import Queue, Topology, Vhost, declare
-from rs_order.demo.servers import Broker
+from rs_order.demo.servers.database_and_broker import Broker
 from tests.amqp.support import (
     WAIT_SECONDS,
     RecordingHandler,

@@ -8,21 +8,21 @@ import aio_pika
 import pytest
 from aio_pika.abc import AbstractChannel
 
-from rs_order.application.notify_failures import Failures, NotifyFailures
-from rs_order.bootstrap.health import consumption
+from rs_order.app.health import consumption
 from rs_order.broker import acknowledgement, bounded_attempts
 from rs_order.broker.batch_consumer import BatchConsumer
 from rs_order.broker.connection import BACKOFF
 from rs_order.broker.delivery import DeadLetter, Delivery, Done, Outcome
 from rs_order.broker.queue_names import topology
 from rs_order.broker.topology import Topology, declare
+from rs_order.consumers.batches import Batches, Received
+from rs_order.consumers.failures import Failures, NotifyFailures
+from rs_order.contracts.actuator import HealthStatus
 from rs_order.contracts.order_request import OrderRequest
 from rs_order.domain.ids import Tenant
 from rs_order.domain.retry import Backoff
-from rs_order.entrypoints.amqp.batches import Batches, Received
-from rs_order.entrypoints.amqp.tenants_consumer import InstanceTenant
-from rs_order.ports.health import HealthStatus
 from rs_order.store.errors import StoreUnavailable
+from rs_order.tenants.consumer import InstanceTenant
 from tests.amqp.support import message_count, only, raw_channel, send, supervised, take
 from tests.support.polling import eventually
 from tests.support.servers import FreshBroker

@@ -12,7 +12,7 @@ from rs_order.broker.publications import Publications
 from rs_order.broker.queue_names import topology
 from rs_order.broker.topology import Vhost
 from rs_order.domain.ids import Tenant
-from rs_order.ports.outbox import MessageKind, OutboxRow
+from rs_order.ports import MessageKind, OutboxRow
 
 NAMES = topology(instance_identifier="test")
 MESSAGES = Publications(

@@ -5,8 +5,7 @@ from uuid import UUID
 
 import httpx
 
-from rs_order.sandbox import Process
-from rs_order.sandbox.process_catalog import SizeLimit
+from rs_order.sandbox.process_catalog import Process, SizeLimit
 from tests.acceptance.platform import TENANT, Platform
 from tests.acceptance.shared_platform import new_user
 

@@ -12,7 +12,7 @@ import pytest
 import schemathesis
 
 from rs_order.contracts.roles import PUBLIC
-from rs_order.entrypoints.rest.resources import RESOURCES
+from rs_order.rest.resources import RESOURCES
 from tests.acceptance.platform import Platform
 from tests.cli.commands import rs_order
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from rs_order.domain.instants import parse_instant, wire_instant
-from rs_order.sandbox import Outage, OutageMode, Service, SyntheticDataset
+from rs_order.sandbox.faults import Outage, OutageMode, Service
 from rs_order.sandbox.process_catalog import SizeLimit
+from rs_order.sandbox.synthetic import SyntheticDataset
 from tests.acceptance.platform import TENANT, Platform
 from tests.acceptance.shared_platform import EVE_01, new_user
 from tests.api.baskets import (

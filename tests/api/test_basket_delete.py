@@ -4,7 +4,7 @@ from urllib.parse import quote
 
 import pytest
 
-from rs_order.sandbox import Outage, OutageMode, Service
+from rs_order.sandbox.faults import Outage, OutageMode, Service
 from tests.acceptance.platform import Platform
 from tests.acceptance.shared_platform import EVE_01
 from tests.api.baskets import (

@@ -6,8 +6,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from rs_order.sandbox import Outage, OutageMode, Process, Service
-from rs_order.sandbox.process_catalog import SizeLimit, process_id
+from rs_order.sandbox.faults import Outage, OutageMode, Service
+from rs_order.sandbox.process_catalog import Process, SizeLimit, process_id
 from tests.acceptance.platform import Platform
 from tests.acceptance.shared_platform import new_user
 from tests.api.baskets import (

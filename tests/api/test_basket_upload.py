@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from rs_order.entrypoints.rest.baskets import MAX_UPLOAD
-from rs_order.entrypoints.rest.routing import MAX_BODY
-from rs_order.sandbox import Outage, OutageMode, Service, SyntheticDataset
+from rs_order.baskets.routes import MAX_UPLOAD
+from rs_order.rest.routing import MAX_BODY
+from rs_order.sandbox.faults import Outage, OutageMode, Service
+from rs_order.sandbox.synthetic import SyntheticDataset
 from tests.acceptance.platform import Platform
 from tests.acceptance.shared_platform import EVE_01
 from tests.api.baskets import (

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from rs_order.entrypoints.rest.resources import RESOURCES
+from rs_order.rest.resources import RESOURCES
 from tests.acceptance.platform import Platform
 
 PROPERTIES = {

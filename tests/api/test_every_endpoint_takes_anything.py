@@ -15,7 +15,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from rs_order.entrypoints.rest.resources import RESOURCES
+from rs_order.rest.resources import RESOURCES
 from tests.acceptance.platform import Platform
 from tests.acceptance.shared_platform import new_user
 

@@ -5,7 +5,7 @@ import hashlib
 import httpx
 import pytest
 
-from rs_order.sandbox import Outage, OutageMode, Quota, Service
+from rs_order.sandbox.faults import Outage, OutageMode, Quota, Service
 from tests.acceptance.platform import Platform
 from tests.acceptance.shared_platform import EVE_01, EVE_01_BYTES, new_user
 from tests.api.downloading import files_of, only_file, ordered, until_state

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rs_order.demo.servers import InstallError
+from rs_order.demo.servers.errors import InstallError
 from tests.acceptance.platform import Platform
 from tests.acceptance.shared_platform import EVE_01, new_user
 from tests.api.downloading import files_of, ordered, until_state

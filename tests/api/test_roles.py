@@ -8,7 +8,7 @@ import httpx
 import pytest
 from prometheus_client import REGISTRY
 
-from rs_order.sandbox import Outage, OutageMode, Service
+from rs_order.sandbox.faults import Outage, OutageMode, Service
 from rs_order.sandbox.role_registry import Role
 from tests.acceptance.platform import Platform, platform
 from tests.support.polling import eventually

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from rs_order.entrypoints.rest.resources import RESOURCES
+from rs_order.rest.resources import RESOURCES
 from rs_order.sandbox.role_registry import Role
 from tests.acceptance.platform import Platform
 from tests.acceptance.shared_platform import EVE_01, new_user

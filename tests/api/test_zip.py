@@ -4,7 +4,7 @@ import asyncio
 import io
 import zipfile
 
-from rs_order.sandbox import Quota
+from rs_order.sandbox.faults import Quota
 from tests.acceptance.platform import Platform
 from tests.acceptance.shared_platform import EVE_01, new_user
 from tests.api.downloading import only_file, ordered

@@ -13,8 +13,10 @@ from typing import Any
 import asyncpg
 import httpx
 
-from rs_order.demo.servers import Servers, running_servers
-from rs_order.sandbox import Sandbox, SandboxOptions, SyntheticDataset, running_sandbox
+from rs_order.demo.servers.lifecycle import Servers, running_servers
+from rs_order.sandbox.launch import running_sandbox
+from rs_order.sandbox.simulated_platform import Sandbox, SandboxOptions
+from rs_order.sandbox.synthetic import SyntheticDataset
 from tests.acceptance.peer import Peer
 
 TENANT = "project1"

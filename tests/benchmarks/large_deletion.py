@@ -21,8 +21,8 @@ from dataclasses import dataclass, field
 import httpx
 
 from rs_order.domain.states import FileState, OrderStatus, SubOrderState
-from rs_order.sandbox import SyntheticDataset
 from rs_order.sandbox.products import Location
+from rs_order.sandbox.synthetic import SyntheticDataset
 from rs_order.sandbox.user_directory import User
 from tests.acceptance.peer import CANCELS
 from tests.benchmarks.deployment import TENANT, Deployment, deployment

@@ -10,7 +10,7 @@ import asyncio
 import json
 import time
 
-from rs_order.sandbox import SyntheticDataset
+from rs_order.sandbox.synthetic import SyntheticDataset
 from tests.acceptance.peer import REQUESTS
 from tests.benchmarks.deployment import deployment
 

@@ -14,7 +14,7 @@ import time
 
 import asyncpg
 
-from rs_order.sandbox import SyntheticDataset
+from rs_order.sandbox.synthetic import SyntheticDataset
 from tests.benchmarks.deployment import TENANT, deployment
 
 

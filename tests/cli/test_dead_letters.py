@@ -10,7 +10,8 @@ from aio_pika.abc import AbstractChannel
 
 from rs_order.broker.queue_names import topology
 from rs_order.broker.topology import DEAD_LETTER_EXCHANGE, Elements, Vhost, declare
-from rs_order.demo.servers import Management, Servers
+from rs_order.demo.servers.lifecycle import Servers
+from rs_order.demo.servers.management_api import Management
 from tests.cli.commands import on_broker, rs_order
 from tests.support.servers import FreshBroker, fresh_broker
 

@@ -137,7 +137,7 @@ async def test_wrong_use(command: list[str]) -> None:
 
 
 def test_help_imports_nothing_heavy() -> None:
-    code = f"import sys, rs_order.entrypoints.cli; print({HEAVY} & sys.modules.keys())"
+    code = f"import sys, rs_order.cli; print({HEAVY} & sys.modules.keys())"
     shown = subprocess.run(  # noqa: S603 - our own interpreter
         [sys.executable, "-c", code],
         capture_output=True,

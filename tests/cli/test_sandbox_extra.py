@@ -15,7 +15,7 @@ class Blocker(MetaPathFinder):
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 sys.meta_path.insert(0, Blocker())
-from rs_order.entrypoints.cli import app
+from rs_order.cli import app
 app()
 """
 

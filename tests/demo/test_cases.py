@@ -8,7 +8,7 @@ from rs_order.demo.archive import Product, read_archive
 from rs_order.demo.cases import Case, Delivery, Skipped, plan_for
 from rs_order.demo.errors import DemoError
 from rs_order.demo.product_selection import count_sub_orders
-from rs_order.sandbox import BUNDLED_ARCHIVE
+from rs_order.sandbox.simulated_platform import BUNDLED_ARCHIVE
 from tests.demo.tiny_archives import dataset, product, small_file, write_archive
 
 ALL_CASES = [

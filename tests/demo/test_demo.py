@@ -12,7 +12,7 @@ import httpx
 import psutil
 import pytest
 
-from rs_order.demo.servers import Servers
+from rs_order.demo.servers.lifecycle import Servers
 from tests.cli.commands import line_with
 from tests.demo.tiny_archives import dataset, product, small_file, write_archive
 

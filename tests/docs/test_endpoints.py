@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from rs_order.entrypoints.rest.resources import RESOURCES
+from rs_order.rest.resources import RESOURCES
 from scripts.documents.endpoints import CHAPTER, ROOT, differences, promised, served
 from tests.cli.commands import rs_order
 

@@ -15,9 +15,10 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from rs_order.demo.servers import Management, Servers
+from rs_order.demo.servers.lifecycle import Servers
+from rs_order.demo.servers.management_api import Management
 from rs_order.demo.servers.private_resources import free_ports
-from rs_order.sandbox import BUNDLED_ARCHIVE
+from rs_order.sandbox.simulated_platform import BUNDLED_ARCHIVE
 from tests.cli.commands import line_with
 from tests.support.servers import FreshBroker, fresh_broker, fresh_database
 from tests.support.tools import CURL, JQ, program

@@ -9,21 +9,21 @@ from uuid import uuid4
 
 import orjson
 
-from rs_order.application.act import Actor, OrderActions
-from rs_order.application.settle_downloads import Settle
-from rs_order.application.step import Step, read_step, step_class
-from rs_order.application.steps import CompleteOrderStep
-from rs_order.bootstrap.application import put_together
-from rs_order.bootstrap.database import Database
-from rs_order.bootstrap.platform_clients import PlatformClients
+from rs_order.actions.order_actions import OrderActions
+from rs_order.actions.rights import Actor
+from rs_order.app.application import put_together
+from rs_order.app.database import Database
+from rs_order.app.platform_clients import PlatformClients
+from rs_order.core.shared_steps import CompleteOrderStep
+from rs_order.core.steps import Step, read_step, step_class
 from rs_order.domain.basket import DatasetSelection, DatedSelection
 from rs_order.domain.file_filter import FileFilter
 from rs_order.domain.files import DataType, Product
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Checksum, DataFileId, OrderId, Tenant, Urn
 from rs_order.domain.selection import SelectionRequest, TypeTotals
-from rs_order.ports.downloads import FetchResult, FileOutcome
-from rs_order.ports.errors import RemoteError
+from rs_order.downloads.settle import Settle
+from rs_order.ports import FetchResult, FileOutcome, RemoteError
 from rs_order.settings import Settings
 from rs_order.store.order_views import OrderView, OrderViews
 from rs_order.store.orders import NewOrder

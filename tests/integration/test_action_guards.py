@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
-from rs_order.application.act import Actor, OrderActions
-from rs_order.application.create_order import OrderWish
-from rs_order.application.errors import ActionRefused, NotFound
+from rs_order.actions.order_actions import OrderActions
+from rs_order.actions.rights import Actor
+from rs_order.core.errors import ActionRefused, NotFound
 from rs_order.domain.ids import OrderId
 from rs_order.domain.states import OrderStatus
-from rs_order.ports.errors import RemoteRefusal, RemoteTrouble
+from rs_order.orders.create import OrderWish
+from rs_order.ports import RemoteRefusal, RemoteTrouble
 from tests.integration.app_harness import ADMIN, ALAN, JANE, JOHN, STRANGER, AppHarness, an_actor
 from tests.support.rows import OWNER, TenantRows
 

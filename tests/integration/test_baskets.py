@@ -7,8 +7,8 @@ from uuid import UUID
 
 import pytest
 
-from rs_order.application.baskets.changes import ATTEMPTS, BasketChanges
-from rs_order.application.errors import EmptyBasket
+from rs_order.baskets.changes import ATTEMPTS, BasketChanges
+from rs_order.core.errors import EmptyBasket
 from rs_order.domain.basket import Basket, BasketChange, DatasetSelection, DatedSelection
 from rs_order.domain.file_filter import FileFilter, FileKind
 from rs_order.domain.files import DataType

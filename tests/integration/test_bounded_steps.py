@@ -5,11 +5,8 @@ from typing import Any
 
 import pytest
 
-from rs_order.application import cancel_orders, retire_orders, schedule_sub_orders
-from rs_order.application.act import pause_order
-from rs_order.application.apply_results import GiveUpResultsStep
-from rs_order.application.ask_storage import AskAgainStep
-from rs_order.application.steps import (
+from rs_order.actions import pause as pause_order
+from rs_order.core.shared_steps import (
     DeleteFilesStep,
     ExpireOrderStep,
     ScheduleStep,
@@ -19,6 +16,11 @@ from rs_order.application.steps import (
 from rs_order.domain.ids import OrderId
 from rs_order.domain.scheduling import PassLimits
 from rs_order.domain.states import FileState, OrderStatus, SubOrderKind, SubOrderState
+from rs_order.orders import lifecycle as cancel_orders
+from rs_order.orders import lifecycle as retire_orders
+from rs_order.processing.results import GiveUpResultsStep
+from rs_order.scheduling import schedule as schedule_sub_orders
+from rs_order.scheduling.restoration import AskAgainStep
 from rs_order.store.pool import Pool, open_pool
 from rs_order.store.rows import process_record
 from rs_order.store.statements import statements

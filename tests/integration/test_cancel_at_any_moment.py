@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from rs_order.application.act import RetryOrderStep, retry_order
-from rs_order.application.ask_storage import AskAgainStep
-from rs_order.application.conflicts import retry_on_conflict
-from rs_order.application.steps import CompleteOrderStep, ExpireOrderStep, ScheduleStep
+from rs_order.actions import retry as retry_order
+from rs_order.actions.retry import RetryOrderStep
+from rs_order.core.concurrency import retry_on_conflict
+from rs_order.core.shared_steps import CompleteOrderStep, ExpireOrderStep, ScheduleStep
 from rs_order.domain.ids import DataFileId, OrderId
 from rs_order.domain.states import OrderStatus
-from rs_order.ports.downloads import FetchResult, FileOutcome
-from rs_order.ports.errors import RemoteError, RemoteRefusal, RemoteTrouble
+from rs_order.ports import FetchResult, FileOutcome, RemoteError, RemoteRefusal, RemoteTrouble
+from rs_order.scheduling.restoration import AskAgainStep
 from rs_order.store.pool import Pool
 from tests.integration.app_harness import JANE, TENANT, AppHarness, one_file
 

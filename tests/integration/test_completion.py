@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 import asyncpg
 import pytest
 
-from rs_order.application.steps import CompleteOrderStep, ScheduleStep
+from rs_order.core.shared_steps import CompleteOrderStep, ScheduleStep
 from rs_order.domain.ids import OrderId
-from rs_order.ports.errors import RemoteRefusal
+from rs_order.ports import RemoteRefusal
 from rs_order.store.pool import Pool
 from tests.integration.app_harness import TENANT, AppHarness, one_file
 from tests.support.rows import OWNER

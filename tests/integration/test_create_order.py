@@ -5,14 +5,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from rs_order.application.create_order import CreateOrder, OrderWish
-from rs_order.application.errors import EmptyBasket, LabelRefused
-from rs_order.application.links import Links
+from rs_order.core.errors import EmptyBasket, LabelRefused
+from rs_order.core.links import Links
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import OrderId, Tenant
 from rs_order.domain.order import dated_label
-from rs_order.ports.directory import Projects
-from rs_order.ports.errors import RemoteTrouble
+from rs_order.orders.create import CreateOrder, OrderWish
+from rs_order.ports import Projects, RemoteTrouble
 from rs_order.store.pool import Pool
 from rs_order.store.tenants import Tenants
 from rs_order.store.unit_of_work import Store
@@ -126,7 +125,7 @@ async def test_trouble_with_an_address_refuses_no_order(
     silent: bool, pool: Pool, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The address is needed later, in a link, and learnt then or replaced by the one last known."""
-    monkeypatch.setattr("rs_order.application.links._LONGEST_WAIT_SECONDS", 0.05)
+    monkeypatch.setattr("rs_order.core.links._LONGEST_WAIT_SECONDS", 0.05)
     await put_basket(pool)
     create = creation(pool, store, UnavailableProjects(silent=silent))
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from rs_order.application import retire_orders
-from rs_order.application.create_order import OrderWish
-from rs_order.application.errors import LabelRefused, NotFound
-from rs_order.application.steps import CompleteOrderStep
+from rs_order.core.errors import LabelRefused, NotFound
+from rs_order.core.shared_steps import CompleteOrderStep
 from rs_order.domain.ids import OrderId
 from rs_order.domain.states import FileState, OrderStatus, SubOrderState
+from rs_order.orders import lifecycle as retire_orders
+from rs_order.orders.create import OrderWish
 from rs_order.store.pool import Pool
 from tests.integration.app_harness import ADMIN, ALAN, JANE, AppHarness, an_actor
 from tests.support.clock import NOW

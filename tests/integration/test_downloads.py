@@ -6,7 +6,7 @@ import pytest
 
 from rs_order.domain.ids import DataFileId, OrderId
 from rs_order.domain.states import FileState, OrderStatus, SubOrderState
-from rs_order.ports.downloads import FetchResult, FileOutcome
+from rs_order.ports import FetchResult, FileOutcome
 from rs_order.store.pool import Pool
 from rs_order.store.unit_of_work import Store
 from tests.integration.conftest import TENANT

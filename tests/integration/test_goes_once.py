@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from rs_order.application.errors import ActionRefused
-from rs_order.application.steps import ExpireOrderStep
+from rs_order.core.errors import ActionRefused
+from rs_order.core.shared_steps import ExpireOrderStep
 from rs_order.domain.ids import OrderId
 from tests.integration.app_harness import JANE, TENANT, AppHarness, an_actor
 

@@ -10,19 +10,12 @@ from typing import Any
 
 import pytest
 
-from rs_order.application.download import (
-    FileReport,
-    FileRequest,
-    OrderGone,
-    ZipReport,
-    ZipRequest,
-    deliver,
-    order_zip,
-    zip_order,
-)
-from rs_order.application.steps import CompleteOrderStep
+from rs_order.core.shared_steps import CompleteOrderStep
 from rs_order.domain.ids import DataFileId, OrderId
-from rs_order.ports.downloads import FetchResult
+from rs_order.downloads import order_zip
+from rs_order.downloads.order_zip import OrderGone, ZipReport, ZipRequest, zip_order
+from rs_order.downloads.single_file import FileReport, FileRequest, deliver
+from rs_order.ports import FetchResult
 from rs_order.store.downloads import StoredDownloads
 from rs_order.store.pool import Pool
 from tests.integration.app_harness import ALAN, JANE, TENANT, AppHarness, one_file

@@ -4,12 +4,12 @@ import asyncio
 
 import orjson
 
-from rs_order.application.apply_availability import ApplyAvailability
-from rs_order.application.links import Links
-from rs_order.application.policies import SlotLimits
-from rs_order.application.settlement import Settlement
+from rs_order.core.links import Links
+from rs_order.core.policies import SlotLimits
+from rs_order.core.settlement import Settlement
 from rs_order.domain.ids import Checksum, Tenant
-from rs_order.ports.errors import RemoteTrouble
+from rs_order.ports import RemoteTrouble
+from rs_order.scheduling.restoration import ApplyAvailability
 from rs_order.store.pool import Pool, open_pool
 from rs_order.store.tenants import Tenants
 from rs_order.store.unit_of_work import Store

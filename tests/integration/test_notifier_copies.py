@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from rs_order.application import responses
-from rs_order.application.responses import Response
-from rs_order.application.steps import ScheduleStep
-from rs_order.bootstrap.core import copied_to_notifier
+from rs_order.app.core import copied_to_notifier
+from rs_order.core import responses
+from rs_order.core.responses import Response
+from rs_order.core.shared_steps import ScheduleStep
 from rs_order.domain.ids import OrderId, RequestId
-from rs_order.ports.outbox import MessageKind
+from rs_order.ports import MessageKind
 from rs_order.settings import Settings, SettingsError
 from rs_order.store.pool import Pool
 from rs_order.store.unit_of_work import Store

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from rs_order.application.steps import DeleteFilesStep, GrantRequestsStep, ScheduleStep
+from rs_order.core.shared_steps import DeleteFilesStep, GrantRequestsStep, ScheduleStep
 from rs_order.domain.ids import OrderId
-from rs_order.ports.outbox import MessageKind, OutboxRow
+from rs_order.ports import MessageKind, OutboxRow
 from rs_order.store.messages import OutgoingMessage, order_stream
 from rs_order.store.outbox import Outbox
 from rs_order.store.pool import Pool

@@ -9,14 +9,10 @@ from urllib.parse import urlsplit
 import pytest
 from pydantic import SecretStr
 
-from rs_order.adapters.system_clock import SystemClock
-from rs_order.application.steps import ScheduleStep
-from rs_order.demo.servers import ThisMachine
-from rs_order.demo.servers.private_resources import (
-    free_ports,
-    make_folder,
-    unprivileged_account,
-)
+from rs_order.app.clock import SystemClock
+from rs_order.core.shared_steps import ScheduleStep
+from rs_order.demo.servers.machine import ThisMachine
+from rs_order.demo.servers.private_resources import free_ports, make_folder, unprivileged_account
 from rs_order.domain.ids import Tenant
 from rs_order.store.migrate import migrate_platform
 from rs_order.store.outbox import Outbox

@@ -1,11 +1,12 @@
 """One client per service in a process, so that all callers read the same cache."""
 
-from rs_order.application.act import Actor
-from rs_order.bootstrap.application import put_together
-from rs_order.bootstrap.database import Database
-from rs_order.bootstrap.platform_clients import open_platform_clients
+from rs_order.actions.rights import Actor
+from rs_order.app.application import put_together
+from rs_order.app.database import Database
+from rs_order.app.platform_clients import open_platform_clients
 from rs_order.domain.identity import Caller
-from rs_order.sandbox import SandboxOptions, running_sandbox
+from rs_order.sandbox.launch import running_sandbox
+from rs_order.sandbox.simulated_platform import SandboxOptions
 from rs_order.settings import Settings
 from rs_order.store.pool import Pool
 from rs_order.store.tenants import Tenants

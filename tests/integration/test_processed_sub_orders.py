@@ -8,15 +8,14 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from rs_order.adapters.system_clock import SystemClock
-from rs_order.application.apply_results import ApplyResults
-from rs_order.application.fill_processed import FillProcessed
-from rs_order.application.fill_sub_orders import FillSubOrders
-from rs_order.application.links import Links
-from rs_order.application.policies import SlotLimits
-from rs_order.application.read_page import Page
-from rs_order.application.settlement import Settlement
+from rs_order.app.clock import SystemClock
+from rs_order.completion.fill_processed import FillProcessed
+from rs_order.completion.fill_sub_orders import FillSubOrders
+from rs_order.completion.read_page import Page
 from rs_order.contracts.processing import ExecutionResult
+from rs_order.core.links import Links
+from rs_order.core.policies import SlotLimits
+from rs_order.core.settlement import Settlement
 from rs_order.domain.basket import DatasetSelection
 from rs_order.domain.correlation import ExecutionCorrelation
 from rs_order.domain.files import Product
@@ -24,6 +23,7 @@ from rs_order.domain.ids import OrderId, Urn
 from rs_order.domain.moves import Reason
 from rs_order.domain.process import Cardinality, LimitKind, Process, ProcessChoice, Scope
 from rs_order.domain.states import OrderStatus
+from rs_order.processing.results import ApplyResults
 from rs_order.store.orders import NewOrder
 from rs_order.store.pool import Pool
 from rs_order.store.tenants import Tenants

@@ -8,19 +8,22 @@ import pytest
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
-from rs_order.application.ask_storage import AskAgainStep
-from rs_order.application.mails.plan import RemindStep
-from rs_order.application.mails.send import SendMailStep
-from rs_order.application.reconcile import RebuildPageStep, ReconcileStep, RecountStep, recount
-from rs_order.application.steps import (
+from rs_order.core.shared_steps import (
     CompleteOrderStep,
     DeleteFilesStep,
     ExpireOrderStep,
     GrantRequestsStep,
 )
-from rs_order.application.tidy_inbox import PurgeInboxStep
 from rs_order.domain.ids import OrderId
-from rs_order.ports.errors import RemoteRefusal
+from rs_order.mails.plan import RemindStep
+from rs_order.mails.send import SendMailStep
+from rs_order.ports import RemoteRefusal
+from rs_order.reconcile import recount
+from rs_order.reconcile.rebuild_steps import RebuildPageStep
+from rs_order.reconcile.recount import RecountStep
+from rs_order.reconcile.runs import ReconcileStep
+from rs_order.requests.retention import PurgeInboxStep
+from rs_order.scheduling.restoration import AskAgainStep
 from rs_order.store.pool import Pool
 from tests.integration.app_harness import ALAN, JANE, TENANT, AppHarness, one_file
 from tests.support.rows import OWNER

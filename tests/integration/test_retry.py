@@ -5,12 +5,13 @@ from datetime import timedelta
 
 import pytest
 
-from rs_order.application.act import RetryOrderStep, retry_order
-from rs_order.application.ask_storage import AskAgainStep
-from rs_order.application.errors import ActionRefused
-from rs_order.application.steps import ExpireOrderStep, ScheduleStep
+from rs_order.actions import retry as retry_order
+from rs_order.actions.retry import RetryOrderStep
+from rs_order.core.errors import ActionRefused
+from rs_order.core.shared_steps import ExpireOrderStep, ScheduleStep
 from rs_order.domain.ids import OrderId
 from rs_order.domain.states import FileState, OrderStatus, SubOrderKind, SubOrderState
+from rs_order.scheduling.restoration import AskAgainStep
 from rs_order.store.pool import Pool
 from tests.integration.app_harness import JANE, AppHarness, one_file
 from tests.integration.test_unit_of_work import waiting_for_a_lock

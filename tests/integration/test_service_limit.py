@@ -3,9 +3,9 @@
 import asyncio
 from datetime import timedelta
 
-from rs_order.application.links import Links
-from rs_order.application.policies import SlotLimits
-from rs_order.application.settlement import Settlement
+from rs_order.core.links import Links
+from rs_order.core.policies import SlotLimits
+from rs_order.core.settlement import Settlement
 from rs_order.domain.ids import SubOrderId
 from rs_order.store.pool import Pool
 from rs_order.store.tenants import Tenants

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from rs_order.application.steps import ScheduleStep
+from rs_order.core.shared_steps import ScheduleStep
 from rs_order.domain.states import FileState, SubOrderKind, SubOrderState
 from rs_order.store.pool import Pool
 from tests.integration.app_harness import TENANT, AppHarness

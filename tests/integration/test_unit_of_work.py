@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 import asyncpg
 import pytest
 
-from rs_order.adapters.system_clock import SystemClock
-from rs_order.application.steps import ScheduleStep
-from rs_order.demo.servers import Database
+from rs_order.app.clock import SystemClock
+from rs_order.core.shared_steps import ScheduleStep
+from rs_order.demo.servers.database_and_broker import Database
 from rs_order.domain.ids import OrderId
 from rs_order.store.errors import StoreConflict, StoreUnavailable
 from rs_order.store.migrate import migrate_platform

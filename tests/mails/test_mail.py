@@ -2,7 +2,7 @@
 
 import pytest
 
-from rs_order.ports.mail import Mail, UnusableAddress
+from rs_order.ports import Mail, UnusableAddress
 
 
 def a_mail(to: str = "jane@example.org", subject: str = "Hello") -> Mail:

@@ -4,10 +4,9 @@ from typing import Any
 
 import pytest
 
-from rs_order.adapters.mail import SmtpMailer, SmtpServer
 from rs_order.domain.ids import Tenant
-from rs_order.ports.errors import RemoteRefusal, RemoteTrouble
-from rs_order.ports.mail import Mail
+from rs_order.mails.smtp import SmtpMailer, SmtpServer
+from rs_order.ports import Mail, RemoteRefusal, RemoteTrouble
 from tests.mails.servers import (
     HOST,
     LOGIN,

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from rs_order.adapters.mail import FolderTemplates, Language, Languages
 from rs_order.domain.ids import Tenant
-from rs_order.ports.mail import MailCode, RenderedMail, TemplateFault
+from rs_order.mails.templates import FolderTemplates, Language, Languages
+from rs_order.ports import MailCode, RenderedMail, TemplateFault
 
 PROJECT1 = Tenant("project1")
 PROJECT2 = Tenant("project2")

@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from rs_order.sandbox import Faults, SyntheticDataset
+from rs_order.sandbox.faults import Faults
+from rs_order.sandbox.synthetic import SyntheticDataset
 from tests.acceptance.platform import Platform, platform
 from tests.support.servers import FreshBroker
 

@@ -1,6 +1,6 @@
 """Promise 2: nothing lost. A process is killed at each point where something could be."""
 
-from rs_order.sandbox import Faults
+from rs_order.sandbox.faults import Faults
 from tests.acceptance.platform import Platform
 from tests.promises.checks import assert_done_once
 from tests.promises.conftest import PAGE

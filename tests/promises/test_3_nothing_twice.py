@@ -2,7 +2,7 @@
 
 import asyncpg
 
-from rs_order.sandbox import Faults
+from rs_order.sandbox.faults import Faults
 from tests.acceptance.platform import Platform
 from tests.promises.checks import assert_done_once
 from tests.promises.process import NOTHING_LEFT_TO_SEND, instance, until

@@ -1,6 +1,6 @@
 """Promise 4: in order, also when the broker's connections break in the middle."""
 
-from rs_order.sandbox import Faults
+from rs_order.sandbox.faults import Faults
 from tests.acceptance.platform import Platform
 from tests.promises.checks import WHOLE_STORY, told
 from tests.promises.process import NOTHING_LEFT_TO_SEND, instance, until

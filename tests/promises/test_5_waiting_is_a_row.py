@@ -5,7 +5,8 @@ import threading
 
 import httpx
 
-from rs_order.sandbox import Faults, SyntheticDataset
+from rs_order.sandbox.faults import Faults
+from rs_order.sandbox.synthetic import SyntheticDataset
 from tests.acceptance.platform import Platform, platform
 from tests.promises.process import NOTHING_LEFT_TO_SEND, until
 from tests.support.polling import eventually

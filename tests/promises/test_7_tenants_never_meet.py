@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from rs_order.adapters.system_clock import SystemClock
-from rs_order.application.apply_availability import ApplyAvailability
-from rs_order.application.links import Links
-from rs_order.application.policies import SlotLimits
-from rs_order.application.settlement import Settlement
+from rs_order.app.clock import SystemClock
+from rs_order.core.links import Links
+from rs_order.core.policies import SlotLimits
+from rs_order.core.settlement import Settlement
 from rs_order.domain.ids import Checksum, DataFileId, OrderId, SubOrderId, Tenant
 from rs_order.domain.states import FileState
+from rs_order.scheduling.restoration import ApplyAvailability
 from rs_order.store.downloads import StoredDownloads
 from rs_order.store.migrate import migrate_platform
 from rs_order.store.pool import Pool, open_pool

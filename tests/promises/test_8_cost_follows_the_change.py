@@ -8,15 +8,15 @@ from typing import Any
 import asyncpg
 import pytest
 
-from rs_order.adapters.system_clock import SystemClock
-from rs_order.application.accept_requests import AcceptRequests, ArrivedRequest
-from rs_order.application.apply_availability import ApplyAvailability
-from rs_order.application.links import Links
-from rs_order.application.policies import SlotLimits
-from rs_order.application.settlement import Settlement
+from rs_order.app.clock import SystemClock
 from rs_order.contracts.order_request import OrderRequest
+from rs_order.core.links import Links
+from rs_order.core.policies import SlotLimits
+from rs_order.core.settlement import Settlement
 from rs_order.domain.ids import Checksum, DatasetTaskId, OrderId, Tenant
 from rs_order.domain.states import FileState, SubOrderState
+from rs_order.requests.accept import AcceptRequests, ArrivedRequest
+from rs_order.scheduling.restoration import ApplyAvailability
 from rs_order.store.file_views import FileViews
 from rs_order.store.lists import Listed, SortBy
 from rs_order.store.migrate import migrate_platform

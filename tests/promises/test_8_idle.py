@@ -5,7 +5,8 @@ import re
 import asyncpg
 import pytest
 
-from rs_order.sandbox import Faults, SyntheticDataset
+from rs_order.sandbox.faults import Faults
+from rs_order.sandbox.synthetic import SyntheticDataset
 from rs_order.store import pool as pool_module
 from rs_order.store.statements import statements
 from tests.acceptance.platform import platform

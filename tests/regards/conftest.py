@@ -6,23 +6,16 @@ from pathlib import Path
 import httpx
 import pytest
 
-from rs_order.adapters.regards import (
-    CallLimits,
-    ExternalAccess,
-    ExternalFiles,
-    RegardsCatalog,
-    RegardsDatasetFiles,
-    RegardsFileSources,
-    RegardsProjects,
-    RegardsUsers,
-    RemoteService,
-    StoredFiles,
-    TokenIssuer,
-    new_client,
-)
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Tenant
-from rs_order.sandbox import Sandbox, SandboxOptions, running_sandbox
+from rs_order.regards.admin import RegardsProjects, RegardsUsers
+from rs_order.regards.catalog import RegardsCatalog, RegardsDatasetFiles
+from rs_order.regards.external import ExternalAccess, ExternalFiles, RegardsFileSources
+from rs_order.regards.http import CallLimits, RemoteService, new_client
+from rs_order.regards.storage import StoredFiles
+from rs_order.regards.token_issuer import TokenIssuer
+from rs_order.sandbox.launch import running_sandbox
+from rs_order.sandbox.simulated_platform import Sandbox, SandboxOptions
 from tests.support.clock import ManualClock
 
 KEY = "!!!!!==========abcdefghijklmnopqrstuvwxyz0123456789==========!!!!!"

@@ -4,12 +4,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from rs_order.adapters.regards import RegardsCatalog, RegardsDatasetFiles
 from rs_order.domain.files import DataType
 from rs_order.domain.ids import Urn
 from rs_order.domain.selection import SelectionRequest
-from rs_order.ports.errors import RemoteNonsense, RemoteRefusal, RemoteTrouble
-from rs_order.sandbox import Outage, OutageMode, Sandbox, Service, SyntheticDataset
+from rs_order.ports import RemoteNonsense, RemoteRefusal, RemoteTrouble
+from rs_order.regards.catalog import RegardsCatalog, RegardsDatasetFiles
+from rs_order.sandbox.faults import Outage, OutageMode, Service
+from rs_order.sandbox.simulated_platform import Sandbox
+from rs_order.sandbox.synthetic import SyntheticDataset
 from tests.regards.conftest import ADMIN, DEMO, JANE
 
 NOW = datetime.now(UTC)

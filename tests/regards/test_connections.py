@@ -3,12 +3,14 @@
 import httpx
 import pytest
 
-from rs_order.adapters.regards import RegardsConnections, RemoteService, TokenIssuer
 from rs_order.domain.ids import Tenant
-from rs_order.ports.connections import ConnectionState
-from rs_order.ports.errors import RemoteNonsense, RemoteRefusal, RemoteTrouble
-from rs_order.sandbox import Outage, OutageMode, Sandbox, Service
+from rs_order.ports import ConnectionState, RemoteNonsense, RemoteRefusal, RemoteTrouble
+from rs_order.regards.admin import RegardsConnections
+from rs_order.regards.http import RemoteService
+from rs_order.regards.token_issuer import TokenIssuer
 from rs_order.sandbox.admin_events import ConnectionEvent
+from rs_order.sandbox.faults import Outage, OutageMode, Service
+from rs_order.sandbox.simulated_platform import Sandbox
 from tests.regards.conftest import DEMO
 
 PROJECT1, PROJECT2 = Tenant("project1"), Tenant("project2")

@@ -5,12 +5,12 @@ from datetime import timedelta
 
 import pytest
 
-from rs_order.adapters.regards import RegardsProjects, RegardsUsers
 from rs_order.domain.ids import Tenant
-from rs_order.ports.directory import User
-from rs_order.ports.errors import RemoteNonsense, RemoteTrouble
-from rs_order.sandbox import Outage, OutageMode, Sandbox, Service
+from rs_order.ports import RemoteNonsense, RemoteTrouble, User
+from rs_order.regards.admin import RegardsProjects, RegardsUsers
 from rs_order.sandbox import user_directory as known
+from rs_order.sandbox.faults import Outage, OutageMode, Service
+from rs_order.sandbox.simulated_platform import Sandbox
 from tests.regards.conftest import DEMO
 from tests.support.clock import ManualClock
 

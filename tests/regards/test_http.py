@@ -3,8 +3,8 @@
 import httpx
 import pytest
 
-from rs_order.adapters.regards import RemoteService
-from rs_order.ports.errors import RemoteError, RemoteNonsense, RemoteRefusal, RemoteTrouble
+from rs_order.ports import RemoteError, RemoteNonsense, RemoteRefusal, RemoteTrouble
+from rs_order.regards.http import RemoteService
 from tests.regards.raw_server import RawServer, answer
 
 SECRET = "secret.token.text"
@@ -68,7 +68,7 @@ async def test_answers_have_an_end(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A service that never stops talking doesn't fill our memory."""
-    monkeypatch.setattr("rs_order.adapters.regards.http.MAX_ANSWER", 1000)
+    monkeypatch.setattr("rs_order.regards.http.MAX_ANSWER", 1000)
     async with RawServer.running(answer("200 OK", b" " * 2000 + b"{}")) as server:
         with pytest.raises(RemoteNonsense, match="longer than 1000 bytes"):
             await RemoteService("rs-test", server.url, client).get("/path", SECRET)

@@ -3,11 +3,12 @@
 import httpx
 import pytest
 
-from rs_order.adapters.regards import RemoteService, TokenIssuer
-from rs_order.adapters.regards.mail import RegardsMailer
-from rs_order.ports.errors import RemoteNonsense, RemoteRefusal, RemoteTrouble
-from rs_order.ports.mail import Mail
-from rs_order.sandbox import Outage, OutageMode, Sandbox, Service
+from rs_order.ports import Mail, RemoteNonsense, RemoteRefusal, RemoteTrouble
+from rs_order.regards.admin import RegardsMailer
+from rs_order.regards.http import RemoteService
+from rs_order.regards.token_issuer import TokenIssuer
+from rs_order.sandbox.faults import Outage, OutageMode, Service
+from rs_order.sandbox.simulated_platform import Sandbox
 from tests.regards.conftest import DEMO
 
 MAIL = Mail(

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from rs_order.adapters.regards.features import MalformedFeature, product_of
-from rs_order.adapters.regards.pages import items_of
 from rs_order.domain.files import DataType
+from rs_order.regards.catalog_json import MalformedFeature, product_of
+from rs_order.regards.pages import items_of
 
 PAGES: list[dict[str, Any]] = [
     {"content": []},

@@ -5,13 +5,14 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from rs_order.adapters.regards import RegardsProcesses, RemoteService, TokenIssuer
-from rs_order.adapters.regards.processing import MalformedProcess, forecast_of, process_of
 from rs_order.domain.process import Cardinality, Forecast, LimitKind, Process, Scope
-from rs_order.ports.errors import RemoteNonsense, RemoteRefusal, RemoteTrouble
-from rs_order.ports.processing import UnreadableProcess
-from rs_order.sandbox import Outage, OutageMode, Sandbox, Service
+from rs_order.ports import RemoteNonsense, RemoteRefusal, RemoteTrouble, UnreadableProcess
+from rs_order.regards.http import RemoteService
+from rs_order.regards.processing import MalformedProcess, RegardsProcesses, forecast_of, process_of
+from rs_order.regards.token_issuer import TokenIssuer
+from rs_order.sandbox.faults import Outage, OutageMode, Service
 from rs_order.sandbox.process_catalog import process_id
+from rs_order.sandbox.simulated_platform import Sandbox
 from tests.regards.conftest import JANE
 
 ID = UUID("a5d0b3f4-0ad3-4c9e-9a10-0b7a3c1f0e21")

@@ -9,21 +9,18 @@ from typing import cast
 import httpx
 import pytest
 
-from rs_order.adapters.regards import (
-    RegardsRoles,
-    RemoteService,
-    RoleCache,
-    RoleRights,
-    TokenIssuer,
-)
 from rs_order.domain.ids import Tenant
 from rs_order.domain.retry import Backoff
-from rs_order.entrypoints.rest.resource_mappings import resource_mappings
-from rs_order.entrypoints.rest.resources import GET_ORDER, RESOURCES, SEARCH_ORDERS, Resource
-from rs_order.ports.errors import RemoteNonsense, RemoteTrouble
-from rs_order.ports.roles import RightsUnknown
-from rs_order.sandbox import Outage, OutageMode, Sandbox, Service
+from rs_order.ports import RemoteNonsense, RemoteTrouble, RightsUnknown
+from rs_order.regards.http import RemoteService
+from rs_order.regards.role_cache import RoleCache
+from rs_order.regards.roles import RegardsRoles, RoleRights
+from rs_order.regards.token_issuer import TokenIssuer
+from rs_order.rest.resources import GET_ORDER, RESOURCES, SEARCH_ORDERS, Resource
+from rs_order.rest.security import resource_mappings
+from rs_order.sandbox.faults import Outage, OutageMode, Service
 from rs_order.sandbox.role_registry import Role
+from rs_order.sandbox.simulated_platform import Sandbox
 from rs_order.store.tenants import Tenants
 from tests.regards.conftest import DEMO
 from tests.support.polling import eventually

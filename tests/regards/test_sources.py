@@ -7,18 +7,16 @@ from pathlib import Path
 import httpx
 import pytest
 
-from rs_order.adapters.regards import (
-    CallLimits,
-    ExternalAccess,
-    ExternalFiles,
-    RegardsFileSources,
-    StoredFiles,
-    TokenIssuer,
-)
 from rs_order.domain.ids import Checksum, DataFileId, Urn
-from rs_order.ports.downloads import FetchError, FileToDownload
-from rs_order.sandbox import Outage, OutageMode, Quota, Sandbox, Service, SyntheticDataset
+from rs_order.ports import FetchError, FileToDownload
+from rs_order.regards.external import ExternalAccess, ExternalFiles, RegardsFileSources
+from rs_order.regards.http import CallLimits
+from rs_order.regards.storage import StoredFiles
+from rs_order.regards.token_issuer import TokenIssuer
+from rs_order.sandbox.faults import Outage, OutageMode, Quota, Service
 from rs_order.sandbox.products import Location
+from rs_order.sandbox.simulated_platform import Sandbox
+from rs_order.sandbox.synthetic import SyntheticDataset
 from tests.regards.conftest import DEMO
 from tests.regards.raw_server import RawServer, answer
 

@@ -5,9 +5,9 @@ from datetime import timedelta
 import jwt
 import pytest
 
-from rs_order.adapters.regards import TokenIssuer
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Tenant
+from rs_order.regards.token_issuer import TokenIssuer
 from tests.regards.conftest import DEMO, KEY
 from tests.support.clock import ManualClock
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
@@ -12,22 +11,19 @@ import jwt
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
-from rs_order.adapters.order_tokens import JwtOrderTokens
-from rs_order.application.download import Metalinks
-from rs_order.application.links import Links
-from rs_order.application.maintenance import SwitchMaintenance
-from rs_order.demo.servers import Servers
-from rs_order.entrypoints.rest import (
-    ComponentHealth,
-    DefaultRoles,
-    HealthStatus,
-    RestServices,
-    TokenVerifier,
-    create_app,
-    run_rest,
-    some_services,
-)
-from rs_order.store.tenants import Tenants
+from rs_order.app.rest import RestServices, absent_services, create_app
+from rs_order.contracts.actuator import HealthStatus
+from rs_order.core.links import Links
+from rs_order.demo.servers.lifecycle import Servers
+from rs_order.downloads.metalink import Metalinks
+from rs_order.downloads.order_tokens import JwtOrderTokens
+from rs_order.downloads.routes import DownloadServices
+from rs_order.ports import ComponentHealth
+from rs_order.rest.access import Access
+from rs_order.rest.roles import DefaultRoles
+from rs_order.rest.server import run_rest
+from rs_order.rest.tokens import TokenVerifier
+from rs_order.store.tenants import Maintenance, Tenants
 from tests.rest.fake_downloads import DEMO, OWNER, DownloadableOrder
 from tests.rest.stored_downloads import StoredFakeDownloads
 from tests.support.clock import ManualClock
@@ -106,20 +102,23 @@ def services(downloadable: DownloadableOrder, health: FakeHealth) -> RestService
     tenants = cast("Tenants", FakeTenants())
     order_tokens = JwtOrderTokens(ORDER_SECRET, ManualClock(NOW))
     links = Links(None, tenants, prefix="/api/v1", fallback="http://nowhere.invalid")
-    outside = some_services().platform
-    return some_services(
-        tenants=tenants,
-        platform=replace(outside, maintenance=cast("SwitchMaintenance", FakeMaintenance())),
-        downloads=downloadable.order,
-        settle_downloads=downloadable.order.settle,
-        sources=downloadable.sources,
-        metalinks=Metalinks(downloadable.order, order_tokens, links),
-        order_tokens=order_tokens,
-        tokens=TokenVerifier({"HS512": KEY}),
-        roles=DefaultRoles(),
+    return absent_services(
+        access=Access(
+            TokenVerifier({"HS512": KEY}),
+            DefaultRoles(),
+            tenants,
+            cast("Maintenance", FakeMaintenance()),
+        ),
+        downloads=DownloadServices(
+            orders=downloadable.order,
+            settle=downloadable.order.settle,
+            sources=downloadable.sources,
+            metalinks=Metalinks(downloadable.order, order_tokens, links),
+            order_tokens=order_tokens,
+            clock=ManualClock(NOW),
+        ),
         health=health,
         metrics=metrics,
-        clock=ManualClock(NOW),
     )
 
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from rs_order.domain.ids import Checksum, DataFileId, OrderId, Tenant, Urn
 from rs_order.domain.states import FileState, OrderStatus
-from rs_order.ports.downloads import (
+from rs_order.ports import (
     FetchError,
     FetchResult,
     FileOfOrder,

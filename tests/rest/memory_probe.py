@@ -20,31 +20,25 @@ from typing import cast
 import httpx
 from prometheus_client import CollectorRegistry
 
-from rs_order.adapters.order_tokens import JwtOrderTokens
-from rs_order.application.download import Metalinks
-from rs_order.application.links import Links
+from rs_order.app.rest import absent_services, create_app
+from rs_order.core.links import Links
 from rs_order.domain.ids import Checksum, DataFileId, OrderId, Tenant
 from rs_order.domain.states import FileState, OrderStatus
-from rs_order.entrypoints.rest import (
-    DefaultRoles,
-    TokenVerifier,
-    create_app,
-    run_rest,
-    some_services,
-)
-from rs_order.ports.downloads import (
-    FileOfOrder,
-    FileOutcome,
-    FileToDownload,
-    OpenFile,
-    OrderToDownload,
-)
-from rs_order.store.tenants import Tenants
+from rs_order.downloads.metalink import Metalinks
+from rs_order.downloads.order_tokens import JwtOrderTokens
+from rs_order.downloads.routes import DownloadServices
+from rs_order.ports import FileOfOrder, FileOutcome, FileToDownload, OpenFile, OrderToDownload
+from rs_order.rest.access import Access
+from rs_order.rest.roles import DefaultRoles
+from rs_order.rest.server import run_rest
+from rs_order.rest.tokens import TokenVerifier
+from rs_order.store.tenants import Maintenance, Tenants
 from tests.rest.conftest import (
     KEY,
     NOW,
     ORDER_SECRET,
     FakeHealth,
+    FakeMaintenance,
     FakeTenants,
     bearer,
 )
@@ -139,18 +133,23 @@ async def probe(files: int, size: int, path: str) -> dict[str, float]:
     tenants = cast("Tenants", FakeTenants())
     order_tokens = JwtOrderTokens(ORDER_SECRET, ManualClock(NOW))
     links = Links(None, tenants, prefix="/api/v1", fallback="http://nowhere.invalid")
-    services = some_services(
-        tenants=tenants,
-        downloads=downloadable,
-        settle_downloads=downloadable.settle,
-        sources=downloadable,
-        metalinks=Metalinks(downloadable, order_tokens, links),
-        order_tokens=order_tokens,
-        tokens=TokenVerifier({"HS512": KEY}),
-        roles=DefaultRoles(),
+    services = absent_services(
+        access=Access(
+            TokenVerifier({"HS512": KEY}),
+            DefaultRoles(),
+            tenants,
+            cast("Maintenance", FakeMaintenance()),
+        ),
+        downloads=DownloadServices(
+            orders=downloadable,
+            settle=downloadable.settle,
+            sources=downloadable,
+            metalinks=Metalinks(downloadable, order_tokens, links),
+            order_tokens=order_tokens,
+            clock=ManualClock(NOW),
+        ),
         health=FakeHealth(),
         metrics=CollectorRegistry(),
-        clock=ManualClock(NOW),
     )
     stop, port = asyncio.Event(), asyncio.get_running_loop().create_future()
     app = create_app(services)

@@ -3,20 +3,14 @@
 from collections.abc import Sequence
 from uuid import uuid4
 
-from rs_order.adapters.system_clock import SystemClock
-from rs_order.application.links import Links
-from rs_order.application.policies import SlotLimits
-from rs_order.application.settle_downloads import SettleDownloads
-from rs_order.application.settlement import Settlement
+from rs_order.app.clock import SystemClock
+from rs_order.core.links import Links
+from rs_order.core.policies import SlotLimits
+from rs_order.core.settlement import Settlement
 from rs_order.domain.ids import DataFileId, OrderId, Tenant
 from rs_order.domain.states import FileState, OrderStatus
-from rs_order.ports.downloads import (
-    FetchResult,
-    FileOfOrder,
-    FileOutcome,
-    FileToDownload,
-    OrderToDownload,
-)
+from rs_order.downloads.settle import SettleDownloads
+from rs_order.ports import FetchResult, FileOfOrder, FileOutcome, FileToDownload, OrderToDownload
 from rs_order.store.downloads import StoredDownloads
 from rs_order.store.pool import Connection, Pool
 from rs_order.store.tenants import Tenants

@@ -3,7 +3,8 @@
 import httpx
 import pytest
 
-from rs_order.entrypoints.rest import ComponentHealth, HealthStatus
+from rs_order.contracts.actuator import HealthStatus
+from rs_order.ports import ComponentHealth
 from tests.rest.conftest import FakeHealth, bearer
 
 pytestmark = pytest.mark.parametrize("downloadable", ["memory"], indirect=True)

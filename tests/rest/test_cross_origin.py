@@ -6,7 +6,8 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from rs_order.entrypoints.rest import RestServices, RestSettings
+from rs_order.app.rest import RestServices
+from rs_order.rest.application import RestSettings
 from tests.rest.conftest import serving
 
 pytestmark = pytest.mark.parametrize("downloadable", ["memory"], indirect=True)

@@ -9,10 +9,10 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from rs_order.adapters.order_tokens import NoOrderTokens
+from rs_order.app.rest import RestServices
 from rs_order.domain.states import FileState, OrderStatus
-from rs_order.entrypoints.rest import RestServices
-from rs_order.ports.downloads import FetchError, FetchResult, SourceAnswer
+from rs_order.downloads.order_tokens import NoOrderTokens
+from rs_order.ports import FetchError, FetchResult, SourceAnswer
 from tests.rest.conftest import bearer, serving
 from tests.rest.fake_downloads import OWNER, DownloadableOrder, incompressible
 from tests.rest.order_tokens import BAD_TOKENS, order_token
@@ -300,7 +300,8 @@ async def test_service_without_a_key_for_order_tokens(
 ) -> None:
     """503, and what the operator has to set: the token may be a good one."""
     downloadable.add("a")
-    async for url in serving(replace(services, order_tokens=NoOrderTokens())):
+    downloads = replace(services.downloads, order_tokens=NoOrderTokens())
+    async for url in serving(replace(services, downloads=downloads)):
         async with httpx.AsyncClient(trust_env=False) as client:
             answer = await client.get(f"{url}{PUBLIC}?scope=demo&orderToken={order_token()}")
 

@@ -6,8 +6,8 @@ import pytest
 from fastapi import Request
 from starlette.types import Receive, Scope, Send
 
-from rs_order.entrypoints.rest.addresses import base_address
-from rs_order.entrypoints.rest.forwarded import ForwardedHeaders
+from rs_order.rest.addresses import base_address
+from rs_order.rest.forwarded import ForwardedHeaders
 from rs_order.settings import SettingsError, load_settings
 
 GATEWAY = "10.0.0.2"

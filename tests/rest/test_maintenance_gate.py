@@ -5,16 +5,13 @@ from typing import cast
 
 import pytest
 
-from rs_order.application.maintenance import SwitchMaintenance
+from rs_order.app.rest import RestServices
 from rs_order.domain.identity import Caller
-from rs_order.entrypoints.rest import Resource, RestServices
-from rs_order.entrypoints.rest.authentication import out_of_maintenance
-from rs_order.entrypoints.rest.errors import Refused
-from rs_order.entrypoints.rest.resources import (
-    DISABLE_MAINTENANCE,
-    DOWNLOAD_FILE,
-    RESOURCES,
-)
+from rs_order.rest.access import Access
+from rs_order.rest.authentication import out_of_maintenance
+from rs_order.rest.errors import Refused
+from rs_order.rest.resources import DISABLE_MAINTENANCE, DOWNLOAD_FILE, RESOURCES, Resource
+from rs_order.store.tenants import Maintenance
 from tests.rest.fake_downloads import DEMO
 
 pytestmark = pytest.mark.parametrize("downloadable", ["memory"], indirect=True)
@@ -32,10 +29,10 @@ class AllInMaintenance:
         return True
 
 
-async def _refusal(services: RestServices, resource: Resource, verb: str) -> Refused | None:
+async def _refusal(access: Access, resource: Resource, verb: str) -> Refused | None:
     caller = Caller(DEMO, "admin@example.org", "PROJECT_ADMIN")
     try:
-        await out_of_maintenance(services, caller, resource, verb)
+        await out_of_maintenance(access, caller, resource, verb)
     except Refused as refused:
         return refused
     return None
@@ -44,10 +41,9 @@ async def _refusal(services: RestServices, resource: Resource, verb: str) -> Ref
 async def test_only_reading_and_the_end_of_it_pass(services: RestServices) -> None:
     """GET of anything and ``disable``; HEAD is no GET. Who reads costs no look at the database."""
     maintenance = AllInMaintenance()
-    platform = replace(services.platform, maintenance=cast("SwitchMaintenance", maintenance))
-    services = replace(services, platform=platform)
+    access = replace(services.access, maintenance=cast("Maintenance", maintenance))
 
-    refusals = {one.key: await _refusal(services, one, one.verb) for one in RESOURCES}
+    refusals = {one.key: await _refusal(access, one, one.verb) for one in RESOURCES}
 
     passing = {key for key, refusal in refusals.items() if refusal is None}
     told = {(r.status, r.messages) for r in refusals.values() if r is not None}
@@ -55,4 +51,4 @@ async def test_only_reading_and_the_end_of_it_pass(services: RestServices) -> No
     assert passing == reading | {DISABLE_MAINTENANCE.key}
     assert told == {(515, (f"Tenant {DEMO} in maintenance!",))}
     assert maintenance.asked == len(RESOURCES) - len(passing)
-    assert await _refusal(services, DOWNLOAD_FILE, "HEAD") is not None
+    assert await _refusal(access, DOWNLOAD_FILE, "HEAD") is not None

@@ -8,12 +8,12 @@ import httpx
 import jwt
 import pytest
 
-from rs_order.adapters.order_tokens import JwtOrderTokens, NoOrderTokens
-from rs_order.application.download import Metalinks
-from rs_order.application.links import Links
+from rs_order.app.rest import RestServices
+from rs_order.core.links import Links
 from rs_order.domain.states import FileState, OrderStatus
-from rs_order.entrypoints.rest import RestServices
-from rs_order.ports.errors import RemoteTrouble
+from rs_order.downloads.metalink import Metalinks
+from rs_order.downloads.order_tokens import JwtOrderTokens, NoOrderTokens
+from rs_order.ports import RemoteTrouble
 from tests.rest.conftest import HOST, NOW, ORDER_SECRET, FakeTenants, serving
 from tests.rest.fake_downloads import OWNER, DownloadableOrder
 from tests.rest.order_tokens import BAD_TOKENS, FUTURE, order_token
@@ -329,10 +329,13 @@ async def test_service_without_a_key_for_order_tokens(
     """503, and what the operator has to set."""
     downloadable.add("a")
     tokens = NoOrderTokens()
-    links = Links(None, services.tenants, prefix="/api/v1", fallback="")
-    services = replace(
-        services, order_tokens=tokens, metalinks=Metalinks(downloadable.order, tokens, links)
+    links = Links(None, services.access.tenants, prefix="/api/v1", fallback="")
+    downloads = replace(
+        services.downloads,
+        order_tokens=tokens,
+        metalinks=Metalinks(downloadable.order, tokens, links),
     )
+    services = replace(services, downloads=downloads)
     async for url in serving(services):
         async with httpx.AsyncClient(trust_env=False) as client:
             headers = as_caller(OWNER, "REGISTERED_USER")
@@ -362,7 +365,8 @@ async def test_address_of_the_project_that_nobody_tells(
     downloadable.add("a")
     links = Links(NoProjects(), tenants, prefix="/api/v1", fallback="http://localhost")  # type: ignore[arg-type]
     tokens = JwtOrderTokens(ORDER_SECRET, ManualClock(NOW))
-    services = replace(services, metalinks=Metalinks(downloadable.order, tokens, links))
+    metalinks = Metalinks(downloadable.order, tokens, links)
+    services = replace(services, downloads=replace(services.downloads, metalinks=metalinks))
 
     async for url in serving(services):
         async with httpx.AsyncClient(trust_env=False) as client:

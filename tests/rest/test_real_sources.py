@@ -7,25 +7,22 @@ from datetime import UTC, datetime
 
 import pytest
 
-from rs_order.adapters.regards import (
-    ExternalAccess,
-    ExternalFiles,
-    RegardsCatalog,
-    RegardsDatasetFiles,
-    RegardsFileSources,
-    RemoteService,
-    StoredFiles,
-    TokenIssuer,
-    new_client,
-)
-from rs_order.application.download import ZipRequest, zip_order
 from rs_order.domain.files import Product
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import DataFileId, Urn
 from rs_order.domain.selection import SelectionRequest
-from rs_order.ports.downloads import FetchResult, FileToDownload
-from rs_order.sandbox import Quota, Sandbox, SandboxOptions, SyntheticDataset, running_sandbox
+from rs_order.downloads.order_zip import ZipRequest, zip_order
+from rs_order.ports import FetchResult, FileToDownload
+from rs_order.regards.catalog import RegardsCatalog, RegardsDatasetFiles
+from rs_order.regards.external import ExternalAccess, ExternalFiles, RegardsFileSources
+from rs_order.regards.http import RemoteService, new_client
+from rs_order.regards.storage import StoredFiles
+from rs_order.regards.token_issuer import TokenIssuer
+from rs_order.sandbox.faults import Quota
+from rs_order.sandbox.launch import running_sandbox
 from rs_order.sandbox.products import Location
+from rs_order.sandbox.simulated_platform import Sandbox, SandboxOptions
+from rs_order.sandbox.synthetic import SyntheticDataset
 from tests.rest.conftest import KEY
 from tests.rest.fake_downloads import DEMO, ORDER, OWNER, DownloadableOrder, FakeDownloads
 

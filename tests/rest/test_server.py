@@ -1,4 +1,4 @@
-"""Starting and stopping (architecture: SIGTERM belongs to the bootstrap)."""
+"""Starting and stopping (architecture: SIGTERM belongs to the command)."""
 
 import asyncio
 import signal
@@ -8,8 +8,9 @@ from collections.abc import AsyncGenerator
 import httpx
 import pytest
 
-from rs_order.entrypoints.rest import RestServices, create_app, run_rest
-from rs_order.ports.downloads import FetchResult
+from rs_order.app.rest import RestServices, create_app
+from rs_order.ports import FetchResult
+from rs_order.rest.server import run_rest
 from tests.rest.conftest import bearer
 from tests.rest.fake_downloads import DownloadableOrder, incompressible
 from tests.rest.test_zip_download import PATH, Endless

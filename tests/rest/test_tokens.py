@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Tenant
-from rs_order.entrypoints.rest import InvalidToken, TokenVerifier
+from rs_order.rest.tokens import InvalidToken, TokenVerifier
 
 HMAC_KEYS = {name: f"{name} key ".ljust(80, "x") for name in ("HS256", "HS384", "HS512")}
 CLAIMS = {"tenant": "demo", "sub": "jane", "email": "j@x", "role": "EXPLOIT"}

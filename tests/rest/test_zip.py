@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from rs_order.application.download import ZipReport, ZipRequest, zip_order
-from rs_order.application.download.entry_names import safe_name
-from rs_order.ports.downloads import FetchError, FetchResult
+from rs_order.downloads.entry_names import safe_name
+from rs_order.downloads.order_zip import ZipReport, ZipRequest, zip_order
+from rs_order.ports import FetchError, FetchResult
 from tests.rest.fake_downloads import DEMO, ORDER, OWNER, DownloadableOrder, pieces
 
 REQUEST = ZipRequest(DEMO, ORDER, OWNER, datetime(2026, 3, 1, 12, 30, 45, tzinfo=UTC))

@@ -11,9 +11,10 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from rs_order.application.download import order_zip
-from rs_order.entrypoints.rest import RestServices, RestSettings
-from rs_order.ports.downloads import FetchResult
+from rs_order.app.rest import RestServices
+from rs_order.downloads import order_zip
+from rs_order.ports import FetchResult
+from rs_order.rest.application import RestSettings
 from tests.rest.conftest import bearer, serving
 from tests.rest.fake_downloads import OWNER, DownloadableOrder, incompressible
 from tests.support.polling import eventually

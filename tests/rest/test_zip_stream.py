@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rs_order.application.download.zip_stream import ZipStream
+from rs_order.downloads.zip_stream import ZipStream
 
 AT = datetime(2026, 3, 1, 12, 30, 45, tzinfo=UTC)
 FAR = 5 * 2**30

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from rs_order.sandbox import Sandbox
+from rs_order.sandbox.simulated_platform import Sandbox
 
 ORDERABLE = ["RAWDATA", "QUICKLOOK_SD", "QUICKLOOK_MD", "QUICKLOOK_HD"]
 

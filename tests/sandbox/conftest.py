@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from rs_order.sandbox import Sandbox, running_sandbox
+from rs_order.sandbox.launch import running_sandbox
+from rs_order.sandbox.simulated_platform import Sandbox
 from tests.sandbox.client import Client, calling
 
 

@@ -9,9 +9,9 @@ from uuid import uuid4
 
 import pytest
 
-from rs_order.sandbox import Sandbox
 from rs_order.sandbox.amqp_wire import EXECUTION_RESULT
 from rs_order.sandbox.process_catalog import process_id
+from rs_order.sandbox.simulated_platform import Sandbox
 from tests.sandbox.client import Client
 from tests.support.polling import eventually
 

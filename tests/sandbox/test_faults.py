@@ -10,7 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from rs_order.sandbox import FaultError, Faults, Outage, OutageMode, Quota, Sandbox, Service
+from rs_order.sandbox.faults import FaultError, Faults, Outage, OutageMode, Quota, Service
+from rs_order.sandbox.simulated_platform import Sandbox
 from tests.sandbox.client import Client
 
 ONLINE = "32addae2b6b77b3ab3e04085605adea5"

@@ -11,7 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from rs_order.sandbox import ArchiveError, Sandbox, SandboxOptions
+from rs_order.sandbox.archive_folder import ArchiveError
+from rs_order.sandbox.simulated_platform import Sandbox, SandboxOptions
 
 _COMMAND = """
 import asyncio, functools

@@ -7,9 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
-from rs_order.sandbox import Sandbox, User
 from rs_order.sandbox.admin_events import ConnectionEvent
 from rs_order.sandbox.role_registry import Role, UnknownError
+from rs_order.sandbox.simulated_platform import Sandbox
+from rs_order.sandbox.user_directory import User
 from tests.sandbox.client import Client
 
 GET = "/user/orders/{orderId}"

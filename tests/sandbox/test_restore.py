@@ -13,7 +13,10 @@ from urllib.parse import quote
 import aio_pika
 import pytest
 
-from rs_order.sandbox import Faults, Sandbox, SandboxOptions, SyntheticDataset, running_sandbox
+from rs_order.sandbox.faults import Faults
+from rs_order.sandbox.launch import running_sandbox
+from rs_order.sandbox.simulated_platform import Sandbox, SandboxOptions
+from rs_order.sandbox.synthetic import SyntheticDataset
 from tests.sandbox.client import calling
 
 NEARLINE = "bdacea8567cded6badba4b19f68f52db"

@@ -9,8 +9,9 @@ import httpx
 import jwt
 import pytest
 
-from rs_order.sandbox import Sandbox, User
 from rs_order.sandbox.identities import DEVELOPMENT_KEY
+from rs_order.sandbox.simulated_platform import Sandbox
+from rs_order.sandbox.user_directory import User
 from tests.sandbox.client import Client
 
 CLAIMS: dict[str, Any] = {

@@ -9,7 +9,9 @@ import time
 import httpx
 import pytest
 
-from rs_order.sandbox import Sandbox, SyntheticDataset, User
+from rs_order.sandbox.simulated_platform import Sandbox
+from rs_order.sandbox.synthetic import SyntheticDataset
+from rs_order.sandbox.user_directory import User
 from tests.sandbox.client import ORDERABLE, Client, calling
 
 EIT_URN = "URN:AIP:DATASET:demo:c0438116-7605-5612-9805-0dd6060ebac4:V1"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from uuid import uuid4
 
-from rs_order.sandbox import Process, Sandbox
-from rs_order.sandbox.process_catalog import DEMO_PROCESSES, Scope, SizeLimit, process_id
+from rs_order.sandbox.process_catalog import DEMO_PROCESSES, Process, Scope, SizeLimit, process_id
+from rs_order.sandbox.simulated_platform import Sandbox
 from tests.sandbox.client import Client
 
 

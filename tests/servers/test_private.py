@@ -17,16 +17,12 @@ import asyncpg
 import psutil
 import pytest
 
-from rs_order.demo.servers import (
-    Broker,
-    Database,
-    NotOursError,
-    ServerStartError,
-    ThisMachine,
-    postgresql,
-    running_database,
-)
+from rs_order.demo.servers import postgresql
+from rs_order.demo.servers.database_and_broker import Broker, Database
+from rs_order.demo.servers.errors import NotOursError, ServerStartError
 from rs_order.demo.servers.handles import ExternalServer, SupervisedServer
+from rs_order.demo.servers.lifecycle import running_database
+from rs_order.demo.servers.machine import ThisMachine
 from rs_order.demo.servers.postgresql import private_database
 from rs_order.demo.servers.private_resources import free_ports
 from rs_order.demo.servers.programs import find_postgresql, find_rabbitmq

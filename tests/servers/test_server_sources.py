@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rs_order.demo.servers import ServersMissingError, running_database
+from rs_order.demo.servers.errors import ServersMissingError
+from rs_order.demo.servers.lifecycle import running_database
 from rs_order.demo.servers.machine import Kind
 from rs_order.demo.servers.programs import Programs
 from rs_order.demo.servers.server_sources import (

@@ -10,9 +10,7 @@ from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Tenant, Urn
 from rs_order.domain.process import Cardinality, Forecast, LimitKind, Process, Scope
 from rs_order.domain.selection import DatasetSummary, SelectionRequest, Summary, TypeTotals
-from rs_order.ports.directory import User
-from rs_order.ports.errors import RemoteError
-from rs_order.ports.processing import NewBatch
+from rs_order.ports import NewBatch, RemoteError, User
 
 TENANT = Tenant("project1")
 DATASET = Urn("URN:AIP:DATASET:demo:1:V1")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from rs_order.domain.files import CatalogFile, DataType, Product
 from rs_order.domain.ids import Checksum, Urn
-from rs_order.ports.downloads import FetchResult
+from rs_order.ports import FetchResult
 from tests.stateful.fakes import PROCESSES, Ending
 from tests.stateful.order_harness import OrderHarness
 

@@ -10,25 +10,25 @@ from typing import Any, cast
 from asyncpg import Record
 from asyncpg.prepared_stmt import PreparedStatement
 
-from rs_order.application.accept_requests import ArrivedRequest
-from rs_order.application.act import Actor
-from rs_order.application.create_order import OrderWish
-from rs_order.application.errors import UseCaseRefused
-from rs_order.application.reconcile import RebuildPageStep, ReconcileStep, RecountStep
-from rs_order.application.reconcile.recount import PAUSE
-from rs_order.application.step import read_step, step_class
-from rs_order.bootstrap.application import put_together
-from rs_order.bootstrap.database import Database
-from rs_order.bootstrap.platform_clients import PlatformClients
+from rs_order.actions.rights import Actor
+from rs_order.app.application import put_together
+from rs_order.app.database import Database
+from rs_order.app.platform_clients import PlatformClients
 from rs_order.contracts.basket import BasketSelectionRequest
 from rs_order.contracts.order_request import OrderRequest
 from rs_order.contracts.processing import ExecutionResult
+from rs_order.core.errors import UseCaseRefused
+from rs_order.core.steps import read_step, step_class
 from rs_order.domain.files import Product
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Checksum, DataFileId, DatasetSelectionId, OrderId
 from rs_order.domain.process import ProcessChoice
-from rs_order.ports.downloads import FetchResult, FileOutcome
-from rs_order.ports.errors import RemoteRefusal, RemoteTrouble
+from rs_order.orders.create import OrderWish
+from rs_order.ports import FetchResult, FileOutcome, RemoteRefusal, RemoteTrouble
+from rs_order.reconcile.rebuild_steps import RebuildPageStep
+from rs_order.reconcile.recount import PAUSE, RecountStep
+from rs_order.reconcile.runs import ReconcileStep
+from rs_order.requests.accept import ArrivedRequest
 from rs_order.settings import Settings
 from rs_order.store.pool import Connection, Pool, use_tenant
 from rs_order.store.tenants import Tenants

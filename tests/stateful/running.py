@@ -12,10 +12,14 @@ import structlog
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from rs_order.application import ask_storage, cancel_orders, retire_orders, schedule_sub_orders
-from rs_order.application.act import pause_order, retry_order
-from rs_order.bootstrap import features
+from rs_order.actions import pause as pause_order
+from rs_order.actions import retry as retry_order
+from rs_order.app import features
 from rs_order.domain.scheduling import PassLimits
+from rs_order.orders import lifecycle as cancel_orders
+from rs_order.orders import lifecycle as retire_orders
+from rs_order.scheduling import restoration as ask_storage
+from rs_order.scheduling import schedule as schedule_sub_orders
 from rs_order.store.migrate import migrate_platform
 from rs_order.store.pool import open_pool
 from rs_order.store.tenants import Tenants

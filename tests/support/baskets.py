@@ -2,8 +2,8 @@
 
 from typing import Any, Protocol
 
-from rs_order.sandbox import Sandbox
 from rs_order.sandbox.products import urn_for
+from rs_order.sandbox.simulated_platform import Sandbox
 
 
 class TenantDatabase(Protocol):

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
-from rs_order.demo.servers import Management
+from rs_order.demo.servers.management_api import Management
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ import shutil
 import sys
 from dataclasses import dataclass
 
-from rs_order.demo.servers import ServersError, ThisMachine
+from rs_order.demo.servers.errors import ServersError
+from rs_order.demo.servers.machine import ThisMachine
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from rs_order.adapters.regards.unconfigured import NoProcesses
-from rs_order.application.read_page import PageReader
+from rs_order.completion.read_page import PageReader
 from rs_order.contracts.basket import BasketDto, BasketSelectionRequest
 from rs_order.domain.basket import Basket, DatasetSelection, DatedSelection
 from rs_order.domain.file_filter import FileFilter, FileKind
@@ -18,17 +17,11 @@ from rs_order.domain.identity import Caller
 from rs_order.domain.ids import BasketId, DatasetSelectionId, OrderId, Tenant, Urn
 from rs_order.domain.instants import parse_instant
 from rs_order.domain.order import Order
-from rs_order.domain.process import (
-    Cardinality,
-    Forecast,
-    LimitKind,
-    Process,
-    ProcessChoice,
-    Scope,
-)
+from rs_order.domain.process import Cardinality, Forecast, LimitKind, Process, ProcessChoice, Scope
 from rs_order.domain.selection import DatasetSummary, SelectionRequest, Summary, TypeTotals
 from rs_order.domain.states import OrderStatus
-from rs_order.ports.catalog import Catalog
+from rs_order.ports import Catalog
+from rs_order.regards.unconfigured import NoProcesses
 
 AT = datetime(2026, 1, 23, 9, 21, 50, 720512, tzinfo=UTC)
 URN = Urn("URN:AIP:DATASET:project1:4af7fa7f-110e-42c8-b434-7c863c280548:V1")

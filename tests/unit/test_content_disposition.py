@@ -2,7 +2,7 @@
 
 import pytest
 
-from rs_order.entrypoints.rest.content_disposition import attachment
+from rs_order.downloads.streaming import attachment
 
 
 @pytest.mark.parametrize(

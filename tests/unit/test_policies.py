@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from rs_order.application.policies import mail_retries, remote_retries, storage_retries
+from rs_order.core.policies import mail_retries, remote_retries, storage_retries
 from rs_order.domain.retry import Backoff, RetryPolicy
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rs_order.application.baskets.product_ids import MAX_ID, read_ids, searches_of
-from rs_order.application.errors import TooManyLines, UnreadableUpload
+from rs_order.baskets.product_ids import MAX_ID, read_ids, searches_of
+from rs_order.core.errors import TooManyLines, UnreadableUpload
 
 
 async def read(text: str | bytes, most: int = 1000, piece: int = 3) -> list[str]:

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from rs_order.application.refusal import Rejection
-from rs_order.application.request_rules import fingerprint, unknown_user, violations
 from rs_order.contracts.order_request import OrderRequest
 from rs_order.contracts.order_response import ErrorType, ResponseStatus
+from rs_order.core.responses import Rejection
+from rs_order.requests.rules import fingerprint, unknown_user, violations
 
 GOOD = {"correlationId": "c-1", "queries": ["*"], "user": "jane@example.org"}
 NO_QUERY = "[NotEmpty] list of queries should not be empty at queries: rejected value [{}]."

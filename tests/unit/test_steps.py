@@ -6,19 +6,17 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from rs_order.application.act import RetryOrderStep
-from rs_order.application.apply_results import GiveUpResultsStep
-from rs_order.application.ask_storage import AskAgainStep
-from rs_order.application.connect_tenants import (
-    ConnectTenantStep,
-    FindTenantsStep,
-    ReportConnectionStep,
+from rs_order.actions.retry import RetryOrderStep
+from rs_order.core.shared_steps import (
+    CompleteOrderStep,
+    DeleteFilesStep,
+    ExpireOrderStep,
+    GrantRequestsStep,
+    ScheduleStep,
+    StartProcessingStep,
+    StopSubOrdersStep,
 )
-from rs_order.application.mails.plan import RemindStep
-from rs_order.application.mails.send import SendMailStep
-from rs_order.application.reconcile import RebuildPageStep, ReconcileStep, RecountStep
-from rs_order.application.reconcile.rebuild_steps import Part
-from rs_order.application.step import (
+from rs_order.core.steps import (
     Step,
     StepQueue,
     StepRegistry,
@@ -29,17 +27,6 @@ from rs_order.application.step import (
     step_class,
     step_names,
 )
-from rs_order.application.steps import (
-    CompleteOrderStep,
-    DeleteFilesStep,
-    ExpireOrderStep,
-    GrantRequestsStep,
-    ScheduleStep,
-    StartProcessingStep,
-    StopSubOrdersStep,
-)
-from rs_order.application.tidy_inbox import PurgeInboxStep
-from rs_order.application.wake_tenant import ResumeTenantStep
 from rs_order.domain.ids import (
     DataFileId,
     DatasetTaskId,
@@ -49,8 +36,21 @@ from rs_order.domain.ids import (
     SubOrderId,
     Tenant,
 )
-from rs_order.ports.connections import ConnectionState
-from rs_order.ports.outbox import MessageKind
+from rs_order.mails.plan import RemindStep
+from rs_order.mails.send import SendMailStep
+from rs_order.ports import ConnectionState, MessageKind
+from rs_order.processing.results import GiveUpResultsStep
+from rs_order.reconcile.rebuild_steps import Part, RebuildPageStep
+from rs_order.reconcile.recount import RecountStep
+from rs_order.reconcile.runs import ReconcileStep
+from rs_order.requests.retention import PurgeInboxStep
+from rs_order.scheduling.restoration import AskAgainStep
+from rs_order.tenants.connect import (
+    ConnectTenantStep,
+    FindTenantsStep,
+    ReportConnectionStep,
+    ResumeTenantStep,
+)
 
 TENANT = Tenant("project1")
 ORDER = OrderId(7)

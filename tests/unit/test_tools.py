@@ -2,7 +2,7 @@
 
 import pytest
 
-from rs_order.demo.servers import ThisMachine
+from rs_order.demo.servers.machine import ThisMachine
 from tests.support.tools import Tool, ToolMissing, program
 
 

@@ -9,11 +9,7 @@ from pathlib import Path
 from rs_order.demo.servers.database_and_broker import Broker
 from rs_order.demo.servers.errors import ServerStartError
 from rs_order.demo.servers.handles import SupervisedServer
-from rs_order.demo.servers.private_resources import (
-    free_ports,
-    make_folder,
-    unprivileged_account,
-)
+from rs_order.demo.servers.private_resources import free_ports, make_folder, unprivileged_account
 from rs_order.demo.servers.programs import Programs
 from rs_order.demo.servers.supervisor import ServerSpec
 

@@ -8,20 +8,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from rs_order.adapters.cron import CronSchedule
-from rs_order.adapters.mail import FolderTemplates, Languages
-from rs_order.adapters.order_tokens import JwtOrderTokens, NoOrderTokens
-from rs_order.application.links import Links
-from rs_order.application.mails.compose import ComposeMail
-from rs_order.application.mails.plan import PlanMails, RemindStep
-from rs_order.application.mails.remind import RemindOwners
-from rs_order.application.mails.send import SendMail, SendMailStep
-from rs_order.application.policies import mail_retries
-from rs_order.application.step import read_step
+from rs_order.core.links import Links
+from rs_order.core.policies import mail_retries
+from rs_order.core.steps import read_step
 from rs_order.domain.ids import OrderId, Tenant
 from rs_order.domain.states import OrderStatus
-from rs_order.ports.errors import RemoteRefusal, RemoteTrouble
-from rs_order.ports.mail import Mail
+from rs_order.downloads.order_tokens import JwtOrderTokens, NoOrderTokens
+from rs_order.mails.compose import ComposeMail
+from rs_order.mails.cron import CronSchedule
+from rs_order.mails.plan import PlanMails, RemindOwners, RemindStep
+from rs_order.mails.send import SendMail, SendMailStep
+from rs_order.mails.templates import FolderTemplates, Languages
+from rs_order.ports import Mail, RemoteRefusal, RemoteTrouble
 from rs_order.store.pool import Pool
 from rs_order.store.tenants import Tenants
 from rs_order.store.unit_of_work import Store

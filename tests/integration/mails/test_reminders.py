@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from rs_order.application.mails import remind, send
 from rs_order.domain.states import OrderStatus
+from rs_order.mails import plan as remind
+from rs_order.mails import send
 from rs_order.store.pool import Pool
 from tests.integration.conftest import TENANT
 from tests.integration.mails.mail_harness import (

@@ -1,0 +1,54 @@
+"""Deleting an order's files, and removing a deleted order (O13, O14)."""
+
+from rs_order.actions.rights import Actor, Rights, locked, refuse_unless
+from rs_order.core.shared_steps import DeleteFilesStep
+from rs_order.domain.ids import OrderId
+from rs_order.domain.moves import Reason
+from rs_order.domain.states import OrderStatus
+from rs_order.orders.lifecycle import Departure
+from rs_order.ports import Clock
+from rs_order.store.unit_of_work import Store
+
+MUST_BE_AT_REST = "ORDER_MUST_BE_DONE_OR_DONE_WITH_WARNING_OR_PAUSED_OR_FAILED_OR_EXPIRED"
+MUST_BE_DELETED = "ORDER_MUST_BE_DELETED"
+
+
+class DeleteOrder:
+    """The order stays, with its dataset tasks and its basket; its files go in slices."""
+
+    def __init__(self, store: Store, rights: Rights, departure: Departure, clock: Clock) -> None:
+        self._store = store
+        self._rights = rights
+        self._departure = departure
+        self._clock = clock
+
+    async def handle(self, actor: Actor, order_id: OrderId) -> None:
+        """Delete an order at rest; ERROR is one of them, so that it has a way out (decisions.md)."""
+        await self._rights.require(actor, order_id)
+        async with self._store.unit_of_work(actor.caller.tenant) as uow:
+            order = await locked(uow, order_id)
+            refuse_unless(order.status.can_be_deleted, MUST_BE_AT_REST)
+            order.move(OrderStatus.DELETED, reason=Reason.DELETED, actor=actor.email)
+            await self._departure.depart(uow, [order])
+            await uow.orders.save([order], self._clock.now())
+
+
+class RemoveOrder:
+    """The order goes with its basket and dataset tasks, at once; its history stays, for audits."""
+
+    def __init__(self, store: Store, rights: Rights, clock: Clock) -> None:
+        self._store = store
+        self._rights = rights
+        self._clock = clock
+
+    async def handle(self, actor: Actor, order_id: OrderId) -> None:
+        """Remove a deleted order; administrators only, even of an order of their own."""
+        await self._rights.require(actor, order_id, of_owner=False)
+        async with self._store.unit_of_work(actor.caller.tenant) as uow:
+            order = await locked(uow, order_id)
+            refuse_unless(order.status is OrderStatus.DELETED, MUST_BE_DELETED)
+            await uow.orders.remove(
+                order, reason=Reason.REMOVED, actor=actor.email, at=self._clock.now()
+            )
+            # Its files may be many and are found without it; the step of its deletion may be lost.
+            await uow.messages.send([DeleteFilesStep(order_id).to(uow.tenant)])

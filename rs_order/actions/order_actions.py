@@ -1,0 +1,44 @@
+"""The actions together, as the REST side calls them; each begins again when it lost a race."""
+
+from dataclasses import dataclass
+from functools import partial
+
+from rs_order.actions.delete import DeleteOrder, RemoveOrder
+from rs_order.actions.pause import PauseOrder, ResumeOrder
+from rs_order.actions.restart import RestartOrder
+from rs_order.actions.retry import RetryOrder
+from rs_order.actions.rights import Actor
+from rs_order.core.concurrency import retry_on_conflict
+from rs_order.domain.ids import OrderId
+from rs_order.orders.create import OrderWish
+
+
+@dataclass(frozen=True, slots=True)
+class OrderActions:
+    """All raise NotFound, ActionRefused with a code of rest.md 4.4, RemoteTrouble and StoreUnavailable."""
+
+    pausing: PauseOrder
+    resuming: ResumeOrder
+    deleting: DeleteOrder
+    removing: RemoveOrder
+    restarting: RestartOrder
+    retrying: RetryOrder
+
+    async def pause(self, actor: Actor, order_id: OrderId) -> None:
+        await retry_on_conflict(partial(self.pausing.handle, actor, order_id))
+
+    async def resume(self, actor: Actor, order_id: OrderId) -> None:
+        await retry_on_conflict(partial(self.resuming.handle, actor, order_id))
+
+    async def delete(self, actor: Actor, order_id: OrderId) -> None:
+        await retry_on_conflict(partial(self.deleting.handle, actor, order_id))
+
+    async def remove(self, actor: Actor, order_id: OrderId) -> None:
+        await retry_on_conflict(partial(self.removing.handle, actor, order_id))
+
+    async def restart(self, actor: Actor, order_id: OrderId, wish: OrderWish) -> OrderId:
+        """The new order; LabelRefused when its label can't be."""
+        return await retry_on_conflict(partial(self.restarting.handle, actor, order_id, wish))
+
+    async def retry(self, actor: Actor, order_id: OrderId) -> None:
+        await retry_on_conflict(partial(self.retrying.handle, actor, order_id))

@@ -1,0 +1,121 @@
+"""Pausing and resuming an order (O6, O7).
+
+A paused order holds nothing: there is no job to wait for, so it can be resumed at once. What storage was
+asked for can't be recalled, and its answers still count.
+"""
+
+from rs_order.actions.retry import RetryOrderStep
+from rs_order.actions.rights import Actor, Rights, locked, refuse_unless
+from rs_order.core import responses
+from rs_order.core.links import Links
+from rs_order.core.settlement import Settlement
+from rs_order.core.shared_steps import CompleteOrderStep, ScheduleStep, StopSubOrdersStep
+from rs_order.domain.ids import OrderId, Tenant
+from rs_order.domain.moves import Reason
+from rs_order.domain.order import Order
+from rs_order.domain.states import OrderStatus
+from rs_order.ports import Clock
+from rs_order.store.cursors import CompletionCursor
+from rs_order.store.unit_of_work import Store, UnitOfWork
+
+MUST_BE_PENDING_OR_RUNNING = "ORDER_MUST_BE_PENDING_OR_RUNNING"
+MUST_BE_PAUSED = "ORDER_MUST_BE_PAUSED"
+SLICE = 1000
+"""Sub-orders that one step stops."""
+
+
+class StopSubOrders:
+    """Running sub-orders of a paused order queue again and free their places, a slice at a time.
+
+    Those that a resume finds running had been asked of storage, and stay so.
+    """
+
+    def __init__(self, store: Store, settlement: Settlement, clock: Clock) -> None:
+        self._store = store
+        self._settlement = settlement
+        self._clock = clock
+
+    async def handle(self, tenant: Tenant, step: StopSubOrdersStep) -> None:
+        """Stop the next slice, unless the order isn't paused any more."""
+        async with self._store.unit_of_work(tenant) as uow:
+            for order in await uow.orders.lock([step.order_id]):
+                if order.status is OrderStatus.PAUSED:
+                    await self.slice(uow, order)
+
+    async def slice(self, uow: UnitOfWork, order: Order) -> None:
+        """Stop a slice of a locked order; the next step is written if there may be more."""
+        stopped = await uow.sub_orders.stop(
+            order.id, SLICE, reason=Reason.ORDER_PAUSED, at=self._clock.now()
+        )
+        if stopped:
+            await uow.messages.send([ScheduleStep(order.owner).to(uow.tenant)])
+        if len(stopped) == SLICE:
+            await uow.messages.send([StopSubOrdersStep(order.id).to(uow.tenant)])
+        await self._settlement.release_capacity(uow, stopped)
+
+
+class PauseOrder:
+    """Nothing more of the order starts; its running sub-orders are stopped."""
+
+    def __init__(self, store: Store, rights: Rights, stopping: StopSubOrders, clock: Clock) -> None:
+        self._store = store
+        self._rights = rights
+        self._stopping = stopping
+        self._clock = clock
+
+    async def handle(self, actor: Actor, order_id: OrderId) -> None:
+        """Pause a pending or running order."""
+        await self._rights.require(actor, order_id)
+        async with self._store.unit_of_work(actor.caller.tenant) as uow:
+            order = await locked(uow, order_id)
+            refuse_unless(order.status.can_be_paused, MUST_BE_PENDING_OR_RUNNING)
+            order.move(OrderStatus.PAUSED, reason=Reason.PAUSED, actor=actor.email)
+            await uow.orders.save([order], self._clock.now())
+            await self._stopping.slice(uow, order)
+
+
+class ResumeOrder:
+    """The order goes on where it stood: with its completion, its retry, or its sub-orders."""
+
+    def __init__(self, store: Store, rights: Rights, links: Links, clock: Clock) -> None:
+        self._store = store
+        self._rights = rights
+        self._links = links
+        self._clock = clock
+
+    async def handle(self, actor: Actor, order_id: OrderId) -> None:
+        """Resume a paused order; trouble from before the pause is forgotten."""
+        await self._rights.require(actor, order_id)
+        async with self._store.unit_of_work(actor.caller.tenant) as uow:
+            order = await locked(uow, order_id)
+            refuse_unless(order.status is OrderStatus.PAUSED, MUST_BE_PAUSED)
+            completion = await uow.completions.cursor(order_id)
+            if completion is None:
+                await self._go_on(uow, order, actor)
+            else:
+                await self._go_on_reading(uow, order, actor, completion)
+
+    async def _go_on_reading(
+        self, uow: UnitOfWork, order: Order, actor: Actor, cursor: CompletionCursor
+    ) -> None:
+        """Read the page at which the completion stopped."""
+        order.move(OrderStatus.PENDING, reason=Reason.RESUMED, actor=actor.email)
+        await uow.completions.advance(order.id, cursor.without_attempts())
+        await uow.orders.save([order], self._clock.now())
+        await uow.messages.send(
+            [CompleteOrderStep(order.id, cursor.selection, cursor.page).to(uow.tenant)]
+        )
+
+    async def _go_on(self, uow: UnitOfWork, order: Order, actor: Actor) -> None:
+        order.move(OrderStatus.RUNNING, reason=Reason.RESUMED, actor=actor.email)
+        ended = order.settle(reason=Reason.RESUMED, actor=actor.email)
+        await uow.orders.save([order], self._clock.now())
+        await uow.executions.reset_attempts(order.id)
+        retry = await uow.retries.cursor(order.id)
+        if retry is not None:
+            await uow.messages.send([RetryOrderStep.at(order.id, retry).to(uow.tenant)])
+        elif ended:
+            link = (await self._links.within(uow)).of(order.id)
+            await uow.messages.respond([responses.order_ended(uow.tenant, order, link)])
+        else:
+            await uow.messages.send([ScheduleStep(order.owner).to(uow.tenant)])

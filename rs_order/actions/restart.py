@@ -1,0 +1,52 @@
+"""Restarting an order: a new one, of what the old one was made of (domain.md 12.5)."""
+
+from rs_order.actions.rights import Actor, Rights, locked, refuse_unless
+from rs_order.domain.ids import OrderId
+from rs_order.domain.order import Order
+from rs_order.orders.create import OrderWish, begin_order, generated_correlation_id, order_label
+from rs_order.ports import Clock
+from rs_order.store.orders import NewOrder
+from rs_order.store.unit_of_work import Store, UnitOfWork
+
+MUST_BE_FINAL = "ORDER_MUST_BE_DONE_OR_DONE_WITH_WARNING_OR_FAILED"
+BASKET_NOT_FOUND = "BASKET_NOT_FOUND"
+
+
+class RestartOrder:
+    """The old order stays as it is; the new one is its owner's, whoever restarts it."""
+
+    def __init__(self, store: Store, rights: Rights, clock: Clock) -> None:
+        self._store = store
+        self._rights = rights
+        self._clock = clock
+
+    async def handle(self, actor: Actor, order_id: OrderId, wish: OrderWish) -> OrderId:
+        """Make a new order from a copy of the old one's basket.
+
+        Raises:
+            LabelRefused: the label is too long, or the owner has an order with it.
+        """
+        await self._rights.require(actor, order_id)
+        async with self._store.unit_of_work(actor.caller.tenant) as uow:
+            old = await locked(uow, order_id)
+            refuse_unless(old.status.final, MUST_BE_FINAL)
+            refuse_unless(await uow.orders.has_basket(order_id), BASKET_NOT_FOUND)
+            new = await begin_order(uow, await self._new_order(uow, old, actor, wish))
+            await uow.orders.copy_selections(old.id, new)
+        return new
+
+    async def _new_order(
+        self, uow: UnitOfWork, old: Order, actor: Actor, wish: OrderWish
+    ) -> NewOrder:
+        now = self._clock.now()
+        settings = await uow.settings()
+        return NewOrder(
+            owner=old.owner,
+            role=actor.caller.role if actor.email == old.owner else old.role,
+            label=await order_label(uow, old.owner, wish.label, now),
+            correlation_id=generated_correlation_id(),
+            request_id=None,
+            sub_order_hours=settings.user_sub_order_hours,
+            created_at=now,
+            front_url=wish.front_url,
+        )

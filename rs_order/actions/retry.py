@@ -1,0 +1,136 @@
+"""Retrying an order: its files in error are tried again, and only these (domain.md 12.6, W18).
+
+A chain of steps moves them to new sub-orders, a slice each. Until the last slice the order can't end and
+none of its sub-orders starts, so that peers hear the true number of sub-orders.
+"""
+
+from dataclasses import dataclass
+
+from rs_order.actions.regroup import RegroupFiles
+from rs_order.actions.rights import Actor, Rights, locked, refuse_unless
+from rs_order.core import responses
+from rs_order.core.links import Links
+from rs_order.core.responses import Response
+from rs_order.core.settlement import renew_expiration
+from rs_order.core.shared_steps import ScheduleStep
+from rs_order.core.steps import Step
+from rs_order.domain.ids import DataFileId, DatasetTaskId, OrderId, SubOrderId, Tenant
+from rs_order.domain.moves import Reason
+from rs_order.domain.order import Order
+from rs_order.domain.states import OrderStatus, SubOrderKind
+from rs_order.ports import Clock
+from rs_order.store.cursors import RetryCursor
+from rs_order.store.unit_of_work import Store, UnitOfWork
+
+MUST_BE_RETRIABLE = "ORDER_MUST_BE_DONE_WITH_WARNING_OR_FAILED"
+HAS_PROCESSING = "ORDER_HAS_PROCESSING"
+SLICE = 1000
+"""Files of one step."""
+
+
+@dataclass(frozen=True)
+class RetryOrderStep(Step, name="retry-order"):
+    """Move a slice of an order's files in error: those behind a file of a dataset task."""
+
+    order_id: OrderId
+    dataset_task_id: DatasetTaskId
+    data_file_id: DataFileId
+
+    @classmethod
+    def at(cls, order_id: OrderId, cursor: RetryCursor) -> "RetryOrderStep":
+        """Return the step that goes on from a cursor."""
+        return cls(order_id, cursor.dataset_task, cursor.file)
+
+
+class RetryOrder:
+    """Takes the request; the work is left to steps."""
+
+    def __init__(self, store: Store, rights: Rights, clock: Clock) -> None:
+        self._store = store
+        self._rights = rights
+        self._clock = clock
+
+    async def handle(self, actor: Actor, order_id: OrderId) -> None:
+        """Run an order again that ended with errors; its time begins anew."""
+        await self._rights.require(actor, order_id)
+        async with self._store.unit_of_work(actor.caller.tenant) as uow:
+            order = await locked(uow, order_id)
+            refuse_unless(order.status.can_be_retried, MUST_BE_RETRIABLE)
+            refuse_unless(not await uow.orders.has_process(order_id), HAS_PROCESSING)
+            cursor = await uow.retries.begin(order_id, order.status)
+            order.move(OrderStatus.RUNNING, reason=Reason.RETRIED, actor=actor.email)
+            # Its old time may be over: it gets a new one now, in case it is paused before it has its own.
+            await renew_expiration(uow, order, storage_sub_orders=0, now=self._clock.now())
+            await uow.orders.save([order], self._clock.now())
+            await uow.messages.send([RetryOrderStep.at(order_id, cursor).to(uow.tenant)])
+
+
+class MoveFilesInError:
+    """One step of a retry. A step that finds the cursor elsewhere, or the order not running, stops."""
+
+    def __init__(self, store: Store, regrouping: RegroupFiles, links: Links, clock: Clock) -> None:
+        self._store = store
+        self._regrouping = regrouping
+        self._links = links
+        self._clock = clock
+
+    async def handle(self, tenant: Tenant, step: RetryOrderStep) -> None:
+        """Move the slice of the step."""
+        async with self._store.unit_of_work(tenant) as uow:
+            held = await self._hold(uow, step)
+            if held is None:
+                return
+            order, cursor = held
+            files = (
+                await uow.retries.files_in_error(order.id, cursor, SLICE)
+                if order.counters.to_retry
+                else []
+            )
+            last = len(files) < SLICE
+            following = await self._regrouping.move(uow, order, cursor, files, last=last)
+            if last:
+                await self._finish(uow, order, following)
+            else:
+                await self._go_on(uow, order, following)
+
+    @staticmethod
+    async def _hold(uow: UnitOfWork, step: RetryOrderStep) -> tuple[Order, RetryCursor] | None:
+        """The order and its cursor, if this step is still to be done."""
+        orders = await uow.orders.lock([step.order_id])
+        cursor = await uow.retries.cursor(step.order_id)
+        if not orders or cursor is None or orders[0].status is not OrderStatus.RUNNING:
+            return None
+        if RetryOrderStep.at(step.order_id, cursor) != step:
+            return None
+        return orders[0], cursor
+
+    async def _go_on(self, uow: UnitOfWork, order: Order, cursor: RetryCursor) -> None:
+        await uow.retries.advance(order.id, cursor)
+        await uow.orders.save([order], self._clock.now())
+        await uow.messages.send([RetryOrderStep.at(order.id, cursor).to(uow.tenant)])
+
+    async def _finish(self, uow: UnitOfWork, order: Order, cursor: RetryCursor) -> None:
+        """Every file has moved: the new sub-orders may start, and the order may end."""
+        await uow.retries.finish([order.id])
+        announcements: list[Response] = []
+        link = (await self._links.within(uow)).of(order.id)
+        if cursor.first_sub_order is not None:
+            made = await uow.sub_orders.count_of_order(order.id, cursor.first_sub_order)
+            await renew_expiration(
+                uow, order, storage_sub_orders=made.storage, now=self._clock.now()
+            )
+            announcements += await _ready(uow, order, cursor.first_sub_order, link)
+        if order.end_retry(cursor.status_before):
+            announcements.append(responses.order_ended(uow.tenant, order, link))
+        await uow.orders.save([order], self._clock.now())
+        await uow.messages.respond(announcements)
+        await uow.messages.send([ScheduleStep(order.owner).to(uow.tenant)])
+
+
+async def _ready(uow: UnitOfWork, order: Order, since: SubOrderId, link: str) -> list[Response]:
+    """New external sub-orders are ready from birth."""
+    return [
+        responses.sub_order_done(uow.tenant, order, sub_order, link)
+        for sub_order in await uow.sub_orders.waiting_of_order(order.id, since)
+        if sub_order.kind is SubOrderKind.EXTERNAL
+    ]

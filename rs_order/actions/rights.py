@@ -1,0 +1,80 @@
+"""Who may act on an order, and in which status: first the order, then the person (domain.md 12.1)."""
+
+from dataclasses import dataclass
+
+from rs_order.core.errors import ActionRefused, NotFound
+from rs_order.domain.identity import Caller
+from rs_order.domain.ids import OrderId
+from rs_order.domain.order import Order
+from rs_order.ports import RemoteRefusal, Users
+from rs_order.store.unit_of_work import Store, UnitOfWork
+
+NOT_ALLOWED = "USER_NOT_ALLOWED_TO_MANAGE_ORDER"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """A person, or a service in its own name, who acts on an order."""
+
+    caller: Caller
+    administrator: bool
+    """His token says that he is one; of everybody else rs-admin is asked."""
+
+    @property
+    def email(self) -> str:
+        return self.caller.email
+
+
+class Rights:
+    """Lets pass whom an order obeys, before anything of it is locked."""
+
+    def __init__(self, store: Store, users: Users) -> None:
+        self._store = store
+        self._users = users
+
+    async def require(self, actor: Actor, order_id: OrderId, *, of_owner: bool = True) -> None:
+        """Make sure that the actor may manage the order; ``of_owner``: its owner may, too.
+
+        Raises:
+            NotFound: there is no such order.
+            ActionRefused: he is neither its owner nor an administrator.
+            RemoteTrouble: rs-admin doesn't say whether he is one.
+        """
+        async with self._store.unit_of_work(actor.caller.tenant) as uow:
+            owner = await uow.orders.owner(order_id)
+        if owner is None:
+            raise no_such_order(order_id)
+        if actor.administrator or (of_owner and owner == actor.email):
+            return
+        refuse_unless(await self._is_administrator(actor.caller), NOT_ALLOWED)
+
+    async def _is_administrator(self, caller: Caller) -> bool:
+        try:
+            return await self._users.is_admin(caller.tenant, caller.email)
+        except RemoteRefusal:
+            return False
+
+
+async def locked(uow: UnitOfWork, order_id: OrderId) -> Order:
+    """The order, its row locked.
+
+    Raises:
+        NotFound: it is gone.
+    """
+    for order in await uow.orders.lock([order_id]):
+        return order
+    raise no_such_order(order_id)
+
+
+def refuse_unless(allowed: bool, code: str) -> None:
+    """Refuse an action with a code of rest.md 4.4.
+
+    Raises:
+        ActionRefused: it isn't allowed.
+    """
+    if not allowed:
+        raise ActionRefused(code)
+
+
+def no_such_order(order_id: OrderId) -> NotFound:
+    return NotFound(f"There is no order {order_id}")

@@ -1,0 +1,114 @@
+"""What people do with their orders (rest.md 7.6)."""
+
+from fastapi import APIRouter, Request, Response
+
+from rs_order.actions.order_actions import OrderActions
+from rs_order.actions.rights import Actor
+from rs_order.contracts.envelope import Entity
+from rs_order.contracts.order import OrderCreation, OrderDto
+from rs_order.domain.identity import Caller
+from rs_order.domain.ids import OrderId
+from rs_order.orders.create import OrderWish
+from rs_order.orders.representation import order_entity
+from rs_order.rest.access import Access
+from rs_order.rest.answers import LinkWriter, json_answer
+from rs_order.rest.errors import Refused
+from rs_order.rest.middleware import facts_of
+from rs_order.rest.parameters import OrderIdInPath
+from rs_order.rest.resources import (
+    DELETE_ORDER,
+    PAUSE_ORDER,
+    REMOVE_ORDER,
+    RESTART_ORDER,
+    RESUME_ORDER,
+    RETRY_ORDER,
+)
+from rs_order.rest.roles import is_administrator, is_system
+from rs_order.rest.routing import AuthorisedCaller, Endpoints
+from rs_order.store.order_views import OrderViews
+
+_RESPONSES = {
+    400: "The number of the order is no number, or the body can't be read",
+    401: (
+        "No token that can be trusted; or the caller, or the status of the order, doesn't allow it: the "
+        "message is then a code such as `ORDER_MUST_BE_PAUSED`"
+    ),
+    404: "There is no such order",
+    503: "rs-admin or the database gave no answer; nothing was changed",
+}
+
+
+def actions_router(access: Access, actions: OrderActions, orders: OrderViews) -> APIRouter:
+    endpoints = Endpoints(access, tag="actions")
+
+    @endpoints.serve(PAUSE_ORDER, responses=_RESPONSES)
+    async def pause_order(
+        request: Request, caller: AuthorisedCaller, order_id: OrderIdInPath
+    ) -> Response:
+        """PAUSED at once; it can be resumed at once, too."""
+        await actions.pause(*_act(request, caller, order_id))
+        return Response()
+
+    @endpoints.serve(RESUME_ORDER, responses=_RESPONSES)
+    async def resume_order(
+        request: Request, caller: AuthorisedCaller, order_id: OrderIdInPath
+    ) -> Response:
+        """The order goes on where it stood; only files that are not settled are asked for again."""
+        await actions.resume(*_act(request, caller, order_id))
+        return Response()
+
+    @endpoints.serve(DELETE_ORDER, responses=_RESPONSES)
+    async def delete_order(
+        request: Request, caller: AuthorisedCaller, order_id: OrderIdInPath
+    ) -> Response:
+        """The files go; the order can still be read by its number."""
+        await actions.delete(*_act(request, caller, order_id))
+        return Response()
+
+    @endpoints.serve(REMOVE_ORDER, responses=_RESPONSES)
+    async def remove_order(
+        request: Request, caller: AuthorisedCaller, order_id: OrderIdInPath
+    ) -> Response:
+        """A deleted order and its basket are erased."""
+        await actions.remove(*_act(request, caller, order_id))
+        return Response()
+
+    @endpoints.serve(
+        RESTART_ORDER,
+        success=201,
+        model=Entity[OrderDto],
+        responses={
+            **_RESPONSES,
+            413: "The body is too long",
+            415: "The body isn't JSON",
+            422: "`TOO_MANY_CHARACTERS_IN_LABEL` or `LABEL_NOT_UNIQUE_FOR_OWNER`",
+        },
+    )
+    async def restart_order(
+        request: Request, caller: AuthorisedCaller, order_id: OrderIdInPath, wanted: OrderCreation
+    ) -> Response:
+        """A new order of the same owner, from a copy of the basket of the old one."""
+        wish = OrderWish(wanted.label, wanted.on_success_url or None)
+        new = await actions.restart(*_act(request, caller, order_id), wish)
+        view = await orders.order(caller.tenant, new)
+        if view is None:
+            raise Refused(404, f"There is no order {new} any more")
+        links = LinkWriter(request, access.roles, caller)
+        # Only a deleted order has a link for administrators, and this one is new.
+        return json_answer(request, order_entity(view, links, admin=False), 201)
+
+    @endpoints.serve(RETRY_ORDER, responses=_RESPONSES)
+    async def retry_order(
+        request: Request, caller: AuthorisedCaller, order_id: OrderIdInPath
+    ) -> Response:
+        """RUNNING at once; the files in error are tried again, and only these."""
+        await actions.retry(*_act(request, caller, order_id))
+        return Response()
+
+    return endpoints.router
+
+
+def _act(request: Request, caller: Caller, order_id: int) -> tuple[Actor, OrderId]:
+    """Who acts on what; rs-admin need not be asked about roles that it always counts as administrators."""
+    facts_of(request.scope)["order"] = order_id
+    return Actor(caller, is_administrator(caller) or is_system(caller)), OrderId(order_id)

@@ -1,0 +1,103 @@
+"""The connections of a process to the broker, and what runs over them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rs_order.app.application import Application
+from rs_order.app.consumers import rights_consumers, shared_consumers, tenant_consumers
+from rs_order.broker.batch_consumer import BatchConsumer
+from rs_order.broker.connection import Session, SupervisedConnection
+from rs_order.broker.publications import Publications
+from rs_order.broker.publishing import Publisher
+from rs_order.broker.queue_names import topology
+from rs_order.broker.relay import Relay
+from rs_order.broker.topology import Elements, Topology, Vhost
+from rs_order.broker.virtual_hosts import create_missing_vhosts
+from rs_order.core.steps import StepQueue, step_names
+from rs_order.settings import Settings
+from rs_order.store.outbox import Outbox
+
+
+def names_on_the_broker(settings: Settings) -> Topology:
+    """Return the exchanges and queues of the service under the names of this deployment."""
+    return topology(
+        settings.amqp_management_namespace,
+        settings.amqp_microservice_type_identifier,
+        instance_identifier=settings.amqp_microservice_instance_identifier,
+    )
+
+
+async def provision_vhosts(settings: Settings) -> None:
+    if settings.amqp_management_url is not None:
+        await create_missing_vhosts(
+            settings.amqp_management_url.get_secret_value(),
+            settings.amqp_url.get_secret_value(),
+            [settings.amqp_vhost, settings.amqp_instance_vhost],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """The relay, and its connection to each virtual host."""
+
+    relay: Relay
+    connections: Sequence[SupervisedConnection]
+
+
+def outgoing_side(settings: Settings, names: Topology, outbox: Outbox) -> Outgoing:
+    publishers = {vhost: Publisher() for vhost in Vhost}
+    return Outgoing(
+        Relay(outbox, _publications(settings, names), publishers),
+        [
+            _connection(settings, vhost, names.elements(vhost).exchanges_only, [publishers[vhost]])
+            for vhost in Vhost
+        ],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """The consumers, and the connections that they read from."""
+
+    consumers: Sequence[BatchConsumer]
+    connections: Sequence[SupervisedConnection]
+
+
+def incoming_side(
+    settings: Settings, names: Topology, application: Application, *, works: bool
+) -> Incoming:
+    """Return what is consumed; unless the process ``works``, only the events for every instance."""
+    shared = shared_consumers(names, application) if works else []
+    rights = rights_consumers(names, application)
+    tenants = tenant_consumers(names, application)
+    elements = names.multitenant if works else names.of_each_instance
+    return Incoming(
+        [*shared, *rights, *tenants],
+        [
+            _connection(settings, Vhost.MULTITENANT, elements, [*shared, *rights]),
+            _connection(settings, Vhost.INSTANCE, names.instance, tenants),
+        ],
+    )
+
+
+def _connection(
+    settings: Settings, vhost: Vhost, elements: Elements, sessions: Sequence[Session]
+) -> SupervisedConnection:
+    vhosts = {
+        Vhost.MULTITENANT: settings.amqp_vhost,
+        Vhost.INSTANCE: settings.amqp_instance_vhost,
+    }
+    return SupervisedConnection(
+        settings.amqp_url.get_secret_value(), vhosts[vhost], elements, sessions
+    )
+
+
+def _publications(settings: Settings, names: Topology) -> Publications:
+    return Publications(
+        step_queue=names.steps.name,
+        remote_step_queue=names.remote_steps.name,
+        remote_steps=step_names(StepQueue.REMOTE),
+        request_queue=names.order_requests,
+        namespace=settings.amqp_management_namespace,
+        instance_name=settings.instance_name,
+    )

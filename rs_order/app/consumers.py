@@ -1,0 +1,186 @@
+"""The consumers of a process: which handler gets the messages of which queue."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeVar
+
+from rs_order.app.application import Application
+from rs_order.broker.batch_consumer import BatchConsumer
+from rs_order.broker.bounded_attempts import BatchHandler
+from rs_order.broker.topology import PlatformEvent, Queue, Topology
+from rs_order.consumers.batches import Batches, Received, drop
+from rs_order.consumers.step_handler import StepHandler
+from rs_order.contracts.order_request import OrderCancelRequest, OrderRequest
+from rs_order.contracts.platform_events import (
+    CONNECTION_CREATED,
+    CONNECTION_DELETED,
+    CONNECTION_UPDATED,
+    RESOURCE_ACCESS_EVENT,
+    RESOURCE_ACCESS_INIT,
+    ROLE_EVENT,
+    TENANT_CREATED,
+    TENANT_DELETED,
+    ResourceAccessEvent,
+    ResourceAccessInit,
+    RoleEvent,
+    TenantConnectionEvent,
+    TenantEvent,
+)
+from rs_order.contracts.processing import ExecutionResultEvent, ProcessRightsEvent
+from rs_order.contracts.storage import FileReferenceEvent
+from rs_order.contracts.wire import WireModel
+from rs_order.domain.ids import Tenant
+from rs_order.orders.consumer import CancelRequestHandler, invalid_cancel_request
+from rs_order.processing.consumer import ExecutionResultHandler, ProcessRightsHandler
+from rs_order.requests.consumer import OrderRequestHandler, invalid_order_request
+from rs_order.scheduling.consumer import FileReferenceHandler
+from rs_order.store.errors import StoreUnavailable
+from rs_order.tenants.consumer import InstanceTenant, RightsHandlers, TenantHandlers
+
+FILE_EVENT_BATCH = 1000
+RESULT_BATCH = 250
+"""Results that are prefetched (amqp.md 1.10); each is committed by itself."""
+STEPS_AT_ONCE = 8
+"""Steps of one queue that are handled at the same time."""
+
+
+Event = TypeVar("Event", bound=WireModel)
+
+
+def shared_consumers(names: Topology, application: Application) -> list[BatchConsumer]:
+    """Return the consumers of the queues that the instances share."""
+    return [
+        *_request_consumers(names, application),
+        *_platform_consumers(names, application),
+        *_step_consumers(names, application),
+        _consumer(names.file_reference_updates, drop),
+    ]
+
+
+def _request_consumers(names: Topology, application: Application) -> list[BatchConsumer]:
+    core = application.core
+    requests = Batches(
+        OrderRequest,
+        OrderRequestHandler(application.requests.accept),
+        core.tenants,
+        core.failures,
+        invalid=invalid_order_request,
+    )
+    cancels = Batches(
+        OrderCancelRequest,
+        CancelRequestHandler(application.orders.cancel),
+        core.tenants,
+        core.failures,
+        invalid=invalid_cancel_request,
+    )
+    sizes = core.settings
+    return [
+        _consumer(names.order_requests, requests, size=sizes.request_bulk_size),
+        _consumer(names.order_cancels, cancels, size=sizes.cancel_request_bulk_size),
+    ]
+
+
+def _platform_consumers(names: Topology, application: Application) -> list[BatchConsumer]:
+    """Return the consumers of what storage and rs-processing publish for all services."""
+    tenants, failures = application.core.tenants, application.core.failures
+    references = Batches(
+        FileReferenceEvent,
+        FileReferenceHandler(application.scheduling.availability),
+        tenants,
+        failures,
+        platform_wide=True,
+    )
+    results = Batches(
+        ExecutionResultEvent,
+        ExecutionResultHandler(application.processing.results),
+        tenants,
+        failures,
+        platform_wide=True,
+        keep_while_inactive=True,
+    )
+    rights = Batches(
+        ProcessRightsEvent,
+        ProcessRightsHandler(application.processing.detach),
+        tenants,
+        failures,
+        platform_wide=True,
+    )
+    return [
+        _consumer(names.file_references, references, size=FILE_EVENT_BATCH),
+        _consumer(names.processing_results, results, size=RESULT_BATCH),
+        _consumer(names.process_rights, rights, size=RESULT_BATCH),
+    ]
+
+
+def _step_consumers(names: Topology, application: Application) -> list[BatchConsumer]:
+    steps = StepHandler(application.core.steps, application.core.tenants)
+    return [
+        _consumer(queue, steps, size=1, concurrency=STEPS_AT_ONCE)
+        for queue in (names.steps, names.remote_steps)
+    ]
+
+
+def rights_consumers(names: Topology, application: Application) -> list[BatchConsumer]:
+    """Return the consumers of events on rights; without rs-admin they drop their messages."""
+    core = application.core
+    changes = core.clients.roles
+    if changes is None:
+        return _each_event_once(names.security_events, {})
+    handlers = RightsHandlers(changes)
+
+    def batches(
+        model: type[Event], handle: Callable[[Tenant, Sequence[Received[Event]]], Awaitable[None]]
+    ) -> Batches[Event]:
+        return Batches(model, handle, core.tenants, core.failures, platform_wide=True)
+
+    return _each_event_once(
+        names.security_events,
+        {
+            ROLE_EVENT: batches(RoleEvent, handlers.roles),
+            RESOURCE_ACCESS_EVENT: batches(ResourceAccessEvent, handlers.access),
+            RESOURCE_ACCESS_INIT: batches(ResourceAccessInit, handlers.initialised),
+        },
+    )
+
+
+def tenant_consumers(names: Topology, application: Application) -> list[BatchConsumer]:
+    """Return the consumers of events on tenants."""
+    core = application.core
+    handlers = TenantHandlers(application.tenants.connect, core.tenants, core.clock)
+
+    def batches(
+        model: type[Event], handle: Callable[[Tenant, Sequence[Received[Event]]], Awaitable[None]]
+    ) -> Batches[Event]:
+        return Batches(model, handle, InstanceTenant(), core.failures, platform_wide=True)
+
+    return _each_event_once(
+        names.tenant_events,
+        {
+            TENANT_CREATED: batches(TenantEvent, handlers.created),
+            TENANT_DELETED: batches(TenantEvent, handlers.deleted),
+            CONNECTION_CREATED: batches(TenantConnectionEvent, handlers.connected),
+            CONNECTION_UPDATED: batches(TenantConnectionEvent, handlers.connected),
+            CONNECTION_DELETED: batches(TenantConnectionEvent, handlers.disconnected),
+        },
+    )
+
+
+def _each_event_once(
+    events: Sequence[PlatformEvent], handlers: Mapping[str, BatchHandler]
+) -> list[BatchConsumer]:
+    """Return a consumer for each queue; an event that arrives on several is handled on the first."""
+    left = dict(handlers)
+    return [_consumer(event.queue, left.pop(event.event, drop)) for event in events]
+
+
+def _consumer(
+    queue: Queue, handler: BatchHandler, *, size: int = 1000, concurrency: int = 1
+) -> BatchConsumer:
+    """Return a consumer that waits for as long as the database is unavailable."""
+    return BatchConsumer(
+        queue,
+        handler,
+        unavailable=(StoreUnavailable,),
+        notify=handler.notify if isinstance(handler, Batches) else None,
+        size=size,
+        concurrency=concurrency,
+    )

@@ -1,0 +1,66 @@
+"""The database side of a process."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from rs_order.app.clock import SystemClock
+from rs_order.domain.ids import Tenant
+from rs_order.ports import Clock
+from rs_order.settings import PREFIX, Settings, SettingsError
+from rs_order.store.migrate import migrate_platform, migrate_tenant
+from rs_order.store.pool import Pool, open_pool
+from rs_order.store.schema_names import InvalidTenantNameError
+from rs_order.store.tenants import Tenants
+from rs_order.store.unit_of_work import Store
+from rs_order.tenants.connect import ResumeTenantStep
+
+
+@dataclass(slots=True)
+class Database:
+    """The database side of a process."""
+
+    pool: Pool
+    tenants: Tenants
+    clock: Clock
+
+    async def add_tenant(self, name: str, host: str | None) -> Tenant:
+        """Provision a tenant and ask its workers to resume what it missed while it was inactive."""
+        tenant = await self.tenants.add(name, host)
+        await Store(self.pool, committed=lambda: None).send([ResumeTenantStep().to(tenant)])
+        return tenant
+
+
+@asynccontextmanager
+async def open_database(
+    settings: Settings, clock: Clock | None = None, *, after_deployment: bool = False
+) -> AsyncIterator[Database]:
+    """Open the pool and bring the platform schema and the schema of every tenant up to date.
+
+    Args:
+        settings: address of the database, and the tenants to add.
+        clock: another one than the machine's, for tests.
+        after_deployment: no process of the previous version is left, so that migrations which had to
+            wait for that are applied, too.
+    """
+    pool = await open_pool(
+        settings.database_url.get_secret_value(),
+        size=settings.database_pool_size,
+        statement_cache=settings.database_statement_cache,
+    )
+    async with pool:
+        await migrate_platform(pool, after=after_deployment)
+        tenants = Tenants(pool)
+        await tenants.load()
+        for tenant in tenants.names():
+            await migrate_tenant(pool, tenant, after=after_deployment)
+        for name in settings.tenants:
+            await _add_configured(tenants, name)
+        yield Database(pool, tenants, clock or SystemClock())
+
+
+async def _add_configured(tenants: Tenants, name: str) -> None:
+    try:
+        await tenants.add(name)
+    except InvalidTenantNameError as error:
+        raise SettingsError(f"{PREFIX}TENANTS: {error}") from error

@@ -1,0 +1,115 @@
+"""Whether this process can do its work: database, broker, every consumer, the relay."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from rs_order.broker.batch_consumer import BatchConsumer
+from rs_order.broker.connection import SupervisedConnection
+from rs_order.contracts.actuator import HealthStatus
+from rs_order.ports import ComponentHealth
+from rs_order.regards.role_cache import RoleCache
+from rs_order.store.outbox import Outbox
+from rs_order.store.pool import Pool, transaction
+from rs_order.store.tenants import Maintenance
+
+LONGEST_CHECK_SECONDS = 3.0
+LONGEST_RELAY_LAG_SECONDS = 60.0
+
+
+def _health(up: bool, **details: object) -> ComponentHealth:
+    return ComponentHealth(HealthStatus.UP if up else HealthStatus.DOWN, details)
+
+
+def consumption(consumers: Sequence[BatchConsumer]) -> ComponentHealth:
+    """Return UP if the broker has each consumer and none fails by a defect."""
+    missing = [consumer.queue.name for consumer in consumers if not consumer.registered]
+    failing = {consumer.queue.name: consumer.defect for consumer in consumers if consumer.defect}
+    return _health(
+        not missing and not failing,
+        registered=len(consumers) - len(missing),
+        missing=missing,
+        failing=failing,
+    )
+
+
+class ServiceHealth:
+    """Implements :class:`rs_order.ports.Health`."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        outbox: Outbox,
+        connections: Sequence[SupervisedConnection],
+        consumers: Sequence[BatchConsumer],
+        *,
+        maintenance: Maintenance,
+        roles: RoleCache | None = None,
+    ) -> None:
+        self._pool = pool
+        self._outbox = outbox
+        self._connections = connections
+        self._consumers = consumers
+        self._maintenance = maintenance
+        self._roles = roles
+
+    async def check(self) -> Mapping[str, ComponentHealth]:
+        database, relay, maintenance = await asyncio.gather(
+            self._database(), self._relay(), self._tenants()
+        )
+        return {
+            "db": database,
+            "rabbit": self._broker(),
+            "consumers": consumption(self._consumers),
+            "relay": relay,
+            "maintenance": maintenance,
+            **self._rights(),
+        }
+
+    async def _database(self) -> ComponentHealth:
+        try:
+            async with asyncio.timeout(LONGEST_CHECK_SECONDS):
+                async with transaction(self._pool, readonly=True) as connection:
+                    await connection.execute("select 1")
+        except Exception as error:  # noqa: BLE001 - whatever it is, the database doesn't answer
+            return _health(False, error=type(error).__name__)
+        return _health(True)
+
+    async def _relay(self) -> ComponentHealth:
+        try:
+            async with asyncio.timeout(LONGEST_CHECK_SECONDS):
+                lag = await self._outbox.lag()
+        except Exception as error:  # noqa: BLE001 - as above
+            return _health(False, error=type(error).__name__)
+        return _health(
+            lag.oldest_seconds <= LONGEST_RELAY_LAG_SECONDS,
+            dueRows=lag.rows,
+            oldestSeconds=round(lag.oldest_seconds, 1),
+        )
+
+    async def _tenants(self) -> ComponentHealth:
+        """OUT_OF_SERVICE while tenants are in maintenance, which is meant and takes nothing else down."""
+        try:
+            async with asyncio.timeout(LONGEST_CHECK_SECONDS):
+                states = await self._maintenance.all()
+        except Exception as error:  # noqa: BLE001 - as above
+            return _health(False, error=type(error).__name__)
+        tenants = [tenant for tenant, state in states.items() if state.active]
+        if not tenants:
+            return _health(True)
+        return ComponentHealth(HealthStatus.OUT_OF_SERVICE, {"tenant": ", ".join(tenants)})
+
+    def _broker(self) -> ComponentHealth:
+        lost = {
+            connection.vhost: connection.last_loss or "not connected yet"
+            for connection in self._connections
+            if not connection.connected
+        }
+        return _health(not lost, lost=lost)
+
+    def _rights(self) -> dict[str, ComponentHealth]:
+        """Out of service while rights are unknown: people have to wait, messages needn't."""
+        if self._roles is None:
+            return {}
+        unknown = self._roles.unknown
+        status = HealthStatus.OUT_OF_SERVICE if unknown else HealthStatus.UP
+        return {"roles": ComponentHealth(status, {"unknown": unknown})}

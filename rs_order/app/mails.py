@@ -1,0 +1,79 @@
+"""The mails of a process: their schedule, their templates, and how they are sent."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+
+from rs_order.app.core import Core
+from rs_order.core.policies import mail_retries
+from rs_order.mails.compose import ComposeMail
+from rs_order.mails.cron import CronSchedule
+from rs_order.mails.plan import PlanMails, RemindOwners, RemindStep
+from rs_order.mails.send import SendMail, SendMailStep, count_mail
+from rs_order.mails.templates import FolderTemplates, Languages
+from rs_order.settings import PREFIX, Settings, SettingsError
+
+Value = TypeVar("Value")
+Text = TypeVar("Text")
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class MailRules:
+    """What an operator decided about mails, checked."""
+
+    schedule: CronSchedule
+    languages: Languages
+
+    @classmethod
+    def of(cls, settings: Settings) -> "MailRules":
+        """Read the settings.
+
+        Raises:
+            SettingsError: names the wrong one.
+        """
+        return cls(
+            _read(
+                "PERIODIC_FILES_AVAILABILITY_CHECK_CRON",
+                CronSchedule,
+                settings.periodic_files_availability_check_cron,
+            ),
+            _read("MAIL_LANGUAGE", Languages.parse, settings.mail_language),
+        )
+
+
+def _read(name: str, parse: Callable[[Text], Value], text: Text) -> Value:
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise SettingsError(f"{PREFIX}{name}: {error}") from error
+
+
+def mails(core: Core) -> PlanMails:
+    """Return what plans mails; without a way to send them, they are dropped and counted.
+
+    Raises:
+        SettingsError: names the setting that is wrong.
+    """
+    settings, mailer = core.settings, core.clients.mailer
+    rules = MailRules.of(settings)
+    folder = Path(settings.mail_templates) if settings.mail_templates else None
+    templates = FolderTemplates(rules.languages, folder)
+    plan = PlanMails(core.store, core.clock, rules.schedule)
+    send = SendMail(
+        core.store,
+        ComposeMail(core.store, templates, core.links, core.order_tokens),
+        mailer,
+        clock=core.clock,
+        retries=mail_retries(),
+        count=count_mail,
+    )
+    core.steps.on(RemindStep, RemindOwners(core.store, core.clock, plan).handle)
+    core.steps.on(SendMailStep, send.handle)
+    if mailer is None:
+        log.warning("mails-not-sent", set=f"{PREFIX}SMTP_HOST or {PREFIX}ADMIN_INSTANCE_URL")
+    return plan

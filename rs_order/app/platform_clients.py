@@ -1,0 +1,193 @@
+"""The clients of the platform's services: one of each in a process."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+
+from rs_order.contracts.resource import ResourceMapping
+from rs_order.contracts.services import PlatformService
+from rs_order.core.policies import remote_retries
+from rs_order.mails.smtp import SmtpMailer, SmtpServer
+from rs_order.ports import (
+    Catalog,
+    Connections,
+    FileSources,
+    Mailer,
+    ProcessBatches,
+    Processes,
+    Projects,
+    Users,
+)
+from rs_order.regards.admin import RegardsConnections, RegardsMailer, RegardsProjects, RegardsUsers
+from rs_order.regards.catalog import RegardsCatalog, RegardsDatasetFiles
+from rs_order.regards.external import ExternalAccess, ExternalFiles, RegardsFileSources
+from rs_order.regards.http import CallLimits, RemoteService, new_client
+from rs_order.regards.processing import RegardsProcessBatches, RegardsProcesses
+from rs_order.regards.role_cache import RoleCache
+from rs_order.regards.roles import RegardsRoles
+from rs_order.regards.storage import StoredFiles
+from rs_order.regards.token_issuer import TokenIssuer
+from rs_order.regards.unconfigured import NoCatalog, NoProcesses, NoUsers
+from rs_order.settings import Settings
+from rs_order.store.tenants import Tenants
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformClients:
+    """One client per port, shared by all its callers: a second one would have a cache of its own.
+
+    None, or a stand-in that answers "unavailable", where the address of the service isn't set.
+    """
+
+    catalog: Catalog
+    dam: RegardsDatasetFiles | None
+    processes: Processes
+    process_batches: ProcessBatches
+    users: Users
+    roles: RoleCache | None
+    connections: Connections | None
+    projects: Projects | None
+    mailer: Mailer | None
+    file_sources: FileSources
+
+
+@asynccontextmanager
+async def open_platform_clients(
+    settings: Settings, tenants: Tenants, endpoints: Sequence[ResourceMapping]
+) -> AsyncIterator[PlatformClients]:
+    """Open the connections that the clients share, and close them at the end.
+
+    Args:
+        settings: the addresses of the services, and how long answers are cached.
+        tenants: the tenants whose roles are cached.
+        endpoints: the endpoints whose use depends on the caller's role.
+    """
+    external = ExternalFiles(_external_access(settings))
+    async with new_client() as calls, new_client(CallLimits(connections=None)) as files:
+        try:
+            services = _Services(settings, calls)
+            yield PlatformClients(
+                catalog=services.catalog(),
+                dam=services.dam(),
+                processes=services.processes(),
+                process_batches=services.process_batches(),
+                users=services.users(),
+                roles=services.roles(tenants, endpoints),
+                connections=services.connections(),
+                projects=services.projects(),
+                mailer=services.mailer(),
+                file_sources=RegardsFileSources(services.stored_files(files), external),
+            )
+        finally:
+            await external.aclose()
+
+
+class _Services:
+    """Makes the client of each service whose address is set; every method is called once."""
+
+    def __init__(self, settings: Settings, calls: httpx.AsyncClient) -> None:
+        self._settings = settings
+        self._calls = calls
+        self._tokens = TokenIssuer(settings.jwt_key_hs512.get_secret_value())
+
+    def catalog(self) -> Catalog:
+        url = self._settings.catalog_url
+        return (
+            RegardsCatalog(self._at(PlatformService.CATALOG, url), self._tokens)
+            if url
+            else NoCatalog()
+        )
+
+    def dam(self) -> RegardsDatasetFiles | None:
+        url = self._settings.dam_url
+        return (
+            RegardsDatasetFiles(self._at(PlatformService.DAM, url), self._tokens) if url else None
+        )
+
+    def processes(self) -> Processes:
+        url = self._settings.processing_url
+        if url is None:
+            return NoProcesses()
+        return RegardsProcesses(self._at(PlatformService.PROCESSING, url), self._tokens)
+
+    def process_batches(self) -> ProcessBatches:
+        url = self._settings.processing_url
+        if url is None:
+            return NoProcesses()
+        return RegardsProcessBatches(self._at(PlatformService.PROCESSING, url), self._tokens)
+
+    def users(self) -> Users:
+        settings = self._settings
+        if settings.admin_url is None:
+            return NoUsers()
+        return RegardsUsers(
+            self._at(PlatformService.ADMIN, settings.admin_url),
+            self._tokens,
+            admin_seconds=settings.cache_isadmin_ttl,
+            admins_cached=settings.cache_isadmin_size,
+        )
+
+    def roles(self, tenants: Tenants, endpoints: Sequence[ResourceMapping]) -> RoleCache | None:
+        url = self._settings.admin_url
+        if url is None:
+            return None
+        return RoleCache(
+            RegardsRoles(self._at(PlatformService.ADMIN, url), self._tokens, endpoints),
+            tenants,
+            refresh=timedelta(minutes=self._settings.roles_refresh_minutes),
+            backoff=remote_retries(),
+        )
+
+    def connections(self) -> Connections | None:
+        url = self._settings.admin_instance_url
+        if url is None:
+            return None
+        return RegardsConnections(self._at(PlatformService.ADMIN_INSTANCE, url), self._tokens)
+
+    def projects(self) -> Projects | None:
+        url = self._settings.admin_instance_url
+        if url is None:
+            return None
+        return RegardsProjects(self._at(PlatformService.ADMIN_INSTANCE, url), self._tokens)
+
+    def mailer(self) -> Mailer | None:
+        """Return SMTP if a server is set, else rs-admin-instance, else None: no mail can be sent."""
+        settings = self._settings
+        if settings.smtp_host is not None:
+            password = settings.smtp_password
+            server = SmtpServer(
+                settings.smtp_host,
+                settings.smtp_port,
+                encryption=settings.smtp_tls,
+                username=settings.smtp_username,
+                password=password.get_secret_value() if password else None,
+            )
+            return SmtpMailer(server, settings.mail_sender or "")
+        if settings.admin_instance_url is not None:
+            service = self._at(PlatformService.ADMIN_INSTANCE, settings.admin_instance_url)
+            return RegardsMailer(service, self._tokens, settings.mail_sender)
+        return None
+
+    def stored_files(self, files: httpx.AsyncClient) -> StoredFiles:
+        return StoredFiles(
+            files,
+            self._tokens,
+            storage_url=self._settings.storage_url or "http://rs-storage.invalid",
+            dam_url=self._settings.dam_url or "http://rs-dam.invalid",
+        )
+
+    def _at(self, name: str, url: str) -> RemoteService:
+        return RemoteService(name, url, self._calls)
+
+
+def _external_access(settings: Settings) -> ExternalAccess:
+    host, port = settings.http_proxy_host, settings.http_proxy_port
+    return ExternalAccess(
+        folders=tuple(Path(folder) for folder in settings.file_url_folders),
+        proxy=f"http://{host}:{port}" if host else None,
+        direct_hosts=tuple(settings.http_proxy_noproxy),
+    )

@@ -1,0 +1,186 @@
+"""The REST side: which routers there are, and what each of them is given."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from prometheus_client import REGISTRY, CollectorRegistry
+
+from rs_order.actions.order_actions import OrderActions
+from rs_order.actions.routes import actions_router
+from rs_order.app.application import Application
+from rs_order.baskets.routes import BasketUseCases, baskets_router
+from rs_order.downloads.file_routes import file_downloads_router
+from rs_order.downloads.metalink import Metalinks
+from rs_order.downloads.routes import DownloadServices, metalinks_router, zips_router
+from rs_order.orders.file_lists import FileListServices, file_lists_router
+from rs_order.orders.routes import OrderServices, orders_router
+from rs_order.orders.search import order_search_router
+from rs_order.ports import Health
+from rs_order.rest.access import Access
+from rs_order.rest.actuator import actuator_router
+from rs_order.rest.api_docs import api_docs_router
+from rs_order.rest.application import RestSettings, create_rest_app
+from rs_order.rest.roles import DefaultRoles
+from rs_order.rest.security import security_router
+from rs_order.rest.tokens import TokenVerifier
+from rs_order.settings import Settings
+from rs_order.store.downloads import StoredDownloads
+from rs_order.store.file_views import FileViews
+from rs_order.store.order_views import OrderViews
+from rs_order.store.pool import DataSource, Pool
+from rs_order.store.tenants import Maintenance
+from rs_order.tenants.data_source import data_source_router
+from rs_order.tenants.maintenance import SwitchMaintenance, maintenance_router
+from rs_order.tenants.module_configuration import ExportConfiguration, ImportConfiguration
+from rs_order.tenants.module_routes import modules_router
+from rs_order.tenants.tenant_settings import ManageSettings, settings_router
+
+
+@dataclass(frozen=True, slots=True)
+class TenantServices:
+    """What administrators find in every microservice of the platform (rest.md 11)."""
+
+    settings: ManageSettings
+    export_configuration: ExportConfiguration
+    import_configuration: ImportConfiguration
+    maintenance: SwitchMaintenance
+    data_source: DataSource
+
+
+@dataclass(frozen=True, slots=True)
+class RestServices:
+    """What the routers are given."""
+
+    access: Access
+    actions: OrderActions
+    baskets: BasketUseCases
+    downloads: DownloadServices
+    files: FileListServices
+    health: Health
+    metrics: CollectorRegistry
+    orders: OrderServices
+    tenants: TenantServices
+    settings: RestSettings
+
+
+def create_app(services: RestServices, *, only_actuator: bool = False) -> FastAPI:
+    """Return the application.
+
+    Args:
+        services: what the routers are given.
+        only_actuator: serve health and metrics and nothing else, for a process without REST.
+    """
+
+    def routers(app: FastAPI) -> Sequence[APIRouter]:
+        actuator = actuator_router(services.health, services.metrics)
+        if only_actuator:
+            return [actuator]
+        return [
+            actuator,
+            *_order_routers(services),
+            *_tenant_routers(services),
+            security_router(services.access),
+            api_docs_router(app),
+        ]
+
+    return create_rest_app(routers, services.settings)
+
+
+def _order_routers(services: RestServices) -> list[APIRouter]:
+    access, orders, downloads = services.access, services.orders, services.downloads
+    return [
+        # First, because "/user/orders/{orderId}/download" would take "metalink" for an order's number.
+        metalinks_router(access, downloads),
+        baskets_router(access, services.baskets),
+        orders_router(access, orders),
+        actions_router(access, services.actions, orders.views),
+        order_search_router(access, orders.views, orders.users),
+        file_lists_router(access, services.files),
+        zips_router(access, downloads),
+        file_downloads_router(access, downloads),
+    ]
+
+
+def _tenant_routers(services: RestServices) -> list[APIRouter]:
+    access, tenants = services.access, services.tenants
+    return [
+        settings_router(access, tenants.settings),
+        maintenance_router(access, tenants.maintenance),
+        modules_router(
+            access, tenants.export_configuration, tenants.import_configuration, services.health
+        ),
+        data_source_router(access, tenants.data_source),
+    ]
+
+
+def absent_services(**given: Any) -> RestServices:
+    """Return services of which only the given ones exist, to describe endpoints or call a few."""
+    absent = {
+        "access": _absent(Access),
+        "downloads": _absent(DownloadServices),
+        "files": _absent(FileListServices),
+        "orders": _absent(OrderServices),
+        "tenants": _absent(TenantServices),
+        "settings": RestSettings(),
+    }
+    everything: dict[str, Any] = dict.fromkeys(field.name for field in fields(RestServices))
+    return RestServices(**{**everything, **absent, **given})
+
+
+def _absent(kind: Any) -> Any:
+    return kind(**dict.fromkeys(field.name for field in fields(kind)))
+
+
+def rest_services(
+    application: Application, pool: Pool, tokens: TokenVerifier, health: Health
+) -> RestServices:
+    core, maintenance, views = application.core, Maintenance(pool), OrderViews(pool)
+    return RestServices(
+        access=Access(tokens, core.clients.roles or DefaultRoles(), core.tenants, maintenance),
+        actions=application.actions,
+        baskets=application.baskets,
+        downloads=_download_services(application, pool),
+        files=FileListServices(views, FileViews(pool), core.links),
+        health=health,
+        metrics=REGISTRY,
+        orders=OrderServices(
+            application.orders.create, application.orders.apply, views, core.clients.users
+        ),
+        tenants=_tenant_services(application, pool, maintenance),
+        settings=_rest_settings(core.settings),
+    )
+
+
+def _download_services(application: Application, pool: Pool) -> DownloadServices:
+    core, downloads = application.core, StoredDownloads(pool)
+    return DownloadServices(
+        orders=downloads,
+        settle=application.settle_downloads.handle,
+        sources=core.clients.file_sources,
+        metalinks=Metalinks(downloads, core.order_tokens, core.links),
+        order_tokens=core.order_tokens,
+        clock=core.clock,
+    )
+
+
+def _tenant_services(
+    application: Application, pool: Pool, maintenance: Maintenance
+) -> TenantServices:
+    tenants = application.tenants
+    return TenantServices(
+        settings=tenants.settings,
+        export_configuration=tenants.export_configuration,
+        import_configuration=tenants.import_configuration,
+        maintenance=SwitchMaintenance(maintenance, application.core.clock),
+        data_source=DataSource(pool),
+    )
+
+
+def _rest_settings(settings: Settings) -> RestSettings:
+    return RestSettings(
+        token_in_query=settings.token_in_query,
+        cross_origins=tuple(settings.cors_requests_authorized_clients_addresses),
+        trusted_proxies=settings.trusted_networks,
+    )

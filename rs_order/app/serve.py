@@ -1,0 +1,137 @@
+"""Serves: starts the parts of a process in order, and stops them in order."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from enum import StrEnum
+from functools import partial
+
+import structlog
+
+from rs_order.app.application import Application, put_together
+from rs_order.app.broker import (
+    Incoming,
+    Outgoing,
+    incoming_side,
+    names_on_the_broker,
+    outgoing_side,
+    provision_vhosts,
+)
+from rs_order.app.core import copied_to_notifier
+from rs_order.app.database import Database, open_database
+from rs_order.app.health import ServiceHealth
+from rs_order.app.mails import MailRules
+from rs_order.app.platform_clients import open_platform_clients
+from rs_order.app.rest import create_app, rest_services
+from rs_order.app.tokens import token_verifier
+from rs_order.broker.connection import SupervisedConnection
+from rs_order.ports import Clock
+from rs_order.regards.role_cache import RoleCache
+from rs_order.rest.security import resource_mappings
+from rs_order.rest.server import run_rest
+from rs_order.settings import Settings
+from rs_order.store.outbox import Outbox
+from rs_order.store.tenants import Maintenance
+
+log = structlog.get_logger(__name__)
+
+
+class Role(StrEnum):
+    """Which part of the work a process takes."""
+
+    ALL = "all"
+    WORKER = "worker"
+    """Consumers and relay; of REST only health and metrics."""
+    API = "api"
+    """REST, the relay for what it commits itself, and the events that every instance must hear."""
+
+
+async def serve(
+    settings: Settings,
+    role: Role,
+    stop: asyncio.Event,
+    *,
+    on_ready: Callable[[int], None] = lambda _: None,
+    clock: Clock | None = None,
+) -> None:
+    """Serve until ``stop`` is set, then finish what was begun and return.
+
+    Args:
+        settings: everything an operator can set.
+        role: the part of the work to take.
+        stop: set by the owner of the signals.
+        on_ready: called with the port of the REST side once it answers.
+        clock: the machine's, unless a test has its own.
+    """
+    tokens = token_verifier(settings)
+    MailRules.of(settings)
+    copied_to_notifier(settings)
+    async with (
+        open_database(settings, clock) as database,
+        open_platform_clients(settings, database.tenants, resource_mappings()) as clients,
+    ):
+        await provision_vhosts(settings)
+        names, outbox = names_on_the_broker(settings), Outbox(database.pool, database.clock)
+        outgoing = outgoing_side(settings, names, outbox)
+        application = put_together(settings, database, clients, outgoing.relay.nudge)
+        await _catch_up(application)
+        if clients.roles is not None:
+            database.tenants.watch(clients.roles.tenants_changed)
+        incoming = incoming_side(settings, names, application, works=role is not Role.API)
+        health = _health(database, outbox, incoming, outgoing, clients.roles)
+        services = rest_services(application, database.pool, tokens, health)
+        app = create_app(services, only_actuator=role is Role.WORKER)
+        rest = partial(run_rest, app, settings.http_host, settings.http_port, on_ready=on_ready)
+        await _run_until(stop, incoming.connections, outgoing, rest, roles=clients.roles)
+
+
+def _health(
+    database: Database,
+    outbox: Outbox,
+    incoming: Incoming,
+    outgoing: Outgoing,
+    roles: RoleCache | None,
+) -> ServiceHealth:
+    return ServiceHealth(
+        database.pool,
+        outbox,
+        [*incoming.connections, *outgoing.connections],
+        incoming.consumers,
+        maintenance=Maintenance(database.pool),
+        roles=roles,
+    )
+
+
+async def _catch_up(application: Application) -> None:
+    """Make up for what the tenants missed while no process served them."""
+    for tenant in application.core.tenants.names():
+        await application.tenants.wake.handle(tenant)
+    if application.core.settings.tenants_from_platform:
+        await application.tenants.connect.look()
+
+
+async def _run_until(
+    stop: asyncio.Event,
+    incoming: Sequence[SupervisedConnection],
+    outgoing: Outgoing,
+    rest: Callable[..., Coroutine[None, None, None]],
+    *,
+    roles: RoleCache | None,
+) -> None:
+    """Run the parts side by side, and stop them in the order in which work flows through them."""
+    rest_stop = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        for connection in (*incoming, *outgoing.connections):
+            tasks.create_task(connection.run())
+        tasks.create_task(outgoing.relay.run())
+        if roles is not None:
+            tasks.create_task(roles.run())
+        tasks.create_task(rest(stop=rest_stop))
+        await stop.wait()
+        log.info("service-stopping")
+        rest_stop.set()
+        await asyncio.gather(*(connection.stop() for connection in incoming))
+        if roles is not None:
+            await roles.stop()
+        await outgoing.relay.stop()
+        await asyncio.gather(*(connection.stop() for connection in outgoing.connections))
+    log.info("service-stopped")

@@ -1,0 +1,1 @@
+"""The interactive basket of a user (domain.md 3)."""

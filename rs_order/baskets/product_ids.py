@@ -1,0 +1,107 @@
+"""The products named in an uploaded file, as searches (domain.md 3.4)."""
+
+from codecs import getincrementaldecoder
+from collections.abc import AsyncIterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from io import IncrementalNewlineDecoder
+from typing import Final
+
+from rs_order.core.errors import TooManyLines, UnreadableUpload
+from rs_order.domain.selection import SelectionRequest
+
+GROUP: Final = 100
+"""Ids in one search; each becomes one dated selection."""
+MAX_ID: Final = 255
+"""Characters of a provider id (domain.md 1.2): a longer line names no product."""
+_KEPT: Final = 4 * MAX_ID
+"""Characters of a line that are kept while it comes in; spaces behind an id are no part of it."""
+
+
+async def read_ids(pieces: AsyncIterable[bytes], most_lines: int) -> list[str]:
+    """The ids in a text file, one a line, each once, in their order.
+
+    Blank lines name nothing, and count. Memory doesn't grow with the length of a line.
+
+    Raises:
+        TooManyLines: more lines than allowed; the rest isn't read.
+        UnreadableUpload: not UTF-8.
+    """
+    lines = _Lines(most_lines)
+    async for piece in pieces:
+        lines.feed(piece)
+    lines.end()
+    return list(lines.ids)
+
+
+def searches_of(ids: Sequence[str], at: datetime) -> list[SelectionRequest]:
+    """The last versions of the products, a group of ids in each search."""
+    groups = (ids[start : start + GROUP] for start in range(0, len(ids), GROUP))
+    return [SelectionRequest.of_query(_query(group), at) for group in groups]
+
+
+def _query(ids: Sequence[str]) -> str:
+    return f"last=true AND providerId=({' OR '.join(_quoted(id_) for id_ in ids)})"
+
+
+def _quoted(id_: str) -> str:
+    """An id as Lucene reads it back, whatever characters it has."""
+    escaped = id_.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+class _Lines:
+    """Takes a file in pieces of bytes and keeps the ids of its lines."""
+
+    def __init__(self, most: int) -> None:
+        self.ids: dict[str, None] = {}
+        self._most = most
+        self._count = 0
+        self._decoder = IncrementalNewlineDecoder(getincrementaldecoder("utf-8-sig")(), True)
+        self._line = _Line()
+
+    def feed(self, piece: bytes, *, final: bool = False) -> None:
+        try:
+            text = self._decoder.decode(piece, final)
+        except UnicodeDecodeError as error:
+            raise UnreadableUpload(f"The file isn't UTF-8 text: {error.reason}") from error
+        first, *others = text.split("\n")
+        self._line.add(first)
+        for part in others:
+            self._close()
+            self._line.add(part)
+
+    def end(self) -> None:
+        self.feed(b"", final=True)
+        if self._line.begun:
+            self._close()
+
+    def _close(self) -> None:
+        self._count += 1
+        if self._count > self._most:
+            raise TooManyLines(self._most)
+        if id_ := self._line.id:
+            self.ids[id_] = None
+        self._line = _Line()
+
+
+@dataclass(slots=True)
+class _Line:
+    """A line while it comes in; of one too long for an id only the beginning is kept."""
+
+    begun: bool = False
+    _text: str = ""
+    _cut: bool = False
+
+    def add(self, part: str) -> None:
+        self.begun = self.begun or bool(part)
+        text = (self._text + part).lstrip()
+        self._text = text[:_KEPT]
+        self._cut = self._cut or bool(text[_KEPT:].strip())
+
+    @property
+    def id(self) -> str | None:
+        """What it names; None for a blank line, and for what no provider id can be."""
+        text = self._text.strip()
+        possible = text and len(text) <= MAX_ID and not self._cut and "\0" not in text
+        return text if possible else None

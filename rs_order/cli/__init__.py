@@ -1,0 +1,20 @@
+"""The command ``rs-order`` (architecture.md 7): one module for each family of commands.
+
+Whatever takes time to import is imported by the command that needs it, so that ``--help`` is at once
+there.
+"""
+
+import typer
+
+from rs_order.cli import dead_letters, demo, documents, order, sandbox, serve, tenants
+from rs_order.domain.identity import SERVICE
+
+app = typer.Typer(
+    name=SERVICE,
+    help="Order service for space-data archives.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for family in (serve, tenants, sandbox, order, dead_letters, documents, demo):
+    app.add_typer(family.commands)

@@ -1,0 +1,48 @@
+"""``rs-order asyncapi`` and ``rs-order openapi``: the contracts, made from the code that keeps them."""
+
+# ruff: noqa: PLC0415 - a command imports what it needs, so that --help is at once there
+import json
+from importlib.metadata import version
+from typing import Any
+
+import typer
+
+from rs_order.domain.identity import SERVICE
+
+commands = typer.Typer()
+
+
+@commands.command("asyncapi")
+def asyncapi_command() -> None:
+    """Print what goes over AMQP: an AsyncAPI 3.0 document in JSON."""
+    from rs_order.broker.queue_names import topology
+    from rs_order.contracts.asyncapi import INSTANCE, Addresses, asyncapi_document
+
+    # The names of a deployment with default settings, whatever is set here.
+    names = topology(instance_identifier=INSTANCE)
+    addresses = Addresses(
+        order_requests=names.order_requests.name,
+        order_cancels=names.order_cancels.name,
+        file_references=names.file_references.name,
+        processing_results=names.processing_results.name,
+        process_rights=names.process_rights.name,
+        of_instance={
+            heard.event: heard.queue.name
+            for heard in reversed((*names.security_events, *names.tenant_events))
+        },
+    )
+    _print(asyncapi_document(addresses, version(SERVICE)))
+
+
+@commands.command("openapi")
+def openapi_command() -> None:
+    """Print what is served over HTTP: an OpenAPI document in JSON."""
+    from rs_order.app.rest import absent_services, create_app
+
+    app = create_app(absent_services())
+    app.version = version(SERVICE)
+    _print(app.openapi())
+
+
+def _print(document: dict[str, Any]) -> None:
+    typer.echo(json.dumps(document, indent=2))

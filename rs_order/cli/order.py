@@ -1,0 +1,93 @@
+"""``rs-order order``: an order request as any REGARDS service would send it."""
+
+# ruff: noqa: PLC0415 - a command imports what it needs, so that --help is at once there
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import uuid4
+
+import typer
+
+from rs_order.cli.failures import FAILED, carry_out
+
+if TYPE_CHECKING:
+    from rs_order.demo.order_client import PlacedOrder
+
+
+commands = typer.Typer()
+
+
+class DataTypeName(StrEnum):
+    """The kinds of files that a filter of a request accepts (amqp.md 2.2)."""
+
+    RAWDATA = "RAWDATA"
+    QUICKLOOK = "QUICKLOOK"
+
+
+@commands.command("order")
+def order_command(
+    *,
+    tenant: Annotated[str, typer.Option(help="Project to order from.")],
+    user: Annotated[str, typer.Option(help="E-mail of the owner.")],
+    query: Annotated[list[str], typer.Option(help="Catalog query; may be repeated.")],
+    data_type: Annotated[
+        list[DataTypeName] | None, typer.Option(help="Kind of files; may be repeated.")
+    ] = None,
+    filename_pattern: Annotated[
+        str | None, typer.Option(help="Regular expression (RE2) on the whole file name.")
+    ] = None,
+    size_limit: Annotated[
+        int | None, typer.Option(help="Refuse an order of more bytes than this.")
+    ] = None,
+    correlation_id: Annotated[
+        str | None, typer.Option(help="Comes back in each response; a random one if not given.")
+    ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Print the responses until the final one.")
+    ] = False,
+) -> None:
+    """Request an order over AMQP; with --watch, exit 0 when it ends DONE and 1 otherwise."""
+    filters = None
+    if data_type or filename_pattern is not None:
+        kinds = data_type or list(DataTypeName)  # a request with filters must name the kinds
+        filters = {"dataTypes": [str(kind) for kind in kinds], "filenameRegExp": filename_pattern}
+    fields = {
+        "correlationId": correlation_id or f"cli-{uuid4()}",
+        "user": user,
+        "queries": query,
+        "filters": filters,
+        "sizeLimitInBytes": size_limit,
+    }
+    carry_out(_order(tenant, fields, watch=watch))
+
+
+async def _order(tenant: str, fields: dict[str, Any], *, watch: bool) -> None:
+    from rs_order.cli.terminal import configure_command_logs
+    from rs_order.contracts.order_request import OrderRequest
+    from rs_order.demo.order_client import OrderClient
+    from rs_order.settings import load_settings
+
+    settings = load_settings()
+    configure_command_logs(settings)
+    async with OrderClient.connected(
+        settings.amqp_url.get_secret_value(),
+        settings.amqp_vhost,
+        tenant=tenant,
+        namespace=settings.amqp_management_namespace,
+    ) as client:
+        placed = await client.place(OrderRequest.model_validate(fields))
+        typer.echo(f"Requested, correlation id {placed.correlation_id}")
+        if watch:
+            await _watch(placed)
+
+
+async def _watch(placed: "PlacedOrder") -> None:
+    """Print each response; exit with an error unless the last one is DONE."""
+    from rs_order.contracts.order_response import ResponseStatus
+    from rs_order.demo.order_client import response_line
+
+    async for timed in placed.responses():
+        typer.echo(response_line(timed))
+        if timed.response.download_link:
+            typer.echo(f"{'':12}{timed.response.download_link}")
+    if timed.response.status is not ResponseStatus.DONE:
+        raise typer.Exit(FAILED)

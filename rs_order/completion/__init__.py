@@ -1,0 +1,1 @@
+"""Completion: the catalog is read into an order, page by page (domain.md 4)."""

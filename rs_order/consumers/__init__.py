@@ -1,0 +1,1 @@
+"""The frame of the AMQP consumers: batches, isolation, parsing, steps."""

@@ -1,0 +1,169 @@
+"""Handles a batch of messages: reads them, groups them by tenant, calls the handler (amqp.md 1.9)."""
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import structlog
+from prometheus_client import Counter as Metric
+from pydantic import ValidationError
+
+from rs_order.broker.delivery import DeadLetter, DeadLetterReason, Delivery, Done, Outcome
+from rs_order.consumers.failures import Failures, NotifyFailures
+from rs_order.consumers.isolation import UnreadableBodyError, isolated, read_body, wrong_members
+from rs_order.contracts.wire import WireModel
+from rs_order.domain.ids import Tenant
+from rs_order.ports import ServedTenants
+
+Message = TypeVar("Message", bound=WireModel)
+
+dropped = Metric("rs_order_messages_dropped", "Messages that don't concern us", ["queue", "reason"])
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Received(Generic[Message]):
+    """A message that could be read, with its delivery."""
+
+    message: Message
+    delivery: Delivery
+
+
+class Batches(Generic[Message]):
+    """Handles the batches of one queue and returns the outcome of each message."""
+
+    def __init__(
+        self,
+        model: type[Message],
+        handle: Callable[[Tenant, Sequence[Received[Message]]], Awaitable[None]],
+        tenants: ServedTenants,
+        failures: NotifyFailures,
+        *,
+        platform_wide: bool = False,
+        keep_while_inactive: bool = False,
+        invalid: Callable[[Message], str | None] = lambda _: None,
+    ) -> None:
+        """Set how the messages of a queue are handled.
+
+        Args:
+            model: the class that bodies are parsed into.
+            handle: handles the messages of one tenant; their effects are committed when it returns.
+            tenants: the tenants that are served. Messages of others become dead letters.
+            failures: notifies users of dead letters.
+            platform_wide: the whole platform receives these events. Those of tenants that are not
+                served are dropped.
+            keep_while_inactive: events of inactive tenants become dead letters even so, because nobody
+                publishes them a second time.
+            invalid: returns why a message is rejected, or None if it is valid.
+        """
+        self._model = model
+        self._handle = handle
+        self._tenants = tenants
+        self._failures = failures
+        self._platform_wide = platform_wide
+        self._keep_while_inactive = keep_while_inactive
+        self._invalid = invalid
+
+    async def __call__(self, deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
+        await self._load_new_tenants(deliveries)
+        outcomes: dict[int, Outcome] = {}
+        by_tenant: dict[Tenant, list[tuple[int, Received[Message]]]] = defaultdict(list)
+        for index, delivery in enumerate(deliveries):
+            read = self._read(delivery)
+            if isinstance(read, Received):
+                by_tenant[Tenant(delivery.tenant or "")].append((index, read))
+            else:
+                outcomes[index] = read
+        for tenant, indexed in by_tenant.items():
+            results = await self._handle_tenant(tenant, [received for _, received in indexed])
+            for (index, _), result in zip(indexed, results, strict=True):
+                outcomes[index] = result
+        in_order = [outcomes[index] for index in range(len(deliveries))]
+        await self.notify(deliveries, in_order)
+        return in_order
+
+    async def notify(self, deliveries: Sequence[Delivery], outcomes: Sequence[Outcome]) -> None:
+        """Notify the users of each tenant once of the messages that become dead letters (amqp.md 1.12)."""
+        failures: dict[str | None, Counter[str]] = defaultdict(Counter)
+        for delivery, outcome in zip(deliveries, outcomes, strict=True):
+            if isinstance(outcome, DeadLetter):
+                failures[delivery.tenant][outcome.reason.label] += 1
+        await self._failures.tell(
+            [
+                Failures(
+                    tenant=Tenant(name) if name and self._tenants.serves(name) else None,
+                    by_label=counts,
+                )
+                for name, counts in failures.items()
+            ]
+        )
+
+    async def _handle_tenant(
+        self, tenant: Tenant, batch: Sequence[Received[Message]]
+    ) -> list[Outcome]:
+        async def handle(part: Sequence[Received[Message]]) -> None:
+            await self._handle(tenant, part)
+
+        began = time.perf_counter()
+        queue = batch[0].delivery.queue
+        with structlog.contextvars.bound_contextvars(tenant=tenant, queue=queue):
+            outcomes = await isolated(handle, batch)
+            log.info(
+                "batch-done",
+                messages=len(batch),
+                failed=sum(isinstance(outcome, DeadLetter) for outcome in outcomes),
+                ms=round(1000 * (time.perf_counter() - began), 1),
+            )
+        return outcomes
+
+    async def _load_new_tenants(self, deliveries: Sequence[Delivery]) -> None:
+        """Read the tenants again if a message names an unknown one: it may have been added meanwhile."""
+        named = {delivery.tenant for delivery in deliveries if delivery.tenant}
+        if not all(self._tenants.serves(tenant) for tenant in named):
+            await self._tenants.load()
+
+    def _read(self, delivery: Delivery) -> Received[Message] | Outcome:
+        if not delivery.tenant:
+            detail = "The header regards.tenant is missing or empty."
+            return DeadLetter(DeadLetterReason.MISSING_TENANT, detail)
+        if not self._tenants.serves(delivery.tenant):
+            return self._outcome_of_unknown_tenant(delivery)
+        if _died_in_another_consumer(delivery):
+            dropped.labels(delivery.queue, "died-elsewhere").inc()
+            return Done()
+        return self._parse(delivery)
+
+    def _parse(self, delivery: Delivery) -> Received[Message] | DeadLetter:
+        try:
+            message = self._model.model_validate(read_body(delivery.body))
+        except UnreadableBodyError as error:
+            return DeadLetter(DeadLetterReason.NOT_CONVERTED_MESSAGE, str(error))
+        except ValidationError as error:
+            return DeadLetter(DeadLetterReason.NOT_CONVERTED_MESSAGE, wrong_members(error))
+        if reason := self._invalid(message):
+            return DeadLetter(DeadLetterReason.INVALID_MESSAGE, reason)
+        return Received(message, delivery)
+
+    def _outcome_of_unknown_tenant(self, delivery: Delivery) -> Outcome:
+        kept = self._keep_while_inactive and self._tenants.is_inactive(delivery.tenant or "")
+        if self._platform_wide and not kept:
+            dropped.labels(delivery.queue, "foreign-tenant").inc()
+            return Done()
+        detail = f"The tenant {delivery.tenant!r} is not served here. Add it, then replay."
+        return DeadLetter(DeadLetterReason.UNKNOWN_TENANT, detail)
+
+
+async def drop(deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
+    """Acknowledge events that the service doesn't use, so that their queue doesn't grow."""
+    for delivery in deliveries:
+        dropped.labels(delivery.queue, "unused-event").inc()
+    return [Done() for _ in deliveries]
+
+
+def _died_in_another_consumer(delivery: Delivery) -> bool:
+    """True for a dead letter of another consumer that was put back into a fanout (amqp.md 1.9 step 4)."""
+    handler = delivery.queue.rsplit(".", 1)[-1]
+    return delivery.death_queue is not None and not delivery.death_queue.endswith(handler)

@@ -1,0 +1,50 @@
+"""Tells people that messages could not be handled (amqp.md 1.12)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from rs_order.contracts.notification import Level, Notification, NotificationEvent
+from rs_order.contracts.roles import EXPLOIT
+from rs_order.domain.identity import INSTANCE
+from rs_order.domain.ids import Tenant
+from rs_order.ports import MessageKind
+from rs_order.store.messages import OutgoingMessage
+from rs_order.store.unit_of_work import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """How many messages of one tenant failed, by the label of the reason."""
+
+    tenant: Tenant | None
+    """None: no tenant of ours; whoever runs the installation is told."""
+    by_label: Mapping[str, int]
+
+
+class NotifyFailures:
+    """One notification per tenant and batch."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def tell(self, failures: Sequence[Failures]) -> None:
+        await self._store.send([_notification(some) for some in failures if some.by_label])
+
+
+def _notification(failures: Failures) -> OutgoingMessage:
+    total = sum(failures.by_label.values())
+    listed = ",".join(f"'{label}' : {count} errors" for label, count in failures.by_label.items())
+    event = NotificationEvent(
+        notification=Notification(
+            title="AMQP batch processing failure.",
+            message=(
+                f"Got a total of {total} errors with the following types, for more information on the "
+                f"errors refer to the 'rs-order' microservice logs : ['{listed}]."
+            ),
+            level=Level.ERROR,
+            role_recipients=[EXPLOIT],
+        )
+    )
+    if failures.tenant is None or failures.tenant == INSTANCE:
+        return OutgoingMessage(MessageKind.INSTANCE_NOTIFICATION, INSTANCE, event.to_wire())
+    return OutgoingMessage(MessageKind.NOTIFICATION, failures.tenant, event.to_wire())

@@ -1,0 +1,1 @@
+"""What features share: steps, responses, links, settlement, capacity, retry policies."""

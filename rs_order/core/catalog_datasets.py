@@ -1,0 +1,60 @@
+"""What the catalog says of the datasets that searches touch."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from cachetools import TTLCache
+
+from rs_order.domain.basket import DatasetSelection, DatedSelection
+from rs_order.domain.identity import Caller
+from rs_order.domain.ids import Urn
+from rs_order.domain.selection import DatasetSummary, SelectionRequest, Summary
+from rs_order.ports import Catalog
+
+MAX_LABEL: Final = 128
+"""Characters of a dataset's label (remote-services.md 2.7)."""
+_LABEL_SECONDS: Final = 300
+_LABELS_KEPT: Final = 10_000
+
+
+class CatalogDatasets:
+    """Labels and totals of datasets. All calls raise RemoteRefusal or RemoteTrouble."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._labels: TTLCache[Urn, str] = TTLCache(maxsize=_LABELS_KEPT, ttl=_LABEL_SECONDS)
+        """Labels by URN; a URN names its tenant."""
+
+    async def found(self, caller: Caller, request: SelectionRequest) -> Summary:
+        """What one search finds."""
+        return await self._catalog.summarize(caller, [request])
+
+    async def union(
+        self, caller: Caller, urn: Urn, requests: Sequence[SelectionRequest]
+    ) -> DatasetSummary:
+        """What searches find in a dataset together; what several find counts once (domain.md 3.3)."""
+        summary = await self._catalog.summarize(caller, requests)
+        nothing = DatasetSummary(urn, 0, 0, 0, {})
+        return next((dataset for dataset in summary.datasets if dataset.urn == urn), nothing)
+
+    async def with_searches(
+        self,
+        caller: Caller,
+        selection: DatasetSelection,
+        found: Sequence[tuple[SelectionRequest, DatasetSummary]],
+    ) -> DatasetSelection:
+        """The dataset selection with further searches and what each found in it, counted anew."""
+        grown = selection.plus(
+            *(DatedSelection(request, one.products, one.types) for request, one in found)
+        )
+        if len(grown.searches) == 1:
+            return grown.counted(found[0][1])
+        return grown.counted(await self.union(caller, grown.urn, grown.requests))
+
+    async def label(self, caller: Caller, urn: Urn) -> str:
+        """The dataset's label, its URN where the catalog has none (W36)."""
+        known = self._labels.get(urn)
+        if known is None:
+            label = await self._catalog.dataset_label(caller, urn)
+            known = self._labels[urn] = (label or urn)[:MAX_LABEL]
+        return known

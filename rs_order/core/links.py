@@ -1,0 +1,143 @@
+"""Public links to orders."""
+
+import asyncio
+from urllib.parse import quote
+
+import structlog
+
+from rs_order.contracts.services import PlatformService
+from rs_order.domain.identity import SERVICE
+from rs_order.domain.ids import DataFileId, OrderId, Tenant
+from rs_order.ports import Projects, RemoteRefusal, RemoteTrouble
+from rs_order.store.tenants import Tenants
+from rs_order.store.unit_of_work import UnitOfWork
+
+_LONGEST_WAIT_SECONDS = 3.0
+"""A person waits no longer for an address that is only used later, in a link."""
+
+log = structlog.get_logger(__name__)
+
+
+class Links:
+    """Builds public links from the address of the tenant's project.
+
+    The address is learnt before an order is created and stored with the tenant. What happens to the order
+    later never has to wait for rs-admin-instance.
+    """
+
+    def __init__(
+        self, projects: Projects | None, tenants: Tenants, *, prefix: str, fallback: str
+    ) -> None:
+        """Build links.
+
+        Args:
+            projects: rs-admin-instance, if it is configured.
+            tenants: the stored addresses.
+            prefix: the prefix of the gateway, ``/api/v1``.
+            fallback: the address of projects whose own is unknown.
+        """
+        self._projects = projects
+        self._tenants = tenants
+        self._prefix = prefix.strip("/")
+        self._fallback = fallback
+
+    async def learn(self, tenant: Tenant) -> None:
+        """Make sure that the address of the tenant is stored.
+
+        Raises:
+            RemoteTrouble: it was never known, and rs-admin-instance is unavailable now.
+        """
+        if self._projects is None:
+            return
+        try:
+            host = await self._projects.host(tenant)
+        except RemoteRefusal:
+            return
+        except RemoteTrouble:
+            if await self._stored_host(tenant) is None:
+                raise
+            return
+        if host:
+            await self._tenants.save_host(tenant, host)
+
+    async def learn_if_possible(self, tenant: Tenant) -> None:
+        """Learn the address of the tenant; if that takes too long, the stored one is used."""
+        try:
+            async with asyncio.timeout(_LONGEST_WAIT_SECONDS):
+                await self.learn(tenant)
+        except (RemoteTrouble, TimeoutError) as error:
+            log.warning("project-address-unknown", tenant=tenant, cause=str(error))
+
+    async def current(self, tenant: Tenant) -> "DownloadLinks":
+        """Return links with the present address, or the stored one if rs-admin-instance is unavailable.
+
+        Raises:
+            RemoteTrouble: the address was never known, and rs-admin-instance is unavailable now.
+        """
+        try:
+            async with asyncio.timeout(_LONGEST_WAIT_SECONDS):
+                await self.learn(tenant)
+        except TimeoutError as error:
+            if await self._stored_host(tenant) is None:
+                raise RemoteTrouble(PlatformService.ADMIN_INSTANCE, "no answer in time") from error
+        return await self.stored(tenant)
+
+    async def stored(self, tenant: Tenant) -> "DownloadLinks":
+        """Return links with the stored address. Not for use in a unit of work: it may read the store."""
+        return self._with(await self._stored_host(tenant))
+
+    async def within(self, uow: UnitOfWork) -> "DownloadLinks":
+        """Return links with the stored address, for use in a unit of work.
+
+        An address that this process doesn't know yet is read by the unit of work itself: a second
+        connection, taken while the first one is held, could block the pool for ever.
+        """
+        host = self._tenants.host(uow.tenant)
+        if host is None and self._projects is not None:
+            host = await uow.host()
+            if host is not None:
+                self._tenants.remember_host(uow.tenant, host)
+        return self._with(host)
+
+    async def page(self, tenant: Tenant, path: str) -> str:
+        """Return the address of a page of the project's site; never of another site."""
+        return f"{self._address(await self._stored_host(tenant))}/{path.lstrip('/')}"
+
+    def _with(self, host: str | None) -> "DownloadLinks":
+        return DownloadLinks(f"{self._address(host)}/{self._prefix}/{SERVICE}")
+
+    def _address(self, host: str | None) -> str:
+        return (host or self._fallback).rstrip("/")
+
+    async def _stored_host(self, tenant: Tenant) -> str | None:
+        host = self._tenants.host(tenant)
+        if host is None and self._projects is not None:
+            await self._tenants.load()  # another instance may have stored it meanwhile
+            host = self._tenants.host(tenant)
+        return host
+
+
+class DownloadLinks:
+    """Links of one tenant, with one slash between parts (decisions.md, downloadLink)."""
+
+    def __init__(self, base: str) -> None:
+        self._base = base
+
+    def of(self, order_id: OrderId) -> str:
+        return f"{self._base}/user/orders/{order_id}/download"
+
+    def of_file(self, file_id: DataFileId) -> str:
+        """Return the address of one file (rest.md 5.8; decisions.md, downloadUrl)."""
+        return f"{self._base}/orders/files/{file_id}"
+
+    def public_file(self, file_id: DataFileId, order_token: str, tenant: Tenant) -> str:
+        """Return the address of a file that an order token opens; parameter order counts (rest.md 10.4)."""
+        return f"{self._base}/orders/public/files/{file_id}?{_public(order_token, tenant)}"
+
+    def public_metalink(self, order_token: str, tenant: Tenant) -> str:
+        """Return the address of the metalink of the order that the token opens."""
+        return f"{self._base}/user/orders/metalink/download?{_public(order_token, tenant)}"
+
+
+def _public(order_token: str, tenant: Tenant) -> str:
+    return f"orderToken={quote(order_token)}&scope={quote(tenant)}"

@@ -1,0 +1,221 @@
+"""Carries moves of files through sub-orders and orders: counters, states, announcements, new expiry dates.
+
+The only place that decides that a sub-order is ready or an order has ended, whoever moved the files.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from rs_order.core import responses
+from rs_order.core.capacity import wake_next_waiters
+from rs_order.core.links import DownloadLinks, Links
+from rs_order.core.policies import SlotLimits
+from rs_order.core.responses import Response
+from rs_order.core.shared_steps import ExpireOrderStep, ScheduleStep
+from rs_order.domain.counters import FileMove
+from rs_order.domain.ids import OrderId, SubOrderId
+from rs_order.domain.moves import Reason
+from rs_order.domain.order import Order, expiration
+from rs_order.domain.states import SubOrderState
+from rs_order.domain.sub_order import SubOrder
+from rs_order.store.unit_of_work import UnitOfWork
+
+
+async def renew_expiration(
+    uow: UnitOfWork, order: Order, *, storage_sub_orders: int, now: datetime
+) -> None:
+    """Set the expiry date that the new sub-orders need; the caller saves the order."""
+    settings = await uow.settings()
+    order.expires_at = expiration(
+        now,
+        storage_sub_orders=storage_sub_orders,
+        sub_order_hours=settings.user_sub_order_hours,
+        max_hours=settings.expiration_max_hours,
+    )
+    await uow.messages.send([ExpireOrderStep(order.id).to(uow.tenant, order.expires_at)])
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why files changed their states, for the history, and when."""
+
+    reason: Reason
+    """Stable code."""
+    actor: str
+    """The e-mail of a user, or the name of a service."""
+    at: datetime
+
+
+class Settlement:
+    """Derives the state of sub-orders and orders from their files, inside the caller's unit of work."""
+
+    def __init__(self, limits: SlotLimits, links: Links) -> None:
+        self._limits = limits
+        self._links = links
+
+    async def carry(
+        self,
+        uow: UnitOfWork,
+        orders: Sequence[Order],
+        moves: Sequence[FileMove],
+        cause: Cause,
+    ) -> None:
+        """Apply changes of files of locked orders, save the orders and sub-orders, and notify peers."""
+        if not moves:
+            return
+        sub_orders = await uow.sub_orders.load(sorted({move.sub_order_id for move in moves}))
+        changes = [_Change(sub_order) for sub_order in sub_orders]
+        apply_moves(sub_orders, moves)
+        for change in changes:
+            change.downloadable = change.sub_order.settle(reason=cause.reason)
+        moved = _by_order(moves)
+        touched = [order for order in orders if order.id in moved]
+        of_order: dict[OrderId, list[_Change]] = defaultdict(list)
+        for change in changes:
+            of_order[change.sub_order.order_id].append(change)
+        announcements: list[Response] = []
+        links = await self._links.within(uow)
+        for order in touched:
+            announcements += _carry_to_order(
+                uow, order, moved[order.id], of_order[order.id], cause=cause, links=links
+            )
+        for order in touched:
+            if _is_late(moved[order.id]) and order.needs_new_expiry(cause.at):
+                await renew_expiration(uow, order, storage_sub_orders=0, now=cause.at)
+        await uow.sub_orders.save(sub_orders, cause.at)
+        await uow.orders.save(touched, cause.at)
+        await uow.messages.respond(announcements)
+        await self._free_slots(uow, changes)
+
+    async def recounted(
+        self,
+        uow: UnitOfWork,
+        order: Order,
+        sub_orders: Sequence[SubOrder],
+        cause: Cause,
+    ) -> None:
+        """Settle an order whose sub-orders have corrected counters; the caller saves the order."""
+        changes = [_Change(sub_order) for sub_order in sub_orders]
+        for change in changes:
+            change.downloadable = change.sub_order.settle(reason=cause.reason)
+        await uow.sub_orders.save(sub_orders, cause.at)
+        totals = await uow.reconciliation.add_up(order.id)
+        order.counters, order.sub_orders = totals.counters, totals.sub_orders
+        order.waiting_sub_orders = totals.waiting
+        links = await self._links.within(uow)
+        await uow.messages.respond(
+            _announcements(uow, order, [], changes, cause=cause, links=links)
+        )
+        await self._free_slots(uow, changes)
+
+    async def _free_slots(self, uow: UnitOfWork, changes: Sequence["_Change"]) -> None:
+        owners = {change.sub_order.owner for change in changes if change.freed_slot}
+        await uow.messages.send([ScheduleStep(owner).to(uow.tenant) for owner in sorted(owners)])
+        await self.release_capacity(
+            uow, [change.sub_order.id for change in changes if change.stopped_running]
+        )
+
+    async def release_capacity(self, uow: UnitOfWork, ended: Sequence[SubOrderId]) -> None:
+        """Sub-orders that no longer run make room for users of any tenant who wait for the service."""
+        if not ended:
+            return
+        if self._limits.service:
+            # Else a round that finds the service full could begin to wait just after we looked.
+            await uow.capacity.lock()
+        await uow.capacity.release(ended)
+        await wake_next_waiters(uow, self._limits)
+
+
+class _Change:
+    """Compares a sub-order before and after a settlement."""
+
+    def __init__(self, sub_order: SubOrder) -> None:
+        self.sub_order = sub_order
+        self.downloadable = False
+        """True once the settlement made it downloadable."""
+        self._before = sub_order.state
+        self._took_slot = sub_order.takes_slot
+
+    @property
+    def waiting(self) -> int:
+        """Return the change of the order's count of waiting sub-orders: -1, 0 or 1."""
+        return self.sub_order.waiting_for_user - (self._before is SubOrderState.WAITING)
+
+    @property
+    def freed_slot(self) -> bool:
+        return self._took_slot and not self.sub_order.takes_slot
+
+    @property
+    def stopped_running(self) -> bool:
+        ran = self._before is SubOrderState.RUNNING
+        return ran and self.sub_order.state is not SubOrderState.RUNNING
+
+
+def _carry_to_order(
+    uow: UnitOfWork,
+    order: Order,
+    moves: Sequence[FileMove],
+    changes: Sequence[_Change],
+    *,
+    cause: Cause,
+    links: DownloadLinks,
+) -> list[Response]:
+    """Update counters and status of one order; return the responses in the order of their causes."""
+    order.counters.apply(moves)
+    order.waiting_sub_orders += sum(change.waiting for change in changes)
+    return _announcements(uow, order, moves, changes, cause=cause, links=links)
+
+
+def _announcements(
+    uow: UnitOfWork,
+    order: Order,
+    moves: Sequence[FileMove],
+    changes: Sequence[_Change],
+    *,
+    cause: Cause,
+    links: DownloadLinks,
+) -> list[Response]:
+    """Derive the status of an order from its counters; return the responses, that of its end last."""
+    link = links.of(order.id)
+    announcements = [
+        responses.sub_order_done(uow.tenant, order, change.sub_order, link)
+        for change in changes
+        if change.downloadable
+    ]
+    if _ends(order, moves, cause):
+        announcements.append(responses.order_ended(uow.tenant, order, link))
+    order.apply_download_errors()
+    return announcements
+
+
+def apply_moves(sub_orders: Iterable[SubOrder], moves: Iterable[FileMove]) -> None:
+    """Move the counters of sub-orders."""
+    by_id = {sub_order.id: sub_order for sub_order in sub_orders}
+    for move in moves:
+        by_id[move.sub_order_id].counters.apply([move])
+
+
+def _by_order(moves: Iterable[FileMove]) -> dict[OrderId, list[FileMove]]:
+    grouped: dict[OrderId, list[FileMove]] = defaultdict(list)
+    for move in moves:
+        grouped[move.order_id].append(move)
+    return grouped
+
+
+def _ends(order: Order, moves: Iterable[FileMove], cause: Cause) -> bool:
+    """True if the order ends, or if its end, announced before, improves.
+
+    A download settles no file, so it never ends an order.
+    """
+    if cause.reason is Reason.DOWNLOADED:
+        return False
+    if order.settle(reason=cause.reason, actor=cause.actor):
+        return True
+    return _is_late(moves) and order.improve(reason=cause.reason, actor=cause.actor)
+
+
+def _is_late(moves: Iterable[FileMove]) -> bool:
+    """True if files arrive that had failed before."""
+    return any(move.before.failed for move in moves)

@@ -1,0 +1,58 @@
+"""Steps that more than one feature sends; the other steps stand beside their handlers."""
+
+from dataclasses import dataclass
+
+from rs_order.core.steps import Step, StepQueue
+from rs_order.domain.ids import OrderId, RequestId, SubOrderId
+
+
+@dataclass(frozen=True)
+class GrantRequestsStep(Step, name="grant-requests", queue=StepQueue.REMOTE):
+    """Decide whether requests can be granted, and answer them."""
+
+    requests: tuple[RequestId, ...]
+
+
+@dataclass(frozen=True)
+class CompleteOrderStep(Step, name="complete-order", queue=StepQueue.REMOTE):
+    """Read one page of the catalog into an order: a page of a dataset selection, both from 0."""
+
+    order_id: OrderId
+    selection: int
+    page: int
+
+
+@dataclass(frozen=True)
+class ScheduleStep(Step, name="schedule"):
+    """Start an owner's next sub-orders."""
+
+    owner: str
+
+
+@dataclass(frozen=True)
+class StartProcessingStep(Step, name="start-processing", queue=StepQueue.REMOTE):
+    """Ask rs-processing to work on the inputs of a sub-order."""
+
+    order_id: OrderId
+    sub_order_id: SubOrderId
+
+
+@dataclass(frozen=True)
+class ExpireOrderStep(Step, name="expire-order"):
+    """Expire an order if its time has come."""
+
+    order_id: OrderId
+
+
+@dataclass(frozen=True)
+class StopSubOrdersStep(Step, name="stop-sub-orders"):
+    """Put a slice of the running sub-orders of a paused order back into the queue of their owner."""
+
+    order_id: OrderId
+
+
+@dataclass(frozen=True)
+class DeleteFilesStep(Step, name="delete-files"):
+    """Delete a slice of the files of an order that is deleted or expired, or whose completion failed."""
+
+    order_id: OrderId

@@ -1,0 +1,165 @@
+"""A step: a bounded piece of long work, an outbox row addressed to our own queues (architecture.md 2).
+
+A step may be delivered twice, and the second delivery changes nothing: each step carries the state
+that its work had reached when it was written, and its handler compares.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum, auto
+from typing import Annotated, Any, ClassVar, TypeVar, cast
+
+import orjson
+from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic.alias_generators import to_camel
+
+from rs_order.domain.ids import Tenant
+from rs_order.ports import MessageKind
+from rs_order.store.messages import OutgoingMessage
+
+_NAME = "step"
+"""The member of a body that holds the name of the step."""
+
+
+class StepQueue(Enum):
+    """The queue that a step is published to."""
+
+    LOCAL = auto()
+    """For steps that need the database alone."""
+    REMOTE = auto()
+    """For steps that call other services or mail servers, and wait minutes when these are slow."""
+
+
+class StepScope(Enum):
+    """The tenant that a step is for."""
+
+    TENANT = auto()
+    INSTANCE = auto()
+    """No tenant that we serve yet: the step is handled whatever its tenant."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """The base of all steps; a subclass gives its name on the queue and has its members as fields.
+
+    No slots: a dataclass with slots is a second class, and each name belongs to one.
+
+    Raises:
+        TypeError: two subclasses have the same name.
+    """
+
+    name: ClassVar[str]
+    queue: ClassVar[StepQueue]
+    scope: ClassVar[StepScope]
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(alias_generator=to_camel, strict=True)
+
+    def __init_subclass__(
+        cls,
+        *,
+        name: str,
+        queue: StepQueue = StepQueue.LOCAL,
+        scope: StepScope = StepScope.TENANT,
+    ) -> None:
+        if name in _CLASSES:
+            raise TypeError(f"{cls.__name__} and {_CLASSES[name].__name__} are both named {name!r}")
+        cls.name, cls.queue, cls.scope = name, queue, scope
+        _CLASSES[name] = cls
+
+    @property
+    def members(self) -> dict[str, Any]:
+        """The fields as JSON values, by their names on the queue; those that are None are left out."""
+        dumped = _adapter(type(self)).dump_python(
+            self, mode="json", by_alias=True, exclude_none=True
+        )
+        return cast("dict[str, Any]", dumped)
+
+    def to(self, tenant: Tenant, due_at: datetime | None = None) -> OutgoingMessage:
+        """Return the message that has the step handled for a tenant, not before ``due_at``."""
+        body = {_NAME: self.name, **self.members}
+        return OutgoingMessage(kind=MessageKind.STEP, tenant=tenant, body=body, due_at=due_at)
+
+
+_CLASSES: dict[str, type[Step]] = {}
+_ADAPTERS: dict[type[Step], TypeAdapter[Any]] = {}
+
+RunNumber = Annotated[int, Field(alias="round")]
+"""The number of a run, or of a part of one; a step with the number of an earlier one is outdated."""
+
+S = TypeVar("S", bound=Step)
+Handler = Callable[[Tenant, S], Awaitable[None]]
+
+
+class UnknownStep(ValueError):
+    """A body names a step that doesn't exist, or none."""
+
+    code = "unknown-step"
+
+
+class UnhandledSteps(Exception):
+    """Steps have no handler, or one has two: a defect of the composition, found at the start."""
+
+    code = "unhandled-steps"
+
+
+class StepRegistry:
+    """The handler of each step."""
+
+    def __init__(self) -> None:
+        self._handlers: dict[type[Step], Handler[Any]] = {}
+
+    def on(self, step: type[S], handler: Handler[S]) -> None:
+        """Have a class of steps handled.
+
+        Raises:
+            UnhandledSteps: the class has a handler.
+        """
+        if step in self._handlers:
+            raise UnhandledSteps(f"{step.name!r} has two handlers")
+        self._handlers[step] = handler
+
+    def check(self) -> None:
+        """Check that each class of steps has a handler.
+
+        Raises:
+            UnhandledSteps: names those that have none.
+        """
+        missing = sorted(step.name for step in _CLASSES.values() if step not in self._handlers)
+        if missing:
+            raise UnhandledSteps(f"no handler for {', '.join(missing)}")
+
+    async def handle(self, tenant: Tenant, step: Step) -> None:
+        await self._handlers[type(step)](tenant, step)
+
+
+def step_names(queue: StepQueue) -> frozenset[str]:
+    """Return the names of the steps that are published to a queue."""
+    return frozenset(step.name for step in _CLASSES.values() if step.queue is queue)
+
+
+def step_class(body: Mapping[str, Any]) -> type[Step]:
+    """Return the class of the step that a body names.
+
+    Raises:
+        UnknownStep: there is no such step.
+    """
+    name = body.get(_NAME)
+    if not isinstance(name, str) or name not in _CLASSES:
+        raise UnknownStep(f"There is no step {name!r}.")
+    return _CLASSES[name]
+
+
+def read_step(step: type[S], body: Mapping[str, Any]) -> S:
+    """Return the step of a class that a body holds; members that it doesn't know are ignored.
+
+    Raises:
+        pydantic.ValidationError: a member is missing or wrong.
+    """
+    # As JSON: its strict mode takes no number for a text, but texts for dates, and lists for tuples.
+    return cast("S", _adapter(step).validate_json(orjson.dumps(body)))
+
+
+def _adapter(step: type[Step]) -> TypeAdapter[Any]:
+    if step not in _ADAPTERS:
+        _ADAPTERS[step] = TypeAdapter(step)
+    return _ADAPTERS[step]

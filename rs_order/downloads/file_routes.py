@@ -1,0 +1,166 @@
+"""One file: its bytes, or whether they can be had (rest.md 10.1)."""
+
+from typing import Final
+
+from fastapi import APIRouter, Request, Response
+
+from rs_order.domain.identity import Caller
+from rs_order.domain.ids import DataFileId
+from rs_order.domain.states import FileState
+from rs_order.downloads.routes import BAD_ORDER_TOKEN, DownloadServices, OrderTokenInQuery, verified
+from rs_order.downloads.single_file import FileReport, FileRequest
+from rs_order.downloads.streaming import StreamedFile
+from rs_order.ports import FileOfOrder, OrderToken
+from rs_order.rest.access import Access
+from rs_order.rest.errors import Refused
+from rs_order.rest.middleware import facts_of
+from rs_order.rest.parameters import DataFileIdInPath
+from rs_order.rest.resources import DOWNLOAD_FILE, DOWNLOAD_PUBLIC_FILE, TEST_PUBLIC_FILE
+from rs_order.rest.roles import is_administrator
+from rs_order.rest.routing import AuthorisedCaller, Documented, Endpoints
+
+_NOT_NOW: Final = {FileState.PENDING: 202, FileState.ERROR: 422}
+"""States in which there is nothing to try; all others are attempted, again if need be."""
+
+_UNKNOWN: Final = {
+    400: "The number of the file isn't one",
+    404: "There is no such file, or storage doesn't have it (then the body is its own)",
+    503: "The database, or storage, gave no answer; try again",
+}
+_WITH_TOKEN: Final = {
+    **_UNKNOWN,
+    400: "The order token is missing, or the number of the file isn't one",
+    503: "As without a token; or order tokens can't be checked: their key isn't set",
+}
+_STATES: Final[Documented] = {
+    202: {"description": "Not yet available: ask again later"},
+    403: {"description": "Somebody else's file, or the role isn't allowed"},
+    422: {"description": "The file can't be had: storage doesn't deliver it"},
+}
+_BYTES: Final[Documented] = {
+    200: {"content": {"application/octet-stream": {}}, "description": "The file"},
+    410: {"description": "Storage no longer holds the file ready"},
+    429: {
+        "content": {
+            "text/plain": {
+                "schema": {"type": "string"},
+                "example": "Download quota of 10 exceeded (by 1) for user j@x.",
+            }
+        },
+        "description": "The user's quota is used up, in storage's words; the file stays available",
+    },
+    500: {
+        "description": "The file couldn't be had, or its content is wrong; nothing of it was sent"
+    },
+    "default": {"description": "What storage said, passed on"},
+    **_STATES,
+}
+_BODILESS: Final[Documented] = {
+    200: {"description": "The file can be downloaded"},
+    **_STATES,
+}
+
+
+def file_downloads_router(access: Access, services: DownloadServices) -> APIRouter:
+    endpoints = Endpoints(access, tag="downloads")
+
+    @endpoints.serve(DOWNLOAD_FILE, responses=_UNKNOWN, documented=_BYTES)
+    async def download_file(
+        request: Request, caller: AuthorisedCaller, file_id: DataFileIdInPath
+    ) -> Response:
+        """The bytes of a file (rest.md 10.1)."""
+        found = await _found(services, request, caller, file_id)
+        return _refusal(found, caller) or _bytes(services, request, found, caller)
+
+    @endpoints.serve(DOWNLOAD_FILE, verb="HEAD", responses=_UNKNOWN, documented=_BODILESS)
+    async def test_file(
+        request: Request, caller: AuthorisedCaller, file_id: DataFileIdInPath
+    ) -> Response:
+        """Whether a file can be downloaded; nothing is."""
+        found = await _found(services, request, caller, file_id)
+        return _refusal(found, caller) or _without_length()
+
+    @endpoints.serve(
+        DOWNLOAD_PUBLIC_FILE, responses=_WITH_TOKEN, documented={**_BYTES, **BAD_ORDER_TOKEN}
+    )
+    async def download_public_file(
+        request: Request,
+        caller: AuthorisedCaller,
+        file_id: DataFileIdInPath,
+        order_token: OrderTokenInQuery,
+    ) -> Response:
+        """The bytes of a file, for whoever has the token of its order (rest.md 10.1)."""
+        token = verified(services, request, caller, order_token)
+        found = await _found(services, request, caller, file_id)
+        return _refusal(found, caller, token) or _bytes(services, request, found, caller, token)
+
+    @endpoints.serve(
+        TEST_PUBLIC_FILE, responses=_WITH_TOKEN, documented={**_BODILESS, **BAD_ORDER_TOKEN}
+    )
+    async def test_public_file(
+        request: Request,
+        caller: AuthorisedCaller,
+        file_id: DataFileIdInPath,
+        order_token: OrderTokenInQuery,
+    ) -> Response:
+        """Whether a file can be downloaded with the token of its order; nothing is (domain.md 11.3)."""
+        token = verified(services, request, caller, order_token)
+        found = await _found(services, request, caller, file_id)
+        return _refusal(found, caller, token) or _without_length()
+
+    return endpoints.router
+
+
+async def _found(
+    services: DownloadServices, request: Request, caller: Caller, file_id: int
+) -> FileOfOrder:
+    found = await services.orders.file(caller.tenant, DataFileId(file_id))
+    if found is None:
+        raise Refused(404, f"Data file with id: {file_id} doesn't exist.")
+    facts_of(request.scope).update(file=file_id, order=found.order_id)
+    return found
+
+
+def _refusal(
+    found: FileOfOrder, caller: Caller, token: OrderToken | None = None
+) -> Response | None:
+    """Why the file isn't given, None when it is."""
+    if not (is_administrator(caller) or caller.email == found.owner or _opened_by(found, token)):
+        return Response(status_code=403)
+    status = _NOT_NOW.get(found.state)
+    return Response(status_code=status) if status else None
+
+
+def _opened_by(found: FileOfOrder, token: OrderToken | None) -> bool:
+    """A token opens the files of its own order, in its owner's name (decisions.md, Order token)."""
+    if token is None:
+        return False
+    return token.order_id == found.order_id and token.subject == found.owner
+
+
+def _bytes(
+    services: DownloadServices,
+    request: Request,
+    found: FileOfOrder,
+    caller: Caller,
+    token: OrderToken | None = None,
+) -> Response:
+    """The file, fetched in the name of its owner where his token opened it, else of the caller."""
+    facts, report = facts_of(request.scope), FileReport()
+    email = found.owner if _opened_by(found, token) else caller.email
+    return StreamedFile(
+        services.settle,
+        services.sources,
+        FileRequest(caller.tenant, found.order_id, found.file, email),
+        report,
+        on_end=lambda complete: facts.update(
+            result=report.result, reason=report.reason, complete=complete
+        ),
+    )
+
+
+def _without_length() -> Response:
+    """200 that says nothing of the size of the file: it has no length at all, not a length of 0."""
+    answer = Response()
+    del answer.headers["Content-Length"]
+    return answer

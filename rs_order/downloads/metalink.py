@@ -1,0 +1,136 @@
+"""The metalink of an order: all its files, for tools that download many (rest.md 10.4, domain.md 11.4)."""
+
+import re
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+from xml.sax.saxutils import escape, quoteattr
+
+from rs_order.core.links import DownloadLinks, Links
+from rs_order.domain.ids import DataFileId, OrderId, Tenant
+from rs_order.domain.states import OrderStatus
+from rs_order.downloads.content_check import algorithm_of
+from rs_order.downloads.entry_names import FreeNames
+from rs_order.ports import Downloads, FileToDownload, OrderToDownload, OrderTokens, TokenHolder
+
+PAGE: Final = 500
+"""Files read from the store, and handed out, at once: about 400 KiB."""
+
+_HEX_DIGITS: Final = {"md5": 32, "sha1": 40, "sha256": 64, "sha384": 96, "sha512": 128}
+"""Algorithms that Metalink 3 has a name for, and how long their checksums are."""
+
+_HEAD: Final = (
+    b'<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
+    b'<metalink xmlns="http://www.metalinker.org/">\n'
+    b"    <files>\n"
+)
+_FOOT: Final = b"    </files>\n</metalink>\n"
+_ILLEGAL: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What no XML document may hold, escaped or not."""
+
+
+_WITHOUT_METALINK: Final = frozenset(
+    {OrderStatus.DELETED, OrderStatus.EXPIRED, OrderStatus.PENDING, OrderStatus.FAILED}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Addresses:
+    """How the files of one order are reached."""
+
+    tenant: Tenant
+    order_token: str
+    links: DownloadLinks
+
+    def of(self, file: FileToDownload) -> str:
+        return self.links.public_file(file.id, self.order_token, self.tenant)
+
+
+class Metalinks:
+    """Writes metalinks, whose links open the files of their order until it expires."""
+
+    def __init__(self, downloads: Downloads, tokens: OrderTokens, links: Links) -> None:
+        self._downloads = downloads
+        self._tokens = tokens
+        self._links = links
+
+    async def of(
+        self, tenant: Tenant, order: OrderToDownload
+    ) -> AsyncGenerator[bytes, None] | None:
+        """The document of an order, piece by piece; None when it has nothing to list (D6).
+
+        Files whatever their state, by ascending id. Tools write files by the names given here, so these
+        are as safe, and as unique, as in a zip. Links speak for the owner, whoever asks (W24).
+
+        Raises:
+            OrderTokensUnset: there is no key to make tokens with.
+            RemoteTrouble: nobody ever said where the project is, nor does now.
+        """
+        if order.status in _WITHOUT_METALINK or order.expires_at is None or not order.has_files:
+            return None
+        holder = TokenHolder(order.id, order.owner, order.role, order.expires_at)
+        token = self._tokens.issue(tenant, holder)
+        addresses = _Addresses(tenant, token, await self._links.current(tenant))
+        return self._document(order.id, addresses)
+
+    async def _document(
+        self, order_id: OrderId, addresses: _Addresses
+    ) -> AsyncGenerator[bytes, None]:
+        names = FreeNames()
+        after = DataFileId(0)
+        yield _HEAD
+        while files := await self._downloads.all_files(
+            addresses.tenant, order_id, after=after, limit=PAGE
+        ):
+            yield _page(files, names, addresses)
+            after = files[-1].id
+        yield _FOOT
+
+
+def _page(files: Sequence[FileToDownload], names: FreeNames, addresses: _Addresses) -> bytes:
+    return "".join(_file(file, names.choose(file), addresses) for file in files).encode()
+
+
+def _file(file: FileToDownload, name: str, addresses: _Addresses) -> str:
+    url = addresses.of(file)
+    # The type is what the format takes for granted where there is none; aria2 doesn't.
+    scheme = urlsplit(url).scheme
+    lines = [
+        f"        <file name={quoteattr(_legal(name))}>",
+        f"            <identity>{_text(name)}</identity>",
+        *_optional("mimetype", file.mime_type),
+        "            <resources>",
+        f"                <url type={quoteattr(scheme)}>{_text(url)}</url>",
+        "            </resources>",
+        *_optional("size", file.size),
+        *_verification(file),
+        "        </file>",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _optional(tag: str, value: object | None) -> list[str]:
+    return [] if value is None else [f"            <{tag}>{_text(str(value))}</{tag}>"]
+
+
+def _verification(file: FileToDownload) -> list[str]:
+    """The checksum, where a tool can make use of it; no REGARDS service gives one (decisions.md, rule 3)."""
+    algorithm = algorithm_of(file)
+    if file.checksum is None or algorithm not in _HEX_DIGITS:
+        return []
+    if not re.fullmatch(f"[0-9a-fA-F]{{{_HEX_DIGITS[algorithm]}}}", file.checksum):
+        return []
+    return [
+        "            <verification>",
+        f'                <hash type="{algorithm}">{file.checksum.lower()}</hash>',
+        "            </verification>",
+    ]
+
+
+def _text(text: str) -> str:
+    return escape(_legal(text))
+
+
+def _legal(text: str) -> str:
+    return _ILLEGAL.sub("_", text)

@@ -1,0 +1,174 @@
+"""Downloads of a whole order, as a zip or as a metalink (rest.md 10.2 to 10.4)."""
+
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Query, Request, Response
+
+from rs_order.domain.identity import Caller
+from rs_order.domain.ids import OrderId
+from rs_order.downloads.metalink import Metalinks
+from rs_order.downloads.order_zip import ZipReport, ZipRequest, zip_order
+from rs_order.downloads.settle import Settle
+from rs_order.downloads.streaming import StreamedDownload, name_for_order
+from rs_order.ports import (
+    Clock,
+    Downloads,
+    FileSources,
+    InvalidOrderToken,
+    OrderToDownload,
+    OrderToken,
+    OrderTokens,
+)
+from rs_order.rest.access import Access
+from rs_order.rest.errors import Refused
+from rs_order.rest.middleware import facts_of
+from rs_order.rest.parameters import OrderIdInPath
+from rs_order.rest.resources import DOWNLOAD_ORDER, GET_METALINK, GET_PUBLIC_METALINK
+from rs_order.rest.roles import may_see_orders_of
+from rs_order.rest.routing import AuthorisedCaller, Documented, Endpoints
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadServices:
+    """What all ways to download an order need."""
+
+    orders: Downloads
+    settle: Settle
+    sources: FileSources
+    metalinks: Metalinks
+    order_tokens: OrderTokens
+    clock: Clock
+
+
+OrderTokenInQuery = Annotated[
+    str, Query(alias="orderToken", description="From the metalink, or from the mail on the order.")
+]
+
+BAD_ORDER_TOKEN: Final[Documented] = {
+    401: {
+        "description": "No bearer token that can be trusted; or, without a body, an order token "
+        "that proves nothing"
+    }
+}
+"""What an endpoint that takes one answers beside the rest."""
+
+
+def verified(
+    services: DownloadServices, request: Request, caller: Caller, order_token: str
+) -> OrderToken:
+    """What the token proves in the project the request is about.
+
+    Raises:
+        Refused: 401 without a body for a token that proves nothing; why is in the log.
+    """
+    try:
+        return services.order_tokens.verify(caller.tenant, order_token)
+    except InvalidOrderToken as error:
+        facts_of(request.scope)["refused"] = str(error)
+        raise Refused(401) from error
+
+
+def zips_router(access: Access, services: DownloadServices) -> APIRouter:
+    endpoints = Endpoints(access, tag="downloads")
+
+    @endpoints.serve(
+        DOWNLOAD_ORDER,
+        responses={404: "There is no such order"},
+        documented={
+            200: {"content": {"application/octet-stream": {}}, "description": "The zip"},
+            204: {"description": "The order has no available file"},
+        },
+    )
+    async def download_order(
+        request: Request, caller: AuthorisedCaller, order_id: OrderIdInPath
+    ) -> Response:
+        """The available files of an order, as one zip (rest.md 10.3)."""
+        facts = facts_of(request.scope)
+        facts["order"] = order_id
+        order = await services.orders.order(caller.tenant, OrderId(order_id))
+        if order is None:
+            raise Refused(404, f"There is no order {order_id}")
+        if not may_see_orders_of(access.roles, caller, order.owner):
+            raise Refused(403)
+        if not order.has_available_files:
+            return Response(status_code=204)
+        now = services.clock.now()
+        report = ZipReport()
+        zip_request = ZipRequest(caller.tenant, order.id, caller.email, now)
+        return StreamedDownload(
+            zip_order(
+                services.orders,
+                services.settle,
+                services.sources,
+                zip_request,
+                report,
+            ),
+            filename=name_for_order(order.id, now, "zip"),
+            on_end=lambda complete: facts.update(_known(report), complete=complete),
+        )
+
+    return endpoints.router
+
+
+def _known(report: ZipReport) -> dict[str, Any]:
+    return {name: value for name, value in asdict(report).items() if value is not None}
+
+
+METALINK_TYPE: Final = "application/metalink+xml"
+
+_DOCUMENTED: Final[Documented] = {
+    200: {"content": {METALINK_TYPE: {}}, "description": "The metalink"},
+    404: {"description": "There is no such order, or (without a body) it has no file to list now"},
+}
+_REFUSALS: Final = {
+    400: "The order token is missing, or the number of the order isn't one",
+    503: "Order tokens can't be made: their key isn't set. Or the project's address is not known now",
+}
+
+
+def metalinks_router(access: Access, services: DownloadServices) -> APIRouter:
+    endpoints = Endpoints(access, tag="downloads")
+
+    @endpoints.serve(
+        GET_PUBLIC_METALINK,
+        responses=_REFUSALS,
+        documented={**_DOCUMENTED, **BAD_ORDER_TOKEN},
+    )
+    async def get_public_metalink(
+        request: Request, caller: AuthorisedCaller, order_token: OrderTokenInQuery
+    ) -> Response:
+        """The metalink of the order that the token names."""
+        token = verified(services, request, caller, order_token)
+        order = await _order(services, request, caller, token.order_id)
+        return await _metalink(services, caller, order)
+
+    @endpoints.serve(GET_METALINK, responses=_REFUSALS, documented=_DOCUMENTED)
+    async def get_metalink(
+        request: Request, caller: AuthorisedCaller, order_id: OrderIdInPath
+    ) -> Response:
+        """All files of an order, as a list that download tools read (rest.md 10.4)."""
+        order = await _order(services, request, caller, OrderId(order_id))
+        if not may_see_orders_of(access.roles, caller, order.owner):
+            raise Refused(403)
+        return await _metalink(services, caller, order)
+
+    return endpoints.router
+
+
+async def _order(
+    services: DownloadServices, request: Request, caller: Caller, order_id: OrderId
+) -> OrderToDownload:
+    facts_of(request.scope)["order"] = order_id
+    order = await services.orders.order(caller.tenant, order_id)
+    if order is None:
+        raise Refused(404, f"There is no order {order_id}")
+    return order
+
+
+async def _metalink(services: DownloadServices, caller: Caller, order: OrderToDownload) -> Response:
+    document = await services.metalinks.of(caller.tenant, order)
+    if document is None:
+        return Response(status_code=404)
+    name = name_for_order(order.id, services.clock.now(), "metalink")
+    return StreamedDownload(document, name, media_type=METALINK_TYPE)

@@ -1,0 +1,1 @@
+"""Mails to users (domain.md 10.2, 16.2)."""

@@ -1,0 +1,39 @@
+"""Cron expressions as the Java service reads them: six fields, seconds first, in UTC."""
+
+from datetime import UTC, datetime
+
+from croniter import croniter
+
+_FIELDS = 6
+
+
+class CronSchedule:
+    """Implements :class:`rs_order.ports.Schedule`.
+
+    A day has to match both its day fields, as in Spring; the usual cron wants one of them.
+    """
+
+    def __init__(self, text: str) -> None:
+        """Take an expression, ``0 0 7 * * MON-FRI``.
+
+        Raises:
+            ValueError: it isn't one, or no instant ever matches it.
+        """
+        self.text = " ".join(text.split())
+        fields = len(self.text.split(" "))
+        if fields != _FIELDS:
+            raise ValueError(
+                f"a cron expression has {_FIELDS} fields (second, minute, hour, day of the month, month, "
+                f"day of the week), such as 0 0 7 * * MON-FRI; {text!r} has {fields}"
+            )
+        try:
+            self.after(datetime(2026, 1, 1, tzinfo=UTC))
+        except (ValueError, KeyError) as error:  # the library's own errors are ValueErrors
+            raise ValueError(f"{text!r} is no cron expression: {error}") from error
+
+    def after(self, at: datetime) -> datetime:
+        """The first instant later than this one, in whole seconds."""
+        following = croniter(
+            self.text, at.astimezone(UTC), day_or=False, second_at_beginning=True
+        ).get_next(datetime)
+        return datetime.fromtimestamp(following.timestamp(), UTC)

@@ -1,0 +1,113 @@
+"""Plans mails: the confirmation of an order, and the runs of reminders (domain.md 10.2)."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from rs_order.core.steps import RunNumber, Step
+from rs_order.domain.ids import Tenant
+from rs_order.domain.order import Order
+from rs_order.domain.states import OrderStatus
+from rs_order.mails.send import SendMailStep
+from rs_order.ports import Clock, Schedule
+from rs_order.store.unit_of_work import Store, UnitOfWork
+
+REMINDERS = "remind"
+"""The rounds' name in the store."""
+
+
+@dataclass(frozen=True)
+class RemindStep(Step, name="remind"):
+    """Begin a run of reminders, or remind a page of owners."""
+
+    number: RunNumber
+    after: str | None = None
+    """The last owner of the page before, "" before the first page; None: begin the run."""
+
+
+class PlanMails:
+    """A planned mail is a row and a step, in the commit that gives the reason for it."""
+
+    def __init__(self, store: Store, clock: Clock, reminders: Schedule) -> None:
+        self._store = store
+        self._clock = clock
+        self._reminders = reminders
+
+    async def order_completed(self, uow: UnitOfWork, order: Order, now: datetime) -> None:
+        """The owner gets a mail when he ordered on the project's site and gets files (domain.md 16.2).
+
+        A tenant's first order begins its reminders too.
+        """
+        await self._begin_rounds(uow, now)
+        if order.front_url and order.status in (OrderStatus.RUNNING, OrderStatus.DONE):
+            mail = await uow.mails.plan_creation(order.id, order.owner)
+            await uow.messages.send([SendMailStep(mail).to(uow.tenant)])
+
+    async def wake(self, tenant: Tenant) -> None:
+        """Begin the tenant's reminders, anew if their schedule is another now.
+
+        A round that was missed while nobody served the tenant stays planned, and is caught up.
+        """
+        now = self._clock.now()
+        async with self._store.unit_of_work(tenant) as uow:
+            if await self._begin_rounds(uow, now):
+                return
+            due_at = self._reminders.after(now)
+            done = await uow.runs.reschedule(REMINDERS, self._reminders.text, due_at)
+            if done is not None:
+                await uow.messages.send([RemindStep(done + 1).to(tenant, due_at)])
+
+    async def next_round(self, uow: UnitOfWork, number: int, now: datetime) -> bool:
+        """Whether this round is to be done; the next one is planned then, past those that were missed."""
+        due_at = self._reminders.after(now)
+        if not await uow.runs.begin(REMINDERS, number, due_at, self._reminders.text):
+            return False
+        await uow.messages.send([RemindStep(number + 1).to(uow.tenant, due_at)])
+        return True
+
+    async def _begin_rounds(self, uow: UnitOfWork, now: datetime) -> bool:
+        return await self.next_round(uow, 1, now)
+
+
+OWNERS = 500
+"""Looked at in one step."""
+
+
+class RemindOwners:
+    """Begins a round, and does its pages: plans a mail for each owner it is time for.
+
+    The beginning plans the next round and nothing else, so that no trouble of a page ends the rounds. A page
+    that is done again finds the mails it planned, or orders whose wait has begun anew, and plans no second
+    mail.
+    """
+
+    def __init__(self, store: Store, clock: Clock, plan: PlanMails) -> None:
+        self._store = store
+        self._clock = clock
+        self._plan = plan
+
+    async def handle(self, tenant: Tenant, step: RemindStep) -> None:
+        """Begin the run of the step, or do its page."""
+        if step.after is None:
+            await self._begin(tenant, step.number)
+        else:
+            await self._page(tenant, step.number, step.after)
+
+    async def _begin(self, tenant: Tenant, number: int) -> None:
+        """Begin the round of this number, if it is the next one."""
+        async with self._store.unit_of_work(tenant) as uow:
+            if await self._plan.next_round(uow, number, self._clock.now()):
+                await uow.messages.send([RemindStep(number, after="").to(tenant)])
+
+    async def _page(self, tenant: Tenant, number: int, after: str) -> None:
+        """Do the page of a round behind an owner; the empty name is before all."""
+        now = self._clock.now()
+        async with self._store.unit_of_work(tenant) as uow:
+            settings = await uow.settings()
+            before = now - timedelta(hours=settings.user_notification_delay_hours)
+            page = await uow.mails.owners_to_remind(
+                after=after, available_before=before, limit=OWNERS
+            )
+            mails = await uow.mails.plan_reminders(page.due, before)
+            await uow.messages.send([SendMailStep(mail).to(tenant) for mail in mails])
+            if page.last is not None:
+                await uow.messages.send([RemindStep(number, page.last).to(tenant)])

@@ -1,0 +1,98 @@
+"""Mails by SMTP, for installations whose rs-admin-instance sends none."""
+
+import asyncio
+import ssl
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from email.utils import format_datetime
+from typing import Final, Literal
+
+import aiosmtplib
+
+from rs_order.contracts.wire import excerpt
+from rs_order.domain.ids import Tenant
+from rs_order.ports import Mail, RemoteError, RemoteRefusal, RemoteTrouble
+
+SECONDS: Final = 60.0
+"""For one mail, from the connection to the server's last word."""
+_PERMANENT = 500
+
+Encryption = Literal["starttls", "tls", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpServer:
+    """Where mails go, and how."""
+
+    host: str
+    port: int
+    encryption: Encryption = "starttls"
+    """``starttls``: encrypted after a greeting, or nothing is sent; ``tls``: from the start."""
+    username: str | None = None
+    password: str | None = None
+
+    @property
+    def name(self) -> str:
+        return f"SMTP server {self.host}:{self.port}"
+
+
+class SmtpMailer:
+    """Implements :class:`rs_order.ports.Mailer`; one connection for each mail."""
+
+    def __init__(
+        self, server: SmtpServer, sender: str, tls_context: ssl.SSLContext | None = None
+    ) -> None:
+        """``sender`` is the From address; ``tls_context`` decides which certificates are trusted."""
+        self._server = server
+        self._sender = sender
+        self._tls_context = tls_context
+
+    async def send(self, tenant: Tenant, mail: Mail) -> None:  # noqa: ARG002 - one server for all
+        server = self._server
+        try:
+            async with asyncio.timeout(SECONDS):
+                await aiosmtplib.send(
+                    self._message(mail),
+                    hostname=server.host,
+                    port=server.port,
+                    username=server.username,
+                    password=server.password,
+                    use_tls=server.encryption == "tls",
+                    start_tls=server.encryption == "starttls",
+                    tls_context=self._tls_context,
+                    timeout=SECONDS,
+                )
+        except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
+            raise self._failure(error) from error
+
+    def _message(self, mail: Mail) -> EmailMessage:
+        """As a message that says it was written by a machine, with an id that doesn't change."""
+        message = EmailMessage()
+        message["From"] = self._sender
+        message["To"] = mail.to
+        message["Subject"] = mail.subject
+        message["Date"] = format_datetime(datetime.now(UTC))
+        message["Message-ID"] = f"<{mail.key}@{self._sender.rpartition('@')[2]}>"
+        message["Auto-Submitted"] = "auto-generated"
+        message.set_content(mail.html, subtype="html")
+        return message
+
+    def _failure(self, error: Exception) -> RemoteError:
+        """A refused recipient or text is a verdict; a login or sender an operator can still mend isn't."""
+        name = self._server.name
+        match error:
+            case aiosmtplib.SMTPRecipientsRefused(recipients=[refused, *_]):
+                code, text = refused.code, refused.message
+            case aiosmtplib.SMTPDataError(code=code, message=text):
+                pass
+            case _:
+                return RemoteTrouble(name, _one_line(f"{type(error).__name__}: {error}"))
+        detail = _one_line(f"{code} {text}")
+        return (
+            RemoteRefusal(name, code, detail) if code >= _PERMANENT else RemoteTrouble(name, detail)
+        )
+
+
+def _one_line(text: str) -> str:
+    return excerpt(" ".join(text.split()))

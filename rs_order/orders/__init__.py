@@ -1,0 +1,1 @@
+"""Orders: created, applied, ended, searched and shown."""

@@ -1,0 +1,116 @@
+"""Orders what queries find, at once, for the person who asks (rest.md 7.3, domain.md 13.1).
+
+The order has a basket of its own, as those over AMQP have: the caller's is never touched (W12). It is
+granted to the caller alone; peers hear of it when its sub-orders are ready.
+"""
+
+import asyncio
+
+import structlog
+
+from rs_order.contracts.order_request import OrderRequest
+from rs_order.contracts.order_response import ErrorType, OrderResponse, ResponseStatus
+from rs_order.core.concurrency import retry_on_conflict
+from rs_order.core.errors import InvalidInput
+from rs_order.core.links import Links
+from rs_order.core.responses import Rejection
+from rs_order.domain.basket import DatasetSelection
+from rs_order.domain.identity import Caller
+from rs_order.domain.ids import OrderId
+from rs_order.domain.order import generated_label
+from rs_order.orders.create import begin_order, free_label, generated_correlation_id
+from rs_order.ports import Clock, RemoteTrouble
+from rs_order.requests.estimate import Estimator
+from rs_order.requests.rules import MAX_USER, violations
+from rs_order.store.orders import NewOrder
+from rs_order.store.unit_of_work import Store
+
+CATALOG_IN_TROUBLE = (
+    "CatalogSearchException: rs-catalog gave no usable answer; nothing was ordered. "
+    "Please try again later."
+)
+
+log = structlog.get_logger(__name__)
+
+
+class ApplyOrder:
+    """One request, one answer; a catalog in trouble isn't asked again (decisions.md, AMQP)."""
+
+    def __init__(
+        self,
+        store: Store,
+        estimator: Estimator,
+        links: Links,
+        clock: Clock,
+        *,
+        patience_seconds: float = 50,
+    ) -> None:
+        """``patience_seconds`` for the catalog: the gateway gives up after 60."""
+        self._store = store
+        self._estimator = estimator
+        self._links = links
+        self._clock = clock
+        self._patience_seconds = patience_seconds
+
+    async def handle(self, caller: Caller, request: OrderRequest) -> OrderResponse:
+        """Order, or say why not.
+
+        The user of the request is the caller; its size limit counts over AMQP only.
+
+        Raises:
+            InvalidInput: rules of rest.md 4.3 are broken; one message for each.
+        """
+        owner = caller.email[:MAX_USER]
+        broken = violations(request.model_copy(update={"user": request.user or owner}))
+        if broken:
+            raise InvalidInput(*(violation.sentence for violation in broken))
+        correlation_id = request.correlation_id or generated_correlation_id()
+        found = await self._search(caller, request)
+        if isinstance(found, Rejection):
+            return OrderResponse(
+                status=found.status,
+                correlation_id=correlation_id,
+                message=found.message,
+                error_type=found.error_type,
+            )
+        await self._links.learn_if_possible(caller.tenant)
+        order_id = await retry_on_conflict(
+            lambda: self._create(caller, owner, correlation_id, found)
+        )
+        return OrderResponse(
+            status=ResponseStatus.GRANTED, order_id=order_id, correlation_id=correlation_id
+        )
+
+    async def _search(
+        self, caller: Caller, request: OrderRequest
+    ) -> tuple[DatasetSelection, ...] | Rejection:
+        try:
+            async with asyncio.timeout(self._patience_seconds):
+                return await self._estimator.selections(caller, request)
+        except (RemoteTrouble, TimeoutError) as error:
+            log.warning("catalog-in-trouble", tenant=caller.tenant, cause=str(error))
+            return Rejection.failed(ErrorType.INTERNAL_ERROR, CATALOG_IN_TROUBLE)
+
+    async def _create(
+        self,
+        caller: Caller,
+        owner: str,
+        correlation_id: str,
+        selections: tuple[DatasetSelection, ...],
+    ) -> OrderId:
+        now = self._clock.now()
+        async with self._store.unit_of_work(caller.tenant) as uow:
+            settings = await uow.settings()
+            return await begin_order(
+                uow,
+                NewOrder(
+                    owner=owner,
+                    role=caller.role,
+                    label=await free_label(uow, owner, generated_label(now)),
+                    correlation_id=correlation_id,
+                    request_id=None,
+                    sub_order_hours=settings.app_sub_order_hours,
+                    created_at=now,
+                    selections=selections,
+                ),
+            )

@@ -1,0 +1,111 @@
+"""Creates an order from the caller's basket in one commit (rest.md 7.2, domain.md 4.2, W3)."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import uuid4
+
+from rs_order.core.concurrency import retry_on_conflict
+from rs_order.core.errors import EmptyBasket, LabelRefused
+from rs_order.core.links import Links
+from rs_order.core.shared_steps import CompleteOrderStep
+from rs_order.domain.identity import Caller
+from rs_order.domain.ids import OrderId
+from rs_order.domain.order import MAX_LABEL, dated_label, unique_label
+from rs_order.ports import Clock
+from rs_order.store.orders import NewOrder
+from rs_order.store.unit_of_work import Store, UnitOfWork
+
+TOO_LONG: Final = "TOO_MANY_CHARACTERS_IN_LABEL"
+TAKEN: Final = "LABEL_NOT_UNIQUE_FOR_OWNER"
+
+
+async def order_label(uow: UnitOfWork, owner: str, wanted: str | None, now: datetime) -> str:
+    """Return the requested label, or one with the server's time (rest.md 7.1, C1).
+
+    Raises:
+        LabelRefused: it is too long, or the owner has an order with it.
+    """
+    if not wanted:
+        return await free_label(uow, owner, dated_label(now.astimezone()))
+    if len(wanted) > MAX_LABEL:
+        raise LabelRefused(TOO_LONG)
+    if await uow.orders.labels_taken([(owner, wanted)]):
+        raise LabelRefused(TAKEN)
+    return wanted
+
+
+async def free_label(uow: UnitOfWork, owner: str, wanted: str) -> str:
+    """Return the label, or its first numbered form that no order of the owner has (W40)."""
+    taken = await uow.orders.labels_taken([(owner, wanted)])
+    return unique_label(wanted, {label for _, label in taken})
+
+
+@dataclass(frozen=True, slots=True)
+class OrderWish:
+    """What a person says of a new order (rest.md 7.1)."""
+
+    label: str | None = None
+    """None or empty: one is made up."""
+    front_url: str | None = None
+
+
+class CreateOrder:
+    """Takes the basket away from its user: of two clicks at once, one finds it."""
+
+    def __init__(self, store: Store, links: Links, clock: Clock) -> None:
+        self._store = store
+        self._links = links
+        self._clock = clock
+
+    async def handle(
+        self, caller: Caller, wish: OrderWish, *, applicative: bool = False
+    ) -> OrderId:
+        """Create the order; its files come in by steps.
+
+        Args:
+            caller: whose basket it is.
+            wish: what he says of it.
+            applicative: storage keeps the files as long as for automatic orders, not as for people's.
+
+        Raises:
+            EmptyBasket: the caller has no basket; one without any selection is taken.
+            LabelRefused: the label is too long, or the caller has an order of this label.
+        """
+        await self._links.learn_if_possible(caller.tenant)
+        return await retry_on_conflict(lambda: self._create(caller, wish, applicative))
+
+    async def _create(self, caller: Caller, wish: OrderWish, applicative: bool) -> OrderId:
+        async with self._store.unit_of_work(caller.tenant) as uow:
+            basket = await uow.orders.lock_basket(caller.email)
+            if basket is None:
+                raise EmptyBasket
+            settings, now = await uow.settings(), self._clock.now()
+            return await begin_order(
+                uow,
+                NewOrder(
+                    owner=caller.email,
+                    role=caller.role,
+                    label=await order_label(uow, caller.email, wish.label, now),
+                    correlation_id=generated_correlation_id(),
+                    request_id=None,
+                    sub_order_hours=settings.app_sub_order_hours
+                    if applicative
+                    else settings.user_sub_order_hours,
+                    created_at=now,
+                    basket=basket,
+                    front_url=wish.front_url,
+                ),
+            )
+
+
+async def begin_order(uow: UnitOfWork, order: NewOrder) -> OrderId:
+    """Write an order down, with the first step of its completion."""
+    (order_id,) = await uow.orders.create([order])
+    await uow.messages.send([CompleteOrderStep(order_id, selection=0, page=0).to(uow.tenant)])
+    return order_id
+
+
+def generated_correlation_id() -> str:
+    """For an order that nobody gave one (domain.md 4.2)."""
+    return f"auto-correlation-id-{uuid4()}"

@@ -1,0 +1,206 @@
+"""Lists the files of an order (rest.md 5.7, 5.8, 9)."""
+
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Request, Response
+
+from rs_order.contracts.data_file import OrderDataFile, OrderDataFileDTO
+from rs_order.contracts.envelope import Page
+from rs_order.core.links import DownloadLinks, Links
+from rs_order.domain.identity import Caller
+from rs_order.domain.ids import DatasetTaskId, OrderId, SubOrderId
+from rs_order.rest.access import Access
+from rs_order.rest.answers import LinkWriter, entity, json_answer, page
+from rs_order.rest.errors import Refused
+from rs_order.rest.parameters import (
+    DatasetTaskIdInPath,
+    OrderIdInPath,
+    Paging,
+    Sort,
+    SubOrderIdInPath,
+    paging,
+    sorted_by,
+)
+from rs_order.rest.resources import (
+    DOWNLOAD_FILE,
+    LIST_AVAILABLE_FILES,
+    LIST_AVAILABLE_FILES_OF_SUB_ORDER,
+    LIST_DATASET_FILES,
+)
+from rs_order.rest.roles import may_read_order_of, may_see_orders_of
+from rs_order.rest.routing import STORE_TROUBLE, AuthorisedCaller, Documented, Endpoints
+from rs_order.store.file_views import FileProperty, FileView, FileViews
+from rs_order.store.order_views import OrderViews
+
+
+def data_file(view: FileView) -> OrderDataFile:
+    return OrderDataFile(
+        id=view.id,
+        state=view.state,
+        order_id=view.order_id,
+        files_task_id=view.sub_order_id,
+        ip_id=view.product_urn,
+        download_error=view.reason,
+        product_id=view.product_id,
+        version=view.product_version,
+        data_type=view.data_type,
+        reference=view.external,
+        uri=view.url,
+        mime_type=view.mime_type,
+        online=view.online,
+        checksum=view.checksum,
+        digest_algorithm=view.checksum_algorithm,
+        filesize=view.size,
+        filename=view.name,
+    )
+
+
+def available_file(view: FileView, links: DownloadLinks) -> OrderDataFileDTO:
+    return OrderDataFileDTO(
+        id=view.id,
+        product_id=view.product_id,
+        version=view.product_version,
+        download_url=links.of_file(view.id),
+        mime_type=view.mime_type,
+        checksum=view.checksum,
+        filesize=view.size,
+        filename=view.name,
+    )
+
+
+DatasetPaging = Annotated[Paging, paging(20)]
+AvailablePaging = Annotated[Paging, paging(10, Sort(FileProperty.ID))]
+
+_NOT_TO_BE_READ: Final[Documented] = {
+    403: {"description": "The role isn't allowed, or somebody else's order (then no body)"},
+    404: {"description": "There is no such order (no body)"},
+}
+_LISTED: Final = {
+    400: "An id isn't a number, or there is no such property to sort by",
+    **STORE_TROUBLE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FileListServices:
+    """What the lists of files are read from."""
+
+    orders: OrderViews
+    files: FileViews
+    links: Links
+
+
+def file_lists_router(access: Access, services: FileListServices) -> APIRouter:
+    endpoints = Endpoints(access, tag="file lists")
+
+    @endpoints.serve(
+        LIST_DATASET_FILES,
+        model=Page[OrderDataFile],
+        responses={
+            400: "An id isn't a number",
+            404: "There is no such order, or it has no such dataset",
+            **STORE_TROUBLE,
+        },
+        documented={
+            403: {"description": "The role isn't allowed, or somebody else's order (then no body)"}
+        },
+    )
+    async def list_dataset_files(
+        request: Request,
+        caller: AuthorisedCaller,
+        order_id: OrderIdInPath,
+        dataset_id: DatasetTaskIdInPath,
+        paging: DatasetPaging,
+    ) -> Response:
+        """Files in every state, by ascending id (rest.md 9.1; decisions.md, Ownership, File order)."""
+        owner = await services.orders.owner(caller.tenant, OrderId(order_id))
+        if owner is None:
+            raise Refused(404, f"There is no order {order_id}")
+        if not may_see_orders_of(access.roles, caller, owner):
+            raise Refused(403)
+        found = await services.files.of_dataset(
+            caller.tenant,
+            OrderId(order_id),
+            DatasetTaskId(dataset_id),
+            limit=paging.size,
+            offset=paging.offset,
+        )
+        if found is None:
+            raise Refused(404, f"Order {order_id} has no dataset {dataset_id}")
+        links = LinkWriter(request, access.roles, caller)
+        items = [
+            entity(data_file(view), links.to("self", DOWNLOAD_FILE, dataFileId=view.id))
+            for view in found.items
+        ]
+        return json_answer(request, page(request, paging, found.total, items))
+
+    @endpoints.serve(
+        LIST_AVAILABLE_FILES,
+        model=Page[OrderDataFileDTO],
+        responses=_LISTED,
+        documented=_NOT_TO_BE_READ,
+    )
+    async def list_available_files(
+        request: Request,
+        caller: AuthorisedCaller,
+        order_id: OrderIdInPath,
+        paging: AvailablePaging,
+    ) -> Response:
+        """Files that can be downloaded now, external ones included (rest.md 9.2)."""
+        return await _available(
+            services,
+            request,
+            caller,
+            order_id=OrderId(order_id),
+            sub_order_id=None,
+            paging=paging,
+        )
+
+    @endpoints.serve(
+        LIST_AVAILABLE_FILES_OF_SUB_ORDER,
+        model=Page[OrderDataFileDTO],
+        responses=_LISTED,
+        documented=_NOT_TO_BE_READ,
+    )
+    async def list_available_files_of_sub_order(
+        request: Request,
+        caller: AuthorisedCaller,
+        order_id: OrderIdInPath,
+        sub_order_id: SubOrderIdInPath,
+        paging: AvailablePaging,
+    ) -> Response:
+        """The same for one sub-order; an unknown one has none (rest.md 9.2)."""
+        return await _available(
+            services,
+            request,
+            caller,
+            order_id=OrderId(order_id),
+            sub_order_id=SubOrderId(sub_order_id),
+            paging=paging,
+        )
+
+    return endpoints.router
+
+
+async def _available(
+    services: FileListServices,
+    request: Request,
+    caller: Caller,
+    *,
+    order_id: OrderId,
+    sub_order_id: SubOrderId | None,
+    paging: Paging,
+) -> Response:
+    sort = sorted_by(paging, FileProperty)
+    owner = await services.orders.owner(caller.tenant, order_id)
+    if owner is None:
+        raise Refused(404)
+    if not may_read_order_of(caller, owner):
+        raise Refused(403)
+    found = await services.files.available(
+        caller.tenant, order_id, sub_order_id, sort, limit=paging.size, offset=paging.offset
+    )
+    links = await services.links.stored(caller.tenant)
+    items = [entity(available_file(view, links)) for view in found.items]
+    return json_answer(request, page(request, paging, found.total, items))

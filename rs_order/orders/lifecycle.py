@@ -1,0 +1,135 @@
+"""Ends orders: cancels them for a service (amqp.md 2.5), expires them, and deletes their files in slices."""
+
+from collections.abc import Sequence
+
+from rs_order.core.settlement import Settlement
+from rs_order.core.shared_steps import DeleteFilesStep, ExpireOrderStep, ScheduleStep
+from rs_order.domain.identity import SERVICE
+from rs_order.domain.ids import OrderId, Tenant
+from rs_order.domain.moves import Reason
+from rs_order.domain.order import Order
+from rs_order.domain.states import OrderStatus
+from rs_order.ports import Clock
+from rs_order.store.unit_of_work import Store, UnitOfWork
+
+SUB_ORDERS_AT_ONCE = 1000
+"""Sub-orders whose slots one step frees."""
+
+
+class Departure:
+    """An order goes (deleted or expired): nothing it asked for starts afterwards.
+
+    Its sub-orders and files go in slices, those first that hold a slot.
+    """
+
+    def __init__(self, settlement: Settlement) -> None:
+        self._settlement = settlement
+
+    async def depart(self, uow: UnitOfWork, orders: Sequence[Order]) -> None:
+        """Free what gone orders held; the caller has moved them and saves them afterwards."""
+        if not orders:
+            return
+        ids = [order.id for order in orders]
+        for order in orders:
+            order.waiting_sub_orders = 0
+        await uow.completions.finish(ids)
+        await uow.retries.finish(ids)
+        await self.release(uow, ids)
+        await uow.messages.send([DeleteFilesStep(order.id).to(uow.tenant) for order in orders])
+
+    async def release(self, uow: UnitOfWork, order_ids: Sequence[OrderId]) -> bool:
+        """Free slots that orders hold that are gone, a slice at most; whether there may be more."""
+        released = await uow.sub_orders.release(order_ids, SUB_ORDERS_AT_ONCE)
+        owners = sorted({sub_order.owner for sub_order in released})
+        await uow.messages.send([ScheduleStep(owner).to(uow.tenant) for owner in owners])
+        await self._settlement.release_capacity(uow, [one.id for one in released])
+        return len(released) == SUB_ORDERS_AT_ONCE
+
+
+class CancelOrders:
+    """Deletes orders whatever they are doing; unknown and deleted ones are passed over."""
+
+    def __init__(self, store: Store, departure: Departure, clock: Clock) -> None:
+        self._store = store
+        self._departure = departure
+        self._clock = clock
+
+    async def handle(self, tenant: Tenant, ids: Sequence[OrderId]) -> None:
+        """Cancel orders of one tenant. The outcome stands in each order's history, nobody is answered."""
+        async with self._store.unit_of_work(tenant) as uow:
+            orders = [
+                order
+                for order in await uow.orders.lock(ids)
+                if order.status is not OrderStatus.DELETED
+            ]
+            await self._pause(uow, orders)
+            for order in orders:
+                order.move(OrderStatus.DELETED, reason=Reason.CANCEL_REQUEST, actor="amqp")
+            await self._departure.depart(uow, orders)
+            await uow.orders.save(orders, self._clock.now())
+
+    async def _pause(self, uow: UnitOfWork, orders: Sequence[Order]) -> None:
+        """Only orders at rest can be deleted (O6, O13): those at work are paused first."""
+        at_work = [
+            order for order in orders if order.status in (OrderStatus.PENDING, OrderStatus.RUNNING)
+        ]
+        for order in at_work:
+            order.move(OrderStatus.PAUSED, reason=Reason.CANCEL_REQUEST, actor="amqp")
+        await uow.orders.save(at_work, self._clock.now())
+
+
+ROWS_AT_ONCE = 5000
+"""Files, or sub-orders that hold no slot, that one step deletes."""
+
+
+class ExpireOrder:
+    """Expires an order when its time has come (O11, O12)."""
+
+    def __init__(self, store: Store, departure: Departure, clock: Clock) -> None:
+        self._store = store
+        self._departure = departure
+        self._clock = clock
+
+    async def handle(self, tenant: Tenant, step: ExpireOrderStep) -> None:
+        """Expire the order, unless it is not its time, or nothing of it can expire."""
+        now = self._clock.now()
+        async with self._store.unit_of_work(tenant) as uow:
+            expired = [
+                order
+                for order in await uow.orders.lock([step.order_id])
+                if order.expires_at is not None and order.expires_at <= now and _can_expire(order)
+            ]
+            for order in expired:
+                order.move(OrderStatus.EXPIRED, reason=Reason.EXPIRED, actor=SERVICE)
+            await self._departure.depart(uow, expired)
+            await uow.orders.save(expired, now)
+
+
+def _can_expire(order: Order) -> bool:
+    if order.status in (OrderStatus.PENDING, OrderStatus.RUNNING, OrderStatus.PAUSED):
+        return True
+    finished = order.status in (OrderStatus.DONE, OrderStatus.DONE_WITH_WARNING)
+    return finished and order.counters.available > 0
+
+
+class DeleteFiles:
+    """Deletes a slice of what an order that is gone, or whose completion failed, left behind.
+
+    The order isn't locked: nothing else changes what it left.
+    """
+
+    def __init__(self, store: Store, departure: Departure) -> None:
+        self._store = store
+        self._departure = departure
+
+    async def handle(self, tenant: Tenant, step: DeleteFilesStep) -> None:
+        order_id = step.order_id
+        async with self._store.unit_of_work(tenant) as uow:
+            more = (
+                await self._departure.release(uow, [order_id])
+                or await uow.files.delete_slice(order_id, ROWS_AT_ONCE) == ROWS_AT_ONCE
+                or await uow.inputs.delete_slice(order_id, ROWS_AT_ONCE) == ROWS_AT_ONCE
+                or await uow.sub_orders.delete_slice(order_id, ROWS_AT_ONCE) == ROWS_AT_ONCE
+            )
+            if more:
+                await uow.messages.send([step.to(tenant)])

@@ -1,0 +1,117 @@
+"""An order as it is answered: its content, and links to what the caller may do with it (rest.md 5.5, 5.6)."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final
+
+import structlog
+from fastapi import Request
+
+from rs_order.contracts.order import DatasetTaskDto, OrderDto
+from rs_order.contracts.selection import FileSelectionDescription, ProcessDescription
+from rs_order.domain.identity import Caller
+from rs_order.domain.states import OrderStatus
+from rs_order.ports import RemoteError, Users
+from rs_order.rest.access import Access
+from rs_order.rest.answers import LinkItem, LinkWriter, entity
+from rs_order.rest.resources import (
+    DELETE_ORDER,
+    DOWNLOAD_ORDER,
+    GET_ORDER,
+    LIST_ORDERS,
+    PAUSE_ORDER,
+    REMOVE_ORDER,
+    RESTART_ORDER,
+    RESUME_ORDER,
+    RETRY_ORDER,
+)
+from rs_order.store.order_views import DatasetTaskView, OrderView
+
+_A_MOMENT: Final = 3.0
+"""Seconds that a link may be waited for."""
+
+log = structlog.get_logger(__name__)
+
+
+async def order_entities(
+    request: Request, access: Access, users: Users, caller: Caller, views: Sequence[OrderView]
+) -> list[dict[str, Any]]:
+    """Orders in their wrappers, with links to what the caller may do with each."""
+    links = LinkWriter(request, access.roles, caller)
+    deleted = any(view.status is OrderStatus.DELETED for view in views)
+    admin = deleted and await _is_admin(users, caller)
+    return [order_entity(view, links, admin=admin) for view in views]
+
+
+async def _is_admin(users: Users, caller: Caller) -> bool:
+    """What rs-admin says of the caller; without its word, the link ``remove`` isn't offered."""
+    try:
+        async with asyncio.timeout(_A_MOMENT):
+            return await users.is_admin(caller.tenant, caller.email)
+    except (RemoteError, TimeoutError) as error:
+        log.warning("administrator-unknown", tenant=caller.tenant, cause=str(error))
+        return False
+
+
+def order_entity(view: OrderView, links: LinkWriter, *, admin: bool) -> dict[str, Any]:
+    """The order in its wrapper.
+
+    Args:
+        view: the order.
+        links: writes links to what the caller's role may use.
+        admin: whether rs-admin counts the caller as an administrator (rest.md 2.4), who may remove.
+    """
+    return entity(_content(view), _links(view, links, admin=admin))
+
+
+def _content(view: OrderView) -> OrderDto:
+    return OrderDto(
+        id=view.id,
+        owner=view.owner,
+        label=view.label,
+        creation_date=view.created_at,
+        expiration_date=view.expires_at,
+        percent_completed=view.percent,
+        files_in_error_count=view.errors,
+        available_files_count=view.available_files,
+        status=view.status,
+        status_date=view.status_at,
+        waiting_for_user=view.waiting_for_user,
+        dataset_tasks=[_task(task) for task in view.dataset_tasks],
+    )
+
+
+def _task(task: DatasetTaskView) -> DatasetTaskDto:
+    return DatasetTaskDto(
+        id=task.id,
+        dataset_label=task.label,
+        objects_count=task.products,
+        files_count=task.files,
+        files_size=task.bytes,
+        process_dataset_description=ProcessDescription.of(task.process) if task.process else None,
+        file_selection_description=(
+            FileSelectionDescription.of(task.file_filter) if task.file_filter else None
+        ),
+    )
+
+
+def _links(view: OrderView, links: LinkWriter, *, admin: bool) -> list[LinkItem]:
+    """In the order of rest.md 5.6; what an order is asked for there is what the actions ask for."""
+    status = view.status
+    offered = {
+        "self": (GET_ORDER, True),
+        "list": (LIST_ORDERS, True),
+        "download": (DOWNLOAD_ORDER, view.available_files > 0),
+        "pause": (PAUSE_ORDER, status.can_be_paused),
+        "resume": (RESUME_ORDER, status is OrderStatus.PAUSED),
+        "delete": (DELETE_ORDER, status.can_be_deleted),
+        "remove": (REMOVE_ORDER, admin and status is OrderStatus.DELETED),
+        "restart": (RESTART_ORDER, status.final),
+        "retry": (RETRY_ORDER, status.can_be_retried and not view.has_process),
+    }
+    return [
+        link
+        for rel, (resource, holds) in offered.items()
+        if holds
+        for link in links.to(rel, resource, orderId=view.id)
+    ]

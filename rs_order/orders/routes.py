@@ -1,0 +1,155 @@
+"""Orders are made and looked at (rest.md 7.1 to 7.5)."""
+
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Request, Response
+
+from rs_order.contracts.envelope import Entity, Page
+from rs_order.contracts.order import OrderCreation, OrderDto
+from rs_order.contracts.order_request import OrderRequest
+from rs_order.contracts.order_response import OrderResponse, ResponseStatus
+from rs_order.domain.identity import Caller
+from rs_order.domain.ids import OrderId
+from rs_order.orders.apply import ApplyOrder
+from rs_order.orders.create import CreateOrder, OrderWish
+from rs_order.orders.representation import order_entities
+from rs_order.ports import Users
+from rs_order.rest.access import Access
+from rs_order.rest.answers import entity, json_answer, page
+from rs_order.rest.errors import Messages, Refused
+from rs_order.rest.middleware import facts_of
+from rs_order.rest.parameters import OrderIdInPath, Paging, paging
+from rs_order.rest.resources import (
+    APPLY_ORDER,
+    CREATE_ADMIN_ORDER,
+    CREATE_ORDER,
+    GET_ORDER,
+    LIST_ORDERS,
+)
+from rs_order.rest.roles import may_read_order_of
+from rs_order.rest.routing import BAD_BODY, STORE_TROUBLE, AuthorisedCaller, Documented, Endpoints
+from rs_order.store.order_views import OrderViews
+
+OwnPaging = Annotated[Paging, paging(20)]
+
+_CREATION: Final = {
+    **BAD_BODY,
+    422: "`TOO_MANY_CHARACTERS_IN_LABEL` or `LABEL_NOT_UNIQUE_FOR_OWNER`",
+    **STORE_TROUBLE,
+}
+_NO_BASKET: Final[Documented] = {204: {"description": "The caller has no basket"}}
+
+
+@dataclass(frozen=True, slots=True)
+class OrderServices:
+    """What creates orders and what shows them."""
+
+    create: CreateOrder
+    apply: ApplyOrder
+    views: OrderViews
+    users: Users
+
+
+def orders_router(access: Access, services: OrderServices) -> APIRouter:
+    endpoints = Endpoints(access, tag="orders")
+
+    @endpoints.serve(
+        CREATE_ORDER,
+        success=201,
+        model=Entity[OrderDto],
+        responses=_CREATION,
+        documented=_NO_BASKET,
+    )
+    async def create_order(
+        request: Request, caller: AuthorisedCaller, wanted: OrderCreation
+    ) -> Response:
+        """The basket becomes an order, PENDING until its files are read (rest.md 7.2)."""
+        return await _created(access, services, request, caller, wanted)
+
+    @endpoints.serve(
+        CREATE_ADMIN_ORDER,
+        success=201,
+        model=Entity[OrderDto],
+        responses=_CREATION,
+        documented=_NO_BASKET,
+    )
+    async def create_admin_order(
+        request: Request, caller: AuthorisedCaller, wanted: OrderCreation
+    ) -> Response:
+        """The same, and storage keeps the files as long as for automatic orders (rest.md 7.2)."""
+        return await _created(access, services, request, caller, wanted, applicative=True)
+
+    @endpoints.serve(LIST_ORDERS, model=Page[OrderDto], responses=STORE_TROUBLE)
+    async def list_orders(
+        request: Request, caller: AuthorisedCaller, paging: OwnPaging
+    ) -> Response:
+        """The caller's own orders but the deleted ones, newest first (rest.md 7.4)."""
+        found = await services.views.of_owner(
+            caller.tenant, caller.email, limit=paging.size, offset=paging.offset
+        )
+        items = await order_entities(request, access, services.users, caller, found.items)
+        return json_answer(request, page(request, paging, found.total, items))
+
+    @endpoints.serve(
+        GET_ORDER,
+        model=Entity[OrderDto],
+        responses={400: "The id isn't a number", **STORE_TROUBLE},
+        documented={
+            403: {"description": "The role isn't allowed, or somebody else's order (then no body)"},
+            404: {"description": "There is no such order (no body)"},
+        },
+    )
+    async def get_order(
+        request: Request, caller: AuthorisedCaller, order_id: OrderIdInPath
+    ) -> Response:
+        """One order, whatever its status (rest.md 7.5)."""
+        view = await services.views.order(caller.tenant, OrderId(order_id))
+        if view is None:
+            raise Refused(404)
+        if not may_read_order_of(caller, view.owner):
+            raise Refused(403)
+        (answer,) = await order_entities(request, access, services.users, caller, [view])
+        return json_answer(request, answer)
+
+    _add_automatic_orders(endpoints, services.apply)
+    return endpoints.router
+
+
+def _add_automatic_orders(endpoints: Endpoints, apply: ApplyOrder) -> None:
+    @endpoints.serve(
+        APPLY_ORDER,
+        model=Entity[OrderResponse],
+        responses={**BAD_BODY, **STORE_TROUBLE},
+        documented={
+            422: {
+                "model": Entity[OrderResponse] | Messages,
+                "description": "Nothing was ordered: why, or which rules the request breaks",
+            }
+        },
+    )
+    async def apply_order(
+        request: Request, caller: AuthorisedCaller, wanted: OrderRequest
+    ) -> Response:
+        """Files found by queries become an order at once; the basket isn't touched (rest.md 7.3)."""
+        response = await apply.handle(caller, wanted)
+        facts_of(request.scope)["order"] = response.order_id
+        granted = response.status is ResponseStatus.GRANTED
+        return json_answer(request, entity(response), 200 if granted else 422)
+
+
+async def _created(
+    access: Access,
+    services: OrderServices,
+    request: Request,
+    caller: Caller,
+    wanted: OrderCreation,
+    *,
+    applicative: bool = False,
+) -> Response:
+    wish = OrderWish(wanted.label, wanted.on_success_url or None)
+    order_id = await services.create.handle(caller, wish, applicative=applicative)
+    facts_of(request.scope)["order"] = order_id
+    views = await services.views.orders(caller.tenant, [order_id])
+    (answer,) = await order_entities(request, access, services.users, caller, views)
+    return json_answer(request, answer, 201)

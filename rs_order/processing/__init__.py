@@ -1,0 +1,1 @@
+"""Processing: rs-processing works on files before their download (domain.md 8)."""

@@ -1,0 +1,125 @@
+"""Applies the results of executions or gives them up, and detaches processes (domain.md 8.4, 8.5)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from rs_order.contracts.processing import ExecutionResult
+from rs_order.contracts.services import PlatformService
+from rs_order.core.settlement import Cause, Settlement
+from rs_order.core.steps import Step
+from rs_order.domain.correlation import BatchCorrelation, ExecutionCorrelation
+from rs_order.domain.identity import SERVICE
+from rs_order.domain.ids import OrderId, SubOrderId, Tenant, Urn
+from rs_order.domain.moves import Reason
+from rs_order.domain.order import Order
+from rs_order.domain.outputs import NOT_DELIVERED, deliver, within
+from rs_order.domain.process import Cardinality
+from rs_order.domain.states import SubOrderState
+from rs_order.ports import Clock
+from rs_order.store.executions import Work
+from rs_order.store.unit_of_work import Store, UnitOfWork
+
+
+class ApplyResults:
+    """Settles the outputs of executions. Applying the same result twice changes nothing."""
+
+    def __init__(self, store: Store, settlement: Settlement, clock: Clock) -> None:
+        self._store = store
+        self._settlement = settlement
+        self._clock = clock
+
+    async def concerns_us(self, tenant: Tenant, batch: str) -> bool:
+        """True if the batch belongs to an order of this service that still exists (decisions.md, 6.12)."""
+        if BatchCorrelation.parse(batch) is None:
+            return False
+        async with self._store.unit_of_work(tenant) as uow:
+            return await uow.executions.of_correlation_id(batch) is not None
+
+    async def handle(
+        self, tenant: Tenant, result: ExecutionResult, cardinality: Cardinality
+    ) -> bool:
+        """Apply a final result; return False if its order no longer exists.
+
+        Raises:
+            UnreadableExecution: this service can't have requested such an execution.
+        """
+        execution = ExecutionCorrelation.parse(result.execution_correlation_id)
+        async with self._store.unit_of_work(tenant) as uow:
+            held = await self._hold(uow, result.batch_correlation_id)
+            if held is None:
+                return False
+            order, work = held
+            outputs = within(await uow.executions.awaited(work.sub_order_id), execution.product)
+            made = result.made if result.succeeded else []
+            delivery = deliver(cardinality, work.correlation_id, outputs, made)
+            reason = NOT_DELIVERED if made else result.explanation
+            moves = await uow.executions.settle(
+                work.sub_order_id, delivery.made, dict.fromkeys(delivery.missing, reason)
+            )
+            cause = Cause(Reason.PROCESS_ENDED, PlatformService.PROCESSING, self._clock.now())
+            await self._settlement.carry(uow, [order], moves, cause)
+        return True
+
+    @staticmethod
+    async def _hold(uow: UnitOfWork, batch: str) -> tuple[Order, Work] | None:
+        """Lock and return the order of a batch, or None if its outputs can't be settled any more."""
+        named = await uow.executions.of_correlation_id(batch)
+        orders = await uow.orders.lock([named.order_id]) if named else []
+        # Read again under the lock: the order may have been deleted just before.
+        work = await uow.executions.of_correlation_id(batch)
+        if not orders or work is None or orders[0].status.deleted_or_expired:
+            return None
+        return orders[0], work
+
+
+@dataclass(frozen=True)
+class GiveUpResultsStep(Step, name="give-up-results"):
+    """End the wait for the results of a sub-order."""
+
+    order_id: OrderId
+    sub_order_id: SubOrderId
+
+
+class GiveUpResults:
+    """Stops waiting for results that never came."""
+
+    def __init__(self, store: Store, settlement: Settlement, clock: Clock, *, hours: float) -> None:
+        """``hours``: how long results were awaited, for the reason of the failure."""
+        self._store = store
+        self._settlement = settlement
+        self._clock = clock
+        self._reason = f"The process gave no result for {hours:g} hours."
+
+    async def handle(self, tenant: Tenant, step: GiveUpResultsStep) -> None:
+        """Mark pending outputs as failed; a late result can still settle them."""
+        async with self._store.unit_of_work(tenant) as uow:
+            orders = await uow.orders.lock([step.order_id])
+            loaded = await uow.sub_orders.load([step.sub_order_id])
+            if not orders or orders[0].status.deleted_or_expired or not loaded:
+                return
+            if loaded[0].state is not SubOrderState.PROCESSING:
+                return
+            moves = await uow.executions.give_up(step.sub_order_id, self._reason)
+            cause = Cause(Reason.PROCESS_SILENT, SERVICE, self._clock.now())
+            await self._settlement.carry(uow, orders, moves, cause)
+
+
+SLICE = 1000
+
+
+class DetachProcesses:
+    """Interactive baskets and those that orders consumed lose it; an order under completion keeps it."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def handle(self, tenant: Tenant, process_id: UUID, allowed: Sequence[Urn] | None) -> None:
+        """Detach a process from every dataset but the allowed ones; None: from all.
+
+        Slice by slice, each its own commit; done again from the start it finds less to do.
+        """
+        changed = SLICE
+        while changed == SLICE:
+            async with self._store.unit_of_work(tenant) as uow:
+                changed = await uow.process_choices.detach(process_id, allowed, SLICE)

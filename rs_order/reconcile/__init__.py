@@ -1,0 +1,1 @@
+"""The reconciler: repairs wrong counters and writes lost steps again."""

@@ -1,0 +1,149 @@
+"""Clients of rs-catalog and of rs-dam (remote-services.md 2)."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import quote
+
+from rs_order.domain.files import ORDERABLE, Product
+from rs_order.domain.identity import Caller
+from rs_order.domain.ids import Tenant, Urn
+from rs_order.domain.selection import SelectionRequest, Summary
+from rs_order.ports import RemoteRefusal
+from rs_order.regards.catalog_json import MalformedFeature, MalformedSummary, product_of, summary_of
+from rs_order.regards.http import RemoteService
+from rs_order.regards.pages import items_of
+from rs_order.regards.token_issuer import TokenIssuer
+
+MAX_REQUESTS: Final = 100
+"""Selection requests in one search (remote-services.md 2.1)."""
+
+PRODUCTS_AT_A_TIME: Final = 200
+"""Products read before other work gets its turn; about 10 ms."""
+
+_SEARCH: Final = "/complex/search"
+_SUMMARY: Final = "/complex/search/summary"
+
+
+class RegardsCatalog:
+    """Implements ``Catalog``."""
+
+    def __init__(self, service: RemoteService, tokens: TokenIssuer) -> None:
+        self._service = service
+        self._tokens = tokens
+
+    async def summarize(self, caller: Caller, requests: Sequence[SelectionRequest]) -> Summary:
+        body = self._body(_SUMMARY, requests, page=0, size=1)
+        answer = await self._service.post(_SUMMARY, self._tokens.on_behalf(caller), body)
+        if answer is None:
+            raise self._absent(_SUMMARY)
+        try:
+            return summary_of(answer)
+        except MalformedSummary as error:
+            raise self._service.nonsense(_SUMMARY, str(error)) from error
+
+    async def search(
+        self,
+        caller: Caller,
+        requests: Sequence[SelectionRequest],
+        *,
+        page: int,
+        size: int,
+        every_type: bool = False,
+    ) -> tuple[Product, ...]:
+        body = self._body(_SEARCH, requests, page=page, size=size)
+        answer = await self._service.post_for_text(_SEARCH, self._tokens.on_behalf(caller), body)
+        if answer is None:
+            raise self._absent(_SEARCH)
+        try:
+            return await _products_of(answer, every_type=every_type)
+        except (ValueError, RecursionError) as error:
+            raise self._service.nonsense(_SEARCH, str(error)) from error
+
+    async def dataset_label(self, caller: Caller, urn: Urn) -> str | None:
+        path = f"/engines/legacy/datasets/{quote(urn, safe=':,')}"
+        token = self._tokens.on_behalf(caller)
+        answer = await self._service.get(path, token, empty_is_absent=True)
+        if answer is None:
+            return None
+        dataset = _content(answer)
+        label = dataset.get("label") if isinstance(dataset, dict) else dataset
+        if not isinstance(dataset, dict) or not isinstance(label, str | None):
+            raise self._service.nonsense(path, "the answer isn't a dataset with a label")
+        return label or None
+
+    def _body(
+        self, path: str, requests: Sequence[SelectionRequest], *, page: int, size: int
+    ) -> dict[str, Any]:
+        """What both searches are asked with (remote-services.md 2.1)."""
+        if not 1 <= len(requests) <= MAX_REQUESTS:
+            # Searches can't be split: only the catalog can count their union.
+            raise RemoteRefusal(
+                self._service.name,
+                400,
+                f"{path}: a search takes 1 to {MAX_REQUESTS} selection requests, not "
+                f"{len(requests)}; make several orders",
+            )
+        return {
+            "requests": [_request_body(request) for request in requests],
+            "dataTypes": [data_type.value for data_type in ORDERABLE],
+            "page": page,
+            "size": size,
+        }
+
+    def _absent(self, path: str) -> RemoteRefusal:
+        """A search that isn't there can't be empty (remote-services.md 2.3)."""
+        return RemoteRefusal(self._service.name, 404, f"{path}: status 404")
+
+
+async def _products_of(page: bytearray, *, every_type: bool) -> tuple[Product, ...]:
+    """The products of a page; everybody else gets a turn every few milliseconds meanwhile."""
+    products: list[Product] = []
+    for item in items_of(page):
+        products.append(product_of(_content(item), every_type=every_type))
+        if len(products) % PRODUCTS_AT_A_TIME == 0:
+            await asyncio.sleep(0)
+    return tuple(products)
+
+
+def _request_body(request: SelectionRequest) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "engineType": request.engine_type,
+        "searchParameters": request.search_parameters,
+        "entityIdsToInclude": list(request.include),
+        "entityIdsToExclude": list(request.exclude),
+        "searchDateLimit": _instant(request.selection_date),
+    }
+    if request.dataset_urn is not None:
+        body["datasetUrn"] = request.dataset_urn
+    return body
+
+
+def _instant(moment: datetime) -> str:
+    """UTC with ``Z`` and microseconds (remote-services.md 1.4)."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _content(item: Any) -> Any:
+    """What a hypermedia item wraps (remote-services.md 1.4)."""
+    return item.get("content") if isinstance(item, dict) else None
+
+
+class RegardsDatasetFiles:
+    """Implements ``DatasetFiles``."""
+
+    def __init__(self, service: RemoteService, tokens: TokenIssuer) -> None:
+        self._service = service
+        self._tokens = tokens
+
+    async def attached_files(self, tenant: Tenant, urn: Urn) -> Product | None:
+        path = f"/datasets/ipId/{quote(urn, safe=':,')}"
+        answer = await self._service.get(path, self._tokens.system(tenant))
+        if answer is None:
+            return None
+        try:
+            # The raw entity: its feature isn't wrapped as the catalog's are.
+            return product_of(answer.get("feature") if isinstance(answer, dict) else None)
+        except MalformedFeature as error:
+            raise self._service.nonsense(path, str(error)) from error

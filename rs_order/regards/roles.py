@@ -1,0 +1,134 @@
+"""rs-admin: the endpoints registered for a project, and what each role may do (remote-services.md 5.3)."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import quote
+
+import structlog
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from rs_order.contracts.resource import ResourceMapping
+from rs_order.contracts.roles import ADMINISTRATORS
+from rs_order.domain.errors import PatternRefusedError
+from rs_order.domain.file_filter import compile_pattern
+from rs_order.domain.identity import SERVICE
+from rs_order.domain.ids import Tenant
+from rs_order.regards.http import RemoteService
+from rs_order.regards.token_issuer import TokenIssuer
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RoleRights:
+    """What one role may do, and from where."""
+
+    resources: frozenset[str]
+    """``<path template>@<VERB>``."""
+    addresses: tuple[str, ...] = ()
+    """Addresses, or regular expressions for them; none: from anywhere."""
+
+    def admits(self, address: str) -> bool:
+        return not self.addresses or any(_matches(one, address) for one in self.addresses)
+
+
+RightsByRole = Mapping[str, RoleRights]
+
+
+class _Role(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    name: str = Field(min_length=1)
+    addresses: list[str] | None = Field(None, alias="authorizedAddresses")
+
+
+class _RoleItem(BaseModel):
+    content: _Role
+
+
+class _Endpoint(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    resource: str
+    verb: str
+
+
+class _EndpointItem(BaseModel):
+    content: _Endpoint
+
+
+_ROLES: Final = TypeAdapter(list[_RoleItem])
+_ENDPOINTS: Final = TypeAdapter(list[_EndpointItem])
+
+
+class RegardsRoles:
+    """Asks rs-admin; all calls raise RemoteRefusal and RemoteTrouble."""
+
+    def __init__(
+        self, service: RemoteService, tokens: TokenIssuer, endpoints: Sequence[ResourceMapping]
+    ) -> None:
+        """``endpoints`` are what is registered."""
+        self._service = service
+        self._tokens = tokens
+        self._endpoints = [endpoint.to_wire() for endpoint in endpoints]
+
+    async def register(self, tenant: Tenant) -> None:
+        """Make the endpoints known; those that rs-admin knows keep the rights it gave them."""
+        path = f"/resources/microservices/{SERVICE}"
+        answer = await self._service.post_for_text(
+            path, self._tokens.system(tenant), self._endpoints
+        )
+        if answer is None:
+            raise self._service.nonsense(path, "status 404")
+
+    async def rights(self, tenant: Tenant) -> RightsByRole:
+        """The rights of every role of the project."""
+        answer = await self._service.get("/roles", self._tokens.system(tenant))
+        roles = [item.content for item in self._parsed(_ROLES, "/roles", answer)]
+        return {
+            role.name: RoleRights(
+                await self.resources(tenant, role.name), tuple(_usable(role.addresses or ()))
+            )
+            for role in roles
+        }
+
+    async def resources(self, tenant: Tenant, role: str) -> frozenset[str]:
+        """The keys of the endpoints that a role was given; none for a role that is gone."""
+        if role in ADMINISTRATORS:
+            return frozenset()
+        path = f"/roles/{quote(role, safe='')}/resources/{SERVICE}"
+        answer = await self._service.get(path, self._tokens.system(tenant))
+        if answer is None:
+            return frozenset()
+        endpoints = (item.content for item in self._parsed(_ENDPOINTS, path, answer))
+        return frozenset(f"{endpoint.resource}@{endpoint.verb}" for endpoint in endpoints)
+
+    def _parsed(self, adapter: TypeAdapter[Any], path: str, answer: Any) -> Any:
+        try:
+            return adapter.validate_python(answer)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise self._service.nonsense(path, f"{where}: {first['msg']}") from error
+
+
+def _usable(addresses: Sequence[str]) -> Iterator[str]:
+    """The patterns without blank ones; of one that RE2 refuses only its very text will match."""
+    for address in addresses:
+        if not address.strip():
+            continue
+        try:
+            compile_pattern(address)
+        except PatternRefusedError as error:
+            log.warning("address-pattern-refused", pattern=address, cause=str(error))
+        yield address
+
+
+def _matches(pattern: str, address: str) -> bool:
+    if pattern == address:
+        return True
+    try:
+        return compile_pattern(pattern).fullmatch(address) is not None
+    except PatternRefusedError:
+        return False

@@ -1,0 +1,1 @@
+"""Order requests from other services: accepted, decided, answered (amqp.md 2)."""

@@ -1,0 +1,105 @@
+"""Takes order requests into the inbox: the first thing that happens to them, and the last that must not fail.
+
+A batch costs a handful of statements whatever its size. What needs a remote service is left to a step.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rs_order.contracts.order_request import OrderRequest
+from rs_order.core import responses
+from rs_order.core.responses import Rejection
+from rs_order.core.shared_steps import GrantRequestsStep
+from rs_order.domain.ids import RequestId, Tenant
+from rs_order.ports import Clock
+from rs_order.requests.retention import begin_tidying
+from rs_order.requests.rules import fingerprint, violations
+from rs_order.store.requests import NewRequest, RecordedRequest, RequestState
+from rs_order.store.unit_of_work import Store, UnitOfWork
+
+GRANT_CHUNK = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class ArrivedRequest:
+    """An order request with what the broker says of its delivery. It has a correlationId."""
+
+    request: OrderRequest
+    redelivered: bool = False
+    """The broker delivers it again: the answers it got are in the outbox, none is repeated."""
+    replayed: bool = False
+    """An operator put it back from a dead-letter queue."""
+
+
+class AcceptRequests:
+    """Records requests, denies the malformed ones, and has the others judged by a step."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def handle(self, tenant: Tenant, arrived: Sequence[ArrivedRequest]) -> None:
+        """Take requests of one tenant in; the messages may be acknowledged when this returns."""
+        by_key = {_key(arrival.request): arrival for arrival in reversed(arrived)}
+        new = [_new_request(arrival.request) for arrival in by_key.values()]
+        async with self._store.unit_of_work(tenant) as uow:
+            recorded = await uow.requests.record(new, self._clock.now())
+            await begin_tidying(uow, self._clock.now())
+            fresh = [request for request in recorded if request.new]
+            waiting = await self._deny_malformed(uow, fresh)
+            known = [
+                (request, by_key[request.correlation_id, request.fingerprint])
+                for request in recorded
+                if not request.new
+            ]
+            waiting += await self._meet_again(uow, known)
+            await uow.messages.send(
+                [
+                    GrantRequestsStep(tuple(waiting[start : start + GRANT_CHUNK])).to(tenant)
+                    for start in range(0, len(waiting), GRANT_CHUNK)
+                ]
+            )
+
+    async def _deny_malformed(
+        self, uow: UnitOfWork, fresh: Sequence[RecordedRequest]
+    ) -> list[RequestId]:
+        """Deny what breaks a rule; the others, still to be judged, are returned."""
+        judged = [(req, violations(OrderRequest.model_validate(req.body))) for req in fresh]
+        refused = [(request, reasons) for request, reasons in judged if reasons]
+        await uow.requests.decide(RequestState.DENIED, {request.id: None for request, _ in refused})
+        await uow.messages.respond(
+            [
+                responses.rejected(
+                    uow.tenant, request.id, request.correlation_id, Rejection.denied(reasons)
+                )
+                for request, reasons in refused
+            ]
+        )
+        return [request.id for request, reasons in judged if not reasons]
+
+    async def _meet_again(
+        self, uow: UnitOfWork, known: Sequence[tuple[RecordedRequest, ArrivedRequest]]
+    ) -> list[RequestId]:
+        """A request that is already known (decisions.md, Repeated request); the reopened are returned."""
+        if not known:
+            return []
+        reopened = await uow.requests.reopen(
+            [request.id for request, arrival in known if arrival.replayed]
+        )
+        repeated = [
+            request
+            for request, arrival in known
+            if not arrival.redelivered and request.id not in reopened
+        ]
+        await uow.orders.lock([req.order_id for req in repeated if req.order_id is not None])
+        await uow.messages.repeat([request.id for request in repeated])
+        return reopened
+
+
+def _key(request: OrderRequest) -> tuple[str, bytes]:
+    return request.correlation_id or "", fingerprint(request)
+
+
+def _new_request(request: OrderRequest) -> NewRequest:
+    correlation_id, digest = _key(request)
+    return NewRequest(correlation_id, digest, request.to_wire())

@@ -1,0 +1,207 @@
+"""Answers decided requests and creates the granted orders, all in one commit (amqp.md 2.4)."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+import structlog
+
+from rs_order.contracts.order_response import ErrorType, ResponseStatus
+from rs_order.core import responses
+from rs_order.core.responses import Rejection, Response
+from rs_order.core.shared_steps import CompleteOrderStep, GrantRequestsStep
+from rs_order.domain.ids import OrderId, RequestId, Tenant
+from rs_order.domain.order import generated_label, unique_label
+from rs_order.domain.retry import RetryPolicy
+from rs_order.ports import Clock, MessageKind, RemoteNonsense, RemoteTrouble
+from rs_order.requests.decisions import Decisions, Kind, Unavailable, Unexpected
+from rs_order.requests.estimate import Estimate
+from rs_order.store.errors import StoreError
+from rs_order.store.messages import OutgoingMessage
+from rs_order.store.orders import NewOrder
+from rs_order.store.requests import RecordedRequest, RequestState
+from rs_order.store.unit_of_work import Store, UnitOfWork
+
+UNFORESEEN = Rejection.failed(
+    ErrorType.INTERNAL_ERROR, "UnexpectedException: the request could not be judged."
+)
+"""The sender learns that the request failed; the dead letter holds the cause for the operator."""
+
+log = structlog.get_logger(__name__)
+
+
+class AnswerRequests:
+    """Commits many decisions at once; requests whose service is unavailable wait in a delayed step."""
+
+    def __init__(self, store: Store, clock: Clock, retries: RetryPolicy) -> None:
+        self._store = store
+        self._clock = clock
+        self._retries = retries
+
+    async def handle(
+        self, tenant: Tenant, requests: dict[RequestId, RecordedRequest], decided: Decisions
+    ) -> None:
+        """Commit decisions together; if that fails, commit halves, down to the one that can't be stored."""
+        try:
+            await self._commit(tenant, requests, decided)
+        except StoreError:
+            raise
+        except Exception as error:
+            if len(decided.ids) > 1:
+                for half in decided.halves():
+                    await self.handle(tenant, requests, half)
+                return
+            log.exception("request-not-stored", request=decided.ids[0])
+            unexpected = Decisions(unexpected={decided.ids[0]: Unexpected(type(error).__name__)})
+            await self._commit(tenant, requests, unexpected)
+
+    async def _commit(
+        self, tenant: Tenant, requests: dict[RequestId, RecordedRequest], decided: Decisions
+    ) -> None:
+        if not decided.ids:
+            return
+        async with self._store.unit_of_work(tenant) as uow:
+            still_open = await uow.requests.lock_received(decided.ids)
+
+            def of(decisions: Mapping[RequestId, Kind]) -> list[tuple[RecordedRequest, Kind]]:
+                return [(requests[id_], decisions[id_]) for id_ in decisions if id_ in still_open]
+
+            await self._grant(uow, of(decided.granted))
+            await self._reject(uow, of(decided.rejected))
+            await self._wait(uow, of(decided.unavailable))
+            await self._set_aside(uow, of(decided.unexpected))
+        for id_, decision in decided.unavailable.items():
+            log.warning(
+                "request-unanswered",
+                correlation_id=requests[id_].correlation_id,
+                cause=str(decision.trouble),
+            )
+
+    async def _grant(
+        self, uow: UnitOfWork, granted: Sequence[tuple[RecordedRequest, Estimate]]
+    ) -> None:
+        if not granted:
+            return
+        settings = await uow.settings()
+        orders = await self._new_orders(uow, granted, settings.app_sub_order_hours)
+        ids = await uow.orders.create(orders)
+        answers: list[Response] = []
+        order_ids: dict[RequestId, OrderId | None] = {}
+        for order_id, (request, _) in zip(ids, granted, strict=True):
+            order_ids[request.id] = order_id
+            answers.append(
+                responses.granted(uow.tenant, order_id, request.id, request.correlation_id)
+            )
+        await uow.requests.decide(RequestState.GRANTED, order_ids)
+        await uow.messages.respond(answers)
+        await uow.messages.send(
+            [CompleteOrderStep(id_, selection=0, page=0).to(uow.tenant) for id_ in ids]
+        )
+
+    async def _new_orders(
+        self,
+        uow: UnitOfWork,
+        granted: Sequence[tuple[RecordedRequest, Estimate]],
+        sub_order_hours: int,
+    ) -> list[NewOrder]:
+        now = self._clock.now()
+        wanted = generated_label(now)
+        owners = sorted({estimate.user.email for _, estimate in granted})
+        pairs = await uow.orders.labels_taken([(owner, wanted) for owner in owners])
+        taken: dict[str, set[str]] = defaultdict(set)
+        for owner, label in pairs:
+            taken[owner].add(label)
+        orders = []
+        for request, estimate in granted:
+            label = unique_label(wanted, taken[estimate.user.email])
+            taken[estimate.user.email].add(label)
+            orders.append(
+                NewOrder(
+                    owner=estimate.user.email,
+                    role=estimate.user.role,
+                    label=label,
+                    correlation_id=request.correlation_id,
+                    request_id=request.id,
+                    sub_order_hours=sub_order_hours,
+                    created_at=now,
+                    selections=estimate.selections,
+                )
+            )
+        return orders
+
+    @staticmethod
+    async def _reject(
+        uow: UnitOfWork, rejected: Sequence[tuple[RecordedRequest, Rejection]]
+    ) -> None:
+        for status in (ResponseStatus.DENIED, ResponseStatus.FAILED):
+            of_status = [
+                (request, rejection)
+                for request, rejection in rejected
+                if rejection.status is status
+            ]
+            await uow.requests.decide(
+                RequestState(status), {request.id: None for request, _ in of_status}
+            )
+            await uow.messages.respond(
+                [
+                    responses.rejected(uow.tenant, request.id, request.correlation_id, rejection)
+                    for request, rejection in of_status
+                ]
+            )
+
+    async def _wait(
+        self, uow: UnitOfWork, unavailable: Sequence[tuple[RecordedRequest, Unavailable]]
+    ) -> None:
+        """Try again later, or answer FAILED once the deadline is over."""
+        now = self._clock.now()
+        again: dict[int, list[RequestId]] = defaultdict(list)
+        late: list[tuple[RecordedRequest, RemoteTrouble]] = []
+        for request, decision in unavailable:
+            if self._retries.exhausted(request.unavailable_since or now, now):
+                late.append((request, decision.trouble))
+            else:
+                again[request.attempts].append(request.id)
+        for attempts, ids in again.items():
+            await uow.requests.note_unavailable(ids, now)
+            due = now + self._retries.pause(attempts + 1)
+            await uow.messages.send([GrantRequestsStep(tuple(ids)).to(uow.tenant, due)])
+        await self._give_up(uow, late)
+
+    async def _give_up(
+        self, uow: UnitOfWork, late: Sequence[tuple[RecordedRequest, RemoteTrouble]]
+    ) -> None:
+        """Answer FAILED; keep requests that failed for a bad response as dead letters, to be replayed."""
+        await self._reject(uow, [(request, self._too_late(trouble)) for request, trouble in late])
+        await uow.messages.send(
+            [
+                _dead_letter(uow.tenant, request, trouble.code, str(trouble))
+                for request, trouble in late
+                if isinstance(trouble, RemoteNonsense)
+            ]
+        )
+
+    def _too_late(self, trouble: RemoteTrouble) -> Rejection:
+        seconds = self._retries.deadline.total_seconds()
+        message = (
+            f"RemoteServiceException: {trouble.service} gave no usable answer for {seconds:g} s. "
+            "Please send the request again later."
+        )
+        return Rejection.failed(ErrorType.INTERNAL_ERROR, message)
+
+    async def _set_aside(
+        self, uow: UnitOfWork, unexpected: Sequence[tuple[RecordedRequest, Unexpected]]
+    ) -> None:
+        """Answer FAILED, and write dead letters that an operator can replay."""
+        await self._reject(uow, [(request, UNFORESEEN) for request, _ in unexpected])
+        await uow.messages.send(
+            [
+                _dead_letter(uow.tenant, request, "unexpected-batch-failure", decision.error)
+                for request, decision in unexpected
+            ]
+        )
+
+
+def _dead_letter(
+    tenant: Tenant, request: RecordedRequest, reason: str, detail: str
+) -> OutgoingMessage:
+    body = {"request": request.body, "reason": reason, "detail": detail}
+    return OutgoingMessage(MessageKind.DEAD_REQUEST, tenant, body)

@@ -1,0 +1,104 @@
+"""Decides about the requests of the inbox (amqp.md 2.4): the only part that calls remote services."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+
+import structlog
+
+from rs_order.contracts.order_request import OrderRequest
+from rs_order.core.shared_steps import GrantRequestsStep
+from rs_order.domain.ids import RequestId, Tenant
+from rs_order.ports import RemoteTrouble
+from rs_order.requests.answer import AnswerRequests
+from rs_order.requests.decisions import Decision, Decisions, Unavailable, Unexpected
+from rs_order.requests.estimate import Estimator
+from rs_order.store.errors import StoreError
+from rs_order.store.requests import RecordedRequest
+from rs_order.store.unit_of_work import Store
+
+_CONCURRENT_REQUESTS = 32
+"""Requests that are decided at the same time."""
+_COMMIT_EVERY = timedelta(seconds=2)
+"""The longest that a slow request delays the answers to others."""
+_LONGEST_RUN = timedelta(seconds=120)
+"""A step ends after this: the broker expects its acknowledgement within half an hour."""
+
+log = structlog.get_logger(__name__)
+
+
+class GrantRequests:
+    """Decides about each request, calling the remote services, and answers decisions as they come."""
+
+    def __init__(
+        self,
+        store: Store,
+        estimator: Estimator,
+        answers: AnswerRequests,
+        *,
+        attempt_seconds: float = 60,
+    ) -> None:
+        """``attempt_seconds``: how long one attempt may take before the service counts as unavailable."""
+        self._store = store
+        self._estimator = estimator
+        self._answers = answers
+        self._attempt_seconds = attempt_seconds
+
+    async def handle(self, tenant: Tenant, step: GrantRequestsStep) -> None:
+        """Answer the requests that can be decided now; further steps decide the others."""
+        async with self._store.unit_of_work(tenant) as uow:
+            requests = {
+                request.id: request for request in await uow.requests.received(step.requests)
+            }
+        slots = asyncio.Semaphore(_CONCURRENT_REQUESTS)
+        deciding = {
+            asyncio.create_task(self._decide(tenant, request, slots)): request
+            for request in requests.values()
+        }
+        try:
+            pending = await self._commit_as_decided(tenant, requests, deciding)
+        finally:
+            for task in deciding:
+                task.cancel()
+        if pending:
+            left = tuple(sorted(deciding[task].id for task in pending))
+            async with self._store.unit_of_work(tenant) as uow:
+                await uow.messages.send([GrantRequestsStep(left).to(tenant)])
+
+    async def _commit_as_decided(
+        self,
+        tenant: Tenant,
+        requests: dict[RequestId, RecordedRequest],
+        deciding: Mapping[asyncio.Task[Decision], RecordedRequest],
+    ) -> set[asyncio.Task[Decision]]:
+        """Commit decisions as they come, until the run ends; return the tasks still undecided."""
+        clock = asyncio.get_running_loop().time
+        run_ends = clock() + _LONGEST_RUN.total_seconds()
+        pending = set(deciding)
+        while pending and clock() < run_ends:
+            done, pending = await asyncio.wait(pending, timeout=_COMMIT_EVERY.total_seconds())
+            decided = Decisions()
+            for task in sorted(done, key=lambda task: deciding[task].id):
+                decided.add(deciding[task], task.result())
+            await self._answers.handle(tenant, requests, decided)
+        return pending
+
+    async def _decide(
+        self, tenant: Tenant, request: RecordedRequest, slots: asyncio.Semaphore
+    ) -> Decision:
+        async with slots:
+            try:
+                async with asyncio.timeout(self._attempt_seconds):
+                    return await self._estimator.estimate(
+                        tenant, OrderRequest.model_validate(request.body)
+                    )
+            except RemoteTrouble as trouble:
+                return Unavailable(trouble)
+            except TimeoutError:
+                detail = f"no answer within {self._attempt_seconds:g} s"
+                return Unavailable(RemoteTrouble("catalog or rs-admin", detail))
+            except StoreError:
+                raise
+            except Exception as error:  # one request must not take the others with it
+                log.exception("request-not-judged", request=request.id)
+                return Unexpected(type(error).__name__)

@@ -1,0 +1,129 @@
+"""What a request amounts to: its queries become the basket of the order, or the reason for refusing it."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from rs_order.contracts.order_request import OrderRequest
+from rs_order.contracts.order_response import ErrorType, ResponseStatus
+from rs_order.core.catalog_datasets import CatalogDatasets
+from rs_order.core.concurrency import MAX_CONCURRENT_CALLS, call_concurrently
+from rs_order.core.links import Links
+from rs_order.core.responses import Rejection
+from rs_order.domain.basket import DatasetSelection
+from rs_order.domain.file_filter import FileFilter
+from rs_order.domain.identity import Caller
+from rs_order.domain.ids import Tenant, Urn
+from rs_order.domain.selection import DatasetSummary, SelectionRequest
+from rs_order.ports import Clock, RemoteRefusal, User, Users
+from rs_order.requests.rules import file_filter, unknown_user
+
+CATALOG_SEARCH_FAILED = (
+    "CatalogSearchException: Error applying search queries. Please correct your requests. "
+    "Maybe your queries contains unknown attributes"
+)
+EMPTY_SELECTION = "EmptySelectionException: This selection contains no file that can be ordered"
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A request that can be granted."""
+
+    user: User
+    selections: tuple[DatasetSelection, ...]
+
+
+class Estimator:
+    """Asks rs-admin who the user is and the catalog what the queries find, with the user's own role."""
+
+    def __init__(self, users: Users, datasets: CatalogDatasets, links: Links, clock: Clock) -> None:
+        self._users = users
+        self._datasets = datasets
+        self._links = links
+        self._clock = clock
+
+    async def estimate(self, tenant: Tenant, request: OrderRequest) -> Estimate | Rejection:
+        """Judge one well-formed request.
+
+        Raises:
+            RemoteTrouble: a service gave no answer; ask again later.
+        """
+        email = request.user or ""
+        user = await self._find_user(tenant, email)
+        if user is None:
+            return Rejection.denied([unknown_user(email)])
+        await self._links.learn(tenant)
+        selections = await self.selections(Caller(tenant, user.email, user.role), request)
+        if isinstance(selections, Rejection):
+            return selections
+        return _within_limit(request, selections) or Estimate(user, selections)
+
+    async def selections(
+        self, caller: Caller, request: OrderRequest
+    ) -> tuple[DatasetSelection, ...] | Rejection:
+        """What the queries find for this caller, whatever it amounts to; a query finds at least one file.
+
+        Raises:
+            RemoteTrouble: the catalog gave no answer.
+        """
+        try:
+            selections = await self._select(caller, request)
+        except RemoteRefusal:
+            return Rejection.failed(ErrorType.INTERNAL_ERROR, CATALOG_SEARCH_FAILED)
+        if selections is None:
+            return Rejection.failed(ErrorType.EMPTY_ORDER, EMPTY_SELECTION)
+        return selections
+
+    async def _find_user(self, tenant: Tenant, email: str) -> User | None:
+        try:
+            return await self._users.find(tenant, email)
+        except RemoteRefusal:
+            return None
+
+    async def _select(
+        self, caller: Caller, request: OrderRequest
+    ) -> tuple[DatasetSelection, ...] | None:
+        """The dataset selections of all queries; None when one of them finds no file."""
+        at = self._clock.now()
+        searches = [SelectionRequest.of_query(query, at) for query in request.queries or ()]
+        found: dict[Urn, list[tuple[SelectionRequest, DatasetSummary]]] = defaultdict(list)
+        for start in range(0, len(searches), MAX_CONCURRENT_CALLS):
+            some = searches[start : start + MAX_CONCURRENT_CALLS]
+            summaries = await call_concurrently(partial(self._datasets.found, caller), some)
+            for search, summary in zip(some, summaries, strict=True):
+                if not summary.files:
+                    return None
+                for dataset in summary.touched_by(search):
+                    found[dataset.urn].append((search.within(dataset.urn), dataset))
+        wanted = file_filter(request)
+        return tuple(
+            [await self._dataset(caller, urn, parts, wanted) for urn, parts in found.items()]
+        )
+
+    async def _dataset(
+        self,
+        caller: Caller,
+        urn: Urn,
+        parts: Sequence[tuple[SelectionRequest, DatasetSummary]],
+        wanted: FileFilter | None,
+    ) -> DatasetSelection:
+        begun = DatasetSelection.begun(urn, await self._datasets.label(caller, urn))
+        found = await self._datasets.with_searches(caller, begun, parts)
+        return replace(found, file_filter=wanted)
+
+
+def _within_limit(
+    request: OrderRequest, selections: Sequence[DatasetSelection]
+) -> Rejection | None:
+    """Refuse what is larger than the sender wanted to pay for; exactly as large passes."""
+    size, limit = sum(selection.bytes for selection in selections), request.size_limit_in_bytes
+    if limit is None or size <= limit:
+        return None
+    return Rejection(
+        ResponseStatus.DENIED,
+        ErrorType.ORDER_LIMIT_REACHED,
+        f"ExceededBasketSizeException: The size of the basket [{size} bytes] exceeds the maximum size "
+        f"allowed [{limit} bytes]. Please review the order requested so that it does not exceed the "
+        "maximum size configured.",
+    )

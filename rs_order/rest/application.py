@@ -1,0 +1,50 @@
+"""The frame around all endpoints: middleware, error responses, the public prefix."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from fastapi import APIRouter, FastAPI
+
+from rs_order.rest.addresses import PUBLIC_PREFIX
+from rs_order.rest.errors import install_error_answers
+from rs_order.rest.forwarded import ForwardedHeaders, Network
+from rs_order.rest.middleware import CommonHeaders, QueryToken, RequestLog
+from rs_order.rest.openapi import DescribedApp
+
+
+@dataclass(frozen=True, slots=True)
+class RestSettings:
+    """Settings that apply to every endpoint."""
+
+    token_in_query: bool = False
+    """Accept ``?token=`` in place of the Authorization header, as the gateway does where there is one.
+
+    Proxies log the tokens in addresses, so this is off unless the operator asks for it.
+    """
+    cross_origins: tuple[str, ...] = ()
+    """Hosts or origins whose pages may call the service; if empty, all may (rest.md 2.5)."""
+    trusted_proxies: Sequence[Network] = ()
+    """Networks of the proxies whose forwarded headers are believed."""
+
+
+def create_rest_app(
+    routers: Callable[[FastAPI], Sequence[APIRouter]], settings: RestSettings
+) -> FastAPI:
+    """Return the application that serves the routers on ``/`` and on the public prefix.
+
+    Args:
+        routers: returns the routers, the first match wins; receives the application that they document.
+        settings: settings that apply to every endpoint.
+    """
+    app = DescribedApp()
+    for router in routers(app):
+        app.include_router(router)
+        app.include_router(router, prefix=PUBLIC_PREFIX, include_in_schema=False)
+    install_error_answers(app)
+    # Starlette calls the middleware that was added last first.
+    if settings.token_in_query:
+        app.add_middleware(QueryToken)
+    app.add_middleware(CommonHeaders, origins=settings.cross_origins)
+    app.add_middleware(RequestLog)
+    app.add_middleware(ForwardedHeaders, trusted=settings.trusted_proxies)
+    return app

@@ -1,0 +1,44 @@
+"""The endpoints as the platform lists and registers them (rest.md 11.6)."""
+
+from typing import Final
+
+from fastapi import APIRouter, Request, Response
+
+from rs_order.contracts.resource import AuthorizedRole, ResourceAccess, ResourceMapping
+from rs_order.contracts.roles import PUBLIC
+from rs_order.rest.access import Access
+from rs_order.rest.answers import json_answer
+from rs_order.rest.resources import RESOURCES, Resource
+from rs_order.rest.routing import Endpoints
+
+
+def resource_mappings() -> list[ResourceMapping]:
+    """Every endpoint a role can be given, as registered in rs-admin (remote-services.md 5.3)."""
+    return [_mapping(resource) for resource in RESOURCES]
+
+
+def _mapping(resource: Resource) -> ResourceMapping:
+    return ResourceMapping(
+        access=ResourceAccess(role=resource.default_role, description=resource.description),
+        full_path=resource.template,
+        controller=resource.controller,
+        method=resource.verb,
+        authorized_roles=[AuthorizedRole(authority=f"ROLE_{resource.default_role}")],
+    )
+
+
+LIST_RESOURCES: Final = Resource(
+    "GET", "/security/resources", PUBLIC, "", "List what roles can be given", of_tenant=False
+)
+"""For whoever is authenticated: no role is asked for, so it is no resource of the list itself."""
+
+
+def security_router(access: Access) -> APIRouter:
+    endpoints = Endpoints(access, tag="security")
+
+    @endpoints.serve(LIST_RESOURCES, model=list[ResourceMapping])
+    async def list_resources(request: Request) -> Response:
+        """Every endpoint of the service with the role it is given by default."""
+        return json_answer(request, [mapping.to_wire() for mapping in resource_mappings()])
+
+    return endpoints.router

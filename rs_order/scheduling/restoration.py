@@ -1,0 +1,189 @@
+"""Asks storage for the files of sub-orders, applies its answers, and gives up when it stays silent."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from uuid import uuid4
+
+from rs_order.contracts.storage import FilesRestorationRequest
+from rs_order.core.settlement import Cause, Settlement
+from rs_order.core.shared_steps import StartProcessingStep, StopSubOrdersStep
+from rs_order.core.steps import Step
+from rs_order.domain.identity import SERVICE
+from rs_order.domain.ids import Checksum, OrderId, SubOrderId, Tenant
+from rs_order.domain.moves import Reason
+from rs_order.domain.order import Order
+from rs_order.domain.retry import RetryPolicy
+from rs_order.domain.states import OrderStatus, SubOrderKind, SubOrderState
+from rs_order.domain.sub_order import SubOrder
+from rs_order.ports import Clock, MessageKind
+from rs_order.processing.start import BeginProcessing
+from rs_order.store.messages import OutgoingMessage
+from rs_order.store.unit_of_work import Store, UnitOfWork
+
+MAX_CHECKSUMS = 1000
+"""Of one message (amqp.md 3.2)."""
+
+
+def restore_requests(
+    tenant: Tenant, order: Order, checksums: Sequence[Checksum]
+) -> list[OutgoingMessage]:
+    """Requests for distinct checksums, each with a group id of its own."""
+    return [
+        OutgoingMessage(
+            kind=MessageKind.RESTORE_REQUEST,
+            tenant=tenant,
+            body=FilesRestorationRequest(
+                checksums=list(checksums[start : start + MAX_CHECKSUMS]),
+                availability_hours=order.sub_order_hours,
+                group_id=str(uuid4()),
+            ).to_wire(),
+        )
+        for start in range(0, len(checksums), MAX_CHECKSUMS)
+    ]
+
+
+@dataclass(frozen=True)
+class AskAgainStep(Step, name="ask-again"):
+    """Remind storage of the files of a sub-order that it has not settled."""
+
+    order_id: OrderId
+    sub_order_id: SubOrderId
+    asks: int
+    """The number of requests so far; the step is outdated when there are more."""
+
+
+class AskStorage:
+    """The first request for a sub-order, and those that follow while storage is silent."""
+
+    def __init__(
+        self,
+        store: Store,
+        settlement: Settlement,
+        clock: Clock,
+        retries: RetryPolicy,
+    ) -> None:
+        self._store = store
+        self._settlement = settlement
+        self._processing = BeginProcessing(settlement)
+        self._clock = clock
+        self._retries = retries
+
+    async def first(self, uow: UnitOfWork, order: Order, sub_order: SubOrder) -> int:
+        """Ask for the files of a sub-order that the caller starts, in the caller's unit of work.
+
+        A process whose inputs are all settled, or external, begins at once.
+
+        Returns:
+            How many were asked for.
+        """
+        checksums = await uow.files.pending_checksums(sub_order.id)
+        if sub_order.kind is SubOrderKind.PROCESSING and not checksums:
+            sub_order.begin_processing(self._clock.now(), reason=Reason.NOTHING_TO_ASK)
+            await uow.messages.send([StartProcessingStep(order.id, sub_order.id).to(uow.tenant)])
+            return 0
+        now = self._clock.now()
+        sub_order.start(now)
+        await uow.messages.send(
+            [
+                *restore_requests(uow.tenant, order, checksums),
+                self._reminder(uow.tenant, sub_order),
+            ]
+        )
+        return len(checksums)
+
+    async def again(self, tenant: Tenant, step: AskAgainStep) -> None:
+        """Remind storage of the files that it has not settled, or give up."""
+        now = self._clock.now()
+        async with self._store.unit_of_work(tenant) as uow:
+            orders = await uow.orders.lock([step.order_id])
+            loaded = await uow.sub_orders.load([step.sub_order_id])
+            if not orders or not loaded:
+                return
+            (order,), (sub_order,) = orders, loaded
+            if order.status.deleted_or_expired or sub_order.asks != step.asks:
+                return
+            if sub_order.state is not SubOrderState.RUNNING:
+                return
+            if order.status is OrderStatus.PAUSED:
+                await self._wait_for_its_stop(uow, sub_order)
+                return
+            if sub_order.asked_at and self._retries.exhausted(sub_order.asked_at, now):
+                await self._give_up(uow, order, sub_order)
+                return
+            sub_order.asks += 1
+            checksums = await uow.files.pending_checksums(sub_order.id)
+            await uow.messages.send(restore_requests(tenant, order, checksums))
+            await uow.messages.send([self._reminder(tenant, sub_order)])
+            await uow.sub_orders.save([sub_order], now)
+
+    async def _wait_for_its_stop(self, uow: UnitOfWork, sub_order: SubOrder) -> None:
+        """It is about to be stopped; when the order is resumed before, storage has to be reminded again."""
+        now = self._clock.now()
+        sub_order.due_at = now + self._retries.first
+        await uow.sub_orders.save([sub_order], now)
+        await uow.messages.send(
+            [
+                # Once more: nothing else would come of it, had that step been lost.
+                StopSubOrdersStep(sub_order.order_id).to(uow.tenant),
+                _ask_again(sub_order).to(uow.tenant, sub_order.due_at),
+            ]
+        )
+
+    async def _give_up(self, uow: UnitOfWork, order: Order, sub_order: SubOrder) -> None:
+        """Storage never answered: files end with an error, a process begins with what there is."""
+        now = self._clock.now()
+        hours = self._retries.deadline.total_seconds() / 3600
+        cause = Cause(Reason.STORAGE_SILENT, SERVICE, now)
+        reason = f"Storage gave no answer for {hours:g} hours."
+        if sub_order.kind is SubOrderKind.PROCESSING:
+            await uow.inputs.give_up(sub_order.id, reason)
+            await self._processing.begin(uow, [sub_order.id], reason=cause.reason, at=now)
+            return
+        moves = await uow.files.give_up(sub_order.id, reason)
+        await self._settlement.carry(uow, [order], moves, cause)
+
+    def _reminder(self, tenant: Tenant, sub_order: SubOrder) -> OutgoingMessage:
+        """The step that asks again; the caller saves when it falls due."""
+        now = self._clock.now()
+        due = self._retries.next_attempt(sub_order.asks, sub_order.asked_at or now, now)
+        sub_order.due_at = due
+        return _ask_again(sub_order).to(tenant, due)
+
+
+def _ask_again(sub_order: SubOrder) -> AskAgainStep:
+    return AskAgainStep(sub_order.order_id, sub_order.id, sub_order.asks)
+
+
+class ApplyAvailability:
+    """Settles files requested from storage; a batch without any of them costs one query.
+
+    Inputs of a process are settled in the same way. The process starts once none of them is pending.
+
+    A late answer is applied unless the order is expired or deleted (decisions.md).
+    """
+
+    def __init__(self, store: Store, settlement: Settlement, clock: Clock) -> None:
+        self._store = store
+        self._settlement = settlement
+        self._processing = BeginProcessing(settlement)
+        self._clock = clock
+
+    async def handle(
+        self,
+        tenant: Tenant,
+        available: Sequence[Checksum],
+        unavailable: Mapping[Checksum, str],
+    ) -> None:
+        """Apply a batch of answers. A checksum in both arguments counts as unavailable."""
+        checksums = sorted({*available, *unavailable})
+        async with self._store.unit_of_work(tenant) as uow:
+            locked = await uow.orders.lock_awaiting(checksums)
+            orders = [order for order in locked if not order.status.deleted_or_expired]
+            if not orders:
+                return
+            ids = [order.id for order in orders]
+            cause = Cause(Reason.STORAGE_ANSWERED, "storage", self._clock.now())
+            moves = await uow.files.settle_by_checksum(ids, available, unavailable)
+            await self._settlement.carry(uow, orders, moves, cause)
+            complete = await uow.inputs.settle_by_checksum(ids, available, unavailable)
+            await self._processing.begin(uow, complete, reason=cause.reason, at=cause.at)

@@ -1,0 +1,115 @@
+"""Starts an owner's next sub-orders as the limits allow (decisions.md, Which sub-order starts next)."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from rs_order.core.capacity import lock_free_capacity, wake_next_waiters
+from rs_order.core.policies import SlotLimits
+from rs_order.core.shared_steps import ScheduleStep
+from rs_order.domain.ids import OrderId, SubOrderId, Tenant
+from rs_order.domain.order import Order
+from rs_order.domain.scheduling import Candidate, PassLimits, decide, slots_of_pass
+from rs_order.domain.states import OrderStatus, SubOrderKind, SubOrderState
+from rs_order.domain.sub_order import SubOrder
+from rs_order.ports import Clock
+from rs_order.scheduling.restoration import AskStorage
+from rs_order.store.sub_orders import ReadySubOrder
+from rs_order.store.unit_of_work import Store, UnitOfWork
+
+PASS = PassLimits()
+
+
+class ScheduleSubOrders:
+    """One pass for one owner; two passes of the same owner never overlap."""
+
+    def __init__(self, store: Store, ask: AskStorage, clock: Clock, limits: SlotLimits) -> None:
+        self._store = store
+        self._ask = ask
+        self._clock = clock
+        self._limits = limits
+
+    async def handle(self, tenant: Tenant, step: ScheduleStep) -> None:
+        """Start what may start; repeating it does no harm."""
+        async with self._store.unit_of_work(tenant) as uow:
+            await uow.sub_orders.lock_owner(step.owner)
+            await self._pass(uow, step.owner)
+            await wake_next_waiters(uow, self._limits)
+
+    async def wake(self, tenant: Tenant) -> None:
+        """Schedule a pass for every owner with a ready sub-order: limits may have been raised."""
+        async with self._store.unit_of_work(tenant) as uow:
+            owners = await uow.sub_orders.owners_ready()
+            await uow.messages.send([ScheduleStep(owner).to(tenant) for owner in owners])
+
+    async def _pass(self, uow: UnitOfWork, owner: str) -> None:
+        """Load the owner's queue under the locks of its orders, decide, and do what was decided."""
+        slots = await self._free_slots(uow, owner)
+        wanted = slots_of_pass(slots, PASS)
+        queue = await uow.sub_orders.next_ready(owner, wanted + 1) if wanted else []
+        without_slot = await uow.sub_orders.next_ready(owner, PASS.sub_orders, asks_storage=False)
+        ready = [*queue, *without_slot]
+        orders = await uow.orders.lock(sorted({one.order_id for one in ready}))
+        running = {order.id: order for order in orders if order.status is OrderStatus.RUNNING}
+        loaded = await _load(uow, (one.id for one in ready if one.order_id in running))
+        files = await _files_to_ask(uow, loaded.values())
+        decision = decide(
+            _candidates(queue, files),
+            _candidates(without_slot, files),
+            slots=slots,
+            capacity=await self._capacity(uow) if queue else None,
+            limits=PASS,
+        )
+        await self._start(uow, owner, [loaded[id_] for id_ in decision.start], running)
+        if decision.again:
+            await uow.messages.send([ScheduleStep(owner).to(uow.tenant)])
+        elif decision.waiting_rank:
+            await uow.capacity.wait(owner, decision.waiting_rank)
+
+    async def _free_slots(self, uow: UnitOfWork, owner: str) -> int | None:
+        """Return the free slots of the owner; None: the owner has no limit."""
+        if not self._limits.per_user:
+            return None
+        return self._limits.per_user - await uow.sub_orders.slots_taken(owner)
+
+    async def _capacity(self, uow: UnitOfWork) -> int | None:
+        """Lock and return the free capacity of the service; None: it has no limit."""
+        return await lock_free_capacity(uow, self._limits) if self._limits.service else None
+
+    async def _start(
+        self,
+        uow: UnitOfWork,
+        owner: str,
+        chosen: Sequence[SubOrder],
+        orders: Mapping[OrderId, Order],
+    ) -> None:
+        """Ask storage for the files of sub-orders; a process that needs none of it begins at once."""
+        for sub_order in chosen:
+            await self._ask.first(uow, orders[sub_order.order_id], sub_order)
+        asked = [one for one in chosen if one.state is SubOrderState.RUNNING]
+        await uow.sub_orders.save(chosen, self._clock.now())
+        await uow.capacity.acquire(owner, [sub_order.id for sub_order in asked])
+
+
+async def _load(uow: UnitOfWork, ids: Iterable[SubOrderId]) -> dict[SubOrderId, SubOrder]:
+    wanted = list(ids)
+    return {one.id: one for one in await uow.sub_orders.load(wanted)} if wanted else {}
+
+
+async def _files_to_ask(uow: UnitOfWork, loaded: Iterable[SubOrder]) -> dict[SubOrderId, int]:
+    """Return the number of files that storage is asked for, of those sub-orders that are still ready."""
+    ready = [one for one in loaded if one.state is SubOrderState.READY]
+    processed = [one.id for one in ready if one.kind is SubOrderKind.PROCESSING]
+    inputs = await uow.inputs.count_pending(processed) if processed else {}
+    return {
+        one.id: inputs.get(one.id, 0)
+        if one.kind is SubOrderKind.PROCESSING
+        else one.counters.pending
+        for one in ready
+    }
+
+
+def _candidates(ready: Sequence[ReadySubOrder], files: Mapping[SubOrderId, int]) -> list[Candidate]:
+    """Return the queue as it is now; ``files`` has those that are still ready."""
+    return [
+        Candidate(one.id, one.rank, files.get(one.id, 0), may_start=one.id in files)
+        for one in ready
+    ]

@@ -1,0 +1,1 @@
+"""Tenants: connected, configured, put in maintenance."""

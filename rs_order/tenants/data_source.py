@@ -1,0 +1,79 @@
+"""The database behind a tenant (rest.md 11.4)."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from rs_order.contracts.data_source import ConnectionProperties, DataSourceStatus, DataSourceTest
+from rs_order.domain.ids import Tenant
+from rs_order.rest.access import Access
+from rs_order.rest.answers import json_answer
+from rs_order.rest.authentication import is_served, of_own_tenant
+from rs_order.rest.errors import Refused
+from rs_order.rest.parameters import TenantInPath
+from rs_order.rest.resources import GET_DATA_SOURCE_STATUS, TEST_DATA_SOURCE
+from rs_order.rest.routing import AuthorisedCaller, Endpoints
+from rs_order.store.errors import StoreUnavailable
+from rs_order.store.pool import ConnectionUse, DataSource
+
+
+def data_source_router(access: Access, data_source: DataSource) -> APIRouter:
+    endpoints = Endpoints(access, tag="data source")
+
+    @endpoints.serve(
+        TEST_DATA_SOURCE,
+        model=DataSourceTest,
+        documented={
+            400: {
+                "model": DataSourceTest,
+                "description": "The database doesn't answer, or the project isn't served here",
+            }
+        },
+    )
+    async def test_data_source(
+        request: Request, caller: AuthorisedCaller, tenant: TenantInPath
+    ) -> Response:
+        """Read something of the project's own schema."""
+        of_own_tenant(caller, tenant)
+        if not await is_served(access, tenant):
+            return json_answer(request, _told(_unknown(tenant)), 400)
+        try:
+            await data_source.test(Tenant(tenant))
+        except StoreUnavailable as error:
+            # The text may name hosts and users: it goes to the log by its cause, not to the caller.
+            told = f"The database of {tenant} doesn't answer: {type(error.__cause__).__name__}"
+            return json_answer(request, _told(told), 400)
+        return json_answer(request, _told(f"The database of {tenant} answers"))
+
+    @endpoints.serve(
+        GET_DATA_SOURCE_STATUS,
+        model=DataSourceStatus,
+        responses={400: "This deployment doesn't serve the project"},
+    )
+    async def get_data_source_status(request: Request, tenant: TenantInPath) -> Response:
+        """How the process that answers uses its connections; all projects share them."""
+        if not await is_served(access, tenant):
+            raise Refused(400, _unknown(tenant))
+        properties = _properties(data_source.use())
+        return json_answer(request, DataSourceStatus(properties=properties).to_wire())
+
+    return endpoints.router
+
+
+def _properties(use: ConnectionUse) -> ConnectionProperties:
+    return ConnectionProperties(
+        most=use.most,
+        fewest=use.fewest,
+        idle_milliseconds=use.idle_milliseconds,
+        open=use.open,
+        idle=use.idle,
+        active=use.active,
+    )
+
+
+def _unknown(tenant: str) -> str:
+    return f"There is no project {tenant} here"
+
+
+def _told(message: str) -> dict[str, Any]:
+    return DataSourceTest(message=message, properties={}).to_wire()

@@ -1,0 +1,77 @@
+"""Switches maintenance mode and shows it (rest.md 11.2); ``rest.authentication`` enforces it."""
+
+from collections.abc import Mapping
+
+import structlog
+from fastapi import APIRouter, Request, Response
+
+from rs_order.contracts.envelope import Entity
+from rs_order.contracts.maintenance import MaintenanceDto
+from rs_order.core.errors import NotFound
+from rs_order.domain.identity import Caller
+from rs_order.domain.ids import Tenant
+from rs_order.ports import Clock
+from rs_order.rest.access import Access
+from rs_order.rest.answers import json_answer
+from rs_order.rest.authentication import of_own_tenant
+from rs_order.rest.parameters import TenantInPath
+from rs_order.rest.resources import DISABLE_MAINTENANCE, ENABLE_MAINTENANCE, GET_MAINTENANCE
+from rs_order.rest.roles import may_reach
+from rs_order.rest.routing import AuthorisedCaller, Endpoints
+from rs_order.store.tenants import Maintenance, MaintenanceState
+
+log = structlog.get_logger(__name__)
+
+
+class SwitchMaintenance:
+    def __init__(self, maintenance: Maintenance, clock: Clock) -> None:
+        self._maintenance = maintenance
+        self._clock = clock
+
+    async def states(self) -> Mapping[Tenant, MaintenanceState]:
+        """Every tenant's state, those out of maintenance too."""
+        return await self._maintenance.all()
+
+    async def handle(self, tenant: str, *, active: bool, by: str) -> None:
+        """Put a tenant in maintenance or take it out; in force at once, in every instance.
+
+        Raises:
+            NotFound: this deployment doesn't serve the tenant.
+        """
+        if not await self._maintenance.switch(tenant, active=active, at=self._clock.now()):
+            raise NotFound(f"There is no project {tenant} here")
+        log.info("maintenance-switched", tenant=tenant, active=active, user=by)
+
+
+_UNKNOWN = {404: "This deployment doesn't serve the project"}
+
+
+def maintenance_router(access: Access, maintenance: SwitchMaintenance) -> APIRouter:
+    endpoints = Endpoints(access, tag="maintenance")
+
+    @endpoints.serve(GET_MAINTENANCE, model=Entity[dict[str, MaintenanceDto]])
+    async def get_maintenance(request: Request, caller: AuthorisedCaller) -> Response:
+        """The state of the caller's project; of every project for those of the whole instance."""
+        states = {
+            tenant: MaintenanceDto(active=state.active, last_update=state.since).to_wire()
+            for tenant, state in (await maintenance.states()).items()
+            if may_reach(caller, tenant)
+        }
+        return json_answer(request, {"content": states, "links": []})
+
+    @endpoints.serve(ENABLE_MAINTENANCE, responses=_UNKNOWN)
+    async def enable_maintenance(caller: AuthorisedCaller, tenant: TenantInPath) -> Response:
+        """Refuse every change in a project until further notice; what is under way goes on."""
+        return await switched(caller, tenant, active=True)
+
+    @endpoints.serve(DISABLE_MAINTENANCE, responses=_UNKNOWN)
+    async def disable_maintenance(caller: AuthorisedCaller, tenant: TenantInPath) -> Response:
+        """Allow changes in a project again; the one change that is allowed in maintenance."""
+        return await switched(caller, tenant, active=False)
+
+    async def switched(caller: Caller, tenant: str, *, active: bool) -> Response:
+        of_own_tenant(caller, tenant)
+        await maintenance.handle(tenant, active=active, by=caller.email)
+        return Response()
+
+    return endpoints.router

@@ -1,0 +1,202 @@
+"""The settings of a tenant as a file: exported, and imported again (rest.md 11.3)."""
+
+import json
+from codecs import BOM_UTF8
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+
+import structlog
+from pydantic import ValidationError
+
+from rs_order.contracts.module import (
+    MODULE,
+    SETTING_KEY,
+    ConfigurationToImport,
+    ExportedConfiguration,
+    ExportedItem,
+    ExportedModule,
+    ExportedSetting,
+    ImportReport,
+    ItemToImport,
+    ModuleInformation,
+    ModuleToImport,
+    SettingToImport,
+)
+from rs_order.core.errors import InvalidInput
+from rs_order.domain.errors import SettingRefusedError
+from rs_order.domain.identity import SERVICE
+from rs_order.domain.ids import Tenant
+from rs_order.domain.settings import DEFINITIONS, Setting, SettingValue, settings_of
+from rs_order.store.unit_of_work import Store, UnitOfWork
+
+log = structlog.get_logger(__name__)
+
+
+class ExportConfiguration:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def handle(self, tenant: Tenant) -> ExportedConfiguration:
+        """The tenant's settings, with their defaults, as a file that can be imported."""
+        async with self._store.unit_of_work(tenant) as uow:
+            settings = settings_of(await uow.stored_settings.all())
+        module = ExportedModule(
+            module=_OURS, configuration=[_exported(setting) for setting in settings]
+        )
+        return ExportedConfiguration(microservice=SERVICE, modules=[module])
+
+
+class ImportConfiguration:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def handle(self, tenant: Tenant, file: bytes, *, by: str) -> Sequence[ImportReport]:
+        """Set what the file says, each setting for itself; one report for each module of the file.
+
+        A module whose items are all wrong changes nothing, not even by ``resetBeforeImport``.
+
+        Raises:
+            InvalidInput: the file can't be read, or is of another microservice; nothing was changed.
+        """
+        plans = [_plan(module) for module in _read(file).modules]
+        async with self._store.unit_of_work(tenant) as uow:
+            for plan in plans:
+                if not plan.only_errors:
+                    await _carry_out(uow, plan)
+        log.info(
+            "configuration-imported",
+            tenant=tenant,
+            user=by,
+            settings=sum(len(plan.values) for plan in plans),
+            errors=sum(len(plan.errors) for plan in plans),
+        )
+        return [
+            ImportReport(
+                module_information=plan.module,
+                import_errors=plan.errors,
+                only_errors=plan.only_errors,
+            )
+            for plan in plans
+        ]
+
+
+_OURS = ModuleInformation(
+    id=MODULE,
+    name="order",
+    description="Orders of archived files: split, brought back from tape, handed out",
+    version=version(SERVICE),
+    author="rs_order",
+    legal_owner="rs_order",
+    documentation="/swagger-ui/index.html",
+)
+
+
+def _exported(setting: Setting) -> ExportedItem:
+    definition = setting.definition
+    return ExportedItem(
+        key=SETTING_KEY,
+        value=ExportedSetting(
+            name=definition.name,
+            description=definition.description,
+            value=_text_of(setting.value),
+            default_value=_text_of(definition.default),
+            class_name=definition.java_class,
+        ),
+    )
+
+
+def _text_of(value: SettingValue) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+@dataclass(slots=True)
+class _Plan:
+    """What importing a module will do, and what of it can't be done."""
+
+    module: ModuleInformation
+    reset: bool = False
+    values: dict[str, SettingValue] = field(default_factory=dict)
+    errors: list[str] = field(default_factory=list)
+
+    @property
+    def only_errors(self) -> bool:
+        return bool(self.errors) and not self.values
+
+
+def _read(file: bytes) -> ConfigurationToImport:
+    try:
+        configuration = ConfigurationToImport.model_validate_json(file.removeprefix(BOM_UTF8))
+    except ValidationError as error:
+        raise InvalidInput(
+            *(f"The file isn't a configuration: {problem}" for problem in _problems(error))
+        ) from error
+    if configuration.microservice not in (None, SERVICE):
+        raise InvalidInput(
+            f"The file is the configuration of {configuration.microservice}, not of {SERVICE}"
+        )
+    return configuration
+
+
+def _problems(error: ValidationError) -> list[str]:
+    return [
+        f"{'.'.join(str(name) for name in problem['loc'])}: {problem['msg']}".removeprefix(": ")
+        for problem in error.errors(include_input=False, include_url=False)
+    ]
+
+
+def _plan(found: object) -> _Plan:
+    try:
+        module = ModuleToImport.model_validate(found)
+    except ValidationError as error:
+        return _Plan(ModuleInformation(), errors=[f"not a module: {it}" for it in _problems(error)])
+    plan = _Plan(module.module, reset=bool(module.reset_before_import))
+    if module.module.id != MODULE:
+        plan.errors.append(f"{SERVICE} has no module {module.module.id}; it has {MODULE}")
+        return plan
+    for number, item in enumerate(module.configuration or (), 1):
+        try:
+            setting = _setting_of(item)
+            plan.values[setting.name] = DEFINITIONS[setting.name].read(_value_of(setting))
+        except (_ItemRefused, SettingRefusedError) as error:
+            plan.errors.append(f"item {number}: {error}")
+    return plan
+
+
+class _ItemRefused(Exception):
+    """An item of a module's configuration that isn't a setting we know."""
+
+    code = "item-refused"
+
+
+def _setting_of(item: object) -> SettingToImport:
+    try:
+        read = ItemToImport.model_validate(item)
+    except ValidationError as error:
+        missing = ", ".join(
+            ".".join(str(name) for name in problem["loc"]) or "item" for problem in error.errors()
+        )
+        raise _ItemRefused(f"it isn't a setting, look at: {missing}") from error
+    if read.key != SETTING_KEY:
+        raise _ItemRefused(f"{read.key} isn't something {SERVICE} has; it has {SETTING_KEY}")
+    if read.value.name not in DEFINITIONS:
+        raise _ItemRefused(f"there is no setting {read.value.name}")
+    return read.value
+
+
+def _value_of(setting: SettingToImport) -> object:
+    """The value inside the text; a file written by hand may have it without one."""
+    if not isinstance(setting.value, str):
+        return setting.value
+    try:
+        return json.loads(setting.value)
+    except (ValueError, RecursionError) as error:
+        raise _ItemRefused(f"the value of {setting.name} isn't JSON in a text") from error
+
+
+async def _carry_out(uow: UnitOfWork, plan: _Plan) -> None:
+    for name in DEFINITIONS:
+        if name in plan.values:
+            await uow.stored_settings.put(name, plan.values[name])
+        elif plan.reset:
+            await uow.stored_settings.remove(name)

@@ -1,0 +1,113 @@
+"""The configuration as a file, readiness and restart (rest.md 11.3)."""
+
+from typing import Annotated, Final
+
+import orjson
+from fastapi import APIRouter, File, Request, Response, UploadFile
+
+from rs_order.contracts.actuator import HealthStatus
+from rs_order.contracts.module import ExportedConfiguration, ImportReport, Readiness
+from rs_order.domain.identity import SERVICE
+from rs_order.ports import Health
+from rs_order.rest.access import Access
+from rs_order.rest.answers import json_answer
+from rs_order.rest.resources import (
+    EXPORT_CONFIGURATION,
+    GET_READINESS,
+    IMPORT_CONFIGURATION,
+    RESTART_MODULES,
+    TELL_CONFIGURATION,
+    TELL_READINESS,
+    TELL_RESTART,
+)
+from rs_order.rest.routing import AuthorisedCaller, Endpoints
+from rs_order.tenants.module_configuration import ExportConfiguration, ImportConfiguration
+
+_FILE_NAME: Final = f"config-{SERVICE}.json"
+
+ConfigurationFile = Annotated[UploadFile, File(description="A configuration as it is exported.")]
+
+
+def modules_router(
+    access: Access, exporter: ExportConfiguration, importer: ImportConfiguration, health: Health
+) -> APIRouter:
+    endpoints = Endpoints(access, tag="modules")
+
+    @endpoints.serve(TELL_CONFIGURATION)
+    async def tell_configuration() -> Response:
+        """Export and import are there."""
+        return Response()
+
+    @endpoints.serve(EXPORT_CONFIGURATION, model=ExportedConfiguration)
+    async def export_configuration(caller: AuthorisedCaller) -> Response:
+        """The settings of the caller's project, as a file that can be imported."""
+        exported = await exporter.handle(caller.tenant)
+        return Response(
+            orjson.dumps(exported.to_wire(), option=orjson.OPT_INDENT_2),
+            media_type="application/json",
+            headers={"Content-Disposition": f'attachment; filename="{_FILE_NAME}"'},
+        )
+
+    @endpoints.serve(
+        IMPORT_CONFIGURATION,
+        success=201,
+        responses={422: "The file can't be read, or is of another microservice"},
+        documented={
+            206: {"model": list[ImportReport], "description": "Some of it was imported"},
+            409: {"model": list[ImportReport], "description": "Nothing of it was imported"},
+        },
+    )
+    async def import_configuration(
+        request: Request, caller: AuthorisedCaller, file: ConfigurationFile
+    ) -> Response:
+        """Set what an exported file says; each setting stands for itself."""
+        reports = await importer.handle(caller.tenant, await file.read(), by=caller.email)
+        if not any(report.import_errors for report in reports):
+            return Response(status_code=201)
+        all_failed = all(report.only_errors for report in reports)
+        return json_answer(
+            request, [report.to_wire() for report in reports], 409 if all_failed else 206
+        )
+
+    @endpoints.serve(TELL_READINESS)
+    async def tell_readiness() -> Response:
+        """Readiness is told."""
+        return Response()
+
+    @endpoints.serve(GET_READINESS, model=Readiness)
+    async def get_readiness(request: Request) -> Response:
+        """Whether health is UP, and if not, which components are DOWN."""
+        components = await health.check()
+        reasons = [
+            f"{name} is DOWN"
+            for name, component in components.items()
+            if component.status is HealthStatus.DOWN
+        ]
+        return json_answer(request, Readiness(ready=not reasons, reasons=reasons).to_wire())
+
+    @endpoints.serve(
+        TELL_RESTART, success=501, documented={501: {"description": "No module can be restarted"}}
+    )
+    async def tell_restart() -> Response:
+        """No module of this service is restarted by itself."""
+        return Response(status_code=501)
+
+    @endpoints.serve(
+        RESTART_MODULES,
+        documented={
+            200: {
+                "description": "One report for each module",
+                "content": {
+                    "application/json": {
+                        "schema": {"type": "array", "maxItems": 0, "items": {}},
+                        "example": [],
+                    }
+                },
+            }
+        },
+    )
+    async def restart_modules(request: Request) -> Response:
+        """Nothing to restart, hence no report: always the empty list."""
+        return json_answer(request, [])
+
+    return endpoints.router
