@@ -1,87 +1,17 @@
 """``rs-order dead-letters``: list, show, replay and discard dead letters (architecture.md 8)."""
 
 # ruff: noqa: PLC0415 - a command imports what it needs, so that --help is at once there
+
 import json
 import sys
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
-import orjson
 import typer
 
-from rs_order.broker.stored_dead_letters import StoredDeadLetter
 from rs_order.cli.failures import FAILED, carry_out
 
 if TYPE_CHECKING:
     from rs_order.broker.dead_letters import DeadLetterFilter, DeadLetters
-
-
-HEADINGS = ("ID", "REASON", "TENANT", "ORDER", "AGE", "TIMES", "CORRELATION", "QUEUE")
-UNKNOWN = "-"
-
-
-def letter_lines(letters: Sequence[StoredDeadLetter]) -> Iterator[str]:
-    """A heading and a line for each letter, in columns; one sentence when there is none."""
-    if not letters:
-        yield "No dead letters"
-        return
-    now = datetime.now(UTC)
-    rows = [HEADINGS, *(_row(letter, now) for letter in letters)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        yield "  ".join(cells).rstrip()
-
-
-def facts(letter: StoredDeadLetter) -> dict[str, Any]:
-    """What is known of a letter, without headers and body; for programs."""
-    return {
-        "id": letter.id,
-        "vhost": letter.vhost.value,
-        "queue": letter.queue,
-        "origin": letter.origin,
-        "reason": letter.reason,
-        "detail": letter.detail,
-        "tenant": letter.tenant,
-        "orderId": letter.order_id,
-        "correlationId": letter.correlation_id,
-        "diedAt": letter.died_at.isoformat() if letter.died_at else None,
-        "ageSeconds": letter.age_seconds(datetime.now(UTC)),
-        "times": letter.times,
-    }
-
-
-def whole_letter(letter: StoredDeadLetter) -> str:
-    """Everything about a letter: facts, headers, body."""
-    known = [
-        f"{name:<14}{UNKNOWN if value is None else value}" for name, value in facts(letter).items()
-    ]
-    headers = [f"  {name}: {value}" for name, value in sorted(letter.headers.items())]
-    return "\n".join([*known, "headers", *headers, "body", _body(letter.body)])
-
-
-def _row(letter: StoredDeadLetter, now: datetime) -> tuple[str, ...]:
-    age = letter.age_seconds(now)
-    return (
-        letter.id,
-        letter.reason,
-        letter.tenant or UNKNOWN,
-        UNKNOWN if letter.order_id is None else str(letter.order_id),
-        UNKNOWN if age is None else str(timedelta(seconds=round(age))),
-        str(letter.times),
-        letter.correlation_id or UNKNOWN,
-        letter.origin or letter.queue,
-    )
-
-
-def _body(body: bytes) -> str:
-    """Indented when it is JSON; what isn't text is shown with escapes."""
-    try:
-        return orjson.dumps(orjson.loads(body), option=orjson.OPT_INDENT_2).decode()
-    except orjson.JSONDecodeError:
-        return body.decode(errors="backslashreplace")
-
 
 commands = typer.Typer()
 letter_commands = typer.Typer(
@@ -151,6 +81,7 @@ def _filter(tenant: str | None, queue: str | None, reason: str | None) -> "DeadL
 
 
 async def _list(wanted: "DeadLetterFilter", *, as_json: bool) -> None:
+    from rs_order.cli.dead_letter_views import facts, letter_lines
 
     found = await _dead_letters().list(wanted)
     if as_json:
@@ -165,6 +96,7 @@ async def _list(wanted: "DeadLetterFilter", *, as_json: bool) -> None:
 
 
 async def _show(letter_id: str) -> None:
+    from rs_order.cli.dead_letter_views import whole_letter
 
     typer.echo(whole_letter(await _dead_letters().find(letter_id)))
 

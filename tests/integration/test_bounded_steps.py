@@ -16,8 +16,7 @@ from rs_order.core.shared_steps import (
 from rs_order.domain.ids import OrderId
 from rs_order.domain.scheduling import PassLimits
 from rs_order.domain.states import FileState, OrderStatus, SubOrderKind, SubOrderState
-from rs_order.orders import lifecycle as cancel_orders
-from rs_order.orders import lifecycle as retire_orders
+from rs_order.orders import lifecycle
 from rs_order.processing.results import GiveUpResultsStep
 from rs_order.scheduling import schedule as schedule_sub_orders
 from rs_order.scheduling.restoration import AskAgainStep
@@ -114,8 +113,8 @@ async def test_files_and_sub_orders_of_an_order_that_goes_are_deleted_in_slices(
     act: str, app: AppHarness, rows: TenantRows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No step deletes more than a slice, the departure neither; those that hold slots go first."""
-    monkeypatch.setattr(cancel_orders, "SLICE", 3)
-    monkeypatch.setattr(retire_orders, "SLICE", 4)
+    monkeypatch.setattr(lifecycle, "SUB_ORDERS_AT_ONCE", 3)
+    monkeypatch.setattr(lifecycle, "ROWS_AT_ONCE", 4)
     status, state, files, do = ACTS[act]
     order = await large_order(rows, status, state, files, sub_orders=8)
     await app.rows("update orders set expires_at = $1", app.clock.now())
@@ -131,7 +130,7 @@ async def test_slots_of_an_order_that_goes_are_free_with_each_slice(
     pool: Pool, rows: TenantRows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its owner's other orders need not wait until the last of it is gone; the service's limit neither."""
-    monkeypatch.setattr(cancel_orders, "SLICE", 2)
+    monkeypatch.setattr(lifecycle, "SUB_ORDERS_AT_ONCE", 2)
     app = AppHarness(pool, max_storage_files_jobs_per_user=4, jobs_pool_size=4)
     order = await large_order(rows, OrderStatus.PAUSED, RUNNING, P, sub_orders=4)
     await app.rows(
@@ -154,7 +153,7 @@ async def test_a_reminder_of_an_order_that_is_going_asks_for_nothing(
     app: AppHarness, rows: TenantRows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its sub-order runs until its slice comes; storage isn't asked, and not given up."""
-    monkeypatch.setattr(cancel_orders, "SLICE", 1)
+    monkeypatch.setattr(lifecycle, "SUB_ORDERS_AT_ONCE", 1)
     order = await large_order(rows, OrderStatus.RUNNING, RUNNING, P, sub_orders=2)
     await app.application.orders.cancel.handle(TENANT, [order])
     ((_, state),) = await app.sub_orders(order)
@@ -175,7 +174,7 @@ async def test_a_process_of_an_order_that_is_going_neither_begins_nor_fails(
     app: AppHarness, rows: TenantRows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Until its slice comes: rs-processing is asked for nothing, and nobody is told that it is silent."""
-    monkeypatch.setattr(cancel_orders, "SLICE", 1)
+    monkeypatch.setattr(lifecycle, "SUB_ORDERS_AT_ONCE", 1)
     order = await rows.order(OrderStatus.RUNNING)
     for name in "ab":
         sub_order = await rows.sub_order(

@@ -10,7 +10,7 @@ from rs_order.core.errors import LabelRefused, NotFound
 from rs_order.core.shared_steps import CompleteOrderStep
 from rs_order.domain.ids import OrderId
 from rs_order.domain.states import FileState, OrderStatus, SubOrderState
-from rs_order.orders import lifecycle as retire_orders
+from rs_order.orders import lifecycle
 from rs_order.orders.create import OrderWish
 from rs_order.store.pool import Pool
 from tests.integration.app_harness import ADMIN, ALAN, JANE, AppHarness, an_actor
@@ -88,7 +88,7 @@ async def test_w41_a_removed_order_leaves_its_history(
     slice_size: int, app: AppHarness, rows: TenantRows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Basket and tasks go with it at once, files and sub-orders in slices; the last line says who."""
-    monkeypatch.setattr(retire_orders, "SLICE", slice_size)
+    monkeypatch.setattr(lifecycle, "ROWS_AT_ONCE", slice_size)
     order = await app.order("a")
     await app.run()
     for name in "bcdef":

@@ -226,6 +226,7 @@ async def test_one_line_per_request(
         "event": "request",
         "log_level": "info",
         "verb": "GET",
+        "address": "127.0.0.1",
         "path": PATH,
         "status": 200,
         "bytes": len(answer.content),

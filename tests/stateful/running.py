@@ -16,8 +16,7 @@ from rs_order.actions import pause as pause_order
 from rs_order.actions import retry as retry_order
 from rs_order.app import features
 from rs_order.domain.scheduling import PassLimits
-from rs_order.orders import lifecycle as cancel_orders
-from rs_order.orders import lifecycle as retire_orders
+from rs_order.orders import lifecycle
 from rs_order.scheduling import restoration as ask_storage
 from rs_order.scheduling import schedule as schedule_sub_orders
 from rs_order.store.migrate import migrate_platform
@@ -94,8 +93,8 @@ def _harness(
     loop = asyncio.new_event_loop()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(retry_order, "SLICE", 2)
-        patch.setattr(retire_orders, "SLICE", 3)
-        patch.setattr(cancel_orders, "SLICE", 1)
+        patch.setattr(lifecycle, "ROWS_AT_ONCE", 3)
+        patch.setattr(lifecycle, "SUB_ORDERS_AT_ONCE", 1)
         patch.setattr(pause_order, "SLICE", 1)
         patch.setattr(schedule_sub_orders, "PASS", PassLimits(sub_orders=2))
         patch.setattr(ask_storage, "MAX_CHECKSUMS", 2)
