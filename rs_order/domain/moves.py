@@ -172,7 +172,7 @@ SUB_ORDER_MOVES: Mapping[SubOrderState, Mapping[SubOrderState, tuple[Reason, ...
     SubOrderState.BUILDING: {
         SubOrderState.READY: (Reason.FILES_READ, Reason.RETRIED),
         SubOrderState.WAITING: (Reason.FILES_READ, Reason.RETRIED),
-        SubOrderState.ENDED: (Reason.FILES_READ,),
+        SubOrderState.ENDED: (Reason.FILES_READ, Reason.RETRIED),
     },
     SubOrderState.READY: {
         SubOrderState.RUNNING: (Reason.STORAGE_ASKED,),

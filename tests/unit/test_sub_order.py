@@ -85,12 +85,16 @@ def test_who_takes_a_slot_of_its_owner(
         (SubOrderKind.EXTERNAL, {"AVAILABLE": 2}, SubOrderState.WAITING),
     ],
 )
+@pytest.mark.parametrize("reason", [Reason.FILES_READ, Reason.RETRIED])
 def test_what_a_complete_sub_order_does(
-    kind: SubOrderKind, files: dict[str, int], state: SubOrderState
+    kind: SubOrderKind, files: dict[str, int], state: SubOrderState, reason: Reason
 ) -> None:
-    """It queues when there is somebody to ask."""
+    """It queues when there is somebody to ask, whether a completion or a retry made it.
+
+    Storage may settle the files of a retry before the last slice closes their sub-order.
+    """
     sub_order = a_sub_order(SubOrderState.BUILDING, kind, files)
-    sub_order.close(NOW, reason=Reason.FILES_READ)
+    sub_order.close(NOW, reason=reason)
 
     assert sub_order.state is state
     assert (sub_order.rank is not None) == (state is SubOrderState.READY)
