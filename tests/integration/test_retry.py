@@ -143,6 +143,23 @@ async def test_w18_external_files_are_available_again(app: AppHarness, rows: Ten
     assert await app.responses_about(order) == [("SUBORDER_DONE", 3), ("DONE", 3)]
 
 
+@pytest.mark.usefixtures("slices_of_two")
+async def test_external_files_that_are_downloaded_between_two_slices(
+    app: AppHarness, rows: TenantRows
+) -> None:
+    """The owner downloads all files of a new sub-order before it is complete: it ends when it is closed."""
+    order = await rows.order(OrderStatus.DONE_WITH_WARNING)
+    await rows.sub_order(order, {"x": DE, "y": DE}, state=ENDED, kind=EXTERNAL)
+    await app.actions.retry(JANE, order)
+    await app.run_one(RetryOrderStep)
+    await app.downloaded(order, "x", "y")
+    await app.run()
+
+    assert await app.sub_orders(order) == [("EXTERNAL", "ENDED")]
+    assert await app.status(order) == "DONE"
+    assert await app.miscounted() == []
+
+
 async def test_w18_an_emptied_sub_order_takes_no_slot_and_is_not_counted(pool: Pool) -> None:
     """The owner's only slot is for the new one."""
     app = AppHarness(pool, max_storage_files_jobs_per_user=1)
