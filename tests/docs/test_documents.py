@@ -12,7 +12,7 @@ import pytest
 from prometheus_client import REGISTRY
 from typer.main import get_command
 
-from rs_order import app as composition
+from rs_order.app import serve as composition
 from rs_order.broker.delivery import DeadLetterReason
 from rs_order.cli import app
 
