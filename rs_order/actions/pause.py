@@ -10,6 +10,7 @@ from rs_order.core import responses
 from rs_order.core.links import Links
 from rs_order.core.settlement import Settlement
 from rs_order.core.shared_steps import CompleteOrderStep, ScheduleStep, StopSubOrdersStep
+from rs_order.core.slice_sizes import SLICE_SIZES, SliceSizes
 from rs_order.domain.ids import OrderId, Tenant
 from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
@@ -20,8 +21,6 @@ from rs_order.store.unit_of_work import Store, UnitOfWork
 
 MUST_BE_PENDING_OR_RUNNING = "ORDER_MUST_BE_PENDING_OR_RUNNING"
 MUST_BE_PAUSED = "ORDER_MUST_BE_PAUSED"
-SLICE = 1000
-"""Sub-orders that one step stops."""
 
 
 class StopSubOrders:
@@ -30,10 +29,17 @@ class StopSubOrders:
     Those that a resume finds running had been asked of storage, and stay so.
     """
 
-    def __init__(self, store: Store, settlement: Settlement, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        settlement: Settlement,
+        clock: Clock,
+        sizes: SliceSizes = SLICE_SIZES,
+    ) -> None:
         self._store = store
         self._settlement = settlement
         self._clock = clock
+        self._slice = sizes.stopped_sub_orders
 
     async def handle(self, tenant: Tenant, step: StopSubOrdersStep) -> None:
         """Stop the next slice, unless the order isn't paused any more."""
@@ -45,11 +51,11 @@ class StopSubOrders:
     async def slice(self, uow: UnitOfWork, order: Order) -> None:
         """Stop a slice of a locked order; the next step is written if there may be more."""
         stopped = await uow.sub_orders.stop(
-            order.id, SLICE, reason=Reason.ORDER_PAUSED, at=self._clock.now()
+            order.id, self._slice, reason=Reason.ORDER_PAUSED, at=self._clock.now()
         )
         if stopped:
             await uow.messages.send([ScheduleStep(order.owner).to(uow.tenant)])
-        if len(stopped) == SLICE:
+        if len(stopped) == self._slice:
             await uow.messages.send([StopSubOrdersStep(order.id).to(uow.tenant)])
         await self._settlement.release_capacity(uow, stopped)
 

@@ -13,6 +13,7 @@ from rs_order.core.links import Links
 from rs_order.core.responses import Response
 from rs_order.core.settlement import renew_expiration
 from rs_order.core.shared_steps import ScheduleStep
+from rs_order.core.slice_sizes import SLICE_SIZES, SliceSizes
 from rs_order.core.steps import Step
 from rs_order.domain.ids import DataFileId, DatasetTaskId, OrderId, SubOrderId, Tenant
 from rs_order.domain.moves import Reason
@@ -24,8 +25,6 @@ from rs_order.store.unit_of_work import Store, UnitOfWork
 
 MUST_BE_RETRIABLE = "ORDER_MUST_BE_DONE_WITH_WARNING_OR_FAILED"
 HAS_PROCESSING = "ORDER_HAS_PROCESSING"
-SLICE = 1000
-"""Files of one step."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,15 @@ class RetryOrder:
 class MoveFilesInError:
     """One step of a retry. A step that finds the cursor elsewhere, or the order not running, stops."""
 
-    def __init__(self, store: Store, regrouping: RegroupFiles, links: Links, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        regrouping: RegroupFiles,
+        links: Links,
+        clock: Clock,
+        sizes: SliceSizes = SLICE_SIZES,
+    ) -> None:
+        self._slice = sizes.retried_files
         self._store = store
         self._regrouping = regrouping
         self._links = links
@@ -82,11 +89,11 @@ class MoveFilesInError:
                 return
             order, cursor = held
             files = (
-                await uow.retries.files_in_error(order.id, cursor, SLICE)
+                await uow.retries.files_in_error(order.id, cursor, self._slice)
                 if order.counters.to_retry
                 else []
             )
-            last = len(files) < SLICE
+            last = len(files) < self._slice
             following = await self._regrouping.move(uow, order, cursor, files, last=last)
             if last:
                 await self._finish(uow, order, following)

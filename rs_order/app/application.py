@@ -11,8 +11,9 @@ from rs_order.app.features import Orders, Processing, Requests, Scheduling, Tena
 from rs_order.app.mails import mails
 from rs_order.app.platform_clients import PlatformClients
 from rs_order.baskets.routes import BasketUseCases
+from rs_order.core.slice_sizes import SLICE_SIZES, SliceSizes
 from rs_order.downloads.settle import SettleDownloads
-from rs_order.reconcile.runs import ReconcileRounds
+from rs_order.reconcile.runs import ReconcileRounds, count_drift
 from rs_order.requests.estimate import Estimator
 from rs_order.settings import Settings
 
@@ -34,7 +35,13 @@ class Application:
 
 
 def put_together(
-    settings: Settings, database: Database, clients: PlatformClients, committed: Callable[[], None]
+    settings: Settings,
+    database: Database,
+    clients: PlatformClients,
+    committed: Callable[[], None],
+    *,
+    sizes: SliceSizes = SLICE_SIZES,
+    count_drift: Callable[[str], None] = count_drift,
 ) -> Application:
     """Make all features.
 
@@ -43,16 +50,18 @@ def put_together(
         database: its pool, and the tenants in it.
         clients: the services of the platform.
         committed: called after each commit, which may have written messages to the outbox.
+        sizes: how much one step takes at a time.
+        count_drift: called with the table of each counter that the reconciler finds wrong.
 
     Raises:
         SettingsError: names the setting that is wrong.
         UnhandledSteps: a step has no handler.
     """
-    core = Core.of(settings, database, clients, committed)
+    core = Core.of(settings, database, clients, committed, sizes)
     estimator = Estimator(clients.users, core.datasets, core.links, core.clock)
     plan_mails = mails(core)
     scheduling = features.scheduling(core)
-    reconcile = features.reconcile(core)
+    reconcile = features.reconcile(core, count_drift)
     features.completion(core, plan_mails)
     application = Application(
         core=core,

@@ -12,6 +12,7 @@ from rs_order.core.catalog_datasets import CatalogDatasets
 from rs_order.core.links import Links
 from rs_order.core.policies import SlotLimits, remote_retries
 from rs_order.core.settlement import Settlement
+from rs_order.core.slice_sizes import SliceSizes
 from rs_order.core.steps import StepRegistry
 from rs_order.domain.retry import RetryPolicy
 from rs_order.orders.lifecycle import Departure
@@ -39,6 +40,7 @@ class Core:
     settlement: Settlement
     departure: Departure
     order_tokens: OrderTokens
+    sizes: SliceSizes
 
     @classmethod
     def of(
@@ -47,6 +49,7 @@ class Core:
         database: Database,
         clients: PlatformClients,
         committed: Callable[[], None],
+        sizes: SliceSizes,
     ) -> "Core":
         """Make what features share; ``committed`` is called after each commit of the process."""
         store = Store(database.pool, committed, copied_to_notifier(settings))
@@ -71,8 +74,9 @@ class Core:
             limits=limits,
             retries=remote_retries(settings.remote_patience),
             settlement=settlement,
-            departure=Departure(settlement),
+            departure=Departure(settlement, sizes),
             order_tokens=order_tokens(settings, database.clock),
+            sizes=sizes,
         )
 
 

@@ -1,5 +1,6 @@
 """The use cases of each feature, and the handlers of its steps."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -43,7 +44,7 @@ from rs_order.processing.start import StartProcessing
 from rs_order.reconcile.rebuild_steps import RebuildPageStep, RebuildSteps
 from rs_order.reconcile.recount import Recount, RecountStep
 from rs_order.reconcile.repair_order import MendOrder
-from rs_order.reconcile.runs import ReconcileRounds, ReconcileStep, count_drift, count_steps
+from rs_order.reconcile.runs import ReconcileRounds, ReconcileStep, count_steps
 from rs_order.requests.accept import AcceptRequests
 from rs_order.requests.answer import AnswerRequests
 from rs_order.requests.decide import GrantRequests
@@ -85,7 +86,7 @@ class Orders:
 
 def orders(core: Core, estimator: Estimator) -> Orders:
     core.steps.on(ExpireOrderStep, ExpireOrder(core.store, core.departure, core.clock).handle)
-    core.steps.on(DeleteFilesStep, DeleteFiles(core.store, core.departure).handle)
+    core.steps.on(DeleteFilesStep, DeleteFiles(core.store, core.departure, core.sizes).handle)
     return Orders(
         create=CreateOrder(core.store, core.links, core.clock),
         apply=ApplyOrder(core.store, estimator, core.links, core.clock),
@@ -120,8 +121,8 @@ def scheduling(core: Core) -> Scheduling:
         first=timedelta(minutes=core.settings.storage_reask_minutes),
         silence=timedelta(hours=core.settings.storage_silence_hours),
     )
-    ask = AskStorage(core.store, core.settlement, core.clock, retries)
-    schedule = ScheduleSubOrders(core.store, ask, core.clock, core.limits)
+    ask = AskStorage(core.store, core.settlement, core.clock, retries, core.sizes)
+    schedule = ScheduleSubOrders(core.store, ask, core.clock, core.limits, core.sizes)
     core.steps.on(ScheduleStep, schedule.handle)
     core.steps.on(AskAgainStep, ask.again)
     return Scheduling(schedule, ApplyAvailability(core.store, core.settlement, core.clock))
@@ -155,10 +156,11 @@ def processing(core: Core) -> Processing:
 def actions(core: Core) -> OrderActions:
     store, clock = core.store, core.clock
     rights = Rights(store, core.clients.users)
-    stop = StopSubOrders(store, core.settlement, clock)
+    stop = StopSubOrders(store, core.settlement, clock, core.sizes)
     regroup = RegroupFiles(clock, batch_bytes=core.settings.batch_bytes)
     core.steps.on(StopSubOrdersStep, stop.handle)
-    core.steps.on(RetryOrderStep, MoveFilesInError(store, regroup, core.links, clock).handle)
+    move = MoveFilesInError(store, regroup, core.links, clock, core.sizes)
+    core.steps.on(RetryOrderStep, move.handle)
     return OrderActions(
         PauseOrder(store, rights, stop, clock),
         ResumeOrder(store, rights, core.links, clock),
@@ -184,14 +186,15 @@ def baskets(core: Core) -> BasketUseCases:
     )
 
 
-def reconcile(core: Core) -> ReconcileRounds:
+def reconcile(core: Core, count_drift: Callable[[str], None]) -> ReconcileRounds:
     every = timedelta(minutes=core.settings.reconcile_minutes)
     rounds = ReconcileRounds(core.store, core.clock, every=every)
     rebuild = RebuildSteps(core.store, core.clock, core.limits, count_steps, every=every)
     mend = MendOrder(core.store, core.settlement, core.clock, limits=core.limits, count=count_drift)
     core.steps.on(ReconcileStep, rounds.begin)
     core.steps.on(RebuildPageStep, rebuild.handle)
-    core.steps.on(RecountStep, Recount(core.store, mend, core.clock, every=every).handle)
+    recount = Recount(core.store, mend, core.clock, every=every, sizes=core.sizes)
+    core.steps.on(RecountStep, recount.handle)
     return rounds
 
 

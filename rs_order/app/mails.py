@@ -71,8 +71,9 @@ def mails(core: Core) -> PlanMails:
         clock=core.clock,
         retries=mail_retries(),
         count=count_mail,
+        sizes=core.sizes,
     )
-    core.steps.on(RemindStep, RemindOwners(core.store, core.clock, plan).handle)
+    core.steps.on(RemindStep, RemindOwners(core.store, core.clock, plan, core.sizes).handle)
     core.steps.on(SendMailStep, send.handle)
     if mailer is None:
         log.warning("mails-not-sent", set=f"{PREFIX}SMTP_HOST or {PREFIX}ADMIN_INSTANCE_URL")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from rs_order.core.slice_sizes import SLICE_SIZES, SliceSizes
 from rs_order.core.steps import RunNumber, Step
 from rs_order.domain.ids import Tenant
 from rs_order.domain.order import Order
@@ -68,10 +69,6 @@ class PlanMails:
         return await self.next_round(uow, 1, now)
 
 
-OWNERS = 500
-"""Looked at in one step."""
-
-
 class RemindOwners:
     """Begins a round, and does its pages: plans a mail for each owner it is time for.
 
@@ -80,7 +77,10 @@ class RemindOwners:
     mail.
     """
 
-    def __init__(self, store: Store, clock: Clock, plan: PlanMails) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, plan: PlanMails, sizes: SliceSizes = SLICE_SIZES
+    ) -> None:
+        self._owners = sizes.reminded_owners
         self._store = store
         self._clock = clock
         self._plan = plan
@@ -105,7 +105,7 @@ class RemindOwners:
             settings = await uow.settings()
             before = now - timedelta(hours=settings.user_notification_delay_hours)
             page = await uow.mails.owners_to_remind(
-                after=after, available_before=before, limit=OWNERS
+                after=after, available_before=before, limit=self._owners
             )
             mails = await uow.mails.plan_reminders(page.due, before)
             await uow.messages.send([SendMailStep(mail).to(tenant) for mail in mails])

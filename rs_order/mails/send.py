@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import structlog
 from prometheus_client import Counter
 
+from rs_order.core.slice_sizes import SLICE_SIZES, SliceSizes
 from rs_order.core.steps import Step, StepQueue
 from rs_order.domain.ids import MailId, Tenant
 from rs_order.domain.retry import RetryPolicy
@@ -26,8 +27,6 @@ CLAIM = timedelta(minutes=5)
 """How long a mail belongs to who sends it; more than sending can take."""
 LISTED = 1000
 """Orders that a reminder lists; of the others it says how many there are."""
-SLICE = 5000
-"""Orders whose wait begins anew in one transaction."""
 
 log = structlog.get_logger(__name__)
 
@@ -60,6 +59,7 @@ class SendMail:
         clock: Clock,
         retries: RetryPolicy,
         count: Callable[[str, str], None],
+        sizes: SliceSizes = SLICE_SIZES,
     ) -> None:
         """``mailer`` is None where no way to send is set; ``count`` takes a kind and an outcome."""
         self._store = store
@@ -68,6 +68,7 @@ class SendMail:
         self._clock = clock
         self._retries = retries
         self._count = count
+        self._slice = sizes.reminded_orders
 
     async def handle(self, tenant: Tenant, step: SendMailStep) -> None:
         now = self._clock.now()
@@ -150,9 +151,9 @@ class SendMail:
         async with self._store.unit_of_work(tenant) as uow:
             if mail.available_before is not None:
                 marked = await uow.mails.mark_reminded(
-                    mail.owner, mail.available_before, self._clock.now(), SLICE
+                    mail.owner, mail.available_before, self._clock.now(), self._slice
                 )
-                if marked == SLICE:
+                if marked == self._slice:
                     await uow.mails.note_sent(mail.id)
                     await uow.messages.send([SendMailStep(mail.id).to(tenant)])
                     return

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from rs_order.core.settlement import Settlement
 from rs_order.core.shared_steps import DeleteFilesStep, ExpireOrderStep, ScheduleStep
+from rs_order.core.slice_sizes import SLICE_SIZES, SliceSizes
 from rs_order.domain.identity import SERVICE
 from rs_order.domain.ids import OrderId, Tenant
 from rs_order.domain.moves import Reason
@@ -12,9 +13,6 @@ from rs_order.domain.states import OrderStatus
 from rs_order.ports import Clock
 from rs_order.store.unit_of_work import Store, UnitOfWork
 
-SUB_ORDERS_AT_ONCE = 1000
-"""Sub-orders whose slots one step frees."""
-
 
 class Departure:
     """An order goes (deleted or expired): nothing it asked for starts afterwards.
@@ -22,8 +20,9 @@ class Departure:
     Its sub-orders and files go in slices, those first that hold a slot.
     """
 
-    def __init__(self, settlement: Settlement) -> None:
+    def __init__(self, settlement: Settlement, sizes: SliceSizes = SLICE_SIZES) -> None:
         self._settlement = settlement
+        self._slice = sizes.released_sub_orders
 
     async def depart(self, uow: UnitOfWork, orders: Sequence[Order]) -> None:
         """Free what gone orders held; the caller has moved them and saves them afterwards."""
@@ -39,11 +38,11 @@ class Departure:
 
     async def release(self, uow: UnitOfWork, order_ids: Sequence[OrderId]) -> bool:
         """Free slots that orders hold that are gone, a slice at most; whether there may be more."""
-        released = await uow.sub_orders.release(order_ids, SUB_ORDERS_AT_ONCE)
+        released = await uow.sub_orders.release(order_ids, self._slice)
         owners = sorted({sub_order.owner for sub_order in released})
         await uow.messages.send([ScheduleStep(owner).to(uow.tenant) for owner in owners])
         await self._settlement.release_capacity(uow, [one.id for one in released])
-        return len(released) == SUB_ORDERS_AT_ONCE
+        return len(released) == self._slice
 
 
 class CancelOrders:
@@ -76,10 +75,6 @@ class CancelOrders:
         for order in at_work:
             order.move(OrderStatus.PAUSED, reason=Reason.CANCEL_REQUEST, actor="amqp")
         await uow.orders.save(at_work, self._clock.now())
-
-
-ROWS_AT_ONCE = 5000
-"""Files, or sub-orders that hold no slot, that one step deletes."""
 
 
 class ExpireOrder:
@@ -118,18 +113,19 @@ class DeleteFiles:
     The order isn't locked: nothing else changes what it left.
     """
 
-    def __init__(self, store: Store, departure: Departure) -> None:
+    def __init__(self, store: Store, departure: Departure, sizes: SliceSizes = SLICE_SIZES) -> None:
         self._store = store
         self._departure = departure
+        self._rows = sizes.deleted_rows
 
     async def handle(self, tenant: Tenant, step: DeleteFilesStep) -> None:
         order_id = step.order_id
         async with self._store.unit_of_work(tenant) as uow:
             more = (
                 await self._departure.release(uow, [order_id])
-                or await uow.files.delete_slice(order_id, ROWS_AT_ONCE) == ROWS_AT_ONCE
-                or await uow.inputs.delete_slice(order_id, ROWS_AT_ONCE) == ROWS_AT_ONCE
-                or await uow.sub_orders.delete_slice(order_id, ROWS_AT_ONCE) == ROWS_AT_ONCE
+                or await uow.files.delete_slice(order_id, self._rows) == self._rows
+                or await uow.inputs.delete_slice(order_id, self._rows) == self._rows
+                or await uow.sub_orders.delete_slice(order_id, self._rows) == self._rows
             )
             if more:
                 await uow.messages.send([step.to(tenant)])

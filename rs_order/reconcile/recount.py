@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from rs_order.core.shared_steps import DeleteFilesStep
+from rs_order.core.slice_sizes import SLICE_SIZES, SliceSizes
 from rs_order.core.steps import RunNumber, Step
 from rs_order.domain.ids import OrderId, SubOrderId, Tenant
 from rs_order.ports import Clock
@@ -18,13 +19,6 @@ from rs_order.store.unit_of_work import Store, UnitOfWork
 
 RECOUNTS = "recount"
 """The walks' name in the store; each slice is a round."""
-ORDERS = 50
-"""Looked at in one slice."""
-SUB_ORDERS = 100
-FILES = 5000
-"""A slice ends with the sub-order that reaches so many."""
-HOLDERS = 500
-"""Orders of which it is only asked whether they are still there."""
 PAUSE = timedelta(seconds=1)
 """Between two slices, so that a walk over many orders costs little of the database's time."""
 
@@ -86,7 +80,16 @@ class _Found:
 class Recount:
     """Does one slice, and writes the next in the same commit; the last one of a walk plans the next walk."""
 
-    def __init__(self, store: Store, mend: MendOrder, clock: Clock, *, every: timedelta) -> None:
+    def __init__(
+        self,
+        store: Store,
+        mend: MendOrder,
+        clock: Clock,
+        *,
+        every: timedelta,
+        sizes: SliceSizes = SLICE_SIZES,
+    ) -> None:
+        self._sizes = sizes
         self._store = store
         self._mend = mend
         self._clock = clock
@@ -118,21 +121,26 @@ class Recount:
             return await self._look_at_orders(uow, OrderId(step.after), now)
         if step.part is RecountPart.SUB_ORDERS:
             return await self._look_at_sub_orders(uow, SubOrderId(step.after))
-        held = await uow.reconciliation.check_removed(OrderId(step.after), HOLDERS)
+        held = await uow.reconciliation.check_removed(
+            OrderId(step.after), self._sizes.checked_orders
+        )
         removed = [order for order, is_removed in held if is_removed]
-        return _Found({}, removed, held[-1][0] if len(held) == HOLDERS else None)
+        return _Found({}, removed, held[-1][0] if len(held) == self._sizes.checked_orders else None)
 
     async def _look_at_orders(self, uow: UnitOfWork, after: OrderId, now: datetime) -> _Found:
-        orders = await uow.reconciliation.check_orders(after, ORDERS, now - self._every)
+        orders = await uow.reconciliation.check_orders(
+            after, self._sizes.recounted_orders, now - self._every
+        )
         return _Found(
             {order.id: [] for order in orders if order.miscounted},
             [order.id for order in orders if order.left_behind],
-            orders[-1].id if len(orders) == ORDERS else None,
+            orders[-1].id if len(orders) == self._sizes.recounted_orders else None,
         )
 
-    @staticmethod
-    async def _look_at_sub_orders(uow: UnitOfWork, after: SubOrderId) -> _Found:
-        sub_orders = await uow.reconciliation.check_sub_orders(after, SUB_ORDERS, FILES)
+    async def _look_at_sub_orders(self, uow: UnitOfWork, after: SubOrderId) -> _Found:
+        sub_orders = await uow.reconciliation.check_sub_orders(
+            after, self._sizes.recounted_sub_orders, self._sizes.recounted_files
+        )
         wrong: dict[OrderId, list[SubOrderId]] = defaultdict(list)
         for one in sub_orders:
             if one.miscounted:

@@ -7,6 +7,7 @@ from uuid import uuid4
 from rs_order.contracts.storage import FilesRestorationRequest
 from rs_order.core.settlement import Cause, Settlement
 from rs_order.core.shared_steps import StartProcessingStep, StopSubOrdersStep
+from rs_order.core.slice_sizes import SLICE_SIZES, SliceSizes
 from rs_order.core.steps import Step
 from rs_order.domain.identity import SERVICE
 from rs_order.domain.ids import Checksum, OrderId, SubOrderId, Tenant
@@ -20,25 +21,22 @@ from rs_order.processing.start import BeginProcessing
 from rs_order.store.messages import OutgoingMessage
 from rs_order.store.unit_of_work import Store, UnitOfWork
 
-MAX_CHECKSUMS = 1000
-"""Of one message (amqp.md 3.2)."""
-
 
 def restore_requests(
-    tenant: Tenant, order: Order, checksums: Sequence[Checksum]
+    tenant: Tenant, order: Order, checksums: Sequence[Checksum], most: int
 ) -> list[OutgoingMessage]:
-    """Requests for distinct checksums, each with a group id of its own."""
+    """Return requests for distinct checksums, ``most`` in each, each with a group id of its own."""
     return [
         OutgoingMessage(
             kind=MessageKind.RESTORE_REQUEST,
             tenant=tenant,
             body=FilesRestorationRequest(
-                checksums=list(checksums[start : start + MAX_CHECKSUMS]),
+                checksums=list(checksums[start : start + most]),
                 availability_hours=order.sub_order_hours,
                 group_id=str(uuid4()),
             ).to_wire(),
         )
-        for start in range(0, len(checksums), MAX_CHECKSUMS)
+        for start in range(0, len(checksums), most)
     ]
 
 
@@ -61,7 +59,9 @@ class AskStorage:
         settlement: Settlement,
         clock: Clock,
         retries: RetryPolicy,
+        sizes: SliceSizes = SLICE_SIZES,
     ) -> None:
+        self._checksums = sizes.requested_checksums
         self._store = store
         self._settlement = settlement
         self._processing = BeginProcessing(settlement)
@@ -85,7 +85,7 @@ class AskStorage:
         sub_order.start(now)
         await uow.messages.send(
             [
-                *restore_requests(uow.tenant, order, checksums),
+                *restore_requests(uow.tenant, order, checksums, self._checksums),
                 self._reminder(uow.tenant, sub_order),
             ]
         )
@@ -112,7 +112,7 @@ class AskStorage:
                 return
             sub_order.asks += 1
             checksums = await uow.files.pending_checksums(sub_order.id)
-            await uow.messages.send(restore_requests(tenant, order, checksums))
+            await uow.messages.send(restore_requests(tenant, order, checksums, self._checksums))
             await uow.messages.send([self._reminder(tenant, sub_order)])
             await uow.sub_orders.save([sub_order], now)
 

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from rs_order.core.capacity import lock_free_capacity, wake_next_waiters
 from rs_order.core.policies import SlotLimits
 from rs_order.core.shared_steps import ScheduleStep
+from rs_order.core.slice_sizes import SLICE_SIZES, SliceSizes
 from rs_order.domain.ids import OrderId, SubOrderId, Tenant
 from rs_order.domain.order import Order
-from rs_order.domain.scheduling import Candidate, PassLimits, decide, slots_of_pass
+from rs_order.domain.scheduling import Candidate, decide, slots_of_pass
 from rs_order.domain.states import OrderStatus, SubOrderKind, SubOrderState
 from rs_order.domain.sub_order import SubOrder
 from rs_order.ports import Clock
@@ -15,13 +16,19 @@ from rs_order.scheduling.restoration import AskStorage
 from rs_order.store.sub_orders import ReadySubOrder
 from rs_order.store.unit_of_work import Store, UnitOfWork
 
-PASS = PassLimits()
-
 
 class ScheduleSubOrders:
     """One pass for one owner; two passes of the same owner never overlap."""
 
-    def __init__(self, store: Store, ask: AskStorage, clock: Clock, limits: SlotLimits) -> None:
+    def __init__(
+        self,
+        store: Store,
+        ask: AskStorage,
+        clock: Clock,
+        limits: SlotLimits,
+        sizes: SliceSizes = SLICE_SIZES,
+    ) -> None:
+        self._pass_limits = sizes.started
         self._store = store
         self._ask = ask
         self._clock = clock
@@ -43,9 +50,11 @@ class ScheduleSubOrders:
     async def _pass(self, uow: UnitOfWork, owner: str) -> None:
         """Load the owner's queue under the locks of its orders, decide, and do what was decided."""
         slots = await self._free_slots(uow, owner)
-        wanted = slots_of_pass(slots, PASS)
+        wanted = slots_of_pass(slots, self._pass_limits)
         queue = await uow.sub_orders.next_ready(owner, wanted + 1) if wanted else []
-        without_slot = await uow.sub_orders.next_ready(owner, PASS.sub_orders, asks_storage=False)
+        without_slot = await uow.sub_orders.next_ready(
+            owner, self._pass_limits.sub_orders, asks_storage=False
+        )
         ready = [*queue, *without_slot]
         orders = await uow.orders.lock(sorted({one.order_id for one in ready}))
         running = {order.id: order for order in orders if order.status is OrderStatus.RUNNING}
@@ -56,7 +65,7 @@ class ScheduleSubOrders:
             _candidates(without_slot, files),
             slots=slots,
             capacity=await self._capacity(uow) if queue else None,
-            limits=PASS,
+            limits=self._pass_limits,
         )
         await self._start(uow, owner, [loaded[id_] for id_ in decision.start], running)
         if decision.again:

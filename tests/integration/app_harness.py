@@ -15,6 +15,7 @@ from rs_order.app.application import put_together
 from rs_order.app.database import Database
 from rs_order.app.platform_clients import PlatformClients
 from rs_order.core.shared_steps import CompleteOrderStep
+from rs_order.core.slice_sizes import SliceSizes
 from rs_order.core.steps import Step, read_step, step_class
 from rs_order.domain.basket import DatasetSelection, DatedSelection
 from rs_order.domain.file_filter import FileFilter
@@ -111,12 +112,16 @@ class AppHarness:
             mailer=None,
         )
         self.store = Store(pool, lambda: None)
-        self.application = put_together(
+        self._parts = (
             Settings(**settings),
             Database(pool, Tenants(pool), self.clock),
             cast("PlatformClients", clients),
-            lambda: None,
         )
+        self.application = put_together(*self._parts, lambda: None)
+
+    def use_slices(self, **sizes: Any) -> None:
+        """Have one step take as much as these members of ``SliceSizes`` say."""
+        self.application = put_together(*self._parts, lambda: None, sizes=SliceSizes(**sizes))
 
     @property
     def settle_downloads(self) -> Settle:

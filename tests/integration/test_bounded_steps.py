@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from rs_order.actions import pause as pause_order
 from rs_order.core.shared_steps import (
     DeleteFilesStep,
     ExpireOrderStep,
@@ -16,9 +15,7 @@ from rs_order.core.shared_steps import (
 from rs_order.domain.ids import OrderId
 from rs_order.domain.scheduling import PassLimits
 from rs_order.domain.states import FileState, OrderStatus, SubOrderKind, SubOrderState
-from rs_order.orders import lifecycle
 from rs_order.processing.results import GiveUpResultsStep
-from rs_order.scheduling import schedule as schedule_sub_orders
 from rs_order.scheduling.restoration import AskAgainStep
 from rs_order.store.pool import Pool, open_pool
 from rs_order.store.rows import process_record
@@ -110,11 +107,10 @@ async def test_promise_8_cost_of_an_action_does_not_follow_the_size_of_the_order
 
 @pytest.mark.parametrize("act", ["delete", "cancel", "expire"])
 async def test_files_and_sub_orders_of_an_order_that_goes_are_deleted_in_slices(
-    act: str, app: AppHarness, rows: TenantRows, monkeypatch: pytest.MonkeyPatch
+    act: str, app: AppHarness, rows: TenantRows
 ) -> None:
     """No step deletes more than a slice, the departure neither; those that hold slots go first."""
-    monkeypatch.setattr(lifecycle, "SUB_ORDERS_AT_ONCE", 3)
-    monkeypatch.setattr(lifecycle, "ROWS_AT_ONCE", 4)
+    app.use_slices(released_sub_orders=3, deleted_rows=4)
     status, state, files, do = ACTS[act]
     order = await large_order(rows, status, state, files, sub_orders=8)
     await app.rows("update orders set expires_at = $1", app.clock.now())
@@ -127,11 +123,11 @@ async def test_files_and_sub_orders_of_an_order_that_goes_are_deleted_in_slices(
 
 
 async def test_slots_of_an_order_that_goes_are_free_with_each_slice(
-    pool: Pool, rows: TenantRows, monkeypatch: pytest.MonkeyPatch
+    pool: Pool, rows: TenantRows
 ) -> None:
     """Its owner's other orders need not wait until the last of it is gone; the service's limit neither."""
-    monkeypatch.setattr(lifecycle, "SUB_ORDERS_AT_ONCE", 2)
     app = AppHarness(pool, max_storage_files_jobs_per_user=4, jobs_pool_size=4)
+    app.use_slices(released_sub_orders=2)
     order = await large_order(rows, OrderStatus.PAUSED, RUNNING, P, sub_orders=4)
     await app.rows(
         "insert into rs_order.running_sub_order (tenant, owner, sub_order_id)"
@@ -150,10 +146,10 @@ async def test_slots_of_an_order_that_goes_are_free_with_each_slice(
 
 
 async def test_a_reminder_of_an_order_that_is_going_asks_for_nothing(
-    app: AppHarness, rows: TenantRows, monkeypatch: pytest.MonkeyPatch
+    app: AppHarness, rows: TenantRows
 ) -> None:
     """Its sub-order runs until its slice comes; storage isn't asked, and not given up."""
-    monkeypatch.setattr(lifecycle, "SUB_ORDERS_AT_ONCE", 1)
+    app.use_slices(released_sub_orders=1)
     order = await large_order(rows, OrderStatus.RUNNING, RUNNING, P, sub_orders=2)
     await app.application.orders.cancel.handle(TENANT, [order])
     ((_, state),) = await app.sub_orders(order)
@@ -171,10 +167,10 @@ async def test_a_reminder_of_an_order_that_is_going_asks_for_nothing(
 
 
 async def test_a_process_of_an_order_that_is_going_neither_begins_nor_fails(
-    app: AppHarness, rows: TenantRows, monkeypatch: pytest.MonkeyPatch
+    app: AppHarness, rows: TenantRows
 ) -> None:
     """Until its slice comes: rs-processing is asked for nothing, and nobody is told that it is silent."""
-    monkeypatch.setattr(lifecycle, "SUB_ORDERS_AT_ONCE", 1)
+    app.use_slices(released_sub_orders=1)
     order = await rows.order(OrderStatus.RUNNING)
     for name in "ab":
         sub_order = await rows.sub_order(
@@ -200,11 +196,9 @@ async def test_a_process_of_an_order_that_is_going_neither_begins_nor_fails(
     assert await app.rows("select from process_batch") == []
 
 
-async def test_a_pause_stops_sub_orders_in_slices(
-    app: AppHarness, rows: TenantRows, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_pause_stops_sub_orders_in_slices(app: AppHarness, rows: TenantRows) -> None:
     """The order is paused at once; its sub-orders queue again slice by slice."""
-    monkeypatch.setattr(pause_order, "SLICE", 2)
+    app.use_slices(stopped_sub_orders=2)
     order = await large_order(rows, OrderStatus.RUNNING, RUNNING, P, sub_orders=5)
     await app.actions.pause(JANE, order)
     ready = [await _ready(app, order)]
@@ -216,11 +210,11 @@ async def test_a_pause_stops_sub_orders_in_slices(
 
 
 async def test_a_resume_before_the_last_slice_leaves_the_others_running(
-    pool: Pool, rows: TenantRows, monkeypatch: pytest.MonkeyPatch
+    pool: Pool, rows: TenantRows
 ) -> None:
     """They had been asked of storage and need not be asked again; nothing of the pause is left."""
-    monkeypatch.setattr(pause_order, "SLICE", 2)
     app = AppHarness(pool, max_storage_files_jobs_per_user=0)
+    app.use_slices(stopped_sub_orders=2)
     order = await large_order(rows, OrderStatus.RUNNING, RUNNING, P, sub_orders=5)
     await app.actions.pause(JANE, order)
     await app.actions.resume(JANE, order)
@@ -231,13 +225,13 @@ async def test_a_resume_before_the_last_slice_leaves_the_others_running(
 
 
 async def test_a_reminder_that_comes_before_its_sub_order_is_stopped_comes_again(
-    app: AppHarness, rows: TenantRows, monkeypatch: pytest.MonkeyPatch
+    app: AppHarness, rows: TenantRows
 ) -> None:
     """Storage isn't asked in a pause; if the order is resumed before, it is reminded as ever.
 
     The step that stops its sub-orders is written again: it may have been lost.
     """
-    monkeypatch.setattr(pause_order, "SLICE", 1)
+    app.use_slices(stopped_sub_orders=1)
     order = await large_order(rows, OrderStatus.RUNNING, RUNNING, P, sub_orders=2)
     await app.actions.pause(JANE, order)
     await app.rows("delete from rs_order.outbox")
@@ -255,11 +249,11 @@ async def test_a_reminder_that_comes_before_its_sub_order_is_stopped_comes_again
 
 
 async def test_a_round_asks_storage_for_a_bounded_number_of_files(
-    pool: Pool, rows: TenantRows, monkeypatch: pytest.MonkeyPatch
+    pool: Pool, rows: TenantRows
 ) -> None:
     """Sub-orders of 3 files in rounds of 4; the rest comes in the next rounds, without being asked for."""
-    monkeypatch.setattr(schedule_sub_orders, "PASS", PassLimits(files=4))
     app = AppHarness(pool, max_storage_files_jobs_per_user=4)
+    app.use_slices(started=PassLimits(files=4))
     order = await large_order(
         rows, OrderStatus.RUNNING, SubOrderState.READY, P, sub_orders=5, each=3
     )
@@ -273,11 +267,11 @@ async def test_a_round_asks_storage_for_a_bounded_number_of_files(
 
 
 async def test_a_sub_order_larger_than_a_round_is_started_alone(
-    pool: Pool, rows: TenantRows, monkeypatch: pytest.MonkeyPatch
+    pool: Pool, rows: TenantRows
 ) -> None:
     """Else nothing of its owner would ever start."""
-    monkeypatch.setattr(schedule_sub_orders, "PASS", PassLimits(files=2))
     app = AppHarness(pool, max_storage_files_jobs_per_user=0)
+    app.use_slices(started=PassLimits(files=2))
     await large_order(rows, OrderStatus.RUNNING, SubOrderState.READY, P, sub_orders=2, each=3)
     await app.application.scheduling.schedule.wake(TENANT)
     asked = []

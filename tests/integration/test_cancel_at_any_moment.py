@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from rs_order.actions import retry as retry_order
 from rs_order.actions.retry import RetryOrderStep
 from rs_order.core.concurrency import retry_on_conflict
 from rs_order.core.shared_steps import CompleteOrderStep, ExpireOrderStep, ScheduleStep
@@ -262,10 +261,9 @@ def test_the_table_has_every_state_that_can_be_cancelled() -> None:
 async def test_a_cancelled_order_is_deleted_whatever_its_state(
     state: Callable[[AppHarness], Awaitable[OrderId]],
     app: AppHarness,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The history says what it was and who wanted it; whatever was under way comes to nothing."""
-    monkeypatch.setattr(retry_order, "SLICE", 1)
+    app.use_slices(retried_files=1)
     order = await state(app)
     before = STATES[state]
 
@@ -274,12 +272,12 @@ async def test_a_cancelled_order_is_deleted_whatever_its_state(
     async with gone_for_good(app, order):
         await cancel(app, order)
 
-    harness = before in (OrderStatus.PENDING, OrderStatus.RUNNING)
-    deleted = ("PAUSED" if harness else before, "DELETED", "cancel-request", "amqp")
+    at_work = before in (OrderStatus.PENDING, OrderStatus.RUNNING)
+    deleted = ("PAUSED" if at_work else before, "DELETED", "cancel-request", "amqp")
     paused_first = (before, "PAUSED", "cancel-request", "amqp")
     lines = await app.history(order)
     assert lines[-1] == deleted
-    assert (lines[-2] == paused_first) == harness
+    assert (lines[-2] == paused_first) == at_work
 
 
 async def test_a_cancel_of_a_deleted_order_changes_nothing(app: AppHarness) -> None:

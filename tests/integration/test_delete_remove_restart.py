@@ -10,7 +10,6 @@ from rs_order.core.errors import LabelRefused, NotFound
 from rs_order.core.shared_steps import CompleteOrderStep
 from rs_order.domain.ids import OrderId
 from rs_order.domain.states import FileState, OrderStatus, SubOrderState
-from rs_order.orders import lifecycle
 from rs_order.orders.create import OrderWish
 from rs_order.store.pool import Pool
 from tests.integration.app_harness import ADMIN, ALAN, JANE, AppHarness, an_actor
@@ -85,10 +84,10 @@ async def test_w9_an_order_that_was_paused_while_it_was_read_can_be_deleted(
 
 @pytest.mark.parametrize("slice_size", [2, 5000])
 async def test_w41_a_removed_order_leaves_its_history(
-    slice_size: int, app: AppHarness, rows: TenantRows, monkeypatch: pytest.MonkeyPatch
+    slice_size: int, app: AppHarness, rows: TenantRows
 ) -> None:
     """Basket and tasks go with it at once, files and sub-orders in slices; the last line says who."""
-    monkeypatch.setattr(lifecycle, "ROWS_AT_ONCE", slice_size)
+    app.use_slices(deleted_rows=slice_size)
     order = await app.order("a")
     await app.run()
     for name in "bcdef":

@@ -195,10 +195,9 @@ async def test_a_drift_that_no_move_mends_is_told_and_left(
     await app.rows("update data_file set state = 'AVAILABLE' where name = 'a'")
 
 
-async def test_a_walk_takes_slices(app: AppHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_walk_takes_slices(app: AppHarness) -> None:
     """However small, it comes past every order and sub-order, and ends."""
-    for name, size in (("ORDERS", 2), ("SUB_ORDERS", 3), ("FILES", 2), ("HOLDERS", 2)):
-        monkeypatch.setattr(recount, name, size)
+    app.use_slices(recounted_orders=2, recounted_sub_orders=3, recounted_files=2, checked_orders=2)
     for order in "abcde":
         await app.order(order, products=[one_file(f"{order}x", external=True)])
         await app.run()

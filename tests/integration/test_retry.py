@@ -5,7 +5,6 @@ from datetime import timedelta
 
 import pytest
 
-from rs_order.actions import retry as retry_order
 from rs_order.actions.retry import RetryOrderStep
 from rs_order.core.errors import ActionRefused
 from rs_order.core.shared_steps import ExpireOrderStep, ScheduleStep
@@ -30,9 +29,9 @@ STORAGE, EXTERNAL = SubOrderKind.STORAGE, SubOrderKind.EXTERNAL
 
 
 @pytest.fixture
-def slices_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that few files make many slices."""
-    monkeypatch.setattr(retry_order, "SLICE", 2)
+def slices_of_two(app: AppHarness) -> None:
+    """Make many slices of few files."""
+    app.use_slices(retried_files=2)
 
 
 async def failed_order(app: AppHarness, rows: TenantRows, files: dict[str, FileState]) -> OrderId:

@@ -18,11 +18,13 @@ from rs_order.contracts.basket import BasketSelectionRequest
 from rs_order.contracts.order_request import OrderRequest
 from rs_order.contracts.processing import ExecutionResult
 from rs_order.core.errors import UseCaseRefused
+from rs_order.core.slice_sizes import SliceSizes
 from rs_order.core.steps import read_step, step_class
 from rs_order.domain.files import Product
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Checksum, DataFileId, DatasetSelectionId, OrderId
 from rs_order.domain.process import ProcessChoice
+from rs_order.domain.scheduling import PassLimits
 from rs_order.orders.create import OrderWish
 from rs_order.ports import FetchResult, FileOutcome, RemoteRefusal, RemoteTrouble
 from rs_order.reconcile.rebuild_steps import RebuildPageStep
@@ -65,12 +67,21 @@ class WrittenStep:
     due_at: datetime | None
 
 
+SMALL_SLICES = SliceSizes(
+    started=PassLimits(sub_orders=2),
+    requested_checksums=2,
+    stopped_sub_orders=1,
+    released_sub_orders=1,
+    deleted_rows=3,
+    retried_files=2,
+)
+"""Short orders take many steps."""
+
+
 class OrderHarness:
     """What a sequence acts on, and what it is checked by."""
 
-    def __init__(
-        self, pool: Pool, checks: Connection, drifts: Sequence[str], **settings: Any
-    ) -> None:
+    def __init__(self, pool: Pool, checks: Connection, drifts: list[str], **settings: Any) -> None:
         """``checks``: a connection to look through; ``drifts``: tables of which the reconciler found one."""
         self._pool = pool
         self._checks = checks
@@ -95,6 +106,8 @@ class OrderHarness:
             Database(pool, Tenants(pool), self.clock),
             cast("PlatformClients", clients),
             lambda: None,
+            sizes=SMALL_SLICES,
+            count_drift=drifts.append,
         )
         self._done: list[Mapping[str, Any]] = []
         self._last_line = 0

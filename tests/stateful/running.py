@@ -12,13 +12,6 @@ import structlog
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from rs_order.actions import pause as pause_order
-from rs_order.actions import retry as retry_order
-from rs_order.app import features
-from rs_order.domain.scheduling import PassLimits
-from rs_order.orders import lifecycle
-from rs_order.scheduling import restoration as ask_storage
-from rs_order.scheduling import schedule as schedule_sub_orders
 from rs_order.store.migrate import migrate_platform
 from rs_order.store.pool import open_pool
 from rs_order.store.tenants import Tenants
@@ -91,23 +84,15 @@ def _harness(
     quiet = structlog.make_filtering_bound_logger("critical")
     configured = structlog.get_config()
     loop = asyncio.new_event_loop()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(retry_order, "SLICE", 2)
-        patch.setattr(lifecycle, "ROWS_AT_ONCE", 3)
-        patch.setattr(lifecycle, "SUB_ORDERS_AT_ONCE", 1)
-        patch.setattr(pause_order, "SLICE", 1)
-        patch.setattr(schedule_sub_orders, "PASS", PassLimits(sub_orders=2))
-        patch.setattr(ask_storage, "MAX_CHECKSUMS", 2)
-        drifts: list[str] = []
-        patch.setattr(features, "count_drift", drifts.append)
-        structlog.configure(wrapper_class=quiet)
-        stack = AsyncExitStack()
-        try:
-            yield loop.run_until_complete(_open(stack, database_url, drifts, **rules)), loop
-        finally:
-            loop.run_until_complete(stack.aclose())
-            loop.close()
-            structlog.configure(**configured)
+    drifts: list[str] = []
+    structlog.configure(wrapper_class=quiet)
+    stack = AsyncExitStack()
+    try:
+        yield loop.run_until_complete(_open(stack, database_url, drifts, **rules)), loop
+    finally:
+        loop.run_until_complete(stack.aclose())
+        loop.close()
+        structlog.configure(**configured)
 
 
 async def _open(

@@ -10,6 +10,7 @@ from typing import Any
 
 from rs_order.core.links import Links
 from rs_order.core.policies import mail_retries
+from rs_order.core.slice_sizes import SLICE_SIZES, SliceSizes
 from rs_order.core.steps import read_step
 from rs_order.domain.ids import OrderId, Tenant
 from rs_order.domain.states import OrderStatus
@@ -68,6 +69,7 @@ class MailHarness:
         cron: str = "0 0 7 * * *",
         folder: Path | None = None,
         secret: str | None = SECRET,
+        sizes: SliceSizes = SLICE_SIZES,
     ) -> None:
         self.pool, self.clock = pool, clock
         self.outcomes: Counter[tuple[str, str]] = Counter()
@@ -77,7 +79,7 @@ class MailHarness:
         templates = FolderTemplates(Languages.parse(["en", f"{OTHER}=fr"]), folder)
         tokens = JwtOrderTokens(secret, clock) if secret else NoOrderTokens()
         self.plan = PlanMails(self.store, clock, CronSchedule(cron))
-        self.remind = RemindOwners(self.store, clock, self.plan)
+        self.remind = RemindOwners(self.store, clock, self.plan, sizes)
         self.send = SendMail(
             self.store,
             ComposeMail(self.store, templates, links, tokens),
@@ -85,6 +87,7 @@ class MailHarness:
             clock=clock,
             retries=replace(mail_retries(), random=lambda: 0.0),
             count=lambda kind, outcome: self.outcomes.update([(kind, outcome)]),
+            sizes=sizes,
         )
 
     async def steps(self) -> list[tuple[datetime | None, dict[str, Any]]]:

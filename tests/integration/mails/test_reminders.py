@@ -6,9 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from rs_order.core.slice_sizes import SliceSizes
 from rs_order.domain.states import OrderStatus
-from rs_order.mails import plan as remind
-from rs_order.mails import send
 from rs_order.store.pool import Pool
 from tests.integration.conftest import TENANT
 from tests.integration.mails.mail_harness import (
@@ -182,10 +181,10 @@ async def test_the_first_order_of_a_tenant_begins_its_rounds(harness: MailHarnes
 
 
 async def test_many_owners_are_looked_at_page_by_page(
-    harness: MailHarness, mailer: FakeMailer, monkeypatch: pytest.MonkeyPatch
+    pool: Pool, clock: ManualClock, mailer: FakeMailer
 ) -> None:
     """Those who are not due are passed over, and nobody is left out."""
-    monkeypatch.setattr(remind, "OWNERS", 20)
+    harness = MailHarness(pool, clock, mailer=mailer, sizes=SliceSizes(reminded_owners=20))
     await harness.rows(
         "insert into orders (owner, role, label, correlation_id, status, sub_order_hours,"
         " available_files, available_at)"
@@ -221,10 +220,10 @@ async def test_a_page_that_is_done_again_plans_no_second_mail(
 
 
 async def test_one_owner_of_many_orders_gets_one_mail_of_bounded_length(
-    harness: MailHarness, mailer: FakeMailer, monkeypatch: pytest.MonkeyPatch
+    pool: Pool, clock: ManualClock, mailer: FakeMailer
 ) -> None:
     """1000 are listed and the rest counted; their wait begins anew in slices, all of them."""
-    monkeypatch.setattr(send, "SLICE", 400)
+    harness = MailHarness(pool, clock, mailer=mailer, sizes=SliceSizes(reminded_orders=400))
     await harness.rows(
         "insert into orders (owner, role, label, correlation_id, status, sub_order_hours, created_at,"
         " available_files, available_at)"
