@@ -262,6 +262,7 @@ async def test_a_number_of_files_that_fills_its_slices_leaves_no_bucket_open(
 async def test_a_full_bucket_is_closed_and_the_next_is_begun(pool: Pool, rows: TenantRows) -> None:
     """Checked after each file (domain.md 12.6); none starts before all are known, so that totals are true."""
     app = AppHarness(pool, files_bucket_size_mb=20 / 1024 / 1024)
+    app.use_slices(retried_files=2)
     order = await failed_order(app, rows, dict.fromkeys("abcde", E))
     await app.actions.retry(JANE, order)
     await app.run_one(RetryOrderStep)
