@@ -53,6 +53,21 @@ class CompletionCursor:
         """Return the same position without its failed attempts."""
         return replace(self, attempts=0, unavailable_since=None)
 
+    def next_page(self, *, last: bool) -> "CompletionCursor":
+        """Return the cursor of the next page, or of the first page of the next selection after the last.
+
+        It has no open sub-order yet.
+        """
+        return CompletionCursor(
+            selection=self.selection + last,
+            page=0 if last else self.page + 1,
+            storage_sub_order=None,
+            external_sub_order=None,
+            products=self.products,
+            attempts=0,
+            unavailable_since=None,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class RetryCursor:
