@@ -96,12 +96,12 @@ def orders(core: Core, estimator: Estimator) -> Orders:
 
 def completion(core: Core, mails: PlanMails) -> None:
     settings, clients = core.settings, core.clients
-    filling = FillSubOrders(core.clock, batch_bytes=settings.batch_bytes)
+    fill_sub_orders = FillSubOrders(core.clock, batch_bytes=settings.batch_bytes)
     complete = CompleteOrder(
         core.store,
         PageReader(clients.catalog, clients.dam, clients.processes, page_size=settings.batch_size),
-        filling,
-        FillProcessed(core.clock, filling, batch_bytes=settings.batch_bytes),
+        fill_sub_orders,
+        FillProcessed(core.clock, fill_sub_orders, batch_bytes=settings.batch_bytes),
         mails=mails,
         links=core.links,
         clock=core.clock,

@@ -1,1 +1,1 @@
-"""Completion: the catalog is read into an order, page by page (domain.md 4)."""
+"""Completion: reads the files of an order from the catalog, page by page (domain.md 4)."""

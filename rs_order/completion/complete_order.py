@@ -1,8 +1,8 @@
 """Reads the files of an order from the catalog, one page per step (domain.md 4.3 to 4.8).
 
-Each step asks the catalog for one page, puts its files in batches, moves the cursor and writes the next
-step, in one commit. A step that finds the cursor elsewhere was done before and does nothing; a step that
-finds the order paused or gone stops (W9).
+Each step asks the catalog for one page. Then it puts the files into sub-orders, moves the cursor and
+writes the next step, in one commit. A step that doesn't match the cursor was done before and does nothing.
+A step whose order is paused, deleted or expired does nothing either (W9).
 """
 
 from dataclasses import replace
@@ -10,7 +10,7 @@ from dataclasses import replace
 from rs_order.completion.fill_processed import FillProcessed
 from rs_order.completion.fill_sub_orders import FillSubOrders
 from rs_order.completion.processed_sub_orders import split_message
-from rs_order.completion.read_page import CompletionRefused, Page, PageReader
+from rs_order.completion.read_page import CompletionFailed, Page, PageReader
 from rs_order.core import responses
 from rs_order.core.links import Links
 from rs_order.core.shared_steps import (
@@ -38,14 +38,14 @@ NO_FILE = "No file match filters."
 
 
 class CompleteOrder:
-    """One step of a completion."""
+    """Handles the steps of completions."""
 
     def __init__(
         self,
         store: Store,
         reader: PageReader,
-        filling: FillSubOrders,
-        filling_processed: FillProcessed,
+        fill: FillSubOrders,
+        fill_processed: FillProcessed,
         *,
         mails: PlanMails,
         links: Links,
@@ -54,42 +54,42 @@ class CompleteOrder:
     ) -> None:
         self._store = store
         self._reader = reader
-        self._filling = filling
-        self._filling_processed = filling_processed
+        self._fill_sub_orders = fill
+        self._fill_processed = fill_processed
         self._mails = mails
         self._links = links
         self._clock = clock
         self._retries = retries
 
     async def handle(self, tenant: Tenant, step: CompleteOrderStep) -> None:
-        """Read the page of the step into its order."""
+        """Add the page of the step to its order, or finish the completion after the last page."""
         async with self._store.unit_of_work(tenant) as uow:
-            held = await self._hold(uow, step)
-            wanted = (
-                await uow.completions.selection(step.order_id, step.selection) if held else None
+            locked = await self._lock(uow, step)
+            selection = (
+                await uow.completions.selection(step.order_id, step.selection) if locked else None
             )
-        if held is None:
+        if locked is None:
             return
-        order, cursor = held
-        if wanted is None:
+        order, cursor = locked
+        if selection is None:
             await self._finish(tenant, step)
             return
         try:
             process = cursor.processed.process if cursor.processed else None
-            read = await self._reader.read(tenant, order, wanted, step.page, process=process)
-            await self._add_page(tenant, step, wanted, read)
-        except CompletionRefused as refusal:
-            await self._fail(tenant, step, str(refusal))
+            page = await self._reader.read(tenant, order, selection, step.page, process=process)
+            await self._add_page(tenant, step, selection, page)
+        except CompletionFailed as failure:
+            await self._fail(tenant, step, str(failure))
         except RemoteRefusal as refusal:
-            await self._fail(tenant, step, self._reader.explain(refusal, wanted))
+            await self._fail(tenant, step, self._reader.explain(refusal, selection))
         except RemoteTrouble as trouble:
-            await self._wait(tenant, step, trouble, wanted)
+            await self._wait(tenant, step, trouble, selection)
 
     @staticmethod
-    async def _hold(
+    async def _lock(
         uow: UnitOfWork, step: CompleteOrderStep
     ) -> tuple[Order, CompletionCursor] | None:
-        """The order and its cursor, if this step is still to be done."""
+        """Lock the order. Return it with its cursor, or None if the step has nothing left to do."""
         orders = await uow.orders.lock([step.order_id])
         cursor = await uow.completions.cursor(step.order_id)
         if not orders or cursor is None or orders[0].status is not OrderStatus.PENDING:
@@ -99,14 +99,14 @@ class CompleteOrder:
         return orders[0], cursor
 
     async def _add_page(
-        self, tenant: Tenant, step: CompleteOrderStep, wanted: DatasetSelection, read: Page
+        self, tenant: Tenant, step: CompleteOrderStep, selection: DatasetSelection, page: Page
     ) -> None:
         async with self._store.unit_of_work(tenant) as uow:
-            held = await self._hold(uow, step)
-            if held is None:
+            locked = await self._lock(uow, step)
+            if locked is None:
                 return
-            order, cursor = held
-            following, oversized = await self._fill(uow, order, cursor, wanted, read)
+            order, cursor = locked
+            following, oversized = await self._fill(uow, order, cursor, selection, page)
             await uow.completions.advance(step.order_id, following)
             await uow.orders.save([order], self._clock.now())
             await uow.messages.send(
@@ -123,24 +123,29 @@ class CompleteOrder:
         uow: UnitOfWork,
         order: Order,
         cursor: CompletionCursor,
-        wanted: DatasetSelection,
-        read: Page,
+        selection: DatasetSelection,
+        page: Page,
     ) -> tuple[CompletionCursor, list[str]]:
-        if read.process is None:
-            return await self._filling.add_page(uow, order, cursor, wanted, read)
+        """Return the cursor of the next page, and the names of files larger than a sub-order.
+
+        Raises:
+            CompletionFailed: the process forbids a second sub-order, but the inputs need one.
+        """
+        if page.process is None:
+            return await self._fill_sub_orders.add_page(uow, order, cursor, selection, page)
         try:
-            return await self._filling_processed.add_page(uow, order, cursor, wanted, read)
-        except SplitForbidden as refusal:
-            raise CompletionRefused(split_message(order, read.process, refusal)) from refusal
+            return await self._fill_processed.add_page(uow, order, cursor, selection, page)
+        except SplitForbidden as error:
+            raise CompletionFailed(split_message(order, page.process, error)) from error
 
     async def _finish(self, tenant: Tenant, step: CompleteOrderStep) -> None:
-        """Every selection is read: the order takes its status and its sub-orders may start."""
+        """Give the order its status after the last page, and let its sub-orders start."""
         now = self._clock.now()
         async with self._store.unit_of_work(tenant) as uow:
-            held = await self._hold(uow, step)
-            if held is None:
+            locked = await self._lock(uow, step)
+            if locked is None:
                 return
-            order, cursor = held
+            order, cursor = locked
             count = await uow.sub_orders.count_of_order(step.order_id)
             settings = await uow.settings()
             order.expires_at = expiration(
@@ -160,7 +165,7 @@ class CompleteOrder:
                 await uow.messages.send([ScheduleStep(order.owner).to(tenant)])
 
     async def _announce(self, uow: UnitOfWork, order: Order) -> None:
-        """External sub-orders are ready from birth; then comes the end, if this is the end."""
+        """Announce the external sub-orders, which are complete at once, and then the end of a final order."""
         link = (await self._links.within(uow)).of(order.id)
         ready = await uow.sub_orders.waiting_of_order(order.id)
         announcements = [
@@ -175,15 +180,15 @@ class CompleteOrder:
         tenant: Tenant,
         step: CompleteOrderStep,
         trouble: RemoteTrouble,
-        wanted: DatasetSelection,
+        selection: DatasetSelection,
     ) -> None:
-        """A remote service gave no answer: ask for the same page later, or fail the order."""
+        """Read the same page again later, or fail the order when the retry policy is exhausted."""
         now = self._clock.now()
         async with self._store.unit_of_work(tenant) as uow:
-            held = await self._hold(uow, step)
-            if held is None:
+            locked = await self._lock(uow, step)
+            if locked is None:
                 return
-            _, cursor = held
+            _, cursor = locked
             since = cursor.unavailable_since or now
             exhausted = self._retries.exhausted(since, now)
             if not exhausted:
@@ -192,16 +197,16 @@ class CompleteOrder:
                 await uow.completions.advance(step.order_id, waiting)
                 await uow.messages.send([step.to(tenant, due)])
         if exhausted:
-            await self._fail(tenant, step, self._reader.explain(trouble, wanted))
+            await self._fail(tenant, step, self._reader.explain(trouble, selection))
 
     async def _fail(self, tenant: Tenant, step: CompleteOrderStep, message: str) -> None:
-        """The completion can't go on: FAILED, and what was read so far is taken back (4.10, W6)."""
+        """Fail the order, and delete the files and sub-orders that were added so far (4.10, W6)."""
         now = self._clock.now()
         async with self._store.unit_of_work(tenant) as uow:
-            held = await self._hold(uow, step)
-            if held is None:
+            locked = await self._lock(uow, step)
+            if locked is None:
                 return
-            order, _ = held
+            order, _ = locked
             settings = await uow.settings()
             order.expires_at = expiration(
                 now,
@@ -220,7 +225,7 @@ class CompleteOrder:
 
 
 def _take_status(order: Order, products: int) -> None:
-    """Domain.md 4.8, from the counters."""
+    """Move the order to the status that its counters give (domain.md 4.8)."""
     if not order.sub_orders:
         order.message = NO_FILE if products else NO_FEATURE
         order.move(OrderStatus.DONE_WITH_WARNING, reason=Reason.NOTHING_TO_ORDER)

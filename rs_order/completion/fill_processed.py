@@ -1,6 +1,6 @@
-"""Cuts a page of products in sub-orders that go into a process (domain.md 5.2 to 5.5)."""
+"""Divides the products of a page into sub-orders that go into a process (domain.md 5.2 to 5.5)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from rs_order.completion.fill_sub_orders import FillSubOrders
@@ -11,7 +11,7 @@ from rs_order.completion.processed_sub_orders import (
 )
 from rs_order.completion.read_page import Page
 from rs_order.domain.basket import DatasetSelection
-from rs_order.domain.files import identity
+from rs_order.domain.files import Product, identity
 from rs_order.domain.ids import DatasetTaskId
 from rs_order.domain.input_batches import (
     BatchLimits,
@@ -30,12 +30,12 @@ from rs_order.store.unit_of_work import UnitOfWork
 
 
 class FillProcessed:
-    """Puts inputs into batches, the same for any size of the pages."""
+    """Puts inputs into batches. The result doesn't depend on the size of the pages."""
 
-    def __init__(self, clock: Clock, attaching: FillSubOrders, *, batch_bytes: int) -> None:
-        """``attaching``: fills the sub-orders of files attached to the dataset, which no process takes."""
+    def __init__(self, clock: Clock, fill_sub_orders: FillSubOrders, *, batch_bytes: int) -> None:
+        """``fill_sub_orders``: takes the files attached to the dataset, which are no inputs."""
         self._clock = clock
-        self._attaching = attaching
+        self._fill_sub_orders = fill_sub_orders
         self._batch_bytes = batch_bytes
 
     async def add_page(
@@ -43,67 +43,97 @@ class FillProcessed:
         uow: UnitOfWork,
         order: Order,
         cursor: CompletionCursor,
-        wanted: DatasetSelection,
+        selection: DatasetSelection,
         page: Page,
     ) -> tuple[CompletionCursor, list[str]]:
         """Add a page to an order whose row is locked; the caller saves the order and the cursor.
 
         Returns:
-            Where the completion stands then, and the names of files larger than a sub-order.
+            The cursor of the next page, and the names of files larger than a sub-order.
 
         Raises:
-            SplitForbidden: the inputs don't fit in one sub-order, as their process wants.
+            SplitForbidden: the process forbids a second sub-order, but the inputs need one.
         """
         process = page.process
         if process is None:
-            raise ValueError("a page of a processed selection comes with its process")
-        known = cursor.processed or ProcessedCursor(process)
+            raise ValueError("a page of a processed selection has a process")
         oversized: list[str] = []
         if page.attached and page.attached.files:
-            oversized = await self._attaching.attach(uow, order, wanted, page.attached, process)
-        taken = [(group_of(one), inputs_of(one, process)) for one in page.products]
-        taken = [(group, product) for group, product in taken if product.inputs]
-        if not taken and not _open(known):
-            return _next(cursor, page, known), oversized
-        task = await uow.completions.dataset_task(order.id, wanted, process)
-        taken = await _new_ones(uow, task, taken)
-        cut = self._cut(process, known, taken, last=page.last)
-        plans = [one for group, batches in cut.items() for one in _plans(process, group, batches)]
-        selection = ProcessedSelection(order, wanted, process, task)
-        made = await write_sub_orders(
-            uow, selection, plans, first=known.sub_orders + 1, now=self._clock.now()
-        )
-        following = replace(
-            known,
-            sub_orders=known.sub_orders + made,
-            stored=_batch_cursor(cut[Group.STORED].last),
-            external=_batch_cursor(cut[Group.EXTERNAL].last),
-        )
-        return _next(cursor, page, following), oversized
+            oversized = await self._fill_sub_orders.attach(
+                uow, order, selection, page.attached, process
+            )
+        processed = cursor.processed or ProcessedCursor(process)
+        inputs = _inputs(page.products, process)
+        if inputs or _has_open_batch(processed):
+            processed = await self._add_inputs(
+                uow, order, selection, processed, inputs, last=page.last
+            )
+        # Products of processed selections are not counted (domain.md 4.8).
+        following = cursor.next_page(last=page.last)
+        return replace(following, processed=None if page.last else processed), oversized
 
-    def _cut(
+    async def _add_inputs(
         self,
-        process: Process,
-        known: ProcessedCursor,
-        taken: Sequence[tuple[Group, InputProduct]],
+        uow: UnitOfWork,
+        order: Order,
+        selection: DatasetSelection,
+        processed: ProcessedCursor,
+        inputs: Sequence[tuple[Group, InputProduct]],
+        *,
+        last: bool,
+    ) -> ProcessedCursor:
+        """Write the inputs of a page into sub-orders. Return the position behind them."""
+        process = processed.process
+        task = await uow.completions.dataset_task(order.id, selection, process)
+        batches = self._divide(processed, await _new_inputs(uow, task, inputs), last=last)
+        plans = [plan for group in batches for plan in _plans(process, group, batches[group])]
+        created = await write_sub_orders(
+            uow,
+            ProcessedSelection(order, selection, process, task),
+            plans,
+            first=processed.sub_orders + 1,
+            now=self._clock.now(),
+        )
+        return replace(
+            processed,
+            sub_orders=processed.sub_orders + created,
+            stored=_batch_cursor(batches[Group.STORED].last),
+            external=_batch_cursor(batches[Group.EXTERNAL].last),
+        )
+
+    def _divide(
+        self,
+        processed: ProcessedCursor,
+        inputs: Sequence[tuple[Group, InputProduct]],
         *,
         last: bool,
     ) -> dict[Group, InputBatches]:
+        """Put the inputs of each group into batches, beginning with the group's last batch."""
+        process = processed.process
         limits = BatchLimits(self._batch_bytes, process.limit_kind, process.limit)
-        cut = {}
-        for group, before in ((Group.STORED, known.stored), (Group.EXTERNAL, known.external)):
+        divided = {}
+        for group, before in (
+            (Group.STORED, processed.stored),
+            (Group.EXTERNAL, processed.external),
+        ):
             batches = InputBatches(
                 limits, last=_batch_of(before), forbids_split=process.forbids_split
             )
-            batches.add([product for of, product in taken if of is group])
+            batches.add([product for of, product in inputs if of is group])
             if last:
                 batches.finish()
-            cut[group] = batches
-        return cut
+            divided[group] = batches
+        return divided
+
+
+def _inputs(products: Iterable[Product], process: Process) -> list[tuple[Group, InputProduct]]:
+    """Return the products that have an input of the process, each with its group."""
+    found = [(group_of(product), inputs_of(product, process)) for product in products]
+    return [(group, product) for group, product in found if product.inputs]
 
 
 def _plans(process: Process, group: Group, batches: InputBatches) -> Iterator[PlannedSubOrder]:
-    """A sub-order per batch; one per product, where nothing has to be asked of storage (5.2)."""
+    """Yield a sub-order per batch, or one per product if nothing is requested from storage (5.2)."""
     for batch in batches.touched:
         if group is Group.EXTERNAL and process.scope is Scope.FEATURE:
             for product in batch.added:
@@ -112,14 +142,14 @@ def _plans(process: Process, group: Group, batches: InputBatches) -> Iterator[Pl
             yield PlannedSubOrder(group, batch.added, batch.closed, batch.sub_order, batch)
 
 
-async def _new_ones(
-    uow: UnitOfWork, task: DatasetTaskId, taken: Sequence[tuple[Group, InputProduct]]
+async def _new_inputs(
+    uow: UnitOfWork, task: DatasetTaskId, found: Sequence[tuple[Group, InputProduct]]
 ) -> list[tuple[Group, InputProduct]]:
-    """Without the inputs that an earlier page brought, should the catalog have shifted its pages (W5)."""
-    identities = [identity(product.urn, one.file) for _, product in taken for one in product.inputs]
+    """Leave out the inputs of earlier pages, which come again if the catalog shifts its pages (W5)."""
+    identities = [identity(product.urn, one.file) for _, product in found for one in product.inputs]
     seen = await uow.inputs.known(task, identities)
     fresh: list[tuple[Group, InputProduct]] = []
-    for group, product in taken:
+    for group, product in found:
         inputs = []
         for one in product.inputs:
             known = identity(product.urn, one.file)
@@ -143,20 +173,6 @@ def _batch_cursor(batch: InputBatch | None) -> BatchCursor | None:
     return BatchCursor(batch.totals, batch.closed, batch.sub_order)
 
 
-def _open(known: ProcessedCursor) -> bool:
-    """True if a batch waits for more products, or for the end of the selection."""
-    return any(batch and not batch.closed for batch in (known.stored, known.external))
-
-
-def _next(cursor: CompletionCursor, page: Page, processed: ProcessedCursor) -> CompletionCursor:
-    """Products of processed selections are not counted (domain.md 4.8)."""
-    return CompletionCursor(
-        selection=cursor.selection + page.last,
-        page=0 if page.last else cursor.page + 1,
-        storage_sub_order=None,
-        external_sub_order=None,
-        products=cursor.products,
-        attempts=0,
-        unavailable_since=None,
-        processed=None if page.last else processed,
-    )
+def _has_open_batch(processed: ProcessedCursor) -> bool:
+    """True if a batch takes more products, or is closed by the end of the selection."""
+    return any(batch and not batch.closed for batch in (processed.stored, processed.external))

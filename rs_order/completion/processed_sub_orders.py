@@ -1,4 +1,4 @@
-"""Writes the sub-orders of a processed selection, with inputs and promised outputs (domain.md 5)."""
+"""Writes the sub-orders of a processed selection, with their inputs and outputs (domain.md 5)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,20 +20,20 @@ from rs_order.store.completions import NewSubOrder
 from rs_order.store.unit_of_work import UnitOfWork
 
 
-def split_message(order: Order, process: Process, refusal: SplitForbidden) -> str:
-    """The message of an order whose inputs would need a second sub-order (domain.md 5.3, W4)."""
-    reached = refusal.reached
+def split_message(order: Order, process: Process, error: SplitForbidden) -> str:
+    """Return the message of an order whose inputs would need a second sub-order (domain.md 5.3, W4)."""
+    reached = error.reached
 
-    def said(value: bool) -> str:
+    def text(value: bool) -> str:
         return "true" if value else "false"
 
     return (
         f"order={order.id} processUuid={process.id} Suborder interrupted because one of the "
-        f'following limit was reached : "MAX_EXTERNAL_BUCKET_FILE_COUNT" = {said(reached.max_inputs)}, '
-        f'"MAX_STORAGE_BUCKET_SIZE" = {said(reached.max_bytes)}, '
-        f'process info "FILES" = {said(reached.files)}, '
-        f'process info "FEATURES" = {said(reached.features)}, '
-        f'process info "BYTES" (size limit) = {said(reached.process_bytes)}\n'
+        f'following limit was reached : "MAX_EXTERNAL_BUCKET_FILE_COUNT" = {text(reached.max_inputs)}, '
+        f'"MAX_STORAGE_BUCKET_SIZE" = {text(reached.max_bytes)}, '
+        f'process info "FILES" = {text(reached.files)}, '
+        f'process info "FEATURES" = {text(reached.features)}, '
+        f'process info "BYTES" (size limit) = {text(reached.process_bytes)}\n'
         ". The order cannot be processed because the parameter forbidSplitInSuborders is active. "
         "Please decrease the number of items ordered or contact the administrator for more "
         "information."
@@ -42,22 +42,24 @@ def split_message(order: Order, process: Process, refusal: SplitForbidden) -> st
 
 @dataclass(slots=True)
 class PlannedSubOrder:
-    """What a page adds to a sub-order, and whether the sub-order is complete then."""
+    """The inputs that a page adds to a sub-order."""
 
     group: Group
     added: Sequence[InputProduct]
     closed: bool
+    """True if the sub-order gets no more inputs."""
     continued: SubOrderId | None = None
+    """The sub-order, if an earlier page created it."""
     batch: InputBatch | None = None
-    """Its batch; None: each product of the batch has a sub-order of its own."""
+    """None if each product of a batch has a sub-order of its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessedSelection:
-    """What all sub-orders of a selection share."""
+    """A selection with its process, shared by all its sub-orders."""
 
     order: Order
-    wanted: DatasetSelection
+    dataset: DatasetSelection
     process: Process
     task: DatasetTaskId
 
@@ -70,15 +72,21 @@ async def write_sub_orders(
     first: int,
     now: datetime,
 ) -> int:
-    """Write what a page adds, and count it; how many sub-orders are new, numbered from ``first``."""
-    filled = await _with_sub_orders(uow, selection, plans, first=first)
+    """Write the inputs that a page adds, and count the new sub-orders in the order.
+
+    Outputs are written when a sub-order has all its inputs. New sub-orders are numbered from ``first``.
+
+    Returns:
+        The number of new sub-orders.
+    """
+    named = await _named_sub_orders(uow, selection, plans, first=first)
     await uow.inputs.add(
         selection.order,
         selection.task,
-        [(one.sub_order.id, product) for one in filled for product in one.plan.added],
+        [(one.sub_order.id, product) for one in named for product in one.plan.added],
     )
-    closed = [one for one in filled if one.plan.closed]
-    await _promise(uow, selection, closed)
+    closed = [one for one in named if one.plan.closed]
+    await _add_outputs(uow, selection, closed)
     for one in closed:
         one.sub_order.close(now, reason=Reason.FILES_READ)
     await uow.sub_orders.save([one.sub_order for one in closed], now)
@@ -88,18 +96,18 @@ async def write_sub_orders(
 
 
 @dataclass(frozen=True, slots=True)
-class _Filled:
-    """A planned sub-order with its row and the name of its process batch."""
+class _NamedSubOrder:
+    """A planned sub-order with its row and the correlation id of its batch in rs-processing."""
 
     plan: PlannedSubOrder
     sub_order: SubOrder
-    batch_name: str
+    correlation_id: str
 
 
-async def _with_sub_orders(
+async def _named_sub_orders(
     uow: UnitOfWork, selection: ProcessedSelection, plans: Sequence[PlannedSubOrder], *, first: int
-) -> list[_Filled]:
-    """Each with its sub-order: the one it continues, or a new one with the next number."""
+) -> list[_NamedSubOrder]:
+    """Return each plan with the sub-order that it continues, or with a new one."""
     fresh = [plan for plan in plans if plan.continued is None]
     opened = await uow.completions.open_sub_orders(
         selection.order,
@@ -113,7 +121,7 @@ async def _with_sub_orders(
         ],
     )
     names = {
-        sub_order.id: _batch_name(selection, number)
+        sub_order.id: _correlation_id(selection, number)
         for number, sub_order in enumerate(opened, start=first)
     }
     await uow.executions.plan(selection.order.id, names)
@@ -121,33 +129,37 @@ async def _with_sub_orders(
         if plan.batch:
             plan.batch.sub_order = sub_order.id
     new = iter(opened)
-    filled = []
+    named = []
     for plan in plans:
         if plan.continued is None:
             sub_order = next(new)
-            filled.append(_Filled(plan, sub_order, names[sub_order.id]))
+            named.append(_NamedSubOrder(plan, sub_order, names[sub_order.id]))
         else:
-            filled.append(await _continued(uow, plan, plan.continued))
-    return filled
+            named.append(await _load(uow, plan, plan.continued))
+    return named
 
 
-def _batch_name(selection: ProcessedSelection, number: int) -> str:
-    return str(BatchCorrelation(selection.order.id, selection.wanted.id or 0, number))
+def _correlation_id(selection: ProcessedSelection, number: int) -> str:
+    return str(BatchCorrelation(selection.order.id, selection.dataset.id or 0, number))
 
 
-async def _continued(uow: UnitOfWork, plan: PlannedSubOrder, sub_order_id: SubOrderId) -> _Filled:
-    """At most two of a page: the batches that the page before left open."""
+async def _load(uow: UnitOfWork, plan: PlannedSubOrder, sub_order_id: SubOrderId) -> _NamedSubOrder:
+    """Load a sub-order that the last page left open. A page has at most two.
+
+    Raises:
+        LookupError: the sub-order has no batch.
+    """
     (sub_order,) = await uow.sub_orders.load([sub_order_id])
     work = await uow.executions.work(sub_order_id)
     if work is None:
         raise LookupError(f"sub-order {sub_order_id} has no batch")
-    return _Filled(plan, sub_order, work.correlation_id)
+    return _NamedSubOrder(plan, sub_order, work.correlation_id)
 
 
-async def _promise(
-    uow: UnitOfWork, selection: ProcessedSelection, closed: Sequence[_Filled]
+async def _add_outputs(
+    uow: UnitOfWork, selection: ProcessedSelection, closed: Sequence[_NamedSubOrder]
 ) -> None:
-    """Write the outputs of sub-orders that have all their inputs."""
+    """Add the outputs that the process promises for sub-orders with all their inputs."""
     files: list[tuple[SubOrderId, OrderedFile]] = []
     for one in closed:
         products = (
@@ -158,7 +170,7 @@ async def _promise(
         files += [
             (one.sub_order.id, _ordered(output))
             for output in promised(
-                selection.process, one.batch_name, selection.wanted.urn, products
+                selection.process, one.correlation_id, selection.dataset.urn, products
             )
         ]
     added = await uow.completions.add_files(selection.order, selection.task, files, counted=False)
@@ -169,7 +181,7 @@ async def _promise(
 
 
 def _ordered(output: PromisedOutput) -> OrderedFile:
-    """An output as the order holds it until it is made (domain.md 5.5)."""
+    """Return the pending file that stands for an output until the process delivers it (domain.md 5.5)."""
     key = str(output.key)
     return OrderedFile(
         product=Product(output.product, output.provider_id, output.version, ()),

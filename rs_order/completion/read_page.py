@@ -1,4 +1,4 @@
-"""One page of an order's files, as the catalog and rs-dam give it."""
+"""Reads one page of an order's files from the catalog and rs-dam."""
 
 from dataclasses import dataclass
 
@@ -23,28 +23,28 @@ SEARCH_FAILED = "Error trying to search data objects from catalog."
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a step of a completion adds to its order."""
+    """The products that one step of a completion adds to its order."""
 
     products: tuple[Product, ...]
     attached: Product | None
-    """The dataset with its attached files; with the first page only (C15)."""
+    """The dataset with its attached files. Only the first page has it (C15)."""
     process: Process | None = None
-    """What the products go into; None: they are ordered as they are."""
+    """The process that works on the products. None: they are ordered as they are."""
 
     @property
     def last(self) -> bool:
-        """An empty page ends a selection (domain.md 4.4)."""
+        """True if the page is empty, which ends a selection (domain.md 4.4)."""
         return not self.products
 
 
-class CompletionRefused(Exception):
-    """An order can't be completed; the text is its message."""
+class CompletionFailed(Exception):
+    """The order can't be completed. The text becomes the message of the order."""
 
     code = "completion-refused"
 
 
 class PageReader:
-    """Reads as the owner with the owner's role; attached files as the service itself."""
+    """Searches the catalog with the owner's rights, and reads attached files with those of the service."""
 
     def __init__(
         self,
@@ -54,6 +54,7 @@ class PageReader:
         *,
         page_size: int,
     ) -> None:
+        """``dam``: None if attached files aren't ordered; ``page_size``: in products."""
         self._catalog = catalog
         self._dam = dam
         self._processes = processes
@@ -68,12 +69,19 @@ class PageReader:
         *,
         process: Process | None = None,
     ) -> Page:
-        """Read one page, counted from 0; ``process``: the selection's, once an earlier page knew it.
+        """Read a page of a selection.
+
+        Args:
+            tenant: of the order.
+            order: read with the rights of its owner.
+            selection: the selection to read.
+            page: counted from 0.
+            process: the process of the selection, if an earlier page has found it. It isn't read again.
 
         Raises:
-            CompletionRefused: the process can't be ordered with.
-            RemoteRefusal: a service refuses; the order can't be completed.
-            RemoteTrouble: a service gave no answer; ask again later.
+            CompletionFailed: the process doesn't exist, or its description can't be read.
+            RemoteRefusal: a service rejects the request. The order can't be completed.
+            RemoteTrouble: a service gives no answer. The same page can be read later.
         """
         if process is None:
             process = await self._process_of(tenant, order, selection)
@@ -92,7 +100,7 @@ class PageReader:
     async def _process_of(
         self, tenant: Tenant, order: Order, selection: DatasetSelection
     ) -> Process | None:
-        """The process of a selection as rs-processing describes it to the owner (domain.md 5.1)."""
+        """Return the process of a selection as rs-processing describes it to the owner (domain.md 5.1)."""
         choice = selection.process
         if choice is None:
             return None
@@ -101,19 +109,19 @@ class PageReader:
                 Caller(tenant, order.owner, order.role), choice.process_id
             )
         except UnreadableProcess as error:
-            raise CompletionRefused(
+            raise CompletionFailed(
                 f"Unparsable process infos: order={order.id} user={order.owner} "
                 f"dsSel={selection.id} processDto={error.detail}"
             ) from error
         except RemoteRefusal as error:
-            raise CompletionRefused(_no_process(selection)) from error
+            raise CompletionFailed(_no_process(selection)) from error
         if process is None:
-            raise CompletionRefused(_no_process(selection))
+            raise CompletionFailed(_no_process(selection))
         return process
 
     @staticmethod
     def explain(error: RemoteError, selection: DatasetSelection) -> str:
-        """The message of an order that fails for this (domain.md 4.4, 5.1, C15)."""
+        """Return the message of an order that fails because of the error (domain.md 4.4, 5.1, C15)."""
         if error.service == PlatformService.CATALOG:
             return SEARCH_FAILED
         return _no_process(selection) if error.service == PlatformService.PROCESSING else str(error)
