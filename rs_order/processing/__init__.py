@@ -1,1 +1,1 @@
-"""Processing: rs-processing works on files before their download (domain.md 8)."""
+"""Processing: starts processes of rs-processing on ordered files, and applies their results (domain.md 8)."""

@@ -28,11 +28,11 @@ class ExecutionResultHandler:
                 dropped.labels(received.delivery.queue, reason).inc()
 
     async def _apply_one(self, tenant: Tenant, event: ExecutionResultEvent) -> str | None:
-        """Return why a result changes nothing, or None if it was applied.
+        """Return the reason why a result changes nothing, or None if it was applied.
 
         Raises:
             ValidationError, MalformedProcess, UnreadableExecution: the result belongs to one of our
-                batches and can't be understood.
+                batches and can't be read.
         """
         if not isinstance(event.batch, str) or not await self._apply.concerns_us(
             tenant, event.batch

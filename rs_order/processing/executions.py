@@ -1,4 +1,4 @@
-"""What the executions of a sub-order are asked for with, and which outputs none of them can make."""
+"""Builds the execution requests of a sub-order, and finds the outputs that none of them can deliver."""
 
 from collections.abc import Mapping, Sequence
 from uuid import UUID
@@ -18,7 +18,14 @@ NO_INPUT = "No input of its process could be had."
 def executions(
     work: Work, owner: str, batch_id: UUID, inputs: Sequence[StoredInput]
 ) -> list[ExecutionRequest]:
-    """One request for the sub-order, or one for each of its products that has an available input."""
+    """Return one request for the sub-order, or one for each product that has an available input.
+
+    Args:
+        work: the sub-order with its process.
+        owner: of the order, by e-mail.
+        batch_id: the batch that rs-processing created for the sub-order.
+        inputs: the available inputs.
+    """
     if work.process.scope is Scope.SUBORDER:
         return [_request(work, ExecutionCorrelation(owner, None), batch_id, inputs)]
     by_product: dict[Urn, list[StoredInput]] = {}
@@ -44,7 +51,7 @@ def _request(
 
 
 def _input(work: Work, one: StoredInput) -> ExecutionInput:
-    """An input as rs-processing takes it (domain.md 8.3); it takes no null in most members."""
+    """Return an input as rs-processing expects it (domain.md 8.3), which allows null in few members."""
     file = one.input.file
     return ExecutionInput(
         local_relative_path=f"{one.product}/{one.input.key}",
@@ -61,25 +68,29 @@ def _input(work: Work, one: StoredInput) -> ExecutionInput:
 def without_input(
     outputs: Sequence[AwaitedOutput], inputs: Sequence[StoredInput]
 ) -> dict[DataFileId, str]:
-    """The outputs for which nothing that goes in could be had, each with the reason (W7)."""
+    """Return the outputs that have no available input, each with the reason (W7)."""
     reasons: dict[DataFileId, str] = {}
-    available = _reached(inputs, available=True)
-    failed = _reached(inputs, available=False)
+    available = _outputs_of(inputs, available=True)
+    failed = _outputs_of(inputs, available=False)
     for output in outputs:
         key = FileId.parse(output.key)
-        place = (key.product, key.name) if key else (None, None)
-        if place not in available:
-            reasons[output.id] = " ".join(filter(None, (NO_INPUT, failed.get(place))))
+        target = (key.product, key.name) if key else (None, None)
+        if target not in available:
+            reasons[output.id] = " ".join(filter(None, (NO_INPUT, failed.get(target))))
     return reasons
 
 
-def _reached(
+def _outputs_of(
     inputs: Sequence[StoredInput], *, available: bool
 ) -> Mapping[tuple[Urn | None, str | None], str | None]:
-    """What some input goes into, by the product and name of its output's key, with one reason each."""
-    reached: dict[tuple[Urn | None, str | None], str | None] = {}
+    """Return the outputs that these inputs go into, each with the first input's reason.
+
+    An output is identified by the product and the name in its key. Every input goes into the output of its
+    own file, of its product, and of the whole sub-order.
+    """
+    reasons: dict[tuple[Urn | None, str | None], str | None] = {}
     for one in inputs:
         if one.available is available:
-            for place in ((None, None), (one.product, None), (one.product, one.input.key)):
-                reached.setdefault(place, one.reason)
-    return reached
+            for target in ((None, None), (one.product, None), (one.product, one.input.key)):
+                reasons.setdefault(target, one.reason)
+    return reasons

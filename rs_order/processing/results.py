@@ -1,4 +1,4 @@
-"""Applies the results of executions or gives them up, and detaches processes (domain.md 8.4, 8.5)."""
+"""Applies the results of executions, stops waiting for them, and detaches processes (domain.md 8.4, 8.5)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,14 +46,14 @@ class ApplyResults:
         """
         execution = ExecutionCorrelation.parse(result.execution_correlation_id)
         async with self._store.unit_of_work(tenant) as uow:
-            held = await self._hold(uow, result.batch_correlation_id)
-            if held is None:
+            locked = await self._lock(uow, result.batch_correlation_id)
+            if locked is None:
                 return False
-            order, work = held
+            order, work = locked
             outputs = within(await uow.executions.awaited(work.sub_order_id), execution.product)
-            made = result.made if result.succeeded else []
-            delivery = deliver(cardinality, work.correlation_id, outputs, made)
-            reason = NOT_DELIVERED if made else result.explanation
+            delivered = result.made if result.succeeded else []
+            delivery = deliver(cardinality, work.correlation_id, outputs, delivered)
+            reason = NOT_DELIVERED if delivered else result.explanation
             moves = await uow.executions.settle(
                 work.sub_order_id, delivery.made, dict.fromkeys(delivery.missing, reason)
             )
@@ -62,7 +62,7 @@ class ApplyResults:
         return True
 
     @staticmethod
-    async def _hold(uow: UnitOfWork, batch: str) -> tuple[Order, Work] | None:
+    async def _lock(uow: UnitOfWork, batch: str) -> tuple[Order, Work] | None:
         """Lock and return the order of a batch, or None if its outputs can't be settled any more."""
         named = await uow.executions.of_correlation_id(batch)
         orders = await uow.orders.lock([named.order_id]) if named else []
@@ -82,10 +82,10 @@ class GiveUpResultsStep(Step, name="give-up-results"):
 
 
 class GiveUpResults:
-    """Stops waiting for results that never came."""
+    """Stops waiting for results that don't arrive in time."""
 
     def __init__(self, store: Store, settlement: Settlement, clock: Clock, *, hours: float) -> None:
-        """``hours``: how long results were awaited, for the reason of the failure."""
+        """``hours``: the time limit, for the reason of the failed files."""
         self._store = store
         self._settlement = settlement
         self._clock = clock
@@ -106,18 +106,19 @@ class GiveUpResults:
 
 
 SLICE = 1000
+"""Datasets of baskets that one transaction changes."""
 
 
 class DetachProcesses:
-    """Interactive baskets and those that orders consumed lose it; an order under completion keeps it."""
+    """Removes a process from the datasets of baskets. An order under completion keeps its process."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     async def handle(self, tenant: Tenant, process_id: UUID, allowed: Sequence[Urn] | None) -> None:
-        """Detach a process from every dataset but the allowed ones; None: from all.
+        """Detach a process from every dataset except the ``allowed`` ones, or from all if that is None.
 
-        Slice by slice, each its own commit; done again from the start it finds less to do.
+        Each slice is a commit of its own. A repeated call continues where the last one stopped.
         """
         changed = SLICE
         while changed == SLICE:

@@ -1,4 +1,4 @@
-"""Hands sub-orders from storage to rs-processing once all inputs are settled (domain.md 8.1 to 8.3)."""
+"""Passes sub-orders from storage to rs-processing when all inputs are settled (domain.md 8.1 to 8.3)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ from rs_order.store.unit_of_work import Store, UnitOfWork
 
 
 class BeginProcessing:
-    """A running sub-order whose inputs are settled gives its slot back and asks for its executions."""
+    """Moves running sub-orders to the state PROCESSING when all their inputs are settled."""
 
     def __init__(self, settlement: Settlement) -> None:
         self._settlement = settlement
@@ -39,7 +39,10 @@ class BeginProcessing:
     async def begin(
         self, uow: UnitOfWork, ids: Sequence[SubOrderId], *, reason: Reason, at: datetime
     ) -> None:
-        """Begin these; the caller holds their orders."""
+        """Release the slots of sub-orders, and write the steps that start their processes.
+
+        The caller has locked their orders.
+        """
         if not ids:
             return
         sub_orders = await uow.sub_orders.load(ids)
@@ -60,8 +63,8 @@ class BeginProcessing:
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
-    """A sub-order whose executions are still to be asked for, its order locked."""
+class _Unstarted:
+    """A sub-order whose executions are not requested yet."""
 
     order: Order
     sub_order: SubOrder
@@ -78,9 +81,9 @@ class _Held:
 
 
 class StartProcessing:
-    """One step: makes a batch, then asks for its executions in one commit.
+    """Creates a batch in rs-processing, then requests its executions in one commit.
 
-    Dying between the two leaves a batch without executions, which does no harm; the step comes again.
+    A crash between the two leaves a batch without executions, which is harmless. The step runs again.
     """
 
     def __init__(
@@ -93,7 +96,7 @@ class StartProcessing:
         retries: RetryPolicy,
         silence: timedelta,
     ) -> None:
-        """``silence``: how long results are waited for."""
+        """``silence``: the time limit for results."""
         self._store = store
         self._batches = batches
         self._settlement = settlement
@@ -102,25 +105,26 @@ class StartProcessing:
         self._silence = silence
 
     async def handle(self, tenant: Tenant, step: StartProcessingStep) -> None:
-        """Ask for the executions of a sub-order, unless that was done, or its order doesn't run (W42)."""
+        """Request the executions of a sub-order, unless that was done or its order isn't running (W42)."""
         async with self._store.unit_of_work(tenant) as uow:
-            held = await self._hold(uow, step)
-        if held is None:
+            unstarted = await self._lock(uow, step)
+        if unstarted is None:
             return
-        if not held.available:
-            await self._fail(held, tenant, "")
+        if not unstarted.available:
+            await self._fail(unstarted, tenant, "")
             return
-        caller = Caller(tenant, held.order.owner, held.order.role)
+        caller = Caller(tenant, unstarted.order.owner, unstarted.order.role)
         try:
-            batch_id = await self._batches.create(caller, _new_batch(held))
+            batch_id = await self._batches.create(caller, _new_batch(unstarted))
         except RemoteRefusal as refusal:
-            await self._fail(held, tenant, f"The process was refused: {refusal}")
+            await self._fail(unstarted, tenant, f"The process was refused: {refusal}")
         except RemoteTrouble as trouble:
-            await self._wait(held, tenant, trouble)
+            await self._wait(unstarted, tenant, trouble)
         else:
-            await self._send(held, tenant, batch_id)
+            await self._send(unstarted, tenant, batch_id)
 
-    async def _hold(self, uow: UnitOfWork, step: StartProcessingStep) -> _Held | None:
+    async def _lock(self, uow: UnitOfWork, step: StartProcessingStep) -> _Unstarted | None:
+        """Lock the order. Return its sub-order, or None if the step has nothing left to do."""
         orders = await uow.orders.lock([step.order_id])
         loaded = await uow.sub_orders.load([step.sub_order_id])
         work = await uow.executions.work(step.sub_order_id)
@@ -130,27 +134,29 @@ class StartProcessing:
         if sub_order.state is not SubOrderState.PROCESSING:
             return None
         if order.status is OrderStatus.PAUSED:
-            await self._put_back(uow, sub_order)
+            await self._return_to_queue(uow, sub_order)
         if order.status is not OrderStatus.RUNNING:
             return None
-        return _Held(order, sub_order, work, await uow.inputs.of_sub_order(sub_order.id))
+        return _Unstarted(order, sub_order, work, await uow.inputs.of_sub_order(sub_order.id))
 
-    async def _put_back(self, uow: UnitOfWork, sub_order: SubOrder) -> None:
-        """A paused order starts no process: its sub-order queues again until it is resumed (W42)."""
+    async def _return_to_queue(self, uow: UnitOfWork, sub_order: SubOrder) -> None:
+        """Queue the sub-order of a paused order again, until the order is resumed (W42)."""
         sub_order.return_to_queue()
         await uow.sub_orders.save([sub_order], self._clock.now())
 
-    async def _send(self, held: _Held, tenant: Tenant, batch_id: UUID) -> None:
+    async def _send(self, unstarted: _Unstarted, tenant: Tenant, batch_id: UUID) -> None:
         now = self._clock.now()
         async with self._store.unit_of_work(tenant) as uow:
-            still = await self._hold(uow, held.step)
+            still = await self._lock(uow, unstarted.step)
             if still is None:
                 return
             work, order = still.work, still.order
             await uow.executions.save_batch_id(work.sub_order_id, batch_id)
-            lost = without_input(await uow.executions.awaited(work.sub_order_id), still.inputs)
+            impossible = without_input(
+                await uow.executions.awaited(work.sub_order_id), still.inputs
+            )
             await uow.inputs.delete_used(work.sub_order_id)
-            await self._mind(uow, still, now + self._silence)
+            await self._save_due_date(uow, still.sub_order, now + self._silence)
             await uow.messages.send(
                 [
                     *(
@@ -166,23 +172,23 @@ class StartProcessing:
                     ),
                 ]
             )
-            moves = await uow.executions.settle(work.sub_order_id, {}, lost)
+            moves = await uow.executions.settle(work.sub_order_id, {}, impossible)
             cause = Cause(Reason.PROCESS_NOT_STARTED, SERVICE, now)
             await self._settlement.carry(uow, [order], moves, cause)
 
-    async def _mind(self, uow: UnitOfWork, held: _Held, due_at: datetime) -> None:
-        """Note when the next step for the sub-order falls due."""
-        held.sub_order.due_at = due_at
-        await uow.sub_orders.save([held.sub_order], self._clock.now())
+    async def _save_due_date(self, uow: UnitOfWork, sub_order: SubOrder, due_at: datetime) -> None:
+        """Save when the next step of the sub-order is due."""
+        sub_order.due_at = due_at
+        await uow.sub_orders.save([sub_order], self._clock.now())
 
-    async def _fail(self, held: _Held, tenant: Tenant, reason: str) -> None:
-        """Nothing will be made: every output says so, so that the order ends (W7).
+    async def _fail(self, unstarted: _Unstarted, tenant: Tenant, reason: str) -> None:
+        """Fail all outputs, so that the order can end (W7).
 
-        ``reason`` is empty when there is no input; then each output has the reason of its own.
+        ``reason`` is empty if there is no available input. Each output then gets the reason of its inputs.
         """
         now = self._clock.now()
         async with self._store.unit_of_work(tenant) as uow:
-            still = await self._hold(uow, held.step)
+            still = await self._lock(uow, unstarted.step)
             if still is None:
                 return
             awaited = await uow.executions.awaited(still.sub_order.id)
@@ -196,30 +202,30 @@ class StartProcessing:
             cause = Cause(Reason.PROCESS_NOT_STARTED, SERVICE, now)
             await self._settlement.carry(uow, [still.order], moves, cause)
 
-    async def _wait(self, held: _Held, tenant: Tenant, trouble: RemoteTrouble) -> None:
-        """rs-processing gave no answer: ask later, or, when patience ends, fail."""
+    async def _wait(self, unstarted: _Unstarted, tenant: Tenant, trouble: RemoteTrouble) -> None:
+        """Start the process later, or fail its outputs when the retry policy is exhausted."""
         now = self._clock.now()
-        since = held.work.unavailable_since or now
+        since = unstarted.work.unavailable_since or now
         if self._retries.exhausted(since, now):
-            await self._fail(held, tenant, f"The process could not be started: {trouble}")
+            await self._fail(unstarted, tenant, f"The process could not be started: {trouble}")
             return
         async with self._store.unit_of_work(tenant) as uow:
-            still = await self._hold(uow, held.step)
-            if still is None or still.work.attempts != held.work.attempts:
+            still = await self._lock(uow, unstarted.step)
+            if still is None or still.work.attempts != unstarted.work.attempts:
                 return
             attempts = still.work.attempts
             await uow.executions.note_unavailable(still.sub_order.id, attempts + 1, since)
             due = now + self._retries.pause(attempts + 1)
-            await self._mind(uow, still, due)
+            await self._save_due_date(uow, still.sub_order, due)
             await uow.messages.send([still.step.to(tenant, due)])
 
 
-def _new_batch(held: _Held) -> NewBatch:
-    work = held.work
+def _new_batch(unstarted: _Unstarted) -> NewBatch:
+    work = unstarted.work
     return NewBatch(
         correlation_id=work.correlation_id,
         process_id=work.choice.process_id,
         parameters=work.choice.parameters,
         dataset=work.dataset,
-        total_bytes=sum(one.input.size for one in held.available),
+        total_bytes=sum(one.input.size for one in unstarted.available),
     )
