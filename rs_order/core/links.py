@@ -12,7 +12,7 @@ from rs_order.ports import Projects, RemoteRefusal, RemoteTrouble
 from rs_order.store.tenants import Tenants
 from rs_order.store.unit_of_work import UnitOfWork
 
-_LONGEST_WAIT_SECONDS = 3.0
+LONGEST_WAIT_SECONDS = 3.0
 """A person waits no longer for an address that is only used later, in a link."""
 
 log = structlog.get_logger(__name__)
@@ -26,7 +26,13 @@ class Links:
     """
 
     def __init__(
-        self, projects: Projects | None, tenants: Tenants, *, prefix: str, fallback: str
+        self,
+        projects: Projects | None,
+        tenants: Tenants,
+        *,
+        prefix: str,
+        fallback: str,
+        longest_wait_seconds: float = LONGEST_WAIT_SECONDS,
     ) -> None:
         """Build links.
 
@@ -35,8 +41,10 @@ class Links:
             tenants: the stored addresses.
             prefix: the prefix of the gateway, ``/api/v1``.
             fallback: the address of projects whose own is unknown.
+            longest_wait_seconds: how long a person waits for an address.
         """
         self._projects = projects
+        self._longest_wait_seconds = longest_wait_seconds
         self._tenants = tenants
         self._prefix = prefix.strip("/")
         self._fallback = fallback
@@ -63,7 +71,7 @@ class Links:
     async def learn_if_possible(self, tenant: Tenant) -> None:
         """Learn the address of the tenant; if that takes too long, the stored one is used."""
         try:
-            async with asyncio.timeout(_LONGEST_WAIT_SECONDS):
+            async with asyncio.timeout(self._longest_wait_seconds):
                 await self.learn(tenant)
         except (RemoteTrouble, TimeoutError) as error:
             log.warning("project-address-unknown", tenant=tenant, cause=str(error))
@@ -75,7 +83,7 @@ class Links:
             RemoteTrouble: the address was never known, and rs-admin-instance is unavailable now.
         """
         try:
-            async with asyncio.timeout(_LONGEST_WAIT_SECONDS):
+            async with asyncio.timeout(self._longest_wait_seconds):
                 await self.learn(tenant)
         except TimeoutError as error:
             if await self._stored_host(tenant) is None:

@@ -48,6 +48,8 @@ class ZipRequest:
     """The user in whose name files are fetched, and whose quota they are charged to."""
     at: datetime
     """When, in UTC: the time of the entries."""
+    page: int = PAGE
+    """The number of files that are read from the store at once."""
 
 
 @dataclass(slots=True)
@@ -115,14 +117,14 @@ async def _available_files(
     after: DataFileId | None = DataFileId(0)
     while after is not None:
         files = await downloads.available_files(
-            request.tenant, request.order_id, after=after, limit=PAGE
+            request.tenant, request.order_id, after=after, limit=request.page
         )
         order = await downloads.order(request.tenant, request.order_id)
         if order is None or order.status.deleted_or_expired:
             raise OrderGone
         for file in files:
             yield file
-        after = files[-1].id if len(files) == PAGE else None
+        after = files[-1].id if len(files) == request.page else None
 
 
 async def _with_following(

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import OrderId
 from rs_order.downloads.metalink import Metalinks
-from rs_order.downloads.order_zip import ZipReport, ZipRequest, zip_order
+from rs_order.downloads.order_zip import PAGE, ZipReport, ZipRequest, zip_order
 from rs_order.downloads.settle import Settle
 from rs_order.downloads.streaming import StreamedDownload, name_for_order
 from rs_order.ports import (
@@ -39,6 +39,8 @@ class DownloadServices:
     metalinks: Metalinks
     order_tokens: OrderTokens
     clock: Clock
+    zip_page: int = PAGE
+    """The number of files of a zip that are read from the store at once."""
 
 
 OrderTokenInQuery = Annotated[
@@ -95,7 +97,7 @@ def zips_router(access: Access, services: DownloadServices) -> APIRouter:
             return Response(status_code=204)
         now = services.clock.now()
         report = ZipReport()
-        zip_request = ZipRequest(caller.tenant, order.id, caller.email, now)
+        zip_request = ZipRequest(caller.tenant, order.id, caller.email, now, services.zip_page)
         return StreamedDownload(
             zip_order(
                 services.orders,

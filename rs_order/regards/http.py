@@ -48,7 +48,16 @@ def new_client(limits: CallLimits | None = None, *, proxy: str | None = None) ->
 class RemoteService:
     """One REGARDS service behind its base URL, spoken to in JSON."""
 
-    def __init__(self, name: str, base_url: str, client: httpx.AsyncClient) -> None:
+    def __init__(
+        self,
+        name: str,
+        base_url: str,
+        client: httpx.AsyncClient,
+        *,
+        longest_answer: int = MAX_ANSWER,
+    ) -> None:
+        """``longest_answer``: the most bytes that an answer may have."""
+        self._longest_answer = longest_answer
         self.name = name
         self._base_url = base_url.rstrip("/")
         self._client = client
@@ -137,8 +146,8 @@ class RemoteService:
         answer = bytearray()
         async for chunk in response.aiter_bytes():
             answer += chunk
-            if len(answer) > MAX_ANSWER:
-                raise self.nonsense(path, f"the answer is longer than {MAX_ANSWER} bytes")
+            if len(answer) > self._longest_answer:
+                raise self.nonsense(path, f"the answer is longer than {self._longest_answer} bytes")
         return answer
 
     def _parse(self, path: str, answer: bytearray) -> Any:

@@ -105,8 +105,9 @@ _COLUMNS: Final = {
 class OrderViews:
     """Views of orders. All calls raise StoreUnavailable."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, *, exported_at_a_time: int = EXPORTED_AT_A_TIME) -> None:
         self._pool = pool
+        self._exported_at_a_time = exported_at_a_time
 
     async def owner(self, tenant: Tenant, order_id: OrderId) -> str | None:
         """Return the owner of the order, or None if there is no such order."""
@@ -160,12 +161,12 @@ class OrderViews:
                     SQL["found_after"],
                     *_restrictions(wanted),
                     after,
-                    EXPORTED_AT_A_TIME,
+                    self._exported_at_a_time,
                 )
                 some = await load_views(connection, ids)
             if some:
                 yield some
-            more = len(ids) == EXPORTED_AT_A_TIME
+            more = len(ids) == self._exported_at_a_time
             after = ids[-1] if ids else after
 
 

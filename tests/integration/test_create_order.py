@@ -38,7 +38,13 @@ class UnavailableProjects:
 
 
 def creation(pool: Pool, store: Store, projects: Projects | None = None) -> CreateOrder:
-    links = Links(projects, Tenants(pool), prefix="/api/v1", fallback="http://localhost")
+    links = Links(
+        projects,
+        Tenants(pool),
+        prefix="/api/v1",
+        fallback="http://localhost",
+        longest_wait_seconds=0.05,
+    )
     return CreateOrder(store, links, ManualClock(NOW))
 
 
@@ -122,10 +128,9 @@ async def test_w3_nothing_stays_of_a_refused_order(
 
 @pytest.mark.parametrize("silent", [True, False])
 async def test_trouble_with_an_address_refuses_no_order(
-    silent: bool, pool: Pool, store: Store, monkeypatch: pytest.MonkeyPatch
+    silent: bool, pool: Pool, store: Store
 ) -> None:
     """The address is needed later, in a link, and learnt then or replaced by the one last known."""
-    monkeypatch.setattr("rs_order.core.links._LONGEST_WAIT_SECONDS", 0.05)
     await put_basket(pool)
     create = creation(pool, store, UnavailableProjects(silent=silent))
 

@@ -12,7 +12,6 @@ import pytest
 
 from rs_order.core.shared_steps import CompleteOrderStep
 from rs_order.domain.ids import DataFileId, OrderId
-from rs_order.downloads import order_zip
 from rs_order.downloads.order_zip import OrderGone, ZipReport, ZipRequest, zip_order
 from rs_order.downloads.single_file import FileReport, FileRequest, deliver
 from rs_order.ports import FetchResult
@@ -124,10 +123,8 @@ async def test_a_zip_that_has_files_left_to_read_is_cut(
     goes: Goes,
     app: AppHarness,
     downloads: StoredDownloads,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Files that were deleted can't be told from files that never were: the archive must not look whole."""
-    monkeypatch.setattr(order_zip, "PAGE", 2)
     order = await an_order(app)
     before: dict[str, Any] = {}
 
@@ -136,7 +133,7 @@ async def test_a_zip_that_has_files_left_to_read_is_cut(
         before.update(await traces_of(app, order))
 
     sources, report = await sources_of(app, order, go), ZipReport()
-    request = ZipRequest(TENANT, order, OWNER, app.clock.now())
+    request = ZipRequest(TENANT, order, OWNER, app.clock.now(), page=2)
     content = io.BytesIO()
     with pytest.raises(OrderGone):
         await _take(zip_order(downloads, app.settle_downloads, sources, request, report), content)
@@ -148,7 +145,7 @@ async def test_a_zip_that_has_files_left_to_read_is_cut(
 
 
 async def test_a_zip_of_several_pages_has_all_files(
-    app: AppHarness, downloads: StoredDownloads, monkeypatch: pytest.MonkeyPatch
+    app: AppHarness, downloads: StoredDownloads
 ) -> None:
     """Pages of 2 and of 3: the last one full, or not."""
     order = await an_order(app)
@@ -157,7 +154,6 @@ async def test_a_zip_of_several_pages_has_all_files(
         pass
 
     for page in (2, 3):
-        monkeypatch.setattr(order_zip, "PAGE", page)
         await app.rows("update data_file set state = 'AVAILABLE'")
         await app.rows(
             "update sub_order set state = 'WAITING', available_files = 4, downloaded_files = 0"
@@ -166,7 +162,7 @@ async def test_a_zip_of_several_pages_has_all_files(
             "update orders set available_files = 4, downloaded_files = 0, waiting_sub_orders = 1"
         )
         report = ZipReport()
-        request = ZipRequest(TENANT, order, OWNER, app.clock.now())
+        request = ZipRequest(TENANT, order, OWNER, app.clock.now(), page=page)
         sources = await sources_of(app, order, nothing)
         await _take(
             zip_order(downloads, app.settle_downloads, sources, request, report), io.BytesIO()

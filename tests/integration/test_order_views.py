@@ -27,17 +27,12 @@ async def pool(database_url: str) -> AsyncIterator[Pool]:
         yield opened
 
 
-@pytest.fixture(autouse=True)
-def _few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rs_order.store.order_views.EXPORTED_AT_A_TIME", AT_A_TIME)
-
-
 async def test_w32_promise_5_a_slow_reader_of_an_export_holds_no_connection(
     pool: Pool, rows: TenantRows
 ) -> None:
     """Between two parts anybody can have it; what is added behind meanwhile is exported too."""
     orders = [await rows.order() for _ in range(AT_A_TIME + 1)]
-    parts = OrderViews(pool).export(TENANT, OrderSearch())
+    parts = OrderViews(pool, exported_at_a_time=AT_A_TIME).export(TENANT, OrderSearch())
     exported = [[view.id for view in await anext(parts)]]
     async with asyncio.timeout(5):
         orders.append(await rows.order())
@@ -51,7 +46,7 @@ async def test_an_export_ends(count: int, pool: Pool, rows: TenantRows) -> None:
     """With every order once, also where the last part is full; nothing of another tenant."""
     orders = [await rows.order() for _ in range(count)]
     await TenantRows(pool, OTHER).order()
-    parts = OrderViews(pool).export(TENANT, OrderSearch())
+    parts = OrderViews(pool, exported_at_a_time=AT_A_TIME).export(TENANT, OrderSearch())
 
     assert [view.id async for part in parts for view in part] == orders
 
@@ -64,6 +59,6 @@ async def test_an_export_passes_over_what_does_not_match(pool: Pool, rows: Tenan
             order = await rows.order(status)
         done.append(order)
     wanted = OrderSearch(statuses=frozenset({OrderStatus.DONE}))
-    parts = OrderViews(pool).export(TENANT, wanted)
+    parts = OrderViews(pool, exported_at_a_time=AT_A_TIME).export(TENANT, wanted)
 
     assert [view.id async for part in parts for view in part] == done

@@ -64,11 +64,9 @@ async def test_headers_of_a_call(client: httpx.AsyncClient) -> None:
     assert "content-type: application/json" in head
 
 
-async def test_answers_have_an_end(
-    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_answers_have_an_end(client: httpx.AsyncClient) -> None:
     """A service that never stops talking doesn't fill our memory."""
-    monkeypatch.setattr("rs_order.regards.http.MAX_ANSWER", 1000)
     async with RawServer.running(answer("200 OK", b" " * 2000 + b"{}")) as server:
+        service = RemoteService("rs-test", server.url, client, longest_answer=1000)
         with pytest.raises(RemoteNonsense, match="longer than 1000 bytes"):
-            await RemoteService("rs-test", server.url, client).get("/path", SECRET)
+            await service.get("/path", SECRET)

@@ -12,7 +12,6 @@ import pytest
 from structlog.testing import capture_logs
 
 from rs_order.app.rest import RestServices
-from rs_order.downloads import order_zip
 from rs_order.ports import FetchResult
 from rs_order.rest.application import RestSettings
 from tests.rest.conftest import bearer, serving
@@ -317,10 +316,10 @@ async def test_archive_that_breaks_is_cut(
 
 
 async def test_order_that_goes_in_the_middle_cuts_the_archive(
-    api: httpx.AsyncClient, downloadable: DownloadableOrder, monkeypatch: pytest.MonkeyPatch
+    services: RestServices, downloadable: DownloadableOrder
 ) -> None:
-    """Its files may be gone, too: what the client has must not look whole. It is nobody's failure."""
-    monkeypatch.setattr(order_zip, "PAGE", 1)
+    """Its files may be deleted too: what the client has must not look whole. It isn't a failure."""
+    services = replace(services, downloads=replace(services.downloads, zip_page=1))
 
     async def last() -> AsyncGenerator[bytes, None]:
         yield b"content"
@@ -328,10 +327,14 @@ async def test_order_that_goes_in_the_middle_cuts_the_archive(
 
     downloadable.add("a", last)
     downloadable.add("b")
-    with capture_logs() as lines:
-        with pytest.raises(httpx.RemoteProtocolError):
-            await api.get(PATH)
-        await written(lines, 1)
+    headers = {"Authorization": f"Bearer {bearer()}"}
+    async with aclosing(serving(services)) as urls, httpx.AsyncClient(trust_env=False) as client:
+        url = await anext(urls)
+        with capture_logs() as lines:
+            with pytest.raises(httpx.RemoteProtocolError):
+                await client.get(url + PATH, headers=headers)
+            await written(lines, 1)
+        await anext(urls, None)
 
     assert downloadable.order.settlements == []
     assert downloadable.sources.open_now == 0
