@@ -13,7 +13,7 @@ from rs_order.app.platform_clients import PlatformClients
 from rs_order.baskets.routes import BasketUseCases
 from rs_order.core.slice_sizes import SLICE_SIZES, SliceSizes
 from rs_order.downloads.settle import SettleDownloads
-from rs_order.reconcile.runs import ReconcileRounds, count_drift
+from rs_order.reconcile.runs import ReconcilerRuns, count_drift
 from rs_order.requests.estimate import Estimator
 from rs_order.settings import Settings
 
@@ -30,7 +30,7 @@ class Application:
     actions: OrderActions
     baskets: BasketUseCases
     settle_downloads: SettleDownloads
-    reconcile: ReconcileRounds
+    reconcile: ReconcilerRuns
     tenants: Tenants
 
 

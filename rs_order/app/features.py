@@ -43,8 +43,8 @@ from rs_order.processing.results import (
 from rs_order.processing.start import StartProcessing
 from rs_order.reconcile.rebuild_steps import RebuildPageStep, RebuildSteps
 from rs_order.reconcile.recount import Recount, RecountStep
-from rs_order.reconcile.repair_order import MendOrder
-from rs_order.reconcile.runs import ReconcileRounds, ReconcileStep, count_steps
+from rs_order.reconcile.repair_order import RepairOrder
+from rs_order.reconcile.runs import ReconcilerRuns, ReconcileStep, count_steps
 from rs_order.requests.accept import AcceptRequests
 from rs_order.requests.answer import AnswerRequests
 from rs_order.requests.decide import GrantRequests
@@ -186,16 +186,18 @@ def baskets(core: Core) -> BasketUseCases:
     )
 
 
-def reconcile(core: Core, count_drift: Callable[[str], None]) -> ReconcileRounds:
+def reconcile(core: Core, count_drift: Callable[[str], None]) -> ReconcilerRuns:
     every = timedelta(minutes=core.settings.reconcile_minutes)
-    rounds = ReconcileRounds(core.store, core.clock, every=every)
+    runs = ReconcilerRuns(core.store, core.clock, every=every)
     rebuild = RebuildSteps(core.store, core.clock, core.limits, count_steps, every=every)
-    mend = MendOrder(core.store, core.settlement, core.clock, limits=core.limits, count=count_drift)
-    core.steps.on(ReconcileStep, rounds.begin)
+    repair = RepairOrder(
+        core.store, core.settlement, core.clock, limits=core.limits, count=count_drift
+    )
+    core.steps.on(ReconcileStep, runs.begin)
     core.steps.on(RebuildPageStep, rebuild.handle)
-    recount = Recount(core.store, mend, core.clock, every=every, sizes=core.sizes)
+    recount = Recount(core.store, repair, core.clock, every=every, sizes=core.sizes)
     core.steps.on(RecountStep, recount.handle)
-    return rounds
+    return runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +210,7 @@ class Tenants:
 
 
 def tenants(
-    core: Core, schedule: ScheduleSubOrders, mails: PlanMails, reconciler: ReconcileRounds
+    core: Core, schedule: ScheduleSubOrders, mails: PlanMails, reconciler: ReconcilerRuns
 ) -> Tenants:
     wake = WakeTenant(schedule, mails, reconciler)
     connect = ConnectTenants(

@@ -1,7 +1,8 @@
-"""Writes steps again that were lost with the broker, from what the tables say is under way.
+"""Writes steps again that the broker lost, for all work that is stalled according to the tables.
 
-A step is either a row of the outbox or in the broker's hands; who purges a queue loses those. What should
-have moved a round ago and didn't gets its step again. Where the first wasn't lost, the second does nothing.
+A step is either a row of the outbox or a message of the broker, and purging a queue loses its messages. Work
+that hasn't moved for the time of a run gets its step again. If the first step wasn't lost, the second does
+nothing.
 """
 
 from collections import Counter
@@ -32,21 +33,21 @@ from rs_order.store.reconciliation import OverdueSubOrder
 from rs_order.store.unit_of_work import Store, UnitOfWork
 
 PAGE = 500
-"""Looked at in one transaction."""
+"""Items that one transaction checks."""
 
 log = structlog.get_logger(__name__)
 
 
 class Part(StrEnum):
-    """What may stand still, in the order in which it is looked at."""
+    """The kinds of work that may be stalled, in the order in which they are checked."""
 
     REQUESTS = "requests"
     COMPLETIONS = "completions"
     RETRIES = "retries"
     OWNERS = "owners"
-    """Of ready sub-orders."""
+    """Owners of ready sub-orders."""
     SUB_ORDERS = "sub-orders"
-    """That run or are processed."""
+    """Sub-orders that run or are processed."""
     EXPIRIES = "expiries"
     MAILS = "mails"
 
@@ -62,13 +63,15 @@ class RebuildPageStep(Step, name="rebuild-steps"):
 
 @dataclass(frozen=True, slots=True)
 class _Page:
+    """The result of the check of a page."""
+
     lost: Sequence[Step]
     after: int | str | None = None
-    """What the next page is behind; None: this was the last one."""
+    """The last id or owner, if there may be another page."""
 
 
 class RebuildSteps:
-    """A chain of pages over all parts."""
+    """Checks all parts, page by page."""
 
     def __init__(
         self,
@@ -79,7 +82,10 @@ class RebuildSteps:
         *,
         every: timedelta,
     ) -> None:
-        """``count``: counts steps by name; ``every``: how long something may stand still."""
+        """``count``: is called with the name and the number of lost steps.
+
+        ``every``: time without progress after which work is stalled.
+        """
         self._store = store
         self._clock = clock
         self._slots = limits.per_user
@@ -87,20 +93,20 @@ class RebuildSteps:
         self._every = every
 
     async def handle(self, tenant: Tenant, step: RebuildPageStep) -> None:
-        """Look at a page of a part, then at the parts behind it as long as they fit on a page each."""
+        """Check a page of a part. If it was the last one, check the next part, too."""
         parts, after = list(Part), step.after
         for part in parts[parts.index(step.part) :]:
             async with self._store.unit_of_work(tenant) as uow:
-                page = await self._look(uow, part, after)
+                page = await self._check(uow, part, after)
                 await uow.messages.send([lost.to(tenant) for lost in page.lost])
                 if page.after is not None:
                     await uow.messages.send([RebuildPageStep(part, page.after).to(tenant)])
-            self._tell(tenant, page.lost)
+            self._report(tenant, page.lost)
             if page.after is not None:
                 return
             after = None
 
-    async def _look(self, uow: UnitOfWork, part: Part, after: int | str | None) -> _Page:
+    async def _check(self, uow: UnitOfWork, part: Part, after: int | str | None) -> _Page:
         before = self._clock.now() - self._every
         if part is Part.OWNERS:
             return await _owners(uow, str(after or ""), self._slots)
@@ -108,7 +114,7 @@ class RebuildSteps:
             return await _sub_orders(uow, before, self._clock.now())
         return await _BY_ID[part](uow, before, int(after or 0))
 
-    def _tell(self, tenant: Tenant, lost: Sequence[Step]) -> None:
+    def _report(self, tenant: Tenant, lost: Sequence[Step]) -> None:
         written = Counter(step.name for step in lost)
         for name, number in written.items():
             self._count(name, number)
@@ -146,10 +152,10 @@ async def _owners(uow: UnitOfWork, after: str, slots: int) -> _Page:
 
 
 async def _sub_orders(uow: UnitOfWork, before: datetime, now: datetime) -> _Page:
-    """They count as due now: the next page has others."""
+    """Return a page of overdue sub-orders. The check marks them as due now, so the next page has others."""
     overdue = await uow.reconciliation.overdue_sub_orders(before, now, PAGE)
     return _Page(
-        [_of_sub_order(one) for one in overdue],
+        [_step_of(one) for one in overdue],
         _last([one.id for one in overdue]),
     )
 
@@ -171,10 +177,11 @@ _BY_ID: Mapping[Part, Callable[[UnitOfWork, datetime, int], Awaitable[_Page]]] =
     Part.EXPIRIES: _expiries,
     Part.MAILS: _mails,
 }
-"""Parts whose pages go by id."""
+"""The parts whose pages are ordered by id."""
 
 
-def _of_sub_order(one: OverdueSubOrder) -> Step:
+def _step_of(one: OverdueSubOrder) -> Step:
+    """Return the step that continues an overdue sub-order."""
     if one.state is SubOrderState.RUNNING:
         return AskAgainStep(one.order_id, one.id, one.asks)
     if one.executions_asked:
@@ -183,5 +190,5 @@ def _of_sub_order(one: OverdueSubOrder) -> Step:
 
 
 def _last(found: Sequence[int] | Sequence[str]) -> int | str | None:
-    """What the next page is behind; None when there is none."""
+    """Return the last item if there may be another page."""
     return found[-1] if len(found) == PAGE else None

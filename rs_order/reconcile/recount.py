@@ -1,7 +1,7 @@
-"""Walks over all orders and counts again, a slice at a time (architecture: drift is a bug).
+"""Counts all orders again, a slice at a time. A wrong counter is a defect of the service.
 
-A look takes no lock: one statement sees counters and files of the same instant, and they change in the
-same commits. Only an order that is wrong is locked, counted again and mended.
+A check takes no lock: one statement sees the counters and the files at the same instant, and both change in
+the same commits. Only an order that is wrong is locked, counted again and repaired.
 """
 
 from collections import defaultdict
@@ -14,24 +14,25 @@ from rs_order.core.slice_sizes import SLICE_SIZES, SliceSizes
 from rs_order.core.steps import RunNumber, Step
 from rs_order.domain.ids import OrderId, SubOrderId, Tenant
 from rs_order.ports import Clock
-from rs_order.reconcile.repair_order import MendOrder
+from rs_order.reconcile.repair_order import RepairOrder
 from rs_order.store.unit_of_work import Store, UnitOfWork
 
 RECOUNTS = "recount"
-"""The walks' name in the store; each slice is a round."""
+"""Name of the recounts in the store. Each slice has a run number of its own."""
 PAUSE = timedelta(seconds=1)
-"""Between two slices, so that a walk over many orders costs little of the database's time."""
+"""Time between two slices, so that the recount of many orders doesn't load the database."""
 
 
 class RecountPart(StrEnum):
-    """What is looked at, in this order."""
+    """The parts of a recount, in their order."""
 
     ORDERS = "orders"
-    """Counters of orders and dataset tasks against those of sub-orders; what gone orders left."""
+    """Counters of orders and dataset tasks against those of sub-orders; also finds files of deleted or
+    expired orders."""
     SUB_ORDERS = "sub-orders"
-    """Counters of sub-orders against files."""
+    """Counters of sub-orders against their files."""
     REMOVED = "removed"
-    """What removed orders left."""
+    """Files of removed orders."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class RecountStep(Step, name="recount"):
         return self == self.first(self.number)
 
     def following(self, last: int | None) -> "RecountStep":
-        """Return the next slice, behind the last one of this; None: the part is done.
+        """Return the slice after the ``last`` item of this one; None: the first slice of the next part.
 
         After the last part comes the first slice of the next run.
         """
@@ -68,38 +69,43 @@ class RecountStep(Step, name="recount"):
 
 @dataclass(slots=True)
 class _Found:
-    """What a slice found."""
+    """The result of the checks of a slice."""
 
     wrong: dict[OrderId, list[SubOrderId]]
-    """Orders to be counted again, each with its sub-orders that are wrong."""
+    """Orders to count again, each with its wrong sub-orders."""
     left_behind: list[OrderId]
+    """Deleted, expired or removed orders that still have files."""
     last: int | None
-    """None: this was the end of the part."""
+    """The last checked item. None at the end of the part."""
 
 
 class Recount:
-    """Does one slice, and writes the next in the same commit; the last one of a walk plans the next walk."""
+    """Checks one slice, and writes the step of the next one in the same commit.
+
+    The last slice of a recount plans the next recount.
+    """
 
     def __init__(
         self,
         store: Store,
-        mend: MendOrder,
+        repair: RepairOrder,
         clock: Clock,
         *,
         every: timedelta,
         sizes: SliceSizes = SLICE_SIZES,
     ) -> None:
+        """``every``: time between two recounts."""
         self._sizes = sizes
         self._store = store
-        self._mend = mend
+        self._repair = repair
         self._clock = clock
         self._every = every
 
     async def handle(self, tenant: Tenant, step: RecountStep) -> None:
-        """Do the slice of the step, if it is the next one."""
+        """Check the slice of the step, if its run number is the next one."""
         now = self._clock.now()
         async with self._store.unit_of_work(tenant) as uow:
-            found = await self._look(uow, step, now)
+            found = await self._check(uow, step, now)
             following = step.following(found.last)
             due_at = now + (self._every if following.is_first else PAUSE)
             if not await uow.runs.begin(RECOUNTS, step.number, due_at):
@@ -110,24 +116,20 @@ class Recount:
                     following.to(tenant, due_at),
                 ]
             )
-        # Behind the commit: an order that can't be mended must not hold up the walk.
+        # After the commit, so that an order that can't be repaired doesn't stop the recount.
         for order, sub_orders in found.wrong.items():
-            await self._mend.handle(tenant, order, sub_orders)
+            await self._repair.handle(tenant, order, sub_orders)
         if step.is_first:
-            await self._mend.free_places(tenant)
+            await self._repair.release_capacity(tenant)
 
-    async def _look(self, uow: UnitOfWork, step: RecountStep, now: datetime) -> _Found:
+    async def _check(self, uow: UnitOfWork, step: RecountStep, now: datetime) -> _Found:
         if step.part is RecountPart.ORDERS:
-            return await self._look_at_orders(uow, OrderId(step.after), now)
+            return await self._check_orders(uow, OrderId(step.after), now)
         if step.part is RecountPart.SUB_ORDERS:
-            return await self._look_at_sub_orders(uow, SubOrderId(step.after))
-        held = await uow.reconciliation.check_removed(
-            OrderId(step.after), self._sizes.checked_orders
-        )
-        removed = [order for order, is_removed in held if is_removed]
-        return _Found({}, removed, held[-1][0] if len(held) == self._sizes.checked_orders else None)
+            return await self._check_sub_orders(uow, SubOrderId(step.after))
+        return await self._check_removed(uow, OrderId(step.after))
 
-    async def _look_at_orders(self, uow: UnitOfWork, after: OrderId, now: datetime) -> _Found:
+    async def _check_orders(self, uow: UnitOfWork, after: OrderId, now: datetime) -> _Found:
         orders = await uow.reconciliation.check_orders(
             after, self._sizes.recounted_orders, now - self._every
         )
@@ -137,7 +139,7 @@ class Recount:
             orders[-1].id if len(orders) == self._sizes.recounted_orders else None,
         )
 
-    async def _look_at_sub_orders(self, uow: UnitOfWork, after: SubOrderId) -> _Found:
+    async def _check_sub_orders(self, uow: UnitOfWork, after: SubOrderId) -> _Found:
         sub_orders = await uow.reconciliation.check_sub_orders(
             after, self._sizes.recounted_sub_orders, self._sizes.recounted_files
         )
@@ -146,3 +148,12 @@ class Recount:
             if one.miscounted:
                 wrong[one.order_id].append(one.id)
         return _Found(wrong, [], sub_orders[-1].id if sub_orders else None)
+
+    async def _check_removed(self, uow: UnitOfWork, after: OrderId) -> _Found:
+        limit = self._sizes.checked_orders
+        orders = await uow.reconciliation.check_removed(after, limit)
+        return _Found(
+            {},
+            [order for order, removed in orders if removed],
+            orders[-1][0] if len(orders) == limit else None,
+        )

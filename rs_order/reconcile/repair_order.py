@@ -1,4 +1,4 @@
-"""Counts an order again under its lock, mends what differs, and tells that it did: a drift is a defect."""
+"""Counts an order again under its lock, repairs what differs, and logs it: a drift is a defect."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,24 +24,24 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """Something that differed from what it counts."""
+    """A row whose counters or state were wrong."""
 
     table: str
     id: int
     difference: Mapping[str, tuple[int | str, int | str]]
-    """What stood, and what is true."""
+    """The stored and the true value of each wrong column."""
 
 
-class _BeyondRepair(Exception):
-    """Mending would need a move that no order or sub-order can make; nothing is changed."""
+class _Irreparable(Exception):
+    """The repair would need a move that no order or sub-order may make. Nothing is changed."""
 
     def __init__(self, drifts: Sequence[Drift]) -> None:
         super().__init__()
         self.drifts = drifts
 
 
-class MendOrder:
-    """Counters follow the files; states and statuses follow the counters, by the rules of every move."""
+class RepairOrder:
+    """Corrects counters by the files, then states and statuses by the counters, with the usual moves."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class MendOrder:
         limits: SlotLimits,
         count: Callable[[str], None],
     ) -> None:
-        """``count``: counts a drift of a table."""
+        """``count``: is called with the table of each drift."""
         self._store = store
         self._settlement = settlement
         self._limits = limits
@@ -62,26 +62,26 @@ class MendOrder:
     async def handle(
         self, tenant: Tenant, order_id: OrderId, sub_order_ids: Sequence[SubOrderId]
     ) -> None:
-        """Mend an order, and those of its sub-orders, as far as they are still wrong."""
-        mended = True
+        """Repair an order and the given sub-orders, as far as they are still wrong under the lock."""
+        repaired = True
         try:
-            drifts = await self._mend(tenant, order_id, sub_order_ids)
-        except _BeyondRepair as beyond:
-            drifts, mended = list(beyond.drifts), False
+            drifts = await self._repair(tenant, order_id, sub_order_ids)
+        except _Irreparable as error:
+            drifts, repaired = list(error.drifts), False
         for drift in drifts:
-            self._tell(tenant, drift, order=order_id, mended=mended)
+            self._report(tenant, drift, order=order_id, repaired=repaired)
 
-    async def free_places(self, tenant: Tenant) -> None:
-        """Places of the service that nothing running holds are free; whatever is free is handed on."""
+    async def release_capacity(self, tenant: Tenant) -> None:
+        """Release the capacity of sub-orders that don't run any more, and wake the next waiters."""
         async with self._store.unit_of_work(tenant) as uow:
             await uow.capacity.lock()
-            freed = await uow.reconciliation.release_capacity()
+            released = await uow.reconciliation.release_capacity()
             await wake_next_waiters(uow, self._limits)
-        for sub_order in freed:
-            drift = Drift("running_sub_order", sub_order, {"place": ("taken", "free")})
-            self._tell(tenant, drift, mended=True)
+        for sub_order in released:
+            drift = Drift("running_sub_order", sub_order, {"capacity": ("acquired", "released")})
+            self._report(tenant, drift, repaired=True)
 
-    async def _mend(
+    async def _repair(
         self, tenant: Tenant, order_id: OrderId, sub_order_ids: Sequence[SubOrderId]
     ) -> list[Drift]:
         async with self._store.unit_of_work(tenant) as uow:
@@ -89,16 +89,16 @@ class MendOrder:
             if not orders or orders[0].status.deleted_or_expired:
                 return []
             (order,) = orders
-            before = _stands(order)
+            before = _record(order)
             sub_orders, drifts = await _count(uow, sub_order_ids)
             cause = Cause(Reason.RECOUNTED, SERVICE, self._clock.now())
             await self._settlement.recounted(uow, order, sub_orders, cause)
-            drifts += _difference("orders", order.id, before, _stands(order))
+            drifts += _difference("orders", order.id, before, _record(order))
             if order.counters.pending and order.status in (
                 OrderStatus.DONE,
                 OrderStatus.DONE_WITH_WARNING,
             ):
-                raise _BeyondRepair(drifts)
+                raise _Irreparable(drifts)
             await uow.orders.save([order], cause.at)
             for task in await uow.reconciliation.repair_tasks(order_id):
                 drifts += _difference(
@@ -109,8 +109,8 @@ class MendOrder:
                 )
         return drifts
 
-    def _tell(
-        self, tenant: Tenant, drift: Drift, *, mended: bool, order: OrderId | None = None
+    def _report(
+        self, tenant: Tenant, drift: Drift, *, repaired: bool, order: OrderId | None = None
     ) -> None:
         self._count(drift.table)
         log.error(
@@ -120,35 +120,35 @@ class MendOrder:
             table=drift.table,
             id=drift.id,
             difference=drift.difference,
-            mended=mended,
+            repaired=repaired,
         )
 
 
 async def _count(uow: UnitOfWork, ids: Sequence[SubOrderId]) -> tuple[list[SubOrder], list[Drift]]:
-    """Those of the sub-orders that are wrong, with their true counters.
+    """Return the wrong sub-orders, with their true counters, and the drifts found.
 
     Raises:
-        _BeyondRepair: one has ended, and still has a pending file.
+        _Irreparable: a sub-order has ended, but has a pending file.
     """
     counted = await uow.reconciliation.count_files(ids)
     wrong: list[SubOrder] = []
     drifts: list[Drift] = []
     for sub_order in await uow.sub_orders.load(ids):
-        fact = counted[sub_order.id]
+        counters = counted[sub_order.id]
         difference = _difference(
-            "sub_order", sub_order.id, _counters(sub_order.counters), _counters(fact)
+            "sub_order", sub_order.id, _counters(sub_order.counters), _counters(counters)
         )
         if difference:
             drifts += difference
-            sub_order.counters = fact
+            sub_order.counters = counters
             wrong.append(sub_order)
     settled = (SubOrderState.WAITING, SubOrderState.ENDED)
     if any(one.counters.pending and one.state in settled for one in wrong):
-        raise _BeyondRepair(drifts)
+        raise _Irreparable(drifts)
     return wrong, drifts
 
 
-def _stands(order: Order) -> dict[str, int | str]:
+def _record(order: Order) -> dict[str, int | str]:
     return {
         "status": order.status,
         "sub_orders": order.sub_orders,
@@ -167,7 +167,7 @@ def _counters(counters: FileCounters) -> dict[str, int | str]:
 def _difference(
     table: str, id_: int, before: Mapping[str, Any], after: Mapping[str, Any]
 ) -> list[Drift]:
-    """What differs; nothing when nothing does."""
+    """Return the drift between two records of a row; nothing if they are equal."""
     differing = {
         name: (before[name], after[name]) for name in before if before[name] != after[name]
     }

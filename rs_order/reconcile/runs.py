@@ -16,19 +16,23 @@ from rs_order.requests.retention import TIDYING, PurgeInboxStep
 from rs_order.store.unit_of_work import Store, UnitOfWork
 
 _drifts = Counter("rs_order_drift", "Counters that differed from what they count", ["table"])
-_steps = Counter("rs_order_steps_written_again", "Steps of work that stood still", ["step"])
+_steps = Counter(
+    "rs_order_steps_written_again", "Steps written again because their work was stalled", ["step"]
+)
 
 
 def count_drift(table: str) -> None:
+    """Count a drift of a table in the metrics."""
     _drifts.labels(table).inc()
 
 
 def count_steps(name: str, number: int) -> None:
+    """Count steps that were written again in the metrics, by the name of the step."""
     _steps.labels(name).inc(number)
 
 
-ROUNDS = "reconcile"
-"""The rounds' name in the store."""
+RECONCILIATIONS = "reconcile"
+"""Name of the reconciler's runs in the store."""
 
 
 @dataclass(frozen=True)
@@ -39,36 +43,37 @@ class ReconcileStep(Step, name="reconcile"):
 
 
 async def begin_reconciling(uow: UnitOfWork, now: datetime) -> None:
-    """Begin a tenant's rounds, unless they have begun; its first order does so."""
-    if await uow.runs.begin(ROUNDS, 1, now):
+    """Begin the runs of a tenant, unless they have begun. The first order of a tenant begins them."""
+    if await uow.runs.begin(RECONCILIATIONS, 1, now):
         await uow.messages.send([ReconcileStep(2).to(uow.tenant, now)])
 
 
-class ReconcileRounds:
-    """Each round plans the next one twice, the second time a round later.
+class ReconcilerRuns:
+    """Begins the runs of the reconciler. Each run plans the next one twice, the second one run later.
 
-    Who purges the queue takes one of the two at most: the other is still a row of the outbox. It does
-    nothing when the first was done.
+    If the queue is purged, at most one of the two steps is lost: the other is still a row of the outbox.
+    It does nothing if the first was handled.
     """
 
     def __init__(self, store: Store, clock: Clock, *, every: timedelta) -> None:
+        """``every``: time between two runs."""
         self._store = store
         self._clock = clock
         self._every = every
 
-    async def wake(self, tenant: Tenant) -> None:
-        """Begin the rounds, or make up for those that were missed or lost."""
+    async def resume(self, tenant: Tenant) -> None:
+        """Begin the runs of a tenant, or begin again the runs that were missed or lost."""
         now = self._clock.now()
         async with self._store.unit_of_work(tenant) as uow:
             await begin_reconciling(uow, now)
-            await self._resume(uow, now, now)
+            await self._begin_overdue(uow, now, now)
 
     async def begin(self, tenant: Tenant, step: ReconcileStep) -> None:
-        """Begin the round of this number, if it is the next one."""
+        """Begin the run of the step, if its number is the next one."""
         now = self._clock.now()
         due_at = now + self._every
         async with self._store.unit_of_work(tenant) as uow:
-            if not await uow.runs.begin(ROUNDS, step.number, due_at):
+            if not await uow.runs.begin(RECONCILIATIONS, step.number, due_at):
                 return
             following = ReconcileStep(step.number + 1)
             await uow.messages.send(
@@ -80,25 +85,25 @@ class ReconcileRounds:
             )
             if await uow.runs.begin(RECOUNTS, 1, now):
                 await uow.messages.send([RecountStep.first(2).to(tenant, now)])
-            await self._resume(uow, now - self._every, now)
+            await self._begin_overdue(uow, now - self._every, now)
 
-    async def _resume(self, uow: UnitOfWork, before: datetime, now: datetime) -> None:
-        """Have rounds begun that should have begun before; done twice, a round is done once."""
+    async def _begin_overdue(self, uow: UnitOfWork, before: datetime, now: datetime) -> None:
+        """Write the first steps of the periodic runs that were due ``before``. A second step does nothing."""
         overdue = await uow.reconciliation.overdue_runs(before)
         await uow.messages.send(
             [
                 # A later version of this service may have runs that this one doesn't know.
-                _FIRST_STEPS[name](done + 1).to(uow.tenant, now)
-                for name, done in overdue
+                _FIRST_STEPS[name](number + 1).to(uow.tenant, now)
+                for name, number in overdue
                 if name in _FIRST_STEPS
             ]
         )
 
 
 _FIRST_STEPS: Mapping[str, Callable[[int], Step]] = {
-    ROUNDS: ReconcileStep,
+    RECONCILIATIONS: ReconcileStep,
     RECOUNTS: RecountStep.first,
     TIDYING: PurgeInboxStep,
     REMINDERS: RemindStep,
 }
-"""The step that begins a run of each name, by its number."""
+"""The step that begins a run, by the name of the run. It is created with the run number."""

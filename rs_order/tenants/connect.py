@@ -14,7 +14,7 @@ from rs_order.domain.ids import Tenant
 from rs_order.domain.retry import Backoff
 from rs_order.mails.plan import PlanMails
 from rs_order.ports import Clock, Connections, ConnectionState, RemoteError, RemoteTrouble
-from rs_order.reconcile.runs import ReconcileRounds
+from rs_order.reconcile.runs import ReconcilerRuns
 from rs_order.scheduling.schedule import ScheduleSubOrders
 from rs_order.store.errors import StoreError
 from rs_order.store.tenants import Tenants
@@ -30,7 +30,7 @@ class WakeTenant:
     """At the start of a process, and when a tenant comes; done by several at once, it is done once."""
 
     def __init__(
-        self, schedule: ScheduleSubOrders, mails: PlanMails, reconcile: ReconcileRounds
+        self, schedule: ScheduleSubOrders, mails: PlanMails, reconcile: ReconcilerRuns
     ) -> None:
         self._schedule = schedule
         self._mails = mails
@@ -40,7 +40,7 @@ class WakeTenant:
         """Limits may have been raised, schedules changed, and steps dropped that fell due meanwhile."""
         await self._schedule.wake(tenant)
         await self._mails.wake(tenant)
-        await self._reconcile.wake(tenant)
+        await self._reconcile.resume(tenant)
 
 
 LONGEST_CAUSE: Final = 200

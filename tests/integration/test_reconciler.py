@@ -47,7 +47,7 @@ async def orders(app: AppHarness) -> list[OrderId]:
 async def reconcile(app: AppHarness) -> None:
     """A process starts, a round after all that happened; its reconciler does a round, and ends its walk."""
     app.clock.move(minutes=ROUND + 1)
-    await app.application.reconcile.wake(TENANT)
+    await app.application.reconcile.resume(TENANT)
     for _ in range(20):
         for kind in _OURS:
             await app.run(kind)
@@ -133,7 +133,7 @@ async def test_a_drift_is_mended_counted_and_logged(
     assert await app.rows(places) == held
     told = [line for line in lines if line["event"] == "drift-found" and line["table"] == table]
     assert drifts(table) - counted == len(told) > 0
-    assert all(line["mended"] and line["log_level"] == "error" for line in told)
+    assert all(line["repaired"] and line["log_level"] == "error" for line in told)
 
 
 async def test_whoever_waits_for_a_place_that_is_free_gets_it(pool: Pool) -> None:
@@ -188,7 +188,7 @@ async def test_a_drift_that_no_move_mends_is_told_and_left(
         await walk(app)
 
     told = [line for line in lines if line["event"] == "drift-found"]
-    assert {(line["order"], line["table"], line["mended"]) for line in told} == {
+    assert {(line["order"], line["table"], line["repaired"]) for line in told} == {
         (orders[0], "sub_order", False)
     }
     assert await state_of(app) == before
@@ -212,7 +212,7 @@ async def test_a_walk_takes_slices(app: AppHarness) -> None:
 
 async def test_a_slice_that_comes_again_does_nothing(app: AppHarness) -> None:
     """The number of a slice is done once; so is that of a round, by three instances at once."""
-    await app.application.reconcile.wake(TENANT)
+    await app.application.reconcile.resume(TENANT)
     await asyncio.gather(*(app.do({"step": ReconcileStep.name, "round": 2}) for _ in range(3)))
     slice_ = {"step": RecountStep.name, "round": 2, "part": "orders", "after": 0}
     await asyncio.gather(*(app.do(slice_) for _ in range(3)))
@@ -226,10 +226,10 @@ async def test_a_slice_that_comes_again_does_nothing(app: AppHarness) -> None:
 
 async def test_rounds_that_were_missed_are_made_up_for_once(app: AppHarness) -> None:
     """A day without any process costs one round, not a hundred."""
-    await app.application.reconcile.wake(TENANT)
+    await app.application.reconcile.resume(TENANT)
     await app.run()
     app.clock.move(days=1)
-    await asyncio.gather(*(app.application.reconcile.wake(TENANT) for _ in range(3)))
+    await asyncio.gather(*(app.application.reconcile.resume(TENANT) for _ in range(3)))
     await app.run()
 
     (row,) = await app.rows("select run from periodic_run where name = 'reconcile'")
@@ -238,7 +238,7 @@ async def test_rounds_that_were_missed_are_made_up_for_once(app: AppHarness) -> 
 
 async def test_the_rounds_outlive_a_purge_of_their_queue(app: AppHarness) -> None:
     """The step of the next round is lost, its second one is still a row; no process has to start."""
-    await app.application.reconcile.wake(TENANT)
+    await app.application.reconcile.resume(TENANT)
     await app.run()
     app.clock.move(minutes=ROUND)
     await lose_steps(app)
@@ -261,7 +261,7 @@ async def test_other_rounds_that_were_lost_begin_again(app: AppHarness, name: st
     await lose_steps(app)
     (before,) = await app.rows("select run from periodic_run where name = $1", name)
     app.clock.move(minutes=ROUND + 1)
-    await app.application.reconcile.wake(TENANT)
+    await app.application.reconcile.resume(TENANT)
     await app.run()
 
     (after,) = await app.rows("select run from periodic_run where name = $1", name)

@@ -316,7 +316,7 @@ class OrderHarness:
         # Two rounds: a walk that is under way sees what it has passed in the next one only.
         for _ in range(2):
             self.wait(_LONG_ENOUGH)
-            await self._application.reconcile.wake(TENANT)
+            await self._application.reconcile.resume(TENANT)
             await self._reconcile()
 
     async def _reconcile(self) -> None:
