@@ -1,1 +1,1 @@
-"""Actions of users on their orders (rest.md 7.6, domain.md 12)."""
+"""Actions: users pause, resume, delete, remove, restart and retry orders (rest.md 7.6, domain.md 12)."""

@@ -1,6 +1,6 @@
-"""Deleting an order's files, and removing a deleted order (O13, O14)."""
+"""Deletes the files of an order, and removes a deleted order (O13, O14)."""
 
-from rs_order.actions.rights import Actor, Rights, locked, refuse_unless
+from rs_order.actions.rights import Actor, Rights, locked, reject_unless
 from rs_order.core.shared_steps import DeleteFilesStep
 from rs_order.domain.ids import OrderId
 from rs_order.domain.moves import Reason
@@ -14,7 +14,7 @@ MUST_BE_DELETED = "ORDER_MUST_BE_DELETED"
 
 
 class DeleteOrder:
-    """The order stays, with its dataset tasks and its basket; its files go in slices."""
+    """Deletes the files of an order in slices. The order stays, with its dataset tasks and its basket."""
 
     def __init__(self, store: Store, rights: Rights, departure: Departure, clock: Clock) -> None:
         self._store = store
@@ -23,18 +23,24 @@ class DeleteOrder:
         self._clock = clock
 
     async def handle(self, actor: Actor, order_id: OrderId) -> None:
-        """Delete an order at rest; ERROR is one of them, so that it has a way out (decisions.md)."""
+        """Delete an order that isn't pending or running. ERROR is allowed, so that it has a way out.
+
+        Raises:
+            NotFound: there is no such order.
+            ActionRefused: the status of the order, or the actor, doesn't allow it.
+            RemoteTrouble: rs-admin doesn't answer whether the actor is an administrator.
+        """
         await self._rights.require(actor, order_id)
         async with self._store.unit_of_work(actor.caller.tenant) as uow:
             order = await locked(uow, order_id)
-            refuse_unless(order.status.can_be_deleted, MUST_BE_AT_REST)
+            reject_unless(order.status.can_be_deleted, MUST_BE_AT_REST)
             order.move(OrderStatus.DELETED, reason=Reason.DELETED, actor=actor.email)
             await self._departure.depart(uow, [order])
             await uow.orders.save([order], self._clock.now())
 
 
 class RemoveOrder:
-    """The order goes with its basket and dataset tasks, at once; its history stays, for audits."""
+    """Removes an order with its basket and dataset tasks at once. Its history stays, for audits."""
 
     def __init__(self, store: Store, rights: Rights, clock: Clock) -> None:
         self._store = store
@@ -42,13 +48,17 @@ class RemoveOrder:
         self._clock = clock
 
     async def handle(self, actor: Actor, order_id: OrderId) -> None:
-        """Remove a deleted order; administrators only, even of an order of their own."""
+        """Remove a deleted order. Only administrators may, even if the order is their own.
+
+        Raises:
+            NotFound, ActionRefused, RemoteTrouble: as for a deletion.
+        """
         await self._rights.require(actor, order_id, of_owner=False)
         async with self._store.unit_of_work(actor.caller.tenant) as uow:
             order = await locked(uow, order_id)
-            refuse_unless(order.status is OrderStatus.DELETED, MUST_BE_DELETED)
+            reject_unless(order.status is OrderStatus.DELETED, MUST_BE_DELETED)
             await uow.orders.remove(
                 order, reason=Reason.REMOVED, actor=actor.email, at=self._clock.now()
             )
-            # Its files may be many and are found without it; the step of its deletion may be lost.
+            # A step deletes the files, which may be many: the step of the deletion may be lost.
             await uow.messages.send([DeleteFilesStep(order_id).to(uow.tenant)])

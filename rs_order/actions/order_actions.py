@@ -1,4 +1,4 @@
-"""The actions together, as the REST side calls them; each begins again when it lost a race."""
+"""All actions on orders, as the REST routes call them. An action that lost a race is repeated."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +15,14 @@ from rs_order.orders.create import OrderWish
 
 @dataclass(frozen=True, slots=True)
 class OrderActions:
-    """All raise NotFound, ActionRefused with a code of rest.md 4.4, RemoteTrouble and StoreUnavailable."""
+    """Runs the actions, and repeats those that conflict with another transaction.
+
+    Raises:
+        NotFound: there is no such order.
+        ActionRefused: the status of the order, or the actor, doesn't allow the action (rest.md 4.4).
+        RemoteTrouble: rs-admin doesn't answer whether the actor is an administrator.
+        StoreUnavailable: the database doesn't answer.
+    """
 
     pausing: PauseOrder
     resuming: ResumeOrder
@@ -37,7 +44,11 @@ class OrderActions:
         await retry_on_conflict(partial(self.removing.handle, actor, order_id))
 
     async def restart(self, actor: Actor, order_id: OrderId, wish: OrderWish) -> OrderId:
-        """The new order; LabelRefused when its label can't be."""
+        """Return the id of the new order.
+
+        Raises:
+            LabelRefused: the label is too long, or the owner has an order with it.
+        """
         return await retry_on_conflict(partial(self.restarting.handle, actor, order_id, wish))
 
     async def retry(self, actor: Actor, order_id: OrderId) -> None:

@@ -1,11 +1,11 @@
-"""Pausing and resuming an order (O6, O7).
+"""Pauses and resumes an order (O6, O7).
 
-A paused order holds nothing: there is no job to wait for, so it can be resumed at once. What storage was
-asked for can't be recalled, and its answers still count.
+A paused order needs no slot and no running job, so it can be resumed at once. Requests to storage can't be
+withdrawn, so storage's answers still count.
 """
 
 from rs_order.actions.retry import RetryOrderStep
-from rs_order.actions.rights import Actor, Rights, locked, refuse_unless
+from rs_order.actions.rights import Actor, Rights, locked, reject_unless
 from rs_order.core import responses
 from rs_order.core.links import Links
 from rs_order.core.settlement import Settlement
@@ -24,9 +24,9 @@ MUST_BE_PAUSED = "ORDER_MUST_BE_PAUSED"
 
 
 class StopSubOrders:
-    """Running sub-orders of a paused order queue again and free their places, a slice at a time.
+    """Returns the running sub-orders of a paused order to the queue, a slice at a time.
 
-    Those that a resume finds running had been asked of storage, and stay so.
+    A sub-order that is still running when the order is resumed keeps running.
     """
 
     def __init__(
@@ -42,14 +42,14 @@ class StopSubOrders:
         self._slice = sizes.stopped_sub_orders
 
     async def handle(self, tenant: Tenant, step: StopSubOrdersStep) -> None:
-        """Stop the next slice, unless the order isn't paused any more."""
+        """Stop the next slice, unless the order is no longer paused."""
         async with self._store.unit_of_work(tenant) as uow:
             for order in await uow.orders.lock([step.order_id]):
                 if order.status is OrderStatus.PAUSED:
-                    await self.slice(uow, order)
+                    await self.stop(uow, order)
 
-    async def slice(self, uow: UnitOfWork, order: Order) -> None:
-        """Stop a slice of a locked order; the next step is written if there may be more."""
+    async def stop(self, uow: UnitOfWork, order: Order) -> None:
+        """Stop a slice of a locked order, and write the next step if there may be more."""
         stopped = await uow.sub_orders.stop(
             order.id, self._slice, reason=Reason.ORDER_PAUSED, at=self._clock.now()
         )
@@ -61,27 +61,35 @@ class StopSubOrders:
 
 
 class PauseOrder:
-    """Nothing more of the order starts; its running sub-orders are stopped."""
+    """Pauses an order: its running sub-orders stop, and no other starts."""
 
-    def __init__(self, store: Store, rights: Rights, stopping: StopSubOrders, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, rights: Rights, stop_sub_orders: StopSubOrders, clock: Clock
+    ) -> None:
         self._store = store
         self._rights = rights
-        self._stopping = stopping
+        self._stop_sub_orders = stop_sub_orders
         self._clock = clock
 
     async def handle(self, actor: Actor, order_id: OrderId) -> None:
-        """Pause a pending or running order."""
+        """Pause a pending or running order.
+
+        Raises:
+            NotFound: there is no such order.
+            ActionRefused: the status of the order, or the actor, doesn't allow it.
+            RemoteTrouble: rs-admin doesn't answer whether the actor is an administrator.
+        """
         await self._rights.require(actor, order_id)
         async with self._store.unit_of_work(actor.caller.tenant) as uow:
             order = await locked(uow, order_id)
-            refuse_unless(order.status.can_be_paused, MUST_BE_PENDING_OR_RUNNING)
+            reject_unless(order.status.can_be_paused, MUST_BE_PENDING_OR_RUNNING)
             order.move(OrderStatus.PAUSED, reason=Reason.PAUSED, actor=actor.email)
             await uow.orders.save([order], self._clock.now())
-            await self._stopping.slice(uow, order)
+            await self._stop_sub_orders.stop(uow, order)
 
 
 class ResumeOrder:
-    """The order goes on where it stood: with its completion, its retry, or its sub-orders."""
+    """Resumes an order where it was paused: its completion, its retry, or its sub-orders."""
 
     def __init__(self, store: Store, rights: Rights, links: Links, clock: Clock) -> None:
         self._store = store
@@ -90,21 +98,25 @@ class ResumeOrder:
         self._clock = clock
 
     async def handle(self, actor: Actor, order_id: OrderId) -> None:
-        """Resume a paused order; trouble from before the pause is forgotten."""
+        """Resume a paused order. Failed attempts from before the pause no longer count.
+
+        Raises:
+            NotFound, ActionRefused, RemoteTrouble: as for a pause.
+        """
         await self._rights.require(actor, order_id)
         async with self._store.unit_of_work(actor.caller.tenant) as uow:
             order = await locked(uow, order_id)
-            refuse_unless(order.status is OrderStatus.PAUSED, MUST_BE_PAUSED)
+            reject_unless(order.status is OrderStatus.PAUSED, MUST_BE_PAUSED)
             completion = await uow.completions.cursor(order_id)
             if completion is None:
-                await self._go_on(uow, order, actor)
+                await self._continue_sub_orders(uow, order, actor)
             else:
-                await self._go_on_reading(uow, order, actor, completion)
+                await self._continue_completion(uow, order, actor, completion)
 
-    async def _go_on_reading(
+    async def _continue_completion(
         self, uow: UnitOfWork, order: Order, actor: Actor, cursor: CompletionCursor
     ) -> None:
-        """Read the page at which the completion stopped."""
+        """Read the next page of the completion."""
         order.move(OrderStatus.PENDING, reason=Reason.RESUMED, actor=actor.email)
         await uow.completions.advance(order.id, cursor.without_attempts())
         await uow.orders.save([order], self._clock.now())
@@ -112,7 +124,8 @@ class ResumeOrder:
             [CompleteOrderStep(order.id, cursor.selection, cursor.page).to(uow.tenant)]
         )
 
-    async def _go_on(self, uow: UnitOfWork, order: Order, actor: Actor) -> None:
+    async def _continue_sub_orders(self, uow: UnitOfWork, order: Order, actor: Actor) -> None:
+        """Continue the retry, end an order whose files were settled meanwhile, or start sub-orders."""
         order.move(OrderStatus.RUNNING, reason=Reason.RESUMED, actor=actor.email)
         ended = order.settle(reason=Reason.RESUMED, actor=actor.email)
         await uow.orders.save([order], self._clock.now())

@@ -1,6 +1,6 @@
-"""Restarting an order: a new one, of what the old one was made of (domain.md 12.5)."""
+"""Restarts an order: creates a new one from the basket of the old one (domain.md 12.5)."""
 
-from rs_order.actions.rights import Actor, Rights, locked, refuse_unless
+from rs_order.actions.rights import Actor, Rights, locked, reject_unless
 from rs_order.domain.ids import OrderId
 from rs_order.domain.order import Order
 from rs_order.orders.create import OrderWish, begin_order, generated_correlation_id, order_label
@@ -13,7 +13,7 @@ BASKET_NOT_FOUND = "BASKET_NOT_FOUND"
 
 
 class RestartOrder:
-    """The old order stays as it is; the new one is its owner's, whoever restarts it."""
+    """Creates a new order of the same owner, whoever restarts it. The old order stays as it is."""
 
     def __init__(self, store: Store, rights: Rights, clock: Clock) -> None:
         self._store = store
@@ -21,16 +21,19 @@ class RestartOrder:
         self._clock = clock
 
     async def handle(self, actor: Actor, order_id: OrderId, wish: OrderWish) -> OrderId:
-        """Make a new order from a copy of the old one's basket.
+        """Create a new order from a copy of the old one's basket. Return its id.
 
         Raises:
+            NotFound: there is no such order.
+            ActionRefused: the old order isn't final or has no basket, or the actor may not manage it.
+            RemoteTrouble: rs-admin doesn't answer whether the actor is an administrator.
             LabelRefused: the label is too long, or the owner has an order with it.
         """
         await self._rights.require(actor, order_id)
         async with self._store.unit_of_work(actor.caller.tenant) as uow:
             old = await locked(uow, order_id)
-            refuse_unless(old.status.final, MUST_BE_FINAL)
-            refuse_unless(await uow.orders.has_basket(order_id), BASKET_NOT_FOUND)
+            reject_unless(old.status.final, MUST_BE_FINAL)
+            reject_unless(await uow.orders.has_basket(order_id), BASKET_NOT_FOUND)
             new = await begin_order(uow, await self._new_order(uow, old, actor, wish))
             await uow.orders.copy_selections(old.id, new)
         return new

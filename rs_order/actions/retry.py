@@ -1,13 +1,13 @@
-"""Retrying an order: its files in error are tried again, and only these (domain.md 12.6, W18).
+"""Retries an order: its files in error are requested again, and only these (domain.md 12.6, W18).
 
 A chain of steps moves them to new sub-orders, a slice each. Until the last slice the order can't end and
-none of its sub-orders starts, so that peers hear the true number of sub-orders.
+none of its sub-orders starts, so that peers receive the true number of sub-orders.
 """
 
 from dataclasses import dataclass
 
 from rs_order.actions.regroup import RegroupFiles
-from rs_order.actions.rights import Actor, Rights, locked, refuse_unless
+from rs_order.actions.rights import Actor, Rights, locked, reject_unless
 from rs_order.core import responses
 from rs_order.core.links import Links
 from rs_order.core.responses import Response
@@ -29,7 +29,7 @@ HAS_PROCESSING = "ORDER_HAS_PROCESSING"
 
 @dataclass(frozen=True)
 class RetryOrderStep(Step, name="retry-order"):
-    """Move a slice of an order's files in error: those behind a file of a dataset task."""
+    """Move the slice of an order's files in error that follows a file of a dataset task."""
 
     order_id: OrderId
     dataset_task_id: DatasetTaskId
@@ -37,12 +37,12 @@ class RetryOrderStep(Step, name="retry-order"):
 
     @classmethod
     def at(cls, order_id: OrderId, cursor: RetryCursor) -> "RetryOrderStep":
-        """Return the step that goes on from a cursor."""
+        """Return the step that continues at a cursor."""
         return cls(order_id, cursor.dataset_task, cursor.file)
 
 
 class RetryOrder:
-    """Takes the request; the work is left to steps."""
+    """Begins a retry. Steps do the work."""
 
     def __init__(self, store: Store, rights: Rights, clock: Clock) -> None:
         self._store = store
@@ -50,59 +50,68 @@ class RetryOrder:
         self._clock = clock
 
     async def handle(self, actor: Actor, order_id: OrderId) -> None:
-        """Run an order again that ended with errors; its time begins anew."""
+        """Run an order again that ended with errors, with a new expiry date.
+
+        Raises:
+            NotFound: there is no such order.
+            ActionRefused: the status of the order, a process in it, or the actor doesn't allow it.
+            RemoteTrouble: rs-admin doesn't answer whether the actor is an administrator.
+        """
         await self._rights.require(actor, order_id)
         async with self._store.unit_of_work(actor.caller.tenant) as uow:
             order = await locked(uow, order_id)
-            refuse_unless(order.status.can_be_retried, MUST_BE_RETRIABLE)
-            refuse_unless(not await uow.orders.has_process(order_id), HAS_PROCESSING)
+            reject_unless(order.status.can_be_retried, MUST_BE_RETRIABLE)
+            reject_unless(not await uow.orders.has_process(order_id), HAS_PROCESSING)
             cursor = await uow.retries.begin(order_id, order.status)
             order.move(OrderStatus.RUNNING, reason=Reason.RETRIED, actor=actor.email)
-            # Its old time may be over: it gets a new one now, in case it is paused before it has its own.
+            # The old expiry date may be past. This one counts if the order is paused before the last slice.
             await renew_expiration(uow, order, storage_sub_orders=0, now=self._clock.now())
             await uow.orders.save([order], self._clock.now())
             await uow.messages.send([RetryOrderStep.at(order_id, cursor).to(uow.tenant)])
 
 
 class MoveFilesInError:
-    """One step of a retry. A step that finds the cursor elsewhere, or the order not running, stops."""
+    """Handles the steps of retries.
+
+    A step does nothing if it doesn't match the cursor, or if the order isn't running.
+    """
 
     def __init__(
         self,
         store: Store,
-        regrouping: RegroupFiles,
+        regroup: RegroupFiles,
         links: Links,
         clock: Clock,
         sizes: SliceSizes = SLICE_SIZES,
     ) -> None:
         self._slice = sizes.retried_files
         self._store = store
-        self._regrouping = regrouping
+        self._regroup = regroup
         self._links = links
         self._clock = clock
 
     async def handle(self, tenant: Tenant, step: RetryOrderStep) -> None:
         """Move the slice of the step."""
         async with self._store.unit_of_work(tenant) as uow:
-            held = await self._hold(uow, step)
-            if held is None:
+            locked = await self._lock(uow, step)
+            if locked is None:
                 return
-            order, cursor = held
+            order, cursor = locked
             files = (
                 await uow.retries.files_in_error(order.id, cursor, self._slice)
                 if order.counters.to_retry
                 else []
             )
             last = len(files) < self._slice
-            following = await self._regrouping.move(uow, order, cursor, files, last=last)
+            following = await self._regroup.move(uow, order, cursor, files, last=last)
             if last:
                 await self._finish(uow, order, following)
             else:
-                await self._go_on(uow, order, following)
+                await self._continue(uow, order, following)
 
     @staticmethod
-    async def _hold(uow: UnitOfWork, step: RetryOrderStep) -> tuple[Order, RetryCursor] | None:
-        """The order and its cursor, if this step is still to be done."""
+    async def _lock(uow: UnitOfWork, step: RetryOrderStep) -> tuple[Order, RetryCursor] | None:
+        """Lock the order. Return it with its cursor, or None if the step has nothing left to do."""
         orders = await uow.orders.lock([step.order_id])
         cursor = await uow.retries.cursor(step.order_id)
         if not orders or cursor is None or orders[0].status is not OrderStatus.RUNNING:
@@ -111,20 +120,20 @@ class MoveFilesInError:
             return None
         return orders[0], cursor
 
-    async def _go_on(self, uow: UnitOfWork, order: Order, cursor: RetryCursor) -> None:
+    async def _continue(self, uow: UnitOfWork, order: Order, cursor: RetryCursor) -> None:
         await uow.retries.advance(order.id, cursor)
         await uow.orders.save([order], self._clock.now())
         await uow.messages.send([RetryOrderStep.at(order.id, cursor).to(uow.tenant)])
 
     async def _finish(self, uow: UnitOfWork, order: Order, cursor: RetryCursor) -> None:
-        """Every file has moved: the new sub-orders may start, and the order may end."""
+        """Let the new sub-orders start, and the order end, after all files have moved."""
         await uow.retries.finish([order.id])
         announcements: list[Response] = []
         link = (await self._links.within(uow)).of(order.id)
         if cursor.first_sub_order is not None:
-            made = await uow.sub_orders.count_of_order(order.id, cursor.first_sub_order)
+            created = await uow.sub_orders.count_of_order(order.id, cursor.first_sub_order)
             await renew_expiration(
-                uow, order, storage_sub_orders=made.storage, now=self._clock.now()
+                uow, order, storage_sub_orders=created.storage, now=self._clock.now()
             )
             announcements += await _ready(uow, order, cursor.first_sub_order, link)
         if order.end_retry(cursor.status_before):
@@ -135,7 +144,7 @@ class MoveFilesInError:
 
 
 async def _ready(uow: UnitOfWork, order: Order, since: SubOrderId, link: str) -> list[Response]:
-    """New external sub-orders are ready from birth."""
+    """Return the responses about new external sub-orders, which are complete at once."""
     return [
         responses.sub_order_done(uow.tenant, order, sub_order, link)
         for sub_order in await uow.sub_orders.waiting_of_order(order.id, since)

@@ -1,4 +1,4 @@
-"""Who may act on an order, and in which status: first the order, then the person (domain.md 12.1)."""
+"""Checks if an order exists, and then if the actor may manage it (domain.md 12.1)."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ class Actor:
 
     caller: Caller
     administrator: bool
-    """His token says that he is one; of everybody else rs-admin is asked."""
+    """True if the token proves it. Otherwise rs-admin decides."""
 
     @property
     def email(self) -> str:
@@ -26,19 +26,19 @@ class Actor:
 
 
 class Rights:
-    """Lets pass whom an order obeys, before anything of it is locked."""
+    """Checks the rights of actors, before anything is locked."""
 
     def __init__(self, store: Store, users: Users) -> None:
         self._store = store
         self._users = users
 
     async def require(self, actor: Actor, order_id: OrderId, *, of_owner: bool = True) -> None:
-        """Make sure that the actor may manage the order; ``of_owner``: its owner may, too.
+        """Make sure that the actor may manage the order. ``of_owner``: its owner may, too.
 
         Raises:
             NotFound: there is no such order.
-            ActionRefused: he is neither its owner nor an administrator.
-            RemoteTrouble: rs-admin doesn't say whether he is one.
+            ActionRefused: the actor is neither its owner nor an administrator.
+            RemoteTrouble: rs-admin doesn't answer whether the actor is an administrator.
         """
         async with self._store.unit_of_work(actor.caller.tenant) as uow:
             owner = await uow.orders.owner(order_id)
@@ -46,7 +46,7 @@ class Rights:
             raise no_such_order(order_id)
         if actor.administrator or (of_owner and owner == actor.email):
             return
-        refuse_unless(await self._is_administrator(actor.caller), NOT_ALLOWED)
+        reject_unless(await self._is_administrator(actor.caller), NOT_ALLOWED)
 
     async def _is_administrator(self, caller: Caller) -> bool:
         try:
@@ -56,21 +56,21 @@ class Rights:
 
 
 async def locked(uow: UnitOfWork, order_id: OrderId) -> Order:
-    """The order, its row locked.
+    """Lock and return an order.
 
     Raises:
-        NotFound: it is gone.
+        NotFound: there is no such order, or it was removed meanwhile.
     """
     for order in await uow.orders.lock([order_id]):
         return order
     raise no_such_order(order_id)
 
 
-def refuse_unless(allowed: bool, code: str) -> None:
-    """Refuse an action with a code of rest.md 4.4.
+def reject_unless(allowed: bool, code: str) -> None:
+    """Reject an action with a code of rest.md 4.4 unless it is allowed.
 
     Raises:
-        ActionRefused: it isn't allowed.
+        ActionRefused: the message is the code.
     """
     if not allowed:
         raise ActionRefused(code)

@@ -1,4 +1,4 @@
-"""What people do with their orders (rest.md 7.6)."""
+"""REST routes of the actions on orders (rest.md 7.6)."""
 
 from fastapi import APIRouter, Request, Response
 
@@ -28,24 +28,25 @@ from rs_order.rest.routing import AuthorisedCaller, Endpoints
 from rs_order.store.order_views import OrderViews
 
 _RESPONSES = {
-    400: "The number of the order is no number, or the body can't be read",
+    400: "The order id isn't a number, or the body can't be read",
     401: (
-        "No token that can be trusted; or the caller, or the status of the order, doesn't allow it: the "
-        "message is then a code such as `ORDER_MUST_BE_PAUSED`"
+        "The token is missing or invalid, or the caller's rights or the order's status don't allow the "
+        "action. In the second case the message is a code such as `ORDER_MUST_BE_PAUSED`"
     ),
     404: "There is no such order",
-    503: "rs-admin or the database gave no answer; nothing was changed",
+    503: "rs-admin or the database doesn't answer; nothing was changed",
 }
 
 
 def actions_router(access: Access, actions: OrderActions, orders: OrderViews) -> APIRouter:
+    """Return the routes of all actions."""
     endpoints = Endpoints(access, tag="actions")
 
     @endpoints.serve(PAUSE_ORDER, responses=_RESPONSES)
     async def pause_order(
         request: Request, caller: AuthorisedCaller, order_id: OrderIdInPath
     ) -> Response:
-        """PAUSED at once; it can be resumed at once, too."""
+        """Pause the order. It is PAUSED at once, and can be resumed at once."""
         await actions.pause(*_act(request, caller, order_id))
         return Response()
 
@@ -53,7 +54,7 @@ def actions_router(access: Access, actions: OrderActions, orders: OrderViews) ->
     async def resume_order(
         request: Request, caller: AuthorisedCaller, order_id: OrderIdInPath
     ) -> Response:
-        """The order goes on where it stood; only files that are not settled are asked for again."""
+        """Resume the order where it was paused. Only unsettled files are requested again."""
         await actions.resume(*_act(request, caller, order_id))
         return Response()
 
@@ -61,7 +62,7 @@ def actions_router(access: Access, actions: OrderActions, orders: OrderViews) ->
     async def delete_order(
         request: Request, caller: AuthorisedCaller, order_id: OrderIdInPath
     ) -> Response:
-        """The files go; the order can still be read by its number."""
+        """Delete the files of the order. The order can still be read by its id."""
         await actions.delete(*_act(request, caller, order_id))
         return Response()
 
@@ -69,7 +70,7 @@ def actions_router(access: Access, actions: OrderActions, orders: OrderViews) ->
     async def remove_order(
         request: Request, caller: AuthorisedCaller, order_id: OrderIdInPath
     ) -> Response:
-        """A deleted order and its basket are erased."""
+        """Remove a deleted order and its basket."""
         await actions.remove(*_act(request, caller, order_id))
         return Response()
 
@@ -87,7 +88,7 @@ def actions_router(access: Access, actions: OrderActions, orders: OrderViews) ->
     async def restart_order(
         request: Request, caller: AuthorisedCaller, order_id: OrderIdInPath, wanted: OrderCreation
     ) -> Response:
-        """A new order of the same owner, from a copy of the basket of the old one."""
+        """Create a new order of the same owner from a copy of the old order's basket."""
         wish = OrderWish(wanted.label, wanted.on_success_url or None)
         new = await actions.restart(*_act(request, caller, order_id), wish)
         view = await orders.order(caller.tenant, new)
@@ -101,7 +102,7 @@ def actions_router(access: Access, actions: OrderActions, orders: OrderViews) ->
     async def retry_order(
         request: Request, caller: AuthorisedCaller, order_id: OrderIdInPath
     ) -> Response:
-        """RUNNING at once; the files in error are tried again, and only these."""
+        """Retry the files in error, and only these. The order is RUNNING at once."""
         await actions.retry(*_act(request, caller, order_id))
         return Response()
 
@@ -109,6 +110,6 @@ def actions_router(access: Access, actions: OrderActions, orders: OrderViews) ->
 
 
 def _act(request: Request, caller: Caller, order_id: int) -> tuple[Actor, OrderId]:
-    """Who acts on what; rs-admin need not be asked about roles that it always counts as administrators."""
+    """Return the actor and the order. rs-admin needn't confirm roles that are always administrators."""
     facts_of(request.scope)["order"] = order_id
     return Actor(caller, is_administrator(caller) or is_system(caller)), OrderId(order_id)
