@@ -5,9 +5,9 @@ A protocol stands here only if it has a second implementation or a fake.
 Remote services fail in three ways:
 
 RemoteError
-├── RemoteRefusal       the service rejected the call; the answer is final
-└── RemoteTrouble       the service is unavailable; the call can be repeated
-    └── RemoteNonsense  the service gave a bad response
+├── RemoteRejection       the service rejected the call; the answer is final
+└── RemoteUnavailable       the service is unavailable; the call can be repeated
+    └── BadResponse  the service gave a bad response
 """
 
 import re
@@ -39,7 +39,7 @@ class RemoteError(Exception):
         self.detail = detail
 
 
-class RemoteRefusal(RemoteError):
+class RemoteRejection(RemoteError):
     """The service understood the call and refused it (4xx)."""
 
     code = "remote-refusal"
@@ -49,7 +49,7 @@ class RemoteRefusal(RemoteError):
         self.status = status
 
 
-class RemoteTrouble(RemoteError):
+class RemoteUnavailable(RemoteError):
     """The service is down, too slow, or failed (5xx); asking again later may help."""
 
     code = "remote-trouble"
@@ -64,7 +64,7 @@ class RemoteTrouble(RemoteError):
         return self.status is not None
 
 
-class RemoteNonsense(RemoteTrouble):
+class BadResponse(RemoteUnavailable):
     """The service answered 200 with something its contract doesn't allow."""
 
     code = "remote-nonsense"
@@ -112,7 +112,7 @@ class Schedule(Protocol):
 
 
 class Catalog(Protocol):
-    """rs-catalog (remote-services.md 2). All calls raise RemoteRefusal or RemoteTrouble."""
+    """rs-catalog (remote-services.md 2). All calls raise RemoteRejection or RemoteUnavailable."""
 
     async def summarize(self, caller: Caller, requests: Sequence[SelectionRequest]) -> Summary:
         """What the requests find together, counted once, per dataset; all orderable types."""
@@ -161,7 +161,7 @@ class Users(Protocol):
         """The user, None when rs-admin says there is no such user.
 
         Raises:
-            RemoteTrouble: rs-admin gave no verdict; that is never cached.
+            RemoteUnavailable: rs-admin gave no verdict; that is never cached.
         """
         ...
 
@@ -176,7 +176,7 @@ class Projects(Protocol):
     async def host(self, tenant: Tenant) -> str | None:
         """The public address of the project (``https://…``), None when rs-admin-instance has none.
 
-        Kept 5 minutes per tenant. Raises RemoteTrouble.
+        Kept 5 minutes per tenant. Raises RemoteUnavailable.
         """
         ...
 
@@ -191,7 +191,7 @@ class ConnectionState(StrEnum):
 
 
 class Connections(Protocol):
-    """rs-admin-instance. All calls raise RemoteRefusal and RemoteTrouble."""
+    """rs-admin-instance. All calls raise RemoteRejection and RemoteUnavailable."""
 
     async def wanted(self) -> Sequence[Tenant]:
         """The projects that have a connection to this service which isn't disabled."""
@@ -254,7 +254,7 @@ class RoleAccess(Protocol):
         ...
 
 
-class UnreadableProcess(RemoteNonsense):
+class UnreadableProcess(BadResponse):
     """rs-processing describes a process in a way that nobody can order with."""
 
     code = "unreadable-process"
@@ -279,7 +279,7 @@ class Processes(Protocol):
         """The process; None when rs-processing knows none of that id.
 
         Raises:
-            RemoteRefusal, RemoteTrouble: no answer that can be used.
+            RemoteRejection, RemoteUnavailable: no answer that can be used.
             UnreadableProcess: its description can't be read, so nobody can order with it.
         """
         ...
@@ -295,7 +295,7 @@ class ProcessBatches(Protocol):
         harm.
 
         Raises:
-            RemoteRefusal, RemoteTrouble: there is no batch that could be used.
+            RemoteRejection, RemoteUnavailable: there is no batch that could be used.
         """
         ...
 
@@ -567,8 +567,8 @@ class Mailer(Protocol):
         """Hand a mail over; it is out when this returns.
 
         Raises:
-            RemoteRefusal: it will never be taken.
-            RemoteTrouble: it was not taken now.
+            RemoteRejection: it will never be taken.
+            RemoteUnavailable: it was not taken now.
         """
         ...
 

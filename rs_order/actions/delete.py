@@ -5,7 +5,7 @@ from rs_order.core.shared_steps import DeleteFilesStep
 from rs_order.domain.ids import OrderId
 from rs_order.domain.moves import Reason
 from rs_order.domain.states import OrderStatus
-from rs_order.orders.lifecycle import Departure
+from rs_order.orders.lifecycle import OrderTeardown
 from rs_order.ports import Clock
 from rs_order.store.unit_of_work import Store
 
@@ -16,10 +16,10 @@ MUST_BE_DELETED = "ORDER_MUST_BE_DELETED"
 class DeleteOrder:
     """Deletes the files of an order in slices. The order stays, with its dataset tasks and its basket."""
 
-    def __init__(self, store: Store, rights: Rights, departure: Departure, clock: Clock) -> None:
+    def __init__(self, store: Store, rights: Rights, teardown: OrderTeardown, clock: Clock) -> None:
         self._store = store
         self._rights = rights
-        self._departure = departure
+        self._teardown = teardown
         self._clock = clock
 
     async def handle(self, actor: Actor, order_id: OrderId) -> None:
@@ -27,15 +27,15 @@ class DeleteOrder:
 
         Raises:
             NotFound: there is no such order.
-            ActionRefused: the status of the order, or the actor, doesn't allow it.
-            RemoteTrouble: rs-admin doesn't answer whether the actor is an administrator.
+            ActionRejected: the status of the order, or the actor, doesn't allow it.
+            RemoteUnavailable: rs-admin doesn't answer whether the actor is an administrator.
         """
         await self._rights.require(actor, order_id)
         async with self._store.unit_of_work(actor.caller.tenant) as uow:
             order = await locked(uow, order_id)
             reject_unless(order.status.can_be_deleted, MUST_BE_AT_REST)
             order.move(OrderStatus.DELETED, reason=Reason.DELETED, actor=actor.email)
-            await self._departure.depart(uow, [order])
+            await self._teardown.tear_down(uow, [order])
             await uow.orders.save([order], self._clock.now())
 
 
@@ -51,7 +51,7 @@ class RemoveOrder:
         """Remove a deleted order. Only administrators may, even if the order is their own.
 
         Raises:
-            NotFound, ActionRefused, RemoteTrouble: as for a deletion.
+            NotFound, ActionRejected, RemoteUnavailable: as for a deletion.
         """
         await self._rights.require(actor, order_id, of_owner=False)
         async with self._store.unit_of_work(actor.caller.tenant) as uow:

@@ -10,7 +10,7 @@ from rs_order.actions.retry import RetryOrder
 from rs_order.actions.rights import Actor
 from rs_order.core.concurrency import retry_on_conflict
 from rs_order.domain.ids import OrderId
-from rs_order.orders.create import OrderWish
+from rs_order.orders.create import OrderOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +19,8 @@ class OrderActions:
 
     Raises:
         NotFound: there is no such order.
-        ActionRefused: the status of the order, or the actor, doesn't allow the action (rest.md 4.4).
-        RemoteTrouble: rs-admin doesn't answer whether the actor is an administrator.
+        ActionRejected: the status of the order, or the actor, doesn't allow the action (rest.md 4.4).
+        RemoteUnavailable: rs-admin doesn't answer whether the actor is an administrator.
         StoreUnavailable: the database doesn't answer.
     """
 
@@ -43,13 +43,13 @@ class OrderActions:
     async def remove(self, actor: Actor, order_id: OrderId) -> None:
         await retry_on_conflict(partial(self.removing.handle, actor, order_id))
 
-    async def restart(self, actor: Actor, order_id: OrderId, wish: OrderWish) -> OrderId:
+    async def restart(self, actor: Actor, order_id: OrderId, options: OrderOptions) -> OrderId:
         """Return the id of the new order.
 
         Raises:
-            LabelRefused: the label is too long, or the owner has an order with it.
+            LabelRejected: the label is too long, or the owner has an order with it.
         """
-        return await retry_on_conflict(partial(self.restarting.handle, actor, order_id, wish))
+        return await retry_on_conflict(partial(self.restarting.handle, actor, order_id, options))
 
     async def retry(self, actor: Actor, order_id: OrderId) -> None:
         await retry_on_conflict(partial(self.retrying.handle, actor, order_id))

@@ -76,8 +76,8 @@ class PauseOrder:
 
         Raises:
             NotFound: there is no such order.
-            ActionRefused: the status of the order, or the actor, doesn't allow it.
-            RemoteTrouble: rs-admin doesn't answer whether the actor is an administrator.
+            ActionRejected: the status of the order, or the actor, doesn't allow it.
+            RemoteUnavailable: rs-admin doesn't answer whether the actor is an administrator.
         """
         await self._rights.require(actor, order_id)
         async with self._store.unit_of_work(actor.caller.tenant) as uow:
@@ -101,7 +101,7 @@ class ResumeOrder:
         """Resume a paused order. Failed attempts from before the pause no longer count.
 
         Raises:
-            NotFound, ActionRefused, RemoteTrouble: as for a pause.
+            NotFound, ActionRejected, RemoteUnavailable: as for a pause.
         """
         await self._rights.require(actor, order_id)
         async with self._store.unit_of_work(actor.caller.tenant) as uow:

@@ -3,7 +3,7 @@
 from rs_order.actions.rights import Actor, Rights, locked, reject_unless
 from rs_order.domain.ids import OrderId
 from rs_order.domain.order import Order
-from rs_order.orders.create import OrderWish, begin_order, generated_correlation_id, order_label
+from rs_order.orders.create import OrderOptions, begin_order, generated_correlation_id, order_label
 from rs_order.ports import Clock
 from rs_order.store.orders import NewOrder
 from rs_order.store.unit_of_work import Store, UnitOfWork
@@ -20,36 +20,36 @@ class RestartOrder:
         self._rights = rights
         self._clock = clock
 
-    async def handle(self, actor: Actor, order_id: OrderId, wish: OrderWish) -> OrderId:
+    async def handle(self, actor: Actor, order_id: OrderId, options: OrderOptions) -> OrderId:
         """Create a new order from a copy of the old one's basket. Return its id.
 
         Raises:
             NotFound: there is no such order.
-            ActionRefused: the old order isn't final or has no basket, or the actor may not manage it.
-            RemoteTrouble: rs-admin doesn't answer whether the actor is an administrator.
-            LabelRefused: the label is too long, or the owner has an order with it.
+            ActionRejected: the old order isn't final or has no basket, or the actor may not manage it.
+            RemoteUnavailable: rs-admin doesn't answer whether the actor is an administrator.
+            LabelRejected: the label is too long, or the owner has an order with it.
         """
         await self._rights.require(actor, order_id)
         async with self._store.unit_of_work(actor.caller.tenant) as uow:
             old = await locked(uow, order_id)
             reject_unless(old.status.final, MUST_BE_FINAL)
             reject_unless(await uow.orders.has_basket(order_id), BASKET_NOT_FOUND)
-            new = await begin_order(uow, await self._new_order(uow, old, actor, wish))
+            new = await begin_order(uow, await self._new_order(uow, old, actor, options))
             await uow.orders.copy_selections(old.id, new)
         return new
 
     async def _new_order(
-        self, uow: UnitOfWork, old: Order, actor: Actor, wish: OrderWish
+        self, uow: UnitOfWork, old: Order, actor: Actor, options: OrderOptions
     ) -> NewOrder:
         now = self._clock.now()
         settings = await uow.settings()
         return NewOrder(
             owner=old.owner,
             role=actor.caller.role if actor.email == old.owner else old.role,
-            label=await order_label(uow, old.owner, wish.label, now),
+            label=await order_label(uow, old.owner, options.label, now),
             correlation_id=generated_correlation_id(),
             request_id=None,
             sub_order_hours=settings.user_sub_order_hours,
             created_at=now,
-            front_url=wish.front_url,
+            front_url=options.front_url,
         )

@@ -54,8 +54,8 @@ class RetryOrder:
 
         Raises:
             NotFound: there is no such order.
-            ActionRefused: the status of the order, a process in it, or the actor doesn't allow it.
-            RemoteTrouble: rs-admin doesn't answer whether the actor is an administrator.
+            ActionRejected: the status of the order, a process in it, or the actor doesn't allow it.
+            RemoteUnavailable: rs-admin doesn't answer whether the actor is an administrator.
         """
         await self._rights.require(actor, order_id)
         async with self._store.unit_of_work(actor.caller.tenant) as uow:

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from rs_order.core.errors import ActionRefused, NotFound
+from rs_order.core.errors import ActionRejected, NotFound
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import OrderId
 from rs_order.domain.order import Order
-from rs_order.ports import RemoteRefusal, Users
+from rs_order.ports import RemoteRejection, Users
 from rs_order.store.unit_of_work import Store, UnitOfWork
 
 NOT_ALLOWED = "USER_NOT_ALLOWED_TO_MANAGE_ORDER"
@@ -37,8 +37,8 @@ class Rights:
 
         Raises:
             NotFound: there is no such order.
-            ActionRefused: the actor is neither its owner nor an administrator.
-            RemoteTrouble: rs-admin doesn't answer whether the actor is an administrator.
+            ActionRejected: the actor is neither its owner nor an administrator.
+            RemoteUnavailable: rs-admin doesn't answer whether the actor is an administrator.
         """
         async with self._store.unit_of_work(actor.caller.tenant) as uow:
             owner = await uow.orders.owner(order_id)
@@ -51,7 +51,7 @@ class Rights:
     async def _is_administrator(self, caller: Caller) -> bool:
         try:
             return await self._users.is_admin(caller.tenant, caller.email)
-        except RemoteRefusal:
+        except RemoteRejection:
             return False
 
 
@@ -70,10 +70,10 @@ def reject_unless(allowed: bool, code: str) -> None:
     """Reject an action with a code of rest.md 4.4 unless it is allowed.
 
     Raises:
-        ActionRefused: the message is the code.
+        ActionRejected: the message is the code.
     """
     if not allowed:
-        raise ActionRefused(code)
+        raise ActionRejected(code)
 
 
 def no_such_order(order_id: OrderId) -> NotFound:

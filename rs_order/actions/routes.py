@@ -8,11 +8,11 @@ from rs_order.contracts.envelope import Entity
 from rs_order.contracts.order import OrderCreation, OrderDto
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import OrderId
-from rs_order.orders.create import OrderWish
+from rs_order.orders.create import OrderOptions
 from rs_order.orders.representation import order_entity
 from rs_order.rest.access import Access
 from rs_order.rest.answers import LinkWriter, json_answer
-from rs_order.rest.errors import Refused
+from rs_order.rest.errors import HttpError
 from rs_order.rest.middleware import facts_of
 from rs_order.rest.parameters import OrderIdInPath
 from rs_order.rest.resources import (
@@ -89,11 +89,11 @@ def actions_router(access: Access, actions: OrderActions, orders: OrderViews) ->
         request: Request, caller: AuthorisedCaller, order_id: OrderIdInPath, wanted: OrderCreation
     ) -> Response:
         """Create a new order of the same owner from a copy of the old order's basket."""
-        wish = OrderWish(wanted.label, wanted.on_success_url or None)
-        new = await actions.restart(*_act(request, caller, order_id), wish)
+        options = OrderOptions(wanted.label, wanted.on_success_url or None)
+        new = await actions.restart(*_act(request, caller, order_id), options)
         view = await orders.order(caller.tenant, new)
         if view is None:
-            raise Refused(404, f"There is no order {new} any more")
+            raise HttpError(404, f"There is no order {new} any more")
         links = LinkWriter(request, access.roles, caller)
         # Only a deleted order has a link for administrators, and this one is new.
         return json_answer(request, order_entity(view, links, admin=False), 201)

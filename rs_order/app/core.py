@@ -15,7 +15,7 @@ from rs_order.core.settlement import Settlement
 from rs_order.core.slice_sizes import SliceSizes
 from rs_order.core.steps import StepRegistry
 from rs_order.domain.retry import RetryPolicy
-from rs_order.orders.lifecycle import Departure
+from rs_order.orders.lifecycle import OrderTeardown
 from rs_order.ports import Clock, MessageKind, OrderTokens
 from rs_order.settings import PREFIX, Settings, SettingsError
 from rs_order.store.tenants import Tenants
@@ -38,7 +38,7 @@ class Core:
     limits: SlotLimits
     retries: RetryPolicy
     settlement: Settlement
-    departure: Departure
+    teardown: OrderTeardown
     order_tokens: OrderTokens
     sizes: SliceSizes
 
@@ -74,7 +74,7 @@ class Core:
             limits=limits,
             retries=remote_retries(settings.remote_patience),
             settlement=settlement,
-            departure=Departure(settlement, sizes),
+            teardown=OrderTeardown(settlement, sizes),
             order_tokens=order_tokens(settings, database.clock),
             sizes=sizes,
         )

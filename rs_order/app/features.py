@@ -49,7 +49,7 @@ from rs_order.requests.accept import AcceptRequests
 from rs_order.requests.answer import AnswerRequests
 from rs_order.requests.decide import GrantRequests
 from rs_order.requests.estimate import Estimator
-from rs_order.requests.retention import PurgeInboxStep, TidyInbox
+from rs_order.requests.retention import PurgeInbox, PurgeInboxStep
 from rs_order.scheduling.restoration import ApplyAvailability, AskAgainStep, AskStorage
 from rs_order.scheduling.schedule import ScheduleSubOrders
 from rs_order.tenants.connect import (
@@ -57,8 +57,8 @@ from rs_order.tenants.connect import (
     ConnectTenantStep,
     FindTenantsStep,
     ReportConnectionStep,
+    ResumeTenant,
     ResumeTenantStep,
-    WakeTenant,
 )
 from rs_order.tenants.module_configuration import ExportConfiguration, ImportConfiguration
 from rs_order.tenants.tenant_settings import ManageSettings
@@ -73,7 +73,7 @@ def requests(core: Core, estimator: Estimator) -> Requests:
     answers = AnswerRequests(core.store, core.clock, core.retries)
     retention = timedelta(days=core.settings.inbox_retention_days)
     core.steps.on(GrantRequestsStep, GrantRequests(core.store, estimator, answers).handle)
-    core.steps.on(PurgeInboxStep, TidyInbox(core.store, core.clock, retention=retention).handle)
+    core.steps.on(PurgeInboxStep, PurgeInbox(core.store, core.clock, retention=retention).handle)
     return Requests(AcceptRequests(core.store, core.clock))
 
 
@@ -85,12 +85,12 @@ class Orders:
 
 
 def orders(core: Core, estimator: Estimator) -> Orders:
-    core.steps.on(ExpireOrderStep, ExpireOrder(core.store, core.departure, core.clock).handle)
-    core.steps.on(DeleteFilesStep, DeleteFiles(core.store, core.departure, core.sizes).handle)
+    core.steps.on(ExpireOrderStep, ExpireOrder(core.store, core.teardown, core.clock).handle)
+    core.steps.on(DeleteFilesStep, DeleteFiles(core.store, core.teardown, core.sizes).handle)
     return Orders(
         create=CreateOrder(core.store, core.links, core.clock),
         apply=ApplyOrder(core.store, estimator, core.links, core.clock),
-        cancel=CancelOrders(core.store, core.departure, core.clock),
+        cancel=CancelOrders(core.store, core.teardown, core.clock),
     )
 
 
@@ -164,7 +164,7 @@ def actions(core: Core) -> OrderActions:
     return OrderActions(
         PauseOrder(store, rights, stop, clock),
         ResumeOrder(store, rights, core.links, clock),
-        DeleteOrder(store, rights, core.departure, clock),
+        DeleteOrder(store, rights, core.teardown, clock),
         RemoveOrder(store, rights, clock),
         RestartOrder(store, rights, clock),
         RetryOrder(store, rights, clock),
@@ -203,7 +203,7 @@ def reconcile(core: Core, count_drift: Callable[[str], None]) -> ReconcilerRuns:
 @dataclass(frozen=True, slots=True)
 class Tenants:
     connect: ConnectTenants
-    wake: WakeTenant
+    resume: ResumeTenant
     settings: ManageSettings
     export_configuration: ExportConfiguration
     import_configuration: ImportConfiguration
@@ -212,23 +212,23 @@ class Tenants:
 def tenants(
     core: Core, schedule: ScheduleSubOrders, mails: PlanMails, reconciler: ReconcilerRuns
 ) -> Tenants:
-    wake = WakeTenant(schedule, mails, reconciler)
+    resume = ResumeTenant(schedule, mails, reconciler)
     connect = ConnectTenants(
         core.store,
         core.tenants,
         core.clients.connections,
-        wake=wake,
+        resume=resume,
         clock=core.clock,
         backoff=core.retries,
         limits=core.limits,
     )
-    core.steps.on(ResumeTenantStep, lambda tenant, _: wake.handle(tenant))
+    core.steps.on(ResumeTenantStep, lambda tenant, _: resume.handle(tenant))
     core.steps.on(ConnectTenantStep, connect.connect)
     core.steps.on(ReportConnectionStep, connect.report)
     core.steps.on(FindTenantsStep, connect.find)
     return Tenants(
         connect=connect,
-        wake=wake,
+        resume=resume,
         settings=ManageSettings(core.store),
         export_configuration=ExportConfiguration(core.store),
         import_configuration=ImportConfiguration(core.store),

@@ -104,7 +104,7 @@ def _health(
 async def _catch_up(application: Application) -> None:
     """Make up for what the tenants missed while no process served them."""
     for tenant in application.core.tenants.names():
-        await application.tenants.wake.handle(tenant)
+        await application.tenants.resume.handle(tenant)
     if application.core.settings.tenants_from_platform:
         await application.tenants.connect.look()
 

@@ -48,7 +48,7 @@ class AddToBasket:
             InvalidInput: the engine is missing.
             EmptySelection: the search finds no file that can be ordered.
             TooManyItems: a process, or the catalog, takes no more.
-            CatalogSearchFailed, ProcessUnusable, RemoteTrouble: a service doesn't do its part.
+            CatalogSearchFailed, ProcessUnusable, RemoteUnavailable: a service doesn't do its part.
             StoreConflict: the basket never kept still.
         """
         if not (request.engine_type or "").strip():
@@ -62,7 +62,7 @@ class AddToBasket:
             TooManyLines: more lines than allowed.
             UnreadableUpload: not UTF-8.
             EmptySelection: no line names a product with files that can be ordered.
-            TooManyItems, CatalogSearchFailed, ProcessUnusable, RemoteTrouble, StoreConflict: as above.
+            TooManyItems, CatalogSearchFailed, ProcessUnusable, RemoteUnavailable, StoreConflict: as above.
         """
         ids = await read_ids(file, self._max_lines)
         if not ids:

@@ -8,7 +8,7 @@ from rs_order.core.errors import CatalogSearchFailed, EmptyBasket, ProcessUnusab
 from rs_order.domain.basket import Basket, BasketChange, DatasetSelection
 from rs_order.domain.identity import Caller
 from rs_order.domain.process import Process, ProcessChoice
-from rs_order.ports import Processes, RemoteNonsense, RemoteRefusal, RemoteTrouble
+from rs_order.ports import BadResponse, Processes, RemoteRejection, RemoteUnavailable
 from rs_order.store.errors import StoreConflict
 from rs_order.store.unit_of_work import Store
 
@@ -19,13 +19,13 @@ def searching() -> Iterator[None]:
 
     Raises:
         CatalogSearchFailed: the catalog refused, failed, or answered what can't be read (rest.md 6.1).
-        RemoteTrouble: it gave no answer at all.
+        RemoteUnavailable: it gave no answer at all.
     """
     try:
         yield
-    except RemoteRefusal as error:
+    except RemoteRejection as error:
         raise CatalogSearchFailed from error
-    except RemoteTrouble as error:
+    except RemoteUnavailable as error:
         if error.answered:
             raise CatalogSearchFailed from error
         raise
@@ -43,7 +43,7 @@ class ProcessLimit:
         Raises:
             TooManyItems: the process forbids splitting and the selection exceeds its limit.
             ProcessUnusable: its description can't be had or read.
-            RemoteTrouble: rs-processing gave no answer.
+            RemoteUnavailable: rs-processing gave no answer.
         """
         if selection.process is None:
             return
@@ -55,12 +55,12 @@ class ProcessLimit:
     async def _find(self, caller: Caller, choice: ProcessChoice) -> Process | None:
         try:
             return await self._processes.find(caller, choice.process_id)
-        except RemoteRefusal as error:
+        except RemoteRejection as error:
             raise ProcessUnusable(
                 f"rs-processing refuses to describe the process {choice.process_id} "
                 f"(status {error.status}); choose another one"
             ) from error
-        except RemoteNonsense as error:
+        except BadResponse as error:
             raise ProcessUnusable(
                 f"Unparsable description info from process plugin with id {choice.process_id}"
             ) from error

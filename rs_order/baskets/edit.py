@@ -47,7 +47,7 @@ class EditBasket:
             NotFound: no such dataset selection in the basket.
             FilterAndProcess: it has a file filter, even an empty one.
             TooManyItems: the process takes less.
-            ProcessUnusable, RemoteTrouble: rs-processing doesn't describe it.
+            ProcessUnusable, RemoteUnavailable: rs-processing doesn't describe it.
         """
 
         async def attached(selection: DatasetSelection) -> DatasetSelection:
@@ -67,7 +67,7 @@ class EditBasket:
         Raises:
             NotFound: no such dataset selection in the basket.
             FilterAndProcess: it has a process.
-            PatternRefusedError: RE2 doesn't take the pattern.
+            PatternRejectedError: RE2 doesn't take the pattern.
         """
 
         async def filtered(selection: DatasetSelection) -> DatasetSelection:
@@ -97,7 +97,7 @@ class EditBasket:
         Nothing changes when it isn't there.
 
         Raises:
-            CatalogSearchFailed, RemoteTrouble: what is left can't be counted; nothing changed (W38).
+            CatalogSearchFailed, RemoteUnavailable: what is left can't be counted; nothing changed (W38).
         """
 
         async def removed(basket: Basket) -> BasketChange | None:

@@ -28,7 +28,7 @@ from rs_order.domain.order import Order, expiration
 from rs_order.domain.retry import RetryPolicy
 from rs_order.domain.states import OrderStatus
 from rs_order.mails.plan import PlanMails
-from rs_order.ports import Clock, RemoteRefusal, RemoteTrouble
+from rs_order.ports import Clock, RemoteRejection, RemoteUnavailable
 from rs_order.reconcile.runs import begin_reconciling
 from rs_order.store.cursors import CompletionCursor
 from rs_order.store.unit_of_work import Store, UnitOfWork
@@ -80,9 +80,9 @@ class CompleteOrder:
             await self._add_page(tenant, step, selection, page)
         except CompletionFailed as failure:
             await self._fail(tenant, step, str(failure))
-        except RemoteRefusal as refusal:
+        except RemoteRejection as refusal:
             await self._fail(tenant, step, self._reader.explain(refusal, selection))
-        except RemoteTrouble as trouble:
+        except RemoteUnavailable as trouble:
             await self._wait(tenant, step, trouble, selection)
 
     @staticmethod
@@ -179,7 +179,7 @@ class CompleteOrder:
         self,
         tenant: Tenant,
         step: CompleteOrderStep,
-        trouble: RemoteTrouble,
+        trouble: RemoteUnavailable,
         selection: DatasetSelection,
     ) -> None:
         """Read the same page again later, or fail the order when the retry policy is exhausted."""

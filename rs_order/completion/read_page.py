@@ -14,7 +14,7 @@ from rs_order.ports import (
     DatasetFiles,
     Processes,
     RemoteError,
-    RemoteRefusal,
+    RemoteRejection,
     UnreadableProcess,
 )
 
@@ -80,8 +80,8 @@ class PageReader:
 
         Raises:
             CompletionFailed: the process doesn't exist, or its description can't be read.
-            RemoteRefusal: a service rejects the request. The order can't be completed.
-            RemoteTrouble: a service gives no answer. The same page can be read later.
+            RemoteRejection: a service rejects the request. The order can't be completed.
+            RemoteUnavailable: a service gives no answer. The same page can be read later.
         """
         if process is None:
             process = await self._process_of(tenant, order, selection)
@@ -113,7 +113,7 @@ class PageReader:
                 f"Unparsable process infos: order={order.id} user={order.owner} "
                 f"dsSel={selection.id} processDto={error.detail}"
             ) from error
-        except RemoteRefusal as error:
+        except RemoteRejection as error:
             raise CompletionFailed(_no_process(selection)) from error
         if process is None:
             raise CompletionFailed(_no_process(selection))

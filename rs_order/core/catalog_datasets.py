@@ -18,7 +18,7 @@ _LABELS_KEPT: Final = 10_000
 
 
 class CatalogDatasets:
-    """Labels and totals of datasets. All calls raise RemoteRefusal or RemoteTrouble."""
+    """Labels and totals of datasets. All calls raise RemoteRejection or RemoteUnavailable."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog

@@ -8,7 +8,7 @@ import structlog
 from rs_order.contracts.services import PlatformService
 from rs_order.domain.identity import SERVICE
 from rs_order.domain.ids import DataFileId, OrderId, Tenant
-from rs_order.ports import Projects, RemoteRefusal, RemoteTrouble
+from rs_order.ports import Projects, RemoteRejection, RemoteUnavailable
 from rs_order.store.tenants import Tenants
 from rs_order.store.unit_of_work import UnitOfWork
 
@@ -53,15 +53,15 @@ class Links:
         """Make sure that the address of the tenant is stored.
 
         Raises:
-            RemoteTrouble: it was never known, and rs-admin-instance is unavailable now.
+            RemoteUnavailable: it was never known, and rs-admin-instance is unavailable now.
         """
         if self._projects is None:
             return
         try:
             host = await self._projects.host(tenant)
-        except RemoteRefusal:
+        except RemoteRejection:
             return
-        except RemoteTrouble:
+        except RemoteUnavailable:
             if await self._stored_host(tenant) is None:
                 raise
             return
@@ -73,21 +73,23 @@ class Links:
         try:
             async with asyncio.timeout(self._longest_wait_seconds):
                 await self.learn(tenant)
-        except (RemoteTrouble, TimeoutError) as error:
+        except (RemoteUnavailable, TimeoutError) as error:
             log.warning("project-address-unknown", tenant=tenant, cause=str(error))
 
     async def current(self, tenant: Tenant) -> "DownloadLinks":
         """Return links with the present address, or the stored one if rs-admin-instance is unavailable.
 
         Raises:
-            RemoteTrouble: the address was never known, and rs-admin-instance is unavailable now.
+            RemoteUnavailable: the address was never known, and rs-admin-instance is unavailable now.
         """
         try:
             async with asyncio.timeout(self._longest_wait_seconds):
                 await self.learn(tenant)
         except TimeoutError as error:
             if await self._stored_host(tenant) is None:
-                raise RemoteTrouble(PlatformService.ADMIN_INSTANCE, "no answer in time") from error
+                raise RemoteUnavailable(
+                    PlatformService.ADMIN_INSTANCE, "no answer in time"
+                ) from error
         return await self.stored(tenant)
 
     async def stored(self, tenant: Tenant) -> "DownloadLinks":

@@ -2,8 +2,8 @@
 
 OrderError
 ├── MoveNotAllowedError   no such move of an order or sub-order, or not for this reason
-├── PatternRefusedError   a file-name pattern that RE2 rejects
-└── SettingRefusedError   a value that a setting rejects
+├── PatternRejectedError   a file-name pattern that RE2 rejects
+└── SettingRejectedError   a value that a setting rejects
 """
 
 from enum import StrEnum
@@ -25,13 +25,13 @@ class MoveNotAllowedError(OrderError):
         super().__init__(f"{subject} can't go from {before} to {after} for the reason {reason}")
 
 
-class PatternRefusedError(OrderError):
+class PatternRejectedError(OrderError):
     """RE2 rejects a pattern of file names; the text names the construct."""
 
     code = "pattern-refused"
 
 
-class SettingRefusedError(OrderError):
+class SettingRejectedError(OrderError):
     """A value doesn't have the type of a setting, or the setting doesn't allow it (domain.md 14.1)."""
 
     code = "setting-refused"

@@ -7,7 +7,7 @@ from typing import Any
 
 import re2
 
-from rs_order.domain.errors import PatternRefusedError
+from rs_order.domain.errors import PatternRejectedError
 from rs_order.domain.files import CatalogFile, DataType, FileType
 
 
@@ -27,7 +27,7 @@ def compile_pattern(pattern: str) -> Any:
     """Compile a file-name pattern with RE2, which needs linear time for any pattern.
 
     Raises:
-        PatternRefusedError: RE2 rejects it.
+        PatternRejectedError: RE2 rejects it.
     """
     options = re2.Options()
     options.log_errors = False
@@ -36,7 +36,7 @@ def compile_pattern(pattern: str) -> Any:
     except re2.error as refusal:
         reason = refusal.args[0] if refusal.args else "not a regular expression"
         text = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
-        raise PatternRefusedError(text) from refusal
+        raise PatternRejectedError(text) from refusal
 
 
 @dataclass(frozen=True, slots=True)

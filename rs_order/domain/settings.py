@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from rs_order.domain.errors import SettingRefusedError
+from rs_order.domain.errors import SettingRejectedError
 
 SettingValue = int | Mapping[str, int]
 """Hours, or hours by name."""
@@ -40,11 +40,11 @@ class SettingDefinition:
         """Convert a value of a client, a file or the store; ``3``, ``3.0`` and ``"3"`` are the same.
 
         Raises:
-            SettingRefusedError: the value can't be converted, or isn't allowed.
+            SettingRejectedError: the value can't be converted, or isn't allowed.
         """
         converted = self._converted(value)
         if not self.allows(converted):
-            raise SettingRefusedError(self.name, self.rule)
+            raise SettingRejectedError(self.name, self.rule)
         return converted
 
     def _converted(self, value: object) -> SettingValue:
@@ -52,13 +52,13 @@ class SettingDefinition:
             return self._hours(self.name, value)
         if not isinstance(value, Mapping):
             members = " and ".join(self.default)
-            raise SettingRefusedError(self.name, f"the value must be an object with {members}.")
+            raise SettingRejectedError(self.name, f"the value must be an object with {members}.")
         return {member: self._hours(member, value.get(member)) for member in self.default}
 
     def _hours(self, what: str, value: object) -> int:
         hours = _whole(value)
         if hours is None or abs(hours) > MOST_HOURS:
-            raise SettingRefusedError(
+            raise SettingRejectedError(
                 self.name, f"{what} must be a whole number of hours, at most {MOST_HOURS}."
             )
         return hours
@@ -132,7 +132,7 @@ def settings_of(stored: Mapping[str, object]) -> list[Setting]:
     """Return all settings of a tenant; one that isn't stored has its default.
 
     Raises:
-        SettingRefusedError: a stored value isn't allowed.
+        SettingRejectedError: a stored value isn't allowed.
     """
     return [
         Setting(definition, definition.read(stored.get(name, definition.default)))
@@ -158,7 +158,7 @@ class TenantSettings:
         """Read stored values.
 
         Raises:
-            SettingRefusedError: as :func:`settings_of`.
+            SettingRejectedError: as :func:`settings_of`.
         """
         values: dict[str, Any] = {
             setting.definition.name: setting.value for setting in settings_of(stored)

@@ -12,7 +12,7 @@ from rs_order.downloads.single_file import FileReport, FileRequest
 from rs_order.downloads.streaming import StreamedFile
 from rs_order.ports import FileOfOrder, OrderToken
 from rs_order.rest.access import Access
-from rs_order.rest.errors import Refused
+from rs_order.rest.errors import HttpError
 from rs_order.rest.middleware import facts_of
 from rs_order.rest.parameters import DataFileIdInPath
 from rs_order.rest.resources import DOWNLOAD_FILE, DOWNLOAD_PUBLIC_FILE, TEST_PUBLIC_FILE
@@ -116,7 +116,7 @@ async def _found(
 ) -> FileOfOrder:
     found = await services.orders.file(caller.tenant, DataFileId(file_id))
     if found is None:
-        raise Refused(404, f"Data file with id: {file_id} doesn't exist.")
+        raise HttpError(404, f"Data file with id: {file_id} doesn't exist.")
     facts_of(request.scope).update(file=file_id, order=found.order_id)
     return found
 

@@ -65,7 +65,7 @@ class Metalinks:
 
         Raises:
             OrderTokensUnset: there is no key to make tokens with.
-            RemoteTrouble: nobody ever said where the project is, nor does now.
+            RemoteUnavailable: nobody ever said where the project is, nor does now.
         """
         if order.status in _WITHOUT_METALINK or order.expires_at is None or not order.has_files:
             return None

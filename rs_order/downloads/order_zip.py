@@ -64,7 +64,7 @@ class ZipReport:
     """Why it was broken off, if it was for a reason of ours."""
 
 
-class OrderGone(Exception):
+class OrderDeleted(Exception):
     """The order was deleted, or expired, while its files were handed out: they aren't all there any more."""
 
     code = "order-gone"
@@ -83,7 +83,7 @@ async def zip_order(
     Files that can't be fetched are named in ``NOTICE.txt`` and don't stop the others (W15).
 
     Raises:
-        OrderGone: the order was deleted or expired before all of its files were read: the archive is
+        OrderDeleted: the order was deleted or expired before all of its files were read: the archive is
             broken.
         Exception: what the store raises. The archive is broken and no state changes. Only when
             ``settle`` itself fails, the files settled before keep their new state.
@@ -96,7 +96,7 @@ async def zip_order(
         try:
             async for piece in making.pieces(_available_files(downloads, request)):
                 yield piece
-        except OrderGone as gone:
+        except OrderDeleted as gone:
             report.reason = gone.code
             raise
         finally:
@@ -112,7 +112,7 @@ async def _available_files(
     """By ascending id (decisions.md, Q6), a page at a time; a page that isn't full is the last.
 
     Raises:
-        OrderGone: a page was read after the order went, so that files may be missing in it.
+        OrderDeleted: a page was read after the order went, so that files may be missing in it.
     """
     after: DataFileId | None = DataFileId(0)
     while after is not None:
@@ -121,7 +121,7 @@ async def _available_files(
         )
         order = await downloads.order(request.tenant, request.order_id)
         if order is None or order.status.deleted_or_expired:
-            raise OrderGone
+            raise OrderDeleted
         for file in files:
             yield file
         after = files[-1].id if len(files) == request.page else None

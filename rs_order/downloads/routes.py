@@ -21,7 +21,7 @@ from rs_order.ports import (
     OrderTokens,
 )
 from rs_order.rest.access import Access
-from rs_order.rest.errors import Refused
+from rs_order.rest.errors import HttpError
 from rs_order.rest.middleware import facts_of
 from rs_order.rest.parameters import OrderIdInPath
 from rs_order.rest.resources import DOWNLOAD_ORDER, GET_METALINK, GET_PUBLIC_METALINK
@@ -62,13 +62,13 @@ def verified(
     """What the token proves in the project the request is about.
 
     Raises:
-        Refused: 401 without a body for a token that proves nothing; why is in the log.
+        HttpError: 401 without a body for a token that proves nothing; why is in the log.
     """
     try:
         return services.order_tokens.verify(caller.tenant, order_token)
     except InvalidOrderToken as error:
         facts_of(request.scope)["refused"] = str(error)
-        raise Refused(401) from error
+        raise HttpError(401) from error
 
 
 def zips_router(access: Access, services: DownloadServices) -> APIRouter:
@@ -90,9 +90,9 @@ def zips_router(access: Access, services: DownloadServices) -> APIRouter:
         facts["order"] = order_id
         order = await services.orders.order(caller.tenant, OrderId(order_id))
         if order is None:
-            raise Refused(404, f"There is no order {order_id}")
+            raise HttpError(404, f"There is no order {order_id}")
         if not may_see_orders_of(access.roles, caller, order.owner):
-            raise Refused(403)
+            raise HttpError(403)
         if not order.has_available_files:
             return Response(status_code=204)
         now = services.clock.now()
@@ -152,7 +152,7 @@ def metalinks_router(access: Access, services: DownloadServices) -> APIRouter:
         """All files of an order, as a list that download tools read (rest.md 10.4)."""
         order = await _order(services, request, caller, OrderId(order_id))
         if not may_see_orders_of(access.roles, caller, order.owner):
-            raise Refused(403)
+            raise HttpError(403)
         return await _metalink(services, caller, order)
 
     return endpoints.router
@@ -164,7 +164,7 @@ async def _order(
     facts_of(request.scope)["order"] = order_id
     order = await services.orders.order(caller.tenant, order_id)
     if order is None:
-        raise Refused(404, f"There is no order {order_id}")
+        raise HttpError(404, f"There is no order {order_id}")
     return order
 
 

@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 from rs_order.domain.files import UNKNOWN_MIME_TYPE
 from rs_order.domain.ids import OrderId
 from rs_order.downloads.entry_names import name_of, safe_name
-from rs_order.downloads.order_zip import OrderGone
+from rs_order.downloads.order_zip import OrderDeleted
 from rs_order.downloads.settle import Settle
 from rs_order.downloads.single_file import Delivery, FileReport, FileRequest, deliver
 from rs_order.ports import FetchError, FileSources, SourceAnswer
@@ -130,7 +130,7 @@ class StreamedDownload(Streamed):
         await self._send_head(send)
         try:
             await self._send_pieces(send, self._body)
-        except OrderGone:
+        except OrderDeleted:
             return False
         await self._send_end(send)
         return True

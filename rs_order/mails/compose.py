@@ -49,7 +49,7 @@ class ComposeMail:
         """The confirmation of an order.
 
         Raises:
-            RemoteTrouble: nobody knows where the project's site is.
+            RemoteUnavailable: nobody knows where the project's site is.
         """
         links = await self._links.current(tenant)
         token = self._token(tenant, order)

@@ -43,7 +43,7 @@ class PlanMails:
             mail = await uow.mails.plan_creation(order.id, order.owner)
             await uow.messages.send([SendMailStep(mail).to(uow.tenant)])
 
-    async def wake(self, tenant: Tenant) -> None:
+    async def resume(self, tenant: Tenant) -> None:
         """Begin the tenant's reminders, anew if their schedule is another now.
 
         A round that was missed while nobody served the tenant stays planned, and is caught up.

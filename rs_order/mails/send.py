@@ -12,7 +12,7 @@ from rs_order.core.steps import Step, StepQueue
 from rs_order.domain.ids import MailId, Tenant
 from rs_order.domain.retry import RetryPolicy
 from rs_order.mails.compose import ComposeMail
-from rs_order.ports import Clock, Mail, Mailer, RemoteRefusal, RemoteTrouble, UnusableAddress
+from rs_order.ports import Clock, Mail, Mailer, RemoteRejection, RemoteUnavailable, UnusableAddress
 from rs_order.store.mails import CreatedOrder, MailToSend, WaitingOrders
 from rs_order.store.unit_of_work import Store, UnitOfWork
 
@@ -100,10 +100,10 @@ class SendMail:
             return False
         try:
             await self._mailer.send(tenant, await self._written(tenant, mail, matter))
-        except RemoteTrouble as trouble:
+        except RemoteUnavailable as trouble:
             await self._postpone(tenant, mail, trouble)
             return False
-        except (RemoteRefusal, UnusableAddress) as refusal:
+        except (RemoteRejection, UnusableAddress) as refusal:
             log.error("mail-refused", cause=str(refusal), **_facts(mail))  # noqa: TRY400 - foreseen
             await self._give_up(tenant, mail, "refused")
             return False
@@ -128,7 +128,7 @@ class SendMail:
             html=rendered.html,
         )
 
-    async def _postpone(self, tenant: Tenant, mail: MailToSend, trouble: RemoteTrouble) -> None:
+    async def _postpone(self, tenant: Tenant, mail: MailToSend, trouble: RemoteUnavailable) -> None:
         now = self._clock.now()
         since = mail.unavailable_since or now
         if self._retries.exhausted(since, now):

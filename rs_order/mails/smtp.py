@@ -12,7 +12,7 @@ import aiosmtplib
 
 from rs_order.contracts.wire import excerpt
 from rs_order.domain.ids import Tenant
-from rs_order.ports import Mail, RemoteError, RemoteRefusal, RemoteTrouble
+from rs_order.ports import Mail, RemoteError, RemoteRejection, RemoteUnavailable
 
 SECONDS: Final = 60.0
 """For one mail, from the connection to the server's last word."""
@@ -87,10 +87,12 @@ class SmtpMailer:
             case aiosmtplib.SMTPDataError(code=code, message=text):
                 pass
             case _:
-                return RemoteTrouble(name, _one_line(f"{type(error).__name__}: {error}"))
+                return RemoteUnavailable(name, _one_line(f"{type(error).__name__}: {error}"))
         detail = _one_line(f"{code} {text}")
         return (
-            RemoteRefusal(name, code, detail) if code >= _PERMANENT else RemoteTrouble(name, detail)
+            RemoteRejection(name, code, detail)
+            if code >= _PERMANENT
+            else RemoteUnavailable(name, detail)
         )
 
 

@@ -19,7 +19,7 @@ from rs_order.domain.identity import Caller
 from rs_order.domain.ids import OrderId
 from rs_order.domain.order import generated_label
 from rs_order.orders.create import begin_order, free_label, generated_correlation_id
-from rs_order.ports import Clock, RemoteTrouble
+from rs_order.ports import Clock, RemoteUnavailable
 from rs_order.requests.estimate import Estimator
 from rs_order.requests.rules import MAX_USER, violations
 from rs_order.store.orders import NewOrder
@@ -87,7 +87,7 @@ class ApplyOrder:
         try:
             async with asyncio.timeout(self._patience_seconds):
                 return await self._estimator.selections(caller, request)
-        except (RemoteTrouble, TimeoutError) as error:
+        except (RemoteUnavailable, TimeoutError) as error:
             log.warning("catalog-in-trouble", tenant=caller.tenant, cause=str(error))
             return Rejection.failed(ErrorType.INTERNAL_ERROR, CATALOG_IN_TROUBLE)
 

@@ -6,7 +6,7 @@ from typing import Final
 from uuid import uuid4
 
 from rs_order.core.concurrency import retry_on_conflict
-from rs_order.core.errors import EmptyBasket, LabelRefused
+from rs_order.core.errors import EmptyBasket, LabelRejected
 from rs_order.core.links import Links
 from rs_order.core.shared_steps import CompleteOrderStep
 from rs_order.domain.identity import Caller
@@ -24,14 +24,14 @@ async def order_label(uow: UnitOfWork, owner: str, wanted: str | None, now: date
     """Return the requested label, or one with the server's time (rest.md 7.1, C1).
 
     Raises:
-        LabelRefused: it is too long, or the owner has an order with it.
+        LabelRejected: it is too long, or the owner has an order with it.
     """
     if not wanted:
         return await free_label(uow, owner, dated_label(now.astimezone()))
     if len(wanted) > MAX_LABEL:
-        raise LabelRefused(TOO_LONG)
+        raise LabelRejected(TOO_LONG)
     if await uow.orders.labels_taken([(owner, wanted)]):
-        raise LabelRefused(TAKEN)
+        raise LabelRejected(TAKEN)
     return wanted
 
 
@@ -42,7 +42,7 @@ async def free_label(uow: UnitOfWork, owner: str, wanted: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class OrderWish:
+class OrderOptions:
     """What a person says of a new order (rest.md 7.1)."""
 
     label: str | None = None
@@ -59,23 +59,23 @@ class CreateOrder:
         self._clock = clock
 
     async def handle(
-        self, caller: Caller, wish: OrderWish, *, applicative: bool = False
+        self, caller: Caller, options: OrderOptions, *, applicative: bool = False
     ) -> OrderId:
         """Create the order; its files come in by steps.
 
         Args:
             caller: whose basket it is.
-            wish: what he says of it.
+            options: what he says of it.
             applicative: storage keeps the files as long as for automatic orders, not as for people's.
 
         Raises:
             EmptyBasket: the caller has no basket; one without any selection is taken.
-            LabelRefused: the label is too long, or the caller has an order of this label.
+            LabelRejected: the label is too long, or the caller has an order of this label.
         """
         await self._links.learn_if_possible(caller.tenant)
-        return await retry_on_conflict(lambda: self._create(caller, wish, applicative))
+        return await retry_on_conflict(lambda: self._create(caller, options, applicative))
 
-    async def _create(self, caller: Caller, wish: OrderWish, applicative: bool) -> OrderId:
+    async def _create(self, caller: Caller, options: OrderOptions, applicative: bool) -> OrderId:
         async with self._store.unit_of_work(caller.tenant) as uow:
             basket = await uow.orders.lock_basket(caller.email)
             if basket is None:
@@ -86,7 +86,7 @@ class CreateOrder:
                 NewOrder(
                     owner=caller.email,
                     role=caller.role,
-                    label=await order_label(uow, caller.email, wish.label, now),
+                    label=await order_label(uow, caller.email, options.label, now),
                     correlation_id=generated_correlation_id(),
                     request_id=None,
                     sub_order_hours=settings.app_sub_order_hours
@@ -94,7 +94,7 @@ class CreateOrder:
                     else settings.user_sub_order_hours,
                     created_at=now,
                     basket=basket,
-                    front_url=wish.front_url,
+                    front_url=options.front_url,
                 ),
             )
 

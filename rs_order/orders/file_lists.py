@@ -12,7 +12,7 @@ from rs_order.domain.identity import Caller
 from rs_order.domain.ids import DatasetTaskId, OrderId, SubOrderId
 from rs_order.rest.access import Access
 from rs_order.rest.answers import LinkWriter, entity, json_answer, page
-from rs_order.rest.errors import Refused
+from rs_order.rest.errors import HttpError
 from rs_order.rest.parameters import (
     DatasetTaskIdInPath,
     OrderIdInPath,
@@ -116,9 +116,9 @@ def file_lists_router(access: Access, services: FileListServices) -> APIRouter:
         """Files in every state, by ascending id (rest.md 9.1; decisions.md, Ownership, File order)."""
         owner = await services.orders.owner(caller.tenant, OrderId(order_id))
         if owner is None:
-            raise Refused(404, f"There is no order {order_id}")
+            raise HttpError(404, f"There is no order {order_id}")
         if not may_see_orders_of(access.roles, caller, owner):
-            raise Refused(403)
+            raise HttpError(403)
         found = await services.files.of_dataset(
             caller.tenant,
             OrderId(order_id),
@@ -127,7 +127,7 @@ def file_lists_router(access: Access, services: FileListServices) -> APIRouter:
             offset=paging.offset,
         )
         if found is None:
-            raise Refused(404, f"Order {order_id} has no dataset {dataset_id}")
+            raise HttpError(404, f"Order {order_id} has no dataset {dataset_id}")
         links = LinkWriter(request, access.roles, caller)
         items = [
             entity(data_file(view), links.to("self", DOWNLOAD_FILE, dataFileId=view.id))
@@ -195,9 +195,9 @@ async def _available(
     sort = sorted_by(paging, FileProperty)
     owner = await services.orders.owner(caller.tenant, order_id)
     if owner is None:
-        raise Refused(404)
+        raise HttpError(404)
     if not may_read_order_of(caller, owner):
-        raise Refused(403)
+        raise HttpError(403)
     found = await services.files.available(
         caller.tenant, order_id, sub_order_id, sort, limit=paging.size, offset=paging.offset
     )

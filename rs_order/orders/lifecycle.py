@@ -14,7 +14,7 @@ from rs_order.ports import Clock
 from rs_order.store.unit_of_work import Store, UnitOfWork
 
 
-class Departure:
+class OrderTeardown:
     """An order goes (deleted or expired): nothing it asked for starts afterwards.
 
     Its sub-orders and files go in slices, those first that hold a slot.
@@ -24,7 +24,7 @@ class Departure:
         self._settlement = settlement
         self._slice = sizes.released_sub_orders
 
-    async def depart(self, uow: UnitOfWork, orders: Sequence[Order]) -> None:
+    async def tear_down(self, uow: UnitOfWork, orders: Sequence[Order]) -> None:
         """Free what gone orders held; the caller has moved them and saves them afterwards."""
         if not orders:
             return
@@ -48,9 +48,9 @@ class Departure:
 class CancelOrders:
     """Deletes orders whatever they are doing; unknown and deleted ones are passed over."""
 
-    def __init__(self, store: Store, departure: Departure, clock: Clock) -> None:
+    def __init__(self, store: Store, teardown: OrderTeardown, clock: Clock) -> None:
         self._store = store
-        self._departure = departure
+        self._teardown = teardown
         self._clock = clock
 
     async def handle(self, tenant: Tenant, ids: Sequence[OrderId]) -> None:
@@ -64,7 +64,7 @@ class CancelOrders:
             await self._pause(uow, orders)
             for order in orders:
                 order.move(OrderStatus.DELETED, reason=Reason.CANCEL_REQUEST, actor="amqp")
-            await self._departure.depart(uow, orders)
+            await self._teardown.tear_down(uow, orders)
             await uow.orders.save(orders, self._clock.now())
 
     async def _pause(self, uow: UnitOfWork, orders: Sequence[Order]) -> None:
@@ -80,9 +80,9 @@ class CancelOrders:
 class ExpireOrder:
     """Expires an order when its time has come (O11, O12)."""
 
-    def __init__(self, store: Store, departure: Departure, clock: Clock) -> None:
+    def __init__(self, store: Store, teardown: OrderTeardown, clock: Clock) -> None:
         self._store = store
-        self._departure = departure
+        self._teardown = teardown
         self._clock = clock
 
     async def handle(self, tenant: Tenant, step: ExpireOrderStep) -> None:
@@ -96,7 +96,7 @@ class ExpireOrder:
             ]
             for order in expired:
                 order.move(OrderStatus.EXPIRED, reason=Reason.EXPIRED, actor=SERVICE)
-            await self._departure.depart(uow, expired)
+            await self._teardown.tear_down(uow, expired)
             await uow.orders.save(expired, now)
 
 
@@ -113,16 +113,18 @@ class DeleteFiles:
     The order isn't locked: nothing else changes what it left.
     """
 
-    def __init__(self, store: Store, departure: Departure, sizes: SliceSizes = SLICE_SIZES) -> None:
+    def __init__(
+        self, store: Store, teardown: OrderTeardown, sizes: SliceSizes = SLICE_SIZES
+    ) -> None:
         self._store = store
-        self._departure = departure
+        self._teardown = teardown
         self._rows = sizes.deleted_rows
 
     async def handle(self, tenant: Tenant, step: DeleteFilesStep) -> None:
         order_id = step.order_id
         async with self._store.unit_of_work(tenant) as uow:
             more = (
-                await self._departure.release(uow, [order_id])
+                await self._teardown.release(uow, [order_id])
                 or await uow.files.delete_slice(order_id, self._rows) == self._rows
                 or await uow.inputs.delete_slice(order_id, self._rows) == self._rows
                 or await uow.sub_orders.delete_slice(order_id, self._rows) == self._rows

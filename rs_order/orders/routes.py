@@ -12,12 +12,12 @@ from rs_order.contracts.order_response import OrderResponse, ResponseStatus
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import OrderId
 from rs_order.orders.apply import ApplyOrder
-from rs_order.orders.create import CreateOrder, OrderWish
+from rs_order.orders.create import CreateOrder, OrderOptions
 from rs_order.orders.representation import order_entities
 from rs_order.ports import Users
 from rs_order.rest.access import Access
 from rs_order.rest.answers import entity, json_answer, page
-from rs_order.rest.errors import Messages, Refused
+from rs_order.rest.errors import HttpError, Messages
 from rs_order.rest.middleware import facts_of
 from rs_order.rest.parameters import OrderIdInPath, Paging, paging
 from rs_order.rest.resources import (
@@ -106,9 +106,9 @@ def orders_router(access: Access, services: OrderServices) -> APIRouter:
         """One order, whatever its status (rest.md 7.5)."""
         view = await services.views.order(caller.tenant, OrderId(order_id))
         if view is None:
-            raise Refused(404)
+            raise HttpError(404)
         if not may_read_order_of(caller, view.owner):
-            raise Refused(403)
+            raise HttpError(403)
         (answer,) = await order_entities(request, access, services.users, caller, [view])
         return json_answer(request, answer)
 
@@ -147,8 +147,8 @@ async def _created(
     *,
     applicative: bool = False,
 ) -> Response:
-    wish = OrderWish(wanted.label, wanted.on_success_url or None)
-    order_id = await services.create.handle(caller, wish, applicative=applicative)
+    options = OrderOptions(wanted.label, wanted.on_success_url or None)
+    order_id = await services.create.handle(caller, options, applicative=applicative)
     facts_of(request.scope)["order"] = order_id
     views = await services.views.orders(caller.tenant, [order_id])
     (answer,) = await order_entities(request, access, services.users, caller, views)

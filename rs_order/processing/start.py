@@ -19,8 +19,8 @@ from rs_order.ports import (
     MessageKind,
     NewBatch,
     ProcessBatches,
-    RemoteRefusal,
-    RemoteTrouble,
+    RemoteRejection,
+    RemoteUnavailable,
 )
 from rs_order.processing.executions import executions, without_input
 from rs_order.processing.results import GiveUpResultsStep
@@ -116,9 +116,9 @@ class StartProcessing:
         caller = Caller(tenant, unstarted.order.owner, unstarted.order.role)
         try:
             batch_id = await self._batches.create(caller, _new_batch(unstarted))
-        except RemoteRefusal as refusal:
+        except RemoteRejection as refusal:
             await self._fail(unstarted, tenant, f"The process was refused: {refusal}")
-        except RemoteTrouble as trouble:
+        except RemoteUnavailable as trouble:
             await self._wait(unstarted, tenant, trouble)
         else:
             await self._send(unstarted, tenant, batch_id)
@@ -202,7 +202,9 @@ class StartProcessing:
             cause = Cause(Reason.PROCESS_NOT_STARTED, SERVICE, now)
             await self._settlement.carry(uow, [still.order], moves, cause)
 
-    async def _wait(self, unstarted: _Unstarted, tenant: Tenant, trouble: RemoteTrouble) -> None:
+    async def _wait(
+        self, unstarted: _Unstarted, tenant: Tenant, trouble: RemoteUnavailable
+    ) -> None:
         """Start the process later, or fail its outputs when the retry policy is exhausted."""
         now = self._clock.now()
         since = unstarted.work.unavailable_since or now

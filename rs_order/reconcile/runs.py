@@ -12,7 +12,7 @@ from rs_order.mails.plan import REMINDERS, RemindStep
 from rs_order.ports import Clock
 from rs_order.reconcile.rebuild_steps import Part, RebuildPageStep
 from rs_order.reconcile.recount import RECOUNTS, RecountStep
-from rs_order.requests.retention import TIDYING, PurgeInboxStep
+from rs_order.requests.retention import PURGES, PurgeInboxStep
 from rs_order.store.unit_of_work import Store, UnitOfWork
 
 _drifts = Counter("rs_order_drift", "Counters that differed from what they count", ["table"])
@@ -103,7 +103,7 @@ class ReconcilerRuns:
 _FIRST_STEPS: Mapping[str, Callable[[int], Step]] = {
     RECONCILIATIONS: ReconcileStep,
     RECOUNTS: RecountStep.first,
-    TIDYING: PurgeInboxStep,
+    PURGES: PurgeInboxStep,
     REMINDERS: RemindStep,
 }
 """The step that begins a run, by the name of the run. It is created with the run number."""

@@ -10,15 +10,15 @@ from cachetools import TLRUCache
 
 from rs_order.domain.identity import INSTANCE, SERVICE
 from rs_order.domain.ids import Tenant
-from rs_order.ports import ConnectionState, Mail, RemoteRefusal, User
+from rs_order.ports import ConnectionState, Mail, RemoteRejection, User
 from rs_order.regards.http import RemoteService
 from rs_order.regards.token_issuer import TokenIssuer
 
 Key = TypeVar("Key")
-Verdict = TypeVar("Verdict")
+Value = TypeVar("Value")
 
 
-class VerdictCache(Generic[Key, Verdict]):
+class AnswerCache(Generic[Key, Value]):
     """Remembers verdicts, each for its own time; an error is not a verdict and is never kept.
 
     Callers that ask the same at the same time share one call.
@@ -26,19 +26,19 @@ class VerdictCache(Generic[Key, Verdict]):
 
     def __init__(
         self,
-        ask: Callable[[Key], Awaitable[Verdict]],
+        ask: Callable[[Key], Awaitable[Value]],
         *,
-        seconds: Callable[[Verdict], float],
+        seconds: Callable[[Value], float],
         size: int,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ask = ask
-        self._known: TLRUCache[Key, Verdict] = TLRUCache(
+        self._known: TLRUCache[Key, Value] = TLRUCache(
             size, ttu=lambda _key, verdict, at: at + seconds(verdict), timer=now
         )
-        self._asking: dict[Key, asyncio.Task[Verdict]] = {}
+        self._asking: dict[Key, asyncio.Task[Value]] = {}
 
-    async def get(self, key: Key) -> Verdict:
+    async def get(self, key: Key) -> Value:
         """The verdict, asked for when it isn't known; raises what the asking raises."""
         try:
             return self._known[key]
@@ -46,17 +46,17 @@ class VerdictCache(Generic[Key, Verdict]):
             # Shielded: the call is shared, one caller who gives up must not spoil it for the rest.
             return await asyncio.shield(self._asking.get(key) or self._start_asking(key))
 
-    def _start_asking(self, key: Key) -> asyncio.Task[Verdict]:
+    def _start_asking(self, key: Key) -> asyncio.Task[Value]:
         task = asyncio.create_task(self._learn(key))
         self._asking[key] = task
         task.add_done_callback(lambda done: self._asked(key, done))
         return task
 
-    async def _learn(self, key: Key) -> Verdict:
+    async def _learn(self, key: Key) -> Value:
         verdict = self._known[key] = await self._ask(key)
         return verdict
 
-    def _asked(self, key: Key, task: asyncio.Task[Verdict]) -> None:
+    def _asked(self, key: Key, task: asyncio.Task[Value]) -> None:
         del self._asking[key]
         if not task.cancelled():
             # Looked at here, for nobody else may be left to: asyncio complains of unread errors.
@@ -83,13 +83,13 @@ class RegardsUsers:
     ) -> None:
         self._service = service
         self._tokens = tokens
-        self._users: VerdictCache[_Key, User | None] = VerdictCache(
+        self._users: AnswerCache[_Key, User | None] = AnswerCache(
             self._ask_user,
             seconds=lambda user: known_seconds if user else unknown_seconds,
             size=users_cached,
             now=now,
         )
-        self._admins: VerdictCache[_Key, bool] = VerdictCache(
+        self._admins: AnswerCache[_Key, bool] = AnswerCache(
             self._ask_is_admin, seconds=lambda _: admin_seconds, size=admins_cached, now=now
         )
 
@@ -107,7 +107,7 @@ class RegardsUsers:
             return None
         role = _role_name(answer)
         if role is None:
-            raise self._service.nonsense(path, "the answer has no content.role.name")
+            raise self._service.bad_response(path, "the answer has no content.role.name")
         return User(email, role)
 
     async def _ask_is_admin(self, key: _Key) -> bool:
@@ -117,7 +117,7 @@ class RegardsUsers:
         if answer is None:
             return False
         if not isinstance(answer, bool):
-            raise self._service.nonsense(path, "the answer is neither true nor false")
+            raise self._service.bad_response(path, "the answer is neither true nor false")
         return answer
 
 
@@ -146,7 +146,7 @@ class RegardsProjects:
     ) -> None:
         self._service = service
         self._tokens = tokens
-        self._hosts: VerdictCache[Tenant, str | None] = VerdictCache(
+        self._hosts: AnswerCache[Tenant, str | None] = AnswerCache(
             self._ask_host, seconds=lambda _: seconds, size=projects_cached, now=now
         )
 
@@ -160,10 +160,10 @@ class RegardsProjects:
             return None
         content = answer.get("content") if isinstance(answer, dict) else None
         if not isinstance(content, dict):
-            raise self._service.nonsense(path, "the answer has no content")
+            raise self._service.bad_response(path, "the answer has no content")
         host = content.get("host")
         if host is not None and not isinstance(host, str):
-            raise self._service.nonsense(path, "content.host isn't a text")
+            raise self._service.bad_response(path, "content.host isn't a text")
         return host.rstrip("/") if host else None
 
 
@@ -185,7 +185,7 @@ class RegardsConnections:
                 if connection.get("state") != ConnectionState.DISABLED
             ]
         except (AttributeError, TypeError, KeyError) as error:
-            raise self._service.nonsense(
+            raise self._service.bad_response(
                 _CONNECTIONS, "the answer isn't a list of connections"
             ) from error
 
@@ -224,4 +224,4 @@ class RegardsMailer:
         if self._sender is not None:
             body["from"] = self._sender
         if not await self._service.create(_PATH, self._tokens.instance(), body):
-            raise RemoteRefusal(self._service.name, 404, f"{_PATH}: status 404: no such endpoint")
+            raise RemoteRejection(self._service.name, 404, f"{_PATH}: status 404: no such endpoint")

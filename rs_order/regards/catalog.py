@@ -10,7 +10,7 @@ from rs_order.domain.files import ORDERABLE, Product
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Tenant, Urn
 from rs_order.domain.selection import SelectionRequest, Summary
-from rs_order.ports import RemoteRefusal
+from rs_order.ports import RemoteRejection
 from rs_order.regards.catalog_json import MalformedFeature, MalformedSummary, product_of, summary_of
 from rs_order.regards.http import RemoteService
 from rs_order.regards.pages import items_of
@@ -41,7 +41,7 @@ class RegardsCatalog:
         try:
             return summary_of(answer)
         except MalformedSummary as error:
-            raise self._service.nonsense(_SUMMARY, str(error)) from error
+            raise self._service.bad_response(_SUMMARY, str(error)) from error
 
     async def search(
         self,
@@ -59,7 +59,7 @@ class RegardsCatalog:
         try:
             return await _products_of(answer, every_type=every_type)
         except (ValueError, RecursionError) as error:
-            raise self._service.nonsense(_SEARCH, str(error)) from error
+            raise self._service.bad_response(_SEARCH, str(error)) from error
 
     async def dataset_label(self, caller: Caller, urn: Urn) -> str | None:
         path = f"/engines/legacy/datasets/{quote(urn, safe=':,')}"
@@ -70,7 +70,7 @@ class RegardsCatalog:
         dataset = _content(answer)
         label = dataset.get("label") if isinstance(dataset, dict) else dataset
         if not isinstance(dataset, dict) or not isinstance(label, str | None):
-            raise self._service.nonsense(path, "the answer isn't a dataset with a label")
+            raise self._service.bad_response(path, "the answer isn't a dataset with a label")
         return label or None
 
     def _body(
@@ -79,7 +79,7 @@ class RegardsCatalog:
         """What both searches are asked with (remote-services.md 2.1)."""
         if not 1 <= len(requests) <= MAX_REQUESTS:
             # Searches can't be split: only the catalog can count their union.
-            raise RemoteRefusal(
+            raise RemoteRejection(
                 self._service.name,
                 400,
                 f"{path}: a search takes 1 to {MAX_REQUESTS} selection requests, not "
@@ -92,9 +92,9 @@ class RegardsCatalog:
             "size": size,
         }
 
-    def _absent(self, path: str) -> RemoteRefusal:
+    def _absent(self, path: str) -> RemoteRejection:
         """A search that isn't there can't be empty (remote-services.md 2.3)."""
-        return RemoteRefusal(self._service.name, 404, f"{path}: status 404")
+        return RemoteRejection(self._service.name, 404, f"{path}: status 404")
 
 
 async def _products_of(page: bytearray, *, every_type: bool) -> tuple[Product, ...]:
@@ -146,4 +146,4 @@ class RegardsDatasetFiles:
             # The raw entity: its feature isn't wrapped as the catalog's are.
             return product_of(answer.get("feature") if isinstance(answer, dict) else None)
         except MalformedFeature as error:
-            raise self._service.nonsense(path, str(error)) from error
+            raise self._service.bad_response(path, str(error)) from error

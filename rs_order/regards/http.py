@@ -1,10 +1,10 @@
 """How every REGARDS service is called: one client, one reading of the answers (remote-services.md 1.2).
 
 404                       absent: the caller of the adapter decides what that means
-408, 425, 429, 5xx        RemoteTrouble: nobody said anything yet
-other 4xx                 RemoteRefusal: a verdict
-1xx-3xx, unreadable 2xx   RemoteNonsense: not what the contract allows
-no or half an answer      RemoteTrouble
+408, 425, 429, 5xx        RemoteUnavailable: nobody said anything yet
+other 4xx                 RemoteRejection: a verdict
+1xx-3xx, unreadable 2xx   BadResponse: not what the contract allows
+no or half an answer      RemoteUnavailable
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ import httpx
 import orjson
 
 from rs_order.contracts.wire import MAX_DETAIL, excerpt
-from rs_order.ports import RemoteError, RemoteNonsense, RemoteRefusal, RemoteTrouble
+from rs_order.ports import BadResponse, RemoteError, RemoteRejection, RemoteUnavailable
 
 ASK_AGAIN_STATUSES: Final = frozenset({408, 425, 429})
 """4xx that speak of the moment, not of the request."""
@@ -71,7 +71,7 @@ class RemoteService:
             empty_is_absent: whether a 200 without a body means the same as a 404.
 
         Raises:
-            RemoteRefusal, RemoteTrouble, RemoteNonsense: see the head of the module.
+            RemoteRejection, RemoteUnavailable, BadResponse: see the head of the module.
         """
         answer = await self._call("GET", path, token)
         if answer is None or (empty_is_absent and not answer):
@@ -91,11 +91,11 @@ class RemoteService:
         """Send a JSON body whose answer doesn't matter.
 
         Raises:
-            RemoteRefusal, RemoteTrouble, RemoteNonsense: see the head of the module; a 404 is a
+            RemoteRejection, RemoteUnavailable, BadResponse: see the head of the module; a 404 is a
                 refusal here, for what should be changed isn't there.
         """
         if await self._call("PUT", path, token, orjson.dumps(body)) is None:
-            raise RemoteRefusal(self.name, httpx.codes.NOT_FOUND, f"{path}: status 404")
+            raise RemoteRejection(self.name, httpx.codes.NOT_FOUND, f"{path}: status 404")
 
     async def create(self, path: str, token: str, body: object) -> bool:
         """Post what is answered 201 without a body; False when the service answers 404.
@@ -107,9 +107,9 @@ class RemoteService:
         )
         return created is not None
 
-    def nonsense(self, path: str, problem: str) -> RemoteNonsense:
+    def bad_response(self, path: str, problem: str) -> BadResponse:
         """The error for an answer that can be read but isn't what the contract says."""
-        return RemoteNonsense(self.name, f"{path}: {excerpt(problem)}")
+        return BadResponse(self.name, f"{path}: {excerpt(problem)}")
 
     async def _call(
         self,
@@ -136,10 +136,10 @@ class RemoteService:
         if not response.is_success:
             raise self._failure(path, response.status_code, answer)
         if only is not None and response.status_code != only:
-            raise self.nonsense(path, f"status {response.status_code} instead of {only}")
+            raise self.bad_response(path, f"status {response.status_code} instead of {only}")
         if rb"\u0000" in answer:
             # No text column holds it, so it must not come in: better known here than by the database.
-            raise self.nonsense(path, "the answer holds the character U+0000")
+            raise self.bad_response(path, "the answer holds the character U+0000")
         return answer
 
     async def _read(self, path: str, response: httpx.Response) -> bytearray:
@@ -147,28 +147,30 @@ class RemoteService:
         async for chunk in response.aiter_bytes():
             answer += chunk
             if len(answer) > self._longest_answer:
-                raise self.nonsense(path, f"the answer is longer than {self._longest_answer} bytes")
+                raise self.bad_response(
+                    path, f"the answer is longer than {self._longest_answer} bytes"
+                )
         return answer
 
     def _parse(self, path: str, answer: bytearray) -> Any:
         try:
             return orjson.loads(answer)
         except orjson.JSONDecodeError as error:
-            raise self.nonsense(path, f"the answer isn't JSON ({error})") from error
+            raise self.bad_response(path, f"the answer isn't JSON ({error})") from error
 
-    def _no_answer(self, path: str, error: httpx.HTTPError) -> RemoteTrouble:
+    def _no_answer(self, path: str, error: httpx.HTTPError) -> RemoteUnavailable:
         what = "no answer in time" if isinstance(error, httpx.TimeoutException) else "no answer"
-        return RemoteTrouble(
+        return RemoteUnavailable(
             self.name, excerpt(f"{path}: {what} ({type(error).__name__}: {error})")
         )
 
     def _failure(self, path: str, status: int, answer: bytearray) -> RemoteError:
         detail = f"{path}: status {status}: {excerpt(_message_of(answer))}"
         if status in ASK_AGAIN_STATUSES or status >= httpx.codes.INTERNAL_SERVER_ERROR:
-            return RemoteTrouble(self.name, detail, status)
+            return RemoteUnavailable(self.name, detail, status)
         if status >= httpx.codes.BAD_REQUEST:
-            return RemoteRefusal(self.name, status, detail)
-        return RemoteNonsense(self.name, detail)
+            return RemoteRejection(self.name, status, detail)
+        return BadResponse(self.name, detail)
 
 
 def _message_of(answer: bytearray) -> str:

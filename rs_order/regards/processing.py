@@ -9,7 +9,7 @@ from uuid import UUID
 
 from rs_order.domain.identity import Caller
 from rs_order.domain.process import Cardinality, Forecast, LimitKind, Process, Scope
-from rs_order.ports import NewBatch, RemoteRefusal, UnreadableProcess
+from rs_order.ports import NewBatch, RemoteRejection, UnreadableProcess
 from rs_order.regards.http import RemoteService
 from rs_order.regards.token_issuer import TokenIssuer
 
@@ -57,7 +57,7 @@ class RegardsProcesses:
             return None
         info = answer.get("processInfo") if isinstance(answer, dict) else None
         if not isinstance(info, dict):
-            raise self._service.nonsense(path, "the answer has no object processInfo")
+            raise self._service.bad_response(path, "the answer has no object processInfo")
         try:
             return process_of(process_id, info)
         except MalformedProcess as error:
@@ -171,8 +171,8 @@ class RegardsProcessBatches:
         }
         answer = await self._service.post(_BATCH, self._tokens.on_behalf(caller), body)
         if answer is None:
-            raise RemoteRefusal(self._service.name, 404, f"{_BATCH}: status 404")
+            raise RemoteRejection(self._service.name, 404, f"{_BATCH}: status 404")
         try:
             return UUID(answer["batchId"])
         except (TypeError, KeyError, ValueError, AttributeError) as error:
-            raise self._service.nonsense(_BATCH, "the answer has no batchId") from error
+            raise self._service.bad_response(_BATCH, "the answer has no batchId") from error

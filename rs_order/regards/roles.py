@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from rs_order.contracts.resource import ResourceMapping
 from rs_order.contracts.roles import ADMINISTRATORS
-from rs_order.domain.errors import PatternRefusedError
+from rs_order.domain.errors import PatternRejectedError
 from rs_order.domain.file_filter import compile_pattern
 from rs_order.domain.identity import SERVICE
 from rs_order.domain.ids import Tenant
@@ -63,7 +63,7 @@ _ENDPOINTS: Final = TypeAdapter(list[_EndpointItem])
 
 
 class RegardsRoles:
-    """Asks rs-admin; all calls raise RemoteRefusal and RemoteTrouble."""
+    """Asks rs-admin; all calls raise RemoteRejection and RemoteUnavailable."""
 
     def __init__(
         self, service: RemoteService, tokens: TokenIssuer, endpoints: Sequence[ResourceMapping]
@@ -80,7 +80,7 @@ class RegardsRoles:
             path, self._tokens.system(tenant), self._endpoints
         )
         if answer is None:
-            raise self._service.nonsense(path, "status 404")
+            raise self._service.bad_response(path, "status 404")
 
     async def rights(self, tenant: Tenant) -> RightsByRole:
         """The rights of every role of the project."""
@@ -110,7 +110,7 @@ class RegardsRoles:
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(str(part) for part in first["loc"])
-            raise self._service.nonsense(path, f"{where}: {first['msg']}") from error
+            raise self._service.bad_response(path, f"{where}: {first['msg']}") from error
 
 
 def _usable(addresses: Sequence[str]) -> Iterator[str]:
@@ -120,7 +120,7 @@ def _usable(addresses: Sequence[str]) -> Iterator[str]:
             continue
         try:
             compile_pattern(address)
-        except PatternRefusedError as error:
+        except PatternRejectedError as error:
             log.warning("address-pattern-refused", pattern=address, cause=str(error))
         yield address
 
@@ -130,5 +130,5 @@ def _matches(pattern: str, address: str) -> bool:
         return True
     try:
         return compile_pattern(pattern).fullmatch(address) is not None
-    except PatternRefusedError:
+    except PatternRejectedError:
         return False

@@ -11,11 +11,11 @@ from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Tenant, Urn
 from rs_order.domain.process import Process
 from rs_order.domain.selection import SelectionRequest, Summary
-from rs_order.ports import NewBatch, RemoteTrouble, User
+from rs_order.ports import NewBatch, RemoteUnavailable, User
 
 
 def _unset(service: str, variable: str) -> NoReturn:
-    raise RemoteTrouble(service, f"no address is set; set {variable}")
+    raise RemoteUnavailable(service, f"no address is set; set {variable}")
 
 
 class NoCatalog:

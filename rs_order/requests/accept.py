@@ -12,7 +12,7 @@ from rs_order.core.responses import Rejection
 from rs_order.core.shared_steps import GrantRequestsStep
 from rs_order.domain.ids import RequestId, Tenant
 from rs_order.ports import Clock
-from rs_order.requests.retention import begin_tidying
+from rs_order.requests.retention import begin_purges
 from rs_order.requests.rules import fingerprint, violations
 from rs_order.store.requests import NewRequest, RecordedRequest, RequestState
 from rs_order.store.unit_of_work import Store, UnitOfWork
@@ -44,7 +44,7 @@ class AcceptRequests:
         new = [_new_request(arrival.request) for arrival in by_key.values()]
         async with self._store.unit_of_work(tenant) as uow:
             recorded = await uow.requests.record(new, self._clock.now())
-            await begin_tidying(uow, self._clock.now())
+            await begin_purges(uow, self._clock.now())
             fresh = [request for request in recorded if request.new]
             waiting = await self._deny_malformed(uow, fresh)
             known = [

@@ -12,7 +12,7 @@ from rs_order.core.shared_steps import CompleteOrderStep, GrantRequestsStep
 from rs_order.domain.ids import OrderId, RequestId, Tenant
 from rs_order.domain.order import generated_label, unique_label
 from rs_order.domain.retry import RetryPolicy
-from rs_order.ports import Clock, MessageKind, RemoteNonsense, RemoteTrouble
+from rs_order.ports import BadResponse, Clock, MessageKind, RemoteUnavailable
 from rs_order.requests.decisions import Decisions, Kind, Unavailable, Unexpected
 from rs_order.requests.estimate import Estimate
 from rs_order.store.errors import StoreError
@@ -154,7 +154,7 @@ class AnswerRequests:
         """Try again later, or answer FAILED once the deadline is over."""
         now = self._clock.now()
         again: dict[int, list[RequestId]] = defaultdict(list)
-        late: list[tuple[RecordedRequest, RemoteTrouble]] = []
+        late: list[tuple[RecordedRequest, RemoteUnavailable]] = []
         for request, decision in unavailable:
             if self._retries.exhausted(request.unavailable_since or now, now):
                 late.append((request, decision.trouble))
@@ -167,7 +167,7 @@ class AnswerRequests:
         await self._give_up(uow, late)
 
     async def _give_up(
-        self, uow: UnitOfWork, late: Sequence[tuple[RecordedRequest, RemoteTrouble]]
+        self, uow: UnitOfWork, late: Sequence[tuple[RecordedRequest, RemoteUnavailable]]
     ) -> None:
         """Answer FAILED; keep requests that failed for a bad response as dead letters, to be replayed."""
         await self._reject(uow, [(request, self._too_late(trouble)) for request, trouble in late])
@@ -175,11 +175,11 @@ class AnswerRequests:
             [
                 _dead_letter(uow.tenant, request, trouble.code, str(trouble))
                 for request, trouble in late
-                if isinstance(trouble, RemoteNonsense)
+                if isinstance(trouble, BadResponse)
             ]
         )
 
-    def _too_late(self, trouble: RemoteTrouble) -> Rejection:
+    def _too_late(self, trouble: RemoteUnavailable) -> Rejection:
         seconds = self._retries.deadline.total_seconds()
         message = (
             f"RemoteServiceException: {trouble.service} gave no usable answer for {seconds:g} s. "

@@ -9,7 +9,7 @@ import structlog
 from rs_order.contracts.order_request import OrderRequest
 from rs_order.core.shared_steps import GrantRequestsStep
 from rs_order.domain.ids import RequestId, Tenant
-from rs_order.ports import RemoteTrouble
+from rs_order.ports import RemoteUnavailable
 from rs_order.requests.answer import AnswerRequests
 from rs_order.requests.decisions import Decision, Decisions, Unavailable, Unexpected
 from rs_order.requests.estimate import Estimator
@@ -92,11 +92,11 @@ class GrantRequests:
                     return await self._estimator.estimate(
                         tenant, OrderRequest.model_validate(request.body)
                     )
-            except RemoteTrouble as trouble:
+            except RemoteUnavailable as trouble:
                 return Unavailable(trouble)
             except TimeoutError:
                 detail = f"no answer within {self._attempt_seconds:g} s"
-                return Unavailable(RemoteTrouble("catalog or rs-admin", detail))
+                return Unavailable(RemoteUnavailable("catalog or rs-admin", detail))
             except StoreError:
                 raise
             except Exception as error:  # one request must not take the others with it

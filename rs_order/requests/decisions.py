@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from rs_order.core.responses import Rejection
 from rs_order.domain.ids import RequestId
-from rs_order.ports import RemoteTrouble
+from rs_order.ports import RemoteUnavailable
 from rs_order.requests.estimate import Estimate
 from rs_order.store.requests import RecordedRequest
 
@@ -16,7 +16,7 @@ Kind = TypeVar("Kind")
 class Unavailable:
     """A remote service was unavailable for this request."""
 
-    trouble: RemoteTrouble
+    trouble: RemoteUnavailable
 
 
 @dataclass(frozen=True, slots=True)

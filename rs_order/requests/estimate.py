@@ -16,7 +16,7 @@ from rs_order.domain.file_filter import FileFilter
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Tenant, Urn
 from rs_order.domain.selection import DatasetSummary, SelectionRequest
-from rs_order.ports import Clock, RemoteRefusal, User, Users
+from rs_order.ports import Clock, RemoteRejection, User, Users
 from rs_order.requests.rules import file_filter, unknown_user
 
 CATALOG_SEARCH_FAILED = (
@@ -47,7 +47,7 @@ class Estimator:
         """Judge one well-formed request.
 
         Raises:
-            RemoteTrouble: a service gave no answer; ask again later.
+            RemoteUnavailable: a service gave no answer; ask again later.
         """
         email = request.user or ""
         user = await self._find_user(tenant, email)
@@ -65,11 +65,11 @@ class Estimator:
         """What the queries find for this caller, whatever it amounts to; a query finds at least one file.
 
         Raises:
-            RemoteTrouble: the catalog gave no answer.
+            RemoteUnavailable: the catalog gave no answer.
         """
         try:
             selections = await self._select(caller, request)
-        except RemoteRefusal:
+        except RemoteRejection:
             return Rejection.failed(ErrorType.INTERNAL_ERROR, CATALOG_SEARCH_FAILED)
         if selections is None:
             return Rejection.failed(ErrorType.EMPTY_ORDER, EMPTY_SELECTION)
@@ -78,7 +78,7 @@ class Estimator:
     async def _find_user(self, tenant: Tenant, email: str) -> User | None:
         try:
             return await self._users.find(tenant, email)
-        except RemoteRefusal:
+        except RemoteRejection:
             return None
 
     async def _select(

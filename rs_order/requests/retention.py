@@ -10,7 +10,7 @@ from rs_order.store.unit_of_work import Store, UnitOfWork
 
 SLICE = 5000
 EVERY = timedelta(hours=1)
-TIDYING = "tidy-inbox"
+PURGES = "tidy-inbox"
 """The rounds' name in the store."""
 
 
@@ -21,13 +21,13 @@ class PurgeInboxStep(Step, name="tidy"):
     number: RunNumber
 
 
-async def begin_tidying(uow: UnitOfWork, now: datetime) -> None:
+async def begin_purges(uow: UnitOfWork, now: datetime) -> None:
     """Start the rounds of a tenant, unless they have begun; its first request does so."""
-    if await uow.runs.begin(TIDYING, 1, now + EVERY):
+    if await uow.runs.begin(PURGES, 1, now + EVERY):
         await uow.messages.send([PurgeInboxStep(2).to(uow.tenant, now + EVERY)])
 
 
-class TidyInbox:
+class PurgeInbox:
     """A round of at most one slice of each; it writes the next round in the same commit."""
 
     def __init__(self, store: Store, clock: Clock, *, retention: timedelta) -> None:
@@ -38,7 +38,7 @@ class TidyInbox:
     async def handle(self, tenant: Tenant, step: PurgeInboxStep) -> None:
         now = self._clock.now()
         async with self._store.unit_of_work(tenant) as uow:
-            if not await uow.runs.begin(TIDYING, step.number, now + EVERY):
+            if not await uow.runs.begin(PURGES, step.number, now + EVERY):
                 return
             before = now - self._retention
             forgotten = max(

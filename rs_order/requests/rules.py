@@ -7,7 +7,7 @@ import orjson
 from rs_order.contracts.order_request import OrderRequest
 from rs_order.contracts.order_response import ErrorType
 from rs_order.core.responses import PATTERN, Violation
-from rs_order.domain.errors import PatternRefusedError
+from rs_order.domain.errors import PatternRejectedError
 from rs_order.domain.file_filter import FileFilter, FileKind, compile_pattern
 
 MAX_CORRELATION_ID = 255
@@ -60,7 +60,7 @@ def _pattern(request: OrderRequest) -> list[Violation]:
         return []
     try:
         compile_pattern(pattern)
-    except PatternRefusedError as refusal:
+    except PatternRejectedError as refusal:
         return [Violation(PATTERN, str(refusal), "filters.filenameRegExp", pattern)]
     return []
 

@@ -10,8 +10,8 @@ from starlette.exceptions import HTTPException
 
 from rs_order.contracts.wire import WireModel
 from rs_order.core import errors
-from rs_order.domain.errors import PatternRefusedError
-from rs_order.ports import OrderTokensUnset, RemoteTrouble, RightsUnknown
+from rs_order.domain.errors import PatternRejectedError
+from rs_order.ports import OrderTokensUnset, RemoteUnavailable, RightsUnknown
 from rs_order.store.errors import StoreConflict, StoreUnavailable
 
 ACCESS_DENIED: Final = "Access is denied"
@@ -28,10 +28,10 @@ STATUS: Final[dict[type[Exception], int]] = {
     errors.UnreadableUpload: 400,
     errors.ProcessUnusable: 500,
     errors.CatalogSearchFailed: 422,
-    errors.ActionRefused: 401,
-    PatternRefusedError: 400,
+    errors.ActionRejected: 401,
+    PatternRejectedError: 400,
     OrderTokensUnset: 503,
-    RemoteTrouble: 503,
+    RemoteUnavailable: 503,
     RightsUnknown: 503,
     StoreConflict: 503,
     StoreUnavailable: 503,
@@ -47,7 +47,7 @@ class Messages(WireModel):
     messages: list[str] = Field(examples=[["There is no order 12"]])
 
 
-class Refused(Exception):
+class HttpError(Exception):
     """A request that is answered with a status; without messages, the body is empty."""
 
     code = "refused"
@@ -68,8 +68,8 @@ def messages_answer(status: int, *messages: str) -> Response:
 def install_error_answers(app: FastAPI) -> None:
     """Answer everything that isn't a success the REGARDS way."""
 
-    @app.exception_handler(Refused)
-    async def refused(_: Request, refusal: Refused) -> Response:
+    @app.exception_handler(HttpError)
+    async def refused(_: Request, refusal: HttpError) -> Response:
         return messages_answer(refusal.status, *refusal.messages)
 
     @app.exception_handler(RequestValidationError)
@@ -102,7 +102,7 @@ def _messages_of(error: Exception) -> tuple[str, ...]:
             return tuple(error.messages)
         case StoreConflict() | StoreUnavailable():
             return ("The database gave no answer; nothing was changed. Try again.",)
-        case RemoteTrouble():
+        case RemoteUnavailable():
             return (f"{error.service} gave no answer; nothing was changed. Try again.",)
     return (str(error),)
 

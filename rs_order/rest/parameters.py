@@ -10,7 +10,7 @@ from fastapi import Depends, Path, Query
 from pydantic import BeforeValidator
 
 from rs_order.contracts.wire import INT64, Instant
-from rs_order.rest.errors import Refused
+from rs_order.rest.errors import HttpError
 from rs_order.store.lists import SortBy
 
 
@@ -120,11 +120,11 @@ def sorted_by(paging: Paging, properties: type[Property]) -> list[SortBy[Propert
     """What the page is sorted by.
 
     Raises:
-        Refused: 400 for a property that there isn't, naming those that there are.
+        HttpError: 400 for a property that there isn't, naming those that there are.
     """
     unknown = [sort.property for sort in paging.sort if sort.property not in set(properties)]
     if unknown:
-        raise Refused(
+        raise HttpError(
             400, f"sort: there is no property {unknown[0]}; there are {', '.join(properties)}"
         )
     return [SortBy(properties(sort.property), sort.descending) for sort in paging.sort]

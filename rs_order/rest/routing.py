@@ -18,7 +18,7 @@ from rs_order.rest.authentication import (
     of_served_tenant,
     out_of_maintenance,
 )
-from rs_order.rest.errors import Messages, Refused
+from rs_order.rest.errors import HttpError, Messages
 from rs_order.rest.resources import Resource
 
 JSON: Final = "application/json"
@@ -36,7 +36,7 @@ def require_media_type(request: Request, wanted: str) -> None:
     """Look at what the body is said to be; of an absent JSON body nothing has to be said (rest.md 3.1).
 
     Raises:
-        Refused: 415 for another type, or for none.
+        HttpError: 415 for another type, or for none.
     """
     if wanted == JSON and not _has_body(request):
         return
@@ -44,7 +44,7 @@ def require_media_type(request: Request, wanted: str) -> None:
     kind = said.partition(";")[0].strip().lower()
     of_json = kind.startswith("application/") and kind.endswith("+json")
     if kind != wanted and not (wanted == JSON and of_json):
-        raise Refused(415, f"The body must be {wanted}, not {said or 'of no type'}")
+        raise HttpError(415, f"The body must be {wanted}, not {said or 'of no type'}")
 
 
 def limited(request: Request, most: int) -> Request:

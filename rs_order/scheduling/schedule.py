@@ -41,7 +41,7 @@ class ScheduleSubOrders:
             await self._pass(uow, step.owner)
             await wake_next_waiters(uow, self._limits)
 
-    async def wake(self, tenant: Tenant) -> None:
+    async def resume(self, tenant: Tenant) -> None:
         """Schedule a pass for every owner with a ready sub-order: limits may have been raised."""
         async with self._store.unit_of_work(tenant) as uow:
             owners = await uow.sub_orders.owners_ready()

@@ -13,7 +13,7 @@ from rs_order.domain.identity import INSTANCE
 from rs_order.domain.ids import Tenant
 from rs_order.domain.retry import Backoff
 from rs_order.mails.plan import PlanMails
-from rs_order.ports import Clock, Connections, ConnectionState, RemoteError, RemoteTrouble
+from rs_order.ports import Clock, Connections, ConnectionState, RemoteError, RemoteUnavailable
 from rs_order.reconcile.runs import ReconcilerRuns
 from rs_order.scheduling.schedule import ScheduleSubOrders
 from rs_order.store.errors import StoreError
@@ -26,7 +26,7 @@ class ResumeTenantStep(Step, name="wake-tenant"):
     """Make up for what a tenant missed that an operator added."""
 
 
-class WakeTenant:
+class ResumeTenant:
     """At the start of a process, and when a tenant comes; done by several at once, it is done once."""
 
     def __init__(
@@ -38,8 +38,8 @@ class WakeTenant:
 
     async def handle(self, tenant: Tenant) -> None:
         """Limits may have been raised, schedules changed, and steps dropped that fell due meanwhile."""
-        await self._schedule.wake(tenant)
-        await self._mails.wake(tenant)
+        await self._schedule.resume(tenant)
+        await self._mails.resume(tenant)
         await self._reconcile.resume(tenant)
 
 
@@ -87,7 +87,7 @@ class ConnectTenants:
         tenants: Tenants,
         connections: Connections | None,
         *,
-        wake: WakeTenant,
+        resume: ResumeTenant,
         clock: Clock,
         backoff: Backoff,
         limits: SlotLimits,
@@ -96,7 +96,7 @@ class ConnectTenants:
         self._store = store
         self._tenants = tenants
         self._connections = connections
-        self._wake = wake
+        self._resume = resume
         self._clock = clock
         self._backoff = backoff
         self._limits = limits
@@ -126,7 +126,7 @@ class ConnectTenants:
             log.info("tenant-gone-meanwhile", project=name)
             return
         log.info("tenant-connected", project=name)
-        await self._wake.handle(Tenant(name))
+        await self._resume.handle(Tenant(name))
         enabled = ReportConnectionStep(Tenant(name), ConnectionState.ENABLED, attempts=0)
         await self.report(INSTANCE, enabled)
 
@@ -153,7 +153,7 @@ class ConnectTenants:
             # Its sub-orders may have held places that others wait for. Not only whoever was the first to
             # hear of it looks: he may have died of it.
             for tenant in self._tenants.names():
-                await self._wake.handle(tenant)
+                await self._resume.handle(tenant)
 
     async def look(self) -> None:
         """Connect, by and by, what the platform has for us and we missed while nobody listened."""
@@ -166,7 +166,7 @@ class ConnectTenants:
         now = self._clock.now()
         try:
             wanted = await self._connections.wanted()
-        except RemoteTrouble as trouble:
+        except RemoteUnavailable as trouble:
             log.warning("tenants-not-found-out", cause=str(trouble))
             due_at = now + self._backoff.pause(step.attempts + 1)
             again = FindTenantsStep(step.attempts + 1)
@@ -184,7 +184,7 @@ class ConnectTenants:
             await self._connections.report(tenant, state, cause)
         except RemoteError as error:
             log.warning("connection-not-reported", project=tenant, state=state, cause=str(error))
-            return not isinstance(error, RemoteTrouble)
+            return not isinstance(error, RemoteUnavailable)
         return True
 
 

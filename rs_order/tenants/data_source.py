@@ -9,7 +9,7 @@ from rs_order.domain.ids import Tenant
 from rs_order.rest.access import Access
 from rs_order.rest.answers import json_answer
 from rs_order.rest.authentication import is_served, of_own_tenant
-from rs_order.rest.errors import Refused
+from rs_order.rest.errors import HttpError
 from rs_order.rest.parameters import TenantInPath
 from rs_order.rest.resources import GET_DATA_SOURCE_STATUS, TEST_DATA_SOURCE
 from rs_order.rest.routing import AuthorisedCaller, Endpoints
@@ -53,7 +53,7 @@ def data_source_router(access: Access, data_source: DataSource) -> APIRouter:
     async def get_data_source_status(request: Request, tenant: TenantInPath) -> Response:
         """How the process that answers uses its connections; all projects share them."""
         if not await is_served(access, tenant):
-            raise Refused(400, _unknown(tenant))
+            raise HttpError(400, _unknown(tenant))
         properties = _properties(data_source.use())
         return json_answer(request, DataSourceStatus(properties=properties).to_wire())
 

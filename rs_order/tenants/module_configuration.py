@@ -24,7 +24,7 @@ from rs_order.contracts.module import (
     SettingToImport,
 )
 from rs_order.core.errors import InvalidInput
-from rs_order.domain.errors import SettingRefusedError
+from rs_order.domain.errors import SettingRejectedError
 from rs_order.domain.identity import SERVICE
 from rs_order.domain.ids import Tenant
 from rs_order.domain.settings import DEFINITIONS, Setting, SettingValue, settings_of
@@ -158,7 +158,7 @@ def _plan(found: object) -> _Plan:
         try:
             setting = _setting_of(item)
             plan.values[setting.name] = DEFINITIONS[setting.name].read(_value_of(setting))
-        except (_ItemRefused, SettingRefusedError) as error:
+        except (_ItemRefused, SettingRejectedError) as error:
             plan.errors.append(f"item {number}: {error}")
     return plan
 

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from rs_order.contracts.envelope import Entity
 from rs_order.contracts.setting import SettingChange, SettingDto
 from rs_order.core.errors import InvalidInput, NotFound
-from rs_order.domain.errors import SettingRefusedError
+from rs_order.domain.errors import SettingRejectedError
 from rs_order.domain.ids import Tenant
 from rs_order.domain.settings import DEFINITIONS, Setting, SettingDefinition, settings_of
 from rs_order.rest.access import Access
@@ -50,7 +50,7 @@ class ManageSettings:
         definition = _definition(name)
         try:
             setting = Setting(definition, definition.read(value))
-        except SettingRefusedError as error:
+        except SettingRejectedError as error:
             raise InvalidInput(str(error)) from error
         async with self._store.unit_of_work(tenant) as uow:
             changed = await uow.stored_settings.put(name, setting.value)

@@ -211,7 +211,7 @@ async def test_an_upload_that_is_not_multipart_is_415(
 async def test_a_body_larger_than_allowed_is_413(
     here: Platform, path: str, most: int, media_type: str
 ) -> None:
-    """Refused by the size it announces, before it is sent."""
+    """HttpError by the size it announces, before it is sent."""
     async with a_client(here) as client:
         head = (
             f"POST {path} HTTP/1.1\r\nHost: here\r\nConnection: close\r\nContent-Length: {most + 1}\r\n"

@@ -7,11 +7,11 @@ import pytest
 
 from rs_order.actions.order_actions import OrderActions
 from rs_order.actions.rights import Actor
-from rs_order.core.errors import ActionRefused, NotFound
+from rs_order.core.errors import ActionRejected, NotFound
 from rs_order.domain.ids import OrderId
 from rs_order.domain.states import OrderStatus
-from rs_order.orders.create import OrderWish
-from rs_order.ports import RemoteRefusal, RemoteTrouble
+from rs_order.orders.create import OrderOptions
+from rs_order.ports import RemoteRejection, RemoteUnavailable
 from tests.integration.app_harness import ADMIN, ALAN, JANE, JOHN, STRANGER, AppHarness, an_actor
 from tests.support.rows import OWNER, TenantRows
 
@@ -22,7 +22,7 @@ ACTIONS: dict[str, Act] = {
     "resume": lambda actions, actor, order: actions.resume(actor, order),
     "delete": lambda actions, actor, order: actions.delete(actor, order),
     "remove": lambda actions, actor, order: actions.remove(actor, order),
-    "restart": lambda actions, actor, order: actions.restart(actor, order, OrderWish()),
+    "restart": lambda actions, actor, order: actions.restart(actor, order, OrderOptions()),
     "retry": lambda actions, actor, order: actions.retry(actor, order),
 }
 OF_OWNER = [name for name in ACTIONS if name != "remove"]
@@ -57,7 +57,7 @@ async def refusal(app: AppHarness, action: str, actor: Actor, order: OrderId) ->
     """The code an action is refused with; None when it is carried out."""
     try:
         await ACTIONS[action](app.actions, actor, order)
-    except ActionRefused as refused:
+    except ActionRejected as refused:
         return str(refused)
     return None
 
@@ -114,7 +114,7 @@ async def test_rs_admin_is_not_asked_about_roles_that_are_always_administrators(
     app: AppHarness, rows: TenantRows
 ) -> None:
     """A token of PROJECT_ADMIN, say, is enough."""
-    app.users.error = RemoteTrouble("rs-admin", "is down")
+    app.users.error = RemoteUnavailable("rs-admin", "is down")
     order = await an_order(app, rows, OrderStatus.RUNNING)
     chief = an_actor("chief@example.org", "PROJECT_ADMIN", admin=True)
 
@@ -134,11 +134,11 @@ async def test_an_unknown_order_is_not_found(actor: Actor, app: AppHarness) -> N
 
 async def test_while_rs_admin_is_down_nothing_is_changed(app: AppHarness, rows: TenantRows) -> None:
     """No verdict is no verdict: the person may try again (decisions.md, User cache)."""
-    app.users.error = RemoteTrouble("rs-admin", "is down")
+    app.users.error = RemoteUnavailable("rs-admin", "is down")
     for status in OrderStatus:
         order = await an_order(app, rows, status)
         for act in ACTIONS.values():
-            with pytest.raises(RemoteTrouble):
+            with pytest.raises(RemoteUnavailable):
                 await act(app.actions, JOHN, order)
 
         assert await app.status(order) == status
@@ -146,7 +146,7 @@ async def test_while_rs_admin_is_down_nothing_is_changed(app: AppHarness, rows: 
 
 async def test_a_refusal_of_rs_admin_is_a_verdict(app: AppHarness, rows: TenantRows) -> None:
     """A 4xx says that he is nobody it knows."""
-    app.users.error = RemoteRefusal("rs-admin", 403, "no")
+    app.users.error = RemoteRejection("rs-admin", 403, "no")
     order = await an_order(app, rows, OrderStatus.RUNNING)
 
     assert await refusal(app, "pause", JOHN, order) == "USER_NOT_ALLOWED_TO_MANAGE_ORDER"

@@ -109,7 +109,7 @@ async def test_promise_8_cost_of_an_action_does_not_follow_the_size_of_the_order
 async def test_files_and_sub_orders_of_an_order_that_goes_are_deleted_in_slices(
     act: str, app: AppHarness, rows: TenantRows
 ) -> None:
-    """No step deletes more than a slice, the departure neither; those that hold slots go first."""
+    """No step deletes more than a slice, the teardown neither; those that hold slots go first."""
     app.use_slices(released_sub_orders=3, deleted_rows=4)
     status, state, files, do = ACTS[act]
     order = await large_order(rows, status, state, files, sub_orders=8)
@@ -257,7 +257,7 @@ async def test_a_round_asks_storage_for_a_bounded_number_of_files(
     order = await large_order(
         rows, OrderStatus.RUNNING, SubOrderState.READY, P, sub_orders=5, each=3
     )
-    await app.application.scheduling.schedule.wake(TENANT)
+    await app.application.scheduling.schedule.resume(TENANT)
     asked = []
     while await app.run_one(ScheduleStep):
         asked.append(sum(map(len, await app.restore_requests())))
@@ -273,7 +273,7 @@ async def test_a_sub_order_larger_than_a_round_is_started_alone(
     app = AppHarness(pool, max_storage_files_jobs_per_user=0)
     app.use_slices(started=PassLimits(files=2))
     await large_order(rows, OrderStatus.RUNNING, SubOrderState.READY, P, sub_orders=2, each=3)
-    await app.application.scheduling.schedule.wake(TENANT)
+    await app.application.scheduling.schedule.resume(TENANT)
     asked = []
     while await app.run_one(ScheduleStep):
         asked.append(sum(map(len, await app.restore_requests())))

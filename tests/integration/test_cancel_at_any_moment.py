@@ -13,7 +13,7 @@ from rs_order.core.concurrency import retry_on_conflict
 from rs_order.core.shared_steps import CompleteOrderStep, ExpireOrderStep, ScheduleStep
 from rs_order.domain.ids import DataFileId, OrderId
 from rs_order.domain.states import OrderStatus
-from rs_order.ports import FetchResult, FileOutcome, RemoteError, RemoteRefusal, RemoteTrouble
+from rs_order.ports import FetchResult, FileOutcome, RemoteError, RemoteRejection, RemoteUnavailable
 from rs_order.scheduling.restoration import AskAgainStep
 from rs_order.store.pool import Pool
 from tests.integration.app_harness import JANE, TENANT, AppHarness, one_file
@@ -115,7 +115,7 @@ async def gone_for_good(app: AppHarness, order: OrderId) -> AsyncIterator[Sent]:
 
 async def pending_in_trouble(app: AppHarness) -> OrderId:
     order = await new_order(app)
-    app.catalog.error = RemoteTrouble("rs-catalog", "is down")
+    app.catalog.error = RemoteUnavailable("rs-catalog", "is down")
     await app.run()
     app.catalog.error = None
     return order
@@ -196,7 +196,7 @@ async def failed_in_its_completion(app: AppHarness) -> OrderId:
     """Its files are still there."""
     order = await new_order(app)
     await app.run_one()
-    app.catalog.error = RemoteRefusal("rs-catalog", 400, "no")
+    app.catalog.error = RemoteRejection("rs-catalog", 400, "no")
     await app.run_one()
     return order
 
@@ -323,7 +323,7 @@ async def test_a_cancel_comes_between_two_steps_of_a_completion(app: AppHarness)
 
 @pytest.mark.parametrize(
     "answer",
-    [None, RemoteTrouble("rs-catalog", "is down"), RemoteRefusal("rs-catalog", 400, "no")],
+    [None, RemoteUnavailable("rs-catalog", "is down"), RemoteRejection("rs-catalog", 400, "no")],
     ids=["a page", "trouble", "a refusal"],
 )
 async def test_a_cancel_comes_while_the_catalog_is_asked_for_a_page(

@@ -9,7 +9,7 @@ import pytest
 
 from rs_order.core.shared_steps import CompleteOrderStep, ScheduleStep
 from rs_order.domain.ids import OrderId
-from rs_order.ports import RemoteRefusal
+from rs_order.ports import RemoteRejection
 from rs_order.store.pool import Pool
 from tests.integration.app_harness import TENANT, AppHarness, one_file
 from tests.support.rows import OWNER
@@ -116,7 +116,7 @@ async def _read_meanwhile(app: AppHarness) -> OrderId:
 async def test_w4_the_reason_of_a_failure_is_kept_whole(app: AppHarness) -> None:
     """Whatever a remote service had to say: the order ends, and its message says all of it."""
     order = await app.order("a")
-    app.catalog.error = RemoteRefusal("rs-dam", 400, LONG)
+    app.catalog.error = RemoteRejection("rs-dam", 400, LONG)
     await app.run()
 
     assert await app.status(order) == "FAILED"

@@ -5,13 +5,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from rs_order.core.errors import EmptyBasket, LabelRefused
+from rs_order.core.errors import EmptyBasket, LabelRejected
 from rs_order.core.links import Links
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import OrderId, Tenant
 from rs_order.domain.order import dated_label
-from rs_order.orders.create import CreateOrder, OrderWish
-from rs_order.ports import Projects, RemoteTrouble
+from rs_order.orders.create import CreateOrder, OrderOptions
+from rs_order.ports import Projects, RemoteUnavailable
 from rs_order.store.pool import Pool
 from rs_order.store.tenants import Tenants
 from rs_order.store.unit_of_work import Store
@@ -34,7 +34,7 @@ class UnavailableProjects:
     async def host(self, tenant: Tenant) -> str | None:  # noqa: ARG002 - deaf to all alike
         if self._silent:
             await asyncio.get_running_loop().create_future()
-        raise RemoteTrouble("rs-admin-instance", "no answer")
+        raise RemoteUnavailable("rs-admin-instance", "no answer")
 
 
 def creation(pool: Pool, store: Store, projects: Projects | None = None) -> CreateOrder:
@@ -76,7 +76,7 @@ async def test_w40_orders_of_the_same_second_are_numbered(pool: Pool, store: Sto
     labels = []
     for _ in range(3):
         await put_basket(pool)
-        labels.append(await label_of(pool, await create.handle(JANE, OrderWish())))
+        labels.append(await label_of(pool, await create.handle(JANE, OrderOptions())))
 
     assert labels == [DATED, f"{DATED} (2)", f"{DATED} (3)"]
 
@@ -94,13 +94,13 @@ async def test_a_label_that_is_taken_in_the_same_moment(
             OWNER,
             wanted or DATED,
         )
-        creating = asyncio.create_task(creation(pool, store).handle(JANE, OrderWish(wanted)))
+        creating = asyncio.create_task(creation(pool, store).handle(JANE, OrderOptions(wanted)))
         await until_somebody_waits(pool)
 
     if wanted is None:
         assert await label_of(pool, await creating) == f"{DATED} (2)"
     else:
-        with pytest.raises(LabelRefused, match="LABEL_NOT_UNIQUE_FOR_OWNER"):
+        with pytest.raises(LabelRejected, match="LABEL_NOT_UNIQUE_FOR_OWNER"):
             await creating
 
 
@@ -109,7 +109,7 @@ async def test_the_basket_of_a_user_in_another_project_is_another(pool: Pool, st
     await put_basket(pool, OTHER)
 
     with pytest.raises(EmptyBasket):
-        await creation(pool, store).handle(JANE, OrderWish())
+        await creation(pool, store).handle(JANE, OrderOptions())
 
 
 async def test_w3_nothing_stays_of_a_refused_order(
@@ -118,8 +118,8 @@ async def test_w3_nothing_stays_of_a_refused_order(
     """W3: no order, no step; the basket is still the user's."""
     await put_basket(pool)
 
-    with pytest.raises(LabelRefused, match="TOO_MANY_CHARACTERS_IN_LABEL"):
-        await creation(pool, store).handle(JANE, OrderWish("x" * 51))
+    with pytest.raises(LabelRejected, match="TOO_MANY_CHARACTERS_IN_LABEL"):
+        await creation(pool, store).handle(JANE, OrderOptions("x" * 51))
     async with in_tenant(pool, TENANT) as connection:
         assert await connection.fetchval("select count(*) from orders") == 0
         assert await connection.fetchval("select order_id from basket") is None
@@ -134,4 +134,4 @@ async def test_trouble_with_an_address_refuses_no_order(
     await put_basket(pool)
     create = creation(pool, store, UnavailableProjects(silent=silent))
 
-    assert await create.handle(JANE, OrderWish())
+    assert await create.handle(JANE, OrderOptions())

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from rs_order.core.errors import LabelRefused, NotFound
+from rs_order.core.errors import LabelRejected, NotFound
 from rs_order.core.shared_steps import CompleteOrderStep
 from rs_order.domain.ids import OrderId
 from rs_order.domain.states import FileState, OrderStatus, SubOrderState
-from rs_order.orders.create import OrderWish
+from rs_order.orders.create import OrderOptions
 from rs_order.store.pool import Pool
 from tests.integration.app_harness import ADMIN, ALAN, JANE, AppHarness, an_actor
 from tests.support.clock import NOW
@@ -163,7 +163,7 @@ async def test_a_restart_copies_the_basket_with_its_dates(app: AppHarness) -> No
         NOW,
     )
     app.clock.move(days=3)
-    new = await app.actions.restart(JANE, old, OrderWish())
+    new = await app.actions.restart(JANE, old, OrderOptions())
     copied = await app.rows(_BASKET, new)
 
     assert len(copied) == 4
@@ -175,7 +175,7 @@ async def test_a_restart_copies_the_basket_with_its_dates(app: AppHarness) -> No
 async def test_a_restarted_order_runs_to_its_end(app: AppHarness) -> None:
     """As a new one: read from the catalog, asked of storage, told under an id of its own."""
     old = await done_order(app, "a")
-    new = await app.actions.restart(JANE, old, OrderWish("again", "/user/demo"))
+    new = await app.actions.restart(JANE, old, OrderOptions("again", "/user/demo"))
     await app.run()
     await app.storage_answers("a")
     (row,) = await _rows_of(app, new)
@@ -198,7 +198,7 @@ async def test_a_restart_takes_the_users_duration_of_the_tenant(app: AppHarness)
         ' \'{"subOrderDuration": 7, "delayBeforeEmailNotification": 1}\'),'
         " ('app_sub_order_duration', '3')"
     )
-    new = await app.actions.restart(JANE, old, OrderWish())
+    new = await app.actions.restart(JANE, old, OrderOptions())
     (row,) = await _rows_of(app, new)
 
     assert row["sub_order_hours"] == 7
@@ -214,7 +214,7 @@ async def test_a_restarted_order_is_its_owners_whoever_restarts_it(
 ) -> None:
     """With the role he has now, or had when an administrator acts for him: never the administrator's."""
     old = await done_order(app, "a")
-    new = await app.actions.restart(actor, old, OrderWish())
+    new = await app.actions.restart(actor, old, OrderOptions())
     (row,) = await _rows_of(app, new)
 
     assert (row["owner"], row["role"]) == (OWNER, role)
@@ -223,16 +223,16 @@ async def test_a_restarted_order_is_its_owners_whoever_restarts_it(
 async def test_labels_of_restarted_orders_keep_the_rules(app: AppHarness, rows: TenantRows) -> None:
     """rest.md 7.1: at most 50 characters, unique for the owner, refused before anything is made."""
     old = await done_order(app, "a")
-    taken = await app.actions.restart(JANE, old, OrderWish("x" * 50))
-    with pytest.raises(LabelRefused, match="TOO_MANY_CHARACTERS_IN_LABEL"):
-        await app.actions.restart(JANE, old, OrderWish("x" * 51))
-    with pytest.raises(LabelRefused, match="LABEL_NOT_UNIQUE_FOR_OWNER"):
-        await app.actions.restart(ALAN, old, OrderWish("x" * 50))
+    taken = await app.actions.restart(JANE, old, OrderOptions("x" * 50))
+    with pytest.raises(LabelRejected, match="TOO_MANY_CHARACTERS_IN_LABEL"):
+        await app.actions.restart(JANE, old, OrderOptions("x" * 51))
+    with pytest.raises(LabelRejected, match="LABEL_NOT_UNIQUE_FOR_OWNER"):
+        await app.actions.restart(ALAN, old, OrderOptions("x" * 50))
 
     assert len(await app.rows("select id from orders")) == 2
     assert (await _rows_of(app, taken))[0]["label"] == "x" * 50
 
-    blank = await app.actions.restart(JANE, old, OrderWish("   "))
+    blank = await app.actions.restart(JANE, old, OrderOptions("   "))
 
     assert (await _rows_of(app, blank))[0]["label"] == "   "
 
@@ -245,10 +245,10 @@ async def test_w40_generated_labels_are_unique_within_a_second(
     old = await done_order(app, "a")
     labels = []
     for _ in range(3):
-        new = await app.actions.restart(JANE, old, OrderWish(label))
+        new = await app.actions.restart(JANE, old, OrderOptions(label))
         labels.append((await _rows_of(app, new))[0]["label"])
     app.clock.ahead += timedelta(seconds=1)
-    new = await app.actions.restart(JANE, old, OrderWish(label))
+    new = await app.actions.restart(JANE, old, OrderOptions(label))
     labels.append((await _rows_of(app, new))[0]["label"])
 
     first = labels[0]
@@ -263,7 +263,7 @@ async def test_an_empty_basket_is_restarted_like_any_other(
     """The new order ends as the old one did (domain.md 4.1)."""
     old = await rows.order(OrderStatus.DONE_WITH_WARNING)
     await app.rows("insert into basket (owner, order_id) values ($1, $2)", OWNER, old)
-    new = await app.actions.restart(JANE, old, OrderWish())
+    new = await app.actions.restart(JANE, old, OrderOptions())
     await app.run()
 
     assert await app.status(new) == "DONE_WITH_WARNING"

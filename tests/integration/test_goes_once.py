@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from rs_order.core.errors import ActionRefused
+from rs_order.core.errors import ActionRejected
 from rs_order.core.shared_steps import ExpireOrderStep
 from rs_order.domain.ids import OrderId
 from tests.integration.app_harness import JANE, TENANT, AppHarness, an_actor
@@ -16,7 +16,7 @@ Ends = Callable[[AppHarness, OrderId], Awaitable[str]]
 async def delete(app: AppHarness, order: OrderId) -> str:
     try:
         await app.actions.delete(JANE, order)
-    except ActionRefused:
+    except ActionRejected:
         return "refused"
     return "deleted"
 

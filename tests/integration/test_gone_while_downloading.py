@@ -12,7 +12,7 @@ import pytest
 
 from rs_order.core.shared_steps import CompleteOrderStep
 from rs_order.domain.ids import DataFileId, OrderId
-from rs_order.downloads.order_zip import OrderGone, ZipReport, ZipRequest, zip_order
+from rs_order.downloads.order_zip import OrderDeleted, ZipReport, ZipRequest, zip_order
 from rs_order.downloads.single_file import FileReport, FileRequest, deliver
 from rs_order.ports import FetchResult
 from rs_order.store.downloads import StoredDownloads
@@ -135,7 +135,7 @@ async def test_a_zip_that_has_files_left_to_read_is_cut(
     sources, report = await sources_of(app, order, go), ZipReport()
     request = ZipRequest(TENANT, order, OWNER, app.clock.now(), page=2)
     content = io.BytesIO()
-    with pytest.raises(OrderGone):
+    with pytest.raises(OrderDeleted):
         await _take(zip_order(downloads, app.settle_downloads, sources, request, report), content)
 
     assert not zipfile.is_zipfile(content)

@@ -8,7 +8,7 @@ from rs_order.core.links import Links
 from rs_order.core.policies import SlotLimits
 from rs_order.core.settlement import Settlement
 from rs_order.domain.ids import Checksum, Tenant
-from rs_order.ports import RemoteTrouble
+from rs_order.ports import RemoteUnavailable
 from rs_order.scheduling.restoration import ApplyAvailability
 from rs_order.store.pool import Pool, open_pool
 from rs_order.store.tenants import Tenants
@@ -22,7 +22,7 @@ class UnavailableProjects:
     """An rs-admin-instance that the settlement must not call."""
 
     async def host(self, tenant: Tenant) -> str | None:
-        raise RemoteTrouble("rs-admin-instance", f"asked for {tenant}")
+        raise RemoteUnavailable("rs-admin-instance", f"asked for {tenant}")
 
 
 async def test_an_address_stored_by_another_instance_needs_no_second_connection(

@@ -8,7 +8,7 @@ import pytest
 from rs_order.core.shared_steps import CompleteOrderStep, ScheduleStep
 from rs_order.domain.ids import OrderId
 from rs_order.domain.states import FileState, OrderStatus, SubOrderKind, SubOrderState
-from rs_order.ports import RemoteTrouble
+from rs_order.ports import RemoteUnavailable
 from rs_order.scheduling.restoration import AskAgainStep
 from rs_order.store.pool import Pool
 from tests.integration.app_harness import ALAN, JANE, TENANT, AppHarness, one_file
@@ -237,7 +237,7 @@ async def test_w9_a_half_read_order_does_not_end_in_its_pause(pool: Pool) -> Non
 async def test_trouble_from_before_a_pause_is_forgotten(app: AppHarness) -> None:
     """An hour of pause is no hour in which the catalog was asked in vain."""
     order = await app.order("a")
-    app.catalog.error = RemoteTrouble("rs-catalog", "is down")
+    app.catalog.error = RemoteUnavailable("rs-catalog", "is down")
     await app.run_one()
     await app.actions.pause(JANE, order)
     app.clock.move(hours=1)

@@ -17,7 +17,7 @@ from rs_order.core.shared_steps import (
 from rs_order.domain.ids import OrderId
 from rs_order.mails.plan import RemindStep
 from rs_order.mails.send import SendMailStep
-from rs_order.ports import RemoteRefusal
+from rs_order.ports import RemoteRejection
 from rs_order.reconcile import recount
 from rs_order.reconcile.rebuild_steps import RebuildPageStep
 from rs_order.reconcile.recount import RecountStep
@@ -414,7 +414,7 @@ async def test_a_file_that_a_failed_completion_takes_back_is_not_counted(
     app = AppHarness(pool, batch_size=1)
     order = await app.order("a", products=[one_file("x", external=True)])
     await app.run_one(CompleteOrderStep)
-    app.catalog.error = RemoteRefusal("catalog", 400, "no")
+    app.catalog.error = RemoteRejection("catalog", 400, "no")
     await app.run_one(CompleteOrderStep)
     assert await app.status(order) == "FAILED"
     assert set(await app.files(order)) == {"x"}

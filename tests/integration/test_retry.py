@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from rs_order.actions.retry import RetryOrderStep
-from rs_order.core.errors import ActionRefused
+from rs_order.core.errors import ActionRejected
 from rs_order.core.shared_steps import ExpireOrderStep, ScheduleStep
 from rs_order.domain.ids import OrderId
 from rs_order.domain.states import FileState, OrderStatus, SubOrderKind, SubOrderState
@@ -352,7 +352,7 @@ async def test_a_second_click_is_refused(app: AppHarness, rows: TenantRows) -> N
     """The order runs already."""
     order = await failed_order(app, rows, {"a": E})
     await app.actions.retry(JANE, order)
-    with pytest.raises(ActionRefused, match="ORDER_MUST_BE_DONE_WITH_WARNING_OR_FAILED"):
+    with pytest.raises(ActionRejected, match="ORDER_MUST_BE_DONE_WITH_WARNING_OR_FAILED"):
         await app.actions.retry(JANE, order)
 
     assert len(await app.steps(RetryOrderStep)) == 1

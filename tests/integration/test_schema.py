@@ -255,6 +255,6 @@ async def test_a_migration_that_fails_leaves_nothing(
     "name", ["", "Project", "1st", "a-b", "a b", "a;drop schema x", 'a"', "é", "x" * 49, "a\n"]
 )
 async def test_a_name_that_is_no_identifier_never_reaches_sql(name: str, pool: Pool) -> None:
-    """Refused by the one place that makes a schema's name of it."""
+    """HttpError by the one place that makes a schema's name of it."""
     with pytest.raises(InvalidTenantNameError):
         await migrate_tenant(pool, Tenant(name))

@@ -83,7 +83,7 @@ async def test_a_tenant_that_goes_before_it_came(tenants: Tenants) -> None:
 
 
 async def test_a_name_that_cannot_be_a_schema(tenants: Tenants) -> None:
-    """Refused before anything is made of it."""
+    """HttpError before anything is made of it."""
     with pytest.raises(InvalidTenantNameError):
         await tenants.activate("Project-3", NOON)
 

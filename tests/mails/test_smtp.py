@@ -6,7 +6,7 @@ import pytest
 
 from rs_order.domain.ids import Tenant
 from rs_order.mails.smtp import SmtpMailer, SmtpServer
-from rs_order.ports import Mail, RemoteRefusal, RemoteTrouble
+from rs_order.ports import Mail, RemoteRejection, RemoteUnavailable
 from tests.mails.servers import (
     HOST,
     LOGIN,
@@ -75,7 +75,7 @@ async def test_a_server_that_is_not_trusted_gets_nothing(signed: Certificate) ->
     """Nor its password: the certificate is checked against those the machine trusts."""
     async with smtp_server(starttls=signed.server, login=True) as box:
         stranger = mailer(box, username=LOGIN, password=PASSWORD)
-        with pytest.raises(RemoteTrouble, match="certificate verify failed"):
+        with pytest.raises(RemoteUnavailable, match="certificate verify failed"):
             await stranger.send(PROJECT1, MAIL)
 
     assert box.received == []
@@ -84,7 +84,7 @@ async def test_a_server_that_is_not_trusted_gets_nothing(signed: Certificate) ->
 async def test_nothing_is_sent_in_clear_when_encryption_is_wanted() -> None:
     """A server without STARTTLS is a trouble that an operator can mend."""
     async with smtp_server() as box:
-        with pytest.raises(RemoteTrouble, match="STARTTLS"):
+        with pytest.raises(RemoteUnavailable, match="STARTTLS"):
             await mailer(box).send(PROJECT1, MAIL)
 
     assert box.received == []
@@ -94,7 +94,7 @@ async def test_a_wrong_password_is_a_trouble_that_can_be_mended(signed: Certific
     """The mail waits for the operator; his password is in no text."""
     async with smtp_server(starttls=signed.server, login=True) as box:
         wrong = mailer(box, signed, username=LOGIN, password="not it")
-        with pytest.raises(RemoteTrouble, match="535") as caught:
+        with pytest.raises(RemoteUnavailable, match="535") as caught:
             await wrong.send(PROJECT1, MAIL)
 
     assert "not it" not in str(caught.value)
@@ -103,12 +103,12 @@ async def test_a_wrong_password_is_a_trouble_that_can_be_mended(signed: Certific
 @pytest.mark.parametrize(
     ("command", "answer", "error"),
     [
-        ("RCPT", "550 No such user", RemoteRefusal),
-        ("RCPT", "450 Mailbox busy", RemoteTrouble),
-        ("DATA", "554 Looks like spam", RemoteRefusal),
-        ("DATA", "451 Try again", RemoteTrouble),
-        ("MAIL", "550 Who are you?", RemoteTrouble),
-        ("MAIL", "421 Closing", RemoteTrouble),
+        ("RCPT", "550 No such user", RemoteRejection),
+        ("RCPT", "450 Mailbox busy", RemoteUnavailable),
+        ("DATA", "554 Looks like spam", RemoteRejection),
+        ("DATA", "451 Try again", RemoteUnavailable),
+        ("MAIL", "550 Who are you?", RemoteUnavailable),
+        ("MAIL", "421 Closing", RemoteUnavailable),
     ],
 )
 async def test_only_a_refused_recipient_or_text_is_final(
@@ -128,5 +128,5 @@ async def test_a_server_that_is_away_is_a_trouble() -> None:
     async with smtp_server() as box:
         pass
 
-    with pytest.raises(RemoteTrouble):
+    with pytest.raises(RemoteUnavailable):
         await mailer(box, encryption="none").send(PROJECT1, MAIL)

@@ -7,7 +7,7 @@ import pytest
 from rs_order.domain.files import DataType
 from rs_order.domain.ids import Urn
 from rs_order.domain.selection import SelectionRequest
-from rs_order.ports import RemoteNonsense, RemoteRefusal, RemoteTrouble
+from rs_order.ports import BadResponse, RemoteRejection, RemoteUnavailable
 from rs_order.regards.catalog import RegardsCatalog, RegardsDatasetFiles
 from rs_order.sandbox.faults import Outage, OutageMode, Service
 from rs_order.sandbox.simulated_platform import Sandbox
@@ -126,7 +126,7 @@ async def test_searches_that_the_catalog_cannot_take_are_refused(
     catalog: RegardsCatalog, sandbox: Sandbox, count: int
 ) -> None:
     """At most 100 selection requests make a search; nothing is sent (remote-services.md 2.1)."""
-    with pytest.raises(RemoteRefusal, match=f"1 to 100 selection requests, not {count}"):
+    with pytest.raises(RemoteRejection, match=f"1 to 100 selection requests, not {count}"):
         await catalog.summarize(JANE, EVERYTHING * count)
 
     assert not sandbox.calls.recent("rs-catalog")
@@ -134,7 +134,7 @@ async def test_searches_that_the_catalog_cannot_take_are_refused(
 
 async def test_bad_query_is_a_verdict(catalog: RegardsCatalog) -> None:
     """What the catalog says of a field it doesn't know comes through, with its status."""
-    with pytest.raises(RemoteRefusal, match="nosuchfield") as refusal:
+    with pytest.raises(RemoteRejection, match="nosuchfield") as refusal:
         await catalog.search(
             JANE, [SelectionRequest.of_query("nosuchfield:1", NOW)], page=0, size=1
         )
@@ -146,7 +146,7 @@ async def test_search_answered_404_is_a_verdict(catalog: RegardsCatalog, sandbox
     """Absence has no meaning for a search (remote-services.md 2.3)."""
     sandbox.faults.outages = {Service.CATALOG: Outage(mode=OutageMode.STATUS, status=404)}
 
-    with pytest.raises(RemoteRefusal) as refusal:
+    with pytest.raises(RemoteRejection) as refusal:
         await catalog.search(JANE, EVERYTHING, page=0, size=1)
 
     assert refusal.value.status == 404
@@ -155,18 +155,18 @@ async def test_search_answered_404_is_a_verdict(catalog: RegardsCatalog, sandbox
 @pytest.mark.parametrize(
     ("outage", "error"),
     [
-        (Outage(mode=OutageMode.DOWN), RemoteTrouble),
-        (Outage(mode=OutageMode.SLOW, seconds=5), RemoteTrouble),
-        (Outage(mode=OutageMode.STATUS, status=500), RemoteTrouble),
-        (Outage(mode=OutageMode.STATUS, status=503), RemoteTrouble),
-        (Outage(mode=OutageMode.STATUS, status=408), RemoteTrouble),
-        (Outage(mode=OutageMode.STATUS, status=425), RemoteTrouble),
-        (Outage(mode=OutageMode.STATUS, status=429), RemoteTrouble),
-        (Outage(mode=OutageMode.STATUS, status=400), RemoteRefusal),
-        (Outage(mode=OutageMode.STATUS, status=403), RemoteRefusal),
-        (Outage(mode=OutageMode.NONSENSE), RemoteNonsense),
-        (Outage(mode=OutageMode.GARBAGE), RemoteNonsense),
-        (Outage(mode=OutageMode.EMPTY), RemoteNonsense),
+        (Outage(mode=OutageMode.DOWN), RemoteUnavailable),
+        (Outage(mode=OutageMode.SLOW, seconds=5), RemoteUnavailable),
+        (Outage(mode=OutageMode.STATUS, status=500), RemoteUnavailable),
+        (Outage(mode=OutageMode.STATUS, status=503), RemoteUnavailable),
+        (Outage(mode=OutageMode.STATUS, status=408), RemoteUnavailable),
+        (Outage(mode=OutageMode.STATUS, status=425), RemoteUnavailable),
+        (Outage(mode=OutageMode.STATUS, status=429), RemoteUnavailable),
+        (Outage(mode=OutageMode.STATUS, status=400), RemoteRejection),
+        (Outage(mode=OutageMode.STATUS, status=403), RemoteRejection),
+        (Outage(mode=OutageMode.NONSENSE), BadResponse),
+        (Outage(mode=OutageMode.GARBAGE), BadResponse),
+        (Outage(mode=OutageMode.EMPTY), BadResponse),
     ],
     ids=lambda value: f"{value.mode}-{value.status}" if isinstance(value, Outage) else None,
 )
@@ -198,7 +198,7 @@ async def test_label_that_is_not_answered(catalog: RegardsCatalog, sandbox: Sand
     assert None is await catalog.dataset_label(JANE, EIT)
 
     sandbox.faults.outages = {Service.CATALOG: Outage(mode=OutageMode.GARBAGE)}
-    with pytest.raises(RemoteNonsense):
+    with pytest.raises(BadResponse):
         await catalog.dataset_label(JANE, EIT)
 
 
@@ -227,5 +227,5 @@ async def test_dam_that_answers_garbage(
     """JSON without a feature isn't taken for a dataset without files."""
     sandbox.faults.outages = {Service.DAM: Outage(mode=OutageMode.GARBAGE)}
 
-    with pytest.raises(RemoteNonsense):
+    with pytest.raises(BadResponse):
         await dataset_files.attached_files(DEMO, EIT)

@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from rs_order.domain.ids import Tenant
-from rs_order.ports import ConnectionState, RemoteNonsense, RemoteRefusal, RemoteTrouble
+from rs_order.ports import BadResponse, ConnectionState, RemoteRejection, RemoteUnavailable
 from rs_order.regards.admin import RegardsConnections
 from rs_order.regards.http import RemoteService
 from rs_order.regards.token_issuer import TokenIssuer
@@ -48,7 +48,7 @@ async def test_nonsense_is_no_list_of_projects(
     """Taken for an empty list it would leave projects unserved without a word."""
     sandbox.faults.outages = {Service.ADMIN_INSTANCE: Outage(mode=mode)}
 
-    with pytest.raises(RemoteNonsense):
+    with pytest.raises(BadResponse):
         await connections.wanted()
 
 
@@ -67,8 +67,8 @@ async def test_reports_that_are_not_taken(
     connections: RegardsConnections, sandbox: Sandbox
 ) -> None:
     """Of a project that isn't there: refused for good. By nobody: trouble, to be tried again."""
-    with pytest.raises(RemoteRefusal):
+    with pytest.raises(RemoteRejection):
         await connections.report(PROJECT2, ConnectionState.ENABLED)
     sandbox.faults.outages = {Service.ADMIN_INSTANCE: Outage(mode=OutageMode.DOWN)}
-    with pytest.raises(RemoteTrouble):
+    with pytest.raises(RemoteUnavailable):
         await connections.report(DEMO, ConnectionState.ENABLED)

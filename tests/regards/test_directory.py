@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from rs_order.domain.ids import Tenant
-from rs_order.ports import RemoteNonsense, RemoteTrouble, User
+from rs_order.ports import BadResponse, RemoteUnavailable, User
 from rs_order.regards.admin import RegardsProjects, RegardsUsers
 from rs_order.sandbox import user_directory as known
 from rs_order.sandbox.faults import Outage, OutageMode, Service
@@ -55,7 +55,7 @@ async def test_an_admin_that_fails_gives_no_verdict(
     """Trouble is raised, not remembered: the next call asks again."""
     sandbox.faults.outages = {Service.ADMIN: Outage(mode=mode, status=500, seconds=5, calls=1)}
 
-    with pytest.raises(RemoteTrouble):
+    with pytest.raises(RemoteUnavailable):
         await users.find(DEMO, JANE)
 
     assert User(JANE, "REGISTERED_USER") == await users.find(DEMO, JANE)
@@ -105,7 +105,7 @@ async def test_garbage_is_no_word_on_administrators(users: RegardsUsers, sandbox
     """Neither true nor false isn't false."""
     sandbox.faults.outages = {Service.ADMIN: Outage(mode=OutageMode.GARBAGE)}
 
-    with pytest.raises(RemoteNonsense):
+    with pytest.raises(BadResponse):
         await users.is_admin(DEMO, JANE)
 
 
@@ -133,5 +133,5 @@ async def test_instance_that_answers_garbage(projects: RegardsProjects, sandbox:
     """Taken for no host it would send out responses without links."""
     sandbox.faults.outages = {Service.ADMIN_INSTANCE: Outage(mode=OutageMode.GARBAGE)}
 
-    with pytest.raises(RemoteNonsense):
+    with pytest.raises(BadResponse):
         await projects.host(DEMO)

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from rs_order.ports import RemoteError, RemoteNonsense, RemoteRefusal, RemoteTrouble
+from rs_order.ports import BadResponse, RemoteError, RemoteRejection, RemoteUnavailable
 from rs_order.regards.http import RemoteService
 from tests.regards.raw_server import RawServer, answer
 
@@ -13,14 +13,14 @@ SECRET = "secret.token.text"
 @pytest.mark.parametrize(
     ("said", "error"),
     [
-        (b"", RemoteTrouble),
-        (b"SMTP ready\r\n\r\n", RemoteTrouble),
-        (answer("200 OK", b"{}", length=1000), RemoteTrouble),
-        (answer("302 Found", b"", "Location: /elsewhere"), RemoteNonsense),
-        (answer("200 OK", b'{"a": ' + b"[" * 5000), RemoteNonsense),
-        (answer("200 OK", b"\xff\xfe"), RemoteNonsense),
-        (answer("400 Bad Request", b"<html>" + b"x" * 10_000), RemoteRefusal),
-        (answer("500 Oops", b'{"messages": "not a list"}'), RemoteTrouble),
+        (b"", RemoteUnavailable),
+        (b"SMTP ready\r\n\r\n", RemoteUnavailable),
+        (answer("200 OK", b"{}", length=1000), RemoteUnavailable),
+        (answer("302 Found", b"", "Location: /elsewhere"), BadResponse),
+        (answer("200 OK", b'{"a": ' + b"[" * 5000), BadResponse),
+        (answer("200 OK", b"\xff\xfe"), BadResponse),
+        (answer("400 Bad Request", b"<html>" + b"x" * 10_000), RemoteRejection),
+        (answer("500 Oops", b'{"messages": "not a list"}'), RemoteUnavailable),
     ],
     ids=["hung up", "not HTTP", "short", "redirect", "deep", "not text", "long", "odd messages"],
 )
@@ -45,7 +45,9 @@ async def test_refusals_carry_what_the_service_says(client: httpx.AsyncClient) -
     """The messages of a REGARDS error body (remote-services.md 1.4)."""
     body = b'{"messages": ["Field x is unknown", "Try y"]}'
     async with RawServer.running(answer("422 Unprocessable", body)) as server:
-        with pytest.raises(RemoteRefusal, match=r"status 422: Field x is unknown, Try y") as raised:
+        with pytest.raises(
+            RemoteRejection, match=r"status 422: Field x is unknown, Try y"
+        ) as raised:
             await RemoteService("rs-test", server.url, client).get("/path", SECRET)
 
     assert (raised.value.status, raised.value.service) == (422, "rs-test")
@@ -68,5 +70,5 @@ async def test_answers_have_an_end(client: httpx.AsyncClient) -> None:
     """A service that never stops talking doesn't fill our memory."""
     async with RawServer.running(answer("200 OK", b" " * 2000 + b"{}")) as server:
         service = RemoteService("rs-test", server.url, client, longest_answer=1000)
-        with pytest.raises(RemoteNonsense, match="longer than 1000 bytes"):
+        with pytest.raises(BadResponse, match="longer than 1000 bytes"):
             await service.get("/path", SECRET)

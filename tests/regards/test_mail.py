@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from rs_order.ports import Mail, RemoteNonsense, RemoteRefusal, RemoteTrouble
+from rs_order.ports import BadResponse, Mail, RemoteRejection, RemoteUnavailable
 from rs_order.regards.admin import RegardsMailer
 from rs_order.regards.http import RemoteService
 from rs_order.regards.token_issuer import TokenIssuer
@@ -43,14 +43,14 @@ async def test_a_mail_is_posted_as_administrator_of_the_instance(
 @pytest.mark.parametrize(
     ("outage", "error"),
     [
-        (Outage(mode=OutageMode.DOWN), RemoteTrouble),
-        (Outage(mode=OutageMode.STATUS, status=500), RemoteTrouble),
-        (Outage(mode=OutageMode.STATUS, status=429), RemoteTrouble),
-        (Outage(mode=OutageMode.STATUS, status=400), RemoteRefusal),
-        (Outage(mode=OutageMode.STATUS, status=404), RemoteRefusal),
-        (Outage(mode=OutageMode.EMPTY), RemoteNonsense),
-        (Outage(mode=OutageMode.NONSENSE), RemoteNonsense),
-        (Outage(mode=OutageMode.SLOW, seconds=5), RemoteTrouble),
+        (Outage(mode=OutageMode.DOWN), RemoteUnavailable),
+        (Outage(mode=OutageMode.STATUS, status=500), RemoteUnavailable),
+        (Outage(mode=OutageMode.STATUS, status=429), RemoteUnavailable),
+        (Outage(mode=OutageMode.STATUS, status=400), RemoteRejection),
+        (Outage(mode=OutageMode.STATUS, status=404), RemoteRejection),
+        (Outage(mode=OutageMode.EMPTY), BadResponse),
+        (Outage(mode=OutageMode.NONSENSE), BadResponse),
+        (Outage(mode=OutageMode.SLOW, seconds=5), RemoteUnavailable),
     ],
     ids=str,
 )

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from rs_order.domain.process import Cardinality, Forecast, LimitKind, Process, Scope
-from rs_order.ports import RemoteNonsense, RemoteRefusal, RemoteTrouble, UnreadableProcess
+from rs_order.ports import BadResponse, RemoteRejection, RemoteUnavailable, UnreadableProcess
 from rs_order.regards.http import RemoteService
 from rs_order.regards.processing import MalformedProcess, RegardsProcesses, forecast_of, process_of
 from rs_order.regards.token_issuer import TokenIssuer
@@ -80,11 +80,11 @@ async def test_an_unknown_process_is_none(processes: RegardsProcesses, sandbox: 
 @pytest.mark.parametrize(
     ("outage", "error"),
     [
-        (Outage(mode=OutageMode.DOWN), RemoteTrouble),
-        (Outage(mode=OutageMode.STATUS, status=500), RemoteTrouble),
-        (Outage(mode=OutageMode.STATUS, status=403), RemoteRefusal),
-        (Outage(mode=OutageMode.NONSENSE), RemoteNonsense),
-        (Outage(mode=OutageMode.GARBAGE), RemoteNonsense),
+        (Outage(mode=OutageMode.DOWN), RemoteUnavailable),
+        (Outage(mode=OutageMode.STATUS, status=500), RemoteUnavailable),
+        (Outage(mode=OutageMode.STATUS, status=403), RemoteRejection),
+        (Outage(mode=OutageMode.NONSENSE), BadResponse),
+        (Outage(mode=OutageMode.GARBAGE), BadResponse),
     ],
     ids=lambda value: f"{value.mode}-{value.status}" if isinstance(value, Outage) else None,
 )

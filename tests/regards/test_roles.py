@@ -11,7 +11,7 @@ import pytest
 
 from rs_order.domain.ids import Tenant
 from rs_order.domain.retry import Backoff
-from rs_order.ports import RemoteNonsense, RemoteTrouble, RightsUnknown
+from rs_order.ports import BadResponse, RemoteUnavailable, RightsUnknown
 from rs_order.regards.http import RemoteService
 from rs_order.regards.role_cache import RoleCache
 from rs_order.regards.roles import RegardsRoles, RoleRights
@@ -135,7 +135,7 @@ async def test_nonsense_gives_no_rights(
     """Taken for rights, it would lock everybody out."""
     sandbox.faults.outages = {Service.ADMIN: Outage(mode=mode)}
 
-    with pytest.raises(RemoteNonsense):
+    with pytest.raises(BadResponse):
         await roles.rights(DEMO)
 
 
@@ -145,7 +145,7 @@ async def test_registration_that_nobody_takes(
     """A 404 is not a success: the endpoints would be missing without a word."""
     elsewhere = RemoteService("rs-admin", f"{sandbox.urls['ADMIN_URL']}/nowhere", client)
 
-    with pytest.raises(RemoteTrouble):
+    with pytest.raises(RemoteUnavailable):
         await RegardsRoles(elsewhere, tokens, resource_mappings()).register(DEMO)
 
 

@@ -9,7 +9,7 @@ from rs_order.app.rest import RestServices
 from rs_order.domain.identity import Caller
 from rs_order.rest.access import Access
 from rs_order.rest.authentication import out_of_maintenance
-from rs_order.rest.errors import Refused
+from rs_order.rest.errors import HttpError
 from rs_order.rest.resources import DISABLE_MAINTENANCE, DOWNLOAD_FILE, RESOURCES, Resource
 from rs_order.store.tenants import Maintenance
 from tests.rest.fake_downloads import DEMO
@@ -29,11 +29,11 @@ class AllInMaintenance:
         return True
 
 
-async def _refusal(access: Access, resource: Resource, verb: str) -> Refused | None:
+async def _refusal(access: Access, resource: Resource, verb: str) -> HttpError | None:
     caller = Caller(DEMO, "admin@example.org", "PROJECT_ADMIN")
     try:
         await out_of_maintenance(access, caller, resource, verb)
-    except Refused as refused:
+    except HttpError as refused:
         return refused
     return None
 

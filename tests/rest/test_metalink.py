@@ -13,7 +13,7 @@ from rs_order.core.links import Links
 from rs_order.domain.states import FileState, OrderStatus
 from rs_order.downloads.metalink import Metalinks
 from rs_order.downloads.order_tokens import JwtOrderTokens, NoOrderTokens
-from rs_order.ports import RemoteTrouble
+from rs_order.ports import RemoteUnavailable
 from tests.rest.conftest import HOST, NOW, ORDER_SECRET, FakeTenants, serving
 from tests.rest.fake_downloads import OWNER, DownloadableOrder
 from tests.rest.order_tokens import BAD_TOKENS, FUTURE, order_token
@@ -349,7 +349,7 @@ class NoProjects:
     """Implements ``Projects`` where rs-admin-instance is down."""
 
     async def host(self, tenant: str) -> str:
-        raise RemoteTrouble("rs-admin-instance", f"{tenant}: no answer")
+        raise RemoteUnavailable("rs-admin-instance", f"{tenant}: no answer")
 
 
 class Nowhere(FakeTenants):

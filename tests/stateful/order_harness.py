@@ -17,7 +17,7 @@ from rs_order.app.platform_clients import PlatformClients
 from rs_order.contracts.basket import BasketSelectionRequest
 from rs_order.contracts.order_request import OrderRequest
 from rs_order.contracts.processing import ExecutionResult
-from rs_order.core.errors import UseCaseRefused
+from rs_order.core.errors import UseCaseRejected
 from rs_order.core.slice_sizes import SliceSizes
 from rs_order.core.steps import read_step, step_class
 from rs_order.domain.files import Product
@@ -25,8 +25,8 @@ from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Checksum, DataFileId, DatasetSelectionId, OrderId
 from rs_order.domain.process import ProcessChoice
 from rs_order.domain.scheduling import PassLimits
-from rs_order.orders.create import OrderWish
-from rs_order.ports import FetchResult, FileOutcome, RemoteRefusal, RemoteTrouble
+from rs_order.orders.create import OrderOptions
+from rs_order.ports import FetchResult, FileOutcome, RemoteRejection, RemoteUnavailable
 from rs_order.reconcile.rebuild_steps import RebuildPageStep
 from rs_order.reconcile.recount import PAUSE, RecountStep
 from rs_order.reconcile.runs import ReconcileStep
@@ -178,18 +178,18 @@ class OrderHarness:
     ) -> None:
         """Fill a basket, attach a process to it, if one, and order it."""
         caller = Caller(TENANT, owner, ROLE)
-        wish = BasketSelectionRequest(
+        options = BasketSelectionRequest(
             engine_type="legacy", search_parameters={"q": [self._add_to_catalog(products)]}
         )
         try:
-            basket = await self._application.baskets.add.selection(caller, wish)
+            basket = await self._application.baskets.add.selection(caller, options)
             for selection in basket.selections:
                 choice = ProcessChoice(PROCESSES[process].id) if process is not None else None
                 await self._application.baskets.edit.set_process(
                     caller, selection.id or DatasetSelectionId(0), choice
                 )
-            await self._application.orders.create.handle(caller, OrderWish())
-        except UseCaseRefused:
+            await self._application.orders.create.handle(caller, OrderOptions())
+        except UseCaseRejected:
             return
 
     async def request_order(self, owner: str, products: tuple[Product, ...]) -> None:
@@ -208,10 +208,10 @@ class OrderHarness:
         actions = self._application.actions
         try:
             if action == "restart":
-                await actions.restart(actor, order, OrderWish())
+                await actions.restart(actor, order, OrderOptions())
             else:
                 await getattr(actions, action)(actor, order)
-        except UseCaseRefused:
+        except UseCaseRejected:
             return
 
     async def cancel(self, numbers: Sequence[int]) -> None:
@@ -251,15 +251,17 @@ class OrderHarness:
     def catalog_fails(self, *, refuses: bool) -> None:
         """The next page can't be read."""
         self._catalog.error = (
-            RemoteRefusal("catalog", 400, "no") if refuses else RemoteTrouble("catalog", "down")
+            RemoteRejection("catalog", 400, "no")
+            if refuses
+            else RemoteUnavailable("catalog", "down")
         )
 
     def processing_fails(self, *, refuses: bool) -> None:
         """The next batch can't be made."""
         self._processes.error = (
-            RemoteRefusal("rs-processing", 400, "no")
+            RemoteRejection("rs-processing", 400, "no")
             if refuses
-            else RemoteTrouble("rs-processing", "down")
+            else RemoteUnavailable("rs-processing", "down")
         )
 
     async def process_ends(self, number: int, ending: Ending) -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rs_order.domain.errors import SettingRefusedError
+from rs_order.domain.errors import SettingRejectedError
 from rs_order.domain.settings import (
     APP_SUB_ORDER,
     DEFINITIONS,
@@ -68,5 +68,5 @@ def _read(name: str, value: object) -> tuple[SettingValue | None, str | None]:
     """What is taken, or what is said of it."""
     try:
         return DEFINITIONS[name].read(value), None
-    except SettingRefusedError as error:
+    except SettingRejectedError as error:
         return None, str(error)

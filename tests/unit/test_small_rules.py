@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rs_order.domain.errors import PatternRefusedError
+from rs_order.domain.errors import PatternRejectedError
 from rs_order.domain.file_filter import FileFilter, FileKind, compile_pattern
 from rs_order.domain.files import DataType
 from rs_order.domain.instants import parse_instant, wire_instant
@@ -137,7 +137,7 @@ def test_b13_which_files_pass(
 )
 def test_a_pattern_that_re2_refuses_names_the_construct(pattern: str, construct: str) -> None:
     """decisions.md, Regular expressions."""
-    with pytest.raises(PatternRefusedError) as refused:
+    with pytest.raises(PatternRejectedError) as refused:
         compile_pattern(pattern)
 
     assert construct in str(refused.value)

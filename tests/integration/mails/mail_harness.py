@@ -20,7 +20,7 @@ from rs_order.mails.cron import CronSchedule
 from rs_order.mails.plan import PlanMails, RemindOwners, RemindStep
 from rs_order.mails.send import SendMail, SendMailStep
 from rs_order.mails.templates import FolderTemplates, Languages
-from rs_order.ports import Mail, RemoteRefusal, RemoteTrouble
+from rs_order.ports import Mail, RemoteRejection, RemoteUnavailable
 from rs_order.store.pool import Pool
 from rs_order.store.tenants import Tenants
 from rs_order.store.unit_of_work import Store
@@ -31,8 +31,8 @@ from tests.support.rows import OWNER, TenantRows, in_tenant
 MONDAY = datetime(2026, 3, 2, 6, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 SECRET = "a secret of at least 32 characters, for tests"
-TROUBLE = RemoteTrouble("rs-admin-instance", "/email: status 500: no text")
-REFUSAL = RemoteRefusal("rs-admin-instance", 400, "/email: status 400: bad address")
+TROUBLE = RemoteUnavailable("rs-admin-instance", "/email: status 500: no text")
+REFUSAL = RemoteRejection("rs-admin-instance", 400, "/email: status 400: bad address")
 
 
 @dataclass

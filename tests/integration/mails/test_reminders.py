@@ -36,7 +36,7 @@ async def test_owners_are_reminded_of_files_that_wait(
     harness: MailHarness, mailer: FakeMailer
 ) -> None:
     """One mail for each owner, his orders by their creation; others' are not in it."""
-    await harness.plan.wake(TENANT)
+    await harness.plan.resume(TENANT)
     await waiting(harness, label="second", since=MONDAY - 80 * HOUR, available=7)
     await waiting(harness, label="first", since=MONDAY - 90 * HOUR)
     await waiting(harness, label="too young", since=MONDAY - 40 * HOUR)
@@ -61,7 +61,7 @@ async def test_only_orders_of_which_files_can_be_had_are_reminded_of(
     status: OrderStatus, harness: MailHarness, mailer: FakeMailer
 ) -> None:
     """Domain.md 10.2."""
-    await harness.plan.wake(TENANT)
+    await harness.plan.resume(TENANT)
     await waiting(harness, since=MONDAY - 80 * HOUR, status=status)
     await a_round(harness)
 
@@ -73,7 +73,7 @@ async def test_the_next_reminder_waits_the_full_delay_again(
     harness: MailHarness, mailer: FakeMailer
 ) -> None:
     """72 hours unless the tenant says otherwise; a daily round in between sends nothing."""
-    await harness.plan.wake(TENANT)
+    await harness.plan.resume(TENANT)
     await waiting(harness, since=MONDAY - 80 * HOUR)
     sent = []
     for _ in range(8):
@@ -88,7 +88,7 @@ async def test_the_delay_is_the_tenants(harness: MailHarness, mailer: FakeMailer
         "insert into setting (name, value) values ('user_order_parameters',"
         """ '{"subOrderDuration": 240, "delayBeforeEmailNotification": 10}')"""
     )
-    await harness.plan.wake(TENANT)
+    await harness.plan.resume(TENANT)
     await waiting(harness, label="old", since=MONDAY + DAY - 11 * HOUR)
     await waiting(harness, label="young", since=MONDAY + DAY - 9 * HOUR)
     await a_round(harness)
@@ -103,7 +103,7 @@ async def test_three_instances_remind_once(
 ) -> None:
     """Promise 6: each plans at its start and takes every step; one round, one mail."""
     instances = [MailHarness(pool, clock, mailer=mailer) for _ in range(3)]
-    await asyncio.gather(*(harness.plan.wake(TENANT) for harness in instances))
+    await asyncio.gather(*(harness.plan.resume(TENANT) for harness in instances))
     ((_, round_),) = await instances[0].steps()
     await waiting(instances[0], since=MONDAY - 80 * HOUR)
     clock.ahead += 1.5 * HOUR
@@ -121,10 +121,10 @@ async def test_three_instances_remind_once(
 
 async def test_a_missed_round_is_caught_up_once(harness: MailHarness, mailer: FakeMailer) -> None:
     """After an outage of ten days, at the start: one round, and the next at its time."""
-    await harness.plan.wake(TENANT)
+    await harness.plan.resume(TENANT)
     await waiting(harness, since=MONDAY - 80 * HOUR)
     harness.clock.ahead += 10 * DAY
-    await harness.plan.wake(TENANT)
+    await harness.plan.resume(TENANT)
     await harness.work()
 
     assert mailer.recipients == [OWNER]
@@ -135,7 +135,7 @@ async def test_a_missed_round_is_caught_up_once(harness: MailHarness, mailer: Fa
 
 async def test_a_page_that_fails_does_not_end_the_rounds(harness: MailHarness) -> None:
     """The next round was planned before, in a commit of its own."""
-    await harness.plan.wake(TENANT)
+    await harness.plan.resume(TENANT)
     ((_, round_),) = await harness.steps()
     harness.clock.ahead += HOUR
     await harness.do(TENANT, round_)
@@ -151,9 +151,9 @@ async def test_another_schedule_takes_the_place_of_the_old_one(
     """At the next start; what the old one had planned does nothing."""
     yearly = MailHarness(pool, clock, mailer=mailer, cron="0 0 0 1 1 *")
     hourly = MailHarness(pool, clock, mailer=mailer, cron="0 0 * * * *")
-    await yearly.plan.wake(TENANT)
-    await hourly.plan.wake(TENANT)
-    await hourly.plan.wake(TENANT)
+    await yearly.plan.resume(TENANT)
+    await hourly.plan.resume(TENANT)
+    await hourly.plan.resume(TENANT)
     (old, new) = await hourly.steps()
 
     assert old[0] == datetime(2027, 1, 1, tzinfo=UTC)
@@ -192,7 +192,7 @@ async def test_many_owners_are_looked_at_page_by_page(
         " 'DONE', 2, 1, $1::timestamptz - n % 2 * interval '80 hours' from generate_series(1, 90) n",
         MONDAY + HOUR,
     )
-    await harness.plan.wake(TENANT)
+    await harness.plan.resume(TENANT)
     harness.clock.ahead += HOUR
     steps = await harness.work()
 
@@ -204,7 +204,7 @@ async def test_a_page_that_is_done_again_plans_no_second_mail(
     harness: MailHarness, mailer: FakeMailer
 ) -> None:
     """Promise 3: before its mails are sent, and after."""
-    await harness.plan.wake(TENANT)
+    await harness.plan.resume(TENANT)
     await waiting(harness, since=MONDAY - 80 * HOUR)
     harness.clock.ahead += HOUR
     await harness.do(TENANT, {"step": "remind", "round": 2, "after": ""})
@@ -232,7 +232,7 @@ async def test_one_owner_of_many_orders_gets_one_mail_of_bounded_length(
         OWNER,
         MONDAY - 80 * HOUR,
     )
-    await harness.plan.wake(TENANT)
+    await harness.plan.resume(TENANT)
     harness.clock.ahead += HOUR
     steps = await harness.work()
 
@@ -250,7 +250,7 @@ async def test_files_that_were_fetched_meanwhile_are_not_reminded_of(
     harness: MailHarness, mailer: FakeMailer
 ) -> None:
     """A mail that had to wait says what is true when it leaves, and nothing is no mail."""
-    await harness.plan.wake(TENANT)
+    await harness.plan.resume(TENANT)
     await waiting(harness, since=MONDAY - 80 * HOUR)
     mailer.failure = TROUBLE
     await a_round(harness)
@@ -266,7 +266,7 @@ async def test_a_reminder_that_never_left_is_tried_again_by_the_next_rounds(
     harness: MailHarness, mailer: FakeMailer
 ) -> None:
     """While one is under way no second is planned; once it is given up, another is."""
-    await harness.plan.wake(TENANT)
+    await harness.plan.resume(TENANT)
     await waiting(harness, since=MONDAY - 80 * HOUR)
     mailer.failure = TROUBLE
     for _ in range(20):
@@ -289,7 +289,7 @@ async def test_a_reminder_that_never_left_is_tried_again_by_the_next_rounds(
 
 async def test_marking_goes_on_after_a_death(harness: MailHarness, mailer: FakeMailer) -> None:
     """A reminder that is out is not sent again; its orders are marked by whoever comes next."""
-    await harness.plan.wake(TENANT)
+    await harness.plan.resume(TENANT)
     await waiting(harness, since=MONDAY - 80 * HOUR)
     await harness.rows(
         "insert into mail (kind, owner, available_before, attempts, sent)"
