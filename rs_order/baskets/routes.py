@@ -48,6 +48,9 @@ _MALFORMED: Final = {**BAD_BODY, 400: "The id isn't one, or the body can't be re
 _AWAY: Final = {
     503: "A service or the database gave no answer, or the basket never kept still; nothing was changed"
 }
+_UNKNOWN_SELECTION: Final = {
+    404: "No such dataset selection in the basket, or no such project here"
+}
 _TOO_MANY: Final = {409: "More than a process takes, or than 100 selections of one dataset"}
 _SEARCH: Final = {
     422: "The catalog refused the search, or failed",
@@ -60,7 +63,8 @@ def baskets_router(access: Access, baskets: BasketUseCases) -> APIRouter:
     endpoints = Endpoints(access, tag="baskets")
     _serve_whole(endpoints, baskets)
     _serve_additions(endpoints, baskets)
-    _serve_choices(endpoints, baskets)
+    _serve_process(endpoints, baskets)
+    _serve_file_filter(endpoints, baskets)
     _serve_removals(endpoints, baskets)
     return endpoints.router
 
@@ -126,9 +130,7 @@ def _serve_additions(endpoints: Endpoints, baskets: BasketUseCases) -> None:
         return _answer(request, await baskets.add.uploaded(caller, _pieces(file)))
 
 
-def _serve_choices(endpoints: Endpoints, baskets: BasketUseCases) -> None:
-    unknown = {404: "No such dataset selection in the basket, or no such project here"}
-
+def _serve_process(endpoints: Endpoints, baskets: BasketUseCases) -> None:
     @endpoints.serve(
         SET_PROCESSING,
         model=_BASKET,
@@ -137,7 +139,7 @@ def _serve_choices(endpoints: Endpoints, baskets: BasketUseCases) -> None:
             400: f"{_MALFORMED[400]}, or the dataset selection has a file filter",
             409: "More than the process takes",
             500: "rs-processing says of the process nothing that can be used",
-            **unknown,
+            **_UNKNOWN_SELECTION,
             **_AWAY,
         },
         documented=_NO_BASKET,
@@ -153,13 +155,15 @@ def _serve_choices(endpoints: Endpoints, baskets: BasketUseCases) -> None:
         basket = await baskets.edit.set_process(caller, DatasetSelectionId(selection_id), choice)
         return _answer(request, basket)
 
+
+def _serve_file_filter(endpoints: Endpoints, baskets: BasketUseCases) -> None:
     @endpoints.serve(
         SET_FILE_FILTER,
         model=_BASKET,
         responses={
             **_MALFORMED,
             400: f"{_MALFORMED[400]}, or the pattern isn't RE2, or a process is attached",
-            **unknown,
+            **_UNKNOWN_SELECTION,
             **_AWAY,
         },
         documented=_NO_BASKET,

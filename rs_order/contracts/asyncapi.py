@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
@@ -149,6 +149,14 @@ def asyncapi_document(addresses: Addresses, version: str) -> Document:
 
 def _messages(addresses: Addresses) -> tuple[_Message, ...]:
     return (
+        *_consumed_messages(addresses),
+        *_consumed_by_each_instance(addresses.of_instance),
+        *_PUBLISHED,
+    )
+
+
+def _consumed_messages(addresses: Addresses) -> tuple[_Message, ...]:
+    return (
         _Message(
             ORDER_REQUEST,
             OrderRequest,
@@ -183,40 +191,43 @@ def _messages(addresses: Addresses) -> tuple[_Message, ...]:
             "Who may use a process has changed; baskets that may not use it any more lose it.",
             heard_on=addresses.process_rights,
         ),
-        *_heard_by_each_instance(addresses.of_instance),
-        _Message(
-            ORDER_RESPONSE,
-            OrderResponse,
-            "How far an order has come; for one order in the order in which it became true.",
-            correlated=True,
-        ),
-        _Message(
-            FILES_RESTORATION_REQUEST,
-            FilesRestorationRequest,
-            "Ask storage to make files available for some hours, at most 1000 in a message.",
-        ),
-        _Message(
-            EXECUTION_REQUEST,
-            ExecutionRequest,
-            "Ask rs-processing to work on the inputs of a sub-order, or of one of its products.",
-        ),
-        _Message(
-            DOWNLOADED_OUTPUTS,
-            DownloadedOutputs,
-            "Tell rs-processing which of its outputs were delivered, so that it can delete them.",
-        ),
-        _Message(
-            NOTIFICATION,
-            NotificationEvent,
-            "Tell users or roles of a project, or the operators of the platform.",
-            vhosts=(MULTITENANT_VHOST, INSTANCE_VHOST),
-        ),
-        _Message(
-            NOTIFICATION_REQUEST,
-            NotificationRequest,
-            "A copy of a message of ours for rs-notifier, where RS_ORDER_AMQP_NOTIFIER_EVENTS asks for it.",
-        ),
     )
+
+
+_PUBLISHED: Final = (
+    _Message(
+        ORDER_RESPONSE,
+        OrderResponse,
+        "How far an order has come; for one order in the order in which it became true.",
+        correlated=True,
+    ),
+    _Message(
+        FILES_RESTORATION_REQUEST,
+        FilesRestorationRequest,
+        "Ask storage to make files available for some hours, at most 1000 in a message.",
+    ),
+    _Message(
+        EXECUTION_REQUEST,
+        ExecutionRequest,
+        "Ask rs-processing to work on the inputs of a sub-order, or of one of its products.",
+    ),
+    _Message(
+        DOWNLOADED_OUTPUTS,
+        DownloadedOutputs,
+        "Tell rs-processing which of its outputs were delivered, so that it can delete them.",
+    ),
+    _Message(
+        NOTIFICATION,
+        NotificationEvent,
+        "Tell users or roles of a project, or the operators of the platform.",
+        vhosts=(MULTITENANT_VHOST, INSTANCE_VHOST),
+    ),
+    _Message(
+        NOTIFICATION_REQUEST,
+        NotificationRequest,
+        "A copy of a message of ours for rs-notifier, where RS_ORDER_AMQP_NOTIFIER_EVENTS asks for it.",
+    ),
+)
 
 
 _Told = tuple[str, type[WireModel], str]
@@ -235,7 +246,7 @@ _TENANTS: Sequence[_Told] = (
 )
 
 
-def _heard_by_each_instance(queues: Mapping[str, str]) -> Iterator[_Message]:
+def _consumed_by_each_instance(queues: Mapping[str, str]) -> Iterator[_Message]:
     """Rights come project by project, tenants on the virtual host of the installation."""
     for vhost, told in ((MULTITENANT_VHOST, _RIGHTS), (INSTANCE_VHOST, _TENANTS)):
         for event, model, text in told:

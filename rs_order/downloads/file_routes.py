@@ -63,7 +63,12 @@ _BODILESS: Final[Documented] = {
 
 def file_downloads_router(access: Access, services: DownloadServices) -> APIRouter:
     endpoints = Endpoints(access, tag="downloads")
+    _serve_files(endpoints, services)
+    _serve_public_files(endpoints, services)
+    return endpoints.router
 
+
+def _serve_files(endpoints: Endpoints, services: DownloadServices) -> None:
     @endpoints.serve(DOWNLOAD_FILE, responses=_UNKNOWN, documented=_BYTES)
     async def download_file(
         request: Request, caller: AuthorisedCaller, file_id: DataFileIdInPath
@@ -80,6 +85,8 @@ def file_downloads_router(access: Access, services: DownloadServices) -> APIRout
         found = await _found(services, request, caller, file_id)
         return _refusal(found, caller) or _without_length()
 
+
+def _serve_public_files(endpoints: Endpoints, services: DownloadServices) -> None:
     @endpoints.serve(
         DOWNLOAD_PUBLIC_FILE, responses=_WITH_TOKEN, documented={**_BYTES, **BAD_ORDER_TOKEN}
     )
@@ -107,8 +114,6 @@ def file_downloads_router(access: Access, services: DownloadServices) -> APIRout
         token = verified(services, request, caller, order_token)
         found = await _found(services, request, caller, file_id)
         return _refusal(found, caller, token) or _without_length()
-
-    return endpoints.router
 
 
 async def _found(

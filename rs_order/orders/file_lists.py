@@ -93,7 +93,14 @@ class FileListServices:
 
 def file_lists_router(access: Access, services: FileListServices) -> APIRouter:
     endpoints = Endpoints(access, tag="file lists")
+    _serve_files_of_dataset(endpoints, access, services)
+    _serve_available_files(endpoints, services)
+    return endpoints.router
 
+
+def _serve_files_of_dataset(
+    endpoints: Endpoints, access: Access, services: FileListServices
+) -> None:
     @endpoints.serve(
         LIST_DATASET_FILES,
         model=Page[OrderDataFile],
@@ -135,6 +142,8 @@ def file_lists_router(access: Access, services: FileListServices) -> APIRouter:
         ]
         return json_answer(request, page(request, paging, found.total, items))
 
+
+def _serve_available_files(endpoints: Endpoints, services: FileListServices) -> None:
     @endpoints.serve(
         LIST_AVAILABLE_FILES,
         model=Page[OrderDataFileDTO],
@@ -179,8 +188,6 @@ def file_lists_router(access: Access, services: FileListServices) -> APIRouter:
             sub_order_id=SubOrderId(sub_order_id),
             paging=paging,
         )
-
-    return endpoints.router
 
 
 async def _available(

@@ -53,7 +53,13 @@ class OrderServices:
 
 def orders_router(access: Access, services: OrderServices) -> APIRouter:
     endpoints = Endpoints(access, tag="orders")
+    _serve_creation(endpoints, access, services)
+    _serve_views(endpoints, access, services)
+    _serve_automatic_orders(endpoints, services.apply)
+    return endpoints.router
 
+
+def _serve_creation(endpoints: Endpoints, access: Access, services: OrderServices) -> None:
     @endpoints.serve(
         CREATE_ORDER,
         success=201,
@@ -80,6 +86,8 @@ def orders_router(access: Access, services: OrderServices) -> APIRouter:
         """The same, and storage keeps the files as long as for automatic orders (rest.md 7.2)."""
         return await _created(access, services, request, caller, wanted, applicative=True)
 
+
+def _serve_views(endpoints: Endpoints, access: Access, services: OrderServices) -> None:
     @endpoints.serve(LIST_ORDERS, model=Page[OrderDto], responses=STORE_TROUBLE)
     async def list_orders(
         request: Request, caller: AuthorisedCaller, paging: OwnPaging
@@ -112,11 +120,8 @@ def orders_router(access: Access, services: OrderServices) -> APIRouter:
         (answer,) = await order_entities(request, access, services.users, caller, [view])
         return json_answer(request, answer)
 
-    _add_automatic_orders(endpoints, services.apply)
-    return endpoints.router
 
-
-def _add_automatic_orders(endpoints: Endpoints, apply: ApplyOrder) -> None:
+def _serve_automatic_orders(endpoints: Endpoints, apply: ApplyOrder) -> None:
     @endpoints.serve(
         APPLY_ORDER,
         model=Entity[OrderResponse],

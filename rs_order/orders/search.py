@@ -112,7 +112,12 @@ _SEARCH: Final = {**BAD_BODY, 422: "The restriction on statuses breaks its rules
 
 def order_search_router(access: Access, orders: OrderViews, users: Users) -> APIRouter:
     endpoints = Endpoints(access, tag="search")
+    _serve_search(endpoints, access, orders, users)
+    _serve_export(endpoints, orders)
+    return endpoints.router
 
+
+def _serve_search(endpoints: Endpoints, access: Access, orders: OrderViews, users: Users) -> None:
     @endpoints.serve(
         SEARCH_ORDERS,
         model=Page[OrderDto],
@@ -138,6 +143,8 @@ def order_search_router(access: Access, orders: OrderViews, users: Users) -> API
         items = await order_entities(request, access, users, caller, found.items)
         return json_answer(request, page(request, paging, found.total, items))
 
+
+def _serve_export(endpoints: Endpoints, orders: OrderViews) -> None:
     @endpoints.serve(
         EXPORT_ORDERS,
         responses=_SEARCH,
@@ -157,8 +164,6 @@ def order_search_router(access: Access, orders: OrderViews, users: Users) -> API
             media_type="text/csv",
             headers={"Content-Disposition": CSV_NAME},
         )
-
-    return endpoints.router
 
 
 async def _all_of(first: str, others: AsyncIterator[str]) -> AsyncIterator[str]:

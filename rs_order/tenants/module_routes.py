@@ -32,7 +32,15 @@ def modules_router(
     access: Access, exporter: ExportConfiguration, importer: ImportConfiguration, health: Health
 ) -> APIRouter:
     endpoints = Endpoints(access, tag="modules")
+    _serve_configuration(endpoints, exporter, importer)
+    _serve_readiness(endpoints, health)
+    _serve_restart(endpoints)
+    return endpoints.router
 
+
+def _serve_configuration(
+    endpoints: Endpoints, exporter: ExportConfiguration, importer: ImportConfiguration
+) -> None:
     @endpoints.serve(TELL_CONFIGURATION)
     async def tell_configuration() -> Response:
         """Export and import are there."""
@@ -69,6 +77,8 @@ def modules_router(
             request, [report.to_wire() for report in reports], 409 if all_failed else 206
         )
 
+
+def _serve_readiness(endpoints: Endpoints, health: Health) -> None:
     @endpoints.serve(TELL_READINESS)
     async def tell_readiness() -> Response:
         """Readiness is told."""
@@ -85,6 +95,8 @@ def modules_router(
         ]
         return json_answer(request, Readiness(ready=not reasons, reasons=reasons).to_wire())
 
+
+def _serve_restart(endpoints: Endpoints) -> None:
     @endpoints.serve(
         TELL_RESTART, success=501, documented={501: {"description": "No module can be restarted"}}
     )
@@ -109,5 +121,3 @@ def modules_router(
     async def restart_modules(request: Request) -> Response:
         """Nothing to restart, hence no report: always the empty list."""
         return json_answer(request, [])
-
-    return endpoints.router
