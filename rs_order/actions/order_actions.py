@@ -24,24 +24,24 @@ class OrderActions:
         StoreUnavailable: the database doesn't answer.
     """
 
-    pausing: PauseOrder
-    resuming: ResumeOrder
-    deleting: DeleteOrder
-    removing: RemoveOrder
-    restarting: RestartOrder
-    retrying: RetryOrder
+    pause_order: PauseOrder
+    resume_order: ResumeOrder
+    delete_order: DeleteOrder
+    remove_order: RemoveOrder
+    restart_order: RestartOrder
+    retry_order: RetryOrder
 
     async def pause(self, actor: Actor, order_id: OrderId) -> None:
-        await retry_on_conflict(partial(self.pausing.handle, actor, order_id))
+        await retry_on_conflict(partial(self.pause_order.handle, actor, order_id))
 
     async def resume(self, actor: Actor, order_id: OrderId) -> None:
-        await retry_on_conflict(partial(self.resuming.handle, actor, order_id))
+        await retry_on_conflict(partial(self.resume_order.handle, actor, order_id))
 
     async def delete(self, actor: Actor, order_id: OrderId) -> None:
-        await retry_on_conflict(partial(self.deleting.handle, actor, order_id))
+        await retry_on_conflict(partial(self.delete_order.handle, actor, order_id))
 
     async def remove(self, actor: Actor, order_id: OrderId) -> None:
-        await retry_on_conflict(partial(self.removing.handle, actor, order_id))
+        await retry_on_conflict(partial(self.remove_order.handle, actor, order_id))
 
     async def restart(self, actor: Actor, order_id: OrderId, options: OrderOptions) -> OrderId:
         """Return the id of the new order.
@@ -49,7 +49,7 @@ class OrderActions:
         Raises:
             LabelRejected: the label is too long, or the owner has an order with it.
         """
-        return await retry_on_conflict(partial(self.restarting.handle, actor, order_id, options))
+        return await retry_on_conflict(partial(self.restart_order.handle, actor, order_id, options))
 
     async def retry(self, actor: Actor, order_id: OrderId) -> None:
-        await retry_on_conflict(partial(self.retrying.handle, actor, order_id))
+        await retry_on_conflict(partial(self.retry_order.handle, actor, order_id))

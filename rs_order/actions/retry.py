@@ -93,10 +93,10 @@ class MoveFilesInError:
     async def handle(self, tenant: Tenant, step: RetryOrderStep) -> None:
         """Move the slice of the step."""
         async with self._store.unit_of_work(tenant) as uow:
-            locked = await self._lock(uow, step)
-            if locked is None:
+            found = await self._lock(uow, step)
+            if found is None:
                 return
-            order, cursor = locked
+            order, cursor = found
             files = (
                 await uow.retries.files_in_error(order.id, cursor, self._slice)
                 if order.counters.to_retry

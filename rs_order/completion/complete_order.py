@@ -6,6 +6,7 @@ A step whose order is paused, deleted or expired does nothing either (W9).
 """
 
 from dataclasses import replace
+from datetime import datetime
 
 from rs_order.completion.fill_processed import FillProcessed
 from rs_order.completion.fill_sub_orders import FillSubOrders
@@ -80,10 +81,10 @@ class CompleteOrder:
             await self._add_page(tenant, step, selection, page)
         except CompletionFailed as failure:
             await self._fail(tenant, step, str(failure))
-        except RemoteRejection as refusal:
-            await self._fail(tenant, step, self._reader.explain(refusal, selection))
-        except RemoteUnavailable as trouble:
-            await self._wait(tenant, step, trouble, selection)
+        except RemoteRejection as error:
+            await self._fail(tenant, step, self._reader.explain(error, selection))
+        except RemoteUnavailable as error:
+            await self._wait(tenant, step, error, selection)
 
     @staticmethod
     async def _lock(
@@ -147,13 +148,7 @@ class CompleteOrder:
                 return
             order, cursor = locked
             count = await uow.sub_orders.count_of_order(step.order_id)
-            settings = await uow.settings()
-            order.expires_at = expiration(
-                now,
-                storage_sub_orders=count.storage,
-                sub_order_hours=order.sub_order_hours,
-                max_hours=settings.expiration_max_hours,
-            )
+            order.expires_at = await _expiration(uow, order, now, storage_sub_orders=count.storage)
             _take_status(order, cursor.products)
             await uow.completions.finish([step.order_id])
             await uow.orders.save([order], now)
@@ -179,7 +174,7 @@ class CompleteOrder:
         self,
         tenant: Tenant,
         step: CompleteOrderStep,
-        trouble: RemoteUnavailable,
+        error: RemoteUnavailable,
         selection: DatasetSelection,
     ) -> None:
         """Read the same page again later, or fail the order when the retry policy is exhausted."""
@@ -197,7 +192,7 @@ class CompleteOrder:
                 await uow.completions.advance(step.order_id, waiting)
                 await uow.messages.send([step.to(tenant, due)])
         if exhausted:
-            await self._fail(tenant, step, self._reader.explain(trouble, selection))
+            await self._fail(tenant, step, self._reader.explain(error, selection))
 
     async def _fail(self, tenant: Tenant, step: CompleteOrderStep, message: str) -> None:
         """Fail the order, and delete the files and sub-orders that were added so far (4.10, W6)."""
@@ -207,13 +202,7 @@ class CompleteOrder:
             if locked is None:
                 return
             order, _ = locked
-            settings = await uow.settings()
-            order.expires_at = expiration(
-                now,
-                storage_sub_orders=0,
-                sub_order_hours=order.sub_order_hours,
-                max_hours=settings.expiration_max_hours,
-            )
+            order.expires_at = await _expiration(uow, order, now, storage_sub_orders=0)
             order.message = message
             order.counters, order.sub_orders, order.waiting_sub_orders = FileCounters(), 0, 0
             order.move(OrderStatus.FAILED, reason=Reason.COMPLETION_FAILED)
@@ -222,6 +211,19 @@ class CompleteOrder:
             link = (await self._links.within(uow)).of(order.id)
             await uow.messages.respond([responses.order_ended(tenant, order, link)])
             await uow.messages.send([DeleteFilesStep(step.order_id).to(tenant)])
+
+
+async def _expiration(
+    uow: UnitOfWork, order: Order, now: datetime, *, storage_sub_orders: int
+) -> datetime:
+    """Return the expiry date for the hours that a sub-order had when the order was created."""
+    settings = await uow.settings()
+    return expiration(
+        now,
+        storage_sub_orders=storage_sub_orders,
+        sub_order_hours=order.sub_order_hours,
+        max_hours=settings.expiration_max_hours,
+    )
 
 
 def _take_status(order: Order, products: int) -> None:

@@ -116,10 +116,10 @@ class StartProcessing:
         caller = Caller(tenant, unstarted.order.owner, unstarted.order.role)
         try:
             batch_id = await self._batches.create(caller, _new_batch(unstarted))
-        except RemoteRejection as refusal:
-            await self._fail(unstarted, tenant, f"The process was refused: {refusal}")
-        except RemoteUnavailable as trouble:
-            await self._wait(unstarted, tenant, trouble)
+        except RemoteRejection as error:
+            await self._fail(unstarted, tenant, f"The process was refused: {error}")
+        except RemoteUnavailable as error:
+            await self._wait(unstarted, tenant, error)
         else:
             await self._send(unstarted, tenant, batch_id)
 
@@ -145,6 +145,7 @@ class StartProcessing:
         await uow.sub_orders.save([sub_order], self._clock.now())
 
     async def _send(self, unstarted: _Unstarted, tenant: Tenant, batch_id: UUID) -> None:
+        """Request the executions in one commit, and fail the outputs that have no available input."""
         now = self._clock.now()
         async with self._store.unit_of_work(tenant) as uow:
             still = await self._lock(uow, unstarted.step)
@@ -202,14 +203,12 @@ class StartProcessing:
             cause = Cause(Reason.PROCESS_NOT_STARTED, SERVICE, now)
             await self._settlement.carry(uow, [still.order], moves, cause)
 
-    async def _wait(
-        self, unstarted: _Unstarted, tenant: Tenant, trouble: RemoteUnavailable
-    ) -> None:
+    async def _wait(self, unstarted: _Unstarted, tenant: Tenant, error: RemoteUnavailable) -> None:
         """Start the process later, or fail its outputs when the retry policy is exhausted."""
         now = self._clock.now()
         since = unstarted.work.unavailable_since or now
         if self._retries.exhausted(since, now):
-            await self._fail(unstarted, tenant, f"The process could not be started: {trouble}")
+            await self._fail(unstarted, tenant, f"The process could not be started: {error}")
             return
         async with self._store.unit_of_work(tenant) as uow:
             still = await self._lock(uow, unstarted.step)
