@@ -116,7 +116,7 @@ class ResumeOrder:
     async def _continue_completion(
         self, uow: UnitOfWork, order: Order, actor: Actor, cursor: CompletionCursor
     ) -> None:
-        """Read the next page of the completion."""
+        """Read the page at which the completion was paused."""
         order.move(OrderStatus.PENDING, reason=Reason.RESUMED, actor=actor.email)
         await uow.completions.advance(order.id, cursor.without_attempts())
         await uow.orders.save([order], self._clock.now())

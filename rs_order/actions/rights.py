@@ -33,7 +33,7 @@ class Rights:
         self._users = users
 
     async def require(self, actor: Actor, order_id: OrderId, *, of_owner: bool = True) -> None:
-        """Make sure that the actor may manage the order. ``of_owner``: its owner may, too.
+        """Check that the actor may manage the order. ``of_owner``: its owner may, too.
 
         Raises:
             NotFound: there is no such order.
@@ -77,4 +77,5 @@ def reject_unless(allowed: bool, code: str) -> None:
 
 
 def no_such_order(order_id: OrderId) -> NotFound:
+    """Return the error for an order that doesn't exist."""
     return NotFound(f"There is no order {order_id}")

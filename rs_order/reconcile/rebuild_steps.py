@@ -93,7 +93,7 @@ class RebuildSteps:
         self._every = every
 
     async def handle(self, tenant: Tenant, step: RebuildPageStep) -> None:
-        """Check a page of a part. If it was the last one, check the next part, too."""
+        """Check a page of a part, then the following parts up to the first with more than one page."""
         parts, after = list(Part), step.after
         for part in parts[parts.index(step.part) :]:
             async with self._store.unit_of_work(tenant) as uow:
