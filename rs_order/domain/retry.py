@@ -4,12 +4,16 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Final
 
 RandomSource = Callable[[], float]
 """Returns numbers from 0 to below 1."""
 
 _MAX_GROWTHS = 64
 """More could overflow; the limit is reached long before."""
+
+_JITTER: Final = random.Random()  # noqa: S311 - pauses are no secret
+"""A source of its own: the state of the module's generator belongs to the programs that seed it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +31,7 @@ class Backoff:
     """Growth from one pause to the next."""
     jitter: float = 0.0
     """Fraction, from 0 to 1, by which chance may shorten a pause; 0: pauses are exact."""
-    random: RandomSource = field(default=random.random, compare=False, repr=False)
+    random: RandomSource = field(default=_JITTER.random, compare=False, repr=False)
     """Source of the jitter; tests replace it."""
 
     def __post_init__(self) -> None:

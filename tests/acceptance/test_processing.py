@@ -344,7 +344,7 @@ async def test_w7_a_batch_that_can_not_be_made_fails_the_outputs(
     assert await ordered.until_final() == "FAILED"
     (reason,) = await ordered.reasons()
     assert reason is not None
-    assert f"status {status}: Sandbox: no batch today" in reason
+    assert f"status {status}: Sandbox: batches are rejected" in reason
 
 
 @pytest.mark.parametrize("forecast", ["999999999g", "*999999999999999999"])

@@ -27,6 +27,10 @@ SLEEPS = {
         "OtherUser",
     ): "a measurement: a user who thinks between two orders",
     (
+        "benchmarks/reading_path.py",
+        "Measurement",
+    ): "a measurement: it ends once nothing was called for a while",
+    (
         "benchmarks/large_orders.py",
         "_watch",
     ): "a measurement, which samples the locks of another process",

@@ -11,7 +11,7 @@ _SEND_TWICE = """
 create function rs_order.send_twice() returns trigger language plpgsql as $$
 begin
     insert into rs_order.outbox (partition, kind, tenant, stream, body, correlation_id, message_id, due_at)
-    values (new.slot, new.kind, new.tenant, new.stream, new.body, new.correlation_id, new.message_id,
+    values (new.partition, new.kind, new.tenant, new.stream, new.body, new.correlation_id, new.message_id,
             new.due_at);
     return null;
 end $$;
