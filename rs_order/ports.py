@@ -19,7 +19,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 from uuid import UUID
 
-from rs_order.contracts.actuator import HealthStatus
+from rs_order.contracts.administration import HealthStatus
 from rs_order.domain.files import Product
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Checksum, DataFileId, OrderId, Tenant, Urn

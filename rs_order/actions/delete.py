@@ -5,7 +5,7 @@ from rs_order.core.shared_steps import DeleteFilesStep
 from rs_order.domain.ids import OrderId
 from rs_order.domain.moves import Reason
 from rs_order.domain.states import OrderStatus
-from rs_order.orders.lifecycle import OrderTeardown
+from rs_order.orders.order_end import OrderTeardown
 from rs_order.ports import Clock
 from rs_order.store.unit_of_work import Store
 

@@ -6,7 +6,7 @@ from functools import partial
 from rs_order.actions.delete import DeleteOrder, RemoveOrder
 from rs_order.actions.pause import PauseOrder, ResumeOrder
 from rs_order.actions.restart import RestartOrder
-from rs_order.actions.retry import RetryOrder
+from rs_order.actions.retry_order import RetryOrder
 from rs_order.actions.rights import Actor
 from rs_order.core.concurrency import retry_on_conflict
 from rs_order.domain.ids import OrderId

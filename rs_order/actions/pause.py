@@ -4,7 +4,7 @@ A paused order needs no slot and no running job, so it can be resumed at once. R
 withdrawn, so storage's answers still count.
 """
 
-from rs_order.actions.retry import RetryOrderStep
+from rs_order.actions.retry_order import RetryOrderStep
 from rs_order.actions.rights import Actor, Rights, locked, reject_unless
 from rs_order.core import responses
 from rs_order.core.links import Links

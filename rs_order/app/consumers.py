@@ -25,7 +25,7 @@ from rs_order.contracts.platform_events import (
     TenantConnectionEvent,
     TenantEvent,
 )
-from rs_order.contracts.processing import ExecutionResultEvent, ProcessRightsEvent
+from rs_order.contracts.processing_messages import ExecutionResultEvent, ProcessRightsEvent
 from rs_order.contracts.storage import FileReferenceEvent
 from rs_order.contracts.wire import WireModel
 from rs_order.domain.ids import Tenant

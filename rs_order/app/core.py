@@ -7,7 +7,7 @@ from rs_order.app.database import Database
 from rs_order.app.platform_clients import PlatformClients
 from rs_order.app.tokens import order_tokens
 from rs_order.broker.publications import EVENTS
-from rs_order.consumers.failures import NotifyFailures
+from rs_order.consumers.failure_notifications import NotifyFailures
 from rs_order.core.catalog_datasets import CatalogDatasets
 from rs_order.core.links import Links
 from rs_order.core.policies import SlotLimits, remote_retries
@@ -15,7 +15,7 @@ from rs_order.core.settlement import Settlement
 from rs_order.core.slice_sizes import SliceSizes
 from rs_order.core.steps import StepRegistry
 from rs_order.domain.retry import RetryPolicy
-from rs_order.orders.lifecycle import OrderTeardown
+from rs_order.orders.order_end import OrderTeardown
 from rs_order.ports import Clock, MessageKind, OrderTokens
 from rs_order.settings import PREFIX, Settings, SettingsError
 from rs_order.store.tenants import Tenants

@@ -9,7 +9,7 @@ from rs_order.actions.order_actions import OrderActions
 from rs_order.actions.pause import PauseOrder, ResumeOrder, StopSubOrders
 from rs_order.actions.regroup import RegroupFiles
 from rs_order.actions.restart import RestartOrder
-from rs_order.actions.retry import MoveFilesInError, RetryOrder, RetryOrderStep
+from rs_order.actions.retry_order import MoveFilesInError, RetryOrder, RetryOrderStep
 from rs_order.actions.rights import Rights
 from rs_order.app.core import Core
 from rs_order.baskets.add import AddToBasket
@@ -33,7 +33,7 @@ from rs_order.core.shared_steps import (
 from rs_order.mails.plan import PlanMails
 from rs_order.orders.apply import ApplyOrder
 from rs_order.orders.create import CreateOrder
-from rs_order.orders.lifecycle import CancelOrders, DeleteFiles, ExpireOrder
+from rs_order.orders.order_end import CancelOrders, DeleteFiles, ExpireOrder
 from rs_order.processing.results import (
     ApplyResults,
     DetachProcesses,

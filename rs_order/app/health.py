@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from rs_order.broker.batch_consumer import BatchConsumer
 from rs_order.broker.connection import SupervisedConnection
-from rs_order.contracts.actuator import HealthStatus
+from rs_order.contracts.administration import HealthStatus
 from rs_order.ports import ComponentHealth
 from rs_order.regards.role_cache import RoleCache
 from rs_order.store.outbox import Outbox

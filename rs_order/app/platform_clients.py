@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 
-from rs_order.contracts.resource import ResourceMapping
+from rs_order.contracts.administration import ResourceMapping
 from rs_order.contracts.services import PlatformService
 from rs_order.core.policies import remote_retries
 from rs_order.mails.smtp import SmtpMailer, SmtpServer
@@ -28,7 +28,7 @@ from rs_order.regards.external import ExternalAccess, ExternalFiles, RegardsFile
 from rs_order.regards.http import CallLimits, RemoteService, new_client
 from rs_order.regards.processing import RegardsProcessBatches, RegardsProcesses
 from rs_order.regards.role_cache import RoleCache
-from rs_order.regards.roles import RegardsRoles
+from rs_order.regards.role_rights import RegardsRoles
 from rs_order.regards.storage import StoredFiles
 from rs_order.regards.token_issuer import TokenIssuer
 from rs_order.regards.unconfigured import NoCatalog, NoProcesses, NoUsers

@@ -21,7 +21,7 @@ from rs_order.ports import Health
 from rs_order.rest.access import Access
 from rs_order.rest.actuator import actuator_router
 from rs_order.rest.api_docs import api_docs_router
-from rs_order.rest.application import RestSettings, create_rest_app
+from rs_order.rest.rest_app import RestSettings, create_rest_app
 from rs_order.rest.roles import DefaultRoles
 from rs_order.rest.security import security_router
 from rs_order.rest.tokens import TokenVerifier

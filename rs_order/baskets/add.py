@@ -6,7 +6,7 @@ from functools import partial
 
 from rs_order.baskets.changes import BasketChanges, ProcessLimit, searching
 from rs_order.baskets.product_ids import read_ids, searches_of
-from rs_order.contracts.basket import BasketSelectionRequest
+from rs_order.contracts.basket_bodies import BasketSelectionRequest
 from rs_order.core.catalog_datasets import CatalogDatasets
 from rs_order.core.concurrency import call_concurrently
 from rs_order.core.errors import EmptySelection, InvalidInput, TooManyItems

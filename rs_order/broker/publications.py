@@ -18,11 +18,10 @@ from rs_order.contracts.headers import (
     TENANT_HEADER,
     TYPE_HEADER,
 )
-from rs_order.contracts.notification import NOTIFICATION
-from rs_order.contracts.notifier import NOTIFICATION_REQUEST
+from rs_order.contracts.notifications import NOTIFICATION, NOTIFICATION_REQUEST
 from rs_order.contracts.order_request import ORDER_REQUEST
 from rs_order.contracts.order_response import ORDER_RESPONSE
-from rs_order.contracts.processing import DOWNLOADED_OUTPUTS, EXECUTION_REQUEST
+from rs_order.contracts.processing_messages import DOWNLOADED_OUTPUTS, EXECUTION_REQUEST
 from rs_order.contracts.storage import FILES_RESTORATION_REQUEST
 from rs_order.domain.identity import INSTANCE
 from rs_order.domain.instants import wire_instant

@@ -21,8 +21,7 @@ from rs_order.broker.topology import (
     Queue,
     Topology,
 )
-from rs_order.contracts.notification import NOTIFICATION
-from rs_order.contracts.notifier import NOTIFICATION_REQUEST
+from rs_order.contracts.notifications import NOTIFICATION, NOTIFICATION_REQUEST
 from rs_order.contracts.order_request import ORDER_CANCEL_REQUEST, ORDER_REQUEST
 from rs_order.contracts.order_response import ORDER_RESPONSE
 from rs_order.contracts.platform_events import (
@@ -36,7 +35,7 @@ from rs_order.contracts.platform_events import (
     TENANT_CREATED,
     TENANT_DELETED,
 )
-from rs_order.contracts.processing import (
+from rs_order.contracts.processing_messages import (
     DOWNLOADED_OUTPUTS,
     EXECUTION_REQUEST,
     EXECUTION_RESULT,

@@ -6,7 +6,7 @@ there.
 
 import typer
 
-from rs_order.cli import dead_letters, demo, documents, order, sandbox, serve, tenants
+from rs_order.cli import dead_letter_commands, demo, documents, place_order, sandbox, serve, tenants
 from rs_order.domain.identity import SERVICE
 
 app = typer.Typer(
@@ -16,5 +16,5 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for family in (serve, tenants, sandbox, order, dead_letters, documents, demo):
+for family in (serve, tenants, sandbox, place_order, dead_letter_commands, documents, demo):
     app.add_typer(family.commands)

@@ -11,7 +11,7 @@ from prometheus_client import Counter as Metric
 from pydantic import ValidationError
 
 from rs_order.broker.delivery import DeadLetter, DeadLetterReason, Delivery, Done, Outcome
-from rs_order.consumers.failures import Failures, NotifyFailures
+from rs_order.consumers.failure_notifications import Failures, NotifyFailures
 from rs_order.consumers.isolation import UnreadableBodyError, isolated, read_body, wrong_members
 from rs_order.contracts.wire import WireModel
 from rs_order.domain.ids import Tenant

@@ -14,8 +14,12 @@ from rs_order.contracts.headers import (
     TENANT_HEADER,
     TYPE_HEADER,
 )
-from rs_order.contracts.notification import NOTIFICATION, NotificationEvent
-from rs_order.contracts.notifier import NOTIFICATION_REQUEST, NotificationRequest
+from rs_order.contracts.notifications import (
+    NOTIFICATION,
+    NOTIFICATION_REQUEST,
+    NotificationEvent,
+    NotificationRequest,
+)
 from rs_order.contracts.order_request import (
     ORDER_CANCEL_REQUEST,
     ORDER_REQUEST,
@@ -38,7 +42,7 @@ from rs_order.contracts.platform_events import (
     TenantConnectionEvent,
     TenantEvent,
 )
-from rs_order.contracts.processing import (
+from rs_order.contracts.processing_messages import (
     DOWNLOADED_OUTPUTS,
     EXECUTION_REQUEST,
     EXECUTION_RESULT,

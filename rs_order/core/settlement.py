@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from rs_order.core import responses
-from rs_order.core.capacity import wake_next_waiters
 from rs_order.core.links import DownloadLinks, Links
 from rs_order.core.policies import SlotLimits
 from rs_order.core.responses import Response
+from rs_order.core.service_capacity import wake_next_waiters
 from rs_order.core.shared_steps import ExpireOrderStep, ScheduleStep
 from rs_order.domain.counters import FileMove
 from rs_order.domain.ids import OrderId, SubOrderId

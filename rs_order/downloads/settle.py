@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 
-from rs_order.contracts.processing import DownloadedOutputs
+from rs_order.contracts.processing_messages import DownloadedOutputs
 from rs_order.core.concurrency import retry_on_conflict
 from rs_order.core.settlement import Cause, Settlement
 from rs_order.core.shared_steps import ScheduleStep

@@ -20,7 +20,7 @@ from rs_order.ports import (
     TemplateFault,
     TokenHolder,
 )
-from rs_order.store.mails import CreatedOrder, WaitingOrder, WaitingOrders
+from rs_order.store.planned_mails import CreatedOrder, WaitingOrder, WaitingOrders
 from rs_order.store.unit_of_work import Store
 
 DOWNLOADER = "https://github.com/RegardsOss/RegardsDownloader/releases"

@@ -13,7 +13,7 @@ from rs_order.domain.ids import MailId, Tenant
 from rs_order.domain.retry import RetryPolicy
 from rs_order.mails.compose import ComposeMail
 from rs_order.ports import Clock, Mail, Mailer, RemoteRejection, RemoteUnavailable, UnusableAddress
-from rs_order.store.mails import CreatedOrder, MailToSend, WaitingOrders
+from rs_order.store.planned_mails import CreatedOrder, MailToSend, WaitingOrders
 from rs_order.store.unit_of_work import Store, UnitOfWork
 
 _mails = Counter("rs_order_mails", "Mails by what became of them", ["kind", "outcome"])

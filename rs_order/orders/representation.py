@@ -7,7 +7,7 @@ from typing import Any, Final
 import structlog
 from fastapi import Request
 
-from rs_order.contracts.order import DatasetTaskDto, OrderDto
+from rs_order.contracts.order_bodies import DatasetTaskDto, OrderDto
 from rs_order.contracts.selection import FileSelectionDescription, ProcessDescription
 from rs_order.domain.identity import Caller
 from rs_order.domain.states import OrderStatus

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Request, Response
 
 from rs_order.contracts.envelope import Entity, Page
-from rs_order.contracts.order import OrderCreation, OrderDto
+from rs_order.contracts.order_bodies import OrderCreation, OrderDto
 from rs_order.contracts.order_request import OrderRequest
 from rs_order.contracts.order_response import OrderResponse, ResponseStatus
 from rs_order.domain.identity import Caller

@@ -7,8 +7,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.responses import StreamingResponse
 
 from rs_order.contracts.envelope import Page
-from rs_order.contracts.order import OrderDto
-from rs_order.contracts.order_search import SearchRequestParameters, ValuesRestriction
+from rs_order.contracts.order_bodies import OrderDto, SearchRequestParameters, ValuesRestriction
 from rs_order.core.errors import InvalidInput
 from rs_order.domain.instants import wire_instant
 from rs_order.domain.states import OrderStatus

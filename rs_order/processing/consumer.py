@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from rs_order.consumers.batches import Received, dropped
-from rs_order.contracts.processing import (
+from rs_order.contracts.processing_messages import (
     ExecutionResult,
     ExecutionResultEvent,
     ProcessRightsEvent,

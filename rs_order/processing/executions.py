@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from rs_order.contracts.processing import ExecutionInput, ExecutionRequest
+from rs_order.contracts.processing_messages import ExecutionInput, ExecutionRequest
 from rs_order.domain.correlation import ExecutionCorrelation, FileId
 from rs_order.domain.files import UNKNOWN_MIME_TYPE
 from rs_order.domain.ids import DataFileId, Urn
 from rs_order.domain.outputs import AwaitedOutput
 from rs_order.domain.process import Scope
-from rs_order.store.executions import Work
+from rs_order.store.process_batches import Work
 from rs_order.store.process_inputs import StoredInput
 
 NO_INPUT = "No input of its process could be had."

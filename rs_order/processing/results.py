@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from rs_order.contracts.processing import ExecutionResult
+from rs_order.contracts.processing_messages import ExecutionResult
 from rs_order.contracts.services import PlatformService
 from rs_order.core.settlement import Cause, Settlement
 from rs_order.core.steps import Step
@@ -17,7 +17,7 @@ from rs_order.domain.outputs import NOT_DELIVERED, deliver, within
 from rs_order.domain.process import Cardinality
 from rs_order.domain.states import SubOrderState
 from rs_order.ports import Clock
-from rs_order.store.executions import Work
+from rs_order.store.process_batches import Work
 from rs_order.store.unit_of_work import Store, UnitOfWork
 
 

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 import structlog
 
-from rs_order.actions.retry import RetryOrderStep
+from rs_order.actions.retry_order import RetryOrderStep
 from rs_order.core.policies import SlotLimits
 from rs_order.core.shared_steps import (
     CompleteOrderStep,

@@ -6,8 +6,8 @@ from typing import Any
 
 import structlog
 
-from rs_order.core.capacity import wake_next_waiters
 from rs_order.core.policies import SlotLimits
+from rs_order.core.service_capacity import wake_next_waiters
 from rs_order.core.settlement import Cause, Settlement
 from rs_order.domain.counters import FileCounters
 from rs_order.domain.identity import SERVICE

@@ -18,7 +18,7 @@ from prometheus_client import Counter
 from rs_order.domain.ids import Tenant
 from rs_order.domain.retry import Backoff
 from rs_order.ports import GuardedResource, RightsUnknown, ServedTenants
-from rs_order.regards.roles import RegardsRoles, RightsByRole
+from rs_order.regards.role_rights import RegardsRoles, RightsByRole
 
 CONCURRENT_TENANTS: Final = 4
 """Projects whose rights are requested at the same time."""

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from rs_order.contracts.actuator import (
+from rs_order.contracts.administration import (
     Build,
     BuildInfo,
     ComponentStatus,

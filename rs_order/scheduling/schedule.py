@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from rs_order.core.capacity import lock_free_capacity, wake_next_waiters
 from rs_order.core.policies import SlotLimits
+from rs_order.core.service_capacity import lock_free_capacity, wake_next_waiters
 from rs_order.core.shared_steps import ScheduleStep
 from rs_order.core.slice_sizes import SLICE_SIZES, SliceSizes
 from rs_order.domain.ids import OrderId, SubOrderId, Tenant

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4, uuid5
 
 import orjson
 
-from rs_order.contracts.notifier import CopyMetadata
+from rs_order.contracts.notifications import CopyMetadata
 from rs_order.domain.ids import OrderId, RequestId, Tenant
 from rs_order.ports import MessageKind
 from rs_order.store.pool import Connection

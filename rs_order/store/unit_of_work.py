@@ -11,14 +11,14 @@ from rs_order.ports import MessageKind
 from rs_order.store.baskets import Baskets
 from rs_order.store.capacity import Capacity
 from rs_order.store.completions import Completions
+from rs_order.store.data_files import Files
 from rs_order.store.errors import store_errors
-from rs_order.store.executions import Executions, ProcessChoices
-from rs_order.store.files import Files
-from rs_order.store.mails import Mails
 from rs_order.store.messages import Messages, OutgoingMessage
 from rs_order.store.orders import Orders
 from rs_order.store.periodic_runs import PeriodicRuns
+from rs_order.store.planned_mails import Mails
 from rs_order.store.pool import Connection, Pool, transaction, use_tenant
+from rs_order.store.process_batches import Executions, ProcessChoices
 from rs_order.store.process_inputs import ProcessInputs
 from rs_order.store.reconciliation import Reconciliation
 from rs_order.store.requests import Requests

@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from rs_order.contracts.data_source import ConnectionProperties, DataSourceStatus, DataSourceTest
+from rs_order.contracts.administration import ConnectionProperties, DataSourceStatus, DataSourceTest
 from rs_order.domain.ids import Tenant
 from rs_order.rest.access import Access
 from rs_order.rest.answers import json_answer

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import structlog
 from fastapi import APIRouter, Request, Response
 
+from rs_order.contracts.administration import MaintenanceDto
 from rs_order.contracts.envelope import Entity
-from rs_order.contracts.maintenance import MaintenanceDto
 from rs_order.core.errors import NotFound
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Tenant

@@ -32,8 +32,9 @@ from types import FrameType
 from typing import Any
 
 import rs_order
-from rs_order.demo.servers import running_servers
-from rs_order.sandbox import Faults, SyntheticDataset
+from rs_order.demo.servers.lifecycle import running_servers
+from rs_order.sandbox.faults import Faults
+from rs_order.sandbox.synthetic import SyntheticDataset
 from tests.acceptance.platform import Platform, platform
 from tests.support.servers import FreshBroker
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import asyncpg
 
-from rs_order.sandbox import SyntheticDataset
+from rs_order.sandbox.synthetic import SyntheticDataset
 from tests.acceptance.platform import Platform
 from tests.benchmarks.reading_path import named_statements, running_service
 

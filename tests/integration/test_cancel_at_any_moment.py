@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rs_order.actions.retry import RetryOrderStep
+from rs_order.actions.retry_order import RetryOrderStep
 from rs_order.core.concurrency import retry_on_conflict
 from rs_order.core.shared_steps import CompleteOrderStep, ExpireOrderStep, ScheduleStep
 from rs_order.domain.ids import DataFileId, OrderId

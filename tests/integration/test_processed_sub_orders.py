@@ -12,7 +12,7 @@ from rs_order.app.clock import SystemClock
 from rs_order.completion.fill_processed import FillProcessed
 from rs_order.completion.fill_sub_orders import FillSubOrders
 from rs_order.completion.read_page import Page
-from rs_order.contracts.processing import ExecutionResult
+from rs_order.contracts.processing_messages import ExecutionResult
 from rs_order.core.links import Links
 from rs_order.core.policies import SlotLimits
 from rs_order.core.settlement import Settlement

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from rs_order.actions.retry import RetryOrderStep
+from rs_order.actions.retry_order import RetryOrderStep
 from rs_order.core.errors import ActionRejected
 from rs_order.core.shared_steps import ExpireOrderStep, ScheduleStep
 from rs_order.domain.ids import OrderId

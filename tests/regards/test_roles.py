@@ -14,7 +14,7 @@ from rs_order.domain.retry import Backoff
 from rs_order.ports import BadResponse, RemoteUnavailable, RightsUnknown
 from rs_order.regards.http import RemoteService
 from rs_order.regards.role_cache import RoleCache
-from rs_order.regards.roles import RegardsRoles, RoleRights
+from rs_order.regards.role_rights import RegardsRoles, RoleRights
 from rs_order.regards.token_issuer import TokenIssuer
 from rs_order.rest.resources import GET_ORDER, RESOURCES, SEARCH_ORDERS, Resource
 from rs_order.rest.security import resource_mappings

@@ -12,7 +12,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter
 
 from rs_order.app.rest import RestServices, absent_services, create_app
-from rs_order.contracts.actuator import HealthStatus
+from rs_order.contracts.administration import HealthStatus
 from rs_order.core.links import Links
 from rs_order.demo.servers.lifecycle import Servers
 from rs_order.downloads.metalink import Metalinks

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from rs_order.contracts.actuator import HealthStatus
+from rs_order.contracts.administration import HealthStatus
 from rs_order.ports import ComponentHealth
 from tests.rest.conftest import FakeHealth, bearer
 

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from rs_order.app.rest import RestServices
-from rs_order.rest.application import RestSettings
+from rs_order.rest.rest_app import RestSettings
 from tests.rest.conftest import serving
 
 pytestmark = pytest.mark.parametrize("downloadable", ["memory"], indirect=True)

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from rs_order.app.rest import RestServices
 from rs_order.ports import FetchResult
-from rs_order.rest.application import RestSettings
+from rs_order.rest.rest_app import RestSettings
 from tests.rest.conftest import bearer, serving
 from tests.rest.fake_downloads import OWNER, DownloadableOrder, incompressible
 from tests.support.polling import eventually

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from rs_order.completion.read_page import PageReader
-from rs_order.contracts.basket import BasketDto, BasketSelectionRequest
+from rs_order.contracts.basket_bodies import BasketDto, BasketSelectionRequest
 from rs_order.domain.basket import Basket, DatasetSelection, DatedSelection
 from rs_order.domain.file_filter import FileFilter, FileKind
 from rs_order.domain.files import DataType, Product

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from rs_order.actions.retry import RetryOrderStep
+from rs_order.actions.retry_order import RetryOrderStep
 from rs_order.core.shared_steps import (
     CompleteOrderStep,
     DeleteFilesStep,

@@ -1,7 +1,6 @@
 """``rs-order dead-letters``: list, show, replay and discard dead letters (architecture.md 8)."""
 
 # ruff: noqa: PLC0415 - a command imports what it needs, so that --help is at once there
-
 import json
 import sys
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +11,7 @@ from rs_order.cli.failures import FAILED, carry_out
 
 if TYPE_CHECKING:
     from rs_order.broker.dead_letters import DeadLetterFilter, DeadLetters
+
 
 commands = typer.Typer()
 letter_commands = typer.Typer(

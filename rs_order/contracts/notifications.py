@@ -1,6 +1,7 @@
-"""NotificationEvent for the users of a project or the operators of the platform (amqp.md 3.4)."""
+"""Notifications of people, and copies of messages for rs-notifier (amqp.md 3.4)."""
 
 from enum import StrEnum
+from typing import Any
 
 from pydantic import ConfigDict, Field
 
@@ -35,3 +36,22 @@ class NotificationEvent(WireModel):
     """The envelope rs-admin expects."""
 
     notification: Notification
+
+
+NOTIFICATION_REQUEST = "fr.cnes.regards.framework.amqp.event.notifier.NotificationRequestEvent"
+
+
+class CopyMetadata(WireModel):
+    """What the copied message is."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    priority: int = 1
+    message_type: str = Field(alias="messageType")
+
+
+class NotificationRequest(WireModel):
+    """A message of ours with the name of its class."""
+
+    payload: dict[str, Any]
+    metadata: CopyMetadata
