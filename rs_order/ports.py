@@ -593,14 +593,6 @@ class RenderedMail:
     """Templates of the tenant in whose place the packaged ones were taken."""
 
 
-class MailTemplates(Protocol):
-    """The words of the mails, which a tenant may replace by its own."""
-
-    def render(self, tenant: Tenant, code: MailCode, variables: Mapping[str, Any]) -> RenderedMail:
-        """Fill the tenant's template in its language; where that fails, the packaged one."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class ComponentHealth:
     """One thing the service needs: database, broker, consumers, relay."""

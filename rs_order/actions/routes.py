@@ -41,7 +41,14 @@ _RESPONSES = {
 def actions_router(access: Access, actions: OrderActions, orders: OrderViews) -> APIRouter:
     """Return the routes of all actions."""
     endpoints = Endpoints(access, tag="actions")
+    _serve_pause(endpoints, actions)
+    _serve_deletion(endpoints, actions)
+    _serve_restart(endpoints, access, actions, orders)
+    _serve_retry(endpoints, actions)
+    return endpoints.router
 
+
+def _serve_pause(endpoints: Endpoints, actions: OrderActions) -> None:
     @endpoints.serve(PAUSE_ORDER, responses=_RESPONSES)
     async def pause_order(
         request: Request, caller: AuthorisedCaller, order_id: OrderIdInPath
@@ -58,6 +65,8 @@ def actions_router(access: Access, actions: OrderActions, orders: OrderViews) ->
         await actions.resume(*_act(request, caller, order_id))
         return Response()
 
+
+def _serve_deletion(endpoints: Endpoints, actions: OrderActions) -> None:
     @endpoints.serve(DELETE_ORDER, responses=_RESPONSES)
     async def delete_order(
         request: Request, caller: AuthorisedCaller, order_id: OrderIdInPath
@@ -74,6 +83,10 @@ def actions_router(access: Access, actions: OrderActions, orders: OrderViews) ->
         await actions.remove(*_act(request, caller, order_id))
         return Response()
 
+
+def _serve_restart(
+    endpoints: Endpoints, access: Access, actions: OrderActions, orders: OrderViews
+) -> None:
     @endpoints.serve(
         RESTART_ORDER,
         success=201,
@@ -98,6 +111,8 @@ def actions_router(access: Access, actions: OrderActions, orders: OrderViews) ->
         # Only a deleted order has a link for administrators, and this one is new.
         return json_answer(request, order_entity(view, links, admin=False), 201)
 
+
+def _serve_retry(endpoints: Endpoints, actions: OrderActions) -> None:
     @endpoints.serve(RETRY_ORDER, responses=_RESPONSES)
     async def retry_order(
         request: Request, caller: AuthorisedCaller, order_id: OrderIdInPath
@@ -105,8 +120,6 @@ def actions_router(access: Access, actions: OrderActions, orders: OrderViews) ->
         """Retry the files in error, and only these. The order is RUNNING at once."""
         await actions.retry(*_act(request, caller, order_id))
         return Response()
-
-    return endpoints.router
 
 
 def _act(request: Request, caller: Caller, order_id: int) -> tuple[Actor, OrderId]:

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import structlog
 
@@ -17,17 +16,12 @@ ATTEMPTS = 5
 _log = structlog.get_logger(__name__)
 
 
-class BatchHandler(Protocol):
-    """Handles deliveries together."""
+BatchHandler = Callable[[Sequence[Delivery]], Awaitable[Sequence[Outcome]]]
+"""Handles deliveries together and returns one outcome per delivery, in the same order.
 
-    async def __call__(self, deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
-        """Return one outcome per delivery, in the same order. Their effects are committed.
-
-        After an exception the same deliveries are passed again, so handling is idempotent. A message
-        that can't be handled is an outcome, not an exception.
-        """
-        ...
-
+Their effects are committed then. After an exception the same deliveries are passed again, so handling is
+idempotent. A message that can't be handled is an outcome, not an exception.
+"""
 
 Notify = Callable[[Sequence[Delivery], Sequence[Outcome]], Awaitable[None]]
 """Notifies users of messages that become dead letters."""

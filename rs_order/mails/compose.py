@@ -11,9 +11,9 @@ from rs_order.core import responses
 from rs_order.core.links import Links
 from rs_order.domain.ids import Tenant
 from rs_order.domain.instants import wire_instant
+from rs_order.mails.templates import FolderTemplates
 from rs_order.ports import (
     MailCode,
-    MailTemplates,
     OrderTokens,
     OrderTokensUnset,
     RenderedMail,
@@ -35,7 +35,7 @@ class ComposeMail:
     """Writes the mails; a template that can't be used is told to administrators, and costs no mail."""
 
     def __init__(
-        self, store: Store, templates: MailTemplates, links: Links, tokens: OrderTokens
+        self, store: Store, templates: FolderTemplates, links: Links, tokens: OrderTokens
     ) -> None:
         self._store = store
         self._templates = templates

@@ -79,7 +79,7 @@ class Languages:
 
 
 class FolderTemplates:
-    """Implements :class:`rs_order.ports.MailTemplates`.
+    """Renders mails by templates, packaged ones or those of the operator's folder.
 
     Files of the folder are read again when they change. They are run in a sandbox, and a variable that
     doesn't exist is an error instead of nothing.
@@ -93,7 +93,7 @@ class FolderTemplates:
         self._own: dict[Tenant, Environment] = {}
 
     def render(self, tenant: Tenant, code: MailCode, variables: Mapping[str, Any]) -> RenderedMail:
-        """See :meth:`rs_order.ports.MailTemplates.render`."""
+        """Fill the tenant's template in its language; if that fails, the packaged one."""
         language = self._languages.of(tenant)
         filling = {**variables, "language": language.value}
         parts, faults = list[str](), list[TemplateFault]()

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
 
 from rs_order.broker.delivery import Delivery
 from rs_order.consumers.batches import Received, dropped
@@ -16,17 +15,8 @@ from rs_order.contracts.platform_events import (
 from rs_order.domain.identity import INSTANCE, SERVICE
 from rs_order.domain.ids import Tenant
 from rs_order.ports import Clock, ServedTenants
+from rs_order.regards.role_cache import RoleCache
 from rs_order.tenants.connect import ConnectTenants
-
-
-class RoleChanges(Protocol):
-    """Notes that rights changed and fetches them again, with retries."""
-
-    def register(self, tenant: Tenant) -> None: ...
-
-    def roles_changed(self, tenant: Tenant) -> None: ...
-
-    def role_changed(self, tenant: Tenant, role: str) -> None: ...
 
 
 class RightsHandlers:
@@ -35,7 +25,7 @@ class RightsHandlers:
     A process that dies while it handles an event loses nothing: its successor reads all rights again.
     """
 
-    def __init__(self, changes: RoleChanges) -> None:
+    def __init__(self, changes: RoleCache) -> None:
         self._changes = changes
 
     async def roles(self, tenant: Tenant, batch: Sequence[Received[RoleEvent]]) -> None:  # noqa: ARG002 - all roles are read again, whichever changed
