@@ -136,7 +136,7 @@ WEAKNESSES: dict[int, Weakness] = {
         "It is judged on its outputs.",
     ),
     30: Weakness(
-        "A lost trigger blocks a user; two instances may exceed his limit.",
+        "A lost trigger blocks a user; two instances may exceed their limit.",
         "Scheduling is a step in the commit that calls for it, under a lock of its transaction.",
     ),
     31: Weakness(
