@@ -22,10 +22,10 @@ _INTRODUCTION = """\
 
 {mark}
 
-The tables repeat what `rs_order/domain/states.py` and `moves.py` say. The database holds the same words
-in CHECK constraints, and the moves in the tables `order_move` and `sub_order_move`, which triggers obey
-([decision 0011](decisions/0011-moves-enforced-by-a-trigger.md)). The reasons are the codes of the
-table `history`; its actor is an e-mail where a person caused the move.
+The tables come from `rs_order/domain/states.py` and `moves.py`. The database has the same values in CHECK
+constraints, and the moves in the tables `order_move` and `sub_order_move`, which triggers enforce
+([decision 0011](decisions/0011-moves-enforced-by-a-trigger.md)). The reasons are the codes in the table
+`history`; its actor is an e-mail if a person caused the move.
 
 ## Moves of an order
 
@@ -33,9 +33,9 @@ table `history`; its actor is an e-mail where a person caused the move.
 {order_diagram}
 ```
 
-An order is *final* in {final}: its peers were told the end. It is *gone* in {gone}: its files are
-deleted, and nothing that arrives can change it. An administrator removes a deleted order (`removed`); its
-history stays.
+An order is *final* in {final}: its peers were notified of the end. In {gone} its files
+are deleted, and no message can change it any more. An administrator removes a deleted order (`removed`);
+its history stays.
 
 {order_moves}
 
@@ -45,7 +45,7 @@ history stays.
 {sub_order_diagram}
 ```
 
-A sub-order goes with the files of its order, and when a retry leaves it without any.
+A sub-order is deleted with the files of its order, or when a retry leaves it without files.
 
 {sub_order_moves}
 

@@ -27,7 +27,7 @@ WEAKNESSES: dict[int, Weakness] = {
         "Storage is asked again with growing pauses, files given up say why, a late answer still counts.",
     ),
     3: Weakness(
-        "A crash or an unforeseen error during completion leaves the order PENDING, never to be seen again.",
+        "A crash or an unforeseen error during completion leaves the order PENDING for ever.",
         "Completion is a chain of steps with a cursor; what can't go on ends FAILED with its reason; an "
         "error nobody foresaw is a dead letter that is replayed.",
     ),
@@ -53,14 +53,14 @@ WEAKNESSES: dict[int, Weakness] = {
     ),
     9: Weakness(
         "A completion overwrites a pause or a cancel that came meanwhile.",
-        "A step that finds its order paused or gone stops: the later decision of a person wins.",
+        "A step that finds its order paused or deleted stops: the later decision of a person wins.",
     ),
     10: Weakness(
         "Answers of storage reach only the instance that asked, and cross tenants.",
         "Any instance takes any answer, inside the tenant it is for.",
     ),
     11: Weakness(
-        "A checksum that is told both ways is counted twice: the job ends early.",
+        "A checksum reported as both available and unavailable is counted twice: the job ends early.",
         "A file is settled by a conditional move; what is unavailable wins.",
     ),
     12: Weakness(
@@ -125,18 +125,18 @@ WEAKNESSES: dict[int, Weakness] = {
     ),
     27: Weakness(
         "Sub-order 1 also matches 10; results for deleted orders become dead letters.",
-        "Exact identifiers by an index; results for what is gone are dropped and counted.",
+        "Exact identifiers by an index; results for deleted orders are dropped and counted.",
     ),
     28: Weakness(
         "Files of 0 or unknown bytes are forgotten: the order is done too early.",
         "An order is final when every file is settled, whatever its size.",
     ),
     29: Weakness(
-        "The failure of a processed order is judged on inputs against outputs.",
-        "It is judged on its outputs.",
+        "The failure of a processed order is decided by comparing inputs with outputs.",
+        "Its outputs alone decide.",
     ),
     30: Weakness(
-        "A lost trigger blocks a user; two instances may exceed their limit.",
+        "A lost trigger blocks a user; two instances may exceed the user's limit.",
         "Scheduling is a step in the commit that calls for it, under a lock of its transaction.",
     ),
     31: Weakness(
@@ -169,7 +169,7 @@ WEAKNESSES: dict[int, Weakness] = {
     ),
     38: Weakness(
         "A removal that fails to recompute is shown as done.",
-        "It is told, and nothing is changed.",
+        "The failure is reported, and nothing is changed.",
     ),
     39: Weakness(
         "A change of rights ignores “linked to all datasets”.",
@@ -181,13 +181,14 @@ WEAKNESSES: dict[int, Weakness] = {
     ),
     41: Weakness(
         "Rows of finished work are kept for ever.",
-        "Steps, completions, mails and places go with their work, the inbox after its retention, files and "
-        "sub-orders with the order. What was fetched whole or FAILED stays until it is deleted, as before: "
+        "Steps, completions and mails are deleted with their work, the inbox after its retention, files and "
+        "sub-orders with the order; capacity is released. What was fetched whole or FAILED stays until it "
+        "is deleted, as before: "
         "its files can be listed, downloaded again and retried.",
     ),
     42: Weakness(
         "The process of a paused order starts all the same.",
-        "A step that finds its order paused stops; resuming goes on.",
+        "A step that finds its order paused stops; resuming starts it again.",
     ),
     43: Weakness(
         "A lone user gets priority 0; nothing ages.",
