@@ -64,11 +64,12 @@ def test_a_broken_link_is_found(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=_name)
 def test_files_that_are_named_exist(document: Path) -> None:
-    """A path in a code span is one of the project, or of one of its rooms."""
-    named = re.findall(r"`((?:[\w.\-]+/)+[\w.\-]+\.\w+)`", document.read_text(encoding="utf-8"))
-    rooms = (ROOT, ROOT / "rs_order", ROOT / "rs_order/store")
+    """A file or folder in a code span is one of the project, or of one of its packages."""
+    text = document.read_text(encoding="utf-8")
+    named = re.findall(r"`((?:[\w.\-]+/)+(?:[\w.\-]+\.\w+)?)`", text)
+    packages = (ROOT, ROOT / "rs_order", ROOT / "rs_order/store")
 
-    assert [name for name in named if not any((room / name).exists() for room in rooms)] == []
+    assert [name for name in named if not any((one / name).exists() for one in packages)] == []
 
 
 def test_every_decision_is_listed() -> None:
@@ -109,6 +110,19 @@ def test_words_of_the_glossary_are_in_the_code() -> None:
     assert len(rows) > 30
     assert [word for cell in cells for word in _words_of(cell[2]) if word not in python] == []
     assert [word for cell in cells for word in _words_of(cell[3]) if word not in sql] == []
+
+
+def test_queries_of_operations_name_columns_of_the_schema() -> None:
+    """Whoever copies a query finds its tables and columns."""
+    queries = "".join(re.findall(r"^```sql\n(.*?)^```", OPERATIONS, re.MULTILINE | re.DOTALL))
+    words = set(re.findall(r"[a-z]+(?:_[a-z]+)*", re.sub(r"'[^']*'|--.*", "", queries)))
+    schema = "".join(
+        path.read_text(encoding="utf-8") for path in (ROOT / "rs_order/store/schema").glob("*.sql")
+    )
+    elsewhere = {"nulls", "order_demo", "search_path"}
+
+    assert len(words) > 20
+    assert [w for w in sorted(words - elsewhere) if not re.search(rf"\b{w}\b", schema)] == []
 
 
 def test_log_events_are_documented() -> None:
