@@ -1,4 +1,4 @@
-"""Gives batches of files the sub-orders that hold them, for a completion and for a retry."""
+"""Assigns batches of files to sub-orders, for a completion and for a retry."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

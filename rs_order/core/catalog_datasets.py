@@ -1,4 +1,4 @@
-"""What the catalog says of the datasets that searches touch."""
+"""Labels and totals of the datasets in which searches find products, read from the catalog."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -26,13 +26,13 @@ class CatalogDatasets:
         """Labels by URN; a URN names its tenant."""
 
     async def found(self, caller: Caller, request: SelectionRequest) -> Summary:
-        """What one search finds."""
+        """Return the products, files and bytes that one search finds, per dataset."""
         return await self._catalog.summarize(caller, [request])
 
     async def union(
         self, caller: Caller, urn: Urn, requests: Sequence[SelectionRequest]
     ) -> DatasetSummary:
-        """What searches find in a dataset together; what several find counts once (domain.md 3.3)."""
+        """Return what searches find in a dataset together; a product counts once (domain.md 3.3)."""
         summary = await self._catalog.summarize(caller, requests)
         nothing = DatasetSummary(urn, 0, 0, 0, {})
         return next((dataset for dataset in summary.datasets if dataset.urn == urn), nothing)
@@ -43,7 +43,13 @@ class CatalogDatasets:
         selection: DatasetSelection,
         found: Sequence[tuple[SelectionRequest, DatasetSummary]],
     ) -> DatasetSelection:
-        """The dataset selection with further searches and what each found in it, counted anew."""
+        """Return the selection with further searches added, and its totals counted again.
+
+        Args:
+            caller: the user whose rights limit the searches.
+            selection: the selection of the dataset so far.
+            found: the added searches, each with the totals that it found in the dataset.
+        """
         grown = selection.plus(
             *(DatedSelection(request, one.products, one.types) for request, one in found)
         )
@@ -52,7 +58,7 @@ class CatalogDatasets:
         return grown.counted(await self.union(caller, grown.urn, grown.requests))
 
     async def label(self, caller: Caller, urn: Urn) -> str:
-        """The dataset's label, its URN where the catalog has none (W36)."""
+        """Return the label of a dataset, or its URN if the catalog has no label (W36)."""
         known = self._labels.get(urn)
         if known is None:
             label = await self._catalog.dataset_label(caller, urn)

@@ -1,4 +1,4 @@
-"""Retries of a unit of work that lost a race, and calls that run side by side."""
+"""Retries of a unit of work after a conflict, and calls that run at the same time."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -15,11 +15,11 @@ Result = TypeVar("Result")
 _ATTEMPTS = 10
 _LONGEST = timedelta(milliseconds=100)
 _BACKOFF = Backoff(first=_LONGEST, limit=_LONGEST, jitter=1)
-"""Any pause up to 100 ms: units of work that met should not meet again."""
+"""A random pause of up to 100 ms, so that two units of work don't conflict again."""
 
 
 async def retry_on_conflict(work: Callable[[], Awaitable[Result]]) -> Result:
-    """Do the work, from its start again after each conflict, and return its result.
+    """Return the result of the work; start it again after each conflict.
 
     Raises:
         StoreConflict: every attempt conflicted.
@@ -40,7 +40,7 @@ def _pause(failed: RetryCallState) -> float:
 
 
 MAX_CONCURRENT_CALLS: Final = 8
-"""Calls for one request at the same time; the remote service has other callers, too."""
+"""The most calls at the same time for one request, since the remote service has other callers."""
 
 Item = TypeVar("Item")
 
@@ -53,7 +53,7 @@ async def call_concurrently(
 ) -> list[Result]:
     """Return the result of the call for each item, in the order of the items.
 
-    Raises what a call raises; the other calls are cancelled then.
+    If a call raises an exception, the other calls are cancelled and the exception is raised.
     """
     results: list[Result] = []
     for start in range(0, len(items), limit):

@@ -1,29 +1,29 @@
-"""Why a use case that a person asked for was not carried out.
+"""Errors of use cases that a person requests.
 
-The REST side gives each its status (rest.md 4.2). Texts are part of the contract where rest.md 4.4 or
-domain.md 17 has them.
+``rest`` maps each to a status (rest.md 4.2). The texts in rest.md 4.4 and domain.md 17 are part of the
+contract.
 
 UseCaseRejected
-├── NotFound               there is no such order, file, selection, setting
-├── ForbiddenToCaller      somebody else's
-├── EmptyBasket            there is nothing to order, or no basket at all
-├── EmptySelection         a search found no file that can be ordered
-├── InvalidInput           well-formed, but not allowed to say this
-│   └── LabelRejected       too long, or taken
+├── NotFound               the order, file, selection or setting doesn't exist
+├── ForbiddenToCaller      it belongs to another user
+├── EmptyBasket            the basket is empty or doesn't exist
+├── EmptySelection         a search finds no file that can be ordered
+├── InvalidInput           the input is well-formed and breaks a rule
+│   └── LabelRejected      the label is too long, or another order has it
 ├── FilterAndProcess       a dataset has either a file filter or a process
-├── TooManyItems           a process, or a search, takes no more
-├── ProcessUnusable        rs-processing says of a process nothing that can be used
+├── TooManyItems           there are more items than a process or a search accepts
+├── ProcessUnusable        rs-processing gives no usable description of a process
 ├── TooManyLines           an uploaded file is too long
 ├── UnreadableUpload       an uploaded file isn't text
-├── CatalogSearchFailed    the catalog refused the search, or failed
-└── ActionRejected          the order's status, or the caller, doesn't allow the action
+├── CatalogSearchFailed    the catalog rejects the search, or fails
+└── ActionRejected         the order's status, or the caller's role, doesn't allow the action
 """
 
 from collections.abc import Sequence
 
 
 class UseCaseRejected(Exception):
-    """Base of what use cases refuse; the text is for the user."""
+    """The base of the errors of use cases; the text is for the user."""
 
     code = "refused"
 
@@ -51,7 +51,7 @@ class EmptySelection(UseCaseRejected):
 
 
 class InvalidInput(UseCaseRejected):
-    """What was sent can be read, but breaks rules; one message for each."""
+    """The input is well-formed and breaks rules; there is one message per broken rule."""
 
     code = "invalid-input"
 
@@ -78,7 +78,7 @@ class TooManyItems(UseCaseRejected):
 
 
 class ProcessUnusable(UseCaseRejected):
-    """What rs-processing says of a process can't be read, or it refuses to say anything."""
+    """rs-processing rejects the call, or its description of the process can't be read."""
 
     code = "process-unusable"
 

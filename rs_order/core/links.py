@@ -13,7 +13,7 @@ from rs_order.store.tenants import Tenants
 from rs_order.store.unit_of_work import UnitOfWork
 
 LONGEST_WAIT_SECONDS = 3.0
-"""A person waits no longer for an address that is only used later, in a link."""
+"""The longest that a person waits for the address, which is only used later, in a link."""
 
 log = structlog.get_logger(__name__)
 
@@ -21,8 +21,8 @@ log = structlog.get_logger(__name__)
 class Links:
     """Builds public links from the address of the tenant's project.
 
-    The address is learnt before an order is created and stored with the tenant. What happens to the order
-    later never has to wait for rs-admin-instance.
+    The address is fetched before an order is created, and stored with the tenant. Later work on the order
+    never waits for rs-admin-instance.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Links:
             projects: rs-admin-instance, if it is configured.
             tenants: the stored addresses.
             prefix: the prefix of the gateway, ``/api/v1``.
-            fallback: the address of projects whose own is unknown.
+            fallback: the address for projects whose own address is unknown.
             longest_wait_seconds: how long a person waits for an address.
         """
         self._projects = projects
@@ -50,10 +50,10 @@ class Links:
         self._fallback = fallback
 
     async def learn(self, tenant: Tenant) -> None:
-        """Make sure that the address of the tenant is stored.
+        """Fetch and store the address of the tenant.
 
         Raises:
-            RemoteUnavailable: it was never known, and rs-admin-instance is unavailable now.
+            RemoteUnavailable: no address is stored, and rs-admin-instance is unavailable.
         """
         if self._projects is None:
             return
@@ -69,7 +69,7 @@ class Links:
             await self._tenants.save_host(tenant, host)
 
     async def learn_if_possible(self, tenant: Tenant) -> None:
-        """Learn the address of the tenant; if that takes too long, the stored one is used."""
+        """Fetch the address of the tenant; if that fails or takes too long, the stored one stays in use."""
         try:
             async with asyncio.timeout(self._longest_wait_seconds):
                 await self.learn(tenant)
@@ -80,7 +80,7 @@ class Links:
         """Return links with the present address, or the stored one if rs-admin-instance is unavailable.
 
         Raises:
-            RemoteUnavailable: the address was never known, and rs-admin-instance is unavailable now.
+            RemoteUnavailable: no address is stored, and rs-admin-instance is unavailable.
         """
         try:
             async with asyncio.timeout(self._longest_wait_seconds):
@@ -110,7 +110,7 @@ class Links:
         return self._with(host)
 
     async def page(self, tenant: Tenant, path: str) -> str:
-        """Return the address of a page of the project's site; never of another site."""
+        """Return the address of a page below the project's own address."""
         return f"{self._address(await self._stored_host(tenant))}/{path.lstrip('/')}"
 
     def _with(self, host: str | None) -> "DownloadLinks":
@@ -122,7 +122,7 @@ class Links:
     async def _stored_host(self, tenant: Tenant) -> str | None:
         host = self._tenants.host(tenant)
         if host is None and self._projects is not None:
-            await self._tenants.load()  # another instance may have stored it meanwhile
+            await self._tenants.load()  # another instance may have stored it
             host = self._tenants.host(tenant)
         return host
 
@@ -134,6 +134,7 @@ class DownloadLinks:
         self._base = base
 
     def of(self, order_id: OrderId) -> str:
+        """Return the address of the zip of an order."""
         return f"{self._base}/user/orders/{order_id}/download"
 
     def of_file(self, file_id: DataFileId) -> str:

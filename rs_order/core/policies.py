@@ -35,9 +35,11 @@ def mail_retries() -> RetryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class SlotLimits:
-    """How many sub-orders may run; 0 = no limit."""
+    """The most sub-orders that may run at the same time; 0 means no limit."""
 
     per_user: int = 2
-    """``regards.order.max.storage.files.jobs.per.user``: running or waiting for the user's download."""
+    """``regards.order.max.storage.files.jobs.per.user``: for sub-orders of one user that run
+    or wait for the user's download."""
     service: int = 0
-    """``regards.jobs.pool.size``: asked of storage and not settled, over all tenants."""
+    """``regards.jobs.pool.size``: for sub-orders of all tenants whose files storage was
+    asked for and has not settled."""

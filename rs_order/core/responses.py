@@ -1,4 +1,7 @@
-"""Responses to peers, word for word (amqp.md 2.6), and notifications to people (domain.md 16)."""
+"""Responses to peers (amqp.md 2.6) and notifications to people (domain.md 16).
+
+The chapters fix the texts.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,12 +17,12 @@ from rs_order.ports import MessageKind
 from rs_order.store.messages import OutgoingMessage, order_stream, request_stream
 
 PATTERN = "Pattern"
-"""The code of a violation whose field a person has to be told."""
+"""The code of a violation that is shown to a person with its field."""
 
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One reason to refuse; its text is read by peers."""
+    """A rule that a request breaks; peers read its text."""
 
     code: str
     text: str
@@ -31,7 +34,7 @@ class Violation:
 
     @property
     def sentence(self) -> str:
-        """For the person who sent it: the rule alone (rest.md 4.2), and of a pattern where it stands."""
+        """Return the text for a person: the rule alone (rest.md 4.2), for a pattern with its field."""
         return f"{self.field}: {self.text}" if self.code == PATTERN else self.text
 
 
@@ -62,11 +65,13 @@ class Rejection:
 
 
 Response = tuple[OutgoingMessage, OrderId | None, RequestId | None]
+"""A message with the order and the request that it answers; repeats find it by these."""
 
 
 def granted(
     tenant: Tenant, order_id: OrderId, request_id: RequestId, correlation_id: str
 ) -> Response:
+    """Return the response GRANTED for a request that became an order."""
     response = OrderResponse(
         status=ResponseStatus.GRANTED, order_id=order_id, correlation_id=correlation_id
     )
@@ -76,6 +81,7 @@ def granted(
 def rejected(
     tenant: Tenant, request_id: RequestId, correlation_id: str, rejection: Rejection
 ) -> Response:
+    """Return the response DENIED or FAILED for a request that doesn't become an order."""
     response = OrderResponse(
         status=rejection.status,
         correlation_id=correlation_id,

@@ -1,6 +1,7 @@
-"""Carries moves of files through sub-orders and orders: counters, states, announcements, new expiry dates.
+"""Applies moves of files to sub-orders and orders: counters, states, responses, new expiry dates.
 
-The only place that decides that a sub-order is ready or an order has ended, whoever moved the files.
+Only this module decides that a sub-order is ready or that an order has ended, whichever feature moved the
+files.
 """
 
 from collections import defaultdict
@@ -39,7 +40,7 @@ async def renew_expiration(
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why files changed their states, for the history, and when."""
+    """The reason, actor and time of changes of files, for the history."""
 
     reason: Reason
     """Stable code."""
@@ -55,7 +56,7 @@ class Settlement:
         self._limits = limits
         self._links = links
 
-    async def carry(
+    async def apply(
         self,
         uow: UnitOfWork,
         orders: Sequence[Order],
@@ -78,7 +79,7 @@ class Settlement:
         announcements: list[Response] = []
         links = await self._links.within(uow)
         for order in touched:
-            announcements += _carry_to_order(
+            announcements += _apply_to_order(
                 uow, order, moved[order.id], of_order[order.id], cause=cause, links=links
             )
         for order in touched:
@@ -89,7 +90,7 @@ class Settlement:
         await uow.messages.respond(announcements)
         await self._free_slots(uow, changes)
 
-    async def recounted(
+    async def settle_recounted(
         self,
         uow: UnitOfWork,
         order: Order,
@@ -118,11 +119,11 @@ class Settlement:
         )
 
     async def release_capacity(self, uow: UnitOfWork, ended: Sequence[SubOrderId]) -> None:
-        """Sub-orders that no longer run make room for users of any tenant who wait for the service."""
+        """Release the capacity of sub-orders that no longer run, and wake the next waiters of any tenant."""
         if not ended:
             return
         if self._limits.service:
-            # Else a round that finds the service full could begin to wait just after we looked.
+            # Otherwise a pass that finds no capacity could begin to wait just after this check.
             await uow.capacity.lock()
         await uow.capacity.release(ended)
         await wake_next_waiters(uow, self._limits)
@@ -134,7 +135,7 @@ class _Change:
     def __init__(self, sub_order: SubOrder) -> None:
         self.sub_order = sub_order
         self.downloadable = False
-        """True once the settlement made it downloadable."""
+        """True once the settlement has made the sub-order downloadable."""
         self._before = sub_order.state
         self._took_slot = sub_order.takes_slot
 
@@ -153,7 +154,7 @@ class _Change:
         return ran and self.sub_order.state is not SubOrderState.RUNNING
 
 
-def _carry_to_order(
+def _apply_to_order(
     uow: UnitOfWork,
     order: Order,
     moves: Sequence[FileMove],
@@ -177,7 +178,7 @@ def _announcements(
     cause: Cause,
     links: DownloadLinks,
 ) -> list[Response]:
-    """Derive the status of an order from its counters; return the responses, that of its end last."""
+    """Derive the status of an order from its counters, and return the responses; its end comes last."""
     link = links.of(order.id)
     announcements = [
         responses.sub_order_done(uow.tenant, order, change.sub_order, link)
@@ -191,7 +192,7 @@ def _announcements(
 
 
 def apply_moves(sub_orders: Iterable[SubOrder], moves: Iterable[FileMove]) -> None:
-    """Move the counters of sub-orders."""
+    """Apply moves of files to the counters of their sub-orders."""
     by_id = {sub_order.id: sub_order for sub_order in sub_orders}
     for move in moves:
         by_id[move.sub_order_id].counters.apply([move])
@@ -205,7 +206,7 @@ def _by_order(moves: Iterable[FileMove]) -> dict[OrderId, list[FileMove]]:
 
 
 def _ends(order: Order, moves: Iterable[FileMove], cause: Cause) -> bool:
-    """True if the order ends, or if its end, announced before, improves.
+    """True if the order ends, or if its final status, announced before, improves.
 
     A download settles no file, so it never ends an order.
     """

@@ -1,4 +1,4 @@
-"""Steps that more than one feature sends; the other steps stand beside their handlers."""
+"""Steps that more than one feature sends; other steps are defined beside their handlers."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ class GrantRequestsStep(Step, name="grant-requests", queue=StepQueue.REMOTE):
 
 @dataclass(frozen=True)
 class CompleteOrderStep(Step, name="complete-order", queue=StepQueue.REMOTE):
-    """Read one page of the catalog into an order: a page of a dataset selection, both from 0."""
+    """Read one page of a dataset selection from the catalog into an order; both count from 0."""
 
     order_id: OrderId
     selection: int
@@ -39,7 +39,7 @@ class StartProcessingStep(Step, name="start-processing", queue=StepQueue.REMOTE)
 
 @dataclass(frozen=True)
 class ExpireOrderStep(Step, name="expire-order"):
-    """Expire an order if its time has come."""
+    """Expire an order if its expiry date has passed."""
 
     order_id: OrderId
 

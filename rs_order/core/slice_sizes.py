@@ -1,4 +1,4 @@
-"""How much one step takes at a time, so that every transaction stays short. Tests take less."""
+"""The sizes of the slices that steps work on, which keep every transaction short."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -8,10 +8,10 @@ from rs_order.domain.scheduling import PassLimits
 
 @dataclass(frozen=True, slots=True)
 class SliceSizes:
-    """The most that one step, or one message, takes."""
+    """The most items in one step, or in one message. Tests use smaller sizes."""
 
     started: PassLimits = PassLimits()  # noqa: RUF009 - a frozen value
-    """What one pass of the scheduler starts."""
+    """The limits of one pass of the scheduler."""
     requested_checksums: int = 1000
     """Checksums in one restore request (amqp.md 3.2)."""
     stopped_sub_orders: int = 1000
@@ -31,8 +31,8 @@ class SliceSizes:
     recounted_files: int = 5000
     """A slice of sub-orders ends with the one that reaches so many files."""
     checked_orders: int = 500
-    """Orders that are checked for what a removal left behind."""
+    """Orders that are checked for rows that a removal left behind."""
 
 
 SLICE_SIZES: Final = SliceSizes()
-"""The sizes of the service."""
+"""The sizes that the service uses."""

@@ -1,7 +1,7 @@
-"""A step: a bounded piece of long work, an outbox row addressed to our own queues (architecture.md 2).
+"""Steps: bounded pieces of long work, sent through the outbox to the service's queues (architecture.md 2).
 
-A step may be delivered twice, and the second delivery changes nothing: each step carries the state
-that its work had reached when it was written, and its handler compares.
+A step may be delivered twice; the second delivery changes nothing. Each step holds the progress of its work
+when it was written, and its handler compares that with the stored progress.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -19,7 +19,7 @@ from rs_order.ports import MessageKind
 from rs_order.store.messages import OutgoingMessage
 
 _NAME = "step"
-"""The member of a body that holds the name of the step."""
+"""The member of a body with the name of the step."""
 
 
 class StepQueue(Enum):
@@ -28,7 +28,7 @@ class StepQueue(Enum):
     LOCAL = auto()
     """For steps that need the database alone."""
     REMOTE = auto()
-    """For steps that call other services or mail servers, and wait minutes when these are slow."""
+    """For steps that call other services or mail servers, which may take minutes."""
 
 
 class StepScope(Enum):
@@ -36,14 +36,14 @@ class StepScope(Enum):
 
     TENANT = auto()
     INSTANCE = auto()
-    """No tenant that we serve yet: the step is handled whatever its tenant."""
+    """The step is handled whatever its tenant, since its tenant may not be served yet."""
 
 
 @dataclass(frozen=True)
 class Step:
     """The base of all steps; a subclass gives its name on the queue and has its members as fields.
 
-    No slots: a dataclass with slots is a second class, and each name belongs to one.
+    It has no slots: a dataclass with slots is created as a second class, and would register its name twice.
 
     Raises:
         TypeError: two subclasses have the same name.
@@ -68,14 +68,14 @@ class Step:
 
     @property
     def members(self) -> dict[str, Any]:
-        """The fields as JSON values, by their names on the queue; those that are None are left out."""
+        """Return the fields as JSON values, by their names on the queue, without those that are None."""
         dumped = _adapter(type(self)).dump_python(
             self, mode="json", by_alias=True, exclude_none=True
         )
         return cast("dict[str, Any]", dumped)
 
     def to(self, tenant: Tenant, due_at: datetime | None = None) -> OutgoingMessage:
-        """Return the message that has the step handled for a tenant, not before ``due_at``."""
+        """Return the message that sends the step for a tenant; it isn't sent before ``due_at``."""
         body = {_NAME: self.name, **self.members}
         return OutgoingMessage(kind=MessageKind.STEP, tenant=tenant, body=body, due_at=due_at)
 
@@ -84,14 +84,14 @@ _CLASSES: dict[str, type[Step]] = {}
 _ADAPTERS: dict[type[Step], TypeAdapter[Any]] = {}
 
 RunNumber = Annotated[int, Field(alias="round")]
-"""The number of a run, or of a part of one; a step with the number of an earlier one is outdated."""
+"""The number of a run, or of a part of a run; a step with an earlier number is outdated."""
 
 S = TypeVar("S", bound=Step)
 Handler = Callable[[Tenant, S], Awaitable[None]]
 
 
 class UnknownStep(ValueError):
-    """A body names a step that doesn't exist, or none."""
+    """A body names no step, or a step that doesn't exist."""
 
     code = "unknown-step"
 
@@ -109,10 +109,10 @@ class StepRegistry:
         self._handlers: dict[type[Step], Handler[Any]] = {}
 
     def on(self, step: type[S], handler: Handler[S]) -> None:
-        """Have a class of steps handled.
+        """Register the handler of a class of steps.
 
         Raises:
-            UnhandledSteps: the class has a handler.
+            UnhandledSteps: the class already has a handler.
         """
         if step in self._handlers:
             raise UnhandledSteps(f"{step.name!r} has two handlers")
@@ -122,7 +122,7 @@ class StepRegistry:
         """Check that each class of steps has a handler.
 
         Raises:
-            UnhandledSteps: names those that have none.
+            UnhandledSteps: some have none; the text names them.
         """
         missing = sorted(step.name for step in _CLASSES.values() if step not in self._handlers)
         if missing:
@@ -155,7 +155,7 @@ def read_step(step: type[S], body: Mapping[str, Any]) -> S:
     Raises:
         pydantic.ValidationError: a member is missing or wrong.
     """
-    # As JSON: its strict mode takes no number for a text, but texts for dates, and lists for tuples.
+    # Strict mode for JSON accepts a text as a date and a list as a tuple, but not a number as a text.
     return cast("S", _adapter(step).validate_json(orjson.dumps(body)))
 
 

@@ -52,7 +52,7 @@ class SettleDownloads:
             moves = await uow.files.record_downloads(
                 order_id, ended, actor=cause.actor, at=cause.at
             )
-            await self._settlement.carry(uow, orders, moves, cause)
+            await self._settlement.apply(uow, orders, moves, cause)
             delivered = [o.id for o in outcomes if o.result is FetchResult.DOWNLOADED]
             await self._release_outputs(uow, order_id, delivered)
             if quota:

@@ -1,1 +1,1 @@
-"""Orders: created, applied, ended, searched and shown."""
+"""Orders: creation, automatic orders, end, search and representation."""

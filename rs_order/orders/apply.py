@@ -1,7 +1,7 @@
-"""Orders what queries find, at once, for the person who asks (rest.md 7.3, domain.md 13.1).
+"""Creates an order from queries in one call (rest.md 7.3, domain.md 13.1).
 
-The order has a basket of its own, as those over AMQP have: the caller's is never touched (W12). It is
-granted to the caller alone; peers hear of it when its sub-orders are ready.
+The order has a basket of its own, like an order over AMQP; the caller's basket isn't changed (W12). Only the
+caller gets the response GRANTED. Peers receive the later responses, from the first ready sub-order on.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from rs_order.requests.rules import MAX_USER, violations
 from rs_order.store.orders import NewOrder
 from rs_order.store.unit_of_work import Store
 
-CATALOG_IN_TROUBLE = (
+CATALOG_UNAVAILABLE = (
     "CatalogSearchException: rs-catalog gave no usable answer; nothing was ordered. "
     "Please try again later."
 )
@@ -34,7 +34,7 @@ log = structlog.get_logger(__name__)
 
 
 class ApplyOrder:
-    """One request, one answer; a catalog in trouble isn't asked again (decisions.md, AMQP)."""
+    """Answers one request with one response; it doesn't retry an unavailable catalog (decisions.md, AMQP)."""
 
     def __init__(
         self,
@@ -43,22 +43,23 @@ class ApplyOrder:
         links: Links,
         clock: Clock,
         *,
-        patience_seconds: float = 50,
+        catalog_timeout_seconds: float = 50,
     ) -> None:
-        """``patience_seconds`` for the catalog: the gateway gives up after 60."""
+        """``catalog_timeout_seconds`` is below the 60 seconds after which the gateway gives up."""
         self._store = store
         self._estimator = estimator
         self._links = links
         self._clock = clock
-        self._patience_seconds = patience_seconds
+        self._catalog_timeout_seconds = catalog_timeout_seconds
 
     async def handle(self, caller: Caller, request: OrderRequest) -> OrderResponse:
-        """Order, or say why not.
+        """Create the order, and return the response: GRANTED, or the reason why nothing was ordered.
 
-        The user of the request is the caller; its size limit counts over AMQP only.
+        The order belongs to the caller, whatever user the request has. The size limit of a request applies
+        over AMQP only.
 
         Raises:
-            InvalidInput: rules of rest.md 4.3 are broken; one message for each.
+            InvalidInput: the request breaks rules of rest.md 4.3; one message for each.
         """
         owner = caller.email[:MAX_USER]
         broken = violations(request.model_copy(update={"user": request.user or owner}))
@@ -85,11 +86,11 @@ class ApplyOrder:
         self, caller: Caller, request: OrderRequest
     ) -> tuple[DatasetSelection, ...] | Rejection:
         try:
-            async with asyncio.timeout(self._patience_seconds):
+            async with asyncio.timeout(self._catalog_timeout_seconds):
                 return await self._estimator.selections(caller, request)
         except (RemoteUnavailable, TimeoutError) as error:
-            log.warning("catalog-in-trouble", tenant=caller.tenant, cause=str(error))
-            return Rejection.failed(ErrorType.INTERNAL_ERROR, CATALOG_IN_TROUBLE)
+            log.warning("catalog-unavailable", tenant=caller.tenant, cause=str(error))
+            return Rejection.failed(ErrorType.INTERNAL_ERROR, CATALOG_UNAVAILABLE)
 
     async def _create(
         self,

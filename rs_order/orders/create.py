@@ -21,10 +21,10 @@ TAKEN: Final = "LABEL_NOT_UNIQUE_FOR_OWNER"
 
 
 async def order_label(uow: UnitOfWork, owner: str, wanted: str | None, now: datetime) -> str:
-    """Return the requested label, or one with the server's time (rest.md 7.1, C1).
+    """Return the requested label; without one, a label with the server's time (rest.md 7.1, C1).
 
     Raises:
-        LabelRejected: it is too long, or the owner has an order with it.
+        LabelRejected: the label is too long, or the owner has an order with this label.
     """
     if not wanted:
         return await free_label(uow, owner, dated_label(now.astimezone()))
@@ -43,15 +43,15 @@ async def free_label(uow: UnitOfWork, owner: str, wanted: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class OrderOptions:
-    """What a person says of a new order (rest.md 7.1)."""
+    """The caller's options for a new order (rest.md 7.1)."""
 
     label: str | None = None
-    """None or empty: one is made up."""
+    """None or empty: a label is generated."""
     front_url: str | None = None
 
 
 class CreateOrder:
-    """Takes the basket away from its user: of two clicks at once, one finds it."""
+    """Turns the basket of a user into an order. Of two calls at the same time, only one finds the basket."""
 
     def __init__(self, store: Store, links: Links, clock: Clock) -> None:
         self._store = store
@@ -61,15 +61,15 @@ class CreateOrder:
     async def handle(
         self, caller: Caller, options: OrderOptions, *, applicative: bool = False
     ) -> OrderId:
-        """Create the order; its files come in by steps.
+        """Create the order; steps read its files from the catalog later.
 
         Args:
-            caller: whose basket it is.
-            options: what he says of it.
-            applicative: storage keeps the files as long as for automatic orders, not as for people's.
+            caller: the owner of the basket.
+            options: the caller's options for the order.
+            applicative: storage keeps the files as long as for automatic orders.
 
         Raises:
-            EmptyBasket: the caller has no basket; one without any selection is taken.
+            EmptyBasket: the caller has no basket; a basket without selections is accepted.
             LabelRejected: the label is too long, or the caller has an order of this label.
         """
         await self._links.learn_if_possible(caller.tenant)
@@ -100,12 +100,12 @@ class CreateOrder:
 
 
 async def begin_order(uow: UnitOfWork, order: NewOrder) -> OrderId:
-    """Write an order down, with the first step of its completion."""
+    """Store a new order, send the first step of its completion, and return its id."""
     (order_id,) = await uow.orders.create([order])
     await uow.messages.send([CompleteOrderStep(order_id, selection=0, page=0).to(uow.tenant)])
     return order_id
 
 
 def generated_correlation_id() -> str:
-    """For an order that nobody gave one (domain.md 4.2)."""
+    """Return a new correlation id, for an order whose caller gave none (domain.md 4.2)."""
     return f"auto-correlation-id-{uuid4()}"

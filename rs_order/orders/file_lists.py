@@ -84,7 +84,7 @@ _LISTED: Final = {
 
 @dataclass(frozen=True, slots=True)
 class FileListServices:
-    """What the lists of files are read from."""
+    """The views and links behind the routes of file lists."""
 
     orders: OrderViews
     files: FileViews

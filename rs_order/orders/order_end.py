@@ -15,9 +15,9 @@ from rs_order.store.unit_of_work import Store, UnitOfWork
 
 
 class OrderTeardown:
-    """An order goes (deleted or expired): nothing it asked for starts afterwards.
+    """Tears down deleted and expired orders: nothing of them starts afterwards.
 
-    Its sub-orders and files go in slices, those first that hold a slot.
+    Their sub-orders and files are deleted in slices, sub-orders with a slot first.
     """
 
     def __init__(self, settlement: Settlement, sizes: SliceSizes = SLICE_SIZES) -> None:
@@ -25,7 +25,10 @@ class OrderTeardown:
         self._slice = sizes.released_sub_orders
 
     async def tear_down(self, uow: UnitOfWork, orders: Sequence[Order]) -> None:
-        """Free what gone orders held; the caller has moved them and saves them afterwards."""
+        """Stop the work of orders and release their slots.
+
+        The caller has moved the orders to their final status, and saves them afterwards.
+        """
         if not orders:
             return
         ids = [order.id for order in orders]
@@ -37,7 +40,7 @@ class OrderTeardown:
         await uow.messages.send([DeleteFilesStep(order.id).to(uow.tenant) for order in orders])
 
     async def release(self, uow: UnitOfWork, order_ids: Sequence[OrderId]) -> bool:
-        """Free slots that orders hold that are gone, a slice at most; whether there may be more."""
+        """Release at most one slice of the orders' slots; return True if there may be more."""
         released = await uow.sub_orders.release(order_ids, self._slice)
         owners = sorted({sub_order.owner for sub_order in released})
         await uow.messages.send([ScheduleStep(owner).to(uow.tenant) for owner in owners])
@@ -46,7 +49,7 @@ class OrderTeardown:
 
 
 class CancelOrders:
-    """Deletes orders whatever they are doing; unknown and deleted ones are passed over."""
+    """Deletes orders in any status; it ignores unknown and deleted orders."""
 
     def __init__(self, store: Store, teardown: OrderTeardown, clock: Clock) -> None:
         self._store = store
@@ -54,7 +57,7 @@ class CancelOrders:
         self._clock = clock
 
     async def handle(self, tenant: Tenant, ids: Sequence[OrderId]) -> None:
-        """Cancel orders of one tenant. The outcome stands in each order's history, nobody is answered."""
+        """Cancel orders of one tenant. The history of each order has the outcome; there is no response."""
         async with self._store.unit_of_work(tenant) as uow:
             orders = [
                 order
@@ -68,17 +71,17 @@ class CancelOrders:
             await uow.orders.save(orders, self._clock.now())
 
     async def _pause(self, uow: UnitOfWork, orders: Sequence[Order]) -> None:
-        """Only orders at rest can be deleted (O6, O13): those at work are paused first."""
-        at_work = [
+        """Pause pending and running orders, which can't be deleted as they are (O6, O13)."""
+        active = [
             order for order in orders if order.status in (OrderStatus.PENDING, OrderStatus.RUNNING)
         ]
-        for order in at_work:
+        for order in active:
             order.move(OrderStatus.PAUSED, reason=Reason.CANCEL_REQUEST, actor="amqp")
-        await uow.orders.save(at_work, self._clock.now())
+        await uow.orders.save(active, self._clock.now())
 
 
 class ExpireOrder:
-    """Expires an order when its time has come (O11, O12)."""
+    """Expires an order once its expiry date has passed (O11, O12)."""
 
     def __init__(self, store: Store, teardown: OrderTeardown, clock: Clock) -> None:
         self._store = store
@@ -86,7 +89,7 @@ class ExpireOrder:
         self._clock = clock
 
     async def handle(self, tenant: Tenant, step: ExpireOrderStep) -> None:
-        """Expire the order, unless it is not its time, or nothing of it can expire."""
+        """Expire the order if its expiry date has passed and its status allows it."""
         now = self._clock.now()
         async with self._store.unit_of_work(tenant) as uow:
             expired = [
@@ -108,9 +111,9 @@ def _can_expire(order: Order) -> bool:
 
 
 class DeleteFiles:
-    """Deletes a slice of what an order that is gone, or whose completion failed, left behind.
+    """Deletes a slice of the files and sub-orders of a deleted or expired order, or of a failed completion.
 
-    The order isn't locked: nothing else changes what it left.
+    The order isn't locked, because nothing else changes these rows.
     """
 
     def __init__(
@@ -121,6 +124,7 @@ class DeleteFiles:
         self._rows = sizes.deleted_rows
 
     async def handle(self, tenant: Tenant, step: DeleteFilesStep) -> None:
+        """Delete a slice, and send the step again if there may be more."""
         order_id = step.order_id
         async with self._store.unit_of_work(tenant) as uow:
             more = (

@@ -1,4 +1,4 @@
-"""An order as it is answered: its content, and links to what the caller may do with it (rest.md 5.5, 5.6)."""
+"""Represents orders in REST: their content, and links to the caller's actions (rest.md 5.5, 5.6)."""
 
 import asyncio
 from collections.abc import Sequence
@@ -27,8 +27,8 @@ from rs_order.rest.resources import (
 )
 from rs_order.store.order_views import DatasetTaskView, OrderView
 
-_A_MOMENT: Final = 3.0
-"""Seconds that a link may be waited for."""
+_ADMIN_TIMEOUT_SECONDS: Final = 3.0
+"""The longest wait for rs-admin, which decides about one link only."""
 
 log = structlog.get_logger(__name__)
 
@@ -36,7 +36,7 @@ log = structlog.get_logger(__name__)
 async def order_entities(
     request: Request, access: Access, users: Users, caller: Caller, views: Sequence[OrderView]
 ) -> list[dict[str, Any]]:
-    """Orders in their wrappers, with links to what the caller may do with each."""
+    """Return orders in their wrappers, each with links to the actions that the caller may use."""
     links = LinkWriter(request, access.roles, caller)
     deleted = any(view.status is OrderStatus.DELETED for view in views)
     admin = deleted and await _is_admin(users, caller)
@@ -44,9 +44,9 @@ async def order_entities(
 
 
 async def _is_admin(users: Users, caller: Caller) -> bool:
-    """What rs-admin says of the caller; without its word, the link ``remove`` isn't offered."""
+    """True if the caller is an administrator; False, too, if rs-admin gives no answer in time."""
     try:
-        async with asyncio.timeout(_A_MOMENT):
+        async with asyncio.timeout(_ADMIN_TIMEOUT_SECONDS):
             return await users.is_admin(caller.tenant, caller.email)
     except (RemoteError, TimeoutError) as error:
         log.warning("administrator-unknown", tenant=caller.tenant, cause=str(error))
@@ -54,12 +54,12 @@ async def _is_admin(users: Users, caller: Caller) -> bool:
 
 
 def order_entity(view: OrderView, links: LinkWriter, *, admin: bool) -> dict[str, Any]:
-    """The order in its wrapper.
+    """Return the order in its wrapper.
 
     Args:
         view: the order.
-        links: writes links to what the caller's role may use.
-        admin: whether rs-admin counts the caller as an administrator (rest.md 2.4), who may remove.
+        links: writes links to the endpoints that the caller's role may use.
+        admin: True if the caller is an administrator (rest.md 2.4), who may remove orders.
     """
     return entity(_content(view), _links(view, links, admin=admin))
 
@@ -96,7 +96,7 @@ def _task(task: DatasetTaskView) -> DatasetTaskDto:
 
 
 def _links(view: OrderView, links: LinkWriter, *, admin: bool) -> list[LinkItem]:
-    """In the order of rest.md 5.6; what an order is asked for there is what the actions ask for."""
+    """Return the links in the order of rest.md 5.6, under the same conditions as the actions."""
     status = view.status
     offered = {
         "self": (GET_ORDER, True),

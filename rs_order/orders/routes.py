@@ -1,4 +1,4 @@
-"""Orders are made and looked at (rest.md 7.1 to 7.5)."""
+"""Routes that create, list and show orders (rest.md 7.1 to 7.5)."""
 
 from dataclasses import dataclass
 from typing import Annotated, Final
@@ -43,7 +43,7 @@ _NO_BASKET: Final[Documented] = {204: {"description": "The caller has no basket"
 
 @dataclass(frozen=True, slots=True)
 class OrderServices:
-    """What creates orders and what shows them."""
+    """The use cases and views behind the routes of orders."""
 
     create: CreateOrder
     apply: ApplyOrder

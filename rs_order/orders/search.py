@@ -26,10 +26,10 @@ _MODES: Final = ("INCLUDE", "EXCLUDE")
 
 
 def search_of(parameters: SearchRequestParameters) -> OrderSearch:
-    """The search.
+    """Return the search that the parameters describe.
 
     Raises:
-        InvalidInput: the restriction on statuses breaks its rules; one message for each.
+        InvalidInput: the restriction on statuses breaks rules; one message for each.
     """
     created = parameters.creation_date
     return OrderSearch(
@@ -42,7 +42,7 @@ def search_of(parameters: SearchRequestParameters) -> OrderSearch:
 
 
 def _statuses(restriction: ValuesRestriction) -> frozenset[OrderStatus] | None:
-    """The statuses that pass, None for all."""
+    """Return the statuses that the restriction allows; None means all."""
     broken = _broken_rules(restriction)
     known = frozenset(status for status in OrderStatus if status in (restriction.values or ()))
     if not broken and restriction.mode == "INCLUDE" and not known:
@@ -70,13 +70,13 @@ HEADER: Final = (
     "FILES_IN_ERROR;FILES_SIZE;FILES_COUNT\n"
 )
 _BREAKING: Final = str.maketrans("", "", ";\r\n")
-"""What would end a field or a line; no e-mail holds it."""
+"""Removes the characters that end a field or a line; e-mail addresses don't contain them."""
 
 
 async def csv_lines(
     parts: AsyncIterator[Sequence[OrderView]], facts: dict[str, Any]
 ) -> AsyncIterator[str]:
-    """The header with the first part, then part by part; ``facts["orders"]`` counts them."""
+    """Yield the header with the first part, then the other parts; count the orders in ``facts["orders"]``."""
     text = HEADER
     async for part in parts:
         facts["orders"] += len(part)
@@ -156,7 +156,7 @@ def _serve_export(endpoints: Endpoints, orders: OrderViews) -> None:
         facts = facts_of(request.scope)
         facts["orders"] = 0
         parts = csv_lines(orders.export(caller.tenant, search_of(wanted)), facts)
-        # The first part is there before the answer begins: until then a failure has its status.
+        # Read the first part before the response begins, so that a failure can still set the status.
         first = await anext(parts)
         return StreamingResponse(
             _all_of(first, parts),

@@ -58,7 +58,7 @@ class ApplyResults:
                 work.sub_order_id, delivery.made, dict.fromkeys(delivery.missing, reason)
             )
             cause = Cause(Reason.PROCESS_ENDED, PlatformService.PROCESSING, self._clock.now())
-            await self._settlement.carry(uow, [order], moves, cause)
+            await self._settlement.apply(uow, [order], moves, cause)
         return True
 
     @staticmethod
@@ -102,7 +102,7 @@ class GiveUpResults:
                 return
             moves = await uow.executions.give_up(step.sub_order_id, self._reason)
             cause = Cause(Reason.PROCESS_SILENT, SERVICE, self._clock.now())
-            await self._settlement.carry(uow, orders, moves, cause)
+            await self._settlement.apply(uow, orders, moves, cause)
 
 
 SLICE = 1000

@@ -175,7 +175,7 @@ class StartProcessing:
             )
             moves = await uow.executions.settle(work.sub_order_id, {}, impossible)
             cause = Cause(Reason.PROCESS_NOT_STARTED, SERVICE, now)
-            await self._settlement.carry(uow, [order], moves, cause)
+            await self._settlement.apply(uow, [order], moves, cause)
 
     async def _save_due_date(self, uow: UnitOfWork, sub_order: SubOrder, due_at: datetime) -> None:
         """Save when the next step of the sub-order is due."""
@@ -201,7 +201,7 @@ class StartProcessing:
             await uow.inputs.delete_used(still.sub_order.id)
             moves = await uow.executions.settle(still.sub_order.id, {}, failed)
             cause = Cause(Reason.PROCESS_NOT_STARTED, SERVICE, now)
-            await self._settlement.carry(uow, [still.order], moves, cause)
+            await self._settlement.apply(uow, [still.order], moves, cause)
 
     async def _wait(self, unstarted: _Unstarted, tenant: Tenant, error: RemoteUnavailable) -> None:
         """Start the process later, or fail its outputs when the retry policy is exhausted."""

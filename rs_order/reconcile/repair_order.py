@@ -92,7 +92,7 @@ class RepairOrder:
             before = _record(order)
             sub_orders, drifts = await _count(uow, sub_order_ids)
             cause = Cause(Reason.RECOUNTED, SERVICE, self._clock.now())
-            await self._settlement.recounted(uow, order, sub_orders, cause)
+            await self._settlement.settle_recounted(uow, order, sub_orders, cause)
             drifts += _difference("orders", order.id, before, _record(order))
             if order.counters.pending and order.status in (
                 OrderStatus.DONE,

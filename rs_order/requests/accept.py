@@ -1,6 +1,7 @@
-"""Takes order requests into the inbox: the first thing that happens to them, and the last that must not fail.
+"""Accepts order requests into the inbox, without any call of a remote service.
 
-A batch costs a handful of statements whatever its size. What needs a remote service is left to a step.
+A batch takes few statements, whatever its size. A step decides about the requests later, with
+the help of remote services.
 """
 
 from collections.abc import Sequence
@@ -18,28 +19,29 @@ from rs_order.store.requests import NewRequest, RecordedRequest, RequestState
 from rs_order.store.unit_of_work import Store, UnitOfWork
 
 GRANT_CHUNK = 1000
+"""The most requests that one step decides."""
 
 
 @dataclass(frozen=True, slots=True)
 class ArrivedRequest:
-    """An order request with what the broker says of its delivery. It has a correlationId."""
+    """An order request with the flags of its delivery. It has a correlationId."""
 
     request: OrderRequest
     redelivered: bool = False
-    """The broker delivers it again: the answers it got are in the outbox, none is repeated."""
+    """The broker delivers it again. Its responses are in the outbox, so none is repeated."""
     replayed: bool = False
-    """An operator put it back from a dead-letter queue."""
+    """An operator replayed it from a dead-letter queue."""
 
 
 class AcceptRequests:
-    """Records requests, denies the malformed ones, and has the others judged by a step."""
+    """Records requests, denies the malformed ones, and sends steps that decide about the others."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
 
     async def handle(self, tenant: Tenant, arrived: Sequence[ArrivedRequest]) -> None:
-        """Take requests of one tenant in; the messages may be acknowledged when this returns."""
+        """Accept requests of one tenant; the messages may be acknowledged when this returns."""
         by_key = {_key(arrival.request): arrival for arrival in reversed(arrived)}
         new = [_new_request(arrival.request) for arrival in by_key.values()]
         async with self._store.unit_of_work(tenant) as uow:
@@ -52,7 +54,7 @@ class AcceptRequests:
                 for request in recorded
                 if not request.new
             ]
-            waiting += await self._meet_again(uow, known)
+            waiting += await self._repeat_or_reopen(uow, known)
             await uow.messages.send(
                 [
                     GrantRequestsStep(tuple(waiting[start : start + GRANT_CHUNK])).to(tenant)
@@ -63,24 +65,29 @@ class AcceptRequests:
     async def _deny_malformed(
         self, uow: UnitOfWork, fresh: Sequence[RecordedRequest]
     ) -> list[RequestId]:
-        """Deny what breaks a rule; the others, still to be judged, are returned."""
-        judged = [(req, violations(OrderRequest.model_validate(req.body))) for req in fresh]
-        refused = [(request, reasons) for request, reasons in judged if reasons]
-        await uow.requests.decide(RequestState.DENIED, {request.id: None for request, _ in refused})
+        """Deny the requests that break a rule, and return the ids of the others."""
+        checked = [(req, violations(OrderRequest.model_validate(req.body))) for req in fresh]
+        malformed = [(request, broken) for request, broken in checked if broken]
+        await uow.requests.decide(
+            RequestState.DENIED, {request.id: None for request, _ in malformed}
+        )
         await uow.messages.respond(
             [
                 responses.rejected(
-                    uow.tenant, request.id, request.correlation_id, Rejection.denied(reasons)
+                    uow.tenant, request.id, request.correlation_id, Rejection.denied(broken)
                 )
-                for request, reasons in refused
+                for request, broken in malformed
             ]
         )
-        return [request.id for request, reasons in judged if not reasons]
+        return [request.id for request, broken in checked if not broken]
 
-    async def _meet_again(
+    async def _repeat_or_reopen(
         self, uow: UnitOfWork, known: Sequence[tuple[RecordedRequest, ArrivedRequest]]
     ) -> list[RequestId]:
-        """A request that is already known (decisions.md, Repeated request); the reopened are returned."""
+        """Reopen replayed requests, repeat the responses to the others, and return the ids of the reopened.
+
+        The rule is in decisions.md, Repeated request. A redelivered request gets no response again.
+        """
         if not known:
             return []
         reopened = await uow.requests.reopen(

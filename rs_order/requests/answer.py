@@ -21,16 +21,16 @@ from rs_order.store.orders import NewOrder
 from rs_order.store.requests import RecordedRequest, RequestState
 from rs_order.store.unit_of_work import Store, UnitOfWork
 
-UNFORESEEN = Rejection.failed(
+UNEXPECTED_FAILURE = Rejection.failed(
     ErrorType.INTERNAL_ERROR, "UnexpectedException: the request could not be judged."
 )
-"""The sender learns that the request failed; the dead letter holds the cause for the operator."""
+"""The sender gets no details; the dead letter holds the cause for the operator."""
 
 log = structlog.get_logger(__name__)
 
 
 class AnswerRequests:
-    """Commits many decisions at once; requests whose service is unavailable wait in a delayed step."""
+    """Commits many decisions at once. A delayed step retries requests whose remote service is unavailable."""
 
     def __init__(self, store: Store, clock: Clock, retries: RetryPolicy) -> None:
         self._store = store
@@ -67,13 +67,13 @@ class AnswerRequests:
 
             await self._grant(uow, of(decided.granted))
             await self._reject(uow, of(decided.rejected))
-            await self._wait(uow, of(decided.unavailable))
-            await self._set_aside(uow, of(decided.unexpected))
+            await self._retry_later(uow, of(decided.unavailable))
+            await self._fail_unexpected(uow, of(decided.unexpected))
         for id_, decision in decided.unavailable.items():
             log.warning(
                 "request-unanswered",
                 correlation_id=requests[id_].correlation_id,
-                cause=str(decision.trouble),
+                cause=str(decision.cause),
             )
 
     async def _grant(
@@ -148,16 +148,16 @@ class AnswerRequests:
                 ]
             )
 
-    async def _wait(
+    async def _retry_later(
         self, uow: UnitOfWork, unavailable: Sequence[tuple[RecordedRequest, Unavailable]]
     ) -> None:
-        """Try again later, or answer FAILED once the deadline is over."""
+        """Retry requests later, or answer FAILED once their deadline has passed."""
         now = self._clock.now()
         again: dict[int, list[RequestId]] = defaultdict(list)
         late: list[tuple[RecordedRequest, RemoteUnavailable]] = []
         for request, decision in unavailable:
             if self._retries.exhausted(request.unavailable_since or now, now):
-                late.append((request, decision.trouble))
+                late.append((request, decision.cause))
             else:
                 again[request.attempts].append(request.id)
         for attempts, ids in again.items():
@@ -169,29 +169,29 @@ class AnswerRequests:
     async def _give_up(
         self, uow: UnitOfWork, late: Sequence[tuple[RecordedRequest, RemoteUnavailable]]
     ) -> None:
-        """Answer FAILED; keep requests that failed for a bad response as dead letters, to be replayed."""
-        await self._reject(uow, [(request, self._too_late(trouble)) for request, trouble in late])
+        """Answer FAILED, and write dead letters for requests that failed because of a bad response."""
+        await self._reject(uow, [(request, self._too_late(cause)) for request, cause in late])
         await uow.messages.send(
             [
-                _dead_letter(uow.tenant, request, trouble.code, str(trouble))
-                for request, trouble in late
-                if isinstance(trouble, BadResponse)
+                _dead_letter(uow.tenant, request, cause.code, str(cause))
+                for request, cause in late
+                if isinstance(cause, BadResponse)
             ]
         )
 
-    def _too_late(self, trouble: RemoteUnavailable) -> Rejection:
+    def _too_late(self, cause: RemoteUnavailable) -> Rejection:
         seconds = self._retries.deadline.total_seconds()
         message = (
-            f"RemoteServiceException: {trouble.service} gave no usable answer for {seconds:g} s. "
+            f"RemoteServiceException: {cause.service} gave no usable answer for {seconds:g} s. "
             "Please send the request again later."
         )
         return Rejection.failed(ErrorType.INTERNAL_ERROR, message)
 
-    async def _set_aside(
+    async def _fail_unexpected(
         self, uow: UnitOfWork, unexpected: Sequence[tuple[RecordedRequest, Unexpected]]
     ) -> None:
         """Answer FAILED, and write dead letters that an operator can replay."""
-        await self._reject(uow, [(request, UNFORESEEN) for request, _ in unexpected])
+        await self._reject(uow, [(request, UNEXPECTED_FAILURE) for request, _ in unexpected])
         await uow.messages.send(
             [
                 _dead_letter(uow.tenant, request, "unexpected-batch-failure", decision.error)

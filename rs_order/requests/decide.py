@@ -20,9 +20,9 @@ from rs_order.store.unit_of_work import Store
 _CONCURRENT_REQUESTS = 32
 """Requests that are decided at the same time."""
 _COMMIT_EVERY = timedelta(seconds=2)
-"""The longest that a slow request delays the answers to others."""
+"""The longest time that a slow request delays the responses to others."""
 _LONGEST_RUN = timedelta(seconds=120)
-"""A step ends after this: the broker expects its acknowledgement within half an hour."""
+"""The longest time of one step: the broker expects its acknowledgement within half an hour."""
 
 log = structlog.get_logger(__name__)
 
@@ -92,13 +92,13 @@ class GrantRequests:
                     return await self._estimator.estimate(
                         tenant, OrderRequest.model_validate(request.body)
                     )
-            except RemoteUnavailable as trouble:
-                return Unavailable(trouble)
+            except RemoteUnavailable as error:
+                return Unavailable(error)
             except TimeoutError:
                 detail = f"no answer within {self._attempt_seconds:g} s"
                 return Unavailable(RemoteUnavailable("catalog or rs-admin", detail))
             except StoreError:
                 raise
-            except Exception as error:  # one request must not take the others with it
-                log.exception("request-not-judged", request=request.id)
+            except Exception as error:  # a failed request must not fail the others
+                log.exception("request-not-decided", request=request.id)
                 return Unexpected(type(error).__name__)

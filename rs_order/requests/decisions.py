@@ -16,7 +16,7 @@ Kind = TypeVar("Kind")
 class Unavailable:
     """A remote service was unavailable for this request."""
 
-    trouble: RemoteUnavailable
+    cause: RemoteUnavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,7 @@ class Unexpected:
     """Deciding about this request failed with an unexpected error."""
 
     error: str
+    """The name of the exception's class."""
 
 
 Decision = Estimate | Rejection | Unavailable | Unexpected
@@ -50,6 +51,7 @@ class Decisions:
                 self.unexpected[request.id] = decision
 
     def halves(self) -> tuple["Decisions", "Decisions"]:
+        """Return the decisions in two parts of about the same size."""
         first = set(self.ids[: len(self.ids) // 2])
 
         def some(*, in_first: bool) -> "Decisions":

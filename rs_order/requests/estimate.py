@@ -1,4 +1,4 @@
-"""What a request amounts to: its queries become the basket of the order, or the reason for refusing it."""
+"""Estimates a request: turns its queries into dataset selections, or rejects it."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ class Estimate:
 
 
 class Estimator:
-    """Asks rs-admin who the user is and the catalog what the queries find, with the user's own role."""
+    """Finds the user in rs-admin, and searches the catalog with the user's own role."""
 
     def __init__(self, users: Users, datasets: CatalogDatasets, links: Links, clock: Clock) -> None:
         self._users = users
@@ -44,10 +44,10 @@ class Estimator:
         self._clock = clock
 
     async def estimate(self, tenant: Tenant, request: OrderRequest) -> Estimate | Rejection:
-        """Judge one well-formed request.
+        """Return the estimate of a well-formed request, or its rejection.
 
         Raises:
-            RemoteUnavailable: a service gave no answer; ask again later.
+            RemoteUnavailable: a service gave no answer; the call can be repeated.
         """
         email = request.user or ""
         user = await self._find_user(tenant, email)
@@ -62,7 +62,9 @@ class Estimator:
     async def selections(
         self, caller: Caller, request: OrderRequest
     ) -> tuple[DatasetSelection, ...] | Rejection:
-        """What the queries find for this caller, whatever it amounts to; a query finds at least one file.
+        """Return what the queries find for the caller, whatever its size, or the rejection.
+
+        A query that finds no file leads to a rejection.
 
         Raises:
             RemoteUnavailable: the catalog gave no answer.
@@ -84,7 +86,7 @@ class Estimator:
     async def _select(
         self, caller: Caller, request: OrderRequest
     ) -> tuple[DatasetSelection, ...] | None:
-        """The dataset selections of all queries; None when one of them finds no file."""
+        """Return the dataset selections of all queries; None if one of them finds no file."""
         at = self._clock.now()
         searches = [SelectionRequest.of_query(query, at) for query in request.queries or ()]
         found: dict[Urn, list[tuple[SelectionRequest, DatasetSummary]]] = defaultdict(list)
@@ -116,7 +118,7 @@ class Estimator:
 def _within_limit(
     request: OrderRequest, selections: Sequence[DatasetSelection]
 ) -> Rejection | None:
-    """Refuse what is larger than the sender wanted to pay for; exactly as large passes."""
+    """Return the rejection of selections above the sender's size limit; None if they are within it."""
     size, limit = sum(selection.bytes for selection in selections), request.size_limit_in_bytes
     if limit is None or size <= limit:
         return None

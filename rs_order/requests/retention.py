@@ -1,4 +1,4 @@
-"""Forgets answered requests and told responses when their time is over (decisions.md, Repeated request)."""
+"""Purges answered requests and published responses after their retention (decisions.md, Repeated request)."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,26 +9,28 @@ from rs_order.ports import Clock
 from rs_order.store.unit_of_work import Store, UnitOfWork
 
 SLICE = 5000
+"""The most rows of each table that one run deletes."""
 EVERY = timedelta(hours=1)
+"""The time between two runs."""
 PURGES = "tidy-inbox"
-"""The rounds' name in the store."""
+"""The name of the runs in the store; it stays as rows have it."""
 
 
 @dataclass(frozen=True)
 class PurgeInboxStep(Step, name="tidy"):
-    """Delete a slice of what the inbox need not remember any more."""
+    """Delete a slice of the requests and responses that are past their retention."""
 
     number: RunNumber
 
 
 async def begin_purges(uow: UnitOfWork, now: datetime) -> None:
-    """Start the rounds of a tenant, unless they have begun; its first request does so."""
+    """Start the runs of a tenant, unless they have begun; the tenant's first request does so."""
     if await uow.runs.begin(PURGES, 1, now + EVERY):
         await uow.messages.send([PurgeInboxStep(2).to(uow.tenant, now + EVERY)])
 
 
 class PurgeInbox:
-    """A round of at most one slice of each; it writes the next round in the same commit."""
+    """Deletes at most one slice of each table in a run, and plans the next run in the same commit."""
 
     def __init__(self, store: Store, clock: Clock, *, retention: timedelta) -> None:
         self._store = store
@@ -36,14 +38,15 @@ class PurgeInbox:
         self._retention = retention
 
     async def handle(self, tenant: Tenant, step: PurgeInboxStep) -> None:
+        """Do the run of the step, unless it is outdated; after a full slice, the next run is due at once."""
         now = self._clock.now()
         async with self._store.unit_of_work(tenant) as uow:
             if not await uow.runs.begin(PURGES, step.number, now + EVERY):
                 return
             before = now - self._retention
-            forgotten = max(
+            deleted = max(
                 await uow.requests.purge(before, SLICE),
                 await uow.messages.purge_responses(before, SLICE),
             )
-            following = now if forgotten == SLICE else now + EVERY
-            await uow.messages.send([PurgeInboxStep(step.number + 1).to(tenant, following)])
+            due = now if deleted == SLICE else now + EVERY
+            await uow.messages.send([PurgeInboxStep(step.number + 1).to(tenant, due)])

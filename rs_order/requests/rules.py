@@ -1,4 +1,4 @@
-"""When an order request is refused before anybody is asked (amqp.md 2.3, decisions.md)."""
+"""Rules for order requests that need no remote service (amqp.md 2.3, decisions.md)."""
 
 import hashlib
 
@@ -15,11 +15,12 @@ MAX_USER = 128
 
 
 def violations(request: OrderRequest) -> list[Violation]:
-    """Every reason to refuse the request, in the order of the table of amqp.md 2.3."""
+    """Return every rule that the request breaks, in the order of the table in amqp.md 2.3."""
     return [*_content(request), *_lengths(request), *_user(request), *_pattern(request)]
 
 
 def unknown_user(user: str) -> Violation:
+    """Return the violation of a request whose user rs-admin doesn't know."""
     return Violation(ErrorType.FORBIDDEN, f"Unknown user : {user}", "user")
 
 
@@ -60,13 +61,13 @@ def _pattern(request: OrderRequest) -> list[Violation]:
         return []
     try:
         compile_pattern(pattern)
-    except PatternRejectedError as refusal:
-        return [Violation(PATTERN, str(refusal), "filters.filenameRegExp", pattern)]
+    except PatternRejectedError as error:
+        return [Violation(PATTERN, str(error), "filters.filenameRegExp", pattern)]
     return []
 
 
 def file_filter(request: OrderRequest) -> FileFilter | None:
-    """The filter that every dataset selection of the request gets (domain.md 13.1)."""
+    """Return the filter for every dataset selection of the request, if it has one (domain.md 13.1)."""
     if request.filters is None:
         return None
     return FileFilter(
@@ -76,5 +77,5 @@ def file_filter(request: OrderRequest) -> FileFilter | None:
 
 
 def fingerprint(request: OrderRequest) -> bytes:
-    """SHA-256 of the content: equal for the same request, however its JSON was written."""
+    """Return the SHA-256 of the content; the order of members and the layout of the JSON don't matter."""
     return hashlib.sha256(orjson.dumps(request.to_wire(), option=orjson.OPT_SORT_KEYS)).digest()

@@ -1,1 +1,1 @@
-"""Scheduling: the next sub-orders start, and storage is asked for their files (domain.md 6)."""
+"""Scheduling: starts the next sub-orders, and requests their files from storage (domain.md 6)."""

@@ -1,4 +1,4 @@
-"""Asks storage for the files of sub-orders, applies its answers, and gives up when it stays silent."""
+"""Requests the files of sub-orders from storage, applies its answers, and gives up after its deadline."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -51,7 +51,7 @@ class AskAgainStep(Step, name="ask-again"):
 
 
 class AskStorage:
-    """The first request for a sub-order, and those that follow while storage is silent."""
+    """Requests the files of a sub-order from storage, and repeats the request until storage answers."""
 
     def __init__(
         self,
@@ -69,12 +69,12 @@ class AskStorage:
         self._retries = retries
 
     async def first(self, uow: UnitOfWork, order: Order, sub_order: SubOrder) -> int:
-        """Ask for the files of a sub-order that the caller starts, in the caller's unit of work.
+        """Request the files of a sub-order in the caller's unit of work; the caller saves the sub-order.
 
         A process whose inputs are all settled, or external, begins at once.
 
         Returns:
-            How many were asked for.
+            The number of requested files.
         """
         checksums = await uow.files.pending_checksums(sub_order.id)
         if sub_order.kind is SubOrderKind.PROCESSING and not checksums:
@@ -117,20 +117,20 @@ class AskStorage:
             await uow.sub_orders.save([sub_order], now)
 
     async def _wait_for_its_stop(self, uow: UnitOfWork, sub_order: SubOrder) -> None:
-        """It is about to be stopped; when the order is resumed before, storage has to be reminded again."""
+        """Send the stop again, and the reminder for the case that the order is resumed before the stop."""
         now = self._clock.now()
         sub_order.due_at = now + self._retries.first
         await uow.sub_orders.save([sub_order], now)
         await uow.messages.send(
             [
-                # Once more: nothing else would come of it, had that step been lost.
+                # The first of these steps may have been lost.
                 StopSubOrdersStep(sub_order.order_id).to(uow.tenant),
                 _ask_again(sub_order).to(uow.tenant, sub_order.due_at),
             ]
         )
 
     async def _give_up(self, uow: UnitOfWork, order: Order, sub_order: SubOrder) -> None:
-        """Storage never answered: files end with an error, a process begins with what there is."""
+        """Settle pending files as errors after the deadline; a process begins with the inputs it has."""
         now = self._clock.now()
         hours = self._retries.deadline.total_seconds() / 3600
         cause = Cause(Reason.STORAGE_SILENT, SERVICE, now)
@@ -140,10 +140,10 @@ class AskStorage:
             await self._processing.begin(uow, [sub_order.id], reason=cause.reason, at=now)
             return
         moves = await uow.files.give_up(sub_order.id, reason)
-        await self._settlement.carry(uow, [order], moves, cause)
+        await self._settlement.apply(uow, [order], moves, cause)
 
     def _reminder(self, tenant: Tenant, sub_order: SubOrder) -> OutgoingMessage:
-        """The step that asks again; the caller saves when it falls due."""
+        """Return the delayed step that asks again; the caller saves its due date with the sub-order."""
         now = self._clock.now()
         due = self._retries.next_attempt(sub_order.asks, sub_order.asked_at or now, now)
         sub_order.due_at = due
@@ -184,6 +184,6 @@ class ApplyAvailability:
             ids = [order.id for order in orders]
             cause = Cause(Reason.STORAGE_ANSWERED, "storage", self._clock.now())
             moves = await uow.files.settle_by_checksum(ids, available, unavailable)
-            await self._settlement.carry(uow, orders, moves, cause)
+            await self._settlement.apply(uow, orders, moves, cause)
             complete = await uow.inputs.settle_by_checksum(ids, available, unavailable)
             await self._processing.begin(uow, complete, reason=cause.reason, at=cause.at)

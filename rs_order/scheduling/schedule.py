@@ -18,7 +18,7 @@ from rs_order.store.unit_of_work import Store, UnitOfWork
 
 
 class ScheduleSubOrders:
-    """One pass for one owner; two passes of the same owner never overlap."""
+    """Starts sub-orders in passes, one owner at a time; two passes of an owner never overlap."""
 
     def __init__(
         self,
@@ -35,20 +35,20 @@ class ScheduleSubOrders:
         self._limits = limits
 
     async def handle(self, tenant: Tenant, step: ScheduleStep) -> None:
-        """Start what may start; repeating it does no harm."""
+        """Start the sub-orders that the limits allow. Handling the step twice does no harm."""
         async with self._store.unit_of_work(tenant) as uow:
             await uow.sub_orders.lock_owner(step.owner)
             await self._pass(uow, step.owner)
             await wake_next_waiters(uow, self._limits)
 
     async def resume(self, tenant: Tenant) -> None:
-        """Schedule a pass for every owner with a ready sub-order: limits may have been raised."""
+        """Schedule a pass for every owner with a ready sub-order, since limits may have been raised."""
         async with self._store.unit_of_work(tenant) as uow:
             owners = await uow.sub_orders.owners_ready()
             await uow.messages.send([ScheduleStep(owner).to(tenant) for owner in owners])
 
     async def _pass(self, uow: UnitOfWork, owner: str) -> None:
-        """Load the owner's queue under the locks of its orders, decide, and do what was decided."""
+        """Lock the orders in the owner's queue, decide which sub-orders start, and start them."""
         slots = await self._free_slots(uow, owner)
         wanted = slots_of_pass(slots, self._pass_limits)
         queue = await uow.sub_orders.next_ready(owner, wanted + 1) if wanted else []
@@ -74,13 +74,13 @@ class ScheduleSubOrders:
             await uow.capacity.wait(owner, decision.waiting_rank)
 
     async def _free_slots(self, uow: UnitOfWork, owner: str) -> int | None:
-        """Return the free slots of the owner; None: the owner has no limit."""
+        """Return the free slots of the owner; None if there is no limit."""
         if not self._limits.per_user:
             return None
         return self._limits.per_user - await uow.sub_orders.slots_taken(owner)
 
     async def _capacity(self, uow: UnitOfWork) -> int | None:
-        """Lock and return the free capacity of the service; None: it has no limit."""
+        """Lock and return the free capacity of the service; None if there is no limit."""
         return await lock_free_capacity(uow, self._limits) if self._limits.service else None
 
     async def _start(
