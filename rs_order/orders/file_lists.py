@@ -29,7 +29,7 @@ from rs_order.rest.resources import (
     LIST_DATASET_FILES,
 )
 from rs_order.rest.roles import may_read_order_of, may_see_orders_of
-from rs_order.rest.routing import STORE_TROUBLE, AuthorisedCaller, Documented, Endpoints
+from rs_order.rest.routing import STORE_UNAVAILABLE, AuthorisedCaller, Documented, Endpoints
 from rs_order.store.file_views import FileProperty, FileView, FileViews
 from rs_order.store.order_views import OrderViews
 
@@ -78,7 +78,7 @@ _NOT_TO_BE_READ: Final[Documented] = {
 }
 _LISTED: Final = {
     400: "An id isn't a number, or there is no such property to sort by",
-    **STORE_TROUBLE,
+    **STORE_UNAVAILABLE,
 }
 
 
@@ -107,7 +107,7 @@ def _serve_files_of_dataset(
         responses={
             400: "An id isn't a number",
             404: "There is no such order, or it has no such dataset",
-            **STORE_TROUBLE,
+            **STORE_UNAVAILABLE,
         },
         documented={
             403: {"description": "The role isn't allowed, or somebody else's order (then no body)"}

@@ -28,7 +28,13 @@ from rs_order.rest.resources import (
     LIST_ORDERS,
 )
 from rs_order.rest.roles import may_read_order_of
-from rs_order.rest.routing import BAD_BODY, STORE_TROUBLE, AuthorisedCaller, Documented, Endpoints
+from rs_order.rest.routing import (
+    BAD_BODY,
+    STORE_UNAVAILABLE,
+    AuthorisedCaller,
+    Documented,
+    Endpoints,
+)
 from rs_order.store.order_views import OrderViews
 
 OwnPaging = Annotated[Paging, paging(20)]
@@ -36,7 +42,7 @@ OwnPaging = Annotated[Paging, paging(20)]
 _CREATION: Final = {
     **BAD_BODY,
     422: "`TOO_MANY_CHARACTERS_IN_LABEL` or `LABEL_NOT_UNIQUE_FOR_OWNER`",
-    **STORE_TROUBLE,
+    **STORE_UNAVAILABLE,
 }
 _NO_BASKET: Final[Documented] = {204: {"description": "The caller has no basket"}}
 
@@ -88,7 +94,7 @@ def _serve_creation(endpoints: Endpoints, access: Access, services: OrderService
 
 
 def _serve_views(endpoints: Endpoints, access: Access, services: OrderServices) -> None:
-    @endpoints.serve(LIST_ORDERS, model=Page[OrderDto], responses=STORE_TROUBLE)
+    @endpoints.serve(LIST_ORDERS, model=Page[OrderDto], responses=STORE_UNAVAILABLE)
     async def list_orders(
         request: Request, caller: AuthorisedCaller, paging: OwnPaging
     ) -> Response:
@@ -102,7 +108,7 @@ def _serve_views(endpoints: Endpoints, access: Access, services: OrderServices) 
     @endpoints.serve(
         GET_ORDER,
         model=Entity[OrderDto],
-        responses={400: "The id isn't a number", **STORE_TROUBLE},
+        responses={400: "The id isn't a number", **STORE_UNAVAILABLE},
         documented={
             403: {"description": "The role isn't allowed, or somebody else's order (then no body)"},
             404: {"description": "There is no such order (no body)"},
@@ -125,7 +131,7 @@ def _serve_automatic_orders(endpoints: Endpoints, apply: ApplyOrder) -> None:
     @endpoints.serve(
         APPLY_ORDER,
         model=Entity[OrderResponse],
-        responses={**BAD_BODY, **STORE_TROUBLE},
+        responses={**BAD_BODY, **STORE_UNAVAILABLE},
         documented={
             422: {
                 "model": Entity[OrderResponse] | Messages,

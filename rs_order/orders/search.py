@@ -18,7 +18,7 @@ from rs_order.rest.answers import json_answer, page
 from rs_order.rest.middleware import facts_of
 from rs_order.rest.parameters import Paging, Sort, paging, sorted_by
 from rs_order.rest.resources import EXPORT_ORDERS, SEARCH_ORDERS
-from rs_order.rest.routing import BAD_BODY, STORE_TROUBLE, AuthorisedCaller, Endpoints
+from rs_order.rest.routing import BAD_BODY, STORE_UNAVAILABLE, AuthorisedCaller, Endpoints
 from rs_order.store.order_views import OrderProperty, OrderSearch, OrderView, OrderViews
 
 MAX_VALUES: Final = 1000
@@ -106,7 +106,11 @@ SearchPaging = Annotated[Paging, paging(10, Sort(OrderProperty.CREATION_DATE, de
 CSV_NAME: Final = "attachment;filename=orders.csv"
 """The web interface splits it on ``filename=`` (rest.md 8.3)."""
 
-_SEARCH: Final = {**BAD_BODY, 422: "The restriction on statuses breaks its rules", **STORE_TROUBLE}
+_SEARCH: Final = {
+    **BAD_BODY,
+    422: "The restriction on statuses breaks its rules",
+    **STORE_UNAVAILABLE,
+}
 
 
 def order_search_router(access: Access, orders: OrderViews, users: Users) -> APIRouter:

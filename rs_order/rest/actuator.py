@@ -21,8 +21,15 @@ from rs_order.rest.answers import json_answer
 
 
 def actuator_router(health: Health, metrics: CollectorRegistry) -> APIRouter:
+    """Return the routes that operators and orchestrators read."""
     router = APIRouter(prefix="/actuator", tags=["actuator"])
+    _serve_health(router, health)
+    _serve_build(router)
+    _serve_metrics(router, metrics)
+    return router
 
+
+def _serve_health(router: APIRouter, health: Health) -> None:
     @router.get(
         "/health",
         summary="Tell whether the service can do its work",
@@ -36,6 +43,8 @@ def actuator_router(health: Health, metrics: CollectorRegistry) -> APIRouter:
         down = report.status is HealthStatus.DOWN
         return json_answer(request, report.to_wire(), 503 if down else 200)
 
+
+def _serve_build(router: APIRouter) -> None:
     @router.get(
         "/info",
         summary="Tell what is running",
@@ -47,6 +56,8 @@ def actuator_router(health: Health, metrics: CollectorRegistry) -> APIRouter:
         build = Build(name=SERVICE, version=version(SERVICE))
         return json_answer(request, BuildInfo(build=build).to_wire())
 
+
+def _serve_metrics(router: APIRouter, metrics: CollectorRegistry) -> None:
     @router.get(
         "/prometheus",
         summary="Get the metrics",
@@ -62,8 +73,6 @@ def actuator_router(health: Health, metrics: CollectorRegistry) -> APIRouter:
     async def prometheus() -> Response:
         """All metrics, in the text format of Prometheus."""
         return Response(generate_latest(metrics), headers={"Content-Type": CONTENT_TYPE_LATEST})
-
-    return router
 
 
 async def _report(health: Health) -> HealthReport:

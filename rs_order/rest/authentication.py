@@ -1,4 +1,4 @@
-"""From a request to who makes it (rest.md 2.1)."""
+"""Identifies the caller of a request and rejects callers that may not send it (rest.md 2)."""
 
 from typing import Final
 
@@ -15,82 +15,16 @@ from rs_order.rest.roles import may_come_from, may_reach, may_use
 from rs_order.rest.tokens import InvalidToken
 
 IN_MAINTENANCE: Final = 515
+"""The status of a change that is rejected because its project is in maintenance."""
 _BEARER: Final = "Bearer"
 _PUBLIC_EMAIL: Final = "public@regards.com"
 
 
-async def admitted(request: Request, access: Access, caller: Caller) -> None:
-    """Look at where the caller is, once his project's rights are known.
+def authenticate(request: Request, access: Access) -> Caller:
+    """Return the caller that the token identifies, or a PUBLIC caller of the project in ``scope``.
 
     Raises:
-        HttpError: 401 when his role may not be used from his address (rest.md 2.3, IP filter).
-        RightsUnknown: rs-admin hasn't said yet.
-    """
-    await access.roles.prepare(caller.tenant)
-    address = request.client.host if request.client else ""
-    if not may_come_from(access.roles, caller, address):
-        raise HttpError(
-            401, f"Authentication failed: the role {caller.role} may not be used from {address}"
-        )
-
-
-def authorised(access: Access, caller: Caller, resource: Resource) -> Caller:
-    """The caller, when his role may use the resource.
-
-    Raises:
-        HttpError: 403 for a role that isn't allowed.
-    """
-    if not may_use(access.roles, caller, resource):
-        raise HttpError(403, ACCESS_DENIED)
-    return caller
-
-
-def of_own_tenant(caller: Caller, tenant: str) -> None:
-    """Let a caller act on a tenant that the path names.
-
-    Raises:
-        HttpError: 403 for another tenant than his own (promise 7: tenants never meet).
-    """
-    if not may_reach(caller, tenant):
-        raise HttpError(403, ACCESS_DENIED)
-
-
-async def out_of_maintenance(access: Access, caller: Caller, resource: Resource, verb: str) -> None:
-    """Refuse changes while the caller's tenant is in maintenance (rest.md 2.6).
-
-    Only GET is exempt, and what ends the maintenance; HEAD is not.
-
-    Raises:
-        HttpError: 515.
-    """
-    if verb == "GET" or resource == DISABLE_MAINTENANCE:
-        return
-    if await access.maintenance.covers(caller.tenant):
-        raise HttpError(IN_MAINTENANCE, f"Tenant {caller.tenant} in maintenance!")
-
-
-async def of_served_tenant(access: Access, caller: Caller) -> None:
-    """Look at the caller's tenant before anything is asked of it.
-
-    Raises:
-        HttpError: 404 for a tenant that this deployment doesn't serve.
-    """
-    if not await is_served(access, caller.tenant):
-        raise HttpError(404, f"There is no project {caller.tenant} here")
-
-
-async def is_served(access: Access, tenant: str) -> bool:
-    """Whether this deployment serves a tenant; one it doesn't know may have come just now."""
-    if not access.tenants.serves(tenant):
-        await access.tenants.load()
-    return access.tenants.serves(tenant)
-
-
-def authenticated(request: Request, access: Access) -> Caller:
-    """The caller: of the bearer token, else the public of the project named by ``scope``.
-
-    Raises:
-        HttpError: 401 without a token that can be trusted.
+        HttpError: 401 if the token is invalid, or if there is neither a token nor a ``scope``.
     """
     caller = _caller(request, access)
     facts_of(request.scope).update(tenant=caller.tenant, user=caller.email)
@@ -108,3 +42,71 @@ def _caller(request: Request, access: Access) -> Caller:
     if scope:
         return Caller(Tenant(scope), _PUBLIC_EMAIL, PUBLIC)
     raise HttpError(401, "Authentication failed: no bearer token in the Authorization header")
+
+
+async def require_served_tenant(access: Access, caller: Caller) -> None:
+    """Check that this deployment serves the caller's tenant.
+
+    Raises:
+        HttpError: 404 if it doesn't.
+    """
+    if not await is_served(access, caller.tenant):
+        raise HttpError(404, f"There is no project {caller.tenant} here")
+
+
+async def is_served(access: Access, tenant: str) -> bool:
+    """True if this deployment serves the tenant. Unknown tenants are looked up in the database."""
+    if not access.tenants.serves(tenant):
+        await access.tenants.load()
+    return access.tenants.serves(tenant)
+
+
+async def require_allowed_address(request: Request, access: Access, caller: Caller) -> None:
+    """Check that the caller's role may be used from the caller's address (rest.md 2.3, IP filter).
+
+    Raises:
+        HttpError: 401 if it may not.
+        RightsUnknown: the rights of the tenant haven't been read from rs-admin yet.
+    """
+    await access.roles.prepare(caller.tenant)
+    address = request.client.host if request.client else ""
+    if not may_come_from(access.roles, caller, address):
+        raise HttpError(
+            401, f"Authentication failed: the role {caller.role} may not be used from {address}"
+        )
+
+
+async def require_no_maintenance(
+    access: Access, caller: Caller, resource: Resource, verb: str
+) -> None:
+    """Reject changes while the caller's tenant is in maintenance (rest.md 2.6).
+
+    Only GET and the end of the maintenance are exempt. HEAD is not.
+
+    Raises:
+        HttpError: 515 if the tenant is in maintenance.
+    """
+    if verb == "GET" or resource == DISABLE_MAINTENANCE:
+        return
+    if await access.maintenance.covers(caller.tenant):
+        raise HttpError(IN_MAINTENANCE, f"Tenant {caller.tenant} in maintenance!")
+
+
+def require_allowed_role(access: Access, caller: Caller, resource: Resource) -> None:
+    """Check that the caller's role may use the resource.
+
+    Raises:
+        HttpError: 403 if it may not.
+    """
+    if not may_use(access.roles, caller, resource):
+        raise HttpError(403, ACCESS_DENIED)
+
+
+def require_own_tenant(caller: Caller, tenant: str) -> None:
+    """Check that the caller may act on the tenant in the path (promise 7: tenants never meet).
+
+    Raises:
+        HttpError: 403 if it is another tenant than the caller's own.
+    """
+    if not may_reach(caller, tenant):
+        raise HttpError(403, ACCESS_DENIED)

@@ -8,7 +8,7 @@ from rs_order.contracts.administration import ConnectionProperties, DataSourceSt
 from rs_order.domain.ids import Tenant
 from rs_order.rest.access import Access
 from rs_order.rest.answers import json_answer
-from rs_order.rest.authentication import is_served, of_own_tenant
+from rs_order.rest.authentication import is_served, require_own_tenant
 from rs_order.rest.errors import HttpError
 from rs_order.rest.parameters import TenantInPath
 from rs_order.rest.resources import GET_DATA_SOURCE_STATUS, TEST_DATA_SOURCE
@@ -34,16 +34,10 @@ def data_source_router(access: Access, data_source: DataSource) -> APIRouter:
         request: Request, caller: AuthorisedCaller, tenant: TenantInPath
     ) -> Response:
         """Read something of the project's own schema."""
-        of_own_tenant(caller, tenant)
+        require_own_tenant(caller, tenant)
         if not await is_served(access, tenant):
-            return json_answer(request, _told(_unknown(tenant)), 400)
-        try:
-            await data_source.test(Tenant(tenant))
-        except StoreUnavailable as error:
-            # The text may name hosts and users: it goes to the log by its cause, not to the caller.
-            told = f"The database of {tenant} doesn't answer: {type(error.__cause__).__name__}"
-            return json_answer(request, _told(told), 400)
-        return json_answer(request, _told(f"The database of {tenant} answers"))
+            return json_answer(request, _result(_unknown(tenant)), 400)
+        return await _tested(request, data_source, Tenant(tenant))
 
     @endpoints.serve(
         GET_DATA_SOURCE_STATUS,
@@ -58,6 +52,18 @@ def data_source_router(access: Access, data_source: DataSource) -> APIRouter:
         return json_answer(request, DataSourceStatus(properties=properties).to_wire())
 
     return endpoints.router
+
+
+async def _tested(request: Request, data_source: DataSource, tenant: Tenant) -> Response:
+    try:
+        await data_source.test(tenant)
+    except StoreUnavailable as error:
+        # The response names only the class of the cause: the text may contain hosts and users.
+        cause = type(error.__cause__).__name__
+        return json_answer(
+            request, _result(f"The database of {tenant} doesn't answer: {cause}"), 400
+        )
+    return json_answer(request, _result(f"The database of {tenant} answers"))
 
 
 def _properties(use: ConnectionUse) -> ConnectionProperties:
@@ -75,5 +81,5 @@ def _unknown(tenant: str) -> str:
     return f"There is no project {tenant} here"
 
 
-def _told(message: str) -> dict[str, Any]:
+def _result(message: str) -> dict[str, Any]:
     return DataSourceTest(message=message, properties={}).to_wire()

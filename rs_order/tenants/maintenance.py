@@ -13,7 +13,7 @@ from rs_order.domain.ids import Tenant
 from rs_order.ports import Clock
 from rs_order.rest.access import Access
 from rs_order.rest.answers import json_answer
-from rs_order.rest.authentication import of_own_tenant
+from rs_order.rest.authentication import require_own_tenant
 from rs_order.rest.parameters import TenantInPath
 from rs_order.rest.resources import DISABLE_MAINTENANCE, ENABLE_MAINTENANCE, GET_MAINTENANCE
 from rs_order.rest.roles import may_reach
@@ -70,7 +70,7 @@ def maintenance_router(access: Access, maintenance: SwitchMaintenance) -> APIRou
         return await switched(caller, tenant, active=False)
 
     async def switched(caller: Caller, tenant: str, *, active: bool) -> Response:
-        of_own_tenant(caller, tenant)
+        require_own_tenant(caller, tenant)
         await maintenance.handle(tenant, active=active, by=caller.email)
         return Response()
 

@@ -8,7 +8,7 @@ import pytest
 from rs_order.app.rest import RestServices
 from rs_order.domain.identity import Caller
 from rs_order.rest.access import Access
-from rs_order.rest.authentication import out_of_maintenance
+from rs_order.rest.authentication import require_no_maintenance
 from rs_order.rest.errors import HttpError
 from rs_order.rest.resources import DISABLE_MAINTENANCE, DOWNLOAD_FILE, RESOURCES, Resource
 from rs_order.store.tenants import Maintenance
@@ -32,7 +32,7 @@ class AllInMaintenance:
 async def _refusal(access: Access, resource: Resource, verb: str) -> HttpError | None:
     caller = Caller(DEMO, "admin@example.org", "PROJECT_ADMIN")
     try:
-        await out_of_maintenance(access, caller, resource, verb)
+        await require_no_maintenance(access, caller, resource, verb)
     except HttpError as refused:
         return refused
     return None
