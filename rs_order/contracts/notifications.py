@@ -1,4 +1,4 @@
-"""Notifications of people, and copies of messages for rs-notifier (amqp.md 3.4)."""
+"""Notifications of users and operators, and copies of messages for rs-notifier (amqp.md 3.4)."""
 
 from enum import StrEnum
 from typing import Any

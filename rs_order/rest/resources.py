@@ -7,7 +7,7 @@ Templates and the names of their variables are a contract: the interface compare
 from dataclasses import dataclass
 from typing import Final
 
-from rs_order.contracts.role_names import (
+from rs_order.contracts.platform_names import (
     ADMIN,
     EXPLOIT,
     INSTANCE_ADMIN,

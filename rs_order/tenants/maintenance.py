@@ -6,7 +6,7 @@ import structlog
 from fastapi import APIRouter, Request, Response
 
 from rs_order.contracts.administration import MaintenanceDto
-from rs_order.contracts.envelope import Entity
+from rs_order.contracts.wire import Entity
 from rs_order.core.errors import NotFound
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Tenant

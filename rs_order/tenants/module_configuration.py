@@ -9,7 +9,7 @@ from importlib.metadata import version
 import structlog
 from pydantic import ValidationError
 
-from rs_order.contracts.configuration_file import (
+from rs_order.contracts.setting_bodies import (
     MODULE,
     SETTING_KEY,
     ConfigurationToImport,

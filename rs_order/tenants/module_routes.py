@@ -5,8 +5,8 @@ from typing import Annotated, Final
 import orjson
 from fastapi import APIRouter, File, Request, Response, UploadFile
 
-from rs_order.contracts.administration import HealthStatus
-from rs_order.contracts.configuration_file import ExportedConfiguration, ImportReport, Readiness
+from rs_order.contracts.administration import HealthStatus, Readiness
+from rs_order.contracts.setting_bodies import ExportedConfiguration, ImportReport
 from rs_order.domain.identity import SERVICE
 from rs_order.ports import Health
 from rs_order.rest.access import Access

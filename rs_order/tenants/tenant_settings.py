@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import structlog
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from rs_order.contracts.envelope import Entity
-from rs_order.contracts.setting import SettingChange, SettingDto
+from rs_order.contracts.setting_bodies import SettingChange, SettingDto
+from rs_order.contracts.wire import Entity
 from rs_order.core.errors import InvalidInput, NotFound
 from rs_order.domain.errors import SettingRejectedError
 from rs_order.domain.ids import Tenant

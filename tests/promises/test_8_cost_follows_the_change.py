@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from rs_order.app.clock import SystemClock
-from rs_order.contracts.order_request import OrderRequest
+from rs_order.contracts.order_messages import OrderRequest
 from rs_order.core.links import Links
 from rs_order.core.policies import SlotLimits
 from rs_order.core.settlement import Settlement
