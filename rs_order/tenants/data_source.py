@@ -14,7 +14,7 @@ from rs_order.rest.parameters import TenantInPath
 from rs_order.rest.resources import GET_DATA_SOURCE_STATUS, TEST_DATA_SOURCE
 from rs_order.rest.routing import AuthorisedCaller, Endpoints
 from rs_order.store.errors import StoreUnavailable
-from rs_order.store.pool import ConnectionUse, DataSource
+from rs_order.store.tenants import ConnectionUse, DataSource
 
 
 def data_source_router(access: Access, data_source: DataSource) -> APIRouter:
