@@ -1,4 +1,4 @@
-"""The database behind a tenant (rest.md 11.4)."""
+"""Tests the database behind a tenant, and shows the use of its connections (rest.md 11.4)."""
 
 from typing import Any
 
@@ -18,6 +18,7 @@ from rs_order.store.tenants import ConnectionUse, DataSource
 
 
 def data_source_router(access: Access, data_source: DataSource) -> APIRouter:
+    """Return the endpoints about the data source of a project."""
     endpoints = Endpoints(access, tag="data source")
 
     @endpoints.serve(
@@ -33,17 +34,11 @@ def data_source_router(access: Access, data_source: DataSource) -> APIRouter:
     async def test_data_source(
         request: Request, caller: AuthorisedCaller, tenant: TenantInPath
     ) -> Response:
-        """Read something of the project's own schema."""
+        """Read a table in the schema of the project."""
         of_own_tenant(caller, tenant)
         if not await is_served(access, tenant):
-            return json_answer(request, _told(_unknown(tenant)), 400)
-        try:
-            await data_source.test(Tenant(tenant))
-        except StoreUnavailable as error:
-            # The text may name hosts and users: it goes to the log by its cause, not to the caller.
-            told = f"The database of {tenant} doesn't answer: {type(error.__cause__).__name__}"
-            return json_answer(request, _told(told), 400)
-        return json_answer(request, _told(f"The database of {tenant} answers"))
+            return json_answer(request, _result(_unknown(tenant)), 400)
+        return await _tested(request, data_source, Tenant(tenant))
 
     @endpoints.serve(
         GET_DATA_SOURCE_STATUS,
@@ -51,13 +46,25 @@ def data_source_router(access: Access, data_source: DataSource) -> APIRouter:
         responses={400: "This deployment doesn't serve the project"},
     )
     async def get_data_source_status(request: Request, tenant: TenantInPath) -> Response:
-        """How the process that answers uses its connections; all projects share them."""
+        """Return the use of connections by the process that answers. All projects share them."""
         if not await is_served(access, tenant):
             raise HttpError(400, _unknown(tenant))
         properties = _properties(data_source.use())
         return json_answer(request, DataSourceStatus(properties=properties).to_wire())
 
     return endpoints.router
+
+
+async def _tested(request: Request, data_source: DataSource, tenant: Tenant) -> Response:
+    try:
+        await data_source.test(tenant)
+    except StoreUnavailable as error:
+        # The response names only the class of the cause: the text may contain hosts and users.
+        cause = type(error.__cause__).__name__
+        return json_answer(
+            request, _result(f"The database of {tenant} doesn't answer: {cause}"), 400
+        )
+    return json_answer(request, _result(f"The database of {tenant} answers"))
 
 
 def _properties(use: ConnectionUse) -> ConnectionProperties:
@@ -75,5 +82,5 @@ def _unknown(tenant: str) -> str:
     return f"There is no project {tenant} here"
 
 
-def _told(message: str) -> dict[str, Any]:
+def _result(message: str) -> dict[str, Any]:
     return DataSourceTest(message=message, properties={}).to_wire()
