@@ -4,8 +4,8 @@ from fastapi import APIRouter, Request, Response
 
 from rs_order.actions.order_actions import OrderActions
 from rs_order.actions.rights import Actor
-from rs_order.contracts.envelope import Entity
 from rs_order.contracts.order_bodies import OrderCreation, OrderDto
+from rs_order.contracts.wire import Entity
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import OrderId
 from rs_order.orders.create import OrderOptions

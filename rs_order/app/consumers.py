@@ -9,7 +9,7 @@ from rs_order.broker.bounded_attempts import BatchHandler
 from rs_order.broker.topology import PlatformEvent, Queue, Topology
 from rs_order.consumers.batches import Batches, Received, drop
 from rs_order.consumers.step_handler import StepHandler
-from rs_order.contracts.order_request import OrderCancelRequest, OrderRequest
+from rs_order.contracts.order_messages import OrderCancelRequest, OrderRequest
 from rs_order.contracts.platform_events import (
     CONNECTION_CREATED,
     CONNECTION_DELETED,

@@ -9,8 +9,7 @@ from rs_order.domain.ids import Tenant
 from rs_order.ports import Clock
 from rs_order.settings import PREFIX, Settings, SettingsError
 from rs_order.store.migrate import migrate_platform, migrate_tenant
-from rs_order.store.pool import Pool, open_pool
-from rs_order.store.schema_names import InvalidTenantNameError
+from rs_order.store.pool import InvalidTenantNameError, Pool, open_pool
 from rs_order.store.tenants import Tenants
 from rs_order.store.unit_of_work import Store
 from rs_order.tenants.connect import ResumeTenantStep

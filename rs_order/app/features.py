@@ -13,7 +13,7 @@ from rs_order.actions.retry_order import MoveFilesInError, RetryOrder, RetryOrde
 from rs_order.actions.rights import Rights
 from rs_order.app.core import Core
 from rs_order.baskets.add import AddToBasket
-from rs_order.baskets.changes import BasketChanges, ProcessLimit
+from rs_order.baskets.changes import BasketChanges, ProcessLimits
 from rs_order.baskets.edit import EditBasket
 from rs_order.baskets.routes import BasketUseCases
 from rs_order.completion.complete_order import CompleteOrder
@@ -173,16 +173,16 @@ def actions(core: Core) -> OrderActions:
 
 def baskets(core: Core) -> BasketUseCases:
     changes = BasketChanges(core.store)
-    process_limit = ProcessLimit(core.clients.processes)
+    process_limits = ProcessLimits(core.clients.processes)
     return BasketUseCases(
         add=AddToBasket(
             changes,
             core.datasets,
-            process_limit,
+            process_limits,
             core.clock,
             max_lines=core.settings.basket_upload_file_max_lines,
         ),
-        edit=EditBasket(core.store, changes, core.datasets, process_limit),
+        edit=EditBasket(core.store, changes, core.datasets, process_limits),
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 
 from rs_order.contracts.administration import ResourceMapping
-from rs_order.contracts.services import PlatformService
+from rs_order.contracts.platform_names import PlatformService
 from rs_order.core.policies import remote_retries
 from rs_order.mails.smtp import SmtpMailer, SmtpServer
 from rs_order.ports import (

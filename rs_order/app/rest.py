@@ -29,8 +29,8 @@ from rs_order.settings import Settings
 from rs_order.store.downloads import StoredDownloads
 from rs_order.store.file_views import FileViews
 from rs_order.store.order_views import OrderViews
-from rs_order.store.pool import DataSource, Pool
-from rs_order.store.tenants import Maintenance
+from rs_order.store.pool import Pool
+from rs_order.store.tenants import DataSource, Maintenance
 from rs_order.tenants.data_source import data_source_router
 from rs_order.tenants.maintenance import SwitchMaintenance, maintenance_router
 from rs_order.tenants.module_configuration import ExportConfiguration, ImportConfiguration

@@ -102,11 +102,11 @@ def _health(
 
 
 async def _catch_up(application: Application) -> None:
-    """Make up for what the tenants missed while no process served them."""
+    """Resume the tenants, and find those whose events were missed while no process ran."""
     for tenant in application.core.tenants.names():
         await application.tenants.resume.handle(tenant)
     if application.core.settings.tenants_from_platform:
-        await application.tenants.connect.look()
+        await application.tenants.connect.plan_search()
 
 
 async def _run_until(

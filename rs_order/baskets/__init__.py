@@ -1,1 +1,1 @@
-"""The interactive basket of a user (domain.md 3)."""
+"""Baskets: the interactive basket of a user (domain.md 3)."""

@@ -1,4 +1,4 @@
-"""Changes a basket: reads it, applies a decision, and writes it unless somebody else changed it meanwhile."""
+"""Changes a basket: reads it, applies a decision, and writes it, unless it was changed in the meantime."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -14,12 +14,12 @@ from rs_order.store.unit_of_work import Store
 
 
 @contextmanager
-def searching() -> Iterator[None]:
-    """Searches of a basket.
+def catalog_errors() -> Iterator[None]:
+    """Convert the errors of catalog searches.
 
     Raises:
-        CatalogSearchFailed: the catalog refused, failed, or answered what can't be read (rest.md 6.1).
-        RemoteUnavailable: it gave no answer at all.
+        CatalogSearchFailed: the catalog rejected a search, failed, or gave a bad response (rest.md 6.1).
+        RemoteUnavailable: the catalog didn't answer.
     """
     try:
         yield
@@ -31,19 +31,19 @@ def searching() -> Iterator[None]:
         raise
 
 
-class ProcessLimit:
-    """Asks rs-processing, as the caller, what the attached process takes."""
+class ProcessLimits:
+    """Checks dataset selections against the limits of their processes, which rs-processing describes."""
 
     def __init__(self, processes: Processes) -> None:
         self._processes = processes
 
     async def check(self, caller: Caller, selection: DatasetSelection) -> None:
-        """Check the selection against its process; one that rs-processing doesn't know limits nothing.
+        """Check the selection against its process, if it has one that rs-processing knows.
 
         Raises:
-            TooManyItems: the process forbids splitting and the selection exceeds its limit.
-            ProcessUnusable: its description can't be had or read.
-            RemoteUnavailable: rs-processing gave no answer.
+            TooManyItems: the process forbids splitting, and the selection exceeds its limit.
+            ProcessUnusable: rs-processing rejected the call, or its description can't be read.
+            RemoteUnavailable: rs-processing didn't answer.
         """
         if selection.process is None:
             return
@@ -67,27 +67,27 @@ class ProcessLimit:
 
 
 ATTEMPTS: Final = 10
-"""How often a change begins again: others of the same basket may be faster, each at most once a time."""
+"""The most attempts at one change. An attempt fails when another change of the basket is faster."""
 
 Decide = Callable[[Basket], Awaitable[BasketChange | None]]
-"""From a basket to what becomes of it; None: nothing. Remote services may be asked."""
+"""Returns the change of a basket; None: there is none. It may call remote services."""
 
 
 class BasketChanges:
-    """Reads and changes the basket of a caller. No transaction is open while services are asked."""
+    """Reads and changes the basket of a caller. No transaction is open during calls of services."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     async def read(self, caller: Caller, *, create: bool = False) -> Basket:
-        """The caller's basket.
+        """Return the caller's basket.
 
         Args:
-            caller: whose basket.
-            create: whether a caller without a basket gets one.
+            caller: the owner of the basket.
+            create: create a basket for a caller without one.
 
         Raises:
-            EmptyBasket: he has none (B2).
+            EmptyBasket: the caller has no basket (B2).
         """
         async with self._store.unit_of_work(caller.tenant) as uow:
             if create:
@@ -98,16 +98,16 @@ class BasketChanges:
         return basket
 
     async def apply(self, caller: Caller, decide: Decide, *, create: bool = False) -> Basket:
-        """Change the caller's basket; the basket as it is then.
+        """Change the caller's basket. Return the changed basket.
 
         Args:
-            caller: whose basket.
-            decide: called again, with the basket as it is by then, when somebody else was faster.
-            create: whether a caller without a basket gets one.
+            caller: the owner of the basket.
+            decide: called again with the new basket when another change was faster.
+            create: create a basket for a caller without one.
 
         Raises:
-            EmptyBasket: he has none.
-            StoreConflict: others were faster time and again; nothing was changed.
+            EmptyBasket: the caller has no basket.
+            StoreConflict: other changes were faster at every attempt; nothing was changed.
         """
         for _ in range(ATTEMPTS - 1):
             try:
@@ -125,5 +125,5 @@ class BasketChanges:
             await uow.baskets.save(basket, change)
             changed = await uow.baskets.of(caller.email)
         if changed is None:
-            raise StoreConflict(f"basket {basket.id} is gone")
+            raise StoreConflict(f"basket {basket.id} was deleted")
         return changed

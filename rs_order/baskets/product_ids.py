@@ -1,4 +1,4 @@
-"""The products named in an uploaded file, as searches (domain.md 3.4)."""
+"""Reads the product ids of an uploaded file, and makes searches of them (domain.md 3.4)."""
 
 from codecs import getincrementaldecoder
 from collections.abc import AsyncIterable, Sequence
@@ -11,21 +11,21 @@ from rs_order.core.errors import TooManyLines, UnreadableUpload
 from rs_order.domain.selection import SelectionRequest
 
 GROUP: Final = 100
-"""Ids in one search; each becomes one dated selection."""
+"""The most ids in one search. Each search becomes one dated selection."""
 MAX_ID: Final = 255
-"""Characters of a provider id (domain.md 1.2): a longer line names no product."""
+"""The most characters of a provider id (domain.md 1.2). A longer line names no product."""
 _KEPT: Final = 4 * MAX_ID
-"""Characters of a line that are kept while it comes in; spaces behind an id are no part of it."""
+"""The most characters of a line that are kept while it is received. Spaces after an id are ignored."""
 
 
 async def read_ids(pieces: AsyncIterable[bytes], most_lines: int) -> list[str]:
-    """The ids in a text file, one a line, each once, in their order.
+    """Return the distinct ids of a text file, one per line, in their order.
 
-    Blank lines name nothing, and count. Memory doesn't grow with the length of a line.
+    Blank lines count as lines. Memory doesn't grow with the length of a line.
 
     Raises:
-        TooManyLines: more lines than allowed; the rest isn't read.
-        UnreadableUpload: not UTF-8.
+        TooManyLines: the file has more lines than allowed; the rest isn't read.
+        UnreadableUpload: the file isn't UTF-8 text.
     """
     lines = _Lines(most_lines)
     async for piece in pieces:
@@ -35,7 +35,7 @@ async def read_ids(pieces: AsyncIterable[bytes], most_lines: int) -> list[str]:
 
 
 def searches_of(ids: Sequence[str], at: datetime) -> list[SelectionRequest]:
-    """The last versions of the products, a group of ids in each search."""
+    """Return searches for the last versions of the products, each with a group of ids."""
     groups = (ids[start : start + GROUP] for start in range(0, len(ids), GROUP))
     return [SelectionRequest.of_query(_query(group), at) for group in groups]
 
@@ -45,13 +45,13 @@ def _query(ids: Sequence[str]) -> str:
 
 
 def _quoted(id_: str) -> str:
-    """An id as Lucene reads it back, whatever characters it has."""
+    """Return an id as a quoted term of Lucene, whatever characters it has."""
     escaped = id_.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 
 
 class _Lines:
-    """Takes a file in pieces of bytes and keeps the ids of its lines."""
+    """Reads a file piece by piece and collects the ids of its lines."""
 
     def __init__(self, most: int) -> None:
         self.ids: dict[str, None] = {}
@@ -87,7 +87,7 @@ class _Lines:
 
 @dataclass(slots=True)
 class _Line:
-    """A line while it comes in; of one too long for an id only the beginning is kept."""
+    """A line while it is received. Only the beginning of a long line is kept."""
 
     begun: bool = False
     _text: str = ""
@@ -101,7 +101,7 @@ class _Line:
 
     @property
     def id(self) -> str | None:
-        """What it names; None for a blank line, and for what no provider id can be."""
+        """The id in the line; None for a blank line, or for a text that can't be a provider id."""
         text = self._text.strip()
         possible = text and len(text) <= MAX_ID and not self._cut and "\0" not in text
         return text if possible else None

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Body, File, Request, Response, UploadFile
 from rs_order.baskets.add import AddToBasket
 from rs_order.baskets.edit import EditBasket
 from rs_order.contracts.basket_bodies import BasketDto, BasketSelectionRequest
-from rs_order.contracts.envelope import Entity
 from rs_order.contracts.selection import FileSelectionDescription, ProcessDescription
+from rs_order.contracts.wire import Entity
 from rs_order.domain.basket import Basket
 from rs_order.domain.ids import DatasetSelectionId
 from rs_order.rest.access import Access
@@ -31,35 +31,38 @@ from rs_order.rest.routing import BAD_BODY, AuthorisedCaller, Documented, Endpoi
 
 @dataclass(frozen=True, slots=True)
 class BasketUseCases:
-    """All that a user does with his basket."""
+    """The use cases of the basket."""
 
     add: AddToBasket
     edit: EditBasket
 
 
 MAX_UPLOAD: Final = 100 * 2**20
-"""Bytes of an upload, its part headers included (rest.md 6.2)."""
+"""The most bytes of an upload, including the headers of its parts (rest.md 6.2)."""
 _PIECE: Final = 2**16
 
 _BASKET: Final = Entity[BasketDto]
 _NO_BASKET: Final[Documented] = {204: {"description": "The caller has no basket"}}
 _NOTHING_FOUND: Final[Documented] = {204: {"description": "Nothing that can be ordered was found"}}
-_MALFORMED: Final = {**BAD_BODY, 400: "The id isn't one, or the body can't be read"}
-_AWAY: Final = {
-    503: "A service or the database gave no answer, or the basket never kept still; nothing was changed"
+_MALFORMED: Final = {**BAD_BODY, 400: "The id or the body can't be read"}
+_UNAVAILABLE: Final = {
+    503: (
+        "A service or the database doesn't answer, or other changes of the basket were faster at every "
+        "attempt; nothing was changed"
+    )
 }
 _UNKNOWN_SELECTION: Final = {
     404: "No such dataset selection in the basket, or no such project here"
 }
 _TOO_MANY: Final = {409: "More than a process takes, or than 100 selections of one dataset"}
 _SEARCH: Final = {
-    422: "The catalog refused the search, or failed",
-    500: "rs-processing says of an attached process nothing that can be used",
+    422: "The catalog rejected the search, or failed",
+    500: "rs-processing gave no usable description of an attached process",
 }
 
 
 def baskets_router(access: Access, baskets: BasketUseCases) -> APIRouter:
-    """All of it; a basket is never anybody else's (domain.md 18)."""
+    """Return the endpoints of baskets. Callers reach only their own basket (domain.md 18)."""
     endpoints = Endpoints(access, tag="baskets")
     _serve_whole(endpoints, baskets)
     _serve_additions(endpoints, baskets)
@@ -70,25 +73,25 @@ def baskets_router(access: Access, baskets: BasketUseCases) -> APIRouter:
 
 
 def _answer(request: Request, basket: Basket) -> Response:
-    """The basket in its wrapper; it never has links (rest.md 5.1)."""
+    """Return the basket in its envelope, which never has links (rest.md 5.1)."""
     return json_answer(request, entity(BasketDto.of(basket)))
 
 
 def _serve_whole(endpoints: Endpoints, baskets: BasketUseCases) -> None:
 
-    @endpoints.serve(GET_BASKET, model=_BASKET, responses=_AWAY, documented=_NO_BASKET)
+    @endpoints.serve(GET_BASKET, model=_BASKET, responses=_UNAVAILABLE, documented=_NO_BASKET)
     async def get_basket(request: Request, caller: AuthorisedCaller) -> Response:
-        """What the caller has selected so far."""
+        """Return the basket of the caller."""
         return _answer(request, await baskets.edit.read(caller))
 
     @endpoints.serve(
         EMPTY_BASKET,
         success=204,
-        responses=_AWAY,
+        responses=_UNAVAILABLE,
         documented={204: {"description": "The caller has no basket now"}},
     )
     async def empty_basket(caller: AuthorisedCaller) -> Response:
-        """Take the caller's basket away, if he has one."""
+        """Delete the basket of the caller, if there is one."""
         await baskets.edit.empty(caller)
         return Response(status_code=204)
 
@@ -98,25 +101,25 @@ def _serve_additions(endpoints: Endpoints, baskets: BasketUseCases) -> None:
     @endpoints.serve(
         SELECT_PRODUCTS,
         model=_BASKET,
-        responses={**_MALFORMED, **_TOO_MANY, **_SEARCH, **_AWAY},
+        responses={**BAD_BODY, **_TOO_MANY, **_SEARCH, **_UNAVAILABLE},
         documented=_NOTHING_FOUND,
     )
     async def select_products(
         request: Request, caller: AuthorisedCaller, selection: BasketSelectionRequest
     ) -> Response:
-        """Add what a search finds to the basket, in each dataset it touches."""
+        """Add a search to the basket, in each dataset in which it finds files."""
         return _answer(request, await baskets.add.selection(caller, selection))
 
     @endpoints.serve(
         UPLOAD_PRODUCT_IDS,
         model=_BASKET,
         responses={
-            400: "No part `file`, or it isn't UTF-8 text",
+            400: "The part `file` is missing, or it isn't UTF-8 text",
             415: "The body isn't multipart/form-data",
-            413: "More lines, or more bytes, than allowed; nothing was added",
+            413: "The file has more lines or more bytes than allowed; nothing was added",
             **_TOO_MANY,
             **_SEARCH,
-            **_AWAY,
+            **_UNAVAILABLE,
         },
         documented=_NOTHING_FOUND,
         max_body=MAX_UPLOAD,
@@ -138,9 +141,9 @@ def _serve_process(endpoints: Endpoints, baskets: BasketUseCases) -> None:
             **_MALFORMED,
             400: f"{_MALFORMED[400]}, or the dataset selection has a file filter",
             409: "More than the process takes",
-            500: "rs-processing says of the process nothing that can be used",
+            500: "rs-processing gave no usable description of the process",
             **_UNKNOWN_SELECTION,
-            **_AWAY,
+            **_UNAVAILABLE,
         },
         documented=_NO_BASKET,
     )
@@ -150,7 +153,7 @@ def _serve_process(endpoints: Endpoints, baskets: BasketUseCases) -> None:
         selection_id: DatasetSelectionIdInPath,
         process: Annotated[ProcessDescription | None, Body()] = None,
     ) -> Response:
-        """Attach a process to a dataset of the basket; without a body, take it away."""
+        """Attach a process to a dataset of the basket; without a body, detach it."""
         choice = process.choice() if process else None
         basket = await baskets.edit.set_process(caller, DatasetSelectionId(selection_id), choice)
         return _answer(request, basket)
@@ -164,7 +167,7 @@ def _serve_file_filter(endpoints: Endpoints, baskets: BasketUseCases) -> None:
             **_MALFORMED,
             400: f"{_MALFORMED[400]}, or the pattern isn't RE2, or a process is attached",
             **_UNKNOWN_SELECTION,
-            **_AWAY,
+            **_UNAVAILABLE,
         },
         documented=_NO_BASKET,
     )
@@ -174,7 +177,7 @@ def _serve_file_filter(endpoints: Endpoints, baskets: BasketUseCases) -> None:
         selection_id: DatasetSelectionIdInPath,
         wanted: Annotated[FileSelectionDescription | None, Body()] = None,
     ) -> Response:
-        """Choose which files of a dataset are ordered; without a body, all are."""
+        """Set the file filter of a dataset of the basket; without a body, remove it."""
         chosen = wanted.file_filter() if wanted else None
         basket = await baskets.edit.set_filter(caller, DatasetSelectionId(selection_id), chosen)
         return _answer(request, basket)
@@ -185,13 +188,13 @@ def _serve_removals(endpoints: Endpoints, baskets: BasketUseCases) -> None:
     @endpoints.serve(
         REMOVE_DATASET,
         model=_BASKET,
-        responses={400: "The id isn't one", **_AWAY},
+        responses={400: "The id can't be read", **_UNAVAILABLE},
         documented=_NO_BASKET,
     )
     async def remove_dataset(
         request: Request, caller: AuthorisedCaller, selection_id: DatasetSelectionIdInPath
     ) -> Response:
-        """Take a dataset out of the basket; nothing changes when it isn't there."""
+        """Remove a dataset from the basket, if it is there."""
         basket = await baskets.edit.remove_dataset(caller, DatasetSelectionId(selection_id))
         return _answer(request, basket)
 
@@ -199,9 +202,9 @@ def _serve_removals(endpoints: Endpoints, baskets: BasketUseCases) -> None:
         REMOVE_DATED_SELECTION,
         model=_BASKET,
         responses={
-            400: "The id isn't one, or the date isn't",
-            422: "The catalog refused to count what is left; nothing was changed",
-            **_AWAY,
+            400: "The id or the date can't be read",
+            422: "The catalog failed to count the remaining searches; nothing was changed",
+            **_UNAVAILABLE,
         },
         documented=_NO_BASKET,
     )
@@ -211,7 +214,7 @@ def _serve_removals(endpoints: Endpoints, baskets: BasketUseCases) -> None:
         selection_id: DatasetSelectionIdInPath,
         selected_at: SelectionDateInPath,
     ) -> Response:
-        """Take one search out of a dataset of the basket, and the dataset with its last one."""
+        """Remove one search from a dataset of the basket. The last search takes the dataset with it."""
         basket = await baskets.edit.remove_search(
             caller, DatasetSelectionId(selection_id), selected_at
         )

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from aio_pika.abc import AbstractIncomingMessage
 
-from rs_order.contracts.headers import TENANT_HEADER
+from rs_order.contracts.wire import TENANT_HEADER
 
 DEATH_QUEUE_HEADER = "x-death-queue"
 LONGEST_SUMMARY = 300

@@ -10,7 +10,11 @@ from rs_order.broker.dead_letter_message import Death
 from rs_order.broker.delivery import DeadLetterReason
 from rs_order.broker.publishing import Publication
 from rs_order.broker.topology import DEAD_LETTER_EXCHANGE, SHARED_DEAD_LETTER_QUEUE, Queue, Vhost
-from rs_order.contracts.headers import (
+from rs_order.contracts.notifications import NOTIFICATION, NOTIFICATION_REQUEST
+from rs_order.contracts.order_messages import ORDER_REQUEST, ORDER_RESPONSE
+from rs_order.contracts.processing_messages import DOWNLOADED_OUTPUTS, EXECUTION_REQUEST
+from rs_order.contracts.storage import FILES_RESTORATION_REQUEST
+from rs_order.contracts.wire import (
     CONTENT_ENCODING,
     CONTENT_TYPE,
     CONVERTER_HEADER,
@@ -18,11 +22,6 @@ from rs_order.contracts.headers import (
     TENANT_HEADER,
     TYPE_HEADER,
 )
-from rs_order.contracts.notifications import NOTIFICATION, NOTIFICATION_REQUEST
-from rs_order.contracts.order_request import ORDER_REQUEST
-from rs_order.contracts.order_response import ORDER_RESPONSE
-from rs_order.contracts.processing_messages import DOWNLOADED_OUTPUTS, EXECUTION_REQUEST
-from rs_order.contracts.storage import FILES_RESTORATION_REQUEST
 from rs_order.domain.identity import INSTANCE
 from rs_order.domain.instants import wire_instant
 from rs_order.ports import MessageKind, OutboxRow

@@ -22,8 +22,7 @@ from rs_order.broker.topology import (
     Topology,
 )
 from rs_order.contracts.notifications import NOTIFICATION, NOTIFICATION_REQUEST
-from rs_order.contracts.order_request import ORDER_CANCEL_REQUEST, ORDER_REQUEST
-from rs_order.contracts.order_response import ORDER_RESPONSE
+from rs_order.contracts.order_messages import ORDER_CANCEL_REQUEST, ORDER_REQUEST, ORDER_RESPONSE
 from rs_order.contracts.platform_events import (
     CONNECTION_CREATED,
     CONNECTION_DELETED,

@@ -21,7 +21,7 @@ from rs_order.broker.dead_letter_message import (
 )
 from rs_order.broker.delivery import DEATH_QUEUE_HEADER, Delivery
 from rs_order.broker.topology import Vhost
-from rs_order.contracts.headers import TENANT_HEADER, TYPE_HEADER
+from rs_order.contracts.wire import TENANT_HEADER, TYPE_HEADER
 
 REPLAYED_HEADER = "rs-order.replayed"
 """The number of times that a message was sent back to its queue."""

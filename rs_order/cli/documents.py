@@ -16,7 +16,8 @@ commands = typer.Typer()
 def asyncapi_command() -> None:
     """Print what goes over AMQP: an AsyncAPI 3.0 document in JSON."""
     from rs_order.broker.queue_names import topology
-    from rs_order.contracts.asyncapi import INSTANCE, Addresses, asyncapi_document
+    from rs_order.contracts.asyncapi import asyncapi_document
+    from rs_order.contracts.asyncapi_messages import INSTANCE, Addresses
 
     # The names of a deployment with default settings, whatever is set here.
     names = topology(instance_identifier=INSTANCE)

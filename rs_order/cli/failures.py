@@ -120,7 +120,7 @@ def _known_errors() -> list[tuple[type[Exception], str]]:
     from rs_order.demo.servers.errors import ServersError
     from rs_order.settings import SettingsError
     from rs_order.store.migrate import MigrationError
-    from rs_order.store.schema_names import InvalidTenantNameError
+    from rs_order.store.pool import InvalidTenantNameError
 
     return [
         (CommandFailed, ""),

@@ -62,7 +62,7 @@ def order_command(
 
 async def _order(tenant: str, fields: dict[str, Any], *, watch: bool) -> None:
     from rs_order.cli.terminal import configure_command_logs
-    from rs_order.contracts.order_request import OrderRequest
+    from rs_order.contracts.order_messages import OrderRequest
     from rs_order.demo.order_client import OrderClient
     from rs_order.settings import load_settings
 
@@ -82,7 +82,7 @@ async def _order(tenant: str, fields: dict[str, Any], *, watch: bool) -> None:
 
 async def _watch(placed: "PlacedOrder") -> None:
     """Print each response; exit with an error unless the last one is DONE."""
-    from rs_order.contracts.order_response import ResponseStatus
+    from rs_order.contracts.order_messages import ResponseStatus
     from rs_order.demo.order_client import response_line
 
     async for timed in placed.responses():

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from rs_order.contracts.services import PlatformService
+from rs_order.contracts.platform_names import PlatformService
 from rs_order.domain.basket import DatasetSelection
 from rs_order.domain.files import Product
 from rs_order.domain.identity import Caller

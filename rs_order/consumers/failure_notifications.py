@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rs_order.contracts.notifications import Level, Notification, NotificationEvent
-from rs_order.contracts.role_names import EXPLOIT
+from rs_order.contracts.platform_names import EXPLOIT
 from rs_order.domain.identity import INSTANCE
 from rs_order.domain.ids import Tenant
 from rs_order.ports import MessageKind

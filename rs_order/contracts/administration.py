@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import ConfigDict, Field
 
-from rs_order.contracts.role_names import REGISTERED_USER
+from rs_order.contracts.platform_names import REGISTERED_USER
 from rs_order.contracts.wire import Instant, WireModel
 from rs_order.domain.identity import SERVICE
 
@@ -13,40 +13,47 @@ from rs_order.domain.identity import SERVICE
 class HealthStatus(StrEnum):
     UP = "UP"
     DOWN = "DOWN"
-    """The service can't do its work; the whole is DOWN when one component is."""
+    """The component doesn't work. If one component is DOWN, the service is DOWN."""
     OUT_OF_SERVICE = "OUT_OF_SERVICE"
-    """A part the rest can do without: a tenant in maintenance, unknown rights; the whole stays UP."""
+    """A part doesn't work, such as a tenant in maintenance or unknown rights. The service stays UP."""
 
 
 class ComponentStatus(WireModel):
-    """One thing the service needs."""
+    """The health of one component that the service needs."""
 
     status: HealthStatus
     details: dict[str, Any] | None = Field(None, examples=[{"lost": {}}])
 
 
 class HealthReport(WireModel):
-    """The service as a whole, and what it is made of."""
+    """The health of the service and of its components."""
 
     status: HealthStatus
     components: dict[str, ComponentStatus] = Field(examples=[{"db": {"status": "UP"}}])
 
 
 class Build(WireModel):
-    """What was built."""
+    """The name and version of the program."""
 
     name: str = Field(examples=[SERVICE])
     version: str = Field(examples=["1.0.0"])
 
 
 class BuildInfo(WireModel):
-    """What is running."""
+    """The program that is running."""
 
     build: Build
 
 
+class Readiness(WireModel):
+    """True if the service can do its work, or the reasons why it can't (rest.md 11.3)."""
+
+    ready: bool = Field(examples=[True])
+    reasons: list[str] = Field(examples=[[]])
+
+
 class ConnectionProperties(WireModel):
-    """How the process that answers uses its connections."""
+    """The use of database connections by the process that answers."""
 
     model_config = ConfigDict(populate_by_name=True)
 
@@ -59,20 +66,20 @@ class ConnectionProperties(WireModel):
 
 
 class DataSourceStatus(WireModel):
-    """The use of connections."""
+    """The state of the data source of a tenant."""
 
     properties: ConnectionProperties
 
 
 class DataSourceTest(WireModel):
-    """What a test of a tenant's database came to."""
+    """The result of a test of a tenant's database."""
 
     message: str = Field(examples=["The database of project1 answers"])
     properties: dict[str, int] = Field(examples=[{}])
 
 
 class MaintenanceDto(WireModel):
-    """The state of one tenant."""
+    """The maintenance state of one tenant."""
 
     model_config = ConfigDict(populate_by_name=True)
 
@@ -81,14 +88,14 @@ class MaintenanceDto(WireModel):
 
 
 class ResourceAccess(WireModel):
-    """Who may use an endpoint until an administrator says otherwise, and what it does."""
+    """The default role and the description of an endpoint. An administrator may change the role."""
 
     role: str = Field(examples=[REGISTERED_USER])
     description: str = Field(examples=["Get an order"])
 
 
 class AuthorizedRole(WireModel):
-    """The declared role once more; the members are spelled like this on the wire."""
+    """The default role, repeated. The spelling of the members is that of the wire."""
 
     model_config = ConfigDict(populate_by_name=True)
 
@@ -97,7 +104,7 @@ class AuthorizedRole(WireModel):
 
 
 class ResourceMapping(WireModel):
-    """One endpoint."""
+    """An endpoint, as rs-admin registers it (rest.md 11.6)."""
 
     model_config = ConfigDict(populate_by_name=True)
 

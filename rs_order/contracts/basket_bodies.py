@@ -1,4 +1,4 @@
-"""The basket of a user, and what he adds to it (rest.md 5.1, 5.2)."""
+"""The basket of a user, and the searches that are added to it (rest.md 5.1, 5.2)."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -19,7 +19,7 @@ _DATE = "2024-01-23T09:21:50.720512Z"
 
 
 def _named_values(value: Any) -> Any:
-    """A null value is accepted and disappears: the interface sends ``"q": null`` (rest.md 5.2)."""
+    """Remove null values: the web interface sends ``"q": null`` (rest.md 5.2)."""
     if not isinstance(value, dict):
         return value
     return {name: texts for name, texts in value.items() if texts is not None}
@@ -30,7 +30,7 @@ Urns = Annotated[list[Text] | None, DropNulls]
 
 
 class BasketSelectionRequest(WireModel):
-    """A search whose products go into the basket, or have gone."""
+    """A search that is added to the basket, or is part of it."""
 
     model_config = ConfigDict(populate_by_name=True)
 
@@ -64,7 +64,7 @@ class BasketSelectionRequest(WireModel):
         )
 
     def selection_request(self, now: datetime) -> SelectionRequest:
-        """The search, frozen at the date the sender gives, else now."""
+        """Return the search with the sender's selection date, or ``now`` if it has none."""
         return SelectionRequest(
             engine_type=self.engine_type or "",
             selection_date=self.selection_date or now,
@@ -76,7 +76,7 @@ class BasketSelectionRequest(WireModel):
 
 
 class Counts(WireModel):
-    """What a search, or several together, amount to."""
+    """The totals of one or several searches."""
 
     model_config = ConfigDict(populate_by_name=True)
 
@@ -100,7 +100,7 @@ def _counts(products: int, types: Mapping[DataType, TypeTotals]) -> dict[str, in
 
 
 class ItemsSelectionDto(Counts):
-    """One search in a basket, with what it found when it was added."""
+    """A search in a basket, with its totals when it was added."""
 
     date: Instant = Field(description="Equals the request's `selectionDate`.", examples=[_DATE])
     selection_request: BasketSelectionRequest = Field(alias="selectionRequest")
@@ -115,7 +115,7 @@ class ItemsSelectionDto(Counts):
 
 
 class DatasetSelectionDto(Counts):
-    """One dataset in a basket; its counts are those of all its searches together."""
+    """A dataset in a basket, with the totals of the union of its searches."""
 
     id: int = Field(description="The `datasetSelectionId` of the paths.", examples=[7])
     dataset_ipid: str = Field(alias="datasetIpid", examples=[_URN])

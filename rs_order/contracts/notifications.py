@@ -1,4 +1,4 @@
-"""Notifications of people, and copies of messages for rs-notifier (amqp.md 3.4)."""
+"""Notifications of users and operators, and copies of messages for rs-notifier (amqp.md 3.4)."""
 
 from enum import StrEnum
 from typing import Any
@@ -42,7 +42,7 @@ NOTIFICATION_REQUEST = "fr.cnes.regards.framework.amqp.event.notifier.Notificati
 
 
 class CopyMetadata(WireModel):
-    """What the copied message is."""
+    """The priority and the kind of the copied message."""
 
     model_config = ConfigDict(populate_by_name=True)
 
@@ -51,7 +51,7 @@ class CopyMetadata(WireModel):
 
 
 class NotificationRequest(WireModel):
-    """A message of ours with the name of its class."""
+    """A copy of a published message, with the name of its Java class."""
 
     payload: dict[str, Any]
     metadata: CopyMetadata

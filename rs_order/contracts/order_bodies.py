@@ -10,11 +10,11 @@ from rs_order.domain.states import FileState, OrderStatus
 
 
 class OrderCreation(WireModel):
-    """What a user says of the order that his basket shall become; ``{}`` is enough (rest.md 7.1)."""
+    """The properties of an order to be created from the basket; ``{}`` is enough (rest.md 7.1)."""
 
     label: Text | None = Field(
         None,
-        description="At most 50 characters, unique for its owner; made up when absent or empty.",
+        description="At most 50 characters, unique for its owner; generated when absent or empty.",
         examples=["Flood of May"],
     )
     on_success_url: Text | None = Field(
@@ -26,7 +26,7 @@ class OrderCreation(WireModel):
 
 
 class DatasetTaskDto(WireModel):
-    """What an order takes of one dataset."""
+    """The part of an order from one dataset."""
 
     model_config = ConfigDict(populate_by_name=True)
 
@@ -114,7 +114,10 @@ class OrderDataFile(WireModel):
         examples=["URN:AIP:DATA:project1:77d75611-fac4-3047-8d3b-e0468fe1063e:V1"],
     )
     download_error: str | None = Field(
-        None, alias="downloadError", description="Why it can't be had.", examples=["File not found"]
+        None,
+        alias="downloadError",
+        description="Why it isn't available.",
+        examples=["File not found"],
     )
     product_id: str | None = Field(None, alias="productId", examples=["Product_1"])
     version: int = Field(examples=[1])

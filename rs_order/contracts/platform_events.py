@@ -1,10 +1,8 @@
-"""What rs-admin and rs-admin-instance tell every instance: rights and tenants (amqp.md 3.7, 3.9)."""
+"""Events of rs-admin on rights, and of rs-admin-instance on tenants (amqp.md 3.7, 3.9)."""
 
 from pydantic import ConfigDict, Field
 
 from rs_order.contracts.wire import Text, WireModel
-
-"""Our name in these events, in rs-admin's registry and in rs-admin-instance's list of connections."""
 
 _SECURITY = "fr.cnes.regards.framework.security.event"
 ROLE_EVENT = f"{_SECURITY}.RoleEvent"
@@ -21,13 +19,13 @@ CONNECTION_FAILED = f"{_CONNECTION}.TenantConnectionFailed"
 
 
 class RoleEvent(WireModel):
-    """A role was created, changed or deleted; its addresses and those below it may have changed too."""
+    """A role was created, changed or deleted. Its addresses and the roles below it may have changed too."""
 
     role: Text | None = None
 
 
 class ResourceAccessEvent(WireModel):
-    """What one role may use of one service has changed."""
+    """The resources of one service that one role may use changed."""
 
     model_config = ConfigDict(populate_by_name=True)
 
@@ -36,23 +34,23 @@ class ResourceAccessEvent(WireModel):
 
 
 class ResourceAccessInit(WireModel):
-    """rs-admin has initialised the tenant: endpoints can be registered."""
+    """rs-admin has initialised the tenant. Endpoints can be registered."""
 
 
 class TenantEvent(WireModel):
-    """A project came or went."""
+    """A project was created or deleted."""
 
     tenant: Text = Field(min_length=1)
 
 
 class ConnectedTenant(WireModel):
-    """A project's connection. URL and password are not read: there is one database (decisions.md)."""
+    """The connection of a project. URL and password aren't read: there is one database (decisions.md)."""
 
     tenant: Text = Field(min_length=1)
 
 
 class TenantConnectionEvent(WireModel):
-    """A service's connection to the database of a project was set, changed or taken away."""
+    """The connection of a service to the database of a project was created, changed or deleted."""
 
     model_config = ConfigDict(populate_by_name=True)
 

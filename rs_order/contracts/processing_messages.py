@@ -18,7 +18,7 @@ PROCESS_RIGHTS = "fr.cnes.regards.modules.processing.event.RightsPluginConfigura
 
 
 class ExecutionInput(WireModel):
-    """A file that goes into an execution."""
+    """An input file of an execution."""
 
     model_config = ConfigDict(populate_by_name=True)
 
@@ -34,7 +34,7 @@ class ExecutionInput(WireModel):
 
 
 class ExecutionRequest(WireModel):
-    """rs-processing is asked for one execution of a batch."""
+    """A request for one execution of a batch."""
 
     model_config = ConfigDict(populate_by_name=True)
 
@@ -44,7 +44,7 @@ class ExecutionRequest(WireModel):
 
 
 class DownloadedOutputs(WireModel):
-    """rs-processing may delete these files: their user has them."""
+    """Files that were downloaded. rs-processing may delete them."""
 
     model_config = ConfigDict(populate_by_name=True)
 
@@ -52,7 +52,7 @@ class DownloadedOutputs(WireModel):
 
 
 class ExecutionStatus(StrEnum):
-    """How far an execution is."""
+    """The state of an execution."""
 
     REGISTERED = "REGISTERED"
     PREPARE = "PREPARE"
@@ -80,7 +80,7 @@ _FINAL = frozenset(
 
 
 class ResultOutput(WireModel):
-    """A file that an execution made."""
+    """An output file of an execution."""
 
     url: Text
     name: Text
@@ -102,7 +102,10 @@ class ResultOutput(WireModel):
 
 
 class ExecutionResultEvent(WireModel):
-    """A result before anybody knows whose it is: nothing of it is required."""
+    """A result whose batch isn't checked yet.
+
+    No member is required, because it may belong to another service.
+    """
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -110,12 +113,12 @@ class ExecutionResultEvent(WireModel):
 
     @property
     def body(self) -> dict[str, Any]:
-        """The message as it came."""
+        """The message as it was received."""
         return {**(self.model_extra or {}), "batchCorrelationId": self.batch}
 
 
 class ExecutionResult(WireModel):
-    """How an execution of one of our batches ended."""
+    """The result of an execution that belongs to a batch of this service."""
 
     batch_correlation_id: Text = Field(alias="batchCorrelationId")
     execution_correlation_id: Text = Field(alias="executionCorrelationId")
@@ -134,14 +137,14 @@ class ExecutionResult(WireModel):
 
     @property
     def explanation(self) -> str:
-        """Why nothing was made, for the user."""
-        said = "; ".join(text for text in self.messages or () if text.strip())
+        """The reason for missing outputs, for the user."""
+        detail = "; ".join(text for text in self.messages or () if text.strip())
         ending = "made no file" if self.succeeded else f"ended with {self.status}"
-        return f"The process {ending}: {said}" if said else f"The process {ending}."
+        return f"The process {ending}: {detail}" if detail else f"The process {ending}."
 
 
 class RightsType(StrEnum):
-    """What happened to the rights of a process."""
+    """The kind of change of the rights of a process."""
 
     CREATE = "CREATE"
     UPDATE = "UPDATE"
@@ -149,14 +152,14 @@ class RightsType(StrEnum):
 
 
 class Rights(WireModel):
-    """Who may use a process: the datasets it is linked to, or all of them."""
+    """The datasets that may use a process."""
 
     datasets: Annotated[list[Text], DropNulls] = Field(default_factory=list)
     all_datasets: Flag = Field(False, alias="isLinkedToAllDatasets")
 
 
 class PluginConfiguration(WireModel):
-    """The configuration that a process is; of it only the business id counts here."""
+    """The configuration of a process. Only the business id is read."""
 
     business_id: UUID = Field(alias="businessId")
 
@@ -169,7 +172,7 @@ class ProcessWithRights(WireModel):
 
     @property
     def id(self) -> UUID:
-        """By which baskets know it."""
+        """The id of the process in baskets."""
         return self.plugin_configuration.business_id
 
 

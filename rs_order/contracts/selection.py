@@ -1,4 +1,4 @@
-"""What a basket and an order say of a dataset: its process and its file filter (rest.md 5.3, 5.4)."""
+"""The process and the file filter of a dataset, in baskets and orders (rest.md 5.3, 5.4)."""
 
 from typing import Annotated, Any
 from uuid import UUID
@@ -13,14 +13,14 @@ _KINDS = frozenset(kind.value for kind in FileKind)
 
 
 def _known_kinds(value: Any) -> Any:
-    """Names the enumeration doesn't have disappear, and so do repetitions (rest.md 3.1)."""
+    """Remove unknown names and repetitions (rest.md 3.1)."""
     if not isinstance(value, list):
         return value
     return list(dict.fromkeys(item for item in value if isinstance(item, str) and item in _KINDS))
 
 
 def _without_null_values(value: Any) -> Any:
-    """Null stands for no parameters, and a null value for none of that name."""
+    """Remove null values. Null instead of the object means no parameters."""
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -29,7 +29,7 @@ def _without_null_values(value: Any) -> Any:
 
 
 class ProcessDescription(WireModel):
-    """A process attached to a dataset, with what the user filled in."""
+    """A process attached to a dataset, with the parameters that the user set."""
 
     model_config = ConfigDict(populate_by_name=True)
 
@@ -49,7 +49,7 @@ class ProcessDescription(WireModel):
 
 
 class FileSelectionDescription(WireModel):
-    """Which files of a dataset are ordered; absent or empty types let every type pass."""
+    """The file filter of a dataset. Absent or empty types select every type."""
 
     model_config = ConfigDict(populate_by_name=True)
 

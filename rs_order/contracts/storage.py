@@ -1,4 +1,4 @@
-"""FilesRestorationRequestEvent and FileReferenceEvent (amqp.md 3.2)."""
+"""Messages from and to storage: FilesRestorationRequestEvent and FileReferenceEvent (amqp.md 3.2)."""
 
 from pydantic import ConfigDict, Field
 
@@ -15,7 +15,7 @@ AVAILABILITY_ERROR = "AVAILABILITY_ERROR"
 
 
 class FilesRestorationRequest(WireModel):
-    """Storage is asked to make files available for some hours; at most 1000 checksums."""
+    """A request to make files available for some hours. It has at most 1000 checksums."""
 
     model_config = ConfigDict(populate_by_name=True)
 
@@ -25,7 +25,7 @@ class FilesRestorationRequest(WireModel):
 
 
 class FileReferenceEvent(WireModel):
-    """Something happened to a file of storage; only two of the types concern orders."""
+    """An event about a file of storage. Only the types of the constants above concern orders."""
 
     type: Text | None = None
     checksum: Text | None = None

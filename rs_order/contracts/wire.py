@@ -1,22 +1,25 @@
-"""How peers write JSON (amqp.md 1.8): what is absent is null, unknown members are ignored."""
+"""Formats common to messages and bodies: JSON (amqp.md 1.8), headers (1.7), REST envelopes (rest.md 3.2).
+
+An absent member is null; unknown members are ignored.
+"""
 
 import re
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Generic, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from rs_order.domain.instants import parse_instant, wire_instant
 
 MAX_DETAIL: Final = 200
-"""Characters of a foreign answer that may appear in an error or a log line."""
+"""The most characters of another service's response in an error or a log line."""
 
 INT64 = 2**63 - 1
 _DATE_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?")
 
 
 def _text(value: Any) -> Any:
-    """A number or boolean is accepted for a string."""
+    """Convert a number or a boolean to a string."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
@@ -30,10 +33,10 @@ def excerpt(text: str) -> str:
 
 
 def storable(text: str) -> str:
-    """The text, unless no text column could hold it: better known here than by the database.
+    """Return the text, if a text column of the database can store it.
 
     Raises:
-        ValueError: what is in it.
+        ValueError: names the character that can't be stored.
     """
     if "\0" in text:
         raise ValueError("the character U+0000 can't be part of a text")
@@ -43,7 +46,7 @@ def storable(text: str) -> str:
 
 
 def _without_nulls(value: Any) -> Any:
-    """Null items of a list, and members of an object that are null, are dropped on read."""
+    """Remove the null items of a list, or the null members of an object."""
     if isinstance(value, dict):
         return {name: item for name, item in value.items() if item is not None}
     return [item for item in value if item is not None] if isinstance(value, list) else value
@@ -51,17 +54,17 @@ def _without_nulls(value: Any) -> Any:
 
 Text = Annotated[str, BeforeValidator(_text)]
 Long = Annotated[int, Field(ge=-INT64 - 1, le=INT64)]
-"""A 64-bit integer; a quoted one is accepted."""
+"""A 64-bit integer. A quoted one is accepted."""
 DropNulls = BeforeValidator(_without_nulls)
 
 
 def _flag(value: Any) -> Any:
-    """A text is true when it says so, else false (rest.md 3.1)."""
+    """Convert a text: ``true`` in any case is true, other texts are false (rest.md 3.1)."""
     return value.lower() == "true" if isinstance(value, str) else value
 
 
 def _instant(value: Any) -> Any:
-    """An ISO local date-time with an offset or none; a bare date is none (rest.md 3.1)."""
+    """Parse an ISO date-time with or without an offset. A date without a time is rejected (rest.md 3.1)."""
     if isinstance(value, datetime):
         return value
     if not isinstance(value, str) or not _DATE_TIME.fullmatch(value.upper()):
@@ -79,10 +82,56 @@ Instant = Annotated[
 
 
 class WireModel(BaseModel):
-    """A message or part of one, with the member names of the wire."""
+    """A message or body, or a part of one. Aliases are the names of the members in JSON."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     def to_wire(self) -> dict[str, Any]:
-        """JSON-ready, nulls left out."""
+        """Return the model as values that JSON can represent, without nulls."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+TENANT_HEADER: Final = "regards.tenant"
+TYPE_HEADER: Final = "regards.type"
+"""Its value is the Java class of the message."""
+CONVERTER_HEADER: Final = "regards.converter"
+GSON: Final = "GSON"
+"""The converter of all messages of this service."""
+CONTENT_TYPE: Final = "application/json"
+CONTENT_ENCODING: Final = "UTF-8"
+
+
+Content = TypeVar("Content")
+
+
+class Link(WireModel):
+    """A link. It has exactly these members: REGARDS services can't read others (rest.md 3.2)."""
+
+    rel: str = Field(examples=["self"])
+    href: str = Field(examples=["https://regards.example.org/api/v1/rs-order/user/orders/12"])
+
+
+class Entity(WireModel, Generic[Content]):
+    """A resource, with links to the actions that the caller may perform on it."""
+
+    content: Content
+    links: list[Link]
+
+
+class PageMetadata(WireModel):
+    """The position of a page in its list."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    size: int = Field(examples=[20])
+    total_elements: int = Field(alias="totalElements", examples=[41])
+    total_pages: int = Field(alias="totalPages", examples=[3])
+    number: int = Field(description="Counted from 0.", examples=[1])
+
+
+class Page(WireModel, Generic[Content]):
+    """A page of a list. It has the link ``next``, unless it is the last one."""
+
+    metadata: PageMetadata
+    content: list[Entity[Content]]
+    links: list[Link]

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import structlog
 
-from rs_order.contracts.services import PlatformService
+from rs_order.contracts.platform_names import PlatformService
 from rs_order.domain.identity import SERVICE
 from rs_order.domain.ids import DataFileId, OrderId, Tenant
 from rs_order.ports import Projects, RemoteRejection, RemoteUnavailable

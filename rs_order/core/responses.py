@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rs_order.contracts.notifications import Level, Notification, NotificationEvent
-from rs_order.contracts.order_response import ErrorType, OrderResponse, ResponseStatus
-from rs_order.contracts.role_names import PROJECT_ADMIN
+from rs_order.contracts.order_messages import ErrorType, OrderResponse, ResponseStatus
+from rs_order.contracts.platform_names import PROJECT_ADMIN
 from rs_order.domain.ids import OrderId, RequestId, Tenant
 from rs_order.domain.order import Order
 from rs_order.domain.states import OrderStatus

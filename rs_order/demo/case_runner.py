@@ -4,8 +4,7 @@ import time
 from collections.abc import Callable
 from uuid import uuid4
 
-from rs_order.contracts.order_request import OrderRequest
-from rs_order.contracts.order_response import OrderResponse, ResponseStatus
+from rs_order.contracts.order_messages import OrderRequest, OrderResponse, ResponseStatus
 from rs_order.demo.cases import Case, Delivery, Outcome, Rejection
 from rs_order.demo.demo_platform import Platform
 from rs_order.demo.order_client import PlacedOrder, TimedResponse

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from uuid import uuid4
 
-from rs_order.contracts.order_response import ErrorType, ResponseStatus
+from rs_order.contracts.order_messages import ErrorType, ResponseStatus
 from rs_order.demo.archive import Archive, File, Product
 from rs_order.demo.product_selection import Selection, Split, largest_selection, largest_split
 

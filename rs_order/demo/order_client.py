@@ -16,8 +16,13 @@ from pydantic import ValidationError
 from rs_order.broker.connection import CONNECT_SECONDS, vhost_url
 from rs_order.broker.errors import BrokerUnavailable, broker_errors
 from rs_order.broker.publishing import open_channel, publish
-from rs_order.contracts.order_request import ORDER_REQUEST, OrderRequest
-from rs_order.contracts.order_response import ORDER_RESPONSE, OrderResponse, ResponseStatus
+from rs_order.contracts.order_messages import (
+    ORDER_REQUEST,
+    ORDER_RESPONSE,
+    OrderRequest,
+    OrderResponse,
+    ResponseStatus,
+)
 
 PRIORITY = 1
 FINAL = frozenset({ResponseStatus.DENIED, ResponseStatus.DONE, ResponseStatus.FAILED})

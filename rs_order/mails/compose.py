@@ -1,4 +1,4 @@
-"""What the mails say: their variables, and the words around them (domain.md 16.2)."""
+"""Composes mails: computes the variables of a template and renders it (domain.md 16.2)."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -26,13 +26,16 @@ from rs_order.store.unit_of_work import Store
 DOWNLOADER = "https://github.com/RegardsOss/RegardsDownloader/releases"
 _FAULTS_KEPT = 1000
 _FAULT_SECONDS = 86_400.0
-"""A fault that lasts is told once a day, not with every mail."""
+"""Administrators are notified of the same fault once in this time, not with every mail."""
 
 log = structlog.get_logger(__name__)
 
 
 class ComposeMail:
-    """Writes the mails; a template that can't be used is told to administrators, and costs no mail."""
+    """Composes the mails of a tenant.
+
+    If a template of the tenant can't be used, the packaged one replaces it, and administrators are notified.
+    """
 
     def __init__(
         self, store: Store, templates: FolderTemplates, links: Links, tokens: OrderTokens
@@ -41,15 +44,15 @@ class ComposeMail:
         self._templates = templates
         self._links = links
         self._tokens = tokens
-        self._told: TTLCache[tuple[Tenant, TemplateFault], bool] = TTLCache(
+        self._notified: TTLCache[tuple[Tenant, TemplateFault], bool] = TTLCache(
             _FAULTS_KEPT, _FAULT_SECONDS
         )
 
     async def order_created(self, tenant: Tenant, order: CreatedOrder) -> RenderedMail:
-        """The confirmation of an order.
+        """Return the confirmation of an order.
 
         Raises:
-            RemoteUnavailable: nobody knows where the project's site is.
+            RemoteUnavailable: the address of the project's site can't be determined.
         """
         links = await self._links.current(tenant)
         token = self._token(tenant, order)
@@ -64,6 +67,7 @@ class ComposeMail:
         return await self._render(tenant, MailCode.ORDER_CREATED, variables)
 
     async def reminder(self, tenant: Tenant, orders: WaitingOrders) -> RenderedMail:
+        """Return the reminder of the orders whose files wait for their download."""
         variables = {
             "project": tenant,
             "orders": [_described(order) for order in orders.first],
@@ -72,7 +76,7 @@ class ComposeMail:
         return await self._render(tenant, MailCode.ASIDE_ORDERS, variables)
 
     def _token(self, tenant: Tenant, order: CreatedOrder) -> str | None:
-        """For the owner of the order (W24); None where no key is set: the mail then has no such link."""
+        """Issue an order token to the owner (W24). None without a key: the mail then has no metalink."""
         holder = TokenHolder(order.id, order.owner, order.role, order.expires_at)
         try:
             return self._tokens.issue(tenant, holder)
@@ -85,8 +89,8 @@ class ComposeMail:
     ) -> RenderedMail:
         rendered = self._templates.render(tenant, code, variables)
         for fault in rendered.faults:
-            if (tenant, fault) not in self._told:
-                self._told[tenant, fault] = True
+            if (tenant, fault) not in self._notified:
+                self._notified[tenant, fault] = True
                 log.error("mail-template-unusable", template=fault.template, cause=fault.problem)
                 await self._store.send(
                     [responses.unusable_template(tenant, fault.template, fault.problem)]

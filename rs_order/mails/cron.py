@@ -1,4 +1,4 @@
-"""Cron expressions as the Java service reads them: six fields, seconds first, in UTC."""
+"""Cron expressions of Spring: six fields, seconds first, in UTC."""
 
 from datetime import UTC, datetime
 
@@ -10,14 +10,14 @@ _FIELDS = 6
 class CronSchedule:
     """Implements :class:`rs_order.ports.Schedule`.
 
-    A day has to match both its day fields, as in Spring; the usual cron wants one of them.
+    As in Spring, a day must match both day fields. In the common cron, one of them is enough.
     """
 
     def __init__(self, text: str) -> None:
-        """Take an expression, ``0 0 7 * * MON-FRI``.
+        """Parse an expression such as ``0 0 7 * * MON-FRI``.
 
         Raises:
-            ValueError: it isn't one, or no instant ever matches it.
+            ValueError: the text is no cron expression, or no instant matches it.
         """
         self.text = " ".join(text.split())
         fields = len(self.text.split(" "))
@@ -32,7 +32,7 @@ class CronSchedule:
             raise ValueError(f"{text!r} is no cron expression: {error}") from error
 
     def after(self, at: datetime) -> datetime:
-        """The first instant later than this one, in whole seconds."""
+        """Return the first matching instant later than ``at``, in whole seconds."""
         following = croniter(
             self.text, at.astimezone(UTC), day_or=False, second_at_beginning=True
         ).get_next(datetime)

@@ -13,7 +13,7 @@ from rs_order.ports import Clock, Schedule
 from rs_order.store.unit_of_work import Store, UnitOfWork
 
 REMINDERS = "remind"
-"""The rounds' name in the store."""
+"""Name of the reminder runs in the store."""
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,11 @@ class RemindStep(Step, name="remind"):
 
     number: RunNumber
     after: str | None = None
-    """The last owner of the page before, "" before the first page; None: begin the run."""
+    """The last owner of the previous page, "" for the first page; None: begin the run."""
 
 
 class PlanMails:
-    """A planned mail is a row and a step, in the commit that gives the reason for it."""
+    """Plans mails: writes a row and a step in the transaction of the change that the mail is about."""
 
     def __init__(self, store: Store, clock: Clock, reminders: Schedule) -> None:
         self._store = store
@@ -34,47 +34,50 @@ class PlanMails:
         self._reminders = reminders
 
     async def order_completed(self, uow: UnitOfWork, order: Order, now: datetime) -> None:
-        """The owner gets a mail when he ordered on the project's site and gets files (domain.md 16.2).
+        """Plan the confirmation of an order placed on the project's site that has files (domain.md 16.2).
 
-        A tenant's first order begins its reminders too.
+        A tenant's first order also begins the reminder runs of the tenant.
         """
-        await self._begin_rounds(uow, now)
+        await self._begin_runs(uow, now)
         if order.front_url and order.status in (OrderStatus.RUNNING, OrderStatus.DONE):
             mail = await uow.mails.plan_creation(order.id, order.owner)
             await uow.messages.send([SendMailStep(mail).to(uow.tenant)])
 
     async def resume(self, tenant: Tenant) -> None:
-        """Begin the tenant's reminders, anew if their schedule is another now.
+        """Begin the reminder runs of a tenant, or plan the next one again if the schedule changed.
 
-        A round that was missed while nobody served the tenant stays planned, and is caught up.
+        A run that became due while the tenant was not served stays planned, and happens late.
         """
         now = self._clock.now()
         async with self._store.unit_of_work(tenant) as uow:
-            if await self._begin_rounds(uow, now):
+            if await self._begin_runs(uow, now):
                 return
             due_at = self._reminders.after(now)
             done = await uow.runs.reschedule(REMINDERS, self._reminders.text, due_at)
             if done is not None:
                 await uow.messages.send([RemindStep(done + 1).to(tenant, due_at)])
 
-    async def next_round(self, uow: UnitOfWork, number: int, now: datetime) -> bool:
-        """Whether this round is to be done; the next one is planned then, past those that were missed."""
+    async def next_run(self, uow: UnitOfWork, number: int, now: datetime) -> bool:
+        """Count a run and plan the one after it. False if this run was counted before.
+
+        Due times that have passed already are skipped.
+        """
         due_at = self._reminders.after(now)
         if not await uow.runs.begin(REMINDERS, number, due_at, self._reminders.text):
             return False
         await uow.messages.send([RemindStep(number + 1).to(uow.tenant, due_at)])
         return True
 
-    async def _begin_rounds(self, uow: UnitOfWork, now: datetime) -> bool:
-        return await self.next_round(uow, 1, now)
+    async def _begin_runs(self, uow: UnitOfWork, now: datetime) -> bool:
+        return await self.next_run(uow, 1, now)
 
 
 class RemindOwners:
-    """Begins a round, and does its pages: plans a mail for each owner it is time for.
+    """Begins a reminder run, and processes its pages: plans a mail for each owner that is due.
 
-    The beginning plans the next round and nothing else, so that no trouble of a page ends the rounds. A page
-    that is done again finds the mails it planned, or orders whose wait has begun anew, and plans no second
-    mail.
+    The beginning plans the next run and nothing else. So a page that fails doesn't end the series of runs.
+    A page that is repeated plans no second mail: it finds the planned mails, or orders whose waiting time
+    has restarted.
     """
 
     def __init__(
@@ -86,20 +89,20 @@ class RemindOwners:
         self._plan = plan
 
     async def handle(self, tenant: Tenant, step: RemindStep) -> None:
-        """Begin the run of the step, or do its page."""
+        """Begin the run of the step, or process its page."""
         if step.after is None:
             await self._begin(tenant, step.number)
         else:
             await self._page(tenant, step.number, step.after)
 
     async def _begin(self, tenant: Tenant, number: int) -> None:
-        """Begin the round of this number, if it is the next one."""
+        """Begin the run, if it is the next one."""
         async with self._store.unit_of_work(tenant) as uow:
-            if await self._plan.next_round(uow, number, self._clock.now()):
+            if await self._plan.next_run(uow, number, self._clock.now()):
                 await uow.messages.send([RemindStep(number, after="").to(tenant)])
 
     async def _page(self, tenant: Tenant, number: int, after: str) -> None:
-        """Do the page of a round behind an owner; the empty name is before all."""
+        """Plan the reminders of a page of owners, and send the step of the next page."""
         now = self._clock.now()
         async with self._store.unit_of_work(tenant) as uow:
             settings = await uow.settings()

@@ -1,4 +1,4 @@
-"""Mails by SMTP, for installations whose rs-admin-instance sends none."""
+"""Sends mails by SMTP, for installations whose rs-admin-instance sends none."""
 
 import asyncio
 import ssl
@@ -15,7 +15,7 @@ from rs_order.domain.ids import Tenant
 from rs_order.ports import Mail, RemoteError, RemoteRejection, RemoteUnavailable
 
 SECONDS: Final = 60.0
-"""For one mail, from the connection to the server's last word."""
+"""Timeout of one mail, from the connection to the server's last reply."""
 _PERMANENT = 500
 
 Encryption = Literal["starttls", "tls", "none"]
@@ -23,22 +23,23 @@ Encryption = Literal["starttls", "tls", "none"]
 
 @dataclass(frozen=True, slots=True)
 class SmtpServer:
-    """Where mails go, and how."""
+    """The SMTP server, and how to connect to it."""
 
     host: str
     port: int
     encryption: Encryption = "starttls"
-    """``starttls``: encrypted after a greeting, or nothing is sent; ``tls``: from the start."""
+    """``tls``: from the start. ``starttls``: after the greeting; without it, no mail is sent."""
     username: str | None = None
     password: str | None = None
 
     @property
     def name(self) -> str:
+        """The name of the server in errors."""
         return f"SMTP server {self.host}:{self.port}"
 
 
 class SmtpMailer:
-    """Implements :class:`rs_order.ports.Mailer`; one connection for each mail."""
+    """Implements :class:`rs_order.ports.Mailer` with one connection per mail."""
 
     def __init__(
         self, server: SmtpServer, sender: str, tls_context: ssl.SSLContext | None = None
@@ -49,6 +50,7 @@ class SmtpMailer:
         self._tls_context = tls_context
 
     async def send(self, tenant: Tenant, mail: Mail) -> None:  # noqa: ARG002 - one server for all
+        """See :meth:`rs_order.ports.Mailer.send`."""
         server = self._server
         try:
             async with asyncio.timeout(SECONDS):
@@ -67,7 +69,7 @@ class SmtpMailer:
             raise self._failure(error) from error
 
     def _message(self, mail: Mail) -> EmailMessage:
-        """As a message that says it was written by a machine, with an id that doesn't change."""
+        """Return the message, marked as automatic, with the same message id at every attempt."""
         message = EmailMessage()
         message["From"] = self._sender
         message["To"] = mail.to
@@ -79,11 +81,14 @@ class SmtpMailer:
         return message
 
     def _failure(self, error: Exception) -> RemoteError:
-        """A refused recipient or text is a verdict; a login or sender an operator can still mend isn't."""
+        """Return the error to raise.
+
+        Only a rejected recipient or text is final. An operator can still correct a login or a sender.
+        """
         name = self._server.name
         match error:
-            case aiosmtplib.SMTPRecipientsRefused(recipients=[refused, *_]):
-                code, text = refused.code, refused.message
+            case aiosmtplib.SMTPRecipientsRefused(recipients=[recipient, *_]):
+                code, text = recipient.code, recipient.message
             case aiosmtplib.SMTPDataError(code=code, message=text):
                 pass
             case _:

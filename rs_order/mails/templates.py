@@ -1,7 +1,7 @@
-"""The words of the mails: packaged ones, and those that a tenant has put in their place.
+"""Templates of mails: packaged ones, and those by which an operator replaces them.
 
-Each mail has two templates in each language, ``<code>.<language>.html`` and ``<code>.<language>.subject``.
-A tenant's own are looked for in ``<folder>/<tenant>``, then in ``<folder>``.
+Each mail has two templates per language, ``<code>.<language>.html`` and ``<code>.<language>.subject``.
+A replacement is searched in ``<folder>/<tenant>``, then in ``<folder>``.
 """
 
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ from rs_order.ports import MailCode, RenderedMail, TemplateFault
 
 
 class Language(StrEnum):
-    """Those that have packaged templates."""
+    """The languages with packaged templates."""
 
     ENGLISH = "en"
     FRENCH = "fr"
@@ -44,7 +44,7 @@ _MONTHS = {
         "janv.", "févr.", "mars", "avr.", "mai", "juin", "juil.", "août", "sept.", "oct.", "nov.", "déc."),
 }
 # fmt: on
-"""As ``MMM`` writes them in each language."""
+"""Names of the months in each language, as Java's format ``MMM`` has them."""
 
 
 class Languages:
@@ -56,10 +56,12 @@ class Languages:
 
     @classmethod
     def parse(cls, texts: list[str]) -> "Languages":
-        """Read ``en`` (for all) and ``project1=fr`` (for one tenant), in any order. English unless said.
+        """Parse ``en`` (for all tenants) and ``project1=fr`` (for one tenant), in any order.
+
+        English is the default.
 
         Raises:
-            ValueError: a language without templates, or a text of another form.
+            ValueError: a language has no templates, or a text has another form.
         """
         default, by_tenant = Language.ENGLISH, dict[str, Language]()
         for text in texts:
@@ -75,49 +77,53 @@ class Languages:
         return cls(default, by_tenant)
 
     def of(self, tenant: Tenant) -> Language:
+        """Return the language of a tenant's mails."""
         return self._by_tenant.get(tenant, self._default)
 
 
 class FolderTemplates:
     """Renders mails by templates, packaged ones or those of the operator's folder.
 
-    Files of the folder are read again when they change. They are run in a sandbox, and a variable that
-    doesn't exist is an error instead of nothing.
+    Files of the folder are read again when they change. They run in a sandbox, and an unknown variable is
+    an error.
     """
 
     def __init__(self, languages: Languages, folder: Path | None = None) -> None:
-        """``folder`` holds what takes the place of packaged templates; None: nothing does."""
+        """``folder`` contains templates that replace packaged ones; None: there are none."""
         self._languages = languages
         self._folder = folder
         self._packaged = _environment(PackageLoader("rs_order.mails", "templates"))
         self._own: dict[Tenant, Environment] = {}
 
     def render(self, tenant: Tenant, code: MailCode, variables: Mapping[str, Any]) -> RenderedMail:
-        """Fill the tenant's template in its language; if that fails, the packaged one."""
+        """Render the tenant's template in its language; if that fails, the packaged one.
+
+        The faults of the result name the templates of the tenant that failed.
+        """
         language = self._languages.of(tenant)
-        filling = {**variables, "language": language.value}
+        values = {**variables, "language": language.value}
         parts, faults = list[str](), list[TemplateFault]()
         for part in ("subject", "html"):
             name = f"{code}.{language}.{part}"
-            text = self._render_own(tenant, name, filling)
+            text = self._render_own(tenant, name, values)
             if isinstance(text, TemplateFault):
                 faults.append(text)
             if not isinstance(text, str):
-                text = self._packaged.get_template(name).render(filling)
+                text = self._packaged.get_template(name).render(values)
             parts.append(text)
         return RenderedMail(parts[0].strip(), parts[1], tuple(faults))
 
     def _render_own(
-        self, tenant: Tenant, name: str, filling: Mapping[str, Any]
+        self, tenant: Tenant, name: str, values: Mapping[str, Any]
     ) -> str | TemplateFault | None:
-        """None when the tenant has no such template."""
+        """Render the tenant's own template. None if it has none of this name."""
         if self._folder is None:
             return None
         try:
             template = self._environment_of(tenant, self._folder).get_template(name)
-            return _sendable(template.render(filling))
+            return _sendable(template.render(values))
         except TemplateNotFound as missing:
-            # Of another name: one that the template includes.
+            # Another name is that of a template which this one includes.
             return None if missing.name == name else TemplateFault(name, _problem(missing))
         except Exception as error:  # noqa: BLE001 - a tenant's template may fail in any way
             return TemplateFault(name, _problem(error))
@@ -129,7 +135,7 @@ class FolderTemplates:
 
 
 class _Sandbox(ImmutableSandboxedEnvironment):
-    """Where a template can't take the memory of the process: texts and lists are not multiplied."""
+    """A sandbox that limits memory: templates can't multiply texts and lists."""
 
     intercepted_binops = frozenset({"*", "**"})
 
@@ -157,10 +163,10 @@ def _environment(loader: PackageLoader | FileSystemLoader) -> Environment:
 
 
 def _sendable(text: str) -> str:
-    """The text of a template, unless no mail can be made of it.
+    """Return the text, if a mail can contain it.
 
     Raises:
-        ValueError: why not.
+        ValueError: the text is empty, or can't be encoded.
     """
     if not text.strip():
         raise ValueError("it renders to nothing")
@@ -169,13 +175,13 @@ def _sendable(text: str) -> str:
 
 
 def _is_html(name: str | None) -> bool:
-    """Subjects are plain text: escaping would show in them."""
+    """True if values must be escaped. Subjects are plain text."""
     return name is None or name.endswith(".html")
 
 
 @pass_context
 def _date(context: Context, instant: str | None) -> str:
-    """``5 Jan 2026 07:00:00 UTC``, of an ISO text as the variables hold them; nothing of none."""
+    """Format an ISO date-time as ``5 Jan 2026 07:00:00 UTC``; None becomes the empty text."""
     if instant is None:
         return ""
     at: datetime = parse_instant(instant)
@@ -184,7 +190,7 @@ def _date(context: Context, instant: str | None) -> str:
 
 
 def _problem(error: Exception) -> str:
-    """What is wrong, in one line, with the line of the file where the library tells it."""
+    """Return the cause in one line, with the line number of the file if the library gives it."""
     message = (str(error).splitlines() or [""])[0] or type(error).__name__
     match error:
         case TemplateSyntaxError(lineno=line):

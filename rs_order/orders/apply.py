@@ -8,8 +8,7 @@ import asyncio
 
 import structlog
 
-from rs_order.contracts.order_request import OrderRequest
-from rs_order.contracts.order_response import ErrorType, OrderResponse, ResponseStatus
+from rs_order.contracts.order_messages import ErrorType, OrderRequest, OrderResponse, ResponseStatus
 from rs_order.core.concurrency import retry_on_conflict
 from rs_order.core.errors import InvalidInput
 from rs_order.core.links import Links

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from rs_order.consumers.batches import Received
-from rs_order.contracts.order_request import OrderCancelRequest
+from rs_order.contracts.order_messages import OrderCancelRequest
 from rs_order.domain.ids import OrderId, Tenant
 from rs_order.orders.order_end import CancelOrders
 from rs_order.requests.rules import MAX_CORRELATION_ID

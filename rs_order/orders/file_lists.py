@@ -5,8 +5,8 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Request, Response
 
-from rs_order.contracts.envelope import Page
 from rs_order.contracts.order_bodies import OrderDataFile, OrderDataFileDTO
+from rs_order.contracts.wire import Page
 from rs_order.core.links import DownloadLinks, Links
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import DatasetTaskId, OrderId, SubOrderId

@@ -5,10 +5,9 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Request, Response
 
-from rs_order.contracts.envelope import Entity, Page
 from rs_order.contracts.order_bodies import OrderCreation, OrderDto
-from rs_order.contracts.order_request import OrderRequest
-from rs_order.contracts.order_response import OrderResponse, ResponseStatus
+from rs_order.contracts.order_messages import OrderRequest, OrderResponse, ResponseStatus
+from rs_order.contracts.wire import Entity, Page
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import OrderId
 from rs_order.orders.apply import ApplyOrder

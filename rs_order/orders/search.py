@@ -6,8 +6,8 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Request, Response
 from starlette.responses import StreamingResponse
 
-from rs_order.contracts.envelope import Page
 from rs_order.contracts.order_bodies import OrderDto, SearchRequestParameters, ValuesRestriction
+from rs_order.contracts.wire import Page
 from rs_order.core.errors import InvalidInput
 from rs_order.domain.instants import wire_instant
 from rs_order.domain.states import OrderStatus

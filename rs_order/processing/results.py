@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from rs_order.contracts.platform_names import PlatformService
 from rs_order.contracts.processing_messages import ExecutionResult
-from rs_order.contracts.services import PlatformService
 from rs_order.core.settlement import Cause, Settlement
 from rs_order.core.steps import Step
 from rs_order.domain.correlation import BatchCorrelation, ExecutionCorrelation

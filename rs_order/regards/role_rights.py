@@ -9,7 +9,7 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from rs_order.contracts.administration import ResourceMapping
-from rs_order.contracts.role_names import ADMINISTRATORS
+from rs_order.contracts.platform_names import ADMINISTRATORS
 from rs_order.domain.errors import PatternRejectedError
 from rs_order.domain.file_filter import compile_pattern
 from rs_order.domain.identity import SERVICE

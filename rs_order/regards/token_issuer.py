@@ -7,7 +7,7 @@ from typing import Final
 import jwt
 from cachetools import TTLCache
 
-from rs_order.contracts.role_names import INSTANCE_ADMIN, PROJECT_ADMIN
+from rs_order.contracts.platform_names import INSTANCE_ADMIN, PROJECT_ADMIN
 from rs_order.domain.identity import INSTANCE, SERVICE, Caller
 from rs_order.domain.ids import Tenant
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 from uuid import UUID
 
-from rs_order.contracts.services import PlatformService
+from rs_order.contracts.platform_names import PlatformService
 from rs_order.domain.files import Product
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Tenant, Urn

@@ -7,7 +7,7 @@ the help of remote services.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rs_order.contracts.order_request import OrderRequest
+from rs_order.contracts.order_messages import OrderRequest
 from rs_order.core import responses
 from rs_order.core.responses import Rejection
 from rs_order.core.shared_steps import GrantRequestsStep

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import structlog
 
-from rs_order.contracts.order_response import ErrorType, ResponseStatus
+from rs_order.contracts.order_messages import ErrorType, ResponseStatus
 from rs_order.core import responses
 from rs_order.core.responses import Rejection, Response
 from rs_order.core.shared_steps import CompleteOrderStep, GrantRequestsStep

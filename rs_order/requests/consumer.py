@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from rs_order.broker.stored_dead_letters import REPLAYED_HEADER
 from rs_order.consumers.batches import Received
-from rs_order.contracts.order_request import OrderRequest
+from rs_order.contracts.order_messages import OrderRequest
 from rs_order.domain.ids import Tenant
 from rs_order.requests.accept import AcceptRequests, ArrivedRequest
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import structlog
 
-from rs_order.contracts.order_request import OrderRequest
+from rs_order.contracts.order_messages import OrderRequest
 from rs_order.core.shared_steps import GrantRequestsStep
 from rs_order.domain.ids import RequestId, Tenant
 from rs_order.ports import RemoteUnavailable

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from rs_order.contracts.order_request import OrderRequest
-from rs_order.contracts.order_response import ErrorType, ResponseStatus
+from rs_order.contracts.order_messages import ErrorType, OrderRequest, ResponseStatus
 from rs_order.core.catalog_datasets import CatalogDatasets
 from rs_order.core.concurrency import MAX_CONCURRENT_CALLS, call_concurrently
 from rs_order.core.links import Links

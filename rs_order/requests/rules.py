@@ -4,8 +4,7 @@ import hashlib
 
 import orjson
 
-from rs_order.contracts.order_request import OrderRequest
-from rs_order.contracts.order_response import ErrorType
+from rs_order.contracts.order_messages import ErrorType, OrderRequest
 from rs_order.core.responses import PATTERN, Violation
 from rs_order.domain.errors import PatternRejectedError
 from rs_order.domain.file_filter import FileFilter, FileKind, compile_pattern

@@ -4,7 +4,7 @@ from typing import Final
 
 from fastapi import Request
 
-from rs_order.contracts.role_names import PUBLIC
+from rs_order.contracts.platform_names import PUBLIC
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Tenant
 from rs_order.rest.access import Access

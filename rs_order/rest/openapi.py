@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 
-from rs_order.contracts.role_names import PUBLIC
+from rs_order.contracts.platform_names import PUBLIC
 from rs_order.domain.identity import SERVICE
 from rs_order.rest.addresses import PUBLIC_PREFIX
 from rs_order.rest.errors import Messages

@@ -7,7 +7,7 @@ Templates and the names of their variables are a contract: the interface compare
 from dataclasses import dataclass
 from typing import Final
 
-from rs_order.contracts.role_names import (
+from rs_order.contracts.platform_names import (
     ADMIN,
     EXPLOIT,
     INSTANCE_ADMIN,
@@ -249,7 +249,7 @@ DISABLE_MAINTENANCE: Final = Resource(
 )
 
 _MODULES: Final = "ModuleManagerController"
-TELL_CONFIGURATION: Final = Resource(
+CHECK_CONFIGURATION: Final = Resource(
     "GET",
     "/microservice/configuration/enabled",
     PROJECT_ADMIN,
@@ -262,7 +262,7 @@ EXPORT_CONFIGURATION: Final = Resource(
 IMPORT_CONFIGURATION: Final = Resource(
     "POST", "/microservice/configuration", PROJECT_ADMIN, _MODULES, "Import a configuration"
 )
-TELL_READINESS: Final = Resource(
+CHECK_READINESS: Final = Resource(
     "GET",
     "/microservice/ready/enabled",
     PROJECT_ADMIN,
@@ -272,7 +272,7 @@ TELL_READINESS: Final = Resource(
 GET_READINESS: Final = Resource(
     "GET", "/microservice/ready", PROJECT_ADMIN, _MODULES, "Tell whether the service is ready"
 )
-TELL_RESTART: Final = Resource(
+CHECK_RESTART: Final = Resource(
     "GET",
     "/microservice/restart/enabled",
     PROJECT_ADMIN,

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from rs_order.contracts.role_names import (
+from rs_order.contracts.platform_names import (
     ADMIN,
     ADMINISTRATORS,
     EXPLOIT,

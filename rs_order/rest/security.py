@@ -5,7 +5,7 @@ from typing import Final
 from fastapi import APIRouter, Request, Response
 
 from rs_order.contracts.administration import AuthorizedRole, ResourceAccess, ResourceMapping
-from rs_order.contracts.role_names import PUBLIC
+from rs_order.contracts.platform_names import PUBLIC
 from rs_order.rest.access import Access
 from rs_order.rest.answers import json_answer
 from rs_order.rest.resources import RESOURCES, Resource

@@ -10,9 +10,8 @@ from rs_order.domain.ids import BasketId, DatasetSelectionId, Urn
 from rs_order.domain.instants import parse_instant, wire_instant
 from rs_order.domain.selection import SelectionRequest, TypeTotals
 from rs_order.store.errors import StoreConflict
-from rs_order.store.pool import Connection, Row
+from rs_order.store.pool import Connection, Row, statements
 from rs_order.store.rows import kinds_column, optional_filter_of, pattern_column, process_of
-from rs_order.store.statements import statements
 
 SQL = statements("baskets")
 ORDER_SQL = statements("orders")

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from rs_order.domain.ids import SubOrderId, Tenant
-from rs_order.store.pool import Connection
-from rs_order.store.statements import statements
+from rs_order.store.pool import Connection, statements
 
 SQL = statements("capacity")
 

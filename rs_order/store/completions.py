@@ -13,9 +13,8 @@ from rs_order.domain.states import FileState, SubOrderKind, SubOrderState
 from rs_order.domain.sub_order import SubOrder
 from rs_order.store.baskets import dataset_selection_of, reserve_ids
 from rs_order.store.cursors import CompletionCursor, completion_cursor_of, processed_record
-from rs_order.store.pool import Connection
-from rs_order.store.rows import kinds_column, pattern_column, process_record
-from rs_order.store.statements import statements
+from rs_order.store.pool import Connection, statements
+from rs_order.store.rows import content_columns, kinds_column, pattern_column, process_record
 
 SQL = statements("completions")
 SUB_ORDER_SQL = statements("sub_orders")
@@ -179,14 +178,7 @@ def _file_columns(sub_order: SubOrderId, ordered: OrderedFile) -> tuple[object, 
         product.provider_id,
         product.version,
         file.data_type,
-        file.name,
-        file.url,
-        file.external,
-        file.online,
-        file.size,
-        file.checksum,
-        file.checksum_algorithm,
-        file.mime_type,
+        *content_columns(file),
         ordered.state,
         "no-checksum" if ordered.reason else None,
         ordered.reason,

@@ -1,4 +1,4 @@
-"""Cursors: how far the completion or the retry of an order has come."""
+"""Cursors: the progress of the completion or the retry of an order."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -25,19 +25,19 @@ class BatchCursor:
 
 @dataclass(frozen=True, slots=True)
 class ProcessedCursor:
-    """How far a processed selection has been divided into batches."""
+    """The progress of the division of a processed selection into batches."""
 
     process: Process
     """As rs-processing described it at the start of the selection."""
     sub_orders: int = 0
-    """How many have a number so far."""
+    """The number of sub-orders so far."""
     stored: BatchCursor | None = None
     external: BatchCursor | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CompletionCursor:
-    """How far the completion of an order has come."""
+    """The progress of the completion of an order."""
 
     selection: int
     page: int
@@ -71,7 +71,7 @@ class CompletionCursor:
 
 @dataclass(frozen=True, slots=True)
 class RetryCursor:
-    """How far the retry of an order has come: all files up to this one have moved."""
+    """The progress of the retry of an order: all files up to this one have moved."""
 
     status_before: OrderStatus
     """Status of the order when it was retried."""
@@ -85,14 +85,11 @@ class RetryCursor:
 
 
 def completion_cursor_of(row: Row) -> CompletionCursor:
-    def sub_order(column: str) -> SubOrderId | None:
-        return SubOrderId(row[column]) if row[column] is not None else None
-
     return CompletionCursor(
         selection=row["selection"],
         page=row["page"],
-        storage_sub_order=sub_order("storage_sub_order_id"),
-        external_sub_order=sub_order("external_sub_order_id"),
+        storage_sub_order=_optional_sub_order(row["storage_sub_order_id"]),
+        external_sub_order=_optional_sub_order(row["external_sub_order_id"]),
         products=row["products"],
         attempts=row["attempts"],
         unavailable_since=row["unavailable_since"],
@@ -100,17 +97,18 @@ def completion_cursor_of(row: Row) -> CompletionCursor:
     )
 
 
-def retry_cursor_of(row: Row) -> RetryCursor:
-    def sub_order(column: str) -> SubOrderId | None:
-        return SubOrderId(row[column]) if row[column] is not None else None
+def _optional_sub_order(id_: int | None) -> SubOrderId | None:
+    return SubOrderId(id_) if id_ is not None else None
 
+
+def retry_cursor_of(row: Row) -> RetryCursor:
     return RetryCursor(
         status_before=OrderStatus(row["status_before"]),
         dataset_task=DatasetTaskId(row["dataset_task_id"]),
         file=DataFileId(row["data_file_id"]),
-        storage_sub_order=sub_order("storage_sub_order_id"),
-        external_sub_order=sub_order("external_sub_order_id"),
-        first_sub_order=sub_order("first_sub_order_id"),
+        storage_sub_order=_optional_sub_order(row["storage_sub_order_id"]),
+        external_sub_order=_optional_sub_order(row["external_sub_order_id"]),
+        first_sub_order=_optional_sub_order(row["first_sub_order_id"]),
     )
 
 
@@ -151,9 +149,8 @@ def _batch_record(batch: BatchCursor | None) -> dict[str, Any] | None:
 def _batch_from(record: Mapping[str, Any] | None) -> BatchCursor | None:
     if record is None:
         return None
-    sub_order = record["sub_order"]
     return BatchCursor(
         totals=Totals(record["files"], record["bytes"], record["products"]),
         closed=record["closed"],
-        sub_order=SubOrderId(sub_order) if sub_order is not None else None,
+        sub_order=_optional_sub_order(record["sub_order"]),
     )

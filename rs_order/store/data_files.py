@@ -6,9 +6,8 @@ from datetime import datetime
 from rs_order.domain.counters import FileMove
 from rs_order.domain.ids import Checksum, DataFileId, OrderId, SubOrderId
 from rs_order.ports import FetchResult, FileOutcome
-from rs_order.store.pool import Connection
+from rs_order.store.pool import Connection, statements
 from rs_order.store.rows import affected, move_of
-from rs_order.store.statements import statements
 
 SQL = statements("files")
 

@@ -5,9 +5,7 @@ from collections.abc import Sequence
 from rs_order.domain.ids import Checksum, DataFileId, OrderId, Tenant, Urn
 from rs_order.domain.states import FileState, OrderStatus
 from rs_order.ports import FileOfOrder, FileToDownload, OrderToDownload
-from rs_order.store.errors import store_errors
-from rs_order.store.pool import Pool, Row, transaction, use_tenant
-from rs_order.store.statements import statements
+from rs_order.store.pool import Pool, Row, reading, statements
 
 SQL = statements("files")
 
@@ -59,10 +57,8 @@ class StoredDownloads:
         return [_file_of(row) for row in rows]
 
     async def _fetch(self, tenant: Tenant, statement: str, *parameters: object) -> Sequence[Row]:
-        with store_errors():
-            async with transaction(self._pool, readonly=True) as connection:
-                await use_tenant(connection, tenant)
-                return await connection.fetch(SQL[statement], *parameters)
+        async with reading(self._pool, tenant) as connection:
+            return await connection.fetch(SQL[statement], *parameters)
 
 
 def _file_of(row: Row) -> FileToDownload:

@@ -7,9 +7,8 @@ from typing import Final
 
 from rs_order.domain.ids import DataFileId, DatasetTaskId, OrderId, SubOrderId, Tenant
 from rs_order.domain.states import FileState
-from rs_order.store.lists import Listed, SortBy, reading, sorted_statement
-from rs_order.store.pool import Pool, Row
-from rs_order.store.statements import statements
+from rs_order.store.lists import Listed, SortBy, sorted_statement
+from rs_order.store.pool import Pool, Row, reading, statements
 
 SQL = statements("file_views")
 _DEFAULT_ORDER: Final = "order by file.id"
@@ -43,7 +42,7 @@ class FileView:
     id: DataFileId
     state: FileState
     reason: str | None
-    """Why it is in its state, if there is more to know."""
+    """The cause of the state, if there is more to know."""
     order_id: OrderId
     sub_order_id: SubOrderId
     product_urn: str

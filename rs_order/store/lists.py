@@ -1,14 +1,9 @@
 """Pages of lists and their sort order. No other module builds SQL from parts."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, TypeVar
-
-from rs_order.domain.ids import Tenant
-from rs_order.store.errors import store_errors
-from rs_order.store.pool import Connection, Pool, transaction, use_tenant
 
 Item = TypeVar("Item")
 Property = TypeVar("Property", bound=StrEnum)
@@ -59,12 +54,3 @@ def sorted_statement(
         f"{column} desc" if descending else column for column, descending in terms.items()
     )
     return statement.replace(clause, f"order by {listed}")
-
-
-@asynccontextmanager
-async def reading(pool: Pool, tenant: Tenant) -> AsyncIterator[Connection]:
-    """Open a connection that reads in the schema of a tenant."""
-    with store_errors():
-        async with transaction(pool, readonly=True) as connection:
-            await use_tenant(connection, tenant)
-            yield connection

@@ -11,9 +11,8 @@ import orjson
 from rs_order.contracts.notifications import CopyMetadata
 from rs_order.domain.ids import OrderId, RequestId, Tenant
 from rs_order.ports import MessageKind
-from rs_order.store.pool import Connection
+from rs_order.store.pool import Connection, statements
 from rs_order.store.rows import affected, json_text
-from rs_order.store.statements import statements
 
 SQL = statements("messages")
 

@@ -20,8 +20,7 @@ from importlib.resources import files
 import structlog
 
 from rs_order.domain.ids import Tenant
-from rs_order.store.pool import Connection, Pool
-from rs_order.store.schema_names import PLATFORM_SCHEMA, tenant_schema
+from rs_order.store.pool import PLATFORM_SCHEMA, Connection, Pool, tenant_schema
 
 _LOCK = 7226_0001
 _LOCK_TIMEOUT = "60s"

@@ -11,10 +11,9 @@ from rs_order.domain.file_filter import FileFilter
 from rs_order.domain.ids import DatasetTaskId, OrderId, Tenant
 from rs_order.domain.process import ProcessChoice
 from rs_order.domain.states import OrderStatus
-from rs_order.store.lists import Listed, SortBy, reading, sorted_statement
-from rs_order.store.pool import Connection, Pool, Row
+from rs_order.store.lists import Listed, SortBy, sorted_statement
+from rs_order.store.pool import Connection, Pool, Row, reading, statements
 from rs_order.store.rows import counters_of, optional_filter_of, process_of
-from rs_order.store.statements import statements
 
 SQL = statements("order_views")
 EXPORTED_AT_A_TIME: Final = 1000

@@ -10,9 +10,8 @@ from rs_order.domain.ids import BasketId, Checksum, OrderId, RequestId
 from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order, numbered
 from rs_order.store.baskets import put_selections, reserve_ids
-from rs_order.store.pool import Connection
+from rs_order.store.pool import Connection, statements
 from rs_order.store.rows import order_of, order_record
-from rs_order.store.statements import statements
 
 SQL = statements("orders")
 _NUMBERED_FORMS = 100

@@ -6,20 +6,19 @@ from dataclasses import dataclass
 
 from rs_order.domain.ids import Tenant
 from rs_order.ports import Clock, MessageKind, OutboxRow
-from rs_order.store.pool import Connection, Pool, Row, transaction
-from rs_order.store.statements import statements
+from rs_order.store.pool import Connection, Pool, Row, statements, transaction
 
 SQL = statements("outbox")
 
 
 @dataclass(frozen=True, slots=True)
 class OutboxLag:
-    """How far the relay is behind."""
+    """The backlog of the relay."""
 
     rows: int
     """Due rows, counted up to 10,000."""
     oldest_seconds: float
-    """How long the oldest due row has waited."""
+    """The waiting time of the oldest due row."""
 
 
 class ClaimedRows:

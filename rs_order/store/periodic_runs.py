@@ -2,8 +2,7 @@
 
 from datetime import datetime
 
-from rs_order.store.pool import Connection
-from rs_order.store.statements import statements
+from rs_order.store.pool import Connection, statements
 
 SQL = statements("periodic_runs")
 

@@ -7,15 +7,14 @@ from enum import StrEnum
 
 from rs_order.domain.ids import MailId, OrderId
 from rs_order.domain.states import OrderStatus
-from rs_order.store.pool import Connection
+from rs_order.store.pool import Connection, statements
 from rs_order.store.rows import affected
-from rs_order.store.statements import statements
 
 SQL = statements("mails")
 
 
 class MailKind(StrEnum):
-    """Why a mail is sent (domain.md 16.2)."""
+    """The kinds of mails (domain.md 16.2)."""
 
     ORDER_CREATED = "ORDER_CREATED"
     """An order that was placed on the project's site is complete."""
@@ -79,7 +78,7 @@ class OwnersPage:
     """A page of the owners whose files wait for their download."""
 
     due: tuple[str, ...]
-    """Those who have waited long enough to be reminded."""
+    """The owners who have waited long enough to be reminded."""
     last: str | None
     """The last owner of the page; None: there was none left."""
 

@@ -1,12 +1,13 @@
-"""The connection pool.
+"""Access to PostgreSQL: the connection pool, the schemas, and the named statements.
 
 A session keeps no state: a pooler in transaction mode may stand between this process and the database.
 """
 
-import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import asyncpg
@@ -14,14 +15,10 @@ import orjson
 
 from rs_order.domain.identity import SERVICE
 from rs_order.domain.ids import Tenant
-from rs_order.store.errors import StoreUnavailable, store_errors
-from rs_order.store.schema_names import tenant_schema
-from rs_order.store.statements import statements
+from rs_order.store.errors import store_errors
 
 IDLE_SECONDS: Final = 300
 """An unused connection is closed after this time."""
-SQL = statements("settings")
-LONGEST_TEST_SECONDS: Final = 5.0
 
 if TYPE_CHECKING:  # the driver's own classes can't be subscripted at run time
     from asyncpg.pool import PoolConnectionProxy
@@ -36,23 +33,6 @@ class Row(Protocol):
     """A row of a result, with its values by column name."""
 
     def __getitem__(self, column: str, /) -> Any: ...
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectionUse:
-    """How this process uses its connections, which all tenants share."""
-
-    most: int
-    fewest: int
-    """Kept open without load."""
-    idle_milliseconds: int
-    """An idle connection is closed after this time."""
-    open: int
-    idle: int
-
-    @property
-    def active(self) -> int:
-        return self.open - self.idle
 
 
 async def prepare_connection(connection: Connection) -> None:
@@ -100,42 +80,65 @@ async def transaction(pool: Pool, *, readonly: bool = False) -> AsyncIterator[Co
         yield connection
 
 
+PLATFORM_SCHEMA = "rs_order"
+_TENANT = re.compile(r"[a-z][a-z0-9_]{0,47}")
+
+
+class InvalidTenantNameError(ValueError):
+    """A tenant's name can't be part of a schema's name."""
+
+    code = "invalid-tenant-name"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{name!r} can't be a tenant: use lower-case letters, digits and _, a letter first, "
+            "at most 48 characters"
+        )
+
+
+def is_tenant_name(name: str) -> bool:
+    """True if a tenant can have this name."""
+    return _TENANT.fullmatch(name) is not None
+
+
+def tenant_schema(tenant: Tenant) -> str:
+    """Return ``order_<tenant>``.
+
+    Raises:
+        InvalidTenantNameError: the name isn't a plain identifier.
+    """
+    if not is_tenant_name(tenant):
+        raise InvalidTenantNameError(tenant)
+    return f"order_{tenant}"
+
+
 async def use_tenant(connection: Connection, tenant: Tenant) -> None:
     """Make the tenant's schema the search path until the transaction ends (architecture.md 3)."""
     await connection.execute("select set_config('search_path', $1, true)", tenant_schema(tenant))
 
 
-class DataSource:
-    """The database behind a tenant, as administrators see it (rest.md 11.4)."""
+@asynccontextmanager
+async def reading(pool: Pool, tenant: Tenant) -> AsyncIterator[Connection]:
+    """Open a connection that reads in the schema of a tenant.
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
-
-    def use(self) -> ConnectionUse:
-        return ConnectionUse(
-            most=self._pool.get_max_size(),
-            fewest=self._pool.get_min_size(),
-            idle_milliseconds=IDLE_SECONDS * 1000,
-            open=self._pool.get_size(),
-            idle=self._pool.get_idle_size(),
-        )
-
-    async def test(self, tenant: Tenant) -> None:
-        """Read a table of the tenant's schema.
-
-        Raises:
-            StoreUnavailable: it can't be read; the text is the error of the database.
-        """
-        try:
-            with store_errors():
-                await self._read(tenant)
-        except asyncpg.PostgresError as error:  # the schema or its table is not what it should be
-            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
-
-    async def _read(self, tenant: Tenant) -> None:
-        async with (
-            asyncio.timeout(LONGEST_TEST_SECONDS),
-            transaction(self._pool, readonly=True) as connection,
-        ):
+    Raises:
+        StoreUnavailable: the database can't be reached.
+    """
+    with store_errors():
+        async with transaction(pool, readonly=True) as connection:
             await use_tenant(connection, tenant)
-            await connection.fetch(SQL["all"])
+            yield connection
+
+
+_MARK = "-- name: "
+
+
+@cache
+def statements(file: str) -> dict[str, str]:
+    """Return the statements of ``sql/<file>.sql`` by name, each with its comment."""
+    text = files(__package__).joinpath("sql", f"{file}.sql").read_text(encoding="utf-8")
+    found: dict[str, str] = {}
+    for block in text.split(_MARK)[1:]:
+        name, _, statement = block.partition("\n")
+        found[name.strip()] = statement.strip()
+    return found

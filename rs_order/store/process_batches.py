@@ -9,9 +9,8 @@ from rs_order.domain.counters import FileMove
 from rs_order.domain.ids import DataFileId, OrderId, SubOrderId, Urn
 from rs_order.domain.outputs import AwaitedOutput, MadeFile
 from rs_order.domain.process import Process, ProcessChoice
-from rs_order.store.pool import Connection, Row
+from rs_order.store.pool import Connection, Row, statements
 from rs_order.store.rows import affected, move_of, process_from, process_of
-from rs_order.store.statements import statements
 
 SQL = statements("processing")
 

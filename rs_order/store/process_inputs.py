@@ -8,9 +8,8 @@ from rs_order.domain.files import NO_CHECKSUM, CatalogFile, DataType, FileType, 
 from rs_order.domain.ids import Checksum, DatasetTaskId, OrderId, SubOrderId, Urn
 from rs_order.domain.input_batches import InputFile, InputProduct
 from rs_order.domain.order import Order
-from rs_order.store.pool import Connection, Row
-from rs_order.store.rows import affected
-from rs_order.store.statements import statements
+from rs_order.store.pool import Connection, Row, statements
+from rs_order.store.rows import affected, content_columns
 
 SQL = statements("processing")
 
@@ -23,7 +22,7 @@ class StoredInput:
     input: InputFile
     available: bool
     reason: str | None
-    """Why it isn't available."""
+    """The cause if it isn't available."""
 
 
 class ProcessInputs:
@@ -120,14 +119,7 @@ def _columns(sub_order: SubOrderId, product: InputProduct, one: InputFile) -> tu
         product.version,
         file.data_type,
         one.key,
-        file.name,
-        file.url,
-        file.external,
-        file.online,
-        file.size,
-        file.checksum,
-        file.checksum_algorithm,
-        file.mime_type,
+        *content_columns(file),
         state,
         reason,
     )

@@ -8,9 +8,8 @@ from rs_order.domain.counters import FileCounters
 from rs_order.domain.ids import DatasetTaskId, MailId, OrderId, RequestId, SubOrderId, Tenant
 from rs_order.domain.states import SubOrderState
 from rs_order.store.cursors import RetryCursor, retry_cursor_of
-from rs_order.store.pool import Connection
+from rs_order.store.pool import Connection, statements
 from rs_order.store.rows import counters_of
-from rs_order.store.statements import statements
 
 SQL = statements("reconciliation")
 

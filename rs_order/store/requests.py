@@ -7,9 +7,8 @@ from enum import StrEnum
 from typing import Any
 
 from rs_order.domain.ids import OrderId, RequestId
-from rs_order.store.pool import Connection, Row
+from rs_order.store.pool import Connection, Row, statements
 from rs_order.store.rows import affected
-from rs_order.store.statements import statements
 
 SQL = statements("requests")
 

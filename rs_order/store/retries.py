@@ -6,8 +6,7 @@ from rs_order.domain.ids import DataFileId, DatasetTaskId, OrderId, SubOrderId
 from rs_order.domain.retry_batches import FileInError
 from rs_order.domain.states import FileState, OrderStatus, SubOrderKind
 from rs_order.store.cursors import RetryCursor, retry_cursor_of
-from rs_order.store.pool import Connection
-from rs_order.store.statements import statements
+from rs_order.store.pool import Connection, statements
 
 SQL = statements("retries")
 

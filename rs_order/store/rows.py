@@ -8,6 +8,7 @@ import orjson
 
 from rs_order.domain.counters import FileCounters, FileMove
 from rs_order.domain.file_filter import FileFilter, FileKind
+from rs_order.domain.files import CatalogFile
 from rs_order.domain.ids import OrderId, RequestId, SubOrderId
 from rs_order.domain.order import Order
 from rs_order.domain.process import Cardinality, Forecast, LimitKind, Process, ProcessChoice, Scope
@@ -121,6 +122,20 @@ def kinds_column(file_filter: FileFilter | None) -> list[str] | None:
 
 def pattern_column(file_filter: FileFilter | None) -> str | None:
     return file_filter.name_pattern if file_filter else None
+
+
+def content_columns(file: CatalogFile) -> tuple[object, ...]:
+    """Return name, URL, external, online, size, checksum, its algorithm, and MIME type of a file."""
+    return (
+        file.name,
+        file.url,
+        file.external,
+        file.online,
+        file.size,
+        file.checksum,
+        file.checksum_algorithm,
+        file.mime_type,
+    )
 
 
 def process_record(process: Process) -> dict[str, Any]:

@@ -11,10 +11,8 @@ from rs_order.domain.moves import Reason
 from rs_order.domain.states import SubOrderState
 from rs_order.domain.sub_order import SubOrder
 from rs_order.store.orders import SQL as ORDER_SQL
-from rs_order.store.pool import Connection
+from rs_order.store.pool import Connection, statements, tenant_schema
 from rs_order.store.rows import affected, sub_order_of, sub_order_record
-from rs_order.store.schema_names import tenant_schema
-from rs_order.store.statements import statements
 
 SQL = statements("sub_orders")
 
@@ -25,7 +23,7 @@ class SubOrderCount:
 
     total: int
     storage: int
-    """Those of stored files and of processes, without files attached to a processed dataset."""
+    """Sub-orders of stored files and of processes, without files attached to a processed dataset."""
 
 
 @dataclass(frozen=True, slots=True)

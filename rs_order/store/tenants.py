@@ -1,17 +1,31 @@
-"""The tenants, and which of them are in maintenance: one row each in the platform schema."""
+"""The tenants, with their maintenance, their settings, and the use of the database behind them."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, Final
+
+import asyncpg
 
 from rs_order.domain.ids import Tenant
-from rs_order.store.errors import store_errors
+from rs_order.domain.settings import SettingValue
+from rs_order.store.errors import StoreUnavailable, store_errors
 from rs_order.store.migrate import migrate_tenant
-from rs_order.store.pool import Pool, transaction
-from rs_order.store.schema_names import is_tenant_name, tenant_schema
-from rs_order.store.statements import statements
+from rs_order.store.pool import (
+    IDLE_SECONDS,
+    Connection,
+    Pool,
+    is_tenant_name,
+    statements,
+    tenant_schema,
+    transaction,
+    use_tenant,
+)
 
 SQL = statements("tenants")
+SETTINGS_SQL = statements("settings")
+TEST_TIMEOUT_SECONDS: Final = 5.0
 
 
 class Tenants:
@@ -42,6 +56,7 @@ class Tenants:
             self._changed()
 
     def serves(self, tenant: str) -> bool:
+        """True if the tenant is active."""
         return tenant in self._hosts
 
     def is_inactive(self, tenant: str) -> bool:
@@ -116,7 +131,7 @@ class Tenants:
 
 @dataclass(frozen=True, slots=True)
 class MaintenanceState:
-    """Whether a tenant is in maintenance: changes of its data are rejected (rest.md 2.6, 11.2)."""
+    """The maintenance of a tenant. While it is active, changes of data are rejected (rest.md 2.6, 11.2)."""
 
     active: bool
     since: datetime
@@ -155,3 +170,78 @@ class Maintenance:
             async with transaction(self._pool) as connection:
                 row = await connection.fetchval(SQL["switch_maintenance"], tenant, active, at)
         return row is not None
+
+
+class StoredSettings:
+    """The settings that a tenant has set. The domain decides which values are valid."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def all(self) -> Mapping[str, Any]:
+        """Return the values that were set, by name."""
+        return {
+            row["name"]: row["value"] for row in await self._connection.fetch(SETTINGS_SQL["all"])
+        }
+
+    async def put(self, name: str, value: SettingValue) -> bool:
+        """Set a value. True if the setting had another value, or none."""
+        return await self._connection.fetchval(SETTINGS_SQL["put"], name, value) is not None
+
+    async def remove(self, name: str) -> bool:
+        """Delete a value, so that the default applies. True if there was one."""
+        return await self._connection.fetchval(SETTINGS_SQL["remove"], name) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionUse:
+    """The use of this process's connections, which all tenants share."""
+
+    most: int
+    fewest: int
+    """Kept open without load."""
+    idle_milliseconds: int
+    """An idle connection is closed after this time."""
+    open: int
+    idle: int
+
+    @property
+    def active(self) -> int:
+        return self.open - self.idle
+
+
+class DataSource:
+    """The database behind a tenant, as administrators see it (rest.md 11.4)."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    def use(self) -> ConnectionUse:
+        """Return the present use of the connections."""
+        return ConnectionUse(
+            most=self._pool.get_max_size(),
+            fewest=self._pool.get_min_size(),
+            idle_milliseconds=IDLE_SECONDS * 1000,
+            open=self._pool.get_size(),
+            idle=self._pool.get_idle_size(),
+        )
+
+    async def test(self, tenant: Tenant) -> None:
+        """Read a table of the tenant's schema.
+
+        Raises:
+            StoreUnavailable: it can't be read; the text is the error of the database.
+        """
+        try:
+            with store_errors():
+                await self._read(tenant)
+        except asyncpg.PostgresError as error:  # the schema or its table is not what it should be
+            raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+
+    async def _read(self, tenant: Tenant) -> None:
+        async with (
+            asyncio.timeout(TEST_TIMEOUT_SECONDS),
+            transaction(self._pool, readonly=True) as connection,
+        ):
+            await use_tenant(connection, tenant)
+            await connection.fetch(SETTINGS_SQL["all"])

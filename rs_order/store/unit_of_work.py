@@ -17,15 +17,14 @@ from rs_order.store.messages import Messages, OutgoingMessage
 from rs_order.store.orders import Orders
 from rs_order.store.periodic_runs import PeriodicRuns
 from rs_order.store.planned_mails import Mails
-from rs_order.store.pool import Connection, Pool, transaction, use_tenant
+from rs_order.store.pool import Connection, Pool, statements, transaction, use_tenant
 from rs_order.store.process_batches import Executions, ProcessChoices
 from rs_order.store.process_inputs import ProcessInputs
 from rs_order.store.reconciliation import Reconciliation
 from rs_order.store.requests import Requests
 from rs_order.store.retries import Retries
-from rs_order.store.statements import statements
-from rs_order.store.stored_settings import StoredSettings
 from rs_order.store.sub_orders import SubOrders
+from rs_order.store.tenants import StoredSettings
 
 SQL = statements("tenants")
 log = structlog.get_logger(__name__)

@@ -1,4 +1,4 @@
-"""Connects tenants to this service and disconnects them (amqp.md 3.9, 5.9), and resumes their work."""
+"""Connects tenants to this service, disconnects them (amqp.md 3.9, 5.9), and resumes their work."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,11 +23,14 @@ from rs_order.store.unit_of_work import Store
 
 @dataclass(frozen=True)
 class ResumeTenantStep(Step, name="wake-tenant"):
-    """Make up for what a tenant missed that an operator added."""
+    """Resume the work of a tenant that an operator added."""
 
 
 class ResumeTenant:
-    """At the start of a process, and when a tenant comes; done by several at once, it is done once."""
+    """Resumes the work of a tenant at the start of a process, and when the tenant becomes active.
+
+    Several processes may do it at the same time: the operations are idempotent.
+    """
 
     def __init__(
         self, schedule: ScheduleSubOrders, mails: PlanMails, reconcile: ReconcilerRuns
@@ -37,14 +40,18 @@ class ResumeTenant:
         self._reconcile = reconcile
 
     async def handle(self, tenant: Tenant) -> None:
-        """Limits may have been raised, schedules changed, and steps dropped that fell due meanwhile."""
+        """Start ready sub-orders and the periodic runs of a tenant.
+
+        While the tenant was not served, limits may have been raised, schedules changed, and due steps
+        dropped.
+        """
         await self._schedule.resume(tenant)
         await self._mails.resume(tenant)
         await self._reconcile.resume(tenant)
 
 
 LONGEST_CAUSE: Final = 200
-"""Characters of an ``errorCause``."""
+"""The most characters of an ``errorCause``."""
 
 log = structlog.get_logger(__name__)
 
@@ -53,10 +60,11 @@ log = structlog.get_logger(__name__)
 class ConnectTenantStep(
     Step, name="connect-tenant", queue=StepQueue.REMOTE, scope=StepScope.INSTANCE
 ):
-    """Provision a tenant that the platform connected us to."""
+    """Provision a tenant that the platform connected to this service."""
 
     project: str
     said_at: datetime
+    """When the platform published the event."""
 
 
 @dataclass(frozen=True)
@@ -73,13 +81,16 @@ class ReportConnectionStep(
 
 @dataclass(frozen=True)
 class FindTenantsStep(Step, name="find-tenants", queue=StepQueue.REMOTE, scope=StepScope.INSTANCE):
-    """Ask rs-admin-instance which tenants we should serve."""
+    """Ask rs-admin-instance which tenants this service should serve."""
 
     attempts: int
 
 
 class ConnectTenants:
-    """Every instance hears of a tenant, and each may do all of this: it comes to the same."""
+    """Connects and disconnects tenants.
+
+    Every instance receives tenant events and may handle them; all operations are idempotent.
+    """
 
     def __init__(
         self,
@@ -92,7 +103,7 @@ class ConnectTenants:
         backoff: Backoff,
         limits: SlotLimits,
     ) -> None:
-        """``connections``: None where there is no rs-admin-instance to report to."""
+        """``connections`` is None if no rs-admin-instance is configured."""
         self._store = store
         self._tenants = tenants
         self._connections = connections
@@ -101,29 +112,35 @@ class ConnectTenants:
         self._backoff = backoff
         self._limits = limits
 
-    async def ask(self, names: Sequence[str], said_at: datetime) -> None:
-        """Have tenants connected, by steps: once this returns it happens, whoever dies."""
-        await self._store.send([ConnectTenantStep(name, said_at).to(INSTANCE) for name in names])
+    async def plan(self, names: Sequence[str], published_at: datetime) -> None:
+        """Send the steps that connect tenants. They survive the end of this process."""
+        await self._store.send(
+            [ConnectTenantStep(name, published_at).to(INSTANCE) for name in names]
+        )
 
     async def connect(self, _: Tenant, step: ConnectTenantStep) -> None:
-        """Provision a tenant, unless it went meanwhile, and say what came of it."""
+        """Provision a tenant and report the result, unless a newer event has disconnected it.
+
+        Raises:
+            StoreError: the database is unavailable; the step can be repeated.
+        """
         name = step.project
         await self._tenants.load()
         if not self._tenants.serves(name):
             await self._report(Tenant(name), ConnectionState.CONNECTING)
         try:
-            holds = await self._tenants.activate(name, step.said_at)
+            activated = await self._tenants.activate(name, step.said_at)
         except StoreError:
             raise
-        except Exception as error:  # whatever is wrong, the platform has to hear of it
+        except Exception as error:  # the platform needs a report of every failure
             log.exception("tenant-not-connected", project=name)
             failed = ReportConnectionStep(
-                Tenant(name), ConnectionState.ERROR, attempts=0, cause=_in_short(error)
+                Tenant(name), ConnectionState.ERROR, attempts=0, cause=_short_cause(error)
             )
             await self.report(INSTANCE, failed)
             return
-        if not holds:
-            log.info("tenant-gone-meanwhile", project=name)
+        if not activated:
+            log.info("tenant-already-disconnected", project=name)
             return
         log.info("tenant-connected", project=name)
         await self._resume.handle(Tenant(name))
@@ -131,7 +148,10 @@ class ConnectTenants:
         await self.report(INSTANCE, enabled)
 
     async def report(self, _: Tenant, step: ReportConnectionStep) -> None:
-        """Report a state, now or, when rs-admin-instance is away, by a later step."""
+        """Report a state now or, if rs-admin-instance is unavailable, by a later step.
+
+        ENABLED is not reported for a tenant that was disconnected in the meantime.
+        """
         if step.state is ConnectionState.ENABLED and not self._tenants.serves(step.project):
             return
         if await self._report(step.project, step.state, step.cause):
@@ -140,44 +160,44 @@ class ConnectTenants:
         again = replace(step, attempts=step.attempts + 1)
         await self._store.send([again.to(INSTANCE, due_at)])
 
-    async def disconnect(self, name: str, said_at: datetime) -> None:
-        """Serve a tenant no more; what it has stays, for when it is connected again."""
+    async def disconnect(self, name: str, published_at: datetime) -> None:
+        """Stop serving a tenant. Its data stays until it is connected again."""
         try:
-            holds = await self._tenants.deactivate(name, said_at)
+            deactivated = await self._tenants.deactivate(name, published_at)
         except ValueError:
-            return  # it never was, and never will be, one of ours
-        if not holds:
+            return  # no tenant can have this name
+        if not deactivated:
             return
         log.info("tenant-disconnected", project=name)
         if self._limits.service:
-            # Its sub-orders may have held places that others wait for. Not only whoever was the first to
-            # hear of it looks: he may have died of it.
+            # Its sub-orders may have used capacity that other tenants wait for. Every instance resumes
+            # them, because the one that deactivated the tenant may die before it does.
             for tenant in self._tenants.names():
                 await self._resume.handle(tenant)
 
-    async def look(self) -> None:
-        """Connect, by and by, what the platform has for us and we missed while nobody listened."""
+    async def plan_search(self) -> None:
+        """Send the step that finds tenants whose events were missed while no process ran."""
         await self._store.send([FindTenantsStep(attempts=0).to(INSTANCE)])
 
     async def find(self, _: Tenant, step: FindTenantsStep) -> None:
-        """Ask which tenants to serve, again later when rs-admin-instance is away."""
+        """Ask which tenants to serve. If rs-admin-instance is unavailable, a later step asks again."""
         if self._connections is None:
             return
         now = self._clock.now()
         try:
             wanted = await self._connections.wanted()
-        except RemoteUnavailable as trouble:
-            log.warning("tenants-not-found-out", cause=str(trouble))
+        except RemoteUnavailable as error:
+            log.warning("tenants-unknown", cause=str(error))
             due_at = now + self._backoff.pause(step.attempts + 1)
             again = FindTenantsStep(step.attempts + 1)
             await self._store.send([again.to(INSTANCE, due_at)])
             return
-        await self.ask([name for name in wanted if not self._tenants.serves(name)], now)
+        await self.plan([name for name in wanted if not self._tenants.serves(name)], now)
 
     async def _report(
         self, tenant: Tenant, state: ConnectionState, cause: str | None = None
     ) -> bool:
-        """Whether there is nothing left to report."""
+        """Report a state. False if it must be reported again later."""
         if self._connections is None:
             return True
         try:
@@ -188,7 +208,10 @@ class ConnectTenants:
         return True
 
 
-def _in_short(error: Exception) -> str:
-    """What an administrator reads in rs-admin-instance; a wrong name explains itself."""
+def _short_cause(error: Exception) -> str:
+    """Return the cause that administrators read in rs-admin-instance.
+
+    The texts of a ValueError, such as the error of a wrong name, need no class name.
+    """
     text = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
     return (text.splitlines() or [type(error).__name__])[0][:LONGEST_CAUSE]

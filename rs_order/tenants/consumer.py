@@ -1,4 +1,4 @@
-"""Consumes rs-admin's events on roles and on their access to resources (amqp.md 3.7)."""
+"""Consumes the events of rs-admin on rights (amqp.md 3.7) and of rs-admin-instance on tenants (3.9)."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -22,16 +22,18 @@ from rs_order.tenants.connect import ConnectTenants
 class RightsHandlers:
     """Refreshes the rights that this process holds in memory.
 
-    A process that dies while it handles an event loses nothing: its successor reads all rights again.
+    If the process dies while it handles an event, nothing is lost: the next process reads all rights.
     """
 
     def __init__(self, changes: RoleCache) -> None:
         self._changes = changes
 
     async def roles(self, tenant: Tenant, batch: Sequence[Received[RoleEvent]]) -> None:  # noqa: ARG002 - all roles are read again, whichever changed
+        """Read all roles of the tenant again."""
         self._changes.roles_changed(tenant)
 
     async def access(self, tenant: Tenant, batch: Sequence[Received[ResourceAccessEvent]]) -> None:
+        """Read the rights of the changed roles again. Events about other services are dropped."""
         for received in batch:
             if received.message.microservice == SERVICE:
                 self._changes.role_changed(tenant, received.message.role)
@@ -43,6 +45,7 @@ class RightsHandlers:
         tenant: Tenant,
         batch: Sequence[Received[ResourceAccessInit]],  # noqa: ARG002 - the events are empty
     ) -> None:
+        """Register the endpoints of this service in the tenant."""
         self._changes.register(tenant)
 
 
@@ -52,7 +55,7 @@ _WITHIN_THE_SECOND = timedelta(microseconds=999_999)
 class InstanceTenant:
     """The only tenant of the instance virtual host.
 
-    The header of its events names the instance; the body names the project they concern.
+    The header of an event names the instance; the body names the project.
     """
 
     def serves(self, tenant: str) -> bool:
@@ -69,7 +72,7 @@ class InstanceTenant:
 
 
 class TenantHandlers:
-    """Connects and disconnects tenants as rs-admin-instance announces it."""
+    """Connects and disconnects tenants by events of rs-admin-instance."""
 
     def __init__(self, connect: ConnectTenants, tenants: ServedTenants, clock: Clock) -> None:
         self._connect = connect
@@ -81,23 +84,27 @@ class TenantHandlers:
         await self._tenants.load()
 
     async def deleted(self, _: Tenant, batch: Sequence[Received[TenantEvent]]) -> None:
+        """Disconnect deleted projects."""
         for received in batch:
             published_at = self._published_at(received.delivery)
             await self._connect.disconnect(received.message.tenant, published_at)
 
     async def connected(self, _: Tenant, batch: Sequence[Received[TenantConnectionEvent]]) -> None:
+        """Plan the connection of projects to this service."""
         for name, published_at in self._of_our_service(batch):
-            await self._connect.ask([name], published_at)
+            await self._connect.plan([name], published_at)
 
     async def disconnected(
         self, _: Tenant, batch: Sequence[Received[TenantConnectionEvent]]
     ) -> None:
+        """Disconnect projects whose connection to this service was deleted."""
         for name, published_at in self._of_our_service(batch):
             await self._connect.disconnect(name, published_at)
 
     def _of_our_service(
         self, batch: Sequence[Received[TenantConnectionEvent]]
     ) -> list[tuple[str, datetime]]:
+        """Return project and date of the events about this service. Others are dropped."""
         ours = []
         for received in batch:
             event, delivery = received.message, received.delivery
@@ -110,8 +117,8 @@ class TenantHandlers:
     def _published_at(self, delivery: Delivery) -> datetime:
         """Return when an event was published: events of different queues arrive in any order.
 
-        AMQP timestamps count seconds. Within a second the order of arrival decides, so that a project
-        that is created and deleted at once does not end as created.
+        AMQP timestamps count seconds. Within a second, the order of arrival decides. Otherwise a project
+        that is created and deleted in the same second could stay connected.
         """
         now, at = self._clock.now(), delivery.timestamp
         if at is None:

@@ -1,4 +1,4 @@
-"""The database behind a tenant (rest.md 11.4)."""
+"""Tests the database behind a tenant, and shows the use of its connections (rest.md 11.4)."""
 
 from typing import Any
 
@@ -14,10 +14,11 @@ from rs_order.rest.parameters import TenantInPath
 from rs_order.rest.resources import GET_DATA_SOURCE_STATUS, TEST_DATA_SOURCE
 from rs_order.rest.routing import AuthorisedCaller, Endpoints
 from rs_order.store.errors import StoreUnavailable
-from rs_order.store.pool import ConnectionUse, DataSource
+from rs_order.store.tenants import ConnectionUse, DataSource
 
 
 def data_source_router(access: Access, data_source: DataSource) -> APIRouter:
+    """Return the endpoints about the data source of a project."""
     endpoints = Endpoints(access, tag="data source")
 
     @endpoints.serve(
@@ -33,7 +34,7 @@ def data_source_router(access: Access, data_source: DataSource) -> APIRouter:
     async def test_data_source(
         request: Request, caller: AuthorisedCaller, tenant: TenantInPath
     ) -> Response:
-        """Read something of the project's own schema."""
+        """Read a table in the schema of the project."""
         require_own_tenant(caller, tenant)
         if not await is_served(access, tenant):
             return json_answer(request, _result(_unknown(tenant)), 400)
@@ -45,7 +46,7 @@ def data_source_router(access: Access, data_source: DataSource) -> APIRouter:
         responses={400: "This deployment doesn't serve the project"},
     )
     async def get_data_source_status(request: Request, tenant: TenantInPath) -> Response:
-        """How the process that answers uses its connections; all projects share them."""
+        """Return the use of connections by the process that answers. All projects share them."""
         if not await is_served(access, tenant):
             raise HttpError(400, _unknown(tenant))
         properties = _properties(data_source.use())

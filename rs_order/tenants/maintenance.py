@@ -6,7 +6,7 @@ import structlog
 from fastapi import APIRouter, Request, Response
 
 from rs_order.contracts.administration import MaintenanceDto
-from rs_order.contracts.envelope import Entity
+from rs_order.contracts.wire import Entity
 from rs_order.core.errors import NotFound
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Tenant
@@ -24,16 +24,23 @@ log = structlog.get_logger(__name__)
 
 
 class SwitchMaintenance:
+    """Starts and ends the maintenance of tenants. Each method raises StoreUnavailable."""
+
     def __init__(self, maintenance: Maintenance, clock: Clock) -> None:
         self._maintenance = maintenance
         self._clock = clock
 
     async def states(self) -> Mapping[Tenant, MaintenanceState]:
-        """Every tenant's state, those out of maintenance too."""
+        """Return the state of every active tenant, whether it is in maintenance or not."""
         return await self._maintenance.all()
 
     async def handle(self, tenant: str, *, active: bool, by: str) -> None:
-        """Put a tenant in maintenance or take it out; in force at once, in every instance.
+        """Start or end the maintenance of a tenant. It takes effect at once, in every instance.
+
+        Args:
+            tenant: name of the project.
+            active: True starts the maintenance, False ends it.
+            by: e-mail of the caller, for the log.
 
         Raises:
             NotFound: this deployment doesn't serve the tenant.
@@ -47,11 +54,12 @@ _UNKNOWN = {404: "This deployment doesn't serve the project"}
 
 
 def maintenance_router(access: Access, maintenance: SwitchMaintenance) -> APIRouter:
+    """Return the endpoints that show and switch the maintenance of projects."""
     endpoints = Endpoints(access, tag="maintenance")
 
     @endpoints.serve(GET_MAINTENANCE, model=Entity[dict[str, MaintenanceDto]])
     async def get_maintenance(request: Request, caller: AuthorisedCaller) -> Response:
-        """The state of the caller's project; of every project for those of the whole instance."""
+        """Return the state of the caller's project; administrators of the instance get all projects."""
         states = {
             tenant: MaintenanceDto(active=state.active, last_update=state.since).to_wire()
             for tenant, state in (await maintenance.states()).items()
@@ -61,12 +69,12 @@ def maintenance_router(access: Access, maintenance: SwitchMaintenance) -> APIRou
 
     @endpoints.serve(ENABLE_MAINTENANCE, responses=_UNKNOWN)
     async def enable_maintenance(caller: AuthorisedCaller, tenant: TenantInPath) -> Response:
-        """Refuse every change in a project until further notice; what is under way goes on."""
+        """Reject every change in a project until the maintenance ends. Started work continues."""
         return await switched(caller, tenant, active=True)
 
     @endpoints.serve(DISABLE_MAINTENANCE, responses=_UNKNOWN)
     async def disable_maintenance(caller: AuthorisedCaller, tenant: TenantInPath) -> Response:
-        """Allow changes in a project again; the one change that is allowed in maintenance."""
+        """Allow changes in a project again. No other change is allowed in maintenance."""
         return await switched(caller, tenant, active=False)
 
     async def switched(caller: Caller, tenant: str, *, active: bool) -> Response:

@@ -1,4 +1,4 @@
-"""The settings of a tenant as a file: exported, and imported again (rest.md 11.3)."""
+"""Exports the settings of a tenant as a file, and imports such a file (rest.md 11.3)."""
 
 import json
 from codecs import BOM_UTF8
@@ -9,7 +9,7 @@ from importlib.metadata import version
 import structlog
 from pydantic import ValidationError
 
-from rs_order.contracts.configuration_file import (
+from rs_order.contracts.setting_bodies import (
     MODULE,
     SETTING_KEY,
     ConfigurationToImport,
@@ -34,36 +34,41 @@ log = structlog.get_logger(__name__)
 
 
 class ExportConfiguration:
+    """Exports the configuration of a tenant."""
+
     def __init__(self, store: Store) -> None:
         self._store = store
 
     async def handle(self, tenant: Tenant) -> ExportedConfiguration:
-        """The tenant's settings, with their defaults, as a file that can be imported."""
+        """Return the tenant's settings with their defaults, in the form of a file to import."""
         async with self._store.unit_of_work(tenant) as uow:
             settings = settings_of(await uow.stored_settings.all())
         module = ExportedModule(
-            module=_OURS, configuration=[_exported(setting) for setting in settings]
+            module=_MODULE_INFORMATION, configuration=[_exported(setting) for setting in settings]
         )
         return ExportedConfiguration(microservice=SERVICE, modules=[module])
 
 
 class ImportConfiguration:
+    """Imports the configuration of a tenant."""
+
     def __init__(self, store: Store) -> None:
         self._store = store
 
     async def handle(self, tenant: Tenant, file: bytes, *, by: str) -> Sequence[ImportReport]:
-        """Set what the file says, each setting for itself; one report for each module of the file.
+        """Set the settings that the file contains. Return one report for each module of the file.
 
-        A module whose items are all wrong changes nothing, not even by ``resetBeforeImport``.
+        A wrong setting doesn't prevent the others. If all items of a module are wrong, nothing changes,
+        not even by ``resetBeforeImport``.
 
         Raises:
-            InvalidInput: the file can't be read, or is of another microservice; nothing was changed.
+            InvalidInput: the file can't be read, or belongs to another microservice; nothing was changed.
         """
         plans = [_plan(module) for module in _read(file).modules]
         async with self._store.unit_of_work(tenant) as uow:
             for plan in plans:
                 if not plan.only_errors:
-                    await _carry_out(uow, plan)
+                    await _apply(uow, plan)
         log.info(
             "configuration-imported",
             tenant=tenant,
@@ -81,7 +86,7 @@ class ImportConfiguration:
         ]
 
 
-_OURS = ModuleInformation(
+_MODULE_INFORMATION = ModuleInformation(
     id=MODULE,
     name="order",
     description="Orders of archived files: split, brought back from tape, handed out",
@@ -112,10 +117,11 @@ def _text_of(value: SettingValue) -> str:
 
 @dataclass(slots=True)
 class _Plan:
-    """What importing a module will do, and what of it can't be done."""
+    """The changes that the import of a module makes, and the errors in its items."""
 
     module: ModuleInformation
     reset: bool = False
+    """Settings that the module doesn't contain get their default."""
     values: dict[str, SettingValue] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
 
@@ -158,15 +164,15 @@ def _plan(found: object) -> _Plan:
         try:
             setting = _setting_of(item)
             plan.values[setting.name] = DEFINITIONS[setting.name].read(_value_of(setting))
-        except (_ItemRefused, SettingRejectedError) as error:
+        except (_ItemRejected, SettingRejectedError) as error:
             plan.errors.append(f"item {number}: {error}")
     return plan
 
 
-class _ItemRefused(Exception):
-    """An item of a module's configuration that isn't a setting we know."""
+class _ItemRejected(Exception):
+    """An item of a module's configuration is no known setting; the text says why."""
 
-    code = "item-refused"
+    code = "item-rejected"
 
 
 def _setting_of(item: object) -> SettingToImport:
@@ -176,25 +182,25 @@ def _setting_of(item: object) -> SettingToImport:
         missing = ", ".join(
             ".".join(str(name) for name in problem["loc"]) or "item" for problem in error.errors()
         )
-        raise _ItemRefused(f"it isn't a setting, look at: {missing}") from error
+        raise _ItemRejected(f"it isn't a setting, look at: {missing}") from error
     if read.key != SETTING_KEY:
-        raise _ItemRefused(f"{read.key} isn't something {SERVICE} has; it has {SETTING_KEY}")
+        raise _ItemRejected(f"{read.key} isn't something {SERVICE} has; it has {SETTING_KEY}")
     if read.value.name not in DEFINITIONS:
-        raise _ItemRefused(f"there is no setting {read.value.name}")
+        raise _ItemRejected(f"there is no setting {read.value.name}")
     return read.value
 
 
 def _value_of(setting: SettingToImport) -> object:
-    """The value inside the text; a file written by hand may have it without one."""
+    """Return the value in the JSON text. A file written by hand may contain the value itself."""
     if not isinstance(setting.value, str):
         return setting.value
     try:
         return json.loads(setting.value)
     except (ValueError, RecursionError) as error:
-        raise _ItemRefused(f"the value of {setting.name} isn't JSON in a text") from error
+        raise _ItemRejected(f"the value of {setting.name} isn't JSON in a text") from error
 
 
-async def _carry_out(uow: UnitOfWork, plan: _Plan) -> None:
+async def _apply(uow: UnitOfWork, plan: _Plan) -> None:
     for name in DEFINITIONS:
         if name in plan.values:
             await uow.stored_settings.put(name, plan.values[name])

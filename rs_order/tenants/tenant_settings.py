@@ -1,6 +1,6 @@
 """Shows, changes and resets the settings of a tenant (rest.md 11.1, domain.md 14.1).
 
-Settings are read where they are needed and never cached: a change applies to what begins later.
+Settings are read when they are needed and never cached. A change applies to work that begins later.
 """
 
 from collections.abc import Collection, Sequence
@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import structlog
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from rs_order.contracts.envelope import Entity
-from rs_order.contracts.setting import SettingChange, SettingDto
+from rs_order.contracts.setting_bodies import SettingChange, SettingDto
+from rs_order.contracts.wire import Entity
 from rs_order.core.errors import InvalidInput, NotFound
 from rs_order.domain.errors import SettingRejectedError
 from rs_order.domain.ids import Tenant
@@ -25,23 +25,25 @@ log = structlog.get_logger(__name__)
 
 
 class ManageSettings:
+    """Shows and changes the settings of a tenant."""
+
     def __init__(self, store: Store) -> None:
         self._store = store
 
     async def list(self, tenant: Tenant, names: Collection[str] = ()) -> Sequence[Setting]:
-        """The settings with these names, or all; a name that no setting has finds nothing."""
+        """Return the settings with these names, or all if there are no names. Unknown names are ignored."""
         async with self._store.unit_of_work(tenant) as uow:
             settings = settings_of(await uow.stored_settings.all())
         return [setting for setting in settings if not names or setting.definition.name in names]
 
     async def change(self, tenant: Tenant, name: str, value: object, *, by: str) -> Setting:
-        """Set one, in the form it is read in; a value it has already changes nothing.
+        """Set the value of a setting. Return the setting with the converted value.
 
         Args:
-            tenant: whose setting.
-            name: which.
-            value: anything that can be converted.
-            by: who asked, for the log.
+            tenant: the owner of the setting.
+            name: of the setting.
+            value: anything that can be converted to the setting's type.
+            by: e-mail of the caller, for the log.
 
         Raises:
             NotFound: no setting has this name.
@@ -59,7 +61,7 @@ class ManageSettings:
         return setting
 
     async def reset(self, tenant: Tenant, name: str, *, by: str) -> Setting:
-        """Give one its default.
+        """Delete the value of a setting, so that its default applies. Return the setting.
 
         Raises:
             NotFound: no setting has this name.
@@ -95,13 +97,14 @@ SettingNames = Annotated[
 
 
 def settings_router(access: Access, manage: ManageSettings) -> APIRouter:
+    """Return the endpoints that show and change settings."""
     endpoints = Endpoints(access, tag="settings")
 
     @endpoints.serve(LIST_SETTINGS, model=list[Entity[SettingDto]])
     async def list_settings(
         request: Request, caller: AuthorisedCaller, names: SettingNames = None
     ) -> Response:
-        """The settings of the caller's project; ``update`` is linked where the caller may change one."""
+        """Return the settings of the caller's project, with the links that the caller's role may use."""
         links = LinkWriter(request, access.roles, caller)
         settings = await manage.list(caller.tenant, _split(names or []))
         return json_answer(request, [_answer(links, setting) for setting in settings])
@@ -114,7 +117,7 @@ def settings_router(access: Access, manage: ManageSettings) -> APIRouter:
     async def update_setting(
         request: Request, caller: AuthorisedCaller, name: SettingName, change: SettingChange
     ) -> Response:
-        """Change a setting; it counts for orders that begin later."""
+        """Change a setting. The change applies to orders that begin later."""
         setting = await manage.change(caller.tenant, name, change.value, by=caller.email)
         return json_answer(request, _answer(LinkWriter(request, access.roles, caller), setting))
 
@@ -122,7 +125,7 @@ def settings_router(access: Access, manage: ManageSettings) -> APIRouter:
     async def reset_setting(
         request: Request, caller: AuthorisedCaller, name: SettingName
     ) -> Response:
-        """Give a setting its default."""
+        """Reset a setting to its default."""
         setting = await manage.reset(caller.tenant, name, by=caller.email)
         return json_answer(request, _answer(LinkWriter(request, access.roles, caller), setting))
 

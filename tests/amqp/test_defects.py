@@ -18,7 +18,7 @@ from rs_order.broker.topology import Topology, declare
 from rs_order.consumers.batches import Batches, Received
 from rs_order.consumers.failure_notifications import Failures, NotifyFailures
 from rs_order.contracts.administration import HealthStatus
-from rs_order.contracts.order_request import OrderRequest
+from rs_order.contracts.order_messages import OrderRequest
 from rs_order.domain.ids import Tenant
 from rs_order.domain.retry import Backoff
 from rs_order.store.errors import StoreUnavailable

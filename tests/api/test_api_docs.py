@@ -11,7 +11,7 @@ import httpx
 import pytest
 import schemathesis
 
-from rs_order.contracts.role_names import PUBLIC
+from rs_order.contracts.platform_names import PUBLIC
 from rs_order.rest.resources import RESOURCES
 from tests.acceptance.platform import Platform
 from tests.cli.commands import rs_order

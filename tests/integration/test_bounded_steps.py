@@ -17,9 +17,8 @@ from rs_order.domain.scheduling import PassLimits
 from rs_order.domain.states import FileState, OrderStatus, SubOrderKind, SubOrderState
 from rs_order.processing.results import GiveUpResultsStep
 from rs_order.scheduling.restoration import AskAgainStep
-from rs_order.store.pool import Pool, open_pool
+from rs_order.store.pool import Pool, open_pool, statements
 from rs_order.store.rows import process_record
-from rs_order.store.statements import statements
 from tests.integration.app_harness import ALAN, JANE, TENANT, AppHarness
 from tests.support.counting import counted
 from tests.support.large_orders import write_large_order

@@ -17,8 +17,7 @@ from rs_order.store.migrate import (
     migrate_tenant,
     migrations,
 )
-from rs_order.store.pool import Connection, Pool, open_pool
-from rs_order.store.schema_names import InvalidTenantNameError
+from rs_order.store.pool import Connection, InvalidTenantNameError, Pool, open_pool
 from rs_order.store.tenants import Tenants
 from tests.integration.conftest import OTHER, TENANT
 from tests.support.rows import in_tenant

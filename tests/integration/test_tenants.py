@@ -6,8 +6,7 @@ import pytest
 
 from rs_order.domain.ids import SubOrderId, Tenant
 from rs_order.domain.states import OrderStatus
-from rs_order.store.pool import Pool
-from rs_order.store.schema_names import InvalidTenantNameError
+from rs_order.store.pool import InvalidTenantNameError, Pool
 from rs_order.store.tenants import Tenants
 from rs_order.store.unit_of_work import Store
 from tests.integration.conftest import OTHER, TENANT

@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from rs_order.app.clock import SystemClock
-from rs_order.contracts.order_request import OrderRequest
+from rs_order.contracts.order_messages import OrderRequest
 from rs_order.core.links import Links
 from rs_order.core.policies import SlotLimits
 from rs_order.core.settlement import Settlement
@@ -21,8 +21,7 @@ from rs_order.store.file_views import FileViews
 from rs_order.store.lists import Listed, SortBy
 from rs_order.store.migrate import migrate_platform
 from rs_order.store.order_views import OrderProperty, OrderSearch, OrderViews
-from rs_order.store.pool import Connection, Pool, open_pool, use_tenant
-from rs_order.store.statements import statements
+from rs_order.store.pool import Connection, Pool, open_pool, statements, use_tenant
 from rs_order.store.tenants import Tenants
 from rs_order.store.unit_of_work import Store
 from tests.support.counting import counted

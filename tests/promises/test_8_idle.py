@@ -8,7 +8,7 @@ import pytest
 from rs_order.sandbox.faults import Faults
 from rs_order.sandbox.synthetic import SyntheticDataset
 from rs_order.store import pool as pool_module
-from rs_order.store.statements import statements
+from rs_order.store.pool import statements
 from tests.acceptance.platform import platform
 from tests.promises.process import NOTHING_LEFT_TO_SEND, until
 from tests.support.polling import eventually

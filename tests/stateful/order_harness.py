@@ -15,7 +15,7 @@ from rs_order.app.application import put_together
 from rs_order.app.database import Database
 from rs_order.app.platform_clients import PlatformClients
 from rs_order.contracts.basket_bodies import BasketSelectionRequest
-from rs_order.contracts.order_request import OrderRequest
+from rs_order.contracts.order_messages import OrderRequest
 from rs_order.contracts.processing_messages import ExecutionResult
 from rs_order.core.errors import UseCaseRejected
 from rs_order.core.slice_sizes import SliceSizes

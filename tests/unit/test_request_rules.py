@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from rs_order.contracts.order_request import OrderRequest
-from rs_order.contracts.order_response import ErrorType, ResponseStatus
+from rs_order.contracts.order_messages import ErrorType, OrderRequest, ResponseStatus
 from rs_order.core.responses import Rejection
 from rs_order.requests.rules import fingerprint, unknown_user, violations
 

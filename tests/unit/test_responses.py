@@ -1,6 +1,6 @@
 """Responses go to the stream of their order, or of a request that is no order."""
 
-from rs_order.contracts.order_response import ErrorType
+from rs_order.contracts.order_messages import ErrorType
 from rs_order.core import responses
 from rs_order.core.responses import Rejection
 from rs_order.domain.ids import OrderId, RequestId, Tenant

@@ -158,7 +158,7 @@ create table sub_order (
     kind text not null check (kind in ('STORAGE', 'EXTERNAL', 'PROCESSING')),
     state text not null default 'BUILDING' check (
         state in ('BUILDING', 'READY', 'RUNNING', 'PROCESSING', 'WAITING', 'ENDED')),
-    rank timestamptz,                             -- place in the owner's queue, set when READY
+    rank timestamptz,                             -- position in the owner's queue, set when READY
     asks integer not null default 0,
     asked_at timestamptz,                         -- first request to storage
     quota_exceeded boolean not null default false,

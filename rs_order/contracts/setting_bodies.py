@@ -1,19 +1,72 @@
-"""The configuration of the service as a file, and what importing one came to (rest.md 11.3)."""
+"""Settings of a tenant: each as REST shows it (rest.md 11.1), and all as a file (11.3)."""
 
 from typing import Annotated, Any, Final
 
 from pydantic import ConfigDict, Field
 
-from rs_order.contracts.wire import DropNulls, Flag, Text, WireModel
+from rs_order.contracts.wire import DropNulls, Flag, Long, Text, WireModel
 from rs_order.domain.identity import SERVICE
+from rs_order.domain.settings import Setting, SettingValue
+
+
+class UserOrderParameters(WireModel):
+    """The value of ``user_order_parameters``."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    sub_order_duration: Long = Field(
+        alias="subOrderDuration",
+        description="Hours storage keeps a sub-order's files.",
+        examples=[240],
+    )
+    delay_before_email_notification: Long = Field(
+        alias="delayBeforeEmailNotification",
+        description="Hours after which users are reminded of files that wait for their download.",
+        examples=[72],
+    )
+
+
+class SettingDto(WireModel):
+    """A setting with its value."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    name: str = Field(examples=["app_sub_order_duration"])
+    description: str = Field(examples=["Sub order duration for applicative orders (in hours)"])
+    default_value: Long | UserOrderParameters = Field(alias="defaultValue", examples=[2])
+    value: Long | UserOrderParameters = Field(examples=[3])
+
+    @classmethod
+    def of(cls, setting: Setting) -> "SettingDto":
+        return cls(
+            name=setting.definition.name,
+            description=setting.definition.description,
+            default_value=_value_of(setting.definition.default),
+            value=_value_of(setting.value),
+        )
+
+
+def _value_of(value: SettingValue) -> Any:
+    return value if isinstance(value, int) else UserOrderParameters.model_validate(value)
+
+
+class SettingChange(WireModel):
+    """A new value of a setting. Other members of a setting are ignored."""
+
+    value: Any = Field(
+        None,
+        description="Hours, or hours by name, as the setting needs. Texts are converted.",
+        examples=[3, "3", {"subOrderDuration": 240, "delayBeforeEmailNotification": 72}],
+    )
+
 
 MODULE: Final = "order"
 SETTING_KEY: Final = "fr.cnes.regards.framework.modules.tenant.settings.domain.DynamicTenantSetting"
-"""What an item of a module's configuration is; rs-order has settings and nothing else."""
+"""The key of an item that is a setting. rs-order has no other items."""
 
 
 class ModuleInformation(WireModel):
-    """Which module of the microservice."""
+    """A module of the microservice."""
 
     model_config = ConfigDict(populate_by_name=True)
 
@@ -27,7 +80,7 @@ class ModuleInformation(WireModel):
 
 
 class ExportedSetting(WireModel):
-    """A setting in a file; values are JSON texts inside strings."""
+    """A setting in a file. Its values are strings that contain JSON."""
 
     model_config = ConfigDict(populate_by_name=True)
 
@@ -42,14 +95,14 @@ class ExportedSetting(WireModel):
 
 
 class ExportedItem(WireModel):
-    """One piece of a module's configuration."""
+    """An item of a module's configuration."""
 
     key: str = Field(examples=[SETTING_KEY])
     value: ExportedSetting
 
 
 class ExportedModule(WireModel):
-    """A module with all of its configuration."""
+    """A module with its whole configuration."""
 
     model_config = ConfigDict(populate_by_name=True)
 
@@ -59,21 +112,21 @@ class ExportedModule(WireModel):
 
 
 class ExportedConfiguration(WireModel):
-    """The file that an export is."""
+    """The content of an exported file."""
 
     microservice: str = Field(examples=[SERVICE])
     modules: list[ExportedModule]
 
 
 class SettingToImport(WireModel):
-    """What is read of a setting in a file: description, default and class are ours to know."""
+    """A setting in a file to import. Description, default and class aren't read."""
 
     name: Text
     value: Any = None
 
 
 class ItemToImport(WireModel):
-    """One piece of a module's configuration, by itself: a bad one doesn't spoil the others."""
+    """An item in a file to import. It is validated alone, so that an error doesn't affect other items."""
 
     key: Text
     value: SettingToImport
@@ -90,15 +143,15 @@ class ModuleToImport(WireModel):
 
 
 class ConfigurationToImport(WireModel):
-    """A file to import, as far as it has to be right as a whole."""
+    """A file to import: the members that must be valid for any of it to be read."""
 
     microservice: Text | None = None
     modules: Annotated[list[Any], DropNulls] = Field(default_factory=list)
-    """Each read by itself: a bad one doesn't spoil the others."""
+    """Each module is validated alone, so that an error doesn't affect other modules."""
 
 
 class ImportReport(WireModel):
-    """What became of one module of an imported file."""
+    """The result of the import of one module."""
 
     model_config = ConfigDict(populate_by_name=True)
 
@@ -110,10 +163,3 @@ class ImportReport(WireModel):
     only_errors: bool = Field(
         alias="onlyErrors", description="Nothing of the module was imported.", examples=[True]
     )
-
-
-class Readiness(WireModel):
-    """Whether the service can do its work, and if not, why."""
-
-    ready: bool = Field(examples=[True])
-    reasons: list[str] = Field(examples=[[]])

@@ -1,6 +1,16 @@
-"""Roles of the platform, as tokens and rs-admin name them (rest.md 2.3)."""
+"""Names of the services and roles of the platform (remote-services.md 1.1, rest.md 2.3)."""
 
+from enum import StrEnum
 from typing import Final
+
+
+class PlatformService(StrEnum):
+    ADMIN = "rs-admin"
+    ADMIN_INSTANCE = "rs-admin-instance"
+    CATALOG = "rs-catalog"
+    DAM = "rs-dam"
+    PROCESSING = "rs-processing"
+
 
 PUBLIC: Final = "PUBLIC"
 REGISTERED_USER: Final = "REGISTERED_USER"
