@@ -8,9 +8,10 @@ _FIELDS = 6
 
 
 class CronSchedule:
-    """Implements :class:`rs_order.ports.Schedule`.
+    """Instants that match a cron expression.
 
-    A day has to match both its day fields, as in Spring; the usual cron wants one of them.
+    A day has to match both its day fields, as in Spring; the usual cron requires only one of them.
+    ``text`` is the expression with single blanks; another text is another schedule.
     """
 
     def __init__(self, text: str) -> None:
@@ -32,7 +33,7 @@ class CronSchedule:
             raise ValueError(f"{text!r} is no cron expression: {error}") from error
 
     def after(self, at: datetime) -> datetime:
-        """The first instant later than this one, in whole seconds."""
+        """Return the first matching instant later than ``at``, in whole seconds."""
         following = croniter(
             self.text, at.astimezone(UTC), day_or=False, second_at_beginning=True
         ).get_next(datetime)

@@ -168,13 +168,17 @@ class RegardsProjects:
 
 
 class RegardsConnections:
-    """Implements :class:`rs_order.ports.Connections` (remote-services.md 6.4)."""
+    """Client of rs-admin-instance for the connections of projects (remote-services.md 6.4).
+
+    All calls raise RemoteRejection and RemoteUnavailable.
+    """
 
     def __init__(self, service: RemoteService, tokens: TokenIssuer) -> None:
         self._service = service
         self._tokens = tokens
 
     async def wanted(self) -> list[Tenant]:
+        """Return the projects with a connection to this service that isn't disabled."""
         answer = await self._service.get(_CONNECTIONS, self._tokens.system(INSTANCE))
         if answer is None:
             return []
@@ -192,6 +196,7 @@ class RegardsConnections:
     async def report(
         self, tenant: Tenant, state: ConnectionState, cause: str | None = None
     ) -> None:
+        """Report the state of a project's connection; ``cause`` explains an ERROR."""
         body: dict[str, str] = {"tenant": tenant, "state": state}
         if cause is not None:
             body["errorCause"] = cause

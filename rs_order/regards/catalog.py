@@ -131,13 +131,18 @@ def _content(item: Any) -> Any:
 
 
 class RegardsDatasetFiles:
-    """Implements ``DatasetFiles``."""
+    """Client of rs-dam: the files attached to a dataset (remote-services.md 2.9)."""
 
     def __init__(self, service: RemoteService, tokens: TokenIssuer) -> None:
         self._service = service
         self._tokens = tokens
 
     async def attached_files(self, tenant: Tenant, urn: Urn) -> Product | None:
+        """Return the dataset with its orderable attached files, or None if rs-dam doesn't know it.
+
+        Raises:
+            RemoteRejection, RemoteUnavailable: rs-dam gave no usable response.
+        """
         path = f"/datasets/ipId/{quote(urn, safe=':,')}"
         answer = await self._service.get(path, self._tokens.system(tenant))
         if answer is None:

@@ -34,6 +34,7 @@ _DATA_TYPES: Final = frozenset(
     }
 )
 _FLAGS: Final = {"true": True, "false": False}
+_BATCH: Final = "/batch"
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
@@ -62,6 +63,30 @@ class RegardsProcesses:
             return process_of(process_id, info)
         except MalformedProcess as error:
             raise UnreadableProcess(self._service.name, f"{path}: {error}") from error
+
+    async def create_batch(self, caller: Caller, batch: NewBatch) -> UUID:
+        body = {
+            "correlationId": batch.correlation_id,
+            "processBusinessId": str(batch.process_id),
+            "tenant": caller.tenant,
+            "user": caller.email,
+            "userRole": caller.role,
+            "parameters": dict(batch.parameters),
+            "filesetsByDataset": {
+                batch.dataset: {
+                    "dataset": batch.dataset,
+                    "executionCount": 1,
+                    "totalBytes": batch.total_bytes,
+                }
+            },
+        }
+        answer = await self._service.post(_BATCH, self._tokens.on_behalf(caller), body)
+        if answer is None:
+            raise RemoteRejection(self._service.name, 404, f"{_BATCH}: status 404")
+        try:
+            return UUID(answer["batchId"])
+        except (TypeError, KeyError, ValueError, AttributeError) as error:
+            raise self._service.bad_response(_BATCH, "the answer has no batchId") from error
 
 
 def process_of(process_id: UUID, info: Any) -> Process:
@@ -141,38 +166,3 @@ def _flag(text: str) -> bool:
     if flag is None:
         raise MalformedProcess(f"forbidSplitInSuborders {text!r} is neither true nor false")
     return flag
-
-
-_BATCH = "/batch"
-
-
-class RegardsProcessBatches:
-    """Implements ``ProcessBatches``."""
-
-    def __init__(self, service: RemoteService, tokens: TokenIssuer) -> None:
-        self._service = service
-        self._tokens = tokens
-
-    async def create(self, caller: Caller, batch: NewBatch) -> UUID:
-        body = {
-            "correlationId": batch.correlation_id,
-            "processBusinessId": str(batch.process_id),
-            "tenant": caller.tenant,
-            "user": caller.email,
-            "userRole": caller.role,
-            "parameters": dict(batch.parameters),
-            "filesetsByDataset": {
-                batch.dataset: {
-                    "dataset": batch.dataset,
-                    "executionCount": 1,
-                    "totalBytes": batch.total_bytes,
-                }
-            },
-        }
-        answer = await self._service.post(_BATCH, self._tokens.on_behalf(caller), body)
-        if answer is None:
-            raise RemoteRejection(self._service.name, 404, f"{_BATCH}: status 404")
-        try:
-            return UUID(answer["batchId"])
-        except (TypeError, KeyError, ValueError, AttributeError) as error:
-            raise self._service.bad_response(_BATCH, "the answer has no batchId") from error

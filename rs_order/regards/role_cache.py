@@ -17,7 +17,7 @@ from prometheus_client import Counter
 
 from rs_order.domain.ids import Tenant
 from rs_order.domain.retry import Backoff
-from rs_order.ports import GuardedResource, RightsUnknown, ServedTenants
+from rs_order.ports import Resource, RightsUnknown, ServedTenants
 from rs_order.regards.role_rights import RegardsRoles, RightsByRole
 
 CONCURRENT_TENANTS: Final = 4
@@ -83,7 +83,7 @@ class RoleCache:
                 async with asyncio.timeout(LONGEST_WAIT_SECONDS):
                     await asking.wait()
 
-    def allows(self, tenant: Tenant, role: str, resource: GuardedResource) -> bool:
+    def allows(self, tenant: Tenant, role: str, resource: Resource) -> bool:
         rights = self._known(tenant).get(role)
         return rights is not None and resource.key in rights.resources
 

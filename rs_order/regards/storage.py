@@ -65,7 +65,7 @@ class StoredFiles:
         if file.checksum is None:
             raise FetchError(reasons.NO_CHECKSUM)
         checksum = quote(file.checksum, safe="")
-        if file.held_by_dam:
+        if file.stored_by_dam:
             product = quote(file.product, safe=":,")
             return f"{self._dam_url}/entities/{product}/files/{checksum}?isContentInline=false"
         return f"{self._storage_url}/files/{checksum}/download?isContentInline=false"
