@@ -12,7 +12,7 @@ from urllib.request import url2pathname
 
 import httpx
 
-from rs_order.domain import download_reasons as reasons
+from rs_order.domain import failure_reasons
 from rs_order.domain.ids import Tenant
 from rs_order.ports import FetchError, FileToDownload, OpenFile
 from rs_order.regards.http import CallLimits, new_client
@@ -64,7 +64,7 @@ class ExternalFiles:
         try:
             if response.status_code != httpx.codes.OK:
                 status = response.status_code
-                raise FetchError(reasons.bad_status(status), status)
+                raise FetchError(failure_reasons.bad_status(status), status)
             async with aclosing(_http_body(response)) as chunks:
                 yield OpenFile(chunks, headers_of(response))
         finally:
@@ -87,7 +87,7 @@ class ExternalFiles:
             request = client.build_request("GET", url, headers=DOWNLOAD_HEADERS)
             return await client.send(request, stream=True)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise FetchError(reasons.TRANSFER_FAILED) from error
+            raise FetchError(failure_reasons.TRANSFER_FAILED) from error
 
     def _client_for(self, url: str) -> httpx.AsyncClient:
         host = httpx.URL(url).host.lower()
@@ -113,7 +113,7 @@ async def _http_body(response: httpx.Response) -> AsyncGenerator[bytes, None]:
         async for chunk in chunks_of(response):
             yield chunk
     except httpx.HTTPError as error:
-        raise FetchError(reasons.TRANSFER_FAILED) from error
+        raise FetchError(failure_reasons.TRANSFER_FAILED) from error
 
 
 @asynccontextmanager
@@ -126,7 +126,7 @@ async def _open_path(url: str, folders: Sequence[Path]) -> AsyncIterator[OpenFil
     try:
         file = await asyncio.to_thread(path.open, "rb")
     except OSError as error:
-        raise FetchError(reasons.TRANSFER_FAILED) from error
+        raise FetchError(failure_reasons.TRANSFER_FAILED) from error
     with file:
         size = os.fstat(file.fileno()).st_size
         yield OpenFile(_file_body(file), {"Content-Length": str(size)})
@@ -137,20 +137,20 @@ async def _file_body(file: BinaryIO) -> AsyncIterator[bytes]:
         while chunk := await asyncio.to_thread(file.read, CHUNK):
             yield chunk
     except OSError as error:
-        raise FetchError(reasons.TRANSFER_FAILED) from error
+        raise FetchError(failure_reasons.TRANSFER_FAILED) from error
 
 
 def _allowed_path(url: str, folders: Sequence[Path]) -> Path:
     """The path of a ``file:`` URL, links resolved, so that none leads out of the folders."""
     parts = urlsplit(url)
     if parts.netloc not in {"", "localhost"}:
-        raise FetchError(reasons.NOT_ALLOWED)
+        raise FetchError(failure_reasons.NOT_ALLOWED)
     try:
         path = Path(url2pathname(parts.path)).resolve()
     except (OSError, ValueError, RuntimeError) as error:
-        raise FetchError(reasons.NOT_ALLOWED) from error
+        raise FetchError(failure_reasons.NOT_ALLOWED) from error
     if not any(path.is_relative_to(folder) for folder in folders):
-        raise FetchError(reasons.NOT_ALLOWED)
+        raise FetchError(failure_reasons.NOT_ALLOWED)
     return path
 
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import httpx
 
-from rs_order.domain import download_reasons as reasons
+from rs_order.domain import failure_reasons
 from rs_order.domain.ids import Tenant
 from rs_order.ports import FetchError, FileToDownload, OpenFile, SourceAnswer
 from rs_order.regards.token_issuer import TokenIssuer
@@ -52,7 +52,7 @@ class StoredFiles:
         try:
             response = await self._client.send(request, stream=True)
         except httpx.HTTPError as error:
-            raise FetchError(reasons.NO_ANSWER) from error
+            raise FetchError(failure_reasons.NO_ANSWER) from error
         try:
             if response.status_code != httpx.codes.OK:
                 raise await _refusal(response)
@@ -63,7 +63,7 @@ class StoredFiles:
 
     def _address(self, file: FileToDownload) -> str:
         if file.checksum is None:
-            raise FetchError(reasons.NO_CHECKSUM)
+            raise FetchError(failure_reasons.NO_CHECKSUM)
         checksum = quote(file.checksum, safe="")
         if file.stored_by_dam:
             product = quote(file.product, safe=":,")
@@ -79,13 +79,13 @@ async def _body(response: httpx.Response, size: int | None) -> AsyncGenerator[by
             yield chunk
     except httpx.HTTPError as error:
         expected = announced_size(response) if size is None else size
-        raise FetchError(reasons.short_read(received, expected)) from error
+        raise FetchError(failure_reasons.short_read(received, expected)) from error
 
 
 async def _refusal(response: httpx.Response) -> FetchError:
     status = response.status_code
     answer = SourceAnswer(status, headers_of(response), await bounded_body(response, MAX_ANSWER))
     if status != httpx.codes.TOO_MANY_REQUESTS:
-        return FetchError(reasons.bad_status(status), status, answer)
+        return FetchError(failure_reasons.bad_status(status), status, answer)
     text = answer.body.decode(errors="replace")[:MAX_QUOTA_TEXT].strip()
-    return FetchError(text or reasons.QUOTA_EXCEEDED, status, answer)
+    return FetchError(text or failure_reasons.QUOTA_EXCEEDED, status, answer)
