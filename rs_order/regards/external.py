@@ -1,4 +1,4 @@
-"""Opens external files by their URLs, without any token (remote-services.md 3.5)."""
+"""Chooses the source of a file, and opens external files by URL without a token (remote-services.md 3.5)."""
 
 import asyncio
 import os
@@ -25,10 +25,10 @@ EXTERNAL_LIMITS: Final = CallLimits(connect_seconds=10.0, connections=None)
 
 @dataclass(frozen=True, slots=True)
 class ExternalAccess:
-    """From where, and by which way, external files may be read."""
+    """The settings for external files: allowed folders, and the proxy."""
 
     folders: tuple[Path, ...] = ()
-    """Folders below which ``file:`` URLs are read; none: no such URL is."""
+    """Folders whose files may be read by ``file:`` URLs; none: no ``file:`` URL is read."""
     proxy: str | None = None
     """URL of the HTTP proxy (``http.proxy.host``, ``http.proxy.port``)."""
     direct_hosts: tuple[str, ...] = ()
@@ -49,7 +49,7 @@ class ExternalFiles:
         await self._proxied.aclose()
 
     def open(self, url: str) -> AbstractAsyncContextManager[OpenFile]:
-        """The content at a URL.
+        """Open the content of a URL.
 
         Raises:
             FetchError: on entering, or while reading when the transfer breaks.
@@ -60,7 +60,7 @@ class ExternalFiles:
 
     @asynccontextmanager
     async def _open_http(self, url: str) -> AsyncIterator[OpenFile]:
-        response = await self._answer(url)
+        response = await self._final_response(url)
         try:
             if response.status_code != httpx.codes.OK:
                 status = response.status_code
@@ -70,18 +70,18 @@ class ExternalFiles:
         finally:
             await response.aclose()
 
-    async def _answer(self, url: str) -> httpx.Response:
-        """The first answer that isn't a redirect to a place where we would follow."""
+    async def _final_response(self, url: str) -> httpx.Response:
+        """Return the first response that isn't a redirect to follow, or the one after the last redirect."""
         for _ in range(MAX_REDIRECTS):
-            response = await self._ask(url)
+            response = await self._request(url)
             target = _redirect_target(response)
             if target is None:
                 return response
             await response.aclose()
             url = target
-        return await self._ask(url)
+        return await self._request(url)
 
-    async def _ask(self, url: str) -> httpx.Response:
+    async def _request(self, url: str) -> httpx.Response:
         try:
             client = self._client_for(url)
             request = client.build_request("GET", url, headers=DOWNLOAD_HEADERS)
@@ -99,7 +99,10 @@ def _scheme(url: str) -> str:
 
 
 def _redirect_target(response: httpx.Response) -> str | None:
-    """Where a redirect leads, None when there is none or it gives up https or http."""
+    """Return the target of a redirect, or None if there is none or its scheme must not be followed.
+
+    Redirects to other schemes than http and https, and from https to http, are not followed.
+    """
     if response.next_request is None:
         return None
     here, target = response.url, response.next_request.url
@@ -118,9 +121,9 @@ async def _http_body(response: httpx.Response) -> AsyncGenerator[bytes, None]:
 
 @asynccontextmanager
 async def _open_path(url: str, folders: Sequence[Path]) -> AsyncIterator[OpenFile]:
-    """A file of this machine.
+    """Open a local file.
 
-    Disks have no asynchronous reads; a thread keeps a slow network disk from stopping everybody.
+    It is read in a thread, because reads block: a slow network disk would stop all other tasks.
     """
     path = _allowed_path(url, folders)
     try:
@@ -141,7 +144,11 @@ async def _file_body(file: BinaryIO) -> AsyncIterator[bytes]:
 
 
 def _allowed_path(url: str, folders: Sequence[Path]) -> Path:
-    """The path of a ``file:`` URL, links resolved, so that none leads out of the folders."""
+    """Return the path of a ``file:`` URL, with links resolved so that none leads out of the folders.
+
+    Raises:
+        FetchError: the path is not below an allowed folder.
+    """
     parts = urlsplit(url)
     if parts.netloc not in {"", "localhost"}:
         raise FetchError(failure_reasons.NOT_ALLOWED)
@@ -155,7 +162,7 @@ def _allowed_path(url: str, folders: Sequence[Path]) -> Path:
 
 
 class RegardsFileSources:
-    """Implements ``FileSources``: external files by their URL, the others by their checksum."""
+    """Implements :class:`rs_order.ports.FileSources`: external files by URL, the others by checksum."""
 
     def __init__(self, stored: StoredFiles, external: ExternalFiles) -> None:
         self._stored = stored

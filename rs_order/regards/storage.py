@@ -1,4 +1,4 @@
-"""Files that REGARDS holds: rs-storage, and rs-dam for what is attached to a dataset.
+"""Opens files that REGARDS stores: in rs-storage, or in rs-dam if attached to a dataset.
 
 Calls are made in the name of the user, whose quota they are charged to, with a role that may read
 every file (remote-services.md 2.9, 3.4).
@@ -24,9 +24,9 @@ from rs_order.regards.transfers import (
 )
 
 MAX_ANSWER: Final = 64 * 1024
-"""Bytes of an answer other than the file that are read, and may be passed on."""
+"""The most bytes of an error response that are read, and may be passed on."""
 MAX_QUOTA_TEXT: Final = 1000
-"""Characters of storage's sentence on a quota; its own have about 100."""
+"""The most characters of storage's text on a quota; its usual texts have about 100."""
 
 
 class StoredFiles:
@@ -44,6 +44,11 @@ class StoredFiles:
     async def open(
         self, tenant: Tenant, email: str, file: FileToDownload
     ) -> AsyncIterator[OpenFile]:
+        """Open a file in the name of a user.
+
+        Raises:
+            FetchError: on entering, or while reading when the transfer breaks.
+        """
         headers = {
             **DOWNLOAD_HEADERS,
             "Authorization": f"Bearer {self._tokens.downloader(tenant, email)}",
@@ -55,7 +60,7 @@ class StoredFiles:
             raise FetchError(failure_reasons.NO_ANSWER) from error
         try:
             if response.status_code != httpx.codes.OK:
-                raise await _refusal(response)
+                raise await _rejection(response)
             async with aclosing(_body(response, file.size)) as chunks:
                 yield OpenFile(chunks, headers_of(response))
         finally:
@@ -82,7 +87,7 @@ async def _body(response: httpx.Response, size: int | None) -> AsyncGenerator[by
         raise FetchError(failure_reasons.short_read(received, expected)) from error
 
 
-async def _refusal(response: httpx.Response) -> FetchError:
+async def _rejection(response: httpx.Response) -> FetchError:
     status = response.status_code
     answer = SourceAnswer(status, headers_of(response), await bounded_body(response, MAX_ANSWER))
     if status != httpx.codes.TOO_MANY_REQUESTS:
