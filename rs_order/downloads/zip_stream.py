@@ -161,7 +161,7 @@ class ZipStream:
 
     def _open_entry(self) -> _Entry:
         if self._entry is None:
-            raise RuntimeError("the zip has no open entry")
+            raise RuntimeError("no entry of the zip is open")
         return self._entry
 
     def _write(self, data: bytes) -> None:
