@@ -5,9 +5,9 @@ A protocol stands here only if it has a second implementation or a fake.
 Remote services fail in three ways:
 
 RemoteError
-├── RemoteRejection       the service rejected the call; the answer is final
-└── RemoteUnavailable       the service is unavailable; the call can be repeated
-    └── BadResponse  the service gave a bad response
+├── RemoteRejection    the service rejected the call; the answer is final
+└── RemoteUnavailable  the service is unavailable; the call can be repeated
+    └── BadResponse    the service gave a bad response
 """
 
 import re
@@ -29,7 +29,7 @@ from rs_order.domain.states import FileState, OrderStatus
 
 
 class RemoteError(Exception):
-    """A remote service did not give what was asked of it."""
+    """A call of a remote service failed."""
 
     code = "remote-error"
 
@@ -40,7 +40,7 @@ class RemoteError(Exception):
 
 
 class RemoteRejection(RemoteError):
-    """The service understood the call and refused it (4xx)."""
+    """The service understood the call and rejected it (4xx)."""
 
     code = "remote-refusal"
 
@@ -50,17 +50,18 @@ class RemoteRejection(RemoteError):
 
 
 class RemoteUnavailable(RemoteError):
-    """The service is down, too slow, or failed (5xx); asking again later may help."""
+    """The service is down, too slow, or failed (5xx). A later call may succeed."""
 
     code = "remote-trouble"
 
     def __init__(self, service: str, detail: str, status: int | None = None) -> None:
-        """``status``: of the answer in which the service said so; None when no answer came."""
+        """``status``: the HTTP status of the response, or None if there was no response."""
         super().__init__(service, detail)
         self.status = status
 
     @property
     def answered(self) -> bool:
+        """True if the service sent a response."""
         return self.status is not None
 
 
@@ -74,10 +75,20 @@ class BadResponse(RemoteUnavailable):
         return True
 
 
+class Clock(Protocol):
+    """The time of the service; tests set it."""
+
+    def now(self) -> datetime:
+        """Return the present instant, in UTC."""
+        ...
+
+
 class ServedTenants(Protocol):
     """The tenants that are served, as last read from the store."""
 
-    def serves(self, tenant: str) -> bool: ...
+    def serves(self, tenant: str) -> bool:
+        """True if the tenant is active."""
+        ...
 
     def is_inactive(self, tenant: str) -> bool:
         """True if the tenant was served once and is inactive now."""
@@ -92,30 +103,14 @@ class ServedTenants(Protocol):
         ...
 
 
-class Clock(Protocol):
-    def now(self) -> datetime:
-        """The present instant, in UTC."""
-        ...
-
-
-class Schedule(Protocol):
-    """Instants by a rule."""
-
-    @property
-    def text(self) -> str:
-        """The rule as an operator wrote it; another text is another rule."""
-        ...
-
-    def after(self, at: datetime) -> datetime:
-        """The first instant later than this one."""
-        ...
-
-
 class Catalog(Protocol):
     """rs-catalog (remote-services.md 2). All calls raise RemoteRejection or RemoteUnavailable."""
 
     async def summarize(self, caller: Caller, requests: Sequence[SelectionRequest]) -> Summary:
-        """What the requests find together, counted once, per dataset; all orderable types."""
+        """Count the products and files that the requests find together, per dataset.
+
+        Each is counted once, however many requests find it. All orderable types are counted.
+        """
         ...
 
     async def search(
@@ -127,99 +122,96 @@ class Catalog(Protocol):
         size: int,
         every_type: bool = False,
     ) -> tuple[Product, ...]:
-        """One page of the products found, in a stable order; empty past the end.
+        """Return one page of the products found, in a stable order; empty past the end.
 
-        ``every_type``: with their files of other types too, which a process may take.
+        Args:
+            caller: the search finds only what they may see.
+            requests: their results are joined.
+            page: counted from 0.
+            size: products in a page.
+            every_type: include files of types that can't be ordered but may be inputs of a process.
         """
         ...
 
     async def dataset_label(self, caller: Caller, urn: Urn) -> str | None:
-        """The label of a dataset, None when the catalog knows none."""
-        ...
-
-
-class DatasetFiles(Protocol):
-    """rs-dam: the files attached to a dataset (remote-services.md 2.9)."""
-
-    async def attached_files(self, tenant: Tenant, urn: Urn) -> Product | None:
-        """The dataset with its orderable attached files, None when rs-dam doesn't know it."""
+        """Return the label of a dataset, or None if the catalog has none."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A project user as rs-admin knows him."""
+    """A user of a project, as known to rs-admin."""
 
     email: str
     role: str
 
 
 class Users(Protocol):
-    """rs-admin (remote-services.md 5). Verdicts are cached per tenant and e-mail: good 5 min, bad 30 s."""
+    """The users of rs-admin (remote-services.md 5).
+
+    Answers are cached per tenant and e-mail: 5 minutes for a user that exists, 30 seconds otherwise.
+    """
 
     async def find(self, tenant: Tenant, email: str) -> User | None:
-        """The user, None when rs-admin says there is no such user.
+        """Return the user, or None if there is no such user.
 
         Raises:
-            RemoteUnavailable: rs-admin gave no verdict; that is never cached.
+            RemoteUnavailable: rs-admin gave no answer. Errors are never cached.
         """
         ...
 
     async def is_admin(self, tenant: Tenant, email: str) -> bool:
-        """Whether rs-admin counts the user as an administrator of the project."""
+        """True if the user is an administrator of the project."""
         ...
 
 
 class Projects(Protocol):
-    """rs-admin-instance (remote-services.md 6.1)."""
+    """The projects of rs-admin-instance (remote-services.md 6.1)."""
 
     async def host(self, tenant: Tenant) -> str | None:
-        """The public address of the project (``https://…``), None when rs-admin-instance has none.
+        """Return the public address of the project (``https://…``), or None if there is none.
 
-        Kept 5 minutes per tenant. Raises RemoteUnavailable.
+        The answer is cached for 5 minutes per tenant.
+
+        Raises:
+            RemoteRejection, RemoteUnavailable: rs-admin-instance gave no usable answer.
         """
         ...
 
 
 class ConnectionState(StrEnum):
+    """The state of a project's connection to this service, as rs-admin-instance shows it."""
+
     DISABLED = "DISABLED"
     CONNECTING = "CONNECTING"
     ENABLED = "ENABLED"
-    """The project can be used here."""
+    """This service serves the project."""
     ERROR = "ERROR"
-    """It can't; a cause is told along."""
+    """This service can't serve the project; a cause is reported with the state."""
 
 
-class Connections(Protocol):
-    """rs-admin-instance. All calls raise RemoteRejection and RemoteUnavailable."""
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """An endpoint whose use depends on the caller's role (rest.md 2.3)."""
 
-    async def wanted(self) -> Sequence[Tenant]:
-        """The projects that have a connection to this service which isn't disabled."""
-        ...
-
-    async def report(
-        self, tenant: Tenant, state: ConnectionState, cause: str | None = None
-    ) -> None:
-        """Say how far the connection of a project has come."""
-        ...
-
-
-class GuardedResource(Protocol):
-    """An endpoint as far as its use is a matter of rights."""
+    verb: str
+    template: str
+    default_role: str
+    """The lowest role that may use it until an administrator decides otherwise."""
+    controller: str
+    """The name under which the registry of rs-admin groups it."""
+    description: str
+    of_tenant: bool = True
+    """True if it concerns the caller's own tenant, which must then be an active one."""
 
     @property
     def key(self) -> str:
-        """``<path template>@<VERB>``."""
-        ...
-
-    @property
-    def default_role(self) -> str:
-        """Who may use it until an administrator says otherwise: this role and those above it."""
-        ...
+        """``<template>@<verb>``, as in the strings that the web interface compares."""
+        return f"{self.template}@{self.verb}"
 
 
 class RightsUnknown(Exception):
-    """Nobody has said yet what the roles of a project may do; the text is for the caller."""
+    """The rights of a project's roles were never received; the text is for the caller."""
 
     code = "rights-unknown"
 
@@ -231,94 +223,86 @@ class RightsUnknown(Exception):
 
 
 class RoleAccess(Protocol):
-    """Which roles may use an endpoint, beside those that may use all (rest.md 2.3, rule 5)."""
+    """The rights of roles, except those that may use every endpoint (rest.md 2.3, rule 5)."""
 
     async def prepare(self, tenant: Tenant) -> None:
-        """Give rights that are being asked for right now a moment to come; never fails."""
+        """Wait a few seconds for rights that are being requested now; never raise."""
         ...
 
-    def allows(self, tenant: Tenant, role: str, resource: GuardedResource) -> bool:
-        """Whether the role was given the resource.
+    def allows(self, tenant: Tenant, role: str, resource: Resource) -> bool:
+        """True if the role was given the resource.
 
         Raises:
-            RightsUnknown: see there.
+            RightsUnknown: the rights of the tenant were never received.
         """
         ...
 
     def admits(self, tenant: Tenant, role: str, address: str) -> bool:
-        """Whether the role may be used from an IP address; most roles may from any.
+        """True if the role may be used from an IP address; most roles may be used from any.
 
         Raises:
-            RightsUnknown: see there.
+            RightsUnknown: the rights of the tenant were never received.
         """
         ...
 
 
 class UnreadableProcess(BadResponse):
-    """rs-processing describes a process in a way that nobody can order with."""
+    """The description of a process by rs-processing can't be read, so it can't be ordered."""
 
     code = "unreadable-process"
 
 
 @dataclass(frozen=True, slots=True)
 class NewBatch:
-    """What rs-processing is told before it is asked for the executions of a sub-order."""
+    """A batch for the executions of one sub-order, as rs-processing has to create it."""
 
     correlation_id: str
     process_id: UUID
     parameters: Mapping[str, str]
     dataset: Urn
     total_bytes: int
-    """Of all inputs."""
+    """The size of all inputs together."""
 
 
 class Processes(Protocol):
-    """rs-processing, as far as it is asked about processes."""
+    """rs-processing (remote-services.md 4). All calls raise RemoteRejection and RemoteUnavailable."""
 
     async def find(self, caller: Caller, process_id: UUID) -> Process | None:
-        """The process; None when rs-processing knows none of that id.
+        """Return the process, or None if rs-processing has none with this id.
 
         Raises:
-            RemoteRejection, RemoteUnavailable: no answer that can be used.
-            UnreadableProcess: its description can't be read, so nobody can order with it.
+            UnreadableProcess: its description can't be read.
         """
         ...
 
+    async def create_batch(self, caller: Caller, batch: NewBatch) -> UUID:
+        """Create a batch and return its id, which requests for executions name.
 
-class ProcessBatches(Protocol):
-    """rs-processing, as far as it is asked to work."""
-
-    async def create(self, caller: Caller, batch: NewBatch) -> UUID:
-        """The id of a new batch, under which executions can be asked for.
-
-        Asking again for the same correlation id makes another batch; one without executions does no
-        harm.
-
-        Raises:
-            RemoteRejection, RemoteUnavailable: there is no batch that could be used.
+        A repeated call with the same correlation id creates another batch. A batch without executions is
+        harmless.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class OrderToDownload:
-    """What decides whether somebody may download an order, and whether there is anything."""
+    """An order, as far as its download depends on it."""
 
     id: OrderId
     owner: str
     role: str
-    """Role of the owner in the project when he ordered."""
+    """Role of the owner in the project at the time of the order."""
     status: OrderStatus
     expires_at: datetime | None
     """None while its files are still being read from the catalog."""
     has_files: bool
-    """In whatever state."""
+    """True if it has a file, in any state."""
     has_available_files: bool
 
 
 @dataclass(frozen=True, slots=True)
 class FileToDownload:
-    """A file of an order, with all that is needed to fetch and check it."""
+    """A file of an order, with everything that fetching and checking it takes."""
 
     id: DataFileId
     product: Urn
@@ -326,20 +310,20 @@ class FileToDownload:
     url: str
     external: bool
     size: int | None
-    """Bytes; None when the catalog doesn't know."""
+    """Bytes, or None if the catalog doesn't give a size."""
     checksum: Checksum | None
     checksum_algorithm: str | None
     mime_type: str | None = None
 
     @property
-    def held_by_dam(self) -> bool:
-        """Stored by rs-dam beside its dataset; its URL is the only sign of it."""
+    def stored_by_dam(self) -> bool:
+        """True if rs-dam stores it with its dataset; only the URL shows that."""
         return self.url.endswith("/dam")
 
 
 @dataclass(frozen=True, slots=True)
 class FileOfOrder:
-    """One file, with what decides whether somebody may download it now."""
+    """A file with the facts that decide who may download it, and when."""
 
     file: FileToDownload
     order_id: OrderId
@@ -348,69 +332,71 @@ class FileOfOrder:
 
 
 class FetchResult(StrEnum):
-    """How the download of one file ended."""
+    """The result of the download of one file."""
 
     DOWNLOADED = "DOWNLOADED"
-    """All bytes went out, with the size and checksum of the catalog."""
+    """All bytes were sent, with the size and checksum of the catalog."""
     FAILED = "FAILED"
-    """Not, or not wholly."""
+    """Nothing, or only a part, was sent."""
     WRONG_CONTENT = "WRONG_CONTENT"
-    """Other bytes came than the catalog's: failed too, and noted in the history of the order."""
+    """The bytes aren't those of the catalog. Failed too, and recorded in the history of the order."""
     QUOTA_EXCEEDED = "QUOTA_EXCEEDED"
-    """Storage answered 429: the file stays AVAILABLE, the gate no longer counts its sub-order."""
+    """Storage answered 429. The file stays AVAILABLE, and its sub-order frees its slot."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileOutcome:
-    """What became of one file of a download."""
+    """The outcome of one file of a download."""
 
     id: DataFileId
     result: FetchResult
     reason: str | None = None
-    """Why not, for the user; None when it was downloaded."""
+    """The cause of a failure, for the user; None if the file was downloaded."""
 
 
 class Downloads(Protocol):
-    """What a download reads from the store."""
+    """The queries of downloads."""
 
-    async def order(self, tenant: Tenant, order_id: OrderId) -> OrderToDownload | None: ...
+    async def order(self, tenant: Tenant, order_id: OrderId) -> OrderToDownload | None:
+        """Return an order, or None if it doesn't exist."""
+        ...
 
     async def file(self, tenant: Tenant, file_id: DataFileId) -> FileOfOrder | None:
-        """One file; None for that of an order that is gone."""
+        """Return a file, or None if it doesn't exist or its order was deleted or expired."""
         ...
 
     async def all_files(
         self, tenant: Tenant, order_id: OrderId, *, after: DataFileId, limit: int
     ) -> Sequence[FileToDownload]:
-        """The next files of the order by ascending id, whatever their state."""
+        """Return up to ``limit`` files with ids above ``after``, by ascending id, in any state."""
         ...
 
     async def repeated_names(self, tenant: Tenant, order_id: OrderId) -> frozenset[str]:
-        """File names that more than one AVAILABLE file of the order has."""
+        """Return the file names that more than one AVAILABLE file of the order has."""
         ...
 
     async def available_files(
         self, tenant: Tenant, order_id: OrderId, *, after: DataFileId, limit: int
     ) -> Sequence[FileToDownload]:
-        """The next AVAILABLE files by ascending id."""
+        """Return up to ``limit`` AVAILABLE files with ids above ``after``, by ascending id."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class SourceAnswer:
-    """What a source of the platform said instead of giving the file; may be passed on."""
+    """The response of rs-storage or rs-dam when it didn't deliver a file; may be passed on."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
-    """Cut to a bounded length."""
+    """The first bytes, up to a limit."""
 
 
 class FetchError(Exception):
     """A file could not be fetched.
 
-    ``reason`` is the text for NOTICE.txt (rest.md 10.3); ``status`` the upstream status, None when
-    there was no answer; ``answer`` all of it, None when it is nobody else's business.
+    ``reason`` is the text for NOTICE.txt (rest.md 10.3), ``status`` the status of the source or None if it
+    sent no response, ``answer`` its response or None if it must not be passed on.
     """
 
     code = "fetch-failed"
@@ -425,6 +411,7 @@ class FetchError(Exception):
 
     @property
     def quota_exceeded(self) -> bool:
+        """True if the source answered 429."""
         return self.status == 429  # noqa: PLR2004 - the HTTP status "Too Many Requests"
 
     @property
@@ -433,7 +420,7 @@ class FetchError(Exception):
 
 
 class WrongContent(FetchError):
-    """What came isn't the file: other bytes than the checksum says, or more than there are."""
+    """The bytes received don't match the checksum of the catalog, or are more than its size."""
 
     code = "wrong-content"
 
@@ -444,16 +431,16 @@ class WrongContent(FetchError):
 
 @dataclass(frozen=True, slots=True)
 class OpenFile:
-    """A file that its source has begun to give."""
+    """A file that its source has begun to deliver."""
 
     chunks: AsyncIterator[bytes]
-    """Of at most 64 KiB, read as they are consumed."""
+    """The content in chunks of at most 64 KiB, read from the source as they are consumed."""
     headers: Mapping[str, str] = field(default_factory=dict)
-    """What the source says of the file, by names as in ``Content-Type``; nothing of the connection."""
+    """Response headers of the source that describe the file, not the connection."""
 
 
 class FileSources(Protocol):
-    """Where the bytes are: rs-storage, rs-dam, or the file's own URL (remote-services.md 2.9, 3.4, 3.5)."""
+    """The sources of files: rs-storage, rs-dam, or any URL (remote-services.md 2.9, 3.4, 3.5)."""
 
     def open(
         self, tenant: Tenant, email: str, file: FileToDownload
@@ -468,42 +455,42 @@ class FileSources(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TokenHolder:
-    """The order a token is made for, and whom it speaks for: its owner (W24)."""
+    """The order that a token opens, and its owner, in whose name it is used (W24)."""
 
     order_id: OrderId
     owner: str
     role: str
-    """Role of the owner in the project when he ordered."""
+    """Role of the owner in the project at the time of the order."""
     expires_at: datetime
-    """When the order expires, and the token with it."""
+    """The expiry of the order, and of the token."""
 
 
 @dataclass(frozen=True, slots=True)
 class OrderToken:
-    """What a token proves."""
+    """The content of a verified token."""
 
     order_id: OrderId
     subject: str | None
-    """E-mail it speaks for; None in tokens of mails that the Java service sent."""
+    """E-mail of the owner; None in tokens of mails that the Java service sent."""
 
 
 class InvalidOrderToken(Exception):
-    """Forged, expired, of another tenant, or no order token at all. Says nothing of the token."""
+    """The token is forged, expired, of another tenant, or no order token; the text doesn't quote it."""
 
     code = "invalid-order-token"
 
 
 class OrderTokensUnset(Exception):
-    """There is no key to make or check order tokens with; the text names the setting."""
+    """The key of order tokens is not set; the text names the setting."""
 
     code = "order-tokens-unset"
 
 
 class OrderTokens(Protocol):
-    """Makes and checks order tokens."""
+    """Issues and verifies order tokens."""
 
     def issue(self, tenant: Tenant, holder: TokenHolder) -> str:
-        """A token that opens the order to its bearer.
+        """Return a token that opens the order to its bearer.
 
         Raises:
             OrderTokensUnset: no key is set.
@@ -511,10 +498,10 @@ class OrderTokens(Protocol):
         ...
 
     def verify(self, tenant: Tenant, token: str) -> OrderToken:
-        """Read a token that a request to this tenant came with.
+        """Return the content of a token that came with a request to this tenant.
 
         Raises:
-            InvalidOrderToken: it proves nothing.
+            InvalidOrderToken: it must not be trusted.
             OrderTokensUnset: no key is set.
         """
         ...
@@ -523,17 +510,17 @@ class OrderTokens(Protocol):
 _ADDRESS = re.compile(
     r"[^\s\x00-\x1f\x7f-\x9f,;:<>()\[\]\"\\@]+@[^\s\x00-\x1f\x7f-\x9f,;:<>()\[\]\"\\@]+"
 )
-"""One recipient and nothing that a mail server could read as more: no second address, no new line."""
+"""One address. Anything that a mail server could read as a second address or a new line is excluded."""
 
 
 class UnusableAddress(Exception):
-    """An owner's name is no address that a mail could be sent to."""
+    """The name of an owner is not an e-mail address."""
 
     code = "unusable-address"
 
 
 class MailCode(StrEnum):
-    """What a mail says; the names are those of the reference's templates (domain.md 16.2)."""
+    """The kinds of mails; the names are those of the reference's templates (domain.md 16.2)."""
 
     ORDER_CREATED = "ORDER_CREATED_TEMPLATE"
     ASIDE_ORDERS = "ASIDE_ORDERS_NOTIFICATION_TEMPLATE"
@@ -541,14 +528,14 @@ class MailCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A mail to one user; neither address nor subject can bring in a header of their own.
+    """A mail to one user. Neither address nor subject can inject a header.
 
     Raises:
         UnusableAddress: ``to`` isn't one address.
     """
 
     key: str
-    """The same when the mail is sent again."""
+    """Identifies the mail; a repeated sending has the same key."""
     to: str
     subject: str
     html: str
@@ -561,14 +548,14 @@ class Mail:
 
 
 class Mailer(Protocol):
-    """Takes mails away."""
+    """Sends mails."""
 
     async def send(self, tenant: Tenant, mail: Mail) -> None:
-        """Hand a mail over; it is out when this returns.
+        """Return once the mail service has accepted the mail.
 
         Raises:
-            RemoteRejection: it will never be taken.
-            RemoteUnavailable: it was not taken now.
+            RemoteRejection: the mail service will never accept it.
+            RemoteUnavailable: the mail service did not accept it now.
         """
         ...
 
@@ -580,36 +567,38 @@ class TemplateFault:
     template: str
     """Name of its file."""
     problem: str
-    """What is wrong with it, and where; names the variable."""
+    """The fault and its position; names the variable."""
 
 
 @dataclass(frozen=True, slots=True)
 class RenderedMail:
-    """What a mail says."""
+    """The subject and text of a mail."""
 
     subject: str
     html: str
     faults: tuple[TemplateFault, ...] = ()
-    """Templates of the tenant in whose place the packaged ones were taken."""
+    """Templates of the tenant that the packaged ones replace because of a fault."""
 
 
 @dataclass(frozen=True, slots=True)
 class ComponentHealth:
-    """One thing the service needs: database, broker, consumers, relay."""
+    """The health of one component: database, broker, consumers, relay."""
 
     status: HealthStatus
     details: Mapping[str, Any] = field(default_factory=dict)
-    """Facts for operators, shown to everybody: no secret, no address with credentials."""
+    """Facts for operators. Everybody can read them: no secret, no address with credentials."""
 
 
 class Health(Protocol):
+    """The health of the service."""
+
     async def check(self) -> Mapping[str, ComponentHealth]:
-        """The components by name. Answers within seconds, also when they don't."""
+        """Return the components by name, within seconds even if one of them doesn't respond."""
         ...
 
 
 class MessageKind(StrEnum):
-    """What leaves, and hence where it goes; the AMQP adapter holds the addresses."""
+    """The kinds of outgoing messages; the broker package maps each to its address."""
 
     ORDER_RESPONSE = "ORDER_RESPONSE"
     """OrderResponseDtoEvent (amqp.md 2.6)."""
@@ -624,14 +613,14 @@ class MessageKind(StrEnum):
     EXECUTION_REQUEST = "EXECUTION_REQUEST"
     """PExecutionRequestEvent for rs-processing (amqp.md 3.3)."""
     DEAD_REQUEST = "DEAD_REQUEST"
-    """An order request that failed for a reason that may go away: a dead letter an operator can replay.
+    """A failed order request that may succeed later: a dead letter that an operator can replay.
 
-    Body: ``{"request": …, "reason": …, "detail": …}``; what is published is the request.
+    Body: ``{"request": …, "reason": …, "detail": …}``; only the request is published.
     """
     NOTIFIER_COPY = "NOTIFIER_COPY"
     """NotificationRequestEvent: a copy of another message for rs-notifier (amqp.md 3.4)."""
     STEP = "STEP"
-    """The next piece of our own work, for the internal queue."""
+    """A step of the service's own work, for an internal queue."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,7 +138,7 @@ def processing(core: Core) -> Processing:
     hours = core.settings.processing_silence_hours
     start = StartProcessing(
         core.store,
-        core.clients.process_batches,
+        core.clients.processes,
         core.settlement,
         clock=core.clock,
         retries=core.retries,

@@ -14,10 +14,8 @@ from rs_order.core.policies import remote_retries
 from rs_order.mails.smtp import SmtpMailer, SmtpServer
 from rs_order.ports import (
     Catalog,
-    Connections,
     FileSources,
     Mailer,
-    ProcessBatches,
     Processes,
     Projects,
     Users,
@@ -26,7 +24,7 @@ from rs_order.regards.admin import RegardsConnections, RegardsMailer, RegardsPro
 from rs_order.regards.catalog import RegardsCatalog, RegardsDatasetFiles
 from rs_order.regards.external import ExternalAccess, ExternalFiles, RegardsFileSources
 from rs_order.regards.http import CallLimits, RemoteService, new_client
-from rs_order.regards.processing import RegardsProcessBatches, RegardsProcesses
+from rs_order.regards.processing import RegardsProcesses
 from rs_order.regards.role_cache import RoleCache
 from rs_order.regards.role_rights import RegardsRoles
 from rs_order.regards.storage import StoredFiles
@@ -46,10 +44,9 @@ class PlatformClients:
     catalog: Catalog
     dam: RegardsDatasetFiles | None
     processes: Processes
-    process_batches: ProcessBatches
     users: Users
     roles: RoleCache | None
-    connections: Connections | None
+    connections: RegardsConnections | None
     projects: Projects | None
     mailer: Mailer | None
     file_sources: FileSources
@@ -74,7 +71,6 @@ async def open_platform_clients(
                 catalog=services.catalog(),
                 dam=services.dam(),
                 processes=services.processes(),
-                process_batches=services.process_batches(),
                 users=services.users(),
                 roles=services.roles(tenants, endpoints),
                 connections=services.connections(),
@@ -114,12 +110,6 @@ class _Services:
             return NoProcesses()
         return RegardsProcesses(self._at(PlatformService.PROCESSING, url), self._tokens)
 
-    def process_batches(self) -> ProcessBatches:
-        url = self._settings.processing_url
-        if url is None:
-            return NoProcesses()
-        return RegardsProcessBatches(self._at(PlatformService.PROCESSING, url), self._tokens)
-
     def users(self) -> Users:
         settings = self._settings
         if settings.admin_url is None:
@@ -142,7 +132,7 @@ class _Services:
             backoff=remote_retries(),
         )
 
-    def connections(self) -> Connections | None:
+    def connections(self) -> RegardsConnections | None:
         url = self._settings.admin_instance_url
         if url is None:
             return None

@@ -57,7 +57,11 @@ async def acknowledge(
         _publish_dead_letter(channel, queue, delivery, outcome) for delivery, outcome in dead
     )
     tags = {delivery.tag for delivery in deliveries}
-    tags -= {delivery.tag for (delivery, _), was in zip(dead, rejected, strict=True) if was}
+    tags -= {
+        delivery.tag
+        for (delivery, _), is_rejected in zip(dead, rejected, strict=True)
+        if is_rejected
+    }
     if tags:
         await _acknowledge_tags(channel, sorted(tags), cumulative=cumulative)
     _acknowledged.labels(queue.name).inc(len(deliveries))

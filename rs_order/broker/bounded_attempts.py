@@ -33,7 +33,7 @@ class Stopping(Exception):
 
 @dataclass(slots=True)
 class _Batch:
-    """What has happened to a batch so far."""
+    """The state of a batch between attempts."""
 
     defect: str | None = None
     """Class of the latest unforeseen error."""
@@ -65,8 +65,8 @@ class BoundedAttempts:
             queue: name of the queue, for the log.
             handler: handles the batches.
             unavailable: exceptions that the handler raises while it can't handle any message.
-            notify: notifies users of the messages given up here; those that the handler itself makes
-                dead letters are its own business.
+            notify: notifies users of the messages given up here. The handler itself notifies users of
+                the messages that it makes dead letters.
             stopping: ends all attempts once it is set.
             backoff: pauses between attempts.
         """
@@ -154,7 +154,7 @@ class BoundedAttempts:
             raise Stopping
 
     def _facts(self, deliveries: Sequence[Delivery], pause: float) -> dict[str, object]:
-        """Return what the log says of a batch that was not handled."""
+        """Return the log members that describe a batch that was not handled."""
         return {
             "queue": self._queue,
             "deliveries": len(deliveries),

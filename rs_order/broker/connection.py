@@ -87,7 +87,7 @@ class SupervisedConnection:
 
     @property
     def last_loss(self) -> str | None:
-        """Why the last connection ended or failed, or None if none did."""
+        """The cause of the last lost or failed connection, or None if there was none."""
         return self._last_loss
 
     async def run(self) -> None:

@@ -28,7 +28,7 @@ connection, at each attempt again."""
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """Where, when and why a message died."""
+    """The place, time and reason of a message's failure."""
 
     queue: str
     """The queue it was consumed from; a replay sends it back there."""
@@ -36,7 +36,7 @@ class Death:
     routing_key: str
     reason: DeadLetterReason
     detail: str
-    """For the operator: what is wrong with this message."""
+    """The defect of this message, for the operator."""
     at: datetime
     letter_id: str
 
@@ -83,8 +83,8 @@ def _without_routing(headers: Mapping[str, Any]) -> dict[str, Any]:
 
 def _bounded(headers: dict[str, Any]) -> dict[str, Any]:
     """Return the headers, without the largest ones if they would not fit beside our own."""
-    kept = dict(headers)
-    while len(encode.field_table(kept)) > LARGEST_HEADERS:
-        largest = max(kept, key=lambda name: len(encode.field_table({name: kept[name]})))
-        del kept[largest]
-    return kept
+    bounded = dict(headers)
+    while len(encode.field_table(bounded)) > LARGEST_HEADERS:
+        largest = max(bounded, key=lambda name: len(encode.field_table({name: bounded[name]})))
+        del bounded[largest]
+    return bounded

@@ -171,7 +171,7 @@ async def _lock(connection: AbstractConnection, seconds: float) -> None:
                 await asyncio.sleep(LOCK_RETRY_SECONDS)
     except TimeoutError as error:
         raise DeadLettersBusy(
-            f"Somebody else has worked on the dead letters for {seconds:g} s. Try again when "
+            f"Another operator has worked on the dead letters for {seconds:g} s. Try again when "
             f"that has ended (the connection that holds the queue {LOCK_QUEUE})."
         ) from error
 

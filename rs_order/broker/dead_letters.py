@@ -60,7 +60,7 @@ class Replay:
     """The result of a replay."""
 
     replayed: list[str] = field(default_factory=list)
-    refused: dict[str, DeadLetterError] = field(default_factory=dict)
+    rejected: dict[str, DeadLetterError] = field(default_factory=dict)
     """Dead letters that stay, and why: UnknownOrigin or MissingOrigin."""
 
 
@@ -104,10 +104,10 @@ class DeadLetters:
             return DeadLetterList(tuple(found), session.complete)
 
     async def find(self, letter_id: str) -> StoredDeadLetter:
-        """Return one dead dead_letter.
+        """Return one dead letter.
 
         Raises:
-            UnknownDeadLetter: no dead dead_letter has this id.
+            UnknownDeadLetter: no dead letter has this id.
         """
         async with self._session() as session:
             found = await session.read_all([letter_id])
@@ -116,7 +116,7 @@ class DeadLetters:
     async def replay(self, wanted: DeadLetterFilter, rate: float = DEFAULT_RATE) -> Replay:
         """Send dead letters back to the queues they came from, ``rate`` per second at most.
 
-        A dead dead_letter is acknowledged after the broker has confirmed its copy in the other queue. A crash
+        A dead letter is acknowledged after the broker has confirmed its copy in the other queue. A crash
         in between leaves both; the inbox recognises the duplicate.
         """
         replay = Replay()
@@ -163,11 +163,11 @@ class DeadLetters:
 
 
 class _Pace:
-    """Limits a rate: waits until the next dead dead_letter may be sent."""
+    """Limits a rate: waits until the next dead letter may be sent."""
 
     def __init__(self, rate: float) -> None:
         if rate <= 0:
-            raise ValueError(f"a rate is more than 0 letters per second, not {rate:g}")
+            raise ValueError(f"a rate is more than 0 dead letters per second, not {rate:g}")
         self._interval = 1.0 / rate
         self._next = 0.0
 
@@ -182,7 +182,7 @@ async def _replay(unacknowledged: UnacknowledgedDeadLetter, replay: Replay) -> N
     try:
         await _send_back(unacknowledged)
     except DeadLetterError as error:
-        replay.refused[dead_letter.id] = error
+        replay.rejected[dead_letter.id] = error
         _log.warning("dead-letter-not-replayed", cause=str(error), **_facts(dead_letter))
         return
     replay.replayed.append(dead_letter.id)
@@ -202,7 +202,7 @@ async def _send_back(unacknowledged: UnacknowledgedDeadLetter) -> None:
 
 
 def _facts(dead_letter: StoredDeadLetter) -> dict[str, object]:
-    """Return what the log says of a dead dead_letter."""
+    """Return the log members that identify a dead letter."""
     return {
         "letter_id": dead_letter.id,
         "queue": dead_letter.queue,

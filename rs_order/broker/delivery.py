@@ -48,7 +48,7 @@ class Delivery:
             redelivered=bool(message.redelivered),
             exchange=message.exchange or "",
             routing_key=message.routing_key or "",
-            **{name: getattr(message, name) for name in _KEPT_PROPERTIES},
+            **{name: getattr(message, name) for name in _REPUBLISHED_PROPERTIES},
         )
 
     @property
@@ -58,7 +58,7 @@ class Delivery:
         Left out: ``expiration``, because a dead letter must not expire; ``user_id``, because the broker
         rejects any other than our own; the delivery mode, because dead letters are always persistent.
         """
-        return {name: getattr(self, name) for name in _KEPT_PROPERTIES}
+        return {name: getattr(self, name) for name in _REPUBLISHED_PROPERTIES}
 
     @property
     def tenant(self) -> str | None:
@@ -75,7 +75,7 @@ class Delivery:
         return value if isinstance(value, str) and value.strip() else None
 
 
-_KEPT_PROPERTIES = (
+_REPUBLISHED_PROPERTIES = (
     "message_id",
     "correlation_id",
     "priority",
@@ -89,7 +89,7 @@ _KEPT_PROPERTIES = (
 
 
 class DeadLetterReason(StrEnum):
-    """Why a message can't be handled; the value is the stable code."""
+    """The reason why a message can't be handled; the value is the stable code."""
 
     MISSING_TENANT = "missing-tenant"
     MESSAGE_ORIGIN_MISMATCH = "message-origin-mismatch"
@@ -133,11 +133,11 @@ class DeadLetter:
 
     reason: DeadLetterReason
     detail: str
-    """For the operator: what is wrong with this message."""
+    """The defect of this message, for the operator."""
 
     @classmethod
     def unforeseen(cls, error: Exception) -> Self:
-        """Return the dead letter of a message whose handling raised an error that nobody foresaw."""
+        """Return the dead letter of a message whose handling raised an unforeseen error."""
         return cls(DeadLetterReason.UNEXPECTED_BATCH_FAILURE, summary(error))
 
 
@@ -145,6 +145,6 @@ Outcome = Done | DeadLetter
 
 
 def summary(error: Exception) -> str:
-    """Return what an operator reads of an error: its class and its first line, no stack trace."""
+    """Return an error as one line for the operator: its class and its first line, no stack trace."""
     first_line = (str(error).splitlines() or [""])[0]
     return f"{type(error).__name__}: {first_line}"[:LONGEST_SUMMARY]

@@ -1,15 +1,15 @@
 """Errors between the service and the broker.
 
 AmqpError
-├── BrokerUnavailable             no usable connection or channel; the service reconnects by itself
+├── BrokerUnavailable      no usable connection or channel; the service reconnects by itself
 ├── NotConfirmed           the broker did not confirm a message
 ├── TopologyConflict       an exchange or queue exists with other attributes
 ├── VhostProvisioningError the management API can't create a virtual host
 └── DeadLetterError
-    ├── UnknownDeadLetter    no dead letter has this id
-    ├── UnknownOrigin        the dead letter doesn't name the queue it came from
-    ├── MissingOrigin           the queue it came from doesn't exist any more
-    └── DeadLettersBusy      another operator works on the dead letters
+    ├── UnknownDeadLetter  no dead letter has this id
+    ├── UnknownOrigin      the dead letter doesn't name the queue it came from
+    ├── MissingOrigin      the queue it came from doesn't exist any more
+    └── DeadLettersBusy    another operator works on the dead letters
 """
 
 import asyncio
@@ -24,7 +24,7 @@ CONFIRM_SECONDS = 30.0
 
 
 class AmqpError(Exception):
-    """Something between us and the broker failed."""
+    """Base of all errors between the service and the broker."""
 
     code = "amqp-error"
 

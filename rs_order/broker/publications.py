@@ -1,4 +1,4 @@
-"""Turns outbox rows into AMQP messages with their addresses (amqp.md 1.6, 1.7)."""
+"""Makes AMQP messages with their addresses from outbox rows (amqp.md 1.6, 1.7)."""
 
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
@@ -48,7 +48,7 @@ EVENTS: Mapping[MessageKind, str] = {
 
 
 class Publications:
-    """Turns outbox rows into publications."""
+    """Makes publications from outbox rows."""
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """The names and arguments of all exchanges and queues of the service (amqp.md 1.3-1.5, 4).
 
 Names and arguments are contract: the broker rejects (406) a declaration that differs in one argument from
-what a Java rs-order left there.
+the queue that a Java rs-order declared.
 """
 
 import re
@@ -117,7 +117,7 @@ _TENANT_HANDLERS = (
 def topology(
     namespace: str = "regards", type_identifier: str = SERVICE, *, instance_identifier: str
 ) -> Topology:
-    """Return what rs-order declares on both virtual hosts (amqp.md 4).
+    """Return the elements that rs-order declares on both virtual hosts (amqp.md 4).
 
     Some of the Java service's elements are left out, which a drop-in may do (amqp.md 3.5, 3.6, 3.8): the
     job queues (internal to the Java service), the model queues (for its typed JSON parser), the workspace

@@ -121,8 +121,7 @@ class DeadLetterParser:
 def replayed_message(delivery: Delivery) -> Message:
     """Return the message as it was before it became a dead letter, marked as replayed.
 
-    ``x-death-queue`` stays: it tells a consumer that the dead letter is one of its own (amqp.md 1.9
-    step 4).
+    ``x-death-queue`` stays: by it a consumer recognises its own dead letter (amqp.md 1.9 step 4).
     """
     headers = {
         name: value for name, value in delivery.headers.items() if name not in _DEAD_LETTER_HEADERS

@@ -11,9 +11,9 @@ from aiormq.exceptions import ChannelPreconditionFailed
 from rs_order.broker.errors import TopologyConflict
 
 DEAD_LETTER_EXCHANGE = "regards.DLX"
-"""Never follows the namespace (amqp.md 1.5)."""
+"""The same in every namespace (amqp.md 1.5)."""
 SHARED_DEAD_LETTER_QUEUE = "regards.DLQ"
-"""Of single-message consumers, of all services of the platform."""
+"""The dead-letter queue of single-message consumers, shared by all services of the platform."""
 
 
 class Vhost(StrEnum):
@@ -50,7 +50,7 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """A queue receives what an exchange routes under a key."""
+    """Routes messages of an exchange with a routing key to a queue."""
 
     queue: str
     exchange: str
@@ -59,7 +59,7 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class Elements:
-    """What the service declares on one virtual host."""
+    """The elements that the service declares on one virtual host."""
 
     exchanges: tuple[Exchange, ...]
     queues: tuple[Queue, ...]
@@ -113,10 +113,10 @@ class Topology:
 
 
 async def declare(channel: AbstractChannel, elements: Elements) -> None:
-    """Declare what doesn't exist yet; change nothing that does.
+    """Declare the elements that don't exist yet; leave existing ones unchanged.
 
     Raises:
-        TopologyConflict: something exists with other attributes. The channel is closed then.
+        TopologyConflict: an element exists with other attributes. The channel is closed then.
     """
     for exchange in elements.exchanges:
         try:

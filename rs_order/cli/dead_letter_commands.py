@@ -111,9 +111,9 @@ async def _replay(ids: list[str], wanted: "DeadLetterFilter | None", rate: float
     else:
         replay = await letters.replay(wanted, pace)
     typer.echo(f"{len(replay.replayed)} sent back")
-    for refusal in replay.refused.values():
-        sys.stderr.write(f"rs-order: {refusal}\n")
-    if replay.refused:
+    for rejection in replay.rejected.values():
+        sys.stderr.write(f"rs-order: {rejection}\n")
+    if replay.rejected:
         raise typer.Exit(FAILED)
 
 

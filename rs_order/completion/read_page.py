@@ -11,12 +11,12 @@ from rs_order.domain.order import Order
 from rs_order.domain.process import Process
 from rs_order.ports import (
     Catalog,
-    DatasetFiles,
     Processes,
     RemoteError,
     RemoteRejection,
     UnreadableProcess,
 )
+from rs_order.regards.catalog import RegardsDatasetFiles
 
 SEARCH_FAILED = "Error trying to search data objects from catalog."
 
@@ -49,7 +49,7 @@ class PageReader:
     def __init__(
         self,
         catalog: Catalog,
-        dam: DatasetFiles | None,
+        dam: RegardsDatasetFiles | None,
         processes: Processes,
         *,
         page_size: int,

@@ -81,7 +81,7 @@ class FileBatches:
         The limits are checked with the next product.
         """
         for file in dataset.files:
-            self._put(dataset, file, external=file.external or file.held_by_dam)
+            self._put(dataset, file, external=file.external or file.stored_by_dam)
 
     def add_products(self, products: Iterable[Product]) -> None:
         """Add the files of products that pass the filter."""

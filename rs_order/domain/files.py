@@ -58,7 +58,7 @@ class CatalogFile:
     online: bool
 
     @property
-    def held_by_dam(self) -> bool:
+    def stored_by_dam(self) -> bool:
         """True if rs-dam stores it beside its dataset; only the URL shows it (remote-services.md 2.4)."""
         return self.url.endswith("/dam")
 

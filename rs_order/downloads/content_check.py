@@ -1,19 +1,19 @@
-"""Whether the bytes that came are those of the catalog."""
+"""Compares the bytes of a file with the size and checksum of the catalog."""
 
 import hashlib
 import re
 from typing import Any, Final
 
-from rs_order.domain import download_reasons as reasons
+from rs_order.domain import failure_reasons
 from rs_order.ports import FetchError, FileToDownload, WrongContent
 
 _MD5_LENGTH: Final = 32
 _ALGORITHMS: Final = frozenset({"md5", "sha1", "sha224", "sha256", "sha384", "sha512"})
-"""As ``hashlib`` calls them; catalogs write them with capitals and dashes."""
+"""The names of ``hashlib``; catalogs write them with capitals and dashes."""
 
 
 class ContentCheck:
-    """Looks at the bytes of a file as they pass."""
+    """Checks the bytes of a file while they are transferred."""
 
     def __init__(self, file: FileToDownload) -> None:
         self._file = file
@@ -23,11 +23,11 @@ class ContentCheck:
 
     @property
     def verifiable(self) -> bool:
-        """False when only the size can be checked: no checksum, or of an unknown algorithm."""
+        """True if the checksum can be checked, not only the size: it exists and its algorithm is known."""
         return self._hash is not None
 
     def accept(self, chunk: bytes) -> bool:
-        """Take the next bytes; False once there are more than the file has."""
+        """Add the next bytes; return False once they exceed the size of the file."""
         self.received += len(chunk)
         if self._file.size is not None and self.received > self._file.size:
             return False
@@ -36,25 +36,25 @@ class ContentCheck:
         return True
 
     def problem(self) -> FetchError | None:
-        """What is wrong with the bytes that came, None when they are as they should be."""
+        """Return the error for the bytes received, or None if they are those of the catalog."""
         size, checksum = self._file.size, self._file.checksum
         if size is not None and self.received > size:
-            return WrongContent(reasons.too_long(size))
+            return WrongContent(failure_reasons.too_long(size))
         if size is not None and self.received < size:
-            return FetchError(reasons.short_read(self.received, size))
+            return FetchError(failure_reasons.short_read(self.received, size))
         if self._hash is None or checksum is None:
             return None
         received = self._hash.hexdigest()
         if received == checksum.lower():
             return None
         algorithm = str(self._algorithm).upper()
-        return WrongContent(reasons.wrong_checksum(algorithm, received, checksum))
+        return WrongContent(failure_reasons.wrong_checksum(algorithm, received, checksum))
 
 
 def algorithm_of(file: FileToDownload) -> str | None:
-    """The algorithm of the file's checksum, as ``hashlib`` calls it, None when we don't know it.
+    """Return the ``hashlib`` name of the checksum's algorithm, or None if it is unknown.
 
-    MD5, REGARDS' own, when it goes without saying.
+    A checksum of 32 characters without an algorithm is MD5, the default of REGARDS.
     """
     if file.checksum is None:
         return None

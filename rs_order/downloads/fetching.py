@@ -1,4 +1,4 @@
-"""Fetches files from their sources, and opens the next one while the one before it is read."""
+"""Fetches files from their sources, and opens the next file while the previous one is read."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -8,36 +8,25 @@ from typing import Any, Final
 from rs_order.domain.ids import DataFileId, Tenant
 from rs_order.ports import FetchError, FileSources, FileToDownload, OpenFile
 
-
-async def finish_anyway(work: Coroutine[Any, Any, None]) -> None:
-    """Finish what was begun although nobody waits for it any more."""
-    task = asyncio.create_task(work)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await task
-        raise
-
-
 CHUNKS_AHEAD: Final = 8
-"""Chunks of at most 64 KiB that wait for the reader; a full queue holds the source back."""
+"""Chunks of at most 64 KiB that wait for the reader; while the queue is full, the source waits."""
 
 
 class Transfer:
-    """Fetches one file in a task of its own, which opens the source and closes it."""
+    """Fetches one file in its own task, which opens and closes the source."""
 
     def __init__(self, file: FileToDownload, source: AbstractAsyncContextManager[OpenFile]) -> None:
-        """Start fetching at once; must be stopped, whatever happens."""
+        """Start to fetch at once. The caller must call ``stop``."""
         self.file = file
         self._source = source
         self._chunks: asyncio.Queue[bytes | Exception | None] = asyncio.Queue(CHUNKS_AHEAD)
         self._task = asyncio.create_task(self._fetch())
 
     async def next_chunk(self) -> bytes | None:
-        """The next bytes, None at the end of the file.
+        """Return the next bytes, or None at the end of the file.
 
         Raises:
-            FetchError: the source gave up, at the opening or later.
+            FetchError: the source failed, on opening or later.
         """
         chunk = await self._chunks.get()
         if isinstance(chunk, Exception):
@@ -60,47 +49,47 @@ class Transfer:
 
 
 class Fetching:
-    """The transfers under way: that of the file being read, and at most one ahead."""
+    """The running transfers: that of the file being read, and at most one ahead."""
 
     def __init__(self, sources: FileSources, tenant: Tenant, email: str) -> None:
         self._sources = sources
         self._tenant = tenant
         self._email = email
-        self._alone = False
+        self._one_at_a_time = False
         self._transfers: dict[DataFileId, Transfer] = {}
 
     def start(self, file: FileToDownload) -> None:
-        """Open a file, unless it was opened ahead."""
+        """Open a file, unless it is open."""
         self._transfer(file)
 
     def start_ahead(self, file: FileToDownload) -> None:
-        """Open a file before it is read, unless storage has shown that it minds."""
-        if not self._alone:
+        """Open a file before it is read, unless storage has rejected two downloads at once."""
+        if not self._one_at_a_time:
             self.start(file)
 
     async def first_chunk(self, file: FileToDownload) -> bytes | None:
-        """Wait until a file begins to come; None for an empty one.
+        """Return the first bytes of a file, or None if it is empty.
 
-        Storage may limit how many downloads a user has at once (remote-services.md 3.6). A 429 to
-        one of two therefore says nothing yet: it is asked again alone, and so are all that follow.
+        Storage may limit the downloads that a user has at once (remote-services.md 3.6). If it answers 429
+        while two are open, the file is requested again alone, and so are all that follow.
 
         Raises:
-            FetchError: the file can't be had.
+            FetchError: the source doesn't deliver the file.
         """
         try:
             return await self.next_chunk(file)
         except FetchError as error:
-            if self._alone or not error.quota_exceeded:
+            if self._one_at_a_time or not error.quota_exceeded:
                 raise
-        self._alone = True
+        self._one_at_a_time = True
         await self.stop_all()
         return await self.next_chunk(file)
 
     async def next_chunk(self, file: FileToDownload) -> bytes | None:
-        """The next bytes of a file, None at its end.
+        """Return the next bytes of a file, or None at its end.
 
         Raises:
-            FetchError: the source gave up; nothing more is read of this file.
+            FetchError: the source failed; the transfer is stopped.
         """
         try:
             return await self._transfer(file).next_chunk()
@@ -109,7 +98,7 @@ class Fetching:
             raise
 
     async def stop(self, file: FileToDownload) -> None:
-        """Let go of a file's source; nothing happens when it has been done before."""
+        """Close the source of a file; do nothing if it isn't open."""
         transfer = self._transfers.pop(file.id, None)
         if transfer is not None:
             await transfer.stop()
@@ -123,3 +112,13 @@ class Fetching:
             source = self._sources.open(self._tenant, self._email, file)
             self._transfers[file.id] = Transfer(file, source)
         return self._transfers[file.id]
+
+
+async def finish_anyway(work: Coroutine[Any, Any, None]) -> None:
+    """Wait until the work has ended, even if the caller is cancelled; then raise the cancellation."""
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        raise

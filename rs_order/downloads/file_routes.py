@@ -1,4 +1,4 @@
-"""One file: its bytes, or whether they can be had (rest.md 10.1)."""
+"""Endpoints that deliver one file, or test whether it can be downloaded (rest.md 10.1)."""
 
 from typing import Final
 
@@ -20,12 +20,12 @@ from rs_order.rest.roles import is_administrator
 from rs_order.rest.routing import AuthorisedCaller, Documented, Endpoints
 
 _NOT_NOW: Final = {FileState.PENDING: 202, FileState.ERROR: 422}
-"""States in which there is nothing to try; all others are attempted, again if need be."""
+"""Statuses for the states in which a file isn't fetched. In all others it is fetched, again if need be."""
 
 _UNKNOWN: Final = {
     400: "The number of the file isn't one",
     404: "There is no such file, or storage doesn't have it (then the body is its own)",
-    503: "The database, or storage, gave no answer; try again",
+    503: "The database or storage did not respond; try again",
 }
 _WITH_TOKEN: Final = {
     **_UNKNOWN,
@@ -33,9 +33,9 @@ _WITH_TOKEN: Final = {
     503: "As without a token; or order tokens can't be checked: their key isn't set",
 }
 _STATES: Final[Documented] = {
-    202: {"description": "Not yet available: ask again later"},
-    403: {"description": "Somebody else's file, or the role isn't allowed"},
-    422: {"description": "The file can't be had: storage doesn't deliver it"},
+    202: {"description": "Not yet available: try again later"},
+    403: {"description": "The file of another user, or the role isn't allowed"},
+    422: {"description": "Storage doesn't deliver the file"},
 }
 _BYTES: Final[Documented] = {
     200: {"content": {"application/octet-stream": {}}, "description": "The file"},
@@ -47,12 +47,12 @@ _BYTES: Final[Documented] = {
                 "example": "Download quota of 10 exceeded (by 1) for user j@x.",
             }
         },
-        "description": "The user's quota is used up, in storage's words; the file stays available",
+        "description": "The user's quota is used up, with the text of storage; the file stays available",
     },
     500: {
-        "description": "The file couldn't be had, or its content is wrong; nothing of it was sent"
+        "description": "The file could not be fetched, or its content is wrong; nothing of it was sent"
     },
-    "default": {"description": "What storage said, passed on"},
+    "default": {"description": "The response of storage, passed on"},
     **_STATES,
 }
 _BODILESS: Final[Documented] = {
@@ -73,17 +73,17 @@ def _serve_files(endpoints: Endpoints, services: DownloadServices) -> None:
     async def download_file(
         request: Request, caller: AuthorisedCaller, file_id: DataFileIdInPath
     ) -> Response:
-        """The bytes of a file (rest.md 10.1)."""
+        """Return the bytes of a file (rest.md 10.1)."""
         found = await _found(services, request, caller, file_id)
-        return _refusal(found, caller) or _bytes(services, request, found, caller)
+        return _rejection(found, caller) or _bytes(services, request, found, caller)
 
     @endpoints.serve(DOWNLOAD_FILE, verb="HEAD", responses=_UNKNOWN, documented=_BODILESS)
     async def test_file(
         request: Request, caller: AuthorisedCaller, file_id: DataFileIdInPath
     ) -> Response:
-        """Whether a file can be downloaded; nothing is."""
+        """Answer 200 if the file can be downloaded; nothing is sent."""
         found = await _found(services, request, caller, file_id)
-        return _refusal(found, caller) or _without_length()
+        return _rejection(found, caller) or _without_length()
 
 
 def _serve_public_files(endpoints: Endpoints, services: DownloadServices) -> None:
@@ -96,10 +96,10 @@ def _serve_public_files(endpoints: Endpoints, services: DownloadServices) -> Non
         file_id: DataFileIdInPath,
         order_token: OrderTokenInQuery,
     ) -> Response:
-        """The bytes of a file, for whoever has the token of its order (rest.md 10.1)."""
+        """Return the bytes of a file to the bearer of its order's token (rest.md 10.1)."""
         token = verified(services, request, caller, order_token)
         found = await _found(services, request, caller, file_id)
-        return _refusal(found, caller, token) or _bytes(services, request, found, caller, token)
+        return _rejection(found, caller, token) or _bytes(services, request, found, caller, token)
 
     @endpoints.serve(
         TEST_PUBLIC_FILE, responses=_WITH_TOKEN, documented={**_BODILESS, **BAD_ORDER_TOKEN}
@@ -110,10 +110,10 @@ def _serve_public_files(endpoints: Endpoints, services: DownloadServices) -> Non
         file_id: DataFileIdInPath,
         order_token: OrderTokenInQuery,
     ) -> Response:
-        """Whether a file can be downloaded with the token of its order; nothing is (domain.md 11.3)."""
+        """Answer 200 if the file can be downloaded with the token of its order (domain.md 11.3)."""
         token = verified(services, request, caller, order_token)
         found = await _found(services, request, caller, file_id)
-        return _refusal(found, caller, token) or _without_length()
+        return _rejection(found, caller, token) or _without_length()
 
 
 async def _found(
@@ -126,10 +126,10 @@ async def _found(
     return found
 
 
-def _refusal(
+def _rejection(
     found: FileOfOrder, caller: Caller, token: OrderToken | None = None
 ) -> Response | None:
-    """Why the file isn't given, None when it is."""
+    """Return the response for a caller who doesn't get the file, or None if they may have it."""
     if not (is_administrator(caller) or caller.email == found.owner or _opened_by(found, token)):
         return Response(status_code=403)
     status = _NOT_NOW.get(found.state)
@@ -137,7 +137,7 @@ def _refusal(
 
 
 def _opened_by(found: FileOfOrder, token: OrderToken | None) -> bool:
-    """A token opens the files of its own order, in its owner's name (decisions.md, Order token)."""
+    """True if the token is of the file's order and of its owner (decisions.md, Order token)."""
     if token is None:
         return False
     return token.order_id == found.order_id and token.subject == found.owner
@@ -150,7 +150,7 @@ def _bytes(
     caller: Caller,
     token: OrderToken | None = None,
 ) -> Response:
-    """The file, fetched in the name of its owner where his token opened it, else of the caller."""
+    """Return the file, fetched in the name of its owner if their token opened it, else of the caller."""
     facts, report = facts_of(request.scope), FileReport()
     email = found.owner if _opened_by(found, token) else caller.email
     return StreamedFile(
@@ -165,7 +165,7 @@ def _bytes(
 
 
 def _without_length() -> Response:
-    """200 that says nothing of the size of the file: it has no length at all, not a length of 0."""
-    answer = Response()
-    del answer.headers["Content-Length"]
-    return answer
+    """Return a 200 without ``Content-Length``, which would be 0 here and not the size of the file."""
+    response = Response()
+    del response.headers["Content-Length"]
+    return response

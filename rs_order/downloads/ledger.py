@@ -1,4 +1,4 @@
-"""What became of each file of a download, kept small: there may be a million."""
+"""Records the outcome of each file of a download in little memory: there may be a million."""
 
 import tempfile
 from array import array
@@ -14,13 +14,13 @@ from rs_order.downloads.entry_names import one_line
 from rs_order.ports import FetchError, FetchResult, FileOutcome, FileToDownload
 
 MAX_OUTCOMES: Final = 5000
-"""Outcomes given to the store at once."""
+"""Outcomes that the store records at once."""
 FAILURES_IN_MEMORY: Final = 4 * 2**20
 """Bytes of failures kept in memory; the rest is on disk (about 200 per failure)."""
 
 
 class Ledger:
-    """Outcomes in the order of the files; 8 bytes for a file that was downloaded."""
+    """The outcomes of a download; a downloaded file takes 8 bytes."""
 
     def __init__(self) -> None:
         self._downloaded = array("q")
@@ -47,10 +47,12 @@ class Ledger:
         return len(self._downloaded)
 
     def downloaded(self, file: FileToDownload, *, verifiable: bool = True) -> None:
+        """Record a downloaded file; ``verifiable`` is False if its checksum could not be checked."""
         self._downloaded.append(file.id)
         self.unverifiable_files += not verifiable
 
     def failed(self, file: FileToDownload, error: FetchError) -> None:
+        """Record a file that could not be downloaded."""
         name, reason = one_line(file.name), one_line(error.reason)
         record = [file.id, error.result.value, name, reason]
         self._failures.write(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE))
@@ -58,12 +60,12 @@ class Ledger:
         self.failed_files += 1
 
     def notice(self) -> Iterator[bytes]:
-        """The text of ``NOTICE.txt``: a line per failure, none ended by a line feed at the end."""
+        """Yield the text of ``NOTICE.txt``: a line per failure, without a line feed after the last."""
         for index, (_, _, name, reason) in enumerate(self._records()):
             yield _notice_line(index, name, reason)
 
     def outcomes(self) -> Iterator[list[FileOutcome]]:
-        """All outcomes, in lists the store takes at once."""
+        """Yield all outcomes, in lists of at most 5000."""
         every = self._every_outcome()
         while outcomes := list(islice(every, MAX_OUTCOMES)):
             yield outcomes

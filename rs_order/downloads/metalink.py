@@ -1,4 +1,4 @@
-"""The metalink of an order: all its files, for tools that download many (rest.md 10.4, domain.md 11.4)."""
+"""Writes the metalink of an order: a list of its files for download tools (rest.md 10.4, domain.md 11.4)."""
 
 import re
 from collections.abc import AsyncGenerator, Sequence
@@ -15,10 +15,10 @@ from rs_order.downloads.entry_names import FreeNames
 from rs_order.ports import Downloads, FileToDownload, OrderToDownload, OrderTokens, TokenHolder
 
 PAGE: Final = 500
-"""Files read from the store, and handed out, at once: about 400 KiB."""
+"""Files in one piece of the document, read from the store at once: about 400 KiB."""
 
 _HEX_DIGITS: Final = {"md5": 32, "sha1": 40, "sha256": 64, "sha384": 96, "sha512": 128}
-"""Algorithms that Metalink 3 has a name for, and how long their checksums are."""
+"""The algorithms that Metalink 3 names, and the lengths of their checksums."""
 
 _HEAD: Final = (
     b'<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
@@ -27,8 +27,7 @@ _HEAD: Final = (
 )
 _FOOT: Final = b"    </files>\n</metalink>\n"
 _ILLEGAL: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What no XML document may hold, escaped or not."""
-
+"""Characters that no XML document may contain, escaped or not."""
 
 _WITHOUT_METALINK: Final = frozenset(
     {OrderStatus.DELETED, OrderStatus.EXPIRED, OrderStatus.PENDING, OrderStatus.FAILED}
@@ -37,7 +36,7 @@ _WITHOUT_METALINK: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class _Addresses:
-    """How the files of one order are reached."""
+    """The links to the files of one order."""
 
     tenant: Tenant
     order_token: str
@@ -58,14 +57,14 @@ class Metalinks:
     async def of(
         self, tenant: Tenant, order: OrderToDownload
     ) -> AsyncGenerator[bytes, None] | None:
-        """The document of an order, piece by piece; None when it has nothing to list (D6).
+        """Return the document of an order piece by piece, or None if it has nothing to list (D6).
 
-        Files whatever their state, by ascending id. Tools write files by the names given here, so these
-        are as safe, and as unique, as in a zip. Links speak for the owner, whoever asks (W24).
+        It lists files in any state, by ascending id. Tools save files under the names given here, so the
+        names are as safe and unique as in a zip. The links are in the owner's name for every caller (W24).
 
         Raises:
-            OrderTokensUnset: there is no key to make tokens with.
-            RemoteUnavailable: nobody ever said where the project is, nor does now.
+            OrderTokensUnset: the key of order tokens is not set.
+            RemoteUnavailable: the address of the project is neither stored nor available now.
         """
         if order.status in _WITHOUT_METALINK or order.expires_at is None or not order.has_files:
             return None
@@ -94,7 +93,7 @@ def _page(files: Sequence[FileToDownload], names: FreeNames, addresses: _Address
 
 def _file(file: FileToDownload, name: str, addresses: _Addresses) -> str:
     url = addresses.of(file)
-    # The type is what the format takes for granted where there is none; aria2 doesn't.
+    # The format's default for the type is the scheme of the URL, but aria2 requires the attribute.
     scheme = urlsplit(url).scheme
     lines = [
         f"        <file name={quoteattr(_legal(name))}>",
@@ -115,7 +114,7 @@ def _optional(tag: str, value: object | None) -> list[str]:
 
 
 def _verification(file: FileToDownload) -> list[str]:
-    """The checksum, where a tool can make use of it; no REGARDS service gives one (decisions.md, rule 3)."""
+    """Return the checksum if a tool can check it; REGARDS itself lists none (decisions.md, rule 3)."""
     algorithm = algorithm_of(file)
     if file.checksum is None or algorithm not in _HEX_DIGITS:
         return []

@@ -1,4 +1,4 @@
-"""Order tokens as JSON web tokens, with a key of their own (rest.md 10.2)."""
+"""Issues and verifies order tokens as JSON web tokens with their own key (rest.md 10.2)."""
 
 from typing import Any, Final, NoReturn
 
@@ -15,7 +15,7 @@ class JwtOrderTokens:
     """Implements :class:`rs_order.ports.OrderTokens`."""
 
     def __init__(self, key: str, clock: Clock) -> None:
-        """Take the key, whose UTF-8 bytes are used as they are."""
+        """``key``: its UTF-8 bytes are the HMAC key."""
         self._key = key.encode()
         self._clock = clock
 
@@ -41,7 +41,7 @@ class JwtOrderTokens:
 
     def _claims(self, token: str) -> dict[str, Any]:
         try:
-            # When it expires is judged by our own clock, and its other claims by us.
+            # verify checks tenant and expiry, the latter with the service's clock.
             return jwt.decode(
                 token,
                 self._key,
@@ -75,7 +75,11 @@ def _unset() -> NoReturn:
 
 
 def _order_of(claims: dict[str, Any]) -> OrderId:
-    """The order, which stands in the token as a text."""
+    """Return the id of the order, which the token contains as a text.
+
+    Raises:
+        InvalidOrderToken: it is missing, or no number of an order.
+    """
     order_id = claims.get("ORDER_ID")
     if not isinstance(order_id, str) or not (order_id.isascii() and order_id.isdecimal()):
         raise InvalidOrderToken("the order token names no order")

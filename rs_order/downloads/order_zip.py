@@ -15,57 +15,49 @@ from rs_order.downloads.settle import Settle
 from rs_order.downloads.zip_stream import ZipStream
 from rs_order.ports import Downloads, FetchError, FileSources, FileToDownload
 
-ONLY_WRAPPED: Final = 0
+NO_COMPRESSION: Final = 0
 LIGHT: Final = 1
-"""Eight times as fast as zlib's default on FITS images, and within a seventh of its size."""
+"""zlib level. On FITS images 8 times as fast as the default; the result is at most a seventh larger."""
 
 SAMPLE: Final = 16 * 1024
-"""Bytes tried; the last of the first chunk, behind the headers of most formats."""
+"""Bytes compressed as a test: the end of the first chunk, after the headers of most formats."""
 WORTHWHILE: Final = 0.9
-"""Of its size the sample must shrink to; data already compressed costs 50 times the time of a copy."""
-
-
-def level_for(first_chunk: bytes) -> int:
-    """The zlib level for a file that begins so."""
-    sample = first_chunk[-SAMPLE:]
-    shrinks = len(zlib.compress(sample, LIGHT)) < WORTHWHILE * len(sample)
-    return LIGHT if shrinks else ONLY_WRAPPED
-
-
+"""Files are compressed if the sample shrinks below this part of its size. Compressing compressed data takes
+50 times as long as a copy."""
 PAGE: Final = 1000
 """Files read from the store at once."""
 SMALL: Final = 16 * 2**20
-"""Bytes of a file that is read so soon that the next one can be opened meanwhile."""
+"""Bytes. While a file up to this size is read, the next one is opened."""
 
 
 @dataclass(frozen=True, slots=True)
 class ZipRequest:
-    """Who wants the files of which order."""
+    """A request for the files of an order."""
 
     tenant: Tenant
     order_id: OrderId
     email: str
     """The user in whose name files are fetched, and whose quota they are charged to."""
     at: datetime
-    """When, in UTC: the time of the entries."""
+    """The time of the entries, in UTC."""
     page: int = PAGE
     """The number of files that are read from the store at once."""
 
 
 @dataclass(slots=True)
 class ZipReport:
-    """How a download went, for the log."""
+    """The result of a download, for the log."""
 
     downloaded: int = 0
     failed: int = 0
     unverifiable: int = 0
-    """Of the downloaded files those that had no checksum, or one of an unknown algorithm."""
+    """Downloaded files without a checksum, or with one of an unknown algorithm."""
     reason: str | None = None
-    """Why it was broken off, if it was for a reason of ours."""
+    """The code of the error that ended it early; None otherwise."""
 
 
 class OrderDeleted(Exception):
-    """The order was deleted, or expired, while its files were handed out: they aren't all there any more."""
+    """The order was deleted or expired during its download, so files may be missing."""
 
     code = "order-gone"
 
@@ -77,27 +69,27 @@ async def zip_order(
     request: ZipRequest,
     report: ZipReport | None = None,
 ) -> AsyncGenerator[bytes, None]:
-    """Yield the archive piece by piece, and settle its files once the last piece is taken.
+    """Yield the archive piece by piece, and settle its files after the last piece was taken.
 
-    A reader who stops earlier (closes the generator, or is cancelled) changes no state at all.
-    Files that can't be fetched are named in ``NOTICE.txt`` and don't stop the others (W15).
+    If the reader stops earlier (closes the generator, or is cancelled), no state changes.
+    Files that can't be fetched are listed in ``NOTICE.txt`` and don't stop the others (W15).
 
     Raises:
-        OrderDeleted: the order was deleted or expired before all of its files were read: the archive is
-            broken.
-        Exception: what the store raises. The archive is broken and no state changes. Only when
-            ``settle`` itself fails, the files settled before keep their new state.
+        OrderDeleted: the order was deleted or expired before all of its files were read. The archive is
+            incomplete.
+        Exception: an error of the store. The archive is incomplete and no state changes. If ``settle``
+            fails, files that were settled before keep their new state.
     """
     report = report if report is not None else ZipReport()
     names = EntryNames(await downloads.repeated_names(request.tenant, request.order_id))
     with ZipStream(request.at) as archive, Ledger() as ledger:
         fetching = Fetching(sources, request.tenant, request.email)
-        making = _ZipMaking(fetching, names, archive, ledger)
+        writer = _ZipWriter(fetching, names, archive, ledger)
         try:
-            async for piece in making.pieces(_available_files(downloads, request)):
+            async for piece in writer.pieces(_available_files(downloads, request)):
                 yield piece
-        except OrderDeleted as gone:
-            report.reason = gone.code
+        except OrderDeleted as error:
+            report.reason = error.code
             raise
         finally:
             await fetching.stop_all()
@@ -109,10 +101,10 @@ async def zip_order(
 async def _available_files(
     downloads: Downloads, request: ZipRequest
 ) -> AsyncIterator[FileToDownload]:
-    """By ascending id (decisions.md, Q6), a page at a time; a page that isn't full is the last.
+    """Yield the files by ascending id (decisions.md, Q6), read page by page.
 
     Raises:
-        OrderDeleted: a page was read after the order went, so that files may be missing in it.
+        OrderDeleted: the order was deleted or expired when a page was read, so files may be missing in it.
     """
     after: DataFileId | None = DataFileId(0)
     while after is not None:
@@ -130,7 +122,7 @@ async def _available_files(
 async def _with_following(
     files: AsyncIterator[FileToDownload],
 ) -> AsyncIterator[tuple[FileToDownload, FileToDownload | None]]:
-    """Each file with the one after it."""
+    """Yield each file with the one after it, or with None if it is the last."""
     previous: FileToDownload | None = None
     async for file in files:
         if previous is not None:
@@ -145,8 +137,8 @@ async def _settle_all(settle: Settle, request: ZipRequest, ledger: Ledger) -> No
         await settle(request.tenant, request.order_id, outcomes)
 
 
-class _ZipMaking:
-    """One archive in the making: files come in, pieces and outcomes go out."""
+class _ZipWriter:
+    """Writes one archive from the files of an order, and records their outcomes in the ledger."""
 
     def __init__(
         self, fetching: Fetching, names: EntryNames, archive: ZipStream, ledger: Ledger
@@ -168,7 +160,7 @@ class _ZipMaking:
     async def _entry(
         self, file: FileToDownload, following: FileToDownload | None
     ) -> AsyncIterator[bytes]:
-        """Put a file in the archive, or its failure in the ledger."""
+        """Write a file into the archive, and its outcome into the ledger."""
         if self._names.has_copy(file):
             self._ledger.downloaded(file)
             return
@@ -194,18 +186,20 @@ class _ZipMaking:
             failure = error
         self._archive.end()
         await self._fetching.stop(file)
-        self._judge(file, check, failure)
+        self._record(file, check, failure)
 
     def _worth_opening_during(self, file: FileToDownload, following: FileToDownload) -> bool:
-        """Whether to open a file while the one before it is read.
+        """True if the following file may be opened while this one is read.
 
-        During a large one the time to open doesn't matter, but the source would be left waiting for
-        so long that it may hang up. And what may turn out a copy is perhaps not needed at all.
+        While a large file is read, the source of the next would wait so long that it may close the
+        connection. A possible copy is not opened, because it may not be needed at all.
         """
         soon = file.size is not None and file.size <= SMALL
         return soon and not self._names.may_have_copy(following)
 
-    def _judge(self, file: FileToDownload, check: ContentCheck, failure: FetchError | None) -> None:
+    def _record(
+        self, file: FileToDownload, check: ContentCheck, failure: FetchError | None
+    ) -> None:
         failure = failure or check.problem()
         if failure is not None:
             self._ledger.failed(file, failure)
@@ -221,3 +215,10 @@ class _ZipMaking:
             self._archive.add(line)
             yield from self._archive.pieces()
         self._archive.end()
+
+
+def level_for(first_chunk: bytes) -> int:
+    """Return the zlib level for a file with this first chunk."""
+    sample = first_chunk[-SAMPLE:]
+    shrinks = len(zlib.compress(sample, LIGHT)) < WORTHWHILE * len(sample)
+    return LIGHT if shrinks else NO_COMPRESSION

@@ -1,4 +1,4 @@
-"""Downloads of a whole order, as a zip or as a metalink (rest.md 10.2 to 10.4)."""
+"""Endpoints that deliver a whole order, as a zip or as a metalink (rest.md 10.2 to 10.4)."""
 
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Final
@@ -28,10 +28,21 @@ from rs_order.rest.resources import DOWNLOAD_ORDER, GET_METALINK, GET_PUBLIC_MET
 from rs_order.rest.roles import may_see_orders_of
 from rs_order.rest.routing import AuthorisedCaller, Documented, Endpoints
 
+METALINK_TYPE: Final = "application/metalink+xml"
+
+_DOCUMENTED: Final[Documented] = {
+    200: {"content": {METALINK_TYPE: {}}, "description": "The metalink"},
+    404: {"description": "There is no such order, or (without a body) it has no file to list now"},
+}
+_RESPONSES: Final = {
+    400: "The order token is missing, or the number of the order isn't one",
+    503: "Order tokens can't be issued: their key isn't set. Or the project's address is not known now",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class DownloadServices:
-    """What all ways to download an order need."""
+    """The services that the endpoints of downloads use."""
 
     orders: Downloads
     settle: Settle
@@ -49,25 +60,25 @@ OrderTokenInQuery = Annotated[
 
 BAD_ORDER_TOKEN: Final[Documented] = {
     401: {
-        "description": "No bearer token that can be trusted; or, without a body, an order token "
-        "that proves nothing"
+        "description": "The bearer token is missing or not valid; or, without a body, the order token is not "
+        "valid"
     }
 }
-"""What an endpoint that takes one answers beside the rest."""
+"""The additional response of endpoints that take an order token."""
 
 
 def verified(
     services: DownloadServices, request: Request, caller: Caller, order_token: str
 ) -> OrderToken:
-    """What the token proves in the project the request is about.
+    """Return the content of an order token of the caller's project.
 
     Raises:
-        HttpError: 401 without a body for a token that proves nothing; why is in the log.
+        HttpError: 401 without a body for a token that is not valid; the log has the reason.
     """
     try:
         return services.order_tokens.verify(caller.tenant, order_token)
     except InvalidOrderToken as error:
-        facts_of(request.scope)["refused"] = str(error)
+        facts_of(request.scope)["rejected"] = str(error)
         raise HttpError(401) from error
 
 
@@ -85,12 +96,8 @@ def zips_router(access: Access, services: DownloadServices) -> APIRouter:
     async def download_order(
         request: Request, caller: AuthorisedCaller, order_id: OrderIdInPath
     ) -> Response:
-        """The available files of an order, as one zip (rest.md 10.3)."""
-        facts = facts_of(request.scope)
-        facts["order"] = order_id
-        order = await services.orders.order(caller.tenant, OrderId(order_id))
-        if order is None:
-            raise HttpError(404, f"There is no order {order_id}")
+        """Return the available files of an order as one zip (rest.md 10.3)."""
+        order = await _order(services, request, caller, OrderId(order_id))
         if not may_see_orders_of(access.roles, caller, order.owner):
             raise HttpError(403)
         if not order.has_available_files:
@@ -107,7 +114,9 @@ def zips_router(access: Access, services: DownloadServices) -> APIRouter:
                 report,
             ),
             filename=name_for_order(order.id, now, "zip"),
-            on_end=lambda complete: facts.update(_known(report), complete=complete),
+            on_end=lambda complete: facts_of(request.scope).update(
+                _known(report), complete=complete
+            ),
         )
 
     return endpoints.router
@@ -117,39 +126,27 @@ def _known(report: ZipReport) -> dict[str, Any]:
     return {name: value for name, value in asdict(report).items() if value is not None}
 
 
-METALINK_TYPE: Final = "application/metalink+xml"
-
-_DOCUMENTED: Final[Documented] = {
-    200: {"content": {METALINK_TYPE: {}}, "description": "The metalink"},
-    404: {"description": "There is no such order, or (without a body) it has no file to list now"},
-}
-_REFUSALS: Final = {
-    400: "The order token is missing, or the number of the order isn't one",
-    503: "Order tokens can't be made: their key isn't set. Or the project's address is not known now",
-}
-
-
 def metalinks_router(access: Access, services: DownloadServices) -> APIRouter:
     endpoints = Endpoints(access, tag="downloads")
 
     @endpoints.serve(
         GET_PUBLIC_METALINK,
-        responses=_REFUSALS,
+        responses=_RESPONSES,
         documented={**_DOCUMENTED, **BAD_ORDER_TOKEN},
     )
     async def get_public_metalink(
         request: Request, caller: AuthorisedCaller, order_token: OrderTokenInQuery
     ) -> Response:
-        """The metalink of the order that the token names."""
+        """Return the metalink of the order that the token names."""
         token = verified(services, request, caller, order_token)
         order = await _order(services, request, caller, token.order_id)
         return await _metalink(services, caller, order)
 
-    @endpoints.serve(GET_METALINK, responses=_REFUSALS, documented=_DOCUMENTED)
+    @endpoints.serve(GET_METALINK, responses=_RESPONSES, documented=_DOCUMENTED)
     async def get_metalink(
         request: Request, caller: AuthorisedCaller, order_id: OrderIdInPath
     ) -> Response:
-        """All files of an order, as a list that download tools read (rest.md 10.4)."""
+        """Return all files of an order as a list for download tools (rest.md 10.4)."""
         order = await _order(services, request, caller, OrderId(order_id))
         if not may_see_orders_of(access.roles, caller, order.owner):
             raise HttpError(403)

@@ -1,10 +1,10 @@
-"""One file, sent as it comes, its last piece held back until all of it is known to be right."""
+"""Delivers one file while it is fetched, and sends its last piece only after the content is verified."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 
-from rs_order.domain import download_reasons as reasons
+from rs_order.domain import failure_reasons
 from rs_order.domain.ids import OrderId, Tenant
 from rs_order.downloads.content_check import ContentCheck
 from rs_order.downloads.fetching import finish_anyway
@@ -14,7 +14,7 @@ from rs_order.ports import FetchError, FetchResult, FileOutcome, FileSources, Fi
 
 @dataclass(frozen=True, slots=True)
 class FileRequest:
-    """Who wants which file of which order."""
+    """A request for one file of an order."""
 
     tenant: Tenant
     order_id: OrderId
@@ -25,14 +25,14 @@ class FileRequest:
 
 @dataclass(slots=True)
 class FileReport:
-    """How a download went, for the log."""
+    """The result of a download, for the log."""
 
     result: FetchResult | None = None
     reason: str | None = None
 
 
 class Delivery:
-    """A file on its way to a user: a piece of it is at hand, the last one only when all is right."""
+    """A file that is being delivered; its last piece follows only if the content is that of the catalog."""
 
     def __init__(
         self,
@@ -43,37 +43,37 @@ class Delivery:
     ) -> None:
         self.file = file
         self.headers = headers
-        """What the source says of the file."""
-        self.whole = False
-        """Whether all of it was taken."""
+        """The headers of the source that describe the file."""
+        self.complete = False
+        """True once all pieces were taken."""
         self._verified = verified
         self._first = first
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
-        """The file. Resumed after its last piece when that was taken.
+        """Yield the file; resumed after the last piece, it marks the delivery as complete.
 
         Raises:
-            FetchError: the source broke off, or these aren't the bytes of the file.
+            FetchError: the transfer broke, or the content is not that of the catalog.
         """
         if self._first is not None:
             yield self._first
         async for piece in self._verified:
             yield piece
-        self.whole = True
+        self.complete = True
 
 
 @asynccontextmanager
 async def deliver(
     settle: Settle, sources: FileSources, request: FileRequest, report: FileReport
 ) -> AsyncIterator[Delivery]:
-    """Open a file, and settle it on leaving.
+    """Open a file, and settle it on exit.
 
-    The file is DOWNLOADED if all of its pieces were taken. It is DOWNLOAD_ERROR if the reader left
-    earlier, was cancelled, or couldn't be given the right bytes. An exceeded quota leaves it as it is
+    The file becomes DOWNLOADED if all of its pieces were taken. It becomes DOWNLOAD_ERROR if the reader
+    stopped earlier, was cancelled, or the content was wrong. An exceeded quota doesn't change its state
     (domain.md 11.2; decisions.md, Quota).
 
     Raises:
-        FetchError: on entering: there is nothing to send. The file is settled then, too.
+        FetchError: on entering, if there is nothing to send. The file is settled then too.
     """
     check = ContentCheck(request.file)
     opened, delivery = False, None
@@ -91,8 +91,8 @@ async def deliver(
         failure = error
         raise
     finally:
-        whole = delivery is not None and delivery.whole
-        outcome = _downloaded(request) if whole else _failed(request, failure, opened, check)
+        complete = delivery is not None and delivery.complete
+        outcome = _downloaded(request) if complete else _failed(request, failure, opened, check)
         report.result, report.reason = outcome.result, outcome.reason
         await finish_anyway(settle(request.tenant, request.order_id, [outcome]))
 
@@ -100,19 +100,19 @@ async def deliver(
 async def _verified(
     chunks: AsyncIterator[bytes], check: ContentCheck
 ) -> AsyncGenerator[bytes, None]:
-    """The chunks, each once the next has come, and the last one once all are known to be right."""
-    held: bytes | None = None
+    """Yield each chunk once the next has arrived, and the last one once the content is verified."""
+    pending: bytes | None = None
     async for chunk in chunks:
         if not check.accept(chunk):
             break
-        if held is not None:
-            yield held
-        held = chunk
+        if pending is not None:
+            yield pending
+        pending = chunk
     problem = check.problem()
     if problem is not None:
         raise problem
-    if held is not None:
-        yield held
+    if pending is not None:
+        yield pending
 
 
 def _downloaded(request: FileRequest) -> FileOutcome:
@@ -122,9 +122,9 @@ def _downloaded(request: FileRequest) -> FileOutcome:
 def _failed(
     request: FileRequest, error: FetchError | None, opened: bool, check: ContentCheck
 ) -> FileOutcome:
-    """How a file failed; without an error it is the client who has gone."""
+    """Return the outcome of a failed file; without an error the client has disconnected."""
     file = request.file
     if error is None or (opened and error.result is FetchResult.FAILED and not file.external):
-        short = reasons.short_retrieval(check.received, file.size)
+        short = failure_reasons.short_retrieval(check.received, file.size)
         return FileOutcome(file.id, FetchResult.FAILED, short)
     return FileOutcome(file.id, error.result, error.reason)

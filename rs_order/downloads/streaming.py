@@ -22,41 +22,18 @@ from rs_order.downloads.single_file import Delivery, FileReport, FileRequest, de
 from rs_order.ports import FetchError, FileSources, SourceAnswer
 
 _NOT_PLAIN: Final = re.compile(r"[^ !#$&\'()+,\-.0-9:;<=>@A-Z\[\]^_`a-z{|}~]")
-"""Quotes, backslashes, percent signs, stars: what clients read in different ways, or not at all."""
-
-
-def name_for_order(order_id: OrderId, at: datetime, extension: str) -> str:
-    """What is sent of a whole order is called: no ``:``, which not every file system takes (decisions.md)."""
-    return f"order_{order_id}_{at:%Y-%m-%dT%H-%M-%S.%f}Z.{extension}"
-
-
-def attachment(name: str) -> str:
-    """The header for a name in any script; it can hold neither folders nor a header of its own.
-
-    What isn't plain ASCII comes twice: as near as ASCII gets, for old clients, and as it is.
-    """
-    name = safe_name(name)
-    plain = _NOT_PLAIN.sub("_", _without_accents(name))
-    header = f'attachment; filename="{plain}"'
-    if plain == name:
-        return header
-    return f"{header}; filename*=UTF-8''{quote(name, safe='')}"
-
-
-def _without_accents(text: str) -> str:
-    return "".join(
-        character
-        for character in unicodedata.normalize("NFKD", text)
-        if not unicodedata.combining(character)
-    )
-
+"""Characters that clients read differently or not at all: quotes, backslashes, percent signs, stars."""
+_MIME_TYPE: Final = re.compile(r"[\w.+\-]+/[\w.+\-]+(; ?[\w.+\-]+=[\w.+\-]+)*", re.ASCII)
+_NOT_YET: Final = 202
+_TOO_MANY: Final = 429
+_FAILURES: Final = range(400, 600)
 
 OnEnd = Callable[[bool], None]
-"""Told whether everything was sent."""
+"""Called at the end of a response with True if everything was sent."""
 
 
 class Streamed(Response):
-    """An answer in the making, which stops when the client has gone."""
+    """A response that is produced while it is sent, and stops when the client disconnects."""
 
     def __init__(self, headers: Mapping[str, str], on_end: OnEnd) -> None:
         super().__init__(headers=headers)
@@ -66,24 +43,23 @@ class Streamed(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - given by ASGI
         sending = asyncio.create_task(self._send_all(send))
-        gone = asyncio.create_task(_until_gone(receive))
+        disconnected = asyncio.create_task(_until_disconnected(receive))
         try:
-            await asyncio.wait({sending, gone}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({sending, disconnected}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             ended = sending.done()
-            gone.cancel()
+            disconnected.cancel()
             sending.cancel()
-            await asyncio.wait({sending, gone})
+            await asyncio.wait({sending, disconnected})
             self._on_end(ended and sending.exception() is None and sending.result())
         if ended:
             sending.result()
 
     @abstractmethod
     async def _send_all(self, send: Send) -> bool:
-        """Send the answer, from its head to its end.
+        """Send the response from head to end; return False if the end was left out on purpose.
 
-        False when it was left without an end on purpose: the server then closes the connection, so that
-        the client doesn't take what it has for the whole.
+        The server then closes the connection, so that the client recognises the body as incomplete.
         """
 
     async def _send_head(self, send: Send) -> None:
@@ -96,24 +72,29 @@ class Streamed(Response):
         )
 
     async def _send_pieces(self, send: Send, body: AsyncGenerator[bytes, None]) -> None:
-        """Send what a generator gives, as fast as the client takes it.
+        """Send the pieces of a generator as fast as the client receives them.
 
-        The generator is resumed after its last piece only when all were taken by a client that was
-        still there; whatever else happens, it is closed where it stands.
+        The generator is resumed after its last piece only if a connected client has received all of them.
+        Otherwise it is closed at the last piece.
         """
         async with aclosing(body) as pieces:
             async for piece in pieces:
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
-                # The server forgets pieces for a client who has gone and doesn't say so. Let the
-                # news arrive before the generator is told that its piece was taken.
+                # The server silently drops pieces for a client that has disconnected. Let the
+                # disconnection be received before the generator is resumed.
                 await asyncio.sleep(0)
 
     async def _send_end(self, send: Send) -> None:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
+async def _until_disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
 class StreamedDownload(Streamed):
-    """Sends a generator's pieces as an attachment; it is cut when the order goes meanwhile."""
+    """Sends the pieces of a generator as an attachment; cuts it if the order is deleted or expires."""
 
     def __init__(
         self,
@@ -136,21 +117,10 @@ class StreamedDownload(Streamed):
         return True
 
 
-async def _until_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-_MIME_TYPE: Final = re.compile(r"[\w.+\-]+/[\w.+\-]+(; ?[\w.+\-]+=[\w.+\-]+)*", re.ASCII)
-_NOT_YET: Final = 202
-_TOO_MANY: Final = 429
-_FAILURES: Final = range(400, 600)
-
-
 class StreamedFile(Streamed):
-    """Sends a file; or why there is none, as long as nothing of it was sent.
+    """Sends a file, or an error response if the file fails before any of it was sent.
 
-    Once something was, a failure cuts the answer: it is never completed with bytes that aren't right.
+    After that a failure cuts the response: it is never completed with wrong bytes.
     """
 
     def __init__(
@@ -168,38 +138,39 @@ class StreamedFile(Streamed):
         self._report = report
 
     async def _send_all(self, send: Send) -> bool:
-        begun = False
+        started = False
         try:
             async with deliver(
                 self._settle, self._sources, self._request, self._report
             ) as delivery:
                 self.headers.update(_headers(delivery))
-                begun = True
+                started = True
                 await self._send_head(send)
                 await self._send_pieces(send, delivery.pieces())
         except FetchError as error:
-            if begun:
+            if started:
                 return False
-            await self._send_instead(send, _explanation(error))
+            await self._send_error(send, _error_response(error))
             return True
         await self._send_end(send)
         return True
 
-    async def _send_instead(self, send: Send, answer: Response) -> None:
-        self.status_code, self.raw_headers = answer.status_code, answer.raw_headers
+    async def _send_error(self, send: Send, response: Response) -> None:
+        self.status_code, self.raw_headers = response.status_code, response.raw_headers
         await self._send_head(send)
-        await send({"type": "http.response.body", "body": answer.body, "more_body": False})
+        await send({"type": "http.response.body", "body": response.body, "more_body": False})
 
 
 def _headers(delivery: Delivery) -> dict[str, str]:
-    """What is said of the file: its size as the catalog has it, so that a short file shows.
+    """Return the headers that describe the file.
 
-    Its name is the order's: storage knows files by their content, and of two that have the same it tells
-    the name of one. A server outside the platform may tell a length, and nothing else.
+    The length is that of the catalog, so that the client recognises a short file. The name is that of the
+    order: storage identifies files by content, and names only one of two equal files. Of an external
+    server's headers only the length is used.
     """
-    file, said = delivery.file, delivery.headers
-    headers = {} if file.external else dict(said)
-    length = file.size if file.size is not None else said.get("Content-Length")
+    file, source_headers = delivery.file, delivery.headers
+    headers = {} if file.external else dict(source_headers)
+    length = file.size if file.size is not None else source_headers.get("Content-Length")
     if length is not None:
         headers["Content-Length"] = str(length)
     of_catalog = file.mime_type if _MIME_TYPE.fullmatch(file.mime_type or "") else None
@@ -208,8 +179,8 @@ def _headers(delivery: Delivery) -> dict[str, str]:
     return headers
 
 
-def _explanation(error: FetchError) -> Response:
-    """What storage or dam said, passed on; 500 where they said nothing, or nothing that makes sense."""
+def _error_response(error: FetchError) -> Response:
+    """Return the response of rs-storage or rs-dam if it is an error or a 202, else a 500 without a body."""
     answer = error.answer
     if answer is None or not (answer.status == _NOT_YET or answer.status in _FAILURES):
         return Response(status_code=500)
@@ -219,5 +190,31 @@ def _explanation(error: FetchError) -> Response:
 
 
 def _without_length(answer: SourceAnswer) -> Mapping[str, str]:
-    """Its headers but for the length: the body may have been cut."""
+    """Return its headers without the length, because the body may have been cut."""
     return {name: value for name, value in answer.headers.items() if name != "Content-Length"}
+
+
+def name_for_order(order_id: OrderId, at: datetime, extension: str) -> str:
+    """Return the file name for a whole order, without the ``:`` that some file systems reject."""
+    return f"order_{order_id}_{at:%Y-%m-%dT%H-%M-%S.%f}Z.{extension}"
+
+
+def attachment(name: str) -> str:
+    """Return the ``Content-Disposition`` for a name in any script; it can't contain folders or other headers.
+
+    A name that isn't plain ASCII is sent twice: approximated in ASCII for old clients, and as it is.
+    """
+    name = safe_name(name)
+    plain = _NOT_PLAIN.sub("_", _without_accents(name))
+    header = f'attachment; filename="{plain}"'
+    if plain == name:
+        return header
+    return f"{header}; filename*=UTF-8''{quote(name, safe='')}"
+
+
+def _without_accents(text: str) -> str:
+    return "".join(
+        character
+        for character in unicodedata.normalize("NFKD", text)
+        if not unicodedata.combining(character)
+    )

@@ -1,12 +1,12 @@
-"""The zip format, written front to back without ever knowing what comes next.
+"""Writes the zip format front to back, one entry after the other.
 
-Written by hand, because the libraries that stream zips keep one object per entry until the end
-(hundreds of megabytes for a million files) or hand every chunk through threads. Here the central
-directory goes to a temporary file once it has some size.
+The libraries that stream zips keep one object per entry until the end (hundreds of megabytes for a million
+files), or pass every chunk through threads. Here the central directory moves to a temporary file once it
+exceeds a limit.
 
-Every entry is deflated (also what doesn't shrink: readers that stream, Java's among them, take a
-data descriptor only after a deflated entry), its name is UTF-8, and its sizes and CRC follow it.
-Sizes take 64 bits where the file is large or of unknown size, and 32 elsewhere, for old readers.
+Every entry is deflated, even if it doesn't shrink: streaming readers, Java's among them, accept a data
+descriptor only after a deflated entry. Its name is UTF-8, and its sizes and CRC follow it. Sizes have 64
+bits if the file is large or of unknown size, and 32 otherwise, for old readers.
 """
 
 import struct
@@ -19,12 +19,12 @@ from types import TracebackType
 from typing import Final, Self
 
 PIECE: Final = 64 * 1024
-"""Bytes that gather before a piece of the archive is handed out."""
+"""Bytes of a piece of the archive, at least."""
 DIRECTORY_IN_MEMORY: Final = 4 * 2**20
 """Bytes of central directory kept in memory; the rest is on disk (about 100 per entry)."""
 
 _LARGE_ENTRY: Final = 4_000_000_000
-"""Files from this size on get 64-bit sizes: below 4 GiB, as incompressible data grows a little."""
+"""Files from this size on get 64-bit sizes. It is below 4 GiB, because incompressible data grows a little."""
 _MAX_16: Final = 0xFFFF
 _MAX_32: Final = 0xFFFFFFFF
 _DEFLATED: Final = 8
@@ -35,7 +35,7 @@ _ZIP64_VERSION: Final = 45
 _MADE_BY: Final = 3 << 8 | _ZIP64_VERSION
 """Unix, so that the permissions below count."""
 _ATTRIBUTES: Final = 0o100644 << 16
-"""A plain file, readable by all."""
+"""A regular file that all users may read."""
 
 _LOCAL: Final = struct.Struct("<4sHHHHHLLLHH")
 _DESCRIPTOR: Final = struct.Struct("<4sLLL")
@@ -58,9 +58,9 @@ class _Entry:
 
 
 class ZipStream:
-    """A zip in the making. What it hands out, in order, is the archive.
+    """Produces a zip archive; the pieces it yields, in order, are the archive.
 
-    Begin an entry, add to it, end it; take pieces whenever there are some; finish once.
+    Begin an entry, add to it, end it; take the pieces at any time; finish once.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class ZipStream:
 
         Args:
             modified: the time of every entry.
-            offset: bytes that stand before the archive in its file.
+            offset: bytes before the archive in its file.
             directory_in_memory: bytes of central directory kept in memory; the rest is on disk.
         """
         self._date, self._time = _dos_date_and_time(modified)
@@ -98,8 +98,8 @@ class ZipStream:
 
         Args:
             name: unique in the archive, at most 65,535 bytes of UTF-8.
-            size: bytes it will have at most; None when nobody knows.
-            level: of zlib, 0 (only wrapped) to 9.
+            size: the most bytes it will have, or None if that is unknown.
+            level: the zlib level, from 0 (no compression) to 9.
         """
         entry = self._entry = _Entry(
             name=name.encode(),
@@ -128,15 +128,15 @@ class ZipStream:
         self._write(extra)
 
     def add(self, data: bytes) -> None:
-        """Append to the entry that was begun."""
-        entry = self._begun()
+        """Append to the open entry."""
+        entry = self._open_entry()
         entry.crc = zlib.crc32(data, entry.crc)
         entry.size += len(data)
         self._write_compressed(entry, entry.deflate.compress(data))
 
     def end(self) -> None:
-        """Close the entry that was begun."""
-        entry = self._begun()
+        """Close the open entry."""
+        entry = self._open_entry()
         self._write_compressed(entry, entry.deflate.flush())
         descriptor = _DESCRIPTOR_64 if entry.zip64 else _DESCRIPTOR
         self._write(descriptor.pack(b"PK\7\10", entry.crc, entry.compressed, entry.size))
@@ -145,12 +145,12 @@ class ZipStream:
         self._entry = None
 
     def pieces(self) -> Iterator[bytes]:
-        """What has gathered, once it is worth a piece."""
+        """Yield the bytes produced so far if they make a piece."""
         if len(self._out) >= PIECE:
             yield self._take()
 
     def finish(self) -> Iterator[bytes]:
-        """The rest of the archive, with its central directory."""
+        """Yield the rest of the archive, with its central directory."""
         offset = self._written
         self._directory.seek(0)
         while records := self._directory.read(PIECE):
@@ -159,9 +159,9 @@ class ZipStream:
         self._write_end(offset, self._written - offset)
         yield self._take()
 
-    def _begun(self) -> _Entry:
+    def _open_entry(self) -> _Entry:
         if self._entry is None:
-            raise RuntimeError("no entry of the zip was begun")
+            raise RuntimeError("no entry of the zip is open")
         return self._entry
 
     def _write(self, data: bytes) -> None:
@@ -234,7 +234,7 @@ class ZipStream:
 
 
 def _dos_date_and_time(moment: datetime) -> tuple[int, int]:
-    """The two words in which a zip keeps a time, to 2 seconds, from 1980 on."""
+    """Return date and time as a zip stores them: 16 bits each, to 2 seconds, from 1980 on."""
     date = (moment.year - 1980) << 9 | moment.month << 5 | moment.day
     time = moment.hour << 11 | moment.minute << 5 | moment.second // 2
     return date, time

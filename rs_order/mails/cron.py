@@ -8,9 +8,10 @@ _FIELDS = 6
 
 
 class CronSchedule:
-    """Implements :class:`rs_order.ports.Schedule`.
+    """Instants that match a cron expression.
 
     As in Spring, a day must match both day fields. In the common cron, one of them is enough.
+    ``text`` is the expression with single blanks; another text is another schedule.
     """
 
     def __init__(self, text: str) -> None:

@@ -8,8 +8,9 @@ from rs_order.core.steps import RunNumber, Step
 from rs_order.domain.ids import Tenant
 from rs_order.domain.order import Order
 from rs_order.domain.states import OrderStatus
+from rs_order.mails.cron import CronSchedule
 from rs_order.mails.send import SendMailStep
-from rs_order.ports import Clock, Schedule
+from rs_order.ports import Clock
 from rs_order.store.unit_of_work import Store, UnitOfWork
 
 REMINDERS = "remind"
@@ -28,7 +29,7 @@ class RemindStep(Step, name="remind"):
 class PlanMails:
     """Plans mails: writes a row and a step in the transaction of the change that the mail is about."""
 
-    def __init__(self, store: Store, clock: Clock, reminders: Schedule) -> None:
+    def __init__(self, store: Store, clock: Clock, reminders: CronSchedule) -> None:
         self._store = store
         self._clock = clock
         self._reminders = reminders

@@ -18,7 +18,7 @@ from rs_order.ports import (
     Clock,
     MessageKind,
     NewBatch,
-    ProcessBatches,
+    Processes,
     RemoteRejection,
     RemoteUnavailable,
 )
@@ -89,7 +89,7 @@ class StartProcessing:
     def __init__(
         self,
         store: Store,
-        batches: ProcessBatches,
+        processes: Processes,
         settlement: Settlement,
         *,
         clock: Clock,
@@ -98,7 +98,7 @@ class StartProcessing:
     ) -> None:
         """``silence``: the time limit for results."""
         self._store = store
-        self._batches = batches
+        self._processes = processes
         self._settlement = settlement
         self._clock = clock
         self._retries = retries
@@ -115,7 +115,7 @@ class StartProcessing:
             return
         caller = Caller(tenant, unstarted.order.owner, unstarted.order.role)
         try:
-            batch_id = await self._batches.create(caller, _new_batch(unstarted))
+            batch_id = await self._processes.create_batch(caller, _new_batch(unstarted))
         except RemoteRejection as error:
             await self._fail(unstarted, tenant, f"The process was refused: {error}")
         except RemoteUnavailable as error:

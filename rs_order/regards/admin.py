@@ -14,60 +14,69 @@ from rs_order.ports import ConnectionState, Mail, RemoteRejection, User
 from rs_order.regards.http import RemoteService
 from rs_order.regards.token_issuer import TokenIssuer
 
+_CONNECTIONS: Final = f"/connections/{SERVICE}"
+_EMAIL: Final = "/email"
+
+_Key = tuple[Tenant, str]
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 
 class AnswerCache(Generic[Key, Value]):
-    """Remembers verdicts, each for its own time; an error is not a verdict and is never kept.
+    """Caches answers of a remote service, each for its own time. Errors are not cached.
 
-    Callers that ask the same at the same time share one call.
+    Concurrent callers of the same key share one call.
     """
 
     def __init__(
         self,
-        ask: Callable[[Key], Awaitable[Value]],
+        fetch: Callable[[Key], Awaitable[Value]],
         *,
         seconds: Callable[[Value], float],
         size: int,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._ask = ask
-        self._known: TLRUCache[Key, Value] = TLRUCache(
-            size, ttu=lambda _key, verdict, at: at + seconds(verdict), timer=now
+        """Create an empty cache.
+
+        Args:
+            fetch: calls the remote service.
+            seconds: how long an answer is cached.
+            size: the most answers that are cached.
+            now: the clock, in seconds.
+        """
+        self._fetch = fetch
+        self._cached: TLRUCache[Key, Value] = TLRUCache(
+            size, ttu=lambda _key, answer, at: at + seconds(answer), timer=now
         )
-        self._asking: dict[Key, asyncio.Task[Value]] = {}
+        self._calls: dict[Key, asyncio.Task[Value]] = {}
 
     async def get(self, key: Key) -> Value:
-        """The verdict, asked for when it isn't known; raises what the asking raises."""
+        """Return the cached answer, or call the service; raise what ``fetch`` raises."""
         try:
-            return self._known[key]
+            return self._cached[key]
         except KeyError:
-            # Shielded: the call is shared, one caller who gives up must not spoil it for the rest.
-            return await asyncio.shield(self._asking.get(key) or self._start_asking(key))
+            # Shielded, because other callers may wait for the same call if this one is cancelled.
+            return await asyncio.shield(self._calls.get(key) or self._start_call(key))
 
-    def _start_asking(self, key: Key) -> asyncio.Task[Value]:
-        task = asyncio.create_task(self._learn(key))
-        self._asking[key] = task
-        task.add_done_callback(lambda done: self._asked(key, done))
+    def _start_call(self, key: Key) -> asyncio.Task[Value]:
+        task = asyncio.create_task(self._call(key))
+        self._calls[key] = task
+        task.add_done_callback(lambda done: self._ended(key, done))
         return task
 
-    async def _learn(self, key: Key) -> Value:
-        verdict = self._known[key] = await self._ask(key)
-        return verdict
+    async def _call(self, key: Key) -> Value:
+        answer = self._cached[key] = await self._fetch(key)
+        return answer
 
-    def _asked(self, key: Key, task: asyncio.Task[Value]) -> None:
-        del self._asking[key]
+    def _ended(self, key: Key, task: asyncio.Task[Value]) -> None:
+        del self._calls[key]
         if not task.cancelled():
-            # Looked at here, for nobody else may be left to: asyncio complains of unread errors.
+            # All callers may have been cancelled; asyncio logs errors that nobody retrieves.
             task.exception()
 
 
-_Key = tuple[Tenant, str]
-
-
 class RegardsUsers:
-    """Implements ``Users``. Verdicts belong to a tenant and an e-mail, never to an e-mail alone."""
+    """Implements :class:`rs_order.ports.Users`. Answers are cached per tenant and e-mail (W34)."""
 
     def __init__(
         self,
@@ -84,13 +93,13 @@ class RegardsUsers:
         self._service = service
         self._tokens = tokens
         self._users: AnswerCache[_Key, User | None] = AnswerCache(
-            self._ask_user,
+            self._fetch_user,
             seconds=lambda user: known_seconds if user else unknown_seconds,
             size=users_cached,
             now=now,
         )
         self._admins: AnswerCache[_Key, bool] = AnswerCache(
-            self._ask_is_admin, seconds=lambda _: admin_seconds, size=admins_cached, now=now
+            self._fetch_is_admin, seconds=lambda _: admin_seconds, size=admins_cached, now=now
         )
 
     async def find(self, tenant: Tenant, email: str) -> User | None:
@@ -99,7 +108,7 @@ class RegardsUsers:
     async def is_admin(self, tenant: Tenant, email: str) -> bool:
         return await self._admins.get((tenant, email))
 
-    async def _ask_user(self, key: _Key) -> User | None:
+    async def _fetch_user(self, key: _Key) -> User | None:
         tenant, email = key
         path = f"/users/email/{quote(email, safe='')}"
         answer = await self._service.get(path, self._tokens.system(tenant))
@@ -110,7 +119,7 @@ class RegardsUsers:
             raise self._service.bad_response(path, "the answer has no content.role.name")
         return User(email, role)
 
-    async def _ask_is_admin(self, key: _Key) -> bool:
+    async def _fetch_is_admin(self, key: _Key) -> bool:
         tenant, email = key
         path = f"/users/email/{quote(email, safe='')}/admin"
         answer = await self._service.get(path, self._tokens.system(tenant))
@@ -129,11 +138,8 @@ def _role_name(answer: Any) -> str | None:
     return name if isinstance(name, str) and name else None
 
 
-_CONNECTIONS: Final = f"/connections/{SERVICE}"
-
-
 class RegardsProjects:
-    """Implements ``Projects``."""
+    """Implements :class:`rs_order.ports.Projects`."""
 
     def __init__(
         self,
@@ -147,13 +153,13 @@ class RegardsProjects:
         self._service = service
         self._tokens = tokens
         self._hosts: AnswerCache[Tenant, str | None] = AnswerCache(
-            self._ask_host, seconds=lambda _: seconds, size=projects_cached, now=now
+            self._fetch_host, seconds=lambda _: seconds, size=projects_cached, now=now
         )
 
     async def host(self, tenant: Tenant) -> str | None:
         return await self._hosts.get(tenant)
 
-    async def _ask_host(self, tenant: Tenant) -> str | None:
+    async def _fetch_host(self, tenant: Tenant) -> str | None:
         path = f"/projects/{quote(tenant, safe='')}"
         answer = await self._service.get(path, self._tokens.system(tenant))
         if answer is None:
@@ -168,13 +174,17 @@ class RegardsProjects:
 
 
 class RegardsConnections:
-    """Implements :class:`rs_order.ports.Connections` (remote-services.md 6.4)."""
+    """Client of rs-admin-instance for the connections of projects (remote-services.md 6.4).
+
+    All calls raise RemoteRejection and RemoteUnavailable.
+    """
 
     def __init__(self, service: RemoteService, tokens: TokenIssuer) -> None:
         self._service = service
         self._tokens = tokens
 
     async def wanted(self) -> list[Tenant]:
+        """Return the projects with a connection to this service that isn't disabled."""
         answer = await self._service.get(_CONNECTIONS, self._tokens.system(INSTANCE))
         if answer is None:
             return []
@@ -192,6 +202,7 @@ class RegardsConnections:
     async def report(
         self, tenant: Tenant, state: ConnectionState, cause: str | None = None
     ) -> None:
+        """Report the state of a project's connection; ``cause`` explains an ERROR."""
         body: dict[str, str] = {"tenant": tenant, "state": state}
         if cause is not None:
             body["errorCause"] = cause
@@ -205,16 +216,13 @@ def _name_of(connection: Any) -> str:
     return name
 
 
-_PATH = "/email"
-
-
 class RegardsMailer:
     """Implements :class:`rs_order.ports.Mailer`; called as administrator of the installation."""
 
     def __init__(
         self, service: RemoteService, tokens: TokenIssuer, sender: str | None = None
     ) -> None:
-        """``sender`` is the From address; None: the mail service's own (domain.md 16.2)."""
+        """``sender``: the From address; None: that of the mail service (domain.md 16.2)."""
         self._service = service
         self._tokens = tokens
         self._sender = sender
@@ -223,5 +231,7 @@ class RegardsMailer:
         body: dict[str, Any] = {"to": [mail.to], "subject": mail.subject, "text": mail.html}
         if self._sender is not None:
             body["from"] = self._sender
-        if not await self._service.create(_PATH, self._tokens.instance(), body):
-            raise RemoteRejection(self._service.name, 404, f"{_PATH}: status 404: no such endpoint")
+        if not await self._service.create(_EMAIL, self._tokens.instance(), body):
+            raise RemoteRejection(
+                self._service.name, 404, f"{_EMAIL}: status 404: no such endpoint"
+            )

@@ -20,14 +20,14 @@ MAX_REQUESTS: Final = 100
 """Selection requests in one search (remote-services.md 2.1)."""
 
 PRODUCTS_AT_A_TIME: Final = 200
-"""Products read before other work gets its turn; about 10 ms."""
+"""Products parsed before other tasks run; about 10 ms."""
 
 _SEARCH: Final = "/complex/search"
 _SUMMARY: Final = "/complex/search/summary"
 
 
 class RegardsCatalog:
-    """Implements ``Catalog``."""
+    """Implements :class:`rs_order.ports.Catalog`."""
 
     def __init__(self, service: RemoteService, tokens: TokenIssuer) -> None:
         self._service = service
@@ -76,9 +76,13 @@ class RegardsCatalog:
     def _body(
         self, path: str, requests: Sequence[SelectionRequest], *, page: int, size: int
     ) -> dict[str, Any]:
-        """What both searches are asked with (remote-services.md 2.1)."""
+        """Return the request body of both searches (remote-services.md 2.1).
+
+        Raises:
+            RemoteRejection: there are more selection requests than one search takes.
+        """
         if not 1 <= len(requests) <= MAX_REQUESTS:
-            # Searches can't be split: only the catalog can count their union.
+            # A search can't be split, because only the catalog can count the union of its results.
             raise RemoteRejection(
                 self._service.name,
                 400,
@@ -93,12 +97,36 @@ class RegardsCatalog:
         }
 
     def _absent(self, path: str) -> RemoteRejection:
-        """A search that isn't there can't be empty (remote-services.md 2.3)."""
+        """Return the error for a 404: a missing endpoint is no empty result (remote-services.md 2.3)."""
         return RemoteRejection(self._service.name, 404, f"{path}: status 404")
 
 
+class RegardsDatasetFiles:
+    """Client of rs-dam: the files attached to a dataset (remote-services.md 2.9)."""
+
+    def __init__(self, service: RemoteService, tokens: TokenIssuer) -> None:
+        self._service = service
+        self._tokens = tokens
+
+    async def attached_files(self, tenant: Tenant, urn: Urn) -> Product | None:
+        """Return the dataset with its orderable attached files, or None if rs-dam doesn't know it.
+
+        Raises:
+            RemoteRejection, RemoteUnavailable: rs-dam gave no usable response.
+        """
+        path = f"/datasets/ipId/{quote(urn, safe=':,')}"
+        answer = await self._service.get(path, self._tokens.system(tenant))
+        if answer is None:
+            return None
+        try:
+            # rs-dam returns the raw entity: its feature has no hypermedia envelope.
+            return product_of(answer.get("feature") if isinstance(answer, dict) else None)
+        except MalformedFeature as error:
+            raise self._service.bad_response(path, str(error)) from error
+
+
 async def _products_of(page: bytearray, *, every_type: bool) -> tuple[Product, ...]:
-    """The products of a page; everybody else gets a turn every few milliseconds meanwhile."""
+    """Return the products of a page, and let other tasks run every few milliseconds."""
     products: list[Product] = []
     for item in items_of(page):
         products.append(product_of(_content(item), every_type=every_type))
@@ -121,29 +149,10 @@ def _request_body(request: SelectionRequest) -> dict[str, Any]:
 
 
 def _instant(moment: datetime) -> str:
-    """UTC with ``Z`` and microseconds (remote-services.md 1.4)."""
+    """Return an instant in UTC with ``Z`` and microseconds (remote-services.md 1.4)."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _content(item: Any) -> Any:
-    """What a hypermedia item wraps (remote-services.md 1.4)."""
+    """Return the content of a hypermedia item, or None if it has none (remote-services.md 1.4)."""
     return item.get("content") if isinstance(item, dict) else None
-
-
-class RegardsDatasetFiles:
-    """Implements ``DatasetFiles``."""
-
-    def __init__(self, service: RemoteService, tokens: TokenIssuer) -> None:
-        self._service = service
-        self._tokens = tokens
-
-    async def attached_files(self, tenant: Tenant, urn: Urn) -> Product | None:
-        path = f"/datasets/ipId/{quote(urn, safe=':,')}"
-        answer = await self._service.get(path, self._tokens.system(tenant))
-        if answer is None:
-            return None
-        try:
-            # The raw entity: its feature isn't wrapped as the catalog's are.
-            return product_of(answer.get("feature") if isinstance(answer, dict) else None)
-        except MalformedFeature as error:
-            raise self._service.bad_response(path, str(error)) from error

@@ -20,15 +20,15 @@ from rs_order.domain.selection import DatasetSummary, Summary, TypeTotals
 
 
 class MalformedSummary(ValueError):
-    """A summary that doesn't say how much there is."""
+    """The summary has no usable totals."""
 
 
 def summary_of(answer: Any) -> Summary:
-    """Read a files summary; what a dataset doesn't say of a data type counts as 0.
+    """Parse a summary of files. Counts that a dataset doesn't give for a data type are 0.
 
     Raises:
-        MalformedSummary: the totals are missing. Taken for zeros they would make an empty order of
-            any object that comes by.
+        MalformedSummary: the totals are missing. Read as 0 they would make an empty order of any
+            object.
     """
     totals = _object(answer, "the summary")
     datasets = _object(totals.get("subSummariesMap") or {}, "subSummariesMap")
@@ -80,7 +80,7 @@ def _count(members: dict[str, Any], name: str, *, absent: int | None) -> int:
 
 
 class MalformedFeature(ValueError):
-    """A product or a file that can't be ordered because of how it is described."""
+    """The description of a product or a file is not usable, so it can't be ordered."""
 
 
 _ORDERABLE: Final = tuple((data_type.value, data_type) for data_type in ORDERABLE)
@@ -89,10 +89,10 @@ _OTHERS: Final = tuple((data_type.value, data_type) for data_type in OtherType)
 
 
 def product_of(feature: Any, *, every_type: bool = False) -> Product:
-    """The product a feature describes, with its orderable files; ``every_type``: with all files.
+    """Return the product of a feature, with its orderable files; ``every_type``: with all files.
 
     Raises:
-        MalformedFeature: no id, or a file that can't be told from others or fetched.
+        MalformedFeature: the feature has no id, or a file can't be identified or fetched.
     """
     if not isinstance(feature, dict):
         raise MalformedFeature("a feature isn't an object")
@@ -145,7 +145,7 @@ def _file_of(file: Any, data_type: FileType) -> CatalogFile:
         external=_flag(file, "reference"),
         size=_whole(file, "filesize", LARGEST_FILE),
         checksum=Checksum(checksum) if checksum else None,
-        # A handful of values, thousands of times: one object each.
+        # Few values occur thousands of times, so that equal ones share one object.
         checksum_algorithm=intern(algorithm) if algorithm else None,
         mime_type=intern(mime_type) if mime_type else None,
         online=_flag(file, "online"),
@@ -153,7 +153,7 @@ def _file_of(file: Any, data_type: FileType) -> CatalogFile:
 
 
 def _last_segment(url: str) -> str:
-    """What a file without a name is called (rest.md 10.3)."""
+    """Return the name of a file that the catalog doesn't name (rest.md 10.3)."""
     try:
         return storable(unquote(urlsplit(url).path.rsplit("/", 1)[-1]))
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Opens external files by their URLs, without any token (remote-services.md 3.5)."""
+"""Chooses the source of a file, and opens external files by URL without a token (remote-services.md 3.5)."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ from urllib.request import url2pathname
 
 import httpx
 
-from rs_order.domain import download_reasons as reasons
+from rs_order.domain import failure_reasons
 from rs_order.domain.ids import Tenant
 from rs_order.ports import FetchError, FileToDownload, OpenFile
 from rs_order.regards.http import CallLimits, new_client
@@ -25,10 +25,10 @@ EXTERNAL_LIMITS: Final = CallLimits(connect_seconds=10.0, connections=None)
 
 @dataclass(frozen=True, slots=True)
 class ExternalAccess:
-    """From where, and by which way, external files may be read."""
+    """The settings for external files: allowed folders, and the proxy."""
 
     folders: tuple[Path, ...] = ()
-    """Folders below which ``file:`` URLs are read; none: no such URL is."""
+    """Folders whose files may be read by ``file:`` URLs; none: no ``file:`` URL is read."""
     proxy: str | None = None
     """URL of the HTTP proxy (``http.proxy.host``, ``http.proxy.port``)."""
     direct_hosts: tuple[str, ...] = ()
@@ -49,7 +49,7 @@ class ExternalFiles:
         await self._proxied.aclose()
 
     def open(self, url: str) -> AbstractAsyncContextManager[OpenFile]:
-        """The content at a URL.
+        """Open the content of a URL.
 
         Raises:
             FetchError: on entering, or while reading when the transfer breaks.
@@ -60,34 +60,34 @@ class ExternalFiles:
 
     @asynccontextmanager
     async def _open_http(self, url: str) -> AsyncIterator[OpenFile]:
-        response = await self._answer(url)
+        response = await self._final_response(url)
         try:
             if response.status_code != httpx.codes.OK:
                 status = response.status_code
-                raise FetchError(reasons.bad_status(status), status)
+                raise FetchError(failure_reasons.bad_status(status), status)
             async with aclosing(_http_body(response)) as chunks:
                 yield OpenFile(chunks, headers_of(response))
         finally:
             await response.aclose()
 
-    async def _answer(self, url: str) -> httpx.Response:
-        """The first answer that isn't a redirect to a place where we would follow."""
+    async def _final_response(self, url: str) -> httpx.Response:
+        """Return the first response that isn't a redirect to follow, or the one after the last redirect."""
         for _ in range(MAX_REDIRECTS):
-            response = await self._ask(url)
+            response = await self._request(url)
             target = _redirect_target(response)
             if target is None:
                 return response
             await response.aclose()
             url = target
-        return await self._ask(url)
+        return await self._request(url)
 
-    async def _ask(self, url: str) -> httpx.Response:
+    async def _request(self, url: str) -> httpx.Response:
         try:
             client = self._client_for(url)
             request = client.build_request("GET", url, headers=DOWNLOAD_HEADERS)
             return await client.send(request, stream=True)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise FetchError(reasons.TRANSFER_FAILED) from error
+            raise FetchError(failure_reasons.TRANSFER_FAILED) from error
 
     def _client_for(self, url: str) -> httpx.AsyncClient:
         host = httpx.URL(url).host.lower()
@@ -99,7 +99,10 @@ def _scheme(url: str) -> str:
 
 
 def _redirect_target(response: httpx.Response) -> str | None:
-    """Where a redirect leads, None when there is none or it gives up https or http."""
+    """Return the target of a redirect, or None if there is none or its scheme must not be followed.
+
+    Redirects to other schemes than http and https, and from https to http, are not followed.
+    """
     if response.next_request is None:
         return None
     here, target = response.url, response.next_request.url
@@ -113,20 +116,20 @@ async def _http_body(response: httpx.Response) -> AsyncGenerator[bytes, None]:
         async for chunk in chunks_of(response):
             yield chunk
     except httpx.HTTPError as error:
-        raise FetchError(reasons.TRANSFER_FAILED) from error
+        raise FetchError(failure_reasons.TRANSFER_FAILED) from error
 
 
 @asynccontextmanager
 async def _open_path(url: str, folders: Sequence[Path]) -> AsyncIterator[OpenFile]:
-    """A file of this machine.
+    """Open a local file.
 
-    Disks have no asynchronous reads; a thread keeps a slow network disk from stopping everybody.
+    It is read in a thread, because reads block: a slow network disk would stop all other tasks.
     """
     path = _allowed_path(url, folders)
     try:
         file = await asyncio.to_thread(path.open, "rb")
     except OSError as error:
-        raise FetchError(reasons.TRANSFER_FAILED) from error
+        raise FetchError(failure_reasons.TRANSFER_FAILED) from error
     with file:
         size = os.fstat(file.fileno()).st_size
         yield OpenFile(_file_body(file), {"Content-Length": str(size)})
@@ -137,25 +140,29 @@ async def _file_body(file: BinaryIO) -> AsyncIterator[bytes]:
         while chunk := await asyncio.to_thread(file.read, CHUNK):
             yield chunk
     except OSError as error:
-        raise FetchError(reasons.TRANSFER_FAILED) from error
+        raise FetchError(failure_reasons.TRANSFER_FAILED) from error
 
 
 def _allowed_path(url: str, folders: Sequence[Path]) -> Path:
-    """The path of a ``file:`` URL, links resolved, so that none leads out of the folders."""
+    """Return the path of a ``file:`` URL, with links resolved so that none leads out of the folders.
+
+    Raises:
+        FetchError: the path is not below an allowed folder.
+    """
     parts = urlsplit(url)
     if parts.netloc not in {"", "localhost"}:
-        raise FetchError(reasons.NOT_ALLOWED)
+        raise FetchError(failure_reasons.NOT_ALLOWED)
     try:
         path = Path(url2pathname(parts.path)).resolve()
     except (OSError, ValueError, RuntimeError) as error:
-        raise FetchError(reasons.NOT_ALLOWED) from error
+        raise FetchError(failure_reasons.NOT_ALLOWED) from error
     if not any(path.is_relative_to(folder) for folder in folders):
-        raise FetchError(reasons.NOT_ALLOWED)
+        raise FetchError(failure_reasons.NOT_ALLOWED)
     return path
 
 
 class RegardsFileSources:
-    """Implements ``FileSources``: external files by their URL, the others by their checksum."""
+    """Implements :class:`rs_order.ports.FileSources`: external files by URL, the others by checksum."""
 
     def __init__(self, stored: StoredFiles, external: ExternalFiles) -> None:
         self._stored = stored

@@ -1,10 +1,10 @@
-"""How every REGARDS service is called: one client, one reading of the answers (remote-services.md 1.2).
+"""Calls REGARDS services, and maps their responses to results and errors (remote-services.md 1.2).
 
-404                       absent: the caller of the adapter decides what that means
-408, 425, 429, 5xx        RemoteUnavailable: nobody said anything yet
-other 4xx                 RemoteRejection: a verdict
-1xx-3xx, unreadable 2xx   BadResponse: not what the contract allows
-no or half an answer      RemoteUnavailable
+404                         absent: the caller decides what that means
+408, 425, 429, 5xx          RemoteUnavailable: the call can be repeated
+other 4xx                   RemoteRejection: final
+1xx-3xx, unreadable 2xx     BadResponse: the contract doesn't allow it
+no or a partial response    RemoteUnavailable
 """
 
 from dataclasses import dataclass
@@ -16,25 +16,25 @@ import orjson
 from rs_order.contracts.wire import MAX_DETAIL, excerpt
 from rs_order.ports import BadResponse, RemoteError, RemoteRejection, RemoteUnavailable
 
-ASK_AGAIN_STATUSES: Final = frozenset({408, 425, 429})
-"""4xx that speak of the moment, not of the request."""
+RETRY_STATUSES: Final = frozenset({408, 425, 429})
+"""4xx statuses for which the same call may succeed later."""
 MAX_ANSWER: Final = 256 * 2**20
-"""Bytes of one JSON answer; a page of 10,000 products takes about 15 MB."""
+"""The most bytes of a JSON response; a page of 10,000 products takes about 15 MB."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallLimits:
-    """How long to wait, in seconds, and how many calls may be under way at once."""
+    """Time limits of a call, and the limit of concurrent calls."""
 
     connect_seconds: float = 5.0
     read_seconds: float = 60.0
-    """The longest silence between two pieces of an answer."""
+    """The longest pause between two pieces of a response."""
     connections: int | None = 100
-    """None: no limit, for downloads, which last as long as their readers want."""
+    """None: no limit; for downloads, whose duration depends on their readers."""
 
 
 def new_client(limits: CallLimits | None = None, *, proxy: str | None = None) -> httpx.AsyncClient:
-    """The connections shared by all services: no redirects, nothing taken from the environment."""
+    """Return an HTTP client that follows no redirects and reads no settings from the environment."""
     limits = limits or CallLimits()
     return httpx.AsyncClient(
         timeout=httpx.Timeout(limits.read_seconds, connect=limits.connect_seconds),
@@ -46,7 +46,7 @@ def new_client(limits: CallLimits | None = None, *, proxy: str | None = None) ->
 
 
 class RemoteService:
-    """One REGARDS service behind its base URL, spoken to in JSON."""
+    """Client of one REGARDS service: JSON over HTTP below a base URL."""
 
     def __init__(
         self,
@@ -56,19 +56,19 @@ class RemoteService:
         *,
         longest_answer: int = MAX_ANSWER,
     ) -> None:
-        """``longest_answer``: the most bytes that an answer may have."""
+        """``longest_answer``: the most bytes of a response."""
         self._longest_answer = longest_answer
         self.name = name
         self._base_url = base_url.rstrip("/")
         self._client = client
 
     async def get(self, path: str, token: str, *, empty_is_absent: bool = False) -> Any:
-        """The parsed answer, None when the service answers 404.
+        """Return the parsed response, or None if the service answers 404.
 
         Args:
             path: below the base URL, quoted.
-            token: the identity of the call.
-            empty_is_absent: whether a 200 without a body means the same as a 404.
+            token: the bearer token of the call.
+            empty_is_absent: treat a 200 without a body like a 404.
 
         Raises:
             RemoteRejection, RemoteUnavailable, BadResponse: see the head of the module.
@@ -79,28 +79,30 @@ class RemoteService:
         return self._parse(path, answer)
 
     async def post(self, path: str, token: str, body: object) -> Any:
-        """Like ``get``, for a JSON body."""
+        """Post a JSON body; return and raise like ``get``."""
         answer = await self.post_for_text(path, token, body)
         return None if answer is None else self._parse(path, answer)
 
     async def post_for_text(self, path: str, token: str, body: object) -> bytearray | None:
-        """Like ``post``, for an answer so large that its reader parses it piece by piece."""
+        """Post like ``post``, but return the text, for a caller that parses it item by item."""
         return await self._call("POST", path, token, orjson.dumps(body))
 
     async def put(self, path: str, token: str, body: object) -> None:
-        """Send a JSON body whose answer doesn't matter.
+        """Put a JSON body and ignore the content of the response.
 
         Raises:
-            RemoteRejection, RemoteUnavailable, BadResponse: see the head of the module; a 404 is a
-                refusal here, for what should be changed isn't there.
+            RemoteRejection, RemoteUnavailable, BadResponse: see the head of the module. A 404 is a
+                rejection here, because the object to change doesn't exist.
         """
         if await self._call("PUT", path, token, orjson.dumps(body)) is None:
             raise RemoteRejection(self.name, httpx.codes.NOT_FOUND, f"{path}: status 404")
 
     async def create(self, path: str, token: str, body: object) -> bool:
-        """Post what is answered 201 without a body; False when the service answers 404.
+        """Post a JSON body for a 201 without content; return False if the service answers 404.
 
-        Any other success isn't what the contract says, so nobody can tell whether it was taken.
+        Raises:
+            RemoteRejection, RemoteUnavailable, BadResponse: see the head of the module. Any success
+                other than 201 is a BadResponse: the contract doesn't say that the object was created.
         """
         created = await self._call(
             "POST", path, token, orjson.dumps(body), only=httpx.codes.CREATED
@@ -108,7 +110,7 @@ class RemoteService:
         return created is not None
 
     def bad_response(self, path: str, problem: str) -> BadResponse:
-        """The error for an answer that can be read but isn't what the contract says."""
+        """Return the error for a response that can be read but doesn't follow the contract."""
         return BadResponse(self.name, f"{path}: {excerpt(problem)}")
 
     async def _call(
@@ -120,7 +122,7 @@ class RemoteService:
         *,
         only: httpx.codes | None = None,
     ) -> bytearray | None:
-        """``only`` is the one status that counts as success; None: any 2xx."""
+        """Return the body, or None for a 404; ``only``: the one status of success, None: any 2xx."""
         headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
         if body is not None:
             headers["Content-Type"] = "application/json"
@@ -138,7 +140,7 @@ class RemoteService:
         if only is not None and response.status_code != only:
             raise self.bad_response(path, f"status {response.status_code} instead of {only}")
         if rb"\u0000" in answer:
-            # No text column holds it, so it must not come in: better known here than by the database.
+            # PostgreSQL can't store this character in a text, so it is rejected before any work is done.
             raise self.bad_response(path, "the answer holds the character U+0000")
         return answer
 
@@ -159,14 +161,14 @@ class RemoteService:
             raise self.bad_response(path, f"the answer isn't JSON ({error})") from error
 
     def _no_answer(self, path: str, error: httpx.HTTPError) -> RemoteUnavailable:
-        what = "no answer in time" if isinstance(error, httpx.TimeoutException) else "no answer"
+        problem = "no answer in time" if isinstance(error, httpx.TimeoutException) else "no answer"
         return RemoteUnavailable(
-            self.name, excerpt(f"{path}: {what} ({type(error).__name__}: {error})")
+            self.name, excerpt(f"{path}: {problem} ({type(error).__name__}: {error})")
         )
 
     def _failure(self, path: str, status: int, answer: bytearray) -> RemoteError:
         detail = f"{path}: status {status}: {excerpt(_message_of(answer))}"
-        if status in ASK_AGAIN_STATUSES or status >= httpx.codes.INTERNAL_SERVER_ERROR:
+        if status in RETRY_STATUSES or status >= httpx.codes.INTERNAL_SERVER_ERROR:
             return RemoteUnavailable(self.name, detail, status)
         if status >= httpx.codes.BAD_REQUEST:
             return RemoteRejection(self.name, status, detail)
@@ -174,7 +176,7 @@ class RemoteService:
 
 
 def _message_of(answer: bytearray) -> str:
-    """What a service says of its failure: ``{"messages": […]}`` or whatever text it sent."""
+    """Return the texts of an error response: those of ``{"messages": […]}``, or else its whole body."""
     try:
         messages = orjson.loads(answer)["messages"]
         return ", ".join(str(message) for message in messages)

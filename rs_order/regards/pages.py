@@ -1,8 +1,8 @@
-"""Hypermedia pages, read an item at a time (remote-services.md 1.4).
+"""Parses hypermedia pages item by item (remote-services.md 1.4).
 
-A page of 10,000 products is some 20 MB of JSON and, parsed as a whole, 280 MB of objects, of which
-a few are needed. Here only one item is parsed at a time, by the decoder of the standard library,
-the only one that can start in the middle of a text.
+A page of 10,000 products has about 20 MB of JSON. Parsed as a whole it takes 280 MB of objects, of which
+few are needed. Items are parsed one at a time with the decoder of the standard library, because no other
+can start in the middle of a text.
 """
 
 import re
@@ -15,11 +15,11 @@ _DECODER: Final = JSONDecoder()
 
 
 def items_of(page: bytes | bytearray) -> Iterator[Any]:
-    """The elements of the page's ``content``, in order.
+    """Yield the elements of the page's ``content``, in order.
 
     Raises:
-        ValueError: not JSON, or not a page; perhaps after some items.
-        RecursionError: JSON nested too deep.
+        ValueError: the text is no JSON or no page; some items may have been yielded before.
+        RecursionError: the JSON is nested too deeply.
     """
     reader = _Reader(page.decode())
     found = False
@@ -41,19 +41,20 @@ def items_of(page: bytes | bytearray) -> Iterator[Any]:
 
 
 class _Reader:
-    """A place in a JSON text."""
+    """Reads a JSON text from a position that moves forward."""
 
     def __init__(self, text: str) -> None:
         self._text = text
         self._at = 0
 
     def value(self) -> Any:
-        self._pass_blanks()
+        """Parse the next value."""
+        self._skip_blanks()
         value, self._at = _DECODER.raw_decode(self._text, self._at)
         return value
 
     def elements(self) -> Iterator[Any]:
-        """The elements of a list, one at a time."""
+        """Yield the elements of the next list one at a time."""
         self.take("[")
         if self.skip("]"):
             return
@@ -63,22 +64,24 @@ class _Reader:
             yield self.value()
 
     def take(self, character: str) -> None:
+        """Move past a character; raise ValueError if another one follows."""
         if not self.skip(character):
             raise ValueError(f"{character} expected at character {self._at}")
 
     def skip(self, character: str) -> bool:
-        """Whether the character comes next; it is passed then."""
-        self._pass_blanks()
+        """Return True and move past the character if it comes next."""
+        self._skip_blanks()
         if not self._text.startswith(character, self._at):
             return False
         self._at += 1
         return True
 
     def finish(self) -> None:
-        self._pass_blanks()
+        """Raise ValueError if text follows."""
+        self._skip_blanks()
         if self._at < len(self._text):
             raise ValueError(f"more text after the page, from character {self._at}")
 
-    def _pass_blanks(self) -> None:
+    def _skip_blanks(self) -> None:
         blanks = _BLANKS.match(self._text, self._at)
         self._at = blanks.end() if blanks else self._at

@@ -19,7 +19,7 @@ _FORECAST: Final = re.compile(
 _NO_PROCESS: Final = UUID(int=0)
 _UNITS: Final = {"b": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 _MAX_DIGITS: Final = 18
-"""Of a number; everything larger is no size of anything."""
+"""The most digits of a number; a larger one is no usable size."""
 _DATA_TYPES: Final = frozenset(
     {
         "RAWDATA",
@@ -34,16 +34,17 @@ _DATA_TYPES: Final = frozenset(
     }
 )
 _FLAGS: Final = {"true": True, "false": False}
+_BATCH: Final = "/batch"
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
 
 class MalformedProcess(ValueError):
-    """A description from which nobody learns what the process does; the text says where."""
+    """The description of a process can't be read; the text names the member."""
 
 
 class RegardsProcesses:
-    """Implements ``Processes``."""
+    """Implements :class:`rs_order.ports.Processes`."""
 
     def __init__(self, service: RemoteService, tokens: TokenIssuer) -> None:
         self._service = service
@@ -63,9 +64,33 @@ class RegardsProcesses:
         except MalformedProcess as error:
             raise UnreadableProcess(self._service.name, f"{path}: {error}") from error
 
+    async def create_batch(self, caller: Caller, batch: NewBatch) -> UUID:
+        body = {
+            "correlationId": batch.correlation_id,
+            "processBusinessId": str(batch.process_id),
+            "tenant": caller.tenant,
+            "user": caller.email,
+            "userRole": caller.role,
+            "parameters": dict(batch.parameters),
+            "filesetsByDataset": {
+                batch.dataset: {
+                    "dataset": batch.dataset,
+                    "executionCount": 1,
+                    "totalBytes": batch.total_bytes,
+                }
+            },
+        }
+        answer = await self._service.post(_BATCH, self._tokens.on_behalf(caller), body)
+        if answer is None:
+            raise RemoteRejection(self._service.name, 404, f"{_BATCH}: status 404")
+        try:
+            return UUID(answer["batchId"])
+        except (TypeError, KeyError, ValueError, AttributeError) as error:
+            raise self._service.bad_response(_BATCH, "the answer has no batchId") from error
+
 
 def process_of(process_id: UUID, info: Any) -> Process:
-    """Read a ``processInfo``; keys it has beyond the seven are passed over.
+    """Parse a ``processInfo``; members other than the seven are ignored.
 
     Raises:
         MalformedProcess: one of the seven is missing or can't be read.
@@ -85,7 +110,7 @@ def process_of(process_id: UUID, info: Any) -> Process:
 
 
 def cardinality_of(info: Mapping[str, Any]) -> Cardinality:
-    """What a result says of the outputs of its process; all of its ``processInfo`` must be readable.
+    """Return the cardinality of a result's process; the whole ``processInfo`` must be readable.
 
     Raises:
         MalformedProcess: one of the seven is missing or can't be read.
@@ -94,10 +119,10 @@ def cardinality_of(info: Mapping[str, Any]) -> Cardinality:
 
 
 def forecast_of(text: str) -> Forecast:
-    """``*<factor>``, or ``<n>`` with one of the units b, k, m, g; blanks and case don't count.
+    """Parse ``*<factor>``, or ``<n>`` with one of the units b, k, m, g; ignore blanks and case.
 
     Raises:
-        MalformedProcess: neither.
+        MalformedProcess: the text is neither.
     """
     found = _FORECAST.fullmatch("".join(text.lower().split()))
     if found is None or sum(map(str.isdigit, text)) > _MAX_DIGITS:
@@ -123,10 +148,10 @@ def _choice(info: Mapping[str, Any], name: str, choices: type[Choice]) -> Choice
 
 
 def _data_types(text: str) -> frozenset[str]:
-    """Names that nobody knows are ignored (domain.md 5.1); one at least must be left."""
+    """Parse a list of data types; unknown ones are ignored (domain.md 5.1), one at least must be known."""
     types = frozenset(part.strip() for part in text.split(",")) & _DATA_TYPES
     if not types:
-        raise MalformedProcess(f"datatypes {text!r} names no type that there is")
+        raise MalformedProcess(f"datatypes {text!r} names no known type")
     return types
 
 
@@ -141,38 +166,3 @@ def _flag(text: str) -> bool:
     if flag is None:
         raise MalformedProcess(f"forbidSplitInSuborders {text!r} is neither true nor false")
     return flag
-
-
-_BATCH = "/batch"
-
-
-class RegardsProcessBatches:
-    """Implements ``ProcessBatches``."""
-
-    def __init__(self, service: RemoteService, tokens: TokenIssuer) -> None:
-        self._service = service
-        self._tokens = tokens
-
-    async def create(self, caller: Caller, batch: NewBatch) -> UUID:
-        body = {
-            "correlationId": batch.correlation_id,
-            "processBusinessId": str(batch.process_id),
-            "tenant": caller.tenant,
-            "user": caller.email,
-            "userRole": caller.role,
-            "parameters": dict(batch.parameters),
-            "filesetsByDataset": {
-                batch.dataset: {
-                    "dataset": batch.dataset,
-                    "executionCount": 1,
-                    "totalBytes": batch.total_bytes,
-                }
-            },
-        }
-        answer = await self._service.post(_BATCH, self._tokens.on_behalf(caller), body)
-        if answer is None:
-            raise RemoteRejection(self._service.name, 404, f"{_BATCH}: status 404")
-        try:
-            return UUID(answer["batchId"])
-        except (TypeError, KeyError, ValueError, AttributeError) as error:
-            raise self._service.bad_response(_BATCH, "the answer has no batchId") from error

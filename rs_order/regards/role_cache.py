@@ -1,4 +1,4 @@
-"""Caches in this process what rs-admin lets the roles of every project do.
+"""Caches in this process the rights of the roles of every project, as decided in rs-admin.
 
 The cache is filled at the start, after events about rights, and from time to time in case an event was lost.
 While rs-admin is unavailable the last known rights apply. Rights that were never received are unknown:
@@ -17,7 +17,7 @@ from prometheus_client import Counter
 
 from rs_order.domain.ids import Tenant
 from rs_order.domain.retry import Backoff
-from rs_order.ports import GuardedResource, RightsUnknown, ServedTenants
+from rs_order.ports import Resource, RightsUnknown, ServedTenants
 from rs_order.regards.role_rights import RegardsRoles, RightsByRole
 
 CONCURRENT_TENANTS: Final = 4
@@ -32,13 +32,14 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class _Request:
-    """What to ask rs-admin for one project; requests made meanwhile are merged into it."""
+    """A request to rs-admin for one project; later ones are merged into it until it is sent."""
 
     register: bool = False
     all_roles: bool = False
     roles: set[str] = field(default_factory=set)
 
     def add(self, other: "_Request") -> None:
+        """Merge another request into this one."""
         self.register |= other.register
         self.all_roles |= other.all_roles
         self.roles |= other.roles
@@ -70,20 +71,20 @@ class RoleCache:
         self._rights: dict[Tenant, RightsByRole] = {}
         self._requests: dict[Tenant, _Request] = {}
         self._errors: dict[Tenant, str] = {}
-        self._asking: dict[Tenant, asyncio.Event] = {}
+        self._answers: dict[Tenant, asyncio.Event] = {}
         self._tasks: dict[Tenant, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
         self._concurrency = asyncio.Semaphore(CONCURRENT_TENANTS)
         self._stopping = asyncio.Event()
 
     async def prepare(self, tenant: Tenant) -> None:
-        asking = None if tenant in self._rights else self._asking.get(tenant)
-        if asking is not None:
+        answer = None if tenant in self._rights else self._answers.get(tenant)
+        if answer is not None:
             with suppress(TimeoutError):
                 async with asyncio.timeout(LONGEST_WAIT_SECONDS):
-                    await asking.wait()
+                    await answer.wait()
 
-    def allows(self, tenant: Tenant, role: str, resource: GuardedResource) -> bool:
+    def allows(self, tenant: Tenant, role: str, resource: Resource) -> bool:
         rights = self._known(tenant).get(role)
         return rights is not None and resource.key in rights.resources
 
@@ -159,14 +160,14 @@ class RoleCache:
 
     def _start(self, tenant: Tenant) -> None:
         if self._group is not None and tenant not in self._tasks and not self._stopping.is_set():
-            self._asking.setdefault(tenant, asyncio.Event())
+            self._answers.setdefault(tenant, asyncio.Event())
             # In a context of its own: the task outlives the message that caused the request.
             self._tasks[tenant] = self._group.create_task(
                 self._refresh_tenant(tenant), context=Context()
             )
 
     async def _refresh_tenant(self, tenant: Tenant) -> None:
-        """Carry out all requests of a project; a failed one is tried again after growing pauses."""
+        """Carry out all requests of a project; repeat a failed one after growing pauses."""
         failed = 0
         try:
             while request := self._requests.pop(tenant, None):
@@ -182,7 +183,7 @@ class RoleCache:
 
     async def _attempted(self, tenant: Tenant, request: _Request) -> bool:
         """Return True if the request was carried out; otherwise it is requested again."""
-        asking = self._asking.setdefault(tenant, asyncio.Event())
+        answer = self._answers.setdefault(tenant, asyncio.Event())
         try:
             async with self._concurrency:
                 if self._tenants.serves(tenant):
@@ -194,8 +195,8 @@ class RoleCache:
             log.warning("roles-not-loaded", tenant=tenant, cause=str(error))
             return False
         finally:
-            asking.set()
-            del self._asking[tenant]
+            answer.set()
+            del self._answers[tenant]
         self._errors.pop(tenant, None)
         return True
 

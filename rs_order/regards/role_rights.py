@@ -22,14 +22,15 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class RoleRights:
-    """What one role may do, and from where."""
+    """The rights of one role: the endpoints it may use, and the addresses it may come from."""
 
     resources: frozenset[str]
     """``<path template>@<VERB>``."""
     addresses: tuple[str, ...] = ()
-    """Addresses, or regular expressions for them; none: from anywhere."""
+    """Addresses, or regular expressions for them; none: any address."""
 
     def admits(self, address: str) -> bool:
+        """True if the role may be used from the address."""
         return not self.addresses or any(_matches(one, address) for one in self.addresses)
 
 
@@ -63,18 +64,18 @@ _ENDPOINTS: Final = TypeAdapter(list[_EndpointItem])
 
 
 class RegardsRoles:
-    """Asks rs-admin; all calls raise RemoteRejection and RemoteUnavailable."""
+    """Client of rs-admin for roles; all calls raise RemoteRejection and RemoteUnavailable."""
 
     def __init__(
         self, service: RemoteService, tokens: TokenIssuer, endpoints: Sequence[ResourceMapping]
     ) -> None:
-        """``endpoints`` are what is registered."""
+        """``endpoints``: those that ``register`` sends."""
         self._service = service
         self._tokens = tokens
         self._endpoints = [endpoint.to_wire() for endpoint in endpoints]
 
     async def register(self, tenant: Tenant) -> None:
-        """Make the endpoints known; those that rs-admin knows keep the rights it gave them."""
+        """Register the endpoints; those already registered keep their rights."""
         path = f"/resources/microservices/{SERVICE}"
         answer = await self._service.post_for_text(
             path, self._tokens.system(tenant), self._endpoints
@@ -83,7 +84,7 @@ class RegardsRoles:
             raise self._service.bad_response(path, "status 404")
 
     async def rights(self, tenant: Tenant) -> RightsByRole:
-        """The rights of every role of the project."""
+        """Return the rights of every role of the project."""
         answer = await self._service.get("/roles", self._tokens.system(tenant))
         roles = [item.content for item in self._parsed(_ROLES, "/roles", answer)]
         return {
@@ -94,7 +95,7 @@ class RegardsRoles:
         }
 
     async def resources(self, tenant: Tenant, role: str) -> frozenset[str]:
-        """The keys of the endpoints that a role was given; none for a role that is gone."""
+        """Return the keys of the endpoints that a role may use; none if the role doesn't exist."""
         if role in ADMINISTRATORS:
             return frozenset()
         path = f"/roles/{quote(role, safe='')}/resources/{SERVICE}"
@@ -114,14 +115,14 @@ class RegardsRoles:
 
 
 def _usable(addresses: Sequence[str]) -> Iterator[str]:
-    """The patterns without blank ones; of one that RE2 refuses only its very text will match."""
+    """Yield the patterns that aren't blank. One that RE2 rejects is matched as plain text only."""
     for address in addresses:
         if not address.strip():
             continue
         try:
             compile_pattern(address)
         except PatternRejectedError as error:
-            log.warning("address-pattern-refused", pattern=address, cause=str(error))
+            log.warning("address-pattern-rejected", pattern=address, cause=str(error))
         yield address
 
 

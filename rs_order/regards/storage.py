@@ -1,4 +1,4 @@
-"""Files that REGARDS holds: rs-storage, and rs-dam for what is attached to a dataset.
+"""Opens files that REGARDS stores: in rs-storage, or in rs-dam if attached to a dataset.
 
 Calls are made in the name of the user, whose quota they are charged to, with a role that may read
 every file (remote-services.md 2.9, 3.4).
@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import httpx
 
-from rs_order.domain import download_reasons as reasons
+from rs_order.domain import failure_reasons
 from rs_order.domain.ids import Tenant
 from rs_order.ports import FetchError, FileToDownload, OpenFile, SourceAnswer
 from rs_order.regards.token_issuer import TokenIssuer
@@ -24,9 +24,9 @@ from rs_order.regards.transfers import (
 )
 
 MAX_ANSWER: Final = 64 * 1024
-"""Bytes of an answer other than the file that are read, and may be passed on."""
+"""The most bytes of an error response that are read, and may be passed on."""
 MAX_QUOTA_TEXT: Final = 1000
-"""Characters of storage's sentence on a quota; its own have about 100."""
+"""The most characters of storage's text on a quota; its usual texts have about 100."""
 
 
 class StoredFiles:
@@ -44,6 +44,11 @@ class StoredFiles:
     async def open(
         self, tenant: Tenant, email: str, file: FileToDownload
     ) -> AsyncIterator[OpenFile]:
+        """Open a file in the name of a user.
+
+        Raises:
+            FetchError: on entering, or while reading when the transfer breaks.
+        """
         headers = {
             **DOWNLOAD_HEADERS,
             "Authorization": f"Bearer {self._tokens.downloader(tenant, email)}",
@@ -52,10 +57,10 @@ class StoredFiles:
         try:
             response = await self._client.send(request, stream=True)
         except httpx.HTTPError as error:
-            raise FetchError(reasons.NO_ANSWER) from error
+            raise FetchError(failure_reasons.NO_ANSWER) from error
         try:
             if response.status_code != httpx.codes.OK:
-                raise await _refusal(response)
+                raise await _rejection(response)
             async with aclosing(_body(response, file.size)) as chunks:
                 yield OpenFile(chunks, headers_of(response))
         finally:
@@ -63,9 +68,9 @@ class StoredFiles:
 
     def _address(self, file: FileToDownload) -> str:
         if file.checksum is None:
-            raise FetchError(reasons.NO_CHECKSUM)
+            raise FetchError(failure_reasons.NO_CHECKSUM)
         checksum = quote(file.checksum, safe="")
-        if file.held_by_dam:
+        if file.stored_by_dam:
             product = quote(file.product, safe=":,")
             return f"{self._dam_url}/entities/{product}/files/{checksum}?isContentInline=false"
         return f"{self._storage_url}/files/{checksum}/download?isContentInline=false"
@@ -79,13 +84,13 @@ async def _body(response: httpx.Response, size: int | None) -> AsyncGenerator[by
             yield chunk
     except httpx.HTTPError as error:
         expected = announced_size(response) if size is None else size
-        raise FetchError(reasons.short_read(received, expected)) from error
+        raise FetchError(failure_reasons.short_read(received, expected)) from error
 
 
-async def _refusal(response: httpx.Response) -> FetchError:
+async def _rejection(response: httpx.Response) -> FetchError:
     status = response.status_code
     answer = SourceAnswer(status, headers_of(response), await bounded_body(response, MAX_ANSWER))
     if status != httpx.codes.TOO_MANY_REQUESTS:
-        return FetchError(reasons.bad_status(status), status, answer)
+        return FetchError(failure_reasons.bad_status(status), status, answer)
     text = answer.body.decode(errors="replace")[:MAX_QUOTA_TEXT].strip()
-    return FetchError(text or reasons.QUOTA_EXCEEDED, status, answer)
+    return FetchError(text or failure_reasons.QUOTA_EXCEEDED, status, answer)

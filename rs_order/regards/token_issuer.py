@@ -1,4 +1,4 @@
-"""Issues the tokens that rs-order calls other services with (remote-services.md 1.5)."""
+"""Issues the tokens for calls of other services (remote-services.md 1.5)."""
 
 import time
 from collections.abc import Callable
@@ -28,7 +28,7 @@ class TokenIssuer:
         validity_seconds: float = 7200.0,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """Take the platform's HS512 key, whose UTF-8 bytes are used as they are.
+        """``key``: the platform's HS512 key; its UTF-8 bytes are the HMAC key.
 
         Raises:
             ValueError: the tokens would expire before they could be used.
@@ -47,18 +47,19 @@ class TokenIssuer:
         )
 
     def system(self, tenant: Tenant) -> str:
-        """The service itself, within a tenant."""
+        """Return a token of the service itself, within a tenant."""
         return self.on_behalf(Caller(tenant, self._service, f"ROLE_SYS_{self._service}"))
 
     def instance(self) -> str:
-        """The service itself, as administrator of the platform."""
+        """Return a token of the service itself, as administrator of the platform."""
         return self.on_behalf(Caller(INSTANCE, self._service, INSTANCE_ADMIN))
 
     def downloader(self, tenant: Tenant, email: str) -> str:
-        """A user whose quota is charged, with the role that opens every file."""
+        """Return a token of the user whose quota is charged, with a role that may read every file."""
         return self.on_behalf(Caller(tenant, email, PROJECT_ADMIN))
 
     def on_behalf(self, caller: Caller) -> str:
+        """Return a token of the caller, with their role and tenant."""
         token = self._issued.get(caller)
         if token is None:
             token = self._issued[caller] = self._sign(caller)

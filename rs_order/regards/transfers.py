@@ -1,4 +1,4 @@
-"""What all downloads of bytes have in common."""
+"""Reads the headers and bodies of HTTP downloads."""
 
 from collections.abc import AsyncIterator, Mapping
 from typing import Final
@@ -10,7 +10,7 @@ CHUNK: Final = 64 * 1024
 
 DOWNLOAD_HEADERS: Final = {
     "Accept": "application/octet-stream",
-    # The bytes as they are stored: their checksum is that of the file, not of an encoding of it.
+    # The bytes as stored: the checksum is that of the file, not of an encoding of it.
     "Accept-Encoding": "identity",
 }
 
@@ -22,22 +22,22 @@ _OF_THE_FILE: Final = (
     "Last-Modified",
     "Retry-After",
 )
-"""Headers that speak of the file, or of when to come again. The others speak of the connection, or of
-caching, cookies and origins of another server, and an encoding would spoil the bytes."""
+"""Headers that describe the file, or when to retry. All others are left out: they concern the connection,
+caches, cookies or origins of the other server, or an encoding that the delivered bytes don't have."""
 
 
 def headers_of(response: httpx.Response) -> Mapping[str, str]:
-    """What may be passed on of a source's headers: plain text, of the file alone."""
-    said = {name: response.headers.get(name, "") for name in _OF_THE_FILE}
+    """Return the headers of a source that may be passed on: printable ASCII that describes the file."""
+    found = {name: response.headers.get(name, "") for name in _OF_THE_FILE}
     return {
         name: value
-        for name, value in said.items()
+        for name, value in found.items()
         if value and value.isascii() and value.isprintable()
     }
 
 
 async def chunks_of(response: httpx.Response) -> AsyncIterator[bytes]:
-    """The body as it comes, undecoded."""
+    """Yield the body undecoded, in chunks of at most 64 KiB."""
     async for piece in response.aiter_raw():
         if len(piece) <= CHUNK:
             yield piece
@@ -47,7 +47,7 @@ async def chunks_of(response: httpx.Response) -> AsyncIterator[bytes]:
 
 
 async def bounded_body(response: httpx.Response, most: int) -> bytes:
-    """The beginning of a body; nothing of one that breaks off: half a sentence may mislead."""
+    """Return at most ``most`` bytes of a body; none if the transfer breaks, as half a text may mislead."""
     body = bytearray()
     try:
         async for chunk in chunks_of(response):
@@ -55,12 +55,12 @@ async def bounded_body(response: httpx.Response, most: int) -> bytes:
             if len(body) >= most:
                 break
     except httpx.HTTPError:
-        # The status alone says enough.
+        # The caller has the status, which is enough.
         return b""
     return bytes(body[:most])
 
 
 def announced_size(response: httpx.Response) -> int | None:
-    """``Content-Length`` in bytes, None when the server didn't say."""
+    """Return ``Content-Length`` in bytes, or None if the server sent none."""
     length = response.headers.get("Content-Length", "")
     return int(length) if length.isdecimal() else None

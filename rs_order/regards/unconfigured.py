@@ -1,4 +1,4 @@
-"""Stand-ins for services of which no address is set: they say so instead of failing obscurely."""
+"""Clients for services without an address: their errors name the setting that is missing."""
 
 # ruff: noqa: ARG002 - the signatures are the ports'
 from collections.abc import Sequence
@@ -50,10 +50,10 @@ class NoUsers:
 
 
 class NoProcesses:
-    """Implements the ports of :mod:`rs_order.ports` where no rs-processing is configured."""
+    """Implements :class:`rs_order.ports.Processes` where no rs-processing is configured."""
 
     async def find(self, caller: Caller, process_id: UUID) -> Process | None:
-        """None for every id: there are no processes."""
+        """Return None for every id: there are no processes."""
 
-    async def create(self, caller: Caller, batch: NewBatch) -> UUID:
+    async def create_batch(self, caller: Caller, batch: NewBatch) -> UUID:
         _unset(PlatformService.PROCESSING, "RS_ORDER_PROCESSING_URL")

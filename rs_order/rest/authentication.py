@@ -7,10 +7,11 @@ from fastapi import Request
 from rs_order.contracts.platform_names import PUBLIC
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Tenant
+from rs_order.ports import Resource
 from rs_order.rest.access import Access
 from rs_order.rest.errors import ACCESS_DENIED, HttpError
 from rs_order.rest.middleware import facts_of
-from rs_order.rest.resources import DISABLE_MAINTENANCE, Resource
+from rs_order.rest.resources import DISABLE_MAINTENANCE
 from rs_order.rest.roles import may_come_from, may_reach, may_use
 from rs_order.rest.tokens import InvalidToken
 

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from rs_order.contracts.platform_names import PUBLIC
 from rs_order.domain.identity import SERVICE
+from rs_order.ports import Resource
 from rs_order.rest.addresses import PUBLIC_PREFIX
 from rs_order.rest.errors import Messages
 from rs_order.rest.resources import (
@@ -19,7 +20,6 @@ from rs_order.rest.resources import (
     GET_PUBLIC_METALINK,
     RESOURCES,
     TEST_PUBLIC_FILE,
-    Resource,
 )
 from rs_order.rest.security import LIST_RESOURCES
 

@@ -4,7 +4,6 @@ Templates and the names of their variables are a contract: the interface compare
 ``rs-order@/user/orders/pause/{orderId}@PUT``.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
 from rs_order.contracts.platform_names import (
@@ -15,27 +14,7 @@ from rs_order.contracts.platform_names import (
     PUBLIC,
     REGISTERED_USER,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Resource:
-    """One endpoint."""
-
-    verb: str
-    template: str
-    default_role: str
-    """Who may use it until an administrator says otherwise: this role and those above it."""
-    controller: str
-    """The name the registry groups it under."""
-    description: str
-    of_tenant: bool = True
-    """Whether it is about the caller's own tenant, which must then be one that is served."""
-
-    @property
-    def key(self) -> str:
-        """``<template>@<verb>``, as in the strings the interface compares."""
-        return f"{self.template}@{self.verb}"
-
+from rs_order.ports import Resource
 
 _BASKETS: Final = "BasketController"
 GET_BASKET: Final = Resource(

@@ -12,8 +12,8 @@ from rs_order.contracts.platform_names import (
 )
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Tenant
-from rs_order.ports import GuardedResource, RoleAccess
-from rs_order.rest.resources import SEARCH_ORDERS, Resource
+from rs_order.ports import Resource, RoleAccess
+from rs_order.rest.resources import SEARCH_ORDERS
 
 __all__ = [
     "DefaultRoles",
@@ -39,7 +39,7 @@ class DefaultRoles:
     async def prepare(self, tenant: Tenant) -> None:
         """There is nothing to wait for."""
 
-    def allows(self, tenant: Tenant, role: str, resource: GuardedResource) -> bool:  # noqa: ARG002 - the same for every tenant
+    def allows(self, tenant: Tenant, role: str, resource: Resource) -> bool:  # noqa: ARG002 - the same for every tenant
         if resource.default_role not in _HIERARCHY:
             return False
         rank = _HIERARCHY.index(role if role in _HIERARCHY else REGISTERED_USER)

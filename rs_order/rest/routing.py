@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Message
 
 from rs_order.domain.identity import Caller
+from rs_order.ports import Resource
 from rs_order.rest.access import Access
 from rs_order.rest.authentication import (
     IN_MAINTENANCE,
@@ -19,7 +20,6 @@ from rs_order.rest.authentication import (
     require_served_tenant,
 )
 from rs_order.rest.errors import HttpError, Messages
-from rs_order.rest.resources import Resource
 
 MAX_BODY: Final = 2**20
 """Largest JSON body in bytes. The largest one that peers send has some kilobytes."""

@@ -6,9 +6,10 @@ from fastapi import APIRouter, Request, Response
 
 from rs_order.contracts.administration import AuthorizedRole, ResourceAccess, ResourceMapping
 from rs_order.contracts.platform_names import PUBLIC
+from rs_order.ports import Resource
 from rs_order.rest.access import Access
 from rs_order.rest.answers import json_answer
-from rs_order.rest.resources import RESOURCES, Resource
+from rs_order.rest.resources import RESOURCES
 from rs_order.rest.routing import Endpoints
 
 

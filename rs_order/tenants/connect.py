@@ -13,8 +13,9 @@ from rs_order.domain.identity import INSTANCE
 from rs_order.domain.ids import Tenant
 from rs_order.domain.retry import Backoff
 from rs_order.mails.plan import PlanMails
-from rs_order.ports import Clock, Connections, ConnectionState, RemoteError, RemoteUnavailable
+from rs_order.ports import Clock, ConnectionState, RemoteError, RemoteUnavailable
 from rs_order.reconcile.runs import ReconcilerRuns
+from rs_order.regards.admin import RegardsConnections
 from rs_order.scheduling.schedule import ScheduleSubOrders
 from rs_order.store.errors import StoreError
 from rs_order.store.tenants import Tenants
@@ -96,7 +97,7 @@ class ConnectTenants:
         self,
         store: Store,
         tenants: Tenants,
-        connections: Connections | None,
+        connections: RegardsConnections | None,
         *,
         resume: ResumeTenant,
         clock: Clock,

@@ -250,7 +250,7 @@ async def test_a_replayed_letter_goes_back_where_it_came_from(
     replay = await letters.replay_each([letter.id])
 
     message = await take(channel, REQUESTS.name)
-    assert (replay.replayed, replay.refused) == ([letter.id], {})
+    assert (replay.replayed, replay.rejected) == ([letter.id], {})
     assert dict(message.headers) == {
         "regards.tenant": "project1",
         "regards.type": "some.Event",
@@ -288,7 +288,7 @@ async def test_a_letter_without_an_origin_stays(
 
     replay = await letters.replay(DeadLetterFilter())
 
-    (error,) = replay.refused.values()
+    (error,) = replay.rejected.values()
     assert isinstance(error, UnknownOrigin)
     assert len(replay.replayed) == 1
     assert [letter.body for letter in (await letters.list()).dead_letters] == [b"lost"]
@@ -302,7 +302,7 @@ async def test_a_letter_whose_queue_is_gone_stays(
 
     replay = await letters.replay(DeadLetterFilter())
 
-    (error,) = replay.refused.values()
+    (error,) = replay.rejected.values()
     assert isinstance(error, MissingOrigin)
     assert len((await letters.list()).dead_letters) == 1
 

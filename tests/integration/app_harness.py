@@ -107,7 +107,6 @@ class AppHarness:
             dam=None,
             projects=None,
             processes=None,
-            process_batches=None,
             connections=None,
             mailer=None,
         )

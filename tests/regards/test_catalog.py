@@ -72,7 +72,7 @@ async def test_search_reads_products_and_their_orderable_files(catalog: RegardsC
     assert (file.checksum_algorithm, file.mime_type) == ("MD5", "application/fits")
     assert not file.external
     assert not file.online
-    assert not file.held_by_dam
+    assert not file.stored_by_dam
 
 
 async def test_stored_file_without_size_is_kept(catalog: RegardsCatalog, sandbox: Sandbox) -> None:
@@ -211,7 +211,7 @@ async def test_files_attached_to_a_dataset(
     assert product is not None
     (file,) = product.files
     assert (product.urn, file.name) == (EIT, "efz20040301.000010_s.header")
-    assert file.held_by_dam
+    assert file.stored_by_dam
     (call,) = sandbox.calls.recent("rs-dam")
     assert (call.email, call.role) == ("rs-order", "ROLE_SYS_rs-order")
 

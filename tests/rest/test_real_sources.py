@@ -122,7 +122,7 @@ async def test_no_false_done_with_a_storage_that_lies(
     platform: Platform, fault: str, reason: str, result: FetchResult
 ) -> None:
     """One file is bad: the notice names it and the others are DOWNLOADED."""
-    bad = next(f for f in platform.order.files if not (f.external or f.held_by_dam))
+    bad = next(f for f in platform.order.files if not (f.external or f.stored_by_dam))
     setattr(platform.sandbox.faults, fault, {bad.checksum})
 
     archive = await platform.download()

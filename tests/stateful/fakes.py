@@ -81,7 +81,7 @@ class FakeCatalog:
 
 @dataclass
 class FakeProcesses:
-    """Implements ``Processes`` and ``ProcessBatches``; one call in vain when somebody says so."""
+    """Implements ``Processes``; ``error`` is raised once by the next batch."""
 
     error: RemoteError | None = None
     batches: dict[str, NewBatch] = field(default_factory=dict)
@@ -90,7 +90,7 @@ class FakeProcesses:
         assert caller.tenant == TENANT
         return PROCESSES[process_id.int - 1]
 
-    async def create(self, caller: Caller, batch: NewBatch) -> UUID:
+    async def create_batch(self, caller: Caller, batch: NewBatch) -> UUID:
         assert caller.tenant == TENANT
         error, self.error = self.error, None
         if error is not None:

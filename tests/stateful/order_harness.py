@@ -97,7 +97,6 @@ class OrderHarness:
             dam=None,
             projects=None,
             processes=self._processes,
-            process_batches=self._processes,
             mailer=None,
             connections=None,
         )

@@ -1,16 +1,16 @@
-"""The sentences that tell a user why he didn't get a file (domain.md 11.1, rest.md 10.3).
+"""The reasons of failed downloads, as sentences for the user (domain.md 11.1, rest.md 10.3).
 
-Those of the contract are verbatim; the others say what the contract has no words for.
+The sentences of the contract are verbatim; the others cover failures that the contract has no text for.
 """
 
 from typing import Final
 
 QUOTA_EXCEEDED: Final = "Download failed due to exceeded quota"
-"""Said when a 429 gives no text of its own."""
+"""For a 429 without a text of its own."""
 NO_ANSWER: Final = "Server returned no content"
-"""Storage or dam couldn't be reached, or never answered."""
+"""rs-storage or rs-dam could not be reached, or did not respond."""
 TRANSFER_FAILED: Final = "Error during file download"
-"""An external file couldn't be read, or not to its end."""
+"""An external file could not be opened or read to its end."""
 NO_CHECKSUM: Final = "The file has no checksum to ask storage for"
 NOT_ALLOWED: Final = "The service may not read files at this address"
 
@@ -20,13 +20,13 @@ def bad_status(status: int) -> str:
 
 
 def short_read(received: int, expected: int | None) -> str:
-    """Bytes that came of the bytes there should have been; None when nobody said how many."""
+    """Return the reason for a transfer that ended early; ``expected`` is None if the size is unknown."""
     size = "?" if expected is None else expected
     return f"Cannot completely download data file from storage, only {received}/{size} bytes"
 
 
 def short_retrieval(sent: int, expected: int | None) -> str:
-    """The same of a file that was downloaded by itself (domain.md 11.2, D2)."""
+    """Return the same reason for a file that was downloaded by itself (domain.md 11.2, D2)."""
     size = "?" if expected is None else expected
     return f"Cannot completely retrieve data file from storage, only {sent}/{size} bytes"
 
