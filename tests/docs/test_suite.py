@@ -31,6 +31,10 @@ SLEEPS = {
         "Measurement",
     ): "a measurement: it ends once nothing was called for a while",
     (
+        "benchmarks/statements.py",
+        "_rest",
+    ): "a measurement: it begins once nothing was due for a while",
+    (
         "benchmarks/large_orders.py",
         "_watch",
     ): "a measurement, which samples the locks of another process",
