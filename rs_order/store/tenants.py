@@ -39,6 +39,7 @@ class Tenants:
         self._hosts: dict[Tenant, str | None] = {}
         self._inactive: frozenset[str] = frozenset()
         self._changed: Callable[[], None] = lambda: None
+        self._reading = asyncio.Lock()
 
     def watch(self, changed: Callable[[], None]) -> None:
         """Have a function called whenever this process notices that the tenants changed."""
@@ -46,14 +47,11 @@ class Tenants:
 
     async def load(self) -> None:
         """Read the tenants again; another process may have added or deactivated some."""
-        with store_errors():
-            async with transaction(self._pool, readonly=True) as connection:
-                rows = await connection.fetch(SQL["all"])
-        known = self._hosts.keys()
-        self._hosts = {Tenant(row["name"]): row["host"] for row in rows if row["active"]}
-        self._inactive = frozenset(row["name"] for row in rows if not row["active"])
-        if known != self._hosts.keys():
-            self._changed()
+        async with self._reading:  # one after the other: an older result never replaces a newer one
+            with store_errors():
+                async with transaction(self._pool, readonly=True) as connection:
+                    rows = await connection.fetch(SQL["all"])
+            self._apply(rows)
 
     def serves(self, tenant: str) -> bool:
         """True if the tenant is active."""
@@ -112,12 +110,19 @@ class Tenants:
             with store_errors():
                 async with transaction(self._pool) as connection:
                     await connection.execute(SQL["save_host"], tenant, host)
-            self._hosts[tenant] = host
+            self.remember_host(tenant, host)
 
     def remember_host(self, tenant: Tenant, host: str) -> None:
         """Take over an address that was read from the store elsewhere."""
         if tenant in self._hosts:
             self._hosts[tenant] = host
+
+    def _apply(self, rows: Sequence[asyncpg.Record]) -> None:
+        known = self._hosts.keys()
+        self._hosts = {Tenant(row["name"]): row["host"] for row in rows if row["active"]}
+        self._inactive = frozenset(row["name"] for row in rows if not row["active"])
+        if known != self._hosts.keys():
+            self._changed()
 
     async def _provision(self, name: str, host: str | None, event_at: datetime | None) -> bool:
         """Bring the tenant's schema up to date and activate it; False if a newer event is known."""

@@ -1,5 +1,6 @@
 """Tenants that come and go by the platform's word: the newest counts, in whatever order words come."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -117,3 +118,22 @@ async def test_changes_are_told(pool: Pool, tenants: Tenants) -> None:
     await elsewhere.load()
 
     assert heard == [[TENANT, OTHER], [TENANT, OTHER, "project3"], [TENANT, "project3"]]
+
+
+async def test_an_older_read_never_replaces_a_newer_one(tenants: Tenants) -> None:
+    """Requests of an unknown tenant make a process read the tenants while an event changes them."""
+    for second in range(0, 40, 2):
+        await tenants.activate(TENANT, NOON + timedelta(seconds=second))
+        reads = [tenants.load() for _ in range(8)]
+        change = tenants.deactivate(TENANT, NOON + timedelta(seconds=second + 1))
+        await asyncio.gather(*reads[:4], change, *reads[4:])
+
+        assert not tenants.serves(TENANT)
+
+
+async def test_a_host_does_not_bring_a_tenant_back(tenants: Tenants) -> None:
+    """A request may arrive just before the tenant is deactivated, and its host be stored just after."""
+    await tenants.deactivate(TENANT, NOON)
+    await tenants.save_host(TENANT, "https://archive.example.org")
+
+    assert not tenants.serves(TENANT)
