@@ -11,7 +11,7 @@ import pytest
 
 from rs_order.demo.servers.lifecycle import Servers
 from rs_order.demo.servers.management_api import Management
-from tests.acceptance.platform import Platform, platform
+from tests.acceptance.platform import Platform, running_platform
 from tests.support.servers import fresh_broker, fresh_database
 
 
@@ -22,14 +22,14 @@ async def shared_platform(
     async with (
         fresh_database(_database_admin, servers.database_url) as database_url,
         fresh_broker(_management, servers.amqp_url, servers.management_url or "") as broker,
-        platform(broker, database_url, remote_deadline=2) as here,
-        here.service(),
+        running_platform(broker, database_url, remote_deadline=2) as platform,
+        platform.service(),
     ):
-        yield here
+        yield platform
 
 
 @pytest.fixture
-async def here(shared_platform: Platform) -> AsyncIterator[Platform]:
+async def platform(shared_platform: Platform) -> AsyncIterator[Platform]:
     """The module's deployment on the packaged archive, without faults; patience ends after 2 s."""
     yield shared_platform
     shared_platform.sandbox.reset()

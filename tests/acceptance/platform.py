@@ -139,7 +139,7 @@ class Platform:
 
 
 @asynccontextmanager
-async def platform(
+async def running_platform(
     broker: FreshBroker,
     database_url: str,
     *,
@@ -176,3 +176,6 @@ async def platform(
             **settings,
         }
         yield Platform(Settings(**values), sandbox, peer, ManualClock(start=None), database_url)
+
+
+platform = running_platform

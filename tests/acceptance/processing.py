@@ -27,11 +27,11 @@ RESULT_QUEUE = (
 )
 
 
-def a_process(here: Platform, scope: str, cardinality: str, **others: Any) -> Process:
+def a_process(platform: Platform, scope: str, cardinality: str, **others: Any) -> Process:
     """A process that the sandbox offers from now on."""
     values = {"id": uuid4(), "name": "test", "scope": scope, "cardinality": cardinality}
     process = Process.model_validate(values | others)
-    here.sandbox.processes.add(process)
+    platform.sandbox.processes.add(process)
     return process
 
 
@@ -39,14 +39,14 @@ def a_process(here: Platform, scope: str, cardinality: str, **others: Any) -> Pr
 class Ordered:
     """An order of a processed dataset."""
 
-    here: Platform
+    platform: Platform
     id: OrderId
     owner: str
     correlation_id: str
 
     async def states(self) -> dict[str, str]:
         """State of each file by its name."""
-        rows = await self.here.rows(
+        rows = await self.platform.rows(
             "select name, state from data_file where order_id = $1", self.id
         )
         return {row["name"]: row["state"] for row in rows}
@@ -61,15 +61,15 @@ class Ordered:
         await eventually(reached, f"{counts} of order {self.id}")
 
     async def reasons(self) -> set[str | None]:
-        rows = await self.here.rows(
+        rows = await self.platform.rows(
             "select distinct reason from data_file where order_id = $1", self.id
         )
         return {row["reason"] for row in rows}
 
     async def until_final(self) -> str:
         """The final status, and what was told of it."""
-        await self.here.peer.until_final(self.correlation_id)
-        (row,) = await self.here.rows("select status from orders where id = $1", self.id)
+        await self.platform.peer.until_final(self.correlation_id)
+        (row,) = await self.platform.rows("select status from orders where id = $1", self.id)
         await self.check_counters()
         return str(row["status"])
 
@@ -85,13 +85,13 @@ class Ordered:
         prefix = f"order-{self.id}_"
         return [
             one
-            for one in self.here.sandbox.executions.requested
+            for one in self.platform.sandbox.executions.requested
             if one.batch.correlation_id.startswith(prefix)
         ]
 
     async def check_counters(self) -> None:
         """Counters equal a recount, of the order and of each of its sub-orders."""
-        wrong = await self.here.rows(
+        wrong = await self.platform.rows(
             """
             with counted as (
                 select 'sub-order' as what, id, pending_files, pending_bytes, available_files,
@@ -122,10 +122,10 @@ class Ordered:
 
 
 async def order(
-    here: Platform, dataset: str, process: Process | UUID, *, owner: str | None = None
+    platform: Platform, dataset: str, process: Process | UUID, *, owner: str | None = None
 ) -> Ordered:
     """Order a dataset with a process attached, as a basket with it would be ordered."""
-    owner = owner or new_user(here)
+    owner = owner or new_user(platform)
     correlation_id = f"test-{uuid4()}"
     process_id = process if isinstance(process, UUID) else process.id
     new = NewOrder(
@@ -136,26 +136,26 @@ async def order(
         request_id=None,
         sub_order_hours=240,
         created_at=datetime.now(UTC),
-        selections=(_selection(here, dataset, process_id),),
+        selections=(_selection(platform, dataset, process_id),),
     )
-    async with await open_pool(here.database_url, size=1) as pool:
+    async with await open_pool(platform.database_url, size=1) as pool:
         store = Store(pool, lambda: None)
         async with store.unit_of_work(Tenant(TENANT)) as uow:
             (order_id,) = await uow.orders.create([new])
             await uow.messages.send(
                 [CompleteOrderStep(order_id, selection=0, page=0).to(Tenant(TENANT))]
             )
-    return Ordered(here, order_id, owner, correlation_id)
+    return Ordered(platform, order_id, owner, correlation_id)
 
 
-def dataset_urn(here: Platform, dataset: str) -> Urn:
-    holding = here.sandbox.holdings.named(dataset)
+def dataset_urn(platform: Platform, dataset: str) -> Urn:
+    holding = platform.sandbox.holdings.named(dataset)
     assert holding is not None
     return Urn(urn_for(TENANT, holding.dataset.urn))
 
 
-def _selection(here: Platform, dataset: str, process_id: UUID) -> DatasetSelection:
-    urn = dataset_urn(here, dataset)
+def _selection(platform: Platform, dataset: str, process_id: UUID) -> DatasetSelection:
+    urn = dataset_urn(platform, dataset)
     request = SelectionRequest(
         engine_type="legacy", selection_date=datetime.now(UTC), dataset_urn=urn
     )
@@ -173,8 +173,8 @@ def _selection(here: Platform, dataset: str, process_id: UUID) -> DatasetSelecti
     )
 
 
-async def act(here: Platform, ordered: Ordered, action: str) -> None:
+async def act(platform: Platform, ordered: Ordered, action: str) -> None:
     """``pause`` or ``resume`` an order, as its owner."""
-    async with here.client(ordered.owner) as client:
+    async with platform.client(ordered.owner) as client:
         answer = await client.put(f"/user/orders/{action}/{ordered.id}")
     assert answer.status_code == 200, answer.text

@@ -29,42 +29,44 @@ FILE_REFERENCES = (
 )
 
 
-def new_user(here: Platform, email: str | None = None) -> str:
+def new_user(platform: Platform, email: str | None = None) -> str:
     """A known user who has ordered nothing yet, so that no download of his is waited for."""
     user = User(email=email or f"{uuid4().hex[:12]}@example.org")
-    here.sandbox.directory.put(user)
+    platform.sandbox.directory.put(user)
     return user.email
 
 
-async def letter_with(here: Platform, queue: str, body: bytes) -> AbstractIncomingMessage:
+async def letter_with(platform: Platform, queue: str, body: bytes) -> AbstractIncomingMessage:
     """The dead letter of a body; older letters that a failed test left behind are thrown away."""
     async with asyncio.timeout(20):
         while True:
-            letter = await here.peer.dead_letter(f"{queue}.DLQ")
+            letter = await platform.peer.dead_letter(f"{queue}.DLQ")
             if letter.body == body:
                 return letter
 
 
-async def put_in_queue(here: Platform, queue: str, body: bytes, headers: dict[str, Any]) -> None:
+async def put_in_queue(
+    platform: Platform, queue: str, body: bytes, headers: dict[str, Any]
+) -> None:
     """Publish straight to a queue, by the exchange that has no name."""
     message = aio_pika.Message(body, headers=headers, content_type="application/json")
-    await here.peer.channel.default_exchange.publish(message, routing_key=queue)
+    await platform.peer.channel.default_exchange.publish(message, routing_key=queue)
 
 
-async def until_rows(here: Platform, query: str, *parameters: Any) -> None:
+async def until_rows(platform: Platform, query: str, *parameters: Any) -> None:
     """Until a query finds something: for what nobody is told, a cancelled order for instance."""
-    await eventually(lambda: here.rows(query, *parameters), query)
+    await eventually(lambda: platform.rows(query, *parameters), query)
 
 
-async def state_of(here: Platform, order_id: int) -> str:
+async def state_of(platform: Platform, order_id: int) -> str:
     """The status of an order as the database has it."""
-    (row,) = await here.rows("select status from orders where id = $1", order_id)
+    (row,) = await platform.rows("select status from orders where id = $1", order_id)
     return str(row["status"])
 
 
-async def fence(here: Platform) -> None:
+async def fence(platform: Platform) -> None:
     """Take another user's order to its end: what was sent before has been handled by then."""
-    await here.peer.until_final(await here.peer.order(EVE_01, user=new_user(here)))
+    await platform.peer.until_final(await platform.peer.order(EVE_01, user=new_user(platform)))
 
 
 def failure_notification(total: int, **by_label: int) -> dict[str, Any]:

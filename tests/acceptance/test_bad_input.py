@@ -40,20 +40,20 @@ OURS = {"regards.tenant": TENANT, "mark": "kept"}
 STEPS = "rs-order.steps"
 
 
-def request(here: Platform, **members: Any) -> dict[str, Any]:
+def request(platform: Platform, **members: Any) -> dict[str, Any]:
     """A good request of a new user, with members of its own; Ellipsis leaves one out."""
     body = {
         "correlationId": f"test-{uuid4()}",
         "queries": [EVE_01],
-        "user": new_user(here),
+        "user": new_user(platform),
         **members,
     }
     return {name: value for name, value in body.items() if value is not ...}
 
 
-async def send(here: Platform, body: dict[str, Any]) -> str:
+async def send(platform: Platform, body: dict[str, Any]) -> str:
     """Publish a request; the correlation id of its responses."""
-    await here.peer.send(REQUESTS, json.dumps(body).encode())
+    await platform.peer.send(REQUESTS, json.dumps(body).encode())
     return str(body["correlationId"])
 
 
@@ -106,11 +106,11 @@ async def send(here: Platform, body: dict[str, Any]) -> str:
     ],
 )
 async def test_malformed_content_is_denied_with_its_reason(
-    members: dict[str, Any], message: str, here: Platform
+    members: dict[str, Any], message: str, platform: Platform
 ) -> None:
     """One violation, one DENIED with the text of amqp.md 2.3 and INVALID_CONTENT."""
-    correlation_id = await send(here, request(here, **members))
-    final = await here.peer.until_final(correlation_id)
+    correlation_id = await send(platform, request(platform, **members))
+    final = await platform.peer.until_final(correlation_id)
 
     assert final.body == {
         "status": "DENIED",
@@ -121,10 +121,10 @@ async def test_malformed_content_is_denied_with_its_reason(
     }
 
 
-async def test_an_unknown_user_is_forbidden(here: Platform) -> None:
+async def test_an_unknown_user_is_forbidden(platform: Platform) -> None:
     """Rs-admin says no: FORBIDDEN, with the text that peers' tests assert."""
-    correlation_id = await send(here, request(here, user="unknownUser"))
-    final = await here.peer.until_final(correlation_id)
+    correlation_id = await send(platform, request(platform, user="unknownUser"))
+    final = await platform.peer.until_final(correlation_id)
 
     assert final.body == {
         "status": "DENIED",
@@ -135,17 +135,17 @@ async def test_an_unknown_user_is_forbidden(here: Platform) -> None:
     }
 
 
-async def test_several_violations_come_in_one_response(here: Platform) -> None:
+async def test_several_violations_come_in_one_response(platform: Platform) -> None:
     """Each violation is a sentence, and ``errors`` counts them."""
     correlation_id = f"{uuid4()}".ljust(256, "c")
     body = request(
-        here,
+        platform,
         correlationId=correlation_id,
         queries=[],
         user="u" * 129,
         filters={"filenameRegExp": "a**"},
     )
-    final = await here.peer.until_final(await send(here, body))
+    final = await platform.peer.until_final(await send(platform, body))
 
     assert final.body == {
         "status": "DENIED",
@@ -165,11 +165,11 @@ async def test_several_violations_come_in_one_response(here: Platform) -> None:
     assert final.correlation_id is None
 
 
-async def test_a_too_long_correlation_id_is_denied(here: Platform) -> None:
+async def test_a_too_long_correlation_id_is_denied(platform: Platform) -> None:
     """The answer carries it whole in the body, and not in the property, which can't hold it."""
     correlation_id = f"{uuid4()}".ljust(256, "c")
-    final = await here.peer.until_final(
-        await send(here, request(here, correlationId=correlation_id))
+    final = await platform.peer.until_final(
+        await send(platform, request(platform, correlationId=correlation_id))
     )
 
     assert final.body == {
@@ -185,15 +185,17 @@ async def test_a_too_long_correlation_id_is_denied(here: Platform) -> None:
 @pytest.mark.parametrize(
     ("filler", "told"), [("c", True), ("é", False)], ids=["255 bytes", "more bytes than a property"]
 )
-async def test_w13_the_longest_fields_pass(filler: str, told: bool, here: Platform) -> None:
+async def test_w13_the_longest_fields_pass(filler: str, told: bool, platform: Platform) -> None:
     """255 and 128 characters are accepted and stored; the property is there when it fits."""
-    user = new_user(here, f"{uuid4().hex}@example.org".rjust(128, "u"))
+    user = new_user(platform, f"{uuid4().hex}@example.org".rjust(128, "u"))
     correlation_id = f"{uuid4()}".ljust(255, filler)
-    body = request(here, correlationId=correlation_id, user=user)
-    final = await here.peer.until_final(await send(here, body))
-    (order,) = await here.rows("select owner from orders where correlation_id = $1", correlation_id)
+    body = request(platform, correlationId=correlation_id, user=user)
+    final = await platform.peer.until_final(await send(platform, body))
+    (order,) = await platform.rows(
+        "select owner from orders where correlation_id = $1", correlation_id
+    )
 
-    assert here.peer.statuses(correlation_id) == ["GRANTED", "SUBORDER_DONE", "DONE"]
+    assert platform.peer.statuses(correlation_id) == ["GRANTED", "SUBORDER_DONE", "DONE"]
     assert final.correlation_id == (correlation_id if told else None)
     assert order["owner"] == user
 
@@ -221,24 +223,26 @@ async def test_w13_the_longest_fields_pass(filler: str, told: bool, here: Platfo
         "empty correlation id",
     ],
 )
-async def test_what_peers_may_write_is_accepted(members: dict[str, Any], here: Platform) -> None:
+async def test_what_peers_may_write_is_accepted(
+    members: dict[str, Any], platform: Platform
+) -> None:
     """The tolerance of amqp.md 1.8: such requests are granted and end DONE."""
-    body = request(here, **members)
+    body = request(platform, **members)
     written = {True: "true"}.get(body["correlationId"], str(body["correlationId"]))
-    await here.peer.send(REQUESTS, json.dumps(body).encode())
-    await here.peer.until_final(written)
+    await platform.peer.send(REQUESTS, json.dumps(body).encode())
+    await platform.peer.until_final(written)
 
-    assert here.peer.statuses(written) == ["GRANTED", "SUBORDER_DONE", "DONE"]
+    assert platform.peer.statuses(written) == ["GRANTED", "SUBORDER_DONE", "DONE"]
 
 
 @pytest.mark.parametrize(
     ("limit", "granted"), [(EVE_01_BYTES, True), (EVE_01_BYTES - 1, False), (-1, False)]
 )
-async def test_the_size_limit_is_inclusive(limit: int, granted: bool, here: Platform) -> None:
+async def test_the_size_limit_is_inclusive(limit: int, granted: bool, platform: Platform) -> None:
     """Exactly as large passes; a byte more is refused with both numbers."""
-    correlation_id = await send(here, request(here, sizeLimitInBytes=limit))
-    await here.peer.until_final(correlation_id)
-    first = here.peer.responses(correlation_id)[0]
+    correlation_id = await send(platform, request(platform, sizeLimitInBytes=limit))
+    await platform.peer.until_final(correlation_id)
+    first = platform.peer.responses(correlation_id)[0]
 
     assert (first.status == "GRANTED") is granted
     if not granted:
@@ -274,13 +278,13 @@ async def test_the_size_limit_is_inclusive(limit: int, granted: bool, here: Plat
     ids=["finds nothing", "not a query"],
 )
 async def test_a_useless_query_fails_the_request(
-    query: str, error_type: str, message: str, here: Platform
+    query: str, error_type: str, message: str, platform: Platform
 ) -> None:
     """FAILED is then the first and only response, even beside a good query."""
-    correlation_id = await send(here, request(here, queries=[EVE_01, query]))
-    await here.peer.until_final(correlation_id)
+    correlation_id = await send(platform, request(platform, queries=[EVE_01, query]))
+    await platform.peer.until_final(correlation_id)
 
-    assert [one.body for one in here.peer.responses(correlation_id)] == [
+    assert [one.body for one in platform.peer.responses(correlation_id)] == [
         {
             "status": "FAILED",
             "correlationId": correlation_id,
@@ -290,15 +294,15 @@ async def test_a_useless_query_fails_the_request(
     ]
 
 
-async def test_a_megabyte_of_query_is_answered(here: Platform) -> None:
+async def test_a_megabyte_of_query_is_answered(platform: Platform) -> None:
     """Size alone is no reason to refuse."""
     names = " OR ".join(f"NONE_{number:07d}" for number in range(63_000))
     query = f"productId:(EVE_01 OR {names})"
-    correlation_id = await send(here, request(here, queries=[query]))
-    await here.peer.until_final(correlation_id)
+    correlation_id = await send(platform, request(platform, queries=[query]))
+    await platform.peer.until_final(correlation_id)
 
     assert len(query) > 1_000_000
-    assert here.peer.statuses(correlation_id) == ["GRANTED", "SUBORDER_DONE", "DONE"]
+    assert platform.peer.statuses(correlation_id) == ["GRANTED", "SUBORDER_DONE", "DONE"]
 
 
 def _body(**members: Any) -> bytes:
@@ -336,12 +340,12 @@ REFUSED_REQUESTS = [
 
 @pytest.mark.parametrize(("body", "reason"), REFUSED_REQUESTS)
 async def test_what_cannot_be_answered_is_a_dead_letter(
-    body: bytes, reason: str, here: Platform
+    body: bytes, reason: str, platform: Platform
 ) -> None:
     """Nobody can be answered: the message is kept as it came, with its reason, and people are told."""
-    await here.peer.send(REQUESTS, body, OURS)
-    letter = await letter_with(here, REQUEST_QUEUE, body)
-    (notification,) = await here.sandbox.notifications.wait_for(1)
+    await platform.peer.send(REQUESTS, body, OURS)
+    letter = await letter_with(platform, REQUEST_QUEUE, body)
+    (notification,) = await platform.sandbox.notifications.wait_for(1)
 
     assert letter.headers["rs-order.reason"] == reason
     assert letter.headers["x-death-queue"] == REQUEST_QUEUE
@@ -377,13 +381,13 @@ async def test_a_message_of_no_tenant_is_a_dead_letter(
     headers: dict[str, Any],
     reason: str,
     label: str,
-    here: Platform,
+    platform: Platform,
 ) -> None:
     """Nothing sent to rs-order is lost; the operators of the installation are told."""
     body = json.dumps({"correlationId": f"{uuid4()}", "orderId": 1}).encode()
-    await here.peer.send(exchange, body, headers)
-    letter = await letter_with(here, queue, body)
-    (notification,) = await here.sandbox.notifications.wait_for(1)
+    await platform.peer.send(exchange, body, headers)
+    letter = await letter_with(platform, queue, body)
+    (notification,) = await platform.sandbox.notifications.wait_for(1)
 
     assert letter.headers["rs-order.reason"] == reason
     assert letter.headers["x-death-queue"] == queue
@@ -392,10 +396,10 @@ async def test_a_message_of_no_tenant_is_a_dead_letter(
     assert notification.body == failure_notification(1, **{label: 1})
 
 
-async def test_w13_the_good_messages_of_a_bad_batch_are_granted(here: Platform) -> None:
+async def test_w13_the_good_messages_of_a_bad_batch_are_granted(platform: Platform) -> None:
     """Good before, between and after the bad: each is granted and ends DONE, each bad one is told."""
-    good = [request(here) for _ in range(4)]
-    denied = [request(here, queries=[]), request(here, user="unknownUser")]
+    good = [request(platform) for _ in range(4)]
+    denied = [request(platform, queries=[]), request(platform, user="unknownUser")]
     letters = [b"not JSON", b"[]", b"{}"]
     batch = [
         json.dumps(good[0]).encode(),
@@ -407,25 +411,25 @@ async def test_w13_the_good_messages_of_a_bad_batch_are_granted(here: Platform) 
         letters[2],
         json.dumps(good[2]).encode(),
     ]
-    holder = await asyncpg.connect(here.database_url)
+    holder = await asyncpg.connect(platform.database_url)
     try:
         async with holder.transaction():
             # The first request waits for this lock, and what comes meanwhile is one batch.
             await holder.execute(f"lock table order_{TENANT}.order_request")
-            await send(here, good[3])
+            await send(platform, good[3])
             for message in batch:
-                await here.peer.send(REQUESTS, message)
+                await platform.peer.send(REQUESTS, message)
     finally:
         await holder.close()
     for body in good:
-        await here.peer.until_final(body["correlationId"])
-    answers = [await here.peer.until_final(body["correlationId"]) for body in denied]
+        await platform.peer.until_final(body["correlationId"])
+    answers = [await platform.peer.until_final(body["correlationId"]) for body in denied]
     for letter in letters:
-        await letter_with(here, REQUEST_QUEUE, letter)
-    (notification,) = await here.sandbox.notifications.wait_for(1)
+        await letter_with(platform, REQUEST_QUEUE, letter)
+    (notification,) = await platform.sandbox.notifications.wait_for(1)
 
     for body in good:
-        statuses = here.peer.statuses(body["correlationId"])
+        statuses = platform.peer.statuses(body["correlationId"])
         assert statuses == ["GRANTED", "SUBORDER_DONE", "DONE"]
     assert [answer.status for answer in answers] == ["DENIED", "DENIED"]
     assert [answer.body["errorType"] for answer in answers] == ["INVALID_CONTENT", "FORBIDDEN"]
@@ -447,35 +451,37 @@ async def test_w13_the_good_messages_of_a_bad_batch_are_granted(here: Platform) 
     ids=["not JSON", "no order", "no correlationId", "order is a word", "correlationId too long"],
 )
 async def test_a_bad_cancel_request_is_a_dead_letter(
-    body: bytes, reason: str, here: Platform
+    body: bytes, reason: str, platform: Platform
 ) -> None:
     """Never answered, never lost; a good one right behind it is carried out."""
-    correlation_id = await send(here, request(here))
-    order_id = (await here.peer.until_final(correlation_id)).body["orderId"]
-    await here.peer.send(CANCELS, body, OURS)
-    await here.peer.cancel(order_id)
-    letter = await letter_with(here, CANCEL_QUEUE, body)
-    await until_rows(here, "select 1 from orders where id = $1 and status = 'DELETED'", order_id)
+    correlation_id = await send(platform, request(platform))
+    order_id = (await platform.peer.until_final(correlation_id)).body["orderId"]
+    await platform.peer.send(CANCELS, body, OURS)
+    await platform.peer.cancel(order_id)
+    letter = await letter_with(platform, CANCEL_QUEUE, body)
+    await until_rows(
+        platform, "select 1 from orders where id = $1 and status = 'DELETED'", order_id
+    )
 
     assert letter.headers["rs-order.reason"] == reason
     assert letter.headers["x-death-queue"] == CANCEL_QUEUE
     assert letter.headers["mark"] == "kept"
 
 
-async def test_file_events_that_are_not_ours_are_dropped_and_counted(here: Platform) -> None:
+async def test_file_events_that_are_not_ours_are_dropped_and_counted(platform: Platform) -> None:
     """Other tenants' events and unused types cost a count; only rubbish makes a dead letter."""
-    before = await dropped(here)
+    before = await dropped(platform)
     foreign = b'{"type": "AVAILABLE", "checksum": "abc"}'
-    await here.peer.send(FILE_REFERENCES, foreign, {"regards.tenant": "elsewhere"})
-    await here.peer.send(FILE_REFERENCES, b"rubbish", {"regards.tenant": "elsewhere"})
+    await platform.peer.send(FILE_REFERENCES, foreign, {"regards.tenant": "elsewhere"})
+    await platform.peer.send(FILE_REFERENCES, b"rubbish", {"regards.tenant": "elsewhere"})
     for kind in ("STORED", "COPIED", "FULLY_DELETED", "SOMETHING_NEW", None):
-        await here.peer.send(
+        await platform.peer.send(
             FILE_REFERENCES, json.dumps({"type": kind, "checksum": "abc"}).encode()
         )
-    await here.peer.send(FILE_REFERENCES, b'{"type": "AVAILABLE"}')
-    await here.peer.send(FILE_REFERENCES, b"rubbish", OURS)
-    letter = await letter_with(here, FILE_REFERENCE_QUEUE, b"rubbish")
-    after = await dropped(here)
+    await platform.peer.send(FILE_REFERENCES, b'{"type": "AVAILABLE"}')
+    await platform.peer.send(FILE_REFERENCES, b"rubbish", OURS)
+    letter = await letter_with(platform, FILE_REFERENCE_QUEUE, b"rubbish")
+    after = await dropped(platform)
 
     assert letter.headers["rs-order.reason"] == "not-converted-message"
     assert letter.headers["x-death-queue"] == FILE_REFERENCE_QUEUE
@@ -505,13 +511,13 @@ async def test_file_events_that_are_not_ours_are_dropped_and_counted(here: Platf
     ],
 )
 async def test_rubbish_in_the_queue_of_steps_is_a_dead_letter(
-    body: bytes, tenant: str, reason: str, here: Platform
+    body: bytes, tenant: str, reason: str, platform: Platform
 ) -> None:
     """A step nobody can do is put aside at once, and the steps behind it are done."""
-    await put_in_queue(here, STEPS, body, {"regards.tenant": tenant, "mark": "kept"})
-    correlation_id = await send(here, request(here))
-    letter = await letter_with(here, STEPS, body)
-    final = await here.peer.until_final(correlation_id)
+    await put_in_queue(platform, STEPS, body, {"regards.tenant": tenant, "mark": "kept"})
+    correlation_id = await send(platform, request(platform))
+    letter = await letter_with(platform, STEPS, body)
+    final = await platform.peer.until_final(correlation_id)
 
     assert letter.headers["rs-order.reason"] == reason
     assert letter.headers["x-death-queue"] == STEPS
@@ -519,10 +525,10 @@ async def test_rubbish_in_the_queue_of_steps_is_a_dead_letter(
     assert final.status == "DONE"
 
 
-async def dropped(here: Platform) -> dict[str, float]:
+async def dropped(platform: Platform) -> dict[str, float]:
     """How many messages of the file queue were dropped, by reason, as Prometheus reads it."""
     async with httpx.AsyncClient() as client:
-        answer = await client.get(f"http://127.0.0.1:{here.port}/actuator/prometheus")
+        answer = await client.get(f"http://127.0.0.1:{platform.port}/actuator/prometheus")
     counted = {}
     for line in answer.text.splitlines():
         if line.startswith("rs_order_messages_dropped_total") and FILE_REFERENCE_QUEUE in line:

@@ -14,106 +14,114 @@ DAM = Service.DAM
 THREE_DATASETS = [EVE_01, "productId:PSP_MAG_20200104", "productId:GOES13_20170901"]
 
 
-async def test_w9_a_pending_order_is_cancelled_while_the_page_is_on_its_way(here: Platform) -> None:
+async def test_w9_a_pending_order_is_cancelled_while_the_page_is_on_its_way(
+    platform: Platform,
+) -> None:
     """The step that comes back with the files of a deleted order throws them away (W9)."""
-    here.sandbox.faults.outages = {Service.DAM: Outage(mode=OutageMode.SLOW, seconds=0.5, calls=1)}
-    correlation_id = await here.peer.order(EVE_01, user=new_user(here))
-    order_id = (await here.peer.until(correlation_id, "GRANTED")).body["orderId"]
-    await here.sandbox.calls.wait_for(Service.DAM, 1)
+    platform.sandbox.faults.outages = {
+        Service.DAM: Outage(mode=OutageMode.SLOW, seconds=0.5, calls=1)
+    }
+    correlation_id = await platform.peer.order(EVE_01, user=new_user(platform))
+    order_id = (await platform.peer.until(correlation_id, "GRANTED")).body["orderId"]
+    await platform.sandbox.calls.wait_for(Service.DAM, 1)
 
-    assert await state_of(here, order_id) == "PENDING"
+    assert await state_of(platform, order_id) == "PENDING"
 
-    await here.peer.cancel(order_id)
-    await until_deleted(here, order_id)
-    (call,) = here.sandbox.calls.recent(Service.DAM)
+    await platform.peer.cancel(order_id)
+    await until_deleted(platform, order_id)
+    (call,) = platform.sandbox.calls.recent(Service.DAM)
     await eventually(lambda: call.status is not None, "rs-dam's slow answer")
-    await fence(here)
+    await fence(platform)
 
-    assert here.peer.statuses(correlation_id) == ["GRANTED"]
-    assert await left_of(here, order_id) == {"files": 0, "sub_orders": 0, "history": 1}
+    assert platform.peer.statuses(correlation_id) == ["GRANTED"]
+    assert await left_of(platform, order_id) == {"files": 0, "sub_orders": 0, "history": 1}
 
 
 async def test_w35_a_running_order_is_cancelled_and_a_late_file_changes_nothing(
-    here: Platform,
+    platform: Platform,
 ) -> None:
     """Its files go in slices; storage's late word finds nobody waiting."""
-    here.sandbox.faults.silence = True
-    correlation_id = await here.peer.order(EVE_01, user=new_user(here))
-    order_id = (await here.peer.until(correlation_id, "GRANTED")).body["orderId"]
-    await here.sandbox.restores.wait_for_pending(1)
+    platform.sandbox.faults.silence = True
+    correlation_id = await platform.peer.order(EVE_01, user=new_user(platform))
+    order_id = (await platform.peer.until(correlation_id, "GRANTED")).body["orderId"]
+    await platform.sandbox.restores.wait_for_pending(1)
 
-    assert await state_of(here, order_id) == "RUNNING"
+    assert await state_of(platform, order_id) == "RUNNING"
 
-    await here.peer.cancel(order_id)
-    await until_deleted(here, order_id)
-    here.sandbox.faults.silence = False
-    released = here.sandbox.restores.release()
-    await fence(here)
+    await platform.peer.cancel(order_id)
+    await until_deleted(platform, order_id)
+    platform.sandbox.faults.silence = False
+    released = platform.sandbox.restores.release()
+    await fence(platform)
 
     assert released == 1
-    assert here.peer.statuses(correlation_id) == ["GRANTED"]
-    assert await state_of(here, order_id) == "DELETED"
+    assert platform.peer.statuses(correlation_id) == ["GRANTED"]
+    assert await state_of(platform, order_id) == "DELETED"
 
 
 async def test_an_order_that_waits_for_its_user_is_cancelled_and_its_slots_are_free(
-    here: Platform,
+    platform: Platform,
 ) -> None:
     """What it had not asked for is never asked; the user's next order starts at once."""
-    user = new_user(here)
-    correlation_id = await here.peer.order(*THREE_DATASETS, user=user)
-    order_id = (await here.peer.until(correlation_id, "SUBORDER_DONE", 2)).body["orderId"]
+    user = new_user(platform)
+    correlation_id = await platform.peer.order(*THREE_DATASETS, user=user)
+    order_id = (await platform.peer.until(correlation_id, "SUBORDER_DONE", 2)).body["orderId"]
 
-    assert await state_of(here, order_id) == "RUNNING"
+    assert await state_of(platform, order_id) == "RUNNING"
 
-    await here.peer.cancel(order_id)
-    await until_deleted(here, order_id)
-    final = await here.peer.until_final(await here.peer.order(EVE_01, user=user))
+    await platform.peer.cancel(order_id)
+    await until_deleted(platform, order_id)
+    final = await platform.peer.until_final(await platform.peer.order(EVE_01, user=user))
 
     assert final.status == "DONE"
-    assert here.peer.statuses(correlation_id) == ["GRANTED", "SUBORDER_DONE", "SUBORDER_DONE"]
-    assert here.sandbox.restores.requested == 3
+    assert platform.peer.statuses(correlation_id) == ["GRANTED", "SUBORDER_DONE", "SUBORDER_DONE"]
+    assert platform.sandbox.restores.requested == 3
 
 
 async def test_a_finished_order_is_cancelled_and_can_no_longer_be_downloaded(
-    here: Platform,
+    platform: Platform,
 ) -> None:
     """DONE becomes DELETED, and the link it had given leads to nothing."""
-    user = new_user(here)
-    correlation_id = await here.peer.order(EVE_01, user=user)
-    order_id = (await here.peer.until_final(correlation_id)).body["orderId"]
-    await here.peer.cancel(order_id)
-    await until_deleted(here, order_id)
-    answer = await here.download(order_id, email=user)
+    user = new_user(platform)
+    correlation_id = await platform.peer.order(EVE_01, user=user)
+    order_id = (await platform.peer.until_final(correlation_id)).body["orderId"]
+    await platform.peer.cancel(order_id)
+    await until_deleted(platform, order_id)
+    answer = await platform.download(order_id, email=user)
 
     assert answer.status_code != 200
-    assert here.peer.statuses(correlation_id) == ["GRANTED", "SUBORDER_DONE", "DONE"]
+    assert platform.peer.statuses(correlation_id) == ["GRANTED", "SUBORDER_DONE", "DONE"]
 
 
-async def test_a_failed_order_is_cancelled(here: Platform) -> None:
+async def test_a_failed_order_is_cancelled(platform: Platform) -> None:
     """FAILED becomes DELETED."""
-    here.sandbox.faults.storage_errors = {md5_of("eve_01.txt"): "tape is broken"}
-    correlation_id = await here.peer.order(EVE_01, user=new_user(here))
-    order_id = (await here.peer.until_final(correlation_id)).body["orderId"]
+    platform.sandbox.faults.storage_errors = {md5_of("eve_01.txt"): "tape is broken"}
+    correlation_id = await platform.peer.order(EVE_01, user=new_user(platform))
+    order_id = (await platform.peer.until_final(correlation_id)).body["orderId"]
 
-    assert await state_of(here, order_id) == "FAILED"
+    assert await state_of(platform, order_id) == "FAILED"
 
-    await here.peer.cancel(order_id)
-    await until_deleted(here, order_id)
+    await platform.peer.cancel(order_id)
+    await until_deleted(platform, order_id)
 
 
 async def test_cancelling_twice_or_an_order_that_is_not_there_does_nothing(
-    here: Platform,
+    platform: Platform,
 ) -> None:
     """Deleted once whatever comes again; unknown ids harm no other order of the batch."""
-    first = await here.peer.until_final(await here.peer.order(EVE_01, user=new_user(here)))
-    second = await here.peer.until_final(await here.peer.order(EVE_01, user=new_user(here)))
-    await here.peer.cancel(first.body["orderId"])
-    await until_deleted(here, first.body["orderId"])
+    first = await platform.peer.until_final(
+        await platform.peer.order(EVE_01, user=new_user(platform))
+    )
+    second = await platform.peer.until_final(
+        await platform.peer.order(EVE_01, user=new_user(platform))
+    )
+    await platform.peer.cancel(first.body["orderId"])
+    await until_deleted(platform, first.body["orderId"])
     for order_id in (first.body["orderId"], 2**40, -1, 2**63 - 1, second.body["orderId"]):
-        await here.peer.cancel(order_id)
-        await here.peer.cancel(order_id)
-    await until_deleted(here, second.body["orderId"])
-    deaths = await here.rows(
+        await platform.peer.cancel(order_id)
+        await platform.peer.cancel(order_id)
+    await until_deleted(platform, second.body["orderId"])
+    deaths = await platform.rows(
         "select order_id from history where after = 'DELETED' and order_id = any($1)",
         [first.body["orderId"], second.body["orderId"]],
     )
@@ -126,52 +134,60 @@ async def test_cancelling_twice_or_an_order_that_is_not_there_does_nothing(
 
 Moment = Callable[[Platform, str, int], Awaitable[object]]
 MOMENTS: dict[str, Moment] = {
-    "granted": lambda here, order, _: here.peer.until(order, "GRANTED"),
-    "its first dataset is read": lambda here, _, calls: here.sandbox.calls.wait_for(DAM, calls + 1),
-    "its last dataset is read": lambda here, _, calls: here.sandbox.calls.wait_for(DAM, calls + 3),
-    "a sub-order is ready": lambda here, order, _: here.peer.until(order, "SUBORDER_DONE"),
-    "its slots are taken": lambda here, order, _: here.peer.until(order, "SUBORDER_DONE", 2),
+    "granted": lambda platform, order, _: platform.peer.until(order, "GRANTED"),
+    "its first dataset is read": lambda platform, _, calls: platform.sandbox.calls.wait_for(
+        DAM, calls + 1
+    ),
+    "its last dataset is read": lambda platform, _, calls: platform.sandbox.calls.wait_for(
+        DAM, calls + 3
+    ),
+    "a sub-order is ready": lambda platform, order, _: platform.peer.until(order, "SUBORDER_DONE"),
+    "its slots are taken": lambda platform, order, _: platform.peer.until(
+        order, "SUBORDER_DONE", 2
+    ),
 }
 """What was just heard or seen of an order of three datasets when its cancel is sent."""
 
 
-async def test_orders_are_cancelled_at_any_moment_after_their_grant(here: Platform) -> None:
+async def test_orders_are_cancelled_at_any_moment_after_their_grant(platform: Platform) -> None:
     """Whatever each had come to, it is deleted, and storage and peers hear nothing more of it."""
-    here.sandbox.faults.outages = {DAM: Outage(mode=OutageMode.SLOW, seconds=0.05)}
-    cancelled = [await _cancelled(here, moment) for moment in MOMENTS.values()]
+    platform.sandbox.faults.outages = {DAM: Outage(mode=OutageMode.SLOW, seconds=0.05)}
+    cancelled = [await _cancelled(platform, moment) for moment in MOMENTS.values()]
     for order_id in cancelled:
-        await until_deleted(here, order_id)
-    await fence(here)
-    asked, told = here.sandbox.restores.requested, await _told(here, cancelled)
+        await until_deleted(platform, order_id)
+    await fence(platform)
+    asked, told = platform.sandbox.restores.requested, await _told(platform, cancelled)
     for _ in range(2):
-        await fence(here)
+        await fence(platform)
 
-    assert here.sandbox.restores.requested - asked == 2
-    assert await _told(here, cancelled) == told
+    assert platform.sandbox.restores.requested - asked == 2
+    assert await _told(platform, cancelled) == told
     for order_id in cancelled:
         assert _in_order(told[order_id])
-        assert await state_of(here, order_id) == "DELETED"
-        assert await left_of(here, order_id) == {"files": 0, "sub_orders": 0, "history": 1}
+        assert await state_of(platform, order_id) == "DELETED"
+        assert await left_of(platform, order_id) == {"files": 0, "sub_orders": 0, "history": 1}
 
 
-async def _cancelled(here: Platform, moment: Moment) -> int:
+async def _cancelled(platform: Platform, moment: Moment) -> int:
     """An order whose cancel is sent at a moment of its life."""
-    calls = here.sandbox.calls.counters[DAM]
-    correlation_id = await here.peer.order(*THREE_DATASETS, user=new_user(here))
-    await moment(here, correlation_id, calls)
-    order_id: int = (await here.peer.until(correlation_id, "GRANTED")).body["orderId"]
-    await here.peer.cancel(order_id)
+    calls = platform.sandbox.calls.counters[DAM]
+    correlation_id = await platform.peer.order(*THREE_DATASETS, user=new_user(platform))
+    await moment(platform, correlation_id, calls)
+    order_id: int = (await platform.peer.until(correlation_id, "GRANTED")).body["orderId"]
+    await platform.peer.cancel(order_id)
     return order_id
 
 
-async def _told(here: Platform, orders: list[int]) -> dict[int, list[str]]:
+async def _told(platform: Platform, orders: list[int]) -> dict[int, list[str]]:
     """What the peer heard of each order, once the relay has nothing left to send."""
     await until_rows(
-        here,
+        platform,
         "select 1 where not exists (select 1 from rs_order.outbox where kind = 'ORDER_RESPONSE')",
     )
     return {
-        order_id: [one.status for one in here.peer.received if one.body.get("orderId") == order_id]
+        order_id: [
+            one.status for one in platform.peer.received if one.body.get("orderId") == order_id
+        ]
         for order_id in orders
     }
 
@@ -195,10 +211,10 @@ def md5_of(filename: str) -> str:
     return str(found)
 
 
-async def until_deleted(here: Platform, order_id: int) -> None:
+async def until_deleted(platform: Platform, order_id: int) -> None:
     """Until the order is DELETED and its files are gone."""
     await until_rows(
-        here,
+        platform,
         "select 1 from orders where id = $1 and status = 'DELETED' and not exists"
         " (select 1 from data_file where order_id = $1)"
         " and not exists (select 1 from sub_order where order_id = $1)",
@@ -206,8 +222,8 @@ async def until_deleted(here: Platform, order_id: int) -> None:
     )
 
 
-async def left_of(here: Platform, order_id: int) -> dict[str, int]:
-    (row,) = await here.rows(
+async def left_of(platform: Platform, order_id: int) -> dict[str, int]:
+    (row,) = await platform.rows(
         "select (select count(*) from data_file where order_id = $1) as files,"
         " (select count(*) from sub_order where order_id = $1) as sub_orders,"
         " (select count(*) from history where order_id = $1 and after = 'DELETED') as history",

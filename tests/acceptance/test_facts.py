@@ -11,7 +11,7 @@ from rs_order.demo.servers.lifecycle import Servers
 from rs_order.demo.servers.management_api import Management
 from rs_order.sandbox.faults import Faults
 from tests.acceptance.archives import ArchiveMaker, twelve_files
-from tests.acceptance.platform import Platform, platform
+from tests.acceptance.platform import Platform, running_platform
 from tests.support.servers import FreshBroker, fresh_broker, fresh_database
 
 
@@ -21,18 +21,22 @@ async def test_fact_1_two_sub_orders_run_at_once_and_the_order_is_done_without_a
     """Fact 1: 12 files in 1 MB buckets make two storage sub-orders; with limit 2 both are asked at once."""
     archive = twelve_files(tmp_path)
     async with (
-        platform(broker, database_url, archive=archive.write(), files_bucket_size_mb=1) as here,
-        here.service(),
+        running_platform(
+            broker, database_url, archive=archive.write(), files_bucket_size_mb=1
+        ) as platform,
+        platform.service(),
     ):
-        correlation_id = await here.peer.order("*")
-        final = await here.peer.until_final(correlation_id)
+        correlation_id = await platform.peer.order("*")
+        final = await platform.peer.until_final(correlation_id)
 
-        assert here.peer.statuses(correlation_id)[0] == "GRANTED"
-        assert here.peer.statuses(correlation_id).count("SUBORDER_DONE") == 2
+        assert platform.peer.statuses(correlation_id)[0] == "GRANTED"
+        assert platform.peer.statuses(correlation_id).count("SUBORDER_DONE") == 2
         assert final.status == "DONE"
         assert final.body["totalSubOrders"] == 2
-        assert [row["asks"] for row in await here.rows("select asks from sub_order")] == [1, 1]
-        (order,) = await here.rows("select status, available_files, downloaded_files from orders")
+        assert [row["asks"] for row in await platform.rows("select asks from sub_order")] == [1, 1]
+        (order,) = await platform.rows(
+            "select status, available_files, downloaded_files from orders"
+        )
         assert dict(order) == {"status": "DONE", "available_files": 12, "downloaded_files": 0}
 
 
@@ -45,19 +49,21 @@ async def test_fact_2_a_download_lets_the_rest_of_the_order_run(
         for number in range(2):
             maker.product(dataset, f"{dataset}_{number}", size=1024 * 1024)
     async with (
-        platform(broker, database_url, archive=maker.write(), files_bucket_size_mb=1) as here,
-        here.service(),
+        running_platform(
+            broker, database_url, archive=maker.write(), files_bucket_size_mb=1
+        ) as platform,
+        platform.service(),
     ):
-        correlation_id = await here.peer.order("*")
-        order_id = (await here.peer.until(correlation_id, "SUBORDER_DONE", 2)).body["orderId"]
-        (waiting,) = await here.rows("select status, waiting_sub_orders from orders")
+        correlation_id = await platform.peer.order("*")
+        order_id = (await platform.peer.until(correlation_id, "SUBORDER_DONE", 2)).body["orderId"]
+        (waiting,) = await platform.rows("select status, waiting_sub_orders from orders")
 
         assert dict(waiting) == {"status": "RUNNING", "waiting_sub_orders": 2}
 
-        first = await here.zip_of(order_id)
-        final = await here.peer.until_final(correlation_id)
-        second = await here.zip_of(order_id)
-        (done,) = await here.rows("select waiting_sub_orders, downloaded_files from orders")
+        first = await platform.zip_of(order_id)
+        final = await platform.peer.until_final(correlation_id)
+        second = await platform.zip_of(order_id)
+        (done,) = await platform.rows("select waiting_sub_orders, downloaded_files from orders")
 
         assert final.status == "DONE"
         assert {**first, **second} == maker.contents
@@ -70,27 +76,27 @@ async def test_fact_3_with_limit_1_sub_orders_come_one_after_the_other(
     """Fact 3: one SUBORDER_DONE before the download, then a second and one DONE, with id and link."""
     archive = twelve_files(tmp_path)
     async with (
-        platform(
+        running_platform(
             broker,
             database_url,
             archive=archive.write(),
             files_bucket_size_mb=1,
             max_storage_files_jobs_per_user=1,
-        ) as here,
-        here.service(),
+        ) as platform,
+        platform.service(),
     ):
-        correlation_id = await here.peer.order("*")
-        first = await here.peer.until(correlation_id, "SUBORDER_DONE")
+        correlation_id = await platform.peer.order("*")
+        first = await platform.peer.until(correlation_id, "SUBORDER_DONE")
         order_id = first.body["orderId"]
-        states = await here.rows("select state from sub_order order by state")
+        states = await platform.rows("select state from sub_order order by state")
 
-        assert here.peer.statuses(correlation_id) == ["GRANTED", "SUBORDER_DONE"]
+        assert platform.peer.statuses(correlation_id) == ["GRANTED", "SUBORDER_DONE"]
         assert [row["state"] for row in states] == ["READY", "WAITING"]
 
-        await here.zip_of(order_id)
-        final = await here.peer.until_final(correlation_id)
+        await platform.zip_of(order_id)
+        final = await platform.peer.until_final(correlation_id)
 
-        assert here.peer.statuses(correlation_id) == [
+        assert platform.peer.statuses(correlation_id) == [
             "GRANTED",
             "SUBORDER_DONE",
             "SUBORDER_DONE",
@@ -104,7 +110,7 @@ async def test_fact_3_with_limit_1_sub_orders_come_one_after_the_other(
             "downloadLink": f"http://localhost:9043/api/v1/rs-order/user/orders/{order_id}/download",
             "totalSubOrders": 2,
         }
-        assert {one.correlation_id for one in here.peer.received} == {correlation_id}
+        assert {one.correlation_id for one in platform.peer.received} == {correlation_id}
 
 
 async def test_fact_4_an_order_without_files_ends_with_one_failed_response(
@@ -112,11 +118,14 @@ async def test_fact_4_an_order_without_files_ends_with_one_failed_response(
 ) -> None:
     """Fact 4: nothing left after the filters: DONE_WITH_WARNING, told as FAILED with a link."""
     archive = twelve_files(tmp_path)
-    async with platform(broker, database_url, archive=archive.write()) as here, here.service():
-        correlation_id = await here.peer.order("*", filters={"dataTypes": ["QUICKLOOK"]})
-        final = await here.peer.until_final(correlation_id)
+    async with (
+        running_platform(broker, database_url, archive=archive.write()) as platform,
+        platform.service(),
+    ):
+        correlation_id = await platform.peer.order("*", filters={"dataTypes": ["QUICKLOOK"]})
+        final = await platform.peer.until_final(correlation_id)
         order_id = final.body["orderId"]
-        (order,) = await here.rows("select status, message from orders")
+        (order,) = await platform.rows("select status, message from orders")
 
         assert final.body == {
             "status": "FAILED",
@@ -127,7 +136,7 @@ async def test_fact_4_an_order_without_files_ends_with_one_failed_response(
             "errorType": "INTERNAL_ERROR",
             "totalSubOrders": 0,
         }
-        assert here.peer.statuses(correlation_id) == ["GRANTED", "FAILED"]
+        assert platform.peer.statuses(correlation_id) == ["GRANTED", "FAILED"]
         assert dict(order) == {
             "status": "DONE_WITH_WARNING",
             "message": "No file match filters.",
@@ -149,12 +158,12 @@ async def four_files(
     async with (
         fresh_database(_database_admin, servers.database_url) as database_url,
         fresh_broker(_management, servers.amqp_url, servers.management_url or "") as broker,
-        platform(
+        running_platform(
             broker, database_url, archive=maker.write(), max_storage_files_jobs_per_user=0
-        ) as here,
-        here.service(),
+        ) as platform,
+        platform.service(),
     ):
-        yield here
+        yield platform
 
 
 @pytest.mark.parametrize(
@@ -175,12 +184,12 @@ async def test_fact_8_filters_choose_the_files(
     filters: dict[str, Any] | None, expected: set[str] | None, four_files: Platform
 ) -> None:
     """Fact 8: kinds and whole names; what nothing passes ends with a warning."""
-    here = four_files
-    correlation_id = await here.peer.order("*", filters=filters)
-    final = await here.peer.until_final(correlation_id)
+    platform = four_files
+    correlation_id = await platform.peer.order("*", filters=filters)
+    final = await platform.peer.until_final(correlation_id)
     order_id = final.body["orderId"]
-    names = await here.rows("select name from data_file where order_id = $1", order_id)
-    (order,) = await here.rows("select status, message from orders where id = $1", order_id)
+    names = await platform.rows("select name from data_file where order_id = $1", order_id)
+    (order,) = await platform.rows("select status, message from orders where id = $1", order_id)
 
     assert final.status == ("DONE" if expected else "FAILED")
     assert {row["name"] for row in names} == (expected or set())
@@ -197,17 +206,17 @@ async def test_fact_10_all_files_unavailable_is_failed(
     folder = archive.write()
     errors = {archive.checksum(name): "tape is broken" for name in archive.contents}
     async with (
-        platform(
+        running_platform(
             broker, database_url, archive=folder, faults=Faults(storage_errors=errors)
-        ) as here,
-        here.service(),
+        ) as platform,
+        platform.service(),
     ):
-        correlation_id = await here.peer.order("*")
-        final = await here.peer.until_final(correlation_id)
-        (order,) = await here.rows("select status, error_files, pending_files from orders")
-        reasons = await here.rows("select distinct reason from data_file")
+        correlation_id = await platform.peer.order("*")
+        final = await platform.peer.until_final(correlation_id)
+        (order,) = await platform.rows("select status, error_files, pending_files from orders")
+        reasons = await platform.rows("select distinct reason from data_file")
 
-        assert here.peer.statuses(correlation_id) == ["GRANTED", "FAILED"]
+        assert platform.peer.statuses(correlation_id) == ["GRANTED", "FAILED"]
         assert final.body == {
             "status": "FAILED",
             "orderId": final.body["orderId"],
@@ -220,4 +229,4 @@ async def test_fact_10_all_files_unavailable_is_failed(
         }
         assert dict(order) == {"status": "FAILED", "error_files": 12, "pending_files": 0}
         assert [row["reason"] for row in reasons] == ["tape is broken"]
-        assert (await here.download(final.body["orderId"])).status_code == 204
+        assert (await platform.download(final.body["orderId"])).status_code == 204

@@ -15,7 +15,7 @@ from rs_order.sandbox.faults import Service
 from rs_order.sandbox.records import Mail
 from rs_order.sandbox.simulated_platform import DEFAULT_PROJECT_HOST
 from tests.acceptance.peer import RESPONSES
-from tests.acceptance.platform import Platform, platform
+from tests.acceptance.platform import Platform, running_platform
 from tests.acceptance.shared_platform import EVE_01, fence, new_user
 from tests.mails.servers import HOST, smtp_server
 from tests.support.baskets import put_basket
@@ -31,41 +31,41 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-async def ordered(here: Platform, user: str) -> int:
+async def ordered(platform: Platform, user: str) -> int:
     """A nearline file, ordered on the project's site, to the end."""
-    await put_basket(here, user, EVE_01)
-    async with here.client(user) as client:
+    await put_basket(platform, user, EVE_01)
+    async with platform.client(user) as client:
         answer = await client.post("/user/orders", json={"onSuccessUrl": "/user/orders"})
     assert answer.status_code == 201, answer.text
     order = int(answer.json()["content"]["id"])
-    (stored,) = await here.rows("select correlation_id from orders where id = $1", order)
-    final = await here.peer.until_final(stored["correlation_id"])
+    (stored,) = await platform.rows("select correlation_id from orders where id = $1", order)
+    final = await platform.peer.until_final(stored["correlation_id"])
     assert final.status == "DONE"
     return order
 
 
-def mails_to(here: Platform, user: str) -> list[Mail]:
-    return [mail for mail in here.sandbox.mailbox.mails if user in mail.to]
+def mails_to(platform: Platform, user: str) -> list[Mail]:
+    return [mail for mail in platform.sandbox.mailbox.mails if user in mail.to]
 
 
-async def mailed(here: Platform, user: str, count: int = 1) -> list[Mail]:
-    await eventually(lambda: len(mails_to(here, user)) >= count, f"{count} mails to {user}")
-    return mails_to(here, user)
+async def mailed(platform: Platform, user: str, count: int = 1) -> list[Mail]:
+    await eventually(lambda: len(mails_to(platform, user)) >= count, f"{count} mails to {user}")
+    return mails_to(platform, user)
 
 
-def at_seven(here: Platform, days: int) -> None:
+def at_seven(platform: Platform, days: int) -> None:
     """Move the clock to a minute after the seventh hour of a working day, so many days on or later."""
-    wanted = (here.clock.now() + timedelta(days=days)).replace(hour=7, minute=1)
+    wanted = (platform.clock.now() + timedelta(days=days)).replace(hour=7, minute=1)
     while wanted.isoweekday() > 5:
         wanted += timedelta(days=1)
-    here.clock.ahead = wanted - datetime.now(UTC)
+    platform.clock.ahead = wanted - datetime.now(UTC)
 
 
 @pytest.fixture
-async def here(broker: FreshBroker, database_url: str) -> AsyncIterator[Platform]:
+async def platform(broker: FreshBroker, database_url: str) -> AsyncIterator[Platform]:
     """Three instances on one database and broker, with the mails of the sandbox."""
     async with (
-        platform(broker, database_url, **SETTINGS) as ready,
+        running_platform(broker, database_url, **SETTINGS) as ready,
         AsyncExitStack() as instances,
     ):
         for _ in range(3):
@@ -75,64 +75,64 @@ async def here(broker: FreshBroker, database_url: str) -> AsyncIterator[Platform
         yield ready
 
 
-async def test_three_instances_send_each_mail_once(here: Platform) -> None:
+async def test_three_instances_send_each_mail_once(platform: Platform) -> None:
     """The confirmation, late when the mail service is away, and a reminder by the clock."""
-    jane, john = new_user(here), new_user(here)
-    await here.peer.until_final(await here.peer.order(EVE_01, user=jane))
-    await fence(here)
+    jane, john = new_user(platform), new_user(platform)
+    await platform.peer.until_final(await platform.peer.order(EVE_01, user=jane))
+    await fence(platform)
 
-    assert here.sandbox.mailbox.mails == []  # services get no mail (domain.md 16.2)
+    assert platform.sandbox.mailbox.mails == []  # services get no mail (domain.md 16.2)
 
-    order = await ordered(here, jane)
-    (confirmed,) = await mailed(here, jane)
-    here.sandbox.faults.mail_status = 500
-    asked = here.sandbox.calls.counters[Service.ADMIN_INSTANCE]
-    late = await ordered(here, john)
-    await here.sandbox.calls.wait_for(Service.ADMIN_INSTANCE, asked + 1)
+    order = await ordered(platform, jane)
+    (confirmed,) = await mailed(platform, jane)
+    platform.sandbox.faults.mail_status = 500
+    asked = platform.sandbox.calls.counters[Service.ADMIN_INSTANCE]
+    late = await ordered(platform, john)
+    await platform.sandbox.calls.wait_for(Service.ADMIN_INSTANCE, asked + 1)
 
     assert confirmed.subject == f"Order number {order} is confirmed"
     assert confirmed.sender is None
     assert f'<a href="{DEFAULT_PROJECT_HOST}/user/orders">' in confirmed.text
     assert re.search(r"orderToken=[\w.\-]+&amp;scope=project1", confirmed.text)
-    assert mails_to(here, john) == []
+    assert mails_to(platform, john) == []
 
-    here.sandbox.faults.mail_status = None
-    here.clock.ahead += timedelta(minutes=10)
+    platform.sandbox.faults.mail_status = None
+    platform.clock.ahead += timedelta(minutes=10)
 
-    assert [mail.subject for mail in await mailed(here, john)] == [
+    assert [mail.subject for mail in await mailed(platform, john)] == [
         f"Order number {late} is confirmed"
     ]
 
-    at_seven(here, days=4)
-    jane_, john_ = await mailed(here, jane, 2), await mailed(here, john, 2)
-    at_seven(here, days=1)
-    await fence(here)
+    at_seven(platform, days=4)
+    jane_, john_ = await mailed(platform, jane, 2), await mailed(platform, john, 2)
+    at_seven(platform, days=1)
+    await fence(platform)
 
     assert [mail.subject for mail in (jane_[1], john_[1])] == [
         "Reminder: some orders are waiting for you"
     ] * 2
     assert (jane_[1].text.count("</td></tr>"), john_[1].text.count("</td></tr>")) == (1, 1)
-    assert (len(mails_to(here, jane)), len(mails_to(here, john))) == (2, 2)
-    assert await here.rows("select from mail") == []
+    assert (len(mails_to(platform, jane)), len(mails_to(platform, john))) == (2, 2)
+    assert await platform.rows("select from mail") == []
 
 
 async def test_an_outage_over_the_time_of_a_reminder_is_made_up_for(
     broker: FreshBroker, database_url: str
 ) -> None:
     """Nothing ran at seven; whoever starts next reminds, once."""
-    async with platform(broker, database_url, **SETTINGS) as here:
-        async with here.service():
-            user = new_user(here)
-            await ordered(here, user)
-            await mailed(here, user)
-        at_seven(here, days=4)
-        here.clock.ahead += timedelta(hours=5)
-        async with here.service():
-            await mailed(here, user, 2)
-        async with here.service():
-            await fence(here)
+    async with running_platform(broker, database_url, **SETTINGS) as platform:
+        async with platform.service():
+            user = new_user(platform)
+            await ordered(platform, user)
+            await mailed(platform, user)
+        at_seven(platform, days=4)
+        platform.clock.ahead += timedelta(hours=5)
+        async with platform.service():
+            await mailed(platform, user, 2)
+        async with platform.service():
+            await fence(platform)
 
-            assert [mail.subject for mail in mails_to(here, user)][1:] == [
+            assert [mail.subject for mail in mails_to(platform, user)][1:] == [
                 "Reminder: some orders are waiting for you"
             ]
 
@@ -149,19 +149,19 @@ async def test_mails_go_to_a_mail_server_and_copies_to_rs_notifier(
             "mail_sender": "orders@site.example",
         }
         async with (
-            platform(broker, database_url, **SETTINGS, **smtp) as here,
-            here.service(),
-            _heard(here, RESPONSES, COPIES) as messages,
+            running_platform(broker, database_url, **SETTINGS, **smtp) as platform,
+            platform.service(),
+            _heard(platform, RESPONSES, COPIES) as messages,
         ):
-            user = new_user(here)
-            order = await ordered(here, user)
+            user = new_user(platform)
+            order = await ordered(platform, user)
             await eventually(lambda: box.received, "a mail at the mail server")
             await eventually(lambda: len(messages) == 4, "two responses and their copies")
 
         (received,) = box.received
         assert received.recipients == [user]
         assert received.message["Subject"] == f"Order number {order} is confirmed"
-        assert here.sandbox.mailbox.mails == []
+        assert platform.sandbox.mailbox.mails == []
 
     for response, copy in zip(messages[::2], messages[1::2], strict=True):
         assert (response["exchange"], copy["exchange"]) == (RESPONSES, COPIES)
@@ -173,12 +173,12 @@ async def test_mails_go_to_a_mail_server_and_copies_to_rs_notifier(
 
 
 @asynccontextmanager
-async def _heard(here: Platform, *exchanges: str) -> AsyncIterator[list[dict[str, Any]]]:
+async def _heard(platform: Platform, *exchanges: str) -> AsyncIterator[list[dict[str, Any]]]:
     """What these fanouts give to one queue, in its order."""
-    channel = here.peer.channel
+    channel = platform.peer.channel
     queue = await channel.declare_queue(f"test.{uuid4()}", exclusive=True)
     for exchange in exchanges:
-        await queue.bind(await here.peer.exchange(exchange))
+        await queue.bind(await platform.peer.exchange(exchange))
     heard: list[dict[str, Any]] = []
 
     async def take(message: aio_pika.abc.AbstractIncomingMessage) -> None:

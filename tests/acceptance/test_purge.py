@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from rs_order.app.serve import Role
 from rs_order.sandbox.faults import Faults
-from tests.acceptance.platform import Platform, platform
+from tests.acceptance.platform import Platform, running_platform
 from tests.acceptance.shared_platform import EVE_01, new_user, state_of, until_rows
 from tests.support.polling import eventually
 from tests.support.servers import FreshBroker
@@ -15,35 +15,35 @@ STEPS = ("rs-order.steps", "rs-order.remote-steps")
 async def test_a_purge_of_the_steps_is_survived(broker: FreshBroker, database_url: str) -> None:
     """Of two orders one is to be read, one waits for storage; both lose their steps and reach their ends."""
     faults = Faults(silence=True)
-    async with platform(broker, database_url, faults=faults) as here:
-        async with here.service():
-            waiting = await _order(here)
-            await here.sandbox.restores.wait_for_requests(1)
-        here.clock.ahead = timedelta(minutes=31)  # storage is to be asked again
-        async with here.service(Role.API):
-            pending = await _order(here)
+    async with running_platform(broker, database_url, faults=faults) as platform:
+        async with platform.service():
+            waiting = await _order(platform)
+            await platform.sandbox.restores.wait_for_requests(1)
+        platform.clock.ahead = timedelta(minutes=31)  # storage is to be asked again
+        async with platform.service(Role.API):
+            pending = await _order(platform)
             for queue in STEPS:
-                await _purge(here, queue)
-        here.clock.ahead = timedelta(minutes=47)
-        async with here.service():
+                await _purge(platform, queue)
+        platform.clock.ahead = timedelta(minutes=47)
+        async with platform.service():
             await until_rows(
-                here, "select from sub_order where order_id = $1 and asks = 2", waiting
+                platform, "select from sub_order where order_id = $1 and asks = 2", waiting
             )
             await until_rows(
-                here, "select from sub_order where order_id = $1 and asks = 1", pending
+                platform, "select from sub_order where order_id = $1 and asks = 1", pending
             )
-            here.sandbox.restores.release()
+            platform.sandbox.restores.release()
             for order in (waiting, pending):
                 await until_rows(
-                    here, "select from orders where id = $1 and status = 'DONE'", order
+                    platform, "select from orders where id = $1 and status = 'DONE'", order
                 )
-                assert await state_of(here, order) == "DONE"
+                assert await state_of(platform, order) == "DONE"
 
 
-async def _order(here: Platform) -> int:
+async def _order(platform: Platform) -> int:
     """A user's order of one nearline file."""
-    user = new_user(here)
-    async with here.client(user) as client:
+    user = new_user(platform)
+    async with platform.client(user) as client:
         answer = await client.post(
             "/user/orders/apply",
             json={"correlationId": user, "user": user, "queries": [EVE_01]},
@@ -52,11 +52,11 @@ async def _order(here: Platform) -> int:
     return int(answer.json()["content"]["orderId"])
 
 
-async def _purge(here: Platform, name: str) -> None:
-    queue = await here.peer.channel.get_queue(name, ensure=False)
+async def _purge(platform: Platform, name: str) -> None:
+    queue = await platform.peer.channel.get_queue(name, ensure=False)
 
     async def filled() -> bool:
-        known = await here.peer.channel.declare_queue(name, passive=True)
+        known = await platform.peer.channel.declare_queue(name, passive=True)
         return bool(known.declaration_result.message_count)
 
     await eventually(filled, f"a step is in {name}")

@@ -83,13 +83,13 @@ class Client:
             self._arrived.notify_all()
 
 
-async def test_a_client_that_only_knows_the_chapter(here: Any) -> None:
+async def test_a_client_that_only_knows_the_chapter(platform: Any) -> None:
     """It orders, follows, downloads; and cancels another order about which storage is silent."""
-    settings = here.settings
+    settings = platform.settings
     url = f"{settings.amqp_url.get_secret_value().rstrip('/')}/{settings.amqp_vhost}"
     async with Client.connected(url) as client:
-        order_id = await _order_and_download(client, here.port)
-        await _cancel(client, here, last_order=order_id)
+        order_id = await _order_and_download(client, platform.port)
+        await _cancel(client, platform, last_order=order_id)
 
 
 async def _order_and_download(client: Client, port: int) -> int:
@@ -181,10 +181,10 @@ async def _download(link: str, port: int) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-async def _cancel(client: Client, here: Any, *, last_order: int) -> None:
+async def _cancel(client: Client, platform: Any, *, last_order: int) -> None:
     """Cancel an order of three sub-orders, of which two were asked and none is answered."""
-    here.sandbox.faults.silence = True
-    asked_before = here.sandbox.restores.requested
+    platform.sandbox.faults.silence = True
+    asked_before = platform.sandbox.restores.requested
     await client.publish(
         REQUESTS,
         {
@@ -198,13 +198,13 @@ async def _cancel(client: Client, here: Any, *, last_order: int) -> None:
         },
     )
     order_id = (await client.until("raw-2", "GRANTED"))["orderId"]
-    await here.sandbox.restores.wait_for_requests(asked_before + 2)
-    checksums = [one for request in here.sandbox.restores.requests for one in request.checksums]
+    await platform.sandbox.restores.wait_for_requests(asked_before + 2)
+    checksums = [one for request in platform.sandbox.restores.requests for one in request.checksums]
 
     assert order_id != last_order
 
     await client.publish(CANCELS, {"orderId": order_id, "correlationId": "raw-2"})
-    await _until(here, order_id, lambda order: order == ("DELETED", 0))
+    await _until(platform, order_id, lambda order: order == ("DELETED", 0))
     for checksum in checksums:
         await client.publish(
             FILE_EVENTS,
@@ -216,7 +216,7 @@ async def _cancel(client: Client, here: Any, *, last_order: int) -> None:
                 ),
             },
         )
-    here.sandbox.faults.silence = False
+    platform.sandbox.faults.silence = False
     # Behind the late events: an order of the same user shows that they were handled.
     await client.publish(
         REQUESTS,
@@ -227,13 +227,13 @@ async def _cancel(client: Client, here: Any, *, last_order: int) -> None:
     assert client.bodies("raw-2") == [
         {"status": "GRANTED", "orderId": order_id, "correlationId": "raw-2"}
     ]
-    assert await _order(here, order_id) == ("DELETED", 0)
-    assert here.sandbox.restores.requested == asked_before + 3
+    assert await _order(platform, order_id) == ("DELETED", 0)
+    assert platform.sandbox.restores.requested == asked_before + 3
 
 
-async def _order(here: Any, order_id: int) -> tuple[str, int]:
+async def _order(platform: Any, order_id: int) -> tuple[str, int]:
     """Status of the order, and how many files it has."""
-    connection = await asyncpg.connect(here.database_url)
+    connection = await asyncpg.connect(platform.database_url)
     try:
         (row,) = await connection.fetch(
             "select status, (select count(*) from order_project1.data_file where order_id = $1)"
@@ -245,10 +245,10 @@ async def _order(here: Any, order_id: int) -> tuple[str, int]:
         await connection.close()
 
 
-async def _until(here: Any, order_id: int, holds: Callable[[tuple[str, int]], bool]) -> None:
+async def _until(platform: Any, order_id: int, holds: Callable[[tuple[str, int]], bool]) -> None:
     """A cancel is never answered (amqp.md 2.5), so the order itself is asked."""
 
     async def held() -> bool:
-        return holds(await _order(here, order_id))
+        return holds(await _order(platform, order_id))
 
     await eventually(held, "the order as it should be")

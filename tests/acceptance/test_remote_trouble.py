@@ -11,7 +11,7 @@ from rs_order.sandbox.faults import Faults, Outage, OutageMode, Service
 from rs_order.sandbox.user_directory import User
 from tests.acceptance.archives import ArchiveMaker
 from tests.acceptance.peer import REQUESTS
-from tests.acceptance.platform import TENANT, Platform, platform
+from tests.acceptance.platform import TENANT, Platform, running_platform
 from tests.acceptance.shared_platform import EVE_01, fence, new_user, until_rows
 from tests.support.servers import FreshBroker
 
@@ -29,36 +29,41 @@ EVERY_MODE = [
 @pytest.mark.parametrize("outage", EVERY_MODE, ids=[str(outage.mode) for outage in EVERY_MODE])
 @pytest.mark.parametrize("service", [Service.ADMIN, Service.CATALOG, Service.DAM])
 async def test_a_request_outlives_a_short_trouble(
-    service: Service, outage: Outage, here: Platform
+    service: Service, outage: Outage, platform: Platform
 ) -> None:
     """It is asked again, and each response is told once."""
-    here.sandbox.faults.outages = {service: outage.model_copy()}
-    correlation_id = await here.peer.order(EVE_01, user=new_user(here))
-    await here.peer.until_final(correlation_id)
+    platform.sandbox.faults.outages = {service: outage.model_copy()}
+    correlation_id = await platform.peer.order(EVE_01, user=new_user(platform))
+    await platform.peer.until_final(correlation_id)
 
-    assert here.sandbox.faults.outages[service].calls == 0
+    assert platform.sandbox.faults.outages[service].calls == 0
 
-    await fence(here)
+    await fence(platform)
 
-    assert here.peer.statuses(correlation_id) == DONE
+    assert platform.peer.statuses(correlation_id) == DONE
 
 
 async def test_a_slow_service_holds_up_nothing_else(broker: FreshBroker, database_url: str) -> None:
     """Every step that may ask the catalog waits for it; an order that has nothing to ask expires."""
-    async with platform(broker, database_url, faults=Faults(silence=True)) as here, here.service():
-        await here.peer.order(EVE_01)
-        await until_rows(here, "select from orders where status = 'RUNNING'")
-        here.sandbox.faults.outages = {Service.CATALOG: Outage(mode=OutageMode.SLOW, seconds=10)}
-        asked = here.sandbox.calls.counters[Service.CATALOG]
+    async with (
+        running_platform(broker, database_url, faults=Faults(silence=True)) as platform,
+        platform.service(),
+    ):
+        await platform.peer.order(EVE_01)
+        await until_rows(platform, "select from orders where status = 'RUNNING'")
+        platform.sandbox.faults.outages = {
+            Service.CATALOG: Outage(mode=OutageMode.SLOW, seconds=10)
+        }
+        asked = platform.sandbox.calls.counters[Service.CATALOG]
         waiting = []
         for number in range(STEPS_AT_ONCE):
-            waiting.append(await here.peer.order(EVE_01, user=new_user(here)))
-            await here.sandbox.calls.wait_for(Service.CATALOG, asked + number + 1)
-        here.clock.ahead = timedelta(hours=6.1)
-        await until_rows(here, "select from orders where status = 'EXPIRED'")
-        here.sandbox.faults.outages = {}
+            waiting.append(await platform.peer.order(EVE_01, user=new_user(platform)))
+            await platform.sandbox.calls.wait_for(Service.CATALOG, asked + number + 1)
+        platform.clock.ahead = timedelta(hours=6.1)
+        await until_rows(platform, "select from orders where status = 'EXPIRED'")
+        platform.sandbox.faults.outages = {}
 
-        assert [here.peer.statuses(correlation_id) for correlation_id in waiting] == [
+        assert [platform.peer.statuses(correlation_id) for correlation_id in waiting] == [
             [] for _ in waiting
         ]
 
@@ -67,26 +72,29 @@ async def test_the_address_of_a_project_is_waited_for(
     broker: FreshBroker, database_url: str
 ) -> None:
     """Without it no link could be told: rs-admin-instance is asked again, then FAILED; once known, kept."""
-    async with platform(broker, database_url, remote_deadline=2) as here, here.service():
-        here.sandbox.faults.outages = {Service.ADMIN_INSTANCE: Outage(mode=OutageMode.DOWN)}
-        failed = await here.peer.until_final(await here.peer.order(EVE_01))
-        here.sandbox.faults.outages = {
+    async with (
+        running_platform(broker, database_url, remote_deadline=2) as platform,
+        platform.service(),
+    ):
+        platform.sandbox.faults.outages = {Service.ADMIN_INSTANCE: Outage(mode=OutageMode.DOWN)}
+        failed = await platform.peer.until_final(await platform.peer.order(EVE_01))
+        platform.sandbox.faults.outages = {
             Service.ADMIN_INSTANCE: Outage(mode=OutageMode.NONSENSE, calls=1)
         }
-        waited = await here.peer.order(EVE_01)
-        await here.peer.until_final(waited)
-        asked = here.sandbox.calls.counters[Service.ADMIN_INSTANCE]
-        here.sandbox.faults.outages = {Service.ADMIN_INSTANCE: Outage(mode=OutageMode.DOWN)}
-        later = await here.peer.order(EVE_01, user="john@example.org")
-        await here.peer.until_final(later)
+        waited = await platform.peer.order(EVE_01)
+        await platform.peer.until_final(waited)
+        asked = platform.sandbox.calls.counters[Service.ADMIN_INSTANCE]
+        platform.sandbox.faults.outages = {Service.ADMIN_INSTANCE: Outage(mode=OutageMode.DOWN)}
+        later = await platform.peer.order(EVE_01, user="john@example.org")
+        await platform.peer.until_final(later)
 
         assert failed.body["message"] == (
             "RemoteServiceException: rs-admin-instance gave no usable answer for 2 s. "
             "Please send the request again later."
         )
-        assert here.peer.statuses(waited) == DONE
-        assert here.peer.statuses(later) == DONE
-        assert here.sandbox.calls.counters[Service.ADMIN_INSTANCE] == asked
+        assert platform.peer.statuses(waited) == DONE
+        assert platform.peer.statuses(later) == DONE
+        assert platform.sandbox.calls.counters[Service.ADMIN_INSTANCE] == asked
 
 
 @pytest.mark.parametrize(
@@ -97,14 +105,14 @@ async def test_the_address_of_a_project_is_waited_for(
     ],
 )
 async def test_a_trouble_without_end_fails_the_request_at_the_deadline(
-    service: Service, mode: OutageMode, here: Platform
+    service: Service, mode: OutageMode, platform: Platform
 ) -> None:
     """One FAILED that names the service, and nothing after it, also when the service is back."""
-    here.sandbox.faults.outages = {service: Outage(mode=mode)}
-    correlation_id = await here.peer.order(EVE_01, user=new_user(here))
-    final = await here.peer.until_final(correlation_id)
-    here.sandbox.faults.outages = {}
-    await fence(here)
+    platform.sandbox.faults.outages = {service: Outage(mode=mode)}
+    correlation_id = await platform.peer.order(EVE_01, user=new_user(platform))
+    final = await platform.peer.until_final(correlation_id)
+    platform.sandbox.faults.outages = {}
+    await fence(platform)
 
     assert final.body == {
         "status": "FAILED",
@@ -113,31 +121,31 @@ async def test_a_trouble_without_end_fails_the_request_at_the_deadline(
         "message": f"RemoteServiceException: {service} gave no usable answer for 2 s. "
         "Please send the request again later.",
     }
-    assert here.peer.statuses(correlation_id) == ["FAILED"]
+    assert platform.peer.statuses(correlation_id) == ["FAILED"]
 
 
-async def test_a_catalog_that_refuses_is_a_verdict(here: Platform) -> None:
+async def test_a_catalog_that_refuses_is_a_verdict(platform: Platform) -> None:
     """A 4xx is not asked again: FAILED with the text of amqp.md 2.4."""
-    here.sandbox.faults.outages = {Service.CATALOG: Outage(mode=OutageMode.STATUS, status=400)}
-    before = here.sandbox.calls.counters.get(Service.CATALOG, 0)
-    correlation_id = await here.peer.order(EVE_01, user=new_user(here))
-    final = await here.peer.until_final(correlation_id)
+    platform.sandbox.faults.outages = {Service.CATALOG: Outage(mode=OutageMode.STATUS, status=400)}
+    before = platform.sandbox.calls.counters.get(Service.CATALOG, 0)
+    correlation_id = await platform.peer.order(EVE_01, user=new_user(platform))
+    final = await platform.peer.until_final(correlation_id)
 
     assert final.body["message"].startswith("CatalogSearchException: Error applying search")
     assert final.body["errorType"] == "INTERNAL_ERROR"
-    assert here.sandbox.calls.counters[Service.CATALOG] == before + 1
+    assert platform.sandbox.calls.counters[Service.CATALOG] == before + 1
 
 
-async def test_w3_an_order_whose_dataset_can_never_be_read_fails(here: Platform) -> None:
+async def test_w3_an_order_whose_dataset_can_never_be_read_fails(platform: Platform) -> None:
     """It was granted; at the deadline it ends FAILED, without a file, and says why."""
-    here.sandbox.faults.outages = {Service.DAM: Outage(mode=OutageMode.STATUS, status=500)}
-    correlation_id = await here.peer.order(EVE_01, user=new_user(here))
-    final = await here.peer.until_final(correlation_id)
-    (order,) = await here.rows(
+    platform.sandbox.faults.outages = {Service.DAM: Outage(mode=OutageMode.STATUS, status=500)}
+    correlation_id = await platform.peer.order(EVE_01, user=new_user(platform))
+    final = await platform.peer.until_final(correlation_id)
+    (order,) = await platform.rows(
         "select status, message, sub_orders from orders where id = $1", final.body["orderId"]
     )
 
-    assert here.peer.statuses(correlation_id) == ["GRANTED", "FAILED"]
+    assert platform.peer.statuses(correlation_id) == ["GRANTED", "FAILED"]
     assert final.body["totalSubOrders"] == 0
     assert (order["status"], order["sub_orders"]) == ("FAILED", 0)
     assert "rs-dam" in order["message"]
@@ -151,29 +159,29 @@ async def test_a_trouble_between_two_pages_loses_and_repeats_no_file(
     for number in range(6):
         maker.product("DS", f"P{number}", 2)
     async with (
-        platform(
+        running_platform(
             broker, database_url, archive=maker.write(), batch_size=1, remote_deadline=2
-        ) as here,
-        here.service(),
+        ) as platform,
+        platform.service(),
     ):
-        mended, _ = await _ordered_with_trouble_after_two_pages(here, calls=1)
-        await here.peer.until_final(mended)
-        files = await here.rows("select order_id, name from data_file order by name")
+        mended, _ = await _ordered_with_trouble_after_two_pages(platform, calls=1)
+        await platform.peer.until_final(mended)
+        files = await platform.rows("select order_id, name from data_file order by name")
 
-        assert here.sandbox.faults.outages[Service.CATALOG].calls == 0
-        assert here.peer.statuses(mended) == DONE
+        assert platform.sandbox.faults.outages[Service.CATALOG].calls == 0
+        assert platform.peer.statuses(mended) == DONE
         assert [row["name"] for row in files] == sorted(maker.contents)
 
-        lost, order_id = await _ordered_with_trouble_after_two_pages(here, calls=None)
-        final = await here.peer.until_final(lost)
+        lost, order_id = await _ordered_with_trouble_after_two_pages(platform, calls=None)
+        final = await platform.peer.until_final(lost)
         await until_rows(
-            here,
+            platform,
             "select 1 where not exists (select 1 from data_file where order_id = $1)",
             order_id,
         )
-        (order,) = await here.rows("select status, message from orders where id = $1", order_id)
+        (order,) = await platform.rows("select status, message from orders where id = $1", order_id)
 
-        assert here.peer.statuses(lost) == ["GRANTED", "FAILED"]
+        assert platform.peer.statuses(lost) == ["GRANTED", "FAILED"]
         assert (final.body["totalSubOrders"], "downloadLink" in final.body) == (0, False)
         assert dict(order) == {
             "status": "FAILED",
@@ -182,17 +190,17 @@ async def test_a_trouble_between_two_pages_loses_and_repeats_no_file(
 
 
 async def _ordered_with_trouble_after_two_pages(
-    here: Platform, *, calls: int | None
+    platform: Platform, *, calls: int | None
 ) -> tuple[str, int]:
     """An order whose catalog closes the connection once two of its pages are stored."""
-    here.sandbox.faults.outages = {Service.CATALOG: Outage(mode=OutageMode.SLOW, seconds=0.3)}
-    correlation_id = await here.peer.order("*", user=new_user(here))
-    order_id = (await here.peer.until(correlation_id, "GRANTED")).body["orderId"]
+    platform.sandbox.faults.outages = {Service.CATALOG: Outage(mode=OutageMode.SLOW, seconds=0.3)}
+    correlation_id = await platform.peer.order("*", user=new_user(platform))
+    order_id = (await platform.peer.until(correlation_id, "GRANTED")).body["orderId"]
     await until_rows(
-        here, "select 1 from data_file where order_id = $1 having count(*) >= 4", order_id
+        platform, "select 1 from data_file where order_id = $1 having count(*) >= 4", order_id
     )
-    here.sandbox.faults.outages = {Service.CATALOG: Outage(mode=OutageMode.DOWN, calls=calls)}
-    (stored,) = await here.rows(
+    platform.sandbox.faults.outages = {Service.CATALOG: Outage(mode=OutageMode.DOWN, calls=calls)}
+    (stored,) = await platform.rows(
         "select count(*) as files from data_file where order_id = $1", order_id
     )
 
@@ -205,10 +213,10 @@ async def test_w34_a_verdict_on_a_user_is_that_of_one_tenant(
 ) -> None:
     """Unknown here, known there: neither verdict, though remembered, reaches the other tenant (W34)."""
     async with (
-        platform(broker, database_url, tenants=[TENANT, "project2"]) as here,
-        here.service(),
+        running_platform(broker, database_url, tenants=[TENANT, "project2"]) as platform,
+        platform.service(),
     ):
-        here.sandbox.directory.put(User(email="local@example.org", tenants={TENANT}))
+        platform.sandbox.directory.put(User(email="local@example.org", tenants={TENANT}))
         answers = []
         for number, tenant in enumerate(["project2", TENANT, "project2"]):
             body = {
@@ -216,10 +224,12 @@ async def test_w34_a_verdict_on_a_user_is_that_of_one_tenant(
                 "queries": [EVE_01],
                 "user": "local@example.org",
             }
-            await here.peer.send(REQUESTS, json.dumps(body).encode(), {"regards.tenant": tenant})
-            answers.append(await here.peer.until_final(f"tenant-{number}"))
+            await platform.peer.send(
+                REQUESTS, json.dumps(body).encode(), {"regards.tenant": tenant}
+            )
+            answers.append(await platform.peer.until_final(f"tenant-{number}"))
 
-        calls = here.sandbox.calls.recent(Service.ADMIN)
+        calls = platform.sandbox.calls.recent(Service.ADMIN)
         assert [answer.status for answer in answers] == ["DENIED", "DONE", "DENIED"]
         assert [answer.body.get("errorType") for answer in answers] == [
             "FORBIDDEN",

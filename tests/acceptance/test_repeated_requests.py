@@ -8,20 +8,20 @@ import asyncpg
 from pydantic import SecretStr
 
 from tests.acceptance.peer import REQUESTS, Received
-from tests.acceptance.platform import TENANT, Platform, platform
+from tests.acceptance.platform import TENANT, Platform, running_platform
 from tests.acceptance.shared_platform import EVE_01, fence, new_user, until_rows
 from tests.support.polling import eventually
 from tests.support.proxy import tcp_proxy
 from tests.support.servers import FreshBroker
 
 
-def request(here: Platform, **members: Any) -> dict[str, Any]:
-    body = {"correlationId": f"again-{uuid4()}", "queries": [EVE_01], "user": new_user(here)}
+def request(platform: Platform, **members: Any) -> dict[str, Any]:
+    body = {"correlationId": f"again-{uuid4()}", "queries": [EVE_01], "user": new_user(platform)}
     return {**body, **members}
 
 
-async def send(here: Platform, body: dict[str, Any]) -> str:
-    await here.peer.send(REQUESTS, json.dumps(body).encode())
+async def send(platform: Platform, body: dict[str, Any]) -> str:
+    await platform.peer.send(REQUESTS, json.dumps(body).encode())
     return str(body["correlationId"])
 
 
@@ -29,68 +29,68 @@ def told(responses: list[Received]) -> list[tuple[str | None, dict[str, Any]]]:
     return [(one.message_id, one.body) for one in responses]
 
 
-async def test_published_again_every_response_is_sent_again(here: Platform) -> None:
+async def test_published_again_every_response_is_sent_again(platform: Platform) -> None:
     """All of them, in order, each with its first message id; there is still one order."""
-    body = request(here)
-    correlation_id = await send(here, body)
-    await here.peer.until_final(correlation_id)
+    body = request(platform)
+    correlation_id = await send(platform, body)
+    await platform.peer.until_final(correlation_id)
     # The same content, written otherwise.
     again = {"filters": None, **dict(reversed(body.items())), "unknown": 1}
-    await send(here, again)
-    await here.peer.until(correlation_id, "DONE", 2)
-    await fence(here)
-    responses = here.peer.responses(correlation_id)
-    orders = await here.rows("select id from orders where correlation_id = $1", correlation_id)
+    await send(platform, again)
+    await platform.peer.until(correlation_id, "DONE", 2)
+    await fence(platform)
+    responses = platform.peer.responses(correlation_id)
+    orders = await platform.rows("select id from orders where correlation_id = $1", correlation_id)
 
-    assert here.peer.statuses(correlation_id) == ["GRANTED", "SUBORDER_DONE", "DONE"] * 2
+    assert platform.peer.statuses(correlation_id) == ["GRANTED", "SUBORDER_DONE", "DONE"] * 2
     assert told(responses[3:]) == told(responses[:3])
     assert len({one.message_id for one in responses}) == 3
     assert len(orders) == 1
-    assert here.sandbox.restores.requested == 2  # the fence's is the other
+    assert platform.sandbox.restores.requested == 2  # the fence's is the other
 
 
-async def test_published_again_while_it_runs(here: Platform) -> None:
+async def test_published_again_while_it_runs(platform: Platform) -> None:
     """What was said so far is said again, what follows is said once."""
-    here.sandbox.faults.silence = True
-    body = request(here)
-    correlation_id = await send(here, body)
-    await here.peer.until(correlation_id, "GRANTED")
-    await here.sandbox.restores.wait_for_pending(1)
-    await send(here, body)
-    await here.peer.until(correlation_id, "GRANTED", 2)
-    here.sandbox.restores.release()
-    await here.peer.until_final(correlation_id)
+    platform.sandbox.faults.silence = True
+    body = request(platform)
+    correlation_id = await send(platform, body)
+    await platform.peer.until(correlation_id, "GRANTED")
+    await platform.sandbox.restores.wait_for_pending(1)
+    await send(platform, body)
+    await platform.peer.until(correlation_id, "GRANTED", 2)
+    platform.sandbox.restores.release()
+    await platform.peer.until_final(correlation_id)
 
-    assert here.peer.statuses(correlation_id) == ["GRANTED", "GRANTED", "SUBORDER_DONE", "DONE"]
+    assert platform.peer.statuses(correlation_id) == ["GRANTED", "GRANTED", "SUBORDER_DONE", "DONE"]
 
 
-async def test_refusals_are_repeated_too(here: Platform) -> None:
+async def test_refusals_are_repeated_too(platform: Platform) -> None:
     """DENIED and an early FAILED come again as they were, without a second judgement."""
     for members, status in (({"queries": []}, "DENIED"), ({"queries": ["productId:NO"]}, "FAILED")):
-        body = request(here, **members)
-        correlation_id = await send(here, body)
-        await here.peer.until(correlation_id, status)
-        calls = here.sandbox.calls.counters["rs-catalog"]
-        await send(here, body)
-        await here.peer.until(correlation_id, status, 2)
-        first, second = here.peer.responses(correlation_id)
+        body = request(platform, **members)
+        correlation_id = await send(platform, body)
+        await platform.peer.until(correlation_id, status)
+        calls = platform.sandbox.calls.counters["rs-catalog"]
+        await send(platform, body)
+        await platform.peer.until(correlation_id, status, 2)
+        first, second = platform.peer.responses(correlation_id)
 
         assert told([first]) == told([second])
-        assert here.sandbox.calls.counters["rs-catalog"] == calls
+        assert platform.sandbox.calls.counters["rs-catalog"] == calls
 
 
 async def test_the_same_correlation_id_with_other_content_is_a_new_request(
-    here: Platform,
+    platform: Platform,
 ) -> None:
     """Peers may use a correlation id for several orders."""
-    body = request(here)
-    correlation_id = await send(here, body)
-    await here.peer.until(correlation_id, "DONE")
-    await send(here, {**body, "queries": [EVE_01, "productId:EVE_02"]})
-    await here.peer.until(correlation_id, "DONE", 2)
-    ids = {one.body["orderId"] for one in here.peer.responses(correlation_id)}
+    body = request(platform)
+    correlation_id = await send(platform, body)
+    await platform.peer.until(correlation_id, "DONE")
+    await send(platform, {**body, "queries": [EVE_01, "productId:EVE_02"]})
+    await platform.peer.until(correlation_id, "DONE", 2)
+    ids = {one.body["orderId"] for one in platform.peer.responses(correlation_id)}
 
-    assert here.peer.statuses(correlation_id) == ["GRANTED", "SUBORDER_DONE", "DONE"] * 2
+    assert platform.peer.statuses(correlation_id) == ["GRANTED", "SUBORDER_DONE", "DONE"] * 2
     assert len(ids) == 2
 
 
@@ -100,26 +100,26 @@ async def test_redelivered_after_a_cut_before_the_acknowledgement(
     """The effect is committed, the acknowledgement never arrives: nothing more is done or sent."""
     async with (
         tcp_proxy(broker.url) as proxy,
-        platform(broker, database_url) as here,
-        here.service(amqp_url=SecretStr(proxy.url)),
+        running_platform(broker, database_url) as platform,
+        platform.service(amqp_url=SecretStr(proxy.url)),
     ):
         holder = await asyncpg.connect(database_url)
         try:
             async with holder.transaction():
                 await holder.execute(f"lock table order_{TENANT}.order_request")
-                correlation_id = await send(here, request(here))
+                correlation_id = await send(platform, request(platform))
                 await until_waiting(holder)
                 # From here on nothing that the service says reaches the broker.
                 proxy.pause(answers=False)
         finally:
             await holder.close()
-        await until_rows(here, "select 1 from order_request")
+        await until_rows(platform, "select 1 from order_request")
         proxy.cut()
-        await here.peer.until_final(correlation_id)
-        await fence(here)
-        requests = await here.rows("select 1 from order_request")
+        await platform.peer.until_final(correlation_id)
+        await fence(platform)
+        requests = await platform.rows("select 1 from order_request")
 
-        assert here.peer.statuses(correlation_id) == ["GRANTED", "SUBORDER_DONE", "DONE"]
+        assert platform.peer.statuses(correlation_id) == ["GRANTED", "SUBORDER_DONE", "DONE"]
         assert len(requests) == 2  # the fence's is the other
 
 

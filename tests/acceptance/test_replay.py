@@ -25,9 +25,9 @@ class Ended:
     err: str
 
 
-async def rs_order(here: Platform, *arguments: str) -> Ended:
+async def rs_order(platform: Platform, *arguments: str) -> Ended:
     """Run a command as an operator would, with the deployment's addresses in the environment."""
-    settings = here.settings
+    settings = platform.settings
     environment = {name: value for name, value in os.environ.items() if "RS_ORDER" not in name}
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -48,30 +48,30 @@ async def rs_order(here: Platform, *arguments: str) -> Ended:
     return Ended(process.returncode or 0, out.decode(), err.decode())
 
 
-async def listed(here: Platform, *filters: str) -> list[dict[str, Any]]:
-    ended = await rs_order(here, "dead-letters", "list", "--json", *filters)
+async def listed(platform: Platform, *filters: str) -> list[dict[str, Any]]:
+    ended = await rs_order(platform, "dead-letters", "list", "--json", *filters)
     assert ended.code == 0, ended.err
     letters: list[dict[str, Any]] = json.loads(ended.out)
     return letters
 
 
-async def until_listed(here: Platform, *filters: str) -> dict[str, Any]:
+async def until_listed(platform: Platform, *filters: str) -> dict[str, Any]:
     """The only letter that the filters let pass, once it lies there."""
     letters: list[dict[str, Any]] = await eventually(
-        lambda: listed(here, *filters), "the dead letter", seconds=30
+        lambda: listed(platform, *filters), "the dead letter", seconds=30
     )
     (letter,) = letters
     return letter
 
 
 async def test_a_request_of_an_unknown_tenant_is_replayed_once_the_tenant_is_there(
-    here: Platform,
+    platform: Platform,
 ) -> None:
     """Dead letter, ``tenant add``, ``dead-letters replay ID``, DONE; nothing is left behind."""
     correlation_id = f"replay-{uuid4()}"
-    body = {"correlationId": correlation_id, "queries": [EVE_01], "user": new_user(here)}
-    await here.peer.send(REQUESTS, json.dumps(body).encode(), {"regards.tenant": "project2"})
-    letter = await until_listed(here, "--tenant", "project2")
+    body = {"correlationId": correlation_id, "queries": [EVE_01], "user": new_user(platform)}
+    await platform.peer.send(REQUESTS, json.dumps(body).encode(), {"regards.tenant": "project2"})
+    letter = await until_listed(platform, "--tenant", "project2")
 
     assert {name: letter[name] for name in ("reason", "origin", "queue", "correlationId")} == {
         "reason": "unknown-tenant",
@@ -80,28 +80,28 @@ async def test_a_request_of_an_unknown_tenant_is_replayed_once_the_tenant_is_the
         "correlationId": correlation_id,
     }
 
-    added = await rs_order(here, "tenant", "add", "project2")
-    replayed = await rs_order(here, "dead-letters", "replay", letter["id"])
-    final = await here.peer.until_final(correlation_id)
+    added = await rs_order(platform, "tenant", "add", "project2")
+    replayed = await rs_order(platform, "dead-letters", "replay", letter["id"])
+    final = await platform.peer.until_final(correlation_id)
 
     assert (added.code, replayed.code) == (0, 0), added.err + replayed.err
     assert replayed.out == "1 sent back\n"
-    assert here.peer.statuses(correlation_id) == ["GRANTED", "SUBORDER_DONE", "DONE"]
+    assert platform.peer.statuses(correlation_id) == ["GRANTED", "SUBORDER_DONE", "DONE"]
     assert final.headers["regards.tenant"] == "project2"
-    assert await listed(here) == []
+    assert await listed(platform) == []
 
 
 async def test_a_request_that_met_nonsense_is_replayed_once_the_service_is_mended(
-    here: Platform,
+    platform: Platform,
 ) -> None:
     """FAILED and a letter ``remote-nonsense``; mended and replayed: GRANTED and DONE."""
-    here.sandbox.faults.outages = {Service.ADMIN: Outage(mode=OutageMode.NONSENSE)}
-    asked = here.sandbox.calls.counters[Service.ADMIN]
-    correlation_id = await here.peer.order(EVE_01, user=new_user(here))
-    await here.sandbox.calls.wait_for(Service.ADMIN, asked + 1)
-    here.clock.ahead += timedelta(seconds=10)
-    failed = await here.peer.until_final(correlation_id)
-    letter = await until_listed(here, "--reason", "remote-nonsense", "--tenant", TENANT)
+    platform.sandbox.faults.outages = {Service.ADMIN: Outage(mode=OutageMode.NONSENSE)}
+    asked = platform.sandbox.calls.counters[Service.ADMIN]
+    correlation_id = await platform.peer.order(EVE_01, user=new_user(platform))
+    await platform.sandbox.calls.wait_for(Service.ADMIN, asked + 1)
+    platform.clock.ahead += timedelta(seconds=10)
+    failed = await platform.peer.until_final(correlation_id)
+    letter = await until_listed(platform, "--reason", "remote-nonsense", "--tenant", TENANT)
 
     assert failed.body == {
         "status": "FAILED",
@@ -115,29 +115,29 @@ async def test_a_request_that_met_nonsense_is_replayed_once_the_service_is_mende
     assert letter["correlationId"] == correlation_id
     assert letter["origin"] == REQUEST_QUEUE
 
-    here.sandbox.faults.outages = {}
+    platform.sandbox.faults.outages = {}
     replayed = await rs_order(
-        here, "dead-letters", "replay", "--all", "--reason", "remote-nonsense"
+        platform, "dead-letters", "replay", "--all", "--reason", "remote-nonsense"
     )
-    await here.peer.until(correlation_id, "DONE")
+    await platform.peer.until(correlation_id, "DONE")
 
     assert (replayed.code, replayed.out) == (0, "1 sent back\n")
-    assert here.peer.statuses(correlation_id) == ["FAILED", "GRANTED", "SUBORDER_DONE", "DONE"]
-    assert await listed(here) == []
+    assert platform.peer.statuses(correlation_id) == ["FAILED", "GRANTED", "SUBORDER_DONE", "DONE"]
+    assert await listed(platform) == []
 
 
-async def test_a_letter_that_dies_again_is_kept_with_its_count(here: Platform) -> None:
+async def test_a_letter_that_dies_again_is_kept_with_its_count(platform: Platform) -> None:
     """Replayed while its reason still holds, it comes back once, and can be discarded."""
-    await here.peer.send(REQUESTS, b"rubbish")
-    letter = await until_listed(here)
-    replayed = await rs_order(here, "dead-letters", "replay", letter["id"])
-    again = await until_listed(here)
-    unknown = await rs_order(here, "dead-letters", "discard", "nothing", "--because", "a test")
+    await platform.peer.send(REQUESTS, b"rubbish")
+    letter = await until_listed(platform)
+    replayed = await rs_order(platform, "dead-letters", "replay", letter["id"])
+    again = await until_listed(platform)
+    unknown = await rs_order(platform, "dead-letters", "discard", "nothing", "--because", "a test")
     discarded = await rs_order(
-        here, "dead-letters", "discard", again["id"], "--because", "a test sent it"
+        platform, "dead-letters", "discard", again["id"], "--because", "a test sent it"
     )
 
     assert (replayed.code, letter["times"], again["times"]) == (0, 1, 2)
     assert unknown.code == 1
     assert discarded.code == 0
-    assert await listed(here) == []
+    assert await listed(platform) == []

@@ -9,7 +9,7 @@ import pytest
 from rs_order.app.database import open_database
 from rs_order.sandbox.amqp_wire import EXECUTION_RESULT, Event
 from rs_order.sandbox.faults import Faults
-from tests.acceptance.platform import Platform, platform
+from tests.acceptance.platform import Platform, running_platform
 from tests.acceptance.shared_platform import EVE_01, new_user, until_rows
 from tests.support.polling import eventually
 from tests.support.servers import FreshBroker
@@ -19,12 +19,12 @@ MIGRANT = "migrant"
 ASKED = "select from order_migrant.sub_order where asks = {}"
 
 
-async def _connected_again(here: Platform) -> None:
-    here.sandbox.add_tenant(MIGRANT)
+async def _connected_again(platform: Platform) -> None:
+    platform.sandbox.add_tenant(MIGRANT)
 
 
-async def _added_by_an_operator(here: Platform) -> None:
-    async with open_database(here.settings) as database:
+async def _added_by_an_operator(platform: Platform) -> None:
+    async with open_database(platform.settings) as database:
         await database.add_tenant(MIGRANT, None)
 
 
@@ -34,31 +34,34 @@ async def test_steps_that_fall_due_while_their_tenant_is_away(
 ) -> None:
     """An order waits for storage, which is to be asked again while nobody serves the project."""
     faults = Faults(silence=True)
-    async with platform(broker, database_url, faults=faults) as here, here.service():
-        here.sandbox.add_tenant(MIGRANT)
-        await here.sandbox.projects.wait_for_state("rs-order", MIGRANT, "ENABLED")
-        correlation_id = await here.peer.order(EVE_01, user=new_user(here), tenant=MIGRANT)
-        await until_rows(here, ASKED.format(1))
-        await here.sandbox.restores.wait_for_requests(1)
-        here.sandbox.remove_tenant(MIGRANT)
+    async with (
+        running_platform(broker, database_url, faults=faults) as platform,
+        platform.service(),
+    ):
+        platform.sandbox.add_tenant(MIGRANT)
+        await platform.sandbox.projects.wait_for_state("rs-order", MIGRANT, "ENABLED")
+        correlation_id = await platform.peer.order(EVE_01, user=new_user(platform), tenant=MIGRANT)
+        await until_rows(platform, ASKED.format(1))
+        await platform.sandbox.restores.wait_for_requests(1)
+        platform.sandbox.remove_tenant(MIGRANT)
         await until_rows(
-            here, "select from rs_order.tenant where name = $1 and not active", MIGRANT
+            platform, "select from rs_order.tenant where name = $1 and not active", MIGRANT
         )
         # Asked again after 30 minutes; 15 minutes later that counts as lost.
-        here.clock.ahead = timedelta(minutes=47)
+        platform.clock.ahead = timedelta(minutes=47)
 
-        await eventually(lambda: _dropped(here), "a step of the tenant that is away")
+        await eventually(lambda: _dropped(platform), "a step of the tenant that is away")
         await until_rows(
-            here,
+            platform,
             "select where not exists (select from rs_order.outbox"
             " where tenant = $1 and due_at <= now() + interval '47 minutes')",
             MIGRANT,
         )
-        await comes_again(here)
-        await until_rows(here, ASKED.format(2))
-        here.sandbox.restores.release()
-        final = await here.peer.until_final(correlation_id)
-        letters = await here.peer.channel.declare_queue(f"{STEPS}.DLQ", passive=True)
+        await comes_again(platform)
+        await until_rows(platform, ASKED.format(2))
+        platform.sandbox.restores.release()
+        final = await platform.peer.until_final(correlation_id)
+        letters = await platform.peer.channel.declare_queue(f"{STEPS}.DLQ", passive=True)
 
     assert final.status == "DONE"
     assert letters.declaration_result.message_count == 0
@@ -68,24 +71,24 @@ async def test_a_result_for_a_tenant_that_is_away_is_kept(
     broker: FreshBroker, database_url: str
 ) -> None:
     """Nobody could ask rs-processing for it again: a letter to be replayed. Of a stranger it is dropped."""
-    async with platform(broker, database_url) as here, here.service():
-        here.sandbox.add_tenant(MIGRANT)
-        await here.sandbox.projects.wait_for_state("rs-order", MIGRANT, "ENABLED")
-        here.sandbox.remove_tenant(MIGRANT)
+    async with running_platform(broker, database_url) as platform, platform.service():
+        platform.sandbox.add_tenant(MIGRANT)
+        await platform.sandbox.projects.wait_for_state("rs-order", MIGRANT, "ENABLED")
+        platform.sandbox.remove_tenant(MIGRANT)
         await until_rows(
-            here, "select from rs_order.tenant where name = $1 and not active", MIGRANT
+            platform, "select from rs_order.tenant where name = $1 and not active", MIGRANT
         )
         for tenant in ("stranger", MIGRANT):
-            here.sandbox.send(Event(EXECUTION_RESULT, tenant, {"batchCorrelationId": tenant}))
-        letter = await here.peer.dead_letter("regards.DLQ")
+            platform.sandbox.send(Event(EXECUTION_RESULT, tenant, {"batchCorrelationId": tenant}))
+        letter = await platform.peer.dead_letter("regards.DLQ")
 
     assert letter.headers["rs-order.reason"] == "unknown-tenant"
     assert letter.headers["regards.tenant"] == MIGRANT
 
 
-async def _dropped(here: Platform) -> bool:
+async def _dropped(platform: Platform) -> bool:
     """Whether Prometheus reads of a step that was dropped."""
     async with httpx.AsyncClient() as client:
-        answer = await client.get(f"http://127.0.0.1:{here.port}/actuator/prometheus")
+        answer = await client.get(f"http://127.0.0.1:{platform.port}/actuator/prometheus")
     line = f'rs_order_messages_dropped_total{{queue="{STEPS}",reason="tenant-away"}}'
     return line in answer.text

@@ -12,10 +12,10 @@ REMOTE_STEPS = "rs-order.remote-steps"
 
 
 @asynccontextmanager
-async def failing(here: Platform, change: str, when: str) -> AsyncIterator[None]:
+async def failing(platform: Platform, change: str, when: str) -> AsyncIterator[None]:
     """Until the end of the block a change (``insert on data_file``, say) of some rows is refused."""
     event, _, table = change.partition(" on ")
-    await here.execute(
+    await platform.execute(
         "create function public.fail() returns trigger language plpgsql as"
         " $$ begin raise 'nobody foresaw this'; end $$;"
         f" create trigger failing before {event} on order_{TENANT}.{table}"
@@ -24,48 +24,54 @@ async def failing(here: Platform, change: str, when: str) -> AsyncIterator[None]
     try:
         yield
     finally:
-        await here.execute("drop function public.fail() cascade")
+        await platform.execute("drop function public.fail() cascade")
 
 
-async def test_w3_an_unforeseen_error_of_a_completion_is_replayed(here: Platform) -> None:
+async def test_w3_an_unforeseen_error_of_a_completion_is_replayed(platform: Platform) -> None:
     """The order doesn't stay PENDING unseen: the step is a dead letter with its reason, and goes on."""
-    async with failing(here, "insert on data_file", "true"):
-        correlation_id = await here.peer.order(EVE_01, user=new_user(here))
-        order_id = (await here.peer.until(correlation_id, "GRANTED")).body["orderId"]
-        letter = await here.peer.dead_letter(f"{REMOTE_STEPS}.DLQ")
+    async with failing(platform, "insert on data_file", "true"):
+        correlation_id = await platform.peer.order(EVE_01, user=new_user(platform))
+        order_id = (await platform.peer.until(correlation_id, "GRANTED")).body["orderId"]
+        letter = await platform.peer.dead_letter(f"{REMOTE_STEPS}.DLQ")
 
     assert letter.headers["rs-order.reason"] == "unexpected-batch-failure"
     assert "nobody foresaw this" in str(letter.headers)
-    assert await state_of(here, order_id) == "PENDING"
+    assert await state_of(platform, order_id) == "PENDING"
 
-    await put_in_queue(here, REMOTE_STEPS, letter.body, letter.headers)
-    await here.peer.until_final(correlation_id)
+    await put_in_queue(platform, REMOTE_STEPS, letter.body, letter.headers)
+    await platform.peer.until_final(correlation_id)
 
-    assert here.peer.statuses(correlation_id) == ["GRANTED", "SUBORDER_DONE", "DONE"]
+    assert platform.peer.statuses(correlation_id) == ["GRANTED", "SUBORDER_DONE", "DONE"]
 
 
-async def test_w23_an_order_that_cannot_expire_holds_up_no_other(here: Platform) -> None:
+async def test_w23_an_order_that_cannot_expire_holds_up_no_other(platform: Platform) -> None:
     """Each expiry is a step of its own; the one that fails is a dead letter, and is made up for."""
-    here.sandbox.faults.silence = True
-    poison, other = [await _running(here) for _ in range(2)]
+    platform.sandbox.faults.silence = True
+    poison, other = [await _running(platform) for _ in range(2)]
     try:
         async with failing(
-            here, "update on orders", f"new.status = 'EXPIRED' and new.id = {poison}"
+            platform, "update on orders", f"new.status = 'EXPIRED' and new.id = {poison}"
         ):
-            here.clock.ahead = timedelta(hours=6.1)
-            await until_rows(here, "select from orders where id = $1 and status = 'EXPIRED'", other)
-            letter = await here.peer.dead_letter(f"{STEPS}.DLQ")
+            platform.clock.ahead = timedelta(hours=6.1)
+            await until_rows(
+                platform, "select from orders where id = $1 and status = 'EXPIRED'", other
+            )
+            letter = await platform.peer.dead_letter(f"{STEPS}.DLQ")
 
-            assert await state_of(here, poison) == "RUNNING"
+            assert await state_of(platform, poison) == "RUNNING"
 
-        await put_in_queue(here, STEPS, letter.body, letter.headers)
-        await until_rows(here, "select from orders where id = $1 and status = 'EXPIRED'", poison)
+        await put_in_queue(platform, STEPS, letter.body, letter.headers)
+        await until_rows(
+            platform, "select from orders where id = $1 and status = 'EXPIRED'", poison
+        )
     finally:
-        here.clock.ahead = timedelta()
+        platform.clock.ahead = timedelta()
 
 
-async def _running(here: Platform) -> int:
-    granted = await here.peer.until(await here.peer.order(EVE_01, user=new_user(here)), "GRANTED")
+async def _running(platform: Platform) -> int:
+    granted = await platform.peer.until(
+        await platform.peer.order(EVE_01, user=new_user(platform)), "GRANTED"
+    )
     order_id = int(granted.body["orderId"])
-    await until_rows(here, "select from orders where id = $1 and status = 'RUNNING'", order_id)
+    await until_rows(platform, "select from orders where id = $1 and status = 'RUNNING'", order_id)
     return order_id

@@ -11,7 +11,7 @@ import pytest
 
 from rs_order.demo.servers.lifecycle import Servers
 from rs_order.demo.servers.management_api import Management
-from tests.acceptance.platform import Platform, platform
+from tests.acceptance.platform import Platform, running_platform
 from tests.support.servers import fresh_broker, fresh_database
 
 ORDER_SECRET = "!!!! the secret of order tokens in tests !!!!"
@@ -24,7 +24,7 @@ async def api_platform(
     async with (
         fresh_database(_database_admin, servers.database_url) as database_url,
         fresh_broker(_management, servers.amqp_url, servers.management_url or "") as broker,
-        platform(
+        running_platform(
             broker,
             database_url,
             remote_deadline=2,

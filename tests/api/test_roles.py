@@ -10,7 +10,7 @@ from prometheus_client import REGISTRY
 
 from rs_order.sandbox.faults import Outage, OutageMode, Service
 from rs_order.sandbox.role_registry import Role
-from tests.acceptance.platform import Platform, platform
+from tests.acceptance.platform import Platform, running_platform
 from tests.support.polling import eventually
 from tests.support.servers import FreshBroker
 
@@ -210,7 +210,7 @@ async def test_rights_are_unknown_while_rs_admin_was_never_there(
     broker: FreshBroker, database_url: str
 ) -> None:
     """503, neither yes nor no, until it answers; after that its last word holds while it is away."""
-    async with platform(broker, database_url, tenants=["project1", TENANT]) as here:
+    async with running_platform(broker, database_url, tenants=["project1", TENANT]) as here:
         away = {Service.ADMIN: Outage(mode=OutageMode.DOWN)}
         here.sandbox.faults.outages = away
         async with here.service():
@@ -244,7 +244,7 @@ async def test_rights_are_unknown_while_rs_admin_was_never_there(
 async def test_without_rs_admin(broker: FreshBroker, database_url: str) -> None:
     """The declared role and those above it (remote-services.md 5.4); a strange role counts as registered."""
     async with (
-        platform(broker, database_url, tenants=[TENANT], admin_url=None) as here,
+        running_platform(broker, database_url, tenants=[TENANT], admin_url=None) as here,
         here.service(),
     ):
         statuses = [await status(here, role) for role in ("PUBLIC", "REGISTERED_USER", "OPERATOR")]

@@ -72,7 +72,9 @@ class Deployment:
 
 
 @asynccontextmanager
-async def deployment(*synthetic: SyntheticDataset, **settings: object) -> AsyncIterator[Deployment]:
+async def running_deployment(
+    *synthetic: SyntheticDataset, **settings: object
+) -> AsyncIterator[Deployment]:
     """Everything running, with generated datasets; settings by their names without RS_ORDER_."""
     async with AsyncExitStack() as stack:
         servers = await stack.enter_async_context(running_servers(durable=True))

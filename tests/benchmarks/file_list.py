@@ -15,7 +15,7 @@ import time
 import httpx
 
 from rs_order.domain.states import FileState, OrderStatus, SubOrderState
-from tests.benchmarks.deployment import deployment
+from tests.benchmarks.deployment import running_deployment
 from tests.benchmarks.large_orders import OWNER, large_order
 
 FILES_EACH = 5000
@@ -23,19 +23,19 @@ FILES_EACH = 5000
 
 
 async def measure(files: int, requests: int) -> None:
-    async with deployment() as here:
+    async with running_deployment() as deployment:
         order = await large_order(
-            here,
+            deployment,
             OrderStatus.DONE,
             SubOrderState.WAITING,
             FileState.AVAILABLE,
             files=files,
             sub_orders=files // FILES_EACH,
         )
-        task = await here.execute("select id from dataset_task")
-        sub_order = await here.execute("select max(id) - 1 from sub_order")
+        task = await deployment.execute("select id from dataset_task")
+        sub_order = await deployment.execute("select max(id) - 1 from sub_order")
         last = files // 20 - 1
-        async with here.client(OWNER) as client:
+        async with deployment.client(OWNER) as client:
             for what, path in {
                 "files, first page": f"/orders/{order}/dataset/{task}/files?page=0&size=20",
                 "files, 200 on a page": f"/orders/{order}/dataset/{task}/files?page=0&size=200",
@@ -45,7 +45,7 @@ async def measure(files: int, requests: int) -> None:
                 "own orders": "/user/orders?page=0&size=20",
             }.items():
                 print(f"{what:>22}: {await _latencies(client, path, requests)}")
-        print(f"resident: {here.highest_resident_mib():.0f} MiB at most")
+        print(f"resident: {deployment.highest_resident_mib():.0f} MiB at most")
 
 
 async def _latencies(client: httpx.AsyncClient, path: str, requests: int) -> str:

@@ -25,7 +25,7 @@ from rs_order.sandbox.products import Location
 from rs_order.sandbox.synthetic import SyntheticDataset
 from rs_order.sandbox.user_directory import User
 from tests.acceptance.peer import CANCELS
-from tests.benchmarks.deployment import TENANT, Deployment, deployment
+from tests.benchmarks.deployment import TENANT, Deployment, running_deployment
 from tests.benchmarks.large_orders import OWNER, large_order, watched_locks
 
 OTHER = "other@example.org"
@@ -69,18 +69,18 @@ def _figures(during: list[float], before: list[float]) -> str:
 class OtherUser:
     """Orders and looks, again and again; his files are external, so that nothing but us takes time."""
 
-    def __init__(self, here: Deployment, client: httpx.AsyncClient) -> None:
-        self._here = here
+    def __init__(self, deployment: Deployment, client: httpx.AsyncClient) -> None:
+        self._deployment = deployment
         self._client = client
         self.times = Times()
 
     async def order(self) -> None:
         while True:
             began = time.monotonic()
-            correlation_id = await self._here.peer.order(
+            correlation_id = await self._deployment.peer.order(
                 'providerId:"SYN_SMALL_0000001"', user=OTHER
             )
-            final = await self._here.peer.until_final(correlation_id, seconds=600)
+            final = await self._deployment.peer.until_final(correlation_id, seconds=600)
             self.times.ordered.append(1000 * (final.at - began))
             await asyncio.sleep(0.05)
 
@@ -96,7 +96,7 @@ class OtherUser:
 class Measurement:
     """One deployment with its other user at work."""
 
-    here: Deployment
+    deployment: Deployment
     owner: httpx.AsyncClient
     other: OtherUser
     files: int
@@ -104,7 +104,7 @@ class Measurement:
 
     async def large(self, status: OrderStatus, sub_orders: SubOrderState, files: FileState) -> int:
         order = await large_order(
-            self.here, status, sub_orders, files, files=self.files, sub_orders=self.sub_orders
+            self.deployment, status, sub_orders, files, files=self.files, sub_orders=self.sub_orders
         )
         self.other.times = Times()
         await asyncio.sleep(BEFORE_SECONDS)
@@ -115,13 +115,13 @@ class Measurement:
     ) -> None:
         """Do something, wait until a query is true, and say what came of it."""
         before, self.other.times = self.other.times, Times()
-        self.here.log.clear()
-        async with watched_locks(self.here) as locks:
+        self.deployment.log.clear()
+        async with watched_locks(self.deployment) as locks:
             began = time.monotonic()
             await begin()
             called = time.monotonic()
             async with asyncio.timeout(LONGEST):
-                while not await self.here.execute(end):  # noqa: ASYNC110 - another process does it
+                while not await self.deployment.execute(end):  # noqa: ASYNC110 - another process does it
                     await asyncio.sleep(0.1)
             ended = time.monotonic()
             if ended - began < BEFORE_SECONDS:
@@ -135,7 +135,7 @@ class Measurement:
 
     def _steps(self, name: str) -> str:
         """How long the steps of a name took, as the service logs it."""
-        lines = [json.loads(line) for line in self.here.log if line.startswith(b"{")]
+        lines = [json.loads(line) for line in self.deployment.log if line.startswith(b"{")]
         took = [line["ms"] for line in lines if line.get("step") == name and "ms" in line]
         if not took:
             return f"no step {name}"
@@ -160,7 +160,7 @@ async def expiry(at: Measurement) -> None:
     order = await at.large(OrderStatus.DONE, SubOrderState.WAITING, FileState.AVAILABLE)
 
     async def comes() -> None:
-        await at.here.execute(
+        await at.deployment.execute(
             f"update orders set expires_at = now() where id = {order} returning 1",  # noqa: S608 - a number
             _EXPIRE.format(tenant=TENANT, order=order),
         )
@@ -170,7 +170,7 @@ async def expiry(at: Measurement) -> None:
 
 async def pause_and_cancel(at: Measurement) -> None:
     """What storage is asked for is never answered, so that the order stays at work until it goes."""
-    at.here.sandbox.faults.silence = True
+    at.deployment.sandbox.faults.silence = True
     order = await at.large(OrderStatus.RUNNING, SubOrderState.RUNNING, FileState.PENDING)
 
     def running(count: str) -> str:
@@ -191,15 +191,15 @@ async def pause_and_cancel(at: Measurement) -> None:
     body = json.dumps({"orderId": order, "correlationId": "cancel"}).encode()
     await at.act(
         "cancelled over AMQP",
-        lambda: at.here.peer.send(CANCELS, body),
+        lambda: at.deployment.peer.send(CANCELS, body),
         _gone(order),
         "delete-files",
     )
-    at.here.sandbox.faults.silence = False
+    at.deployment.sandbox.faults.silence = False
 
 
 async def retry(at: Measurement) -> None:
-    at.here.sandbox.faults.silence = True
+    at.deployment.sandbox.faults.silence = True
     order = await at.large(OrderStatus.FAILED, SubOrderState.ENDED, FileState.ERROR)
     await at.act(
         "retried",
@@ -228,16 +228,18 @@ def _gone(order: int) -> str:
 async def measure(files: int, sub_orders: int, names: list[str]) -> None:
     small = SyntheticDataset(name="SMALL", products=1, location=Location.EXTERNAL)
     async with (
-        deployment(small, max_storage_files_jobs_per_user=0, log_level="info") as here,
-        here.client(OWNER) as owner,
-        here.client(OTHER) as client,
+        running_deployment(
+            small, max_storage_files_jobs_per_user=0, log_level="info"
+        ) as deployment,
+        deployment.client(OWNER) as owner,
+        deployment.client(OTHER) as client,
     ):
-        here.sandbox.directory.put(User(email=OTHER))
-        async with _at_work(OtherUser(here, client)) as other:
+        deployment.sandbox.directory.put(User(email=OTHER))
+        async with _at_work(OtherUser(deployment, client)) as other:
             for name in names:
-                await VARIANTS[name](Measurement(here, owner, other, files, sub_orders))
-        print(f"resident: {here.highest_resident_mib():.0f} MiB at most")
-        here.log.clear()
+                await VARIANTS[name](Measurement(deployment, owner, other, files, sub_orders))
+        print(f"resident: {deployment.highest_resident_mib():.0f} MiB at most")
+        deployment.log.clear()
 
 
 @asynccontextmanager

@@ -15,7 +15,7 @@ OWNER = "jane@example.org"
 
 
 async def large_order(
-    here: Deployment,
+    deployment: Deployment,
     status: OrderStatus,
     sub_order_state: SubOrderState,
     state: FileState,
@@ -24,7 +24,7 @@ async def large_order(
     sub_orders: int,
 ) -> int:
     """An order of ``OWNER``'s, its files spread evenly over its sub-orders and all in one state."""
-    connection = await asyncpg.connect(here.servers.database_url)
+    connection = await asyncpg.connect(deployment.servers.database_url)
     try:
         await connection.execute(f"set search_path to order_{TENANT}")
         async with connection.transaction():  # the reconciler must not count half of it
@@ -77,10 +77,10 @@ class Locks:
 
 
 @asynccontextmanager
-async def watched_locks(here: Deployment) -> AsyncIterator[Locks]:
+async def watched_locks(deployment: Deployment) -> AsyncIterator[Locks]:
     """Look a hundred times a second who holds locks in the tenant's schema."""
     seen = Locks()
-    connection = await asyncpg.connect(here.servers.database_url)
+    connection = await asyncpg.connect(deployment.servers.database_url)
     watching = asyncio.create_task(_watch(connection, seen))
     try:
         yield seen

@@ -12,12 +12,12 @@ import time
 
 from rs_order.sandbox.synthetic import SyntheticDataset
 from tests.acceptance.peer import REQUESTS
-from tests.benchmarks.deployment import deployment
+from tests.benchmarks.deployment import running_deployment
 
 
 async def measure(requests: int) -> None:
     dataset = SyntheticDataset(name="D", products=requests, location="online")
-    async with deployment(dataset, max_storage_files_jobs_per_user=0) as here:
+    async with running_deployment(dataset, max_storage_files_jobs_per_user=0) as deployment:
         began = time.monotonic()
         for number in range(requests):
             body = {
@@ -25,15 +25,15 @@ async def measure(requests: int) -> None:
                 "user": "jane@example.org",
                 "queries": [f'providerId:"SYN_D_{number + 1:07d}"'],
             }
-            await here.peer.send(REQUESTS, json.dumps(body).encode())
+            await deployment.peer.send(REQUESTS, json.dumps(body).encode())
         sent = time.monotonic()
-        granted = await here.peer.until_count("GRANTED", requests, seconds=600)
-        done = await here.peer.until_count("DONE", requests, seconds=600)
+        granted = await deployment.peer.until_count("GRANTED", requests, seconds=600)
+        done = await deployment.peer.until_count("DONE", requests, seconds=600)
         print(
             f"{requests:,} requests sent in {sent - began:.1f} s\n"
             f"all granted {granted - began:.1f} s after the first was sent, "
             f"all done after {done - began:.1f} s ({requests / (done - began):,.0f} orders/s)\n"
-            f"resident: {here.highest_resident_mib():.0f} MiB at most"
+            f"resident: {deployment.highest_resident_mib():.0f} MiB at most"
         )
 
 

@@ -15,20 +15,20 @@ import time
 import asyncpg
 
 from rs_order.sandbox.synthetic import SyntheticDataset
-from tests.benchmarks.deployment import TENANT, deployment
+from tests.benchmarks.deployment import TENANT, running_deployment
 
 
 async def measure(files: int, page: int) -> None:
     dataset = SyntheticDataset(name="BIG", products=files)
-    async with deployment(dataset, batch_size=page) as here:
-        here.sandbox.faults.silence = True
+    async with running_deployment(dataset, batch_size=page) as deployment:
+        deployment.sandbox.faults.silence = True
         began = time.monotonic()
-        correlation_id = await here.peer.order("dataset:BIG")
-        await here.peer.until(correlation_id, "GRANTED", seconds=120)
-        idle, granted = here.resident_mib(), time.monotonic()
-        await here.sandbox.wait_for_restore(1, timeout_seconds=3600)
+        correlation_id = await deployment.peer.order("dataset:BIG")
+        await deployment.peer.until(correlation_id, "GRANTED", seconds=120)
+        idle, granted = deployment.resident_mib(), time.monotonic()
+        await deployment.sandbox.wait_for_restore(1, timeout_seconds=3600)
         completion = time.monotonic() - granted
-        connection = await asyncpg.connect(here.servers.database_url)
+        connection = await asyncpg.connect(deployment.servers.database_url)
         (row,) = await connection.fetch(
             f"select sub_orders, pending_files from order_{TENANT}.orders"  # noqa: S608 - a constant
         )
@@ -37,7 +37,7 @@ async def measure(files: int, page: int) -> None:
             f"files {row['pending_files']:,}  sub-orders {row['sub_orders']}  page {page:,}\n"
             f"granted after {granted - began:.1f} s, completed after {completion:.1f} s "
             f"({files / completion:,.0f} files/s)\n"
-            f"resident: {idle:.0f} MiB when granted, {here.highest_resident_mib():.0f} MiB at most"
+            f"resident: {idle:.0f} MiB when granted, {deployment.highest_resident_mib():.0f} MiB at most"
         )
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 
-from tests.benchmarks.deployment import Deployment, deployment
+from tests.benchmarks.deployment import Deployment, running_deployment
 
 _ORDERS = """
 insert into orders (owner, role, label, correlation_id, status, sub_order_hours, created_at, status_at,
@@ -40,14 +40,14 @@ _SEARCHES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 async def measure(orders: int, requests: int) -> None:
-    async with deployment() as here:
-        await here.execute(
+    async with running_deployment() as deployment:
+        await deployment.execute(
             _ORDERS.format(orders=orders), _TASKS, "vacuum analyze", "select count(*) from orders"
         )
-        async with here.client("erin@example.org", "EXPLOIT") as client:
+        async with deployment.client("erin@example.org", "EXPLOIT") as client:
             for what, (query, body) in _SEARCHES.items():
                 print(f"{what:>18}: {await _latencies(client, query, body, requests)}")
-            print(await _csv(here, client))
+            print(await _csv(deployment, client))
 
 
 async def _latencies(
@@ -65,8 +65,8 @@ async def _latencies(
     return f"p50 {statistics.median(measured):6.1f} ms  p99 {p99:6.1f} ms  ({total:,} found)"
 
 
-async def _csv(here: Deployment, client: httpx.AsyncClient) -> str:
-    idle, began, first, lines, size = here.resident_mib(), time.perf_counter(), 0.0, 0, 0
+async def _csv(deployment: Deployment, client: httpx.AsyncClient) -> str:
+    idle, began, first, lines, size = deployment.resident_mib(), time.perf_counter(), 0.0, 0, 0
     async with client.stream("POST", "/orders/csv", json={}) as answer:
         answer.raise_for_status()
         async for chunk in answer.aiter_raw():
@@ -77,7 +77,7 @@ async def _csv(here: Deployment, client: httpx.AsyncClient) -> str:
     return (
         f"CSV: {lines - 1:,} orders, {size / 2**20:.1f} MiB in {seconds:.1f} s "
         f"({lines / seconds:,.0f} orders/s), the first after {first:.2f} s\n"
-        f"resident: {idle:.0f} MiB before, {here.highest_resident_mib():.0f} MiB at most"
+        f"resident: {idle:.0f} MiB before, {deployment.highest_resident_mib():.0f} MiB at most"
     )
 
 

@@ -35,7 +35,7 @@ import rs_order
 from rs_order.demo.servers.lifecycle import running_servers
 from rs_order.sandbox.faults import Faults
 from rs_order.sandbox.synthetic import SyntheticDataset
-from tests.acceptance.platform import Platform, platform
+from tests.acceptance.platform import Platform, running_platform
 from tests.support.servers import FreshBroker
 
 ROOT = Path(rs_order.__file__).parent
@@ -168,8 +168,8 @@ class Way:
 class Measurement:
     """Measures ways in a running service."""
 
-    def __init__(self, here: Platform) -> None:
-        self._here = here
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
         self._statements = named_statements()
         self.ways: list[Way] = []
 
@@ -206,35 +206,35 @@ async def measure() -> list[Way]:
     faults = Faults(silence=True)
     limits = {"max_storage_files_jobs_per_user": 1, "files_bucket_size_mb": 1}
     dataset = SyntheticDataset(name="D", products=2, size=FILE_BYTES)
-    async with running_service(dataset, faults, **limits) as here:
-        measurement = Measurement(here)
+    async with running_service(dataset, faults, **limits) as platform:
+        measurement = Measurement(platform)
         queries = [f'providerId:"SYN_D_{number:07d}"' for number in (1, 2)]
         correlation_id = await measurement.way(
             "order request to GRANTED",
             Goal("GRANTED", "OrderResponse", b'"GRANTED"'),
-            lambda: here.peer.order(*queries),
+            lambda: platform.peer.order(*queries),
         )
-        granted = await here.peer.until(correlation_id, "GRANTED")
-        await here.sandbox.restores.wait_for_requests(1)
+        granted = await platform.peer.until(correlation_id, "GRANTED")
+        await platform.sandbox.restores.wait_for_requests(1)
         await measurement.way(
             "storage event to SUBORDER_DONE",
             Goal("SUBORDER_DONE", "OrderResponse", b'"SUBORDER_DONE"'),
-            lambda: _release(here),
+            lambda: _release(platform),
         )
-        await here.peer.until(correlation_id, "SUBORDER_DONE")
+        await platform.peer.until(correlation_id, "SUBORDER_DONE")
         answer = await measurement.way(
             "zip to the owner's next sub-order",
             Goal("RESTORE_REQUEST", "FilesRestorationRequest"),
-            lambda: here.download(granted.body["orderId"]),
+            lambda: platform.download(granted.body["orderId"]),
         )
         answer.raise_for_status()
-        await here.sandbox.restores.wait_for_requests(2)
+        await platform.sandbox.restores.wait_for_requests(2)
         return measurement.ways
 
 
-async def _release(here: Platform) -> None:
+async def _release(platform: Platform) -> None:
     """Let storage bring the requested files back."""
-    here.sandbox.restores.release()
+    platform.sandbox.restores.release()
 
 
 @asynccontextmanager
@@ -250,17 +250,17 @@ async def running_service(
             "regards.instance.manager",
         )
         async with (
-            platform(
+            running_platform(
                 broker,
                 servers.database_url,
                 archive=None,
                 synthetic=(dataset,),
                 faults=faults,
                 **settings,
-            ) as here,
-            here.service(),
+            ) as platform,
+            platform.service(),
         ):
-            yield here
+            yield platform
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ import time
 import asyncpg
 
 from rs_order.sandbox.faults import Service
-from tests.benchmarks.deployment import TENANT, Deployment, deployment
+from tests.benchmarks.deployment import TENANT, Deployment, running_deployment
 
 _EVERY_MINUTE = "0 * * * * *"
 _FILL = """
@@ -28,29 +28,31 @@ _LEFT = "select count(*) from orders where available_at < now() - interval '1 da
 
 
 async def measure(orders: int, owners: int) -> None:
-    async with deployment(periodic_files_availability_check_cron=_EVERY_MINUTE) as here:
-        connection = await asyncpg.connect(here.servers.database_url)
+    async with running_deployment(
+        periodic_files_availability_check_cron=_EVERY_MINUTE
+    ) as deployment:
+        connection = await asyncpg.connect(deployment.servers.database_url)
         await connection.execute(f"set search_path to order_{TENANT}")
         await connection.execute(_FILL.format(orders=orders, owners=owners))
-        idle = here.resident_mib()
-        await _until_first_mail(here)
+        idle = deployment.resident_mib()
+        await _until_first_mail(deployment)
         began = time.monotonic()
         while await connection.fetchval(  # noqa: ASYNC110 - another process does it
             "select count(*) from orders where available_at < now() - interval '1 day'"
         ):
             await asyncio.sleep(0.2)
         took = time.monotonic() - began
-        sent = here.sandbox.calls.counters[Service.ADMIN_INSTANCE]
+        sent = deployment.sandbox.calls.counters[Service.ADMIN_INSTANCE]
         await connection.close()
         print(
             f"{orders:,} orders of {owners:,} owners: {sent:,} mails in {took:.1f} s"
             f" ({sent / took:,.0f}/s)\n"
-            f"resident: {idle:.0f} MiB before, {here.highest_resident_mib():.0f} MiB at most"
+            f"resident: {idle:.0f} MiB before, {deployment.highest_resident_mib():.0f} MiB at most"
         )
 
 
-async def _until_first_mail(here: Deployment) -> None:
-    await here.sandbox.calls.wait_for(Service.ADMIN_INSTANCE, 1, timeout_seconds=180)
+async def _until_first_mail(deployment: Deployment) -> None:
+    await deployment.sandbox.calls.wait_for(Service.ADMIN_INSTANCE, 1, timeout_seconds=180)
 
 
 if __name__ == "__main__":

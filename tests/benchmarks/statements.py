@@ -61,32 +61,32 @@ def counted_statements() -> Iterator[Counter[str]]:
 async def measure(one_by_one: int, burst: int) -> None:
     dataset = SyntheticDataset(name="D", products=one_by_one + burst, location="online")
     with counted_statements() as count:
-        async with running_service(dataset, max_storage_files_jobs_per_user=0) as here:
-            await _done(here, 0)
-            await _rest(here)
+        async with running_service(dataset, max_storage_files_jobs_per_user=0) as platform:
+            await _done(platform, 0)
+            await _rest(platform)
             count.clear()
             for number in range(1, one_by_one):
-                await _done(here, number)
+                await _done(platform, number)
             _print(f"{one_by_one - 1} orders one by one", count, one_by_one - 1)
             count.clear()
             numbers = range(one_by_one, one_by_one + burst)
-            await asyncio.gather(*(_done(here, number) for number in numbers))
+            await asyncio.gather(*(_done(platform, number) for number in numbers))
             _print(f"{burst} orders at once", count, burst)
 
 
-async def _rest(here: Platform) -> None:
+async def _rest(platform: Platform) -> None:
     """Wait until no work has been due for a while: a step that is being done is not in the outbox."""
     calm = 0
     async with asyncio.timeout(SECONDS):
         while calm < CHECKS:
-            calm = calm + 1 if await here.rows(_NOTHING_DUE) else 0
+            calm = calm + 1 if await platform.rows(_NOTHING_DUE) else 0
             await asyncio.sleep(CHECK_SECONDS)
 
 
-async def _done(here: Platform, number: int) -> None:
+async def _done(platform: Platform, number: int) -> None:
     """Order the file of a number, and wait for DONE."""
-    correlation_id = await here.peer.order(f'providerId:"SYN_D_{number + 1:07d}"')
-    await here.peer.until(correlation_id, "DONE", seconds=SECONDS)
+    correlation_id = await platform.peer.order(f'providerId:"SYN_D_{number + 1:07d}"')
+    await platform.peer.until(correlation_id, "DONE", seconds=SECONDS)
 
 
 def _print(title: str, count: Counter[str], orders: int) -> None:

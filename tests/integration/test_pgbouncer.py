@@ -19,7 +19,7 @@ from rs_order.store.outbox import Outbox
 from rs_order.store.pool import open_pool
 from rs_order.store.tenants import Tenants
 from rs_order.store.unit_of_work import Store
-from tests.acceptance.platform import platform
+from tests.acceptance.platform import running_platform
 from tests.integration.conftest import OTHER, TENANT
 from tests.support.polling import eventually
 from tests.support.rows import OWNER, TenantRows
@@ -123,7 +123,7 @@ async def test_a_whole_order_goes_through_a_pooler(
 ) -> None:
     """``database_statement_cache=false`` is all it takes."""
     async with (
-        platform(broker, database_url, database_statement_cache=False) as here,
+        running_platform(broker, database_url, database_statement_cache=False) as here,
         here.service(database_url=SecretStr(pooled_url)),
     ):
         correlation_id = await here.peer.order("*")

@@ -6,7 +6,7 @@ import pytest
 
 from rs_order.sandbox.faults import Faults
 from rs_order.sandbox.synthetic import SyntheticDataset
-from tests.acceptance.platform import Platform, platform
+from tests.acceptance.platform import Platform, running_platform
 from tests.support.servers import FreshBroker
 
 FILES = 30
@@ -16,7 +16,7 @@ PAGE = 10
 @pytest.fixture
 async def here(broker: FreshBroker, database_url: str) -> AsyncIterator[Platform]:
     """30 files in three pages of the catalog, nearline; three sub-orders of 10 files at most."""
-    async with platform(
+    async with running_platform(
         broker,
         database_url,
         archive=None,

@@ -7,7 +7,7 @@ import httpx
 
 from rs_order.sandbox.faults import Faults
 from rs_order.sandbox.synthetic import SyntheticDataset
-from tests.acceptance.platform import Platform, platform
+from tests.acceptance.platform import Platform, running_platform
 from tests.promises.process import NOTHING_LEFT_TO_SEND, until
 from tests.support.polling import eventually
 from tests.support.servers import FreshBroker
@@ -25,7 +25,7 @@ async def test_w1_promise_5_waiting_is_a_row_for_200_sub_orders_on_tape(
     Promise 1, no false done: 199 of 200 files settled leave the order running.
     """
     async with (
-        platform(
+        running_platform(
             broker,
             database_url,
             archive=None,

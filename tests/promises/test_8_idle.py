@@ -9,7 +9,7 @@ from rs_order.sandbox.faults import Faults
 from rs_order.sandbox.synthetic import SyntheticDataset
 from rs_order.store import pool as pool_module
 from rs_order.store.pool import statements
-from tests.acceptance.platform import platform
+from tests.acceptance.platform import running_platform
 from tests.promises.process import NOTHING_LEFT_TO_SEND, until
 from tests.support.polling import eventually
 from tests.support.servers import FreshBroker
@@ -41,7 +41,7 @@ async def test_w22_promise_8_cost_of_orders_that_wait_is_nothing(
 
     monkeypatch.setattr(pool_module, "prepare_connection", overheard)
     async with (
-        platform(
+        running_platform(
             broker,
             database_url,
             archive=None,
