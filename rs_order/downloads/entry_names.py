@@ -6,6 +6,7 @@ from array import array
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
+from rs_order.downloads.content_check import algorithm_of
 from rs_order.ports import FileToDownload
 
 NOTICE: Final = "NOTICE.txt"
@@ -16,6 +17,9 @@ MAX_NAME_BYTES: Final = 240
 _DRIVE: Final = re.compile(r"^([A-Za-z]):")
 _MISLEADING: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Characters that change the direction of text, so that a name is displayed differently."""
+
+
+_Content = tuple[str | None, str | None, int | None]
 
 
 class FreeNames:
@@ -52,25 +56,29 @@ class EntryNames:
         """``repeated``: the names that more than one file of the order has."""
         self._repeated = repeated
         self._free = FreeNames(NOTICE)
-        self._stored: dict[str, set[str | None]] = {}
+        self._stored: dict[str, set[_Content]] = {}
 
     def may_have_copy(self, file: FileToDownload) -> bool:
-        """True if another file of the order has the same name."""
-        return file.name in self._repeated
+        """True if another file of the order has the same name, and this one can be compared with it."""
+        return file.name in self._repeated and file.checksum is not None
 
     def has_copy(self, file: FileToDownload) -> bool:
-        """True if the archive already contains this file (domain.md 11.1, point 3)."""
-        checksums = self._stored.get(file.name, set())
-        return file.checksum in checksums or None in checksums
+        """True if the archive already contains this file (decisions.md, 10.3)."""
+        return self.may_have_copy(file) and _content_of(file) in self._stored.get(file.name, set())
 
     def stored(self, file: FileToDownload) -> None:
         """Record that the archive contains the file, complete and verified."""
-        if file.name in self._repeated:
-            self._stored.setdefault(file.name, set()).add(file.checksum)
+        if self.may_have_copy(file):
+            self._stored.setdefault(file.name, set()).add(_content_of(file))
 
     def choose(self, file: FileToDownload) -> str:
         """Return a free name for the file."""
         return self._free.choose(file)
+
+
+def _content_of(file: FileToDownload) -> _Content:
+    """Return what the catalog knows of the content: files of one name are copies if it is equal."""
+    return file.checksum and file.checksum.lower(), algorithm_of(file), file.size
 
 
 def name_of(file: FileToDownload) -> str:

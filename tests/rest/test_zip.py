@@ -253,18 +253,41 @@ async def test_fact_12_copies_are_stored_once_and_count_as_downloaded(
     assert sorted(downloadable.sources.opened) == [1, 3, 4]
 
 
-async def test_an_entry_without_checksum_stands_for_its_name(
-    downloadable: DownloadableOrder,
+@pytest.mark.parametrize("external", [True, False])
+async def test_f18_files_without_checksum_are_never_copies(
+    downloadable: DownloadableOrder, *, external: bool
 ) -> None:
-    """Once a file without checksum is in, its name is enough; before, it isn't."""
-    downloadable.add("a", b"with")
-    downloadable.add("a", b"without", checksum=None)
-    downloadable.add("a", b"another")
+    """Same name, no checksum: each is sent, the later ones numbered; only what was sent is DOWNLOADED."""
+    downloadable.add("a", b"first", checksum=None, external=external)
+    downloadable.add("a", b"second", checksum=None, external=external)
+    downloadable.add("a", b"third")
+    downloadable.add(
+        "a", FetchError("Server returned no content"), checksum=None, external=external
+    )
 
     archive = await download(downloadable)
 
-    assert contents(archive) == {"a": b"with", "a (1)": b"without"}
-    assert list(downloadable.order.results.values()) == [DONE] * 3
+    archive_contents = contents(archive)
+    del archive_contents["NOTICE.txt"]
+    assert archive_contents == {"a": b"first", "a (1)": b"second", "a (2)": b"third"}
+    assert downloadable.order.results == {1: DONE, 2: DONE, 3: DONE, 4: FAILED}
+    assert sorted(downloadable.sources.opened) == [1, 2, 3, 4]
+
+
+async def test_f18_copies_agree_in_all_that_the_catalog_knows(
+    downloadable: DownloadableOrder,
+) -> None:
+    """Capitals of the checksum don't matter; another size or algorithm does."""
+    checksum = hashlib.md5(b"same", usedforsecurity=False).hexdigest()
+    downloadable.add("a", b"same", checksum=checksum.upper())
+    downloadable.add("a", b"same", checksum=checksum, algorithm=None)
+    downloadable.add("a", b"same", checksum=checksum, size=5)
+    downloadable.add("a", b"same", checksum=checksum, algorithm="CRC-64")
+
+    archive = await download(downloadable)
+
+    assert archive.namelist() == ["a", "a (1)", "a (2)", "NOTICE.txt"]
+    assert downloadable.order.results == {1: DONE, 2: DONE, 3: FAILED, 4: DONE}
 
 
 async def test_no_false_done_copy_of_a_failure_is_tried_itself(
