@@ -1,7 +1,7 @@
-"""Servers for tests: one pair per worker process, started when the first test asks.
+"""Servers for tests: one pair per worker process, started for the first test that uses them.
 
-A test gets a database and virtual hosts of its own inside them, which costs milliseconds.
-Tests that stop or restart a server ask for ``own_database`` or ``own_broker``.
+Each test gets its own database and virtual hosts on them, which takes milliseconds.
+Tests that stop or restart a server use ``own_database`` or ``own_broker``.
 """
 
 from collections.abc import AsyncIterator
@@ -25,15 +25,15 @@ pytest_plugins = ["tests.support.quick", "tests.support.progress"]
 
 settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
-"""A loaded machine or a measured run is slower than any deadline; ``timeout`` of pytest ends what hangs."""
+"""No deadline per example: a busy machine would miss it. The timeout of pytest ends a test that hangs."""
 
-_NOTHING_GIVEN = ThisMachine(environment={})
-"""Servers given by URL are not ours to stop, so tests that stop one look elsewhere."""
+_WITHOUT_GIVEN_SERVERS = ThisMachine(environment={})
+"""Ignores the URLs of given servers: a test must not stop a server that isn't its own."""
 
 
 @pytest.fixture(scope="session")
 async def servers() -> AsyncIterator[Servers]:
-    """A PostgreSQL and a RabbitMQ that all tests of this process share; never stop them."""
+    """A PostgreSQL and a RabbitMQ that all tests of this process share; don't stop them."""
     async with running_servers(durable=False) as running:
         yield running
 
@@ -55,14 +55,14 @@ async def _management(servers: Servers) -> AsyncIterator[Management]:
 
 @pytest.fixture
 async def database_url(servers: Servers, _database_admin: asyncpg.Connection) -> AsyncIterator[str]:
-    """The URL of an empty database of this test alone."""
+    """The URL of an empty database for this test."""
     async with fresh_database(_database_admin, servers.database_url) as url:
         yield url
 
 
 @pytest.fixture
 async def broker(servers: Servers, _management: Management) -> AsyncIterator[FreshBroker]:
-    """A broker with two empty virtual hosts of this test alone."""
+    """A broker with two empty virtual hosts for this test."""
     management_url = servers.management_url or ""
     async with fresh_broker(_management, servers.amqp_url, management_url) as fresh:
         yield fresh
@@ -70,16 +70,16 @@ async def broker(servers: Servers, _management: Management) -> AsyncIterator[Fre
 
 @pytest.fixture
 async def own_database() -> AsyncIterator[Database]:
-    """A PostgreSQL of this test alone, to be stopped, started and restarted (half a second)."""
-    async with running_database(machine=_NOTHING_GIVEN) as database:
+    """A PostgreSQL that this test may stop and restart (starts in half a second)."""
+    async with running_database(machine=_WITHOUT_GIVEN_SERVERS) as database:
         yield database
 
 
 @pytest.fixture
 async def own_broker() -> AsyncIterator[Broker]:
-    """A RabbitMQ of this test alone, to be stopped, started and restarted (six seconds).
+    """A RabbitMQ that this test may stop and restart (starts in six seconds).
 
     It has the two virtual hosts of the platform.
     """
-    async with running_broker(machine=_NOTHING_GIVEN) as broker:
+    async with running_broker(machine=_WITHOUT_GIVEN_SERVERS) as broker:
         yield broker

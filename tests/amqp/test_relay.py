@@ -300,7 +300,7 @@ async def test_no_claim_is_held_while_the_broker_is_away(
         await asyncio.sleep(SWEEP_SECONDS * 1.5)
         assert (outbox.claims, outbox.held) == (claims, 0)
 
-        proxy.mend()
+        proxy.accept()
         await take(channel, STEPS)
 
 

@@ -82,13 +82,13 @@ async def test_cut_loses_the_paused_answer(proxy: TcpProxy, received: asyncio.Qu
     writer.close()
 
 
-async def test_connections_are_refused_until_mend(proxy: TcpProxy) -> None:
-    """After cut(refuse=True) connections are refused until mend()."""
+async def test_connections_are_refused_until_accept(proxy: TcpProxy) -> None:
+    """After cut(refuse=True) connections are refused until accept()."""
     proxy.cut(refuse=True)
     reader, writer = await connect(proxy)
     refused = await _read_to_end(reader)
     writer.close()
-    proxy.mend()
+    proxy.accept()
     reader, writer = await connect(proxy)
     writer.write(b"hello")
 

@@ -1,4 +1,4 @@
-"""Interactive baskets, put where a user's clicks would have put them."""
+"""Interactive baskets, written to the database as if a user had filled them."""
 
 from typing import Any, Protocol
 
@@ -7,7 +7,7 @@ from rs_order.sandbox.simulated_platform import Sandbox
 
 
 class TenantDatabase(Protocol):
-    """Runs a statement in the schema of the first tenant."""
+    """Runs statements in the schema of the first tenant."""
 
     @property
     def sandbox(self) -> Sandbox: ...
@@ -15,11 +15,14 @@ class TenantDatabase(Protocol):
     async def rows(self, query: str, *parameters: Any) -> list[Any]: ...
 
 
-async def put_basket(here: TenantDatabase, owner: str, query: str | None = None) -> int:
-    """The basket of a user, with one selection of the dataset SDO_EVE, or, without query, with none."""
-    (basket,) = await here.rows("insert into basket (owner) values ($1) returning id", owner)
+async def put_basket(database: TenantDatabase, owner: str, query: str | None = None) -> int:
+    """Write the basket of a user and return its id.
+
+    With a query it has one selection of the dataset SDO_EVE, else none.
+    """
+    (basket,) = await database.rows("insert into basket (owner) values ($1) returning id", owner)
     if query is not None:
-        await here.rows(
+        await database.rows(
             """
             with selected as (
                 insert into dataset_selection (basket_id, dataset_urn, dataset_label, products_count,
@@ -36,7 +39,7 @@ async def put_basket(here: TenantDatabase, owner: str, query: str | None = None)
             from selected
             """,
             basket["id"],
-            _urn_of(here.sandbox, "SDO_EVE"),
+            _urn_of(database.sandbox, "SDO_EVE"),
             query,
         )
     return int(basket["id"])

@@ -1,4 +1,4 @@
-"""Which statements a piece of work runs."""
+"""Records the statements that code under test runs."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -9,7 +9,7 @@ from rs_order.store.pool import Pool
 
 
 class CountedStatements:
-    """Statements that a pool's connections ran while it counted."""
+    """Collects the statements of a connection while ``counting``."""
 
     def __init__(self) -> None:
         self.queries: list[str] = []
@@ -31,7 +31,11 @@ class CountedStatements:
 
 @asynccontextmanager
 async def counted(pool: Pool) -> AsyncIterator[list[str]]:
-    """The statements of this block; of a pool of one connection, so that its logger sees everything."""
+    """Collect the statements of this block.
+
+    Args:
+        pool: has one connection, so that its logger sees every statement.
+    """
     counter = CountedStatements()
     async with pool.acquire() as connection:
         connection.add_query_logger(counter.note)

@@ -1,4 +1,4 @@
-"""Every line of a history is a move of the tables, for one of its reasons (docs/states.md)."""
+"""Checks that every line of a history is an allowed move with an allowed reason (docs/states.md)."""
 
 from collections.abc import Iterable
 
@@ -11,7 +11,7 @@ Line = tuple[str | None, str, str]
 
 
 def unexplained_moves(rows: Iterable[Row]) -> list[Line]:
-    """From, to and reason of the lines of ``HISTORY`` that ``domain/moves.py`` doesn't have."""
+    """Return from, to and reason of the lines of ``HISTORY`` that ``domain/moves.py`` doesn't allow."""
     return [
         (row["before"], row["after"], row["reason"])
         for row in rows
@@ -20,7 +20,7 @@ def unexplained_moves(rows: Iterable[Row]) -> list[Line]:
 
 
 def is_explained(of_order: bool, before: str | None, after: str, reason: str) -> bool:
-    """Whether a line about an order, or else a sub-order, is one of the moves of ``domain/moves.py``."""
+    """True if ``domain/moves.py`` allows the move, of an order or else of a sub-order."""
     return (_of_an_order if of_order else _of_a_sub_order)(before, after, reason)
 
 

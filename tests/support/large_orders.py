@@ -1,4 +1,4 @@
-"""Orders of any size, written by SQL."""
+"""Writes orders of any size by SQL."""
 
 from rs_order.store.pool import Connection
 
@@ -34,12 +34,14 @@ from sub_order, generate_series(1, {each}) n where order_id = {order}
 
 
 async def write_large_order(connection: Connection, **values: object) -> int:
-    """An order of one dataset, its files spread evenly over its sub-orders and all in one state; its id.
+    """Write an order of one dataset and return its id.
+
+    Its files are spread evenly over its sub-orders, and all have the same state.
 
     Args:
-        connection: looks into the tenant's schema.
-        values: ``owner``, ``status``, ``sub_orders``, ``sub_order_state``, files in ``each`` and their
-            ``state`` in lower case.
+        connection: has the tenant's schema as its search path.
+        values: ``owner``, ``status``, the number of ``sub_orders``, ``sub_order_state``, the number of files
+            in ``each`` sub-order, and their ``state`` in lower case.
     """
     order: int = await connection.fetchval(_ORDER.format(**values))
     for statement in (_TASK, _SUB_ORDERS, _FILES):

@@ -1,6 +1,6 @@
-"""Waiting for what nobody tells: another process's transaction, a queue's depth, a health check.
+"""Polls for conditions that have no signal: another process's transaction, a queue's depth, a health check.
 
-Wherever there is a signal, tests wait for the signal; this is the one place that asks again and again.
+Wherever there is a signal, tests wait for the signal. Only this module polls.
 """
 
 import asyncio
@@ -11,17 +11,26 @@ from typing import Any
 PAUSE_SECONDS = 0.03
 
 
-async def eventually(ask: Callable[[], Any], what: str, *, seconds: float = 20) -> Any:
-    """The first answer, awaited if need be, that counts as true; ``what`` names what never came."""
+async def eventually(check: Callable[[], Any], what: str, *, seconds: float = 20) -> Any:
+    """Call ``check`` until its result is true, and return this result.
+
+    Args:
+        check: may be a coroutine function.
+        what: names the condition in the error.
+        seconds: the time limit.
+
+    Raises:
+        AssertionError: the condition didn't become true in time.
+    """
     try:
         async with asyncio.timeout(seconds):
-            while not (answer := await _answer(ask)):  # noqa: ASYNC110 - nothing signals it
+            while not (result := await _result(check)):  # noqa: ASYNC110 - nothing signals it
                 await asyncio.sleep(PAUSE_SECONDS)
-            return answer
+            return result
     except TimeoutError:
-        raise AssertionError(f"never came true: {what}") from None
+        raise AssertionError(f"did not become true: {what}") from None
 
 
-async def _answer(ask: Callable[[], Any]) -> Any:
-    answer = ask()
-    return await answer if inspect.isawaitable(answer) else answer
+async def _result(check: Callable[[], Any]) -> Any:
+    result = check()
+    return await result if inspect.isawaitable(result) else result

@@ -1,7 +1,7 @@
-"""Shows how far a run is, one line at a time, where the output isn't a terminal.
+"""Shows the progress of a run line by line where the output isn't a terminal.
 
-On a terminal pytest's own display does it. In a file or a pipe that display writes dots without end, and of
-several processes it doesn't say which test failed before all of them ended.
+On a terminal pytest's own display does it. In a file or a pipe that display writes only dots. With several
+processes it names a failed test only after all of them ended.
 """
 
 import time
@@ -12,7 +12,7 @@ STEP_PERCENT = 5
 
 
 class Progress:
-    """Counts the tests that ended, of all processes."""
+    """Counts the finished tests of all processes."""
 
     def __init__(self, terminal: pytest.TerminalReporter) -> None:
         self._terminal = terminal
@@ -30,7 +30,7 @@ class Progress:
         self._total = len(ids)
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
-        """Replace the dots of tests that passed; what failed keeps its place in the summary."""
+        """Leave out the dots of passed tests; failed tests stay in the summary."""
         if report.passed:
             return ("passed" if report.when == "call" else "", "", "")
         return None

@@ -1,7 +1,7 @@
-"""A TCP proxy that can lose a connection, or hold what one side says.
+"""A TCP proxy that can break connections and hold back the data of one side.
 
-With it a test makes the failures that need a network: a confirm that never arrives, a broker that
-goes silent, a connection that breaks at a chosen moment.
+With it a test causes network failures: a confirm that never arrives, a broker that doesn't answer,
+a connection that breaks at a chosen moment.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ _CHUNK_BYTES = 65_536
 
 
 class TcpProxy:
-    """Forwards connections of one loopback port to a server.
+    """Forwards the connections of a loopback port to a server.
 
     Args:
         url: of the server, with host and port.
@@ -23,34 +23,35 @@ class TcpProxy:
         self._url = urlsplit(url)
         self._listener: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
-        self._requests_flow = _open_gate()
-        self._answers_flow = _open_gate()
+        self._requests_flow = _set_event()
+        self._answers_flow = _set_event()
         self._accepting = True
 
     @property
     def url(self) -> str:
-        """The server's URL with our port in the place of its own."""
+        """The server's URL with the address of the proxy."""
         credentials, at, _ = self._url.netloc.rpartition("@")
         return urlunsplit(self._url._replace(netloc=f"{credentials}{at}127.0.0.1:{self.port}"))
 
     @property
     def port(self) -> int:
         if self._listener is None:
-            raise RuntimeError("the proxy listens inside its context only; enter it first")
+            raise RuntimeError("the proxy isn't open: enter its context first")
         port: int = self._listener.sockets[0].getsockname()[1]
         return port
 
     @property
     def connections(self) -> int:
-        """How many clients are connected through us."""
+        """The number of connected clients."""
         return len(self._writers) // 2
 
     def pause(self, *, requests: bool = True, answers: bool = True) -> None:
-        """Deliver nothing until ``resume``; connections stay open.
+        """Hold data back until ``resume``; connections stay open.
 
         Args:
-            requests: hold what clients send.
-            answers: hold what the server sends. Alone, the server acts and nobody hears of it.
+            requests: hold data from clients.
+            answers: hold data from the server. With ``requests=False`` the server acts on a request, and
+                the client doesn't learn of it.
         """
         if requests:
             self._requests_flow.clear()
@@ -58,23 +59,23 @@ class TcpProxy:
             self._answers_flow.clear()
 
     def resume(self) -> None:
-        """Deliver what was held, and everything from now on."""
+        """Deliver the held data and everything after it."""
         self._requests_flow.set()
         self._answers_flow.set()
 
     def cut(self, *, refuse: bool = False) -> None:
-        """Break every connection. What was held is lost; new connections flow again.
+        """Break all connections; held data is lost. New connections work.
 
         Args:
-            refuse: break new connections at once, until ``mend``.
+            refuse: break new connections as well, until ``accept``.
         """
         self._accepting = not refuse
         for writer in self._writers:
             writer.transport.abort()
         self.resume()
 
-    def mend(self) -> None:
-        """Take new connections again."""
+    def accept(self) -> None:
+        """Accept new connections again."""
         self._accepting = True
 
     async def open(self) -> None:
@@ -97,7 +98,7 @@ class TcpProxy:
             server_reader, server_writer = await asyncio.open_connection(
                 self._url.hostname, self._url.port
             )
-        except OSError:  # the server is down: the client sees what it would see without us
+        except OSError:  # the server is down: break the connection as it would
             client_writer.transport.abort()
             return
         pair = {client_writer, server_writer}
@@ -114,7 +115,7 @@ class TcpProxy:
 
 @asynccontextmanager
 async def tcp_proxy(url: str) -> AsyncIterator[TcpProxy]:
-    """Put a proxy before the server of this URL."""
+    """Run a proxy for the server of this URL."""
     proxy = TcpProxy(url)
     await proxy.open()
     try:
@@ -132,12 +133,12 @@ async def _pump(
             writer.write(chunk)
             await writer.drain()
     except ConnectionError:
-        pass  # cut by a test or by an end; the other side learns it below
+        pass  # cut by the test or closed by one side; the other side is closed below
     finally:
         writer.close()
 
 
-def _open_gate() -> asyncio.Event:
-    gate = asyncio.Event()
-    gate.set()
-    return gate
+def _set_event() -> asyncio.Event:
+    event = asyncio.Event()
+    event.set()
+    return event

@@ -1,8 +1,9 @@
-"""``--quick``: the tests that need no servers and take a moment.
+"""``--quick``: runs only fast tests that need no servers.
 
-There is no list of them. A test is left out if it uses a fixture that starts a server, directly or through
-other fixtures, or if its module has the marker ``servers`` because it starts them in another way.
-A test that starts a server without either fails in every run, so the selection can't become wrong.
+There is no list of them. A test is left out if it has the marker ``slow``, if it uses a fixture that starts
+a server, directly or through other fixtures, or if its module has the marker ``servers`` because it starts
+them in another way.
+A test that starts a server without either fails in every run, so the selection stays correct.
 """
 
 import sys
@@ -15,7 +16,7 @@ import pytest
 SERVER_FIXTURES = frozenset({"servers", "own_database", "own_broker"})
 SERVER_PROGRAMS = frozenset({"postgres", "initdb", "pg_ctl", "rabbitmq-server", "epmd", "docker"})
 SERVER_MODULES = ("rs_order.demo.servers", "/demo/servers/supervisor.py")
-"""What a command line of a Python that starts servers contains."""
+"""Parts of the command lines of Python processes that start servers."""
 
 
 def uses_servers(item: pytest.Item) -> bool:
@@ -42,7 +43,7 @@ def starts_a_server(command: list[str]) -> bool:
 
 
 class ServerStarts:
-    """Fails a test that starts a server without saying so, by listening to the interpreter's audit events."""
+    """Fails a test that starts a server without fixture or marker; uses the interpreter's audit events."""
 
     def __init__(self) -> None:
         self._forbidden = False

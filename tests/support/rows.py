@@ -1,4 +1,4 @@
-"""Consistent rows in any state, written straight into a tenant's schema."""
+"""Writes consistent rows in any state directly to a tenant's schema."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -10,21 +10,19 @@ from rs_order.store.pool import Connection, Pool, use_tenant
 from tests.support.clock import NOW
 
 OWNER = "jane@example.org"
-
-
 _NEVER_ASKED = (SubOrderState.BUILDING, SubOrderState.READY)
 
 
 @asynccontextmanager
 async def in_tenant(pool: Pool, tenant: Tenant) -> AsyncIterator[Connection]:
-    """A transaction in the tenant's schema, committed at the end."""
+    """Open a transaction in the tenant's schema; it commits at the end of the block."""
     async with pool.acquire() as connection, connection.transaction():
         await use_tenant(connection, tenant)
         yield connection
 
 
 class TenantRows:
-    """Writes rows of one tenant; counters always agree with the files."""
+    """Writes rows of one tenant; its counters match the files."""
 
     def __init__(self, pool: Pool, tenant: Tenant) -> None:
         self._pool = pool
@@ -37,7 +35,7 @@ class TenantRows:
         owner: str = OWNER,
         correlation_id: str | None = None,
     ) -> OrderId:
-        """An order without files."""
+        """Write an order without files."""
         async with in_tenant(self._pool, self._tenant) as connection:
             return OrderId(
                 await connection.fetchval(
@@ -59,7 +57,7 @@ class TenantRows:
         kind: SubOrderKind = SubOrderKind.STORAGE,
         owner: str = OWNER,
     ) -> SubOrderId:
-        """A sub-order with one file of 10 bytes for each checksum; storage was asked once if at all."""
+        """Write a sub-order with a file of 10 bytes per checksum, and ``asks`` that suit its state."""
         async with in_tenant(self._pool, self._tenant) as connection:
             task = await _task(connection, order)
             columns, values = _counters(list(checksums.values()))
@@ -130,7 +128,7 @@ async def _files(
 
 
 def _counters(states: Sequence[FileState]) -> tuple[list[str], list[int]]:
-    """Columns of counters and their values, for files of 10 bytes each."""
+    """Return the counter columns and their values, for files of 10 bytes each."""
     columns: list[str] = []
     values: list[int] = []
     for state in sorted(set(states)):

@@ -1,4 +1,4 @@
-"""What the server fixtures hand to a test."""
+"""A database and virtual hosts for one test, on servers that tests share."""
 
 import uuid
 from collections.abc import AsyncIterator
@@ -13,20 +13,20 @@ from rs_order.demo.servers.management_api import Management
 
 @dataclass(frozen=True)
 class FreshBroker:
-    """Two virtual hosts of one test in a broker that other tests use too."""
+    """Two virtual hosts for one test, in a broker that tests share."""
 
     url: str
     """Host and credentials, without a virtual host: the value of RS_ORDER_AMQP_URL."""
     management_url: str
     vhost: str
-    """In the place of regards.multitenant.manager."""
+    """Stands for regards.multitenant.manager."""
     instance_vhost: str
-    """In the place of regards.instance.manager."""
+    """Stands for regards.instance.manager."""
 
 
 @asynccontextmanager
 async def fresh_database(admin: asyncpg.Connection, server_url: str) -> AsyncIterator[str]:
-    """Create an empty database, give its URL, and drop it whoever is still connected."""
+    """Create an empty database and yield its URL; drop it in the end, even with clients connected."""
     name = f"test_{uuid.uuid4().hex[:12]}"
     await admin.execute(f"create database {name}")
     try:
@@ -39,7 +39,7 @@ async def fresh_database(admin: asyncpg.Connection, server_url: str) -> AsyncIte
 async def fresh_broker(
     management: Management, url: str, management_url: str
 ) -> AsyncIterator[FreshBroker]:
-    """Create two virtual hosts, and delete them with all that is in them."""
+    """Create two virtual hosts; delete them and their content in the end."""
     vhost = f"test-{uuid.uuid4().hex[:12]}"
     broker = FreshBroker(url, management_url, vhost, f"{vhost}-instance")
     for name in (broker.vhost, broker.instance_vhost):

@@ -1,4 +1,4 @@
-"""A store on PostgreSQL for suites that also run on a fake."""
+"""A migrated database with one tenant."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,7 +16,7 @@ from tests.support.servers import fresh_database
 async def migrated_pool(
     admin: asyncpg.Connection, server_url: str, tenant: Tenant
 ) -> AsyncIterator[tuple[Pool, Tenants]]:
-    """An empty database with one tenant, and a pool as a process has it."""
+    """Create a database with one empty tenant, and open a pool to it."""
     async with (
         fresh_database(admin, server_url) as url,
         await open_pool(url, size=10) as pool,

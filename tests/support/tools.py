@@ -1,7 +1,7 @@
-"""Programs that tests use as a user would: found on this machine, or installed when that is allowed.
+"""Finds the programs that tests call, or installs them where that is allowed.
 
-``python -m tests.support.tools`` only makes sure of them. It runs before several test processes do, which
-would otherwise install the same packages at the same time.
+``python -m tests.support.tools`` installs what is missing. Run it before starting several test processes,
+which would otherwise install the same packages at the same time.
 """
 
 import asyncio
@@ -17,11 +17,11 @@ from rs_order.demo.servers.machine import ThisMachine
 class Tool:
     program: str
     package: str
-    """The package of Debian and Ubuntu that holds it."""
+    """Its package in Debian and Ubuntu."""
 
 
 ARIA2 = Tool("aria2c", "aria2")
-"""Downloads what a metalink lists, as download managers do."""
+"""Downloads the files of a metalink."""
 CURL = Tool("curl", "curl")
 """Calls REST in the tutorial."""
 JQ = Tool("jq", "jq")
@@ -29,14 +29,14 @@ JQ = Tool("jq", "jq")
 
 
 class ToolMissing(Exception):
-    """A program isn't here and can't be installed; the text says what to do."""
+    """A program is missing and can't be installed; the text says what to do."""
 
 
 async def program(tool: Tool) -> str:
-    """The path of a tool's program.
+    """Return the path of a tool's program.
 
     Raises:
-        ToolMissing: it isn't here, and we may not install it.
+        ToolMissing: it isn't installed, and installing isn't allowed.
         InstallError: apt-get failed.
     """
     found, machine = shutil.which(tool.program), ThisMachine()
@@ -44,18 +44,20 @@ async def program(tool: Tool) -> str:
         await machine.install([tool.package])
         found = shutil.which(tool.program)
     if found is None:
-        raise ToolMissing(f"no {tool.program} here: run 'apt-get install {tool.package}' as root")
+        raise ToolMissing(
+            f"{tool.program} is missing: run 'apt-get install {tool.package}' as root"
+        )
     return found
 
 
-async def _all() -> None:
+async def _find_all() -> None:
     for tool in (ARIA2, CURL, JQ):
         await program(tool)
 
 
 def main() -> None:
     try:
-        asyncio.run(_all())
+        asyncio.run(_find_all())
     except (ServersError, ToolMissing) as error:
         sys.exit(str(error))
 
