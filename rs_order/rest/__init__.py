@@ -1,1 +1,1 @@
-"""The frame of the REST interface (rest.md 1 to 4)."""
+"""The parts of the REST interface that all endpoints share (rest.md 1 to 4)."""

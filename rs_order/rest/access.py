@@ -1,4 +1,4 @@
-"""What the endpoints need to decide who may call them."""
+"""The dependencies of access control."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from rs_order.store.tenants import Maintenance, Tenants
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What decides whether a request is let in: every endpoint asks it before it reads the body."""
+    """The dependencies of the checks that every endpoint makes before it reads the body."""
 
     tokens: TokenVerifier
     roles: RoleAccess

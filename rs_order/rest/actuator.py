@@ -1,6 +1,6 @@
-"""For those who watch the service: health, build and metrics (rest.md 11.7).
+"""Endpoints for monitoring: health, build and metrics (rest.md 11.7).
 
-Open to all: the chapter's condition, a token or any ``scope``, is met by whoever writes one.
+They are open to all. The chapter asks for a token or any ``scope``, which any caller can write.
 """
 
 from importlib.metadata import version
@@ -21,7 +21,7 @@ from rs_order.rest.answers import json_answer
 
 
 def actuator_router(health: Health, metrics: CollectorRegistry) -> APIRouter:
-    """Return the routes that operators and orchestrators read."""
+    """Return the router of the monitoring endpoints."""
     router = APIRouter(prefix="/actuator", tags=["actuator"])
     _serve_health(router, health)
     _serve_build(router)
@@ -32,13 +32,13 @@ def actuator_router(health: Health, metrics: CollectorRegistry) -> APIRouter:
 def _serve_health(router: APIRouter, health: Health) -> None:
     @router.get(
         "/health",
-        summary="Tell whether the service can do its work",
+        summary="Get the health of the service and its components",
         operation_id="get_health",
         response_model=HealthReport,
-        responses={503: {"model": HealthReport, "description": "Something it needs is DOWN"}},
+        responses={503: {"model": HealthReport, "description": "A component is DOWN"}},
     )
     async def get_health(request: Request) -> Response:
-        """UP when the service can do its work, else DOWN and 503."""
+        """UP if every component is up, else DOWN and status 503."""
         report = await _report(health)
         down = report.status is HealthStatus.DOWN
         return json_answer(request, report.to_wire(), 503 if down else 200)
@@ -47,12 +47,12 @@ def _serve_health(router: APIRouter, health: Health) -> None:
 def _serve_build(router: APIRouter) -> None:
     @router.get(
         "/info",
-        summary="Tell what is running",
+        summary="Get the name and version of the service",
         operation_id="get_info",
         response_model=BuildInfo,
     )
     async def info(request: Request) -> Response:
-        """Name and version; for the web interface, any answer means that the service is up."""
+        """Name and version. The web interface takes any response as a sign that the service is up."""
         build = Build(name=SERVICE, version=version(SERVICE))
         return json_answer(request, BuildInfo(build=build).to_wire())
 
@@ -71,7 +71,7 @@ def _serve_metrics(router: APIRouter, metrics: CollectorRegistry) -> None:
         },
     )
     async def prometheus() -> Response:
-        """All metrics, in the text format of Prometheus."""
+        """All metrics in the text format of Prometheus."""
         return Response(generate_latest(metrics), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 

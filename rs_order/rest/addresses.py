@@ -1,4 +1,4 @@
-"""Under which address the caller sees the service (rest.md 1.2)."""
+"""Addresses of the service as the caller sees them (rest.md 1.2)."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -11,7 +11,10 @@ from rs_order.domain.identity import SERVICE
 from rs_order.rest.forwarded import forwarded_prefix
 
 PUBLIC_PREFIX: Final = f"/api/v1/{SERVICE}"
-"""Where the gateway puts the service; served too, for when there is none (rest.md 1.1)."""
+"""The path prefix under which the gateway publishes the service.
+
+The service serves it too, so that it also works without a gateway (rest.md 1.1).
+"""
 
 
 def base_address(request: Request) -> str:
@@ -23,19 +26,19 @@ def base_address(request: Request) -> str:
 
 
 def service_path(request: Request) -> str:
-    """The path of the request below the prefix."""
+    """Return the path of the request without the public prefix."""
     path = quote(request.url.path, safe="/:,@")
     return path.removeprefix(PUBLIC_PREFIX) if path.startswith(f"{PUBLIC_PREFIX}/") else path
 
 
 def own_address(request: Request) -> URL:
-    """The address of the request itself, as the caller sees it, query included."""
+    """Return the full URL of the request as the caller sees it, with its query."""
     address = URL(f"{base_address(request)}{service_path(request)}")
     return address.replace(query=request.url.query)
 
 
-def filled(template: str, variables: Mapping[str, object]) -> str:
-    """A path template with its variables filled in."""
+def expand(template: str, variables: Mapping[str, object]) -> str:
+    """Return a path template with its variables replaced by their values."""
     path = template
     for name, value in variables.items():
         path = path.replace(f"{{{name}}}", quote(str(value), safe=":"))

@@ -1,4 +1,4 @@
-"""Answers with a body: content with its links, pages, and the links themselves (rest.md 3)."""
+"""Response bodies: entities, pages, and the links in both (rest.md 3)."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -9,7 +9,7 @@ from fastapi import Request, Response
 from rs_order.contracts.wire import WireModel
 from rs_order.domain.identity import Caller
 from rs_order.ports import Resource, RoleAccess
-from rs_order.rest.addresses import base_address, filled, own_address
+from rs_order.rest.addresses import base_address, expand, own_address
 from rs_order.rest.parameters import Paging
 from rs_order.rest.roles import may_use
 
@@ -19,7 +19,7 @@ LinkItem = dict[str, str]
 
 
 class LinkWriter:
-    """Writes links to what the caller may use, as seen from where he is."""
+    """Writes links to the resources that the caller may use, with addresses as the caller sees them."""
 
     def __init__(self, request: Request, roles: RoleAccess, caller: Caller) -> None:
         self._base = base_address(request)
@@ -28,29 +28,29 @@ class LinkWriter:
         self._allowed: dict[Resource, bool] = {}
 
     def to(self, rel: str, resource: Resource, **variables: object) -> list[LinkItem]:
-        """The link, in a list that is empty when the caller's role may not use the resource."""
+        """Return a list with the link, or an empty list if the caller's role may not use the resource."""
         if resource not in self._allowed:
             self._allowed[resource] = may_use(self._roles, self._caller, resource)
         if not self._allowed[resource]:
             return []
-        return [{"rel": rel, "href": self._base + filled(resource.template, variables)}]
+        return [{"rel": rel, "href": self._base + expand(resource.template, variables)}]
 
 
 def json_answer(request: Request, body: Any, status: int = 200) -> Response:
-    """JSON, indented when the request has a parameter ``_pretty``."""
+    """Return a JSON response, indented if the request has a parameter ``_pretty``."""
     option = orjson.OPT_INDENT_2 if "_pretty" in request.query_params else 0
     return Response(orjson.dumps(body, option=option), status, media_type=_JSON)
 
 
 def entity(content: WireModel, links: Sequence[LinkItem] = ()) -> dict[str, Any]:
-    """The wrapper of one thing (rest.md 3.2)."""
+    """Return the wrapper of a single object (rest.md 3.2)."""
     return {"content": content.to_wire(), "links": list(links)}
 
 
 def page(
     request: Request, paging: Paging, total: int, items: Sequence[dict[str, Any]]
 ) -> dict[str, Any]:
-    """The wrapper of a page (rest.md 3.3); the link ``next`` is what rs-delivery iterates on."""
+    """Return the wrapper of a page (rest.md 3.3). rs-delivery follows its link ``next``."""
     pages = -(-total // paging.size)
     return {
         "metadata": {
@@ -80,6 +80,6 @@ def _page_address(request: Request, paging: Paging, number: int) -> str:
     address = own_address(request).remove_query_params(["page", "size", "sort", "token"])
     address = address.include_query_params(page=number, size=paging.size)
     for sort in paging.sort:
-        # include_query_params would keep only the last of several.
+        # include_query_params would keep only the last of several sort parameters.
         address = address.replace(query=f"{address.query}&sort={sort}")
     return str(address)

@@ -1,4 +1,4 @@
-"""The API's own documentation, for programs and for people (rest.md 11.8): open to all, offline."""
+"""Serves the OpenAPI document and Swagger UI (rest.md 11.8), open to all and without internet access."""
 
 from importlib.resources import files
 from pathlib import Path
@@ -11,14 +11,14 @@ from fastapi.responses import FileResponse, RedirectResponse
 from rs_order.rest.answers import json_answer
 
 _UI: Final = Path(str(files("fastapi_offline"))) / "static"
-"""Swagger UI as a package, so that no page asks the internet for its scripts."""
+"""Swagger UI in an installed package, so that its page loads no script from the internet."""
 _UI_FILES: Final = frozenset({"swagger-ui-bundle.js", "swagger-ui.css", "favicon.png"})
 
 
 def api_docs_router(app: FastAPI) -> APIRouter:
-    """Serve the document of an application, and Swagger UI on it.
+    """Return the router of an application's OpenAPI document and of the Swagger UI that shows it.
 
-    Addresses in the page are relative: it works on ``/``, on the public prefix and behind a gateway.
+    The page uses relative addresses, so it works on ``/``, on the public prefix and behind a gateway.
     """
     router = APIRouter(include_in_schema=False)
 

@@ -1,4 +1,4 @@
-"""Failures as answers: a status, and ``{"messages": […]}`` where a body is due (rest.md 4)."""
+"""Error responses: a status, and a body ``{"messages": […]}`` unless the status has none (rest.md 4)."""
 
 from typing import Final
 
@@ -36,19 +36,19 @@ STATUS: Final[dict[type[Exception], int]] = {
     StoreConflict: 503,
     StoreUnavailable: 503,
 }
-"""The status of each failure that a use case can end with (rest.md 4.2); subclasses have their base's."""
+"""The status of each error that a use case can raise (rest.md 4.2). A subclass has its base's status."""
 
 _BODILESS: Final = 204
 
 
 class Messages(WireModel):
-    """What went wrong, in sentences; the codes of rest.md 4.4 where that has one."""
+    """The reasons of a failure: sentences, or the codes of rest.md 4.4 where it has one."""
 
     messages: list[str] = Field(examples=[["There is no order 12"]])
 
 
 class HttpError(Exception):
-    """A request that is answered with a status; without messages, the body is empty."""
+    """Ends a request with a status and messages. Without messages the response has no body."""
 
     code = "refused"
 
@@ -59,37 +59,37 @@ class HttpError(Exception):
 
 
 def messages_answer(status: int, *messages: str) -> Response:
-    """The body every REGARDS service gives with a failure (rest.md 4.1)."""
+    """Return the error response that all REGARDS services use (rest.md 4.1)."""
     if not messages or status == _BODILESS:
         return Response(status_code=status)
     return JSONResponse({"messages": list(messages)}, status)
 
 
 def install_error_answers(app: FastAPI) -> None:
-    """Answer everything that isn't a success the REGARDS way."""
+    """Install the exception handlers that turn every error into a response of rest.md 4.1."""
 
     @app.exception_handler(HttpError)
-    async def refused(_: Request, refusal: HttpError) -> Response:
-        return messages_answer(refusal.status, *refusal.messages)
+    async def http_error(_: Request, error: HttpError) -> Response:
+        return messages_answer(error.status, *error.messages)
 
     @app.exception_handler(RequestValidationError)
-    async def bad_request(_: Request, error: RequestValidationError) -> Response:
+    async def invalid_request(_: Request, error: RequestValidationError) -> Response:
         return messages_answer(400, *(_sentence(problem) for problem in error.errors()))
 
     @app.exception_handler(HTTPException)
-    async def unserved(request: Request, error: HTTPException) -> Response:
-        """Unknown route, wrong verb or media type, too large a body (decisions.md, Q2)."""
+    async def framework_error(request: Request, error: HTTPException) -> Response:
+        """Answer an unknown route, a wrong verb or media type, or a too large body (decisions.md, Q2)."""
         answer = messages_answer(
             error.status_code, f"{error.detail}: {request.method} {request.url.path}"
         )
         answer.headers.update(error.headers or {})
         return answer
 
-    async def not_carried_out(_: Request, error: Exception) -> Response:
+    async def use_case_error(_: Request, error: Exception) -> Response:
         return messages_answer(_status_of(error), *_messages_of(error))
 
     for kind in STATUS:
-        app.add_exception_handler(kind, not_carried_out)
+        app.add_exception_handler(kind, use_case_error)
 
 
 def _status_of(error: Exception) -> int:
