@@ -1,7 +1,10 @@
 """Applies the headers in which proxies forward what the caller sent (rest.md 1.2, 2.3).
 
-They are believed from trusted proxies only (``RS_ORDER_TRUSTED_PROXIES``); from others they are ignored.
-uvicorn's own middleware covers neither host, port and prefix nor several proxies in a row.
+Headers from trusted proxies count (``RS_ORDER_TRUSTED_PROXIES``); from anyone else they are ignored.
+
+uvicorn's ``ProxyHeadersMiddleware`` sets the client's address behind several proxies and the scheme. This
+middleware also sets host, port and prefix, reads the standard header ``Forwarded``, and takes the scheme
+from a trusted proxy's entry in a header with several entries.
 """
 
 import re
@@ -23,18 +26,18 @@ _PATH: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 
 
 def forwarded_prefix(scope: Scope) -> str:
-    """Return the path prefix that the gateway removed from the path, or an empty string."""
+    """Return the prefix that the gateway removed from the path, or an empty string."""
     prefix: str = scope.get(_PREFIX, "")
     return prefix
 
 
 class ForwardedHeaders:
-    """Middleware that replaces client, scheme and host of a request by those that the caller sees.
+    """Middleware that sets client, scheme and host of a request to those that the caller sees.
 
     Each proxy adds an entry at the end of a header, and the caller can write anything before it. So an
-    entry counts only if a trusted proxy wrote it: the last entry if the connection comes from one, the
-    one before if the address in the last entry of ``X-Forwarded-For`` is one too, and so on. The first
-    entry that counts is the closest to the caller.
+    entry counts only if a trusted proxy wrote it: the last entry if the connection comes from a trusted
+    proxy, the entry before it if the last address in ``X-Forwarded-For`` is also a trusted proxy's, and
+    so on. Of the entries that count, the first one is used: the proxy closest to the caller wrote it.
     """
 
     def __init__(self, app: ASGIApp, trusted: Sequence[Network]) -> None:
@@ -81,7 +84,7 @@ class ForwardedHeaders:
 
 @dataclass(frozen=True, slots=True)
 class _Forwarded:
-    """What the outermost trusted proxy forwarded; empty strings for what it didn't."""
+    """The values that the outermost trusted proxy forwarded. A missing value is an empty string."""
 
     scheme: str
     host: str
@@ -91,8 +94,8 @@ class _Forwarded:
     @classmethod
     def of(cls, headers: Headers, proxies: int) -> "_Forwarded":
         def first(header: str) -> str:
-            believed = _entries(headers, header)[-proxies:]
-            return believed[0] if believed else ""
+            trusted = _entries(headers, header)[-proxies:]
+            return trusted[0] if trusted else ""
 
         standard = _pairs(first("Forwarded"))
         return cls(
@@ -103,7 +106,7 @@ class _Forwarded:
         )
 
     def host_with_port(self, scheme: str, own_host: str) -> str:
-        """Return host and port as the caller addressed them, or an empty string if nothing is forwarded."""
+        """Return host and port as the caller wrote them, or an empty string if neither is forwarded."""
         host = self.host if _HOST.fullmatch(self.host) else ""
         if not self.port.isdigit():
             return host
@@ -130,7 +133,7 @@ def _normal(address: str) -> str:
 
 
 def _parsed(address: str) -> IPv4Address | IPv6Address | None:
-    """Return an address, an IPv4 address also if it is written as IPv6 (``::ffff:10.0.0.1``)."""
+    """Return the address, or None if it is invalid. An IPv4-mapped one (``::ffff:10.0.0.1``) becomes IPv4."""
     try:
         parsed = ip_address(address)
     except ValueError:

@@ -19,15 +19,15 @@ log = structlog.stdlib.get_logger("rs_order.rest")
 
 
 def facts_of(scope: Scope) -> dict[str, Any]:
-    """What the line of a request will say; whoever learns something adds it."""
+    """Return the members of the request's log line. An endpoint adds what it knows, such as the order."""
     facts: dict[str, Any] = scope.setdefault(_FACTS, {})
     return facts
 
 
 class RequestLog:
-    """Writes the line, and answers 500 where nothing else was answered.
+    """Logs each request, and answers 500 if an exception is raised before the response starts.
 
-    The query isn't logged: it may hold a token.
+    The query isn't logged, because it may hold a token.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -38,34 +38,34 @@ class RequestLog:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
-        answer = _Answer(send)
+        response = _ResponseRecorder(send)
         facts = facts_of(scope)
         client = scope.get("client")
         try:
-            await self._app(scope, receive, answer.send)
+            await self._app(scope, receive, response.send)
         except Exception as error:
             facts["error"] = type(error).__name__
             log.exception("request-failed", path=scope["path"], **facts)
-            if answer.status is not None:
-                # Cut: the client must not take what it has for the whole.
+            if response.status is not None:
+                # The response has started. Cut the connection, so that the client sees it is incomplete.
                 raise
             text = f"An unexpected error occurred: {type(error).__name__}"
-            await messages_answer(500, text)(scope, receive, answer.send)
+            await messages_answer(500, text)(scope, receive, response.send)
         finally:
             log.info(
                 "request",
                 verb=scope["method"],
                 path=scope["path"],
-                status=answer.status,
-                bytes=answer.bytes,
+                status=response.status,
+                bytes=response.bytes,
                 ms=round((time.perf_counter() - started) * 1000, 1),
                 address=client[0] if client else None,
                 **facts,
             )
 
 
-class _Answer:
-    """Watches what is sent."""
+class _ResponseRecorder:
+    """Passes a response on to the server, and records its status and the size of its body."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -81,7 +81,7 @@ class _Answer:
 
 
 class QueryToken:
-    """Turns ``?token=`` into ``Authorization: Bearer`` (rest.md 1.1), in place of any there was."""
+    """Replaces the Authorization header by the token in ``?token=``, if there is one (rest.md 1.1)."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -113,7 +113,7 @@ _NO_CACHE: Final = {
     "Pragma": "no-cache",
     "Expires": "0",
 }
-_SAFETY: Final = {
+_SECURITY: Final = {
     "X-Frame-Options": "DENY",
     "X-Content-Type-Options": "nosniff",
     "X-XSS-Protection": "0",
@@ -121,11 +121,13 @@ _SAFETY: Final = {
 
 
 class CommonHeaders:
-    """Adds them; pages of other origins than the allowed ones get no CORS header, so browsers refuse.
+    """Adds the CORS, cache and security headers to every response (rest.md 2.5).
+
+    A page of an origin that isn't allowed gets no CORS header, so its browser blocks the response.
 
     Args:
-        app: what answers.
-        origins: origins (``https://example.org:8443``) or hosts; none: every page may call.
+        app: the application that answers.
+        origins: allowed origins (``https://example.org:8443``) or hosts. If empty, all are allowed.
     """
 
     def __init__(self, app: ASGIApp, origins: Collection[str] = ()) -> None:
@@ -141,7 +143,7 @@ class CommonHeaders:
         if scope["method"] == "OPTIONS" and "Authorization" not in headers:
             await Response(headers=cors)(scope, receive, send)
         else:
-            await self._app(scope, receive, _adding(cors, send))
+            await self._app(scope, receive, _with_headers(cors, send))
 
     def _cors(self, origin: str) -> Mapping[str, str]:
         if not self._origins:
@@ -152,18 +154,18 @@ class CommonHeaders:
 
 
 def _host(origin: str) -> str:
-    """The host of an origin, by whatever scheme and port; nothing of what isn't an origin."""
+    """Return the host of an origin, or an empty string if the text is no HTTP origin."""
     found = _ORIGIN.fullmatch(origin)
     return found[1] if found else ""
 
 
-def _adding(cors: Mapping[str, str], send: Send) -> Send:
-    async def sending(message: Message) -> None:
+def _with_headers(cors: Mapping[str, str], send: Send) -> Send:
+    async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
-            # Who says anything on caching has said it all.
+            # An endpoint that sets one of the cache headers decides about all of them.
             no_cache = {} if any(name in headers for name in _NO_CACHE) else _NO_CACHE
-            headers.update({**cors, **no_cache, **_SAFETY})
+            headers.update({**cors, **no_cache, **_SECURITY})
         await send(message)
 
-    return sending
+    return send_with_headers

@@ -1,7 +1,7 @@
-"""The OpenAPI document: what the endpoints say of themselves, completed by what all have in common.
+"""The OpenAPI document: FastAPI describes each endpoint, this module adds what all have in common.
 
-FastAPI writes OpenAPI 3.1 (the reference: 3.0.1). Schemas of Pydantic are JSON Schema 2020-12, which 3.0
-can't hold; Swagger UI and schemathesis read 3.1.
+FastAPI writes OpenAPI 3.1 (the reference writes 3.0.1). Pydantic's schemas are JSON Schema 2020-12, which
+3.0 doesn't support. Swagger UI and schemathesis read 3.1.
 """
 
 from collections.abc import Iterator
@@ -26,32 +26,32 @@ from rs_order.rest.security import LIST_RESOURCES
 Document = dict[str, Any]
 
 _DESCRIPTION: Final = """\
-Orders of archived files: filling a basket, ordering, following, downloading.
+Orders of archived files: fill a basket, order, follow the order, download.
 
-- Times are UTC, sizes bytes, durations hours. Members that are null are left out.
-- A failure has the body `{"messages": […]}` with sentences, or the codes the web interface knows.
-- `_pretty`, with any value, indents JSON answers.
-- Every answer that asks for a token may be 401 or 403; 503 means that nothing was changed: try again.
+- Times are in UTC, sizes in bytes, durations in hours. Members that are null are left out.
+- An error response has the body `{"messages": […]}` with sentences, or codes that the web interface knows.
+- The parameter `_pretty`, with any value, indents JSON responses.
+- Every endpoint that needs a token can answer 401 or 403. After a 503, nothing was changed: try again.
 """
 
 _TAGS: Final = {
-    "baskets": "What a user is about to order.",
-    "orders": "Orders: made, listed, followed.",
-    "actions": "Orders paused, resumed, repeated, deleted.",
-    "search": "The orders of all users, for those who look after them.",
-    "file lists": "Which files an order has, and which can be downloaded.",
-    "downloads": "Files one by one, an order as one zip, or as a metalink.",
-    "settings": "What a project sets for itself.",
-    "maintenance": "Projects in which nothing may be changed for a while.",
-    "modules": "The configuration as a file, and readiness.",
-    "data source": "The database behind a project.",
-    "security": "What roles can be given.",
+    "baskets": "Select the products to order.",
+    "orders": "Create, list and follow orders.",
+    "actions": "Pause, resume, restart, retry and delete orders.",
+    "search": "Search the orders of all users, for operators.",
+    "file lists": "List the files of an order, and those that can be downloaded.",
+    "downloads": "Download single files, an order as one zip, or its metalink.",
+    "settings": "Read and change the settings of a project.",
+    "maintenance": "Switch the maintenance of a project, in which it rejects all changes.",
+    "modules": "Export and import the configuration, check the readiness.",
+    "data source": "Test the database of a project.",
+    "security": "List the resources that roles can be given.",
     "actuator": "Health, build and metrics, open to all.",
 }
-"""The chapters, in the order of rest.md."""
+"""Descriptions of the tags, in the order of rest.md's chapters."""
 
 _SERVERS: Final = [
-    {"url": PUBLIC_PREFIX, "description": "Through the gateway; served without one too"},
+    {"url": PUBLIC_PREFIX, "description": "Through the gateway, or without one"},
     {"url": "/", "description": "The service itself"},
 ]
 
@@ -60,40 +60,40 @@ _SECURITY_SCHEMES: Final = {
         "type": "http",
         "scheme": "bearer",
         "bearerFormat": "JWT",
-        "description": "A token of REGARDS; its project and role count.",
+        "description": "A REGARDS token. It names the caller, the project and the role.",
     },
     "scopeHeader": {
         "type": "apiKey",
         "in": "header",
         "name": "scope",
-        "description": "Without a token: the project; the caller's role is PUBLIC.",
+        "description": "The project, if there is no token. The caller's role is then PUBLIC.",
     },
     "scopeQuery": {
         "type": "apiKey",
         "in": "query",
         "name": "scope",
-        "description": "The same, in the address.",
+        "description": "The project as a query parameter, if there is no token.",
     },
     "orderToken": {
         "type": "apiKey",
         "in": "query",
         "name": "orderToken",
-        "description": "Opens the files of one order until it expires.",
+        "description": "Gives access to the files of one order until the token expires.",
     },
 }
 _Security = list[dict[str, list[str]]]
 _BY_TOKEN: Final[_Security] = [{"bearer": []}]
-_BY_ANYBODY: Final[_Security] = [{"bearer": []}, {"scopeHeader": []}, {"scopeQuery": []}]
-_BY_ORDER_TOKEN: Final[_Security] = [{"orderToken": [], **way} for way in _BY_ANYBODY]
+_BY_TOKEN_OR_SCOPE: Final[_Security] = [{"bearer": []}, {"scopeHeader": []}, {"scopeQuery": []}]
+_BY_ORDER_TOKEN: Final[_Security] = [{"orderToken": [], **scheme} for scheme in _BY_TOKEN_OR_SCOPE]
 _WITH_ORDER_TOKEN: Final = frozenset({DOWNLOAD_PUBLIC_FILE, TEST_PUBLIC_FILE, GET_PUBLIC_METALINK})
 
 _UNREADABLE: Final = "A parameter or the body can't be read"
-_FOR_BODIES: Final = {413: "The body is too large", 415: "The body is of another media type"}
+_BODY_ERRORS: Final = {413: "The body is too large", 415: "The body has another media type"}
 _FASTAPI_VALIDATION: Final = frozenset({"HTTPValidationError", "ValidationError"})
 
 
 class DescribedApp(FastAPI):
-    """An application whose document says what answers every endpoint can give."""
+    """A FastAPI application with a complete OpenAPI document, error responses and security included."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -104,12 +104,12 @@ class DescribedApp(FastAPI):
             openapi_url=None,
             docs_url=None,
             redoc_url=None,
-            # A slash too much is another address, which isn't served: 404, as in the reference.
+            # A path with an additional slash at its end gets 404, as in the reference.
             redirect_slashes=False,
         )
 
     def openapi(self) -> Document:
-        """The document, made once."""
+        """Return the document, which is created once."""
         if self.openapi_schema is None:
             self.openapi_schema = _completed(super().openapi())
         return self.openapi_schema
@@ -122,7 +122,7 @@ def _completed(document: Document) -> Document:
     }
     used = set[str]()
     for path, verb, operation in _operations(document):
-        # Whoever may GET may ask for the HEAD alone.
+        # A HEAD without a resource of its own uses the resource of the GET.
         resource = resources.get((path, verb)) or resources.get((path, "get"))
         _complete(operation, resource)
         used.update(operation["tags"])
@@ -147,13 +147,13 @@ def _operations(document: Document) -> Iterator[tuple[str, str, Document]]:
 def _complete(operation: Document, resource: Resource | None) -> None:
     operation["security"] = _security(resource)
     responses = operation["responses"]
-    if _is_of_fastapi(responses.get("422", {})):
-        # FastAPI's own way to refuse a request; ours is 400 (rest.md 4.2).
+    if _is_validation_error(responses.get("422", {})):
+        # FastAPI documents 422 for an invalid request; the service answers 400 (rest.md 4.2).
         del responses["422"]
     if operation.get("parameters") or "requestBody" in operation:
         responses.setdefault("400", _messages(_UNREADABLE))
     if "requestBody" in operation:
-        for status, meaning in _FOR_BODIES.items():
+        for status, meaning in _BODY_ERRORS.items():
             responses.setdefault(str(status), _messages(meaning))
     operation["responses"] = dict(sorted(responses.items()))
 
@@ -163,10 +163,10 @@ def _security(resource: Resource | None) -> _Security:
         return []
     if resource in _WITH_ORDER_TOKEN:
         return _BY_ORDER_TOKEN
-    return _BY_ANYBODY if resource.default_role == PUBLIC else _BY_TOKEN
+    return _BY_TOKEN_OR_SCOPE if resource.default_role == PUBLIC else _BY_TOKEN
 
 
-def _is_of_fastapi(response: Document) -> bool:
+def _is_validation_error(response: Document) -> bool:
     content = response.get("content", {}).get("application/json", {})
     return bool(content.get("schema", {}).get("$ref", "").endswith("/HTTPValidationError"))
 

@@ -1,4 +1,4 @@
-"""Parameters of requests: variables of paths (rest.md 2.3), pages and sorting (rest.md 3.4)."""
+"""Request parameters: path variables (rest.md 2.3), paging and sorting (rest.md 3.4)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,9 +26,9 @@ DatasetSelectionIdInPath = Annotated[int, _id("datasetSelectionId")]
 
 
 def _date_in_path(value: Any) -> Any:
-    """A date as clients put it there (rest.md 6.5).
+    """Return the plain text of a date that a client wrote into a path (rest.md 6.5).
 
-    It may be in quotes and encoded once more, and a ``+`` may have become a space on its way.
+    Clients may quote the date and encode it twice, and decoding may have turned a ``+`` into a space.
     """
     return unquote(value).strip('"').replace(" ", "+") if isinstance(value, str) else value
 
@@ -44,7 +44,7 @@ MAX_SIZE: Final = 2000
 
 @dataclass(frozen=True, slots=True)
 class Sort:
-    """One property to sort by."""
+    """A property to sort by, and the direction."""
 
     property: str
     descending: bool = False
@@ -55,7 +55,7 @@ class Sort:
 
 @dataclass(frozen=True, slots=True)
 class Paging:
-    """A page, counted from 0, and what the list is sorted by."""
+    """The number of a page, counted from 0, its size, and the properties to sort by."""
 
     page: int
     size: int
@@ -67,34 +67,35 @@ class Paging:
 
 
 def paging(default_size: int, *default_sort: Sort) -> Any:
-    """The dependency of an endpoint that answers pages, for a parameter ``Annotated[Paging, …]``.
+    """Return the FastAPI dependency for a parameter ``Annotated[Paging, …]``.
 
-    Nothing a client writes is refused: what can't be read counts as not written.
+    A value that can't be read gets the default. No value is rejected here.
     """
-    return Depends(_reader(default_size, default_sort))
+    return Depends(_paging_reader(default_size, default_sort))
 
 
-def _reader(default_size: int, default_sort: tuple[Sort, ...]) -> Callable[..., Paging]:
-    def read(
+def _paging_reader(default_size: int, default_sort: tuple[Sort, ...]) -> Callable[..., Paging]:
+    def read_paging(
         page: Annotated[
-            str | None, Query(description="Counted from 0; what isn't a number counts as 0.")
+            str | None,
+            Query(description="Counted from 0. A value that isn't a number is read as 0."),
         ] = None,
         size: Annotated[
             str | None,
-            Query(description=f"Items of a page, at most {MAX_SIZE}; default {default_size}."),
+            Query(description=f"Items per page, at most {MAX_SIZE}; default {default_size}."),
         ] = None,
         sort: Annotated[
             list[str] | None, Query(description="`property,asc` or `property,desc`; repeatable.")
         ] = None,
     ) -> Paging:
-        wanted = tuple(_sort(text) for text in sort or () if text.split(",")[0].strip())
+        requested = tuple(_sort(text) for text in sort or () if text.split(",")[0].strip())
         return Paging(
             page=_number(page, least=0, default=0),
             size=min(_number(size, least=1, default=default_size), MAX_SIZE),
-            sort=wanted or default_sort,
+            sort=requested or default_sort,
         )
 
-    return read
+    return read_paging
 
 
 def _sort(text: str) -> Sort:
@@ -117,10 +118,10 @@ Property = TypeVar("Property", bound=StrEnum)
 
 
 def sorted_by(paging: Paging, properties: type[Property]) -> list[SortBy[Property]]:
-    """What the page is sorted by.
+    """Return the properties to sort by, as the store names them.
 
     Raises:
-        HttpError: 400 for a property that there isn't, naming those that there are.
+        HttpError: 400 for an unknown property. The message lists the known ones.
     """
     unknown = [sort.property for sort in paging.sort if sort.property not in set(properties)]
     if unknown:

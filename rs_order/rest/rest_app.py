@@ -1,4 +1,4 @@
-"""The frame around all endpoints: middleware, error responses, the public prefix."""
+"""Builds the application around the routers: middleware, error responses, the public prefix."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ class RestSettings:
     """Settings that apply to every endpoint."""
 
     token_in_query: bool = False
-    """Accept ``?token=`` in place of the Authorization header, as the gateway does where there is one.
+    """Accept ``?token=`` in place of the Authorization header, as the gateway does.
 
-    Proxies log the tokens in addresses, so this is off unless the operator asks for it.
+    Proxies log the tokens in addresses, so the default is off.
     """
     cross_origins: tuple[str, ...] = ()
     """Hosts or origins whose pages may call the service; if empty, all may (rest.md 2.5)."""
     trusted_proxies: Sequence[Network] = ()
-    """Networks of the proxies whose forwarded headers are believed."""
+    """Networks of the proxies whose forwarded headers are applied."""
 
 
 def create_rest_app(
@@ -33,7 +33,7 @@ def create_rest_app(
     """Return the application that serves the routers on ``/`` and on the public prefix.
 
     Args:
-        routers: returns the routers, the first match wins; receives the application that they document.
+        routers: returns the routers of the application. The first route that matches is used.
         settings: settings that apply to every endpoint.
     """
     app = DescribedApp()

@@ -1,4 +1,4 @@
-"""What a role may do (rest.md 2.3)."""
+"""The rights of roles (rest.md 2.3)."""
 
 from typing import Final
 
@@ -30,14 +30,14 @@ _HIERARCHY: Final = (PUBLIC, REGISTERED_USER, EXPLOIT, ADMIN)
 
 
 class DefaultRoles:
-    """Implements ``RoleAccess`` where rs-admin isn't asked: the declared role and those above it.
+    """Implements ``RoleAccess`` without rs-admin: allows a resource's default role and the roles above it.
 
-    A project's own role counts as REGISTERED_USER: it inherits from a native one, and only rs-admin
-    knows from which.
+    A custom role of a project has the rights of REGISTERED_USER, because only rs-admin knows from
+    which native role it inherits.
     """
 
     async def prepare(self, tenant: Tenant) -> None:
-        """There is nothing to wait for."""
+        """Do nothing: the rights of the native roles are fixed."""
 
     def allows(self, tenant: Tenant, role: str, resource: Resource) -> bool:  # noqa: ARG002 - the same for every tenant
         if resource.default_role not in _HIERARCHY:
@@ -50,7 +50,7 @@ class DefaultRoles:
 
 
 def may_use(access: RoleAccess, caller: Caller, resource: Resource) -> bool:
-    """The five rules of rest.md 2.3."""
+    """True if the caller's role may use the resource, by the five rules of rest.md 2.3."""
     return (
         is_system(caller)
         or is_administrator(caller)
@@ -60,23 +60,29 @@ def may_use(access: RoleAccess, caller: Caller, resource: Resource) -> bool:
 
 
 def may_come_from(access: RoleAccess, caller: Caller, address: str) -> bool:
-    """The IP filter of rest.md 2.3: two kinds of role are exempt."""
+    """True if the caller's role may be used from the address (rest.md 2.3, IP filter).
+
+    System roles and INSTANCE_ADMIN are exempt.
+    """
     exempt = is_system(caller) or caller.role == INSTANCE_ADMIN
     return exempt or access.admits(caller.tenant, caller.role, address)
 
 
 def may_see_orders_of(access: RoleAccess, caller: Caller, owner: str) -> bool:
-    """Whose orders a caller may read (decisions.md, Ownership; W14)."""
+    """True if the caller may see the owner's orders (decisions.md, Ownership; W14)."""
     return caller.email == owner or may_use(access, caller, SEARCH_ORDERS)
 
 
 def may_read_order_of(caller: Caller, owner: str) -> bool:
-    """Whose order, and whose available files, a caller may read one by one (rest.md 2.4)."""
+    """True if the caller may read one of the owner's orders and its available files (rest.md 2.4)."""
     return caller.email == owner or is_administrator(caller)
 
 
 def may_reach(caller: Caller, tenant: str) -> bool:
-    """Whether a caller may act on a tenant that a path names: on his own, or, above tenants, on any."""
+    """True if the caller may act on the tenant that a path names.
+
+    INSTANCE_ADMIN and system roles may act on any tenant, all others on their own.
+    """
     return caller.tenant == tenant or caller.role == INSTANCE_ADMIN or is_system(caller)
 
 

@@ -1,4 +1,4 @@
-"""Registers endpoints: each has a resource, and its caller is checked before its body is read."""
+"""Registers endpoints. Each has a resource, and its caller is checked before its body is read."""
 
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Annotated, Any, Final

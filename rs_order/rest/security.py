@@ -1,4 +1,4 @@
-"""The endpoints as the platform lists and registers them (rest.md 11.6)."""
+"""The list of endpoints that rs-admin registers and shows (rest.md 11.6)."""
 
 from typing import Final
 
@@ -14,7 +14,7 @@ from rs_order.rest.routing import Endpoints
 
 
 def resource_mappings() -> list[ResourceMapping]:
-    """Every endpoint a role can be given, as registered in rs-admin (remote-services.md 5.3)."""
+    """Return the endpoints that roles can be given, as registered in rs-admin (remote-services.md 5.3)."""
     return [_mapping(resource) for resource in RESOURCES]
 
 
@@ -31,7 +31,7 @@ def _mapping(resource: Resource) -> ResourceMapping:
 LIST_RESOURCES: Final = Resource(
     "GET", "/security/resources", PUBLIC, "", "List what roles can be given", of_tenant=False
 )
-"""For whoever is authenticated: no role is asked for, so it is no resource of the list itself."""
+"""Open to all authenticated callers, whatever their role. So it isn't itself part of the list."""
 
 
 def security_router(access: Access) -> APIRouter:
@@ -39,7 +39,7 @@ def security_router(access: Access) -> APIRouter:
 
     @endpoints.serve(LIST_RESOURCES, model=list[ResourceMapping])
     async def list_resources(request: Request) -> Response:
-        """Every endpoint of the service with the role it is given by default."""
+        """Every endpoint of the service with its default role."""
         return json_answer(request, [mapping.to_wire() for mapping in resource_mappings()])
 
     return endpoints.router

@@ -1,4 +1,4 @@
-"""Who calls: REGARDS tokens, verified locally (rest.md 2.2)."""
+"""Verifies REGARDS tokens locally (rest.md 2.2)."""
 
 import base64
 import binascii
@@ -19,32 +19,32 @@ _MANDATORY_CLAIMS: Final = ("tenant", "sub", "email", "role")
 
 
 class InvalidToken(Exception):
-    """The token doesn't prove who its bearer is. The text says why, and nothing of the token."""
+    """A token can't be accepted. The text gives the reason and contains nothing of the token."""
 
     code = "invalid-token"
 
 
 class TokenVerifier:
-    """Checks tokens with the keys the platform's services share."""
+    """Verifies tokens with the keys that the platform's services share."""
 
     def __init__(self, keys: Mapping[str, str]) -> None:
-        """Take the keys by algorithm, as the properties ``jwt.signing-key.*`` hold them.
+        """Take the keys by algorithm, as the properties ``jwt.signing-key.*`` contain them.
 
-        An HS key counts by its UTF-8 bytes, an RS key is a public one: base64 of its X.509 DER.
-        Tokens of an algorithm with no key, or a blank one, are refused.
+        The secret of an HS algorithm is the UTF-8 encoding of its key. The key of an RS algorithm is a
+        public key: base64 of its X.509 DER. An algorithm without a key, or with a blank one, isn't accepted.
 
         Raises:
-            ValueError: an algorithm or a key that can't be used; names the algorithm.
+            ValueError: an algorithm or a key is invalid. The text names the algorithm.
         """
         self._keys = {
             algorithm: _usable_key(algorithm, key) for algorithm, key in keys.items() if key.strip()
         }
 
     def verify(self, token: str) -> Caller:
-        """Read a token.
+        """Return the caller that the token identifies.
 
         Raises:
-            InvalidToken: forged, expired, of an algorithm without key, or without its claims.
+            InvalidToken: the token is forged or expired, has an algorithm without key, or lacks a claim.
         """
         claims = self._claims(token)
         for claim in _MANDATORY_CLAIMS:
@@ -58,8 +58,8 @@ class TokenVerifier:
             key = self._keys.get(str(algorithm))
             if key is None:
                 raise InvalidToken("the token is signed in a way this service doesn't accept")
-            # One algorithm and the key that belongs to it, so that a public key is never taken for
-            # a secret. What REGARDS doesn't write (rest.md 2.2) is neither asked for nor judged.
+            # Allow only the algorithm that belongs to the key, so that a public key is never used as an
+            # HMAC secret. Claims that REGARDS doesn't write (rest.md 2.2) aren't verified.
             return jwt.decode(
                 token,
                 key,
@@ -77,7 +77,7 @@ def _usable_key(algorithm: str, key: str) -> bytes | RSAPublicKey:
         return key.encode()
     if algorithm not in RSA_ALGORITHMS:
         raise ValueError(
-            f"{algorithm} is no algorithm for tokens; there are "
+            f"{algorithm} is no algorithm for tokens; the supported ones are "
             f"{', '.join(HMAC_ALGORITHMS + RSA_ALGORITHMS)}"
         )
     try:
