@@ -1,4 +1,4 @@
-"""The use cases over a real store; what the broker does is done by hand: a step runs when a test says so."""
+"""The use cases over a real store. There is no broker: a step runs when the test runs it."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -42,14 +42,14 @@ STRANGER = "john@example.org"
 
 @dataclass
 class FakeUsers:
-    """Implements ``Users``: one administrator, and whatever goes wrong with rs-admin."""
+    """Implements ``Users``: one administrator, or an error of rs-admin."""
 
     error: RemoteError | None = None
-    restore_requests: list[str] = field(default_factory=list)
+    asked_about: list[str] = field(default_factory=list)
 
     async def is_admin(self, tenant: Tenant, email: str) -> bool:
         assert tenant == TENANT
-        self.restore_requests.append(email)
+        self.asked_about.append(email)
         if self.error is not None:
             raise self.error
         return email == ADMIN
@@ -57,18 +57,18 @@ class FakeUsers:
 
 @dataclass
 class FakeCatalog:
-    """Implements ``Catalog``: the products of the one dataset that orders are made of."""
+    """Implements ``Catalog``: the products of one dataset, from which every order is made."""
 
     products: list[Product] = field(default_factory=list)
     error: RemoteError | None = None
     read: list[int] = field(default_factory=list)
-    """Pages that were asked for."""
+    """Pages that were requested."""
     reached: asyncio.Event = field(default_factory=asyncio.Event)
-    """Somebody asks for a page."""
+    """Set when a page is requested."""
     may_answer: asyncio.Event | None = None
 
     def hold(self) -> asyncio.Event:
-        """Answer no sooner than the event is set."""
+        """Delay every answer until the returned event is set."""
         self.may_answer = asyncio.Event()
         return self.may_answer
 
@@ -94,7 +94,7 @@ class FakeCatalog:
 
 
 class AppHarness:
-    """What a test holds on to."""
+    """The application of one tenant, with methods to run steps and to read what they stored."""
 
     def __init__(self, pool: Pool, **settings: Any) -> None:
         self._pool = pool
@@ -119,7 +119,7 @@ class AppHarness:
         self.application = put_together(*self._parts, lambda: None)
 
     def use_slices(self, **sizes: Any) -> None:
-        """Have one step take as much as these members of ``SliceSizes`` say."""
+        """Compose the application again with these members of ``SliceSizes``."""
         self.application = put_together(*self._parts, lambda: None, sizes=SliceSizes(**sizes))
 
     @property
@@ -135,9 +135,9 @@ class AppHarness:
             return [dict(row) for row in await connection.fetch(query, *parameters)]
 
     async def order(self, *files: str, products: Sequence[Product] = ()) -> OrderId:
-        """An order of the owner's that is still to be read: a product per file, or these products.
+        """Create an order of the owner whose files are not read yet.
 
-        The checksum of a file is its name.
+        The catalog then has these products, and one product per file name. A file's checksum is its name.
         """
         self.catalog.products = [*products, *(one_file(name) for name in files)]
         async with self.store.unit_of_work(TENANT) as uow:
@@ -159,13 +159,13 @@ class AppHarness:
         return order
 
     async def steps(self, kind: type[Step] | None = None) -> list[dict[str, Any]]:
-        """Steps that are written and not done, delayed ones too."""
+        """Return the steps in the outbox, delayed ones included."""
         found = await self.rows("select body from rs_order.outbox where kind = 'STEP' order by id")
         bodies = [orjson.loads(row["body"]) for row in found]
         return [body for body in bodies if kind is None or body["step"] == kind.name]
 
     async def run_one(self, kind: type[Step] | None = None) -> bool:
-        """Do the oldest step that is due, of a kind; False when there is none."""
+        """Run the oldest due step (of this kind); return False if there is none."""
         taken = await self.rows(
             "delete from rs_order.outbox where id = (select min(id) from rs_order.outbox"
             " where kind = 'STEP' and (due_at is null or due_at <= $1)"
@@ -179,23 +179,23 @@ class AppHarness:
         return bool(taken)
 
     async def do(self, body: Mapping[str, Any]) -> None:
-        """Do a step, also one that was done before."""
+        """Run a step, which may be one that ran before."""
         await self.application.core.steps.handle(TENANT, read_step(step_class(body), body))
 
     async def run(self, kind: type[Step] | None = None) -> None:
-        """Do what is due, and what comes of it, until nothing is."""
+        """Run due steps (of this kind), and those that they write, until none is left."""
         while await self.run_one(kind):
             pass
 
     async def restore_requests(self) -> list[list[str]]:
-        """The checksums of each restore request so far, none of which is sent."""
+        """Return the checksums of each restore request so far; they all stay in the outbox."""
         found = await self.rows(
             "select body from rs_order.outbox where kind = 'RESTORE_REQUEST' order by id"
         )
         return [orjson.loads(row["body"])["checksums"] for row in found]
 
     async def responses_about(self, order: OrderId) -> list[tuple[str, int | None]]:
-        """Status and total of sub-orders of each response about an order."""
+        """Return status and total of sub-orders of each response about an order."""
         found = await self.rows(
             "select body from order_response where order_id = $1 order by id", order
         )
@@ -221,12 +221,12 @@ class AppHarness:
         )
 
     async def status(self, order: OrderId) -> str | None:
-        """None: there is no such order."""
+        """Return None if there is no such order."""
         found = await self.rows("select status from orders where id = $1", order)
         return str(found[0]["status"]) if found else None
 
     async def view(self, order: OrderId) -> OrderView:
-        """The order as it is shown."""
+        """Return the order as users see it."""
         found = await OrderViews(self._pool).order(TENANT, order)
         assert found is not None
         return found
@@ -236,14 +236,14 @@ class AppHarness:
         return {row["name"]: row["state"] for row in found}
 
     async def sub_orders(self, order: OrderId) -> list[tuple[str, str]]:
-        """Kind and state of each."""
+        """Return kind and state of each sub-order."""
         found = await self.rows(
             "select kind, state from sub_order where order_id = $1 order by id", order
         )
         return [(row["kind"], row["state"]) for row in found]
 
     async def history(self, order: OrderId) -> list[tuple[str | None, str, str, str]]:
-        """From, to, reason and actor of each line about the order itself."""
+        """Return before, after, reason and actor of each line about the order itself."""
         found = await self.rows(
             "select before, after, reason, actor from history"
             " where order_id = $1 and sub_order_id is null order by id",
@@ -252,7 +252,7 @@ class AppHarness:
         return [(row["before"], row["after"], row["reason"], row["actor"]) for row in found]
 
     async def miscounted(self) -> list[dict[str, Any]]:
-        """Orders and sub-orders whose counters differ from their rows."""
+        """Return the orders and sub-orders whose counters differ from their rows."""
         return await self.rows(_MISCOUNTED)
 
 
@@ -291,13 +291,13 @@ _COUNTED = ", ".join(
     f" coalesce(sum(size) filter (where state = '{state.upper()}'), 0)::bigint as {state}_bytes"
     for state in _STATES
 )
-_OWN, _TRUE = (
+_STORED, _ACTUAL = (
     ", ".join(f"{table}.{counter}" for counter in _COUNTERS) for table in ("one", "counted")
 )
 _MISCOUNTED = f"""
-select 'sub-order' as what, one.id, one.state as stands from sub_order one
+select 'sub-order' as what, one.id, one.state from sub_order one
 cross join lateral (select {_COUNTED} from data_file where sub_order_id = one.id) as counted
-where row({_OWN}) is distinct from row({_TRUE})
+where row({_STORED}) is distinct from row({_ACTUAL})
 union all
 select 'order', one.id, one.status from orders one
 cross join lateral (select {_COUNTED} from data_file where order_id = one.id) as counted
@@ -306,6 +306,6 @@ cross join lateral (
     from sub_order where order_id = one.id
 ) as below
 where one.status not in ('DELETED', 'EXPIRED')
-  and row({_OWN}, one.sub_orders, one.waiting_sub_orders)
-      is distinct from row({_TRUE}, below.sub_orders, below.waiting)
+  and row({_STORED}, one.sub_orders, one.waiting_sub_orders)
+      is distinct from row({_ACTUAL}, below.sub_orders, below.waiting)
 """  # noqa: S608 - our own names

@@ -20,7 +20,7 @@ OTHER = Tenant("project2")
 
 @pytest.fixture
 async def pool(database_url: str) -> AsyncIterator[Pool]:
-    """A pool as a process has it; both tenants are provisioned."""
+    """Open the pool of one process; both tenants are provisioned."""
     async with await open_pool(database_url, size=10) as opened:
         await migrate_platform(opened)
         tenants = Tenants(opened)
@@ -31,7 +31,7 @@ async def pool(database_url: str) -> AsyncIterator[Pool]:
 
 @pytest.fixture
 def committed() -> list[str]:
-    """One entry per commit that wrote to the outbox."""
+    """Return a list that gets one entry per commit that wrote to the outbox."""
     return []
 
 
@@ -42,7 +42,7 @@ def store(pool: Pool, committed: list[str]) -> Store:
 
 @pytest.fixture
 async def app(pool: Pool) -> AsyncIterator[AppHarness]:
-    """The use cases; in the end every counter is true, and the history has nothing but allowed moves."""
+    """The use cases. After the test every counter must be right and every move in the history allowed."""
     harness = AppHarness(pool)
     yield harness
     assert await harness.miscounted() == []

@@ -1,4 +1,4 @@
-"""Who may do what with an order, and when: the order, then the person, then the status (domain.md 12.1)."""
+"""An action checks first that the order exists, then the user's rights, then the status (domain.md 12.1)."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -25,9 +25,9 @@ ACTIONS: dict[str, Act] = {
     "restart": lambda actions, actor, order: actions.restart(actor, order, OrderOptions()),
     "retry": lambda actions, actor, order: actions.retry(actor, order),
 }
-OF_OWNER = [name for name in ACTIONS if name != "remove"]
+ACTIONS_OF_OWNERS = [name for name in ACTIONS if name != "remove"]
 
-REFUSALS = {
+REJECTIONS = {
     "pause": "ORDER_MUST_BE_PENDING_OR_RUNNING",
     "resume": "ORDER_MUST_BE_PAUSED",
     "delete": "ORDER_MUST_BE_DONE_OR_DONE_WITH_WARNING_OR_PAUSED_OR_FAILED_OR_EXPIRED",
@@ -53,17 +53,17 @@ ALLOWED: dict[OrderStatus, dict[str, str | None]] = {
 """The actions a status allows, and the status afterwards; a paused order of TenantRows has no file."""
 
 
-async def refusal(app: AppHarness, action: str, actor: Actor, order: OrderId) -> str | None:
-    """The code an action is refused with; None when it is carried out."""
+async def rejection(app: AppHarness, action: str, actor: Actor, order: OrderId) -> str | None:
+    """Return the code an action is rejected with, or None if it is carried out."""
     try:
         await ACTIONS[action](app.actions, actor, order)
-    except ActionRejected as refused:
-        return str(refused)
+    except ActionRejected as rejected:
+        return str(rejected)
     return None
 
 
 async def an_order(app: AppHarness, rows: TenantRows, status: OrderStatus) -> OrderId:
-    """One that still has its basket."""
+    """Create an order that still has its basket."""
     order = await rows.order(status)
     await app.rows("insert into basket (owner, order_id) values ($1, $2)", OWNER, order)
     return order
@@ -73,17 +73,17 @@ async def an_order(app: AppHarness, rows: TenantRows, status: OrderStatus) -> Or
 async def test_a_status_allows_what_the_contract_says(
     status: OrderStatus, app: AppHarness, rows: TenantRows
 ) -> None:
-    """Each of the six actions on each of the nine statuses; a refused one changes nothing."""
+    """Each of the six actions on each of the nine statuses; a rejected action changes nothing."""
     for action in ACTIONS:
         order = await an_order(app, rows, status)
         before = await app.rows("select * from orders where id = $1", order)
-        answer = await refusal(app, action, ALAN, order)
+        code = await rejection(app, action, ALAN, order)
 
         if action in ALLOWED[status]:
-            assert (action, answer) == (action, None)
+            assert (action, code) == (action, None)
             assert await app.status(order) == ALLOWED[status][action]
         else:
-            assert (action, answer) == (action, REFUSALS[action])
+            assert (action, code) == (action, REJECTIONS[action])
             assert await app.rows("select * from orders where id = $1", order) == before
             assert await app.history(order) == []
 
@@ -91,49 +91,49 @@ async def test_a_status_allows_what_the_contract_says(
 async def test_only_its_owner_and_administrators_may_act_on_an_order(
     app: AppHarness, rows: TenantRows
 ) -> None:
-    """The person is looked at before the status, which would refuse the action, too."""
+    """The user is checked before the status, which would not allow the action either."""
     order = await an_order(app, rows, OrderStatus.DELETED)
-    for action in OF_OWNER:
-        app.users.restore_requests.clear()
+    for action in ACTIONS_OF_OWNERS:
+        app.users.asked_about.clear()
 
-        assert await refusal(app, action, JOHN, order) == "USER_NOT_ALLOWED_TO_MANAGE_ORDER"
-        assert await refusal(app, action, JANE, order) == REFUSALS[action]
-        assert await refusal(app, action, ALAN, order) == REFUSALS[action]
-        assert app.users.restore_requests == [STRANGER, ADMIN]
+        assert await rejection(app, action, JOHN, order) == "USER_NOT_ALLOWED_TO_MANAGE_ORDER"
+        assert await rejection(app, action, JANE, order) == REJECTIONS[action]
+        assert await rejection(app, action, ALAN, order) == REJECTIONS[action]
+        assert app.users.asked_about == [STRANGER, ADMIN]
 
 
 async def test_only_administrators_may_remove_an_order(app: AppHarness, rows: TenantRows) -> None:
     """Not even its owner, whatever the status."""
     order = await an_order(app, rows, OrderStatus.RUNNING)
 
-    assert await refusal(app, "remove", JANE, order) == "USER_NOT_ALLOWED_TO_MANAGE_ORDER"
-    assert await refusal(app, "remove", ALAN, order) == "ORDER_MUST_BE_DELETED"
+    assert await rejection(app, "remove", JANE, order) == "USER_NOT_ALLOWED_TO_MANAGE_ORDER"
+    assert await rejection(app, "remove", ALAN, order) == "ORDER_MUST_BE_DELETED"
 
 
 async def test_rs_admin_is_not_asked_about_roles_that_are_always_administrators(
     app: AppHarness, rows: TenantRows
 ) -> None:
-    """A token of PROJECT_ADMIN, say, is enough."""
+    """A token with the role PROJECT_ADMIN, for example, is enough."""
     app.users.error = RemoteUnavailable("rs-admin", "is down")
     order = await an_order(app, rows, OrderStatus.RUNNING)
     chief = an_actor("chief@example.org", "PROJECT_ADMIN", admin=True)
 
-    assert await refusal(app, "pause", chief, order) is None
+    assert await rejection(app, "pause", chief, order) is None
     assert await app.history(order) == [("RUNNING", "PAUSED", "paused", "chief@example.org")]
 
 
 @pytest.mark.parametrize("actor", [JANE, ALAN, an_actor(admin=True)])
 async def test_an_unknown_order_is_not_found(actor: Actor, app: AppHarness) -> None:
-    """Before anything else."""
+    """This is checked before everything else."""
     for act in ACTIONS.values():
         with pytest.raises(NotFound, match="There is no order -12"):
             await act(app.actions, actor, OrderId(-12))
 
-    assert app.users.restore_requests == []
+    assert app.users.asked_about == []
 
 
 async def test_while_rs_admin_is_down_nothing_is_changed(app: AppHarness, rows: TenantRows) -> None:
-    """No verdict is no verdict: the person may try again (decisions.md, User cache)."""
+    """Nothing can be decided, so the user may try again (decisions.md, User cache)."""
     app.users.error = RemoteUnavailable("rs-admin", "is down")
     for status in OrderStatus:
         order = await an_order(app, rows, status)
@@ -144,12 +144,14 @@ async def test_while_rs_admin_is_down_nothing_is_changed(app: AppHarness, rows: 
         assert await app.status(order) == status
 
 
-async def test_a_refusal_of_rs_admin_is_a_verdict(app: AppHarness, rows: TenantRows) -> None:
-    """A 4xx says that he is nobody it knows."""
+async def test_a_user_whom_rs_admin_rejects_is_no_administrator(
+    app: AppHarness, rows: TenantRows
+) -> None:
+    """A 4xx means that rs-admin doesn't know the user."""
     app.users.error = RemoteRejection("rs-admin", 403, "no")
     order = await an_order(app, rows, OrderStatus.RUNNING)
 
-    assert await refusal(app, "pause", JOHN, order) == "USER_NOT_ALLOWED_TO_MANAGE_ORDER"
+    assert await rejection(app, "pause", JOHN, order) == "USER_NOT_ALLOWED_TO_MANAGE_ORDER"
 
 
 async def test_an_order_with_a_process_is_not_retried(app: AppHarness, rows: TenantRows) -> None:
@@ -161,14 +163,14 @@ async def test_an_order_with_a_process_is_not_retried(app: AppHarness, rows: Ten
         order,
     )
 
-    assert await refusal(app, "retry", JANE, order) == "ORDER_HAS_PROCESSING"
+    assert await rejection(app, "retry", JANE, order) == "ORDER_HAS_PROCESSING"
     assert await app.status(order) == "FAILED"
 
 
-async def test_an_order_that_was_to_be_processed_is_not_retried(
+async def test_an_order_that_failed_because_its_process_is_missing_is_not_retried(
     app: AppHarness, rows: TenantRows
 ) -> None:
-    """It failed before anything was read, because its process is gone: only its basket knows."""
+    """It failed before anything was read, so only its basket names the process."""
     order = await rows.order(OrderStatus.FAILED)
     await app.rows(
         "with basket as (insert into basket (owner, order_id) values ('jane', $1) returning id)"
@@ -178,13 +180,13 @@ async def test_an_order_that_was_to_be_processed_is_not_retried(
         order,
     )
 
-    assert await refusal(app, "retry", JANE, order) == "ORDER_HAS_PROCESSING"
+    assert await rejection(app, "retry", JANE, order) == "ORDER_HAS_PROCESSING"
 
 
-async def test_an_order_whose_basket_is_gone_is_not_restarted(
+async def test_an_order_without_a_basket_is_not_restarted(
     app: AppHarness, rows: TenantRows
 ) -> None:
-    """There is nothing to make a new one of."""
+    """There is nothing to make a new order from."""
     order = await rows.order(OrderStatus.DONE)
 
-    assert await refusal(app, "restart", JANE, order) == "BASKET_NOT_FOUND"
+    assert await rejection(app, "restart", JANE, order) == "BASKET_NOT_FOUND"

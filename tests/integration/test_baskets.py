@@ -1,4 +1,4 @@
-"""Baskets in the store: what is written is read back, and nobody's change is lost."""
+"""Baskets in the store: what is written is read back, and no change is lost."""
 
 import asyncio
 from dataclasses import replace
@@ -48,7 +48,7 @@ def changes(store: Store) -> BasketChanges:
 
 
 async def filled(store: Store, *selections: DatasetSelection) -> Basket:
-    """The interactive basket of the owner, with these."""
+    """Return the interactive basket of the owner, filled with these selections."""
     async with store.unit_of_work(TENANT) as uow:
         await uow.baskets.create(OWNER)
         basket = await uow.baskets.of(OWNER)
@@ -60,7 +60,7 @@ async def filled(store: Store, *selections: DatasetSelection) -> Basket:
 
 
 async def test_what_is_written_is_read_back(store: Store) -> None:
-    """Everything of a dataset selection, with ids of its own; searches by their date."""
+    """Every member of a dataset selection; each has its own id, and searches are sorted by date."""
     whole = SelectionRequest(
         "opensearch",
         AT,
@@ -90,7 +90,7 @@ async def test_what_is_written_is_read_back(store: Store) -> None:
 
 
 async def test_a_change_leaves_what_it_does_not_name(store: Store) -> None:
-    """Dataset selections keep their ids; their searches become those of the change."""
+    """Dataset selections keep their ids; their searches are replaced by those of the change."""
     basket = await filled(store, a_selection(Urn("u1")), a_selection(Urn("u2"), "a", "b"))
     first, second = basket.selections
     changed = replace(second, products=1, searches=second.searches[:1])
@@ -111,7 +111,7 @@ async def test_a_change_leaves_what_it_does_not_name(store: Store) -> None:
 
 
 async def test_w8_a_basket_that_has_changed_since_is_a_conflict(store: Store, pool: Pool) -> None:
-    """Also one that was consumed by an order, or is gone."""
+    """So is a basket that an order took, or that was deleted."""
     rows = TenantRows(pool, TENANT)
     stale = replace(await filled(store), version=0)
     with pytest.raises(StoreConflict, match="version 0"):
@@ -135,8 +135,8 @@ async def _save(store: Store, basket: Basket) -> None:
         await uow.baskets.save(basket, adding(a_selection()))
 
 
-async def test_w12_baskets_of_orders_are_never_seen(store: Store, pool: Pool) -> None:
-    """Not read, not emptied, and no hindrance to a basket of the same owner."""
+async def test_w12_baskets_of_orders_are_neither_read_nor_deleted(store: Store, pool: Pool) -> None:
+    """Nor do they prevent a new basket of the same owner."""
     order = NewOrder(OWNER, "ADMIN", "label", "c", None, 2, NOW, (a_selection(),))
     async with store.unit_of_work(TENANT) as uow:
         await uow.orders.create([order])
@@ -156,8 +156,8 @@ async def test_w12_baskets_of_orders_are_never_seen(store: Store, pool: Pool) ->
     assert dict(left) == {"baskets": 2, "of_orders": 2, "searches": 2}
 
 
-async def test_an_order_keeps_what_its_basket_says(store: Store, pool: Pool) -> None:
-    """Process, empty filter and searches reach the completion of the order."""
+async def test_an_order_keeps_the_selections_of_its_basket(store: Store, pool: Pool) -> None:
+    """The completion of the order sees the process, the empty filter and the searches."""
     processed = replace(a_selection(Urn("u1")), process=ProcessChoice(UUID(int=7), {"a": "b"}))
     filtered = replace(a_selection(Urn("u2")), file_filter=FileFilter())
     order = NewOrder(OWNER, "ADMIN", "label", "c", None, 2, NOW, (processed, filtered))
@@ -179,8 +179,8 @@ async def test_an_order_keeps_what_its_basket_says(store: Store, pool: Pool) -> 
     ]
 
 
-async def test_promise_7_tenants_never_meet_in_a_basket(store: Store) -> None:
-    """The same owner in another project has another basket, or none."""
+async def test_promise_7_each_tenant_has_its_own_baskets(store: Store) -> None:
+    """The same owner has another basket in another project, or none."""
     await filled(store, a_selection())
     async with store.unit_of_work(OTHER) as uow:
         assert await uow.baskets.of(OWNER) is None
@@ -190,17 +190,19 @@ async def test_promise_7_tenants_never_meet_in_a_basket(store: Store) -> None:
         assert await uow.baskets.of(OWNER) is not None
 
 
-async def test_who_was_slower_begins_again(changes: BasketChanges, store: Store) -> None:
-    """The change is decided anew on the basket as it is by then, and both changes stay."""
+async def test_the_slower_of_two_changes_is_decided_again(
+    changes: BasketChanges, store: Store
+) -> None:
+    """It is decided on the basket that the faster one saved, and both changes stay."""
     seen: list[int] = []
 
     async def decide(basket: Basket) -> BasketChange:
         seen.append(len(basket.selections))
         if len(seen) == 1:
-            await changes.apply(JANE, first_come)
+            await changes.apply(JANE, faster)
         return adding(a_selection(Urn("slow")))
 
-    async def first_come(_: Basket) -> BasketChange:
+    async def faster(_: Basket) -> BasketChange:
         return adding(a_selection(Urn("quick")))
 
     basket = await changes.apply(JANE, decide, create=True)
@@ -209,17 +211,17 @@ async def test_who_was_slower_begins_again(changes: BasketChanges, store: Store)
     assert [one.urn for one in basket.selections] == ["quick", "slow"]
 
 
-async def test_a_basket_that_never_keeps_still_is_given_up(changes: BasketChanges) -> None:
-    """After so many attempts; nothing of the change stays."""
+async def test_a_change_is_given_up_after_some_conflicts(changes: BasketChanges) -> None:
+    """Nothing of it is stored."""
     attempts = 0
 
     async def decide(basket: Basket) -> BasketChange:
         nonlocal attempts
         attempts += 1
-        await changes.apply(JANE, first_come)
+        await changes.apply(JANE, faster)
         return adding(a_selection(Urn("slow")))
 
-    async def first_come(_: Basket) -> BasketChange:
+    async def faster(_: Basket) -> BasketChange:
         return adding(a_selection(Urn(f"quick {attempts}")))
 
     with pytest.raises(StoreConflict):
@@ -230,18 +232,18 @@ async def test_a_basket_that_never_keeps_still_is_given_up(changes: BasketChange
     assert all(one.urn.startswith("quick") for one in basket.selections)
 
 
-async def test_a_basket_that_went_meanwhile_is_begun_anew_or_missed(
+async def test_a_basket_that_is_deleted_meanwhile_is_created_again_only_to_add(
     changes: BasketChanges, store: Store
 ) -> None:
-    """Who adds gets a new one; who edits hears that there is none (B2)."""
+    """An addition creates a new basket; an edit fails because there is none (B2)."""
 
-    async def after_it_is_gone(_: Basket) -> BasketChange:
+    async def after_deleting_it(_: Basket) -> BasketChange:
         async with store.unit_of_work(TENANT) as uow:
             await uow.baskets.delete(OWNER)
         return adding(a_selection())
 
     async def decide(basket: Basket) -> BasketChange:
-        return adding(a_selection()) if basket.id != first.id else await after_it_is_gone(basket)
+        return adding(a_selection()) if basket.id != first.id else await after_deleting_it(basket)
 
     first = await filled(store, a_selection(Urn("old")))
     basket = await changes.apply(JANE, decide, create=True)
@@ -250,11 +252,11 @@ async def test_a_basket_that_went_meanwhile_is_begun_anew_or_missed(
     assert [one.urn for one in basket.selections] == [URN]
 
     with pytest.raises(EmptyBasket):
-        await changes.apply(JANE, after_it_is_gone)
+        await changes.apply(JANE, after_deleting_it)
 
 
-async def test_many_create_one_basket(changes: BasketChanges, pool: Pool) -> None:
-    """One owner, one basket, however many ask at once (B1)."""
+async def test_simultaneous_requests_create_one_basket(changes: BasketChanges, pool: Pool) -> None:
+    """An owner has at most one basket (B1)."""
     await asyncio.gather(*(changes.read(JANE, create=True) for _ in range(8)))
 
     async with in_tenant(pool, TENANT) as connection:

@@ -1,4 +1,4 @@
-"""What is done to a large order is done in bounded steps; the call itself costs the same for every size."""
+"""Work on a large order is split into bounded steps; the call itself costs the same for every size."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
@@ -30,8 +30,8 @@ WAITING, RUNNING, ENDED = SubOrderState.WAITING, SubOrderState.RUNNING, SubOrder
 
 
 @pytest.fixture
-async def narrow(pool: Pool, database_url: str) -> AsyncIterator[Pool]:
-    """One connection to the database of ``pool``, so that its logger sees everything."""
+async def single(pool: Pool, database_url: str) -> AsyncIterator[Pool]:
+    """Open a pool of one connection to the database of ``pool``, so that all statements are counted."""
     assert pool.get_size()
     async with await open_pool(database_url, size=1) as opened:
         yield opened
@@ -78,21 +78,21 @@ ACTS: dict[str, tuple[OrderStatus, SubOrderState, FileState, Act]] = {
     "retry": (OrderStatus.FAILED, ENDED, E, lambda app, order: app.actions.retry(JANE, order)),
     "remove": (OrderStatus.DELETED, ENDED, E, lambda app, order: app.actions.remove(ALAN, order)),
 }
-"""What is done, the order it is done to, and how."""
+"""Per action: status of the order, states of its sub-orders and files, and the call."""
 
 
 @pytest.mark.parametrize("act", ACTS)
 async def test_promise_8_cost_of_an_action_does_not_follow_the_size_of_the_order(
-    act: str, narrow: Pool, rows: TenantRows
+    act: str, single: Pool, rows: TenantRows
 ) -> None:
-    """The same statements for 6 files as for 600, none of them about files; the first only warms up."""
-    app = AppHarness(narrow)
+    """As many statements for 600 files as for 6, none of them on files; the first call only warms up."""
+    app = AppHarness(single)
     status, state, files, do = ACTS[act]
     counts = []
     for sub_orders, each in ((3, 2), (3, 2), (30, 20)):
         order = await large_order(rows, status, state, files, sub_orders=sub_orders, each=each)
         await app.rows("update orders set expires_at = $1", app.clock.now())
-        async with counted(narrow) as queries:
+        async with counted(single) as queries:
             await do(app, order)
         counts.append(len(queries))
 
@@ -105,10 +105,10 @@ async def test_promise_8_cost_of_an_action_does_not_follow_the_size_of_the_order
 
 
 @pytest.mark.parametrize("act", ["delete", "cancel", "expire"])
-async def test_files_and_sub_orders_of_an_order_that_goes_are_deleted_in_slices(
+async def test_files_and_sub_orders_of_an_ended_order_are_deleted_in_slices(
     act: str, app: AppHarness, rows: TenantRows
 ) -> None:
-    """No step deletes more than a slice, the teardown neither; those that hold slots go first."""
+    """Neither the call nor a step deletes more than a slice; sub-orders that hold slots go first."""
     app.use_slices(released_sub_orders=3, deleted_rows=4)
     status, state, files, do = ACTS[act]
     order = await large_order(rows, status, state, files, sub_orders=8)
@@ -121,10 +121,8 @@ async def test_files_and_sub_orders_of_an_order_that_goes_are_deleted_in_slices(
     assert left == [(16, 5), (16, 2), (12, 0), (8, 0), (4, 0), (0, 0), (0, 0)]
 
 
-async def test_slots_of_an_order_that_goes_are_free_with_each_slice(
-    pool: Pool, rows: TenantRows
-) -> None:
-    """Its owner's other orders need not wait until the last of it is gone; the service's limit neither."""
+async def test_each_slice_of_a_deleted_order_frees_its_slots(pool: Pool, rows: TenantRows) -> None:
+    """The owner's other orders use them before the last slice, and so does the service's limit."""
     app = AppHarness(pool, max_storage_files_jobs_per_user=4, jobs_pool_size=4)
     app.use_slices(released_sub_orders=2)
     order = await large_order(rows, OrderStatus.PAUSED, RUNNING, P, sub_orders=4)
@@ -144,10 +142,10 @@ async def test_slots_of_an_order_that_goes_are_free_with_each_slice(
     assert running == [2, 4]
 
 
-async def test_a_reminder_of_an_order_that_is_going_asks_for_nothing(
+async def test_a_reminder_of_a_cancelled_order_asks_storage_for_nothing(
     app: AppHarness, rows: TenantRows
 ) -> None:
-    """Its sub-order runs until its slice comes; storage isn't asked, and not given up."""
+    """The sub-order runs until its slice is deleted; storage is not asked, and no file fails."""
     app.use_slices(released_sub_orders=1)
     order = await large_order(rows, OrderStatus.RUNNING, RUNNING, P, sub_orders=2)
     await app.application.orders.cancel.handle(TENANT, [order])
@@ -165,10 +163,10 @@ async def test_a_reminder_of_an_order_that_is_going_asks_for_nothing(
     assert await app.sub_orders(order) == []
 
 
-async def test_a_process_of_an_order_that_is_going_neither_begins_nor_fails(
+async def test_a_process_of_a_cancelled_order_neither_starts_nor_fails(
     app: AppHarness, rows: TenantRows
 ) -> None:
-    """Until its slice comes: rs-processing is asked for nothing, and nobody is told that it is silent."""
+    """Before its slice is deleted, rs-processing gets no request, and no timeout is reported."""
     app.use_slices(released_sub_orders=1)
     order = await rows.order(OrderStatus.RUNNING)
     for name in "ab":
@@ -196,7 +194,7 @@ async def test_a_process_of_an_order_that_is_going_neither_begins_nor_fails(
 
 
 async def test_a_pause_stops_sub_orders_in_slices(app: AppHarness, rows: TenantRows) -> None:
-    """The order is paused at once; its sub-orders queue again slice by slice."""
+    """The order is paused at once; its sub-orders return to the queue slice by slice."""
     app.use_slices(stopped_sub_orders=2)
     order = await large_order(rows, OrderStatus.RUNNING, RUNNING, P, sub_orders=5)
     await app.actions.pause(JANE, order)
@@ -211,7 +209,7 @@ async def test_a_pause_stops_sub_orders_in_slices(app: AppHarness, rows: TenantR
 async def test_a_resume_before_the_last_slice_leaves_the_others_running(
     pool: Pool, rows: TenantRows
 ) -> None:
-    """They had been asked of storage and need not be asked again; nothing of the pause is left."""
+    """Storage was already asked for their files and is not asked again."""
     app = AppHarness(pool, max_storage_files_jobs_per_user=0)
     app.use_slices(stopped_sub_orders=2)
     order = await large_order(rows, OrderStatus.RUNNING, RUNNING, P, sub_orders=5)
@@ -223,12 +221,12 @@ async def test_a_resume_before_the_last_slice_leaves_the_others_running(
     assert {state for _, state in await app.sub_orders(order)} == {"RUNNING"}
 
 
-async def test_a_reminder_that_comes_before_its_sub_order_is_stopped_comes_again(
+async def test_a_reminder_of_a_paused_order_is_written_again(
     app: AppHarness, rows: TenantRows
 ) -> None:
-    """Storage isn't asked in a pause; if the order is resumed before, it is reminded as ever.
+    """Storage isn't asked during the pause, but again after it if the sub-order still runs.
 
-    The step that stops its sub-orders is written again: it may have been lost.
+    The step that stops the sub-orders is written again, because it may have been lost.
     """
     app.use_slices(stopped_sub_orders=1)
     order = await large_order(rows, OrderStatus.RUNNING, RUNNING, P, sub_orders=2)
@@ -247,10 +245,10 @@ async def test_a_reminder_that_comes_before_its_sub_order_is_stopped_comes_again
     assert len(await app.restore_requests()) == 1
 
 
-async def test_a_round_asks_storage_for_a_bounded_number_of_files(
+async def test_a_pass_asks_storage_for_a_bounded_number_of_files(
     pool: Pool, rows: TenantRows
 ) -> None:
-    """Sub-orders of 3 files in rounds of 4; the rest comes in the next rounds, without being asked for."""
+    """Sub-orders of 3 files in passes of 4; each pass writes the step of the next one."""
     app = AppHarness(pool, max_storage_files_jobs_per_user=4)
     app.use_slices(started=PassLimits(files=4))
     order = await large_order(
@@ -265,10 +263,10 @@ async def test_a_round_asks_storage_for_a_bounded_number_of_files(
     assert [state for _, state in await app.sub_orders(order)].count("READY") == 1
 
 
-async def test_a_sub_order_larger_than_a_round_is_started_alone(
+async def test_a_sub_order_larger_than_a_pass_is_started_alone(
     pool: Pool, rows: TenantRows
 ) -> None:
-    """Else nothing of its owner would ever start."""
+    """Otherwise nothing of its owner would ever start."""
     app = AppHarness(pool, max_storage_files_jobs_per_user=0)
     app.use_slices(started=PassLimits(files=2))
     await large_order(rows, OrderStatus.RUNNING, SubOrderState.READY, P, sub_orders=2, each=3)
@@ -295,7 +293,7 @@ _A_SLICE = 100
 async def test_promise_8_cost_of_a_slice_does_not_follow_what_is_left(
     plan: str, pool: Pool
 ) -> None:
-    """Each part of its plan touches a slice, though each order has 20,000 files and 2,000 sub-orders."""
+    """Each node of its plan touches only a slice, though each order has 20,000 files and 2,000 sub-orders."""
     async with in_tenant(pool, TENANT) as connection:
         for owner, state, files in (("jane", "ENDED", "error"), ("john", "READY", "pending")):
             await write_large_order(
@@ -349,13 +347,13 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _touched(node: dict[str, Any]) -> int:
-    """Rows that a node gave or threw away."""
-    given, thrown = node["Actual Rows"], node.get("Rows Removed by Filter", 0)
-    return int((given + thrown) * node["Actual Loops"])
+    """Return the number of rows that a node returned or filtered out."""
+    returned, filtered = node["Actual Rows"], node.get("Rows Removed by Filter", 0)
+    return int((returned + filtered) * node["Actual Loops"])
 
 
 async def _reminder(app: AppHarness, order: OrderId) -> dict[str, Any]:
-    """The step that reminds storage of the last running sub-order of an order."""
+    """Return the step that asks storage again for the last running sub-order of an order."""
     (row,) = await app.rows(
         "select max(id) as id from sub_order where order_id = $1 and state = 'RUNNING'", order
     )

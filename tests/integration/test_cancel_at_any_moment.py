@@ -1,39 +1,42 @@
-"""A cancel meets an order in any state, at any moment of its creation: it goes, and nothing of it starts."""
+"""An order can be cancelled in any state and at any moment of its creation. Then nothing of it starts."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
 import pytest
 
 from rs_order.actions.retry_order import RetryOrderStep
+from rs_order.app import features
+from rs_order.app.mails import mails
 from rs_order.core.concurrency import retry_on_conflict
 from rs_order.core.shared_steps import CompleteOrderStep, ExpireOrderStep, ScheduleStep
-from rs_order.domain.ids import DataFileId, OrderId
+from rs_order.core.steps import StepRegistry, read_step
+from rs_order.domain.ids import DataFileId, OrderId, Tenant
 from rs_order.domain.states import OrderStatus
 from rs_order.ports import FetchResult, FileOutcome, RemoteError, RemoteRejection, RemoteUnavailable
 from rs_order.scheduling.restoration import AskAgainStep
 from rs_order.store.pool import Pool
+from rs_order.store.unit_of_work import Store, UnitOfWork
 from tests.integration.app_harness import JANE, TENANT, AppHarness, one_file
 
 FILES = ("a", "b", "c")
-"""A page each; "c" is external."""
+"""One page each; "c" is external."""
 STEPS_OF_A_COMPLETION = len(FILES) + 2
-"""A page per file, the empty one that ends the selection, and the end."""
-COMMITS_THE_END = 2
-"""Number of the unit of work, of those of the last step."""
+"""A page per file, the empty page that ends the selection, and the final step."""
 
 
 @pytest.fixture
 async def app(pool: Pool) -> AppHarness:
-    """Pages of one product, and a storage that is given up after two days."""
+    """Pages have one product; storage times out after two days."""
     return AppHarness(pool, batch_size=1)
 
 
 async def cancel(app: AppHarness, order: OrderId) -> None:
-    """As the consumer does: begun again when another was faster."""
+    """Cancel as the consumer does: start again after a conflict."""
     await retry_on_conflict(lambda: app.application.orders.cancel.handle(TENANT, [order]))
 
 
@@ -44,25 +47,25 @@ async def new_order(app: AppHarness) -> OrderId:
     return order
 
 
-class Sent:
-    """What had been sent when an order went, and every step there was: they all come again afterwards."""
+class Replay:
+    """Records the messages and steps of an order, and runs all steps again after the order was cancelled."""
 
     def __init__(self, app: AppHarness, order: OrderId) -> None:
         self._app = app
         self._order = order
         self._steps: list[dict[str, Any]] = []
-        self._asked: list[list[str]] = []
-        self._told: list[tuple[str, int | None]] = []
+        self._restore_requests: list[list[str]] = []
+        self._responses: list[tuple[str, int | None]] = []
         self._files: set[DataFileId] = set()
 
-    async def note(self) -> None:
+    async def record(self) -> None:
         self._steps += await self._app.steps()
         self._files |= {row["id"] for row in await self._app.rows("select id from data_file")}
-        self._asked = await self._app.restore_requests()
-        self._told = await self._app.responses_about(self._order)
+        self._restore_requests = await self._app.restore_requests()
+        self._responses = await self._app.responses_about(self._order)
 
-    async def nothing_comes_of_it(self) -> None:
-        """Whatever is left is done, twice, at its time; storage speaks, and a late download ends."""
+    async def changes_nothing(self) -> None:
+        """Run each step twice, also when delayed ones are due; storage answers, and late downloads end."""
         app, order = self._app, self._order
         await self._late_downloads()
         for step in self._steps:
@@ -76,8 +79,8 @@ class Sent:
         await app.run()
 
         assert await app.status(order) == "DELETED"
-        assert await app.restore_requests() == self._asked
-        assert await app.responses_about(order) == self._told
+        assert await app.restore_requests() == self._restore_requests
+        assert await app.responses_about(order) == self._responses
         assert await app.files(order) == {}
         assert await app.sub_orders(order) == []
         assert await app.rows(_LEFT) == []
@@ -91,29 +94,29 @@ class Sent:
 _LEFT = """
 select 'completion' from completion
 union all select 'retry' from retry
-union all select 'place of the service' from rs_order.running_sub_order
+union all select 'capacity' from rs_order.running_sub_order
 union all select 'mail' from mail
 union all select 'file' from data_file
 union all select 'waiting' from orders where waiting_sub_orders > 0
 union all
 select body from rs_order.outbox where kind = 'STEP' and body::jsonb ?| '{orderId,owner}'
 """
-"""What an order that goes must not leave behind."""
+"""What a cancelled order must not leave behind."""
 
 
 @asynccontextmanager
-async def gone_for_good(app: AppHarness, order: OrderId) -> AsyncIterator[Sent]:
-    """The block cancels the order; afterwards nothing comes of it."""
-    sent = Sent(app, order)
-    await sent.note()
-    yield sent
-    await sent.nothing_comes_of_it()
+async def stays_cancelled(app: AppHarness, order: OrderId) -> AsyncIterator[Replay]:
+    """Assert that the order, which the block cancels, stays deleted when all its steps run again."""
+    replay = Replay(app, order)
+    await replay.record()
+    yield replay
+    await replay.changes_nothing()
 
 
 # --- in any state
 
 
-async def pending_in_trouble(app: AppHarness) -> OrderId:
+async def pending_while_the_catalog_is_down(app: AppHarness) -> OrderId:
     order = await new_order(app)
     app.catalog.error = RemoteUnavailable("rs-catalog", "is down")
     await app.run()
@@ -122,27 +125,27 @@ async def pending_in_trouble(app: AppHarness) -> OrderId:
 
 
 async def read(app: AppHarness) -> OrderId:
-    """Read to its end; none of it was asked of storage."""
+    """All pages are read; storage has no request yet."""
     order = await new_order(app)
     await app.run(CompleteOrderStep)
     return order
 
 
-async def asked(app: AppHarness) -> OrderId:
+async def requested(app: AppHarness) -> OrderId:
     order = await new_order(app)
     await app.run()
     return order
 
 
-async def asked_again(app: AppHarness) -> OrderId:
-    order = await asked(app)
+async def requested_again(app: AppHarness) -> OrderId:
+    order = await requested(app)
     app.clock.move(hours=1)
     await app.run()
     return order
 
 
 async def half_answered(app: AppHarness) -> OrderId:
-    order = await asked(app)
+    order = await requested(app)
     await app.storage_answers("a")
     return order
 
@@ -155,13 +158,13 @@ async def paused_in_its_completion(app: AppHarness) -> OrderId:
 
 
 async def paused(app: AppHarness) -> OrderId:
-    order = await asked(app)
+    order = await requested(app)
     await app.actions.pause(JANE, order)
     return order
 
 
 async def done(app: AppHarness) -> OrderId:
-    order = await asked(app)
+    order = await requested(app)
     await app.storage_answers("a", "b")
     return order
 
@@ -173,13 +176,13 @@ async def downloaded(app: AppHarness) -> OrderId:
 
 
 async def with_warning(app: AppHarness) -> OrderId:
-    order = await asked(app)
+    order = await requested(app)
     await app.storage_answers("a", b="tape is broken")
     return order
 
 
-async def storage_silent(app: AppHarness) -> OrderId:
-    order = await asked(app)
+async def storage_timed_out(app: AppHarness) -> OrderId:
+    order = await requested(app)
     app.clock.move(hours=49)
     await app.run(AskAgainStep)
     return order
@@ -193,7 +196,7 @@ async def failed(app: AppHarness) -> OrderId:
 
 
 async def failed_in_its_completion(app: AppHarness) -> OrderId:
-    """Its files are still there."""
+    """Its files are not deleted yet."""
     order = await new_order(app)
     await app.run_one()
     app.catalog.error = RemoteRejection("rs-catalog", 400, "no")
@@ -202,7 +205,7 @@ async def failed_in_its_completion(app: AppHarness) -> OrderId:
 
 
 async def retried(app: AppHarness) -> OrderId:
-    """In the middle of it: a slice has moved, the other not."""
+    """One slice of its files is retried, the other not yet."""
     order = await failed(app)
     await app.actions.retry(JANE, order)
     await app.run_one(RetryOrderStep)
@@ -216,26 +219,26 @@ async def paused_in_its_retry(app: AppHarness) -> OrderId:
 
 
 async def expired(app: AppHarness) -> OrderId:
-    """Its files are still there."""
-    order = await asked(app)
+    """Its files are not deleted yet."""
+    order = await requested(app)
     app.clock.move(days=10)
     await app.run_one(ExpireOrderStep)
     return order
 
 
 async def in_error(app: AppHarness) -> OrderId:
-    """Nothing leads there but the hand of an operator."""
-    order = await asked(app)
+    """Only an operator can set this status, in the database."""
+    order = await requested(app)
     await app.rows("update orders set status = 'ERROR' where id = $1", order)
     return order
 
 
 STATES: dict[Callable[[AppHarness], Awaitable[OrderId]], OrderStatus] = {
     new_order: OrderStatus.PENDING,
-    pending_in_trouble: OrderStatus.PENDING,
+    pending_while_the_catalog_is_down: OrderStatus.PENDING,
     read: OrderStatus.RUNNING,
-    asked: OrderStatus.RUNNING,
-    asked_again: OrderStatus.RUNNING,
+    requested: OrderStatus.RUNNING,
+    requested_again: OrderStatus.RUNNING,
     half_answered: OrderStatus.RUNNING,
     retried: OrderStatus.RUNNING,
     paused_in_its_completion: OrderStatus.PAUSED,
@@ -244,7 +247,7 @@ STATES: dict[Callable[[AppHarness], Awaitable[OrderId]], OrderStatus] = {
     done: OrderStatus.DONE,
     downloaded: OrderStatus.DONE,
     with_warning: OrderStatus.DONE_WITH_WARNING,
-    storage_silent: OrderStatus.DONE_WITH_WARNING,
+    storage_timed_out: OrderStatus.DONE_WITH_WARNING,
     failed: OrderStatus.FAILED,
     failed_in_its_completion: OrderStatus.FAILED,
     expired: OrderStatus.EXPIRED,
@@ -253,7 +256,7 @@ STATES: dict[Callable[[AppHarness], Awaitable[OrderId]], OrderStatus] = {
 
 
 def test_the_table_has_every_state_that_can_be_cancelled() -> None:
-    """All but DELETED, which is what a cancel wants."""
+    """All but DELETED, which is the result of a cancel."""
     assert set(STATES.values()) == set(OrderStatus) - {OrderStatus.DELETED}
 
 
@@ -262,26 +265,26 @@ async def test_a_cancelled_order_is_deleted_whatever_its_state(
     state: Callable[[AppHarness], Awaitable[OrderId]],
     app: AppHarness,
 ) -> None:
-    """The history says what it was and who wanted it; whatever was under way comes to nothing."""
+    """The history has its last status and the reason; work in progress has no effect any more."""
     app.use_slices(retried_files=1)
     order = await state(app)
     before = STATES[state]
 
     assert await app.status(order) == before
 
-    async with gone_for_good(app, order):
+    async with stays_cancelled(app, order):
         await cancel(app, order)
 
-    at_work = before in (OrderStatus.PENDING, OrderStatus.RUNNING)
-    deleted = ("PAUSED" if at_work else before, "DELETED", "cancel-request", "amqp")
+    active = before in (OrderStatus.PENDING, OrderStatus.RUNNING)
+    deleted = ("PAUSED" if active else before, "DELETED", "cancel-request", "amqp")
     paused_first = (before, "PAUSED", "cancel-request", "amqp")
     lines = await app.history(order)
     assert lines[-1] == deleted
-    assert (lines[-2] == paused_first) == at_work
+    assert (lines[-2] == paused_first) == active
 
 
 async def test_a_cancel_of_a_deleted_order_changes_nothing(app: AppHarness) -> None:
-    """Nor does one that comes twice."""
+    """Nor does a second one."""
     order = await done(app)
     await app.actions.delete(JANE, order)
     lines = await app.history(order)
@@ -291,8 +294,8 @@ async def test_a_cancel_of_a_deleted_order_changes_nothing(app: AppHarness) -> N
     assert await app.history(order) == lines
 
 
-async def test_a_cancel_of_an_order_that_is_not_there_yet_meets_nobody(app: AppHarness) -> None:
-    """Its number is told with GRANTED, when it is there: nobody can mean the order that takes it later."""
+async def test_a_cancel_of_an_order_that_does_not_exist_yet_is_ignored(app: AppHarness) -> None:
+    """A peer learns the id with GRANTED, so such a cancel can't mean the order that gets the id later."""
     other = await new_order(app)
     await cancel(app, OrderId(other + 1))
     order = await new_order(app)
@@ -306,14 +309,14 @@ async def test_a_cancel_of_an_order_that_is_not_there_yet_meets_nobody(app: AppH
 
 
 async def test_a_cancel_comes_between_two_steps_of_a_completion(app: AppHarness) -> None:
-    """From right after the grant to right before the first schedule; the next step finds it gone."""
+    """From right after the grant to right before the first schedule; the next step finds no active order."""
     for done_before in range(STEPS_OF_A_COMPLETION + 1):
         order = await new_order(app)
         for _ in range(done_before):
             assert await app.run_one(CompleteOrderStep)
-        async with gone_for_good(app, order) as sent:
+        async with stays_cancelled(app, order) as replay:
             await cancel(app, order)
-            await sent.note()
+            await replay.record()
 
         completed = done_before == STEPS_OF_A_COMPLETION
         assert [status for status, _ in await app.responses_about(order)] == [
@@ -324,17 +327,17 @@ async def test_a_cancel_comes_between_two_steps_of_a_completion(app: AppHarness)
 @pytest.mark.parametrize(
     "answer",
     [None, RemoteUnavailable("rs-catalog", "is down"), RemoteRejection("rs-catalog", 400, "no")],
-    ids=["a page", "trouble", "a refusal"],
+    ids=["a page", "unavailable", "rejected"],
 )
 async def test_a_cancel_comes_while_the_catalog_is_asked_for_a_page(
     answer: RemoteError | None, app: AppHarness
 ) -> None:
-    """The first, those in the middle, and the empty one: whatever the answer, it is thrown away."""
+    """The answer is ignored, for the first page, those in the middle, and the empty one."""
     for page in range(len(FILES) + 1):
         order = await new_order(app)
         for _ in range(page):
             await app.run_one(CompleteOrderStep)
-        async with gone_for_good(app, order):
+        async with stays_cancelled(app, order):
             may_answer = app.catalog.hold()
             app.catalog.reached.clear()
             step = asyncio.create_task(app.run_one(CompleteOrderStep))
@@ -346,36 +349,47 @@ async def test_a_cancel_comes_while_the_catalog_is_asked_for_a_page(
             app.catalog.error = None
 
 
+class StoreThatWaits(Store):
+    """A store whose second unit of work waits before it begins."""
+
+    def __init__(self, pool: Pool) -> None:
+        super().__init__(pool, lambda: None)
+        self._units = count(1)
+        self.reached = asyncio.Event()
+        """Set when the second unit of work waits."""
+        self.may_continue = asyncio.Event()
+
+    @asynccontextmanager
+    async def unit_of_work(self, tenant: Tenant) -> AsyncIterator[UnitOfWork]:
+        if next(self._units) == 2:
+            self.reached.set()
+            await self.may_continue.wait()
+        async with super().unit_of_work(tenant) as unit:
+            yield unit
+
+
 async def test_a_cancel_comes_while_a_completion_is_about_to_end(
-    app: AppHarness, monkeypatch: pytest.MonkeyPatch
+    app: AppHarness, pool: Pool
 ) -> None:
-    """Between the question whether everything is read and the commit that says so."""
+    """The last step reads in one unit of work that no page is left, and ends the completion in the next."""
     order = await new_order(app)
     for _ in range(STEPS_OF_A_COMPLETION - 1):
         await app.run_one()
-    store, reached, may_go = type(app.store), asyncio.Event(), asyncio.Event()
-    opened, calls = store.unit_of_work, count(1)
-
-    @asynccontextmanager
-    async def second_held(*arguments: Any) -> AsyncIterator[Any]:
-        if next(calls) == COMMITS_THE_END:
-            reached.set()
-            await may_go.wait()
-        async with opened(*arguments) as uow:
-            yield uow
-
-    monkeypatch.setattr(store, "unit_of_work", second_held)
-    async with gone_for_good(app, order):
-        step = asyncio.create_task(app.run_one())
-        await reached.wait()
+    store = StoreThatWaits(pool)
+    core = replace(app.application.core, store=store, steps=StepRegistry())
+    features.completion(core, mails(core))
+    (last,) = await app.steps(CompleteOrderStep)
+    async with stays_cancelled(app, order):
+        step = asyncio.create_task(core.steps.handle(TENANT, read_step(CompleteOrderStep, last)))
+        await store.reached.wait()
         await cancel(app, order)
-        may_go.set()
+        store.may_continue.set()
         await step
 
     assert await app.responses_about(order) == []
 
 
-# --- at once with something else
+# --- at the same time as something else
 
 OTHERS: dict[str, Callable[[AppHarness, OrderId], Awaitable[Any]]] = {
     "a schedule": lambda app, _: app.run_one(ScheduleStep),
@@ -387,8 +401,10 @@ OTHERS: dict[str, Callable[[AppHarness, OrderId], Awaitable[Any]]] = {
 
 
 @pytest.mark.parametrize("other", OTHERS)
-async def test_a_cancel_comes_at_once_with_something_else(other: str, app: AppHarness) -> None:
-    """Whoever is faster: the order goes, and only what the other had done before stays told."""
+async def test_a_cancel_comes_at_the_same_time_as_something_else(
+    other: str, app: AppHarness
+) -> None:
+    """The order is deleted whichever is faster; only responses sent before the cancel remain."""
     ending = other == "the end of its completion"
     for cancel_first in (True, False):
         order = await new_order(app)
@@ -396,11 +412,11 @@ async def test_a_cancel_comes_at_once_with_something_else(other: str, app: AppHa
             await app.run_one(CompleteOrderStep)
         if other in ("an answer of storage", "a download"):
             await app.run_one(ScheduleStep)
-        sent = Sent(app, order)
-        await sent.note()
+        replay = Replay(app, order)
+        await replay.record()
         await asyncio.gather(*_both(app, order, other, cancel_first=cancel_first))
-        await sent.note()
-        await sent.nothing_comes_of_it()
+        await replay.record()
+        await replay.changes_nothing()
 
         assert [line[1] for line in await app.history(order)].count("DELETED") == 1
 
