@@ -57,22 +57,22 @@ def shared_consumers(names: Topology, application: Application) -> list[BatchCon
 
 
 def _request_consumers(names: Topology, application: Application) -> list[BatchConsumer]:
-    core = application.core
+    shared = application.shared
     requests = Batches(
         OrderRequest,
         OrderRequestHandler(application.requests.accept),
-        core.tenants,
-        core.failures,
+        shared.tenants,
+        shared.failures,
         invalid=invalid_order_request,
     )
     cancels = Batches(
         OrderCancelRequest,
         CancelRequestHandler(application.orders.cancel),
-        core.tenants,
-        core.failures,
+        shared.tenants,
+        shared.failures,
         invalid=invalid_cancel_request,
     )
-    sizes = core.settings
+    sizes = shared.settings
     return [
         _consumer(names.order_requests, requests, size=sizes.request_bulk_size),
         _consumer(names.order_cancels, cancels, size=sizes.cancel_request_bulk_size),
@@ -81,7 +81,7 @@ def _request_consumers(names: Topology, application: Application) -> list[BatchC
 
 def _platform_consumers(names: Topology, application: Application) -> list[BatchConsumer]:
     """Return the consumers of what storage and rs-processing publish for all services."""
-    tenants, failures = application.core.tenants, application.core.failures
+    tenants, failures = application.shared.tenants, application.shared.failures
     references = Batches(
         FileReferenceEvent,
         FileReferenceHandler(application.scheduling.availability),
@@ -112,7 +112,7 @@ def _platform_consumers(names: Topology, application: Application) -> list[Batch
 
 
 def _step_consumers(names: Topology, application: Application) -> list[BatchConsumer]:
-    steps = StepHandler(application.core.steps, application.core.tenants)
+    steps = StepHandler(application.shared.steps, application.shared.tenants)
     return [
         _consumer(queue, steps, size=1, concurrency=STEPS_AT_ONCE)
         for queue in (names.steps, names.remote_steps)
@@ -121,8 +121,8 @@ def _step_consumers(names: Topology, application: Application) -> list[BatchCons
 
 def rights_consumers(names: Topology, application: Application) -> list[BatchConsumer]:
     """Return the consumers of events on rights; without rs-admin they drop their messages."""
-    core = application.core
-    changes = core.clients.roles
+    shared = application.shared
+    changes = shared.clients.roles
     if changes is None:
         return _each_event_once(names.security_events, {})
     handlers = RightsHandlers(changes)
@@ -130,7 +130,7 @@ def rights_consumers(names: Topology, application: Application) -> list[BatchCon
     def batches(
         model: type[Event], handle: Callable[[Tenant, Sequence[Received[Event]]], Awaitable[None]]
     ) -> Batches[Event]:
-        return Batches(model, handle, core.tenants, core.failures, platform_wide=True)
+        return Batches(model, handle, shared.tenants, shared.failures, platform_wide=True)
 
     return _each_event_once(
         names.security_events,
@@ -144,13 +144,13 @@ def rights_consumers(names: Topology, application: Application) -> list[BatchCon
 
 def tenant_consumers(names: Topology, application: Application) -> list[BatchConsumer]:
     """Return the consumers of events on tenants."""
-    core = application.core
-    handlers = TenantHandlers(application.tenants.connect, core.tenants, core.clock)
+    shared = application.shared
+    handlers = TenantHandlers(application.tenants.connect, shared.tenants, shared.clock)
 
     def batches(
         model: type[Event], handle: Callable[[Tenant, Sequence[Received[Event]]], Awaitable[None]]
     ) -> Batches[Event]:
-        return Batches(model, handle, InstanceTenant(), core.failures, platform_wide=True)
+        return Batches(model, handle, InstanceTenant(), shared.failures, platform_wide=True)
 
     return _each_event_once(
         names.tenant_events,

@@ -11,7 +11,7 @@ from rs_order.actions.regroup import RegroupFiles
 from rs_order.actions.restart import RestartOrder
 from rs_order.actions.retry_order import MoveFilesInError, RetryOrder, RetryOrderStep
 from rs_order.actions.rights import Rights
-from rs_order.app.core import Core
+from rs_order.app.shared_parts import SharedParts
 from rs_order.baskets.add import AddToBasket
 from rs_order.baskets.changes import BasketChanges, ProcessLimits
 from rs_order.baskets.edit import EditBasket
@@ -69,12 +69,14 @@ class Requests:
     accept: AcceptRequests
 
 
-def requests(core: Core, estimator: Estimator) -> Requests:
-    answers = AnswerRequests(core.store, core.clock, core.retries)
-    retention = timedelta(days=core.settings.inbox_retention_days)
-    core.steps.on(GrantRequestsStep, GrantRequests(core.store, estimator, answers).handle)
-    core.steps.on(PurgeInboxStep, PurgeInbox(core.store, core.clock, retention=retention).handle)
-    return Requests(AcceptRequests(core.store, core.clock))
+def requests(shared: SharedParts, estimator: Estimator) -> Requests:
+    answers = AnswerRequests(shared.store, shared.clock, shared.retries)
+    retention = timedelta(days=shared.settings.inbox_retention_days)
+    shared.steps.on(GrantRequestsStep, GrantRequests(shared.store, estimator, answers).handle)
+    shared.steps.on(
+        PurgeInboxStep, PurgeInbox(shared.store, shared.clock, retention=retention).handle
+    )
+    return Requests(AcceptRequests(shared.store, shared.clock))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,30 +86,34 @@ class Orders:
     cancel: CancelOrders
 
 
-def orders(core: Core, estimator: Estimator) -> Orders:
-    core.steps.on(ExpireOrderStep, ExpireOrder(core.store, core.teardown, core.clock).handle)
-    core.steps.on(DeleteFilesStep, DeleteFiles(core.store, core.teardown, core.sizes).handle)
+def orders(shared: SharedParts, estimator: Estimator) -> Orders:
+    shared.steps.on(
+        ExpireOrderStep, ExpireOrder(shared.store, shared.teardown, shared.clock).handle
+    )
+    shared.steps.on(
+        DeleteFilesStep, DeleteFiles(shared.store, shared.teardown, shared.sizes).handle
+    )
     return Orders(
-        create=CreateOrder(core.store, core.links, core.clock),
-        apply=ApplyOrder(core.store, estimator, core.links, core.clock),
-        cancel=CancelOrders(core.store, core.teardown, core.clock),
+        create=CreateOrder(shared.store, shared.links, shared.clock),
+        apply=ApplyOrder(shared.store, estimator, shared.links, shared.clock),
+        cancel=CancelOrders(shared.store, shared.teardown, shared.clock),
     )
 
 
-def completion(core: Core, mails: PlanMails) -> None:
-    settings, clients = core.settings, core.clients
-    fill_sub_orders = FillSubOrders(core.clock, batch_bytes=settings.batch_bytes)
+def completion(shared: SharedParts, mails: PlanMails) -> None:
+    settings, clients = shared.settings, shared.clients
+    fill_sub_orders = FillSubOrders(shared.clock, batch_bytes=settings.batch_bytes)
     complete = CompleteOrder(
-        core.store,
+        shared.store,
         PageReader(clients.catalog, clients.dam, clients.processes, page_size=settings.batch_size),
         fill_sub_orders,
-        FillProcessed(core.clock, fill_sub_orders, batch_bytes=settings.batch_bytes),
+        FillProcessed(shared.clock, fill_sub_orders, batch_bytes=settings.batch_bytes),
         mails=mails,
-        links=core.links,
-        clock=core.clock,
-        retries=core.retries,
+        links=shared.links,
+        clock=shared.clock,
+        retries=shared.retries,
     )
-    core.steps.on(CompleteOrderStep, complete.handle)
+    shared.steps.on(CompleteOrderStep, complete.handle)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,16 +122,16 @@ class Scheduling:
     availability: ApplyAvailability
 
 
-def scheduling(core: Core) -> Scheduling:
+def scheduling(shared: SharedParts) -> Scheduling:
     retries = storage_retries(
-        first=timedelta(minutes=core.settings.storage_reask_minutes),
-        silence=timedelta(hours=core.settings.storage_silence_hours),
+        first=timedelta(minutes=shared.settings.storage_reask_minutes),
+        silence=timedelta(hours=shared.settings.storage_silence_hours),
     )
-    ask = AskStorage(core.store, core.settlement, core.clock, retries, core.sizes)
-    schedule = ScheduleSubOrders(core.store, ask, core.clock, core.limits, core.sizes)
-    core.steps.on(ScheduleStep, schedule.handle)
-    core.steps.on(AskAgainStep, ask.again)
-    return Scheduling(schedule, ApplyAvailability(core.store, core.settlement, core.clock))
+    ask = AskStorage(shared.store, shared.settlement, shared.clock, retries, shared.sizes)
+    schedule = ScheduleSubOrders(shared.store, ask, shared.clock, shared.limits, shared.sizes)
+    shared.steps.on(ScheduleStep, schedule.handle)
+    shared.steps.on(AskAgainStep, ask.again)
+    return Scheduling(schedule, ApplyAvailability(shared.store, shared.settlement, shared.clock))
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,69 +140,69 @@ class Processing:
     detach: DetachProcesses
 
 
-def processing(core: Core) -> Processing:
-    hours = core.settings.processing_silence_hours
+def processing(shared: SharedParts) -> Processing:
+    hours = shared.settings.processing_silence_hours
     start = StartProcessing(
-        core.store,
-        core.clients.processes,
-        core.settlement,
-        clock=core.clock,
-        retries=core.retries,
+        shared.store,
+        shared.clients.processes,
+        shared.settlement,
+        clock=shared.clock,
+        retries=shared.retries,
         silence=timedelta(hours=hours),
     )
-    give_up = GiveUpResults(core.store, core.settlement, core.clock, hours=hours)
-    core.steps.on(StartProcessingStep, start.handle)
-    core.steps.on(GiveUpResultsStep, give_up.handle)
+    give_up = GiveUpResults(shared.store, shared.settlement, shared.clock, hours=hours)
+    shared.steps.on(StartProcessingStep, start.handle)
+    shared.steps.on(GiveUpResultsStep, give_up.handle)
     return Processing(
-        results=ApplyResults(core.store, core.settlement, core.clock),
-        detach=DetachProcesses(core.store),
+        results=ApplyResults(shared.store, shared.settlement, shared.clock),
+        detach=DetachProcesses(shared.store),
     )
 
 
-def actions(core: Core) -> OrderActions:
-    store, clock = core.store, core.clock
-    rights = Rights(store, core.clients.users)
-    stop = StopSubOrders(store, core.settlement, clock, core.sizes)
-    regroup = RegroupFiles(clock, batch_bytes=core.settings.batch_bytes)
-    core.steps.on(StopSubOrdersStep, stop.handle)
-    move = MoveFilesInError(store, regroup, core.links, clock, core.sizes)
-    core.steps.on(RetryOrderStep, move.handle)
+def actions(shared: SharedParts) -> OrderActions:
+    store, clock = shared.store, shared.clock
+    rights = Rights(store, shared.clients.users)
+    stop = StopSubOrders(store, shared.settlement, clock, shared.sizes)
+    regroup = RegroupFiles(clock, batch_bytes=shared.settings.batch_bytes)
+    shared.steps.on(StopSubOrdersStep, stop.handle)
+    move = MoveFilesInError(store, regroup, shared.links, clock, shared.sizes)
+    shared.steps.on(RetryOrderStep, move.handle)
     return OrderActions(
         PauseOrder(store, rights, stop, clock),
-        ResumeOrder(store, rights, core.links, clock),
-        DeleteOrder(store, rights, core.teardown, clock),
+        ResumeOrder(store, rights, shared.links, clock),
+        DeleteOrder(store, rights, shared.teardown, clock),
         RemoveOrder(store, rights, clock),
         RestartOrder(store, rights, clock),
         RetryOrder(store, rights, clock),
     )
 
 
-def baskets(core: Core) -> BasketUseCases:
-    changes = BasketChanges(core.store)
-    process_limits = ProcessLimits(core.clients.processes)
+def baskets(shared: SharedParts) -> BasketUseCases:
+    changes = BasketChanges(shared.store)
+    process_limits = ProcessLimits(shared.clients.processes)
     return BasketUseCases(
         add=AddToBasket(
             changes,
-            core.datasets,
+            shared.datasets,
             process_limits,
-            core.clock,
-            max_lines=core.settings.basket_upload_file_max_lines,
+            shared.clock,
+            max_lines=shared.settings.basket_upload_file_max_lines,
         ),
-        edit=EditBasket(core.store, changes, core.datasets, process_limits),
+        edit=EditBasket(shared.store, changes, shared.datasets, process_limits),
     )
 
 
-def reconcile(core: Core, count_drift: Callable[[str], None]) -> ReconcilerRuns:
-    every = timedelta(minutes=core.settings.reconcile_minutes)
-    runs = ReconcilerRuns(core.store, core.clock, every=every)
-    rebuild = RebuildSteps(core.store, core.clock, core.limits, count_steps, every=every)
+def reconcile(shared: SharedParts, count_drift: Callable[[str], None]) -> ReconcilerRuns:
+    every = timedelta(minutes=shared.settings.reconcile_minutes)
+    runs = ReconcilerRuns(shared.store, shared.clock, every=every)
+    rebuild = RebuildSteps(shared.store, shared.clock, shared.limits, count_steps, every=every)
     repair = RepairOrder(
-        core.store, core.settlement, core.clock, limits=core.limits, count=count_drift
+        shared.store, shared.settlement, shared.clock, limits=shared.limits, count=count_drift
     )
-    core.steps.on(ReconcileStep, runs.begin)
-    core.steps.on(RebuildPageStep, rebuild.handle)
-    recount = Recount(core.store, repair, core.clock, every=every, sizes=core.sizes)
-    core.steps.on(RecountStep, recount.handle)
+    shared.steps.on(ReconcileStep, runs.begin)
+    shared.steps.on(RebuildPageStep, rebuild.handle)
+    recount = Recount(shared.store, repair, shared.clock, every=every, sizes=shared.sizes)
+    shared.steps.on(RecountStep, recount.handle)
     return runs
 
 
@@ -210,26 +216,26 @@ class Tenants:
 
 
 def tenants(
-    core: Core, schedule: ScheduleSubOrders, mails: PlanMails, reconciler: ReconcilerRuns
+    shared: SharedParts, schedule: ScheduleSubOrders, mails: PlanMails, reconciler: ReconcilerRuns
 ) -> Tenants:
     resume = ResumeTenant(schedule, mails, reconciler)
     connect = ConnectTenants(
-        core.store,
-        core.tenants,
-        core.clients.connections,
+        shared.store,
+        shared.tenants,
+        shared.clients.connections,
         resume=resume,
-        clock=core.clock,
-        backoff=core.retries,
-        limits=core.limits,
+        clock=shared.clock,
+        backoff=shared.retries,
+        limits=shared.limits,
     )
-    core.steps.on(ResumeTenantStep, lambda tenant, _: resume.handle(tenant))
-    core.steps.on(ConnectTenantStep, connect.connect)
-    core.steps.on(ReportConnectionStep, connect.report)
-    core.steps.on(FindTenantsStep, connect.find)
+    shared.steps.on(ResumeTenantStep, lambda tenant, _: resume.handle(tenant))
+    shared.steps.on(ConnectTenantStep, connect.connect)
+    shared.steps.on(ReportConnectionStep, connect.report)
+    shared.steps.on(FindTenantsStep, connect.find)
     return Tenants(
         connect=connect,
         resume=resume,
-        settings=ManageSettings(core.store),
-        export_configuration=ExportConfiguration(core.store),
-        import_configuration=ImportConfiguration(core.store),
+        settings=ManageSettings(shared.store),
+        export_configuration=ExportConfiguration(shared.store),
+        import_configuration=ImportConfiguration(shared.store),
     )

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import structlog
 
-from rs_order.app.core import Core
+from rs_order.app.shared_parts import SharedParts
 from rs_order.core.policies import mail_retries
 from rs_order.mails.compose import ComposeMail
 from rs_order.mails.cron import CronSchedule
@@ -53,28 +53,28 @@ def _read(name: str, parse: Callable[[Text], Value], text: Text) -> Value:
         raise SettingsError(f"{PREFIX}{name}: {error}") from error
 
 
-def mails(core: Core) -> PlanMails:
+def mails(shared: SharedParts) -> PlanMails:
     """Return what plans mails; without a way to send them, they are dropped and counted.
 
     Raises:
         SettingsError: names the setting that is wrong.
     """
-    settings, mailer = core.settings, core.clients.mailer
+    settings, mailer = shared.settings, shared.clients.mailer
     rules = MailRules.of(settings)
     folder = Path(settings.mail_templates) if settings.mail_templates else None
     templates = FolderTemplates(rules.languages, folder)
-    plan = PlanMails(core.store, core.clock, rules.schedule)
+    plan = PlanMails(shared.store, shared.clock, rules.schedule)
     send = SendMail(
-        core.store,
-        ComposeMail(core.store, templates, core.links, core.order_tokens),
+        shared.store,
+        ComposeMail(shared.store, templates, shared.links, shared.order_tokens),
         mailer,
-        clock=core.clock,
+        clock=shared.clock,
         retries=mail_retries(),
         count=count_mail,
-        sizes=core.sizes,
+        sizes=shared.sizes,
     )
-    core.steps.on(RemindStep, RemindOwners(core.store, core.clock, plan, core.sizes).handle)
-    core.steps.on(SendMailStep, send.handle)
+    shared.steps.on(RemindStep, RemindOwners(shared.store, shared.clock, plan, shared.sizes).handle)
+    shared.steps.on(SendMailStep, send.handle)
     if mailer is None:
         log.warning("mails-not-sent", set=f"{PREFIX}SMTP_HOST or {PREFIX}ADMIN_INSTANCE_URL")
     return plan

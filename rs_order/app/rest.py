@@ -136,32 +136,32 @@ def _absent(kind: Any) -> Any:
 def rest_services(
     application: Application, pool: Pool, tokens: TokenVerifier, health: Health
 ) -> RestServices:
-    core, maintenance, views = application.core, Maintenance(pool), OrderViews(pool)
+    shared, maintenance, views = application.shared, Maintenance(pool), OrderViews(pool)
     return RestServices(
-        access=Access(tokens, core.clients.roles or DefaultRoles(), core.tenants, maintenance),
+        access=Access(tokens, shared.clients.roles or DefaultRoles(), shared.tenants, maintenance),
         actions=application.actions,
         baskets=application.baskets,
         downloads=_download_services(application, pool),
-        files=FileListServices(views, FileViews(pool), core.links),
+        files=FileListServices(views, FileViews(pool), shared.links),
         health=health,
         metrics=REGISTRY,
         orders=OrderServices(
-            application.orders.create, application.orders.apply, views, core.clients.users
+            application.orders.create, application.orders.apply, views, shared.clients.users
         ),
         tenants=_tenant_services(application, pool, maintenance),
-        settings=_rest_settings(core.settings),
+        settings=_rest_settings(shared.settings),
     )
 
 
 def _download_services(application: Application, pool: Pool) -> DownloadServices:
-    core, downloads = application.core, StoredDownloads(pool)
+    shared, downloads = application.shared, StoredDownloads(pool)
     return DownloadServices(
         orders=downloads,
         settle=application.settle_downloads.handle,
-        sources=core.clients.file_sources,
-        metalinks=Metalinks(downloads, core.order_tokens, core.links),
-        order_tokens=core.order_tokens,
-        clock=core.clock,
+        sources=shared.clients.file_sources,
+        metalinks=Metalinks(downloads, shared.order_tokens, shared.links),
+        order_tokens=shared.order_tokens,
+        clock=shared.clock,
     )
 
 
@@ -173,7 +173,7 @@ def _tenant_services(
         settings=tenants.settings,
         export_configuration=tenants.export_configuration,
         import_configuration=tenants.import_configuration,
-        maintenance=SwitchMaintenance(maintenance, application.core.clock),
+        maintenance=SwitchMaintenance(maintenance, application.shared.clock),
         data_source=DataSource(pool),
     )
 

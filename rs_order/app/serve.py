@@ -7,7 +7,7 @@ from functools import partial
 
 import structlog
 
-from rs_order.app.application import Application, put_together
+from rs_order.app.application import Application, compose_application
 from rs_order.app.broker import (
     Incoming,
     Outgoing,
@@ -16,12 +16,12 @@ from rs_order.app.broker import (
     outgoing_side,
     provision_vhosts,
 )
-from rs_order.app.core import copied_to_notifier
 from rs_order.app.database import Database, open_database
 from rs_order.app.health import ServiceHealth
 from rs_order.app.mails import MailRules
 from rs_order.app.platform_clients import open_platform_clients
 from rs_order.app.rest import create_app, rest_services
+from rs_order.app.shared_parts import SharedParts, copied_to_notifier
 from rs_order.app.tokens import token_verifier
 from rs_order.broker.connection import SupervisedConnection
 from rs_order.ports import Clock
@@ -72,7 +72,8 @@ async def serve(
         await provision_vhosts(settings)
         names, outbox = names_on_the_broker(settings), Outbox(database.pool, database.clock)
         outgoing = outgoing_side(settings, names, outbox)
-        application = put_together(settings, database, clients, outgoing.relay.nudge)
+        shared = SharedParts.of(settings, database, clients, outgoing.relay.nudge)
+        application = compose_application(shared)
         await _catch_up(application)
         if clients.roles is not None:
             database.tenants.watch(clients.roles.tenants_changed)
@@ -103,9 +104,9 @@ def _health(
 
 async def _catch_up(application: Application) -> None:
     """Resume the tenants, and find those whose events were missed while no process ran."""
-    for tenant in application.core.tenants.names():
+    for tenant in application.shared.tenants.names():
         await application.tenants.resume.handle(tenant)
-    if application.core.settings.tenants_from_platform:
+    if application.shared.settings.tenants_from_platform:
         await application.tenants.connect.plan_search()
 
 

@@ -11,9 +11,10 @@ import orjson
 
 from rs_order.actions.order_actions import OrderActions
 from rs_order.actions.rights import Actor
-from rs_order.app.application import put_together
+from rs_order.app.application import compose_application
 from rs_order.app.database import Database
 from rs_order.app.platform_clients import PlatformClients
+from rs_order.app.shared_parts import SharedParts
 from rs_order.core.shared_steps import CompleteOrderStep
 from rs_order.core.slice_sizes import SliceSizes
 from rs_order.core.steps import Step, read_step, step_class
@@ -116,11 +117,12 @@ class AppHarness:
             Database(pool, Tenants(pool), self.clock),
             cast("PlatformClients", clients),
         )
-        self.application = put_together(*self._parts, lambda: None)
+        self.application = compose_application(SharedParts.of(*self._parts, lambda: None))
 
     def use_slices(self, **sizes: Any) -> None:
         """Compose the application again with these members of ``SliceSizes``."""
-        self.application = put_together(*self._parts, lambda: None, sizes=SliceSizes(**sizes))
+        shared = SharedParts.of(*self._parts, lambda: None, sizes=SliceSizes(**sizes))
+        self.application = compose_application(shared)
 
     @property
     def settle_downloads(self) -> Settle:
@@ -180,7 +182,7 @@ class AppHarness:
 
     async def do(self, body: Mapping[str, Any]) -> None:
         """Run a step, which may be one that ran before."""
-        await self.application.core.steps.handle(TENANT, read_step(step_class(body), body))
+        await self.application.shared.steps.handle(TENANT, read_step(step_class(body), body))
 
     async def run(self, kind: type[Step] | None = None) -> None:
         """Run due steps (of this kind), and those that they write, until none is left."""

@@ -376,11 +376,11 @@ async def test_a_cancel_comes_while_a_completion_is_about_to_end(
     for _ in range(STEPS_OF_A_COMPLETION - 1):
         await app.run_one()
     store = StoreThatWaits(pool)
-    core = replace(app.application.core, store=store, steps=StepRegistry())
-    features.completion(core, mails(core))
+    shared = replace(app.application.shared, store=store, steps=StepRegistry())
+    features.completion(shared, mails(shared))
     (last,) = await app.steps(CompleteOrderStep)
     async with stays_cancelled(app, order):
-        step = asyncio.create_task(core.steps.handle(TENANT, read_step(CompleteOrderStep, last)))
+        step = asyncio.create_task(shared.steps.handle(TENANT, read_step(CompleteOrderStep, last)))
         await store.reached.wait()
         await cancel(app, order)
         store.may_continue.set()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from rs_order.app.core import copied_to_notifier
+from rs_order.app.shared_parts import copied_to_notifier
 from rs_order.core import responses
 from rs_order.core.responses import Response
 from rs_order.core.shared_steps import ScheduleStep

@@ -11,9 +11,10 @@ from asyncpg import Record
 from asyncpg.prepared_stmt import PreparedStatement
 
 from rs_order.actions.rights import Actor
-from rs_order.app.application import put_together
+from rs_order.app.application import compose_application
 from rs_order.app.database import Database
 from rs_order.app.platform_clients import PlatformClients
+from rs_order.app.shared_parts import SharedParts
 from rs_order.contracts.basket_bodies import BasketSelectionRequest
 from rs_order.contracts.order_messages import OrderRequest
 from rs_order.contracts.processing_messages import ExecutionResult
@@ -100,14 +101,14 @@ class OrderHarness:
             mailer=None,
             connections=None,
         )
-        self._application = put_together(
+        shared = SharedParts.of(
             self._settings,
             Database(pool, Tenants(pool), self.clock),
             cast("PlatformClients", clients),
             lambda: None,
             sizes=SMALL_SLICES,
-            count_drift=drifts.append,
         )
+        self._application = compose_application(shared, count_drift=drifts.append)
         self._done: list[Mapping[str, Any]] = []
         self._last_line = 0
         self._orders_before = 0
@@ -333,7 +334,7 @@ class OrderHarness:
             self.wait(PAUSE)
 
     async def _do(self, body: Mapping[str, Any]) -> None:
-        await self._application.core.steps.handle(TENANT, read_step(step_class(body), body))
+        await self._application.shared.steps.handle(TENANT, read_step(step_class(body), body))
 
     async def _remove(self, steps: Sequence[WrittenStep]) -> None:
         async with self._pool.acquire() as connection:

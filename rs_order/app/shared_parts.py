@@ -1,4 +1,4 @@
-"""What several features share, made once in a process."""
+"""Builds the parts that several features share."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from rs_order.core.catalog_datasets import CatalogDatasets
 from rs_order.core.links import Links
 from rs_order.core.policies import SlotLimits, remote_retries
 from rs_order.core.settlement import Settlement
-from rs_order.core.slice_sizes import SliceSizes
+from rs_order.core.slice_sizes import SLICE_SIZES, SliceSizes
 from rs_order.core.steps import StepRegistry
 from rs_order.domain.retry import RetryPolicy
 from rs_order.orders.order_end import OrderTeardown
@@ -23,8 +23,8 @@ from rs_order.store.unit_of_work import Store
 
 
 @dataclass(frozen=True, slots=True)
-class Core:
-    """What several features share; each of them registers its steps here."""
+class SharedParts:
+    """The parts that several features share, one of each per process. Each feature registers its steps."""
 
     settings: Settings
     clock: Clock
@@ -49,9 +49,21 @@ class Core:
         database: Database,
         clients: PlatformClients,
         committed: Callable[[], None],
-        sizes: SliceSizes,
-    ) -> "Core":
-        """Make what features share; ``committed`` is called after each commit of the process."""
+        *,
+        sizes: SliceSizes = SLICE_SIZES,
+    ) -> "SharedParts":
+        """Build the parts.
+
+        Args:
+            settings: the settings of the deployment.
+            database: the pool, and the tenants in it.
+            clients: the clients of the platform's services.
+            committed: called after each commit, which may have written messages to the outbox.
+            sizes: the number of rows that one step handles at a time.
+
+        Raises:
+            SettingsError: names the setting that is wrong.
+        """
         store = Store(database.pool, committed, copied_to_notifier(settings))
         limits = SlotLimits(settings.max_storage_files_jobs_per_user, settings.jobs_pool_size)
         links = Links(
@@ -81,17 +93,17 @@ class Core:
 
 
 def copied_to_notifier(settings: Settings) -> dict[MessageKind, str]:
-    """Return the kinds of messages that rs-notifier gets a copy of, with the class each copy names.
+    """Return the kinds of messages that are copied to rs-notifier, with the class that each copy names.
 
     Raises:
-        SettingsError: a class that is none of ours.
+        SettingsError: the setting names a class that isn't one of this service's messages.
     """
-    apart = (MessageKind.NOTIFIER_COPY, MessageKind.INSTANCE_NOTIFICATION)
-    ours = {kind: event for kind, event in EVENTS.items() if kind not in apart}
+    never_copied = (MessageKind.NOTIFIER_COPY, MessageKind.INSTANCE_NOTIFICATION)
+    events = {kind: event for kind, event in EVENTS.items() if kind not in never_copied}
     for name in settings.amqp_notifier_events:
-        if name not in ours.values():
+        if name not in events.values():
             raise SettingsError(
                 f"{PREFIX}AMQP_NOTIFIER_EVENTS: {name!r} is no message of this service; there are "
-                f"{', '.join(sorted(set(ours.values())))}"
+                f"{', '.join(sorted(set(events.values())))}"
             )
-    return {kind: event for kind, event in ours.items() if event in settings.amqp_notifier_events}
+    return {kind: event for kind, event in events.items() if event in settings.amqp_notifier_events}
