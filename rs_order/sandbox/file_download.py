@@ -15,6 +15,7 @@ from rs_order.sandbox.products import DataFile
 
 _INVERTED = bytes(255 - byte for byte in range(256))
 """A translation table that changes every byte."""
+_LONGEST_PAUSE_SECONDS = 0.1
 
 
 class Download(Response):
@@ -66,9 +67,16 @@ class Download(Response):
                 return
             taken = chunk[:left]
             left -= len(taken)
-            if speed := self._faults.slow_bytes_per_second:
-                await asyncio.sleep(len(taken) / speed)
+            await self._slow_down(len(taken))
             yield taken.translate(_INVERTED) if self._has(self._faults.wrong_bytes) else taken
+
+    async def _slow_down(self, size: int) -> None:
+        """Wait as long as so many bytes take. A change of the speed applies at once."""
+        left = float(size)
+        while left > 0 and (speed := self._faults.slow_bytes_per_second):
+            pause = min(left / speed, _LONGEST_PAUSE_SECONDS)
+            await asyncio.sleep(pause)
+            left -= pause * speed
 
     def _has(self, checksums: set[str]) -> bool:
         return concerns(checksums, self._file.checksum)

@@ -28,7 +28,7 @@ async def test_who_downloads_gets_the_rest_of_an_order_that_goes(
     jane = new_user(here)
     order_id = await ordered(here, jane, EVE_01)
     file = await only_file(here, order_id)
-    here.sandbox.faults.slow_bytes_per_second = EVE_01_BYTES / 0.7
+    here.sandbox.faults.slow_bytes_per_second = EVE_01_BYTES / 60
     before = here.sandbox.calls.counters[Service.STORAGE]
     path = {
         "zip": f"/user/orders/{order_id}/download",
@@ -43,6 +43,7 @@ async def test_who_downloads_gets_the_rest_of_an_order_that_goes(
             await here.peer.cancel(order_id)
         await until_rows(here, _GONE, order_id, "DELETED")
         under_way = not download.done()
+        here.sandbox.faults.slow_bytes_per_second = None
         answer = await download
         again = await client.get(path[way])
 
