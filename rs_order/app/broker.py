@@ -1,4 +1,4 @@
-"""The connections of a process to the broker, and what runs over them."""
+"""Builds the connections of a process to the broker, with their consumers and the relay."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ from rs_order.settings import Settings
 from rs_order.store.outbox import Outbox
 
 
-def names_on_the_broker(settings: Settings) -> Topology:
-    """Return the exchanges and queues of the service under the names of this deployment."""
+def broker_topology(settings: Settings) -> Topology:
+    """Return the exchanges and queues of the service, with the names of this deployment."""
     return topology(
         settings.amqp_management_namespace,
         settings.amqp_microservice_type_identifier,
@@ -28,6 +28,7 @@ def names_on_the_broker(settings: Settings) -> Topology:
 
 
 async def provision_vhosts(settings: Settings) -> None:
+    """Create the missing virtual hosts if the address of the management API is set."""
     if settings.amqp_management_url is not None:
         await create_missing_vhosts(
             settings.amqp_management_url.get_secret_value(),
@@ -44,7 +45,7 @@ class Outgoing:
     connections: Sequence[SupervisedConnection]
 
 
-def outgoing_side(settings: Settings, names: Topology, outbox: Outbox) -> Outgoing:
+def build_outgoing(settings: Settings, names: Topology, outbox: Outbox) -> Outgoing:
     publishers = {vhost: Publisher() for vhost in Vhost}
     return Outgoing(
         Relay(outbox, _publications(settings, names), publishers),
@@ -63,14 +64,14 @@ class Incoming:
     connections: Sequence[SupervisedConnection]
 
 
-def incoming_side(
-    settings: Settings, names: Topology, application: Application, *, works: bool
+def build_incoming(
+    settings: Settings, names: Topology, application: Application, *, is_worker: bool
 ) -> Incoming:
-    """Return what is consumed; unless the process ``works``, only the events for every instance."""
-    shared = shared_consumers(names, application) if works else []
+    """Return the consumers. A process that is no worker consumes only the events for every instance."""
+    shared = shared_consumers(names, application) if is_worker else []
     rights = rights_consumers(names, application)
     tenants = tenant_consumers(names, application)
-    elements = names.multitenant if works else names.of_each_instance
+    elements = names.multitenant if is_worker else names.of_each_instance
     return Incoming(
         [*shared, *rights, *tenants],
         [

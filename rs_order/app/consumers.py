@@ -1,4 +1,4 @@
-"""The consumers of a process: which handler gets the messages of which queue."""
+"""Builds the consumers of a process: each queue with the handler of its messages."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
@@ -38,9 +38,9 @@ from rs_order.tenants.consumer import InstanceTenant, RightsHandlers, TenantHand
 
 FILE_EVENT_BATCH = 1000
 RESULT_BATCH = 250
-"""Results that are prefetched (amqp.md 1.10); each is committed by itself."""
+"""Number of prefetched results (amqp.md 1.10). Each result has its own transaction."""
 STEPS_AT_ONCE = 8
-"""Steps of one queue that are handled at the same time."""
+"""Number of steps of one queue that are handled at the same time."""
 
 
 Event = TypeVar("Event", bound=WireModel)
@@ -80,7 +80,7 @@ def _request_consumers(names: Topology, application: Application) -> list[BatchC
 
 
 def _platform_consumers(names: Topology, application: Application) -> list[BatchConsumer]:
-    """Return the consumers of what storage and rs-processing publish for all services."""
+    """Return the consumers of the events that rs-storage and rs-processing publish for all services."""
     tenants, failures = application.shared.tenants, application.shared.failures
     references = Batches(
         FileReferenceEvent,
@@ -120,12 +120,12 @@ def _step_consumers(names: Topology, application: Application) -> list[BatchCons
 
 
 def rights_consumers(names: Topology, application: Application) -> list[BatchConsumer]:
-    """Return the consumers of events on rights; without rs-admin they drop their messages."""
+    """Return the consumers of events on rights. Without rs-admin they drop their messages."""
     shared = application.shared
-    changes = shared.clients.roles
-    if changes is None:
+    roles = shared.clients.roles
+    if roles is None:
         return _each_event_once(names.security_events, {})
-    handlers = RightsHandlers(changes)
+    handlers = RightsHandlers(roles)
 
     def batches(
         model: type[Event], handle: Callable[[Tenant, Sequence[Received[Event]]], Awaitable[None]]
@@ -167,15 +167,15 @@ def tenant_consumers(names: Topology, application: Application) -> list[BatchCon
 def _each_event_once(
     events: Sequence[PlatformEvent], handlers: Mapping[str, BatchHandler]
 ) -> list[BatchConsumer]:
-    """Return a consumer for each queue; an event that arrives on several is handled on the first."""
-    left = dict(handlers)
-    return [_consumer(event.queue, left.pop(event.event, drop)) for event in events]
+    """Return a consumer per queue. An event that arrives on several queues is handled on the first one."""
+    remaining = dict(handlers)
+    return [_consumer(event.queue, remaining.pop(event.event, drop)) for event in events]
 
 
 def _consumer(
     queue: Queue, handler: BatchHandler, *, size: int = 1000, concurrency: int = 1
 ) -> BatchConsumer:
-    """Return a consumer that waits for as long as the database is unavailable."""
+    """Return a consumer that waits while the database is unavailable."""
     return BatchConsumer(
         queue,
         handler,

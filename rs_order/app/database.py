@@ -1,4 +1,4 @@
-"""The database side of a process."""
+"""Opens the database of a process and brings its schemas up to date."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,14 +17,14 @@ from rs_order.tenants.connect import ResumeTenantStep
 
 @dataclass(slots=True)
 class Database:
-    """The database side of a process."""
+    """The connection pool, the tenants in the database, and the clock."""
 
     pool: Pool
     tenants: Tenants
     clock: Clock
 
     async def add_tenant(self, name: str, host: str | None) -> Tenant:
-        """Provision a tenant and ask its workers to resume what it missed while it was inactive."""
+        """Create a tenant's schema and send the step that resumes the work of an inactive tenant."""
         tenant = await self.tenants.add(name, host)
         await Store(self.pool, committed=lambda: None).send([ResumeTenantStep().to(tenant)])
         return tenant
@@ -38,9 +38,9 @@ async def open_database(
 
     Args:
         settings: address of the database, and the tenants to add.
-        clock: another one than the machine's, for tests.
-        after_deployment: no process of the previous version is left, so that migrations which had to
-            wait for that are applied, too.
+        clock: a clock for tests. The default is the system clock.
+        after_deployment: no process of the previous version runs any more, so the migrations that
+            must wait for its end are also applied.
     """
     pool = await open_pool(
         settings.database_url.get_secret_value(),

@@ -1,4 +1,4 @@
-"""The use cases of each feature, and the handlers of its steps."""
+"""Builds the use cases of each feature, and registers the handlers of its steps."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Whether this process can do its work: database, broker, every consumer, the relay."""
+"""Checks the health of this process: database, broker, consumers, relay, maintenance and roles."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ def _health(up: bool, **details: object) -> ComponentHealth:
 
 
 def consumption(consumers: Sequence[BatchConsumer]) -> ComponentHealth:
-    """Return UP if the broker has each consumer and none fails by a defect."""
+    """Return UP if every consumer is registered at the broker and none fails because of a defect."""
     missing = [consumer.queue.name for consumer in consumers if not consumer.registered]
     failing = {consumer.queue.name: consumer.defect for consumer in consumers if consumer.defect}
     return _health(
@@ -87,7 +87,7 @@ class ServiceHealth:
         )
 
     async def _tenants(self) -> ComponentHealth:
-        """OUT_OF_SERVICE while tenants are in maintenance, which is meant and takes nothing else down."""
+        """Return OUT_OF_SERVICE while a tenant is in maintenance: this is intended, so it isn't DOWN."""
         try:
             async with asyncio.timeout(LONGEST_CHECK_SECONDS):
                 states = await self._maintenance.all()
@@ -107,7 +107,7 @@ class ServiceHealth:
         return _health(not lost, lost=lost)
 
     def _rights(self) -> dict[str, ComponentHealth]:
-        """Out of service while rights are unknown: people have to wait, messages needn't."""
+        """Return OUT_OF_SERVICE while rights are unknown: REST callers must wait, messages are handled."""
         if self._roles is None:
             return {}
         unknown = self._roles.unknown

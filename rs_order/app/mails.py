@@ -1,4 +1,4 @@
-"""The mails of a process: their schedule, their templates, and how they are sent."""
+"""Builds the parts that plan, compose and send mails."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class MailRules:
-    """What an operator decided about mails, checked."""
+    """The settings about mails, parsed and checked."""
 
     schedule: CronSchedule
     languages: Languages
@@ -34,7 +34,7 @@ class MailRules:
         """Read the settings.
 
         Raises:
-            SettingsError: names the wrong one.
+            SettingsError: names the setting that is wrong.
         """
         return cls(
             _read(
@@ -54,7 +54,7 @@ def _read(name: str, parse: Callable[[Text], Value], text: Text) -> Value:
 
 
 def mails(shared: SharedParts) -> PlanMails:
-    """Return what plans mails; without a way to send them, they are dropped and counted.
+    """Return the planner of mails. If no mailer is set, mails are dropped and counted.
 
     Raises:
         SettingsError: names the setting that is wrong.

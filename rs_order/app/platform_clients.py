@@ -1,4 +1,4 @@
-"""The clients of the platform's services: one of each in a process."""
+"""Builds the clients of the platform's services, one of each per process."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -36,9 +36,9 @@ from rs_order.store.tenants import Tenants
 
 @dataclass(frozen=True, slots=True)
 class PlatformClients:
-    """One client per port, shared by all its callers: a second one would have a cache of its own.
+    """One client per port. All callers share it, because each client has a cache of its own.
 
-    None, or a stand-in that answers "unavailable", where the address of the service isn't set.
+    If the address of a service isn't set, its client is None or always raises "unavailable".
     """
 
     catalog: Catalog
@@ -59,9 +59,9 @@ async def open_platform_clients(
     """Open the connections that the clients share, and close them at the end.
 
     Args:
-        settings: the addresses of the services, and how long answers are cached.
+        settings: the addresses of the services, and how long their responses are cached.
         tenants: the tenants whose roles are cached.
-        endpoints: the endpoints whose use depends on the caller's role.
+        endpoints: the endpoints that only some roles may use.
     """
     external = ExternalFiles(_external_access(settings))
     async with new_client() as calls, new_client(CallLimits(connections=None)) as files:
@@ -83,7 +83,7 @@ async def open_platform_clients(
 
 
 class _Services:
-    """Makes the client of each service whose address is set; every method is called once."""
+    """Builds the client of each service whose address is set. Every method is called once."""
 
     def __init__(self, settings: Settings, calls: httpx.AsyncClient) -> None:
         self._settings = settings
@@ -145,7 +145,7 @@ class _Services:
         return RegardsProjects(self._at(PlatformService.ADMIN_INSTANCE, url), self._tokens)
 
     def mailer(self) -> Mailer | None:
-        """Return SMTP if a server is set, else rs-admin-instance, else None: no mail can be sent."""
+        """Return SMTP if a server is set, else rs-admin-instance if set, else None (no mail is sent)."""
         settings = self._settings
         if settings.smtp_host is not None:
             password = settings.smtp_password

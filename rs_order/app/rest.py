@@ -1,4 +1,4 @@
-"""The REST side: which routers there are, and what each of them is given."""
+"""Builds the REST application: its routers, with the dependencies of each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -40,7 +40,7 @@ from rs_order.tenants.tenant_settings import ManageSettings, settings_router
 
 @dataclass(frozen=True, slots=True)
 class TenantServices:
-    """What administrators find in every microservice of the platform (rest.md 11)."""
+    """Dependencies of the endpoints that every microservice of the platform has (rest.md 11)."""
 
     settings: ManageSettings
     export_configuration: ExportConfiguration
@@ -51,7 +51,7 @@ class TenantServices:
 
 @dataclass(frozen=True, slots=True)
 class RestServices:
-    """What the routers are given."""
+    """The dependencies of the routers."""
 
     access: Access
     actions: OrderActions
@@ -69,8 +69,8 @@ def create_app(services: RestServices, *, only_actuator: bool = False) -> FastAP
     """Return the application.
 
     Args:
-        services: what the routers are given.
-        only_actuator: serve health and metrics and nothing else, for a process without REST.
+        services: the dependencies of the routers.
+        only_actuator: serve only health and metrics, for a process without REST.
     """
 
     def routers(app: FastAPI) -> Sequence[APIRouter]:
@@ -91,7 +91,7 @@ def create_app(services: RestServices, *, only_actuator: bool = False) -> FastAP
 def _order_routers(services: RestServices) -> list[APIRouter]:
     access, orders, downloads = services.access, services.orders, services.downloads
     return [
-        # First, because "/user/orders/{orderId}/download" would take "metalink" for an order's number.
+        # First, because "/user/orders/{orderId}/download" also matches with "metalink" as the order's id.
         metalinks_router(access, downloads),
         baskets_router(access, services.baskets),
         orders_router(access, orders),
@@ -116,7 +116,7 @@ def _tenant_routers(services: RestServices) -> list[APIRouter]:
 
 
 def absent_services(**given: Any) -> RestServices:
-    """Return services of which only the given ones exist, to describe endpoints or call a few."""
+    """Return services that are None except for the given ones, to describe endpoints or call a few."""
     absent = {
         "access": _absent(Access),
         "downloads": _absent(DownloadServices),
@@ -125,8 +125,8 @@ def absent_services(**given: Any) -> RestServices:
         "tenants": _absent(TenantServices),
         "settings": RestSettings(),
     }
-    everything: dict[str, Any] = dict.fromkeys(field.name for field in fields(RestServices))
-    return RestServices(**{**everything, **absent, **given})
+    none: dict[str, Any] = dict.fromkeys(field.name for field in fields(RestServices))
+    return RestServices(**{**none, **absent, **given})
 
 
 def _absent(kind: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Serves: starts the parts of a process in order, and stops them in order."""
+"""Starts the parts of a process in order, runs them, and stops them in order."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
@@ -11,9 +11,9 @@ from rs_order.app.application import Application, compose_application
 from rs_order.app.broker import (
     Incoming,
     Outgoing,
-    incoming_side,
-    names_on_the_broker,
-    outgoing_side,
+    broker_topology,
+    build_incoming,
+    build_outgoing,
     provision_vhosts,
 )
 from rs_order.app.database import Database, open_database
@@ -36,13 +36,13 @@ log = structlog.get_logger(__name__)
 
 
 class Role(StrEnum):
-    """Which part of the work a process takes."""
+    """The part of the work that a process does."""
 
     ALL = "all"
     WORKER = "worker"
-    """Consumers and relay; of REST only health and metrics."""
+    """Consumers and relay. REST serves only health and metrics."""
     API = "api"
-    """REST, the relay for what it commits itself, and the events that every instance must hear."""
+    """REST, the relay for its own messages, and the events that every instance must receive."""
 
 
 async def serve(
@@ -53,14 +53,14 @@ async def serve(
     on_ready: Callable[[int], None] = lambda _: None,
     clock: Clock | None = None,
 ) -> None:
-    """Serve until ``stop`` is set, then finish what was begun and return.
+    """Serve until ``stop`` is set, then finish the work in progress and return.
 
     Args:
-        settings: everything an operator can set.
-        role: the part of the work to take.
-        stop: set by the owner of the signals.
-        on_ready: called with the port of the REST side once it answers.
-        clock: the machine's, unless a test has its own.
+        settings: the settings of the deployment.
+        role: the part of the work to do.
+        stop: ends the process when it is set.
+        on_ready: called with the port as soon as REST answers.
+        clock: a clock for tests. The default is the system clock.
     """
     tokens = token_verifier(settings)
     MailRules.of(settings)
@@ -70,14 +70,14 @@ async def serve(
         open_platform_clients(settings, database.tenants, resource_mappings()) as clients,
     ):
         await provision_vhosts(settings)
-        names, outbox = names_on_the_broker(settings), Outbox(database.pool, database.clock)
-        outgoing = outgoing_side(settings, names, outbox)
+        names, outbox = broker_topology(settings), Outbox(database.pool, database.clock)
+        outgoing = build_outgoing(settings, names, outbox)
         shared = SharedParts.of(settings, database, clients, outgoing.relay.nudge)
         application = compose_application(shared)
         await _catch_up(application)
         if clients.roles is not None:
             database.tenants.watch(clients.roles.tenants_changed)
-        incoming = incoming_side(settings, names, application, works=role is not Role.API)
+        incoming = build_incoming(settings, names, application, is_worker=role is not Role.API)
         health = _health(database, outbox, incoming, outgoing, clients.roles)
         services = rest_services(application, database.pool, tokens, health)
         app = create_app(services, only_actuator=role is Role.WORKER)
@@ -103,7 +103,7 @@ def _health(
 
 
 async def _catch_up(application: Application) -> None:
-    """Resume the tenants, and find those whose events were missed while no process ran."""
+    """Resume the tenants, and look for tenants whose events were published while no process ran."""
     for tenant in application.shared.tenants.names():
         await application.tenants.resume.handle(tenant)
     if application.shared.settings.tenants_from_platform:
@@ -118,7 +118,7 @@ async def _run_until(
     *,
     roles: RoleCache | None,
 ) -> None:
-    """Run the parts side by side, and stop them in the order in which work flows through them."""
+    """Run the parts concurrently. Stop first those that receive work, last those that publish results."""
     rest_stop = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         for connection in (*incoming, *outgoing.connections):

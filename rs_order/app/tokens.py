@@ -1,4 +1,4 @@
-"""What tokens are checked and made with, by the keys that are set."""
+"""Builds the verifier of REGARDS tokens and the issuer of order tokens from the keys that are set."""
 
 from rs_order.downloads.order_tokens import JwtOrderTokens, NoOrderTokens
 from rs_order.ports import Clock, OrderTokens
@@ -7,10 +7,10 @@ from rs_order.settings import PREFIX, Settings, SettingsError
 
 
 def token_verifier(settings: Settings) -> TokenVerifier:
-    """What tells who calls.
+    """Return the verifier of the callers' tokens.
 
     Raises:
-        SettingsError: a key that can't be used; names its variable.
+        SettingsError: a key is invalid. The text names its variable.
     """
     for algorithm, key in settings.token_keys.items():
         try:
@@ -21,7 +21,7 @@ def token_verifier(settings: Settings) -> TokenVerifier:
 
 
 def order_tokens(settings: Settings, clock: Clock) -> OrderTokens:
-    """What opens an order to whoever has its token."""
+    """Return the issuer of order tokens, which let their bearers download an order without an account."""
     if settings.order_secret is None:
         return NoOrderTokens()
     return JwtOrderTokens(settings.order_secret.get_secret_value(), clock)

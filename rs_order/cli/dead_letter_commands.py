@@ -123,7 +123,7 @@ async def _discard(ids: list[str], because: str) -> None:
 
 
 def _dead_letters() -> "DeadLetters":
-    from rs_order.app.broker import names_on_the_broker
+    from rs_order.app.broker import broker_topology
     from rs_order.broker.dead_letters import DeadLetters
     from rs_order.broker.topology import Vhost
     from rs_order.cli.terminal import configure_command_logs
@@ -134,5 +134,5 @@ def _dead_letters() -> "DeadLetters":
     return DeadLetters(
         settings.amqp_url.get_secret_value(),
         {Vhost.MULTITENANT: settings.amqp_vhost, Vhost.INSTANCE: settings.amqp_instance_vhost},
-        names_on_the_broker(settings),
+        broker_topology(settings),
     )

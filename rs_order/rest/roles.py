@@ -15,16 +15,6 @@ from rs_order.domain.ids import Tenant
 from rs_order.ports import Resource, RoleAccess
 from rs_order.rest.resources import SEARCH_ORDERS
 
-__all__ = [
-    "DefaultRoles",
-    "RoleAccess",
-    "is_administrator",
-    "is_system",
-    "may_come_from",
-    "may_see_orders_of",
-    "may_use",
-]
-
 _SYSTEM_PREFIXES: Final = ("ROLE_SYS_", "SYS_")
 _HIERARCHY: Final = (PUBLIC, REGISTERED_USER, EXPLOIT, ADMIN)
 
