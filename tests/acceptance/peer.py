@@ -11,6 +11,8 @@ from uuid import uuid4
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractIncomingMessage
 
+from tests.support.polling import WAIT_SECONDS
+
 REQUESTS = "regards.broadcast.fr.cnes.regards.modules.order.amqp.input.OrderRequestDtoEvent"
 CANCELS = "regards.broadcast.fr.cnes.regards.modules.order.amqp.input.OrderCancelRequestDtoEvent"
 RESPONSES = "regards.broadcast.fr.cnes.regards.modules.order.amqp.output.OrderResponseDtoEvent"
@@ -23,7 +25,6 @@ REQUEST_DEAD_LETTERS = (
 )
 CANCEL_DEAD_LETTERS = REQUEST_DEAD_LETTERS.replace("OrderRequest", "OrderCancelRequest")
 FINAL = {"DONE", "FAILED", "DENIED"}
-PATIENCE_SECONDS = 60
 
 
 class Received:
@@ -113,14 +114,12 @@ class Peer:
         return [one.status for one in self.responses(correlation_id)]
 
     async def until(
-        self, correlation_id: str, status: str, count: int = 1, *, seconds: float = PATIENCE_SECONDS
+        self, correlation_id: str, status: str, count: int = 1, *, seconds: float = WAIT_SECONDS
     ) -> Received:
         """The n-th response of a status."""
         return (await self._wait(correlation_id, {status}, count, seconds))[count - 1]
 
-    async def until_final(
-        self, correlation_id: str, *, seconds: float = PATIENCE_SECONDS
-    ) -> Received:
+    async def until_final(self, correlation_id: str, *, seconds: float = WAIT_SECONDS) -> Received:
         return (await self._wait(correlation_id, FINAL, 1, seconds))[0]
 
     async def until_count(self, status: str, count: int, *, seconds: float) -> float:
@@ -147,7 +146,9 @@ class Peer:
                 ) from None
         return matching()
 
-    async def dead_letter(self, queue: str, *, seconds: float = 20) -> AbstractIncomingMessage:
+    async def dead_letter(
+        self, queue: str, *, seconds: float = WAIT_SECONDS
+    ) -> AbstractIncomingMessage:
         """Take the oldest message of a dead-letter queue, as soon as there is one."""
         declared = await self.channel.get_queue(queue, ensure=False)
         arrived: asyncio.Future[AbstractIncomingMessage] = (

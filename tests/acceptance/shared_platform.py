@@ -9,7 +9,7 @@ from aio_pika.abc import AbstractIncomingMessage
 
 from rs_order.sandbox.user_directory import User
 from tests.acceptance.platform import Platform
-from tests.support.polling import eventually
+from tests.support.polling import WAIT_SECONDS, eventually
 
 EVE_01 = "productId:EVE_01"
 """One nearline RAWDATA file of EVE_01_BYTES."""
@@ -38,7 +38,7 @@ def new_user(platform: Platform, email: str | None = None) -> str:
 
 async def letter_with(platform: Platform, queue: str, body: bytes) -> AbstractIncomingMessage:
     """The dead letter of a body; older letters that a failed test left behind are thrown away."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_SECONDS):
         while True:
             letter = await platform.peer.dead_letter(f"{queue}.DLQ")
             if letter.body == body:

@@ -13,7 +13,7 @@ from rs_order.sandbox.faults import Outage, OutageMode, Service
 from tests.acceptance.peer import REQUESTS
 from tests.acceptance.platform import TENANT, Platform
 from tests.acceptance.shared_platform import EVE_01, REQUEST_QUEUE, new_user
-from tests.support.polling import eventually
+from tests.support.polling import WAIT_SECONDS, eventually
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ async def rs_order(platform: Platform, *arguments: str) -> Ended:
             "RS_ORDER_AMQP_INSTANCE_VHOST": settings.amqp_instance_vhost,
         },
     )
-    out, err = await asyncio.wait_for(process.communicate(), 60)
+    out, err = await asyncio.wait_for(process.communicate(), WAIT_SECONDS)
     return Ended(process.returncode or 0, out.decode(), err.decode())
 
 
@@ -58,7 +58,7 @@ async def listed(platform: Platform, *filters: str) -> list[dict[str, Any]]:
 async def until_listed(platform: Platform, *filters: str) -> dict[str, Any]:
     """The only letter that the filters let pass, once it lies there."""
     letters: list[dict[str, Any]] = await eventually(
-        lambda: listed(platform, *filters), "the dead letter", seconds=30
+        lambda: listed(platform, *filters), "the dead letter"
     )
     (letter,) = letters
     return letter

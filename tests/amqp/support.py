@@ -14,10 +14,7 @@ from rs_order.broker.connection import BACKOFF, Session, SupervisedConnection
 from rs_order.broker.delivery import Delivery, Done, Outcome
 from rs_order.broker.topology import Elements, Queue, Topology
 from rs_order.domain.retry import Backoff
-from tests.support.polling import eventually
-
-WAIT_SECONDS = 20.0
-"""The longest wait for anything; a test that waits longer fails."""
+from tests.support.polling import WAIT_SECONDS, eventually
 
 
 def only(full: Topology, *queues: str) -> Topology:

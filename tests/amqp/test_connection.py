@@ -15,7 +15,6 @@ from rs_order.broker.queue_names import topology
 from rs_order.broker.topology import Queue, Topology, Vhost, declare
 from rs_order.demo.servers.database_and_broker import Broker
 from tests.amqp.support import (
-    WAIT_SECONDS,
     RecordingHandler,
     new_consumer,
     only,
@@ -23,7 +22,7 @@ from tests.amqp.support import (
     send,
     supervised,
 )
-from tests.support.polling import eventually
+from tests.support.polling import WAIT_SECONDS, eventually
 from tests.support.proxy import tcp_proxy
 from tests.support.servers import FreshBroker
 

@@ -23,14 +23,13 @@ from rs_order.ports import MessageKind
 from rs_order.store.messages import OutgoingMessage
 from tests.amqp.outboxes import ObservedOutbox
 from tests.amqp.support import (
-    WAIT_SECONDS,
     message_count,
     only,
     raw_channel,
     supervised,
     take,
 )
-from tests.support.polling import eventually
+from tests.support.polling import WAIT_SECONDS, eventually
 from tests.support.proxy import tcp_proxy
 from tests.support.servers import FreshBroker
 

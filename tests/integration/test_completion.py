@@ -12,9 +12,9 @@ from rs_order.domain.ids import OrderId
 from rs_order.ports import RemoteRejection
 from rs_order.store.pool import Pool
 from tests.integration.app_harness import TENANT, AppHarness, one_file
+from tests.support.polling import WAIT_SECONDS
 from tests.support.rows import OWNER
 
-PATIENCE_SECONDS = 10
 LONG = "An explanation that takes its time. " * 10_000
 
 
@@ -108,7 +108,7 @@ async def test_w31_a_completion_that_dies_holds_up_no_other_of_its_owner(
 async def _read_meanwhile(app: AppHarness) -> OrderId:
     app.catalog.may_answer = None
     order = await app.order("b")
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(WAIT_SECONDS):
         await app.run()
     return order
 

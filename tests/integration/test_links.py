@@ -14,6 +14,7 @@ from rs_order.store.pool import Pool, open_pool
 from rs_order.store.tenants import Tenants
 from rs_order.store.unit_of_work import Store
 from tests.integration.app_harness import TENANT, AppHarness
+from tests.support.polling import WAIT_SECONDS
 
 ADDRESS = "https://project.example.org"
 
@@ -39,7 +40,7 @@ async def test_an_address_stored_by_another_instance_needs_no_second_connection(
         links = Links(UnavailableProjects(), tenants, prefix="/api/v1", fallback="http://nowhere")
         store = Store(only_one, lambda: None)
         settlement = Settlement(SlotLimits(), links)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(WAIT_SECONDS):
             await ApplyAvailability(store, settlement, app.clock).handle(
                 TENANT, [Checksum("a")], {}
             )

@@ -11,6 +11,7 @@ from rs_order.store.order_views import OrderSearch, OrderViews
 from rs_order.store.pool import Pool, open_pool
 from rs_order.store.tenants import Tenants
 from tests.integration.conftest import OTHER, TENANT
+from tests.support.polling import WAIT_SECONDS
 from tests.support.rows import TenantRows
 
 AT_A_TIME = 2
@@ -34,7 +35,7 @@ async def test_w32_promise_5_a_slow_reader_of_an_export_holds_no_connection(
     orders = [await rows.order() for _ in range(AT_A_TIME + 1)]
     parts = OrderViews(pool, exported_at_a_time=AT_A_TIME).export(TENANT, OrderSearch())
     exported = [[view.id for view in await anext(parts)]]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(WAIT_SECONDS):
         orders.append(await rows.order())
     exported += [[view.id for view in part] async for part in parts]
 

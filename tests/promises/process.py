@@ -12,10 +12,9 @@ import asyncpg
 
 from rs_order.settings import PREFIX, Settings
 from tests.acceptance.platform import Platform
-from tests.support.polling import eventually
+from tests.support.polling import WAIT_SECONDS, eventually
 
 START_SECONDS = 60
-PATIENCE_SECONDS = 30
 _READY = b"rs-order is ready"
 
 
@@ -51,7 +50,7 @@ class Instance:
     async def stop(self) -> None:
         if self._process.returncode is None:
             self._process.send_signal(signal.SIGTERM)
-            await asyncio.wait_for(self._process.wait(), PATIENCE_SECONDS)
+            await asyncio.wait_for(self._process.wait(), WAIT_SECONDS)
 
     async def until_ready(self) -> None:
         while line := await self._line():
@@ -103,9 +102,7 @@ async def until(database_url: str, condition: str) -> None:
     connection = await asyncpg.connect(database_url)
     try:
         await connection.execute("set search_path to order_project1")
-        await eventually(
-            lambda: connection.fetchval(f"select {condition}"), condition, seconds=PATIENCE_SECONDS
-        )
+        await eventually(lambda: connection.fetchval(f"select {condition}"), condition)
     finally:
         await connection.close()
 

@@ -94,4 +94,4 @@ async def _no_message_anywhere(broker: FreshBroker) -> None:
                 if "DLQ" not in queue["name"]
             )
 
-        await eventually(all_empty, "no message on any queue", seconds=30)
+        await eventually(all_empty, "no message on any queue")

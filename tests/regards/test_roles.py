@@ -23,7 +23,7 @@ from rs_order.sandbox.role_registry import Role
 from rs_order.sandbox.simulated_platform import Sandbox
 from rs_order.store.tenants import Tenants
 from tests.regards.conftest import DEMO
-from tests.support.polling import eventually
+from tests.support.polling import WAIT_SECONDS, eventually
 
 PROJECT1 = Tenant("project1")
 HOUR = timedelta(hours=1)
@@ -311,5 +311,5 @@ async def test_stopping_while_rs_admin_is_away(
 ) -> None:
     """It doesn't hold back the end of the process."""
     sandbox.faults.outages = {Service.ADMIN: Outage(mode=OutageMode.SLOW, seconds=30)}
-    async with asyncio.timeout(5), keeping(roles, tenants):
+    async with asyncio.timeout(WAIT_SECONDS), keeping(roles, tenants):
         await sandbox.calls.wait_for("rs-admin", 1)

@@ -17,7 +17,7 @@ from tests.rest.conftest import bearer, serving
 from tests.rest.fake_downloads import OWNER, DownloadableOrder, incompressible
 from tests.rest.order_tokens import BAD_TOKENS, order_token
 from tests.rest.test_zip_download import Endless, as_caller
-from tests.support.polling import eventually
+from tests.support.polling import WAIT_SECONDS, eventually
 
 PLAIN, PUBLIC = "/orders/files/1", "/orders/public/files/1"
 DONE, FAILED, WRONG = FetchResult.DOWNLOADED, FetchResult.FAILED, FetchResult.WRONG_CONTENT
@@ -553,7 +553,7 @@ async def test_client_that_goes_away_in_the_middle(
     async with api.stream("GET", PLAIN) as answer:
         assert int(answer.headers["Content-Length"]) == 2**40
         await anext(answer.aiter_raw())
-    await asyncio.wait_for(endless.let_go.wait(), 10)
+    await asyncio.wait_for(endless.let_go.wait(), WAIT_SECONDS)
     result, reason = await outcome(downloadable)
 
     assert result is FAILED
@@ -578,7 +578,7 @@ async def test_client_that_goes_away_while_storage_is_silent(
     with pytest.raises(httpx.ReadTimeout):
         await api.get(PLAIN, timeout=0.2)
 
-    await asyncio.wait_for(let_go.wait(), 10)
+    await asyncio.wait_for(let_go.wait(), WAIT_SECONDS)
     reason = "Cannot completely retrieve data file from storage, only 0/7 bytes"
     assert (FAILED, reason) == await outcome(downloadable)
 

@@ -14,6 +14,7 @@ from rs_order.rest.server import run_rest
 from tests.rest.conftest import bearer
 from tests.rest.fake_downloads import DownloadableOrder, incompressible
 from tests.rest.test_zip_download import PATH, Endless
+from tests.support.polling import WAIT_SECONDS
 
 HEADERS = {"Authorization": f"Bearer {bearer()}"}
 
@@ -60,13 +61,13 @@ async def test_downloads_under_way_are_finished(
         chunks = answer.aiter_raw()
         await anext(chunks)
         running.stop.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(WAIT_SECONDS):
             while not await refuses(client):  # noqa: ASYNC110 - a closed door has no event
                 await asyncio.sleep(0)
         go_on.set()
         async for _ in chunks:
             pass
-    await asyncio.wait_for(running.task, 5)
+    await asyncio.wait_for(running.task, WAIT_SECONDS)
 
     assert downloadable.order.results == {1: FetchResult.DOWNLOADED}
 
@@ -94,7 +95,7 @@ async def test_downloads_that_take_too_long_are_cut(
         with pytest.raises(httpx.TransportError):
             async for _ in answer.aiter_raw():
                 pass
-    await asyncio.wait_for(running.task, 5)
+    await asyncio.wait_for(running.task, WAIT_SECONDS)
 
     assert endless.let_go.is_set()
     assert downloadable.order.settlements == []

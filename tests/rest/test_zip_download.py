@@ -16,7 +16,7 @@ from rs_order.ports import FetchResult
 from rs_order.rest.rest_app import RestSettings
 from tests.rest.conftest import bearer, serving
 from tests.rest.fake_downloads import OWNER, DownloadableOrder, incompressible
-from tests.support.polling import eventually
+from tests.support.polling import WAIT_SECONDS, eventually
 
 PATH = "/user/orders/12/download"
 
@@ -203,7 +203,7 @@ async def test_token_in_the_address(
 
 async def written(lines: Sequence[object], count: int = 1) -> None:
     """Until so many lines are written: the last comes after the client has its answer."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WAIT_SECONDS):
         while len(lines) < count:  # noqa: ASYNC110 - a list has no event
             await asyncio.sleep(0)
 
@@ -266,7 +266,7 @@ async def test_client_that_goes_away_in_the_middle(
         async with api.stream("GET", PATH) as answer:
             async for _ in answer.aiter_raw():
                 break
-        await asyncio.wait_for(endless.let_go.wait(), 10)
+        await asyncio.wait_for(endless.let_go.wait(), WAIT_SECONDS)
         await written(lines)
 
     assert downloadable.order.settlements == []
@@ -292,7 +292,7 @@ async def test_client_that_goes_away_while_the_source_is_silent(
     async with api.stream("GET", PATH) as answer:
         await anext(answer.aiter_raw())
 
-    await asyncio.wait_for(let_go.wait(), 10)
+    await asyncio.wait_for(let_go.wait(), WAIT_SECONDS)
     assert downloadable.order.settlements == []
 
 

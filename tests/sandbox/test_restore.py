@@ -18,6 +18,7 @@ from rs_order.sandbox.launch import running_sandbox
 from rs_order.sandbox.simulated_platform import Sandbox, SandboxOptions
 from rs_order.sandbox.synthetic import SyntheticDataset
 from tests.sandbox.client import calling
+from tests.support.polling import WAIT_SECONDS
 
 NEARLINE = "bdacea8567cded6badba4b19f68f52db"
 OTHER_NEARLINE = "9b76b55ac8706bf991e5171c223b65f6"
@@ -94,7 +95,7 @@ class Peer:
         return "answers"
 
     async def next_answer(self) -> dict[str, Any]:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WAIT_SECONDS):
             message: aio_pika.abc.AbstractIncomingMessage = await self.answers.get()
         answer: dict[str, Any] = json.loads(message.body)
         return answer
@@ -132,7 +133,7 @@ async def test_online_file_is_announced_at_once_with_the_headers_of_regards(
     """An online file is answered at once; a Java peer can read the event."""
     async with platform(broker, Faults(nearline_seconds=ASIDE)), peer_of(broker) as peer:
         await peer.ask(ONLINE, group="group-7")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WAIT_SECONDS):
             message = await peer.answers.get()
 
     body = json.loads(message.body)
@@ -333,7 +334,7 @@ async def test_new_tenant_is_announced_on_the_instance_vhost(broker: Broker) -> 
             received: asyncio.Queue[Any] = asyncio.Queue()
             await queue.consume(received.put, no_ack=True)
             sandbox.add_tenant("project2")
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(WAIT_SECONDS):
                 message = await received.get()
 
     assert json.loads(message.body) == {"tenant": "project2"}

@@ -9,9 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 PAUSE_SECONDS = 0.03
+WAIT_SECONDS = 60.0
+"""How long tests wait for a signal: far longer than a busy machine needs, so that a failure is a defect."""
 
 
-async def eventually(check: Callable[[], Any], what: str, *, seconds: float = 20) -> Any:
+async def eventually(check: Callable[[], Any], what: str, *, seconds: float = WAIT_SECONDS) -> Any:
     """Call ``check`` until its result is true, and return this result.
 
     Args:
