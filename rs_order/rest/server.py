@@ -10,6 +10,8 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp
 
+from rs_order.rest.connection_limits import ConnectionLimits, limited_protocol
+
 CLEAN_UP_SECONDS: Final = 5.0
 """What cut answers have to let go of their sources, and to record what they had sent whole."""
 
@@ -22,6 +24,7 @@ async def run_rest(
     stop: asyncio.Event,
     on_ready: Callable[[int], None] = lambda _: None,
     grace_seconds: float = 20.0,
+    limits: ConnectionLimits | None = None,
 ) -> None:
     """Serve until ``stop`` is set or the caller is cancelled.
 
@@ -35,12 +38,18 @@ async def run_rest(
         stop: set by whoever owns the signals.
         on_ready: told the port once requests are answered.
         grace_seconds: rounded up to whole seconds.
+        limits: what a connection may send; tests have shorter ones.
 
     Raises:
         OSError: the address can't be listened on.
     """
     with _listening(host, port) as listener:
-        server = _Server(app, grace_seconds, lambda: on_ready(listener.getsockname()[1]))
+        server = _Server(
+            app,
+            grace_seconds,
+            limits or ConnectionLimits(),
+            lambda: on_ready(listener.getsockname()[1]),
+        )
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         stopping = asyncio.create_task(stop.wait())
         try:
@@ -60,10 +69,17 @@ def _listening(host: str, port: int) -> socket.socket:
 class _Server(uvicorn.Server):
     """uvicorn that leaves the signals alone and says when it is ready."""
 
-    def __init__(self, app: ASGIApp, grace_seconds: float, on_ready: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        grace_seconds: float,
+        limits: ConnectionLimits,
+        on_ready: Callable[[], None],
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
+                http=limited_protocol(limits),  # type: ignore[arg-type] # any factory will do
                 log_config=None,
                 access_log=False,
                 server_header=False,
