@@ -16,7 +16,7 @@ from rs_order.sandbox import amqp_wire
 from rs_order.sandbox.amqp_wire import Event
 from rs_order.sandbox.broker_link import Link
 from rs_order.sandbox.process_executions import Executions
-from rs_order.sandbox.records import Notification, Notifications
+from rs_order.sandbox.records import WAIT_SECONDS, Notification, Notifications
 from rs_order.sandbox.restores import Restores
 from rs_order.sandbox.storage_events import request_from
 
@@ -55,7 +55,7 @@ class Broker:
         """Wait until the broker has received most of the events."""
         await self._projects.until_sent()
 
-    async def wait_until_up(self, timeout_seconds: float = 30) -> None:
+    async def wait_until_up(self, timeout_seconds: float = WAIT_SECONDS) -> None:
         """Wait until both virtual hosts are connected and subscribed; raises TimeoutError."""
         async with asyncio.timeout(timeout_seconds):
             await self._projects.up.wait()

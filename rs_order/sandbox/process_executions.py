@@ -25,7 +25,7 @@ from rs_order.sandbox.execution_outputs import Batch, Execution, write_outputs
 from rs_order.sandbox.faults import Faults
 from rs_order.sandbox.identities import Identity
 from rs_order.sandbox.process_catalog import Processes
-from rs_order.sandbox.records import Changes
+from rs_order.sandbox.records import WAIT_SECONDS, Changes
 
 _LOG = logging.getLogger(__name__)
 _MAX_RECORDS = 10_000
@@ -83,11 +83,11 @@ class Executions:
         """URLs of the outputs that rs-order announced as downloaded."""
         return list(self._downloaded)
 
-    async def wait_for(self, executions: int, timeout_seconds: float = 30) -> None:
+    async def wait_for(self, executions: int, timeout_seconds: float = WAIT_SECONDS) -> None:
         """Wait until this many executions were requested; raises TimeoutError."""
         await self._changes.until(lambda: len(self._requested) >= executions, timeout_seconds)
 
-    async def wait_for_downloaded(self, files: int, timeout_seconds: float = 30) -> None:
+    async def wait_for_downloaded(self, files: int, timeout_seconds: float = WAIT_SECONDS) -> None:
         """Wait until this many outputs were announced as downloaded; raises TimeoutError."""
         await self._changes.until(lambda: len(self._downloaded) >= files, timeout_seconds)
 

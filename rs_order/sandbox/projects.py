@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from rs_order.sandbox.records import Changes
+from rs_order.sandbox.records import WAIT_SECONDS, Changes
 
 
 class Projects:
@@ -88,7 +88,7 @@ class Projects:
         return True
 
     async def wait_for_state(
-        self, service: str, tenant: str, state: str, timeout_seconds: float = 30
+        self, service: str, tenant: str, state: str, timeout_seconds: float = WAIT_SECONDS
     ) -> None:
         """Wait until a service's last report for a tenant is this state; raises TimeoutError."""
 

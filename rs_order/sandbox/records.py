@@ -16,6 +16,8 @@ from rs_order.sandbox.amqp_wire import Event
 from rs_order.sandbox.service_answers import date
 
 _MAX_RECORDS = 10_000
+WAIT_SECONDS = 60.0
+"""How long tests wait for the sandbox; a busy machine is slow, a lost signal never comes."""
 
 
 class Changes:
@@ -73,7 +75,9 @@ class Calls:
         """Return the last calls, of all services or of one, oldest first."""
         return [call for call in self._recent if service in (None, call.service)]
 
-    async def wait_for(self, service: str, count: int, timeout_seconds: float = 30) -> None:
+    async def wait_for(
+        self, service: str, count: int, timeout_seconds: float = WAIT_SECONDS
+    ) -> None:
         """Wait until a service has received this number of calls; raises TimeoutError."""
         await self._changes.until(lambda: self.counters[service] >= count, timeout_seconds)
 
@@ -105,7 +109,9 @@ class Notifications:
         self._received.append(notification)
         self._changes.notify()
 
-    async def wait_for(self, number: int, timeout_seconds: float = 30) -> list[Notification]:
+    async def wait_for(
+        self, number: int, timeout_seconds: float = WAIT_SECONDS
+    ) -> list[Notification]:
         """Return the notifications once there are this many; raises TimeoutError."""
         await self._changes.until(lambda: len(self._received) >= number, timeout_seconds)
         return self.received
@@ -147,7 +153,7 @@ class Mailbox:
         self._mails.append(mail)
         self._changes.notify()
 
-    async def wait_for(self, count: int, timeout_seconds: float = 30) -> list[Mail]:
+    async def wait_for(self, count: int, timeout_seconds: float = WAIT_SECONDS) -> list[Mail]:
         """Return the mails once there are this many; raises TimeoutError."""
         await self._changes.until(lambda: len(self._mails) >= count, timeout_seconds)
         return self.mails

@@ -21,7 +21,7 @@ from rs_order.sandbox.amqp_wire import FILE_REFERENCE, Event
 from rs_order.sandbox.faults import Faults, concerns
 from rs_order.sandbox.holdings import Holdings
 from rs_order.sandbox.products import DataFile, Location
-from rs_order.sandbox.records import Changes
+from rs_order.sandbox.records import WAIT_SECONDS, Changes
 from rs_order.sandbox.storage_events import (
     RestoreRequest,
     available_event,
@@ -150,11 +150,11 @@ class Restores:
             del self._available_until[key]
         return len(keys)
 
-    async def wait_for_requests(self, number: int, timeout_seconds: float = 30) -> None:
+    async def wait_for_requests(self, number: int, timeout_seconds: float = WAIT_SECONDS) -> None:
         """Wait until this many requests were received; raises TimeoutError."""
         await self._changes.until(lambda: self.requested >= number, timeout_seconds)
 
-    async def wait_for_pending(self, number: int, timeout_seconds: float = 30) -> None:
+    async def wait_for_pending(self, number: int, timeout_seconds: float = WAIT_SECONDS) -> None:
         """Wait until this many restorations are pending; raises TimeoutError."""
         await self._changes.until(lambda: len(self._pending) >= number, timeout_seconds)
 

@@ -21,7 +21,14 @@ from rs_order.sandbox.identities import DEVELOPMENT_KEY, Identity, bearer
 from rs_order.sandbox.process_catalog import Processes, RightsChange
 from rs_order.sandbox.process_executions import Executions
 from rs_order.sandbox.projects import Projects
-from rs_order.sandbox.records import Calls, Mailbox, Notifications, SentEvent, SentEvents
+from rs_order.sandbox.records import (
+    WAIT_SECONDS,
+    Calls,
+    Mailbox,
+    Notifications,
+    SentEvent,
+    SentEvents,
+)
 from rs_order.sandbox.restores import Restores
 from rs_order.sandbox.role_registry import Role, Roles
 from rs_order.sandbox.synthetic import SyntheticDataset, SyntheticHolding
@@ -194,11 +201,13 @@ class Sandbox:
         """Return the recorded events that were sent after the one of this number."""
         return self._sent.since(number)
 
-    async def wait_for_restore(self, requests: int = 1, timeout_seconds: float = 30) -> None:
+    async def wait_for_restore(
+        self, requests: int = 1, timeout_seconds: float = WAIT_SECONDS
+    ) -> None:
         """Wait until this many restoration requests were received; raises TimeoutError."""
         await self.restores.wait_for_requests(requests, timeout_seconds)
 
-    async def wait_until_up(self, timeout_seconds: float = 30) -> None:
+    async def wait_until_up(self, timeout_seconds: float = WAIT_SECONDS) -> None:
         """Wait until the broker is connected; raises TimeoutError."""
         if self._broker is not None:
             await self._broker.wait_until_up(timeout_seconds)
