@@ -122,29 +122,42 @@ async def migrate_platform(pool: Pool, *, after: bool = False) -> None:
         MigrationError: see `pending`.
     """
     async with pool.acquire() as connection:
-        await _migrate(connection, "platform", PLATFORM_SCHEMA, after=after, in_use=True)
+        await _migrate(
+            connection, migrations("platform"), PLATFORM_SCHEMA, after=after, in_use=True
+        )
 
 
 async def migrate_tenant(
-    pool: Pool, tenant: Tenant, *, after: bool = False, in_use: bool = True
+    pool: Pool,
+    tenant: Tenant,
+    *,
+    after: bool = False,
+    in_use: bool = True,
+    known: Sequence[Migration] | None = None,
 ) -> None:
-    """Create or update the schema of one tenant.
+    """Create or update the schema of one tenant. ``known``: all migrations, by default those of this version.
 
     Raises:
         InvalidTenantNameError: the name can't be part of a schema's name.
         MigrationError: see `pending`.
     """
+    known = migrations("tenant") if known is None else known
     async with pool.acquire() as connection:
-        await _migrate(connection, "tenant", tenant_schema(tenant), after=after, in_use=in_use)
+        await _migrate(connection, known, tenant_schema(tenant), after=after, in_use=in_use)
 
 
 async def _migrate(
-    connection: Connection, kind: str, schema: str, *, after: bool, in_use: bool
+    connection: Connection,
+    known: Sequence[Migration],
+    schema: str,
+    *,
+    after: bool,
+    in_use: bool,
 ) -> None:
     async with connection.transaction():
         applied = await _lock_schema(connection, schema)
         used = in_use and bool(applied)
-        now = pending(migrations(kind), applied, after=after, in_use=used)
+        now = pending(known, applied, after=after, in_use=used)
         for migration in now:
             await connection.execute(migration.text, timeout=_TIMEOUT_SECONDS)
             await connection.execute(

@@ -1,4 +1,4 @@
-"""A completion adds whole pages or nothing, holds up nobody, and ends with a word (domain.md 4)."""
+"""A completion adds whole pages, delays no other order, and ends with a message (domain.md 4)."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ LONG = "An explanation that takes its time. " * 10_000
 
 @asynccontextmanager
 async def failing(app: AppHarness, table: str) -> AsyncIterator[None]:
-    """Whatever is inserted in a table is refused, for a reason that nobody foresaw."""
+    """Make every insert into a table fail with an unexpected error."""
     await app.rows(
         "create function fail() returns trigger language plpgsql as"
         " $$ begin raise division_by_zero; end $$"
@@ -40,14 +40,14 @@ async def failing(app: AppHarness, table: str) -> AsyncIterator[None]:
     ids=["sub-orders", "files", "the next step"],
 )
 async def test_w6_a_page_that_fails_leaves_nothing(table: str, pool: Pool) -> None:
-    """Whichever of its writes: neither files nor sub-orders nor counters; done again, it is whole."""
+    """Whichever write fails, no file, sub-order or counter changes; the next attempt adds the whole page."""
     app = AppHarness(pool, batch_size=1)
     order = await app.order("a", "b")
     await app.run_one()
     (step,) = await app.steps(CompleteOrderStep)
     async with failing(app, table):
         if table.endswith("sub_order"):
-            # The second page fills the bucket of the first, unless that is external.
+            # A stored file would join the sub-order of the first page; an external one needs a new sub-order.
             app.catalog.products[1] = one_file("b", external=True)
         with pytest.raises(asyncpg.DivisionByZeroError):
             await app.do(step)
@@ -65,7 +65,7 @@ async def test_w6_a_page_that_fails_leaves_nothing(table: str, pool: Pool) -> No
 
 
 async def test_w6_nothing_starts_before_the_last_page(pool: Pool) -> None:
-    """Whoever schedules meanwhile passes the order over, though its first sub-orders are full."""
+    """A schedule that runs meanwhile skips the order, though its first sub-orders are full."""
     app = AppHarness(pool, batch_size=1, files_bucket_size_mb=1e-6)
     order = await app.order("a", "b", "c")
     for _ in range(3):
@@ -80,10 +80,10 @@ async def test_w6_nothing_starts_before_the_last_page(pool: Pool) -> None:
     assert await app.restore_requests() == [["a"], ["b"]]
 
 
-async def test_w31_a_completion_that_dies_holds_up_no_other_of_its_owner(
+async def test_w31_a_completion_whose_process_dies_delays_no_other_order_of_its_owner(
     app: AppHarness,
 ) -> None:
-    """His next order is read at once; the one whose process died goes on with its step."""
+    """The next order is read at once; the step of the first one comes again and continues it."""
     first = await app.order("a")
     (step,) = await app.steps(CompleteOrderStep)
     app.catalog.hold()
@@ -114,7 +114,7 @@ async def _read_meanwhile(app: AppHarness) -> OrderId:
 
 
 async def test_w4_the_reason_of_a_failure_is_kept_whole(app: AppHarness) -> None:
-    """Whatever a remote service had to say: the order ends, and its message says all of it."""
+    """The order fails, and its message has the whole text of the remote service."""
     order = await app.order("a")
     app.catalog.error = RemoteRejection("rs-dam", 400, LONG)
     await app.run()
@@ -125,7 +125,7 @@ async def test_w4_the_reason_of_a_failure_is_kept_whole(app: AppHarness) -> None
 
 
 async def test_w4_the_reason_of_a_file_is_kept_whole(app: AppHarness) -> None:
-    """Storage's words are, too."""
+    """So is the whole text of storage."""
     await app.order("a")
     await app.run()
     await app.storage_answers(a=LONG)

@@ -1,4 +1,4 @@
-"""What the database refuses, whatever the code above it believes."""
+"""What the database rejects, whatever the code does."""
 
 from enum import StrEnum
 
@@ -15,23 +15,25 @@ A, P, E = FileState.AVAILABLE, FileState.PENDING, FileState.ERROR
 
 
 @pytest.mark.parametrize("before", OrderStatus)
-async def test_an_order_makes_the_moves_of_the_table_only(
+async def test_an_order_makes_only_the_moves_of_the_table(
     before: OrderStatus, pool: Pool, rows: TenantRows
 ) -> None:
-    """From each status every other one is tried; staying is no move."""
+    """From each status every status is tried; keeping the status is always allowed."""
     order = await rows.order(before)
     change = "update orders set status = $2 where id = $1"
-    refusal = ("orders_move", f"order {order} can't go from {before} to ")
-    made = {after for after in OrderStatus if await _can_move(pool, change, order, after, refusal)}
+    rejection = ("orders_move", f"order {order} can't go from {before} to ")
+    made = {
+        after for after in OrderStatus if await _can_move(pool, change, order, after, rejection)
+    }
 
     assert made == {before, *ORDER_MOVES[before]}
 
 
 @pytest.mark.parametrize("before", SubOrderState)
-async def test_a_sub_order_makes_the_moves_of_the_table_only(
+async def test_a_sub_order_makes_only_the_moves_of_the_table(
     before: SubOrderState, pool: Pool, rows: TenantRows
 ) -> None:
-    """The same, whatever its files; what fits to which state is a matter of other constraints."""
+    """The same for sub-orders, with counters that the other constraints accept in both states."""
     pending = (SubOrderState.RUNNING, SubOrderState.PROCESSING)
     files = P if before in pending else A if before is SubOrderState.WAITING else E
     sub_order = await rows.sub_order(
@@ -41,20 +43,22 @@ async def test_a_sub_order_makes_the_moves_of_the_table_only(
         "update sub_order set state = $2, error_files = 1, available_files = ($2 = 'WAITING')::int,"
         " pending_files = ($2 in ('RUNNING', 'PROCESSING'))::int where id = $1"
     )
-    refusal = ("sub_order_moves", f"sub-order {sub_order} can't go from {before} to ")
+    rejection = ("sub_order_moves", f"sub-order {sub_order} can't go from {before} to ")
     made = {
-        after for after in SubOrderState if await _can_move(pool, change, sub_order, after, refusal)
+        after
+        for after in SubOrderState
+        if await _can_move(pool, change, sub_order, after, rejection)
     }
 
     assert made == {before, *SUB_ORDER_MOVES[before]}
 
 
 async def _can_move(
-    pool: Pool, change: str, of: int, after: StrEnum, refusal: tuple[str, str]
+    pool: Pool, change: str, of: int, after: StrEnum, rejection: tuple[str, str]
 ) -> bool:
-    """Whether the database takes this move; it is undone, so that each is tried from the same state.
+    """Return True if the database accepts this move. It is rolled back, so that all start from one state.
 
-    ``refusal``: the constraint, and what the database says up to the state it refuses.
+    ``rejection``: the constraint, and the text of the error up to the rejected state.
     """
     async with pool.acquire() as connection:
         transaction = connection.transaction()
@@ -62,9 +66,9 @@ async def _can_move(
         try:
             await use_tenant(connection, TENANT)
             await connection.execute(change, of, after)
-        except asyncpg.CheckViolationError as refused:
-            constraint, beginning = refusal
-            if (refused.constraint_name, str(refused)) != (constraint, f"{beginning}{after}"):
+        except asyncpg.CheckViolationError as error:
+            constraint, beginning = rejection
+            if (error.constraint_name, str(error)) != (constraint, f"{beginning}{after}"):
                 raise
             return False
         finally:
@@ -86,19 +90,19 @@ async def _can_move(
         ("sub_order_hours = -1", "orders_sub_order_hours_check"),
     ],
 )
-async def test_what_an_order_can_never_be(
+async def test_an_impossible_order_is_rejected(
     change: str, constraint: str, pool: Pool, rows: TenantRows
 ) -> None:
-    """Promise 1: done with a pending file is refused; counters never go below zero."""
+    """Promise 1: no order is done while a file is pending; counters never go below zero."""
     order = await rows.order()
     async with in_tenant(pool, TENANT) as connection:
-        # a status that is unknown meets the trigger first, which is not the subject here
+        # The trigger would reject an unknown status before the constraint does.
         await connection.execute("alter table orders disable trigger orders_move")
-    with pytest.raises(asyncpg.CheckViolationError) as refused:
+    with pytest.raises(asyncpg.CheckViolationError) as rejected:
         async with in_tenant(pool, TENANT) as connection:
             await connection.execute(f"update orders set {change} where id = $1", order)  # noqa: S608
 
-    assert refused.value.constraint_name == constraint
+    assert rejected.value.constraint_name == constraint
 
 
 @pytest.mark.parametrize(
@@ -118,31 +122,31 @@ async def test_what_an_order_can_never_be(
         ({"a": P}, SubOrderState.READY, SubOrderKind.EXTERNAL, "external_is_never_asked"),
     ],
 )
-async def test_what_a_sub_order_can_never_be(
+async def test_an_impossible_sub_order_is_rejected(
     files: dict[str, FileState],
     state: SubOrderState,
     kind: SubOrderKind,
     constraint: str,
     rows: TenantRows,
 ) -> None:
-    """Its state and its counters always agree."""
+    """State and counters of a sub-order always agree."""
     order = await rows.order()
-    with pytest.raises(asyncpg.CheckViolationError) as refused:
+    with pytest.raises(asyncpg.CheckViolationError) as rejected:
         await rows.sub_order(order, files, state=state, kind=kind)
 
-    assert refused.value.constraint_name == constraint
+    assert rejected.value.constraint_name == constraint
 
 
-async def test_a_ready_sub_order_has_a_place_in_the_queue(pool: Pool, rows: TenantRows) -> None:
-    """Without one it would never be found."""
+async def test_a_ready_sub_order_has_a_rank(pool: Pool, rows: TenantRows) -> None:
+    """Without a rank it would never start."""
     sub_order = await rows.sub_order(await rows.order(), {"a": P})
-    with pytest.raises(asyncpg.CheckViolationError) as refused:
+    with pytest.raises(asyncpg.CheckViolationError) as rejected:
         async with in_tenant(pool, TENANT) as connection:
             await connection.execute(
                 "update sub_order set state = 'READY', rank = null where id = $1", sub_order
             )
 
-    assert refused.value.constraint_name == "ready_has_a_rank"
+    assert rejected.value.constraint_name == "ready_has_a_rank"
 
 
 @pytest.mark.parametrize(
@@ -179,13 +183,13 @@ async def test_a_ready_sub_order_has_a_place_in_the_queue(pool: Pool, rows: Tena
         ("insert into rs_order.tenant (name) values ('A-B')", "tenant_name_check"),
     ],
 )
-async def test_what_no_row_can_ever_be(statement: str, constraint: str, pool: Pool) -> None:
-    """The rest of the invariants, one statement each."""
-    with pytest.raises(asyncpg.CheckViolationError) as refused:
+async def test_an_impossible_row_is_rejected(statement: str, constraint: str, pool: Pool) -> None:
+    """The other invariants, with one statement each."""
+    with pytest.raises(asyncpg.CheckViolationError) as rejected:
         async with in_tenant(pool, TENANT) as connection:
             await connection.execute(statement)
 
-    assert refused.value.constraint_name == constraint
+    assert rejected.value.constraint_name == constraint
 
 
 async def test_w13_lengths_that_validation_accepts_are_stored(rows: TenantRows, pool: Pool) -> None:

@@ -1,4 +1,4 @@
-"""Orders that are made at the same time, or while others are in trouble (rest.md 7.2, domain.md 4.2)."""
+"""Orders created at the same time, or while another service is unavailable (rest.md 7.2, domain.md 4.2)."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ from rs_order.store.tenants import Tenants
 from rs_order.store.unit_of_work import Store
 from tests.integration.conftest import OTHER, TENANT
 from tests.support.clock import ManualClock
-from tests.support.polling import eventually
+from tests.support.polling import until_waiting_for_locks
 from tests.support.rows import OWNER, TenantRows, in_tenant
 
 NOW = datetime(2026, 3, 1, 12, 30, 45, 250_000, tzinfo=UTC)
@@ -26,12 +26,12 @@ DATED = dated_label(NOW.astimezone())
 
 
 class UnavailableProjects:
-    """An rs-admin-instance that says it is in trouble, or says nothing at all."""
+    """Implements ``Projects``: an rs-admin-instance that fails, or never answers."""
 
     def __init__(self, *, silent: bool) -> None:
         self._silent = silent
 
-    async def host(self, tenant: Tenant) -> str | None:  # noqa: ARG002 - deaf to all alike
+    async def host(self, tenant: Tenant) -> str | None:  # noqa: ARG002 - the same for all tenants
         if self._silent:
             await asyncio.get_running_loop().create_future()
         raise RemoteUnavailable("rs-admin-instance", "no answer")
@@ -59,19 +59,8 @@ async def label_of(pool: Pool, order: OrderId) -> str:
     return label
 
 
-async def until_somebody_waits(pool: Pool) -> None:
-    """For a lock, here that of a unique key whose holder hasn't committed."""
-    await eventually(
-        lambda: pool.fetchval(
-            "select exists (select from pg_stat_activity where wait_event_type = 'Lock'"
-            " and datname = current_database())"
-        ),
-        "a creation waits for another",
-    )
-
-
 async def test_w40_orders_of_the_same_second_are_numbered(pool: Pool, store: Store) -> None:
-    """The text of the reference, then with a number."""
+    """The first label is that of the reference; the next ones get a number."""
     create = creation(pool, store)
     labels = []
     for _ in range(3):
@@ -82,10 +71,10 @@ async def test_w40_orders_of_the_same_second_are_numbered(pool: Pool, store: Sto
 
 
 @pytest.mark.parametrize("wanted", ["mine", None])
-async def test_a_label_that_is_taken_in_the_same_moment(
+async def test_c2_a_label_that_is_taken_at_the_same_moment(
     wanted: str | None, pool: Pool, store: Store
 ) -> None:
-    """C2: the unique key sees what no look before could; a label that was made up takes the next number."""
+    """The unique key finds it: a given label is rejected, a generated one gets the next number."""
     await put_basket(pool)
     async with in_tenant(pool, TENANT) as other:
         await other.execute(
@@ -95,7 +84,7 @@ async def test_a_label_that_is_taken_in_the_same_moment(
             wanted or DATED,
         )
         creating = asyncio.create_task(creation(pool, store).handle(JANE, OrderOptions(wanted)))
-        await until_somebody_waits(pool)
+        await until_waiting_for_locks(pool)
 
     if wanted is None:
         assert await label_of(pool, await creating) == f"{DATED} (2)"
@@ -104,18 +93,18 @@ async def test_a_label_that_is_taken_in_the_same_moment(
             await creating
 
 
-async def test_the_basket_of_a_user_in_another_project_is_another(pool: Pool, store: Store) -> None:
-    """Promise 7: the same e-mail in another tenant has nothing to do with it."""
+async def test_the_basket_of_another_project_is_not_ordered(pool: Pool, store: Store) -> None:
+    """Promise 7: users with the same e-mail in two tenants are different users."""
     await put_basket(pool, OTHER)
 
     with pytest.raises(EmptyBasket):
         await creation(pool, store).handle(JANE, OrderOptions())
 
 
-async def test_w3_nothing_stays_of_a_refused_order(
+async def test_w3_a_rejected_order_leaves_nothing(
     pool: Pool, store: Store, rows: TenantRows, committed: list[str]
 ) -> None:
-    """W3: no order, no step; the basket is still the user's."""
+    """There is no order and no step, and the user keeps the basket."""
     await put_basket(pool)
 
     with pytest.raises(LabelRejected, match="TOO_MANY_CHARACTERS_IN_LABEL"):
@@ -127,10 +116,10 @@ async def test_w3_nothing_stays_of_a_refused_order(
 
 
 @pytest.mark.parametrize("silent", [True, False])
-async def test_trouble_with_an_address_refuses_no_order(
+async def test_an_order_is_created_while_the_address_of_its_project_is_unavailable(
     silent: bool, pool: Pool, store: Store
 ) -> None:
-    """The address is needed later, in a link, and learnt then or replaced by the one last known."""
+    """A link needs the address only later; it is read then, or the last known one is used."""
     await put_basket(pool)
     create = creation(pool, store, UnavailableProjects(silent=silent))
 

@@ -1,4 +1,4 @@
-"""What is deleted goes for good, what is removed leaves its history, what is restarted is new (O13, O14)."""
+"""A delete removes the files, a remove all but the history; a restart makes a new order (O13, O14)."""
 
 import re
 from datetime import timedelta
@@ -39,7 +39,7 @@ async def done_order(app: AppHarness, *files: str) -> OrderId:
 async def test_w41_a_deleted_order_keeps_its_basket_and_tasks_and_nothing_else(
     app: AppHarness,
 ) -> None:
-    """It waits for nobody, and its slot is free (domain.md 12.4)."""
+    """It doesn't wait for its user any more, and has freed its slot (domain.md 12.4)."""
     order = await done_order(app, "a", "b")
 
     assert (await app.view(order)).waiting_for_user
@@ -69,7 +69,7 @@ async def test_w41_a_deleted_order_keeps_its_basket_and_tasks_and_nothing_else(
 async def test_w9_an_order_that_was_paused_while_it_was_read_can_be_deleted(
     app: AppHarness,
 ) -> None:
-    """Its completion doesn't come back (W9)."""
+    """Its completion doesn't continue."""
     order = await app.order("a")
     (step,) = await app.steps(CompleteOrderStep)
     await app.actions.pause(JANE, order)
@@ -86,7 +86,7 @@ async def test_w9_an_order_that_was_paused_while_it_was_read_can_be_deleted(
 async def test_w41_a_removed_order_leaves_its_history(
     slice_size: int, app: AppHarness, rows: TenantRows
 ) -> None:
-    """Basket and tasks go with it at once, files and sub-orders in slices; the last line says who."""
+    """Basket and tasks are removed at once, files and sub-orders in slices. The history names the actor."""
     app.use_slices(deleted_rows=slice_size)
     order = await app.order("a")
     await app.run()
@@ -122,8 +122,8 @@ async def test_w41_a_removed_order_leaves_its_history(
         await app.actions.remove(ALAN, order)
 
 
-async def test_a_late_answer_about_a_removed_order_finds_nobody(app: AppHarness) -> None:
-    """Its files may still be there, and storage may still speak of them."""
+async def test_a_late_answer_about_a_removed_order_changes_nothing(app: AppHarness) -> None:
+    """Storage may answer while some of its files are not deleted yet."""
     order = await app.order("a")
     await app.run()
     await app.actions.pause(JANE, order)
@@ -149,7 +149,7 @@ order by selection.id, selection_date, position
 
 
 async def test_a_restart_copies_the_basket_with_its_dates(app: AppHarness) -> None:
-    """B17: the new order finds what the old one found; the old one stays as it is."""
+    """B17: the new order makes the same searches; the old one stays as it is."""
     old = await done_order(app, "a")
     await app.rows(
         "with selection as (insert into dataset_selection (basket_id, dataset_urn, dataset_label,"
@@ -173,7 +173,7 @@ async def test_a_restart_copies_the_basket_with_its_dates(app: AppHarness) -> No
 
 
 async def test_a_restarted_order_runs_to_its_end(app: AppHarness) -> None:
-    """As a new one: read from the catalog, asked of storage, told under an id of its own."""
+    """It is read from the catalog and restored like a new order, under its own correlation id."""
     old = await done_order(app, "a")
     new = await app.actions.restart(JANE, old, OrderOptions("again", "/user/demo"))
     await app.run()
@@ -191,7 +191,7 @@ async def test_a_restarted_order_runs_to_its_end(app: AppHarness) -> None:
 
 
 async def test_a_restart_takes_the_users_duration_of_the_tenant(app: AppHarness) -> None:
-    """Not that of automatic orders, which the old one may have been."""
+    """It doesn't take that of automatic orders, though the old order may have been one."""
     old = await done_order(app, "a")
     await app.rows(
         "insert into setting values ('user_order_parameters',"
@@ -209,10 +209,10 @@ async def test_a_restart_takes_the_users_duration_of_the_tenant(app: AppHarness)
     [(an_actor(role="EXPLOIT"), "EXPLOIT"), (an_actor(ADMIN, "ADMIN"), "REGISTERED_USER")],
     ids=["its owner", "an administrator"],
 )
-async def test_a_restarted_order_is_its_owners_whoever_restarts_it(
+async def test_a_restarted_order_belongs_to_the_owner_of_the_old_one(
     actor: Any, role: str, app: AppHarness
 ) -> None:
-    """With the role he has now, or had when an administrator acts for him: never the administrator's."""
+    """It has the owner's present role, or the old order's if an administrator restarts it."""
     old = await done_order(app, "a")
     new = await app.actions.restart(actor, old, OrderOptions())
     (row,) = await _rows_of(app, new)
@@ -221,7 +221,7 @@ async def test_a_restarted_order_is_its_owners_whoever_restarts_it(
 
 
 async def test_labels_of_restarted_orders_keep_the_rules(app: AppHarness, rows: TenantRows) -> None:
-    """rest.md 7.1: at most 50 characters, unique for the owner, refused before anything is made."""
+    """rest.md 7.1: at most 50 characters, unique for the owner; a rejection creates nothing."""
     old = await done_order(app, "a")
     taken = await app.actions.restart(JANE, old, OrderOptions("x" * 50))
     with pytest.raises(LabelRejected, match="TOO_MANY_CHARACTERS_IN_LABEL"):
@@ -241,7 +241,7 @@ async def test_labels_of_restarted_orders_keep_the_rules(app: AppHarness, rows: 
 async def test_w40_generated_labels_are_unique_within_a_second(
     label: str | None, app: AppHarness
 ) -> None:
-    """The same text, numbered; the next second has a text of its own."""
+    """Later ones of the same second get a number; the next second has another label."""
     old = await done_order(app, "a")
     labels = []
     for _ in range(3):

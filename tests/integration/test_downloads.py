@@ -1,4 +1,4 @@
-"""What a download leaves in the tables (domain.md 11, decisions.md Wrong bytes)."""
+"""What a download stores (domain.md 11, decisions.md Wrong bytes)."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ WRONG, FAILED, DONE = FetchResult.WRONG_CONTENT, FetchResult.FAILED, FetchResult
 
 
 async def record(store: Store, order: OrderId, *outcomes: tuple[int, FetchResult]) -> list[Any]:
-    """Record how files ended; what moved."""
+    """Record how downloads of files ended; return the moves."""
     async with store.unit_of_work(TENANT) as uow:
         return list(
             await uow.files.record_downloads(
@@ -37,10 +37,10 @@ async def rows(pool: Pool, query: str) -> list[dict[str, Any]]:
         return [dict(row) for row in await connection.fetch(query)]
 
 
-async def test_wrong_content_is_noted_once_until_a_download_finds_something_else(
+async def test_wrong_content_is_recorded_once_until_a_download_ends_otherwise(
     store: Store, pool: Pool
 ) -> None:
-    """However often a user tries: the history grows by what happens, not by who asks."""
+    """Repeated downloads with the same result don't add to the history."""
     tenant = TenantRows(pool, TENANT)
     order = await tenant.order(OrderStatus.RUNNING)
     files = {"a": FileState.AVAILABLE, "b": FileState.AVAILABLE}
@@ -75,7 +75,7 @@ async def test_wrong_content_is_noted_once_until_a_download_finds_something_else
 async def test_files_that_no_download_can_change(
     store: Store, pool: Pool, state: FileState, result: FetchResult
 ) -> None:
-    """What isn't there, or was never made, stays so; nothing is noted."""
+    """Pending files and files in error stay so, and the history gets no line."""
     tenant = TenantRows(pool, TENANT)
     order = await tenant.order(OrderStatus.RUNNING)
     pending = state is FileState.PENDING

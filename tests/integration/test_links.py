@@ -1,4 +1,4 @@
-"""Links in responses: the settlement reads an address that another instance stored on its own connection."""
+"""Links in responses: the settlement reads an address that another instance stored."""
 
 import asyncio
 
@@ -29,7 +29,7 @@ class UnavailableProjects:
 async def test_an_address_stored_by_another_instance_needs_no_second_connection(
     pool: Pool, database_url: str
 ) -> None:
-    """A pool of one connection doesn't block; the address is known to the process from then on."""
+    """A pool of one connection doesn't block, and the process remembers the address."""
     app = AppHarness(pool)
     await app.order("a")
     await app.run()

@@ -1,4 +1,4 @@
-"""Copies for rs-notifier: right behind what they copy, in the same commit and stream (amqp.md 1.13, 3.4)."""
+"""Copies for rs-notifier directly follow their messages, in one commit and stream (amqp.md 1.13, 3.4)."""
 
 import json
 from typing import Any
@@ -23,7 +23,7 @@ NOTIFICATION = "fr.cnes.regards.framework.amqp.event.notification.NotificationEv
 
 @pytest.fixture
 def copying(pool: Pool) -> Store:
-    """A store of a deployment that copies order responses."""
+    """Return a store that copies order responses."""
     copied = copied_to_notifier(Settings(amqp_notifier_events=[RESPONSE]))
     return Store(pool, lambda: None, copied)
 
@@ -37,7 +37,7 @@ async def outbox(pool: Pool) -> list[Any]:
 
 
 async def test_a_copy_follows_its_message_in_the_same_stream(copying: Store, pool: Pool) -> None:
-    """With the body as it is, and the class by which rs-notifier knows it; nothing else is copied."""
+    """It has the same body and the class by which rs-notifier knows it; nothing else is copied."""
     async with copying.unit_of_work(TENANT) as uow:
         await uow.messages.respond([granted(1), granted(2)])
         await uow.messages.send(
@@ -60,10 +60,10 @@ async def test_a_copy_follows_its_message_in_the_same_stream(copying: Store, poo
     }
 
 
-async def test_what_is_sent_again_is_copied_again_under_the_same_id(
+async def test_a_repeated_message_is_copied_again_under_the_same_id(
     copying: Store, pool: Pool
 ) -> None:
-    """So that whoever counts copies can tell."""
+    """A receiver of copies can recognize the repetition."""
     async with copying.unit_of_work(TENANT) as uow:
         await uow.messages.respond([granted(1)])
     async with copying.unit_of_work(TENANT) as uow:
@@ -78,7 +78,7 @@ async def test_what_is_sent_again_is_copied_again_under_the_same_id(
     assert copy_again["body"] == copy["body"]
 
 
-async def test_nothing_is_copied_unless_asked_for(store: Store, pool: Pool) -> None:
+async def test_nothing_is_copied_by_default(store: Store, pool: Pool) -> None:
     async with store.unit_of_work(TENANT) as uow:
         await uow.messages.respond([granted(1)])
 
@@ -86,7 +86,7 @@ async def test_nothing_is_copied_unless_asked_for(store: Store, pool: Pool) -> N
 
 
 def test_classes_of_projects_messages_can_be_copied() -> None:
-    """Those of the installation can't: rs-notifier hears projects only."""
+    """Those of the installation can't, because rs-notifier serves projects only."""
     copied = copied_to_notifier(Settings(amqp_notifier_events=[RESPONSE, NOTIFICATION]))
 
     assert copied == {

@@ -1,4 +1,4 @@
-"""Orders to be shown, some at a time."""
+"""Exports of orders are read in parts."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,12 +14,12 @@ from tests.integration.conftest import OTHER, TENANT
 from tests.support.polling import WAIT_SECONDS
 from tests.support.rows import TenantRows
 
-AT_A_TIME = 2
+PART = 2
 
 
 @pytest.fixture
 async def pool(database_url: str) -> AsyncIterator[Pool]:
-    """One connection: who needs it while another holds it doesn't get it."""
+    """Open a pool of one connection, so that nothing else gets it while an export holds it."""
     async with await open_pool(database_url, size=1) as opened:
         await migrate_platform(opened)
         tenants = Tenants(opened)
@@ -31,9 +31,9 @@ async def pool(database_url: str) -> AsyncIterator[Pool]:
 async def test_w32_promise_5_a_slow_reader_of_an_export_holds_no_connection(
     pool: Pool, rows: TenantRows
 ) -> None:
-    """Between two parts anybody can have it; what is added behind meanwhile is exported too."""
-    orders = [await rows.order() for _ in range(AT_A_TIME + 1)]
-    parts = OrderViews(pool, exported_at_a_time=AT_A_TIME).export(TENANT, OrderSearch())
+    """Between two parts the connection is free; an order that is added meanwhile is exported too."""
+    orders = [await rows.order() for _ in range(PART + 1)]
+    parts = OrderViews(pool, exported_at_a_time=PART).export(TENANT, OrderSearch())
     exported = [[view.id for view in await anext(parts)]]
     async with asyncio.timeout(WAIT_SECONDS):
         orders.append(await rows.order())
@@ -42,24 +42,24 @@ async def test_w32_promise_5_a_slow_reader_of_an_export_holds_no_connection(
     assert exported == [orders[:2], orders[2:]]
 
 
-@pytest.mark.parametrize("count", [0, 1, AT_A_TIME, AT_A_TIME + 1, 2 * AT_A_TIME])
+@pytest.mark.parametrize("count", [0, 1, PART, PART + 1, 2 * PART])
 async def test_an_export_ends(count: int, pool: Pool, rows: TenantRows) -> None:
-    """With every order once, also where the last part is full; nothing of another tenant."""
+    """It has every order of its tenant once, also if the last part is full."""
     orders = [await rows.order() for _ in range(count)]
     await TenantRows(pool, OTHER).order()
-    parts = OrderViews(pool, exported_at_a_time=AT_A_TIME).export(TENANT, OrderSearch())
+    parts = OrderViews(pool, exported_at_a_time=PART).export(TENANT, OrderSearch())
 
     assert [view.id async for part in parts for view in part] == orders
 
 
-async def test_an_export_passes_over_what_does_not_match(pool: Pool, rows: TenantRows) -> None:
-    """However much of that lies between."""
+async def test_an_export_skips_orders_that_do_not_match(pool: Pool, rows: TenantRows) -> None:
+    """Even if they fill a whole part."""
     done = []
     for _ in range(3):
         for status in (OrderStatus.RUNNING, OrderStatus.RUNNING, OrderStatus.DONE):
             order = await rows.order(status)
         done.append(order)
     wanted = OrderSearch(statuses=frozenset({OrderStatus.DONE}))
-    parts = OrderViews(pool, exported_at_a_time=AT_A_TIME).export(TENANT, wanted)
+    parts = OrderViews(pool, exported_at_a_time=PART).export(TENANT, wanted)
 
     assert [view.id async for part in parts for view in part] == done

@@ -1,4 +1,4 @@
-"""The outbox as the relay meets it: order, due times, partitions, removal."""
+"""The outbox as the relay reads it: order, due times, partitions, removal."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -13,8 +13,8 @@ from rs_order.store.outbox import Outbox
 from rs_order.store.pool import Pool
 from rs_order.store.unit_of_work import Store
 from tests.integration.conftest import TENANT
-from tests.integration.test_unit_of_work import waiting_for_a_lock
 from tests.support.clock import ManualClock
+from tests.support.polling import until_waiting_for_locks
 from tests.support.rows import OWNER, TenantRows
 
 PARTITIONS = range(16)
@@ -37,7 +37,7 @@ def a_response(order: OrderId, text: str) -> OutgoingMessage:
 
 
 async def claimed(outbox: Outbox, limit: int = 100) -> list[OutboxRow]:
-    """Everything that is due, without removing it."""
+    """Return all due rows without removing them."""
     found: list[OutboxRow] = []
     for partition in PARTITIONS:
         async with outbox.claim(partition, limit) as claim:
@@ -49,18 +49,18 @@ async def claimed(outbox: Outbox, limit: int = 100) -> list[OutboxRow]:
 async def test_a_stream_leaves_in_the_order_of_its_commits(
     store: Store, pool: Pool, outbox: Outbox, rows: TenantRows
 ) -> None:
-    """Promise 4: the second writer waits for the order's row, so its id can't be the lower one."""
+    """Promise 4: the second writer waits for the order's row, so its message can't have the lower id."""
     order = await rows.order()
 
-    async def say(text: str) -> None:
+    async def write(text: str) -> None:
         async with store.unit_of_work(TENANT) as uow:
             await uow.orders.lock([order])
             await uow.messages.send([a_response(order, text)])
 
     async with store.unit_of_work(TENANT) as uow:
         await uow.orders.lock([order])
-        second = asyncio.create_task(say("second"))
-        await waiting_for_a_lock(pool)
+        second = asyncio.create_task(write("second"))
+        await until_waiting_for_locks(pool)
         await uow.messages.send([a_response(order, "first")])
     await second
 
@@ -70,10 +70,10 @@ async def test_a_stream_leaves_in_the_order_of_its_commits(
     ]
 
 
-async def test_a_stream_always_has_the_same_slot(
+async def test_a_stream_always_has_the_same_partition(
     store: Store, outbox: Outbox, rows: TenantRows
 ) -> None:
-    """So that one relay at a time sends it; different streams spread."""
+    """So only one relay at a time publishes it. Different streams have different partitions."""
     orders = [await rows.order() for _ in range(40)]
     async with store.unit_of_work(TENANT) as uow:
         for _ in range(3):
@@ -93,7 +93,7 @@ async def test_a_stream_always_has_the_same_slot(
 async def test_a_row_is_due_at_its_time_and_not_before(
     store: Store, outbox: Outbox, clock: ManualClock
 ) -> None:
-    """Promise 5: a delay is a row. The relay is told how long it may rest."""
+    """Promise 5: a delay is a due time in a row. The relay can ask how long it may wait."""
     await store.send([DeleteFilesStep(OrderId(1)).to(TENANT)])
     (at_once,) = await claimed(outbox)
     await remove(outbox, [at_once])
@@ -111,8 +111,8 @@ async def test_a_row_is_due_at_its_time_and_not_before(
     assert await outbox.seconds_to_next() == 0
 
 
-async def test_two_claims_never_share_a_slot(store: Store, outbox: Outbox) -> None:
-    """Promise 6: the second is told so at once instead of waiting."""
+async def test_two_claims_never_share_a_partition(store: Store, outbox: Outbox) -> None:
+    """Promise 6: the second claim gets None at once instead of waiting."""
     await store.send([ScheduleStep(OWNER).to(TENANT)])
     (partition,) = await outbox.ready_partitions()
     async with outbox.claim(partition, 10) as first:
@@ -128,8 +128,8 @@ async def test_two_claims_never_share_a_slot(store: Store, outbox: Outbox) -> No
         assert again is not None
 
 
-async def test_rows_leave_with_the_commit_of_their_claim(store: Store, outbox: Outbox) -> None:
-    """Promise 2: a relay that dies after the confirm leaves the row, and its message id."""
+async def test_rows_are_removed_by_the_commit_of_their_claim(store: Store, outbox: Outbox) -> None:
+    """Promise 2: a relay that dies after the confirm leaves the row with its message id."""
     await store.send([ScheduleStep(OWNER).to(TENANT)])
     (row,) = await claimed(outbox)
     (partition,) = await outbox.ready_partitions()
@@ -146,7 +146,7 @@ async def test_rows_leave_with_the_commit_of_their_claim(store: Store, outbox: O
 
 
 class _Killed(Exception):
-    """The end of a relay."""
+    """Ends a relay before its commit."""
 
 
 async def _die_after_removing(outbox: Outbox, partition: int, row: OutboxRow) -> None:
@@ -162,10 +162,10 @@ async def remove(outbox: Outbox, rows: list[OutboxRow]) -> None:
         await claim.remove([row.id for row in rows])
 
 
-async def test_a_claim_takes_no_more_than_asked(
+async def test_a_claim_takes_no_more_than_its_limit(
     store: Store, outbox: Outbox, rows: TenantRows
 ) -> None:
-    """The oldest first."""
+    """It takes the oldest rows."""
     order = await rows.order()
     async with store.unit_of_work(TENANT) as uow:
         await uow.messages.send([a_response(order, str(number)) for number in range(20)])
@@ -179,7 +179,7 @@ async def test_a_claim_takes_no_more_than_asked(
 async def test_lag_is_the_age_of_the_oldest_row_that_is_due(
     store: Store, outbox: Outbox, clock: ManualClock
 ) -> None:
-    """Rows that wait for their time are no lag."""
+    """Delayed rows don't count."""
     clock.set(datetime.now(UTC))
     await store.send([GrantRequestsStep(()).to(TENANT, clock.now() + timedelta(hours=1))])
 

@@ -1,4 +1,4 @@
-"""A paused order holds nothing and loses nothing; a resumed one goes on where it stood (O6, O7)."""
+"""A paused order holds no slot and loses no file; a resumed one continues where it stopped (O6, O7)."""
 
 import asyncio
 from datetime import timedelta
@@ -13,14 +13,14 @@ from rs_order.scheduling.restoration import AskAgainStep
 from rs_order.store.pool import Pool
 from tests.integration.app_harness import ALAN, JANE, TENANT, AppHarness, one_file
 from tests.support.clock import NOW
-from tests.support.polling import eventually
+from tests.support.polling import until_waiting_for_locks
 from tests.support.rows import OWNER, TenantRows
 
 P, A, D, E = FileState.PENDING, FileState.AVAILABLE, FileState.DOWNLOADED, FileState.ERROR
 
 
 async def running_order(app: AppHarness, *files: str) -> OrderId:
-    """An order with one sub-order that storage was asked for."""
+    """Create an order with one sub-order, for which storage has a request."""
     order = await app.order(*files)
     await app.run()
 
@@ -29,8 +29,8 @@ async def running_order(app: AppHarness, *files: str) -> OrderId:
     return order
 
 
-async def test_a_pause_sends_running_sub_orders_back_to_their_places(app: AppHarness) -> None:
-    """With their ranks, and by name of who paused; nothing is asked while the order is paused."""
+async def test_a_pause_returns_running_sub_orders_to_the_queue(app: AppHarness) -> None:
+    """They keep their ranks; storage gets no request while the order is paused."""
     order = await running_order(app, "a", "b")
     (before,) = await app.rows("select rank, asks from sub_order")
     await app.actions.pause(ALAN, order)
@@ -46,8 +46,8 @@ async def test_a_pause_sends_running_sub_orders_back_to_their_places(app: AppHar
     assert await app.restore_requests() == [["a", "b"]]
 
 
-async def test_a_pause_frees_the_slot_of_its_owner_for_his_other_orders(pool: Pool) -> None:
-    """And the place of the service, which the limit counts."""
+async def test_a_pause_frees_its_slot_for_other_orders_of_the_owner(pool: Pool) -> None:
+    """It also frees its capacity of the service, which the service's limit counts."""
     app = AppHarness(pool, max_storage_files_jobs_per_user=1, jobs_pool_size=1)
     first = await running_order(app, "a")
     second = await app.order("b")
@@ -64,7 +64,7 @@ async def test_a_pause_frees_the_slot_of_its_owner_for_his_other_orders(pool: Po
 
 
 async def test_reminders_of_a_paused_sub_order_do_nothing(app: AppHarness) -> None:
-    """Nobody is impatient, and nothing is given up, however long the pause."""
+    """Storage is not asked again, and no file times out, however long the pause."""
     order = await running_order(app, "a")
     await app.actions.pause(JANE, order)
     app.clock.move(hours=5)
@@ -78,22 +78,22 @@ async def test_reminders_of_a_paused_sub_order_do_nothing(app: AppHarness) -> No
 
 
 @pytest.mark.parametrize(
-    ("unavailable", "file", "sub_order", "status", "told"),
+    ("unavailable", "file", "sub_order", "status", "responses"),
     [
         (False, "AVAILABLE", "WAITING", "DONE", ["SUBORDER_DONE", "DONE"]),
         (True, "ERROR", "ENDED", "FAILED", ["FAILED"]),
     ],
 )
-async def test_k4_what_storage_answers_in_a_pause_counts(
+async def test_k4_an_answer_of_storage_during_a_pause_counts(
     app: AppHarness,
     *,
     unavailable: bool,
     file: str,
     sub_order: str,
     status: str,
-    told: list[str],
+    responses: list[str],
 ) -> None:
-    """A request can't be recalled: the last answer ends a paused order."""
+    """A restore request can't be withdrawn. The last answer ends the paused order."""
     order = await running_order(app, "a")
     await app.actions.pause(JANE, order)
     if unavailable:
@@ -104,13 +104,13 @@ async def test_k4_what_storage_answers_in_a_pause_counts(
     assert await app.files(order) == {"a": file}
     assert await app.sub_orders(order) == [("STORAGE", sub_order)]
     assert await app.status(order) == status
-    assert [status for status, _ in await app.responses_about(order)] == told
+    assert [status for status, _ in await app.responses_about(order)] == responses
 
 
-async def test_w19_a_resumed_order_asks_for_what_is_not_settled_and_nothing_else(
+async def test_w19_a_resumed_order_requests_only_its_pending_files(
     app: AppHarness,
 ) -> None:
-    """A file that was downloaded stays so; one that failed isn't asked for again."""
+    """Downloaded and available files stay so; a failed file isn't requested again."""
     order = await running_order(app, "a", "b", "c", "d")
     await app.storage_answers("a", "b", d="tape is broken")
     await app.downloaded(order, "a")
@@ -135,8 +135,8 @@ async def test_w19_a_resumed_order_asks_for_what_is_not_settled_and_nothing_else
     assert await app.status(order) == "DONE_WITH_WARNING"
 
 
-async def test_patience_with_storage_begins_anew_after_a_pause(app: AppHarness) -> None:
-    """Two days of pause are no silence; the reminder of the time before finds another number."""
+async def test_the_timeout_of_storage_starts_again_after_a_pause(app: AppHarness) -> None:
+    """The time of the pause doesn't count; the reminder from before the pause does nothing."""
     order = await running_order(app, "a")
     await app.actions.pause(JANE, order)
     app.clock.move(hours=60)
@@ -153,7 +153,7 @@ async def test_patience_with_storage_begins_anew_after_a_pause(app: AppHarness) 
 
 
 async def test_a_pause_comes_between_two_schedules(app: AppHarness, pool: Pool) -> None:
-    """A sub-order of a paused order is passed over, and started once it is resumed."""
+    """A sub-order of a paused order is skipped, and started once the order is resumed."""
     order = await app.order("a")
     await app.run(CompleteOrderStep)
     await app.actions.pause(JANE, order)
@@ -167,8 +167,8 @@ async def test_a_pause_comes_between_two_schedules(app: AppHarness, pool: Pool) 
     assert await app.restore_requests() == [["a"]]
 
 
-async def test_w9_a_completion_stops_at_a_pause_and_goes_on_where_it_stood(pool: Pool) -> None:
-    """No page is read in the pause, none twice, none left out; percent stays 0 as for a pending order."""
+async def test_w9_a_completion_stops_at_a_pause_and_continues_after_it(pool: Pool) -> None:
+    """Each page is read once, and none during the pause; percent stays 0 as for a pending order."""
     app = AppHarness(pool, batch_size=1)
     order = await app.order("a", "b", "c")
     await app.run_one()
@@ -192,10 +192,8 @@ async def test_w9_a_completion_stops_at_a_pause_and_goes_on_where_it_stood(pool:
     assert await app.miscounted() == []
 
 
-async def test_w9_the_answer_to_a_page_that_comes_in_a_pause_is_thrown_away(
-    app: AppHarness,
-) -> None:
-    """Whoever pauses decides later than who asked; the page is read again after the pause."""
+async def test_w9_a_page_that_arrives_during_a_pause_is_ignored(app: AppHarness) -> None:
+    """It was requested before the pause; it is read again after it."""
     order = await app.order("a")
     reading = app.catalog.hold()
     step = asyncio.create_task(app.run_one())
@@ -214,8 +212,8 @@ async def test_w9_the_answer_to_a_page_that_comes_in_a_pause_is_thrown_away(
     assert await app.status(order) == "RUNNING"
 
 
-async def test_w9_a_half_read_order_does_not_end_in_its_pause(pool: Pool) -> None:
-    """Its only files so far are external and downloaded; more are to come."""
+async def test_w9_a_half_read_order_does_not_end_during_its_pause(pool: Pool) -> None:
+    """All files read so far are external and downloaded, but there is another page."""
     app = AppHarness(pool, batch_size=1001)
     external = [one_file(f"e{number}", external=True) for number in range(1001)]
     order = await app.order("z", products=external)
@@ -234,8 +232,8 @@ async def test_w9_a_half_read_order_does_not_end_in_its_pause(pool: Pool) -> Non
     assert await app.miscounted() == []
 
 
-async def test_trouble_from_before_a_pause_is_forgotten(app: AppHarness) -> None:
-    """An hour of pause is no hour in which the catalog was asked in vain."""
+async def test_attempts_before_a_pause_do_not_count_after_it(app: AppHarness) -> None:
+    """The time of the pause is no time in which the catalog was unavailable."""
     order = await app.order("a")
     app.catalog.error = RemoteUnavailable("rs-catalog", "is down")
     await app.run_one()
@@ -252,7 +250,7 @@ async def test_trouble_from_before_a_pause_is_forgotten(app: AppHarness) -> None
 async def test_w8_a_pause_and_an_answer_at_the_same_time_both_count(
     app: AppHarness, rows: TenantRows
 ) -> None:
-    """Whoever comes second sees what the first wrote: no status and no counter is overwritten."""
+    """The second sees what the first wrote, so no status and no counter is overwritten."""
     orders = [await rows.order() for _ in range(10)]
     for order in orders:
         await rows.sub_order(order, {f"a{order}": P, f"b{order}": P})
@@ -268,7 +266,7 @@ async def test_w8_a_pause_and_an_answer_at_the_same_time_both_count(
 
 
 async def test_a_late_answer_overtakes_the_start_of_a_resumed_sub_order(pool: Pool) -> None:
-    """The round that had found it ready looks again behind the lock, and calls for another round."""
+    """The schedule checks the sub-order again under the lock, and writes another schedule step."""
     app = AppHarness(pool, files_bucket_size_mb=10 / 1024 / 1024)
     order = await app.order("a", "b")
     await app.run()
@@ -278,10 +276,10 @@ async def test_a_late_answer_overtakes_the_start_of_a_resumed_sub_order(pool: Po
     async with app.store.unit_of_work(TENANT) as uow:
         await uow.orders.lock([order])
         answer = asyncio.create_task(app.storage_answers("a"))
-        await _waiting(pool, 1)
-        round_ = asyncio.create_task(app.do({"step": "schedule", "owner": OWNER}))
-        await _waiting(pool, 2)
-    await asyncio.gather(answer, round_)
+        await until_waiting_for_locks(pool)
+        schedule = asyncio.create_task(app.do({"step": "schedule", "owner": OWNER}))
+        await until_waiting_for_locks(pool, 2)
+    await asyncio.gather(answer, schedule)
 
     assert await app.sub_orders(order) == [("STORAGE", "WAITING"), ("STORAGE", "RUNNING")]
     assert await app.restore_requests() == [["b"]]
@@ -289,16 +287,10 @@ async def test_a_late_answer_overtakes_the_start_of_a_resumed_sub_order(pool: Po
     assert await app.miscounted() == []
 
 
-async def _waiting(pool: Pool, count: int) -> None:
-    """Until so many transactions wait for a lock."""
-    query = f"select count(*) >= {count} from pg_locks where not granted"  # noqa: S608 - a number
-    await eventually(lambda: pool.fetchval(query), f"{count} transactions that wait for a lock")
-
-
 async def test_a_resumed_order_without_a_pending_file_ends_at_once(
     app: AppHarness, rows: TenantRows
 ) -> None:
-    """Nothing would ever end it otherwise; its peers are told."""
+    """Nothing else would ever end it. Its peers get the response."""
     order = await rows.order(OrderStatus.PAUSED)
     await rows.sub_order(order, {"a": D, "b": E}, state=SubOrderState.ENDED)
     await app.actions.resume(JANE, order)
@@ -314,7 +306,7 @@ async def test_a_resumed_order_without_a_pending_file_ends_at_once(
 async def test_external_files_of_a_paused_order_can_be_downloaded(
     app: AppHarness, rows: TenantRows
 ) -> None:
-    """They wait for nobody; the order goes on waiting for its stored ones."""
+    """Their sub-order ends; the order stays paused, with its stored files pending."""
     order = await rows.order(OrderStatus.PAUSED)
     await rows.sub_order(order, {"a": P}, state=SubOrderState.READY)
     await rows.sub_order(order, {"x": A}, state=SubOrderState.WAITING, kind=SubOrderKind.EXTERNAL)
@@ -324,8 +316,8 @@ async def test_external_files_of_a_paused_order_can_be_downloaded(
     assert await app.sub_orders(order) == [("STORAGE", "READY"), ("EXTERNAL", "ENDED")]
 
 
-async def test_a_paused_order_expires_at_its_time(app: AppHarness) -> None:
-    """O11: a pause stops no clock."""
+async def test_a_paused_order_expires_at_its_expiry_date(app: AppHarness) -> None:
+    """O11: a pause doesn't change the expiry date."""
     order = await running_order(app, "a")
     await app.actions.pause(JANE, order)
     app.clock.move(hours=6.1)
@@ -335,8 +327,8 @@ async def test_a_paused_order_expires_at_its_time(app: AppHarness) -> None:
     assert await app.files(order) == {}
 
 
-async def test_an_order_is_paused_and_resumed_again_and_again(app: AppHarness) -> None:
-    """Each time it asks for what is left; in the end it is done, and told so once."""
+async def test_an_order_can_be_paused_and_resumed_several_times(app: AppHarness) -> None:
+    """Each resume requests the pending files; DONE is announced once."""
     order = await running_order(app, "a", "b")
     for _ in range(3):
         await app.actions.pause(JANE, order)

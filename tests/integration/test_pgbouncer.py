@@ -1,4 +1,4 @@
-"""The store through PgBouncer in transaction mode: no session of ours can be relied on."""
+"""The store works through PgBouncer in transaction mode, where a session may change between transactions."""
 
 import asyncio
 import shutil
@@ -51,7 +51,7 @@ async def _program() -> str:
 
 @pytest.fixture
 async def pooled_url(database_url: str) -> AsyncIterator[str]:
-    """The test's database behind a PgBouncer with four server connections."""
+    """Start a PgBouncer with four server connections before the test's database; yield its URL."""
     program, (port,) = await _program(), free_ports(1)
     url, account = urlsplit(database_url), unprivileged_account("postgres")
     text = _CONFIGURATION.format(
@@ -104,7 +104,7 @@ async def test_tenants_stay_apart_behind_a_pooler(pooled_url: str) -> None:
             for tenant in (TENANT, OTHER)
         }
 
-        async def look(tenant: Tenant) -> str:
+        async def read_order(tenant: Tenant) -> str:
             await outbox.ready_partitions()
             async with store.unit_of_work(tenant) as uow:
                 (order,) = await uow.orders.lock([orders[tenant]])
@@ -112,16 +112,16 @@ async def test_tenants_stay_apart_behind_a_pooler(pooled_url: str) -> None:
             await tenants.load()
             return order.correlation_id
 
-        turns = [TENANT, OTHER] * 100
+        of_tenants = [TENANT, OTHER] * 100
 
-        assert await asyncio.gather(*map(look, turns)) == turns
-        assert await pool.fetchval("select count(*) from rs_order.outbox") == len(turns)
+        assert await asyncio.gather(*map(read_order, of_tenants)) == of_tenants
+        assert await pool.fetchval("select count(*) from rs_order.outbox") == len(of_tenants)
 
 
 async def test_a_whole_order_goes_through_a_pooler(
     broker: FreshBroker, database_url: str, pooled_url: str
 ) -> None:
-    """``database_statement_cache=false`` is all it takes."""
+    """The only setting it needs is ``database_statement_cache=false``."""
     async with (
         running_platform(broker, database_url, database_statement_cache=False) as here,
         here.service(database_url=SecretStr(pooled_url)),

@@ -18,7 +18,7 @@ ADMIN = Caller(TENANT, "admin@example.org", "PROJECT_ADMIN")
 
 
 async def test_rs_admin_is_asked_once_who_is_an_administrator(pool: Pool) -> None:
-    """An action and a list of orders ask for the same person: both get the one cached answer."""
+    """An action and a list of orders ask about the same user; the second gets the cached answer."""
     order = await AppHarness(pool).order("a")
     tenants = Tenants(pool)
     async with running_sandbox(SandboxOptions(jwt_key="k" * 64)) as sandbox:

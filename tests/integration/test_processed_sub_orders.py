@@ -1,4 +1,4 @@
-"""Processed sub-orders over the real store: how they are cut, and what each result does to them."""
+"""Processed sub-orders in the store: how products are split, and what each result changes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -39,7 +39,7 @@ CLOCK = SystemClock()
 
 @dataclass
 class Ordered:
-    """A processed order in a test's hands."""
+    """A processed order, with methods to fill it, run it and apply results."""
 
     pool: Pool
     store: Store
@@ -55,7 +55,7 @@ class Ordered:
         return [row["state"] for row in rows]
 
     async def fill(self, pages: Sequence[Sequence[Product]]) -> None:
-        """Add pages of products and the empty one that ends them, each in a commit of its own."""
+        """Add pages of products, and the empty page that ends them, each in its own commit."""
         filling = FillSubOrders(CLOCK, batch_bytes=100 * MEBIBYTE)
         processed = FillProcessed(CLOCK, filling, batch_bytes=100 * MEBIBYTE)
         for products in (*pages, ()):
@@ -71,7 +71,7 @@ class Ordered:
                 await uow.orders.save([order], CLOCK.now())
 
     async def run(self) -> None:
-        """The order runs, and its executions are asked for."""
+        """Make the order run, with its executions requested."""
         async with self.store.unit_of_work(TENANT) as uow:
             (order,) = await uow.orders.lock([self.id])
             order.move(OrderStatus.RUNNING, reason=Reason.FILES_READ)
@@ -100,7 +100,7 @@ class Ordered:
         await apply.handle(TENANT, ExecutionResult.model_validate(body), self.process.cardinality)
 
     async def outputs(self, *names: int) -> list[dict[str, Any]]:
-        """Files made for these outputs, counted from 0, naming what each was promised for."""
+        """Return result files for these outputs, counted from 0, each with the key of its output."""
         rows = await self.rows("select output_key from data_file where order_id = $1 order by id")
         return [
             {
@@ -115,7 +115,7 @@ class Ordered:
         ]
 
     async def check_counters(self) -> None:
-        """Counters of the order equal a recount."""
+        """Assert that the counters of the order equal a recount."""
         (order,) = await self.rows(
             "select pending_files, pending_bytes, available_files, available_bytes,"
             " processing_error_files, processing_error_bytes from orders where id = $1"
@@ -168,10 +168,10 @@ def products(count: int, *, files: int = 1, external: bool = False) -> list[Prod
 
 @pytest.mark.parametrize("size", [1, 3, 100])
 @pytest.mark.parametrize("scope", list(Scope))
-async def test_the_cut_is_the_same_whatever_the_pages(
+async def test_the_split_does_not_depend_on_the_pages(
     size: int, scope: Scope, pool: Pool, store: Store
 ) -> None:
-    """Stored and external products are cut apart; external ones of scope FEATURE one by one."""
+    """Stored and external products are split apart; external ones of scope FEATURE one by one."""
     process = replace(PROCESS, scope=scope, limit_kind=LimitKind.FILES, limit=4)
     ordered = await an_order(pool, store, process)
     given = [*products(6), *products(5, external=True)]
@@ -191,8 +191,8 @@ async def test_the_cut_is_the_same_whatever_the_pages(
     await ordered.check_counters()
 
 
-async def test_a_product_that_comes_with_two_pages_goes_in_once(pool: Pool, store: Store) -> None:
-    """Should the catalog have shifted its pages meanwhile (W5)."""
+async def test_a_product_on_two_pages_is_added_once(pool: Pool, store: Store) -> None:
+    """The pages of the catalog may shift while they are read (W5)."""
     ordered = await an_order(pool, store, replace(PROCESS, scope=Scope.FEATURE))
     given = products(3)
     await ordered.fill([given[:2], given[1:]])
@@ -234,9 +234,9 @@ async def test_a_result_settles_the_outputs_of_its_execution(  # noqa: PLR0917 -
     pool: Pool,
     store: Store,
 ) -> None:
-    """Two products of two files in one sub-order; the result of the first, or of both (W25, W26).
+    """Two products of two files in one sub-order; the result is of the first, or of both (W25, W26).
 
-    Whatever a failed execution made, nothing of it counts. Twice is once.
+    No output of a failed execution counts. The second delivery of a result changes nothing.
     """
     process = replace(PROCESS, scope=scope, cardinality=cardinality)
     ordered = await an_order(pool, store, process)
@@ -255,8 +255,8 @@ async def test_a_result_settles_the_outputs_of_its_execution(  # noqa: PLR0917 -
         await ordered.check_counters()
 
 
-async def test_an_output_takes_what_was_made(pool: Pool, store: Store) -> None:
-    """URL, size, checksum, and the last part of the name; the id it was promised under stays."""
+async def test_an_output_takes_the_members_of_its_file(pool: Pool, store: Store) -> None:
+    """These are URL, size, checksum, and the last part of the name; its key stays."""
     ordered = await an_order(pool, store, PROCESS)
     await ordered.fill([products(1)])
     await ordered.run()

@@ -1,4 +1,4 @@
-"""The reconciler: what was counted wrongly is mended and told, what stands still is moved on."""
+"""The reconciler repairs and announces wrong counters, and continues stalled work."""
 
 import asyncio
 from collections.abc import Sequence
@@ -28,14 +28,14 @@ from rs_order.store.pool import Pool
 from tests.integration.app_harness import ALAN, JANE, TENANT, AppHarness, one_file
 from tests.support.rows import OWNER
 
-ROUND = 15
-"""Minutes of a round."""
-_OURS = (ReconcileStep, RebuildPageStep, RecountStep)
+PERIOD = 15
+"""Minutes between two runs."""
+_STEPS = (ReconcileStep, RebuildPageStep, RecountStep)
 
 
 @pytest.fixture
 async def orders(app: AppHarness) -> list[OrderId]:
-    """Two orders: one waits for storage, one for its user."""
+    """Create two orders: one waits for its user, one for storage."""
     done = await app.order("a", products=[one_file("x", external=True)])
     await app.run()
     await app.storage_answers("a")
@@ -45,23 +45,23 @@ async def orders(app: AppHarness) -> list[OrderId]:
 
 
 async def reconcile(app: AppHarness) -> None:
-    """A process starts, a round after all that happened; its reconciler does a round, and ends its walk."""
-    app.clock.move(minutes=ROUND + 1)
+    """Start a process one period later, and let its reconciler end a run and a recount of all orders."""
+    app.clock.move(minutes=PERIOD + 1)
     await app.application.reconcile.resume(TENANT)
     for _ in range(20):
-        for kind in _OURS:
+        for kind in _STEPS:
             await app.run(kind)
         app.clock.move(seconds=recount.PAUSE.total_seconds())
 
 
-async def walk(app: AppHarness) -> None:
-    """The reconciler ends the walk it has begun, and does another."""
+async def recount_all(app: AppHarness) -> None:
+    """Let the reconciler end the recount that has begun, and do a complete one."""
     await reconcile(app)
     await reconcile(app)
 
 
 async def lose_steps(app: AppHarness) -> None:
-    """The broker loses what is due, that is all it has."""
+    """Lose all due steps, which are those that the broker would have."""
     await app.rows(
         "delete from rs_order.outbox where kind = 'STEP' and (due_at is null or due_at <= $1)",
         app.clock.now(),
@@ -73,7 +73,7 @@ def drifts(table: str) -> float:
 
 
 async def state_of(app: AppHarness) -> list[Sequence[Any]]:
-    """Everything a reconciler could change."""
+    """Return all rows that the reconciler could change."""
     return [
         [tuple(row.items()) for row in await app.rows(f"select * from {table} order by 1")]  # noqa: S608
         for table in ("orders", "sub_order", "dataset_task", "data_file", "history")
@@ -81,13 +81,11 @@ async def state_of(app: AppHarness) -> list[Sequence[Any]]:
 
 
 @pytest.mark.usefixtures("orders")
-async def test_nothing_is_changed_told_or_written_again_while_all_is_well(
-    app: AppHarness,
-) -> None:
-    """A round over orders at work and at rest leaves every row as it was."""
+async def test_a_run_without_drift_changes_nothing(app: AppHarness) -> None:
+    """It leaves every row of running and final orders, logs nothing, and writes no step again."""
     before = await state_of(app)
     with capture_logs() as lines:
-        await walk(app)
+        await recount_all(app)
 
     assert await state_of(app) == before
     assert lines == []
@@ -113,31 +111,31 @@ async def test_nothing_is_changed_told_or_written_again_while_all_is_well(
             "insert into rs_order.running_sub_order values ('project1', 999, 'jane@example.org')",
         ),
     ],
-    ids=["counters", "sub-orders", "sub-order", "dataset task", "place of the service"],
+    ids=["counters", "sub-orders", "sub-order", "dataset task", "capacity"],
 )
-async def test_a_drift_is_mended_counted_and_logged(
+async def test_a_drift_is_repaired_counted_and_logged(
     app: AppHarness, table: str, corruption: str
 ) -> None:
-    """Whatever it was, all is as it had been, and somebody hears that it wasn't."""
-    places = "select sub_order_id from rs_order.running_sub_order order by 1"
-    before, held, counted = (
+    """All rows are as they were before the drift; a metric and a log line report it."""
+    capacity = "select sub_order_id from rs_order.running_sub_order order by 1"
+    before, used, counted = (
         await state_of(app),
-        await app.rows(places),
+        await app.rows(capacity),
         drifts(table),
     )
     await app.rows(corruption)
     with capture_logs() as lines:
-        await walk(app)
+        await recount_all(app)
 
     assert [found[:3] for found in await state_of(app)] == [found[:3] for found in before]
-    assert await app.rows(places) == held
-    told = [line for line in lines if line["event"] == "drift-found" and line["table"] == table]
-    assert drifts(table) - counted == len(told) > 0
-    assert all(line["repaired"] and line["log_level"] == "error" for line in told)
+    assert await app.rows(capacity) == used
+    found = [line for line in lines if line["event"] == "drift-found" and line["table"] == table]
+    assert drifts(table) - counted == len(found) > 0
+    assert all(line["repaired"] and line["log_level"] == "error" for line in found)
 
 
-async def test_whoever_waits_for_a_place_that_is_free_gets_it(pool: Pool) -> None:
-    """Somebody left the service and died before he could give others their turn."""
+async def test_a_user_who_waits_for_free_capacity_gets_it(pool: Pool) -> None:
+    """Capacity was released, but the process died before it woke the next waiter."""
     app = AppHarness(pool, jobs_pool_size=1)
     await app.rows("insert into rs_order.running_sub_order values ('project2', 1, 'joe')")
     order = await app.order("a")
@@ -146,31 +144,33 @@ async def test_whoever_waits_for_a_place_that_is_free_gets_it(pool: Pool) -> Non
     assert await app.sub_orders(order) == [("STORAGE", "READY")]
 
     await app.rows("delete from rs_order.running_sub_order")
-    await walk(app)
+    await recount_all(app)
     await app.run()
 
     assert await app.sub_orders(order) == [("STORAGE", "RUNNING")]
 
 
-async def test_a_drift_says_what_stood_and_what_is_true(
+async def test_a_drift_is_logged_with_the_stored_and_the_counted_value(
     app: AppHarness, orders: list[OrderId]
 ) -> None:
     await app.rows("update orders set pending_files = 3 where id = $1", orders[1])
     with capture_logs() as lines:
-        await walk(app)
+        await recount_all(app)
 
-    (told,) = [line for line in lines if line["event"] == "drift-found"]
-    assert (told["order"], told["id"], told["difference"]) == (
+    (found,) = [line for line in lines if line["event"] == "drift-found"]
+    assert (found["order"], found["id"], found["difference"]) == (
         orders[1],
         orders[1],
         {"pending_files": (3, 2)},
     )
 
 
-async def test_what_a_drift_held_up_goes_on(app: AppHarness, orders: list[OrderId]) -> None:
-    """A file that was settled but still counted as pending kept its order from ending; its peers hear it."""
+async def test_an_order_that_a_drift_had_stalled_ends(
+    app: AppHarness, orders: list[OrderId]
+) -> None:
+    """Its last file was settled but still counted as pending. The peers get the responses."""
     await app.rows("update data_file set state = 'AVAILABLE' where order_id = $1", orders[1])
-    await walk(app)
+    await recount_all(app)
 
     assert await app.status(orders[1]) == "DONE"
     assert await app.sub_orders(orders[1]) == [("STORAGE", "WAITING")]
@@ -178,25 +178,25 @@ async def test_what_a_drift_held_up_goes_on(app: AppHarness, orders: list[OrderI
     assert (await app.history(orders[1]))[-1] == ("RUNNING", "DONE", "recounted", "rs-order")
 
 
-async def test_a_drift_that_no_move_mends_is_told_and_left(
+async def test_a_drift_that_no_move_can_repair_is_only_logged(
     app: AppHarness, orders: list[OrderId]
 ) -> None:
-    """The order has ended, its peers were told so; an operator has to look."""
+    """The order is final and its end was announced, so an operator has to decide."""
     await app.rows("update data_file set state = 'PENDING' where name = 'a'")
     before = await state_of(app)
     with capture_logs() as lines:
-        await walk(app)
+        await recount_all(app)
 
-    told = [line for line in lines if line["event"] == "drift-found"]
-    assert {(line["order"], line["table"], line["repaired"]) for line in told} == {
+    found = [line for line in lines if line["event"] == "drift-found"]
+    assert {(line["order"], line["table"], line["repaired"]) for line in found} == {
         (orders[0], "sub_order", False)
     }
     assert await state_of(app) == before
     await app.rows("update data_file set state = 'AVAILABLE' where name = 'a'")
 
 
-async def test_a_walk_takes_slices(app: AppHarness) -> None:
-    """However small, it comes past every order and sub-order, and ends."""
+async def test_a_recount_takes_slices(app: AppHarness) -> None:
+    """With slices of any size it reaches every order and sub-order, and ends."""
     app.use_slices(recounted_orders=2, recounted_sub_orders=3, recounted_files=2, checked_orders=2)
     for order in "abcde":
         await app.order(order, products=[one_file(f"{order}x", external=True)])
@@ -204,28 +204,27 @@ async def test_a_walk_takes_slices(app: AppHarness) -> None:
     await app.rows("update sub_order set error_files = 1")
     await app.rows("update orders set error_files = 1")
     before = drifts("sub_order"), drifts("orders")
-    await walk(app)
+    await recount_all(app)
 
     assert await app.miscounted() == []
     assert (drifts("sub_order") - before[0], drifts("orders") - before[1]) == (10, 5)
 
 
-async def test_a_slice_that_comes_again_does_nothing(app: AppHarness) -> None:
-    """The number of a slice is done once; so is that of a round, by three instances at once."""
+async def test_a_slice_that_is_delivered_again_does_nothing(app: AppHarness) -> None:
+    """Each numbered slice and each numbered run is done once, even by three instances at the same time."""
     await app.application.reconcile.resume(TENANT)
     await asyncio.gather(*(app.do({"step": ReconcileStep.name, "round": 2}) for _ in range(3)))
     slice_ = {"step": RecountStep.name, "round": 2, "part": "orders", "after": 0}
     await asyncio.gather(*(app.do(slice_) for _ in range(3)))
 
     written = [(step["step"], step.get("round")) for step in await app.steps()]
-    assert (
-        written.count((ReconcileStep.name, 3)) == 2
-    )  # the second is for the case that one is lost
+    # The second step is for the case that the first is lost.
+    assert written.count((ReconcileStep.name, 3)) == 2
     assert written.count((RecountStep.name, 3)) == 1
 
 
-async def test_rounds_that_were_missed_are_made_up_for_once(app: AppHarness) -> None:
-    """A day without any process costs one round, not a hundred."""
+async def test_missed_runs_are_done_once(app: AppHarness) -> None:
+    """After a day without any process there is one run, not a hundred."""
     await app.application.reconcile.resume(TENANT)
     await app.run()
     app.clock.move(days=1)
@@ -236,13 +235,13 @@ async def test_rounds_that_were_missed_are_made_up_for_once(app: AppHarness) -> 
     assert row["run"] == 3
 
 
-async def test_the_rounds_outlive_a_purge_of_their_queue(app: AppHarness) -> None:
-    """The step of the next round is lost, its second one is still a row; no process has to start."""
+async def test_the_runs_continue_after_a_purge_of_their_queue(app: AppHarness) -> None:
+    """The step of the next run is lost, but the second one is still a row. No process has to start."""
     await app.application.reconcile.resume(TENANT)
     await app.run()
-    app.clock.move(minutes=ROUND)
+    app.clock.move(minutes=PERIOD)
     await lose_steps(app)
-    app.clock.move(minutes=ROUND)
+    app.clock.move(minutes=PERIOD)
     await app.run()
 
     (row,) = await app.rows("select run from periodic_run where name = 'reconcile'")
@@ -252,15 +251,17 @@ async def test_the_rounds_outlive_a_purge_of_their_queue(app: AppHarness) -> Non
 
 
 @pytest.mark.parametrize("name", ["tidy-inbox", "remind", "recount"])
-async def test_other_rounds_that_were_lost_begin_again(app: AppHarness, name: str) -> None:
-    """They are of those who tidy, remind and count."""
+async def test_other_periodic_work_whose_step_was_lost_starts_again(
+    app: AppHarness, name: str
+) -> None:
+    """It is the purge of the inbox, the reminders and the recount."""
     await app.order("a")
     await app.run()
     await app.do({"step": PurgeInboxStep.name, "round": 1})
     app.clock.move(days=7)
     await lose_steps(app)
     (before,) = await app.rows("select run from periodic_run where name = $1", name)
-    app.clock.move(minutes=ROUND + 1)
+    app.clock.move(minutes=PERIOD + 1)
     await app.application.reconcile.resume(TENANT)
     await app.run()
 
@@ -302,30 +303,30 @@ async def _resumed(app: AppHarness) -> OrderId:
 
 
 @pytest.mark.parametrize(
-    "under_way",
+    "active_order",
     [_pending, _ready, _running, _retried, _resumed],
     ids=["pending", "ready", "running", "retried", "resumed"],
 )
-async def test_an_order_whose_step_was_lost_goes_on(app: AppHarness, under_way: Any) -> None:
-    """To its end, whatever it was about to do when somebody purged the queue of steps."""
-    order = await under_way(app)
-    asked = len(await app.restore_requests())
+async def test_an_order_whose_step_was_lost_continues(app: AppHarness, active_order: Any) -> None:
+    """It gets to its end from any state in which the queue of steps is purged."""
+    order = await active_order(app)
+    requests = len(await app.restore_requests())
     await lose_steps(app)
     await app.run()
     assert (await app.status(order), len(await app.restore_requests())) in (
-        ("PENDING", asked),
-        ("RUNNING", asked),
+        ("PENDING", requests),
+        ("RUNNING", requests),
     )
     await reconcile(app)
     await app.run()
 
-    assert len(await app.restore_requests()) == asked + 1
+    assert len(await app.restore_requests()) == requests + 1
     await app.storage_answers("a", "b")
     assert await app.status(order) == "DONE"
 
 
 async def test_a_step_that_was_not_lost_is_done_once(app: AppHarness) -> None:
-    """The broker only took its time: what was written again finds nothing to do."""
+    """The broker was only slow: the step that was written again finds nothing to do."""
     order = await app.order("a", "b")
     found = await app.steps()
     await reconcile(app)
@@ -338,8 +339,8 @@ async def test_a_step_that_was_not_lost_is_done_once(app: AppHarness) -> None:
     assert len(await app.restore_requests()) == 1
 
 
-async def test_an_order_whose_time_is_over_expires_after_all(app: AppHarness) -> None:
-    """Its files and sub-orders go, though the steps that delete them are lost as well."""
+async def test_an_order_whose_expiry_step_was_lost_expires(app: AppHarness) -> None:
+    """Its files and sub-orders are deleted, though the steps that delete them are lost as well."""
     order = await app.order("a", products=[one_file("x", external=True)])
     await app.run()
     app.clock.move(days=30)
@@ -355,7 +356,9 @@ async def test_an_order_whose_time_is_over_expires_after_all(app: AppHarness) ->
     assert (await app.files(order), await app.sub_orders(order)) == ({}, [])
 
 
-async def test_what_a_removed_order_left_is_deleted(app: AppHarness, orders: list[OrderId]) -> None:
+async def test_files_that_a_removed_order_left_are_deleted(
+    app: AppHarness, orders: list[OrderId]
+) -> None:
     await app.actions.delete(JANE, orders[0])
     await app.actions.remove(ALAN, orders[0])
     await lose_steps(app)
@@ -367,7 +370,7 @@ async def test_what_a_removed_order_left_is_deleted(app: AppHarness, orders: lis
     assert await app.files(orders[1])
 
 
-async def test_a_request_without_an_answer_is_judged_again(app: AppHarness) -> None:
+async def test_a_request_without_an_answer_is_decided_again(app: AppHarness) -> None:
     await app.rows(
         "insert into order_request (correlation_id, fingerprint, body, received_at)"
         " values ('c-1', '\\x00', '{}', $1)",
@@ -379,7 +382,7 @@ async def test_a_request_without_an_answer_is_judged_again(app: AppHarness) -> N
     assert step["requests"] == [1]
 
 
-async def test_a_mail_that_nobody_sends_is_sent(app: AppHarness) -> None:
+async def test_a_mail_whose_step_was_lost_is_sent(app: AppHarness) -> None:
     await app.rows(
         "insert into mail (kind, owner, order_id) values ('ORDER_CREATED', $1, 1)", OWNER
     )
@@ -389,8 +392,8 @@ async def test_a_mail_that_nobody_sends_is_sent(app: AppHarness) -> None:
     assert step["mail"] == 1
 
 
-async def test_files_that_come_after_the_time_of_an_order_get_new_time(pool: Pool) -> None:
-    """Storage was silent, so nothing was left to expire: what it brings at last expires, too."""
+async def test_a_file_that_arrives_after_the_expiry_date_sets_a_new_one(pool: Pool) -> None:
+    """The order had failed, with nothing left to expire. With the late file it expires later."""
     app = AppHarness(pool, storage_silence_hours=4)
     order = await app.order("a")
     await app.run()
@@ -407,10 +410,10 @@ async def test_files_that_come_after_the_time_of_an_order_get_new_time(pool: Poo
     assert await app.status(order) == "EXPIRED"
 
 
-async def test_a_file_that_a_failed_completion_takes_back_is_not_counted(
+async def test_a_downloaded_file_of_a_failed_completion_is_not_counted(
     pool: Pool,
 ) -> None:
-    """Its download ends between the failure and the deletion of what was read."""
+    """Its download ends between the failure and the deletion of the file."""
     app = AppHarness(pool, batch_size=1)
     order = await app.order("a", products=[one_file("x", external=True)])
     await app.run_one(CompleteOrderStep)

@@ -1,4 +1,4 @@
-"""A retry tries the files in error again, and only these; it ends once, and well counted (W18, T1 to T4)."""
+"""A retry requests only the files in error again, and ends once with right counters (W18, T1 to T4)."""
 
 import asyncio
 from datetime import timedelta
@@ -13,8 +13,8 @@ from rs_order.domain.states import FileState, OrderStatus, SubOrderKind, SubOrde
 from rs_order.scheduling.restoration import AskAgainStep
 from rs_order.store.pool import Pool
 from tests.integration.app_harness import JANE, AppHarness, one_file
-from tests.integration.test_unit_of_work import waiting_for_a_lock
 from tests.support.clock import NOW
+from tests.support.polling import until_waiting_for_locks
 from tests.support.rows import OWNER, TenantRows
 
 A, D, DE, E, PE = (
@@ -30,20 +30,20 @@ STORAGE, EXTERNAL = SubOrderKind.STORAGE, SubOrderKind.EXTERNAL
 
 @pytest.fixture
 def slices_of_two(app: AppHarness) -> None:
-    """Make many slices of few files."""
+    """Retry two files per step."""
     app.use_slices(retried_files=2)
 
 
 async def failed_order(app: AppHarness, rows: TenantRows, files: dict[str, FileState]) -> OrderId:
-    """An ended order with one storage sub-order of these files."""
+    """Create a final order with one storage sub-order of these files."""
     order = await rows.order(OrderStatus.DONE_WITH_WARNING)
     state = WAITING if A in files.values() else ENDED
     await rows.sub_order(order, files, state=state)
     return order
 
 
-async def test_w18_the_two_of_seven_files_that_failed_are_tried_again(app: AppHarness) -> None:
-    """Healthy and downloaded files stay as they are (T1); the second end is told, too."""
+async def test_w18_only_the_two_of_seven_files_that_failed_are_retried(app: AppHarness) -> None:
+    """Available and downloaded files stay as they are (T1); the second end is announced, too."""
     order = await app.order(*"abcdefg")
     await app.run()
     await app.storage_answers(*"abcde", f="tape is broken", g="tape is broken")
@@ -82,7 +82,7 @@ async def test_w18_the_two_of_seven_files_that_failed_are_tried_again(app: AppHa
 
 
 async def test_w18_a_retry_that_fails_again_ends_again(app: AppHarness) -> None:
-    """And may be retried again; the emptied sub-orders are no longer counted."""
+    """It may be retried again; the emptied sub-orders are no longer counted."""
     order = await app.order("a")
     await app.run()
     for _ in range(2):
@@ -125,7 +125,7 @@ async def test_w18_all_three_errors_are_retried_and_nothing_else(
 
 
 async def test_w18_external_files_are_available_again(app: AppHarness, rows: TenantRows) -> None:
-    """Nobody has to be asked for them (T3): the order ends at once, its new sub-order is announced once."""
+    """They need no request (T3): the order ends at once, and its new sub-order is announced once."""
     order = await rows.order(OrderStatus.DONE_WITH_WARNING)
     await rows.sub_order(order, {"x": D, "y": DE}, state=ENDED, kind=EXTERNAL)
     await rows.sub_order(order, {"a": A}, state=WAITING)
@@ -146,7 +146,7 @@ async def test_w18_external_files_are_available_again(app: AppHarness, rows: Ten
 async def test_external_files_that_are_downloaded_between_two_slices(
     app: AppHarness, rows: TenantRows
 ) -> None:
-    """The owner downloads all files of a new sub-order before it is complete: it ends when it is closed."""
+    """The owner downloads all files of a new sub-order before it is closed; it ends when it is closed."""
     order = await rows.order(OrderStatus.DONE_WITH_WARNING)
     await rows.sub_order(order, {"x": DE, "y": DE}, state=ENDED, kind=EXTERNAL)
     await app.actions.retry(JANE, order)
@@ -160,7 +160,7 @@ async def test_external_files_that_are_downloaded_between_two_slices(
 
 
 async def test_w18_an_emptied_sub_order_takes_no_slot_and_is_not_counted(pool: Pool) -> None:
-    """The owner's only slot is for the new one."""
+    """The owner's only slot is free for the new sub-order."""
     app = AppHarness(pool, max_storage_files_jobs_per_user=1)
     order = await app.order("a")
     await app.run()
@@ -178,10 +178,10 @@ async def test_w18_an_emptied_sub_order_takes_no_slot_and_is_not_counted(pool: P
 
 
 @pytest.mark.parametrize("status", [OrderStatus.FAILED, OrderStatus.DONE_WITH_WARNING])
-async def test_w18_an_order_without_files_ends_as_it_was(
+async def test_w18_an_order_without_files_returns_to_its_status(
     status: OrderStatus, app: AppHarness, rows: TenantRows
 ) -> None:
-    """Promise 1: never DONE, and never RUNNING until it expires."""
+    """Promise 1: it doesn't become DONE, and doesn't stay RUNNING until it expires."""
     order = await rows.order(status)
     await app.actions.retry(JANE, order)
 
@@ -197,10 +197,10 @@ async def test_w18_an_order_without_files_ends_as_it_was(
     ]
 
 
-async def test_what_a_failed_completion_left_behind_is_not_retried(
+async def test_files_of_a_failed_completion_are_not_retried(
     app: AppHarness, rows: TenantRows
 ) -> None:
-    """It was taken back and isn't counted; the step that deletes it may be late (decision 0008)."""
+    """They are not counted, and the step that deletes them may be late (decision 0008)."""
     order = await rows.order(OrderStatus.FAILED)
     await rows.sub_order(order, {"a": E}, state=ENDED)
     await app.rows("update orders set error_files = 0, error_bytes = 0, sub_orders = 0")
@@ -215,7 +215,7 @@ async def test_what_a_failed_completion_left_behind_is_not_retried(
 
 
 async def test_a_stored_file_without_a_checksum_is_not_retried(app: AppHarness) -> None:
-    """Storage can't be asked for it: the order would wait two days for nothing."""
+    """Storage can't restore it, so the order would wait two days for nothing."""
     order = await app.order("a", products=[one_file("b")])
     await app.run()
     await app.storage_answers(a="broken", b="broken")
@@ -231,8 +231,8 @@ async def test_a_stored_file_without_a_checksum_is_not_retried(app: AppHarness) 
 
 
 @pytest.mark.usefixtures("slices_of_two")
-async def test_a_bucket_goes_on_over_slices(app: AppHarness, rows: TenantRows) -> None:
-    """Five files in three slices are one sub-order, as in one slice."""
+async def test_a_batch_continues_over_slices(app: AppHarness, rows: TenantRows) -> None:
+    """Five files in three slices make one sub-order, as they do in one slice."""
     order = await failed_order(app, rows, dict.fromkeys("abcde", E))
     await app.actions.retry(JANE, order)
     await app.run_one(RetryOrderStep)
@@ -247,10 +247,10 @@ async def test_a_bucket_goes_on_over_slices(app: AppHarness, rows: TenantRows) -
 
 
 @pytest.mark.usefixtures("slices_of_two")
-async def test_a_number_of_files_that_fills_its_slices_leaves_no_bucket_open(
+async def test_files_that_fill_their_slices_leave_no_batch_open(
     app: AppHarness, rows: TenantRows
 ) -> None:
-    """The slice that finds nothing more closes what the one before left open."""
+    """The slice that finds no more files closes the batch."""
     order = await failed_order(app, rows, dict.fromkeys("abcd", E))
     await app.actions.retry(JANE, order)
     await app.run()
@@ -259,8 +259,8 @@ async def test_a_number_of_files_that_fills_its_slices_leaves_no_bucket_open(
 
 
 @pytest.mark.usefixtures("slices_of_two")
-async def test_a_full_bucket_is_closed_and_the_next_is_begun(pool: Pool, rows: TenantRows) -> None:
-    """Checked after each file (domain.md 12.6); none starts before all are known, so that totals are true."""
+async def test_a_full_batch_is_closed_and_the_next_is_begun(pool: Pool, rows: TenantRows) -> None:
+    """The size is checked after each file (domain.md 12.6). None starts early, so the totals are right."""
     app = AppHarness(pool, files_bucket_size_mb=20 / 1024 / 1024)
     app.use_slices(retried_files=2)
     order = await failed_order(app, rows, dict.fromkeys("abcde", E))
@@ -281,8 +281,8 @@ async def test_a_full_bucket_is_closed_and_the_next_is_begun(pool: Pool, rows: T
 
 
 @pytest.mark.usefixtures("slices_of_two")
-async def test_buckets_never_mix_datasets_nor_kinds(app: AppHarness, rows: TenantRows) -> None:
-    """C10: files of two datasets, stored and external, go to sub-orders of their own."""
+async def test_batches_never_mix_datasets_or_kinds(app: AppHarness, rows: TenantRows) -> None:
+    """C10: files of two datasets get different sub-orders, and so do stored and external files."""
     order = await rows.order(OrderStatus.FAILED)
     await rows.sub_order(order, {"a": E, "b": E, "c": E}, state=ENDED)
     await rows.sub_order(order, {"x": DE}, state=ENDED, kind=EXTERNAL)
@@ -306,7 +306,7 @@ async def test_buckets_never_mix_datasets_nor_kinds(app: AppHarness, rows: Tenan
 async def test_promise_3_a_slice_that_is_done_twice_moves_nothing_the_second_time(
     app: AppHarness, rows: TenantRows
 ) -> None:
-    """Its place is behind the cursor then; so is that of a step written before a pause."""
+    """The cursor is already past it; the same holds for a step written before a pause."""
     order = await failed_order(app, rows, dict.fromkeys("abc", E))
     await app.actions.retry(JANE, order)
     (step,) = await app.steps(RetryOrderStep)
@@ -323,10 +323,10 @@ async def test_promise_3_a_slice_that_is_done_twice_moves_nothing_the_second_tim
     assert await app.sub_orders(order) == [("STORAGE", "RUNNING")]
 
 
-async def test_what_fills_an_order_is_read_behind_its_lock(
+async def test_the_end_of_a_retry_is_read_under_the_lock_of_the_order(
     app: AppHarness, rows: TenantRows, pool: Pool
 ) -> None:
-    """Whoever waits for the last slice sees that it was the last; else nobody would end the order."""
+    """A transaction that waits for the last slice sees that it was the last; else the order never ends."""
     order = await failed_order(app, rows, {"a": E})
     await app.actions.retry(JANE, order)
     tenant = JANE.caller.tenant
@@ -338,9 +338,9 @@ async def test_what_fills_an_order_is_read_behind_its_lock(
 
     async with app.store.unit_of_work(tenant) as uow:
         (held,) = await uow.orders.lock([order])
-        held.message = "changed, so that the second has to look at the row again"
+        held.message = "changed, so that the second transaction reads the row again"
         waiting = asyncio.create_task(second())
-        await waiting_for_a_lock(pool)
+        await until_waiting_for_locks(pool)
         await uow.retries.finish([order])
         await uow.orders.save([held], NOW)
 
@@ -348,8 +348,8 @@ async def test_what_fills_an_order_is_read_behind_its_lock(
     assert not await waiting
 
 
-async def test_a_second_click_is_refused(app: AppHarness, rows: TenantRows) -> None:
-    """The order runs already."""
+async def test_a_second_retry_is_rejected(app: AppHarness, rows: TenantRows) -> None:
+    """The order is already running."""
     order = await failed_order(app, rows, {"a": E})
     await app.actions.retry(JANE, order)
     with pytest.raises(ActionRejected, match="ORDER_MUST_BE_DONE_WITH_WARNING_OR_FAILED"):
@@ -362,7 +362,7 @@ async def test_a_second_click_is_refused(app: AppHarness, rows: TenantRows) -> N
 async def test_w18_an_order_does_not_end_between_two_slices(
     app: AppHarness, rows: TenantRows
 ) -> None:
-    """Nothing is pending there when external files come first, and a download looks at the order."""
+    """A download settles the order while only external files are retried, so that none is pending."""
     order = await rows.order(OrderStatus.DONE_WITH_WARNING)
     await rows.sub_order(order, {"x": DE, "y": DE, "z": DE}, state=ENDED, kind=EXTERNAL)
     await rows.sub_order(order, {"a": A, "b": E}, state=WAITING)
@@ -378,9 +378,9 @@ async def test_w18_an_order_does_not_end_between_two_slices(
     assert await app.status(order) == "DONE"
 
 
-async def test_a_late_answer_before_the_slice_spares_the_file(app: AppHarness) -> None:
-    """It isn't in error any more when its turn comes; nothing is asked, and the order is done."""
-    order = await silent_order(app)
+async def test_a_file_that_arrives_before_its_slice_is_not_retried(app: AppHarness) -> None:
+    """It is no longer in error, so storage gets no request, and the order is done."""
+    order = await timed_out_order(app)
     await app.actions.retry(JANE, order)
     await app.storage_answers("a")
     await app.run()
@@ -394,8 +394,8 @@ async def test_a_late_answer_before_the_slice_spares_the_file(app: AppHarness) -
 async def test_a_late_answer_after_the_slice_settles_the_file_in_its_new_sub_order(
     app: AppHarness,
 ) -> None:
-    """Storage was asked for it before, so its word counts although nobody has asked again yet."""
-    order = await silent_order(app)
+    """It answers the first request, and counts although there is no second one yet."""
+    order = await timed_out_order(app)
     await app.actions.retry(JANE, order)
     await app.run(RetryOrderStep)
 
@@ -408,8 +408,8 @@ async def test_a_late_answer_after_the_slice_settles_the_file_in_its_new_sub_ord
     assert await app.restore_requests() == []
 
 
-async def silent_order(app: AppHarness) -> OrderId:
-    """FAILED, because storage was silent for two days; what it was asked until then is forgotten."""
+async def timed_out_order(app: AppHarness) -> OrderId:
+    """Create an order that failed because storage timed out, and delete its restore requests."""
     order = await app.order("a")
     await app.run()
     for _ in range(10):
@@ -423,10 +423,10 @@ async def silent_order(app: AppHarness) -> OrderId:
 
 
 @pytest.mark.parametrize("files", [1, 3])
-async def test_a_retried_order_gets_the_time_its_new_sub_orders_need(
+async def test_the_expiry_date_of_a_retried_order_follows_its_new_sub_orders(
     files: int, pool: Pool, rows: TenantRows
 ) -> None:
-    """By the user's duration (domain.md 12.6); the step of its old time expires nothing."""
+    """Each counts with the users' duration (domain.md 12.6); the step of the old date expires nothing."""
     app = AppHarness(pool, files_bucket_size_mb=10 / 1024 / 1024)
     await app.rows(
         "insert into setting values ('user_order_parameters',"
@@ -448,10 +448,10 @@ async def test_a_retried_order_gets_the_time_its_new_sub_orders_need(
     assert await app.status(order) == "EXPIRED"
 
 
-async def test_a_retry_of_an_order_whose_time_was_over_does_not_expire_it(
+async def test_a_retry_of_an_order_past_its_expiry_date_does_not_expire_it(
     app: AppHarness, rows: TenantRows
 ) -> None:
-    """A FAILED order never expires; its old step, come again, finds a new time."""
+    """The expiry step of the old date may come again; it finds the new date."""
     order = await failed_order(app, rows, {"a": E})
     await app.rows("update orders set expires_at = $1", NOW - timedelta(days=30))
     await app.actions.retry(JANE, order)
@@ -461,10 +461,8 @@ async def test_a_retry_of_an_order_whose_time_was_over_does_not_expire_it(
 
 
 @pytest.mark.usefixtures("slices_of_two")
-async def test_a_retry_goes_on_after_a_pause_where_it_stood(
-    app: AppHarness, rows: TenantRows
-) -> None:
-    """No slice is moved in the pause, and the order doesn't end in it."""
+async def test_a_retry_continues_after_a_pause(app: AppHarness, rows: TenantRows) -> None:
+    """During the pause no slice is retried, and the order doesn't end."""
     order = await failed_order(app, rows, dict.fromkeys("abcde", E))
     await app.actions.retry(JANE, order)
     await app.run_one(RetryOrderStep)
@@ -483,10 +481,10 @@ async def test_a_retry_goes_on_after_a_pause_where_it_stood(
 
 @pytest.mark.usefixtures("slices_of_two")
 @pytest.mark.parametrize("how", ["delete", "cancel"])
-async def test_an_order_can_go_in_the_middle_of_its_retry(
+async def test_an_order_can_be_deleted_during_its_retry(
     how: str, app: AppHarness, rows: TenantRows
 ) -> None:
-    """Its steps find nothing to do; nothing is left of it."""
+    """Its steps find nothing to do, and none of its files is left."""
     order = await failed_order(app, rows, dict.fromkeys("abcde", E))
     await app.actions.retry(JANE, order)
     await app.run_one(RetryOrderStep)
@@ -503,10 +501,8 @@ async def test_an_order_can_go_in_the_middle_of_its_retry(
     assert await app.rows("select * from retry") == []
 
 
-async def test_w18_the_percentage_falls_back_and_rises_again(
-    app: AppHarness, rows: TenantRows
-) -> None:
-    """K5: 10 of 12 files are settled while two are tried again."""
+async def test_w18_a_retry_lowers_the_percentage(app: AppHarness, rows: TenantRows) -> None:
+    """K5: 10 of 12 files are settled while two are retried."""
     files = {**{f"a{number}": D for number in range(10)}, "e1": E, "e2": E}
     order = await failed_order(app, rows, files)
 

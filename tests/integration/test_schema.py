@@ -1,4 +1,4 @@
-"""The readable schema is the sum of the migrations, and migrating is safe and repeatable."""
+"""The migrations create the schema of the readable files, and can be applied safely and repeatedly."""
 
 import asyncio
 from collections.abc import Mapping
@@ -58,7 +58,7 @@ _CATALOGS = {
 
 
 async def catalog_of(connection: Connection, schema: str) -> dict[str, dict[str, str]]:
-    """What a schema consists of, with its own name left out."""
+    """Return the definitions of all objects of a schema, without its name."""
     await connection.execute("select set_config('search_path', $1, false)", schema)
     found: dict[str, dict[str, str]] = {}
     for kind, query in _CATALOGS.items():
@@ -71,7 +71,7 @@ async def catalog_of(connection: Connection, schema: str) -> dict[str, dict[str,
 
 
 async def read_schema(connection: Connection, kind: str, schema: str) -> None:
-    """Create a schema from the file that people read."""
+    """Create a schema from its readable file."""
     text = files("rs_order.store").joinpath("schema", f"{kind}.sql").read_text()
     await connection.execute(f"create schema {schema}")
     await connection.execute("select set_config('search_path', $1, false)", schema)
@@ -81,7 +81,7 @@ async def read_schema(connection: Connection, kind: str, schema: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "schema"), [("platform", "rs_order"), ("tenant", f"order_{TENANT}")]
 )
-async def test_the_readable_schema_is_the_sum_of_the_migrations(
+async def test_the_readable_schema_equals_the_migrated_one(
     kind: str,
     schema: str,
     pool: Pool,
@@ -108,7 +108,7 @@ async def test_the_readable_schema_is_the_sum_of_the_migrations(
 
 
 async def test_tenant_schemas_hold_plain_types_only(pool: Pool) -> None:
-    """So that prepared statements serve every tenant (architecture.md 3)."""
+    """A prepared statement can then serve every tenant (architecture.md 3)."""
     async with pool.acquire() as connection, connection.transaction():
         catalog = await catalog_of(connection, f"order_{TENANT}")
 
@@ -121,7 +121,7 @@ async def test_tenant_schemas_hold_plain_types_only(pool: Pool) -> None:
 async def test_the_moves_of_the_database_are_those_of_the_domain(
     table: str, machine: Mapping[StrEnum, Mapping[StrEnum, object]], pool: Pool
 ) -> None:
-    """Each machine of ``domain/moves.py`` and its table are one."""
+    """Each state machine of ``domain/moves.py`` has the moves of its table."""
     async with in_tenant(pool, TENANT) as connection:
         stored = await connection.fetch(f"select before, after from {table}")  # noqa: S608
 
@@ -131,7 +131,7 @@ async def test_the_moves_of_the_database_are_those_of_the_domain(
 
 
 async def test_several_instances_migrate_at_once(database_url: str) -> None:
-    """Each brings up platform and tenants on an empty database; each migration is applied once."""
+    """Each migrates platform and tenants of an empty database; each migration is applied once."""
 
     async def instance() -> None:
         async with await open_pool(database_url, size=2) as pool:
@@ -160,7 +160,7 @@ async def test_several_instances_migrate_at_once(database_url: str) -> None:
 
 
 async def test_migrating_again_changes_nothing(pool: Pool) -> None:
-    """The transaction ids of the catalog's rows stay: nothing was written."""
+    """The transaction ids of the rows stay the same, so nothing was written."""
     version = "select xmin::text, version, applied_at from schema_version"
     async with in_tenant(pool, TENANT) as connection:
         before = await connection.fetch(version)
@@ -172,10 +172,6 @@ async def test_migrating_again_changes_nothing(pool: Pool) -> None:
     assert after == before
 
 
-def replace_migrations(monkeypatch: pytest.MonkeyPatch, *known: Migration) -> None:
-    monkeypatch.setattr("rs_order.store.migrate.migrations", lambda _: known)
-
-
 async def applied_to(pool: Pool, tenant: Tenant) -> list[str]:
     """Return the names of the applied migrations, in the order in which they were applied."""
     async with in_tenant(pool, tenant) as connection:
@@ -185,67 +181,56 @@ async def applied_to(pool: Pool, tenant: Tenant) -> list[str]:
     return [row["name"] for row in rows]
 
 
-async def test_after_migrations_wait_for_the_operator(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_after_migrations_wait_for_the_operator(database_url: str) -> None:
     """The start applies none of them; ``rs-order migrate --after`` does."""
     late = Migration.of("0002_late.after.sql", "drop table good")
-    replace_migrations(monkeypatch, GOOD, late)
+    known = [GOOD, late]
     async with await open_pool(database_url, size=1) as pool:
-        await migrate_tenant(pool, TENANT)
-        await migrate_tenant(pool, TENANT)
+        await migrate_tenant(pool, TENANT, known=known)
+        await migrate_tenant(pool, TENANT, known=known)
         assert await applied_to(pool, TENANT) == [GOOD.name]
 
-        await migrate_tenant(pool, TENANT, after=True)
+        await migrate_tenant(pool, TENANT, after=True, known=known)
         assert await applied_to(pool, TENANT) == [GOOD.name, late.name]
 
 
-async def test_a_gap_in_the_numbers_is_filled(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_gap_in_the_numbers_is_filled(database_url: str) -> None:
     """A migration that was merged after one of a higher number is applied, too."""
     third = Migration.of("0003_third.before.sql", "create table third ()")
     second = Migration.of("0002_second.before.sql", "create table second ()")
     async with await open_pool(database_url, size=1) as pool:
-        replace_migrations(monkeypatch, GOOD, third)
-        await migrate_tenant(pool, TENANT)
-        replace_migrations(monkeypatch, GOOD, second, third)
-        await migrate_tenant(pool, TENANT)
+        await migrate_tenant(pool, TENANT, known=[GOOD, third])
+        await migrate_tenant(pool, TENANT, known=[GOOD, second, third])
 
         assert await applied_to(pool, TENANT) == [GOOD.name, third.name, second.name]
 
 
-async def test_a_schema_in_use_is_not_changed_out_of_order(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An ``after`` migration of an earlier version is missing: an idle schema gets it, another doesn't."""
+async def test_a_schema_in_use_is_not_changed_out_of_order(database_url: str) -> None:
+    """An ``after`` migration of an earlier version is missing: a schema gets it only if nothing uses it."""
     late = Migration.of("0002_late.after.sql", "drop table good")
     third = Migration.of("0003_third.before.sql", "create table good ()")
+    known = [GOOD, late, third]
     async with await open_pool(database_url, size=1) as pool:
-        replace_migrations(monkeypatch, GOOD, late)
-        await migrate_tenant(pool, TENANT)
-        replace_migrations(monkeypatch, GOOD, late, third)
+        await migrate_tenant(pool, TENANT, known=[GOOD, late])
 
         with pytest.raises(
             MigrationError, match=r"0002_late\.after\.sql .*'rs-order migrate --after'"
         ):
-            await migrate_tenant(pool, TENANT)
+            await migrate_tenant(pool, TENANT, known=known)
         assert await applied_to(pool, TENANT) == [GOOD.name]
 
-        await migrate_tenant(pool, TENANT, in_use=False)
-        await migrate_tenant(pool, OTHER)
+        await migrate_tenant(pool, TENANT, in_use=False, known=known)
+        await migrate_tenant(pool, OTHER, known=known)
         assert await applied_to(pool, TENANT) == [GOOD.name, late.name, third.name]
         assert await applied_to(pool, OTHER) == [GOOD.name, late.name, third.name]
 
 
-async def test_a_migration_that_fails_leaves_nothing(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Schema and note of the version are one transaction."""
-    replace_migrations(monkeypatch, GOOD, Migration.of("0002_bad.before.sql", "nonsense"))
+async def test_a_migration_that_fails_leaves_nothing(database_url: str) -> None:
+    """One transaction changes the schema and records the versions."""
+    bad = Migration.of("0002_bad.before.sql", "nonsense")
     async with await open_pool(database_url, size=1) as pool:
         with pytest.raises(asyncpg.PostgresSyntaxError):
-            await migrate_tenant(pool, TENANT)
+            await migrate_tenant(pool, TENANT, known=[GOOD, bad])
 
         assert await pool.fetchval("select to_regnamespace('order_project1')") is None
 
@@ -254,6 +239,6 @@ async def test_a_migration_that_fails_leaves_nothing(
     "name", ["", "Project", "1st", "a-b", "a b", "a;drop schema x", 'a"', "é", "x" * 49, "a\n"]
 )
 async def test_a_name_that_is_no_identifier_never_reaches_sql(name: str, pool: Pool) -> None:
-    """HttpError by the one place that makes a schema's name of it."""
+    """The function that makes the schema's name rejects it."""
     with pytest.raises(InvalidTenantNameError):
         await migrate_tenant(pool, Tenant(name))

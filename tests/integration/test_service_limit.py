@@ -1,4 +1,4 @@
-"""The limit of the service (``regards.jobs.pool.size``): a free place always finds who waits for it."""
+"""The limit of the service (``regards.jobs.pool.size``): released capacity always wakes the next waiter."""
 
 import asyncio
 from datetime import timedelta
@@ -11,8 +11,8 @@ from rs_order.store.pool import Pool
 from rs_order.store.tenants import Tenants
 from rs_order.store.unit_of_work import Store
 from tests.integration.conftest import OTHER, TENANT
-from tests.integration.test_unit_of_work import waiting_for_a_lock
 from tests.support.clock import NOW
+from tests.support.polling import until_waiting_for_locks
 
 
 def limited_settlement(pool: Pool) -> Settlement:
@@ -28,14 +28,14 @@ async def scheduled_owners(pool: Pool) -> list[tuple[str, str]]:
     return [(row["tenant"], row["owner"]) for row in found]
 
 
-async def test_a_place_that_comes_free_while_somebody_queues_for_it_is_not_lost(
+async def test_capacity_released_while_another_user_queues_is_not_lost(
     store: Store, pool: Pool
 ) -> None:
-    """Promise 5: whoever sees the service full is seen by whoever leaves it, in any interleaving."""
+    """Promise 5: whoever finds no capacity is found by whoever releases some, in any interleaving."""
     async with store.unit_of_work(TENANT) as uow:
         await uow.capacity.acquire("first", [SubOrderId(1)])
 
-    async def leave() -> None:
+    async def release() -> None:
         async with store.unit_of_work(TENANT) as uow:
             await limited_settlement(pool).release_capacity(uow, [SubOrderId(1)])
 
@@ -44,12 +44,12 @@ async def test_a_place_that_comes_free_while_somebody_queues_for_it_is_not_lost(
 
         assert await uow.capacity.used() == 1
 
-        leaving = asyncio.create_task(leave())
-        settled = asyncio.create_task(waiting_for_a_lock(pool))
-        await asyncio.wait({leaving, settled}, return_when=asyncio.FIRST_COMPLETED)
-        settled.cancel()
+        releasing = asyncio.create_task(release())
+        blocked = asyncio.create_task(until_waiting_for_locks(pool))
+        await asyncio.wait({releasing, blocked}, return_when=asyncio.FIRST_COMPLETED)
+        blocked.cancel()
         await uow.capacity.wait("second", NOW)
-    await leaving
+    await releasing
 
     assert await scheduled_owners(pool) == [(OTHER, "second")]
 
@@ -65,6 +65,6 @@ async def test_w43_the_user_with_the_fewest_running_sub_orders_is_next(
         await uow.capacity.wait("late", NOW + timedelta(hours=2))
     async with store.unit_of_work(OTHER) as uow:
         await uow.capacity.wait("early", NOW + timedelta(hours=1))
-        turn = [await uow.capacity.next_waiters(1) for _ in range(4)]
+        waiters = [await uow.capacity.next_waiters(1) for _ in range(4)]
 
-    assert turn == [[(OTHER, "early")], [(TENANT, "late")], [(TENANT, "busy")], []]
+    assert waiters == [[(OTHER, "early")], [(TENANT, "late")], [(TENANT, "busy")], []]

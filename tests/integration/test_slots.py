@@ -1,4 +1,4 @@
-"""Who takes a slot, who frees it, and who comes next (domain.md 6.1, decisions.md)."""
+"""What takes a slot, what frees it, and what starts next (domain.md 6.1, decisions.md)."""
 
 import asyncio
 
@@ -14,7 +14,7 @@ P, A = FileState.PENDING, FileState.AVAILABLE
 
 
 @pytest.mark.parametrize("failed", [False, True], ids=["downloaded", "not downloaded"])
-async def test_w17_an_external_file_that_is_touched_takes_no_slot(
+async def test_w17_a_download_of_an_external_file_takes_no_slot(
     pool: Pool, rows: TenantRows, *, failed: bool
 ) -> None:
     """The other file of its sub-order still waits for the user, and the next storage sub-order starts."""
@@ -32,22 +32,22 @@ async def test_w17_an_external_file_that_is_touched_takes_no_slot(
     assert await app.sub_orders(stored) == [("STORAGE", "RUNNING")]
 
 
-async def test_w30_rounds_at_once_keep_to_the_limit(pool: Pool, rows: TenantRows) -> None:
-    """Wherever they run: the owner's lock is held until the commit, so each counts what was started."""
+async def test_w30_simultaneous_passes_keep_the_limit(pool: Pool, rows: TenantRows) -> None:
+    """Each holds the owner's lock until its commit, so the next one counts what it started."""
     app = AppHarness(pool, max_storage_files_jobs_per_user=2)
     order = await rows.order()
     for name in "abcdef":
         await rows.sub_order(order, {name: P}, state=SubOrderState.READY)
-    round_ = ScheduleStep(OWNER).to(TENANT).body
-    await asyncio.gather(*(app.do(round_) for _ in range(8)))
+    step = ScheduleStep(OWNER).to(TENANT).body
+    await asyncio.gather(*(app.do(step) for _ in range(8)))
 
     states = [state for _, state in await app.sub_orders(order)]
     assert sorted(states) == ["READY"] * 4 + ["RUNNING"] * 2
     assert len(await app.restore_requests()) == 2
 
 
-async def test_w30_what_frees_a_slot_calls_for_the_next_round(pool: Pool, rows: TenantRows) -> None:
-    """In one commit, so that no trigger can be lost: where it can't be written, no slot is free."""
+async def test_w30_a_freed_slot_triggers_the_next_pass(pool: Pool, rows: TenantRows) -> None:
+    """One commit frees the slot and writes the step: if the step can't be written, the slot isn't free."""
     app = AppHarness(pool, max_storage_files_jobs_per_user=1)
     order = await rows.order()
     await rows.sub_order(order, {"a": A}, state=SubOrderState.WAITING)
@@ -68,10 +68,10 @@ async def test_w30_what_frees_a_slot_calls_for_the_next_round(pool: Pool, rows: 
     assert await app.sub_orders(order) == [("STORAGE", "ENDED"), ("STORAGE", "RUNNING")]
 
 
-async def test_w11_a_file_that_storage_tells_both_ways_counts_once(
+async def test_w11_a_file_reported_available_and_unavailable_counts_once(
     app: AppHarness, rows: TenantRows
 ) -> None:
-    """In one batch, unavailable wins; said again, it changes nothing; the other file is still awaited."""
+    """In one batch, unavailable wins; the repetition changes nothing; the other file stays pending."""
     order = await rows.order()
     await rows.sub_order(order, {"a": P, "b": P})
     for _ in range(2):
@@ -83,15 +83,16 @@ async def test_w11_a_file_that_storage_tells_both_ways_counts_once(
     assert await app.responses_about(order) == []
 
 
-async def test_w30_a_process_that_has_nothing_to_ask_hands_its_slot_on(
+async def test_w30_a_process_without_stored_inputs_holds_no_slot(
     pool: Pool, rows: TenantRows
 ) -> None:
-    """It is at work at once and holds no slot: the round that began it calls for the next one."""
+    """It is processed at once, and the pass that started it writes the step of the next one."""
     app = AppHarness(pool, max_storage_files_jobs_per_user=1)
     order = await rows.order()
     await rows.sub_order(order, {"x": P}, state=SubOrderState.READY, kind=SubOrderKind.PROCESSING)
     await rows.sub_order(order, {"b": P}, state=SubOrderState.READY)
-    await app.rows("update data_file set checksum = null where name = 'x'")  # an output
+    # The file is an output.
+    await app.rows("update data_file set checksum = null where name = 'x'")
     await app.do(ScheduleStep(OWNER).to(TENANT).body)
     await app.run(ScheduleStep)
 

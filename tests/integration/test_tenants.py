@@ -1,4 +1,4 @@
-"""Tenants that come and go by the platform's word: the newest counts, in whatever order words come."""
+"""Events of the platform activate and deactivate tenants; the newest counts, in any order of arrival."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -24,25 +24,25 @@ async def tenants(pool: Pool) -> Tenants:
     return known
 
 
-async def test_a_tenant_that_goes_keeps_its_data(
+async def test_an_inactive_tenant_keeps_its_data(
     pool: Pool, tenants: Tenants, rows: TenantRows
 ) -> None:
-    """It isn't served any more; when it comes again, everything is as it was."""
+    """It isn't served any more; once it is active again, everything is as it was."""
     order = await rows.order(OrderStatus.DONE)
-    went = await tenants.deactivate(TENANT, NOON)
+    deactivated = await tenants.deactivate(TENANT, NOON)
     again = await tenants.deactivate(TENANT, LATER)
     served = tenants.serves(TENANT)
     names = tenants.names()
-    came = await tenants.activate(TENANT, LATER)
+    activated = await tenants.activate(TENANT, LATER)
     async with in_tenant(pool, TENANT) as connection:
         orders = [row["id"] for row in await connection.fetch("select id from orders")]
 
-    assert (went, again, served, names) == (True, True, False, [OTHER])
-    assert (came, tenants.serves(TENANT), orders) == (True, True, [order])
+    assert (deactivated, again, served, names) == (True, True, False, [OTHER])
+    assert (activated, tenants.serves(TENANT), orders) == (True, True, [order])
 
 
-async def test_the_newest_word_counts(tenants: Tenants) -> None:
-    """What comes late changes nothing; within one second the last to come wins."""
+async def test_the_newest_event_counts(tenants: Tenants) -> None:
+    """An older event changes nothing; of events with the same time the last to arrive wins."""
     assert await tenants.activate("project3", NOON)
     assert await tenants.deactivate("project3", LATER)
     assert not await tenants.activate("project3", NOON)
@@ -52,8 +52,8 @@ async def test_the_newest_word_counts(tenants: Tenants) -> None:
     assert tenants.serves("project3")
 
 
-async def test_a_late_word_is_late_for_one_that_went_twice(tenants: Tenants) -> None:
-    """The connection goes, then the project: the second word counts too."""
+async def test_a_second_deactivation_counts_too(tenants: Tenants) -> None:
+    """First the connection is removed, then the project: an activation between the two is outdated."""
     await tenants.activate("project3", NOON)
     await tenants.deactivate("project3", NOON)
     await tenants.deactivate("project3", LATER)
@@ -61,8 +61,8 @@ async def test_a_late_word_is_late_for_one_that_went_twice(tenants: Tenants) -> 
     assert not await tenants.activate("project3", NOON + timedelta(seconds=1))
 
 
-async def test_an_operator_needs_no_leave(tenants: Tenants) -> None:
-    """``rs-order tenant add`` brings a tenant back whatever the platform said before."""
+async def test_an_operator_can_activate_a_tenant_at_any_time(tenants: Tenants) -> None:
+    """``rs-order tenant add`` activates a tenant whatever the platform published before."""
     await tenants.deactivate(TENANT, LATER)
     await tenants.add(TENANT)
 
@@ -70,11 +70,11 @@ async def test_an_operator_needs_no_leave(tenants: Tenants) -> None:
     assert not await tenants.deactivate(TENANT, NOON)
 
 
-async def test_a_tenant_that_goes_before_it_came(tenants: Tenants) -> None:
-    """It was connected and taken away at once, and is provisioned by a step that comes later."""
-    gone = await tenants.deactivate("quick", LATER)
+async def test_a_tenant_can_be_deactivated_before_it_is_provisioned(tenants: Tenants) -> None:
+    """It was connected and removed at once; the event of its connection is handled later."""
+    deactivated = await tenants.deactivate("quick", LATER)
 
-    assert gone
+    assert deactivated
     assert tenants.is_inactive("quick")
     assert not await tenants.activate("quick", NOON)
     assert not tenants.serves("quick")
@@ -83,33 +83,35 @@ async def test_a_tenant_that_goes_before_it_came(tenants: Tenants) -> None:
 
 
 async def test_a_name_that_cannot_be_a_schema(tenants: Tenants) -> None:
-    """HttpError before anything is made of it."""
+    """It is rejected before any statement."""
     with pytest.raises(InvalidTenantNameError):
         await tenants.activate("Project-3", NOON)
 
 
-async def test_places_of_a_tenant_that_is_away_are_others(store: Store, tenants: Tenants) -> None:
-    """Nobody settles its sub-orders, and it gets no turn; when it comes again they count again."""
+async def test_sub_orders_of_an_inactive_tenant_use_no_capacity(
+    store: Store, tenants: Tenants
+) -> None:
+    """Nothing settles them, and its waiters are not woken; once it is active again they count again."""
     for tenant in (TENANT, OTHER):
         async with store.unit_of_work(tenant) as uow:
             await uow.capacity.acquire("jane", [SubOrderId(1)])
             await uow.capacity.wait("joe", NOON if tenant == TENANT else LATER)
     await tenants.deactivate(TENANT, NOON)
     async with store.unit_of_work(OTHER) as uow:
-        away = (await uow.capacity.used(), await uow.capacity.next_waiters(2))
+        inactive = (await uow.capacity.used(), await uow.capacity.next_waiters(2))
     await tenants.activate(TENANT, LATER)
     async with store.unit_of_work(OTHER) as uow:
-        again = (await uow.capacity.used(), await uow.capacity.next_waiters(2))
+        active = (await uow.capacity.used(), await uow.capacity.next_waiters(2))
 
-    assert away == (1, [(OTHER, "joe")])
-    assert again == (2, [(TENANT, "joe")])
+    assert inactive == (1, [(OTHER, "joe")])
+    assert active == (2, [(TENANT, "joe")])
 
 
-async def test_changes_are_told(pool: Pool, tenants: Tenants) -> None:
-    """Whoever watches hears when this process learns of a change, and not otherwise."""
-    heard: list[list[Tenant]] = []
+async def test_watchers_are_called_for_each_change(pool: Pool, tenants: Tenants) -> None:
+    """They are called when this process reads a change of another one, and not if nothing changed."""
+    seen: list[list[Tenant]] = []
     elsewhere = Tenants(pool)
-    elsewhere.watch(lambda: heard.append(list(elsewhere.names())))
+    elsewhere.watch(lambda: seen.append(list(elsewhere.names())))
     await elsewhere.load()
     await elsewhere.load()
     await tenants.add("project3")
@@ -117,7 +119,7 @@ async def test_changes_are_told(pool: Pool, tenants: Tenants) -> None:
     await tenants.deactivate(OTHER, NOON)
     await elsewhere.load()
 
-    assert heard == [[TENANT, OTHER], [TENANT, OTHER, "project3"], [TENANT, "project3"]]
+    assert seen == [[TENANT, OTHER], [TENANT, OTHER, "project3"], [TENANT, "project3"]]
 
 
 async def test_an_older_read_never_replaces_a_newer_one(tenants: Tenants) -> None:
@@ -131,7 +133,7 @@ async def test_an_older_read_never_replaces_a_newer_one(tenants: Tenants) -> Non
         assert not tenants.serves(TENANT)
 
 
-async def test_a_host_does_not_bring_a_tenant_back(tenants: Tenants) -> None:
+async def test_a_host_does_not_activate_a_tenant(tenants: Tenants) -> None:
     """A request may arrive just before the tenant is deactivated, and its host be stored just after."""
     await tenants.deactivate(TENANT, NOON)
     await tenants.save_host(TENANT, "https://archive.example.org")

@@ -1,4 +1,4 @@
-"""One unit of work is all or nothing, and tells apart what can be tried again."""
+"""A unit of work commits all or nothing, and raises different errors for what can be tried again."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -21,14 +21,14 @@ from rs_order.store.unit_of_work import Store
 from tests.integration.app_harness import A_SELECTION
 from tests.integration.conftest import TENANT
 from tests.support.clock import NOW
-from tests.support.polling import eventually
+from tests.support.polling import until_waiting_for_locks
 from tests.support.rows import OWNER, TenantRows, in_tenant
 
 A_REQUEST = NewRequest("c-1", b"fingerprint", {"queries": ["*"]})
 
 
-class _Trouble(Exception):
-    """Something a use case raises."""
+class _Error(Exception):
+    """An error of a use case."""
 
 
 def a_new_order(label: str) -> NewOrder:
@@ -45,7 +45,7 @@ def a_new_order(label: str) -> NewOrder:
 
 
 async def counted(pool: Pool) -> tuple[int, int]:
-    """Requests of the tenant, and rows of the outbox."""
+    """Return the numbers of the tenant's requests and of rows in the outbox."""
     async with in_tenant(pool, TENANT) as connection:
         (row,) = await connection.fetch(
             "select (select count(*) from order_request) as requests,"
@@ -54,39 +54,39 @@ async def counted(pool: Pool) -> tuple[int, int]:
     return row["requests"], row["messages"]
 
 
-async def write(store: Store, trouble: type[BaseException] | None = None) -> None:
-    """A change of a tenant's data and a message, in one unit."""
+async def write(store: Store, error: type[BaseException] | None = None) -> None:
+    """Change a tenant's data and send a message in one unit, which may then raise an error."""
     async with store.unit_of_work(TENANT) as uow:
         await uow.requests.record([A_REQUEST], NOW)
         await uow.messages.send([ScheduleStep(OWNER).to(TENANT)])
-        if trouble is not None:
-            raise trouble
+        if error is not None:
+            raise error
 
 
-async def test_what_ends_normally_stays_with_its_messages(
+async def test_a_unit_that_ends_normally_commits_with_its_messages(
     store: Store, pool: Pool, committed: list[str]
 ) -> None:
-    """One commit holds both, and the relay is told once, after it."""
+    """The relay is notified once, after the commit."""
     await write(store)
 
     assert await counted(pool) == (1, 1)
     assert committed == ["committed"]
 
 
-@pytest.mark.parametrize("trouble", [_Trouble, asyncio.CancelledError, KeyError])
-async def test_what_is_left_by_an_exception_leaves_nothing(
-    trouble: type[BaseException], store: Store, pool: Pool, committed: list[str]
+@pytest.mark.parametrize("error", [_Error, asyncio.CancelledError, KeyError])
+async def test_an_exception_rolls_the_unit_back(
+    error: type[BaseException], store: Store, pool: Pool, committed: list[str]
 ) -> None:
-    """Rolled back by default, and the exception passes as it is."""
-    with pytest.raises(trouble):
-        await write(store, trouble)
+    """The caller gets the exception as it is."""
+    with pytest.raises(error):
+        await write(store, error)
 
     assert await counted(pool) == (0, 0)
     assert committed == []
 
 
-async def test_nothing_is_seen_before_the_commit(store: Store, pool: Pool) -> None:
-    """Another connection sees neither the request nor the message meanwhile."""
+async def test_nothing_is_visible_before_the_commit(store: Store, pool: Pool) -> None:
+    """Another connection sees neither the request nor the message."""
     async with store.unit_of_work(TENANT) as uow:
         await uow.requests.record([A_REQUEST], NOW)
         await uow.messages.send([ScheduleStep(OWNER).to(TENANT)])
@@ -99,7 +99,7 @@ async def test_nothing_is_seen_before_the_commit(store: Store, pool: Pool) -> No
 async def test_a_unit_without_messages_does_not_wake_the_relay(
     store: Store, committed: list[str]
 ) -> None:
-    """Reading costs nobody anything."""
+    """The relay has nothing to publish."""
     async with store.unit_of_work(TENANT) as uow:
         await uow.settings()
 
@@ -107,7 +107,7 @@ async def test_a_unit_without_messages_does_not_wake_the_relay(
 
 
 async def test_w40_two_orders_of_one_label_at_once_are_a_conflict(store: Store, pool: Pool) -> None:
-    """The second meets the first at its commit, hears StoreConflict, and begins again numbered."""
+    """The second waits for the first, gets StoreConflict after its commit, and then takes a number."""
 
     async def second() -> None:
         async with store.unit_of_work(TENANT) as uow:
@@ -117,7 +117,7 @@ async def test_w40_two_orders_of_one_label_at_once_are_a_conflict(store: Store, 
     async with store.unit_of_work(TENANT) as uow:
         await uow.orders.create([a_new_order("same")])
         racing = asyncio.create_task(second())
-        await waiting_for_a_lock(pool)
+        await until_waiting_for_locks(pool)
 
     with pytest.raises(StoreConflict, match="orders_label_once"):
         await racing
@@ -133,7 +133,7 @@ async def test_w40_two_orders_of_one_label_at_once_are_a_conflict(store: Store, 
 
 
 async def test_a_deadlock_is_a_conflict(store: Store, rows: TenantRows) -> None:
-    """Against the documented order of locks: one of two gets through, the other may begin again."""
+    """Two units lock in opposite order: one commits, the other gets StoreConflict and may start again."""
     first, second = await rows.order(), await rows.order()
     both_hold = asyncio.Barrier(2)
 
@@ -148,15 +148,15 @@ async def test_a_deadlock_is_a_conflict(store: Store, rows: TenantRows) -> None:
     assert [type(result) for result in results if result is not None] == [StoreConflict]
 
 
-async def test_a_fault_of_ours_is_no_conflict(store: Store) -> None:
-    """Trying again wouldn't help, so it passes under its own name."""
+async def test_a_defect_is_no_conflict(store: Store) -> None:
+    """Another attempt wouldn't help, so the error of the database is not translated."""
     with pytest.raises(asyncpg.ForeignKeyViolationError):
         async with store.unit_of_work(TENANT) as uow:
             await uow.completions.dataset_task(OrderId(-1), A_SELECTION)
 
 
 async def test_a_database_that_ends_a_session_is_unavailable(store: Store, pool: Pool) -> None:
-    """What was written in that unit is gone; the next unit gets a connection that works."""
+    """The unit is rolled back; the next unit gets a connection that works."""
     with pytest.raises(StoreUnavailable):
         await _lose_the_session(store, pool)
 
@@ -177,23 +177,23 @@ async def _lose_the_session(store: Store, pool: Pool) -> None:
         await uow.requests.record([A_REQUEST], NOW)
 
 
-async def test_a_database_that_only_reads_is_unavailable(
+async def test_a_read_only_database_is_unavailable(
     store: Store, pool: Pool, database_url: str
 ) -> None:
-    """A standby, or a full disk: no message is to blame, and the relay publishes nothing it can't remove."""
+    """It may be a standby. No message is rejected for it, and the relay publishes nothing it can't remove."""
     name = database_url.rpartition("/")[2].partition("?")[0]
     await store.send([ScheduleStep(OWNER).to(TENANT)])
     await pool.execute(f"alter database {name} set default_transaction_read_only = on")
     async with await open_pool(database_url, size=2) as reading:
         with pytest.raises(StoreUnavailable):
             await write(Store(reading, lambda: None))
-        for slot in range(16):
-            async with Outbox(reading, SystemClock()).claim(slot, 1) as rows:
+        for partition in range(16):
+            async with Outbox(reading, SystemClock()).claim(partition, 1) as rows:
                 assert rows is None
 
 
-async def test_tenants_of_a_database_that_is_away_are_not_unknown(own_database: Database) -> None:
-    """Whoever asks hears that the store is away, so that he asks again."""
+async def test_tenants_are_not_unknown_while_the_database_is_down(own_database: Database) -> None:
+    """The caller gets StoreUnavailable, and can try again."""
     async with await open_pool(own_database.url, size=2) as pool:
         await migrate_platform(pool)
         tenants = Tenants(pool)
@@ -205,7 +205,7 @@ async def test_tenants_of_a_database_that_is_away_are_not_unknown(own_database: 
 
 
 async def test_a_database_that_is_down_is_unavailable(own_database: Database) -> None:
-    """And serves again after its start, through the same pool."""
+    """After its start the same pool works again."""
     async with await open_pool(own_database.url, size=2) as pool:
         store = Store(pool, lambda: None)
         await own_database.stop()
@@ -215,9 +215,3 @@ async def test_a_database_that_is_down_is_unavailable(own_database: Database) ->
         await own_database.start()
 
         assert await pool.fetchval("select 1") == 1
-
-
-async def waiting_for_a_lock(pool: Pool) -> None:
-    """Until a transaction waits for another one."""
-    query = "select exists (select from pg_locks where not granted)"
-    await eventually(lambda: pool.fetchval(query), "a transaction that waits for a lock")

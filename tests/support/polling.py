@@ -8,6 +8,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from rs_order.store.pool import Pool
+
 PAUSE_SECONDS = 0.03
 WAIT_SECONDS = 60.0
 """How long tests wait for a signal: far longer than a busy machine needs, so that a failure is a defect."""
@@ -36,3 +38,15 @@ async def eventually(check: Callable[[], Any], what: str, *, seconds: float = WA
 async def _result(check: Callable[[], Any]) -> Any:
     result = check()
     return await result if inspect.isawaitable(result) else result
+
+
+async def until_waiting_for_locks(pool: Pool, transactions: int = 1) -> None:
+    """Wait until so many transactions of the pool's database wait for a lock or a unique key."""
+    await eventually(
+        lambda: pool.fetchval(
+            "select count(*) >= $1 from pg_stat_activity"
+            " where wait_event_type = 'Lock' and datname = current_database()",
+            transactions,
+        ),
+        f"{transactions} transactions that wait for a lock",
+    )

@@ -1,6 +1,6 @@
-"""An order goes while its files are handed out: nothing comes back, and nobody takes a part for the whole.
+"""An order ends during a download: no deleted row comes back, and no incomplete zip looks complete.
 
-domain.md 21.15 suspects that the original writes a deleted file anew when its download ends.
+domain.md 21.15 suspects that the original writes a deleted file again when its download ends.
 """
 
 import io
@@ -22,7 +22,7 @@ from tests.rest.fake_downloads import FakeFileSources
 from tests.support.rows import OWNER
 
 FILES = ("a", "b", "c", "d")
-Goes = Callable[[AppHarness, OrderId], Awaitable[None]]
+End = Callable[[AppHarness, OrderId], Awaitable[None]]
 
 
 async def deleted(app: AppHarness, order: OrderId) -> None:
@@ -42,13 +42,13 @@ async def expired(app: AppHarness, order: OrderId) -> None:
 
 
 async def removed(app: AppHarness, order: OrderId) -> None:
-    """Its row is gone, too; some of its files are still there."""
+    """The order's row is removed at once, before its files are deleted."""
     await app.actions.delete(JANE, order)
     await app.actions.remove(ALAN, order)
 
 
-GOES: tuple[Goes, ...] = (deleted, cancelled, expired, removed)
-going = pytest.mark.parametrize("goes", GOES, ids=lambda goes: goes.__name__)
+ENDS: tuple[End, ...] = (deleted, cancelled, expired, removed)
+each_end = pytest.mark.parametrize("end", ENDS, ids=lambda end: end.__name__)
 
 
 @pytest.fixture
@@ -57,10 +57,10 @@ def downloads(pool: Pool) -> StoredDownloads:
 
 
 async def an_order(app: AppHarness) -> OrderId:
-    """Of external files, which are there at once; their content is "content"."""
+    """Create an order of external files, which are available at once."""
     order = await app.order(products=[one_file(name, size=None, external=True) for name in FILES])
     await app.run(CompleteOrderStep)
-    # What they hold is not what this is about.
+    # The content of the files has no checksum to match.
     await app.rows("update data_file set checksum = null")
     assert await app.status(order) == "DONE"
     return order
@@ -69,7 +69,7 @@ async def an_order(app: AppHarness) -> OrderId:
 async def sources_of(
     app: AppHarness, order: OrderId, first: Callable[[], Awaitable[None]]
 ) -> FakeFileSources:
-    """Files of "content"; ``first`` happens in the middle of the first one."""
+    """Return files with the bytes "content"; ``first`` runs in the middle of the first file."""
     rows = await app.rows("select id from data_file where order_id = $1 order by id", order)
     sources = FakeFileSources({row["id"]: b"content" for row in rows})
 
@@ -83,29 +83,29 @@ async def sources_of(
 
 
 async def traces_of(app: AppHarness, order: OrderId) -> dict[str, Any]:
-    """All that a settlement could write."""
+    """Return all that a settlement could change."""
     return {
         "order": await app.rows("select * from orders where id = $1", order),
         "history": await app.history(order),
         "files": await app.files(order),
         "sub-orders": await app.sub_orders(order),
-        "told": await app.responses_about(order),
+        "responses": await app.responses_about(order),
     }
 
 
-@going
+@each_end
 async def test_a_zip_whose_files_were_all_read_is_finished_and_changes_nothing(
-    goes: Goes, app: AppHarness, downloads: StoredDownloads
+    end: End, app: AppHarness, downloads: StoredDownloads
 ) -> None:
-    """The user gets the rest of what was listed for him; the deleted files don't come back."""
+    """The user gets the rest of the listed files; the deleted rows don't come back."""
     order = await an_order(app)
     before: dict[str, Any] = {}
 
-    async def go() -> None:
-        await goes(app, order)
+    async def end_order() -> None:
+        await end(app, order)
         before.update(await traces_of(app, order))
 
-    sources, report = await sources_of(app, order, go), ZipReport()
+    sources, report = await sources_of(app, order, end_order), ZipReport()
     request = ZipRequest(TENANT, order, OWNER, app.clock.now())
     content = io.BytesIO()
     await _take(zip_order(downloads, app.settle_downloads, sources, request, report), content)
@@ -118,21 +118,21 @@ async def test_a_zip_whose_files_were_all_read_is_finished_and_changes_nothing(
     assert await traces_of(app, order) == before
 
 
-@going
-async def test_a_zip_that_has_files_left_to_read_is_cut(
-    goes: Goes,
+@each_end
+async def test_a_zip_whose_files_are_not_all_read_is_cut_off(
+    end: End,
     app: AppHarness,
     downloads: StoredDownloads,
 ) -> None:
-    """Files that were deleted can't be told from files that never were: the archive must not look whole."""
+    """The rest of its files can't be listed any more, so the archive must not look complete."""
     order = await an_order(app)
     before: dict[str, Any] = {}
 
-    async def go() -> None:
-        await goes(app, order)
+    async def end_order() -> None:
+        await end(app, order)
         before.update(await traces_of(app, order))
 
-    sources, report = await sources_of(app, order, go), ZipReport()
+    sources, report = await sources_of(app, order, end_order), ZipReport()
     request = ZipRequest(TENANT, order, OWNER, app.clock.now(), page=2)
     content = io.BytesIO()
     with pytest.raises(OrderDeleted):
@@ -147,7 +147,7 @@ async def test_a_zip_that_has_files_left_to_read_is_cut(
 async def test_a_zip_of_several_pages_has_all_files(
     app: AppHarness, downloads: StoredDownloads
 ) -> None:
-    """Pages of 2 and of 3: the last one full, or not."""
+    """Pages of 2 and of 3 files, so that the last page is full once, and once not."""
     order = await an_order(app)
 
     async def nothing() -> None:
@@ -177,23 +177,23 @@ async def _take(pieces: AsyncIterator[bytes], into: io.BytesIO) -> None:
         into.write(piece)
 
 
-@going
-@pytest.mark.parametrize("taken", [True, False], ids=["taken", "left by its client"])
-async def test_a_single_file_of_an_order_that_goes_is_finished_and_changes_nothing(
-    *, taken: bool, goes: Goes, app: AppHarness, downloads: StoredDownloads
+@each_end
+@pytest.mark.parametrize("taken", [True, False], ids=["read", "abandoned by its client"])
+async def test_a_file_of_an_order_that_ends_is_delivered_and_changes_nothing(
+    *, taken: bool, end: End, app: AppHarness, downloads: StoredDownloads
 ) -> None:
-    """The row must not come back (domain.md 21.15), nor may the end of the download fail."""
+    """The deleted row must not come back (domain.md 21.15), and the download must not fail."""
     order = await an_order(app)
     (row, *_) = await app.rows("select id from data_file order by id")
     found = await downloads.file(TENANT, DataFileId(row["id"]))
     assert found is not None
     before: dict[str, Any] = {}
 
-    async def go() -> None:
-        await goes(app, order)
+    async def end_order() -> None:
+        await end(app, order)
         before.update(await traces_of(app, order))
 
-    sources, report = await sources_of(app, order, go), FileReport()
+    sources, report = await sources_of(app, order, end_order), FileReport()
     request = FileRequest(TENANT, order, found.file, OWNER)
     content = b""
     async with deliver(app.settle_downloads, sources, request, report) as delivery:

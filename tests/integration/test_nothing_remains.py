@@ -1,4 +1,4 @@
-"""What is left of work once it is done (W41), and of the inbox once its time is over."""
+"""Finished work leaves no rows (W41), and the inbox is purged after its retention."""
 
 from datetime import timedelta
 from typing import Any
@@ -14,14 +14,14 @@ from tests.support.rows import in_tenant
 
 _WORK = """
 select (select count(*) from completion) as completions, (select count(*) from retry) as retries,
-       (select count(*) from mail) as mails, (select count(*) from rs_order.running_sub_order) as places,
+       (select count(*) from mail) as mails, (select count(*) from rs_order.running_sub_order) as running,
        (select count(*) from rs_order.waiting_user) as queue
 """
-NOTHING = {"completions": 0, "retries": 0, "mails": 0, "places": 0, "queue": 0}
+NOTHING = {"completions": 0, "retries": 0, "mails": 0, "running": 0, "queue": 0}
 
 
 async def test_w41_a_finished_order_leaves_no_work(app: AppHarness) -> None:
-    """Two delayed steps remain; when their time has come, the order expires and they are gone, too."""
+    """Only two delayed steps remain. Once they are due, the order expires, and none is left."""
     order = await app.order("a", "b")
     await app.run()
     await app.storage_answers("a", "b")
@@ -41,8 +41,8 @@ async def test_w41_a_finished_order_leaves_no_work(app: AppHarness) -> None:
     assert await app.rows(_WORK) == [NOTHING]
 
 
-async def test_w41_the_inbox_forgets_what_was_answered(app: AppHarness) -> None:
-    """Requests and responses, seven days after; a request without an answer stays, however old."""
+async def test_w41_answered_requests_are_purged(app: AppHarness) -> None:
+    """Requests and responses are deleted after seven days; a request without an answer always stays."""
     for days, state in ((8, "DENIED"), (8, "RECEIVED"), (6, "DENIED")):
         await app.rows(
             "insert into order_request (correlation_id, fingerprint, body, state, received_at)"
@@ -63,10 +63,10 @@ async def test_w41_the_inbox_forgets_what_was_answered(app: AppHarness) -> None:
     assert await _ids(app, "order_response") == ["6"]
 
 
-async def test_w41_a_request_that_is_being_replayed_is_not_forgotten(
+async def test_w41_a_request_that_is_being_replayed_is_not_purged(
     app: AppHarness, pool: Pool
 ) -> None:
-    """A letter of a request whose time is over comes back while the inbox is tidied."""
+    """A dead letter of an old request is replayed while the inbox is purged."""
     await app.rows(
         "insert into order_request (correlation_id, fingerprint, body, state, received_at)"
         " values ('old', '', '{}', 'FAILED', $1)",
@@ -79,17 +79,17 @@ async def test_w41_a_request_that_is_being_replayed_is_not_forgotten(
     assert await _ids(app, "order_request") == ["old"]
 
 
-async def test_w41_the_inbox_is_tidied_every_hour(app: AppHarness) -> None:
-    """A round writes the next one in its commit; done twice, it does so once."""
+async def test_w41_the_inbox_is_purged_every_hour(app: AppHarness) -> None:
+    """A run writes the step of the next one in its commit. The same run again writes nothing."""
     for _ in range(2):
         await app.do({"step": PurgeInboxStep.name, "round": 1})
-    rounds = await app.rows("select body::json ->> 'round' as round, due_at from rs_order.outbox")
+    runs = await app.rows("select body::json ->> 'round' as round, due_at from rs_order.outbox")
 
-    assert rounds == [{"round": "2", "due_at": NOW + timedelta(hours=1)}]
+    assert runs == [{"round": "2", "due_at": NOW + timedelta(hours=1)}]
 
 
 async def _steps_of(app: AppHarness) -> set[str]:
-    """The steps of orders; the tenant's rounds come again for ever."""
+    """Return the names of the steps of orders, without the periodic steps of the tenant."""
     return {step["step"] for step in await app.steps() if "orderId" in step}
 
 

@@ -1,4 +1,4 @@
-"""Several want an order gone at once, or the settings change under it: it goes once, at its own time."""
+"""An order that is deleted, cancelled or expired several times at once ends once, at its own expiry date."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -17,7 +17,7 @@ async def delete(app: AppHarness, order: OrderId) -> str:
     try:
         await app.actions.delete(JANE, order)
     except ActionRejected:
-        return "refused"
+        return "rejected"
     return "deleted"
 
 
@@ -31,7 +31,7 @@ async def expire(app: AppHarness, order: OrderId) -> str:
     return "expired"
 
 
-async def an_order_whose_time_is_over(app: AppHarness) -> OrderId:
+async def an_order_past_its_expiry_date(app: AppHarness) -> OrderId:
     order = await app.order("a", "b")
     await app.run()
     await app.storage_answers("a", "b")
@@ -39,13 +39,13 @@ async def an_order_whose_time_is_over(app: AppHarness) -> OrderId:
     return order
 
 
-async def test_of_two_deletes_at_once_one_is_refused(app: AppHarness) -> None:
-    """As if it had come later: the order is deleted already."""
-    order = await an_order_whose_time_is_over(app)
+async def test_of_simultaneous_deletes_one_succeeds(app: AppHarness) -> None:
+    """The others are rejected because the order is deleted already."""
+    order = await an_order_past_its_expiry_date(app)
     answers = await asyncio.gather(*(delete(app, order) for _ in range(5)))
     await app.run()
 
-    assert sorted(answers) == ["deleted", *["refused"] * 4]
+    assert sorted(answers) == ["deleted", *["rejected"] * 4]
     assert [line[1] for line in await app.history(order)].count("DELETED") == 1
     assert await app.files(order) == {}
     assert await app.sub_orders(order) == []
@@ -54,25 +54,25 @@ async def test_of_two_deletes_at_once_one_is_refused(app: AppHarness) -> None:
 @pytest.mark.parametrize(
     "ends", [(delete, cancel), (expire, delete), (expire, cancel), (expire, expire)]
 )
-async def test_an_order_goes_once_whoever_wants_it_at_the_same_time(
+async def test_an_order_ends_once_when_several_end_it_at_the_same_time(
     ends: tuple[Ends, Ends], app: AppHarness
 ) -> None:
-    """Each status is taken once at most, its slots are freed, and its files deleted."""
-    order = await an_order_whose_time_is_over(app)
+    """It takes each final status once at most, and its sub-orders and files are deleted."""
+    order = await an_order_past_its_expiry_date(app)
     await asyncio.gather(*(end(app, order) for end in (*ends, *reversed(ends))))
     await app.run()
-    taken = [line[1] for line in await app.history(order)]
+    statuses = [line[1] for line in await app.history(order)]
 
-    assert taken[-1] == await app.status(order)
-    assert taken[-1] in ("DELETED", "EXPIRED")
-    assert taken.count("DELETED") <= 1
-    assert taken.count("EXPIRED") <= 1
+    assert statuses[-1] == await app.status(order)
+    assert statuses[-1] in ("DELETED", "EXPIRED")
+    assert statuses.count("DELETED") <= 1
+    assert statuses.count("EXPIRED") <= 1
     assert await app.files(order) == {}
     assert await app.sub_orders(order) == []
 
 
-async def test_a_changed_setting_is_for_what_is_decided_afterwards(app: AppHarness) -> None:
-    """An order that is complete keeps the time it was given; later orders get the new one (domain.md 4.7)."""
+async def test_a_changed_setting_applies_to_later_completions(app: AppHarness) -> None:
+    """An order that is complete keeps its expiry date (domain.md 4.7)."""
     before = await app.order("a")
     await app.run()
     await app.rows("insert into setting values ('expiration_max_duration_in_hours', '5')")
@@ -97,8 +97,8 @@ async def test_a_changed_setting_is_for_what_is_decided_afterwards(app: AppHarne
     assert await app.status(before) == "EXPIRED"
 
 
-async def test_a_retry_is_decided_by_the_settings_of_its_day(app: AppHarness) -> None:
-    """Its time begins anew, so that the new setting holds; a late reminder of the old time does nothing."""
+async def test_a_retry_takes_the_settings_of_its_day(app: AppHarness) -> None:
+    """It sets a new expiry date by the new setting; the expiry step of the old date does nothing."""
     order = await app.order("a")
     await app.run()
     await app.storage_answers(a="tape is broken")
