@@ -1,7 +1,6 @@
-"""The command ``rs-order`` (architecture.md 7): one module for each family of commands.
+"""The command ``rs-order`` (architecture.md 7), with one module per group of commands.
 
-Whatever takes time to import is imported by the command that needs it, so that ``--help`` is at once
-there.
+A command imports slow packages only when it runs, so that ``--help`` is fast.
 """
 
 import typer
@@ -16,5 +15,5 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for family in (serve, tenants, sandbox, place_order, dead_letter_commands, documents, demo):
-    app.add_typer(family.commands)
+for group in (serve, tenants, sandbox, place_order, dead_letter_commands, documents, demo):
+    app.add_typer(group.commands)

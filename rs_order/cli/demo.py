@@ -1,6 +1,6 @@
-"""``rs-order demo``: servers, a simulated platform, rs_order and real orders on one machine."""
+"""``rs-order demo``: runs the servers, a simulated platform and rs_order, and places real orders."""
 
-# ruff: noqa: PLC0415 - a command imports what it needs, so that --help is at once there
+# ruff: noqa: PLC0415 - a command imports what it needs, so that --help is fast
 import asyncio
 import signal
 from pathlib import Path
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from rs_order.cli.failures import FAILED, INTERRUPTED, carry_out, require_sandbox_extra
+from rs_order.cli.failures import FAILED, INTERRUPTED, require_sandbox_extra, run_command
 
 commands = typer.Typer()
 
@@ -20,23 +20,23 @@ def demo_command(
     archive: Annotated[
         Path | None,
         typer.Argument(
-            help="Folder with a manifest.json; by default the archive that ships with the sandbox."
+            help="Folder with a manifest.json. The default is the archive of the sandbox."
         ),
     ] = None,
     *,
     nearline_seconds: Annotated[
-        float, typer.Option(min=0, help="Seconds that a file needs to come back from tape.")
+        float, typer.Option(min=0, help="Seconds that the restoration of a file takes.")
     ] = 2.0,
     fault: Annotated[
         list[str] | None,
-        typer.Option(help="Fault of the sandbox, name=value; may be repeated."),
+        typer.Option(help="Fault of the sandbox, for example silence=true; may be repeated."),
     ] = None,
     patience: Annotated[
         float, typer.Option(min=1, help="Seconds to wait for each response.")
     ] = 120.0,
 ) -> None:
-    """Start everything, place orders, download and verify their files; exit 0 only if all cases pass."""
-    carry_out(_demo(archive, nearline_seconds, tuple(fault or ()), patience))
+    """Run the service, place orders, download and verify their files; exit 0 if all cases pass."""
+    run_command(_demo(archive, nearline_seconds, tuple(fault or ()), patience))
 
 
 async def _demo(

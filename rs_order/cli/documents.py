@@ -1,6 +1,6 @@
-"""``rs-order asyncapi`` and ``rs-order openapi``: the contracts, made from the code that keeps them."""
+"""``rs-order asyncapi`` and ``rs-order openapi``: print the API documents, generated from the code."""
 
-# ruff: noqa: PLC0415 - a command imports what it needs, so that --help is at once there
+# ruff: noqa: PLC0415 - a command imports what it needs, so that --help is fast
 import json
 from importlib.metadata import version
 from typing import Any
@@ -14,12 +14,12 @@ commands = typer.Typer()
 
 @commands.command("asyncapi")
 def asyncapi_command() -> None:
-    """Print what goes over AMQP: an AsyncAPI 3.0 document in JSON."""
+    """Print the AsyncAPI 3.0 document of the AMQP messages, as JSON."""
     from rs_order.broker.queue_names import topology
     from rs_order.contracts.asyncapi import asyncapi_document
     from rs_order.contracts.asyncapi_messages import INSTANCE, Addresses
 
-    # The names of a deployment with default settings, whatever is set here.
+    # Uses the names of a deployment with default settings, whatever the settings of this process are.
     names = topology(instance_identifier=INSTANCE)
     addresses = Addresses(
         order_requests=names.order_requests.name,
@@ -28,8 +28,8 @@ def asyncapi_command() -> None:
         processing_results=names.processing_results.name,
         process_rights=names.process_rights.name,
         of_instance={
-            heard.event: heard.queue.name
-            for heard in reversed((*names.security_events, *names.tenant_events))
+            consumed.event: consumed.queue.name
+            for consumed in reversed((*names.security_events, *names.tenant_events))
         },
     )
     _print(asyncapi_document(addresses, version(SERVICE)))
@@ -37,7 +37,7 @@ def asyncapi_command() -> None:
 
 @commands.command("openapi")
 def openapi_command() -> None:
-    """Print what is served over HTTP: an OpenAPI document in JSON."""
+    """Print the OpenAPI document of the REST endpoints, as JSON."""
     from rs_order.app.rest import absent_services, create_app
 
     app = create_app(absent_services())

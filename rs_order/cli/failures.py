@@ -1,6 +1,6 @@
-"""What the user is told when a command fails: one line, what to do next, and an exit code."""
+"""Runs a command, and reports its failure in one line with an exit code."""
 
-# ruff: noqa: PLC0415 - imported when something failed, not for --help
+# ruff: noqa: PLC0415 - imported when a command failed, not for --help
 import asyncio
 import importlib
 import os
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 FAILED = 1
 WRONG_USE = 2
-"""Of a wrong setting, as of wrong options."""
+"""The exit code for a wrong setting and for wrong options."""
 INTERRUPTED = 130
 
 
 class CommandFailed(Exception):
-    """A command can't do its work; the text is the line the user reads."""
+    """A command failed. The text is the line that the user reads."""
 
     code = "command-failed"
 
@@ -48,32 +48,32 @@ def require_sandbox_extra() -> None:
         ) from error
 
 
-def carry_out(
-    work: Coroutine[Any, Any, None],
+def run_command(
+    command: Coroutine[Any, Any, None],
     loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
 ) -> None:
-    """Run a command to its end; what stops it is told in one line.
+    """Run a command to its end, and report its failure in one line.
 
     Raises:
-        typer.Exit: with the code of the failure.
+        typer.Exit: the command failed. It has the exit code.
     """
     try:
         with asyncio.Runner(loop_factory=loop_factory) as runner:
-            runner.run(work)
+            runner.run(command)
     except (typer.Exit, typer.BadParameter):
         raise
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
-    except Exception as error:  # noqa: BLE001 - the last place where anything can be told
-        raise typer.Exit(_tell(error)) from None
+    except Exception as error:  # noqa: BLE001 - the last place that can report an error
+        raise typer.Exit(_report(error)) from None
 
 
 @contextmanager
-def reaching_database(settings: "Settings") -> Iterator[None]:
-    """Say what is wrong when the database can't be used.
+def database_errors_explained(settings: "Settings") -> Iterator[None]:
+    """Replace a database error by one that names the address and the setting to check.
 
     Raises:
-        CommandFailed: it is away, or refuses us.
+        CommandFailed: the database doesn't answer, or rejects the connection.
     """
     from rs_order.store.errors import DATABASE_ERRORS
 
@@ -82,19 +82,19 @@ def reaching_database(settings: "Settings") -> Iterator[None]:
     except DATABASE_ERRORS as error:
         address = urlsplit(settings.database_url.get_secret_value()).netloc.rpartition("@")[2]
         raise CommandFailed(
-            f"The database at {address} can't be used: {words_of(error)}. "
-            "See that it runs, and that RS_ORDER_DATABASE_URL is right."
+            f"The database at {address} can't be used: {one_line(error)}. "
+            "Check that it runs, and that RS_ORDER_DATABASE_URL is right."
         ) from error
 
 
-def words_of(error: Exception) -> str:
-    """What an error says, in one line without a full stop."""
-    words = str(error) or type(error).__name__
-    return " ".join(words.split()).rstrip(".")
+def one_line(error: Exception) -> str:
+    """Return the text of an error in one line, without a full stop."""
+    text = str(error) or type(error).__name__
+    return " ".join(text.split()).rstrip(".")
 
 
-def _tell(error: Exception) -> int:
-    """Write the line and return the exit code."""
+def _report(error: Exception) -> int:
+    """Write the line to standard error and return the exit code."""
     from rs_order.settings import SettingsError
 
     if os.environ.get("RS_ORDER_LOG_LEVEL", "").lower() == "debug":
@@ -106,15 +106,15 @@ def _tell(error: Exception) -> int:
 def _explained(error: Exception) -> str:
     for known, advice in _known_errors():
         if isinstance(error, known):
-            return f"{words_of(error)}. {advice}".rstrip()
+            return f"{one_line(error)}. {advice}".rstrip()
     return (
-        f"Unexpected {type(error).__name__}: {words_of(error)}. This is a defect of rs-order: "
-        "please report it with what RS_ORDER_LOG_LEVEL=debug shows."
+        f"Unexpected {type(error).__name__}: {one_line(error)}. This is a defect of rs-order: "
+        "please report it with the output of RS_ORDER_LOG_LEVEL=debug."
     )
 
 
 def _known_errors() -> list[tuple[type[Exception], str]]:
-    """Errors whose text is meant for the user, with the advice that it lacks."""
+    """Return the errors whose text is meant for the user, each with advice to add to it."""
     from rs_order.broker.errors import AmqpError, BrokerUnavailable, NotConfirmed
     from rs_order.demo.errors import DemoError
     from rs_order.demo.servers.errors import ServersError
@@ -131,8 +131,8 @@ def _known_errors() -> list[tuple[type[Exception], str]]:
         (DemoError, ""),
         (
             BrokerUnavailable,
-            "See that the broker runs, has the virtual hosts, and that RS_ORDER_AMQP_URL is right.",
+            "Check that the broker runs, has the virtual hosts, and that RS_ORDER_AMQP_URL is right.",
         ),
-        (NotConfirmed, "Start 'rs-order serve' once on this broker: it makes the queues."),
+        (NotConfirmed, "Start 'rs-order serve' once on this broker: it creates the queues."),
         (AmqpError, ""),
     ]

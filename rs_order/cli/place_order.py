@@ -1,13 +1,13 @@
-"""``rs-order order``: an order request as any REGARDS service would send it."""
+"""``rs-order order``: sends an order request over AMQP, as other REGARDS services do."""
 
-# ruff: noqa: PLC0415 - a command imports what it needs, so that --help is at once there
+# ruff: noqa: PLC0415 - a command imports what it needs, so that --help is fast
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import uuid4
 
 import typer
 
-from rs_order.cli.failures import FAILED, carry_out
+from rs_order.cli.failures import FAILED, run_command
 
 if TYPE_CHECKING:
     from rs_order.demo.order_client import PlacedOrder
@@ -36,16 +36,16 @@ def order_command(
         str | None, typer.Option(help="Regular expression (RE2) on the whole file name.")
     ] = None,
     size_limit: Annotated[
-        int | None, typer.Option(help="Refuse an order of more bytes than this.")
+        int | None, typer.Option(help="Reject the order if it has more bytes than this.")
     ] = None,
     correlation_id: Annotated[
-        str | None, typer.Option(help="Comes back in each response; a random one if not given.")
+        str | None, typer.Option(help="Id that each response repeats. The default is random.")
     ] = None,
     watch: Annotated[
         bool, typer.Option("--watch", help="Print the responses until the final one.")
     ] = False,
 ) -> None:
-    """Request an order over AMQP; with --watch, exit 0 when it ends DONE and 1 otherwise."""
+    """Request an order over AMQP. With --watch, exit 0 if it ends DONE, else 1."""
     filters = None
     if data_type or filename_pattern is not None:
         kinds = data_type or list(DataTypeName)  # a request with filters must name the kinds
@@ -57,7 +57,7 @@ def order_command(
         "filters": filters,
         "sizeLimitInBytes": size_limit,
     }
-    carry_out(_order(tenant, fields, watch=watch))
+    run_command(_order(tenant, fields, watch=watch))
 
 
 async def _order(tenant: str, fields: dict[str, Any], *, watch: bool) -> None:
@@ -81,7 +81,7 @@ async def _order(tenant: str, fields: dict[str, Any], *, watch: bool) -> None:
 
 
 async def _watch(placed: "PlacedOrder") -> None:
-    """Print each response; exit with an error unless the last one is DONE."""
+    """Print each response. Exit with an error unless the last one is DONE."""
     from rs_order.contracts.order_messages import ResponseStatus
     from rs_order.demo.order_client import response_line
 

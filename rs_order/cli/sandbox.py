@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rs_order.cli.failures import CommandFailed, carry_out, require_sandbox_extra
+from rs_order.cli.failures import CommandFailed, require_sandbox_extra, run_command
 
 commands = typer.Typer()
 
@@ -16,12 +16,12 @@ def sandbox_command(
     *,
     archive: Annotated[
         Path | None,
-        typer.Option(help="Folder with a manifest.json; the archive of the demo if not given."),
+        typer.Option(help="Folder with a manifest.json. The default is the archive of the demo."),
     ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 for a free port.")] = 9100,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     tenant: Annotated[
-        list[str] | None, typer.Option(help="A project that it serves; may be repeated.")
+        list[str] | None, typer.Option(help="Project to serve; may be repeated.")
     ] = None,
     project_host: Annotated[
         str | None, typer.Option(help="Public address of the projects, for download links.")
@@ -31,7 +31,7 @@ def sandbox_command(
     ] = None,
     fault: Annotated[
         list[str] | None,
-        typer.Option(help="name=value, for example silence=true; may be repeated."),
+        typer.Option(help="Fault to simulate, for example silence=true; may be repeated."),
     ] = None,
 ) -> None:
     """Serve a simulated REGARDS platform over HTTP and on the broker of RS_ORDER_AMQP_URL."""
@@ -45,11 +45,11 @@ def sandbox_command(
         "host": host,
         "port": port,
     }
-    carry_out(_serve({name: value for name, value in given.items() if value is not None}, faults))
+    run_command(_serve({name: value for name, value in given.items() if value is not None}, faults))
 
 
 async def _serve(given: dict[str, Any], faults: list[str]) -> None:
-    """Serve with the options that the user gave, and the defaults of the sandbox."""
+    """Serve with the given options. The sandbox has defaults for the others."""
     require_sandbox_extra()
     from rs_order.sandbox.archive_folder import ArchiveError
     from rs_order.sandbox.faults import FaultError, Faults

@@ -1,6 +1,6 @@
-"""``rs-order serve``: a process of the service, from its start to its orderly end."""
+"""``rs-order serve``: runs a process of the service until it receives a signal."""
 
-# ruff: noqa: PLC0415 - a command imports what it needs, so that --help is at once there
+# ruff: noqa: PLC0415 - a command imports what it needs, so that --help is fast
 import asyncio
 import errno
 import signal
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rs_order.cli.failures import CommandFailed, carry_out, reaching_database
+from rs_order.cli.failures import CommandFailed, database_errors_explained, run_command
 
 if TYPE_CHECKING:
     from rs_order.settings import Settings
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 commands = typer.Typer()
 
 STOP_SECONDS = 28.0
-"""For all that is held to be finished: 30 s are promised (architecture.md 7)."""
+"""Time to finish the work in progress after the signal, within the promised 30 s (architecture.md 7)."""
 HEALTH_PAUSE_SECONDS = 0.25
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -26,7 +26,7 @@ _CANT_LISTEN = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES})
 
 
 class RoleName(StrEnum):
-    """The names of ``app.serve.Role``, which is too heavy for ``--help``."""
+    """The values of ``app.serve.Role``, which is too slow to import for ``--help``."""
 
     ALL = "all"
     WORKER = "worker"
@@ -36,13 +36,13 @@ class RoleName(StrEnum):
 @commands.command("serve")
 def serve_command(
     role: Annotated[
-        RoleName, typer.Option(help="Everything, only the messages, or only REST.")
+        RoleName, typer.Option(help="Do all work, only handle messages, or only serve REST.")
     ] = RoleName.ALL,
 ) -> None:
-    """Serve until SIGTERM or SIGINT; a second signal ends at once."""
+    """Serve until SIGTERM or SIGINT. A second signal ends the process at once."""
     import uvloop
 
-    carry_out(_serve(role), uvloop.new_event_loop)
+    run_command(_serve(role), uvloop.new_event_loop)
 
 
 async def _serve(role: RoleName) -> None:
@@ -57,9 +57,9 @@ async def _serve(role: RoleName) -> None:
     serving = asyncio.create_task(serve(settings, Role(role), stop, on_ready=answering.set_result))
     announcing = asyncio.create_task(_announce(settings, answering))
     try:
-        # What is raised alone comes from the start, and that is the database; the parts that run
-        # side by side fail in groups.
-        with reaching_database(settings):
+        # A database error outside an exception group comes from the start. The parts that run
+        # concurrently raise exception groups.
+        with database_errors_explained(settings):
             await _until_ended(serving, stop)
     except ExceptionGroup as failures:
         raise _cant_listen(settings, failures) or failures from None
@@ -68,7 +68,7 @@ async def _serve(role: RoleName) -> None:
 
 
 def _stop_signal() -> asyncio.Event:
-    """Set by the first signal, which gives the second one back its force."""
+    """Return the event that the first signal sets. A second signal then ends the process."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -84,10 +84,10 @@ def _stop_signal() -> asyncio.Event:
 
 
 async def _until_ended(serving: "asyncio.Task[None]", stop: asyncio.Event) -> None:
-    """Until the service ends; from the stop on it has a time for that.
+    """Wait until the service ends. After the stop it has ``STOP_SECONDS`` for that.
 
     Raises:
-        CommandFailed: it didn't end in time.
+        CommandFailed: the service didn't end in time.
     """
     stopping = asyncio.create_task(stop.wait())
     try:
@@ -98,14 +98,14 @@ async def _until_ended(serving: "asyncio.Task[None]", stop: asyncio.Event) -> No
             raise
         raise CommandFailed(
             f"The service didn't finish within {STOP_SECONDS:g} s and was ended. Nothing is lost: "
-            "what it held is delivered to another process."
+            "its unfinished messages are delivered to another process."
         ) from error
     finally:
         stopping.cancel()
 
 
 async def _announce(settings: "Settings", answering: "asyncio.Future[int]") -> None:
-    """Print one line as soon as health says UP."""
+    """Print one line as soon as the health of the service is UP."""
     import httpx
 
     port = await answering
@@ -113,14 +113,14 @@ async def _announce(settings: "Settings", answering: "asyncio.Future[int]") -> N
     every_address = host in {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound
     url = f"http://{'localhost' if every_address else host}:{port}"
     async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
-        # Health is asked at its own address, as an orchestrator does: it alone knows it all.
+        # Asks the health endpoint, as an orchestrator does: only it covers all components.
         while (await client.get("/actuator/health")).status_code != httpx.codes.OK:  # noqa: ASYNC110
             await asyncio.sleep(HEALTH_PAUSE_SECONDS)
     typer.echo(f"rs-order is ready on {url} (health UP)")
 
 
 def _cant_listen(settings: "Settings", failures: ExceptionGroup) -> CommandFailed | None:
-    """The usual reason for which REST does not start, in one line."""
+    """Return the error to show if REST can't listen on its address, or None for another failure."""
     cause: Exception = failures
     while isinstance(cause, ExceptionGroup) and len(cause.exceptions) == 1:
         cause = cause.exceptions[0]

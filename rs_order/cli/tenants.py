@@ -1,13 +1,13 @@
-"""``rs-order migrate`` and ``rs-order tenant``: what the database holds."""
+"""``rs-order migrate`` and ``rs-order tenant``: the schemas and tenants of the database."""
 
-# ruff: noqa: PLC0415 - a command imports what it needs, so that --help is at once there
+# ruff: noqa: PLC0415 - a command imports what it needs, so that --help is fast
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rs_order.cli.failures import carry_out, reaching_database
+from rs_order.cli.failures import database_errors_explained, run_command
 
 if TYPE_CHECKING:
     from rs_order.app.database import Database
@@ -23,12 +23,13 @@ def migrate_command(
     after: Annotated[
         bool,
         typer.Option(
-            "--after", help="Also apply what must wait until the previous version has stopped."
+            "--after",
+            help="Also apply the migrations that must wait until the previous version has stopped.",
         ),
     ] = False,
 ) -> None:
-    """Bring the platform's schema and every tenant's up to date; several may do so at once."""
-    carry_out(_migrate(after=after))
+    """Bring the platform's schema and those of all tenants up to date. May run several times at once."""
+    run_command(_migrate(after=after))
 
 
 @tenant_commands.command("add")
@@ -38,14 +39,14 @@ def add_command(
         str | None, typer.Option(help="Public address of the project, for download links.")
     ] = None,
 ) -> None:
-    """Add a tenant; running services serve it at once."""
-    carry_out(_add(name, host))
+    """Add a tenant. Running services serve it at once."""
+    run_command(_add(name, host))
 
 
 @tenant_commands.command("list")
 def list_command() -> None:
     """List the tenants with their public addresses."""
-    carry_out(_list())
+    run_command(_list())
 
 
 async def _migrate(*, after: bool) -> None:
@@ -76,6 +77,6 @@ async def _opened(*, after_deployment: bool = False) -> "AsyncIterator[Database]
 
     settings = load_settings()
     configure_command_logs(settings)
-    with reaching_database(settings):
+    with database_errors_explained(settings):
         async with open_database(settings, after_deployment=after_deployment) as database:
             yield database

@@ -1,4 +1,4 @@
-"""Logs of commands that print their results: on standard error, apart from these."""
+"""Logs of commands: on standard error, because the results are on standard output."""
 
 import logging
 import sys
@@ -9,7 +9,7 @@ from rs_order.settings import Settings
 
 
 def configure_command_logs(settings: Settings) -> None:
-    """Send what is logged below a command to standard error, from the level set."""
+    """Write the log of a command to standard error, from the level in the settings."""
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -25,5 +25,5 @@ def configure_command_logs(settings: Settings) -> None:
 
 
 def silence_libraries() -> None:
-    """Drop the libraries' own records: they repeat what is raised, and that is told anyway."""
+    """Drop the log records of libraries: they repeat the error that the command reports."""
     logging.getLogger().addHandler(logging.NullHandler())
