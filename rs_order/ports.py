@@ -438,6 +438,12 @@ class OpenFile:
     headers: Mapping[str, str] = field(default_factory=dict)
     """Response headers of the source that describe the file, not the connection."""
 
+    @property
+    def announced_size(self) -> int | None:
+        """The bytes that the source announces, or None if it announces no size."""
+        length = self.headers.get("Content-Length", "")
+        return int(length) if length.isascii() and length.isdecimal() else None
+
 
 class FileSources(Protocol):
     """The sources of files: rs-storage, rs-dam, or any URL (remote-services.md 2.9, 3.4, 3.5)."""

@@ -18,6 +18,8 @@ class Transfer:
     def __init__(self, file: FileToDownload, source: AbstractAsyncContextManager[OpenFile]) -> None:
         """Start to fetch at once. The caller must call ``stop``."""
         self.file = file
+        self.size = file.size
+        """Bytes; that of the source, once it is open, if the catalog has none. None: unknown."""
         self._source = source
         self._chunks: asyncio.Queue[bytes | Exception | None] = asyncio.Queue(CHUNKS_AHEAD)
         self._task = asyncio.create_task(self._fetch())
@@ -40,6 +42,8 @@ class Transfer:
     async def _fetch(self) -> None:
         try:
             async with self._source as source:
+                if self.size is None:
+                    self.size = source.announced_size
                 async for chunk in source.chunks:
                     await self._chunks.put(chunk)
         except Exception as error:  # noqa: BLE001 - raised where the file is read
@@ -96,6 +100,10 @@ class Fetching:
         except FetchError:
             await self.stop(file)
             raise
+
+    def size_of(self, file: FileToDownload) -> int | None:
+        """Return the size of an open file: that of the catalog, or else of its source; None if unknown."""
+        return self._transfer(file).size
 
     async def stop(self, file: FileToDownload) -> None:
         """Close the source of a file; do nothing if it isn't open."""

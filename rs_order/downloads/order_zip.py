@@ -12,10 +12,9 @@ from rs_order.downloads.entry_names import NOTICE, EntryNames
 from rs_order.downloads.fetching import Fetching, finish_anyway
 from rs_order.downloads.ledger import Ledger
 from rs_order.downloads.settle import Settle
-from rs_order.downloads.zip_stream import ZipStream
+from rs_order.downloads.zip_stream import NO_COMPRESSION, ZipStream
 from rs_order.ports import Downloads, FetchError, FileSources, FileToDownload
 
-NO_COMPRESSION: Final = 0
 LIGHT: Final = 1
 """zlib level. On FITS images 8 times as fast as the default; the result is at most a seventh larger."""
 
@@ -174,7 +173,8 @@ class _ZipWriter:
             return
         check = ContentCheck(file)
         name = self._names.choose(file)
-        self._archive.begin(name, size=file.size, level=level_for(chunk or b""))
+        size = self._fetching.size_of(file)
+        self._archive.begin(name, size=size, level=level_for(chunk or b""))
         failure: FetchError | None = None
         try:
             while chunk is not None and check.accept(chunk):

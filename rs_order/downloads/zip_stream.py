@@ -5,8 +5,9 @@ files), or pass every chunk through threads. Here the central directory moves to
 exceeds a limit.
 
 Every entry is deflated, even if it doesn't shrink: streaming readers, Java's among them, accept a data
-descriptor only after a deflated entry. Its name is UTF-8, and its sizes and CRC follow it. Sizes have 64
-bits if the file is large or of unknown size, and 32 otherwise, for old readers.
+descriptor only after a deflated entry. What doesn't shrink becomes stored blocks (faces.md R-2). The name is
+UTF-8, and sizes and CRC follow the content. Java 17 expects 64-bit sizes exactly after an entry of more than
+4 GiB, and 32-bit sizes after all others (faces.md R-4).
 """
 
 import struct
@@ -16,17 +17,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 PIECE: Final = 64 * 1024
 """Bytes of a piece of the archive, at least."""
 DIRECTORY_IN_MEMORY: Final = 4 * 2**20
 """Bytes of central directory kept in memory; the rest is on disk (about 100 per entry)."""
 
-_LARGE_ENTRY: Final = 4_000_000_000
-"""Files from this size on get 64-bit sizes. It is below 4 GiB, because incompressible data grows a little."""
+NO_COMPRESSION: Final = 0
+
 _MAX_16: Final = 0xFFFF
 _MAX_32: Final = 0xFFFFFFFF
+_BLOCK: Final = _MAX_16
+"""Bytes of a stored block of deflate, at most; its head takes 5 more."""
+_MAY_GROW_TOO_LARGE: Final = 4_290_000_000
+"""Bytes from which on a compressed entry could become larger than 32 bits count. zlib adds 1/4096 at most."""
 _DEFLATED: Final = 8
 _FLAGS: Final = 1 << 3 | 1 << 11
 """Sizes follow the data; the name is UTF-8."""
@@ -37,6 +42,8 @@ _MADE_BY: Final = 3 << 8 | _ZIP64_VERSION
 _ATTRIBUTES: Final = 0o100644 << 16
 """A regular file that all users may read."""
 
+_BLOCK_HEAD: Final = struct.Struct("<BHH")
+_FULL_BLOCK: Final = _BLOCK_HEAD.pack(0, _BLOCK, 0)
 _LOCAL: Final = struct.Struct("<4sHHHHHLLLHH")
 _DESCRIPTOR: Final = struct.Struct("<4sLLL")
 _DESCRIPTOR_64: Final = struct.Struct("<4sLQQ")
@@ -46,15 +53,66 @@ _END_64: Final = struct.Struct("<4sQHHLLQQQQ")
 _END_64_LOCATOR: Final = struct.Struct("<4sLQL")
 
 
+class _Deflate(Protocol):
+    def compress(self, data: bytes, /) -> bytes: ...
+
+    def flush(self) -> bytes:
+        """Return the rest, once all data was given."""
+
+
+class StoredBlocks:
+    """Wraps data as a deflated entry without compressing it; its length is known before (faces.md R-3)."""
+
+    def __init__(self) -> None:
+        self._pending = bytearray()
+        self._packed = 0
+
+    def compress(self, data: bytes, /) -> bytes:
+        """Return the blocks that are complete; at least one byte is kept for the last one."""
+        self._pending += data
+        complete = max(0, len(self._pending) - 1) // _BLOCK
+        if not complete:
+            return b""
+        with memoryview(self._pending) as view:
+            blocks = b"".join(
+                part
+                for start in range(0, complete * _BLOCK, _BLOCK)
+                for part in (_FULL_BLOCK, view[start : start + _BLOCK])
+            )
+        del self._pending[: complete * _BLOCK]
+        self._packed += len(blocks)
+        return blocks
+
+    def flush(self) -> bytes:
+        length = len(self._pending)
+        last = _BLOCK_HEAD.pack(1, length, length ^ _MAX_16) + self._pending
+        if self._packed + len(last) == _MAX_32:
+            # This size marks a 64-bit one, so one more block makes it different.
+            last = b"\0" + last[1:] + _BLOCK_HEAD.pack(1, 0, _MAX_16)
+        return last
+
+
+def packed_size(size: int) -> int:
+    """Return the length of so many bytes in stored blocks (faces.md R-3)."""
+    packed = size + 5 * max(1, -(-size // _BLOCK))
+    return packed + 5 if packed == _MAX_32 else packed
+
+
 @dataclass(slots=True)
 class _Entry:
     name: bytes
     offset: int
     zip64: bool
-    deflate: "zlib._Compress"
+    """True if the local header announces sizes of 64 bits."""
+    deflate: _Deflate
     crc: int = 0
     size: int = 0
     compressed: int = 0
+
+    @property
+    def large(self) -> bool:
+        """True if its sizes take 64 bits, or were announced so."""
+        return self.zip64 or max(self.size, self.compressed) > _MAX_32
 
 
 class ZipStream:
@@ -98,14 +156,17 @@ class ZipStream:
 
         Args:
             name: unique in the archive, at most 65,535 bytes of UTF-8.
-            size: the most bytes it will have, or None if that is unknown.
-            level: the zlib level, from 0 (no compression) to 9.
+            size: the bytes it will have, or None if that is unknown.
+            level: the zlib level, from 0 (no compression) to 9. An entry so large that its compressed size
+                might need 64 bits, and its size not, isn't compressed.
         """
+        if size is not None and _MAY_GROW_TOO_LARGE < size <= _MAX_32:
+            level = NO_COMPRESSION
         entry = self._entry = _Entry(
             name=name.encode(),
             offset=self._written,
-            zip64=size is None or size >= _LARGE_ENTRY,
-            deflate=zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS),
+            zip64=size is not None and _needs_64_bits(size, level),
+            deflate=_deflate(level),
         )
         extra = struct.pack("<HHQQ", 1, 16, 0, 0) if entry.zip64 else b""
         sizes = _MAX_32 if entry.zip64 else 0
@@ -138,7 +199,7 @@ class ZipStream:
         """Close the open entry."""
         entry = self._open_entry()
         self._write_compressed(entry, entry.deflate.flush())
-        descriptor = _DESCRIPTOR_64 if entry.zip64 else _DESCRIPTOR
+        descriptor = _DESCRIPTOR_64 if entry.large else _DESCRIPTOR
         self._write(descriptor.pack(b"PK\7\10", entry.crc, entry.compressed, entry.size))
         self._directory.write(self._central_record(entry))
         self._entries += 1
@@ -179,7 +240,7 @@ class ZipStream:
 
     def _central_record(self, entry: _Entry) -> bytes:
         far = entry.offset >= _MAX_32
-        large = [entry.size, entry.compressed] if entry.zip64 else []
+        large = [entry.size, entry.compressed] if entry.large else []
         if far:
             large.append(entry.offset)
         extra = struct.pack(f"<HH{len(large)}Q", 1, 8 * len(large), *large) if large else b""
@@ -192,8 +253,8 @@ class ZipStream:
             self._time,
             self._date,
             entry.crc,
-            _MAX_32 if entry.zip64 else entry.compressed,
-            _MAX_32 if entry.zip64 else entry.size,
+            _MAX_32 if entry.large else entry.compressed,
+            _MAX_32 if entry.large else entry.size,
             len(entry.name),
             len(extra),
             0,
@@ -231,6 +292,17 @@ class ZipStream:
             )
         )
         self._write(_END_64_LOCATOR.pack(b"PK\6\7", 0, end, 1))
+
+
+def _deflate(level: int) -> _Deflate:
+    if level == NO_COMPRESSION:
+        return StoredBlocks()
+    return zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS)
+
+
+def _needs_64_bits(size: int, level: int) -> bool:
+    """True if an entry of exactly this size has a size, or a compressed size, of more than 32 bits."""
+    return (packed_size(size) if level == NO_COMPRESSION else size) > _MAX_32
 
 
 def _dos_date_and_time(moment: datetime) -> tuple[int, int]:

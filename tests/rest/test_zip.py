@@ -149,6 +149,19 @@ async def test_no_false_done_wrong_content_is_never_downloaded(
     assert downloadable.order.results == {1: result, 2: DONE}
 
 
+@pytest.mark.parametrize(("announced", "version"), [("7", 20), ("5000000000", 45), ("?", 20)])
+async def test_f19_a_size_that_only_the_source_knows(
+    downloadable: DownloadableOrder, announced: str, version: int
+) -> None:
+    """It decides in advance if the entry needs sizes of 64 bits; without it, the bytes that came do."""
+    downloadable.add("a", size=None, headers={"Content-Length": announced})
+
+    archive = await download(downloadable)
+
+    assert archive.infolist()[0].extract_version == version
+    assert archive.read("a") == b"content"
+
+
 async def test_transfer_that_breaks_in_the_middle(downloadable: DownloadableOrder) -> None:
     """What came is kept, its successors are whole."""
 

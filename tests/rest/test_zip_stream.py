@@ -1,13 +1,15 @@
 """The bytes of the format, judged by somebody else's reader."""
 
+import hashlib
 import io
 import zipfile
+import zlib
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from rs_order.downloads.zip_stream import ZipStream
+from rs_order.downloads.zip_stream import StoredBlocks, ZipStream, packed_size
 
 AT = datetime(2026, 3, 1, 12, 30, 45, tzinfo=UTC)
 FAR = 5 * 2**30
@@ -21,9 +23,9 @@ def entry(archive: ZipStream, name: str, content: bytes, size: int | None, level
 
 
 @pytest.mark.parametrize("level", [0, 1, 9])
-@pytest.mark.parametrize("size", [100_000, None, 5_000_000_000])
+@pytest.mark.parametrize("size", [100_000, None, 4_294_639_600, 5_000_000_000])
 def test_entries_of_any_size(level: int, size: int | None) -> None:
-    """Known, unknown, and announced larger than 4 GiB, which takes 64-bit sizes."""
+    """Known, unknown, and announced larger than 4 GiB, which alone takes 64-bit sizes."""
     content = b"0123456789" * 10_000
     with ZipStream(AT) as archive:
         written = entry(archive, "é.txt", content, size, level) + b"".join(archive.finish())
@@ -34,7 +36,48 @@ def test_entries_of_any_size(level: int, size: int | None) -> None:
         0o100644,
         8,
     )
-    assert (45 if size != 100_000 else 20) == read.infolist()[0].extract_version
+    assert (45 if size == 5_000_000_000 else 20) == read.infolist()[0].extract_version
+
+
+def test_the_layout_is_that_of_the_chapter() -> None:
+    """Byte for byte (faces.md R-6)."""
+    with ZipStream(datetime(2026, 1, 2, 3, 4, 6, tzinfo=UTC)) as archive:
+        written = entry(archive, "a.txt", b"hello", 5, 0)
+        written += entry(archive, "b.bin", bytes(70_000), 70_000, 0)
+        written += b"".join(archive.finish())
+
+    assert (
+        hashlib.sha256(written).hexdigest()
+        == "a574af61a9c185f5b91b597b99eecf6ea445609db9e74cf827dc7e9f7afa8d89"
+    )
+
+
+@pytest.mark.parametrize("size", [0, 1, 65_534, 65_535, 65_536, 131_070, 131_071, 1_000_000])
+@pytest.mark.parametrize("chunk", [1000, 65_536, 200_000])
+def test_stored_blocks_have_the_length_that_was_announced(size: int, chunk: int) -> None:
+    """However the data is cut, and any reader of deflate finds it again."""
+    content = bytes(range(256)) * (size // 256 + 1)
+    blocks = StoredBlocks()
+    packed = b"".join(
+        blocks.compress(content[start : min(start + chunk, size)])
+        for start in range(0, size, chunk)
+    )
+    packed += blocks.flush()
+
+    assert len(packed) == packed_size(size)
+    assert content[:size] == zlib.decompress(packed, -zlib.MAX_WBITS)
+
+
+def test_sizes_that_mark_64_bits_are_never_packed_sizes() -> None:
+    """4,294,967,295 packed bytes would mean that the size is elsewhere: one block more is added."""
+    just = next(size for size in range(4_294_639_000, 4_295_000_000) if _plain(size) == 2**32 - 1)
+
+    assert packed_size(just) == 2**32 + 4
+    assert packed_size(just - 1) == 2**32 - 2
+
+
+def _plain(size: int) -> int:
+    return size + 5 * -(-size // 65_535)
 
 
 def test_w21_entries_beyond_4_gib(tmp_path: Path) -> None:

@@ -24,8 +24,19 @@ ARIA2 = Tool("aria2c", "aria2")
 """Downloads the files of a metalink."""
 CURL = Tool("curl", "curl")
 """Calls REST in the tutorial."""
+BSDTAR = Tool("bsdtar", "libarchive-tools")
+"""Unpacks zips, also from a pipe."""
+JAVA_COMPILER = Tool("javac", "default-jdk-headless")
+"""Comes with the ``java`` that runs source files, and reads zips as most clients of REGARDS do."""
+SEVEN_ZIP = Tool("7z", "p7zip-full")
+"""Unpacks zips."""
+UNZIP = Tool("unzip", "unzip")
+"""Unpacks zips."""
 JQ = Tool("jq", "jq")
 """Reads JSON in the tutorial."""
+
+
+ALL = (ARIA2, BSDTAR, CURL, JAVA_COMPILER, JQ, SEVEN_ZIP, UNZIP)
 
 
 class ToolMissing(Exception):
@@ -51,7 +62,7 @@ async def program(tool: Tool) -> str:
 
 
 async def _find_all() -> None:
-    for tool in (ARIA2, CURL, JQ):
+    for tool in ALL:
         await program(tool)
 
 
