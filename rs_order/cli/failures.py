@@ -75,11 +75,11 @@ def database_errors_explained(settings: "Settings") -> Iterator[None]:
     Raises:
         CommandFailed: the database doesn't answer, or rejects the connection.
     """
-    from rs_order.store.errors import DATABASE_ERRORS
+    from rs_order.store.errors import DATABASE_ERRORS, StoreUnavailable
 
     try:
         yield
-    except DATABASE_ERRORS as error:
+    except (*DATABASE_ERRORS, StoreUnavailable) as error:
         address = urlsplit(settings.database_url.get_secret_value()).netloc.rpartition("@")[2]
         raise CommandFailed(
             f"The database at {address} can't be used: {one_line(error)}. "

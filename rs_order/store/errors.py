@@ -1,29 +1,37 @@
 """Errors of the store, and what they are made of: the errors of PostgreSQL's driver.
 
 StoreError
-├── StoreUnavailable   the database can't be reached
+├── StoreUnavailable   the database can't be used now
 └── StoreConflict      another unit of work was faster
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 import asyncpg
 
 DATABASE_ERRORS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 """Everything that the driver raises while a process opens the database and brings it up to date."""
-_UNAVAILABLE = (
-    OSError,
-    TimeoutError,
-    asyncpg.InterfaceError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.PostgresSystemError,
-    asyncpg.ReadOnlySQLTransactionError,  # a standby, or a primary whose disk is full
-    asyncpg.IdleInTransactionSessionTimeoutError,
-    asyncpg.InternalClientError,
+_UNAVAILABLE = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""Errors without a SQLSTATE: the connection broke, or the server can't be reached or doesn't answer."""
+_UNAVAILABLE_STATES: Final = (
+    "08",  # connection exception
+    "25006",  # read only: a standby, or a primary whose disk is full
+    "25P03",  # the server ended a session that was idle in its transaction
+    "28",  # the login is refused: nologin, another password, pg_hba.conf
+    "3D000",  # the database doesn't exist, for example while a backup is restored
+    "53",  # insufficient resources: connections, memory, disk
+    "55000",  # the database accepts no connections
+    "57",  # operator intervention: starting up, shutting down, a session or statement ended
+    "58",  # a system error outside of PostgreSQL
+    "F0",  # its configuration can't be read
 )
+"""The SQLSTATEs, and classes of them, that describe the server or the session, never the statement.
+
+The same work succeeds once the cause has passed. Every other SQLSTATE describes the statement or its data, so
+the same message would fail again.
+"""
 _CONFLICT = (
     asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,
@@ -40,9 +48,14 @@ class StoreError(Exception):
 
 
 class StoreUnavailable(StoreError):
-    """The database can't be reached or shuts down. The same work can be tried again later."""
+    """The database can't be used now. The same work can be tried again later."""
 
     code = "store-unavailable"
+
+    @classmethod
+    def because(cls, error: Exception) -> "StoreUnavailable":
+        """Return the error whose text names the driver's error."""
+        return cls(f"{type(error).__name__}: {error}")
 
 
 class StoreConflict(StoreError):
@@ -59,4 +72,21 @@ def store_errors() -> Iterator[None]:
     except _CONFLICT as error:
         raise StoreConflict(str(error)) from error
     except _UNAVAILABLE as error:
-        raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+        raise StoreUnavailable.because(error) from error
+    except asyncpg.PostgresError as error:
+        if not _is_unavailable(error):
+            raise
+        raise StoreUnavailable.because(error) from error
+
+
+@contextmanager
+def connection_errors() -> Iterator[None]:
+    """Turn every error of a connection attempt into StoreUnavailable: no statement was executed yet."""
+    try:
+        yield
+    except DATABASE_ERRORS as error:
+        raise StoreUnavailable.because(error) from error
+
+
+def _is_unavailable(error: asyncpg.PostgresError) -> bool:
+    return error.sqlstate.startswith(_UNAVAILABLE_STATES)

@@ -15,7 +15,7 @@ import orjson
 
 from rs_order.domain.identity import SERVICE
 from rs_order.domain.ids import Tenant
-from rs_order.store.errors import store_errors
+from rs_order.store.errors import connection_errors, store_errors
 
 IDLE_SECONDS: Final = 300
 """An unused connection is closed after this time."""
@@ -75,9 +75,22 @@ async def transaction(pool: Pool, *, readonly: bool = False) -> AsyncIterator[Co
 
     A single statement needs one, too: without a transaction, a pooler may prepare it on one server
     connection and execute it on another.
+
+    Raises:
+        StoreUnavailable: no connection can be opened.
     """
-    async with pool.acquire() as connection, connection.transaction(readonly=readonly):
+    async with _acquired(pool) as connection, connection.transaction(readonly=readonly):
         yield connection
+
+
+@asynccontextmanager
+async def _acquired(pool: Pool) -> AsyncIterator[Connection]:
+    with connection_errors():
+        connection = await pool.acquire()
+    try:
+        yield connection
+    finally:
+        await pool.release(connection)
 
 
 PLATFORM_SCHEMA = "rs_order"

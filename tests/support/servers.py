@@ -49,3 +49,14 @@ async def fresh_broker(
     finally:
         for name in (broker.vhost, broker.instance_vhost):
             await management.delete_vhost(name)
+
+
+@asynccontextmanager
+async def fresh_role(admin: asyncpg.Connection) -> AsyncIterator[str]:
+    """Create a role that owns nothing, with the password "secret", and yield its name; drop it in the end."""
+    role = f"test_{uuid.uuid4().hex[:12]}"
+    await admin.execute(f"create role {role} login password 'secret'")
+    try:
+        yield role
+    finally:
+        await admin.execute(f"drop role {role}")
