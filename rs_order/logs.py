@@ -9,7 +9,7 @@ import structlog
 
 
 def configure_logs(level: str = "info", form: Literal["json", "console"] = "json") -> None:
-    """Set up structlog for this process; libraries' own records go the same way."""
+    """Set up structlog for this process. The log records of libraries get the same format."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,

@@ -1,6 +1,6 @@
-"""What an operator can set: variables ``RS_ORDER_…``, and a TOML file named by ``RS_ORDER_CONFIG``.
+"""The settings: variables ``RS_ORDER_…``, and a TOML file that ``RS_ORDER_CONFIG`` names.
 
-Read once, in the composition root, and passed on in parts. ``docs/configuration.md`` is made from this file.
+They are read once, at the start of a process. ``docs/configuration.md`` is generated from this file.
 """
 
 import os
@@ -31,18 +31,18 @@ from rs_order.domain.identity import SERVICE
 
 PREFIX = "RS_ORDER_"
 DEVELOPMENT_KEY = "!!!!!==========abcdefghijklmnopqrstuvwxyz0123456789==========!!!!!"
-"""The platform's key for development and tests (rest.md 2.2); public, so never for production."""
+"""The platform's key for development and tests (rest.md 2.2). It is public: never use it in production."""
 MEBIBYTE = 1024 * 1024
 
 
 class SettingsError(Exception):
-    """A setting is missing or wrong; the text names it and says what it must be."""
+    """A setting is missing or wrong. The text names the setting and the values that are allowed."""
 
     code = "wrong-setting"
 
 
 def _listed(value: Any) -> Any:
-    """Comma-separated text in the environment, a list in TOML."""
+    """Return the items of a comma-separated text. A list from TOML stays as it is."""
     if isinstance(value, str):
         return [part.strip() for part in value.split(",") if part.strip()]
     return value
@@ -53,7 +53,7 @@ Positive = Annotated[float, Field(gt=0)]
 
 
 def _property(name: str) -> dict[str, Any]:
-    """The property of the Java service that this setting takes the place of."""
+    """Return the schema extra that names the property of the Java service which the setting replaces."""
     return {"property": name}
 
 
@@ -62,20 +62,20 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
 
-    # Where things are
+    # Addresses and names
     database_url: SecretStr = Field(
         SecretStr("postgresql://postgres@localhost:5432/postgres"),
         description="PostgreSQL, one database for all tenants.",
     )
     database_pool_size: int = Field(
-        20, ge=4, le=500, description="Most connections of one process."
+        20, ge=4, le=500, description="Largest number of connections of one process."
     )
     database_statement_cache: bool = Field(
         True, description="Off behind a pooler in transaction mode (PgBouncer)."
     )
     amqp_url: SecretStr = Field(
         SecretStr("amqp://guest:guest@localhost:5672"),
-        description="RabbitMQ: host and credentials; the virtual hosts are set apart.",
+        description="RabbitMQ: host and credentials. The virtual hosts have their own settings.",
         json_schema_extra=_property("spring.rabbitmq.*"),
     )
     amqp_vhost: str = Field(
@@ -86,7 +86,7 @@ class Settings(BaseSettings):
     )
     amqp_management_url: SecretStr | None = Field(
         None,
-        description="RabbitMQ's management API; when set, missing virtual hosts are created at the start.",
+        description="RabbitMQ's management API. If set, missing virtual hosts are created at the start.",
         json_schema_extra=_property("regards.amqp.management.host, .port, .protocol"),
     )
     amqp_management_namespace: str = Field(
@@ -106,7 +106,7 @@ class Settings(BaseSettings):
     )
     amqp_notifier_events: Listed = Field(
         [],
-        description="Java classes of our messages of which rs-notifier gets a copy, comma-separated.",
+        description="Java classes of the messages that are copied to rs-notifier, comma-separated.",
         json_schema_extra=_property("regards.amqp.notifier.events"),
     )
     instance_name: str = Field(
@@ -114,25 +114,25 @@ class Settings(BaseSettings):
         description="Name of the installation, in each message's `app_id`.",
         json_schema_extra=_property("regards.instance.name"),
     )
-    http_host: str = Field("0.0.0.0", description="Address the REST side listens on.")  # noqa: S104
+    http_host: str = Field("0.0.0.0", description="Address that REST listens on.")  # noqa: S104
     http_port: int = Field(
-        9043, ge=0, le=65535, description="Port of the REST side; 0: a free one."
+        9043, ge=0, le=65535, description="Port that REST listens on; 0: any free port."
     )
     tenants: Listed = Field([], description="Tenants created at the start, comma-separated.")
     tenants_from_platform: bool = Field(
         False,
         description=(
-            "Ask rs-admin-instance at the start which tenants to serve, and provision them; "
-            "its events are heard in any case."
+            "Ask rs-admin-instance at the start which tenants to serve, and create them. Its events "
+            "about tenants are handled in any case."
         ),
     )
     catalog_url: str | None = Field(None, description="Base URL of rs-catalog.")
     storage_url: str | None = Field(None, description="Base URL of rs-storage (downloads).")
     dam_url: str | None = Field(
-        None, description="Base URL of rs-dam; without it, datasets have no attached files."
+        None, description="Base URL of rs-dam. Without it, datasets have no attached files."
     )
     processing_url: str | None = Field(
-        None, description="Base URL of rs-processing; without it, there are no processes."
+        None, description="Base URL of rs-processing. Without it, there are no processes."
     )
     admin_url: str | None = Field(None, description="Base URL of rs-admin (users and roles).")
     admin_instance_url: str | None = Field(
@@ -141,7 +141,7 @@ class Settings(BaseSettings):
     )
     public_url: str = Field(
         "http://localhost:9043",
-        description="Public address in links of a project of which no other is known.",
+        description="Public address in the links of a project that has no address of its own.",
     )
     prefix_path: str = Field(
         "/api/v1",
@@ -150,8 +150,8 @@ class Settings(BaseSettings):
     )
     cors_requests_authorized_clients_addresses: Listed = Field(
         [],
-        description="Hosts or origins whose web pages may call the REST side, comma-separated; "
-        "none: all.",
+        description="Hosts or origins whose web pages may call REST, comma-separated. If none is "
+        "set, all may.",
         json_schema_extra=_property("regards.cors.requests.authorized.clients.addresses"),
     )
 
@@ -169,7 +169,8 @@ class Settings(BaseSettings):
     jwt_key_hs512: SecretStr = Field(
         SecretStr(DEVELOPMENT_KEY),
         min_length=64,
-        description="Key of HS512 tokens; signs our own calls too. Default: the development key.",
+        description="Key of HS512 tokens. It also signs the service's own calls. Default: the "
+        "development key.",
         json_schema_extra=_property("jwt.signing-key.HS512"),
     )
     jwt_key_rs256: SecretStr | None = Field(
@@ -190,26 +191,27 @@ class Settings(BaseSettings):
     order_secret: SecretStr | None = Field(
         None,
         min_length=32,
-        description="Key of order tokens, 32 bytes or more; without it there are no metalinks.",
+        description="Key of order tokens, 32 bytes or more. Without it, there are no metalinks.",
         json_schema_extra=_property("regards.order.secret"),
     )
     token_in_query: bool = Field(
-        False, description="Take `?token=` for the Authorization header, where no gateway does."
+        False,
+        description="Accept `?token=` in place of the Authorization header, as the gateway does.",
     )
 
     trusted_proxies: Listed = Field(
         [],
         description=(
             "Addresses or networks of the gateway and other proxies, comma-separated. Their "
-            "`X-Forwarded-*` and `Forwarded` headers are believed, nobody else's: they set the "
-            "caller's address and the scheme, host and prefix of links."
+            "`X-Forwarded-*` and `Forwarded` headers set the caller's address and the scheme, host "
+            "and prefix of links. Those of other addresses are ignored."
         ),
     )
     roles_refresh_minutes: Positive = Field(
-        10, description="Minutes after which the rights of all roles are asked of rs-admin again."
+        10, description="Minutes after which the rights of all roles are read from rs-admin again."
     )
 
-    # How orders are made
+    # Orders and baskets
     files_bucket_size_mb: Positive = Field(
         100,
         description="Size of a sub-order, in MiB.",
@@ -225,70 +227,74 @@ class Settings(BaseSettings):
     max_storage_files_jobs_per_user: int = Field(
         2,
         ge=0,
-        description="Sub-orders of a user that run or wait for his download; 0: no limit.",
+        description="Sub-orders of a user that run or wait for their download; 0: no limit.",
         json_schema_extra=_property("regards.order.max.storage.files.jobs.per.user"),
     )
     jobs_pool_size: int = Field(
         0,
         ge=0,
-        description="Sub-orders asked of storage and not settled, over all tenants; 0: no limit.",
+        description="Sub-orders that are requested from storage and not settled, over all tenants; "
+        "0: no limit.",
         json_schema_extra=_property("regards.jobs.pool.size"),
     )
     request_bulk_size: int = Field(
         1000,
         ge=1,
         le=10_000,
-        description="Order requests taken in one batch.",
+        description="Order requests handled in one batch.",
         json_schema_extra=_property("regards.order.request.bulk.size"),
     )
     cancel_request_bulk_size: int = Field(
         1000,
         ge=1,
         le=10_000,
-        description="Cancel requests taken in one batch.",
+        description="Cancel requests handled in one batch.",
         json_schema_extra=_property("regards.order.cancel.request.bulk.size"),
     )
     basket_upload_file_max_lines: int = Field(
         1000,
         ge=1,
         le=10_000,
-        description="Lines of a file of product ids that is uploaded to a basket.",
+        description="Largest number of lines of a file of product ids that is uploaded to a basket.",
         json_schema_extra=_property("regards.order.basket.upload.file.max.lines"),
     )
     cache_isadmin_size: int = Field(
         1000,
         ge=1,
-        description="Users of whom it is remembered whether they are administrators.",
+        description="Number of users in the cache of who is an administrator.",
         json_schema_extra=_property("regards.order.cache.isadmin.size"),
     )
     cache_isadmin_ttl: Positive = Field(
         600,
-        description="For how long, in seconds.",
+        description="Seconds that an entry of this cache is valid.",
         json_schema_extra=_property("regards.order.cache.isadmin.ttl"),
     )
 
-    # Patience
+    # Retries, timeouts and retention
     remote_deadline: Positive = Field(
         600,
-        description="Seconds a remote service in trouble is asked again before a request fails.",
+        description="Seconds for which calls to an unavailable service are retried before a request "
+        "fails.",
     )
     storage_reask_minutes: Positive = Field(
-        30, description="Minutes of silence before storage is asked again; doubles up to 6 h."
+        30,
+        description="Minutes without an answer before storage is asked again. The time doubles up to 6 h.",
     )
     storage_silence_hours: Positive = Field(
-        48, description="Hours of silence after which files are given up."
+        48, description="Hours without an answer of storage after which files end in error."
     )
     processing_silence_hours: Positive = Field(
-        48, description="Hours after which files that a process gave no result for are given up."
+        48, description="Hours without a result of a process after which its files end in error."
     )
     inbox_retention_days: Positive = Field(
-        7, description="Days a request is remembered, so that its repetition makes no second order."
+        7,
+        description="Days for which a repeated request is recognised and creates no second order.",
     )
 
     reconcile_minutes: Positive = Field(
         15,
         description=(
-            "Minutes between two rounds of the reconciler, and how long work may stand still before its "
+            "Minutes between two runs of the reconciler, and the time without progress after which a "
             "step counts as lost."
         ),
     )
@@ -303,12 +309,12 @@ class Settings(BaseSettings):
         3128,
         ge=1,
         le=65535,
-        description="Its port.",
+        description="Port of the HTTP proxy.",
         json_schema_extra=_property("http.proxy.port"),
     )
     http_proxy_noproxy: Listed = Field(
         [],
-        description="Hosts reached without it, comma-separated.",
+        description="Hosts that are reached without the proxy, comma-separated.",
         json_schema_extra=_property("http.proxy.noproxy"),
     )
     file_url_folders: Listed = Field(
@@ -317,38 +323,40 @@ class Settings(BaseSettings):
 
     # Mails
     smtp_host: str | None = Field(
-        None, description="SMTP server that mails go to; without it they go to rs-admin-instance."
+        None, description="SMTP server for mails. Without it, they are sent by rs-admin-instance."
     )
-    smtp_port: int = Field(587, ge=1, le=65535, description="Its port.")
+    smtp_port: int = Field(587, ge=1, le=65535, description="Port of the SMTP server.")
     smtp_tls: Literal["starttls", "tls", "none"] = Field(
         "starttls",
-        description="`starttls`: encrypted after a greeting, or nothing is sent; `tls`: from the start.",
+        description="`tls`: encrypted from the start; `starttls`: encrypted by STARTTLS, which the "
+        "server must support; `none`: not encrypted.",
     )
-    smtp_username: str | None = Field(None, description="Login, where the server wants one.")
-    smtp_password: SecretStr | None = Field(None, description="Its password.")
+    smtp_username: str | None = Field(None, description="User name, if the server needs a login.")
+    smtp_password: SecretStr | None = Field(None, description="Password of this user.")
     mail_sender: str | None = Field(
         None,
         validate_default=True,
-        description="From address, needed with SMTP; default: that of the mail service.",
+        description="Sender address, needed with SMTP. Default: that of the mail service.",
     )
     mail_language: Listed = Field(
         ["en"],
         description="Language of the mails, `en` or `fr`; for one tenant as `project1=fr`, comma-separated.",
     )
     mail_templates: str | None = Field(
-        None, description="Folder of templates that take the place of the packaged ones."
+        None, description="Folder of templates that replace the packaged ones."
     )
     periodic_files_availability_check_cron: str = Field(
         "0 0 7 * * MON-FRI",
-        description="When users are reminded of files that wait for them: six fields from seconds on, UTC.",
+        description="Time of the mails that remind owners of files to download: a cron expression "
+        "with six fields, from seconds on, in UTC.",
         json_schema_extra=_property("regards.order.periodic.files.availability.check.cron"),
     )
 
     # Logs
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="Least level."
+        "info", description="Lowest level that is logged."
     )
-    log_format: Literal["json", "console"] = Field("json", description="Form of the log lines.")
+    log_format: Literal["json", "console"] = Field("json", description="Format of the log lines.")
 
     @field_validator("file_url_folders")
     @classmethod
@@ -391,7 +399,7 @@ class Settings(BaseSettings):
 
     @property
     def token_keys(self) -> dict[str, str]:
-        """Keys that verify tokens, by algorithm."""
+        """The keys that verify tokens, by algorithm."""
         keys = {
             "HS256": self.jwt_key_hs256,
             "HS384": self.jwt_key_hs384,
@@ -403,7 +411,7 @@ class Settings(BaseSettings):
         return {name: key.get_secret_value() for name, key in keys.items() if key is not None}
 
     @property
-    def remote_patience(self) -> timedelta:
+    def remote_retry_time(self) -> timedelta:
         return timedelta(seconds=self.remote_deadline)
 
     @classmethod
@@ -415,7 +423,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - part of the hook's signature
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - likewise
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment wins over the file."""
+        """Return the sources in their order: the environment overrides the file."""
         config = os.environ.get(f"{PREFIX}CONFIG")
         if config is None:
             return init_settings, env_settings
@@ -426,7 +434,7 @@ def load_settings(**overrides: Any) -> Settings:
     """Read the settings.
 
     Raises:
-        SettingsError: one line that names each wrong setting and what is wrong with it.
+        SettingsError: the text is one line that names each wrong setting with the reason.
     """
     config = os.environ.get(f"{PREFIX}CONFIG")
     if config is not None and not Path(config).is_file():

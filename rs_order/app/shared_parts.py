@@ -84,7 +84,7 @@ class SharedParts:
             links=links,
             datasets=CatalogDatasets(clients.catalog),
             limits=limits,
-            retries=remote_retries(settings.remote_patience),
+            retries=remote_retries(settings.remote_retry_time),
             settlement=settlement,
             teardown=OrderTeardown(settlement, sizes),
             order_tokens=order_tokens(settings, database.clock),

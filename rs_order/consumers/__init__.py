@@ -1,1 +1,1 @@
-"""The frame of the AMQP consumers: batches, isolation, parsing, steps."""
+"""The parts that all AMQP consumers share: batches, isolation, parsing, steps."""

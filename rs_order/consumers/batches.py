@@ -19,14 +19,16 @@ from rs_order.ports import ServedTenants
 
 Message = TypeVar("Message", bound=WireModel)
 
-dropped = Metric("rs_order_messages_dropped", "Messages that don't concern us", ["queue", "reason"])
+dropped = Metric(
+    "rs_order_messages_dropped", "Messages that the service doesn't need", ["queue", "reason"]
+)
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Received(Generic[Message]):
-    """A message that could be read, with its delivery."""
+    """A parsed message, with its delivery."""
 
     message: Message
     delivery: Delivery
@@ -52,11 +54,11 @@ class Batches(Generic[Message]):
             model: the class that bodies are parsed into.
             handle: handles the messages of one tenant; their effects are committed when it returns.
             tenants: the tenants that are served. Messages of others become dead letters.
-            failures: notifies users of dead letters.
-            platform_wide: the whole platform receives these events. Those of tenants that are not
-                served are dropped.
-            keep_while_inactive: events of inactive tenants become dead letters even so, because nobody
-                publishes them a second time.
+            failures: notifies operators of dead letters.
+            platform_wide: all deployments receive these events. Events of tenants that are not served
+                are dropped.
+            keep_while_inactive: events of inactive tenants are not dropped but become dead letters,
+                because they are published only once.
             invalid: returns why a message is rejected, or None if it is valid.
         """
         self._model = model
@@ -86,12 +88,12 @@ class Batches(Generic[Message]):
         return in_order
 
     async def notify(self, deliveries: Sequence[Delivery], outcomes: Sequence[Outcome]) -> None:
-        """Notify the users of each tenant once of the messages that become dead letters (amqp.md 1.12)."""
+        """Send one notification per tenant about the messages that become dead letters (amqp.md 1.12)."""
         failures: dict[str | None, Counter[str]] = defaultdict(Counter)
         for delivery, outcome in zip(deliveries, outcomes, strict=True):
             if isinstance(outcome, DeadLetter):
                 failures[delivery.tenant][outcome.reason.label] += 1
-        await self._failures.tell(
+        await self._failures.notify(
             [
                 Failures(
                     tenant=Tenant(name) if name and self._tenants.serves(name) else None,
@@ -120,9 +122,9 @@ class Batches(Generic[Message]):
         return outcomes
 
     async def _load_new_tenants(self, deliveries: Sequence[Delivery]) -> None:
-        """Read the tenants again if a message names an unknown one: it may have been added meanwhile."""
-        named = {delivery.tenant for delivery in deliveries if delivery.tenant}
-        if not all(self._tenants.serves(tenant) for tenant in named):
+        """Load the tenants again if a message names an unknown one, which may be new."""
+        tenants = {delivery.tenant for delivery in deliveries if delivery.tenant}
+        if not all(self._tenants.serves(tenant) for tenant in tenants):
             await self._tenants.load()
 
     def _read(self, delivery: Delivery) -> Received[Message] | Outcome:

@@ -1,4 +1,4 @@
-"""Tells people that messages could not be handled (amqp.md 1.12)."""
+"""Notifies operators of messages that could not be handled (amqp.md 1.12)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,21 +14,21 @@ from rs_order.store.unit_of_work import Store
 
 @dataclass(frozen=True, slots=True)
 class Failures:
-    """How many messages of one tenant failed, by the label of the reason."""
+    """The number of a tenant's messages that failed, by the label of the reason."""
 
     tenant: Tenant | None
-    """None: no tenant of ours; whoever runs the installation is told."""
+    """None if the tenant isn't served here. The operators of the installation are then notified."""
     by_label: Mapping[str, int]
 
 
 class NotifyFailures:
-    """One notification per tenant and batch."""
+    """Sends one notification per tenant and batch."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def tell(self, failures: Sequence[Failures]) -> None:
-        await self._store.send([_notification(some) for some in failures if some.by_label])
+    async def notify(self, failures: Sequence[Failures]) -> None:
+        await self._store.send([_notification(one) for one in failures if one.by_label])
 
 
 def _notification(failures: Failures) -> OutgoingMessage:

@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 async def isolated(
     handle: Callable[[Sequence[Item]], Awaitable[None]], items: Sequence[Item]
 ) -> list[Outcome]:
-    """Handle items together. If that fails, handle each half, down to the single item that fails.
+    """Handle items together. If this fails, handle each half by itself, down to the item that fails.
 
     Raises:
         StoreUnavailable: the database is unavailable, so no item can be handled now.
@@ -40,7 +40,7 @@ async def isolated(
 
 
 def _dead_letter(error: Exception) -> DeadLetter:
-    """Return the dead letter of an item. Some bodies are parsed only here, by their handler."""
+    """Return the dead letter of an item. Some handlers parse a part of the body themselves."""
     if isinstance(error, ValidationError):
         return DeadLetter(DeadLetterReason.NOT_CONVERTED_MESSAGE, wrong_members(error))
     return DeadLetter.unforeseen(error)
@@ -71,7 +71,7 @@ def read_body(body: bytes) -> dict[str, Any]:
 
 
 def wrong_members(error: ValidationError) -> str:
-    """Return which members are wrong and why, without their values."""
+    """Return the names of the wrong members and the reasons, without their values."""
     return "; ".join(
         f"{'.'.join(str(part) for part in detail['loc'])}: {detail['msg']}"
         for detail in error.errors(include_input=False, include_url=False, include_context=False)

@@ -1,4 +1,4 @@
-"""The consumer of our own queues: each message is a step for one use case."""
+"""Handles the messages of the service's own queues, which are steps."""
 
 import time
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 
 
 class StepHandler:
-    """Calls the handler of each step; writes one canonical log line per step."""
+    """Calls the handler of each step, and writes one log line per step."""
 
     def __init__(self, steps: StepRegistry, tenants: ServedTenants) -> None:
         self._steps = steps
@@ -30,9 +30,9 @@ class StepHandler:
         step = _read(delivery)
         if isinstance(step, DeadLetter):
             return step
-        unserved = await self._unserved(delivery, step)
-        if unserved is not None:
-            return unserved
+        rejection = await self._rejection(delivery, step)
+        if rejection is not None:
+            return rejection
         return await self._handle(Tenant(delivery.tenant or ""), step)
 
     async def _handle(self, tenant: Tenant, step: Step) -> Outcome:
@@ -50,20 +50,20 @@ class StepHandler:
                 log.info("step-done", ms=ms, **_facts(step))
         return outcome
 
-    async def _unserved(self, delivery: Delivery, step: Step) -> Outcome | None:
-        """Return the outcome of a step whose tenant isn't served; None: it is, or needn't be."""
+    async def _rejection(self, delivery: Delivery, step: Step) -> Outcome | None:
+        """Return the outcome of a step whose tenant isn't served, or None if the step can be handled."""
         tenant = delivery.tenant or ""
         if step.scope is StepScope.INSTANCE or await self._serves(tenant):
             return None
         if self._tenants.is_inactive(tenant):
-            # When the tenant is connected again, what there is to do is found in its tables.
+            # When the tenant is connected again, the reconciler finds the work in its tables.
             dropped.labels(delivery.queue, "tenant-away").inc()
             return Done()
         detail = f"The tenant {tenant!r} is not served here. Add it, then replay."
         return DeadLetter(DeadLetterReason.UNKNOWN_TENANT, detail)
 
     async def _serves(self, tenant: str) -> bool:
-        """True if the tenant is served; it may have been added since the last check."""
+        """True if the tenant is served. Unknown tenants are looked up in the database."""
         if not self._tenants.serves(tenant):
             await self._tenants.load()
         return self._tenants.serves(tenant)
@@ -83,7 +83,7 @@ def _read(delivery: Delivery) -> Step | DeadLetter:
 
 
 def _facts(step: Step) -> dict[str, object]:
-    """Return the step's members by the names that all log lines use; of a long list its length."""
+    """Return the step's members under the names that all log lines use. A list is given by its length."""
     names = {"orderId": "order", "subOrderId": "sub_order"}
     return {
         names.get(name, name): len(value) if isinstance(value, list) else value

@@ -101,8 +101,8 @@ class RecordedFailures(NotifyFailures):
     def __init__(self) -> None:
         self.labels: list[str] = []
 
-    async def tell(self, failures: Sequence[Failures]) -> None:
-        self.labels += [label for some in failures for label in some.by_label]
+    async def notify(self, failures: Sequence[Failures]) -> None:
+        self.labels += [label for one in failures for label in one.by_label]
 
 
 async def test_a_defect_in_the_reading_of_messages(
