@@ -1,11 +1,20 @@
 """Log lines: JSON on standard output, one canonical line per message and request."""
 
+import json
 import logging
 import sys
 from typing import Literal
 
 import orjson
 import structlog
+
+
+def event_as_json(event: object) -> str:
+    """Return an event as JSON, with escapes if it has a text that isn't Unicode."""
+    try:
+        return orjson.dumps(event, default=str).decode()
+    except orjson.JSONEncodeError:
+        return json.dumps(event, default=str)
 
 
 def configure_logs(level: str = "info", form: Literal["json", "console"] = "json") -> None:
@@ -16,9 +25,7 @@ def configure_logs(level: str = "info", form: Literal["json", "console"] = "json
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer(
-            lambda event, **_: orjson.dumps(event, default=str).decode()
-        )
+        structlog.processors.JSONRenderer(lambda event, **_: event_as_json(event))
         if form == "json"
         else structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
     )

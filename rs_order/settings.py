@@ -194,6 +194,9 @@ class Settings(BaseSettings):
         description="Key of order tokens, 32 bytes or more. Without it, there are no metalinks.",
         json_schema_extra=_property("regards.order.secret"),
     )
+    tokens_without_expiry: bool = Field(
+        False, description="Accept tokens without the claim `exp`, which are valid for ever."
+    )
     token_in_query: bool = Field(
         False,
         description="Accept `?token=` in place of the Authorization header, as the gateway does.",

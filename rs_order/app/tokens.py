@@ -17,7 +17,7 @@ def token_verifier(settings: Settings) -> TokenVerifier:
             TokenVerifier({algorithm: key})
         except ValueError as error:
             raise SettingsError(f"{PREFIX}JWT_KEY_{algorithm}: {error}") from error
-    return TokenVerifier(settings.token_keys)
+    return TokenVerifier(settings.token_keys, without_expiry=settings.tokens_without_expiry)
 
 
 def order_tokens(settings: Settings, clock: Clock) -> OrderTokens:

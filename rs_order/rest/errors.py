@@ -62,7 +62,12 @@ def messages_answer(status: int, *messages: str) -> Response:
     """Return the error response that all REGARDS services use (rest.md 4.1)."""
     if not messages or status == _BODILESS:
         return Response(status_code=status)
-    return JSONResponse({"messages": list(messages)}, status)
+    return JSONResponse({"messages": [_encodable(message) for message in messages]}, status)
+
+
+def _encodable(text: str) -> str:
+    """Return the text with ``?`` for half surrogate pairs, which JSON can escape but UTF-8 can't encode."""
+    return text.encode(errors="replace").decode()
 
 
 def install_error_answers(app: FastAPI) -> None:

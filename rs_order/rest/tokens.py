@@ -9,13 +9,23 @@ import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_der_public_key
+from jwt.types import Options
 
+from rs_order.contracts.wire import storable
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Tenant
 
 HMAC_ALGORITHMS: Final = ("HS256", "HS384", "HS512")
 RSA_ALGORITHMS: Final = ("RS256", "RS384", "RS512")
 _MANDATORY_CLAIMS: Final = ("tenant", "sub", "email", "role")
+_UNVERIFIED: Final[Options] = {
+    "verify_aud": False,
+    "verify_iss": False,
+    "verify_iat": False,
+    "verify_jti": False,
+    "verify_sub": False,
+}
+"""Claims that REGARDS doesn't write, or only as the name of the user (rest.md 2.2), in any form."""
 
 
 class InvalidToken(Exception):
@@ -27,11 +37,12 @@ class InvalidToken(Exception):
 class TokenVerifier:
     """Verifies tokens with the keys that the platform's services share."""
 
-    def __init__(self, keys: Mapping[str, str]) -> None:
+    def __init__(self, keys: Mapping[str, str], *, without_expiry: bool = False) -> None:
         """Take the keys by algorithm, as the properties ``jwt.signing-key.*`` contain them.
 
         The secret of an HS algorithm is the UTF-8 encoding of its key. The key of an RS algorithm is a
         public key: base64 of its X.509 DER. An algorithm without a key, or with a blank one, isn't accepted.
+        Tokens that never expire are accepted only if ``without_expiry`` is set.
 
         Raises:
             ValueError: an algorithm or a key is invalid. The text names the algorithm.
@@ -39,18 +50,18 @@ class TokenVerifier:
         self._keys = {
             algorithm: _usable_key(algorithm, key) for algorithm, key in keys.items() if key.strip()
         }
+        self._options: Options = {**_UNVERIFIED, "require": [] if without_expiry else ["exp"]}
 
     def verify(self, token: str) -> Caller:
         """Return the caller that the token identifies.
 
         Raises:
-            InvalidToken: the token is forged or expired, has an algorithm without key, or lacks a claim.
+            InvalidToken: the token is forged or expired, has an algorithm without key, lacks a claim, or
+                has one that can't be stored.
         """
         claims = self._claims(token)
-        for claim in _MANDATORY_CLAIMS:
-            if not isinstance(claims.get(claim), str) or not claims[claim]:
-                raise InvalidToken(f"the token has no claim {claim}")
-        return Caller(Tenant(claims["tenant"]), claims["email"], claims["role"])
+        tenant, _, email, role = (_text_claim(claims, name) for name in _MANDATORY_CLAIMS)
+        return Caller(Tenant(tenant), email, role)
 
     def _claims(self, token: str) -> dict[str, Any]:
         try:
@@ -59,17 +70,29 @@ class TokenVerifier:
             if key is None:
                 raise InvalidToken("the token is signed in a way this service doesn't accept")
             # Allow only the algorithm that belongs to the key, so that a public key is never used as an
-            # HMAC secret. Claims that REGARDS doesn't write (rest.md 2.2) aren't verified.
-            return jwt.decode(
-                token,
-                key,
-                algorithms=[str(algorithm)],
-                options={"verify_aud": False, "verify_iss": False, "verify_iat": False},
-            )
+            # HMAC secret.
+            return jwt.decode(token, key, algorithms=[str(algorithm)], options=self._options)
+        except jwt.MissingRequiredClaimError as error:
+            raise InvalidToken(f"the token has no claim {error.claim}") from error
         except jwt.ExpiredSignatureError as error:
             raise InvalidToken("the token has expired") from error
         except jwt.PyJWTError as error:
             raise InvalidToken("the token can't be trusted") from error
+
+
+def _text_claim(claims: Mapping[str, Any], name: str) -> str:
+    """Return a mandatory claim.
+
+    Raises:
+        InvalidToken: it is missing, empty or no text, or has a character that no text column stores.
+    """
+    claim = claims.get(name)
+    if not isinstance(claim, str) or not claim:
+        raise InvalidToken(f"the token has no claim {name}")
+    try:
+        return storable(claim)
+    except ValueError as error:
+        raise InvalidToken(f"the claim {name} is invalid: {error}") from error
 
 
 def _usable_key(algorithm: str, key: str) -> bytes | RSAPublicKey:

@@ -76,21 +76,57 @@ async def test_who_calls(
         ({"exp": int(time.time()) - 1}, DEVELOPMENT_KEY, "HS512"),
         ({"email": None}, DEVELOPMENT_KEY, "HS512"),
         ({}, DEVELOPMENT_KEY, "HS256"),
+        ({"exp": None}, DEVELOPMENT_KEY, "HS512"),
     ],
-    ids=["another key", "expired", "no e-mail", "an algorithm without a key"],
+    ids=["another key", "expired", "no e-mail", "an algorithm without a key", "no expiry"],
 )
 async def test_a_token_that_proves_nothing(
     here: Platform, claims: dict[str, object], key: str, algorithm: str
 ) -> None:
     """401 with a reason, and nothing of the token in it."""
-    every = {"tenant": "project1", "sub": "j", "email": "j@x", "role": "INSTANCE_ADMIN", **claims}
-    token = jwt.encode({k: v for k, v in every.items() if v is not None}, key, algorithm=algorithm)
+    token = signed(claims, key, algorithm)
     got = await answer(here, f"Bearer {token}")
     (message,) = got.json()["messages"]
 
     assert got.status_code == NOBODY
     assert message.startswith("Authentication failed: the token ")
     assert token not in message
+
+
+def signed(claims: dict[str, object], key: str = DEVELOPMENT_KEY, algorithm: str = "HS512") -> str:
+    every = {
+        "tenant": "project1",
+        "sub": "j",
+        "email": "j@x",
+        "role": "INSTANCE_ADMIN",
+        "exp": int(time.time()) + 60,
+        **claims,
+    }
+    return jwt.encode({k: v for k, v in every.items() if v is not None}, key, algorithm=algorithm)
+
+
+@pytest.mark.parametrize("claim", ["tenant", "sub", "email", "role"])
+@pytest.mark.parametrize("text", ["j\0@x", "j\ud800@x"], ids=["U+0000", "half a surrogate pair"])
+async def test_a_claim_that_nothing_can_store(here: Platform, claim: str, text: str) -> None:
+    """F15: 500, outside of the format of errors for the surrogate."""
+    got = await answer(here, f"Bearer {signed({claim: text})}")
+    (message,) = got.json()["messages"]
+
+    assert got.status_code == NOBODY
+    assert message.startswith(f"Authentication failed: the claim {claim} is invalid: ")
+
+
+async def test_a_token_id_that_is_a_number(here: Platform) -> None:
+    """F15: REGARDS writes no ``jti``, so nothing is asked of it."""
+    assert (await answer(here, f"Bearer {signed({'jti': 5})}")).status_code == USER
+
+
+async def test_a_scope_that_nothing_can_store(here: Platform) -> None:
+    """Of the kind of F15: the project of a caller without a token."""
+    got = await answer(here, None, query={"scope": "pro\0ject"})
+
+    assert got.status_code == USER
+    assert len(got.json()["messages"]) == 1
 
 
 @pytest.mark.parametrize(

@@ -55,8 +55,8 @@ def test_six_algorithms(algorithm: str) -> None:
 @pytest.mark.parametrize(
     "claims",
     [
-        {"exp": None},
         {"iss": "regards"},
+        {"jti": 5},
         {"aud": "anybody"},
         {"iat": int(time.time()) + 3600},
         {"accessGroups": ["public"]},
@@ -66,6 +66,17 @@ def test_six_algorithms(algorithm: str) -> None:
 def test_claims_that_do_not_matter(claims: dict[str, Any]) -> None:
     """What REGARDS doesn't write is neither asked for nor judged."""
     assert verifier().verify(token(**claims)) == JANE
+
+
+def test_tokens_without_expiry_where_the_operator_accepts_them() -> None:
+    """By default they are refused: nobody could withdraw one that leaks."""
+    accepting = TokenVerifier(HMAC_KEYS, without_expiry=True)
+
+    assert accepting.verify(token(exp=None)) == JANE
+    with pytest.raises(InvalidToken, match="expired"):
+        accepting.verify(token(exp=int(time.time()) - 1))
+    with pytest.raises(InvalidToken, match="no claim exp"):
+        verifier().verify(token(exp=None))
 
 
 def part(content: dict[str, Any]) -> str:
@@ -133,6 +144,16 @@ REFUSED: dict[str, Callable[[], str]] = {
     "empty email": lambda: token(email=""),
     "empty tenant": lambda: token(tenant=""),
     "expiry that is no time": lambda: token(exp="tomorrow"),
+    "no expiry": lambda: token(exp=None),
+    "expiry that is never": lambda: token(exp=float("inf")),
+    "U+0000 in the tenant": lambda: token(tenant="de\0mo"),
+    "U+0000 in sub": lambda: token(sub="\0"),
+    "half a surrogate pair in the email": lambda: token(email="j\ud800@x"),
+    "half a surrogate pair in the role": lambda: token(role="\udfff"),
+    "half a surrogate pair as algorithm": lambda: signed_with_hmac(b"x", alg="\ud800"),
+    "a head that is nested too deep": lambda: (
+        f"{base64.urlsafe_b64encode(b'[' * 30_000).decode()}.e30."
+    ),
     "number as role": lambda: token(role=7),
     "list as email": lambda: token(email=["j@x"]),
     "empty": lambda: "",
