@@ -1,4 +1,4 @@
-"""Documents that are made from the code, so that they can't disagree with it."""
+"""Generates documents from the code, so that they can't contradict it."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,12 +15,12 @@ DOCUMENTS: Mapping[str, Callable[[], str]] = {
     "docs/states.md": states,
     "docs/weaknesses.md": weaknesses,
 }
-"""What makes each document, by its path in the project."""
+"""The function that generates each document, by its path in the project."""
 
 
-def out_of_date() -> list[str]:
-    """Paths of the documents that differ from what the code says now."""
-    return [path for path, make in DOCUMENTS.items() if _written(path) != make()]
+def out_of_date(root: Path = ROOT) -> list[str]:
+    """Return the paths of the documents below ``root`` that the present code would write differently."""
+    return [path for path, make in DOCUMENTS.items() if _written(root / path) != make()]
 
 
 def write_all() -> None:
@@ -28,6 +28,5 @@ def write_all() -> None:
         (ROOT / path).write_text(make(), encoding="utf-8")
 
 
-def _written(path: str) -> str | None:
-    file = ROOT / path
+def _written(file: Path) -> str | None:
     return file.read_text(encoding="utf-8") if file.is_file() else None

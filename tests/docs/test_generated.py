@@ -1,4 +1,4 @@
-"""Documents that are made from the code say what the code says."""
+"""The documents that are generated from the code are up to date."""
 
 import re
 from pathlib import Path
@@ -20,21 +20,18 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_generated_documents_are_current() -> None:
-    """A change of the code is in the documents; scripts/generate-docs puts it there."""
+    """After a change of the code, scripts/generate-docs writes them again."""
     assert out_of_date() == []
 
 
-def test_a_document_that_was_edited_is_found(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The check above can fail: for a missing document, and for one that differs."""
-    monkeypatch.setattr("scripts.documents.ROOT", tmp_path)
+def test_a_document_that_was_edited_is_found(tmp_path: Path) -> None:
+    """The check above fails for a missing document, and for one that differs."""
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs/states.md").write_text(states() + "edited", encoding="utf-8")
     (tmp_path / "docs/promises.md").write_text(promises(), encoding="utf-8")
     (tmp_path / "docs/weaknesses.md").write_text(weaknesses(), encoding="utf-8")
 
-    assert out_of_date() == ["docs/configuration.md", "docs/states.md"]
+    assert out_of_date(tmp_path) == ["docs/configuration.md", "docs/states.md"]
     assert set(DOCUMENTS) == {
         "docs/configuration.md",
         "docs/promises.md",
@@ -45,14 +42,14 @@ def test_a_document_that_was_edited_is_found(
 
 @pytest.mark.parametrize("name", Settings.model_fields)
 def test_every_setting_is_documented(name: str) -> None:
-    """One row each, with a meaning."""
+    """Each has one row with its meaning."""
     (row,) = re.findall(rf"^\| `RS_ORDER_{name.upper()}` \|.*\|$", configuration(), re.MULTILINE)
 
     assert row.rsplit("|", 2)[1].strip()
 
 
-def test_every_property_of_the_chapters_has_a_place() -> None:
-    """A setting takes the place of each property, or it is said why none does; never both."""
+def test_every_property_of_the_chapters_is_documented() -> None:
+    """A setting replaces it, or the reason why none does is listed; never both."""
     listed = _properties_of_amqp() | _properties_of_domain()
     replaced = {name for name in listed if _is_replaced(name)}
 
@@ -62,14 +59,14 @@ def test_every_property_of_the_chapters_has_a_place() -> None:
 
 @pytest.mark.parametrize("number", PROMISES)
 def test_promises_are_explained(number: int) -> None:
-    """The architecture says how each is kept, under the name the list of tests uses."""
+    """The architecture explains how each is kept, under its name in the list of tests."""
     architecture = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
 
     assert f"\n{number}. **{PROMISES[number]}.**" in architecture
 
 
 def test_every_weakness_of_the_chapter_has_its_row() -> None:
-    """The table is that of domain.md 19: no number is left out, none invented."""
+    """The table has exactly the numbers of domain.md 19."""
     chapter = _section("domain.md", "## 19.")
     numbers = [int(number) for number in re.findall(r"^\| W(\d+) \|", chapter, re.MULTILINE)]
 
@@ -78,7 +75,7 @@ def test_every_weakness_of_the_chapter_has_its_row() -> None:
 
 @pytest.mark.parametrize("number", WEAKNESSES)
 def test_every_weakness_has_a_test(number: int) -> None:
-    """A test that carries the number shows what we do instead."""
+    """A test with its number in the name shows that the service avoids it."""
     assert named_tests()[number]
 
 
@@ -90,13 +87,13 @@ def _is_replaced(name: str) -> bool:
 
 
 def _properties_of_amqp() -> set[str]:
-    """The lines of the block in amqp.md 1.15."""
+    """Return the properties in the block of amqp.md 1.15."""
     block = _section("amqp.md", "### 1.15").split("```")[1]
     return set(re.findall(r"^#?([a-zA-Z.\-]+)(?:\[0\])?=", block, re.MULTILINE))
 
 
 def _properties_of_domain() -> set[str]:
-    """The first column of the table in domain.md 14.2, short forms written out."""
+    """Return the properties in the first column of the table in domain.md 14.2, in full form."""
     found = set[str]()
     for row in re.findall(r"^\| (`.*?`) \|", _section("domain.md", "### 14.2"), re.MULTILINE):
         first, *others = re.findall(r"`([^`]+)`", row)

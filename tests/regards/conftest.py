@@ -1,4 +1,4 @@
-"""The adapters, pointed at a simulated platform over real HTTP."""
+"""The clients of the platform's services, connected to a simulated platform over HTTP."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""An HTTP server that says, byte for byte, what a test wants to be said."""
+"""An HTTP server that sends exactly the bytes of a test."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 class RawServer:
     url: str = ""
     answers: list[bytes] = field(default_factory=list)
-    """One per connection, in turn; the last one for all that follow. Then the connection closes."""
+    """One answer per connection; later connections get the last one. Then the connection is closed."""
     requests: list[str] = field(default_factory=list)
-    """What was asked: the whole heads."""
+    """Request line and headers of each request."""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
@@ -33,7 +33,7 @@ class RawServer:
 
 
 def answer(status: str, body: bytes = b"", *headers: str, length: int | None = None) -> bytes:
-    """An answer; ``length`` announces another size than the body has."""
+    """Return the bytes of an answer; ``length`` announces another size than the body has."""
     announced = len(body) if length is None else length
     lines = [f"HTTP/1.1 {status}", f"Content-Length: {announced}", "Connection: close", *headers]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body

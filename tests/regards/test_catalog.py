@@ -1,4 +1,4 @@
-"""rs-catalog and rs-dam as the order service sees them (remote-services.md 2)."""
+"""The clients of rs-catalog and rs-dam (remote-services.md 2)."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -20,8 +20,8 @@ EIT = Urn("URN:AIP:DATASET:demo:c0438116-7605-5612-9805-0dd6060ebac4:V1")
 UNKNOWN = Urn("URN:AIP:DATASET:demo:00000000-0000-0000-0000-000000000000:V1")
 
 
-async def test_summary_tells_what_a_search_amounts_to(catalog: RegardsCatalog) -> None:
-    """Totals, and per dataset the files of each type, external ones apart."""
+async def test_summary_has_the_totals_of_a_search(catalog: RegardsCatalog) -> None:
+    """For each dataset it has the files of each type, and of these the external ones."""
     request = SelectionRequest("legacy", NOW, dataset_urn=EIT, search_parameters={"q": ["*"]})
 
     summary = await catalog.summarize(ADMIN, [request])
@@ -33,10 +33,10 @@ async def test_summary_tells_what_a_search_amounts_to(catalog: RegardsCatalog) -
     assert set(DataType) == set(eit.types)
 
 
-async def test_missing_summary_keys_count_as_nothing(
+async def test_missing_summary_keys_count_as_zero(
     catalog: RegardsCatalog, sandbox: Sandbox
 ) -> None:
-    """A catalog that leaves out the ``_ref`` keys is read all the same (remote-services.md 2.2)."""
+    """A catalog may leave out the ``_ref`` keys (remote-services.md 2.2)."""
     whole = await catalog.summarize(ADMIN, EVERYTHING)
     sandbox.faults.missing_ref_keys = True
 
@@ -60,7 +60,7 @@ async def test_pages_hold_every_product_once(catalog: RegardsCatalog) -> None:
 
 
 async def test_search_reads_products_and_their_orderable_files(catalog: RegardsCatalog) -> None:
-    """What is needed to order a file is there, in the domain's words."""
+    """A file has all members that an order needs."""
     request = SelectionRequest.of_query('providerId:"EIT_20040301T000010"', NOW)
 
     (product,) = await catalog.search(ADMIN, [request], page=0, size=10)
@@ -76,7 +76,7 @@ async def test_search_reads_products_and_their_orderable_files(catalog: RegardsC
 
 
 async def test_stored_file_without_size_is_kept(catalog: RegardsCatalog, sandbox: Sandbox) -> None:
-    """It is ordered like any other (decisions.md), its size unknown."""
+    """It can be ordered like any other file (decisions.md), with an unknown size."""
     sandbox.faults.without_filesize = {"bdacea8567cded6badba4b19f68f52db"}
     request = SelectionRequest.of_query('providerId:"EIT_20040301T000010"', NOW)
 
@@ -88,7 +88,7 @@ async def test_stored_file_without_size_is_kept(catalog: RegardsCatalog, sandbox
 async def test_selection_date_hides_later_products(
     catalog: RegardsCatalog, sandbox: Sandbox
 ) -> None:
-    """The search carries the moment of the selection, in UTC whatever its zone."""
+    """The search is limited to the time of the selection."""
     await sandbox.add_dataset(SyntheticDataset(name="later", products=3, created=NOW))
 
     before = SelectionRequest.of_query("dataset:later", NOW)
@@ -101,7 +101,7 @@ async def test_selection_date_hides_later_products(
 
 
 async def test_includes_and_excludes_reach_the_catalog(catalog: RegardsCatalog) -> None:
-    """A selection of single products is searched as such."""
+    """The catalog searches only the single products of a selection."""
     products = await catalog.search(ADMIN, EVERYTHING, page=0, size=3)
     first, second, _ = (product.urn for product in products)
     request = SelectionRequest(
@@ -114,7 +114,7 @@ async def test_includes_and_excludes_reach_the_catalog(catalog: RegardsCatalog) 
 
 
 async def test_searches_are_made_for_the_caller(catalog: RegardsCatalog, sandbox: Sandbox) -> None:
-    """The token names the user and the role he searches with (remote-services.md 1.5)."""
+    """The token has the user and their role (remote-services.md 1.5)."""
     await catalog.search(JANE, EVERYTHING, page=0, size=1)
 
     (call,) = sandbox.calls.recent("rs-catalog")
@@ -122,34 +122,36 @@ async def test_searches_are_made_for_the_caller(catalog: RegardsCatalog, sandbox
 
 
 @pytest.mark.parametrize("count", [0, 101])
-async def test_searches_that_the_catalog_cannot_take_are_refused(
+async def test_a_search_with_too_many_or_no_selection_requests_is_rejected(
     catalog: RegardsCatalog, sandbox: Sandbox, count: int
 ) -> None:
-    """At most 100 selection requests make a search; nothing is sent (remote-services.md 2.1)."""
+    """A search has 1 to 100 selection requests; another is not sent (remote-services.md 2.1)."""
     with pytest.raises(RemoteRejection, match=f"1 to 100 selection requests, not {count}"):
         await catalog.summarize(JANE, EVERYTHING * count)
 
     assert not sandbox.calls.recent("rs-catalog")
 
 
-async def test_bad_query_is_a_verdict(catalog: RegardsCatalog) -> None:
-    """What the catalog says of a field it doesn't know comes through, with its status."""
-    with pytest.raises(RemoteRejection, match="nosuchfield") as refusal:
+async def test_bad_query_is_a_rejection(catalog: RegardsCatalog) -> None:
+    """It has the status and the message of the catalog."""
+    with pytest.raises(RemoteRejection, match="nosuchfield") as rejected:
         await catalog.search(
             JANE, [SelectionRequest.of_query("nosuchfield:1", NOW)], page=0, size=1
         )
 
-    assert refusal.value.status == 400
+    assert rejected.value.status == 400
 
 
-async def test_search_answered_404_is_a_verdict(catalog: RegardsCatalog, sandbox: Sandbox) -> None:
-    """Absence has no meaning for a search (remote-services.md 2.3)."""
+async def test_search_answered_404_is_a_rejection(
+    catalog: RegardsCatalog, sandbox: Sandbox
+) -> None:
+    """It doesn't mean that nothing was found (remote-services.md 2.3)."""
     sandbox.faults.outages = {Service.CATALOG: Outage(mode=OutageMode.STATUS, status=404)}
 
-    with pytest.raises(RemoteRejection) as refusal:
+    with pytest.raises(RemoteRejection) as rejected:
         await catalog.search(JANE, EVERYTHING, page=0, size=1)
 
-    assert refusal.value.status == 404
+    assert rejected.value.status == 404
 
 
 @pytest.mark.parametrize(
@@ -170,30 +172,30 @@ async def test_search_answered_404_is_a_verdict(catalog: RegardsCatalog, sandbox
     ],
     ids=lambda value: f"{value.mode}-{value.status}" if isinstance(value, Outage) else None,
 )
-async def test_a_catalog_that_fails_is_told_apart_from_one_that_refuses(
+async def test_an_unavailable_catalog_is_distinguished_from_a_rejection(
     catalog: RegardsCatalog, sandbox: Sandbox, outage: Outage, error: type[Exception]
 ) -> None:
-    """Only a verdict is final; everything else may be asked again (decisions.md, AMQP)."""
-    for ask in (
+    """Only a rejection is final; everything else may be tried again (decisions.md, AMQP)."""
+    for call in (
         lambda: catalog.search(JANE, EVERYTHING, page=0, size=1),
         lambda: catalog.summarize(JANE, EVERYTHING),
     ):
         sandbox.faults.outages = {Service.CATALOG: outage}
 
         with pytest.raises(error) as raised:
-            await ask()
+            await call()
 
         assert error is type(raised.value)
 
 
 async def test_label_of_a_dataset(catalog: RegardsCatalog) -> None:
-    """The catalog's label, None when it knows no such dataset."""
+    """An unknown dataset has no label."""
     assert await catalog.dataset_label(JANE, EIT) == "SOHO EIT full-disk images"
     assert None is await catalog.dataset_label(JANE, UNKNOWN)
 
 
-async def test_label_that_is_not_answered(catalog: RegardsCatalog, sandbox: Sandbox) -> None:
-    """An empty answer means no label, an answer of the wrong shape means nothing."""
+async def test_answers_without_a_label(catalog: RegardsCatalog, sandbox: Sandbox) -> None:
+    """An empty answer means that there is no label; an answer of the wrong shape is an error."""
     sandbox.faults.outages = {Service.CATALOG: Outage(mode=OutageMode.EMPTY)}
     assert None is await catalog.dataset_label(JANE, EIT)
 
@@ -205,7 +207,7 @@ async def test_label_that_is_not_answered(catalog: RegardsCatalog, sandbox: Sand
 async def test_files_attached_to_a_dataset(
     dataset_files: RegardsDatasetFiles, sandbox: Sandbox
 ) -> None:
-    """Read from the raw entity of rs-dam, as the service itself."""
+    """The service reads them from the raw entity of rs-dam under its own identity."""
     product = await dataset_files.attached_files(DEMO, EIT)
 
     assert product is not None
@@ -217,14 +219,14 @@ async def test_files_attached_to_a_dataset(
 
 
 async def test_dataset_that_dam_does_not_know(dataset_files: RegardsDatasetFiles) -> None:
-    """No attached files: the order goes on (remote-services.md 2.9)."""
+    """It has no attached files, and the order continues (remote-services.md 2.9)."""
     assert None is await dataset_files.attached_files(DEMO, UNKNOWN)
 
 
 async def test_dam_that_answers_garbage(
     dataset_files: RegardsDatasetFiles, sandbox: Sandbox
 ) -> None:
-    """JSON without a feature isn't taken for a dataset without files."""
+    """JSON without a feature doesn't mean that a dataset has no files."""
     sandbox.faults.outages = {Service.DAM: Outage(mode=OutageMode.GARBAGE)}
 
     with pytest.raises(BadResponse):

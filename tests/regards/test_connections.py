@@ -1,4 +1,4 @@
-"""Our connections to projects at rs-admin-instance (remote-services.md 6.4)."""
+"""The connections to projects at rs-admin-instance (remote-services.md 6.4)."""
 
 import httpx
 import pytest
@@ -24,10 +24,8 @@ def connections(
     return RegardsConnections(service, tokens)
 
 
-async def test_projects_that_want_to_be_served(
-    connections: RegardsConnections, sandbox: Sandbox
-) -> None:
-    """Whatever came of them so far, except those that were disabled or taken away."""
+async def test_projects_to_be_served(connections: RegardsConnections, sandbox: Sandbox) -> None:
+    """These are projects in any state but disabled, whose connection was not deleted."""
     sandbox.add_tenant(PROJECT2)
     sandbox.projects.report("rs-order", {"tenant": DEMO, "state": "DISABLED"})
     before = await connections.wanted()
@@ -42,18 +40,18 @@ async def test_projects_that_want_to_be_served(
 
 
 @pytest.mark.parametrize("mode", [OutageMode.GARBAGE, OutageMode.EMPTY, OutageMode.NONSENSE])
-async def test_nonsense_is_no_list_of_projects(
+async def test_a_bad_response_is_no_list_of_projects(
     connections: RegardsConnections, sandbox: Sandbox, mode: OutageMode
 ) -> None:
-    """Taken for an empty list it would leave projects unserved without a word."""
+    """As an empty list it would silently leave all projects unserved."""
     sandbox.faults.outages = {Service.ADMIN_INSTANCE: Outage(mode=mode)}
 
     with pytest.raises(BadResponse):
         await connections.wanted()
 
 
-async def test_what_is_reported(connections: RegardsConnections, sandbox: Sandbox) -> None:
-    """Tenant and state, and the cause of an error."""
+async def test_the_body_of_a_report(connections: RegardsConnections, sandbox: Sandbox) -> None:
+    """It has tenant and state, and the cause of an error."""
     await connections.report(DEMO, ConnectionState.CONNECTING)
     await connections.report(DEMO, ConnectionState.ERROR, "because")
 
@@ -63,10 +61,10 @@ async def test_what_is_reported(connections: RegardsConnections, sandbox: Sandbo
     ]
 
 
-async def test_reports_that_are_not_taken(
+async def test_reports_that_are_not_accepted(
     connections: RegardsConnections, sandbox: Sandbox
 ) -> None:
-    """Of a project that isn't there: refused for good. By nobody: trouble, to be tried again."""
+    """A report about an unknown project is rejected; while the service is down it may be tried again."""
     with pytest.raises(RemoteRejection):
         await connections.report(PROJECT2, ConnectionState.ENABLED)
     sandbox.faults.outages = {Service.ADMIN_INSTANCE: Outage(mode=OutageMode.DOWN)}

@@ -1,4 +1,4 @@
-"""rs-admin and rs-admin-instance: verdicts, how long they hold, and what is no verdict."""
+"""Users and projects of rs-admin and rs-admin-instance, and how long their answers are cached."""
 
 import asyncio
 from datetime import timedelta
@@ -20,15 +20,15 @@ PROJECT1 = Tenant("project1")
 
 
 async def test_user_and_role(users: RegardsUsers) -> None:
-    """A known user has the role rs-admin gives him; an unknown one is None."""
+    """A known user has the role of rs-admin; an unknown one is None."""
     assert User(JANE, "REGISTERED_USER") == await users.find(DEMO, JANE)
     assert None is await users.find(DEMO, NOBODY)
 
 
-async def test_verdicts_hold_for_their_time(
+async def test_users_are_cached_for_a_limited_time(
     users: RegardsUsers, sandbox: Sandbox, clock: ManualClock
 ) -> None:
-    """A good verdict holds 5 minutes, a bad one 30 seconds (decisions.md, User cache)."""
+    """A known user is cached for 5 minutes, an unknown one for 30 seconds (decisions.md, User cache)."""
 
     async def calls_at(seconds: float) -> int:
         clock.ahead = timedelta(seconds=seconds)
@@ -40,8 +40,8 @@ async def test_verdicts_hold_for_their_time(
     assert [await calls_at(at) for at in (0, 29, 31, 60, 299, 301)] == [2, 0, 1, 0, 1, 1]
 
 
-async def test_w34_verdicts_never_cross_tenants(users: RegardsUsers, sandbox: Sandbox) -> None:
-    """The same e-mail is asked for in each tenant."""
+async def test_w34_users_are_cached_per_tenant(users: RegardsUsers, sandbox: Sandbox) -> None:
+    """The same e-mail is requested in each tenant."""
     await users.find(DEMO, JANE)
     await users.find(PROJECT1, JANE)
 
@@ -49,10 +49,10 @@ async def test_w34_verdicts_never_cross_tenants(users: RegardsUsers, sandbox: Sa
 
 
 @pytest.mark.parametrize("mode", list(OutageMode))
-async def test_an_admin_that_fails_gives_no_verdict(
+async def test_a_failure_of_rs_admin_is_not_cached(
     users: RegardsUsers, sandbox: Sandbox, mode: OutageMode
 ) -> None:
-    """Trouble is raised, not remembered: the next call asks again."""
+    """It is raised, and the next call asks again."""
     sandbox.faults.outages = {Service.ADMIN: Outage(mode=mode, status=500, seconds=5, calls=1)}
 
     with pytest.raises(RemoteUnavailable):
@@ -61,8 +61,8 @@ async def test_an_admin_that_fails_gives_no_verdict(
     assert User(JANE, "REGISTERED_USER") == await users.find(DEMO, JANE)
 
 
-async def test_simultaneous_questions_are_one_call(users: RegardsUsers, sandbox: Sandbox) -> None:
-    """A batch of requests of one user costs one call, also when a waiter gives up."""
+async def test_simultaneous_look_ups_share_one_call(users: RegardsUsers, sandbox: Sandbox) -> None:
+    """A batch of requests of one user costs one call, even if one of the waiters is cancelled."""
     asking = [asyncio.create_task(users.find(DEMO, JANE)) for _ in range(50)]
     await asyncio.sleep(0)
     asking[0].cancel()
@@ -75,7 +75,7 @@ async def test_simultaneous_questions_are_one_call(users: RegardsUsers, sandbox:
 
 
 async def test_administrators(users: RegardsUsers, sandbox: Sandbox, clock: ManualClock) -> None:
-    """rs-admin's word on administrators holds 10 minutes."""
+    """The answer of rs-admin is cached for 10 minutes."""
     assert await users.is_admin(DEMO, "admin@example.org")
     assert not await users.is_admin(DEMO, JANE)
     clock.ahead = timedelta(seconds=599)
@@ -90,7 +90,7 @@ async def test_administrators(users: RegardsUsers, sandbox: Sandbox, clock: Manu
 async def test_w34_administrators_of_one_tenant_are_not_those_of_another(
     users: RegardsUsers, sandbox: Sandbox
 ) -> None:
-    """Neither answer, though remembered, is taken for the other tenant."""
+    """The cached answer of one tenant doesn't count in the other."""
     sandbox.directory.put(known.User(email="local@example.org", role="ADMIN", tenants={"project1"}))
 
     for _ in range(2):
@@ -101,8 +101,10 @@ async def test_w34_administrators_of_one_tenant_are_not_those_of_another(
     assert [call.tenant for call in calls] == ["project1", "demo"]
 
 
-async def test_garbage_is_no_word_on_administrators(users: RegardsUsers, sandbox: Sandbox) -> None:
-    """Neither true nor false isn't false."""
+async def test_a_bad_response_does_not_mean_that_a_user_is_no_administrator(
+    users: RegardsUsers, sandbox: Sandbox
+) -> None:
+    """An answer that is neither true nor false is an error."""
     sandbox.faults.outages = {Service.ADMIN: Outage(mode=OutageMode.GARBAGE)}
 
     with pytest.raises(BadResponse):
@@ -112,7 +114,7 @@ async def test_garbage_is_no_word_on_administrators(users: RegardsUsers, sandbox
 async def test_host_of_a_project(
     projects: RegardsProjects, sandbox: Sandbox, clock: ManualClock
 ) -> None:
-    """Known for 5 minutes, asked of rs-admin-instance as the service itself."""
+    """It is cached for 5 minutes; the service requests it under its own identity."""
     for at in (0, 299, 301):
         clock.ahead = timedelta(seconds=at)
         assert await projects.host(DEMO) == "http://localhost:9043"
@@ -122,7 +124,7 @@ async def test_host_of_a_project(
 
 
 async def test_projects_without_host(projects: RegardsProjects, sandbox: Sandbox) -> None:
-    """No host and no project are both None."""
+    """A project without host and an unknown project both have None."""
     sandbox.faults.project_without_host = True
 
     assert None is await projects.host(DEMO)
@@ -130,7 +132,7 @@ async def test_projects_without_host(projects: RegardsProjects, sandbox: Sandbox
 
 
 async def test_instance_that_answers_garbage(projects: RegardsProjects, sandbox: Sandbox) -> None:
-    """Taken for no host it would send out responses without links."""
+    """As a missing host it would lead to responses without links."""
     sandbox.faults.outages = {Service.ADMIN_INSTANCE: Outage(mode=OutageMode.GARBAGE)}
 
     with pytest.raises(BadResponse):

@@ -1,4 +1,4 @@
-"""What the shared reading of answers does with servers that misbehave."""
+"""The HTTP client that all services share, with servers that misbehave."""
 
 import httpx
 import pytest
@@ -11,7 +11,7 @@ SECRET = "secret.token.text"
 
 
 @pytest.mark.parametrize(
-    ("said", "error"),
+    ("response", "error"),
     [
         (b"", RemoteUnavailable),
         (b"SMTP ready\r\n\r\n", RemoteUnavailable),
@@ -25,10 +25,10 @@ SECRET = "secret.token.text"
     ids=["hung up", "not HTTP", "short", "redirect", "deep", "not text", "long", "odd messages"],
 )
 async def test_misbehaving_servers(
-    client: httpx.AsyncClient, said: bytes, error: type[RemoteError]
+    client: httpx.AsyncClient, response: bytes, error: type[RemoteError]
 ) -> None:
-    """Each ends in an error of ours that is short and gives nothing away."""
-    async with RawServer.running(said) as server:
+    """Each leads to an error of this service, which is short and has no secret."""
+    async with RawServer.running(response) as server:
         service = RemoteService("rs-test", server.url, client)
 
         with pytest.raises(error) as raised:
@@ -41,8 +41,8 @@ async def test_misbehaving_servers(
     assert SECRET not in text
 
 
-async def test_refusals_carry_what_the_service_says(client: httpx.AsyncClient) -> None:
-    """The messages of a REGARDS error body (remote-services.md 1.4)."""
+async def test_rejections_have_the_messages_of_the_service(client: httpx.AsyncClient) -> None:
+    """They come from a REGARDS error body (remote-services.md 1.4)."""
     body = b'{"messages": ["Field x is unknown", "Try y"]}'
     async with RawServer.running(answer("422 Unprocessable", body)) as server:
         with pytest.raises(
@@ -54,7 +54,7 @@ async def test_refusals_carry_what_the_service_says(client: httpx.AsyncClient) -
 
 
 async def test_headers_of_a_call(client: httpx.AsyncClient) -> None:
-    """Bearer token, JSON both ways (remote-services.md 1.3); a base URL may end with a slash."""
+    """Bearer token, and JSON in both directions (remote-services.md 1.3); a base URL may end with a slash."""
     async with RawServer.running(answer("200 OK", b'{"a": 1}')) as server:
         service = RemoteService("rs-test", f"{server.url}/prefix/", client)
         assert await service.post("/path", "token", {"q": ["é"]}) == {"a": 1}
@@ -66,8 +66,8 @@ async def test_headers_of_a_call(client: httpx.AsyncClient) -> None:
     assert "content-type: application/json" in head
 
 
-async def test_answers_have_an_end(client: httpx.AsyncClient) -> None:
-    """A service that never stops talking doesn't fill our memory."""
+async def test_the_size_of_an_answer_is_limited(client: httpx.AsyncClient) -> None:
+    """An endless answer can't fill the memory."""
     async with RawServer.running(answer("200 OK", b" " * 2000 + b"{}")) as server:
         service = RemoteService("rs-test", server.url, client, longest_answer=1000)
         with pytest.raises(BadResponse, match="longer than 1000 bytes"):

@@ -24,7 +24,7 @@ def service(sandbox: Sandbox, client: httpx.AsyncClient) -> RemoteService:
 async def test_a_mail_is_posted_as_administrator_of_the_instance(
     sandbox: Sandbox, service: RemoteService, tokens: TokenIssuer
 ) -> None:
-    """With nothing but recipient, subject and text: the sender is the mail service's own."""
+    """It has only recipient, subject and text. The mail service has a sender of its own, by default."""
     await RegardsMailer(service, tokens).send(DEMO, MAIL)
     await RegardsMailer(service, tokens, "orders@site.example").send(DEMO, MAIL)
 
@@ -54,14 +54,14 @@ async def test_a_mail_is_posted_as_administrator_of_the_instance(
     ],
     ids=str,
 )
-async def test_only_a_201_means_that_it_was_taken(
+async def test_only_a_201_means_that_a_mail_was_accepted(
     outage: Outage,
     error: type[Exception],
     sandbox: Sandbox,
     service: RemoteService,
     tokens: TokenIssuer,
 ) -> None:
-    """Everything else is a verdict, or no answer yet."""
+    """Everything else is a rejection, or may be tried again."""
     sandbox.faults.outages = {Service.ADMIN_INSTANCE: outage}
 
     with pytest.raises(error, match="rs-admin-instance: /email: "):

@@ -1,4 +1,4 @@
-"""Pages read an item at a time give what a whole parse would give."""
+"""Reading a page one item at a time gives the same as parsing it as a whole."""
 
 import json
 from typing import Any
@@ -19,7 +19,7 @@ PAGES: list[dict[str, Any]] = [
 @pytest.mark.parametrize("page", PAGES)
 @pytest.mark.parametrize("indent", [None, 2])
 def test_items_are_those_of_the_page(page: dict[str, Any], indent: int | None) -> None:
-    """Whatever stands around them, and wherever."""
+    """Other members may precede or follow them."""
     assert list(items_of(json.dumps(page, indent=indent).encode())) == page["content"]
 
 
@@ -30,8 +30,8 @@ def test_items_are_those_of_the_page(page: dict[str, Any], indent: int | None) -
         *('{"content": [1,]}', '{"content": [1] "x": 2}', '{"content": [1]} more', "\ufeff{}"),
     ],
 )
-def test_what_is_not_a_page(text: str) -> None:
-    """A page that breaks off is not taken for a short one."""
+def test_a_malformed_page_is_rejected(text: str) -> None:
+    """A truncated page is not read as a short one."""
     with pytest.raises(ValueError):  # noqa: PT011 - any: the caller adds where it came from
         list(items_of(text.encode()))
 
@@ -46,7 +46,7 @@ def with_file(**members: Any) -> dict[str, Any]:
 
 
 def test_only_orderable_files_are_read() -> None:
-    """The others aren't even looked at (domain.md 1.4)."""
+    """Files of other types aren't even checked (domain.md 1.4)."""
     files = {"THUMBNAIL": [{"uri": 7}], "AIP": "?", "RAWDATA": [{"checksum": "c"}], "OTHER": None}
 
     product = product_of(feature(files=files))
@@ -54,8 +54,8 @@ def test_only_orderable_files_are_read() -> None:
     assert [(file.data_type, file.name) for file in product.files] == [(DataType.RAWDATA, "c")]
 
 
-def test_what_may_be_missing() -> None:
-    """Null and absent are the same; a name is taken from the URL (rest.md 10.3)."""
+def test_optional_members() -> None:
+    """Null and absent are the same; a missing name is taken from the URL (rest.md 10.3)."""
     (file,) = product_of(with_file(filename=None, filesize=None, checksum=None)).files
 
     assert (file.name, file.size, file.checksum) == ("name of.png", None, None)
@@ -70,13 +70,13 @@ def test_what_may_be_missing() -> None:
         *(feature(files=[]), feature(files={"RAWDATA": {}}), feature(files={"RAWDATA": [1]})),
         *(with_file(filesize=-1), with_file(filesize=1.5), with_file(filesize=True)),
         *(with_file(reference="yes"), with_file(checksum=1), with_file(uri=None)),
-        # What no table could hold: an order that is read must never end in an error of the database.
+        # Values that no column can store. The catalog must not cause an error of the database.
         *(with_file(filesize=2**53), feature(version=2**31), feature(id="URN:\0")),
         *(with_file(filename="half \ud800"), with_file(filename="zero \0")),
         *(with_file(uri="http://["), with_file(uri="https://h/zero%00")),
     ],
 )
-def test_what_may_not_be_wrong(bad: Any) -> None:
-    """What identifies a file, or decides how it is ordered, is there and of its kind."""
+def test_malformed_features_are_rejected(bad: Any) -> None:
+    """Members that identify a file, or decide how it is ordered, must exist with the right type."""
     with pytest.raises(MalformedFeature):
         product_of(bad)

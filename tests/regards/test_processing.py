@@ -1,4 +1,4 @@
-"""rs-processing as the order service sees it (remote-services.md 4.1)."""
+"""The client of rs-processing (remote-services.md 4.1)."""
 
 from uuid import UUID, uuid4
 
@@ -37,7 +37,7 @@ def processes(sandbox: Sandbox, client: httpx.AsyncClient, tokens: TokenIssuer) 
 async def test_a_process_is_read_as_the_caller(
     processes: RegardsProcesses, sandbox: Sandbox
 ) -> None:
-    """What it takes and gives, in the domain's words; asked with the user's own role."""
+    """The request has the user's own role."""
     found = await processes.find(JANE, process_id("clip"))
 
     assert found == Process(
@@ -69,7 +69,7 @@ async def test_demo_processes_are_of_each_scope_and_cardinality(
 
 
 async def test_an_unknown_process_is_none(processes: RegardsProcesses, sandbox: Sandbox) -> None:
-    """200 without a body, as rs-processing says it, or 404."""
+    """rs-processing answers with 200 and no body, or with 404."""
     assert None is await processes.find(JANE, uuid4())
 
     sandbox.faults.outages = {Service.PROCESSING: Outage(mode=OutageMode.STATUS, status=404)}
@@ -88,7 +88,7 @@ async def test_an_unknown_process_is_none(processes: RegardsProcesses, sandbox: 
     ],
     ids=lambda value: f"{value.mode}-{value.status}" if isinstance(value, Outage) else None,
 )
-async def test_rs_processing_in_trouble(
+async def test_failures_of_rs_processing(
     processes: RegardsProcesses, sandbox: Sandbox, outage: Outage, error: type[Exception]
 ) -> None:
     sandbox.faults.outages = {Service.PROCESSING: outage}
@@ -116,23 +116,23 @@ async def test_rs_processing_in_trouble(
         ("scope", 7),
     ],
 )
-def test_a_description_that_does_not_say_it_all_is_refused(name: str, value: object) -> None:
-    """Any of the seven keys missing or unreadable makes the process unusable; the text names it."""
+def test_an_incomplete_description_is_rejected(name: str, value: object) -> None:
+    """All seven keys must be present and valid; the error names the wrong one."""
     with pytest.raises(MalformedProcess, match=name):
         process_of(ID, INFO | {name: value})
 
 
-def test_types_that_nobody_knows_are_ignored() -> None:
-    """As the reference does (domain.md 5.1)."""
+def test_unknown_types_are_ignored() -> None:
+    """The reference does the same (domain.md 5.1)."""
     process = process_of(ID, INFO | {"datatypes": "RAWDATA, PICTURE"})
 
     assert process.data_types == {"RAWDATA"}
 
 
-async def test_a_process_that_can_not_be_understood_is_told_from_trouble(
+async def test_an_unreadable_process_is_distinguished_from_an_unavailable_service(
     processes: RegardsProcesses, sandbox: Sandbox
 ) -> None:
-    """It is no use to ask again: nobody can order with it (W3)."""
+    """Another attempt would not help (W3)."""
     process = next(iter(sandbox.processes))
     sandbox.processes.add(process.model_copy(update={"info": {"sizeForecast": None}}))
 
@@ -141,7 +141,7 @@ async def test_a_process_that_can_not_be_understood_is_told_from_trouble(
 
 
 @pytest.mark.parametrize("info", [None, [], "info", 7])
-def test_a_description_that_is_no_object_is_refused(info: object) -> None:
+def test_a_description_that_is_no_object_is_rejected(info: object) -> None:
     with pytest.raises(MalformedProcess, match="processInfo"):
         process_of(ID, info)
 
@@ -158,12 +158,12 @@ def test_a_description_that_is_no_object_is_refused(info: object) -> None:
         ("2G", 7, 2 * 1024**3),
     ],
 )
-def test_the_size_of_outputs_is_foretold(text: str, inputs: int, outputs: int) -> None:
-    """A factor of the inputs, or a size, whatever blanks and case."""
+def test_the_forecast_of_the_size_of_outputs(text: str, inputs: int, outputs: int) -> None:
+    """It is a factor of the inputs or a size; blanks and case don't matter."""
     assert forecast_of(text).of(inputs) == outputs
 
 
 @pytest.mark.parametrize("text", ["", "*", "2", "*2b", "-1b", "1t", "1e3b", ".5m", "9" * 400 + "g"])
-def test_a_forecast_that_is_none_is_refused(text: str) -> None:
+def test_an_invalid_forecast_is_rejected(text: str) -> None:
     with pytest.raises(MalformedProcess):
         forecast_of(text)

@@ -1,4 +1,4 @@
-"""What rs-admin lets roles do: requested, cached, requested again (remote-services.md 5.3, 5.4)."""
+"""The rights of roles: how they are requested, cached and refreshed (remote-services.md 5.3, 5.4)."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -31,7 +31,7 @@ SOON = Backoff(first=timedelta(milliseconds=20), limit=timedelta(seconds=60))
 
 
 class SomeTenants:
-    """Implements what is asked of ``Tenants``: those that a test says."""
+    """Implements what the cache needs of ``Tenants``, with the tenants of a test."""
 
     def __init__(self, *names: Tenant) -> None:
         self.known = list(names)
@@ -59,7 +59,7 @@ def tenants() -> SomeTenants:
 
 
 @asynccontextmanager
-async def keeping(
+async def running_cache(
     roles: RegardsRoles, tenants: SomeTenants, *, refresh: timedelta = HOUR
 ) -> AsyncIterator[RoleCache]:
     cache = RoleCache(roles, cast("Tenants", tenants), refresh=refresh, backoff=SOON)
@@ -70,11 +70,11 @@ async def keeping(
     await running
 
 
-def asked(sandbox: Sandbox) -> list[str]:
+def calls_of(sandbox: Sandbox) -> list[str]:
     return [f"{call.verb} {call.path}" for call in sandbox.calls.recent("rs-admin")]
 
 
-async def known(cache: RoleCache, tenant: Tenant = DEMO) -> None:
+async def until_known(cache: RoleCache, tenant: Tenant = DEMO) -> None:
     await eventually(lambda: tenant not in cache.unknown, "the rights are known")
 
 
@@ -84,8 +84,8 @@ async def until_allowed(
     await eventually(lambda: cache.allows(DEMO, role, resource) is allowed, f"{role}: {allowed}")
 
 
-async def test_what_is_registered(roles: RegardsRoles, sandbox: Sandbox) -> None:
-    """Every endpoint, as the service itself, in the shape of rest.md 11.6."""
+async def test_every_endpoint_is_registered(roles: RegardsRoles, sandbox: Sandbox) -> None:
+    """The service does so under its own identity (rest.md 11.6)."""
     await roles.register(DEMO)
 
     (call,) = sandbox.calls.recent("rs-admin")
@@ -99,7 +99,7 @@ async def test_what_is_registered(roles: RegardsRoles, sandbox: Sandbox) -> None
 
 
 def test_the_body_of_the_registration() -> None:
-    """Member names as rs-admin spells them."""
+    """Its member names are those of rs-admin."""
     mapping = next(one for one in resource_mappings() if one.full_path == GET_ORDER.template)
 
     assert mapping.to_wire() == {
@@ -112,7 +112,7 @@ def test_the_body_of_the_registration() -> None:
 
 
 async def test_rights_of_roles(roles: RegardsRoles, sandbox: Sandbox) -> None:
-    """The default role and those above it; a role of the project's own has what it was given."""
+    """The default role and those above it have the right; a role of the project has what it was granted."""
     await roles.register(DEMO)
     sandbox.put_role(DEMO, "OPERATOR", Role(parent="REGISTERED_USER", authorized_addresses=["1"]))
     sandbox.grant(DEMO, "OPERATOR", "/orders/search", "POST")
@@ -129,20 +129,20 @@ async def test_rights_of_roles(roles: RegardsRoles, sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("mode", [OutageMode.GARBAGE, OutageMode.EMPTY, OutageMode.NONSENSE])
-async def test_nonsense_gives_no_rights(
+async def test_a_bad_response_is_not_read_as_rights(
     roles: RegardsRoles, sandbox: Sandbox, mode: OutageMode
 ) -> None:
-    """Taken for rights, it would lock everybody out."""
+    """It would lock all users out."""
     sandbox.faults.outages = {Service.ADMIN: Outage(mode=mode)}
 
     with pytest.raises(BadResponse):
         await roles.rights(DEMO)
 
 
-async def test_registration_that_nobody_takes(
+async def test_a_registration_answered_404_is_no_success(
     client: httpx.AsyncClient, sandbox: Sandbox, tokens: TokenIssuer
 ) -> None:
-    """A 404 is not a success: the endpoints would be missing without a word."""
+    """Otherwise the endpoints would be missing, and no error would say so."""
     elsewhere = RemoteService("rs-admin", f"{sandbox.urls['ADMIN_URL']}/nowhere", client)
 
     with pytest.raises(RemoteUnavailable):
@@ -164,12 +164,12 @@ async def test_registration_that_nobody_takes(
     ],
 )
 def test_authorised_addresses(addresses: tuple[str, ...], address: str, admitted: bool) -> None:
-    """Addresses or expressions for whole ones; an expression that can't be used lets nobody in."""
+    """An entry is an address, or an expression for a whole one; an invalid expression admits no address."""
     assert RoleRights(frozenset(), addresses).admits(address) is admitted
 
 
 async def test_unusable_addresses(roles: RegardsRoles, sandbox: Sandbox) -> None:
-    """Blank ones restrict nothing; one that RE2 refuses stays, and so restricts."""
+    """Blank addresses don't restrict a role; an expression that RE2 rejects admits no address."""
     sandbox.put_role(DEMO, "EXPLOIT", Role(authorized_addresses=[" "]))
     sandbox.put_role(DEMO, "ADMIN", Role(authorized_addresses=["(?=x)"]))
     rights = await roles.rights(DEMO)
@@ -181,23 +181,23 @@ async def test_unusable_addresses(roles: RegardsRoles, sandbox: Sandbox) -> None
 async def test_rights_are_known_after_the_start(
     roles: RegardsRoles, tenants: SomeTenants, sandbox: Sandbox
 ) -> None:
-    """The endpoints are registered first; a request that comes at once waits for the answer."""
-    async with keeping(roles, tenants) as cache:
+    """The endpoints are registered first; a request that arrives at once waits for the rights."""
+    async with running_cache(roles, tenants) as cache:
         await cache.prepare(DEMO)
         allowed = cache.allows(DEMO, "EXPLOIT", SEARCH_ORDERS)
-        refused = cache.allows(DEMO, "REGISTERED_USER", SEARCH_ORDERS)
+        too_low = cache.allows(DEMO, "REGISTERED_USER", SEARCH_ORDERS)
         unknown_role = cache.allows(DEMO, "NOBODY", GET_ORDER)
 
-    assert (allowed, refused, unknown_role) == (True, False, False)
-    assert asked(sandbox)[:2] == ["POST /resources/microservices/rs-order", "GET /roles"]
+    assert (allowed, too_low, unknown_role) == (True, False, False)
+    assert calls_of(sandbox)[:2] == ["POST /resources/microservices/rs-order", "GET /roles"]
 
 
-async def test_no_answer_is_neither_yes_nor_no(
+async def test_rights_are_unknown_until_rs_admin_answers(
     roles: RegardsRoles, tenants: SomeTenants, sandbox: Sandbox
 ) -> None:
-    """Until rs-admin answers nothing is decided; it is asked again until it does."""
+    """Nothing is allowed or forbidden until then. The cache tries again until it has the rights."""
     sandbox.faults.outages = {Service.ADMIN: Outage(mode=OutageMode.DOWN)}
-    async with keeping(roles, tenants) as cache:
+    async with running_cache(roles, tenants) as cache:
         await cache.prepare(DEMO)
         with pytest.raises(RightsUnknown):
             cache.allows(DEMO, "EXPLOIT", SEARCH_ORDERS)
@@ -206,7 +206,7 @@ async def test_no_answer_is_neither_yes_nor_no(
         unknown = cache.unknown
         await sandbox.calls.wait_for("rs-admin", 3)
         sandbox.faults.outages = {}
-        await known(cache)
+        await until_known(cache)
         allowed = cache.allows(DEMO, "EXPLOIT", SEARCH_ORDERS)
 
     assert list(unknown) == [DEMO]
@@ -217,28 +217,28 @@ async def test_no_answer_is_neither_yes_nor_no(
 async def test_the_last_known_rights_stay_in_force(
     roles: RegardsRoles, tenants: SomeTenants, sandbox: Sandbox
 ) -> None:
-    """An rs-admin that is away takes nobody's rights; what changed meanwhile is learnt later."""
-    async with keeping(roles, tenants) as cache:
-        await known(cache)
+    """While rs-admin is unavailable, nobody loses rights; changes take effect later."""
+    async with running_cache(roles, tenants) as cache:
+        await until_known(cache)
         sandbox.faults.outages = {Service.ADMIN: Outage(mode=OutageMode.STATUS)}
         sandbox.revoke(DEMO, "EXPLOIT", "/orders/search", "POST")
         before = sandbox.calls.counters["rs-admin"]
         cache.role_changed(DEMO, "EXPLOIT")
         await sandbox.calls.wait_for("rs-admin", before + 2)
-        while_away = cache.allows(DEMO, "EXPLOIT", SEARCH_ORDERS)
+        meanwhile = cache.allows(DEMO, "EXPLOIT", SEARCH_ORDERS)
         sandbox.faults.outages = {}
         await until_allowed(cache, "EXPLOIT", SEARCH_ORDERS, allowed=False)
 
-    assert while_away
+    assert meanwhile
 
 
-async def test_a_change_of_one_role_asks_for_that_role(
+async def test_a_change_of_one_role_requests_only_this_role(
     roles: RegardsRoles, tenants: SomeTenants, sandbox: Sandbox
 ) -> None:
-    """Many changes at once are one question each; the addresses of the role stay."""
+    """Many changes at the same time cause one request; the addresses of the role stay."""
     sandbox.put_role(DEMO, "EXPLOIT", Role(authorized_addresses=["10.0.0.1"]))
-    async with keeping(roles, tenants) as cache:
-        await known(cache)
+    async with running_cache(roles, tenants) as cache:
+        await until_known(cache)
         sandbox.calls.clear()
         sandbox.revoke(DEMO, "EXPLOIT", "/orders/search", "POST")
         for _ in range(10):
@@ -246,12 +246,12 @@ async def test_a_change_of_one_role_asks_for_that_role(
         await until_allowed(cache, "EXPLOIT", SEARCH_ORDERS, allowed=False)
         admitted = [cache.admits(DEMO, "EXPLOIT", address) for address in ("10.0.0.1", "10.0.0.2")]
 
-    assert asked(sandbox) == ["GET /roles/EXPLOIT/resources/rs-order"]
+    assert calls_of(sandbox) == ["GET /roles/EXPLOIT/resources/rs-order"]
     assert admitted == [True, False]
 
 
 @pytest.mark.parametrize(
-    "hear",
+    "notify",
     [lambda cache: cache.role_changed(DEMO, "OPERATOR"), lambda cache: cache.roles_changed(DEMO)],
     ids=["of its rights", "of the role"],
 )
@@ -259,13 +259,13 @@ async def test_a_new_role(
     roles: RegardsRoles,
     tenants: SomeTenants,
     sandbox: Sandbox,
-    hear: Callable[[RoleCache], None],
+    notify: Callable[[RoleCache], None],
 ) -> None:
-    """Whichever event tells of it first: its addresses are asked for too."""
-    async with keeping(roles, tenants) as cache:
-        await known(cache)
+    """Either event may arrive first; its addresses are requested, too."""
+    async with running_cache(roles, tenants) as cache:
+        await until_known(cache)
         sandbox.put_role(DEMO, "OPERATOR", Role(parent="EXPLOIT", authorized_addresses=["::1"]))
-        hear(cache)
+        notify(cache)
         await until_allowed(cache, "OPERATOR", SEARCH_ORDERS)
         admitted = cache.admits(DEMO, "OPERATOR", "10.0.0.1")
         sandbox.remove_role(DEMO, "OPERATOR")
@@ -275,41 +275,41 @@ async def test_a_new_role(
     assert not admitted
 
 
-async def test_tenants_come_and_go(
+async def test_a_change_of_tenants(
     roles: RegardsRoles, tenants: SomeTenants, sandbox: Sandbox
 ) -> None:
-    """A tenant that comes is registered, one that goes is forgotten; a foreign one has no rights."""
-    async with keeping(roles, tenants) as cache:
-        await known(cache)
-        foreign = cache.allows(PROJECT1, "EXPLOIT", SEARCH_ORDERS)
+    """A new tenant is registered, the rights of a removed one are dropped; an unknown one has no rights."""
+    async with running_cache(roles, tenants) as cache:
+        await until_known(cache)
+        unknown = cache.allows(PROJECT1, "EXPLOIT", SEARCH_ORDERS)
         from_anywhere = cache.admits(PROJECT1, "EXPLOIT", "10.0.0.1")
         tenants.known = [PROJECT1]
         cache.tenants_changed()
         await cache.prepare(PROJECT1)
-        came = cache.allows(PROJECT1, "EXPLOIT", SEARCH_ORDERS)
-        went = cache.allows(DEMO, "EXPLOIT", SEARCH_ORDERS)
+        added = cache.allows(PROJECT1, "EXPLOIT", SEARCH_ORDERS)
+        removed = cache.allows(DEMO, "EXPLOIT", SEARCH_ORDERS)
 
-    assert (foreign, from_anywhere, came, went) == (False, True, True, False)
+    assert (unknown, from_anywhere, added, removed) == (False, True, True, False)
     assert sandbox.roles.resources(PROJECT1, "EXPLOIT", "rs-order")
 
 
 async def test_lost_events(roles: RegardsRoles, tenants: SomeTenants, sandbox: Sandbox) -> None:
-    """Everything is asked for again now and then, of tenants too of which we didn't hear."""
-    async with keeping(roles, tenants, refresh=timedelta(milliseconds=50)) as cache:
-        await known(cache)
+    """All rights are requested again periodically, also those of tenants whose event was lost."""
+    async with running_cache(roles, tenants, refresh=timedelta(milliseconds=50)) as cache:
+        await until_known(cache)
         sandbox.revoke(DEMO, "EXPLOIT", "/orders/search", "POST")
         tenants.found_later = [PROJECT1]
         await until_allowed(cache, "EXPLOIT", SEARCH_ORDERS, allowed=False)
         await eventually(lambda: PROJECT1 in tenants.known and not cache.unknown, "found")
         await cache.prepare(PROJECT1)
 
-    assert asked(sandbox).count("POST /resources/microservices/rs-order") == 2
+    assert calls_of(sandbox).count("POST /resources/microservices/rs-order") == 2
 
 
-async def test_stopping_while_rs_admin_is_away(
+async def test_a_stop_does_not_wait_for_rs_admin(
     roles: RegardsRoles, tenants: SomeTenants, sandbox: Sandbox
 ) -> None:
-    """It doesn't hold back the end of the process."""
+    """The process ends in time while rs-admin doesn't answer."""
     sandbox.faults.outages = {Service.ADMIN: Outage(mode=OutageMode.SLOW, seconds=30)}
-    async with asyncio.timeout(WAIT_SECONDS), keeping(roles, tenants):
+    async with asyncio.timeout(WAIT_SECONDS), running_cache(roles, tenants):
         await sandbox.calls.wait_for("rs-admin", 1)

@@ -1,4 +1,4 @@
-"""Where the bytes come from, and what is said when they don't (domain.md 11.1, rest.md 10.3)."""
+"""Reading files from storage, rs-dam and external addresses (domain.md 11.1, rest.md 10.3)."""
 
 import hashlib
 from collections.abc import AsyncIterator, Callable
@@ -32,7 +32,7 @@ EIT = Urn("URN:AIP:DATASET:demo:c0438116-7605-5612-9805-0dd6060ebac4:V1")
 
 @pytest.fixture
 async def storage_at(client: httpx.AsyncClient, tokens: TokenIssuer) -> AsyncIterator[StorageAt]:
-    """Sources whose storage is at any address."""
+    """Return a function that makes sources whose storage has a given address."""
     external = ExternalFiles(ExternalAccess())
 
     def sources(url: str) -> RegardsFileSources:
@@ -76,7 +76,7 @@ async def failure(sources: RegardsFileSources, file: FileToDownload) -> tuple[st
 
 
 async def test_stored_file(sources: RegardsFileSources, sandbox: Sandbox) -> None:
-    """Asked of storage by checksum, for the user, with a role that opens every file."""
+    """Storage is asked by checksum for the user, with a role that may read every file."""
     content = await read(sources, stored())
 
     assert hashlib.md5(content, usedforsecurity=False).hexdigest() == ONLINE
@@ -89,7 +89,7 @@ async def test_stored_file(sources: RegardsFileSources, sandbox: Sandbox) -> Non
 
 
 async def test_attached_file(sources: RegardsFileSources, sandbox: Sandbox) -> None:
-    """A URL that ends with /dam sends us to rs-dam (remote-services.md 2.4)."""
+    """A file whose URL ends with /dam is read from rs-dam (remote-services.md 2.4)."""
     content = await read(sources, attached())
 
     assert hashlib.md5(content, usedforsecurity=False).hexdigest() == ATTACHED
@@ -102,7 +102,7 @@ async def test_attached_file(sources: RegardsFileSources, sandbox: Sandbox) -> N
 
 
 async def test_bytes_come_in_bounded_pieces(sources: RegardsFileSources, sandbox: Sandbox) -> None:
-    """A large file is never held as a whole."""
+    """A large file is never in memory as a whole."""
     holding = await sandbox.add_dataset(
         SyntheticDataset(name="large", products=1, size=3_000_000, location=Location.ONLINE)
     )
@@ -122,15 +122,15 @@ async def test_bytes_come_in_bounded_pieces(sources: RegardsFileSources, sandbox
     ],
     ids=["not restored", "unknown", "without checksum"],
 )
-async def test_files_that_storage_does_not_give(
+async def test_files_that_storage_does_not_have(
     sources: RegardsFileSources, file: FileToDownload, reason: tuple[str, int | None]
 ) -> None:
-    """The status is the reason."""
+    """The reason has the status."""
     assert reason == await failure(sources, file)
 
 
 async def test_quota(sources: RegardsFileSources, sandbox: Sandbox) -> None:
-    """Storage's own sentence is passed on: only it tells the user what to do."""
+    """The user gets the message of storage, which names the quota."""
     holding = await sandbox.add_dataset(
         SyntheticDataset(name="raw", products=1, size=10, location=Location.ONLINE)
     )
@@ -142,8 +142,8 @@ async def test_quota(sources: RegardsFileSources, sandbox: Sandbox) -> None:
     assert (f"Download quota of 0 exceeded (by 1) for user {JANE}.", 429) == (reason, status)
 
 
-async def test_quota_without_a_word(storage_at: StorageAt, sandbox: Sandbox) -> None:
-    """A 429 that says nothing gets our sentence."""
+async def test_quota_without_a_message(storage_at: StorageAt, sandbox: Sandbox) -> None:
+    """A 429 without a body gets a message of this service."""
     async with RawServer.running(answer("429 Too Many Requests")) as server:
         sources = storage_at(server.url)
         assert await failure(sources, stored()) == ("Download failed due to exceeded quota", 429)
@@ -151,7 +151,7 @@ async def test_quota_without_a_word(storage_at: StorageAt, sandbox: Sandbox) -> 
 
 @pytest.mark.parametrize("status", [202, 302, 403, 500])
 async def test_other_statuses(storage_at: StorageAt, status: int) -> None:
-    """Named by their number; redirects of storage aren't followed (remote-services.md 1.2)."""
+    """The reason has the number; redirects of storage aren't followed (remote-services.md 1.2)."""
     headers = ("Location: http://127.0.0.1:1/",)
     async with RawServer.running(answer(f"{status} Said", b"text", *headers)) as server:
         sources = storage_at(server.url)
@@ -160,9 +160,9 @@ async def test_other_statuses(storage_at: StorageAt, status: int) -> None:
         )
 
 
-async def test_what_storage_says_of_a_file(storage_at: StorageAt) -> None:
-    """Only what speaks of the file: nothing of the connection, of caching, or for the browser of a user."""
-    said = (
+async def test_only_headers_that_describe_the_file_are_kept(storage_at: StorageAt) -> None:
+    """Headers of the connection, of caching, and for the browser of a user are dropped."""
+    sent = (
         "Content-Type: image/fits",
         "Last-Modified: Thu, 01 Jan 2026 00:00:00 GMT",
         "Content-Disposition: attachment; filename=x",
@@ -175,7 +175,7 @@ async def test_what_storage_says_of_a_file(storage_at: StorageAt) -> None:
         "Connection: keep-alive",
     )
     async with (
-        RawServer.running(answer("200 OK", b"12345", *said)) as server,
+        RawServer.running(answer("200 OK", b"12345", *sent)) as server,
         storage_at(server.url).open(DEMO, JANE, stored(size=5)) as source,
     ):
         headers = dict(source.headers)
@@ -187,21 +187,23 @@ async def test_what_storage_says_of_a_file(storage_at: StorageAt) -> None:
     }
 
 
-async def test_what_storage_says_instead_of_a_file(storage_at: StorageAt) -> None:
-    """Kept with status, headers and the beginning of its body, to be passed on."""
+async def test_an_error_answer_of_storage_is_kept(storage_at: StorageAt) -> None:
+    """The user gets its status, its headers and the beginning of its body."""
     body = b"x" * 200_000
     async with RawServer.running(answer("503 Busy", body, "Retry-After: 9")) as server:
         sources = storage_at(server.url)
         with pytest.raises(FetchError) as raised:
             await read(sources, stored())
 
-    said = raised.value.answer
-    assert said is not None
-    assert (said.status, said.headers["Retry-After"], said.body) == (503, "9", body[: 64 * 1024])
+    kept = raised.value.answer
+    assert kept is not None
+    assert (kept.status, kept.headers["Retry-After"], kept.body) == (503, "9", body[: 64 * 1024])
 
 
-async def test_what_others_say_instead_of_a_file_is_not_kept(sources: RegardsFileSources) -> None:
-    """A server outside the platform doesn't speak to our users."""
+async def test_an_error_answer_of_an_external_server_is_not_kept(
+    sources: RegardsFileSources,
+) -> None:
+    """Users get no content of an error from outside the platform."""
     async with RawServer.running(answer("404 Gone", b"<script>")) as server:
         with pytest.raises(FetchError) as raised:
             await read(sources, external(server.url))
@@ -219,15 +221,17 @@ async def test_w15_storage_that_does_not_answer(
     assert await failure(sources, stored()) == ("Server returned no content", None)
 
 
-async def test_storage_that_breaks_off(sources: RegardsFileSources, sandbox: Sandbox) -> None:
-    """The bytes that came and those that should have (rest.md 10.3)."""
+async def test_an_incomplete_answer_of_storage(
+    sources: RegardsFileSources, sandbox: Sandbox
+) -> None:
+    """The reason has the number of received and of announced bytes (rest.md 10.3)."""
     sandbox.faults.cut = {ONLINE}
 
     reason, _ = await failure(sources, stored())
 
-    came = ONLINE_SIZE // 2
+    received = ONLINE_SIZE // 2
     assert reason == (
-        f"Cannot completely download data file from storage, only {came}/{ONLINE_SIZE} bytes"
+        f"Cannot completely download data file from storage, only {received}/{ONLINE_SIZE} bytes"
     )
 
 
@@ -248,15 +252,15 @@ async def test_w20_length_beyond_32_bits(storage_at: StorageAt) -> None:
 
 
 async def test_external_file(sources: RegardsFileSources) -> None:
-    """Fetched from its own address; our tokens stay at home."""
+    """It is read from its own address, without a token."""
     async with RawServer.running(answer("200 OK", b"content")) as server:
         assert await read(sources, external(f"{server.url}/file.png")) == b"content"
 
     assert "authorization" not in server.requests[0].lower()
 
 
-async def test_external_file_is_taken_as_it_is_stored(sources: RegardsFileSources) -> None:
-    """A server that calls a .gz file an encoding doesn't make us unpack it."""
+async def test_external_file_is_not_decompressed(sources: RegardsFileSources) -> None:
+    """A server may name the format of a .gz file as its content encoding."""
     packed = b"\x1f\x8b not really gzip"
     async with RawServer.running(answer("200 OK", packed, "Content-Encoding: gzip")) as server:
         assert packed == await read(sources, external(f"{server.url}/file.gz"))
@@ -265,13 +269,13 @@ async def test_external_file_is_taken_as_it_is_stored(sources: RegardsFileSource
 
 
 @pytest.mark.parametrize(
-    "said",
+    "response",
     [answer("200 OK", b"half", length=8), b"", b"no HTTP at all\r\n\r\n"],
     ids=["short", "hung up", "not HTTP"],
 )
-async def test_external_file_that_breaks_off(sources: RegardsFileSources, said: bytes) -> None:
-    """One sentence for whatever goes wrong with a foreign server (domain.md 11.1)."""
-    async with RawServer.running(said) as server:
+async def test_failures_of_an_external_server(sources: RegardsFileSources, response: bytes) -> None:
+    """All failures have the same reason (domain.md 11.1)."""
+    async with RawServer.running(response) as server:
         assert await failure(sources, external(f"{server.url}/file")) == (
             "Error during file download",
             None,
@@ -290,8 +294,8 @@ async def test_external_file_that_breaks_off(sources: RegardsFileSources, said: 
         "relative",
     ],
 )
-async def test_external_addresses_that_lead_nowhere(sources: RegardsFileSources, url: str) -> None:
-    """Other schemes and broken addresses fail that file and nothing else."""
+async def test_unusable_external_addresses(sources: RegardsFileSources, url: str) -> None:
+    """Other schemes and invalid addresses fail only this file."""
     assert await failure(sources, external(url)) == ("Error during file download", None)
 
 
@@ -305,8 +309,8 @@ async def test_external_file_that_has_moved(sources: RegardsFileSources) -> None
     assert [head.split(" HTTP")[0] for head in server.requests] == ["GET /here", "GET /there"]
 
 
-async def test_external_file_that_never_arrives(sources: RegardsFileSources) -> None:
-    """A circle of redirects ends."""
+async def test_endless_redirects_of_an_external_file(sources: RegardsFileSources) -> None:
+    """The number of redirects is limited."""
     async with RawServer.running(answer("302 Found", b"", "Location: /again")) as server:
         assert await failure(sources, external(f"{server.url}/again")) == (
             "Server returned HTTP error code 302",
@@ -317,10 +321,10 @@ async def test_external_file_that_never_arrives(sources: RegardsFileSources) -> 
 
 
 @pytest.mark.parametrize("target", ["file:///etc/hostname", "ftp://127.0.0.1/x"])
-async def test_external_file_that_moves_out_of_the_web(
+async def test_redirects_to_other_schemes_are_not_followed(
     sources: RegardsFileSources, target: str
 ) -> None:
-    """A foreign server can't make us read files of our own machine."""
+    """An external server can't make the service read files of its own machine."""
     async with RawServer.running(answer("302 Found", b"", f"Location: {target}")) as server:
         reason, _ = await failure(sources, external(server.url))
 
@@ -328,7 +332,7 @@ async def test_external_file_that_moves_out_of_the_web(
 
 
 async def test_proxy(tmp_path: Path) -> None:
-    """External files come through the proxy, but for the hosts that need none."""
+    """External files are read through the proxy, except from the hosts that need none."""
     async with (
         RawServer.running(answer("200 OK", b"by proxy")) as proxy,
         RawServer.running(answer("200 OK", b"direct")) as server,
@@ -346,7 +350,7 @@ async def test_proxy(tmp_path: Path) -> None:
 
 
 async def test_file_of_this_machine(sources: RegardsFileSources, tmp_path: Path) -> None:
-    """Read below the configured folders, however long (decisions.md, Processing outputs)."""
+    """A file below a configured folder is read, whatever its size (decisions.md, Processing outputs)."""
     folder = tmp_path / "readable"
     folder.mkdir()
     (folder / "out put.dat").write_bytes(b"x" * 200_000)
@@ -367,10 +371,10 @@ async def test_file_of_this_machine(sources: RegardsFileSources, tmp_path: Path)
         "file://{readable}/null%00byte",
     ],
 )
-async def test_files_of_this_machine_that_are_not_ours_to_read(
+async def test_files_outside_the_configured_folders_are_not_read(
     sources: RegardsFileSources, tmp_path: Path, address: str
 ) -> None:
-    """Nothing outside the folders is read, by whatever way it is called."""
+    """This holds for every way to write the address."""
     readable = tmp_path / "readable"
     readable.mkdir()
     (tmp_path / "secret").write_bytes(b"secret")
@@ -388,7 +392,7 @@ async def test_files_of_this_machine_that_are_not_ours_to_read(
 async def test_file_of_this_machine_that_cannot_be_read(
     sources: RegardsFileSources, tmp_path: Path, name: str
 ) -> None:
-    """An absent file, or a folder."""
+    """The file doesn't exist, or is a folder."""
     (tmp_path / "readable").mkdir()
 
     assert await failure(sources, external(f"file://{tmp_path}/readable/{name}")) == (

@@ -13,12 +13,12 @@ from tests.support.clock import ManualClock
 
 
 def claims(token: str) -> dict[str, object]:
-    """The claims, once the signature is found good; expiry is looked at by the tests."""
+    """Return the claims of a token with a valid signature. The tests check the expiry themselves."""
     return dict(jwt.decode(token, KEY, algorithms=["HS512"], options={"verify_exp": False}))
 
 
 def test_system_token(clock: ManualClock) -> None:
-    """The service itself, with exactly the claims REGARDS writes."""
+    """The service itself, with exactly the claims of REGARDS."""
     issuer = TokenIssuer(KEY, now=clock.monotonic)
 
     assert claims(issuer.system(DEMO)) == {
@@ -31,7 +31,7 @@ def test_system_token(clock: ManualClock) -> None:
 
 
 def test_other_identities(clock: ManualClock) -> None:
-    """A user with the role given, a downloader with one that reads all, the instance."""
+    """A user with the given role, a downloader with a role that reads every file, and the instance."""
     issuer = TokenIssuer(KEY, now=clock.monotonic)
 
     def identity(token: str) -> tuple[object, ...]:
@@ -42,8 +42,8 @@ def test_other_identities(clock: ManualClock) -> None:
     assert identity(issuer.instance()) == ("instance", "rs-order", "INSTANCE_ADMIN")
 
 
-def test_tokens_are_kept_until_shortly_before_they_expire(clock: ManualClock) -> None:
-    """A token always has at least a minute left when it is used."""
+def test_tokens_are_reused_until_shortly_before_they_expire(clock: ManualClock) -> None:
+    """A token is always valid for at least another minute."""
     issuer = TokenIssuer(KEY, validity_seconds=600, now=clock.monotonic)
     first = issuer.system(DEMO)
     clock.ahead = timedelta(seconds=539)
@@ -54,7 +54,7 @@ def test_tokens_are_kept_until_shortly_before_they_expire(clock: ManualClock) ->
     assert issuer.system(DEMO) != issuer.system(Tenant("project1"))
 
 
-def test_tokens_that_would_never_be_valid() -> None:
-    """A validity of less than the margin is refused at the start."""
+def test_a_validity_below_the_margin_is_rejected() -> None:
+    """Such a token could never be used."""
     with pytest.raises(ValueError, match="more than 60 s, not 30 s"):
         TokenIssuer(KEY, validity_seconds=30)

@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass
 
 from rs_order.demo.servers.errors import ServersError
-from rs_order.demo.servers.machine import ThisMachine
+from rs_order.demo.servers.machine import Machine, ThisMachine
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +43,14 @@ class ToolMissing(Exception):
     """A program is missing and can't be installed; the text says what to do."""
 
 
-async def program(tool: Tool) -> str:
-    """Return the path of a tool's program.
+async def program(tool: Tool, machine: Machine | None = None) -> str:
+    """Return the path of a tool's program. It is installed on ``machine``, by default this one.
 
     Raises:
         ToolMissing: it isn't installed, and installing isn't allowed.
         InstallError: apt-get failed.
     """
-    found, machine = shutil.which(tool.program), ThisMachine()
+    found, machine = shutil.which(tool.program), machine or ThisMachine()
     if found is None and machine.may_install():
         await machine.install([tool.package])
         found = shutil.which(tool.program)

@@ -1,4 +1,4 @@
-"""Products and files as the catalog would give them, for rules that need no catalog."""
+"""Products and files of a catalog, for tests of rules."""
 
 from itertools import count
 from uuid import NAMESPACE_URL, uuid5
@@ -19,7 +19,7 @@ def a_file(
     checksum: str | None = "",
     url: str | None = None,
 ) -> CatalogFile:
-    """A file with a name and a checksum of its own; ``checksum=None``: the catalog gives none."""
+    """Return a file with a unique name and checksum; ``checksum=None``: the catalog has none."""
     name = name or f"file_{next(_numbers)}.dat"
     known = uuid5(NAMESPACE_URL, name).hex if checksum == "" else checksum
     return CatalogFile(

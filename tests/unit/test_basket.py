@@ -1,4 +1,4 @@
-"""The rules of a basket, without anybody who is asked (domain.md 3)."""
+"""The rules of a basket (domain.md 3)."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -76,13 +76,13 @@ def a_process(kind: LimitKind, limit: int, *types: str, forbids_split: bool = Tr
     ],
 )
 def test_w37_a_process_counts_the_union_once(process: Process, count: int | None) -> None:
-    """Of files only its own types, external and internal once each; 0 is no limit (B10)."""
+    """Only files of its own types count, external and internal once each; 0 is no limit (B10)."""
     excess = a_selection(a_search(), a_search("a")).excess(process)
 
     assert (excess.count if excess else None) == count
 
 
-def test_the_text_of_an_excess_is_the_contracts() -> None:
+def test_the_text_of_an_excess_is_that_of_the_contract() -> None:
     excess = a_selection(a_search()).excess(a_process(LimitKind.FEATURES, 4))
 
     assert str(excess) == (
@@ -92,8 +92,8 @@ def test_the_text_of_an_excess_is_the_contracts() -> None:
     )
 
 
-def test_each_search_has_an_instant_of_its_own() -> None:
-    """Moved back by microseconds until it is free; the very same request is there once."""
+def test_each_search_has_a_different_instant() -> None:
+    """A taken instant is moved back by microseconds; an equal request is added once."""
     selection = a_selection(a_search("a"), a_search("b"), a_search("c"), a_search("a"))
 
     assert [
@@ -107,16 +107,16 @@ def test_each_search_has_an_instant_of_its_own() -> None:
 
 
 def test_a_search_is_removed_by_its_instant() -> None:
-    """In any zone; another instant removes nothing."""
-    kept, gone = a_search("a", AT - timedelta(hours=1)), a_search("b")
-    selection = a_selection(kept, gone)
+    """The time zone doesn't matter; another instant removes nothing."""
+    kept, removed = a_search("a", AT - timedelta(hours=1)), a_search("b")
+    selection = a_selection(kept, removed)
 
     assert selection.without(AT.astimezone(timezone(timedelta(hours=2)))).searches == (kept,)
     assert selection.without(AT + timedelta(microseconds=1)) == selection
 
 
-def test_searches_are_made_within_their_dataset() -> None:
-    """Unless they name one themselves (domain.md 3.3); what was submitted stays as it was."""
+def test_searches_are_limited_to_their_dataset() -> None:
+    """A search that names a dataset itself keeps it (domain.md 3.3). The stored requests don't change."""
     named = DatedSelection(replace(a_search().request, dataset_urn=OTHER), 5, TYPES)
     selection = a_selection(a_search("a"), named)
 
@@ -124,15 +124,15 @@ def test_searches_are_made_within_their_dataset() -> None:
     assert selection.searches[0].request.dataset_urn is None
 
 
-async def test_an_order_reads_within_the_datasets_of_its_basket() -> None:
-    """What was selected in all datasets isn't ordered whole in each of them."""
-    asked: list[SelectionRequest] = []
+async def test_an_order_reads_each_dataset_of_its_basket_separately() -> None:
+    """A search over all datasets is limited to one dataset when this dataset is read."""
+    sent: list[SelectionRequest] = []
 
     class Recording:
         async def search(
             self, _caller: Caller, requests: Sequence[SelectionRequest], **_page: int
         ) -> tuple[Product, ...]:
-            asked.extend(requests)
+            sent.extend(requests)
             return ()
 
     order = Order(
@@ -146,7 +146,7 @@ async def test_an_order_reads_within_the_datasets_of_its_basket() -> None:
     reader = PageReader(cast("Catalog", Recording()), None, NoProcesses(), page_size=10)
     await reader.read(Tenant("project1"), order, a_selection(a_search()), 0)
 
-    assert [request.dataset_urn for request in asked] == [URN]
+    assert [request.dataset_urn for request in sent] == [URN]
 
 
 def _summary(*files: tuple[Urn, int]) -> Summary:
@@ -154,7 +154,7 @@ def _summary(*files: tuple[Urn, int]) -> Summary:
 
 
 @pytest.mark.parametrize(
-    ("asked", "summary", "touched"),
+    ("dataset", "summary", "found"),
     [
         (None, _summary((URN, 1), (OTHER, 2)), [URN, OTHER]),
         (None, _summary((URN, 0), (OTHER, 2)), [OTHER]),
@@ -163,13 +163,13 @@ def _summary(*files: tuple[Urn, int]) -> Summary:
         (URN, _summary((URN, 0), (OTHER, 2)), [OTHER]),
     ],
 )
-def test_which_datasets_a_search_touches(
-    asked: Urn | None, summary: Summary, touched: list[Urn]
+def test_datasets_in_which_a_search_finds_files(
+    dataset: Urn | None, summary: Summary, found: list[Urn]
 ) -> None:
-    """Those it finds files in; of a search of one dataset that one, where it has files."""
-    request = replace(a_search().request, dataset_urn=asked)
+    """A search of one dataset counts only for this dataset, if it has files."""
+    request = replace(a_search().request, dataset_urn=dataset)
 
-    assert [dataset.urn for dataset in summary.touched_by(request)] == touched
+    assert [one.urn for one in summary.touched_by(request)] == found
 
 
 def test_the_example_of_the_contract() -> None:
@@ -220,8 +220,8 @@ def test_the_example_of_the_contract() -> None:
     }
 
 
-def test_a_basket_is_shown_in_order() -> None:
-    """Datasets by label whatever its case, then by id; items by date; the quota is the sum."""
+def test_the_order_of_selections_in_a_basket() -> None:
+    """Datasets are sorted by label (case is ignored), then by id; items by date. The quota is the sum."""
     late, early = a_search("late"), a_search("early", AT - timedelta(days=1))
     selections = tuple(
         replace(a_selection(late, early), label=label, id=DatasetSelectionId(id_))
@@ -250,7 +250,7 @@ def test_a_process_is_shown_with_its_parameters() -> None:
 
 
 def test_a_request_is_read_leniently() -> None:
-    """Null values disappear, repeated ids go, numbers are texts, the date may lack its offset."""
+    """Null values and repeated ids are dropped, numbers become texts, a date needs no offset."""
     read = BasketSelectionRequest.model_validate(
         {
             "engineType": "legacy",

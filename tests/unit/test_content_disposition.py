@@ -1,4 +1,4 @@
-"""Names of downloads in the header of their answer (RFC 6266)."""
+"""Names of downloads in the Content-Disposition header (RFC 6266)."""
 
 import pytest
 
@@ -22,7 +22,7 @@ from rs_order.downloads.streaming import attachment
     ],
 )
 def test_names_in_any_script(name: str, header: str) -> None:
-    """Plain ones as they are; the others as near as ASCII gets, and as they are, encoded."""
+    """An ASCII name is sent as it is; another one in a similar ASCII form and in encoded form."""
     assert attachment(name) == header
     assert header.isascii()
     assert header.isprintable()

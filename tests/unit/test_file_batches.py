@@ -1,4 +1,4 @@
-"""How files are cut in sub-orders: domain.md 4.5 and 4.6, decisions.md "FileBatch rules"."""
+"""How files are split into sub-orders: domain.md 4.5 and 4.6, decisions.md "FileBatch rules"."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -17,14 +17,14 @@ BATCH_BYTES = 1000
 Shape = tuple[SubOrderKind, tuple[str, ...]]
 
 
-def cut(
+def split(
     products: Sequence[Product],
     *,
     batch_bytes: int = BATCH_BYTES,
     file_filter: FileFilter | None = None,
     attached: Product | None = None,
 ) -> FileBatches:
-    """The batches of one page that holds everything."""
+    """Return the batches of one page that has all products."""
     batches = FileBatches(batch_bytes, file_filter)
     if attached is not None:
         batches.attach(attached)
@@ -57,51 +57,51 @@ def shapes(batches: Sequence[FileBatch[OrderedFile]]) -> list[Shape]:
     ids=[
         "one byte below",
         "exactly full",
-        "filled to the byte, then the next",
-        "full at once",
-        "overshoots by a product",
+        "exactly full, then the next",
+        "full with one file",
+        "exceeds the limit by a product",
         "empty files",
         "unknown sizes count as no bytes",
         "oversized alone",
-        "oversized with whatever preceded it (C9)",
+        "oversized with the files before it (C9)",
     ],
 )
-def test_c8_a_bucket_closes_when_its_bytes_reach_the_limit(
+def test_c8_a_batch_closes_when_its_bytes_reach_the_limit(
     sizes: list[int | None], expected: list[int]
 ) -> None:
-    """Asked after each product of one file: at the limit or above it, the batch is full."""
-    assert counts(cut([a_product(a_file(size)) for size in sizes])) == expected
+    """The size is checked after each product: at the limit or above it, the batch is full."""
+    assert counts(split([a_product(a_file(size)) for size in sizes])) == expected
 
 
 def test_c9_a_product_is_never_split() -> None:
-    """The batch overshoots by the whole product that filled it."""
+    """The batch may exceed the limit by the rest of its last product."""
     products = [a_product(*(a_file(400) for _ in range(5))) for _ in range(2)]
 
-    assert counts(cut(products)) == [5, 5]
+    assert counts(split(products)) == [5, 5]
 
 
 @pytest.mark.parametrize(("files", "expected"), [(4999, [4999]), (5000, [5000]), (5001, [5000, 1])])
-def test_a_storage_bucket_closes_at_5000_files(files: int, expected: list[int]) -> None:
-    """Products of one small file each."""
+def test_a_storage_batch_closes_at_5000_files(files: int, expected: list[int]) -> None:
+    """Each product has one empty file."""
     products = [a_product(a_file(0)) for _ in range(files)]
 
-    assert counts(cut(products)) == expected
+    assert counts(split(products)) == expected
 
 
 @pytest.mark.parametrize(
     ("files", "expected"),
     [(1000, [1000]), (1001, [1001]), (1002, [1001, 1]), (2003, [1001, 1001, 1])],
 )
-def test_c11_an_external_bucket_closes_at_1001_files(files: int, expected: list[int]) -> None:
-    """Its limit is on files alone: sizes are often unknown."""
+def test_c11_an_external_batch_closes_at_1001_files(files: int, expected: list[int]) -> None:
+    """Only the number of files is limited, because sizes are often unknown."""
     products = [a_product(a_file(10 * BATCH_BYTES, external=True)) for _ in range(files)]
 
-    assert counts(cut(products), SubOrderKind.EXTERNAL) == expected
+    assert counts(split(products), SubOrderKind.EXTERNAL) == expected
 
 
 def test_c10_stored_and_external_files_never_mix() -> None:
-    """A product with both gives one batch of each; external files are available from birth."""
-    batches = cut([a_product(a_file(), a_file(external=True)), a_product(a_file())])
+    """A product with both leads to one batch of each kind; external files are available at once."""
+    batches = split([a_product(a_file(), a_file(external=True)), a_product(a_file())])
     states = {batch.kind: {ordered.state for ordered in batch.added} for batch in batches.touched}
 
     assert counts(batches) == [2]
@@ -112,22 +112,22 @@ def test_c10_stored_and_external_files_never_mix() -> None:
     }
 
 
-def test_c16_attached_files_come_first_and_pass_no_filter() -> None:
-    """A raw file attached to a dataset is ordered although only quicklooks are wanted."""
+def test_c16_attached_files_come_first_and_are_not_filtered() -> None:
+    """A raw file attached to a dataset is ordered although the filter has quicklooks only."""
     dataset = a_product(a_file(name="manual.pdf"))
     quicklook = a_product(a_file(name="q.jpg", data_type=DataType.QUICKLOOK_SD))
     raw = a_product(a_file(name="raw.dat"))
-    batches = cut(
+    batches = split(
         [raw, quicklook], file_filter=FileFilter(frozenset({FileKind.QUICKLOOK})), attached=dataset
     )
 
     assert shapes(batches.touched) == [(SubOrderKind.STORAGE, ("manual.pdf", "q.jpg"))]
 
 
-def test_attached_files_that_fill_a_bucket_wait_for_the_next_product() -> None:
-    """Whether a batch is full is asked once per product, so the first product still joins."""
+def test_attached_files_that_fill_a_batch_wait_for_the_next_product() -> None:
+    """The size is checked once per product, so the first product is added to the same batch."""
     dataset = a_product(a_file(5000, name="big.pdf"))
-    batches = cut([a_product(a_file(name="a")), a_product(a_file(name="b"))], attached=dataset)
+    batches = split([a_product(a_file(name="a")), a_product(a_file(name="b"))], attached=dataset)
 
     assert [names for _, names in shapes(batches.touched)] == [("big.pdf", "a"), ("b",)]
 
@@ -144,16 +144,16 @@ def test_attached_files_that_fill_a_bucket_wait_for_the_next_product() -> None:
 def test_c17_where_an_attached_file_goes(
     url: str, *, external: bool, kind: SubOrderKind, state: FileState
 ) -> None:
-    """Stored ones are asked of storage like the others (decisions.md), the rest is there."""
-    batches = cut([], attached=a_product(a_file(url=url, external=external)))
+    """Storage restores stored ones like other files (decisions.md); the others are available at once."""
+    batches = split([], attached=a_product(a_file(url=url, external=external)))
     (batch,) = batches.touched
 
     assert (batch.kind, batch.added[0].state, batch.closed) == (kind, state, True)
 
 
-def test_a_stored_file_without_checksum_is_an_error_that_says_why() -> None:
-    """Storage knows files by checksum only; the file is not dropped in silence (promise 1)."""
-    batches = cut([a_product(a_file(checksum=None))])
+def test_a_stored_file_without_checksum_is_in_error_with_a_reason() -> None:
+    """Storage knows files by checksum only. The file is not dropped silently (promise 1)."""
+    batches = split([a_product(a_file(checksum=None))])
     (ordered,) = batches.touched[0].added
 
     assert ordered.state is FileState.ERROR
@@ -166,22 +166,22 @@ def test_a_stored_file_without_checksum_is_an_error_that_says_why() -> None:
 def test_a_stored_file_larger_than_a_sub_order_is_reported(
     size: int | None, named: list[str]
 ) -> None:
-    """For the notification of administrators (16.4); exactly as large is not larger."""
-    assert cut([a_product(a_file(size, name="x"))]).oversized == named
+    """Administrators get a notification (16.4); a file of exactly the same size is not larger."""
+    assert split([a_product(a_file(size, name="x"))]).oversized == named
 
 
 def test_an_external_file_larger_than_a_sub_order_is_not_reported() -> None:
-    """Nobody has to bring it back."""
-    assert cut([a_product(a_file(5000, external=True))]).oversized == []
+    """Storage doesn't have to restore it."""
+    assert split([a_product(a_file(5000, external=True))]).oversized == []
 
 
-def test_a_filtered_product_still_counts_as_one() -> None:
-    """Nothing passes: there is no batch, hence no sub-order."""
-    assert cut([a_product(a_file())], file_filter=FileFilter(name_pattern="none")).touched == []
+def test_products_without_a_matching_file_lead_to_no_batch() -> None:
+    """Then there is no sub-order."""
+    assert split([a_product(a_file())], file_filter=FileFilter(name_pattern="none")).touched == []
 
 
-def test_w5_external_files_without_checksum_stay_apart() -> None:
-    """Product, name and URL make the identity where there is no checksum."""
+def test_w5_external_files_without_checksum_are_different_files() -> None:
+    """Without a checksum, product, name and URL identify a file."""
     product = a_product(
         a_file(external=True, checksum=None, name="a", url="http://x/1"),
         a_file(external=True, checksum=None, name="a", url="http://x/2"),
@@ -189,12 +189,12 @@ def test_w5_external_files_without_checksum_stay_apart() -> None:
     other = a_product(a_file(external=True, checksum=None, name="a", url="http://x/1"))
     identities = {identity(one.urn, file) for one in (product, other) for file in one.files}
 
-    assert counts(cut([product, other]), SubOrderKind.EXTERNAL) == [3]
+    assert counts(split([product, other]), SubOrderKind.EXTERNAL) == [3]
     assert len(identities) == 3
 
 
 def test_w5_a_checksum_shared_by_two_products_is_two_files() -> None:
-    """And the same file of the same product seen twice is one."""
+    """The same file of the same product is one file."""
     file = a_file(name="same", checksum="c" * 32)
     first, second = a_product(file), a_product(file)
 
@@ -212,10 +212,10 @@ _products = st.lists(st.lists(_files, max_size=4), max_size=30)
 
 @settings(max_examples=150, deadline=None)
 @given(contents=_products, data=st.data())
-def test_w44_pages_cut_like_one_page(
+def test_w44_pages_are_split_like_one_page(
     contents: list[list[CatalogFile]], data: st.DataObject
 ) -> None:
-    """Buckets left open by a page and continued by the next give the cut of a single page."""
+    """A batch left open by one page is continued by the next, with the same result as a single page."""
     products = [a_product(*files) for files in contents]
     marks = data.draw(st.lists(st.integers(0, len(products)), max_size=5).map(sorted))
     edges = [0, *marks, len(products)]
@@ -244,31 +244,31 @@ def test_w44_pages_cut_like_one_page(
             if batch is not None
         }
 
-    assert [(kind, tuple(names)) for kind, names in grown] == shapes(cut(products).touched)
+    assert [(kind, tuple(names)) for kind, names in grown] == shapes(split(products).touched)
 
 
 @settings(max_examples=150, deadline=None)
 @given(contents=_products)
-def test_every_file_is_in_one_bucket_and_no_product_in_two_of_a_kind(
+def test_every_file_is_in_one_batch_and_no_product_in_two_of_a_kind(
     contents: list[list[CatalogFile]],
 ) -> None:
-    """Nothing lost, nothing twice, nothing split (C9), whatever the sizes."""
+    """No file is lost or added twice, and no product is split (C9), whatever the sizes."""
     products = [a_product(*files) for files in contents]
-    batches = cut(products)
+    batches = split(products)
     placed = sorted(o.file.name for batch in batches.touched for o in batch.added)
-    homes = {
+    batches_of_products = {
         (batch.kind, ordered.product.urn, number)
         for number, batch in enumerate(batches.touched)
         for ordered in batch.added
     }
 
     assert placed == sorted(file.name for product in products for file in product.files)
-    assert len(homes) == len({(kind, urn) for kind, urn, _ in homes})
+    assert len(batches_of_products) == len({(kind, urn) for kind, urn, _ in batches_of_products})
     assert all(batch.added and batch.closed for batch in batches.touched)
 
 
-def test_the_default_bucket_holds_100_mebibytes() -> None:
-    """C8 in its own numbers: the hundredth mebibyte closes the batch."""
+def test_c8_a_default_batch_has_100_mebibytes() -> None:
+    """The hundredth mebibyte closes it."""
     products = [a_product(a_file(MEBIBYTE)) for _ in range(101)]
 
-    assert counts(cut(products, batch_bytes=100 * MEBIBYTE)) == [100, 1]
+    assert counts(split(products, batch_bytes=100 * MEBIBYTE)) == [100, 1]

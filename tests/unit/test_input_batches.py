@@ -1,4 +1,4 @@
-"""How the inputs of a process are cut in batches: domain.md 5.2 and 5.3, example by example."""
+"""How the inputs of a process are split into batches: domain.md 5.2 and 5.3, example by example."""
 
 from dataclasses import replace
 from uuid import UUID
@@ -36,7 +36,7 @@ PROCESS = Process(
 
 
 def products(*files: tuple[int, int]) -> list[InputProduct]:
-    """One product for each (number of files, size of each)."""
+    """Return one product for each pair of number of files and size of each."""
     return [
         InputProduct(
             Urn(f"urn{number}"),
@@ -48,10 +48,10 @@ def products(*files: tuple[int, int]) -> list[InputProduct]:
     ]
 
 
-def cut(
+def split(
     limits: BatchLimits, given: list[InputProduct], *, forbids_split: bool = False
 ) -> list[int]:
-    """How many products each batch has."""
+    """Return the number of products of each batch."""
     batches = InputBatches(limits, forbids_split=forbids_split)
     batches.add(given)
     batches.finish()
@@ -79,7 +79,7 @@ def cut(
     ],
     ids=[
         "no limit",
-        "a limit of 0 is none",
+        "0 is no limit",
         "files",
         "files, exactly",
         "a product is never split",
@@ -88,36 +88,36 @@ def cut(
         "bytes, exactly",
         "no limit whatever the value",
         "bytes of a sub-order",
-        "one larger than a sub-order",
+        "a product larger than a sub-order",
         "999 files and more",
         "1000 files",
         "nothing",
     ],
 )
-def test_a_window_closes_with_the_product_that_fills_it(
+def test_a_batch_closes_with_the_product_that_fills_it(
     kind: LimitKind, limit: int, given: list[tuple[int, int]], expected: list[int]
 ) -> None:
-    assert cut(BatchLimits(BATCH, kind, limit), products(*given)) == expected
+    assert split(BatchLimits(BATCH, kind, limit), products(*given)) == expected
 
 
-def test_a_window_that_fits_exactly_is_no_split() -> None:
-    """Ten products, ten allowed: the second batch would begin with the eleventh."""
+def test_a_batch_that_is_exactly_full_is_no_split() -> None:
+    """Ten products are allowed: only the eleventh would begin a second batch."""
     limits = BatchLimits(BATCH, LimitKind.FEATURES, 10)
 
-    assert cut(limits, products(*[(1, 1)] * 10), forbids_split=True) == [10]
+    assert split(limits, products(*[(1, 1)] * 10), forbids_split=True) == [10]
 
 
-def test_a_forbidden_split_tells_which_limits_the_window_had_reached() -> None:
-    with pytest.raises(SplitForbidden) as refusal:
-        cut(BatchLimits(BATCH, LimitKind.FILES, 2), products(*[(1, 600)] * 3), forbids_split=True)
+def test_a_forbidden_split_names_the_limits_that_the_batch_has_reached() -> None:
+    with pytest.raises(SplitForbidden) as rejected:
+        split(BatchLimits(BATCH, LimitKind.FILES, 2), products(*[(1, 600)] * 3), forbids_split=True)
 
-    reached = refusal.value.reached
+    reached = rejected.value.reached
     assert (reached.files, reached.max_bytes) == (True, True)
     assert (reached.max_inputs, reached.features, reached.process_bytes) == (False, False, False)
 
 
-def test_the_cut_is_the_same_whatever_the_pages() -> None:
-    """A batch left open by a page goes on with the next."""
+def test_the_split_does_not_depend_on_the_pages() -> None:
+    """A batch left open by one page is continued by the next."""
     limits = BatchLimits(BATCH, LimitKind.FILES, 4)
     given = products(*[(1, 10), (2, 10), (1, 10), (3, 10), (3, 10), (1, 10), (1, 10)])
     whole = InputBatches(limits)
@@ -137,7 +137,7 @@ def test_the_cut_is_the_same_whatever_the_pages() -> None:
     assert totals == [batch.totals for batch in whole.touched]
 
 
-def test_a_closed_window_of_an_earlier_page_is_left_alone() -> None:
+def test_a_closed_batch_of_an_earlier_page_is_not_changed() -> None:
     last = InputBatch(Totals(4, 40, 4), closed=True)
     batches = InputBatches(BatchLimits(BATCH, LimitKind.FILES, 4), last=last)
     batches.finish()
@@ -145,8 +145,8 @@ def test_a_closed_window_of_an_earlier_page_is_left_alone() -> None:
     assert batches.touched == []
 
 
-def test_a_process_takes_the_files_of_its_types_only() -> None:
-    """Orderable or not: what counts is what the process names."""
+def test_a_process_takes_only_files_of_its_types() -> None:
+    """These may include types that can't be ordered."""
     raw, quicklook = a_file(name="raw"), a_file(name="ql")
     thumbnail = replace(a_file(name="thumb"), data_type=OtherType.THUMBNAIL)
     quicklook = replace(quicklook, data_type=OtherType.DOCUMENT)
@@ -158,7 +158,7 @@ def test_a_process_takes_the_files_of_its_types_only() -> None:
     assert taken.bytes == 200
 
 
-def test_inputs_of_one_name_are_told_apart_by_their_keys() -> None:
+def test_inputs_with_the_same_name_have_different_keys() -> None:
     """Results name an input by product and name (W27)."""
     product = a_product(a_file(name="same"), a_file(name="same", checksum="x"), a_file(name="b"))
 
@@ -175,7 +175,7 @@ def test_inputs_of_one_name_are_told_apart_by_their_keys() -> None:
         (True, False, Group.STORED),
     ],
 )
-def test_one_stored_file_of_whatever_type_makes_a_product_stored(
+def test_a_product_with_one_stored_file_of_any_type_is_stored(
     external: bool, other_external: bool, group: Group
 ) -> None:
     other = replace(a_file(external=other_external), data_type=OtherType.DOCUMENT)

@@ -34,21 +34,21 @@ ALL = [FIRST, SECOND, THIRD, FOURTH]
 def test_migrations_to_apply(
     applied: list[Migration], after: bool, in_use: bool, expected: list[Migration]
 ) -> None:
-    """Missing ``before`` migrations always, ``after`` ones once it is safe; in numeric order."""
+    """Missing ``before`` migrations are always applied, ``after`` ones once it is safe; in numeric order."""
     recorded = {migration.number: migration.name for migration in applied}
 
     assert pending(ALL, recorded, after=after, in_use=in_use) == expected
 
 
-def test_an_overdue_after_migration_is_refused() -> None:
-    """The schema is in use: the operator has to say that no earlier process is left."""
+def test_an_overdue_after_migration_is_rejected() -> None:
+    """The schema is in use, so the operator has to confirm that no earlier process is left."""
     with pytest.raises(MigrationError, match="0002_second"):
         pending(ALL, {1: FIRST.name}, after=False, in_use=True)
 
 
 @pytest.mark.parametrize("after", [False, True])
-def test_another_history_is_refused(after: bool) -> None:
-    """A number that stands for another migration in the schema."""
+def test_another_history_is_rejected(after: bool) -> None:
+    """The schema has another migration with the same number."""
     with pytest.raises(
         MigrationError, match=r"0001_initial\.sql where this version has 0001_first"
     ):
@@ -65,14 +65,14 @@ def test_a_schema_of_a_later_version_is_accepted() -> None:
 @pytest.mark.parametrize(
     "name", ["0001_initial.sql", "1_a.before.sql", "0001_a.during.sql", "a.sql"]
 )
-def test_a_name_without_number_or_stage_is_refused(name: str) -> None:
+def test_a_name_without_number_or_stage_is_rejected(name: str) -> None:
     with pytest.raises(MigrationError, match=name):
         Migration.of(name, "")
 
 
 @pytest.mark.parametrize("kind", ["platform", "tenant"])
 def test_numbers_are_unique(kind: str) -> None:
-    """The shipped migrations; the first creates the schema, so it comes before the deployment."""
+    """The first migration creates the schema, so it precedes the deployment."""
     known = migrations(kind)
 
     assert len({migration.number for migration in known}) == len(known)

@@ -1,4 +1,4 @@
-"""What a process is expected to make, and what each result brings: domain.md 5.4, 5.5 and 8.4."""
+"""The expected outputs of a process, and the files of its results: domain.md 5.4, 5.5 and 8.4."""
 
 import json
 from dataclasses import replace
@@ -64,10 +64,10 @@ PRODUCTS = [
         ),
     ],
 )
-def test_outputs_are_promised_by_scope_and_cardinality(
+def test_outputs_follow_from_scope_and_cardinality(
     scope: Scope, cardinality: Cardinality, expected: list[tuple[str, str, Urn, int]]
 ) -> None:
-    """Key, name, product and forecast size; a factor of 2 on what goes in."""
+    """Each has key, name, product and forecast size, here twice the size of its inputs."""
     process = replace(PROCESS, scope=scope, cardinality=cardinality, forecast=Forecast(factor=2.0))
 
     outputs = promised(process, BATCH, DATASET, PRODUCTS)
@@ -96,7 +96,7 @@ ONE = awaited(FileId(BATCH))
 
 
 @pytest.mark.parametrize(
-    ("cardinality", "outputs", "files", "given"),
+    ("cardinality", "outputs", "files", "matches"),
     [
         (Cardinality.ONE_PER_EXECUTION, ONE, [made()], {0: 0}),
         (Cardinality.ONE_PER_EXECUTION, ONE, [made(url="1"), made(url="2")], {0: 0}),
@@ -130,32 +130,32 @@ ONE = awaited(FileId(BATCH))
     ],
     ids=[
         "one",
-        "further ones don't count",
+        "further files don't count",
         "none",
-        "the product all inputs name",
+        "the product that all inputs name",
         "in any order",
-        "two products named: nobody's",
-        "none named: nobody's",
-        "two of one product: the first",
-        "another batch that begins alike",
-        "what can't be read names nothing",
+        "two products: no output",
+        "no product: no output",
+        "two files of one product: the first",
+        "another batch with the same prefix",
+        "an unreadable input is ignored",
         "by the input itself",
-        "its first input counts",
-        "a name that only begins alike",
-        "another batch's input",
+        "the first input counts",
+        "a name that is only a prefix",
+        "an input of another batch",
     ],
 )
-def test_made_files_go_to_the_outputs_they_name(
+def test_files_are_matched_with_the_outputs_that_they_name(
     cardinality: Cardinality,
     outputs: list[AwaitedOutput],
     files: list[MadeFile],
-    given: dict[int, int],
+    matches: dict[int, int],
 ) -> None:
-    """By whole identifiers (W27); outputs without a file are missing, the others are not (W25)."""
+    """Whole identifiers are compared (W27); only outputs without a file are missing (W25)."""
     delivery = deliver(cardinality, BATCH, outputs, files)
 
-    assert {id_: files.index(file) for id_, file in delivery.made.items()} == given
-    assert sorted(delivery.missing) == sorted({one.id for one in outputs} - set(given))
+    assert {id_: files.index(file) for id_, file in delivery.made.items()} == matches
+    assert sorted(delivery.missing) == sorted({one.id for one in outputs} - set(matches))
 
 
 def test_an_execution_of_a_product_has_the_outputs_of_that_product() -> None:
@@ -174,11 +174,11 @@ def test_an_execution_of_a_product_has_the_outputs_of_that_product() -> None:
         f"order-{'9' * 30}_dsSel-2_subOrder-3",
     ],
 )
-def test_what_is_not_of_our_making_is_no_batch(text: str) -> None:
+def test_another_text_is_no_batch_correlation(text: str) -> None:
     assert BatchCorrelation.parse(text) is None
 
 
-def test_a_batch_is_read_as_it_was_written() -> None:
+def test_a_batch_correlation_is_read_as_it_was_written() -> None:
     correlation = BatchCorrelation(OrderId(12), 34, 1)
 
     assert str(correlation) == BATCH
@@ -186,7 +186,7 @@ def test_a_batch_is_read_as_it_was_written() -> None:
 
 
 @pytest.mark.parametrize("product", [None, A])
-def test_an_execution_is_read_as_it_was_written(product: Urn | None) -> None:
+def test_an_execution_correlation_is_read_as_it_was_written(product: Urn | None) -> None:
     correlation = ExecutionCorrelation("jané@example.org", product)
     feature = ["undefined"] if product is None else ["defined", A]
 
@@ -206,7 +206,7 @@ def test_an_execution_is_read_as_it_was_written(product: Urn | None) -> None:
         '{"user":"a","featureId":["defined"]}',
     ],
 )
-def test_an_execution_that_can_not_be_read_is_refused(text: str) -> None:
+def test_an_unreadable_execution_correlation_is_rejected(text: str) -> None:
     with pytest.raises(UnreadableExecution):
         ExecutionCorrelation.parse(text)
 

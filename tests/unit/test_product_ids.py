@@ -26,7 +26,7 @@ async def read(text: str | bytes, most: int = 1000, piece: int = 3) -> list[str]
 async def test_pieces_and_line_ends_make_no_difference(
     end: str, lines: list[str], piece: int
 ) -> None:
-    """Whatever the pieces cut: each id once, trimmed, in its order."""
+    """Each id is read once, trimmed, in its order, wherever a piece ends."""
     expected = dict.fromkeys(line.strip() for line in lines if line.strip())
 
     assert await read(end.join(lines), piece=piece) == list(expected)
@@ -36,8 +36,8 @@ async def test_pieces_and_line_ends_make_no_difference(
     ("text", "lines"),
     [("", 0), ("a", 1), ("a\n", 1), ("a\n\n", 2), ("\n", 1), ("\r\n", 1), ("a\r", 1), ("\n ", 2)],
 )
-async def test_lines_are_counted_as_a_reader_of_lines_does(text: str, lines: int) -> None:
-    """An end of line ends a line and begins none."""
+async def test_lines_are_counted_by_their_ends(text: str, lines: int) -> None:
+    """An end of line doesn't begin another line."""
     await read(text, most=lines)
     if lines:
         with pytest.raises(
@@ -56,17 +56,17 @@ async def test_lines_are_counted_as_a_reader_of_lines_does(text: str, lines: int
         ("x\0y", False),
     ],
 )
-async def test_what_no_provider_id_can_be_names_no_product(line: str, found: bool) -> None:
+async def test_lines_that_can_be_no_provider_id_are_skipped(line: str, found: bool) -> None:
     assert await read(f"{line}\nother") == ([line.strip(), "other"] if found else ["other"])
 
 
 @pytest.mark.parametrize("content", [b"\xff", b"a\n\xc3", b"\xed\xa0\x80", "é".encode("latin-1")])
-async def test_other_encodings_are_refused(content: bytes) -> None:
+async def test_other_encodings_are_rejected(content: bytes) -> None:
     with pytest.raises(UnreadableUpload):
         await read(content)
 
 
-def test_each_hundred_is_a_search_and_ids_are_quoted() -> None:
+def test_a_search_has_a_hundred_quoted_ids() -> None:
     at = datetime(2026, 1, 1, tzinfo=UTC)
     first, second = searches_of(['a"b', "c\\", *(str(number) for number in range(99))], at)
 

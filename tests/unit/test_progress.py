@@ -1,4 +1,4 @@
-"""Percent, outcome, and what the counters of an order decide: domain.md 9.1 to 9.3."""
+"""Percent, outcome and status of an order by its counters: domain.md 9.1 to 9.3."""
 
 import pytest
 from hypothesis import given
@@ -22,7 +22,13 @@ def some_counters(counts: Counts) -> FileCounters:
     return counters
 
 
-def an_order(status: OrderStatus = OrderStatus.RUNNING, counts: Counts | None = None) -> Order:
+def an_order(
+    status: OrderStatus = OrderStatus.RUNNING,
+    counts: Counts | None = None,
+    *,
+    completing: bool = False,
+    retrying: bool = False,
+) -> Order:
     return Order(
         id=OrderId(1),
         owner="jane@example.org",
@@ -31,6 +37,8 @@ def an_order(status: OrderStatus = OrderStatus.RUNNING, counts: Counts | None = 
         status=status,
         sub_order_hours=2,
         counters=some_counters(counts or {}),
+        completing=completing,
+        retrying=retrying,
     )
 
 
@@ -49,7 +57,7 @@ def an_order(status: OrderStatus = OrderStatus.RUNNING, counts: Counts | None = 
     ],
 )
 def test_percent_is_the_share_of_bytes_that_are_settled(counts: Counts, percent: int) -> None:
-    """Errors count as settled; fractions are cut off, never rounded up."""
+    """Errors count as settled; the number is rounded down."""
     assert some_counters(counts).percent == percent
 
 
@@ -64,8 +72,8 @@ def test_percent_is_the_share_of_bytes_that_are_settled(counts: Counts, percent:
     ],
     ids=["none", "one of four", "three of four", "all", "a pending file of unknown size"],
 )
-def test_w28_files_without_bytes_are_not_forgotten(counts: Counts, percent: int) -> None:
-    """By files where no size is known; never 100 while one is pending."""
+def test_w28_files_of_unknown_size_count(counts: Counts, percent: int) -> None:
+    """If no size is known, files are counted; never 100 while a file is pending."""
     assert some_counters(counts).percent == percent
 
 
@@ -75,7 +83,7 @@ def test_w28_files_without_bytes_are_not_forgotten(counts: Counts, percent: int)
     )
 )
 def test_percent_is_100_only_when_nothing_is_pending(counts: Counts) -> None:
-    """Promise 1, whatever the numbers."""
+    """This is promise 1, for all numbers."""
     counters = some_counters(counts)
 
     assert 0 <= counters.percent <= 100
@@ -109,12 +117,12 @@ def test_moves_never_change_the_totals(pairs: list[tuple[FileState, FileState]])
     ],
 )
 def test_k2_the_outcome_follows_the_errors(counts: Counts, outcome: OrderStatus) -> None:
-    """None: DONE; all: FAILED; some, or no file at all: a warning. Download errors don't count."""
+    """No error: DONE; all files: FAILED; some, or no file at all: a warning. Download errors don't count."""
     assert an_order(counts=counts).outcome() is outcome
 
 
 @pytest.mark.parametrize(
-    ("status", "counts", "told", "after"),
+    ("status", "counts", "changed", "after"),
     [
         (OrderStatus.RUNNING, {P: (1, 1), A: (9, 9)}, False, OrderStatus.RUNNING),
         (OrderStatus.RUNNING, {A: (9, 9)}, True, OrderStatus.DONE),
@@ -126,31 +134,30 @@ def test_k2_the_outcome_follows_the_errors(counts: Counts, outcome: OrderStatus)
     ],
 )
 def test_an_order_ends_once_when_no_file_is_pending(
-    status: OrderStatus, counts: Counts, *, told: bool, after: OrderStatus
+    status: OrderStatus, counts: Counts, *, changed: bool, after: OrderStatus
 ) -> None:
-    """Only one that runs or is paused ends here (K4); its own creation ends it otherwise."""
+    """Only a running or paused order ends here (K4); a pending one ends with its completion."""
     order = an_order(status, counts)
 
-    assert order.settle(reason=Reason.STORAGE_ANSWERED, actor="a") is told
+    assert order.settle(reason=Reason.STORAGE_ANSWERED, actor="a") is changed
     assert order.status is after
     assert order.settle(reason=Reason.STORAGE_ANSWERED, actor="a") is False
 
 
 @pytest.mark.parametrize("status", [OrderStatus.RUNNING, OrderStatus.PAUSED])
-@pytest.mark.parametrize("filling", ["completing", "retrying"])
-def test_w9_w18_an_order_does_not_end_while_files_still_come(
-    status: OrderStatus, filling: str
+@pytest.mark.parametrize("completing", [True, False], ids=["completing", "retrying"])
+def test_w9_w18_an_order_does_not_end_before_its_last_file(
+    status: OrderStatus, *, completing: bool
 ) -> None:
-    """Between two slices of a retry, or in a pause of its completion, nothing may be pending (W9, W18)."""
-    order = an_order(status, {A: (9, 9)})
-    setattr(order, filling, True)
+    """No file may be pending between two slices of a retry, or in a pause of the completion (W9, W18)."""
+    order = an_order(status, {A: (9, 9)}, completing=completing, retrying=not completing)
 
     assert order.settle(reason=Reason.STORAGE_ANSWERED, actor="a") is False
     assert order.status is status
 
 
 @pytest.mark.parametrize(
-    ("counts", "told", "after"),
+    ("counts", "changed", "after"),
     [
         ({P: (1, 1), A: (9, 9)}, False, OrderStatus.RUNNING),
         ({A: (9, 9)}, True, OrderStatus.DONE),
@@ -159,18 +166,17 @@ def test_w9_w18_an_order_does_not_end_while_files_still_come(
     ],
 )
 def test_w18_a_retry_ends_an_order_that_has_nothing_pending(
-    counts: Counts, *, told: bool, after: OrderStatus
+    counts: Counts, *, changed: bool, after: OrderStatus
 ) -> None:
-    """By its files; without any it is again what it was before: FAILED here."""
-    order = an_order(OrderStatus.RUNNING, counts)
-    order.retrying = True
+    """Its files decide the status; without any it returns to its last one, here FAILED."""
+    order = an_order(OrderStatus.RUNNING, counts, retrying=True)
 
-    assert order.end_retry(OrderStatus.FAILED) is told
+    assert order.end_retry(OrderStatus.FAILED) is changed
     assert order.status is after
 
 
 @pytest.mark.parametrize(
-    ("status", "counts", "told", "after"),
+    ("status", "counts", "changed", "after"),
     [
         (OrderStatus.FAILED, {A: (3, 3)}, True, OrderStatus.DONE),
         (OrderStatus.FAILED, {A: (1, 1), E: (2, 2)}, True, OrderStatus.DONE_WITH_WARNING),
@@ -187,13 +193,13 @@ def test_w18_a_retry_ends_an_order_that_has_nothing_pending(
         (OrderStatus.DELETED, {A: (3, 3)}, False, OrderStatus.DELETED),
     ],
 )
-def test_a_late_answer_lifts_an_order_that_ended_with_errors(
-    status: OrderStatus, counts: Counts, *, told: bool, after: OrderStatus
+def test_a_late_answer_improves_an_order_that_ended_with_errors(
+    status: OrderStatus, counts: Counts, *, changed: bool, after: OrderStatus
 ) -> None:
-    """Peers hear only of a status that changed (decisions.md, Storage silence)."""
+    """A response is sent only if the status changed (decisions.md, Storage silence)."""
     order = an_order(status, counts)
 
-    assert order.improve(reason=Reason.STORAGE_ANSWERED, actor="a") is told
+    assert order.improve(reason=Reason.STORAGE_ANSWERED, actor="a") is changed
     assert order.status is after
 
 
@@ -209,7 +215,7 @@ def test_a_late_answer_lifts_an_order_that_ended_with_errors(
 def test_failed_downloads_are_a_warning_once_nothing_is_left(
     counts: Counts, after: OrderStatus
 ) -> None:
-    """domain.md 9.3."""
+    """This is the rule of domain.md 9.3."""
     order = an_order(OrderStatus.DONE, counts)
     order.apply_download_errors()
 
@@ -218,10 +224,10 @@ def test_failed_downloads_are_a_warning_once_nothing_is_left(
 
 @pytest.mark.parametrize("before", OrderStatus)
 @pytest.mark.parametrize("after", OrderStatus)
-def test_an_order_makes_the_moves_of_the_table_and_no_other(
+def test_an_order_makes_only_the_moves_of_the_table(
     before: OrderStatus, after: OrderStatus
 ) -> None:
-    """Every reason is tried; a refused move changes nothing, one that is made goes to the history."""
+    """Every reason is tried; an allowed move is recorded for the history, another one changes nothing."""
     for reason in Reason:
         order = an_order(before)
         if reason in ORDER_MOVES[before].get(after, ()):
@@ -230,19 +236,19 @@ def test_an_order_makes_the_moves_of_the_table_and_no_other(
             assert order.status is after
             assert order.moves == [StatusMove(before, after, reason, "jane")]
         else:
-            with pytest.raises(MoveNotAllowedError) as refused:
+            with pytest.raises(MoveNotAllowedError) as rejected:
                 order.move(after, reason=reason)
 
             assert (order.status, order.moves) == (before, [])
-            assert refused.value.code == "move-not-allowed"
+            assert rejected.value.code == "move-not-allowed"
             assert (
-                str(refused.value)
+                str(rejected.value)
                 == f"order 1 can't go from {before} to {after} for the reason {reason}"
             )
 
 
 def test_w35_every_status_has_a_way_out() -> None:
-    """Whatever happens to an order, it can be deleted in the end (decisions.md, ERROR orders)."""
+    """From each status an order can reach DELETED (decisions.md, ERROR orders)."""
 
     def reachable(status: OrderStatus, seen: frozenset[OrderStatus]) -> frozenset[OrderStatus]:
         for after in ORDER_MOVES[status].keys() - seen:

@@ -1,4 +1,4 @@
-"""Reasons to refuse a request, text for text (amqp.md 2.3), and when two requests are one."""
+"""Reasons to reject a request, with their texts (amqp.md 2.3), and when two requests are equal."""
 
 from typing import Any
 
@@ -46,12 +46,12 @@ def a_request(**changes: Any) -> OrderRequest:
     ],
 )
 def test_texts_of_violations(changes: dict[str, Any], expected: list[str]) -> None:
-    """Every reason at once, in the order of the table."""
+    """All reasons are reported, in the order of the table."""
     assert [str(violation) for violation in violations(a_request(**changes))] == expected
 
 
-def test_a_pattern_that_re2_refuses_is_a_violation() -> None:
-    """decisions.md: [Pattern], what RE2 doesn't accept, the field and the value."""
+def test_a_pattern_that_re2_rejects_is_a_violation() -> None:
+    """Its text has [Pattern], the error of RE2, the field and the value (decisions.md)."""
     filters = {"dataTypes": ["RAWDATA"], "filenameRegExp": "(?=a)"}
     (violation,) = violations(a_request(filters=filters))
 
@@ -59,11 +59,11 @@ def test_a_pattern_that_re2_refuses_is_a_violation() -> None:
     assert str(violation).endswith(" at filters.filenameRegExp: rejected value [(?=a)].")
 
 
-def test_a_refusal_counts_its_reasons() -> None:
-    """DENIED, INVALID_CONTENT, the texts joined, their number in ``errors``."""
-    refusal = Rejection.denied(violations(a_request(queries=[], user=None)))
+def test_a_rejection_counts_its_reasons() -> None:
+    """It has DENIED, INVALID_CONTENT, the joined texts, and their number in ``errors``."""
+    rejection = Rejection.denied(violations(a_request(queries=[], user=None)))
 
-    assert refusal == Rejection(
+    assert rejection == Rejection(
         ResponseStatus.DENIED,
         ErrorType.INVALID_CONTENT,
         f"{NO_QUERY.format('[]')}, {NO_USER}",
@@ -72,11 +72,11 @@ def test_a_refusal_counts_its_reasons() -> None:
 
 
 def test_an_unknown_user_is_forbidden() -> None:
-    """amqp.md 2.3: the one refusal with another error type."""
-    refusal = Rejection.denied([unknown_user("nobody@example.org")])
+    """amqp.md 2.3: this is the only rejection with another error type."""
+    rejection = Rejection.denied([unknown_user("nobody@example.org")])
 
-    assert refusal.error_type is ErrorType.FORBIDDEN
-    assert "Unknown user : nobody@example.org" in refusal.message
+    assert rejection.error_type is ErrorType.FORBIDDEN
+    assert "Unknown user : nobody@example.org" in rejection.message
 
 
 @pytest.mark.parametrize(
@@ -91,8 +91,8 @@ def test_an_unknown_user_is_forbidden() -> None:
         ({"filters": {"dataTypes": ["RAWDATA"]}}, False),
     ],
 )
-def test_what_makes_two_requests_one(changes: dict[str, Any], *, same: bool) -> None:
-    """Equal content, however the JSON was written (decisions.md, Repeated request)."""
+def test_requests_of_equal_content_are_one_request(changes: dict[str, Any], *, same: bool) -> None:
+    """The format of the JSON doesn't matter (decisions.md, Repeated request)."""
     reordered = OrderRequest.model_validate(dict(reversed((GOOD | changes).items())))
 
     assert (fingerprint(a_request()) == fingerprint(reordered)) is same

@@ -1,4 +1,4 @@
-"""Responses go to the stream of their order, or of a request that is no order."""
+"""Responses belong to the stream of their order, or of a rejected request."""
 
 from rs_order.contracts.order_messages import ErrorType
 from rs_order.core import responses
@@ -8,8 +8,8 @@ from rs_order.domain.ids import OrderId, RequestId, Tenant
 TENANT = Tenant("project1")
 
 
-def test_the_stream_of_a_request_that_is_no_order() -> None:
-    """It names the request; no order is noted."""
+def test_the_stream_of_a_rejected_request() -> None:
+    """It has the number of the request, because there is no order."""
     rejection = Rejection.failed(ErrorType.INTERNAL_ERROR, "why")
     message, order, request = responses.rejected(TENANT, RequestId(7), "c", rejection)
 
@@ -17,7 +17,7 @@ def test_the_stream_of_a_request_that_is_no_order() -> None:
 
 
 def test_the_stream_of_an_order() -> None:
-    """All responses of an order share one stream, the first one included."""
+    """All responses of an order are in one stream, the first one included."""
     message, order, request = responses.granted(TENANT, OrderId(12), RequestId(7), "c")
 
     assert (message.stream, order, request) == ("project1/order/12", 12, 7)

@@ -1,4 +1,4 @@
-"""How a retry cuts files in error in new sub-orders: domain.md 12.6, with the limits of 4.5."""
+"""How a retry splits files in error into new sub-orders: domain.md 12.6, with the limits of 4.5."""
 
 from itertools import count
 
@@ -20,10 +20,10 @@ def a_file(kind: SubOrderKind = STORAGE, size: int | None = 10) -> FileInError:
     )
 
 
-def cut(
+def split(
     *files: FileInError, left_open: dict[SubOrderKind, FileBatch[FileInError]] | None = None
 ) -> list[tuple[SubOrderKind, int, bool]]:
-    """Kind, files and whether it is closed, of each batch; more may come."""
+    """Return kind, number of files and ``closed`` of each batch, before the retry ends."""
     batches = RetryBatches(100 * MEBIBYTE, left_open or {})
     for file in files:
         batches.add(file)
@@ -40,28 +40,27 @@ def cut(
         (EXTERNAL, 1002, 100 * MEBIBYTE, [(1001, True), (1, False)]),
     ],
 )
-def test_a_bucket_is_full_as_in_a_completion(
+def test_batches_have_the_limits_of_a_completion(
     kind: SubOrderKind, files: int, size: int | None, batches: list[tuple[int, bool]]
 ) -> None:
-    """C8 and C11; but it is asked after each file, not after each product."""
+    """C8 and C11, but the size is checked after each file, not after each product."""
     expected = [(kind, held, closed) for held, closed in batches]
 
-    assert cut(*(a_file(kind, size) for _ in range(files))) == expected
+    assert split(*(a_file(kind, size) for _ in range(files))) == expected
 
 
-def test_kinds_never_mix() -> None:
-    """C10."""
-    assert cut(a_file(STORAGE), a_file(EXTERNAL), a_file(STORAGE)) == [
+def test_c10_kinds_never_mix() -> None:
+    assert split(a_file(STORAGE), a_file(EXTERNAL), a_file(STORAGE)) == [
         (STORAGE, 2, False),
         (EXTERNAL, 1, False),
     ]
 
 
-def test_a_bucket_left_open_is_continued() -> None:
-    """With what it held before."""
+def test_a_batch_left_open_is_continued() -> None:
+    """Its previous files count."""
     begun = FileBatch[FileInError](STORAGE, held_files=4999, held_bytes=1, sub_order=SubOrderId(7))
 
-    assert cut(a_file(), a_file(), left_open={STORAGE: begun}) == [
+    assert split(a_file(), a_file(), left_open={STORAGE: begun}) == [
         (STORAGE, 5000, True),
         (STORAGE, 1, False),
     ]
@@ -70,6 +69,6 @@ def test_a_bucket_left_open_is_continued() -> None:
 @pytest.mark.parametrize(
     ("kind", "state"), [(STORAGE, FileState.PENDING), (EXTERNAL, FileState.AVAILABLE)]
 )
-def test_w18_what_becomes_of_a_retried_file(kind: SubOrderKind, state: FileState) -> None:
-    """Storage is asked for stored ones; nobody has to be asked for external ones (T3)."""
+def test_w18_the_state_of_a_retried_file(kind: SubOrderKind, state: FileState) -> None:
+    """Stored files are requested again; external ones are available without a request (T3)."""
     assert a_file(kind).retried_state is state

@@ -16,20 +16,20 @@ LIMITS = PassLimits(sub_orders=4, files=10)
 
 @dataclass(frozen=True)
 class Case:
-    """A situation of an owner, and what one pass has to do."""
+    """The queue and limits of an owner, and what one pass has to do."""
 
     name: str
     queue: tuple[int, ...] = ()
-    """Files of each sub-order that needs a slot, by rank; -1: it has changed and may not start."""
+    """Number of files of each sub-order that needs a slot, by rank; -1: it has changed and may not start."""
     without_slot: int = 0
-    """How many sub-orders need no slot."""
+    """Number of sub-orders that need no slot."""
     slots: int | None = None
     capacity: int | None = None
     starts: tuple[int, ...] = ()
-    """Positions in the queue of those that start."""
+    """Positions in the queue of the sub-orders that start."""
     starts_without_slot: int = field(default=0)
     waits: int | None = None
-    """Position in the queue of the first that waits for capacity."""
+    """Position in the queue of the first sub-order that waits for capacity."""
     again: bool = False
 
 
@@ -45,7 +45,7 @@ CASES = [
     Case("more slots than the pass starts", (1,) * 5, slots=9, starts=(0, 1, 2, 3), again=True),
     Case("as many slots as the pass starts", (1,) * 5, slots=4, starts=(0, 1, 2, 3)),
     Case("files of the pass, reached exactly", (5, 5, 1), slots=3, starts=(0, 1), again=True),
-    Case("files of the pass, passed by one", (9, 9, 1), slots=3, starts=(0, 1), again=True),
+    Case("files of the pass, exceeded", (9, 9, 1), slots=3, starts=(0, 1), again=True),
     Case("one larger than the pass starts alone", (99, 1), slots=2, starts=(0,), again=True),
     Case("the last one reaches the files", (9, 9), slots=2, starts=(0, 1)),
     Case("capacity for all", (1, 1), slots=2, capacity=2, starts=(0, 1)),
@@ -89,7 +89,7 @@ CASES = [
 
 
 def queue_of(files: tuple[int, ...]) -> list[Candidate]:
-    """The owner's queue, in which ids and ranks tell the position."""
+    """Return the owner's queue, in which ids and ranks follow from the position."""
     return [
         Candidate(
             SubOrderId(position), NOW + timedelta(hours=position), max(0, number), number >= 0
@@ -104,7 +104,7 @@ def without_slot(number: int) -> list[Candidate]:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_what_one_pass_starts(case: Case) -> None:
-    """Those without a slot first; then by rank, within the limits of owner, service and pass."""
+    """Sub-orders without a slot start first, then by rank, within the limits of owner, service and pass."""
     queue = queue_of(case.queue)[: slots_of_pass(case.slots, LIMITS) + 1]
     decision = decide(
         queue,
@@ -127,21 +127,21 @@ def test_what_one_pass_starts(case: Case) -> None:
     slots=st.none() | st.integers(0, 6),
     capacity=st.none() | st.integers(0, 6),
 )
-def test_passes_never_exceed_a_limit_and_forget_no_one(
+def test_passes_exceed_no_limit_and_skip_no_sub_order(
     files: list[int], slots: int | None, capacity: int | None
 ) -> None:
-    """Passes are repeated as they ask for it: then each sub-order runs, has no slot, or waits."""
+    """After the passes that they ask for, each sub-order runs, or waits for a slot or for capacity."""
     queue = queue_of(tuple(files))
     running, passes = 0, 0
     decision = Decision((), again=True)
     while decision.again:
         free = None if slots is None else slots - running
-        room = None if capacity is None else capacity - running
+        left = None if capacity is None else capacity - running
         decision = decide(
             queue[: slots_of_pass(free, LIMITS) + 1],
             [],
             slots=free,
-            capacity=room,
+            capacity=left,
             limits=LIMITS,
         )
         started = [one for one in queue if one.id in decision.start]

@@ -1,4 +1,4 @@
-"""What a tenant's settings may be, and how they are read (domain.md 14.1)."""
+"""The values of a tenant's settings, and how they are read (domain.md 14.1)."""
 
 import pytest
 from hypothesis import given
@@ -17,8 +17,8 @@ from rs_order.domain.settings import (
 )
 
 
-def test_what_was_never_set_has_its_default() -> None:
-    """Nothing has to be written when a tenant comes."""
+def test_a_setting_that_was_never_set_has_its_default() -> None:
+    """A new tenant needs no stored settings."""
     assert TenantSettings.of({}) == TenantSettings(
         user_sub_order_hours=240,
         user_notification_delay_hours=72,
@@ -28,8 +28,8 @@ def test_what_was_never_set_has_its_default() -> None:
     assert all(setting.is_default for setting in settings_of({}))
 
 
-def test_stored_values_are_read_as_peers_may_have_written_them() -> None:
-    """The Java service's text may be ``3``, ``3.0`` or ``"3"`` (rest.md 11.1)."""
+def test_stored_values_of_the_java_service_are_read() -> None:
+    """Its text may be ``3``, ``3.0`` or ``"3"`` (rest.md 11.1)."""
     stored = {
         USER_ORDERS: {"subOrderDuration": "10", "delayBeforeEmailNotification": 5.0},
         APP_SUB_ORDER: "3.0",
@@ -40,14 +40,14 @@ def test_stored_values_are_read_as_peers_may_have_written_them() -> None:
     assert TenantSettings.of(stored) == TenantSettings(10, 5, 3, 24)
 
 
-def test_defaults_keep_their_own_rules() -> None:
-    """A reset can always be carried out."""
+def test_defaults_are_valid() -> None:
+    """So a reset is always possible."""
     assert [d.read(d.default) == d.default for d in DEFINITIONS.values()] == [True] * 3
 
 
 @given(st.integers(min_value=0, max_value=MOST_HOURS), st.sampled_from(["{}", "{}.0", " +{} "]))
 def test_a_number_is_the_same_in_every_form(hours: int, form: str) -> None:
-    """As a number, with a fraction of zero, as text."""
+    """It may be a number, a number with a fraction of zero, or a text."""
     definition = DEFINITIONS[APP_SUB_ORDER]
 
     assert definition.read(form.format(hours)) == hours
@@ -56,16 +56,16 @@ def test_a_number_is_the_same_in_every_form(hours: int, form: str) -> None:
 
 @given(st.recursive(st.none() | st.booleans() | st.floats() | st.integers() | st.text(), st.lists))
 @pytest.mark.parametrize("name", DEFINITIONS)
-def test_anything_else_is_refused_by_name(name: str, value: object) -> None:
-    """Whatever comes is converted or refused with the setting's name; nothing else is raised."""
-    taken, refusal = _read(name, value)
+def test_any_other_value_is_rejected_with_the_name(name: str, value: object) -> None:
+    """A value is converted, or rejected with the name of the setting; no other error is raised."""
+    converted, error = _read(name, value)
 
-    assert refusal is None or refusal.startswith(f"Invalid Tenant Setting: {name}. Cause: [")
-    assert refusal is not None or (isinstance(taken, int) and 0 <= taken <= MOST_HOURS)
+    assert error is None or error.startswith(f"Invalid Tenant Setting: {name}. Cause: [")
+    assert error is not None or (isinstance(converted, int) and 0 <= converted <= MOST_HOURS)
 
 
 def _read(name: str, value: object) -> tuple[SettingValue | None, str | None]:
-    """What is taken, or what is said of it."""
+    """Return the converted value, or the text of the error."""
     try:
         return DEFINITIONS[name].read(value), None
     except SettingRejectedError as error:

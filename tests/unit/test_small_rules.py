@@ -1,4 +1,4 @@
-"""Expiration, labels, filters and instants: one table each."""
+"""The rules of expiration, labels, filters and instants."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -30,10 +30,10 @@ RAW, QUICK = FileKind
         (99, 1, 100, 100),
     ],
 )
-def test_an_order_expires_after_time_for_each_sub_order_and_two_more(
+def test_the_expiry_date_of_an_order(
     sub_orders: int, duration: int, longest: int, hours: int
 ) -> None:
-    """domain.md 4.7: (n + 2) times d, d alone without storage sub-orders, never past the cap."""
+    """domain.md 4.7: (n + 2) times d, or d without storage sub-orders, and at most the maximum."""
     at = expiration(NOW, storage_sub_orders=sub_orders, sub_order_hours=duration, max_hours=longest)
 
     assert at == NOW + timedelta(hours=hours)
@@ -48,14 +48,14 @@ def test_an_order_expires_after_time_for_each_sub_order_and_two_more(
     ],
 )
 def test_instants_on_the_wire(at: datetime, text: str) -> None:
-    """Trailing zeros of the fraction go, zeros of the seconds stay."""
+    """Trailing zeros of the fraction are dropped, zeros of the seconds stay."""
     assert wire_instant(at) == text
     assert parse_instant(text) == at
 
 
 @pytest.mark.parametrize("text", ["2025-01-23T15:00:00+01:00", "2025-01-23T14:00:00"])
 def test_other_forms_of_the_same_instant(text: str) -> None:
-    """An offset is honoured, none means UTC."""
+    """An offset counts; without one the time is in UTC."""
     assert parse_instant(text) == datetime(2025, 1, 23, 14, tzinfo=UTC)
 
 
@@ -79,13 +79,13 @@ def test_the_label_of_an_automatic_order() -> None:
     ],
 )
 def test_w40_a_taken_label_is_numbered(wanted: str, taken: set[str], label: str) -> None:
-    """The first free number; long labels make room for it."""
+    """It gets the first free number; a long label is shortened for it."""
     assert unique_label(wanted, taken) == label
 
 
 @given(st.text(min_size=1, max_size=MAX_LABEL), st.integers(1, 200))
 def test_w40_many_orders_of_one_label(wanted: str, orders: int) -> None:
-    """Each gets its own, and none is too long for the database."""
+    """Each gets another label, and none is too long for the database."""
     taken: set[str] = set()
     for _ in range(orders):
         taken.add(unique_label(wanted, taken))
@@ -118,7 +118,7 @@ def test_w40_many_orders_of_one_label(wanted: str, orders: int) -> None:
 def test_b13_which_files_pass(
     kinds: set[FileKind], pattern: str | None, data_type: DataType, name: str, *, passes: bool
 ) -> None:
-    """Kind and whole name; nothing set lets everything pass."""
+    """The kind and the whole name must match; an empty filter passes every file."""
     file = a_file(name=name, data_type=data_type)
 
     assert FileFilter(frozenset(kinds), pattern).passes(file) is passes
@@ -135,16 +135,18 @@ def test_b13_which_files_pass(
         ("*", "*"),
     ],
 )
-def test_a_pattern_that_re2_refuses_names_the_construct(pattern: str, construct: str) -> None:
+def test_the_error_of_a_pattern_that_re2_rejects_names_the_construct(
+    pattern: str, construct: str
+) -> None:
     """decisions.md, Regular expressions."""
-    with pytest.raises(PatternRejectedError) as refused:
+    with pytest.raises(PatternRejectedError) as rejected:
         compile_pattern(pattern)
 
-    assert construct in str(refused.value)
+    assert construct in str(rejected.value)
 
 
 def test_a_pattern_takes_linear_time() -> None:
-    """What would run for years with backtracking is answered at once (the suite's limit judges)."""
+    """With backtracking this one would run for years, and the time limit of the suite would end it."""
     file = a_file(name="a" * 5000 + "b")
 
     assert FileFilter(name_pattern="(a*)*(a*)*(a*)*c").passes(file) is False

@@ -1,4 +1,4 @@
-"""Each step reads back what it wrote, and none is without a handler."""
+"""Each step is read as it was written, and has a handler."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -56,7 +56,7 @@ TENANT = Tenant("project1")
 ORDER = OrderId(7)
 AT = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
-# What operators find in dead letters, and what an instance of another version reads.
+# Operators find these bodies in dead letters, and instances of another version read them.
 WRITTEN: list[tuple[Step, dict[str, Any]]] = [
     (
         GrantRequestsStep((RequestId(1), RequestId(2))),
@@ -115,7 +115,7 @@ WRITTEN: list[tuple[Step, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("step", "body"), WRITTEN)
 def test_a_step_is_read_as_it_was_written(step: Step, body: dict[str, Any]) -> None:
-    """The names of steps and members on the queue are those that dead letters always had."""
+    """The names of steps and members never change, because dead letters have them."""
     message = step.to(TENANT, AT)
 
     assert message.body == body
@@ -125,7 +125,7 @@ def test_a_step_is_read_as_it_was_written(step: Step, body: dict[str, Any]) -> N
 
 
 def test_steps_of_the_last_version_are_read() -> None:
-    """It wrote null where a member has no value, and another offset."""
+    """It wrote null for a member without a value, and another offset."""
     connect = {"step": "connect-tenant", "project": "p", "saidAt": "2026-01-01T12:00:00+00:00"}
     rebuild = {"step": "rebuild-steps", "part": "requests", "after": None}
 
@@ -144,44 +144,44 @@ def test_steps_of_the_last_version_are_read() -> None:
         ({"orderId": 7, "selection": 0, "page": None}, "page"),
     ],
 )
-def test_a_missing_or_wrong_member_is_refused_by_its_name(
+def test_a_missing_or_wrong_member_is_rejected_with_its_name(
     members: dict[str, Any], wrong: str
 ) -> None:
-    """No number is made of a text, and no default stands for what is missing."""
-    with pytest.raises(ValidationError) as refused:
+    """A text is not converted to a number, and a missing member has no default."""
+    with pytest.raises(ValidationError) as rejected:
         read_step(CompleteOrderStep, members)
 
-    assert [error["loc"] for error in refused.value.errors()] == [(wrong,)]
+    assert [error["loc"] for error in rejected.value.errors()] == [(wrong,)]
 
 
 @pytest.mark.parametrize("body", [{}, {"step": "dance"}, {"step": None}, {"step": ["schedule"]}])
-def test_an_unknown_step_is_refused(body: dict[str, Any]) -> None:
+def test_an_unknown_step_is_rejected(body: dict[str, Any]) -> None:
     """So is a body without a step."""
     with pytest.raises(UnknownStep):
         step_class(body)
 
 
-def test_two_steps_with_one_name_are_refused_at_the_start() -> None:
-    """At once when the second class is made."""
+def test_two_steps_with_one_name_are_rejected_at_the_start() -> None:
+    """The definition of the second class fails."""
     with pytest.raises(TypeError, match="Twin and ScheduleStep are both named 'schedule'"):
 
         class Twin(Step, name="schedule"):
             pass
 
 
-def test_a_step_without_a_handler_is_refused_at_the_start() -> None:
-    """The error names each of them, and none that has a handler."""
+def test_a_step_without_a_handler_is_rejected_at_the_start() -> None:
+    """The error names all steps without a handler."""
     registry = StepRegistry()
     registry.on(ScheduleStep, _schedule)
 
-    with pytest.raises(UnhandledSteps, match="complete-order") as refused:
+    with pytest.raises(UnhandledSteps, match="complete-order") as rejected:
         registry.check()
 
-    assert "schedule" not in str(refused.value).replace("no handler for ", "").split(", ")
+    assert "schedule" not in str(rejected.value).replace("no handler for ", "").split(", ")
 
 
-def test_a_second_handler_is_refused() -> None:
-    """Which of two would be called is nobody's guess."""
+def test_a_second_handler_is_rejected() -> None:
+    """It would be unclear which of the two is called."""
     registry = StepRegistry()
     registry.on(ScheduleStep, _schedule)
 
@@ -190,10 +190,10 @@ def test_a_second_handler_is_refused() -> None:
 
 
 async def test_a_step_reaches_the_handler_of_its_class() -> None:
-    """A handler of another step is an error of the type checker, which counts an unused ignore as one too."""
+    """A handler of another step is an error of the type checker, which also reports an unused ignore."""
     registry = StepRegistry()
     registry.on(ScheduleStep, _schedule)
-    registry.on(ExpireOrderStep, _schedule)  # type: ignore[arg-type]  # the checker must refuse it
+    registry.on(ExpireOrderStep, _schedule)  # type: ignore[arg-type]  # the checker must reject it
     _scheduled.clear()
 
     await registry.handle(TENANT, ScheduleStep("jane"))
@@ -202,7 +202,7 @@ async def test_a_step_reaches_the_handler_of_its_class() -> None:
 
 
 def test_queues_and_scopes_follow_the_classes() -> None:
-    """Steps that call other services have a queue of their own; those of tenants-to-be have no tenant."""
+    """Steps that call other services have their own queue; those that connect a tenant have no tenant yet."""
     assert step_names(StepQueue.REMOTE) == {
         "grant-requests",
         "complete-order",
@@ -212,12 +212,12 @@ def test_queues_and_scopes_follow_the_classes() -> None:
         "find-tenants",
         "send-mail",
     }
-    of_the_instance = {type(step) for step, _ in WRITTEN if step.scope is StepScope.INSTANCE}
-    assert of_the_instance == {ConnectTenantStep, ReportConnectionStep, FindTenantsStep}
+    without_tenant = {type(step) for step, _ in WRITTEN if step.scope is StepScope.INSTANCE}
+    assert without_tenant == {ConnectTenantStep, ReportConnectionStep, FindTenantsStep}
 
 
-def test_a_run_over_all_orders_ends_where_it_began() -> None:
-    """Slice by slice, part by part; each slice has the next number."""
+def test_a_recount_of_all_orders_starts_again_at_its_end() -> None:
+    """It has several parts, and each part has slices; each slice has the next number."""
     step, seen = RecountStep.first(1), list[tuple[str, int]]()
     for last in (40, None, None, None):
         seen.append((step.part.value, step.after))

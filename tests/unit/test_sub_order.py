@@ -41,13 +41,13 @@ def a_sub_order(
         (2**63 - 1, timedelta(days=2)),
     ],
 )
-def test_a_mebibyte_is_worth_15_minutes_of_waiting(size: int, delay: timedelta) -> None:
-    """And at most two days, so that nobody starves."""
+def test_each_mebibyte_delays_the_start_by_15_minutes(size: int, delay: timedelta) -> None:
+    """The delay is at most two days, so that no sub-order starves."""
     assert rank(NOW, size) == NOW + delay
 
 
-def test_w43_the_smaller_goes_first_and_the_older_in_the_end() -> None:
-    """Small overtakes large of the same hour, but not one that has waited for its time."""
+def test_w43_a_smaller_sub_order_starts_first_unless_the_larger_is_old_enough() -> None:
+    """A small one overtakes a large one, but not after the delay of the large one."""
     large = rank(NOW, 100 * MEBIBYTE)
 
     assert rank(NOW, MEBIBYTE) < large
@@ -69,7 +69,7 @@ def test_w43_the_smaller_goes_first_and_the_older_in_the_end() -> None:
         (SubOrderKind.EXTERNAL, SubOrderState.WAITING, False, False),
     ],
 )
-def test_who_takes_a_slot_of_its_owner(
+def test_which_sub_orders_take_a_slot_of_their_owner(
     kind: SubOrderKind, state: SubOrderState, *, quota_exceeded: bool, takes: bool
 ) -> None:
     """domain.md 6.1 with the rulings on external files and quota."""
@@ -86,10 +86,10 @@ def test_who_takes_a_slot_of_its_owner(
     ],
 )
 @pytest.mark.parametrize("reason", [Reason.FILES_READ, Reason.RETRIED])
-def test_what_a_complete_sub_order_does(
+def test_the_state_of_a_sub_order_after_it_is_closed(
     kind: SubOrderKind, files: dict[str, int], state: SubOrderState, reason: Reason
 ) -> None:
-    """It queues when there is somebody to ask, whether a completion or a retry made it.
+    """It queues if a file is pending, whether a completion or a retry made it.
 
     Storage may settle the files of a retry before the last slice closes their sub-order.
     """
@@ -120,7 +120,7 @@ def test_what_a_complete_sub_order_does(
 def test_a_sub_order_becomes_downloadable_once(
     before: SubOrderState, files: dict[str, int], *, downloadable: bool, after: SubOrderState
 ) -> None:
-    """True on the transition only: that is what SUBORDER_DONE is sent for."""
+    """``settle`` is True only for the transition, which SUBORDER_DONE announces."""
     sub_order = a_sub_order(before, files=files)
 
     assert sub_order.settle(reason=Reason.RECOUNTED) is downloadable
@@ -128,8 +128,8 @@ def test_a_sub_order_becomes_downloadable_once(
     assert sub_order.settle(reason=Reason.RECOUNTED) is False
 
 
-def test_a_sub_order_that_starts_again_is_asked_for_under_another_number() -> None:
-    """A reminder of the time before the pause finds that it isn't meant; patience begins anew."""
+def test_a_sub_order_that_starts_again_has_another_number_of_requests() -> None:
+    """So a reminder from before the pause does nothing. The timeout starts again."""
     sub_order = a_sub_order(SubOrderState.READY, files={"PENDING": 1})
     sub_order.start(NOW)
     sub_order.move(SubOrderState.READY, reason=Reason.ORDER_PAUSED)
@@ -140,10 +140,10 @@ def test_a_sub_order_that_starts_again_is_asked_for_under_another_number() -> No
 
 @pytest.mark.parametrize("before", SubOrderState)
 @pytest.mark.parametrize("after", SubOrderState)
-def test_a_sub_order_makes_the_moves_of_the_table_and_no_other(
+def test_a_sub_order_makes_only_the_moves_of_the_table(
     before: SubOrderState, after: SubOrderState
 ) -> None:
-    """Every reason is tried; a refused move changes nothing, one that is made goes to the history."""
+    """Every reason is tried; an allowed move is recorded for the history, another one changes nothing."""
     for reason in Reason:
         sub_order = a_sub_order(before)
         if reason in SUB_ORDER_MOVES[before].get(after, ()):
@@ -152,13 +152,13 @@ def test_a_sub_order_makes_the_moves_of_the_table_and_no_other(
             assert sub_order.state is after
             assert sub_order.moves == [StateMove(before, after, reason)]
         else:
-            with pytest.raises(MoveNotAllowedError) as refused:
+            with pytest.raises(MoveNotAllowedError) as rejected:
                 sub_order.move(after, reason=reason)
 
             assert (sub_order.state, sub_order.moves) == (before, [])
-            assert refused.value.code == "move-not-allowed"
+            assert rejected.value.code == "move-not-allowed"
             assert (
-                str(refused.value)
+                str(rejected.value)
                 == f"sub-order 1 can't go from {before} to {after} for the reason {reason}"
             )
 
@@ -175,10 +175,10 @@ def test_a_sub_order_makes_the_moves_of_the_table_and_no_other(
         ("settle", SubOrderState.PROCESSING, Reason.STORAGE_ANSWERED),
     ],
 )
-def test_no_method_takes_a_way_round_the_table(
+def test_no_method_bypasses_the_table(
     method: str, before: SubOrderState, reason: Reason | None
 ) -> None:
-    """Each changes the state through ``move``."""
+    """Each changes the state with ``move``."""
     sub_order = a_sub_order(before, files={"AVAILABLE": 1})
     at = [] if method in ("return_to_queue", "settle") else [NOW]
     with pytest.raises(MoveNotAllowedError):

@@ -1,4 +1,4 @@
-"""Calls that don't depend on each other, some at a time."""
+"""Independent calls run concurrently, up to a limit."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from rs_order.core.concurrency import call_concurrently
 
 
 async def test_w44_results_come_in_the_order_of_the_items() -> None:
-    """However long each takes, and never more at once than allowed."""
+    """Their order doesn't depend on the duration of the calls. No more than the limit run at a time."""
     running = most = 0
 
     async def call(item: int) -> int:
@@ -24,8 +24,8 @@ async def test_w44_results_come_in_the_order_of_the_items() -> None:
     assert most == 3
 
 
-async def test_a_failure_ends_what_is_under_way() -> None:
-    """Nothing goes on behind the caller's back, and nothing further is begun."""
+async def test_a_failure_cancels_the_running_calls() -> None:
+    """No other call is started afterwards."""
     ended: list[int] = []
     begun: list[int] = []
 
