@@ -101,8 +101,11 @@ def numbered(name: str, number: int) -> str:
 
 
 def last_segment(url: str) -> str:
-    """Return the name of a file that the catalog doesn't name (rest.md 10.3)."""
-    return unquote(urlsplit(url).path.rsplit("/", 1)[-1])
+    """Return the name of a file without one (rest.md 10.3); empty if the URL has none or can't be read."""
+    try:
+        return unquote(urlsplit(url).path.rsplit("/", 1)[-1])
+    except ValueError:
+        return ""
 
 
 def one_line(text: str) -> str:

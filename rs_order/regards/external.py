@@ -15,7 +15,7 @@ import httpx
 from rs_order.domain import failure_reasons
 from rs_order.domain.ids import Tenant
 from rs_order.ports import FetchError, FileToDownload, OpenFile
-from rs_order.regards.http import CallLimits, new_client
+from rs_order.regards.http import CallLimits, new_client, send
 from rs_order.regards.storage import StoredFiles
 from rs_order.regards.transfers import CHUNK, DOWNLOAD_HEADERS, chunks_of, headers_of
 
@@ -85,8 +85,9 @@ class ExternalFiles:
         try:
             client = self._client_for(url)
             request = client.build_request("GET", url, headers=DOWNLOAD_HEADERS)
-            return await client.send(request, stream=True)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            return await send(client, request)
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+            # httpx raises ValueError for a host name that is not valid IDNA, in a URL or a redirect.
             raise FetchError(failure_reasons.TRANSFER_FAILED) from error
 
     def _client_for(self, url: str) -> httpx.AsyncClient:
@@ -149,10 +150,10 @@ def _allowed_path(url: str, folders: Sequence[Path]) -> Path:
     Raises:
         FetchError: the path is not below an allowed folder.
     """
-    parts = urlsplit(url)
-    if parts.netloc not in {"", "localhost"}:
-        raise FetchError(failure_reasons.NOT_ALLOWED)
     try:
+        parts = urlsplit(url)
+        if parts.netloc not in {"", "localhost"}:
+            raise FetchError(failure_reasons.NOT_ALLOWED)
         path = Path(url2pathname(parts.path)).resolve()
     except (OSError, ValueError, RuntimeError) as error:
         raise FetchError(failure_reasons.NOT_ALLOWED) from error

@@ -7,6 +7,8 @@ other 4xx                   RemoteRejection: final
 no or a partial response    RemoteUnavailable
 """
 
+from collections.abc import Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -43,6 +45,30 @@ def new_client(limits: CallLimits | None = None, *, proxy: str | None = None) ->
         trust_env=False,
         proxy=proxy,
     )
+
+
+async def send(client: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
+    """Send a request, and return the response with its body still to read.
+
+    A server may close an idle connection at the moment when the client uses it again. A GET that gets no
+    response on such a connection is sent once more.
+
+    Raises:
+        httpx.HTTPError: there is no response.
+    """
+    opened = False
+
+    async def note(event: str, _: Mapping[str, Any]) -> None:
+        nonlocal opened
+        opened = opened or event == "connection.connect_tcp.started"
+
+    request.extensions = {**request.extensions, "trace": note}
+    try:
+        return await client.send(request, stream=True)
+    except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+        if opened or request.method != "GET":
+            raise
+    return await client.send(request, stream=True)
 
 
 class RemoteService:
@@ -127,9 +153,10 @@ class RemoteService:
         if body is not None:
             headers["Content-Type"] = "application/json"
         try:
-            async with self._client.stream(
+            request = self._client.build_request(
                 verb, self._base_url + path, headers=headers, content=body
-            ) as response:
+            )
+            async with aclosing(await send(self._client, request)) as response:
                 answer = await self._read(path, response)
         except httpx.HTTPError as error:
             raise self._no_answer(path, error) from error

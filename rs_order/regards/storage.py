@@ -14,6 +14,7 @@ import httpx
 from rs_order.domain import failure_reasons
 from rs_order.domain.ids import Tenant
 from rs_order.ports import FetchError, FileToDownload, OpenFile, SourceAnswer
+from rs_order.regards.http import send
 from rs_order.regards.token_issuer import TokenIssuer
 from rs_order.regards.transfers import (
     DOWNLOAD_HEADERS,
@@ -55,7 +56,7 @@ class StoredFiles:
         }
         request = self._client.build_request("GET", self._address(file), headers=headers)
         try:
-            response = await self._client.send(request, stream=True)
+            response = await send(self._client, request)
         except httpx.HTTPError as error:
             raise FetchError(failure_reasons.NO_ANSWER) from error
         try:

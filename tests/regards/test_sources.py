@@ -18,7 +18,7 @@ from rs_order.sandbox.products import Location
 from rs_order.sandbox.simulated_platform import Sandbox
 from rs_order.sandbox.synthetic import SyntheticDataset
 from tests.regards.conftest import DEMO
-from tests.regards.raw_server import RawServer, answer
+from tests.regards.raw_server import RawServer, answer, one_response_per_connection
 
 StorageAt = Callable[[str], RegardsFileSources]
 
@@ -289,6 +289,8 @@ async def test_failures_of_an_external_server(sources: RegardsFileSources, respo
         "gopher:file",
         "http://127.0.0.1:1/nobody-listens",
         "http://[bad/",
+        "http://xn--a/f20-host-is-no-idna",
+        "http://xn--zzzzzz99999/f20-host-is-no-idna",
         "",
         "http://",
         "relative",
@@ -307,6 +309,47 @@ async def test_external_file_that_has_moved(sources: RegardsFileSources) -> None
         assert await read(sources, external(f"{server.url}/here")) == b"content"
 
     assert [head.split(" HTTP")[0] for head in server.requests] == ["GET /here", "GET /there"]
+
+
+@pytest.mark.parametrize("target", ["http://xn--a/x", "http://[bad/", "http://host:port/"])
+async def test_f20_redirects_to_addresses_that_cannot_be_read(
+    sources: RegardsFileSources, target: str
+) -> None:
+    """A failure of this file, like any other."""
+    async with RawServer.running(answer("302 Found", b"", f"Location: {target}")) as server:
+        reason = await failure(sources, external(server.url))
+
+    assert reason[0] in ("Error during file download", "Server returned HTTP error code 302")
+
+
+@pytest.mark.parametrize("url", ["file://[bad/x", "file:///nowhere/%00"])
+async def test_f20_local_addresses_that_cannot_be_read(
+    sources: RegardsFileSources, url: str
+) -> None:
+    """A failure of this file, too."""
+    reason = await failure(sources, external(url))
+
+    assert reason == ("The service may not read files at this address", None)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_f21_a_request_on_a_connection_that_the_source_closed(
+    sources: RegardsFileSources, storage_at: StorageAt, times: int
+) -> None:
+    """A request without a response is sent once more if its connection was used before."""
+    async with one_response_per_connection(b"content") as url:
+        for _ in range(times):
+            assert await read(sources, external(url)) == b"content"
+            assert await read(storage_at(url), stored(size=7)) == b"content"
+
+
+async def test_f21_a_source_that_closes_a_new_connection(sources: RegardsFileSources) -> None:
+    """The request isn't sent again: nothing says that the next one would be answered."""
+    async with RawServer.running(b"", b"") as server:
+        reason = await failure(sources, external(server.url))
+
+    assert reason == ("Error during file download", None)
+    assert len(server.requests) == 1
 
 
 async def test_endless_redirects_of_an_external_file(sources: RegardsFileSources) -> None:

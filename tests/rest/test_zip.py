@@ -350,6 +350,16 @@ async def test_hostile_names_are_harmless(
     assert [entry] == [info.filename for info in archive.infolist()]
 
 
+@pytest.mark.parametrize("url", ["http://[::1/x", "http://[x]/", "", "x:"])
+async def test_f20_names_of_urls_that_cannot_be_read(
+    downloadable: DownloadableOrder, url: str
+) -> None:
+    """A file without a name whose URL gives none has a name all the same."""
+    downloadable.add("", url=url)
+
+    assert (await download(downloadable)).namelist() == ["_"]
+
+
 def test_a_nul_in_a_name_is_harmless() -> None:
     """No store holds one, so none gets as far as a zip; the name is made harmless all the same."""
     assert safe_name("a\0b") == "a_b"
