@@ -1,4 +1,4 @@
-"""What the documents point at exists, and what must not be in the project isn't."""
+"""Links, names, commands and events in the documents exist, and the project has no path of one machine."""
 
 import ast
 import re
@@ -23,14 +23,14 @@ DOCUMENTS = [
     for path in (ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/**/*.md")))
     if path.parent != CHAPTERS or path.name == "README.md"
 ]
-"""Ours; the chapters of the contract are taken as they are."""
+"""The documents of this project, without the chapters of the contract, which are not checked."""
 OPERATIONS = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
 GLOSSARY = (ROOT / "docs/glossary.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 FOREIGN = [
-    # Put together, so that this file doesn't hold what it looks for.
+    # Each is joined from two parts, so that this file doesn't match.
     r"/" + r"work/",
     r"/" + r"tmp/(?!\$)",
     r"/" + r"home/\w+/",
@@ -46,12 +46,12 @@ def _name(path: Path) -> str:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=_name)
 def test_links_resolve(document: Path) -> None:
-    """Every link to a file of the project leads to one, and its anchor to a heading."""
+    """Every link to a file of the project has an existing target, and its anchor is a heading."""
     assert list(_broken_links(document)) == []
 
 
 def test_a_broken_link_is_found(tmp_path: Path) -> None:
-    """The check above can fail, for files and for headings."""
+    """The check above fails for missing files and headings."""
     (tmp_path / "there.md").write_text("# One heading: with `code`\n", encoding="utf-8")
     document = tmp_path / "document.md"
     document.write_text(
@@ -64,7 +64,7 @@ def test_a_broken_link_is_found(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=_name)
 def test_files_that_are_named_exist(document: Path) -> None:
-    """A file or folder in a code span is one of the project, or of one of its packages."""
+    """A file or folder in a code span is in the project, or in one of its packages."""
     text = document.read_text(encoding="utf-8")
     named = re.findall(r"`((?:[\w.\-]+/)+(?:[\w.\-]+\.\w+)?)`", text)
     packages = (ROOT, ROOT / "rs_order", ROOT / "rs_order/store")
@@ -81,7 +81,7 @@ def test_every_decision_is_listed() -> None:
 
 
 def test_scripts_of_the_readme_exist() -> None:
-    """Whoever copies a line from the README finds the program."""
+    """A reader can copy each line that calls one."""
     scripts = set(re.findall(r"(?:scripts|\.ci)/[a-z\-]+", README))
 
     assert {"scripts/demo", "scripts/test"} <= scripts
@@ -90,7 +90,7 @@ def test_scripts_of_the_readme_exist() -> None:
 
 @pytest.mark.parametrize("document", ["README.md", "docs/operations.md"])
 def test_commands_of_the_documents_exist(document: str) -> None:
-    """Each ``rs-order …`` names a command, and each option after it one of that command."""
+    """Each ``rs-order …`` has an existing command with existing options."""
     text = (ROOT / document).read_text(encoding="utf-8")
     lines = re.findall(r"^rs-order ([^\n#]+)", _code(text), re.MULTILINE)
     commands = [shlex.split(line) for line in lines]
@@ -100,7 +100,7 @@ def test_commands_of_the_documents_exist(document: str) -> None:
 
 
 def test_words_of_the_glossary_are_in_the_code() -> None:
-    """Python and SQL call things as the glossary says they do."""
+    """Python and SQL use the words that the glossary names for them."""
     rows = re.findall(r"^\| (?!Word|---)(.*) \|$", GLOSSARY, re.MULTILINE)
     cells = [row.split(" | ") for row in rows]
     python = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("rs_order/**/*.py"))
@@ -113,7 +113,7 @@ def test_words_of_the_glossary_are_in_the_code() -> None:
 
 
 def test_queries_of_operations_name_columns_of_the_schema() -> None:
-    """Whoever copies a query finds its tables and columns."""
+    """A reader can run each query."""
     queries = "".join(re.findall(r"^```sql\n(.*?)^```", OPERATIONS, re.MULTILINE | re.DOTALL))
     words = set(re.findall(r"[a-z]+(?:_[a-z]+)*", re.sub(r"'[^']*'|--.*", "", queries)))
     schema = "".join(
@@ -126,13 +126,13 @@ def test_queries_of_operations_name_columns_of_the_schema() -> None:
 
 
 def test_log_events_are_documented() -> None:
-    """Alerts rely on event names, so each one is in the table of operations.md."""
+    """Alerts use the names of events, so each one is in the table of operations.md."""
     assert set(_documented_events()) == set(_logged_events())
 
 
 def test_metrics_are_documented() -> None:
-    """Each metric of ours is in operations.md under the name that Prometheus sees."""
-    assert composition.__name__  # imported for its metrics
+    """Each metric of the service is in operations.md under its name in Prometheus."""
+    assert composition.__name__  # The import registers the metrics.
     counters = {
         f"{metric.name}_total" for metric in REGISTRY.collect() if "rs_order" in metric.name
     }
@@ -142,13 +142,13 @@ def test_metrics_are_documented() -> None:
 
 @pytest.mark.parametrize("reason", DeadLetterReason)
 def test_reasons_of_dead_letters_are_documented(reason: DeadLetterReason) -> None:
-    """An operator who meets a reason finds what to do."""
+    """An operator finds there what to do."""
     assert f"`{reason.value}`" in OPERATIONS
 
 
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="git tells what is in the project")
 def test_nothing_of_one_machine_is_in_the_project() -> None:
-    """No path of the machine it was written on, and no host of a package registry."""
+    """There is no path of the machine on which it was written, and no host of a package registry."""
     foreign = re.compile("|".join(FOREIGN))
     found = [
         f"{_name(path)}: {match[0]}"
@@ -170,7 +170,7 @@ def _broken_links(document: Path) -> Iterator[str]:
 
 
 def _anchors(document: Path) -> set[str]:
-    """Anchors of the headings, as the usual renderers make them."""
+    """Return the anchors of the headings, as the usual renderers make them."""
     headings = re.findall(r"^#+ (.+)$", document.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -180,13 +180,13 @@ def _is_executable(path: Path) -> bool:
 
 
 def _code(text: str) -> str:
-    """Fenced blocks and code spans, one per line."""
+    """Return the fenced blocks and code spans, one per line."""
     fenced = re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     return "\n".join([*fenced, *re.findall(r"(?<!`)`([^`\n]+)`(?!`)", text)])
 
 
 def _commands() -> dict[str, dict[str, set[str]]]:
-    """Options of each command, and of each of its own commands (the empty name: of itself)."""
+    """Return the options by command and subcommand; the empty subcommand has the command's own options."""
     group: Any = get_command(app)
     found: dict[str, dict[str, set[str]]] = {}
     for name, command in group.commands.items():
@@ -196,7 +196,7 @@ def _commands() -> dict[str, dict[str, set[str]]]:
 
 
 def _options(command: Any) -> set[str]:
-    """With ``--help``, which none declares."""
+    """Return the options of a command, with ``--help``, which no command declares."""
     return {"--help"} | {name for parameter in command.params for name in parameter.opts}
 
 
@@ -212,7 +212,7 @@ def _is_a_command(words: list[str]) -> bool:
 
 
 def _words_of(cell: str) -> list[str]:
-    """The identifiers in the code spans of a cell."""
+    """Return the identifiers in the code spans of a cell."""
     return re.findall(r"[A-Za-z_]{3,}", " ".join(re.findall(r"`([^`]+)`", cell)))
 
 
@@ -223,7 +223,7 @@ def _documented_events() -> Iterator[str]:
 
 
 def _logged_events() -> Iterator[str]:
-    """The first argument of each call of a logger."""
+    """Yield the first argument of each call of a logger."""
     for path in sorted((ROOT / "rs_order").rglob("*.py")):
         if {"sandbox", "demo"} & set(path.relative_to(ROOT).parts):
             continue
@@ -245,7 +245,7 @@ def _texts_of(event: ast.expr) -> list[str]:
 
 
 def _tracked_texts() -> Iterator[Path]:
-    """What git tracks and can be read as text; the chapters of the contract are not ours."""
+    """Yield the text files that git tracks or would add, without the chapters of the contract."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],  # noqa: S607 - git of the PATH
         cwd=ROOT,

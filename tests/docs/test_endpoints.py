@@ -1,4 +1,4 @@
-"""The comparison of what we serve with the tables of the contract (scripts/compare-openapi)."""
+"""The comparison of the served endpoints with the tables of the contract (scripts/compare-openapi)."""
 
 import json
 import subprocess
@@ -36,8 +36,8 @@ MADE = """\
 """
 
 
-async def test_what_is_served_is_what_the_contract_promises() -> None:
-    """Every endpoint of rest.md's tables is served and described, and no other without a reason."""
+async def test_the_served_endpoints_are_those_of_the_contract() -> None:
+    """Every endpoint in the tables of rest.md is served and described; any other needs a reason."""
     printed = await rs_order("openapi")
 
     found = differences(
@@ -48,19 +48,19 @@ async def test_what_is_served_is_what_the_contract_promises() -> None:
 
 
 def test_resources_are_the_endpoints_of_the_contract() -> None:
-    """The strings the web interface compares stand in the chapter, letter for letter."""
+    """The web interface compares these strings, so they must equal those of the chapter."""
     resources = {f"{resource.verb} {resource.template}" for resource in RESOURCES}
 
     assert resources == promised(CHAPTER.read_text(encoding="utf-8"))
 
 
 def test_tables_of_endpoints_are_read() -> None:
-    """Of the right sections, and only those that begin with verb and path."""
+    """Only tables of the right sections that begin with verb and path are read."""
     assert promised(MADE) == {"POST /orders", "GET /orders/{orderId}", "HEAD /files/{id}"}
 
 
 def test_a_document_is_read() -> None:
-    """Operations count; what else a path item holds doesn't."""
+    """Only the operations of a path item count."""
     document = {
         "paths": {"/orders": {"get": {}, "post": {}, "parameters": []}, "/files/{id}": {"head": {}}}
     }
@@ -78,12 +78,12 @@ def test_a_document_is_read() -> None:
     ],
 )
 def test_differences(in_tables: set[str], in_document: set[str], found: list[str]) -> None:
-    """Missing and added, by verb, path and names of variables."""
+    """Missing and added endpoints are found by verb, path and names of variables."""
     assert differences(in_tables, in_document, added={}, missing={}) == found
 
 
-def test_reasons_and_reasons_in_vain() -> None:
-    """A stated reason excuses a difference; one that excuses nothing has to go."""
+def test_a_reason_allows_a_difference() -> None:
+    """A reason without a difference has to be removed."""
     reasons = {"added": {"GET /extra": "…"}, "missing": {"GET /gone": "…"}}
 
     assert differences({"GET /gone"}, {"GET /extra"}, **reasons) == []
@@ -94,8 +94,8 @@ def test_reasons_and_reasons_in_vain() -> None:
     ]
 
 
-def test_the_script_fails_and_says_why() -> None:
-    """Exit code 1 with a line for each difference."""
+def test_the_script_fails_with_the_differences() -> None:
+    """It has exit code 1 and prints a line for each difference."""
     ended = subprocess.run(
         [sys.executable, "-m", "scripts.documents.endpoints"],
         input=json.dumps({"paths": {"/nowhere": {"get": {}}}}),

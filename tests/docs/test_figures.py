@@ -62,7 +62,7 @@ def test_checkouts_are_compared_column_by_column(checkout: Path) -> None:
 
 
 def test_the_figures_of_this_checkout(capsys: pytest.CaptureFixture[str]) -> None:
-    """Without arguments the command prints the table of its own checkout, and what is behind it."""
+    """Without arguments the command prints the table of its own checkout, and the details."""
     main([])
     printed = capsys.readouterr().out
     mine = figures(ROOT)

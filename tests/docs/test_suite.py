@@ -1,4 +1,4 @@
-"""The suite itself: what the chapters pin is a test that names it, and no test sleeps or is disabled."""
+"""The suite itself: a test names each fact that the chapters fix, and no test sleeps or is disabled."""
 
 import ast
 import re
@@ -13,12 +13,12 @@ END_TO_END = ("acceptance", "api")
 """Where the whole service is tested from outside, over AMQP and HTTP."""
 
 SLEEPS = {
-    ("support/polling.py", "eventually"): "the one place that polls what nobody tells",
+    ("support/polling.py", "eventually"): "it polls for conditions that have no signal",
     ("amqp/test_relay.py", "test_no_claim_is_held_while_the_broker_is_away"): (
-        "that nothing is done for longer than a round takes has no signal"
+        "it checks that nothing happens for longer than a run takes, which has no signal"
     ),
     ("rest/test_file_download.py", "test_slow_client_holds_storage_back"): (
-        "that nothing more is taken has no signal"
+        "it checks that nothing more is read, which has no signal"
     ),
     ("benchmarks/reminders.py", "measure"): "a measurement, which polls another process; no test",
     ("benchmarks/large_deletion.py", "Measurement"): "the same",
@@ -39,16 +39,16 @@ SLEEPS = {
         "_watch",
     ): "a measurement, which samples the locks of another process",
 }
-"""Who may sleep, and why."""
+"""The functions that may sleep, and why."""
 
 SKIPS = {
     ("servers/test_private.py", "database"): "tests of servers that this machine may not have",
     ("servers/test_private.py", "private_rabbitmq"): "the same",
     ("docs/test_documents.py", "test_nothing_of_one_machine_is_in_the_project"): (
-        "only git tells what belongs to the project"
+        "only git knows what belongs to the project"
     ),
 }
-"""What may be left out, where it makes no sense, and why."""
+"""The tests that may be skipped, and why."""
 
 
 def _section(chapter: str, heading: str) -> str:
@@ -61,16 +61,16 @@ ROWS = [
     for cell in re.findall(r"^\| ([^|]+?) \|", _section("rest.md", "## 14."), re.MULTILINE)
     if cell != "Area"
 ]
-"""Of the table in rest.md 14."""
+"""The areas in the table of rest.md 14."""
 
 
 def test_w45_no_test_sleeps() -> None:
-    """Tests wait for signals; who can't is listed with the reason, and nobody is listed in vain."""
+    """Tests wait for signals. Exactly those that can't are listed with the reason."""
     assert _users_of(_sleeps) == set(SLEEPS)
 
 
 def test_w45_no_test_is_disabled() -> None:
-    """Nothing is skipped or expected to fail but what is listed with the reason."""
+    """Only tests that are listed with the reason are skipped or expected to fail."""
     assert _users_of(_skips) == set(SKIPS)
 
 
@@ -85,7 +85,7 @@ def test_w45_no_test_is_disabled() -> None:
     ],
 )
 def test_w45_sleeps_are_found(code: str, *, found: bool) -> None:
-    """The check above can fail; to let others run is no sleep."""
+    """The check above finds a sleep; ``sleep(0)``, which lets other tasks run, is none."""
     assert any(map(_sleeps, ast.walk(ast.parse(code)))) is found
 
 
@@ -100,7 +100,7 @@ def test_w45_sleeps_are_found(code: str, *, found: bool) -> None:
     ],
 )
 def test_w45_disabled_tests_are_found(code: str, *, found: bool) -> None:
-    """The check above can fail, too."""
+    """The check above finds each way to disable a test."""
     assert any(map(_skips, ast.walk(ast.parse(code)))) is found
 
 
@@ -111,7 +111,7 @@ def test_every_acceptance_fact_is_an_end_to_end_test(fact: int) -> None:
 
 
 def test_facts_are_those_of_the_chapter() -> None:
-    """No number of the chapter is forgotten above."""
+    """The test above has all numbers of the chapter."""
     chapter = _section("domain.md", "## 20.")
 
     assert re.findall(r"^(\d+)\. ", chapter, re.MULTILINE) == [str(n) for n in range(1, 15)]
@@ -119,14 +119,14 @@ def test_facts_are_those_of_the_chapter() -> None:
 
 @pytest.mark.parametrize("row", ROWS)
 def test_every_row_of_rest_14_is_a_test_of_the_whole_service(row: str) -> None:
-    """The docstring of a test says “rest.md 14, <row>” for what the original's tests pin of it."""
+    """The docstring of a test has “rest.md 14, <row>” for the facts that the original's tests check."""
     assert any(
         re.search(rf"rest\.md 14, {re.escape(row)}\b", text) for text in _docstrings(["api"])
     )
 
 
-def test_no_row_of_rest_14_is_invented() -> None:
-    """A row that a docstring names is one of the table."""
+def test_every_named_row_of_rest_14_exists() -> None:
+    """A row that a docstring names is in the table."""
     named = {
         name
         for text in _docstrings(["api", "rest"])
@@ -159,7 +159,7 @@ def _last_name(node: ast.AST) -> str:
 
 
 def _users_of(found: Callable[[ast.AST], bool]) -> set[tuple[str, str]]:
-    """Path below ``tests`` and outermost function of each node that counts."""
+    """Return path below ``tests`` and outermost function of each node for which ``found`` is true."""
     return {
         (path.relative_to(TESTS).as_posix(), _name_of(statement))
         for path in TESTS.rglob("*.py")
@@ -173,7 +173,7 @@ def _name_of(statement: ast.stmt) -> str:
 
 
 def _docstrings(folders: tuple[str, ...] | list[str]) -> Iterator[str]:
-    """Of the tests in these folders."""
+    """Yield the docstrings of the tests in these folders."""
     for folder in folders:
         for path in (TESTS / folder).rglob("test_*.py"):
             for node in _parsed(path).body:

@@ -1,4 +1,4 @@
-"""The tutorial works: its commands are taken from its page and run as a reader runs them."""
+"""The commands of the tutorial work when they are run as a reader runs them."""
 
 import asyncio
 import hashlib
@@ -55,7 +55,7 @@ async def ended(commands: str, environment: dict[str, str]) -> tuple[int | None,
 
 @asynccontextmanager
 async def terminal(commands: str, ready: str, environment: dict[str, str]) -> AsyncIterator[None]:
-    """Commands that run until the block is left, from the line that says that they are ready."""
+    """Run commands until the block ends. They have printed the line ``ready`` when it begins."""
     process = await shell(f"exec {commands}", environment)
     try:
         await line_with(process, ready)
@@ -75,7 +75,7 @@ async def environment(
     _management: Management,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[dict[str, str]]:
-    """The sandbox and the service, started as the tutorial says, on servers and ports of this test."""
+    """Start the sandbox and the service as the tutorial does, on servers and ports of this test."""
     async with (
         fresh_database(_database_admin, servers.database_url) as database_url,
         fresh_broker(_management, servers.amqp_url, servers.management_url or "") as broker,
@@ -107,7 +107,7 @@ async def settings_of(database_url: str, broker: FreshBroker, downloads: Path) -
 
 
 async def test_order_over_amqp(environment: dict[str, str]) -> None:
-    """The program follows its order to DONE, and the link that it prints leads to the files."""
+    """The program follows its order to DONE, and prints a link to the files."""
     code, lines = await ended(commands_with("order_over_amqp.py jane"), environment)
 
     assert code == 0, lines
@@ -122,7 +122,7 @@ async def test_order_over_amqp(environment: dict[str, str]) -> None:
 
 
 async def test_order_that_is_denied(environment: dict[str, str]) -> None:
-    """An order for somebody unknown is refused: the program prints why, and fails."""
+    """An order for an unknown user is rejected: the program prints the reason, and fails."""
     code, lines = await ended(commands_with("nobody@example.org"), environment)
 
     assert code == 1
