@@ -1,4 +1,4 @@
-"""Serving the application until told to stop."""
+"""Serves the application over HTTP until it is stopped."""
 
 import asyncio
 import math
@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 from rs_order.rest.connection_limits import ConnectionLimits, limited_protocol
 
 CLEAN_UP_SECONDS: Final = 5.0
-"""What cut answers have to let go of their sources, and to record what they had sent whole."""
+"""Time for aborted responses to close their sources, and to record the files that were sent completely."""
 
 
 async def run_rest(
@@ -28,20 +28,20 @@ async def run_rest(
 ) -> None:
     """Serve until ``stop`` is set or the caller is cancelled.
 
-    Then no connection is taken any more, answers under way have ``grace_seconds`` to finish, and
-    those that don't are cut.
+    Then the server accepts no new connection, waits ``grace_seconds`` for responses in progress, and
+    aborts those that aren't finished.
 
     Args:
-        app: what answers.
-        host: address to listen on.
-        port: 0 for any free one.
-        stop: set by whoever owns the signals.
-        on_ready: told the port once requests are answered.
-        grace_seconds: rounded up to whole seconds.
-        limits: what a connection may send; tests have shorter ones.
+        app: the application to serve.
+        host: the address to listen on.
+        port: the port to listen on, 0 for any free one.
+        stop: stops the server when it is set.
+        on_ready: called with the port as soon as requests are answered.
+        grace_seconds: the time for responses in progress, rounded up to whole seconds.
+        limits: what a connection may send. Tests have shorter limits.
 
     Raises:
-        OSError: the address can't be listened on.
+        OSError: the server can't listen on the address.
     """
     with _listening(host, port) as listener:
         server = _Server(
@@ -58,7 +58,7 @@ async def run_rest(
             stopping.cancel()
             server.should_exit = True
             await serving
-            await server.wait_for_cut_answers()
+            await server.wait_for_aborted_responses()
 
 
 def _listening(host: str, port: int) -> socket.socket:
@@ -67,7 +67,7 @@ def _listening(host: str, port: int) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn that leaves the signals alone and says when it is ready."""
+    """uvicorn without signal handlers, and with a callback when it is ready."""
 
     def __init__(
         self,
@@ -95,14 +95,14 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         yield
 
-    async def wait_for_cut_answers(self) -> None:
-        """Let the answers that were cut clean up, before what they use is closed.
+    async def wait_for_aborted_responses(self) -> None:
+        """Wait until aborted responses have cleaned up, because the caller then closes what they use.
 
-        uvicorn cancels them and leaves.
+        uvicorn cancels their tasks but doesn't wait for them.
         """
-        answers = list(self.server_state.tasks)
-        if answers:
-            await asyncio.wait(answers, timeout=CLEAN_UP_SECONDS)
+        responses = list(self.server_state.tasks)
+        if responses:
+            await asyncio.wait(responses, timeout=CLEAN_UP_SECONDS)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

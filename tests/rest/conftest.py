@@ -1,4 +1,4 @@
-"""The REST side on a real server, over an order in memory and over one in PostgreSQL."""
+"""Fixtures of a real HTTP server, with an order in memory and with one in PostgreSQL."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -36,7 +36,7 @@ NOW = datetime(2026, 3, 1, 12, 30, 45, 250_000, tzinfo=UTC)
 
 
 class FakeTenants:
-    """Implements what a request asks of ``Tenants``: there is the one with the order."""
+    """Implements the part of ``Tenants`` that requests use. It serves only the tenant of the order."""
 
     async def load(self) -> None:
         pass
@@ -44,19 +44,19 @@ class FakeTenants:
     def serves(self, tenant: str) -> bool:
         return tenant == DEMO
 
-    def host(self, tenant: str) -> str:  # noqa: ARG002 - there is one
+    def host(self, tenant: str) -> str:  # noqa: ARG002 - there is only one tenant
         return HOST
 
 
 class FakeMaintenance:
-    """Implements what the gate of changes asks of maintenance: nobody is in it."""
+    """Implements the part of ``Maintenance`` that requests use. No tenant is in maintenance."""
 
-    async def covers(self, tenant: str) -> bool:  # noqa: ARG002 - nobody is
+    async def covers(self, tenant: str) -> bool:  # noqa: ARG002 - no tenant is
         return False
 
 
 class FakeHealth:
-    """Implements ``Health`` with what a test says."""
+    """Implements ``Health`` with the components that a test sets."""
 
     def __init__(self) -> None:
         self.components = {"db": ComponentHealth(HealthStatus.UP)}
@@ -80,7 +80,7 @@ def bearer(email: str = OWNER, role: str = "REGISTERED_USER", tenant: str = "dem
 async def downloadable(
     request: pytest.FixtureRequest, servers: Servers, _database_admin: asyncpg.Connection
 ) -> AsyncIterator[DownloadableOrder]:
-    """An order to download: each test runs on the fake store and on the real one."""
+    """An order to download. Each test runs with the fake store and with PostgreSQL."""
     if request.param == "memory":
         yield DownloadableOrder()
         return
@@ -123,7 +123,7 @@ def services(downloadable: DownloadableOrder, health: FakeHealth) -> RestService
 
 
 async def serving(services: RestServices) -> AsyncGenerator[str, None]:
-    """The address of a server, running until the generator is closed."""
+    """Yield the address of a server that runs until the generator is closed."""
     stop = asyncio.Event()
     port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     server = asyncio.create_task(
@@ -142,7 +142,7 @@ async def base_url(services: RestServices) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def api(base_url: str) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the service, as the owner of the order."""
+    """An HTTP client with a token of the order's owner."""
     headers = {"Authorization": f"Bearer {bearer()}"}
     async with httpx.AsyncClient(base_url=base_url, headers=headers, trust_env=False) as client:
         yield client

@@ -1,6 +1,6 @@
-"""An order in memory: what a download reads of the store, and what it reports back."""
+"""Fakes of the store and of the file sources, for the downloads of one order."""
 
-# ruff: noqa: ARG002 - the ports say what a fake is given
+# ruff: noqa: ARG002 - the ports fix the signatures of the fakes
 
 import asyncio
 import hashlib
@@ -30,7 +30,7 @@ PRODUCT = Urn("URN:AIP:DATA:demo:646b593d-c152-5c9a-9dfe-17c9f0fff04b:V1")
 
 
 _CAN_CHANGE = (FileState.AVAILABLE, FileState.DOWNLOADED, FileState.DOWNLOAD_ERROR)
-"""Files that a download changes; the others are left alone."""
+"""The states of files that a download may change."""
 
 
 @dataclass
@@ -39,13 +39,13 @@ class FakeDownloads:
 
     files: list[FileToDownload] = field(default_factory=list)
     states: dict[int, FileState] = field(default_factory=dict)
-    """Of the files before anything was tried; AVAILABLE when nothing is said."""
+    """The states of files before any download, by file id. The default is AVAILABLE."""
     owner: str = OWNER
     status: OrderStatus = OrderStatus.RUNNING
     expires_at: datetime | None = EXPIRES_AT
     settled: list[FileOutcome] = field(default_factory=list)
     settlements: list[int] = field(default_factory=list)
-    """How many outcomes came at a time."""
+    """The number of outcomes in each call of ``settle``."""
 
     async def order(self, tenant: Tenant, order_id: OrderId) -> OrderToDownload | None:
         if (tenant, order_id) != (DEMO, ORDER):
@@ -61,8 +61,8 @@ class FakeDownloads:
         )
 
     async def file(self, tenant: Tenant, file_id: DataFileId) -> FileOfOrder | None:
-        gone = self.status in (OrderStatus.DELETED, OrderStatus.EXPIRED)
-        for file in () if gone or tenant != DEMO else self.files:
+        ended = self.status in (OrderStatus.DELETED, OrderStatus.EXPIRED)
+        for file in () if ended or tenant != DEMO else self.files:
             if file.id == file_id:
                 return FileOfOrder(file, ORDER, self.owner, self.state_of(file_id))
         return None
@@ -89,17 +89,20 @@ class FakeDownloads:
             outcome for outcome in outcomes if self.state_of(outcome.id) in _CAN_CHANGE
         ]
 
-    async def go(self) -> None:
-        """Be deleted, as far as its row."""
+    async def delete(self) -> None:
+        """Set the status of the order to DELETED."""
         self.status = OrderStatus.DELETED
 
     def state_of(self, file_id: int) -> FileState:
-        """The state before anything was tried."""
+        """Return the state of a file before any download."""
         return self.states.get(file_id, FileState.AVAILABLE)
 
     def _available(self) -> list[FileToDownload]:
-        """Whatever was tried is gone, but for what a quota stopped (decisions.md, Quota)."""
-        gone = {
+        """Return the AVAILABLE files without a settled outcome.
+
+        A file that a quota stopped stays available (decisions.md, Quota).
+        """
+        settled = {
             outcome.id
             for outcome in self.settled
             if outcome.result is not FetchResult.QUOTA_EXCEEDED
@@ -107,7 +110,7 @@ class FakeDownloads:
         return [
             file
             for file in self.files
-            if file.id not in gone and self.state_of(file.id) is FileState.AVAILABLE
+            if file.id not in settled and self.state_of(file.id) is FileState.AVAILABLE
         ]
 
     @property
@@ -124,13 +127,13 @@ Content = bytes | FetchError | Callable[[], AsyncGenerator[bytes, None]]
 
 @dataclass
 class FakeFileSources:
-    """Implements ``FileSources``; contents by the id of the file."""
+    """Implements ``FileSources`` with the contents of files by file id."""
 
     contents: dict[int, Content] = field(default_factory=dict)
     headers: dict[int, dict[str, str]] = field(default_factory=dict)
-    """What the source says of a file."""
+    """The response headers of the source, by file id."""
     emails: list[str] = field(default_factory=list)
-    """In whose name files were opened."""
+    """The users in whose name files were opened."""
     opened: list[int] = field(default_factory=list)
     open_now: int = 0
     most_open: int = 0
@@ -156,7 +159,7 @@ class FakeFileSources:
 
 async def pieces(content: bytes) -> AsyncGenerator[bytes, None]:
     for start in range(0, len(content), 1000):
-        await asyncio.sleep(0)  # as a network would, it lets others run
+        await asyncio.sleep(0)  # lets other tasks run, as reading from a network does
         yield content[start : start + 1000]
 
 
@@ -172,7 +175,7 @@ def md5(content: bytes) -> Checksum:
 
 @dataclass
 class DownloadableOrder:
-    """An order whose files and their contents are written down together."""
+    """An order in the fake store, and the contents of its files in the fake sources."""
 
     order: FakeDownloads = field(default_factory=FakeDownloads)
     sources: FakeFileSources = field(default_factory=FakeFileSources)
@@ -192,9 +195,12 @@ class DownloadableOrder:
         state: FileState = FileState.AVAILABLE,
         headers: dict[str, str] | None = None,
     ) -> int:
-        """A file that should be ``of`` and whose source gives ``content``; its id."""
+        """Add a file and return its id.
+
+        The source delivers ``content``. The order's size and checksum are those of ``of``.
+        """
         file_id = len(self.order.files) + 1
-        right = of if of is not None else content if isinstance(content, bytes) else b"content"
+        expected = of if of is not None else content if isinstance(content, bytes) else b"content"
         self.order.files.append(
             FileToDownload(
                 id=DataFileId(file_id),
@@ -202,8 +208,8 @@ class DownloadableOrder:
                 name=name,
                 url=url,
                 external=external,
-                size=len(right) if isinstance(size, str) else size,
-                checksum=md5(right)
+                size=len(expected) if isinstance(size, str) else size,
+                checksum=md5(expected)
                 if checksum == "right"
                 else None
                 if checksum is None

@@ -1,10 +1,10 @@
-"""A process that answers one download and says how much memory that took, as a line of JSON.
+"""A process that serves one download and prints the memory that it needed, as a line of JSON.
 
-Run as ``python -m tests.rest.memory_probe FILES BYTES PATH``: an order of so many files of so many bytes,
-of which a path is sent to a client on loopback.
+Run as ``python -m tests.rest.memory_probe FILES BYTES PATH``. It serves an order of FILES files with BYTES
+bytes each, and requests PATH over loopback.
 """
 
-# ruff: noqa: ARG002 - the ports say what a fake is given
+# ruff: noqa: ARG002 - the ports fix the signatures of the fakes
 
 import asyncio
 import hashlib
@@ -48,11 +48,11 @@ from tests.support.clock import ManualClock
 CHUNK = incompressible(65536)
 
 
-class Arithmetic:
-    """Implements ``Downloads`` and ``FileSources`` for files that exist only as numbers."""
+class GeneratedFiles:
+    """Implements ``Downloads`` and ``FileSources`` with files that are generated from their numbers."""
 
-    # Never on PostgreSQL: what is measured is the zip, and rows by the million would take minutes to
-    # write and hide its memory behind the driver's. The store's own pages are tested in test_zip.py.
+    # Doesn't use PostgreSQL: millions of rows take minutes to write, and the memory of the driver would
+    # hide that of the zip. The pages of the store are tested in test_zip.py.
 
     def __init__(self, files: int, size: int) -> None:
         self._files = files
@@ -129,7 +129,7 @@ class Arithmetic:
 
 
 async def probe(files: int, size: int, path: str) -> dict[str, float]:
-    downloadable = Arithmetic(1, 1)
+    downloadable = GeneratedFiles(1, 1)
     tenants = cast("Tenants", FakeTenants())
     order_tokens = JwtOrderTokens(ORDER_SECRET, ManualClock(NOW))
     links = Links(None, tenants, prefix="/api/v1", fallback="http://nowhere.invalid")
@@ -183,7 +183,7 @@ async def _download(url: str) -> int:
     return received
 
 
-async def _asked() -> dict[str, float]:
+async def _probe_arguments() -> dict[str, float]:
     files, size, path = sys.argv[1:]
     return await probe(int(files), int(size), path)
 
@@ -193,4 +193,4 @@ def _peak_mib() -> float:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(asyncio.run(_asked())) + "\n")
+    sys.stdout.write(json.dumps(asyncio.run(_probe_arguments())) + "\n")

@@ -1,4 +1,4 @@
-"""Order tokens for tests of the REST side."""
+"""Order tokens for the REST tests."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ PAST = int(NOW.timestamp()) - 1
 
 
 def order_token(key: str = ORDER_SECRET, algorithm: str | None = "HS256", **claims: Any) -> str:
-    """A token of the owner for the order; claims given as None are left out."""
+    """Return an order token of the owner. A claim that is None is left out."""
     all_claims = {
         "tenant": "demo",
         "role": "REGISTERED_USER",
@@ -45,4 +45,4 @@ BAD_TOKENS = {
     "order in another script": order_token(ORDER_ID="١٢"),
     "order beyond 64 bits": order_token(ORDER_ID="9" * 30),
 }
-"""What proves nothing (rest.md 10.1, point 1)."""
+"""Tokens that are rejected (rest.md 10.1, point 1)."""

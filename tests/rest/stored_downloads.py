@@ -1,4 +1,4 @@
-"""The order of the zip tests in a real store: its files are written down when they are first read."""
+"""The order of the download tests in PostgreSQL. Its rows are written when they are first read."""
 
 from collections.abc import Sequence
 from uuid import uuid4
@@ -24,13 +24,13 @@ _RESULTS = {
     (FileState.DOWNLOAD_ERROR, "wrong-content"): FetchResult.WRONG_CONTENT,
     (FileState.AVAILABLE, "quota-exceeded"): FetchResult.QUOTA_EXCEEDED,
 }
-"""By state and reason code of a row (domain.md 11.1, point 8; decisions.md, Quota)."""
-_BEFORE = "before"
-"""Reason code of files that weren't available, as long as nothing was tried."""
+"""The results by state and reason code of a row (domain.md 11.1, point 8; decisions.md, Quota)."""
+_NOT_TRIED = "not-tried"
+"""Reason code of files that aren't available, until a download is tried."""
 
 
 class StoredFakeDownloads(FakeDownloads):
-    """Reads and settles through PostgreSQL; ``settled`` is what the rows say afterwards."""
+    """Reads and settles through PostgreSQL. ``settled`` is read from the rows after each settlement."""
 
     def __init__(self, pool: Pool, tenants: Tenants) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class StoredFakeDownloads(FakeDownloads):
         async with in_tenant(self._pool, DEMO) as connection:
             self.settled = await _outcomes(connection)
 
-    async def go(self) -> None:
+    async def delete(self) -> None:
         async with in_tenant(self._pool, DEMO) as connection:
             for status in (OrderStatus.PAUSED, OrderStatus.DELETED):
                 await connection.execute(
@@ -81,7 +81,7 @@ class StoredFakeDownloads(FakeDownloads):
                 )
 
     async def check(self) -> None:
-        """Fail when the rows differ from what was settled, or the counters from the rows."""
+        """Assert that the rows are equal to the settled outcomes, and the counters to the rows."""
         async with in_tenant(self._pool, DEMO) as connection:
             assert self.settled == await _outcomes(connection)
             await _check_counters(connection)
@@ -95,7 +95,7 @@ class StoredFakeDownloads(FakeDownloads):
 
 
 async def _write_order(connection: Connection, order: FakeDownloads) -> None:
-    """An order with one sub-order, whose state is what its files ask for, and counters that agree."""
+    """Write an order with one sub-order, whose state and counters match the states of its files."""
     states = [order.state_of(file.id) for file in order.files]
     available, pending = FileState.AVAILABLE in states, FileState.PENDING in states
     waiting = int(available and not pending and not order.status.deleted_or_expired)
@@ -124,7 +124,7 @@ async def _write_order(connection: Connection, order: FakeDownloads) -> None:
             (
                 *(file.id, ORDER, sub_order, task, uuid4(), file.product, file.name, file.url),
                 *(file.external, file.size, file.checksum, file.checksum_algorithm),
-                *(file.mime_type, state, None if state is FileState.AVAILABLE else _BEFORE),
+                *(file.mime_type, state, None if state is FileState.AVAILABLE else _NOT_TRIED),
             )
             for file, state in zip(order.files, states, strict=True)
         ],
@@ -149,12 +149,12 @@ async def _count(connection: Connection) -> None:
 
 
 async def _outcomes(connection: Connection) -> list[FileOutcome]:
-    """How the downloads of the files ended, by their rows; nothing of a file that wasn't tried."""
+    """Return the outcomes of the downloads from the rows of the files that were tried."""
     rows = await connection.fetch(
         "select id, state, reason_code, reason from data_file"
         " where reason_code is distinct from $1 and (state <> 'AVAILABLE' or reason_code is not null)"
         " order by id",
-        _BEFORE,
+        _NOT_TRIED,
     )
     return [
         FileOutcome(
@@ -177,5 +177,5 @@ async def _check_counters(connection: Connection) -> None:
     for table in ("orders", "sub_order"):
         for row in await connection.fetch(f"select * from {table}"):  # noqa: S608 - our own names
             for state in FileState:
-                kept = row[f"{state.lower()}_files"], row[f"{state.lower()}_bytes"]
-                assert kept == counted.get(state, (0, 0)), f"{table}, {state}"
+                counters = row[f"{state.lower()}_files"], row[f"{state.lower()}_bytes"]
+                assert counters == counted.get(state, (0, 0)), f"{table}, {state}"

@@ -8,11 +8,11 @@ from rs_order.ports import ComponentHealth
 from tests.rest.conftest import FakeHealth, bearer
 
 pytestmark = pytest.mark.parametrize("downloadable", ["memory"], indirect=True)
-"""Nothing here reads an order, so the store behind it makes no difference."""
+"""No test of this module reads an order, so one kind of store is enough."""
 
 
-async def test_health_of_a_service_that_works(base_url: str) -> None:
-    """UP with its components; nobody has to show a token."""
+async def test_health_is_up_and_needs_no_token(base_url: str) -> None:
+    """The response is UP with the components."""
     async with httpx.AsyncClient(trust_env=False) as client:
         answer = await client.get(f"{base_url}/actuator/health?scope=instance")
 
@@ -22,10 +22,10 @@ async def test_health_of_a_service_that_works(base_url: str) -> None:
     ) == (200, {"status": "UP", "components": {"db": {"status": "UP"}}})
 
 
-async def test_health_of_a_service_that_does_not(
+async def test_one_component_down_makes_the_service_down(
     api: httpx.AsyncClient, health: FakeHealth
 ) -> None:
-    """One component that is DOWN takes the whole down, and says what is wrong."""
+    """The response is 503 with the details of the component."""
     health.components["rabbit"] = ComponentHealth(HealthStatus.DOWN, {"error": "no connection"})
 
     answer = await api.get("/actuator/health")
@@ -37,8 +37,10 @@ async def test_health_of_a_service_that_does_not(
     }
 
 
-async def test_component_out_of_service(api: httpx.AsyncClient, health: FakeHealth) -> None:
-    """A tenant in maintenance doesn't take the others down."""
+async def test_a_component_out_of_service_leaves_the_service_up(
+    api: httpx.AsyncClient, health: FakeHealth
+) -> None:
+    """A tenant in maintenance doesn't affect other tenants."""
     health.components["maintenance"] = ComponentHealth(HealthStatus.OUT_OF_SERVICE)
 
     answer = await api.get("/actuator/health")
@@ -47,7 +49,7 @@ async def test_component_out_of_service(api: httpx.AsyncClient, health: FakeHeal
 
 
 async def test_metrics(api: httpx.AsyncClient) -> None:
-    """All of the registry, in the format Prometheus reads."""
+    """The response has all metrics of the registry in the text format of Prometheus."""
     answer = await api.get("/actuator/prometheus?scope=all")
 
     assert answer.headers["Content-Type"].startswith("text/plain")
@@ -55,7 +57,7 @@ async def test_metrics(api: httpx.AsyncClient) -> None:
 
 
 async def test_readiness_is_health(api: httpx.AsyncClient, health: FakeHealth) -> None:
-    """Ready while health is UP; else the components that are DOWN are the reasons (rest.md 11.3)."""
+    """The service is ready while it is UP. Otherwise the DOWN components are the reasons (rest.md 11.3)."""
     headers = {"Authorization": f"Bearer {bearer(role='PROJECT_ADMIN')}"}
     health.components["maintenance"] = ComponentHealth(HealthStatus.OUT_OF_SERVICE)
     ready = await api.get("/microservice/ready", headers=headers)

@@ -1,4 +1,4 @@
-"""Which web pages may call (rest.md 2.5)."""
+"""CORS headers: the web pages that may call the service (rest.md 2.5)."""
 
 from contextlib import aclosing
 from dataclasses import replace
@@ -11,14 +11,14 @@ from rs_order.rest.rest_app import RestSettings
 from tests.rest.conftest import serving
 
 pytestmark = pytest.mark.parametrize("downloadable", ["memory"], indirect=True)
-"""Nothing here reads an order, so the store behind it makes no difference."""
+"""No test of this module reads an order, so one kind of store is enough."""
 
 ALLOWED = ("https://portal.example.org:8443", "Regards.example.org")
 PATH = "/actuator/info"
 
 
 @pytest.mark.parametrize(
-    ("allowed", "origin", "told"),
+    ("allowed", "origin", "answered"),
     [
         ((), None, "*"),
         ((), "https://anywhere.example.org", "*"),
@@ -31,10 +31,10 @@ PATH = "/actuator/info"
         (ALLOWED, None, None),
     ],
 )
-async def test_pages_of_which_origins_may_call(
-    services: RestServices, allowed: tuple[str, ...], origin: str | None, told: str | None
+async def test_only_pages_of_allowed_origins_get_cors_headers(
+    services: RestServices, allowed: tuple[str, ...], origin: str | None, answered: str | None
 ) -> None:
-    """All, or those of the setting; the others get no CORS header, not even for a preflight."""
+    """All origins are allowed, or those of the setting. This also holds for a preflight."""
     services = replace(services, settings=RestSettings(cross_origins=allowed))
     headers = {"Origin": origin} if origin else {}
 
@@ -47,6 +47,6 @@ async def test_pages_of_which_origins_may_call(
 
     for answer in answers:
         assert answer.status_code == 200
-        assert answer.headers.get("Access-Control-Allow-Origin") == told
-        assert ("Access-Control-Allow-Methods" in answer.headers) == (told is not None)
+        assert answer.headers.get("Access-Control-Allow-Origin") == answered
+        assert ("Access-Control-Allow-Methods" in answer.headers) == (answered is not None)
         assert answer.headers.get("Vary") == ("Origin" if allowed else None)

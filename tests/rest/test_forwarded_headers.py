@@ -1,4 +1,4 @@
-"""Forwarded headers tell the caller's address and the service's, if trusted proxies wrote them."""
+"""Forwarded headers of trusted proxies set the caller's address and the public address of the service."""
 
 from ipaddress import ip_network
 
@@ -18,8 +18,8 @@ FORGED = "192.168.0.1"
 Lines = list[tuple[str, str]]
 
 
-async def seen(peer: str | None, lines: Lines, trusted: list[str]) -> Request:
-    """The request behind the middleware."""
+async def forwarded_request(peer: str | None, lines: Lines, trusted: list[str]) -> Request:
+    """Return the request that the middleware passes on to the application."""
     scopes: list[Scope] = []
 
     async def app(scope: Scope, _: Receive, __: Send) -> None:
@@ -61,16 +61,20 @@ async def seen(peer: str | None, lines: Lines, trusted: list[str]) -> Request:
 async def test_address_of_the_caller(
     peer: str, forwarded: list[str], trusted: list[str], address: str
 ) -> None:
-    """Read from the end, for as long as a trusted proxy wrote the entry."""
-    request = await seen(peer, [("X-Forwarded-For", entry) for entry in forwarded], trusted)
+    """Entries are read from the end, as long as a trusted proxy wrote them."""
+    request = await forwarded_request(
+        peer, [("X-Forwarded-For", entry) for entry in forwarded], trusted
+    )
 
     assert request.client is not None
     assert request.client.host == address
 
 
-async def test_no_address() -> None:
-    """A request that came by no network has no address, and nothing it forwards is believed."""
-    request = await seen(None, [("X-Forwarded-Host", "evil.example.org")], ["0.0.0.0/0"])
+async def test_headers_of_a_request_without_an_address_are_ignored() -> None:
+    """A request that didn't come over a network has no client address."""
+    request = await forwarded_request(
+        None, [("X-Forwarded-Host", "evil.example.org")], ["0.0.0.0/0"]
+    )
 
     assert request.client is None
     assert base_address(request) == "http://inner:9000"
@@ -115,8 +119,8 @@ ALL: Lines = [(FOR, JANE), (PROTO, "https"), (HOST, "example.org"), (PREFIX, "/a
     ],
 )
 async def test_address_of_the_service(peer: str, lines: Lines, base: str) -> None:
-    """Scheme, host, port and prefix as one trusted proxy, the gateway, forwards them."""
-    assert base_address(await seen(peer, lines, [GATEWAY])) == base
+    """The address has the scheme, host, port and prefix that one trusted proxy, the gateway, forwards."""
+    assert base_address(await forwarded_request(peer, lines, [GATEWAY])) == base
 
 
 @pytest.mark.parametrize(
@@ -128,7 +132,7 @@ async def test_address_of_the_service(peer: str, lines: Lines, base: str) -> Non
         ([JANE], "http://inner:9000"),
     ],
 )
-async def test_several_proxies_in_a_row(trusted: list[str], base: str) -> None:
+async def test_address_of_the_service_behind_several_proxies(trusted: list[str], base: str) -> None:
     """The caller forges an entry, the gateway adds one, and the balancer behind it adds another."""
     lines = [
         (FOR, f"{FORGED}, {JANE}, {GATEWAY}"),
@@ -137,11 +141,11 @@ async def test_several_proxies_in_a_row(trusted: list[str], base: str) -> None:
         (PREFIX, "/evil, /outer, /middle"),
     ]
 
-    assert base_address(await seen(BALANCER, lines, trusted)) == base
+    assert base_address(await forwarded_request(BALANCER, lines, trusted)) == base
 
 
 def test_trusted_proxies_are_addresses_or_networks() -> None:
-    """One that is neither stops the start with a line that names the setting."""
+    """Any other value stops the start with an error that names the setting."""
     networks = load_settings(trusted_proxies="10.0.0.2, 10.1.0.7/16,::1").trusted_networks
 
     assert networks == [ip_network("10.0.0.2"), ip_network("10.1.0.0/16"), ip_network("::1")]

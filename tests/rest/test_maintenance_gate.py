@@ -1,4 +1,4 @@
-"""Which requests maintenance lets through (rest.md 2.6)."""
+"""Requests that are allowed during maintenance (rest.md 2.6)."""
 
 from dataclasses import replace
 from typing import cast
@@ -16,40 +16,40 @@ from rs_order.store.tenants import Maintenance
 from tests.rest.fake_downloads import DEMO
 
 pytestmark = pytest.mark.parametrize("downloadable", ["memory"], indirect=True)
-"""Nothing here reads an order, so the store behind it makes no difference."""
+"""No test of this module reads an order, so one kind of store is enough."""
 
 
 class AllInMaintenance:
-    """Implements what the gate asks of maintenance."""
+    """Implements the part of ``Maintenance`` that requests use. Counts the calls."""
 
-    asked = 0
+    calls = 0
 
     async def covers(self, tenant: str) -> bool:
         assert tenant == DEMO
-        self.asked += 1
+        self.calls += 1
         return True
 
 
-async def _refusal(access: Access, resource: Resource, verb: str) -> HttpError | None:
+async def _rejection(access: Access, resource: Resource, verb: str) -> HttpError | None:
     caller = Caller(DEMO, "admin@example.org", "PROJECT_ADMIN")
     try:
         await require_no_maintenance(access, caller, resource, verb)
-    except HttpError as refused:
-        return refused
+    except HttpError as rejection:
+        return rejection
     return None
 
 
-async def test_only_reading_and_the_end_of_it_pass(services: RestServices) -> None:
-    """GET of anything and ``disable``; HEAD is no GET. Who reads costs no look at the database."""
+async def test_maintenance_allows_only_reading_and_its_end(services: RestServices) -> None:
+    """Every GET and ``disable`` are allowed, HEAD isn't. A GET doesn't query the maintenance."""
     maintenance = AllInMaintenance()
     access = replace(services.access, maintenance=cast("Maintenance", maintenance))
 
-    refusals = {one.key: await _refusal(access, one, one.verb) for one in RESOURCES}
+    rejections = {one.key: await _rejection(access, one, one.verb) for one in RESOURCES}
 
-    passing = {key for key, refusal in refusals.items() if refusal is None}
-    told = {(r.status, r.messages) for r in refusals.values() if r is not None}
+    allowed = {key for key, rejection in rejections.items() if rejection is None}
+    errors = {(r.status, r.messages) for r in rejections.values() if r is not None}
     reading = {one.key for one in RESOURCES if one.verb == "GET"}
-    assert passing == reading | {DISABLE_MAINTENANCE.key}
-    assert told == {(515, (f"Tenant {DEMO} in maintenance!",))}
-    assert maintenance.asked == len(RESOURCES) - len(passing)
-    assert await _refusal(access, DOWNLOAD_FILE, "HEAD") is not None
+    assert allowed == reading | {DISABLE_MAINTENANCE.key}
+    assert errors == {(515, (f"Tenant {DEMO} in maintenance!",))}
+    assert maintenance.calls == len(RESOURCES) - len(allowed)
+    assert await _rejection(access, DOWNLOAD_FILE, "HEAD") is not None

@@ -1,4 +1,4 @@
-"""How much memory a download takes (promise 8: cost follows the change, not the size of the order)."""
+"""The memory of a download (promise 8: cost follows the change, not the size of the order)."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ async def probe(files: int, size: int, path: str) -> dict[str, float]:
 
 @pytest.mark.slow
 async def test_w21_a_large_file_streams_in_bounded_memory() -> None:
-    """2 GiB, their MD5 checked on the way, in less than 64 MiB above idle."""
+    """2 GiB with a checked MD5 need less than 64 MiB above idle."""
     measured = await probe(1, 2 * 2**30, ZIP)
 
     assert measured["received"] > 2 * 2**30
@@ -33,7 +33,7 @@ async def test_w21_a_large_file_streams_in_bounded_memory() -> None:
 
 @pytest.mark.slow
 async def test_w21_many_files_stream_in_bounded_memory() -> None:
-    """100,000 files, in a tenth of what a million may take."""
+    """100,000 files need less than a quarter of the memory that 2 GiB may need."""
     measured = await probe(100_000, 100, ZIP)
 
     assert measured["settled"] == 100_000
@@ -42,7 +42,7 @@ async def test_w21_many_files_stream_in_bounded_memory() -> None:
 
 @pytest.mark.slow
 async def test_w20_w21_a_single_file_beyond_2_gib_streams_in_bounded_memory() -> None:
-    """Whole, with its length announced, and then DOWNLOADED."""
+    """The file arrives completely, with its length in the header, and becomes DOWNLOADED."""
     size = 2**31 + 5
 
     measured = await probe(1, size, ONE_FILE)
@@ -54,7 +54,7 @@ async def test_w20_w21_a_single_file_beyond_2_gib_streams_in_bounded_memory() ->
 
 @pytest.mark.slow
 async def test_w21_a_metalink_of_many_files_streams_in_bounded_memory() -> None:
-    """100,000 files, a page of them at a time."""
+    """The metalink reads 100,000 files page by page."""
     measured = await probe(100_000, 100, METALINK)
 
     assert measured["received"] > 100_000 * 500

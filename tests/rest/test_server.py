@@ -1,4 +1,4 @@
-"""Starting and stopping (architecture: SIGTERM belongs to the command)."""
+"""The HTTP server starts and stops; signals are handled by the command (architecture.md)."""
 
 import asyncio
 import signal
@@ -19,8 +19,8 @@ from tests.support.polling import WAIT_SECONDS
 HEADERS = {"Authorization": f"Bearer {bearer()}"}
 
 
-class Running:
-    """A server that a test stops itself."""
+class RunningServer:
+    """A server that the test stops itself."""
 
     def __init__(self, services: RestServices, grace_seconds: float) -> None:
         self.stop = asyncio.Event()
@@ -40,10 +40,10 @@ class Running:
         return f"http://127.0.0.1:{await self._port}"
 
 
-async def test_downloads_under_way_are_finished(
+async def test_downloads_in_progress_are_finished(
     services: RestServices, downloadable: DownloadableOrder
 ) -> None:
-    """Told to stop, the server takes nobody new and finishes what it holds."""
+    """A stopping server accepts no new connection and finishes the responses in progress."""
     go_on = asyncio.Event()
     content = incompressible(500_000)
 
@@ -53,7 +53,7 @@ async def test_downloads_under_way_are_finished(
         yield content[250_000:]
 
     downloadable.add("a", waiting, of=content)
-    running = Running(services, grace_seconds=10)
+    running = RunningServer(services, grace_seconds=10)
     async with (
         httpx.AsyncClient(base_url=await running.url(), trust_env=False) as client,
         client.stream("GET", PATH, headers=HEADERS) as answer,
@@ -62,7 +62,7 @@ async def test_downloads_under_way_are_finished(
         await anext(chunks)
         running.stop.set()
         async with asyncio.timeout(WAIT_SECONDS):
-            while not await refuses(client):  # noqa: ASYNC110 - a closed door has no event
+            while not await refuses_connections(client):  # noqa: ASYNC110 - there is no event for it
                 await asyncio.sleep(0)
         go_on.set()
         async for _ in chunks:
@@ -72,7 +72,7 @@ async def test_downloads_under_way_are_finished(
     assert downloadable.order.results == {1: FetchResult.DOWNLOADED}
 
 
-async def refuses(client: httpx.AsyncClient) -> bool:
+async def refuses_connections(client: httpx.AsyncClient) -> bool:
     try:
         await client.get("/actuator/health")
     except httpx.TransportError:
@@ -80,13 +80,13 @@ async def refuses(client: httpx.AsyncClient) -> bool:
     return False
 
 
-async def test_downloads_that_take_too_long_are_cut(
+async def test_downloads_are_aborted_after_the_grace_time(
     services: RestServices, downloadable: DownloadableOrder
 ) -> None:
-    """Grace ends; the files stay AVAILABLE and can be downloaded again."""
+    """Their files stay AVAILABLE and can be downloaded again."""
     endless = Endless()
     downloadable.add("endless", endless, size=2**40)
-    running = Running(services, grace_seconds=1)
+    running = RunningServer(services, grace_seconds=1)
     async with (
         httpx.AsyncClient(base_url=await running.url(), trust_env=False) as client,
         client.stream("GET", PATH, headers=HEADERS) as answer,
@@ -101,22 +101,22 @@ async def test_downloads_that_take_too_long_are_cut(
     assert downloadable.order.settlements == []
 
 
-async def test_cancelling_stops_the_server(services: RestServices) -> None:
-    """As an event would."""
-    running = Running(services, grace_seconds=1)
+async def test_cancelling_its_task_stops_the_server(services: RestServices) -> None:
+    """A cancelled server stops listening, as after the stop event."""
+    running = RunningServer(services, grace_seconds=1)
     url = await running.url()
     running.task.cancel()
 
     with pytest.raises(asyncio.CancelledError):
         await running.task
     async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
-        assert await refuses(client)
+        assert await refuses_connections(client)
 
 
-async def test_signals_are_left_alone(services: RestServices) -> None:
-    """Whoever owns them decides what they mean."""
+async def test_the_server_installs_no_signal_handlers(services: RestServices) -> None:
+    """The command handles the signals."""
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
-    running = Running(services, grace_seconds=1)
+    running = RunningServer(services, grace_seconds=1)
     await running.url()
 
     assert before == (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT))
@@ -124,8 +124,8 @@ async def test_signals_are_left_alone(services: RestServices) -> None:
     await running.task
 
 
-async def test_address_in_use(services: RestServices) -> None:
-    """An OSError that a start can report, and not an exit from within."""
+async def test_an_address_in_use_raises_an_error(services: RestServices) -> None:
+    """The server raises an OSError and doesn't exit the process."""
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match="in use"):
         await run_rest(
             create_app(services), "127.0.0.1", taken.getsockname()[1], stop=asyncio.Event()

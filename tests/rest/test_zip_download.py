@@ -323,7 +323,7 @@ async def test_order_that_goes_in_the_middle_cuts_the_archive(
 
     async def last() -> AsyncGenerator[bytes, None]:
         yield b"content"
-        await downloadable.order.go()
+        await downloadable.order.delete()
 
     downloadable.add("a", last)
     downloadable.add("b")
