@@ -24,6 +24,8 @@ PARTITIONS_AT_ONCE = 4
 ROWS_PER_CLAIM = 256
 IN_FLIGHT = 256
 """Publications waiting for their confirm."""
+PUBLISH_SECONDS = 10.0
+"""A claim publishes no further row after this time. It ends once those in flight have succeeded or failed."""
 SWEEP_SECONDS = 1.0
 """How long it may take until a row of another process, or one that failed, is read."""
 SHORTEST_PAUSE_SECONDS = 0.005
@@ -44,7 +46,9 @@ class Relay:
         publishers: Mapping[Vhost, Publisher],
         *,
         sweep_seconds: float = SWEEP_SECONDS,
+        publish_seconds: float = PUBLISH_SECONDS,
     ) -> None:
+        self._publish_seconds = publish_seconds
         self._outbox = outbox
         self._publications = publications
         self._publishers = publishers
@@ -157,24 +161,30 @@ class Relay:
 
     async def _publish_rows(self, rows: Sequence[OutboxRow]) -> list[int]:
         """Publish rows; return the ids of those that the broker confirmed."""
+        ends = asyncio.get_running_loop().time() + self._publish_seconds
         streams = _by_stream(rows)
-        confirmed = await asyncio.gather(*(self._publish_stream(stream) for stream in streams))
+        confirmed = await asyncio.gather(*(self._publish_stream(each, ends) for each in streams))
         return [row_id for ids in confirmed for row_id in ids]
 
-    async def _publish_stream(self, rows: Sequence[OutboxRow]) -> list[int]:
-        """Publish rows one after the other, up to the first that fails; return the confirmed ids."""
+    async def _publish_stream(self, rows: Sequence[OutboxRow], ends: float) -> list[int]:
+        """Publish rows one after the other, up to the first that fails; return the confirmed ids.
+
+        ``ends``: the time of the event loop after which no further row is published.
+        """
         confirmed = []
         for row in rows:
-            if not await self._publish(row):
+            if not await self._publish(row, ends):
                 break
             confirmed.append(row.id)
         return confirmed
 
-    async def _publish(self, row: OutboxRow) -> bool:
-        """Publish a row; return True if the broker confirmed it."""
+    async def _publish(self, row: OutboxRow, ends: float) -> bool:
+        """Publish a row; return True if the broker confirmed it, False also if the claim has to end."""
         try:
             publication = self._publications.publication(row)
             async with self._in_flight:
+                if asyncio.get_running_loop().time() >= ends:
+                    return False
                 await self._publishers[publication.vhost].publish(publication)
         except AmqpError as error:
             self._report(row, error)

@@ -20,7 +20,7 @@ from importlib.resources import files
 import structlog
 
 from rs_order.domain.ids import Tenant
-from rs_order.store.pool import PLATFORM_SCHEMA, Connection, Pool, tenant_schema
+from rs_order.store.pool import LONGEST_IDLE_MS, PLATFORM_SCHEMA, Connection, Pool, tenant_schema
 
 _LOCK = 7226_0001
 _LOCK_TIMEOUT = "60s"
@@ -170,6 +170,7 @@ async def _migrate(
 
 async def _lock_schema(connection: Connection, schema: str) -> dict[int, str]:
     """Create the schema if there is none, lock all migrations, and return those applied to it."""
+    await connection.execute(f"set local idle_in_transaction_session_timeout = {LONGEST_IDLE_MS}")
     await connection.execute("select pg_advisory_xact_lock($1)", _LOCK, timeout=_TIMEOUT_SECONDS)
     await connection.execute(f"set local lock_timeout = '{_LOCK_TIMEOUT}'")
     await connection.execute(f"create schema if not exists {schema}")

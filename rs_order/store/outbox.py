@@ -9,6 +9,8 @@ from rs_order.ports import Clock, MessageKind, OutboxRow
 from rs_order.store.pool import Connection, Pool, Row, statements, transaction
 
 SQL = statements("outbox")
+LONGEST_CLAIM_MS = 45_000
+"""The server ends a claim that lasts longer: its relay may be lost, and others need the partition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class Outbox:
 
         A normal end of the context commits the removals; an exception undoes them.
         """
-        async with transaction(self._pool) as connection:
+        async with transaction(self._pool, longest_idle_ms=LONGEST_CLAIM_MS) as connection:
             if not await connection.fetchval(SQL["take_partition"], partition):
                 yield None
                 return

@@ -1,9 +1,12 @@
 """Access to PostgreSQL: the connection pool, the schemas, and the named statements.
 
-A session keeps no state: a pooler in transaction mode may stand between this process and the database.
+A session keeps no state: a pooler in transaction mode may stand between this process and the database. So the
+tenant and the time limits are set at the beginning of each transaction, until its end. A client that vanishes
+without closing its connection loses its locks when one of these limits ends.
 """
 
 import re
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
@@ -12,27 +15,67 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import asyncpg
 import orjson
+import structlog
 
 from rs_order.domain.identity import SERVICE
 from rs_order.domain.ids import Tenant
-from rs_order.store.errors import connection_errors, store_errors
+from rs_order.store.errors import DATABASE_ERRORS, connection_errors, store_errors
 
 IDLE_SECONDS: Final = 300
 """An unused connection is closed after this time."""
+LONGEST_IDLE_MS = 15_000
+"""The server ends a session that does nothing within a transaction for so long: its client may be lost."""
+LONGEST_STATEMENT_MS = 50_000
+"""The server cancels a statement that takes longer."""
+LONGEST_CALL_SECONDS: Final = 60.0
+"""The driver stops waiting for the server after this time, which is longer than the server's own limit."""
+CLIENT_SOCKET_OPTIONS: Final = {
+    "TCP_KEEPIDLE": 5,
+    "TCP_KEEPINTVL": 2,
+    "TCP_KEEPCNT": 3,
+    "TCP_USER_TIMEOUT": 10_000,
+}
+"""A server that is unreachable is noticed within about ten seconds; not every system has all options."""
+SERVER_SOCKET_OPTIONS: Final = {
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "30000",
+}
+"""The server notices a client that is unreachable within half a minute."""
 
 if TYPE_CHECKING:  # the driver's own classes can't be subscripted at run time
     from asyncpg.pool import PoolConnectionProxy
 
-    Connection = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
+    DriverConnection = asyncpg.Connection[asyncpg.Record]
+    Connection = DriverConnection | PoolConnectionProxy[asyncpg.Record]
     Pool = asyncpg.Pool[asyncpg.Record]
 else:
     from asyncpg import Connection, Pool
+
+    DriverConnection = Connection
+
+log = structlog.get_logger(__name__)
 
 
 class Row(Protocol):
     """A row of a result, with its values by column name."""
 
     def __getitem__(self, column: str, /) -> Any: ...
+
+
+class WatchedConnection(DriverConnection):
+    """A connection whose socket notices that the server has become unreachable."""
+
+    def __init__(self, protocol: Any, transport: Any, *arguments: Any) -> None:
+        super().__init__(protocol, transport, *arguments)
+        connected = transport.get_extra_info("socket")
+        if connected.family not in (socket.AF_INET, socket.AF_INET6):
+            return
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in CLIENT_SOCKET_OPTIONS.items():
+            if hasattr(socket, name):
+                connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 async def prepare_connection(connection: Connection) -> None:
@@ -54,33 +97,76 @@ async def open_pool(url: str, *, size: int, statement_cache: bool = True) -> Poo
         url: PostgreSQL URL.
         size: the most connections that this process opens.
         statement_cache: off when a pooler in transaction mode stands in front of the database, which
-            may run each transaction of a connection on another server connection.
+            may run each transaction of a connection on another server connection. A pooler rejects
+            parameters of the session that it doesn't know, so none is sent then.
     """
     return await asyncpg.create_pool(
         url,
         min_size=1,
         max_size=size,
         init=prepare_connection,
+        connection_class=WatchedConnection,
         statement_cache_size=512 if statement_cache else 0,
         max_cached_statement_lifetime=0,
         max_inactive_connection_lifetime=IDLE_SECONDS,
-        command_timeout=60,
-        server_settings={"application_name": SERVICE} if statement_cache else {},
+        command_timeout=LONGEST_CALL_SECONDS,
+        server_settings=(
+            {"application_name": SERVICE} | SERVER_SOCKET_OPTIONS if statement_cache else {}
+        ),
     )
 
 
 @asynccontextmanager
-async def transaction(pool: Pool, *, readonly: bool = False) -> AsyncIterator[Connection]:
-    """Take a connection from the pool and begin a transaction.
+async def transaction(
+    pool: Pool,
+    tenant: Tenant | None = None,
+    *,
+    readonly: bool = False,
+    longest_idle_ms: int | None = None,
+) -> AsyncIterator[Connection]:
+    """Take a connection from the pool and begin a transaction. An exception rolls it back.
 
     A single statement needs one, too: without a transaction, a pooler may prepare it on one server
     connection and execute it on another.
 
+    Args:
+        pool: the connections.
+        tenant: the tenant whose schema is the search path (architecture.md 3).
+        readonly: begin a transaction that can't write.
+        longest_idle_ms: another limit than `LONGEST_IDLE_MS` between two statements.
+
     Raises:
         StoreUnavailable: no connection can be opened.
     """
-    async with _acquired(pool) as connection, connection.transaction(readonly=readonly):
-        yield connection
+    begin = _begin(tenant, readonly, longest_idle_ms or LONGEST_IDLE_MS)
+    async with _acquired(pool) as connection:
+        await connection.execute(begin)
+        try:
+            yield connection
+        except BaseException:
+            await _roll_back(connection)
+            raise
+        await connection.execute("commit")
+
+
+def _begin(tenant: Tenant | None, readonly: bool, longest_idle_ms: int) -> str:
+    """Return the statements that begin a transaction; the server receives them as one."""
+    statements = [
+        f"begin {'read only' if readonly else ''}",
+        f"set local idle_in_transaction_session_timeout = {longest_idle_ms}",
+        f"set local statement_timeout = {LONGEST_STATEMENT_MS}",
+    ]
+    if tenant is not None:
+        statements.append(f"set local search_path = {tenant_schema(tenant)}")
+    return "; ".join(statements)
+
+
+async def _roll_back(connection: Connection) -> None:
+    """Roll back, unless the session is lost: the server rolls back then."""
+    try:
+        await connection.execute("rollback")
+    except DATABASE_ERRORS as error:
+        log.info("rollback-not-confirmed", cause=f"{type(error).__name__}: {error}")
 
 
 @asynccontextmanager
@@ -125,11 +211,6 @@ def tenant_schema(tenant: Tenant) -> str:
     return f"order_{tenant}"
 
 
-async def use_tenant(connection: Connection, tenant: Tenant) -> None:
-    """Make the tenant's schema the search path until the transaction ends (architecture.md 3)."""
-    await connection.execute("select set_config('search_path', $1, true)", tenant_schema(tenant))
-
-
 @asynccontextmanager
 async def reading(pool: Pool, tenant: Tenant) -> AsyncIterator[Connection]:
     """Open a connection that reads in the schema of a tenant.
@@ -138,8 +219,7 @@ async def reading(pool: Pool, tenant: Tenant) -> AsyncIterator[Connection]:
         StoreUnavailable: the database can't be reached.
     """
     with store_errors():
-        async with transaction(pool, readonly=True) as connection:
-            await use_tenant(connection, tenant)
+        async with transaction(pool, tenant, readonly=True) as connection:
             yield connection
 
 

@@ -20,7 +20,6 @@ from rs_order.store.pool import (
     statements,
     tenant_schema,
     transaction,
-    use_tenant,
 )
 
 SQL = statements("tenants")
@@ -246,7 +245,6 @@ class DataSource:
     async def _read(self, tenant: Tenant) -> None:
         async with (
             asyncio.timeout(TEST_TIMEOUT_SECONDS),
-            transaction(self._pool, readonly=True) as connection,
+            transaction(self._pool, tenant, readonly=True) as connection,
         ):
-            await use_tenant(connection, tenant)
             await connection.fetch(SETTINGS_SQL["all"])

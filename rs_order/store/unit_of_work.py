@@ -17,7 +17,7 @@ from rs_order.store.messages import Messages, OutgoingMessage
 from rs_order.store.orders import Orders
 from rs_order.store.periodic_runs import PeriodicRuns
 from rs_order.store.planned_mails import Mails
-from rs_order.store.pool import Connection, Pool, statements, transaction, use_tenant
+from rs_order.store.pool import Connection, Pool, statements, transaction
 from rs_order.store.process_batches import Executions, ProcessChoices
 from rs_order.store.process_inputs import ProcessInputs
 from rs_order.store.reconciliation import Reconciliation
@@ -95,8 +95,7 @@ class Store:
             StoreConflict: nothing was changed; start again.
         """
         with store_errors():
-            async with transaction(self._pool) as connection:
-                await use_tenant(connection, tenant)
+            async with transaction(self._pool, tenant) as connection:
                 unit = UnitOfWork(connection, tenant, self._copied)
                 yield unit
         if unit.messages.sent:

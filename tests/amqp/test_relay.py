@@ -16,7 +16,7 @@ from rs_order.broker.errors import NotConfirmed
 from rs_order.broker.publications import Publications
 from rs_order.broker.publishing import Publication, Publisher
 from rs_order.broker.queue_names import topology
-from rs_order.broker.relay import SWEEP_SECONDS, Relay
+from rs_order.broker.relay import PUBLISH_SECONDS, SWEEP_SECONDS, Relay
 from rs_order.broker.topology import Topology, Vhost, declare
 from rs_order.domain.ids import Tenant
 from rs_order.ports import MessageKind
@@ -66,13 +66,22 @@ async def relaying(
     *,
     publisher: Publisher | None = None,
     sweep_seconds: float = SWEEP_SECONDS,
+    publish_seconds: float = PUBLISH_SECONDS,
 ) -> AsyncIterator[Relay]:
     """Run a relay on a connection of its own."""
     publisher = publisher or Publisher()
     publishers = {Vhost.MULTITENANT: publisher}
     async with (
         supervised(url or broker.url, broker.vhost, TOPOLOGY.multitenant, [publisher]),
-        running(Relay(outbox, MESSAGES, publishers, sweep_seconds=sweep_seconds)) as relay,
+        running(
+            Relay(
+                outbox,
+                MESSAGES,
+                publishers,
+                sweep_seconds=sweep_seconds,
+                publish_seconds=publish_seconds,
+            )
+        ) as relay,
     ):
         yield relay
 
@@ -225,6 +234,38 @@ async def test_streams_keep_their_order_under_failures(
     for numbers in by_stream(arrived).values():
         assert numbers == sorted(numbers)
         assert sorted(set(numbers)) == list(range(10))
+
+
+class _SlowPublisher(Publisher):
+    """Publishes, but each row takes longer than a claim may publish."""
+
+    seconds = 0.05
+
+    async def publish(self, publication: Publication) -> None:
+        passed = asyncio.Event()
+        asyncio.get_running_loop().call_later(self.seconds, passed.set)
+        await passed.wait()
+        await super().publish(publication)
+
+
+async def test_a_claim_ends_although_its_stream_has_more_rows(
+    broker: FreshBroker, channel: AbstractChannel, outbox: ObservedOutbox
+) -> None:
+    """A claim is a transaction, and the database ends those that last too long; the next claim goes on."""
+    await outbox.add(*(step(number, "order-1") for number in range(3)))
+    publisher = _SlowPublisher()
+
+    async with relaying(
+        broker,
+        outbox,
+        publisher=publisher,
+        sweep_seconds=0.02,
+        publish_seconds=publisher.seconds / 2,
+    ):
+        await eventually(outbox.is_empty, "the outbox empty")
+
+    assert outbox.claims >= 3
+    assert by_stream(await all_of(channel, STEPS)) == {"order-1": [0, 1, 2]}
 
 
 async def test_an_unroutable_step_stays_and_stops_its_stream_only(

@@ -7,9 +7,9 @@ import pytest
 
 from rs_order.domain.moves import ORDER_MOVES, SUB_ORDER_MOVES
 from rs_order.domain.states import FileState, OrderStatus, SubOrderKind, SubOrderState
-from rs_order.store.pool import Pool, use_tenant
+from rs_order.store.pool import Pool
 from tests.integration.conftest import TENANT
-from tests.support.rows import TenantRows, in_tenant
+from tests.support.rows import TenantRows, in_tenant, use_tenant
 
 A, P, E = FileState.AVAILABLE, FileState.PENDING, FileState.ERROR
 

@@ -16,7 +16,7 @@ from rs_order.demo.servers.private_resources import free_ports, make_folder, unp
 from rs_order.domain.ids import Tenant
 from rs_order.store.migrate import migrate_platform
 from rs_order.store.outbox import Outbox
-from rs_order.store.pool import open_pool
+from rs_order.store.pool import open_pool, transaction
 from rs_order.store.tenants import Tenants
 from rs_order.store.unit_of_work import Store
 from tests.acceptance.platform import running_platform
@@ -116,6 +116,15 @@ async def test_tenants_stay_apart_behind_a_pooler(pooled_url: str) -> None:
 
         assert await asyncio.gather(*map(read_order, of_tenants)) == of_tenants
         assert await pool.fetchval("select count(*) from rs_order.outbox") == len(of_tenants)
+
+
+async def test_the_limits_of_a_transaction_reach_the_server(pooled_url: str) -> None:
+    """A client that vanishes behind the pooler loses its locks, too (issue 11, F2)."""
+    async with await open_pool(pooled_url, size=1, statement_cache=False) as pool:
+        async with transaction(pool) as connection:
+            limit = await connection.fetchval("show idle_in_transaction_session_timeout")
+
+        assert limit == "15s"
 
 
 async def test_a_whole_order_goes_through_a_pooler(

@@ -21,11 +21,11 @@ from rs_order.store.file_views import FileViews
 from rs_order.store.lists import Listed, SortBy
 from rs_order.store.migrate import migrate_platform
 from rs_order.store.order_views import OrderProperty, OrderSearch, OrderViews
-from rs_order.store.pool import Connection, Pool, open_pool, statements, use_tenant
+from rs_order.store.pool import Connection, Pool, open_pool, statements
 from rs_order.store.tenants import Tenants
 from rs_order.store.unit_of_work import Store
 from tests.support.counting import counted
-from tests.support.rows import OWNER, TenantRows, in_tenant
+from tests.support.rows import OWNER, TenantRows, in_tenant, use_tenant
 from tests.support.servers import fresh_database
 
 TENANT = Tenant("project1")

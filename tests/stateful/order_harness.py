@@ -33,7 +33,7 @@ from rs_order.reconcile.recount import PAUSE, RecountStep
 from rs_order.reconcile.runs import ReconcileStep
 from rs_order.requests.accept import ArrivedRequest
 from rs_order.settings import Settings
-from rs_order.store.pool import Connection, Pool, use_tenant
+from rs_order.store.pool import Connection, Pool
 from rs_order.store.tenants import Tenants
 from tests.stateful.fakes import (
     ADMIN,
@@ -47,6 +47,7 @@ from tests.stateful.fakes import (
 )
 from tests.support.clock import NOW, ManualClock
 from tests.support.history import is_explained
+from tests.support.rows import use_tenant
 
 REMEMBERED = 40
 """Steps that were done and may come again."""

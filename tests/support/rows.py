@@ -6,11 +6,16 @@ from uuid import uuid4
 
 from rs_order.domain.ids import OrderId, SubOrderId, Tenant
 from rs_order.domain.states import FileState, OrderStatus, SubOrderKind, SubOrderState
-from rs_order.store.pool import Connection, Pool, use_tenant
+from rs_order.store.pool import Connection, Pool, tenant_schema
 from tests.support.clock import NOW
 
 OWNER = "jane@example.org"
 _NEVER_ASKED = (SubOrderState.BUILDING, SubOrderState.READY)
+
+
+async def use_tenant(connection: Connection, tenant: Tenant) -> None:
+    """Make the tenant's schema the search path until the transaction ends."""
+    await connection.execute("select set_config('search_path', $1, true)", tenant_schema(tenant))
 
 
 @asynccontextmanager

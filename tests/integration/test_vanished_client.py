@@ -1,0 +1,129 @@
+"""A client that vanishes without closing its connection keeps no lock (issue 11, F2)."""
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+
+from rs_order.app.clock import SystemClock
+from rs_order.core.shared_steps import ScheduleStep
+from rs_order.domain.ids import OrderId
+from rs_order.store import outbox as outbox_module
+from rs_order.store import pool as pool_module
+from rs_order.store.errors import StoreUnavailable
+from rs_order.store.outbox import Outbox
+from rs_order.store.pool import Pool, open_pool, transaction
+from rs_order.store.unit_of_work import Store
+from tests.integration.conftest import TENANT
+from tests.support.polling import eventually
+from tests.support.proxy import TcpProxy, tcp_proxy
+from tests.support.rows import OWNER, TenantRows
+
+LIMIT_MS = 200
+
+
+@pytest.fixture
+async def proxy(database_url: str) -> AsyncIterator[TcpProxy]:
+    """The way of the vanishing client to the database."""
+    async with tcp_proxy(database_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def vanishing(
+    proxy: TcpProxy, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Pool]:
+    """The pool of the vanishing client; the server's limit is short for it."""
+    monkeypatch.setattr(pool_module, "LONGEST_IDLE_MS", LIMIT_MS)
+    monkeypatch.setattr(outbox_module, "LONGEST_CLAIM_MS", LIMIT_MS)
+    async with await open_pool(proxy.url, size=2) as opened:
+        yield opened
+
+
+async def test_the_row_locks_of_a_vanished_client_end(
+    proxy: TcpProxy, vanishing: Pool, store: Store, rows: TenantRows
+) -> None:
+    """Another instance gets the lock of an order, although the connection of the first is still open."""
+    order = await rows.order()
+
+    with pytest.raises(StoreUnavailable):
+        await _vanish_with_the_order(proxy, Store(vanishing, lambda: None), store, order)
+
+
+async def _vanish_with_the_order(
+    proxy: TcpProxy, lost: Store, healthy: Store, order: OrderId
+) -> None:
+    async with lost.unit_of_work(TENANT) as uow:
+        assert await uow.orders.lock([order])
+        proxy.pause()
+        async with healthy.unit_of_work(TENANT) as other:
+            assert await other.orders.lock([order])
+        proxy.resume()
+
+
+async def test_the_partitions_of_a_vanished_relay_are_free_again(
+    proxy: TcpProxy, vanishing: Pool, store: Store, pool: Pool
+) -> None:
+    """Another relay claims every partition once the limit of the first one's claims has passed."""
+    await store.send([ScheduleStep(OWNER).to(TENANT)])
+    lost, healthy = Outbox(vanishing, SystemClock()), Outbox(pool, SystemClock())
+    (partition,) = await healthy.ready_partitions()
+
+    with pytest.raises(Exception, match="idle-in-transaction"):
+        await _vanish_with_the_partition(proxy, lost, healthy, partition)
+
+
+async def _vanish_with_the_partition(
+    proxy: TcpProxy, lost: Outbox, healthy: Outbox, partition: int
+) -> None:
+    async with lost.claim(partition, 1) as claimed:
+        assert claimed is not None
+        proxy.pause()
+        await eventually(lambda: _can_claim(healthy, partition), "the partition free")
+        proxy.resume()
+        await claimed.remove([claimed.rows[0].id])
+
+
+async def _can_claim(outbox: Outbox, partition: int) -> bool:
+    async with outbox.claim(partition, 1) as claimed:
+        return claimed is not None
+
+
+@pytest.mark.parametrize("readonly", [True, False])
+async def test_every_transaction_has_its_limits(pool: Pool, readonly: bool) -> None:
+    """They belong to the transaction, so that a pooler in transaction mode passes them on."""
+    limits = "idle_in_transaction_session_timeout", "statement_timeout"
+    async with transaction(pool, readonly=readonly) as connection:
+        inside = [await connection.fetchval(f"show {name}") for name in limits]
+    async with pool.acquire() as connection:
+        outside = [await connection.fetchval(f"show {name}") for name in limits]
+
+    assert inside == ["15s", "50s"]
+    assert outside == ["0", "0"]
+
+
+async def test_both_ends_of_a_connection_notice_an_unreachable_peer(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keepalive probes run at both ends, and unacknowledged data ends the connection."""
+    sockets: list[Any] = []
+    watched = pool_module.WatchedConnection
+
+    class Observed(watched):  # type: ignore[misc, valid-type]  # a class in a variable
+        def __init__(self, protocol: Any, transport: Any, *arguments: Any) -> None:
+            super().__init__(protocol, transport, *arguments)
+            sockets.append(transport.get_extra_info("socket"))
+
+    monkeypatch.setattr(pool_module, "WatchedConnection", Observed)
+    async with AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(await open_pool(database_url, size=1))
+        (opened,) = sockets
+        assert opened.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        for name, value in pool_module.CLIENT_SOCKET_OPTIONS.items():
+            option = getattr(socket, name)
+            assert opened.getsockopt(socket.IPPROTO_TCP, option) == value
+        for name, text in pool_module.SERVER_SOCKET_OPTIONS.items():
+            setting = await pool.fetchval("select setting from pg_settings where name = $1", name)
+            assert setting == text
