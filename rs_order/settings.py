@@ -60,7 +60,9 @@ def _property(name: str) -> dict[str, Any]:
 class Settings(BaseSettings):
     """All settings with their defaults."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True
+    )
 
     # Addresses and names
     database_url: SecretStr = Field(
@@ -166,11 +168,11 @@ class Settings(BaseSettings):
         description="Key of HS384 tokens.",
         json_schema_extra=_property("jwt.signing-key.HS384"),
     )
-    jwt_key_hs512: SecretStr = Field(
-        SecretStr(DEVELOPMENT_KEY),
+    jwt_key_hs512: SecretStr | None = Field(
+        None,
         min_length=64,
-        description="Key of HS512 tokens. It also signs the service's own calls. Default: the "
-        "development key.",
+        description="Key of HS512 tokens. It also signs the service's own calls, so the service doesn't "
+        "start without it.",
         json_schema_extra=_property("jwt.signing-key.HS512"),
     )
     jwt_key_rs256: SecretStr | None = Field(
@@ -399,6 +401,20 @@ class Settings(BaseSettings):
     @property
     def batch_bytes(self) -> int:
         return int(self.files_bucket_size_mb * MEBIBYTE)
+
+    @property
+    def signing_key(self) -> str:
+        """Return the key of HS512 tokens.
+
+        Raises:
+            SettingsError: it isn't set.
+        """
+        if self.jwt_key_hs512 is None:
+            raise SettingsError(
+                f"{PREFIX}JWT_KEY_HS512 is not set: give it the signing key of the platform "
+                "(jwt.signing-key.HS512), or for a sandbox the key that 'rs-order sandbox' prints"
+            )
+        return self.jwt_key_hs512.get_secret_value()
 
     @property
     def token_keys(self) -> dict[str, str]:

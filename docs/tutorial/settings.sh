@@ -12,9 +12,11 @@ PATH=$PWD/.venv/bin:$PATH # so that the shell finds rs-order and its Python
 : "${RS_ORDER_AMQP_MANAGEMENT_URL:=http://rs_order:rs_order@127.0.0.1:15672}"
 : "${RS_ORDER_AMQP_VHOST:=regards.multitenant.manager}"
 
-# rs_order itself: its REST port, its project (also called tenant), and the key of metalinks.
+# rs_order itself: its REST port, its project (also called tenant), and its keys.
 : "${RS_ORDER_HTTP_PORT:=9043}"
 : "${RS_ORDER_TENANTS:=demo}"
+# The sandbox signs its tokens with the public development key. Never accept that key elsewhere.
+: "${RS_ORDER_JWT_KEY_HS512:=!!!!!==========abcdefghijklmnopqrstuvwxyz0123456789==========!!!!!}"
 : "${RS_ORDER_ORDER_SECRET:=only-for-the-tutorial-0123456789abcdef}"
 
 # The sandbox plays the other services of the platform, all on one port.

@@ -88,7 +88,7 @@ class _Services:
     def __init__(self, settings: Settings, calls: httpx.AsyncClient) -> None:
         self._settings = settings
         self._calls = calls
-        self._tokens = TokenIssuer(settings.jwt_key_hs512.get_secret_value())
+        self._tokens = TokenIssuer(settings.signing_key)
 
     def catalog(self) -> Catalog:
         url = self._settings.catalog_url

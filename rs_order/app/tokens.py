@@ -1,17 +1,23 @@
 """Builds the verifier of REGARDS tokens and the issuer of order tokens from the keys that are set."""
 
+import structlog
+
 from rs_order.downloads.order_tokens import JwtOrderTokens, NoOrderTokens
 from rs_order.ports import Clock, OrderTokens
 from rs_order.rest.tokens import TokenVerifier
-from rs_order.settings import PREFIX, Settings, SettingsError
+from rs_order.settings import DEVELOPMENT_KEY, PREFIX, Settings, SettingsError
+
+log = structlog.get_logger(__name__)
 
 
 def token_verifier(settings: Settings) -> TokenVerifier:
     """Return the verifier of the callers' tokens.
 
     Raises:
-        SettingsError: a key is invalid. The text names its variable.
+        SettingsError: a key is invalid, or the key of HS512 isn't set. The text names the variable.
     """
+    if settings.signing_key == DEVELOPMENT_KEY:
+        log.warning("development-key", variable=f"{PREFIX}JWT_KEY_HS512")
     for algorithm, key in settings.token_keys.items():
         try:
             TokenVerifier({algorithm: key})

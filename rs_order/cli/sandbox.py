@@ -58,6 +58,8 @@ async def _serve(given: dict[str, Any], faults: list[str]) -> None:
     from rs_order.settings import load_settings
 
     settings = load_settings()
+    if settings.jwt_key_hs512 is not None:
+        given["jwt_key"] = settings.jwt_key_hs512.get_secret_value()
     try:
         options = SandboxOptions(
             **given,
@@ -65,7 +67,6 @@ async def _serve(given: dict[str, Any], faults: list[str]) -> None:
             amqp_url=settings.amqp_url.get_secret_value(),
             vhost=settings.amqp_vhost,
             instance_vhost=settings.amqp_instance_vhost,
-            jwt_key=settings.jwt_key_hs512.get_secret_value(),
         )
         await serve(options, typer.echo)
     except (ArchiveError, FaultError) as error:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rs_order.sandbox.http_server import listening
+from rs_order.sandbox.identities import DEVELOPMENT_KEY
 from rs_order.sandbox.services_app import build_app
 from rs_order.sandbox.simulated_platform import Sandbox, SandboxOptions
 
@@ -54,7 +55,7 @@ async def serve(options: SandboxOptions, announce: Callable[[str], None] = print
     """
     async with running_sandbox(options) as sandbox:
         stopped = _stop_signal()
-        for line in _addresses(sandbox, with_broker=options.amqp_url is not None):
+        for line in _addresses(sandbox, options):
             announce(line)
         await stopped.wait()
 
@@ -78,10 +79,21 @@ def _stop_signal() -> asyncio.Event:
     return stopped
 
 
-def _addresses(sandbox: Sandbox, *, with_broker: bool) -> list[str]:
-    broker = "and on the broker" if with_broker else "without broker: nothing can be restored"
+def _key(key: str) -> list[str]:
+    """Return the variable of the development key. A key of the operator's own isn't printed."""
+    if key != DEVELOPMENT_KEY:
+        return []
+    return [
+        "Its tokens are signed with the public development key. Never accept that key elsewhere:",
+        f"RS_ORDER_JWT_KEY_HS512='{key}'",
+    ]
+
+
+def _addresses(sandbox: Sandbox, options: SandboxOptions) -> list[str]:
+    broker = "and on the broker" if options.amqp_url else "without broker: nothing can be restored"
     return [
         f"Sandbox listens on {sandbox.url}, {broker}",
+        *_key(options.jwt_key),
         *(f"RS_ORDER_{name}={url}" for name, url in sandbox.urls.items()),
         f"RS_ORDER_FILE_URL_FOLDERS={sandbox.executions.folder}",
         f"Faults and records: {sandbox.url}/sandbox/docs",

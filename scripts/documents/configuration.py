@@ -10,7 +10,7 @@ from annotated_types import Ge, Gt, Le, Lt, MinLen
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from rs_order.settings import DEVELOPMENT_KEY, PREFIX, Settings
+from rs_order.settings import PREFIX, Settings
 from scripts.documents.markdown import generated_from, table
 
 WITHOUT_MEANING = {
@@ -139,8 +139,6 @@ def _default(field: FieldInfo) -> str:
             return f"`{','.join(value)}`"
         case bool():
             return f"`{str(value).lower()}`"
-        case str() if value == DEVELOPMENT_KEY:
-            return "the development key"
         case _:
             return f"`{value}`"
 

@@ -14,6 +14,7 @@ import httpx
 
 from rs_order.app.serve import Role, serve
 from rs_order.sandbox.faults import Faults, Service
+from rs_order.sandbox.identities import DEVELOPMENT_KEY
 from rs_order.sandbox.launch import running_sandbox
 from rs_order.sandbox.simulated_platform import BUNDLED_ARCHIVE, Sandbox, SandboxOptions
 from rs_order.sandbox.synthetic import SyntheticDataset
@@ -167,6 +168,7 @@ async def running_platform(
             "amqp_url": broker.url,
             "amqp_vhost": broker.vhost,
             "amqp_instance_vhost": broker.instance_vhost,
+            "jwt_key_hs512": DEVELOPMENT_KEY,
             "http_host": "127.0.0.1",
             "http_port": 0,
             "tenants": [TENANT],

@@ -14,6 +14,7 @@ import asyncpg
 import httpx
 
 from rs_order.demo.servers.lifecycle import Servers, running_servers
+from rs_order.sandbox.identities import DEVELOPMENT_KEY
 from rs_order.sandbox.launch import running_sandbox
 from rs_order.sandbox.simulated_platform import Sandbox, SandboxOptions
 from rs_order.sandbox.synthetic import SyntheticDataset
@@ -92,6 +93,7 @@ async def running_deployment(
             **sandbox.urls,
             "DATABASE_URL": servers.database_url,
             "AMQP_URL": servers.amqp_url,
+            "JWT_KEY_HS512": DEVELOPMENT_KEY,
             "HTTP_HOST": "127.0.0.1",
             "HTTP_PORT": "0",
             "TENANTS": TENANT,

@@ -31,6 +31,8 @@ class Ended:
 
 
 async def start(*arguments: str, **settings: str) -> Process:
+    """Start a command with the settings, and with a signing key if they have none."""
+    settings = {"jwt_key_hs512": "k" * 64, **settings}
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RS_ORDER_")}
     env = kept | {f"RS_ORDER_{name.upper()}": value for name, value in settings.items()}
     with interruptible_children():

@@ -21,6 +21,7 @@ HEAVY = {"aio_pika", "asyncpg", "fastapi", "httpx", "pydantic", "uvicorn"}
         ("http_port", "many", "integer"),
         ("files_bucket_size_mb", "0", "greater than 0"),
         ("jwt_key_hs512", "short", "at least 64"),
+        ("jwt_key_hs512", "", "is not set"),
         ("config", "/nowhere.toml", "no file /nowhere.toml"),
         ("periodic_files_availability_check_cron", "0 7 * * MON-FRI", "has 6 fields"),
         ("periodic_files_availability_check_cron", "0 0 25 * * *", "is no cron expression"),

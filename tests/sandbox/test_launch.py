@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from rs_order.sandbox.archive_folder import ArchiveError
+from rs_order.sandbox.identities import DEVELOPMENT_KEY
 from rs_order.sandbox.simulated_platform import Sandbox, SandboxOptions
 
 _COMMAND = """
@@ -27,7 +28,7 @@ async def test_serve_prints_its_addresses_and_stops_on_sigterm() -> None:
         sys.executable, "-c", _COMMAND, stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
-    lines = [(await process.stdout.readline()).decode().strip() for _ in range(9)]
+    lines = [(await process.stdout.readline()).decode().strip() for _ in range(11)]
     variables = dict(line.split("=", 1) for line in lines if line.startswith("RS_ORDER_"))
     async with httpx.AsyncClient() as http:
         status = (await http.get(variables["RS_ORDER_CATALOG_URL"] + "/x")).status_code
@@ -35,6 +36,7 @@ async def test_serve_prints_its_addresses_and_stops_on_sigterm() -> None:
     code = await process.wait()
 
     assert set(variables) == {
+        "RS_ORDER_JWT_KEY_HS512",
         "RS_ORDER_CATALOG_URL",
         "RS_ORDER_STORAGE_URL",
         "RS_ORDER_DAM_URL",
@@ -44,6 +46,8 @@ async def test_serve_prints_its_addresses_and_stops_on_sigterm() -> None:
         "RS_ORDER_ADMIN_INSTANCE_URL",
     }
     assert (status, code) == (401, 0)
+    assert variables["RS_ORDER_JWT_KEY_HS512"] == f"'{DEVELOPMENT_KEY}'"
+    assert any("public development key" in line for line in lines)
 
 
 def _manifest(path: str, size: int) -> str:
