@@ -1,4 +1,4 @@
-"""Names for delivered files: one path segment, safe on any disk, unique in a download."""
+"""Names for delivered files: one path segment, valid on every system, unique in a download."""
 
 import re
 import unicodedata
@@ -17,13 +17,21 @@ MAX_NAME_BYTES: Final = 240
 _DRIVE: Final = re.compile(r"^([A-Za-z]):")
 _MISLEADING: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Characters that change the direction of text, so that a name is displayed differently."""
+_NOT_PORTABLE: Final = str.maketrans(dict.fromkeys('<>:"|?*\ufffe\uffff', "_"))
+"""Characters that Windows doesn't allow in names, or XML in any text."""
+_NOT_AT_THE_END: Final = re.compile(r"[. ]+$")
+"""Windows silently removes dots and spaces from the end of a name."""
+_DEVICE: Final = re.compile(
+    r"^(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9\u00b9\u00b2\u00b3]) *(?=\.|$)", re.IGNORECASE
+)
+"""Names that Windows takes for devices, with any extension."""
 
 
 _Content = tuple[str | None, str | None, int | None]
 
 
 class FreeNames:
-    """Gives each file of one folder a name of its own.
+    """Gives each file of one folder a name of its own, also where case and normal form don't count.
 
     Only an 8-byte hash of each name is stored. If two names have the same hash, the second is numbered
     without need, which is harmless.
@@ -34,14 +42,14 @@ class FreeNames:
         self._taken = _HashSet()
         self._next_number: dict[str, int] = {}
         for name in taken:
-            self._taken.add(hash(name))
+            self._taken.add(hash(_folded(name)))
 
     def choose(self, file: FileToDownload) -> str:
         """Return a free name for the file: its own, else ``name (1).ext``, ``name (2).ext`` and so on."""
-        name = candidate = name_of(file)
-        while not self._taken.add(hash(candidate)):
-            number = self._next_number.get(name, 1)
-            self._next_number[name] = number + 1
+        name = candidate = portable_name(name_of(file))
+        while not self._taken.add(hash(_folded(candidate))):
+            number = self._next_number.get(_folded(name), 1)
+            self._next_number[_folded(name)] = number + 1
             candidate = numbered(name, number)
         return candidate
 
@@ -82,7 +90,7 @@ def _content_of(file: FileToDownload) -> _Content:
 
 
 def name_of(file: FileToDownload) -> str:
-    """Return the name under which a file is delivered."""
+    """Return the name of a file as one safe path segment."""
     return safe_name(file.name or last_segment(file.url))
 
 
@@ -92,6 +100,13 @@ def safe_name(name: str) -> str:
     name = "".join("_" if _is_harmful(character) else character for character in name)
     name = _DRIVE.sub(r"\1_", name)
     return _shortened("_" if name in {"", ".", ".."} else name)
+
+
+def portable_name(name: str) -> str:
+    """Return a safe name with which Windows, macOS and Linux can save a file."""
+    name = unicodedata.normalize("NFC", name).translate(_NOT_PORTABLE)
+    name = _DEVICE.sub(lambda device: device[0] + "_", _shortened(name))
+    return _NOT_AT_THE_END.sub(lambda end: "_" * len(end[0]), name)
 
 
 def numbered(name: str, number: int) -> str:
@@ -113,6 +128,13 @@ def one_line(text: str) -> str:
     return " ".join(
         "".join(" " if _is_harmful(character) else character for character in text).split()
     )
+
+
+def _folded(name: str) -> str:
+    """Return the form in which names are equal on file systems that ignore case and normal form."""
+    if name.isascii():
+        return name.lower()
+    return unicodedata.normalize("NFD", unicodedata.normalize("NFD", name).casefold())
 
 
 def _is_harmful(character: str) -> bool:

@@ -11,7 +11,7 @@ from rs_order.core.links import DownloadLinks, Links
 from rs_order.domain.ids import DataFileId, OrderId, Tenant
 from rs_order.domain.states import OrderStatus
 from rs_order.downloads.content_check import algorithm_of
-from rs_order.downloads.entry_names import FreeNames
+from rs_order.downloads.entry_names import FreeNames, name_of
 from rs_order.ports import Downloads, FileToDownload, OrderToDownload, OrderTokens, TokenHolder
 
 PAGE: Final = 500
@@ -60,7 +60,8 @@ class Metalinks:
         """Return the document of an order piece by piece, or None if it has nothing to list (D6).
 
         It lists files in any state, by ascending id. Tools save files under the names given here, so the
-        names are as safe and unique as in a zip. The links are in the owner's name for every caller (W24).
+        names are as portable and unique as in a zip. The identity is the name in the catalog. The links are
+        in the owner's name for every caller (W24).
 
         Raises:
             OrderTokensUnset: the key of order tokens is not set.
@@ -97,7 +98,7 @@ def _file(file: FileToDownload, name: str, addresses: _Addresses) -> str:
     scheme = urlsplit(url).scheme
     lines = [
         f"        <file name={quoteattr(_legal(name))}>",
-        f"            <identity>{_text(name)}</identity>",
+        f"            <identity>{_text(name_of(file))}</identity>",
         *_optional("mimetype", file.mime_type),
         "            <resources>",
         f"                <url type={quoteattr(scheme)}>{_text(url)}</url>",

@@ -174,7 +174,8 @@ class _ZipWriter:
         check = ContentCheck(file)
         name = self._names.choose(file)
         size = self._fetching.size_of(file)
-        self._archive.begin(name, size=size, level=level_for(chunk or b""))
+        original = file.name if file.name != name else ""
+        self._archive.begin(name, size=size, level=level_for(chunk or b""), comment=original)
         failure: FetchError | None = None
         try:
             while chunk is not None and check.accept(chunk):

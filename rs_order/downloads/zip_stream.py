@@ -105,6 +105,7 @@ class _Entry:
     zip64: bool
     """True if the local header announces sizes of 64 bits."""
     deflate: _Deflate
+    comment: bytes = b""
     crc: int = 0
     size: int = 0
     compressed: int = 0
@@ -151,7 +152,7 @@ class ZipStream:
     ) -> None:
         self._directory.close()
 
-    def begin(self, name: str, *, size: int | None, level: int) -> None:
+    def begin(self, name: str, *, size: int | None, level: int, comment: str = "") -> None:
         """Start an entry.
 
         Args:
@@ -159,6 +160,7 @@ class ZipStream:
             size: the bytes it will have, or None if that is unknown.
             level: the zlib level, from 0 (no compression) to 9. An entry so large that its compressed size
                 might need 64 bits, and its size not, isn't compressed.
+            comment: a text about the entry, which tools can show.
         """
         if size is not None and _MAY_GROW_TOO_LARGE < size <= _MAX_32:
             level = NO_COMPRESSION
@@ -167,6 +169,7 @@ class ZipStream:
             offset=self._written,
             zip64=size is not None and _needs_64_bits(size, level),
             deflate=_deflate(level),
+            comment=comment.encode(errors="replace")[:_MAX_16],
         )
         extra = struct.pack("<HHQQ", 1, 16, 0, 0) if entry.zip64 else b""
         sizes = _MAX_32 if entry.zip64 else 0
@@ -257,13 +260,13 @@ class ZipStream:
             _MAX_32 if entry.large else entry.size,
             len(entry.name),
             len(extra),
-            0,
+            len(entry.comment),
             0,
             0,
             _ATTRIBUTES,
             _MAX_32 if far else entry.offset,
         )
-        return header + entry.name + extra
+        return header + entry.name + extra + entry.comment
 
     def _write_end(self, offset: int, size: int) -> None:
         if self._entries >= _MAX_16 or offset >= _MAX_32 or size >= _MAX_32:

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import unicodedata
 import zipfile
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
@@ -332,7 +333,7 @@ async def test_no_false_done_copy_of_a_failure_is_tried_itself(
         ("a\1b\nc\x7f\x85", "a_b_c__"),
         ("report\u202efdp.exe", "report_fdp.exe"),
         ("NOTICE.txt", "NOTICE (1).txt"),
-        ("12:30:00.fits", "12:30:00.fits"),
+        ("12:30:00.fits", "12_30_00.fits"),
         ("a..b.fits", "a..b.fits"),
         ("", "last segment.dat"),
         ("é" * 200 + ".fits", "é" * 117 + ".fits"),
@@ -348,6 +349,77 @@ async def test_hostile_names_are_harmless(
     archive = await download(downloadable)
 
     assert [entry] == [info.filename for info in archive.infolist()]
+
+
+@pytest.mark.parametrize(
+    ("name", "entry"),
+    [
+        ("CON", "CON_"),
+        ("aux.txt", "aux_.txt"),
+        ("Nul.tar.gz", "Nul_.tar.gz"),
+        ("lpt1", "lpt1_"),
+        ("COM\u00b9.dat", "COM\u00b9_.dat"),
+        ("con .txt", "con _.txt"),
+        ("CONIN$", "CONIN$_"),
+        ("CONFIG.SYS", "CONFIG.SYS"),
+        ("COM10", "COM10"),
+        ("a?.txt", "a_.txt"),
+        ("a:b", "a_b"),
+        ('<x>|"*', "_x____"),
+        ("dot.", "dot_"),
+        ("trail ", "trail_"),
+        ("...", "___"),
+        (". .", "___"),
+        ("é" * 119 + "." + "x", "é" * 119 + ".x"),
+        ("x" * 239 + ".", "x" * 239 + "_"),
+        ("e\u0301.txt", "\u00e9.txt"),
+    ],
+)
+async def test_f22_names_are_portable(
+    downloadable: DownloadableOrder, name: str, entry: str
+) -> None:
+    """Windows and macOS can save each entry; a comment of the entry has the name of the catalog."""
+    downloadable.add(name)
+
+    (info,) = (await download(downloadable)).infolist()
+
+    assert info.filename == entry
+    assert info.comment.decode() == ("" if name == entry else name)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "entry"),
+    [
+        ("A.txt", "a.txt", "a (1).txt"),
+        ("\u00e9.txt", "e\u0301.txt", "\u00e9 (1).txt"),
+        ("\u00c9.txt", "e\u0301.txt", "\u00e9 (1).txt"),
+        ("a:b", "a_b", "a_b (1)"),
+        ("Notice.TXT", "x", "x"),
+    ],
+)
+async def test_f22_names_are_unique_where_case_and_normal_form_do_not_count(
+    downloadable: DownloadableOrder, first: str, second: str, entry: str
+) -> None:
+    """No entry overwrites another one on Windows or macOS, and none is taken for the notice."""
+    downloadable.add_all([(first, b"1"), (second, b"2")])
+
+    archive = await download(downloadable)
+
+    assert archive.read(entry) == b"2"
+    names = [unicodedata.normalize("NFC", name).lower() for name in archive.namelist()]
+    assert len({*names, "notice.txt"}) == 3
+
+
+async def test_f22_the_notice_has_the_names_of_the_catalog(
+    downloadable: DownloadableOrder,
+) -> None:
+    """The owner finds the file by the name that they ordered."""
+    downloadable.add("a:b", b"wr0ng", of=b"right")
+
+    archive = await download(downloadable)
+
+    assert archive.namelist() == ["a_b", "NOTICE.txt"]
+    assert notice(archive)[0].startswith("Failed to download file (a:b): Wrong content")
 
 
 @pytest.mark.parametrize("url", ["http://[::1/x", "http://[x]/", "", "x:"])

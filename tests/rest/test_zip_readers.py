@@ -50,7 +50,8 @@ def archive(tmp_path: Path) -> Path:
     with ZipStream(datetime(2026, 3, 1, tzinfo=UTC)) as zip_stream, path.open("wb") as file:
         for name, content in CONTENTS.items():
             level = LIGHT if name.endswith(".txt") else NO_COMPRESSION
-            zip_stream.begin(name, size=ANNOUNCED.get(name, len(content)), level=level)
+            size = ANNOUNCED.get(name, len(content))
+            zip_stream.begin(name, size=size, level=level, comment="a:b" * (level == LIGHT))
             zip_stream.add(content)
             zip_stream.end()
             file.writelines(zip_stream.pieces())
