@@ -9,7 +9,7 @@ from rs_order.orders.order_end import OrderTeardown
 from rs_order.ports import Clock
 from rs_order.store.unit_of_work import Store
 
-MUST_BE_AT_REST = "ORDER_MUST_BE_DONE_OR_DONE_WITH_WARNING_OR_PAUSED_OR_FAILED_OR_EXPIRED"
+MUST_BE_DELETABLE = "ORDER_MUST_BE_DONE_OR_DONE_WITH_WARNING_OR_PAUSED_OR_FAILED_OR_EXPIRED"
 MUST_BE_DELETED = "ORDER_MUST_BE_DELETED"
 
 
@@ -23,7 +23,7 @@ class DeleteOrder:
         self._clock = clock
 
     async def handle(self, actor: Actor, order_id: OrderId) -> None:
-        """Delete an order that isn't pending or running. ERROR is allowed, so that it has a way out.
+        """Delete an order that isn't pending or running, even one in ERROR.
 
         Raises:
             NotFound: there is no such order.
@@ -33,7 +33,7 @@ class DeleteOrder:
         await self._rights.require(actor, order_id)
         async with self._store.unit_of_work(actor.caller.tenant) as uow:
             order = await locked(uow, order_id)
-            reject_unless(order.status.can_be_deleted, MUST_BE_AT_REST)
+            reject_unless(order.status.can_be_deleted, MUST_BE_DELETABLE)
             order.move(OrderStatus.DELETED, reason=Reason.DELETED, actor=actor.email)
             await self._teardown.tear_down(uow, [order])
             await uow.orders.save([order], self._clock.now())
@@ -60,5 +60,5 @@ class RemoveOrder:
             await uow.orders.remove(
                 order, reason=Reason.REMOVED, actor=actor.email, at=self._clock.now()
             )
-            # A step deletes the files, which may be many: the step of the deletion may be lost.
+            # There may be many files, so a step deletes them. The step of the deletion may be lost.
             await uow.messages.send([DeleteFilesStep(order_id).to(uow.tenant)])

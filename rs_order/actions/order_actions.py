@@ -1,4 +1,4 @@
-"""All actions on orders, as the REST routes call them. An action that lost a race is repeated."""
+"""All actions on orders, as the REST routes call them."""
 
 from dataclasses import dataclass
 from functools import partial

@@ -33,7 +33,7 @@ class Rights:
         self._users = users
 
     async def require(self, actor: Actor, order_id: OrderId, *, of_owner: bool = True) -> None:
-        """Check that the actor may manage the order. ``of_owner``: its owner may, too.
+        """Check that the actor may manage the order. ``of_owner``: True if its owner may, too.
 
         Raises:
             NotFound: there is no such order.

@@ -107,7 +107,7 @@ class AddToBasket:
             )
         with catalog_errors():
             if known is None:
-                known = DatasetSelection.begun(urn, await self._datasets.label(caller, urn))
+                known = DatasetSelection.empty(urn, await self._datasets.label(caller, urn))
             grown = await self._datasets.with_searches(caller, known, found[urn])
         await self._limits.check(caller, grown)
         return grown

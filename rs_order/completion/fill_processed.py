@@ -82,7 +82,7 @@ class FillProcessed:
         *,
         last: bool,
     ) -> ProcessedCursor:
-        """Write the inputs of a page into sub-orders. Return the position behind them."""
+        """Write the inputs of a page into sub-orders. Return the position after them."""
         process = processed.process
         task = await uow.completions.dataset_task(order.id, selection, process)
         batches = self._divide(processed, await _new_inputs(uow, task, inputs), last=last)

@@ -29,7 +29,7 @@ class Page:
     attached: Product | None
     """The dataset with its attached files. Only the first page has it (C15)."""
     process: Process | None = None
-    """The process that works on the products. None: they are ordered as they are."""
+    """The process that works on the products. None: their files are ordered without a process."""
 
     @property
     def last(self) -> bool:
@@ -73,10 +73,10 @@ class PageReader:
 
         Args:
             tenant: of the order.
-            order: read with the rights of its owner.
+            order: the catalog is read with the rights of its owner.
             selection: the selection to read.
-            page: counted from 0.
-            process: the process of the selection, if an earlier page has found it. It isn't read again.
+            page: its number, from 0.
+            process: the process of the selection, if an earlier page has read it.
 
         Raises:
             CompletionFailed: the process doesn't exist, or its description can't be read.

@@ -34,8 +34,8 @@ def batches_of(sub_orders: Iterable[SubOrder]) -> dict[SubOrderKind, FileBatch[F
     return {
         sub_order.kind: FileBatch[File](
             kind=sub_order.kind,
-            held_files=sub_order.counters.total_files,
-            held_bytes=sub_order.counters.total_bytes,
+            total_files=sub_order.counters.total_files,
+            total_bytes=sub_order.counters.total_bytes,
             sub_order=sub_order.id,
         )
         for sub_order in sub_orders

@@ -17,7 +17,7 @@ from rs_order.domain.selection import (
 )
 
 MAX_SEARCHES = 100
-"""Searches of one dataset selection: the catalog counts the union of so many and no more (B7)."""
+"""Searches of one dataset selection: the catalog counts the union of at most so many (B7)."""
 
 _INSTANT = timedelta(microseconds=1)
 
@@ -50,7 +50,7 @@ class DatasetSelection:
     """None until it is stored."""
 
     @classmethod
-    def begun(cls, urn: Urn, label: str) -> "DatasetSelection":
+    def empty(cls, urn: Urn, label: str) -> "DatasetSelection":
         """Return a dataset selection without searches."""
         return cls(urn, label, 0, 0, 0, {}, file_filter=None, searches=())
 

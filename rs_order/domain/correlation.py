@@ -91,10 +91,10 @@ class ExecutionCorrelation:
             parts = json.loads(text)
             user, feature = parts["user"], parts["featureId"]
         except (ValueError, TypeError, KeyError, RecursionError) as error:
-            raise UnreadableExecution(f"no execution of ours: {text[:200]!r}") from error
+            raise UnreadableExecution(f"no execution of this service: {text[:200]!r}") from error
         match feature:
             case ["defined", str() as product] if isinstance(user, str):
                 return cls(user, Urn(product))
             case ["undefined"] if isinstance(user, str):
                 return cls(user, None)
-        raise UnreadableExecution(f"no execution of ours: {text[:200]!r}")
+        raise UnreadableExecution(f"no execution of this service: {text[:200]!r}")

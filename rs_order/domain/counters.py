@@ -1,4 +1,4 @@
-"""Files and bytes per state: the counters that decide about orders and sub-orders."""
+"""Files and bytes per state. The status of an order and the state of a sub-order follow from them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -22,8 +22,8 @@ class FileMove:
     """Sum of the sizes after the move; None: unchanged."""
 
     @property
-    def bytes_taken(self) -> int:
-        """Bytes that count for the state after the move."""
+    def bytes_added(self) -> int:
+        """Bytes that the move adds to the state after it."""
         return self.bytes if self.bytes_after is None else self.bytes_after
 
 
@@ -42,7 +42,7 @@ class FileCounters:
         """Move files from one state's counters to another's."""
         for move in moves:
             self.add(move.before, -move.files, -move.bytes)
-            self.add(move.after, move.files, move.bytes_taken)
+            self.add(move.after, move.files, move.bytes_added)
 
     @property
     def total_files(self) -> int:

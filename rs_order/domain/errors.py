@@ -1,7 +1,7 @@
 """Errors of the domain. Each has a stable code, which REST and AMQP translate.
 
 OrderError
-├── MoveNotAllowedError   no such move of an order or sub-order, or not for this reason
+├── MoveNotAllowedError    no such move of an order or sub-order, or not for this reason
 ├── PatternRejectedError   a file-name pattern that RE2 rejects
 └── SettingRejectedError   a value that a setting rejects
 """
@@ -16,7 +16,7 @@ class OrderError(Exception):
 
 
 class MoveNotAllowedError(OrderError):
-    """An order or sub-order can't go from where it is to another status or state for a reason."""
+    """An order or sub-order has no such move, or not for this reason."""
 
     code = "move-not-allowed"
 

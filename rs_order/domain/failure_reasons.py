@@ -1,6 +1,6 @@
 """The reasons of failed downloads, as sentences for the user (domain.md 11.1, rest.md 10.3).
 
-The sentences of the contract are verbatim; the others cover failures that the contract has no text for.
+The sentences of the contract are verbatim; the others are for failures without a text in the contract.
 """
 
 from typing import Final

@@ -26,7 +26,7 @@ class OrderedFile:
     state: FileState
     reason: str | None = None
     output_key: str | None = None
-    """The id under which a process promised it (domain.md 5.4); None: no output of a process."""
+    """The key of an output of a process (domain.md 5.4); None: no output of a process."""
 
 
 File = TypeVar("File")
@@ -34,26 +34,26 @@ File = TypeVar("File")
 
 @dataclass(slots=True, eq=False)
 class FileBatch(Generic[File]):
-    """A sub-order in the plan: what is added in this step, on top of what it already held."""
+    """The files that one step adds to a sub-order, with the totals of all its files."""
 
     kind: SubOrderKind
-    held_files: int = 0
-    held_bytes: int = 0
+    total_files: int = 0
+    total_bytes: int = 0
     added: list[File] = field(default_factory=list)
     closed: bool = False
     sub_order: SubOrderId | None = None
-    """The sub-order that an earlier step began; None: a new one."""
+    """The sub-order, if an earlier step created it; None: a new one."""
 
     def add(self, file: File, size: int | None) -> None:
         self.added.append(file)
-        self.held_files += 1
-        self.held_bytes += size or 0
+        self.total_files += 1
+        self.total_bytes += size or 0
 
     def is_full(self, batch_bytes: int) -> bool:
         """True if it has reached a limit (C8, C11)."""
         if self.kind is SubOrderKind.EXTERNAL:
-            return self.held_files > MAX_EXTERNAL_FILES
-        return self.held_files >= MAX_FILES or self.held_bytes >= batch_bytes
+            return self.total_files > MAX_EXTERNAL_FILES
+        return self.total_files >= MAX_FILES or self.total_bytes >= batch_bytes
 
 
 class FileBatches:

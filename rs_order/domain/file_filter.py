@@ -33,10 +33,10 @@ def compile_pattern(pattern: str) -> Any:
     options.log_errors = False
     try:
         return re2.compile(pattern, options=options)
-    except re2.error as refusal:
-        reason = refusal.args[0] if refusal.args else "not a regular expression"
+    except re2.error as error:
+        reason = error.args[0] if error.args else "not a regular expression"
         text = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
-        raise PatternRejectedError(text) from refusal
+        raise PatternRejectedError(text) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ LARGEST_FILE = 2**53 - 1
 _IDENTITY = UUID("5e0c7a52-6f0e-4a5b-8f39-3b1f6f6a8d10")
 
 NO_CHECKSUM = "The catalog gives no checksum for it, and storage knows files by checksum only."
-"""Why a file can't be asked of storage."""
+"""Why storage can't be asked for a file."""
 UNKNOWN_MIME_TYPE = "application/octet-stream"
 
 
@@ -77,6 +77,6 @@ class Product:
 
 
 def identity(product: Urn, file: CatalogFile) -> UUID:
-    """Return the id by which a file is the same: product, name and checksum, or URL without one (W5)."""
+    """Return the id of a file. It follows from product, name and checksum, or URL if it has none (W5)."""
     key = file.checksum or file.url
     return uuid5(_IDENTITY, f"{product}\n{file.name}\n{key}")

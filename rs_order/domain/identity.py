@@ -8,7 +8,7 @@ from rs_order.domain.ids import Tenant
 SERVICE: Final = "rs-order"
 """The name of this service for the platform, and as an actor in the history."""
 INSTANCE: Final = Tenant("instance")
-"""Stands for the whole platform in calls, steps and notifications of no served tenant; it has no schema."""
+"""Names the whole platform in calls, steps and notifications that belong to no tenant. It has no schema."""
 
 
 @dataclass(frozen=True, slots=True)

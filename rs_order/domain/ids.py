@@ -1,9 +1,9 @@
-"""Identifiers, each of a type of its own."""
+"""Identifiers, each with its own type."""
 
 from typing import NewType
 
 Tenant = NewType("Tenant", str)
-"""A project; each has a database schema of its own."""
+"""A project; each has its own database schema."""
 
 DatasetSelectionId = NewType("DatasetSelectionId", int)
 OrderId = NewType("OrderId", int)

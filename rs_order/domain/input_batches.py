@@ -1,8 +1,8 @@
 """Puts the inputs of a process into batches, each a sub-order (domain.md 5.2, 5.3).
 
-Products come in the order of the catalog, in two groups that are cut apart: those with a file that
-storage holds, and those that are external altogether. The next page continues an open
-batch, so the batches are the same for any size of the pages.
+Products have the order of the catalog. Those with a file that storage holds, and those with external files
+only, are split separately. The next page continues an open batch, so the batches are the same for any size
+of the pages.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,12 +21,12 @@ class InputFile:
     """A file that goes into a process."""
 
     key: str
-    """Its name; numbered when its product has several of that name, since results name inputs by it."""
+    """Its name, with a number if its product has several files of that name: results name inputs by key."""
     file: CatalogFile
 
     @property
     def size(self) -> int:
-        """Bytes; 0 when the catalog doesn't know."""
+        """Bytes; 0 if the catalog has no size."""
         return self.file.size or 0
 
 
@@ -67,9 +67,9 @@ class Group(StrEnum):
     """The kind of products in a batch."""
 
     STORED = "STORED"
-    """At least one file, of whatever type, is held by storage."""
+    """Storage holds at least one file, of any type."""
     EXTERNAL = "EXTERNAL"
-    """Every file is only referenced by URL: nothing has to be asked of storage."""
+    """Every file is external, so storage isn't asked for any."""
 
 
 def group_of(product: Product) -> Group:
@@ -115,7 +115,7 @@ class BatchLimits:
     batch_bytes: int
     kind: LimitKind = LimitKind.NO_LIMIT
     limit: int = 0
-    """0: none, whatever the kind."""
+    """0: no limit, whatever the kind."""
 
     def reached(self, totals: Totals) -> Reached:
         def limited(kind: LimitKind, value: int) -> bool:
@@ -142,12 +142,12 @@ class SplitForbidden(Exception):
 
 @dataclass(slots=True)
 class InputBatch:
-    """A sub-order in the plan: what is added in this step, on top of what it already held."""
+    """The products that one step adds to a sub-order, with the totals of all its products."""
 
     totals: Totals = field(default_factory=Totals)
     added: list[InputProduct] = field(default_factory=list)
     sub_order: SubOrderId | None = None
-    """The sub-order that an earlier step began; None: a new one."""
+    """The sub-order, if an earlier step created it; None: a new one."""
     closed: bool = False
 
 
@@ -157,7 +157,7 @@ class InputBatches:
     def __init__(
         self, limits: BatchLimits, *, last: InputBatch | None = None, forbids_split: bool = False
     ) -> None:
-        """``last``: the last batch of an earlier step, which goes on unless it is closed."""
+        """``last``: the last batch of an earlier step, which is continued unless it is closed."""
         self._limits = limits
         self._forbids_split = forbids_split
         self.last = last
@@ -165,7 +165,7 @@ class InputBatches:
         """The batches to write, oldest first."""
 
     def add(self, products: Sequence[InputProduct]) -> None:
-        """Add products, each whole; a batch closes with the product that fills it.
+        """Add products without splitting one; a batch closes with the product that fills it.
 
         Raises:
             SplitForbidden: a second batch would be needed.

@@ -1,4 +1,4 @@
-"""Instants as they are on the wire (amqp.md 1.8, rest.md 3.1)."""
+"""The text form of instants in messages and REST bodies (amqp.md 1.8, rest.md 3.1)."""
 
 from datetime import UTC, datetime
 

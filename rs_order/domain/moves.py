@@ -12,7 +12,7 @@ from rs_order.domain.errors import MoveNotAllowedError
 from rs_order.domain.states import OrderStatus, SubOrderState
 
 
-class Who(StrEnum):
+class Party(StrEnum):
     """The parties that may cause a move."""
 
     OWNER = "the owner"
@@ -20,7 +20,7 @@ class Who(StrEnum):
     PEER = "a service (`amqp`)"
     STORAGE = "`storage`"
     PROCESSING = "`rs-processing`"
-    OURSELVES = "`rs-order`"
+    SERVICE = "`rs-order`"
 
 
 class Reason(StrEnum):
@@ -72,29 +72,29 @@ class Reason(StrEnum):
     """Storage gave no answer before the deadline."""
 
 
-CAUSED_BY: Mapping[Reason, tuple[Who, ...]] = {
-    Reason.CANCEL_REQUEST: (Who.PEER,),
-    Reason.COMPLETION_FAILED: (Who.OURSELVES,),
-    Reason.DELETED: (Who.OWNER, Who.ADMINISTRATOR),
-    Reason.DOWNLOAD_ERRORS: (Who.OWNER,),
-    Reason.DOWNLOADED: (Who.OWNER,),
-    Reason.EXPIRED: (Who.OURSELVES,),
-    Reason.FILES_READ: (Who.OURSELVES,),
-    Reason.NOTHING_TO_ORDER: (Who.OURSELVES,),
-    Reason.NOTHING_TO_ASK: (Who.OURSELVES,),
-    Reason.ORDER_PAUSED: (Who.OWNER, Who.ADMINISTRATOR, Who.OURSELVES),
-    Reason.PAUSED: (Who.OWNER, Who.ADMINISTRATOR),
-    Reason.PROCESS_ENDED: (Who.PROCESSING,),
-    Reason.PROCESS_NOT_STARTED: (Who.OURSELVES,),
-    Reason.PROCESS_SILENT: (Who.OURSELVES,),
-    Reason.RECOUNTED: (Who.OURSELVES,),
-    Reason.REMOVED: (Who.ADMINISTRATOR,),
-    Reason.RESUMED: (Who.OWNER, Who.ADMINISTRATOR),
-    Reason.RETRIED: (Who.OWNER, Who.ADMINISTRATOR),
-    Reason.RETRY_ENDED: (Who.OURSELVES,),
-    Reason.STORAGE_ANSWERED: (Who.STORAGE,),
-    Reason.STORAGE_ASKED: (Who.OURSELVES,),
-    Reason.STORAGE_SILENT: (Who.OURSELVES,),
+CAUSED_BY: Mapping[Reason, tuple[Party, ...]] = {
+    Reason.CANCEL_REQUEST: (Party.PEER,),
+    Reason.COMPLETION_FAILED: (Party.SERVICE,),
+    Reason.DELETED: (Party.OWNER, Party.ADMINISTRATOR),
+    Reason.DOWNLOAD_ERRORS: (Party.OWNER,),
+    Reason.DOWNLOADED: (Party.OWNER,),
+    Reason.EXPIRED: (Party.SERVICE,),
+    Reason.FILES_READ: (Party.SERVICE,),
+    Reason.NOTHING_TO_ORDER: (Party.SERVICE,),
+    Reason.NOTHING_TO_ASK: (Party.SERVICE,),
+    Reason.ORDER_PAUSED: (Party.OWNER, Party.ADMINISTRATOR, Party.SERVICE),
+    Reason.PAUSED: (Party.OWNER, Party.ADMINISTRATOR),
+    Reason.PROCESS_ENDED: (Party.PROCESSING,),
+    Reason.PROCESS_NOT_STARTED: (Party.SERVICE,),
+    Reason.PROCESS_SILENT: (Party.SERVICE,),
+    Reason.RECOUNTED: (Party.SERVICE,),
+    Reason.REMOVED: (Party.ADMINISTRATOR,),
+    Reason.RESUMED: (Party.OWNER, Party.ADMINISTRATOR),
+    Reason.RETRIED: (Party.OWNER, Party.ADMINISTRATOR),
+    Reason.RETRY_ENDED: (Party.SERVICE,),
+    Reason.STORAGE_ANSWERED: (Party.STORAGE,),
+    Reason.STORAGE_ASKED: (Party.SERVICE,),
+    Reason.STORAGE_SILENT: (Party.SERVICE,),
 }
 
 _PROCESSED = (Reason.PROCESS_ENDED, Reason.PROCESS_NOT_STARTED, Reason.PROCESS_SILENT)

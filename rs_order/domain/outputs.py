@@ -22,11 +22,11 @@ class PromisedOutput:
     key: FileId
     name: str
     product: Urn
-    """The dataset, if it is made of several products."""
+    """The dataset, if the file is made from several products."""
     provider_id: str | None
     version: int
     size: int
-    """Bytes that the process forecasts."""
+    """Forecast bytes."""
 
 
 def promised(
@@ -103,7 +103,7 @@ def deliver(
 ) -> Delivery:
     """Match the files that an execution made with its outputs.
 
-    A file that names no output, or several, is ignored; of two for one output the first counts.
+    A file that names no output, or several, is ignored. If several files name one output, the first counts.
     """
     match cardinality:
         case Cardinality.ONE_PER_EXECUTION:

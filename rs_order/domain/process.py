@@ -1,4 +1,4 @@
-"""Processes: how rs-processing makes files of those that are ordered (domain.md 5.1)."""
+"""The processes of rs-processing, which make new files from ordered ones (domain.md 5.1)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ class Scope(StrEnum):
 
 
 class Cardinality(StrEnum):
-    """How many outputs an execution has."""
+    """The number of outputs of an execution."""
 
     ONE_PER_EXECUTION = "ONE_PER_EXECUTION"
     ONE_PER_FEATURE = "ONE_PER_FEATURE"
@@ -52,7 +52,7 @@ class Forecast:
     size: int | None = None
 
     def of(self, inputs: int) -> int:
-        """Return the bytes expected of inputs of so many bytes, at most ``LARGEST_FORECAST``."""
+        """Return the expected bytes for the bytes of the inputs, at most ``LARGEST_FORECAST``."""
         expected = self.factor * inputs if self.factor is not None else self.size or 0
         return int(min(expected, LARGEST_FORECAST))
 
@@ -68,7 +68,7 @@ class Process:
     """Types of the files that are its inputs."""
     limit_kind: LimitKind
     limit: int
-    """0: none, whatever the kind."""
+    """0: no limit, whatever the kind."""
     forecast: Forecast
     forbids_split: bool
     """All inputs of a dataset must fit in one sub-order."""

@@ -1,4 +1,4 @@
-"""When something that failed is tried again, and when it is given up."""
+"""The pauses between attempts, and the deadline after which there is no further attempt."""
 
 import random
 from collections.abc import Callable
@@ -10,15 +10,15 @@ RandomSource = Callable[[], float]
 """Returns numbers from 0 to below 1."""
 
 _MAX_GROWTHS = 64
-"""More could overflow; the limit is reached long before."""
+"""Limits the exponent, so that the pause can't overflow. The longest pause is reached long before."""
 
 _JITTER: Final = random.Random()  # noqa: S311 - pauses are no secret
-"""A source of its own: the state of the module's generator belongs to the programs that seed it."""
+"""A separate generator, because programs may seed the one of the module."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backoff:
-    """Pauses that grow from failure to failure.
+    """Pauses that grow with each failure.
 
     The jitter spreads the attempts of many instances. It only shortens pauses, so none exceeds the limit.
     """
@@ -30,7 +30,7 @@ class Backoff:
     factor: float = 2.0
     """Growth from one pause to the next."""
     jitter: float = 0.0
-    """Fraction, from 0 to 1, by which chance may shorten a pause; 0: pauses are exact."""
+    """The largest fraction, from 0 to 1, by which a pause is shortened at random; 0: pauses are exact."""
     random: RandomSource = field(default=_JITTER.random, compare=False, repr=False)
     """Source of the jitter; tests replace it."""
 
@@ -58,7 +58,7 @@ class RetryPolicy(Backoff):
     """Time from the first failure, or the first request, to the end of all attempts."""
 
     def next_attempt(self, failures: int, since: datetime, now: datetime) -> datetime:
-        """Return when to try again, at the deadline at the latest, so that giving up is not late."""
+        """Return when to try again: at the deadline at the latest, so that the timeout isn't late."""
         return min(now + self.pause(failures), since + self.deadline)
 
     def exhausted(self, since: datetime, now: datetime) -> bool:

@@ -16,7 +16,7 @@ class FileInError:
     dataset_task: DatasetTaskId
     sub_order: SubOrderId
     kind: SubOrderKind
-    """Of the sub-order it is in, and of the one it goes to: the two kinds never mix (C10)."""
+    """The kind of its old and of its new sub-order; the kinds never mix (C10)."""
     state: FileState
     size: int | None
 

@@ -1,7 +1,7 @@
 """Which ready sub-orders of an owner start next (decisions.md, Which sub-order starts next).
 
-A pass takes the owner's ready sub-orders by rank and decides once. It starts a bounded number, and what
-it leaves is for a further pass, or waits for capacity of the service.
+A pass takes the owner's ready sub-orders by rank and decides once. It starts a bounded number of them. The
+others start in a further pass, or wait for capacity of the service.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,7 +13,7 @@ from rs_order.domain.ids import SubOrderId
 
 @dataclass(frozen=True, slots=True)
 class PassLimits:
-    """How much one pass starts, so that its transaction stays short."""
+    """The limits of one pass, so that its transaction stays short."""
 
     sub_orders: int = 100
     files: int = 10_000
@@ -41,7 +41,7 @@ class Decision:
     waiting_rank: datetime | None = None
     """Rank of the first sub-order that waits for capacity of the service; None: none waits."""
     again: bool = False
-    """True if a further pass is needed, because this one may have left what the limits allow."""
+    """True if a further pass is needed, because it may start more within the limits."""
 
 
 def slots_of_pass(slots: int | None, limits: PassLimits) -> int:
@@ -57,27 +57,26 @@ def decide(
     capacity: int | None,
     limits: PassLimits,
 ) -> Decision:
-    """Return what a pass starts, who waits, and whether a further pass is needed.
+    """Return which sub-orders a pass starts, which one waits, and if a further pass is needed.
 
     Args:
         queue: the owner's first sub-orders by rank, one more than ``slots_of_pass``, so that it shows
-            whether any is left.
-        without_slot: the first that need neither slot nor capacity, as many as a pass may start.
+            if any is left.
+        without_slot: the first sub-orders that need neither slot nor capacity, as many as a pass may start.
         slots: free slots of the owner; None: the owner has no limit.
-        capacity: how many more the service may run; None: it has no limit.
-        limits: of the pass.
+        capacity: how many more sub-orders the service may run; None: it has no limit.
+        limits: the limits of the pass.
     """
     wanted = slots_of_pass(slots, limits)
     allowed = wanted if capacity is None else min(wanted, capacity)
     startable = [one for one in queue if one.may_start]
     chosen = _until_enough(startable[:allowed], limits.files)
     left = startable[allowed:]
-    again = (
-        any(not one.may_start for one in (*queue, *without_slot))
-        or len(without_slot) == limits.sub_orders
-        or sum(one.files > 0 for one in chosen) < min(allowed, len(queue))
-        or (bool(left) and allowed == limits.sub_orders and slots != allowed)
-    )
+    changed_meanwhile = any(not one.may_start for one in (*queue, *without_slot))
+    more_without_slot = len(without_slot) == limits.sub_orders
+    slots_unused = sum(one.files > 0 for one in chosen) < min(allowed, len(queue))
+    more_slots = bool(left) and allowed == limits.sub_orders and slots != allowed
+    again = changed_meanwhile or more_without_slot or slots_unused or more_slots
     waits = bool(left) and allowed < wanted and not again
     started = [one for one in without_slot if one.may_start] + chosen
     return Decision(

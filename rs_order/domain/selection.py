@@ -78,8 +78,8 @@ class Summary:
     def touched_by(self, request: SelectionRequest) -> tuple[DatasetSummary, ...]:
         """Return the datasets in which the request finds files.
 
-        A search within one dataset gives that dataset only, although its products may be in others too:
-        else they would be ordered once for each dataset.
+        A search within one dataset leads to this dataset only. Its products may be in others, too, and would
+        otherwise be ordered once for each dataset.
         """
         with_files = tuple(dataset for dataset in self.datasets if dataset.files)
         own = tuple(dataset for dataset in with_files if dataset.urn == request.dataset_urn)

@@ -65,7 +65,7 @@ class SettingDefinition:
 
 
 def _whole(value: object) -> int | None:
-    """Return the whole number that a number or text stands for, or None."""
+    """Return the whole number that a number or text represents, or None."""
     match value:
         case bool():
             return None

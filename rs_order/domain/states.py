@@ -43,7 +43,7 @@ class SubOrderState(StrEnum):
     RUNNING = "RUNNING"
     """Storage was asked for its files, or for the inputs of its process, and has not settled all of them."""
     PROCESSING = "PROCESSING"
-    """Its inputs are settled; rs-processing makes its files, or is about to be asked for them."""
+    """Its inputs are settled; rs-processing makes its files, or gets the request for them next."""
     WAITING = "WAITING"
     """Every file is settled and at least one waits for the owner's download (``waitingForUser``)."""
     ENDED = "ENDED"

@@ -8,20 +8,20 @@ from rs_order.domain.ids import OrderId, SubOrderId
 from rs_order.domain.moves import SUB_ORDER_MOVES, Reason, require_move
 from rs_order.domain.states import SubOrderKind, SubOrderState
 
-_AGEING_PER_MEBIBYTE = timedelta(minutes=15)
-_LONGEST_OVERTAKING = timedelta(days=2)
-_NO_LARGER_COUNTS = _LONGEST_OVERTAKING / _AGEING_PER_MEBIBYTE
+_DELAY_PER_MEBIBYTE = timedelta(minutes=15)
+_LONGEST_DELAY = timedelta(days=2)
+_MAX_COUNTED = _LONGEST_DELAY / _DELAY_PER_MEBIBYTE
 """Mebibytes."""
 
 
 def rank(ready_at: datetime, size: int) -> datetime:
-    """Return the place in the owner's queue: smaller first, but a mebibyte counts as 15 minutes of waiting.
+    """Return the rank in the owner's queue: each mebibyte delays a sub-order by 15 minutes, up to two days.
 
-    So smaller sub-orders overtake a full one of 100 MiB for about a day only, and none starves. The value
-    never changes, so the next sub-order is the first entry of an index.
+    So smaller sub-orders overtake a full one of 100 MiB for about a day only, and none starves. The rank
+    never changes, so an index finds the next sub-order.
     """
-    mebibytes = min(size / (1024 * 1024), _NO_LARGER_COUNTS)
-    return ready_at + mebibytes * _AGEING_PER_MEBIBYTE
+    mebibytes = min(size / (1024 * 1024), _MAX_COUNTED)
+    return ready_at + mebibytes * _DELAY_PER_MEBIBYTE
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class SubOrder:
     state: SubOrderState
     counters: FileCounters = field(default_factory=FileCounters)
     rank: datetime | None = None
-    """Place in its owner's queue; set when it is complete."""
+    """Rank in its owner's queue; set when it is complete."""
     asks: int = 0
     """How often storage was asked for its files."""
     asked_at: datetime | None = None
@@ -65,7 +65,7 @@ class SubOrder:
     def takes_slot(self) -> bool:
         """True if it counts against its owner's limit (domain.md 6.1, decisions.md Download gate).
 
-        It doesn't while rs-processing works: nothing is asked of storage, and there is nothing to download.
+        It doesn't while rs-processing works: storage has no request, and there is nothing to download.
         """
         if self.kind is SubOrderKind.EXTERNAL:
             return False
@@ -92,9 +92,9 @@ class SubOrder:
             self.move(self._settled_state, reason=reason)
 
     def start(self, at: datetime) -> None:
-        """Run a sub-order whose files are asked of storage; the caller sets when to ask again."""
+        """Run a sub-order whose files are requested from storage; the caller sets when to ask again."""
         self.move(SubOrderState.RUNNING, reason=Reason.STORAGE_ASKED)
-        # The count goes on when it starts again: a reminder of an earlier run then finds another number.
+        # The count continues at the next start, so that a reminder from an earlier one doesn't match.
         self.asks += 1
         self.asked_at = at
 

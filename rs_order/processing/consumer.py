@@ -15,7 +15,7 @@ from rs_order.regards.processing import cardinality_of
 
 
 class ExecutionResultHandler:
-    """Applies the results of our executions, one by one, and drops those of other services."""
+    """Applies the results of this service's executions, one by one, and drops those of other services."""
 
     def __init__(self, apply: ApplyResults) -> None:
         self._apply = apply
@@ -31,12 +31,10 @@ class ExecutionResultHandler:
         """Return the reason why a result changes nothing, or None if it was applied.
 
         Raises:
-            ValidationError, MalformedProcess, UnreadableExecution: the result belongs to one of our
-                batches and can't be read.
+            ValidationError, MalformedProcess, UnreadableExecution: the result belongs to a batch of this
+                service and can't be read.
         """
-        if not isinstance(event.batch, str) or not await self._apply.concerns_us(
-            tenant, event.batch
-        ):
+        if not isinstance(event.batch, str) or not await self._apply.has_batch(tenant, event.batch):
             return "foreign-batch"
         result = ExecutionResult.model_validate(event.body)
         if not result.status.final:

@@ -29,7 +29,7 @@ class ApplyResults:
         self._settlement = settlement
         self._clock = clock
 
-    async def concerns_us(self, tenant: Tenant, batch: str) -> bool:
+    async def has_batch(self, tenant: Tenant, batch: str) -> bool:
         """True if the batch belongs to an order of this service that still exists (decisions.md, 6.12)."""
         if BatchCorrelation.parse(batch) is None:
             return False

@@ -15,7 +15,7 @@ from rs_order.reconcile.recount import RECOUNTS, RecountStep
 from rs_order.requests.retention import PURGES, PurgeInboxStep
 from rs_order.store.unit_of_work import Store, UnitOfWork
 
-_drifts = Counter("rs_order_drift", "Counters that differed from what they count", ["table"])
+_drifts = Counter("rs_order_drift", "Rows whose counters or state were wrong", ["table"])
 _steps = Counter(
     "rs_order_steps_written_again", "Steps written again because their work was stalled", ["step"]
 )

@@ -109,7 +109,7 @@ class Estimator:
         parts: Sequence[tuple[SelectionRequest, DatasetSummary]],
         wanted: FileFilter | None,
     ) -> DatasetSelection:
-        begun = DatasetSelection.begun(urn, await self._datasets.label(caller, urn))
+        begun = DatasetSelection.empty(urn, await self._datasets.label(caller, urn))
         found = await self._datasets.with_searches(caller, begun, parts)
         return replace(found, file_filter=wanted)
 

@@ -34,8 +34,8 @@ def a_selection(urn: Urn = URN, *queries: str) -> DatasetSelection:
     searches = (
         DatedSelection(SelectionRequest.of_query(query, AT), 2, TYPES) for query in queries or "a"
     )
-    begun = DatasetSelection.begun(urn, f"Dataset {urn}").plus(*searches)
-    return replace(begun, products=2, files=3, bytes=30, types=TYPES)
+    selection = DatasetSelection.empty(urn, f"Dataset {urn}").plus(*searches)
+    return replace(selection, products=2, files=3, bytes=30, types=TYPES)
 
 
 def adding(*selections: DatasetSelection) -> BasketChange:

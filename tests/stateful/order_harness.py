@@ -271,9 +271,7 @@ class OrderHarness:
             return
         request = self.executions[-1 - number % len(self.executions)]
         body, process = self._processes.result(request, ending)
-        if await self._application.processing.results.concerns_us(
-            TENANT, body["batchCorrelationId"]
-        ):
+        if await self._application.processing.results.has_batch(TENANT, body["batchCorrelationId"]):
             await self._application.processing.results.handle(
                 TENANT, ExecutionResult.model_validate(body), process.cardinality
             )

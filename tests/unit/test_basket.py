@@ -38,7 +38,7 @@ def a_search(query: str = "*", at: datetime = AT, products: int = 5) -> DatedSel
 
 def a_selection(*searches: DatedSelection, products: int = 5) -> DatasetSelection:
     return replace(
-        DatasetSelection.begun(URN, "DATASET1").plus(*searches),
+        DatasetSelection.empty(URN, "DATASET1").plus(*searches),
         products=products,
         types=TYPES,
         id=DatasetSelectionId(7),
@@ -177,7 +177,7 @@ def test_the_example_of_the_contract() -> None:
     types = {DataType.RAWDATA: TypeTotals(files=10, bytes=124452, external_files=2)}
     request = SelectionRequest.of_query("*", parse_instant("2024-01-23T09:21:50.720512Z"))
     selection = replace(
-        DatasetSelection.begun(URN, "DATASET1").plus(DatedSelection(request, 5, types)),
+        DatasetSelection.empty(URN, "DATASET1").plus(DatedSelection(request, 5, types)),
         products=5,
         types=types,
         id=DatasetSelectionId(7),

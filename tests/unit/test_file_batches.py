@@ -221,11 +221,11 @@ def test_w44_pages_are_split_like_one_page(
     edges = [0, *marks, len(products)]
     grown: list[tuple[SubOrderKind, list[str]]] = []
     left_open: dict[SubOrderKind, int] = {}
-    held: dict[int, tuple[int, int]] = {}
+    totals: dict[int, tuple[int, int]] = {}
     for start, stop in pairwise(edges):
         continued = {
             kind: FileBatch[OrderedFile](
-                kind, held_files=held[number][0], held_bytes=held[number][1]
+                kind, total_files=totals[number][0], total_bytes=totals[number][1]
             )
             for kind, number in left_open.items()
         }
@@ -237,7 +237,7 @@ def test_w44_pages_are_split_like_one_page(
             if number == len(grown):
                 grown.append((batch.kind, []))
             grown[number][1].extend(ordered.file.name for ordered in batch.added)
-            held[number] = (batch.held_files, batch.held_bytes)
+            totals[number] = (batch.total_files, batch.total_bytes)
         left_open = {
             batch.kind: numbers[id(batch)]
             for batch in (batches.storage, batches.external)

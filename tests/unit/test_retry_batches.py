@@ -27,7 +27,7 @@ def split(
     batches = RetryBatches(100 * MEBIBYTE, left_open or {})
     for file in files:
         batches.add(file)
-    return [(batch.kind, batch.held_files, batch.closed) for batch in batches.touched]
+    return [(batch.kind, batch.total_files, batch.closed) for batch in batches.touched]
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_batches_have_the_limits_of_a_completion(
     kind: SubOrderKind, files: int, size: int | None, batches: list[tuple[int, bool]]
 ) -> None:
     """C8 and C11, but the size is checked after each file, not after each product."""
-    expected = [(kind, held, closed) for held, closed in batches]
+    expected = [(kind, total, closed) for total, closed in batches]
 
     assert split(*(a_file(kind, size) for _ in range(files))) == expected
 
@@ -58,7 +58,9 @@ def test_c10_kinds_never_mix() -> None:
 
 def test_a_batch_left_open_is_continued() -> None:
     """Its previous files count."""
-    begun = FileBatch[FileInError](STORAGE, held_files=4999, held_bytes=1, sub_order=SubOrderId(7))
+    begun = FileBatch[FileInError](
+        STORAGE, total_files=4999, total_bytes=1, sub_order=SubOrderId(7)
+    )
 
     assert split(a_file(), a_file(), left_open={STORAGE: begun}) == [
         (STORAGE, 5000, True),
