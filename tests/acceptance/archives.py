@@ -1,4 +1,4 @@
-"""Small archives made for one test, in the form of the packaged one (a folder with manifest.json)."""
+"""Small archives for single tests, in the format of the packaged one (a folder with manifest.json)."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ MEBIBYTE = 1024 * 1024
 
 @dataclass
 class ArchiveMaker:
-    """Collects datasets, products and files, and writes them."""
+    """Builds an archive from datasets, products and files."""
 
     folder: Path
     datasets: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -41,7 +41,7 @@ class ArchiveMaker:
         location: str = "nearline",
         data_type: str = "RAWDATA",
     ) -> list[str]:
-        """Add a product with files of one kind; their names."""
+        """Add a product with files of one type, and return their names."""
         described = [
             self._file(f"{name}_{number}.dat", size, location, data_type) for number in range(files)
         ]
@@ -78,7 +78,7 @@ class ArchiveMaker:
         return described
 
     def give_same_content(self, first: str, second: str) -> None:
-        """Make the second file a copy of the first under its own name."""
+        """Give the second file the content of the first."""
         self.contents[second] = self.contents[first]
         (self.folder / second).write_bytes(self.contents[first])
         for dataset in self.datasets.values():

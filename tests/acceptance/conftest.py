@@ -1,7 +1,7 @@
-"""A deployment that the tests of a module share, for those that need nothing special.
+"""A deployment that the tests of a module share.
 
-Starting one costs seconds (the platform's queues have 256 priorities each), so tests that can tell
-their own responses by correlation id share it, and leave the sandbox as they found it.
+Starting one takes seconds, because the platform's queues have 256 priorities each. Tests recognise their own
+responses by correlation id, and the sandbox is reset after each of them.
 """
 
 from collections.abc import AsyncIterator
@@ -30,7 +30,7 @@ async def shared_platform(
 
 @pytest.fixture
 async def platform(shared_platform: Platform) -> AsyncIterator[Platform]:
-    """The module's deployment on the packaged archive, without faults; patience ends after 2 s."""
+    """The module's deployment on the packaged archive, without faults; remote calls are retried for 2 s."""
     yield shared_platform
     shared_platform.sandbox.reset()
     shared_platform.sandbox.faults.nearline_seconds = 0.05

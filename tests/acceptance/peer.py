@@ -1,4 +1,4 @@
-"""A service that orders: bare AMQP, the names of amqp.md written out, nothing of rs_order imported."""
+"""A service that orders over AMQP; it uses the names of amqp.md and imports nothing of rs_order."""
 
 import asyncio
 import json
@@ -28,7 +28,7 @@ FINAL = {"DONE", "FAILED", "DENIED"}
 
 
 class Received:
-    """A response with the moment it came."""
+    """A response with its time of arrival."""
 
     def __init__(self, message: AbstractIncomingMessage) -> None:
         self.body: dict[str, Any] = json.loads(message.body)
@@ -44,7 +44,7 @@ class Received:
 
 
 class Peer:
-    """Publishes requests and keeps every response, by correlation id, in the order of arrival."""
+    """Publishes requests and keeps all responses in the order of arrival."""
 
     def __init__(self, channel: AbstractChannel, tenant: str) -> None:
         self.channel = channel
@@ -62,19 +62,19 @@ class Peer:
             exchange = await peer.exchange(RESPONSES)
             queue = await channel.declare_queue(f"test.{uuid4()}", exclusive=True)
             await queue.bind(exchange)
-            await queue.consume(peer.take, no_ack=True)
+            await queue.consume(peer.receive, no_ack=True)
             yield peer
 
     async def exchange(self, name: str) -> AbstractExchange:
         return await self.channel.declare_exchange(name, "fanout", durable=True)
 
-    async def take(self, message: AbstractIncomingMessage) -> None:
+    async def receive(self, message: AbstractIncomingMessage) -> None:
         async with self._changed:
             self.received.append(Received(message))
             self._changed.notify_all()
 
     async def send(self, exchange: str, body: bytes, headers: dict[str, Any] | None = None) -> None:
-        """Publish a body as it is; the default headers name the tenant only."""
+        """Publish a body unchanged; the default headers hold only the tenant."""
         target = await self.exchange(exchange)
         message = aio_pika.Message(
             body,
@@ -91,7 +91,7 @@ class Peer:
         tenant: str | None = None,
         **fields: Any,
     ) -> str:
-        """Ask for an order as jane; the correlation id under which its responses come."""
+        """Request an order for jane, and return the correlation id of its responses."""
         correlation_id = correlation_id or f"test-{uuid4()}"
         body = {
             "correlationId": correlation_id,
@@ -116,14 +116,14 @@ class Peer:
     async def until(
         self, correlation_id: str, status: str, count: int = 1, *, seconds: float = WAIT_SECONDS
     ) -> Received:
-        """The n-th response of a status."""
+        """Wait for the n-th response with a status."""
         return (await self._wait(correlation_id, {status}, count, seconds))[count - 1]
 
     async def until_final(self, correlation_id: str, *, seconds: float = WAIT_SECONDS) -> Received:
         return (await self._wait(correlation_id, FINAL, 1, seconds))[0]
 
     async def until_count(self, status: str, count: int, *, seconds: float) -> float:
-        """When so many responses of a status had come, whatever order they belong to."""
+        """Wait for so many responses with a status, of any orders; return the time on the monotonic clock."""
         async with self._changed, asyncio.timeout(seconds):
             await self._changed.wait_for(
                 lambda: sum(one.status == status for one in self.received) >= count
@@ -149,7 +149,7 @@ class Peer:
     async def dead_letter(
         self, queue: str, *, seconds: float = WAIT_SECONDS
     ) -> AbstractIncomingMessage:
-        """Take the oldest message of a dead-letter queue, as soon as there is one."""
+        """Wait for the oldest message of a dead-letter queue, and take it."""
         declared = await self.channel.get_queue(queue, ensure=False)
         arrived: asyncio.Future[AbstractIncomingMessage] = (
             asyncio.get_running_loop().create_future()

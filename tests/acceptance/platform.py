@@ -1,4 +1,4 @@
-"""A whole deployment for one test: database, virtual hosts, sandbox, rs_order, and a peer."""
+"""A whole deployment in one process: sandbox, rs_order and a peer, on a database and virtual hosts."""
 
 import asyncio
 import io
@@ -30,7 +30,7 @@ STOP_SECONDS = 30
 
 @dataclass
 class Platform:
-    """What a test holds on to."""
+    """The parts of a deployment, and operations on them."""
 
     settings: Settings
     sandbox: Sandbox
@@ -40,7 +40,7 @@ class Platform:
     port: int = 0
 
     async def rows(self, query: str, *parameters: Any) -> list[asyncpg.Record]:
-        """Read the tenant's schema."""
+        """Run a query in the tenant's schema."""
         connection = await asyncpg.connect(self.database_url)
         try:
             await connection.execute(f"set search_path to order_{TENANT}")
@@ -49,7 +49,7 @@ class Platform:
             await connection.close()
 
     async def execute(self, statement: str) -> None:
-        """Change the database behind the service's back."""
+        """Change the database without the service."""
         connection = await asyncpg.connect(self.database_url)
         try:
             await connection.execute(statement)
@@ -58,7 +58,7 @@ class Platform:
 
     @property
     def url(self) -> str:
-        """Where the REST side listens."""
+        """The base URL of the REST API."""
         return f"http://127.0.0.1:{self.port}"
 
     async def download(
@@ -70,7 +70,7 @@ class Platform:
     def client(
         self, email: str, role: str = "REGISTERED_USER", tenant: str = TENANT
     ) -> httpx.AsyncClient:
-        """A client of the REST side that carries a token of the user."""
+        """Return a client of the REST API with a token of the user."""
         return httpx.AsyncClient(
             base_url=self.url,
             headers={"Authorization": f"Bearer {self.sandbox.token(email, role, tenant)}"},
@@ -79,7 +79,7 @@ class Platform:
         )
 
     async def zip_of(self, order_id: int) -> dict[str, bytes]:
-        """The content of each entry of the order's zip by its name."""
+        """Download the order's zip and return the content of its entries by name."""
         response = await self.download(order_id)
         assert response.status_code == 200, response.text
         with zipfile.ZipFile(io.BytesIO(response.content)) as archive:
@@ -88,7 +88,7 @@ class Platform:
 
     @asynccontextmanager
     async def service(self, role: Role = Role.ALL, **overrides: Any) -> AsyncIterator[int]:
-        """rs_order in this process, until the end of the block; the port of its REST side."""
+        """Run rs_order in this process until the end of the block; yield the port of its REST API."""
         stop, ready = asyncio.Event(), asyncio.get_running_loop().create_future()
         serving = asyncio.create_task(
             serve(
@@ -113,14 +113,14 @@ class Platform:
             await asyncio.wait_for(serving, STOP_SECONDS)
 
     async def health(self) -> dict[str, Any]:
-        """The components of the service's health."""
+        """Return the components of the service's health."""
         async with httpx.AsyncClient(trust_env=False) as client:
             answer = await client.get(f"http://127.0.0.1:{self.port}/actuator/health")
         components: dict[str, Any] = answer.json()["components"]
         return components
 
     async def until_rights_known(self) -> None:
-        """Until rs-admin has said of every tenant what its roles may do."""
+        """Wait until the service has the rights of the roles of every tenant."""
 
         async def known() -> bool:
             roles = (await self.health()).get("roles")
@@ -129,7 +129,7 @@ class Platform:
         await eventually(known, "rights known")
 
     async def _until_up(self) -> None:
-        """Health is polled by its own address, as an orchestrator does."""
+        """Poll the health address, as an orchestrator does."""
         async with httpx.AsyncClient() as client:
 
             async def is_up() -> bool:
@@ -149,7 +149,7 @@ async def running_platform(
     faults: Faults | None = None,
     **settings: Any,
 ) -> AsyncIterator[Platform]:
-    """Sandbox and peer, with settings for rs_order, which the test starts when it likes."""
+    """Run sandbox and peer, and prepare the settings of rs_order; the test starts it by ``service``."""
     options = SandboxOptions(
         archive=archive,
         amqp_url=broker.url,

@@ -1,4 +1,4 @@
-"""Orders of datasets that go into a process, and what tests of them look at."""
+"""Orders of datasets with a process, and the checks that tests make on them."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,7 +28,7 @@ RESULT_QUEUE = (
 
 
 def a_process(platform: Platform, scope: str, cardinality: str, **others: Any) -> Process:
-    """A process that the sandbox offers from now on."""
+    """Add a process to the sandbox."""
     values = {"id": uuid4(), "name": "test", "scope": scope, "cardinality": cardinality}
     process = Process.model_validate(values | others)
     platform.sandbox.processes.add(process)
@@ -37,7 +37,7 @@ def a_process(platform: Platform, scope: str, cardinality: str, **others: Any) -
 
 @dataclass
 class Ordered:
-    """An order of a processed dataset."""
+    """An order of a dataset with a process."""
 
     platform: Platform
     id: OrderId
@@ -45,14 +45,14 @@ class Ordered:
     correlation_id: str
 
     async def states(self) -> dict[str, str]:
-        """State of each file by its name."""
+        """Return the state of each file by its name."""
         rows = await self.platform.rows(
             "select name, state from data_file where order_id = $1", self.id
         )
         return {row["name"]: row["state"] for row in rows}
 
     async def until_states(self, **counts: int) -> None:
-        """Until so many files are in these states."""
+        """Wait until so many files have each of these states."""
 
         async def reached() -> bool:
             found = list((await self.states()).values())
@@ -67,17 +67,17 @@ class Ordered:
         return {row["reason"] for row in rows}
 
     async def until_final(self) -> str:
-        """The final status, and what was told of it."""
+        """Wait for the final response, check the counters, and return the final status."""
         await self.platform.peer.until_final(self.correlation_id)
         (row,) = await self.platform.rows("select status from orders where id = $1", self.id)
         await self.check_counters()
         return str(row["status"])
 
     async def until_executions(self, count: int) -> list[Execution]:
-        async def asked() -> bool:
+        async def requested() -> bool:
             return len(self.executions) >= count
 
-        await eventually(asked, f"{count} executions of order {self.id}")
+        await eventually(requested, f"{count} executions of order {self.id}")
         return self.executions
 
     @property
@@ -90,7 +90,7 @@ class Ordered:
         ]
 
     async def check_counters(self) -> None:
-        """Counters equal a recount, of the order and of each of its sub-orders."""
+        """Assert that the counters of the order and its sub-orders equal a recount."""
         wrong = await self.platform.rows(
             """
             with counted as (
@@ -124,7 +124,7 @@ class Ordered:
 async def order(
     platform: Platform, dataset: str, process: Process | UUID, *, owner: str | None = None
 ) -> Ordered:
-    """Order a dataset with a process attached, as a basket with it would be ordered."""
+    """Order a dataset with a process, as an interactive basket would."""
     owner = owner or new_user(platform)
     correlation_id = f"test-{uuid4()}"
     process_id = process if isinstance(process, UUID) else process.id
@@ -174,7 +174,7 @@ def _selection(platform: Platform, dataset: str, process_id: UUID) -> DatasetSel
 
 
 async def act(platform: Platform, ordered: Ordered, action: str) -> None:
-    """``pause`` or ``resume`` an order, as its owner."""
+    """Call ``pause`` or ``resume`` for an order as its owner."""
     async with platform.client(ordered.owner) as client:
         answer = await client.put(f"/user/orders/{action}/{ordered.id}")
     assert answer.status_code == 200, answer.text

@@ -1,4 +1,4 @@
-"""What tests that share a deployment need to keep out of each other's way."""
+"""Helpers for tests that share a deployment: own users, own dead letters, and waiting for the service."""
 
 import asyncio
 from typing import Any
@@ -30,47 +30,47 @@ FILE_REFERENCES = (
 
 
 def new_user(platform: Platform, email: str | None = None) -> str:
-    """A known user who has ordered nothing yet, so that no download of his is waited for."""
+    """Add a user without orders, whose slots are therefore free, and return their e-mail address."""
     user = User(email=email or f"{uuid4().hex[:12]}@example.org")
     platform.sandbox.directory.put(user)
     return user.email
 
 
-async def letter_with(platform: Platform, queue: str, body: bytes) -> AbstractIncomingMessage:
-    """The dead letter of a body; older letters that a failed test left behind are thrown away."""
+async def dead_letter_with(platform: Platform, queue: str, body: bytes) -> AbstractIncomingMessage:
+    """Wait for the dead letter with this body; drop older dead letters, which a failed test may have left."""
     async with asyncio.timeout(WAIT_SECONDS):
         while True:
-            letter = await platform.peer.dead_letter(f"{queue}.DLQ")
-            if letter.body == body:
-                return letter
+            dead_letter = await platform.peer.dead_letter(f"{queue}.DLQ")
+            if dead_letter.body == body:
+                return dead_letter
 
 
 async def put_in_queue(
     platform: Platform, queue: str, body: bytes, headers: dict[str, Any]
 ) -> None:
-    """Publish straight to a queue, by the exchange that has no name."""
+    """Publish directly to a queue, by the default exchange."""
     message = aio_pika.Message(body, headers=headers, content_type="application/json")
     await platform.peer.channel.default_exchange.publish(message, routing_key=queue)
 
 
 async def until_rows(platform: Platform, query: str, *parameters: Any) -> None:
-    """Until a query finds something: for what nobody is told, a cancelled order for instance."""
+    """Wait until a query finds a row, where no message signals the change (for example a cancelled order)."""
     await eventually(lambda: platform.rows(query, *parameters), query)
 
 
 async def state_of(platform: Platform, order_id: int) -> str:
-    """The status of an order as the database has it."""
+    """Return the status of an order in the database."""
     (row,) = await platform.rows("select status from orders where id = $1", order_id)
     return str(row["status"])
 
 
 async def fence(platform: Platform) -> None:
-    """Take another user's order to its end: what was sent before has been handled by then."""
+    """Wait for an order of another user to end: messages sent before it have been handled by then."""
     await platform.peer.until_final(await platform.peer.order(EVE_01, user=new_user(platform)))
 
 
 def failure_notification(total: int, **by_label: int) -> dict[str, Any]:
-    """The body of the notification of amqp.md 1.12; labels by their first word, see LABELS."""
+    """Return the body of the notification of amqp.md 1.12; ``by_label`` has counts by keys of LABELS."""
     listed = ",".join(f"'{LABELS[name]}' : {count} errors" for name, count in by_label.items())
     return {
         "title": "AMQP batch processing failure.",

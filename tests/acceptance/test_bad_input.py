@@ -1,4 +1,4 @@
-"""Bad input: each message gets its exact answer or its dead letter, and harms no other."""
+"""Bad input: each message gets its exact response or becomes a dead letter; other messages are unaffected."""
 
 import json
 from typing import Any
@@ -17,8 +17,8 @@ from tests.acceptance.shared_platform import (
     FILE_REFERENCE_QUEUE,
     FILE_REFERENCES,
     REQUEST_QUEUE,
+    dead_letter_with,
     failure_notification,
-    letter_with,
     new_user,
     put_in_queue,
     until_rows,
@@ -36,12 +36,12 @@ LONG_CORRELATION_ID = (
     "rejected value [{}]."
 )
 PATTERN = "[Pattern] {} at filters.filenameRegExp: rejected value [{}]."
-OURS = {"regards.tenant": TENANT, "mark": "kept"}
+HEADERS = {"regards.tenant": TENANT, "mark": "kept"}
 STEPS = "rs-order.steps"
 
 
 def request(platform: Platform, **members: Any) -> dict[str, Any]:
-    """A good request of a new user, with members of its own; Ellipsis leaves one out."""
+    """Return a valid request of a new user, changed by members; Ellipsis leaves a member out."""
     body = {
         "correlationId": f"test-{uuid4()}",
         "queries": [EVE_01],
@@ -52,7 +52,7 @@ def request(platform: Platform, **members: Any) -> dict[str, Any]:
 
 
 async def send(platform: Platform, body: dict[str, Any]) -> str:
-    """Publish a request; the correlation id of its responses."""
+    """Publish a request, and return the correlation id of its responses."""
     await platform.peer.send(REQUESTS, json.dumps(body).encode())
     return str(body["correlationId"])
 
@@ -95,7 +95,7 @@ async def send(platform: Platform, body: dict[str, Any]) -> str:
         "data types null",
         "data types empty",
         "unknown data types only",
-        "data types that are no texts",
+        "data types that are not strings",
         "data types misspelt",
         "no user",
         "user null",
@@ -108,7 +108,7 @@ async def send(platform: Platform, body: dict[str, Any]) -> str:
 async def test_malformed_content_is_denied_with_its_reason(
     members: dict[str, Any], message: str, platform: Platform
 ) -> None:
-    """One violation, one DENIED with the text of amqp.md 2.3 and INVALID_CONTENT."""
+    """The response is DENIED and INVALID_CONTENT, with the text of amqp.md 2.3."""
     correlation_id = await send(platform, request(platform, **members))
     final = await platform.peer.until_final(correlation_id)
 
@@ -122,7 +122,7 @@ async def test_malformed_content_is_denied_with_its_reason(
 
 
 async def test_an_unknown_user_is_forbidden(platform: Platform) -> None:
-    """Rs-admin says no: FORBIDDEN, with the text that peers' tests assert."""
+    """rs-admin doesn't know the user: FORBIDDEN, with the text that peers' tests assert."""
     correlation_id = await send(platform, request(platform, user="unknownUser"))
     final = await platform.peer.until_final(correlation_id)
 
@@ -136,7 +136,7 @@ async def test_an_unknown_user_is_forbidden(platform: Platform) -> None:
 
 
 async def test_several_violations_come_in_one_response(platform: Platform) -> None:
-    """Each violation is a sentence, and ``errors`` counts them."""
+    """The message has a sentence for each violation, and ``errors`` counts them."""
     correlation_id = f"{uuid4()}".ljust(256, "c")
     body = request(
         platform,
@@ -166,7 +166,7 @@ async def test_several_violations_come_in_one_response(platform: Platform) -> No
 
 
 async def test_a_too_long_correlation_id_is_denied(platform: Platform) -> None:
-    """The answer carries it whole in the body, and not in the property, which can't hold it."""
+    """The response has it in the body, but not in the AMQP property, which can't hold it."""
     correlation_id = f"{uuid4()}".ljust(256, "c")
     final = await platform.peer.until_final(
         await send(platform, request(platform, correlationId=correlation_id))
@@ -183,10 +183,10 @@ async def test_a_too_long_correlation_id_is_denied(platform: Platform) -> None:
 
 
 @pytest.mark.parametrize(
-    ("filler", "told"), [("c", True), ("é", False)], ids=["255 bytes", "more bytes than a property"]
+    ("filler", "fits"), [("c", True), ("é", False)], ids=["255 bytes", "more bytes than a property"]
 )
-async def test_w13_the_longest_fields_pass(filler: str, told: bool, platform: Platform) -> None:
-    """255 and 128 characters are accepted and stored; the property is there when it fits."""
+async def test_w13_the_longest_fields_pass(filler: str, fits: bool, platform: Platform) -> None:
+    """255 and 128 characters are accepted and stored; the property is set if the id fits in it."""
     user = new_user(platform, f"{uuid4().hex}@example.org".rjust(128, "u"))
     correlation_id = f"{uuid4()}".ljust(255, filler)
     body = request(platform, correlationId=correlation_id, user=user)
@@ -196,7 +196,7 @@ async def test_w13_the_longest_fields_pass(filler: str, told: bool, platform: Pl
     )
 
     assert platform.peer.statuses(correlation_id) == ["GRANTED", "SUBORDER_DONE", "DONE"]
-    assert final.correlation_id == (correlation_id if told else None)
+    assert final.correlation_id == (correlation_id if fits else None)
     assert order["owner"] == user
 
 
@@ -218,12 +218,12 @@ async def test_w13_the_longest_fields_pass(filler: str, told: bool, platform: Pl
         "null queries",
         "unknown data type beside a known one",
         "unknown members",
-        "number for a text",
-        "boolean for a text",
+        "number for a string",
+        "boolean for a string",
         "empty correlation id",
     ],
 )
-async def test_what_peers_may_write_is_accepted(
+async def test_tolerated_forms_of_a_request_are_accepted(
     members: dict[str, Any], platform: Platform
 ) -> None:
     """The tolerance of amqp.md 1.8: such requests are granted and end DONE."""
@@ -239,7 +239,7 @@ async def test_what_peers_may_write_is_accepted(
     ("limit", "granted"), [(EVE_01_BYTES, True), (EVE_01_BYTES - 1, False), (-1, False)]
 )
 async def test_the_size_limit_is_inclusive(limit: int, granted: bool, platform: Platform) -> None:
-    """Exactly as large passes; a byte more is refused with both numbers."""
+    """A selection of exactly the limit is accepted; one byte more is rejected with both numbers."""
     correlation_id = await send(platform, request(platform, sizeLimitInBytes=limit))
     await platform.peer.until_final(correlation_id)
     first = platform.peer.responses(correlation_id)[0]
@@ -280,7 +280,7 @@ async def test_the_size_limit_is_inclusive(limit: int, granted: bool, platform: 
 async def test_a_useless_query_fails_the_request(
     query: str, error_type: str, message: str, platform: Platform
 ) -> None:
-    """FAILED is then the first and only response, even beside a good query."""
+    """FAILED is the first and only response, even if another query is valid."""
     correlation_id = await send(platform, request(platform, queries=[EVE_01, query]))
     await platform.peer.until_final(correlation_id)
 
@@ -295,7 +295,7 @@ async def test_a_useless_query_fails_the_request(
 
 
 async def test_a_megabyte_of_query_is_answered(platform: Platform) -> None:
-    """Size alone is no reason to refuse."""
+    """Size alone is no reason to reject a request."""
     names = " OR ".join(f"NONE_{number:07d}" for number in range(63_000))
     query = f"productId:(EVE_01 OR {names})"
     correlation_id = await send(platform, request(platform, queries=[query]))
@@ -306,27 +306,29 @@ async def test_a_megabyte_of_query_is_answered(platform: Platform) -> None:
 
 
 def _body(**members: Any) -> bytes:
-    """A request without a user of the directory: it must never come so far."""
-    good = {"correlationId": f"bad-{uuid4()}", "queries": [EVE_01], "user": "nobody@example.org"}
-    return json.dumps({**good, **members}).encode()
+    """Return a request with an unknown user: it must not get as far as the check of the user."""
+    valid = {"correlationId": f"bad-{uuid4()}", "queries": [EVE_01], "user": "nobody@example.org"}
+    return json.dumps({**valid, **members}).encode()
 
 
-REFUSED_REQUESTS = [
+UNREADABLE_REQUESTS = [
     pytest.param(b"", "not-converted-message", id="empty"),
     pytest.param(b"not JSON", "not-converted-message", id="not JSON"),
-    pytest.param(b'{"correlationId": "x"', "not-converted-message", id="cut off"),
-    pytest.param(b'{"correlationId": "x"} {}', "not-converted-message", id="more behind it"),
+    pytest.param(b'{"correlationId": "x"', "not-converted-message", id="truncated"),
+    pytest.param(b'{"correlationId": "x"} {}', "not-converted-message", id="trailing data"),
     pytest.param(b"\xff\xfe{}", "not-converted-message", id="not UTF-8"),
     pytest.param(b"null", "not-converted-message", id="null"),
     pytest.param(b'["a list"]', "not-converted-message", id="a list"),
     pytest.param(b"[" * 100_000, "not-converted-message", id="nested too deep"),
-    pytest.param(_body(queries=EVE_01), "not-converted-message", id="queries is a text"),
+    pytest.param(_body(queries=EVE_01), "not-converted-message", id="queries is a string"),
     pytest.param(_body(queries=[{}]), "not-converted-message", id="a query is an object"),
     pytest.param(_body(filters=[]), "not-converted-message", id="filters is a list"),
     pytest.param(
-        _body(filters={"dataTypes": "RAWDATA"}), "not-converted-message", id="data types is a text"
+        _body(filters={"dataTypes": "RAWDATA"}),
+        "not-converted-message",
+        id="data types is a string",
     ),
-    pytest.param(_body(sizeLimitInBytes="ten"), "not-converted-message", id="limit is a word"),
+    pytest.param(_body(sizeLimitInBytes="ten"), "not-converted-message", id="limit is a string"),
     pytest.param(_body(sizeLimitInBytes=2**63), "not-converted-message", id="limit over 64 bits"),
     pytest.param(_body(sizeLimitInBytes=1.5), "not-converted-message", id="limit is a fraction"),
     pytest.param(_body(user={"email": "x"}), "not-converted-message", id="user is an object"),
@@ -338,21 +340,21 @@ REFUSED_REQUESTS = [
 ]
 
 
-@pytest.mark.parametrize(("body", "reason"), REFUSED_REQUESTS)
+@pytest.mark.parametrize(("body", "reason"), UNREADABLE_REQUESTS)
 async def test_what_cannot_be_answered_is_a_dead_letter(
     body: bytes, reason: str, platform: Platform
 ) -> None:
-    """Nobody can be answered: the message is kept as it came, with its reason, and people are told."""
-    await platform.peer.send(REQUESTS, body, OURS)
-    letter = await letter_with(platform, REQUEST_QUEUE, body)
+    """The sender is unknown: the message is kept unchanged with its reason, and operators are notified."""
+    await platform.peer.send(REQUESTS, body, HEADERS)
+    dead_letter = await dead_letter_with(platform, REQUEST_QUEUE, body)
     (notification,) = await platform.sandbox.notifications.wait_for(1)
 
-    assert letter.headers["rs-order.reason"] == reason
-    assert letter.headers["x-death-queue"] == REQUEST_QUEUE
-    assert letter.headers["x-original-exchange"] == REQUESTS
-    assert letter.headers["x-exception-message"]
-    assert {name: letter.headers[name] for name in OURS} == OURS
-    assert letter.content_type == "application/json"
+    assert dead_letter.headers["rs-order.reason"] == reason
+    assert dead_letter.headers["x-death-queue"] == REQUEST_QUEUE
+    assert dead_letter.headers["x-original-exchange"] == REQUESTS
+    assert dead_letter.headers["x-exception-message"]
+    assert {name: dead_letter.headers[name] for name in HEADERS} == HEADERS
+    assert dead_letter.content_type == "application/json"
     label = {"not-converted-message": "conversion", "invalid-message": "invalid"}[reason]
     assert notification.tenant == TENANT
     assert notification.body == failure_notification(1, **{label: 1})
@@ -367,14 +369,14 @@ async def test_what_cannot_be_answered_is_a_dead_letter(
         ({"regards.tenant": "nowhere", "mark": "kept"}, "unknown-tenant", "unknown"),
         ({"regards.tenant": 'x"; drop', "mark": "kept"}, "unknown-tenant", "unknown"),
     ],
-    ids=["none", "empty", "not a text", "unknown", "not a name"],
+    ids=["none", "empty", "not a string", "unknown", "not a name"],
 )
 @pytest.mark.parametrize(
     ("exchange", "queue"),
     [(REQUESTS, REQUEST_QUEUE), (CANCELS, CANCEL_QUEUE)],
     ids=["order", "cancel"],
 )
-async def test_a_message_of_no_tenant_is_a_dead_letter(
+async def test_a_message_without_a_known_tenant_is_a_dead_letter(
     *,
     exchange: str,
     queue: str,
@@ -383,38 +385,38 @@ async def test_a_message_of_no_tenant_is_a_dead_letter(
     label: str,
     platform: Platform,
 ) -> None:
-    """Nothing sent to rs-order is lost; the operators of the installation are told."""
+    """The message is kept, and the operators of the installation are notified."""
     body = json.dumps({"correlationId": f"{uuid4()}", "orderId": 1}).encode()
     await platform.peer.send(exchange, body, headers)
-    letter = await letter_with(platform, queue, body)
+    dead_letter = await dead_letter_with(platform, queue, body)
     (notification,) = await platform.sandbox.notifications.wait_for(1)
 
-    assert letter.headers["rs-order.reason"] == reason
-    assert letter.headers["x-death-queue"] == queue
-    assert {name: letter.headers.get(name) for name in headers} == headers
+    assert dead_letter.headers["rs-order.reason"] == reason
+    assert dead_letter.headers["x-death-queue"] == queue
+    assert {name: dead_letter.headers.get(name) for name in headers} == headers
     assert notification.tenant == "instance"
     assert notification.body == failure_notification(1, **{label: 1})
 
 
-async def test_w13_the_good_messages_of_a_bad_batch_are_granted(platform: Platform) -> None:
-    """Good before, between and after the bad: each is granted and ends DONE, each bad one is told."""
+async def test_w13_valid_requests_beside_invalid_ones_are_granted(platform: Platform) -> None:
+    """In one batch: each valid request ends DONE, each invalid one is DENIED or becomes a dead letter."""
     good = [request(platform) for _ in range(4)]
     denied = [request(platform, queries=[]), request(platform, user="unknownUser")]
-    letters = [b"not JSON", b"[]", b"{}"]
+    unreadable = [b"not JSON", b"[]", b"{}"]
     batch = [
         json.dumps(good[0]).encode(),
-        letters[0],
+        unreadable[0],
         json.dumps(denied[0]).encode(),
         json.dumps(good[1]).encode(),
-        letters[1],
+        unreadable[1],
         json.dumps(denied[1]).encode(),
-        letters[2],
+        unreadable[2],
         json.dumps(good[2]).encode(),
     ]
     holder = await asyncpg.connect(platform.database_url)
     try:
         async with holder.transaction():
-            # The first request waits for this lock, and what comes meanwhile is one batch.
+            # The first request waits for this lock; the messages after it form one batch.
             await holder.execute(f"lock table order_{TENANT}.order_request")
             await send(platform, good[3])
             for message in batch:
@@ -424,8 +426,8 @@ async def test_w13_the_good_messages_of_a_bad_batch_are_granted(platform: Platfo
     for body in good:
         await platform.peer.until_final(body["correlationId"])
     answers = [await platform.peer.until_final(body["correlationId"]) for body in denied]
-    for letter in letters:
-        await letter_with(platform, REQUEST_QUEUE, letter)
+    for message in unreadable:
+        await dead_letter_with(platform, REQUEST_QUEUE, message)
     (notification,) = await platform.sandbox.notifications.wait_for(1)
 
     for body in good:
@@ -439,7 +441,7 @@ async def test_w13_the_good_messages_of_a_bad_batch_are_granted(platform: Platfo
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        (b"rubbish", "not-converted-message"),
+        (b"not JSON", "not-converted-message"),
         (b'{"correlationId": "c"}', "invalid-message"),
         (b'{"orderId": 1}', "invalid-message"),
         (b'{"orderId": "one", "correlationId": "c"}', "not-converted-message"),
@@ -448,43 +450,43 @@ async def test_w13_the_good_messages_of_a_bad_batch_are_granted(platform: Platfo
             "invalid-message",
         ),
     ],
-    ids=["not JSON", "no order", "no correlationId", "order is a word", "correlationId too long"],
+    ids=["not JSON", "no order", "no correlationId", "order is a string", "correlationId too long"],
 )
 async def test_a_bad_cancel_request_is_a_dead_letter(
     body: bytes, reason: str, platform: Platform
 ) -> None:
-    """Never answered, never lost; a good one right behind it is carried out."""
+    """It gets no response; a valid one right behind it is carried out."""
     correlation_id = await send(platform, request(platform))
     order_id = (await platform.peer.until_final(correlation_id)).body["orderId"]
-    await platform.peer.send(CANCELS, body, OURS)
+    await platform.peer.send(CANCELS, body, HEADERS)
     await platform.peer.cancel(order_id)
-    letter = await letter_with(platform, CANCEL_QUEUE, body)
+    dead_letter = await dead_letter_with(platform, CANCEL_QUEUE, body)
     await until_rows(
         platform, "select 1 from orders where id = $1 and status = 'DELETED'", order_id
     )
 
-    assert letter.headers["rs-order.reason"] == reason
-    assert letter.headers["x-death-queue"] == CANCEL_QUEUE
-    assert letter.headers["mark"] == "kept"
+    assert dead_letter.headers["rs-order.reason"] == reason
+    assert dead_letter.headers["x-death-queue"] == CANCEL_QUEUE
+    assert dead_letter.headers["mark"] == "kept"
 
 
-async def test_file_events_that_are_not_ours_are_dropped_and_counted(platform: Platform) -> None:
-    """Other tenants' events and unused types cost a count; only rubbish makes a dead letter."""
+async def test_irrelevant_file_events_are_dropped_and_counted(platform: Platform) -> None:
+    """Events of other tenants or unused types are only counted; an unreadable one becomes a dead letter."""
     before = await dropped(platform)
     foreign = b'{"type": "AVAILABLE", "checksum": "abc"}'
     await platform.peer.send(FILE_REFERENCES, foreign, {"regards.tenant": "elsewhere"})
-    await platform.peer.send(FILE_REFERENCES, b"rubbish", {"regards.tenant": "elsewhere"})
+    await platform.peer.send(FILE_REFERENCES, b"not JSON", {"regards.tenant": "elsewhere"})
     for kind in ("STORED", "COPIED", "FULLY_DELETED", "SOMETHING_NEW", None):
         await platform.peer.send(
             FILE_REFERENCES, json.dumps({"type": kind, "checksum": "abc"}).encode()
         )
     await platform.peer.send(FILE_REFERENCES, b'{"type": "AVAILABLE"}')
-    await platform.peer.send(FILE_REFERENCES, b"rubbish", OURS)
-    letter = await letter_with(platform, FILE_REFERENCE_QUEUE, b"rubbish")
+    await platform.peer.send(FILE_REFERENCES, b"not JSON", HEADERS)
+    dead_letter = await dead_letter_with(platform, FILE_REFERENCE_QUEUE, b"not JSON")
     after = await dropped(platform)
 
-    assert letter.headers["rs-order.reason"] == "not-converted-message"
-    assert letter.headers["x-death-queue"] == FILE_REFERENCE_QUEUE
+    assert dead_letter.headers["rs-order.reason"] == "not-converted-message"
+    assert dead_letter.headers["x-death-queue"] == FILE_REFERENCE_QUEUE
     assert after["foreign-tenant"] - before.get("foreign-tenant", 0) == 2
     assert after["unused-type"] - before.get("unused-type", 0) == 6
 
@@ -492,10 +494,10 @@ async def test_file_events_that_are_not_ours_are_dropped_and_counted(platform: P
 @pytest.mark.parametrize(
     ("body", "tenant", "reason"),
     [
-        (b"rubbish", TENANT, "not-converted-message"),
+        (b"not JSON", TENANT, "not-converted-message"),
         (b"[]", TENANT, "not-converted-message"),
         (b'{"orderId": 1}', TENANT, "not-converted-message"),
-        (b'{"step": "dance"}', TENANT, "not-converted-message"),
+        (b'{"step": "unknown"}', TENANT, "not-converted-message"),
         (b'{"step": "complete-order"}', TENANT, "not-converted-message"),
         (b'{"step": "schedule", "owner": 5}', TENANT, "not-converted-message"),
         (b'{"step": "tidy", "round": 1}', "nowhere", "unknown-tenant"),
@@ -510,23 +512,23 @@ async def test_file_events_that_are_not_ours_are_dropped_and_counted(platform: P
         "unknown tenant",
     ],
 )
-async def test_rubbish_in_the_queue_of_steps_is_a_dead_letter(
+async def test_an_unreadable_step_is_a_dead_letter(
     body: bytes, tenant: str, reason: str, platform: Platform
 ) -> None:
-    """A step nobody can do is put aside at once, and the steps behind it are done."""
+    """An unreadable step becomes a dead letter at once; the steps behind it are done."""
     await put_in_queue(platform, STEPS, body, {"regards.tenant": tenant, "mark": "kept"})
     correlation_id = await send(platform, request(platform))
-    letter = await letter_with(platform, STEPS, body)
+    dead_letter = await dead_letter_with(platform, STEPS, body)
     final = await platform.peer.until_final(correlation_id)
 
-    assert letter.headers["rs-order.reason"] == reason
-    assert letter.headers["x-death-queue"] == STEPS
-    assert letter.headers["mark"] == "kept"
+    assert dead_letter.headers["rs-order.reason"] == reason
+    assert dead_letter.headers["x-death-queue"] == STEPS
+    assert dead_letter.headers["mark"] == "kept"
     assert final.status == "DONE"
 
 
 async def dropped(platform: Platform) -> dict[str, float]:
-    """How many messages of the file queue were dropped, by reason, as Prometheus reads it."""
+    """Return the number of dropped messages of the file queue by reason, from the Prometheus metrics."""
     async with httpx.AsyncClient() as client:
         answer = await client.get(f"http://127.0.0.1:{platform.port}/actuator/prometheus")
     counted = {}

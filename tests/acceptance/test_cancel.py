@@ -1,4 +1,4 @@
-"""Cancel requests: never answered; whatever the order does, it goes, and nothing of it comes back."""
+"""Cancel requests: they get no response, and delete an order for good in any of its states."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -14,10 +14,10 @@ DAM = Service.DAM
 THREE_DATASETS = [EVE_01, "productId:PSP_MAG_20200104", "productId:GOES13_20170901"]
 
 
-async def test_w9_a_pending_order_is_cancelled_while_the_page_is_on_its_way(
+async def test_w9_a_pending_order_is_cancelled_while_its_page_is_read(
     platform: Platform,
 ) -> None:
-    """The step that comes back with the files of a deleted order throws them away (W9)."""
+    """The completion step drops the files that it read for an order deleted meanwhile (W9)."""
     platform.sandbox.faults.outages = {
         Service.DAM: Outage(mode=OutageMode.SLOW, seconds=0.5, calls=1)
     }
@@ -40,7 +40,7 @@ async def test_w9_a_pending_order_is_cancelled_while_the_page_is_on_its_way(
 async def test_w35_a_running_order_is_cancelled_and_a_late_file_changes_nothing(
     platform: Platform,
 ) -> None:
-    """Its files go in slices; storage's late word finds nobody waiting."""
+    """Its files are deleted in slices; a late event of storage changes nothing."""
     platform.sandbox.faults.silence = True
     correlation_id = await platform.peer.order(EVE_01, user=new_user(platform))
     order_id = (await platform.peer.until(correlation_id, "GRANTED")).body["orderId"]
@@ -62,7 +62,7 @@ async def test_w35_a_running_order_is_cancelled_and_a_late_file_changes_nothing(
 async def test_an_order_that_waits_for_its_user_is_cancelled_and_its_slots_are_free(
     platform: Platform,
 ) -> None:
-    """What it had not asked for is never asked; the user's next order starts at once."""
+    """Its remaining sub-order is never requested from storage; the user's next order starts at once."""
     user = new_user(platform)
     correlation_id = await platform.peer.order(*THREE_DATASETS, user=user)
     order_id = (await platform.peer.until(correlation_id, "SUBORDER_DONE", 2)).body["orderId"]
@@ -81,7 +81,7 @@ async def test_an_order_that_waits_for_its_user_is_cancelled_and_its_slots_are_f
 async def test_a_finished_order_is_cancelled_and_can_no_longer_be_downloaded(
     platform: Platform,
 ) -> None:
-    """DONE becomes DELETED, and the link it had given leads to nothing."""
+    """DONE becomes DELETED, and its download link no longer works."""
     user = new_user(platform)
     correlation_id = await platform.peer.order(EVE_01, user=user)
     order_id = (await platform.peer.until_final(correlation_id)).body["orderId"]
@@ -105,10 +105,10 @@ async def test_a_failed_order_is_cancelled(platform: Platform) -> None:
     await until_deleted(platform, order_id)
 
 
-async def test_cancelling_twice_or_an_order_that_is_not_there_does_nothing(
+async def test_cancelling_an_order_twice_or_an_unknown_order_does_nothing(
     platform: Platform,
 ) -> None:
-    """Deleted once whatever comes again; unknown ids harm no other order of the batch."""
+    """Repeated cancels delete once; cancels of unknown orders don't affect the others of their batch."""
     first = await platform.peer.until_final(
         await platform.peer.order(EVE_01, user=new_user(platform))
     )
@@ -121,12 +121,12 @@ async def test_cancelling_twice_or_an_order_that_is_not_there_does_nothing(
         await platform.peer.cancel(order_id)
         await platform.peer.cancel(order_id)
     await until_deleted(platform, second.body["orderId"])
-    deaths = await platform.rows(
+    deletions = await platform.rows(
         "select order_id from history where after = 'DELETED' and order_id = any($1)",
         [first.body["orderId"], second.body["orderId"]],
     )
 
-    assert sorted(row["order_id"] for row in deaths) == [
+    assert sorted(row["order_id"] for row in deletions) == [
         first.body["orderId"],
         second.body["orderId"],
     ]
@@ -146,30 +146,31 @@ MOMENTS: dict[str, Moment] = {
         order, "SUBORDER_DONE", 2
     ),
 }
-"""What was just heard or seen of an order of three datasets when its cancel is sent."""
+"""Wait for a moment in the life of an order of three datasets, at which its cancel is sent."""
 
 
 async def test_orders_are_cancelled_at_any_moment_after_their_grant(platform: Platform) -> None:
-    """Whatever each had come to, it is deleted, and storage and peers hear nothing more of it."""
+    """Each is deleted, and causes no further restore request or response."""
     platform.sandbox.faults.outages = {DAM: Outage(mode=OutageMode.SLOW, seconds=0.05)}
     cancelled = [await _cancelled(platform, moment) for moment in MOMENTS.values()]
     for order_id in cancelled:
         await until_deleted(platform, order_id)
     await fence(platform)
-    asked, told = platform.sandbox.restores.requested, await _told(platform, cancelled)
+    requested = platform.sandbox.restores.requested
+    responses = await _responses_to(platform, cancelled)
     for _ in range(2):
         await fence(platform)
 
-    assert platform.sandbox.restores.requested - asked == 2
-    assert await _told(platform, cancelled) == told
+    assert platform.sandbox.restores.requested - requested == 2
+    assert await _responses_to(platform, cancelled) == responses
     for order_id in cancelled:
-        assert _in_order(told[order_id])
+        assert _in_order(responses[order_id])
         assert await state_of(platform, order_id) == "DELETED"
         assert await left_of(platform, order_id) == {"files": 0, "sub_orders": 0, "history": 1}
 
 
 async def _cancelled(platform: Platform, moment: Moment) -> int:
-    """An order whose cancel is sent at a moment of its life."""
+    """Order, send a cancel at a moment, and return the order's id."""
     calls = platform.sandbox.calls.counters[DAM]
     correlation_id = await platform.peer.order(*THREE_DATASETS, user=new_user(platform))
     await moment(platform, correlation_id, calls)
@@ -178,8 +179,8 @@ async def _cancelled(platform: Platform, moment: Moment) -> int:
     return order_id
 
 
-async def _told(platform: Platform, orders: list[int]) -> dict[int, list[str]]:
-    """What the peer heard of each order, once the relay has nothing left to send."""
+async def _responses_to(platform: Platform, orders: list[int]) -> dict[int, list[str]]:
+    """Return the statuses that the peer received of each order, once the relay has sent everything."""
     await until_rows(
         platform,
         "select 1 where not exists (select 1 from rs_order.outbox where kind = 'ORDER_RESPONSE')",
@@ -193,13 +194,13 @@ async def _told(platform: Platform, orders: list[int]) -> dict[int, list[str]]:
 
 
 def _in_order(statuses: list[str]) -> bool:
-    """Granted first, the end last, if it came so far, and nothing twice but ready sub-orders."""
+    """True if GRANTED comes first, a final status last if at all, and only SUBORDER_DONE repeats."""
     middle = [status for status in statuses[1:] if status != "SUBORDER_DONE"]
     return statuses[0] == "GRANTED" and middle in ([], statuses[-1:])
 
 
 def md5_of(filename: str) -> str:
-    """The checksum of a file of the packaged archive."""
+    """Return the checksum of a file of the packaged archive."""
     manifest: dict[str, Any] = json.loads((BUNDLED_ARCHIVE / "manifest.json").read_text())
     (found,) = {
         file["md5"]
@@ -212,7 +213,7 @@ def md5_of(filename: str) -> str:
 
 
 async def until_deleted(platform: Platform, order_id: int) -> None:
-    """Until the order is DELETED and its files are gone."""
+    """Wait until the order is DELETED and its files and sub-orders are deleted."""
     await until_rows(
         platform,
         "select 1 from orders where id = $1 and status = 'DELETED' and not exists"

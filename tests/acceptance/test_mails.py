@@ -1,4 +1,4 @@
-"""Mails over the whole service: to rs-admin-instance or a mail server, by a clock that the test moves."""
+"""Mails of the whole service, to rs-admin-instance or a mail server, with a clock that the test moves."""
 
 import json
 import re
@@ -32,7 +32,7 @@ SETTINGS: dict[str, Any] = {
 
 
 async def ordered(platform: Platform, user: str) -> int:
-    """A nearline file, ordered on the project's site, to the end."""
+    """Order a nearline file from a basket, wait for DONE, and return the order's id."""
     await put_basket(platform, user, EVE_01)
     async with platform.client(user) as client:
         answer = await client.post("/user/orders", json={"onSuccessUrl": "/user/orders"})
@@ -48,13 +48,13 @@ def mails_to(platform: Platform, user: str) -> list[Mail]:
     return [mail for mail in platform.sandbox.mailbox.mails if user in mail.to]
 
 
-async def mailed(platform: Platform, user: str, count: int = 1) -> list[Mail]:
+async def until_mailed(platform: Platform, user: str, count: int = 1) -> list[Mail]:
     await eventually(lambda: len(mails_to(platform, user)) >= count, f"{count} mails to {user}")
     return mails_to(platform, user)
 
 
 def at_seven(platform: Platform, days: int) -> None:
-    """Move the clock to a minute after the seventh hour of a working day, so many days on or later."""
+    """Move the clock to 07:01 on the first working day at least so many days from now."""
     wanted = (platform.clock.now() + timedelta(days=days)).replace(hour=7, minute=1)
     while wanted.isoweekday() > 5:
         wanted += timedelta(days=1)
@@ -63,7 +63,7 @@ def at_seven(platform: Platform, days: int) -> None:
 
 @pytest.fixture
 async def platform(broker: FreshBroker, database_url: str) -> AsyncIterator[Platform]:
-    """Three instances on one database and broker, with the mails of the sandbox."""
+    """Three instances on one database and broker; the sandbox receives their mails."""
     async with (
         running_platform(broker, database_url, **SETTINGS) as ready,
         AsyncExitStack() as instances,
@@ -76,7 +76,7 @@ async def platform(broker: FreshBroker, database_url: str) -> AsyncIterator[Plat
 
 
 async def test_three_instances_send_each_mail_once(platform: Platform) -> None:
-    """The confirmation, late when the mail service is away, and a reminder by the clock."""
+    """A confirmation, a delayed one after an outage of the mail service, and a reminder by the clock."""
     jane, john = new_user(platform), new_user(platform)
     await platform.peer.until_final(await platform.peer.order(EVE_01, user=jane))
     await fence(platform)
@@ -84,7 +84,7 @@ async def test_three_instances_send_each_mail_once(platform: Platform) -> None:
     assert platform.sandbox.mailbox.mails == []  # services get no mail (domain.md 16.2)
 
     order = await ordered(platform, jane)
-    (confirmed,) = await mailed(platform, jane)
+    (confirmed,) = await until_mailed(platform, jane)
     platform.sandbox.faults.mail_status = 500
     asked = platform.sandbox.calls.counters[Service.ADMIN_INSTANCE]
     late = await ordered(platform, john)
@@ -99,12 +99,12 @@ async def test_three_instances_send_each_mail_once(platform: Platform) -> None:
     platform.sandbox.faults.mail_status = None
     platform.clock.ahead += timedelta(minutes=10)
 
-    assert [mail.subject for mail in await mailed(platform, john)] == [
+    assert [mail.subject for mail in await until_mailed(platform, john)] == [
         f"Order number {late} is confirmed"
     ]
 
     at_seven(platform, days=4)
-    jane_, john_ = await mailed(platform, jane, 2), await mailed(platform, john, 2)
+    jane_, john_ = await until_mailed(platform, jane, 2), await until_mailed(platform, john, 2)
     at_seven(platform, days=1)
     await fence(platform)
 
@@ -116,19 +116,19 @@ async def test_three_instances_send_each_mail_once(platform: Platform) -> None:
     assert await platform.rows("select from mail") == []
 
 
-async def test_an_outage_over_the_time_of_a_reminder_is_made_up_for(
+async def test_a_reminder_missed_during_an_outage_is_sent_later(
     broker: FreshBroker, database_url: str
 ) -> None:
-    """Nothing ran at seven; whoever starts next reminds, once."""
+    """No instance ran at seven o'clock; the next one that starts sends the reminder, once."""
     async with running_platform(broker, database_url, **SETTINGS) as platform:
         async with platform.service():
             user = new_user(platform)
             await ordered(platform, user)
-            await mailed(platform, user)
+            await until_mailed(platform, user)
         at_seven(platform, days=4)
         platform.clock.ahead += timedelta(hours=5)
         async with platform.service():
-            await mailed(platform, user, 2)
+            await until_mailed(platform, user, 2)
         async with platform.service():
             await fence(platform)
 
@@ -140,7 +140,7 @@ async def test_an_outage_over_the_time_of_a_reminder_is_made_up_for(
 async def test_mails_go_to_a_mail_server_and_copies_to_rs_notifier(
     broker: FreshBroker, database_url: str
 ) -> None:
-    """Instead of rs-admin-instance; each response has its copy right behind it, the bodies equal."""
+    """Mails bypass rs-admin-instance; each response is followed by a copy with an equal body."""
     async with smtp_server() as box:
         smtp: dict[str, Any] = {
             "smtp_host": HOST,
@@ -151,7 +151,7 @@ async def test_mails_go_to_a_mail_server_and_copies_to_rs_notifier(
         async with (
             running_platform(broker, database_url, **SETTINGS, **smtp) as platform,
             platform.service(),
-            _heard(platform, RESPONSES, COPIES) as messages,
+            _received(platform, RESPONSES, COPIES) as messages,
         ):
             user = new_user(platform)
             order = await ordered(platform, user)
@@ -173,16 +173,16 @@ async def test_mails_go_to_a_mail_server_and_copies_to_rs_notifier(
 
 
 @asynccontextmanager
-async def _heard(platform: Platform, *exchanges: str) -> AsyncIterator[list[dict[str, Any]]]:
-    """What these fanouts give to one queue, in its order."""
+async def _received(platform: Platform, *exchanges: str) -> AsyncIterator[list[dict[str, Any]]]:
+    """Collect the messages of these fanout exchanges in one queue."""
     channel = platform.peer.channel
     queue = await channel.declare_queue(f"test.{uuid4()}", exclusive=True)
     for exchange in exchanges:
         await queue.bind(await platform.peer.exchange(exchange))
-    heard: list[dict[str, Any]] = []
+    received: list[dict[str, Any]] = []
 
     async def take(message: aio_pika.abc.AbstractIncomingMessage) -> None:
-        heard.append(
+        received.append(
             {
                 "exchange": message.exchange,
                 "headers": dict(message.headers),
@@ -191,5 +191,5 @@ async def _heard(platform: Platform, *exchanges: str) -> AsyncIterator[list[dict
         )
 
     tag = await queue.consume(take, no_ack=True)
-    yield heard
+    yield received
     await queue.cancel(tag)

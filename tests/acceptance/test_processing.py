@@ -1,4 +1,4 @@
-"""Orders whose files a process makes: domain.md 5 and 8, and fact 11 of section 20."""
+"""Orders whose files are outputs of a process: domain.md 5 and 8, and fact 11 of section 20."""
 
 import json
 from collections.abc import AsyncIterator
@@ -27,7 +27,7 @@ from tests.acceptance.processing import (
 from tests.support.polling import eventually
 from tests.support.servers import FreshBroker, fresh_broker, fresh_database
 
-SHARED_LETTERS = "regards.DLQ"
+SHARED_DEAD_LETTERS = "regards.DLQ"
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ async def module_platform(
     _management: Management,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[Platform]:
-    """Ten products of one file; three of two; two external ones. Pages of 4, no gate."""
+    """Datasets of ten products, of three with two files each, of two external ones; pages of 4."""
     maker = ArchiveMaker(tmp_path_factory.mktemp("processing"))
     for number in range(10):
         maker.product("TEN", f"T{number}")
@@ -91,10 +91,10 @@ def checksums(platform: Platform, *names: str) -> list[str]:
         ("SUBORDER", "ONE_PER_EXECUTION", 5, 2),
     ],
 )
-async def test_fact_11_the_limit_of_a_process_cuts_its_executions(
+async def test_fact_11_the_limit_of_a_process_splits_its_executions(
     scope: str, cardinality: str, limit: int, executions: int, platform: Platform
 ) -> None:
-    """Fact 11: so many executions, one SUBORDER_DONE per sub-order, DONE at the end, pages of 4 or not."""
+    """Fact 11: so many executions, one SUBORDER_DONE per sub-order, then DONE, whatever the page size."""
     process = a_process(platform, scope, cardinality, limit_type="FILES", limit=limit)
     ordered = await order(platform, "TEN", process)
 
@@ -112,10 +112,10 @@ def _batches(ordered: Ordered) -> list[Any]:
     return list(found.values())
 
 
-async def test_fact_11_a_process_that_forbids_a_split_takes_what_fits_exactly(
+async def test_fact_11_a_process_that_forbids_a_split_accepts_an_exact_fit(
     platform: Platform,
 ) -> None:
-    """Fact 11: ten products and a limit of ten: one execution."""
+    """Fact 11: ten products with a limit of ten make one execution."""
     process = a_process(
         platform,
         "SUBORDER",
@@ -133,7 +133,7 @@ async def test_fact_11_a_process_that_forbids_a_split_takes_what_fits_exactly(
 async def test_w4_fact_11_a_forbidden_split_fails_the_order_with_the_whole_message(
     platform: Platform,
 ) -> None:
-    """Fact 11: a limit of one: no execution, FAILED, and the message is kept whole, however long."""
+    """Fact 11: with a limit of one there is no execution; the order is FAILED with the whole long message."""
     process = a_process(
         platform,
         "SUBORDER",
@@ -159,8 +159,8 @@ async def test_w4_fact_11_a_forbidden_split_fails_the_order_with_the_whole_messa
     assert ordered.executions == []
 
 
-async def test_batch_and_executions_are_asked_for_as_the_contract_says(platform: Platform) -> None:
-    """As the user with his role; every input described, with the ids that results will name."""
+async def test_batch_and_execution_requests_follow_the_contract(platform: Platform) -> None:
+    """With the user and role of the owner; each input has the ids that results refer to."""
     process = a_process(platform, "FEATURE", "ONE_PER_FEATURE")
     ordered = await order(platform, "THREE", process)
     await ordered.until_final()
@@ -196,7 +196,7 @@ async def test_batch_and_executions_are_asked_for_as_the_contract_says(platform:
 
 
 async def test_outputs_are_downloaded_and_announced_as_delivered(platform: Platform) -> None:
-    """The zip holds what the process made, checked by its SHA-256, and rs-processing may delete it."""
+    """The zip has the outputs, checked by SHA-256; rs-processing is notified of each delivered output."""
     process = a_process(platform, "SUBORDER", "ONE_PER_INPUT_FILE")
     ordered = await order(platform, "THREE", process)
     await ordered.until_final()
@@ -205,11 +205,11 @@ async def test_outputs_are_downloaded_and_announced_as_delivered(platform: Platf
         " order by id",
         ordered.id,
     )
-    made = await platform.download(ordered.id, ordered.owner)
+    answer = await platform.download(ordered.id, ordered.owner)
     await platform.sandbox.executions.wait_for_downloaded(6)
 
-    assert made.status_code == 200
-    assert b"NOTICE.txt" not in made.content
+    assert answer.status_code == 200
+    assert b"NOTICE.txt" not in answer.content
     assert {row["checksum_algorithm"] for row in rows} == {"SHA-256"}
     assert {row["data_type"] for row in rows} == {"OTHER"}
     assert platform.sandbox.executions.downloaded == [row["url"] for row in rows]
@@ -217,7 +217,7 @@ async def test_outputs_are_downloaded_and_announced_as_delivered(platform: Platf
 
 
 async def test_an_output_that_is_not_delivered_is_not_announced(platform: Platform) -> None:
-    """Another file in its place: a failed download tells rs-processing nothing."""
+    """After a download that fails its checksum rs-processing isn't notified."""
     process = a_process(platform, "SUBORDER", "ONE_PER_INPUT_FILE")
     ordered = await order(platform, "ATTACHED", process)
     await ordered.until_final()
@@ -233,7 +233,7 @@ async def test_an_output_that_is_not_delivered_is_not_announced(platform: Platfo
 
 
 async def test_attached_files_are_ordered_beside_the_outputs(platform: Platform) -> None:
-    """One sub-order of the stored one, one of rs-dam's, one of the process; none is an input."""
+    """They have sub-orders of their own, for storage and for rs-dam, and are no inputs of the process."""
     process = a_process(platform, "FEATURE", "ONE_PER_FEATURE")
     ordered = await order(platform, "ATTACHED", process)
 
@@ -247,7 +247,7 @@ async def test_attached_files_are_ordered_beside_the_outputs(platform: Platform)
 async def test_external_inputs_are_processed_without_storage(
     scope: str, batches: int, platform: Platform
 ) -> None:
-    """Nothing is asked of storage; scope FEATURE has a sub-order for each product (5.2)."""
+    """There is no restore request; scope FEATURE has a sub-order for each product (5.2)."""
     process = a_process(platform, scope, "ONE_PER_FEATURE")
     ordered = await order(platform, "EXTERNAL", process)
 
@@ -269,12 +269,12 @@ async def test_external_inputs_are_processed_without_storage(
         ({"empty_outputs": True}, "The process made no file."),
         ({"wrong_input_ids": True}, "The process made no file for it."),
     ],
-    ids=["failure", "cancelled", "timed out", "nothing made", "of unknown inputs"],
+    ids=["failure", "cancelled", "timed out", "no outputs", "unknown inputs"],
 )
 async def test_w29_all_outputs_failed_is_failed(
     faults: dict[str, Any], reason: str, platform: Platform
 ) -> None:
-    """Decided on the outputs, not by comparing them with inputs; each says why."""
+    """The status follows from the outputs, not from their number of inputs; each has its reason."""
     for name, value in faults.items():
         setattr(platform.sandbox.faults, name, value)
     process = a_process(platform, "SUBORDER", "ONE_PER_FEATURE")
@@ -286,7 +286,7 @@ async def test_w29_all_outputs_failed_is_failed(
 
 
 async def test_w25_inputs_with_an_output_keep_it_when_others_have_none(platform: Platform) -> None:
-    """One of six isn't made: five available, one failed, DONE_WITH_WARNING."""
+    """One of six outputs is missing: five available, one failed, DONE_WITH_WARNING."""
     platform.sandbox.faults.missing_outputs = 1
     process = a_process(platform, "SUBORDER", "ONE_PER_INPUT_FILE")
     ordered = await order(platform, "THREE", process)
@@ -296,10 +296,10 @@ async def test_w25_inputs_with_an_output_keep_it_when_others_have_none(platform:
     assert (states.count("AVAILABLE"), states.count("PROCESSING_ERROR")) == (5, 1)
 
 
-async def test_w26_a_result_touches_the_outputs_of_its_own_execution_only(
+async def test_w26_a_result_changes_only_the_outputs_of_its_own_execution(
     platform: Platform,
 ) -> None:
-    """One product's result comes: the other two of the sub-order stay awaited."""
+    """After the result of one product the outputs of the other two stay pending."""
     platform.sandbox.faults.processing_silence = True
     process = a_process(platform, "FEATURE", "ONE_PER_FEATURE")
     ordered = await order(platform, "THREE", process)
@@ -315,7 +315,7 @@ async def test_w26_a_result_touches_the_outputs_of_its_own_execution_only(
 
 
 async def test_w27_sub_order_1_is_not_sub_order_10(platform: Platform) -> None:
-    """A result of the first is not given to the tenth, whose name begins alike."""
+    """A result for the first doesn't match the tenth, whose id begins with the same text."""
     platform.sandbox.faults.processing_silence = True
     process = a_process(platform, "SUBORDER", "ONE_PER_EXECUTION", limit_type="FILES", limit=1)
     ordered = await order(platform, "TEN", process)
@@ -326,8 +326,8 @@ async def test_w27_sub_order_1_is_not_sub_order_10(platform: Platform) -> None:
     await ordered.until_states(AVAILABLE=1, PENDING=9)
 
 
-async def test_w28_a_forecast_of_nothing_does_not_end_the_order(platform: Platform) -> None:
-    """Outputs of 0 bytes to come are awaited all the same."""
+async def test_w28_a_forecast_of_zero_bytes_does_not_end_the_order(platform: Platform) -> None:
+    """Outputs with a forecast size of 0 bytes stay pending until their results arrive."""
     platform.sandbox.faults.processing_silence = True
     process = a_process(platform, "FEATURE", "ONE_PER_FEATURE", forecast="0b")
     ordered = await order(platform, "THREE", process)
@@ -342,10 +342,10 @@ async def test_w28_a_forecast_of_nothing_does_not_end_the_order(platform: Platfo
 
 
 @pytest.mark.parametrize("status", [403, 503])
-async def test_w7_a_batch_that_can_not_be_made_fails_the_outputs(
+async def test_w7_a_batch_that_cannot_be_created_fails_the_outputs(
     status: int, platform: Platform
 ) -> None:
-    """A refusal at once, trouble when patience ends: the order ends, and each output says why."""
+    """At once when rejected, after the time limit when unavailable; each output has the reason."""
     platform.sandbox.faults.batch_status = status
     process = a_process(platform, "SUBORDER", "ONE_PER_FEATURE")
     ordered = await order(platform, "THREE", process)
@@ -357,32 +357,36 @@ async def test_w7_a_batch_that_can_not_be_made_fails_the_outputs(
 
 
 @pytest.mark.parametrize("forecast", ["999999999g", "*999999999999999999"])
-async def test_a_forecast_of_nonsense_costs_no_order(forecast: str, platform: Platform) -> None:
-    """Nothing comes of it but a percentage that is wrong until the results are there."""
+async def test_an_absurd_forecast_does_not_fail_the_order(
+    forecast: str, platform: Platform
+) -> None:
+    """Only the percentage is wrong until the results arrive."""
     process = a_process(platform, "SUBORDER", "ONE_PER_INPUT_FILE", forecast=forecast)
     ordered = await order(platform, "THREE", process)
 
     assert await ordered.until_final() == "DONE"
 
 
-async def test_trouble_from_before_a_pause_is_forgotten(platform: Platform) -> None:
-    """After it, rs-processing is given as much time as at first."""
+async def test_resume_restarts_the_time_limit_for_an_unavailable_rs_processing(
+    platform: Platform,
+) -> None:
+    """After the pause rs-processing has the full time again."""
     platform.sandbox.faults.batch_status = 503
     process = a_process(platform, "SUBORDER", "ONE_PER_FEATURE")
     ordered = await order(platform, "THREE", process)
-    in_trouble = "select from process_batch where order_id = $1 and unavailable_since is not null"
-    await eventually(lambda: platform.rows(in_trouble, ordered.id), "an attempt in vain")
+    unavailable = "select from process_batch where order_id = $1 and unavailable_since is not null"
+    await eventually(lambda: platform.rows(unavailable, ordered.id), "a failed attempt")
     await act(platform, ordered, "pause")
     platform.clock.ahead = timedelta(minutes=30)
     await act(platform, ordered, "resume")
-    await eventually(lambda: platform.rows(in_trouble, ordered.id), "another attempt in vain")
+    await eventually(lambda: platform.rows(unavailable, ordered.id), "another failed attempt")
     platform.sandbox.faults.batch_status = None
 
     assert await ordered.until_final() == "DONE"
 
 
-async def test_a_batch_in_trouble_is_asked_for_again(platform: Platform) -> None:
-    """rs-processing comes back before patience ends: the order is done."""
+async def test_a_batch_is_retried_while_rs_processing_is_unavailable(platform: Platform) -> None:
+    """rs-processing recovers within the time limit: the order ends DONE."""
     platform.sandbox.faults.batch_status = 503
     process = a_process(platform, "SUBORDER", "ONE_PER_FEATURE")
     ordered = await order(platform, "THREE", process)
@@ -390,7 +394,7 @@ async def test_a_batch_in_trouble_is_asked_for_again(platform: Platform) -> None
         lambda: platform.rows(
             "select from process_batch where order_id = $1 and attempts > 0", ordered.id
         ),
-        "an attempt in vain",
+        "a failed attempt",
     )
     platform.sandbox.faults.batch_status = None
 
@@ -398,7 +402,7 @@ async def test_a_batch_in_trouble_is_asked_for_again(platform: Platform) -> None
 
 
 async def test_w7_without_any_input_nothing_is_executed(platform: Platform) -> None:
-    """Storage can deliver none: no batch, no execution, FAILED with storage's reason."""
+    """Storage fails all inputs: no batch, no execution, FAILED with storage's reason."""
     names = [f"H{product}_{file}.dat" for product in range(3) for file in range(2)]
     platform.sandbox.faults.storage_errors = dict.fromkeys(
         checksums(platform, *names), "tape is broken"
@@ -411,8 +415,8 @@ async def test_w7_without_any_input_nothing_is_executed(platform: Platform) -> N
     assert ordered.executions == []
 
 
-async def test_w7_executions_get_the_inputs_that_could_be_had(platform: Platform) -> None:
-    """Of two products one loses a file, one both: the first is processed with the rest of it."""
+async def test_w7_executions_get_the_available_inputs(platform: Platform) -> None:
+    """A product that lost one of two files is processed with the other; one that lost both isn't."""
     lost = checksums(platform, "H0_0.dat", "H1_0.dat", "H1_1.dat")
     platform.sandbox.faults.storage_errors = dict.fromkeys(lost, "tape is broken")
     process = a_process(platform, "FEATURE", "ONE_PER_FEATURE")
@@ -428,10 +432,10 @@ async def test_w7_executions_get_the_inputs_that_could_be_had(platform: Platform
     ]
 
 
-async def test_w7_no_result_for_48_hours_fails_and_a_late_one_is_honoured(
+async def test_w7_no_result_for_48_hours_fails_and_a_late_result_is_applied(
     platform: Platform,
 ) -> None:
-    """The order ends FAILED with a reason; the result that comes after all mends it."""
+    """The order ends FAILED with a reason; the late result then makes it DONE."""
     platform.sandbox.faults.processing_silence = True
     process = a_process(platform, "SUBORDER", "ONE_PER_EXECUTION")
     ordered = await order(platform, "THREE", process)
@@ -447,10 +451,10 @@ async def test_w7_no_result_for_48_hours_fails_and_a_late_one_is_honoured(
     await ordered.check_counters()
 
 
-async def test_w7_storage_silent_about_an_input_begins_the_process_without_it(
+async def test_w7_a_process_starts_without_an_input_that_storage_never_reports(
     platform: Platform,
 ) -> None:
-    """After storage's patience the executions get what there is."""
+    """After storage's time limit the executions get the available inputs."""
     platform.sandbox.faults.silent_checksums = set(checksums(platform, "H0_0.dat"))
     process = a_process(platform, "SUBORDER", "ONE_PER_EXECUTION")
     ordered = await order(platform, "THREE", process)
@@ -460,7 +464,7 @@ async def test_w7_storage_silent_about_an_input_begins_the_process_without_it(
             " having count(*) filter (where state = 'PENDING') = 1",
             ordered.id,
         ),
-        "one input awaited",
+        "one pending input",
     )
     platform.clock.ahead = timedelta(hours=49)
 
@@ -468,7 +472,7 @@ async def test_w7_storage_silent_about_an_input_begins_the_process_without_it(
     assert [len(one.inputs) for one in ordered.executions] == [5]
 
 
-async def test_a_result_that_comes_three_times_counts_once(platform: Platform) -> None:
+async def test_a_result_received_three_times_counts_once(platform: Platform) -> None:
     """One SUBORDER_DONE, one DONE."""
     platform.sandbox.faults.duplicates = 3
     process = a_process(platform, "SUBORDER", "ONE_PER_INPUT_FILE")
@@ -481,7 +485,7 @@ async def test_a_result_that_comes_three_times_counts_once(platform: Platform) -
 
 
 async def test_an_intermediate_status_changes_nothing(platform: Platform) -> None:
-    """RUNNING is no end: the outputs stay awaited."""
+    """RUNNING isn't final: the outputs stay pending."""
     platform.sandbox.faults.processing_status = "RUNNING"
     process = a_process(platform, "SUBORDER", "ONE_PER_EXECUTION")
     ordered = await order(platform, "THREE", process)
@@ -492,7 +496,7 @@ async def test_an_intermediate_status_changes_nothing(platform: Platform) -> Non
 
 
 async def _fence(platform: Platform) -> None:
-    """Take another order to its end: results sent before have been handled by then."""
+    """Wait for another order to end: results sent before have been handled by then."""
     platform.sandbox.faults.processing_status = "SUCCESS"
     platform.sandbox.faults.processing_silence = False
     ordered = await order(platform, "ATTACHED", a_process(platform, "FEATURE", "ONE_PER_FEATURE"))
@@ -500,7 +504,7 @@ async def _fence(platform: Platform) -> None:
 
 
 async def test_w27_a_result_of_a_deleted_order_is_acknowledged(platform: Platform) -> None:
-    """Cancelled while it is processed: its slots and rows go, and the late result changes nothing."""
+    """The order is cancelled while it is processed: its rows are deleted, the late result changes nothing."""
     platform.sandbox.faults.processing_silence = True
     process = a_process(platform, "SUBORDER", "ONE_PER_FEATURE")
     ordered = await order(platform, "THREE", process)
@@ -513,7 +517,7 @@ async def test_w27_a_result_of_a_deleted_order_is_acknowledged(platform: Platfor
             " select from process_batch where order_id = $1)",
             ordered.id,
         ),
-        "files and batches of the deleted order gone",
+        "files and batches of the order deleted",
     )
     platform.sandbox.executions.run_again(execution)
     await _fence(platform)
@@ -521,11 +525,11 @@ async def test_w27_a_result_of_a_deleted_order_is_acknowledged(platform: Platfor
     (row,) = await platform.rows("select status from orders where id = $1", ordered.id)
     assert row["status"] == "DELETED"
     assert platform.peer.responses(ordered.correlation_id) == []
-    assert await _letters(platform) == 0
+    assert await _dead_letters(platform) == 0
 
 
-async def _letters(platform: Platform) -> int:
-    queue = await platform.peer.channel.declare_queue(SHARED_LETTERS, passive=True)
+async def _dead_letters(platform: Platform) -> int:
+    queue = await platform.peer.channel.declare_queue(SHARED_DEAD_LETTERS, passive=True)
     return int(queue.declaration_result.message_count or 0)
 
 
@@ -536,15 +540,15 @@ async def _letters(platform: Platform) -> int:
 async def test_a_result_of_another_batch_is_acknowledged(
     batch: str | None, platform: Platform
 ) -> None:
-    """Whatever else it holds: it isn't ours (decisions.md, 6.12)."""
+    """A result of a batch that isn't ours is ignored, whatever else it has (decisions.md, 6.12)."""
     platform.sandbox.send(Event(amqp_wire.EXECUTION_RESULT, TENANT, {"batchCorrelationId": batch}))
     await _fence(platform)
 
-    assert await _letters(platform) == 0
+    assert await _dead_letters(platform) == 0
 
 
-async def test_a_result_of_ours_that_can_not_be_read_is_a_dead_letter(platform: Platform) -> None:
-    """It can be replayed when it is mended; the order waits meanwhile."""
+async def test_an_unreadable_result_of_a_known_batch_is_a_dead_letter(platform: Platform) -> None:
+    """The operator can correct and replay it; the order waits meanwhile."""
     platform.sandbox.faults.processing_silence = True
     process = a_process(platform, "SUBORDER", "ONE_PER_EXECUTION")
     ordered = await order(platform, "THREE", process)
@@ -557,11 +561,11 @@ async def test_a_result_of_ours_that_can_not_be_read_is_a_dead_letter(platform: 
         "outputs": [{"url": "file:/a", "name": "a", "size": 2**63}],
     }
     platform.sandbox.send(Event(amqp_wire.EXECUTION_RESULT, TENANT, body))
-    letter = await platform.peer.dead_letter(SHARED_LETTERS)
+    dead_letter = await platform.peer.dead_letter(SHARED_DEAD_LETTERS)
 
-    assert json.loads(letter.body) == body
-    assert letter.headers["rs-order.reason"] == "not-converted-message"
-    assert "outputs.0.size" in str(letter.headers)
+    assert json.loads(dead_letter.body) == body
+    assert dead_letter.headers["rs-order.reason"] == "not-converted-message"
+    assert "outputs.0.size" in str(dead_letter.headers)
     assert set((await ordered.states()).values()) == {"PENDING"}
 
 
@@ -575,7 +579,7 @@ async def test_w3_an_unknown_process_fails_the_order(platform: Platform) -> None
     assert row["message"] == f"Error retrieving process id {process_id}"
 
 
-async def test_w3_a_process_that_can_not_be_understood_fails_the_order(platform: Platform) -> None:
+async def test_w3_a_process_with_an_invalid_description_fails_the_order(platform: Platform) -> None:
     """One of its seven keys is missing; the order doesn't stay PENDING."""
     process = a_process(platform, "FEATURE", "ONE_PER_FEATURE", info={"sizeForecast": None})
     ordered = await order(platform, "THREE", process)
@@ -588,7 +592,7 @@ async def test_w3_a_process_that_can_not_be_understood_fails_the_order(platform:
 
 
 async def test_w42_a_paused_order_starts_no_process(platform: Platform) -> None:
-    """Its inputs are brought meanwhile; its batch is made only after it was resumed."""
+    """Its inputs become available meanwhile; its batch is created only after the resume."""
     platform.sandbox.faults.silence = True
     process = a_process(platform, "SUBORDER", "ONE_PER_EXECUTION")
     ordered = await order(platform, "THREE", process)
@@ -602,7 +606,7 @@ async def test_w42_a_paused_order_starts_no_process(platform: Platform) -> None:
             " having count(*) filter (where state = 'PENDING') = 0",
             ordered.id,
         ),
-        "every input brought",
+        "every input available",
     )
     await _fence(platform)
     (row,) = await platform.rows("select state from sub_order where order_id = $1", ordered.id)
@@ -614,8 +618,8 @@ async def test_w42_a_paused_order_starts_no_process(platform: Platform) -> None:
     assert len(ordered.executions) == 1
 
 
-async def test_w42_a_pause_that_comes_while_a_batch_is_made_stops_it(platform: Platform) -> None:
-    """The batch is tried again and again in vain: the pause puts the sub-order back in the queue."""
+async def test_w42_a_pause_stops_the_creation_of_a_batch(platform: Platform) -> None:
+    """The creation fails and is retried: the pause makes the sub-order READY again."""
     platform.sandbox.faults.batch_status = 503
     process = a_process(platform, "SUBORDER", "ONE_PER_EXECUTION")
     ordered = await order(platform, "THREE", process)
@@ -623,14 +627,14 @@ async def test_w42_a_pause_that_comes_while_a_batch_is_made_stops_it(platform: P
         lambda: platform.rows(
             "select from process_batch where order_id = $1 and attempts > 0", ordered.id
         ),
-        "an attempt in vain",
+        "a failed attempt",
     )
     await act(platform, ordered, "pause")
     await eventually(
         lambda: platform.rows(
             "select from sub_order where order_id = $1 and state = 'READY'", ordered.id
         ),
-        "the sub-order back in the queue",
+        "the sub-order is READY again",
     )
     platform.sandbox.faults.batch_status = None
 
@@ -640,7 +644,7 @@ async def test_w42_a_pause_that_comes_while_a_batch_is_made_stops_it(platform: P
 
 
 async def test_w42_results_settle_a_paused_order(platform: Platform) -> None:
-    """What rs-processing was asked for goes on."""
+    """A process that runs continues during the pause."""
     platform.sandbox.faults.processing_silence = True
     process = a_process(platform, "SUBORDER", "ONE_PER_EXECUTION")
     ordered = await order(platform, "THREE", process)
@@ -661,10 +665,10 @@ async def test_w42_results_settle_a_paused_order(platform: Platform) -> None:
     ],
     ids=["created", "one dataset left", "all datasets", "deleted"],
 )
-async def test_w39_a_change_of_rights_takes_a_process_from_the_baskets_that_may_not_use_it(
+async def test_w39_a_change_of_rights_removes_a_process_from_the_baskets_that_may_not_use_it(
     kind: str, datasets: list[str], all_datasets: bool, kept: set[str], platform: Platform
 ) -> None:
-    """Linked to all datasets, it stays everywhere; baskets of orders that are made count too (B11)."""
+    """A process for all datasets stays everywhere; baskets that were ordered count too (B11)."""
     process = a_process(platform, "FEATURE", "ONE_PER_FEATURE")
     orders = {name: await order(platform, name, process) for name in ("THREE", "TEN")}
     for ordered in orders.values():
@@ -688,17 +692,17 @@ async def test_w39_a_change_of_rights_takes_a_process_from_the_baskets_that_may_
         ids = {row["order_id"] for row in rows}
         return {name for name, ordered in orders.items() if ordered.id in ids}
 
-    async def as_wanted() -> bool:
+    async def as_expected() -> bool:
         return await attached() == kept
 
     await _fence(platform)
-    await eventually(as_wanted, f"{kept} keep the process")
+    await eventually(as_expected, f"{kept} keep the process")
 
 
-async def test_a_process_gives_its_slot_back_while_it_is_at_work(
+async def test_a_running_process_frees_the_slot_of_its_owner(
     broker: FreshBroker, database_url: str, tmp_path: Path
 ) -> None:
-    """With a gate of one the second is asked of storage while the first is processed, not while it waits."""
+    """With one slot, the restore request of the second goes out while the first is still processed."""
     maker = ArchiveMaker(tmp_path)
     for number in range(3):
         maker.product("DS", f"P{number}")

@@ -1,4 +1,4 @@
-"""Somebody purges the queue of our own steps: what the orders were about to do is found in the tables."""
+"""An operator purges the step queues: the service rebuilds the lost steps from the tables."""
 
 from datetime import timedelta
 
@@ -12,14 +12,16 @@ from tests.support.servers import FreshBroker
 STEPS = ("rs-order.steps", "rs-order.remote-steps")
 
 
-async def test_a_purge_of_the_steps_is_survived(broker: FreshBroker, database_url: str) -> None:
-    """Of two orders one is to be read, one waits for storage; both lose their steps and reach their ends."""
+async def test_orders_finish_after_a_purge_of_the_step_queues(
+    broker: FreshBroker, database_url: str
+) -> None:
+    """One order is still to be read, one waits for storage; both lose their steps and end DONE."""
     faults = Faults(silence=True)
     async with running_platform(broker, database_url, faults=faults) as platform:
         async with platform.service():
             waiting = await _order(platform)
             await platform.sandbox.restores.wait_for_requests(1)
-        platform.clock.ahead = timedelta(minutes=31)  # storage is to be asked again
+        platform.clock.ahead = timedelta(minutes=31)  # the next restore request is due
         async with platform.service(Role.API):
             pending = await _order(platform)
             for queue in STEPS:
@@ -41,7 +43,7 @@ async def test_a_purge_of_the_steps_is_survived(broker: FreshBroker, database_ur
 
 
 async def _order(platform: Platform) -> int:
-    """A user's order of one nearline file."""
+    """Order one nearline file over REST; return the order's id."""
     user = new_user(platform)
     async with platform.client(user) as client:
         answer = await client.post(

@@ -1,6 +1,6 @@
-"""A client that knows amqp.md and nothing else: every name is written out, nothing of rs_order is imported.
+"""A client written from amqp.md alone: it spells out every name and imports nothing of rs_order.
 
-Where the servers are it learns from the deployment, like any configured client.
+Only the addresses of the servers come from the deployment.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ EVE_01_MD5 = "e4653cb5da28bfeacedfade2d67b9404"
 
 
 class Client:
-    """A queue of its own on the response exchange, and what arrived there."""
+    """Publishes messages, and collects responses in a queue of its own."""
 
     def __init__(self, channel: aio_pika.abc.AbstractChannel) -> None:
         self.channel = channel
@@ -60,7 +60,7 @@ class Client:
         await target.publish(message, routing_key="")
 
     async def until(self, correlation_id: str, status: str) -> dict[str, Any]:
-        """The body of the first response of a status."""
+        """Wait for the first response with a status, and return its body."""
         async with self._arrived, asyncio.timeout(60):
             await self._arrived.wait_for(
                 lambda: any(body["status"] == status for body in self.bodies(correlation_id))
@@ -83,8 +83,8 @@ class Client:
             self._arrived.notify_all()
 
 
-async def test_a_client_that_only_knows_the_chapter(platform: Any) -> None:
-    """It orders, follows, downloads; and cancels another order about which storage is silent."""
+async def test_a_client_written_from_the_amqp_chapter_alone_works(platform: Any) -> None:
+    """It orders, follows and downloads; it cancels another order whose restore requests stay unanswered."""
     settings = platform.settings
     url = f"{settings.amqp_url.get_secret_value().rstrip('/')}/{settings.amqp_vhost}"
     async with Client.connected(url) as client:
@@ -138,7 +138,7 @@ async def _order_and_download(client: Client, port: int) -> int:
 
 
 def _check_envelope(message: AbstractIncomingMessage, began: datetime) -> None:
-    """Properties of amqp.md 1.6, headers of 1.7."""
+    """Check the properties of amqp.md 1.6 and the headers of 1.7."""
     assert message.headers == {
         "regards.tenant": "project1",
         "regards.converter": "GSON",
@@ -159,7 +159,7 @@ def _check_envelope(message: AbstractIncomingMessage, began: datetime) -> None:
 
 
 async def _download(link: str, port: int) -> dict[str, bytes]:
-    """Follow a link; the public address of the project leads to this port in production."""
+    """Follow a link, with the port of the service in place of the project's public address."""
     token = jwt.encode(
         {
             "tenant": "project1",
@@ -182,7 +182,7 @@ async def _download(link: str, port: int) -> dict[str, bytes]:
 
 
 async def _cancel(client: Client, platform: Any, *, last_order: int) -> None:
-    """Cancel an order of three sub-orders, of which two were asked and none is answered."""
+    """Cancel an order of three sub-orders; storage was asked for two of them and answered none."""
     platform.sandbox.faults.silence = True
     asked_before = platform.sandbox.restores.requested
     await client.publish(
@@ -217,7 +217,7 @@ async def _cancel(client: Client, platform: Any, *, last_order: int) -> None:
             },
         )
     platform.sandbox.faults.silence = False
-    # Behind the late events: an order of the same user shows that they were handled.
+    # The next order of the user ends only after the late events were handled.
     await client.publish(
         REQUESTS,
         {"correlationId": "raw-3", "queries": ["productId:EVE_03"], "user": "john@example.org"},
@@ -232,7 +232,7 @@ async def _cancel(client: Client, platform: Any, *, last_order: int) -> None:
 
 
 async def _order(platform: Any, order_id: int) -> tuple[str, int]:
-    """Status of the order, and how many files it has."""
+    """Return the status of the order and the number of its files."""
     connection = await asyncpg.connect(platform.database_url)
     try:
         (row,) = await connection.fetch(
@@ -245,10 +245,12 @@ async def _order(platform: Any, order_id: int) -> tuple[str, int]:
         await connection.close()
 
 
-async def _until(platform: Any, order_id: int, holds: Callable[[tuple[str, int]], bool]) -> None:
-    """A cancel is never answered (amqp.md 2.5), so the order itself is asked."""
+async def _until(
+    platform: Any, order_id: int, condition: Callable[[tuple[str, int]], bool]
+) -> None:
+    """Poll the order: a cancel gets no response (amqp.md 2.5)."""
 
-    async def held() -> bool:
-        return holds(await _order(platform, order_id))
+    async def reached() -> bool:
+        return condition(await _order(platform, order_id))
 
-    await eventually(held, "the order as it should be")
+    await eventually(reached, "the expected state of the order")
