@@ -1,4 +1,4 @@
-"""The acceptance facts of domain.md section 20 that an automatic order can show."""
+"""The acceptance facts of domain.md section 20 that apply to automatic orders."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -18,7 +18,7 @@ from tests.support.servers import FreshBroker, fresh_broker, fresh_database
 async def test_fact_1_two_sub_orders_run_at_once_and_the_order_is_done_without_a_download(
     broker: FreshBroker, database_url: str, tmp_path: Path
 ) -> None:
-    """Fact 1: 12 files in 1 MB buckets make two storage sub-orders; with limit 2 both are asked at once."""
+    """Fact 1: 12 files in 1 MB buckets make two storage sub-orders; with limit 2 both run at once."""
     archive = twelve_files(tmp_path)
     async with (
         running_platform(
@@ -43,7 +43,7 @@ async def test_fact_1_two_sub_orders_run_at_once_and_the_order_is_done_without_a
 async def test_fact_2_a_download_lets_the_rest_of_the_order_run(
     broker: FreshBroker, database_url: str, tmp_path: Path
 ) -> None:
-    """Fact 2: two datasets, limit 2: the order waits for its user; a zip clears that, and the rest runs."""
+    """Fact 2: two datasets, limit 2: the order waits for a download; after the zip the rest runs."""
     maker = ArchiveMaker(tmp_path)
     for dataset in ("DS1", "DS2"):
         for number in range(2):
@@ -73,7 +73,7 @@ async def test_fact_2_a_download_lets_the_rest_of_the_order_run(
 async def test_fact_3_with_limit_1_sub_orders_come_one_after_the_other(
     broker: FreshBroker, database_url: str, tmp_path: Path
 ) -> None:
-    """Fact 3: one SUBORDER_DONE before the download, then a second and one DONE, with id and link."""
+    """Fact 3: one SUBORDER_DONE before the download, a second one and DONE after it, with id and link."""
     archive = twelve_files(tmp_path)
     async with (
         running_platform(
@@ -116,7 +116,7 @@ async def test_fact_3_with_limit_1_sub_orders_come_one_after_the_other(
 async def test_fact_4_an_order_without_files_ends_with_one_failed_response(
     broker: FreshBroker, database_url: str, tmp_path: Path
 ) -> None:
-    """Fact 4: nothing left after the filters: DONE_WITH_WARNING, told as FAILED with a link."""
+    """Fact 4: no file passes the filters: DONE_WITH_WARNING, and a FAILED response with a link."""
     archive = twelve_files(tmp_path)
     async with (
         running_platform(broker, database_url, archive=archive.write()) as platform,
@@ -150,7 +150,7 @@ async def four_files(
     _management: Management,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[Platform]:
-    """Two products of raw data and one of a quicklook, no gate: one deployment for all filters."""
+    """Two products of raw data and a quicklook, no slot limit; one deployment for all filters."""
     maker = ArchiveMaker(tmp_path_factory.mktemp("four-files"))
     maker.product("DS", "A", 2)
     maker.product("DS", "B", 1)
@@ -183,7 +183,7 @@ async def four_files(
 async def test_fact_8_filters_choose_the_files(
     filters: dict[str, Any] | None, expected: set[str] | None, four_files: Platform
 ) -> None:
-    """Fact 8: kinds and whole names; what nothing passes ends with a warning."""
+    """Fact 8: by type and by the whole name; an order without files ends with a warning."""
     platform = four_files
     correlation_id = await platform.peer.order("*", filters=filters)
     final = await platform.peer.until_final(correlation_id)

@@ -1,4 +1,4 @@
-"""A request that comes again makes no second order (decisions.md, Repeated request)."""
+"""A repeated request creates no second order (decisions.md, Repeated request)."""
 
 import json
 from typing import Any
@@ -25,16 +25,16 @@ async def send(platform: Platform, body: dict[str, Any]) -> str:
     return str(body["correlationId"])
 
 
-def told(responses: list[Received]) -> list[tuple[str | None, dict[str, Any]]]:
+def contents(responses: list[Received]) -> list[tuple[str | None, dict[str, Any]]]:
     return [(one.message_id, one.body) for one in responses]
 
 
-async def test_published_again_every_response_is_sent_again(platform: Platform) -> None:
-    """All of them, in order, each with its first message id; there is still one order."""
+async def test_a_repeated_request_gets_every_response_again(platform: Platform) -> None:
+    """In order, each with its first message id; there is still one order."""
     body = request(platform)
     correlation_id = await send(platform, body)
     await platform.peer.until_final(correlation_id)
-    # The same content, written otherwise.
+    # The same content in another form.
     again = {"filters": None, **dict(reversed(body.items())), "unknown": 1}
     await send(platform, again)
     await platform.peer.until(correlation_id, "DONE", 2)
@@ -43,14 +43,14 @@ async def test_published_again_every_response_is_sent_again(platform: Platform) 
     orders = await platform.rows("select id from orders where correlation_id = $1", correlation_id)
 
     assert platform.peer.statuses(correlation_id) == ["GRANTED", "SUBORDER_DONE", "DONE"] * 2
-    assert told(responses[3:]) == told(responses[:3])
+    assert contents(responses[3:]) == contents(responses[:3])
     assert len({one.message_id for one in responses}) == 3
     assert len(orders) == 1
-    assert platform.sandbox.restores.requested == 2  # the fence's is the other
+    assert platform.sandbox.restores.requested == 2  # one of them is the fence's
 
 
-async def test_published_again_while_it_runs(platform: Platform) -> None:
-    """What was said so far is said again, what follows is said once."""
+async def test_a_request_repeated_while_its_order_runs(platform: Platform) -> None:
+    """The responses so far are sent again, later ones once."""
     platform.sandbox.faults.silence = True
     body = request(platform)
     correlation_id = await send(platform, body)
@@ -64,8 +64,8 @@ async def test_published_again_while_it_runs(platform: Platform) -> None:
     assert platform.peer.statuses(correlation_id) == ["GRANTED", "GRANTED", "SUBORDER_DONE", "DONE"]
 
 
-async def test_refusals_are_repeated_too(platform: Platform) -> None:
-    """DENIED and an early FAILED come again as they were, without a second judgement."""
+async def test_rejections_are_repeated_too(platform: Platform) -> None:
+    """DENIED and an early FAILED are sent again unchanged, without a second check of the request."""
     for members, status in (({"queries": []}, "DENIED"), ({"queries": ["productId:NO"]}, "FAILED")):
         body = request(platform, **members)
         correlation_id = await send(platform, body)
@@ -75,7 +75,7 @@ async def test_refusals_are_repeated_too(platform: Platform) -> None:
         await platform.peer.until(correlation_id, status, 2)
         first, second = platform.peer.responses(correlation_id)
 
-        assert told([first]) == told([second])
+        assert contents([first]) == contents([second])
         assert platform.sandbox.calls.counters["rs-catalog"] == calls
 
 
@@ -94,25 +94,25 @@ async def test_the_same_correlation_id_with_other_content_is_a_new_request(
     assert len(ids) == 2
 
 
-async def test_redelivered_after_a_cut_before_the_acknowledgement(
+async def test_a_redelivery_after_a_lost_acknowledgement_changes_nothing(
     broker: FreshBroker, database_url: str
 ) -> None:
-    """The effect is committed, the acknowledgement never arrives: nothing more is done or sent."""
+    """The effect is committed, but the acknowledgement never arrives: nothing is done or sent twice."""
     async with (
         tcp_proxy(broker.url) as proxy,
         running_platform(broker, database_url) as platform,
         platform.service(amqp_url=SecretStr(proxy.url)),
     ):
-        holder = await asyncpg.connect(database_url)
+        lock_holder = await asyncpg.connect(database_url)
         try:
-            async with holder.transaction():
-                await holder.execute(f"lock table order_{TENANT}.order_request")
+            async with lock_holder.transaction():
+                await lock_holder.execute(f"lock table order_{TENANT}.order_request")
                 correlation_id = await send(platform, request(platform))
-                await until_waiting(holder)
-                # From here on nothing that the service says reaches the broker.
+                await until_lock_is_waited_for(lock_holder)
+                # From now on no data of the service reaches the broker.
                 proxy.pause(answers=False)
         finally:
-            await holder.close()
+            await lock_holder.close()
         await until_rows(platform, "select 1 from order_request")
         proxy.cut()
         await platform.peer.until_final(correlation_id)
@@ -120,10 +120,10 @@ async def test_redelivered_after_a_cut_before_the_acknowledgement(
         requests = await platform.rows("select 1 from order_request")
 
         assert platform.peer.statuses(correlation_id) == ["GRANTED", "SUBORDER_DONE", "DONE"]
-        assert len(requests) == 2  # the fence's is the other
+        assert len(requests) == 2  # one of them is the fence's
 
 
-async def until_waiting(holder: asyncpg.Connection) -> None:
-    """Until somebody waits for the lock of this connection."""
+async def until_lock_is_waited_for(connection: asyncpg.Connection) -> None:
+    """Wait until another connection waits for a lock."""
     query = "select exists (select from pg_locks where not granted)"
-    await eventually(lambda: holder.fetchval(query), "somebody who waits for the lock")
+    await eventually(lambda: connection.fetchval(query), "a connection waits for the lock")

@@ -1,4 +1,4 @@
-"""A dead letter whose reason has gone is replayed with the command line, and ends DONE."""
+"""Dead letters are replayed by the command line after their cause is repaired."""
 
 import asyncio
 import json
@@ -17,15 +17,15 @@ from tests.support.polling import WAIT_SECONDS, eventually
 
 
 @dataclass(frozen=True)
-class Ended:
-    """A command that has ended."""
+class Result:
+    """The result of a command."""
 
     code: int
     out: str
     err: str
 
 
-async def rs_order(platform: Platform, *arguments: str) -> Ended:
+async def rs_order(platform: Platform, *arguments: str) -> Result:
     """Run a command as an operator would, with the deployment's addresses in the environment."""
     settings = platform.settings
     environment = {name: value for name, value in os.environ.items() if "RS_ORDER" not in name}
@@ -45,35 +45,35 @@ async def rs_order(platform: Platform, *arguments: str) -> Ended:
         },
     )
     out, err = await asyncio.wait_for(process.communicate(), WAIT_SECONDS)
-    return Ended(process.returncode or 0, out.decode(), err.decode())
+    return Result(process.returncode or 0, out.decode(), err.decode())
 
 
 async def listed(platform: Platform, *filters: str) -> list[dict[str, Any]]:
-    ended = await rs_order(platform, "dead-letters", "list", "--json", *filters)
-    assert ended.code == 0, ended.err
-    letters: list[dict[str, Any]] = json.loads(ended.out)
-    return letters
+    result = await rs_order(platform, "dead-letters", "list", "--json", *filters)
+    assert result.code == 0, result.err
+    dead_letters: list[dict[str, Any]] = json.loads(result.out)
+    return dead_letters
 
 
 async def until_listed(platform: Platform, *filters: str) -> dict[str, Any]:
-    """The only letter that the filters let pass, once it lies there."""
-    letters: list[dict[str, Any]] = await eventually(
+    """Wait for a dead letter that passes the filters, and return it; fail if there are several."""
+    dead_letters: list[dict[str, Any]] = await eventually(
         lambda: listed(platform, *filters), "the dead letter"
     )
-    (letter,) = letters
-    return letter
+    (dead_letter,) = dead_letters
+    return dead_letter
 
 
-async def test_a_request_of_an_unknown_tenant_is_replayed_once_the_tenant_is_there(
+async def test_a_request_of_an_unknown_tenant_is_replayed_after_the_tenant_is_added(
     platform: Platform,
 ) -> None:
-    """Dead letter, ``tenant add``, ``dead-letters replay ID``, DONE; nothing is left behind."""
+    """Dead letter, ``tenant add``, ``dead-letters replay ID``, DONE; no dead letter remains."""
     correlation_id = f"replay-{uuid4()}"
     body = {"correlationId": correlation_id, "queries": [EVE_01], "user": new_user(platform)}
     await platform.peer.send(REQUESTS, json.dumps(body).encode(), {"regards.tenant": "project2"})
-    letter = await until_listed(platform, "--tenant", "project2")
+    dead_letter = await until_listed(platform, "--tenant", "project2")
 
-    assert {name: letter[name] for name in ("reason", "origin", "queue", "correlationId")} == {
+    assert {name: dead_letter[name] for name in ("reason", "origin", "queue", "correlationId")} == {
         "reason": "unknown-tenant",
         "origin": REQUEST_QUEUE,
         "queue": f"{REQUEST_QUEUE}.DLQ",
@@ -81,7 +81,7 @@ async def test_a_request_of_an_unknown_tenant_is_replayed_once_the_tenant_is_the
     }
 
     added = await rs_order(platform, "tenant", "add", "project2")
-    replayed = await rs_order(platform, "dead-letters", "replay", letter["id"])
+    replayed = await rs_order(platform, "dead-letters", "replay", dead_letter["id"])
     final = await platform.peer.until_final(correlation_id)
 
     assert (added.code, replayed.code) == (0, 0), added.err + replayed.err
@@ -91,17 +91,17 @@ async def test_a_request_of_an_unknown_tenant_is_replayed_once_the_tenant_is_the
     assert await listed(platform) == []
 
 
-async def test_a_request_that_met_nonsense_is_replayed_once_the_service_is_mended(
+async def test_a_request_that_failed_on_a_bad_response_is_replayed(
     platform: Platform,
 ) -> None:
-    """FAILED and a letter ``remote-nonsense``; mended and replayed: GRANTED and DONE."""
+    """FAILED and a dead letter ``remote-nonsense``; after repair and replay GRANTED and DONE."""
     platform.sandbox.faults.outages = {Service.ADMIN: Outage(mode=OutageMode.NONSENSE)}
     asked = platform.sandbox.calls.counters[Service.ADMIN]
     correlation_id = await platform.peer.order(EVE_01, user=new_user(platform))
     await platform.sandbox.calls.wait_for(Service.ADMIN, asked + 1)
     platform.clock.ahead += timedelta(seconds=10)
     failed = await platform.peer.until_final(correlation_id)
-    letter = await until_listed(platform, "--reason", "remote-nonsense", "--tenant", TENANT)
+    dead_letter = await until_listed(platform, "--reason", "remote-nonsense", "--tenant", TENANT)
 
     assert failed.body == {
         "status": "FAILED",
@@ -112,8 +112,8 @@ async def test_a_request_that_met_nonsense_is_replayed_once_the_service_is_mende
         ),
         "errorType": "INTERNAL_ERROR",
     }
-    assert letter["correlationId"] == correlation_id
-    assert letter["origin"] == REQUEST_QUEUE
+    assert dead_letter["correlationId"] == correlation_id
+    assert dead_letter["origin"] == REQUEST_QUEUE
 
     platform.sandbox.faults.outages = {}
     replayed = await rs_order(
@@ -126,18 +126,18 @@ async def test_a_request_that_met_nonsense_is_replayed_once_the_service_is_mende
     assert await listed(platform) == []
 
 
-async def test_a_letter_that_dies_again_is_kept_with_its_count(platform: Platform) -> None:
-    """Replayed while its reason still holds, it comes back once, and can be discarded."""
-    await platform.peer.send(REQUESTS, b"rubbish")
-    letter = await until_listed(platform)
-    replayed = await rs_order(platform, "dead-letters", "replay", letter["id"])
+async def test_a_dead_letter_that_fails_again_is_kept_with_its_count(platform: Platform) -> None:
+    """Replayed without a repair it becomes a dead letter again, and can be discarded."""
+    await platform.peer.send(REQUESTS, b"not JSON")
+    dead_letter = await until_listed(platform)
+    replayed = await rs_order(platform, "dead-letters", "replay", dead_letter["id"])
     again = await until_listed(platform)
     unknown = await rs_order(platform, "dead-letters", "discard", "nothing", "--because", "a test")
     discarded = await rs_order(
         platform, "dead-letters", "discard", again["id"], "--because", "a test sent it"
     )
 
-    assert (replayed.code, letter["times"], again["times"]) == (0, 1, 2)
+    assert (replayed.code, dead_letter["times"], again["times"]) == (0, 1, 2)
     assert unknown.code == 1
     assert discarded.code == 0
     assert await listed(platform) == []

@@ -1,4 +1,4 @@
-"""What storage says, says twice, says late, or doesn't say."""
+"""Events of storage: normal, repeated, late, contradictory or missing."""
 
 import json
 from datetime import timedelta
@@ -12,10 +12,10 @@ from tests.acceptance.shared_platform import EVE_01, FILE_REFERENCES, fence, new
 from tests.support.servers import FreshBroker
 
 
-async def test_w2_silence_is_asked_again_given_up_and_mended_by_a_late_answer(
+async def test_w2_unanswered_restores_are_retried_given_up_and_repaired_by_a_late_event(
     broker: FreshBroker, database_url: str
 ) -> None:
-    """Asked again after 30 and 60 minutes, ERROR after 4 hours; the late word makes the order DONE."""
+    """Requested again after 30 and 60 minutes, ERROR after 4 hours; the late event makes the order DONE."""
     faults = Faults(silence=True)
     async with (
         running_platform(broker, database_url, faults=faults, storage_silence_hours=4) as platform,
@@ -48,10 +48,10 @@ async def test_w2_silence_is_asked_again_given_up_and_mended_by_a_late_answer(
         assert len(await platform.zip_of(order_id)) == 1
 
 
-async def test_a_silent_order_expires_and_a_late_answer_changes_nothing_any_more(
+async def test_an_unanswered_order_expires_and_a_late_event_changes_nothing(
     broker: FreshBroker, database_url: str
 ) -> None:
-    """An automatic order of one sub-order lives 6 hours (domain.md 4.7); peers are told nothing (O11)."""
+    """An automatic order of one sub-order lives 6 hours (domain.md 4.7); peers get no message (O11)."""
     faults = Faults(silence=True)
     async with (
         running_platform(broker, database_url, faults=faults) as platform,
@@ -73,7 +73,7 @@ async def test_a_silent_order_expires_and_a_late_answer_changes_nothing_any_more
 
 
 async def test_events_sent_three_times_count_once(platform: Platform) -> None:
-    """Nothing is told twice, however often storage says it."""
+    """Each response is sent once, however often storage repeats an event."""
     platform.sandbox.faults.duplicates = 3
     correlation_id = await platform.peer.order(EVE_01, user=new_user(platform))
     await platform.peer.until_final(correlation_id)
@@ -82,8 +82,8 @@ async def test_events_sent_three_times_count_once(platform: Platform) -> None:
     assert platform.peer.statuses(correlation_id) == ["GRANTED", "SUBORDER_DONE", "DONE"]
 
 
-async def test_events_of_others_change_nothing(platform: Platform) -> None:
-    """Other types and other checksums are most of what comes."""
+async def test_unrelated_events_change_nothing(platform: Platform) -> None:
+    """Most events have other types or other checksums."""
     platform.sandbox.faults.noise = 5
     correlation_id = await platform.peer.order(EVE_01, user=new_user(platform))
     await platform.peer.until_final(correlation_id)
@@ -91,10 +91,10 @@ async def test_events_of_others_change_nothing(platform: Platform) -> None:
     assert platform.peer.statuses(correlation_id) == ["GRANTED", "SUBORDER_DONE", "DONE"]
 
 
-async def test_w5_a_checksum_that_several_files_share_is_asked_once(
+async def test_w5_a_checksum_shared_by_several_files_is_requested_once(
     broker: FreshBroker, database_url: str, tmp_path: Path
 ) -> None:
-    """Two products with the same content are two files, one question, one answer for both (W5)."""
+    """Two products with the same content: two files, one restore request, one event for both (W5)."""
     maker = ArchiveMaker(tmp_path)
     (first,) = maker.product("DS", "A")
     (second,) = maker.product("DS", "B")
@@ -113,21 +113,23 @@ async def test_w5_a_checksum_that_several_files_share_is_asked_once(
         assert [tuple(row) for row in states] == [(first, "AVAILABLE"), (second, "AVAILABLE")]
 
 
-async def test_w11_storage_changes_its_mind_while_a_sub_order_runs(platform: Platform) -> None:
-    """AVAILABLE then ERROR counts as ERROR; once the order has ended, nothing is taken back."""
+async def test_w11_an_error_after_available_counts_while_the_sub_order_runs(
+    platform: Platform,
+) -> None:
+    """AVAILABLE followed by an error counts as ERROR; after the end of the order nothing changes."""
     platform.sandbox.faults.silence = True
     user = new_user(platform)
     correlation_id = await platform.peer.order(EVE_01, "productId:EVE_02", user=user)
     order_id = (await platform.peer.until(correlation_id, "GRANTED")).body["orderId"]
     await platform.sandbox.restores.wait_for_requests(1)
     (first, second) = platform.sandbox.restores.requests[0].checksums
-    await _say(platform, "AVAILABLE", first)
+    await _publish_event(platform, "AVAILABLE", first)
     await _until_state(platform, order_id, first, "AVAILABLE")
-    await _say(platform, "AVAILABILITY_ERROR", first, message="tape was eaten")
+    await _publish_event(platform, "AVAILABILITY_ERROR", first, message="tape was eaten")
     await _until_state(platform, order_id, first, "ERROR")
-    await _say(platform, "AVAILABLE", second)
+    await _publish_event(platform, "AVAILABLE", second)
     final = await platform.peer.until_final(correlation_id)
-    await _say(platform, "AVAILABILITY_ERROR", second, message="too late")
+    await _publish_event(platform, "AVAILABILITY_ERROR", second, message="too late")
     platform.sandbox.faults.silence = False
     await fence(platform)
     files = await platform.rows(
@@ -152,13 +154,13 @@ async def test_w11_storage_changes_its_mind_while_a_sub_order_runs(platform: Pla
 
 
 async def test_a_checksum_that_storage_does_not_know_is_an_error(platform: Platform) -> None:
-    """Storage says so at once, with a text that the file keeps."""
+    """Storage reports it at once; the file keeps the text as its reason."""
     platform.sandbox.faults.silence = True
     correlation_id = await platform.peer.order(EVE_01, user=new_user(platform))
     await platform.sandbox.restores.wait_for_requests(1)
     (checksum,) = platform.sandbox.restores.requests[0].checksums
     text = f"file with checksum {checksum} does not exists."
-    await _say(platform, "AVAILABILITY_ERROR", checksum, message=text)
+    await _publish_event(platform, "AVAILABILITY_ERROR", checksum, message=text)
     final = await platform.peer.until_final(correlation_id)
     (file,) = await platform.rows(
         "select state, reason from data_file where order_id = $1", final.body["orderId"]
@@ -169,10 +171,10 @@ async def test_a_checksum_that_storage_does_not_know_is_an_error(platform: Platf
     assert dict(file) == {"state": "ERROR", "reason": text}
 
 
-async def test_a_partly_silent_storage_ends_the_order_partly(
+async def test_files_that_storage_never_reports_fail_alone(
     broker: FreshBroker, database_url: str
 ) -> None:
-    """The silent file is given up alone; its late answer turns the order into a whole one, told once."""
+    """The other file stays available; a late event makes the order DONE, with one response."""
     async with (
         running_platform(broker, database_url, storage_silence_hours=4) as platform,
         platform.service(),
@@ -180,13 +182,13 @@ async def test_a_partly_silent_storage_ends_the_order_partly(
         platform.sandbox.faults.silence = True
         correlation_id = await platform.peer.order(EVE_01, "productId:EVE_02")
         await platform.sandbox.restores.wait_for_requests(1)
-        (answered, silent) = platform.sandbox.restores.requests[0].checksums
-        await _say(platform, "AVAILABLE", answered)
+        (reported, unreported) = platform.sandbox.restores.requests[0].checksums
+        await _publish_event(platform, "AVAILABLE", reported)
         await until_rows(platform, "select 1 from orders where available_files = 1")
         platform.clock.ahead = timedelta(hours=4.1)
-        partly = await platform.peer.until_final(correlation_id)
+        partial = await platform.peer.until_final(correlation_id)
         for _ in range(3):
-            await _say(platform, "AVAILABLE", silent)
+            await _publish_event(platform, "AVAILABLE", unreported)
         await platform.peer.until(correlation_id, "DONE")
         platform.sandbox.faults.silence = False
         await fence(platform)
@@ -195,8 +197,8 @@ async def test_a_partly_silent_storage_ends_the_order_partly(
             correlation_id,
         )
 
-        assert partly.body["errors"] == 1
-        assert "downloadLink" in partly.body
+        assert partial.body["errors"] == 1
+        assert "downloadLink" in partial.body
         assert platform.peer.statuses(correlation_id) == [
             "GRANTED",
             "SUBORDER_DONE",
@@ -206,8 +208,8 @@ async def test_a_partly_silent_storage_ends_the_order_partly(
         assert dict(order) == {"status": "DONE", "available_files": 2, "error_files": 0}
 
 
-async def _say(platform: Platform, kind: str, checksum: str, **members: str) -> None:
-    """Say something as storage does, whatever the simulated storage thinks of it."""
+async def _publish_event(platform: Platform, kind: str, checksum: str, **members: str) -> None:
+    """Publish an event as storage does, without the simulated storage."""
     body = {"type": kind, "checksum": checksum, **members}
     await platform.peer.send(FILE_REFERENCES, json.dumps(body).encode())
 
@@ -222,10 +224,10 @@ async def _until_state(platform: Platform, order_id: int, checksum: str, state: 
     )
 
 
-async def test_internal_external_and_attached_files_go_their_own_ways(
+async def test_only_internal_files_are_requested_from_storage(
     broker: FreshBroker, database_url: str, tmp_path: Path
 ) -> None:
-    """Attached internal files are asked of storage, external and DAM files are there at once."""
+    """Attached internal files are too; external files and files of rs-dam are available at once."""
     maker = ArchiveMaker(tmp_path)
     maker.product("DS", "tape")
     maker.product("DS", "web", location="external")
@@ -256,10 +258,10 @@ async def test_internal_external_and_attached_files_go_their_own_ways(
         assert platform.peer.statuses(correlation_id) == ["GRANTED", "SUBORDER_DONE"]
 
 
-async def test_2500_files_are_asked_in_three_messages(
+async def test_2500_files_are_requested_in_three_messages(
     broker: FreshBroker, database_url: str
 ) -> None:
-    """At most 1000 distinct checksums each, each with a group of its own, none twice (amqp.md 3.2)."""
+    """Each has at most 1000 distinct checksums and its own group; none is repeated (amqp.md 3.2)."""
     dataset = SyntheticDataset(name="MANY", products=2500)
     async with (
         running_platform(
@@ -270,9 +272,9 @@ async def test_2500_files_are_asked_in_three_messages(
         await platform.peer.order("dataset:MANY")
         await platform.sandbox.restores.wait_for_requests(3)
         requests = platform.sandbox.restores.requests
-        asked = [checksum for request in requests for checksum in request.checksums]
+        requested = [checksum for request in requests for checksum in request.checksums]
 
         assert sorted(len(request.checksums) for request in requests) == [500, 1000, 1000]
-        assert len(set(asked)) == 2500
+        assert len(set(requested)) == 2500
         assert len({request.group_id for request in requests}) == 3
         assert {request.availability_hours for request in requests} == {2}

@@ -1,4 +1,4 @@
-"""What a project was about to do when it went is done when it comes again, and leaves no letters behind."""
+"""Pending work of an inactive tenant continues when the tenant returns, without dead letters."""
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -16,10 +16,10 @@ from tests.support.servers import FreshBroker
 
 STEPS = "rs-order.steps"
 MIGRANT = "migrant"
-ASKED = "select from order_migrant.sub_order where asks = {}"
+REQUESTED = "select from order_migrant.sub_order where asks = {}"
 
 
-async def _connected_again(platform: Platform) -> None:
+async def _reconnected(platform: Platform) -> None:
     platform.sandbox.add_tenant(MIGRANT)
 
 
@@ -28,11 +28,11 @@ async def _added_by_an_operator(platform: Platform) -> None:
         await database.add_tenant(MIGRANT, None)
 
 
-@pytest.mark.parametrize("comes_again", [_connected_again, _added_by_an_operator])
-async def test_steps_that_fall_due_while_their_tenant_is_away(
-    broker: FreshBroker, database_url: str, comes_again: Callable[[Platform], Awaitable[None]]
+@pytest.mark.parametrize("reactivate", [_reconnected, _added_by_an_operator])
+async def test_steps_that_fall_due_while_their_tenant_is_inactive(
+    broker: FreshBroker, database_url: str, reactivate: Callable[[Platform], Awaitable[None]]
 ) -> None:
-    """An order waits for storage, which is to be asked again while nobody serves the project."""
+    """The next restore request of an order falls due while its tenant is inactive."""
     faults = Faults(silence=True)
     async with (
         running_platform(broker, database_url, faults=faults) as platform,
@@ -41,36 +41,36 @@ async def test_steps_that_fall_due_while_their_tenant_is_away(
         platform.sandbox.add_tenant(MIGRANT)
         await platform.sandbox.projects.wait_for_state("rs-order", MIGRANT, "ENABLED")
         correlation_id = await platform.peer.order(EVE_01, user=new_user(platform), tenant=MIGRANT)
-        await until_rows(platform, ASKED.format(1))
+        await until_rows(platform, REQUESTED.format(1))
         await platform.sandbox.restores.wait_for_requests(1)
         platform.sandbox.remove_tenant(MIGRANT)
         await until_rows(
             platform, "select from rs_order.tenant where name = $1 and not active", MIGRANT
         )
-        # Asked again after 30 minutes; 15 minutes later that counts as lost.
+        # The request is due after 30 minutes; 15 minutes later it counts as lost.
         platform.clock.ahead = timedelta(minutes=47)
 
-        await eventually(lambda: _dropped(platform), "a step of the tenant that is away")
+        await eventually(lambda: _dropped(platform), "a dropped step of the inactive tenant")
         await until_rows(
             platform,
             "select where not exists (select from rs_order.outbox"
             " where tenant = $1 and due_at <= now() + interval '47 minutes')",
             MIGRANT,
         )
-        await comes_again(platform)
-        await until_rows(platform, ASKED.format(2))
+        await reactivate(platform)
+        await until_rows(platform, REQUESTED.format(2))
         platform.sandbox.restores.release()
         final = await platform.peer.until_final(correlation_id)
-        letters = await platform.peer.channel.declare_queue(f"{STEPS}.DLQ", passive=True)
+        dead_letters = await platform.peer.channel.declare_queue(f"{STEPS}.DLQ", passive=True)
 
     assert final.status == "DONE"
-    assert letters.declaration_result.message_count == 0
+    assert dead_letters.declaration_result.message_count == 0
 
 
-async def test_a_result_for_a_tenant_that_is_away_is_kept(
+async def test_a_result_for_an_inactive_tenant_is_kept(
     broker: FreshBroker, database_url: str
 ) -> None:
-    """Nobody could ask rs-processing for it again: a letter to be replayed. Of a stranger it is dropped."""
+    """It becomes a dead letter: rs-processing won't send it again. One of an unknown tenant is dropped."""
     async with running_platform(broker, database_url) as platform, platform.service():
         platform.sandbox.add_tenant(MIGRANT)
         await platform.sandbox.projects.wait_for_state("rs-order", MIGRANT, "ENABLED")
@@ -80,14 +80,14 @@ async def test_a_result_for_a_tenant_that_is_away_is_kept(
         )
         for tenant in ("stranger", MIGRANT):
             platform.sandbox.send(Event(EXECUTION_RESULT, tenant, {"batchCorrelationId": tenant}))
-        letter = await platform.peer.dead_letter("regards.DLQ")
+        dead_letter = await platform.peer.dead_letter("regards.DLQ")
 
-    assert letter.headers["rs-order.reason"] == "unknown-tenant"
-    assert letter.headers["regards.tenant"] == MIGRANT
+    assert dead_letter.headers["rs-order.reason"] == "unknown-tenant"
+    assert dead_letter.headers["regards.tenant"] == MIGRANT
 
 
 async def _dropped(platform: Platform) -> bool:
-    """Whether Prometheus reads of a step that was dropped."""
+    """True if the metrics count a dropped step."""
     async with httpx.AsyncClient() as client:
         answer = await client.get(f"http://127.0.0.1:{platform.port}/actuator/prometheus")
     line = f'rs_order_messages_dropped_total{{queue="{STEPS}",reason="tenant-away"}}'

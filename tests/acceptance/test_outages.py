@@ -1,4 +1,4 @@
-"""Remote services that are down, slow, or answer nonsense: a request waits, then gets its FAILED."""
+"""Remote services that are down, slow or give bad responses: a request is retried, then FAILED."""
 
 import json
 from datetime import timedelta
@@ -28,10 +28,10 @@ EVERY_MODE = [
 
 @pytest.mark.parametrize("outage", EVERY_MODE, ids=[str(outage.mode) for outage in EVERY_MODE])
 @pytest.mark.parametrize("service", [Service.ADMIN, Service.CATALOG, Service.DAM])
-async def test_a_request_outlives_a_short_trouble(
+async def test_a_request_survives_a_short_outage(
     service: Service, outage: Outage, platform: Platform
 ) -> None:
-    """It is asked again, and each response is told once."""
+    """The call is retried, and each response is sent once."""
     platform.sandbox.faults.outages = {service: outage.model_copy()}
     correlation_id = await platform.peer.order(EVE_01, user=new_user(platform))
     await platform.peer.until_final(correlation_id)
@@ -43,8 +43,8 @@ async def test_a_request_outlives_a_short_trouble(
     assert platform.peer.statuses(correlation_id) == DONE
 
 
-async def test_a_slow_service_holds_up_nothing_else(broker: FreshBroker, database_url: str) -> None:
-    """Every step that may ask the catalog waits for it; an order that has nothing to ask expires."""
+async def test_a_slow_service_delays_nothing_else(broker: FreshBroker, database_url: str) -> None:
+    """While all steps that call the catalog wait for it, an order still expires on time."""
     async with (
         running_platform(broker, database_url, faults=Faults(silence=True)) as platform,
         platform.service(),
@@ -68,10 +68,10 @@ async def test_a_slow_service_holds_up_nothing_else(broker: FreshBroker, databas
         ]
 
 
-async def test_the_address_of_a_project_is_waited_for(
+async def test_a_request_waits_for_the_address_of_its_project(
     broker: FreshBroker, database_url: str
 ) -> None:
-    """Without it no link could be told: rs-admin-instance is asked again, then FAILED; once known, kept."""
+    """Links need it: the call of rs-admin-instance is retried, then FAILED; a known address is cached."""
     async with (
         running_platform(broker, database_url, remote_deadline=2) as platform,
         platform.service(),
@@ -104,10 +104,10 @@ async def test_the_address_of_a_project_is_waited_for(
         (Service.CATALOG, OutageMode.STATUS),
     ],
 )
-async def test_a_trouble_without_end_fails_the_request_at_the_deadline(
+async def test_a_permanent_outage_fails_the_request_at_the_deadline(
     service: Service, mode: OutageMode, platform: Platform
 ) -> None:
-    """One FAILED that names the service, and nothing after it, also when the service is back."""
+    """One FAILED that names the service, and no further response when the service is available again."""
     platform.sandbox.faults.outages = {service: Outage(mode=mode)}
     correlation_id = await platform.peer.order(EVE_01, user=new_user(platform))
     final = await platform.peer.until_final(correlation_id)
@@ -124,8 +124,8 @@ async def test_a_trouble_without_end_fails_the_request_at_the_deadline(
     assert platform.peer.statuses(correlation_id) == ["FAILED"]
 
 
-async def test_a_catalog_that_refuses_is_a_verdict(platform: Platform) -> None:
-    """A 4xx is not asked again: FAILED with the text of amqp.md 2.4."""
+async def test_a_rejected_search_is_final(platform: Platform) -> None:
+    """A 4xx of the catalog isn't retried: FAILED with the text of amqp.md 2.4."""
     platform.sandbox.faults.outages = {Service.CATALOG: Outage(mode=OutageMode.STATUS, status=400)}
     before = platform.sandbox.calls.counters.get(Service.CATALOG, 0)
     correlation_id = await platform.peer.order(EVE_01, user=new_user(platform))
@@ -137,7 +137,7 @@ async def test_a_catalog_that_refuses_is_a_verdict(platform: Platform) -> None:
 
 
 async def test_w3_an_order_whose_dataset_can_never_be_read_fails(platform: Platform) -> None:
-    """It was granted; at the deadline it ends FAILED, without a file, and says why."""
+    """The granted order is FAILED at the deadline, without files and with a message."""
     platform.sandbox.faults.outages = {Service.DAM: Outage(mode=OutageMode.STATUS, status=500)}
     correlation_id = await platform.peer.order(EVE_01, user=new_user(platform))
     final = await platform.peer.until_final(correlation_id)
@@ -151,10 +151,10 @@ async def test_w3_an_order_whose_dataset_can_never_be_read_fails(platform: Platf
     assert "rs-dam" in order["message"]
 
 
-async def test_a_trouble_between_two_pages_loses_and_repeats_no_file(
+async def test_an_outage_between_two_pages_neither_loses_nor_repeats_files(
     broker: FreshBroker, database_url: str, tmp_path: Path
 ) -> None:
-    """The completion waits at its page and goes on there; without end, what was read is taken back."""
+    """The completion continues at the same page; after a permanent outage its files are deleted."""
     maker = ArchiveMaker(tmp_path)
     for number in range(6):
         maker.product("DS", f"P{number}", 2)
@@ -164,16 +164,16 @@ async def test_a_trouble_between_two_pages_loses_and_repeats_no_file(
         ) as platform,
         platform.service(),
     ):
-        mended, _ = await _ordered_with_trouble_after_two_pages(platform, calls=1)
-        await platform.peer.until_final(mended)
+        recovered, _ = await _order_with_outage_after_two_pages(platform, calls=1)
+        await platform.peer.until_final(recovered)
         files = await platform.rows("select order_id, name from data_file order by name")
 
         assert platform.sandbox.faults.outages[Service.CATALOG].calls == 0
-        assert platform.peer.statuses(mended) == DONE
+        assert platform.peer.statuses(recovered) == DONE
         assert [row["name"] for row in files] == sorted(maker.contents)
 
-        lost, order_id = await _ordered_with_trouble_after_two_pages(platform, calls=None)
-        final = await platform.peer.until_final(lost)
+        failed, order_id = await _order_with_outage_after_two_pages(platform, calls=None)
+        final = await platform.peer.until_final(failed)
         await until_rows(
             platform,
             "select 1 where not exists (select 1 from data_file where order_id = $1)",
@@ -181,7 +181,7 @@ async def test_a_trouble_between_two_pages_loses_and_repeats_no_file(
         )
         (order,) = await platform.rows("select status, message from orders where id = $1", order_id)
 
-        assert platform.peer.statuses(lost) == ["GRANTED", "FAILED"]
+        assert platform.peer.statuses(failed) == ["GRANTED", "FAILED"]
         assert (final.body["totalSubOrders"], "downloadLink" in final.body) == (0, False)
         assert dict(order) == {
             "status": "FAILED",
@@ -189,10 +189,10 @@ async def test_a_trouble_between_two_pages_loses_and_repeats_no_file(
         }
 
 
-async def _ordered_with_trouble_after_two_pages(
+async def _order_with_outage_after_two_pages(
     platform: Platform, *, calls: int | None
 ) -> tuple[str, int]:
-    """An order whose catalog closes the connection once two of its pages are stored."""
+    """Order, and let the catalog close connections once two pages are stored."""
     platform.sandbox.faults.outages = {Service.CATALOG: Outage(mode=OutageMode.SLOW, seconds=0.3)}
     correlation_id = await platform.peer.order("*", user=new_user(platform))
     order_id = (await platform.peer.until(correlation_id, "GRANTED")).body["orderId"]
@@ -208,10 +208,10 @@ async def _ordered_with_trouble_after_two_pages(
     return correlation_id, order_id
 
 
-async def test_w34_a_verdict_on_a_user_is_that_of_one_tenant(
+async def test_w34_a_decision_about_a_user_holds_for_one_tenant(
     broker: FreshBroker, database_url: str
 ) -> None:
-    """Unknown here, known there: neither verdict, though remembered, reaches the other tenant (W34)."""
+    """A user known to one tenant stays unknown to another, although both results are cached (W34)."""
     async with (
         running_platform(broker, database_url, tenants=[TENANT, "project2"]) as platform,
         platform.service(),
