@@ -68,11 +68,11 @@ class ServiceHealth:
     async def _database(self) -> ComponentHealth:
         try:
             async with asyncio.timeout(LONGEST_CHECK_SECONDS):
-                async with transaction(self._pool, readonly=True) as connection:
-                    await connection.execute("select 1")
+                async with transaction(self._pool) as connection:
+                    read_only = await connection.fetchval("show transaction_read_only") == "on"
         except Exception as error:  # noqa: BLE001 - whatever it is, the database doesn't answer
             return _health(False, error=type(error).__name__)
-        return _health(True)
+        return _health(False, error="read-only") if read_only else _health(True)
 
     async def _relay(self) -> ComponentHealth:
         try:

@@ -5,10 +5,12 @@ tenant and the time limits are set at the beginning of each transaction, until i
 without closing its connection loses its locks when one of these limits ends.
 """
 
+import asyncio
 import re
 import socket
+import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -29,6 +31,10 @@ LONGEST_STATEMENT_MS = 50_000
 """The server cancels a statement that takes longer."""
 LONGEST_CALL_SECONDS: Final = 60.0
 """The driver stops waiting for the server after this time, which is longer than the server's own limit."""
+ROLLBACK_SECONDS: Final = 5.0
+"""The longest wait for a rollback. After that the session is closed."""
+READ_ONLY_SECONDS = 1.0
+"""Sessions of a server that only reads are opened again at most this often."""
 CLIENT_SOCKET_OPTIONS: Final = {
     "TCP_KEEPIDLE": 5,
     "TCP_KEEPINTVL": 2,
@@ -65,10 +71,11 @@ class Row(Protocol):
 
 
 class WatchedConnection(DriverConnection):
-    """A connection whose socket notices that the server has become unreachable."""
+    """A connection that notices an unreachable server, and a server that it should leave."""
 
     def __init__(self, protocol: Any, transport: Any, *arguments: Any) -> None:
         super().__init__(protocol, transport, *arguments)
+        self._opened_at = time.monotonic()
         connected = transport.get_extra_info("socket")
         if connected.family not in (socket.AF_INET, socket.AF_INET6):
             return
@@ -76,6 +83,18 @@ class WatchedConnection(DriverConnection):
         for name, value in CLIENT_SOCKET_OPTIONS.items():
             if hasattr(socket, name):
                 connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+    def is_outdated(self) -> bool:
+        """True if the server only reads and the session isn't new.
+
+        After a failover the same address leads to another server, so a new session may be able to write.
+        """
+        reported = self.get_settings()
+        read_only = "on" in (
+            getattr(reported, "in_hot_standby", None),
+            getattr(reported, "default_transaction_read_only", None),
+        )
+        return read_only and time.monotonic() - self._opened_at >= READ_ONLY_SECONDS
 
 
 async def prepare_connection(connection: Connection) -> None:
@@ -140,13 +159,15 @@ async def transaction(
     """
     begin = _begin(tenant, readonly, longest_idle_ms or LONGEST_IDLE_MS)
     async with _acquired(pool) as connection:
-        await connection.execute(begin)
         try:
+            await connection.execute(begin)
             yield connection
-        except BaseException:
+            await connection.execute("commit")
+        except BaseException as error:
             await _roll_back(connection)
+            if isinstance(error, (asyncpg.ReadOnlySQLTransactionError, TimeoutError)):
+                await pool.expire_connections()  # the address may lead to another server now
             raise
-        await connection.execute("commit")
 
 
 def _begin(tenant: Tenant | None, readonly: bool, longest_idle_ms: int) -> str:
@@ -162,17 +183,25 @@ def _begin(tenant: Tenant | None, readonly: bool, longest_idle_ms: int) -> str:
 
 
 async def _roll_back(connection: Connection) -> None:
-    """Roll back, unless the session is lost: the server rolls back then."""
+    """Roll back, or close the session if that fails: the server rolls back then."""
     try:
-        await connection.execute("rollback")
+        async with asyncio.timeout(ROLLBACK_SECONDS):
+            await connection.execute("rollback")
     except DATABASE_ERRORS as error:
+        with suppress(asyncpg.InterfaceError):  # the pool has closed it already
+            connection.terminate()
         log.info("rollback-not-confirmed", cause=f"{type(error).__name__}: {error}")
 
 
 @asynccontextmanager
 async def _acquired(pool: Pool) -> AsyncIterator[Connection]:
+    """Acquire a connection, but none that leads to a server which only reads if a new one may not."""
     with connection_errors():
-        connection = await pool.acquire()
+        connection: Any = await pool.acquire()
+        if connection.is_outdated():
+            await pool.expire_connections()
+            await pool.release(connection)
+            connection = await pool.acquire()
     try:
         yield connection
     finally:

@@ -1,0 +1,92 @@
+"""After a failover no session stays with a server that only reads (issue 11, F4).
+
+A default of the database stands for the standby: sessions that were opened under it only read until they end.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from rs_order.app.clock import SystemClock
+from rs_order.core.shared_steps import ScheduleStep
+from rs_order.store import pool as pool_module
+from rs_order.store.errors import StoreUnavailable
+from rs_order.store.outbox import Outbox
+from rs_order.store.pool import Pool, open_pool, transaction
+from rs_order.store.unit_of_work import Store
+from tests.integration.conftest import TENANT
+from tests.support.rows import OWNER
+
+SESSIONS = 3
+
+
+@pytest.fixture
+async def standby(pool: Pool) -> Callable[[], Awaitable[None]]:
+    """A database that only reads, and the failover, after which new sessions can write."""
+    name = await pool.fetchval("select current_database()")
+    await pool.execute(f"alter database {name} set default_transaction_read_only = on")
+
+    async def fail_over() -> None:
+        await pool.execute(f"alter database {name} reset default_transaction_read_only")
+
+    return fail_over
+
+
+@asynccontextmanager
+async def sessions_of(database_url: str) -> AsyncIterator[Pool]:
+    """A pool whose sessions are all open."""
+    async with await open_pool(database_url, size=SESSIONS) as opened:
+        held = [await opened.acquire() for _ in range(SESSIONS)]
+        for session in held:
+            await opened.release(session)
+        yield opened
+
+
+async def test_the_first_write_after_a_failover_succeeds(
+    standby: Callable[[], Awaitable[None]], database_url: str, pool: Pool
+) -> None:
+    """A write that failed closed all sessions, so that no later one meets the old server."""
+    async with sessions_of(database_url) as old:
+        store = Store(old, lambda: None)
+        with pytest.raises(StoreUnavailable):
+            await store.send([ScheduleStep(OWNER).to(TENANT)])
+        await standby()
+        for _ in range(SESSIONS):
+            await store.send([ScheduleStep(OWNER).to(TENANT)])
+
+    assert await pool.fetchval("select count(*) from rs_order.outbox") == SESSIONS
+
+
+async def test_sessions_that_only_read_are_opened_again(
+    standby: Callable[[], Awaitable[None]],
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A process that doesn't write leaves the old server, too: what it reads there becomes stale."""
+    monkeypatch.setattr(pool_module, "READ_ONLY_SECONDS", 0)
+    async with sessions_of(database_url) as old:
+        await standby()
+        async with transaction(old, readonly=True) as connection:
+            default = await connection.fetchval("show default_transaction_read_only")
+
+    assert default == "off"
+
+
+async def test_the_relay_leaves_the_old_server(
+    standby: Callable[[], Awaitable[None]],
+    store: Store,
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It claims nothing from a server that only reads, and claims at once after the failover."""
+    monkeypatch.setattr(pool_module, "READ_ONLY_SECONDS", 0)
+    await store.send([ScheduleStep(OWNER).to(TENANT)])
+    async with sessions_of(database_url) as old:
+        outbox = Outbox(old, SystemClock())
+        (partition,) = await outbox.ready_partitions()
+        async with outbox.claim(partition, 1) as claimed:
+            assert claimed is None
+        await standby()
+        async with outbox.claim(partition, 1) as claimed:
+            assert claimed is not None
