@@ -17,7 +17,7 @@ SLEEPS = {
     ("amqp/test_relay.py", "test_no_claim_is_held_while_the_broker_is_away"): (
         "it checks that nothing happens for longer than a run takes, which has no signal"
     ),
-    ("rest/test_file_download.py", "test_slow_client_holds_storage_back"): (
+    ("rest/test_file_download.py", "test_a_slow_client_slows_down_the_source"): (
         "it checks that nothing more is read, which has no signal"
     ),
     ("benchmarks/reminders.py", "measure"): "a measurement, which polls another process; no test",

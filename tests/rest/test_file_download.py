@@ -1,4 +1,4 @@
-"""One file over HTTP (rest.md 10.1, domain.md 11.2): who may, what is answered, what becomes of the file."""
+"""Single files over HTTP: rights, responses, and states afterwards (rest.md 10.1, domain.md 11.2)."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -27,14 +27,14 @@ STRANGER = "other@example.org"
 async def outcome(
     downloadable: DownloadableOrder, file_id: int = 1
 ) -> tuple[FetchResult, str | None]:
-    """What was recorded of a file, which happens after its last byte."""
+    """Wait for the recorded outcome of a download, which follows its last byte, and return it."""
     await eventually(lambda: file_id in downloadable.order.results, "an outcome")
     return downloadable.order.results[file_id], downloadable.order.reasons[file_id]
 
 
 @pytest.fixture
-async def nobody(base_url: str) -> Any:
-    """A client without a bearer token, of the project by its ``scope``."""
+async def anonymous(base_url: str) -> Any:
+    """A client without a bearer token, which names the project by ``scope``."""
     async with httpx.AsyncClient(
         base_url=base_url, params={"scope": "demo"}, trust_env=False
     ) as client:
@@ -43,7 +43,7 @@ async def nobody(base_url: str) -> Any:
 
 @pytest.mark.parametrize("prefix", ["", "/api/v1/rs-order"])
 async def test_file(api: httpx.AsyncClient, downloadable: DownloadableOrder, prefix: str) -> None:
-    """Its bytes, what storage says of them, and then it is DOWNLOADED."""
+    """The response has the content and the headers of storage. The file becomes DOWNLOADED."""
     content = incompressible(300_000)
     downloadable.add(
         "a.fits",
@@ -69,7 +69,7 @@ async def test_file(api: httpx.AsyncClient, downloadable: DownloadableOrder, pre
     assert downloadable.sources.emails == [OWNER]
 
 
-async def test_file_of_which_storage_says_nothing(
+async def test_file_without_headers_of_storage(
     api: httpx.AsyncClient, downloadable: DownloadableOrder
 ) -> None:
     """Name, type and size are those of the order."""
@@ -88,7 +88,7 @@ async def test_file_of_which_storage_says_nothing(
 async def test_storage_does_not_name_the_file(
     api: httpx.AsyncClient, downloadable: DownloadableOrder
 ) -> None:
-    """It knows files by their content: of two that have the same it may tell the other one's name."""
+    """Storage identifies files by their content, so it may send the name of another file."""
     downloadable.add(
         "ours.fits", headers={"Content-Disposition": 'inline; filename="../other.html"'}
     )
@@ -101,7 +101,7 @@ async def test_storage_does_not_name_the_file(
 async def test_hostile_names_of_the_order_are_harmless(
     api: httpx.AsyncClient, downloadable: DownloadableOrder
 ) -> None:
-    """No folders, no header of its own; a file without a name is called like its address."""
+    """Names have no folder and add no header. A file without a name is named after its URL."""
     names = {
         "../../etc/passwd": 'attachment; filename="passwd"',
         'a"\r\nSet-Cookie: x=y': (
@@ -122,7 +122,7 @@ async def test_hostile_names_of_the_order_are_harmless(
 async def test_hostile_type_of_the_catalog(
     api: httpx.AsyncClient, downloadable: DownloadableOrder
 ) -> None:
-    """What is no MIME type isn't repeated."""
+    """A text that is no MIME type isn't sent."""
     downloadable.add("a", mime_type="text/html\r\nSet-Cookie: x=y")
 
     answer = await api.get(PLAIN)
@@ -132,7 +132,7 @@ async def test_hostile_type_of_the_catalog(
 
 
 async def test_w16_external_file(api: httpx.AsyncClient, downloadable: DownloadableOrder) -> None:
-    """D1: headers are the order's, a foreign server isn't believed; and its state does change."""
+    """D1: the headers come from the order, not from the external server. The file's state changes."""
     downloadable.add(
         "a.png",
         b"content",
@@ -148,10 +148,10 @@ async def test_w16_external_file(api: httpx.AsyncClient, downloadable: Downloada
     assert await outcome(downloadable) == (DONE, None)
 
 
-async def test_external_file_of_which_nothing_is_known(
+async def test_external_file_without_name_type_and_size(
     api: httpx.AsyncClient, downloadable: DownloadableOrder
 ) -> None:
-    """Neither type nor size: it comes in chunks, with the name of its address."""
+    """The response is chunked, and the file is named after its URL."""
     downloadable.add("", b"content", external=True, size=None, checksum=None)
 
     answer = await api.get(PLAIN)
@@ -162,10 +162,10 @@ async def test_external_file_of_which_nothing_is_known(
     assert await outcome(downloadable) == (DONE, None)
 
 
-async def test_w16_external_file_that_cannot_be_had(
+async def test_w16_external_file_that_cannot_be_fetched(
     api: httpx.AsyncClient, downloadable: DownloadableOrder
 ) -> None:
-    """500 without a body, and DOWNLOAD_ERROR; what a foreign server says is nobody's business."""
+    """The response is 500 without the body of the external server. The state is DOWNLOAD_ERROR."""
     downloadable.add("a", FetchError("Error during file download", 404), external=True, of=b"A")
 
     answer = await api.get(PLAIN)
@@ -177,7 +177,7 @@ async def test_w16_external_file_that_cannot_be_had(
 async def test_w20_file_without_length(
     api: httpx.AsyncClient, downloadable: DownloadableOrder
 ) -> None:
-    """Storage needn't say how long a file is."""
+    """A response of storage without Content-Length is accepted."""
     downloadable.add("a", b"content", size=None)
 
     answer = await api.get(PLAIN)
@@ -187,7 +187,7 @@ async def test_w20_file_without_length(
 
 
 async def test_empty_file(api: httpx.AsyncClient, downloadable: DownloadableOrder) -> None:
-    """Nothing is a content like any other."""
+    """An empty file becomes DOWNLOADED."""
     downloadable.add("a", b"")
 
     answer = await api.get(PLAIN)
@@ -199,7 +199,7 @@ async def test_empty_file(api: httpx.AsyncClient, downloadable: DownloadableOrde
 async def test_who_may_download_a_file(
     api: httpx.AsyncClient, downloadable: DownloadableOrder
 ) -> None:
-    """The owner, and the two administrators of a token; ADMIN is not enough (domain.md 18)."""
+    """The owner, PROJECT_ADMIN and INSTANCE_ADMIN may; ADMIN may not (domain.md 18)."""
     downloadable.add("a")
     of_another_order = {"orderToken": order_token(ORDER_ID="99")}
 
@@ -217,10 +217,10 @@ async def test_who_may_download_a_file(
             assert answer.content == (b"" if status == 403 else b"content"), role
 
 
-async def test_a_file_is_charged_to_who_downloads_it(
+async def test_a_file_counts_towards_the_quota_of_the_caller(
     api: httpx.AsyncClient, downloadable: DownloadableOrder
 ) -> None:
-    """An administrator uses his own quota; with the order's token it is the owner's."""
+    """An administrator uses their own quota. With an order token, the owner's quota is used."""
     downloadable.add("a")
 
     await api.get(PLAIN, headers=as_caller(STRANGER, "PROJECT_ADMIN"))
@@ -229,22 +229,22 @@ async def test_a_file_is_charged_to_who_downloads_it(
     assert downloadable.sources.emails == [STRANGER, OWNER]
 
 
-async def test_order_token_opens_a_file(
-    nobody: httpx.AsyncClient, downloadable: DownloadableOrder
+async def test_an_order_token_is_enough_to_download_a_file(
+    anonymous: httpx.AsyncClient, downloadable: DownloadableOrder
 ) -> None:
-    """Without any other identity."""
+    """The caller has no other token."""
     downloadable.add("a", b"content")
 
-    answer = await nobody.get(PUBLIC, params={"orderToken": order_token()})
+    answer = await anonymous.get(PUBLIC, params={"orderToken": order_token()})
 
     assert (answer.status_code, answer.content) == (200, b"content")
     assert await outcome(downloadable) == (DONE, None)
 
 
-async def test_w14_order_token_opens_the_files_of_its_order_only(
-    nobody: httpx.AsyncClient, downloadable: DownloadableOrder
+async def test_w14_an_order_token_is_valid_for_its_order_and_owner_only(
+    anonymous: httpx.AsyncClient, downloadable: DownloadableOrder
 ) -> None:
-    """And in the name of the owner only: 403 without a body (decisions.md, Order token)."""
+    """Other tokens get 403 without a body (decisions.md, Order token)."""
     downloadable.add("a")
     others: list[dict[str, Any]] = [
         {"ORDER_ID": "13"},
@@ -256,39 +256,39 @@ async def test_w14_order_token_opens_the_files_of_its_order_only(
     for claims in others:
         for verb in ("GET", "HEAD"):
             token = order_token(**claims)
-            answer = await nobody.request(verb, PUBLIC, params={"orderToken": token})
+            answer = await anonymous.request(verb, PUBLIC, params={"orderToken": token})
             assert (answer.status_code, answer.content) == (403, b""), claims
 
     assert downloadable.sources.opened == []
 
 
-async def test_order_tokens_that_prove_nothing(
-    nobody: httpx.AsyncClient, downloadable: DownloadableOrder
+async def test_invalid_order_tokens(
+    anonymous: httpx.AsyncClient, downloadable: DownloadableOrder
 ) -> None:
-    """401 without a body, before anything is said of the file; never a 500."""
+    """The response is 401 without a body, also for an unknown file, and never 500."""
     downloadable.add("a")
 
     for kind, token in BAD_TOKENS.items():
         for verb in ("GET", "HEAD"):
             for path in (PUBLIC, "/orders/public/files/99"):
-                answer = await nobody.request(verb, path, params={"orderToken": token})
+                answer = await anonymous.request(verb, path, params={"orderToken": token})
                 assert (answer.status_code, answer.content) == (401, b""), kind
 
 
 async def test_missing_order_token(
-    nobody: httpx.AsyncClient, downloadable: DownloadableOrder
+    anonymous: httpx.AsyncClient, downloadable: DownloadableOrder
 ) -> None:
-    """400, and what is missing."""
+    """The response is 400 and names the parameter."""
     downloadable.add("a")
 
-    answer = await nobody.get(PUBLIC)
+    answer = await anonymous.get(PUBLIC)
 
     assert answer.status_code == 400
     assert answer.json() == {"messages": ["orderToken: Field required"]}
 
 
-async def test_order_token_alone_names_no_project(base_url: str) -> None:
-    """Whose files are meant is said by ``scope``, or by a bearer token."""
+async def test_an_order_token_needs_a_scope_or_a_bearer_token(base_url: str) -> None:
+    """These name the project; the order token alone doesn't."""
     async with httpx.AsyncClient(trust_env=False) as client:
         answer = await client.get(f"{base_url}{PUBLIC}?orderToken={order_token()}")
 
@@ -298,7 +298,7 @@ async def test_order_token_alone_names_no_project(base_url: str) -> None:
 async def test_service_without_a_key_for_order_tokens(
     services: RestServices, downloadable: DownloadableOrder
 ) -> None:
-    """503, and what the operator has to set: the token may be a good one."""
+    """The response is 503 and names the setting, because the token may be valid."""
     downloadable.add("a")
     downloads = replace(services.downloads, order_tokens=NoOrderTokens())
     async for url in serving(replace(services, downloads=downloads)):
@@ -310,7 +310,7 @@ async def test_service_without_a_key_for_order_tokens(
 
 
 async def test_unknown_file(api: httpx.AsyncClient) -> None:
-    """404, and the words of the contract (domain.md 17), whoever asks."""
+    """The response is 404 with the text of the contract (domain.md 17), for all callers."""
     answers = [
         await api.get("/orders/files/-12"),
         await api.get("/orders/public/files/-12", params={"orderToken": order_token()}),
@@ -323,10 +323,10 @@ async def test_unknown_file(api: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("status", [OrderStatus.DELETED, OrderStatus.EXPIRED])
-async def test_file_of_an_order_that_is_gone(
+async def test_file_of_a_deleted_or_expired_order(
     api: httpx.AsyncClient, downloadable: DownloadableOrder, status: OrderStatus
 ) -> None:
-    """It doesn't exist any more, though its row may not be deleted yet."""
+    """The response is 404, although the row of the file may still exist."""
     downloadable.add("a")
     downloadable.order.status = status
 
@@ -334,9 +334,9 @@ async def test_file_of_an_order_that_is_gone(
 
 
 async def test_states_of_files(
-    api: httpx.AsyncClient, nobody: httpx.AsyncClient, downloadable: DownloadableOrder
+    api: httpx.AsyncClient, anonymous: httpx.AsyncClient, downloadable: DownloadableOrder
 ) -> None:
-    """202 not yet, 422 never; all others are attempted. HEAD says the same and downloads nothing."""
+    """PENDING is 202, ERROR is 422, all others are fetched. HEAD has the same status and fetches nothing."""
     statuses = {
         downloadable.add(state, b"content", state=state): status
         for state, status in {
@@ -352,19 +352,19 @@ async def test_states_of_files(
 
     for file_id, status in statuses.items():
         plain, public = f"/orders/files/{file_id}", f"/orders/public/files/{file_id}"
-        for answer in (await api.head(plain), await nobody.head(public, params=token)):
+        for answer in (await api.head(plain), await anonymous.head(public, params=token)):
             assert (answer.status_code, answer.content) == (status, b"")
         assert file_id not in downloadable.sources.opened
-        for answer in (await api.get(plain), await nobody.get(public, params=token)):
+        for answer in (await api.get(plain), await anonymous.get(public, params=token)):
             assert answer.status_code == status
             assert answer.content == (b"content" if status == 200 else b"")
         assert (file_id in downloadable.sources.opened) is (status == 200)
 
 
-async def test_head_says_nothing_of_the_size(
+async def test_head_has_no_content_length(
     api: httpx.AsyncClient, downloadable: DownloadableOrder
 ) -> None:
-    """No length at all, so that no tool takes the file for an empty one (rest.md 10.1, point 6)."""
+    """A length of 0 would look like an empty file (rest.md 10.1, point 6)."""
     downloadable.add("a", b"content")
 
     answer = await api.head(PLAIN)
@@ -376,7 +376,7 @@ async def test_head_says_nothing_of_the_size(
 async def test_files_are_downloaded_again(
     api: httpx.AsyncClient, downloadable: DownloadableOrder
 ) -> None:
-    """What was downloaded, or couldn't be, is DOWNLOADED when it is this time (D4)."""
+    """A file that is DOWNLOADED or in DOWNLOAD_ERROR becomes DOWNLOADED (D4)."""
     ids = [
         downloadable.add("a", state=state)
         for state in (FileState.DOWNLOADED, FileState.DOWNLOAD_ERROR)
@@ -387,10 +387,10 @@ async def test_files_are_downloaded_again(
         assert await outcome(downloadable, file_id) == (DONE, None)
 
 
-async def test_what_a_process_failed_to_make_stays_so(
+async def test_a_file_in_processing_error_keeps_its_state(
     api: httpx.AsyncClient, downloadable: DownloadableOrder
 ) -> None:
-    """An attempt changes nothing: it is an error of the order, not of a download."""
+    """It is an error of the order, so a download doesn't change it."""
     downloadable.add("a", state=FileState.PROCESSING_ERROR)
 
     await api.get(PLAIN)
@@ -399,32 +399,32 @@ async def test_what_a_process_failed_to_make_stays_so(
     assert downloadable.order.results == {}
 
 
-def refused(status: int, body: bytes = b"", **headers: str) -> FetchError:
-    said = {name.replace("_", "-"): value for name, value in headers.items()}
+def storage_error(status: int, body: bytes = b"", **headers: str) -> FetchError:
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
     return FetchError(
-        f"Server returned HTTP error code {status}", status, SourceAnswer(status, said, body)
+        f"Server returned HTTP error code {status}", status, SourceAnswer(status, names, body)
     )
 
 
-async def test_what_storage_says_instead_is_passed_on(
+async def test_error_responses_of_storage_are_passed_on(
     api: httpx.AsyncClient, downloadable: DownloadableOrder
 ) -> None:
-    """Status, headers and body; 500 where it said nothing, or nothing that makes sense. DOWNLOAD_ERROR."""
-    said: list[tuple[FetchError, int, bytes]] = [
-        (refused(202), 202, b""),
-        (refused(404), 404, b""),
-        (refused(410), 410, b""),
-        (refused(500, b"disk is broken"), 500, b"disk is broken"),
-        (refused(503, b"{}", Content_Type="application/json", Retry_After="9"), 503, b"{}"),
-        (refused(302, b"elsewhere", Retry_After="9"), 500, b""),
-        (refused(204), 500, b""),
+    """Status, headers and body are passed on, or 500 without an error response. DOWNLOAD_ERROR."""
+    errors: list[tuple[FetchError, int, bytes]] = [
+        (storage_error(202), 202, b""),
+        (storage_error(404), 404, b""),
+        (storage_error(410), 410, b""),
+        (storage_error(500, b"disk is broken"), 500, b"disk is broken"),
+        (storage_error(503, b"{}", Content_Type="application/json", Retry_After="9"), 503, b"{}"),
+        (storage_error(302, b"elsewhere", Retry_After="9"), 500, b""),
+        (storage_error(204), 500, b""),
         (FetchError("Server returned no content"), 500, b""),
         (FetchError("The file has no checksum to ask storage for"), 500, b""),
     ]
-    for error, _, _ in said:
+    for error, _, _ in errors:
         downloadable.add("a", error)
 
-    for file_id, (error, status, body) in enumerate(said, 1):
+    for file_id, (error, status, body) in enumerate(errors, 1):
         answer = await api.get(f"/orders/files/{file_id}")
         assert (answer.status_code, answer.content) == (status, body)
         assert answer.headers.get("Retry-After") == ("9" if status == 503 else None)
@@ -433,10 +433,10 @@ async def test_what_storage_says_instead_is_passed_on(
 
 
 async def test_quota(api: httpx.AsyncClient, downloadable: DownloadableOrder) -> None:
-    """429 with storage's words; the file stays AVAILABLE with the reason (decisions.md, Quota)."""
+    """The response is 429 with storage's text. The file stays AVAILABLE (decisions.md, Quota)."""
     text = "Download quota of 1 exceeded (by 1) for user jane@example.org."
-    said = SourceAnswer(429, {"Content-Type": "text/plain"}, text.encode())
-    downloadable.add("a", FetchError(text, 429, said), of=b"A")
+    response = SourceAnswer(429, {"Content-Type": "text/plain"}, text.encode())
+    downloadable.add("a", FetchError(text, 429, response), of=b"A")
 
     answer = await api.get(PLAIN)
 
@@ -445,10 +445,10 @@ async def test_quota(api: httpx.AsyncClient, downloadable: DownloadableOrder) ->
     assert (FetchResult.QUOTA_EXCEEDED, text) == await outcome(downloadable)
 
 
-async def test_quota_without_a_word(
+async def test_quota_without_a_text_of_storage(
     api: httpx.AsyncClient, downloadable: DownloadableOrder
 ) -> None:
-    """The user is told at least what it is."""
+    """The response has a general text."""
     downloadable.add(
         "a", FetchError("Download failed due to exceeded quota", 429, SourceAnswer(429, {}, b""))
     )
@@ -461,8 +461,8 @@ async def test_quota_without_a_word(
 async def test_no_false_done_wrong_content_of_a_small_file_is_never_sent(
     api: httpx.AsyncClient, downloadable: DownloadableOrder
 ) -> None:
-    """All of it is known before the first byte: 500 without a body."""
-    endings = {
+    """The whole content is checked before the first byte is sent: 500 without a body."""
+    outcomes = {
         b"": (FAILED, "Cannot completely retrieve data file from storage, only 0/11 bytes"),
         b"right byte": (
             FAILED,
@@ -477,20 +477,20 @@ async def test_no_false_done_wrong_content_of_a_small_file_is_never_sent(
             ),
         ),
     }
-    for came in endings:
-        downloadable.add("a", came, of=b"right bytes")
+    for content in outcomes:
+        downloadable.add("a", content, of=b"right bytes")
 
-    for file_id, ending in enumerate(endings.values(), 1):
+    for file_id, expected in enumerate(outcomes.values(), 1):
         answer = await api.get(f"/orders/files/{file_id}")
         assert (answer.status_code, answer.content) == (500, b"")
-        assert await outcome(downloadable, file_id) == ending
+        assert await outcome(downloadable, file_id) == expected
 
 
 @pytest.mark.parametrize("size", ["right", None], ids=["of known size", "of unknown size"])
-async def test_no_false_done_wrong_content_of_a_large_file_is_cut(
+async def test_no_false_done_a_large_file_with_wrong_content_is_aborted(
     api: httpx.AsyncClient, downloadable: DownloadableOrder, size: str | None
 ) -> None:
-    """The last piece is held back, and the client notices: the answer has no end."""
+    """The last piece isn't sent, so the client sees that the response is incomplete."""
     right = incompressible(300_000)
     downloadable.add("a", right[:-1] + b"x", of=right, size=size)
     received = bytearray()
@@ -507,10 +507,10 @@ async def test_no_false_done_wrong_content_of_a_large_file_is_cut(
     assert (await outcome(downloadable))[0] is WRONG
 
 
-async def test_transfer_that_breaks_in_the_middle(
+async def test_transfer_that_breaks_off(
     api: httpx.AsyncClient, downloadable: DownloadableOrder
 ) -> None:
-    """The answer is cut, the file in DOWNLOAD_ERROR with what came of it; no defect is logged."""
+    """The response is aborted, the state is DOWNLOAD_ERROR with the received bytes, no defect is logged."""
 
     async def breaking() -> AsyncGenerator[bytes, None]:
         yield b"1" * 60_000
@@ -543,17 +543,17 @@ async def test_transfer_that_breaks_in_the_middle(
     }.items() <= line.items()
 
 
-async def test_client_that_goes_away_in_the_middle(
+async def test_client_that_disconnects_during_the_download(
     api: httpx.AsyncClient, downloadable: DownloadableOrder
 ) -> None:
-    """Storage is let go at once, the file in DOWNLOAD_ERROR with what was read of it."""
+    """The source is closed at once, and the state is DOWNLOAD_ERROR with the number of bytes read."""
     endless = Endless()
     downloadable.add("a", endless, size=2**40)
 
     async with api.stream("GET", PLAIN) as answer:
         assert int(answer.headers["Content-Length"]) == 2**40
         await anext(answer.aiter_raw())
-    await asyncio.wait_for(endless.let_go.wait(), WAIT_SECONDS)
+    await asyncio.wait_for(endless.closed.wait(), WAIT_SECONDS)
     result, reason = await outcome(downloadable)
 
     assert result is FAILED
@@ -561,32 +561,32 @@ async def test_client_that_goes_away_in_the_middle(
     assert downloadable.sources.open_now == 0
 
 
-async def test_client_that_goes_away_while_storage_is_silent(
+async def test_client_that_disconnects_while_storage_sends_nothing(
     api: httpx.AsyncClient, downloadable: DownloadableOrder
 ) -> None:
-    """Leaving is noticed before anything was sent."""
-    let_go = asyncio.Event()
+    """The service detects it before the first byte."""
+    closed = asyncio.Event()
 
     async def silent() -> AsyncGenerator[bytes, None]:
         try:
             await asyncio.Event().wait()
             yield b""
         finally:
-            let_go.set()
+            closed.set()
 
     downloadable.add("a", silent, size=7)
     with pytest.raises(httpx.ReadTimeout):
         await api.get(PLAIN, timeout=0.2)
 
-    await asyncio.wait_for(let_go.wait(), WAIT_SECONDS)
+    await asyncio.wait_for(closed.wait(), WAIT_SECONDS)
     reason = "Cannot completely retrieve data file from storage, only 0/7 bytes"
     assert (FAILED, reason) == await outcome(downloadable)
 
 
-async def test_slow_client_holds_storage_back(
+async def test_a_slow_client_slows_down_the_source(
     api: httpx.AsyncClient, downloadable: DownloadableOrder
 ) -> None:
-    """No more is read of a file than the connection takes."""
+    """The service doesn't read ahead more than the connection accepts."""
     given = 0
 
     async def counted() -> AsyncGenerator[bytes, None]:
@@ -607,10 +607,10 @@ async def test_slow_client_holds_storage_back(
     assert given < 64 * 2**20
 
 
-async def test_a_bug_in_a_source_is_a_failure(
+async def test_a_defect_in_a_source_is_recorded_as_a_failure(
     api: httpx.AsyncClient, downloadable: DownloadableOrder
 ) -> None:
-    """500, and the file isn't left as if nothing had been tried."""
+    """The response is 500, and the file is in DOWNLOAD_ERROR."""
 
     async def broken() -> AsyncGenerator[bytes, None]:
         raise ZeroDivisionError
@@ -629,7 +629,7 @@ async def test_a_bug_in_a_source_is_a_failure(
 async def test_file_of_another_tenant(
     api: httpx.AsyncClient, downloadable: DownloadableOrder
 ) -> None:
-    """The token's tenant counts, whatever ``scope`` says."""
+    """The token decides about the tenant, whatever the value of ``scope`` is."""
     downloadable.add("a")
     headers = {"Authorization": f"Bearer {bearer(tenant='project1')}", "scope": "demo"}
 

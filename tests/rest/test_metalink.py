@@ -26,7 +26,7 @@ STRANGER = "other@example.org"
 
 
 def files_of(document: bytes) -> list[ET.Element]:
-    """The files of a metalink, as somebody else's parser reads them."""
+    """Return the files of a metalink, read with Python's parser."""
     root = ET.fromstring(document)  # noqa: S314 - our own
     assert root.tag == f"{NAMESPACE}metalink"
     (files,) = root
@@ -50,7 +50,7 @@ def query_of(address: str | None) -> list[tuple[str, str]]:
 async def test_metalink(
     api: httpx.AsyncClient, downloadable: DownloadableOrder, prefix: str
 ) -> None:
-    """To the letter as the contract has it, with the checksum and the type of the address."""
+    """The document is equal to that of the contract, with the checksum and the type of the URL."""
     downloadable.add("p1.nc", b"content", mime_type="application/x-netcdf")
 
     answer = await api.get(prefix + PLAIN)
@@ -88,7 +88,7 @@ async def test_metalink(
 async def test_address_and_token_of_a_file(
     api: httpx.AsyncClient, downloadable: DownloadableOrder
 ) -> None:
-    """Project, path, token, scope, in this order; the token speaks for the owner until the order expires."""
+    """The URL has project, path, token and scope. The token is the owner's and expires with the order."""
     downloadable.add("a")
 
     (file,) = files_of((await api.get(PLAIN)).content)
@@ -108,21 +108,21 @@ async def test_address_and_token_of_a_file(
     }
 
 
-async def test_w24_links_work_whoever_asked_for_the_metalink(
+async def test_w24_links_work_for_all_callers_that_may_get_the_metalink(
     api: httpx.AsyncClient, base_url: str, downloadable: DownloadableOrder
 ) -> None:
-    """The owner, an administrator, or somebody with nothing but an order token: each link opens."""
+    """These are the owner, an administrator, and a caller that has only an order token."""
     contents = [b"1", b"2", b"3"]
     downloadable.add_all([(f"{n}", content) for n, content in enumerate(contents)])
 
-    async with httpx.AsyncClient(base_url=base_url, trust_env=False) as nobody:
+    async with httpx.AsyncClient(base_url=base_url, trust_env=False) as anonymous:
         for content, metalink in zip(
             contents,
             [
                 await api.get(PLAIN),
                 await api.get(PLAIN, headers=as_caller(STRANGER, "EXPLOIT")),
-                # Mails of the Java service carry tokens that speak for nobody.
-                await nobody.get(
+                # Order tokens in mails of the Java service name no user.
+                await anonymous.get(
                     PUBLIC, params={"scope": "demo", "orderToken": order_token(sub=None)}
                 ),
             ],
@@ -131,28 +131,28 @@ async def test_w24_links_work_whoever_asked_for_the_metalink(
             assert metalink.status_code == 200
             file = files_of(metalink.content)[contents.index(content)]
             path = (text_of(file, "resources/url") or "").removeprefix(HOST)
-            answer = await nobody.get(path)
+            answer = await anonymous.get(path)
             assert (answer.status_code, answer.content) == (200, content)
 
 
-async def test_the_token_of_a_file_opens_the_metalink(
+async def test_the_token_in_a_file_link_is_valid_for_the_metalink(
     api: httpx.AsyncClient, base_url: str, downloadable: DownloadableOrder
 ) -> None:
-    """As the integration tests of the original have it (rest.md 14)."""
+    """The integration tests of the Java service require it (rest.md 14)."""
     downloadable.add("a")
     (file,) = files_of((await api.get(PLAIN)).content)
     query = query_of(text_of(file, "resources/url"))
 
-    async with httpx.AsyncClient(base_url=base_url, trust_env=False) as nobody:
-        answer = await nobody.get(PUBLIC, params=dict(query))
+    async with httpx.AsyncClient(base_url=base_url, trust_env=False) as anonymous:
+        answer = await anonymous.get(PUBLIC, params=dict(query))
 
     assert names_of(answer.content) == ["a"]
 
 
-async def test_all_files_whatever_their_state(
+async def test_the_metalink_lists_files_of_all_states(
     api: httpx.AsyncClient, downloadable: DownloadableOrder
 ) -> None:
-    """By ascending id, page after page; nothing changes by it."""
+    """The files are read in pages and listed by ascending id. No state changes."""
     for state in FileState:
         downloadable.add(state, state=state)
     downloadable.add_all([(f"{n:04}", b"") for n in range(1200)])
@@ -163,10 +163,10 @@ async def test_all_files_whatever_their_state(
     assert downloadable.order.settlements == []
 
 
-async def test_what_is_not_known_of_a_file(
+async def test_unknown_members_of_a_file_are_left_out(
     api: httpx.AsyncClient, downloadable: DownloadableOrder
 ) -> None:
-    """Neither type nor size nor checksum, nor a name but that of its address."""
+    """Type, size and checksum are left out. A file without a name is named after its URL."""
     downloadable.add("", size=None, checksum=None, mime_type=None)
 
     (file,) = files_of((await api.get(PLAIN)).content)
@@ -176,7 +176,7 @@ async def test_what_is_not_known_of_a_file(
 
 
 async def test_checksums(api: httpx.AsyncClient, downloadable: DownloadableOrder) -> None:
-    """Those that the format has a name for, and that are what they say they are."""
+    """Valid checksums are listed if the metalink format has a name for their algorithm."""
     checksums: list[tuple[str, str | None, tuple[str, str] | None]] = [
         ("AB" * 16, "MD5", ("md5", "ab" * 16)),
         ("ab" * 16, None, ("md5", "ab" * 16)),
@@ -195,8 +195,8 @@ async def test_checksums(api: httpx.AsyncClient, downloadable: DownloadableOrder
 
     for file, (checksum, algorithm, expected) in zip(files, checksums, strict=True):
         found = file.find(f".//{NAMESPACE}hash")
-        said = None if found is None else (found.get("type"), found.text)
-        assert said == expected, (algorithm, checksum)
+        listed = None if found is None else (found.get("type"), found.text)
+        assert listed == expected, (algorithm, checksum)
 
 
 async def test_f22_names_are_portable_and_the_identity_is_the_name_of_the_catalog(
@@ -219,7 +219,7 @@ async def test_f22_names_are_portable_and_the_identity_is_the_name_of_the_catalo
 async def test_hostile_names_are_harmless(
     api: httpx.AsyncClient, downloadable: DownloadableOrder
 ) -> None:
-    """Tools write files by these names: no folders, no markup, nothing twice, nothing XML can't hold."""
+    """Tools write files with these names. They have no folder or invalid character, and are unique."""
     names = [
         "../../etc/passwd",
         "passwd",
@@ -258,7 +258,7 @@ async def test_hostile_names_are_harmless(
 async def test_statuses_of_orders(
     api: httpx.AsyncClient, downloadable: DownloadableOrder, status: OrderStatus, answered: int
 ) -> None:
-    """D6: what isn't there yet, or no more, is 404 without a body, with a token as without."""
+    """D6: the metalink of a pending, failed, expired or deleted order is 404 without a body."""
     downloadable.add("a", state=FileState.DOWNLOADED)
     downloadable.order.status = status
 
@@ -271,7 +271,7 @@ async def test_statuses_of_orders(
 
 
 async def test_order_without_files(api: httpx.AsyncClient) -> None:
-    """Nothing to list is 404 without a body."""
+    """The response is 404 without a body."""
     answer = await api.get(PLAIN)
 
     assert (answer.status_code, answer.content) == (404, b"")
@@ -280,7 +280,7 @@ async def test_order_without_files(api: httpx.AsyncClient) -> None:
 async def test_order_that_was_paused_before_its_files_were_known(
     api: httpx.AsyncClient, downloadable: DownloadableOrder
 ) -> None:
-    """It has no end yet, so no token could be made for it: 404 without a body."""
+    """It has no expiry date yet, so no token can be created: 404 without a body."""
     downloadable.add("a")
     downloadable.order.status, downloadable.order.expires_at = OrderStatus.PAUSED, None
 
@@ -290,7 +290,7 @@ async def test_order_that_was_paused_before_its_files_were_known(
 
 
 async def test_unknown_order(api: httpx.AsyncClient) -> None:
-    """404 with a body."""
+    """The response is 404 with a message."""
     for answer in (
         await api.get("/user/orders/13/metalink/download"),
         await api.get(PUBLIC, params={"orderToken": order_token(ORDER_ID="13")}),
@@ -299,10 +299,10 @@ async def test_unknown_order(api: httpx.AsyncClient) -> None:
         assert answer.json() == {"messages": ["There is no order 13"]}
 
 
-async def test_w14_who_may_have_the_metalink(
+async def test_w14_who_may_get_the_metalink(
     api: httpx.AsyncClient, downloadable: DownloadableOrder
 ) -> None:
-    """Owner, administrators, systems, and whoever may search all orders; else 403 without a body."""
+    """The owner, administrators, system roles and roles that may search all orders. Others get 403."""
     downloadable.add("a")
 
     for email, role, status in [
@@ -318,10 +318,10 @@ async def test_w14_who_may_have_the_metalink(
         assert (answer.content == b"") is (status == 403), role
 
 
-async def test_order_tokens_that_prove_nothing(
+async def test_invalid_order_tokens(
     api: httpx.AsyncClient, downloadable: DownloadableOrder
 ) -> None:
-    """401 without a body."""
+    """The response is 401 without a body."""
     downloadable.add("a")
 
     for kind, token in BAD_TOKENS.items():
@@ -330,7 +330,7 @@ async def test_order_tokens_that_prove_nothing(
 
 
 async def test_missing_order_token(api: httpx.AsyncClient) -> None:
-    """400, and what is missing."""
+    """The response is 400 and names the parameter."""
     answer = await api.get(PUBLIC)
 
     assert (answer.status_code, answer.json()) == (
@@ -342,7 +342,7 @@ async def test_missing_order_token(api: httpx.AsyncClient) -> None:
 async def test_service_without_a_key_for_order_tokens(
     services: RestServices, downloadable: DownloadableOrder
 ) -> None:
-    """503, and what the operator has to set."""
+    """The response is 503 and names the setting for the operator."""
     downloadable.add("a")
     tokens = NoOrderTokens()
     links = Links(None, services.access.tenants, prefix="/api/v1", fallback="")
@@ -362,22 +362,22 @@ async def test_service_without_a_key_for_order_tokens(
 
 
 class NoProjects:
-    """Implements ``Projects`` where rs-admin-instance is down."""
+    """Implements ``Projects`` as if rs-admin-instance were unavailable."""
 
     async def host(self, tenant: str) -> str:
         raise RemoteUnavailable("rs-admin-instance", f"{tenant}: no answer")
 
 
-class Nowhere(FakeTenants):
+class TenantsWithoutHost(FakeTenants):
     def host(self, tenant: str) -> None:  # type: ignore[override]
-        """No address was ever known."""
+        """Return no address."""
 
 
-@pytest.mark.parametrize(("tenants", "status"), [(FakeTenants(), 200), (Nowhere(), 503)])
-async def test_address_of_the_project_that_nobody_tells(
+@pytest.mark.parametrize(("tenants", "status"), [(FakeTenants(), 200), (TenantsWithoutHost(), 503)])
+async def test_links_have_the_last_known_address_of_the_project(
     services: RestServices, downloadable: DownloadableOrder, tenants: FakeTenants, status: int
 ) -> None:
-    """The last known one is good; where there was none, links that lead nowhere aren't handed out."""
+    """If rs-admin-instance is unavailable and no address is known, the response is 503."""
     downloadable.add("a")
     links = Links(NoProjects(), tenants, prefix="/api/v1", fallback="http://localhost")  # type: ignore[arg-type]
     tokens = JwtOrderTokens(ORDER_SECRET, ManualClock(NOW))

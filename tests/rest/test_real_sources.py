@@ -1,4 +1,4 @@
-"""The zip of an order whose files are where they would be: storage, dam, a foreign server."""
+"""The zip of an order with files of rs-storage, of rs-dam and of an external server."""
 
 import io
 import zipfile
@@ -30,7 +30,7 @@ EIT = Urn("URN:AIP:DATASET:demo:c0438116-7605-5612-9805-0dd6060ebac4:V1")
 
 
 class Platform:
-    """A sandbox and the adapters that talk to it."""
+    """A sandbox, the clients that read from it, and the order."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class Platform:
 
 @pytest.fixture
 async def platform(downloadable: DownloadableOrder) -> AsyncIterator[Platform]:
-    """Ten stored files, one attached to a dataset, and the external ones of the archive."""
+    """An order of ten stored files, files attached to a dataset, and external files of the archive."""
     tokens = TokenIssuer(KEY)
     dataset = SyntheticDataset(name="online", products=10, size=100_000, location=Location.ONLINE)
     options = SandboxOptions(jwt_key=KEY, synthetic=[dataset])
@@ -88,17 +88,17 @@ async def platform(downloadable: DownloadableOrder) -> AsyncIterator[Platform]:
             client, tokens, storage_url=urls["STORAGE_URL"], dam_url=urls["DAM_URL"]
         )
         sources = RegardsFileSources(stored, external)
-        wanted = [
+        selected = [
             product
             for product in products
             if (product.provider_id or "").startswith("SYN_") or product.files[0].external
         ]
-        yield Platform(sandbox, sources, downloadable.order, [*wanted, attached])
+        yield Platform(sandbox, sources, downloadable.order, [*selected, attached])
         await external.aclose()
 
 
-async def test_files_from_everywhere(platform: Platform) -> None:
-    """All whole, and checked by what the catalog says of them."""
+async def test_files_of_all_sources_are_in_the_zip(platform: Platform) -> None:
+    """All files are complete, and match the size and checksum in the catalog."""
     archive = await platform.download()
 
     assert archive.testzip() is None
@@ -118,10 +118,10 @@ async def test_files_from_everywhere(platform: Platform) -> None:
         ("cut", "Cannot completely download data file from storage, only ", FetchResult.FAILED),
     ],
 )
-async def test_no_false_done_with_a_storage_that_lies(
+async def test_no_false_done_if_storage_sends_wrong_content(
     platform: Platform, fault: str, reason: str, result: FetchResult
 ) -> None:
-    """One file is bad: the notice names it and the others are DOWNLOADED."""
+    """If the content of one file is wrong, the notice names it and the others are DOWNLOADED."""
     bad = next(f for f in platform.order.files if not (f.external or f.stored_by_dam))
     setattr(platform.sandbox.faults, fault, {bad.checksum})
 
@@ -134,7 +134,7 @@ async def test_no_false_done_with_a_storage_that_lies(
 
 
 async def test_fact_12_quota_in_the_middle(platform: Platform) -> None:
-    """What the quota grants is downloaded, of the rest each says why not (domain.md 11.5)."""
+    """Files within the quota are downloaded. The notice has the reason for each other (domain.md 11.5)."""
     platform.sandbox.faults.quotas = {OWNER: Quota(max_files=4)}
 
     archive = await platform.download()
@@ -145,8 +145,8 @@ async def test_fact_12_quota_in_the_middle(platform: Platform) -> None:
     assert text.count(f"Download quota of 4 exceeded (by 1) for user {OWNER}.") == 6
 
 
-async def test_rate_limit_of_one(platform: Platform) -> None:
-    """One download at a time is enough for a whole order."""
+async def test_an_order_is_downloaded_with_a_rate_limit_of_one(platform: Platform) -> None:
+    """rs-storage allows one download at a time."""
     platform.sandbox.faults.quotas = {OWNER: Quota(max_rate=1)}
 
     await platform.download()

@@ -97,7 +97,7 @@ async def test_downloads_are_aborted_after_the_grace_time(
                 pass
     await asyncio.wait_for(running.task, WAIT_SECONDS)
 
-    assert endless.let_go.is_set()
+    assert endless.closed.is_set()
     assert downloadable.order.settlements == []
 
 

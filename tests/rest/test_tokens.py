@@ -1,4 +1,4 @@
-"""Which tokens are believed (rest.md 2.2)."""
+"""Valid tokens are accepted and all others rejected (rest.md 2.2)."""
 
 import base64
 import hmac
@@ -39,16 +39,16 @@ def verifier() -> TokenVerifier:
 
 
 def token(algorithm: str = "HS512", key: Any = None, **claims: Any) -> str:
-    every = {**CLAIMS, "exp": int(time.time()) + 60, **claims}
-    kept = {name: value for name, value in every.items() if value is not None}
+    all_claims = {**CLAIMS, "exp": int(time.time()) + 60, **claims}
+    payload = {name: value for name, value in all_claims.items() if value is not None}
     if key is None:
         key = HMAC_KEYS[algorithm] if algorithm in HMAC_KEYS else rsa_key(algorithm)
-    return jwt.encode(kept, key, algorithm=algorithm)
+    return jwt.encode(payload, key, algorithm=algorithm)
 
 
 @pytest.mark.parametrize("algorithm", ["HS256", "HS384", "HS512", "RS256", "RS384", "RS512"])
-def test_six_algorithms(algorithm: str) -> None:
-    """Each with its own key."""
+def test_tokens_of_all_six_algorithms_are_accepted(algorithm: str) -> None:
+    """Each algorithm has a key of its own."""
     assert verifier().verify(token(algorithm)) == JANE
 
 
@@ -57,19 +57,19 @@ def test_six_algorithms(algorithm: str) -> None:
     [
         {"iss": "regards"},
         {"jti": 5},
-        {"aud": "anybody"},
+        {"aud": "another-service"},
         {"iat": int(time.time()) + 3600},
         {"accessGroups": ["public"]},
     ],
     ids=lambda claims: next(iter(claims)),
 )
-def test_claims_that_do_not_matter(claims: dict[str, Any]) -> None:
-    """What REGARDS doesn't write is neither asked for nor judged."""
+def test_claims_that_regards_does_not_write_are_ignored(claims: dict[str, Any]) -> None:
+    """A token with such a claim is accepted, whatever the claim's value is."""
     assert verifier().verify(token(**claims)) == JANE
 
 
-def test_tokens_without_expiry_where_the_operator_accepts_them() -> None:
-    """By default they are refused: nobody could withdraw one that leaks."""
+def test_tokens_without_expiry_need_the_permission_of_the_operator() -> None:
+    """By default they are rejected, because a stolen one would be valid for ever."""
     accepting = TokenVerifier(HMAC_KEYS, without_expiry=True)
 
     assert accepting.verify(token(exp=None)) == JANE
@@ -88,14 +88,14 @@ def unsigned() -> str:
 
 
 def signed_with_hmac(secret: bytes, algorithm: str = "HS256", **header: Any) -> str:
-    """HMAC with any bytes and any header; no library signs that."""
+    """Return a token signed with any secret and any header, which no library would sign."""
     message = f"{part({'alg': algorithm, 'typ': 'JWT', **header})}.{part(CLAIMS)}"
     digest = hmac.digest(secret, message.encode(), f"sha{algorithm[-3:]}")
     return f"{message}.{base64.urlsafe_b64encode(digest).rstrip(b'=').decode()}"
 
 
 def public_key_as_secret(algorithm: str, form: str) -> str:
-    """The confusion of a public key, which everybody knows, with a secret, in each form it comes in."""
+    """Return a token signed with a public key as HMAC secret, in one of the key's encodings."""
     text = public_key(f"RS{algorithm[-3:]}")
     key = rsa_key(f"RS{algorithm[-3:]}").public_key()
     forms = {
@@ -107,7 +107,7 @@ def public_key_as_secret(algorithm: str, form: str) -> str:
 
 
 def with_key_inside() -> str:
-    """Signed by a stranger whose key comes along in the header."""
+    """Return a token signed with an unknown key that is in the token's own header."""
     secret = b"s" * 80
     jwk = {"kty": "oct", "k": base64.urlsafe_b64encode(secret).decode()}
     return signed_with_hmac(secret, "HS512", jwk=jwk, kid="1", jku="https://x/keys")
@@ -118,7 +118,7 @@ def tampered() -> str:
     return f"{head}.{part({**CLAIMS, 'role': 'PROJECT_ADMIN'})}.{signature}"
 
 
-REFUSED: dict[str, Callable[[], str]] = {
+REJECTED: dict[str, Callable[[], str]] = {
     "none": unsigned,
     "ES256": lambda: token("ES256", ec.generate_private_key(ec.SECP256R1())),
     "PS256": lambda: token("PS256", rsa_key("RS256")),
@@ -129,7 +129,7 @@ REFUSED: dict[str, Callable[[], str]] = {
     "None": lambda: f"{part({'alg': 'None'})}.{part(CLAIMS)}.",
     "HS512 without a signature": lambda: f"{part({'alg': 'HS512'})}.{part(CLAIMS)}.",
     "a key of its own": with_key_inside,
-    "an extension it insists on": lambda: signed_with_hmac(
+    "a critical extension": lambda: signed_with_hmac(
         HMAC_KEYS["HS512"].encode(), "HS512", crit=["x"], x=1
     ),
     "expired": lambda: token(exp=int(time.time()) - 1),
@@ -163,9 +163,9 @@ REFUSED: dict[str, Callable[[], str]] = {
 }
 
 
-@pytest.mark.parametrize("make", REFUSED.values(), ids=REFUSED)
-def test_tokens_that_are_refused(make: Callable[[], str]) -> None:
-    """Whatever is wrong with a token, it ends here, and nothing of it is repeated."""
+@pytest.mark.parametrize("make", REJECTED.values(), ids=REJECTED)
+def test_bad_tokens_are_rejected(make: Callable[[], str]) -> None:
+    """The error text doesn't contain the token."""
     bad = make()
 
     with pytest.raises(InvalidToken) as raised:
@@ -178,45 +178,44 @@ ALGORITHMS = ("HS256", "HS384", "HS512", "RS256", "RS384", "RS512")
 
 
 @pytest.mark.parametrize(
-    ("said", "signed_for"),
+    ("named", "signed_for"),
     [(a, b) for a in ALGORITHMS for b in ALGORITHMS if a != b and a[:2] == b[:2]],
 )
-def test_a_key_is_good_for_its_own_algorithm_only(said: str, signed_for: str) -> None:
-    """Each algorithm with the key of each other one of its kind."""
-    key = HMAC_KEYS[signed_for] if said.startswith("HS") else rsa_key(signed_for)
+def test_a_key_is_valid_for_its_own_algorithm_only(named: str, signed_for: str) -> None:
+    """A token that is signed with the key of another algorithm of the same kind is rejected."""
+    key = HMAC_KEYS[signed_for] if named.startswith("HS") else rsa_key(signed_for)
 
     with pytest.raises(InvalidToken):
-        verifier().verify(token(said, key))
+        verifier().verify(token(named, key))
 
 
 @pytest.mark.parametrize("form", ["DER", "base64", "PEM"])
 @pytest.mark.parametrize("algorithm", ["HS256", "HS384", "HS512"])
-def test_a_public_key_is_no_secret(algorithm: str, form: str) -> None:
-    """Also where no HMAC key is set, and nothing but the public key could be taken."""
+def test_a_public_key_is_never_used_as_a_secret(algorithm: str, form: str) -> None:
+    """This also holds if only the public key is set and no HMAC key."""
     only_rsa = TokenVerifier({f"RS{algorithm[-3:]}": public_key(f"RS{algorithm[-3:]}")})
     forged = public_key_as_secret(algorithm, form)
 
-    for some in (verifier(), only_rsa):
+    for one in (verifier(), only_rsa):
         with pytest.raises(InvalidToken):
-            some.verify(forged)
+            one.verify(forged)
 
 
-def test_an_hmac_key_is_no_public_key() -> None:
-    """A token signed with RSA isn't looked at where only secrets are set."""
+def test_rsa_tokens_are_rejected_if_only_hmac_keys_are_set() -> None:
     only_hmac = TokenVerifier(HMAC_KEYS)
 
     with pytest.raises(InvalidToken):
         only_hmac.verify(token("RS256"))
 
 
-def test_algorithms_without_key() -> None:
-    """A blank key is no key."""
-    only = TokenVerifier({"HS512": HMAC_KEYS["HS512"], "HS256": " "})
+def test_algorithms_without_a_key_are_rejected() -> None:
+    """A blank key counts as no key."""
+    only_hs512 = TokenVerifier({"HS512": HMAC_KEYS["HS512"], "HS256": " "})
 
-    assert only.verify(token()) == JANE
+    assert only_hs512.verify(token()) == JANE
     for algorithm in ("HS256", "RS256"):
         with pytest.raises(InvalidToken):
-            only.verify(token(algorithm))
+            only_hs512.verify(token(algorithm))
 
 
 @pytest.mark.parametrize(
@@ -238,8 +237,8 @@ def test_algorithms_without_key() -> None:
     ],
     ids=["not base64", "not DER", "other algorithm", "other kind"],
 )
-def test_keys_that_cannot_be_used(keys: dict[str, str], text: str) -> None:
-    """The start stops with a line that names the algorithm, and not the key."""
+def test_invalid_keys_are_rejected(keys: dict[str, str], text: str) -> None:
+    """The error names the algorithm and doesn't contain the key."""
     with pytest.raises(ValueError, match=text) as raised:
         TokenVerifier(keys)
 

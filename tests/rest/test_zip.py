@@ -1,4 +1,4 @@
-"""What is in the zip of an order, and what becomes of its files (rest.md 10.3, domain.md 11.1)."""
+"""The content of an order's zip, and the states of its files afterwards (rest.md 10.3, domain.md 11.1)."""
 
 import hashlib
 import io
@@ -22,7 +22,7 @@ WRONG = FetchResult.WRONG_CONTENT
 async def download(
     downloadable: DownloadableOrder, report: ZipReport | None = None
 ) -> zipfile.ZipFile:
-    """The archive, read back by somebody else's reader, its CRCs found right."""
+    """Download the order and return the archive, read and checked with Python's reader."""
     archive = bytearray()
     async for piece in zip_order(
         downloadable.order, downloadable.order.settle, downloadable.sources, REQUEST, report
@@ -45,7 +45,7 @@ def notice(archive: zipfile.ZipFile) -> list[str]:
 
 
 async def test_all_files_are_in_the_zip_and_downloaded(downloadable: DownloadableOrder) -> None:
-    """Flat, in the order of their ids, with their bytes; then they are DOWNLOADED."""
+    """The archive has all files in the order of their ids, without folders. They are DOWNLOADED."""
     downloadable.add_all([("b.fits", b"bytes" * 100_000), ("a.txt", b""), ("ü €.jp2", b"\0\xff")])
     report = ZipReport()
 
@@ -68,10 +68,10 @@ async def test_all_files_are_in_the_zip_and_downloaded(downloadable: Downloadabl
         (FetchError("two\r\nlines\x1b[31m"), "two lines [31m", FAILED),
     ],
 )
-async def test_w15_files_that_cannot_be_had_do_not_stop_the_others(
+async def test_w15_files_that_cannot_be_fetched_do_not_stop_the_others(
     downloadable: DownloadableOrder, error: FetchError, line: str | None, result: FetchResult
 ) -> None:
-    """They aren't in the archive, NOTICE.txt says why, and they are not DOWNLOADED."""
+    """They aren't in the archive, NOTICE.txt has the reason, and they are not DOWNLOADED."""
     downloadable.add_all([("a", b"A")])
     downloadable.add("b", error)
     downloadable.add_all([("c", b"C")])
@@ -85,7 +85,7 @@ async def test_w15_files_that_cannot_be_had_do_not_stop_the_others(
 
 
 async def test_the_next_zip_has_what_is_left(downloadable: DownloadableOrder) -> None:
-    """Files that a quota stopped come again; what was downloaded or failed doesn't (decisions.md)."""
+    """It has the files that a quota stopped, not those that were downloaded or failed (decisions.md)."""
     downloadable.add("a", b"A")
     stopped = downloadable.add(
         "b", FetchError("Download quota of 1 exceeded (by 1).", 429), of=b"B"
@@ -101,7 +101,7 @@ async def test_the_next_zip_has_what_is_left(downloadable: DownloadableOrder) ->
 
 
 async def test_notice_has_a_line_per_failure(downloadable: DownloadableOrder) -> None:
-    """Joined by line feeds, none at the end; also when nothing else is in the archive."""
+    """There is no line feed at the end. The notice may be the only entry of the archive."""
     for name in ("a", "b"):
         downloadable.add(name, FetchError("Server returned no content"))
 
@@ -114,7 +114,7 @@ async def test_notice_has_a_line_per_failure(downloadable: DownloadableOrder) ->
 
 
 @pytest.mark.parametrize(
-    ("came", "reason", "result"),
+    ("sent", "reason", "result"),
     [
         (
             b"right byte",
@@ -132,18 +132,18 @@ async def test_notice_has_a_line_per_failure(downloadable: DownloadableOrder) ->
     ids=["short", "nothing", "long", "wrong"],
 )
 async def test_no_false_done_wrong_content_is_never_downloaded(
-    downloadable: DownloadableOrder, came: bytes, reason: str, result: FetchResult
+    downloadable: DownloadableOrder, sent: bytes, reason: str, result: FetchResult
 ) -> None:
-    """Wrong or missing bytes may be in the archive; the notice names them (decisions.md)."""
-    downloadable.add("a", came, of=b"right bytes")
+    """The archive may have wrong or incomplete content. The notice names the file (decisions.md)."""
+    downloadable.add("a", sent, of=b"right bytes")
     downloadable.add("b", b"B")
 
     archive = await download(downloadable)
 
     expected = reason
-    if came == b"wrong bytes":
+    if sent == b"wrong bytes":
         wrong, right = (
-            hashlib.md5(text, usedforsecurity=False).hexdigest() for text in (came, b"right bytes")
+            hashlib.md5(text, usedforsecurity=False).hexdigest() for text in (sent, b"right bytes")
         )
         expected = f"Wrong content: MD5 is {wrong} instead of {right}"
     assert [f"Failed to download file (a): {expected}."] == notice(archive)
@@ -154,7 +154,7 @@ async def test_no_false_done_wrong_content_is_never_downloaded(
 async def test_f19_a_size_that_only_the_source_knows(
     downloadable: DownloadableOrder, announced: str, version: int
 ) -> None:
-    """It decides in advance if the entry needs sizes of 64 bits; without it, the bytes that came do."""
+    """The size of the source decides in advance if the entry needs 64-bit sizes."""
     downloadable.add("a", size=None, headers={"Content-Length": announced})
 
     archive = await download(downloadable)
@@ -163,8 +163,8 @@ async def test_f19_a_size_that_only_the_source_knows(
     assert archive.read("a") == b"content"
 
 
-async def test_transfer_that_breaks_in_the_middle(downloadable: DownloadableOrder) -> None:
-    """What came is kept, its successors are whole."""
+async def test_transfer_that_breaks_off(downloadable: DownloadableOrder) -> None:
+    """The received part stays in the archive, and the next files are complete."""
 
     async def breaking() -> AsyncGenerator[bytes, None]:
         yield b"half"
@@ -196,7 +196,7 @@ async def test_transfer_that_breaks_in_the_middle(downloadable: DownloadableOrde
 async def test_checksums_are_checked_by_their_algorithm(
     downloadable: DownloadableOrder, algorithm: str | None, name: str
 ) -> None:
-    """Upper or lower case, with or without dash."""
+    """The name of the algorithm may be in upper or lower case, with or without a dash."""
     right = hashlib.new(name, b"content").hexdigest()
     downloadable.add("right", b"content", checksum=right.upper(), algorithm=algorithm)
     downloadable.add("wrong", b"c0ntent", checksum=right, algorithm=algorithm)
@@ -209,10 +209,10 @@ async def test_checksums_are_checked_by_their_algorithm(
 @pytest.mark.parametrize(
     ("checksum", "algorithm"), [("abc", "CRC32C"), ("f" * 64, None), (None, None)]
 )
-async def test_checksums_that_cannot_be_checked(
+async def test_files_without_a_usable_checksum_are_checked_by_their_size(
     downloadable: DownloadableOrder, checksum: str | None, algorithm: str | None
 ) -> None:
-    """The size is all that is known then, and the report counts it."""
+    """The report counts them as unverifiable."""
     downloadable.add("a", b"content", checksum=checksum, algorithm=algorithm)
     downloadable.add("b", b"conten", of=b"content", checksum=checksum, algorithm=algorithm)
     report = ZipReport()
@@ -223,8 +223,8 @@ async def test_checksums_that_cannot_be_checked(
     assert ZipReport(downloaded=1, failed=1, unverifiable=1) == report
 
 
-async def test_names_that_come_again_are_numbered(downloadable: DownloadableOrder) -> None:
-    """``name (1).ext``, before the last dot, or at the end."""
+async def test_repeated_names_are_numbered(downloadable: DownloadableOrder) -> None:
+    """The number is before the last dot, ``name (1).ext``, or at the end."""
     downloadable.add_all([("a.tar.gz", bytes([n])) for n in range(3)])
     downloadable.add_all([("noext", bytes([n])) for n in range(2)])
     downloadable.add_all([(".hidden", bytes([n])) for n in range(2)])
@@ -238,8 +238,8 @@ async def test_names_that_come_again_are_numbered(downloadable: DownloadableOrde
     ] == archive.namelist()
 
 
-async def test_numbered_names_never_meet_real_ones(downloadable: DownloadableOrder) -> None:
-    """Whichever of the two comes first."""
+async def test_numbered_names_differ_from_all_other_names(downloadable: DownloadableOrder) -> None:
+    """The other name may come first or later."""
     downloadable.add_all(
         [("a (1).txt", b"0"), ("a.txt", b"1"), ("a.txt", b"2"), ("a (2).txt", b"3")]
     )
@@ -257,7 +257,7 @@ async def test_numbered_names_never_meet_real_ones(downloadable: DownloadableOrd
 async def test_fact_12_copies_are_stored_once_and_count_as_downloaded(
     downloadable: DownloadableOrder,
 ) -> None:
-    """Same name and checksum: one entry, fetched once (domain.md 11.1, point 3)."""
+    """Files with the same name and checksum are one entry and fetched once (domain.md 11.1, point 3)."""
     downloadable.add_all([("a", b"same"), ("a", b"same"), ("b", b"same"), ("a", b"other")])
 
     archive = await download(downloadable)
@@ -271,7 +271,7 @@ async def test_fact_12_copies_are_stored_once_and_count_as_downloaded(
 async def test_f18_files_without_checksum_are_never_copies(
     downloadable: DownloadableOrder, *, external: bool
 ) -> None:
-    """Same name, no checksum: each is sent, the later ones numbered; only what was sent is DOWNLOADED."""
+    """Each file with the same name is sent under a number. Only files that were sent are DOWNLOADED."""
     downloadable.add("a", b"first", checksum=None, external=external)
     downloadable.add("a", b"second", checksum=None, external=external)
     downloadable.add("a", b"third")
@@ -291,7 +291,7 @@ async def test_f18_files_without_checksum_are_never_copies(
 async def test_f18_copies_agree_in_all_that_the_catalog_knows(
     downloadable: DownloadableOrder,
 ) -> None:
-    """Capitals of the checksum don't matter; another size or algorithm does."""
+    """Copies have the same size, algorithm and checksum. The case of the checksum doesn't matter."""
     checksum = hashlib.md5(b"same", usedforsecurity=False).hexdigest()
     downloadable.add("a", b"same", checksum=checksum.upper())
     downloadable.add("a", b"same", checksum=checksum, algorithm=None)
@@ -307,7 +307,7 @@ async def test_f18_copies_agree_in_all_that_the_catalog_knows(
 async def test_no_false_done_copy_of_a_failure_is_tried_itself(
     downloadable: DownloadableOrder,
 ) -> None:
-    """A file isn't DOWNLOADED by the grace of one that isn't in the archive."""
+    """A file isn't DOWNLOADED if its copy failed."""
     downloadable.add("a", b"wr0ng", of=b"right")
     downloadable.add("a", FetchError("Server returned no content"), of=b"right")
     downloadable.add("a", b"right")
@@ -343,7 +343,7 @@ async def test_no_false_done_copy_of_a_failure_is_tried_itself(
 async def test_hostile_names_are_harmless(
     downloadable: DownloadableOrder, name: str, entry: str
 ) -> None:
-    """Flat, no drive, no control characters, nothing a file system can't take."""
+    """Entries have no folder, no drive, no control characters, and a length that file systems accept."""
     downloadable.add(name)
 
     archive = await download(downloadable)
@@ -423,22 +423,22 @@ async def test_f22_the_notice_has_the_names_of_the_catalog(
 
 
 @pytest.mark.parametrize("url", ["http://[::1/x", "http://[x]/", "", "x:"])
-async def test_f20_names_of_urls_that_cannot_be_read(
+async def test_f20_a_file_without_a_name_and_with_an_unreadable_url_has_a_name(
     downloadable: DownloadableOrder, url: str
 ) -> None:
-    """A file without a name whose URL gives none has a name all the same."""
+    """The name is ``_``."""
     downloadable.add("", url=url)
 
     assert (await download(downloadable)).namelist() == ["_"]
 
 
 def test_a_nul_in_a_name_is_harmless() -> None:
-    """No store holds one, so none gets as far as a zip; the name is made harmless all the same."""
+    """The character is replaced. PostgreSQL can't store it, so only this function can be tested."""
     assert safe_name("a\0b") == "a_b"
 
 
-async def test_names_made_harmless_never_meet_others(downloadable: DownloadableOrder) -> None:
-    """Different names may become the same."""
+async def test_names_made_harmless_differ_from_all_others(downloadable: DownloadableOrder) -> None:
+    """Different names may become equal and are then numbered."""
     downloadable.add_all([("passwd", b"0"), ("/etc/passwd", b"1"), ("../passwd", b"2")])
 
     archive = await download(downloadable)
@@ -447,14 +447,16 @@ async def test_names_made_harmless_never_meet_others(downloadable: DownloadableO
 
 
 async def test_notice_lines_cannot_be_forged(downloadable: DownloadableOrder) -> None:
-    """A name with line feeds stays on its line."""
+    """Line feeds in a name are replaced."""
     downloadable.add("a\nFailed to download file (b): x.", FetchError("Server returned no content"))
 
     assert len(notice(await download(downloadable))) == 1
 
 
-async def test_rate_limit_is_met_by_fetching_alone(downloadable: DownloadableOrder) -> None:
-    """Where storage grants one download at a time, files opened ahead aren't lost to a 429."""
+async def test_a_file_rejected_by_a_rate_limit_is_fetched_again_alone(
+    downloadable: DownloadableOrder,
+) -> None:
+    """If storage allows one download at a time, files that were opened ahead don't fail with a 429."""
 
     def granted_alone(content: bytes) -> AsyncGenerator[bytes, None]:
         if downloadable.sources.open_now > 1:
@@ -472,7 +474,7 @@ async def test_rate_limit_is_met_by_fetching_alone(downloadable: DownloadableOrd
 
 
 async def test_the_next_small_file_is_opened_ahead(downloadable: DownloadableOrder) -> None:
-    """One, and no more, at any time."""
+    """At most one file is opened ahead."""
     downloadable.add_all([(f"{n}", bytes([n])) for n in range(20)])
 
     await download(downloadable)
@@ -482,7 +484,7 @@ async def test_the_next_small_file_is_opened_ahead(downloadable: DownloadableOrd
 
 
 async def test_nothing_is_opened_ahead_of_a_large_file(downloadable: DownloadableOrder) -> None:
-    """A source isn't left waiting for hours until it hangs up."""
+    """A source that waits for hours would close the connection."""
     downloadable.add("large", b"x", size=2**30)
     downloadable.add("unknown", b"x", size=None)
     downloadable.add("small", b"x")
@@ -492,8 +494,8 @@ async def test_nothing_is_opened_ahead_of_a_large_file(downloadable: Downloadabl
     assert downloadable.sources.most_open == 1
 
 
-async def test_a_reader_who_stops_changes_nothing(downloadable: DownloadableOrder) -> None:
-    """Client gone: no state changes at all, and the sources are let go (domain.md 11.1, point 7)."""
+async def test_a_client_that_disconnects_changes_nothing(downloadable: DownloadableOrder) -> None:
+    """No state changes, and all sources are closed (domain.md 11.1, point 7)."""
     downloadable.add_all([(f"{n}", bytes(100_000)) for n in range(10)])
     for file in downloadable.order.files:
         downloadable.sources.contents[file.id] = (
@@ -510,10 +512,10 @@ async def test_a_reader_who_stops_changes_nothing(downloadable: DownloadableOrde
     assert downloadable.sources.open_now == 0
 
 
-async def test_a_bug_in_a_source_breaks_the_archive_and_changes_nothing(
+async def test_a_defect_in_a_source_aborts_the_archive_and_changes_nothing(
     downloadable: DownloadableOrder,
 ) -> None:
-    """Only failures to fetch are told in the notice; anything else is not hidden in it."""
+    """The notice is for fetch errors only, so it doesn't hide a defect."""
 
     async def broken() -> AsyncGenerator[bytes, None]:
         yield b"x"
@@ -529,8 +531,8 @@ async def test_a_bug_in_a_source_breaks_the_archive_and_changes_nothing(
     assert downloadable.sources.open_now == 0
 
 
-async def test_outcomes_are_settled_in_bounded_pieces(downloadable: DownloadableOrder) -> None:
-    """At most 5000 at a time, each file once."""
+async def test_outcomes_are_settled_in_batches(downloadable: DownloadableOrder) -> None:
+    """A batch has at most 5000 outcomes, and each file is settled once."""
     downloadable.add_all([(f"{n}", b"") for n in range(5_200)])
     downloadable.add("missing", FetchError("Server returned no content"))
 

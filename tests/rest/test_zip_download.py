@@ -1,4 +1,4 @@
-"""The download over HTTP: who may, what is answered, and what a client's leaving does."""
+"""The zip over HTTP: the rights of callers, the responses, and clients that disconnect."""
 
 import asyncio
 import io
@@ -29,7 +29,7 @@ def as_caller(email: str, role: str) -> dict[str, str]:
 async def test_download(
     api: httpx.AsyncClient, downloadable: DownloadableOrder, prefix: str
 ) -> None:
-    """The zip, named after the order and the time, on both addresses (decisions.md, Gateway)."""
+    """The zip is named after the order and the time, and served on both paths (decisions.md, Gateway)."""
     downloadable.add("a.fits", b"content")
 
     answer = await api.get(prefix + PATH)
@@ -46,8 +46,8 @@ async def test_download(
     assert downloadable.order.results == {1: FetchResult.DOWNLOADED}
 
 
-async def test_headers_of_every_answer(api: httpx.AsyncClient) -> None:
-    """Cross-origin, no caching, no framing (rest.md 2.5), also on failures."""
+async def test_every_response_has_the_common_headers(api: httpx.AsyncClient) -> None:
+    """The headers for CORS, caching and framing are also in error responses (rest.md 2.5)."""
     answers = [await api.get(path) for path in (PATH, "/nowhere", "/actuator/health")]
 
     for answer in answers:
@@ -57,7 +57,7 @@ async def test_headers_of_every_answer(api: httpx.AsyncClient) -> None:
 
 
 async def test_options_without_authorization(base_url: str) -> None:
-    """Browsers ask before they call (rest.md 2.1)."""
+    """A browser's preflight request needs no token (rest.md 2.1)."""
     async with httpx.AsyncClient(trust_env=False) as client:
         answer = await client.options(base_url + PATH)
 
@@ -84,7 +84,7 @@ async def test_options_without_authorization(base_url: str) -> None:
 async def test_w14_who_may_download(
     api: httpx.AsyncClient, downloadable: DownloadableOrder, email: str, role: str, status: int
 ) -> None:
-    """Owner, administrators, systems, and whoever may search all orders."""
+    """The owner, administrators, system roles, and roles that may search all orders may download."""
     downloadable.add("a")
 
     answer = await api.get(PATH, headers=as_caller(email, role))
@@ -92,10 +92,10 @@ async def test_w14_who_may_download(
     assert status == answer.status_code
 
 
-async def test_refusals_and_their_bodies(
+async def test_403_has_messages_only_if_the_role_is_the_reason(
     api: httpx.AsyncClient, downloadable: DownloadableOrder
 ) -> None:
-    """A stranger gets nothing, not even a body; a role that may not is told so (rest.md 2.3)."""
+    """Another user's order gives a 403 without a body (rest.md 2.3)."""
     downloadable.add("a")
 
     stranger = await api.get(PATH, headers=as_caller("other@example.org", "REGISTERED_USER"))
@@ -107,7 +107,7 @@ async def test_refusals_and_their_bodies(
 
 
 async def test_order_without_available_files(api: httpx.AsyncClient) -> None:
-    """Nothing to download is 204."""
+    """The response is 204."""
     answer = await api.get(PATH)
 
     assert (answer.status_code, answer.content) == (204, b"")
@@ -116,7 +116,7 @@ async def test_order_without_available_files(api: httpx.AsyncClient) -> None:
 async def test_order_downloaded_before(
     api: httpx.AsyncClient, downloadable: DownloadableOrder
 ) -> None:
-    """Nothing is left of it: 204 (domain.md 11.1, point 1)."""
+    """The second download is 204, because no file is left (domain.md 11.1, point 1)."""
     downloadable.add("a")
 
     answers = [await api.get(PATH) for _ in range(2)]
@@ -138,7 +138,7 @@ async def test_order_downloaded_before(
 async def test_failures_have_messages(
     api: httpx.AsyncClient, verb: str, path: str, status: int
 ) -> None:
-    """The body every REGARDS service gives (rest.md 4.1; decisions.md, Q2)."""
+    """Errors have the body of all REGARDS services (rest.md 4.1; decisions.md, Q2)."""
     answer = await api.request(verb, path)
 
     assert status == answer.status_code
@@ -155,8 +155,8 @@ async def test_failures_have_messages(
         {"Authorization": "Basic x"},
     ],
 )
-async def test_requests_without_a_good_token(base_url: str, headers: dict[str, str]) -> None:
-    """401 with messages (decisions.md, Q1)."""
+async def test_requests_without_a_valid_token(base_url: str, headers: dict[str, str]) -> None:
+    """The response is 401 with messages (decisions.md, Q1)."""
     async with httpx.AsyncClient(trust_env=False) as client:
         answer = await client.get(base_url + PATH, headers=headers)
 
@@ -165,7 +165,7 @@ async def test_requests_without_a_good_token(base_url: str, headers: dict[str, s
 
 
 async def test_scope_makes_a_public_caller(base_url: str) -> None:
-    """Known, but not allowed to download (rest.md 2.1)."""
+    """A public caller is authenticated but may not download (rest.md 2.1)."""
     async with httpx.AsyncClient(trust_env=False) as client:
         by_header = await client.get(base_url + PATH, headers={"scope": "demo"})
         by_query = await client.get(f"{base_url}{PATH}?scope=demo")
@@ -176,7 +176,7 @@ async def test_scope_makes_a_public_caller(base_url: str) -> None:
 async def test_token_of_another_tenant(
     api: httpx.AsyncClient, downloadable: DownloadableOrder
 ) -> None:
-    """Tenants never meet: the token's tenant counts, whatever ``scope`` says."""
+    """The token decides about the tenant, whatever the value of ``scope`` is (promise 7)."""
     downloadable.add("a")
     headers = {"Authorization": f"Bearer {bearer(tenant='project1')}", "scope": "demo"}
 
@@ -187,7 +187,7 @@ async def test_token_of_another_tenant(
 async def test_token_in_the_address(
     services: RestServices, downloadable: DownloadableOrder, setting: bool, status: int
 ) -> None:
-    """Browser links work without a gateway, if the setting says so (decisions.md, Gateway)."""
+    """Browser links work without a gateway if the setting allows it (decisions.md, Gateway)."""
     downloadable.add("a")
     services = replace(services, settings=RestSettings(token_in_query=setting))
 
@@ -201,8 +201,8 @@ async def test_token_in_the_address(
     assert bearer() not in str(lines)
 
 
-async def written(lines: Sequence[object], count: int = 1) -> None:
-    """Until so many lines are written: the last comes after the client has its answer."""
+async def logged(lines: Sequence[object], count: int = 1) -> None:
+    """Wait for this number of log lines. The last one is written after the client has its response."""
     async with asyncio.timeout(WAIT_SECONDS):
         while len(lines) < count:  # noqa: ASYNC110 - a list has no event
             await asyncio.sleep(0)
@@ -211,7 +211,7 @@ async def written(lines: Sequence[object], count: int = 1) -> None:
 async def test_one_line_per_request(
     api: httpx.AsyncClient, downloadable: DownloadableOrder
 ) -> None:
-    """All that is worth knowing of a request, under constant names."""
+    """The line has all members of a download, under constant names."""
     downloadable.add("a")
     with capture_logs() as lines:
         answer = await api.get(PATH)
@@ -240,10 +240,10 @@ async def test_one_line_per_request(
 
 
 class Endless:
-    """A file that keeps coming until nobody listens any more."""
+    """A file without an end. ``closed`` is set when its source is closed."""
 
     def __init__(self) -> None:
-        self.let_go = asyncio.Event()
+        self.closed = asyncio.Event()
 
     async def __call__(self) -> AsyncGenerator[bytes, None]:
         chunk = incompressible(65536)
@@ -252,13 +252,13 @@ class Endless:
                 yield chunk
                 await asyncio.sleep(0)
         finally:
-            self.let_go.set()
+            self.closed.set()
 
 
-async def test_client_that_goes_away_in_the_middle(
+async def test_client_that_disconnects_during_the_download(
     api: httpx.AsyncClient, downloadable: DownloadableOrder
 ) -> None:
-    """No state changes, and the source is let go at once (domain.md 11.1, point 7)."""
+    """No state changes, and the source is closed at once (domain.md 11.1, point 7)."""
     endless = Endless()
     downloadable.add("a")
     downloadable.add("endless", endless, size=2**40)
@@ -266,19 +266,19 @@ async def test_client_that_goes_away_in_the_middle(
         async with api.stream("GET", PATH) as answer:
             async for _ in answer.aiter_raw():
                 break
-        await asyncio.wait_for(endless.let_go.wait(), WAIT_SECONDS)
-        await written(lines)
+        await asyncio.wait_for(endless.closed.wait(), WAIT_SECONDS)
+        await logged(lines)
 
     assert downloadable.order.settlements == []
     assert downloadable.sources.open_now == 0
     assert (lines[0]["complete"], lines[0]["status"]) == (False, 200)
 
 
-async def test_client_that_goes_away_while_the_source_is_silent(
+async def test_client_that_disconnects_while_the_source_sends_nothing(
     api: httpx.AsyncClient, downloadable: DownloadableOrder
 ) -> None:
-    """Leaving is noticed although nothing is being sent."""
-    let_go = asyncio.Event()
+    """The service detects it although it sends nothing."""
+    closed = asyncio.Event()
 
     async def silent() -> AsyncGenerator[bytes, None]:
         try:
@@ -286,20 +286,20 @@ async def test_client_that_goes_away_while_the_source_is_silent(
             yield incompressible(65536)
             await asyncio.Event().wait()
         finally:
-            let_go.set()
+            closed.set()
 
     downloadable.add("silent", silent, size=2**30)
     async with api.stream("GET", PATH) as answer:
         await anext(answer.aiter_raw())
 
-    await asyncio.wait_for(let_go.wait(), WAIT_SECONDS)
+    await asyncio.wait_for(closed.wait(), WAIT_SECONDS)
     assert downloadable.order.settlements == []
 
 
-async def test_archive_that_breaks_is_cut(
+async def test_a_defect_during_the_download_aborts_the_response(
     api: httpx.AsyncClient, downloadable: DownloadableOrder
 ) -> None:
-    """The client must not take half of it for the whole."""
+    """The client sees that the archive is incomplete."""
 
     async def broken() -> AsyncGenerator[bytes, None]:
         yield incompressible(65536)
@@ -309,16 +309,16 @@ async def test_archive_that_breaks_is_cut(
     with capture_logs() as lines:
         with pytest.raises(httpx.RemoteProtocolError):
             await api.get(PATH)
-        await written(lines, 2)
+        await logged(lines, 2)
 
     assert downloadable.order.settlements == []
     assert [line["event"] for line in lines] == ["request-failed", "request"]
 
 
-async def test_order_that_goes_in_the_middle_cuts_the_archive(
+async def test_order_that_is_deleted_during_the_download_aborts_the_response(
     services: RestServices, downloadable: DownloadableOrder
 ) -> None:
-    """Its files may be deleted too: what the client has must not look whole. It isn't a failure."""
+    """The client sees that the archive is incomplete. The abort isn't logged as a failure."""
     services = replace(services, downloads=replace(services.downloads, zip_page=1))
 
     async def last() -> AsyncGenerator[bytes, None]:
@@ -333,7 +333,7 @@ async def test_order_that_goes_in_the_middle_cuts_the_archive(
         with capture_logs() as lines:
             with pytest.raises(httpx.RemoteProtocolError):
                 await client.get(url + PATH, headers=headers)
-            await written(lines, 1)
+            await logged(lines, 1)
         await anext(urls, None)
 
     assert downloadable.order.settlements == []
@@ -342,8 +342,10 @@ async def test_order_that_goes_in_the_middle_cuts_the_archive(
     assert (lines[0]["complete"], lines[0]["reason"]) == (False, "order-gone")
 
 
-async def test_store_that_fails(api: httpx.AsyncClient, downloadable: DownloadableOrder) -> None:
-    """500 with the class of the error and nothing of its text (rest.md 4.2)."""
+async def test_an_unexpected_error_is_a_500_without_its_text(
+    api: httpx.AsyncClient, downloadable: DownloadableOrder
+) -> None:
+    """The message names the class of the error (rest.md 4.2)."""
 
     async def order(*_: object) -> None:
         raise ConnectionError("password=hunter2")

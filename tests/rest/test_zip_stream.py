@@ -1,4 +1,4 @@
-"""The bytes of the format, judged by somebody else's reader."""
+"""The zip format, checked with Python's reader."""
 
 import hashlib
 import io
@@ -25,7 +25,7 @@ def entry(archive: ZipStream, name: str, content: bytes, size: int | None, level
 @pytest.mark.parametrize("level", [0, 1, 9])
 @pytest.mark.parametrize("size", [100_000, None, 4_294_639_600, 5_000_000_000])
 def test_entries_of_any_size(level: int, size: int | None) -> None:
-    """Known, unknown, and announced larger than 4 GiB, which alone takes 64-bit sizes."""
+    """The size may be known, unknown or larger than 4 GiB. Only the last one needs 64-bit sizes."""
     content = b"0123456789" * 10_000
     with ZipStream(AT) as archive:
         written = entry(archive, "é.txt", content, size, level) + b"".join(archive.finish())
@@ -40,7 +40,7 @@ def test_entries_of_any_size(level: int, size: int | None) -> None:
 
 
 def test_the_layout_is_that_of_the_chapter() -> None:
-    """Byte for byte (faces.md R-6)."""
+    """All bytes are equal (faces.md R-6)."""
     with ZipStream(datetime(2026, 1, 2, 3, 4, 6, tzinfo=UTC)) as archive:
         written = entry(archive, "a.txt", b"hello", 5, 0)
         written += entry(archive, "b.bin", bytes(70_000), 70_000, 0)
@@ -54,8 +54,8 @@ def test_the_layout_is_that_of_the_chapter() -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 65_534, 65_535, 65_536, 131_070, 131_071, 1_000_000])
 @pytest.mark.parametrize("chunk", [1000, 65_536, 200_000])
-def test_stored_blocks_have_the_length_that_was_announced(size: int, chunk: int) -> None:
-    """However the data is cut, and any reader of deflate finds it again."""
+def test_stored_blocks_have_the_announced_length(size: int, chunk: int) -> None:
+    """The length is the same for all sizes of chunks, and a deflate reader gets the same content."""
     content = bytes(range(256)) * (size // 256 + 1)
     blocks = StoredBlocks()
     packed = b"".join(
@@ -69,19 +69,20 @@ def test_stored_blocks_have_the_length_that_was_announced(size: int, chunk: int)
 
 
 def test_sizes_that_mark_64_bits_are_never_packed_sizes() -> None:
-    """4,294,967,295 packed bytes would mean that the size is elsewhere: one block more is added."""
-    just = next(size for size in range(4_294_639_000, 4_295_000_000) if _plain(size) == 2**32 - 1)
+    """4,294,967,295 packed bytes are the mark of a 64-bit size, so one more block is added."""
+    sizes = range(4_294_639_000, 4_295_000_000)
+    marked = next(size for size in sizes if _without_extra_block(size) == 2**32 - 1)
 
-    assert packed_size(just) == 2**32 + 4
-    assert packed_size(just - 1) == 2**32 - 2
+    assert packed_size(marked) == 2**32 + 4
+    assert packed_size(marked - 1) == 2**32 - 2
 
 
-def _plain(size: int) -> int:
+def _without_extra_block(size: int) -> int:
     return size + 5 * -(-size // 65_535)
 
 
 def test_w21_entries_beyond_4_gib(tmp_path: Path) -> None:
-    """Offsets take 64 bits; the archive begins after a hole of 5 GiB."""
+    """Offsets have 64 bits. The archive starts at 5 GiB of a sparse file."""
     path = tmp_path / "far.zip"
     with ZipStream(AT, offset=FAR) as archive, path.open("wb") as file:
         file.seek(FAR)
@@ -93,8 +94,8 @@ def test_w21_entries_beyond_4_gib(tmp_path: Path) -> None:
         assert read.infolist()[0].header_offset == FAR
 
 
-def test_more_entries_than_16_bits_count() -> None:
-    """70,000 entries, the central directory on disk."""
+def test_more_entries_than_a_16_bit_number_counts() -> None:
+    """70,000 entries are written, with the central directory on disk."""
     with ZipStream(AT, directory_in_memory=1000) as archive:
         written = b"".join(entry(archive, f"{n}", b"", 0) for n in range(70_000))
         written += b"".join(archive.finish())
@@ -103,15 +104,14 @@ def test_more_entries_than_16_bits_count() -> None:
     assert [f"{n}" for n in range(70_000)] == read.namelist()
 
 
-def test_empty_archive() -> None:
-    """Valid too."""
+def test_an_empty_archive_is_valid() -> None:
     with ZipStream(AT) as archive:
         written = b"".join(archive.finish())
 
     assert zipfile.ZipFile(io.BytesIO(written)).namelist() == []
 
 
-def test_adding_to_nothing() -> None:
-    """A mistake of ours, said at once."""
+def test_data_without_an_entry_raises_an_error() -> None:
+    """This would be a defect of the service."""
     with ZipStream(AT) as archive, pytest.raises(RuntimeError, match="no entry"):
         archive.add(b"x")
