@@ -130,7 +130,8 @@ class ConnectTenants:
         if not self._tenants.serves(name):
             await self._report(Tenant(name), ConnectionState.CONNECTING)
         try:
-            activated = await self._tenants.activate(name, step.said_at)
+            published_at = min(step.said_at, self._clock.now())
+            activated = await self._tenants.activate(name, published_at)
         except StoreError:
             raise
         except Exception as error:  # the platform needs a report of every failure

@@ -118,10 +118,11 @@ class TenantHandlers:
         """Return when an event was published: events of different queues arrive in any order.
 
         AMQP timestamps count seconds. Within a second, the order of arrival decides. Otherwise a project
-        that is created and deleted in the same second could stay connected.
+        that is created and deleted in the same second could stay connected. A date after now counts as now:
+        the clock of its publisher is wrong, and all later events would count as older.
         """
         now, at = self._clock.now(), delivery.timestamp
         if at is None:
             return now
         second = at if at.tzinfo else at.replace(tzinfo=UTC)
-        return max(second, min(now, second + _WITHIN_THE_SECOND))
+        return min(now, second + _WITHIN_THE_SECOND)

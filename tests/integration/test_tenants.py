@@ -5,15 +5,23 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from rs_order.broker.delivery import Delivery
+from rs_order.consumers.batches import Received
+from rs_order.contracts.platform_events import TenantEvent
+from rs_order.domain.identity import INSTANCE
 from rs_order.domain.ids import SubOrderId, Tenant
 from rs_order.domain.states import OrderStatus
 from rs_order.store.pool import InvalidTenantNameError, Pool
 from rs_order.store.tenants import Tenants
 from rs_order.store.unit_of_work import Store
+from rs_order.tenants.connect import ConnectTenants
+from rs_order.tenants.consumer import InstanceTenant, TenantHandlers
 from tests.integration.conftest import OTHER, TENANT
+from tests.support.clock import ManualClock
 from tests.support.rows import TenantRows, in_tenant
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+HALF_A_SECOND = timedelta(seconds=0.5)
 LATER = NOON + timedelta(seconds=5)
 
 
@@ -68,6 +76,49 @@ async def test_an_operator_can_activate_a_tenant_at_any_time(tenants: Tenants) -
 
     assert tenants.serves(TENANT)
     assert not await tenants.deactivate(TENANT, NOON)
+
+
+async def test_an_operator_starts_anew_after_a_date_in_the_future(tenants: Tenants) -> None:
+    """The date was stored by an earlier version; the events that follow count again (issue 11, F7)."""
+    await tenants.deactivate(TENANT, datetime(2100, 1, 1, tzinfo=UTC))
+    await tenants.add(TENANT)
+
+    assert await tenants.deactivate(TENANT, datetime.now(UTC) + timedelta(minutes=1))
+    assert not tenants.serves(TENANT)
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "expected"),
+    [
+        (None, NOON + HALF_A_SECOND),
+        (NOON, NOON + HALF_A_SECOND),
+        (NOON.replace(tzinfo=None), NOON + HALF_A_SECOND),
+        (NOON - timedelta(hours=1), NOON - timedelta(hours=1, microseconds=-999_999)),
+        (NOON + timedelta(seconds=1), NOON + HALF_A_SECOND),
+        (datetime(2100, 1, 1, tzinfo=UTC), NOON + HALF_A_SECOND),
+    ],
+)
+async def test_an_event_of_the_future_counts_as_published_now(
+    timestamp: datetime | None, expected: datetime
+) -> None:
+    """A publisher's wrong clock doesn't make all later events older (issue 11, F7)."""
+    disconnected: list[tuple[str, datetime]] = []
+
+    class Recorded(ConnectTenants):
+        """Keeps what it would disconnect."""
+
+        def __init__(self) -> None:
+            """Connect nothing."""
+
+        async def disconnect(self, name: str, published_at: datetime) -> None:
+            disconnected.append((name, published_at))
+
+    handlers = TenantHandlers(Recorded(), InstanceTenant(), ManualClock(NOON + HALF_A_SECOND))
+    delivery = Delivery(body=b"", headers={}, queue="q", timestamp=timestamp)
+    event = TenantEvent.model_validate({"tenant": "project1"})
+    await handlers.deleted(INSTANCE, [Received(event, delivery)])
+
+    assert disconnected == [("project1", expected)]
 
 
 async def test_a_tenant_can_be_deactivated_before_it_is_provisioned(tenants: Tenants) -> None:

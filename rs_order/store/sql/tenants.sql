@@ -3,12 +3,13 @@ select name, host, active from rs_order.tenant order by name
 
 -- name: add
 -- Add or activate a tenant, unless a newer event of the platform is known. $1 name, $2 host (null: keep),
--- $3 time of the platform's event (null: an operator adds it).
+-- $3 time of the platform's event (null: an operator adds it). What an operator does now is no older than any
+-- known event: one that is dated in the future would otherwise hide the platform's events until then.
 insert into rs_order.tenant (name, host, event_at) values ($1, $2, $3)
 on conflict (name) do update set
     active = true,
     host = coalesce(excluded.host, tenant.host),
-    event_at = greatest(tenant.event_at, excluded.event_at)
+    event_at = coalesce(excluded.event_at, least(tenant.event_at, clock_timestamp()))
 where tenant.event_at is null or $3::timestamptz is null or tenant.event_at <= $3
 returning name
 
