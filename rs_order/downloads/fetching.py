@@ -1,6 +1,7 @@
-"""Fetches files from their sources, and opens the next file while the previous one is read."""
+"""Fetches files from their sources, and opens the next files while the previous one is read."""
 
 import asyncio
+import time
 from collections.abc import Coroutine
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
@@ -22,18 +23,42 @@ class Transfer:
         """Bytes; that of the source, once it is open, if the catalog has none. None: unknown."""
         self._source = source
         self._chunks: asyncio.Queue[bytes | Exception | None] = asyncio.Queue(CHUNKS_AHEAD)
+        self._arrived: list[bytes | Exception | None] = []
+        """The next chunk, error or end, once it has arrived."""
         self._task = asyncio.create_task(self._fetch())
 
-    async def next_chunk(self) -> bytes | None:
-        """Return the next bytes, or None at the end of the file.
+    async def arrived(self, seconds: float) -> bool:
+        """Wait for the next bytes, the end or an error; return False if none of them arrives in time."""
+        if not self._arrived and self._chunks.empty():
+            try:
+                async with asyncio.timeout(seconds):
+                    self._arrived.append(await self._chunks.get())
+            except TimeoutError:
+                return False
+        return True
+
+    def take(self) -> bytes | None:
+        """Return the next bytes, which have arrived, or None at the end of the file.
 
         Raises:
             FetchError: the source failed, on opening or later.
         """
-        chunk = await self._chunks.get()
+        chunk = self._peek()
+        self._arrived.clear()
         if isinstance(chunk, Exception):
             raise chunk
         return chunk
+
+    @property
+    def quota_exceeded(self) -> bool:
+        """True if the source has answered 429."""
+        error = self._peek()
+        return isinstance(error, FetchError) and error.quota_exceeded
+
+    def _peek(self) -> bytes | Exception | None:
+        if not self._arrived:
+            self._arrived.append(self._chunks.get_nowait())
+        return self._arrived[0]
 
     async def stop(self) -> None:
         self._task.cancel()
@@ -53,7 +78,7 @@ class Transfer:
 
 
 class Fetching:
-    """The running transfers: that of the file being read, and at most one ahead."""
+    """The running transfers: that of the file being read, and a few ahead."""
 
     def __init__(self, sources: FileSources, tenant: Tenant, email: str) -> None:
         self._sources = sources
@@ -71,35 +96,29 @@ class Fetching:
         if not self._one_at_a_time:
             self.start(file)
 
-    async def first_chunk(self, file: FileToDownload) -> bytes | None:
-        """Return the first bytes of a file, or None if it is empty.
+    async def arrived(self, file: FileToDownload, seconds: float) -> bool:
+        """Wait for the next bytes of a file; return False if they don't arrive in time.
 
         Storage may limit the downloads that a user has at once (remote-services.md 3.6). If it answers 429
-        while two are open, the file is requested again alone, and so are all that follow.
-
-        Raises:
-            FetchError: the source doesn't deliver the file.
+        while several are open, the file is requested again alone, and so are all that follow.
         """
-        try:
-            return await self.next_chunk(file)
-        except FetchError as error:
-            if self._one_at_a_time or not error.quota_exceeded:
-                raise
+        until = time.monotonic() + seconds
+        transfer = self._transfer(file)
+        if not await transfer.arrived(seconds):
+            return False
+        if self._one_at_a_time or not transfer.quota_exceeded:
+            return True
         self._one_at_a_time = True
         await self.stop_all()
-        return await self.next_chunk(file)
+        return await self._transfer(file).arrived(max(until - time.monotonic(), 0))
 
-    async def next_chunk(self, file: FileToDownload) -> bytes | None:
-        """Return the next bytes of a file, or None at its end.
+    def take(self, file: FileToDownload) -> bytes | None:
+        """Return the bytes that have arrived, or None at the end of the file.
 
         Raises:
-            FetchError: the source failed; the transfer is stopped.
+            FetchError: the source failed, on opening or later.
         """
-        try:
-            return await self._transfer(file).next_chunk()
-        except FetchError:
-            await self.stop(file)
-            raise
+        return self._transfer(file).take()
 
     def size_of(self, file: FileToDownload) -> int | None:
         """Return the size of an open file: that of the catalog, or else of its source; None if unknown."""

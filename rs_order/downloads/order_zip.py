@@ -1,7 +1,9 @@
 """Writes the zip of an order's available files while it is sent (rest.md 10.3)."""
 
+import time
 import zlib
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -26,7 +28,13 @@ WORTHWHILE: Final = 0.9
 PAGE: Final = 1000
 """Files read from the store at once."""
 SMALL: Final = 16 * 2**20
-"""Bytes. While a file up to this size is read, the next one is opened."""
+"""Bytes. Files are opened ahead if no more than this has to be read before them."""
+AHEAD: Final = 4
+"""Files opened ahead, at most."""
+LINGER: Final = 0.1
+"""Seconds to wait for a source before what is written is sent, even if it is little."""
+MAX_SILENCE: Final = 30.0
+"""Seconds without a byte, at most. The platform's gateway cuts after 60 (faces.md C-10)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +49,8 @@ class ZipRequest:
     """The time of the entries, in UTC."""
     page: int = PAGE
     """The number of files that are read from the store at once."""
+    max_silence: float = MAX_SILENCE
+    """Seconds without a byte, at most."""
 
 
 @dataclass(slots=True)
@@ -83,7 +93,7 @@ async def zip_order(
     names = EntryNames(await downloads.repeated_names(request.tenant, request.order_id))
     with ZipStream(request.at) as archive, Ledger() as ledger:
         fetching = Fetching(sources, request.tenant, request.email)
-        writer = _ZipWriter(fetching, names, archive, ledger)
+        writer = _ZipWriter(fetching, names, archive, ledger, request.max_silence)
         try:
             async for piece in writer.pieces(_available_files(downloads, request)):
                 yield piece
@@ -120,15 +130,25 @@ async def _available_files(
 
 async def _with_following(
     files: AsyncIterator[FileToDownload],
-) -> AsyncIterator[tuple[FileToDownload, FileToDownload | None]]:
-    """Yield each file with the one after it, or with None if it is the last."""
-    previous: FileToDownload | None = None
-    async for file in files:
-        if previous is not None:
-            yield previous, file
-        previous = file
-    if previous is not None:
-        yield previous, None
+) -> AsyncIterator[tuple[FileToDownload, Collection[FileToDownload]]]:
+    """Yield each file with the next ones, if there are any.
+
+    Raises:
+        OrderDeleted: by ``files``, after all files before were yielded.
+    """
+    window: deque[FileToDownload] = deque()
+    deleted: OrderDeleted | None = None
+    try:
+        async for file in files:
+            window.append(file)
+            if len(window) > AHEAD:
+                yield window.popleft(), window
+    except OrderDeleted as error:
+        deleted = error
+    while window:
+        yield window.popleft(), window
+    if deleted is not None:
+        raise deleted
 
 
 async def _settle_all(settle: Settle, request: ZipRequest, ledger: Ledger) -> None:
@@ -140,63 +160,117 @@ class _ZipWriter:
     """Writes one archive from the files of an order, and records their outcomes in the ledger."""
 
     def __init__(
-        self, fetching: Fetching, names: EntryNames, archive: ZipStream, ledger: Ledger
+        self,
+        fetching: Fetching,
+        names: EntryNames,
+        archive: ZipStream,
+        ledger: Ledger,
+        max_silence: float,
     ) -> None:
         self._fetching = fetching
         self._names = names
         self._archive = archive
         self._ledger = ledger
+        self._max_silence = max_silence
+        self._sent_at = time.monotonic()
 
     async def pieces(self, files: AsyncIterator[FileToDownload]) -> AsyncIterator[bytes]:
         async for file, following in _with_following(files):
             async for piece in self._entry(file, following):
                 yield piece
+                self._sent_at = time.monotonic()
         for piece in self._notice():
             yield piece
         for piece in self._archive.finish():
             yield piece
 
     async def _entry(
-        self, file: FileToDownload, following: FileToDownload | None
+        self, file: FileToDownload, following: Collection[FileToDownload]
     ) -> AsyncIterator[bytes]:
         """Write a file into the archive, and its outcome into the ledger."""
         if self._names.has_copy(file):
             self._ledger.downloaded(file)
             return
         self._fetching.start(file)
-        if following is not None and self._worth_opening_during(file, following):
-            self._fetching.start_ahead(following)
-        try:
-            chunk = await self._fetching.first_chunk(file)
-        except FetchError as error:
-            self._ledger.failed(file, error)
-            return
+        self._open_ahead(file, following)
         check = ContentCheck(file)
-        name = self._names.choose(file)
-        size = self._fetching.size_of(file)
-        original = file.name if file.name != name else ""
-        self._archive.begin(name, size=size, level=level_for(chunk or b""), comment=original)
         failure: FetchError | None = None
         try:
-            while chunk is not None and check.accept(chunk):
-                self._archive.add(chunk)
-                for piece in self._archive.pieces():
-                    yield piece
-                chunk = await self._fetching.next_chunk(file)
+            async for piece in self._content(file, check):
+                yield piece
         except FetchError as error:
             failure = error
-        self._archive.end()
+        if self._archive.entry_is_open:
+            self._archive.end()
         await self._fetching.stop(file)
         self._record(file, check, failure)
 
-    def _worth_opening_during(self, file: FileToDownload, following: FileToDownload) -> bool:
-        """True if the following file may be opened while this one is read.
+    def _open_ahead(self, file: FileToDownload, following: Iterable[FileToDownload]) -> None:
+        """Open the next files, unless a large one has to be read first.
 
-        While a large file is read, the source of the next would wait so long that it may close the
-        connection. A possible copy is not opened, because it may not be needed at all.
+        While it is read, their sources would wait so long that they may close the connection. A possible
+        copy is not opened, because it may not be needed at all.
         """
-        soon = file.size is not None and file.size <= SMALL
-        return soon and not self._names.may_have_copy(following)
+        before = file.size
+        for ahead in following:
+            if before is None or before > SMALL:
+                return
+            if not self._names.may_have_copy(ahead):
+                self._fetching.start_ahead(ahead)
+                before = None if ahead.size is None else before + ahead.size
+
+    async def _content(self, file: FileToDownload, check: ContentCheck) -> AsyncIterator[bytes]:
+        """Write the entry of a file; there is none if the source fails before its first bytes.
+
+        Raises:
+            FetchError: the source failed.
+        """
+        async for piece in self._until_arrived(file):
+            yield piece
+        chunk = self._fetching.take(file)
+        if not self._archive.entry_is_open:
+            self._begin(file, level_for(chunk or b""))
+        while chunk is not None and check.accept(chunk):
+            self._archive.add(chunk)
+            for piece in self._archive.pieces():
+                yield piece
+            async for piece in self._until_arrived(file):
+                yield piece
+            chunk = self._fetching.take(file)
+
+    def _begin(self, file: FileToDownload, level: int) -> None:
+        name = self._names.choose(file)
+        original = file.name if file.name != name else ""
+        size = self._fetching.size_of(file)
+        self._archive.begin(name, size=size, level=level, comment=original)
+
+    async def _until_arrived(self, file: FileToDownload) -> AsyncIterator[bytes]:
+        """Wait for the next bytes of a file; meanwhile yield what is written, and then signs of life.
+
+        If no entry is open, that of the file begins before it is known if the source delivers it.
+        """
+        if self._seconds_left() > 0 and await self._fetching.arrived(file, LINGER):
+            return
+        for piece in self._archive.flush():
+            yield piece
+        if self._seconds_left() <= 0:
+            for piece in self._sign_of_life(file):
+                yield piece
+        while not await self._fetching.arrived(file, max(self._seconds_left(), 0)):
+            for piece in self._sign_of_life(file):
+                yield piece
+
+    def _sign_of_life(self, file: FileToDownload) -> Iterator[bytes]:
+        if self._archive.entry_is_open:
+            self._archive.fill()
+        else:
+            self._begin(file, LIGHT)
+        self._sent_at = time.monotonic()
+        yield from self._archive.flush()
+
+    def _seconds_left(self) -> float:
+        """Return the seconds until something has to be sent."""
+        return self._sent_at + self._max_silence - time.monotonic()
 
     def _record(
         self, file: FileToDownload, check: ContentCheck, failure: FetchError | None

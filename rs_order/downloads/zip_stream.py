@@ -44,6 +44,10 @@ _ATTRIBUTES: Final = 0o100644 << 16
 
 _BLOCK_HEAD: Final = struct.Struct("<BHH")
 _FULL_BLOCK: Final = _BLOCK_HEAD.pack(0, _BLOCK, 0)
+_EMPTY_BLOCK: Final = _BLOCK_HEAD.pack(0, 0, _MAX_16)
+_LAST_EMPTY_BLOCK: Final = _BLOCK_HEAD.pack(1, 0, _MAX_16)
+_FILLING: Final = 2 * _BLOCK_HEAD.size
+"""Bytes by which ``fill`` makes an entry of stored blocks longer, at most."""
 _LOCAL: Final = struct.Struct("<4sHHHHHLLLHH")
 _DESCRIPTOR: Final = struct.Struct("<4sLLL")
 _DESCRIPTOR_64: Final = struct.Struct("<4sLQQ")
@@ -54,10 +58,11 @@ _END_64_LOCATOR: Final = struct.Struct("<4sLQL")
 
 
 class _Deflate(Protocol):
+    """What ``zlib.compressobj`` returns."""
+
     def compress(self, data: bytes, /) -> bytes: ...
 
-    def flush(self) -> bytes:
-        """Return the rest, once all data was given."""
+    def flush(self, mode: int = zlib.Z_FINISH, /) -> bytes: ...
 
 
 class StoredBlocks:
@@ -83,13 +88,18 @@ class StoredBlocks:
         self._packed += len(blocks)
         return blocks
 
-    def flush(self) -> bytes:
+    def flush(self, mode: int = zlib.Z_FINISH, /) -> bytes:
+        """Return the rest; after ``Z_SYNC_FLUSH`` more may follow, and the length exceeds that of R-3."""
         length = len(self._pending)
-        last = _BLOCK_HEAD.pack(1, length, length ^ _MAX_16) + self._pending
-        if self._packed + len(last) == _MAX_32:
+        block = _BLOCK_HEAD.pack(0, length, length ^ _MAX_16) + self._pending
+        self._pending.clear()
+        if mode == zlib.Z_SYNC_FLUSH:
+            self._packed += len(block)
+            return block
+        if self._packed + len(block) == _MAX_32:
             # This size marks a 64-bit one, so one more block makes it different.
-            last = b"\0" + last[1:] + _BLOCK_HEAD.pack(1, 0, _MAX_16)
-        return last
+            return block + _LAST_EMPTY_BLOCK
+        return b"\1" + block[1:]
 
 
 def packed_size(size: int) -> int:
@@ -106,6 +116,8 @@ class _Entry:
     """True if the local header announces sizes of 64 bits."""
     deflate: _Deflate
     comment: bytes = b""
+    room: int = _MAX_32
+    """Bytes that may fill the entry before its size takes more bits than announced."""
     crc: int = 0
     size: int = 0
     compressed: int = 0
@@ -152,6 +164,10 @@ class ZipStream:
     ) -> None:
         self._directory.close()
 
+    @property
+    def entry_is_open(self) -> bool:
+        return self._entry is not None
+
     def begin(self, name: str, *, size: int | None, level: int, comment: str = "") -> None:
         """Start an entry.
 
@@ -170,6 +186,7 @@ class ZipStream:
             zip64=size is not None and _needs_64_bits(size, level),
             deflate=_deflate(level),
             comment=comment.encode(errors="replace")[:_MAX_16],
+            room=_room(size, level),
         )
         extra = struct.pack("<HHQQ", 1, 16, 0, 0) if entry.zip64 else b""
         sizes = _MAX_32 if entry.zip64 else 0
@@ -198,6 +215,13 @@ class ZipStream:
         entry.size += len(data)
         self._write_compressed(entry, entry.deflate.compress(data))
 
+    def fill(self) -> None:
+        """Write all of the open entry so far, and an empty block, so that there are bytes to send."""
+        entry = self._open_entry()
+        if entry.room >= _FILLING:
+            entry.room -= _FILLING
+            self._write_compressed(entry, entry.deflate.flush(zlib.Z_SYNC_FLUSH) + _EMPTY_BLOCK)
+
     def end(self) -> None:
         """Close the open entry."""
         entry = self._open_entry()
@@ -211,6 +235,11 @@ class ZipStream:
     def pieces(self) -> Iterator[bytes]:
         """Yield the bytes produced so far if they make a piece."""
         if len(self._out) >= PIECE:
+            yield self._take()
+
+    def flush(self) -> Iterator[bytes]:
+        """Yield the bytes produced so far, if there are any."""
+        if self._out:
             yield self._take()
 
     def finish(self) -> Iterator[bytes]:
@@ -301,6 +330,13 @@ def _deflate(level: int) -> _Deflate:
     if level == NO_COMPRESSION:
         return StoredBlocks()
     return zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS)
+
+
+def _room(size: int | None, level: int) -> int:
+    """Return the bytes that may fill an entry of this size: few if it is stored and just below 4 GiB."""
+    if size is None or level != NO_COMPRESSION or packed_size(size) > _MAX_32:
+        return _MAX_32
+    return _MAX_32 - 1 - packed_size(size)
 
 
 def _needs_64_bits(size: int, level: int) -> bool:

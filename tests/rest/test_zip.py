@@ -1,18 +1,20 @@
 """The content of an order's zip, and the states of its files afterwards (rest.md 10.3, domain.md 11.1)."""
 
+import asyncio
 import hashlib
 import io
 import unicodedata
 import zipfile
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from rs_order.downloads.entry_names import safe_name
-from rs_order.downloads.order_zip import ZipReport, ZipRequest, zip_order
+from rs_order.downloads.order_zip import AHEAD, ZipReport, ZipRequest, zip_order
 from rs_order.ports import FetchError, FetchResult
-from tests.rest.fake_downloads import DEMO, ORDER, OWNER, DownloadableOrder, pieces
+from tests.rest.fake_downloads import DEMO, ORDER, OWNER, DownloadableOrder, incompressible, pieces
 
 REQUEST = ZipRequest(DEMO, ORDER, OWNER, datetime(2026, 3, 1, 12, 30, 45, tzinfo=UTC))
 DONE, FAILED, QUOTA = FetchResult.DOWNLOADED, FetchResult.FAILED, FetchResult.QUOTA_EXCEEDED
@@ -470,16 +472,16 @@ async def test_a_file_rejected_by_a_rate_limit_is_fetched_again_alone(
 
     assert archive.namelist() == ["a", "b", "c", "d"]
     assert list(downloadable.order.results.values()) == [DONE] * 4
-    assert downloadable.sources.opened == [1, 2, 3, 2, 3, 4]
+    assert downloadable.sources.opened == [1, 2, 3, 4, 2, 3, 4]
 
 
-async def test_the_next_small_file_is_opened_ahead(downloadable: DownloadableOrder) -> None:
-    """At most one file is opened ahead."""
+async def test_the_next_small_files_are_opened_ahead(downloadable: DownloadableOrder) -> None:
+    """At most four files are opened ahead."""
     downloadable.add_all([(f"{n}", bytes([n])) for n in range(20)])
 
     await download(downloadable)
 
-    assert downloadable.sources.most_open == 2
+    assert downloadable.sources.most_open == 1 + AHEAD
     assert list(range(1, 21)) == downloadable.sources.opened
 
 
@@ -540,3 +542,108 @@ async def test_outcomes_are_settled_in_batches(downloadable: DownloadableOrder) 
 
     assert downloadable.order.settlements == [5000, 201]
     assert 5201 == len(downloadable.order.results) == len(archive.namelist())
+
+
+class SilentSource:
+    """A source that sends nothing until it is released, and then its content or an error."""
+
+    def __init__(self, content: bytes | FetchError, first: bytes = b"") -> None:
+        """``first``: what it sends before it is silent."""
+        self.released = asyncio.Event()
+        self._content = content
+        self._first = first
+
+    async def __call__(self) -> AsyncGenerator[bytes, None]:
+        if self._first:
+            yield self._first
+        await self.released.wait()
+        if isinstance(self._content, FetchError):
+            raise self._content
+        yield self._content
+
+
+async def read_until(
+    reading: AsyncGenerator[bytes, None], archive: bytearray, expected: bytes
+) -> None:
+    """Append pieces to the archive until it contains some bytes."""
+    async with asyncio.timeout(30):
+        while expected not in archive:
+            archive += await anext(reading)
+
+
+def reading_of(
+    downloadable: DownloadableOrder, max_silence: float = 30.0
+) -> AsyncGenerator[bytes, None]:
+    request = replace(REQUEST, max_silence=max_silence)
+    return zip_order(downloadable.order, downloadable.order.settle, downloadable.sources, request)
+
+
+async def whole(reading: AsyncGenerator[bytes, None], archive: bytearray) -> zipfile.ZipFile:
+    async for piece in reading:
+        archive += piece
+    read = zipfile.ZipFile(io.BytesIO(archive))
+    assert read.testzip() is None
+    return read
+
+
+async def test_f22c_entries_leave_while_the_next_source_is_silent(
+    downloadable: DownloadableOrder,
+) -> None:
+    """A small entry doesn't wait for others to make a large piece."""
+    silent = SilentSource(b"B")
+    downloadable.add("a", b"A")
+    downloadable.add("b", silent, of=b"B")
+    reading, archive = reading_of(downloadable), bytearray()
+
+    await read_until(reading, archive, b"PK\7\10")
+    silent.released.set()
+
+    assert contents(await whole(reading, archive)) == {"a": b"A", "b": b"B"}
+
+
+@pytest.mark.parametrize("first", [b"", b"be", incompressible(70_000)])
+async def test_f22c_a_silent_source_does_not_make_the_zip_silent(
+    downloadable: DownloadableOrder, first: bytes
+) -> None:
+    """Empty blocks leave from time to time, before the first bytes of a file and after them."""
+    silent = SilentSource(b"gun", first)
+    downloadable.add("a", b"A")
+    downloadable.add("b", silent, of=first + b"gun")
+    reading, archive = reading_of(downloadable, max_silence=0.01), bytearray()
+
+    await read_until(reading, archive, 3 * b"\0\0\0\xff\xff")
+    silent.released.set()
+
+    assert contents(await whole(reading, archive)) == {"a": b"A", "b": first + b"gun"}
+    assert downloadable.order.results == {1: DONE, 2: DONE}
+
+
+async def test_f22c_a_silent_source_that_fails_leaves_an_empty_entry(
+    downloadable: DownloadableOrder,
+) -> None:
+    """The notice names the file, which is not DOWNLOADED; the others follow."""
+    silent = SilentSource(FetchError("Server returned no content"))
+    downloadable.add("a", silent, of=b"A")
+    downloadable.add("b", b"B")
+    reading, archive = reading_of(downloadable, max_silence=0.01), bytearray()
+
+    await read_until(reading, archive, b"\0\0\0\xff\xff")
+    silent.released.set()
+
+    read = await whole(reading, archive)
+    assert (read.read("a"), read.read("b")) == (b"", b"B")
+    assert notice(read) == ["Failed to download file (a): Server returned no content."]
+    assert downloadable.order.results == {1: FAILED, 2: DONE}
+
+
+async def test_f22c_a_source_that_trickles_does_not_make_the_zip_silent(
+    downloadable: DownloadableOrder,
+) -> None:
+    """Bytes that arrive in time leave in time, even if they don't make a piece."""
+    downloadable.add("a", bytes(100_000))
+    reading, archive = reading_of(downloadable, max_silence=1e-6), bytearray()
+
+    read = await whole(reading, archive)
+
+    assert contents(read) == {"a": bytes(100_000)}
+    assert archive.count(b"\0\0\0\xff\xff") >= 50

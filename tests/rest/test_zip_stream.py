@@ -68,6 +68,36 @@ def test_stored_blocks_have_the_announced_length(size: int, chunk: int) -> None:
     assert content[:size] == zlib.decompress(packed, -zlib.MAX_WBITS)
 
 
+@pytest.mark.parametrize("level", [0, 1])
+def test_f22c_an_entry_can_be_filled_at_any_time(level: int) -> None:
+    """Before, between and after its bytes, and several times."""
+    with ZipStream(AT) as archive:
+        archive.begin("a", size=None, level=level)
+        for _ in range(3):
+            archive.fill()
+            archive.fill()
+            archive.add(bytes(range(256)) * 300)
+        archive.fill()
+        archive.end()
+        written = b"".join([*archive.pieces(), *archive.finish()])
+
+    assert zipfile.ZipFile(io.BytesIO(written)).read("a") == bytes(range(256)) * 900
+
+
+def test_f22c_an_entry_is_not_filled_until_its_size_needs_64_bits() -> None:
+    """Its header has announced 32 bits; there is room for three times here."""
+    size = 4_294_639_600
+    assert packed_size(size) + 3 * 10 < 2**32 - 1 < packed_size(size) + 4 * 10
+    with ZipStream(AT) as archive:
+        archive.begin("a", size=size, level=0)
+        for _ in range(10):
+            archive.fill()
+        archive.end()
+        written = b"".join([*archive.pieces(), *archive.finish()])
+
+    assert zipfile.ZipFile(io.BytesIO(written)).infolist()[0].compress_size == 3 * 10 + 5
+
+
 def test_sizes_that_mark_64_bits_are_never_packed_sizes() -> None:
     """4,294,967,295 packed bytes are the mark of a 64-bit size, so one more block is added."""
     sizes = range(4_294_639_000, 4_295_000_000)
