@@ -38,9 +38,12 @@ class ClaimedRows:
 class Outbox:
     """The messages to be published. The stream of a row decides its partition."""
 
-    def __init__(self, pool: Pool, clock: Clock) -> None:
+    def __init__(
+        self, pool: Pool, clock: Clock, *, longest_claim_ms: int = LONGEST_CLAIM_MS
+    ) -> None:
         self._pool = pool
         self._clock = clock
+        self._longest_claim_ms = longest_claim_ms
 
     async def ready_partitions(self) -> list[int]:
         """Return the partitions that have a due row."""
@@ -54,7 +57,7 @@ class Outbox:
 
         A normal end of the context commits the removals; an exception undoes them.
         """
-        async with transaction(self._pool, longest_idle_ms=LONGEST_CLAIM_MS) as connection:
+        async with transaction(self._pool, longest_idle_ms=self._longest_claim_ms) as connection:
             if not await connection.fetchval(SQL["take_partition"], partition):
                 yield None
                 return

@@ -109,7 +109,13 @@ async def prepare_connection(connection: Connection) -> None:
             )
 
 
-async def open_pool(url: str, *, size: int, statement_cache: bool = True) -> Pool:
+async def open_pool(
+    url: str,
+    *,
+    size: int,
+    statement_cache: bool = True,
+    connection_class: type[WatchedConnection] = WatchedConnection,
+) -> Pool:
     """Open a pool of at most ``size`` connections.
 
     Args:
@@ -118,13 +124,14 @@ async def open_pool(url: str, *, size: int, statement_cache: bool = True) -> Poo
         statement_cache: off when a pooler in transaction mode stands in front of the database, which
             may run each transaction of a connection on another server connection. A pooler rejects
             parameters of the session that it doesn't know, so none is sent then.
+        connection_class: the class of the connections.
     """
     return await asyncpg.create_pool(
         url,
         min_size=1,
         max_size=size,
         init=prepare_connection,
-        connection_class=WatchedConnection,
+        connection_class=connection_class,
         statement_cache_size=512 if statement_cache else 0,
         max_cached_statement_lifetime=0,
         max_inactive_connection_lifetime=IDLE_SECONDS,
@@ -141,7 +148,7 @@ async def transaction(
     tenant: Tenant | None = None,
     *,
     readonly: bool = False,
-    longest_idle_ms: int | None = None,
+    longest_idle_ms: int = LONGEST_IDLE_MS,
 ) -> AsyncIterator[Connection]:
     """Take a connection from the pool and begin a transaction. An exception rolls it back.
 
@@ -152,12 +159,12 @@ async def transaction(
         pool: the connections.
         tenant: the tenant whose schema is the search path (architecture.md 3).
         readonly: begin a transaction that can't write.
-        longest_idle_ms: another limit than `LONGEST_IDLE_MS` between two statements.
+        longest_idle_ms: the longest time between two statements.
 
     Raises:
         StoreUnavailable: no connection can be opened.
     """
-    begin = _begin(tenant, readonly, longest_idle_ms or LONGEST_IDLE_MS)
+    begin = _begin(tenant, readonly, longest_idle_ms)
     async with _acquired(pool) as connection:
         try:
             await connection.execute(begin)

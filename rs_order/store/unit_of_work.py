@@ -17,7 +17,7 @@ from rs_order.store.messages import Messages, OutgoingMessage
 from rs_order.store.orders import Orders
 from rs_order.store.periodic_runs import PeriodicRuns
 from rs_order.store.planned_mails import Mails
-from rs_order.store.pool import Connection, Pool, statements, transaction
+from rs_order.store.pool import LONGEST_IDLE_MS, Connection, Pool, statements, transaction
 from rs_order.store.process_batches import Executions, ProcessChoices
 from rs_order.store.process_inputs import ProcessInputs
 from rs_order.store.reconciliation import Reconciliation
@@ -73,6 +73,8 @@ class Store:
         pool: Pool,
         committed: Callable[[], None],
         copied: Mapping[MessageKind, str] | None = None,
+        *,
+        longest_idle_ms: int = LONGEST_IDLE_MS,
     ) -> None:
         """Open units of work in the pool.
 
@@ -80,10 +82,12 @@ class Store:
             pool: connections to the database.
             committed: called after each commit that wrote to the outbox.
             copied: messages of which rs-notifier gets a copy, with the name of their Java class.
+            longest_idle_ms: the longest time between two statements of a unit of work.
         """
         self._pool = pool
         self._committed = committed
         self._copied = copied or {}
+        self._longest_idle_ms = longest_idle_ms
 
     @asynccontextmanager
     async def unit_of_work(self, tenant: Tenant) -> AsyncIterator[UnitOfWork]:
@@ -95,7 +99,9 @@ class Store:
             StoreConflict: nothing was changed; start again.
         """
         with store_errors():
-            async with transaction(self._pool, tenant) as connection:
+            async with transaction(
+                self._pool, tenant, longest_idle_ms=self._longest_idle_ms
+            ) as connection:
                 unit = UnitOfWork(connection, tenant, self._copied)
                 yield unit
         if unit.messages.sent:

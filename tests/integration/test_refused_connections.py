@@ -1,4 +1,4 @@
-"""A database that refuses connections: no message is to blame, so all of them wait (issue 11, F5)."""
+"""While a database rejects connections, all messages wait: none is defective (issue 11, F5)."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -27,12 +27,12 @@ STATES_OF_THE_MESSAGE = ("22P02", "22021", "23502", "23503", "23514", "42P01", "
 
 def error_of(state: str) -> asyncpg.PostgresError:
     """Return the driver's error of a SQLSTATE."""
-    error: asyncpg.PostgresError = asyncpg.PostgresError.new({"C": state, "M": "says the test"})
+    error: asyncpg.PostgresError = asyncpg.PostgresError.new({"C": state, "M": "for the test"})
     return error
 
 
 @pytest.mark.parametrize("state", WAITING_STATES)
-def test_an_error_of_the_server_says_nothing_about_the_message(state: str) -> None:
+def test_an_error_of_the_server_makes_the_message_wait(state: str) -> None:
     """The same work is tried again until the server accepts it."""
     with pytest.raises(StoreUnavailable), store_errors():
         raise error_of(state)
@@ -55,23 +55,23 @@ def test_an_error_of_the_statement_passes_unchanged(state: str) -> None:
 
 
 @dataclass(frozen=True)
-class _Refusal:
-    """Two statements: one makes the database refuse connections, the other ends that."""
+class _Rejection:
+    """Two statements: one makes the database reject connections, the other ends that."""
 
     begin: str
     end: str
 
 
-REFUSALS = {
-    "allow_connections": _Refusal(
+REJECTIONS = {
+    "allow_connections": _Rejection(
         "alter database {database} allow_connections false",
         "alter database {database} allow_connections true",
     ),
-    "nologin": _Refusal("alter role {role} nologin", "alter role {role} login"),
-    "connection limit": _Refusal(
+    "nologin": _Rejection("alter role {role} nologin", "alter role {role} login"),
+    "connection limit": _Rejection(
         "alter role {role} connection limit 0", "alter role {role} connection limit -1"
     ),
-    "connect revoked": _Refusal(
+    "connect revoked": _Rejection(
         "revoke connect on database {database} from public",
         "grant connect on database {database} to public",
     ),
@@ -89,7 +89,7 @@ class _Guest:
 
 @pytest.fixture
 async def guest(database_url: str, _database_admin: asyncpg.Connection) -> AsyncIterator[_Guest]:
-    """Sessions of a role that isn't a superuser: the privilege to connect isn't checked for those."""
+    """Open a store with a role that isn't a superuser, since superusers may always connect."""
     url = urlsplit(database_url)
     async with fresh_role(_database_admin) as role:
         address = urlunsplit(url._replace(netloc=f"{role}:secret@{url.hostname}:{url.port}"))
@@ -98,9 +98,9 @@ async def guest(database_url: str, _database_admin: asyncpg.Connection) -> Async
             yield _Guest(Store(opened, lambda: None), _database_admin, names)
 
 
-@pytest.mark.parametrize("refusal", REFUSALS.values(), ids=REFUSALS)
-async def test_messages_wait_while_the_database_refuses_connections(
-    refusal: _Refusal, guest: _Guest
+@pytest.mark.parametrize("rejection", REJECTIONS.values(), ids=REJECTIONS)
+async def test_messages_wait_while_the_database_rejects_connections(
+    rejection: _Rejection, guest: _Guest
 ) -> None:
     """No message becomes a dead letter, and the same pool works once the database accepts connections."""
 
@@ -108,13 +108,13 @@ async def test_messages_wait_while_the_database_refuses_connections(
         async with guest.store.unit_of_work(TENANT):
             pass
 
-    await guest.admin.execute(refusal.begin.format_map(guest.names))
+    await guest.admin.execute(rejection.begin.format_map(guest.names))
     await _end_sessions(guest.admin, guest.names["role"])
     try:
         with pytest.raises(StoreUnavailable):
             await isolated(handle, ["a message"])
     finally:
-        await guest.admin.execute(refusal.end.format_map(guest.names))
+        await guest.admin.execute(rejection.end.format_map(guest.names))
 
     await handle("the same message")
 

@@ -2,7 +2,6 @@
 
 import socket
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -10,11 +9,16 @@ import pytest
 from rs_order.app.clock import SystemClock
 from rs_order.core.shared_steps import ScheduleStep
 from rs_order.domain.ids import OrderId
-from rs_order.store import outbox as outbox_module
-from rs_order.store import pool as pool_module
 from rs_order.store.errors import StoreUnavailable
 from rs_order.store.outbox import Outbox
-from rs_order.store.pool import Pool, open_pool, transaction
+from rs_order.store.pool import (
+    CLIENT_SOCKET_OPTIONS,
+    SERVER_SOCKET_OPTIONS,
+    Pool,
+    WatchedConnection,
+    open_pool,
+    transaction,
+)
 from rs_order.store.unit_of_work import Store
 from tests.integration.conftest import TENANT
 from tests.support.polling import eventually
@@ -26,18 +30,15 @@ LIMIT_MS = 200
 
 @pytest.fixture
 async def proxy(database_url: str) -> AsyncIterator[TcpProxy]:
-    """The way of the vanishing client to the database."""
+    """Open the proxy through which the vanishing client reaches the database."""
     async with tcp_proxy(database_url) as opened:
         yield opened
 
 
 @pytest.fixture
-async def vanishing(
-    proxy: TcpProxy, pool: Pool, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Pool]:
-    """The pool of the vanishing client; the server's limit is short for it."""
-    monkeypatch.setattr(pool_module, "LONGEST_IDLE_MS", LIMIT_MS)
-    monkeypatch.setattr(outbox_module, "LONGEST_CLAIM_MS", LIMIT_MS)
+async def vanishing(proxy: TcpProxy, pool: Pool) -> AsyncIterator[Pool]:
+    """Open the pool of the vanishing client in the migrated database."""
+    assert pool.get_size()
     async with await open_pool(proxy.url, size=2) as opened:
         yield opened
 
@@ -48,8 +49,9 @@ async def test_the_row_locks_of_a_vanished_client_end(
     """Another instance gets the lock of an order, although the connection of the first is still open."""
     order = await rows.order()
 
+    lost = Store(vanishing, lambda: None, longest_idle_ms=LIMIT_MS)
     with pytest.raises(StoreUnavailable):
-        await _vanish_with_the_order(proxy, Store(vanishing, lambda: None), store, order)
+        await _vanish_with_the_order(proxy, lost, store, order)
 
 
 async def _vanish_with_the_order(
@@ -68,7 +70,8 @@ async def test_the_partitions_of_a_vanished_relay_are_free_again(
 ) -> None:
     """Another relay claims every partition once the limit of the first one's claims has passed."""
     await store.send([ScheduleStep(OWNER).to(TENANT)])
-    lost, healthy = Outbox(vanishing, SystemClock()), Outbox(pool, SystemClock())
+    lost = Outbox(vanishing, SystemClock(), longest_claim_ms=LIMIT_MS)
+    healthy = Outbox(pool, SystemClock())
     (partition,) = await healthy.ready_partitions()
 
     with pytest.raises(Exception, match="idle-in-transaction"):
@@ -105,25 +108,22 @@ async def test_every_transaction_has_its_limits(pool: Pool, readonly: bool) -> N
 
 
 async def test_both_ends_of_a_connection_notice_an_unreachable_peer(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
+    database_url: str,
 ) -> None:
     """Keepalive probes run at both ends, and unacknowledged data ends the connection."""
     sockets: list[Any] = []
-    watched = pool_module.WatchedConnection
 
-    class Observed(watched):  # type: ignore[misc, valid-type]  # a class in a variable
+    class Observed(WatchedConnection):
         def __init__(self, protocol: Any, transport: Any, *arguments: Any) -> None:
             super().__init__(protocol, transport, *arguments)
             sockets.append(transport.get_extra_info("socket"))
 
-    monkeypatch.setattr(pool_module, "WatchedConnection", Observed)
-    async with AsyncExitStack() as stack:
-        pool = await stack.enter_async_context(await open_pool(database_url, size=1))
+    async with await open_pool(database_url, size=1, connection_class=Observed) as pool:
         (opened,) = sockets
         assert opened.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
-        for name, value in pool_module.CLIENT_SOCKET_OPTIONS.items():
+        for name, value in CLIENT_SOCKET_OPTIONS.items():
             option = getattr(socket, name)
             assert opened.getsockopt(socket.IPPROTO_TCP, option) == value
-        for name, text in pool_module.SERVER_SOCKET_OPTIONS.items():
+        for name, text in SERVER_SOCKET_OPTIONS.items():
             setting = await pool.fetchval("select setting from pg_settings where name = $1", name)
             assert setting == text

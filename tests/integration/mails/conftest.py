@@ -1,4 +1,4 @@
-"""The service as far as mails go, with a clock that tests move and a mailer that records mails."""
+"""The parts of the service for mails, with a clock that tests move and a mailer that records mails."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""An instance of the service as far as mails go, and the orders that give it something to tell."""
+"""The parts of the service that plan and send mails, and orders that lead to mails."""
 
 import asyncio
 import json
@@ -31,34 +31,36 @@ from tests.support.rows import OWNER, TenantRows, in_tenant
 MONDAY = datetime(2026, 3, 2, 6, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 SECRET = "a secret of at least 32 characters, for tests"
-TROUBLE = RemoteUnavailable("rs-admin-instance", "/email: status 500: no text")
-REFUSAL = RemoteRejection("rs-admin-instance", 400, "/email: status 400: bad address")
+UNAVAILABLE = RemoteUnavailable("rs-admin-instance", "/email: status 500: no text")
+REJECTED = RemoteRejection("rs-admin-instance", 400, "/email: status 400: bad address")
 
 
 @dataclass
 class FakeMailer:
-    """Takes mails, or fails as the test says."""
+    """Records mails, or fails with the error of a test."""
 
-    taken: list[tuple[Tenant, Mail]] = field(default_factory=list)
+    sent: list[tuple[Tenant, Mail]] = field(default_factory=list)
     failure: Exception | None = None
-    arrived: asyncio.Event = field(default_factory=asyncio.Event)
-    gate: asyncio.Event | None = None
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when a mail is to be sent."""
+    may_continue: asyncio.Event | None = None
+    """Delays each mail until it is set."""
 
     async def send(self, tenant: Tenant, mail: Mail) -> None:
-        self.arrived.set()
-        if self.gate is not None:
-            await self.gate.wait()
+        self.reached.set()
+        if self.may_continue is not None:
+            await self.may_continue.wait()
         if self.failure is not None:
             raise self.failure
-        self.taken.append((tenant, mail))
+        self.sent.append((tenant, mail))
 
     @property
     def recipients(self) -> list[str]:
-        return [mail.to for _, mail in self.taken]
+        return [mail.to for _, mail in self.sent]
 
 
 class MailHarness:
-    """An instance of the service, as far as mails go; steps are done when the test says."""
+    """The mails of one instance of the service; a step runs when the test runs it."""
 
     def __init__(
         self,
@@ -91,7 +93,7 @@ class MailHarness:
         )
 
     async def steps(self) -> list[tuple[datetime | None, dict[str, Any]]]:
-        """What waits in the outbox, notifications apart."""
+        """Return due time and body of each step in the outbox."""
         rows = await self.pool.fetch(
             "select due_at, body from rs_order.outbox where kind = 'STEP' order by id"
         )
@@ -102,7 +104,7 @@ class MailHarness:
         return [json.loads(row["body"])["notification"] for row in rows]
 
     async def work(self) -> int:
-        """Do every step that is due, and those they write; how many that were."""
+        """Run all due steps, and those that they write; return the number of steps."""
         done = 0
         while rows := await self.pool.fetch(
             "delete from rs_order.outbox where kind = 'STEP' and coalesce(due_at, $1) <= $1"
@@ -145,7 +147,7 @@ async def an_order(
 
 
 async def completed(harness: MailHarness, order_id: OrderId, tenant: Tenant = TENANT) -> None:
-    """What the end of a completion does about mails."""
+    """Plan the mails of an order whose completion has ended."""
     async with harness.store.unit_of_work(tenant) as uow:
         (order,) = await uow.orders.lock([order_id])
         await harness.plan.order_completed(uow, order, harness.clock.now())
@@ -164,7 +166,7 @@ async def waiting(
     status: OrderStatus = OrderStatus.RUNNING,
     available: int = 1,
 ) -> OrderId:
-    """An order of which files have been available for some time."""
+    """Create an order with files that have been available for some time."""
     async with in_tenant(harness.pool, TENANT) as connection:
         return OrderId(
             await connection.fetchval(

@@ -1,4 +1,4 @@
-"""The mail about a new order leaves once, late when it must, and never at the expense of the order."""
+"""The mail about a new order is sent once, later if it must wait, and never changes the order."""
 
 import asyncio
 import re
@@ -15,9 +15,9 @@ from tests.integration.mails.mail_harness import (
     DAY,
     HOUR,
     MONDAY,
-    REFUSAL,
+    REJECTED,
     SECRET,
-    TROUBLE,
+    UNAVAILABLE,
     FakeMailer,
     MailHarness,
     an_order,
@@ -31,12 +31,12 @@ from tests.support.rows import OWNER
 async def test_a_new_order_is_confirmed_to_its_owner(
     harness: MailHarness, mailer: FakeMailer
 ) -> None:
-    """Number, expiry, project, and the links of domain.md 16.2 below the project's address."""
+    """The mail has number, expiry date, project, and the links of domain.md 16.2."""
     order = await an_order(harness)
     await completed(harness, order)
     await harness.work()
 
-    ((tenant, mail),) = mailer.taken
+    ((tenant, mail),) = mailer.sent
     assert (tenant, mail.to) == (TENANT, OWNER)
     assert mail.subject == f"Order number {order} is confirmed"
     assert "Your order number" in mail.html
@@ -47,15 +47,15 @@ async def test_a_new_order_is_confirmed_to_its_owner(
     assert harness.outcomes == {("ORDER_CREATED", "sent"): 1}
 
 
-async def test_w24_the_mailed_token_speaks_for_the_owner(
+async def test_w24_the_token_in_the_mail_has_the_rights_of_the_owner(
     harness: MailHarness, mailer: FakeMailer
 ) -> None:
-    """Of this order, until it expires; so the files behind the link can be had."""
+    """With it, the files of this order can be downloaded until the order expires."""
     order = await an_order(harness)
     await completed(harness, order)
     await harness.work()
 
-    ((_, mail),) = mailer.taken
+    ((_, mail),) = mailer.sent
     (token,) = re.findall(
         r"https://site/api/v1/rs-order/user/orders/metalink/download"
         r"\?orderToken=([\w\-.]+)&amp;scope=project1",
@@ -74,12 +74,12 @@ async def test_w24_the_mailed_token_speaks_for_the_owner(
 async def test_without_a_key_the_mail_has_no_metalink(
     pool: Pool, clock: ManualClock, mailer: FakeMailer
 ) -> None:
-    """It confirms the order all the same."""
+    """It still confirms the order."""
     harness = MailHarness(pool, clock, mailer=mailer, secret=None)
     await completed(harness, await an_order(harness))
     await harness.work()
 
-    ((_, mail),) = mailer.taken
+    ((_, mail),) = mailer.sent
     assert "orderToken" not in mail.html
     assert "https://site/user/project1/orders" in mail.html
 
@@ -95,7 +95,7 @@ async def test_without_a_key_the_mail_has_no_metalink(
         (OrderStatus.RUNNING, "", 0),
     ],
 )
-async def test_only_orders_of_the_site_that_bring_files_are_confirmed(
+async def test_only_orders_of_the_site_with_files_are_confirmed(
     status: OrderStatus, front_url: str | None, mails: int, harness: MailHarness
 ) -> None:
     await completed(harness, await an_order(harness, status=status, front_url=front_url))
@@ -115,26 +115,26 @@ async def test_only_orders_of_the_site_that_bring_files_are_confirmed(
 async def test_the_link_to_the_site_never_leads_elsewhere(
     path: str, link: str, harness: MailHarness, mailer: FakeMailer
 ) -> None:
-    """Whatever the order was made with, it is a path below the project's address, and escaped."""
+    """Any value in the order becomes an escaped path below the project's address."""
     await completed(harness, await an_order(harness, front_url=path))
     await harness.work()
 
-    ((_, mail),) = mailer.taken
+    ((_, mail),) = mailer.sent
     assert f'<a href="{link}">' in mail.html
 
 
-async def test_promise_3_nothing_twice_for_a_step_that_comes_again(
+async def test_promise_3_a_step_that_is_delivered_again_sends_no_second_mail(
     harness: MailHarness, mailer: FakeMailer
 ) -> None:
-    """After the first is done, and while it is at work: the mail is sent once."""
+    """It comes once while the first one is running, and once after it."""
     await completed(harness, await an_order(harness))
     ((_, planned), (_, step)) = await harness.steps()
     assert planned["step"] == "remind"
-    mailer.gate = asyncio.Event()
+    mailer.may_continue = asyncio.Event()
     first = asyncio.create_task(harness.do(TENANT, step))
-    await mailer.arrived.wait()
+    await mailer.reached.wait()
     await harness.do(TENANT, step)
-    mailer.gate.set()
+    mailer.may_continue.set()
     await first
     await harness.do(TENANT, step)
 
@@ -146,19 +146,21 @@ async def test_promise_3_nothing_twice_for_a_step_that_comes_again(
     assert mailer.recipients == [OWNER]
 
 
-async def test_a_mail_outlives_who_claimed_it(harness: MailHarness, mailer: FakeMailer) -> None:
-    """A process that died over it: its step comes again, waits out the claim, and sends."""
+async def test_a_mail_is_sent_although_its_process_died(
+    harness: MailHarness, mailer: FakeMailer
+) -> None:
+    """The step comes again, waits until the claim of the dead process ends, and sends the mail."""
     await completed(harness, await an_order(harness))
     (step,) = await planned_mails(harness)
-    mailer.gate = asyncio.Event()
+    mailer.may_continue = asyncio.Event()
     dying = asyncio.create_task(harness.do(TENANT, step))
-    await mailer.arrived.wait()
+    await mailer.reached.wait()
     dying.cancel()
     await asyncio.wait({dying})
-    mailer.gate = None
+    mailer.may_continue = None
     await harness.work()
 
-    assert mailer.taken == []
+    assert mailer.sent == []
 
     harness.clock.ahead += timedelta(minutes=5)
     await harness.work()
@@ -166,13 +168,13 @@ async def test_a_mail_outlives_who_claimed_it(harness: MailHarness, mailer: Fake
     assert mailer.recipients == [OWNER]
 
 
-async def test_a_mail_waits_for_a_service_that_is_away(
+async def test_a_mail_waits_for_an_unavailable_service(
     harness: MailHarness, mailer: FakeMailer
 ) -> None:
-    """Tried again with growing pauses; it arrives when the service is back."""
+    """It is tried again with growing pauses, until the service takes it."""
     order = await an_order(harness)
     await completed(harness, order)
-    mailer.failure = TROUBLE
+    mailer.failure = UNAVAILABLE
     pauses = []
     for _ in range(9):
         await harness.work()
@@ -190,26 +192,24 @@ async def test_a_mail_waits_for_a_service_that_is_away(
 
 
 async def test_a_mail_is_given_up_after_a_day(harness: MailHarness, mailer: FakeMailer) -> None:
-    """Counted as given up; the order isn't touched."""
+    """It is counted as given up; the order isn't changed."""
     await completed(harness, await an_order(harness))
-    mailer.failure = TROUBLE
+    mailer.failure = UNAVAILABLE
     for _ in range(60):
         await harness.work()
         harness.clock.ahead += HOUR
     mailer.failure = None
     await harness.work()
 
-    assert mailer.taken == []
+    assert mailer.sent == []
     assert harness.outcomes == {("ORDER_CREATED", "given-up"): 1}
     assert await harness.rows("select * from mail") == []
     assert await harness.rows("select status from orders") == [("RUNNING",)]
 
 
-async def test_a_mail_that_is_refused_is_not_sent_again(
-    harness: MailHarness, mailer: FakeMailer
-) -> None:
+async def test_a_rejected_mail_is_not_sent_again(harness: MailHarness, mailer: FakeMailer) -> None:
     await completed(harness, await an_order(harness))
-    mailer.failure = REFUSAL
+    mailer.failure = REJECTED
     await harness.work()
 
     assert await planned_mails(harness) == []
@@ -217,33 +217,33 @@ async def test_a_mail_that_is_refused_is_not_sent_again(
     assert await harness.rows("select * from mail") == []
 
 
-async def test_an_owner_who_is_no_address_gets_no_mail(
+async def test_an_owner_without_a_valid_address_gets_no_mail(
     harness: MailHarness, mailer: FakeMailer
 ) -> None:
-    """Nor does anybody he names behind a line break."""
+    """Nor does a second recipient after a line break in the name."""
     await completed(harness, await an_order(harness, owner="a@b.c\r\nBcc: evil@example.org"))
     await harness.work()
 
-    assert mailer.taken == []
+    assert mailer.sent == []
     assert harness.outcomes == {("ORDER_CREATED", "refused"): 1}
 
 
 @pytest.mark.parametrize("status", [OrderStatus.DELETED, OrderStatus.EXPIRED])
-async def test_an_order_that_is_gone_is_not_confirmed(
+async def test_a_deleted_or_expired_order_is_not_confirmed(
     status: OrderStatus, harness: MailHarness, mailer: FakeMailer
 ) -> None:
-    """When its mail had to wait and the order didn't."""
+    """The order ended while its mail had to wait."""
     order = await an_order(harness)
     await completed(harness, order)
     await harness.rows("update orders set status = 'PAUSED' where id = $1", order)
     await harness.rows("update orders set status = $2 where id = $1", order, status)
     await harness.work()
 
-    assert mailer.taken == []
+    assert mailer.sent == []
     assert harness.outcomes == {("ORDER_CREATED", "obsolete"): 1}
 
 
-async def test_where_no_way_is_set_mails_are_counted_and_forgotten(
+async def test_without_a_mail_service_mails_are_counted_and_dropped(
     pool: Pool, clock: ManualClock
 ) -> None:
     harness = MailHarness(pool, clock, mailer=None)
@@ -255,30 +255,30 @@ async def test_where_no_way_is_set_mails_are_counted_and_forgotten(
 
 
 async def test_each_tenant_gets_its_language(harness: MailHarness, mailer: FakeMailer) -> None:
-    """Promise 7: number, project and words are the tenant's own."""
+    """Promise 7: each mail has the number, project and language of its tenant."""
     for tenant in (TENANT, OTHER):
         await completed(harness, await an_order(harness, tenant=tenant), tenant)
     await harness.work()
 
-    subjects = {tenant: mail.subject for tenant, mail in mailer.taken}
+    subjects = {tenant: mail.subject for tenant, mail in mailer.sent}
     assert subjects == {
         TENANT: "Order number 1 is confirmed",
         OTHER: "La commande numéro 1 est confirmée",
     }
 
 
-async def test_a_template_that_fails_is_told_and_costs_no_mail(
+async def test_a_template_that_fails_is_reported_and_replaced(
     pool: Pool, clock: ManualClock, mailer: FakeMailer, tmp_path: Path
 ) -> None:
-    """Once a day, to the project's administrators, with its name and the variable."""
+    """The project's administrators get one notification per day, with its name and the variable."""
     (tmp_path / "ORDER_CREATED_TEMPLATE.en.html").write_text("{{ order_labl }}")
     harness = MailHarness(pool, clock, mailer=mailer, folder=tmp_path)
     for _ in range(3):
         await completed(harness, await an_order(harness))
     await harness.work()
 
-    assert len(mailer.taken) == 3
-    assert all("is confirmed" in mail.html for _, mail in mailer.taken)
+    assert len(mailer.sent) == 3
+    assert all("is confirmed" in mail.html for _, mail in mailer.sent)
     assert await harness.notifications() == [
         {
             "title": "Mail template",

@@ -1,4 +1,4 @@
-"""Owners are reminded of files that wait for them, once a round, whatever happens to it."""
+"""Owners are reminded once per run of files that wait for them, even if a run fails or is missed."""
 
 import asyncio
 import re
@@ -14,7 +14,7 @@ from tests.integration.mails.mail_harness import (
     DAY,
     HOUR,
     MONDAY,
-    TROUBLE,
+    UNAVAILABLE,
     FakeMailer,
     MailHarness,
     an_order,
@@ -26,25 +26,25 @@ from tests.support.clock import ManualClock
 from tests.support.rows import OWNER
 
 
-async def a_round(harness: MailHarness, days: float = 1) -> None:
-    """Let time pass and do what is due."""
-    harness.clock.ahead += days * DAY
+async def next_day(harness: MailHarness) -> None:
+    """Let a day pass, and run the due steps."""
+    harness.clock.ahead += DAY
     await harness.work()
 
 
 async def test_owners_are_reminded_of_files_that_wait(
     harness: MailHarness, mailer: FakeMailer
 ) -> None:
-    """One mail for each owner, his orders by their creation; others' are not in it."""
+    """Each owner gets one mail, with only their own orders, by their creation."""
     await harness.plan.resume(TENANT)
     await waiting(harness, label="second", since=MONDAY - 80 * HOUR, available=7)
     await waiting(harness, label="first", since=MONDAY - 90 * HOUR)
     await waiting(harness, label="too young", since=MONDAY - 40 * HOUR)
     await waiting(harness, label="john's", owner="john@example.org", since=MONDAY - 80 * HOUR)
-    await a_round(harness)
+    await next_day(harness)
 
     assert sorted(mailer.recipients) == [OWNER, "john@example.org"]
-    mails = {mail.to: mail for _, mail in mailer.taken}
+    mails = {mail.to: mail for _, mail in mailer.sent}
     assert mails[OWNER].subject == "Reminder: some orders are waiting for you"
     assert re.findall(r"<td>([^<]*)</td>", mails[OWNER].html) == [
         *("first", "26 Feb 2026 12:00:00 UTC", "5 Mar 2026 12:00:00 UTC", "1"),
@@ -57,13 +57,13 @@ async def test_owners_are_reminded_of_files_that_wait(
 
 
 @pytest.mark.parametrize("status", list(OrderStatus))
-async def test_only_orders_of_which_files_can_be_had_are_reminded_of(
+async def test_only_orders_with_downloadable_files_are_in_reminders(
     status: OrderStatus, harness: MailHarness, mailer: FakeMailer
 ) -> None:
-    """Domain.md 10.2."""
+    """This is the rule of domain.md 10.2."""
     await harness.plan.resume(TENANT)
     await waiting(harness, since=MONDAY - 80 * HOUR, status=status)
-    await a_round(harness)
+    await next_day(harness)
 
     never = {"PENDING", "DELETED", "FAILED", "EXPIRED"}
     assert mailer.recipients == ([] if status in never else [OWNER])
@@ -72,18 +72,20 @@ async def test_only_orders_of_which_files_can_be_had_are_reminded_of(
 async def test_the_next_reminder_waits_the_full_delay_again(
     harness: MailHarness, mailer: FakeMailer
 ) -> None:
-    """72 hours unless the tenant says otherwise; a daily round in between sends nothing."""
+    """It is 72 hours by default; a daily run in between sends nothing."""
     await harness.plan.resume(TENANT)
     await waiting(harness, since=MONDAY - 80 * HOUR)
     sent = []
     for _ in range(8):
-        await a_round(harness)
-        sent.append(len(mailer.taken))
+        await next_day(harness)
+        sent.append(len(mailer.sent))
 
     assert sent == [1, 1, 1, 1, 2, 2, 2, 2]
 
 
-async def test_the_delay_is_the_tenants(harness: MailHarness, mailer: FakeMailer) -> None:
+async def test_the_delay_is_a_setting_of_the_tenant(
+    harness: MailHarness, mailer: FakeMailer
+) -> None:
     await harness.rows(
         "insert into setting (name, value) values ('user_order_parameters',"
         """ '{"subOrderDuration": 240, "delayBeforeEmailNotification": 10}')"""
@@ -91,9 +93,9 @@ async def test_the_delay_is_the_tenants(harness: MailHarness, mailer: FakeMailer
     await harness.plan.resume(TENANT)
     await waiting(harness, label="old", since=MONDAY + DAY - 11 * HOUR)
     await waiting(harness, label="young", since=MONDAY + DAY - 9 * HOUR)
-    await a_round(harness)
+    await next_day(harness)
 
-    ((_, mail),) = mailer.taken
+    ((_, mail),) = mailer.sent
     assert "old" in mail.html
     assert "young" not in mail.html
 
@@ -101,13 +103,13 @@ async def test_the_delay_is_the_tenants(harness: MailHarness, mailer: FakeMailer
 async def test_three_instances_remind_once(
     pool: Pool, clock: ManualClock, mailer: FakeMailer
 ) -> None:
-    """Promise 6: each plans at its start and takes every step; one round, one mail."""
+    """Promise 6: each plans a run at its start and handles every step. There is one run and one mail."""
     instances = [MailHarness(pool, clock, mailer=mailer) for _ in range(3)]
     await asyncio.gather(*(harness.plan.resume(TENANT) for harness in instances))
-    ((_, round_),) = await instances[0].steps()
+    ((_, run),) = await instances[0].steps()
     await waiting(instances[0], since=MONDAY - 80 * HOUR)
     clock.ahead += 1.5 * HOUR
-    await asyncio.gather(*(harness.do(TENANT, round_) for harness in instances))
+    await asyncio.gather(*(harness.do(TENANT, run) for harness in instances))
     (page,) = [step for due, step in await instances[0].steps() if "after" in step]
     await asyncio.gather(*(harness.do(TENANT, page) for harness in instances))
     (mail,) = await planned_mails(instances[0])
@@ -119,8 +121,8 @@ async def test_three_instances_remind_once(
     assert mailer.recipients == [OWNER]
 
 
-async def test_a_missed_round_is_caught_up_once(harness: MailHarness, mailer: FakeMailer) -> None:
-    """After an outage of ten days, at the start: one round, and the next at its time."""
+async def test_missed_runs_are_done_once(harness: MailHarness, mailer: FakeMailer) -> None:
+    """After an outage of ten days there is one run at the start; the next one has its normal time."""
     await harness.plan.resume(TENANT)
     await waiting(harness, since=MONDAY - 80 * HOUR)
     harness.clock.ahead += 10 * DAY
@@ -133,22 +135,22 @@ async def test_a_missed_round_is_caught_up_once(harness: MailHarness, mailer: Fa
     ]
 
 
-async def test_a_page_that_fails_does_not_end_the_rounds(harness: MailHarness) -> None:
-    """The next round was planned before, in a commit of its own."""
+async def test_a_page_that_fails_does_not_end_the_runs(harness: MailHarness) -> None:
+    """The next run was planned before, in an earlier commit."""
     await harness.plan.resume(TENANT)
-    ((_, round_),) = await harness.steps()
+    ((_, run),) = await harness.steps()
     harness.clock.ahead += HOUR
-    await harness.do(TENANT, round_)
+    await harness.do(TENANT, run)
     _, following, page = await harness.steps()
 
     assert following[1] == {"step": "remind", "round": 3}
     assert page == (None, {"step": "remind", "round": 2, "after": ""})
 
 
-async def test_another_schedule_takes_the_place_of_the_old_one(
+async def test_a_changed_schedule_replaces_the_old_one(
     pool: Pool, clock: ManualClock, mailer: FakeMailer
 ) -> None:
-    """At the next start; what the old one had planned does nothing."""
+    """It does so at the next start; the run that the old schedule planned does nothing."""
     yearly = MailHarness(pool, clock, mailer=mailer, cron="0 0 0 1 1 *")
     hourly = MailHarness(pool, clock, mailer=mailer, cron="0 0 * * * *")
     await yearly.plan.resume(TENANT)
@@ -170,8 +172,8 @@ async def test_another_schedule_takes_the_place_of_the_old_one(
     assert mailer.recipients == [OWNER]
 
 
-async def test_the_first_order_of_a_tenant_begins_its_rounds(harness: MailHarness) -> None:
-    """A tenant that was added while the service ran; the second order begins nothing."""
+async def test_the_first_order_of_a_tenant_begins_its_runs(harness: MailHarness) -> None:
+    """The tenant was added while the service ran. The second order begins nothing."""
     for _ in range(2):
         await completed(harness, await an_order(harness, front_url=None))
 
@@ -180,10 +182,10 @@ async def test_the_first_order_of_a_tenant_begins_its_rounds(harness: MailHarnes
     ]
 
 
-async def test_many_owners_are_looked_at_page_by_page(
+async def test_many_owners_are_checked_page_by_page(
     pool: Pool, clock: ManualClock, mailer: FakeMailer
 ) -> None:
-    """Those who are not due are passed over, and nobody is left out."""
+    """All due owners get a mail, and only these."""
     harness = MailHarness(pool, clock, mailer=mailer, sizes=SliceSizes(reminded_owners=20))
     await harness.rows(
         "insert into orders (owner, role, label, correlation_id, status, sub_order_hours,"
@@ -197,13 +199,13 @@ async def test_many_owners_are_looked_at_page_by_page(
     steps = await harness.work()
 
     assert sorted(mailer.recipients) == [f"user{n:03}@example.org" for n in range(1, 91, 2)]
-    assert steps == 1 + 6 + 45  # the beginning, pages of 20 and an empty one, and a mail for each
+    assert steps == 1 + 6 + 45  # the begin of the run, pages of 20 and an empty one, and the mails
 
 
-async def test_a_page_that_is_done_again_plans_no_second_mail(
+async def test_a_page_that_is_delivered_again_plans_no_second_mail(
     harness: MailHarness, mailer: FakeMailer
 ) -> None:
-    """Promise 3: before its mails are sent, and after."""
+    """Promise 3: this holds before its mails are sent, and after."""
     await harness.plan.resume(TENANT)
     await waiting(harness, since=MONDAY - 80 * HOUR)
     harness.clock.ahead += HOUR
@@ -222,7 +224,7 @@ async def test_a_page_that_is_done_again_plans_no_second_mail(
 async def test_one_owner_of_many_orders_gets_one_mail_of_bounded_length(
     pool: Pool, clock: ManualClock, mailer: FakeMailer
 ) -> None:
-    """1000 are listed and the rest counted; their wait begins anew in slices, all of them."""
+    """It lists 1000 orders and counts the rest. All orders are marked as reminded, in slices."""
     harness = MailHarness(pool, clock, mailer=mailer, sizes=SliceSizes(reminded_orders=400))
     await harness.rows(
         "insert into orders (owner, role, label, correlation_id, status, sub_order_hours, created_at,"
@@ -236,39 +238,39 @@ async def test_one_owner_of_many_orders_gets_one_mail_of_bounded_length(
     harness.clock.ahead += HOUR
     steps = await harness.work()
 
-    ((_, mail),) = mailer.taken
+    ((_, mail),) = mailer.sent
     assert re.findall(r"<td>label (\d+)</td>", mail.html) == [str(n) for n in range(1, 1001)]
     assert "<p>And 234 more.</p>" in mail.html
     assert await harness.rows("select count(*) from orders where available_at < $1", MONDAY) == [
         (0,)
     ]
     assert await harness.rows("select * from mail") == []
-    assert steps == 3 + 4  # the beginning and two pages of owners; the mail, and three more slices
+    assert steps == 3 + 4  # the begin and two pages of owners; the mail, and three more slices
 
 
-async def test_files_that_were_fetched_meanwhile_are_not_reminded_of(
+async def test_files_that_were_downloaded_meanwhile_are_not_in_a_reminder(
     harness: MailHarness, mailer: FakeMailer
 ) -> None:
-    """A mail that had to wait says what is true when it leaves, and nothing is no mail."""
+    """A delayed mail lists what waits when it is sent. Without any file it is not sent."""
     await harness.plan.resume(TENANT)
     await waiting(harness, since=MONDAY - 80 * HOUR)
-    mailer.failure = TROUBLE
-    await a_round(harness)
+    mailer.failure = UNAVAILABLE
+    await next_day(harness)
     await harness.rows("update orders set available_files = 0, available_at = null")
     mailer.failure = None
-    await a_round(harness)
+    await next_day(harness)
 
-    assert mailer.taken == []
+    assert mailer.sent == []
     assert harness.outcomes == {("REMINDER", "obsolete"): 1}
 
 
-async def test_a_reminder_that_never_left_is_tried_again_by_the_next_rounds(
+async def test_a_reminder_that_could_not_be_sent_is_planned_again_by_a_later_run(
     harness: MailHarness, mailer: FakeMailer
 ) -> None:
-    """While one is under way no second is planned; once it is given up, another is."""
+    """While a reminder is being tried, no second one is planned; once it is given up, another is."""
     await harness.plan.resume(TENANT)
     await waiting(harness, since=MONDAY - 80 * HOUR)
-    mailer.failure = TROUBLE
+    mailer.failure = UNAVAILABLE
     for _ in range(20):
         harness.clock.ahead += HOUR
         await harness.work()
@@ -287,8 +289,8 @@ async def test_a_reminder_that_never_left_is_tried_again_by_the_next_rounds(
     assert harness.outcomes == {("REMINDER", "given-up"): 1, ("REMINDER", "sent"): 1}
 
 
-async def test_marking_goes_on_after_a_death(harness: MailHarness, mailer: FakeMailer) -> None:
-    """A reminder that is out is not sent again; its orders are marked by whoever comes next."""
+async def test_marking_continues_after_a_crash(harness: MailHarness, mailer: FakeMailer) -> None:
+    """A reminder that was sent is not sent again; the next step marks its orders as reminded."""
     await harness.plan.resume(TENANT)
     await waiting(harness, since=MONDAY - 80 * HOUR)
     await harness.rows(
@@ -299,6 +301,6 @@ async def test_marking_goes_on_after_a_death(harness: MailHarness, mailer: FakeM
     )
     await harness.do(TENANT, {"step": "send-mail", "mail": 1})
 
-    assert mailer.taken == []
+    assert mailer.sent == []
     assert await harness.rows("select available_at from orders") == [(MONDAY,)]
     assert await harness.rows("select * from mail") == []

@@ -1,4 +1,4 @@
-"""Since when the files of an order wait for its owner (domain.md 10.2)."""
+"""The time since which the files of an order wait for its owner (domain.md 10.2)."""
 
 from collections.abc import Sequence
 
@@ -24,7 +24,7 @@ from tests.integration.mails.mail_harness import HOUR, MONDAY, MailHarness, an_o
 async def test_the_wait_begins_when_the_number_of_available_files_changes(
     changes: Sequence[int], expected: Sequence[bool | None], harness: MailHarness
 ) -> None:
-    """True: at this change; False: it stays; None: nothing is available."""
+    """True: the wait begins at this change; False: it continues; None: no file is available."""
     order_id = await an_order(harness)
     found = []
     for number, available in enumerate(changes):
@@ -40,7 +40,7 @@ async def test_the_wait_begins_when_the_number_of_available_files_changes(
     assert found == list(expected)
 
 
-async def test_an_order_that_is_gone_waits_for_nobody(harness: MailHarness) -> None:
+async def test_an_expired_order_does_not_wait_for_its_owner(harness: MailHarness) -> None:
     order_id = await waiting(harness, since=MONDAY, status=OrderStatus.DONE)
     async with harness.store.unit_of_work(TENANT) as uow:
         (order,) = await uow.orders.lock([order_id])
