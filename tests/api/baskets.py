@@ -1,4 +1,4 @@
-"""What the tests of baskets say to the service, and what they read out of its answers."""
+"""Requests and response readers for the basket tests."""
 
 from typing import Any
 from uuid import UUID
@@ -28,7 +28,7 @@ CATALOG_FAILED = {
 
 
 def a_search(query: str | None = FIVE, **members: Any) -> dict[str, Any]:
-    """A selection as the web interface sends it."""
+    """Return a selection as the web interface sends it."""
     return {
         "engineType": "legacy",
         "datasetUrn": None,
@@ -40,12 +40,12 @@ def a_search(query: str | None = FIVE, **members: Any) -> dict[str, Any]:
 
 
 async def add(client: httpx.AsyncClient, query: str | None = FIVE, **members: Any) -> Any:
-    """Add a search that must find something; the basket's content."""
+    """Add a search that finds something and return the basket's content."""
     return content_of(await client.post(SELECTION, json=a_search(query, **members)))
 
 
 def content_of(answer: httpx.Response) -> Any:
-    """The basket in an answer that must be one; it never has links (rest.md 5.1)."""
+    """Return the basket in a 200 response; a basket never has links (rest.md 5.1)."""
     assert answer.status_code == 200, answer.text
     body = answer.json()
     assert body.keys() == {"content", "links"}
@@ -58,13 +58,13 @@ async def basket_of(client: httpx.AsyncClient) -> Any:
 
 
 def dataset_path(basket: Any, tail: str = "") -> str:
-    """The path of the only dataset selection of a basket."""
+    """Return the path of a basket's only dataset selection."""
     (selection,) = basket["datasetSelections"]
     return f"{BASKET}/dataset/{selection['id']}{tail}"
 
 
 def totals_of(counted: Any) -> tuple[int, int, int, int]:
-    """Products, files, bytes and quota of a dataset selection or of one of its items."""
+    """Return products, files, bytes and quota of a dataset selection or of one of its items."""
     return (
         counted["objectsCount"],
         counted["filesCount"],
@@ -74,14 +74,14 @@ def totals_of(counted: Any) -> tuple[int, int, int, int]:
 
 
 def a_client(here: Platform) -> httpx.AsyncClient:
-    """A user who has no basket yet."""
+    """Return a client of a new user, who has no basket yet."""
     return here.client(new_user(here))
 
 
 def offer(
     here: Platform, limit_type: SizeLimit, limit: int, *, forbids_split: bool = True, **others: Any
 ) -> str:
-    """Have rs-processing know a process with a limit; its id."""
+    """Add a process with a limit to the fake rs-processing and return its id."""
     process = Process(
         id=UUID(int=abs(hash((limit_type, limit, forbids_split)))),
         name="limited",

@@ -1,6 +1,6 @@
-"""The REST side of a whole service on real servers, one for all tests here.
+"""One complete service on real servers, shared by all tests of this package.
 
-Starting one costs seconds, so tests share it: each orders as users of its own (``new_user``) and leaves the
+Starting one takes seconds. Each test therefore orders as users of its own (``new_user``) and leaves the
 sandbox as it found it.
 """
 
@@ -41,7 +41,7 @@ async def api_platform(
 
 @pytest.fixture
 async def here(api_platform: Platform) -> AsyncIterator[Platform]:
-    """The service on the packaged archive, without faults; patience with services ends after 2 s."""
+    """The service on the packaged archive, without faults; calls to other services time out after 2 s."""
     yield api_platform
     api_platform.sandbox.reset()
     api_platform.sandbox.faults.nearline_seconds = 0.05

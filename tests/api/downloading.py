@@ -1,4 +1,4 @@
-"""Orders to download from, in the whole service."""
+"""Helpers that order files from the complete service and follow their states."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from tests.support.polling import eventually
 
 
 async def ordered(here: Platform, user: str, *queries: str) -> int:
-    """The number of an order of a user, once it has ended."""
+    """Place an order, wait until it is final and return its number."""
     final = await here.peer.until_final(await here.peer.order(*queries, user=user))
     return int(final.body["orderId"])
 
@@ -24,7 +24,10 @@ async def only_file(here: Platform, order_id: int) -> asyncpg.Record:
 
 
 async def until_state(here: Platform, file_id: int, state: str) -> asyncpg.Record:
-    """The row of a file once it is in a state: what became of a download is recorded after its last byte."""
+    """Wait until a file is in a state and return its row.
+
+    The service records the result of a download after its last byte.
+    """
 
     async def reached() -> Any:
         rows = await here.rows(

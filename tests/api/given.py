@@ -1,4 +1,4 @@
-"""Orders in any status, written straight into the tenant's schema."""
+"""Helpers that write orders in any status directly into the tenant's schema."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -13,7 +13,10 @@ CREATED = datetime(2026, 1, 1, 12, tzinfo=UTC)
 async def given_order(
     here: Platform, owner: str, status: str = "DONE", *, files: str = "", **columns: Any
 ) -> int:
-    """An order whose counters say ``files``: one letter of ``_LETTERS`` and 10 bytes for each file."""
+    """Insert an order and return its number.
+
+    ``files`` sets its counters: one letter of ``_LETTERS`` for each file, 10 bytes each.
+    """
     values: dict[str, Any] = {
         "owner": owner,
         "role": "REGISTERED_USER",
@@ -37,7 +40,7 @@ async def given_order(
 
 
 async def given_task(here: Platform, order_id: int, label: str = "A", **columns: Any) -> int:
-    """A dataset task of an order."""
+    """Insert a dataset task of an order and return its id."""
     values = {
         "order_id": order_id,
         "dataset_urn": f"URN:AIP:DATASET:project1:{uuid4()}:V1",
@@ -56,7 +59,7 @@ async def given_task(here: Platform, order_id: int, label: str = "A", **columns:
 async def given_files(
     here: Platform, order_id: int, task: int, files: str, *, kind: str = "STORAGE"
 ) -> tuple[int, list[int]]:
-    """A sub-order of so many files, counted where files are counted, and the files by ascending id."""
+    """Insert a sub-order with files, update all counters, and return its id and the file ids in order."""
     (sub_order,) = await here.rows(
         "insert into sub_order (order_id, dataset_task_id, owner, kind)"
         " select id, $2, owner, $3 from orders where id = $1 returning id",

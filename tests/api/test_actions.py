@@ -1,4 +1,4 @@
-"""What people do with their orders over HTTP (rest.md 7.6, the rows of chapter 14, domain.md 20)."""
+"""Actions on orders over HTTP (rest.md 7.6, the rows of chapter 14, domain.md 20)."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -27,13 +27,13 @@ EXTERNAL = "productId:SRS_19960106"
 
 @pytest.fixture(autouse=True)
 async def _explained_history(here: Platform) -> AsyncIterator[None]:
-    """Whatever was done: the history has nothing but moves of the tables (docs/states.md)."""
+    """After each test the history contains only moves of the tables in docs/states.md."""
     yield
     assert unexplained_moves(await here.rows(HISTORY)) == []
 
 
 def administrator(here: Platform, role: str = "ADMIN") -> str:
-    """A user of whom rs-admin says that he is an administrator."""
+    """Add a user whom rs-admin knows as an administrator and return their e-mail address."""
     user = User(email=f"{uuid4().hex[:12]}@example.org", role=role)
     here.sandbox.directory.put(user)
     return user.email
@@ -63,7 +63,7 @@ def refused(answer: httpx.Response) -> tuple[int, list[str]]:
 
 
 async def silent_order(here: Platform, user: str) -> tuple[str, int]:
-    """A running order that waits for storage; its correlation id and number."""
+    """Place an order that waits for storage and return its correlation id and number."""
     here.sandbox.faults.silence = True
     correlation_id = await here.peer.order(EVE_01, user=user)
     granted = await here.peer.until(correlation_id, "GRANTED")
@@ -79,7 +79,7 @@ async def done_order(here: Platform, user: str, *queries: str) -> int:
 async def test_fact_5_an_order_is_paused_and_resumed_while_storage_is_silent(
     here: Platform,
 ) -> None:
-    """Fact 5: a stranger is refused, an administrator accepted; the resumed order is done in the end.
+    """Fact 5: another user is rejected, an administrator accepted; the resumed order becomes DONE.
 
     rest.md 14, pause / resume / delete / remove.
     """
@@ -107,8 +107,8 @@ async def test_fact_5_an_order_is_paused_and_resumed_while_storage_is_silent(
     assert here.peer.statuses(correlation_id) == ["GRANTED", "SUBORDER_DONE", "DONE"]
 
 
-async def test_fact_5_what_storage_answers_in_a_pause_ends_the_order(here: Platform) -> None:
-    """Fact 5: without a resume (K4)."""
+async def test_fact_5_files_that_arrive_during_a_pause_finish_the_order(here: Platform) -> None:
+    """Fact 5: the order needs no resume (K4)."""
     jane = new_user(here)
     correlation_id, order = await silent_order(here, jane)
     await pause(here, order, jane)
@@ -121,7 +121,7 @@ async def test_fact_5_what_storage_answers_in_a_pause_ends_the_order(here: Platf
 
 @pytest.mark.parametrize("role", ["PROJECT_ADMIN", "INSTANCE_ADMIN"])
 async def test_fact_6_an_order_is_paused_deleted_and_removed(role: str, here: Platform) -> None:
-    """Fact 6: by an administrator; after that there is neither order nor basket, but the history.
+    """Fact 6: an administrator does it. Order and basket are deleted, the history stays.
 
     rest.md 14, pause / resume / delete / remove.
     """
@@ -160,7 +160,7 @@ async def test_fact_6_an_order_is_paused_deleted_and_removed(role: str, here: Pl
 
 
 async def test_a_pending_order_can_only_be_paused(here: Platform) -> None:
-    """Resume, delete, restart and retry are refused with their codes; nothing is changed.
+    """Resume, delete, restart and retry are rejected with their codes and change nothing.
 
     rest.md 14, pause / resume / delete / remove.
     """
@@ -186,10 +186,10 @@ async def test_a_pending_order_can_only_be_paused(here: Platform) -> None:
     assert await state_of(here, order) == "PAUSED"
 
 
-async def test_w9_a_pending_order_that_is_paused_stays_so_when_its_page_comes(
+async def test_w9_a_pending_order_that_is_paused_stays_paused_when_its_page_arrives(
     here: Platform,
 ) -> None:
-    """And is read again when it is resumed."""
+    """The page is processed again when the order is resumed."""
     jane = new_user(here)
     here.sandbox.faults.outages = {Service.DAM: Outage(mode=OutageMode.SLOW, seconds=0.5, calls=1)}
     correlation_id = await here.peer.order(EVE_01, user=jane)
@@ -225,7 +225,7 @@ async def test_removing_is_for_administrators_and_deleted_orders(here: Platform)
 
 
 async def test_a_deleted_order_can_still_be_seen_but_not_downloaded(here: Platform) -> None:
-    """Its files are gone, and a second deletion is refused."""
+    """Its files are deleted, and a second deletion is rejected."""
     jane = new_user(here)
     order = await done_order(here, jane)
     deleted = await act(here, "DELETE", f"/user/orders/{order}", jane)
@@ -240,7 +240,7 @@ async def test_a_deleted_order_can_still_be_seen_but_not_downloaded(here: Platfo
 async def test_fact_7_a_finished_order_is_restarted_from_a_copy_of_its_basket(
     here: Platform,
 ) -> None:
-    """Fact 7: 201 with the new order, of the same owner, whoever restarts it; it runs to its end."""
+    """Fact 7: 201 with the new order, which has the same owner even if an administrator restarts it."""
     jane, alan = new_user(here), administrator(here)
     old = await done_order(here, jane)
     body = {"label": "once more", "onSuccessUrl": "/user/demo"}
@@ -274,8 +274,8 @@ async def test_fact_7_a_finished_order_is_restarted_from_a_copy_of_its_basket(
     assert len(await here.rows("select from basket where order_id = any ($1)", [old, new])) == 2
 
 
-async def test_labels_of_restarted_orders_are_judged(here: Platform) -> None:
-    """422 with the code the interface reads; an empty body is no body."""
+async def test_labels_of_restarted_orders_are_validated(here: Platform) -> None:
+    """A bad label is 422 with the code the interface reads; an empty body counts as no body."""
     jane = new_user(here)
     order = await done_order(here, jane)
     path = f"/user/orders/{order}/restart"
@@ -299,7 +299,7 @@ async def test_labels_of_restarted_orders_are_judged(here: Platform) -> None:
 
 
 async def test_two_restarts_with_one_label_at_once_make_one_order(here: Platform) -> None:
-    """The database has the last word, and the loser hears it as a refusal of his label."""
+    """A constraint of the database decides; the second caller gets the error of a label in use."""
     jane = new_user(here)
     orders = [await done_order(here, jane) for _ in range(2)]
     answers = await asyncio.gather(
@@ -314,7 +314,7 @@ async def test_two_restarts_with_one_label_at_once_make_one_order(here: Platform
 
 
 async def test_w18_two_of_seven_files_fail_and_are_retried(here: Platform) -> None:
-    """Only these are asked for again; the order is done, and a second click was refused."""
+    """Only these two are requested again. The order becomes DONE; a second retry is rejected."""
     jane = new_user(here)
     broken = [md5_of("eve_02.txt"), md5_of("eve_04.txt")]
     here.sandbox.faults.storage_errors = dict.fromkeys(broken, "tape is broken")
@@ -354,10 +354,10 @@ async def test_w18_two_of_seven_files_fail_and_are_retried(here: Platform) -> No
     assert len(await here.rows("select from data_file where order_id = $1", order)) == 7
 
 
-async def test_w18_an_external_file_that_could_not_be_downloaded_is_there_again(
+async def test_w18_an_external_file_that_could_not_be_downloaded_is_available_again(
     here: Platform,
 ) -> None:
-    """DOWNLOAD_ERROR becomes AVAILABLE without anybody being asked, and the next download works."""
+    """DOWNLOAD_ERROR becomes AVAILABLE without a request to storage, and the next download works."""
     jane = new_user(here)
     order = await done_order(here, jane, EXTERNAL)
     here.sandbox.faults.outages = {Service.EXTERNAL: Outage(mode=OutageMode.STATUS, status=404)}
@@ -389,10 +389,10 @@ async def test_w18_an_external_file_that_could_not_be_downloaded_is_there_again(
         ("PUT", "/user/orders/{}/retry", "REGISTERED_USER"),
     ],
 )
-async def test_an_order_that_is_not_there_is_not_found(
+async def test_an_unknown_order_is_not_found(
     verb: str, template: str, role: str, here: Platform
 ) -> None:
-    """404 with a body; what is no number is a bad request, who has no token isn't heard."""
+    """404 with a body. An id that isn't a number is 400, a missing token 401."""
     options: dict[str, Any] = {"json": {}} if verb == "POST" else {}
     unknown = await act(here, verb, template.format(-12), new_user(here), role, **options)
     no_number = await act(here, verb, template.format("twelve"), new_user(here), role, **options)
@@ -408,7 +408,7 @@ async def test_an_order_that_is_not_there_is_not_found(
 
 
 async def test_an_order_of_another_project_can_not_be_managed(here: Platform) -> None:
-    """Promise 7: its number means nothing there, not even to an administrator."""
+    """Promise 7: even an administrator of the other project gets 404."""
     jane, chief = new_user(here), administrator(here, "PROJECT_ADMIN")
     _, order = await silent_order(here, jane)
     async with here.client(chief, "PROJECT_ADMIN", tenant="project2") as client:
@@ -418,8 +418,8 @@ async def test_an_order_of_another_project_can_not_be_managed(here: Platform) ->
     assert await state_of(here, order) == "RUNNING"
 
 
-async def test_while_rs_admin_is_down_nothing_is_changed(here: Platform) -> None:
-    """503 for whom it has to be asked about; the owner needs nobody."""
+async def test_while_rs_admin_is_down_only_the_owner_can_act(here: Platform) -> None:
+    """503 for callers that rs-admin must confirm. The owner's actions need no rs-admin."""
     jane, john = new_user(here), new_user(here)
     _, order = await silent_order(here, jane)
     here.sandbox.faults.outages = {Service.ADMIN: Outage(mode=OutageMode.STATUS, status=503)}

@@ -20,7 +20,7 @@ PREFIXES = ["", "/api/v1/rs-order"]
 Document = dict[str, Any]
 BODY = "application/json"
 BODIES = {f"#/components/schemas/{name}" for name in ("Messages", "DataSourceTest")}
-"""Of failures that all endpoints share; the second is what a test of a database comes to."""
+"""Schemas of the common error bodies; the second is the result of testing a data source."""
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def operations(document: Document) -> Iterator[tuple[str, Document]]:
 
 
 def schema_at(document: Document, schema: Document) -> Document:
-    """A schema, or what it refers to."""
+    """Return a schema with its reference resolved."""
     if "$ref" not in schema:
         return schema
     found: Document = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
@@ -47,7 +47,7 @@ def schema_at(document: Document, schema: Document) -> Document:
 
 
 def has_example(document: Document, schema: Document) -> bool:
-    """Whether a reader finds an example in a schema or in what it is made of."""
+    """True if a schema or one of its parts has an example."""
     schema = schema_at(document, schema)
     if schema.keys() & {"example", "examples", "enum", "const", "default"}:
         return True
@@ -57,7 +57,7 @@ def has_example(document: Document, schema: Document) -> bool:
 
 
 def bodies(operation: Document) -> Iterator[tuple[str, Document]]:
-    """The JSON bodies of an operation: the request's and those of its answers."""
+    """Yield the JSON bodies of an operation's request and responses."""
     wholes = {"request": operation.get("requestBody", {}), **operation["responses"]}
     for name, whole in wholes.items():
         if BODY in whole.get("content", {}):
@@ -65,8 +65,8 @@ def bodies(operation: Document) -> Iterator[tuple[str, Document]]:
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
-async def test_the_document_is_served_to_everybody(here: Platform, prefix: str) -> None:
-    """Without a token, on both mounts, and the same on both."""
+async def test_the_document_is_public(here: Platform, prefix: str) -> None:
+    """No token is needed, and both mounts serve the same document."""
     async with httpx.AsyncClient(base_url=here.url, trust_env=False) as client:
         answer = await client.get(f"{prefix}/v3/api-docs")
         root = await client.get("/v3/api-docs")
@@ -83,15 +83,15 @@ async def test_the_command_prints_the_same_document(document: Document) -> None:
 
 
 async def test_the_head_of_the_document(document: Document) -> None:
-    """OpenAPI 3.1, with servers that work with and without a gateway."""
+    """It is OpenAPI 3.1 and its servers work with and without a gateway."""
     assert document["openapi"].startswith("3.1.")
     assert document["info"]["title"] == "rs-order"
     assert document["info"]["version"] == version("rs-order")
     assert [server["url"] for server in document["servers"]] == ["/api/v1/rs-order", "/"]
 
 
-async def test_every_chapter_is_described(document: Document) -> None:
-    """Each tag that is used has a description, and none is described in vain."""
+async def test_every_tag_is_described(document: Document) -> None:
+    """Each tag in use has a description, and each described tag is in use."""
     used = {tag for _, operation in operations(document) for tag in operation["tags"]}
 
     assert used == {tag["name"] for tag in document["tags"]}
@@ -99,7 +99,7 @@ async def test_every_chapter_is_described(document: Document) -> None:
 
 
 async def test_every_operation_is_described(document: Document) -> None:
-    """Summary, text, and an identifier of its own that isn't made from the path."""
+    """It has a summary, a text, and an operation id that isn't generated from the path."""
     identifiers = [operation["operationId"] for _, operation in operations(document)]
 
     assert len(set(identifiers)) == len(identifiers)
@@ -109,8 +109,8 @@ async def test_every_operation_is_described(document: Document) -> None:
         assert re.fullmatch(r"[a-z_]+", operation["operationId"]), name
 
 
-async def test_who_may_call_is_said(document: Document) -> None:
-    """A bearer token; for what is PUBLIC also a scope; nothing for the watchers."""
+async def test_security_requirements_are_documented(document: Document) -> None:
+    """A bearer token; for PUBLIC endpoints also a scope; nothing for monitoring."""
     resources = {resource.key: resource for resource in RESOURCES}
     schemes = document["components"]["securitySchemes"]
 
@@ -128,8 +128,8 @@ async def test_who_may_call_is_said(document: Document) -> None:
             assert len(ways) == 3, name
 
 
-async def test_failures_have_their_body(document: Document) -> None:
-    """Each says what it means and what its body is; one without content is empty (rest.md 4.1)."""
+async def test_failures_are_documented_with_their_body(document: Document) -> None:
+    """Each failure has a description and a schema; without content the body is empty (rest.md 4.1)."""
     ours = {resource.key for resource in RESOURCES}
     for name, operation in operations(document):
         failures = {s: r for s, r in operation["responses"].items() if s[0] in "45"}
@@ -148,7 +148,7 @@ async def test_failures_have_their_body(document: Document) -> None:
 
 
 async def test_bodies_have_examples(document: Document) -> None:
-    """A reader sees what every JSON body looks like."""
+    """Every JSON body has an example."""
     without = [
         f"{name} {body}"
         for name, operation in operations(document)
@@ -160,13 +160,13 @@ async def test_bodies_have_examples(document: Document) -> None:
     assert without == []
 
 
-async def test_nothing_of_the_framework_shows(document: Document) -> None:
-    """FastAPI's own error bodies are never sent, so they aren't described."""
+async def test_error_bodies_of_the_framework_are_not_documented(document: Document) -> None:
+    """The service never sends FastAPI's own error bodies, so the document has none."""
     assert "ValidationError" not in json.dumps(document)
 
 
 async def test_generators_can_read_the_document(document: Document) -> None:
-    """schemathesis, by which the endpoints are tested, takes every operation."""
+    """Schemathesis, which tests the endpoints, can load every operation."""
     schema = schemathesis.openapi.from_dict(document)
 
     assert all(hasattr(result, "ok") and result.ok() for result in schema.get_all_operations())
@@ -175,7 +175,7 @@ async def test_generators_can_read_the_document(document: Document) -> None:
 @pytest.mark.parametrize("prefix", PREFIXES)
 @pytest.mark.parametrize("path", ["/swagger-ui", "/swagger-ui/", "/swagger-ui/index.html"])
 async def test_swagger_ui_works_offline(here: Platform, prefix: str, path: str) -> None:
-    """The page and all it loads come from the service itself, wherever it is mounted."""
+    """The page and everything it loads come from the service itself, on every mount."""
     async with httpx.AsyncClient(
         base_url=here.url, trust_env=False, follow_redirects=True
     ) as client:

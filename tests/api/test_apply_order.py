@@ -25,7 +25,7 @@ def content_of(answer: httpx.Response) -> dict[str, Any]:
 
 
 async def test_an_order_is_granted_at_once(here: Platform) -> None:
-    """200 with its number; peers hear of it when files are ready, not of GRANTED (rest.md 14, auto order)."""
+    """200 with its number. Peers get messages about ready files, but no GRANTED (rest.md 14, auto order)."""
     answer = await apply(here, new_user(here))
     content = content_of(answer)
     correlation_id = content["correlationId"]
@@ -42,7 +42,7 @@ async def test_an_order_is_granted_at_once(here: Platform) -> None:
 
 
 async def test_a_given_correlation_id_comes_back(here: Platform) -> None:
-    """In the answer and with the order."""
+    """It is in the response and stored with the order."""
     content = content_of(await apply(here, new_user(here), correlationId="c-42"))
     (stored,) = await here.rows("select * from orders where id = $1", content["orderId"])
 
@@ -54,7 +54,7 @@ async def test_a_given_correlation_id_comes_back(here: Platform) -> None:
 
 
 async def test_w12_the_basket_of_the_caller_is_not_touched(here: Platform) -> None:
-    """The order has a basket of its own, with what the queries found and nothing else."""
+    """The order has its own basket, which contains only what the queries found."""
     jane = new_user(here)
     basket = await put_basket(here, jane, "productId:EVE_02")
     order = content_of(await apply(here, jane))["orderId"]
@@ -73,8 +73,8 @@ async def test_w12_the_basket_of_the_caller_is_not_touched(here: Platform) -> No
     assert baskets[0]["id"] == basket
 
 
-async def test_the_caller_is_the_user_with_the_role_of_his_token(here: Platform) -> None:
-    """Whatever user the body names; the catalog is asked in his name and rs-admin isn't asked."""
+async def test_the_order_belongs_to_the_caller_with_the_role_of_the_token(here: Platform) -> None:
+    """The user in the body is ignored. The catalog is called as the caller; rs-admin isn't called."""
     jane = new_user(here)
     before = here.sandbox.calls.counters[Service.ADMIN]
     answer = await apply(
@@ -90,8 +90,8 @@ async def test_the_caller_is_the_user_with_the_role_of_his_token(here: Platform)
     assert here.sandbox.calls.counters[Service.ADMIN] == before
 
 
-async def test_filters_are_those_of_every_dataset(here: Platform) -> None:
-    """Kinds and name pattern go with the order's own basket."""
+async def test_filters_hold_for_every_dataset(here: Platform) -> None:
+    """The order's own basket stores data types and name pattern."""
     filters = {"dataTypes": ["QUICKLOOK", "RAWDATA"], "filenameRegExp": r".*\.txt"}
     order = content_of(await apply(here, new_user(here), filters=filters))["orderId"]
     (stored,) = await here.rows(
@@ -103,8 +103,8 @@ async def test_filters_are_those_of_every_dataset(here: Platform) -> None:
     assert dict(stored) == {"file_kinds": ["QUICKLOOK", "RAWDATA"], "file_name_pattern": r".*\.txt"}
 
 
-async def test_an_owner_longer_than_the_contract_is_cut(here: Platform) -> None:
-    """To 128 characters, as the store takes them (domain.md 13.1)."""
+async def test_an_owner_longer_than_the_column_is_cut(here: Platform) -> None:
+    """The store keeps 128 characters (domain.md 13.1)."""
     email = f"{new_user(here)}{'x' * 128}"
     order = content_of(await apply(here, email, "PROJECT_ADMIN"))["orderId"]
     (stored,) = await here.rows("select owner from orders where id = $1", order)
@@ -114,7 +114,7 @@ async def test_an_owner_longer_than_the_contract_is_cut(here: Platform) -> None:
 
 @pytest.mark.parametrize("query", ["productId:NOTHING", "dataset:NONE"])
 async def test_nothing_to_order(query: str, here: Platform) -> None:
-    """422, and the reason in the wrapper of every answer; a correlation id all the same.
+    """422 with a correlation id and the reason in the usual wrapper.
 
     rest.md 14, auto order.
     """
@@ -141,8 +141,10 @@ async def test_nothing_to_order(query: str, here: Platform) -> None:
     ],
     ids=lambda value: value.mode if isinstance(value, Outage) else "",
 )
-async def test_a_catalog_in_trouble(outage: Outage, text: str, here: Platform) -> None:
-    """422 FAILED, at once: a person is waiting (decisions.md, Remote service in trouble).
+async def test_an_unavailable_catalog_fails_the_order_at_once(
+    outage: Outage, text: str, here: Platform
+) -> None:
+    """422 FAILED without a retry, since a person waits (decisions.md, Remote service in trouble).
 
     rest.md 14, auto order.
     """
@@ -185,8 +187,8 @@ async def test_requests_that_break_rules(
     assert (answer.status_code, answer.json()) == (422, {"messages": messages})
 
 
-async def test_a_pattern_that_re2_refuses(here: Platform) -> None:
-    """422 that says where it stands and what isn't accepted."""
+async def test_a_pattern_that_re2_rejects(here: Platform) -> None:
+    """422 that names the member and the rejected construct."""
     filters = {"dataTypes": ["RAWDATA"], "filenameRegExp": "(?=a)"}
     answer = await apply(here, new_user(here), filters=filters)
     (message,) = answer.json()["messages"]

@@ -1,4 +1,4 @@
-"""From a request to who makes it, over the whole service (rest.md 2.1)."""
+"""Authentication of callers in the complete service (rest.md 2.1)."""
 
 import time
 
@@ -10,7 +10,7 @@ from rs_order.sandbox.identities import DEVELOPMENT_KEY
 from tests.acceptance.platform import Platform
 
 NO_ORDER = "/user/orders/987654321/download"
-"""Nobody's: a registered user is told that it isn't there, the public may not ask."""
+"""An order that doesn't exist: 404 for a registered user, 403 for the public."""
 USER, PUBLIC, NOBODY = 404, 403, 401
 
 TOKEN = "{token}"
@@ -62,7 +62,7 @@ async def test_who_calls(
     query: dict[str, str],
     status: int,
 ) -> None:
-    """The bearer of a token, else the public of a scope, else nobody; a bad token isn't passed over."""
+    """The caller is the bearer of a token, else the public of a scope. A bad token is never ignored."""
     got = await answer(here, authorization, headers=headers, query=query)
 
     assert got.status_code == status
@@ -80,10 +80,10 @@ async def test_who_calls(
     ],
     ids=["another key", "expired", "no e-mail", "an algorithm without a key", "no expiry"],
 )
-async def test_a_token_that_proves_nothing(
+async def test_an_invalid_token_is_401(
     here: Platform, claims: dict[str, object], key: str, algorithm: str
 ) -> None:
-    """401 with a reason, and nothing of the token in it."""
+    """401 with a reason that contains no part of the token."""
     token = signed(claims, key, algorithm)
     got = await answer(here, f"Bearer {token}")
     (message,) = got.json()["messages"]
@@ -107,8 +107,8 @@ def signed(claims: dict[str, object], key: str = DEVELOPMENT_KEY, algorithm: str
 
 @pytest.mark.parametrize("claim", ["tenant", "sub", "email", "role"])
 @pytest.mark.parametrize("text", ["j\0@x", "j\ud800@x"], ids=["U+0000", "half a surrogate pair"])
-async def test_a_claim_that_nothing_can_store(here: Platform, claim: str, text: str) -> None:
-    """F15: 500, outside of the format of errors for the surrogate."""
+async def test_a_claim_that_cannot_be_stored_is_401(here: Platform, claim: str, text: str) -> None:
+    """F15: 401 that names the claim, never a 500."""
     got = await answer(here, f"Bearer {signed({claim: text})}")
     (message,) = got.json()["messages"]
 
@@ -116,13 +116,13 @@ async def test_a_claim_that_nothing_can_store(here: Platform, claim: str, text: 
     assert message.startswith(f"Authentication failed: the claim {claim} is invalid: ")
 
 
-async def test_a_token_id_that_is_a_number(here: Platform) -> None:
-    """F15: REGARDS writes no ``jti``, so nothing is asked of it."""
+async def test_a_token_id_may_be_a_number(here: Platform) -> None:
+    """F15: REGARDS writes no ``jti``, so its type isn't checked."""
     assert (await answer(here, f"Bearer {signed({'jti': 5})}")).status_code == USER
 
 
-async def test_a_scope_that_nothing_can_store(here: Platform) -> None:
-    """Of the kind of F15: the project of a caller without a token."""
+async def test_a_scope_that_cannot_be_stored(here: Platform) -> None:
+    """Like F15, for the project of a caller without a token."""
     got = await answer(here, None, query={"scope": "pro\0ject"})
 
     assert got.status_code == USER
@@ -139,7 +139,7 @@ async def test_a_scope_that_nothing_can_store(here: Platform) -> None:
     ],
 )
 async def test_the_tenant_is_that_of_the_token(here: Platform, tenant: str, message: str) -> None:
-    """Whatever the scope says; a project that isn't served is told as such."""
+    """A scope doesn't change it. An unserved project is 404 with its name."""
     got = await answer(here, f"Bearer {TOKEN}", headers=HEADER, tenant=tenant)
 
     assert (got.status_code, got.json()) == (404, {"messages": [message]})

@@ -31,7 +31,7 @@ from tests.api.baskets import (
 
 @pytest.fixture
 async def twins(here: Platform) -> AsyncIterator[list[str]]:
-    """Two datasets of one label, but for its case, and one without."""
+    """Create two datasets whose labels differ only in case, and one without a label; yield their names."""
     specs = [("first", "Twin"), ("second", "TWIN"), ("nameless", "")]
     for name, label in specs:
         await here.sandbox.add_dataset(SyntheticDataset(name=name, label=label, products=2))
@@ -41,7 +41,7 @@ async def twins(here: Platform) -> AsyncIterator[list[str]]:
 
 
 async def test_basket_add_empty_object_is_422(here: Platform) -> None:
-    """No engine, nobody knows how to search; nothing comes into being (rest.md 14, basket add)."""
+    """Without an engine no search is possible, and no basket is created (rest.md 14, basket add)."""
     async with a_client(here) as client:
         for body in ({}, {"engineType": "  "}, {"engineType": None}):
             answer = await client.post(SELECTION, json=body)
@@ -53,7 +53,7 @@ async def test_basket_add_empty_object_is_422(here: Platform) -> None:
 
 
 async def test_basket_add_without_files_is_204(here: Platform) -> None:
-    """Nothing was added; the basket is there all the same (rest.md 6.1).
+    """Nothing is added, but the basket is created (rest.md 6.1).
 
     rest.md 14, basket add.
     """
@@ -65,8 +65,8 @@ async def test_basket_add_without_files_is_204(here: Platform) -> None:
     assert (basket["datasetSelections"], basket["quota"]) == ([], 0)
 
 
-async def test_basket_add_refused_by_the_catalog_is_422(here: Platform) -> None:
-    """A field that nothing has; the text is the contract's (rest.md 14, basket add)."""
+async def test_basket_add_rejected_by_the_catalog_is_422(here: Platform) -> None:
+    """For an unknown field; the contract fixes the message (rest.md 14, basket add)."""
     async with a_client(here) as client:
         answer = await client.post(SELECTION, json=a_search("nosuchfield:1"))
         basket = await basket_of(client)
@@ -87,10 +87,10 @@ async def test_basket_add_refused_by_the_catalog_is_422(here: Platform) -> None:
     ],
     ids=["400", "404", "500", "garbage", "empty", "no answer"],
 )
-async def test_basket_add_with_a_catalog_in_trouble(
+async def test_basket_add_with_a_failing_catalog(
     here: Platform, outage: Outage, status: int
 ) -> None:
-    """Any answer that isn't a summary is 422; no answer at all is told as such. Nothing is added."""
+    """A response that isn't a summary is 422, no response 503. Nothing is added."""
     async with a_client(here) as client:
         here.sandbox.faults.outages = {Service.CATALOG: outage}
         answer = await client.post(SELECTION, json=a_search())
@@ -107,7 +107,7 @@ async def test_basket_add_with_a_catalog_in_trouble(
 
 
 async def test_a_search_touches_every_dataset_it_finds_files_in(here: Platform) -> None:
-    """B4: one dated item with the same request in each; sorted by label, whatever its case."""
+    """B4: each gets one dated item with the same request. Datasets are sorted by label, ignoring case."""
     async with a_client(here) as client:
         basket = await add(client, "*", selectionDate="2026-01-01T00:00:00Z")
     datasets = basket["datasetSelections"]
@@ -135,7 +135,7 @@ async def test_a_search_of_one_dataset_touches_it_alone(here: Platform) -> None:
 
 
 async def test_fact_14_an_overlapping_selection_does_not_change_the_totals(here: Platform) -> None:
-    """Fact 14: overlaps count once; the dated items are two, each with what it found."""
+    """Fact 14: overlaps count once. Each dated item keeps what its own search found."""
     async with a_client(here) as client:
         first = await add(client)
         second = await add(client, EVE_01)
@@ -154,7 +154,7 @@ async def test_fact_14_an_overlapping_selection_does_not_change_the_totals(here:
 
 
 async def test_w36_datasets_of_equal_labels_both_stay(here: Platform, twins: list[str]) -> None:
-    """Labels differ by case or not at all, and one has none: it is shown by its URN."""
+    """The labels differ only in case. The dataset without a label is shown by its URN."""
     async with a_client(here) as client:
         basket = await add(client, f"dataset:({' OR '.join(twins)})")
         again = await add(client, f"dataset:({' OR '.join(twins)})")
@@ -170,10 +170,10 @@ async def test_w36_datasets_of_equal_labels_both_stay(here: Platform, twins: lis
 
 
 @pytest.mark.parametrize("limit_type", [SizeLimit.FEATURES, SizeLimit.FILES, SizeLimit.BYTES])
-async def test_w37_what_a_process_does_not_take_is_not_kept(
+async def test_w37_a_selection_above_the_limit_of_a_process_is_rejected(
     here: Platform, limit_type: SizeLimit
 ) -> None:
-    """Exactly the limit passes, an overlap counts once; one more is 409 and leaves nothing behind."""
+    """A selection at the limit is accepted, overlaps count once. One more is 409 and changes nothing."""
     unit = 4159 if limit_type is SizeLimit.BYTES else 1
     process = offer(here, limit_type, 2 * unit)
     async with a_client(here) as client:
@@ -200,10 +200,10 @@ async def test_w37_what_a_process_does_not_take_is_not_kept(
 
 
 @pytest.mark.parametrize("mode", [OutageMode.DOWN, OutageMode.GARBAGE])
-async def test_a_process_that_cannot_be_asked_for_adds_nothing(
+async def test_nothing_is_added_while_the_process_cannot_be_read(
     here: Platform, mode: OutageMode
 ) -> None:
-    """503 when rs-processing is away, 500 when what it says can't be read."""
+    """503 if rs-processing is unavailable, 500 if its response can't be parsed."""
     process = offer(here, SizeLimit.FEATURES, 10)
     async with a_client(here) as client:
         basket = await add(client, EVE_01)
@@ -224,7 +224,7 @@ async def test_a_process_that_cannot_be_asked_for_adds_nothing(
 
 
 async def test_searches_are_made_as_the_caller(here: Platform) -> None:
-    """The catalog sees the user and his own role, for the search, the label and the union."""
+    """Search, label and union are called with the caller's e-mail address and role."""
     jane = new_user(here)
     async with here.client(jane, "EXPLOIT") as client:
         await add(client)
@@ -236,7 +236,7 @@ async def test_searches_are_made_as_the_caller(here: Platform) -> None:
 
 
 async def test_products_that_came_later_are_not_selected(here: Platform) -> None:
-    """The selection date is now, or what the client says, in any offset."""
+    """The selection date is now, or the client's date in any UTC offset."""
     today = datetime.now(UTC)
     here.sandbox.faults.created = {"EVE_01": today - timedelta(hours=1)}
     async with a_client(here) as client:
@@ -251,8 +251,8 @@ async def test_products_that_came_later_are_not_selected(here: Platform) -> None
     assert before.status_code == 204
 
 
-async def test_searches_of_one_instant_stay_apart(here: Platform) -> None:
-    """An item is removed by its date, so no two share one; the very same search is there once."""
+async def test_searches_of_the_same_date_get_different_dates(here: Platform) -> None:
+    """Dates identify items, so each item gets its own date; an equal search is stored once."""
     date = "2026-01-23T09:21:50.720512Z"
     async with a_client(here) as client:
         for query in (EVE_01, "productId:EVE_02", EVE_01):
@@ -266,8 +266,8 @@ async def test_searches_of_one_instant_stay_apart(here: Platform) -> None:
     assert dataset["objectsCount"] == 2
 
 
-async def test_included_products_are_each_there_once(here: Platform) -> None:
-    """``"q": null`` as the interface sends it disappears; numbers are taken for texts."""
+async def test_products_to_include_or_exclude_are_stored_once(here: Platform) -> None:
+    """The interface's ``"q": null`` is dropped, and numbers become texts."""
     async with a_client(here) as client:
         whole = await add(client, "dataset:NOAA_CYCLE")
         await client.delete(BASKET)
@@ -287,8 +287,8 @@ async def test_included_products_are_each_there_once(here: Platform) -> None:
     assert item["selectionRequest"]["entityIdsToExclude"] == urns
 
 
-async def test_selections_beyond_what_the_catalog_counts_are_refused(here: Platform) -> None:
-    """100 searches of a dataset at most (B7): the next is refused before the catalog would."""
+async def test_more_selections_than_the_catalog_can_count_are_rejected(here: Platform) -> None:
+    """A dataset takes 100 searches (B7). The next is rejected without a call of the catalog."""
     async with a_client(here) as client:
         basket = await add(client, EVE_01)
         selection = basket["datasetSelections"][0]["id"]
@@ -341,7 +341,7 @@ async def test_selections_beyond_what_the_catalog_counts_are_refused(here: Platf
     ],
 )
 async def test_json_of_the_wrong_kind_is_400(here: Platform, body: bytes) -> None:
-    """Whatever is wrong with it, the sender is told, and nothing breaks."""
+    """The response has a message, and no basket is created."""
     async with a_client(here) as client:
         answer = await client.post(
             SELECTION, content=body, headers={"Content-Type": "application/json"}
@@ -365,7 +365,7 @@ async def test_a_body_that_is_not_json_is_415(here: Platform, media_type: str | 
     }
 
 
-async def test_members_that_nobody_knows_are_passed_over(here: Platform) -> None:
+async def test_unknown_members_are_ignored(here: Platform) -> None:
     body: dict[str, Any] = a_search(EVE_01, engineRequestType="x", page=3)
     async with a_client(here) as client:
         basket = content_of(await client.post(SELECTION, json=body))

@@ -23,7 +23,7 @@ LATER = "2026-01-23T09:21:51Z"
 
 
 async def test_basket_delete_dataset_leaves_an_empty_basket(here: Platform) -> None:
-    """Not 204: the basket is there, and empty (rest.md 14, basket delete)."""
+    """Not 204: the basket exists and is empty (rest.md 14, basket delete)."""
     async with a_client(here) as client:
         basket = await add(client)
         emptied = content_of(await client.delete(dataset_path(basket)))
@@ -47,7 +47,7 @@ async def test_basket_delete_dataset_leaves_the_others(here: Platform) -> None:
 
 
 async def test_basket_delete_dated_item_by_its_date(here: Platform) -> None:
-    """As the interface does it: the raw date in the path. What is left is counted anew.
+    """The path has the raw date, as the interface sends it. The rest is counted again.
 
     rest.md 14, basket delete.
     """
@@ -80,8 +80,8 @@ async def test_basket_delete_dated_item_by_its_date(here: Platform) -> None:
         quote(AT, safe=""),
     ],
 )
-async def test_a_date_is_an_instant_however_it_is_written(here: Platform, date: str) -> None:
-    """Any offset, with a plus or a space, in quotes or not, encoded once or twice."""
+async def test_a_date_is_accepted_in_every_spelling(here: Platform, date: str) -> None:
+    """Any UTC offset, with a plus or a space, with or without quotes, encoded once or twice."""
     async with a_client(here) as client:
         basket = await add(client, selectionDate=AT)
         answer = await client.delete(f"{dataset_path(basket)}/{date}")
@@ -92,7 +92,7 @@ async def test_a_date_is_an_instant_however_it_is_written(here: Platform, date: 
 @pytest.mark.parametrize(
     "date", ["yesterday", "2026-01-23", "1700000000", "2026-13-23T09:21:50Z", "%00", "%22%22"]
 )
-async def test_a_date_that_is_none_is_400(here: Platform, date: str) -> None:
+async def test_an_invalid_date_is_400(here: Platform, date: str) -> None:
     async with a_client(here) as client:
         basket = await add(client)
         answer = await client.delete(f"{dataset_path(basket)}/{date}")
@@ -120,10 +120,10 @@ async def test_unknown_dataset_or_date_changes_nothing(here: Platform) -> None:
 
 
 @pytest.mark.parametrize("mode", [OutageMode.STATUS, OutageMode.DOWN])
-async def test_w38_a_removal_that_cannot_be_counted_is_told(
+async def test_w38_a_removal_that_cannot_be_counted_is_an_error(
     here: Platform, mode: OutageMode
 ) -> None:
-    """The answer says so, and nothing is removed; once the catalog is back, it is."""
+    """The response is an error and nothing is removed. The removal works once the catalog answers."""
     async with a_client(here) as client:
         await add(client, EVE_01, selectionDate=AT)
         basket = await add(client, selectionDate=LATER)
@@ -144,7 +144,7 @@ async def test_w38_a_removal_that_cannot_be_counted_is_told(
 
 
 async def test_removing_keeps_filter_and_process(here: Platform) -> None:
-    """Only the searches go; a limit isn't checked, for less is never too much."""
+    """Only the searches are removed. No limit is checked, since fewer files can't exceed one."""
     async with a_client(here) as client:
         await add(client, EVE_01, selectionDate=AT)
         basket = await add(client, selectionDate=LATER)

@@ -24,7 +24,7 @@ PATH = "/updateFileFilters"
 async def test_basket_filters_are_set_and_echoed(
     here: Platform, body: dict[str, Any], kept: dict[str, Any]
 ) -> None:
-    """Absent types stand for no restriction; the counts stay what they were (rest.md 14, basket filters)."""
+    """Absent types restrict nothing, and the counts don't change (rest.md 14, basket filters)."""
     async with a_client(here) as client:
         basket = await add(client)
         filtered = content_of(await client.put(dataset_path(basket, PATH), json=body))
@@ -38,7 +38,7 @@ async def test_basket_filters_are_set_and_echoed(
 
 @pytest.mark.parametrize("nothing", [b"", b"null"])
 async def test_basket_filters_null_body_removes(here: Platform, nothing: bytes) -> None:
-    """No body, or null: the basket is as if there had never been a filter (rest.md 14, basket filters)."""
+    """No body or null: the basket is the same as before the filter (rest.md 14, basket filters)."""
     async with a_client(here) as client:
         basket = await add(client)
         path = dataset_path(basket, PATH)
@@ -53,10 +53,10 @@ async def test_basket_filters_null_body_removes(here: Platform, nothing: bytes) 
     ("pattern", "named"),
     [("test**", "**"), ("(?=a)", "(?="), ("(a)\\1", "\\1"), ("[a", "[a"), ("(", "(")],
 )
-async def test_basket_filters_pattern_that_re2_refuses_is_400(
+async def test_basket_filters_pattern_that_re2_rejects_is_400(
     here: Platform, pattern: str, named: str
 ) -> None:
-    """The text names the construct (decisions.md, Regular expressions); nothing is kept of it.
+    """The message names the construct (decisions.md, Regular expressions); nothing is stored.
 
     rest.md 14, basket filters.
     """
@@ -83,8 +83,8 @@ async def test_filters_of_the_wrong_kind_are_400(here: Platform, body: Any) -> N
     assert answer.json()["messages"][0]
 
 
-async def test_filters_of_what_is_not_there(here: Platform) -> None:
-    """204 without a basket, 404 for a dataset selection that isn't in it."""
+async def test_filters_without_a_basket_or_dataset(here: Platform) -> None:
+    """204 without a basket, 404 for an unknown dataset selection."""
     async with a_client(here) as client:
         nothing = await client.put(f"{BASKET}/dataset/1{PATH}", json={})
         await add(client)

@@ -23,7 +23,7 @@ from tests.api.baskets import (
 
 
 async def test_basket_get_no_basket_is_204(here: Platform) -> None:
-    """Nothing was selected yet: no body (rest.md 14, basket get)."""
+    """Before the first selection the response has no body (rest.md 14, basket get)."""
     async with a_client(here) as client:
         answer = await client.get(BASKET)
 
@@ -33,7 +33,7 @@ async def test_basket_get_no_basket_is_204(here: Platform) -> None:
 async def test_basket_get_quota_counts_what_storage_holds_at_three_levels(
     here: Platform, tmp_path: Path
 ) -> None:
-    """10 RAWDATA files of which 8 are not external: quota 8 of item, dataset and basket.
+    """Of 10 RAWDATA files 8 are not external: item, dataset and basket have the quota 8.
 
     rest.md 14, basket get.
     """
@@ -54,8 +54,8 @@ async def test_basket_get_quota_counts_what_storage_holds_at_three_levels(
     assert totals_of(dataset) == totals_of(item) == (2, 10, 800, 8)
 
 
-async def test_basket_of_whoever_asks(here: Platform) -> None:
-    """The example of rest.md 5.1, member by member; absent is absent."""
+async def test_basket_has_the_documented_members(here: Platform) -> None:
+    """It equals the example of rest.md 5.1; absent members stay absent."""
     jane = new_user(here)
     async with here.client(jane) as client:
         await add(client, EVE_01, selectionDate="2026-01-23T10:21:50.720512+01:00")
@@ -88,7 +88,7 @@ async def test_basket_of_whoever_asks(here: Platform) -> None:
 
 
 async def test_basket_delete_whole_basket_is_204(here: Platform) -> None:
-    """With or without one (rest.md 14, basket delete)."""
+    """204 with or without a basket (rest.md 14, basket delete)."""
     async with a_client(here) as client:
         await add(client)
         for _ in range(2):
@@ -99,8 +99,8 @@ async def test_basket_delete_whole_basket_is_204(here: Platform) -> None:
         assert (await client.get(BASKET)).status_code == 204
 
 
-async def test_baskets_of_others_are_out_of_reach(here: Platform) -> None:
-    """Another user, and the same user in another project, see and change nothing of it (promise 7)."""
+async def test_baskets_of_others_cannot_be_reached(here: Platform) -> None:
+    """Another user, or the same user in another project, can't see or change it (promise 7)."""
     jane = new_user(here)
     async with (
         here.client(jane) as own,
@@ -121,7 +121,7 @@ async def test_baskets_of_others_are_out_of_reach(here: Platform) -> None:
 
 
 async def test_w12_an_automatic_order_leaves_the_basket_alone(here: Platform) -> None:
-    """It has a basket of its own (W12)."""
+    """The automatic order has its own basket (W12)."""
     jane = new_user(here)
     async with here.client(jane) as client:
         basket = await add(client)
@@ -131,16 +131,16 @@ async def test_w12_an_automatic_order_leaves_the_basket_alone(here: Platform) ->
 
 
 @pytest.mark.parametrize("role", ["PUBLIC", "REGISTERED_USER", "EXPLOIT", "PROJECT_ADMIN"])
-async def test_who_may_have_a_basket(here: Platform, role: str) -> None:
-    """Registered users and above; not the public."""
+async def test_roles_that_may_have_a_basket(here: Platform, role: str) -> None:
+    """Roles from REGISTERED_USER up, but not PUBLIC."""
     async with here.client(new_user(here), role) as client:
         answer = await client.get(BASKET)
 
     assert answer.status_code == (403 if role == "PUBLIC" else 204)
 
 
-async def test_a_basket_survives_its_selections(here: Platform) -> None:
-    """It keeps its id while it is edited, and is another one once it was taken away."""
+async def test_a_basket_keeps_its_id_when_its_selections_are_removed(here: Platform) -> None:
+    """It keeps its id while it is edited. After a deletion the next basket has a new id."""
     async with a_client(here) as client:
         first = await add(client)
         emptied = content_of(await client.delete(dataset_path(first)))
@@ -151,7 +151,7 @@ async def test_a_basket_survives_its_selections(here: Platform) -> None:
 
 
 async def test_w8_two_adds_at_once_both_stay(here: Platform) -> None:
-    """Nobody's selection is lost by a write of another (W8): all are in the end in one basket."""
+    """No write overwrites another (W8): one basket has all selections."""
     async with a_client(here) as client:
         await asyncio.gather(
             *(add(client, f"productId:EVE_0{number}") for number in range(1, 6)),

@@ -1,4 +1,4 @@
-"""From the basket to the order: what was selected is what is ordered (rest.md 6, 7.2)."""
+"""An order contains exactly the selections of its basket (rest.md 6, 7.2)."""
 
 from tests.acceptance.platform import Platform
 from tests.acceptance.shared_platform import until_rows
@@ -7,8 +7,8 @@ from tests.api.baskets import BASKET, a_client, add, content_of
 TWO = "productId:(EVE_01 OR GOES15_20131028)"
 
 
-async def test_each_dataset_is_ordered_with_what_was_selected_of_it(here: Platform) -> None:
-    """A search of two datasets is two tasks, each with its own filter; the basket is consumed."""
+async def test_each_dataset_is_ordered_with_its_own_selection(here: Platform) -> None:
+    """A search of two datasets becomes two tasks, each with its own filter. The basket is consumed."""
     async with a_client(here) as client:
         await add(client, TWO)
         basket = await add(client, "productId:GOES15_20120601")

@@ -49,7 +49,7 @@ def attached_to(basket: Any) -> Any:
 async def test_basket_processing_limits(
     here: Platform, limit_type: SizeLimit, limit: int, status: int
 ) -> None:
-    """Below or at the limit, or without one: 200 and echoed; above: 409 and nothing changed.
+    """Up to the limit or without a limit: 200 with the process. Above: 409 and nothing changes.
 
     rest.md 14, basket processing.
     """
@@ -80,7 +80,7 @@ async def test_basket_processing_limits(
 
 
 async def test_a_process_that_allows_splitting_takes_everything(here: Platform) -> None:
-    """The limit is then one of each sub-order (B10)."""
+    """The limit then holds for each sub-order (B10)."""
     process = offer(here, SizeLimit.FEATURES, 1, forbids_split=False)
     async with a_client(here) as client:
         answer = await attach(client, await add(client), {"processBusinessId": process})
@@ -89,7 +89,7 @@ async def test_a_process_that_allows_splitting_takes_everything(here: Platform) 
 
 
 async def test_only_files_that_the_process_takes_count(here: Platform) -> None:
-    """SDO_HMI has a RAWDATA and a QUICKLOOK_SD file: one of each is too many for none."""
+    """SDO_HMI has a RAWDATA and a QUICKLOOK_SD file; only the type that the process takes counts."""
     for datatypes, status in ((("RAWDATA",), 200), (("RAWDATA", "QUICKLOOK_SD"), 409)):
         process = offer(here, SizeLimit.FILES, 1, datatypes=datatypes)
         async with a_client(here) as client:
@@ -114,7 +114,7 @@ async def test_basket_processing_without_body_removes(here: Platform, nothing: b
 
 
 async def test_basket_processing_of_a_random_unknown_process_is_200(here: Platform) -> None:
-    """Nobody knows its limits, so none is checked (rest.md 14, basket processing)."""
+    """Its limits are unknown, so none is checked (rest.md 14, basket processing)."""
     unknown = str(uuid4())
     async with a_client(here) as client:
         answer = await attach(client, await add(client), {"processBusinessId": unknown})
@@ -123,7 +123,7 @@ async def test_basket_processing_of_a_random_unknown_process_is_200(here: Platfo
 
 
 async def test_parameters_are_texts(here: Platform) -> None:
-    """Numbers and booleans become texts, null is none."""
+    """Numbers and booleans become texts; a null parameter is dropped."""
     parameters = {"epsg": 4326, "exact": True, "factor": 1.5, "name": "x", "gone": None}
     async with a_client(here) as client:
         basket = await add(client)
@@ -153,7 +153,7 @@ async def test_parameters_are_texts(here: Platform) -> None:
         "text",
     ],
 )
-async def test_a_process_that_is_not_named_is_400(here: Platform, body: Any) -> None:
+async def test_an_invalid_process_request_is_400(here: Platform, body: Any) -> None:
     async with a_client(here) as client:
         basket = await add(client)
         answer = await attach(client, basket, body)
@@ -164,7 +164,7 @@ async def test_a_process_that_is_not_named_is_400(here: Platform, body: Any) -> 
 
 
 async def test_fact_9_process_and_filter_exclude_each_other(here: Platform) -> None:
-    """Fact 9: both ways, even for a filter that lets everything pass; detaching one allows the other (B9).
+    """Fact 9: either one blocks the other, even a filter that accepts every file, until it is removed (B9).
 
     rest.md 14, basket filters.
     """
@@ -194,7 +194,7 @@ async def test_fact_9_process_and_filter_exclude_each_other(here: Platform) -> N
 
 
 async def test_an_unknown_dataset_selection_is_404(here: Platform) -> None:
-    """Not the 500 of the reference (decisions.md); a user without basket has nothing to choose for."""
+    """The reference answers 500 (decisions.md). Without a basket it is 204."""
     async with a_client(here) as client:
         for number, status in (("1", 204), ("x", 400), (str(2**63), 400)):
             answer = await client.put(f"{BASKET}/dataset/{number}/updateProcessing")
@@ -229,8 +229,8 @@ async def test_the_process_is_looked_up_as_the_caller(here: Platform) -> None:
     ],
     ids=["no answer", "500", "403", "nonsense", "404", "empty"],
 )
-async def test_rs_processing_in_trouble(here: Platform, outage: Outage, status: int) -> None:
-    """A 404 and an empty answer mean that there is no such process; the rest changes nothing."""
+async def test_a_failing_rs_processing(here: Platform, outage: Outage, status: int) -> None:
+    """A 404 or an empty response means that the process is unknown. Any other failure changes nothing."""
     here.sandbox.faults.outages = {Service.PROCESSING: outage}
     async with a_client(here) as client:
         basket = await add(client)
@@ -243,7 +243,7 @@ async def test_rs_processing_in_trouble(here: Platform, outage: Outage, status: 
         assert left == basket
 
 
-async def test_a_process_that_cannot_be_read_is_told(here: Platform) -> None:
+async def test_an_unreadable_process_is_500(here: Platform) -> None:
     unreadable = Process(id=uuid4(), name="unreadable", info={"scope": None})
     here.sandbox.processes.add(unreadable)
     async with a_client(here) as client:
