@@ -19,6 +19,7 @@ from rs_order.demo.servers.lifecycle import (
 )
 from rs_order.demo.servers.machine import ThisMachine
 from rs_order.demo.servers.management_api import Management
+from tests.support.reused_broker import ReusedBroker, reused_broker
 from tests.support.servers import FreshBroker, fresh_broker, fresh_database
 
 pytest_plugins = ["tests.support.quick", "tests.support.progress"]
@@ -66,6 +67,20 @@ async def broker(servers: Servers, _management: Management) -> AsyncIterator[Fre
     management_url = servers.management_url or ""
     async with fresh_broker(_management, servers.amqp_url, management_url) as fresh:
         yield fresh
+
+
+@pytest.fixture(scope="session")
+async def _reused_broker(servers: Servers, _management: Management) -> AsyncIterator[ReusedBroker]:
+    management_url = servers.management_url or ""
+    async with reused_broker(_management, servers.amqp_url, management_url) as reused:
+        yield reused
+
+
+@pytest.fixture
+async def platform_broker(_reused_broker: ReusedBroker) -> AsyncIterator[FreshBroker]:
+    """A broker with two virtual hosts of this test alone, in which the queues of rs_order exist."""
+    async with _reused_broker.virtual_hosts() as broker:
+        yield broker
 
 
 @pytest.fixture

@@ -10,18 +10,24 @@ import asyncpg
 import pytest
 
 from rs_order.demo.servers.lifecycle import Servers
-from rs_order.demo.servers.management_api import Management
 from tests.acceptance.platform import Platform, running_platform
-from tests.support.servers import fresh_broker, fresh_database
+from tests.support.reused_broker import ReusedBroker
+from tests.support.servers import FreshBroker, fresh_database
+
+
+@pytest.fixture
+def broker(platform_broker: FreshBroker) -> FreshBroker:
+    """Virtual hosts in which the queues of rs_order exist."""
+    return platform_broker
 
 
 @pytest.fixture(scope="module")
 async def shared_platform(
-    servers: Servers, _database_admin: asyncpg.Connection, _management: Management
+    servers: Servers, _database_admin: asyncpg.Connection, _reused_broker: ReusedBroker
 ) -> AsyncIterator[Platform]:
     async with (
         fresh_database(_database_admin, servers.database_url) as database_url,
-        fresh_broker(_management, servers.amqp_url, servers.management_url or "") as broker,
+        _reused_broker.virtual_hosts() as broker,
         running_platform(broker, database_url, remote_deadline=2) as platform,
         platform.service(),
     ):

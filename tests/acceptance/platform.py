@@ -22,6 +22,7 @@ from rs_order.settings import Settings
 from tests.acceptance.peer import Peer
 from tests.support.clock import ManualClock
 from tests.support.polling import eventually
+from tests.support.reused_broker import INSTANCE
 from tests.support.servers import FreshBroker
 
 TENANT = "project1"
@@ -169,6 +170,7 @@ async def running_platform(
             "amqp_vhost": broker.vhost,
             "amqp_instance_vhost": broker.instance_vhost,
             "jwt_key_hs512": DEVELOPMENT_KEY,
+            "amqp_microservice_instance_identifier": INSTANCE,
             "http_host": "127.0.0.1",
             "http_port": 0,
             "tenants": [TENANT],

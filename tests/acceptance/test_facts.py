@@ -8,11 +8,11 @@ import asyncpg
 import pytest
 
 from rs_order.demo.servers.lifecycle import Servers
-from rs_order.demo.servers.management_api import Management
 from rs_order.sandbox.faults import Faults
 from tests.acceptance.archives import ArchiveMaker, twelve_files
 from tests.acceptance.platform import Platform, running_platform
-from tests.support.servers import FreshBroker, fresh_broker, fresh_database
+from tests.support.reused_broker import ReusedBroker
+from tests.support.servers import FreshBroker, fresh_database
 
 
 async def test_fact_1_two_sub_orders_run_at_once_and_the_order_is_done_without_a_download(
@@ -147,7 +147,7 @@ async def test_fact_4_an_order_without_files_ends_with_one_failed_response(
 async def four_files(
     servers: Servers,
     _database_admin: asyncpg.Connection,
-    _management: Management,
+    _reused_broker: ReusedBroker,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[Platform]:
     """Two products of raw data and a quicklook, no slot limit; one deployment for all filters."""
@@ -157,7 +157,7 @@ async def four_files(
     maker.product("DS", "Q", 1, data_type="QUICKLOOK_MD")
     async with (
         fresh_database(_database_admin, servers.database_url) as database_url,
-        fresh_broker(_management, servers.amqp_url, servers.management_url or "") as broker,
+        _reused_broker.virtual_hosts() as broker,
         running_platform(
             broker, database_url, archive=maker.write(), max_storage_files_jobs_per_user=0
         ) as platform,

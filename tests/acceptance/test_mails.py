@@ -20,6 +20,7 @@ from tests.acceptance.shared_platform import EVE_01, fence, new_user
 from tests.mails.servers import HOST, smtp_server
 from tests.support.baskets import put_basket
 from tests.support.polling import eventually
+from tests.support.reused_broker import INSTANCE
 from tests.support.servers import FreshBroker
 
 RESPONSE_CLASS = RESPONSES.removeprefix("regards.broadcast.")
@@ -68,9 +69,9 @@ async def platform(broker: FreshBroker, database_url: str) -> AsyncIterator[Plat
         running_platform(broker, database_url, **SETTINGS) as ready,
         AsyncExitStack() as instances,
     ):
-        for _ in range(3):
+        for identifier in (INSTANCE, "two", "three"):
             await instances.enter_async_context(
-                ready.service(amqp_microservice_instance_identifier=str(uuid4()))
+                ready.service(amqp_microservice_instance_identifier=identifier)
             )
         yield ready
 

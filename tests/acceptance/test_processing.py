@@ -11,7 +11,6 @@ import asyncpg
 import pytest
 
 from rs_order.demo.servers.lifecycle import Servers
-from rs_order.demo.servers.management_api import Management
 from rs_order.sandbox import amqp_wire
 from rs_order.sandbox.amqp_wire import Event
 from rs_order.sandbox.process_catalog import RightsChange
@@ -25,7 +24,8 @@ from tests.acceptance.processing import (
     order,
 )
 from tests.support.polling import eventually
-from tests.support.servers import FreshBroker, fresh_broker, fresh_database
+from tests.support.reused_broker import ReusedBroker
+from tests.support.servers import FreshBroker, fresh_database
 
 SHARED_DEAD_LETTERS = "regards.DLQ"
 
@@ -34,7 +34,7 @@ SHARED_DEAD_LETTERS = "regards.DLQ"
 async def module_platform(
     servers: Servers,
     _database_admin: asyncpg.Connection,
-    _management: Management,
+    _reused_broker: ReusedBroker,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[Platform]:
     """Datasets of ten products, of three with two files each, of two external ones; pages of 4."""
@@ -50,7 +50,7 @@ async def module_platform(
     maker.attach("ATTACHED", "dam.txt", "dam")
     async with (
         fresh_database(_database_admin, servers.database_url) as database_url,
-        fresh_broker(_management, servers.amqp_url, servers.management_url or "") as broker,
+        _reused_broker.virtual_hosts() as broker,
         running_platform(
             broker,
             database_url,

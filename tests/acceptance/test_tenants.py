@@ -11,7 +11,6 @@ import pytest
 
 from rs_order.app.serve import Role as ProcessRole
 from rs_order.demo.servers.lifecycle import Servers
-from rs_order.demo.servers.management_api import Management
 from rs_order.sandbox import admin_events
 from rs_order.sandbox.admin_events import ConnectionEvent
 from rs_order.sandbox.faults import Outage, OutageMode, Service
@@ -19,7 +18,8 @@ from rs_order.sandbox.role_registry import Role
 from tests.acceptance.platform import Platform, platform
 from tests.acceptance.shared_platform import EVE_01, REQUEST_QUEUE, fence, new_user
 from tests.support.polling import eventually
-from tests.support.servers import FreshBroker, fresh_broker, fresh_database
+from tests.support.reused_broker import ReusedBroker
+from tests.support.servers import FreshBroker, fresh_database
 
 NO_ORDER = "/user/orders/987654321/download"
 TEMPLATE = "/user/orders/{orderId}/download"
@@ -75,11 +75,11 @@ class TwoInstances:
 
 @pytest.fixture(scope="module")
 async def _two(
-    servers: Servers, _database_admin: asyncpg.Connection, _management: Management
+    servers: Servers, _database_admin: asyncpg.Connection, _reused_broker: ReusedBroker
 ) -> AsyncIterator[TwoInstances]:
     async with (
         fresh_database(_database_admin, servers.database_url) as database_url,
-        fresh_broker(_management, servers.amqp_url, servers.management_url or "") as broker,
+        _reused_broker.virtual_hosts() as broker,
         platform(broker, database_url, remote_deadline=2) as here,
         here.service() as everything,
         here.service(ProcessRole.API, amqp_microservice_instance_identifier="api") as rest_only,

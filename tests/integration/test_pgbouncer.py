@@ -128,11 +128,11 @@ async def test_the_limits_of_a_transaction_reach_the_server(pooled_url: str) -> 
 
 
 async def test_a_whole_order_goes_through_a_pooler(
-    broker: FreshBroker, database_url: str, pooled_url: str
+    platform_broker: FreshBroker, database_url: str, pooled_url: str
 ) -> None:
     """The only setting it needs is ``database_statement_cache=false``."""
     async with (
-        running_platform(broker, database_url, database_statement_cache=False) as here,
+        running_platform(platform_broker, database_url, database_statement_cache=False) as here,
         here.service(database_url=SecretStr(pooled_url)),
     ):
         correlation_id = await here.peer.order("*")

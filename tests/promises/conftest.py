@@ -14,10 +14,10 @@ PAGE = 10
 
 
 @pytest.fixture
-async def here(broker: FreshBroker, database_url: str) -> AsyncIterator[Platform]:
+async def here(platform_broker: FreshBroker, database_url: str) -> AsyncIterator[Platform]:
     """30 files in three pages of the catalog, nearline; three sub-orders of 10 files at most."""
     async with running_platform(
-        broker,
+        platform_broker,
         database_url,
         archive=None,
         synthetic=(SyntheticDataset(name="DS", products=FILES, size=100_000),),

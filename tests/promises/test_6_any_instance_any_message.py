@@ -9,7 +9,10 @@ ORDERS = 12
 
 async def test_w10_promise_6_any_instance_any_message_with_two_instances(here: Platform) -> None:
     """Promise 4 too: 12 orders at once over two processes, each told from GRANTED to DONE, once."""
-    async with instance(here) as one, instance(here) as two:
+    async with (
+        instance(here) as one,
+        instance(here, amqp_microservice_instance_identifier="two") as two,
+    ):
         orders = [await here.peer.order("*") for _ in range(ORDERS)]
         for correlation_id in orders:
             await here.peer.until_final(correlation_id)
@@ -27,7 +30,10 @@ async def test_promise_6_any_instance_any_message_when_one_of_two_is_killed(
     here: Platform,
 ) -> None:
     """The other takes over what it held, without being told."""
-    async with instance(here), instance(here) as victim:
+    async with (
+        instance(here),
+        instance(here, amqp_microservice_instance_identifier="two") as victim,
+    ):
         orders = [await here.peer.order("*") for _ in range(ORDERS)]
         await here.peer.until(orders[0], "GRANTED")
         await victim.kill()

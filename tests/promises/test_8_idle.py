@@ -29,7 +29,7 @@ SWEEPS = 3
 
 
 async def test_w22_promise_8_cost_of_orders_that_wait_is_nothing(
-    broker: FreshBroker, database_url: str, monkeypatch: pytest.MonkeyPatch
+    platform_broker: FreshBroker, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Seconds in which nothing happens: the relay looks into the outbox, and nobody at an order."""
     ran: list[str] = []
@@ -42,7 +42,7 @@ async def test_w22_promise_8_cost_of_orders_that_wait_is_nothing(
     monkeypatch.setattr(pool_module, "prepare_connection", overheard)
     async with (
         running_platform(
-            broker,
+            platform_broker,
             database_url,
             archive=None,
             synthetic=(SyntheticDataset(name="DS", products=SUB_ORDERS, size=100_000),),

@@ -63,6 +63,13 @@ class Management:
         response = await self._client.delete(f"/api/vhosts/{quote(name, safe='')}")
         response.raise_for_status()
 
+    async def queue_names(self, vhost: str) -> list[str]:
+        """Return the names of all queues in a virtual host."""
+        path = f"/api/queues/{quote(vhost, safe='')}"
+        response = await self._client.get(path, params={"columns": "name"})
+        response.raise_for_status()
+        return [queue["name"] for queue in response.json()]
+
     async def _put(self, path: str, body: dict[str, str]) -> None:
         response = await self._client.put(path, json=body)
         response.raise_for_status()
