@@ -5,13 +5,19 @@ They are read once, at the start of a process. ``docs/configuration.md`` is gene
 
 import os
 import re
+import tomllib
+from collections.abc import Iterator
 from datetime import timedelta
+from difflib import get_close_matches
+from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal, TypeVar
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     SecretStr,
@@ -36,9 +42,13 @@ MEBIBYTE = 1024 * 1024
 
 
 class SettingsError(Exception):
-    """A setting is missing or wrong. The text names the setting and the values that are allowed."""
+    """Settings are missing or wrong. Each line names one, and the values that are allowed."""
 
     code = "wrong-setting"
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines
 
 
 def _listed(value: Any) -> Any:
@@ -48,6 +58,39 @@ def _listed(value: Any) -> Any:
     return value
 
 
+_Address = TypeVar("_Address", str, SecretStr)
+
+
+def _url(schemes: tuple[str, ...], value: _Address) -> _Address:
+    """Return a URL that can be used. The text of an error repeats nothing of it: it may hold a password.
+
+    Raises:
+        ValueError: it has another scheme, no host, or a port that is no number.
+    """
+    text = value.get_secret_value() if isinstance(value, SecretStr) else value
+    scheme, _, rest = text.partition("://")
+    if scheme.lower() not in schemes or not rest:
+        raise ValueError(f"a URL must begin with {' or '.join(f'{one}://' for one in schemes)}")
+    hosts = re.split("[/?#]", rest)[0].rpartition("@")[2]
+    for host in hosts.split(","):
+        try:
+            parts = urlsplit(f"//{host}")
+            _ = parts.port
+        except ValueError as error:
+            raise ValueError("host and port of the URL can't be read") from error
+        if not parts.hostname and "postgresql" not in schemes:  # it may name a socket
+            raise ValueError("the URL has no host")
+    return value
+
+
+def _host(value: str) -> str:
+    if not re.fullmatch(r"[^\s/:@?#]+|\[[0-9A-Fa-f:.]+\]", value):
+        raise ValueError("only the name or the address of a host is allowed here")
+    return value
+
+
+HttpUrl = Annotated[str, AfterValidator(partial(_url, ("http", "https")))]
+Host = Annotated[str, AfterValidator(_host)]
 Listed = Annotated[list[str], NoDecode, BeforeValidator(_listed)]
 Positive = Annotated[float, Field(gt=0)]
 
@@ -61,11 +104,17 @@ class Settings(BaseSettings):
     """All settings with their defaults."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True
+        env_prefix=PREFIX,
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,  # stack traces must not repeat secrets
     )
 
     # Addresses and names
-    database_url: SecretStr = Field(
+    database_url: Annotated[
+        SecretStr, AfterValidator(partial(_url, ("postgresql", "postgres")))
+    ] = Field(
         SecretStr("postgresql://postgres@localhost:5432/postgres"),
         description="PostgreSQL, one database for all tenants.",
     )
@@ -75,7 +124,7 @@ class Settings(BaseSettings):
     database_statement_cache: bool = Field(
         True, description="Off behind a pooler in transaction mode (PgBouncer)."
     )
-    amqp_url: SecretStr = Field(
+    amqp_url: Annotated[SecretStr, AfterValidator(partial(_url, ("amqp", "amqps")))] = Field(
         SecretStr("amqp://guest:guest@localhost:5672"),
         description="RabbitMQ: host and credentials. The virtual hosts have their own settings.",
         json_schema_extra=_property("spring.rabbitmq.*"),
@@ -86,7 +135,9 @@ class Settings(BaseSettings):
     amqp_instance_vhost: str = Field(
         "regards.instance.manager", description="Virtual host of the installation's events."
     )
-    amqp_management_url: SecretStr | None = Field(
+    amqp_management_url: (
+        Annotated[SecretStr, AfterValidator(partial(_url, ("http", "https")))] | None
+    ) = Field(
         None,
         description="RabbitMQ's management API. If set, missing virtual hosts are created at the start.",
         json_schema_extra=_property("regards.amqp.management.host, .port, .protocol"),
@@ -128,20 +179,20 @@ class Settings(BaseSettings):
             "about tenants are handled in any case."
         ),
     )
-    catalog_url: str | None = Field(None, description="Base URL of rs-catalog.")
-    storage_url: str | None = Field(None, description="Base URL of rs-storage (downloads).")
-    dam_url: str | None = Field(
+    catalog_url: HttpUrl | None = Field(None, description="Base URL of rs-catalog.")
+    storage_url: HttpUrl | None = Field(None, description="Base URL of rs-storage (downloads).")
+    dam_url: HttpUrl | None = Field(
         None, description="Base URL of rs-dam. Without it, datasets have no attached files."
     )
-    processing_url: str | None = Field(
+    processing_url: HttpUrl | None = Field(
         None, description="Base URL of rs-processing. Without it, there are no processes."
     )
-    admin_url: str | None = Field(None, description="Base URL of rs-admin (users and roles).")
-    admin_instance_url: str | None = Field(
+    admin_url: HttpUrl | None = Field(None, description="Base URL of rs-admin (users and roles).")
+    admin_instance_url: HttpUrl | None = Field(
         None,
         description="Base URL of rs-admin-instance (public address of each project, and mails).",
     )
-    public_url: str = Field(
+    public_url: HttpUrl = Field(
         "http://localhost:9043",
         description="Public address in the links of a project that has no address of its own.",
     )
@@ -305,7 +356,7 @@ class Settings(BaseSettings):
     )
 
     # External files
-    http_proxy_host: str | None = Field(
+    http_proxy_host: Host | None = Field(
         None,
         description="HTTP proxy for external files.",
         json_schema_extra=_property("http.proxy.host"),
@@ -327,7 +378,7 @@ class Settings(BaseSettings):
     )
 
     # Mails
-    smtp_host: str | None = Field(
+    smtp_host: Host | None = Field(
         None, description="SMTP server for mails. Without it, they are sent by rs-admin-instance."
     )
     smtp_port: int = Field(587, ge=1, le=65535, description="Port of the SMTP server.")
@@ -443,28 +494,76 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - likewise
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Return the sources in their order: the environment overrides the file."""
-        config = os.environ.get(f"{PREFIX}CONFIG")
-        if config is None:
+        file = _config_file()
+        if file is None:
             return init_settings, env_settings
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, Path(config))
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file)
 
 
 def load_settings(**overrides: Any) -> Settings:
     """Read the settings.
 
     Raises:
-        SettingsError: the text is one line that names each wrong setting with the reason.
+        SettingsError: each line names a wrong setting, its value unless it is secret, and the reason.
     """
-    config = os.environ.get(f"{PREFIX}CONFIG")
-    if config is not None and not Path(config).is_file():
-        raise SettingsError(f"{PREFIX}CONFIG: there is no file {config}")
+    file = _config_file()
+    if file is not None and not file.is_file():
+        raise SettingsError(f"{PREFIX}CONFIG: there is no file {file}")
     try:
         return Settings(**overrides)
     except ValidationError as error:
-        wrong = (
-            f"{PREFIX}{'_'.join(str(part) for part in detail['loc']).upper()}: {detail['msg']}"
-            for detail in error.errors(include_input=False, include_url=False)
-        )
-        raise SettingsError("; ".join(wrong)) from error
+        details = error.errors(include_url=False)
+        raise SettingsError(*(_line(dict(detail)) for detail in details)) from error
     except ValueError as error:  # the TOML file
-        raise SettingsError(f"{PREFIX}CONFIG: {config} can't be read: {error}") from error
+        raise SettingsError(f"{PREFIX}CONFIG: {file} can't be read: {error}") from error
+
+
+def unknown_settings() -> Iterator[tuple[str, str | None]]:
+    """Yield each name that no setting has, and the name of the setting that it resembles most, if any.
+
+    They are names of variables, and names in the TOML file.
+    """
+    known = [name.upper() for name in (*Settings.model_fields, "config")]
+    names = [
+        name.removeprefix(PREFIX)
+        for name, value in os.environ.items()
+        if name.startswith(PREFIX) and not _is_of_kubernetes(name, value)
+    ]
+    if (file := _config_file()) is not None:
+        names += tomllib.loads(file.read_text(encoding="utf-8"))
+    for name in sorted(names):
+        if name.upper() not in known:
+            nearest = get_close_matches(name.upper(), known, n=1)
+            yield f"{PREFIX}{name}", f"{PREFIX}{nearest[0]}" if nearest else None
+
+
+_OF_KUBERNETES: Final = re.compile(f"{PREFIX}(SERVICE_(HOST|PORT.*)|PORT_[0-9]+_.*)")
+
+
+def _is_of_kubernetes(name: str, value: str) -> bool:
+    """True for the variables that Kubernetes sets for a service with the name ``rs-order``."""
+    return bool(_OF_KUBERNETES.fullmatch(name)) or value.startswith("tcp://")
+
+
+def _config_file() -> Path | None:
+    """Return the TOML file that the environment names, or None."""
+    config = os.environ.get(f"{PREFIX}CONFIG")
+    return Path(config) if config else None
+
+
+def _line(detail: dict[str, Any]) -> str:
+    """Return a line about a wrong setting."""
+    name = str(detail["loc"][0])
+    value = None if "Secret" in str(Settings.model_fields[name].annotation) else detail["input"]
+    shown = "" if value is None else f"={_without_password(str(value))}"
+    reason = str(detail["msg"]).removeprefix("Value error, ")
+    return f"{PREFIX}{name.upper()}{shown}: {reason}"
+
+
+def _without_password(value: str) -> str:
+    """Return a value that may be shown: the start of it, without the user and the password of a URL."""
+    masked = re.sub("//[^/]*@", "//…@", value)
+    return masked if len(masked) <= _SHOWN else f"{masked[:_SHOWN]}…"
+
+
+_SHOWN: Final = 100

@@ -94,13 +94,17 @@ def one_line(error: Exception) -> str:
 
 
 def _report(error: Exception) -> int:
-    """Write the line to standard error and return the exit code."""
+    """Write the line, or one for each wrong setting, to standard error and return the exit code."""
     from rs_order.settings import SettingsError
 
     if os.environ.get("RS_ORDER_LOG_LEVEL", "").lower() == "debug":
         traceback.print_exception(error)
-    sys.stderr.write(f"rs-order: {_explained(error)}\n")
-    return WRONG_USE if isinstance(error, SettingsError) else FAILED
+    if isinstance(error, SettingsError):
+        lines, code = error.lines, WRONG_USE
+    else:
+        lines, code = (_explained(error),), FAILED
+    sys.stderr.writelines(f"rs-order: {line}\n" for line in lines)
+    return code
 
 
 def _explained(error: Exception) -> str:

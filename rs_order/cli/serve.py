@@ -4,6 +4,7 @@
 import asyncio
 import errno
 import signal
+import socket
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -46,12 +47,17 @@ def serve_command(
 
 
 async def _serve(role: RoleName) -> None:
+    import structlog
+
     from rs_order.app.serve import Role, serve
     from rs_order.logs import configure_logs
-    from rs_order.settings import load_settings
+    from rs_order.settings import load_settings, unknown_settings
 
     settings = load_settings()
     configure_logs(settings.log_level, settings.log_format)
+    log = structlog.get_logger(__name__)
+    for name, nearest in unknown_settings():
+        log.warning("unknown-setting", setting=name, nearest=nearest)
     stop = _stop_signal()
     answering: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     serving = asyncio.create_task(serve(settings, Role(role), stop, on_ready=answering.set_result))
@@ -124,7 +130,8 @@ def _cant_listen(settings: "Settings", failures: ExceptionGroup) -> CommandFaile
     cause: Exception = failures
     while isinstance(cause, ExceptionGroup) and len(cause.exceptions) == 1:
         cause = cause.exceptions[0]
-    if not isinstance(cause, OSError) or cause.errno not in _CANT_LISTEN:
+    unresolved = isinstance(cause, socket.gaierror)
+    if not isinstance(cause, OSError) or not (unresolved or cause.errno in _CANT_LISTEN):
         return None
     return CommandFailed(
         f"Can't listen on {settings.http_host}:{settings.http_port}: {cause.strerror}. "

@@ -51,8 +51,9 @@ _INTRODUCTION = """\
 
 A setting is an environment variable, or a line of the TOML file that `{prefix}CONFIG` names, there
 in lower case and without the prefix (`database_url = "postgresql://…"`). The environment wins.
-Settings are read once, at the start; a wrong one stops the start with a line that names it, and the
-exit code 2. Values of keys and URLs with credentials are never printed.
+Settings are read once, at the start. Each wrong one is named in a line with its value and the reason, and
+the command ends with exit code 2. Values of keys and URLs with credentials are never printed. An empty
+variable counts as unset. A variable `{prefix}…` that no setting has is logged as `unknown-setting`.
 
 A tenant's own settings (`domain.md` 14.1) are changed over REST, `PUT /settings/{{name}}`."""
 
