@@ -10,7 +10,7 @@ from rs_order.domain.identity import Caller
 from rs_order.domain.ids import OrderId
 from rs_order.orders.create import OrderOptions
 from rs_order.orders.representation import order_entity
-from rs_order.rest.access import Access
+from rs_order.rest.access import Access, is_administrator, is_system
 from rs_order.rest.answers import LinkWriter, json_answer
 from rs_order.rest.errors import HttpError
 from rs_order.rest.middleware import facts_of
@@ -23,7 +23,6 @@ from rs_order.rest.resources import (
     RESUME_ORDER,
     RETRY_ORDER,
 )
-from rs_order.rest.roles import is_administrator, is_system
 from rs_order.rest.routing import AuthorisedCaller, Endpoints
 from rs_order.store.order_views import OrderViews
 

@@ -12,14 +12,7 @@ from rs_order.contracts.administration import ResourceMapping
 from rs_order.contracts.platform_names import PlatformService
 from rs_order.core.policies import remote_retries
 from rs_order.mails.smtp import SmtpMailer, SmtpServer
-from rs_order.ports import (
-    Catalog,
-    FileSources,
-    Mailer,
-    Processes,
-    Projects,
-    Users,
-)
+from rs_order.ports import Catalog, FileSources, Mailer, Processes, Projects, Users
 from rs_order.regards.admin import RegardsConnections, RegardsMailer, RegardsProjects, RegardsUsers
 from rs_order.regards.catalog import RegardsCatalog, RegardsDatasetFiles
 from rs_order.regards.external import ExternalAccess, ExternalFiles, RegardsFileSources

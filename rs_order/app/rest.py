@@ -18,11 +18,10 @@ from rs_order.orders.file_lists import FileListServices, file_lists_router
 from rs_order.orders.routes import OrderServices, orders_router
 from rs_order.orders.search import order_search_router
 from rs_order.ports import Health
-from rs_order.rest.access import Access
+from rs_order.rest.access import Access, DefaultRoles
 from rs_order.rest.actuator import actuator_router
-from rs_order.rest.api_docs import api_docs_router
+from rs_order.rest.openapi import api_docs_router
 from rs_order.rest.rest_app import RestSettings, create_rest_app
-from rs_order.rest.roles import DefaultRoles
 from rs_order.rest.security import security_router
 from rs_order.rest.tokens import TokenVerifier
 from rs_order.settings import Settings

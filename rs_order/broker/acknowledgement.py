@@ -19,8 +19,8 @@ from rs_order.broker.dead_letter_message import (
     dead_letter_message,
 )
 from rs_order.broker.delivery import DeadLetter, Delivery, Outcome
-from rs_order.broker.errors import AmqpError, broker_errors
-from rs_order.broker.publishing import publish
+from rs_order.broker.errors import AmqpError
+from rs_order.broker.publishing import broker_errors, publish
 from rs_order.broker.topology import DEAD_LETTER_EXCHANGE, SHARED_DEAD_LETTER_QUEUE, Queue
 
 _log = structlog.get_logger(__name__)

@@ -11,8 +11,8 @@ from rs_order.broker.acknowledgement import acknowledge
 from rs_order.broker.bounded_attempts import BatchHandler, BoundedAttempts, Notify, Stopping
 from rs_order.broker.connection import BACKOFF
 from rs_order.broker.delivery import Delivery
-from rs_order.broker.errors import BrokerUnavailable, broker_errors
-from rs_order.broker.publishing import open_channel, when_closed
+from rs_order.broker.errors import BrokerUnavailable
+from rs_order.broker.publishing import broker_errors, open_channel, when_closed
 from rs_order.broker.topology import Queue
 from rs_order.domain.retry import Backoff
 

@@ -17,8 +17,8 @@ import structlog
 from aio_pika.abc import AbstractConnection
 from yarl import URL
 
-from rs_order.broker.errors import AmqpError, BrokerUnavailable, broker_errors
-from rs_order.broker.publishing import open_channel, when_closed
+from rs_order.broker.errors import AmqpError, BrokerUnavailable
+from rs_order.broker.publishing import broker_errors, open_channel, when_closed
 from rs_order.broker.topology import Elements, declare
 from rs_order.domain.identity import SERVICE
 from rs_order.domain.retry import Backoff

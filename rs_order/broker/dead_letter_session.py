@@ -16,8 +16,8 @@ from aiormq.exceptions import ChannelLockedResource
 
 from rs_order.broker.connection import CONNECT_SECONDS, vhost_url
 from rs_order.broker.delivery import Delivery
-from rs_order.broker.errors import DeadLettersBusy, UnknownDeadLetter, broker_errors
-from rs_order.broker.publishing import open_channel
+from rs_order.broker.errors import DeadLettersBusy, UnknownDeadLetter
+from rs_order.broker.publishing import broker_errors, open_channel
 from rs_order.broker.stored_dead_letters import DeadLetterParser, StoredDeadLetter
 from rs_order.broker.topology import Topology, Vhost
 

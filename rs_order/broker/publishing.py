@@ -1,13 +1,44 @@
 """Channels with publisher confirms: the broker has a message, or it counts as not published."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from aio_pika import Message
 from aio_pika.abc import AbstractChannel, AbstractConnection
+from aio_pika.exceptions import DeliveryError
+from aiormq.exceptions import AMQPError, PublishError
 
-from rs_order.broker.errors import CONFIRM_SECONDS, BrokerUnavailable, broker_errors
+from rs_order.broker.errors import BrokerUnavailable, NotConfirmed
 from rs_order.broker.topology import Vhost
+
+CONFIRM_SECONDS = 30.0
+"""How long to wait for a confirm; a broker short of memory or disk blocks publishers."""
+
+
+@contextmanager
+def broker_errors(what: str) -> Iterator[None]:
+    """Translate the errors of the AMQP libraries; ``what`` completes the sentence "could not …".
+
+    The libraries also end calls on a closing channel with ``CancelledError``. Passed on, it would look
+    as if the task had been cancelled, and its work would end without an error.
+    """
+    try:
+        yield
+    except PublishError as error:
+        raise NotConfirmed(f"Could not {what}: no queue receives the message.") from error
+    except DeliveryError as error:
+        raise NotConfirmed(f"Could not {what}: the broker rejected the message.") from error
+    except TimeoutError as error:
+        raise NotConfirmed(f"Could not {what}: no confirm in {CONFIRM_SECONDS:g} s.") from error
+    except (AMQPError, ConnectionError, RuntimeError) as error:
+        raise BrokerUnavailable(f"Could not {what}: {error or type(error).__name__}.") from error
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        raise BrokerUnavailable(f"Could not {what}: the channel was closed.") from error
 
 
 async def open_channel(connection: AbstractConnection) -> AbstractChannel:

@@ -9,13 +9,7 @@ from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Tenant
 from rs_order.domain.order import Order
 from rs_order.domain.process import Process
-from rs_order.ports import (
-    Catalog,
-    Processes,
-    RemoteError,
-    RemoteRejection,
-    UnreadableProcess,
-)
+from rs_order.ports import Catalog, Processes, RemoteError, RemoteRejection, UnreadableProcess
 from rs_order.regards.catalog import RegardsDatasetFiles
 
 SEARCH_FAILED = "Error trying to search data objects from catalog."

@@ -51,12 +51,7 @@ from rs_order.contracts.storage import (
     FileReferenceEvent,
     FilesRestorationRequest,
 )
-from rs_order.contracts.wire import (
-    CONVERTER_HEADER,
-    TENANT_HEADER,
-    TYPE_HEADER,
-    WireModel,
-)
+from rs_order.contracts.wire import CONVERTER_HEADER, TENANT_HEADER, TYPE_HEADER, WireModel
 
 MULTITENANT_VHOST = "regards.multitenant.manager"
 INSTANCE_VHOST = "regards.instance.manager"

@@ -14,8 +14,8 @@ from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMe
 from pydantic import ValidationError
 
 from rs_order.broker.connection import CONNECT_SECONDS, vhost_url
-from rs_order.broker.errors import BrokerUnavailable, broker_errors
-from rs_order.broker.publishing import open_channel, publish
+from rs_order.broker.errors import BrokerUnavailable
+from rs_order.broker.publishing import broker_errors, open_channel, publish
 from rs_order.contracts.order_messages import (
     ORDER_REQUEST,
     ORDER_RESPONSE,

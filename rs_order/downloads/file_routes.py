@@ -11,12 +11,11 @@ from rs_order.downloads.routes import BAD_ORDER_TOKEN, DownloadServices, OrderTo
 from rs_order.downloads.single_file import FileReport, FileRequest
 from rs_order.downloads.streaming import StreamedFile
 from rs_order.ports import FileOfOrder, OrderToken
-from rs_order.rest.access import Access
+from rs_order.rest.access import Access, is_administrator
 from rs_order.rest.errors import HttpError
 from rs_order.rest.middleware import facts_of
 from rs_order.rest.parameters import DataFileIdInPath
 from rs_order.rest.resources import DOWNLOAD_FILE, DOWNLOAD_PUBLIC_FILE, TEST_PUBLIC_FILE
-from rs_order.rest.roles import is_administrator
 from rs_order.rest.routing import AuthorisedCaller, Documented, Endpoints
 
 _NOT_NOW: Final = {FileState.PENDING: 202, FileState.ERROR: 422}

@@ -9,9 +9,8 @@ from datetime import datetime
 from typing import Final
 
 from rs_order.domain.ids import DataFileId, OrderId, Tenant
-from rs_order.downloads.content_check import ContentCheck
 from rs_order.downloads.entry_names import NOTICE, EntryNames
-from rs_order.downloads.fetching import Fetching, finish_anyway
+from rs_order.downloads.fetching import ContentCheck, Fetching, finish_anyway
 from rs_order.downloads.ledger import Ledger
 from rs_order.downloads.settle import Settle
 from rs_order.downloads.zip_stream import NO_COMPRESSION, ZipStream

@@ -20,12 +20,11 @@ from rs_order.ports import (
     OrderToken,
     OrderTokens,
 )
-from rs_order.rest.access import Access
+from rs_order.rest.access import Access, may_see_orders_of
 from rs_order.rest.errors import HttpError
 from rs_order.rest.middleware import facts_of
 from rs_order.rest.parameters import OrderIdInPath
 from rs_order.rest.resources import DOWNLOAD_ORDER, GET_METALINK, GET_PUBLIC_METALINK
-from rs_order.rest.roles import may_see_orders_of
 from rs_order.rest.routing import AuthorisedCaller, Documented, Endpoints
 
 METALINK_TYPE: Final = "application/metalink+xml"

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from rs_order.domain import failure_reasons
 from rs_order.domain.ids import OrderId, Tenant
-from rs_order.downloads.content_check import ContentCheck
-from rs_order.downloads.fetching import finish_anyway
+from rs_order.downloads.fetching import ContentCheck, finish_anyway
 from rs_order.downloads.settle import Settle
 from rs_order.ports import FetchError, FetchResult, FileOutcome, FileSources, FileToDownload
 

@@ -10,7 +10,7 @@ from rs_order.contracts.wire import Page
 from rs_order.core.links import DownloadLinks, Links
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import DatasetTaskId, OrderId, SubOrderId
-from rs_order.rest.access import Access
+from rs_order.rest.access import Access, may_read_order_of, may_see_orders_of
 from rs_order.rest.answers import LinkWriter, entity, json_answer, page
 from rs_order.rest.errors import HttpError
 from rs_order.rest.parameters import (
@@ -28,7 +28,6 @@ from rs_order.rest.resources import (
     LIST_AVAILABLE_FILES_OF_SUB_ORDER,
     LIST_DATASET_FILES,
 )
-from rs_order.rest.roles import may_read_order_of, may_see_orders_of
 from rs_order.rest.routing import STORE_UNAVAILABLE, AuthorisedCaller, Documented, Endpoints
 from rs_order.store.file_views import FileProperty, FileView, FileViews
 from rs_order.store.order_views import OrderViews

@@ -14,7 +14,7 @@ from rs_order.orders.apply import ApplyOrder
 from rs_order.orders.create import CreateOrder, OrderOptions
 from rs_order.orders.representation import order_entities
 from rs_order.ports import Users
-from rs_order.rest.access import Access
+from rs_order.rest.access import Access, may_read_order_of
 from rs_order.rest.answers import entity, json_answer, page
 from rs_order.rest.errors import HttpError, Messages
 from rs_order.rest.middleware import facts_of
@@ -26,7 +26,6 @@ from rs_order.rest.resources import (
     GET_ORDER,
     LIST_ORDERS,
 )
-from rs_order.rest.roles import may_read_order_of
 from rs_order.rest.routing import (
     BAD_BODY,
     STORE_UNAVAILABLE,

@@ -9,9 +9,9 @@ from fastapi import Request, Response
 from rs_order.contracts.wire import WireModel
 from rs_order.domain.identity import Caller
 from rs_order.ports import Resource, RoleAccess
+from rs_order.rest.access import may_use
 from rs_order.rest.addresses import base_address, expand, own_address
 from rs_order.rest.parameters import Paging
-from rs_order.rest.roles import may_use
 
 _JSON: Final = "application/json"
 

@@ -10,9 +10,9 @@ from starlette.types import Message
 
 from rs_order.domain.identity import Caller
 from rs_order.ports import Resource
-from rs_order.rest.access import Access
-from rs_order.rest.authentication import (
+from rs_order.rest.access import (
     IN_MAINTENANCE,
+    Access,
     authenticate,
     require_allowed_address,
     require_allowed_role,

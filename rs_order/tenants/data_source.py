@@ -6,9 +6,8 @@ from fastapi import APIRouter, Request, Response
 
 from rs_order.contracts.administration import ConnectionProperties, DataSourceStatus, DataSourceTest
 from rs_order.domain.ids import Tenant
-from rs_order.rest.access import Access
+from rs_order.rest.access import Access, is_served, require_own_tenant
 from rs_order.rest.answers import json_answer
-from rs_order.rest.authentication import is_served, require_own_tenant
 from rs_order.rest.errors import HttpError
 from rs_order.rest.parameters import TenantInPath
 from rs_order.rest.resources import GET_DATA_SOURCE_STATUS, TEST_DATA_SOURCE

@@ -11,12 +11,10 @@ from rs_order.core.errors import NotFound
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Tenant
 from rs_order.ports import Clock
-from rs_order.rest.access import Access
+from rs_order.rest.access import Access, may_reach, require_own_tenant
 from rs_order.rest.answers import json_answer
-from rs_order.rest.authentication import require_own_tenant
 from rs_order.rest.parameters import TenantInPath
 from rs_order.rest.resources import DISABLE_MAINTENANCE, ENABLE_MAINTENANCE, GET_MAINTENANCE
-from rs_order.rest.roles import may_reach
 from rs_order.rest.routing import AuthorisedCaller, Endpoints
 from rs_order.store.tenants import Maintenance, MaintenanceState
 

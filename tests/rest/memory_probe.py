@@ -28,8 +28,7 @@ from rs_order.downloads.metalink import Metalinks
 from rs_order.downloads.order_tokens import JwtOrderTokens
 from rs_order.downloads.routes import DownloadServices
 from rs_order.ports import FileOfOrder, FileOutcome, FileToDownload, OpenFile, OrderToDownload
-from rs_order.rest.access import Access
-from rs_order.rest.roles import DefaultRoles
+from rs_order.rest.access import Access, DefaultRoles
 from rs_order.rest.server import run_rest
 from rs_order.rest.tokens import TokenVerifier
 from rs_order.store.tenants import Maintenance, Tenants

@@ -8,8 +8,7 @@ import pytest
 from rs_order.app.rest import RestServices
 from rs_order.domain.identity import Caller
 from rs_order.ports import Resource
-from rs_order.rest.access import Access
-from rs_order.rest.authentication import require_no_maintenance
+from rs_order.rest.access import Access, require_no_maintenance
 from rs_order.rest.errors import HttpError
 from rs_order.rest.resources import DISABLE_MAINTENANCE, DOWNLOAD_FILE, RESOURCES
 from rs_order.store.tenants import Maintenance
