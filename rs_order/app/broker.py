@@ -50,7 +50,7 @@ def build_outgoing(settings: Settings, names: Topology, outbox: Outbox) -> Outgo
     return Outgoing(
         Relay(outbox, _publications(settings, names), publishers),
         [
-            _connection(settings, vhost, names.elements(vhost).exchanges_only, [publishers[vhost]])
+            _connection(settings, vhost, names.elements(vhost).for_publishing, [publishers[vhost]])
             for vhost in Vhost
         ],
     )

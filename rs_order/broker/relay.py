@@ -7,8 +7,9 @@ streams go on.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 
 import structlog
 from prometheus_client import Counter
@@ -26,6 +27,8 @@ IN_FLIGHT = 256
 """Publications waiting for their confirm."""
 PUBLISH_SECONDS = 10.0
 """A claim publishes no further row after this time. It ends once those in flight have succeeded or failed."""
+START_SECONDS = 5.0
+"""How long to wait at the start until both virtual hosts are connected, with the queues of our steps."""
 SWEEP_SECONDS = 1.0
 """How long it may take until a row of another process, or one that failed, is read."""
 SHORTEST_PAUSE_SECONDS = 0.005
@@ -76,6 +79,7 @@ class Relay:
         """Publish until `stop`."""
         self._ended.clear()
         try:
+            await self._wait_for_all_publishers()
             async with asyncio.TaskGroup() as drains:
                 while not self._stopping.is_set():
                     await self._wait_for_publisher()
@@ -85,11 +89,21 @@ class Relay:
         finally:
             self._ended.set()
 
+    async def _wait_for_all_publishers(self) -> None:
+        """Wait a little until all publishers are open: no row fails because this process just starts."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(START_SECONDS):
+                for publisher in self._publishers.values():
+                    await self._first_of(publisher.opened())
+
     async def _wait_for_publisher(self) -> None:
         """Wait until a publisher is open, so that no claim is held while the broker is unavailable."""
         if any(publisher.is_open for publisher in self._publishers.values()):
             return
-        openings = [publisher.opened() for publisher in self._publishers.values()]
+        await self._first_of(*(publisher.opened() for publisher in self._publishers.values()))
+
+    async def _first_of(self, *openings: Coroutine[Any, Any, None]) -> None:
+        """Wait for one of the openings, or for the stop."""
         waits = [asyncio.ensure_future(wait) for wait in (self._until_stopping(), *openings)]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)

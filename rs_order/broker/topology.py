@@ -66,9 +66,18 @@ class Elements:
     bindings: tuple[Binding, ...]
 
     @property
-    def exchanges_only(self) -> "Elements":
-        """The part that a connection declares that only publishes."""
-        return Elements(self.exchanges, (), ())
+    def for_publishing(self) -> "Elements":
+        """The part that a connection declares that only publishes.
+
+        That is every exchange, and the queues that only this service writes to: its steps and dead letters
+        need a queue from the first one on.
+        """
+        subscribed = {b.queue for b in self.bindings if b.exchange != DEAD_LETTER_EXCHANGE}
+        return Elements(
+            self.exchanges,
+            tuple(queue for queue in self.queues if queue.name not in subscribed),
+            tuple(binding for binding in self.bindings if binding.queue not in subscribed),
+        )
 
 
 @dataclass(frozen=True, slots=True)

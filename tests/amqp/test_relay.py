@@ -11,6 +11,7 @@ from uuid import UUID
 import orjson
 import pytest
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+from prometheus_client import REGISTRY
 
 from rs_order.broker.errors import NotConfirmed
 from rs_order.broker.publications import Publications
@@ -234,6 +235,29 @@ async def test_streams_keep_their_order_under_failures(
     for numbers in by_stream(arrived).values():
         assert numbers == sorted(numbers)
         assert sorted(set(numbers)) == list(range(10))
+
+
+async def test_steps_have_a_queue_when_the_relay_begins(
+    broker: FreshBroker, outbox: ObservedOutbox
+) -> None:
+    """On an empty broker no attempt fails, although no consumer has declared a queue (issue 11, F30)."""
+    failed = REGISTRY.get_sample_value("rs_order_relay_failed_total", {"kind": "STEP"}) or 0
+    await outbox.add(*(step(number) for number in range(3)))
+    publishers = {vhost: Publisher() for vhost in Vhost}
+    relay = Relay(outbox, MESSAGES, publishers)
+
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(running(relay))
+        for vhost, name in zip(Vhost, (broker.vhost, broker.instance_vhost), strict=True):
+            elements = TOPOLOGY.elements(vhost).for_publishing
+            session = supervised(broker.url, name, elements, [publishers[vhost]])
+            await stack.enter_async_context(session)
+        await eventually(outbox.is_empty, "the outbox empty")
+        opened = await stack.enter_async_context(raw_channel(broker.url, broker.vhost))
+        assert len(await all_of(opened, STEPS)) == 3
+
+    now = REGISTRY.get_sample_value("rs_order_relay_failed_total", {"kind": "STEP"}) or 0
+    assert now == failed
 
 
 class _SlowPublisher(Publisher):

@@ -169,6 +169,19 @@ def test_exchanges_and_bindings(
     }
 
 
+def test_who_publishes_declares_only_the_queues_of_this_service() -> None:
+    """A process that serves HTTP declares no queue that peers write to; nothing would consume it."""
+    publishing = topology(instance_identifier="instance-1").multitenant.for_publishing
+    names = {queue.name for queue in publishing.queues}
+
+    assert {name for name in names if not name.endswith("DLQ")} == {
+        "rs-order.steps",
+        "rs-order.remote-steps",
+    }
+    assert {binding.exchange for binding in publishing.bindings} == {"regards.DLX"}
+    assert {binding.queue for binding in publishing.bindings} < names
+
+
 def test_names_follow_namespace_and_type() -> None:
     """Only the names of dead letters never follow the namespace (amqp.md 1.5)."""
     other = topology("ns", "rs-other", instance_identifier="i")
