@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from typing import Any
 
+import coverage
 import pytest
 import structlog
 from hypothesis import HealthCheck, Phase, given, seed, settings
@@ -47,7 +48,22 @@ def run_sequences(database_url: str, share: int, **rules: Any) -> None:
             if failure is not None:
                 pytest.fail(loop.run_until_complete(_report(harness, made)), pytrace=False)
 
-        sequence()
+        with _unmeasured():
+            sequence()
+
+
+@contextmanager
+def _unmeasured() -> Iterator[None]:
+    """Stop the measurement of coverage: sequences run the same lines a million times."""
+    measurement = coverage.Coverage.current()
+    if measurement is None:
+        yield
+        return
+    measurement.stop()
+    try:
+        yield
+    finally:
+        measurement.start()
 
 
 async def _failure(harness: OrderHarness, made: Sequence[Move]) -> Exception | None:
