@@ -115,7 +115,7 @@ class Platform:
 
     async def health(self) -> dict[str, Any]:
         """Return the components of the service's health."""
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
             answer = await client.get(f"http://127.0.0.1:{self.port}/actuator/health")
         components: dict[str, Any] = answer.json()["components"]
         return components
@@ -131,7 +131,7 @@ class Platform:
 
     async def _until_up(self) -> None:
         """Poll the health address, as an orchestrator does."""
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=60) as client:
 
             async def is_up() -> bool:
                 answer = await client.get(f"http://127.0.0.1:{self.port}/actuator/health")

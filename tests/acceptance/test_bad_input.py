@@ -529,7 +529,7 @@ async def test_an_unreadable_step_is_a_dead_letter(
 
 async def dropped(platform: Platform) -> dict[str, float]:
     """Return the number of dropped messages of the file queue by reason, from the Prometheus metrics."""
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         answer = await client.get(f"http://127.0.0.1:{platform.port}/actuator/prometheus")
     counted = {}
     for line in answer.text.splitlines():

@@ -88,7 +88,7 @@ async def test_a_result_for_an_inactive_tenant_is_kept(
 
 async def _dropped(platform: Platform) -> bool:
     """True if the metrics count a dropped step."""
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         answer = await client.get(f"http://127.0.0.1:{platform.port}/actuator/prometheus")
     line = f'rs_order_messages_dropped_total{{queue="{STEPS}",reason="tenant-away"}}'
     return line in answer.text

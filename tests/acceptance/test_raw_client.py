@@ -171,7 +171,7 @@ async def _download(link: str, port: int) -> dict[str, bytes]:
         KEY,
         algorithm="HS512",
     )
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=60) as http:
         answer = await http.get(
             httpx.URL(link).copy_with(host="127.0.0.1", port=port),
             headers={"Authorization": f"Bearer {token}"},

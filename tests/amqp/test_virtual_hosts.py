@@ -20,7 +20,7 @@ async def new_vhost(broker: FreshBroker) -> AsyncIterator[str]:
     yield name
     parts = urlsplit(broker.management_url)
     credentials = (parts.username or "guest", parts.password or "guest")
-    async with httpx.AsyncClient(auth=credentials) as client:
+    async with httpx.AsyncClient(auth=credentials, timeout=60) as client:
         await client.delete(f"{broker.management_url}/api/vhosts/{name}")
 
 

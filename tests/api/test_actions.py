@@ -396,7 +396,7 @@ async def test_an_unknown_order_is_not_found(
     options: dict[str, Any] = {"json": {}} if verb == "POST" else {}
     unknown = await act(here, verb, template.format(-12), new_user(here), role, **options)
     no_number = await act(here, verb, template.format("twelve"), new_user(here), role, **options)
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
         stranger = await client.request(
             verb, f"http://127.0.0.1:{here.port}{template.format(1)}", **options
         )

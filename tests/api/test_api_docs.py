@@ -25,7 +25,7 @@ BODIES = {f"#/components/schemas/{name}" for name in ("Messages", "DataSourceTes
 
 @pytest.fixture
 async def document(here: Platform) -> Document:
-    async with httpx.AsyncClient(base_url=here.url, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=here.url, trust_env=False, timeout=60) as client:
         answer = await client.get("/v3/api-docs")
     assert answer.status_code == 200
     found: Document = answer.json()
@@ -67,7 +67,7 @@ def bodies(operation: Document) -> Iterator[tuple[str, Document]]:
 @pytest.mark.parametrize("prefix", PREFIXES)
 async def test_the_document_is_public(here: Platform, prefix: str) -> None:
     """No token is needed, and both mounts serve the same document."""
-    async with httpx.AsyncClient(base_url=here.url, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=here.url, trust_env=False, timeout=60) as client:
         answer = await client.get(f"{prefix}/v3/api-docs")
         root = await client.get("/v3/api-docs")
 
@@ -177,7 +177,7 @@ async def test_generators_can_read_the_document(document: Document) -> None:
 async def test_swagger_ui_works_offline(here: Platform, prefix: str, path: str) -> None:
     """The page and everything it loads come from the service itself, on every mount."""
     async with httpx.AsyncClient(
-        base_url=here.url, trust_env=False, follow_redirects=True
+        base_url=here.url, trust_env=False, follow_redirects=True, timeout=60
     ) as client:
         page = await client.get(prefix + path)
         links = re.findall(r'(?:src|href)="([^"]+)"|url: \'([^\']+)\'', page.text)

@@ -29,7 +29,7 @@ async def answer(
     sent = dict(headers or {})
     if authorization is not None:
         sent["Authorization"] = authorization.replace(TOKEN, token)
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{here.port}") as client:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{here.port}", timeout=60) as client:
         return await client.get(NO_ORDER, headers=sent, params=query)
 
 

@@ -66,7 +66,7 @@ async def test_databases_that_are_not_tested(
 
 async def test_the_use_of_connections(here: Platform) -> None:
     """For everybody who names a project; numbers that fit together."""
-    async with httpx.AsyncClient(base_url=here.url, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=here.url, trust_env=False, timeout=60) as client:
         answer = await client.get("/regards/project1/datasource/status?scope=project1")
 
     properties = answer.json()["properties"]
@@ -80,7 +80,7 @@ async def test_the_use_of_connections(here: Platform) -> None:
 
 
 async def test_the_use_of_connections_of_no_project(here: Platform) -> None:
-    async with httpx.AsyncClient(base_url=here.url, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=here.url, trust_env=False, timeout=60) as client:
         answer = await client.get("/regards/nowhere/datasource/status?scope=project1")
 
     assert (answer.status_code, answer.json()) == (
@@ -91,7 +91,7 @@ async def test_the_use_of_connections_of_no_project(here: Platform) -> None:
 
 async def test_the_list_of_resources(here: Platform) -> None:
     """Every endpoint a role can be given, in the shape rs-admin registers; not the list itself."""
-    async with httpx.AsyncClient(base_url=here.url, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=here.url, trust_env=False, timeout=60) as client:
         answer = await client.get("/security/resources?scope=anything")
 
     listed = {(one["fullPath"], one["method"]): one for one in answer.json()}
@@ -107,5 +107,5 @@ async def test_the_list_of_resources(here: Platform) -> None:
 
 
 async def test_the_list_of_resources_needs_a_caller(here: Platform) -> None:
-    async with httpx.AsyncClient(base_url=here.url, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=here.url, trust_env=False, timeout=60) as client:
         assert (await client.get("/security/resources")).status_code == 401

@@ -109,7 +109,7 @@ async def test_a_body_that_is_too_large(admin: httpx.AsyncClient) -> None:
 async def test_strangers_are_told_so_first(here: Platform) -> None:
     """401 and 403 come before anything about the body, however large it is."""
     content = b" " * (2**20 + 1)
-    async with httpx.AsyncClient(base_url=here.url, trust_env=False) as nobody:
+    async with httpx.AsyncClient(base_url=here.url, trust_env=False, timeout=60) as nobody:
         unknown = await nobody.put(APP, content=content)
     async with here.client("jane@example.org") as jane:
         forbidden = await jane.put(APP, content=content)
@@ -176,7 +176,7 @@ async def test_both_mounts_and_their_links(
     """rest.md 1.1, 1.2: the same endpoints; links lead where the caller is, query token included."""
     base = "https://h" if headers else here.url
     token = here.sandbox.token("admin@example.org", "ADMIN", "project1")
-    async with httpx.AsyncClient(base_url=here.url, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=here.url, trust_env=False, timeout=60) as client:
         answer = await client.get(f"{prefix}/settings?token={token}", headers=headers)
 
     assert answer.status_code == 200
@@ -216,7 +216,7 @@ def _headers(answer: httpx.Response) -> dict[str, str]:
 
 async def test_preflight(here: Platform) -> None:
     """OPTIONS without a token: 200 with the CORS headers, whatever the path."""
-    async with httpx.AsyncClient(base_url=here.url, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=here.url, trust_env=False, timeout=60) as client:
         for path in ("/settings", "/nowhere", "/api/v1/rs-order/user/orders"):
             answer = await client.options(path, headers={"Origin": "https://example.org"})
             assert (answer.status_code, answer.content) == (200, b"")

@@ -51,7 +51,7 @@ async def test_every_endpoint_takes_anything(
     checks = [check for check in CHECKS if key not in NOT_OFFERED or check != not_a_server_error]
     base_url = f"http://127.0.0.1:{here.port}"
     token = here.sandbox.token(new_user(here), "PROJECT_ADMIN", "project1")
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         document = (await client.get(f"{base_url}/v3/api-docs")).json()
 
     operation = schemathesis.openapi.from_dict(document)[template][verb]

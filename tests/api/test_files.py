@@ -74,7 +74,7 @@ async def test_rest_14_file_pending_is_202_on_both_addresses(here: Platform) -> 
         metalink = await client.get(f"/user/orders/{order_id}/metalink/download")
         public = metalink.text.split("<url")[1].split(">")[1].split("<")[0].replace("&amp;", "&")
         plain = await client.get(f"/orders/files/{file['id']}")
-    async with httpx.AsyncClient(trust_env=False) as nobody:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as nobody:
         address = public.replace("http://localhost:9043", f"http://127.0.0.1:{here.port}")
         answers = [plain, await nobody.get(address), await nobody.head(address)]
         for answer in answers:

@@ -24,7 +24,7 @@ async def test_rest_14_metalink_and_the_token_in_it(here: Platform) -> None:
     (address,) = re.findall(r"<url[^>]*>([^<]+)</url>", answer.text)
     query = parse_qs(urlsplit(address.replace("&amp;", "&")).query)
     async with httpx.AsyncClient(
-        base_url=f"http://127.0.0.1:{here.port}", trust_env=False
+        base_url=f"http://127.0.0.1:{here.port}", trust_env=False, timeout=60
     ) as nobody:
         public = await nobody.get("/user/orders/metalink/download", params=query)
         elsewhere = await nobody.get(

@@ -216,7 +216,7 @@ async def test_a_deleted_order_can_still_be_looked_at(here: Platform) -> None:
 
 async def test_without_a_token(here: Platform) -> None:
     """401 with the body of every failure; the public of a project has no orders: 403."""
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{here.port}") as client:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{here.port}", timeout=60) as client:
         nobody = await client.get("/user/orders")
         public = await client.get("/user/orders?scope=project1")
 

@@ -107,7 +107,7 @@ async def test_the_public_may_be_given_a_right(rights: Platform) -> None:
     before = await status(rights, "PUBLIC")
     rights.sandbox.grant(TENANT, "PUBLIC", TEMPLATE, "GET")
     await until(rights, "PUBLIC", ALLOWED)
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{rights.port}") as client:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{rights.port}", timeout=60) as client:
         answer = await client.get(NO_ORDER, params={"scope": TENANT})
 
     assert (before, answer.status_code) == (REFUSED, ALLOWED)

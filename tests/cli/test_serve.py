@@ -18,7 +18,7 @@ async def test_ready_then_stopped(broker: FreshBroker, database_url: str) -> Non
         "http_host": "127.0.0.1",
         "http_port": "0",
     }
-    async with started("serve", **settings) as service, httpx.AsyncClient() as client:
+    async with started("serve", **settings) as service, httpx.AsyncClient(timeout=60) as client:
         line = await line_with(service, "rs-order is ready")
         url = line.split()[4]
         health = await client.get(f"{url}/actuator/health")

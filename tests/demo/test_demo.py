@@ -62,7 +62,7 @@ async def _assert_nothing_left(servers: Servers, temporary: Path) -> None:
     connection = await asyncpg.connect(servers.database_url)
     names = await connection.fetch("select datname from pg_database where datname like '%demo%'")
     await connection.close()
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         vhosts = (await client.get(f"{servers.management_url}/api/vhosts")).json()
 
     assert names == []

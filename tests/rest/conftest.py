@@ -143,5 +143,7 @@ async def base_url(services: RestServices) -> AsyncIterator[str]:
 async def api(base_url: str) -> AsyncIterator[httpx.AsyncClient]:
     """An HTTP client with a token of the order's owner."""
     headers = {"Authorization": f"Bearer {bearer()}"}
-    async with httpx.AsyncClient(base_url=base_url, headers=headers, trust_env=False) as client:
+    async with httpx.AsyncClient(
+        base_url=base_url, headers=headers, trust_env=False, timeout=60
+    ) as client:
         yield client

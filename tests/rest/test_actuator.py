@@ -13,7 +13,7 @@ pytestmark = pytest.mark.parametrize("downloadable", ["memory"], indirect=True)
 
 async def test_health_is_up_and_needs_no_token(base_url: str) -> None:
     """The response is UP with the components."""
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
         answer = await client.get(f"{base_url}/actuator/health?scope=instance")
 
     assert (

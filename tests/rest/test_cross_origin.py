@@ -38,7 +38,10 @@ async def test_only_pages_of_allowed_origins_get_cors_headers(
     services = replace(services, settings=RestSettings(cross_origins=allowed))
     headers = {"Origin": origin} if origin else {}
 
-    async with aclosing(serving(services)) as urls, httpx.AsyncClient(trust_env=False) as client:
+    async with (
+        aclosing(serving(services)) as urls,
+        httpx.AsyncClient(trust_env=False, timeout=60) as client,
+    ):
         url = await anext(urls)
         answers = [
             await client.request(verb, url + PATH, headers=headers) for verb in ("GET", "OPTIONS")

@@ -36,7 +36,7 @@ async def outcome(
 async def anonymous(base_url: str) -> Any:
     """A client without a bearer token, which names the project by ``scope``."""
     async with httpx.AsyncClient(
-        base_url=base_url, params={"scope": "demo"}, trust_env=False
+        base_url=base_url, params={"scope": "demo"}, trust_env=False, timeout=60
     ) as client:
         yield client
 
@@ -289,7 +289,7 @@ async def test_missing_order_token(
 
 async def test_an_order_token_needs_a_scope_or_a_bearer_token(base_url: str) -> None:
     """These name the project; the order token alone doesn't."""
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
         answer = await client.get(f"{base_url}{PUBLIC}?orderToken={order_token()}")
 
     assert answer.status_code == 401
@@ -302,7 +302,7 @@ async def test_service_without_a_key_for_order_tokens(
     downloadable.add("a")
     downloads = replace(services.downloads, order_tokens=NoOrderTokens())
     async for url in serving(replace(services, downloads=downloads)):
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
             answer = await client.get(f"{url}{PUBLIC}?scope=demo&orderToken={order_token()}")
 
     assert answer.status_code == 503

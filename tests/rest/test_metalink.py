@@ -115,7 +115,7 @@ async def test_w24_links_work_for_all_callers_that_may_get_the_metalink(
     contents = [b"1", b"2", b"3"]
     downloadable.add_all([(f"{n}", content) for n, content in enumerate(contents)])
 
-    async with httpx.AsyncClient(base_url=base_url, trust_env=False) as anonymous:
+    async with httpx.AsyncClient(base_url=base_url, trust_env=False, timeout=60) as anonymous:
         for content, metalink in zip(
             contents,
             [
@@ -143,7 +143,7 @@ async def test_the_token_in_a_file_link_is_valid_for_the_metalink(
     (file,) = files_of((await api.get(PLAIN)).content)
     query = query_of(text_of(file, "resources/url"))
 
-    async with httpx.AsyncClient(base_url=base_url, trust_env=False) as anonymous:
+    async with httpx.AsyncClient(base_url=base_url, trust_env=False, timeout=60) as anonymous:
         answer = await anonymous.get(PUBLIC, params=dict(query))
 
     assert names_of(answer.content) == ["a"]
@@ -353,7 +353,7 @@ async def test_service_without_a_key_for_order_tokens(
     )
     services = replace(services, downloads=downloads)
     async for url in serving(services):
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
             headers = as_caller(OWNER, "REGISTERED_USER")
             answer = await client.get(url + PLAIN, headers=headers)
 
@@ -385,7 +385,7 @@ async def test_links_have_the_last_known_address_of_the_project(
     services = replace(services, downloads=replace(services.downloads, metalinks=metalinks))
 
     async for url in serving(services):
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
             headers = as_caller(OWNER, "REGISTERED_USER")
             answer = await client.get(url + PLAIN, headers=headers)
 

@@ -55,7 +55,7 @@ async def test_downloads_in_progress_are_finished(
     downloadable.add("a", waiting, of=content)
     running = RunningServer(services, grace_seconds=10)
     async with (
-        httpx.AsyncClient(base_url=await running.url(), trust_env=False) as client,
+        httpx.AsyncClient(base_url=await running.url(), trust_env=False, timeout=60) as client,
         client.stream("GET", PATH, headers=HEADERS) as answer,
     ):
         chunks = answer.aiter_raw()
@@ -88,7 +88,7 @@ async def test_downloads_are_aborted_after_the_grace_time(
     downloadable.add("endless", endless, size=2**40)
     running = RunningServer(services, grace_seconds=1)
     async with (
-        httpx.AsyncClient(base_url=await running.url(), trust_env=False) as client,
+        httpx.AsyncClient(base_url=await running.url(), trust_env=False, timeout=60) as client,
         client.stream("GET", PATH, headers=HEADERS) as answer,
     ):
         running.stop.set()
@@ -109,7 +109,7 @@ async def test_cancelling_its_task_stops_the_server(services: RestServices) -> N
 
     with pytest.raises(asyncio.CancelledError):
         await running.task
-    async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=60) as client:
         assert await refuses_connections(client)
 
 

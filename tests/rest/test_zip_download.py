@@ -58,7 +58,7 @@ async def test_every_response_has_the_common_headers(api: httpx.AsyncClient) -> 
 
 async def test_options_without_authorization(base_url: str) -> None:
     """A browser's preflight request needs no token (rest.md 2.1)."""
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
         answer = await client.options(base_url + PATH)
 
     assert (answer.status_code, answer.content) == (200, b"")
@@ -157,7 +157,7 @@ async def test_failures_have_messages(
 )
 async def test_requests_without_a_valid_token(base_url: str, headers: dict[str, str]) -> None:
     """The response is 401 with messages (decisions.md, Q1)."""
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
         answer = await client.get(base_url + PATH, headers=headers)
 
     assert answer.status_code == 401
@@ -166,7 +166,7 @@ async def test_requests_without_a_valid_token(base_url: str, headers: dict[str, 
 
 async def test_scope_makes_a_public_caller(base_url: str) -> None:
     """A public caller is authenticated but may not download (rest.md 2.1)."""
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
         by_header = await client.get(base_url + PATH, headers={"scope": "demo"})
         by_query = await client.get(f"{base_url}{PATH}?scope=demo")
 
@@ -191,7 +191,10 @@ async def test_token_in_the_address(
     downloadable.add("a")
     services = replace(services, settings=RestSettings(token_in_query=setting))
 
-    async with aclosing(serving(services)) as urls, httpx.AsyncClient(trust_env=False) as client:
+    async with (
+        aclosing(serving(services)) as urls,
+        httpx.AsyncClient(trust_env=False, timeout=60) as client,
+    ):
         url = await anext(urls)
         with capture_logs() as lines:
             answer = await client.get(f"{url}{PATH}?token={bearer()}")
@@ -328,7 +331,10 @@ async def test_order_that_is_deleted_during_the_download_aborts_the_response(
     downloadable.add("a", last)
     downloadable.add("b")
     headers = {"Authorization": f"Bearer {bearer()}"}
-    async with aclosing(serving(services)) as urls, httpx.AsyncClient(trust_env=False) as client:
+    async with (
+        aclosing(serving(services)) as urls,
+        httpx.AsyncClient(trust_env=False, timeout=60) as client,
+    ):
         url = await anext(urls)
         with capture_logs() as lines:
             with pytest.raises(httpx.RemoteProtocolError):

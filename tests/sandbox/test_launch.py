@@ -30,7 +30,7 @@ async def test_serve_prints_its_addresses_and_stops_on_sigterm() -> None:
     assert process.stdout is not None
     lines = [(await process.stdout.readline()).decode().strip() for _ in range(11)]
     variables = dict(line.split("=", 1) for line in lines if line.startswith("RS_ORDER_"))
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=60) as http:
         status = (await http.get(variables["RS_ORDER_CATALOG_URL"] + "/x")).status_code
     process.send_signal(signal.SIGTERM)
     code = await process.wait()

@@ -45,7 +45,7 @@ def _token(
 async def test_call_without_valid_token_is_401(
     sandbox: Sandbox, header: str | None, setting: str
 ) -> None:
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=60) as http:
         headers = {"Authorization": header} if header else {}
         answer = await http.get(f"{sandbox.urls[setting]}/anything", headers=headers)
 
@@ -55,7 +55,7 @@ async def test_call_without_valid_token_is_401(
 
 async def test_tenant_that_is_not_served_is_403(sandbox: Sandbox) -> None:
     headers = {"Authorization": f"Bearer {_token(tenant='elsewhere')}"}
-    async with httpx.AsyncClient(headers=headers) as http:
+    async with httpx.AsyncClient(headers=headers, timeout=60) as http:
         project_service = await http.get(f"{sandbox.urls['ADMIN_URL']}/roles")
         instance_service = await http.get(f"{sandbox.urls['ADMIN_INSTANCE_URL']}/tenants")
 
@@ -65,7 +65,7 @@ async def test_tenant_that_is_not_served_is_403(sandbox: Sandbox) -> None:
 async def test_every_call_is_recorded_with_its_identity(sandbox: Sandbox) -> None:
     """Rejected calls are recorded too; each service has a counter."""
     headers = {"Authorization": f"Bearer {_token()}"}
-    async with httpx.AsyncClient(headers=headers) as http:
+    async with httpx.AsyncClient(headers=headers, timeout=60) as http:
         await http.get(f"{sandbox.urls['ADMIN_URL']}/roles")
         await http.post(f"{sandbox.urls['STORAGE_URL']}/nowhere", headers={"Authorization": ""})
         record = (await http.get(f"{sandbox.url}/sandbox/calls")).json()

@@ -87,7 +87,7 @@ async def test_external_file_has_what_the_manifest_publishes(client: Client) -> 
     """It has no size and no checksum, and a URL that serves the bytes without a token."""
     [feature] = await client.features("providerId:SRS_19960106")
     [file] = feature["files"]["RAWDATA"]
-    async with httpx.AsyncClient() as anybody:
+    async with httpx.AsyncClient(timeout=60) as anybody:
         content = (await anybody.get(file["uri"])).content
 
     assert file["reference"] is True
