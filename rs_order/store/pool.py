@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 import asyncpg
 import orjson
@@ -33,8 +33,7 @@ LONGEST_CALL_SECONDS: Final = 60.0
 """The driver stops waiting for the server after this time, which is longer than the server's own limit."""
 ROLLBACK_SECONDS: Final = 5.0
 """The longest wait for a rollback. After that the session is closed."""
-READ_ONLY_SECONDS = 1.0
-"""Sessions of a server that only reads are opened again at most this often."""
+
 CLIENT_SOCKET_OPTIONS: Final = {
     "TCP_KEEPIDLE": 5,
     "TCP_KEEPINTVL": 2,
@@ -73,6 +72,9 @@ class Row(Protocol):
 class WatchedConnection(DriverConnection):
     """A connection that notices an unreachable server, and a server that it should leave."""
 
+    read_only_seconds: ClassVar[float] = 1.0
+    """Sessions of a server that only reads are opened again at most this often."""
+
     def __init__(self, protocol: Any, transport: Any, *arguments: Any) -> None:
         super().__init__(protocol, transport, *arguments)
         self._opened_at = time.monotonic()
@@ -94,7 +96,7 @@ class WatchedConnection(DriverConnection):
             getattr(reported, "in_hot_standby", None),
             getattr(reported, "default_transaction_read_only", None),
         )
-        return read_only and time.monotonic() - self._opened_at >= READ_ONLY_SECONDS
+        return read_only and time.monotonic() - self._opened_at >= self.read_only_seconds
 
 
 async def prepare_connection(connection: Connection) -> None:

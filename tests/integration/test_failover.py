@@ -1,6 +1,6 @@
 """After a failover no session stays with a server that only reads (issue 11, F4).
 
-A default of the database stands for the standby: sessions that were opened under it only read until they end.
+The tests make a database read-only by default. Sessions that begin then can't write until they end.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -10,10 +10,9 @@ import pytest
 
 from rs_order.app.clock import SystemClock
 from rs_order.core.shared_steps import ScheduleStep
-from rs_order.store import pool as pool_module
 from rs_order.store.errors import StoreUnavailable
 from rs_order.store.outbox import Outbox
-from rs_order.store.pool import Pool, open_pool, transaction
+from rs_order.store.pool import Pool, WatchedConnection, open_pool, transaction
 from rs_order.store.unit_of_work import Store
 from tests.integration.conftest import TENANT
 from tests.support.rows import OWNER
@@ -23,7 +22,7 @@ SESSIONS = 3
 
 @pytest.fixture
 async def standby(pool: Pool) -> Callable[[], Awaitable[None]]:
-    """A database that only reads, and the failover, after which new sessions can write."""
+    """Make the database read-only; return the failover, after which new sessions can write."""
     name = await pool.fetchval("select current_database()")
     await pool.execute(f"alter database {name} set default_transaction_read_only = on")
 
@@ -33,12 +32,22 @@ async def standby(pool: Pool) -> Callable[[], Awaitable[None]]:
     return fail_over
 
 
+class ShortLivedConnection(WatchedConnection):
+    """A connection that is outdated at once if its server only reads."""
+
+    read_only_seconds = 0
+
+
 @asynccontextmanager
-async def sessions_of(database_url: str) -> AsyncIterator[Pool]:
-    """A pool whose sessions are all open."""
-    async with await open_pool(database_url, size=SESSIONS) as opened:
-        held = [await opened.acquire() for _ in range(SESSIONS)]
-        for session in held:
+async def sessions_of(
+    database_url: str, connection_class: type[WatchedConnection] = ShortLivedConnection
+) -> AsyncIterator[Pool]:
+    """Open a pool with all its sessions."""
+    async with await open_pool(
+        database_url, size=SESSIONS, connection_class=connection_class
+    ) as opened:
+        sessions = [await opened.acquire() for _ in range(SESSIONS)]
+        for session in sessions:
             await opened.release(session)
         yield opened
 
@@ -46,8 +55,8 @@ async def sessions_of(database_url: str) -> AsyncIterator[Pool]:
 async def test_the_first_write_after_a_failover_succeeds(
     standby: Callable[[], Awaitable[None]], database_url: str, pool: Pool
 ) -> None:
-    """A write that failed closed all sessions, so that no later one meets the old server."""
-    async with sessions_of(database_url) as old:
+    """A write that fails closes all sessions, so that no later one reaches the old server."""
+    async with sessions_of(database_url, WatchedConnection) as old:
         store = Store(old, lambda: None)
         with pytest.raises(StoreUnavailable):
             await store.send([ScheduleStep(OWNER).to(TENANT)])
@@ -61,10 +70,8 @@ async def test_the_first_write_after_a_failover_succeeds(
 async def test_sessions_that_only_read_are_opened_again(
     standby: Callable[[], Awaitable[None]],
     database_url: str,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A process that doesn't write leaves the old server, too: what it reads there becomes stale."""
-    monkeypatch.setattr(pool_module, "READ_ONLY_SECONDS", 0)
+    """A process that doesn't write leaves the old server, too, because its data becomes stale."""
     async with sessions_of(database_url) as old:
         await standby()
         async with transaction(old, readonly=True) as connection:
@@ -77,10 +84,8 @@ async def test_the_relay_leaves_the_old_server(
     standby: Callable[[], Awaitable[None]],
     store: Store,
     database_url: str,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It claims nothing from a server that only reads, and claims at once after the failover."""
-    monkeypatch.setattr(pool_module, "READ_ONLY_SECONDS", 0)
     await store.send([ScheduleStep(OWNER).to(TENANT)])
     async with sessions_of(database_url) as old:
         outbox = Outbox(old, SystemClock())
