@@ -1,5 +1,6 @@
 """Reads, empties and edits the caller's basket (domain.md 3.5 to 3.7)."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime
@@ -80,7 +81,7 @@ class EditBasket:
             if wanted is not None and selection.process is not None:
                 raise FilterAndProcess
             if wanted is not None and wanted.name_pattern:
-                compile_pattern(wanted.name_pattern)
+                await asyncio.to_thread(compile_pattern, wanted.name_pattern)
             return replace(selection, file_filter=wanted)
 
         return await self._edit(caller, selection_id, set_filter)

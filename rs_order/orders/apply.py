@@ -61,7 +61,8 @@ class ApplyOrder:
             InvalidInput: the request breaks rules of rest.md 4.3; one message for each.
         """
         owner = caller.email[:MAX_USER]
-        broken = violations(request.model_copy(update={"user": request.user or owner}))
+        checked = request.model_copy(update={"user": request.user or owner})
+        broken = await asyncio.to_thread(violations, checked)
         if broken:
             raise InvalidInput(*(violation.sentence for violation in broken))
         correlation_id = request.correlation_id or generated_correlation_id()

@@ -4,12 +4,13 @@ A batch takes few statements, whatever its size. A step decides about the reques
 the help of remote services.
 """
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rs_order.contracts.order_messages import OrderRequest
 from rs_order.core import responses
-from rs_order.core.responses import Rejection
+from rs_order.core.responses import Rejection, Violation
 from rs_order.core.shared_steps import GrantRequestsStep
 from rs_order.domain.ids import RequestId, Tenant
 from rs_order.ports import Clock
@@ -17,6 +18,9 @@ from rs_order.requests.retention import begin_purges
 from rs_order.requests.rules import fingerprint, violations
 from rs_order.store.requests import NewRequest, RecordedRequest, RequestState
 from rs_order.store.unit_of_work import Store, UnitOfWork
+
+_Key = tuple[str, bytes]
+"""Correlation id and fingerprint."""
 
 GRANT_CHUNK = 1000
 """The most requests that one step decides."""
@@ -44,11 +48,12 @@ class AcceptRequests:
         """Accept requests of one tenant; the messages may be acknowledged when this returns."""
         by_key = {_key(arrival.request): arrival for arrival in reversed(arrived)}
         new = [_new_request(arrival.request) for arrival in by_key.values()]
+        broken = await asyncio.to_thread(_broken_rules, by_key)
         async with self._store.unit_of_work(tenant) as uow:
             recorded = await uow.requests.record(new, self._clock.now())
             await begin_purges(uow, self._clock.now())
             fresh = [request for request in recorded if request.new]
-            waiting = await self._deny_malformed(uow, fresh)
+            waiting = await self._deny_malformed(uow, fresh, broken)
             known = [
                 (request, by_key[request.correlation_id, request.fingerprint])
                 for request in recorded
@@ -63,10 +68,16 @@ class AcceptRequests:
             )
 
     async def _deny_malformed(
-        self, uow: UnitOfWork, fresh: Sequence[RecordedRequest]
+        self,
+        uow: UnitOfWork,
+        fresh: Sequence[RecordedRequest],
+        broken_rules: Mapping[_Key, Sequence[Violation]],
     ) -> list[RequestId]:
         """Deny the requests that break a rule, and return the ids of the others."""
-        checked = [(req, violations(OrderRequest.model_validate(req.body))) for req in fresh]
+        checked = [
+            (request, broken_rules[request.correlation_id, request.fingerprint])
+            for request in fresh
+        ]
         malformed = [(request, broken) for request, broken in checked if broken]
         await uow.requests.decide(
             RequestState.DENIED, {request.id: None for request, _ in malformed}
@@ -103,7 +114,12 @@ class AcceptRequests:
         return reopened
 
 
-def _key(request: OrderRequest) -> tuple[str, bytes]:
+def _broken_rules(arrived: Mapping[_Key, ArrivedRequest]) -> dict[_Key, list[Violation]]:
+    """Return the rules that each request breaks. It may take time, because patterns are compiled."""
+    return {key: violations(arrival.request) for key, arrival in arrived.items()}
+
+
+def _key(request: OrderRequest) -> _Key:
     return request.correlation_id or "", fingerprint(request)
 
 

@@ -5,6 +5,7 @@ import hashlib
 import orjson
 
 from rs_order.contracts.order_messages import ErrorType, OrderRequest
+from rs_order.contracts.wire import excerpt
 from rs_order.core.responses import PATTERN, Violation
 from rs_order.domain.errors import PatternRejectedError
 from rs_order.domain.file_filter import FileFilter, FileKind, compile_pattern
@@ -14,7 +15,10 @@ MAX_USER = 128
 
 
 def violations(request: OrderRequest) -> list[Violation]:
-    """Return every rule that the request breaks, in the order of the table in amqp.md 2.3."""
+    """Return every rule that the request breaks, in the order of the table in amqp.md 2.3.
+
+    The pattern of the request is compiled, which may take time: call it in a thread.
+    """
     return [*_content(request), *_lengths(request), *_user(request), *_pattern(request)]
 
 
@@ -61,7 +65,7 @@ def _pattern(request: OrderRequest) -> list[Violation]:
     try:
         compile_pattern(pattern)
     except PatternRejectedError as error:
-        return [Violation(PATTERN, str(error), "filters.filenameRegExp", pattern)]
+        return [Violation(PATTERN, str(error), "filters.filenameRegExp", excerpt(pattern))]
     return []
 
 

@@ -59,6 +59,14 @@ def test_a_pattern_that_re2_rejects_is_a_violation() -> None:
     assert str(violation).endswith(" at filters.filenameRegExp: rejected value [(?=a)].")
 
 
+def test_a_pattern_that_is_too_long_is_not_repeated_whole() -> None:
+    filters = {"dataTypes": ["RAWDATA"], "filenameRegExp": "a" * 100_000}
+    (violation,) = violations(a_request(filters=filters))
+
+    assert "longer than 1000 characters" in str(violation)
+    assert len(str(violation)) < 2500
+
+
 def test_a_rejection_counts_its_reasons() -> None:
     """It has DENIED, INVALID_CONTENT, the joined texts, and their number in ``errors``."""
     rejection = Rejection.denied(violations(a_request(queries=[], user=None)))
