@@ -8,9 +8,9 @@ from rs_order.actions.retry_order import RetryOrderStep
 from rs_order.actions.rights import Actor, Rights, locked, reject_unless
 from rs_order.core import responses
 from rs_order.core.links import Links
+from rs_order.core.policies import SLICE_SIZES, SliceSizes
 from rs_order.core.settlement import Settlement
 from rs_order.core.shared_steps import CompleteOrderStep, ScheduleStep, StopSubOrdersStep
-from rs_order.core.slice_sizes import SLICE_SIZES, SliceSizes
 from rs_order.domain.ids import OrderId, Tenant
 from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order

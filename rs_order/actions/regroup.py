@@ -12,10 +12,10 @@ from rs_order.core.assigned_batches import (
     open_sub_orders,
     sub_order_of,
 )
+from rs_order.domain.file_batches import FileInError, RetryBatches
 from rs_order.domain.ids import DatasetTaskId, SubOrderId
 from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
-from rs_order.domain.retry_batches import FileInError, RetryBatches
 from rs_order.domain.states import SubOrderKind
 from rs_order.domain.sub_order import SubOrder
 from rs_order.ports import Clock

@@ -10,10 +10,10 @@ from rs_order.actions.regroup import RegroupFiles
 from rs_order.actions.rights import Actor, Rights, locked, reject_unless
 from rs_order.core import responses
 from rs_order.core.links import Links
+from rs_order.core.policies import SLICE_SIZES, SliceSizes
 from rs_order.core.responses import Response
 from rs_order.core.settlement import renew_expiration
 from rs_order.core.shared_steps import ScheduleStep
-from rs_order.core.slice_sizes import SLICE_SIZES, SliceSizes
 from rs_order.core.steps import Step
 from rs_order.domain.ids import DataFileId, DatasetTaskId, OrderId, SubOrderId, Tenant
 from rs_order.domain.moves import Reason

@@ -1,8 +1,14 @@
-"""REST routes of the actions on orders (rest.md 7.6)."""
+"""The actions on orders and their REST routes (rest.md 7.6)."""
+
+from dataclasses import dataclass
+from functools import partial
 
 from fastapi import APIRouter, Request, Response
 
-from rs_order.actions.order_actions import OrderActions
+from rs_order.actions.delete import DeleteOrder, RemoveOrder
+from rs_order.actions.pause import PauseOrder, ResumeOrder
+from rs_order.actions.restart import RestartOrder
+from rs_order.actions.retry_order import RetryOrder
 from rs_order.actions.rights import Actor
 from rs_order.contracts.order_bodies import OrderCreation, OrderDto
 from rs_order.contracts.wire import Entity
@@ -25,6 +31,50 @@ from rs_order.rest.resources import (
 )
 from rs_order.rest.routing import AuthorisedCaller, Endpoints
 from rs_order.store.order_views import OrderViews
+from rs_order.store.unit_of_work import retry_on_conflict
+
+
+@dataclass(frozen=True, slots=True)
+class OrderActions:
+    """Runs the actions, and repeats those that conflict with another transaction.
+
+    Raises:
+        NotFound: there is no such order.
+        ActionRejected: the status of the order, or the actor, doesn't allow the action (rest.md 4.4).
+        RemoteUnavailable: rs-admin doesn't answer whether the actor is an administrator.
+        StoreUnavailable: the database doesn't answer.
+    """
+
+    pause_order: PauseOrder
+    resume_order: ResumeOrder
+    delete_order: DeleteOrder
+    remove_order: RemoveOrder
+    restart_order: RestartOrder
+    retry_order: RetryOrder
+
+    async def pause(self, actor: Actor, order_id: OrderId) -> None:
+        await retry_on_conflict(partial(self.pause_order.handle, actor, order_id))
+
+    async def resume(self, actor: Actor, order_id: OrderId) -> None:
+        await retry_on_conflict(partial(self.resume_order.handle, actor, order_id))
+
+    async def delete(self, actor: Actor, order_id: OrderId) -> None:
+        await retry_on_conflict(partial(self.delete_order.handle, actor, order_id))
+
+    async def remove(self, actor: Actor, order_id: OrderId) -> None:
+        await retry_on_conflict(partial(self.remove_order.handle, actor, order_id))
+
+    async def restart(self, actor: Actor, order_id: OrderId, options: OrderOptions) -> OrderId:
+        """Return the id of the new order.
+
+        Raises:
+            LabelRejected: the label is too long, or the owner has an order with it.
+        """
+        return await retry_on_conflict(partial(self.restart_order.handle, actor, order_id, options))
+
+    async def retry(self, actor: Actor, order_id: OrderId) -> None:
+        await retry_on_conflict(partial(self.retry_order.handle, actor, order_id))
+
 
 _RESPONSES = {
     400: "The order id isn't a number, or the body can't be read",

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rs_order.actions.order_actions import OrderActions
+from rs_order.actions.routes import OrderActions
 from rs_order.app import features
 from rs_order.app.features import Orders, Processing, Requests, Scheduling, Tenants
 from rs_order.app.mails import mails

@@ -29,10 +29,10 @@ from rs_order.contracts.processing_messages import ExecutionResultEvent, Process
 from rs_order.contracts.storage import FileReferenceEvent
 from rs_order.contracts.wire import WireModel
 from rs_order.domain.ids import Tenant
-from rs_order.orders.consumer import CancelRequestHandler, invalid_cancel_request
-from rs_order.processing.consumer import ExecutionResultHandler, ProcessRightsHandler
-from rs_order.requests.consumer import OrderRequestHandler, invalid_order_request
-from rs_order.scheduling.consumer import FileReferenceHandler
+from rs_order.orders.order_end import CancelRequestHandler, invalid_cancel_request
+from rs_order.processing.results import ExecutionResultHandler, ProcessRightsHandler
+from rs_order.requests.accept import OrderRequestHandler, invalid_order_request
+from rs_order.scheduling.restoration import FileReferenceHandler
 from rs_order.store.errors import StoreUnavailable
 from rs_order.tenants.consumer import InstanceTenant, RightsHandlers, TenantHandlers
 

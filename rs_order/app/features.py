@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from rs_order.actions.delete import DeleteOrder, RemoveOrder
-from rs_order.actions.order_actions import OrderActions
 from rs_order.actions.pause import PauseOrder, ResumeOrder, StopSubOrders
 from rs_order.actions.regroup import RegroupFiles
 from rs_order.actions.restart import RestartOrder
 from rs_order.actions.retry_order import MoveFilesInError, RetryOrder, RetryOrderStep
 from rs_order.actions.rights import Rights
+from rs_order.actions.routes import OrderActions
 from rs_order.app.shared_parts import SharedParts
 from rs_order.baskets.add import AddToBasket
 from rs_order.baskets.changes import BasketChanges, ProcessLimits

@@ -15,13 +15,16 @@ from rs_order.mails.smtp import SmtpMailer, SmtpServer
 from rs_order.ports import Catalog, FileSources, Mailer, Processes, Projects, Users
 from rs_order.regards.admin import RegardsConnections, RegardsMailer, RegardsProjects, RegardsUsers
 from rs_order.regards.catalog import RegardsCatalog, RegardsDatasetFiles
-from rs_order.regards.external import ExternalAccess, ExternalFiles, RegardsFileSources
-from rs_order.regards.http import CallLimits, RemoteService, new_client
+from rs_order.regards.file_sources import (
+    ExternalAccess,
+    ExternalFiles,
+    RegardsFileSources,
+    StoredFiles,
+)
+from rs_order.regards.http import CallLimits, RemoteService, TokenIssuer, new_client
 from rs_order.regards.processing import RegardsProcesses
 from rs_order.regards.role_cache import RoleCache
 from rs_order.regards.role_rights import RegardsRoles
-from rs_order.regards.storage import StoredFiles
-from rs_order.regards.token_issuer import TokenIssuer
 from rs_order.regards.unconfigured import NoCatalog, NoProcesses, NoUsers
 from rs_order.settings import Settings
 from rs_order.store.tenants import Tenants

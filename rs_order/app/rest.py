@@ -7,8 +7,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from prometheus_client import REGISTRY, CollectorRegistry
 
-from rs_order.actions.order_actions import OrderActions
-from rs_order.actions.routes import actions_router
+from rs_order.actions.routes import OrderActions, actions_router
 from rs_order.app.application import Application
 from rs_order.baskets.routes import BasketUseCases, baskets_router
 from rs_order.downloads.file_routes import file_downloads_router

@@ -7,12 +7,11 @@ from rs_order.app.database import Database
 from rs_order.app.platform_clients import PlatformClients
 from rs_order.app.tokens import order_tokens
 from rs_order.broker.publications import EVENTS
-from rs_order.consumers.failure_notifications import NotifyFailures
+from rs_order.consumers.batches import NotifyFailures
 from rs_order.core.catalog_datasets import CatalogDatasets
 from rs_order.core.links import Links
-from rs_order.core.policies import SlotLimits, remote_retries
+from rs_order.core.policies import SLICE_SIZES, SliceSizes, SlotLimits, remote_retries
 from rs_order.core.settlement import Settlement
-from rs_order.core.slice_sizes import SLICE_SIZES, SliceSizes
 from rs_order.core.steps import StepRegistry
 from rs_order.domain.retry import RetryPolicy
 from rs_order.orders.order_end import OrderTeardown

@@ -7,8 +7,7 @@ from functools import partial
 from rs_order.baskets.changes import BasketChanges, ProcessLimits, catalog_errors
 from rs_order.baskets.product_ids import read_ids, searches_of
 from rs_order.contracts.basket_bodies import BasketSelectionRequest
-from rs_order.core.catalog_datasets import CatalogDatasets
-from rs_order.core.concurrency import call_concurrently
+from rs_order.core.catalog_datasets import CatalogDatasets, call_concurrently
 from rs_order.core.errors import EmptySelection, InvalidInput, TooManyItems
 from rs_order.domain.basket import MAX_SEARCHES, Basket, BasketChange, DatasetSelection
 from rs_order.domain.identity import Caller

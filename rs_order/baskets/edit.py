@@ -9,7 +9,7 @@ from rs_order.baskets.changes import BasketChanges, ProcessLimits, catalog_error
 from rs_order.core.catalog_datasets import CatalogDatasets
 from rs_order.core.errors import FilterAndProcess, NotFound
 from rs_order.domain.basket import Basket, BasketChange, DatasetSelection
-from rs_order.domain.file_filter import FileFilter, compile_pattern
+from rs_order.domain.files import FileFilter, compile_pattern
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import DatasetSelectionId
 from rs_order.domain.process import ProcessChoice

@@ -8,8 +8,12 @@ from fastapi import APIRouter, Body, File, Request, Response, UploadFile
 
 from rs_order.baskets.add import AddToBasket
 from rs_order.baskets.edit import EditBasket
-from rs_order.contracts.basket_bodies import BasketDto, BasketSelectionRequest
-from rs_order.contracts.selection import FileSelectionDescription, ProcessDescription
+from rs_order.contracts.basket_bodies import (
+    BasketDto,
+    BasketSelectionRequest,
+    FileSelectionDescription,
+    ProcessDescription,
+)
 from rs_order.contracts.wire import Entity
 from rs_order.domain.basket import Basket
 from rs_order.domain.ids import DatasetSelectionId

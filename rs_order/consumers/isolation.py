@@ -8,8 +8,8 @@ import structlog
 from pydantic import ValidationError
 
 from rs_order.broker.delivery import DeadLetter, DeadLetterReason, Done, Outcome
-from rs_order.core.concurrency import retry_on_conflict
 from rs_order.store.errors import StoreUnavailable
+from rs_order.store.unit_of_work import retry_on_conflict
 
 Item = TypeVar("Item")
 

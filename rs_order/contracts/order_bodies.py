@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from rs_order.contracts.selection import FileSelectionDescription, ProcessDescription
+from rs_order.contracts.basket_bodies import FileSelectionDescription, ProcessDescription
 from rs_order.contracts.wire import DropNulls, Flag, Instant, Text, WireModel
 from rs_order.domain.states import FileState, OrderStatus
 

@@ -1,7 +1,8 @@
 """Labels and totals of the datasets in which searches find products, read from the catalog."""
 
-from collections.abc import Sequence
-from typing import Final
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, TypeVar
 
 from cachetools import TTLCache
 
@@ -15,6 +16,11 @@ MAX_LABEL: Final = 128
 """Characters of a dataset's label (remote-services.md 2.7)."""
 _LABEL_SECONDS: Final = 300
 _LABELS_KEPT: Final = 10_000
+MAX_CONCURRENT_CALLS: Final = 8
+"""The most calls at the same time for one request, since the remote service has other callers."""
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class CatalogDatasets:
@@ -64,3 +70,24 @@ class CatalogDatasets:
             label = await self._catalog.dataset_label(caller, urn)
             known = self._labels[urn] = (label or urn)[:MAX_LABEL]
         return known
+
+
+async def call_concurrently(
+    call: Callable[[Item], Awaitable[Result]],
+    items: Sequence[Item],
+    *,
+    limit: int = MAX_CONCURRENT_CALLS,
+) -> list[Result]:
+    """Return the result of the call for each item, in the order of the items.
+
+    If a call raises an exception, the other calls are cancelled and the exception is raised.
+    """
+    results: list[Result] = []
+    for start in range(0, len(items), limit):
+        running = [asyncio.ensure_future(call(item)) for item in items[start : start + limit]]
+        try:
+            results += await asyncio.gather(*running)
+        finally:
+            for one in running:
+                one.cancel()
+    return results

@@ -14,7 +14,7 @@ from rs_order.domain.order import Order
 from rs_order.domain.states import OrderStatus
 from rs_order.domain.sub_order import SubOrder
 from rs_order.ports import MessageKind
-from rs_order.store.messages import OutgoingMessage, order_stream, request_stream
+from rs_order.store.outbox import OutgoingMessage, order_stream, request_stream
 
 PATTERN = "Pattern"
 """The code of a violation that is shown to a person with its field."""

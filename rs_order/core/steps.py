@@ -16,7 +16,7 @@ from pydantic.alias_generators import to_camel
 
 from rs_order.domain.ids import Tenant
 from rs_order.ports import MessageKind
-from rs_order.store.messages import OutgoingMessage
+from rs_order.store.outbox import OutgoingMessage
 
 _NAME = "step"
 """The member of a body with the name of the step."""

@@ -14,7 +14,7 @@ import httpx
 from rs_order.demo.archive import File
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Tenant
-from rs_order.regards.token_issuer import TokenIssuer
+from rs_order.regards.http import TokenIssuer
 
 CHUNK_BYTES = 1024 * 1024
 TIMEOUT = httpx.Timeout(60.0)

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from rs_order.domain.file_filter import FileFilter
-from rs_order.domain.files import ORDERABLE, DataType
+from rs_order.domain.files import ORDERABLE, DataType, FileFilter
 from rs_order.domain.ids import BasketId, DatasetSelectionId, Urn
 from rs_order.domain.process import LimitKind, Process, ProcessChoice
 from rs_order.domain.selection import (

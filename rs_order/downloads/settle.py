@@ -3,15 +3,14 @@
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 
 from rs_order.contracts.processing_messages import DownloadedOutputs
-from rs_order.core.concurrency import retry_on_conflict
 from rs_order.core.settlement import Cause, Settlement
 from rs_order.core.shared_steps import ScheduleStep
 from rs_order.domain.ids import DataFileId, OrderId, Tenant
 from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
 from rs_order.ports import Clock, FetchResult, FileOutcome, MessageKind
-from rs_order.store.messages import OutgoingMessage
-from rs_order.store.unit_of_work import Store, UnitOfWork
+from rs_order.store.outbox import OutgoingMessage
+from rs_order.store.unit_of_work import Store, UnitOfWork, retry_on_conflict
 
 Settle = Callable[[Tenant, OrderId, Sequence[FileOutcome]], Coroutine[None, None, None]]
 """``SettleDownloads.handle``, for the outcomes of at most 5000 files."""

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import structlog
 from prometheus_client import Counter
 
-from rs_order.core.slice_sizes import SLICE_SIZES, SliceSizes
+from rs_order.core.policies import SLICE_SIZES, SliceSizes
 from rs_order.core.steps import Step, StepQueue
 from rs_order.domain.ids import MailId, Tenant
 from rs_order.domain.retry import RetryPolicy

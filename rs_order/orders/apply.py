@@ -9,7 +9,6 @@ import asyncio
 import structlog
 
 from rs_order.contracts.order_messages import ErrorType, OrderRequest, OrderResponse, ResponseStatus
-from rs_order.core.concurrency import retry_on_conflict
 from rs_order.core.errors import InvalidInput
 from rs_order.core.links import Links
 from rs_order.core.responses import Rejection
@@ -19,10 +18,10 @@ from rs_order.domain.ids import OrderId
 from rs_order.domain.order import generated_label
 from rs_order.orders.create import begin_order, free_label, generated_correlation_id
 from rs_order.ports import Clock, RemoteUnavailable
+from rs_order.requests.accept import MAX_USER, violations
 from rs_order.requests.estimate import Estimator
-from rs_order.requests.rules import MAX_USER, violations
 from rs_order.store.orders import NewOrder
-from rs_order.store.unit_of_work import Store
+from rs_order.store.unit_of_work import Store, retry_on_conflict
 
 CATALOG_UNAVAILABLE = (
     "CatalogSearchException: rs-catalog gave no usable answer; nothing was ordered. "

@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Final
 from uuid import uuid4
 
-from rs_order.core.concurrency import retry_on_conflict
 from rs_order.core.errors import EmptyBasket, LabelRejected
 from rs_order.core.links import Links
 from rs_order.core.shared_steps import CompleteOrderStep
@@ -14,7 +13,7 @@ from rs_order.domain.ids import OrderId
 from rs_order.domain.order import MAX_LABEL, dated_label, unique_label
 from rs_order.ports import Clock
 from rs_order.store.orders import NewOrder
-from rs_order.store.unit_of_work import Store, UnitOfWork
+from rs_order.store.unit_of_work import Store, UnitOfWork, retry_on_conflict
 
 TOO_LONG: Final = "TOO_MANY_CHARACTERS_IN_LABEL"
 TAKEN: Final = "LABEL_NOT_UNIQUE_FOR_OWNER"

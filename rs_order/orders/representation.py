@@ -7,8 +7,8 @@ from typing import Any, Final
 import structlog
 from fastapi import Request
 
+from rs_order.contracts.basket_bodies import FileSelectionDescription, ProcessDescription
 from rs_order.contracts.order_bodies import DatasetTaskDto, OrderDto
-from rs_order.contracts.selection import FileSelectionDescription, ProcessDescription
 from rs_order.domain.identity import Caller
 from rs_order.domain.states import OrderStatus
 from rs_order.ports import RemoteError, Users

@@ -1,11 +1,20 @@
-"""Applies the results of executions, stops waiting for them, and detaches processes (domain.md 8.4, 8.5)."""
+"""Applies the results of executions, stops waiting for them, and detaches processes.
+
+See amqp.md 3.3, domain.md 8.4 and 8.5.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from rs_order.consumers.batches import Received, dropped
 from rs_order.contracts.platform_names import PlatformService
-from rs_order.contracts.processing_messages import ExecutionResult
+from rs_order.contracts.processing_messages import (
+    ExecutionResult,
+    ExecutionResultEvent,
+    ProcessRightsEvent,
+    RightsType,
+)
 from rs_order.core.settlement import Cause, Settlement
 from rs_order.core.steps import Step
 from rs_order.domain.correlation import BatchCorrelation, ExecutionCorrelation
@@ -17,6 +26,7 @@ from rs_order.domain.outputs import NOT_DELIVERED, deliver, within
 from rs_order.domain.process import Cardinality
 from rs_order.domain.states import SubOrderState
 from rs_order.ports import Clock
+from rs_order.regards.processing import cardinality_of
 from rs_order.store.process_batches import Work
 from rs_order.store.unit_of_work import Store, UnitOfWork
 
@@ -124,3 +134,52 @@ class DetachProcesses:
         while changed == SLICE:
             async with self._store.unit_of_work(tenant) as uow:
                 changed = await uow.process_choices.detach(process_id, allowed, SLICE)
+
+
+class ExecutionResultHandler:
+    """Applies the results of this service's executions, one by one, and drops those of other services."""
+
+    def __init__(self, apply: ApplyResults) -> None:
+        self._apply = apply
+
+    async def __call__(
+        self, tenant: Tenant, batch: Sequence[Received[ExecutionResultEvent]]
+    ) -> None:
+        for received in batch:
+            if reason := await self._apply_one(tenant, received.message):
+                dropped.labels(received.delivery.queue, reason).inc()
+
+    async def _apply_one(self, tenant: Tenant, event: ExecutionResultEvent) -> str | None:
+        """Return the reason why a result changes nothing, or None if it was applied.
+
+        Raises:
+            ValidationError, MalformedProcess, UnreadableExecution: the result belongs to a batch of this
+                service and can't be read.
+        """
+        if not isinstance(event.batch, str) or not await self._apply.has_batch(tenant, event.batch):
+            return "foreign-batch"
+        result = ExecutionResult.model_validate(event.body)
+        if not result.status.final:
+            return "intermediate-status"
+        cardinality = cardinality_of(result.process_info)
+        applied = await self._apply.handle(tenant, result, cardinality)
+        return None if applied else "foreign-batch"
+
+
+class ProcessRightsHandler:
+    """Removes processes from baskets that may not use them any more (domain.md 8.5)."""
+
+    def __init__(self, detach: DetachProcesses) -> None:
+        self._detach = detach
+
+    async def __call__(self, tenant: Tenant, batch: Sequence[Received[ProcessRightsEvent]]) -> None:
+        for received in batch:
+            event = received.message
+            match event.type:
+                case RightsType.DELETE if event.before:
+                    await self._detach.handle(tenant, event.before.id, None)
+                case RightsType.UPDATE if event.after and not event.after.rights.all_datasets:
+                    datasets = [Urn(urn) for urn in event.after.rights.datasets]
+                    await self._detach.handle(tenant, event.after.id, datasets)
+                case _:
+                    dropped.labels(received.delivery.queue, "unused-type").inc()

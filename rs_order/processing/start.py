@@ -24,7 +24,7 @@ from rs_order.ports import (
 )
 from rs_order.processing.executions import executions, without_input
 from rs_order.processing.results import GiveUpResultsStep
-from rs_order.store.messages import OutgoingMessage
+from rs_order.store.outbox import OutgoingMessage
 from rs_order.store.process_batches import Work
 from rs_order.store.process_inputs import StoredInput
 from rs_order.store.unit_of_work import Store, UnitOfWork

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from rs_order.core.policies import SLICE_SIZES, SliceSizes
 from rs_order.core.shared_steps import DeleteFilesStep
-from rs_order.core.slice_sizes import SLICE_SIZES, SliceSizes
 from rs_order.core.steps import RunNumber, Step
 from rs_order.domain.ids import OrderId, SubOrderId, Tenant
 from rs_order.ports import Clock

@@ -7,8 +7,7 @@ from typing import Any
 import structlog
 
 from rs_order.core.policies import SlotLimits
-from rs_order.core.service_capacity import wake_next_waiters
-from rs_order.core.settlement import Cause, Settlement
+from rs_order.core.settlement import Cause, Settlement, wake_next_waiters
 from rs_order.domain.counters import FileCounters
 from rs_order.domain.identity import SERVICE
 from rs_order.domain.ids import OrderId, SubOrderId, Tenant

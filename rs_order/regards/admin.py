@@ -11,8 +11,7 @@ from cachetools import TLRUCache
 from rs_order.domain.identity import INSTANCE, SERVICE
 from rs_order.domain.ids import Tenant
 from rs_order.ports import ConnectionState, Mail, RemoteRejection, User
-from rs_order.regards.http import RemoteService
-from rs_order.regards.token_issuer import TokenIssuer
+from rs_order.regards.http import RemoteService, TokenIssuer
 
 _CONNECTIONS: Final = f"/connections/{SERVICE}"
 _EMAIL: Final = "/email"

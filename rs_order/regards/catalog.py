@@ -12,9 +12,8 @@ from rs_order.domain.ids import Tenant, Urn
 from rs_order.domain.selection import SelectionRequest, Summary
 from rs_order.ports import RemoteRejection
 from rs_order.regards.catalog_json import MalformedFeature, MalformedSummary, product_of, summary_of
-from rs_order.regards.http import RemoteService
+from rs_order.regards.http import RemoteService, TokenIssuer
 from rs_order.regards.pages import items_of
-from rs_order.regards.token_issuer import TokenIssuer
 
 MAX_REQUESTS: Final = 100
 """Selection requests in one search (remote-services.md 2.1)."""

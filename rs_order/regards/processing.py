@@ -10,8 +10,7 @@ from uuid import UUID
 from rs_order.domain.identity import Caller
 from rs_order.domain.process import Cardinality, Forecast, LimitKind, Process, Scope
 from rs_order.ports import NewBatch, RemoteRejection, UnreadableProcess
-from rs_order.regards.http import RemoteService
-from rs_order.regards.token_issuer import TokenIssuer
+from rs_order.regards.http import RemoteService, TokenIssuer
 
 _FORECAST: Final = re.compile(
     r"\*(?P<factor>[0-9]+(\.[0-9]+)?)|(?P<size>[0-9]+(\.[0-9]+)?)(?P<unit>[bkmg])"

@@ -11,11 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from rs_order.contracts.administration import ResourceMapping
 from rs_order.contracts.platform_names import ADMINISTRATORS
 from rs_order.domain.errors import PatternRejectedError
-from rs_order.domain.file_filter import compile_pattern
+from rs_order.domain.files import compile_pattern
 from rs_order.domain.identity import SERVICE
 from rs_order.domain.ids import Tenant
-from rs_order.regards.http import RemoteService
-from rs_order.regards.token_issuer import TokenIssuer
+from rs_order.regards.http import RemoteService, TokenIssuer
 
 log = structlog.get_logger(__name__)
 

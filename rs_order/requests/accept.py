@@ -1,23 +1,103 @@
-"""Accepts order requests into the inbox, without any call of a remote service.
+"""Accepts order requests into the inbox (amqp.md 2.1, 2.3), without any call of a remote service.
 
-A batch takes few statements, whatever its size. A step decides about the requests later, with
-the help of remote services.
+Requests that break a rule are denied at once; the others are decided later.
 """
 
 import asyncio
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from rs_order.contracts.order_messages import OrderRequest
+import orjson
+
+from rs_order.broker.stored_dead_letters import REPLAYED_HEADER
+from rs_order.consumers.batches import Received
+from rs_order.contracts.order_messages import ErrorType, OrderRequest
+from rs_order.contracts.wire import excerpt
 from rs_order.core import responses
-from rs_order.core.responses import Rejection, Violation
+from rs_order.core.responses import PATTERN, Rejection, Violation
 from rs_order.core.shared_steps import GrantRequestsStep
+from rs_order.domain.errors import PatternRejectedError
+from rs_order.domain.files import FileFilter, FileKind, compile_pattern
 from rs_order.domain.ids import RequestId, Tenant
 from rs_order.ports import Clock
 from rs_order.requests.retention import begin_purges
-from rs_order.requests.rules import fingerprint, violations
 from rs_order.store.requests import NewRequest, RecordedRequest, RequestState
 from rs_order.store.unit_of_work import Store, UnitOfWork
+
+MAX_CORRELATION_ID = 255
+MAX_USER = 128
+
+
+def violations(request: OrderRequest) -> list[Violation]:
+    """Return every rule that the request breaks, in the order of the table in amqp.md 2.3.
+
+    The pattern of the request is compiled, which may take time: call it in a thread.
+    """
+    return [*_content(request), *_lengths(request), *_user(request), *_pattern(request)]
+
+
+def unknown_user(user: str) -> Violation:
+    """Return the violation of a request whose user rs-admin doesn't know."""
+    return Violation(ErrorType.FORBIDDEN, f"Unknown user : {user}", "user")
+
+
+def _content(request: OrderRequest) -> list[Violation]:
+    found = []
+    if not request.queries:
+        value = "null" if request.queries is None else "[]"
+        found.append(Violation("NotEmpty", "list of queries should not be empty", "queries", value))
+    if request.filters is not None and not request.filters.data_types:
+        text = (
+            "There should be at least one datatype to order. DataType can be RAWDATA or QUICKLOOK"
+        )
+        found.append(Violation("NotEmpty", text, "filters.dataTypes"))
+    return found
+
+
+def _lengths(request: OrderRequest) -> list[Violation]:
+    found = []
+    correlation_id, user = request.correlation_id or "", request.user or ""
+    if len(correlation_id) > MAX_CORRELATION_ID:
+        text = f"provided correlationId must not exceed {MAX_CORRELATION_ID} characters."
+        found.append(Violation("Size", text, "correlationId", correlation_id))
+    if len(user) > MAX_USER:
+        text = f"user must not exceed {MAX_USER} characters."
+        found.append(Violation("Size", text, "user", user))
+    return found
+
+
+def _user(request: OrderRequest) -> list[Violation]:
+    if request.user:
+        return []
+    return [Violation(ErrorType.INVALID_CONTENT, "User should be present", "user")]
+
+
+def _pattern(request: OrderRequest) -> list[Violation]:
+    pattern = request.filters.filename_reg_exp if request.filters else None
+    if not pattern:
+        return []
+    try:
+        compile_pattern(pattern)
+    except PatternRejectedError as error:
+        return [Violation(PATTERN, str(error), "filters.filenameRegExp", excerpt(pattern))]
+    return []
+
+
+def file_filter(request: OrderRequest) -> FileFilter | None:
+    """Return the filter for every dataset selection of the request, if it has one (domain.md 13.1)."""
+    if request.filters is None:
+        return None
+    return FileFilter(
+        kinds=frozenset(FileKind(kind) for kind in request.filters.data_types or ()),
+        name_pattern=request.filters.filename_reg_exp,
+    )
+
+
+def fingerprint(request: OrderRequest) -> bytes:
+    """Return the SHA-256 of the content; the order of members and the layout of the JSON don't matter."""
+    return hashlib.sha256(orjson.dumps(request.to_wire(), option=orjson.OPT_SORT_KEYS)).digest()
+
 
 _Key = tuple[str, bytes]
 """Correlation id and fingerprint."""
@@ -126,3 +206,28 @@ def _key(request: OrderRequest) -> _Key:
 def _new_request(request: OrderRequest) -> NewRequest:
     correlation_id, digest = _key(request)
     return NewRequest(correlation_id, digest, request.to_wire())
+
+
+def invalid_order_request(request: OrderRequest) -> str | None:
+    """Return why a request is rejected. Without a correlationId it can't be answered (decisions.md, 6.2)."""
+    return None if request.correlation_id is not None else "correlationId is mandatory!"
+
+
+class OrderRequestHandler:
+    """Accepts the order requests of a batch."""
+
+    def __init__(self, accept: AcceptRequests) -> None:
+        self._accept = accept
+
+    async def __call__(self, tenant: Tenant, batch: Sequence[Received[OrderRequest]]) -> None:
+        await self._accept.handle(
+            tenant,
+            [
+                ArrivedRequest(
+                    received.message,
+                    redelivered=received.delivery.redelivered,
+                    replayed=REPLAYED_HEADER in received.delivery.headers,
+                )
+                for received in batch
+            ],
+        )

@@ -2,6 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 import structlog
 
@@ -13,13 +15,72 @@ from rs_order.domain.ids import OrderId, RequestId, Tenant
 from rs_order.domain.order import generated_label, unique_label
 from rs_order.domain.retry import RetryPolicy
 from rs_order.ports import BadResponse, Clock, MessageKind, RemoteUnavailable
-from rs_order.requests.decisions import Decisions, Kind, Unavailable, Unexpected
 from rs_order.requests.estimate import Estimate
 from rs_order.store.errors import StoreError
-from rs_order.store.messages import OutgoingMessage
 from rs_order.store.orders import NewOrder
+from rs_order.store.outbox import OutgoingMessage
 from rs_order.store.requests import RecordedRequest, RequestState
 from rs_order.store.unit_of_work import Store, UnitOfWork
+
+Kind = TypeVar("Kind")
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """A remote service was unavailable for this request."""
+
+    cause: RemoteUnavailable
+
+
+@dataclass(frozen=True, slots=True)
+class Unexpected:
+    """Deciding about this request failed with an unexpected error."""
+
+    error: str
+    """The name of the exception's class."""
+
+
+Decision = Estimate | Rejection | Unavailable | Unexpected
+
+
+@dataclass(slots=True)
+class Decisions:
+    """Decisions that wait for their commit, by kind."""
+
+    granted: dict[RequestId, Estimate] = field(default_factory=dict)
+    rejected: dict[RequestId, Rejection] = field(default_factory=dict)
+    unavailable: dict[RequestId, Unavailable] = field(default_factory=dict)
+    unexpected: dict[RequestId, Unexpected] = field(default_factory=dict)
+
+    def add(self, request: RecordedRequest, decision: Decision) -> None:
+        match decision:
+            case Estimate():
+                self.granted[request.id] = decision
+            case Rejection():
+                self.rejected[request.id] = decision
+            case Unavailable():
+                self.unavailable[request.id] = decision
+            case Unexpected():
+                self.unexpected[request.id] = decision
+
+    def halves(self) -> tuple["Decisions", "Decisions"]:
+        """Return the decisions in two parts of about the same size."""
+        first = set(self.ids[: len(self.ids) // 2])
+
+        def some(*, in_first: bool) -> "Decisions":
+            def of(decisions: dict[RequestId, Kind]) -> dict[RequestId, Kind]:
+                return {id_: one for id_, one in decisions.items() if (id_ in first) is in_first}
+
+            return Decisions(
+                of(self.granted), of(self.rejected), of(self.unavailable), of(self.unexpected)
+            )
+
+        return some(in_first=True), some(in_first=False)
+
+    @property
+    def ids(self) -> list[RequestId]:
+        return [*self.granted, *self.rejected, *self.unavailable, *self.unexpected]
+
 
 UNEXPECTED_FAILURE = Rejection.failed(
     ErrorType.INTERNAL_ERROR, "UnexpectedException: the request could not be judged."

@@ -10,8 +10,7 @@ from rs_order.contracts.order_messages import OrderRequest
 from rs_order.core.shared_steps import GrantRequestsStep
 from rs_order.domain.ids import RequestId, Tenant
 from rs_order.ports import RemoteUnavailable
-from rs_order.requests.answer import AnswerRequests
-from rs_order.requests.decisions import Decision, Decisions, Unavailable, Unexpected
+from rs_order.requests.answer import AnswerRequests, Decision, Decisions, Unavailable, Unexpected
 from rs_order.requests.estimate import Estimator
 from rs_order.store.errors import StoreError
 from rs_order.store.requests import RecordedRequest

@@ -25,7 +25,7 @@ from rs_order.sandbox.products import (
     urn_key,
 )
 from rs_order.sandbox.query import Query
-from rs_order.sandbox.query_fields import ProductFields
+from rs_order.sandbox.query_matchers import ProductFields
 
 MANIFEST = "manifest.json"
 

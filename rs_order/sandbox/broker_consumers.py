@@ -16,9 +16,9 @@ from rs_order.sandbox import amqp_wire
 from rs_order.sandbox.amqp_wire import Event
 from rs_order.sandbox.broker_link import Link
 from rs_order.sandbox.process_executions import Executions
+from rs_order.sandbox.published_events import request_from
 from rs_order.sandbox.records import WAIT_SECONDS, Notification, Notifications
 from rs_order.sandbox.restores import Restores
-from rs_order.sandbox.storage_events import request_from
 
 _LOG = logging.getLogger(__name__)
 _RESTORATION_BATCH = 10

@@ -10,8 +10,8 @@ from uuid import UUID
 from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel
 
-from rs_order.sandbox.admin_events import ConnectionEvent
 from rs_order.sandbox.process_catalog import Process, RightsChange
+from rs_order.sandbox.published_events import ConnectionEvent
 from rs_order.sandbox.role_registry import Role, UnknownError
 from rs_order.sandbox.simulated_platform import Sandbox
 from rs_order.sandbox.synthetic import SyntheticDataset

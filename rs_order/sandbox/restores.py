@@ -21,13 +21,13 @@ from rs_order.sandbox.amqp_wire import FILE_REFERENCE, Event
 from rs_order.sandbox.faults import Faults, concerns
 from rs_order.sandbox.holdings import Holdings
 from rs_order.sandbox.products import DataFile, Location
-from rs_order.sandbox.records import WAIT_SECONDS, Changes
-from rs_order.sandbox.storage_events import (
+from rs_order.sandbox.published_events import (
     RestoreRequest,
     available_event,
     unavailable_event,
     unrelated_event,
 )
+from rs_order.sandbox.records import WAIT_SECONDS, Changes
 
 _MAX_REQUESTS = 5_000
 _HOUR = 3600.0

@@ -9,8 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
-from rs_order.sandbox import admin_events
-from rs_order.sandbox.admin_events import ConnectionEvent
+from rs_order.sandbox import published_events
 from rs_order.sandbox.amqp_wire import PROCESS_RIGHTS, Event
 from rs_order.sandbox.archive_folder import ArchiveHolding
 from rs_order.sandbox.broker_consumers import Broker
@@ -21,6 +20,7 @@ from rs_order.sandbox.identities import DEVELOPMENT_KEY, Identity, bearer
 from rs_order.sandbox.process_catalog import Processes, RightsChange
 from rs_order.sandbox.process_executions import Executions
 from rs_order.sandbox.projects import Projects
+from rs_order.sandbox.published_events import ConnectionEvent
 from rs_order.sandbox.records import (
     WAIT_SECONDS,
     Calls,
@@ -143,7 +143,7 @@ class Sandbox:
     def add_tenant(self, tenant: str) -> None:
         """Add a project and publish the events of rs-admin-instance (amqp.md 3.9)."""
         self.projects.add(tenant)
-        self.send(admin_events.tenant_created(tenant))
+        self.send(published_events.tenant_created(tenant))
         self.announce_connection(tenant, ConnectionEvent.CREATED)
 
     def remove_tenant(self, tenant: str) -> bool:
@@ -152,7 +152,7 @@ class Sandbox:
             return False
         self.announce_connection(tenant, ConnectionEvent.DELETED)
         self.projects.remove(tenant)
-        self.send(admin_events.tenant_deleted(tenant))
+        self.send(published_events.tenant_deleted(tenant))
         return True
 
     def announce_connection(
@@ -163,35 +163,35 @@ class Sandbox:
             connection = self.projects.disconnect(service, tenant)
         else:
             connection = self.projects.connect(service, tenant)
-        self.send(admin_events.connection_changed(event, service, connection))
+        self.send(published_events.connection_changed(event, service, connection))
 
     def initialise_rights(self, tenant: str) -> None:
         """Request all services to register their endpoints, as rs-admin does for a new project."""
-        self.send(admin_events.rights_initialised(tenant))
+        self.send(published_events.rights_initialised(tenant))
 
     def put_role(self, tenant: str, name: str, role: Role) -> None:
         """Add or change a role of a project and publish the event; raises UnknownError."""
         self.roles.put(tenant, name, role)
-        self.send(admin_events.role_changed(tenant, name))
+        self.send(published_events.role_changed(tenant, name))
 
     def remove_role(self, tenant: str, name: str) -> None:
         """Remove a role of a project and publish the event; raises UnknownError."""
         self.roles.remove(tenant, name)
-        self.send(admin_events.role_changed(tenant, name))
+        self.send(published_events.role_changed(tenant, name))
 
     def grant(
         self, tenant: str, role: str, resource: str, verb: str, service: str = SERVICE
     ) -> None:
         """Grant a registered endpoint to a role and publish the event; raises UnknownError."""
         self.roles.grant(tenant, role, (service, resource, verb))
-        self.send(admin_events.access_changed(tenant, service, role))
+        self.send(published_events.access_changed(tenant, service, role))
 
     def revoke(
         self, tenant: str, role: str, resource: str, verb: str, service: str = SERVICE
     ) -> None:
         """Revoke an endpoint from a role and publish the event; raises UnknownError."""
         self.roles.revoke(tenant, role, (service, resource, verb))
-        self.send(admin_events.access_changed(tenant, service, role))
+        self.send(published_events.access_changed(tenant, service, role))
 
     def publish_rights(self, process_id: UUID, change: RightsChange) -> None:
         """Publish a change of the rights of a process, as rs-processing does (amqp.md 3.3)."""
@@ -228,7 +228,7 @@ class Sandbox:
         self.processes.reset()
         self._sent.clear()
         for tenant in self.roles.reset():
-            self.send(admin_events.role_changed(tenant, ""))
+            self.send(published_events.role_changed(tenant, ""))
 
     def send(self, event: Event) -> None:
         self._sent.add(event)

@@ -1,13 +1,19 @@
-"""Requests the files of sub-orders from storage, applies its answers, and gives up after its deadline."""
+"""Requests the files of sub-orders from storage, applies its events (amqp.md 3.2), and gives up in time."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
-from rs_order.contracts.storage import FilesRestorationRequest
+from rs_order.consumers.batches import Received, dropped
+from rs_order.contracts.storage import (
+    AVAILABILITY_ERROR,
+    AVAILABLE,
+    FileReferenceEvent,
+    FilesRestorationRequest,
+)
+from rs_order.core.policies import SLICE_SIZES, SliceSizes
 from rs_order.core.settlement import Cause, Settlement
 from rs_order.core.shared_steps import StartProcessingStep, StopSubOrdersStep
-from rs_order.core.slice_sizes import SLICE_SIZES, SliceSizes
 from rs_order.core.steps import Step
 from rs_order.domain.identity import SERVICE
 from rs_order.domain.ids import Checksum, OrderId, SubOrderId, Tenant
@@ -18,7 +24,7 @@ from rs_order.domain.states import OrderStatus, SubOrderKind, SubOrderState
 from rs_order.domain.sub_order import SubOrder
 from rs_order.ports import Clock, MessageKind
 from rs_order.processing.start import BeginProcessing
-from rs_order.store.messages import OutgoingMessage
+from rs_order.store.outbox import OutgoingMessage
 from rs_order.store.unit_of_work import Store, UnitOfWork
 
 
@@ -187,3 +193,28 @@ class ApplyAvailability:
             await self._settlement.apply(uow, orders, moves, cause)
             complete = await uow.inputs.settle_by_checksum(ids, available, unavailable)
             await self._processing.begin(uow, complete, reason=cause.reason, at=cause.at)
+
+
+class FileReferenceHandler:
+    """Applies the availability of files to the sub-orders that wait for them.
+
+    rs-storage publishes the events of all files of the platform. Two types matter, and only for files
+    that an order waits for.
+    """
+
+    def __init__(self, apply: ApplyAvailability) -> None:
+        self._apply = apply
+
+    async def __call__(self, tenant: Tenant, batch: Sequence[Received[FileReferenceEvent]]) -> None:
+        available: set[Checksum] = set()
+        unavailable: dict[Checksum, str] = {}
+        for received in batch:
+            event = received.message
+            if event.checksum and event.type == AVAILABLE:
+                available.add(Checksum(event.checksum))
+            elif event.checksum and event.type == AVAILABILITY_ERROR:
+                unavailable[Checksum(event.checksum)] = event.message or "Storage can't deliver it."
+            else:
+                dropped.labels(received.delivery.queue, "unused-type").inc()
+        if available or unavailable:
+            await self._apply.handle(tenant, sorted(available), unavailable)

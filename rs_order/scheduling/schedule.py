@@ -2,10 +2,9 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from rs_order.core.policies import SlotLimits
-from rs_order.core.service_capacity import lock_free_capacity, wake_next_waiters
+from rs_order.core.policies import SLICE_SIZES, SliceSizes, SlotLimits
+from rs_order.core.settlement import lock_free_capacity, wake_next_waiters
 from rs_order.core.shared_steps import ScheduleStep
-from rs_order.core.slice_sizes import SLICE_SIZES, SliceSizes
 from rs_order.domain.ids import OrderId, SubOrderId, Tenant
 from rs_order.domain.order import Order
 from rs_order.domain.scheduling import Candidate, decide, slots_of_pass

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from rs_order.domain.file_filter import FileFilter
+from rs_order.domain.files import FileFilter
 from rs_order.domain.ids import DatasetTaskId, OrderId, Tenant
 from rs_order.domain.process import ProcessChoice
 from rs_order.domain.states import OrderStatus

@@ -1,14 +1,180 @@
-"""The outbox, as the relay reads it."""
+"""The outbox: the messages that units of work write, and the rows that the relay reads.
 
-from collections.abc import AsyncIterator, Sequence
+Order responses are also kept beside it, so that they can be sent again.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4, uuid5
 
-from rs_order.domain.ids import Tenant
+import orjson
+
+from rs_order.contracts.notifications import CopyMetadata
+from rs_order.domain.ids import OrderId, RequestId, Tenant
 from rs_order.ports import Clock, MessageKind, OutboxRow
 from rs_order.store.pool import Connection, Pool, Row, statements, transaction
+from rs_order.store.rows import affected, json_text
 
-SQL = statements("outbox")
+MESSAGES_SQL = statements("messages")
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingMessage:
+    """A message to be written to the outbox."""
+
+    kind: MessageKind
+    tenant: Tenant
+    body: dict[str, Any]
+    stream: str | None = None
+    """Messages of one stream are published in the order they were written; None: in any order.
+
+    A writer to a stream holds the lock of the row that the stream is named after. So the order of the
+    rows is the order of the commits.
+    """
+    due_at: datetime | None = None
+    """Not before this instant; None: at once."""
+    correlation_id: str | None = None
+    message_id: UUID = field(default_factory=uuid4)
+    """The same each time the message is published."""
+
+
+def order_stream(tenant: Tenant, order_id: int) -> str:
+    """Return the stream of an order's messages. The writer holds the lock of the order's row."""
+    return f"{tenant}/order/{order_id}"
+
+
+def request_stream(tenant: Tenant, request_id: int) -> str:
+    """Return the stream of a request without an order. The writer holds the lock of its row."""
+    return f"{tenant}/request/{request_id}"
+
+
+class Messages:
+    """Writes messages to the outbox, and keeps order responses for repetition."""
+
+    def __init__(
+        self, connection: Connection, tenant: Tenant, copied: Mapping[MessageKind, str]
+    ) -> None:
+        """``copied`` has the Java class of each kind that is copied to rs-notifier."""
+        self._connection = connection
+        self._copied = copied
+        self._tenant = tenant
+        self.sent = 0
+        """Rows written so far. If there are any, the unit of work notifies the relay."""
+        self.responded: list[dict[str, Any]] = []
+        """The order responses of this unit of work, for the log after the commit."""
+
+    async def send(self, messages: Sequence[OutgoingMessage]) -> None:
+        await self._write(messages, [json_text(message.body) for message in messages])
+
+    async def respond(
+        self, responses: Sequence[tuple[OutgoingMessage, OrderId | None, RequestId | None]]
+    ) -> None:
+        """Send order responses, and keep them with their message ids."""
+        if not responses:
+            return
+        messages = [message for message, _, _ in responses]
+        bodies = [json_text(message.body) for message in messages]
+        await self._write(messages, bodies)
+        self.responded += [_logged(self._tenant, message) for message in messages]
+        await self._connection.execute(
+            MESSAGES_SQL["save_responses"],
+            [order for _, order, _ in responses],
+            [request for _, _, request in responses],
+            [message.message_id for message in messages],
+            [message.correlation_id for message in messages],
+            bodies,
+        )
+
+    async def repeat(self, requests: Sequence[RequestId]) -> int:
+        """Send every response to these requests again, in order. Return how many there were.
+
+        The caller has locked the rows of their orders.
+        """
+        rows = await self._connection.fetch(MESSAGES_SQL["responses"], requests)
+        messages = [
+            OutgoingMessage(
+                kind=MessageKind.ORDER_RESPONSE,
+                tenant=self._tenant,
+                body={},
+                stream=order_stream(self._tenant, row["order_id"])
+                if row["order_id"] is not None
+                else request_stream(self._tenant, row["request_id"]),
+                correlation_id=row["correlation_id"],
+                message_id=row["message_id"],
+            )
+            for row in rows
+        ]
+        await self._write(messages, [row["body"] for row in rows])
+        return len(rows)
+
+    async def purge_responses(self, before: datetime, limit: int) -> int:
+        """Delete up to ``limit`` responses from before the retention. Return how many there were."""
+        return affected(
+            await self._connection.execute(MESSAGES_SQL["purge_responses"], before, limit)
+        )
+
+    async def _write(self, messages: Sequence[OutgoingMessage], bodies: Sequence[str]) -> None:
+        if not messages:
+            return
+        if self._copied:
+            messages, bodies = self._with_copies(messages, bodies)
+        self.sent += len(messages)
+        await self._connection.execute(
+            MESSAGES_SQL["send"],
+            [message.kind for message in messages],
+            [message.tenant for message in messages],
+            [message.stream for message in messages],
+            bodies,
+            [message.correlation_id for message in messages],
+            [message.message_id for message in messages],
+            [message.due_at for message in messages],
+        )
+
+    def _with_copies(
+        self, messages: Sequence[OutgoingMessage], bodies: Sequence[str]
+    ) -> tuple[list[OutgoingMessage], list[str]]:
+        """Return the messages, each followed by its copy in the same stream (amqp.md 1.13)."""
+        with_copies, their_bodies = list[OutgoingMessage](), list[str]()
+        for message, body in zip(messages, bodies, strict=True):
+            with_copies.append(message)
+            their_bodies.append(body)
+            if event := self._copied.get(message.kind):
+                with_copies.append(_copy_of(message))
+                their_bodies.append(_copied_body(body, event))
+        return with_copies, their_bodies
+
+
+def _copy_of(message: OutgoingMessage) -> OutgoingMessage:
+    """Return the copy for rs-notifier. Its id is the same each time the message is sent."""
+    return OutgoingMessage(
+        kind=MessageKind.NOTIFIER_COPY,
+        tenant=message.tenant,
+        body={},
+        stream=message.stream,
+        due_at=message.due_at,
+        message_id=uuid5(message.message_id, MessageKind.NOTIFIER_COPY),
+    )
+
+
+def _copied_body(body: str, event: str) -> str:
+    metadata = CopyMetadata(message_type=event).to_wire()
+    return json_text({"payload": orjson.Fragment(body), "metadata": metadata})
+
+
+def _logged(tenant: Tenant, message: OutgoingMessage) -> dict[str, Any]:
+    return {
+        "tenant": tenant,
+        "order": message.body.get("orderId"),
+        "correlation_id": message.correlation_id,
+        "status": message.body["status"],
+        "sub_order": message.body.get("subOrderId"),
+    }
+
+
+OUTBOX_SQL = statements("outbox")
 LONGEST_CLAIM_MS = 45_000
 """The server ends a claim that lasts longer: its relay may be lost, and others need the partition."""
 
@@ -32,7 +198,7 @@ class ClaimedRows:
 
     async def remove(self, ids: Sequence[int]) -> None:
         """Delete the rows that the broker confirmed, when the claim ends."""
-        await self._connection.execute(SQL["remove"], ids)
+        await self._connection.execute(OUTBOX_SQL["remove"], ids)
 
 
 class Outbox:
@@ -48,7 +214,7 @@ class Outbox:
     async def ready_partitions(self) -> list[int]:
         """Return the partitions that have a due row."""
         async with transaction(self._pool, readonly=True) as connection:
-            rows = await connection.fetch(SQL["ready_partitions"], self._clock.now())
+            rows = await connection.fetch(OUTBOX_SQL["ready_partitions"], self._clock.now())
         return [row["partition"] for row in rows]
 
     @asynccontextmanager
@@ -58,21 +224,21 @@ class Outbox:
         A normal end of the context commits the removals; an exception undoes them.
         """
         async with transaction(self._pool, longest_idle_ms=self._longest_claim_ms) as connection:
-            if not await connection.fetchval(SQL["take_partition"], partition):
+            if not await connection.fetchval(OUTBOX_SQL["take_partition"], partition):
                 yield None
                 return
-            rows = await connection.fetch(SQL["claim"], partition, self._clock.now(), limit)
+            rows = await connection.fetch(OUTBOX_SQL["claim"], partition, self._clock.now(), limit)
             yield ClaimedRows(connection, [_row_of(row) for row in rows])
 
     async def seconds_to_next(self) -> float | None:
         """Return the seconds until the next row is due: 0 if one is, None if there is no row."""
         async with transaction(self._pool, readonly=True) as connection:
-            seconds = await connection.fetchval(SQL["seconds_to_next"], self._clock.now())
+            seconds = await connection.fetchval(OUTBOX_SQL["seconds_to_next"], self._clock.now())
         return None if seconds is None else max(0.0, float(seconds))
 
     async def lag(self) -> OutboxLag:
         async with transaction(self._pool, readonly=True) as connection:
-            (row,) = await connection.fetch(SQL["lag"], self._clock.now())
+            (row,) = await connection.fetch(OUTBOX_SQL["lag"], self._clock.now())
         return OutboxLag(rows=row["rows"], oldest_seconds=max(0.0, float(row["oldest"])))
 
 

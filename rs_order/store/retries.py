@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from rs_order.domain.file_batches import FileInError
 from rs_order.domain.ids import DataFileId, DatasetTaskId, OrderId, SubOrderId
-from rs_order.domain.retry_batches import FileInError
 from rs_order.domain.states import FileState, OrderStatus, SubOrderKind
 from rs_order.store.cursors import RetryCursor, retry_cursor_of
 from rs_order.store.pool import Connection, statements

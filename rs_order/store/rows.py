@@ -7,8 +7,7 @@ from uuid import UUID
 import orjson
 
 from rs_order.domain.counters import FileCounters, FileMove
-from rs_order.domain.file_filter import FileFilter, FileKind
-from rs_order.domain.files import CatalogFile
+from rs_order.domain.files import CatalogFile, FileFilter, FileKind
 from rs_order.domain.ids import OrderId, RequestId, SubOrderId
 from rs_order.domain.order import Order
 from rs_order.domain.process import Cardinality, Forecast, LimitKind, Process, ProcessChoice, Scope

@@ -1,4 +1,4 @@
-"""Sub-orders, and the queue of each owner."""
+"""Sub-orders, the queue of each owner, and the capacity of the service that sub-orders use."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -159,3 +159,41 @@ def _move(
         "reason": reason,
         "actor": SERVICE,
     }
+
+
+CAPACITY_SQL = statements("capacity")
+
+
+class Capacity:
+    """The sub-orders of all tenants that use the capacity, and the owners who wait for some."""
+
+    def __init__(self, connection: Connection, tenant: Tenant) -> None:
+        self._connection = connection
+        self._tenant = tenant
+
+    async def lock(self) -> None:
+        """Let only this unit of work acquire and release capacity until it ends."""
+        await self._connection.execute(CAPACITY_SQL["lock"])
+
+    async def used(self) -> int:
+        """Return how many sub-orders of active tenants storage was asked for and has not settled."""
+        return int(await self._connection.fetchval(CAPACITY_SQL["used"]))
+
+    async def acquire(self, owner: str, sub_orders: Sequence[SubOrderId]) -> None:
+        await self._connection.execute(CAPACITY_SQL["acquire"], self._tenant, owner, sub_orders)
+
+    async def release(self, sub_orders: Sequence[SubOrderId]) -> None:
+        if sub_orders:
+            await self._connection.execute(CAPACITY_SQL["release"], self._tenant, sub_orders)
+
+    async def wait(self, owner: str, rank: datetime) -> None:
+        """Put an owner into the queue for capacity, with the rank of their next ready sub-order."""
+        await self._connection.execute(CAPACITY_SQL["wait"], self._tenant, owner, rank)
+
+    async def next_waiters(self, limit: int) -> list[tuple[Tenant, str]]:
+        """Remove the next owners from the queue and return them.
+
+        Owners with fewer running sub-orders come first, then those with a lower rank.
+        """
+        rows = await self._connection.fetch(CAPACITY_SQL["next_waiters"], limit)
+        return [(Tenant(row["tenant"]), row["owner"]) for row in rows]

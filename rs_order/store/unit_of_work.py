@@ -1,20 +1,23 @@
 """The unit of work: one short transaction in the schema of one tenant."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import TypeVar
 
 import structlog
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
 
 from rs_order.domain.ids import Tenant
+from rs_order.domain.retry import Backoff
 from rs_order.domain.settings import TenantSettings
 from rs_order.ports import MessageKind
 from rs_order.store.baskets import Baskets
-from rs_order.store.capacity import Capacity
 from rs_order.store.completions import Completions
 from rs_order.store.data_files import Files
-from rs_order.store.errors import store_errors
-from rs_order.store.messages import Messages, OutgoingMessage
+from rs_order.store.errors import StoreConflict, store_errors
 from rs_order.store.orders import Orders
+from rs_order.store.outbox import Messages, OutgoingMessage
 from rs_order.store.periodic_runs import PeriodicRuns
 from rs_order.store.planned_mails import Mails
 from rs_order.store.pool import LONGEST_IDLE_MS, Connection, Pool, statements, transaction
@@ -23,11 +26,18 @@ from rs_order.store.process_inputs import ProcessInputs
 from rs_order.store.reconciliation import Reconciliation
 from rs_order.store.requests import Requests
 from rs_order.store.retries import Retries
-from rs_order.store.sub_orders import SubOrders
+from rs_order.store.sub_orders import Capacity, SubOrders
 from rs_order.store.tenants import StoredSettings
 
 SQL = statements("tenants")
 log = structlog.get_logger(__name__)
+
+Result = TypeVar("Result")
+
+_ATTEMPTS = 10
+_LONGEST = timedelta(milliseconds=100)
+_BACKOFF = Backoff(first=_LONGEST, limit=_LONGEST, jitter=1)
+"""A random pause of up to 100 ms, so that two units of work don't conflict again."""
 
 
 class UnitOfWork:
@@ -118,3 +128,24 @@ class Store:
                 tenant = messages[0].tenant
                 await Messages(connection, tenant, self._copied).send(messages)
         self._committed()
+
+
+async def retry_on_conflict(work: Callable[[], Awaitable[Result]]) -> Result:
+    """Return the result of the work; start it again after each conflict.
+
+    Raises:
+        StoreConflict: every attempt conflicted.
+    """
+    async for attempt in AsyncRetrying(
+        retry=retry_if_exception_type(StoreConflict),
+        stop=stop_after_attempt(_ATTEMPTS),
+        wait=_pause,
+        reraise=True,
+    ):
+        with attempt:
+            result = await work()
+    return result
+
+
+def _pause(failed: RetryCallState) -> float:
+    return _BACKOFF.pause(failed.attempt_number).total_seconds()

@@ -1,4 +1,4 @@
-"""Switches maintenance mode and shows it (rest.md 11.2); ``rest.authentication`` enforces it."""
+"""Switches maintenance mode and shows it (rest.md 11.2); ``rest.access`` enforces it."""
 
 from collections.abc import Mapping
 

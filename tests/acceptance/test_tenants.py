@@ -11,9 +11,9 @@ import pytest
 
 from rs_order.app.serve import Role as ProcessRole
 from rs_order.demo.servers.lifecycle import Servers
-from rs_order.sandbox import admin_events
-from rs_order.sandbox.admin_events import ConnectionEvent
+from rs_order.sandbox import published_events
 from rs_order.sandbox.faults import Outage, OutageMode, Service
+from rs_order.sandbox.published_events import ConnectionEvent
 from rs_order.sandbox.role_registry import Role
 from tests.acceptance.platform import Platform, platform
 from tests.acceptance.shared_platform import EVE_01, REQUEST_QUEUE, fence, new_user
@@ -156,8 +156,8 @@ async def test_what_is_no_concern_of_ours(two: TwoInstances) -> None:
         sandbox.announce_connection("project1", event, "rs-catalog")
         sandbox.announce_connection("stranger", event, "rs-catalog")
     sandbox.announce_connection("project1", ConnectionEvent.FAILED)
-    sandbox.send(admin_events.tenant_created("stranger"))
-    sandbox.send(admin_events.tenant_deleted("stranger"))
+    sandbox.send(published_events.tenant_created("stranger"))
+    sandbox.send(published_events.tenant_deleted("stranger"))
     sandbox.add_tenant("afterwards")
     await two.reported("afterwards")
     await fence(two.here)

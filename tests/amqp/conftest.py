@@ -8,8 +8,7 @@ import pytest
 from rs_order.app.clock import SystemClock
 from rs_order.demo.servers.lifecycle import Servers
 from rs_order.domain.ids import Tenant
-from rs_order.store.messages import OutgoingMessage
-from rs_order.store.outbox import Outbox
+from rs_order.store.outbox import Outbox, OutgoingMessage
 from rs_order.store.pool import Pool
 from rs_order.store.unit_of_work import Store
 from tests.amqp.outboxes import MemoryOutbox, ObservedOutbox

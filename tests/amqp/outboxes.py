@@ -9,7 +9,7 @@ from typing import Protocol
 import orjson
 
 from rs_order.ports import Claim, OutboxReader, OutboxRow
-from rs_order.store.messages import OutgoingMessage
+from rs_order.store.outbox import OutgoingMessage
 
 PARTITIONS = 8
 

@@ -15,8 +15,7 @@ from rs_order.broker.connection import BACKOFF
 from rs_order.broker.delivery import DeadLetter, Delivery, Done, Outcome
 from rs_order.broker.queue_names import topology
 from rs_order.broker.topology import Topology, declare
-from rs_order.consumers.batches import Batches, Received
-from rs_order.consumers.failure_notifications import Failures, NotifyFailures
+from rs_order.consumers.batches import Batches, Failures, NotifyFailures, Received
 from rs_order.contracts.administration import HealthStatus
 from rs_order.contracts.order_messages import OrderRequest
 from rs_order.domain.ids import Tenant

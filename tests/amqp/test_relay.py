@@ -21,7 +21,7 @@ from rs_order.broker.relay import PUBLISH_SECONDS, SWEEP_SECONDS, Relay
 from rs_order.broker.topology import Topology, Vhost, declare
 from rs_order.domain.ids import Tenant
 from rs_order.ports import MessageKind
-from rs_order.store.messages import OutgoingMessage
+from rs_order.store.outbox import OutgoingMessage
 from tests.amqp.outboxes import ObservedOutbox
 from tests.amqp.support import (
     message_count,

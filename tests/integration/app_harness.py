@@ -9,18 +9,17 @@ from uuid import uuid4
 
 import orjson
 
-from rs_order.actions.order_actions import OrderActions
 from rs_order.actions.rights import Actor
+from rs_order.actions.routes import OrderActions
 from rs_order.app.application import compose_application
 from rs_order.app.database import Database
 from rs_order.app.platform_clients import PlatformClients
 from rs_order.app.shared_parts import SharedParts
+from rs_order.core.policies import SliceSizes
 from rs_order.core.shared_steps import CompleteOrderStep
-from rs_order.core.slice_sizes import SliceSizes
 from rs_order.core.steps import Step, read_step, step_class
 from rs_order.domain.basket import DatasetSelection, DatedSelection
-from rs_order.domain.file_filter import FileFilter
-from rs_order.domain.files import DataType, Product
+from rs_order.domain.files import DataType, FileFilter, Product
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Checksum, DataFileId, OrderId, Tenant, Urn
 from rs_order.domain.selection import SelectionRequest, TypeTotals

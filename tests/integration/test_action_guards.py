@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from rs_order.actions.order_actions import OrderActions
 from rs_order.actions.rights import Actor
+from rs_order.actions.routes import OrderActions
 from rs_order.core.errors import ActionRejected, NotFound
 from rs_order.domain.ids import OrderId
 from rs_order.domain.states import OrderStatus

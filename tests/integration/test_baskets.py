@@ -10,8 +10,7 @@ import pytest
 from rs_order.baskets.changes import ATTEMPTS, BasketChanges
 from rs_order.core.errors import EmptyBasket
 from rs_order.domain.basket import Basket, BasketChange, DatasetSelection, DatedSelection
-from rs_order.domain.file_filter import FileFilter, FileKind
-from rs_order.domain.files import DataType
+from rs_order.domain.files import DataType, FileFilter, FileKind
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Urn
 from rs_order.domain.process import ProcessChoice

@@ -8,8 +8,7 @@ import pytest
 from rs_order.core.shared_steps import DeleteFilesStep, GrantRequestsStep, ScheduleStep
 from rs_order.domain.ids import OrderId
 from rs_order.ports import MessageKind, OutboxRow
-from rs_order.store.messages import OutgoingMessage, order_stream
-from rs_order.store.outbox import Outbox
+from rs_order.store.outbox import Outbox, OutgoingMessage, order_stream
 from rs_order.store.pool import Pool
 from rs_order.store.unit_of_work import Store
 from tests.integration.conftest import TENANT

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from rs_order.mails.cron import CronSchedule
+from rs_order.mails.plan import CronSchedule
 
 FRIDAY = datetime(2026, 1, 9, 8, 0, 0, 500_000, tzinfo=UTC)
 

@@ -10,10 +10,13 @@ from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Tenant
 from rs_order.regards.admin import RegardsProjects, RegardsUsers
 from rs_order.regards.catalog import RegardsCatalog, RegardsDatasetFiles
-from rs_order.regards.external import ExternalAccess, ExternalFiles, RegardsFileSources
-from rs_order.regards.http import CallLimits, RemoteService, new_client
-from rs_order.regards.storage import StoredFiles
-from rs_order.regards.token_issuer import TokenIssuer
+from rs_order.regards.file_sources import (
+    ExternalAccess,
+    ExternalFiles,
+    RegardsFileSources,
+    StoredFiles,
+)
+from rs_order.regards.http import CallLimits, RemoteService, TokenIssuer, new_client
 from rs_order.sandbox.launch import running_sandbox
 from rs_order.sandbox.simulated_platform import Sandbox, SandboxOptions
 from tests.support.clock import ManualClock

@@ -6,10 +6,9 @@ import pytest
 from rs_order.domain.ids import Tenant
 from rs_order.ports import BadResponse, ConnectionState, RemoteRejection, RemoteUnavailable
 from rs_order.regards.admin import RegardsConnections
-from rs_order.regards.http import RemoteService
-from rs_order.regards.token_issuer import TokenIssuer
-from rs_order.sandbox.admin_events import ConnectionEvent
+from rs_order.regards.http import RemoteService, TokenIssuer
 from rs_order.sandbox.faults import Outage, OutageMode, Service
+from rs_order.sandbox.published_events import ConnectionEvent
 from rs_order.sandbox.simulated_platform import Sandbox
 from tests.regards.conftest import DEMO
 

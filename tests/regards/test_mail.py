@@ -5,8 +5,7 @@ import pytest
 
 from rs_order.ports import BadResponse, Mail, RemoteRejection, RemoteUnavailable
 from rs_order.regards.admin import RegardsMailer
-from rs_order.regards.http import RemoteService
-from rs_order.regards.token_issuer import TokenIssuer
+from rs_order.regards.http import RemoteService, TokenIssuer
 from rs_order.sandbox.faults import Outage, OutageMode, Service
 from rs_order.sandbox.simulated_platform import Sandbox
 from tests.regards.conftest import DEMO

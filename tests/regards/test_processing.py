@@ -7,9 +7,8 @@ import pytest
 
 from rs_order.domain.process import Cardinality, Forecast, LimitKind, Process, Scope
 from rs_order.ports import BadResponse, RemoteRejection, RemoteUnavailable, UnreadableProcess
-from rs_order.regards.http import RemoteService
+from rs_order.regards.http import RemoteService, TokenIssuer
 from rs_order.regards.processing import MalformedProcess, RegardsProcesses, forecast_of, process_of
-from rs_order.regards.token_issuer import TokenIssuer
 from rs_order.sandbox.faults import Outage, OutageMode, Service
 from rs_order.sandbox.process_catalog import process_id
 from rs_order.sandbox.simulated_platform import Sandbox

@@ -12,10 +12,9 @@ import pytest
 from rs_order.domain.ids import Tenant
 from rs_order.domain.retry import Backoff
 from rs_order.ports import BadResponse, RemoteUnavailable, Resource, RightsUnknown
-from rs_order.regards.http import RemoteService
+from rs_order.regards.http import RemoteService, TokenIssuer
 from rs_order.regards.role_cache import RoleCache
 from rs_order.regards.role_rights import RegardsRoles, RoleRights
-from rs_order.regards.token_issuer import TokenIssuer
 from rs_order.rest.resources import GET_ORDER, RESOURCES, SEARCH_ORDERS
 from rs_order.rest.security import resource_mappings
 from rs_order.sandbox.faults import Outage, OutageMode, Service

@@ -9,10 +9,13 @@ import pytest
 
 from rs_order.domain.ids import Checksum, DataFileId, Urn
 from rs_order.ports import FetchError, FileToDownload
-from rs_order.regards.external import ExternalAccess, ExternalFiles, RegardsFileSources
-from rs_order.regards.http import CallLimits
-from rs_order.regards.storage import StoredFiles
-from rs_order.regards.token_issuer import TokenIssuer
+from rs_order.regards.file_sources import (
+    ExternalAccess,
+    ExternalFiles,
+    RegardsFileSources,
+    StoredFiles,
+)
+from rs_order.regards.http import CallLimits, TokenIssuer
 from rs_order.sandbox.faults import Outage, OutageMode, Quota, Service
 from rs_order.sandbox.products import Location
 from rs_order.sandbox.simulated_platform import Sandbox

@@ -7,7 +7,7 @@ import pytest
 
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Tenant
-from rs_order.regards.token_issuer import TokenIssuer
+from rs_order.regards.http import TokenIssuer
 from tests.regards.conftest import DEMO, KEY
 from tests.support.clock import ManualClock
 

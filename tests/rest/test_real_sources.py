@@ -14,10 +14,13 @@ from rs_order.domain.selection import SelectionRequest
 from rs_order.downloads.order_zip import ZipRequest, zip_order
 from rs_order.ports import FetchResult, FileToDownload
 from rs_order.regards.catalog import RegardsCatalog, RegardsDatasetFiles
-from rs_order.regards.external import ExternalAccess, ExternalFiles, RegardsFileSources
-from rs_order.regards.http import RemoteService, new_client
-from rs_order.regards.storage import StoredFiles
-from rs_order.regards.token_issuer import TokenIssuer
+from rs_order.regards.file_sources import (
+    ExternalAccess,
+    ExternalFiles,
+    RegardsFileSources,
+    StoredFiles,
+)
+from rs_order.regards.http import RemoteService, TokenIssuer, new_client
 from rs_order.sandbox.faults import Quota
 from rs_order.sandbox.launch import running_sandbox
 from rs_order.sandbox.products import Location

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from rs_order.sandbox.admin_events import ConnectionEvent
+from rs_order.sandbox.published_events import ConnectionEvent
 from rs_order.sandbox.role_registry import Role, UnknownError
 from rs_order.sandbox.simulated_platform import Sandbox
 from rs_order.sandbox.user_directory import User

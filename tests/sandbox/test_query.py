@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from rs_order.sandbox.products import Dataset, Product
-from rs_order.sandbox.query_fields import ProductFields, SharedFields
-from rs_order.sandbox.query_matchers import QueryError
+from rs_order.sandbox.query_matchers import ProductFields, QueryError, SharedFields
 from rs_order.sandbox.query_parser import MAX_DEPTH, compile_query
 
 _DATASET = Dataset("EIT", "EIT images", "URN:AIP:DATASET:demo:d:V1")

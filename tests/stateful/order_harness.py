@@ -19,7 +19,7 @@ from rs_order.contracts.basket_bodies import BasketSelectionRequest
 from rs_order.contracts.order_messages import OrderRequest
 from rs_order.contracts.processing_messages import ExecutionResult
 from rs_order.core.errors import UseCaseRejected
-from rs_order.core.slice_sizes import SliceSizes
+from rs_order.core.policies import SliceSizes
 from rs_order.core.steps import read_step, step_class
 from rs_order.domain.files import Product
 from rs_order.domain.identity import Caller

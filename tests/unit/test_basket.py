@@ -11,8 +11,7 @@ import pytest
 from rs_order.completion.read_page import PageReader
 from rs_order.contracts.basket_bodies import BasketDto, BasketSelectionRequest
 from rs_order.domain.basket import Basket, DatasetSelection, DatedSelection
-from rs_order.domain.file_filter import FileFilter, FileKind
-from rs_order.domain.files import DataType, Product
+from rs_order.domain.files import DataType, FileFilter, FileKind, Product
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import BasketId, DatasetSelectionId, OrderId, Tenant, Urn
 from rs_order.domain.instants import parse_instant

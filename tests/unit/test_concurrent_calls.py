@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from rs_order.core.concurrency import call_concurrently
+from rs_order.core.catalog_datasets import call_concurrently
 
 
 async def test_w44_results_come_in_the_order_of_the_items() -> None:

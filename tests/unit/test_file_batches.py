@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rs_order.domain.file_batches import FileBatch, FileBatches, OrderedFile
-from rs_order.domain.file_filter import FileFilter, FileKind
-from rs_order.domain.files import CatalogFile, DataType, Product, identity
+from rs_order.domain.files import CatalogFile, DataType, FileFilter, FileKind, Product, identity
 from rs_order.domain.states import FileState, SubOrderKind
 from tests.unit.catalog import MEBIBYTE, a_file, a_product
 

@@ -6,7 +6,7 @@ import pytest
 
 from rs_order.contracts.order_messages import ErrorType, OrderRequest, ResponseStatus
 from rs_order.core.responses import Rejection
-from rs_order.requests.rules import fingerprint, unknown_user, violations
+from rs_order.requests.accept import fingerprint, unknown_user, violations
 
 GOOD = {"correlationId": "c-1", "queries": ["*"], "user": "jane@example.org"}
 NO_QUERY = "[NotEmpty] list of queries should not be empty at queries: rejected value [{}]."

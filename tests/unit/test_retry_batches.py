@@ -4,9 +4,8 @@ from itertools import count
 
 import pytest
 
-from rs_order.domain.file_batches import FileBatch
+from rs_order.domain.file_batches import FileBatch, FileInError, RetryBatches
 from rs_order.domain.ids import DataFileId, DatasetTaskId, SubOrderId
-from rs_order.domain.retry_batches import FileInError, RetryBatches
 from rs_order.domain.states import FileState, SubOrderKind
 from tests.unit.catalog import MEBIBYTE
 

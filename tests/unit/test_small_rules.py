@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rs_order.domain.errors import PatternRejectedError
-from rs_order.domain.file_filter import MAX_PATTERN, FileFilter, FileKind, compile_pattern
-from rs_order.domain.files import DataType
+from rs_order.domain.files import MAX_PATTERN, DataType, FileFilter, FileKind, compile_pattern
 from rs_order.domain.instants import parse_instant, wire_instant
 from rs_order.domain.order import MAX_LABEL, expiration, generated_label, unique_label
 from tests.unit.catalog import a_file

@@ -9,15 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from rs_order.core.links import Links
-from rs_order.core.policies import mail_retries
-from rs_order.core.slice_sizes import SLICE_SIZES, SliceSizes
+from rs_order.core.policies import SLICE_SIZES, SliceSizes, mail_retries
 from rs_order.core.steps import read_step
 from rs_order.domain.ids import OrderId, Tenant
 from rs_order.domain.states import OrderStatus
 from rs_order.downloads.order_tokens import JwtOrderTokens, NoOrderTokens
 from rs_order.mails.compose import ComposeMail
-from rs_order.mails.cron import CronSchedule
-from rs_order.mails.plan import PlanMails, RemindOwners, RemindStep
+from rs_order.mails.plan import CronSchedule, PlanMails, RemindOwners, RemindStep
 from rs_order.mails.send import SendMail, SendMailStep
 from rs_order.mails.templates import FolderTemplates, Languages
 from rs_order.ports import Mail, RemoteRejection, RemoteUnavailable

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from rs_order.core.slice_sizes import SliceSizes
+from rs_order.core.policies import SliceSizes
 from rs_order.domain.states import OrderStatus
 from rs_order.store.pool import Pool
 from tests.integration.conftest import TENANT

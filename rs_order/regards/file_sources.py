@@ -1,23 +1,160 @@
-"""Chooses the source of a file, and opens external files by URL without a token (remote-services.md 3.5)."""
+"""Opens files to download: in rs-storage, in rs-dam, or on the host of an external file.
+
+Files that REGARDS stores are requested in the name of the user, whose quota they are charged to, with a
+role that may read every file (remote-services.md 2.9, 3.4). External files are requested by URL without a
+token (remote-services.md 3.5).
+"""
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 from urllib.request import url2pathname
 
 import httpx
 
 from rs_order.domain import failure_reasons
 from rs_order.domain.ids import Tenant
-from rs_order.ports import FetchError, FileToDownload, OpenFile
-from rs_order.regards.http import CallLimits, new_client, send
-from rs_order.regards.storage import StoredFiles
-from rs_order.regards.transfers import CHUNK, DOWNLOAD_HEADERS, chunks_of, headers_of
+from rs_order.ports import FetchError, FileToDownload, OpenFile, SourceAnswer
+from rs_order.regards.http import CallLimits, TokenIssuer, new_client, send
+
+CHUNK: Final = 64 * 1024
+"""Bytes in one piece of a file, at most."""
+
+DOWNLOAD_HEADERS: Final = {
+    "Accept": "application/octet-stream",
+    # The bytes as stored: the checksum is that of the file, not of an encoding of it.
+    "Accept-Encoding": "identity",
+}
+
+_OF_THE_FILE: Final = (
+    "Content-Type",
+    "Content-Length",
+    "Content-Language",
+    "ETag",
+    "Last-Modified",
+    "Retry-After",
+)
+"""Headers that describe the file, or when to retry. All others are left out: they concern the connection,
+caches, cookies or origins of the other server, or an encoding that the delivered bytes don't have."""
+
+
+def headers_of(response: httpx.Response) -> Mapping[str, str]:
+    """Return the headers of a source that may be passed on: printable ASCII that describes the file."""
+    found = {name: response.headers.get(name, "") for name in _OF_THE_FILE}
+    return {
+        name: value
+        for name, value in found.items()
+        if value and value.isascii() and value.isprintable()
+    }
+
+
+async def chunks_of(response: httpx.Response) -> AsyncIterator[bytes]:
+    """Yield the body undecoded, in chunks of at most 64 KiB."""
+    async for piece in response.aiter_raw():
+        if len(piece) <= CHUNK:
+            yield piece
+            continue
+        for start in range(0, len(piece), CHUNK):
+            yield piece[start : start + CHUNK]
+
+
+async def bounded_body(response: httpx.Response, most: int) -> bytes:
+    """Return at most ``most`` bytes of a body; none if the transfer breaks, as half a text may mislead."""
+    body = bytearray()
+    try:
+        async for chunk in chunks_of(response):
+            body += chunk
+            if len(body) >= most:
+                break
+    except httpx.HTTPError:
+        # The caller has the status, which is enough.
+        return b""
+    return bytes(body[:most])
+
+
+def announced_size(response: httpx.Response) -> int | None:
+    """Return ``Content-Length`` in bytes, or None if the server sent none."""
+    length = response.headers.get("Content-Length", "")
+    return int(length) if length.isdecimal() else None
+
+
+MAX_ANSWER: Final = 64 * 1024
+"""The most bytes of an error response that are read, and may be passed on."""
+MAX_QUOTA_TEXT: Final = 1000
+"""The most characters of storage's text on a quota; its usual texts have about 100."""
+
+
+class StoredFiles:
+    """Opens files by checksum in rs-storage, or by dataset and checksum in rs-dam."""
+
+    def __init__(
+        self, client: httpx.AsyncClient, tokens: TokenIssuer, *, storage_url: str, dam_url: str
+    ) -> None:
+        self._client = client
+        self._tokens = tokens
+        self._storage_url = storage_url.rstrip("/")
+        self._dam_url = dam_url.rstrip("/")
+
+    @asynccontextmanager
+    async def open(
+        self, tenant: Tenant, email: str, file: FileToDownload
+    ) -> AsyncIterator[OpenFile]:
+        """Open a file in the name of a user.
+
+        Raises:
+            FetchError: on entering, or while reading when the transfer breaks.
+        """
+        headers = {
+            **DOWNLOAD_HEADERS,
+            "Authorization": f"Bearer {self._tokens.downloader(tenant, email)}",
+        }
+        request = self._client.build_request("GET", self._address(file), headers=headers)
+        try:
+            response = await send(self._client, request)
+        except httpx.HTTPError as error:
+            raise FetchError(failure_reasons.NO_ANSWER) from error
+        try:
+            if response.status_code != httpx.codes.OK:
+                raise await _rejection(response)
+            async with aclosing(_body(response, file.size)) as chunks:
+                yield OpenFile(chunks, headers_of(response))
+        finally:
+            await response.aclose()
+
+    def _address(self, file: FileToDownload) -> str:
+        if file.checksum is None:
+            raise FetchError(failure_reasons.NO_CHECKSUM)
+        checksum = quote(file.checksum, safe="")
+        if file.stored_by_dam:
+            product = quote(file.product, safe=":,")
+            return f"{self._dam_url}/entities/{product}/files/{checksum}?isContentInline=false"
+        return f"{self._storage_url}/files/{checksum}/download?isContentInline=false"
+
+
+async def _body(response: httpx.Response, size: int | None) -> AsyncGenerator[bytes, None]:
+    received = 0
+    try:
+        async for chunk in chunks_of(response):
+            received += len(chunk)
+            yield chunk
+    except httpx.HTTPError as error:
+        expected = announced_size(response) if size is None else size
+        raise FetchError(failure_reasons.short_read(received, expected)) from error
+
+
+async def _rejection(response: httpx.Response) -> FetchError:
+    status = response.status_code
+    answer = SourceAnswer(status, headers_of(response), await bounded_body(response, MAX_ANSWER))
+    if status != httpx.codes.TOO_MANY_REQUESTS:
+        return FetchError(failure_reasons.bad_status(status), status, answer)
+    text = answer.body.decode(errors="replace")[:MAX_QUOTA_TEXT].strip()
+    return FetchError(text or failure_reasons.QUOTA_EXCEEDED, status, answer)
+
 
 MAX_REDIRECTS: Final = 5
 EXTERNAL_LIMITS: Final = CallLimits(connect_seconds=10.0, connections=None)
