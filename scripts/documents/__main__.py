@@ -1,4 +1,4 @@
-"""What ``scripts/generate-docs`` runs."""
+"""The command ``scripts/generate-docs``."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""``docs/configuration.md``: every setting, and the properties of the Java service that have none."""
+"""Generates ``docs/configuration.md``: every setting, and the properties of the Java service without one."""
 
 import inspect
 import re
@@ -18,31 +18,33 @@ WITHOUT_MEANING = {
         "The name in queues is `RS_ORDER_AMQP_MICROSERVICE_TYPE_IDENTIFIER`; in links it is always "
         "`rs-order`."
     ),
-    "regards.amqp.enabled": "There is no service without AMQP.",
-    "regards.amqp.management.mode": "One virtual host for all projects; no other mode is offered.",
+    "regards.amqp.enabled": "The service always needs AMQP.",
+    "regards.amqp.management.mode": "There is one virtual host for all projects, and no other mode.",
     "regards.amqp.retry.delayAttempts": (
         "No message is retried through the broker's retry exchange: a delay is a row of the outbox."
     ),
-    "regards.amqp.internal.transaction": "Messages leave through the outbox, never in a transaction.",
+    "regards.amqp.internal.transaction": (
+        "Messages are published from the outbox, never in a transaction of the broker."
+    ),
     "regards.instance.tenant.name": "The instance virtual host's tenant is always `instance`.",
     "regards.bootstrap-tenants": (
-        "It names virtual hosts of a mode that isn't offered; tenants to begin with are "
-        "`RS_ORDER_TENANTS`."
+        "It names virtual hosts of a mode that doesn't exist here; `RS_ORDER_TENANTS` names the tenants "
+        "at the start."
     ),
     "regards.rabbitmq.number.retries.failed.queue": (
-        "A lost connection or queue is built again, without end and with growing pauses."
+        "The service connects again without a limit of attempts, with growing pauses."
     ),
     "regards.rabbitmq.interval.retries.failed.queue": "As above.",
     "regards.rabbitmq.max.body.length.render": "Bodies are not logged.",
-    "regards.order.cancel.loop.duration": "A cancel waits for nobody: it is one short transaction.",
-    "regards.order.client.response.batch.size": "Of the client library, not of the service.",
+    "regards.order.cancel.loop.duration": "A cancel doesn't wait: it is one short transaction.",
+    "regards.order.client.response.batch.size": "It belongs to the client library, not to the service.",
     "regards.order.computation.update.rate.ms": (
-        "Nothing is computed at intervals: counters move with each change."
+        "Nothing is computed at intervals: counters change together with the files."
     ),
-    "regards.order.clean.expired.rate.ms": "An order's expiry is a row that falls due at its time.",
+    "regards.order.clean.expired.rate.ms": "Each order has a row that is due at its expiry date.",
     "regards.workspace.monitoring.delay.ms": "There is no workspace.",
 }
-"""Properties of domain.md 14.2 and amqp.md 1.15 that no setting takes the place of, and why."""
+"""The properties of domain.md 14.2 and amqp.md 1.15 that no setting replaces, and why."""
 
 _INTRODUCTION = """\
 # Configuration
@@ -65,21 +67,21 @@ def configuration() -> str:
     sections = [
         f"## {heading}\n\n"
         + table(
-            ["Variable", "In place of the property", "Default", "Must be", "Meaning"],
+            ["Variable", "Replaces the property", "Default", "Must be", "Meaning"],
             (_row(name) for name in names),
         )
         for heading, names in _sections()
     ]
     rest = (
         "## Properties that have no meaning here\n\n"
-        "Of those that `domain.md` 14.2 and `amqp.md` 1.15 list.\n\n"
+        "They are listed in `domain.md` 14.2 and `amqp.md` 1.15.\n\n"
         + table(["Property", "Why"], ([f"`{name}`", why] for name, why in WITHOUT_MEANING.items()))
     )
     return "\n\n".join([introduction, *sections, rest]) + "\n"
 
 
 def replaced_properties() -> set[str]:
-    """Properties that a setting takes the place of, written out in full."""
+    """Return the full names of the properties that a setting replaces."""
     found = set[str]()
     for field in Settings.model_fields.values():
         found |= set(_full_names(_property_of(field)))
@@ -87,7 +89,7 @@ def replaced_properties() -> set[str]:
 
 
 def _sections() -> Iterator[tuple[str, list[str]]]:
-    """The settings below each heading; headings are the comments of the class."""
+    """Yield each heading with its settings. The headings are the comments of the class."""
     heading, names = "", list[str]()
     for line in inspect.getsource(Settings).splitlines():
         if comment := re.fullmatch(r"    # (.+)", line):
@@ -117,7 +119,7 @@ def _property_of(field: FieldInfo) -> str:
 
 
 def _full_names(names: str) -> Iterator[str]:
-    """``a.b.host, .port`` is ``a.b.host`` and ``a.b.port``."""
+    """Yield the full names: ``a.b.host, .port`` stands for ``a.b.host`` and ``a.b.port``."""
     first = ""
     for name in filter(None, names.split(", ")):
         if name.startswith("."):

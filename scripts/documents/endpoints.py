@@ -1,7 +1,6 @@
-"""What ``scripts/compare-openapi`` runs: the endpoints we serve, against the tables of rest.md.
+"""The command ``scripts/compare-openapi``: compares the served endpoints with the tables of rest.md.
 
-A stated reason is a row of ``ADDED`` or ``MISSING``; a reason that no endpoint needs any more is a
-difference as well.
+``ADDED`` and ``MISSING`` have the reasons of differences. A reason without a difference is reported, too.
 """
 
 import json
@@ -14,7 +13,7 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 CHAPTER = ROOT / "docs/contract/rest.md"
 SECTIONS = (6, 7, 9, 10, 11)
-"""Of rest.md: those with tables of endpoints."""
+"""The sections of rest.md that have tables of endpoints."""
 
 ADDED: Mapping[str, str] = {
     "HEAD /orders/files/{dataFileId}": "rest.md 10.1, quirks: answered there by a whole download",
@@ -23,16 +22,16 @@ ADDED: Mapping[str, str] = {
     "GET /actuator/info": "rest.md 11.7",
     "GET /actuator/prometheus": "rest.md 11.7",
 }
-"""Served, and in no table of endpoints: why."""
+"""The reasons of endpoints that are served, but in no table."""
 
 MISSING: Mapping[str, str] = {}
-"""In a table and not served: why. (``POST /shutdown/immediate`` of 11.5 stands in no table.)"""
+"""The reasons of endpoints that are in a table, but not served (``POST /shutdown/immediate`` is in none)."""
 
 VERBS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS")
 
 
 def promised(chapter: str) -> set[str]:
-    """``VERB /path`` of each row of a table that begins with verb and path."""
+    """Return ``VERB /path`` of each row in tables that begin with verb and path."""
     found = set[str]()
     for section in _sections(chapter):
         in_table = False
@@ -48,7 +47,7 @@ def promised(chapter: str) -> set[str]:
 
 
 def served(document: Mapping[str, Any]) -> set[str]:
-    """``VERB /path`` of each operation of an OpenAPI document."""
+    """Return ``VERB /path`` of each operation in an OpenAPI document."""
     return {
         f"{verb.upper()} {path}"
         for path, item in document["paths"].items()
@@ -64,7 +63,7 @@ def differences(
     added: Mapping[str, str] = ADDED,
     missing: Mapping[str, str] = MISSING,
 ) -> list[str]:
-    """One line for each endpoint that is missing or added without a reason, or has one in vain."""
+    """Return a line for each endpoint without a reason for its difference, or with a needless reason."""
     absent, extra = in_tables - in_document, in_document - in_tables
     needless = (missing.keys() - absent) | (added.keys() - extra)
     return [
@@ -82,7 +81,7 @@ def _sections(chapter: str) -> Iterator[str]:
 
 
 def main() -> None:
-    """Compare the document on standard input; exit code 1 when something differs."""
+    """Compare the document on standard input; exit with code 1 if there is a difference."""
     in_document = served(json.load(sys.stdin))
     in_tables = promised(CHAPTER.read_text(encoding="utf-8"))
     if found := differences(in_tables, in_document):

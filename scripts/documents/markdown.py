@@ -1,17 +1,17 @@
-"""Pieces of Markdown."""
+"""Writes parts of Markdown documents."""
 
 from collections.abc import Iterable, Sequence
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table; a vertical bar in a cell is escaped."""
+    """Return a table. Vertical bars in cells are escaped."""
     lines = [headings, ["---"] * len(headings), *rows]
     return "\n".join(f"| {' | '.join(_cell(cell) for cell in line)} |" for line in lines)
 
 
 def generated_from(source: str) -> str:
-    """The comment that keeps people from editing a document."""
-    return f"<!-- Made from {source} by scripts/generate-docs: change it there. -->"
+    """Return the comment that asks people not to edit a document."""
+    return f"<!-- scripts/generate-docs writes this file from {source}. Don't edit it here. -->"
 
 
 def _cell(text: str) -> str:

@@ -1,4 +1,4 @@
-"""``docs/promises.md``: which tests carry the name of which promise."""
+"""Generates ``docs/promises.md``: the tests that name each promise."""
 
 import ast
 import re
@@ -25,9 +25,9 @@ _INTRODUCTION = """\
 
 {mark}
 
-[architecture.md](architecture.md#the-eight-promises) says how each promise is kept. A test stands
-here when its name begins with the promise's (`test_nothing_lost_…`), or when its docstring or its
-module's names it (“Promise 3: …”)."""
+[architecture.md](architecture.md#the-eight-promises) explains how each promise is kept. The lists have
+every test whose name begins with the promise (`test_nothing_lost_…`), or whose docstring or module names
+it (“Promise 3: …”)."""
 
 
 def promises() -> str:
@@ -44,14 +44,14 @@ def promises() -> str:
 
 def _listed(tests: list[tuple[str, str]]) -> str:
     if not tests:
-        return "No test carries its name yet."
+        return "No test names it yet."
     return table(
         ["Test", "In"], ([f"`{name}`", f"[{path}](../{path})"] for path, name in sorted(tests))
     )
 
 
 def _tests_of(path: Path) -> Iterator[tuple[int, str]]:
-    """Promise and name of each test of a file that carries one."""
+    """Yield promise and name of each test in a file that names a promise."""
     module = ast.parse(path.read_text(encoding="utf-8"))
     of_all = _named_in(ast.get_docstring(module))
     for node in module.body:

@@ -1,4 +1,4 @@
-"""``docs/states.md``: the states of the domain with their meanings, and how orders and sub-orders move."""
+"""Generates ``docs/states.md``: the states with their meanings, and the moves of orders and sub-orders."""
 
 import ast
 import inspect
@@ -33,7 +33,7 @@ constraints, and the moves in the tables `order_move` and `sub_order_move`, whic
 {order_diagram}
 ```
 
-An order is *final* in {final}: its peers were notified of the end. In {gone} its files
+An order is *final* in {final}: its peers were notified of the end. In {without_files} its files
 are deleted, and no message can change it any more. An administrator removes a deleted order (`removed`);
 its history stays.
 
@@ -63,7 +63,7 @@ def states() -> str:
         sub_order_moves=_moves(SubOrderState, SUB_ORDER_MOVES),
         reasons=_reasons(),
         final=_listed(status for status in OrderStatus if status.final),
-        gone=_listed(status for status in OrderStatus if status.deleted_or_expired),
+        without_files=_listed(status for status in OrderStatus if status.deleted_or_expired),
     )
     kinds: tuple[tuple[str, type[StrEnum]], ...] = (
         ("Status of an order", OrderStatus),
@@ -76,12 +76,12 @@ def states() -> str:
 
 
 def _pairs(kind: type[State], machine: Machine[State]) -> list[tuple[State, State]]:
-    """Every move, in the order of the enumeration."""
+    """Return all moves, in the order of the enumeration."""
     return [(before, after) for before in kind for after in kind if after in machine[before]]
 
 
 def _diagram(kind: type[State], machine: Machine[State]) -> str:
-    """A mermaid picture; whatever begins, begins in the first state."""
+    """Return a mermaid diagram that begins with the first state."""
     moves = [f"    {before} --> {after}" for before, after in _pairs(kind, machine)]
     ends = [f"    {state} --> [*]" for state in kind if not machine[state]]
     return "\n".join(["stateDiagram-v2", f"    [*] --> {next(iter(kind))}", *moves, *ends])
@@ -100,42 +100,43 @@ def _moves(kind: type[State], machine: Machine[State]) -> str:
 
 def _codes(reasons: Iterable[Reason]) -> str:
     return (
-        ", ".join(f"`{reason}`" for reason in reasons) or "of the contract; nothing makes it here"
+        ", ".join(f"`{reason}`" for reason in reasons)
+        or "only in the contract; the service never makes it"
     )
 
 
 def _causers(reasons: Iterable[Reason]) -> str:
-    return ", ".join(dict.fromkeys(str(who) for reason in reasons for who in CAUSED_BY[reason]))
+    return ", ".join(dict.fromkeys(str(party) for reason in reasons for party in CAUSED_BY[reason]))
 
 
 def _reasons() -> str:
-    said = _docstrings(moves_source, Reason.__name__)
+    meanings = _docstrings(moves_source, Reason.__name__)
     return table(
         ["Code", "Meaning", "Caused by"],
-        ([f"`{reason}`", said[reason.name], _causers([reason])] for reason in Reason),
+        ([f"`{reason}`", meanings[reason.name], _causers([reason])] for reason in Reason),
     )
 
 
 def _meanings(kind: type[StrEnum]) -> str:
-    said = _docstrings(states_source, kind.__name__)
+    meanings = _docstrings(states_source, kind.__name__)
     return table(
-        ["Value", "Meaning"], ([f"`{member}`", said.get(member.name, "")] for member in kind)
+        ["Value", "Meaning"], ([f"`{member}`", meanings.get(member.name, "")] for member in kind)
     )
 
 
 def _docstrings(module: ModuleType, class_name: str) -> dict[str, str]:
-    """What is written below each member, which Python itself doesn't keep."""
+    """Return the docstring of each member by its name. Python itself doesn't keep them."""
     tree = ast.parse(inspect.getsource(module))
     (found,) = (n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == class_name)
-    said: dict[str, str] = {}
+    meanings: dict[str, str] = {}
     member = ""
     for node in found.body:
         match node:
             case ast.Assign(targets=[ast.Name(id=name)]):
                 member = name
             case ast.Expr(value=ast.Constant(value=str() as text)) if member:
-                said[member] = re.sub(r"``", "`", " ".join(text.split()))
-    return said
+                meanings[member] = re.sub(r"``", "`", " ".join(text.split()))
+    return meanings
 
 
 def _listed(statuses: Iterable[OrderStatus]) -> str:
