@@ -1,5 +1,6 @@
 """Searches the orders of all users, as pages and as CSV (rest.md 8)."""
 
+import re
 from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any, Final
 
@@ -71,6 +72,8 @@ HEADER: Final = (
 )
 _BREAKING: Final = str.maketrans("", "", ";\r\n")
 """Removes the characters that end a field or a line; e-mail addresses don't contain them."""
+_FORMULA: Final = re.compile("^[=+@\t\uff0b\uff0d\uff1d\uff20-]")
+"""Cells that a spreadsheet would run as a formula; it knows the full-width forms, too."""
 
 
 async def csv_lines(
@@ -91,7 +94,7 @@ def csv_line(view: OrderView) -> str:
         view.id,
         wire_instant(view.created_at),
         wire_instant(view.expires_at) if view.expires_at else "",
-        view.owner.translate(_BREAKING),
+        _as_text(view.owner),
         view.status,
         wire_instant(view.status_at),
         view.percent,
@@ -100,6 +103,12 @@ def csv_line(view: OrderView) -> str:
         sum(task.files for task in view.dataset_tasks),
     )
     return ";".join(str(field) for field in fields) + "\n"
+
+
+def _as_text(text: str) -> str:
+    """Return a text as a cell; a leading ``'`` keeps spreadsheets from running it as a formula."""
+    text = text.translate(_BREAKING)
+    return f"'{text}" if _FORMULA.match(text) else text
 
 
 SearchPaging = Annotated[Paging, paging(10, Sort(OrderProperty.CREATION_DATE, descending=True))]

@@ -314,6 +314,22 @@ async def test_csv_cannot_be_broken_by_an_owner(here: Platform) -> None:
     assert lines[1].split(";")[3] == f"{mark}ab@example.org"
 
 
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t=", "\r\n=", ";-", "\uff1d"])
+async def test_f17_csv_runs_nothing_in_a_spreadsheet(here: Platform, start: str) -> None:
+    """An owner that would be a formula gets a leading apostrophe; nothing else changes."""
+    mark = uuid4().hex
+    await given_order(here, f"{mark}=1@example.org")
+    await given_order(here, f"{start}cmd|'/c calc'!{mark}")
+
+    lines = (await post(here, "/orders/csv", {"owner": mark})).text.splitlines()
+
+    kept = start.strip("\r\n;")
+    assert [line.split(";")[3] for line in lines[1:]] == [
+        f"{mark}=1@example.org",
+        f"'{kept}cmd|'/c calc'!{mark}",
+    ]
+
+
 async def test_csv_goes_over_many_parts(here: Platform) -> None:
     """Each order once, by ascending id, whatever the number."""
     jane = new_user(here)
