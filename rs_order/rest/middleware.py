@@ -106,6 +106,8 @@ _CORS: Final = {
     "Access-Control-Allow-Methods": "POST, PUT, GET, OPTIONS, DELETE",
     "Access-Control-Allow-Headers": "authorization, content-type, scope",
     "Access-Control-Max-Age": "3600",
+    # Without it, a page of another origin can't read the name of a download.
+    "Access-Control-Expose-Headers": "Content-Disposition, Content-Length, ETag, Retry-After",
 }
 _ORIGIN: Final = re.compile(r"https?://([^/:@\[\]]+)(?::[0-9]+)?")
 _NO_CACHE: Final = {

@@ -188,6 +188,7 @@ CORS = {
     "Access-Control-Allow-Methods": "POST, PUT, GET, OPTIONS, DELETE",
     "Access-Control-Allow-Headers": "authorization, content-type, scope",
     "Access-Control-Max-Age": "3600",
+    "Access-Control-Expose-Headers": "Content-Disposition, Content-Length, ETag, Retry-After",
 }
 SAFETY = {
     "Cache-Control": "no-cache, no-store, max-age=0, must-revalidate",

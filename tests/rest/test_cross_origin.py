@@ -52,4 +52,6 @@ async def test_only_pages_of_allowed_origins_get_cors_headers(
         assert answer.status_code == 200
         assert answer.headers.get("Access-Control-Allow-Origin") == answered
         assert ("Access-Control-Allow-Methods" in answer.headers) == (answered is not None)
+        exposed = answer.headers.get("Access-Control-Expose-Headers", "")
+        assert ("Content-Disposition" in exposed) == (answered is not None)  # F24
         assert answer.headers.get("Vary") == ("Origin" if allowed else None)
