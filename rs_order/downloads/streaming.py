@@ -20,6 +20,7 @@ from rs_order.downloads.order_zip import OrderDeleted
 from rs_order.downloads.settle import Settle
 from rs_order.downloads.single_file import Delivery, FileReport, FileRequest, deliver
 from rs_order.ports import FetchError, FileSources, SourceAnswer
+from rs_order.rest.head_requests import is_head
 
 _NOT_PLAIN: Final = re.compile(r"[^ !#$&\'()+,\-.0-9:;<=>@A-Z\[\]^_`a-z{|}~]")
 """Characters that clients read differently or not at all: quotes, backslashes, percent signs, stars."""
@@ -41,7 +42,11 @@ class Streamed(Response):
             del self.headers["Content-Length"]
         self._on_end = on_end
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - given by ASGI
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if is_head(scope):
+            await self._send_head(send)
+            await self._send_end(send)
+            return
         sending = asyncio.create_task(self._send_all(send))
         disconnected = asyncio.create_task(_until_disconnected(receive))
         try:

@@ -8,6 +8,7 @@ from fastapi import APIRouter, FastAPI
 from rs_order.rest.addresses import PUBLIC_PREFIX
 from rs_order.rest.errors import install_error_answers
 from rs_order.rest.forwarded import ForwardedHeaders, Network
+from rs_order.rest.head_requests import HeadRequests
 from rs_order.rest.middleware import CommonHeaders, QueryToken, RequestLog
 from rs_order.rest.openapi import DescribedApp
 
@@ -42,6 +43,7 @@ def create_rest_app(
         app.include_router(router, prefix=PUBLIC_PREFIX, include_in_schema=False)
     install_error_answers(app)
     # Starlette calls the middleware that was added last first.
+    app.add_middleware(HeadRequests, routes=app.routes)
     if settings.token_in_query:
         app.add_middleware(QueryToken)
     app.add_middleware(CommonHeaders, origins=settings.cross_origins)
