@@ -25,13 +25,13 @@ from tests.api.baskets import (
     totals_of,
 )
 
-MOST = 1000
-"""Lines, by default."""
+MAX_LINES = 1000
+"""The default limit of lines."""
 
 
 @pytest.fixture
 async def many(here: Platform) -> AsyncIterator[list[str]]:
-    """The ids of 300 products of one dataset."""
+    """Create a dataset of 300 products and yield their ids."""
     await here.sandbox.add_dataset(SyntheticDataset(name="many", products=300))
     yield [f"SYN_many_{number:07}" for number in range(1, 301)]
     here.sandbox.holdings.remove("many")
@@ -42,7 +42,7 @@ async def upload(client: httpx.AsyncClient, text: str | bytes) -> httpx.Response
 
 
 async def test_uploaded_ids_are_selected(here: Platform) -> None:
-    """Lines are trimmed, ends of line of any kind, ids that nobody knows ignored, a BOM passed over."""
+    """Lines are trimmed and may end in any way; unknown ids and a BOM are ignored."""
     text = "\ufeff EVE_01\r\n\tEVE_02 \rNO_SUCH_PRODUCT\nEVE_01\n\nGOES15_20131028"
     async with a_client(here) as client:
         basket = content_of(await upload(client, text))
@@ -65,7 +65,7 @@ async def test_uploaded_ids_are_selected(here: Platform) -> None:
 
 
 async def test_each_hundred_ids_are_a_dated_selection(here: Platform, many: list[str]) -> None:
-    """A hundred without result is skipped (decisions.md); what they find together counts once."""
+    """A group of 100 without result is skipped (decisions.md). Products in two groups count once."""
     unknown = [f"NOT_{number}" for number in range(100)]
     async with a_client(here) as client:
         basket = content_of(
@@ -80,8 +80,8 @@ async def test_each_hundred_ids_are_a_dated_selection(here: Platform, many: list
     assert version[0]["version"] == 1
 
 
-async def test_ids_of_which_none_is_found_are_204(here: Platform) -> None:
-    """In no hundred; the basket that there was stays as it was."""
+async def test_unknown_ids_only_are_204(here: Platform) -> None:
+    """The existing basket doesn't change."""
     async with a_client(here) as client:
         before = await add(client, EVE_01)
         answer = await upload(client, "\n".join(f"NOT_{number}" for number in range(250)))
@@ -102,17 +102,17 @@ async def test_a_file_without_ids_is_204_and_makes_no_basket(here: Platform, tex
 @pytest.mark.parametrize(
     ("lines", "status"),
     [
-        (["EVE_01"] * MOST, 200),
-        (["EVE_01"] * (MOST + 1), 413),
-        (["EVE_01", *[""] * (MOST - 1)], 200),
-        (["EVE_01", *[" "] * MOST], 413),
+        (["EVE_01"] * MAX_LINES, 200),
+        (["EVE_01"] * (MAX_LINES + 1), 413),
+        (["EVE_01", *[""] * (MAX_LINES - 1)], 200),
+        (["EVE_01", *[" "] * MAX_LINES], 413),
     ],
     ids=["exactly", "one more", "blank ones up to it", "blank ones count"],
 )
 async def test_more_lines_than_allowed_are_413(
     here: Platform, lines: list[str], status: int
 ) -> None:
-    """Nothing is added then; the end of the last line makes no further one."""
+    """Nothing is added. A line break at the end starts no new line."""
     async with a_client(here) as client:
         answer = await upload(client, "\n".join(lines) + "\n")
         after = await client.get(BASKET)
@@ -141,7 +141,7 @@ async def test_more_lines_than_allowed_are_413(
     ],
 )
 async def test_an_id_never_breaks_out_of_its_quotes(here: Platform, line: str) -> None:
-    """Whatever is on a line is looked for as an id, found or not; the ids beside it are found."""
+    """Every line is searched as an id, whatever it contains, and the other ids are found."""
     async with a_client(here) as client:
         alone = await upload(client, line)
         basket = content_of(await upload(client, f"{line}\nEVE_02"))
@@ -151,8 +151,8 @@ async def test_an_id_never_breaks_out_of_its_quotes(here: Platform, line: str) -
     assert totals_of(dataset) == (1, 1, 4159, 1)
 
 
-async def test_a_line_of_megabytes_names_no_product(here: Platform) -> None:
-    """It costs no memory of its size, and the lines after it count."""
+async def test_a_line_of_megabytes_is_ignored(here: Platform) -> None:
+    """It is ignored, and the lines after it count."""
     async with a_client(here) as client:
         basket = content_of(await upload(client, b"E" * 5_000_000 + b"\nEVE_01"))
 
@@ -171,7 +171,7 @@ async def test_text_that_is_not_utf_8_is_400(here: Platform) -> None:
 
 
 async def test_an_upload_without_its_part_is_400(here: Platform) -> None:
-    """No part ``file``, one of another name, one that is no file, or no boundary."""
+    """The part has another name, the part isn't a file, or the boundary is missing."""
     headers = {"Content-Type": "multipart/form-data"}
     async with a_client(here) as client:
         answers = [
@@ -211,7 +211,7 @@ async def test_an_upload_that_is_not_multipart_is_415(
 async def test_a_body_larger_than_allowed_is_413(
     here: Platform, path: str, most: int, media_type: str
 ) -> None:
-    """HttpError by the size it announces, before it is sent."""
+    """It is rejected by its Content-Length, before the body is sent."""
     async with a_client(here) as client:
         head = (
             f"POST {path} HTTP/1.1\r\nHost: here\r\nConnection: close\r\nContent-Length: {most + 1}\r\n"
@@ -228,8 +228,8 @@ async def test_a_body_larger_than_allowed_is_413(
     assert json.loads(body)["messages"] == [f"The body is larger than {most} bytes: POST {path}"]
 
 
-async def test_a_body_that_turns_out_larger_than_allowed_is_413(here: Platform) -> None:
-    """It announces no size: refused where it has been too much."""
+async def test_a_streamed_body_larger_than_allowed_is_413(here: Platform) -> None:
+    """Without a Content-Length it is rejected as soon as the limit is exceeded."""
 
     async def endless() -> AsyncIterator[bytes]:
         yield b'{"engineType": "'
@@ -247,7 +247,7 @@ async def test_a_body_that_turns_out_larger_than_allowed_is_413(here: Platform) 
 
 
 async def test_w37_an_upload_is_added_whole_or_not_at_all(here: Platform, many: list[str]) -> None:
-    """The catalog fails at the second hundred: the first isn't there either."""
+    """The catalog fails for the second group of 100: the first group isn't added either."""
     async with a_client(here) as client:
         before = await add(client, EVE_01)
         outage = Outage(mode=OutageMode.STATUS, status=500, calls=1)

@@ -1,4 +1,4 @@
-"""Orders are made of baskets (rest.md 7.1, 7.2, 14)."""
+"""Orders are created from baskets (rest.md 7.1, 7.2, 14)."""
 
 import asyncio
 import re
@@ -23,7 +23,7 @@ async def create(
 
 
 async def test_a_basket_becomes_an_order(here: Platform) -> None:
-    """201 with the order as it begins, and links to what can be done with it (rest.md 14, create)."""
+    """201 with the new order and the links of its actions (rest.md 14, create)."""
     jane = new_user(here)
     await put_basket(here, jane, EVE_01)
     answer = await create(here, jane, {"label": "My order", "onSuccessUrl": "/user/history"})
@@ -50,7 +50,7 @@ async def test_a_basket_becomes_an_order(here: Platform) -> None:
 
 
 async def test_the_basket_is_taken_from_its_user_and_kept_with_the_order(here: Platform) -> None:
-    """B16: it is the order's from then on, and whoever had read it before learns that."""
+    """B16: the order owns it now, and a write based on an earlier read of it conflicts."""
     jane = new_user(here)
     basket = await put_basket(here, jane, EVE_01)
     order = (await create(here, jane)).json()["content"]["id"]
@@ -59,8 +59,8 @@ async def test_the_basket_is_taken_from_its_user_and_kept_with_the_order(here: P
     assert dict(stored) == {"id": basket, "order_id": order, "version": 1}
 
 
-async def test_an_order_of_a_basket_comes_to_its_end(here: Platform) -> None:
-    """Peers hear of its sub-order and of its end; GRANTED was the answer over HTTP."""
+async def test_an_order_of_a_basket_is_completed(here: Platform) -> None:
+    """Peers get SUBORDER_DONE and DONE. No GRANTED: the HTTP response replaces it."""
     jane = new_user(here)
     await put_basket(here, jane, EVE_01)
     order = (await create(here, jane)).json()["content"]["id"]
@@ -71,7 +71,7 @@ async def test_an_order_of_a_basket_comes_to_its_end(here: Platform) -> None:
 
 
 async def test_a_basket_without_selection_becomes_an_order_without_files(here: Platform) -> None:
-    """201; it ends DONE_WITH_WARNING, and peers hear of one failure (domain.md 20.4).
+    """201. It ends as DONE_WITH_WARNING, and peers get one failure (domain.md 20.4).
 
     rest.md 14, create.
     """
@@ -89,14 +89,14 @@ async def test_a_basket_without_selection_becomes_an_order_without_files(here: P
 
 @pytest.mark.parametrize("path", ["/user/orders", "/orders"])
 async def test_without_a_basket_there_is_nothing_to_order(path: str, here: Platform) -> None:
-    """204 without a body, even for a label that is refused otherwise (rest.md 14, create)."""
+    """204 without a body, even for an invalid label (rest.md 14, create)."""
     answer = await create(here, new_user(here), {"label": "x" * 51}, path=path, role="ADMIN")
 
     assert (answer.status_code, answer.content) == (204, b"")
 
 
 async def test_two_clicks_make_one_order(here: Platform) -> None:
-    """Whoever comes second finds no basket any more."""
+    """The second request finds no basket."""
     jane = new_user(here)
     await put_basket(here, jane, EVE_01)
     answers = await asyncio.gather(*(create(here, jane) for _ in range(4)))
@@ -106,8 +106,8 @@ async def test_two_clicks_make_one_order(here: Platform) -> None:
 
 
 @pytest.mark.parametrize("body", [{}, {"label": None}, {"label": ""}])
-async def test_w40_labels_that_are_made_up_are_unique(body: Any, here: Platform) -> None:
-    """C1: the text of the reference, with a number when the second has an order already.
+async def test_w40_generated_labels_are_unique(body: Any, here: Platform) -> None:
+    """C1: the reference's text, and a number if an order of the same second has it already.
 
     rest.md 14, create.
     """
@@ -129,7 +129,7 @@ async def test_w40_labels_that_are_made_up_are_unique(body: Any, here: Platform)
         ("taken, deleted", "LABEL_NOT_UNIQUE_FOR_OWNER"),
     ],
 )
-async def test_labels_that_are_refused(label: str, code: str, here: Platform) -> None:
+async def test_invalid_labels_are_rejected(label: str, code: str, here: Platform) -> None:
     """422 with the code the interface translates; the basket stays with its user (C2).
 
     rest.md 14, create.
@@ -145,8 +145,8 @@ async def test_labels_that_are_refused(label: str, code: str, here: Platform) ->
 
 
 @pytest.mark.parametrize("label", ["x" * 50, "   ", "é" * 50])
-async def test_labels_that_are_taken_as_they_are(label: str, here: Platform) -> None:
-    """Up to 50 characters, nothing trimmed (C1); somebody else's label is free."""
+async def test_valid_labels_are_kept_unchanged(label: str, here: Platform) -> None:
+    """Up to 50 characters, not trimmed (C1). Another owner may use the same label."""
     jane = new_user(here)
     await put_basket(here, jane)
     await given_order(here, new_user(here), label=label)
@@ -161,7 +161,7 @@ async def test_labels_that_are_taken_as_they_are(label: str, here: Platform) -> 
 async def test_storage_keeps_files_as_long_as_the_endpoint_says(
     path: str, role: str, hours: int, here: Platform
 ) -> None:
-    """The settings for people's orders and for automatic ones; the role is the token's (rest.md 7.2)."""
+    """User orders and automatic orders have a setting each. The role is the token's (rest.md 7.2)."""
     jane = new_user(here)
     await put_basket(here, jane)
     order = (await create(here, jane, path=path, role=role)).json()["content"]["id"]
@@ -170,8 +170,8 @@ async def test_storage_keeps_files_as_long_as_the_endpoint_says(
     assert dict(stored) == {"role": role, "sub_order_hours": hours}
 
 
-async def test_orders_for_administrators_are_for_administrators(here: Platform) -> None:
-    """403 for a user, with the text of the platform."""
+async def test_creating_automatic_orders_is_for_administrators(here: Platform) -> None:
+    """403 for a user, with the platform's text."""
     answer = await create(here, new_user(here), path="/orders")
 
     assert (answer.status_code, answer.json()) == (403, {"messages": ["Access is denied"]})
@@ -194,7 +194,7 @@ async def test_orders_for_administrators_are_for_administrators(here: Platform) 
     ],
 )
 async def test_bodies(content: bytes, media_type: str | None, status: int, here: Platform) -> None:
-    """What can't be read is refused before the basket is looked at, which isn't there (rest.md 3.1)."""
+    """An unreadable body is rejected before the basket is read; here there is none (rest.md 3.1)."""
     headers = {"Content-Type": media_type} if media_type else {}
     async with here.client(new_user(here)) as client:
         answer = await client.post("/user/orders", content=content, headers=headers)
@@ -204,7 +204,7 @@ async def test_bodies(content: bytes, media_type: str | None, status: int, here:
 
 
 async def test_w3_an_order_is_completed_whatever_happens_to_its_creator(here: Platform) -> None:
-    """Order, basket, completion, history and first step are one commit: none is there alone."""
+    """Order, basket, completion, history and first step are written in one transaction."""
     jane = new_user(here)
     await put_basket(here, jane)
     order = (await create(here, jane)).json()["content"]["id"]

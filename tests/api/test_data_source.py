@@ -1,4 +1,4 @@
-"""The database behind a project, and the list of resources (rest.md 11.4, 11.6)."""
+"""The database of a project, and the list of resources (rest.md 11.4, 11.6)."""
 
 import httpx
 import pytest
@@ -17,7 +17,7 @@ PROPERTIES = {
 
 
 async def test_a_database_that_answers(here: Platform) -> None:
-    """A project's administrator tests his own, the instance's any."""
+    """A project administrator tests the own project, an instance administrator any."""
     for role, tenant in (("ADMIN", "project1"), ("INSTANCE_ADMIN", "instance")):
         async with here.client("admin@example.org", role, tenant) as client:
             answer = await client.get("/regards/project1/datasource/test")
@@ -29,7 +29,7 @@ async def test_a_database_that_answers(here: Platform) -> None:
 
 
 async def test_a_database_that_is_broken(here: Platform) -> None:
-    """400 with a message when the project's schema isn't there; restored, it answers again."""
+    """400 with a message while the project's schema is missing; 200 once it is restored."""
     async with here.client("admin@example.org", "ADMIN", "project2") as client:
         await here.execute("alter schema order_project2 rename to elsewhere")
         try:
@@ -57,7 +57,7 @@ async def test_a_database_that_is_broken(here: Platform) -> None:
 async def test_databases_that_are_not_tested(
     here: Platform, role: str, tenant: str, target: str, status: int
 ) -> None:
-    """One that isn't here, another project's (promise 7), and for users none."""
+    """An unknown one, another project's (promise 7), and any for users."""
     async with here.client("admin@example.org", role, tenant) as client:
         answer = await client.get(f"/regards/{target}/datasource/test")
 
@@ -65,7 +65,7 @@ async def test_databases_that_are_not_tested(
 
 
 async def test_the_use_of_connections(here: Platform) -> None:
-    """For everybody who names a project; numbers that fit together."""
+    """Public for every caller with a scope; the figures are consistent."""
     async with httpx.AsyncClient(base_url=here.url, trust_env=False, timeout=60) as client:
         answer = await client.get("/regards/project1/datasource/status?scope=project1")
 
@@ -79,7 +79,7 @@ async def test_the_use_of_connections(here: Platform) -> None:
     assert properties["Idle timeout"] == 300_000
 
 
-async def test_the_use_of_connections_of_no_project(here: Platform) -> None:
+async def test_the_use_of_connections_of_an_unknown_project(here: Platform) -> None:
     async with httpx.AsyncClient(base_url=here.url, trust_env=False, timeout=60) as client:
         answer = await client.get("/regards/nowhere/datasource/status?scope=project1")
 
@@ -90,7 +90,7 @@ async def test_the_use_of_connections_of_no_project(here: Platform) -> None:
 
 
 async def test_the_list_of_resources(here: Platform) -> None:
-    """Every endpoint a role can be given, in the shape rs-admin registers; not the list itself."""
+    """Every endpoint with access rights, in rs-admin's format, without this endpoint itself."""
     async with httpx.AsyncClient(base_url=here.url, trust_env=False, timeout=60) as client:
         answer = await client.get("/security/resources?scope=anything")
 

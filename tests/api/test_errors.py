@@ -1,4 +1,4 @@
-"""Requests that no endpoint answers, or in another form than it takes (rest.md 3.1, 4.2; Q1, Q2)."""
+"""Requests for unknown endpoints and in unsupported formats (rest.md 3.1, 4.2; Q1, Q2)."""
 
 import json
 from collections.abc import AsyncIterator
@@ -22,7 +22,7 @@ async def admin(here: Platform) -> AsyncIterator[httpx.AsyncClient]:
 
 
 def messages(answer: httpx.Response) -> list[str]:
-    """The messages of a failure, which are all of its body."""
+    """Return the messages of an error body, which has no other member."""
     assert answer.headers["Content-Type"] == JSON
     assert list(answer.json()) == ["messages"]
     found: list[str] = answer.json()["messages"]
@@ -45,10 +45,10 @@ def messages(answer: httpx.Response) -> list[str]:
         ("POST", "/shutdown/immediate", 404),
     ],
 )
-async def test_what_is_not_served(
+async def test_unknown_routes_and_verbs(
     admin: httpx.AsyncClient, prefix: str, verb: str, path: str, status: int
 ) -> None:
-    """Unknown route 404, wrong verb 405, both with messages; so is what we don't offer."""
+    """404 for an unknown route, 405 for a wrong verb, with messages. Endpoints we don't offer are unknown."""
     answer = await admin.request(verb, prefix + path)
 
     assert answer.status_code == status
@@ -81,14 +81,14 @@ async def test_another_media_type(
 @pytest.mark.parametrize(
     "content_type", [JSON, "application/json; charset=UTF-8", "Application/JSON"]
 )
-async def test_json_by_its_names(admin: httpx.AsyncClient, content_type: str) -> None:
+async def test_media_types_that_count_as_json(admin: httpx.AsyncClient, content_type: str) -> None:
     answer = await admin.put(APP, headers={"Content-Type": content_type}, content=b'{"value": 3}')
 
     assert answer.status_code == 200
 
 
 async def chunks() -> AsyncIterator[bytes]:
-    """More than 1 MiB, and nothing says so beforehand."""
+    """Yield more than 1 MiB without announcing the size."""
     yield b'{"value": "'
     for _ in range(17):
         yield b" " * 2**16
@@ -96,7 +96,7 @@ async def chunks() -> AsyncIterator[bytes]:
 
 
 async def test_a_body_that_is_too_large(admin: httpx.AsyncClient) -> None:
-    """413 by its length, or by what comes when that isn't told."""
+    """413 by its Content-Length, or while reading if there is none."""
     headers = {"Content-Type": JSON}
     told = await admin.put(APP, headers=headers, content=b" " * (2**20 + 1))
     untold = await admin.put(APP, headers=headers, content=chunks())
@@ -106,8 +106,8 @@ async def test_a_body_that_is_too_large(admin: httpx.AsyncClient) -> None:
         assert "1048576 bytes" in messages(answer)[0]
 
 
-async def test_strangers_are_told_so_first(here: Platform) -> None:
-    """401 and 403 come before anything about the body, however large it is."""
+async def test_rights_are_checked_before_the_body(here: Platform) -> None:
+    """401 and 403 are decided before the body is read, however large it is."""
     content = b" " * (2**20 + 1)
     async with httpx.AsyncClient(base_url=here.url, trust_env=False, timeout=60) as nobody:
         unknown = await nobody.put(APP, content=content)
@@ -150,8 +150,8 @@ async def test_a_body_that_cannot_be_read(admin: httpx.AsyncClient, content: byt
         {"value": 3.0, "description": None},
     ],
 )
-async def test_what_json_may_say_besides(admin: httpx.AsyncClient, body: dict[str, object]) -> None:
-    """Unknown members, quoted integers and a zero fraction are accepted (rest.md 3.1)."""
+async def test_lenient_json_is_accepted(admin: httpx.AsyncClient, body: dict[str, object]) -> None:
+    """Unknown members, quoted integers and integers written as 7.0 are accepted (rest.md 3.1)."""
     answer = await admin.put(APP, json=body)
 
     assert (answer.status_code, answer.json()["content"]["value"]) == (200, 3)
@@ -173,7 +173,7 @@ async def test_pretty_printing(admin: httpx.AsyncClient) -> None:
 async def test_both_mounts_and_their_links(
     here: Platform, prefix: str, headers: dict[str, str]
 ) -> None:
-    """rest.md 1.1, 1.2: the same endpoints; links lead where the caller is, query token included."""
+    """rest.md 1.1, 1.2: both have the same endpoints. Links have the caller's address and query token."""
     base = "https://h" if headers else here.url
     token = here.sandbox.token("admin@example.org", "ADMIN", "project1")
     async with httpx.AsyncClient(base_url=here.url, trust_env=False, timeout=60) as client:
@@ -204,14 +204,14 @@ SAFETY = {
     "path", ["/settings", "/nowhere", "/actuator/info", "/v3/api-docs", "/swagger-ui/index.html"]
 )
 async def test_headers_of_every_answer(admin: httpx.AsyncClient, path: str) -> None:
-    """All of rest.md 2.5, on answers of every kind, with an Origin and without."""
+    """All headers of rest.md 2.5 are on every kind of response, with or without an Origin."""
     for origin in ({}, {"Origin": "https://elsewhere.example.org"}):
         answer = await admin.get(path, headers=origin)
         assert {**CORS, **SAFETY}.items() <= _headers(answer).items()
 
 
 def _headers(answer: httpx.Response) -> dict[str, str]:
-    """By the names the chapter writes; HTTP doesn't mind their case."""
+    """Return the headers under the chapter's names; HTTP ignores their case."""
     return {name: answer.headers[name] for name in (*CORS, *SAFETY) if name in answer.headers}
 
 

@@ -1,4 +1,4 @@
-"""Schemathesis over the whole document: no answer is a 500, none has a status that isn't documented."""
+"""Schemathesis calls every endpoint: no response is a 500, and every status is documented."""
 
 import asyncio
 from typing import Any
@@ -27,9 +27,9 @@ CHECKS = [
     response_schema_conformance,
 ]
 NOT_OFFERED = {"/microservice/restart/enabled@GET"}
-"""Says 501 by contract (rest.md 11.3)."""
+"""It answers 501 by contract (rest.md 11.3)."""
 LEFT_ALONE = {"/maintenance/{tenant}/enable@PUT", "/microservice/configuration@POST"}
-"""They would change the service for the other tests; each is attacked in a test of its own."""
+"""They would change the service for the other tests; each has a fuzz test of its own."""
 
 
 KEYS = sorted(resource.key for resource in RESOURCES if resource.key not in LEFT_ALONE)
@@ -46,7 +46,7 @@ WITH_INPUT = [key for key in KEYS if "{" in key or key.endswith(("@POST", "@PUT"
 async def test_every_endpoint_takes_anything(
     here: Platform, key: str, mode: GenerationMode
 ) -> None:
-    """What the document allows, and what it doesn't, gets an answer that the document has."""
+    """Valid and invalid input both get a documented response."""
     template, _, verb = key.rpartition("@")
     checks = [check for check in CHECKS if key not in NOT_OFFERED or check != not_a_server_error]
     base_url = f"http://127.0.0.1:{here.port}"
@@ -57,11 +57,14 @@ async def test_every_endpoint_takes_anything(
     operation = schemathesis.openapi.from_dict(document)[template][verb]
     cases = operation.as_strategy(generation_mode=mode)
     call = {"base_url": base_url, "headers": {"Authorization": f"Bearer {token}"}}
-    await asyncio.to_thread(_attack, cases, call, checks)
+    await asyncio.to_thread(_fuzz, cases, call, checks)
 
 
-def _attack(cases: Any, call: dict[str, Any], checks: list[Any]) -> None:
-    """In a thread: Schemathesis waits for answers that our event loop gives."""
+def _fuzz(cases: Any, call: dict[str, Any], checks: list[Any]) -> None:
+    """Call the endpoint with generated cases.
+
+    Runs in a thread: Schemathesis blocks until our event loop has answered.
+    """
 
     @hypothesis.given(case=cases)
     @hypothesis.settings(
@@ -71,7 +74,7 @@ def _attack(cases: Any, call: dict[str, Any], checks: list[Any]) -> None:
         derandomize=True,
         suppress_health_check=list(hypothesis.HealthCheck),
     )
-    def attack(case: schemathesis.Case[Any]) -> None:
+    def fuzz(case: schemathesis.Case[Any]) -> None:
         case.call_and_validate(**call, checks=checks, timeout=30)
 
-    attack()
+    fuzz()

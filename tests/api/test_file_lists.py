@@ -11,7 +11,7 @@ from tests.api.given import given_files, given_order, given_task
 
 EVERY_STATE = "adxeqp"
 HOST = "http://localhost:9043/api/v1/rs-order"
-"""What rs-admin-instance tells of the project, the gateway's prefix and the service."""
+"""The project's host from rs-admin-instance, the gateway's prefix and the service."""
 
 
 async def get(here: Platform, email: str, path: str, role: str = "REGISTERED_USER") -> Any:
@@ -30,7 +30,7 @@ def total(answer: httpx.Response) -> int:
 
 
 async def test_files_of_a_dataset_in_every_state(here: Platform) -> None:
-    """By ascending id, of this dataset alone, with pages that know how many there are (rest.md 9.1)."""
+    """Only files of this dataset, by ascending id, in pages with a total (rest.md 9.1)."""
     jane = new_user(here)
     order = await given_order(here, jane, "RUNNING")
     task, other = await given_task(here, order), await given_task(here, order, "B")
@@ -53,7 +53,7 @@ async def test_files_of_a_dataset_in_every_state(here: Platform) -> None:
     assert (await get(here, jane, path)).json()["metadata"]["size"] == 20
 
 
-async def test_all_that_is_told_of_a_file(here: Platform) -> None:
+async def test_the_fields_of_a_file(here: Platform) -> None:
     """The fields of rest.md 5.7 of a real file, with a link to its download."""
     jane = new_user(here)
     done = await here.peer.until_final(await here.peer.order(EVE_01, user=jane))
@@ -90,8 +90,8 @@ async def test_all_that_is_told_of_a_file(here: Platform) -> None:
     ]
 
 
-async def test_why_a_file_cannot_be_had(here: Platform) -> None:
-    """The reason stands in ``downloadError``."""
+async def test_a_file_in_error_has_a_reason(here: Platform) -> None:
+    """``downloadError`` has the reason."""
     jane = new_user(here)
     order = await given_order(here, jane, "RUNNING")
     task = await given_task(here, order)
@@ -108,8 +108,8 @@ async def test_why_a_file_cannot_be_had(here: Platform) -> None:
     assert not {"filesize", "checksum", "digestAlgorithm", "mimeType", "productId"} & set(content)
 
 
-async def test_w14_whose_datasets_can_be_listed(here: Platform) -> None:
-    """The owner's, and all of them by roles that may search orders (decisions.md, Ownership)."""
+async def test_w14_who_may_list_the_files_of_a_dataset(here: Platform) -> None:
+    """The owner lists their own; roles that may search orders list all (decisions.md, Ownership)."""
     jane = new_user(here)
     order = await given_order(here, jane, "RUNNING")
     path = f"/orders/{order}/dataset/{await given_task(here, order)}/files"
@@ -138,8 +138,8 @@ async def test_w14_whose_datasets_can_be_listed(here: Platform) -> None:
     }
 
 
-async def test_datasets_that_there_are_not(here: Platform) -> None:
-    """404 for an unknown order or dataset, and for the dataset of another order; 400 for no number."""
+async def test_unknown_datasets_are_404(here: Platform) -> None:
+    """404 for an unknown order or dataset and for another order's dataset; 400 if an id isn't a number."""
     jane = new_user(here)
     order, other = await given_order(here, jane), await given_order(here, jane)
     task, foreign = await given_task(here, order), await given_task(here, other)
@@ -157,8 +157,8 @@ async def test_datasets_that_there_are_not(here: Platform) -> None:
 
 
 @pytest.mark.parametrize("status", ["DELETED", "EXPIRED"])
-async def test_the_files_of_a_gone_order_are_gone(status: str, here: Platform) -> None:
-    """At once, while they are still being deleted slice by slice."""
+async def test_a_deleted_or_expired_order_has_no_files(status: str, here: Platform) -> None:
+    """They are hidden at once, while they are still being deleted in slices."""
     jane = new_user(here)
     order = await given_order(here, jane, status)
     task = await given_task(here, order)
@@ -173,8 +173,8 @@ async def test_the_files_of_a_gone_order_are_gone(status: str, here: Platform) -
         assert (ids(answer), total(answer)) == ([], 0)
 
 
-async def test_the_files_of_a_failed_completion_are_gone(here: Platform) -> None:
-    """They were taken back, whatever its datasets had counted."""
+async def test_an_order_whose_completion_failed_has_no_files(here: Platform) -> None:
+    """The files are withdrawn, whatever the counters of the datasets say."""
     jane = new_user(here)
     order = await given_order(here, jane, "FAILED")
     task = await given_task(here, order, files_count=7, files_bytes=70)
@@ -184,7 +184,7 @@ async def test_the_files_of_a_failed_completion_are_gone(here: Platform) -> None
 
 
 async def test_available_files_of_an_order_and_of_a_sub_order(here: Platform) -> None:
-    """Those that can be downloaded now, external ones included (rest.md 9.2).
+    """All files that can be downloaded now, including external ones (rest.md 9.2).
 
     rest.md 14, available files.
     """
@@ -206,7 +206,7 @@ async def test_available_files_of_an_order_and_of_a_sub_order(here: Platform) ->
     assert whole.json()["links"][0]["href"].endswith("?page=0&size=10&sort=id,asc")
 
 
-async def test_all_that_is_told_of_an_available_file(here: Platform) -> None:
+async def test_the_fields_of_an_available_file(here: Platform) -> None:
     """The fields of rest.md 5.8; the download is below the project's address, with single slashes."""
     jane = new_user(here)
     done = await here.peer.until_final(await here.peer.order(EVE_01, user=jane))
@@ -231,8 +231,8 @@ async def test_all_that_is_told_of_an_available_file(here: Platform) -> None:
     ]
 
 
-async def test_a_delivery_walks_from_page_to_page(here: Platform) -> None:
-    """As rs-delivery does, while there is a link ``next`` (rest.md 13)."""
+async def test_a_delivery_reads_page_after_page(here: Platform) -> None:
+    """It follows the link ``next`` like rs-delivery (rest.md 13)."""
     jane = new_user(here)
     order = await given_order(here, jane, "RUNNING")
     _, files = await given_files(here, order, await given_task(here, order), "a" * 25)
@@ -249,7 +249,7 @@ async def test_a_delivery_walks_from_page_to_page(here: Platform) -> None:
 
 @pytest.mark.parametrize("scope", ["files", "filesTask/{}/files"])
 async def test_sorting_available_files(scope: str, here: Platform) -> None:
-    """Every property, both ways; equals by id; constants are no reason to look at all files."""
+    """By every property, up and down, then by id. Sorting by a constant doesn't read all files."""
     jane = new_user(here)
     order = await given_order(here, jane, "RUNNING")
     sub_order, files = await given_files(here, order, await given_task(here, order), "a" * 12)
@@ -291,8 +291,8 @@ CONSTANT_HERE = (
 )
 
 
-async def test_whose_available_files_can_be_listed(here: Platform) -> None:
-    """The owner's, and all of them by token administrators; the refusal has no body (domain.md D9)."""
+async def test_who_may_list_available_files(here: Platform) -> None:
+    """The owner lists their own, token administrators all. The 403 has no body (domain.md D9)."""
     jane = new_user(here)
     order = await given_order(here, jane, "RUNNING")
     sub_order, _ = await given_files(here, order, await given_task(here, order), "a")
@@ -313,8 +313,8 @@ async def test_whose_available_files_can_be_listed(here: Platform) -> None:
             assert status == 200 or answer.content == b""
 
 
-async def test_available_files_that_there_are_not(here: Platform) -> None:
-    """404 without a body for an unknown order; an empty page for a sub-order that isn't its own."""
+async def test_available_files_of_unknown_orders_and_sub_orders(here: Platform) -> None:
+    """404 without a body for an unknown order; an empty page for another order's sub-order."""
     jane = new_user(here)
     order, other = (
         await given_order(here, jane, "RUNNING"),

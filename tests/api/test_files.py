@@ -1,4 +1,4 @@
-"""One file from the whole service (rest.md 10.1 and 14, domain.md 11.2)."""
+"""Downloads of single files from the complete service (rest.md 10.1 and 14, domain.md 11.2)."""
 
 import hashlib
 
@@ -12,16 +12,16 @@ from tests.api.downloading import files_of, only_file, ordered, until_state
 from tests.support.polling import eventually
 
 EXTERNAL = "productId:SRS_19960106"
-"""One file that is only referenced by its address, of which the catalog tells neither size nor checksum."""
+"""A file that is only referenced by its URL; the catalog has neither its size nor its checksum."""
 ATTACHED = "productId:EIT_20040301T000010"
-"""A nearline file, and one attached to its dataset, which rs-dam holds."""
+"""A nearline file, and a file attached to its dataset, which rs-dam stores."""
 
 
 @pytest.mark.parametrize("role", ["REGISTERED_USER", "PROJECT_ADMIN", "INSTANCE_ADMIN"])
 async def test_rest_14_file_owner_and_administrators_may_download_it(
     here: Platform, role: str
 ) -> None:
-    """200, the type storage says, the right bytes, DOWNLOADED afterwards; and again (rest.md 14, file)."""
+    """200 with storage's media type and right bytes, then DOWNLOADED; repeatable (rest.md 14, file)."""
     jane = new_user(here)
     file = await only_file(here, await ordered(here, jane, EVE_01))
 
@@ -41,7 +41,7 @@ async def test_rest_14_file_owner_and_administrators_may_download_it(
 
 
 async def test_rest_14_file_wrong_owner_is_403(here: Platform) -> None:
-    """Without a body; nobody is asked for anything (rest.md 14, file)."""
+    """The 403 has no body, and no other service is called (rest.md 14, file)."""
     file = await only_file(here, await ordered(here, new_user(here), EVE_01))
 
     async with here.client(new_user(here)) as client:
@@ -51,7 +51,7 @@ async def test_rest_14_file_wrong_owner_is_403(here: Platform) -> None:
 
 
 async def test_rest_14_file_unknown_id_is_404(here: Platform) -> None:
-    """With the words of the contract (rest.md 14, file)."""
+    """The message is the contract's (rest.md 14, file)."""
     async with here.client(new_user(here)) as client:
         answer = await client.get("/orders/files/-12")
 
@@ -60,7 +60,7 @@ async def test_rest_14_file_unknown_id_is_404(here: Platform) -> None:
 
 
 async def test_rest_14_file_pending_is_202_on_both_addresses(here: Platform) -> None:
-    """Download managers ask again later; here once storage has answered (rest.md 14, file)."""
+    """Download managers retry later; here the retry works once storage has answered (rest.md 14, file)."""
     here.sandbox.faults.silence = True
     jane = new_user(here)
     correlation_id = await here.peer.order(EVE_01, user=jane)
@@ -87,12 +87,12 @@ async def test_rest_14_file_pending_is_202_on_both_addresses(here: Platform) -> 
 
     assert len(answer.content) == EVE_01_BYTES
     await until_state(here, file["id"], "DOWNLOADED")
-    # Charged to the owner, though nobody said who he is.
+    # The owner's quota is charged, although the caller is anonymous.
     assert here.sandbox.calls.recent("rs-storage")[-1].email == jane
 
 
 async def test_file_that_storage_cannot_deliver_is_422(here: Platform) -> None:
-    """There is nothing to try."""
+    """No download is attempted."""
     checksum = "0b8bb8b3a4e57b0b3e6f2b1d7a3d3e0a"
     jane = new_user(here)
     manifest_checksum = (await only_file(here, await ordered(here, new_user(here), EVE_01)))[
@@ -107,8 +107,8 @@ async def test_file_that_storage_cannot_deliver_is_422(here: Platform) -> None:
     assert (answer.status_code, answer.content) == (422, b"")
 
 
-async def test_w16_external_file_is_downloaded_and_its_order_waits_no_more(here: Platform) -> None:
-    """Its state changes, and what follows from it."""
+async def test_w16_a_downloaded_external_file_ends_the_wait_of_its_order(here: Platform) -> None:
+    """Its state, its sub-order and its order change."""
     jane = new_user(here)
     order_id = await ordered(here, jane, EXTERNAL)
     file = await only_file(here, order_id)
@@ -124,8 +124,8 @@ async def test_w16_external_file_is_downloaded_and_its_order_waits_no_more(here:
     assert order["waiting_sub_orders"] == 0
 
 
-async def test_w16_external_file_that_cannot_be_had(here: Platform) -> None:
-    """500 without a body, DOWNLOAD_ERROR."""
+async def test_w16_external_file_that_cannot_be_downloaded(here: Platform) -> None:
+    """500 without a body, and the file is in DOWNLOAD_ERROR."""
     here.sandbox.faults.outages = {Service.EXTERNAL: Outage(mode=OutageMode.STATUS, status=404)}
     jane = new_user(here)
     file = await only_file(here, await ordered(here, jane, EXTERNAL))
@@ -139,7 +139,7 @@ async def test_w16_external_file_that_cannot_be_had(here: Platform) -> None:
 
 
 async def test_file_attached_to_a_dataset(here: Platform) -> None:
-    """rs-dam gives it."""
+    """It is read from rs-dam."""
     jane = new_user(here)
     files = await files_of(here, await ordered(here, jane, ATTACHED))
     attached = next(file for file in files if file["url"].endswith("/dam"))
@@ -151,8 +151,10 @@ async def test_file_attached_to_a_dataset(here: Platform) -> None:
     await until_state(here, attached["id"], "DOWNLOADED")
 
 
-async def test_quota_leaves_the_file_available_and_opens_the_gate(here: Platform) -> None:
-    """429 in storage's words, the reason on the file, the sub-order counts no more (decisions.md, Quota)."""
+async def test_an_exceeded_quota_leaves_the_file_available_and_frees_the_slot(
+    here: Platform,
+) -> None:
+    """429 with storage's text as the file's reason; the sub-order frees its slot (decisions.md, Quota)."""
     jane = new_user(here)
     here.sandbox.faults.quotas = {jane: Quota(max_files=0)}
     file = await only_file(here, await ordered(here, jane, EVE_01))
@@ -184,17 +186,18 @@ async def test_quota_leaves_the_file_available_and_opens_the_gate(here: Platform
         (OutageMode.STATUS, 503, "Server returned HTTP error code 503"),
     ],
 )
-async def test_storage_in_trouble(
+async def test_failing_storage(
     here: Platform, outage: OutageMode, status: int, reason: str
 ) -> None:
-    """Unreachable: 500 without a body; what it says is passed on. DOWNLOAD_ERROR, then tried again."""
+    """Unreachable: 500 without a body. Otherwise storage's status. A new request retries the file."""
     jane = new_user(here)
     file = await only_file(here, await ordered(here, jane, EVE_01))
-    here.sandbox.faults.outages = {Service.STORAGE: Outage(mode=outage, calls=1)}
+    here.sandbox.faults.outages = {Service.STORAGE: Outage(mode=outage)}
 
     async with here.client(jane) as client:
         answer = await client.get(f"/orders/files/{file['id']}")
         row = await until_state(here, file["id"], "DOWNLOAD_ERROR")
+        here.sandbox.faults.outages = {}
         again = await client.get(f"/orders/files/{file['id']}")
 
     assert answer.status_code == status
@@ -204,7 +207,7 @@ async def test_storage_in_trouble(
 
 
 async def test_w20_file_without_length(here: Platform) -> None:
-    """Storage needn't say how long a file is."""
+    """Storage may omit the Content-Length."""
     jane = new_user(here)
     file = await only_file(here, await ordered(here, jane, EVE_01))
     here.sandbox.faults.without_length = {file["checksum"]}
@@ -217,8 +220,8 @@ async def test_w20_file_without_length(here: Platform) -> None:
 
 
 @pytest.mark.parametrize("way", ["file", "zip"])
-async def test_no_false_done_wrong_content_stands_in_the_history(here: Platform, way: str) -> None:
-    """Never DOWNLOADED; named in the order's history, once however often it is tried (decisions.md)."""
+async def test_no_false_done_wrong_content_is_in_the_history(here: Platform, way: str) -> None:
+    """It is never DOWNLOADED. The order's history names it once, however often it fails (decisions.md)."""
     jane = new_user(here)
     order_id = await ordered(here, jane, EVE_01)
     file = await only_file(here, order_id)
@@ -252,8 +255,8 @@ async def test_no_false_done_wrong_content_stands_in_the_history(here: Platform,
 
 
 @pytest.mark.parametrize("fault", ["truncated", "cut"])
-async def test_file_that_storage_gives_by_half(here: Platform, fault: str) -> None:
-    """Small as it is, nothing of it is sent; the reason says how much came."""
+async def test_file_of_which_storage_sends_half(here: Platform, fault: str) -> None:
+    """Nothing of a small file is sent. The reason has the number of received bytes."""
     jane = new_user(here)
     file = await only_file(here, await ordered(here, jane, EVE_01))
     setattr(here.sandbox.faults, fault, {file["checksum"]})

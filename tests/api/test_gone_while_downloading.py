@@ -1,4 +1,4 @@
-"""An order goes while the real service hands out its files (domain.md 21.15)."""
+"""An order is deleted or cancelled during a download of its files (domain.md 21.15)."""
 
 import asyncio
 import hashlib
@@ -19,12 +19,12 @@ select 1 from orders where id = $1 and status = $2 and available_files = 1
 """
 
 
-@pytest.mark.parametrize("goes", ["deleted", "cancelled"])
+@pytest.mark.parametrize("removal", ["deleted", "cancelled"])
 @pytest.mark.parametrize("way", ["zip", "single file"])
-async def test_who_downloads_gets_the_rest_of_an_order_that_goes(
-    way: str, goes: str, here: Platform
+async def test_a_download_of_a_removed_order_is_completed(
+    way: str, removal: str, here: Platform
 ) -> None:
-    """What was asked for is delivered, and doesn't come back: neither the file nor its counters."""
+    """The download is delivered completely, and it restores neither the file nor its counters."""
     jane = new_user(here)
     order_id = await ordered(here, jane, EVE_01)
     file = await only_file(here, order_id)
@@ -37,7 +37,7 @@ async def test_who_downloads_gets_the_rest_of_an_order_that_goes(
     async with here.client(jane) as client:
         download = asyncio.create_task(client.get(path[way]))
         await here.sandbox.calls.wait_for(Service.STORAGE, before + 1)
-        if goes == "deleted":
+        if removal == "deleted":
             assert (await client.delete(f"/user/orders/{order_id}")).status_code == 200
         else:
             await here.peer.cancel(order_id)

@@ -19,7 +19,7 @@ REFUSED = (515, {"messages": [f"Tenant {TENANT} in maintenance!"]})
 
 @pytest.fixture
 async def admin(here: Platform) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the project's administrator; afterwards the project is out of maintenance."""
+    """Yield a client of the project's administrator and end the maintenance afterwards."""
     async with here.client(ADMIN, "PROJECT_ADMIN", TENANT) as client:
         yield client
         assert (await client.put(f"/maintenance/{TENANT}/disable")).status_code == 200
@@ -41,7 +41,7 @@ async def state(client: httpx.AsyncClient) -> dict[str, dict[str, object]]:
 
 
 async def test_the_state_of_the_own_project(admin: httpx.AsyncClient) -> None:
-    """A project's administrator sees his own, with the date of the last change."""
+    """A project administrator sees the own project, with the date of the last change."""
     before = await state(admin)
     assert (list(before), before[TENANT]["active"]) == ([TENANT], False)
 
@@ -57,7 +57,7 @@ def _date(states: dict[str, dict[str, object]]) -> datetime:
 
 
 async def test_the_state_of_all_projects(here: Platform) -> None:
-    """Those above the projects see every one."""
+    """Instance administrators see every project."""
     for role in ("INSTANCE_ADMIN", "ROLE_SYS_rs-admin"):
         async with here.client(ADMIN, role, "instance") as client:
             assert {OTHER, TENANT} <= (await state(client)).keys()
@@ -66,7 +66,7 @@ async def test_the_state_of_all_projects(here: Platform) -> None:
 async def test_the_date_stays_when_nothing_changes(
     here: Platform, admin: httpx.AsyncClient
 ) -> None:
-    """Enabled twice is enabled once."""
+    """A second change to the same state keeps the date of the first."""
     dates = []
     async with here.client(ADMIN, "INSTANCE_ADMIN", "instance") as instance:
         for _ in range(2):
@@ -85,8 +85,8 @@ async def test_the_date_stays_when_nothing_changes(
         ("PUT", f"/maintenance/{TENANT}/enable"),
     ],
 )
-async def test_changes_are_refused(admin: httpx.AsyncClient, verb: str, path: str) -> None:
-    """515 with the text of the contract, before anything of the request is looked at."""
+async def test_changes_are_rejected(admin: httpx.AsyncClient, verb: str, path: str) -> None:
+    """515 with the contract's text, before anything else of the request is checked."""
     async with in_maintenance(admin):
         answer = await admin.request(verb, path)
 
@@ -96,30 +96,32 @@ async def test_changes_are_refused(admin: httpx.AsyncClient, verb: str, path: st
 @pytest.mark.parametrize(
     "path", ["/settings", "/maintenance", "/microservice/configuration", "/actuator/health"]
 )
-async def test_reading_goes_on(admin: httpx.AsyncClient, path: str) -> None:
-    """GET is exempt."""
+async def test_reading_is_possible(admin: httpx.AsyncClient, path: str) -> None:
+    """GET requests are answered."""
     async with in_maintenance(admin):
         assert (await admin.get(path)).status_code == 200
 
 
-async def test_other_projects_go_on(here: Platform, admin: httpx.AsyncClient) -> None:
-    """Promise 7: tenants never meet, in maintenance neither."""
+async def test_other_projects_are_not_affected(here: Platform, admin: httpx.AsyncClient) -> None:
+    """Promise 7: tenants never meet. The maintenance of one doesn't affect another."""
     async with in_maintenance(admin), here.client(ADMIN, "ADMIN", OTHER) as other:
         answer = await other.delete("/settings/app_sub_order_duration")
 
     assert answer.status_code == 200
 
 
-async def test_what_refuses_a_caller_of_no_role(here: Platform, admin: httpx.AsyncClient) -> None:
-    """As the reference's filters stand: maintenance is told before the role is judged."""
+async def test_maintenance_is_checked_before_the_role(
+    here: Platform, admin: httpx.AsyncClient
+) -> None:
+    """Like the reference's filters: maintenance is checked before the role."""
     async with in_maintenance(admin), here.client("jane@example.org", tenant=TENANT) as jane:
         answer = await jane.delete("/settings/app_sub_order_duration")
 
     assert (answer.status_code, answer.json()) == REFUSED
 
 
-async def test_it_ends(admin: httpx.AsyncClient) -> None:
-    """``disable`` is the one change that is let through."""
+async def test_disable_ends_the_maintenance(admin: httpx.AsyncClient) -> None:
+    """``disable`` is the only change that is accepted."""
     async with in_maintenance(admin):
         ended = await admin.put(f"/maintenance/{TENANT}/disable")
 
@@ -128,7 +130,7 @@ async def test_it_ends(admin: httpx.AsyncClient) -> None:
 
 
 async def test_instances_agree_at_once(here: Platform, admin: httpx.AsyncClient) -> None:
-    """The state is in the database: set by another instance, it holds here with the next request."""
+    """The state is in the database, so another instance's change holds for the next request."""
     await here.rows(
         "update rs_order.tenant set maintenance = true where name = $1 returning name", TENANT
     )
@@ -138,8 +140,8 @@ async def test_instances_agree_at_once(here: Platform, admin: httpx.AsyncClient)
     assert (answer.status_code, answer.json()) == REFUSED
 
 
-async def test_health_tells_and_stays_up(admin: httpx.AsyncClient) -> None:
-    """OUT_OF_SERVICE names the tenants; the others are served, so the whole is UP (rest.md 11.7)."""
+async def test_health_names_the_tenants_and_stays_up(admin: httpx.AsyncClient) -> None:
+    """OUT_OF_SERVICE names the tenants. The service is UP, since it serves the others (rest.md 11.7)."""
     before = (await admin.get("/actuator/health")).json()
     assert before["components"]["maintenance"] == {"status": "UP"}
 
@@ -170,7 +172,7 @@ async def test_health_tells_and_stays_up(admin: httpx.AsyncClient) -> None:
 async def test_who_may_switch(
     here: Platform, role: str, tenant: str, target: str, status: int
 ) -> None:
-    """A project's administrator his own project, those above every one; an unknown one is 404."""
+    """Project administrators their own project, instance administrators all; an unknown one is 404."""
     async with here.client(ADMIN, role, tenant) as client:
         disabled = await client.put(f"/maintenance/{target}/disable")
         enabled = await client.put(f"/maintenance/{target}/enable")
@@ -179,7 +181,7 @@ async def test_who_may_switch(
 
 
 async def test_messages_are_still_handled(here: Platform, admin: httpx.AsyncClient) -> None:
-    """Maintenance is about REST: orders of services go on over AMQP."""
+    """Maintenance only affects REST; orders over AMQP are processed."""
     async with here.client(ADMIN, "INSTANCE_ADMIN", "instance") as instance:
         await instance.put(f"/maintenance/{OTHER}/enable")
         try:

@@ -1,4 +1,4 @@
-"""The metalink from the whole service (rest.md 14)."""
+"""The metalink of the complete service (rest.md 14)."""
 
 import re
 from urllib.parse import parse_qs, urlsplit
@@ -11,7 +11,7 @@ from tests.api.downloading import ordered
 
 
 async def test_rest_14_metalink_and_the_token_in_it(here: Platform) -> None:
-    """Its content type; the token of a file's URL opens the public metalink, and no other order's.
+    """The content type. The token in a file's URL opens the public metalink of this order only.
 
     rest.md 14, metalink.
     """

@@ -1,4 +1,4 @@
-"""The metalink in the hands of a real download tool (remote-services.md 9.4)."""
+"""A real download tool reads the metalink (remote-services.md 9.4)."""
 
 import asyncio
 import re
@@ -24,7 +24,7 @@ async def aria2c() -> str:
 
 
 async def run(aria2c: str, metalink: Path, folder: Path, *options: str) -> tuple[int, str]:
-    """Exit status and output of a download of all files, their checksums checked."""
+    """Download all files, check their checksums, and return the exit status and output."""
     process = await asyncio.create_subprocess_exec(
         *(aria2c, "--no-conf", "--metalink-file", str(metalink), "--dir", str(folder)),
         *("--check-integrity=true", "--max-tries=1", "--file-allocation=none", *options),
@@ -36,7 +36,7 @@ async def run(aria2c: str, metalink: Path, folder: Path, *options: str) -> tuple
 
 
 async def saved_metalink(here: Platform, user: str, order_id: int, path: Path) -> Path:
-    """The metalink as a user saves it, its links pointing to where the service is in this test."""
+    """Save the metalink like a user, with the links changed to the address of the tested service."""
     async with here.client(user) as client:
         answer = await client.get(f"/user/orders/{order_id}/metalink/download")
     assert answer.status_code == 200
@@ -48,7 +48,7 @@ async def saved_metalink(here: Platform, user: str, order_id: int, path: Path) -
 async def test_a_download_tool_gets_all_files_of_an_order(
     here: Platform, aria2c: str, tmp_path: Path
 ) -> None:
-    """Stored, attached and external ones, each under its name and whole; then all are DOWNLOADED."""
+    """Stored, attached and external files arrive complete under their names and become DOWNLOADED."""
     jane = new_user(here)
     order_id = await ordered(here, jane, EVERYTHING)
     metalink = await saved_metalink(here, jane, order_id, tmp_path / "order.metalink")
@@ -65,10 +65,10 @@ async def test_a_download_tool_gets_all_files_of_an_order(
         await until_state(here, file["id"], "DOWNLOADED")
 
 
-async def test_a_download_tool_refuses_wrong_bytes(
+async def test_a_download_tool_rejects_wrong_bytes(
     here: Platform, aria2c: str, tmp_path: Path
 ) -> None:
-    """The checksums of the metalink really are checked: with another one the download fails."""
+    """The tool checks the metalink's checksums: with a changed one the download fails."""
     jane = new_user(here)
     order_id = await ordered(here, jane, EVE_01)
     metalink = await saved_metalink(here, jane, order_id, tmp_path / "order.metalink")

@@ -18,7 +18,7 @@ EXPIRATION = "expiration_max_duration_in_hours"
 
 @pytest.fixture
 async def admin(here: Platform) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the project's administrator; settings have their defaults before and after."""
+    """Yield a client of the project's administrator; settings have their defaults before and after."""
     async with here.client("admin@example.org", "PROJECT_ADMIN") as client:
         yield client
         for name in (APP, EXPIRATION, "user_order_parameters"):
@@ -51,7 +51,7 @@ async def values(client: httpx.AsyncClient) -> dict[str, Any]:
 
 
 async def test_the_exported_file(admin: httpx.AsyncClient) -> None:
-    """The documented shape, letter for letter: values are JSON texts inside strings."""
+    """It equals the documented example exactly: values are JSON texts inside strings."""
     await admin.put(f"/settings/{APP}", json={"value": 3})
 
     answer = await admin.get(CONFIGURATION)
@@ -89,7 +89,7 @@ async def test_the_exported_file(admin: httpx.AsyncClient) -> None:
 
 
 async def test_an_exported_file_is_imported(admin: httpx.AsyncClient) -> None:
-    """What was exported comes back, after everything was changed in between."""
+    """The import restores the exported values after all were changed."""
     await admin.put(f"/settings/{APP}", json={"value": 3})
     before, file = await values(admin), (await admin.get(CONFIGURATION)).content
     await admin.put(f"/settings/{APP}", json={"value": 9})
@@ -101,8 +101,8 @@ async def test_an_exported_file_is_imported(admin: httpx.AsyncClient) -> None:
     assert await values(admin) == before
 
 
-async def test_half_good_half_bad(admin: httpx.AsyncClient) -> None:
-    """206: the good is carried out, and the report says what wasn't and why."""
+async def test_a_file_with_valid_and_invalid_items(admin: httpx.AsyncClient) -> None:
+    """206: valid items are imported, and the report lists the others with reasons."""
     answer = await send(
         admin,
         configuration(
@@ -139,8 +139,8 @@ async def test_half_good_half_bad(admin: httpx.AsyncClient) -> None:
     assert (await values(admin))[EXPIRATION] == 168
 
 
-async def test_all_bad(admin: httpx.AsyncClient) -> None:
-    """409 with the reports, and nothing changes: ``resetBeforeImport`` doesn't act alone."""
+async def test_a_file_with_invalid_items_only(admin: httpx.AsyncClient) -> None:
+    """409 with the reports. Nothing changes: no reset happens without a valid item."""
     await admin.put(f"/settings/{EXPIRATION}", json={"value": 24})
 
     answer = await send(admin, configuration(module(item(APP, "-1"), reset=True)))
@@ -151,7 +151,7 @@ async def test_all_bad(admin: httpx.AsyncClient) -> None:
 
 
 async def test_an_unknown_module_does_not_stop_the_others(admin: httpx.AsyncClient) -> None:
-    """It is reported; ours is imported."""
+    """The unknown module is reported and ours is imported."""
     answer = await send(
         admin, configuration(module(item("x", "1"), id_="storage"), module(item(APP, "6")))
     )
@@ -170,7 +170,7 @@ async def test_an_unknown_module_does_not_stop_the_others(admin: httpx.AsyncClie
 
 @pytest.mark.parametrize(("reset", "kept"), [(True, 168), ("true", 168), (False, 24)])
 async def test_reset_before_import(admin: httpx.AsyncClient, reset: bool | str, kept: int) -> None:
-    """What the file doesn't name gets its default, if the file says so."""
+    """With ``resetBeforeImport`` the settings that the file doesn't name get their defaults."""
     await admin.put(f"/settings/{EXPIRATION}", json={"value": 24})
 
     answer = await send(
@@ -189,7 +189,7 @@ async def test_reset_before_import(admin: httpx.AsyncClient, reset: bool | str, 
     "value", ["7", '"7"', "7.0", 7, {"unused": 1}], ids=["text", "quoted", "decimal", "bare", "bad"]
 )
 async def test_forms_of_a_value(admin: httpx.AsyncClient, value: object) -> None:
-    """Whatever a Java service may have written inside the string, and a hand without one."""
+    """A value may have any form that a Java service or a person writes."""
     answer = await send(admin, configuration(module(item(APP, value))))
 
     assert (answer.status_code, (await values(admin))[APP]) == (
@@ -209,15 +209,15 @@ async def test_forms_of_a_value(admin: httpx.AsyncClient, value: object) -> None
     ],
 )
 async def test_a_file_that_is_no_configuration(admin: httpx.AsyncClient, file: bytes) -> None:
-    """422 that says what is wrong, instead of the reference's 500."""
+    """422 with the fault, where the reference answers 500."""
     answer = await send(admin, file)
 
     assert answer.status_code == 422
     assert all(message.startswith("The file is") for message in answer.json()["messages"])
 
 
-async def test_a_module_that_is_none_spoils_no_other(admin: httpx.AsyncClient) -> None:
-    """It is reported, like a bad item; what may be missing may be null; a byte-order mark is passed over."""
+async def test_an_invalid_module_does_not_stop_the_others(admin: httpx.AsyncClient) -> None:
+    """It is reported like a bad item. Optional members may be null, and a byte-order mark is ignored."""
     nulls = {"module": {"id": "order"}, "resetBeforeImport": None, "configuration": None}
     file = configuration(5, {"module": None}, nulls, module(item(APP, "7")))
     answer = await send(admin, b"\xef\xbb\xbf" + file)
@@ -239,7 +239,7 @@ async def test_a_file_that_is_too_large(admin: httpx.AsyncClient) -> None:
 
 
 async def test_a_form_without_the_file(admin: httpx.AsyncClient) -> None:
-    """The part must be there, by its name and as a file; another body, or none, is of another type."""
+    """A missing part, or one that isn't a file, is 400; another media type, or none, is 415."""
     missing = await admin.post(CONFIGURATION, files={"other": b"{}"})
     field = await admin.post(CONFIGURATION, files={"file": (None, b"{}")})
     as_json = await admin.post(CONFIGURATION, json={})
@@ -264,7 +264,7 @@ async def test_a_form_without_the_file(admin: httpx.AsyncClient) -> None:
 async def test_what_the_module_manager_offers(
     admin: httpx.AsyncClient, path: str, status: int, body: bytes
 ) -> None:
-    """Configuration and readiness; there is no module that could be restarted by itself."""
+    """It offers configuration and readiness. No module can be restarted alone."""
     answer = await admin.get(path)
 
     assert (answer.status_code, answer.content) == (status, body)
@@ -283,7 +283,7 @@ async def test_what_the_module_manager_offers(
     ],
 )
 async def test_modules_are_for_administrators(here: Platform, verb: str, path: str) -> None:
-    """Declared for PROJECT_ADMIN: even ADMIN is refused."""
+    """The endpoints need PROJECT_ADMIN: even ADMIN is rejected."""
     async with here.client("admin@example.org", "ADMIN") as client:
         answer = await client.request(verb, path)
 

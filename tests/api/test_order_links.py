@@ -1,4 +1,4 @@
-"""What can be done with an order is said by its links (rest.md 5.6)."""
+"""The links of an order show the actions that are possible (rest.md 5.6)."""
 
 from uuid import uuid4
 
@@ -25,7 +25,7 @@ EXTRAS = [
     ("DELETED", "a", ["remove"]),
     ("ERROR", "a", ["download", "delete"]),
 ]
-"""By status and files. The files of EXPIRED orders are gone; ERROR orders can be deleted (decisions.md)."""
+"""Status, files, expected links. EXPIRED orders have no files; ERROR orders can be deleted (decisions.md)."""
 TARGETS = {
     "self": "/user/orders/{}",
     "list": "/user/orders",
@@ -40,7 +40,7 @@ TARGETS = {
 
 
 async def links_of(here: Platform, order: int, email: str, role: str) -> dict[str, str]:
-    """By relation, in their order, without the address of the service."""
+    """Return the links by relation, in the order of the response, without the service's address."""
     async with here.client(email, role) as client:
         answer = await client.get(f"/user/orders/{order}")
     base = f"http://127.0.0.1:{here.port}"
@@ -48,7 +48,7 @@ async def links_of(here: Platform, order: int, email: str, role: str) -> dict[st
 
 
 def administrator(here: Platform, role: str = "PROJECT_ADMIN") -> str:
-    """Somebody whom rs-admin counts as an administrator."""
+    """Add a user whom rs-admin knows as an administrator and return their e-mail address."""
     user = User(email=f"{uuid4().hex[:12]}@example.org", role=role)
     here.sandbox.directory.put(user)
     return user.email
@@ -58,7 +58,7 @@ def administrator(here: Platform, role: str = "PROJECT_ADMIN") -> str:
 async def test_links_of_the_owner(
     status: str, files: str, extras: list[str], here: Platform
 ) -> None:
-    """The table of the contract; removing is not for owners (rest.md 14, links)."""
+    """They equal the contract's table, without ``remove`` (rest.md 14, links)."""
     jane = new_user(here)
     order = await given_order(here, jane, status, files=files)
     links = await links_of(here, order, jane, "REGISTERED_USER")
@@ -73,7 +73,7 @@ async def test_links_of_the_owner(
 async def test_links_of_an_administrator(
     role: str, status: str, files: str, extras: list[str], here: Platform
 ) -> None:
-    """The same, and ``remove`` once the order is deleted (rest.md 14, links)."""
+    """They equal the owner's, with ``remove`` for a deleted order (rest.md 14, links)."""
     order = await given_order(here, new_user(here), status, files=files)
     links = await links_of(here, order, administrator(here), role)
 
@@ -83,7 +83,7 @@ async def test_links_of_an_administrator(
 
 @pytest.mark.parametrize("status", ["DONE_WITH_WARNING", "FAILED"])
 async def test_a_processed_order_cannot_be_retried(status: str, here: Platform) -> None:
-    """One dataset with a process is enough."""
+    """One dataset with a process rules out a retry."""
     jane = new_user(here)
     order = await given_order(here, jane, status, files="e")
     await given_task(here, order, "a")
@@ -92,8 +92,8 @@ async def test_a_processed_order_cannot_be_retried(status: str, here: Platform) 
     assert "retry" not in await links_of(here, order, jane, "REGISTERED_USER")
 
 
-async def test_remove_is_for_whom_rs_admin_counts_as_administrator(here: Platform) -> None:
-    """A token that says so isn't enough (rest.md 2.4)."""
+async def test_the_link_remove_is_for_administrators_of_rs_admin(here: Platform) -> None:
+    """An administrator's role in the token isn't enough (rest.md 2.4)."""
     order = await given_order(here, new_user(here), "DELETED")
 
     assert "remove" not in await links_of(here, order, new_user(here), "PROJECT_ADMIN")
@@ -101,8 +101,8 @@ async def test_remove_is_for_whom_rs_admin_counts_as_administrator(here: Platfor
 
 
 @pytest.mark.parametrize("mode", [OutageMode.DOWN, OutageMode.STATUS, OutageMode.GARBAGE])
-async def test_an_rs_admin_in_trouble_costs_a_link_only(mode: OutageMode, here: Platform) -> None:
-    """The order is shown all the same, without ``remove``; with the next good answer it is back."""
+async def test_a_failing_rs_admin_only_hides_a_link(mode: OutageMode, here: Platform) -> None:
+    """The order is shown without ``remove``; the link returns with the next good response."""
     order, alan = await given_order(here, new_user(here), "DELETED"), administrator(here)
     here.sandbox.faults.outages = {Service.ADMIN: Outage(mode=mode)}
 
@@ -113,8 +113,8 @@ async def test_an_rs_admin_in_trouble_costs_a_link_only(mode: OutageMode, here: 
     assert list(await links_of(here, order, alan, "PROJECT_ADMIN")) == ["self", "list", "remove"]
 
 
-async def test_w32_rs_admin_is_asked_once_whatever_the_page_holds(here: Platform) -> None:
-    """Links cost no call and no statement each."""
+async def test_w32_rs_admin_is_called_once_for_a_page_of_any_size(here: Platform) -> None:
+    """Links need no further call or SQL statement per order."""
     jane, alan = new_user(here), administrator(here)
     for _ in range(5):
         await given_order(here, jane, "DELETED")
@@ -129,8 +129,8 @@ async def test_w32_rs_admin_is_asked_once_whatever_the_page_holds(here: Platform
     assert here.sandbox.calls.counters[Service.ADMIN] == before + 1
 
 
-async def test_links_are_as_the_caller_sees_the_service(here: Platform) -> None:
-    """Behind a gateway: its scheme, host, port and prefix (rest.md 1.2)."""
+async def test_links_have_the_address_that_the_caller_uses(here: Platform) -> None:
+    """Behind a gateway they have its scheme, host, port and prefix (rest.md 1.2)."""
     jane = new_user(here)
     order = await given_order(here, jane, "DONE")
     async with here.client(jane) as client:

@@ -1,4 +1,4 @@
-"""Orders are looked at one by one and in pages (rest.md 3.3, 3.4, 7.4, 7.5)."""
+"""Reading single orders and pages of orders (rest.md 3.3, 3.4, 7.4, 7.5)."""
 
 from datetime import timedelta
 from typing import Any
@@ -37,7 +37,7 @@ def rels(links: list[dict[str, str]]) -> list[str]:
 
 
 async def test_own_orders_newest_first(here: Platform) -> None:
-    """Every status but DELETED, nobody else's; of the same moment the later one first.
+    """Only the caller's orders, in every status but DELETED; equal dates by descending id.
 
     rest.md 14, user list.
     """
@@ -60,7 +60,7 @@ async def test_own_orders_newest_first(here: Platform) -> None:
 
 
 async def test_pages_follow_one_another(here: Platform) -> None:
-    """Links to the others, with the parameters of this one; the token stays out of them."""
+    """A page links to the others with the same parameters, but without the token."""
     jane = new_user(here)
     orders = [
         await given_order(here, jane, created_at=CREATED + timedelta(minutes=number))
@@ -100,7 +100,7 @@ async def test_pages_follow_one_another(here: Platform) -> None:
     ],
 )
 async def test_an_empty_page(query: str, metadata: tuple[int, int], here: Platform) -> None:
-    """200, no page at all, and whatever can't be read has its default (rest.md 3.4)."""
+    """200 with no pages; unreadable parameters have their defaults (rest.md 3.4)."""
     answer = await get(here, new_user(here), f"/user/orders{query}")
     size, number = metadata
 
@@ -114,8 +114,8 @@ async def test_an_empty_page(query: str, metadata: tuple[int, int], here: Platfo
     }
 
 
-async def test_all_that_is_told_of_an_order(here: Platform) -> None:
-    """Dataset tasks by label, capitals first; what isn't known yet is left out (rest.md 5.5)."""
+async def test_the_fields_of_an_order(here: Platform) -> None:
+    """Dataset tasks are sorted by label, capitals first; unknown fields are left out (rest.md 5.5)."""
     jane = new_user(here)
     order = await given_order(
         here,
@@ -164,8 +164,8 @@ async def test_all_that_is_told_of_an_order(here: Platform) -> None:
     }
 
 
-async def test_what_is_not_known_yet_is_left_out(here: Platform) -> None:
-    """An order whose completion has not begun."""
+async def test_unknown_fields_are_left_out(here: Platform) -> None:
+    """So for an order whose completion has not started."""
     jane = new_user(here)
     order = await given_order(here, jane, "PENDING")
     content = (await get(here, jane, f"/user/orders/{order}")).json()["content"]
@@ -184,10 +184,10 @@ async def test_what_is_not_known_yet_is_left_out(here: Platform) -> None:
         ("INSTANCE_ADMIN", 200),
     ],
 )
-async def test_who_may_look_at_the_order_of_somebody_else(
+async def test_who_may_read_the_order_of_another_user(
     role: str, status: int, here: Platform
 ) -> None:
-    """Token administrators; the refusal has no body (rest.md 7.5, domain.md 18)."""
+    """Token administrators may. The 403 of others has no body (rest.md 7.5, domain.md 18)."""
     order = await given_order(here, new_user(here))
     answer = await get(here, new_user(here), f"/user/orders/{order}", role)
 
@@ -196,16 +196,16 @@ async def test_who_may_look_at_the_order_of_somebody_else(
 
 
 @pytest.mark.parametrize(("number", "status"), [("-12", 404), ("9" * 19, 400), ("one", 400)])
-async def test_an_order_that_there_is_not(number: str, status: int, here: Platform) -> None:
-    """404 without a body; 400 for what is no number (rest.md 14, get)."""
+async def test_an_unknown_order(number: str, status: int, here: Platform) -> None:
+    """404 without a body; 400 if the id isn't a number (rest.md 14, get)."""
     answer = await get(here, new_user(here), f"/user/orders/{number}")
 
     assert answer.status_code == status
     assert (answer.content == b"") is (status == 404)
 
 
-async def test_a_deleted_order_can_still_be_looked_at(here: Platform) -> None:
-    """By its id, until it is removed; nothing of it is available (rest.md 7.5)."""
+async def test_a_deleted_order_can_still_be_read(here: Platform) -> None:
+    """It is readable by its id until it is removed; it has no available files (rest.md 7.5)."""
     jane = new_user(here)
     order = await given_order(here, jane, "DELETED", files="aa")
     answer = await get(here, jane, f"/user/orders/{order}")
@@ -215,7 +215,7 @@ async def test_a_deleted_order_can_still_be_looked_at(here: Platform) -> None:
 
 
 async def test_without_a_token(here: Platform) -> None:
-    """401 with the body of every failure; the public of a project has no orders: 403."""
+    """401 with the usual error body; 403 for the public of a project."""
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{here.port}", timeout=60) as client:
         nobody = await client.get("/user/orders")
         public = await client.get("/user/orders?scope=project1")

@@ -1,4 +1,4 @@
-"""Administrators search the orders of all users, on the screen and as CSV (rest.md 8)."""
+"""Administrators search the orders of all users and export them as CSV (rest.md 8)."""
 
 from datetime import timedelta
 from typing import Any
@@ -36,7 +36,7 @@ def statuses(*values: Any, mode: Any = "INCLUDE", **others: Any) -> dict[str, An
 
 
 async def test_orders_of_all_users_the_deleted_ones_too(here: Platform) -> None:
-    """Newest first, ten on a page unless asked otherwise (rest.md 14, search)."""
+    """Newest first, in pages of ten by default (rest.md 14, search)."""
     mark = uuid4().hex[:8]
     owners = [new_user(here, f"{mark}-{number}@example.org") for number in range(3)]
     orders = [
@@ -55,8 +55,8 @@ async def test_orders_of_all_users_the_deleted_ones_too(here: Platform) -> None:
     assert (await post(here, "/orders/search", {})).json()["metadata"]["size"] == 10
 
 
-async def test_owners_are_searched_by_a_part_as_it_is_written(here: Platform) -> None:
-    """Anywhere in the e-mail, capitals count, and no character stands for another."""
+async def test_owners_are_searched_by_a_part_of_the_address(here: Platform) -> None:
+    """The text may be anywhere in the e-mail address; case counts, and there are no wildcards."""
     mark = uuid4().hex[:8]
     order = await given_order(here, new_user(here, f"a_B%c\\d-{mark}@example.org"))
     await given_order(here, new_user(here, f"axBxcxd-{mark}@example.org"))
@@ -68,7 +68,7 @@ async def test_owners_are_searched_by_a_part_as_it_is_written(here: Platform) ->
 
 
 async def test_restrictions_on_statuses(here: Platform) -> None:
-    """Included or excluded; unknown names don't count; excluding nothing restricts nothing.
+    """Statuses are included or excluded. Unknown names are ignored; an empty exclusion restricts nothing.
 
     rest.md 14, search.
     """
@@ -110,7 +110,7 @@ async def test_restrictions_on_statuses(here: Platform) -> None:
 async def test_restrictions_that_break_rules(
     restriction: dict[str, Any], path: str, here: Platform
 ) -> None:
-    """422 that says which, on both endpoints (decisions.md, INCLUDE with no value)."""
+    """422 that names the broken rule, on both endpoints (decisions.md, INCLUDE with no value)."""
     answer = await post(here, path, {"statuses": restriction})
 
     assert answer.status_code == 422
@@ -118,7 +118,7 @@ async def test_restrictions_that_break_rules(
 
 
 async def test_1000_statuses_are_not_too_many(here: Platform) -> None:
-    """The limit is not below it."""
+    """A list of 1000 values is accepted."""
     jane = new_user(here)
     order = await given_order(here, jane)
 
@@ -126,7 +126,7 @@ async def test_1000_statuses_are_not_too_many(here: Platform) -> None:
 
 
 async def test_restrictions_on_dates_include_their_ends(here: Platform) -> None:
-    """Each may be absent; an offset counts."""
+    """Either end may be absent; UTC offsets are applied."""
     jane = new_user(here)
     first, second = [
         await given_order(here, jane, created_at=CREATED + timedelta(microseconds=number))
@@ -148,7 +148,7 @@ async def test_restrictions_on_dates_include_their_ends(here: Platform) -> None:
 
 @pytest.mark.parametrize(("flag", "waits"), [("true", True), (True, True), ("false", False)])
 async def test_orders_that_wait_for_their_users(flag: Any, waits: bool, here: Platform) -> None:
-    """The interface sends texts."""
+    """The flag may be a text, as the interface sends it."""
     jane = new_user(here)
     waiting = await given_order(here, jane, files="a", waiting_sub_orders=1, sub_orders=1)
     other = await given_order(here, jane)
@@ -160,7 +160,7 @@ LATER = CREATED + timedelta(days=1)
 
 
 async def test_sorting_is_by_what_is_shown(here: Platform) -> None:
-    """Every property the contract names, both ways; equals by id."""
+    """By every property of the contract, up and down, then by id."""
     jane = new_user(here)
     columns: list[dict[str, Any]] = [
         {"label": "c", "files": "pppad", "status": "RUNNING"},
@@ -213,7 +213,7 @@ async def test_sorting_is_by_what_is_shown(here: Platform) -> None:
 
 
 async def test_sorting_by_several_properties(here: Platform) -> None:
-    """The first weighs most; one that comes again doesn't count again."""
+    """The first has priority; a repeated one is ignored."""
     jane = new_user(here)
     b_done = await given_order(here, jane, "DONE", label="b")
     a_done = await given_order(here, jane, "DONE", label="a")
@@ -224,7 +224,7 @@ async def test_sorting_by_several_properties(here: Platform) -> None:
 
 
 async def test_an_unknown_property_to_sort_by(here: Platform) -> None:
-    """400 that names those that there are."""
+    """400 that lists the known properties."""
     answer = await post(here, "/orders/search?sort=id&sort=price,desc", {})
 
     assert answer.status_code == 400
@@ -250,7 +250,7 @@ async def test_an_unknown_property_to_sort_by(here: Platform) -> None:
     ],
 )
 async def test_bodies_that_cannot_be_read(content: bytes, path: str, here: Platform) -> None:
-    """400; an empty object is what finds everything."""
+    """400; only an empty object finds everything."""
     async with here.client("erin@example.org", "EXPLOIT") as client:
         headers = {"Content-Type": "application/json"}
         answer = await client.post(path, content=content, headers=headers)
@@ -261,7 +261,7 @@ async def test_bodies_that_cannot_be_read(content: bytes, path: str, here: Platf
 
 @pytest.mark.parametrize("path", ["/orders/search", "/orders/csv"])
 async def test_searching_is_for_administrators(path: str, here: Platform) -> None:
-    """Users of the role EXPLOIT and above; and there is no GET (rest.md 12.4)."""
+    """Roles from EXPLOIT up may search; GET isn't offered (rest.md 12.4)."""
     refused = await post(here, path, {}, "REGISTERED_USER")
     async with here.client("erin@example.org", "EXPLOIT") as client:
         wrong_verb = await client.get(path)
@@ -271,7 +271,7 @@ async def test_searching_is_for_administrators(path: str, here: Platform) -> Non
 
 
 async def test_csv(here: Platform) -> None:
-    """Fact 13: all that match by ascending id, to the letter (rest.md 8.3).
+    """Fact 13: all matches by ascending id, in exactly the documented format (rest.md 8.3).
 
     rest.md 14, CSV.
     """
@@ -297,14 +297,14 @@ async def test_csv(here: Platform) -> None:
 
 
 async def test_csv_of_nothing(here: Platform) -> None:
-    """The header alone."""
+    """Without a match the file has only the header."""
     answer = await post(here, "/orders/csv", {"owner": uuid4().hex})
 
     assert (answer.status_code, answer.text) == (200, f"{HEADER}\n")
 
 
 async def test_csv_cannot_be_broken_by_an_owner(here: Platform) -> None:
-    """What would end a field or a line is left out."""
+    """Separators and line breaks in an owner's name are dropped."""
     mark = uuid4().hex
     order = await given_order(here, f"{mark};a\r\nb@example.org")
     lines = (await post(here, "/orders/csv", {"owner": mark})).text.splitlines()
@@ -330,8 +330,8 @@ async def test_f17_csv_runs_nothing_in_a_spreadsheet(here: Platform, start: str)
     ]
 
 
-async def test_csv_goes_over_many_parts(here: Platform) -> None:
-    """Each order once, by ascending id, whatever the number."""
+async def test_csv_of_many_batches(here: Platform) -> None:
+    """Each order is there once, by ascending id, when the export takes many batches."""
     jane = new_user(here)
     await here.rows(
         "insert into orders (owner, role, label, correlation_id, sub_order_hours)"

@@ -1,4 +1,4 @@
-"""What the chapters pin down of the whole service and no test of a topic shows (rest.md 14, domain.md 20)."""
+"""Facts that the chapters require and no other file tests (rest.md 14, domain.md 20)."""
 
 import io
 import zipfile
@@ -29,7 +29,7 @@ from tests.api.given import given_order
 async def test_fact_8_filters_of_the_basket_choose_the_files(
     body: dict[str, Any], numbers: str, here: Platform
 ) -> None:
-    """Fact 8: either half of a filter alone, none in an empty one; no match ends with a warning."""
+    """Fact 8: a filter may have a pattern, types or neither. No match ends as DONE_WITH_WARNING."""
     jane = new_user(here)
     async with here.client(jane) as client:
         basket = await add(client)
@@ -48,7 +48,7 @@ async def test_fact_8_filters_of_the_basket_choose_the_files(
 async def test_fact_12_equal_files_are_stored_once_and_all_downloaded(
     here: Platform, tmp_path: Path
 ) -> None:
-    """Fact 12: two products have a file of one name and content; the zip has it once, both are DOWNLOADED."""
+    """Fact 12: two products have equal files. The zip has the file once, and both are DOWNLOADED."""
     maker = ArchiveMaker(tmp_path)
     (first,), (second,) = (maker.product("TWINS", name) for name in ("ONE", "TWO"))
     maker.give_same_content(first, second)
@@ -75,7 +75,7 @@ async def test_fact_12_equal_files_are_stored_once_and_all_downloaded(
 async def test_rest_14_an_order_is_removed_only_once_it_is_deleted(
     status: str, here: Platform
 ) -> None:
-    """Not by its owner either, whose role may remove: 401 (rest.md 14, pause / resume / delete / remove)."""
+    """401 even for an owner whose role may remove (rest.md 14, pause / resume / delete / remove)."""
     jane = new_user(here)
     order = await given_order(here, jane, status, files="p" if status == "RUNNING" else "")
     async with here.client(jane, "PROJECT_ADMIN") as client:
@@ -86,7 +86,7 @@ async def test_rest_14_an_order_is_removed_only_once_it_is_deleted(
 
 
 async def test_rest_14_a_pending_order_of_an_owner_is_found(here: Platform) -> None:
-    """One of two, by owner and ``INCLUDE`` (rest.md 14, search)."""
+    """A search by owner and ``INCLUDE`` finds one of two orders (rest.md 14, search)."""
     jane = new_user(here)
     pending = await given_order(here, jane, "PENDING")
     await given_order(here, jane, "DONE")
@@ -102,7 +102,7 @@ async def test_rest_14_a_pending_order_of_an_owner_is_found(here: Platform) -> N
 async def test_rest_14_the_basket_exists_after_an_automatic_order_failed(
     queries: list[str], here: Platform
 ) -> None:
-    """As it was: the order would have had its own (decisions.md; rest.md 14, auto order)."""
+    """The basket is unchanged, since the order has its own (decisions.md; rest.md 14, auto order)."""
     async with here.client(new_user(here)) as client:
         before = await add(client, EVE_01)
         answer = await client.post("/user/orders/apply", json={"queries": queries})

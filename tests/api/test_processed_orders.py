@@ -1,4 +1,4 @@
-"""A basket with a process becomes an order of what the process makes (domain.md 5, 8)."""
+"""A basket with a process becomes an order of the process's outputs (domain.md 5, 8)."""
 
 from typing import Any
 from uuid import UUID
@@ -14,7 +14,7 @@ REPROJECT = str(process_id("reproject"))
 
 
 async def processed_order(here: Platform, email: str) -> int:
-    """The number of an order of five products, made over HTTP and DONE."""
+    """Place an order of five products over HTTP, wait until it is DONE and return its number."""
     async with here.client(email) as client:
         basket = await add(client)
         body = {"processBusinessId": REPROJECT, "parameters": {"epsg": "4326"}}
@@ -28,7 +28,7 @@ async def processed_order(here: Platform, email: str) -> int:
 
 
 async def test_a_basket_with_a_process_becomes_an_order_of_its_outputs(here: Platform) -> None:
-    """Its dataset has the totals of the chapter; a single download is announced as well."""
+    """Its dataset has the totals of the chapter, and rs-processing learns of a single download."""
     jane = new_user(here)
     order_id = await processed_order(here, jane)
     files = await files_of(here, order_id)
@@ -48,8 +48,10 @@ async def test_a_basket_with_a_process_becomes_an_order_of_its_outputs(here: Pla
     assert here.sandbox.executions.downloaded == [files[0]["url"]]
 
 
-async def test_w39_a_process_that_is_gone_leaves_the_interactive_basket(here: Platform) -> None:
-    """The selection itself stays, and can be given another process or a filter."""
+async def test_w39_a_deleted_process_is_detached_from_the_interactive_basket(
+    here: Platform,
+) -> None:
+    """The selection stays and can get another process or a filter."""
     jane = new_user(here)
     async with here.client(jane) as client:
         basket = await add(client)

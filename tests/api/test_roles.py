@@ -1,4 +1,4 @@
-"""Rights as rs-admin gives them, over the whole service (rest.md 2.3; amqp.md 3.7)."""
+"""Rights of roles from rs-admin, in the complete service (rest.md 2.3; amqp.md 3.7)."""
 
 import json
 from collections.abc import AsyncIterator
@@ -15,10 +15,10 @@ from tests.support.polling import eventually
 from tests.support.servers import FreshBroker
 
 TENANT = "project2"
-"""Not the one other tests order in: rights change here."""
+"""Other tests don't order in this project, so its rights may change."""
 TEMPLATE = "/user/orders/{orderId}/download"
 NO_ORDER = "/user/orders/987654321/download"
-"""Nobody's: whoever may use the endpoint is told that it isn't there."""
+"""An order that doesn't exist: 404 for whoever may use the endpoint."""
 ALLOWED, REFUSED, UNKNOWN = 404, 403, 503
 
 _SECURITY = "fr.cnes.regards.framework.security.event"
@@ -29,7 +29,7 @@ INIT_EVENT = f"regards.broadcast.{_SECURITY}.ResourceAccessInit"
 
 @pytest.fixture
 async def rights(here: Platform) -> AsyncIterator[Platform]:
-    """The shared service; afterwards the rights are what they were, and it knows."""
+    """Yield the shared service, then restore its rights and wait until it has read them."""
     yield here
     here.sandbox.reset()
     await until(here, "REGISTERED_USER", ALLOWED)
@@ -52,7 +52,7 @@ async def until(here: Platform, role: str, expected: int, *, port: int | None = 
 
 
 def dropped(reason: str, queue_end: str) -> float:
-    """Messages dropped so far for a reason, on queues of a name's end."""
+    """Return how many messages were dropped for a reason on queues whose names end so."""
     return sum(
         sample.value
         for metric in REGISTRY.collect()
@@ -72,7 +72,7 @@ def jackson(event_exchange: str, tenant: str = TENANT) -> dict[str, Any]:
 
 
 async def test_endpoints_are_registered_in_every_tenant(here: Platform) -> None:
-    """With their templates and defaults, as the interface looks them up."""
+    """They have the templates and default roles that the interface looks up."""
     for tenant in ("project1", TENANT):
         resources = here.sandbox.roles.resources(tenant, "EXPLOIT", "rs-order") or []
         found = {f"{one['resource']}@{one['verb']}": one["defaultRole"] for one in resources}
@@ -81,8 +81,8 @@ async def test_endpoints_are_registered_in_every_tenant(here: Platform) -> None:
         assert "/settings@GET" not in found
 
 
-async def test_a_right_that_is_taken_away_and_given_back(rights: Platform) -> None:
-    """Each change is in force as soon as rs-admin told of it, for that role only."""
+async def test_a_right_is_revoked_and_granted_again(rights: Platform) -> None:
+    """Each change takes effect with rs-admin's event, for that role only."""
     rights.sandbox.revoke(TENANT, "REGISTERED_USER", TEMPLATE, "GET")
     await until(rights, "REGISTERED_USER", REFUSED)
     others = [await status(rights, role) for role in ("EXPLOIT", "PROJECT_ADMIN", "ROLE_SYS_x")]
@@ -92,8 +92,8 @@ async def test_a_right_that_is_taken_away_and_given_back(rights: Platform) -> No
     assert others == [ALLOWED] * 3
 
 
-async def test_a_right_is_one_tenants(rights: Platform) -> None:
-    """What is taken away in one project stays in the others."""
+async def test_a_right_belongs_to_one_tenant(rights: Platform) -> None:
+    """A right revoked in one project stays in the others."""
     rights.sandbox.revoke(TENANT, "REGISTERED_USER", TEMPLATE, "GET")
     await until(rights, "REGISTERED_USER", REFUSED)
     async with rights.client("jane@example.org", tenant="project1") as client:
@@ -103,7 +103,7 @@ async def test_a_right_is_one_tenants(rights: Platform) -> None:
 
 
 async def test_the_public_may_be_given_a_right(rights: Platform) -> None:
-    """The public role has what it was given, like any other."""
+    """The public role has the granted right, like any other role."""
     before = await status(rights, "PUBLIC")
     rights.sandbox.grant(TENANT, "PUBLIC", TEMPLATE, "GET")
     await until(rights, "PUBLIC", ALLOWED)
@@ -113,8 +113,8 @@ async def test_the_public_may_be_given_a_right(rights: Platform) -> None:
     assert (before, answer.status_code) == (REFUSED, ALLOWED)
 
 
-async def test_a_role_of_the_projects_own(rights: Platform) -> None:
-    """It may do what it was given; one that was removed, or never was, may do nothing."""
+async def test_a_custom_role_of_a_project(rights: Platform) -> None:
+    """It has exactly the granted rights; a removed or unknown role has none."""
     before = await status(rights, "OPERATOR")
     rights.sandbox.put_role(TENANT, "OPERATOR", Role(parent="REGISTERED_USER"))
     await until(rights, "OPERATOR", ALLOWED)
@@ -125,7 +125,7 @@ async def test_a_role_of_the_projects_own(rights: Platform) -> None:
 
 
 async def test_a_role_that_may_only_be_used_from_some_addresses(rights: Platform) -> None:
-    """Elsewhere 401, whatever it may do; what the caller writes himself isn't believed."""
+    """Other addresses get 401 on every endpoint. A forged X-Forwarded-For isn't trusted."""
     allowed = Role(authorized_addresses=[r"10\.0\.0\.\d+"])
     rights.sandbox.put_role(TENANT, "REGISTERED_USER", allowed)
     rights.sandbox.put_role(TENANT, "PROJECT_ADMIN", allowed)
@@ -148,8 +148,8 @@ async def test_a_role_that_may_only_be_used_from_some_addresses(rights: Platform
         assert await status(rights, exempt) == ALLOWED
 
 
-async def test_an_rs_admin_that_begins_with_a_tenant(rights: Platform) -> None:
-    """It asks for the endpoints, and gets them again."""
+async def test_an_rs_admin_that_starts_a_tenant_anew(rights: Platform) -> None:
+    """It requests the endpoints, and they are registered again."""
     rights.sandbox.calls.clear()
     rights.sandbox.initialise_rights(TENANT)
     await eventually(
@@ -165,8 +165,8 @@ async def test_an_rs_admin_that_begins_with_a_tenant(rights: Platform) -> None:
     )
 
 
-async def test_events_that_do_not_concern_us(rights: Platform) -> None:
-    """Of a tenant that isn't served, or of another service: dropped and counted; nothing is asked."""
+async def test_events_of_others_are_dropped(rights: Platform) -> None:
+    """Events of an unserved tenant or another service are dropped and counted without a call."""
     rights.sandbox.calls.clear()
     foreign = dropped("foreign-tenant", "$ResourceAccessUpdateHandler")
     others = dropped("foreign-service", "$ResourceAccessUpdateHandler")
@@ -196,7 +196,7 @@ async def test_events_that_do_not_concern_us(rights: Platform) -> None:
 async def test_events_that_cannot_be_read(
     rights: Platform, exchange: str, body: bytes, reason: str
 ) -> None:
-    """Kept in the platform's dead-letter queue with their reason; the next event is heard."""
+    """They go to the platform's dead-letter queue with a reason; the next event is handled."""
     await rights.peer.send(exchange, body, jackson(exchange))
     letter = await rights.peer.dead_letter("regards.DLQ")
     rights.sandbox.put_role(TENANT, "LATER", Role(parent="REGISTERED_USER"))
@@ -206,10 +206,10 @@ async def test_events_that_cannot_be_read(
     assert letter.headers["rs-order.reason"] == reason
 
 
-async def test_rights_are_unknown_while_rs_admin_was_never_there(
+async def test_rights_are_unknown_until_rs_admin_answers_once(
     broker: FreshBroker, database_url: str
 ) -> None:
-    """503, neither yes nor no, until it answers; after that its last word holds while it is away."""
+    """503 until it answers once. Later outages don't matter: its last answer stays in force."""
     async with running_platform(broker, database_url, tenants=["project1", TENANT]) as here:
         away = {Service.ADMIN: Outage(mode=OutageMode.DOWN)}
         here.sandbox.faults.outages = away
@@ -242,7 +242,10 @@ async def test_rights_are_unknown_while_rs_admin_was_never_there(
 
 
 async def test_without_rs_admin(broker: FreshBroker, database_url: str) -> None:
-    """The declared role and those above it (remote-services.md 5.4); a strange role counts as registered."""
+    """The declared role and higher ones have access, unknown roles count as registered.
+
+    remote-services.md 5.4.
+    """
     async with (
         running_platform(broker, database_url, tenants=[TENANT], admin_url=None) as here,
         here.service(),

@@ -25,7 +25,7 @@ WRONG_USER = (
 
 @pytest.fixture
 async def admin(here: Platform) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of an administrator; settings have their defaults before and after."""
+    """Yield a client of an administrator; settings have their defaults before and after."""
     async with here.client("admin@example.org", "ADMIN") as client:
         yield client
         for name in DEFAULTS:
@@ -47,7 +47,7 @@ def rels(item: dict[str, Any]) -> list[str]:
 
 
 async def test_settings_are_a_plain_array_of_wrapped_settings(admin: httpx.AsyncClient) -> None:
-    """Each with description, default and value, and the links the interface goes by."""
+    """Each has a description, default and value, and the links that the interface uses."""
     answer = await admin.get("/settings")
 
     items = {item["content"]["name"]: item for item in answer.json()}
@@ -106,7 +106,7 @@ async def test_settings_by_name(admin: httpx.AsyncClient, query: str, found: set
 async def test_a_value_is_converted_and_kept(
     admin: httpx.AsyncClient, name: str, value: object, taken: object
 ) -> None:
-    """The frontend sends edited fields as text; the answer and the next reading have numbers."""
+    """The frontend sends edited fields as text; the response and later reads have numbers."""
     answer = await put(admin, name, value)
 
     assert (answer.status_code, answer.json()["content"]["value"]) == (200, taken)
@@ -128,7 +128,7 @@ async def test_a_value_is_converted_and_kept(
 async def test_a_value_that_breaks_the_rule(
     admin: httpx.AsyncClient, name: str, value: object, message: str
 ) -> None:
-    """422 with the texts of domain.md 14.1, and nothing changes."""
+    """422 with the texts of domain.md 14.1; nothing changes."""
     answer = await put(admin, name, value)
 
     assert answer.status_code == 422
@@ -159,7 +159,7 @@ async def test_a_value_that_breaks_the_rule(
 async def test_a_value_that_cannot_be_converted(
     admin: httpx.AsyncClient, name: str, value: object
 ) -> None:
-    """422, kinder than the reference's 500, with a message that names the setting."""
+    """422 with a message that names the setting, where the reference answers 500."""
     answer = await put(admin, name, value)
 
     assert answer.status_code == 422
@@ -168,7 +168,7 @@ async def test_a_value_that_cannot_be_converted(
 
 
 async def test_only_the_value_of_a_body_is_read(admin: httpx.AsyncClient) -> None:
-    """The frontend sends the whole setting; name and default of the body don't count."""
+    """The frontend sends the whole setting; name and default of the body are ignored."""
     answer = await admin.put(
         f"/settings/{APP}",
         json={"name": EXPIRATION, "defaultValue": 9, "description": [], "value": "4", "x": None},
@@ -183,7 +183,7 @@ async def test_only_the_value_of_a_body_is_read(admin: httpx.AsyncClient) -> Non
 
 
 async def test_an_equal_value_changes_nothing(here: Platform, admin: httpx.AsyncClient) -> None:
-    """Written three ways, it is one write: the row is the one of the first time."""
+    """Three spellings of one value cause a single write; the row stays the first one."""
     versions = []
     for value in (5, "5", 5.0):
         assert (await put(admin, APP, value)).status_code == 200
@@ -193,7 +193,7 @@ async def test_an_equal_value_changes_nothing(here: Platform, admin: httpx.Async
 
 
 async def test_reset(admin: httpx.AsyncClient) -> None:
-    """Back to the default, once or twice; the link ``reset`` is gone with the reason for it."""
+    """The default is restored, also by a second reset, and the link ``reset`` disappears."""
     await put(admin, APP, 7)
 
     for _ in range(2):
@@ -203,7 +203,7 @@ async def test_reset(admin: httpx.AsyncClient) -> None:
 
 
 async def test_the_default_as_a_value_needs_no_reset(admin: httpx.AsyncClient) -> None:
-    """The link is about the value, however it came to be the default."""
+    """The link depends on the value only, even if the default was set explicitly."""
     await put(admin, APP, 7)
 
     assert rels((await put(admin, APP, 2)).json()) == ["self", "update"]
@@ -220,7 +220,7 @@ async def test_an_unknown_setting(admin: httpx.AsyncClient, verb: str) -> None:
 
 @pytest.mark.parametrize(("verb", "path"), [("GET", ""), ("PUT", f"/{APP}"), ("DELETE", f"/{APP}")])
 async def test_settings_are_for_administrators(here: Platform, verb: str, path: str) -> None:
-    """Declared for ADMIN."""
+    """The endpoints need ADMIN."""
     async with here.client("jane@example.org") as client:
         answer = await client.request(verb, f"/settings{path}")
 
@@ -228,15 +228,15 @@ async def test_settings_are_for_administrators(here: Platform, verb: str, path: 
 
 
 async def test_tenants_never_meet_in_settings(here: Platform, admin: httpx.AsyncClient) -> None:
-    """Promise 7: what one project sets, another doesn't see."""
+    """Promise 7: one project doesn't see the settings of another."""
     await put(admin, APP, 9)
 
     async with here.client("admin@example.org", "ADMIN", "project2") as other:
         assert (await settings(other))[APP]["content"]["value"] == 2
 
 
-async def test_orders_go_by_a_changed_setting(here: Platform, admin: httpx.AsyncClient) -> None:
-    """The next automatic order is granted with it; the store reads it through the same table."""
+async def test_new_orders_use_a_changed_setting(here: Platform, admin: httpx.AsyncClient) -> None:
+    """The next automatic order uses the new value; the store reads it from the same table."""
     await put(admin, APP, "11")
     done = await here.peer.until_final(await here.peer.order(EVE_01, user=new_user(here)))
 

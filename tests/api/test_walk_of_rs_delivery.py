@@ -1,4 +1,4 @@
-"""A delivery from its order to its files, as rs-delivery makes it (rest.md 13, remote-services.md 9.1)."""
+"""The calls of rs-delivery, from the order to its files (rest.md 13, remote-services.md 9.1)."""
 
 import hashlib
 from typing import Any
@@ -14,7 +14,7 @@ PAGE = 100
 
 
 async def _available(client: httpx.AsyncClient, order_id: int) -> list[dict[str, Any]]:
-    """All available files; rs-delivery goes on while a page has a link ``next``."""
+    """Return all available files; rs-delivery reads on while a page has a link ``next``."""
     files: list[dict[str, Any]] = []
     number = 0
     while True:
@@ -25,7 +25,9 @@ async def _available(client: httpx.AsyncClient, order_id: int) -> list[dict[str,
         assert answer.is_success
         page = answer.json()
         links = [*page["links"], *(link for item in page["content"] for link in item["links"])]
-        assert all(set(link) == {"rel", "href"} for link in links), "its JSON reader throws"
+        assert all(set(link) == {"rel", "href"} for link in links), (
+            "rs-delivery cannot read a link with other members"
+        )
         files += [item["content"] for item in page["content"]]
         if "next" not in {link["rel"] for link in page["links"]}:
             return files
@@ -33,7 +35,7 @@ async def _available(client: httpx.AsyncClient, order_id: int) -> list[dict[str,
 
 
 async def test_walk_of_rs_delivery(here: Platform) -> None:
-    """Order over AMQP, one sub-order, pages of files, each file with the MD5 of the catalog."""
+    """It orders over AMQP and gets one sub-order, pages of files, and files with the catalog's MD5."""
     jane = new_user(here)
     correlation_id = await here.peer.order(
         "productId:(EVE_01 OR EVE_02 OR EVE_03)",
@@ -62,9 +64,7 @@ async def test_walk_of_rs_delivery(here: Platform) -> None:
 
 
 @pytest.mark.parametrize(("whose", "status"), [("a stranger's", 403), ("nobody's", 404)])
-async def test_what_rs_delivery_expects_of_a_refusal(
-    here: Platform, whose: str, status: int
-) -> None:
+async def test_rejections_that_rs_delivery_expects(here: Platform, whose: str, status: int) -> None:
     """403 for an order that isn't the caller's, 404 for an unknown one (remote-services.md 9.1)."""
     done = await here.peer.until_final(
         await here.peer.order("productId:EVE_01", user=new_user(here))

@@ -1,4 +1,4 @@
-"""A walk through the official web interface, call by call (rest.md 12)."""
+"""The calls of the official web interface, one after the other (rest.md 12)."""
 
 import io
 import zipfile
@@ -30,11 +30,11 @@ WANTED_RESOURCES = [
     "/maintenance/{tenant}/enable@PUT",
     "/maintenance/{tenant}/disable@PUT",
 ]
-"""What the interface looks for before it shows a feature (rest.md 12.2)."""
+"""The resources that the interface requires before it shows a feature (rest.md 12.2)."""
 
 
 def _selection(query: list[str] | None = None, **fields: Any) -> dict[str, Any]:
-    """The body of "add to basket" as the interface writes it: unused members are null."""
+    """Return the body of "add to basket" as the interface writes it: unused members are null."""
     return {
         "engineType": "legacy",
         "datasetUrn": None,
@@ -46,7 +46,7 @@ def _selection(query: list[str] | None = None, **fields: Any) -> dict[str, Any]:
 
 
 async def test_resources_that_the_interface_looks_for_are_registered(here: Platform) -> None:
-    """12.2: each string the interface compares is among the resources of the service."""
+    """12.2: the service registers each resource whose name the interface compares."""
     async with WebInterface.opened(here, new_user(here)) as page:
         answer = await page.call("GET", "/security/resources")
 
@@ -55,7 +55,7 @@ async def test_resources_that_the_interface_looks_for_are_registered(here: Platf
 
 
 async def test_walk_through_the_basket(here: Platform) -> None:
-    """12.3: filling, filtering and emptying a basket, with what the cart reads of it."""
+    """12.3: fill, filter and empty a basket, and check the members that the cart reads."""
     async with WebInterface.opened(here, new_user(here)) as page:
         assert (await page.call("GET", "/order/basket")).status == 204
 
@@ -114,7 +114,7 @@ async def test_walk_through_the_basket(here: Platform) -> None:
 
 
 async def test_walk_through_an_order(here: Platform) -> None:
-    """12.4: order, poll, look at the files, download, order again, delete."""
+    """12.4: order, poll, list the files, download, order again, delete."""
     async with WebInterface.opened(here, new_user(here)) as page:
         await page.call(
             "POST", "/order/basket/selection", _selection(["productId:(EVE_01 OR EVE_02)"])

@@ -20,12 +20,12 @@ from tests.acceptance.shared_platform import EVE_01, new_user
 from tests.support.polling import eventually
 
 OWN, OTHER, UNSERVED = "project1", "project2", "elsewhere"
-"""Projects of the caller: the one with the orders, another one, one that isn't served here."""
+"""Projects of the caller: the one with the orders, another one, and an unserved one."""
 
 PUBLIC, USER, EXPLOIT, ADMIN = "PUBLIC", "REGISTERED_USER", "EXPLOIT", "ADMIN"
 PROJECT_ADMIN, INSTANCE_ADMIN, SYSTEM = "PROJECT_ADMIN", "INSTANCE_ADMIN", "ROLE_SYS_rs-delivery"
 OPERATOR = "OPERATOR"
-"""Of project1 only: an EXPLOIT that may read settings too, and may not export orders."""
+"""A role of project1 only: EXPLOIT that may also read settings, but may not export orders."""
 ROLES = (PUBLIC, USER, EXPLOIT, ADMIN, PROJECT_ADMIN, INSTANCE_ADMIN, OPERATOR, SYSTEM)
 ALWAYS = {PROJECT_ADMIN, INSTANCE_ADMIN, SYSTEM}
 GRANTED = {
@@ -40,14 +40,14 @@ GRANTED = {
 
 
 class Whose(StrEnum):
-    """What an endpoint asks of a caller beyond his role (rest.md 2.4, decisions.md)."""
+    """What an endpoint requires of callers besides their role (rest.md 2.4, decisions.md)."""
 
-    NOBODYS = "nothing: it is about the caller himself, or about the whole project"
+    NOBODYS = "nothing: it concerns only the caller or the whole project"
     READ = "the order's owner, or PROJECT_ADMIN and INSTANCE_ADMIN"
     SEE = "the order's owner, or whoever may search all orders"
     ACT = "the order's owner, or an administrator"
-    ADMINISTER = "an administrator, who may as well be the owner"
-    NAMED = "the project in the path is the caller's, or he stands above projects"
+    ADMINISTER = "an administrator, whether or not they are the owner"
+    NAMED = "the project in the path is the caller's, or the caller is above projects"
 
 
 MAY_TOUCH_OTHERS = {
@@ -66,15 +66,15 @@ class Row:
     default_role: str
     whose: Whose = Whose.NOBODYS
     order: str = "read"
-    """Which of the owner's orders is called for."""
+    """The name of the order in ``Subjects.orders`` that the call is about."""
     json: Any = None
     multipart: bool = False
     of_tenant: bool = True
-    """False: it can be called from a project that isn't served."""
+    """False if callers of an unserved project may use it."""
 
 
 TOO_LONG = {"label": "x" * 51}
-"""A label that no order can have: nothing is ordered."""
+"""An invalid label, so that no order is created."""
 ROWS = {
     "GET /order/basket": Row(USER),
     "DELETE /order/basket": Row(USER),
@@ -125,18 +125,18 @@ ROWS = {
 OPERATOR_MORE = "GET /settings"
 OPERATOR_LESS = "POST /orders/csv"
 STATEFUL = {"PUT /maintenance/{tenant}/enable"}
-"""What changes the answers to other calls, and so is called apart from them."""
+"""Endpoints that change the responses to other calls, and are therefore called apart."""
 
 
 class Access(StrEnum):
-    """What an answer says of the caller's rights."""
+    """The rights of a caller that a response shows."""
 
-    IN = "let in"
+    ALLOWED = "allowed"
     FORBIDDEN = "403"
-    NOT_THEIRS = "401, not his order"
-    ABSENT = "404, not in his project"
+    NOT_THEIRS = "401, not their order"
+    ABSENT = "404, not in their project"
     NO_PROJECT = "404, no such project"
-    TROUBLE = "an answer nobody should get"
+    UNEXPECTED = "a response that no call should get"
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ class Call:
 
 @dataclass
 class Subjects:
-    """An order of each sort, all of one owner, and a stranger."""
+    """One order of each sort, all of one owner, and another user without rights to them."""
 
     here: Platform
     owner: str
@@ -179,11 +179,11 @@ def expected(call: Call) -> Access:
     touches_others = not call.owner or whose is Whose.ADMINISTER
     if whose is Whose.NAMED:
         above = call.role in MAY_TOUCH_OTHERS[whose]
-        return Access.FORBIDDEN if touches_others and not above else Access.IN
+        return Access.FORBIDDEN if touches_others and not above else Access.ALLOWED
     if whose is not Whose.NOBODYS and call.tenant != OWN:
         return Access.ABSENT
     if whose is Whose.NOBODYS or not touches_others or call.role in MAY_TOUCH_OTHERS[whose]:
-        return Access.IN
+        return Access.ALLOWED
     acts = whose in {Whose.ACT, Whose.ADMINISTER}
     return Access.NOT_THEIRS if acts else Access.FORBIDDEN
 
@@ -205,14 +205,14 @@ def access(answer: httpx.Response) -> Access:
         case 401 if "USER_NOT_ALLOWED_TO_MANAGE_ORDER" in text:
             return Access.NOT_THEIRS
         case 401 if "ORDER_MUST_BE" not in text and "BASKET_NOT_FOUND" not in text and text:
-            return Access.TROUBLE
+            return Access.UNEXPECTED
         case 403:
             return Access.FORBIDDEN
         case 404 if "There is no project" in text:
             return Access.NO_PROJECT
         case 500 | 503 | 515:
-            return Access.TROUBLE
-    return Access.IN
+            return Access.UNEXPECTED
+    return Access.ALLOWED
 
 
 @pytest.fixture
@@ -249,7 +249,7 @@ async def subjects(here: Platform) -> AsyncIterator[Subjects]:
 
 
 async def _until_operator(here: Platform, status: int) -> None:
-    """Until the rights of the project's own role are in force, or gone."""
+    """Wait until the custom role gets a status, which shows whether its rights are in force."""
 
     async def is_so() -> bool:
         async with here.client("jane@example.org", OPERATOR) as client:
@@ -260,7 +260,7 @@ async def _until_operator(here: Platform, status: int) -> None:
 
 
 def test_every_endpoint_is_in_the_table() -> None:
-    """None is forgotten, and each is declared for the role that rest.md gives it."""
+    """The table has every endpoint with the default role that rest.md gives it."""
     declared = {
         f"{resource.verb} {resource.template}": (resource.default_role, resource.of_tenant)
         for resource in RESOURCES
@@ -270,7 +270,7 @@ def test_every_endpoint_is_in_the_table() -> None:
 
 
 def all_calls(endpoints: Iterable[str]) -> list[Call]:
-    """As the owner and as a stranger where that makes a difference."""
+    """Return the calls of all roles and projects, as owner and as another user if that matters."""
     return [
         Call(endpoint, role, owner, tenant)
         for endpoint, role, owner, tenant in product(
@@ -284,27 +284,27 @@ def all_calls(endpoints: Iterable[str]) -> list[Call]:
 
 
 async def test_who_may_call_what(subjects: Subjects) -> None:
-    """Each call is let in or refused as the tables say."""
+    """Each call is allowed or rejected as the tables say."""
     calls = all_calls(ROWS.keys() - STATEFUL)
-    room = asyncio.Semaphore(16)
+    concurrency = asyncio.Semaphore(16)
     limits = httpx.Limits(max_connections=16)
     base_url = f"http://127.0.0.1:{subjects.here.port}"
     async with httpx.AsyncClient(base_url=base_url, limits=limits, timeout=60) as client:
 
-        async def wrong(call: Call) -> str | None:
-            async with room:
-                return await _wrong(subjects, client, call)
+        async def mismatch(call: Call) -> str | None:
+            async with concurrency:
+                return await _mismatch(subjects, client, call)
 
-        results = await asyncio.gather(*(wrong(call) for call in calls))
+        results = await asyncio.gather(*(mismatch(call) for call in calls))
         for call in all_calls(ROWS.keys() & STATEFUL):
-            results.append(await _wrong(subjects, client, call))
+            results.append(await _mismatch(subjects, client, call))
             await _end_maintenance(subjects, client)
 
     assert [result for result in results if result] == []
 
 
-async def _wrong(subjects: Subjects, client: httpx.AsyncClient, call: Call) -> str | None:
-    """What is wrong with the answer to a call, None if it is as expected."""
+async def _mismatch(subjects: Subjects, client: httpx.AsyncClient, call: Call) -> str | None:
+    """Return the difference between response and table, or None."""
     verb, row = call.endpoint.split(" ")[0], call.row
     answer = await client.request(
         verb,
@@ -315,7 +315,9 @@ async def _wrong(subjects: Subjects, client: httpx.AsyncClient, call: Call) -> s
     )
     wanted, got = expected(call), access(answer)
     if got is Access.NO_PROJECT and not row.of_tenant:
-        got = Access.IN  # the project that the path names, looked for because he may ask for it
+        got = (
+            Access.ALLOWED
+        )  # the path names an unknown project, which shows that the caller may ask for it
     unsaid = wanted is Access.ABSENT or (wanted is Access.NO_PROJECT and not answer.content)
     if unsaid and answer.status_code == 404:
         return None

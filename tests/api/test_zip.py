@@ -1,4 +1,4 @@
-"""The zip over the whole service: who may have it, and what a quota leaves of it."""
+"""The zip of the complete service: who may download it, and its content when a quota is exceeded."""
 
 import asyncio
 import io
@@ -11,11 +11,11 @@ from tests.api.downloading import only_file, ordered
 from tests.support.polling import eventually
 
 CONNECTIONS = 10
-"""Of the service to its database (tests/acceptance/platform.py)."""
+"""The service's database connections (tests/acceptance/platform.py)."""
 
 
 async def test_an_unserved_project_is_not_found(here: Platform) -> None:
-    """A good token of a project that isn't served here opens nothing, and says so."""
+    """A valid token of an unserved project gets 404 with the reason."""
     async with here.client("jane@example.org", tenant="elsewhere") as client:
         answer = await client.get("/user/orders/1/download")
 
@@ -24,7 +24,7 @@ async def test_an_unserved_project_is_not_found(here: Platform) -> None:
 
 
 async def test_an_order_of_another_project_is_not_found(here: Platform) -> None:
-    """The same number in another project is another order, or none."""
+    """An order number is only valid in its project."""
     jane = new_user(here)
     done = await here.peer.until_final(await here.peer.order(EVE_01, user=jane))
 
@@ -37,7 +37,7 @@ async def test_an_order_of_another_project_is_not_found(here: Platform) -> None:
 async def test_rest_14_zip_and_fact_12_the_quota_message_of_storage_is_in_the_notice(
     here: Platform,
 ) -> None:
-    """Fact 12: storage answers 429: a zip all the same, whose NOTICE.txt repeats what storage said.
+    """Fact 12: if storage answers 429, the zip is sent and its NOTICE.txt has storage's message.
 
     rest.md 14, ZIP.
     """
@@ -60,7 +60,7 @@ async def test_rest_14_zip_and_fact_12_the_quota_message_of_storage_is_in_the_no
 
 
 async def test_w21_downloads_hold_no_connection_to_the_database(here: Platform) -> None:
-    """More downloads under way than there are connections, and others are still answered."""
+    """With more downloads than database connections the service still answers other calls."""
     jane = new_user(here)
     order_id = await ordered(here, jane, EVE_01)
     file = await only_file(here, order_id)

@@ -1,4 +1,4 @@
-"""The official web interface as far as rs-order meets it (rest.md 12): same calls, bodies and reading."""
+"""A client that calls rs-order and reads its responses like the official web interface (rest.md 12)."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,7 +16,7 @@ HISTORY_SIZE = 20
 
 @dataclass
 class Answer:
-    """What the interface makes of an answer: JSON is only parsed where it says it is JSON."""
+    """A response as the interface reads it: JSON is parsed only if the media type is JSON."""
 
     status: int
     payload: Any
@@ -32,7 +32,7 @@ class Answer:
 
     @property
     def message(self) -> str:
-        """What is shown to the user when a call fails."""
+        """The text that the user sees when a call fails."""
         return str(self.payload["messages"][0])
 
 
@@ -63,7 +63,7 @@ class WebInterface:
             yield cls(client, token)
 
     async def call(self, verb: str, path: str, body: Any = None, **parameters: Any) -> Answer:
-        """A call of the interface; development builds send an extra ``offset=0``."""
+        """Send a request as the interface does; development builds send an extra ``offset=0``."""
         given = {} if body is None else {"json": body}
         response = await self._client.request(
             verb, path, params={"offset": 0, **parameters}, **given
@@ -74,28 +74,28 @@ class WebInterface:
         return Answer.of(await self._client.post(path, files={"file": (name, content)}))
 
     async def follow(self, path: str) -> httpx.Response:
-        """A plain browser link: no header of ours, the token in the address."""
+        """Open a plain browser link: no extra header, the token in the URL."""
         async with httpx.AsyncClient(
             base_url=str(self._client.base_url), timeout=60, trust_env=False
         ) as browser:
             return await browser.get(path, params={"token": self._token})
 
     async def history(self, pages: int = 1) -> dict[str, Any]:
-        """The order history; a refresh asks for all the pages it has shown at once."""
+        """Return the order history; a refresh requests all shown pages at once."""
         answer = await self.call("GET", "/user/orders", page=0, size=HISTORY_SIZE * pages)
         assert answer.status == httpx.codes.OK
         page: dict[str, Any] = answer.payload
         return page
 
     async def order(self, order_id: int) -> dict[str, Any]:
-        """The order with its links, as the history has it."""
+        """Return the order with its links from the history."""
         (found,) = [
             item for item in (await self.history())["content"] if item["content"]["id"] == order_id
         ]
         return dict(found)
 
     async def until_status(self, order_id: int, *statuses: str) -> dict[str, Any]:
-        """Poll the history, as the page does."""
+        """Poll the history like the page until the order has a status."""
 
         async def reached() -> dict[str, Any] | None:
             item = await self.order(order_id)
@@ -105,7 +105,7 @@ class WebInterface:
         return found
 
     async def until_state(self, files: str, state: str) -> None:
-        """Poll a table of files, as the page does, until one has a state."""
+        """Poll a table of files like the page until one has a state."""
 
         async def reached() -> bool:
             answer = await self.call("GET", files, page=0, size=20)
@@ -115,6 +115,9 @@ class WebInterface:
 
 
 def rels(item: dict[str, Any]) -> set[str]:
-    """Only ``rel`` is read; anything but ``rel`` and ``href`` would break Java readers."""
+    """Return the relations of the links.
+
+    Links have only ``rel`` and ``href``, since Java readers fail for other members.
+    """
     assert all(set(link) == {"rel", "href"} for link in item["links"])
     return {link["rel"] for link in item["links"]}

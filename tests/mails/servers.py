@@ -1,4 +1,4 @@
-"""A real SMTP server for one test: it keeps what it takes, and refuses what the test says."""
+"""A real SMTP server for one test: it stores accepted mails and gives the answers the test sets."""
 
 # ruff: noqa: ARG002, N802 - names and signatures are the library's
 
@@ -40,12 +40,12 @@ class Received:
 
 @dataclass
 class SmtpBox:
-    """What the server took, and how it answers."""
+    """The received mails, and the answers of the server."""
 
     port: int = 0
     received: list[Received] = field(default_factory=list)
     answers: dict[str, str] = field(default_factory=dict)
-    """Answer to a command (``MAIL``, ``RCPT``, ``DATA``) instead of the good one."""
+    """The answer to a command (``MAIL``, ``RCPT``, ``DATA``) instead of 250."""
 
     async def handle_MAIL(
         self, server: Any, session: Any, envelope: Any, address: str, options: list[str]
@@ -87,7 +87,7 @@ async def smtp_server(
     tls: ssl.SSLContext | None = None,
     login: bool = False,
 ) -> AsyncIterator[SmtpBox]:
-    """Serve on a free port; with ``login`` nothing is taken from somebody unknown."""
+    """Serve on a free port; with ``login`` clients must authenticate."""
     box = SmtpBox()
 
     def check(
@@ -99,7 +99,7 @@ async def smtp_server(
 
     def protocol() -> SMTP:
         with warnings.catch_warnings():
-            # It doesn't see that the connection was encrypted before it.
+            # The library doesn't notice that the connection is already encrypted.
             warnings.filterwarnings("ignore", "Requiring AUTH while not requiring TLS")
             return SMTP(
                 box,
@@ -124,12 +124,12 @@ async def smtp_server(
 
 @dataclass(frozen=True)
 class Certificate:
-    """Of a server on this machine, signed by itself."""
+    """A self-signed certificate for localhost."""
 
     file: Path
     server: ssl.SSLContext
     trusting: ssl.SSLContext
-    """For clients that trust it."""
+    """A context for clients that trust the certificate."""
 
 
 def certificate(folder: Path) -> Certificate:

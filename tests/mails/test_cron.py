@@ -27,17 +27,17 @@ FRIDAY = datetime(2026, 1, 9, 8, 0, 0, 500_000, tzinfo=UTC)
     ],
 )
 def test_the_next_time(text: str, following: str) -> None:
-    """Seconds first, names or numbers, 0 and 7 both Sunday; UTC."""
+    """Seconds come first, days have names or numbers, 0 and 7 are Sunday, times are UTC."""
     assert CronSchedule(text).after(FRIDAY) == datetime.fromisoformat(f"{following}+00:00")
 
 
 def test_both_day_fields_have_to_match() -> None:
-    """As in Spring: the 1st when it is a Monday, not every 1st and every Monday."""
+    """As in Spring: only a 1st that is a Monday, not every 1st and every Monday."""
     assert CronSchedule("0 0 7 1 * MON").after(FRIDAY) == datetime(2026, 6, 1, 7, tzinfo=UTC)
 
 
-def test_a_time_is_never_its_own_next_one() -> None:
-    """So a round always plans a later one; what was missed before is skipped."""
+def test_the_next_time_is_always_later() -> None:
+    """A run always plans a later one; missed times are skipped."""
     daily = CronSchedule("0 0 7 * * *")
     seven = datetime(2026, 1, 9, 7, tzinfo=UTC)
 
@@ -63,7 +63,7 @@ def test_a_time_is_never_its_own_next_one() -> None:
         ("H H 7 * * *", "is no cron expression"),
     ],
 )
-def test_what_never_comes_is_refused(text: str, reason: str) -> None:
-    """Wrong fields, and days that no year has; the text tells what is wanted."""
+def test_invalid_expressions_are_rejected(text: str, reason: str) -> None:
+    """For invalid fields and days that no year has; the error names the expected format."""
     with pytest.raises(ValueError, match=reason):
         CronSchedule(text)

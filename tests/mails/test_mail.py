@@ -1,4 +1,4 @@
-"""No address and no subject brings in a header of its own."""
+"""Addresses and subjects can't inject headers."""
 
 import pytest
 
@@ -12,7 +12,7 @@ def a_mail(to: str = "jane@example.org", subject: str = "Hello") -> Mail:
 @pytest.mark.parametrize(
     "address", ["jane@example.org", "j.o'neil+orders@sub.example.org", "jané@exämple.org", "a@b"]
 )
-def test_an_address_is_taken_as_it_is(address: str) -> None:
+def test_a_valid_address_is_kept_unchanged(address: str) -> None:
     assert a_mail(address).to == address
 
 
@@ -37,8 +37,8 @@ def test_an_address_is_taken_as_it_is(address: str) -> None:
         "jane\x85@example.org",
     ],
 )
-def test_what_is_not_one_address_is_refused(address: str) -> None:
-    """Nothing that a mail server could read as a second recipient or a new line."""
+def test_anything_but_one_address_is_rejected(address: str) -> None:
+    """A mail server could read these as a second recipient or a new line."""
     with pytest.raises(UnusableAddress, match="is not an e-mail address"):
         a_mail(address)
 

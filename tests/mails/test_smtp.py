@@ -1,4 +1,4 @@
-"""Mails by SMTP, against a real server: what arrives, and which answers are final."""
+"""Sending mails by SMTP to a real server, and which of its answers are final."""
 
 from typing import Any
 
@@ -40,7 +40,7 @@ def mailer(box: SmtpBox, trust: Certificate | None = None, **server: Any) -> Smt
 
 
 async def test_a_mail_arrives_as_it_was_written() -> None:
-    """One recipient, the sender of the settings, HTML byte for byte, and signs of a machine."""
+    """It has one recipient, the configured sender, the exact HTML, and headers of an automatic mail."""
     async with smtp_server() as box:
         await mailer(box, encryption="none").send(PROJECT1, MAIL)
 
@@ -60,7 +60,7 @@ async def test_a_mail_arrives_as_it_was_written() -> None:
 async def test_a_login_is_made_on_an_encrypted_connection(
     encryption: str, signed: Certificate
 ) -> None:
-    """After the greeting, or from the start."""
+    """By STARTTLS, or by TLS from the start."""
     contexts = {encryption: signed.server}
     async with smtp_server(**contexts, login=True) as box:
         known = mailer(box, signed, encryption=encryption, username=LOGIN, password=PASSWORD)
@@ -72,7 +72,7 @@ async def test_a_login_is_made_on_an_encrypted_connection(
 
 
 async def test_a_server_that_is_not_trusted_gets_nothing(signed: Certificate) -> None:
-    """Nor its password: the certificate is checked against those the machine trusts."""
+    """No mail and no password is sent: the certificate must be trusted by the system."""
     async with smtp_server(starttls=signed.server, login=True) as box:
         stranger = mailer(box, username=LOGIN, password=PASSWORD)
         with pytest.raises(RemoteUnavailable, match="certificate verify failed"):
@@ -81,8 +81,8 @@ async def test_a_server_that_is_not_trusted_gets_nothing(signed: Certificate) ->
     assert box.received == []
 
 
-async def test_nothing_is_sent_in_clear_when_encryption_is_wanted() -> None:
-    """A server without STARTTLS is a trouble that an operator can mend."""
+async def test_nothing_is_sent_unencrypted_when_encryption_is_required() -> None:
+    """A server without STARTTLS counts as unavailable, since an operator can repair it."""
     async with smtp_server() as box:
         with pytest.raises(RemoteUnavailable, match="STARTTLS"):
             await mailer(box).send(PROJECT1, MAIL)
@@ -90,8 +90,8 @@ async def test_nothing_is_sent_in_clear_when_encryption_is_wanted() -> None:
     assert box.received == []
 
 
-async def test_a_wrong_password_is_a_trouble_that_can_be_mended(signed: Certificate) -> None:
-    """The mail waits for the operator; his password is in no text."""
+async def test_a_wrong_password_counts_as_unavailable(signed: Certificate) -> None:
+    """The mail waits until an operator repairs it; the error doesn't contain the password."""
     async with smtp_server(starttls=signed.server, login=True) as box:
         wrong = mailer(box, signed, username=LOGIN, password="not it")
         with pytest.raises(RemoteUnavailable, match="535") as caught:
@@ -111,10 +111,10 @@ async def test_a_wrong_password_is_a_trouble_that_can_be_mended(signed: Certific
         ("MAIL", "421 Closing", RemoteUnavailable),
     ],
 )
-async def test_only_a_refused_recipient_or_text_is_final(
+async def test_only_a_rejected_recipient_or_text_is_final(
     command: str, answer: str, error: type[Exception]
 ) -> None:
-    """What depends on the moment or on our settings is tried again."""
+    """Temporary failures and faults of our settings are retried."""
     async with smtp_server() as box:
         box.answers[command] = answer
         with pytest.raises(error, match=answer[4:].replace("?", r"\?")) as caught:
@@ -124,7 +124,7 @@ async def test_only_a_refused_recipient_or_text_is_final(
     assert box.received == []
 
 
-async def test_a_server_that_is_away_is_a_trouble() -> None:
+async def test_a_stopped_server_is_unavailable() -> None:
     async with smtp_server() as box:
         pass
 

@@ -1,4 +1,4 @@
-"""The words of the mails: packaged ones compared as a whole, and a tenant's own in their place."""
+"""Templates of mails: the packaged ones, compared completely, and a tenant's own."""
 
 import os
 from pathlib import Path
@@ -66,8 +66,8 @@ PACKAGED = created()
 
 @pytest.mark.parametrize("language", list(Language))
 @pytest.mark.parametrize("code", list(MailCode))
-def test_packaged_mails_are_word_for_word_these(code: MailCode, language: Language) -> None:
-    """Variables, dates and subjects of domain.md 16.2, what users wrote escaped."""
+def test_packaged_mails_are_exactly_these(code: MailCode, language: Language) -> None:
+    """They have the variables, dates and subjects of domain.md 16.2; text of users is escaped."""
     mail = templates(None, language).render(PROJECT1, code, VARIABLES[code])
 
     assert mail.html == (EXPECTED / f"{code}.{language}.html").read_text(encoding="utf-8")
@@ -77,7 +77,7 @@ def test_packaged_mails_are_word_for_word_these(code: MailCode, language: Langua
 
 @pytest.mark.parametrize("language", list(Language))
 def test_without_a_metalink_its_line_is_left_out(language: Language) -> None:
-    """No key for order tokens: the rest of the mail stands."""
+    """Without a key for order tokens the rest of the mail stays."""
     mail = templates(None, language).render(
         PROJECT1, MailCode.ORDER_CREATED, CREATED | {"metalink_download_url": ""}
     )
@@ -104,7 +104,7 @@ def test_without_a_metalink_its_line_is_left_out(language: Language) -> None:
     ],
 )
 def test_dates_follow_the_pattern_in_each_language(month: int, english: str, french: str) -> None:
-    """``d MMM yyyy HH:mm:ss z``, whatever offset the instant came with."""
+    """The format is ``d MMM yyyy HH:mm:ss z``, in UTC for every input offset."""
     variables = CREATED | {"expiration_date": f"2026-{month:02}-05T09:05:03+02:00"}
     for language, name in (("en", english), ("fr", french)):
         mail = templates(None, language).render(PROJECT1, MailCode.ORDER_CREATED, variables)
@@ -113,7 +113,7 @@ def test_dates_follow_the_pattern_in_each_language(month: int, english: str, fre
 
 
 def test_each_tenant_has_its_language() -> None:
-    """``RS_ORDER_MAIL_LANGUAGE``: one for all, another for some."""
+    """``RS_ORDER_MAIL_LANGUAGE`` sets a default and exceptions."""
     words = templates(None, "fr", "project2=en")
 
     subjects = [
@@ -125,14 +125,14 @@ def test_each_tenant_has_its_language() -> None:
 
 
 @pytest.mark.parametrize("texts", [["de"], ["project1=de"], ["=fr"], ["project1="], [""], ["EN"]])
-def test_a_language_without_templates_is_refused(texts: list[str]) -> None:
-    """The text names it, and those there are."""
+def test_a_language_without_templates_is_rejected(texts: list[str]) -> None:
+    """The error names it and lists the known languages."""
     with pytest.raises(ValueError, match=rf"{texts[0]!r} is neither a language \(en, fr\) nor"):
         Languages.parse(texts)
 
 
-def test_a_tenants_template_takes_the_place_of_the_packaged_one(tmp_path: Path) -> None:
-    """Its own before that of all, file by file, and it is escaped too; others keep the packaged one."""
+def test_a_tenants_template_replaces_the_packaged_one(tmp_path: Path) -> None:
+    """Each file is looked up in the tenant's folder, then the common one, then the packaged ones."""
     (tmp_path / "project1").mkdir()
     (tmp_path / f"project1/{ORDER_CREATED}.html").write_text(
         "<p>{{ project }} {{ order_label }} {{ orders_url }}</p>"
@@ -148,7 +148,7 @@ def test_a_tenants_template_takes_the_place_of_the_packaged_one(tmp_path: Path) 
 
 
 def test_a_template_that_changes_is_read_again(tmp_path: Path) -> None:
-    """No restart is needed to correct one."""
+    """A correction needs no restart."""
     words = templates(tmp_path)
     template = tmp_path / f"{ORDER_CREATED}.html"
     texts = []
@@ -188,8 +188,8 @@ def test_a_template_that_changes_is_read_again(tmp_path: Path) -> None:
         ("{# nothing #}", "ValueError: it renders to nothing"),
     ],
 )
-def test_a_template_that_fails_costs_no_mail(text: str, problem: str, tmp_path: Path) -> None:
-    """The packaged one is taken, and the fault names the file, and the variable or the line."""
+def test_a_failing_template_does_not_stop_the_mail(text: str, problem: str, tmp_path: Path) -> None:
+    """The packaged template is used, and the fault names the file and the variable or line."""
     (tmp_path / f"{ORDER_CREATED}.html").write_text(text)
 
     mail = created(tmp_path)
@@ -200,8 +200,8 @@ def test_a_template_that_fails_costs_no_mail(text: str, problem: str, tmp_path: 
     assert fault.problem.startswith(problem.format(tmp_path))
 
 
-def test_a_template_that_is_no_text_costs_no_mail(tmp_path: Path) -> None:
-    """Bytes that aren't UTF-8 are told like any other fault."""
+def test_a_binary_template_does_not_stop_the_mail(tmp_path: Path) -> None:
+    """Bytes that aren't UTF-8 are reported like any other fault."""
     (tmp_path / f"{ORDER_CREATED}.subject").write_bytes(b"\xff")
 
     mail = created(tmp_path)
