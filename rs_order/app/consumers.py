@@ -10,7 +10,7 @@ from rs_order.broker.topology import PlatformEvent, Queue, Topology
 from rs_order.consumers.batches import Batches, Received, drop
 from rs_order.consumers.step_handler import StepHandler
 from rs_order.contracts.order_messages import OrderCancelRequest, OrderRequest
-from rs_order.contracts.platform_events import (
+from rs_order.contracts.platform_messages import (
     CONNECTION_CREATED,
     CONNECTION_DELETED,
     CONNECTION_UPDATED,
@@ -19,6 +19,7 @@ from rs_order.contracts.platform_events import (
     ROLE_EVENT,
     TENANT_CREATED,
     TENANT_DELETED,
+    FileReferenceEvent,
     ResourceAccessEvent,
     ResourceAccessInit,
     RoleEvent,
@@ -26,7 +27,6 @@ from rs_order.contracts.platform_events import (
     TenantEvent,
 )
 from rs_order.contracts.processing_messages import ExecutionResultEvent, ProcessRightsEvent
-from rs_order.contracts.storage import FileReferenceEvent
 from rs_order.contracts.wire import WireModel
 from rs_order.domain.ids import Tenant
 from rs_order.orders.order_end import CancelRequestHandler, invalid_cancel_request

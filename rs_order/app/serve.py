@@ -21,8 +21,7 @@ from rs_order.app.health import ServiceHealth
 from rs_order.app.mails import MailRules
 from rs_order.app.platform_clients import open_platform_clients
 from rs_order.app.rest import create_app, rest_services
-from rs_order.app.shared_parts import SharedParts, copied_to_notifier
-from rs_order.app.tokens import token_verifier
+from rs_order.app.shared_parts import SharedParts, copied_to_notifier, token_verifier
 from rs_order.broker.connection import SupervisedConnection
 from rs_order.ports import Clock
 from rs_order.regards.role_cache import RoleCache

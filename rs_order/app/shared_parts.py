@@ -1,11 +1,12 @@
-"""Builds the parts that several features share."""
+"""Builds the parts that the features share."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import structlog
+
 from rs_order.app.database import Database
 from rs_order.app.platform_clients import PlatformClients
-from rs_order.app.tokens import order_tokens
 from rs_order.broker.publications import EVENTS
 from rs_order.consumers.batches import NotifyFailures
 from rs_order.core.catalog_datasets import CatalogDatasets
@@ -14,11 +15,38 @@ from rs_order.core.policies import SLICE_SIZES, SliceSizes, SlotLimits, remote_r
 from rs_order.core.settlement import Settlement
 from rs_order.core.steps import StepRegistry
 from rs_order.domain.retry import RetryPolicy
+from rs_order.downloads.order_tokens import JwtOrderTokens, NoOrderTokens
 from rs_order.orders.order_end import OrderTeardown
 from rs_order.ports import Clock, MessageKind, OrderTokens
-from rs_order.settings import PREFIX, Settings, SettingsError
+from rs_order.rest.tokens import TokenVerifier
+from rs_order.settings import DEVELOPMENT_KEY, PREFIX, Settings, SettingsError
 from rs_order.store.tenants import Tenants
 from rs_order.store.unit_of_work import Store
+
+log = structlog.get_logger(__name__)
+
+
+def token_verifier(settings: Settings) -> TokenVerifier:
+    """Return the verifier of the callers' tokens.
+
+    Raises:
+        SettingsError: a key is invalid, or the key of HS512 isn't set. The text names the variable.
+    """
+    if settings.signing_key == DEVELOPMENT_KEY:
+        log.warning("development-key", variable=f"{PREFIX}JWT_KEY_HS512")
+    for algorithm, key in settings.token_keys.items():
+        try:
+            TokenVerifier({algorithm: key})
+        except ValueError as error:
+            raise SettingsError(f"{PREFIX}JWT_KEY_{algorithm}: {error}") from error
+    return TokenVerifier(settings.token_keys, without_expiry=settings.tokens_without_expiry)
+
+
+def order_tokens(settings: Settings, clock: Clock) -> OrderTokens:
+    """Return the issuer of order tokens, which let their bearers download an order without an account."""
+    if settings.order_secret is None:
+        return NoOrderTokens()
+    return JwtOrderTokens(settings.order_secret.get_secret_value(), clock)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,16 @@ from rs_order.baskets.product_ids import read_ids, searches_of
 from rs_order.contracts.basket_bodies import BasketSelectionRequest
 from rs_order.core.catalog_datasets import CatalogDatasets, call_concurrently
 from rs_order.core.errors import EmptySelection, InvalidInput, TooManyItems
-from rs_order.domain.basket import MAX_SEARCHES, Basket, BasketChange, DatasetSelection
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Urn
-from rs_order.domain.selection import DatasetSummary, SelectionRequest
+from rs_order.domain.selection import (
+    MAX_SEARCHES,
+    Basket,
+    BasketChange,
+    DatasetSelection,
+    DatasetSummary,
+    SelectionRequest,
+)
 from rs_order.ports import Clock
 
 _Found = Mapping[Urn, Sequence[tuple[SelectionRequest, DatasetSummary]]]

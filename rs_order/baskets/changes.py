@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from typing import Final
 
 from rs_order.core.errors import CatalogSearchFailed, EmptyBasket, ProcessUnusable, TooManyItems
-from rs_order.domain.basket import Basket, BasketChange, DatasetSelection
 from rs_order.domain.identity import Caller
 from rs_order.domain.process import Process, ProcessChoice
+from rs_order.domain.selection import Basket, BasketChange, DatasetSelection
 from rs_order.ports import BadResponse, Processes, RemoteRejection, RemoteUnavailable
 from rs_order.store.errors import StoreConflict
 from rs_order.store.unit_of_work import Store

@@ -8,11 +8,11 @@ from datetime import datetime
 from rs_order.baskets.changes import BasketChanges, ProcessLimits, catalog_errors
 from rs_order.core.catalog_datasets import CatalogDatasets
 from rs_order.core.errors import FilterAndProcess, NotFound
-from rs_order.domain.basket import Basket, BasketChange, DatasetSelection
 from rs_order.domain.files import FileFilter, compile_pattern
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import DatasetSelectionId
 from rs_order.domain.process import ProcessChoice
+from rs_order.domain.selection import Basket, BasketChange, DatasetSelection
 from rs_order.store.unit_of_work import Store
 
 

@@ -15,8 +15,8 @@ from rs_order.contracts.basket_bodies import (
     ProcessDescription,
 )
 from rs_order.contracts.wire import Entity
-from rs_order.domain.basket import Basket
 from rs_order.domain.ids import DatasetSelectionId
+from rs_order.domain.selection import Basket
 from rs_order.rest.access import Access
 from rs_order.rest.answers import entity, json_answer
 from rs_order.rest.parameters import DatasetSelectionIdInPath, SelectionDateInPath

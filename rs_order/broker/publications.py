@@ -12,8 +12,8 @@ from rs_order.broker.publishing import Publication
 from rs_order.broker.topology import DEAD_LETTER_EXCHANGE, SHARED_DEAD_LETTER_QUEUE, Queue, Vhost
 from rs_order.contracts.notifications import NOTIFICATION, NOTIFICATION_REQUEST
 from rs_order.contracts.order_messages import ORDER_REQUEST, ORDER_RESPONSE
+from rs_order.contracts.platform_messages import FILES_RESTORATION_REQUEST
 from rs_order.contracts.processing_messages import DOWNLOADED_OUTPUTS, EXECUTION_REQUEST
-from rs_order.contracts.storage import FILES_RESTORATION_REQUEST
 from rs_order.contracts.wire import (
     CONTENT_ENCODING,
     CONTENT_TYPE,

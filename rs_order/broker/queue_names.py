@@ -23,11 +23,14 @@ from rs_order.broker.topology import (
 )
 from rs_order.contracts.notifications import NOTIFICATION, NOTIFICATION_REQUEST
 from rs_order.contracts.order_messages import ORDER_CANCEL_REQUEST, ORDER_REQUEST, ORDER_RESPONSE
-from rs_order.contracts.platform_events import (
+from rs_order.contracts.platform_messages import (
     CONNECTION_CREATED,
     CONNECTION_DELETED,
     CONNECTION_FAILED,
     CONNECTION_UPDATED,
+    FILE_REFERENCE,
+    FILE_REFERENCE_UPDATE,
+    FILES_RESTORATION_REQUEST,
     RESOURCE_ACCESS_EVENT,
     RESOURCE_ACCESS_INIT,
     ROLE_EVENT,
@@ -39,11 +42,6 @@ from rs_order.contracts.processing_messages import (
     EXECUTION_REQUEST,
     EXECUTION_RESULT,
     PROCESS_RIGHTS,
-)
-from rs_order.contracts.storage import (
-    FILE_REFERENCE,
-    FILE_REFERENCE_UPDATE,
-    FILES_RESTORATION_REQUEST,
 )
 from rs_order.domain.identity import SERVICE
 

@@ -20,14 +20,13 @@ from rs_order.core.shared_steps import (
     ExpireOrderStep,
     ScheduleStep,
 )
-from rs_order.domain.basket import DatasetSelection
-from rs_order.domain.counters import FileCounters
 from rs_order.domain.ids import Tenant
 from rs_order.domain.input_batches import SplitForbidden
 from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order, expiration
 from rs_order.domain.retry import RetryPolicy
-from rs_order.domain.states import OrderStatus
+from rs_order.domain.selection import DatasetSelection
+from rs_order.domain.states import FileCounters, OrderStatus
 from rs_order.mails.plan import PlanMails
 from rs_order.ports import Clock, RemoteRejection, RemoteUnavailable
 from rs_order.reconcile.runs import begin_reconciling

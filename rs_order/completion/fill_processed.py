@@ -10,7 +10,6 @@ from rs_order.completion.processed_sub_orders import (
     write_sub_orders,
 )
 from rs_order.completion.read_page import Page
-from rs_order.domain.basket import DatasetSelection
 from rs_order.domain.files import Product, identity
 from rs_order.domain.ids import DatasetTaskId
 from rs_order.domain.input_batches import (
@@ -24,6 +23,7 @@ from rs_order.domain.input_batches import (
 )
 from rs_order.domain.order import Order
 from rs_order.domain.process import Process, Scope
+from rs_order.domain.selection import DatasetSelection
 from rs_order.ports import Clock
 from rs_order.store.cursors import BatchCursor, CompletionCursor, ProcessedCursor
 from rs_order.store.unit_of_work import UnitOfWork

@@ -12,12 +12,12 @@ from rs_order.core.assigned_batches import (
     open_sub_orders,
     sub_order_of,
 )
-from rs_order.domain.basket import DatasetSelection
 from rs_order.domain.file_batches import FileBatches, OrderedFile
 from rs_order.domain.files import Product
 from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
 from rs_order.domain.process import Process
+from rs_order.domain.selection import DatasetSelection
 from rs_order.domain.sub_order import SubOrder
 from rs_order.ports import Clock
 from rs_order.store.cursors import CompletionCursor

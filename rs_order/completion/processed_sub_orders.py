@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from rs_order.domain.basket import DatasetSelection
 from rs_order.domain.correlation import BatchCorrelation
 from rs_order.domain.file_batches import OrderedFile
 from rs_order.domain.files import UNKNOWN_MIME_TYPE, CatalogFile, OtherType, Product
@@ -14,6 +13,7 @@ from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
 from rs_order.domain.outputs import PromisedOutput, promised
 from rs_order.domain.process import Process
+from rs_order.domain.selection import DatasetSelection
 from rs_order.domain.states import FileState, SubOrderKind
 from rs_order.domain.sub_order import SubOrder
 from rs_order.store.completions import NewSubOrder

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 from rs_order.contracts.platform_names import PlatformService
-from rs_order.domain.basket import DatasetSelection
 from rs_order.domain.files import Product
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Tenant
 from rs_order.domain.order import Order
 from rs_order.domain.process import Process
+from rs_order.domain.selection import DatasetSelection
 from rs_order.ports import Catalog, Processes, RemoteError, RemoteRejection, UnreadableProcess
 from rs_order.regards.catalog import RegardsDatasetFiles
 

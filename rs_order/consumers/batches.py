@@ -1,25 +1,103 @@
-"""Handles a batch of messages: reads them, groups them by tenant, calls the handler (amqp.md 1.9)."""
+"""Handles a batch of messages: reads them, groups them by tenant, isolates a bad one (amqp.md 1.9)."""
 
 import time
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
+import orjson
 import structlog
 from prometheus_client import Counter as Metric
 from pydantic import ValidationError
 
 from rs_order.broker.delivery import DeadLetter, DeadLetterReason, Delivery, Done, Outcome
-from rs_order.consumers.isolation import UnreadableBodyError, isolated, read_body, wrong_members
 from rs_order.contracts.notifications import Level, Notification, NotificationEvent
 from rs_order.contracts.platform_names import EXPLOIT
 from rs_order.contracts.wire import WireModel
 from rs_order.domain.identity import INSTANCE
 from rs_order.domain.ids import Tenant
 from rs_order.ports import MessageKind, ServedTenants
+from rs_order.store.errors import StoreUnavailable
 from rs_order.store.outbox import OutgoingMessage
-from rs_order.store.unit_of_work import Store
+from rs_order.store.unit_of_work import Store, retry_on_conflict
+
+Item = TypeVar("Item")
+
+log = structlog.get_logger(__name__)
+
+
+async def isolated(
+    handle: Callable[[Sequence[Item]], Awaitable[None]], items: Sequence[Item]
+) -> list[Outcome]:
+    """Handle items together. If this fails, handle each half by itself, down to the item that fails.
+
+    Raises:
+        StoreUnavailable: the database is unavailable, so no item can be handled now.
+    """
+    if not items:
+        return []
+    try:
+        await retry_on_conflict(lambda: handle(items))
+    except StoreUnavailable:
+        raise
+    except Exception as error:
+        if len(items) == 1:
+            log.exception("message-not-handled")
+            return [_dead_letter(error)]
+        middle = len(items) // 2
+        return [*await isolated(handle, items[:middle]), *await isolated(handle, items[middle:])]
+    return [Done() for _ in items]
+
+
+def _dead_letter(error: Exception) -> DeadLetter:
+    """Return the dead letter of an item. Some handlers parse a part of the body themselves."""
+    if isinstance(error, ValidationError):
+        return DeadLetter(DeadLetterReason.NOT_CONVERTED_MESSAGE, wrong_members(error))
+    return DeadLetter.unforeseen(error)
+
+
+class UnreadableBodyError(ValueError):
+    """A body is not a JSON object that the database can store."""
+
+    code = "unreadable-body"
+
+
+def read_body(body: bytes) -> dict[str, Any]:
+    """Return the JSON object in a body.
+
+    Raises:
+        UnreadableBodyError: the body is not JSON, not an object, or contains U+0000, which PostgreSQL
+            can't store as text.
+    """
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise UnreadableBodyError(f"The body is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise UnreadableBodyError("The body is JSON, but not an object.")
+    if b"\\u0000" in body and _contains_nul(value):
+        raise UnreadableBodyError("The body holds the character U+0000.")
+    return value
+
+
+def wrong_members(error: ValidationError) -> str:
+    """Return the names of the wrong members and the reasons, without their values."""
+    return "; ".join(
+        f"{'.'.join(str(part) for part in detail['loc'])}: {detail['msg']}"
+        for detail in error.errors(include_input=False, include_url=False, include_context=False)
+    )
+
+
+def _contains_nul(value: Any) -> bool:
+    match value:
+        case str():
+            return "\0" in value
+        case list():
+            return any(_contains_nul(item) for item in value)
+        case dict():
+            return any(_contains_nul(name) or _contains_nul(item) for name, item in value.items())
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +143,6 @@ Message = TypeVar("Message", bound=WireModel)
 dropped = Metric(
     "rs_order_messages_dropped", "Messages that the service doesn't need", ["queue", "reason"]
 )
-
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

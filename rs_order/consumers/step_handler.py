@@ -7,8 +7,13 @@ import structlog
 from pydantic import ValidationError
 
 from rs_order.broker.delivery import DeadLetter, DeadLetterReason, Delivery, Done, Outcome
-from rs_order.consumers.batches import dropped
-from rs_order.consumers.isolation import UnreadableBodyError, isolated, read_body, wrong_members
+from rs_order.consumers.batches import (
+    UnreadableBodyError,
+    dropped,
+    isolated,
+    read_body,
+    wrong_members,
+)
 from rs_order.core.steps import Step, StepRegistry, StepScope, UnknownStep, read_step, step_class
 from rs_order.domain.ids import Tenant
 from rs_order.ports import ServedTenants

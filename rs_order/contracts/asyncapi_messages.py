@@ -20,15 +20,19 @@ from rs_order.contracts.order_messages import (
     OrderRequest,
     OrderResponse,
 )
-from rs_order.contracts.platform_events import (
+from rs_order.contracts.platform_messages import (
     CONNECTION_CREATED,
     CONNECTION_DELETED,
     CONNECTION_UPDATED,
+    FILE_REFERENCE,
+    FILES_RESTORATION_REQUEST,
     RESOURCE_ACCESS_EVENT,
     RESOURCE_ACCESS_INIT,
     ROLE_EVENT,
     TENANT_CREATED,
     TENANT_DELETED,
+    FileReferenceEvent,
+    FilesRestorationRequest,
     ResourceAccessEvent,
     ResourceAccessInit,
     RoleEvent,
@@ -44,12 +48,6 @@ from rs_order.contracts.processing_messages import (
     ExecutionRequest,
     ExecutionResult,
     ProcessRightsEvent,
-)
-from rs_order.contracts.storage import (
-    FILE_REFERENCE,
-    FILES_RESTORATION_REQUEST,
-    FileReferenceEvent,
-    FilesRestorationRequest,
 )
 from rs_order.contracts.wire import CONVERTER_HEADER, TENANT_HEADER, TYPE_HEADER, WireModel
 

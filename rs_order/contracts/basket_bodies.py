@@ -8,11 +8,19 @@ from uuid import UUID
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from rs_order.contracts.wire import DropNulls, Instant, Text, WireModel
-from rs_order.domain.basket import Basket, DatasetSelection, DatedSelection
 from rs_order.domain.files import DataType, FileFilter, FileKind
 from rs_order.domain.ids import Urn
 from rs_order.domain.process import ProcessChoice
-from rs_order.domain.selection import SelectionRequest, TypeTotals, bytes_in, files_in, quota_of
+from rs_order.domain.selection import (
+    Basket,
+    DatasetSelection,
+    DatedSelection,
+    SelectionRequest,
+    TypeTotals,
+    bytes_in,
+    files_in,
+    quota_of,
+)
 
 _KINDS = frozenset(kind.value for kind in FileKind)
 

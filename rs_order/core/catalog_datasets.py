@@ -6,10 +6,15 @@ from typing import Final, TypeVar
 
 from cachetools import TTLCache
 
-from rs_order.domain.basket import DatasetSelection, DatedSelection
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Urn
-from rs_order.domain.selection import DatasetSummary, SelectionRequest, Summary
+from rs_order.domain.selection import (
+    DatasetSelection,
+    DatasetSummary,
+    DatedSelection,
+    SelectionRequest,
+    Summary,
+)
 from rs_order.ports import Catalog
 
 MAX_LABEL: Final = 128

@@ -14,11 +14,10 @@ from rs_order.core.links import DownloadLinks, Links
 from rs_order.core.policies import SlotLimits
 from rs_order.core.responses import Response
 from rs_order.core.shared_steps import ExpireOrderStep, ScheduleStep
-from rs_order.domain.counters import FileMove
 from rs_order.domain.ids import OrderId, SubOrderId
 from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order, expiration
-from rs_order.domain.states import SubOrderState
+from rs_order.domain.states import FileMove, SubOrderState
 from rs_order.domain.sub_order import SubOrder
 from rs_order.store.unit_of_work import UnitOfWork
 

@@ -7,12 +7,11 @@ from collections.abc import Container
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from rs_order.domain.counters import FileCounters
 from rs_order.domain.identity import SERVICE
 from rs_order.domain.ids import OrderId, RequestId
 from rs_order.domain.instants import wire_instant
 from rs_order.domain.moves import ORDER_MOVES, Reason, require_move
-from rs_order.domain.states import FileState, OrderStatus
+from rs_order.domain.states import FileCounters, FileState, OrderStatus
 
 MAX_LABEL = 50
 

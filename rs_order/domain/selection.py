@@ -1,11 +1,12 @@
-"""Searches that a user selects in the catalog, and the totals of what they find."""
+"""The products that users select: searches, datasets and baskets (domain.md 3)."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from rs_order.domain.files import ORDERABLE, DataType
-from rs_order.domain.ids import Urn
+from rs_order.domain.files import ORDERABLE, DataType, FileFilter
+from rs_order.domain.ids import BasketId, DatasetSelectionId, Urn
+from rs_order.domain.process import LimitKind, Process, ProcessChoice
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,3 +85,143 @@ class Summary:
         with_files = tuple(dataset for dataset in self.datasets if dataset.files)
         own = tuple(dataset for dataset in with_files if dataset.urn == request.dataset_urn)
         return own or with_files
+
+
+MAX_SEARCHES = 100
+"""Searches of one dataset selection: the catalog counts the union of at most so many (B7)."""
+
+_INSTANT = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class DatedSelection:
+    """A search in a basket, with the totals at the time it was added."""
+
+    request: SelectionRequest
+    """As it was submitted; it may name no dataset."""
+    products: int
+    types: Mapping[DataType, TypeTotals]
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetSelection:
+    """A dataset in a basket: its searches and their totals together."""
+
+    urn: Urn
+    label: str
+    products: int
+    files: int
+    bytes: int
+    types: Mapping[DataType, TypeTotals]
+    file_filter: FileFilter | None
+    """None: not set. A filter that passes everything is set, and excludes a process (B9)."""
+    searches: tuple[DatedSelection, ...]
+    process: ProcessChoice | None = None
+    id: DatasetSelectionId | None = None
+    """None until it is stored."""
+
+    @classmethod
+    def empty(cls, urn: Urn, label: str) -> "DatasetSelection":
+        """Return a dataset selection without searches."""
+        return cls(urn, label, 0, 0, 0, {}, file_filter=None, searches=())
+
+    @property
+    def requests(self) -> tuple[SelectionRequest, ...]:
+        """The searches for the catalog, each within one dataset (domain.md 3.3)."""
+        return tuple(search.request.within(self.urn) for search in self.searches)
+
+    def plus(self, *added: DatedSelection) -> "DatasetSelection":
+        """Return it with further searches and unchanged totals.
+
+        The instant of a search is its key. If it is taken, the search gets an instant some microseconds
+        earlier. A request that is already there is not added again.
+        """
+        searches = list(self.searches)
+        for search in added:
+            if all(known.request != search.request for known in searches):
+                searches.append(_at_a_free_instant(search, searches))
+        return replace(self, searches=tuple(searches))
+
+    def without(self, selected_at: datetime) -> "DatasetSelection":
+        """Return it without the search of an instant, whatever its offset from UTC (B15)."""
+        kept = (one for one in self.searches if one.request.selection_date != selected_at)
+        return replace(self, searches=tuple(kept))
+
+    def counted(self, union: DatasetSummary) -> "DatasetSelection":
+        """Return it with the totals of all its searches; overlaps count once (domain.md 3.3)."""
+        return replace(
+            self,
+            products=union.products,
+            files=union.files,
+            bytes=union.bytes,
+            types=union.types,
+        )
+
+    def excess(self, process: Process) -> "Excess | None":
+        """Return what exceeds the limit of a process that forbids a second sub-order, or None (B10, W37)."""
+        count = self._counted_by(process)
+        if not process.forbids_split or not process.limit or count <= process.limit:
+            return None
+        return Excess(process.limit_kind, count, process.limit)
+
+    def _counted_by(self, process: Process) -> int:
+        """Return the products, files or bytes that the process limits, of the files that it takes."""
+        taken = [kind for kind in ORDERABLE if kind.value in process.data_types]
+        match process.limit_kind:
+            case LimitKind.FEATURES:
+                return self.products
+            case LimitKind.FILES:
+                return files_in(self.types, taken)
+            case LimitKind.BYTES:
+                return bytes_in(self.types, taken)
+            case LimitKind.NO_LIMIT:
+                return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Excess:
+    """An excess over the limit of a process. The text is part of the contract (B10)."""
+
+    kind: LimitKind
+    count: int
+    limit: int
+
+    def __str__(self) -> str:
+        return (
+            f'The number of selected "{self.kind}" in the basket [{self.count}] exceeds the maximum '
+            f'number of "{self.kind}" allowed [{self.limit}]. Please, decrease the number of selected '
+            "items or contact the administrator for more information."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Basket:
+    """The interactive basket of a user; there is one per owner (B1)."""
+
+    id: BasketId
+    owner: str
+    version: int
+    """Number of its changes; a change of an older version starts again."""
+    selections: tuple[DatasetSelection, ...] = ()
+
+    def of_dataset(self, urn: Urn) -> DatasetSelection | None:
+        return next((one for one in self.selections if one.urn == urn), None)
+
+    def selection(self, selection_id: DatasetSelectionId) -> DatasetSelection | None:
+        return next((one for one in self.selections if one.id == selection_id), None)
+
+
+@dataclass(frozen=True, slots=True)
+class BasketChange:
+    """A change of a basket: the dataset selections to write, and those to remove."""
+
+    put: tuple[DatasetSelection, ...] = ()
+    removed: tuple[DatasetSelectionId, ...] = ()
+
+
+def _at_a_free_instant(search: DatedSelection, known: list[DatedSelection]) -> DatedSelection:
+    taken = {one.request.selection_date for one in known}
+    at = search.request.selection_date
+    while at in taken:
+        at -= _INSTANT
+    return replace(search, request=replace(search.request, selection_date=at))

@@ -3,10 +3,9 @@
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from rs_order.domain.counters import FileCounters
 from rs_order.domain.ids import OrderId, SubOrderId
 from rs_order.domain.moves import SUB_ORDER_MOVES, Reason, require_move
-from rs_order.domain.states import SubOrderKind, SubOrderState
+from rs_order.domain.states import FileCounters, SubOrderKind, SubOrderState
 
 _DELAY_PER_MEBIBYTE = timedelta(minutes=15)
 _LONGEST_DELAY = timedelta(days=2)

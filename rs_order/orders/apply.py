@@ -12,10 +12,10 @@ from rs_order.contracts.order_messages import ErrorType, OrderRequest, OrderResp
 from rs_order.core.errors import InvalidInput
 from rs_order.core.links import Links
 from rs_order.core.responses import Rejection
-from rs_order.domain.basket import DatasetSelection
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import OrderId
 from rs_order.domain.order import generated_label
+from rs_order.domain.selection import DatasetSelection
 from rs_order.orders.create import begin_order, free_label, generated_correlation_id
 from rs_order.ports import Clock, RemoteUnavailable
 from rs_order.requests.accept import MAX_USER, violations

@@ -8,12 +8,11 @@ import structlog
 
 from rs_order.core.policies import SlotLimits
 from rs_order.core.settlement import Cause, Settlement, wake_next_waiters
-from rs_order.domain.counters import FileCounters
 from rs_order.domain.identity import SERVICE
 from rs_order.domain.ids import OrderId, SubOrderId, Tenant
 from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
-from rs_order.domain.states import OrderStatus, SubOrderState
+from rs_order.domain.states import FileCounters, OrderStatus, SubOrderState
 from rs_order.domain.sub_order import SubOrder
 from rs_order.ports import Clock
 from rs_order.store.unit_of_work import Store, UnitOfWork

@@ -9,11 +9,10 @@ from rs_order.contracts.order_messages import ErrorType, OrderRequest, ResponseS
 from rs_order.core.catalog_datasets import MAX_CONCURRENT_CALLS, CatalogDatasets, call_concurrently
 from rs_order.core.links import Links
 from rs_order.core.responses import Rejection
-from rs_order.domain.basket import DatasetSelection
 from rs_order.domain.files import FileFilter
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Tenant, Urn
-from rs_order.domain.selection import DatasetSummary, SelectionRequest
+from rs_order.domain.selection import DatasetSelection, DatasetSummary, SelectionRequest
 from rs_order.ports import Clock, RemoteRejection, User, Users
 from rs_order.requests.accept import file_filter, unknown_user
 

@@ -17,7 +17,7 @@ from rs_order.sandbox.products import (
     urn_for,
     virtual_urn,
 )
-from rs_order.sandbox.service_answers import date
+from rs_order.sandbox.service_protocol import date
 
 
 class EntityWriter:

@@ -16,8 +16,8 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from rs_order.sandbox.faults import Faults
-from rs_order.sandbox.identities import Identity
 from rs_order.sandbox.process_catalog import Cardinality, Process
+from rs_order.sandbox.service_protocol import Identity
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,9 @@ from rs_order.sandbox.faults import Faults, concerns
 from rs_order.sandbox.gate import caller
 from rs_order.sandbox.holdings import Holdings
 from rs_order.sandbox.http_server import hang_up
-from rs_order.sandbox.identities import Identity
 from rs_order.sandbox.products import DataFile, Location
 from rs_order.sandbox.restores import Readiness, Restores
-from rs_order.sandbox.service_answers import answer, failure
+from rs_order.sandbox.service_protocol import Identity, answer, failure
 
 _INVERTED = bytes(255 - byte for byte in range(256))
 """A translation table that changes every byte."""

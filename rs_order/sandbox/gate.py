@@ -12,9 +12,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rs_order.sandbox.faults import Faults, Outage, OutageMode, Service
 from rs_order.sandbox.http_server import hang_up
-from rs_order.sandbox.identities import Identity, TokenError, identify
 from rs_order.sandbox.records import Call, Calls
-from rs_order.sandbox.service_answers import failure
+from rs_order.sandbox.service_protocol import Identity, TokenError, failure, identify
 
 _INSTANCE_SERVICES = (Service.ADMIN_INSTANCE,)
 """Services of the whole installation; callers may have any tenant."""

@@ -21,9 +21,8 @@ from rs_order.sandbox.control_platform import platform_control_router
 from rs_order.sandbox.file_hosts import dam_router, external_router, storage_router
 from rs_order.sandbox.gate import Gate
 from rs_order.sandbox.http_server import listening
-from rs_order.sandbox.identities import DEVELOPMENT_KEY
 from rs_order.sandbox.query_matchers import QueryError
-from rs_order.sandbox.service_answers import failure
+from rs_order.sandbox.service_protocol import DEVELOPMENT_KEY, failure
 from rs_order.sandbox.simulated_admin import admin_instance_router, admin_router
 from rs_order.sandbox.simulated_catalog import catalog_router
 from rs_order.sandbox.simulated_platform import Sandbox, SandboxOptions

@@ -9,7 +9,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from rs_order.sandbox.identities import Identity
+from rs_order.sandbox.service_protocol import Identity
 
 
 class Scope(StrEnum):

@@ -23,9 +23,9 @@ from pydantic import BaseModel, ConfigDict
 from rs_order.sandbox.amqp_wire import EXECUTION_RESULT, Event
 from rs_order.sandbox.execution_outputs import Batch, Execution, write_outputs
 from rs_order.sandbox.faults import Faults
-from rs_order.sandbox.identities import Identity
 from rs_order.sandbox.process_catalog import Processes
 from rs_order.sandbox.records import WAIT_SECONDS, Changes
+from rs_order.sandbox.service_protocol import Identity
 
 _LOG = logging.getLogger(__name__)
 _MAX_RECORDS = 10_000

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from rs_order.sandbox.amqp_wire import Event
-from rs_order.sandbox.service_answers import date
+from rs_order.sandbox.service_protocol import date
 
 _MAX_RECORDS = 10_000
 WAIT_SECONDS = 60.0

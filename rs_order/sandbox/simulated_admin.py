@@ -15,7 +15,7 @@ from rs_order.sandbox.gate import caller
 from rs_order.sandbox.projects import Projects
 from rs_order.sandbox.records import Mail, Mailbox
 from rs_order.sandbox.role_registry import Roles
-from rs_order.sandbox.service_answers import answer, failure, item
+from rs_order.sandbox.service_protocol import answer, failure, item
 from rs_order.sandbox.user_directory import Directory, user_json
 
 _MAIL_ROLES = ("PROJECT_ADMIN", "INSTANCE_ADMIN")

@@ -26,7 +26,7 @@ from rs_order.sandbox.products import (
 from rs_order.sandbox.query import Query
 from rs_order.sandbox.query_matchers import ProductFields, QueryError, is_known
 from rs_order.sandbox.query_parser import compile_query
-from rs_order.sandbox.service_answers import answer, failure, item, page
+from rs_order.sandbox.service_protocol import answer, failure, item, page
 from rs_order.sandbox.user_directory import Access, Directory
 
 MAX_REQUESTS = 100

@@ -16,7 +16,6 @@ from rs_order.sandbox.broker_consumers import Broker
 from rs_order.sandbox.faults import Faults, Service
 from rs_order.sandbox.file_hosts import Quotas
 from rs_order.sandbox.holdings import Holdings
-from rs_order.sandbox.identities import DEVELOPMENT_KEY, Identity, bearer
 from rs_order.sandbox.process_catalog import Processes, RightsChange
 from rs_order.sandbox.process_executions import Executions
 from rs_order.sandbox.projects import Projects
@@ -31,6 +30,7 @@ from rs_order.sandbox.records import (
 )
 from rs_order.sandbox.restores import Restores
 from rs_order.sandbox.role_registry import Role, Roles
+from rs_order.sandbox.service_protocol import DEVELOPMENT_KEY, Identity, bearer
 from rs_order.sandbox.synthetic import SyntheticDataset, SyntheticHolding
 from rs_order.sandbox.user_directory import Directory
 

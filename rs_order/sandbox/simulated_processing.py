@@ -9,7 +9,7 @@ from rs_order.sandbox.faults import Faults
 from rs_order.sandbox.gate import caller
 from rs_order.sandbox.process_catalog import Processes
 from rs_order.sandbox.process_executions import BatchBody, Executions
-from rs_order.sandbox.service_answers import answer, failure
+from rs_order.sandbox.service_protocol import answer, failure
 
 
 def processing_router(processes: Processes, executions: Executions, faults: Faults) -> APIRouter:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
-from rs_order.sandbox.identities import Identity
+from rs_order.sandbox.service_protocol import Identity
 
 PARENTS: Mapping[str, str | None] = {
     "PUBLIC": None,

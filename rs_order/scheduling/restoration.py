@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from rs_order.consumers.batches import Received, dropped
-from rs_order.contracts.storage import (
+from rs_order.contracts.platform_messages import (
     AVAILABILITY_ERROR,
     AVAILABLE,
     FileReferenceEvent,

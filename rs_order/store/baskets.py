@@ -4,11 +4,17 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rs_order.domain.basket import Basket, BasketChange, DatasetSelection, DatedSelection
 from rs_order.domain.files import DataType
 from rs_order.domain.ids import BasketId, DatasetSelectionId, Urn
 from rs_order.domain.instants import parse_instant, wire_instant
-from rs_order.domain.selection import SelectionRequest, TypeTotals
+from rs_order.domain.selection import (
+    Basket,
+    BasketChange,
+    DatasetSelection,
+    DatedSelection,
+    SelectionRequest,
+    TypeTotals,
+)
 from rs_order.store.errors import StoreConflict
 from rs_order.store.pool import Connection, Row, statements
 from rs_order.store.rows import kinds_column, optional_filter_of, pattern_column, process_of

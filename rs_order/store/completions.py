@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rs_order.domain.basket import DatasetSelection
 from rs_order.domain.file_batches import OrderedFile
 from rs_order.domain.files import identity
 from rs_order.domain.ids import DatasetTaskId, OrderId, SubOrderId
 from rs_order.domain.order import Order
 from rs_order.domain.process import Process
+from rs_order.domain.selection import DatasetSelection
 from rs_order.domain.states import FileState, SubOrderKind, SubOrderState
 from rs_order.domain.sub_order import SubOrder
 from rs_order.store.baskets import dataset_selection_of, reserve_ids

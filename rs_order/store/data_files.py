@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from rs_order.domain.counters import FileMove
 from rs_order.domain.ids import Checksum, DataFileId, OrderId, SubOrderId
+from rs_order.domain.states import FileMove
 from rs_order.ports import FetchResult, FileOutcome
 from rs_order.store.pool import Connection, statements
 from rs_order.store.rows import affected, move_of

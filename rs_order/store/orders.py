@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from rs_order.domain.basket import DatasetSelection
 from rs_order.domain.ids import BasketId, Checksum, OrderId, RequestId
 from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order, numbered
+from rs_order.domain.selection import DatasetSelection
 from rs_order.store.baskets import put_selections, reserve_ids
 from rs_order.store.pool import Connection, statements
 from rs_order.store.rows import order_of, order_record

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from rs_order.domain.counters import FileMove
 from rs_order.domain.ids import DataFileId, OrderId, SubOrderId, Urn
 from rs_order.domain.outputs import AwaitedOutput, MadeFile
 from rs_order.domain.process import Process, ProcessChoice
+from rs_order.domain.states import FileMove
 from rs_order.store.pool import Connection, Row, statements
 from rs_order.store.rows import affected, move_of, process_from, process_of
 

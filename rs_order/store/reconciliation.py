@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from rs_order.domain.counters import FileCounters
 from rs_order.domain.ids import DatasetTaskId, MailId, OrderId, RequestId, SubOrderId, Tenant
-from rs_order.domain.states import SubOrderState
+from rs_order.domain.states import FileCounters, SubOrderState
 from rs_order.store.cursors import RetryCursor, retry_cursor_of
 from rs_order.store.pool import Connection, statements
 from rs_order.store.rows import counters_of

@@ -6,12 +6,18 @@ from uuid import UUID
 
 import orjson
 
-from rs_order.domain.counters import FileCounters, FileMove
 from rs_order.domain.files import CatalogFile, FileFilter, FileKind
 from rs_order.domain.ids import OrderId, RequestId, SubOrderId
 from rs_order.domain.order import Order
 from rs_order.domain.process import Cardinality, Forecast, LimitKind, Process, ProcessChoice, Scope
-from rs_order.domain.states import FileState, OrderStatus, SubOrderKind, SubOrderState
+from rs_order.domain.states import (
+    FileCounters,
+    FileMove,
+    FileState,
+    OrderStatus,
+    SubOrderKind,
+    SubOrderState,
+)
 from rs_order.domain.sub_order import SubOrder
 from rs_order.store.pool import Row
 

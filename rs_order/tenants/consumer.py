@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from rs_order.broker.delivery import Delivery
 from rs_order.consumers.batches import Received, dropped
-from rs_order.contracts.platform_events import (
+from rs_order.contracts.platform_messages import (
     ResourceAccessEvent,
     ResourceAccessInit,
     RoleEvent,

@@ -14,8 +14,8 @@ import httpx
 
 from rs_order.app.serve import Role, serve
 from rs_order.sandbox.faults import Faults, Service
-from rs_order.sandbox.identities import DEVELOPMENT_KEY
 from rs_order.sandbox.launch import running_sandbox
+from rs_order.sandbox.service_protocol import DEVELOPMENT_KEY
 from rs_order.sandbox.simulated_platform import BUNDLED_ARCHIVE, Sandbox, SandboxOptions
 from rs_order.sandbox.synthetic import SyntheticDataset
 from rs_order.settings import Settings

@@ -6,11 +6,10 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from rs_order.core.shared_steps import CompleteOrderStep
-from rs_order.domain.basket import DatasetSelection, DatedSelection
 from rs_order.domain.files import DataType
 from rs_order.domain.ids import OrderId, Tenant, Urn
 from rs_order.domain.process import ProcessChoice
-from rs_order.domain.selection import SelectionRequest, TypeTotals
+from rs_order.domain.selection import DatasetSelection, DatedSelection, SelectionRequest, TypeTotals
 from rs_order.sandbox.execution_outputs import Execution
 from rs_order.sandbox.process_catalog import Process
 from rs_order.sandbox.products import urn_for

@@ -6,7 +6,7 @@ import httpx
 import jwt
 import pytest
 
-from rs_order.sandbox.identities import DEVELOPMENT_KEY
+from rs_order.sandbox.service_protocol import DEVELOPMENT_KEY
 from tests.acceptance.platform import Platform
 
 NO_ORDER = "/user/orders/987654321/download"

@@ -14,8 +14,8 @@ import asyncpg
 import httpx
 
 from rs_order.demo.servers.lifecycle import Servers, running_servers
-from rs_order.sandbox.identities import DEVELOPMENT_KEY
 from rs_order.sandbox.launch import running_sandbox
+from rs_order.sandbox.service_protocol import DEVELOPMENT_KEY
 from rs_order.sandbox.simulated_platform import Sandbox, SandboxOptions
 from rs_order.sandbox.synthetic import SyntheticDataset
 from tests.acceptance.peer import Peer

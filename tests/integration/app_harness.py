@@ -18,11 +18,10 @@ from rs_order.app.shared_parts import SharedParts
 from rs_order.core.policies import SliceSizes
 from rs_order.core.shared_steps import CompleteOrderStep
 from rs_order.core.steps import Step, read_step, step_class
-from rs_order.domain.basket import DatasetSelection, DatedSelection
 from rs_order.domain.files import DataType, FileFilter, Product
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Checksum, DataFileId, OrderId, Tenant, Urn
-from rs_order.domain.selection import SelectionRequest, TypeTotals
+from rs_order.domain.selection import DatasetSelection, DatedSelection, SelectionRequest, TypeTotals
 from rs_order.downloads.settle import Settle
 from rs_order.ports import FetchResult, FileOutcome, RemoteError
 from rs_order.settings import Settings

@@ -9,12 +9,18 @@ import pytest
 
 from rs_order.baskets.changes import ATTEMPTS, BasketChanges
 from rs_order.core.errors import EmptyBasket
-from rs_order.domain.basket import Basket, BasketChange, DatasetSelection, DatedSelection
 from rs_order.domain.files import DataType, FileFilter, FileKind
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Urn
 from rs_order.domain.process import ProcessChoice
-from rs_order.domain.selection import SelectionRequest, TypeTotals
+from rs_order.domain.selection import (
+    Basket,
+    BasketChange,
+    DatasetSelection,
+    DatedSelection,
+    SelectionRequest,
+    TypeTotals,
+)
 from rs_order.store.errors import StoreConflict
 from rs_order.store.orders import NewOrder
 from rs_order.store.pool import Pool

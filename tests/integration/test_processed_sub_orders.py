@@ -16,12 +16,12 @@ from rs_order.contracts.processing_messages import ExecutionResult
 from rs_order.core.links import Links
 from rs_order.core.policies import SlotLimits
 from rs_order.core.settlement import Settlement
-from rs_order.domain.basket import DatasetSelection
 from rs_order.domain.correlation import ExecutionCorrelation
 from rs_order.domain.files import Product
 from rs_order.domain.ids import OrderId, Urn
 from rs_order.domain.moves import Reason
 from rs_order.domain.process import Cardinality, LimitKind, Process, ProcessChoice, Scope
+from rs_order.domain.selection import DatasetSelection
 from rs_order.domain.states import OrderStatus
 from rs_order.processing.results import ApplyResults
 from rs_order.store.orders import NewOrder

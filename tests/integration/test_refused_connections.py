@@ -7,7 +7,7 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import pytest
 
-from rs_order.consumers.isolation import isolated
+from rs_order.consumers.batches import isolated
 from rs_order.store.errors import StoreConflict, StoreUnavailable, store_errors
 from rs_order.store.pool import open_pool
 from rs_order.store.unit_of_work import Store

@@ -7,7 +7,7 @@ import pytest
 
 from rs_order.broker.delivery import Delivery
 from rs_order.consumers.batches import Received
-from rs_order.contracts.platform_events import TenantEvent
+from rs_order.contracts.platform_messages import TenantEvent
 from rs_order.domain.identity import INSTANCE
 from rs_order.domain.ids import SubOrderId, Tenant
 from rs_order.domain.states import OrderStatus

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from rs_order.domain.files import DataType
-from rs_order.regards.catalog_json import MalformedFeature, product_of
+from rs_order.regards.catalog import MalformedFeature, product_of
 from rs_order.regards.pages import items_of
 
 PAGES: list[dict[str, Any]] = [

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from rs_order.sandbox.archive_folder import ArchiveError
-from rs_order.sandbox.identities import DEVELOPMENT_KEY
+from rs_order.sandbox.service_protocol import DEVELOPMENT_KEY
 from rs_order.sandbox.simulated_platform import Sandbox, SandboxOptions
 
 _COMMAND = """

@@ -9,7 +9,7 @@ import httpx
 import jwt
 import pytest
 
-from rs_order.sandbox.identities import DEVELOPMENT_KEY
+from rs_order.sandbox.service_protocol import DEVELOPMENT_KEY
 from rs_order.sandbox.simulated_platform import Sandbox
 from rs_order.sandbox.user_directory import User
 from tests.sandbox.client import Client

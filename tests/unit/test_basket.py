@@ -10,14 +10,21 @@ import pytest
 
 from rs_order.completion.read_page import PageReader
 from rs_order.contracts.basket_bodies import BasketDto, BasketSelectionRequest
-from rs_order.domain.basket import Basket, DatasetSelection, DatedSelection
 from rs_order.domain.files import DataType, FileFilter, FileKind, Product
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import BasketId, DatasetSelectionId, OrderId, Tenant, Urn
 from rs_order.domain.instants import parse_instant
 from rs_order.domain.order import Order
 from rs_order.domain.process import Cardinality, Forecast, LimitKind, Process, ProcessChoice, Scope
-from rs_order.domain.selection import DatasetSummary, SelectionRequest, Summary, TypeTotals
+from rs_order.domain.selection import (
+    Basket,
+    DatasetSelection,
+    DatasetSummary,
+    DatedSelection,
+    SelectionRequest,
+    Summary,
+    TypeTotals,
+)
 from rs_order.domain.states import OrderStatus
 from rs_order.ports import Catalog
 from rs_order.regards.unconfigured import NoProcesses

@@ -4,12 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rs_order.domain.counters import FileCounters, FileMove
 from rs_order.domain.errors import MoveNotAllowedError
 from rs_order.domain.ids import OrderId, SubOrderId
 from rs_order.domain.moves import ORDER_MOVES, Reason
 from rs_order.domain.order import Order, StatusMove
-from rs_order.domain.states import FileState, OrderStatus
+from rs_order.domain.states import FileCounters, FileMove, FileState, OrderStatus
 
 Counts = dict[FileState, tuple[int, int]]
 P, A, D, DE, E, PE = FileState

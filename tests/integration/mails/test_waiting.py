@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from rs_order.domain.counters import FileCounters
 from rs_order.domain.moves import Reason
-from rs_order.domain.states import FileState, OrderStatus
+from rs_order.domain.states import FileCounters, FileState, OrderStatus
 from tests.integration.conftest import TENANT
 from tests.integration.mails.mail_harness import HOUR, MONDAY, MailHarness, an_order, waiting
 

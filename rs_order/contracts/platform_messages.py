@@ -1,4 +1,4 @@
-"""Events of rs-admin on rights, and of rs-admin-instance on tenants (amqp.md 3.7, 3.9)."""
+"""Messages of rs-storage, rs-admin and rs-admin-instance (amqp.md 3.2, 3.7, 3.9)."""
 
 from pydantic import ConfigDict, Field
 
@@ -56,3 +56,31 @@ class TenantConnectionEvent(WireModel):
 
     connection: ConnectedTenant = Field(alias="tenant")
     microservice: Text = Field(alias="microserviceName")
+
+
+FILES_RESTORATION_REQUEST = (
+    "fr.cnes.regards.modules.filecatalog.amqp.input.FilesRestorationRequestEvent"
+)
+FILE_REFERENCE = "fr.cnes.regards.modules.filecatalog.amqp.output.FileReferenceEvent"
+FILE_REFERENCE_UPDATE = "fr.cnes.regards.modules.filecatalog.amqp.output.FileReferenceUpdateEvent"
+
+AVAILABLE = "AVAILABLE"
+AVAILABILITY_ERROR = "AVAILABILITY_ERROR"
+
+
+class FilesRestorationRequest(WireModel):
+    """A request to make files available for some hours. It has at most 1000 checksums."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    checksums: list[str]
+    availability_hours: int = Field(alias="availabilityHours")
+    group_id: str = Field(alias="groupId")
+
+
+class FileReferenceEvent(WireModel):
+    """An event about a file of storage. Only the types of the constants above concern orders."""
+
+    type: Text | None = None
+    checksum: Text | None = None
+    message: Text | None = None
