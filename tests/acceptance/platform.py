@@ -180,6 +180,3 @@ async def running_platform(
             **settings,
         }
         yield Platform(Settings(**values), sandbox, peer, ManualClock(start=None), database_url)
-
-
-platform = running_platform

@@ -13,6 +13,7 @@ import pytest
 from rs_order.demo.servers.lifecycle import Servers
 from rs_order.sandbox import amqp_wire
 from rs_order.sandbox.amqp_wire import Event
+from rs_order.sandbox.faults import Faults
 from rs_order.sandbox.process_catalog import RightsChange
 from tests.acceptance.archives import ArchiveMaker
 from tests.acceptance.platform import TENANT, Platform, running_platform
@@ -275,8 +276,7 @@ async def test_w29_all_outputs_failed_is_failed(
     faults: dict[str, Any], reason: str, platform: Platform
 ) -> None:
     """The status follows from the outputs, not from their number of inputs; each has its reason."""
-    for name, value in faults.items():
-        setattr(platform.sandbox.faults, name, value)
+    platform.sandbox.faults.become(Faults(nearline_seconds=0.02, **faults))
     process = a_process(platform, "SUBORDER", "ONE_PER_FEATURE")
     ordered = await order(platform, "THREE", process)
 

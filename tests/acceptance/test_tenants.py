@@ -1,4 +1,4 @@
-"""Projects that the platform connects us to and takes away, on two instances (amqp.md 3.9, 5.9)."""
+"""Projects that the platform adds and removes, with two instances (amqp.md 3.9, 5.9)."""
 
 import json
 from collections.abc import AsyncIterator
@@ -15,7 +15,7 @@ from rs_order.sandbox import published_events
 from rs_order.sandbox.faults import Outage, OutageMode, Service
 from rs_order.sandbox.published_events import ConnectionEvent
 from rs_order.sandbox.role_registry import Role
-from tests.acceptance.platform import Platform, platform
+from tests.acceptance.platform import Platform, running_platform
 from tests.acceptance.shared_platform import EVE_01, REQUEST_QUEUE, fence, new_user
 from tests.support.polling import eventually
 from tests.support.reused_broker import ReusedBroker
@@ -31,46 +31,46 @@ CONNECTION_CREATED = (
 
 @dataclass
 class TwoInstances:
-    """A deployment of a process that does everything and one that serves HTTP only."""
+    """A deployment with an instance that does everything and one that only serves HTTP."""
 
-    here: Platform
+    platform: Platform
     ports: tuple[int, int]
 
     async def answers(
         self, tenant: str, role: str = "REGISTERED_USER"
     ) -> list[tuple[int, list[str]]]:
-        """What each instance says to a user who asks for an order that isn't there."""
+        """Return the status and messages of each instance's response to a request for an unknown order."""
         found = []
         for port in self.ports:
-            async with self.here.client("jane@example.org", role, tenant) as client:
+            async with self.platform.client("jane@example.org", role, tenant) as client:
                 answer = await client.get(f"http://127.0.0.1:{port}{NO_ORDER}")
                 found.append((answer.status_code, answer.json()["messages"]))
         return found
 
     async def until_answers(self, tenant: str, expected: str, role: str = "EXPLOIT") -> None:
-        """Until both instances say the same to a user of a project."""
+        """Wait until both instances respond with this message to a user of a project."""
 
-        async def all_say_so() -> bool:
+        async def all_respond() -> bool:
             return all(messages == [expected] for _, messages in await self.answers(tenant, role))
 
-        await eventually(all_say_so, f"both instances: {expected}")
+        await eventually(all_respond, f"both instances: {expected}")
 
     async def until_served(self, tenant: str) -> None:
         await self.until_answers(tenant, "There is no order 987654321")
 
-    async def until_gone(self, tenant: str) -> None:
+    async def until_unknown(self, tenant: str) -> None:
         await self.until_answers(tenant, f"There is no project {tenant} here")
 
     def states(self, tenant: str) -> list[str]:
-        reported = self.here.sandbox.projects.connection_states.get(("rs-order", tenant), [])
+        reported = self.platform.sandbox.projects.connection_states.get(("rs-order", tenant), [])
         return [one["state"] for one in reported]
 
-    async def reported(self, tenant: str, state: str = "ENABLED") -> None:
-        await self.here.sandbox.projects.wait_for_state("rs-order", tenant, state)
+    async def until_reported(self, tenant: str, state: str = "ENABLED") -> None:
+        await self.platform.sandbox.projects.wait_for_state("rs-order", tenant, state)
 
     async def order(self, tenant: str) -> str:
-        """Ask for an order in a project; the correlation id."""
-        return await self.here.peer.order(EVE_01, user=new_user(self.here), tenant=tenant)
+        """Request an order in a project, and return its correlation id."""
+        return await self.platform.peer.order(EVE_01, user=new_user(self.platform), tenant=tenant)
 
 
 @pytest.fixture(scope="module")
@@ -80,78 +80,80 @@ async def _two(
     async with (
         fresh_database(_database_admin, servers.database_url) as database_url,
         _reused_broker.virtual_hosts() as broker,
-        platform(broker, database_url, remote_deadline=2) as here,
-        here.service() as everything,
-        here.service(ProcessRole.API, amqp_microservice_instance_identifier="api") as rest_only,
+        running_platform(broker, database_url, remote_deadline=2) as platform,
+        platform.service() as everything,
+        platform.service(ProcessRole.API, amqp_microservice_instance_identifier="api") as rest_only,
     ):
-        yield TwoInstances(here, (everything, rest_only))
+        yield TwoInstances(platform, (everything, rest_only))
 
 
 @pytest.fixture
 async def two(_two: TwoInstances) -> AsyncIterator[TwoInstances]:
     yield _two
-    _two.here.sandbox.faults.outages = {}
+    _two.platform.sandbox.faults.outages = {}
     for tenant in [
-        one for one in _two.here.sandbox.projects if one not in {"project1", "project2"}
+        one for one in _two.platform.sandbox.projects if one not in {"project1", "project2"}
     ]:
-        _two.here.sandbox.remove_tenant(tenant)
-        await _two.until_gone(tenant)
+        _two.platform.sandbox.remove_tenant(tenant)
+        await _two.until_unknown(tenant)
 
 
-async def test_a_project_that_comes(two: TwoInstances) -> None:
-    """Provisioned, reported, registered, and usable at once over AMQP and on every instance."""
-    two.here.sandbox.add_tenant("newcomer")
-    await two.reported("newcomer")
-    response = await two.here.peer.until_final(await two.order("newcomer"))
+async def test_a_new_project_is_provisioned_and_served(two: TwoInstances) -> None:
+    """Its state is reported, its endpoints are registered, and every instance serves it."""
+    two.platform.sandbox.add_tenant("newcomer")
+    await two.until_reported("newcomer")
+    response = await two.platform.peer.until_final(await two.order("newcomer"))
     await two.until_served("newcomer")
 
     assert response.status == "DONE"
     assert response.headers["regards.tenant"] == "newcomer"
     assert two.states("newcomer")[0] == "CONNECTING"
-    assert two.here.sandbox.roles.resources("newcomer", "EXPLOIT", "rs-order")
+    assert two.platform.sandbox.roles.resources("newcomer", "EXPLOIT", "rs-order")
 
 
-async def test_a_project_that_goes_and_comes_again(two: TwoInstances) -> None:
-    """While it is away it is unknown, over AMQP and on every instance; its data is still there after."""
-    two.here.sandbox.add_tenant("migrant")
-    await two.reported("migrant")
-    done = await two.here.peer.until_final(await two.order("migrant"))
-    two.here.sandbox.remove_tenant("migrant")
-    await two.until_gone("migrant")
-    refused = await two.order("migrant")
-    letter = await _letter_of(two.here, refused)
-    two.here.sandbox.add_tenant("migrant")
+async def test_a_removed_project_is_unknown_until_it_returns(two: TwoInstances) -> None:
+    """Meanwhile it is unknown over AMQP and to every instance; its data is kept."""
+    two.platform.sandbox.add_tenant("migrant")
+    await two.until_reported("migrant")
+    done = await two.platform.peer.until_final(await two.order("migrant"))
+    two.platform.sandbox.remove_tenant("migrant")
+    await two.until_unknown("migrant")
+    rejected = await two.order("migrant")
+    dead_letter = await _dead_letter_of(two.platform, rejected)
+    two.platform.sandbox.add_tenant("migrant")
     await two.until_served("migrant")
-    async with two.here.client("exploit@example.org", "EXPLOIT", "migrant") as client:
+    async with two.platform.client("exploit@example.org", "EXPLOIT", "migrant") as client:
         zipped = await client.get(
             f"http://127.0.0.1:{two.ports[1]}/user/orders/{done.body['orderId']}/download"
         )
 
-    assert letter.headers["rs-order.reason"] == "unknown-tenant"
-    assert two.here.peer.responses(refused) == []
+    assert dead_letter.headers["rs-order.reason"] == "unknown-tenant"
+    assert two.platform.peer.responses(rejected) == []
     assert zipped.status_code == 200
 
 
-async def _letter_of(here: Platform, correlation_id: str) -> aio_pika.abc.AbstractIncomingMessage:
+async def _dead_letter_of(
+    platform: Platform, correlation_id: str
+) -> aio_pika.abc.AbstractIncomingMessage:
     while True:
-        letter = await here.peer.dead_letter(f"{REQUEST_QUEUE}.DLQ")
-        if json.loads(letter.body)["correlationId"] == correlation_id:
-            return letter
+        dead_letter = await platform.peer.dead_letter(f"{REQUEST_QUEUE}.DLQ")
+        if json.loads(dead_letter.body)["correlationId"] == correlation_id:
+            return dead_letter
 
 
-async def test_a_connection_that_is_taken_away(two: TwoInstances) -> None:
-    """The project stays, but isn't ours to serve any more; an updated connection brings it back."""
-    two.here.sandbox.add_tenant("lodger")
+async def test_a_project_without_connection_is_not_served(two: TwoInstances) -> None:
+    """After its connection is deleted it is unknown; an updated connection makes it served again."""
+    two.platform.sandbox.add_tenant("lodger")
     await two.until_served("lodger")
-    two.here.sandbox.announce_connection("lodger", ConnectionEvent.DELETED)
-    await two.until_gone("lodger")
-    two.here.sandbox.announce_connection("lodger", ConnectionEvent.UPDATED)
+    two.platform.sandbox.announce_connection("lodger", ConnectionEvent.DELETED)
+    await two.until_unknown("lodger")
+    two.platform.sandbox.announce_connection("lodger", ConnectionEvent.UPDATED)
     await two.until_served("lodger")
 
 
-async def test_what_is_no_concern_of_ours(two: TwoInstances) -> None:
-    """Another service's connection, a project without one, a failure that somebody met: nothing."""
-    sandbox = two.here.sandbox
+async def test_events_about_other_services_and_projects_change_nothing(two: TwoInstances) -> None:
+    """Connections of other services, projects without a connection and failed connections are ignored."""
+    sandbox = two.platform.sandbox
     for event in ConnectionEvent:
         sandbox.announce_connection("project1", event, "rs-catalog")
         sandbox.announce_connection("stranger", event, "rs-catalog")
@@ -159,51 +161,54 @@ async def test_what_is_no_concern_of_ours(two: TwoInstances) -> None:
     sandbox.send(published_events.tenant_created("stranger"))
     sandbox.send(published_events.tenant_deleted("stranger"))
     sandbox.add_tenant("afterwards")
-    await two.reported("afterwards")
-    await fence(two.here)
+    await two.until_reported("afterwards")
+    await fence(two.platform)
 
     assert two.states("stranger") == two.states("project1") == []
-    await two.until_gone("stranger")
+    await two.until_unknown("stranger")
     await two.until_served("project1")
 
 
-async def test_a_project_whose_name_cannot_be_a_schema(two: TwoInstances) -> None:
-    """ERROR with a cause that an administrator understands; the next one is served."""
-    two.here.sandbox.add_tenant("Not-A-Schema")
-    await two.reported("Not-A-Schema", "ERROR")
-    two.here.sandbox.add_tenant("next_one")
-    await two.reported("next_one")
+async def test_a_project_whose_name_cannot_be_a_schema_is_reported_as_an_error(
+    two: TwoInstances,
+) -> None:
+    """The report has a cause that an administrator understands; the next project is served."""
+    two.platform.sandbox.add_tenant("Not-A-Schema")
+    await two.until_reported("Not-A-Schema", "ERROR")
+    two.platform.sandbox.add_tenant("next_one")
+    await two.until_reported("next_one")
 
-    *_, last = two.here.sandbox.projects.connection_states["rs-order", "Not-A-Schema"]
+    *_, last = two.platform.sandbox.projects.connection_states["rs-order", "Not-A-Schema"]
     assert last["errorCause"] == (
         "'Not-A-Schema' can't be a tenant: use lower-case letters, digits and _, a letter first, "
         "at most 48 characters"
     )
-    two.here.sandbox.remove_tenant("Not-A-Schema")
+    two.platform.sandbox.remove_tenant("Not-A-Schema")
 
 
-async def test_a_report_that_nobody_takes(two: TwoInstances) -> None:
-    """The project is served all the same; rs-admin-instance hears of it when it is back."""
-    two.here.sandbox.faults.outages = {Service.ADMIN_INSTANCE: Outage(mode=OutageMode.STATUS)}
-    two.here.sandbox.add_tenant("early")
+async def test_a_project_is_served_while_its_report_cannot_be_delivered(two: TwoInstances) -> None:
+    """The report is retried until rs-admin-instance is available again."""
+    two.platform.sandbox.faults.outages = {Service.ADMIN_INSTANCE: Outage(mode=OutageMode.STATUS)}
+    two.platform.sandbox.add_tenant("early")
     await two.until_served("early")
     await eventually(
-        lambda: two.here.sandbox.calls.counters["rs-admin-instance"] >= 3, "asked again"
+        lambda: two.platform.sandbox.calls.counters["rs-admin-instance"] >= 3,
+        "the report is retried",
     )
-    unheard = two.states("early")
-    two.here.sandbox.faults.outages = {}
-    await two.reported("early")
+    states_before = two.states("early")
+    two.platform.sandbox.faults.outages = {}
+    await two.until_reported("early")
 
-    assert unheard == []
+    assert states_before == []
 
 
 @pytest.mark.parametrize(
     "body", [b"{", b"{}", b'{"tenant": {}, "microserviceName": "rs-order"}'], ids=str
 )
-async def test_a_tenant_event_that_cannot_be_read(
+async def test_an_unreadable_tenant_event_is_a_dead_letter_of_each_instance(
     two: TwoInstances, body: bytes, broker_of: FreshBroker
 ) -> None:
-    """Each instance keeps its copy with the reason, in the dead letters of the instance's virtual host."""
+    """Each instance has a copy of its own, which becomes a dead letter with the reason."""
     connection = await aio_pika.connect(f"{broker_of.url.rstrip('/')}/{broker_of.instance_vhost}")
     async with connection:
         channel = await connection.channel()
@@ -211,24 +216,26 @@ async def test_a_tenant_event_that_cannot_be_read(
         await exchange.publish(
             aio_pika.Message(body, headers={"regards.tenant": "instance"}), routing_key=""
         )
-        letters = await channel.get_queue("regards.DLQ", ensure=False)
-        found = [await _next(letters) for _ in two.ports]
+        dead_letters = await channel.get_queue("regards.DLQ", ensure=False)
+        found = [await _next(dead_letters) for _ in two.ports]
 
-    assert [letter.body for letter in found] == [body, body]
-    assert {letter.headers["rs-order.reason"] for letter in found} == {"not-converted-message"}
+    assert [dead_letter.body for dead_letter in found] == [body, body]
+    assert {dead_letter.headers["rs-order.reason"] for dead_letter in found} == {
+        "not-converted-message"
+    }
 
 
 async def _next(queue: aio_pika.abc.AbstractQueue) -> aio_pika.abc.AbstractIncomingMessage:
     async def take() -> Any:
         return await queue.get(no_ack=True, fail=False)
 
-    letter: aio_pika.abc.AbstractIncomingMessage = await eventually(take, "a dead letter")
-    return letter
+    dead_letter: aio_pika.abc.AbstractIncomingMessage = await eventually(take, "a dead letter")
+    return dead_letter
 
 
 @pytest.fixture
 def broker_of(two: TwoInstances) -> FreshBroker:
-    settings = two.here.settings
+    settings = two.platform.settings
     return FreshBroker(
         settings.amqp_url.get_secret_value(),
         "",
@@ -237,22 +244,22 @@ def broker_of(two: TwoInstances) -> FreshBroker:
     )
 
 
-async def test_both_instances_hear_of_a_right(two: TwoInstances) -> None:
-    """The events of rights are addressed to every instance, those that take no work included."""
-    refused = "Access is denied"
-    two.here.sandbox.revoke("project1", "EXPLOIT", TEMPLATE, "GET")
-    await two.until_answers("project1", refused)
-    two.here.sandbox.put_role("project1", "OPERATOR", Role(parent="REGISTERED_USER"))
+async def test_both_instances_receive_a_change_of_rights(two: TwoInstances) -> None:
+    """The events of rights go to every instance, even to one that only serves HTTP."""
+    denied = "Access is denied"
+    two.platform.sandbox.revoke("project1", "EXPLOIT", TEMPLATE, "GET")
+    await two.until_answers("project1", denied)
+    two.platform.sandbox.put_role("project1", "OPERATOR", Role(parent="REGISTERED_USER"))
     await two.until_answers("project1", "There is no order 987654321", "OPERATOR")
-    two.here.sandbox.grant("project1", "EXPLOIT", TEMPLATE, "GET")
+    two.platform.sandbox.grant("project1", "EXPLOIT", TEMPLATE, "GET")
     await two.until_served("project1")
-    two.here.sandbox.remove_role("project1", "OPERATOR")
-    await two.until_answers("project1", refused, "OPERATOR")
+    two.platform.sandbox.remove_role("project1", "OPERATOR")
+    await two.until_answers("project1", denied, "OPERATOR")
 
 
 async def test_the_queues_of_an_instance_end_with_it(two: TwoInstances) -> None:
-    """An instance that only serves HTTP has its own, and takes nobody's work (amqp.md 1.4)."""
-    settings = two.here.settings
+    """An instance that only serves HTTP has its own queues, and doesn't consume steps (amqp.md 1.4)."""
+    settings = two.platform.settings
     url = f"{settings.amqp_url.get_secret_value().rstrip('/')}/{settings.amqp_vhost}"
     queue = (
         "regards.broadcast.rs-order.short.fr.cnes.regards.framework.security.event."
@@ -260,7 +267,9 @@ async def test_the_queues_of_an_instance_end_with_it(two: TwoInstances) -> None:
     )
     async with await aio_pika.connect(url) as connection:
         channel = await connection.channel()
-        async with two.here.service(ProcessRole.API, amqp_microservice_instance_identifier="short"):
+        async with two.platform.service(
+            ProcessRole.API, amqp_microservice_instance_identifier="short"
+        ):
             alive = await channel.declare_queue(queue, passive=True)
             steps = await channel.declare_queue("rs-order.steps", passive=True)
         assert alive.declaration_result.consumer_count == 1
@@ -269,17 +278,19 @@ async def test_the_queues_of_an_instance_end_with_it(two: TwoInstances) -> None:
             await channel.declare_queue(queue, passive=True)
 
 
-async def test_projects_that_were_there_before(broker: FreshBroker, database_url: str) -> None:
-    """When told to, a service asks which projects it should serve; it asks until it is answered."""
-    async with platform(
+async def test_existing_projects_are_read_from_the_platform(
+    broker: FreshBroker, database_url: str
+) -> None:
+    """With this setting a service asks for its projects at its start, and retries until it has a response."""
+    async with running_platform(
         broker, database_url, tenants=[], tenants_from_platform=True, remote_deadline=2
-    ) as here:
-        here.sandbox.faults.outages = {
+    ) as platform:
+        platform.sandbox.faults.outages = {
             Service.ADMIN_INSTANCE: Outage(mode=OutageMode.DOWN, calls=2)
         }
-        async with here.service():
+        async with platform.service():
             for tenant in ("project1", "project2"):
-                await here.sandbox.projects.wait_for_state("rs-order", tenant, "ENABLED")
-            done = await here.peer.until_final(await here.peer.order(EVE_01))
+                await platform.sandbox.projects.wait_for_state("rs-order", tenant, "ENABLED")
+            done = await platform.peer.until_final(await platform.peer.order(EVE_01))
 
     assert done.status == "DONE"

@@ -29,7 +29,7 @@ class ObservedOutbox:
         self._outbox = outbox
         self.claims = 0
         """Claims begun so far."""
-        self.held = 0
+        self.open_claims = 0
         """Claims that have not ended."""
 
     async def add(self, *messages: OutgoingMessage) -> None:
@@ -47,12 +47,12 @@ class ObservedOutbox:
     @asynccontextmanager
     async def _observed(self, partition: int, limit: int) -> AsyncIterator[Claim | None]:
         self.claims += 1
-        self.held += 1
+        self.open_claims += 1
         try:
             async with self._outbox.claim(partition, limit) as claimed:
                 yield claimed
         finally:
-            self.held -= 1
+            self.open_claims -= 1
 
     async def seconds_to_next(self) -> float | None:
         return await self._outbox.seconds_to_next()
@@ -104,7 +104,7 @@ class MemoryOutbox:
             self._stored[row.id] = _Stored(row, message.due_at or now, partition)
 
     def _due(self) -> list[_Stored]:
-        """The rows in the order of their commits."""
+        """Return the due rows in the order of their commits."""
         now = datetime.now(UTC)
         return [stored for stored in self._stored.values() if stored.due_at <= now]
 

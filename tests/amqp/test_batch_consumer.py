@@ -41,7 +41,7 @@ def _bad(delivery: Delivery) -> Outcome:
     return DeadLetter(DeadLetterReason.NOT_CONVERTED_MESSAGE, "not JSON: 'bad'")
 
 
-async def test_waiting_messages_come_in_one_batch_in_order(
+async def test_waiting_messages_are_handled_in_one_batch_in_order(
     broker: FreshBroker, channel: AbstractChannel
 ) -> None:
     """Messages that wait in the queue are offered together, up to the size, in the order of arrival."""
@@ -58,7 +58,7 @@ async def test_waiting_messages_come_in_one_batch_in_order(
     assert await message_count(channel, QUEUE.name) == 0
 
 
-async def test_w44_a_slow_handler_holds_one_batch_at_a_time(
+async def test_w44_a_slow_handler_has_one_batch_at_a_time(
     broker: FreshBroker, channel: AbstractChannel
 ) -> None:
     """Back-pressure: the broker keeps the messages beyond one batch, and the handler runs once at a time."""
@@ -80,7 +80,7 @@ async def test_w44_a_slow_handler_holds_one_batch_at_a_time(
 async def test_nothing_is_acknowledged_before_the_handler_returns(
     broker: FreshBroker, channel: AbstractChannel
 ) -> None:
-    """A consumer that dies in its handler loses nothing: the broker redelivers everything."""
+    """A consumer that fails in its handler loses nothing: the broker redelivers everything."""
     await send(channel, QUEUE, b"one", b"two")
     handler = RecordingHandler()
     handler.gate.clear()
@@ -107,10 +107,10 @@ async def test_a_bad_message_is_isolated(broker: FreshBroker, channel: AbstractC
 
     consumer = new_consumer(QUEUE, handler)
     async with supervised(broker.url, broker.vhost, TOPOLOGY.multitenant, [consumer]):
-        letter = await take(channel, f"{QUEUE.name}.DLQ")
+        dead_letter = await take(channel, f"{QUEUE.name}.DLQ")
 
     assert len(handler.batches) == 1
-    assert letter.body == b"bad"
+    assert dead_letter.body == b"bad"
     assert await message_count(channel, QUEUE.name) == 0
     assert await message_count(channel, f"{QUEUE.name}.DLQ") == 0
 
@@ -151,7 +151,7 @@ async def test_a_handler_with_too_few_outcomes_acknowledges_nothing(
     assert await message_count(channel, QUEUE.name) == 1
 
 
-async def test_stopping_finishes_the_batch_and_gives_back_the_rest(
+async def test_stopping_finishes_the_batch_and_returns_the_rest(
     broker: FreshBroker, channel: AbstractChannel
 ) -> None:
     """On stop the batch begun is handled and acknowledged; messages that only waited go back."""
@@ -192,7 +192,7 @@ async def test_stopping_while_the_handler_cannot_work_acknowledges_nothing(
     await eventually(is_back, "the message back in the queue")
 
 
-async def test_steps_are_handled_concurrently_and_settled_one_by_one(
+async def test_steps_are_handled_concurrently_and_acknowledged_one_by_one(
     broker: FreshBroker, channel: AbstractChannel
 ) -> None:
     """A slow step doesn't hold up the others, and their acknowledgements don't include it."""
@@ -219,29 +219,29 @@ async def test_steps_are_handled_concurrently_and_settled_one_by_one(
     assert (await take(channel, TOPOLOGY.steps.name)).body == b"slow"
 
 
-async def test_w44_no_more_steps_are_at_work_than_allowed(
+async def test_w44_no_more_steps_run_at_once_than_allowed(
     broker: FreshBroker, channel: AbstractChannel
 ) -> None:
     """The broker keeps the other steps, and each step that ends lets the next one start."""
     await send(channel, TOPOLOGY.steps, *(b"%d" % number for number in range(12)))
-    room = asyncio.Semaphore(0)
-    at_work = most = ended = 0
+    permits = asyncio.Semaphore(0)
+    running_steps = most = ended = 0
 
     async def handle(deliveries: list[Delivery]) -> list[Outcome]:
-        nonlocal at_work, most, ended
-        at_work += 1
-        most = max(most, at_work)
-        await room.acquire()
-        at_work -= 1
+        nonlocal running_steps, most, ended
+        running_steps += 1
+        most = max(most, running_steps)
+        await permits.acquire()
+        running_steps -= 1
         ended += 1
         return [Done() for _ in deliveries]
 
     consumer = new_consumer(TOPOLOGY.steps, handle, size=1, concurrency=3)  # type: ignore[arg-type]
     async with supervised(broker.url, broker.vhost, TOPOLOGY.multitenant, [consumer]):
-        await eventually(lambda: at_work == 3, "as many steps at work as allowed")
+        await eventually(lambda: running_steps == 3, "as many steps run as allowed")
         waiting = await message_count(channel, TOPOLOGY.steps.name)
         for _ in range(12):
-            room.release()
+            permits.release()
         await eventually(lambda: ended == 12, "all steps done")
 
     assert (waiting, most) == (9, 3)

@@ -52,7 +52,7 @@ async def test_consumers_are_registered_when_the_broker_has_them(broker: FreshBr
     assert not running.connected
 
 
-async def test_everything_comes_back_after_a_broker_restart(own_broker: Broker) -> None:
+async def test_everything_is_restored_after_a_broker_restart(own_broker: Broker) -> None:
     """Consumers, publisher and topology are restored; messages in the queues are delivered."""
     vhost = "regards.multitenant.manager"
     handler = RecordingHandler()
@@ -92,7 +92,7 @@ async def test_a_deleted_queue_is_declared_and_consumed_again(
         await handler.received(1)
 
 
-async def test_a_channel_closed_by_an_error_comes_back(
+async def test_a_channel_closed_by_an_error_is_opened_again(
     broker: FreshBroker, channel: AbstractChannel
 ) -> None:
     """A publication to an exchange that doesn't exist costs the channel, not the service."""
@@ -111,7 +111,9 @@ async def test_a_channel_closed_by_an_error_comes_back(
         assert running.last_loss is not None
 
 
-async def test_a_cut_connection_comes_back(broker: FreshBroker, channel: AbstractChannel) -> None:
+async def test_a_broken_connection_is_opened_again(
+    broker: FreshBroker, channel: AbstractChannel
+) -> None:
     """The batch under way is abandoned, offered again, and acknowledged once."""
     handler = RecordingHandler()
     handler.gate.clear()
@@ -130,7 +132,7 @@ async def test_a_cut_connection_comes_back(broker: FreshBroker, channel: Abstrac
     assert handler.batches[1][0].redelivered
 
 
-async def test_a_silent_broker_is_noticed(broker: FreshBroker) -> None:
+async def test_a_broker_that_does_not_answer_is_detected(broker: FreshBroker) -> None:
     """Nothing arrives and nothing is closed: only the heartbeats fail."""
     consumer = new_consumer(QUEUE, RecordingHandler())
     async with tcp_proxy(broker.url) as proxy:
@@ -143,7 +145,7 @@ async def test_a_silent_broker_is_noticed(broker: FreshBroker) -> None:
             await eventually(lambda: consumer.registered, "the consumer registered again")
 
 
-async def test_stopping_while_the_broker_is_away_ends_at_once(broker: FreshBroker) -> None:
+async def test_stopping_while_the_broker_is_unavailable_takes_no_time(broker: FreshBroker) -> None:
     """A pause between attempts doesn't hold up a shutdown."""
     async with tcp_proxy(broker.url) as proxy:
         proxy.cut(refuse=True)
@@ -174,7 +176,7 @@ async def test_a_topology_conflict_is_reported_and_repaired(
             await eventually(lambda: consumer.registered, "the consumer registered")
 
 
-def test_pauses_grow_to_their_limit_and_are_spread() -> None:
+def test_pauses_grow_to_their_limit_and_have_jitter() -> None:
     """Pauses are between half and all of 0.2 s, 0.4 s … 10 s."""
     for attempt, longest in [(1, 0.2), (2, 0.4), (5, 3.2), (7, 10.0), (1000, 10.0)]:
         pauses = {BACKOFF.pause(attempt).total_seconds() for _ in range(50)}

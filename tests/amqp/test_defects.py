@@ -9,10 +9,10 @@ import pytest
 from aio_pika.abc import AbstractChannel
 
 from rs_order.app.health import consumption
-from rs_order.broker import acknowledgement, bounded_attempts
+from rs_order.broker import bounded_attempts
 from rs_order.broker.batch_consumer import BatchConsumer
 from rs_order.broker.connection import BACKOFF
-from rs_order.broker.delivery import DeadLetter, Delivery, Done, Outcome
+from rs_order.broker.delivery import DeadLetter, DeadLetterReason, Delivery, Done, Outcome
 from rs_order.broker.queue_names import topology
 from rs_order.broker.topology import Topology, declare
 from rs_order.consumers.batches import Batches, Failures, NotifyFailures, Received
@@ -22,7 +22,16 @@ from rs_order.domain.ids import Tenant
 from rs_order.domain.retry import Backoff
 from rs_order.store.errors import StoreUnavailable
 from rs_order.tenants.consumer import InstanceTenant
-from tests.amqp.support import message_count, only, raw_channel, send, supervised, take
+from tests.amqp.support import (
+    RecordingHandler,
+    message_count,
+    new_consumer,
+    only,
+    raw_channel,
+    send,
+    supervised,
+    take,
+)
 from tests.support.polling import eventually
 from tests.support.servers import FreshBroker
 
@@ -32,7 +41,7 @@ DEAD_LETTERS = f"{QUEUE.name}.DLQ"
 
 
 class FailingHandler:
-    """Raises for each batch that contains ``poison``, and while the database is unavailable."""
+    """Raises for each batch that contains ``defective``, and while the database is unavailable."""
 
     def __init__(self) -> None:
         self.handled: list[bytes] = []
@@ -44,8 +53,8 @@ class FailingHandler:
         self.attempts += 1
         if self.unavailable:
             raise StoreUnavailable("the database is down")
-        if any(delivery.body == b"poison" for delivery in deliveries):
-            raise KeyError("nobody foresaw this")
+        if any(delivery.body == b"defective" for delivery in deliveries):
+            raise KeyError("an unexpected error")
         self.handled += [delivery.body for delivery in deliveries]
         return [Done() for _ in deliveries]
 
@@ -70,25 +79,25 @@ async def channel(broker: FreshBroker) -> AsyncIterator[AbstractChannel]:
 async def test_a_message_that_fails_its_consumer_becomes_a_dead_letter(
     broker: FreshBroker, channel: AbstractChannel
 ) -> None:
-    """The others are handled, the queue drains, health is DOWN in between, users are notified."""
-    await send(channel, QUEUE, b"one", b"poison", b"two")
+    """The others are handled, the queue drains, health is DOWN meanwhile, and users are notified."""
+    await send(channel, QUEUE, b"one", b"defective", b"two")
     handler = FailingHandler()
     consumer = handler.consumer()
 
     async with supervised(broker.url, broker.vhost, TOPOLOGY.multitenant, [consumer]):
         await eventually(lambda: consumer.defect, "the defect")
         down = consumption([consumer])
-        letter = await take(channel, DEAD_LETTERS)
+        dead_letter = await take(channel, DEAD_LETTERS)
         await eventually(lambda: consumption([consumer]).status is HealthStatus.UP, "UP again")
         await send(channel, QUEUE, b"three")
         await eventually(lambda: b"three" in handler.handled, "the next message handled")
 
     assert (down.status, down.details["failing"]) == (HealthStatus.DOWN, {QUEUE.name: "KeyError"})
-    assert letter.body == b"poison"
-    assert letter.headers["rs-order.reason"] == "unexpected-batch-failure"
-    assert "KeyError: 'nobody foresaw this'" in str(letter.headers["x-exception-message"])
+    assert dead_letter.body == b"defective"
+    assert dead_letter.headers["rs-order.reason"] == "unexpected-batch-failure"
+    assert "KeyError: 'an unexpected error'" in str(dead_letter.headers["x-exception-message"])
     assert sorted(handler.handled) == [b"one", b"three", b"two"]
-    assert [body for body, _ in handler.notified] == [b"poison"]
+    assert [body for body, _ in handler.notified] == [b"defective"]
     assert isinstance(handler.notified[0][1], DeadLetter)
     assert await message_count(channel, QUEUE.name) == 0
     assert await message_count(channel, DEAD_LETTERS) == 0
@@ -115,30 +124,30 @@ async def test_a_defect_in_the_reading_of_messages(
         handled.extend(received.message.correlation_id for received in batch)
 
     def check(request: OrderRequest) -> str | None:
-        if request.correlation_id == "poison":
-            raise IndexError("nobody foresaw this")
+        if request.correlation_id == "defective":
+            raise IndexError("an unexpected error")
         return None
 
     batches = Batches(OrderRequest, handle, InstanceTenant(), failures, invalid=check)
-    for correlation_id in ("one", "poison", "two"):
+    for correlation_id in ("one", "defective", "two"):
         body = f'{{"correlationId": "{correlation_id}"}}'.encode()
         message = aio_pika.Message(body, headers={"regards.tenant": "instance"})
         await channel.default_exchange.publish(message, QUEUE.name)
     consumer = BatchConsumer(QUEUE, batches, unavailable=(StoreUnavailable,), notify=batches.notify)
     async with supervised(broker.url, broker.vhost, TOPOLOGY.multitenant, [consumer]):
-        letter = await take(channel, DEAD_LETTERS)
+        dead_letter = await take(channel, DEAD_LETTERS)
         await eventually(lambda: sorted(map(str, handled)) == ["one", "two"], "both others handled")
 
-    assert b"poison" in letter.body
-    assert letter.headers["rs-order.reason"] == "unexpected-batch-failure"
+    assert b"defective" in dead_letter.body
+    assert dead_letter.headers["rs-order.reason"] == "unexpected-batch-failure"
     assert failures.labels == ["Unexpected AMQP batch processing failure."]
     assert await message_count(channel, QUEUE.name) == 0
 
 
-async def test_an_unavailable_database_is_waited_for(
+async def test_a_consumer_waits_for_an_unavailable_database(
     broker: FreshBroker, channel: AbstractChannel
 ) -> None:
-    """More failures than a defect may cause make no dead letter, and health doesn't report a defect."""
+    """However many attempts fail, there is no dead letter, and health reports no defect."""
     await send(channel, QUEUE, b"one", b"two")
     handler = FailingHandler()
     handler.unavailable = True
@@ -155,23 +164,20 @@ async def test_an_unavailable_database_is_waited_for(
 
 
 async def test_a_dead_letter_that_cannot_be_published_is_left_to_the_broker(
-    broker: FreshBroker, channel: AbstractChannel, monkeypatch: pytest.MonkeyPatch
+    broker: FreshBroker, channel: AbstractChannel
 ) -> None:
     """The broker dead-letters it, and the other messages are acknowledged."""
-
-    def fail(*_: object, **__: object) -> aio_pika.Message:
-        raise OverflowError("a header that can't be written")
-
-    monkeypatch.setattr(acknowledgement, "dead_letter_message", fail)
-    await send(channel, QUEUE, b"one", b"poison")
-    handler = FailingHandler()
+    unwritable = DeadLetter(
+        DeadLetterReason.UNEXPECTED_BATCH_FAILURE, "half a surrogate pair: \ud800"
+    )
+    handler = RecordingHandler(lambda one: unwritable if one.body == b"defective" else Done())
+    await send(channel, QUEUE, b"one", b"defective")
     async with supervised(
-        broker.url, broker.vhost, TOPOLOGY.multitenant, [handler.consumer()]
+        broker.url, broker.vhost, TOPOLOGY.multitenant, [new_consumer(QUEUE, handler)]
     ) as connection:
-        letter = await take(channel, DEAD_LETTERS)
+        dead_letter = await take(channel, DEAD_LETTERS)
         assert connection.last_loss is None
 
-    assert letter.body == b"poison"
-    assert letter.headers["x-first-death-reason"] == "rejected"
-    assert handler.handled == [b"one"]
+    assert dead_letter.body == b"defective"
+    assert dead_letter.headers["x-first-death-reason"] == "rejected"
     assert await message_count(channel, QUEUE.name) == 0

@@ -80,7 +80,7 @@ def row(
         ),
     ],
 )
-def test_an_event_goes_to_its_fanout_with_the_headers_java_needs(
+def test_an_event_goes_to_its_fanout_exchange_with_the_headers_that_java_needs(
     kind: MessageKind, vhost: Vhost, tenant: str, event: str
 ) -> None:
     """amqp.md 1.3, 1.6, 1.7: a Java peer drops a message with a missing or wrong class name."""
@@ -118,7 +118,7 @@ def test_a_copy_for_the_notifier_is_a_request_with_its_own_headers() -> None:
     ("step", "queue"),
     [("schedule", "rs-order.steps"), ("complete-order", "rs-order.remote-steps")],
 )
-def test_a_step_goes_to_a_queue_of_ours_or_counts_as_not_published(step: str, queue: str) -> None:
+def test_a_step_goes_to_its_queue_or_counts_as_not_published(step: str, queue: str) -> None:
     """Steps are mandatory; those that call other services have a queue of their own."""
     publication = MESSAGES.publication(row(MessageKind.STEP, body=orjson.dumps({"step": step})))
 
@@ -161,7 +161,7 @@ def test_only_order_responses_carry_a_correlation_id_that_fits(
     assert MESSAGES.publication(row(kind, correlation_id)).message.correlation_id == expected
 
 
-def test_a_dead_request_is_a_letter_that_can_be_replayed() -> None:
+def test_a_dead_request_is_a_dead_letter_that_can_be_replayed() -> None:
     """The dead letter is the request itself, with the reason in its headers."""
     body = {
         "request": {"correlationId": "c", "user": "john"},
@@ -196,7 +196,7 @@ def test_a_dead_request_is_a_letter_that_can_be_replayed() -> None:
     }
 
 
-def test_names_follow_the_settings() -> None:
+def test_names_of_publications_follow_the_settings() -> None:
     """amqp.md 1.15: namespace and instance name."""
     messages = Publications(
         step_queue=NAMES.steps.name,

@@ -119,7 +119,7 @@ def by_stream(messages: Sequence[AbstractIncomingMessage]) -> Mapping[str | None
     return numbers
 
 
-async def test_a_row_leaves_the_outbox_when_the_broker_has_it(
+async def test_a_row_is_deleted_when_the_broker_has_it(
     broker: FreshBroker, channel: AbstractChannel, outbox: ObservedOutbox
 ) -> None:
     """Committed rows arrive once and are deleted."""
@@ -135,7 +135,7 @@ async def test_a_row_leaves_the_outbox_when_the_broker_has_it(
     assert await message_count(channel, STEPS) == 0
 
 
-async def test_a_nudge_works_at_once(
+async def test_a_nudge_publishes_at_once(
     broker: FreshBroker,
     channel: AbstractChannel,
     outbox: ObservedOutbox,
@@ -150,7 +150,7 @@ async def test_a_nudge_works_at_once(
     assert await outbox.is_empty()
 
 
-async def test_rows_of_another_process_are_swept(
+async def test_rows_of_another_process_are_found_by_the_sweep(
     broker: FreshBroker, channel: AbstractChannel, outbox: ObservedOutbox
 ) -> None:
     """Rows committed by another process are found by the sweep."""
@@ -163,7 +163,7 @@ async def test_rows_of_another_process_are_swept(
         await eventually(outbox.is_empty, "the outbox empty")
 
 
-async def test_a_delayed_row_leaves_when_it_falls_due(
+async def test_a_delayed_row_is_published_when_it_is_due(
     broker: FreshBroker,
     channel: AbstractChannel,
     outbox: ObservedOutbox,
@@ -209,10 +209,10 @@ class _FlakyPublisher(Publisher):
     async def publish(self, publication: Publication) -> None:
         luck = self._random.random()
         if luck < 0.05:
-            raise NotConfirmed("refused, says the test")
+            raise NotConfirmed("rejected by the test")
         await super().publish(publication)
         if luck > 0.95:
-            raise NotConfirmed("confirm lost, says the test")
+            raise NotConfirmed("confirm lost by the test")
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -292,7 +292,7 @@ async def test_a_claim_ends_although_its_stream_has_more_rows(
     assert by_stream(await all_of(channel, STEPS)) == {"order-1": [0, 1, 2]}
 
 
-async def test_an_unroutable_step_stays_and_stops_its_stream_only(
+async def test_an_unroutable_step_is_kept_and_stops_only_its_stream(
     broker: FreshBroker, channel: AbstractChannel, outbox: ObservedOutbox
 ) -> None:
     """A step without a queue isn't lost: it waits until the queue exists again."""
@@ -318,10 +318,10 @@ async def test_an_unroutable_step_stays_and_stops_its_stream_only(
     assert by_stream(await all_of(channel, STEPS)) == {"order-1": [1, 2]}
 
 
-async def test_a_confirm_that_is_lost_means_the_same_message_id_twice(
+async def test_a_lost_confirm_repeats_the_message_with_the_same_id(
     broker: FreshBroker, channel: AbstractChannel, outbox: ObservedOutbox
 ) -> None:
-    """Promise 3: the connection dies between publish and confirm; the duplicate can be recognised."""
+    """Promise 3: the connection breaks between publish and confirm; the duplicate can be recognised."""
     message = step(1, "order-1")
     async with tcp_proxy(broker.url) as proxy, relaying(broker, outbox, proxy.url) as relay:
         await outbox.add(step(0, "order-1"))
@@ -340,7 +340,7 @@ async def test_a_confirm_that_is_lost_means_the_same_message_id_twice(
     assert first.message_id == second.message_id == str(message.message_id)
 
 
-async def test_no_claim_is_held_while_the_broker_is_away(
+async def test_there_is_no_claim_while_the_broker_is_unavailable(
     broker: FreshBroker, channel: AbstractChannel, outbox: ObservedOutbox
 ) -> None:
     """Without a broker no claim is made, because each claim holds a database connection."""
@@ -358,17 +358,17 @@ async def test_no_claim_is_held_while_the_broker_is_away(
         await eventually(lambda: not publisher.is_open, "the loss noticed")
         await outbox.add(step(1))
         relay.nudge()
-        await eventually(lambda: outbox.held == 0, "no claim held")
+        await eventually(lambda: outbox.open_claims == 0, "no open claim")
         claims = outbox.claims
         relay.nudge()
         await asyncio.sleep(SWEEP_SECONDS * 1.5)
-        assert (outbox.claims, outbox.held) == (claims, 0)
+        assert (outbox.claims, outbox.open_claims) == (claims, 0)
 
         proxy.accept()
         await take(channel, STEPS)
 
 
-async def test_two_relays_share_the_slots(
+async def test_two_relays_share_the_partitions(
     broker: FreshBroker, channel: AbstractChannel, outbox: ObservedOutbox
 ) -> None:
     """Promise 6: no row is published twice, and both relays never drain the same stream."""
@@ -384,7 +384,7 @@ async def test_two_relays_share_the_slots(
     assert arrived == {f"order-{order}": list(range(10)) for order in range(30)}
 
 
-async def test_stopping_settles_what_is_in_flight(
+async def test_stopping_waits_for_messages_in_flight(
     broker: FreshBroker, channel: AbstractChannel, outbox: ObservedOutbox
 ) -> None:
     """A stop in the middle leaves no row that is both published and kept."""

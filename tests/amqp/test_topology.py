@@ -195,7 +195,7 @@ def test_names_follow_namespace_and_type() -> None:
     assert other.dead_letter_queues(Vhost.INSTANCE) == ("regards.DLQ",)
 
 
-async def test_everything_is_declared_twice_without_harm(broker: FreshBroker) -> None:
+async def test_declaring_everything_twice_changes_nothing(broker: FreshBroker) -> None:
     """Each start and each reconnection declares all of it."""
     async with raw_channel(broker.url, broker.vhost) as channel:
         await declare(channel, FULL.multitenant)
@@ -206,14 +206,14 @@ async def test_everything_is_declared_twice_without_harm(broker: FreshBroker) ->
 
 
 async def _declare_as_java(channel: AbstractChannel) -> None:
-    """Queues of a Java rs-order, with literal names and arguments."""
+    """Declare the queues of a Java rs-order, with literal names and arguments."""
     await channel.declare_exchange("regards.DLX", "topic", durable=True)
     await channel.declare_queue("regards.DLQ", durable=True, arguments={"x-max-priority": 255})
     for name, event in BATCH_QUEUES.items():
-        letters = await channel.declare_queue(
+        dead_letters = await channel.declare_queue(
             f"{name}.DLQ", durable=True, arguments={"x-max-priority": 255}
         )
-        await letters.bind("regards.DLX", f"{name}.DLQ")
+        await dead_letters.bind("regards.DLX", f"{name}.DLQ")
         await _subscribe_as_java(channel, name, event, f"{name}.DLQ")
     for name, event in SINGLE_QUEUES.items():
         await _subscribe_as_java(channel, name, event, "regards.DLQ")
@@ -235,7 +235,7 @@ async def _subscribe_as_java(
     await queue.bind(exchange)
 
 
-async def test_a_broker_that_served_java_takes_our_declarations(broker: FreshBroker) -> None:
+async def test_a_broker_that_served_java_accepts_our_declarations(broker: FreshBroker) -> None:
     """The broker rejects other arguments with 406 (amqp.md 5, item 1)."""
     async with raw_channel(broker.url, broker.vhost) as channel:
         await _declare_as_java(channel)

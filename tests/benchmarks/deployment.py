@@ -30,14 +30,14 @@ class Deployment:
     sandbox: Sandbox
     peer: Peer
     pid: int
-    """Of the service."""
+    """Process id of the service."""
     url: str
-    """Of its REST side."""
+    """Base URL of its REST API."""
     log: list[bytes]
-    """Lines it logged; those that are left at the end go to standard error."""
+    """Log lines of the service; at the end they are written to standard error."""
 
     def client(self, email: str, role: str = "REGISTERED_USER") -> httpx.AsyncClient:
-        """A client of the REST side that carries a token of the user."""
+        """Return a client of the REST API with a token of the user."""
         token = self.sandbox.token(email, role, TENANT)
         return httpx.AsyncClient(
             base_url=self.url,
@@ -47,7 +47,7 @@ class Deployment:
         )
 
     async def execute(self, *statements: str) -> Any:
-        """Run statements in the tenant's schema, one after the other; the first value of the last one."""
+        """Run statements in the tenant's schema, and return the first value of the last one."""
         connection = await asyncpg.connect(self.servers.database_url)
         try:
             await connection.execute(f"set search_path to order_{TENANT}")
@@ -58,25 +58,25 @@ class Deployment:
             await connection.close()
 
     def resident_mib(self) -> float:
-        """Memory of the service now."""
+        """Return the memory that the service has resident now."""
         return self._status("VmRSS:")
 
     def highest_resident_mib(self) -> float:
-        """The most memory the service ever had resident."""
+        """Return the most memory that the service had resident."""
         return self._status("VmHWM:")
 
     def _status(self, field: str) -> float:
         for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
             if line.startswith(field):
                 return int(line.split()[1]) / 1024
-        raise RuntimeError(f"the kernel tells no {field} for process {self.pid}")
+        raise RuntimeError(f"the kernel reports no {field} for process {self.pid}")
 
 
 @asynccontextmanager
 async def running_deployment(
     *synthetic: SyntheticDataset, **settings: object
 ) -> AsyncIterator[Deployment]:
-    """Everything running, with generated datasets; settings by their names without RS_ORDER_."""
+    """Run servers, sandbox and service with generated datasets; settings have names without RS_ORDER_."""
     async with AsyncExitStack() as stack:
         servers = await stack.enter_async_context(running_servers(durable=True))
         sandbox = await stack.enter_async_context(
@@ -110,7 +110,7 @@ async def running_deployment(
 async def _service(
     environment: dict[str, str], log: list[bytes]
 ) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    """``rs-order serve`` from ready to stopped, and its address."""
+    """Run ``rs-order serve``; yield its process and its address once it is ready."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "rs_order", "serve"),
         env={**os.environ, **{f"RS_ORDER_{name}": value for name, value in environment.items()}},
@@ -133,7 +133,7 @@ async def _service(
 
 
 async def _line(output: asyncio.StreamReader, log: list[bytes]) -> bytes:
-    """The next line, which is kept."""
+    """Read the next line, add it to the log, and return it."""
     line = await output.readline()
     if not line:
         sys.stderr.buffer.writelines(log)

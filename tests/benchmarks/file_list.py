@@ -19,7 +19,7 @@ from tests.benchmarks.deployment import running_deployment
 from tests.benchmarks.large_orders import OWNER, large_order
 
 FILES_EACH = 5000
-"""Of a sub-order."""
+"""The number of files of a sub-order."""
 
 
 async def measure(files: int, requests: int) -> None:

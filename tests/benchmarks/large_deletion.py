@@ -1,10 +1,10 @@
-"""Measures what happens to a large order, and what another user of the tenant notices of it.
+"""Measures operations on a large order, and their effect on another user of the tenant.
 
     python -m tests.benchmarks.large_deletion [--files N] [--sub-orders N] [--only NAME …]
 
 The order is written by SQL. It is deleted, expires, is paused, resumed and cancelled, or has all its files
-retried, while another user orders one file after the other over AMQP and looks at his orders over HTTP. His
-times are compared with those from just before.
+retried. Meanwhile another user orders one file after the other over AMQP, and lists the own orders over HTTP.
+The times of this user are compared with those from just before.
 """
 
 # ruff: noqa: T201 - a measurement prints its figures
@@ -35,15 +35,15 @@ insert into rs_order.outbox (partition, kind, tenant, body, message_id, due_at)
 select 0, 'STEP', '{tenant}', json_build_object('step', 'expire-order', 'orderId', {order})::text,
        gen_random_uuid(), now()
 """
-LONGEST = 1800
+LONGEST_SECONDS = 1800
 
 
 @dataclass
 class Times:
-    """What the other user waited for, in milliseconds."""
+    """Waiting times of the other user in milliseconds."""
 
     ordered: list[float] = field(default_factory=list)
-    """From his request to DONE."""
+    """From the request to DONE."""
     listed: list[float] = field(default_factory=list)
     """``GET /user/orders``."""
 
@@ -67,7 +67,7 @@ def _figures(during: list[float], before: list[float]) -> str:
 
 
 class OtherUser:
-    """Orders and looks, again and again; his files are external, so that nothing but us takes time."""
+    """Orders and lists orders in a loop; the files are external, so that only the service takes time."""
 
     def __init__(self, deployment: Deployment, client: httpx.AsyncClient) -> None:
         self._deployment = deployment
@@ -84,7 +84,7 @@ class OtherUser:
             self.times.ordered.append(1000 * (final.at - began))
             await asyncio.sleep(0.05)
 
-    async def look(self) -> None:
+    async def list_orders(self) -> None:
         while True:
             began = time.monotonic()
             (await self._client.get("/user/orders?page=0&size=20")).raise_for_status()
@@ -94,7 +94,7 @@ class OtherUser:
 
 @dataclass
 class Measurement:
-    """One deployment with its other user at work."""
+    """A deployment with the other user at work."""
 
     deployment: Deployment
     owner: httpx.AsyncClient
@@ -113,14 +113,14 @@ class Measurement:
     async def act(
         self, what: str, begin: Callable[[], Awaitable[None]], end: str, step: str
     ) -> None:
-        """Do something, wait until a query is true, and say what came of it."""
+        """Start an operation, wait until a query is true, and print the figures."""
         before, self.other.times = self.other.times, Times()
         self.deployment.log.clear()
         async with watched_locks(self.deployment) as locks:
             began = time.monotonic()
             await begin()
             called = time.monotonic()
-            async with asyncio.timeout(LONGEST):
+            async with asyncio.timeout(LONGEST_SECONDS):
                 while not await self.deployment.execute(end):  # noqa: ASYNC110 - another process does it
                     await asyncio.sleep(0.1)
             ended = time.monotonic()
@@ -134,7 +134,7 @@ class Measurement:
         self.other.times = before
 
     def _steps(self, name: str) -> str:
-        """How long the steps of a name took, as the service logs it."""
+        """Describe the duration of the steps with a name, from the log of the service."""
         lines = [json.loads(line) for line in self.deployment.log if line.startswith(b"{")]
         took = [line["ms"] for line in lines if line.get("step") == name and "ms" in line]
         if not took:
@@ -150,26 +150,26 @@ async def deletion(at: Measurement) -> None:
     await at.act(
         "deleted over HTTP",
         lambda: at.call("DELETE", f"/user/orders/{order}"),
-        _gone(order),
+        _deleted(order),
         "delete-files",
     )
 
 
 async def expiry(at: Measurement) -> None:
-    """Its time comes: the row that waits for it falls due."""
+    """Let the expiry step of the order fall due."""
     order = await at.large(OrderStatus.DONE, SubOrderState.WAITING, FileState.AVAILABLE)
 
-    async def comes() -> None:
+    async def expire() -> None:
         await at.deployment.execute(
             f"update orders set expires_at = now() where id = {order} returning 1",  # noqa: S608 - a number
             _EXPIRE.format(tenant=TENANT, order=order),
         )
 
-    await at.act("expired", comes, _gone(order), "delete-files")
+    await at.act("expired", expire, _deleted(order), "delete-files")
 
 
 async def pause_and_cancel(at: Measurement) -> None:
-    """What storage is asked for is never answered, so that the order stays at work until it goes."""
+    """Storage never answers, so that the order keeps running until it is cancelled."""
     at.deployment.sandbox.faults.silence = True
     order = await at.large(OrderStatus.RUNNING, SubOrderState.RUNNING, FileState.PENDING)
 
@@ -192,7 +192,7 @@ async def pause_and_cancel(at: Measurement) -> None:
     await at.act(
         "cancelled over AMQP",
         lambda: at.deployment.peer.send(CANCELS, body),
-        _gone(order),
+        _deleted(order),
         "delete-files",
     )
     at.deployment.sandbox.faults.silence = False
@@ -217,7 +217,7 @@ VARIANTS = {
 }
 
 
-def _gone(order: int) -> str:
+def _deleted(order: int) -> str:
     return (
         f"select not exists (select from data_file where order_id = {order})"  # noqa: S608 - a number
         f" and not exists (select from sub_order where order_id = {order})"
@@ -244,9 +244,9 @@ async def measure(files: int, sub_orders: int, names: list[str]) -> None:
 
 @asynccontextmanager
 async def _at_work(other: OtherUser) -> AsyncIterator[OtherUser]:
-    """Whatever fails him fails the measurement."""
+    """Let the other user work during the block; an error of that work fails the measurement."""
     async with asyncio.TaskGroup() as tasks:
-        busy = [tasks.create_task(other.order()), tasks.create_task(other.look())]
+        busy = [tasks.create_task(other.order()), tasks.create_task(other.list_orders())]
         yield other
         for task in busy:
             task.cancel()

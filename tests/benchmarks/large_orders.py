@@ -1,4 +1,4 @@
-"""Large orders of a deployment, and how long the service holds locks while it works on them."""
+"""Large orders of a deployment, and measurement of the locks that the service holds meanwhile."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -23,11 +23,11 @@ async def large_order(
     files: int,
     sub_orders: int,
 ) -> int:
-    """An order of ``OWNER``'s, its files spread evenly over its sub-orders and all in one state."""
+    """Write an order of ``OWNER`` and return its id; its files are spread evenly and have one state."""
     connection = await asyncpg.connect(deployment.servers.database_url)
     try:
         await connection.execute(f"set search_path to order_{TENANT}")
-        async with connection.transaction():  # the reconciler must not count half of it
+        async with connection.transaction():  # the reconciler must not see a part of it
             order = await write_large_order(
                 connection,
                 owner=OWNER,
@@ -60,14 +60,14 @@ order by 1 desc
 
 @dataclass
 class Locks:
-    """The longest of what was seen, in seconds."""
+    """The longest times that were observed, in seconds."""
 
     longest: float = 0
-    """A transaction that had locked or written rows of the tenant."""
+    """Age of a transaction that had locked or written rows of the tenant."""
     statement: str = ""
-    """What that transaction was at."""
+    """The statement of that transaction."""
     waited: float = 0
-    """One of them waited for the lock of another."""
+    """Wait of one of them for the lock of another."""
 
     def __str__(self) -> str:
         return (
@@ -78,7 +78,7 @@ class Locks:
 
 @asynccontextmanager
 async def watched_locks(deployment: Deployment) -> AsyncIterator[Locks]:
-    """Look a hundred times a second who holds locks in the tenant's schema."""
+    """Check a hundred times a second which transactions hold locks in the tenant's schema."""
     seen = Locks()
     connection = await asyncpg.connect(deployment.servers.database_url)
     watching = asyncio.create_task(_watch(connection, seen))
@@ -101,6 +101,6 @@ async def _watch(connection: asyncpg.Connection, seen: Locks) -> None:
 
 
 def _title(query: str) -> str:
-    """The first words of a statement, without the comments in front."""
+    """Return the first words of a statement, without the comments before it."""
     lines = [line for line in query.splitlines() if line and not line.startswith("--")]
     return " ".join(" ".join(lines).split()[:6])

@@ -1,4 +1,4 @@
-"""Measures a burst of order requests: how soon all are granted, and all are done.
+"""Measures a burst of order requests: the time until all are granted, and until all are done.
 
 python -m tests.benchmarks.many_requests [--requests N]
 """

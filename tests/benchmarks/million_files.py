@@ -3,7 +3,7 @@
     python -m tests.benchmarks.million_files [--files N] [--page N]
 
 The memory is that of the service alone, which is a process of its own: its highest resident set as
-the kernel keeps it (``VmHWM``).
+the kernel records it (``VmHWM``).
 """
 
 # ruff: noqa: T201 - a measurement prints its figures

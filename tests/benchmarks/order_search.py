@@ -1,4 +1,4 @@
-"""Measures the administrators' side of many orders: searches, and all orders as CSV.
+"""Measures searches of administrators among many orders, and the CSV of all orders.
 
     python -m tests.benchmarks.order_search [--orders N] [--requests N]
 

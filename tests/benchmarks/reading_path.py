@@ -2,17 +2,17 @@
 
     python -m tests.benchmarks.reading_path [--list]
 
-Three ways are counted: from an order request to its GRANTED response, from a storage event to the
+Three flows are counted: from an order request to its GRANTED response, from a storage event to the
 SUBORDER_DONE response, and from the HTTP request for a zip to the restore request of the owner's next
 sub-order. The count is measured, not read: the service runs in this process on real servers, beside the
-sandbox. Each way is taken as it comes first after the start, when no cache helps.
+sandbox. Each flow is the first of its kind after the start, so no cache shortens it.
 
 - A Python file counts if one of its functions ran. Constructors don't count: to build an object is wiring.
   Bodies of modules and classes, and methods that a library generated, don't count either. So a module
   that holds only types is not counted, although a reader may open it.
 - An SQL file counts if one of its statements ran.
 - What also runs while the service has nothing to do is left out.
-- The last step of a way writes a message to the outbox, and may start further work at once. Therefore only
+- The last step of a flow writes a message to the outbox, and may start further work at once. Therefore only
   the relay and the task that committed are counted from this commit on, until the message is published.
 - The sandbox and the demo are not part of the product and don't count.
 """
@@ -47,7 +47,7 @@ QUIET_SECONDS = 1.5
 LONGEST_SECONDS = 60.0
 
 FILE_BYTES = 1_200_000
-"""More than a sub-order takes, so that each file has a sub-order of its own."""
+"""More than fits into a sub-order with another file, so that each file has its own sub-order."""
 
 
 def named_statements() -> dict[str, str]:
@@ -61,7 +61,7 @@ def named_statements() -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """The message that ends a way."""
+    """The message that ends a flow."""
 
     written: str
     """Part of the arguments of the statement that writes it."""
@@ -100,15 +100,15 @@ class Recorder:
             return
         file = frame.f_code.co_filename
         if file.startswith(f"{ROOT}/"):
-            if self._on_the_way(frame):
+            if self._in_the_flow(frame):
                 self._note_function(file[len(f"{ROOT}/") :], frame)
         elif file.endswith("/asyncpg/connection.py"):
-            if self._on_the_way(frame):
+            if self._in_the_flow(frame):
                 self._note_statement(frame)
         elif file.endswith("/aio_pika/exchange.py") and frame.f_code.co_name == "publish":
             self._note_publication(frame)
 
-    def _on_the_way(self, frame: FrameType) -> bool:
+    def _in_the_flow(self, frame: FrameType) -> bool:
         if self._committed_by is None or asyncio.current_task() is self._committed_by:
             return True
         return any(caller.f_code.co_filename.endswith(RELAY) for caller in _stack(frame))
@@ -146,8 +146,8 @@ def _stack(frame: FrameType | None) -> Iterator[FrameType]:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """The files of a way, with the functions that ran in them."""
+class Flow:
+    """The files of a flow, with the functions that ran in them."""
 
     name: str
     python: Mapping[str, set[str]]
@@ -166,15 +166,15 @@ class Way:
 
 
 class Measurement:
-    """Measures ways in a running service."""
+    """Measures flows in a running service."""
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
         self._statements = named_statements()
-        self.ways: list[Way] = []
+        self.flows: list[Flow] = []
 
-    async def way(self, name: str, goal: Goal, begin: Callable[[], Awaitable[Any]]) -> Any:
-        """Measure the way that ``begin`` starts, and return the result of ``begin``."""
+    async def flow(self, name: str, goal: Goal, begin: Callable[[], Awaitable[Any]]) -> Any:
+        """Measure the flow that ``begin`` starts, and return the result of ``begin``."""
         background = await self._background()
         recorder = Recorder(self._statements, goal)
         with recorder.recording():
@@ -185,13 +185,13 @@ class Measurement:
             file: functions - background.get(file, set())
             for file, functions in recorder.functions.items()
         }
-        self.ways.append(
-            Way(name, {file: some for file, some in python.items() if some}, recorder.sql)
+        self.flows.append(
+            Flow(name, {file: some for file, some in python.items() if some}, recorder.sql)
         )
         return result
 
     async def _background(self) -> Mapping[str, set[str]]:
-        """Return what runs while there is nothing to do, once the service has come to rest."""
+        """Return the functions that run while there is no work, once the service is idle."""
         last: Mapping[str, set[str]] | None = None
         while True:
             recorder = Recorder(self._statements)
@@ -202,38 +202,38 @@ class Measurement:
             last = recorder.functions
 
 
-async def measure() -> list[Way]:
+async def measure() -> list[Flow]:
     faults = Faults(silence=True)
     limits = {"max_storage_files_jobs_per_user": 1, "files_bucket_size_mb": 1}
     dataset = SyntheticDataset(name="D", products=2, size=FILE_BYTES)
     async with running_service(dataset, faults, **limits) as platform:
         measurement = Measurement(platform)
         queries = [f'providerId:"SYN_D_{number:07d}"' for number in (1, 2)]
-        correlation_id = await measurement.way(
+        correlation_id = await measurement.flow(
             "order request to GRANTED",
             Goal("GRANTED", "OrderResponse", b'"GRANTED"'),
             lambda: platform.peer.order(*queries),
         )
         granted = await platform.peer.until(correlation_id, "GRANTED")
         await platform.sandbox.restores.wait_for_requests(1)
-        await measurement.way(
+        await measurement.flow(
             "storage event to SUBORDER_DONE",
             Goal("SUBORDER_DONE", "OrderResponse", b'"SUBORDER_DONE"'),
             lambda: _release(platform),
         )
         await platform.peer.until(correlation_id, "SUBORDER_DONE")
-        answer = await measurement.way(
+        answer = await measurement.flow(
             "zip to the owner's next sub-order",
             Goal("RESTORE_REQUEST", "FilesRestorationRequest"),
             lambda: platform.download(granted.body["orderId"]),
         )
         answer.raise_for_status()
         await platform.sandbox.restores.wait_for_requests(2)
-        return measurement.ways
+        return measurement.flows
 
 
 async def _release(platform: Platform) -> None:
-    """Let storage bring the requested files back."""
+    """Let storage make the requested files available."""
     platform.sandbox.restores.release()
 
 
@@ -265,15 +265,15 @@ async def running_service(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--list", action="store_true", help="print the files of each way")
+    parser.add_argument("--list", action="store_true", help="print the files of each flow")
     arguments = parser.parse_args()
-    ways = asyncio.run(measure())
-    rows = "\n".join(map(str, ways))
+    flows = asyncio.run(measure())
+    rows = "\n".join(map(str, flows))
     print(
-        f"| Files on the way from | Python | SQL | together |\n| --- | ---: | ---: | ---: |\n{rows}"
+        f"| Files of the flow from | Python | SQL | together |\n| --- | ---: | ---: | ---: |\n{rows}"
     )
     if arguments.list:
-        print("\n" + "\n\n".join(way.listed for way in ways))
+        print("\n" + "\n\n".join(flow.listed for flow in flows))
 
 
 if __name__ == "__main__":

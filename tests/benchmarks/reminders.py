@@ -1,4 +1,4 @@
-"""Measures a round of reminders: time and memory of the service until every owner has his mail.
+"""Measures a run of reminders: time and memory of the service until every owner has a mail.
 
 python -m tests.benchmarks.reminders [--orders N] [--owners N]
 """

@@ -63,7 +63,7 @@ async def measure(one_by_one: int, burst: int) -> None:
     with counted_statements() as count:
         async with running_service(dataset, max_storage_files_jobs_per_user=0) as platform:
             await _done(platform, 0)
-            await _rest(platform)
+            await _until_idle(platform)
             count.clear()
             for number in range(1, one_by_one):
                 await _done(platform, number)
@@ -74,12 +74,12 @@ async def measure(one_by_one: int, burst: int) -> None:
             _print(f"{burst} orders at once", count, burst)
 
 
-async def _rest(platform: Platform) -> None:
-    """Wait until no work has been due for a while: a step that is being done is not in the outbox."""
-    calm = 0
+async def _until_idle(platform: Platform) -> None:
+    """Wait until no work has been due for a while: a running step isn't in the outbox."""
+    idle_checks = 0
     async with asyncio.timeout(SECONDS):
-        while calm < CHECKS:
-            calm = calm + 1 if await platform.rows(_NOTHING_DUE) else 0
+        while idle_checks < CHECKS:
+            idle_checks = idle_checks + 1 if await platform.rows(_NOTHING_DUE) else 0
             await asyncio.sleep(CHECK_SECONDS)
 
 

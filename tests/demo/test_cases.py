@@ -1,4 +1,4 @@
-"""The demo takes the files that it expects from the manifest, and from nowhere else."""
+"""The demo derives the expected files from the manifest alone."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def _names(case: Case | Skipped) -> list[str]:
     return sorted(case.expected.files)
 
 
-def test_the_archive_that_ships_has_all_cases() -> None:
+def test_the_packaged_archive_has_all_cases() -> None:
     plan = plan_for(read_archive(BUNDLED_ARCHIVE))
 
     assert [case.name for case in plan.cases] == ALL_CASES
@@ -106,12 +106,12 @@ def test_sub_orders_are_counted_by_the_rule(sizes: list[int], bucket: int, count
 
 
 @pytest.mark.parametrize(
-    ("manifest", "words"),
+    ("manifest", "message"),
     [(None, "can't be read"), ('{"datasets": [{}]}', "malformed at datasets")],
 )
-def test_unusable_manifest(manifest: str | None, words: str, tmp_path: Path) -> None:
+def test_unusable_manifest(manifest: str | None, message: str, tmp_path: Path) -> None:
     if manifest is not None:
         (tmp_path / "manifest.json").write_text(manifest, encoding="utf-8")
 
-    with pytest.raises(DemoError, match=words):
+    with pytest.raises(DemoError, match=message):
         read_archive(tmp_path)

@@ -75,7 +75,7 @@ def _content(folder: Path) -> list[Path]:
 
 
 async def test_demo_passes(servers: Servers, temporary: Path, archive: Path) -> None:
-    """Each case passes or is skipped with a reason, and nothing is left behind."""
+    """Each case passes or is skipped with a reason, and everything created is removed."""
     code, out = await _ended(await _demo(servers, temporary, str(archive)))
 
     assert code == 0, out

@@ -14,7 +14,7 @@ END_TO_END = ("acceptance", "api")
 
 SLEEPS = {
     ("support/polling.py", "eventually"): "it polls for conditions that have no signal",
-    ("amqp/test_relay.py", "test_no_claim_is_held_while_the_broker_is_away"): (
+    ("amqp/test_relay.py", "test_there_is_no_claim_while_the_broker_is_unavailable"): (
         "it checks that nothing happens for longer than a run takes, which has no signal"
     ),
     ("rest/test_file_download.py", "test_a_slow_client_slows_down_the_source"): (

@@ -1,4 +1,4 @@
-"""Two archives' worth of platform that tests of promises start processes on."""
+"""A platform without a service; the tests of the promises start rs_order as processes."""
 
 from collections.abc import AsyncIterator
 
@@ -14,7 +14,7 @@ PAGE = 10
 
 
 @pytest.fixture
-async def here(platform_broker: FreshBroker, database_url: str) -> AsyncIterator[Platform]:
+async def platform(platform_broker: FreshBroker, database_url: str) -> AsyncIterator[Platform]:
     """30 files in three pages of the catalog, nearline; three sub-orders of 10 files at most."""
     async with running_platform(
         platform_broker,

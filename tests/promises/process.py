@@ -1,4 +1,4 @@
-"""rs_order as an operator runs it, a process of its own, to be killed at a chosen point."""
+"""Runs rs_order as a process, which a test can kill at a chosen point."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ _READY = b"rs-order is ready"
 
 
 def environment_of(settings: Settings, **overrides: Any) -> dict[str, str]:
-    """The settings that a test gave, as variables."""
+    """Return the settings that a test gave as environment variables."""
     values = {name: getattr(settings, name) for name in settings.model_fields_set} | overrides
     return {f"{PREFIX}{name.upper()}": _text(value) for name, value in values.items()}
 
@@ -31,19 +31,19 @@ def _text(value: Any) -> str:
 
 
 class Instance:
-    """A process of rs_order that is ready."""
+    """A process of rs_order."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
         self.lines: list[str] = []
-        """What it printed, log lines and all."""
+        """Lines that it printed."""
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
     async def kill(self) -> None:
-        """SIGKILL: nothing is finished, nothing is said."""
+        """End it by SIGKILL: it can't finish or log anything."""
         self._process.kill()
         await self._process.wait()
 
@@ -56,9 +56,9 @@ class Instance:
         while line := await self._line():
             if line.startswith(_READY):
                 return
-        raise AssertionError("rs-order ended at its start:\n" + "\n".join(self.lines))
+        raise AssertionError("rs-order ended before it was ready:\n" + "\n".join(self.lines))
 
-    async def read_on(self) -> None:
+    async def read_to_end(self) -> None:
         while await self._line():
             pass
 
@@ -70,14 +70,14 @@ class Instance:
 
 
 @asynccontextmanager
-async def instance(here: Platform, **overrides: Any) -> AsyncIterator[Instance]:
-    """Start ``python -m rs_order serve`` and stop it at the end, if it still lives."""
+async def instance(platform: Platform, **overrides: Any) -> AsyncIterator[Instance]:
+    """Run ``python -m rs_order serve``; stop it at the end of the block if it still runs."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "rs_order",
         "serve",
-        env=os.environ | environment_of(here.settings, **overrides),
+        env=os.environ | environment_of(platform.settings, **overrides),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         limit=2**20,
@@ -85,7 +85,7 @@ async def instance(here: Platform, **overrides: Any) -> AsyncIterator[Instance]:
     started = Instance(process)
     try:
         await asyncio.wait_for(started.until_ready(), START_SECONDS)
-        reading = asyncio.create_task(started.read_on())
+        reading = asyncio.create_task(started.read_to_end())
         yield started
         await started.stop()
         await reading
@@ -95,9 +95,9 @@ async def instance(here: Platform, **overrides: Any) -> AsyncIterator[Instance]:
 
 
 async def until(database_url: str, condition: str) -> None:
-    """Until a query that gives a boolean says true, in the first tenant's schema.
+    """Wait until an SQL condition is true in the first tenant's schema.
 
-    It is polled: the state of another process's transaction has no signal.
+    This polls, because another process's transaction gives no signal.
     """
     connection = await asyncpg.connect(database_url)
     try:
@@ -108,36 +108,36 @@ async def until(database_url: str, condition: str) -> None:
 
 
 @asynccontextmanager
-async def held(database_url: str, lock: str) -> AsyncIterator[asyncpg.Connection]:
-    """Hold what a statement locks in the first tenant's schema, until the block ends."""
+async def locked(database_url: str, statement: str) -> AsyncIterator[asyncpg.Connection]:
+    """Hold the locks of a statement, run in the first tenant's schema, until the end of the block."""
     connection = await asyncpg.connect(database_url)
     try:
         async with connection.transaction():
             await connection.execute("set local search_path to order_project1")
-            await connection.execute(lock)
+            await connection.execute(statement)
             yield connection
     finally:
         await connection.close()
 
 
-GATE = 4711
+PAGE_LOCK = 4711
 """The advisory lock that ``stop_before_page`` waits for."""
-A_LOCK_IS_WAITED_FOR = "exists (select from pg_locks where not granted)"
-NOTHING_LEFT_TO_SEND = "not exists (select from rs_order.outbox where due_at is null)"
+LOCK_IS_WAITED_FOR = "exists (select from pg_locks where not granted)"
+ALL_MESSAGES_SENT = "not exists (select from rs_order.outbox where due_at is null)"
 
 
 async def stop_before_page(database_url: str, page: int) -> None:
-    """From now on a completion whose cursor moves to this page waits for the gate."""
+    """Let a completion wait for ``PAGE_LOCK`` before its cursor moves to this page."""
     connection = await asyncpg.connect(database_url)
     try:
         await connection.execute("set search_path to order_project1")
         await connection.execute(
-            "create function wait_at_gate() returns trigger language plpgsql as"
-            f" $$ begin perform pg_advisory_xact_lock({GATE}); return new; end $$"
+            "create function wait_for_lock() returns trigger language plpgsql as"
+            f" $$ begin perform pg_advisory_xact_lock({PAGE_LOCK}); return new; end $$"
         )
         await connection.execute(
-            "create trigger gate before update on completion for each row"
-            f" when (new.page = {page} and old.page < {page}) execute function wait_at_gate()"
+            "create trigger wait_for_lock before update on completion for each row"
+            f" when (new.page = {page} and old.page < {page}) execute function wait_for_lock()"
         )
     finally:
         await connection.close()

@@ -1,4 +1,4 @@
-"""Promise 1: no false done. Only what was asked of storage, and answered, becomes available."""
+"""Promise 1: no false done. A file becomes available only if storage reports it after a request."""
 
 from collections.abc import AsyncIterator
 
@@ -31,8 +31,8 @@ async def pool(database_url: str) -> AsyncIterator[Pool]:
         yield opened
 
 
-async def tell(pool: Pool, available: list[Checksum], unavailable: list[Checksum]) -> None:
-    """Storage's word about files."""
+async def report(pool: Pool, available: list[Checksum], unavailable: list[Checksum]) -> None:
+    """Handle storage's events about files."""
     links = Links(None, Tenants(pool), prefix="/api/v1", fallback="http://localhost")
     store = Store(pool, lambda: None)
     use_case = ApplyAvailability(store, Settlement(SlotLimits(), links), SystemClock())
@@ -57,11 +57,11 @@ async def tell(pool: Pool, available: list[Checksum], unavailable: list[Checksum
         "both",
         "one is broken",
         "both are broken",
-        "said both ways: unavailable wins",
-        "taken back before the end",
-        "never asked for",
-        "still being read",
-        "refused for good",
+        "reported as both: unavailable wins",
+        "error after available",
+        "not requested",
+        "sub-order not complete",
+        "error is final",
     ],
 )
 async def test_promise_1_no_false_done(
@@ -74,10 +74,10 @@ async def test_promise_1_no_false_done(
     after: list[FileState],
     pool: Pool,
 ) -> None:
-    """What becomes of two files and their order by what storage says."""
+    """Events of storage determine the states of two files and the status of their order."""
     rows = TenantRows(pool, TENANT)
     await rows.sub_order(await rows.order(), files, state=state)
-    await tell(pool, available, unavailable)
+    await report(pool, available, unavailable)
     async with in_tenant(pool, TENANT) as connection:
         order = await connection.fetchval("select status from orders")
         states = await connection.fetch("select state from data_file order by checksum")
@@ -87,13 +87,13 @@ async def test_promise_1_no_false_done(
 
 
 @pytest.mark.parametrize("status", [OrderStatus.DELETED, OrderStatus.EXPIRED])
-async def test_promise_1_no_false_done_for_an_order_that_is_gone(
+async def test_promise_1_no_false_done_for_a_deleted_or_expired_order(
     status: OrderStatus, pool: Pool
 ) -> None:
-    """A late answer changes nothing, and nobody is told."""
+    """A late event changes nothing and causes no message."""
     rows = TenantRows(pool, TENANT)
     await rows.sub_order(await rows.order(status), {A: PENDING})
-    await tell(pool, [A], [])
+    await report(pool, [A], [])
     async with in_tenant(pool, TENANT) as connection:
         states = await connection.fetch("select state from data_file")
 

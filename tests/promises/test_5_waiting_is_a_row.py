@@ -1,4 +1,4 @@
-"""Promises 5 and 1: a wait for tape is a row, and nothing is done before it is."""
+"""Promises 5 and 1: a wait for tape is only a row, and an order isn't DONE before its last file."""
 
 import asyncio
 import threading
@@ -8,21 +8,21 @@ import httpx
 from rs_order.sandbox.faults import Faults
 from rs_order.sandbox.synthetic import SyntheticDataset
 from tests.acceptance.platform import Platform, running_platform
-from tests.promises.process import NOTHING_LEFT_TO_SEND, until
+from tests.promises.process import ALL_MESSAGES_SENT, until
 from tests.support.polling import eventually
 from tests.support.servers import FreshBroker
 
 SUB_ORDERS = 200
 SPARE_TASKS = 5
-"""Rounds of the relay and health may be under way when we count."""
+"""A pass of the relay or a health check may be running during the count."""
 
 
 async def test_w1_promise_5_waiting_is_a_row_for_200_sub_orders_on_tape(
     broker: FreshBroker, database_url: str
 ) -> None:
-    """No task, thread, connection, transaction or message is held; the last answer ends the order.
+    """It takes no task, thread, connection, transaction or message; the last event ends the order.
 
-    Promise 1, no false done: 199 of 200 files settled leave the order running.
+    Promise 1, no false done: with 199 of 200 files settled the order is still running.
     """
     async with (
         running_platform(
@@ -33,35 +33,35 @@ async def test_w1_promise_5_waiting_is_a_row_for_200_sub_orders_on_tape(
             faults=Faults(silence=True, nearline_seconds=0.05),
             files_bucket_size_mb=0.05,
             max_storage_files_jobs_per_user=0,
-        ) as here,
-        here.service(),
+        ) as platform,
+        platform.service(),
     ):
-        idle = await _held(here)
-        correlation_id = await here.peer.order("*")
+        idle = await _resources_in_use(platform)
+        correlation_id = await platform.peer.order("*")
         await until(database_url, f"count(*) = {SUB_ORDERS} from sub_order where state = 'RUNNING'")
-        await until(database_url, NOTHING_LEFT_TO_SEND)
-        await here.sandbox.wait_for_restore(SUB_ORDERS)
-        await _no_message_anywhere(broker)
-        waiting = await _held(here)
+        await until(database_url, ALL_MESSAGES_SENT)
+        await platform.sandbox.wait_for_restore(SUB_ORDERS)
+        await _until_queues_are_empty(broker)
+        waiting = await _resources_in_use(platform)
 
         assert waiting["tasks"] <= idle["tasks"] + SPARE_TASKS
         assert waiting["threads"] <= idle["threads"] + SPARE_TASKS
-        assert waiting["connections"] <= here.settings.database_pool_size
+        assert waiting["connections"] <= platform.settings.database_pool_size
         await until(database_url, _NO_OPEN_TRANSACTION)
-        assert here.peer.statuses(correlation_id) == ["GRANTED"]
+        assert platform.peer.statuses(correlation_id) == ["GRANTED"]
 
         (last, *others) = [
-            row["checksum"] for row in await here.rows("select checksum from data_file")
+            row["checksum"] for row in await platform.rows("select checksum from data_file")
         ]
-        here.sandbox.restores.release(others)
-        await here.peer.until(correlation_id, "SUBORDER_DONE", SUB_ORDERS - 1)
-        (order,) = await here.rows("select status, pending_files from orders")
+        platform.sandbox.restores.release(others)
+        await platform.peer.until(correlation_id, "SUBORDER_DONE", SUB_ORDERS - 1)
+        (order,) = await platform.rows("select status, pending_files from orders")
 
         assert dict(order) == {"status": "RUNNING", "pending_files": 1}
 
-        here.sandbox.restores.release([last])
+        platform.sandbox.restores.release([last])
 
-        assert (await here.peer.until_final(correlation_id)).status == "DONE"
+        assert (await platform.peer.until_final(correlation_id)).status == "DONE"
 
 
 _NO_OPEN_TRANSACTION = (
@@ -70,8 +70,8 @@ _NO_OPEN_TRANSACTION = (
 )
 
 
-async def _held(here: Platform) -> dict[str, int]:
-    (row,) = await here.rows(
+async def _resources_in_use(platform: Platform) -> dict[str, int]:
+    (row,) = await platform.rows(
         "select count(*) as connections from pg_stat_activity"
         " where datname = current_database() and application_name = 'rs-order'"
     )
@@ -82,8 +82,8 @@ async def _held(here: Platform) -> dict[str, int]:
     }
 
 
-async def _no_message_anywhere(broker: FreshBroker) -> None:
-    """Neither ready nor unacknowledged, by the broker's own count, which is some seconds late."""
+async def _until_queues_are_empty(broker: FreshBroker) -> None:
+    """Wait until no queue has ready or unacknowledged messages; the broker's counts lag by some seconds."""
     async with httpx.AsyncClient(timeout=10) as client:
 
         async def all_empty() -> bool:
@@ -94,4 +94,4 @@ async def _no_message_anywhere(broker: FreshBroker) -> None:
                 if "DLQ" not in queue["name"]
             )
 
-        await eventually(all_empty, "no message on any queue")
+        await eventually(all_empty, "all queues are empty")

@@ -1,44 +1,50 @@
-"""Promises 4 and 6: several instances share the work, and each order is told in order."""
+"""Promises 4 and 6: several instances share the work; the responses to each order stay in order."""
 
 from tests.acceptance.platform import Platform
-from tests.promises.checks import WHOLE_STORY, told
-from tests.promises.process import NOTHING_LEFT_TO_SEND, instance, until
+from tests.promises.checks import ALL_STATUSES, unique_responses
+from tests.promises.process import ALL_MESSAGES_SENT, instance, until
 
 ORDERS = 12
 
 
-async def test_w10_promise_6_any_instance_any_message_with_two_instances(here: Platform) -> None:
-    """Promise 4 too: 12 orders at once over two processes, each told from GRANTED to DONE, once."""
+async def test_w10_promise_6_any_instance_any_message_with_two_instances(
+    platform: Platform,
+) -> None:
+    """Promise 4 too: 12 orders at once on two processes; each has its responses once and in order."""
     async with (
-        instance(here) as one,
-        instance(here, amqp_microservice_instance_identifier="two") as two,
+        instance(platform) as one,
+        instance(platform, amqp_microservice_instance_identifier="two") as two,
     ):
-        orders = [await here.peer.order("*") for _ in range(ORDERS)]
+        orders = [await platform.peer.order("*") for _ in range(ORDERS)]
         for correlation_id in orders:
-            await here.peer.until_final(correlation_id)
-        await until(here.database_url, NOTHING_LEFT_TO_SEND)
+            await platform.peer.until_final(correlation_id)
+        await until(platform.database_url, ALL_MESSAGES_SENT)
 
-        assert [[r.status for r in told(here, order)] for order in orders] == [WHOLE_STORY] * ORDERS
+        assert [[r.status for r in unique_responses(platform, order)] for order in orders] == [
+            ALL_STATUSES
+        ] * ORDERS
 
         shares = [sum("step-done" in line for line in each.lines) for each in (one, two)]
 
         assert min(shares) > 0
-        assert await here.rows("select from orders where status <> 'DONE'") == []
+        assert await platform.rows("select from orders where status <> 'DONE'") == []
 
 
 async def test_promise_6_any_instance_any_message_when_one_of_two_is_killed(
-    here: Platform,
+    platform: Platform,
 ) -> None:
-    """The other takes over what it held, without being told."""
+    """The other instance takes over its work, without any notification."""
     async with (
-        instance(here),
-        instance(here, amqp_microservice_instance_identifier="two") as victim,
+        instance(platform),
+        instance(platform, amqp_microservice_instance_identifier="two") as killed,
     ):
-        orders = [await here.peer.order("*") for _ in range(ORDERS)]
-        await here.peer.until(orders[0], "GRANTED")
-        await victim.kill()
+        orders = [await platform.peer.order("*") for _ in range(ORDERS)]
+        await platform.peer.until(orders[0], "GRANTED")
+        await killed.kill()
         for correlation_id in orders:
-            await here.peer.until_final(correlation_id)
-        await until(here.database_url, NOTHING_LEFT_TO_SEND)
+            await platform.peer.until_final(correlation_id)
+        await until(platform.database_url, ALL_MESSAGES_SENT)
 
-        assert [[r.status for r in told(here, order)] for order in orders] == [WHOLE_STORY] * ORDERS
+        assert [[r.status for r in unique_responses(platform, order)] for order in orders] == [
+            ALL_STATUSES
+        ] * ORDERS

@@ -1,4 +1,4 @@
-"""Promise 7: tenants never meet, even with the same ids, over one and the same connection."""
+"""Promise 7: tenants never meet, even with the same ids on the same connection."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -28,7 +28,7 @@ A_REQUEST = NewRequest("same-correlation-id", b"same-fingerprint", {"queries": [
 
 @pytest.fixture
 async def pool(database_url: str) -> AsyncIterator[Pool]:
-    """A single connection that both tenants take in turns."""
+    """A single connection that both tenants use alternately."""
     async with await open_pool(database_url, size=1) as opened:
         await migrate_platform(opened)
         tenants = Tenants(opened)
@@ -43,7 +43,7 @@ def store(pool: Pool) -> Store:
 
 
 async def state_of(pool: Pool, tenant: Tenant) -> list[tuple[str, int]]:
-    """State of each order and its available files."""
+    """Return the status and the number of available files of each order."""
     async with in_tenant(pool, tenant) as connection:
         found = await connection.fetch("select status, available_files from orders order by id")
     return [(row["status"], row["available_files"]) for row in found]
@@ -52,7 +52,7 @@ async def state_of(pool: Pool, tenant: Tenant) -> list[tuple[str, int]]:
 async def test_w10_promise_7_tenants_never_meet_in_an_event_of_storage(
     pool: Pool, store: Store
 ) -> None:
-    """Both wait for the same checksum in an order of the same id; only one is told."""
+    """Both wait for the same checksum in orders with the same id; the event belongs to one of them."""
     for tenant in (ONE, TWO):
         rows = TenantRows(pool, tenant)
         order = await rows.order(correlation_id="same")
@@ -76,7 +76,7 @@ async def test_w10_promise_7_tenants_never_meet_in_an_event_of_storage(
 
 
 async def test_promise_7_tenants_never_meet_in_the_inbox(store: Store) -> None:
-    """The same request of two tenants is two requests; repeated, each is known in its own."""
+    """The same request of two tenants is two requests; each tenant recognises its own repetition."""
     for new in (True, False):
         for tenant in (ONE, TWO):
             async with store.unit_of_work(tenant) as uow:
@@ -86,7 +86,7 @@ async def test_promise_7_tenants_never_meet_in_the_inbox(store: Store) -> None:
 
 
 async def test_promise_7_tenants_never_meet_in_a_download(pool: Pool) -> None:
-    """An id of one tenant opens nothing in the other."""
+    """The id of an order of one tenant finds nothing in the other."""
     rows = TenantRows(pool, ONE)
     order = await rows.order()
     await rows.sub_order(order, {SHARED: FileState.PENDING})
@@ -99,10 +99,10 @@ async def test_promise_7_tenants_never_meet_in_a_download(pool: Pool) -> None:
 
 
 @pytest.mark.parametrize("ends", ["commit", "exception", "cancelled"])
-async def test_promise_7_tenants_never_meet_on_a_connection_that_is_handed_on(
+async def test_promise_7_tenants_never_meet_on_a_reused_connection(
     ends: str, pool: Pool, store: Store
 ) -> None:
-    """However a unit of work ends, the next user of its connection starts without a tenant."""
+    """However a unit of work ends, its connection is returned to the pool without a tenant."""
     session = "select pg_backend_pid(), current_setting('search_path')"
     before = await pool.fetch(session)
     failures = {"exception": KeyError, "cancelled": asyncio.CancelledError}
@@ -118,8 +118,8 @@ async def test_promise_7_tenants_never_meet_on_a_connection_that_is_handed_on(
     assert await pool.fetchval("select to_regclass('orders')") is None
 
 
-async def test_promise_7_tenants_never_meet_when_they_take_turns(pool: Pool, store: Store) -> None:
-    """A prepared statement of one tenant, run again for the other, looks into the other's schema."""
+async def test_promise_7_tenants_never_meet_when_they_alternate(pool: Pool, store: Store) -> None:
+    """A statement prepared for one tenant reads the schema of the other when run for it."""
     orders = {
         tenant: await TenantRows(pool, tenant).order(correlation_id=tenant) for tenant in (ONE, TWO)
     }
@@ -133,7 +133,7 @@ async def test_promise_7_tenants_never_meet_when_they_take_turns(pool: Pool, sto
 async def test_promise_7_tenants_never_meet_in_the_limit_of_the_service(
     store: Store, pool: Pool
 ) -> None:
-    """The one table that all share keeps equal ids of sub-orders apart."""
+    """The only shared table distinguishes equal sub-order ids of two tenants."""
     for tenant in (ONE, TWO):
         async with store.unit_of_work(tenant) as uow:
             await uow.capacity.acquire("jane", [SubOrderId(1)])

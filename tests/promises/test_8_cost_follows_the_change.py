@@ -1,4 +1,4 @@
-"""Promise 8: cost follows the change. Statements are counted, and plans are looked at."""
+"""Promise 8: cost follows the change. The tests count statements and examine query plans."""
 
 import json
 from collections.abc import AsyncIterator, Iterator
@@ -29,13 +29,13 @@ from tests.support.rows import OWNER, TenantRows, in_tenant, use_tenant
 from tests.support.servers import fresh_database
 
 TENANT = Tenant("project1")
-A_HANDFUL = 12
+FEW_STATEMENTS = 12
 MANY_FILES = 10_000
 
 
 @pytest.fixture
 async def pool(database_url: str) -> AsyncIterator[Pool]:
-    """One connection, so that its logger sees everything."""
+    """A pool of one connection, so that its logger sees every statement."""
     async with await open_pool(database_url, size=1) as opened:
         await migrate_platform(opened)
         await Tenants(opened).add(TENANT)
@@ -71,22 +71,22 @@ def requests(count: int) -> list[ArrivedRequest]:
 async def test_promise_8_cost_of_accepting_1000_requests_is_a_handful_of_statements(
     pool: Pool,
 ) -> None:
-    """As many as for one."""
+    """1,000 requests take as many statements as one."""
     await accept(pool).handle(
         TENANT, requests(1)
-    )  # the driver learns the types of a connection once
+    )  # lets the driver read the types of the connection
     async with counted(pool) as for_one:
         await accept(pool).handle(TENANT, requests(2)[1:])
     async with counted(pool) as for_many:
         await accept(pool).handle(TENANT, requests(1002)[2:])
 
-    assert len(for_many) == len(for_one) <= A_HANDFUL
+    assert len(for_many) == len(for_one) <= FEW_STATEMENTS
     assert await pool.fetchval("select count(*) from order_project1.order_request") == 1002
 
 
-@pytest.mark.parametrize("asked", [1, 1000], ids=["one event", "a batch of events"])
+@pytest.mark.parametrize("events", [1, 1000], ids=["one event", "a batch of events"])
 async def test_w32_promise_8_cost_of_an_event_does_not_follow_the_size_of_the_order(
-    asked: int, pool: Pool, rows: TenantRows
+    events: int, pool: Pool, rows: TenantRows
 ) -> None:
     """The same statements for 2,000 files as for 10,000; the first order only warms the connection."""
     counts = []
@@ -94,23 +94,23 @@ async def test_w32_promise_8_cost_of_an_event_does_not_follow_the_size_of_the_or
         order = await rows.order()
         names = {f"{size}-{number}": FileState.PENDING for number in range(size)}
         await rows.sub_order(order, names)
-        words = [Checksum(name) for name in list(names)[:asked]]
+        checksums = [Checksum(name) for name in list(names)[:events]]
         async with counted(pool) as queries:
-            await availability(pool).handle(TENANT, words, {})
+            await availability(pool).handle(TENANT, checksums, {})
         counts.append(len(queries))
 
         assert (
             await pool.fetchval(
                 "select available_files from order_project1.orders where id = $1", order
             )
-            == asked
+            == events
         )
 
-    assert counts[1] == counts[2] <= A_HANDFUL
+    assert counts[1] == counts[2] <= FEW_STATEMENTS
 
 
-async def test_promise_8_cost_of_a_word_nobody_waits_for_is_one_look_up(pool: Pool) -> None:
-    """Storage tells everybody about every file it stores."""
+async def test_promise_8_cost_of_an_irrelevant_event_is_one_look_up(pool: Pool) -> None:
+    """Storage publishes an event for every file that it stores, ordered or not."""
     async with counted(pool) as queries:
         await availability(pool).handle(TENANT, [Checksum("unknown")] * 1000, {})
 
@@ -135,7 +135,7 @@ async def test_w32_promise_8_cost_of_a_page_does_not_follow_its_size(
 
     assert sizes == [(200, 1), (200, 1), (200, 20), (200, 200)]
     assert len(set(counts[1:])) == 1
-    assert counts[1] <= A_HANDFUL
+    assert counts[1] <= FEW_STATEMENTS
 
 
 async def page_of(pool: Pool, listed: str, order: OrderId, size: int) -> Listed[Any]:
@@ -214,7 +214,7 @@ analyze
 
 @pytest.fixture(scope="module")
 async def filled_url(servers: Any, _database_admin: asyncpg.Connection) -> AsyncIterator[str]:
-    """A database with enough rows for the planner to care."""
+    """A database with so many rows that the planner chooses indexes."""
     async with fresh_database(_database_admin, servers.database_url) as url:
         async with await open_pool(url, size=1) as pool:
             await migrate_platform(pool)
@@ -309,7 +309,7 @@ HOT: list[tuple[str, str, tuple[Any, ...]]] = [
 async def test_w33_promise_8_cost_of_hot_statements_is_that_of_their_index(
     file: str, name: str, parameters: tuple[Any, ...], plan: str, filled_url: str
 ) -> None:
-    """No sequential scan of a table that grows, with known values and with a plan for any value."""
+    """Custom and generic plans have no sequential scan of a table that grows."""
     connection = await asyncpg.connect(filled_url)
     try:
         async with connection.transaction():
@@ -328,7 +328,7 @@ async def test_w33_promise_8_cost_of_hot_statements_is_that_of_their_index(
 async def _explain(
     connection: Connection, statement: str, parameters: tuple[Any, ...]
 ) -> dict[str, Any]:
-    """The plan of a prepared statement, executed by name so that the server chooses as in service."""
+    """Return the plan of a prepared statement, which is executed by name as in production."""
     sql = "\n".join(line for line in statement.splitlines() if not line.startswith("--"))
     await connection.execute(f"prepare hot as {sql}")
     literals = ", ".join(_literal(value) for value in parameters)

@@ -1,45 +1,42 @@
-"""Promise 8: cost follows the change, and where nothing changes nothing is computed."""
-
-import re
-
-import asyncpg
-import pytest
+"""Promise 8: cost follows the change, and while nothing changes no order is read."""
 
 from rs_order.sandbox.faults import Faults
 from rs_order.sandbox.synthetic import SyntheticDataset
-from rs_order.store import pool as pool_module
 from rs_order.store.pool import statements
 from tests.acceptance.platform import running_platform
-from tests.promises.process import NOTHING_LEFT_TO_SEND, until
-from tests.support.polling import eventually
+from tests.promises.process import ALL_MESSAGES_SENT, locked, until
 from tests.support.servers import FreshBroker
 
 SUB_ORDERS = 20
-LOOK = statements("outbox")["ready_partitions"]
-RECONCILER_RESTS = """
+RELAY_WAITS = f"""
+    exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
+            and query = $relay${statements("outbox")["ready_partitions"]}$relay$)
+"""
+"""The relay began a pass, and waits for the lock of the outbox."""
+RECONCILER_IS_IDLE = """
     bool_and(due_at > now() + interval '1 minute')
     and bool_or(body::json ->> 'step' = 'recount') from rs_order.outbox where due_at is not null
 """
-"""The walk that the first order began is over: the next one is planned, a quarter of an hour away.
+"""The reconciler's run that the first order started is over: the next one is due in a quarter of an hour.
 
-Between two slices nothing of a walk is in the outbox, so that looking for what is due isn't enough.
+Between two slices the outbox has no step of a run. Therefore the step of the next run must be there.
 """
-SWEEPS = 3
-"""Of the relay, one each second: what comes every second has come by then."""
+PASSES = 3
+"""The relay makes one pass per second, so everything that runs each second has run by then."""
+_WAITING_FOR_TABLES = """
+    select distinct relation::regclass::text as name from pg_locks
+    where not granted and relation in (
+        select oid from pg_class where relnamespace = 'order_project1'::regnamespace)
+"""
 
 
 async def test_w22_promise_8_cost_of_orders_that_wait_is_nothing(
-    platform_broker: FreshBroker, database_url: str, monkeypatch: pytest.MonkeyPatch
+    platform_broker: FreshBroker, database_url: str
 ) -> None:
-    """Seconds in which nothing happens: the relay looks into the outbox, and nobody at an order."""
-    ran: list[str] = []
-    prepare = pool_module.prepare_connection
+    """While orders wait for storage, the relay checks the outbox, and no statement uses a tenant's table.
 
-    async def overheard(connection: asyncpg.Connection) -> None:
-        await prepare(connection)
-        connection.add_query_logger(lambda record: ran.append(record.query))
-
-    monkeypatch.setattr(pool_module, "prepare_connection", overheard)
+    All tables of the tenant are locked meanwhile, so a statement that uses one would wait.
+    """
     async with (
         running_platform(
             platform_broker,
@@ -49,22 +46,30 @@ async def test_w22_promise_8_cost_of_orders_that_wait_is_nothing(
             faults=Faults(silence=True),
             files_bucket_size_mb=0.05,
             max_storage_files_jobs_per_user=0,
-        ) as here,
-        here.service(),
+        ) as platform,
+        platform.service(),
     ):
-        await here.peer.order("*")
+        await platform.peer.order("*")
         await until(database_url, f"count(*) = {SUB_ORDERS} from sub_order where state = 'RUNNING'")
-        await until(database_url, NOTHING_LEFT_TO_SEND)
-        await until(database_url, RECONCILER_RESTS)
-        await here.sandbox.wait_for_restore(SUB_ORDERS)
-        tables = await here.rows(
-            "select table_name from information_schema.tables where table_schema = current_schema"
-        )
-        ran.clear()
-        await eventually(lambda: ran.count(LOOK) >= SWEEPS, "looks into the outbox")
+        await until(database_url, ALL_MESSAGES_SENT)
+        await until(database_url, RECONCILER_IS_IDLE)
+        await platform.sandbox.wait_for_restore(SUB_ORDERS)
+        tables = {
+            row["name"]
+            for row in await platform.rows(
+                "select table_name as name from information_schema.tables"
+                " where table_schema = current_schema"
+            )
+        }
+        async with locked(database_url, f"lock table {', '.join(tables)} in access exclusive mode"):
+            for _ in range(PASSES):
+                await _until_next_pass(database_url)
+            waiting = [row["name"] for row in await platform.rows(_WAITING_FOR_TABLES)]
 
-    names = {row["table_name"] for row in tables}
-    touched = {word for query in ran for word in re.findall(r"\w+", query)} & names
+    assert tables >= {"orders", "sub_order", "data_file"}
+    assert waiting == []
 
-    assert names >= {"orders", "sub_order", "data_file"}
-    assert touched == set()
+
+async def _until_next_pass(database_url: str) -> None:
+    async with locked(database_url, "lock table rs_order.outbox in access exclusive mode"):
+        await until(database_url, RELAY_WAITS)

@@ -191,12 +191,12 @@ async def test_events_of_a_project(client: Client, sandbox: Sandbox) -> None:
 async def test_a_deleted_connection(client: Client, sandbox: Sandbox) -> None:
     """The project remains; the service has no connection to it until there is a new one."""
     sandbox.announce_connection("demo", ConnectionEvent.DELETED)
-    gone = (await client.get("ADMIN_INSTANCE_URL", "/connections/rs-order")).json()
+    remaining = (await client.get("ADMIN_INSTANCE_URL", "/connections/rs-order")).json()
     others = (await client.get("ADMIN_INSTANCE_URL", "/tenants/rs-dam")).json()
     sandbox.announce_connection("demo", ConnectionEvent.CREATED)
     again = (await client.get("ADMIN_INSTANCE_URL", "/connections/rs-order")).json()
 
-    assert [one["tenant"] for one in gone] == ["project1"]
+    assert [one["tenant"] for one in remaining] == ["project1"]
     assert others == ["demo", "project1"]
     assert [one["tenant"] for one in again] == ["demo", "project1"]
 

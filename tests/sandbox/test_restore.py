@@ -74,7 +74,7 @@ class Peer:
         self.channel = channel
         self.answers = answers
 
-    async def ask(self, *checksums: str, group: str = "group-1", hours: int = 72) -> None:
+    async def request(self, *checksums: str, group: str = "group-1", hours: int = 72) -> None:
         body = {"checksums": checksums, "availabilityHours": hours, "groupId": group}
         await self.publish(REQUEST_EXCHANGE, body)
 
@@ -132,7 +132,7 @@ async def test_online_file_is_announced_at_once_with_the_headers_of_regards(
 ) -> None:
     """An online file is answered at once; a Java peer can read the event."""
     async with platform(broker, Faults(nearline_seconds=ASIDE)), peer_of(broker) as peer:
-        await peer.ask(ONLINE, group="group-7")
+        await peer.request(ONLINE, group="group-7")
         async with asyncio.timeout(WAIT_SECONDS):
             message = await peer.answers.get()
 
@@ -149,7 +149,9 @@ async def test_online_file_is_announced_at_once_with_the_headers_of_regards(
     assert (message.priority, message.app_id) == (1, "REGARDS")
 
 
-async def test_nearline_file_is_absent_then_coming_then_ready_then_absent(broker: Broker) -> None:
+async def test_nearline_file_is_absent_then_pending_then_available_then_absent(
+    broker: Broker,
+) -> None:
     """410 before the request, 202 while pending, 200 once available, 410 after its expiry."""
     async with (
         platform(broker, Faults(nearline_seconds=ASIDE)) as sandbox,
@@ -157,7 +159,7 @@ async def test_nearline_file_is_absent_then_coming_then_ready_then_absent(broker
         calling(sandbox) as client,
     ):
         statuses = [(await client.download(NEARLINE)).status_code]
-        await peer.ask(NEARLINE)
+        await peer.request(NEARLINE)
         await sandbox.restores.wait_for_pending(1)
         statuses.append((await client.download(NEARLINE)).status_code)
         sandbox.restores.release()
@@ -176,7 +178,7 @@ async def test_nearline_file_takes_the_nearline_time(broker: Broker) -> None:
     faults = Faults(nearline_seconds=0.3, nearline_jitter=0)
     async with platform(broker, faults), peer_of(broker) as peer:
         asked_at = loop.time()
-        await peer.ask(NEARLINE, OTHER_NEARLINE)
+        await peer.request(NEARLINE, OTHER_NEARLINE)
         answers = [await peer.next_answer() for _ in range(2)]
 
     assert {answer["checksum"] for answer in answers} == {NEARLINE, OTHER_NEARLINE}
@@ -191,7 +193,7 @@ async def test_availability_ends_after_its_hours(broker: Broker) -> None:
         peer_of(broker) as peer,
         calling(sandbox) as client,
     ):
-        await peer.ask(NEARLINE, hours=2)
+        await peer.request(NEARLINE, hours=2)
         await peer.next_answer()
 
         assert (await client.download(NEARLINE)).status_code == 410
@@ -199,7 +201,7 @@ async def test_availability_ends_after_its_hours(broker: Broker) -> None:
 
 async def test_unknown_checksum_is_an_error(broker: Broker) -> None:
     async with platform(broker, Faults()), peer_of(broker) as peer:
-        await peer.ask(UNKNOWN)
+        await peer.request(UNKNOWN)
         answer = await peer.next_answer()
 
     assert answer["type"] == "AVAILABILITY_ERROR"
@@ -210,7 +212,7 @@ async def test_unknown_checksum_is_an_error(broker: Broker) -> None:
 async def test_storage_error_is_set_for_a_checksum(broker: Broker) -> None:
     faults = Faults(storage_errors={ONLINE: "tape broken"})
     async with platform(broker, faults), peer_of(broker) as peer:
-        await peer.ask(ONLINE)
+        await peer.request(ONLINE)
         answer = await peer.next_answer()
 
     assert (answer["type"], answer["message"]) == ("AVAILABILITY_ERROR", "tape broken")
@@ -222,7 +224,7 @@ async def test_silent_file_is_answered_only_when_released(broker: Broker) -> Non
         platform(broker, Faults(silent_checksums={ONLINE}, nearline_seconds=0)) as sandbox,
         peer_of(broker) as peer,
     ):
-        await peer.ask(ONLINE, NEARLINE)
+        await peer.request(ONLINE, NEARLINE)
         first = await peer.next_answer()
         await sandbox.restores.wait_for_pending(1)
         pending = sandbox.restores.pending
@@ -240,11 +242,11 @@ async def test_file_requested_again_after_silence_is_answered(broker: Broker) ->
         platform(broker, Faults(silence=True)) as sandbox,
         peer_of(broker) as peer,
     ):
-        await peer.ask(ONLINE, group="first")
+        await peer.request(ONLINE, group="first")
         await sandbox.wait_for_restore(1)
         sandbox.faults.silence = False
         sandbox.faults.nearline_seconds = 0
-        await peer.ask(ONLINE, group="second")
+        await peer.request(ONLINE, group="second")
         answer = await peer.next_answer()
 
     assert answer["groupIds"] == ["first", "second"]
@@ -254,7 +256,7 @@ async def test_duplicates_noise_and_later_errors_are_sent(broker: Broker) -> Non
     """Each event is sent twice, after two unrelated events, and then the error."""
     faults = Faults(duplicates=2, noise=2, then_error={"*"})
     async with platform(broker, faults), peer_of(broker) as peer:
-        await peer.ask(ONLINE)
+        await peer.request(ONLINE)
         answers = [await peer.next_answer() for _ in range(8)]
 
     kinds = [(answer["type"], answer["checksum"] == ONLINE) for answer in answers]
@@ -285,13 +287,13 @@ async def test_malformed_request_is_dead_lettered(
     """A malformed request goes to the dead-letter queue; the next request is answered."""
     async with platform(broker, Faults()) as sandbox, peer_of(broker) as peer:
         await peer.publish(REQUEST_EXCHANGE, body, **headers)
-        await peer.ask(ONLINE)
+        await peer.request(ONLINE)
         answer = await peer.next_answer()
         channel = peer.channel
         dead_letters = await channel.get_queue(f"{STORAGE_QUEUE}.DLQ")
-        letter = await dead_letters.get(no_ack=True, timeout=10)
+        dead_letter = await dead_letters.get(no_ack=True, timeout=10)
 
-    assert json.loads(letter.body) == body
+    assert json.loads(dead_letter.body) == body
     assert answer["checksum"] == ONLINE
     assert sandbox.restores.requested == 1
 
@@ -303,7 +305,7 @@ async def test_thousands_of_files_wait_at_the_same_time(broker: Broker) -> None:
         holding = await sandbox.add_dataset(SyntheticDataset(name="many", products=count))
         checksums = [holding.product(at).files[0].checksum for at in range(count)]
         for start in range(0, count, 1000):
-            await peer.ask(*checksums[start : start + 1000])
+            await peer.request(*checksums[start : start + 1000])
         await sandbox.restores.wait_for_pending(count)
         sandbox.restores.release()
         answers = [await peer.next_answer() for _ in range(count)]
@@ -348,7 +350,7 @@ async def test_broker_restart_loses_no_restore(own_broker: OwnBroker) -> None:
     options = SandboxOptions(amqp_url=own_broker.url, faults=Faults(nearline_seconds=ASIDE))
     async with running_sandbox(options) as sandbox:
         async with peer_of(OnPlatform(own_broker.url)) as peer:
-            await peer.ask(NEARLINE, OTHER_NEARLINE)
+            await peer.request(NEARLINE, OTHER_NEARLINE)
             await sandbox.restores.wait_for_pending(2)
             keeping = await peer.durable_answers()
         await own_broker.stop()
@@ -358,7 +360,7 @@ async def test_broker_restart_loses_no_restore(own_broker: OwnBroker) -> None:
         sandbox.restores.release([OTHER_NEARLINE])
         async with peer_of(OnPlatform(own_broker.url), queue=keeping) as peer:
             answers = [await peer.next_answer() for _ in range(2)]
-            await peer.ask(ONLINE)
+            await peer.request(ONLINE)
             after = await peer.next_answer()
 
     assert [answer["checksum"] for answer in answers] == [NEARLINE, OTHER_NEARLINE]

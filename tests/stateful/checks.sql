@@ -1,7 +1,7 @@
--- What must hold after every step of a sequence, whatever happened before, and what the next step can be
--- taken from. One statement, so that it sees one state. $1 slots of a user (0: no limit), $2 of the service
--- (0: no limit), $3 last line of the history that was looked at,
--- $4 now, $5 whether steps must be there (not while the reconciler is to find those that are lost).
+-- Check the invariants after a move of a sequence, and read what the next move can choose from. It is one
+-- statement, so that it sees one state. $1 slots of a user (0: no limit), $2 capacity of the service
+-- (0: no limit), $3 last line of the history that was checked, $4 now, $5 whether the expected steps must
+-- exist (not before the reconciler has found lost ones).
 with step as materialized (
     select id, body::jsonb as body, due_at from rs_order.outbox where kind = 'STEP'
 ), response as materialized (
@@ -11,7 +11,7 @@ with step as materialized (
 ), alive as materialized (
     select * from orders where status not in ('DELETED', 'EXPIRED')
 ), whole as materialized (
-    -- a completion that failed takes back what it had read: its counters say so before all of it is deleted
+    -- without orders whose completion failed: their counters are reset before their files are deleted
     select * from alive
     where sub_orders > 0 or exists (select from completion where order_id = alive.id)
 ), taken as materialized (
@@ -34,8 +34,8 @@ with step as materialized (
         count(*) filter (where state = 'PROCESSING_ERROR') as processing_error_files,
         coalesce(sum(size) filter (where state = 'PROCESSING_ERROR'), 0) as processing_error_bytes
     from data_file group by sub_order_id, order_id
-), told as materialized (
-    select order_id, count(*) as ends, max(id) as last_end
+), final_responses as materialized (
+    select order_id, count(*) as responses, max(id) as last_response
     from response where status in ('DONE', 'FAILED') group by order_id
 ), wrong (what, which) as (
     -- counters
@@ -94,25 +94,25 @@ with step as materialized (
         select row(count(*), coalesce(sum(size), 0)::bigint) from data_file where dataset_task_id = task.id)
     union all
     -- statuses and states by their definition
-    select 'nothing is pending and it hasn''t ended', alive.id
+    select 'an order without pending files hasn''t ended', alive.id
     from alive
     where status in ('RUNNING', 'PAUSED') and pending_files = 0
       and not exists (select from completion where order_id = alive.id)
       and not exists (select from retry where order_id = alive.id)
     union all
-    select 'its end doesn''t follow from its files', id
+    select 'an order''s final status doesn''t follow from its files', id
     from alive
     where status in ('DONE', 'DONE_WITH_WARNING', 'FAILED')
       and (pending_files > 0
            or (status = 'DONE' and error_files + processing_error_files > 0)
            or (status = 'FAILED' and available_files + downloaded_files + download_error_files > 0))
     union all
-    select 'a sub-order is neither pending nor settled', one.id
+    select 'a READY sub-order has no pending files', one.id
     from sub_order one
     join whole as alive on alive.id = one.order_id
     where one.state = 'READY' and one.pending_files = 0
     union all
-    select 'no step frees the slots of a gone order', one.id
+    select 'no step frees the slots of a deleted or expired order', one.id
     from sub_order one
     left join orders on orders.id = one.order_id
     where one.state in ('RUNNING', 'PROCESSING', 'WAITING')
@@ -121,49 +121,49 @@ with step as materialized (
           select from step where body @> jsonb_build_object('step', 'delete-files', 'orderId', one.order_id))
     union all
     -- limits
-    select 'places of the service and running sub-orders differ', coalesce(one.id, place.sub_order_id)
+    select 'the used capacity and the running sub-orders differ', coalesce(one.id, used.sub_order_id)
     from (select id from sub_order where state = 'RUNNING') as one
-    full join rs_order.running_sub_order place on place.sub_order_id = one.id
-    where one.id is null or place.sub_order_id is null
+    full join rs_order.running_sub_order used on used.sub_order_id = one.id
+    where one.id is null or used.sub_order_id is null
     union all
-    select 'a user runs more than he may: ' || owner, running from taken where $1 > 0 and running > $1
+    select 'a user runs more sub-orders than the limit: ' || owner, running from taken where $1 > 0 and running > $1
     union all
-    -- what had given its slot back, or needed none, and waits for its user now: late words, and processes
-    select 'a user holds more slots than he may: ' || owner, slots from taken
+    -- except sub-orders that wait again after they freed their slot or needed none: late events, processes
+    select 'a user has more slots than the limit: ' || owner, slots from taken
     where $1 > 0 and slots > $1 and not exists (
         select from history line join orders on orders.id = line.order_id
         where orders.owner = taken.owner and line.sub_order_id is not null
           and line.before in ('ENDED', 'READY', 'PROCESSING') and line.after = 'WAITING')
     union all
-    select 'the service runs more than it may', count(*) from rs_order.running_sub_order
+    select 'the service runs more sub-orders than its capacity', count(*) from rs_order.running_sub_order
     having $2 > 0 and count(*) > $2
     union all
-    -- something moves every order on
-    select 'no step reads its files', alive.id
+    -- every unfinished order has a next step
+    select 'no step reads the files of an order', alive.id
     from alive
     join completion on completion.order_id = alive.id
     where status = 'PENDING' and not exists (
         select from step where body @> jsonb_build_object('step', 'complete-order', 'orderId', alive.id,
             'selection', completion.selection, 'page', completion.page))
     union all
-    select 'pending without a completion', id from alive
+    select 'an order is PENDING without a completion', id from alive
     where status = 'PENDING' and not exists (select from completion where order_id = alive.id)
     union all
-    select 'no step retries its files', alive.id
+    select 'no step retries the files of an order', alive.id
     from alive
     join retry on retry.order_id = alive.id
     where status = 'RUNNING' and not exists (
         select from step where body @> jsonb_build_object('step', 'retry-order', 'orderId', alive.id,
             'datasetTaskId', retry.dataset_task_id, 'dataFileId', retry.data_file_id))
     union all
-    select 'nobody fills this sub-order', one.id
+    select 'a BUILDING sub-order has neither a completion nor a retry', one.id
     from sub_order one
     join whole as alive on alive.id = one.order_id
     where one.state = 'BUILDING'
       and not exists (select from completion where order_id = alive.id)
       and not exists (select from retry where order_id = alive.id)
     union all
-    select 'no step starts this sub-order', one.id
+    select 'no step starts a READY sub-order', one.id
     from sub_order one
     join whole as alive on alive.id = one.order_id
     left join taken on taken.owner = one.owner
@@ -174,20 +174,20 @@ with step as materialized (
       and not ($1 > 0 and coalesce(taken.slots, 0) >= $1)
       and not exists (select from rs_order.waiting_user waiting where waiting.owner = one.owner)
     union all
-    select 'the service has a place and wakes nobody', count(*)
+    select 'the service has free capacity, but no step starts a waiting user', count(*)
     from rs_order.waiting_user
     having count(*) > 0
        and (select count(*) from rs_order.running_sub_order) < $2
        and not exists (select from step where body ->> 'step' = 'schedule')
     union all
-    select 'no step asks storage again', one.id
+    select 'no step repeats a restore request', one.id
     from sub_order one
     join alive on alive.id = one.order_id
     where one.state = 'RUNNING' and not exists (
         select from step where body @> jsonb_build_object('step', 'ask-again', 'subOrderId', one.id,
             'asks', one.asks))
     union all
-    select 'no step starts this process', one.id
+    select 'no step starts a process', one.id
     from sub_order one
     join alive on alive.id = one.order_id
     join process_batch batch on batch.sub_order_id = one.id
@@ -206,7 +206,7 @@ with step as materialized (
     join alive on alive.id = one.order_id
     where one.state = 'PROCESSING' and not exists (select from process_batch where sub_order_id = one.id)
     union all
-    select 'no step expires it', id
+    select 'no step expires an order', id
     from alive
     where expires_at is not null
       and (status in ('PENDING', 'RUNNING', 'PAUSED')
@@ -216,45 +216,45 @@ with step as materialized (
           where body @> jsonb_build_object('step', 'expire-order', 'orderId', alive.id)
             and coalesce(due_at, $4) <= greatest(alive.expires_at, $4) + interval '1 second')
     union all
-    select 'no step deletes what a gone order left', left_behind.order_id
+    select 'no step deletes the rows of a deleted or expired order', leftover.order_id
     from (
         select order_id from data_file union select order_id from process_input
         union select order_id from sub_order
-    ) as left_behind
-    where not exists (select from whole where whole.id = left_behind.order_id)
+    ) as leftover
+    where not exists (select from whole where whole.id = leftover.order_id)
       and not exists (
           select from step
-          where body @> jsonb_build_object('step', 'delete-files', 'orderId', left_behind.order_id))
+          where body @> jsonb_build_object('step', 'delete-files', 'orderId', leftover.order_id))
     union all
-    select 'no step judges this request', id from order_request
+    select 'no step decides a request', id from order_request
     where state = 'RECEIVED' and not exists (
         select from step
         where body @> jsonb_build_object('step', 'grant-requests', 'requests', jsonb_build_array(order_request.id)))
     union all
-    select 'this request could not be judged', id from rs_order.outbox where kind = 'DEAD_REQUEST'
+    select 'a request could not be decided', id from rs_order.outbox where kind = 'DEAD_REQUEST'
     union all
-    -- what peers are told
-    select 'its ends are not told once each', line.order_id
+    -- responses to peers
+    select 'an order doesn''t have one response for each final status', line.order_id
     from history line
-    left join told on told.order_id = line.order_id
+    left join final_responses on final_responses.order_id = line.order_id
     where line.sub_order_id is null and line.after in ('DONE', 'DONE_WITH_WARNING', 'FAILED')
       and line.reason <> 'download-errors'
-    group by line.order_id, told.ends
-    having count(*) <> coalesce(told.ends, 0)
+    group by line.order_id, final_responses.responses
+    having count(*) <> coalesce(final_responses.responses, 0)
     union all
-    select 'an end is told that never was', order_id from told
+    select 'a final response has no final status', order_id from final_responses
     where not exists (
-        select from history line where line.order_id = told.order_id and line.sub_order_id is null
+        select from history line where line.order_id = final_responses.order_id and line.sub_order_id is null
           and line.after in ('DONE', 'DONE_WITH_WARNING', 'FAILED'))
     union all
-    select 'GRANTED is not told first and once', order_id
+    select 'GRANTED isn''t the first response, or not the only one', order_id
     from response where request_id is not null
     group by order_id
     having count(*) filter (where status = 'GRANTED') <> 1
         or min(id) <> min(id) filter (where status = 'GRANTED')
     union all
-    -- one that was downloaded while the completion or retry still filled others isn't told any more
-    select 'a sub-order is not told once', line.sub_order_id
+    -- except a sub-order that was downloaded before its completion or retry ended
+    select 'a sub-order doesn''t have one response', line.sub_order_id
     from history line
     join whole as alive on alive.id = line.order_id
     where line.after = 'WAITING' and line.sub_order_id is not null and line.data_file_id is null
@@ -269,20 +269,20 @@ with step as materialized (
            where ended.order_id = line.order_id and ended.sub_order_id = line.sub_order_id
              and ended.after = 'ENDED'))
     union all
-    -- only a late word of storage, which mends no order, comes behind its end
-    select 'a sub-order is told after the end', alive.id
+    -- except after a late event of storage, which leaves the order's status as it is
+    select 'a response to a sub-order follows the final response', alive.id
     from alive
-    join told on told.order_id = alive.id
+    join final_responses on final_responses.order_id = alive.id
     where status in ('DONE', 'DONE_WITH_WARNING', 'FAILED')
       and (select count(*) from response
-           where order_id = alive.id and status = 'SUBORDER_DONE' and id > told.last_end)
+           where order_id = alive.id and status = 'SUBORDER_DONE' and id > final_responses.last_response)
           > (select count(*) from history line
              where line.order_id = alive.id and line.before = 'ENDED' and line.after = 'WAITING')
     union all
-    select 'the last end told isn''t the order''s', alive.id
+    select 'the last final response doesn''t match the order''s status', alive.id
     from alive
-    join told on told.order_id = alive.id
-    join response on response.id = told.last_end
+    join final_responses on final_responses.order_id = alive.id
+    join response on response.id = final_responses.last_response
     where (alive.status = 'DONE' and response.status <> 'DONE')
        or (alive.status = 'FAILED' and response.status <> 'FAILED')
        or (alive.status = 'DONE_WITH_WARNING' and response.status = 'DONE' and not exists (

@@ -1,4 +1,4 @@
-"""The rest of the platform, in memory: users, catalog and rs-processing."""
+"""Fakes of users, catalog and rs-processing."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,11 +17,11 @@ DATASET = Urn("URN:AIP:DATASET:demo:1:V1")
 ROLE = "REGISTERED_USER"
 ADMIN = "alan"
 Ending = Literal["all", "some", "none", "failure"]
-"""What an execution brings."""
+"""The outputs of an execution, for its inputs."""
 
 
 class FakeUsers:
-    """Implements ``Users``: everybody is known, one is an administrator."""
+    """Implements ``Users``: every user is known, one is an administrator."""
 
     async def find(self, tenant: Tenant, email: str) -> User | None:
         assert tenant == TENANT
@@ -34,7 +34,7 @@ class FakeUsers:
 
 @dataclass
 class FakeCatalog:
-    """Implements ``Catalog``: what each query finds, and one call in vain when somebody says so."""
+    """Implements ``Catalog``; ``found`` has the result of each query, ``error`` is raised once."""
 
     found: dict[str, tuple[Product, ...]] = field(default_factory=dict)
     error: RemoteError | None = None
@@ -58,7 +58,7 @@ class FakeCatalog:
         size: int,
         every_type: bool = False,
     ) -> tuple[Product, ...]:
-        """There is no file but orderable ones, so ``every_type`` makes no difference."""
+        """All files are orderable, so ``every_type`` makes no difference."""
         assert caller.tenant == TENANT
         assert every_type in (True, False)
         error, self.error = self.error, None
@@ -100,10 +100,10 @@ class FakeProcesses:
         return id_
 
     def result(self, request: Mapping[str, Any], ending: Ending) -> tuple[dict[str, Any], Process]:
-        """The body of a result for an execution request, and the process that made it."""
+        """Return the body of a result for an execution request, and its process."""
         batch = self.batches[request["batchId"]]
         inputs = request["inputFiles"]
-        brought = {"all": inputs, "some": inputs[:1], "none": [], "failure": []}[ending]
+        processed = {"all": inputs, "some": inputs[:1], "none": [], "failure": []}[ending]
         body = {
             "batchCorrelationId": batch.correlation_id,
             "executionCorrelationId": request["executionCorrelationId"],
@@ -118,7 +118,7 @@ class FakeProcesses:
                     "checksumValue": "m",
                     "inputCorrelationIds": [one["inputCorrelationId"]],
                 }
-                for one in brought
+                for one in processed
             ],
         }
         return body, PROCESSES[batch.process_id.int - 1]

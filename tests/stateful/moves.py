@@ -1,6 +1,6 @@
-"""What can happen to orders, as values: a sequence that fails is printed and can be run again.
+"""The moves of a random sequence, as values: a sequence that fails is printed and can be run again.
 
-Whom or what a move is about is a number that is taken among those there are at that moment, so that any
+A move refers to an order or another object by a number, modulo those that exist at that moment. Therefore any
 move can come at any time.
 """
 
@@ -17,7 +17,7 @@ from tests.stateful.fakes import PROCESSES, Ending
 from tests.stateful.order_harness import OrderHarness
 
 CHECKSUMS = ("a", "b", "c", "d", "e")
-"""Few, so that orders share files."""
+"""So few that orders share files."""
 Action = Literal["pause", "resume", "delete", "retry", "restart", "remove"]
 File = tuple[Literal["stored", "external", "without checksum"], str, int | None]
 """Kind, checksum, size."""
@@ -31,26 +31,26 @@ class Move(Protocol):
 
 
 @dataclass(frozen=True)
-class OrderByHand:
-    """A basket is filled and ordered, with a process of ``platform.PROCESSES``, if any."""
+class OrderBasket:
+    """A user fills a basket and orders it, perhaps with a process of ``PROCESSES``."""
 
     owner: str
     products: tuple[tuple[File, ...], ...]
     process: int | None = None
 
     async def make(self, harness: OrderHarness) -> None:
-        await harness.order_by_hand(self.owner, _catalogued(self.products), self.process)
+        await harness.order_basket(self.owner, _in_catalog(self.products), self.process)
 
 
 @dataclass(frozen=True)
 class RequestOrder:
-    """A service asks for an order."""
+    """A peer requests an order."""
 
     owner: str
     products: tuple[tuple[File, ...], ...]
 
     async def make(self, harness: OrderHarness) -> None:
-        await harness.request_order(self.owner, _catalogued(self.products))
+        await harness.request_order(self.owner, _in_catalog(self.products))
 
 
 @dataclass(frozen=True)
@@ -74,49 +74,49 @@ class Cancel:
 
 
 @dataclass(frozen=True)
-class StorageAnswers:
+class StorageReports:
     available: tuple[str, ...]
     unavailable: tuple[str, ...] = ()
 
     async def make(self, harness: OrderHarness) -> None:
-        await harness.storage_answers(self.available, self.unavailable)
+        await harness.storage_reports(self.available, self.unavailable)
 
 
 @dataclass(frozen=True)
 class CatalogFails:
-    """The next page can't be read."""
+    """The next search fails."""
 
-    refuses: bool
+    rejects: bool
 
     async def make(self, harness: OrderHarness) -> None:
-        harness.catalog_fails(refuses=self.refuses)
+        harness.catalog_fails(rejects=self.rejects)
 
 
 @dataclass(frozen=True)
 class Download:
-    """Some files of an order, one after the other."""
+    """A user downloads some files of an order."""
 
     start: int
     most: int
     result: FetchResult
 
     async def make(self, harness: OrderHarness) -> None:
-        await harness.downloaded(self.start, self.most, self.result)
+        await harness.download(self.start, self.most, self.result)
 
 
 @dataclass(frozen=True)
 class ProcessingFails:
-    """The next batch can't be made."""
+    """The next creation of a batch fails."""
 
-    refuses: bool
+    rejects: bool
 
     async def make(self, harness: OrderHarness) -> None:
-        harness.processing_fails(refuses=self.refuses)
+        harness.processing_fails(rejects=self.rejects)
 
 
 @dataclass(frozen=True)
 class ProcessEnds:
-    """rs-processing says how an execution ended; the newest is 0."""
+    """rs-processing publishes the result of an execution; the newest is 0."""
 
     number: int
     ending: Ending
@@ -138,27 +138,27 @@ class Wait:
 
 @dataclass(frozen=True)
 class NextSteps:
-    """The oldest steps that are due; what holds is looked at after each."""
+    """The oldest due steps run; the invariants are checked after each."""
 
     most: int
 
     async def make(self, harness: OrderHarness) -> None:
-        await harness.do_steps(self.most)
+        await harness.run_steps(self.most)
 
 
 @dataclass(frozen=True)
 class AnyStep:
-    """A step that is due, whatever is older."""
+    """Any due step runs."""
 
     number: int
 
     async def make(self, harness: OrderHarness) -> None:
-        await harness.do_step(self.number)
+        await harness.run_step(self.number)
 
 
 @dataclass(frozen=True)
 class RepeatStep:
-    """A step that was done before."""
+    """A step that ran before runs again."""
 
     number: int
 
@@ -168,7 +168,7 @@ class RepeatStep:
 
 @dataclass(frozen=True)
 class LoseSteps:
-    """The broker loses every step that it has."""
+    """The broker loses all its steps."""
 
     async def make(self, harness: OrderHarness) -> None:
         await harness.lose_steps()
@@ -196,14 +196,14 @@ _durations = [
     timedelta(days=5),
 ]
 
-_WEIGHED: list[tuple[int, st.SearchStrategy[Move]]] = [
-    (3, st.builds(OrderByHand, _owners, _products)),
-    (2, st.builds(OrderByHand, _owners, _products, _processes)),
+_WEIGHTED: list[tuple[int, st.SearchStrategy[Move]]] = [
+    (3, st.builds(OrderBasket, _owners, _products)),
+    (2, st.builds(OrderBasket, _owners, _products, _processes)),
     (3, st.builds(RequestOrder, _owners, _products)),
     (6, st.builds(Act, st.sampled_from(_actions), _orders)),
     (1, st.builds(Cancel, st.lists(_orders, min_size=1, max_size=2).map(tuple))),
-    (3, st.builds(StorageAnswers, _checksums, _checksums)),
-    (2, st.just(StorageAnswers(CHECKSUMS))),
+    (3, st.builds(StorageReports, _checksums, _checksums)),
+    (2, st.just(StorageReports(CHECKSUMS))),
     (1, st.builds(CatalogFails, st.booleans())),
     (1, st.builds(ProcessingFails, st.booleans())),
     (3, st.builds(ProcessEnds, st.integers(0, 5), st.sampled_from(get_args(Ending)))),
@@ -218,12 +218,12 @@ _WEIGHED: list[tuple[int, st.SearchStrategy[Move]]] = [
     (1, st.just(LoseSteps())),
 ]
 moves: st.SearchStrategy[Move] = st.sampled_from(
-    [move for weight, move in _WEIGHED for _ in range(weight)]
+    [move for weight, move in _WEIGHTED for _ in range(weight)]
 ).flatmap(lambda move: move)
-"""Any of them, the likelier the more it weighs."""
+"""Any move, with a probability in proportion to its weight."""
 
 
-def _catalogued(products: tuple[tuple[File, ...], ...]) -> tuple[Product, ...]:
+def _in_catalog(products: tuple[tuple[File, ...], ...]) -> tuple[Product, ...]:
     return tuple(
         Product(
             Urn(f"URN:AIP:DATA:demo:{number}:V1"),

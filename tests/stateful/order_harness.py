@@ -1,4 +1,4 @@
-"""The product over a real store, one move at a time: steps are taken from the outbox and done by hand."""
+"""The product on a real store; it takes steps from the outbox and runs them one by one."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -50,14 +50,14 @@ from tests.support.history import is_explained
 from tests.support.rows import use_tenant
 
 REMEMBERED = 40
-"""Steps that were done and may come again."""
+"""The number of past steps that may run again."""
 
 _CHECKS = (Path(__file__).parent / "checks.sql").read_text()
-_OF_THE_RECONCILER = (ReconcileStep.name, RebuildPageStep.name, RecountStep.name)
-_LONG_ENOUGH = timedelta(minutes=16)
-"""A step that is overdue for so long counts as lost."""
-_ONE_PLAN = "set local jit = off; set local plan_cache_mode = force_generic_plan"
-_KEPT = ("order_move", "sub_order_move", "schema_version")
+_RECONCILER_STEPS = (ReconcileStep.name, RebuildPageStep.name, RecountStep.name)
+_OVERDUE = timedelta(minutes=16)
+"""After this time an overdue step counts as lost."""
+_GENERIC_PLANS = "set local jit = off; set local plan_cache_mode = force_generic_plan"
+_KEPT_TABLES_TABLES = ("order_move", "sub_order_move", "schema_version")
 
 
 @dataclass(frozen=True)
@@ -77,14 +77,14 @@ SMALL_SLICES = SliceSizes(
     deleted_rows=3,
     retried_files=2,
 )
-"""Short orders take many steps."""
+"""With these even small orders take many steps."""
 
 
 class OrderHarness:
-    """What a sequence acts on, and what it is checked by."""
+    """Makes the moves of a sequence, and checks the invariants."""
 
     def __init__(self, pool: Pool, checks: Connection, drifts: list[str], **settings: Any) -> None:
-        """``checks``: a connection to look through; ``drifts``: tables of which the reconciler found one."""
+        """``checks``: a connection for the checks; ``drifts``: gets the tables with a drift."""
         self._pool = pool
         self._checks = checks
         self._prepared: PreparedStatement[Record] | None = None
@@ -110,7 +110,7 @@ class OrderHarness:
             sizes=SMALL_SLICES,
         )
         self._application = compose_application(shared, count_drift=drifts.append)
-        self._done: list[Mapping[str, Any]] = []
+        self._past_steps: list[Mapping[str, Any]] = []
         self._last_line = 0
         self._orders_before = 0
         """Ids up to this one belong to earlier sequences."""
@@ -118,66 +118,65 @@ class OrderHarness:
         self.steps: list[WrittenStep] = []
         self.downloadable: list[tuple[DataFileId, OrderId]] = []
         self.executions: list[dict[str, Any]] = []
-        """What rs-processing was asked for so far."""
+        """All execution requests so far."""
 
     async def empty(self) -> None:
-        """Forget all that earlier sequences left."""
+        """Delete everything that earlier sequences left."""
         self.clock.set(NOW)
         self._catalog.found.clear()
         self._catalog.error = self._processes.error = None
         self._processes.batches.clear()
-        self._done.clear()
+        self._past_steps.clear()
         self._orders_before = self._last_order
         async with self._pool.acquire() as connection, connection.transaction():
             await use_tenant(connection, TENANT)
             await connection.execute(await _deletion(connection))
         await self.check()
 
-    async def check(self, *, moves_on: bool = True) -> None:
-        """Look at everything; what doesn't hold fails the sequence.
+    async def check(self, *, steps_exist: bool = True) -> None:
+        """Check all invariants; raise an AssertionError if one is violated.
 
-        ``moves_on``: steps must be there.
+        ``steps_exist``: check as well that every unfinished order has its next step.
         """
         async with self._checks.transaction(readonly=True):
             await use_tenant(self._checks, TENANT)
-            await self._checks.execute(_ONE_PLAN)
+            await self._checks.execute(_GENERIC_PLANS)
             if self._prepared is None:
-                # The driver keeps no statement that is so long.
+                # The driver doesn't cache such a long statement.
                 self._prepared = await self._checks.prepare(_CHECKS)
-            seen = await self._prepared.fetchrow(
+            found = await self._prepared.fetchrow(
                 self._settings.max_storage_files_jobs_per_user,
                 self._settings.jobs_pool_size,
                 self._last_line,
                 self.clock.now(),
-                moves_on,
+                steps_exist,
             )
-        assert seen is not None
-        unexplained = [line for line in seen["lines"] if not is_explained(*line)]
+        assert found is not None
+        unexplained = [line for line in found["lines"] if not is_explained(*line)]
         wrong = [
-            *seen["wrong"],
-            *(f"no such move: {line}" for line in unexplained),
+            *found["wrong"],
+            *(f"a move that isn't allowed: {line}" for line in unexplained),
             *(f"the reconciler found a drift of {table}" for table in self._drifts),
         ]
         if wrong:
             raise AssertionError("; ".join(wrong))
-        self._last_line = seen["last_line"]
-        self._last_order = max(self._last_order, seen["last_order"])
+        self._last_line = found["last_line"]
+        self._last_order = max(self._last_order, found["last_order"])
         self.steps = [
             WrittenStep(row, body, datetime.fromisoformat(due_at) if due_at else None)
-            for row, body, due_at in seen["steps"]
+            for row, body, due_at in found["steps"]
         ]
         self.downloadable = [
-            (DataFileId(id_), OrderId(order)) for id_, order in seen["downloadable"]
+            (DataFileId(id_), OrderId(order)) for id_, order in found["downloadable"]
         ]
+        self.executions = found["executions"]
 
-        self.executions = seen["executions"]
+    # Users and peers
 
-    # What users and peers do
-
-    async def order_by_hand(
+    async def order_basket(
         self, owner: str, products: tuple[Product, ...], process: int | None
     ) -> None:
-        """Fill a basket, attach a process to it, if one, and order it."""
+        """Fill a basket, attach the process if there is one, and order it."""
         caller = Caller(TENANT, owner, ROLE)
         options = BasketSelectionRequest(
             engine_type="legacy", search_parameters={"q": [self._add_to_catalog(products)]}
@@ -201,7 +200,7 @@ class OrderHarness:
         await self._application.requests.accept.handle(TENANT, [ArrivedRequest(request)])
 
     async def act(self, action: str, number: int) -> None:
-        """Pause, resume, delete, retry, restart or remove an order; a refusal is an answer."""
+        """Pause, resume, delete, retry, restart or remove an order; the service may reject it."""
         if not self._orders:
             return
         actor = Actor(Caller(TENANT, ADMIN, ROLE), administrator=True)
@@ -221,24 +220,24 @@ class OrderHarness:
             await self._application.orders.cancel.handle(TENANT, orders)
 
     def _order(self, number: int) -> OrderId:
-        """One of the orders so far, also one that is removed; the newest is 0."""
+        """Return one of the orders so far, even if it is removed; the newest is 0."""
         return OrderId(self._last_order - number % self._orders)
 
     @property
     def _orders(self) -> int:
         return self._last_order - self._orders_before
 
-    # What storage and downloads bring
+    # Storage, the catalog, downloads, rs-processing
 
-    async def storage_answers(self, available: Sequence[str], unavailable: Sequence[str]) -> None:
+    async def storage_reports(self, available: Sequence[str], unavailable: Sequence[str]) -> None:
         await self._application.scheduling.availability.handle(
             TENANT,
             [Checksum(name) for name in available if name not in unavailable],
             {Checksum(name): "It is lost." for name in unavailable},
         )
 
-    async def downloaded(self, start: int, most: int, result: FetchResult) -> None:
-        """Some files of one order."""
+    async def download(self, start: int, most: int, result: FetchResult) -> None:
+        """Download some files of one order, with one result."""
         if not self.downloadable:
             return
         at = start % len(self.downloadable)
@@ -249,24 +248,24 @@ class OrderHarness:
             TENANT, order, [FileOutcome(file, result, reason) for file in files]
         )
 
-    def catalog_fails(self, *, refuses: bool) -> None:
-        """The next page can't be read."""
+    def catalog_fails(self, *, rejects: bool) -> None:
+        """Let the next search fail."""
         self._catalog.error = (
             RemoteRejection("catalog", 400, "no")
-            if refuses
+            if rejects
             else RemoteUnavailable("catalog", "down")
         )
 
-    def processing_fails(self, *, refuses: bool) -> None:
-        """The next batch can't be made."""
+    def processing_fails(self, *, rejects: bool) -> None:
+        """Let the next creation of a batch fail."""
         self._processes.error = (
             RemoteRejection("rs-processing", 400, "no")
-            if refuses
+            if rejects
             else RemoteUnavailable("rs-processing", "down")
         )
 
     async def process_ends(self, number: int, ending: Ending) -> None:
-        """The result of an execution comes, perhaps not for the first time."""
+        """Handle the result of an execution, perhaps again."""
         if not self.executions:
             return
         request = self.executions[-1 - number % len(self.executions)]
@@ -276,11 +275,11 @@ class OrderHarness:
                 TENANT, ExecutionResult.model_validate(body), process.cardinality
             )
 
-    # What time and the broker do
+    # Time and the broker
 
     @property
     def due(self) -> list[WrittenStep]:
-        """By the time they fell due, then as they were written."""
+        """The due steps, by due time and then in the order of writing."""
         now = self.clock.now()
         due = [step for step in self.steps if step.due_at is None or step.due_at <= now]
         return sorted(due, key=lambda step: (step.due_at or NOW, step.row))
@@ -288,51 +287,51 @@ class OrderHarness:
     def wait(self, duration: timedelta) -> None:
         self.clock.ahead += duration
 
-    async def do_step(self, number: int) -> None:
-        """Do a due step, if there is one: the oldest is 0, others come out of order."""
+    async def run_step(self, number: int) -> None:
+        """Run a due step, if there is one; the oldest is 0."""
         if not self.due:
             return
         step = self.due[number % len(self.due)]
         await self._remove([step])
-        self._done.append(step.body)
-        del self._done[:-REMEMBERED]
-        await self._do(step.body)
+        self._past_steps.append(step.body)
+        del self._past_steps[:-REMEMBERED]
+        await self._run(step.body)
 
-    async def do_steps(self, most: int) -> None:
-        """Do the oldest due steps, and look after each."""
+    async def run_steps(self, most: int) -> None:
+        """Run the oldest due steps, and check the invariants after each."""
         for _ in range(most):
             if not self.due:
                 return
-            await self.do_step(0)
+            await self.run_step(0)
             await self.check()
 
     async def repeat_step(self, number: int) -> None:
-        """Do again what was done before."""
-        if self._done:
-            await self._do(self._done[-1 - number % len(self._done)])
+        """Run a past step again."""
+        if self._past_steps:
+            await self._run(self._past_steps[-1 - number % len(self._past_steps)])
 
     async def lose_steps(self) -> None:
-        """The broker loses what it took; a process starts, and the reconciler finds what stands still."""
+        """Lose all due steps, start a process, and let the reconciler repair the stalled work."""
         await self._remove(self.due)
-        # Two rounds: a walk that is under way sees what it has passed in the next one only.
+        # Two runs: a run in progress doesn't go back to rows that it has passed.
         for _ in range(2):
-            self.wait(_LONG_ENOUGH)
+            self.wait(_OVERDUE)
             await self._application.reconcile.resume(TENANT)
             await self._reconcile()
 
     async def _reconcile(self) -> None:
-        """Do the steps of the reconciler until it rests."""
+        """Run the reconciler's steps until none is due."""
         for _ in range(10):
-            await self.check(moves_on=False)
-            ours = [step for step in self.due if step.body["step"] in _OF_THE_RECONCILER]
-            if not ours:
+            await self.check(steps_exist=False)
+            due = [step for step in self.due if step.body["step"] in _RECONCILER_STEPS]
+            if not due:
                 return
-            await self._remove(ours)
-            for step in ours:
-                await self._do(step.body)
+            await self._remove(due)
+            for step in due:
+                await self._run(step.body)
             self.wait(PAUSE)
 
-    async def _do(self, body: Mapping[str, Any]) -> None:
+    async def _run(self, body: Mapping[str, Any]) -> None:
         await self._application.shared.steps.handle(TENANT, read_step(step_class(body), body))
 
     async def _remove(self, steps: Sequence[WrittenStep]) -> None:
@@ -342,18 +341,18 @@ class OrderHarness:
             )
 
     def _add_to_catalog(self, products: tuple[Product, ...]) -> str:
-        """Let the catalog find products; the query that finds them."""
+        """Add products to the catalog, and return the query that finds them."""
         query = f"query-{len(self._catalog.found)}"
         self._catalog.found[query] = products
         return query
 
 
 async def _deletion(connection: Connection) -> str:
-    """Deletes all rows; cheaper than truncating many small tables, and no plan is made anew."""
+    """Return statements that delete all rows, which is faster than to truncate many small tables."""
     tables = await connection.fetch(
         "select format('%I.%I', schemaname, tablename) as name from pg_tables"
         " where schemaname = current_schema() and tablename <> all ($1)",
-        _KEPT,
+        _KEPT_TABLES_TABLES,
     )
     shared = ["rs_order.outbox", "rs_order.running_sub_order", "rs_order.waiting_user"]
     return "; ".join(f"delete from {name}" for name in [*(row["name"] for row in tables), *shared])  # noqa: S608 - our own names

@@ -1,4 +1,4 @@
-"""Runs random sequences of moves in a database of their own."""
+"""Runs random sequences of moves in a separate database."""
 
 import asyncio
 import os
@@ -21,25 +21,25 @@ from tests.stateful.moves import Move, moves
 from tests.stateful.order_harness import OrderHarness
 
 MOVES = 50
-"""Of each sequence."""
+"""The number of moves in a sequence."""
 SEQUENCES = int(os.environ.get("RS_ORDER_TEST_SEQUENCES", "500"))
-"""Of all modules together."""
+"""The number of sequences of all modules together."""
 SEED = int(os.environ.get("RS_ORDER_TEST_SEED", "1"))
 MODULES = 2
 TIMEOUT = 600 + SEQUENCES
-"""Seconds: the sequences themselves, and the search for the shortest one that fails."""
+"""Seconds, for the sequences and the search for the shortest one that fails."""
 
 
 def run_sequences(database_url: str, share: int, **rules: Any) -> None:
-    """Run this module's share of the sequences; of one that fails, what it takes is printed."""
+    """Run this module's share of the sequences; print a shortened version of one that fails."""
     with _harness(database_url, **rules) as (harness, loop):
 
         @seed(SEED * MODULES + share)
         @settings(
             max_examples=max(1, SEQUENCES // MODULES),
-            deadline=None,  # a busy machine is no defect
-            database=None,  # the seed says it all
-            phases=[Phase.generate],  # we know better how to make a sequence shorter
+            deadline=None,  # a busy machine is slow
+            database=None,  # the seed determines the sequences
+            phases=[Phase.generate],  # ``_report`` shortens sequences better
             suppress_health_check=[HealthCheck.too_slow],  # sequences are long on purpose
         )
         @given(st.lists(moves, min_size=MOVES, max_size=MOVES))
@@ -67,19 +67,19 @@ def _unmeasured() -> Iterator[None]:
 
 
 async def _failure(harness: OrderHarness, made: Sequence[Move]) -> Exception | None:
-    """Why a sequence fails; None when it doesn't."""
+    """Run a sequence, and return its error or None."""
     try:
         await harness.empty()
         for move in made:
             await move.make(harness)
             await harness.check()
-    except Exception as failure:  # noqa: BLE001 - whatever a move raises is a defect
+    except Exception as failure:  # noqa: BLE001 - any error of a move is a failure
         return failure
     return None
 
 
 async def _report(harness: OrderHarness, made: Sequence[Move]) -> str:
-    """The moves that it takes to fail, to be made again as they stand here, and how it fails."""
+    """Return the moves that are needed for the failure, as Python code, and its traceback."""
     needed = list(made)
     for size in (16, 8, 4, 2, 1, 1, 1):
         for start in range(len(needed) - 1, -1, -size):
@@ -88,7 +88,11 @@ async def _report(harness: OrderHarness, made: Sequence[Move]) -> str:
                 needed = without
     failure = await _failure(harness, needed)
     lines = "".join(f"\n    {move!r}," for move in needed)
-    trace = "".join(traceback.format_exception(failure)) if failure else "now it doesn't fail"
+    trace = (
+        "".join(traceback.format_exception(failure))
+        if failure
+        else "the shortened sequence doesn't fail"
+    )
     return f"after {len(needed)} moves of seed {SEED}:{lines}\n{trace}"
 
 
@@ -96,7 +100,7 @@ async def _report(harness: OrderHarness, made: Sequence[Move]) -> str:
 def _harness(
     database_url: str, **rules: Any
 ) -> Iterator[tuple[OrderHarness, asyncio.AbstractEventLoop]]:
-    """A harness with small slices, so that short orders take many steps, and no log."""
+    """Open a harness with small slices and without a log."""
     quiet = structlog.make_filtering_bound_logger("critical")
     configured = structlog.get_config()
     loop = asyncio.new_event_loop()

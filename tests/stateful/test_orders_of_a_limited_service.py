@@ -1,4 +1,4 @@
-"""Random sequences where the limit of the service decides who may start, and users have none."""
+"""Random sequences with a limit of the service and none of each user."""
 
 import pytest
 
@@ -8,5 +8,5 @@ from tests.stateful.running import TIMEOUT, run_sequences
 @pytest.mark.timeout(TIMEOUT)
 @pytest.mark.slow
 def test_orders_keep_their_promises_whatever_happens(database_url: str) -> None:
-    """Counters, statuses, slots, answers and the next step are right after each of 50 moves."""
+    """Counters, statuses, slots, responses and next steps are correct after each of 50 moves."""
     run_sequences(database_url, 1, max_storage_files_jobs_per_user=0, jobs_pool_size=2)

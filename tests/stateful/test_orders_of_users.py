@@ -1,4 +1,4 @@
-"""Random sequences under the limit of each user, which is the usual one."""
+"""Random sequences with a limit of each user, as usual in production."""
 
 import pytest
 
@@ -8,5 +8,5 @@ from tests.stateful.running import TIMEOUT, run_sequences
 @pytest.mark.timeout(TIMEOUT)
 @pytest.mark.slow
 def test_orders_keep_their_promises_whatever_happens(database_url: str) -> None:
-    """Counters, statuses, slots, answers and the next step are right after each of 50 moves."""
+    """Counters, statuses, slots, responses and next steps are correct after each of 50 moves."""
     run_sequences(database_url, 0, max_storage_files_jobs_per_user=2)
