@@ -26,7 +26,7 @@ _NOTIFICATION_PREFETCH = 100
 
 
 class Broker:
-    """The connections to both virtual hosts of the platform, and what it consumes there."""
+    """Connects to both virtual hosts of the platform, consumes their queues and publishes events."""
 
     def __init__(
         self,

@@ -22,9 +22,9 @@ _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 5.0
 _CONNECT_SECONDS = 10.0
 _BACKLOG = 5_000
-"""Unsent events; with more, ``until_sent`` lets the source wait."""
+"""The number of unsent events from which ``until_sent`` waits."""
 _IN_FLIGHT = 500
-"""Events published without waiting for confirms."""
+"""The number of events published before their confirms are awaited."""
 
 _CONNECTION_ERRORS = (AMQPError, OSError, TimeoutError, RuntimeError)
 """Errors of a broker that stops, restarts or rejects. aio-pika raises RuntimeError for a channel or

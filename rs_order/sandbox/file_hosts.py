@@ -138,7 +138,7 @@ def _check(what: str, maximum: int | None, wanted: int, email: str) -> None:
         raise QuotaError(f"Download {what} of {maximum} exceeded (by {excess}) for user {email}.")
 
 
-_STATUS = {Readiness.COMING: 202, Readiness.ABSENT: 410}
+_STATUS = {Readiness.PENDING: 202, Readiness.ABSENT: 410}
 
 
 def storage_router(

@@ -1,6 +1,6 @@
 """The batches and executions of rs-processing (remote-services.md 4.2 to 4.8).
 
-An execution takes some time, writes real files (see ``execution_outputs``), and publishes how it ended.
+An execution takes some time, writes real files (see ``execution_outputs``), and publishes its result.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Executions:
         """Create an rs-processing without executions.
 
         Args:
-            processes: the processes on offer.
+            processes: the available processes.
             faults: checked when an execution is requested, and when it ends.
             send: sends an event to the broker.
             folder: the folder of all outputs.
@@ -92,7 +92,7 @@ class Executions:
         await self._changes.until(lambda: len(self._downloaded) >= files, timeout_seconds)
 
     def make_batch(self, identity: Identity, body: BatchBody) -> Batch | None:
-        """Create a batch; None if the process doesn't exist."""
+        """Create a batch and return it; return None if the process doesn't exist."""
         process = self._processes.find(str(body.processBusinessId))
         if process is None:
             return None

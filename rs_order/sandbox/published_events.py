@@ -60,7 +60,7 @@ def unrelated_event(checksum: str, number: int) -> dict[str, Any]:
     kind = "AVAILABLE" if number % 2 else ("STORED", "COPIED", "FULLY_DELETED")[number % 3]
     return {
         "type": kind,
-        "message": "Somebody else's business",
+        "message": "An unrelated event",
         "checksum": other,
         "owners": ["other"],
         "groupIds": [],

@@ -17,7 +17,7 @@ from rs_order.sandbox.service_protocol import date
 
 _MAX_RECORDS = 10_000
 WAIT_SECONDS = 60.0
-"""How long tests wait for the sandbox; a busy machine is slow, a lost signal never comes."""
+"""The default time limit of a wait for the sandbox, long enough for a busy machine."""
 
 
 class Changes:
@@ -30,14 +30,16 @@ class Changes:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    async def until(self, holds: Callable[[], bool], timeout_seconds: float | None = None) -> None:
-        """Wait until a condition holds; it is checked after each change.
+    async def until(
+        self, condition: Callable[[], bool], timeout_seconds: float | None = None
+    ) -> None:
+        """Wait until a condition is true; it is checked after each change.
 
         Raises:
             TimeoutError: it didn't become true in time.
         """
         async with asyncio.timeout(timeout_seconds):
-            while not holds():
+            while not condition():
                 await self._changed.wait()
 
 
@@ -185,5 +187,5 @@ class SentEvents:
         return [sent for sent in self._sent if sent.number > number]
 
     def clear(self) -> None:
-        """Delete the records; the numbers go on."""
+        """Delete the records; numbers continue."""
         self._sent.clear()

@@ -44,7 +44,7 @@ class Readiness(StrEnum):
 
     READY = "ready"
     """Online, or restored and not yet expired."""
-    COMING = "coming"
+    PENDING = "pending"
     """Its restoration from tape is pending."""
     ABSENT = "absent"
     """On tape only: never restored, or no longer available."""
@@ -72,14 +72,13 @@ class Restores:
         until_sent: Callable[[], Awaitable[None]],
         clock: Callable[[], float],
     ) -> None:
-        """Create an idle robot; ``run`` starts it.
+        """Create it without restorations; ``run`` starts the timers.
 
         Args:
             holdings: the files by checksum.
             faults: checked for each file, when it is requested and when it is answered.
             send: sends an event to the broker.
-            until_sent: waits while too many events are unsent, so that the memory doesn't hold a
-                million of them.
+            until_sent: waits while too many events are unsent, which limits the memory they take.
             clock: returns monotonic seconds.
         """
         self._holdings = holdings
@@ -122,7 +121,7 @@ class Restores:
         self._changes.notify()
 
     async def run(self) -> None:
-        """Settle files as they become due, for ever."""
+        """Answer files when they are due, until cancelled."""
         while True:
             self._rescheduled.clear()
             await self._answer_due()
@@ -141,7 +140,7 @@ class Restores:
         key = (tenant, file.checksum)
         if self._available_until.get(key, -math.inf) > self._clock():
             return Readiness.READY
-        return Readiness.COMING if key in self._pending else Readiness.ABSENT
+        return Readiness.PENDING if key in self._pending else Readiness.ABSENT
 
     def expire(self, checksums: Collection[str] | None = None) -> int:
         """End the availability of restored files now, all or some; return their number."""
@@ -236,8 +235,8 @@ class Restores:
     def _make_available(self, key: _Key, restoration: _Restoration) -> None:
         tenant, checksum = key
         if restoration.file.location is Location.NEARLINE:
-            lasts = restoration.hours * _HOUR * self._faults.availability_scale
-            self._available_until[key] = self._clock() + lasts
+            seconds = restoration.hours * _HOUR * self._faults.availability_scale
+            self._available_until[key] = self._clock() + seconds
         self._publish(tenant, available_event(restoration.file, restoration.groups))
         if concerns(self._faults.then_error, checksum):
             text = f"file with checksum {checksum} was lost after its restoration."
