@@ -32,7 +32,7 @@ SLEEPS = {
     ): "a measurement: it ends once nothing was called for a while",
     (
         "benchmarks/statements.py",
-        "_rest",
+        "_until_idle",
     ): "a measurement: it begins once nothing was due for a while",
     (
         "benchmarks/large_orders.py",
