@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from tests.acceptance.peer import REQUESTS, Received
 from tests.acceptance.platform import TENANT, Platform, running_platform
 from tests.acceptance.shared_platform import EVE_01, fence, new_user, until_rows
-from tests.support.polling import eventually
+from tests.support.polling import LOCK_WAITS, eventually
 from tests.support.proxy import tcp_proxy
 from tests.support.servers import FreshBroker
 
@@ -125,5 +125,5 @@ async def test_a_redelivery_after_a_lost_acknowledgement_changes_nothing(
 
 async def until_lock_is_waited_for(connection: asyncpg.Connection) -> None:
     """Wait until another connection waits for a lock."""
-    query = "select exists (select from pg_locks where not granted)"
+    query = f"select exists ({LOCK_WAITS})"
     await eventually(lambda: connection.fetchval(query), "a connection waits for the lock")

@@ -12,7 +12,7 @@ import asyncpg
 
 from rs_order.settings import PREFIX, Settings
 from tests.acceptance.platform import Platform
-from tests.support.polling import WAIT_SECONDS, eventually
+from tests.support.polling import LOCK_WAITS, WAIT_SECONDS, eventually
 
 START_SECONDS = 60
 _READY = b"rs-order is ready"
@@ -122,7 +122,7 @@ async def locked(database_url: str, statement: str) -> AsyncIterator[asyncpg.Con
 
 PAGE_LOCK = 4711
 """The advisory lock that ``stop_before_page`` waits for."""
-LOCK_IS_WAITED_FOR = "exists (select from pg_locks where not granted)"
+LOCK_IS_WAITED_FOR = f"exists ({LOCK_WAITS})"
 ALL_MESSAGES_SENT = "not exists (select from rs_order.outbox where due_at is null)"
 
 

@@ -15,6 +15,13 @@ WAIT_SECONDS = 60.0
 """How long tests wait for a signal: far longer than a busy machine needs, so that a failure is a defect."""
 
 
+LOCK_WAITS = (
+    "select pid from pg_stat_activity"
+    " where wait_event_type = 'Lock' and datname = current_database()"
+)
+"""The sessions of this database that wait for a lock or a unique key. ``pg_locks`` has all databases."""
+
+
 async def eventually(check: Callable[[], Any], what: str, *, seconds: float = WAIT_SECONDS) -> Any:
     """Call ``check`` until its result is true, and return this result.
 
@@ -44,8 +51,7 @@ async def until_waiting_for_locks(pool: Pool, transactions: int = 1) -> None:
     """Wait until so many transactions of the pool's database wait for a lock or a unique key."""
     await eventually(
         lambda: pool.fetchval(
-            "select count(*) >= $1 from pg_stat_activity"
-            " where wait_event_type = 'Lock' and datname = current_database()",
+            f"select count(*) >= $1 from ({LOCK_WAITS}) as waiting",  # noqa: S608 - a constant
             transactions,
         ),
         f"{transactions} transactions that wait for a lock",
