@@ -93,12 +93,7 @@ class SharedParts:
         """
         store = Store(database.pool, committed, copied_to_notifier(settings))
         limits = SlotLimits(settings.max_storage_files_jobs_per_user, settings.jobs_pool_size)
-        links = Links(
-            clients.projects,
-            database.tenants,
-            prefix=settings.prefix_path,
-            fallback=settings.public_url,
-        )
+        links = _links(settings, database, clients)
         settlement = Settlement(limits, links)
         return cls(
             settings=settings,
@@ -117,6 +112,15 @@ class SharedParts:
             order_tokens=order_tokens(settings, database.clock),
             sizes=sizes,
         )
+
+
+def _links(settings: Settings, database: Database, clients: PlatformClients) -> Links:
+    return Links(
+        clients.projects,
+        database.tenants,
+        prefix=settings.prefix_path,
+        fallback=settings.public_url,
+    )
 
 
 def copied_to_notifier(settings: Settings) -> dict[MessageKind, str]:

@@ -103,19 +103,20 @@ class BoundedAttempts:
     ) -> Sequence[Outcome]:
         failures = 0
         while True:
-            pause = self._backoff.pause(failures + 1).total_seconds()
             try:
                 return await self._call(deliveries)
-            except self._unavailable as error:
-                _log.error("batch-waiting", exc_info=error, **self._facts(deliveries, pause))
             except Exception as error:  # noqa: BLE001 - whatever the defect, the queue must go on
-                _log.error("batch-failed", exc_info=error, **self._facts(deliveries, pause))
-                batch.defect = type(error).__name__
-                attempts -= 1
-                if attempts <= 0:
-                    return await self._isolate(batch, deliveries, error)
+                failures += 1
+                pause = self._backoff.pause(failures).total_seconds()
+                if isinstance(error, self._unavailable):
+                    _log.error("batch-waiting", exc_info=error, **self._facts(deliveries, pause))
+                else:
+                    _log.error("batch-failed", exc_info=error, **self._facts(deliveries, pause))
+                    batch.defect = type(error).__name__
+                    attempts -= 1
+                    if attempts <= 0:
+                        return await self._isolate(batch, deliveries, error)
             await self._wait(pause)
-            failures += 1
 
     async def _isolate(
         self, batch: _Batch, deliveries: Sequence[Delivery], error: Exception

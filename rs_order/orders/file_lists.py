@@ -71,9 +71,17 @@ def available_file(view: FileView, links: DownloadLinks) -> OrderDataFileDTO:
 DatasetPaging = Annotated[Paging, paging(20)]
 AvailablePaging = Annotated[Paging, paging(10, Sort(FileProperty.ID))]
 
+_FORBIDDEN: Final[Documented] = {
+    403: {"description": "The role isn't allowed, or somebody else's order (then no body)"}
+}
 _NOT_TO_BE_READ: Final[Documented] = {
-    403: {"description": "The role isn't allowed, or somebody else's order (then no body)"},
+    **_FORBIDDEN,
     404: {"description": "There is no such order (no body)"},
+}
+_LISTED_OF_DATASET: Final = {
+    400: "An id isn't a number",
+    404: "There is no such order, or it has no such dataset",
+    **STORE_UNAVAILABLE,
 }
 _LISTED: Final = {
     400: "An id isn't a number, or there is no such property to sort by",
@@ -103,14 +111,8 @@ def _serve_files_of_dataset(
     @endpoints.serve(
         LIST_DATASET_FILES,
         model=Page[OrderDataFile],
-        responses={
-            400: "An id isn't a number",
-            404: "There is no such order, or it has no such dataset",
-            **STORE_UNAVAILABLE,
-        },
-        documented={
-            403: {"description": "The role isn't allowed, or somebody else's order (then no body)"}
-        },
+        responses=_LISTED_OF_DATASET,
+        documented=_FORBIDDEN,
     )
     async def list_dataset_files(
         request: Request,
@@ -156,14 +158,7 @@ def _serve_available_files(endpoints: Endpoints, services: FileListServices) -> 
         paging: AvailablePaging,
     ) -> Response:
         """Files that can be downloaded now, external ones included (rest.md 9.2)."""
-        return await _available(
-            services,
-            request,
-            caller,
-            order_id=OrderId(order_id),
-            sub_order_id=None,
-            paging=paging,
-        )
+        return await _available(services, request, caller, paging, order_id=OrderId(order_id))
 
     @endpoints.serve(
         LIST_AVAILABLE_FILES_OF_SUB_ORDER,
@@ -179,13 +174,9 @@ def _serve_available_files(endpoints: Endpoints, services: FileListServices) -> 
         paging: AvailablePaging,
     ) -> Response:
         """The same for one sub-order; an unknown one has none (rest.md 9.2)."""
+        order, sub_order = OrderId(order_id), SubOrderId(sub_order_id)
         return await _available(
-            services,
-            request,
-            caller,
-            order_id=OrderId(order_id),
-            sub_order_id=SubOrderId(sub_order_id),
-            paging=paging,
+            services, request, caller, paging, order_id=order, sub_order_id=sub_order
         )
 
 
@@ -193,10 +184,10 @@ async def _available(
     services: FileListServices,
     request: Request,
     caller: Caller,
+    paging: Paging,
     *,
     order_id: OrderId,
-    sub_order_id: SubOrderId | None,
-    paging: Paging,
+    sub_order_id: SubOrderId | None = None,
 ) -> Response:
     sort = sorted_by(paging, FileProperty)
     owner = await services.orders.owner(caller.tenant, order_id)

@@ -43,8 +43,6 @@ class BeginProcessing:
 
         The caller has locked their orders.
         """
-        if not ids:
-            return
         sub_orders = await uow.sub_orders.load(ids)
         for sub_order in sub_orders:
             sub_order.begin_processing(at, reason=reason)

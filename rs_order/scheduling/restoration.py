@@ -192,7 +192,8 @@ class ApplyAvailability:
             moves = await uow.files.settle_by_checksum(ids, available, unavailable)
             await self._settlement.apply(uow, orders, moves, cause)
             complete = await uow.inputs.settle_by_checksum(ids, available, unavailable)
-            await self._processing.begin(uow, complete, reason=cause.reason, at=cause.at)
+            if complete:
+                await self._processing.begin(uow, complete, reason=cause.reason, at=cause.at)
 
 
 class FileReferenceHandler:

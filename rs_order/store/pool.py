@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import asyncpg
 import orjson
@@ -63,10 +63,8 @@ else:
 log = structlog.get_logger(__name__)
 
 
-class Row(Protocol):
-    """A row of a result, with its values by column name."""
-
-    def __getitem__(self, column: str, /) -> Any: ...
+Row = asyncpg.Record
+"""A row of a result, with its values by column name."""
 
 
 class WatchedConnection(DriverConnection):

@@ -1,6 +1,7 @@
 """Checks that every line of a history is an allowed move with an allowed reason (docs/states.md)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from rs_order.domain.moves import ORDER_MOVES, SUB_ORDER_MOVES, Reason
 from rs_order.domain.states import OrderStatus, SubOrderState
@@ -10,7 +11,7 @@ HISTORY = "select sub_order_id is null as of_order, before, after, reason from h
 Line = tuple[str | None, str, str]
 
 
-def unexplained_moves(rows: Iterable[Row]) -> list[Line]:
+def unexplained_moves(rows: Iterable[Row | Mapping[str, Any]]) -> list[Line]:
     """Return from, to and reason of the lines of ``HISTORY`` that ``domain/moves.py`` doesn't allow."""
     return [
         (row["before"], row["after"], row["reason"])
