@@ -373,6 +373,14 @@ class Settings(BaseSettings):
         description="Hosts that are reached without the proxy, comma-separated.",
         json_schema_extra=_property("http.proxy.noproxy"),
     )
+    external_allowed_networks: Listed = Field(
+        [],
+        description="Networks that external files may lie in although they are refused by default "
+        "(loopback, link-local, multicast, metadata of clouds), comma-separated.",
+    )
+    external_private_networks: bool = Field(
+        True, description="Whether external files may lie in private networks."
+    )
     file_url_folders: Listed = Field(
         [], description="Folders below which `file:` URLs may be read, comma-separated."
     )
@@ -422,12 +430,16 @@ class Settings(BaseSettings):
                 raise ValueError(f"{folder!r} is not an absolute path")
         return folders
 
-    @field_validator("trusted_proxies")
+    @field_validator("trusted_proxies", "external_allowed_networks")
     @classmethod
     def _networks(cls, proxies: list[str]) -> list[str]:
         for proxy in proxies:
             ip_network(proxy, strict=False)
         return proxies
+
+    @property
+    def external_networks(self) -> list[IPv4Network | IPv6Network]:
+        return [ip_network(network, strict=False) for network in self.external_allowed_networks]
 
     @property
     def trusted_networks(self) -> list[IPv4Network | IPv6Network]:

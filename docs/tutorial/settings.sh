@@ -21,6 +21,7 @@ PATH=$PWD/.venv/bin:$PATH # so that the shell finds rs-order and its Python
 
 # The sandbox plays the other services of the platform, all on one port.
 : "${SANDBOX_PORT:=9100}"
+RS_ORDER_EXTERNAL_ALLOWED_NETWORKS=127.0.0.0/8 # it offers external files on this computer
 RS_ORDER_CATALOG_URL=http://127.0.0.1:$SANDBOX_PORT/rs-catalog
 RS_ORDER_STORAGE_URL=http://127.0.0.1:$SANDBOX_PORT/rs-storage
 RS_ORDER_DAM_URL=http://127.0.0.1:$SANDBOX_PORT/rs-dam

@@ -13,6 +13,7 @@ from rs_order.contracts.platform_names import PlatformService
 from rs_order.core.policies import remote_retries
 from rs_order.mails.smtp import SmtpMailer, SmtpServer
 from rs_order.ports import Catalog, FileSources, Mailer, Processes, Projects, Users
+from rs_order.regards.address_policy import AddressPolicy
 from rs_order.regards.admin import RegardsConnections, RegardsMailer, RegardsProjects, RegardsUsers
 from rs_order.regards.catalog import RegardsCatalog, RegardsDatasetFiles
 from rs_order.regards.file_sources import (
@@ -176,4 +177,7 @@ def _external_access(settings: Settings) -> ExternalAccess:
         folders=tuple(Path(folder) for folder in settings.file_url_folders),
         proxy=f"http://{host}:{port}" if host else None,
         direct_hosts=tuple(settings.http_proxy_noproxy),
+        policy=AddressPolicy(
+            settings.external_networks, private=settings.external_private_networks
+        ),
     )

@@ -171,6 +171,7 @@ def _service_settings(
         "HTTP_HOST": HOST,
         "HTTP_PORT": str(addresses.service_port),
         "TENANTS": TENANT,
+        "EXTERNAL_ALLOWED_NETWORKS": HOST,
         "FILES_BUCKET_SIZE_MB": repr(sub_order_bytes / MEBIBYTE),
         "MAX_STORAGE_FILES_JOBS_PER_USER": str(SUB_ORDERS_PER_USER),
     }

@@ -9,7 +9,7 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final
 from urllib.parse import quote, urlsplit
@@ -20,6 +20,7 @@ import httpx
 from rs_order.domain import failure_reasons
 from rs_order.domain.ids import Tenant
 from rs_order.ports import FetchError, FileToDownload, OpenFile, SourceAnswer
+from rs_order.regards.address_policy import AddressPolicy, AddressRefused
 from rs_order.regards.http import CallLimits, TokenIssuer, new_client, send
 
 CHUNK: Final = 64 * 1024
@@ -170,6 +171,8 @@ class ExternalAccess:
     """URL of the HTTP proxy (``http.proxy.host``, ``http.proxy.port``)."""
     direct_hosts: tuple[str, ...] = ()
     """Hosts reached without the proxy (``http.proxy.noproxy``)."""
+    policy: AddressPolicy = field(default_factory=AddressPolicy)
+    """The addresses that may be reached. What a proxy reaches is up to the proxy."""
 
 
 class ExternalFiles:
@@ -178,7 +181,7 @@ class ExternalFiles:
     def __init__(self, access: ExternalAccess, limits: CallLimits = EXTERNAL_LIMITS) -> None:
         self._folders = tuple(folder.resolve() for folder in access.folders)
         self._direct_hosts = frozenset(host.strip().lower() for host in access.direct_hosts)
-        self._direct = new_client(limits)
+        self._direct = new_client(limits, policy=access.policy)
         self._proxied = new_client(limits, proxy=access.proxy) if access.proxy else self._direct
 
     async def aclose(self) -> None:
@@ -223,6 +226,8 @@ class ExternalFiles:
             client = self._client_for(url)
             request = client.build_request("GET", url, headers=DOWNLOAD_HEADERS)
             return await send(client, request)
+        except AddressRefused as error:
+            raise FetchError(failure_reasons.NOT_ALLOWED) from error
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             # httpx raises ValueError for a host name that is not valid IDNA, in a URL or a redirect.
             raise FetchError(failure_reasons.TRANSFER_FAILED) from error

@@ -23,6 +23,7 @@ from rs_order.contracts.wire import MAX_DETAIL, excerpt
 from rs_order.domain.identity import INSTANCE, SERVICE, Caller
 from rs_order.domain.ids import Tenant
 from rs_order.ports import BadResponse, RemoteError, RemoteRejection, RemoteUnavailable
+from rs_order.regards.address_policy import AddressPolicy, GuardedTransport
 
 ALGORITHM: Final = "HS512"
 RENEW_BEFORE_SECONDS: Final = 60.0
@@ -106,15 +107,28 @@ class CallLimits:
     """None: no limit; for downloads, whose duration depends on their readers."""
 
 
-def new_client(limits: CallLimits | None = None, *, proxy: str | None = None) -> httpx.AsyncClient:
-    """Return an HTTP client that follows no redirects and reads no settings from the environment."""
+def new_client(
+    limits: CallLimits | None = None,
+    *,
+    proxy: str | None = None,
+    policy: AddressPolicy | None = None,
+) -> httpx.AsyncClient:
+    """Return an HTTP client that follows no redirects and reads no settings from the environment.
+
+    Args:
+        limits: the limits of its calls.
+        proxy: URL of the proxy that it uses.
+        policy: the addresses to which it may connect; None: all. Not with a proxy.
+    """
     limits = limits or CallLimits()
+    pool = httpx.Limits(max_connections=limits.connections, max_keepalive_connections=20)
     return httpx.AsyncClient(
         timeout=httpx.Timeout(limits.read_seconds, connect=limits.connect_seconds),
-        limits=httpx.Limits(max_connections=limits.connections, max_keepalive_connections=20),
+        limits=pool,
         follow_redirects=False,
         trust_env=False,
         proxy=proxy,
+        transport=GuardedTransport(policy, pool) if policy is not None else None,
     )
 
 

@@ -142,6 +142,7 @@ def _addresses(sandbox: Sandbox, options: SandboxOptions) -> list[str]:
         f"Sandbox listens on {sandbox.url}, {broker}",
         *_key(options.jwt_key),
         *(f"RS_ORDER_{name}={url}" for name, url in sandbox.urls.items()),
+        "RS_ORDER_EXTERNAL_ALLOWED_NETWORKS=127.0.0.0/8,::1",
         f"RS_ORDER_FILE_URL_FOLDERS={sandbox.executions.folder}",
         f"Faults and records: {sandbox.url}/sandbox/docs",
     ]

@@ -175,6 +175,7 @@ async def running_platform(
             "http_port": 0,
             "tenants": [TENANT],
             "database_pool_size": 10,
+            "external_allowed_networks": ["127.0.0.0/8"],
             "file_url_folders": [str(sandbox.executions.folder)],
             **{name.lower(): url for name, url in sandbox.urls.items()},
             **settings,

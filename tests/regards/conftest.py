@@ -1,6 +1,7 @@
 """The clients of the platform's services, connected to a simulated platform over HTTP."""
 
 from collections.abc import AsyncIterator
+from ipaddress import ip_network
 from pathlib import Path
 
 import httpx
@@ -8,6 +9,7 @@ import pytest
 
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Tenant
+from rs_order.regards.address_policy import AddressPolicy
 from rs_order.regards.admin import RegardsProjects, RegardsUsers
 from rs_order.regards.catalog import RegardsCatalog, RegardsDatasetFiles
 from rs_order.regards.file_sources import (
@@ -79,6 +81,10 @@ def projects(
     return RegardsProjects(service, tokens, now=clock.monotonic)
 
 
+LOOPBACK = AddressPolicy([ip_network("127.0.0.0/8")])
+"""Servers of tests listen there."""
+
+
 @pytest.fixture
 async def sources(
     sandbox: Sandbox, client: httpx.AsyncClient, tokens: TokenIssuer, tmp_path: Path
@@ -89,7 +95,7 @@ async def sources(
         storage_url=sandbox.urls["STORAGE_URL"],
         dam_url=sandbox.urls["DAM_URL"],
     )
-    access = ExternalAccess(folders=(tmp_path / "readable",))
+    access = ExternalAccess(folders=(tmp_path / "readable",), policy=LOOPBACK)
     external = ExternalFiles(access, CallLimits(connect_seconds=2, read_seconds=1))
     yield RegardsFileSources(stored, external)
     await external.aclose()

@@ -20,7 +20,7 @@ from rs_order.sandbox.faults import Outage, OutageMode, Quota, Service
 from rs_order.sandbox.products import Location
 from rs_order.sandbox.simulated_platform import Sandbox
 from rs_order.sandbox.synthetic import SyntheticDataset
-from tests.regards.conftest import DEMO
+from tests.regards.conftest import DEMO, LOOPBACK
 from tests.regards.raw_server import RawServer, answer, one_response_per_connection
 
 StorageAt = Callable[[str], RegardsFileSources]
@@ -383,7 +383,7 @@ async def test_proxy(tmp_path: Path) -> None:
         RawServer.running(answer("200 OK", b"by proxy")) as proxy,
         RawServer.running(answer("200 OK", b"direct")) as server,
     ):
-        access = ExternalAccess(proxy=proxy.url, direct_hosts=("127.0.0.1",))
+        access = ExternalAccess(proxy=proxy.url, direct_hosts=("127.0.0.1",), policy=LOOPBACK)
         files = ExternalFiles(access, CallLimits())
         async with files.open("http://archive.example.org/file") as source:
             proxied = b"".join([chunk async for chunk in source.chunks])

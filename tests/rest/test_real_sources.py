@@ -26,6 +26,7 @@ from rs_order.sandbox.launch import running_sandbox
 from rs_order.sandbox.products import Location
 from rs_order.sandbox.simulated_platform import Sandbox, SandboxOptions
 from rs_order.sandbox.synthetic import SyntheticDataset
+from tests.regards.conftest import LOOPBACK
 from tests.rest.conftest import KEY
 from tests.rest.fake_downloads import DEMO, ORDER, OWNER, DownloadableOrder, FakeDownloads
 
@@ -86,7 +87,7 @@ async def platform(downloadable: DownloadableOrder) -> AsyncIterator[Platform]:
         products = await catalog.search(caller, everything, page=0, size=1000)
         attached = await dam.attached_files(DEMO, EIT)
         assert attached is not None
-        external = ExternalFiles(ExternalAccess())
+        external = ExternalFiles(ExternalAccess(policy=LOOPBACK))
         stored = StoredFiles(
             client, tokens, storage_url=urls["STORAGE_URL"], dam_url=urls["DAM_URL"]
         )
