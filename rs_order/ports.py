@@ -16,7 +16,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 from rs_order.contracts.administration import HealthStatus
@@ -654,9 +654,19 @@ class Claim(Protocol):
         """Delete the rows that the broker confirmed, when the claim ends."""
         ...
 
+    async def postpone(self, ids: Sequence[int]) -> None:
+        """Let rows that the broker rejected wait, with their streams, each time twice as long."""
+        ...
+
+
+FIRST_STEP_PARTITION: Final = 16
+
 
 class OutboxReader(Protocol):
-    """The outbox as the relay reads it: that of the store, or one in memory."""
+    """The outbox as the relay reads it: that of the store, or one in memory.
+
+    Steps have partitions from `FIRST_STEP_PARTITION` on, messages to peers those below.
+    """
 
     async def ready_partitions(self) -> list[int]:
         """Return the partitions that have a due row."""

@@ -84,6 +84,8 @@ class ServiceHealth:
             lag.oldest_seconds <= LONGEST_RELAY_LAG_SECONDS,
             dueRows=lag.rows,
             oldestSeconds=round(lag.oldest_seconds, 1),
+            rejectedByPeers=lag.rejected,
+            oldestRejectedSeconds=round(lag.oldest_rejected_seconds, 1),
         )
 
     async def _tenants(self) -> ComponentHealth:

@@ -3,6 +3,7 @@
 AmqpError
 ├── BrokerUnavailable      no usable connection or channel; the service reconnects by itself
 ├── NotConfirmed           the broker did not confirm a message
+│   └── Rejected           it rejected the message, or no queue receives it
 ├── TopologyConflict       an exchange or queue exists with other attributes
 ├── VhostProvisioningError the management API can't create a virtual host
 └── DeadLetterError
@@ -34,6 +35,12 @@ class NotConfirmed(AmqpError):
     """
 
     code = "not-confirmed"
+
+
+class Rejected(NotConfirmed):
+    """The broker works, but a queue is full, or no queue receives the message. Other messages may pass."""
+
+    code = "rejected"
 
 
 class TopologyConflict(AmqpError):

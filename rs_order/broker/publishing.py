@@ -10,7 +10,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import DeliveryError
 from aiormq.exceptions import AMQPError, PublishError
 
-from rs_order.broker.errors import BrokerUnavailable, NotConfirmed
+from rs_order.broker.errors import BrokerUnavailable, NotConfirmed, Rejected
 from rs_order.broker.topology import Vhost
 
 CONFIRM_SECONDS = 30.0
@@ -27,9 +27,9 @@ def broker_errors(what: str) -> Iterator[None]:
     try:
         yield
     except PublishError as error:
-        raise NotConfirmed(f"Could not {what}: no queue receives the message.") from error
+        raise Rejected(f"Could not {what}: no queue receives the message.") from error
     except DeliveryError as error:
-        raise NotConfirmed(f"Could not {what}: the broker rejected the message.") from error
+        raise Rejected(f"Could not {what}: the broker rejected the message.") from error
     except TimeoutError as error:
         raise NotConfirmed(f"Could not {what}: no confirm in {CONFIRM_SECONDS:g} s.") from error
     except (AMQPError, ConnectionError, RuntimeError) as error:

@@ -2,29 +2,31 @@
 
 A row is deleted after the broker has confirmed it. A crash in between publishes it again, with the same
 ``message_id``. A row that the broker doesn't confirm stays, and so do the later rows of its stream; other
-streams go on.
+streams go on. A row that the broker rejects, because the queue of a peer is full, is tried again with growing
+pauses. Steps and messages to peers are claimed apart, so that neither waits for the other.
 """
 
 import asyncio
 from collections import defaultdict
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
 from prometheus_client import Counter
 
-from rs_order.broker.errors import AmqpError
+from rs_order.broker.errors import AmqpError, Rejected
 from rs_order.broker.publications import Publications
 from rs_order.broker.publishing import Publisher
 from rs_order.broker.topology import Vhost
-from rs_order.ports import OutboxReader, OutboxRow
+from rs_order.ports import FIRST_STEP_PARTITION, OutboxReader, OutboxRow
 
 PARTITIONS_AT_ONCE = 4
-"""Claims held at the same time; each holds a database connection."""
+"""Claims held at the same time, three of them of one kind at most; each holds a database connection."""
 ROWS_PER_CLAIM = 256
 IN_FLIGHT = 256
-"""Publications waiting for their confirm."""
+"""Publications waiting for their confirm, of each kind."""
 PUBLISH_SECONDS = 10.0
 """A claim publishes no further row after this time. It ends once those in flight have succeeded or failed."""
 START_SECONDS = 5.0
@@ -56,7 +58,7 @@ class Relay:
         self._publications = publications
         self._publishers = publishers
         self._sweep_seconds = sweep_seconds
-        self._in_flight = asyncio.Semaphore(IN_FLIGHT)
+        self._in_flight = {steps: asyncio.Semaphore(IN_FLIGHT) for steps in (True, False)}
         self._nudged = asyncio.Event()
         self._stopping = asyncio.Event()
         self._ended = asyncio.Event()
@@ -126,11 +128,17 @@ class Relay:
         idle = sorted(
             set(ready) - self._busy, key=lambda partition: self._last_drains.get(partition, 0)
         )
-        for partition in idle[: PARTITIONS_AT_ONCE - len(self._busy)]:
-            self._drains += 1
-            self._last_drains[partition] = self._drains
-            self._busy.add(partition)
-            drains.create_task(self._drain(partition))
+        for partition in idle:
+            if self._may_drain(partition):
+                self._drains += 1
+                self._last_drains[partition] = self._drains
+                self._busy.add(partition)
+                drains.create_task(self._drain(partition))
+
+    def _may_drain(self, partition: int) -> bool:
+        """True if another claim may be held. Messages to peers leave one to the steps, and vice versa."""
+        alike = sum(_holds_steps(busy) is _holds_steps(partition) for busy in self._busy)
+        return len(self._busy) < PARTITIONS_AT_ONCE and alike < PARTITIONS_AT_ONCE - 1
 
     async def _wait_for_rows(self) -> None:
         """Wait for a nudge, the next due time or the next sweep, whichever comes first."""
@@ -168,45 +176,43 @@ class Relay:
         async with self._outbox.claim(partition, ROWS_PER_CLAIM) as claimed:
             if claimed is None:
                 return 0
-            confirmed = await self._publish_rows(claimed.rows)
-            if confirmed:
-                await claimed.remove(confirmed)
-        return len(confirmed)
+            ends = asyncio.get_running_loop().time() + self._publish_seconds
+            published = _Published(ends, self._in_flight[_holds_steps(partition)])
+            streams = _by_stream(claimed.rows)
+            await asyncio.gather(*(self._publish_stream(each, published) for each in streams))
+            if published.confirmed:
+                await claimed.remove(published.confirmed)
+            if published.rejected:
+                await claimed.postpone(published.rejected)
+        return len(published.confirmed)
 
-    async def _publish_rows(self, rows: Sequence[OutboxRow]) -> list[int]:
-        """Publish rows; return the ids of those that the broker confirmed."""
-        ends = asyncio.get_running_loop().time() + self._publish_seconds
-        streams = _by_stream(rows)
-        confirmed = await asyncio.gather(*(self._publish_stream(each, ends) for each in streams))
-        return [row_id for ids in confirmed for row_id in ids]
-
-    async def _publish_stream(self, rows: Sequence[OutboxRow], ends: float) -> list[int]:
-        """Publish rows one after the other, up to the first that fails; return the confirmed ids.
-
-        ``ends``: the time of the event loop after which no further row is published.
-        """
-        confirmed = []
+    async def _publish_stream(self, rows: Sequence[OutboxRow], published: "_Published") -> None:
+        """Publish rows one after the other, up to the first that fails."""
         for row in rows:
-            if not await self._publish(row, ends):
+            if not await self._publish(row, published):
                 break
-            confirmed.append(row.id)
-        return confirmed
 
-    async def _publish(self, row: OutboxRow, ends: float) -> bool:
+    async def _publish(self, row: OutboxRow, published: "_Published") -> bool:
         """Publish a row; return True if the broker confirmed it, False also if the claim has to end."""
         try:
             publication = self._publications.publication(row)
-            async with self._in_flight:
-                if asyncio.get_running_loop().time() >= ends:
+            async with published.in_flight:
+                if asyncio.get_running_loop().time() >= published.ends:
                     return False
                 await self._publishers[publication.vhost].publish(publication)
+        except Rejected as error:
+            published.rejected.append(row.id)
+            self._report(row, error)
+            return False
         except AmqpError as error:
             self._report(row, error)
             return False
         except Exception as error:  # noqa: BLE001 - one bad row must not stop others
+            published.rejected.append(row.id)
             self._report(row, error)
             _log.exception("relay-row-unpublishable", row=row.id)
             return False
+        published.confirmed.append(row.id)
         _published.labels(row.kind.value).inc()
         return True
 
@@ -221,6 +227,21 @@ class Relay:
             message_id=str(row.message_id),
             cause=str(error),
         )
+
+
+@dataclass(slots=True)
+class _Published:
+    """What became of the rows of a claim."""
+
+    ends: float
+    """The time of the event loop after which no further row is published."""
+    in_flight: asyncio.Semaphore
+    confirmed: list[int] = field(default_factory=list)
+    rejected: list[int] = field(default_factory=list)
+
+
+def _holds_steps(partition: int) -> bool:
+    return partition >= FIRST_STEP_PARTITION
 
 
 def _by_stream(rows: Sequence[OutboxRow]) -> list[list[OutboxRow]]:

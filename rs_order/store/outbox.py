@@ -175,6 +175,9 @@ def _logged(tenant: Tenant, message: OutgoingMessage) -> dict[str, Any]:
 
 
 OUTBOX_SQL = statements("outbox")
+FIRST_PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 120.0
+"""A peer whose queue takes messages again receives what was rejected within this time."""
 LONGEST_CLAIM_MS = 45_000
 """The server ends a claim that lasts longer: its relay may be lost, and others need the partition."""
 
@@ -187,18 +190,29 @@ class OutboxLag:
     """Due rows, counted up to 10,000."""
     oldest_seconds: float
     """The waiting time of the oldest due row."""
+    rejected: int = 0
+    """Messages to peers that the broker rejects, because a queue of a peer is full; counted up to 10,000."""
+    oldest_rejected_seconds: float = 0.0
+    """The age of the oldest of them."""
 
 
 class ClaimedRows:
     """Rows of one partition that no other relay can take until the claim ends."""
 
-    def __init__(self, connection: Connection, rows: Sequence[OutboxRow]) -> None:
+    def __init__(self, connection: Connection, rows: Sequence[OutboxRow], now: datetime) -> None:
         self._connection = connection
+        self._now = now
         self.rows = rows
 
     async def remove(self, ids: Sequence[int]) -> None:
         """Delete the rows that the broker confirmed, when the claim ends."""
         await self._connection.execute(OUTBOX_SQL["remove"], ids)
+
+    async def postpone(self, ids: Sequence[int]) -> None:
+        """Let rows that the broker rejected wait, with their streams, each time twice as long."""
+        await self._connection.execute(
+            OUTBOX_SQL["postpone"], ids, self._now, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS
+        )
 
 
 class Outbox:
@@ -227,8 +241,9 @@ class Outbox:
             if not await connection.fetchval(OUTBOX_SQL["take_partition"], partition):
                 yield None
                 return
-            rows = await connection.fetch(OUTBOX_SQL["claim"], partition, self._clock.now(), limit)
-            yield ClaimedRows(connection, [_row_of(row) for row in rows])
+            now = self._clock.now()
+            rows = await connection.fetch(OUTBOX_SQL["claim"], partition, now, limit)
+            yield ClaimedRows(connection, [_row_of(row) for row in rows], now)
 
     async def seconds_to_next(self) -> float | None:
         """Return the seconds until the next row is due: 0 if one is, None if there is no row."""
@@ -239,7 +254,12 @@ class Outbox:
     async def lag(self) -> OutboxLag:
         async with transaction(self._pool, readonly=True) as connection:
             (row,) = await connection.fetch(OUTBOX_SQL["lag"], self._clock.now())
-        return OutboxLag(rows=row["rows"], oldest_seconds=max(0.0, float(row["oldest"])))
+        return OutboxLag(
+            rows=row["rows"],
+            oldest_seconds=max(0.0, float(row["oldest"])),
+            rejected=row["rejected"],
+            oldest_rejected_seconds=max(0.0, float(row["oldest_rejected"])),
+        )
 
 
 def _row_of(row: Row) -> OutboxRow:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 import orjson
@@ -12,6 +12,7 @@ from rs_order.ports import Claim, OutboxReader, OutboxRow
 from rs_order.store.outbox import OutgoingMessage
 
 PARTITIONS = 8
+PAUSE_SECONDS = 1.0
 
 
 class OutboxUnderTest(OutboxReader, Protocol):
@@ -69,9 +70,13 @@ class _Claimed:
     def __init__(self, rows: Sequence[OutboxRow]) -> None:
         self.rows = rows
         self.removed: set[int] = set()
+        self.postponed: set[int] = set()
 
     async def remove(self, ids: Sequence[int]) -> None:
         self.removed |= set(ids)
+
+    async def postpone(self, ids: Sequence[int]) -> None:
+        self.postponed |= set(ids)
 
 
 class MemoryOutbox:
@@ -80,6 +85,8 @@ class MemoryOutbox:
     def __init__(self) -> None:
         self._stored: dict[int, _Stored] = {}
         self._taken: set[int] = set()
+        self._rejected: dict[int, datetime] = {}
+        """When rows that the broker rejected are tried again."""
         self._last_id = 0
 
     async def add(self, *messages: OutgoingMessage) -> None:
@@ -104,9 +111,15 @@ class MemoryOutbox:
             self._stored[row.id] = _Stored(row, message.due_at or now, partition)
 
     def _due(self) -> list[_Stored]:
-        """Return the due rows in the order of their commits."""
+        """Return the due rows in the order of their commits. A rejected row holds back its stream."""
         now = datetime.now(UTC)
-        return [stored for stored in self._stored.values() if stored.due_at <= now]
+        held = {self._stored[row_id].row.stream for row_id in self._rejected} - {None}
+        return [
+            stored
+            for row_id, stored in self._stored.items()
+            if self._rejected.get(row_id, stored.due_at) <= now
+            and (row_id in self._rejected or stored.row.stream not in held)
+        ]
 
     async def ready_partitions(self) -> list[int]:
         return sorted({stored.partition for stored in self._due()})
@@ -123,11 +136,16 @@ class MemoryOutbox:
             yield claimed
             for row_id in claimed.removed:
                 del self._stored[row_id]
+                self._rejected.pop(row_id, None)
+            later = datetime.now(UTC) + timedelta(seconds=PAUSE_SECONDS)
+            self._rejected |= dict.fromkeys(claimed.postponed, later)
         finally:
             self._taken.discard(partition)
 
     async def seconds_to_next(self) -> float | None:
         if not self._stored:
             return None
-        soonest = min(stored.due_at for stored in self._stored.values())
+        soonest = min(
+            self._rejected.get(row_id, stored.due_at) for row_id, stored in self._stored.items()
+        )
         return max(0.0, (soonest - datetime.now(UTC)).total_seconds())

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import orjson
@@ -13,8 +14,9 @@ import pytest
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from prometheus_client import REGISTRY
 
+from rs_order.broker import relay as relay_module
 from rs_order.broker.errors import NotConfirmed
-from rs_order.broker.publications import Publications
+from rs_order.broker.publications import EVENTS, Publications
 from rs_order.broker.publishing import Publication, Publisher
 from rs_order.broker.queue_names import topology
 from rs_order.broker.relay import PUBLISH_SECONDS, SWEEP_SECONDS, Relay
@@ -258,6 +260,42 @@ async def test_steps_have_a_queue_when_the_relay_begins(
 
     now = REGISTRY.get_sample_value("rs_order_relay_failed_total", {"kind": "STEP"}) or 0
     assert now == failed
+
+
+async def test_a_full_queue_of_a_peer_holds_back_nothing_else(
+    broker: FreshBroker,
+    channel: AbstractChannel,
+    outbox: ObservedOutbox,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In each partition more messages are rejected than a claim takes; those behind leave (issue 11, F3)."""
+    monkeypatch.setattr(relay_module, "ROWS_PER_CLAIM", 2)
+    full = {"x-max-length": 0, "x-overflow": "reject-publish"}
+    await _subscribe(channel, "full", EVENTS[MessageKind.ORDER_RESPONSE], full)
+    await _subscribe(channel, "free", EVENTS[MessageKind.NOTIFICATION], {})
+    responses = (
+        OutgoingMessage(MessageKind.ORDER_RESPONSE, PROJECT, {"number": 0}, f"order-{number}")
+        for number in range(100)
+    )
+    behind = (OutgoingMessage(MessageKind.NOTIFICATION, PROJECT, {}) for _ in range(40))
+    await outbox.add(*responses)
+    await outbox.add(*behind)
+
+    async with relaying(broker, outbox, sweep_seconds=0.02):
+        for _ in range(40):
+            await take(channel, "free")
+
+    assert not await outbox.is_empty()
+    assert await message_count(channel, "full") == 0
+
+
+async def _subscribe(
+    channel: AbstractChannel, name: str, event: str, arguments: dict[str, Any]
+) -> None:
+    queue = await channel.declare_queue(name, arguments=arguments)
+    exchange = f"regards.broadcast.{event}"
+    await channel.declare_exchange(exchange, "fanout", durable=True)
+    await queue.bind(exchange)
 
 
 class _SlowPublisher(Publisher):

@@ -1,13 +1,15 @@
 """The outbox as the relay reads it: order, due times, partitions, removal."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+import orjson
 import pytest
 
 from rs_order.core.shared_steps import DeleteFilesStep, GrantRequestsStep, ScheduleStep
 from rs_order.domain.ids import OrderId
-from rs_order.ports import MessageKind, OutboxRow
+from rs_order.ports import FIRST_STEP_PARTITION, MessageKind, OutboxRow
 from rs_order.store.outbox import Outbox, OutgoingMessage, order_stream
 from rs_order.store.pool import Pool
 from rs_order.store.unit_of_work import Store
@@ -16,7 +18,7 @@ from tests.support.clock import ManualClock
 from tests.support.polling import until_waiting_for_locks
 from tests.support.rows import OWNER, TenantRows
 
-PARTITIONS = range(16)
+PARTITIONS = range(32)
 
 
 @pytest.fixture
@@ -120,7 +122,7 @@ async def test_two_claims_never_share_a_partition(store: Store, outbox: Outbox) 
         async with outbox.claim(partition, 10) as second:
             assert second is None
 
-        async with outbox.claim((partition + 1) % 16, 10) as beside:
+        async with outbox.claim((partition + 1) % 32, 10) as beside:
             assert beside is not None
 
     async with outbox.claim(partition, 10) as again:
@@ -189,3 +191,103 @@ async def test_lag_is_the_age_of_the_oldest_row_that_is_due(
 
     assert lag.rows == 1
     assert 0 <= lag.oldest_seconds < 60
+
+
+async def test_a_rejected_row_waits_with_its_stream_only(
+    store: Store, outbox: Outbox, clock: ManualClock, rows: TenantRows
+) -> None:
+    """The claim reaches what is behind it; each further rejection makes it wait twice as long."""
+    full, free = await rows.order(), await rows.order()
+    await store.send([a_response(full, "1"), a_response(full, "2"), a_response(free, "3")])
+    await _reject(outbox, "1")
+
+    assert await texts(outbox) == ["3"]
+
+    for pause in (1, 2, 4, 8, 16, 32, 64, 120, 120):
+        clock.move(seconds=pause - 0.1)
+        assert await texts(outbox) == ["3"]
+        clock.move(seconds=0.1)
+        assert await texts(outbox) == ["1", "3"]
+        await _reject(outbox, "1")
+
+    clock.move(hours=1)
+    await _remove(outbox, "1")
+
+    assert await texts(outbox) == ["2", "3"]
+
+
+async def test_many_rejected_rows_hold_back_no_other(
+    store: Store, outbox: Outbox, clock: ManualClock
+) -> None:
+    """More rejected rows than a claim takes: messages behind them leave, and lag counts them apart."""
+    rejected = [a_response(OrderId(number), "full") for number in range(300)]
+    await store.send(rejected)
+    await _reject(outbox, "full")
+    await store.send([a_response(OrderId(number), "free") for number in range(1000, 1050)])
+
+    assert sorted(await texts(outbox, limit=20)) == ["free"] * 50
+    lag = await outbox.lag()
+    assert (lag.rows, lag.rejected) == (50, 300)
+
+    clock.move(seconds=0.5)
+    assert await outbox.seconds_to_next() == 0
+
+
+async def test_a_delayed_row_that_was_rejected_waits_too(
+    store: Store, outbox: Outbox, clock: ManualClock
+) -> None:
+    """Its due time has passed, and it isn't claimed before its pause is over."""
+    message = DeleteFilesStep(OrderId(1)).to(TENANT, clock.now())
+    await store.send([message])
+    (row,) = await claimed(outbox)
+    for partition in await outbox.ready_partitions():
+        async with outbox.claim(partition, 10) as claim:
+            assert claim is not None
+            await claim.postpone([row.id])
+
+    assert await claimed(outbox) == []
+    assert await outbox.ready_partitions() == []
+    assert await outbox.seconds_to_next() == 1
+
+    clock.move(seconds=1)
+
+    assert await claimed(outbox) == [row]
+
+
+async def test_steps_are_claimed_apart_from_messages_to_peers(
+    store: Store, outbox: Outbox, rows: TenantRows
+) -> None:
+    """A peer that is slow to receive its messages holds back no step."""
+    order = await rows.order()
+    steps = [DeleteFilesStep(OrderId(number)).to(TENANT) for number in range(50)]
+    await store.send([a_response(order, "1"), *steps])
+    kinds: dict[bool, set[MessageKind]] = {True: set(), False: set()}
+    for partition in PARTITIONS:
+        async with outbox.claim(partition, 100) as claim:
+            assert claim is not None
+            kinds[partition >= FIRST_STEP_PARTITION] |= {row.kind for row in claim.rows}
+
+    assert kinds == {True: {MessageKind.STEP}, False: {MessageKind.ORDER_RESPONSE}}
+
+
+async def texts(outbox: Outbox, limit: int = 100) -> list[str]:
+    """Return the texts of all due responses, by id within a partition."""
+    return sorted(orjson.loads(row.body)["text"] for row in await claimed(outbox, limit))
+
+
+async def _reject(outbox: Outbox, text: str) -> None:
+    for partition in PARTITIONS:
+        async with outbox.claim(partition, 1000) as claim:
+            assert claim is not None
+            await claim.postpone(_with_text(claim.rows, text))
+
+
+async def _remove(outbox: Outbox, text: str) -> None:
+    for partition in PARTITIONS:
+        async with outbox.claim(partition, 1000) as claim:
+            assert claim is not None
+            await claim.remove(_with_text(claim.rows, text))
+
+
+def _with_text(rows: Sequence[OutboxRow], text: str) -> list[int]:
+    return [row.id for row in rows if orjson.loads(row.body)["text"] == text]

@@ -42,7 +42,7 @@ async def test_promise_2_nothing_lost_when_killed_between_commit_and_publish(
     platform: Platform,
 ) -> None:
     """All partitions of the outbox are locked, so nothing committed is published before the kill."""
-    locks = "select pg_advisory_xact_lock(7226, n) from generate_series(0, 15) as n"
+    locks = "select pg_advisory_xact_lock(7226, n) from generate_series(0, 31) as n"
     async with instance(platform) as first, locked(platform.database_url, locks):
         correlation_id = await platform.peer.order("*")
         await until(platform.database_url, "exists (select from order_request)")

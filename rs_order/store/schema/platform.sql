@@ -14,7 +14,8 @@ create table rs_order.tenant (
 -- broker has confirmed it.
 create table rs_order.outbox (
     id bigint generated always as identity primary key,
-    partition smallint not null check (partition between 0 and 15),  -- one relay at a time works on it
+    partition smallint not null check (partition between 0 and 31),  -- one relay at a time works on it; the
+                                                  -- steps have those from 16 on
     kind text not null,
     tenant text not null,
     stream text,                                  -- rows of one stream are published in the order of their ids
@@ -23,10 +24,14 @@ create table rs_order.outbox (
     message_id uuid not null,
     due_at timestamptz,                           -- not before this instant; null: at once
     created_at timestamptz not null default clock_timestamp(),
+    attempts smallint not null default 0,         -- how often the broker rejected it
+    retry_at timestamptz,                         -- it was rejected, and so it waits with its stream until then
     constraint delayed_rows_have_no_stream check (stream is null or due_at is null)
 );
-create index outbox_at_once on rs_order.outbox (partition, id) where due_at is null;
+create index outbox_now on rs_order.outbox (partition, id) where due_at is null and retry_at is null;
 create index outbox_delayed on rs_order.outbox (partition, due_at) where due_at is not null;
+create index outbox_rejected on rs_order.outbox (partition, retry_at) where retry_at is not null;
+create index outbox_rejected_stream on rs_order.outbox (stream) where retry_at is not null;
 
 -- The capacity in use: one row for each sub-order of any tenant that storage was asked for and has not
 -- settled. The limit of the service and the fair share of an owner are computed from it.

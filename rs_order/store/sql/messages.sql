@@ -1,8 +1,11 @@
 -- name: send
--- Rows of the outbox, in the order of the arrays; a stream always has the same partition.
+-- Rows of the outbox, in the order of the arrays; a stream always has the same partition. Steps have partitions
+-- of their own, so that they don't wait behind messages to peers.
 -- $1 kinds, $2 tenants, $3 streams, $4 bodies, $5 correlation ids, $6 message ids, $7 due at.
 insert into rs_order.outbox (partition, kind, tenant, stream, body, correlation_id, message_id, due_at)
-select abs(hashtextextended(coalesce(stream, message_id::text), 0) % 16), kind, tenant, stream, body,
+select abs(hashtextextended(coalesce(stream, message_id::text), 0) % 16)
+           + case kind when 'STEP' then 16 else 0 end,
+       kind, tenant, stream, body,
        correlation_id, message_id, due_at
 from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::timestamptz[])
     with ordinality as sent (kind, tenant, stream, body, correlation_id, message_id, due_at, position)

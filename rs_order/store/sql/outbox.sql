@@ -1,11 +1,15 @@
 -- name: ready_partitions
 -- Partitions that hold a due row: one index probe each. It asks for the first row and not for "exists",
 -- which the planner answers with a scan of all waiting rows. $1 now.
-select partition from generate_series(0, 15) as partition
+select partition from generate_series(0, 31) as partition
 where (select id from rs_order.outbox
-       where outbox.partition = partition.partition and due_at is null order by id limit 1) is not null
+       where outbox.partition = partition.partition and due_at is null and retry_at is null
+       order by id limit 1) is not null
    or (select due_at from rs_order.outbox
-       where outbox.partition = partition.partition and due_at <= $1 order by due_at limit 1) is not null
+       where outbox.partition = partition.partition and due_at <= $1 and retry_at is null
+       order by due_at limit 1) is not null
+   or (select retry_at from rs_order.outbox
+       where outbox.partition = partition.partition and retry_at <= $1 order by retry_at limit 1) is not null
 
 -- name: take_partition
 -- Lock a partition for one relay until its transaction ends. A read-only database is refused: a relay could
@@ -13,12 +17,31 @@ where (select id from rs_order.outbox
 select current_setting('transaction_read_only') = 'off' and pg_try_advisory_xact_lock(7226, $1)
 
 -- name: claim
--- The oldest due rows of a partition. $1 partition, $2 now, $3 limit for each kind.
+-- The oldest due rows of a partition. A row that was rejected holds back the rest of its stream and nothing else.
+-- $1 partition, $2 now, $3 limit for each kind.
 (select id, kind, tenant, stream, body, correlation_id, message_id, created_at
- from rs_order.outbox where partition = $1 and due_at is null order by id limit $3)
+ from rs_order.outbox
+ where partition = $1 and due_at is null and retry_at is null
+   and not exists (
+       select from rs_order.outbox as rejected
+       where rejected.stream = outbox.stream and rejected.retry_at is not null
+   )
+ order by id limit $3)
 union all
 (select id, kind, tenant, stream, body, correlation_id, message_id, created_at
- from rs_order.outbox where partition = $1 and due_at <= $2 order by due_at limit $3)
+ from rs_order.outbox
+ where partition = $1 and due_at <= $2 and retry_at is null order by due_at limit $3)
+union all
+(select id, kind, tenant, stream, body, correlation_id, message_id, created_at
+ from rs_order.outbox where partition = $1 and retry_at <= $2 order by retry_at limit $3)
+
+-- name: postpone
+-- Try rejected rows again later, each time twice as late, up to a limit. $1 ids, $2 now, $3 seconds of the first
+-- pause, $4 of the longest.
+update rs_order.outbox
+set attempts = least(attempts + 1, 30),
+    retry_at = $2::timestamptz + least($3::float8 * power(2, attempts), $4::float8) * interval '1 second'
+where id = any ($1)
 
 -- name: remove
 -- Delete the rows that the broker confirmed. $1 ids.
@@ -28,27 +51,46 @@ delete from rs_order.outbox where id = any ($1)
 -- $1 now.
 select case
     when exists (
-        select from generate_series(0, 15) as partition
+        select from generate_series(0, 31) as partition
         where (select id from rs_order.outbox
-               where outbox.partition = partition.partition and due_at is null order by id limit 1) is not null
+               where outbox.partition = partition.partition and due_at is null and retry_at is null
+               order by id limit 1) is not null
     ) then 0
     else (
-        select extract(epoch from min(next.due_at) - $1) from generate_series(0, 15) as partition
+        select extract(epoch from min(next.at) - $1) from generate_series(0, 31) as partition
         cross join lateral (
-            select due_at from rs_order.outbox
-            where outbox.partition = partition.partition and due_at is not null order by due_at limit 1
+            (select due_at as at from rs_order.outbox
+             where outbox.partition = partition.partition and due_at is not null and retry_at is null
+             order by due_at limit 1)
+            union all
+            (select retry_at from rs_order.outbox
+             where outbox.partition = partition.partition and retry_at is not null
+             order by retry_at limit 1)
         ) as next
     )
 end
 
 -- name: lag
--- Due rows (counted up to 10,000 of each kind in a partition) and the age of the oldest. $1 now.
-select count(since) as rows, coalesce(extract(epoch from clock_timestamp() - min(since)), 0) as oldest
-from generate_series(0, 15) as partition
+-- Due rows (counted up to 10,000 of each kind in a partition) and the age of the oldest; the same of messages that
+-- the queue of a peer rejects. What follows them in their streams isn't due. $1 now.
+select count(since) filter (where not rejected) as rows,
+       coalesce(extract(epoch from clock_timestamp() - min(since) filter (where not rejected)), 0) as oldest,
+       count(since) filter (where rejected) as rejected,
+       coalesce(extract(epoch from clock_timestamp() - min(since) filter (where rejected)), 0) as oldest_rejected
+from generate_series(0, 31) as partition
 cross join lateral (
-    (select created_at as since from rs_order.outbox
-     where outbox.partition = partition.partition and due_at is null order by id limit 10000)
+    (select created_at as since, false as rejected from rs_order.outbox
+     where outbox.partition = partition.partition and due_at is null and retry_at is null
+       and not exists (
+           select from rs_order.outbox as first
+           where first.stream = outbox.stream and first.retry_at is not null
+       )
+     order by id limit 10000)
     union all
-    (select due_at from rs_order.outbox
-     where outbox.partition = partition.partition and due_at <= $1 order by due_at limit 10000)
+    (select due_at, false from rs_order.outbox
+     where outbox.partition = partition.partition and due_at <= $1 and retry_at is null
+     order by due_at limit 10000)
+    union all
+    (select coalesce(due_at, created_at), partition.partition < 16 from rs_order.outbox
+     where outbox.partition = partition.partition and retry_at is not null order by retry_at limit 10000)
 ) as due
