@@ -2,8 +2,7 @@
 
 import time
 import zlib
-from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -108,8 +107,8 @@ async def zip_order(
 
 async def _available_files(
     downloads: Downloads, request: ZipRequest
-) -> AsyncIterator[FileToDownload]:
-    """Yield the files by ascending id (decisions.md, Q6), read page by page.
+) -> AsyncIterator[Sequence[FileToDownload]]:
+    """Yield the files by ascending id (decisions.md, Q6), page by page.
 
     Raises:
         OrderDeleted: the order was deleted or expired when a page was read, so files may be missing in it.
@@ -122,32 +121,8 @@ async def _available_files(
         order = await downloads.order(request.tenant, request.order_id)
         if order is None or order.status.deleted_or_expired:
             raise OrderDeleted
-        for file in files:
-            yield file
+        yield files
         after = files[-1].id if len(files) == request.page else None
-
-
-async def _with_following(
-    files: AsyncIterator[FileToDownload],
-) -> AsyncIterator[tuple[FileToDownload, Collection[FileToDownload]]]:
-    """Yield each file with the next ones, if there are any.
-
-    Raises:
-        OrderDeleted: by ``files``, after all files before were yielded.
-    """
-    window: deque[FileToDownload] = deque()
-    deleted: OrderDeleted | None = None
-    try:
-        async for file in files:
-            window.append(file)
-            if len(window) > AHEAD:
-                yield window.popleft(), window
-    except OrderDeleted as error:
-        deleted = error
-    while window:
-        yield window.popleft(), window
-    if deleted is not None:
-        raise deleted
 
 
 async def _settle_all(settle: Settle, request: ZipRequest, ledger: Ledger) -> None:
@@ -173,18 +148,19 @@ class _ZipWriter:
         self._max_silence = max_silence
         self._sent_at = time.monotonic()
 
-    async def pieces(self, files: AsyncIterator[FileToDownload]) -> AsyncIterator[bytes]:
-        async for file, following in _with_following(files):
-            async for piece in self._entry(file, following):
-                yield piece
-                self._sent_at = time.monotonic()
+    async def pieces(self, pages: AsyncIterator[Sequence[FileToDownload]]) -> AsyncIterator[bytes]:
+        async for files in pages:
+            for number, file in enumerate(files, start=1):
+                async for piece in self._entry(file, files[number : number + AHEAD]):
+                    yield piece
+                    self._sent_at = time.monotonic()
         for piece in self._notice():
             yield piece
         for piece in self._archive.finish():
             yield piece
 
     async def _entry(
-        self, file: FileToDownload, following: Collection[FileToDownload]
+        self, file: FileToDownload, following: Sequence[FileToDownload]
     ) -> AsyncIterator[bytes]:
         """Write a file into the archive, and its outcome into the ledger."""
         if self._names.has_copy(file):
@@ -204,7 +180,7 @@ class _ZipWriter:
         await self._fetching.stop(file)
         self._record(file, check, failure)
 
-    def _open_ahead(self, file: FileToDownload, following: Iterable[FileToDownload]) -> None:
+    def _open_ahead(self, file: FileToDownload, following: Sequence[FileToDownload]) -> None:
         """Open the next files, unless a large one has to be read first.
 
         While it is read, their sources would wait so long that they may close the connection. A possible
