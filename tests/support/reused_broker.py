@@ -1,8 +1,8 @@
-"""Virtual hosts that tests use one after the other; the queues of rs_order stay in them.
+"""Virtual hosts that tests use one after the other; the queues of rs_order remain in them.
 
-RabbitMQ keeps 256 queues inside each queue of the platform (decision 0012), so declaring all of them costs
-seconds. A test of the whole service finds them declared and empty. Tests of the declaration itself have
-virtual hosts of their own.
+RabbitMQ keeps 256 queues inside each queue of the platform (decision 0012), so declaring all of them takes
+seconds. A test of the whole service finds them declared and empty. Tests of the declaration itself use
+new virtual hosts.
 """
 
 from collections.abc import AsyncIterator
@@ -21,9 +21,9 @@ from tests.support.polling import eventually
 from tests.support.servers import FreshBroker, fresh_broker
 
 INSTANCE: Final = "one"
-"""The instance identifier whose queues stay; other instances declare queues of their own."""
+"""The instance identifier whose queues remain; other instances declare their own queues."""
 _PREFIXES: Final = ("regards.", "rs-order.")
-"""How the names of the queues begin that stay."""
+"""The beginnings of the names of the queues that remain."""
 
 
 class _VirtualHost:
@@ -33,39 +33,41 @@ class _VirtualHost:
         self._name = name
         self._channel = channel
         self._management = management
-        self._held: list[AbstractIncomingMessage] = []
+        self._unacknowledged: list[AbstractIncomingMessage] = []
 
     async def fill(self, elements: Elements) -> None:
         """Declare the queues, and consume from those that the broker deletes with their last consumer.
 
-        Each consumer here holds one message that it never acknowledges, so the broker gives it no other.
+        Each consumer has one message that it never acknowledges, so the broker delivers no other one to it.
         """
         await declare(self._channel, elements)
         auto_deleted = [queue.name for queue in elements.queues if queue.auto_delete]
         await self._channel.set_qos(prefetch_count=1)
         for name in auto_deleted:
             queue = await self._channel.get_queue(name, ensure=False)
-            await queue.consume(self._hold)
+            await queue.consume(self._keep)
             await self._channel.default_exchange.publish(aio_pika.Message(b""), name)
-        await eventually(lambda: len(self._held) == len(auto_deleted), "a message of each queue")
+        await eventually(
+            lambda: len(self._unacknowledged) == len(auto_deleted), "a message of each queue"
+        )
 
     async def empty(self) -> None:
-        """Purge the queues that stay, once the test's consumers have left them; delete the others."""
+        """Purge the queues that remain once the test's consumers are closed; delete the other queues."""
         for name in await self._management.queue_names(self._name):
             queue = await self._channel.get_queue(name, ensure=False)
             if name.startswith(_PREFIXES):
-                await eventually(partial(self._is_left, name), f"no consumer of {name}")
+                await eventually(partial(self._is_unused, name), f"no consumer of {name}")
                 await queue.purge()
             else:
                 await queue.delete(if_unused=False, if_empty=False)
 
-    async def _is_left(self, name: str) -> bool:
+    async def _is_unused(self, name: str) -> bool:
         queue = await self._channel.declare_queue(name, passive=True)
-        ours = sum(message.routing_key == name for message in self._held)
-        return queue.declaration_result.consumer_count == ours
+        own_consumers = sum(message.routing_key == name for message in self._unacknowledged)
+        return queue.declaration_result.consumer_count == own_consumers
 
-    async def _hold(self, message: AbstractIncomingMessage) -> None:
-        self._held.append(message)
+    async def _keep(self, message: AbstractIncomingMessage) -> None:
+        self._unacknowledged.append(message)
 
 
 @dataclass(frozen=True)
@@ -75,12 +77,12 @@ class _VirtualHosts:
 
 
 class ReusedBroker:
-    """Lends pairs of virtual hosts, each pair to one test at a time."""
+    """Provides pairs of virtual hosts, each pair to one test at a time."""
 
     def __init__(
         self, management: Management, url: str, management_url: str, lifetime: AsyncExitStack
     ) -> None:
-        """``lifetime``: the virtual hosts are deleted when it is closed."""
+        """``lifetime``: closing it deletes the virtual hosts."""
         self._management = management
         self._url = url
         self._management_url = management_url
@@ -89,7 +91,7 @@ class ReusedBroker:
 
     @asynccontextmanager
     async def virtual_hosts(self) -> AsyncIterator[FreshBroker]:
-        """Lend a pair. One that a test couldn't leave in order isn't lent again."""
+        """Provide a pair for the block. It is used again only if the block ends without an error."""
         pair = self._unused.pop() if self._unused else await self._make()
         yield pair.broker
         for host in pair.hosts:
@@ -119,6 +121,6 @@ class ReusedBroker:
 async def reused_broker(
     management: Management, url: str, management_url: str
 ) -> AsyncIterator[ReusedBroker]:
-    """Lend virtual hosts of a broker until the block ends."""
+    """Provide virtual hosts of a broker until the end of the block."""
     async with AsyncExitStack() as lifetime:
         yield ReusedBroker(management, url, management_url, lifetime)
