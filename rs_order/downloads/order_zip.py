@@ -28,7 +28,7 @@ PAGE: Final = 1000
 SMALL: Final = 16 * 2**20
 """Bytes. Files are opened ahead if no more than this has to be read before them."""
 AHEAD: Final = 4
-"""Files opened ahead, at most."""
+"""External files opened ahead, at most. Of stored files only the next is: each counts against the quota."""
 LINGER: Final = 0.1
 """Seconds to wait for a source before what is written is sent, even if it is little."""
 MAX_SILENCE: Final = 30.0
@@ -190,9 +190,10 @@ class _ZipWriter:
         for ahead in following:
             if before is None or before > SMALL:
                 return
-            if not self._names.may_have_copy(ahead):
+            is_next = ahead is following[0]
+            if (ahead.external or is_next) and not self._names.may_have_copy(ahead):
                 self._fetching.start_ahead(ahead)
-                before = None if ahead.size is None else before + ahead.size
+            before = None if ahead.size is None else before + ahead.size
 
     async def _content(self, file: FileToDownload, check: ContentCheck) -> AsyncIterator[bytes]:
         """Write the entry of a file; there is none if the source fails before its first bytes.

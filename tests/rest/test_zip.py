@@ -472,16 +472,20 @@ async def test_a_file_rejected_by_a_rate_limit_is_fetched_again_alone(
 
     assert archive.namelist() == ["a", "b", "c", "d"]
     assert list(downloadable.order.results.values()) == [DONE] * 4
-    assert downloadable.sources.opened == [1, 2, 3, 4, 2, 3, 4]
+    assert downloadable.sources.opened == [1, 2, 3, 2, 3, 4]
 
 
-async def test_the_next_small_files_are_opened_ahead(downloadable: DownloadableOrder) -> None:
-    """At most four files are opened ahead."""
-    downloadable.add_all([(f"{n}", bytes([n])) for n in range(20)])
+@pytest.mark.parametrize(("external", "ahead"), [(False, 1), (True, AHEAD)])
+async def test_the_next_small_files_are_opened_ahead(
+    downloadable: DownloadableOrder, *, external: bool, ahead: int
+) -> None:
+    """At most one stored file, which counts against the quota, and at most four external ones."""
+    for number in range(20):
+        downloadable.add(f"{number}", bytes([number]), external=external)
 
     await download(downloadable)
 
-    assert downloadable.sources.most_open == 1 + AHEAD
+    assert downloadable.sources.most_open == 1 + ahead
     assert list(range(1, 21)) == downloadable.sources.opened
 
 
