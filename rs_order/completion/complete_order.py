@@ -205,6 +205,7 @@ class CompleteOrder:
             order.message = message
             order.counters, order.sub_orders, order.waiting_sub_orders = FileCounters(), 0, 0
             order.move(OrderStatus.FAILED, reason=Reason.COMPLETION_FAILED)
+            await uow.completions.forget_counts(step.order_id)
             await uow.completions.finish([step.order_id])
             await uow.orders.save([order], now)
             link = (await self._links.within(uow)).of(order.id)

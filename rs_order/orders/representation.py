@@ -107,7 +107,7 @@ def _links(view: OrderView, links: LinkWriter, *, admin: bool) -> list[LinkItem]
         "delete": (DELETE_ORDER, status.can_be_deleted),
         "remove": (REMOVE_ORDER, admin and status is OrderStatus.DELETED),
         "restart": (RESTART_ORDER, status.final),
-        "retry": (RETRY_ORDER, status.can_be_retried and not view.has_process),
+        "retry": (RETRY_ORDER, view.can_be_retried),
     }
     return [
         link

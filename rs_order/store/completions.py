@@ -67,6 +67,10 @@ class Completions:
         """End the completion of these orders."""
         await self._connection.execute(SQL["finish"], order_ids)
 
+    async def forget_counts(self, order_id: OrderId) -> None:
+        """Set the counts of the dataset tasks to zero: what was read so far is deleted."""
+        await self._connection.execute(SQL["forget_counts"], order_id)
+
     async def selection(self, order_id: OrderId, index: int) -> DatasetSelection | None:
         """Return the order's dataset selection with this index, or None after the last."""
         row = await self._connection.fetchrow(SQL["selection"], order_id, index)

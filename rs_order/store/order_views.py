@@ -10,7 +10,7 @@ from typing import Any, Final
 from rs_order.domain.files import FileFilter
 from rs_order.domain.ids import DatasetTaskId, OrderId, Tenant
 from rs_order.domain.process import ProcessChoice
-from rs_order.domain.states import OrderStatus
+from rs_order.domain.states import FileCounters, OrderStatus
 from rs_order.store.lists import Listed, SortBy, sorted_statement
 from rs_order.store.pool import Connection, Pool, Row, reading, statements
 from rs_order.store.rows import counters_of, optional_filter_of, process_of
@@ -51,7 +51,11 @@ class DatasetTaskView:
 
 @dataclass(frozen=True, slots=True)
 class OrderView:
-    """An order with its dataset tasks, sorted by label (rest.md 5.5)."""
+    """An order with its dataset tasks, sorted by label (rest.md 5.5).
+
+    While its files are read from the catalog, or if it was paused meanwhile, it has no dataset task and all
+    counts are zero.
+    """
 
     id: OrderId
     owner: str
@@ -66,10 +70,14 @@ class OrderView:
     """0 for a deleted or expired order, which has no files any more."""
     waiting_for_user: bool
     dataset_tasks: tuple[DatasetTaskView, ...]
+    has_files: bool
+    """True if it has a file, in any state."""
+    has_process: bool
+    """True if a process works on one of its datasets, even if that was never read."""
 
     @property
-    def has_process(self) -> bool:
-        return any(task.process is not None for task in self.dataset_tasks)
+    def can_be_retried(self) -> bool:
+        return self.status.can_be_retried and self.has_files and not self.has_process
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,13 +196,16 @@ async def load_views(connection: Connection, ids: Sequence[OrderId]) -> list[Ord
     """Return the views of these orders in the order of the ids, with two statements for any number."""
     rows = {row["id"]: row for row in await connection.fetch(SQL["orders"], ids)}
     tasks: dict[int, list[DatasetTaskView]] = defaultdict(list)
-    for row in await connection.fetch(SQL["dataset_tasks"], list(rows)):
+    known = [order_id for order_id, row in rows.items() if row["files_known"]]
+    for row in await connection.fetch(SQL["dataset_tasks"], known):
         tasks[row["order_id"]].append(_task_of(row))
     return [_view_of(rows[id_], tasks[id_]) for id_ in ids if id_ in rows]
 
 
 def _view_of(row: Row, tasks: Sequence[DatasetTaskView]) -> OrderView:
-    status, counters = OrderStatus(row["status"]), counters_of(row)
+    status = OrderStatus(row["status"])
+    known = row["files_known"]
+    counters = counters_of(row) if known else FileCounters()
     return OrderView(
         id=OrderId(row["id"]),
         owner=row["owner"],
@@ -203,19 +214,14 @@ def _view_of(row: Row, tasks: Sequence[DatasetTaskView]) -> OrderView:
         expires_at=row["expires_at"],
         status=status,
         status_at=row["status_at"],
-        percent=0 if _still_read(row) else counters.percent,
+        percent=counters.percent if known else 0,
         errors=counters.errors,
         available_files=0 if status.deleted_or_expired else counters.available,
-        waiting_for_user=row["waiting_sub_orders"] > 0,
+        waiting_for_user=known and row["waiting_sub_orders"] > 0,
         dataset_tasks=tuple(tasks),
+        has_files=counters.total_files > 0,
+        has_process=row["has_process"],
     )
-
-
-def _still_read(row: Row) -> bool:
-    """True if the order is under completion, or paused during its completion: not all files are known."""
-    status = OrderStatus(row["status"])
-    paused = status is OrderStatus.PAUSED
-    return status is OrderStatus.PENDING or (paused and row["expires_at"] is None)
 
 
 def _task_of(row: Row) -> DatasetTaskView:

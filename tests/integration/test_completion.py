@@ -113,6 +113,25 @@ async def _read_meanwhile(app: AppHarness) -> OrderId:
     return order
 
 
+async def test_a_failed_completion_counts_nothing(pool: Pool) -> None:
+    """What was read before the failure is deleted, and the order counts neither products nor files."""
+    app = AppHarness(pool, batch_size=1)
+    order = await app.order("a", "b")
+    await app.run_one()
+    before = await app.rows(
+        "select products_count, files_count, files_bytes > 0 as sized from dataset_task"
+    )
+    app.catalog.error = RemoteRejection("rs-dam", 400, "broken")
+    await app.run()
+
+    assert before == [{"products_count": 1, "files_count": 1, "sized": True}]
+    assert await app.status(order) == "FAILED"
+    assert await app.rows("select products_count, files_count, files_bytes from dataset_task") == [
+        {"products_count": 0, "files_count": 0, "files_bytes": 0}
+    ]
+    assert await app.miscounted() == []
+
+
 async def test_w4_the_reason_of_a_failure_is_kept_whole(app: AppHarness) -> None:
     """The order fails, and its message has the whole text of the remote service."""
     order = await app.order("a")

@@ -149,5 +149,5 @@ def test_trusted_proxies_are_addresses_or_networks() -> None:
     networks = load_settings(trusted_proxies="10.0.0.2, 10.1.0.7/16,::1").trusted_networks
 
     assert networks == [ip_network("10.0.0.2"), ip_network("10.1.0.0/16"), ip_network("::1")]
-    with pytest.raises(SettingsError, match=r"RS_ORDER_TRUSTED_PROXIES: .*'gateway'"):
+    with pytest.raises(SettingsError, match=r"RS_ORDER_TRUSTED_PROXIES=gateway: 'gateway'"):
         load_settings(trusted_proxies="gateway")

@@ -16,6 +16,10 @@ where order_id = $1
 -- $1 order ids.
 delete from completion where order_id = any ($1)
 
+-- name: forget_counts
+-- Forget what was counted of an order whose files are deleted. $1 order id.
+update dataset_task set products_count = 0, files_count = 0, files_bytes = 0 where order_id = $1
+
 -- name: selection
 -- The n-th dataset selection of the basket an order consumed. $1 order id, $2 index.
 select selection.id, dataset_urn, dataset_label, products_count, files_count, files_bytes, type_totals,

@@ -1,7 +1,7 @@
 -- name: count_of_dataset
 -- Count the files of a dataset of an order; no row if the order hasn't this dataset. A deleted or expired
--- order has none, nor has one whose completion failed. $1 order, $2 dataset task.
-select case when orders.status in ('DELETED', 'EXPIRED') then 0
+-- order has none, nor has one whose completion failed or isn't finished. $1 order, $2 dataset task.
+select case when orders.status in ('DELETED', 'EXPIRED') or not orders.files_known then 0
             else least(task.files_count, pending_files + available_files + downloaded_files
                 + download_error_files + error_files + processing_error_files)
        end
@@ -23,7 +23,8 @@ order by file.id
 
 -- name: count_available
 -- Count the files of an order that can be downloaded. $1 order.
-select case when status in ('DELETED', 'EXPIRED') then 0 else available_files end from orders where id = $1
+select case when status in ('DELETED', 'EXPIRED') or not orders.files_known then 0 else available_files end
+from orders where id = $1
 
 -- name: available
 -- A page of these files. $1 order, $2 limit, $3 offset. Another sort order replaces the order by clauses.
@@ -42,7 +43,10 @@ order by file.id
 
 -- name: count_available_of_sub_order
 -- $1 order, $2 sub-order.
-select available_files from sub_order where id = $2 and order_id = $1
+select case when orders.files_known then sub_order.available_files else 0 end
+from sub_order
+join orders on orders.id = sub_order.order_id
+where sub_order.id = $2 and sub_order.order_id = $1
 
 -- name: available_of_sub_order
 -- A page of the files of a sub-order that can be downloaded. $1 order, $2 sub-order, $3 limit, $4 offset.

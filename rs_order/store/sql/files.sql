@@ -108,14 +108,15 @@ where id = any (array(
 -- $1 order.
 select id, owner, role, status, expires_at,
        pending_files + available_files + downloaded_files + download_error_files + error_files
-           + processing_error_files > 0 as has_files,
-       available_files > 0 and status not in ('DELETED', 'EXPIRED') as has_available_files
+           + processing_error_files > 0 and orders.files_known as has_files,
+       available_files > 0 and status not in ('DELETED', 'EXPIRED') and orders.files_known
+           as has_available_files
 from orders where id = $1
 
 -- name: file_to_download
--- $1 file.
+-- A file counts as pending until all files of its order are known. $1 file.
 select file.id, product_urn, name, url, external, size, checksum, checksum_algorithm, mime_type,
-       file.state, file.order_id, orders.owner
+       case when orders.files_known then file.state else 'PENDING' end as state, file.order_id, orders.owner
 from data_file file
 join orders on orders.id = file.order_id and orders.status not in ('DELETED', 'EXPIRED')
 where file.id = $1 and orders.sub_orders > 0  -- 0: its completion failed, and the file is to be deleted

@@ -1,6 +1,7 @@
 -- name: orders
 -- Orders to be shown. $1 ids.
 select id, owner, label, created_at, expires_at, status, status_at, waiting_sub_orders,
+       orders.files_known, orders.has_process,
        pending_files, pending_bytes,
        available_files, available_bytes,
        downloaded_files, downloaded_bytes,
@@ -11,7 +12,7 @@ from orders
 where id = any ($1)
 
 -- name: dataset_tasks
--- The dataset tasks of these orders, by label. $1 order ids.
+-- The dataset tasks of these orders, by label. $1 ids of orders whose files are known.
 select id, order_id, dataset_label, products_count, files_count, files_bytes, file_kinds, file_name_pattern,
        process_id, process_parameters
 from dataset_task
@@ -41,7 +42,7 @@ where ($1::text is null or strpos(owner, $1) > 0)
   and ($2::text[] is null or status = any ($2))
   and created_at >= coalesce($3::timestamptz, '-infinity')
   and created_at <= coalesce($4::timestamptz, 'infinity')
-  and ($5::boolean is null or (waiting_sub_orders > 0) = $5)
+  and ($5::boolean is null or (waiting_sub_orders > 0 and orders.files_known) = $5)
 
 -- name: found
 -- A page of the orders that a search finds. $1 to $5 as above, $6 limit, $7 offset.
@@ -49,10 +50,12 @@ where ($1::text is null or strpos(owner, $1) > 0)
 select id
 from (
     select id, owner, label, created_at, expires_at, status, status_at,
-           error_files + processing_error_files as errors,
-           case when status in ('DELETED', 'EXPIRED') then 0 else available_files end as available,
-           waiting_sub_orders > 0 as waiting,
-           case when status = 'PENDING' or (status = 'PAUSED' and expires_at is null) then 0
+           case when orders.files_known then error_files + processing_error_files else 0 end as errors,
+           case when status in ('DELETED', 'EXPIRED') or not orders.files_known then 0
+                else available_files
+           end as available,
+           waiting_sub_orders > 0 and orders.files_known as waiting,
+           case when not orders.files_known then 0
                 when pending_files = 0 then 100
                 when all_bytes > 0 then least(99, div(100 * (all_bytes - pending_bytes), all_bytes))
                 else least(99, div(100 * (all_files - pending_files), all_files))
@@ -68,7 +71,7 @@ from (
       and ($2::text[] is null or status = any ($2))
       and created_at >= coalesce($3::timestamptz, '-infinity')
       and created_at <= coalesce($4::timestamptz, 'infinity')
-      and ($5::boolean is null or (waiting_sub_orders > 0) = $5)
+      and ($5::boolean is null or (waiting_sub_orders > 0 and orders.files_known) = $5)
 ) shown
 order by created_at desc, id desc
 limit $6 offset $7
@@ -80,7 +83,7 @@ where ($1::text is null or strpos(owner, $1) > 0)
   and ($2::text[] is null or status = any ($2))
   and created_at >= coalesce($3::timestamptz, '-infinity')
   and created_at <= coalesce($4::timestamptz, 'infinity')
-  and ($5::boolean is null or (waiting_sub_orders > 0) = $5)
+  and ($5::boolean is null or (waiting_sub_orders > 0 and orders.files_known) = $5)
   and id > $6
 order by id
 limit $7

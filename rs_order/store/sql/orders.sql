@@ -69,12 +69,8 @@ union all
 select order_id, false from retry where order_id = any ($1)
 
 -- name: has_process
--- The basket also has the selections that were never read. $1 order id.
-select exists (select from dataset_task where order_id = $1 and process_id is not null)
-    or exists (
-        select from basket
-        join dataset_selection on basket_id = basket.id and process_id is not null
-        where basket.order_id = $1)
+-- $1 order id.
+select orders.has_process from orders where id = $1
 
 -- name: awaiting
 -- Orders that a storage event can change: those with files that storage was asked for and that aren't
