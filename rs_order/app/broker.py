@@ -62,6 +62,18 @@ class Incoming:
 
     consumers: Sequence[BatchConsumer]
     connections: Sequence[SupervisedConnection]
+    shared: Sequence[BatchConsumer]
+    """The consumers of queues that other instances consume, too."""
+
+    def pause(self) -> None:
+        """Give the messages of shared queues back: other instances may be able to handle them."""
+        for consumer in self.shared:
+            consumer.pause()
+
+    def resume(self) -> None:
+        """Consume the shared queues again."""
+        for consumer in self.shared:
+            consumer.resume()
 
 
 def build_incoming(
@@ -78,6 +90,7 @@ def build_incoming(
             _connection(settings, Vhost.MULTITENANT, elements, [*shared, *rights]),
             _connection(settings, Vhost.INSTANCE, names.instance, tenants),
         ],
+        shared,
     )
 
 

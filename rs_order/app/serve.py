@@ -30,6 +30,7 @@ from rs_order.rest.server import run_rest
 from rs_order.settings import Settings
 from rs_order.store.outbox import Outbox
 from rs_order.store.tenants import Maintenance
+from rs_order.store.watch import DatabaseWatch
 
 log = structlog.get_logger(__name__)
 
@@ -81,7 +82,13 @@ async def serve(
         services = rest_services(application, database.pool, tokens, health)
         app = create_app(services, only_actuator=role is Role.WORKER)
         rest = partial(run_rest, app, settings.http_host, settings.http_port, on_ready=on_ready)
-        await _run_until(stop, incoming.connections, outgoing, rest, roles=clients.roles)
+        watch = DatabaseWatch(
+            settings.database_url.get_secret_value(),
+            database.pool,
+            lost=incoming.pause,
+            back=incoming.resume,
+        )
+        await _run_until(stop, incoming.connections, outgoing, rest, watch, roles=clients.roles)
 
 
 def _health(
@@ -114,6 +121,7 @@ async def _run_until(
     incoming: Sequence[SupervisedConnection],
     outgoing: Outgoing,
     rest: Callable[..., Coroutine[None, None, None]],
+    watch: DatabaseWatch,
     *,
     roles: RoleCache | None,
 ) -> None:
@@ -123,12 +131,14 @@ async def _run_until(
         for connection in (*incoming, *outgoing.connections):
             tasks.create_task(connection.run())
         tasks.create_task(outgoing.relay.run())
+        watching = tasks.create_task(watch.run())
         if roles is not None:
             tasks.create_task(roles.run())
         tasks.create_task(rest(stop=rest_stop))
         await stop.wait()
         log.info("service-stopping")
         rest_stop.set()
+        watching.cancel()
         await asyncio.gather(*(connection.stop() for connection in incoming))
         if roles is not None:
             await roles.stop()

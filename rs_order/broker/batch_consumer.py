@@ -1,6 +1,7 @@
 """Consumes a queue in batches: one commit and one acknowledgement for many messages."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 
 import structlog
@@ -72,6 +73,8 @@ class BatchConsumer:
         )
         self._ended = asyncio.Event()
         self._ended.set()
+        self._paused, self._resumed = asyncio.Event(), asyncio.Event()
+        self._resumed.set()
         self._registration: _Registration | None = None
 
     @property
@@ -98,11 +101,25 @@ class BatchConsumer:
             return
         self._ended.clear()
         try:
-            channel = await open_channel(connection)
-            await self._consume(channel)
+            while not self._stopping.is_set():
+                await _first_of(self._resumed, self._stopping)
+                if self._stopping.is_set():
+                    return
+                await self._consume(await open_channel(connection))
+                self._registration = None
         finally:
             self._registration = None
             self._ended.set()
+
+    def pause(self) -> None:
+        """Give back all messages, also those of batches begun, and receive none until `resume`."""
+        self._resumed.clear()
+        self._paused.set()
+
+    def resume(self) -> None:
+        """Receive messages again."""
+        self._paused.clear()
+        self._resumed.set()
 
     async def stop(self) -> None:
         """Accept no new messages, finish the batches begun, give back the messages that only waited here."""
@@ -117,15 +134,27 @@ class BatchConsumer:
         _log.info("consumer-registered", queue=self._queue.name)
         async with asyncio.TaskGroup() as group:
             watch = group.create_task(self._registration.watch())
-            for _ in range(self._concurrency):
-                group.create_task(self._work(channel))
-            await self._stopping.wait()
+            workers = [group.create_task(self._work(channel)) for _ in range(self._concurrency)]
+            await _first_of(self._stopping, self._paused)
             watch.cancel()
+            if not self._stopping.is_set():
+                await self._give_back(channel, workers)
+                return
             await self._registration.cancel()
             for _ in range(self._concurrency):
                 self._arrived.put_nowait(None)
         with broker_errors("close the channel"):
             await channel.close()
+
+    async def _give_back(
+        self, channel: AbstractChannel, workers: Sequence[asyncio.Task[None]]
+    ) -> None:
+        """Close the channel, so that the broker delivers all its messages to other instances at once."""
+        for worker in workers:
+            worker.cancel()
+        with broker_errors("close the channel"):
+            await channel.close()
+        _log.info("consumer-paused", queue=self._queue.name)
 
     async def _work(self, channel: AbstractChannel) -> None:
         while deliveries := await self._next_batch():
@@ -152,6 +181,16 @@ class BatchConsumer:
         if self._stopping.is_set():
             return []
         return [Delivery.of(message, self._queue.name) for message in batch if message is not None]
+
+
+async def _first_of(*events: asyncio.Event) -> None:
+    """Wait until one of the events is set."""
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
 
 
 class _Registration:

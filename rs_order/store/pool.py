@@ -31,7 +31,7 @@ LONGEST_STATEMENT_MS = 50_000
 """The server cancels a statement that takes longer."""
 LONGEST_CALL_SECONDS: Final = 60.0
 """The driver stops waiting for the server after this time, which is longer than the server's own limit."""
-ROLLBACK_SECONDS: Final = 5.0
+ROLLBACK_SECONDS: Final = 2.0
 """The longest wait for a rollback. After that the session is closed."""
 
 CLIENT_SOCKET_OPTIONS: Final = {

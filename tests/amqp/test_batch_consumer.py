@@ -245,3 +245,37 @@ async def test_w44_no_more_steps_run_at_once_than_allowed(
         await eventually(lambda: ended == 12, "all steps done")
 
     assert (waiting, most) == (9, 3)
+
+
+async def test_a_paused_consumer_gives_back_what_it_handles(
+    broker: FreshBroker, channel: AbstractChannel
+) -> None:
+    """Another consumer gets the messages at once, and the paused one consumes again (issue 11, F1)."""
+    await send(channel, QUEUE, b"1", b"2")
+    stuck = RecordingHandler()
+    stuck.gate.clear()
+    consumer = new_consumer(QUEUE, stuck)
+    async with supervised(broker.url, broker.vhost, TOPOLOGY.multitenant, [consumer]) as connection:
+        await stuck.received(2)
+        consumer.pause()
+
+        assert [(await take(channel, QUEUE.name)).body for _ in range(2)] == [b"1", b"2"]
+        assert not consumer.registered
+        assert connection.connected
+
+        stuck.gate.set()
+        consumer.resume()
+        await send(channel, QUEUE, b"3")
+        await stuck.received(3)
+
+    assert stuck.bodies == [b"1", b"2", b"3"]
+
+
+async def test_a_paused_consumer_can_stop(broker: FreshBroker) -> None:
+    """The process ends although its database never came back."""
+    consumer = new_consumer(QUEUE, RecordingHandler())
+    consumer.pause()
+    async with supervised(broker.url, broker.vhost, TOPOLOGY.multitenant, [consumer]) as connection:
+        await eventually(lambda: connection.connected, "the connection open")
+
+    assert not consumer.registered
