@@ -146,7 +146,7 @@ def test_reasons_of_dead_letters_are_documented(reason: DeadLetterReason) -> Non
     assert f"`{reason.value}`" in OPERATIONS
 
 
-@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="git tells what is in the project")
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="only git knows the files of the project")
 def test_nothing_of_one_machine_is_in_the_project() -> None:
     """There is no path of the machine on which it was written, and no host of a package registry."""
     foreign = re.compile("|".join(FOREIGN))

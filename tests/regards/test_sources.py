@@ -347,7 +347,7 @@ async def test_f21_a_request_on_a_connection_that_the_source_closed(
 
 
 async def test_f21_a_source_that_closes_a_new_connection(sources: RegardsFileSources) -> None:
-    """The request isn't sent again: nothing says that the next one would be answered."""
+    """The request isn't sent again: the next one might get no answer either."""
     async with RawServer.running(b"", b"") as server:
         reason = await failure(sources, external(server.url))
 
