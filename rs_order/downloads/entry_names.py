@@ -6,7 +6,7 @@ from array import array
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from rs_order.downloads.fetching import algorithm_of
+from rs_order.downloads.checksums import algorithm_of
 from rs_order.ports import FileToDownload
 
 NOTICE: Final = "NOTICE.txt"

@@ -1,8 +1,6 @@
 """Fetches files from their sources, the next ones ahead of the reader, and checks their bytes."""
 
 import asyncio
-import hashlib
-import re
 import time
 from collections.abc import Coroutine
 from contextlib import AbstractAsyncContextManager
@@ -10,6 +8,7 @@ from typing import Any, Final
 
 from rs_order.domain import failure_reasons
 from rs_order.domain.ids import DataFileId, Tenant
+from rs_order.downloads.checksums import algorithm_of, new_hash
 from rs_order.ports import FetchError, FileSources, FileToDownload, OpenFile, WrongContent
 
 CHUNKS_AHEAD: Final = 8
@@ -154,18 +153,13 @@ async def finish_anyway(work: Coroutine[Any, Any, None]) -> None:
         raise
 
 
-_MD5_LENGTH: Final = 32
-_ALGORITHMS: Final = frozenset({"md5", "sha1", "sha224", "sha256", "sha384", "sha512"})
-"""The names of ``hashlib``; catalogs write them with capitals and dashes."""
-
-
 class ContentCheck:
     """Checks the bytes of a file while they are transferred."""
 
     def __init__(self, file: FileToDownload) -> None:
         self._file = file
         self._algorithm = algorithm_of(file)
-        self._hash = _new_hash(self._algorithm)
+        self._hash = new_hash(self._algorithm)
         self.received = 0
 
     @property
@@ -192,24 +186,8 @@ class ContentCheck:
         if self._hash is None or checksum is None:
             return None
         received = self._hash.hexdigest()
-        if received == checksum.lower():
+        # Some programs leave out the zeros at the beginning.
+        if received == checksum.lower().zfill(len(received)):
             return None
         algorithm = str(self._algorithm).upper()
         return WrongContent(failure_reasons.wrong_checksum(algorithm, received, checksum))
-
-
-def algorithm_of(file: FileToDownload) -> str | None:
-    """Return the ``hashlib`` name of the checksum's algorithm, or None if it is unknown.
-
-    A checksum of 32 characters without an algorithm is MD5, the default of REGARDS.
-    """
-    if file.checksum is None:
-        return None
-    if file.checksum_algorithm is None:
-        return "md5" if len(file.checksum) == _MD5_LENGTH else None
-    algorithm = re.sub("[-_]", "", file.checksum_algorithm).lower()
-    return algorithm if algorithm in _ALGORITHMS else None
-
-
-def _new_hash(algorithm: str | None) -> Any:
-    return None if algorithm is None else hashlib.new(algorithm, usedforsecurity=False)

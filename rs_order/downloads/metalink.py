@@ -10,8 +10,8 @@ from xml.sax.saxutils import escape, quoteattr
 from rs_order.core.links import DownloadLinks, Links
 from rs_order.domain.ids import DataFileId, OrderId, Tenant
 from rs_order.domain.states import OrderStatus
+from rs_order.downloads.checksums import algorithm_of
 from rs_order.downloads.entry_names import FreeNames, name_of
-from rs_order.downloads.fetching import algorithm_of
 from rs_order.ports import Downloads, FileToDownload, OrderToDownload, OrderTokens, TokenHolder
 
 PAGE: Final = 500

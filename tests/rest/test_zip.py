@@ -5,6 +5,7 @@ import hashlib
 import io
 import unicodedata
 import zipfile
+import zlib
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -209,7 +210,35 @@ async def test_checksums_are_checked_by_their_algorithm(
 
 
 @pytest.mark.parametrize(
-    ("checksum", "algorithm"), [("abc", "CRC32C"), ("f" * 64, None), (None, None)]
+    ("algorithm", "checksum"),
+    [
+        ("SHA3-256", hashlib.sha3_256(b"content").hexdigest()),
+        ("sha3_512", hashlib.sha3_512(b"content").hexdigest()),
+        ("SHA-224", hashlib.sha224(b"content").hexdigest()),
+        ("BLAKE2b", hashlib.blake2b(b"content").hexdigest()),
+        ("BLAKE2B-512", hashlib.blake2b(b"content").hexdigest()),
+        ("ADLER32", f"{zlib.adler32(b'content'):08X}"),
+        ("adler-32", f"{zlib.adler32(b'content'):x}"),
+        ("CRC32", f"{zlib.crc32(b'content'):08x}"),
+    ],
+)
+async def test_f22d_whatever_the_standard_library_can_check_is_checked(
+    downloadable: DownloadableOrder, algorithm: str, checksum: str
+) -> None:
+    """Wrong bytes of the right size are found; zeros at the beginning may be missing."""
+    downloadable.add("right", b"content", checksum=checksum, algorithm=algorithm)
+    downloadable.add("wrong", b"c0ntent", checksum=checksum, algorithm=algorithm)
+    report = ZipReport()
+
+    await download(downloadable, report)
+
+    assert downloadable.order.results == {1: DONE, 2: WRONG}
+    assert report.unverifiable == 0
+
+
+@pytest.mark.parametrize(
+    ("checksum", "algorithm"),
+    [("abc", "CRC32C"), ("f" * 64, None), (None, None), ("4294967295", "CRC32")],
 )
 async def test_files_without_a_usable_checksum_are_checked_by_their_size(
     downloadable: DownloadableOrder, checksum: str | None, algorithm: str | None

@@ -1,0 +1,69 @@
+"""The checksum algorithms that can be checked: what Python's standard library knows."""
+
+import hashlib
+import re
+import zlib
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol
+
+from rs_order.ports import FileToDownload
+
+_MD5_LENGTH: Final = 32
+_HASHES: Final = (
+    *("md5", "sha1", "sha224", "sha256", "sha384", "sha512", "sha512_224", "sha512_256"),
+    *("sha3_224", "sha3_256", "sha3_384", "sha3_512", "blake2b", "blake2s", "ripemd160", "sm3"),
+)
+_SUMS: Final[Mapping[str, tuple[Callable[[bytes, int], int], int]]] = {
+    "adler32": (zlib.adler32, 1),
+    "crc32": (zlib.crc32, 0),
+}
+"""Sums of 32 bits: their functions and first values."""
+_ALGORITHMS: Final = {
+    **{name.replace("_", ""): name for name in _HASHES if name in hashlib.algorithms_available},
+    **{name: name for name in _SUMS},
+    "blake2b512": "blake2b",
+    "blake2s256": "blake2s",
+}
+"""The names used here by those of catalogs, without the capitals, dashes and slashes that catalogs write."""
+
+
+class Hash(Protocol):
+    def update(self, data: bytes, /) -> None: ...
+
+    def hexdigest(self) -> str: ...
+
+
+class _Sum:
+    """A sum of 32 bits, used like a hash."""
+
+    def __init__(self, algorithm: str) -> None:
+        self._add, self._value = _SUMS[algorithm]
+
+    def update(self, data: bytes, /) -> None:
+        self._value = self._add(data, self._value)
+
+    def hexdigest(self) -> str:
+        return f"{self._value:08x}"
+
+
+def algorithm_of(file: FileToDownload) -> str | None:
+    """Return the algorithm of the checksum, under its name in ``hashlib`` or ``zlib``; None if it is unknown.
+
+    A checksum of 32 characters without an algorithm is MD5, the default of REGARDS.
+    """
+    if file.checksum is None:
+        return None
+    if file.checksum_algorithm is None:
+        return "md5" if len(file.checksum) == _MD5_LENGTH else None
+    algorithm = _ALGORITHMS.get(re.sub("[-_/ ]", "", file.checksum_algorithm).lower())
+    # A sum may be written in decimal digits, too; only hexadecimal ones are compared.
+    if algorithm in _SUMS and not re.fullmatch("[0-9a-fA-F]{1,8}", file.checksum):
+        return None
+    return algorithm
+
+
+def new_hash(algorithm: str | None) -> Hash | None:
+    """Return the function that computes a checksum, or None without an algorithm."""
+    if algorithm is None:
+        return None
+    return _Sum(algorithm) if algorithm in _SUMS else hashlib.new(algorithm, usedforsecurity=False)
