@@ -2,17 +2,15 @@
 
 from rs_order.sandbox.faults import Faults
 from rs_order.sandbox.synthetic import SyntheticDataset
-from rs_order.store.pool import statements
 from tests.acceptance.platform import running_platform
 from tests.promises.process import ALL_MESSAGES_SENT, locked, until
 from tests.support.servers import FreshBroker
 
 SUB_ORDERS = 20
-RELAY_WAITS = f"""
-    exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
-            and query = $relay${statements("outbox")["ready_partitions"]}$relay$)
-"""
-"""The relay began a pass, and waits for the lock of the outbox."""
+RELAY_WAITS = (
+    "exists (select from pg_locks where not granted and relation = 'rs_order.outbox'::regclass)"
+)
+"""A statement of the relay waits for the lock of the outbox."""
 RECONCILER_IS_IDLE = """
     bool_and(due_at > now() + interval '1 minute')
     and bool_or(body::json ->> 'step' = 'recount') from rs_order.outbox where due_at is not null
@@ -21,8 +19,11 @@ RECONCILER_IS_IDLE = """
 
 Between two slices the outbox has no step of a run. Therefore the step of the next run must be there.
 """
-PASSES = 3
-"""The relay makes one pass per second, so everything that runs each second has run by then."""
+RELAY_STATEMENTS = 6
+"""Three passes, of two statements each: one for due rows, one for the next due time.
+
+The relay makes one pass per second, so everything that runs each second has run by then.
+"""
 _WAITING_FOR_TABLES = """
     select distinct relation::regclass::text as name from pg_locks
     where not granted and relation in (
@@ -62,14 +63,14 @@ async def test_w22_promise_8_cost_of_orders_that_wait_is_nothing(
             )
         }
         async with locked(database_url, f"lock table {', '.join(tables)} in access exclusive mode"):
-            for _ in range(PASSES):
-                await _until_next_pass(database_url)
+            for _ in range(RELAY_STATEMENTS):
+                await _until_relay_waits(database_url)
             waiting = [row["name"] for row in await platform.rows(_WAITING_FOR_TABLES)]
 
     assert tables >= {"orders", "sub_order", "data_file"}
     assert waiting == []
 
 
-async def _until_next_pass(database_url: str) -> None:
+async def _until_relay_waits(database_url: str) -> None:
     async with locked(database_url, "lock table rs_order.outbox in access exclusive mode"):
         await until(database_url, RELAY_WAITS)
