@@ -18,7 +18,7 @@ from rs_order.contracts.wire import WireModel
 from rs_order.domain.identity import INSTANCE
 from rs_order.domain.ids import Tenant
 from rs_order.ports import MessageKind, ServedTenants
-from rs_order.store.errors import StoreUnavailable
+from rs_order.store.errors import StoreTimeout, StoreUnavailable
 from rs_order.store.outbox import OutgoingMessage
 from rs_order.store.unit_of_work import Store, retry_on_conflict
 
@@ -27,10 +27,20 @@ Item = TypeVar("Item")
 log = structlog.get_logger(__name__)
 
 
+TIMEOUTS_OF_ONE = 3
+"""Attempts with one item whose statement takes too long: two and a half minutes."""
+
+
 async def isolated(
-    handle: Callable[[Sequence[Item]], Awaitable[None]], items: Sequence[Item]
+    handle: Callable[[Sequence[Item]], Awaitable[None]],
+    items: Sequence[Item],
+    *,
+    timeouts: int = TIMEOUTS_OF_ONE,
 ) -> list[Outcome]:
     """Handle items together. If this fails, handle each half by itself, down to the item that fails.
+
+    An item whose statement takes too long is tried again: the database may have been slow. After so many
+    ``timeouts`` it becomes a dead letter, so that it doesn't block its queue for ever.
 
     Raises:
         StoreUnavailable: the database is unavailable, so no item can be handled now.
@@ -42,6 +52,9 @@ async def isolated(
     except StoreUnavailable:
         raise
     except Exception as error:
+        if len(items) == 1 and isinstance(error, StoreTimeout) and timeouts > 1:
+            log.warning("message-timed-out", cause=str(error), attempts_left=timeouts - 1)
+            return await isolated(handle, items, timeouts=timeouts - 1)
         if len(items) == 1:
             log.exception("message-not-handled")
             return [_dead_letter(error)]

@@ -12,7 +12,7 @@ from rs_order.contracts.wire import WireModel
 from rs_order.core import errors
 from rs_order.domain.errors import PatternRejectedError
 from rs_order.ports import OrderTokensUnset, RemoteUnavailable, RightsUnknown
-from rs_order.store.errors import StoreConflict, StoreUnavailable
+from rs_order.store.errors import StoreConflict, StoreTimeout, StoreUnavailable
 
 ACCESS_DENIED: Final = "Access is denied"
 
@@ -34,6 +34,7 @@ STATUS: Final[dict[type[Exception], int]] = {
     RemoteUnavailable: 503,
     RightsUnknown: 503,
     StoreConflict: 503,
+    StoreTimeout: 503,
     StoreUnavailable: 503,
 }
 """The status of each error that a use case can raise (rest.md 4.2). A subclass has its base's status."""
@@ -105,7 +106,7 @@ def _messages_of(error: Exception) -> tuple[str, ...]:
     match error:
         case errors.InvalidInput():
             return tuple(error.messages)
-        case StoreConflict() | StoreUnavailable():
+        case StoreConflict() | StoreTimeout() | StoreUnavailable():
             return ("The database gave no answer; nothing was changed. Try again.",)
         case RemoteUnavailable():
             return (f"{error.service} gave no answer; nothing was changed. Try again.",)

@@ -2,6 +2,7 @@
 
 StoreError
 ├── StoreUnavailable   the database can't be used now
+├── StoreTimeout       a statement took too long
 └── StoreConflict      another unit of work was faster
 """
 
@@ -23,7 +24,7 @@ _UNAVAILABLE_STATES: Final = (
     "3D000",  # the database doesn't exist, for example while a backup is restored
     "53",  # insufficient resources: connections, memory, disk
     "55000",  # the database accepts no connections
-    "57",  # operator intervention: starting up, shutting down, a session or statement ended
+    "57",  # operator intervention: starting up, shutting down, a session ended
     "58",  # a system error outside of PostgreSQL
     "F0",  # its configuration can't be read
 )
@@ -32,6 +33,8 @@ _UNAVAILABLE_STATES: Final = (
 The same work succeeds once the cause has passed. Every other SQLSTATE describes the statement or its data, so
 the same message would fail again.
 """
+_TIMEOUT = (asyncpg.QueryCanceledError, asyncpg.TransactionTimeoutError)
+"""The database is slow, or the statement of this message is. Only another attempt can show which."""
 _CONFLICT = (
     asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,
@@ -58,6 +61,12 @@ class StoreUnavailable(StoreError):
         return cls(f"{type(error).__name__}: {error}")
 
 
+class StoreTimeout(StoreError):
+    """A statement took longer than the server allows. The same work can be tried again, but not for ever."""
+
+    code = "store-timeout"
+
+
 class StoreConflict(StoreError):
     """Another unit of work was faster. The same work can start again at once."""
 
@@ -66,11 +75,13 @@ class StoreConflict(StoreError):
 
 @contextmanager
 def store_errors() -> Iterator[None]:
-    """Turn the driver's errors into StoreConflict or StoreUnavailable. Our own defects pass unchanged."""
+    """Turn the driver's errors into those of the store. Our own defects pass unchanged."""
     try:
         yield
     except _CONFLICT as error:
         raise StoreConflict(str(error)) from error
+    except _TIMEOUT as error:
+        raise StoreTimeout(str(error)) from error
     except _UNAVAILABLE as error:
         raise StoreUnavailable.because(error) from error
     except asyncpg.PostgresError as error:
