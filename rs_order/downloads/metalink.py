@@ -95,12 +95,13 @@ def _page(files: Sequence[FileToDownload], names: FreeNames, addresses: _Address
 def _file(file: FileToDownload, name: str, addresses: _Addresses) -> str:
     url = addresses.of(file)
     # The format's default for the type is the scheme of the URL, but aria2 requires the attribute.
+    # One connection for each file: the service serves no ranges, so a tool that splits a file would fail.
     scheme = urlsplit(url).scheme
     lines = [
         f"        <file name={quoteattr(_legal(name))}>",
         f"            <identity>{_text(name_of(file))}</identity>",
         *_optional("mimetype", file.mime_type),
-        "            <resources>",
+        '            <resources maxconnections="1">',
         f"                <url type={quoteattr(scheme)}>{_text(url)}</url>",
         "            </resources>",
         *_optional("size", file.size),

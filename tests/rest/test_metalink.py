@@ -1,6 +1,8 @@
 """The metalink over HTTP (rest.md 10.4, domain.md 11.4)."""
 
+import asyncio
 from dataclasses import replace
+from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 from xml.etree import ElementTree as ET
 
@@ -13,12 +15,14 @@ from rs_order.core.links import Links
 from rs_order.domain.states import FileState, OrderStatus
 from rs_order.downloads.metalink import Metalinks
 from rs_order.downloads.order_tokens import JwtOrderTokens, NoOrderTokens
-from rs_order.ports import RemoteUnavailable
+from rs_order.ports import FetchResult, RemoteUnavailable
 from tests.rest.conftest import HOST, NOW, ORDER_SECRET, FakeTenants, serving
-from tests.rest.fake_downloads import OWNER, DownloadableOrder
+from tests.rest.fake_downloads import OWNER, DownloadableOrder, incompressible
 from tests.rest.order_tokens import BAD_TOKENS, FUTURE, order_token
 from tests.rest.test_zip_download import as_caller
 from tests.support.clock import ManualClock
+from tests.support.polling import eventually
+from tests.support.tools import ARIA2, program
 
 PLAIN, PUBLIC = "/user/orders/12/metalink/download", "/user/orders/metalink/download"
 NAMESPACE = "{http://www.metalinker.org/}"
@@ -71,7 +75,7 @@ async def test_metalink(
         <file name="p1.nc">
             <identity>p1.nc</identity>
             <mimetype>application/x-netcdf</mimetype>
-            <resources>
+            <resources maxconnections="1">
                 <url type="https">{address.replace("&", "&amp;")}</url>
             </resources>
             <size>7</size>
@@ -390,3 +394,31 @@ async def test_links_have_the_last_known_address_of_the_project(
             answer = await client.get(url + PLAIN, headers=headers)
 
     assert status == answer.status_code
+
+
+async def test_f22a_a_tool_that_splits_files_downloads_them_whole(
+    api: httpx.AsyncClient, downloadable: DownloadableOrder, base_url: str, tmp_path: Path
+) -> None:
+    """``aria2c -x16`` keeps to one connection for each file, because the metalink says so."""
+    content = incompressible(5_000_000)
+    file_id = downloadable.add("a.bin", content)
+    document = (await api.get(PLAIN)).text.replace(HOST, base_url)
+    metalink = tmp_path / "order.metalink"
+    await asyncio.to_thread(metalink.write_text, document, encoding="utf-8")
+
+    process = await asyncio.create_subprocess_exec(
+        *(await program(ARIA2), "--no-conf", "-x16", "-s16", "-k1M", "--max-tries=1"),
+        *("--metalink-file", str(metalink), "--dir", str(tmp_path)),
+        *("--check-integrity=true", "--file-allocation=none"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+
+    assert process.returncode == 0, output.decode(errors="replace")
+    assert (tmp_path / "a.bin").read_bytes() == content
+    assert downloadable.sources.opened == [file_id]
+    await eventually(
+        lambda: downloadable.order.results == {file_id: FetchResult.DOWNLOADED},
+        "the file is settled",
+    )
