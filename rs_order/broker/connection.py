@@ -26,6 +26,8 @@ from rs_order.domain.retry import Backoff
 CONNECT_SECONDS = 10.0
 CLOSE_SECONDS = 5.0
 HEARTBEAT_SECONDS = 20
+CONSUMER_HEARTBEAT_SECONDS = 3
+"""The broker gives the messages of an unreachable consumer to others after nine seconds at most."""
 STABLE_SECONDS = 30.0
 """After a connection that lasted this long, the pauses start again from the first."""
 BACKOFF = Backoff(first=timedelta(seconds=0.2), limit=timedelta(seconds=10), jitter=0.5)
@@ -57,6 +59,7 @@ class SupervisedConnection:
         sessions: Sequence[Session],
         *,
         backoff: Backoff = BACKOFF,
+        heartbeat_seconds: int = HEARTBEAT_SECONDS,
     ) -> None:
         """Set what to run.
 
@@ -66,8 +69,9 @@ class SupervisedConnection:
             elements: declared each time, before a session starts.
             sessions: stopped in this order.
             backoff: pauses between attempts to connect.
+            heartbeat_seconds: the broker closes a connection that is silent for two to three times as long.
         """
-        self._url = vhost_url(url, vhost)
+        self._url = vhost_url(url, vhost, heartbeat_seconds)
         self._vhost = vhost
         self._elements = elements
         self._sessions = tuple(sessions)
@@ -168,10 +172,10 @@ async def _close(connection: AbstractConnection) -> None:
         _log.info("broker-closed-hard", cause=str(error) or "the broker did not answer")
 
 
-def vhost_url(url: str, vhost: str) -> URL:
+def vhost_url(url: str, vhost: str, heartbeat_seconds: int = HEARTBEAT_SECONDS) -> URL:
     """Return the broker's URL with the virtual host as its path."""
     base = URL(url)
-    query = {"heartbeat": str(HEARTBEAT_SECONDS), "name": SERVICE, **base.query}
+    query = {"heartbeat": str(heartbeat_seconds), "name": SERVICE, **base.query}
     return base.with_path(f"/{vhost}").with_query(query)
 
 

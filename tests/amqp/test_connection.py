@@ -8,7 +8,13 @@ import pytest
 from aio_pika import Message
 from aio_pika.abc import AbstractChannel
 
-from rs_order.broker.connection import BACKOFF, Session, SupervisedConnection, vhost_url
+from rs_order.broker.connection import (
+    BACKOFF,
+    CONSUMER_HEARTBEAT_SECONDS,
+    Session,
+    SupervisedConnection,
+    vhost_url,
+)
 from rs_order.broker.errors import AmqpError
 from rs_order.broker.publishing import Publication, Publisher
 from rs_order.broker.queue_names import topology
@@ -21,6 +27,7 @@ from tests.amqp.support import (
     raw_channel,
     send,
     supervised,
+    take,
 )
 from tests.support.polling import WAIT_SECONDS, eventually
 from tests.support.proxy import tcp_proxy
@@ -143,6 +150,34 @@ async def test_a_broker_that_does_not_answer_is_detected(broker: FreshBroker) ->
             await eventually(lambda: not running.connected, "the silence noticed")
             proxy.cut()
             await eventually(lambda: consumer.registered, "the consumer registered again")
+
+
+async def test_the_messages_of_a_half_open_connection_go_to_others(broker: FreshBroker) -> None:
+    """The broker notices the silence by itself, and delivers again (issue 11, section 3)."""
+    handler = RecordingHandler()
+    handler.gate.clear()
+    consumer = new_consumer(QUEUE, handler)
+    async with (
+        raw_channel(broker.url, broker.vhost) as other,
+        tcp_proxy(broker.url) as proxy,
+        supervised(f"{proxy.url}?heartbeat=1", broker.vhost, TOPOLOGY.multitenant, [consumer]),
+    ):
+        await eventually(lambda: consumer.registered, "the consumer registered")
+        await send(other, QUEUE, b"message")
+        await handler.received(1)
+        proxy.pause()
+
+        assert (await take(other, QUEUE.name)).body == b"message"
+
+        proxy.cut(refuse=True)
+        handler.gate.set()
+
+
+def test_heartbeats_of_consumers_are_short() -> None:
+    """The broker closes a silent connection after three of them at most, within ten seconds."""
+    url = vhost_url("amqp://host", "regards.x", CONSUMER_HEARTBEAT_SECONDS)
+
+    assert 3 * int(url.query["heartbeat"]) <= 10
 
 
 async def test_stopping_while_the_broker_is_unavailable_takes_no_time(broker: FreshBroker) -> None:
