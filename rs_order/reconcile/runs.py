@@ -12,7 +12,7 @@ from rs_order.mails.plan import REMINDERS, RemindStep
 from rs_order.ports import Clock
 from rs_order.reconcile.rebuild_steps import Part, RebuildPageStep
 from rs_order.reconcile.recount import RECOUNTS, RecountStep
-from rs_order.requests.retention import PURGES, PurgeInboxStep
+from rs_order.requests.retention import PURGES, PurgeInboxStep, begin_purges
 from rs_order.store.unit_of_work import Store, UnitOfWork
 
 _drifts = Counter("rs_order_drift", "Rows whose counters or state were wrong", ["table"])
@@ -62,9 +62,10 @@ class ReconcilerRuns:
         self._every = every
 
     async def resume(self, tenant: Tenant) -> None:
-        """Begin the runs of a tenant, or begin again the runs that were missed or lost."""
+        """Begin the runs of a tenant, the purge of its inbox included; begin missed or lost runs again."""
         now = self._clock.now()
         async with self._store.unit_of_work(tenant) as uow:
+            await begin_purges(uow, now)
             await begin_reconciling(uow, now)
             await self._begin_overdue(uow, now, now)
 

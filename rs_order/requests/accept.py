@@ -21,7 +21,6 @@ from rs_order.domain.errors import PatternRejectedError
 from rs_order.domain.files import FileFilter, FileKind, compile_pattern
 from rs_order.domain.ids import RequestId, Tenant
 from rs_order.ports import Clock
-from rs_order.requests.retention import begin_purges
 from rs_order.store.requests import NewRequest, RecordedRequest, RequestState
 from rs_order.store.unit_of_work import Store, UnitOfWork
 
@@ -131,7 +130,6 @@ class AcceptRequests:
         broken = await asyncio.to_thread(_broken_rules, by_key)
         async with self._store.unit_of_work(tenant) as uow:
             recorded = await uow.requests.record(new, self._clock.now())
-            await begin_purges(uow, self._clock.now())
             fresh = [request for request in recorded if request.new]
             waiting = await self._deny_malformed(uow, fresh, broken)
             known = [

@@ -92,6 +92,7 @@ async def test_a_run_without_drift_changes_nothing(app: AppHarness) -> None:
     assert {step["step"] for step in await app.steps()} == {
         AskAgainStep.name,
         ExpireOrderStep.name,
+        PurgeInboxStep.name,
         ReconcileStep.name,
         RecountStep.name,
         RemindStep.name,
