@@ -119,7 +119,11 @@ class Settings(BaseSettings):
         description="PostgreSQL, one database for all tenants.",
     )
     database_pool_size: int = Field(
-        20, ge=4, le=500, description="Largest number of connections of one process."
+        20,
+        ge=4,
+        le=500,
+        description="Largest number of connections of one process, besides the one of its health "
+        "checks.",
     )
     database_statement_cache: bool = Field(
         True, description="Off behind a pooler in transaction mode (PgBouncer)."

@@ -1,18 +1,23 @@
 """Checks the health of this process: database, broker, consumers, relay, maintenance and roles."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 
 from rs_order.broker.batch_consumer import BatchConsumer
 from rs_order.broker.connection import SupervisedConnection
 from rs_order.contracts.administration import HealthStatus
-from rs_order.ports import ComponentHealth
+from rs_order.ports import ComponentHealth, Health
 from rs_order.regards.role_cache import RoleCache
 from rs_order.store.outbox import Outbox
 from rs_order.store.pool import Pool, transaction
 from rs_order.store.tenants import Maintenance
 
 LONGEST_CHECK_SECONDS = 3.0
+RECENT_SECONDS = 1.0
+"""The age of a check that still answers."""
+RECENT_DOWN_SECONDS = 0.2
+"""Its age while a component is DOWN, so that an end is noticed at once."""
 LONGEST_RELAY_LAG_SECONDS = 60.0
 
 
@@ -30,6 +35,39 @@ def consumption(consumers: Sequence[BatchConsumer]) -> ComponentHealth:
         missing=missing,
         failing=failing,
     )
+
+
+class RecentHealth:
+    """Implements :class:`rs_order.ports.Health`: answers all callers from the last check, if it is recent.
+
+    So the cost of health doesn't grow with the number of callers.
+    """
+
+    def __init__(self, health: Health, *, now: Callable[[], float] = time.monotonic) -> None:
+        self._health = health
+        self._now = now
+        self._began = 0.0
+        self._checking: asyncio.Task[Mapping[str, ComponentHealth]] | None = None
+
+    async def check(self) -> Mapping[str, ComponentHealth]:
+        if self._checking is None or self._is_old(self._checking):
+            self._began = self._now()
+            self._checking = asyncio.create_task(self._check())
+        return await asyncio.shield(
+            self._checking
+        )  # a caller who leaves doesn't end it for the others
+
+    async def _check(self) -> Mapping[str, ComponentHealth]:
+        return await self._health.check()
+
+    def _is_old(self, checking: asyncio.Task[Mapping[str, ComponentHealth]]) -> bool:
+        if not checking.done():
+            return False
+        failed = checking.cancelled() or checking.exception() is not None
+        up = not failed and all(
+            component.status is not HealthStatus.DOWN for component in checking.result().values()
+        )
+        return self._now() - self._began >= (RECENT_SECONDS if up else RECENT_DOWN_SECONDS)
 
 
 class ServiceHealth:

@@ -16,8 +16,8 @@ from rs_order.app.broker import (
     build_outgoing,
     provision_vhosts,
 )
-from rs_order.app.database import Database, open_database
-from rs_order.app.health import ServiceHealth
+from rs_order.app.database import open_database
+from rs_order.app.health import RecentHealth, ServiceHealth
 from rs_order.app.mails import MailRules
 from rs_order.app.platform_clients import open_platform_clients
 from rs_order.app.rest import create_app, rest_services
@@ -29,6 +29,7 @@ from rs_order.rest.security import resource_mappings
 from rs_order.rest.server import run_rest
 from rs_order.settings import Settings
 from rs_order.store.outbox import Outbox
+from rs_order.store.pool import Pool, open_pool
 from rs_order.store.tenants import Maintenance
 from rs_order.store.watch import DatabaseWatch
 
@@ -67,6 +68,7 @@ async def serve(
     copied_to_notifier(settings)
     async with (
         open_database(settings, clock) as database,
+        await _open_health_pool(settings) as health_pool,
         open_platform_clients(settings, database.tenants, resource_mappings()) as clients,
     ):
         await provision_vhosts(settings)
@@ -78,7 +80,7 @@ async def serve(
         if clients.roles is not None:
             database.tenants.watch(clients.roles.tenants_changed)
         incoming = build_incoming(settings, names, application, is_worker=role is not Role.API)
-        health = _health(database, outbox, incoming, outgoing, clients.roles)
+        health = _health(health_pool, database.clock, incoming, outgoing, clients.roles)
         services = rest_services(application, database.pool, tokens, health)
         app = create_app(services, only_actuator=role is Role.WORKER)
         rest = partial(run_rest, app, settings.http_host, settings.http_port, on_ready=on_ready)
@@ -91,20 +93,31 @@ async def serve(
         await _run_until(stop, incoming.connections, outgoing, rest, watch, roles=clients.roles)
 
 
+async def _open_health_pool(settings: Settings) -> Pool:
+    """Open a connection of its own for the health checks, which must not wait for the work."""
+    return await open_pool(
+        settings.database_url.get_secret_value(),
+        size=1,
+        statement_cache=settings.database_statement_cache,
+    )
+
+
 def _health(
-    database: Database,
-    outbox: Outbox,
+    pool: Pool,
+    clock: Clock,
     incoming: Incoming,
     outgoing: Outgoing,
     roles: RoleCache | None,
-) -> ServiceHealth:
-    return ServiceHealth(
-        database.pool,
-        outbox,
-        [*incoming.connections, *outgoing.connections],
-        incoming.consumers,
-        maintenance=Maintenance(database.pool),
-        roles=roles,
+) -> RecentHealth:
+    return RecentHealth(
+        ServiceHealth(
+            pool,
+            Outbox(pool, clock),
+            [*incoming.connections, *outgoing.connections],
+            incoming.consumers,
+            maintenance=Maintenance(pool),
+            roles=roles,
+        )
     )
 
 

@@ -21,7 +21,7 @@ from rs_order.ports import (
     OrderTokens,
 )
 from rs_order.rest.access import Access, may_see_orders_of
-from rs_order.rest.errors import HttpError
+from rs_order.rest.errors import ACCESS_DENIED, HttpError
 from rs_order.rest.middleware import facts_of
 from rs_order.rest.parameters import OrderIdInPath
 from rs_order.rest.resources import DOWNLOAD_ORDER, GET_METALINK, GET_PUBLIC_METALINK
@@ -148,7 +148,7 @@ def metalinks_router(access: Access, services: DownloadServices) -> APIRouter:
         """Return all files of an order as a list for download tools (rest.md 10.4)."""
         order = await _order(services, request, caller, OrderId(order_id))
         if not may_see_orders_of(access.roles, caller, order.owner):
-            raise HttpError(403)
+            raise HttpError(403, ACCESS_DENIED)
         return await _metalink(services, caller, order)
 
     return endpoints.router

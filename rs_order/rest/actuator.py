@@ -3,7 +3,9 @@
 They are open to all. The chapter asks for a token or any ``scope``, which any caller can write.
 """
 
+from collections.abc import Collection
 from importlib.metadata import version
+from typing import Final
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -19,11 +21,15 @@ from rs_order.domain.identity import SERVICE
 from rs_order.ports import Health
 from rs_order.rest.answers import json_answer
 
+READINESS: Final = frozenset({"db"})
+"""Components without which no request can be answered."""
+
 
 def actuator_router(health: Health, metrics: CollectorRegistry) -> APIRouter:
     """Return the router of the monitoring endpoints."""
     router = APIRouter(prefix="/actuator", tags=["actuator"])
     _serve_health(router, health)
+    _serve_probes(router, health)
     _serve_build(router)
     _serve_metrics(router, metrics)
     return router
@@ -39,9 +45,35 @@ def _serve_health(router: APIRouter, health: Health) -> None:
     )
     async def get_health(request: Request) -> Response:
         """UP if every component is up, else DOWN and status 503."""
-        report = await _report(health)
-        down = report.status is HealthStatus.DOWN
-        return json_answer(request, report.to_wire(), 503 if down else 200)
+        return _health_answer(request, await _report(health))
+
+
+def _serve_probes(router: APIRouter, health: Health) -> None:
+    @router.get(
+        "/health/liveness",
+        summary="Get whether the process works",
+        operation_id="get_liveness_probe",
+        response_model=HealthReport,
+    )
+    async def get_liveness_probe(request: Request) -> Response:
+        """UP as long as the process answers. Nothing that a restart can't repair makes it DOWN."""
+        return json_answer(request, HealthReport(status=HealthStatus.UP, components={}).to_wire())
+
+    @router.get(
+        "/health/readiness",
+        summary="Get whether the process can answer requests",
+        operation_id="get_readiness_probe",
+        response_model=HealthReport,
+        responses={503: {"model": HealthReport, "description": "The database is DOWN"}},
+    )
+    async def get_readiness_probe(request: Request) -> Response:
+        """UP if the database answers. Requests need neither the broker nor the relay."""
+        return _health_answer(request, await _report(health, only=READINESS))
+
+
+def _health_answer(request: Request, report: HealthReport) -> Response:
+    down = report.status is HealthStatus.DOWN
+    return json_answer(request, report.to_wire(), 503 if down else 200)
 
 
 def _serve_build(router: APIRouter) -> None:
@@ -75,12 +107,13 @@ def _serve_metrics(router: APIRouter, metrics: CollectorRegistry) -> None:
         return Response(generate_latest(metrics), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
-async def _report(health: Health) -> HealthReport:
+async def _report(health: Health, only: Collection[str] = ()) -> HealthReport:
     components = {
         name: ComponentStatus(
             status=component.status, details=dict(component.details) if component.details else None
         )
         for name, component in (await health.check()).items()
+        if not only or name in only
     }
     down = any(component.status is HealthStatus.DOWN for component in components.values())
     return HealthReport(

@@ -19,6 +19,8 @@ ADDED: Mapping[str, str] = {
     "HEAD /orders/files/{dataFileId}": "rest.md 10.1, quirks: answered there by a whole download",
     "GET /security/resources": "rest.md 11.6: described in a sentence",
     "GET /actuator/health": "rest.md 11.7: a table of its own form",
+    "GET /actuator/health/liveness": "probes of orchestrators, with Spring's names",
+    "GET /actuator/health/readiness": "probes of orchestrators, with Spring's names",
     "GET /actuator/info": "rest.md 11.7",
     "GET /actuator/prometheus": "rest.md 11.7",
 }

@@ -36,5 +36,5 @@ async def test_rest_14_metalink_and_the_token_in_it(here: Platform) -> None:
     assert list(query) == ["orderToken", "scope"]
     assert (public.status_code, public.headers["Content-Type"]) == (200, "application/metalink+xml")
     assert f"order_{order_id}_" in public.headers["Content-Disposition"]
-    assert (others.status_code, others.content) == (403, b"")
+    assert (others.status_code, others.json()) == (403, {"messages": ["Access is denied"]})
     assert (elsewhere.status_code, elsewhere.content) == (401, b"")

@@ -48,6 +48,27 @@ async def test_a_component_out_of_service_leaves_the_service_up(
     assert (answer.status_code, answer.json()["status"]) == (200, "UP")
 
 
+async def test_probes_of_an_orchestrator(api: httpx.AsyncClient, health: FakeHealth) -> None:
+    """F31: a restart doesn't repair a broker, and requests don't need it."""
+    health.components["rabbit"] = ComponentHealth(HealthStatus.DOWN)
+    assert (await statuses(api)) == {"": 503, "/liveness": 200, "/readiness": 200}
+
+    health.components["db"] = ComponentHealth(HealthStatus.DOWN, {"error": "TimeoutError"})
+    assert (await statuses(api)) == {"": 503, "/liveness": 200, "/readiness": 503}
+    readiness = (await api.get("/actuator/health/readiness")).json()
+    assert readiness == {
+        "status": "DOWN",
+        "components": {"db": {"status": "DOWN", "details": {"error": "TimeoutError"}}},
+    }
+
+
+async def statuses(api: httpx.AsyncClient) -> dict[str, int]:
+    return {
+        probe: (await api.get(f"/actuator/health{probe}")).status_code
+        for probe in ("", "/liveness", "/readiness")
+    }
+
+
 async def test_metrics(api: httpx.AsyncClient) -> None:
     """The response has all metrics of the registry in the text format of Prometheus."""
     answer = await api.get("/actuator/prometheus?scope=all")

@@ -303,6 +303,9 @@ async def test_unknown_order(api: httpx.AsyncClient) -> None:
         assert answer.json() == {"messages": ["There is no order 13"]}
 
 
+DENIED = b'{"messages":["Access is denied"]}'
+
+
 async def test_w14_who_may_get_the_metalink(
     api: httpx.AsyncClient, downloadable: DownloadableOrder
 ) -> None:
@@ -319,7 +322,7 @@ async def test_w14_who_may_get_the_metalink(
     ]:
         answer = await api.get(PLAIN, headers=as_caller(email, role))
         assert answer.status_code == status, role
-        assert (answer.content == b"") is (status == 403), role
+        assert (answer.content == DENIED) is (status == 403), role
 
 
 async def test_invalid_order_tokens(
