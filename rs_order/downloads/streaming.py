@@ -20,7 +20,7 @@ from rs_order.downloads.order_zip import OrderDeleted
 from rs_order.downloads.settle import Settle
 from rs_order.downloads.single_file import Delivery, FileReport, FileRequest, deliver
 from rs_order.ports import FetchError, FileSources, SourceAnswer
-from rs_order.rest.head_requests import is_head
+from rs_order.rest.middleware import is_head
 
 _NOT_PLAIN: Final = re.compile(r"[^ !#$&\'()+,\-.0-9:;<=>@A-Z\[\]^_`a-z{|}~]")
 """Characters that clients read differently or not at all: quotes, backslashes, percent signs, stars."""

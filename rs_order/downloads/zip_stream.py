@@ -58,7 +58,7 @@ _END_64_LOCATOR: Final = struct.Struct("<4sLQL")
 
 
 class _Deflate(Protocol):
-    """What ``zlib.compressobj`` returns."""
+    """A compressor, such as that of ``zlib.compressobj``."""
 
     def compress(self, data: bytes, /) -> bytes: ...
 

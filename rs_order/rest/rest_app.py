@@ -8,8 +8,7 @@ from fastapi import APIRouter, FastAPI
 from rs_order.rest.addresses import PUBLIC_PREFIX
 from rs_order.rest.errors import install_error_answers
 from rs_order.rest.forwarded import ForwardedHeaders, Network
-from rs_order.rest.head_requests import HeadRequests
-from rs_order.rest.middleware import CommonHeaders, QueryToken, RequestLog
+from rs_order.rest.middleware import CommonHeaders, HeadRequests, QueryToken, RequestLog
 from rs_order.rest.openapi import DescribedApp
 
 
