@@ -10,18 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import orjson
 import typer
 
-from rs_order.broker.stored_dead_letters import StoredDeadLetter
 from rs_order.cli.failures import FAILED, run_command
 
 if TYPE_CHECKING:
     from rs_order.broker.dead_letters import DeadLetterFilter, DeadLetters
-
+    from rs_order.broker.stored_dead_letters import StoredDeadLetter
 
 HEADINGS = ("ID", "REASON", "TENANT", "ORDER", "AGE", "TIMES", "CORRELATION", "QUEUE")
 UNKNOWN = "-"
 
 
-def table_lines(dead_letters: Sequence[StoredDeadLetter]) -> Iterator[str]:
+def table_lines(dead_letters: "Sequence[StoredDeadLetter]") -> Iterator[str]:
     """Yield a heading and a line per dead letter, in columns, or one sentence if there is none."""
     if not dead_letters:
         yield "No dead letters"
@@ -34,7 +33,7 @@ def table_lines(dead_letters: Sequence[StoredDeadLetter]) -> Iterator[str]:
         yield "  ".join(cells).rstrip()
 
 
-def summary(dead_letter: StoredDeadLetter) -> dict[str, Any]:
+def summary(dead_letter: "StoredDeadLetter") -> dict[str, Any]:
     """Return the JSON members of a dead letter, without its headers and body."""
     return {
         "id": dead_letter.id,
@@ -52,7 +51,7 @@ def summary(dead_letter: StoredDeadLetter) -> dict[str, Any]:
     }
 
 
-def full_text(dead_letter: StoredDeadLetter) -> str:
+def full_text(dead_letter: "StoredDeadLetter") -> str:
     """Return the summary, the headers and the body of a dead letter as text."""
     members = [
         f"{name:<14}{UNKNOWN if value is None else value}"
@@ -62,7 +61,7 @@ def full_text(dead_letter: StoredDeadLetter) -> str:
     return "\n".join([*members, "headers", *headers, "body", _body(dead_letter.body)])
 
 
-def _row(dead_letter: StoredDeadLetter, now: datetime) -> tuple[str, ...]:
+def _row(dead_letter: "StoredDeadLetter", now: datetime) -> tuple[str, ...]:
     age = dead_letter.age_seconds(now)
     return (
         dead_letter.id,

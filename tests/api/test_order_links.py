@@ -1,5 +1,6 @@
 """The links of an order show the actions that are possible (rest.md 5.6)."""
 
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
@@ -12,7 +13,7 @@ from tests.api.given import given_order, given_task
 
 EXTRAS = [
     ("PENDING", "", ["pause"]),
-    ("PENDING", "pa", ["download", "pause"]),
+    ("PENDING", "pa", ["pause"]),
     ("RUNNING", "p", ["pause"]),
     ("RUNNING", "pa", ["download", "pause"]),
     ("PAUSED", "pa", ["download", "resume", "delete"]),
@@ -25,7 +26,10 @@ EXTRAS = [
     ("DELETED", "a", ["remove"]),
     ("ERROR", "a", ["download", "delete"]),
 ]
-"""Status, files, expected links. EXPIRED orders have no files; ERROR orders can be deleted (decisions.md)."""
+"""Status, files, expected links. EXPIRED orders have no files; ERROR orders can be deleted (decisions.md).
+
+The files of a PENDING order are not all known yet, so none is offered.
+"""
 TARGETS = {
     "self": "/user/orders/{}",
     "list": "/user/orders",
@@ -37,6 +41,11 @@ TARGETS = {
     "restart": "/user/orders/{}/restart",
     "retry": "/user/orders/{}/retry",
 }
+
+
+def expiry_date(status: str) -> datetime | None:
+    """Return the expiry date, which an order has once all its files are known."""
+    return None if status == "PENDING" else datetime(2100, 1, 1, tzinfo=UTC)
 
 
 async def links_of(here: Platform, order: int, email: str, role: str) -> dict[str, str]:
@@ -60,7 +69,7 @@ async def test_links_of_the_owner(
 ) -> None:
     """They equal the contract's table, without ``remove`` (rest.md 14, links)."""
     jane = new_user(here)
-    order = await given_order(here, jane, status, files=files)
+    order = await given_order(here, jane, status, files=files, expires_at=expiry_date(status))
     links = await links_of(here, order, jane, "REGISTERED_USER")
     expected = ["self", "list", *(rel for rel in extras if rel != "remove")]
 
@@ -74,11 +83,24 @@ async def test_links_of_an_administrator(
     role: str, status: str, files: str, extras: list[str], here: Platform
 ) -> None:
     """They equal the owner's, with ``remove`` for a deleted order (rest.md 14, links)."""
-    order = await given_order(here, new_user(here), status, files=files)
+    order = await given_order(
+        here, new_user(here), status, files=files, expires_at=expiry_date(status)
+    )
     links = await links_of(here, order, administrator(here), role)
 
     assert list(links) == ["self", "list", *extras]
     assert links == {rel: TARGETS[rel].format(order) for rel in links}
+
+
+async def test_an_order_that_was_paused_while_its_files_were_read_offers_no_download(
+    here: Platform,
+) -> None:
+    """It has no expiry date yet."""
+    jane = new_user(here)
+    order = await given_order(here, jane, "PAUSED", files="pa", expires_at=None)
+    links = await links_of(here, order, jane, "REGISTERED_USER")
+
+    assert list(links) == ["self", "list", "resume", "delete"]
 
 
 @pytest.mark.parametrize("status", ["DONE_WITH_WARNING", "FAILED"])

@@ -176,7 +176,7 @@ async def test_a_ready_sub_order_has_a_rank(pool: Pool, rows: TenantRows) -> Non
         (
             (
                 "insert into rs_order.outbox (partition, kind, tenant, body, message_id)"
-                " values (16, 'STEP', 't', '{}', gen_random_uuid())"
+                " values (32, 'STEP', 't', '{}', gen_random_uuid())"
             ),
             "outbox_partition_check",
         ),
