@@ -2,10 +2,11 @@
 
 import asyncio
 import json
-import os
 import sys
 
 import pytest
+
+from tests.support.measurement import unmeasured_environment
 
 ZIP, METALINK = "/user/orders/12/download", "/user/orders/12/metalink/download"
 ONE_FILE = "/orders/files/1"
@@ -14,18 +15,13 @@ ONE_FILE = "/orders/files/1"
 async def probe(files: int, size: int, path: str) -> dict[str, float]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.rest.memory_probe", str(files), str(size), path),
-        env=_without_coverage(),
+        env=unmeasured_environment(),
         stdout=asyncio.subprocess.PIPE,
     )
     output, _ = await process.communicate()
     assert process.returncode == 0
     measured: dict[str, float] = json.loads(output.splitlines()[-1])
     return measured
-
-
-def _without_coverage() -> dict[str, str]:
-    """Return the environment for a process whose coverage isn't measured: it would take twice as long."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
 
 
 @pytest.mark.slow

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from typing import Any
 
-import coverage
 import pytest
 import structlog
 from hypothesis import HealthCheck, Phase, given, seed, settings
@@ -19,6 +18,7 @@ from rs_order.store.tenants import Tenants
 from tests.stateful.fakes import TENANT
 from tests.stateful.moves import Move, moves
 from tests.stateful.order_harness import OrderHarness
+from tests.support.measurement import unmeasured
 
 MOVES = 50
 """The number of moves in a sequence."""
@@ -48,22 +48,8 @@ def run_sequences(database_url: str, share: int, **rules: Any) -> None:
             if failure is not None:
                 pytest.fail(loop.run_until_complete(_report(harness, made)), pytrace=False)
 
-        with _unmeasured():
+        with unmeasured():
             sequence()
-
-
-@contextmanager
-def _unmeasured() -> Iterator[None]:
-    """Stop the measurement of coverage: sequences run the same lines a million times."""
-    measurement = coverage.Coverage.current()
-    if measurement is None:
-        yield
-        return
-    measurement.stop()
-    try:
-        yield
-    finally:
-        measurement.start()
 
 
 async def _failure(harness: OrderHarness, made: Sequence[Move]) -> Exception | None:
