@@ -231,7 +231,7 @@ class Relay:
 
 @dataclass(slots=True)
 class _Published:
-    """What became of the rows of a claim."""
+    """The results of publishing the rows of a claim."""
 
     ends: float
     """The time of the event loop after which no further row is published."""

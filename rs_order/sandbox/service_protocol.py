@@ -1,4 +1,4 @@
-"""What all REGARDS services share: the forms of responses and the tokens (remote-services.md 1.4, 1.5)."""
+"""The response formats and tokens that all REGARDS services share (remote-services.md 1.4, 1.5)."""
 
 from __future__ import annotations
 

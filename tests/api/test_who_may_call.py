@@ -40,7 +40,7 @@ GRANTED = {
 
 
 class Whose(StrEnum):
-    """What an endpoint requires of callers besides their role (rest.md 2.4, decisions.md)."""
+    """The conditions of an endpoint besides the role of the caller (rest.md 2.4, decisions.md)."""
 
     NOBODYS = "nothing: it concerns only the caller or the whole project"
     READ = "the order's owner, or PROJECT_ADMIN and INSTANCE_ADMIN"

@@ -100,7 +100,7 @@ union all select 'waiting' from orders where waiting_sub_orders > 0
 union all
 select body from rs_order.outbox where kind = 'STEP' and body::jsonb ?| '{orderId,owner}'
 """
-"""What a cancelled order must not leave behind."""
+"""Rows that a cancelled order must not leave behind."""
 
 
 @asynccontextmanager

@@ -114,7 +114,7 @@ async def _read_meanwhile(app: AppHarness) -> OrderId:
 
 
 async def test_a_failed_completion_counts_nothing(pool: Pool) -> None:
-    """What was read before the failure is deleted, and the order counts neither products nor files."""
+    """The files read before the failure are deleted. The order counts no products and no files."""
     app = AppHarness(pool, batch_size=1)
     order = await app.order("a", "b")
     await app.run_one()

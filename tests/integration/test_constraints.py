@@ -1,4 +1,4 @@
-"""What the database rejects, whatever the code does."""
+"""The database rejects impossible rows, whatever the code does."""
 
 from enum import StrEnum
 

@@ -1,4 +1,4 @@
-"""What a download stores (domain.md 11, decisions.md Wrong bytes)."""
+"""Downloads store their results (domain.md 11, decisions.md Wrong bytes)."""
 
 from typing import Any
 
