@@ -122,7 +122,7 @@ class Settings(BaseSettings):
         20,
         ge=4,
         le=500,
-        description="Largest number of connections of one process, besides the one of its health "
+        description="Largest number of connections of one process, besides two for its health "
         "checks.",
     )
     database_statement_cache: bool = Field(
