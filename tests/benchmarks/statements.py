@@ -24,7 +24,7 @@ from tests.benchmarks.reading_path import named_statements, running_service
 
 FILE_OF_THE_RELAY = "outbox.sql"
 OTHER = "not in a file"
-"""Begin and end of transactions, the choice of the tenant's schema, and resets of connections."""
+"""Begin and end of transactions."""
 SECONDS = 300
 CHECKS, CHECK_SECONDS = 10, 0.3
 _NOTHING_DUE = """

@@ -14,7 +14,7 @@ from rs_order.store.errors import StoreConflict, StoreUnavailable
 from rs_order.store.migrate import migrate_platform
 from rs_order.store.orders import NewOrder
 from rs_order.store.outbox import Outbox
-from rs_order.store.pool import Pool, open_pool
+from rs_order.store.pool import Pool, open_pool, transaction
 from rs_order.store.requests import NewRequest
 from rs_order.store.tenants import Tenants
 from rs_order.store.unit_of_work import Store
@@ -215,3 +215,14 @@ async def test_a_database_that_is_down_is_unavailable(own_database: Database) ->
         await own_database.start()
 
         assert await pool.fetchval("select 1") == 1
+
+
+async def test_a_connection_that_returns_to_the_pool_costs_no_call(database_url: str) -> None:
+    """Sessions keep no state, so nothing is reset: the last statement of a transaction is its commit."""
+    last = "select query from pg_stat_activity where pid = $1"
+    pool, other = await open_pool(database_url, size=1), await open_pool(database_url, size=1)
+    async with pool, other:
+        async with transaction(pool) as connection:
+            session = await connection.fetchval("select pg_backend_pid()")
+
+        assert await other.fetchval(last, session) == "commit"
