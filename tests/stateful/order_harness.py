@@ -33,7 +33,7 @@ from rs_order.reconcile.recount import PAUSE, RecountStep
 from rs_order.reconcile.runs import ReconcileStep
 from rs_order.requests.accept import ArrivedRequest
 from rs_order.settings import Settings
-from rs_order.store.pool import Connection, Pool
+from rs_order.store.pool import Connection, Pool, tenant_schema
 from rs_order.store.tenants import Tenants
 from tests.stateful.fakes import (
     ADMIN,
@@ -56,7 +56,12 @@ _CHECKS = (Path(__file__).parent / "checks.sql").read_text()
 _RECONCILER_STEPS = (ReconcileStep.name, RebuildPageStep.name, RecountStep.name)
 _OVERDUE = timedelta(minutes=16)
 """After this time an overdue step counts as lost."""
-_GENERIC_PLANS = "set local jit = off; set local plan_cache_mode = force_generic_plan"
+_CHECKS_SESSION = f"""
+set search_path = {tenant_schema(TENANT)};
+set default_transaction_read_only = on;
+set jit = off;
+set plan_cache_mode = force_generic_plan
+"""
 _KEPT_TABLES_TABLES = ("order_move", "sub_order_move", "schema_version")
 
 
@@ -80,14 +85,21 @@ SMALL_SLICES = SliceSizes(
 """With these even small orders take many steps."""
 
 
+async def prepare_checks(connection: Connection) -> "PreparedStatement[Record]":
+    """Prepare the statement that checks all invariants. The connection is for nothing else."""
+    await connection.execute(_CHECKS_SESSION)
+    return await connection.prepare(_CHECKS)
+
+
 class OrderHarness:
     """Makes the moves of a sequence, and checks the invariants."""
 
-    def __init__(self, pool: Pool, checks: Connection, drifts: list[str], **settings: Any) -> None:
-        """``checks``: a connection for the checks; ``drifts``: gets the tables with a drift."""
+    def __init__(
+        self, pool: Pool, checks: "PreparedStatement[Record]", drifts: list[str], **settings: Any
+    ) -> None:
+        """``checks``: see `prepare_checks`; ``drifts``: gets the tables with a drift."""
         self._pool = pool
         self._checks = checks
-        self._prepared: PreparedStatement[Record] | None = None
         self._drifts = drifts
         self._settings = Settings(**settings)
         self.clock = ManualClock()
@@ -138,19 +150,13 @@ class OrderHarness:
 
         ``steps_exist``: check as well that every unfinished order has its next step.
         """
-        async with self._checks.transaction(readonly=True):
-            await use_tenant(self._checks, TENANT)
-            await self._checks.execute(_GENERIC_PLANS)
-            if self._prepared is None:
-                # The driver doesn't cache such a long statement.
-                self._prepared = await self._checks.prepare(_CHECKS)
-            found = await self._prepared.fetchrow(
-                self._settings.max_storage_files_jobs_per_user,
-                self._settings.jobs_pool_size,
-                self._last_line,
-                self.clock.now(),
-                steps_exist,
-            )
+        found = await self._checks.fetchrow(
+            self._settings.max_storage_files_jobs_per_user,
+            self._settings.jobs_pool_size,
+            self._last_line,
+            self.clock.now(),
+            steps_exist,
+        )
         assert found is not None
         unexplained = [line for line in found["lines"] if not is_explained(*line)]
         wrong = [

@@ -17,12 +17,12 @@ from rs_order.store.pool import open_pool
 from rs_order.store.tenants import Tenants
 from tests.stateful.fakes import TENANT
 from tests.stateful.moves import Move, moves
-from tests.stateful.order_harness import OrderHarness
+from tests.stateful.order_harness import OrderHarness, prepare_checks
 from tests.support.measurement import unmeasured
 
 MOVES = 50
 """The number of moves in a sequence."""
-SEQUENCES = int(os.environ.get("RS_ORDER_TEST_SEQUENCES", "500"))
+SEQUENCES = int(os.environ.get("RS_ORDER_TEST_SEQUENCES", "150"))
 """The number of sequences of all modules together."""
 SEED = int(os.environ.get("RS_ORDER_TEST_SEED", "1"))
 MODULES = 2
@@ -107,5 +107,7 @@ async def _open(
     pool = await stack.enter_async_context(await open_pool(database_url, size=4))
     await migrate_platform(pool)
     await Tenants(pool).add(TENANT)
-    checks = await stack.enter_async_context(pool.acquire())
+    checking = await stack.enter_async_context(await open_pool(database_url, size=1))
+    connection = await stack.enter_async_context(checking.acquire())
+    checks = await prepare_checks(connection)
     return OrderHarness(pool, checks, drifts, batch_size=2, files_bucket_size_mb=1, **rules)
