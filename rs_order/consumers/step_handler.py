@@ -84,7 +84,7 @@ def _read(delivery: Delivery) -> Step | DeadLetter:
         return read_step(step, body)
     except ValidationError as error:
         detail = f"The step {step.name!r} can't be read: {wrong_members(error)}"
-        return DeadLetter(DeadLetterReason.NOT_CONVERTED_MESSAGE, detail)
+        return DeadLetter(DeadLetterReason.INVALID_MESSAGE, detail)
 
 
 def _facts(step: Step) -> dict[str, object]:

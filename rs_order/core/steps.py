@@ -5,7 +5,7 @@ when it was written, and its handler compares that with the stored progress.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import Enum, auto
 from typing import Annotated, Any, ClassVar, TypeVar, cast
@@ -20,6 +20,8 @@ from rs_order.store.outbox import OutgoingMessage
 
 _NAME = "step"
 """The member of a body with the name of the step."""
+_STORABLE = range(-(2**63), 2**63)
+"""The numbers that the database can store."""
 
 
 class StepQueue(Enum):
@@ -47,6 +49,7 @@ class Step:
 
     Raises:
         TypeError: two subclasses have the same name.
+        ValueError: a field has a number that the database can't store.
     """
 
     name: ClassVar[str]
@@ -66,6 +69,13 @@ class Step:
         cls.name, cls.queue, cls.scope = name, queue, scope
         _CLASSES[name] = cls
 
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            numbers = value if isinstance(value, tuple) else (value,)
+            if any(isinstance(one, int) and one not in _STORABLE for one in numbers):
+                raise ValueError(f"{to_camel(field.name)} is no 64-bit number")
+
     @property
     def members(self) -> dict[str, Any]:
         """Return the fields as JSON values, by their names on the queue, without those that are None."""
@@ -83,7 +93,7 @@ class Step:
 _CLASSES: dict[str, type[Step]] = {}
 _ADAPTERS: dict[type[Step], TypeAdapter[Any]] = {}
 
-RunNumber = Annotated[int, Field(alias="round")]
+RunNumber = Annotated[int, Field(alias="round", lt=2**63)]
 """The number of a run, or of a part of a run; a step with an earlier number is outdated."""
 
 S = TypeVar("S", bound=Step)

@@ -7,6 +7,8 @@ from rs_order.domain.ids import OrderId, SubOrderId
 from rs_order.domain.moves import SUB_ORDER_MOVES, Reason, require_move
 from rs_order.domain.states import FileCounters, SubOrderKind, SubOrderState
 
+CLOCK_DIFFERENCE = timedelta(minutes=1)
+"""The most that the clocks of two instances may differ."""
 _DELAY_PER_MEBIBYTE = timedelta(minutes=15)
 _LONGEST_DELAY = timedelta(days=2)
 _MAX_COUNTED = _LONGEST_DELAY / _DELAY_PER_MEBIBYTE
@@ -71,6 +73,10 @@ class SubOrder:
         if self.state is SubOrderState.RUNNING:
             return True
         return self.state is SubOrderState.WAITING and not self.quota_exceeded
+
+    def is_early(self, now: datetime) -> bool:
+        """True if its next step isn't due yet, so that this step can't be the one that was written for it."""
+        return self.due_at is not None and self.due_at - now > CLOCK_DIFFERENCE
 
     def move(self, after: SubOrderState, *, reason: Reason) -> None:
         """Take another state.

@@ -113,11 +113,15 @@ def _can_expire(order: Order) -> bool:
     return finished and order.counters.available > 0
 
 
-class DeleteFiles:
-    """Deletes a slice of the files and sub-orders of a deleted or expired order, or of a failed completion.
+def _is_emptied(order: Order) -> bool:
+    """True if all files of the order are to be deleted: it is deleted, expired, or its completion failed."""
+    if order.status.deleted_or_expired:
+        return True
+    return not order.completing and not order.sub_orders and not order.counters.total_files
 
-    The order isn't locked, because nothing else changes these rows.
-    """
+
+class DeleteFiles:
+    """Deletes a slice of the files and sub-orders of an order that is deleted, expired or emptied."""
 
     def __init__(
         self, store: Store, teardown: OrderTeardown, sizes: SliceSizes = SLICE_SIZES
@@ -127,9 +131,11 @@ class DeleteFiles:
         self._rows = sizes.deleted_rows
 
     async def handle(self, tenant: Tenant, step: DeleteFilesStep) -> None:
-        """Delete a slice, and send the step again if there may be more."""
+        """Delete a slice, and send the step again if there may be more. An order in use keeps its files."""
         order_id = step.order_id
         async with self._store.unit_of_work(tenant) as uow:
+            if any(not _is_emptied(order) for order in await uow.orders.lock([order_id])):
+                return
             more = (
                 await self._teardown.release(uow, [order_id])
                 or await uow.files.delete_slice(order_id, self._rows) == self._rows

@@ -103,15 +103,19 @@ class GiveUpResults:
 
     async def handle(self, tenant: Tenant, step: GiveUpResultsStep) -> None:
         """Mark pending outputs as failed; a late result can still settle them."""
+        now = self._clock.now()
         async with self._store.unit_of_work(tenant) as uow:
             orders = await uow.orders.lock([step.order_id])
             loaded = await uow.sub_orders.load([step.sub_order_id])
             if not orders or orders[0].status.deleted_or_expired or not loaded:
                 return
-            if loaded[0].state is not SubOrderState.PROCESSING:
+            (sub_order,) = loaded
+            if sub_order.order_id != step.order_id or sub_order.is_early(now):
+                return
+            if sub_order.state is not SubOrderState.PROCESSING:
                 return
             moves = await uow.executions.give_up(step.sub_order_id, self._reason)
-            cause = Cause(Reason.PROCESS_SILENT, SERVICE, self._clock.now())
+            cause = Cause(Reason.PROCESS_SILENT, SERVICE, now)
             await self._settlement.apply(uow, orders, moves, cause)
 
 

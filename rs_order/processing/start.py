@@ -129,7 +129,7 @@ class StartProcessing:
         if not orders or not loaded or work is None or work.batch_id is not None:
             return None
         (order,), (sub_order,) = orders, loaded
-        if sub_order.state is not SubOrderState.PROCESSING:
+        if sub_order.order_id != order.id or sub_order.state is not SubOrderState.PROCESSING:
             return None
         if order.status is OrderStatus.PAUSED:
             await self._return_to_queue(uow, sub_order)

@@ -108,7 +108,7 @@ class AskStorage:
             (order,), (sub_order,) = orders, loaded
             if order.status.deleted_or_expired or sub_order.asks != step.asks:
                 return
-            if sub_order.state is not SubOrderState.RUNNING:
+            if sub_order.order_id != order.id or sub_order.state is not SubOrderState.RUNNING:
                 return
             if order.status is OrderStatus.PAUSED:
                 await self._wait_for_its_stop(uow, sub_order)
