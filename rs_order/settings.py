@@ -122,8 +122,8 @@ class Settings(BaseSettings):
         20,
         ge=4,
         le=500,
-        description="Largest number of connections of one process, besides two for its health "
-        "checks.",
+        description="Largest number of connections of one process, besides three for its health "
+        "checks and metrics.",
     )
     database_statement_cache: bool = Field(
         True, description="Off behind a pooler in transaction mode (PgBouncer)."
@@ -420,7 +420,14 @@ class Settings(BaseSettings):
         json_schema_extra=_property("regards.order.periodic.files.availability.check.cron"),
     )
 
-    # Logs
+    # Logs and metrics
+    metrics_tenant_labels: int = Field(
+        50,
+        ge=0,
+        le=1000,
+        description="Number of tenants with metrics of their own, in the order in which they were "
+        "added; the others share the label `other`.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Lowest level that is logged."
     )

@@ -1,6 +1,6 @@
 """Builds the connections of a process to the broker, with their consumers and the relay."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rs_order.app.application import Application
@@ -14,6 +14,7 @@ from rs_order.broker.connection import (
 )
 from rs_order.broker.publications import Publications
 from rs_order.broker.publishing import Publisher
+from rs_order.broker.queue_depths import QueueDepths
 from rs_order.broker.queue_names import topology
 from rs_order.broker.relay import Relay
 from rs_order.broker.topology import Elements, Topology, Vhost
@@ -48,16 +49,25 @@ class Outgoing:
 
     relay: Relay
     connections: Sequence[SupervisedConnection]
+    depths: Mapping[Vhost, QueueDepths]
+    """Reads the depths of shared queues and dead-letter queues."""
 
 
 def build_outgoing(settings: Settings, names: Topology, outbox: Outbox) -> Outgoing:
     publishers = {vhost: Publisher() for vhost in Vhost}
+    depths = {vhost: QueueDepths(names.shared_queues(vhost)) for vhost in Vhost}
     return Outgoing(
         Relay(outbox, _publications(settings, names), publishers),
         [
-            _connection(settings, vhost, names.elements(vhost).for_publishing, [publishers[vhost]])
+            _connection(
+                settings,
+                vhost,
+                names.elements(vhost).for_publishing,
+                [publishers[vhost], depths[vhost]],
+            )
             for vhost in Vhost
         ],
+        depths,
     )
 
 

@@ -81,10 +81,13 @@ def _request_consumers(names: Topology, application: Application) -> list[BatchC
 
 def _platform_consumers(names: Topology, application: Application) -> list[BatchConsumer]:
     """Return the consumers of the events that rs-storage and rs-processing publish for all services."""
-    tenants, failures = application.shared.tenants, application.shared.failures
+    shared = application.shared
+    tenants, failures = shared.tenants, shared.failures
     references = Batches(
         FileReferenceEvent,
-        FileReferenceHandler(application.scheduling.availability),
+        FileReferenceHandler(
+            application.scheduling.availability, shared.measurements, shared.clock
+        ),
         tenants,
         failures,
         platform_wide=True,

@@ -5,7 +5,6 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
-from prometheus_client import REGISTRY, CollectorRegistry
 
 from rs_order.actions.routes import OrderActions, actions_router
 from rs_order.app.application import Application
@@ -18,7 +17,7 @@ from rs_order.orders.routes import OrderServices, orders_router
 from rs_order.orders.search import order_search_router
 from rs_order.ports import Health
 from rs_order.rest.access import Access, DefaultRoles
-from rs_order.rest.actuator import actuator_router
+from rs_order.rest.actuator import Metrics, actuator_router
 from rs_order.rest.openapi import api_docs_router
 from rs_order.rest.rest_app import RestSettings, create_rest_app
 from rs_order.rest.security import security_router
@@ -57,7 +56,7 @@ class RestServices:
     downloads: DownloadServices
     files: FileListServices
     health: Health
-    metrics: CollectorRegistry
+    metrics: Metrics
     orders: OrderServices
     tenants: TenantServices
     settings: RestSettings
@@ -132,7 +131,7 @@ def _absent(kind: Any) -> Any:
 
 
 def rest_services(
-    application: Application, pool: Pool, tokens: TokenVerifier, health: Health
+    application: Application, pool: Pool, tokens: TokenVerifier, health: Health, metrics: Metrics
 ) -> RestServices:
     shared, maintenance, views = application.shared, Maintenance(pool), OrderViews(pool)
     return RestServices(
@@ -142,7 +141,7 @@ def rest_services(
         downloads=_download_services(application, pool),
         files=FileListServices(views, FileViews(pool), shared.links),
         health=health,
-        metrics=REGISTRY,
+        metrics=metrics,
         orders=OrderServices(
             application.orders.create, application.orders.apply, views, shared.clients.users
         ),

@@ -19,18 +19,26 @@ from rs_order.app.broker import (
 from rs_order.app.database import open_database
 from rs_order.app.health import RecentHealth, ServiceHealth
 from rs_order.app.mails import MailRules
+from rs_order.app.metric_sources import (
+    current_values,
+    database_sources,
+    health_source,
+    queues_source,
+)
+from rs_order.app.metrics import MetricsSampler, measure_event_loop
 from rs_order.app.platform_clients import open_platform_clients
 from rs_order.app.rest import create_app, rest_services
 from rs_order.app.shared_parts import SharedParts, copied_to_notifier, token_verifier
 from rs_order.broker.connection import SupervisedConnection
 from rs_order.ports import Clock
 from rs_order.regards.role_cache import RoleCache
+from rs_order.rest.actuator import Metrics
 from rs_order.rest.security import resource_mappings
 from rs_order.rest.server import run_rest
 from rs_order.settings import Settings
 from rs_order.store.outbox import Outbox
 from rs_order.store.pool import Pool, open_pool
-from rs_order.store.tenants import Maintenance
+from rs_order.store.tenants import DataSource, Maintenance
 from rs_order.store.watch import DatabaseWatch
 
 log = structlog.get_logger(__name__)
@@ -68,7 +76,7 @@ async def serve(
     copied_to_notifier(settings)
     async with (
         open_database(settings, clock) as database,
-        await _open_health_pool(settings) as health_pool,
+        await _open_monitoring_pool(settings) as monitoring_pool,
         open_platform_clients(settings, database.tenants, resource_mappings()) as clients,
     ):
         await provision_vhosts(settings)
@@ -80,8 +88,15 @@ async def serve(
         if clients.roles is not None:
             database.tenants.watch(clients.roles.tenants_changed)
         incoming = build_incoming(settings, names, application, is_worker=role is not Role.API)
-        health = _health(health_pool, database.clock, incoming, outgoing, clients.roles)
-        services = rest_services(application, database.pool, tokens, health)
+        health = _health(monitoring_pool, database.clock, incoming, outgoing, clients.roles)
+        sources = [
+            health_source(health),
+            queues_source(outgoing.depths, names.all_dead_letter_queues),
+            *database_sources(shared, monitoring_pool),
+        ]
+        current = current_values(incoming.shared, DataSource(database.pool), database.clock)
+        metrics = Metrics(refresh=MetricsSampler(sources, current).refresh)
+        services = rest_services(application, database.pool, tokens, health, metrics)
         app = create_app(services, only_actuator=role is Role.WORKER)
         rest = partial(run_rest, app, settings.http_host, settings.http_port, on_ready=on_ready)
         watch = DatabaseWatch(
@@ -93,11 +108,14 @@ async def serve(
         await _run_until(stop, incoming.connections, outgoing, rest, watch, roles=clients.roles)
 
 
-async def _open_health_pool(settings: Settings) -> Pool:
-    """Open a connection of its own for the health checks, which must not wait for the work."""
+async def _open_monitoring_pool(settings: Settings) -> Pool:
+    """Open connections of their own for health and metrics, which must not wait for the work.
+
+    The second one is opened only while a sample of the metrics takes long.
+    """
     return await open_pool(
         settings.database_url.get_secret_value(),
-        size=1,
+        size=2,
         statement_cache=settings.database_statement_cache,
     )
 
@@ -144,14 +162,15 @@ async def _run_until(
         for connection in (*incoming, *outgoing.connections):
             tasks.create_task(connection.run())
         tasks.create_task(outgoing.relay.run())
-        watching = tasks.create_task(watch.run())
+        watching = [tasks.create_task(watch.run()), tasks.create_task(measure_event_loop())]
         if roles is not None:
             tasks.create_task(roles.run())
         tasks.create_task(rest(stop=rest_stop))
         await stop.wait()
         log.info("service-stopping")
         rest_stop.set()
-        watching.cancel()
+        for watcher in watching:
+            watcher.cancel()
         await asyncio.gather(*(connection.stop() for connection in incoming))
         if roles is not None:
             await roles.stop()

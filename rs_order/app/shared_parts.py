@@ -11,6 +11,7 @@ from rs_order.broker.publications import EVENTS
 from rs_order.consumers.batches import NotifyFailures
 from rs_order.core.catalog_datasets import CatalogDatasets
 from rs_order.core.links import Links
+from rs_order.core.measurements import Measurements
 from rs_order.core.policies import SLICE_SIZES, SliceSizes, SlotLimits, remote_retries
 from rs_order.core.settlement import Settlement
 from rs_order.core.steps import StepRegistry
@@ -68,6 +69,7 @@ class SharedParts:
     teardown: OrderTeardown
     order_tokens: OrderTokens
     sizes: SliceSizes
+    measurements: Measurements
 
     @classmethod
     def of(
@@ -111,6 +113,9 @@ class SharedParts:
             teardown=OrderTeardown(settlement, sizes),
             order_tokens=order_tokens(settings, database.clock),
             sizes=sizes,
+            measurements=Measurements(
+                database.tenants, tenant_labels=settings.metrics_tenant_labels
+            ),
         )
 
 

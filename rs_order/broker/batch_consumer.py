@@ -1,8 +1,9 @@
 """Consumes a queue in batches: one commit and one acknowledgement for many messages."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 
 import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
@@ -63,6 +64,7 @@ class BatchConsumer:
         self._concurrency = concurrency
         self._arrived: asyncio.Queue[AbstractIncomingMessage | None] = asyncio.Queue()
         self._stopping = asyncio.Event()
+        self._unsettled: dict[int, datetime] = {}
         self._attempts = BoundedAttempts(
             queue.name,
             handler,
@@ -87,6 +89,15 @@ class BatchConsumer:
         return self._registration is not None and self._registration.active
 
     @property
+    def oldest_unsettled(self) -> datetime | None:
+        """When the oldest message was published that was received here and isn't acknowledged, or None.
+
+        The broker delivers in order, to any consumer that isn't full. So the oldest message of the queue is
+        the oldest one that any consumer has.
+        """
+        return min(self._unsettled.values(), default=None) if self.registered else None
+
+    @property
     def defect(self) -> str | None:
         """The class of an unforeseen error that holds up messages now, or None."""
         return self._attempts.defect
@@ -109,6 +120,7 @@ class BatchConsumer:
                 self._registration = None
         finally:
             self._registration = None
+            self._unsettled.clear()
             self._ended.set()
 
     def pause(self) -> None:
@@ -128,9 +140,10 @@ class BatchConsumer:
 
     async def _consume(self, channel: AbstractChannel) -> None:
         self._arrived = asyncio.Queue()
+        self._unsettled.clear()
         with broker_errors(f"consume {self._queue.name}"):
             await channel.set_qos(prefetch_count=self._size * self._concurrency)
-            self._registration = await _register(channel, self._queue.name, self._arrived)
+            self._registration = await _register(channel, self._queue.name, self._receive)
         _log.info("consumer-registered", queue=self._queue.name)
         async with asyncio.TaskGroup() as group:
             watch = group.create_task(self._registration.watch())
@@ -146,12 +159,17 @@ class BatchConsumer:
         with broker_errors("close the channel"):
             await channel.close()
 
+    def _receive(self, message: AbstractIncomingMessage) -> None:
+        self._unsettled[message.delivery_tag or 0] = message.timestamp or datetime.now(UTC)
+        self._arrived.put_nowait(message)
+
     async def _give_back(
         self, channel: AbstractChannel, workers: Sequence[asyncio.Task[None]]
     ) -> None:
         """Close the channel, so that the broker delivers all its messages to other instances at once."""
         for worker in workers:
             worker.cancel()
+        self._unsettled.clear()
         with broker_errors("close the channel"):
             await channel.close()
         _log.info("consumer-paused", queue=self._queue.name)
@@ -164,6 +182,8 @@ class BatchConsumer:
                 return
             cumulative = self._concurrency == 1
             await acknowledge(channel, self._queue, deliveries, outcomes, cumulative=cumulative)
+            for delivery in deliveries:
+                self._unsettled.pop(delivery.tag, None)
 
     async def _next_batch(self) -> list[Delivery]:
         """Return the next deliveries, or none if the consumer stops."""
@@ -225,10 +245,10 @@ class _Registration:
 
 
 async def _register(
-    channel: AbstractChannel, name: str, arrived: asyncio.Queue[AbstractIncomingMessage | None]
+    channel: AbstractChannel, name: str, arrived: Callable[[AbstractIncomingMessage], None]
 ) -> _Registration:
     async def receive(message: AbstractIncomingMessage) -> None:
-        arrived.put_nowait(message)
+        arrived(message)
 
     queue = await channel.get_queue(name, ensure=False)
     tag = await queue.consume(receive)

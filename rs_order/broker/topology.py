@@ -115,10 +115,20 @@ class Topology:
     def elements(self, vhost: Vhost) -> Elements:
         return self.multitenant if vhost is Vhost.MULTITENANT else self.instance
 
+    def shared_queues(self, vhost: Vhost) -> tuple[str, ...]:
+        """Return the queues that the instances share, with those of dead letters."""
+        queues = self.elements(vhost).queues
+        return tuple(queue.name for queue in queues if not queue.auto_delete)
+
     def dead_letter_queues(self, vhost: Vhost) -> tuple[str, ...]:
         """Return the queues that may hold dead letters of the service."""
         bindings = self.elements(vhost).bindings
         return tuple(b.queue for b in bindings if b.exchange == DEAD_LETTER_EXCHANGE)
+
+    @property
+    def all_dead_letter_queues(self) -> frozenset[str]:
+        """The names of the dead-letter queues on both virtual hosts."""
+        return frozenset(name for vhost in Vhost for name in self.dead_letter_queues(vhost))
 
 
 async def declare(channel: AbstractChannel, elements: Elements) -> None:

@@ -10,6 +10,7 @@ class PlatformService(StrEnum):
     CATALOG = "rs-catalog"
     DAM = "rs-dam"
     PROCESSING = "rs-processing"
+    STORAGE = "rs-storage"
 
 
 PUBLIC: Final = "PUBLIC"

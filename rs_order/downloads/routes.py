@@ -113,6 +113,7 @@ def zips_router(access: Access, services: DownloadServices) -> APIRouter:
                 report,
             ),
             filename=name_for_order(order.id, now, "zip"),
+            kind="zip",
             on_end=lambda complete: facts_of(request.scope).update(
                 _known(report), complete=complete
             ),
@@ -169,4 +170,4 @@ async def _metalink(services: DownloadServices, caller: Caller, order: OrderToDo
     if document is None:
         return Response(status_code=404)
     name = name_for_order(order.id, services.clock.now(), "metalink")
-    return StreamedDownload(document, name, media_type=METALINK_TYPE)
+    return StreamedDownload(document, name, "metalink", media_type=METALINK_TYPE)

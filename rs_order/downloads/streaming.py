@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Final
 from urllib.parse import quote
 
+from prometheus_client import Counter, Gauge
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -29,6 +30,9 @@ _NOT_YET: Final = 202
 _TOO_MANY: Final = 429
 _FAILURES: Final = range(400, 600)
 
+_under_way = Gauge("rs_order_downloads", "Downloads under way", ["kind"])
+_bytes = Counter("rs_order_download_bytes", "Bytes sent of downloads", ["kind"])
+
 OnEnd = Callable[[bool], None]
 """Called at the end of a response with True if everything was sent."""
 
@@ -36,8 +40,10 @@ OnEnd = Callable[[bool], None]
 class Streamed(Response):
     """A response that is produced while it is sent, and stops when the client disconnects."""
 
-    def __init__(self, headers: Mapping[str, str], on_end: OnEnd) -> None:
+    def __init__(self, kind: str, headers: Mapping[str, str], on_end: OnEnd) -> None:
+        """``kind``: ``zip``, ``metalink`` or ``file``, for the metrics."""
         super().__init__(headers=headers)
+        self._under_way, self._bytes = _under_way.labels(kind), _bytes.labels(kind)
         if "Content-Length" not in headers:
             del self.headers["Content-Length"]
         self._on_end = on_end
@@ -47,6 +53,10 @@ class Streamed(Response):
             await self._send_head(send)
             await self._send_end(send)
             return
+        with self._under_way.track_inprogress():
+            await self._send_until_disconnected(receive, send)
+
+    async def _send_until_disconnected(self, receive: Receive, send: Send) -> None:
         sending = asyncio.create_task(self._send_all(send))
         disconnected = asyncio.create_task(_until_disconnected(receive))
         try:
@@ -85,6 +95,7 @@ class Streamed(Response):
         async with aclosing(body) as pieces:
             async for piece in pieces:
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
+                self._bytes.inc(len(piece))
                 # The server silently drops pieces for a client that has disconnected. Let the
                 # disconnection be received before the generator is resumed.
                 await asyncio.sleep(0)
@@ -105,11 +116,12 @@ class StreamedDownload(Streamed):
         self,
         body: AsyncGenerator[bytes, None],
         filename: str,
+        kind: str,
         on_end: OnEnd = lambda _: None,
         media_type: str = "application/octet-stream",
     ) -> None:
         headers = {"Content-Disposition": attachment(filename), "Content-Type": media_type}
-        super().__init__(headers, on_end)
+        super().__init__(kind, headers, on_end)
         self._body = body
 
     async def _send_all(self, send: Send) -> bool:
@@ -136,7 +148,7 @@ class StreamedFile(Streamed):
         report: FileReport,
         on_end: OnEnd,
     ) -> None:
-        super().__init__({}, on_end)
+        super().__init__("file", {}, on_end)
         self._settle = settle
         self._sources = sources
         self._request = request

@@ -17,11 +17,19 @@ from urllib.request import url2pathname
 
 import httpx
 
+from rs_order.contracts.platform_names import PlatformService
 from rs_order.domain import failure_reasons
 from rs_order.domain.ids import Tenant
 from rs_order.ports import FetchError, FileToDownload, OpenFile, SourceAnswer
 from rs_order.regards.address_policy import AddressPolicy, AddressRefused
-from rs_order.regards.http import CallLimits, TokenIssuer, new_client, send
+from rs_order.regards.http import (
+    CallLimits,
+    TokenIssuer,
+    measured,
+    new_client,
+    outcome_of,
+    send,
+)
 
 CHUNK: Final = 64 * 1024
 """Bytes in one piece of a file, at most."""
@@ -115,8 +123,11 @@ class StoredFiles:
             "Authorization": f"Bearer {self._tokens.downloader(tenant, email)}",
         }
         request = self._client.build_request("GET", self._address(file), headers=headers)
+        service = PlatformService.DAM if file.stored_by_dam else PlatformService.STORAGE
         try:
-            response = await send(self._client, request)
+            with measured(service) as call:
+                response = await send(self._client, request)
+                call.outcome = outcome_of(response.status_code)
         except httpx.HTTPError as error:
             raise FetchError(failure_reasons.NO_ANSWER) from error
         try:
@@ -158,6 +169,8 @@ async def _rejection(response: httpx.Response) -> FetchError:
 
 
 MAX_REDIRECTS: Final = 5
+EXTERNAL: Final = "external"
+"""The hosts of external files, in the metrics of remote calls."""
 EXTERNAL_LIMITS: Final = CallLimits(connect_seconds=10.0, connections=None)
 
 
@@ -225,12 +238,15 @@ class ExternalFiles:
         try:
             client = self._client_for(url)
             request = client.build_request("GET", url, headers=DOWNLOAD_HEADERS)
-            return await send(client, request)
+            with measured(EXTERNAL) as call:
+                response = await send(client, request)
+                call.outcome = outcome_of(response.status_code)
         except AddressRefused as error:
             raise FetchError(failure_reasons.NOT_ALLOWED) from error
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             # httpx raises ValueError for a host name that is not valid IDNA, in a URL or a redirect.
             raise FetchError(failure_reasons.TRANSFER_FAILED) from error
+        return response
 
     def _client_for(self, url: str) -> httpx.AsyncClient:
         host = httpx.URL(url).host.lower()

@@ -7,9 +7,10 @@ other 4xx                   RemoteRejection: final
 no or a partial response    RemoteUnavailable
 """
 
+import asyncio
 import time
-from collections.abc import Callable, Mapping
-from contextlib import aclosing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ import httpx
 import jwt
 import orjson
 from cachetools import TTLCache
+from prometheus_client import Histogram
 
 from rs_order.contracts.platform_names import INSTANCE_ADMIN, PROJECT_ADMIN
 from rs_order.contracts.wire import MAX_DETAIL, excerpt
@@ -132,6 +134,47 @@ def new_client(
     )
 
 
+_calls = Histogram(
+    "rs_order_remote_call_seconds",
+    "Duration of calls of other services until the end of the response, of files until its head",
+    ["service", "outcome"],
+    buckets=(0.01, 0.05, 0.1, 0.5, 1, 2, 5, 10, 30, 60),
+)
+
+
+class MeasuredCall:
+    """A call whose duration is observed at its end. Without an ``outcome`` until then it was unavailable."""
+
+    def __init__(self) -> None:
+        self.outcome = "unavailable"
+        self.cancelled = False
+
+
+@contextmanager
+def measured(service: str) -> Iterator[MeasuredCall]:
+    """Observe the duration of a call of a service. A cancelled call isn't observed."""
+    call, began = MeasuredCall(), time.perf_counter()
+    try:
+        yield call
+    except asyncio.CancelledError:
+        call.cancelled = True
+        raise
+    finally:
+        if not call.cancelled:
+            _calls.labels(service, call.outcome).observe(time.perf_counter() - began)
+
+
+def outcome_of(status: int) -> str:
+    """Return the label of a response, see the head of the module."""
+    if status == httpx.codes.NOT_FOUND:
+        return "absent"
+    if httpx.codes.is_success(status):
+        return "ok"
+    if status in RETRY_STATUSES or status >= httpx.codes.INTERNAL_SERVER_ERROR:
+        return "unavailable"
+    return "rejected" if status >= httpx.codes.BAD_REQUEST else "bad-response"
+
+
 async def send(client: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
     """Send a request, and return the response with its body still to read.
 
@@ -241,8 +284,10 @@ class RemoteService:
             request = self._client.build_request(
                 verb, self._base_url + path, headers=headers, content=body
             )
-            async with aclosing(await send(self._client, request)) as response:
-                answer = await self._read(path, response)
+            with measured(self.name) as call:
+                async with aclosing(await send(self._client, request)) as response:
+                    answer = await self._read(path, response)
+                call.outcome = outcome_of(response.status_code)
         except httpx.HTTPError as error:
             raise self._no_answer(path, error) from error
         if response.status_code == httpx.codes.NOT_FOUND:

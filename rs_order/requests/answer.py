@@ -9,6 +9,7 @@ import structlog
 
 from rs_order.contracts.order_messages import ErrorType, ResponseStatus
 from rs_order.core import responses
+from rs_order.core.measurements import Measurements
 from rs_order.core.responses import Rejection, Response
 from rs_order.core.shared_steps import CompleteOrderStep, GrantRequestsStep
 from rs_order.domain.ids import OrderId, RequestId, Tenant
@@ -93,10 +94,13 @@ log = structlog.get_logger(__name__)
 class AnswerRequests:
     """Commits many decisions at once. A delayed step retries requests whose remote service is unavailable."""
 
-    def __init__(self, store: Store, clock: Clock, retries: RetryPolicy) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, retries: RetryPolicy, measurements: Measurements
+    ) -> None:
         self._store = store
         self._clock = clock
         self._retries = retries
+        self._measurements = measurements
 
     async def handle(
         self, tenant: Tenant, requests: dict[RequestId, RecordedRequest], decided: Decisions
@@ -126,10 +130,14 @@ class AnswerRequests:
             def of(decisions: Mapping[RequestId, Kind]) -> list[tuple[RecordedRequest, Kind]]:
                 return [(requests[id_], decisions[id_]) for id_ in decisions if id_ in still_open]
 
-            await self._grant(uow, of(decided.granted))
+            granted = of(decided.granted)
+            await self._grant(uow, granted)
             await self._reject(uow, of(decided.rejected))
             await self._retry_later(uow, of(decided.unavailable))
             await self._fail_unexpected(uow, of(decided.unexpected))
+        now = self._clock.now()
+        for request, _ in granted:
+            self._measurements.granted(tenant, now - request.received_at)
         for id_, decision in decided.unavailable.items():
             log.warning(
                 "request-unanswered",

@@ -3,12 +3,12 @@
 They are open to all. The chapter asks for a token or any ``scope``, which any caller can write.
 """
 
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from importlib.metadata import version
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 
 from rs_order.contracts.administration import (
     Build,
@@ -25,7 +25,26 @@ READINESS: Final = frozenset({"db"})
 """Components without which no request can be answered."""
 
 
-def actuator_router(health: Health, metrics: CollectorRegistry) -> APIRouter:
+class Metrics:
+    """The metrics of this process."""
+
+    def __init__(
+        self,
+        registry: CollectorRegistry = REGISTRY,
+        refresh: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """``refresh``: brings the metrics up to date that nothing counts."""
+        self._registry = registry
+        self._refresh = refresh
+
+    async def text(self) -> bytes:
+        """Return all metrics in the text format of Prometheus."""
+        if self._refresh is not None:
+            await self._refresh()
+        return generate_latest(self._registry)
+
+
+def actuator_router(health: Health, metrics: Metrics) -> APIRouter:
     """Return the router of the monitoring endpoints."""
     router = APIRouter(prefix="/actuator", tags=["actuator"])
     _serve_health(router, health)
@@ -89,7 +108,7 @@ def _serve_build(router: APIRouter) -> None:
         return json_answer(request, BuildInfo(build=build).to_wire())
 
 
-def _serve_metrics(router: APIRouter, metrics: CollectorRegistry) -> None:
+def _serve_metrics(router: APIRouter, metrics: Metrics) -> None:
     @router.get(
         "/prometheus",
         summary="Get the metrics",
@@ -104,7 +123,7 @@ def _serve_metrics(router: APIRouter, metrics: CollectorRegistry) -> None:
     )
     async def prometheus() -> Response:
         """All metrics in the text format of Prometheus."""
-        return Response(generate_latest(metrics), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return Response(await metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 async def _report(health: Health, only: Collection[str] = ()) -> HealthReport:

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from rs_order.consumers.batches import Received, dropped
+from rs_order.contracts.order_messages import ResponseStatus
 from rs_order.contracts.platform_messages import (
     AVAILABILITY_ERROR,
     AVAILABLE,
     FileReferenceEvent,
     FilesRestorationRequest,
 )
+from rs_order.core.measurements import Measurements
 from rs_order.core.policies import SLICE_SIZES, SliceSizes
 from rs_order.core.settlement import Cause, Settlement
 from rs_order.core.shared_steps import StartProcessingStep, StopSubOrdersStep
@@ -179,14 +181,18 @@ class ApplyAvailability:
         tenant: Tenant,
         available: Sequence[Checksum],
         unavailable: Mapping[Checksum, str],
-    ) -> None:
-        """Apply a batch of answers. A checksum in both arguments counts as unavailable."""
+    ) -> int:
+        """Apply a batch of answers. A checksum in both arguments counts as unavailable.
+
+        Returns:
+            The number of SUBORDER_DONE that were committed.
+        """
         checksums = sorted({*available, *unavailable})
         async with self._store.unit_of_work(tenant) as uow:
             locked = await uow.orders.lock_awaiting(checksums)
             orders = [order for order in locked if not order.status.deleted_or_expired]
             if not orders:
-                return
+                return 0
             ids = [order.id for order in orders]
             cause = Cause(Reason.STORAGE_ANSWERED, "storage", self._clock.now())
             moves = await uow.files.settle_by_checksum(ids, available, unavailable)
@@ -194,6 +200,7 @@ class ApplyAvailability:
             complete = await uow.inputs.settle_by_checksum(ids, available, unavailable)
             if complete:
                 await self._processing.begin(uow, complete, reason=cause.reason, at=cause.at)
+        return uow.messages.count_responded(ResponseStatus.SUBORDER_DONE)
 
 
 class FileReferenceHandler:
@@ -203,8 +210,10 @@ class FileReferenceHandler:
     that an order waits for.
     """
 
-    def __init__(self, apply: ApplyAvailability) -> None:
+    def __init__(self, apply: ApplyAvailability, measurements: Measurements, clock: Clock) -> None:
         self._apply = apply
+        self._measurements = measurements
+        self._clock = clock
 
     async def __call__(self, tenant: Tenant, batch: Sequence[Received[FileReferenceEvent]]) -> None:
         available: set[Checksum] = set()
@@ -217,5 +226,9 @@ class FileReferenceHandler:
                 unavailable[Checksum(event.checksum)] = event.message or "Storage can't deliver it."
             else:
                 dropped.labels(received.delivery.queue, "unused-type").inc()
-        if available or unavailable:
-            await self._apply.handle(tenant, sorted(available), unavailable)
+        if not available and not unavailable:
+            return
+        arrived = self._clock.now()
+        done = await self._apply.handle(tenant, sorted(available), unavailable)
+        last_event = max(received.delivery.timestamp or arrived for received in batch)
+        self._measurements.sub_orders_done(tenant, done, last_event, self._clock.now())

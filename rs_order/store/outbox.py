@@ -66,6 +66,10 @@ class Messages:
         self.responded: list[dict[str, Any]] = []
         """The order responses of this unit of work, for the log after the commit."""
 
+    def count_responded(self, status: str) -> int:
+        """Return the number of order responses with this status in this unit of work."""
+        return sum(response["status"] == status for response in self.responded)
+
     async def send(self, messages: Sequence[OutgoingMessage]) -> None:
         await self._write(messages, [json_text(message.body) for message in messages])
 

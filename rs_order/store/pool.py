@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import asyncpg
 import orjson
 import structlog
+from prometheus_client import Gauge
 
 from rs_order.domain.identity import SERVICE
 from rs_order.domain.ids import Tenant
@@ -61,6 +62,9 @@ else:
     DriverConnection = Connection
 
 log = structlog.get_logger(__name__)
+_waiting = Gauge(
+    "rs_order_pool_waiting", "Units of work that wait for a connection to the database"
+)
 
 
 Row = asyncpg.Record
@@ -211,7 +215,7 @@ async def _roll_back(connection: Connection) -> None:
 @asynccontextmanager
 async def _acquired(pool: Pool) -> AsyncIterator[Connection]:
     """Acquire a connection, but none that leads to a server which only reads if a new one may not."""
-    with connection_errors():
+    with connection_errors(), _waiting.track_inprogress():
         connection: Any = await pool.acquire()
         if connection.is_outdated():
             await pool.expire_connections()

@@ -45,6 +45,7 @@ class RecordedRequest:
     order_id: OrderId | None
     attempts: int
     unavailable_since: datetime | None
+    received_at: datetime
     new: bool = False
     """True if this call recorded it."""
 
@@ -59,6 +60,7 @@ def _request_of(row: Row) -> RecordedRequest:
         order_id=OrderId(row["order_id"]) if row["order_id"] is not None else None,
         attempts=row["attempts"],
         unavailable_since=row["unavailable_since"],
+        received_at=row["received_at"],
         new=row["new"],
     )
 

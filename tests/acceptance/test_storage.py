@@ -4,11 +4,20 @@ import json
 from datetime import timedelta
 from pathlib import Path
 
+import httpx
+
 from rs_order.sandbox.faults import Faults
 from rs_order.sandbox.synthetic import SyntheticDataset
 from tests.acceptance.archives import ArchiveMaker
 from tests.acceptance.platform import Platform, running_platform
-from tests.acceptance.shared_platform import EVE_01, FILE_REFERENCES, fence, new_user, until_rows
+from tests.acceptance.shared_platform import (
+    EVE_01,
+    FILE_REFERENCE_QUEUE,
+    FILE_REFERENCES,
+    fence,
+    new_user,
+    until_rows,
+)
 from tests.support.servers import FreshBroker
 
 
@@ -278,3 +287,34 @@ async def test_2500_files_are_requested_in_three_messages(
         assert len(set(requested)) == 2500
         assert len({request.group_id for request in requests}) == 3
         assert {request.availability_hours for request in requests} == {2}
+
+
+async def test_metrics_of_an_order(platform: Platform) -> None:
+    """A scrape after an order was downloaded: what was counted for it, and that nothing waits any more."""
+    before = await _metrics(platform)
+    final = await platform.peer.until_final(await platform.peer.order(EVE_01))
+    files = await platform.zip_of(final.body["orderId"])
+    after = await _metrics(platform)
+
+    def added(name: str) -> float:
+        return after[name] - before.get(name, 0)
+
+    assert added('rs_order_request_granted_seconds_count{tenant="project1"}') == 1
+    assert added('rs_order_sub_order_done_seconds_count{tenant="project1"}') == 1
+    assert added('rs_order_download_bytes_total{kind="zip"}') > sum(map(len, files.values()))
+    assert after['rs_order_component_up{component="db"}'] == 1
+    assert after[f'rs_order_queue_consumers{{queue="{FILE_REFERENCE_QUEUE}"}}'] == 1
+    assert after[f'rs_order_queue_oldest_seconds{{queue="{FILE_REFERENCE_QUEUE}"}}'] == 0
+    assert after['rs_order_dead_letters{queue="regards.DLQ",vhost="multitenant"}'] == 0
+    assert after['rs_order_outbox_oldest_seconds{state="rejected"}'] == 0
+    assert after['rs_order_restores_in_flight{tenant="project1"}'] == 0
+    assert after["rs_order_pool_size"] == platform.settings.database_pool_size
+    assert after["rs_order_pool_waiting"] == 0
+    assert added('rs_order_remote_call_seconds_count{outcome="ok",service="rs-catalog"}') > 0
+
+
+async def _metrics(platform: Platform) -> dict[str, float]:
+    async with httpx.AsyncClient(timeout=60) as client:
+        answer = await client.get(f"http://127.0.0.1:{platform.port}/actuator/prometheus")
+    lines = (line.rsplit(" ", 1) for line in answer.text.splitlines() if not line.startswith("#"))
+    return {name: float(value) for name, value in lines}

@@ -1,7 +1,10 @@
 """The HTTP client that all services share, with servers that misbehave."""
 
+from contextlib import suppress
+
 import httpx
 import pytest
+from prometheus_client import REGISTRY
 
 from rs_order.ports import BadResponse, RemoteError, RemoteRejection, RemoteUnavailable
 from rs_order.regards.http import RemoteService
@@ -39,6 +42,34 @@ async def test_misbehaving_servers(
     assert text.startswith("rs-test: /path: ")
     assert len(text) < 300
     assert SECRET not in text
+
+
+@pytest.mark.parametrize(
+    ("response", "outcome"),
+    [
+        (answer("200 OK", b"{}"), "ok"),
+        (answer("404 Not Found", b""), "absent"),
+        (answer("422 Unprocessable", b"{}"), "rejected"),
+        (answer("429 Too Many Requests", b"{}"), "unavailable"),
+        (answer("503 Unavailable", b"{}"), "unavailable"),
+        (answer("302 Found", b""), "bad-response"),
+        (b"", "unavailable"),
+    ],
+    ids=["ok", "absent", "rejected", "busy", "down", "redirect", "hung up"],
+)
+async def test_calls_are_measured(client: httpx.AsyncClient, response: bytes, outcome: str) -> None:
+    """Each call is observed once, by service and outcome."""
+    labels = {"service": "rs-measured", "outcome": outcome}
+
+    def calls() -> float:
+        return REGISTRY.get_sample_value("rs_order_remote_call_seconds_count", labels) or 0
+
+    before = calls()
+    async with RawServer.running(response) as server:
+        with suppress(RemoteError):
+            await RemoteService("rs-measured", server.url, client).get("/path", SECRET)
+
+    assert calls() - before == 1
 
 
 async def test_rejections_have_the_messages_of_the_service(client: httpx.AsyncClient) -> None:

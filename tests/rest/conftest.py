@@ -20,6 +20,7 @@ from rs_order.downloads.order_tokens import JwtOrderTokens
 from rs_order.downloads.routes import DownloadServices
 from rs_order.ports import ComponentHealth
 from rs_order.rest.access import Access, DefaultRoles
+from rs_order.rest.actuator import Metrics
 from rs_order.rest.server import run_rest
 from rs_order.rest.tokens import TokenVerifier
 from rs_order.store.tenants import Maintenance, Tenants
@@ -117,7 +118,7 @@ def services(downloadable: DownloadableOrder, health: FakeHealth) -> RestService
             clock=ManualClock(NOW),
         ),
         health=health,
-        metrics=metrics,
+        metrics=Metrics(metrics),
     )
 
 

@@ -29,6 +29,7 @@ from rs_order.downloads.order_tokens import JwtOrderTokens
 from rs_order.downloads.routes import DownloadServices
 from rs_order.ports import FileOfOrder, FileOutcome, FileToDownload, OpenFile, OrderToDownload
 from rs_order.rest.access import Access, DefaultRoles
+from rs_order.rest.actuator import Metrics
 from rs_order.rest.server import run_rest
 from rs_order.rest.tokens import TokenVerifier
 from rs_order.store.tenants import Maintenance, Tenants
@@ -148,7 +149,7 @@ async def probe(files: int, size: int, path: str) -> dict[str, float]:
             clock=ManualClock(NOW),
         ),
         health=FakeHealth(),
-        metrics=CollectorRegistry(),
+        metrics=Metrics(CollectorRegistry()),
     )
     stop, port = asyncio.Event(), asyncio.get_running_loop().create_future()
     app = create_app(services)

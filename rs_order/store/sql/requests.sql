@@ -12,17 +12,18 @@ with incoming as (
     on conflict on constraint order_request_once do nothing
     returning *
 )
-select id, correlation_id, fingerprint, body, state, order_id, attempts, unavailable_since, true as new
+select id, correlation_id, fingerprint, body, state, order_id, attempts, unavailable_since, received_at, true as new
 from added
 union all
 select known.id, known.correlation_id, known.fingerprint, known.body, known.state, known.order_id,
-       known.attempts, known.unavailable_since, false
+       known.attempts, known.unavailable_since, known.received_at, false
 from order_request known
 join incoming using (correlation_id, fingerprint)
 
 -- name: received
 -- Requests that still wait for an answer. $1 ids.
-select id, correlation_id, fingerprint, body, state, order_id, attempts, unavailable_since, false as new
+select id, correlation_id, fingerprint, body, state, order_id, attempts, unavailable_since, received_at,
+       false as new
 from order_request
 where id = any ($1) and state = 'RECEIVED'
 order by id

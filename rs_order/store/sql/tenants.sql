@@ -1,5 +1,6 @@
 -- name: all
-select name, host, active from rs_order.tenant order by name
+-- In the order in which they were added: the first ones have metrics of their own.
+select name, host, active from rs_order.tenant order by created_at, name
 
 -- name: add
 -- Add or activate a tenant, unless a newer event of the platform is known. $1 name, $2 host (null: keep),
