@@ -1,4 +1,4 @@
-"""The commands of the tutorial work when they are run as a reader runs them."""
+"""The commands of the tutorial and of the runbook work when they are run as a reader runs them."""
 
 import asyncio
 import hashlib
@@ -21,9 +21,10 @@ from rs_order.demo.servers.private_resources import free_ports
 from rs_order.sandbox.simulated_platform import BUNDLED_ARCHIVE
 from tests.cli.commands import line_with
 from tests.support.servers import FreshBroker, fresh_broker, fresh_database
-from tests.support.tools import CURL, JQ, program
+from tests.support.tools import CURL, JQ, PSQL, program
 
 ROOT = Path(__file__).parents[2]
+RUNBOOK = (ROOT / "docs/runbook.md").read_text(encoding="utf-8")
 PAGE = (ROOT / "docs/tutorial/README.md").read_text(encoding="utf-8")
 STOP_SECONDS = 35
 
@@ -91,7 +92,7 @@ async def environment(
 async def settings_of(database_url: str, broker: FreshBroker, downloads: Path) -> dict[str, str]:
     """Return the environment of a reader who has servers and ports of their own."""
     service_port, sandbox_port = free_ports(2)
-    tools = [sys.executable, await program(CURL), await program(JQ)]
+    tools = [sys.executable, *[await program(tool) for tool in (CURL, JQ, PSQL)]]
     return {
         "PATH": os.pathsep.join([*(str(Path(tool).parent) for tool in tools), os.environ["PATH"]]),
         "HOME": str(downloads),
@@ -142,6 +143,16 @@ async def test_order_with_curl(environment: dict[str, str]) -> None:
     eve = content_of_dataset("SDO_EVE")
     zipped = content_of(Path(environment["DOWNLOADS"]) / "order.zip")
     assert zipped == {name: eve[name] for name in ("eve_01.txt", "eve_02.txt")}
+
+
+async def test_commands_of_the_runbook(environment: dict[str, str]) -> None:
+    """An operator can copy each block. None of them fails, whatever the state of the service."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", RUNBOOK, re.MULTILINE | re.DOTALL)
+    code, lines = await ended("set -o pipefail\n" + "".join(dict.fromkeys(blocks)), environment)
+
+    assert code == 0, lines
+    assert '  "status": "UP",' in lines
+    assert any(line.startswith("rs_order_pool_size ") for line in lines)
 
 
 def content_of(path: Path) -> dict[str, str]:

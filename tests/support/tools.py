@@ -34,9 +34,13 @@ UNZIP = Tool("unzip", "unzip")
 """Unpacks zips."""
 JQ = Tool("jq", "jq")
 """Reads JSON in the tutorial."""
+PROMTOOL = Tool("promtool", "prometheus")
+"""Checks the alert rules."""
+PSQL = Tool("psql", "postgresql-client")
+"""Runs the statements of the runbook."""
 
 
-ALL = (ARIA2, BSDTAR, CURL, JAVA_COMPILER, JQ, SEVEN_ZIP, UNZIP)
+ALL = (ARIA2, BSDTAR, CURL, JAVA_COMPILER, JQ, PROMTOOL, PSQL, SEVEN_ZIP, UNZIP)
 
 
 class ToolMissing(Exception):
