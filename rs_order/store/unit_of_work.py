@@ -12,6 +12,7 @@ from rs_order.domain.ids import Tenant
 from rs_order.domain.retry import Backoff
 from rs_order.domain.settings import TenantSettings
 from rs_order.ports import MessageKind
+from rs_order.store.audit import AuditEntry, record
 from rs_order.store.baskets import Baskets
 from rs_order.store.completions import Completions
 from rs_order.store.data_files import Files
@@ -64,6 +65,10 @@ class UnitOfWork:
         self.runs = PeriodicRuns(connection)
         self.reconciliation = Reconciliation(connection, tenant)
         self.stored_settings = StoredSettings(connection)
+
+    async def audit(self, entry: AuditEntry) -> None:
+        """Add an entry to the audit."""
+        await record(self._connection, entry)
 
     async def settings(self) -> TenantSettings:
         """Return the tenant's settings. One that was never set has its default."""
