@@ -5,6 +5,7 @@ Tests that stop or restart a server use ``own_database`` or ``own_broker``.
 """
 
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 import asyncpg
 import pytest
@@ -21,6 +22,7 @@ from rs_order.demo.servers.machine import ThisMachine
 from rs_order.demo.servers.management_api import Management
 from tests.support.reused_broker import ReusedBroker, reused_broker
 from tests.support.servers import FreshBroker, fresh_broker, fresh_database
+from tests.support.stores import MigratedDatabases
 
 pytest_plugins = ["tests.support.quick", "tests.support.progress"]
 
@@ -59,6 +61,14 @@ async def database_url(servers: Servers, _database_admin: asyncpg.Connection) ->
     """The URL of an empty database for this test."""
     async with fresh_database(_database_admin, servers.database_url) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+async def migrated_databases(
+    servers: Servers, _database_admin: asyncpg.Connection
+) -> AsyncIterator[MigratedDatabases]:
+    async with AsyncExitStack() as lifetime:
+        yield MigratedDatabases(_database_admin, servers.database_url, lifetime)
 
 
 @pytest.fixture

@@ -2,17 +2,15 @@
 
 from collections.abc import AsyncIterator
 
-import asyncpg
 import pytest
 
 from rs_order.app.clock import SystemClock
-from rs_order.demo.servers.lifecycle import Servers
 from rs_order.domain.ids import Tenant
 from rs_order.store.outbox import Outbox, OutgoingMessage
 from rs_order.store.pool import Pool
 from rs_order.store.unit_of_work import Store
 from tests.amqp.outboxes import MemoryOutbox, ObservedOutbox
-from tests.support.stores import migrated_pool
+from tests.support.stores import MigratedDatabases
 
 
 class StoredOutbox(Outbox):
@@ -28,14 +26,11 @@ class StoredOutbox(Outbox):
 
 @pytest.fixture(params=["memory", "postgres"])
 async def outbox(
-    request: pytest.FixtureRequest, servers: Servers, _database_admin: asyncpg.Connection
+    request: pytest.FixtureRequest, migrated_databases: MigratedDatabases
 ) -> AsyncIterator[ObservedOutbox]:
     """The outbox that the relay works on: each test runs on the fake and on the real one."""
     if request.param == "memory":
         yield ObservedOutbox(MemoryOutbox())
         return
-    async with migrated_pool(_database_admin, servers.database_url, Tenant("project1")) as (
-        pool,
-        _,
-    ):
+    async with migrated_databases.pool(Tenant("project1")) as (pool, _):
         yield ObservedOutbox(StoredOutbox(pool))

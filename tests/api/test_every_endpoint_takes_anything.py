@@ -19,7 +19,7 @@ from rs_order.rest.resources import RESOURCES
 from tests.acceptance.platform import Platform
 from tests.acceptance.shared_platform import new_user
 
-EXAMPLES = 15
+EXAMPLES = 8
 CHECKS = [
     not_a_server_error,
     status_code_conformance,

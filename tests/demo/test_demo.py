@@ -1,6 +1,5 @@
 """The whole demo as a user runs it, on external servers."""
 
-import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, STDOUT, Process, create_subprocess_exec
@@ -15,6 +14,7 @@ import pytest
 from rs_order.demo.servers.lifecycle import Servers
 from tests.cli.commands import line_with
 from tests.demo.tiny_archives import dataset, product, small_file, write_archive
+from tests.support.measurement import unmeasured_environment
 
 END_SECONDS = 5
 
@@ -38,7 +38,7 @@ def temporary(tmp_path: Path) -> Path:
 
 
 async def _demo(servers: Servers, temporary: Path, *arguments: str) -> Process:
-    env = dict(os.environ) | {
+    env = unmeasured_environment() | {
         "RS_ORDER_DATABASE_URL": servers.database_url,
         "RS_ORDER_AMQP_URL": servers.amqp_url,
         "RS_ORDER_AMQP_MANAGEMENT_URL": servers.management_url or "",

@@ -5,27 +5,29 @@ from collections.abc import AsyncIterator
 import pytest
 
 from rs_order.domain.ids import Tenant
-from rs_order.store.migrate import migrate_platform
 from rs_order.store.pool import Pool, open_pool
-from rs_order.store.tenants import Tenants
 from rs_order.store.unit_of_work import Store
 from tests.integration import app_harness
 from tests.integration.app_harness import AppHarness
 from tests.support.history import HISTORY, unexplained_moves
 from tests.support.rows import TenantRows
+from tests.support.stores import MigratedDatabases
 
 TENANT = app_harness.TENANT
 OTHER = Tenant("project2")
 
 
 @pytest.fixture
-async def pool(database_url: str) -> AsyncIterator[Pool]:
-    """Open the pool of one process; both tenants are provisioned."""
-    async with await open_pool(database_url, size=10) as opened:
-        await migrate_platform(opened)
-        tenants = Tenants(opened)
-        for tenant in (TENANT, OTHER):
-            await tenants.add(tenant)
+async def migrated_url(migrated_databases: MigratedDatabases) -> AsyncIterator[str]:
+    """The URL of a database in which both tenants are provisioned."""
+    async with migrated_databases.url(TENANT, OTHER) as url:
+        yield url
+
+
+@pytest.fixture
+async def pool(migrated_url: str) -> AsyncIterator[Pool]:
+    """Open the pool of one process."""
+    async with await open_pool(migrated_url, size=10) as opened:
         yield opened
 
 

@@ -40,11 +40,11 @@ class ShortLivedConnection(WatchedConnection):
 
 @asynccontextmanager
 async def sessions_of(
-    database_url: str, connection_class: type[WatchedConnection] = ShortLivedConnection
+    migrated_url: str, connection_class: type[WatchedConnection] = ShortLivedConnection
 ) -> AsyncIterator[Pool]:
     """Open a pool with all its sessions."""
     async with await open_pool(
-        database_url, size=SESSIONS, connection_class=connection_class
+        migrated_url, size=SESSIONS, connection_class=connection_class
     ) as opened:
         sessions = [await opened.acquire() for _ in range(SESSIONS)]
         for session in sessions:
@@ -53,10 +53,10 @@ async def sessions_of(
 
 
 async def test_the_first_write_after_a_failover_succeeds(
-    standby: Callable[[], Awaitable[None]], database_url: str, pool: Pool
+    standby: Callable[[], Awaitable[None]], migrated_url: str, pool: Pool
 ) -> None:
     """A write that fails closes all sessions, so that no later one reaches the old server."""
-    async with sessions_of(database_url, WatchedConnection) as old:
+    async with sessions_of(migrated_url, WatchedConnection) as old:
         store = Store(old, lambda: None)
         with pytest.raises(StoreUnavailable):
             await store.send([ScheduleStep(OWNER).to(TENANT)])
@@ -69,10 +69,10 @@ async def test_the_first_write_after_a_failover_succeeds(
 
 async def test_sessions_that_only_read_are_opened_again(
     standby: Callable[[], Awaitable[None]],
-    database_url: str,
+    migrated_url: str,
 ) -> None:
     """A process that doesn't write leaves the old server, too, because its data becomes stale."""
-    async with sessions_of(database_url) as old:
+    async with sessions_of(migrated_url) as old:
         await standby()
         async with transaction(old, readonly=True) as connection:
             default = await connection.fetchval("show default_transaction_read_only")
@@ -83,11 +83,11 @@ async def test_sessions_that_only_read_are_opened_again(
 async def test_the_relay_leaves_the_old_server(
     standby: Callable[[], Awaitable[None]],
     store: Store,
-    database_url: str,
+    migrated_url: str,
 ) -> None:
     """It claims nothing from a server that only reads, and claims at once after the failover."""
     await store.send([ScheduleStep(OWNER).to(TENANT)])
-    async with sessions_of(database_url) as old:
+    async with sessions_of(migrated_url) as old:
         outbox = Outbox(old, SystemClock())
         (partition,) = await outbox.ready_partitions()
         async with outbox.claim(partition, 1) as claimed:

@@ -27,13 +27,13 @@ class UnavailableProjects:
 
 
 async def test_an_address_stored_by_another_instance_needs_no_second_connection(
-    pool: Pool, database_url: str
+    pool: Pool, migrated_url: str
 ) -> None:
     """A pool of one connection doesn't block, and the process remembers the address."""
     app = AppHarness(pool)
     await app.order("a")
     await app.run()
-    async with await open_pool(database_url, size=1) as only_one:
+    async with await open_pool(migrated_url, size=1) as only_one:
         tenants = Tenants(only_one)
         await tenants.load()
         await Tenants(pool).save_host(TENANT, ADDRESS)

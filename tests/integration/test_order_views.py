@@ -6,25 +6,20 @@ from collections.abc import AsyncIterator
 import pytest
 
 from rs_order.domain.states import OrderStatus
-from rs_order.store.migrate import migrate_platform
 from rs_order.store.order_views import OrderSearch, OrderViews
-from rs_order.store.pool import Pool, open_pool
-from rs_order.store.tenants import Tenants
+from rs_order.store.pool import Pool
 from tests.integration.conftest import OTHER, TENANT
 from tests.support.polling import WAIT_SECONDS
 from tests.support.rows import TenantRows
+from tests.support.stores import MigratedDatabases
 
 PART = 2
 
 
 @pytest.fixture
-async def pool(database_url: str) -> AsyncIterator[Pool]:
+async def pool(migrated_databases: MigratedDatabases) -> AsyncIterator[Pool]:
     """Open a pool of one connection, so that nothing else gets it while an export holds it."""
-    async with await open_pool(database_url, size=1) as opened:
-        await migrate_platform(opened)
-        tenants = Tenants(opened)
-        for tenant in (TENANT, OTHER):
-            await tenants.add(tenant)
+    async with migrated_databases.pool(TENANT, OTHER, size=1) as (opened, _):
         yield opened
 
 

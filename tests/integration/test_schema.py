@@ -85,11 +85,11 @@ async def test_the_readable_schema_equals_the_migrated_one(
     kind: str,
     schema: str,
     pool: Pool,
-    database_url: str,
+    migrated_url: str,
 ) -> None:
     """Columns, constraints, indexes, triggers, functions, sequences and contents agree."""
-    migrated = await asyncpg.connect(database_url)
-    async with fresh_database(migrated, database_url) as other_url:
+    migrated = await asyncpg.connect(migrated_url)
+    async with fresh_database(migrated, migrated_url) as other_url:
         readable = await asyncpg.connect(other_url)
         try:
             await read_schema(readable, kind, schema)

@@ -178,13 +178,13 @@ async def _lose_the_session(store: Store, pool: Pool) -> None:
 
 
 async def test_a_read_only_database_is_unavailable(
-    store: Store, pool: Pool, database_url: str
+    store: Store, pool: Pool, migrated_url: str
 ) -> None:
     """It may be a standby. No message is rejected for it, and the relay publishes nothing it can't remove."""
-    name = database_url.rpartition("/")[2].partition("?")[0]
+    name = migrated_url.rpartition("/")[2].partition("?")[0]
     await store.send([ScheduleStep(OWNER).to(TENANT)])
     await pool.execute(f"alter database {name} set default_transaction_read_only = on")
-    async with await open_pool(database_url, size=2) as reading:
+    async with await open_pool(migrated_url, size=2) as reading:
         with pytest.raises(StoreUnavailable):
             await write(Store(reading, lambda: None))
         for partition in range(16):

@@ -29,9 +29,9 @@ LIMIT_MS = 200
 
 
 @pytest.fixture
-async def proxy(database_url: str) -> AsyncIterator[TcpProxy]:
+async def proxy(migrated_url: str) -> AsyncIterator[TcpProxy]:
     """Open the proxy through which the vanishing client reaches the database."""
-    async with tcp_proxy(database_url) as opened:
+    async with tcp_proxy(migrated_url) as opened:
         yield opened
 
 
@@ -108,7 +108,7 @@ async def test_every_transaction_has_its_limits(pool: Pool, readonly: bool) -> N
 
 
 async def test_both_ends_of_a_connection_notice_an_unreachable_peer(
-    database_url: str,
+    migrated_url: str,
 ) -> None:
     """Keepalive probes run at both ends, and unacknowledged data ends the connection."""
     sockets: list[Any] = []
@@ -118,7 +118,7 @@ async def test_both_ends_of_a_connection_notice_an_unreachable_peer(
             super().__init__(protocol, transport, *arguments)
             sockets.append(transport.get_extra_info("socket"))
 
-    async with await open_pool(database_url, size=1, connection_class=Observed) as pool:
+    async with await open_pool(migrated_url, size=1, connection_class=Observed) as pool:
         (opened,) = sockets
         assert opened.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
         for name, value in CLIENT_SOCKET_OPTIONS.items():

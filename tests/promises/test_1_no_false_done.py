@@ -11,11 +11,11 @@ from rs_order.core.settlement import Settlement
 from rs_order.domain.ids import Checksum, Tenant
 from rs_order.domain.states import FileState, OrderStatus, SubOrderState
 from rs_order.scheduling.restoration import ApplyAvailability
-from rs_order.store.migrate import migrate_platform
-from rs_order.store.pool import Pool, open_pool
+from rs_order.store.pool import Pool
 from rs_order.store.tenants import Tenants
 from rs_order.store.unit_of_work import Store
 from tests.support.rows import TenantRows, in_tenant
+from tests.support.stores import MigratedDatabases
 
 TENANT = Tenant("project1")
 A, B = Checksum("a" * 32), Checksum("b" * 32)
@@ -24,10 +24,8 @@ RUNNING = SubOrderState.RUNNING
 
 
 @pytest.fixture
-async def pool(database_url: str) -> AsyncIterator[Pool]:
-    async with await open_pool(database_url, size=2) as opened:
-        await migrate_platform(opened)
-        await Tenants(opened).add(TENANT)
+async def pool(migrated_databases: MigratedDatabases) -> AsyncIterator[Pool]:
+    async with migrated_databases.pool(TENANT, size=2) as (opened, _):
         yield opened
 
 

@@ -13,13 +13,13 @@ from rs_order.domain.ids import Checksum, DataFileId, OrderId, SubOrderId, Tenan
 from rs_order.domain.states import FileState
 from rs_order.scheduling.restoration import ApplyAvailability
 from rs_order.store.downloads import StoredDownloads
-from rs_order.store.migrate import migrate_platform
-from rs_order.store.pool import Pool, open_pool
+from rs_order.store.pool import Pool
 from rs_order.store.requests import NewRequest
 from rs_order.store.tenants import Tenants
 from rs_order.store.unit_of_work import Store
 from tests.support.clock import NOW
 from tests.support.rows import TenantRows, in_tenant
+from tests.support.stores import MigratedDatabases
 
 ONE, TWO = Tenant("project1"), Tenant("project2")
 SHARED = Checksum("c" * 32)
@@ -27,13 +27,9 @@ A_REQUEST = NewRequest("same-correlation-id", b"same-fingerprint", {"queries": [
 
 
 @pytest.fixture
-async def pool(database_url: str) -> AsyncIterator[Pool]:
+async def pool(migrated_databases: MigratedDatabases) -> AsyncIterator[Pool]:
     """A single connection that both tenants use alternately."""
-    async with await open_pool(database_url, size=1) as opened:
-        await migrate_platform(opened)
-        tenants = Tenants(opened)
-        for tenant in (ONE, TWO):
-            await tenants.add(tenant)
+    async with migrated_databases.pool(ONE, TWO, size=1) as (opened, _):
         yield opened
 
 

@@ -27,6 +27,7 @@ from rs_order.store.unit_of_work import Store
 from tests.support.counting import counted
 from tests.support.rows import OWNER, TenantRows, in_tenant, use_tenant
 from tests.support.servers import fresh_database
+from tests.support.stores import MigratedDatabases
 
 TENANT = Tenant("project1")
 FEW_STATEMENTS = 12
@@ -34,11 +35,9 @@ MANY_FILES = 10_000
 
 
 @pytest.fixture
-async def pool(database_url: str) -> AsyncIterator[Pool]:
+async def pool(migrated_databases: MigratedDatabases) -> AsyncIterator[Pool]:
     """A pool of one connection, so that its logger sees every statement."""
-    async with await open_pool(database_url, size=1) as opened:
-        await migrate_platform(opened)
-        await Tenants(opened).add(TENANT)
+    async with migrated_databases.pool(TENANT, size=1) as (opened, _):
         yield opened
 
 

@@ -5,7 +5,6 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
-import asyncpg
 import httpx
 import jwt
 import pytest
@@ -14,7 +13,6 @@ from prometheus_client import CollectorRegistry, Counter
 from rs_order.app.rest import RestServices, absent_services, create_app
 from rs_order.contracts.administration import HealthStatus
 from rs_order.core.links import Links
-from rs_order.demo.servers.lifecycle import Servers
 from rs_order.downloads.metalink import Metalinks
 from rs_order.downloads.order_tokens import JwtOrderTokens
 from rs_order.downloads.routes import DownloadServices
@@ -27,7 +25,7 @@ from rs_order.store.tenants import Maintenance, Tenants
 from tests.rest.fake_downloads import DEMO, OWNER, DownloadableOrder
 from tests.rest.stored_downloads import StoredFakeDownloads
 from tests.support.clock import ManualClock
-from tests.support.stores import migrated_pool
+from tests.support.stores import MigratedDatabases
 
 KEY = "!!!!!==========abcdefghijklmnopqrstuvwxyz0123456789==========!!!!!"
 ORDER_SECRET = "the secret of order tokens in tests of the REST side"
@@ -76,15 +74,15 @@ def bearer(email: str = OWNER, role: str = "REGISTERED_USER", tenant: str = "dem
     return jwt.encode(claims, KEY, algorithm="HS512")
 
 
-@pytest.fixture(params=["memory", "postgres"])
+@pytest.fixture
 async def downloadable(
-    request: pytest.FixtureRequest, servers: Servers, _database_admin: asyncpg.Connection
+    request: pytest.FixtureRequest, migrated_databases: MigratedDatabases
 ) -> AsyncIterator[DownloadableOrder]:
-    """An order to download. Each test runs with the fake store and with PostgreSQL."""
-    if request.param == "memory":
+    """An order to download, in PostgreSQL. A module may ask for the fake store, or for both."""
+    if getattr(request, "param", "postgres") == "memory":
         yield DownloadableOrder()
         return
-    async with migrated_pool(_database_admin, servers.database_url, DEMO) as (pool, tenants):
+    async with migrated_databases.pool(DEMO) as (pool, tenants):
         order = StoredFakeDownloads(pool, tenants)
         yield DownloadableOrder(order=order)
         await order.check()

@@ -22,6 +22,12 @@ DONE, FAILED, QUOTA = FetchResult.DOWNLOADED, FetchResult.FAILED, FetchResult.QU
 WRONG = FetchResult.WRONG_CONTENT
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each test with both stores, which shows that the fake one behaves like PostgreSQL."""
+    if "downloadable" in metafunc.fixturenames:
+        metafunc.parametrize("downloadable", ["memory", "postgres"], indirect=True)
+
+
 async def download(
     downloadable: DownloadableOrder, report: ZipReport | None = None
 ) -> zipfile.ZipFile:

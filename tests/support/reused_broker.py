@@ -109,7 +109,7 @@ class ReusedBroker:
             (broker.instance_vhost, names.instance),
         ):
             connection = await self._lifetime.enter_async_context(
-                await aio_pika.connect(f"{broker.url}/{name}")
+                await aio_pika.connect(f"{broker.url}/{name}?heartbeat=0")  # a test may block
             )
             host = _VirtualHost(name, await connection.channel(), self._management)
             await host.fill(elements)

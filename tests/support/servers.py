@@ -25,10 +25,12 @@ class FreshBroker:
 
 
 @asynccontextmanager
-async def fresh_database(admin: asyncpg.Connection, server_url: str) -> AsyncIterator[str]:
-    """Create an empty database and yield its URL; drop it in the end, even with clients connected."""
+async def fresh_database(
+    admin: asyncpg.Connection, server_url: str, template: str = "template1"
+) -> AsyncIterator[str]:
+    """Copy a database and yield the URL; drop the copy in the end, even with clients connected."""
     name = f"test_{uuid.uuid4().hex[:12]}"
-    await admin.execute(f"create database {name}")
+    await admin.execute(f"create database {name} template {template}")
     try:
         yield urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
     finally:
