@@ -6,12 +6,7 @@ from dataclasses import dataclass
 from rs_order.app.application import Application
 from rs_order.app.consumers import rights_consumers, shared_consumers, tenant_consumers
 from rs_order.broker.batch_consumer import BatchConsumer
-from rs_order.broker.connection import (
-    CONSUMER_HEARTBEAT_SECONDS,
-    HEARTBEAT_SECONDS,
-    Session,
-    SupervisedConnection,
-)
+from rs_order.broker.connection import Session, SupervisedConnection
 from rs_order.broker.publications import Publications
 from rs_order.broker.publishing import Publisher
 from rs_order.broker.queue_depths import QueueDepths
@@ -102,16 +97,8 @@ def build_incoming(
     return Incoming(
         [*shared, *rights, *tenants],
         [
-            _connection(
-                settings,
-                Vhost.MULTITENANT,
-                elements,
-                [*shared, *rights],
-                CONSUMER_HEARTBEAT_SECONDS,
-            ),
-            _connection(
-                settings, Vhost.INSTANCE, names.instance, tenants, CONSUMER_HEARTBEAT_SECONDS
-            ),
+            _connection(settings, Vhost.MULTITENANT, elements, [*shared, *rights]),
+            _connection(settings, Vhost.INSTANCE, names.instance, tenants),
         ],
         shared,
     )
@@ -122,7 +109,6 @@ def _connection(
     vhost: Vhost,
     elements: Elements,
     sessions: Sequence[Session],
-    heartbeat_seconds: int = HEARTBEAT_SECONDS,
 ) -> SupervisedConnection:
     vhosts = {
         Vhost.MULTITENANT: settings.amqp_vhost,
@@ -133,7 +119,6 @@ def _connection(
         vhosts[vhost],
         elements,
         sessions,
-        heartbeat_seconds=heartbeat_seconds,
     )
 
 

@@ -25,9 +25,10 @@ from rs_order.domain.retry import Backoff
 
 CONNECT_SECONDS = 10.0
 CLOSE_SECONDS = 5.0
-HEARTBEAT_SECONDS = 20
-CONSUMER_HEARTBEAT_SECONDS = 3
-"""The broker gives the messages of an unreachable consumer to others after nine seconds at most."""
+HEARTBEAT_SECONDS = 2
+"""The broker leaves a silent connection after six seconds at most, and gives its messages to others.
+The library leaves a silent broker after ten seconds at most: three times a second more than the heartbeat,
+checked once a second."""
 STABLE_SECONDS = 30.0
 """After a connection that lasted this long, the pauses start again from the first."""
 BACKOFF = Backoff(first=timedelta(seconds=0.2), limit=timedelta(seconds=10), jitter=0.5)
@@ -59,7 +60,6 @@ class SupervisedConnection:
         sessions: Sequence[Session],
         *,
         backoff: Backoff = BACKOFF,
-        heartbeat_seconds: int = HEARTBEAT_SECONDS,
     ) -> None:
         """Set what to run.
 
@@ -69,9 +69,8 @@ class SupervisedConnection:
             elements: declared each time, before a session starts.
             sessions: stopped in this order.
             backoff: pauses between attempts to connect.
-            heartbeat_seconds: the broker closes a connection that is silent for two to three times as long.
         """
-        self._url = vhost_url(url, vhost, heartbeat_seconds)
+        self._url = vhost_url(url, vhost)
         self._vhost = vhost
         self._elements = elements
         self._sessions = tuple(sessions)
@@ -172,10 +171,10 @@ async def _close(connection: AbstractConnection) -> None:
         _log.info("broker-closed-hard", cause=str(error) or "the broker did not answer")
 
 
-def vhost_url(url: str, vhost: str, heartbeat_seconds: int = HEARTBEAT_SECONDS) -> URL:
+def vhost_url(url: str, vhost: str) -> URL:
     """Return the broker's URL with the virtual host as its path."""
     base = URL(url)
-    query = {"heartbeat": str(heartbeat_seconds), "name": SERVICE, **base.query}
+    query = {"heartbeat": str(HEARTBEAT_SECONDS), "name": SERVICE, **base.query}
     return base.with_path(f"/{vhost}").with_query(query)
 
 

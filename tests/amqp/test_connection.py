@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
+import aio_pika
+import aiormq
 import pytest
 from aio_pika import Message
 from aio_pika.abc import AbstractChannel
 
 from rs_order.broker.connection import (
     BACKOFF,
-    CONSUMER_HEARTBEAT_SECONDS,
     Session,
     SupervisedConnection,
     vhost_url,
@@ -173,11 +174,18 @@ async def test_the_messages_of_a_half_open_connection_go_to_others(broker: Fresh
         handler.gate.set()
 
 
-def test_heartbeats_of_consumers_are_short() -> None:
-    """The broker closes a silent connection after three of them at most, within ten seconds."""
-    url = vhost_url("amqp://host", "regards.x", CONSUMER_HEARTBEAT_SECONDS)
-
+async def test_a_silent_connection_is_given_up_within_ten_seconds(broker: FreshBroker) -> None:
+    """Consumers and publishers; the broker waits for three heartbeats at most (issue 11, section 3)."""
+    url = vhost_url(broker.url, broker.vhost)
     assert 3 * int(url.query["heartbeat"]) <= 10
+
+    connection = await aio_pika.connect(url)
+    async with connection:
+        underlay = connection.transport.connection if connection.transport else None
+        assert isinstance(underlay, aiormq.Connection)
+        grace = (underlay.heartbeat_timeout + 1) * underlay.HEARTBEAT_GRACE_MULTIPLIER
+        checked_every = max(1, underlay.heartbeat_timeout // 2)
+        assert grace + checked_every <= 10
 
 
 async def test_stopping_while_the_broker_is_unavailable_takes_no_time(broker: FreshBroker) -> None:
