@@ -49,12 +49,13 @@ def serve_command(
 async def _serve(role: RoleName) -> None:
     import structlog
 
+    from rs_order.app.loop_watchdog import end_process, watched_event_loop
     from rs_order.app.serve import Role, serve
     from rs_order.logs import configure_logs
     from rs_order.settings import load_settings, unknown_settings
 
     settings = load_settings()
-    configure_logs(settings.log_level, settings.log_format)
+    writer = configure_logs(settings.log_level, settings.log_format)
     log = structlog.get_logger(__name__)
     for name, nearest in unknown_settings():
         log.warning("unknown-setting", setting=name, nearest=nearest)
@@ -65,7 +66,7 @@ async def _serve(role: RoleName) -> None:
     try:
         # A database error outside an exception group comes from the start. The parts that run
         # concurrently raise exception groups.
-        with database_errors_explained(settings):
+        with database_errors_explained(settings), watched_event_loop(end_process(writer.close)):
             await _until_ended(serving, stop)
     except ExceptionGroup as failures:
         raise _cant_listen(settings, failures) or failures from None
