@@ -115,7 +115,8 @@ def _platform_consumers(names: Topology, application: Application) -> list[Batch
 
 
 def _step_consumers(names: Topology, application: Application) -> list[BatchConsumer]:
-    steps = StepHandler(application.shared.steps, application.shared.tenants)
+    shared = application.shared
+    steps = StepHandler(shared.steps, shared.tenants, shared.step_failures, shared.failures)
     return [
         _consumer(queue, steps, size=1, concurrency=STEPS_AT_ONCE)
         for queue in (names.steps, names.remote_steps)

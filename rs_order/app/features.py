@@ -41,7 +41,7 @@ from rs_order.processing.results import (
     GiveUpResultsStep,
 )
 from rs_order.processing.start import StartProcessing
-from rs_order.reconcile.rebuild_steps import RebuildPageStep, RebuildSteps
+from rs_order.reconcile.rebuild_steps import RebuildPageStep, RebuildRemotePageStep, RebuildSteps
 from rs_order.reconcile.recount import Recount, RecountStep
 from rs_order.reconcile.repair_order import RepairOrder
 from rs_order.reconcile.runs import ReconcilerRuns, ReconcileStep, count_steps
@@ -195,12 +195,20 @@ def baskets(shared: SharedParts) -> BasketUseCases:
 def reconcile(shared: SharedParts, count_drift: Callable[[str], None]) -> ReconcilerRuns:
     every = timedelta(minutes=shared.settings.reconcile_minutes)
     runs = ReconcilerRuns(shared.store, shared.clock, every=every)
-    rebuild = RebuildSteps(shared.store, shared.clock, shared.limits, count_steps, every=every)
+    rebuild = RebuildSteps(
+        shared.store,
+        shared.clock,
+        shared.limits,
+        count_steps,
+        failures=shared.step_failures,
+        every=every,
+    )
     repair = RepairOrder(
         shared.store, shared.settlement, shared.clock, limits=shared.limits, count=count_drift
     )
     shared.steps.on(ReconcileStep, runs.begin)
     shared.steps.on(RebuildPageStep, rebuild.handle)
+    shared.steps.on(RebuildRemotePageStep, rebuild.handle)
     recount = Recount(shared.store, repair, shared.clock, every=every, sizes=shared.sizes)
     shared.steps.on(RecountStep, recount.handle)
     return runs

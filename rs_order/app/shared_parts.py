@@ -14,6 +14,7 @@ from rs_order.core.links import Links
 from rs_order.core.measurements import Measurements
 from rs_order.core.policies import SLICE_SIZES, SliceSizes, SlotLimits, remote_retries
 from rs_order.core.settlement import Settlement
+from rs_order.core.step_failures import StepFailures
 from rs_order.core.steps import StepRegistry
 from rs_order.domain.retry import RetryPolicy
 from rs_order.downloads.order_tokens import JwtOrderTokens, NoOrderTokens
@@ -60,6 +61,7 @@ class SharedParts:
     tenants: Tenants
     clients: PlatformClients
     steps: StepRegistry
+    step_failures: StepFailures
     failures: NotifyFailures
     links: Links
     datasets: CatalogDatasets
@@ -104,6 +106,7 @@ class SharedParts:
             tenants=database.tenants,
             clients=clients,
             steps=StepRegistry(),
+            step_failures=StepFailures(store, database.clock),
             failures=NotifyFailures(store),
             links=links,
             datasets=CatalogDatasets(clients.catalog),

@@ -129,10 +129,11 @@ class NotifyFailures:
         self._store = store
 
     async def notify(self, failures: Sequence[Failures]) -> None:
-        await self._store.send([_notification(one) for one in failures if one.by_label])
+        await self._store.send([failure_notification(one) for one in failures if one.by_label])
 
 
-def _notification(failures: Failures) -> OutgoingMessage:
+def failure_notification(failures: Failures) -> OutgoingMessage:
+    """Return the notification of operators about messages that failed (amqp.md 1.12)."""
     total = sum(failures.by_label.values())
     listed = ",".join(f"'{label}' : {count} errors" for label, count in failures.by_label.items())
     event = NotificationEvent(

@@ -12,6 +12,11 @@ class GrantRequestsStep(Step, name="grant-requests", queue=StepQueue.REMOTE):
 
     requests: tuple[RequestId, ...]
 
+    @property
+    def subjects(self) -> list[str]:
+        """Return the requests: each is decided by itself, and another step may have others beside it."""
+        return [str(request) for request in self.requests]
+
 
 @dataclass(frozen=True)
 class CompleteOrderStep(Step, name="complete-order", queue=StepQueue.REMOTE):

@@ -20,6 +20,8 @@ from rs_order.store.outbox import OutgoingMessage
 
 _NAME = "step"
 """The member of a body with the name of the step."""
+_AGAIN = "again"
+"""The member of a step that the reconciler wrote again; handlers don't see it."""
 _STORABLE = range(-(2**63), 2**63)
 """The numbers that the database can store."""
 
@@ -60,10 +62,12 @@ class Step:
     def __init_subclass__(
         cls,
         *,
-        name: str,
+        name: str | None = None,
         queue: StepQueue = StepQueue.LOCAL,
         scope: StepScope = StepScope.TENANT,
     ) -> None:
+        if name is None:
+            return  # the base of some steps
         if name in _CLASSES:
             raise TypeError(f"{cls.__name__} and {_CLASSES[name].__name__} are both named {name!r}")
         cls.name, cls.queue, cls.scope = name, queue, scope
@@ -84,9 +88,21 @@ class Step:
         )
         return cast("dict[str, Any]", dumped)
 
-    def to(self, tenant: Tenant, due_at: datetime | None = None) -> OutgoingMessage:
-        """Return the message that sends the step for a tenant; it isn't sent before ``due_at``."""
+    @property
+    def subjects(self) -> list[str]:
+        """Return what the step works on, each as text: its members."""
+        return [orjson.dumps(self.members, option=orjson.OPT_SORT_KEYS).decode()]
+
+    def to(
+        self, tenant: Tenant, due_at: datetime | None = None, *, again: bool = False
+    ) -> OutgoingMessage:
+        """Return the message that sends the step for a tenant; it isn't sent before ``due_at``.
+
+        ``again``: it was written before, and the reconciler wants to know when it is done.
+        """
         body = {_NAME: self.name, **self.members}
+        if again:
+            body[_AGAIN] = True
         return OutgoingMessage(kind=MessageKind.STEP, tenant=tenant, body=body, due_at=due_at)
 
 
@@ -157,6 +173,11 @@ def step_class(body: Mapping[str, Any]) -> type[Step]:
     if not isinstance(name, str) or name not in _CLASSES:
         raise UnknownStep(f"There is no step {name!r}.")
     return _CLASSES[name]
+
+
+def is_again(body: Mapping[str, Any]) -> bool:
+    """True if the reconciler wrote the step of a body again."""
+    return body.get(_AGAIN) is True
 
 
 def read_step(step: type[S], body: Mapping[str, Any]) -> S:

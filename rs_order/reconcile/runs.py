@@ -10,7 +10,7 @@ from rs_order.core.steps import RunNumber, Step
 from rs_order.domain.ids import Tenant
 from rs_order.mails.plan import REMINDERS, RemindStep
 from rs_order.ports import Clock
-from rs_order.reconcile.rebuild_steps import Part, RebuildPageStep
+from rs_order.reconcile.rebuild_steps import first_checks
 from rs_order.reconcile.recount import RECOUNTS, RecountStep
 from rs_order.requests.retention import PURGES, PurgeInboxStep, begin_purges
 from rs_order.store.unit_of_work import Store, UnitOfWork
@@ -81,7 +81,7 @@ class ReconcilerRuns:
                 [
                     following.to(tenant, due_at),
                     following.to(tenant, due_at + self._every),
-                    RebuildPageStep(Part.REQUESTS).to(tenant),
+                    *(check.to(tenant) for check in first_checks(now)),
                 ]
             )
             if await uow.runs.begin(RECOUNTS, 1, now):

@@ -124,6 +124,14 @@ class Orders:
         for order in orders:
             order.moves.clear()
 
+    async def explain(self, order_id: OrderId, message: str) -> None:
+        """Give an order a message, unless it has one or is deleted or expired."""
+        await self._connection.execute(SQL["explain"], order_id, message)
+
+    async def withdraw(self, order_id: OrderId, message: str) -> None:
+        """Remove a message that no longer holds: no step of the order fails."""
+        await self._connection.execute(SQL["withdraw"], order_id, message)
+
     async def owner(self, order_id: OrderId) -> str | None:
         """Return the owner, who never changes. None if there is no such order."""
         owner: str | None = await self._connection.fetchval(SQL["owner"], order_id)

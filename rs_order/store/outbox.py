@@ -114,6 +114,21 @@ class Messages:
         await self._write(messages, [row["body"] for row in rows])
         return len(rows)
 
+    async def unpublished_steps(
+        self, steps: Sequence[tuple[str, str]], now: datetime
+    ) -> set[tuple[str, str]]:
+        """Return the steps among these that the relay has to publish, each by its name and subject."""
+        if not steps:
+            return set()
+        rows = await self._connection.fetch(
+            MESSAGES_SQL["unpublished_steps"],
+            self._tenant,
+            [name for name, _ in steps],
+            [subject for _, subject in steps],
+            now,
+        )
+        return {(row["step"], row["subject"]) for row in rows}
+
     async def purge_responses(self, before: datetime, limit: int) -> int:
         """Delete up to ``limit`` responses from before the retention. Return how many there were."""
         return affected(

@@ -57,8 +57,8 @@ class StalledOwner:
     """An owner of ready sub-orders."""
 
     name: str
-    may_start: bool
-    """True if one of them could start: the owner has a free slot and doesn't wait for capacity."""
+    next: SubOrderId | None
+    """The next one that could start; None if the owner has no free slot, or waits for capacity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +69,6 @@ class OverdueSubOrder:
     order_id: OrderId
     state: SubOrderState
     asks: int
-    executions_asked: bool
-    """True if its executions were requested from rs-processing."""
 
 
 class Reconciliation:
@@ -160,20 +158,24 @@ class Reconciliation:
         rows = await self._connection.fetch(
             SQL["stalled_owners"], after, limit, slots, self._tenant
         )
-        return [StalledOwner(row["owner"], row["may_start"]) for row in rows]
+        return [StalledOwner(row["owner"], row["next"]) for row in rows]
 
     async def overdue_sub_orders(
-        self, before: datetime, now: datetime, limit: int
+        self, before: datetime, after: SubOrderId, limit: int, *, to_process: bool
     ) -> list[OverdueSubOrder]:
-        """Return sub-orders whose step was due before. It counts as due at ``now`` from then on."""
-        rows = await self._connection.fetch(SQL["overdue_sub_orders"], before, now, limit)
+        """Return sub-orders whose step was due before.
+
+        ``to_process``: those whose executions have to be requested from rs-processing, or else the others.
+        """
+        rows = await self._connection.fetch(
+            SQL["overdue_sub_orders"], before, after, limit, to_process
+        )
         return [
             OverdueSubOrder(
                 SubOrderId(row["id"]),
                 OrderId(row["order_id"]),
                 SubOrderState(row["state"]),
                 row["asks"],
-                row["executions_asked"],
             )
             for row in rows
         ]

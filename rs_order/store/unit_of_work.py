@@ -25,6 +25,7 @@ from rs_order.store.pool import LONGEST_IDLE_MS, Connection, Pool, statements, t
 from rs_order.store.process_batches import Executions, ProcessChoices
 from rs_order.store.process_inputs import ProcessInputs
 from rs_order.store.reconciliation import Reconciliation
+from rs_order.store.repeated_steps import RepeatedSteps
 from rs_order.store.requests import Requests
 from rs_order.store.retries import Retries
 from rs_order.store.sub_orders import Capacity, SubOrders
@@ -63,6 +64,7 @@ class UnitOfWork:
         self.messages = Messages(connection, tenant, copied)
         self.capacity = Capacity(connection, tenant)
         self.runs = PeriodicRuns(connection)
+        self.repeated_steps = RepeatedSteps(connection)
         self.reconciliation = Reconciliation(connection, tenant)
         self.stored_settings = StoredSettings(connection)
 

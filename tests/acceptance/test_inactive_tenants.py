@@ -58,6 +58,13 @@ async def test_steps_that_fall_due_while_their_tenant_is_inactive(
             MIGRANT,
         )
         await reactivate(platform)
+        # The reconciler has noted the stalled work, and checks it again in three minutes.
+        await until_rows(
+            platform,
+            "select from rs_order.outbox where tenant = $1 and body::json ->> 'confirms' = 'true'",
+            MIGRANT,
+        )
+        platform.clock.ahead = timedelta(minutes=51)
         await until_rows(platform, REQUESTED.format(2))
         platform.sandbox.restores.release()
         final = await platform.peer.until_final(correlation_id)

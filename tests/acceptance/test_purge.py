@@ -9,6 +9,10 @@ from tests.acceptance.shared_platform import EVE_01, new_user, state_of, until_r
 from tests.support.polling import eventually
 from tests.support.servers import FreshBroker
 
+SECOND_CHECKS = """
+    select count(*) from rs_order.outbox where body::json ->> 'confirms' = 'true' having count(*) = 2
+"""
+"""The reconciler has noted the stalled work of both queues, and checks it again in three minutes."""
 STEPS = ("rs-order.steps", "rs-order.remote-steps")
 
 
@@ -28,6 +32,8 @@ async def test_orders_finish_after_a_purge_of_the_step_queues(
                 await _purge(platform, queue)
         platform.clock.ahead = timedelta(minutes=47)
         async with platform.service():
+            await until_rows(platform, SECOND_CHECKS)
+            platform.clock.ahead = timedelta(minutes=51)
             await until_rows(
                 platform, "select from sub_order where order_id = $1 and asks = 2", waiting
             )

@@ -17,7 +17,7 @@ from rs_order.app.platform_clients import PlatformClients
 from rs_order.app.shared_parts import SharedParts
 from rs_order.core.policies import SliceSizes
 from rs_order.core.shared_steps import CompleteOrderStep
-from rs_order.core.steps import Step, read_step, step_class
+from rs_order.core.steps import Step, is_again, read_step, step_class
 from rs_order.domain.files import DataType, FileFilter, Product
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Checksum, DataFileId, OrderId, Tenant, Urn
@@ -180,7 +180,10 @@ class AppHarness:
 
     async def do(self, body: Mapping[str, Any]) -> None:
         """Run a step, which may be one that ran before."""
-        await self.application.shared.steps.handle(TENANT, read_step(step_class(body), body))
+        shared, step = self.application.shared, read_step(step_class(body), body)
+        await shared.steps.handle(TENANT, step)
+        if is_again(body):
+            await shared.step_failures.done(TENANT, step)
 
     async def run(self, kind: type[Step] | None = None) -> None:
         """Run due steps (of this kind), and those that they write, until none is left."""

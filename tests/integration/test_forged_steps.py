@@ -52,6 +52,7 @@ ABOUT_NO_ORDER = {
     "send-mail",
     "reconcile",
     "rebuild-steps",
+    "rebuild-remote-steps",
     "recount",
     "wake-tenant",
     "connect-tenant",
@@ -170,7 +171,8 @@ MUTATIONS = _mutations()
 
 
 async def _outcome(app: AppHarness, body: Mapping[str, Any]) -> DeadLetter | Done:
-    handler = StepHandler(app.application.shared.steps, app.application.shared.tenants)
+    shared = app.application.shared
+    handler = StepHandler(shared.steps, shared.tenants, shared.step_failures, shared.failures)
     delivery = Delivery(orjson.dumps(body), {"regards.tenant": TENANT}, "rs-order.steps")
     (outcome,) = await handler([delivery])
     return outcome

@@ -20,7 +20,7 @@ from rs_order.contracts.order_messages import OrderRequest
 from rs_order.contracts.processing_messages import ExecutionResult
 from rs_order.core.errors import UseCaseRejected
 from rs_order.core.policies import SliceSizes
-from rs_order.core.steps import read_step, step_class
+from rs_order.core.steps import is_again, read_step, step_class
 from rs_order.domain.files import Product
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Checksum, DataFileId, DatasetSelectionId, OrderId
@@ -28,7 +28,7 @@ from rs_order.domain.process import ProcessChoice
 from rs_order.domain.scheduling import PassLimits
 from rs_order.orders.create import OrderOptions
 from rs_order.ports import FetchResult, FileOutcome, RemoteRejection, RemoteUnavailable
-from rs_order.reconcile.rebuild_steps import RebuildPageStep
+from rs_order.reconcile.rebuild_steps import RebuildPageStep, RebuildRemotePageStep
 from rs_order.reconcile.recount import PAUSE, RecountStep
 from rs_order.reconcile.runs import ReconcileStep
 from rs_order.requests.accept import ArrivedRequest
@@ -53,7 +53,12 @@ REMEMBERED = 40
 """The number of past steps that may run again."""
 
 _CHECKS = (Path(__file__).parent / "checks.sql").read_text()
-_RECONCILER_STEPS = (ReconcileStep.name, RebuildPageStep.name, RecountStep.name)
+_RECONCILER_STEPS = (
+    ReconcileStep.name,
+    RebuildPageStep.name,
+    RebuildRemotePageStep.name,
+    RecountStep.name,
+)
 _OVERDUE = timedelta(minutes=16)
 """After this time an overdue step counts as lost."""
 _CHECKS_SESSION = f"""
@@ -338,7 +343,10 @@ class OrderHarness:
             self.wait(PAUSE)
 
     async def _run(self, body: Mapping[str, Any]) -> None:
-        await self._application.shared.steps.handle(TENANT, read_step(step_class(body), body))
+        shared, step = self._application.shared, read_step(step_class(body), body)
+        await shared.steps.handle(TENANT, step)
+        if is_again(body):
+            await shared.step_failures.done(TENANT, step)
 
     async def _remove(self, steps: Sequence[WrittenStep]) -> None:
         async with self._pool.acquire() as connection:

@@ -23,6 +23,7 @@ from rs_order.core.steps import (
     StepScope,
     UnhandledSteps,
     UnknownStep,
+    is_again,
     read_step,
     step_class,
     step_names,
@@ -40,7 +41,7 @@ from rs_order.mails.plan import RemindStep
 from rs_order.mails.send import SendMailStep
 from rs_order.ports import ConnectionState, MessageKind
 from rs_order.processing.results import GiveUpResultsStep
-from rs_order.reconcile.rebuild_steps import Part, RebuildPageStep
+from rs_order.reconcile.rebuild_steps import Part, RebuildPageStep, RebuildRemotePageStep
 from rs_order.reconcile.recount import RecountStep
 from rs_order.reconcile.runs import ReconcileStep
 from rs_order.requests.retention import PurgeInboxStep
@@ -105,6 +106,16 @@ WRITTEN: list[tuple[Step, dict[str, Any]]] = [
     (FindTenantsStep(attempts=0), {"step": "find-tenants", "attempts": 0}),
     (ReconcileStep(3), {"step": "reconcile", "round": 3}),
     (RebuildPageStep(Part.REQUESTS), {"step": "rebuild-steps", "part": "requests"}),
+    (
+        RebuildRemotePageStep(Part.MAILS, 5, written_at=AT, confirms=True),
+        {
+            "step": "rebuild-remote-steps",
+            "part": "mails",
+            "after": 5,
+            "writtenAt": "2026-01-01T12:00:00Z",
+            "confirms": True,
+        },
+    ),
     (RebuildPageStep(Part.OWNERS, "x"), {"step": "rebuild-steps", "part": "owners", "after": "x"}),
     (RecountStep.first(3), {"step": "recount", "round": 3, "part": "orders", "after": 0}),
     (RemindStep(3), {"step": "remind", "round": 3}),
@@ -131,6 +142,16 @@ def test_steps_of_the_last_version_are_read() -> None:
 
     assert read_step(ConnectTenantStep, connect) == ConnectTenantStep("p", AT)
     assert read_step(RebuildPageStep, rebuild) == RebuildPageStep(Part.REQUESTS)
+
+
+def test_a_step_that_is_written_again_has_a_mark() -> None:
+    """Its members are the same, so that instances of another version handle it."""
+    message = ScheduleStep("jane").to(TENANT, again=True)
+
+    assert message.body == {"step": "schedule", "owner": "jane", "again": True}
+    assert read_step(ScheduleStep, message.body) == ScheduleStep("jane")
+    assert is_again(message.body)
+    assert not is_again(ScheduleStep("jane").to(TENANT).body)
 
 
 @pytest.mark.parametrize(
@@ -211,6 +232,7 @@ def test_queues_and_scopes_follow_the_classes() -> None:
         "report-connection",
         "find-tenants",
         "send-mail",
+        "rebuild-remote-steps",
     }
     without_tenant = {type(step) for step, _ in WRITTEN if step.scope is StepScope.INSTANCE}
     assert without_tenant == {ConnectTenantStep, ReportConnectionStep, FindTenantsStep}

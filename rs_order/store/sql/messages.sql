@@ -11,6 +11,22 @@ from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::uuid
     with ordinality as sent (kind, tenant, stream, body, correlation_id, message_id, due_at, position)
 order by position
 
+-- name: unpublished_steps
+-- The steps among these that are due rows. $1 tenant, $2 names, $3 subjects, $4 now.
+with due as (
+    select body::jsonb as body from rs_order.outbox
+    where partition between 16 and 31 and tenant = $1 and due_at is null
+    union all
+    select body::jsonb from rs_order.outbox
+    where partition between 16 and 31 and tenant = $1 and due_at <= $4
+), waiting as (
+    select body ->> 'step' as step, coalesce(request, body - 'step' - 'again') as subject
+    from due left join lateral jsonb_array_elements(body -> 'requests') as request on true
+)
+select distinct wanted.step, wanted.subject
+from unnest($2::text[], $3::text[]) as wanted (step, subject)
+join waiting on waiting.step = wanted.step and waiting.subject = wanted.subject::jsonb
+
 -- name: save_responses
 -- Keep order responses, so that they can be sent again when a request is repeated.
 -- $1 order ids, $2 request ids, $3 message ids, $4 correlation ids, $5 bodies.

@@ -127,6 +127,17 @@ where orders.id = record.id
 -- stays. $1 order id.
 delete from orders where id = $1
 
+-- name: explain
+-- Give an order a message, unless it has one. $1 order, $2 message.
+update orders set message = $2
+where id = $1 and message is null and status not in ('DELETED', 'EXPIRED')
+
+-- name: withdraw
+-- Remove a message, unless another step of the order fails. $1 order, $2 message.
+update orders set message = null
+where id = $1 and message = $2
+  and not exists (select from repeated_step where order_id = $1 and failures > 0)
+
 -- name: add_history
 -- Add events of orders and sub-orders to the history. $1 records, $2 now.
 insert into history (order_id, sub_order_id, before, after, reason, actor, at)

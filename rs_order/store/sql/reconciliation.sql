@@ -203,9 +203,9 @@ where retry.order_id > $2 and orders.status = 'RUNNING' and orders.status_at < $
 order by retry.order_id limit $3
 
 -- name: stalled_owners
--- Owners of ready sub-orders, one index probe each, and whether one of their sub-orders may start: storage
--- isn't asked for it, or its owner has a free slot and doesn't wait for capacity. $1 after this owner, $2 limit,
--- $3 slots of each (0: no limit), $4 tenant.
+-- Owners of ready sub-orders, one index probe each, and the next one that may start: storage isn't asked for it, or
+-- its owner has a free slot and doesn't wait for capacity. Those of paused orders, or of orders under retry, wait.
+-- $1 after this owner, $2 limit, $3 slots of each (0: no limit), $4 tenant.
 with recursive ready (owner, number) as (
     select $1::text, 0
     union all
@@ -216,35 +216,38 @@ with recursive ready (owner, number) as (
     ), number + 1
     from ready where owner is not null and number < $2
 )
-select owner,
-    exists (select from sub_order where owner = ready.owner and state = 'READY' and not asks_storage)
-    or (($3 = 0 or $3 > (
-            select count(*) from sub_order
-            where owner = ready.owner and kind <> 'EXTERNAL'
-              and (state = 'RUNNING' or (state = 'WAITING' and not quota_exceeded))))
-        and not exists (
-            select from rs_order.waiting_user waiting
-            where waiting.tenant = $4 and waiting.owner = ready.owner)) as may_start
-from ready where number > 0 and owner is not null
-order by owner
+select ready.owner, next.id as next
+from ready
+left join lateral (
+    select sub_order.id from sub_order
+    join orders on orders.id = sub_order.order_id
+    where sub_order.owner = ready.owner and sub_order.state = 'READY' and orders.status = 'RUNNING'
+      and not exists (select from retry where retry.order_id = orders.id)
+      and (not sub_order.asks_storage
+           or (($3 = 0 or $3 > (
+                    select count(*) from sub_order in_slot
+                    where in_slot.owner = ready.owner and in_slot.kind <> 'EXTERNAL'
+                      and (in_slot.state = 'RUNNING'
+                           or (in_slot.state = 'WAITING' and not in_slot.quota_exceeded))))
+               and not exists (
+                    select from rs_order.waiting_user waiting
+                    where waiting.tenant = $4 and waiting.owner = ready.owner)))
+    order by sub_order.asks_storage, sub_order.rank limit 1
+) as next on true
+where number > 0 and ready.owner is not null
+order by ready.owner
 
 -- name: overdue_sub_orders
--- Sub-orders whose step is overdue, except those that another transaction works on. $1 before, $2 now,
--- $3 limit.
-with overdue as (
-    select id from sub_order
-    where state in ('RUNNING', 'PROCESSING') and due_at < $1
-      and exists (
-          select from orders
-          where orders.id = sub_order.order_id and orders.status not in ('DELETED', 'EXPIRED'))
-    order by due_at limit $3
-    for update skip locked
-)
-update sub_order set due_at = $2
-from overdue where sub_order.id = overdue.id
-returning sub_order.id, sub_order.order_id, sub_order.state, sub_order.asks,
-    exists (select from process_batch batch
-            where batch.sub_order_id = sub_order.id and batch.batch_id is not null) as executions_asked
+-- Sub-orders whose step is overdue. $1 before, $2 after this sub-order, $3 limit, $4 true: those whose executions
+-- have to be requested; false: the others.
+select sub_order.id, sub_order.order_id, sub_order.state, sub_order.asks
+from sub_order
+join orders on orders.id = sub_order.order_id and orders.status not in ('DELETED', 'EXPIRED')
+where sub_order.state in ('RUNNING', 'PROCESSING') and sub_order.due_at < $1 and sub_order.id > $2
+  and (sub_order.state = 'PROCESSING' and not exists (
+      select from process_batch batch
+      where batch.sub_order_id = sub_order.id and batch.batch_id is not null)) = $4
+order by sub_order.id limit $3
 
 -- name: overdue_orders
 -- $1 before, $2 after this order, $3 limit.
