@@ -8,6 +8,7 @@ from rs_order.app.clock import SystemClock
 from rs_order.domain.ids import Tenant
 from rs_order.ports import Clock
 from rs_order.settings import PREFIX, Settings, SettingsError
+from rs_order.store.data_rights import grant_data_rights
 from rs_order.store.migrate import migrate_platform, migrate_tenant
 from rs_order.store.pool import InvalidTenantNameError, Pool, open_pool
 from rs_order.store.tenants import Tenants
@@ -28,6 +29,14 @@ class Database:
         tenant = await self.tenants.add(name, host)
         await Store(self.pool, committed=lambda: None).send([ResumeTenantStep().to(tenant)])
         return tenant
+
+    async def grant_data_rights(self, role: str) -> None:
+        """Let a role run ``rs-order serve`` without owning anything.
+
+        Raises:
+            UnknownRoleError: there is no such role.
+        """
+        await grant_data_rights(self.pool, role)
 
 
 @asynccontextmanager

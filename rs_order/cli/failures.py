@@ -123,6 +123,7 @@ def _known_errors() -> list[tuple[type[Exception], str]]:
     from rs_order.demo.errors import DemoError
     from rs_order.demo.servers.errors import ServersError
     from rs_order.settings import SettingsError
+    from rs_order.store.data_rights import UnknownRoleError
     from rs_order.store.migrate import MigrationError
     from rs_order.store.pool import InvalidTenantNameError
 
@@ -131,6 +132,7 @@ def _known_errors() -> list[tuple[type[Exception], str]]:
         (SettingsError, ""),
         (InvalidTenantNameError, ""),
         (MigrationError, ""),
+        (UnknownRoleError, ""),
         (ServersError, ""),
         (DemoError, ""),
         (

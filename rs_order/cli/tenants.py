@@ -27,9 +27,16 @@ def migrate_command(
             help="Also apply the migrations that must wait until the previous version has stopped.",
         ),
     ] = False,
+    grant_to: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ROLE",
+            help="Give a role the rights on the data, with which it can run serve but change no schema.",
+        ),
+    ] = None,
 ) -> None:
     """Bring the platform's schema and those of all tenants up to date. May run several times at once."""
-    run_command(_migrate(after=after))
+    run_command(_migrate(after=after, grant_to=grant_to))
 
 
 @tenant_commands.command("add")
@@ -49,10 +56,13 @@ def list_command() -> None:
     run_command(_list())
 
 
-async def _migrate(*, after: bool) -> None:
+async def _migrate(*, after: bool, grant_to: str | None) -> None:
     async with _opened(after_deployment=after) as database:
         count = len(database.tenants.names())
-    typer.echo(f"The platform's schema and those of {count} tenants are up to date")
+        typer.echo(f"The platform's schema and those of {count} tenants are up to date")
+        if grant_to is not None:
+            await database.grant_data_rights(grant_to)
+            typer.echo(f"Role {grant_to} can run rs-order serve")
 
 
 async def _add(name: str, host: str | None) -> None:

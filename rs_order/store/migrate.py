@@ -8,7 +8,8 @@ table ``schema_version``. The stage says when that is safe:
 - ``after`` the deployment: only when no process of the previous version is left. Only
   ``rs-order migrate --after`` applies it.
 
-Several instances may start at once: the first takes the lock, the others find nothing left to do.
+Several instances may start at once: the first takes the lock, the others find nothing left to do. A schema
+that is up to date is only read, so a role that may change no schema can start a process (decision 0030).
 """
 
 import re
@@ -17,9 +18,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from importlib.resources import files
 
+import asyncpg
 import structlog
 
 from rs_order.domain.ids import Tenant
+from rs_order.store.data_rights import lacks_rights, recorded_migrations, role_of
 from rs_order.store.pool import LONGEST_IDLE_MS, PLATFORM_SCHEMA, Connection, Pool, tenant_schema
 
 _LOCK = 7226_0001
@@ -119,7 +122,7 @@ async def migrate_platform(pool: Pool, *, after: bool = False) -> None:
     """Create or update the schema that all tenants share.
 
     Raises:
-        MigrationError: see `pending`.
+        MigrationError: see `pending`; or the role lacks the rights.
     """
     async with pool.acquire() as connection:
         await _migrate(
@@ -139,7 +142,7 @@ async def migrate_tenant(
 
     Raises:
         InvalidTenantNameError: the name can't be part of a schema's name.
-        MigrationError: see `pending`.
+        MigrationError: see `pending`; or the role lacks the rights.
     """
     known = migrations("tenant") if known is None else known
     async with pool.acquire() as connection:
@@ -154,18 +157,54 @@ async def _migrate(
     after: bool,
     in_use: bool,
 ) -> None:
-    async with connection.transaction():
-        applied = await _lock_schema(connection, schema)
-        used = in_use and bool(applied)
-        now = pending(known, applied, after=after, in_use=used)
-        for migration in now:
-            await connection.execute(migration.text, timeout=_TIMEOUT_SECONDS)
-            await connection.execute(
-                "insert into schema_version (version, name) values ($1, $2)",
-                migration.number,
-                migration.name,
-            )
-            log.info("schema-migrated", schema=schema, migration=migration.name)
+    """Apply what is pending, if anything is, and check that the role can use the schema."""
+    recorded = await recorded_migrations(connection, schema)
+    if recorded is not None:
+        used = in_use and bool(recorded)
+        if pending(known, recorded, after=after, in_use=used):
+            await _migrate_as_owner(connection, known, schema, after=after, in_use=in_use)
+    if recorded is None or await lacks_rights(connection, schema):
+        role = await role_of(connection)
+        raise MigrationError(
+            f"Role {role} lacks rights on schema {schema}: run 'rs-order migrate --grant-to {role}' "
+            "with the role that owns it"
+        )
+
+
+async def _migrate_as_owner(
+    connection: Connection,
+    known: Sequence[Migration],
+    schema: str,
+    *,
+    after: bool,
+    in_use: bool,
+) -> None:
+    """Apply the pending migrations under the lock of all migrations.
+
+    Raises:
+        MigrationError: the role may not change the schema.
+    """
+    try:
+        async with connection.transaction():
+            applied = await _lock_schema(connection, schema)
+            used = in_use and bool(applied)
+            for migration in pending(known, applied, after=after, in_use=used):
+                await _apply(connection, migration, schema)
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise MigrationError(
+            f"Schema {schema} isn't migrated: run 'rs-order migrate' (for a new tenant "
+            f"'rs-order tenant add NAME') with its owner, because role {await role_of(connection)} may not"
+        ) from error
+
+
+async def _apply(connection: Connection, migration: Migration, schema: str) -> None:
+    await connection.execute(migration.text, timeout=_TIMEOUT_SECONDS)
+    await connection.execute(
+        "insert into schema_version (version, name) values ($1, $2)",
+        migration.number,
+        migration.name,
+    )
+    log.info("schema-migrated", schema=schema, migration=migration.name)
 
 
 async def _lock_schema(connection: Connection, schema: str) -> dict[int, str]:

@@ -18,6 +18,7 @@ from rs_order.reconcile.runs import ReconcilerRuns
 from rs_order.regards.admin import RegardsConnections
 from rs_order.scheduling.schedule import ScheduleSubOrders
 from rs_order.store.errors import StoreError
+from rs_order.store.migrate import MigrationError
 from rs_order.store.tenants import Tenants
 from rs_order.store.unit_of_work import Store
 
@@ -213,7 +214,8 @@ class ConnectTenants:
 def _short_cause(error: Exception) -> str:
     """Return the cause that administrators read in rs-admin-instance.
 
-    The texts of a ValueError, such as the error of a wrong name, need no class name.
+    The texts for operators, such as the errors of a wrong name or of missing rights, need no class name.
     """
-    text = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+    is_plain = isinstance(error, (ValueError, MigrationError))
+    text = str(error) if is_plain else f"{type(error).__name__}: {error}"
     return (text.splitlines() or [type(error).__name__])[0][:LONGEST_CAUSE]

@@ -1,5 +1,6 @@
 """The calls of RabbitMQ's management API that servers and tests need."""
 
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -58,6 +59,19 @@ class Management:
         await self._put(f"/api/vhosts/{vhost}", {})
         everything = {"configure": ".*", "write": ".*", "read": ".*"}
         await self._put(f"/api/permissions/{vhost}/{user}", everything)
+
+    async def create_user(
+        self, name: str, password: str, permissions: dict[str, str], vhosts: Iterable[str]
+    ) -> None:
+        """Create a user without rights of administration, and give it permissions on virtual hosts."""
+        user = quote(name, safe="")
+        await self._put(f"/api/users/{user}", {"password": password, "tags": ""})
+        for vhost in vhosts:
+            await self._put(f"/api/permissions/{quote(vhost, safe='')}/{user}", permissions)
+
+    async def delete_user(self, name: str) -> None:
+        response = await self._client.delete(f"/api/users/{quote(name, safe='')}")
+        response.raise_for_status()
 
     async def delete_vhost(self, name: str) -> None:
         response = await self._client.delete(f"/api/vhosts/{quote(name, safe='')}")
