@@ -9,7 +9,14 @@ from rs_order.domain.ids import Tenant
 from rs_order.domain.order import Order
 from rs_order.domain.process import Process
 from rs_order.domain.selection import DatasetSelection
-from rs_order.ports import Catalog, Processes, RemoteError, RemoteRejection, UnreadableProcess
+from rs_order.ports import (
+    BadResponse,
+    Catalog,
+    Processes,
+    RemoteError,
+    RemoteRejection,
+    UnreadableProcess,
+)
 from rs_order.regards.catalog import RegardsDatasetFiles
 
 SEARCH_FAILED = "Error trying to search data objects from catalog."
@@ -117,7 +124,7 @@ class PageReader:
     def explain(error: RemoteError, selection: DatasetSelection) -> str:
         """Return the message of an order that fails because of the error (domain.md 4.4, 5.1, C15)."""
         if error.service == PlatformService.CATALOG:
-            return SEARCH_FAILED
+            return f"{SEARCH_FAILED} {error}" if isinstance(error, BadResponse) else SEARCH_FAILED
         return _no_process(selection) if error.service == PlatformService.PROCESSING else str(error)
 
 

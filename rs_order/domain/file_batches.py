@@ -105,8 +105,9 @@ class FileBatches:
             return
         if self.storage is None:
             self.storage = self._open(SubOrderKind.STORAGE)
-        if file.checksum is None:
-            self.storage.add(OrderedFile(product, file, FileState.ERROR, NO_CHECKSUM), file.size)
+        if file.defect or file.checksum is None:
+            reason = file.defect or NO_CHECKSUM
+            self.storage.add(OrderedFile(product, file, FileState.ERROR, reason), file.size)
             return
         self.storage.add(OrderedFile(product, file, FileState.PENDING), file.size)
         if file.size is not None and file.size > self._batch_bytes:

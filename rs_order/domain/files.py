@@ -1,6 +1,6 @@
 """Products and files as the catalog describes them, and the filter of the files that are ordered."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Final
@@ -61,6 +61,12 @@ class CatalogFile:
     checksum_algorithm: str | None
     mime_type: str | None
     online: bool
+    defect: str | None = None
+    """Why it can't be ordered: the catalog describes it wrongly. None: it can be."""
+
+    def without_source(self, defect: str) -> "CatalogFile":
+        """Return the file as one that can't be ordered. A retry can't revive it, as storage isn't asked."""
+        return replace(self, external=False, url="", checksum=None, defect=defect)
 
     @property
     def stored_by_dam(self) -> bool:

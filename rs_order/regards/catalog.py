@@ -227,7 +227,11 @@ def _count(members: dict[str, Any], name: str, *, absent: int | None) -> int:
 
 
 class MalformedFeature(ValueError):
-    """The description of a product or a file is not usable, so it can't be ordered."""
+    """A product can't be identified, so its page can't be ordered."""
+
+
+class Malformed(ValueError):
+    """A member of a description is not usable. The text says which one, and what is wrong."""
 
 
 _ORDERABLE: Final = tuple((data_type.value, data_type) for data_type in ORDERABLE)
@@ -238,51 +242,63 @@ _OTHERS: Final = tuple((data_type.value, data_type) for data_type in OtherType)
 def product_of(feature: Any, *, every_type: bool = False) -> Product:
     """Return the product of a feature, with its orderable files; ``every_type``: with all files.
 
+    What else is wrong with the product or a file makes the files concerned defective.
+
     Raises:
-        MalformedFeature: the feature has no id, or a file can't be identified or fetched.
+        MalformedFeature: the feature has no id.
     """
     if not isinstance(feature, dict):
         raise MalformedFeature("a feature isn't an object")
-    urn = _text(feature, "id")
+    try:
+        urn = _text(feature, "id")
+    except Malformed as error:
+        raise MalformedFeature(f"a feature has no usable id: {error}") from error
     if not urn:
         raise MalformedFeature("a feature has no id")
+    files = tuple(_files_of(feature, _ORDERABLE))
+    others = tuple(_files_of(feature, _OTHERS)) if every_type else ()
     try:
-        return Product(
-            urn=Urn(urn),
-            provider_id=_text(feature, "providerId"),
-            version=_whole(feature, "version", _LATEST_VERSION) or 1,
-            files=tuple(_files_of(feature, _ORDERABLE)),
-            others=tuple(_files_of(feature, _OTHERS)) if every_type else (),
-        )
-    except MalformedFeature as error:
-        raise MalformedFeature(f"{urn}: {error}") from error
+        provider_id = _text(feature, "providerId")
+        version = _whole(feature, "version", _LATEST_VERSION) or 1
+    except Malformed as error:
+        defect = f"The catalog describes its product wrongly: {error}."
+        files = tuple(file.without_source(defect) for file in files)
+        others = tuple(file.without_source(defect) for file in others)
+        provider_id, version = None, 1
+    return Product(Urn(urn), provider_id, version, files, others)
 
 
 def _files_of(
     feature: dict[str, Any], types: Sequence[tuple[str, FileType]]
 ) -> Iterator[CatalogFile]:
+    """Yield the files of some types; a list that can't be read is a defective file."""
     by_type = feature.get("files")
     if by_type is None:
         return
     if not isinstance(by_type, dict):
-        raise MalformedFeature("files isn't an object")
+        yield _defective(None, types[0][1], 1, "files isn't an object")
+        return
     for name, data_type in types:
         files = by_type.get(name)
         if files is None:
             continue
         if not isinstance(files, list):
-            raise MalformedFeature(f"files.{name} isn't a list")
-        for file in files:
-            yield _file_of(file, data_type)
+            yield _defective(None, data_type, 1, f"files.{name} isn't a list")
+            continue
+        for number, file in enumerate(files, 1):
+            try:
+                yield _file_of(file, data_type)
+            except Malformed as error:
+                yield _defective(file, data_type, number, str(error))
 
 
 def _file_of(file: Any, data_type: FileType) -> CatalogFile:
     if not isinstance(file, dict):
-        raise MalformedFeature("a file isn't an object")
+        raise Malformed("it isn't an object")
     url = _text(file, "uri") or ""
     checksum = _text(file, "checksum")
     if not url and not checksum:
-        raise MalformedFeature("a file has neither uri nor checksum")
+        raise Malformed("it has neither uri nor checksum")
     algorithm = _text(file, "digestAlgorithm")
     mime_type = _text(file, "mimeType")
     return CatalogFile(
@@ -299,12 +315,40 @@ def _file_of(file: Any, data_type: FileType) -> CatalogFile:
     )
 
 
+def _defective(file: Any, data_type: FileType, number: int, defect: str) -> CatalogFile:
+    """Return a file that is in error from the start.
+
+    ``number``: its position in the list of its type. It makes the name unique.
+    """
+    members = file if isinstance(file, dict) else {}
+    name = _readable(members.get("filename"))
+    return CatalogFile(
+        data_type=data_type,
+        name=f"{name} ({data_type} {number})" if name else f"{data_type} {number}",
+        url="",
+        external=False,
+        size=None,
+        checksum=None,
+        checksum_algorithm=None,
+        mime_type=None,
+        online=False,
+        defect=f"The catalog describes it wrongly: {defect}.",
+    )
+
+
+def _readable(value: Any) -> str:
+    """Return a name without the characters that can't be stored; '' for what isn't a text."""
+    if not isinstance(value, str):
+        return ""
+    return value.replace("\0", "?").encode("utf-8", "replace").decode()
+
+
 def _last_segment(url: str) -> str:
     """Return the name of a file that the catalog doesn't name (rest.md 10.3)."""
     try:
         return storable(unquote(urlsplit(url).path.rsplit("/", 1)[-1]))
     except ValueError as error:
-        raise MalformedFeature(f"uri: {error}") from error
+        raise Malformed(f"uri: {error}") from error
 
 
 def _text(members: dict[str, Any], name: str) -> str | None:
@@ -312,18 +356,18 @@ def _text(members: dict[str, Any], name: str) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str):
-        raise MalformedFeature(f"{name} isn't a text")
+        raise Malformed(f"{name} isn't a text")
     try:
         return storable(value)
     except ValueError as error:
-        raise MalformedFeature(f"{name}: {error}") from error
+        raise Malformed(f"{name}: {error}") from error
 
 
 def _whole(members: dict[str, Any], name: str, most: int) -> int | None:
     value = members.get(name)
     if value is None or (type(value) is int and 0 <= value <= most):
         return value
-    raise MalformedFeature(f"{name} isn't a whole number from 0 to {most}")
+    raise Malformed(f"{name} isn't a whole number from 0 to {most}")
 
 
 def _flag(members: dict[str, Any], name: str) -> bool:
@@ -332,4 +376,4 @@ def _flag(members: dict[str, Any], name: str) -> bool:
         return False
     if isinstance(value, bool):
         return value
-    raise MalformedFeature(f"{name} is neither true nor false")
+    raise Malformed(f"{name} is neither true nor false")

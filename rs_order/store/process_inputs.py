@@ -129,7 +129,9 @@ def _first_state(file: CatalogFile) -> tuple[str, str | None]:
     """Return the first state of an input, and its reason. Only stored files are requested from storage."""
     if file.external:
         return "AVAILABLE", None
-    return ("PENDING", None) if file.checksum else ("ERROR", NO_CHECKSUM)
+    if file.defect or not file.checksum:
+        return "ERROR", file.defect or NO_CHECKSUM
+    return "PENDING", None
 
 
 def _input_of(row: Row) -> InputFile:

@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import asyncpg
 import pytest
 
 from rs_order.core.shared_steps import CompleteOrderStep, ScheduleStep
 from rs_order.domain.ids import OrderId
-from rs_order.ports import RemoteRejection
+from rs_order.ports import BadResponse, RemoteRejection
 from rs_order.store.pool import Pool
 from tests.integration.app_harness import TENANT, AppHarness, one_file
 from tests.support.polling import WAIT_SECONDS
@@ -150,3 +151,36 @@ async def test_w4_the_reason_of_a_file_is_kept_whole(app: AppHarness) -> None:
     await app.storage_answers(a=LONG)
 
     assert await app.rows("select reason from data_file") == [{"reason": LONG}]
+
+
+async def test_f9e_a_file_that_the_catalog_describes_wrongly_is_in_error_and_the_order_continues(
+    app: AppHarness,
+) -> None:
+    """It has its reason. Storage is asked for the other file of its product only."""
+    product = one_file("good")
+    bad = replace(product.files[0], name="bad").without_source("Its size is wrong.")
+    order = await app.order(products=[replace(product, files=(*product.files, bad))])
+    await app.run()
+    await app.storage_answers("good")
+
+    assert await app.files(order) == {"good": "AVAILABLE", "bad": "ERROR"}
+    assert await app.rows("select reason from data_file where name = 'bad'") == [
+        {"reason": "Its size is wrong."}
+    ]
+    assert await app.restore_requests() == [["good"]]
+    assert await app.status(order) == "DONE_WITH_WARNING"
+
+
+async def test_f9e_the_message_of_an_order_says_what_is_wrong_with_the_response(
+    app: AppHarness,
+) -> None:
+    """A page without usable products fails the order after the deadline."""
+    order = await app.order("a")
+    app.catalog.error = BadResponse("rs-catalog", "/complex/search: a feature has no id")
+    await app.run()
+    app.clock.move(days=1)
+    await app.run()
+
+    assert await app.status(order) == "FAILED"
+    (row,) = await app.rows("select message from orders")
+    assert row["message"].endswith("rs-catalog: /complex/search: a feature has no id")

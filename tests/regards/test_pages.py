@@ -64,19 +64,90 @@ def test_optional_members() -> None:
 
 
 @pytest.mark.parametrize(
-    "bad",
-    [
-        *(None, 42, [], {}, feature(id=None), feature(id=""), feature(version="2")),
-        *(feature(files=[]), feature(files={"RAWDATA": {}}), feature(files={"RAWDATA": [1]})),
-        *(with_file(filesize=-1), with_file(filesize=1.5), with_file(filesize=True)),
-        *(with_file(reference="yes"), with_file(checksum=1), with_file(uri=None)),
-        # Values that no column can store. The catalog must not cause an error of the database.
-        *(with_file(filesize=2**53), feature(version=2**31), feature(id="URN:\0")),
-        *(with_file(filename="half \ud800"), with_file(filename="zero \0")),
-        *(with_file(uri="http://["), with_file(uri="https://h/zero%00")),
-    ],
+    "bad", [None, 42, [], {}, feature(id=None), feature(id=""), feature(id=7), feature(id="URN:\0")]
 )
-def test_malformed_features_are_rejected(bad: Any) -> None:
-    """Members that identify a file, or decide how it is ordered, must exist with the right type."""
+def test_a_product_without_id_is_rejected(bad: Any) -> None:
     with pytest.raises(MalformedFeature):
         product_of(bad)
+
+
+@pytest.mark.parametrize(
+    ("bad", "name", "defect"),
+    [
+        (
+            with_file(filename="a", filesize=-1),
+            "a (QUICKLOOK_SD 1)",
+            "filesize isn't a whole number from 0",
+        ),
+        (
+            with_file(filename="a", filesize="10"),
+            "a (QUICKLOOK_SD 1)",
+            "filesize isn't a whole number",
+        ),
+        (with_file(filesize=1.5), "QUICKLOOK_SD 1", "filesize isn't a whole number"),
+        (with_file(filesize=True), "QUICKLOOK_SD 1", "filesize isn't a whole number"),
+        (with_file(filesize=2**53), "QUICKLOOK_SD 1", "filesize isn't a whole number"),
+        (
+            with_file(filename="a", reference="yes"),
+            "a (QUICKLOOK_SD 1)",
+            "reference is neither true nor",
+        ),
+        (with_file(filename="a", checksum=1), "a (QUICKLOOK_SD 1)", "checksum isn't a text"),
+        (
+            with_file(filename="a", uri=None),
+            "a (QUICKLOOK_SD 1)",
+            "it has neither uri nor checksum",
+        ),
+        (with_file(filename=["a"]), "QUICKLOOK_SD 1", "filename isn't a text"),
+        (
+            with_file(filename="half \ud800"),
+            "half ? (QUICKLOOK_SD 1)",
+            "filename: half a surrogate pair",
+        ),
+        (
+            with_file(filename="zero \0"),
+            "zero ? (QUICKLOOK_SD 1)",
+            "filename: the character U+0000",
+        ),
+        (with_file(uri="http://["), "QUICKLOOK_SD 1", "uri: "),
+        (with_file(uri="https://h/zero%00"), "QUICKLOOK_SD 1", "uri: the character U+0000"),
+        (feature(files=[]), "RAWDATA 1", "files isn't an object"),
+        (feature(files={"RAWDATA": {}}), "RAWDATA 1", "files.RAWDATA isn't a list"),
+        (feature(files={"RAWDATA": [1]}), "RAWDATA 1", "it isn't an object"),
+    ],
+)
+def test_f9e_a_malformed_file_is_in_error_with_its_reason(bad: Any, name: str, defect: str) -> None:
+    """It has no source, so that neither storage nor another server is asked for it."""
+    (file,) = product_of(bad).files
+
+    assert file.name == name
+    assert (file.defect or "").startswith(f"The catalog describes it wrongly: {defect}")
+    assert (file.url, file.checksum, file.external) == ("", None, False)
+
+
+def test_f9e_other_files_of_the_product_are_not_affected() -> None:
+    """Two files without any name differ by their position."""
+    files = [{"checksum": "c", "filesize": 3}, {}, {"checksum": "d"}, {}]
+
+    product = product_of(feature(files={"RAWDATA": files}))
+
+    assert [file.name for file in product.files if file.defect] == ["RAWDATA 2", "RAWDATA 4"]
+    assert [file.checksum for file in product.files if not file.defect] == ["c", "d"]
+
+
+@pytest.mark.parametrize(
+    ("members", "defect"),
+    [
+        ({"version": "2"}, "version isn't a whole number"),
+        ({"version": 2**31}, "version isn't a whole number"),
+        ({"providerId": 7}, "providerId isn't a text"),
+    ],
+)
+def test_f9e_all_files_of_a_malformed_product_are_in_error(
+    members: dict[str, Any], defect: str
+) -> None:
+    product = product_of(feature(files={"RAWDATA": [{"checksum": "c"}]}, **members))
+
+    (file,) = product.files
+    assert (file.defect or "").startswith(f"The catalog describes its product wrongly: {defect}")
+    assert file.checksum is None

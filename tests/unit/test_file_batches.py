@@ -159,6 +159,17 @@ def test_a_stored_file_without_checksum_is_in_error_with_a_reason() -> None:
     assert "checksum" in (ordered.reason or "")
 
 
+@pytest.mark.parametrize("external", [False, True])
+def test_f9e_a_defective_file_is_in_error_with_its_reason(external: bool) -> None:
+    """It has no source, whether storage or another server was meant."""
+    file = a_file(external=external).without_source("wrong")
+
+    (batch,) = split([a_product(file)]).touched
+
+    assert batch.kind is SubOrderKind.STORAGE
+    assert [(one.state, one.reason) for one in batch.added] == [(FileState.ERROR, "wrong")]
+
+
 @pytest.mark.parametrize(
     ("size", "named"), [(BATCH_BYTES, []), (BATCH_BYTES + 1, ["x"]), (None, [])]
 )
