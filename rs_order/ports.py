@@ -11,7 +11,7 @@ RemoteError
 """
 
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,6 +20,7 @@ from typing import Any, Final, Protocol
 from uuid import UUID
 
 from rs_order.contracts.administration import HealthStatus
+from rs_order.domain.dead_letters import StoredDeadLetter
 from rs_order.domain.files import Product
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Checksum, DataFileId, OrderId, Tenant, Urn
@@ -603,6 +604,57 @@ class Health(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class IndexedQueue:
+    """The dead letters of one origin that the index has in a queue."""
+
+    queue: str
+    origin: str | None
+    letters: int
+    to_remove: int
+    """Those that were replayed or discarded, and are still in the queue."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedRow:
+    """A dead letter that the index has in a queue."""
+
+    id: str
+    identity: str
+    to_remove: bool
+
+
+class LetterIndex(Protocol):
+    """The index of the dead letters, as the watcher of their queues keeps it. Each method is one commit.
+
+    A method may raise anything if the index can't be reached; the watcher then tries again later.
+    """
+
+    async def add(self, letters: Sequence[StoredDeadLetter]) -> frozenset[str]:
+        """Index dead letters. Return the ids of those that were replayed or discarded before."""
+        ...
+
+    async def queues(self, vhost: str) -> Sequence[IndexedQueue]:
+        """Return the dead letters of a virtual host, by queue and origin."""
+        ...
+
+    async def in_queue(self, vhost: str, queue: str) -> Sequence[IndexedRow]:
+        """Return the dead letters that the index has in a queue."""
+        ...
+
+    async def left_queue(self, ids: Sequence[str]) -> None:
+        """Note that dead letters are not in their queue any more."""
+        ...
+
+    async def save_missing(self, vhost: str, queues: Collection[str]) -> None:
+        """Note which queues of origin don't exist now."""
+        ...
+
+    async def purge(self) -> None:
+        """Delete some of the dead letters that ended long ago."""
+        ...
+
+
 class MessageKind(StrEnum):
     """The kinds of outgoing messages; the broker package maps each to its address."""
 
@@ -622,6 +674,11 @@ class MessageKind(StrEnum):
     """A failed order request that may succeed later: a dead letter that an operator can replay.
 
     Body: ``{"request": …, "reason": …, "detail": …}``; only the request is published.
+    """
+    REPLAY = "REPLAY"
+    """The message of a dead letter, for the queue that it came from.
+
+    Body: ``{"vhost", "queue", "headers", "properties", "body"}``, with JSON values and base64.
     """
     NOTIFIER_COPY = "NOTIFIER_COPY"
     """NotificationRequestEvent: a copy of another message for rs-notifier (amqp.md 3.4)."""

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 from rs_order.actions.routes import OrderActions
 from rs_order.app import features
+from rs_order.app.dead_letters import DeadLetterServices, dead_letter_services
 from rs_order.app.features import Orders, Processing, Requests, Scheduling, Tenants
 from rs_order.app.mails import mails
-from rs_order.app.shared_parts import SharedParts
+from rs_order.app.shared_parts import SharedParts, broker_topology
 from rs_order.baskets.routes import BasketUseCases
+from rs_order.dead_letters.runs import LetterRunStep
 from rs_order.downloads.settle import SettleDownloads
 from rs_order.reconcile.runs import ReconcilerRuns, count_drift
 from rs_order.requests.estimate import Estimator
@@ -28,6 +30,7 @@ class Application:
     settle_downloads: SettleDownloads
     reconcile: ReconcilerRuns
     tenants: Tenants
+    dead_letters: DeadLetterServices
 
 
 def compose_application(
@@ -59,6 +62,10 @@ def compose_application(
         settle_downloads=SettleDownloads(shared.store, shared.settlement, shared.clock),
         reconcile=reconcile,
         tenants=features.tenants(shared, scheduling.schedule, plan_mails, reconcile),
+        dead_letters=dead_letter_services(
+            shared.dead_letters, shared.clock, broker_topology(shared.settings)
+        ),
     )
+    shared.steps.on(LetterRunStep, application.dead_letters.runs.handle)
     shared.steps.check()
     return application

@@ -7,25 +7,17 @@ from rs_order.app.application import Application
 from rs_order.app.consumers import rights_consumers, shared_consumers, tenant_consumers
 from rs_order.broker.batch_consumer import BatchConsumer
 from rs_order.broker.connection import Session, SupervisedConnection
+from rs_order.broker.dead_letter_watch import DeadLetterWatch, IndexDeadLetters
 from rs_order.broker.publications import Publications
 from rs_order.broker.publishing import Publisher
 from rs_order.broker.queue_depths import QueueDepths
-from rs_order.broker.queue_names import topology
 from rs_order.broker.relay import Relay
 from rs_order.broker.topology import Elements, Topology, Vhost
 from rs_order.broker.virtual_hosts import create_missing_vhosts
 from rs_order.core.steps import StepQueue, step_names
 from rs_order.settings import Settings
+from rs_order.store.dead_letters import DeadLetterIndex
 from rs_order.store.outbox import Outbox
-
-
-def broker_topology(settings: Settings) -> Topology:
-    """Return the exchanges and queues of the service, with the names of this deployment."""
-    return topology(
-        settings.amqp_management_namespace,
-        settings.amqp_microservice_type_identifier,
-        instance_identifier=settings.amqp_microservice_instance_identifier,
-    )
 
 
 async def provision_vhosts(settings: Settings) -> None:
@@ -48,9 +40,21 @@ class Outgoing:
     """Reads the depths of shared queues and dead-letter queues."""
 
 
-def build_outgoing(settings: Settings, names: Topology, outbox: Outbox) -> Outgoing:
+def build_outgoing(
+    settings: Settings,
+    names: Topology,
+    outbox: Outbox,
+    index: DeadLetterIndex,
+    *,
+    is_worker: bool,
+) -> Outgoing:
+    """Return the relay and its connections. Those of a worker also watch the dead letters."""
     publishers = {vhost: Publisher() for vhost in Vhost}
     depths = {vhost: QueueDepths(names.shared_queues(vhost)) for vhost in Vhost}
+    watches = {
+        vhost: [_dead_letter_watch(settings, vhost, names, index)] if is_worker else []
+        for vhost in Vhost
+    }
     return Outgoing(
         Relay(outbox, _publications(settings, names), publishers),
         [
@@ -58,7 +62,7 @@ def build_outgoing(settings: Settings, names: Topology, outbox: Outbox) -> Outgo
                 settings,
                 vhost,
                 names.elements(vhost).for_publishing,
-                [publishers[vhost], depths[vhost]],
+                [*watches[vhost], publishers[vhost], depths[vhost]],
             )
             for vhost in Vhost
         ],
@@ -87,12 +91,18 @@ class Incoming:
 
 
 def build_incoming(
-    settings: Settings, names: Topology, application: Application, *, is_worker: bool
+    settings: Settings,
+    names: Topology,
+    application: Application,
+    index: DeadLetterIndex,
+    *,
+    is_worker: bool,
 ) -> Incoming:
     """Return the consumers. A process that is no worker consumes only the events for every instance."""
-    shared = shared_consumers(names, application) if is_worker else []
-    rights = rights_consumers(names, application)
-    tenants = tenant_consumers(names, application)
+    multitenant = IndexDeadLetters(Vhost.MULTITENANT, index)
+    shared = shared_consumers(names, application, multitenant) if is_worker else []
+    rights = rights_consumers(names, application, multitenant)
+    tenants = tenant_consumers(names, application, IndexDeadLetters(Vhost.INSTANCE, index))
     elements = names.multitenant if is_worker else names.of_each_instance
     return Incoming(
         [*shared, *rights, *tenants],
@@ -110,16 +120,28 @@ def _connection(
     elements: Elements,
     sessions: Sequence[Session],
 ) -> SupervisedConnection:
-    vhosts = {
-        Vhost.MULTITENANT: settings.amqp_vhost,
-        Vhost.INSTANCE: settings.amqp_instance_vhost,
-    }
     return SupervisedConnection(
         settings.amqp_url.get_secret_value(),
-        vhosts[vhost],
+        _vhost_name(settings, vhost),
         elements,
         sessions,
     )
+
+
+def _dead_letter_watch(
+    settings: Settings, vhost: Vhost, names: Topology, index: DeadLetterIndex
+) -> DeadLetterWatch:
+    return DeadLetterWatch(
+        settings.amqp_url.get_secret_value(),
+        vhost,
+        _vhost_name(settings, vhost),
+        names.dead_letter_queues(vhost),
+        index,
+    )
+
+
+def _vhost_name(settings: Settings, vhost: Vhost) -> str:
+    return settings.amqp_vhost if vhost is Vhost.MULTITENANT else settings.amqp_instance_vhost
 
 
 def _publications(settings: Settings, names: Topology) -> Publications:

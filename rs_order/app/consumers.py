@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 from rs_order.app.application import Application
-from rs_order.broker.batch_consumer import BatchConsumer
+from rs_order.broker.batch_consumer import BatchConsumer, Index
 from rs_order.broker.bounded_attempts import BatchHandler
 from rs_order.broker.topology import PlatformEvent, Queue, Topology
 from rs_order.consumers.batches import Batches, Received, drop
@@ -46,17 +46,21 @@ STEPS_AT_ONCE = 8
 Event = TypeVar("Event", bound=WireModel)
 
 
-def shared_consumers(names: Topology, application: Application) -> list[BatchConsumer]:
+def shared_consumers(
+    names: Topology, application: Application, index: Index
+) -> list[BatchConsumer]:
     """Return the consumers of the queues that the instances share."""
     return [
-        *_request_consumers(names, application),
-        *_platform_consumers(names, application),
-        *_step_consumers(names, application),
-        _consumer(names.file_reference_updates, drop),
+        *_request_consumers(names, application, index),
+        *_platform_consumers(names, application, index),
+        *_step_consumers(names, application, index),
+        _consumer(names.file_reference_updates, drop, index),
     ]
 
 
-def _request_consumers(names: Topology, application: Application) -> list[BatchConsumer]:
+def _request_consumers(
+    names: Topology, application: Application, index: Index
+) -> list[BatchConsumer]:
     shared = application.shared
     requests = Batches(
         OrderRequest,
@@ -74,12 +78,14 @@ def _request_consumers(names: Topology, application: Application) -> list[BatchC
     )
     sizes = shared.settings
     return [
-        _consumer(names.order_requests, requests, size=sizes.request_bulk_size),
-        _consumer(names.order_cancels, cancels, size=sizes.cancel_request_bulk_size),
+        _consumer(names.order_requests, requests, index, size=sizes.request_bulk_size),
+        _consumer(names.order_cancels, cancels, index, size=sizes.cancel_request_bulk_size),
     ]
 
 
-def _platform_consumers(names: Topology, application: Application) -> list[BatchConsumer]:
+def _platform_consumers(
+    names: Topology, application: Application, index: Index
+) -> list[BatchConsumer]:
     """Return the consumers of the events that rs-storage and rs-processing publish for all services."""
     shared = application.shared
     tenants, failures = shared.tenants, shared.failures
@@ -108,27 +114,29 @@ def _platform_consumers(names: Topology, application: Application) -> list[Batch
         platform_wide=True,
     )
     return [
-        _consumer(names.file_references, references, size=FILE_EVENT_BATCH),
-        _consumer(names.processing_results, results, size=RESULT_BATCH),
-        _consumer(names.process_rights, rights, size=RESULT_BATCH),
+        _consumer(names.file_references, references, index, size=FILE_EVENT_BATCH),
+        _consumer(names.processing_results, results, index, size=RESULT_BATCH),
+        _consumer(names.process_rights, rights, index, size=RESULT_BATCH),
     ]
 
 
-def _step_consumers(names: Topology, application: Application) -> list[BatchConsumer]:
+def _step_consumers(names: Topology, application: Application, index: Index) -> list[BatchConsumer]:
     shared = application.shared
     steps = StepHandler(shared.steps, shared.tenants, shared.step_failures, shared.failures)
     return [
-        _consumer(queue, steps, size=1, concurrency=STEPS_AT_ONCE)
+        _consumer(queue, steps, index, size=1, concurrency=STEPS_AT_ONCE)
         for queue in (names.steps, names.remote_steps)
     ]
 
 
-def rights_consumers(names: Topology, application: Application) -> list[BatchConsumer]:
+def rights_consumers(
+    names: Topology, application: Application, index: Index
+) -> list[BatchConsumer]:
     """Return the consumers of events on rights. Without rs-admin they drop their messages."""
     shared = application.shared
     roles = shared.clients.roles
     if roles is None:
-        return _each_event_once(names.security_events, {})
+        return _each_event_once(names.security_events, {}, index)
     handlers = RightsHandlers(roles)
 
     def batches(
@@ -143,10 +151,13 @@ def rights_consumers(names: Topology, application: Application) -> list[BatchCon
             RESOURCE_ACCESS_EVENT: batches(ResourceAccessEvent, handlers.access),
             RESOURCE_ACCESS_INIT: batches(ResourceAccessInit, handlers.initialised),
         },
+        index,
     )
 
 
-def tenant_consumers(names: Topology, application: Application) -> list[BatchConsumer]:
+def tenant_consumers(
+    names: Topology, application: Application, index: Index
+) -> list[BatchConsumer]:
     """Return the consumers of events on tenants."""
     shared = application.shared
     handlers = TenantHandlers(application.tenants.connect, shared.tenants, shared.clock)
@@ -165,19 +176,20 @@ def tenant_consumers(names: Topology, application: Application) -> list[BatchCon
             CONNECTION_UPDATED: batches(TenantConnectionEvent, handlers.connected),
             CONNECTION_DELETED: batches(TenantConnectionEvent, handlers.disconnected),
         },
+        index,
     )
 
 
 def _each_event_once(
-    events: Sequence[PlatformEvent], handlers: Mapping[str, BatchHandler]
+    events: Sequence[PlatformEvent], handlers: Mapping[str, BatchHandler], index: Index
 ) -> list[BatchConsumer]:
     """Return a consumer per queue. An event that arrives on several queues is handled on the first one."""
     remaining = dict(handlers)
-    return [_consumer(event.queue, remaining.pop(event.event, drop)) for event in events]
+    return [_consumer(event.queue, remaining.pop(event.event, drop), index) for event in events]
 
 
 def _consumer(
-    queue: Queue, handler: BatchHandler, *, size: int = 1000, concurrency: int = 1
+    queue: Queue, handler: BatchHandler, index: Index, *, size: int = 1000, concurrency: int = 1
 ) -> BatchConsumer:
     """Return a consumer that waits while the database is unavailable."""
     return BatchConsumer(
@@ -185,6 +197,7 @@ def _consumer(
         handler,
         unavailable=(StoreUnavailable,),
         notify=handler.notify if isinstance(handler, Batches) else None,
+        index=index,
         size=size,
         concurrency=concurrency,
     )

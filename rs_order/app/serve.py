@@ -11,7 +11,6 @@ from rs_order.app.application import Application, compose_application
 from rs_order.app.broker import (
     Incoming,
     Outgoing,
-    broker_topology,
     build_incoming,
     build_outgoing,
     provision_vhosts,
@@ -28,7 +27,12 @@ from rs_order.app.metric_sources import (
 from rs_order.app.metrics import MetricsSampler, measure_event_loop
 from rs_order.app.platform_clients import open_platform_clients
 from rs_order.app.rest import create_app, rest_services
-from rs_order.app.shared_parts import SharedParts, copied_to_notifier, token_verifier
+from rs_order.app.shared_parts import (
+    SharedParts,
+    broker_topology,
+    copied_to_notifier,
+    token_verifier,
+)
 from rs_order.broker.connection import SupervisedConnection
 from rs_order.ports import Clock
 from rs_order.regards.role_cache import RoleCache
@@ -36,6 +40,7 @@ from rs_order.rest.actuator import Metrics
 from rs_order.rest.security import resource_mappings
 from rs_order.rest.server import run_rest
 from rs_order.settings import Settings
+from rs_order.store.dead_letters import DeadLetterIndex
 from rs_order.store.outbox import Outbox
 from rs_order.store.pool import Pool, open_pool
 from rs_order.store.tenants import DataSource, Maintenance
@@ -81,13 +86,14 @@ async def serve(
     ):
         await provision_vhosts(settings)
         names, outbox = broker_topology(settings), Outbox(database.pool, database.clock)
-        outgoing = build_outgoing(settings, names, outbox)
+        index, is_worker = DeadLetterIndex(database.pool, database.clock), role is not Role.API
+        outgoing = build_outgoing(settings, names, outbox, index, is_worker=is_worker)
         shared = SharedParts.of(settings, database, clients, outgoing.relay.nudge)
         application = compose_application(shared)
         await _catch_up(application)
         if clients.roles is not None:
             database.tenants.watch(clients.roles.tenants_changed)
-        incoming = build_incoming(settings, names, application, is_worker=role is not Role.API)
+        incoming = build_incoming(settings, names, application, index, is_worker=is_worker)
         health = _health(monitoring_pool, database.clock, incoming, outgoing, clients.roles)
         sources = [
             health_source(health),

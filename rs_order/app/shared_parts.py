@@ -8,6 +8,8 @@ import structlog
 from rs_order.app.database import Database
 from rs_order.app.platform_clients import PlatformClients
 from rs_order.broker.publications import EVENTS
+from rs_order.broker.queue_names import topology
+from rs_order.broker.topology import Topology
 from rs_order.consumers.batches import NotifyFailures
 from rs_order.core.catalog_datasets import CatalogDatasets
 from rs_order.core.links import Links
@@ -22,10 +24,20 @@ from rs_order.orders.order_end import OrderTeardown
 from rs_order.ports import Clock, MessageKind, OrderTokens
 from rs_order.rest.tokens import TokenVerifier
 from rs_order.settings import DEVELOPMENT_KEY, PREFIX, Settings, SettingsError
+from rs_order.store.dead_letters import DeadLetterStore
 from rs_order.store.tenants import Tenants
 from rs_order.store.unit_of_work import Store
 
 log = structlog.get_logger(__name__)
+
+
+def broker_topology(settings: Settings) -> Topology:
+    """Return the exchanges and queues of the service, with the names of this deployment."""
+    return topology(
+        settings.amqp_management_namespace,
+        settings.amqp_microservice_type_identifier,
+        instance_identifier=settings.amqp_microservice_instance_identifier,
+    )
 
 
 def token_verifier(settings: Settings) -> TokenVerifier:
@@ -72,6 +84,7 @@ class SharedParts:
     order_tokens: OrderTokens
     sizes: SliceSizes
     measurements: Measurements
+    dead_letters: DeadLetterStore
 
     @classmethod
     def of(
@@ -119,6 +132,7 @@ class SharedParts:
             measurements=Measurements(
                 database.tenants, tenant_labels=settings.metrics_tenant_labels
             ),
+            dead_letters=DeadLetterStore(database.pool, committed),
         )
 
 

@@ -7,21 +7,19 @@ for the confirm, and acknowledges then. A crash in between makes a second dead l
 
 import asyncio
 from collections.abc import Awaitable, Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import structlog
 from aio_pika.abc import AbstractChannel
 from prometheus_client import Counter
 
-from rs_order.broker.dead_letter_message import (
-    LETTER_ID_HEADER,
-    LONGEST_DETAIL,
-    dead_letter_message,
-)
+from rs_order.broker.dead_letter_message import LONGEST_DETAIL, dead_letter_message
 from rs_order.broker.delivery import DeadLetter, Delivery, Outcome
 from rs_order.broker.errors import AmqpError
 from rs_order.broker.publishing import broker_errors, publish
 from rs_order.broker.topology import DEAD_LETTER_EXCHANGE, SHARED_DEAD_LETTER_QUEUE, Queue
+from rs_order.contracts.wire import LETTER_ID_HEADER
 
 _log = structlog.get_logger(__name__)
 _dead_lettered = Counter(
@@ -37,7 +35,7 @@ async def acknowledge(
     outcomes: Sequence[Outcome],
     *,
     cumulative: bool,
-) -> None:
+) -> Sequence[Delivery]:
     """Publish the dead letters, then acknowledge everything.
 
     Args:
@@ -48,26 +46,30 @@ async def acknowledge(
         cumulative: acknowledge with one frame. Allowed only if no earlier delivery of the channel is
             still being handled.
 
+    Returns:
+        The dead letters, as their queue delivers them.
+
     Raises:
         NotConfirmed, BrokerUnavailable: nothing was acknowledged; the broker redelivers everything.
     """
     pairs = zip(deliveries, outcomes, strict=True)
     dead = [(delivery, outcome) for delivery, outcome in pairs if isinstance(outcome, DeadLetter)]
-    rejected = await _together(
+    published = await _together(
         _publish_dead_letter(channel, queue, delivery, outcome) for delivery, outcome in dead
     )
     tags = {delivery.tag for delivery in deliveries}
     tags -= {
         delivery.tag
-        for (delivery, _), is_rejected in zip(dead, rejected, strict=True)
-        if is_rejected
+        for (delivery, _), letter in zip(dead, published, strict=True)
+        if letter is None
     }
     if tags:
         await _acknowledge_tags(channel, sorted(tags), cumulative=cumulative)
     _acknowledged.labels(queue.name).inc(len(deliveries))
+    return [letter for letter in published if letter is not None]
 
 
-async def _together(calls: Iterable[Awaitable[bool]]) -> list[bool]:
+async def _together(calls: Iterable[Awaitable[Delivery | None]]) -> list[Delivery | None]:
     """Return the results of concurrent calls; raise the first error after all calls have ended."""
     results = []
     for result in await asyncio.gather(*calls, return_exceptions=True):
@@ -91,8 +93,8 @@ async def _acknowledge_tags(
 
 async def _publish_dead_letter(
     channel: AbstractChannel, queue: Queue, delivery: Delivery, dead_letter: DeadLetter
-) -> bool:
-    """Publish a dead letter; return True if the delivery was rejected instead.
+) -> Delivery | None:
+    """Publish a dead letter and return it; None if the delivery was rejected instead.
 
     A message that can't be published again would stay in its queue for ever. Rejected, it is
     dead-lettered by the broker, with the broker's reason ``rejected`` and without our headers.
@@ -108,7 +110,7 @@ async def _publish_dead_letter(
             "dead-letter-not-publishable", queue=queue.name, reason=dead_letter.reason.value
         )
         await _reject(channel, delivery)
-        return True
+        return None
     _dead_lettered.labels(queue.name, dead_letter.reason.value).inc()
     _log.warning(
         "message-dead-lettered",
@@ -120,7 +122,7 @@ async def _publish_dead_letter(
         correlation_id=delivery.correlation_id,
         letter_id=message.headers[LETTER_ID_HEADER],
     )
-    return False
+    return replace(delivery, queue=key, headers=message.headers)
 
 
 async def _reject(channel: AbstractChannel, delivery: Delivery) -> None:

@@ -1,7 +1,7 @@
 """Consumes a queue in batches: one commit and one acknowledgement for many messages."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -24,6 +24,9 @@ REGISTRATION_CHECK_SECONDS = 0.5
 
 _log = structlog.get_logger(__name__)
 
+Index = Callable[[Sequence[Delivery]], Awaitable[None]]
+"""Indexes dead letters, as their queue delivers them."""
+
 
 class BatchConsumer:
     """A session that passes batches of a queue to a handler and acknowledges them.
@@ -39,6 +42,7 @@ class BatchConsumer:
         *,
         unavailable: tuple[type[Exception], ...],
         notify: Notify | None = None,
+        index: Index | None = None,
         size: int = 1000,
         idle_seconds: float = 0.05,
         concurrency: int = 1,
@@ -52,6 +56,7 @@ class BatchConsumer:
             unavailable: what the handler raises while it can't handle any message, see
                 `BoundedAttempts`.
             notify: notifies users of messages that make the handler fail.
+            index: called with the dead letters once they are in their queue. It must not raise.
             size: maximum number of messages in a batch.
             idle_seconds: a batch closes when no message arrives for so long.
             concurrency: batches handled at the same time. With more than one they finish in any
@@ -59,6 +64,7 @@ class BatchConsumer:
             backoff: pauses between attempts to handle a batch.
         """
         self._queue = queue
+        self._index = index
         self._size = size
         self._idle_seconds = idle_seconds
         self._concurrency = concurrency
@@ -181,9 +187,13 @@ class BatchConsumer:
             except Stopping:
                 return
             cumulative = self._concurrency == 1
-            await acknowledge(channel, self._queue, deliveries, outcomes, cumulative=cumulative)
+            letters = await acknowledge(
+                channel, self._queue, deliveries, outcomes, cumulative=cumulative
+            )
             for delivery in deliveries:
                 self._unsettled.pop(delivery.tag, None)
+            if letters and self._index is not None:
+                await self._index(letters)
 
     async def _next_batch(self) -> list[Delivery]:
         """Return the next deliveries, or none if the consumer stops."""

@@ -10,8 +10,8 @@ from aio_pika import DeliveryMode, Message
 from pamqp import encode
 
 from rs_order.broker.delivery import DEATH_QUEUE_HEADER, DeadLetter, DeadLetterReason, Delivery
+from rs_order.contracts.wire import LETTER_ID_HEADER
 
-LETTER_ID_HEADER = "rs-order.letter-id"
 REASON_HEADER = "rs-order.reason"
 DEAD_LETTERED_AT_HEADER = "rs-order.dead-lettered-at"
 MESSAGE_HEADER = "x-exception-message"

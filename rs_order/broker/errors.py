@@ -5,15 +5,8 @@ AmqpError
 ├── NotConfirmed           the broker did not confirm a message
 │   └── Rejected           it rejected the message, or no queue receives it
 ├── TopologyConflict       an exchange or queue exists with other attributes
-├── VhostProvisioningError the management API can't create a virtual host
-└── DeadLetterError
-    ├── UnknownDeadLetter  no dead letter has this id
-    ├── UnknownOrigin      the dead letter doesn't name the queue it came from
-    ├── MissingOrigin      the queue it came from doesn't exist any more
-    └── DeadLettersBusy    another operator works on the dead letters
+└── VhostProvisioningError the management API can't create a virtual host
 """
-
-from collections.abc import Sequence
 
 
 class AmqpError(Exception):
@@ -53,52 +46,3 @@ class VhostProvisioningError(AmqpError):
     """The management API did not list or create a virtual host (amqp.md 1.1)."""
 
     code = "vhost-provisioning"
-
-
-class DeadLetterError(AmqpError):
-    """An operation on dead letters failed; they stay in their queues."""
-
-    code = "dead-letter-error"
-
-
-class UnknownDeadLetter(DeadLetterError):
-    """No dead letter has this id; no dead letter was changed."""
-
-    code = "unknown-dead-letter"
-
-    def __init__(self, ids: Sequence[str]) -> None:
-        super().__init__(
-            f"No dead letter has the id {', '.join(ids)}. "
-            "List the dead letters again: it may have been replayed or discarded."
-        )
-        self.ids = tuple(ids)
-
-
-class UnknownOrigin(DeadLetterError):
-    """The dead letter doesn't name the queue it came from, so it can't be sent back."""
-
-    code = "unknown-origin"
-
-    def __init__(self, letter_id: str) -> None:
-        super().__init__(
-            f"Dead letter {letter_id} does not say which queue it came from "
-            "(neither x-death-queue nor x-death): publish its body by hand, or discard it."
-        )
-
-
-class MissingOrigin(DeadLetterError):
-    """The queue that the dead letter came from doesn't exist, so the broker would drop it."""
-
-    code = "origin-gone"
-
-    def __init__(self, letter_id: str, queue: str) -> None:
-        super().__init__(
-            f"Dead letter {letter_id} came from {queue}, which does not exist: "
-            "start the service that owns it, or discard it."
-        )
-
-
-class DeadLettersBusy(DeadLetterError):
-    """Another operator works on the dead letters. Two at a time could replay one twice."""
-
-    code = "dead-letters-busy"

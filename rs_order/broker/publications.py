@@ -8,7 +8,8 @@ from aio_pika import DeliveryMode, Message
 
 from rs_order.broker.dead_letter_message import Death
 from rs_order.broker.delivery import DeadLetterReason
-from rs_order.broker.publishing import Publication
+from rs_order.broker.publishing import LONGEST_SHORT_STRING, Publication
+from rs_order.broker.stored_dead_letters import replayed_message
 from rs_order.broker.topology import DEAD_LETTER_EXCHANGE, SHARED_DEAD_LETTER_QUEUE, Queue, Vhost
 from rs_order.contracts.notifications import NOTIFICATION, NOTIFICATION_REQUEST
 from rs_order.contracts.order_messages import ORDER_REQUEST, ORDER_RESPONSE
@@ -27,8 +28,6 @@ from rs_order.domain.instants import wire_instant
 from rs_order.ports import MessageKind, OutboxRow
 
 PRIORITY = 1
-LONGEST_SHORT_STRING = 255
-"""Bytes that fit into an AMQP property."""
 
 REQUEST_ID_HEADER = "regards.request.id"
 REQUEST_OWNER_HEADER = "regards.request.owner"
@@ -83,6 +82,8 @@ class Publications:
                 return self._step(row)
             case MessageKind.DEAD_REQUEST:
                 return self._dead_request(row)
+            case MessageKind.REPLAY:
+                return _replay(row)
             case _:
                 return self._event(row, EVENTS[row.kind])
 
@@ -161,6 +162,18 @@ class Publications:
             message_id=str(row.message_id),
             correlation_id=_correlation_id(row),
         )
+
+
+def _replay(row: OutboxRow) -> Publication:
+    """Address the message of a dead letter to its queue. It is mandatory: the queue may be deleted."""
+    content = orjson.loads(row.body)
+    return Publication(
+        vhost=Vhost(content["vhost"]),
+        exchange="",
+        routing_key=content["queue"],
+        mandatory=True,
+        message=replayed_message(content),
+    )
 
 
 def _event_headers(tenant: str, event: str) -> dict[str, str]:

@@ -13,6 +13,8 @@ from aiormq.exceptions import AMQPError, PublishError
 from rs_order.broker.errors import BrokerUnavailable, NotConfirmed, Rejected
 from rs_order.broker.topology import Vhost
 
+LONGEST_SHORT_STRING = 255
+"""Bytes that fit into an AMQP property, or the name of a queue."""
 CONFIRM_SECONDS = 30.0
 """How long to wait for a confirm; a broker short of memory or disk blocks publishers."""
 

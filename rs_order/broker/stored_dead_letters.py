@@ -1,18 +1,17 @@
-"""Reads dead letters for operators, whether this service, a Java service or the broker wrote them."""
+"""Reads dead letters of this service, a Java service or the broker, and makes the messages of replays."""
 
+import base64
 import hashlib
-from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from decimal import Decimal
+from typing import Any, Final
 
 import orjson
 from aio_pika import DeliveryMode, Message
 
 from rs_order.broker.dead_letter_message import (
     DEAD_LETTERED_AT_HEADER,
-    LETTER_ID_HEADER,
     MESSAGE_HEADER,
     ORIGINAL_EXCHANGE_HEADER,
     ORIGINAL_KEY_HEADER,
@@ -20,8 +19,10 @@ from rs_order.broker.dead_letter_message import (
     STACKTRACE_HEADER,
 )
 from rs_order.broker.delivery import DEATH_QUEUE_HEADER, Delivery
+from rs_order.broker.publishing import LONGEST_SHORT_STRING
 from rs_order.broker.topology import Vhost
-from rs_order.contracts.wire import TENANT_HEADER, TYPE_HEADER
+from rs_order.contracts.wire import INT64, LETTER_ID_HEADER, TENANT_HEADER, TYPE_HEADER
+from rs_order.domain.dead_letters import StoredDeadLetter
 
 REPLAYED_HEADER = "rs-order.replayed"
 """The number of times that a message was sent back to its queue."""
@@ -54,84 +55,63 @@ _DEAD_LETTER_HEADERS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class StoredDeadLetter:
-    """A dead letter in its queue."""
-
-    id: str
-    """The id in its header, or a digest; equal dead letters of one queue are numbered."""
-    vhost: Vhost
-    queue: str
-    """The queue that holds it."""
-    origin: str | None
-    """The queue it came from, or None if no header names it."""
-    reason: str
-    """The value of a DeadLetterReason, or the broker's own reason (``rejected``, ``delivery-limit``)."""
-    detail: str | None
-    tenant: str | None
-    order_id: int | None
-    correlation_id: str | None
-    died_at: datetime | None
-    times: int
-    """How often it became a dead letter: once, and once more for each replay that failed."""
-    body: bytes
-    headers: Mapping[str, Any]
-
-    def age_seconds(self, now: datetime) -> float | None:
-        """Return the seconds since it became a dead letter, or None if no header says when."""
-        return None if self.died_at is None else max(0.0, (now - self.died_at).total_seconds())
-
-
-class DeadLetterParser:
-    """Parses the dead letters of one queue, in their order."""
-
-    def __init__(self, vhost: Vhost, queue: str) -> None:
-        self._vhost = vhost
-        self._queue = queue
-        self._seen: Counter[str] = Counter()
-
-    def parse(self, delivery: Delivery) -> StoredDeadLetter:
-        headers = delivery.headers
-        death = _broker_death(headers)
-        content = _content(delivery.body)
-        return StoredDeadLetter(
-            id=self._identify(delivery),
-            vhost=self._vhost,
-            queue=self._queue,
-            origin=delivery.death_queue or _text(death.get("queue")),
-            reason=_reason(headers, death),
-            detail=_text(headers.get(MESSAGE_HEADER)),
-            tenant=delivery.tenant,
-            order_id=_order_id(content),
-            correlation_id=delivery.correlation_id or _text(content.get("correlationId")),
-            died_at=_died_at(headers, death),
-            times=_replays(headers) + 1,
-            body=delivery.body,
-            headers=headers,
-        )
-
-    def _identify(self, delivery: Delivery) -> str:
-        known = _text(delivery.headers.get(LETTER_ID_HEADER))
-        identity = known or _digest(self._queue, delivery)
-        self._seen[identity] += 1
-        number = self._seen[identity]
-        return identity if number == 1 else f"{identity}-{number}"
+def stored_dead_letter(vhost: Vhost, delivery: Delivery) -> StoredDeadLetter:
+    """Return the dead letter that a queue of dead letters delivers, or will deliver."""
+    headers = delivery.headers
+    death = _broker_death(headers)
+    content = _content(delivery.body)
+    identity = _short(headers.get(LETTER_ID_HEADER)) or _digest(delivery)
+    return StoredDeadLetter(
+        id=identity,
+        identity=identity,
+        vhost=vhost.value,
+        queue=delivery.queue,
+        origin=_short(delivery.death_queue) or _short(death.get("queue")),
+        reason=_reason(headers, death),
+        detail=_text(headers.get(MESSAGE_HEADER)),
+        tenant=_short(delivery.tenant),
+        order_id=_order_id(content),
+        step=_short(content.get("step")),
+        message_id=delivery.message_id,
+        correlation_id=delivery.correlation_id or _text(content.get("correlationId")),
+        died_at=_died_at(headers, death),
+        times=_replays(headers) + 1,
+        body=delivery.body,
+        headers=_to_json(headers),
+        properties=_to_json(
+            {name: value for name, value in delivery.properties.items() if value is not None}
+        ),
+    )
 
 
-def replayed_message(delivery: Delivery) -> Message:
-    """Return the message as it was before it became a dead letter, marked as replayed.
+def replay_content(letter: StoredDeadLetter, body: bytes) -> dict[str, Any]:
+    """Return the outbox body that publishes the message as it was, marked as replayed.
 
     ``x-death-queue`` stays: by it a consumer recognises its own dead letter (amqp.md 1.9 step 4).
+
+    Args:
+        letter: a dead letter whose origin is known.
+        body: its body, or a corrected one.
     """
     headers = {
-        name: value for name, value in delivery.headers.items() if name not in _DEAD_LETTER_HEADERS
+        name: value for name, value in letter.headers.items() if name not in _DEAD_LETTER_HEADERS
     }
-    headers[REPLAYED_HEADER] = _replays(delivery.headers) + 1
+    return {
+        "vhost": letter.vhost,
+        "queue": letter.origin,
+        "headers": {**headers, REPLAYED_HEADER: letter.times},
+        "properties": dict(letter.properties),
+        "body": base64.b64encode(body).decode(),
+    }
+
+
+def replayed_message(content: Mapping[str, Any]) -> Message:
+    """Return the message that `replay_content` describes."""
     return Message(
-        delivery.body,
-        headers=headers,
+        base64.b64decode(content["body"]),
+        headers=_from_json(content["headers"]),
         delivery_mode=DeliveryMode.PERSISTENT,
-        **delivery.properties,
+        **_from_json(content["properties"]),
     )
 
 
@@ -147,7 +127,7 @@ def _died_at(headers: Mapping[str, Any], death: Mapping[str, Any]) -> datetime |
     if ours is not None:
         try:
             return datetime.fromisoformat(ours).astimezone(UTC)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
     brokers = death.get("time")
     return brokers.astimezone(UTC) if isinstance(brokers, datetime) else None
@@ -171,25 +151,79 @@ def _content(body: bytes) -> Mapping[str, Any]:
 
 def _order_id(content: Mapping[str, Any]) -> int | None:
     value = content.get("orderId")
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    is_id = isinstance(value, int) and not isinstance(value, bool) and abs(value) <= INT64
+    return value if is_id else None
 
 
 def _replays(headers: Mapping[str, Any]) -> int:
     count = headers.get(REPLAYED_HEADER)
-    return count if isinstance(count, int) else 0
+    return count if isinstance(count, int) and 0 <= count < _MOST_REPLAYS else 0
 
 
-def _digest(queue: str, delivery: Delivery) -> str:
+_MOST_REPLAYS: Final = 2**31 - 2
+
+
+def _digest(delivery: Delivery) -> str:
     """Return a digest that is the same each time a dead letter is read."""
     stable = {name: str(value) for name, value in delivery.headers.items() if name in _DIGESTED}
     properties = {name: str(value) for name, value in delivery.properties.items()}
-    parts = orjson.dumps([queue, stable, properties], option=orjson.OPT_SORT_KEYS)
+    parts = orjson.dumps([delivery.queue, stable, properties], option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(parts + delivery.body).hexdigest()[:16]
 
 
-_DIGESTED = frozenset({TENANT_HEADER, TYPE_HEADER, DEATH_QUEUE_HEADER, BROKER_DEATHS_HEADER})
+_DIGESTED = frozenset(
+    {TENANT_HEADER, TYPE_HEADER, DEATH_QUEUE_HEADER, BROKER_DEATHS_HEADER, REPLAYED_HEADER}
+)
 """Headers that don't change when the message is read; a quorum queue counts deliveries in others."""
 
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
+
+
+def _short(value: object) -> str | None:
+    """Return a text that can be the name of something. A longer one would not fit into an index."""
+    text = _text(value)
+    return (
+        text if text and len(text.encode()) <= LONGEST_SHORT_STRING and "\0" not in text else None
+    )
+
+
+_WRITERS: Final[Mapping[type, tuple[str, Callable[[Any], str]]]] = {
+    datetime: ("$time", datetime.isoformat),
+    Decimal: ("$decimal", str),
+    bytes: ("$bytes", lambda value: base64.b64encode(value).decode()),
+    bytearray: ("$bytes", lambda value: base64.b64encode(value).decode()),
+}
+_READERS: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "$time": datetime.fromisoformat,
+    "$decimal": Decimal,
+    "$bytes": base64.b64decode,
+    "$text": orjson.loads,
+}
+
+
+def _to_json(value: Any) -> Any:
+    """Return a header value as JSON that the database can store; what JSON lacks becomes ``{"$…": …}``."""
+    if isinstance(value, Mapping):
+        return {name.replace("\0", "\ufffd"): _to_json(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_to_json(item) for item in value]
+    if isinstance(value, str) and "\0" in value:
+        return {"$text": orjson.dumps(value).decode()}
+    if type(value) in _WRITERS:
+        name, write = _WRITERS[type(value)]
+        return {name: write(value)}
+    return value
+
+
+def _from_json(value: Any) -> Any:
+    """Return the header value that `_to_json` wrote."""
+    if isinstance(value, list):
+        return [_from_json(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    name = next(iter(value), "")
+    if len(value) == 1 and name in _READERS:
+        return _READERS[name](value[name])
+    return {name: _from_json(item) for name, item in value.items()}

@@ -120,6 +120,7 @@ def _explained(error: Exception) -> str:
 def _known_errors() -> list[tuple[type[Exception], str]]:
     """Return the errors whose text is meant for the user, each with advice to add to it."""
     from rs_order.broker.errors import AmqpError, BrokerUnavailable, NotConfirmed
+    from rs_order.core.errors import UseCaseRejected
     from rs_order.demo.errors import DemoError
     from rs_order.demo.servers.errors import ServersError
     from rs_order.settings import SettingsError
@@ -135,6 +136,7 @@ def _known_errors() -> list[tuple[type[Exception], str]]:
         (UnknownRoleError, ""),
         (ServersError, ""),
         (DemoError, ""),
+        (UseCaseRejected, ""),
         (
             BrokerUnavailable,
             "Check that the broker runs, has the virtual hosts, and that RS_ORDER_AMQP_URL is right.",

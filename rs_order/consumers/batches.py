@@ -94,12 +94,17 @@ def read_body(body: bytes) -> dict[str, Any]:
     return value
 
 
-def wrong_members(error: ValidationError) -> str:
-    """Return the names of the wrong members and the reasons, without their values."""
-    return "; ".join(
+def faults_of(error: ValidationError) -> list[str]:
+    """Return for each wrong member its name and the reason, without its value."""
+    return [
         f"{'.'.join(str(part) for part in detail['loc'])}: {detail['msg']}"
         for detail in error.errors(include_input=False, include_url=False, include_context=False)
-    )
+    ]
+
+
+def wrong_members(error: ValidationError) -> str:
+    """Return the names of the wrong members and the reasons, in one line."""
+    return "; ".join(faults_of(error))
 
 
 def _contains_nul(value: Any) -> bool:

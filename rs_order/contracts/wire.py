@@ -45,6 +45,13 @@ def storable(text: str) -> str:
     return text
 
 
+def stored_text(text: str | None) -> str | None:
+    """Return the text with a replacement for each character that the database can't store."""
+    if text is None:
+        return None
+    return text.replace("\0", "\ufffd").encode(errors="replace").decode()
+
+
 def _without_nulls(value: Any) -> Any:
     """Remove the null items of a list, or the null members of an object."""
     if isinstance(value, dict):
@@ -94,6 +101,8 @@ class WireModel(BaseModel):
 TENANT_HEADER: Final = "regards.tenant"
 TYPE_HEADER: Final = "regards.type"
 """Its value is the Java class of the message."""
+LETTER_ID_HEADER: Final = "rs-order.letter-id"
+"""The id of a dead letter of this service."""
 CONVERTER_HEADER: Final = "regards.converter"
 GSON: Final = "GSON"
 """The converter of all messages of this service."""

@@ -5,6 +5,7 @@ contract.
 
 UseCaseRejected
 ├── NotFound               the order, file, selection or setting doesn't exist
+│   └── UnknownDeadLetter  no dead letter has this id
 ├── ForbiddenToCaller      it belongs to another user
 ├── EmptyBasket            the basket is empty or doesn't exist
 ├── EmptySelection         a search finds no file that can be ordered
@@ -16,7 +17,8 @@ UseCaseRejected
 ├── TooManyLines           an uploaded file is too long
 ├── UnreadableUpload       an uploaded file isn't text
 ├── CatalogSearchFailed    the catalog rejects the search, or fails
-└── ActionRejected         the order's status, or the caller's role, doesn't allow the action
+├── ActionRejected         the order's status, or the caller's role, doesn't allow the action
+└── DeadLetterRejected     a dead letter can't be replayed or discarded
 """
 
 from collections.abc import Sequence
@@ -30,6 +32,17 @@ class UseCaseRejected(Exception):
 
 class NotFound(UseCaseRejected):
     code = "not-found"
+
+
+class UnknownDeadLetter(NotFound):
+    """No dead letter has this id; no dead letter was changed."""
+
+    code = "unknown-dead-letter"
+
+    def __init__(self, ids: Sequence[str]) -> None:
+        super().__init__(
+            f"No dead letter has the id {', '.join(ids)}. List the dead letters again: it may be long gone."
+        )
 
 
 class ForbiddenToCaller(UseCaseRejected):
@@ -108,3 +121,9 @@ class ActionRejected(UseCaseRejected):
     """The message is one of the codes of rest.md 4.4."""
 
     code = "action-refused"
+
+
+class DeadLetterRejected(UseCaseRejected):
+    """The dead letter was replayed or discarded before, or can't be sent to the queue it came from."""
+
+    code = "dead-letter-rejected"

@@ -29,6 +29,7 @@ STATUS: Final[dict[type[Exception], int]] = {
     errors.ProcessUnusable: 500,
     errors.CatalogSearchFailed: 422,
     errors.ActionRejected: 401,
+    errors.DeadLetterRejected: 409,
     PatternRejectedError: 400,
     OrderTokensUnset: 503,
     RemoteUnavailable: 503,

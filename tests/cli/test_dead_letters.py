@@ -1,10 +1,15 @@
-"""``dead-letters`` on a real broker, with letters written as consumers write them."""
+"""``dead-letters`` on a real database and broker, with letters written as consumers write them."""
 
 import json
+import shlex
+import sys
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import aio_pika
+import asyncpg
 import pytest
 from aio_pika.abc import AbstractChannel
 
@@ -12,35 +17,65 @@ from rs_order.broker.queue_names import topology
 from rs_order.broker.topology import DEAD_LETTER_EXCHANGE, Elements, Vhost, declare
 from rs_order.demo.servers.lifecycle import Servers
 from rs_order.demo.servers.management_api import Management
-from tests.cli.commands import on_broker, rs_order
-from tests.support.servers import FreshBroker, fresh_broker
+from rs_order.store.migrate import migrate_platform
+from rs_order.store.pool import Pool, open_pool
+from tests.cli.commands import Ended, rs_order
+from tests.support.dead_letters import DeadLetterHarness, running_dead_letters
+from tests.support.servers import FreshBroker, fresh_broker, fresh_database
 
 NAMES = topology(instance_identifier="test")
 REQUESTS = NAMES.order_requests.name
 CANCELS = NAMES.order_cancels.name
 
 
+@dataclass
+class Deployment:
+    """A database and virtual hosts, on which the parts of an instance run that dead letters need."""
+
+    broker: FreshBroker
+    database_url: str
+    pool: Pool
+    harness: DeadLetterHarness
+
+    async def command(self, *arguments: str) -> Ended:
+        """Index what is in the queues, and run the command, which gets no address of the broker."""
+        await self.harness.check()
+        return await rs_order("dead-letters", *arguments, database_url=self.database_url)
+
+    async def listed(self, *options: str) -> list[str]:
+        """Return the ids that the list shows with these options."""
+        ended = await self.command("list", "--json", *options)
+        assert ended.code == 0, ended.err
+        return [letter["id"] for letter in json.loads(ended.out)]
+
+
 @pytest.fixture(scope="module")
-async def broker(servers: Servers) -> AsyncIterator[FreshBroker]:
+async def running(
+    servers: Servers, _database_admin: asyncpg.Connection
+) -> AsyncIterator[Deployment]:
     """Virtual hosts of this module: their queues take longer to make than its tests do."""
     url = servers.management_url or ""
     async with (
         Management(url) as management,
-        fresh_broker(management, servers.amqp_url, url) as fresh,
+        fresh_broker(management, servers.amqp_url, url) as broker,
+        fresh_database(_database_admin, servers.database_url) as database_url,
+        await open_pool(database_url, size=5) as pool,
     ):
+        await migrate_platform(pool)
         for vhost, name in (
-            (Vhost.INSTANCE, fresh.instance_vhost),
-            (Vhost.MULTITENANT, fresh.vhost),
+            (Vhost.INSTANCE, broker.instance_vhost),
+            (Vhost.MULTITENANT, broker.vhost),
         ):
-            async with await aio_pika.connect(f"{fresh.url}/{name}") as connection:
+            async with await aio_pika.connect(f"{broker.url}/{name}") as connection:
                 await declare(await connection.channel(), _dead_letters_of(NAMES.elements(vhost)))
-        yield fresh
+        async with running_dead_letters(broker, pool, NAMES) as harness:
+            yield Deployment(broker, database_url, pool, harness)
 
 
 def _dead_letters_of(elements: Elements) -> Elements:
-    """Where letters lie, and the two queues they come from here."""
+    """Return the queues of dead letters, the two that they come from here, and that of the steps."""
     bindings = tuple(b for b in elements.bindings if b.exchange == DEAD_LETTER_EXCHANGE)
-    wanted = {REQUESTS, CANCELS, *(binding.queue for binding in bindings)}
+    wanted = {REQUESTS, CANCELS, NAMES.steps.name, *(binding.queue for binding in bindings)}
     return Elements(
         exchanges=tuple(one for one in elements.exchanges if one.name == DEAD_LETTER_EXCHANGE),
         queues=tuple(queue for queue in elements.queues if queue.name in wanted),
@@ -49,13 +84,22 @@ def _dead_letters_of(elements: Elements) -> Elements:
 
 
 @pytest.fixture
-async def channel(broker: FreshBroker) -> AsyncIterator[AbstractChannel]:
+async def channel(running: Deployment) -> AsyncIterator[AbstractChannel]:
     """A channel of a broker without any letter."""
+    broker = running.broker
     async with await aio_pika.connect(f"{broker.url}/{broker.vhost}") as connection:
         channel = await connection.channel()
         yield channel
         for name in (REQUESTS, CANCELS, f"{REQUESTS}.DLQ", f"{CANCELS}.DLQ"):
             await (await channel.get_queue(name)).purge()
+
+
+@pytest.fixture
+async def here(running: Deployment, channel: AbstractChannel) -> Deployment:
+    """The deployment, with an empty index."""
+    async with running.pool.acquire() as connection:
+        await connection.execute("truncate rs_order.dead_letter")
+    return running
 
 
 async def bury(
@@ -89,19 +133,12 @@ async def waiting(channel: AbstractChannel, queue: str) -> int:
     return declared.declaration_result.message_count or 0
 
 
-async def listed(broker: FreshBroker, *options: str) -> list[str]:
-    """The ids that the list shows with these options."""
-    ended = await rs_order("dead-letters", "list", "--json", *options, **on_broker(broker))
-    assert ended.code == 0, ended.err
-    return [letter["id"] for letter in json.loads(ended.out)]
-
-
-async def test_list_says_what_is_known(broker: FreshBroker, channel: AbstractChannel) -> None:
+async def test_list_says_what_is_known(here: Deployment, channel: AbstractChannel) -> None:
     """A line for each letter for people, an array for programs."""
     await bury(channel, "one")
 
-    people = await rs_order("dead-letters", "list", **on_broker(broker))
-    programs = await rs_order("dead-letters", "list", "--json", **on_broker(broker))
+    people = await here.command("list")
+    programs = await here.command("list", "--json")
 
     heading, line = people.out.splitlines()
     assert heading.split()[:3] == ["ID", "REASON", "TENANT"]
@@ -123,27 +160,27 @@ async def test_list_says_what_is_known(broker: FreshBroker, channel: AbstractCha
     }
 
 
-async def test_list_when_there_is_none(broker: FreshBroker, channel: AbstractChannel) -> None:
-    ended = await rs_order("dead-letters", "list", **on_broker(broker))
+async def test_list_when_there_is_none(here: Deployment, channel: AbstractChannel) -> None:
+    ended = await here.command("list")
 
     assert (ended.code, ended.out) == (0, "No dead letters\n")
-    assert await listed(broker) == []
+    assert await here.listed() == []
 
 
-async def test_list_filtered(broker: FreshBroker, channel: AbstractChannel) -> None:
+async def test_list_filtered(here: Deployment, channel: AbstractChannel) -> None:
     await bury(channel, "other-tenant", tenant="project2")
     await bury(channel, "other-queue", queue=CANCELS)
     await bury(channel, "other-reason", reason="invalid-message")
 
-    assert await listed(broker, "--tenant", "project2") == ["other-tenant"]
-    assert await listed(broker, "--queue", CANCELS) == ["other-queue"]
-    assert await listed(broker, "--reason", "invalid-message") == ["other-reason"]
+    assert await here.listed("--tenant", "project2") == ["other-tenant"]
+    assert await here.listed("--queue", CANCELS) == ["other-queue"]
+    assert await here.listed("--reason", "invalid-message") == ["other-reason"]
 
 
-async def test_show_has_headers_and_body(broker: FreshBroker, channel: AbstractChannel) -> None:
+async def test_show_has_headers_and_body(here: Deployment, channel: AbstractChannel) -> None:
     await bury(channel, "one")
 
-    ended = await rs_order("dead-letters", "show", "one", **on_broker(broker))
+    ended = await here.command("show", "one")
 
     assert "regards.tenant: project1" in ended.out
     assert '"correlationId": "c-one"' in ended.out
@@ -152,61 +189,123 @@ async def test_show_has_headers_and_body(broker: FreshBroker, channel: AbstractC
 @pytest.mark.parametrize(
     "act", [["show", "none"], ["replay", "one", "none"], ["discard", "one", "none", "--because=x"]]
 )
-async def test_unknown_id(act: list[str], broker: FreshBroker, channel: AbstractChannel) -> None:
+async def test_unknown_id(act: list[str], here: Deployment, channel: AbstractChannel) -> None:
     """Exit code 1, the id is named, and nothing is done to the others."""
     await bury(channel, "one")
 
-    ended = await rs_order("dead-letters", *act, **on_broker(broker))
+    ended = await here.command(*act)
 
     assert ended.code == 1
     ended.assert_one_line("none")
-    assert await listed(broker) == ["one"]
+    assert await here.listed() == ["one"]
 
 
-async def test_replay_by_id(broker: FreshBroker, channel: AbstractChannel) -> None:
+async def test_replay_by_id(here: Deployment, channel: AbstractChannel) -> None:
     await bury(channel, "one")
     await bury(channel, "two")
 
-    ended = await rs_order("dead-letters", "replay", "two", **on_broker(broker))
+    ended = await here.command("replay", "two")
 
     assert (ended.code, ended.out) == (0, "1 sent back\n")
     assert await waiting(channel, REQUESTS) == 1
-    assert await listed(broker) == ["one"]
+    assert await here.listed() == ["one"]
 
 
-async def test_replay_all_that_match(broker: FreshBroker, channel: AbstractChannel) -> None:
+async def test_replay_all_that_match(here: Deployment, channel: AbstractChannel) -> None:
     for number in range(3):
         await bury(channel, f"mine-{number}")
     await bury(channel, "other", tenant="project2")
 
     options = ("--all", "--tenant", "project1", "--rate", "100")
-    ended = await rs_order("dead-letters", "replay", *options, **on_broker(broker))
+    ended = await here.command("replay", *options)
 
     assert (ended.code, ended.out) == (0, "3 sent back\n")
-    assert await listed(broker) == ["other"]
+    assert await here.listed() == ["other"]
 
 
-async def test_replay_refused(broker: FreshBroker, channel: AbstractChannel) -> None:
+async def test_replay_refused(here: Deployment, channel: AbstractChannel) -> None:
     """A letter whose queue is gone stays; the others go, and the exit code tells."""
     await bury(channel, "lost", origin="queue.of.old")
     await bury(channel, "one")
 
-    ended = await rs_order("dead-letters", "replay", "--all", **on_broker(broker))
+    await here.harness.check()
+    ended = await here.command("replay", "--all")
 
     assert (ended.code, ended.out) == (1, "1 sent back\n")
     assert "rs-order: Dead letter lost came from queue.of.old" in ended.err
-    assert await listed(broker) == ["lost"]
+    assert await here.listed() == ["lost"]
 
 
-async def test_discard_leaves_a_trace(broker: FreshBroker, channel: AbstractChannel) -> None:
+async def test_discard_leaves_a_trace(here: Deployment, channel: AbstractChannel) -> None:
     """The letter is gone; the log says which it was and why."""
     await bury(channel, "one")
 
-    ended = await rs_order(
-        "dead-letters", "discard", "one", "--because", "sent by mistake", **on_broker(broker)
-    )
+    ended = await here.command("discard", "one", "--because", "sent by mistake")
 
     assert (ended.code, ended.out) == (0, "1 discarded\n")
     trace = json.loads(ended.err)
+    assert trace["event"] == "dead-letter-discarded"
     assert (trace["letter_id"], trace["because"]) == ("one", "sent by mistake")
-    assert await listed(broker) == []
+    assert await here.listed() == []
+
+
+async def test_list_by_pages(here: Deployment, channel: AbstractChannel) -> None:
+    """A page says how to list the next one."""
+    for number in range(3):
+        await bury(channel, f"letter-{number}")
+
+    first = await here.command("list", "--limit", "2")
+
+    assert first.err == "The first 2; list more with --after letter-1\n"
+    assert await here.listed("--limit", "2", "--after", "letter-1") == ["letter-2"]
+
+
+async def test_discard_all_that_match(here: Deployment, channel: AbstractChannel) -> None:
+    await bury(channel, "mine")
+    await bury(channel, "other", tenant="project2")
+
+    ended = await here.command("discard", "--all", "--tenant", "project1", "--because", "a test")
+
+    assert (ended.code, ended.out) == (0, "1 discarded\n")
+    assert await here.listed() == ["other"]
+    assert await waiting(channel, f"{REQUESTS}.DLQ") == 1
+
+
+async def test_replay_with_another_body(
+    here: Deployment, channel: AbstractChannel, tmp_path: Path
+) -> None:
+    """The body is checked against the contract of the queue, and the error names the member."""
+    await bury(channel, "one")
+    wrong, right = tmp_path / "wrong.json", tmp_path / "right.json"
+    wrong.write_text('{"correlationId": "c", "queries": "no list"}')
+    right.write_text('{"correlationId": "c", "queries": ["*"]}')
+
+    refused = await here.command("replay", "one", "--body", str(wrong))
+    replayed = await here.command("replay", "one", "--body", str(right))
+
+    assert (refused.code, refused.out) == (1, "")
+    refused.assert_one_line("queries: Input should be a valid list")
+    assert (replayed.code, replayed.out) == (0, "1 sent back\n"), replayed.err
+    message = await (await channel.get_queue(REQUESTS)).get(no_ack=True)
+    assert message.body == right.read_bytes()
+
+
+async def test_replay_of_an_edited_body(
+    here: Deployment, channel: AbstractChannel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """$EDITOR gets the body indented; the service gets what was saved."""
+    await bury(channel, "one")
+    editor = tmp_path / "editor.py"
+    editor.write_text(
+        "import pathlib, sys\n"
+        "file = pathlib.Path(sys.argv[1])\n"
+        "file.write_text(file.read_text().replace('c-one', 'c-two'))\n"
+    )
+    monkeypatch.setenv("EDITOR", shlex.join([sys.executable, str(editor)]))
+    monkeypatch.delenv("VISUAL", raising=False)
+
+    ended = await here.command("replay", "one", "--edit")
+
+    assert (ended.code, ended.out) == (0, "1 sent back\n"), ended.err
+    message = await (await channel.get_queue(REQUESTS)).get(no_ack=True)
+    assert json.loads(message.body)["correlationId"] == "c-two"

@@ -85,3 +85,64 @@ create trigger audit_is_append_only before update or delete on rs_order.audit
     for each row execute function rs_order.refuse_change_of_audit();
 create trigger audit_is_never_truncated before truncate on rs_order.audit
     execute function rs_order.refuse_change_of_audit();
+
+-- The index of the dead letters. They stay in their queues on the broker; this table makes them quick to find,
+-- and decides what becomes of them. A row is added by the consumer that dead-letters, or by the watcher.
+create table rs_order.dead_letter (
+    id text primary key,
+    number bigint not null generated always as identity,  -- the position in lists
+    identity text not null,                       -- the id in the header, or a digest of the message
+    vhost text not null,                          -- multitenant or instance
+    queue text not null,                          -- holds it
+    origin text,                                  -- the queue it came from, if known
+    tenant text,
+    reason text not null,
+    detail text,
+    order_id bigint,
+    step text,                                    -- name of the step, if it is one
+    message_id text,
+    correlation_id text,
+    died_at timestamptz,
+    times integer not null,                       -- how often it became a dead letter
+    headers jsonb not null,
+    properties jsonb not null,
+    body bytea not null,
+    state text not null default 'open' check (state in ('open', 'replayed', 'discarded', 'gone')),
+    in_queue boolean not null default true,       -- false: it has left its queue
+    changed_at timestamptz,
+    changed_by text,
+    because text,
+    indexed_at timestamptz not null default clock_timestamp()
+);
+create index dead_letter_open on rs_order.dead_letter (number) where state = 'open';
+create index dead_letter_order on rs_order.dead_letter (order_id, step, tenant) where state = 'open';
+create index dead_letter_in_queue on rs_order.dead_letter (vhost, queue, origin, state) where in_queue;
+create index dead_letter_closed on rs_order.dead_letter (changed_at) where not in_queue;
+
+-- Queues that dead letters came from and that don't exist now, so that nothing can be replayed to them.
+create table rs_order.missing_queue (
+    vhost text not null,
+    queue text not null,
+    primary key (vhost, queue)
+);
+
+-- An operator's act on all dead letters that a filter selects. Steps carry it out in slices.
+create table rs_order.dead_letter_run (
+    id bigint primary key generated always as identity,
+    act text not null check (act in ('replay', 'discard')),
+    filter jsonb not null,
+    rate double precision not null,               -- replays per second
+    because text,
+    operator text not null,
+    door text not null,
+    tenant text,                                  -- of the operator, if they may see only one
+    state text not null default 'running' check (state in ('running', 'done', 'cancelled')),
+    total integer not null,                       -- matched at the beginning
+    done integer not null default 0,
+    rejected integer not null default 0,
+    rejections jsonb not null default '{}',       -- reasons of the first ones, by id
+    last_number bigint not null default 0,        -- dead letters up to this one were handled
+    up_to bigint not null,                        -- later ones are not part of it
+    created_at timestamptz not null default clock_timestamp(),
+    ended_at timestamptz
+);
