@@ -10,11 +10,12 @@ from contextlib import asynccontextmanager
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
-from aiormq.exceptions import ChannelLockedResource, ChannelNotFoundEntity
+from aiormq.exceptions import ChannelLockedResource
 
 from rs_order.broker.connection import CONNECT_SECONDS, vhost_url
 from rs_order.broker.delivery import Delivery
 from rs_order.broker.publishing import broker_errors, open_channel
+from rs_order.broker.queue_depths import depth_of
 
 LOCK_QUEUE = "rs-order.dead-letters.lock"
 """An exclusive queue. The broker gives it to one connection, and deletes it when that connection closes."""
@@ -61,11 +62,11 @@ class QueueReading:
         """Yield everything in the queue, a few at a time, until it is empty or the limit is reached."""
         read = 0
         while read < self._limit:
-            waiting = await message_count(self._channel, self._queue)
-            if not waiting:
-                self.complete = True
+            depth = await depth_of(self._channel, self._queue)
+            if depth is None or depth.messages == 0:
+                self.complete = depth is not None
                 return
-            batch = await self._receive(min(waiting, READ_AT_A_TIME))
+            batch = await self._receive(min(depth.messages, READ_AT_A_TIME))
             if not batch:
                 return
             read += len(batch)
@@ -114,16 +115,3 @@ async def reading(connection: AbstractConnection, queue: str) -> AsyncIterator[Q
         if not channel.is_closed:
             with broker_errors(f"put dead letters back into {queue}"):
                 await channel.close()
-
-
-async def message_count(channel: AbstractChannel, queue: str) -> int | None:
-    """Return the number of messages that nobody has received, or None if there is no such queue.
-
-    The channel is closed in the latter case.
-    """
-    with broker_errors(f"ask for {queue}"):
-        try:
-            declared = await channel.declare_queue(queue, passive=True)
-        except ChannelNotFoundEntity:
-            return None
-    return declared.declaration_result.message_count or 0

@@ -10,10 +10,11 @@ from uuid import uuid4
 import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection
 
-from rs_order.broker.dead_letter_reader import exclusive_connection, message_count, reading
+from rs_order.broker.dead_letter_reader import exclusive_connection, reading
 from rs_order.broker.delivery import Delivery
 from rs_order.broker.errors import BrokerUnavailable
 from rs_order.broker.publishing import open_channel
+from rs_order.broker.queue_depths import depth_of
 from rs_order.broker.stored_dead_letters import stored_dead_letter
 from rs_order.broker.topology import Vhost
 from rs_order.domain.dead_letters import StoredDeadLetter
@@ -152,7 +153,8 @@ class DeadLetterWatch:
         """Return the number of messages in a queue, or None if it doesn't exist."""
         if self._channel is None or self._channel.is_closed:
             self._channel = await open_channel(connection)
-        return await message_count(self._channel, queue)
+        depth = await depth_of(self._channel, queue)
+        return None if depth is None else depth.messages
 
     async def _purge(self) -> None:
         now = asyncio.get_running_loop().time()

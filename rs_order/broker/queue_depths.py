@@ -52,7 +52,7 @@ class QueueDepths:
         for name in self._queues:
             if channel.is_closed:  # the broker closes it when a queue doesn't exist
                 channel = await open_channel(self._connection)
-            depth = await _depth(channel, name)
+            depth = await depth_of(channel, name)
             if depth is not None:
                 depths[name] = depth
         with broker_errors("close the channel"):
@@ -60,7 +60,8 @@ class QueueDepths:
         return depths
 
 
-async def _depth(channel: AbstractChannel, name: str) -> Depth | None:
+async def depth_of(channel: AbstractChannel, name: str) -> Depth | None:
+    """Return the depth of a queue, or None if it doesn't exist. The channel is closed in the latter case."""
     with broker_errors(f"read the depth of {name}"):
         try:
             queue = await channel.get_queue(name)

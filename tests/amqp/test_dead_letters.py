@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import aio_pika
-import asyncpg
 import pytest
 from aio_pika.abc import AbstractChannel
 
@@ -40,7 +39,7 @@ from tests.amqp.support import (
 from tests.support.dead_letters import OPERATOR, DeadLetterHarness, running_dead_letters
 from tests.support.polling import eventually
 from tests.support.servers import FreshBroker, fresh_broker
-from tests.support.stores import migrated_pool
+from tests.support.stores import MigratedDatabases
 
 TOPOLOGY: Topology = only(
     topology(instance_identifier="test"), "order_requests", "process_rights", "steps"
@@ -62,11 +61,8 @@ async def broker(servers: Servers, _management: Management) -> AsyncIterator[Fre
 
 
 @pytest.fixture(scope="module")
-async def pool(servers: Servers, _database_admin: asyncpg.Connection) -> AsyncIterator[Pool]:
-    async with migrated_pool(_database_admin, servers.database_url, Tenant("project1")) as (
-        pool,
-        _,
-    ):
+async def pool(migrated_databases: MigratedDatabases) -> AsyncIterator[Pool]:
+    async with migrated_databases.pool(Tenant("project1")) as (pool, _):
         yield pool
 
 

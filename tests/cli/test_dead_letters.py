@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import aio_pika
-import asyncpg
 import pytest
 from aio_pika.abc import AbstractChannel
 
@@ -17,11 +16,11 @@ from rs_order.broker.queue_names import topology
 from rs_order.broker.topology import DEAD_LETTER_EXCHANGE, Elements, Vhost, declare
 from rs_order.demo.servers.lifecycle import Servers
 from rs_order.demo.servers.management_api import Management
-from rs_order.store.migrate import migrate_platform
 from rs_order.store.pool import Pool, open_pool
 from tests.cli.commands import Ended, rs_order
 from tests.support.dead_letters import DeadLetterHarness, running_dead_letters
-from tests.support.servers import FreshBroker, fresh_broker, fresh_database
+from tests.support.servers import FreshBroker, fresh_broker
+from tests.support.stores import MigratedDatabases
 
 NAMES = topology(instance_identifier="test")
 REQUESTS = NAMES.order_requests.name
@@ -51,17 +50,16 @@ class Deployment:
 
 @pytest.fixture(scope="module")
 async def running(
-    servers: Servers, _database_admin: asyncpg.Connection
+    servers: Servers, migrated_databases: MigratedDatabases
 ) -> AsyncIterator[Deployment]:
     """Virtual hosts of this module: their queues take longer to make than its tests do."""
     url = servers.management_url or ""
     async with (
         Management(url) as management,
         fresh_broker(management, servers.amqp_url, url) as broker,
-        fresh_database(_database_admin, servers.database_url) as database_url,
+        migrated_databases.url() as database_url,
         await open_pool(database_url, size=5) as pool,
     ):
-        await migrate_platform(pool)
         for vhost, name in (
             (Vhost.INSTANCE, broker.instance_vhost),
             (Vhost.MULTITENANT, broker.vhost),
