@@ -1,7 +1,7 @@
 """Dead letters as an instance keeps them: index, watcher, relay and the steps of runs, without the rest."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -13,12 +13,13 @@ from rs_order.app.dead_letters import DeadLetterServices, dead_letter_services
 from rs_order.broker.batch_consumer import BatchConsumer
 from rs_order.broker.connection import Session, SupervisedConnection
 from rs_order.broker.dead_letter_watch import DeadLetterWatch
+from rs_order.broker.delivery import Delivery, Done, Outcome
 from rs_order.broker.publications import Publications
 from rs_order.broker.publishing import Publisher
 from rs_order.broker.relay import Relay
 from rs_order.broker.topology import Elements, Topology, Vhost
-from rs_order.consumers.step_handler import StepHandler
-from rs_order.core.steps import StepRegistry
+from rs_order.consumers.batches import read_body
+from rs_order.core.steps import read_step
 from rs_order.dead_letters.acts import Handled
 from rs_order.dead_letters.runs import LetterRunStep
 from rs_order.domain.dead_letters import (
@@ -29,10 +30,10 @@ from rs_order.domain.dead_letters import (
     RunState,
     StoredDeadLetter,
 )
+from rs_order.domain.identity import INSTANCE
 from rs_order.store.dead_letters import DeadLetterIndex, DeadLetterStore
 from rs_order.store.outbox import Outbox
 from rs_order.store.pool import Pool
-from rs_order.store.tenants import Tenants
 from tests.support.polling import eventually
 from tests.support.servers import FreshBroker
 
@@ -95,7 +96,7 @@ async def running_dead_letters(
     store, index = DeadLetterStore(pool, relay.nudge), DeadLetterIndex(pool, clock)
     services = dead_letter_services(store, clock, names)
     sessions: dict[Vhost, list[Session]] = {vhost: [one] for vhost, one in publishers.items()}
-    sessions[Vhost.MULTITENANT].append(_step_consumer(names, services, pool))
+    sessions[Vhost.MULTITENANT].append(_step_consumer(names, services))
     supervised = [
         SupervisedConnection(broker.url, name, Elements((), (), ()), sessions[vhost])
         for vhost, name in vhosts.items()
@@ -127,7 +128,11 @@ def _publications(names: Topology) -> Publications:
     )
 
 
-def _step_consumer(names: Topology, services: DeadLetterServices, pool: Pool) -> BatchConsumer:
-    steps = StepRegistry()
-    steps.on(LetterRunStep, services.runs.handle)
-    return BatchConsumer(names.steps, StepHandler(steps, Tenants(pool)), unavailable=(), size=1)
+def _step_consumer(names: Topology, services: DeadLetterServices) -> BatchConsumer:
+    async def handle(deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
+        for delivery in deliveries:
+            step = read_step(LetterRunStep, read_body(delivery.body))
+            await services.runs.handle(INSTANCE, step)
+        return [Done() for _ in deliveries]
+
+    return BatchConsumer(names.steps, handle, unavailable=(), size=1)
