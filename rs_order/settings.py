@@ -350,6 +350,11 @@ class Settings(BaseSettings):
         7,
         description="Days for which a repeated request is recognised and creates no second order.",
     )
+    audit_retention_days: int = Field(
+        365,
+        ge=365,
+        description="Days for which entries of the audit are kept, at least a year.",
+    )
 
     reconcile_minutes: Positive = Field(
         15,

@@ -7,6 +7,7 @@ from rs_order.domain.moves import Reason
 from rs_order.domain.states import OrderStatus
 from rs_order.orders.order_end import OrderTeardown
 from rs_order.ports import Clock
+from rs_order.store.audit import AuditAction
 from rs_order.store.unit_of_work import Store
 
 MUST_BE_DELETABLE = "ORDER_MUST_BE_DONE_OR_DONE_WITH_WARNING_OR_PAUSED_OR_FAILED_OR_EXPIRED"
@@ -35,6 +36,7 @@ class DeleteOrder:
             order = await locked(uow, order_id)
             reject_unless(order.status.can_be_deleted, MUST_BE_DELETABLE)
             order.move(OrderStatus.DELETED, reason=Reason.DELETED, actor=actor.email)
+            await actor.audit(uow, AuditAction.ORDER_DELETED, order)
             await self._teardown.tear_down(uow, [order])
             await uow.orders.save([order], self._clock.now())
 
@@ -57,6 +59,7 @@ class RemoveOrder:
         async with self._store.unit_of_work(actor.caller.tenant) as uow:
             order = await locked(uow, order_id)
             reject_unless(order.status is OrderStatus.DELETED, MUST_BE_DELETED)
+            await actor.audit(uow, AuditAction.ORDER_REMOVED, order)
             await uow.orders.remove(
                 order, reason=Reason.REMOVED, actor=actor.email, at=self._clock.now()
             )

@@ -16,6 +16,7 @@ from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
 from rs_order.domain.states import OrderStatus
 from rs_order.ports import Clock
+from rs_order.store.audit import AuditAction
 from rs_order.store.cursors import CompletionCursor
 from rs_order.store.unit_of_work import Store, UnitOfWork
 
@@ -84,6 +85,7 @@ class PauseOrder:
             order = await locked(uow, order_id)
             reject_unless(order.status.can_be_paused, MUST_BE_PENDING_OR_RUNNING)
             order.move(OrderStatus.PAUSED, reason=Reason.PAUSED, actor=actor.email)
+            await actor.audit(uow, AuditAction.ORDER_PAUSED, order)
             await uow.orders.save([order], self._clock.now())
             await self._stop_sub_orders.stop(uow, order)
 
@@ -118,6 +120,7 @@ class ResumeOrder:
     ) -> None:
         """Read the page at which the completion was paused."""
         order.move(OrderStatus.PENDING, reason=Reason.RESUMED, actor=actor.email)
+        await actor.audit(uow, AuditAction.ORDER_RESUMED, order)
         await uow.completions.advance(order.id, cursor.without_attempts())
         await uow.orders.save([order], self._clock.now())
         await uow.messages.send(
@@ -128,6 +131,7 @@ class ResumeOrder:
         """Continue the retry, end an order whose files were settled meanwhile, or start sub-orders."""
         order.move(OrderStatus.RUNNING, reason=Reason.RESUMED, actor=actor.email)
         ended = order.settle(reason=Reason.RESUMED, actor=actor.email)
+        await actor.audit(uow, AuditAction.ORDER_RESUMED, order)
         await uow.orders.save([order], self._clock.now())
         await uow.executions.reset_attempts(order.id)
         retry = await uow.retries.cursor(order.id)

@@ -5,6 +5,7 @@ from rs_order.domain.ids import OrderId
 from rs_order.domain.order import Order
 from rs_order.orders.create import OrderOptions, begin_order, generated_correlation_id, order_label
 from rs_order.ports import Clock
+from rs_order.store.audit import AuditAction
 from rs_order.store.orders import NewOrder
 from rs_order.store.unit_of_work import Store, UnitOfWork
 
@@ -36,6 +37,7 @@ class RestartOrder:
             reject_unless(await uow.orders.has_basket(order_id), BASKET_NOT_FOUND)
             new = await begin_order(uow, await self._new_order(uow, old, actor, options))
             await uow.orders.copy_selections(old.id, new)
+            await actor.audit(uow, AuditAction.ORDER_RESTARTED, old, new_order=new)
         return new
 
     async def _new_order(

@@ -20,6 +20,7 @@ from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
 from rs_order.domain.states import OrderStatus, SubOrderKind
 from rs_order.ports import Clock
+from rs_order.store.audit import AuditAction
 from rs_order.store.cursors import RetryCursor
 from rs_order.store.unit_of_work import Store, UnitOfWork
 
@@ -64,6 +65,7 @@ class RetryOrder:
             reject_unless(not await uow.orders.has_process(order_id), HAS_PROCESSING)
             cursor = await uow.retries.begin(order_id, order.status)
             order.move(OrderStatus.RUNNING, reason=Reason.RETRIED, actor=actor.email)
+            await actor.audit(uow, AuditAction.ORDER_RETRIED, order)
             # The old expiry date may be past. This one counts if the order is paused before the last slice.
             await renew_expiration(uow, order, storage_sub_orders=0, now=self._clock.now())
             await uow.orders.save([order], self._clock.now())

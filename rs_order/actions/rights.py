@@ -7,6 +7,8 @@ from rs_order.domain.identity import Caller
 from rs_order.domain.ids import OrderId
 from rs_order.domain.order import Order
 from rs_order.ports import RemoteRejection, Users
+from rs_order.rest.access import audit_actor
+from rs_order.store.audit import AuditAction, AuditEntry
 from rs_order.store.unit_of_work import Store, UnitOfWork
 
 NOT_ALLOWED = "USER_NOT_ALLOWED_TO_MANAGE_ORDER"
@@ -23,6 +25,32 @@ class Actor:
     @property
     def email(self) -> str:
         return self.caller.email
+
+    async def audit(
+        self,
+        uow: UnitOfWork,
+        action: AuditAction,
+        order: Order,
+        *,
+        new_order: OrderId | None = None,
+    ) -> None:
+        """Add the action to the audit, unless the order is the actor's own: its history has it then.
+
+        Call it before the order is saved. ``new_order``: the one that a restart created.
+        """
+        if order.owner == self.email:
+            return
+        before = order.moves[0].before if order.moves else order.status
+        after = {"status": order.status, "newOrder": new_order}
+        entry = AuditEntry(
+            action=action,
+            by=audit_actor(self.caller),
+            tenant=uow.tenant,
+            object_id=str(order.id),
+            before={"status": before, "owner": order.owner},
+            after={name: value for name, value in after.items() if value is not None},
+        )
+        await uow.audit(entry)
 
 
 class Rights:

@@ -73,9 +73,13 @@ def requests(shared: SharedParts, estimator: Estimator) -> Requests:
     answers = AnswerRequests(shared.store, shared.clock, shared.retries, shared.measurements)
     retention = timedelta(days=shared.settings.inbox_retention_days)
     shared.steps.on(GrantRequestsStep, GrantRequests(shared.store, estimator, answers).handle)
-    shared.steps.on(
-        PurgeInboxStep, PurgeInbox(shared.store, shared.clock, retention=retention).handle
+    purge = PurgeInbox(
+        shared.store,
+        shared.clock,
+        retention=retention,
+        audit_days=shared.settings.audit_retention_days,
     )
+    shared.steps.on(PurgeInboxStep, purge.handle)
     return Requests(AcceptRequests(shared.store, shared.clock))
 
 

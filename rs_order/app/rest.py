@@ -8,6 +8,7 @@ from fastapi import APIRouter, FastAPI
 
 from rs_order.actions.routes import OrderActions, actions_router
 from rs_order.app.application import Application
+from rs_order.audit.routes import audit_router
 from rs_order.baskets.routes import BasketUseCases, baskets_router
 from rs_order.downloads.file_routes import file_downloads_router
 from rs_order.downloads.metalink import Metalinks
@@ -23,6 +24,7 @@ from rs_order.rest.rest_app import RestSettings, create_rest_app
 from rs_order.rest.security import security_router
 from rs_order.rest.tokens import TokenVerifier
 from rs_order.settings import Settings
+from rs_order.store.audit import Audit
 from rs_order.store.downloads import StoredDownloads
 from rs_order.store.file_views import FileViews
 from rs_order.store.order_views import OrderViews
@@ -52,6 +54,7 @@ class RestServices:
 
     access: Access
     actions: OrderActions
+    audit: Audit
     baskets: BasketUseCases
     downloads: DownloadServices
     files: FileListServices
@@ -109,6 +112,7 @@ def _tenant_routers(services: RestServices) -> list[APIRouter]:
             access, tenants.export_configuration, tenants.import_configuration, services.health
         ),
         data_source_router(access, tenants.data_source),
+        audit_router(access, services.audit),
     ]
 
 
@@ -137,6 +141,7 @@ def rest_services(
     return RestServices(
         access=Access(tokens, shared.clients.roles or DefaultRoles(), shared.tenants, maintenance),
         actions=application.actions,
+        audit=Audit(pool),
         baskets=application.baskets,
         downloads=_download_services(application, pool),
         files=FileListServices(views, FileViews(pool), shared.links),

@@ -28,6 +28,7 @@ from rs_order.core.steps import (
     read_step,
     step_class,
 )
+from rs_order.correlation_ids import correlated
 from rs_order.domain.ids import Tenant
 from rs_order.ports import ServedTenants
 from rs_order.store.errors import StoreUnavailable
@@ -85,7 +86,8 @@ class StepHandler:
             return await self._notified(delivery, rejection)
         if rejection is not None:
             return rejection
-        outcome = await self._handle(received)
+        with correlated(delivery.correlation_id):
+            outcome = await self._handle(received)
         if received.step.scope is StepScope.INSTANCE:
             return (
                 await self._notified(delivery, outcome)

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import ConfigDict, Field
 
 from rs_order.contracts.platform_names import REGISTERED_USER
-from rs_order.contracts.wire import Instant, WireModel
+from rs_order.contracts.wire import Instant, Link, WireModel
 from rs_order.domain.identity import SERVICE
 
 
@@ -43,6 +43,33 @@ class BuildInfo(WireModel):
     """The program that is running."""
 
     build: Build
+
+
+class AuditEntryDto(WireModel):
+    """An act of an operator, an administrator or the platform."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    id: int = Field(examples=[42])
+    date: Instant
+    tenant: str | None = Field(description="Absent: the whole deployment.", examples=["project1"])
+    actor: str = Field(examples=["admin@example.org"])
+    role: str | None = Field(description="Of the caller, by REST only.", examples=["PROJECT_ADMIN"])
+    door: str = Field(description="`rest`, `cli` or `amqp`.", examples=["rest"])
+    action: str = Field(examples=["setting.changed"])
+    object_kind: str = Field(alias="objectKind", examples=["setting"])
+    object_id: str = Field(alias="objectId", examples=["app_sub_order_duration"])
+    before: Any = Field(None, examples=[2])
+    after: Any = Field(None, examples=[3])
+    reason: str | None = Field(None, examples=["larger orders"])
+    correlation_id: str | None = Field(None, alias="correlationId")
+
+
+class AuditPage(WireModel):
+    """Entries of the audit, newest first. It has the link ``next``, unless it is the last page."""
+
+    content: list[AuditEntryDto]
+    links: list[Link]
 
 
 class Readiness(WireModel):

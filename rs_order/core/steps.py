@@ -14,6 +14,7 @@ import orjson
 from pydantic import ConfigDict, Field, TypeAdapter
 from pydantic.alias_generators import to_camel
 
+from rs_order.correlation_ids import correlation_id
 from rs_order.domain.ids import Tenant
 from rs_order.ports import MessageKind
 from rs_order.store.outbox import OutgoingMessage
@@ -103,7 +104,11 @@ class Step:
         body = {_NAME: self.name, **self.members}
         if again:
             body[_AGAIN] = True
-        return OutgoingMessage(kind=MessageKind.STEP, tenant=tenant, body=body, due_at=due_at)
+        # A step that is due later doesn't belong to the request: a periodic one would keep its id for ever.
+        cause = correlation_id() if due_at is None else None
+        return OutgoingMessage(
+            kind=MessageKind.STEP, tenant=tenant, body=body, due_at=due_at, correlation_id=cause
+        )
 
 
 _CLASSES: dict[str, type[Step]] = {}

@@ -1,6 +1,5 @@
 """Searches the orders of all users, as pages and as CSV (rest.md 8)."""
 
-import re
 from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any, Final
 
@@ -15,7 +14,7 @@ from rs_order.domain.states import OrderStatus
 from rs_order.orders.representation import order_entities
 from rs_order.ports import Users
 from rs_order.rest.access import Access
-from rs_order.rest.answers import json_answer, page
+from rs_order.rest.answers import formula_free, json_answer, page
 from rs_order.rest.middleware import facts_of
 from rs_order.rest.parameters import Paging, Sort, paging, sorted_by
 from rs_order.rest.resources import EXPORT_ORDERS, SEARCH_ORDERS
@@ -72,8 +71,6 @@ HEADER: Final = (
 )
 _BREAKING: Final = str.maketrans("", "", ";\r\n")
 """Removes the characters that end a field or a line; e-mail addresses don't contain them."""
-_FORMULA: Final = re.compile("^[=+@\t\uff0b\uff0d\uff1d\uff20-]")
-"""Cells that a spreadsheet would run as a formula; it knows the full-width forms, too."""
 
 
 async def csv_lines(
@@ -94,7 +91,7 @@ def csv_line(view: OrderView) -> str:
         view.id,
         wire_instant(view.created_at),
         wire_instant(view.expires_at) if view.expires_at else "",
-        _as_text(view.owner),
+        formula_free(view.owner.translate(_BREAKING)),
         view.status,
         wire_instant(view.status_at),
         view.percent,
@@ -103,12 +100,6 @@ def csv_line(view: OrderView) -> str:
         sum(task.files for task in view.dataset_tasks),
     )
     return ";".join(str(field) for field in fields) + "\n"
-
-
-def _as_text(text: str) -> str:
-    """Return a text as a cell; a leading ``'`` keeps spreadsheets from running it as a formula."""
-    text = text.translate(_BREAKING)
-    return f"'{text}" if _FORMULA.match(text) else text
 
 
 SearchPaging = Annotated[Paging, paging(10, Sort(OrderProperty.CREATION_DATE, descending=True))]

@@ -22,6 +22,7 @@ from prometheus_client import Histogram
 
 from rs_order.contracts.platform_names import INSTANCE_ADMIN, PROJECT_ADMIN
 from rs_order.contracts.wire import MAX_DETAIL, excerpt
+from rs_order.correlation_ids import CORRELATION_HEADER, correlation_id
 from rs_order.domain.identity import INSTANCE, SERVICE, Caller
 from rs_order.domain.ids import Tenant
 from rs_order.ports import BadResponse, RemoteError, RemoteRejection, RemoteUnavailable
@@ -280,6 +281,8 @@ class RemoteService:
         headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
         if body is not None:
             headers["Content-Type"] = "application/json"
+        if (cause := correlation_id()) is not None:
+            headers[CORRELATION_HEADER] = cause
         try:
             request = self._client.build_request(
                 verb, self._base_url + path, headers=headers, content=body

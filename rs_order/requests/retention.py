@@ -1,4 +1,4 @@
-"""Purges answered requests and published responses after their retention (decisions.md, Repeated request)."""
+"""Purges requests, responses (decisions.md, Repeated request) and the audit after their retention."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,7 +18,7 @@ PURGES = "tidy-inbox"
 
 @dataclass(frozen=True)
 class PurgeInboxStep(Step, name="tidy"):
-    """Delete a slice of the requests and responses that are past their retention."""
+    """Delete a slice of the requests, responses and entries of the audit that are past their retention."""
 
     number: RunNumber
 
@@ -32,10 +32,14 @@ async def begin_purges(uow: UnitOfWork, now: datetime) -> None:
 class PurgeInbox:
     """Deletes at most one slice of each table in a run, and plans the next run in the same commit."""
 
-    def __init__(self, store: Store, clock: Clock, *, retention: timedelta) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, *, retention: timedelta, audit_days: int
+    ) -> None:
+        """``audit_days``: how long entries of the audit are kept, those of all tenants."""
         self._store = store
         self._clock = clock
         self._retention = retention
+        self._audit_days = audit_days
 
     async def handle(self, tenant: Tenant, step: PurgeInboxStep) -> None:
         """Do the run of the step, unless it is outdated; after a full slice, the next run is due at once."""
@@ -47,6 +51,7 @@ class PurgeInbox:
             deleted = max(
                 await uow.requests.purge(before, SLICE),
                 await uow.messages.purge_responses(before, SLICE),
+                await uow.purge_audit(self._audit_days, SLICE),
             )
             due = now if deleted == SLICE else now + EVERY
             await uow.messages.send([PurgeInboxStep(step.number + 1).to(tenant, due)])

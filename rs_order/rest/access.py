@@ -13,6 +13,7 @@ from rs_order.contracts.platform_names import (
     PUBLIC,
     REGISTERED_USER,
 )
+from rs_order.correlation_ids import correlation_id
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Tenant
 from rs_order.ports import Resource, RoleAccess
@@ -20,6 +21,7 @@ from rs_order.rest.errors import ACCESS_DENIED, HttpError
 from rs_order.rest.middleware import facts_of
 from rs_order.rest.resources import DISABLE_MAINTENANCE, SEARCH_ORDERS
 from rs_order.rest.tokens import InvalidToken, TokenVerifier
+from rs_order.store.audit import AuditActor, Door
 from rs_order.store.tenants import Maintenance, Tenants
 
 
@@ -100,6 +102,11 @@ def is_system(caller: Caller) -> bool:
 
 def is_administrator(caller: Caller) -> bool:
     return caller.role in ADMINISTRATORS
+
+
+def audit_actor(caller: Caller) -> AuditActor:
+    """Return the caller of the present request as the audit names them."""
+    return AuditActor(caller.email, Door.REST, caller.role, correlation_id())
 
 
 IN_MAINTENANCE: Final = 515

@@ -1,5 +1,6 @@
 """Response bodies: entities, pages, and the links in both (rest.md 3)."""
 
+import re
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -45,6 +46,15 @@ def json_answer(request: Request, body: Any, status: int = 200) -> Response:
 def entity(content: WireModel, links: Sequence[LinkItem] = ()) -> dict[str, Any]:
     """Return the wrapper of a single object (rest.md 3.2)."""
     return {"content": content.to_wire(), "links": list(links)}
+
+
+_FORMULA: Final = re.compile("^[=+@\t\uff0b\uff0d\uff1d\uff20-]")
+"""Cells that a spreadsheet would run as a formula; it knows the full-width forms, too."""
+
+
+def formula_free(text: str) -> str:
+    """Return a text as a cell of CSV; a leading ``'`` keeps spreadsheets from running it as a formula."""
+    return f"'{text}" if _FORMULA.match(text) else text
 
 
 def page(

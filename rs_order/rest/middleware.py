@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from rs_order.correlation_ids import CORRELATION_HEADER, correlated
 from rs_order.rest.errors import messages_answer
 
 _FACTS: Final = "rs_order.facts"
@@ -39,8 +40,11 @@ class RequestLog:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        with correlated(Headers(scope=scope).get(CORRELATION_HEADER)):
+            await self._logged(scope, receive, _ResponseRecorder(send))
+
+    async def _logged(self, scope: Scope, receive: Receive, response: "_ResponseRecorder") -> None:
         started = time.perf_counter()
-        response = _ResponseRecorder(send)
         facts = facts_of(scope)
         client = scope.get("client")
         try:

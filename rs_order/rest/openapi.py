@@ -51,6 +51,7 @@ _TAGS: Final = {
     "maintenance": "Switch the maintenance of a project, in which it rejects all changes.",
     "modules": "Export and import the configuration, check the readiness.",
     "data source": "Test the database of a project.",
+    "audit": "Read who changed what, for operators.",
     "security": "List the resources that roles can be given.",
     "actuator": "Health, build and metrics, open to all.",
 }

@@ -280,5 +280,18 @@ GET_DATA_SOURCE_STATUS: Final = Resource(
     of_tenant=False,
 )
 
+_AUDIT: Final = "AuditController"
+READ_AUDIT: Final = Resource(
+    "GET", "/audit", EXPLOIT, _AUDIT, "Read who changed what in the project", of_tenant=False
+)
+EXPORT_AUDIT: Final = Resource(
+    "GET",
+    "/audit/csv",
+    EXPLOIT,
+    _AUDIT,
+    "Read who changed what in the project, as CSV",
+    of_tenant=False,
+)
+
 RESOURCES: Final = tuple(value for value in globals().values() if isinstance(value, Resource))
-"""All of them, in the order of rest.md's chapters."""
+"""All of them, in the order of rest.md's chapters; then those that the reference doesn't have."""

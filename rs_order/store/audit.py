@@ -14,8 +14,6 @@ from rs_order.store.errors import store_errors
 from rs_order.store.pool import Connection, Pool, Row, statements, transaction
 
 SQL = statements("audit")
-SHORTEST_RETENTION_DAYS: Final = 365
-"""The trigger refuses to delete younger entries."""
 READ_AT_A_TIME: Final = 1000
 
 
@@ -99,6 +97,12 @@ async def record(connection: Connection, entry: AuditEntry) -> None:
     )
 
 
+async def purge(connection: Connection, days: int, limit: int) -> int:
+    """Delete the oldest entries that are older than so many days, a year or more. Return their number."""
+    deleted = await connection.execute(SQL["purge"], days, limit)
+    return int(deleted.rpartition(" ")[2])
+
+
 def _storable(value: Any) -> Any:
     """Return a JSON value with ``?`` for what PostgreSQL can't store: U+0000 and half surrogate pairs."""
     match value:
@@ -148,7 +152,7 @@ class AuditSearch:
 
 
 class Audit:
-    """Reads and purges the audit. Each method raises StoreUnavailable if the database can't be reached."""
+    """Reads the audit. Each method raises StoreUnavailable if the database can't be reached."""
 
     def __init__(self, pool: Pool, *, read_at_a_time: int = READ_AT_A_TIME) -> None:
         self._pool = pool
@@ -172,13 +176,6 @@ class Audit:
                 yield part
                 after = part[-1].id
             more = len(part) == self._read_at_a_time
-
-    async def purge(self, days: int, limit: int) -> int:
-        """Delete the oldest entries that are older than so many days. Return their number."""
-        with store_errors():
-            async with transaction(self._pool) as connection:
-                deleted = await connection.execute(SQL["purge"], days, limit)
-        return int(deleted.rpartition(" ")[2])
 
 
 def _conditions(search: AuditSearch) -> tuple[Any, ...]:

@@ -8,8 +8,10 @@ from typing import Any, Final
 
 import asyncpg
 
+from rs_order.domain.identity import SERVICE
 from rs_order.domain.ids import Tenant
 from rs_order.domain.settings import SettingValue
+from rs_order.store.audit import AuditAction, AuditActor, AuditEntry, Door, record
 from rs_order.store.errors import StoreUnavailable, store_errors
 from rs_order.store.migrate import migrate_tenant
 from rs_order.store.pool import (
@@ -25,6 +27,10 @@ from rs_order.store.pool import (
 SQL = statements("tenants")
 SETTINGS_SQL = statements("settings")
 TEST_TIMEOUT_SECONDS: Final = 5.0
+CONFIGURATION: Final = AuditActor(SERVICE, Door.CLI)
+"""The service itself, which adds the tenants of its settings at the start."""
+PLATFORM: Final = AuditActor("rs-admin-instance", Door.AMQP)
+"""Connects and disconnects tenants by its events."""
 
 
 class Tenants:
@@ -64,13 +70,15 @@ class Tenants:
         """Return the active tenants."""
         return list(self._hosts)
 
-    async def add(self, name: str, host: str | None = None) -> Tenant:
+    async def add(
+        self, name: str, host: str | None = None, by: AuditActor = CONFIGURATION
+    ) -> Tenant:
         """Provision a tenant. It can be used at once; adding it again changes only its host.
 
         Raises:
             InvalidTenantNameError: the name can't be part of a schema's name.
         """
-        await self._provision(name, host, None)
+        await self._provision(name, host, None, by)
         return Tenant(name)
 
     async def activate(self, name: str, event_at: datetime) -> bool:
@@ -81,7 +89,7 @@ class Tenants:
             StoreError: the same call can be repeated.
         """
         with store_errors():
-            return await self._provision(name, None, event_at)
+            return await self._provision(name, None, event_at, PLATFORM)
 
     async def deactivate(self, name: str, event_at: datetime) -> bool:
         """Stop serving a tenant by an event of the platform; False if a newer event is known.
@@ -94,10 +102,20 @@ class Tenants:
         """
         tenant_schema(Tenant(name))
         with store_errors():
-            async with transaction(self._pool) as connection:
-                changed = await connection.fetchval(SQL["deactivate"], name, event_at)
+            changed = await self._change(
+                AuditAction.TENANT_DISABLED, PLATFORM, Tenant(name), SQL["deactivate"], event_at
+            )
             await self.load()
-        return changed is not None
+        return changed
+
+    async def disable(self, name: str, by: AuditActor) -> bool:
+        """Stop serving a tenant, as an operator; False if it isn't served. Its data stays."""
+        with store_errors():
+            changed = await self._change(
+                AuditAction.TENANT_DISABLED, by, Tenant(name), SQL["disable"]
+            )
+            await self.load()
+        return changed
 
     def host(self, tenant: Tenant) -> str | None:
         """Return the public address of the project as far as this process knows it; never reads the store."""
@@ -123,14 +141,38 @@ class Tenants:
         if known != self._hosts.keys():
             self._changed()
 
-    async def _provision(self, name: str, host: str | None, event_at: datetime | None) -> bool:
+    async def _provision(
+        self, name: str, host: str | None, event_at: datetime | None, by: AuditActor
+    ) -> bool:
         """Bring the tenant's schema up to date and activate it; False if a newer event is known."""
         tenant = Tenant(name)
         await migrate_tenant(self._pool, tenant, in_use=self.serves(tenant))
-        async with transaction(self._pool) as connection:
-            added = await connection.fetchval(SQL["add"], tenant, host, event_at)
+        added = await self._change(AuditAction.TENANT_ADDED, by, tenant, SQL["add"], host, event_at)
         await self.load()
-        return added is not None
+        return added
+
+    async def _change(
+        self, action: AuditAction, by: AuditActor, tenant: Tenant, statement: str, *parameters: Any
+    ) -> bool:
+        """Change a tenant, with an entry in the audit if its state differs; False if nothing was done."""
+        async with transaction(self._pool) as connection:
+            await connection.execute(SQL["lock"])
+            before = await connection.fetchval(SQL["state"], tenant)
+            changed = await connection.fetchval(statement, tenant, *parameters) is not None
+            after = await connection.fetchval(SQL["state"], tenant)
+            if before != after:
+                await record(
+                    connection,
+                    AuditEntry(
+                        action=action,
+                        by=by,
+                        tenant=tenant,
+                        object_id=tenant,
+                        before=before,
+                        after=after,
+                    ),
+                )
+        return changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,21 +208,35 @@ class Maintenance:
                 rows = await connection.fetch(SQL["maintenance_states"])
         return {Tenant(row["name"]): MaintenanceState(row["active"], row["at"]) for row in rows}
 
-    async def switch(self, tenant: str, *, active: bool, at: datetime) -> bool:
+    async def switch(self, tenant: str, *, active: bool, at: datetime, by: AuditActor) -> bool:
         """Start or end the maintenance of a tenant; False if the tenant isn't active."""
         if not is_tenant_name(tenant):
             return False
         with store_errors():
             async with transaction(self._pool) as connection:
-                row = await connection.fetchval(SQL["switch_maintenance"], tenant, active, at)
-        return row is not None
+                before = await connection.fetchval(SQL["switch_maintenance"], tenant, active, at)
+                if before is not None and before != active:
+                    await record(connection, _switched(tenant, by, active=active))
+        return before is not None
+
+
+def _switched(tenant: str, by: AuditActor, *, active: bool) -> AuditEntry:
+    return AuditEntry(
+        action=AuditAction.MAINTENANCE_SWITCHED,
+        by=by,
+        tenant=Tenant(tenant),
+        object_id=tenant,
+        before=not active,
+        after=active,
+    )
 
 
 class StoredSettings:
-    """The settings that a tenant has set. The domain decides which values are valid."""
+    """The settings that a tenant has set. The domain decides which values are valid; none is secret."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, tenant: Tenant) -> None:
         self._connection = connection
+        self._tenant = tenant
 
     async def all(self) -> Mapping[str, Any]:
         """Return the values that were set, by name."""
@@ -188,13 +244,40 @@ class StoredSettings:
             row["name"]: row["value"] for row in await self._connection.fetch(SETTINGS_SQL["all"])
         }
 
-    async def put(self, name: str, value: SettingValue) -> bool:
+    async def put(
+        self, name: str, value: SettingValue, by: AuditActor, reason: str | None = None
+    ) -> bool:
         """Set a value. True if the setting had another value, or none."""
-        return await self._connection.fetchval(SETTINGS_SQL["put"], name, value) is not None
+        before = (await self.all()).get(name)
+        changed = await self._connection.fetchval(SETTINGS_SQL["put"], name, value) is not None
+        if changed:
+            entry = AuditEntry(
+                action=AuditAction.SETTING_CHANGED,
+                by=by,
+                tenant=self._tenant,
+                object_id=name,
+                before=before,
+                after=value,
+                reason=reason,
+            )
+            await record(self._connection, entry)
+        return changed
 
-    async def remove(self, name: str) -> bool:
+    async def remove(self, name: str, by: AuditActor, reason: str | None = None) -> bool:
         """Delete a value, so that the default applies. True if there was one."""
-        return await self._connection.fetchval(SETTINGS_SQL["remove"], name) is not None
+        before = (await self.all()).get(name)
+        removed = await self._connection.fetchval(SETTINGS_SQL["remove"], name) is not None
+        if removed:
+            entry = AuditEntry(
+                action=AuditAction.SETTING_RESET,
+                by=by,
+                tenant=self._tenant,
+                object_id=name,
+                before=before,
+                reason=reason,
+            )
+            await record(self._connection, entry)
+        return removed
 
 
 @dataclass(frozen=True, slots=True)

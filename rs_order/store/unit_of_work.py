@@ -12,7 +12,7 @@ from rs_order.domain.ids import Tenant
 from rs_order.domain.retry import Backoff
 from rs_order.domain.settings import TenantSettings
 from rs_order.ports import MessageKind
-from rs_order.store.audit import AuditEntry, record
+from rs_order.store import audit
 from rs_order.store.baskets import Baskets
 from rs_order.store.completions import Completions
 from rs_order.store.data_files import Files
@@ -66,11 +66,15 @@ class UnitOfWork:
         self.runs = PeriodicRuns(connection)
         self.repeated_steps = RepeatedSteps(connection)
         self.reconciliation = Reconciliation(connection, tenant)
-        self.stored_settings = StoredSettings(connection)
+        self.stored_settings = StoredSettings(connection, tenant)
 
-    async def audit(self, entry: AuditEntry) -> None:
+    async def audit(self, entry: audit.AuditEntry) -> None:
         """Add an entry to the audit."""
-        await record(self._connection, entry)
+        await audit.record(self._connection, entry)
+
+    async def purge_audit(self, days: int, limit: int) -> int:
+        """Delete the oldest entries of all tenants that are past their retention. Return their number."""
+        return await audit.purge(self._connection, days, limit)
 
     async def settings(self) -> TenantSettings:
         """Return the tenant's settings. One that was never set has its default."""

@@ -11,11 +11,12 @@ from rs_order.core.errors import NotFound
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Tenant
 from rs_order.ports import Clock
-from rs_order.rest.access import Access, may_reach, require_own_tenant
+from rs_order.rest.access import Access, audit_actor, may_reach, require_own_tenant
 from rs_order.rest.answers import json_answer
 from rs_order.rest.parameters import TenantInPath
 from rs_order.rest.resources import DISABLE_MAINTENANCE, ENABLE_MAINTENANCE, GET_MAINTENANCE
 from rs_order.rest.routing import AuthorisedCaller, Endpoints
+from rs_order.store.audit import AuditActor
 from rs_order.store.tenants import Maintenance, MaintenanceState
 
 log = structlog.get_logger(__name__)
@@ -32,20 +33,21 @@ class SwitchMaintenance:
         """Return the state of every active tenant, whether it is in maintenance or not."""
         return await self._maintenance.all()
 
-    async def handle(self, tenant: str, *, active: bool, by: str) -> None:
+    async def handle(self, tenant: str, *, active: bool, by: AuditActor) -> None:
         """Start or end the maintenance of a tenant. It takes effect at once, in every instance.
 
         Args:
             tenant: name of the project.
             active: True starts the maintenance, False ends it.
-            by: e-mail of the caller, for the log.
+            by: the caller, for log and audit.
 
         Raises:
             NotFound: this deployment doesn't serve the tenant.
         """
-        if not await self._maintenance.switch(tenant, active=active, at=self._clock.now()):
+        now = self._clock.now()
+        if not await self._maintenance.switch(tenant, active=active, at=now, by=by):
             raise NotFound(f"There is no project {tenant} here")
-        log.info("maintenance-switched", tenant=tenant, active=active, user=by)
+        log.info("maintenance-switched", tenant=tenant, active=active, user=by.name)
 
 
 _UNKNOWN = {404: "This deployment doesn't serve the project"}
@@ -77,7 +79,7 @@ def maintenance_router(access: Access, maintenance: SwitchMaintenance) -> APIRou
 
     async def switched(caller: Caller, tenant: str, *, active: bool) -> Response:
         require_own_tenant(caller, tenant)
-        await maintenance.handle(tenant, active=active, by=caller.email)
+        await maintenance.handle(tenant, active=active, by=audit_actor(caller))
         return Response()
 
     return endpoints.router

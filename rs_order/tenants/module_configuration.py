@@ -5,6 +5,7 @@ from codecs import BOM_UTF8
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from typing import Final
 
 import structlog
 from pydantic import ValidationError
@@ -28,7 +29,11 @@ from rs_order.domain.errors import SettingRejectedError
 from rs_order.domain.identity import SERVICE
 from rs_order.domain.ids import Tenant
 from rs_order.domain.settings import DEFINITIONS, Setting, SettingValue, settings_of
+from rs_order.store.audit import AuditActor
 from rs_order.store.unit_of_work import Store, UnitOfWork
+
+IMPORTED: Final = "import of a configuration"
+"""The reason of the changes in the audit."""
 
 log = structlog.get_logger(__name__)
 
@@ -55,7 +60,9 @@ class ImportConfiguration:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def handle(self, tenant: Tenant, file: bytes, *, by: str) -> Sequence[ImportReport]:
+    async def handle(
+        self, tenant: Tenant, file: bytes, *, by: AuditActor
+    ) -> Sequence[ImportReport]:
         """Set the settings that the file contains. Return one report for each module of the file.
 
         A wrong setting doesn't prevent the others. If all items of a module are wrong, nothing changes,
@@ -68,11 +75,11 @@ class ImportConfiguration:
         async with self._store.unit_of_work(tenant) as uow:
             for plan in plans:
                 if not plan.only_errors:
-                    await _apply(uow, plan)
+                    await _apply(uow, plan, by)
         log.info(
             "configuration-imported",
             tenant=tenant,
-            user=by,
+            user=by.name,
             settings=sum(len(plan.values) for plan in plans),
             errors=sum(len(plan.errors) for plan in plans),
         )
@@ -200,9 +207,9 @@ def _value_of(setting: SettingToImport) -> object:
         raise _ItemRejected(f"the value of {setting.name} isn't JSON in a text") from error
 
 
-async def _apply(uow: UnitOfWork, plan: _Plan) -> None:
+async def _apply(uow: UnitOfWork, plan: _Plan, by: AuditActor) -> None:
     for name in DEFINITIONS:
         if name in plan.values:
-            await uow.stored_settings.put(name, plan.values[name])
+            await uow.stored_settings.put(name, plan.values[name], by, IMPORTED)
         elif plan.reset:
-            await uow.stored_settings.remove(name)
+            await uow.stored_settings.remove(name, by, IMPORTED)

@@ -12,7 +12,7 @@ from rs_order.contracts.administration import HealthStatus, Readiness
 from rs_order.contracts.setting_bodies import ExportedConfiguration, ImportReport
 from rs_order.domain.identity import SERVICE
 from rs_order.ports import Health
-from rs_order.rest.access import Access
+from rs_order.rest.access import Access, audit_actor
 from rs_order.rest.answers import json_answer
 from rs_order.rest.resources import (
     CHECK_CONFIGURATION,
@@ -75,7 +75,7 @@ def _serve_configuration(
         request: Request, caller: AuthorisedCaller, file: ConfigurationFile
     ) -> Response:
         """Set the settings that a file contains. A wrong setting doesn't prevent the others."""
-        reports = await importer.handle(caller.tenant, await file.read(), by=caller.email)
+        reports = await importer.handle(caller.tenant, await file.read(), by=audit_actor(caller))
         if not any(report.import_errors for report in reports):
             return Response(status_code=201)
         all_failed = all(report.only_errors for report in reports)

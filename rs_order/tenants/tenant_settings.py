@@ -15,10 +15,11 @@ from rs_order.core.errors import InvalidInput, NotFound
 from rs_order.domain.errors import SettingRejectedError
 from rs_order.domain.ids import Tenant
 from rs_order.domain.settings import DEFINITIONS, Setting, SettingDefinition, settings_of
-from rs_order.rest.access import Access
+from rs_order.rest.access import Access, audit_actor
 from rs_order.rest.answers import LinkWriter, entity, json_answer
 from rs_order.rest.resources import LIST_SETTINGS, RESET_SETTING, UPDATE_SETTING
 from rs_order.rest.routing import AuthorisedCaller, Endpoints
+from rs_order.store.audit import AuditActor
 from rs_order.store.unit_of_work import Store
 
 log = structlog.get_logger(__name__)
@@ -36,14 +37,14 @@ class ManageSettings:
             settings = settings_of(await uow.stored_settings.all())
         return [setting for setting in settings if not names or setting.definition.name in names]
 
-    async def change(self, tenant: Tenant, name: str, value: object, *, by: str) -> Setting:
+    async def change(self, tenant: Tenant, name: str, value: object, *, by: AuditActor) -> Setting:
         """Set the value of a setting. Return the setting with the converted value.
 
         Args:
             tenant: the owner of the setting.
             name: of the setting.
             value: anything that can be converted to the setting's type.
-            by: e-mail of the caller, for the log.
+            by: the caller, for log and audit.
 
         Raises:
             NotFound: no setting has this name.
@@ -55,12 +56,14 @@ class ManageSettings:
         except SettingRejectedError as error:
             raise InvalidInput(str(error)) from error
         async with self._store.unit_of_work(tenant) as uow:
-            changed = await uow.stored_settings.put(name, setting.value)
+            changed = await uow.stored_settings.put(name, setting.value, by)
         if changed:
-            log.info("setting-changed", tenant=tenant, setting=name, value=setting.value, user=by)
+            log.info(
+                "setting-changed", tenant=tenant, setting=name, value=setting.value, user=by.name
+            )
         return setting
 
-    async def reset(self, tenant: Tenant, name: str, *, by: str) -> Setting:
+    async def reset(self, tenant: Tenant, name: str, *, by: AuditActor) -> Setting:
         """Delete the value of a setting, so that its default applies. Return the setting.
 
         Raises:
@@ -68,10 +71,14 @@ class ManageSettings:
         """
         definition = _definition(name)
         async with self._store.unit_of_work(tenant) as uow:
-            changed = await uow.stored_settings.remove(name)
+            changed = await uow.stored_settings.remove(name, by)
         if changed:
             log.info(
-                "setting-changed", tenant=tenant, setting=name, value=definition.default, user=by
+                "setting-changed",
+                tenant=tenant,
+                setting=name,
+                value=definition.default,
+                user=by.name,
             )
         return Setting(definition, definition.default)
 
@@ -118,7 +125,7 @@ def settings_router(access: Access, manage: ManageSettings) -> APIRouter:
         request: Request, caller: AuthorisedCaller, name: SettingName, change: SettingChange
     ) -> Response:
         """Change a setting. The change applies to orders that begin later."""
-        setting = await manage.change(caller.tenant, name, change.value, by=caller.email)
+        setting = await manage.change(caller.tenant, name, change.value, by=audit_actor(caller))
         return json_answer(request, _answer(LinkWriter(request, access.roles, caller), setting))
 
     @endpoints.serve(RESET_SETTING, model=Entity[SettingDto], responses=_UNKNOWN)
@@ -126,7 +133,7 @@ def settings_router(access: Access, manage: ManageSettings) -> APIRouter:
         request: Request, caller: AuthorisedCaller, name: SettingName
     ) -> Response:
         """Reset a setting to its default."""
-        setting = await manage.reset(caller.tenant, name, by=caller.email)
+        setting = await manage.reset(caller.tenant, name, by=audit_actor(caller))
         return json_answer(request, _answer(LinkWriter(request, access.roles, caller), setting))
 
     return endpoints.router

@@ -23,6 +23,8 @@ ADDED: Mapping[str, str] = {
     "GET /actuator/health/readiness": "probes of orchestrators, with Spring's names",
     "GET /actuator/info": "rest.md 11.7",
     "GET /actuator/prometheus": "rest.md 11.7",
+    "GET /audit": "for operators; the reference keeps no audit",
+    "GET /audit/csv": "for operators; the reference keeps no audit",
 }
 """The reasons of endpoints that are served, but in no table."""
 

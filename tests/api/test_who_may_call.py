@@ -121,6 +121,8 @@ ROWS = {
     "GET /microservice/restart": Row(PROJECT_ADMIN),
     "GET /regards/{tenant}/datasource/test": Row(ADMIN, Whose.NAMED, of_tenant=False),
     "GET /regards/{tenant}/datasource/status": Row(PUBLIC, of_tenant=False),
+    "GET /audit": Row(EXPLOIT, of_tenant=False),
+    "GET /audit/csv": Row(EXPLOIT, of_tenant=False),
 }
 OPERATOR_MORE = "GET /settings"
 OPERATOR_LESS = "POST /orders/csv"

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from rs_order.rest.resources import RESOURCES
-from scripts.documents.endpoints import CHAPTER, ROOT, differences, promised, served
+from scripts.documents.endpoints import ADDED, CHAPTER, ROOT, differences, promised, served
 from tests.cli.commands import rs_order
 
 MADE = """\
@@ -51,7 +51,7 @@ def test_resources_are_the_endpoints_of_the_contract() -> None:
     """The web interface compares these strings, so they must equal those of the chapter."""
     resources = {f"{resource.verb} {resource.template}" for resource in RESOURCES}
 
-    assert resources == promised(CHAPTER.read_text(encoding="utf-8"))
+    assert resources - ADDED.keys() == promised(CHAPTER.read_text(encoding="utf-8"))
 
 
 def test_tables_of_endpoints_are_read() -> None:

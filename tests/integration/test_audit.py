@@ -12,9 +12,11 @@ from rs_order.store.audit import (
     AuditEntry,
     AuditSearch,
     Door,
+    purge,
     record,
 )
 from rs_order.store.pool import Pool, transaction
+from rs_order.store.tenants import Tenants
 from tests.integration.conftest import OTHER, TENANT
 
 ADMIN = AuditActor("admin@x.org", Door.REST, "PROJECT_ADMIN", "c-1")
@@ -28,12 +30,13 @@ SETTING = AuditEntry(
     after={"a\0": ["\ud800", 3]},
     reason="because\0",
 )
-ADDED = AuditEntry(
-    action=AuditAction.TENANT_ADDED,
+MAINTENANCE = AuditEntry(
+    action=AuditAction.MAINTENANCE_SWITCHED,
     by=OPERATOR,
     tenant=OTHER,
     object_id=OTHER,
-    after={"host": None},
+    before=False,
+    after=True,
 )
 
 
@@ -41,16 +44,16 @@ ADDED = AuditEntry(
 async def audit(pool: Pool) -> Audit:
     async with transaction(pool) as connection:
         await record(connection, SETTING)
-        await record(connection, ADDED)
+        await record(connection, MAINTENANCE)
     return Audit(pool, read_at_a_time=1)
 
 
 async def test_an_entry_is_read_as_it_was_recorded(audit: Audit) -> None:
     """What PostgreSQL can't store is replaced, so that no act fails by its entry."""
-    newest, oldest = await audit.page(AuditSearch(), limit=10)
+    newest, oldest = await audit.page(AuditSearch(), limit=2)
 
     assert (newest.actor, newest.role, newest.door) == ("root", None, "cli")
-    assert (newest.tenant, newest.object_kind, newest.object_id) == (OTHER, "tenant", OTHER)
+    assert (newest.tenant, newest.object_kind, newest.object_id) == (OTHER, "maintenance", OTHER)
     assert (oldest.before, oldest.after) == (2, {"a?": ["?", 3]})
     assert (oldest.reason, oldest.correlation_id) == ("because?", "c-1")
     assert newest.at >= oldest.at
@@ -58,14 +61,15 @@ async def test_an_entry_is_read_as_it_was_recorded(audit: Audit) -> None:
 
 async def test_entries_are_found_by_each_condition(audit: Audit) -> None:
     """The export reads page after page with the same conditions."""
-    setting, tenant, year_2000 = "setting.changed", "tenant.added", datetime(2000, 1, 1, tzinfo=UTC)
+    setting, switch, tenant = "setting.changed", "maintenance.switched", "tenant.added"
+    year_2000 = datetime(2000, 1, 1, tzinfo=UTC)
     for search, found in (
-        (AuditSearch(tenant=TENANT), [setting]),
+        (AuditSearch(tenant=TENANT), [setting, tenant]),
         (AuditSearch(actor="admin@"), [setting]),
-        (AuditSearch(action=tenant), [tenant]),
-        (AuditSearch(action="tenant"), [tenant]),
+        (AuditSearch(action=switch), [switch]),
+        (AuditSearch(action="tenant"), [tenant, tenant]),
         (AuditSearch(object_kind="setting", object_id="app_sub_order_duration"), [setting]),
-        (AuditSearch(since=year_2000), [tenant, setting]),
+        (AuditSearch(since=year_2000), [switch, setting, tenant, tenant]),
         (AuditSearch(until=year_2000), []),
     ):
         assert [entry.action async for part in audit.export(search) for entry in part] == found
@@ -97,7 +101,7 @@ async def test_an_entry_is_undone_with_its_act(audit: Audit, pool: Pool) -> None
     with pytest.raises(ZeroDivisionError):
         await failing_act()
 
-    assert len(await audit.page(AuditSearch(), limit=10)) == 2
+    assert len(await audit.page(AuditSearch(), limit=10)) == 4
 
 
 async def test_only_entries_older_than_a_year_are_purged(audit: Audit, pool: Pool) -> None:
@@ -110,10 +114,35 @@ async def test_only_entries_older_than_a_year_are_purged(audit: Audit, pool: Poo
             str(days),
         )
 
-    with pytest.raises(asyncpg.CheckViolationError):
-        await audit.purge(100, 10)
-    assert await audit.purge(365, 1) == 1
-    assert await audit.purge(365, 10) == 1
+    async with pool.acquire() as connection:
+        with pytest.raises(asyncpg.CheckViolationError):
+            await purge(connection, 100, 10)
+        assert await purge(connection, 365, 1) == 1
+        assert await purge(connection, 365, 10) == 1
 
     left = [entry.object_id for entry in await audit.page(AuditSearch(actor="old"), limit=10)]
     assert left == ["364"]
+
+
+async def test_changes_of_tenants_are_audited_once(pool: Pool) -> None:
+    """Whoever repeats an act, such as each instance that receives an event, leaves no second entry."""
+    tenants = Tenants(pool)
+    for _ in range(2):
+        await tenants.add(OTHER, "https://x.org", OPERATOR)
+        await tenants.add(OTHER)
+    for _ in range(2):
+        await tenants.disable(OTHER, OPERATOR)
+    for _ in range(2):
+        await tenants.activate(OTHER, datetime.now(UTC))
+    for _ in range(2):
+        await tenants.deactivate(OTHER, datetime.now(UTC))
+
+    entries = await Audit(pool).page(AuditSearch(tenant=OTHER), limit=10)
+    known = "https://x.org"
+    assert [(one.action, one.actor, one.after) for one in reversed(entries)] == [
+        ("tenant.added", "rs-order", {"active": True, "host": None}),
+        ("tenant.added", "root", {"active": True, "host": known}),
+        ("tenant.disabled", "root", {"active": False, "host": known}),
+        ("tenant.added", "rs-admin-instance", {"active": True, "host": known}),
+        ("tenant.disabled", "rs-admin-instance", {"active": False, "host": known}),
+    ]

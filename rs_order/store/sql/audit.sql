@@ -28,4 +28,5 @@ where id in (
     where at < clock_timestamp() - make_interval(days => $1)
     order by at, id
     limit $2
+    for update skip locked
 )

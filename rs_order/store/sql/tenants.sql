@@ -22,6 +22,20 @@ on conflict (name) do update set active = false, event_at = excluded.event_at
 where tenant.event_at is null or tenant.event_at <= excluded.event_at
 returning name
 
+-- name: lock
+-- Let changes of tenants follow each other, so that each sees the state before it.
+select pg_advisory_xact_lock(72260002)
+
+-- name: state
+-- A tenant as the audit shows it. $1 name.
+select jsonb_build_object('active', active, 'host', host) from rs_order.tenant where name = $1
+
+-- name: disable
+-- An operator stops serving a tenant. What they do now is no older than any known event (see add). $1 name.
+update rs_order.tenant set active = false, event_at = least(event_at, clock_timestamp())
+where active and name = $1
+returning name
+
 -- name: save_host
 -- $1 name, $2 host.
 update rs_order.tenant set host = $2 where name = $1 and host is distinct from $2
@@ -40,9 +54,12 @@ select name, maintenance as active, coalesce(maintenance_at, created_at) as at
 from rs_order.tenant where active order by name
 
 -- name: switch_maintenance
--- The date stays if the state doesn't change. $1 name, $2 whether in maintenance, $3 now.
+-- Returns whether the tenant was in maintenance. The date stays if the state doesn't change. $1 name, $2 whether
+-- in maintenance, $3 now.
+with old as (select name, maintenance from rs_order.tenant where active and name = $1 for update)
 update rs_order.tenant
 set maintenance = $2,
-    maintenance_at = case when maintenance = $2 then maintenance_at else $3 end
-where active and name = $1
-returning name
+    maintenance_at = case when tenant.maintenance = $2 then maintenance_at else $3 end
+from old
+where tenant.name = old.name
+returning old.maintenance
