@@ -175,6 +175,17 @@ class Settings(BaseSettings):
     http_port: int = Field(
         9043, ge=0, le=65535, description="Port that REST listens on; 0: any free port."
     )
+    http_max_connections: int = Field(
+        4000,
+        ge=1,
+        description="Largest number of open HTTP connections of a process; at most half of the files "
+        "that the process may open.",
+    )
+    http_max_connections_per_address: int = Field(
+        500,
+        ge=1,
+        description="Largest number of open HTTP connections from one address. Trusted proxies are exempt.",
+    )
     tenants: Listed = Field([], description="Tenants created at the start, comma-separated.")
     tenants_from_platform: bool = Field(
         False,

@@ -37,6 +37,7 @@ from rs_order.broker.connection import SupervisedConnection
 from rs_order.ports import Clock
 from rs_order.regards.role_cache import RoleCache
 from rs_order.rest.actuator import Metrics
+from rs_order.rest.connection_limits import ConnectionLimits
 from rs_order.rest.security import resource_mappings
 from rs_order.rest.server import run_rest
 from rs_order.settings import Settings
@@ -104,7 +105,14 @@ async def serve(
         metrics = Metrics(refresh=MetricsSampler(sources, current).refresh)
         services = rest_services(application, database.pool, tokens, health, metrics)
         app = create_app(services, only_actuator=role is Role.WORKER)
-        rest = partial(run_rest, app, settings.http_host, settings.http_port, on_ready=on_ready)
+        rest = partial(
+            run_rest,
+            app,
+            settings.http_host,
+            settings.http_port,
+            on_ready=on_ready,
+            limits=_connection_limits(settings),
+        )
         watch = DatabaseWatch(
             settings.database_url.get_secret_value(),
             database.pool,
@@ -112,6 +120,14 @@ async def serve(
             back=incoming.resume,
         )
         await _run_until(stop, incoming.connections, outgoing, rest, watch, roles=clients.roles)
+
+
+def _connection_limits(settings: Settings) -> ConnectionLimits:
+    return ConnectionLimits(
+        connections=settings.http_max_connections,
+        connections_per_address=settings.http_max_connections_per_address,
+        proxies=settings.trusted_networks,
+    )
 
 
 async def _open_monitoring_pool(settings: Settings) -> Pool:

@@ -6,8 +6,11 @@ uvicorn and its parser keep the head of a request in memory without a limit, and
 
 import asyncio
 import functools
-from collections.abc import Callable
+import resource
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any, Final
 
 import structlog
@@ -38,20 +41,72 @@ class ConnectionLimits:
     """Requests sent ahead while an earlier one of the connection is answered."""
     unread_seconds: float = 300.0
     """For how long a client may leave a response unread."""
+    connections: int = 4000
+    """In total; half of the files that the process may open is never exceeded."""
+    connections_per_address: int = 500
+    """Addresses of one IPv6 network of 64 bits count as one."""
+    proxies: Sequence[IPv4Network | IPv6Network] = ()
+    """Their connections count in total only: they connect for many callers."""
     linger_seconds: float = 2.0
     """How long what a rejected client still sends is discarded, so that it can read why."""
 
 
 def limited_protocol(limits: ConnectionLimits) -> Callable[..., HttpToolsProtocol]:
     """Return uvicorn's protocol with limits, in the form that its configuration takes."""
-    return functools.partial(_LimitedProtocol, limits)
+    return functools.partial(_LimitedProtocol, limits, OpenConnections(limits))
+
+
+class OpenConnections:
+    """Counts the connections of a server, in total and by address."""
+
+    def __init__(self, limits: ConnectionLimits) -> None:
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._most = limits.connections
+        if files != resource.RLIM_INFINITY:
+            self._most = min(self._most, files // 2)
+        self._most_of_an_address = limits.connections_per_address
+        self._proxies = limits.proxies
+        self._by_address: Counter[str] = Counter()
+
+    def count(self, address: str) -> str | None:
+        """Count a new connection, or return the reason why there may be no more of them."""
+        if self._by_address.total() >= self._most:
+            return f"More than {self._most} connections are open"
+        name = _counted_as(address)
+        is_limited = not any(ip_address(address) in network for network in self._proxies)
+        if is_limited and self._by_address[name] >= self._most_of_an_address:
+            return f"More than {self._most_of_an_address} connections of {address} are open"
+        self._by_address[name] += 1
+        return None
+
+    def forget(self, address: str) -> None:
+        """Count a connection no longer."""
+        name = _counted_as(address)
+        self._by_address[name] -= 1
+        if not self._by_address[name]:
+            del self._by_address[name]
+
+
+def _counted_as(address: str) -> str:
+    """Return the address, or the network of an IPv6 address, all of which belongs to one sender."""
+    parsed = ip_address(address)
+    if not isinstance(parsed, IPv6Address):
+        return address
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(IPv6Network((int(parsed), 64), strict=False))
 
 
 class _LimitedProtocol(HttpToolsProtocol):
     """Rejects heads that are too large, and ends connections that are too slow."""
 
-    def __init__(self, limits: ConnectionLimits, *args: Any, **options: Any) -> None:
+    def __init__(
+        self, limits: ConnectionLimits, connections: OpenConnections, *args: Any, **options: Any
+    ) -> None:
         self._limits = limits
+        self._connections = connections
+        self._counted: str | None = None
+        """The address that this connection is counted for, if it is counted."""
         self._frames = 0
         """Bytes received since the parser last reported the end of a head, a chunk or a message."""
         self._body = 0
@@ -65,8 +120,17 @@ class _LimitedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         super().connection_made(transport)
         self._limit_head()
+        address = self.client[0] if self.client else "::"
+        reason = self._connections.count(address)
+        if reason is None:
+            self._counted = address
+        else:
+            self._reject(503, reason)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._counted is not None:
+            self._connections.forget(self._counted)
+            self._counted = None
         self._end_deadline()
         self.resume_writing()
         super().connection_lost(exc)

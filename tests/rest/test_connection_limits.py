@@ -2,16 +2,18 @@
 
 import asyncio
 import json
+import resource
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from ipaddress import ip_network
 
 import pytest
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from rs_order.rest.connection_limits import ConnectionLimits
+from rs_order.rest.connection_limits import ConnectionLimits, OpenConnections
 from rs_order.rest.server import run_rest
 
 PATIENT = ConnectionLimits()
@@ -31,6 +33,15 @@ class Connection:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
+
+    @asynccontextmanager
+    async def another(self) -> AsyncIterator["Connection"]:
+        """Open another connection to the same server."""
+        host, port = self._writer.get_extra_info("peername")
+        reader, writer = await asyncio.open_connection(host, port)
+        yield Connection(reader, writer)
+        writer.close()
+        await writer.wait_closed()
 
     async def send(self, *pieces: bytes) -> None:
         for piece in pieces:
@@ -221,3 +232,52 @@ async def test_a_request_that_is_no_http() -> None:
     async with connected() as connection:
         await connection.send(b"\x16\x03\x01 hello\r\n\r\n")
         rejected(await connection.rest(), 400)
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        (ConnectionLimits(connections=1), "More than 1 connections are open"),
+        (ConnectionLimits(connections_per_address=1), "connections of 127.0.0.1 are open"),
+    ],
+    ids=["in total", "of an address"],
+)
+async def test_too_many_connections(limits: ConnectionLimits, reason: str) -> None:
+    """One more than allowed is answered 503 at once; once another one ends, the next one is served."""
+    empty = START + b"Connection: close\r\nContent-Length: 0\r\n\r\n"
+    async with connected(limits) as first:
+        async with first.another() as second:
+            assert reason in rejected(await second.rest(), 503)
+        await first.send(empty)
+        await first.rest()
+        async with first.another() as third:
+            await third.send(empty)
+            assert (await third.rest()).endswith(b"\r\n\r\n0")
+
+
+@pytest.mark.parametrize(
+    ("addresses", "is_refused"),
+    [
+        (["192.0.2.1", "192.0.2.2"], False),
+        (["192.0.2.1", "192.0.2.1"], True),
+        (["192.0.2.1", "::ffff:192.0.2.1"], True),
+        (["2001:db8::1", "2001:db8::2"], True),
+        (["2001:db8::1", "2001:db8:0:1::1"], False),
+        (["198.51.100.7", "198.51.100.7"], False),
+    ],
+)
+def test_what_counts_as_one_address(addresses: list[str], is_refused: bool) -> None:
+    """An IPv6 network of 64 bits belongs to one sender; the last address is a trusted proxy's."""
+    proxies = [ip_network("198.51.100.0/24")]
+    open_ones = OpenConnections(ConnectionLimits(connections_per_address=1, proxies=proxies))
+    assert open_ones.count(addresses[0]) is None
+
+    assert (open_ones.count(addresses[1]) is not None) == is_refused
+
+
+def test_the_limit_of_open_files_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections to database, broker and storage remain possible."""
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (100, 4000))
+    connections = OpenConnections(PATIENT)
+
+    assert [connections.count("192.0.2.1") for _ in range(60)].count(None) == 50
