@@ -3,8 +3,9 @@
 Order responses are also kept beside it, so that they can be sent again.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -15,7 +16,7 @@ import orjson
 from rs_order.contracts.notifications import CopyMetadata
 from rs_order.domain.ids import OrderId, RequestId, Tenant
 from rs_order.ports import Clock, MessageKind, OutboxRow
-from rs_order.store.pool import Connection, Pool, Row, statements, transaction
+from rs_order.store.pool import LONGEST_IDLE_MS, Connection, Pool, Row, statements, transaction
 from rs_order.store.rows import affected, json_text
 
 MESSAGES_SQL = statements("messages")
@@ -197,8 +198,8 @@ OUTBOX_SQL = statements("outbox")
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 120.0
 """A peer whose queue takes messages again receives what was rejected within this time."""
-LONGEST_CLAIM_MS = 45_000
-"""The server ends a claim that lasts longer: its relay may be lost, and others need the partition."""
+SIGNS_OF_LIFE = 4
+"""Statements that a claim sends within the time after which the server would end it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,28 +222,55 @@ class ClaimedRows:
     def __init__(self, connection: Connection, rows: Sequence[OutboxRow], now: datetime) -> None:
         self._connection = connection
         self._now = now
+        self._free = asyncio.Lock()
+        self._ended = asyncio.Event()
         self.rows = rows
 
     async def remove(self, ids: Sequence[int]) -> None:
         """Delete the rows that the broker confirmed, when the claim ends."""
-        await self._connection.execute(OUTBOX_SQL["remove"], ids)
+        async with self._free:
+            await self._connection.execute(OUTBOX_SQL["remove"], ids)
 
     async def postpone(self, ids: Sequence[int]) -> None:
         """Let rows that the broker rejected wait, with their streams, each time twice as long."""
-        await self._connection.execute(
-            OUTBOX_SQL["postpone"], ids, self._now, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS
-        )
+        async with self._free:
+            await self._connection.execute(
+                OUTBOX_SQL["postpone"], ids, self._now, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS
+            )
+
+    @asynccontextmanager
+    async def kept(self, every_seconds: float) -> AsyncIterator[None]:
+        """Keep the claim until the end of the block, also while the broker confirms slowly.
+
+        The server ends the claim of a relay that sends nothing, so that other relays get the partition.
+        """
+        keeping = asyncio.create_task(self._keep(every_seconds))
+        try:
+            yield
+        finally:
+            self._ended.set()
+            await (
+                keeping
+            )  # not cancelled, because this would cancel the transaction with its statement
+
+    async def _keep(self, every_seconds: float) -> None:
+        while not self._ended.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(every_seconds):
+                    await self._ended.wait()
+                return
+            async with self._free:
+                await self._connection.execute("select 1")
 
 
 class Outbox:
     """The messages to be published. The stream of a row decides its partition."""
 
-    def __init__(
-        self, pool: Pool, clock: Clock, *, longest_claim_ms: int = LONGEST_CLAIM_MS
-    ) -> None:
+    def __init__(self, pool: Pool, clock: Clock, *, longest_idle_ms: int = LONGEST_IDLE_MS) -> None:
+        """``longest_idle_ms``: the server ends a claim whose relay sends nothing for so long."""
         self._pool = pool
         self._clock = clock
-        self._longest_claim_ms = longest_claim_ms
+        self._longest_idle_ms = longest_idle_ms
 
     async def ready_partitions(self) -> list[int]:
         """Return the partitions that have a due row."""
@@ -256,13 +284,15 @@ class Outbox:
 
         A normal end of the context commits the removals; an exception undoes them.
         """
-        async with transaction(self._pool, longest_idle_ms=self._longest_claim_ms) as connection:
+        async with transaction(self._pool, longest_idle_ms=self._longest_idle_ms) as connection:
             if not await connection.fetchval(OUTBOX_SQL["take_partition"], partition):
                 yield None
                 return
             now = self._clock.now()
             rows = await connection.fetch(OUTBOX_SQL["claim"], partition, now, limit)
-            yield ClaimedRows(connection, [_row_of(row) for row in rows], now)
+            claimed = ClaimedRows(connection, [_row_of(row) for row in rows], now)
+            async with claimed.kept(self._longest_idle_ms / 1000 / SIGNS_OF_LIFE):
+                yield claimed
 
     async def seconds_to_next(self) -> float | None:
         """Return the seconds until the next row is due: 0 if one is, None if there is no row."""

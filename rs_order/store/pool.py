@@ -26,7 +26,7 @@ from rs_order.store.errors import DATABASE_ERRORS, connection_errors, store_erro
 
 IDLE_SECONDS: Final = 300
 """An unused connection is closed after this time."""
-LONGEST_IDLE_MS = 15_000
+LONGEST_IDLE_MS = 8_000
 """The server ends a session that does nothing within a transaction for so long: its client may be lost."""
 LONGEST_STATEMENT_MS = 50_000
 """The server cancels a statement that takes longer."""
