@@ -35,7 +35,7 @@ class TenantBacklog:
 
 
 class Backlog:
-    """The backlog of the service. Reading costs the same for any number of orders."""
+    """The backlog of the service. Its cost follows what runs and the owners who wait, not the orders."""
 
     def __init__(self, pool: Pool, *, processing_silence: timedelta) -> None:
         """``processing_silence``: the time after which the wait for results ends."""

@@ -6,8 +6,9 @@ join rs_order.tenant on tenant.name = running.tenant and tenant.active
 group by running.tenant
 
 -- name: of_tenant
--- What waits in a tenant. Each part is an index probe, or one per owner with a ready sub-order. The least due date
--- of a sub-order whose executions were requested is that of the oldest. $1 processing silence.
+-- What waits in a tenant. Each part is an index probe. There is one per owner for ready sub-orders; the part of
+-- processing passes those that run. The least due date of a sub-order whose executions were requested is that of
+-- the oldest. $1 processing silence.
 with recursive ready (owner) as (
     (select owner from sub_order where state = 'READY' order by owner limit 1)
     union all
