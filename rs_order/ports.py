@@ -699,6 +699,8 @@ class OutboxRow:
     correlation_id: str | None
     message_id: UUID
     created_at: datetime
+    traceparent: str | None = None
+    """The trace that it belongs to, or None if traces are off."""
 
 
 class Claim(Protocol):

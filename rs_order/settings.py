@@ -436,13 +436,18 @@ class Settings(BaseSettings):
         json_schema_extra=_property("regards.order.periodic.files.availability.check.cron"),
     )
 
-    # Logs and metrics
+    # Logs, metrics and traces
     metrics_tenant_labels: int = Field(
         50,
         ge=0,
         le=1000,
         description="Number of tenants with metrics of their own, in the order in which they were "
         "added; the others share the label `other`.",
+    )
+    traces: bool = Field(
+        False,
+        description="Send traces by OTLP over HTTP, as OpenTelemetry's variables `OTEL_…` say. Needs the "
+        "extra `traces`.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Lowest level that is logged."

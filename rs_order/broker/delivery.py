@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from aio_pika.abc import AbstractIncomingMessage
 
+from rs_order import traces
 from rs_order.contracts.wire import TENANT_HEADER
 
 DEATH_QUEUE_HEADER = "x-death-queue"
@@ -69,6 +70,11 @@ class Delivery:
     def death_queue(self) -> str | None:
         """The queue that a replayed dead letter died in, or None for other messages (amqp.md 1.9)."""
         return self._text(DEATH_QUEUE_HEADER)
+
+    @property
+    def traceparent(self) -> str | None:
+        """The trace that the message belongs to, or None if its sender writes none."""
+        return self._text(traces.HEADER)
 
     def _text(self, header: str) -> str | None:
         value = self.headers.get(header)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import orjson
 from aio_pika import DeliveryMode, Message
 
+from rs_order import traces
 from rs_order.broker.dead_letter_message import Death
 from rs_order.broker.delivery import DeadLetterReason
 from rs_order.broker.publishing import LONGEST_SHORT_STRING, Publication
@@ -150,9 +151,10 @@ class Publications:
         return f"{self._namespace}.broadcast.{event}"
 
     def _message(self, row: OutboxRow, body: bytes, headers: Mapping[str, str]) -> Message:
+        traceparent = traces.current() or row.traceparent
         return Message(
             body,
-            headers=dict(headers),
+            headers={**headers, **({traces.HEADER: traceparent} if traceparent else {})},
             content_type=CONTENT_TYPE,
             content_encoding=CONTENT_ENCODING,
             delivery_mode=DeliveryMode.PERSISTENT,

@@ -16,6 +16,7 @@ from typing import Any
 import structlog
 from prometheus_client import Counter
 
+from rs_order import traces
 from rs_order.broker.errors import AmqpError, Rejected
 from rs_order.broker.publications import Publications
 from rs_order.broker.publishing import Publisher
@@ -194,6 +195,10 @@ class Relay:
 
     async def _publish(self, row: OutboxRow, published: "_Published") -> bool:
         """Publish a row; return True if the broker confirmed it, False also if the claim has to end."""
+        with traces.span(f"publish {row.kind.value}", "PRODUCER", parent=row.traceparent):
+            return await self._try_to_publish(row, published)
+
+    async def _try_to_publish(self, row: OutboxRow, published: "_Published") -> bool:
         try:
             publication = self._publications.publication(row)
             async with published.in_flight:

@@ -5,6 +5,8 @@ import asyncio
 import errno
 import signal
 import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,8 +51,6 @@ def serve_command(
 async def _serve(role: RoleName) -> None:
     import structlog
 
-    from rs_order.app.loop_watchdog import end_process, watched_event_loop
-    from rs_order.app.serve import Role, serve
     from rs_order.logs import configure_logs
     from rs_order.settings import load_settings, unknown_settings
 
@@ -59,6 +59,35 @@ async def _serve(role: RoleName) -> None:
     log = structlog.get_logger(__name__)
     for name, nearest in unknown_settings():
         log.warning("unknown-setting", setting=name, nearest=nearest)
+    with _traces(settings):
+        await _serve_until_signal(settings, role, writer.close)
+
+
+@contextmanager
+def _traces(settings: "Settings") -> Iterator[None]:
+    """Send traces if they are switched on; the last ones at the end."""
+    from rs_order import traces
+    from rs_order.settings import PREFIX, SettingsError
+
+    if not settings.traces:
+        yield
+        return
+    try:
+        stop = traces.start()
+    except traces.TracesMissing as error:
+        raise SettingsError(f"{PREFIX}TRACES: {error}") from error
+    try:
+        yield
+    finally:
+        stop()
+
+
+async def _serve_until_signal(
+    settings: "Settings", role: RoleName, close_log: Callable[[], None]
+) -> None:
+    from rs_order.app.loop_watchdog import end_process, watched_event_loop
+    from rs_order.app.serve import Role, serve
+
     stop = _stop_signal()
     answering: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     serving = asyncio.create_task(serve(settings, Role(role), stop, on_ready=answering.set_result))
@@ -66,7 +95,7 @@ async def _serve(role: RoleName) -> None:
     try:
         # A database error outside an exception group comes from the start. The parts that run
         # concurrently raise exception groups.
-        with database_errors_explained(settings), watched_event_loop(end_process(writer.close)):
+        with database_errors_explained(settings), watched_event_loop(end_process(close_log)):
             await _until_ended(serving, stop)
     except ExceptionGroup as failures:
         raise _cant_listen(settings, failures) or failures from None

@@ -11,6 +11,7 @@ import structlog
 from prometheus_client import Counter as Metric
 from pydantic import ValidationError
 
+from rs_order import traces
 from rs_order.broker.delivery import DeadLetter, DeadLetterReason, Delivery, Done, Outcome
 from rs_order.contracts.notifications import Level, Notification, NotificationEvent
 from rs_order.contracts.platform_names import EXPLOIT
@@ -249,7 +250,18 @@ class Batches(Generic[Message]):
 
         began = time.perf_counter()
         queue = batch[0].delivery.queue
-        with structlog.contextvars.bound_contextvars(tenant=tenant, queue=queue):
+        parents = [one.delivery.traceparent for one in batch if one.delivery.traceparent]
+        with (
+            structlog.contextvars.bound_contextvars(tenant=tenant, queue=queue),
+            traces.span(
+                f"handle {queue.rpartition('.')[2]}",
+                "CONSUMER",
+                parent=parents[0] if parents else None,
+                links=parents[1:],
+                tenant=tenant,
+                messages=len(batch),
+            ),
+        ):
             outcomes = await isolated(handle, batch)
             log.info(
                 "batch-done",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import structlog
 from pydantic import ValidationError
 
+from rs_order import traces
 from rs_order.broker.delivery import DeadLetter, DeadLetterReason, Delivery, Done, Outcome
 from rs_order.consumers.batches import (
     Failures,
@@ -86,7 +87,16 @@ class StepHandler:
             return await self._notified(delivery, rejection)
         if rejection is not None:
             return rejection
-        with correlated(delivery.correlation_id):
+        step = received.step
+        with (
+            correlated(delivery.correlation_id),
+            traces.span(
+                f"step {step.name}",
+                "CONSUMER",
+                parent=None if step.periodic else delivery.traceparent,
+                tenant=delivery.tenant or "",
+            ),
+        ):
             outcome = await self._handle(received)
         if received.step.scope is StepScope.INSTANCE:
             return (

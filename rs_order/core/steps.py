@@ -58,6 +58,8 @@ class Step:
     name: ClassVar[str]
     queue: ClassVar[StepQueue]
     scope: ClassVar[StepScope]
+    periodic: ClassVar[bool]
+    """True: the work is repeated without end, so each step begins a trace of its own."""
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(alias_generator=to_camel, strict=True)
 
     def __init_subclass__(
@@ -66,12 +68,13 @@ class Step:
         name: str | None = None,
         queue: StepQueue = StepQueue.LOCAL,
         scope: StepScope = StepScope.TENANT,
+        periodic: bool = False,
     ) -> None:
         if name is None:
             return  # the base of some steps
         if name in _CLASSES:
             raise TypeError(f"{cls.__name__} and {_CLASSES[name].__name__} are both named {name!r}")
-        cls.name, cls.queue, cls.scope = name, queue, scope
+        cls.name, cls.queue, cls.scope, cls.periodic = name, queue, scope, periodic
         _CLASSES[name] = cls
 
     def __post_init__(self) -> None:

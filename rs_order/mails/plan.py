@@ -55,7 +55,7 @@ REMINDERS = "remind"
 
 
 @dataclass(frozen=True)
-class RemindStep(Step, name="remind"):
+class RemindStep(Step, name="remind", periodic=True):
     """Begin a run of reminders, or remind a page of owners."""
 
     number: RunNumber

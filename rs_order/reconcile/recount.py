@@ -36,7 +36,7 @@ class RecountPart(StrEnum):
 
 
 @dataclass(frozen=True)
-class RecountStep(Step, name="recount"):
+class RecountStep(Step, name="recount", periodic=True):
     """Count a slice of orders or sub-orders again."""
 
     number: RunNumber

@@ -36,7 +36,7 @@ RECONCILIATIONS = "reconcile"
 
 
 @dataclass(frozen=True)
-class ReconcileStep(Step, name="reconcile"):
+class ReconcileStep(Step, name="reconcile", periodic=True):
     """Begin a run of the reconciler."""
 
     number: RunNumber

@@ -239,7 +239,7 @@ class ExternalFiles:
             client = self._client_for(url)
             request = client.build_request("GET", url, headers=DOWNLOAD_HEADERS)
             with measured(EXTERNAL) as call:
-                response = await send(client, request)
+                response = await send(client, request, traced=False)
                 call.outcome = outcome_of(response.status_code)
         except AddressRefused as error:
             raise FetchError(failure_reasons.NOT_ALLOWED) from error

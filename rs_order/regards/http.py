@@ -20,6 +20,7 @@ import orjson
 from cachetools import TTLCache
 from prometheus_client import Histogram
 
+from rs_order import traces
 from rs_order.contracts.platform_names import INSTANCE_ADMIN, PROJECT_ADMIN
 from rs_order.contracts.wire import MAX_DETAIL, excerpt
 from rs_order.correlation_ids import CORRELATION_HEADER, correlation_id
@@ -156,7 +157,8 @@ def measured(service: str) -> Iterator[MeasuredCall]:
     """Observe the duration of a call of a service. A cancelled call isn't observed."""
     call, began = MeasuredCall(), time.perf_counter()
     try:
-        yield call
+        with traces.span(f"call {service}", "CLIENT"):
+            yield call
     except asyncio.CancelledError:
         call.cancelled = True
         raise
@@ -176,11 +178,13 @@ def outcome_of(status: int) -> str:
     return "rejected" if status >= httpx.codes.BAD_REQUEST else "bad-response"
 
 
-async def send(client: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
+async def send(
+    client: httpx.AsyncClient, request: httpx.Request, *, traced: bool = True
+) -> httpx.Response:
     """Send a request, and return the response with its body still to read.
 
     A server may close an idle connection at the moment when the client uses it again. A GET that gets no
-    response on such a connection is sent once more.
+    response on such a connection is sent once more. ``traced``: the request names the trace it belongs to.
 
     Raises:
         httpx.HTTPError: there is no response.
@@ -192,6 +196,8 @@ async def send(client: httpx.AsyncClient, request: httpx.Request) -> httpx.Respo
         opened = opened or event == "connection.connect_tcp.started"
 
     request.extensions = {**request.extensions, "trace": note}
+    if traced and (traceparent := traces.current()):
+        request.headers[traces.HEADER] = traceparent
     try:
         return await client.send(request, stream=True)
     except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):

@@ -17,7 +17,7 @@ PURGES = "tidy-inbox"
 
 
 @dataclass(frozen=True)
-class PurgeInboxStep(Step, name="tidy"):
+class PurgeInboxStep(Step, name="tidy", periodic=True):
     """Delete a slice of the requests, responses and entries of the audit that are past their retention."""
 
     number: RunNumber

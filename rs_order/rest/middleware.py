@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final
 from urllib.parse import parse_qs
 
@@ -12,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from rs_order import traces
 from rs_order.correlation_ids import CORRELATION_HEADER, correlated
 from rs_order.rest.errors import messages_answer
 
@@ -48,7 +50,8 @@ class RequestLog:
         facts = facts_of(scope)
         client = scope.get("client")
         try:
-            await self._app(scope, receive, response.send)
+            with _span(scope):
+                await self._app(scope, receive, response.send)
         except Exception as error:
             facts["error"] = type(error).__name__
             log.exception("request-failed", path=scope["path"], **facts)
@@ -68,6 +71,15 @@ class RequestLog:
                 address=client[0] if client else None,
                 **facts,
             )
+
+
+def _span(scope: Scope) -> AbstractContextManager[None]:
+    """Return the span of a request. Monitoring has none."""
+    path = scope["path"]
+    if "/actuator/" in path:
+        return nullcontext()
+    parent = Headers(scope=scope).get(traces.HEADER)
+    return traces.span(f"HTTP {scope['method']}", "SERVER", parent=parent, url_path=path)
 
 
 class _ResponseRecorder:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from rs_order import traces
 from rs_order.domain.ids import BasketId, Checksum, OrderId, RequestId
 from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order, numbered
@@ -203,4 +204,5 @@ def _new_order_record(id_: OrderId, order: NewOrder) -> dict[str, Any]:
         "front_url": order.front_url,
         "created_at": order.created_at,
         "sub_order_hours": order.sub_order_hours,
+        "traceparent": traces.current(),
     }

@@ -6,13 +6,14 @@ Order responses are also kept beside it, so that they can be sent again.
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4, uuid5
 
 import orjson
 
+from rs_order import traces
 from rs_order.contracts.notifications import CopyMetadata
 from rs_order.domain.ids import OrderId, RequestId, Tenant
 from rs_order.ports import Clock, MessageKind, OutboxRow
@@ -40,6 +41,8 @@ class OutgoingMessage:
     correlation_id: str | None = None
     message_id: UUID = field(default_factory=uuid4)
     """The same each time the message is published."""
+    traceparent: str | None = None
+    """The trace that it belongs to. None: that of the work which sends it, if traces are on."""
 
 
 def order_stream(tenant: Tenant, order_id: int) -> str:
@@ -80,7 +83,7 @@ class Messages:
         """Send order responses, and keep them with their message ids."""
         if not responses:
             return
-        messages = [message for message, _, _ in responses]
+        messages = await self._in_traces_of_orders(responses)
         bodies = [json_text(message.body) for message in messages]
         await self._write(messages, bodies)
         self.responded += [_logged(self._tenant, message) for message in messages]
@@ -92,6 +95,20 @@ class Messages:
             [message.correlation_id for message in messages],
             bodies,
         )
+
+    async def _in_traces_of_orders(
+        self, responses: Sequence[tuple[OutgoingMessage, OrderId | None, RequestId | None]]
+    ) -> list[OutgoingMessage]:
+        """Return the messages, each in the trace that its order began in: storage begins one of its own."""
+        if traces.current() is None:
+            return [message for message, _, _ in responses]
+        rows = await self._connection.fetch(
+            MESSAGES_SQL["traces"], [order for _, order, _ in responses]
+        )
+        of_orders = {row["id"]: row["traceparent"] for row in rows}
+        return [
+            replace(message, traceparent=of_orders.get(order)) for message, order, _ in responses
+        ]
 
     async def repeat(self, requests: Sequence[RequestId]) -> int:
         """Send every response to these requests again, in order. Return how many there were.
@@ -151,6 +168,7 @@ class Messages:
             [message.correlation_id for message in messages],
             [message.message_id for message in messages],
             [message.due_at for message in messages],
+            _traceparents(messages),
         )
 
     def _with_copies(
@@ -167,6 +185,11 @@ class Messages:
         return with_copies, their_bodies
 
 
+def _traceparents(messages: Sequence[OutgoingMessage]) -> list[str] | None:
+    current = traces.current()
+    return None if current is None else [message.traceparent or current for message in messages]
+
+
 def _copy_of(message: OutgoingMessage) -> OutgoingMessage:
     """Return the copy for rs-notifier. Its id is the same each time the message is sent."""
     return OutgoingMessage(
@@ -175,6 +198,7 @@ def _copy_of(message: OutgoingMessage) -> OutgoingMessage:
         body={},
         stream=message.stream,
         due_at=message.due_at,
+        traceparent=message.traceparent,
         message_id=uuid5(message.message_id, MessageKind.NOTIFIER_COPY),
     )
 
@@ -321,4 +345,5 @@ def _row_of(row: Row) -> OutboxRow:
         correlation_id=row["correlation_id"],
         message_id=row["message_id"],
         created_at=row["created_at"],
+        traceparent=row["traceparent"],
     )

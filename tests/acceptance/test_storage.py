@@ -1,14 +1,21 @@
-"""Events of storage: normal, repeated, late, contradictory or missing."""
+"""Events of storage: normal, repeated, late, contradictory or missing; their metrics and traces."""
 
 import json
+from collections import Counter
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
 import httpx
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from rs_order import traces
 from rs_order.sandbox.faults import Faults
 from rs_order.sandbox.synthetic import SyntheticDataset
 from tests.acceptance.archives import ArchiveMaker
+from tests.acceptance.peer import REQUESTS
 from tests.acceptance.platform import Platform, running_platform
 from tests.acceptance.shared_platform import (
     EVE_01,
@@ -311,6 +318,50 @@ async def test_metrics_of_an_order(platform: Platform) -> None:
     assert after["rs_order_pool_size"] == platform.settings.database_pool_size
     assert after["rs_order_pool_waiting"] == 0
     assert added('rs_order_remote_call_seconds_count{outcome="ok",service="rs-catalog"}') > 0
+
+
+async def test_one_trace_from_the_request_to_the_last_response(platform: Platform) -> None:
+    """Steps, calls of services and responses belong to the sender's trace, though storage begins its own."""
+    exported = InMemorySpanExporter()
+    stop = traces.start(SimpleSpanProcessor(exported))
+    try:
+        correlation_id = "traced"
+        await platform.peer.send(
+            REQUESTS,
+            json.dumps(
+                {"correlationId": correlation_id, "queries": [EVE_01], "user": "jane@example.org"}
+            ).encode(),
+            {"regards.tenant": "project1", "traceparent": f"00-{'a' * 32}-{'b' * 16}-01"},
+        )
+        order = (await platform.peer.until_final(correlation_id)).body["orderId"]
+        headers = {"traceparent": f"00-{'c' * 32}-{'d' * 16}-01"}
+        async with platform.client("jane@example.org") as client:
+            await client.get(f"/user/orders/{order}/download", headers=headers)
+    finally:
+        stop()
+    ways = _ways(exported.get_finished_spans())
+    responses = platform.peer.responses(correlation_id)
+    granted = f"{'a' * 32} > handle OrderRequestEventHandler > publish STEP > step grant-requests"
+    completed = f"{granted} > publish STEP" + " > step complete-order > publish STEP" * 3
+
+    assert ways[f"{granted} > call rs-catalog"] == 1
+    assert ways[f"{granted} > publish STEP > step complete-order > call rs-dam"] == 1
+    assert ways[f"{completed} > step schedule > publish RESTORE_REQUEST"] == 1
+    assert ways[f"{granted} > publish ORDER_RESPONSE"] == len(responses) == 3
+    assert {str(one.headers["traceparent"])[:36] for one in responses} == {f"00-{'a' * 32}-"}
+    assert ways[f"{'c' * 32} > HTTP GET > call rs-storage"] == 1
+    assert [way for way in ways if "step recount > publish STEP > step recount" in way] == []
+
+
+def _ways(spans: Sequence[ReadableSpan]) -> Counter[str]:
+    """Count the spans by the id of their trace and the names from its root to them."""
+    by_id = {span.context.span_id: span for span in spans}
+
+    def way(span: ReadableSpan) -> str:
+        parent = by_id.get(span.parent.span_id) if span.parent else None
+        return f"{way(parent) if parent else f'{span.context.trace_id:032x}'} > {span.name}"
+
+    return Counter(map(way, spans))
 
 
 async def _metrics(platform: Platform) -> dict[str, float]:

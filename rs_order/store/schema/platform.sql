@@ -26,6 +26,7 @@ create table rs_order.outbox (
     created_at timestamptz not null default clock_timestamp(),
     attempts smallint not null default 0,         -- how often the broker rejected it
     retry_at timestamptz,                         -- it was rejected, and so it waits with its stream until then
+    traceparent text,                             -- of the trace that it belongs to; null: traces are off
     constraint delayed_rows_have_no_stream check (stream is null or due_at is null)
 );
 create index outbox_now on rs_order.outbox (partition, id) where due_at is null and retry_at is null;

@@ -48,6 +48,7 @@ create table orders (
     processing_error_bytes bigint not null default 0 check (processing_error_bytes >= 0),
     available_at timestamptz,                     -- when available_files last changed, or its owner was last
                                                   -- reminded; null: nothing is available
+    traceparent text,                             -- of the trace that it began in; null: traces are off
     constraint orders_label_once unique (owner, label),
     -- No order is DONE or DONE_WITH_WARNING while its own counter has a pending file (promise 1). FAILED is
     -- final, too, but isn't checked here.

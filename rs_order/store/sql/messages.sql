@@ -1,14 +1,14 @@
 -- name: send
 -- Rows of the outbox, in the order of the arrays; a stream always has the same partition. Steps have partitions
 -- of their own, so that they don't wait behind messages to peers.
--- $1 kinds, $2 tenants, $3 streams, $4 bodies, $5 correlation ids, $6 message ids, $7 due at.
-insert into rs_order.outbox (partition, kind, tenant, stream, body, correlation_id, message_id, due_at)
+-- $1 kinds, $2 tenants, $3 streams, $4 bodies, $5 correlation ids, $6 message ids, $7 due at, $8 traces (null: none).
+insert into rs_order.outbox (partition, kind, tenant, stream, body, correlation_id, message_id, due_at, traceparent)
 select abs(hashtextextended(coalesce(stream, message_id::text), 0) % 16)
            + case kind when 'STEP' then 16 else 0 end,
        kind, tenant, stream, body,
-       correlation_id, message_id, due_at
-from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::timestamptz[])
-    with ordinality as sent (kind, tenant, stream, body, correlation_id, message_id, due_at, position)
+       correlation_id, message_id, due_at, traceparent
+from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::timestamptz[], $8::text[])
+    with ordinality as sent (kind, tenant, stream, body, correlation_id, message_id, due_at, traceparent, position)
 order by position
 
 -- name: unpublished_steps
@@ -26,6 +26,10 @@ with due as (
 select distinct wanted.step, wanted.subject
 from unnest($2::text[], $3::text[]) as wanted (step, subject)
 join waiting on waiting.step = wanted.step and waiting.subject = wanted.subject::jsonb
+
+-- name: traces
+-- The traces that orders began in. $1 order ids.
+select id, traceparent from orders where id = any ($1) and traceparent is not null
 
 -- name: save_responses
 -- Keep order responses, so that they can be sent again when a request is repeated.

@@ -11,11 +11,12 @@ select nextval(pg_get_serial_sequence($1, 'id')) as id from generate_series(1, $
 -- name: create
 -- New orders, PENDING. $1 records.
 insert into orders (id, owner, role, label, correlation_id, request_id, front_url, created_at, status_at,
-    sub_order_hours)
-select id, owner, role, label, correlation_id, request_id, front_url, created_at, created_at, sub_order_hours
+    sub_order_hours, traceparent)
+select id, owner, role, label, correlation_id, request_id, front_url, created_at, created_at, sub_order_hours,
+    traceparent
 from jsonb_to_recordset($1::jsonb) as record (
     id bigint, owner text, role text, label text, correlation_id text, request_id bigint, front_url text,
-    created_at timestamptz, sub_order_hours integer)
+    created_at timestamptz, sub_order_hours integer, traceparent text)
 
 -- name: lock_basket
 -- Lock the interactive basket of an owner. $1 owner.

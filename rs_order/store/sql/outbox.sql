@@ -19,7 +19,7 @@ select current_setting('transaction_read_only') = 'off' and pg_try_advisory_xact
 -- name: claim
 -- The oldest due rows of a partition. A row that was rejected holds back the rest of its stream and nothing else.
 -- $1 partition, $2 now, $3 limit for each kind.
-(select id, kind, tenant, stream, body, correlation_id, message_id, created_at
+(select id, kind, tenant, stream, body, correlation_id, message_id, created_at, traceparent
  from rs_order.outbox
  where partition = $1 and due_at is null and retry_at is null
    and not exists (
@@ -28,11 +28,11 @@ select current_setting('transaction_read_only') = 'off' and pg_try_advisory_xact
    )
  order by id limit $3)
 union all
-(select id, kind, tenant, stream, body, correlation_id, message_id, created_at
+(select id, kind, tenant, stream, body, correlation_id, message_id, created_at, traceparent
  from rs_order.outbox
  where partition = $1 and due_at <= $2 and retry_at is null order by due_at limit $3)
 union all
-(select id, kind, tenant, stream, body, correlation_id, message_id, created_at
+(select id, kind, tenant, stream, body, correlation_id, message_id, created_at, traceparent
  from rs_order.outbox where partition = $1 and retry_at <= $2 order by retry_at limit $3)
 
 -- name: postpone
