@@ -9,6 +9,7 @@ database for what waits there.
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from threading import Thread
 from typing import TYPE_CHECKING, Final, Literal
 
 from rs_order.domain.identity import SERVICE
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 HEADER: Final = "traceparent"
 Kind = Literal["SERVER", "CLIENT", "PRODUCER", "CONSUMER"]
 """How the work began or what it waits for; the names are those of OpenTelemetry."""
+
+LAST_SPANS_SECONDS: Final = 3.0
+"""The longest time to send the last spans. The process ends without them if the collector is unavailable."""
 
 _OFF: Final = nullcontext()
 
@@ -37,7 +41,7 @@ class _Traces:
 
         named = "OTEL_SERVICE_NAME" in os.environ
         resource = Resource.create({} if named else {"service.name": SERVICE})
-        self.provider = TracerProvider(resource=resource)
+        self.provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self.provider.add_span_processor(processor)
         self._tracer = self.provider.get_tracer(SERVICE)
         self._propagator = TraceContextTextMapPropagator()
@@ -128,7 +132,9 @@ def start(processor: "SpanProcessor | None" = None) -> Callable[[], None]:
     def stop() -> None:
         global _active  # noqa: PLW0603 - as above
         _active = None
-        traces.provider.shutdown()
+        sending = Thread(target=traces.provider.shutdown, daemon=True)
+        sending.start()
+        sending.join(LAST_SPANS_SECONDS)
 
     return stop
 
