@@ -8,6 +8,7 @@ from rs_order.app.clock import SystemClock
 from rs_order.domain.ids import Tenant
 from rs_order.ports import Clock
 from rs_order.settings import PREFIX, Settings, SettingsError
+from rs_order.store.audit import AuditActor
 from rs_order.store.data_rights import grant_data_rights
 from rs_order.store.migrate import migrate_platform, migrate_tenant
 from rs_order.store.pool import InvalidTenantNameError, Pool, open_pool
@@ -24,11 +25,19 @@ class Database:
     tenants: Tenants
     clock: Clock
 
-    async def add_tenant(self, name: str, host: str | None) -> Tenant:
+    async def add_tenant(self, name: str, host: str | None, by: AuditActor) -> Tenant:
         """Create a tenant's schema and send the step that resumes the work of an inactive tenant."""
-        tenant = await self.tenants.add(name, host)
+        tenant = await self.tenants.add(name, host, by)
         await Store(self.pool, committed=lambda: None).send([ResumeTenantStep().to(tenant)])
         return tenant
+
+    async def disable_tenant(self, name: str, by: AuditActor) -> bool:
+        """Stop serving a tenant; False if it isn't served. Others may use its share of the capacity."""
+        disabled = await self.tenants.disable(name, by)
+        if disabled:
+            others = [ResumeTenantStep().to(tenant) for tenant in self.tenants.names()]
+            await Store(self.pool, committed=lambda: None).send(others)
+        return disabled
 
     async def grant_data_rights(self, role: str) -> None:
         """Let a role run ``rs-order serve`` without owning anything.

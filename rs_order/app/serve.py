@@ -119,7 +119,14 @@ async def serve(
             lost=incoming.pause,
             back=incoming.resume,
         )
-        await _run_until(stop, incoming.connections, outgoing, rest, watch, roles=clients.roles)
+        await _run_until(
+            stop,
+            incoming.connections,
+            outgoing,
+            rest,
+            [watch.run, measure_event_loop, database.tenants.follow],
+            roles=clients.roles,
+        )
 
 
 def _connection_limits(settings: Settings) -> ConnectionLimits:
@@ -174,17 +181,20 @@ async def _run_until(
     incoming: Sequence[SupervisedConnection],
     outgoing: Outgoing,
     rest: Callable[..., Coroutine[None, None, None]],
-    watch: DatabaseWatch,
+    watchers: Sequence[Callable[[], Coroutine[None, None, None]]],
     *,
     roles: RoleCache | None,
 ) -> None:
-    """Run the parts concurrently. Stop first those that receive work, last those that publish results."""
+    """Run the parts concurrently. Stop first those that receive work, last those that publish results.
+
+    The watchers have no work to finish, so they are cancelled.
+    """
     rest_stop = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         for connection in (*incoming, *outgoing.connections):
             tasks.create_task(connection.run())
         tasks.create_task(outgoing.relay.run())
-        watching = [tasks.create_task(watch.run()), tasks.create_task(measure_event_loop())]
+        watching = [tasks.create_task(watcher()) for watcher in watchers]
         if roles is not None:
             tasks.create_task(roles.run())
         tasks.create_task(rest(stop=rest_stop))

@@ -5,7 +5,17 @@ A command imports slow packages only when it runs, so that ``--help`` is fast.
 
 import typer
 
-from rs_order.cli import dead_letter_commands, demo, documents, place_order, sandbox, serve, tenants
+from rs_order.cli import (
+    audit_commands,
+    dead_letter_commands,
+    demo,
+    documents,
+    order_commands,
+    place_order,
+    sandbox,
+    serve,
+    tenants,
+)
 from rs_order.domain.identity import SERVICE
 
 app = typer.Typer(
@@ -15,5 +25,15 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for group in (serve, tenants, sandbox, place_order, dead_letter_commands, documents, demo):
+for group in (
+    serve,
+    tenants,
+    sandbox,
+    place_order,
+    order_commands,
+    dead_letter_commands,
+    audit_commands,
+    documents,
+    demo,
+):
     app.add_typer(group.commands)

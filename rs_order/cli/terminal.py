@@ -1,11 +1,45 @@
-"""Logs of commands: on standard error, because the results are on standard output."""
+"""What commands have in common: their operator, tables, and logs on standard error beside the results."""
 
+import getpass
 import logging
 import sys
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 
 import structlog
 
 from rs_order.settings import Settings
+from rs_order.store.audit import AuditActor, Door
+
+UNKNOWN = "-"
+
+
+def operator() -> AuditActor:
+    """Return the user of the machine, who runs the command."""
+    return AuditActor(getpass.getuser(), Door.CLI)
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> Iterator[str]:
+    """Yield a heading and a line per row, in columns. Numbers are aligned to the right."""
+    texts = [headings, *([_text(cell) for cell in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+    right = [
+        any(isinstance(cell, int) for cell in column) for column in zip(*rows, strict=True)
+    ] or [False] * len(headings)
+    for line in texts:
+        cells = zip(line, widths, right, strict=True)
+        yield "  ".join(
+            text.rjust(width) if number else text.ljust(width) for text, width, number in cells
+        ).rstrip()
+
+
+def utc_time(instant: datetime | None) -> str:
+    """Return an instant in UTC, to the second."""
+    return UNKNOWN if instant is None else f"{instant.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def _text(cell: object) -> str:
+    return UNKNOWN if cell is None or cell == "" else str(cell)
 
 
 def configure_command_logs(settings: Settings) -> None:

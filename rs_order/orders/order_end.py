@@ -14,6 +14,7 @@ from rs_order.domain.order import Order
 from rs_order.domain.states import OrderStatus
 from rs_order.ports import Clock
 from rs_order.requests.accept import MAX_CORRELATION_ID
+from rs_order.store.audit import AuditAction, AuditActor, AuditEntry
 from rs_order.store.unit_of_work import Store, UnitOfWork
 
 
@@ -59,28 +60,51 @@ class CancelOrders:
         self._teardown = teardown
         self._clock = clock
 
-    async def handle(self, tenant: Tenant, ids: Sequence[OrderId]) -> None:
-        """Cancel orders of one tenant. The history of each order has the outcome; there is no response."""
+    async def handle(
+        self, tenant: Tenant, ids: Sequence[OrderId], by: AuditActor | None = None
+    ) -> Sequence[OrderId]:
+        """Cancel orders of one tenant, and return those that were not deleted before.
+
+        The history of each order has the outcome; there is no response.
+
+        ``by``: the operator who cancels them, for the audit; None: their service does.
+        """
+        actor = by.name if by else "amqp"
         async with self._store.unit_of_work(tenant) as uow:
             orders = [
                 order
                 for order in await uow.orders.lock(ids)
                 if order.status is not OrderStatus.DELETED
             ]
-            await self._pause(uow, orders)
+            if by is not None:
+                for order in orders:
+                    await uow.audit(_cancelled(uow.tenant, order, by))
+            await self._pause(uow, orders, actor)
             for order in orders:
-                order.move(OrderStatus.DELETED, reason=Reason.CANCEL_REQUEST, actor="amqp")
+                order.move(OrderStatus.DELETED, reason=Reason.CANCEL_REQUEST, actor=actor)
             await self._teardown.tear_down(uow, orders)
             await uow.orders.save(orders, self._clock.now())
+        return [order.id for order in orders]
 
-    async def _pause(self, uow: UnitOfWork, orders: Sequence[Order]) -> None:
+    async def _pause(self, uow: UnitOfWork, orders: Sequence[Order], actor: str) -> None:
         """Pause pending and running orders, which can't be deleted as they are (O6, O13)."""
         active = [
             order for order in orders if order.status in (OrderStatus.PENDING, OrderStatus.RUNNING)
         ]
         for order in active:
-            order.move(OrderStatus.PAUSED, reason=Reason.CANCEL_REQUEST, actor="amqp")
+            order.move(OrderStatus.PAUSED, reason=Reason.CANCEL_REQUEST, actor=actor)
         await uow.orders.save(active, self._clock.now())
+
+
+def _cancelled(tenant: Tenant, order: Order, by: AuditActor) -> AuditEntry:
+    return AuditEntry(
+        action=AuditAction.ORDER_CANCELLED,
+        by=by,
+        tenant=tenant,
+        object_id=str(order.id),
+        before={"status": order.status, "owner": order.owner},
+        after={"status": OrderStatus.DELETED},
+    )
 
 
 class ExpireOrder:

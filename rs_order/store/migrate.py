@@ -30,6 +30,7 @@ _LOCK_TIMEOUT = "60s"
 """The longest wait for a table that is in use; other statements queue behind a migration that waits."""
 _TIMEOUT_SECONDS = 24 * 3600.0
 """For one migration, such as an index on a large table, and for the instances that wait for it."""
+_ACTIVE_TENANTS = "select name from rs_order.tenant where active order by name"
 _NAME = re.compile(r"(\d{4})_\w+\.(before|after)\.sql")
 
 log = structlog.get_logger(__name__)
@@ -116,6 +117,50 @@ def pending(
             "version that runs now, or stop all processes and run it with this version"
         )
     return now
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaState:
+    """The migrations of one schema."""
+
+    schema: str
+    applied: Sequence[str]
+    """Names, in numeric order."""
+    missing: Sequence[Migration]
+    """All that aren't applied."""
+    next: Sequence[Migration]
+    """Those that ``rs-order migrate`` would apply now."""
+
+
+async def schema_states(pool: Pool, *, after: bool = False) -> list[SchemaState]:
+    """Return the states of the platform's schema and those of all active tenants; nothing changes.
+
+    Raises:
+        MigrationError: see `pending`; or the role may not read a schema.
+    """
+    async with pool.acquire() as connection:
+        states = [await _state(connection, migrations("platform"), PLATFORM_SCHEMA, after=after)]
+        tenants = await connection.fetch(_ACTIVE_TENANTS) if states[0].applied else []
+        known = migrations("tenant")
+        for row in tenants:
+            schema = tenant_schema(Tenant(row["name"]))
+            states.append(await _state(connection, known, schema, after=after))
+    return states
+
+
+async def _state(
+    connection: Connection, known: Sequence[Migration], schema: str, *, after: bool
+) -> SchemaState:
+    applied = await recorded_migrations(connection, schema)
+    if applied is None:
+        role = await role_of(connection)
+        raise MigrationError(f"Role {role} may not read schema {schema}: use the role that owns it")
+    return SchemaState(
+        schema=schema,
+        applied=[applied[number] for number in sorted(applied)],
+        missing=[migration for migration in known if migration.number not in applied],
+        next=pending(known, applied, after=after, in_use=bool(applied)),
+    )
 
 
 async def migrate_platform(pool: Pool, *, after: bool = False) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -12,7 +13,7 @@ from rs_order.domain.identity import SERVICE
 from rs_order.domain.ids import Tenant
 from rs_order.domain.settings import SettingValue
 from rs_order.store.audit import AuditAction, AuditActor, AuditEntry, Door, record
-from rs_order.store.errors import StoreUnavailable, store_errors
+from rs_order.store.errors import StoreError, StoreUnavailable, store_errors
 from rs_order.store.migrate import migrate_tenant
 from rs_order.store.pool import (
     IDLE_SECONDS,
@@ -27,6 +28,7 @@ from rs_order.store.pool import (
 SQL = statements("tenants")
 SETTINGS_SQL = statements("settings")
 TEST_TIMEOUT_SECONDS: Final = 5.0
+FOLLOW_SECONDS: Final = 5.0
 CONFIGURATION: Final = AuditActor(SERVICE, Door.CLI)
 """The service itself, which adds the tenants of its settings at the start."""
 PLATFORM: Final = AuditActor("rs-admin-instance", Door.AMQP)
@@ -57,6 +59,13 @@ class Tenants:
                 async with transaction(self._pool, readonly=True) as connection:
                     rows = await connection.fetch(SQL["all"])
             self._apply(rows)
+
+    async def follow(self, seconds: float = FOLLOW_SECONDS) -> None:
+        """Read the tenants from time to time, until the task is cancelled: a command may disable one."""
+        while True:
+            await asyncio.sleep(seconds)
+            with suppress(StoreError):  # health reports it
+                await self.load()
 
     def serves(self, tenant: str) -> bool:
         """True if the tenant is active."""

@@ -9,6 +9,7 @@ import pytest
 from rs_order.app.database import open_database
 from rs_order.sandbox.amqp_wire import EXECUTION_RESULT, Event
 from rs_order.sandbox.faults import Faults
+from rs_order.store.tenants import CONFIGURATION
 from tests.acceptance.platform import Platform, running_platform
 from tests.acceptance.shared_platform import EVE_01, new_user, until_rows
 from tests.support.polling import eventually
@@ -25,7 +26,7 @@ async def _reconnected(platform: Platform) -> None:
 
 async def _added_by_an_operator(platform: Platform) -> None:
     async with open_database(platform.settings) as database:
-        await database.add_tenant(MIGRANT, None)
+        await database.add_tenant(MIGRANT, None, CONFIGURATION)
 
 
 @pytest.mark.parametrize("reactivate", [_reconnected, _added_by_an_operator])

@@ -1,0 +1,124 @@
+"""``orders``, ``audit``, ``tenant disable`` and ``migrate --status``, run within the process of the tests."""
+
+import asyncio
+import csv
+import getpass
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import asyncpg
+import pytest
+import structlog
+from typer.testing import CliRunner, Result
+
+from rs_order.cli import app
+from rs_order.domain.states import OrderStatus
+from tests.integration.conftest import TENANT
+from tests.support.rows import OWNER, TenantRows
+
+Command = Callable[..., Awaitable[Result]]
+
+
+@pytest.fixture
+async def command(migrated_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Command]:
+    """Yield a function that runs a command on the migrated database."""
+    monkeypatch.setenv("RS_ORDER_DATABASE_URL", migrated_url)
+    monkeypatch.setenv("RS_ORDER_JWT_KEY_HS512", "k" * 64)
+    before = structlog.get_config()
+
+    async def run(*arguments: str, answer: str | None = None) -> Result:
+        return await asyncio.to_thread(CliRunner().invoke, app, arguments, input=answer)
+
+    yield run
+    structlog.configure(**before)
+
+
+async def test_orders_are_listed_shown_and_cancelled(command: Command, rows: TenantRows) -> None:
+    """Filters, tables and JSON; cancelling asks or needs --yes, and is in history and audit."""
+    done = await rows.order(OrderStatus.DONE)
+    running = await rows.order(OrderStatus.RUNNING)
+    tenant = ("--tenant", TENANT)
+
+    table = (await command("orders", "list", *tenant)).stdout.splitlines()
+    found = await command("orders", "list", *tenant, "--status", "done", "--json")
+    unknown = await command("orders", "show", "4711", *tenant)
+    unasked = await command("orders", "cancel", str(running), *tenant)
+    cancelled = await command("orders", "cancel", str(running), *tenant, "--yes")
+    again = await command("orders", "cancel", str(running), *tenant, "--yes")
+    shown = (await command("orders", "show", str(running), *tenant)).stdout
+    audit = json.loads((await command("audit", "list", "--action", "order", "--json")).stdout)
+
+    assert table[0].split()[:3] == ["ID", "STATUS", "DONE"]
+    assert [line.split()[:2] for line in table[1:]] == [
+        [str(running), "RUNNING"],
+        [str(done), "DONE"],
+    ]
+    (one,) = json.loads(found.stdout)
+    assert (one["id"], one["owner"], one["status"]) == (done, OWNER, "DONE")
+    assert (unknown.exit_code, unasked.exit_code) == (1, 2)
+    assert f"no order 4711 in {TENANT}" in unknown.stderr
+    assert (cancelled.exit_code, again.exit_code) == (0, 0), cancelled.output
+    assert f"Order {running} of {OWNER} is deleted" in cancelled.stdout
+    assert again.stdout == f"Order {running} was deleted before\n"
+    assert shown.startswith(f"Order {running}: DELETED since ")
+    assert "cancel-request" in shown
+    (entry,) = audit
+    assert (entry["action"], entry["door"], entry["actor"]) == (
+        "order.cancelled",
+        "cli",
+        getpass.getuser(),
+    )
+    assert entry["before"] == {"status": "RUNNING", "owner": OWNER}
+
+
+async def test_a_tenant_is_disabled_and_added_again(command: Command) -> None:
+    """Its data stays; the audit has both acts, as table and CSV."""
+    disabled = await command("tenant", "disable", TENANT)
+    again = await command("tenant", "disable", TENANT)
+    listed = await command("tenant", "list")
+    orders = await command("orders", "list", "--tenant", TENANT)
+    added = await command("tenant", "add", TENANT)
+    of_tenant = ("audit", "list", "--tenant", TENANT, "--actor", getpass.getuser())
+    text = (await command(*of_tenant, "--csv")).stdout
+    table = (await command(*of_tenant)).stdout.splitlines()
+
+    assert (disabled.exit_code, added.exit_code) == (0, 0), disabled.output
+    assert (again.exit_code, orders.exit_code) == (1, 1)
+    assert listed.stdout == "project2\n"
+    actions = [row["ACTION"] for row in csv.DictReader(text.splitlines(), delimiter=";")]
+    assert actions == ["tenant.added", "tenant.disabled"]
+    assert [line.split()[5] for line in table[1:]] == actions
+
+
+async def test_the_state_of_migrations(
+    command: Command, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An empty database is behind: exit code 1, and --dry-run prints what would run. Nothing changes."""
+    monkeypatch.setenv("RS_ORDER_DATABASE_URL", database_url)
+    behind = await command("migrate", "--status")
+    sql = (await command("migrate", "--dry-run")).stdout
+    both = await command("migrate", "--status", "--dry-run")
+    connection = await asyncpg.connect(database_url)
+    try:
+        assert await connection.fetchval("select to_regnamespace('rs_order')") is None
+        await connection.execute("create schema rs_order")
+        for part in sql.split("-- rs_order: ")[1:]:
+            await connection.execute(part.partition("\n")[2])
+    finally:
+        await connection.close()
+
+    assert (behind.exit_code, both.exit_code) == (1, 2)
+    assert "rs_order        0  -" in behind.stdout
+    assert "0001_initial.before.sql" in behind.stdout
+
+
+async def test_the_state_of_migrated_schemas(command: Command) -> None:
+    """Each schema is listed with nothing that is missing: exit code 0."""
+    current = await command("migrate", "--status", "--json")
+    nothing = await command("migrate", "--dry-run")
+
+    schemas = json.loads(current.stdout)
+    assert current.exit_code == 0
+    assert [one["schema"] for one in schemas] == ["rs_order", "order_project1", "order_project2"]
+    assert {tuple(one["missing"]) for one in schemas} == {()}
+    assert nothing.stdout == "-- Nothing would run\n"
