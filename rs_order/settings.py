@@ -581,6 +581,31 @@ def unknown_settings() -> Iterator[tuple[str, str | None]]:
             yield f"{PREFIX}{name}", f"{PREFIX}{nearest[0]}" if nearest else None
 
 
+def changed_settings(settings: Settings) -> dict[str, object]:
+    """Return the settings that differ from their defaults, for the log: ``***`` for what is secret."""
+    given = sorted(settings.model_fields_set)
+    return {
+        f"{PREFIX}{name.upper()}": _loggable(getattr(settings, name))
+        for name in given
+        if getattr(settings, name) != Settings.model_fields[name].default
+    }
+
+
+def _loggable(value: object) -> object:
+    """Return a value without secrets. Of a URL, only user, password and query are hidden."""
+    text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+    if "://" in text and not isinstance(value, list | tuple | set | frozenset):
+        parts = urlsplit(text)
+        user = "***@" if "@" in parts.netloc else ""
+        query = "***" if parts.query else ""
+        return parts._replace(
+            netloc=user + parts.netloc.rpartition("@")[2], query=query, fragment=""
+        ).geturl()
+    if isinstance(value, SecretStr):
+        return "***"
+    return value if isinstance(value, bool | int | float | str) else str(value)
+
+
 _OF_KUBERNETES: Final = re.compile(f"{PREFIX}(SERVICE_(HOST|PORT.*)|PORT_[0-9]+_.*)")
 
 

@@ -52,11 +52,12 @@ async def _serve(role: RoleName) -> None:
     import structlog
 
     from rs_order.logs import configure_logs
-    from rs_order.settings import load_settings, unknown_settings
+    from rs_order.settings import changed_settings, load_settings, unknown_settings
 
     settings = load_settings()
     writer = configure_logs(settings.log_level, settings.log_format)
     log = structlog.get_logger(__name__)
+    log.info("service-starting", role=role, settings=changed_settings(settings))
     for name, nearest in unknown_settings():
         log.warning("unknown-setting", setting=name, nearest=nearest)
     with _traces(settings):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rs_order.settings import SettingsError, load_settings, unknown_settings
+from rs_order.settings import SettingsError, changed_settings, load_settings, unknown_settings
 
 
 @pytest.fixture
@@ -126,3 +126,26 @@ def test_names_of_no_setting(environment: pytest.MonkeyPatch, tmp_path: Path) ->
         ("RS_ORDER_ZZZ", None),
         ("RS_ORDER_tenant", "RS_ORDER_TENANTS"),
     ]
+
+
+def test_the_log_has_what_differs_from_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without secrets: keys are hidden, and so are users, passwords and queries of addresses."""
+    for name, value in {
+        "DATABASE_URL": "postgresql://ann:pass@db:5432/orders?sslpassword=pass",
+        "CATALOG_URL": "http://ann:pass@catalog:9030/",
+        "JWT_KEY_HS512": "pass" * 16,
+        "TENANTS": "project1,project2",
+        "BATCH_SIZE": "500",
+        "LOG_LEVEL": "info",
+    }.items():
+        monkeypatch.setenv(f"RS_ORDER_{name}", value)
+
+    logged = changed_settings(load_settings())
+
+    assert "pass" not in str(logged)
+    assert logged["RS_ORDER_DATABASE_URL"] == "postgresql://***@db:5432/orders?***"
+    assert logged["RS_ORDER_CATALOG_URL"] == "http://***@catalog:9030/"
+    assert logged["RS_ORDER_JWT_KEY_HS512"] == "***"
+    assert logged["RS_ORDER_BATCH_SIZE"] == 500
+    assert "project2" in str(logged["RS_ORDER_TENANTS"])
+    assert "RS_ORDER_LOG_LEVEL" not in logged
