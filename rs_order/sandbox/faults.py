@@ -42,6 +42,8 @@ class OutageMode(StrEnum):
     """The correct response after ``seconds``."""
     EMPTY = "empty"
     """200 without a body."""
+    HALF = "half"
+    """The first half of the correct response; then the connection is closed."""
 
 
 class Outage(BaseModel):

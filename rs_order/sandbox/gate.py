@@ -59,7 +59,10 @@ class Gate:
             await rejection(scope, receive, send_recorded)
             return
         scope["state"]["identity"] = identity
-        await self._app(scope, receive, send_recorded)
+        if outage is not None and outage.mode is OutageMode.HALF:
+            await self._app(scope, receive, _half(scope, receive, send_recorded))
+        else:
+            await self._app(scope, receive, send_recorded)
 
     def _identify(self, scope: Scope, service: Service) -> tuple[Identity | None, Response | None]:
         """Return the caller's identity, and the response that rejects the call if it isn't acceptable."""
@@ -103,6 +106,8 @@ async def _apply_outage(outage: Outage, scope: Scope, receive: Receive, send: Se
         case OutageMode.SLOW:
             await asyncio.sleep(outage.seconds)
             return True
+        case OutageMode.HALF:
+            return True
         case OutageMode.DOWN:
             await hang_up(scope, receive)
         case OutageMode.STATUS:
@@ -115,3 +120,17 @@ async def _apply_outage(outage: Outage, scope: Scope, receive: Receive, send: Se
         case OutageMode.EMPTY:
             await Response(b"", media_type="application/json")(scope, receive, send)
     return False
+
+
+def _half(scope: Scope, receive: Receive, send: Send) -> Send:
+    """Return a ``send`` that closes the connection in the middle of the first piece of the body."""
+
+    async def send_half(message: Message) -> None:
+        body = message.get("body", b"")
+        if message["type"] == "http.response.start" or not body:
+            await send(message)
+            return
+        await send({**message, "body": body[: len(body) // 2], "more_body": True})
+        await hang_up(scope, receive)
+
+    return send_half

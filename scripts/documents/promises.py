@@ -1,4 +1,4 @@
-"""Generates ``docs/promises.md``: the tests that name each promise."""
+"""Generates ``docs/promises.md``: each promise, its limits, and the tests that name it."""
 
 import ast
 import re
@@ -7,24 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from scripts.documents.markdown import generated_from, table
+from scripts.documents.promise_texts import FAULT_RUN, PROMISES
 
 ROOT = Path(__file__).parents[2]
-PROMISES = {
-    1: "No false done",
-    2: "Nothing lost",
-    3: "Nothing twice",
-    4: "In order",
-    5: "Waiting is a row",
-    6: "Any instance, any message",
-    7: "Tenants never meet",
-    8: "Cost follows the change",
-}
 _NAMED = re.compile(r"(?:\b|_)promises?[ _](\d(?:(?:, | and )\d)*)", re.IGNORECASE)
 _INTRODUCTION = """\
-# The tests of the promises
+# The promises
 
 {mark}
 
+What the service promises whatever fails, within which limits, and the tests of it.
 [architecture.md](architecture.md#the-eight-promises) explains how each promise is kept. The lists have
 every test whose name begins with the promise (`test_nothing_lost_…`), or whose docstring or module names
 it (“Promise 3: …”)."""
@@ -36,10 +28,13 @@ def promises() -> str:
         for number, name in _tests_of(path):
             tests[number].append((path.relative_to(ROOT).as_posix(), name))
     sections = [
-        f"## {number}. {title}\n\n{_listed(tests[number])}" for number, title in PROMISES.items()
+        f"## {number}. {promise.title}\n\n{promise.text}\n\n{_listed(tests[number])}"
+        for number, promise in PROMISES.items()
     ]
-    introduction = _INTRODUCTION.format(mark=generated_from("`tests/`"))
-    return "\n\n".join([introduction, *sections]) + "\n"
+    introduction = _INTRODUCTION.format(
+        mark=generated_from("`tests/` and `scripts/documents/promise_texts.py`")
+    )
+    return "\n\n".join([introduction, *sections, FAULT_RUN]) + "\n"
 
 
 def _listed(tests: list[tuple[str, str]]) -> str:
@@ -70,6 +65,6 @@ def _named_in(docstring: str | None) -> set[int]:
 def _named_by(test: str) -> set[int]:
     return {
         number
-        for number, title in PROMISES.items()
-        if test.startswith(f"test_{re.sub('[^a-z]+', '_', title.lower())}")
+        for number, promise in PROMISES.items()
+        if test.startswith(f"test_{re.sub('[^a-z]+', '_', promise.title.lower())}")
     } | _named_in(test)

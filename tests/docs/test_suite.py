@@ -20,6 +20,12 @@ SLEEPS = {
     ("rest/test_file_download.py", "test_a_slow_client_slows_down_the_source"): (
         "it checks that nothing more is read, which has no signal"
     ),
+    ("support/proxy.py", "TcpProxy"): "it makes a connection slow on purpose",
+    ("fault_run/deployment.py", "Instance"): (
+        "the pause of an orchestrator before it starts a process again"
+    ),
+    ("fault_run/load.py", "Customer"): "owners who act at a drawn time, and poll as a browser does",
+    ("fault_run/run.py", "Run"): "the timeline of a run is drawn in seconds",
     ("benchmarks/reminders.py", "measure"): "a measurement, which polls another process; no test",
     ("benchmarks/large_deletion.py", "Measurement"): "the same",
     (

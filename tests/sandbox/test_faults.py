@@ -167,6 +167,13 @@ async def test_service_answers_without_body(sandbox: Sandbox, client: Client) ->
     assert (answer.status_code, answer.content) == (200, b"")
 
 
+async def test_service_answers_half_a_body(sandbox: Sandbox, client: Client) -> None:
+    await _outage(sandbox, mode=OutageMode.HALF)
+
+    with pytest.raises(httpx.RemoteProtocolError):
+        await client.get("ADMIN_URL", "/roles")
+
+
 async def test_service_answers_late(sandbox: Sandbox, client: Client) -> None:
     await _outage(sandbox, mode=OutageMode.SLOW, seconds=0.3)
 

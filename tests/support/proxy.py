@@ -26,6 +26,8 @@ class TcpProxy:
         self._requests_flow = _set_event()
         self._answers_flow = _set_event()
         self._accepting = True
+        self.delay_seconds = 0.0
+        """The time by which each piece of data is late."""
 
     @property
     def url(self) -> str:
@@ -105,12 +107,27 @@ class TcpProxy:
         self._writers |= pair
         try:
             async with asyncio.TaskGroup() as pumps:
-                pumps.create_task(_pump(client_reader, server_writer, self._requests_flow))
-                pumps.create_task(_pump(server_reader, client_writer, self._answers_flow))
+                pumps.create_task(self._pump(client_reader, server_writer, self._requests_flow))
+                pumps.create_task(self._pump(server_reader, client_writer, self._answers_flow))
         finally:
             self._writers -= pair
             for writer in pair:
                 writer.transport.abort()
+
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, flow: asyncio.Event
+    ) -> None:
+        try:
+            while chunk := await reader.read(_CHUNK_BYTES):
+                await flow.wait()
+                if self.delay_seconds:
+                    await asyncio.sleep(self.delay_seconds)
+                writer.write(chunk)
+                await writer.drain()
+        except ConnectionError:
+            pass  # cut by the test or closed by one side; the other side is closed below
+        finally:
+            writer.close()
 
 
 @asynccontextmanager
@@ -122,20 +139,6 @@ async def tcp_proxy(url: str) -> AsyncIterator[TcpProxy]:
         yield proxy
     finally:
         await proxy.close()
-
-
-async def _pump(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, flow: asyncio.Event
-) -> None:
-    try:
-        while chunk := await reader.read(_CHUNK_BYTES):
-            await flow.wait()
-            writer.write(chunk)
-            await writer.drain()
-    except ConnectionError:
-        pass  # cut by the test or closed by one side; the other side is closed below
-    finally:
-        writer.close()
 
 
 def _set_event() -> asyncio.Event:

@@ -1,0 +1,142 @@
+"""The statement and the limits of each promise, which ``docs/promises.md`` shows above its tests."""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True)
+class Promise:
+    title: str
+    text: str
+    """Its statement and its limits, as Markdown."""
+
+
+PROMISES: Final = {
+    1: Promise(
+        "No false done",
+        """\
+An order is DONE only when storage has confirmed every file of it, and a file is DOWNLOADED only when
+all of its bytes were sent with the right size and checksum.
+
+Limits:
+
+- Storage may lose a file after its confirmation. The download then fails, and the file is in error with
+  its reason.
+- A file whose checksum has a kind that Python's standard library doesn't know is checked by its size
+  only.
+- Late: while storage, the catalog or the database fails, an order ends later, never earlier.""",
+    ),
+    2: Promise(
+        "Nothing lost",
+        """\
+What was acknowledged, or answered with a success, takes effect, even if any process, RabbitMQ or
+PostgreSQL is killed in the next moment.
+
+Limits:
+
+- It needs a PostgreSQL with `synchronous_commit = on`, and the durable queues and persistent messages
+  of the platform.
+- A request over HTTP whose answer got lost may have taken effect. Look before you repeat it.
+- A message that can't be handled isn't lost: it is a dead letter until an operator replays or discards
+  it.
+- Late: up to ten seconds if an instance hangs, up to two minutes after a peer's queue accepts messages
+  again, up to `RS_ORDER_STORAGE_REASK_MINUTES` and then longer pauses if storage forgot a request.""",
+    ),
+    3: Promise(
+        "Nothing twice",
+        """\
+A message that comes again has no second effect, and a response that is sent again has its first
+`message_id`.
+
+Limits:
+
+- Seen twice: a peer receives a message again if a process dies or a connection breaks between
+  publication and confirm, if another queue of the exchange refuses it, or if the request was sent
+  again. The `message_id` is the same.
+- Seen twice: storage may be asked again for files that it hasn't answered.
+- Seen twice: a mail, if its server accepted it and the process died before it was recorded.
+- A request that is sent again after `RS_ORDER_INBOX_RETENTION_DAYS` is a new request.""",
+    ),
+    4: Promise(
+        "In order",
+        """\
+Responses to one order arrive in the order of its transitions.
+
+Limits:
+
+- It holds for the first arrival of each message. A repetition, with its first `message_id`, may come
+  after later messages.
+- Responses to different orders have no order among each other.
+- A refused message holds back what follows in its order, and nothing else.""",
+    ),
+    5: Promise(
+        "Waiting is a row",
+        """\
+An order that waits for tapes, for a due time or for its owner costs rows of the database: no task, no
+connection, no unacknowledged message.
+
+Limits:
+
+- Late: what is due while no instance runs happens when one is started.
+- Each instance asks for due rows with one statement per second at the latest.""",
+    ),
+    6: Promise(
+        "Any instance, any message",
+        """\
+Every instance can handle every message and every request. Instances are started, killed and replaced at
+any time.
+
+Limits:
+
+- A download that runs over a killed instance breaks; its client starts again.
+- Clocks of instances may differ by some seconds. Due times, expiry dates and retries move by this
+  difference.
+- Old and new versions run side by side after the `before` migrations, and until the `after` migrations
+  are applied.
+- When an instance gets SIGTERM, a client may see that its idle connection is closed, and connects to
+  another instance.""",
+    ),
+    7: Promise(
+        "Tenants never meet",
+        """\
+No row, message, response, file or cache entry of one tenant reaches another.
+
+Limits:
+
+- Tenants share the capacity of the service, of PostgreSQL and of RabbitMQ: a busy tenant may make
+  others late.""",
+    ),
+    8: Promise(
+        "Cost follows the change",
+        """\
+The cost of an event depends on what it changes, not on the size of its order or of the archive.
+
+Limits:
+
+- The reconciler reads every unfinished order from time to time, in slices.
+- A search of an administrator with a pattern for owners reads the list of orders.""",
+    ),
+}
+
+PICTURE: Final = "pictures/fault-run.svg"
+FAULT_RUN: Final = f"""\
+## The fault run
+
+`scripts/fault-run` takes a seed and draws from it what goes wrong while three instances with clocks ten
+seconds apart serve forty orders of 500 files of three tenants, over AMQP and REST, with processes,
+downloads, cancel requests, pauses and retries. It kills and freezes instances; kills, restarts and fills
+the disks of PostgreSQL and RabbitMQ; makes PostgreSQL read-only; cuts, freezes and slows connections; lets
+a peer's queue refuse messages; sends messages twice, late, backwards and in rubbish; and makes storage,
+catalog, rs-processing and rs-admin silent, slow or wrong.
+
+After the last fault everything must become final by itself. Then it checks that every order has the right
+status, every file the state that the simulated storage gave it, every transition one response in its
+order, and every counter the value of a recount; that the outbox is empty and nothing runs; that no tenant
+has a row of another; and that only the rubbish became dead letters. A run that fails prints its seed, what
+was injected when, and what differs. `--seed` repeats it, apart from the timing of processes.
+
+![Injections and finished orders of one run]({PICTURE})
+
+What it doesn't cover: two PostgreSQL servers with a failover, a cluster of RabbitMQ, a full disk below
+PostgreSQL's log, wrong clocks of the database, and an upgrade between two released versions. A full disk
+of PostgreSQL needs the right to mount a file system; without it, this fault is left out."""

@@ -1,0 +1,1 @@
+"""The fault run: orders under load while servers, instances and networks fail, drawn by a seed."""
