@@ -13,7 +13,7 @@ from tests.fault_run.plan import Size, draw
 from tests.fault_run.report import failure
 from tests.fault_run.run import fault_run
 
-SHORT = Size(minutes=0.5, orders=10, files=20)
+SHORT = Size(minutes=0.35, orders=10, files=10)
 SEED = int(os.environ.get("RS_ORDER_TEST_FAULT_SEED", "0")) or random.SystemRandom().randint(
     1, 99_999
 )
