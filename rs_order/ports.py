@@ -104,6 +104,15 @@ class ServedTenants(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class FoundPage:
+    """A page of a search."""
+
+    products: tuple[Product, ...]
+    total: int | None
+    """The products of all pages, as the catalog counts them now; None: it doesn't."""
+
+
 class Catalog(Protocol):
     """rs-catalog (remote-services.md 2). All calls raise RemoteRejection or RemoteUnavailable."""
 
@@ -122,7 +131,7 @@ class Catalog(Protocol):
         page: int,
         size: int,
         every_type: bool = False,
-    ) -> tuple[Product, ...]:
+    ) -> FoundPage:
         """Return one page of the products found, in a stable order; empty past the end.
 
         Args:

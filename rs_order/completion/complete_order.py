@@ -8,8 +8,11 @@ A step whose order is paused, deleted or expired does nothing either (W9).
 from dataclasses import replace
 from datetime import datetime
 
+import structlog
+
 from rs_order.completion.fill_processed import FillProcessed
 from rs_order.completion.fill_sub_orders import FillSubOrders
+from rs_order.completion.passes import explain_change, has_changed, is_read_again
 from rs_order.completion.processed_sub_orders import split_message
 from rs_order.completion.read_page import CompletionFailed, Page, PageReader
 from rs_order.core import responses
@@ -35,6 +38,8 @@ from rs_order.store.unit_of_work import Store, UnitOfWork
 
 NO_FEATURE = "It seems that the queried features do not exist anymore."
 NO_FILE = "No file match filters."
+
+log = structlog.get_logger(__name__)
 
 
 class CompleteOrder:
@@ -76,7 +81,14 @@ class CompleteOrder:
             return
         try:
             process = cursor.processed.process if cursor.processed else None
-            page = await self._reader.read(tenant, order, selection, step.page, process=process)
+            page = await self._reader.read(
+                tenant,
+                order,
+                selection,
+                step.page,
+                first_pass=cursor.reading.number == 1,
+                process=process,
+            )
             await self._add_page(tenant, step, selection, page)
         except CompletionFailed as failure:
             await self._fail(tenant, step, str(failure))
@@ -106,7 +118,15 @@ class CompleteOrder:
             if locked is None:
                 return
             order, cursor = locked
-            following, oversized = await self._fill(uow, order, cursor, selection, page)
+            reading = cursor.reading.after(len(page.products), page.total)
+            if is_read_again(reading, page, step.page):
+                await self._read_again(uow, step, cursor)
+                return
+            following, oversized = await self._fill(
+                uow, order, replace(cursor, reading=reading), selection, page
+            )
+            if page.last and has_changed(reading, page):
+                order.message = explain_change(order, selection, reading, page)
             await uow.completions.advance(step.order_id, following)
             await uow.orders.save([order], self._clock.now())
             await uow.messages.send(
@@ -117,6 +137,20 @@ class CompleteOrder:
                     ),
                 ]
             )
+
+    @staticmethod
+    async def _read_again(
+        uow: UnitOfWork, step: CompleteOrderStep, cursor: CompletionCursor
+    ) -> None:
+        """Begin another pass over the selection. Files that the order has already are not added again."""
+        log.warning(
+            "catalog-changed", tenant=uow.tenant, order=step.order_id, passes=cursor.reading.number
+        )
+        again = replace(cursor.without_attempts(), page=0, reading=cursor.reading.next())
+        await uow.completions.advance(step.order_id, again)
+        await uow.messages.send(
+            [CompleteOrderStep(step.order_id, step.selection, 0).to(uow.tenant)]
+        )
 
     async def _fill(
         self,

@@ -27,8 +27,10 @@ class Page:
     """The products that one step of a completion adds to its order."""
 
     products: tuple[Product, ...]
+    total: int | None
+    """The products of all pages, as the catalog counts them now; None: it doesn't."""
     attached: Product | None
-    """The dataset with its attached files. Only the first page has it (C15)."""
+    """The dataset with its attached files. Only the first page of the first pass has it (C15)."""
     process: Process | None = None
     """The process that works on the products. None: their files are ordered without a process."""
 
@@ -68,6 +70,7 @@ class PageReader:
         selection: DatasetSelection,
         page: int,
         *,
+        first_pass: bool = True,
         process: Process | None = None,
     ) -> Page:
         """Read a page of a selection.
@@ -77,6 +80,7 @@ class PageReader:
             order: the catalog is read with the rights of its owner.
             selection: the selection to read.
             page: its number, from 0.
+            first_pass: False if the selection is read again.
             process: the process of the selection, if an earlier page has read it.
 
         Raises:
@@ -87,16 +91,16 @@ class PageReader:
         if process is None:
             process = await self._process_of(tenant, order, selection)
         attached = None
-        if page == 0 and self._dam is not None:
+        if page == 0 and first_pass and self._dam is not None:
             attached = await self._dam.attached_files(tenant, selection.urn)
-        products = await self._catalog.search(
+        found = await self._catalog.search(
             Caller(tenant, order.owner, order.role),
             selection.requests,
             page=page,
             size=self._page_size,
             every_type=process is not None,
         )
-        return Page(products, attached, process)
+        return Page(found.products, found.total, attached, process)
 
     async def _process_of(
         self, tenant: Tenant, order: Order, selection: DatasetSelection

@@ -20,7 +20,7 @@ from rs_order.domain.files import (
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Checksum, Tenant, Urn
 from rs_order.domain.selection import DatasetSummary, SelectionRequest, Summary, TypeTotals
-from rs_order.ports import RemoteRejection
+from rs_order.ports import FoundPage, RemoteRejection
 from rs_order.regards.http import RemoteService, TokenIssuer
 from rs_order.regards.pages import items_of
 
@@ -59,13 +59,13 @@ class RegardsCatalog:
         page: int,
         size: int,
         every_type: bool = False,
-    ) -> tuple[Product, ...]:
+    ) -> FoundPage:
         body = self._body(_SEARCH, requests, page=page, size=size)
         answer = await self._service.post_for_text(_SEARCH, self._tokens.on_behalf(caller), body)
         if answer is None:
             raise self._absent(_SEARCH)
         try:
-            return await _products_of(answer, every_type=every_type)
+            return await _page_of(answer, every_type=every_type)
         except (ValueError, RecursionError) as error:
             raise self._service.bad_response(_SEARCH, str(error)) from error
 
@@ -133,14 +133,21 @@ class RegardsDatasetFiles:
             raise self._service.bad_response(path, str(error)) from error
 
 
-async def _products_of(page: bytearray, *, every_type: bool) -> tuple[Product, ...]:
-    """Return the products of a page, and let other tasks run every few milliseconds."""
+async def _page_of(page: bytearray, *, every_type: bool) -> FoundPage:
+    """Parse a page, and let other tasks run every few milliseconds."""
     products: list[Product] = []
-    for item in items_of(page):
+    others: dict[str, Any] = {}
+    for item in items_of(page, others):
         products.append(product_of(_content(item), every_type=every_type))
         if len(products) % PRODUCTS_AT_A_TIME == 0:
             await asyncio.sleep(0)
-    return tuple(products)
+    return FoundPage(tuple(products), _total_elements(others.get("metadata")))
+
+
+def _total_elements(metadata: Any) -> int | None:
+    """Return the number of products in all pages, or None if the page doesn't have it."""
+    total = metadata.get("totalElements") if isinstance(metadata, dict) else None
+    return total if type(total) is int and total >= 0 else None
 
 
 def _request_body(request: SelectionRequest) -> dict[str, Any]:

@@ -14,8 +14,8 @@ _BLANKS: Final = re.compile(r"[ \t\r\n]*")
 _DECODER: Final = JSONDecoder()
 
 
-def items_of(page: bytes | bytearray) -> Iterator[Any]:
-    """Yield the elements of the page's ``content``, in order.
+def items_of(page: bytes | bytearray, others: dict[str, Any] | None = None) -> Iterator[Any]:
+    """Yield the elements of the page's ``content``, in order. ``others`` gets its other members.
 
     Raises:
         ValueError: the text is no JSON or no page; some items may have been yielded before.
@@ -31,7 +31,9 @@ def items_of(page: bytes | bytearray) -> Iterator[Any]:
             found = True
             yield from reader.elements()
         else:
-            reader.value()
+            other = reader.value()
+            if others is not None:
+                others[name] = other
         if not reader.skip(","):
             reader.take("}")
             break

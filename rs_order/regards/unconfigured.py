@@ -6,12 +6,11 @@ from typing import NoReturn
 from uuid import UUID
 
 from rs_order.contracts.platform_names import PlatformService
-from rs_order.domain.files import Product
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Tenant, Urn
 from rs_order.domain.process import Process
 from rs_order.domain.selection import SelectionRequest, Summary
-from rs_order.ports import NewBatch, RemoteUnavailable, User
+from rs_order.ports import FoundPage, NewBatch, RemoteUnavailable, User
 
 
 def _unset(service: str, variable: str) -> NoReturn:
@@ -32,7 +31,7 @@ class NoCatalog:
         page: int,
         size: int,
         every_type: bool = False,
-    ) -> tuple[Product, ...]:
+    ) -> FoundPage:
         _unset(PlatformService.CATALOG, "RS_ORDER_CATALOG_URL")
 
     async def dataset_label(self, caller: Caller, urn: Urn) -> str | None:

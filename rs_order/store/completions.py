@@ -61,6 +61,9 @@ class Completions:
             cursor.attempts,
             cursor.unavailable_since,
             processed_record(cursor.processed),
+            cursor.reading.number,
+            cursor.reading.total,
+            cursor.reading.products,
         )
 
     async def finish(self, order_ids: Sequence[OrderId]) -> None:

@@ -36,6 +36,26 @@ class ProcessedCursor:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadingPass:
+    """A pass over the pages of a selection. A catalog that changes meanwhile needs another pass."""
+
+    number: int = 1
+    total: int | None = None
+    """The products of all pages, as the first page counted them; None: it didn't."""
+    products: int = 0
+    """The products of the pages so far."""
+
+    def after(self, products: int, total: int | None) -> "ReadingPass":
+        """Return the pass after a page."""
+        return ReadingPass(
+            self.number, total if self.total is None else self.total, self.products + products
+        )
+
+    def next(self) -> "ReadingPass":
+        return ReadingPass(self.number + 1)
+
+
+@dataclass(frozen=True, slots=True)
 class CompletionCursor:
     """The progress of the completion of an order."""
 
@@ -48,6 +68,7 @@ class CompletionCursor:
     unavailable_since: datetime | None
     processed: ProcessedCursor | None = None
     """Only within a processed selection."""
+    reading: ReadingPass = ReadingPass()
 
     def without_attempts(self) -> "CompletionCursor":
         """Return the same position without its failed attempts."""
@@ -66,6 +87,7 @@ class CompletionCursor:
             products=self.products,
             attempts=0,
             unavailable_since=None,
+            reading=ReadingPass() if last else self.reading,
         )
 
 
@@ -94,6 +116,7 @@ def completion_cursor_of(row: Row) -> CompletionCursor:
         attempts=row["attempts"],
         unavailable_since=row["unavailable_since"],
         processed=processed_from(row["processed"]),
+        reading=ReadingPass(row["pass"], row["pass_total"], row["pass_products"]),
     )
 
 

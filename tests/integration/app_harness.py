@@ -23,7 +23,7 @@ from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Checksum, DataFileId, OrderId, Tenant, Urn
 from rs_order.domain.selection import DatasetSelection, DatedSelection, SelectionRequest, TypeTotals
 from rs_order.downloads.settle import Settle
-from rs_order.ports import FetchResult, FileOutcome, RemoteError
+from rs_order.ports import FetchResult, FileOutcome, FoundPage, RemoteError
 from rs_order.settings import Settings
 from rs_order.store.order_views import OrderView, OrderViews
 from rs_order.store.orders import NewOrder
@@ -65,6 +65,9 @@ class FakeCatalog:
     reached: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when a page is requested."""
     may_answer: asyncio.Event | None = None
+    empty_pages: int = 0
+    """The number of calls that get an empty page."""
+    counts_more_with_each_call: bool = False
 
     def hold(self) -> asyncio.Event:
         """Delay every answer until the returned event is set."""
@@ -79,7 +82,7 @@ class FakeCatalog:
         page: int,
         size: int,
         every_type: bool = False,
-    ) -> tuple[Product, ...]:
+    ) -> FoundPage:
         assert caller.tenant == TENANT
         assert not every_type
         assert requests
@@ -89,7 +92,11 @@ class FakeCatalog:
             await self.may_answer.wait()
         if self.error is not None:
             raise self.error
-        return tuple(self.products[page * size : (page + 1) * size])
+        total = len(self.products) + self.counts_more_with_each_call * len(self.read)
+        if self.empty_pages:
+            self.empty_pages -= 1
+            return FoundPage((), total)
+        return FoundPage(tuple(self.products[page * size : (page + 1) * size]), total)
 
 
 class AppHarness:

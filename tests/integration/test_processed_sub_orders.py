@@ -65,7 +65,7 @@ class Ordered:
                 wanted = await uow.completions.selection(self.id, 0)
                 assert cursor is not None
                 assert wanted is not None
-                page = Page(tuple(products), None, self.process)
+                page = Page(tuple(products), None, None, self.process)
                 following, _ = await processed.add_page(uow, order, cursor, wanted, page)
                 await uow.completions.advance(self.id, following)
                 await uow.orders.save([order], CLOCK.now())

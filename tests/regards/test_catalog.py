@@ -52,8 +52,9 @@ async def test_pages_hold_every_product_once(catalog: RegardsCatalog) -> None:
     total = (await catalog.summarize(ADMIN, EVERYTHING)).products
     seen: list[Urn] = []
     page = 0
-    while products := await catalog.search(ADMIN, EVERYTHING, page=page, size=3):
-        seen += [product.urn for product in products]
+    while (found := await catalog.search(ADMIN, EVERYTHING, page=page, size=3)).products:
+        assert found.total == total
+        seen += [product.urn for product in found.products]
         page += 1
 
     assert total == len(seen) == len(set(seen))
@@ -63,7 +64,7 @@ async def test_search_reads_products_and_their_orderable_files(catalog: RegardsC
     """A file has all members that an order needs."""
     request = SelectionRequest.of_query('providerId:"EIT_20040301T000010"', NOW)
 
-    (product,) = await catalog.search(ADMIN, [request], page=0, size=10)
+    (product,) = (await catalog.search(ADMIN, [request], page=0, size=10)).products
 
     (file,) = product.files
     assert (product.provider_id, product.version) == ("EIT_20040301T000010", 1)
@@ -80,7 +81,7 @@ async def test_stored_file_without_size_is_kept(catalog: RegardsCatalog, sandbox
     sandbox.faults.without_filesize = {"bdacea8567cded6badba4b19f68f52db"}
     request = SelectionRequest.of_query('providerId:"EIT_20040301T000010"', NOW)
 
-    (product,) = await catalog.search(ADMIN, [request], page=0, size=10)
+    (product,) = (await catalog.search(ADMIN, [request], page=0, size=10)).products
 
     assert [file.size for file in product.files] == [None]
 
@@ -102,15 +103,15 @@ async def test_selection_date_hides_later_products(
 
 async def test_includes_and_excludes_reach_the_catalog(catalog: RegardsCatalog) -> None:
     """The catalog searches only the single products of a selection."""
-    products = await catalog.search(ADMIN, EVERYTHING, page=0, size=3)
-    first, second, _ = (product.urn for product in products)
+    page = await catalog.search(ADMIN, EVERYTHING, page=0, size=3)
+    first, second, _ = (product.urn for product in page.products)
     request = SelectionRequest(
         "legacy", NOW, search_parameters={"q": [""]}, include=(first, second), exclude=(second,)
     )
 
     found = await catalog.search(ADMIN, [request], page=0, size=10)
 
-    assert [first] == [product.urn for product in found]
+    assert [first] == [product.urn for product in found.products]
 
 
 async def test_searches_are_made_for_the_caller(catalog: RegardsCatalog, sandbox: Sandbox) -> None:

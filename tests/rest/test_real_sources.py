@@ -84,7 +84,7 @@ async def platform(downloadable: DownloadableOrder) -> AsyncIterator[Platform]:
         dam = RegardsDatasetFiles(RemoteService("rs-dam", urls["DAM_URL"], client), tokens)
         caller = Caller(DEMO, OWNER, "PROJECT_ADMIN")
         everything = [SelectionRequest.of_query("*", datetime.now(UTC))]
-        products = await catalog.search(caller, everything, page=0, size=1000)
+        products = (await catalog.search(caller, everything, page=0, size=1000)).products
         attached = await dam.attached_files(DEMO, EIT)
         assert attached is not None
         external = ExternalFiles(ExternalAccess(policy=LOOPBACK))

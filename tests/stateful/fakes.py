@@ -10,7 +10,7 @@ from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Tenant, Urn
 from rs_order.domain.process import Cardinality, Forecast, LimitKind, Process, Scope
 from rs_order.domain.selection import DatasetSummary, SelectionRequest, Summary, TypeTotals
-from rs_order.ports import NewBatch, RemoteError, User
+from rs_order.ports import FoundPage, NewBatch, RemoteError, User
 
 TENANT = Tenant("project1")
 DATASET = Urn("URN:AIP:DATASET:demo:1:V1")
@@ -57,14 +57,15 @@ class FakeCatalog:
         page: int,
         size: int,
         every_type: bool = False,
-    ) -> tuple[Product, ...]:
+    ) -> FoundPage:
         """All files are orderable, so ``every_type`` makes no difference."""
         assert caller.tenant == TENANT
         assert every_type in (True, False)
         error, self.error = self.error, None
         if error is not None:
             raise error
-        return self._products(requests)[page * size : (page + 1) * size]
+        products = self._products(requests)
+        return FoundPage(products[page * size : (page + 1) * size], len(products))
 
     async def dataset_label(self, caller: Caller, urn: Urn) -> str | None:
         assert caller.tenant == TENANT

@@ -10,7 +10,7 @@ import pytest
 
 from rs_order.completion.read_page import PageReader
 from rs_order.contracts.basket_bodies import BasketDto, BasketSelectionRequest
-from rs_order.domain.files import DataType, FileFilter, FileKind, Product
+from rs_order.domain.files import DataType, FileFilter, FileKind
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import BasketId, DatasetSelectionId, OrderId, Tenant, Urn
 from rs_order.domain.instants import parse_instant
@@ -26,7 +26,7 @@ from rs_order.domain.selection import (
     TypeTotals,
 )
 from rs_order.domain.states import OrderStatus
-from rs_order.ports import Catalog
+from rs_order.ports import Catalog, FoundPage
 from rs_order.regards.unconfigured import NoProcesses
 
 AT = datetime(2026, 1, 23, 9, 21, 50, 720512, tzinfo=UTC)
@@ -137,9 +137,9 @@ async def test_an_order_reads_each_dataset_of_its_basket_separately() -> None:
     class Recording:
         async def search(
             self, _caller: Caller, requests: Sequence[SelectionRequest], **_page: int
-        ) -> tuple[Product, ...]:
+        ) -> FoundPage:
             sent.extend(requests)
-            return ()
+            return FoundPage((), 0)
 
     order = Order(
         id=OrderId(1),

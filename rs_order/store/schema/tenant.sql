@@ -307,7 +307,10 @@ create table completion (
     products bigint not null default 0,
     unavailable_since timestamptz,
     attempts integer not null default 0,
-    processed jsonb                               -- batches of a processed selection; null: not processed
+    processed jsonb,                              -- batches of a processed selection; null: not processed
+    pass smallint not null default 1,             -- a catalog that changes while it is read is read again
+    pass_total bigint,                            -- products of all pages, as the catalog counted them at first
+    pass_products bigint not null default 0       -- products of the pages so far
 );
 
 -- How far the retry of an order has come: files in error up to this one have moved to new sub-orders.

@@ -1,15 +1,17 @@
 -- name: cursor
 -- $1 order id.
 select selection, page, storage_sub_order_id, external_sub_order_id, products, attempts, unavailable_since,
-       processed
+       processed, pass, pass_total, pass_products
 from completion where order_id = $1
 
 -- name: advance
 -- $1 order id, $2 selection, $3 page, $4 open storage sub-order, $5 open external sub-order,
--- $6 products read, $7 attempts, $8 unavailable since, $9 batches of a processed selection.
+-- $6 products read, $7 attempts, $8 unavailable since, $9 batches of a processed selection, $10 pass,
+-- $11 its total, $12 its products.
 update completion
 set selection = $2, page = $3, storage_sub_order_id = $4, external_sub_order_id = $5, products = $6,
-    attempts = $7, unavailable_since = $8, processed = $9
+    attempts = $7, unavailable_since = $8, processed = $9,
+    pass = $10, pass_total = $11, pass_products = $12
 where order_id = $1
 
 -- name: finish
