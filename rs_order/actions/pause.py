@@ -112,8 +112,10 @@ class ResumeOrder:
             completion = await uow.completions.cursor(order_id)
             if completion is None:
                 await self._continue_sub_orders(uow, order, actor)
-            else:
+            elif order.expires_at is None:
                 await self._continue_completion(uow, order, actor, completion)
+            else:
+                await self._continue_announcements(uow, order, actor, completion)
 
     async def _continue_completion(
         self, uow: UnitOfWork, order: Order, actor: Actor, cursor: CompletionCursor
@@ -123,6 +125,15 @@ class ResumeOrder:
         await actor.audit(uow, AuditAction.ORDER_RESUMED, order)
         await uow.completions.advance(order.id, cursor.without_attempts())
         await uow.orders.save([order], self._clock.now())
+        await uow.messages.send(
+            [CompleteOrderStep(order.id, cursor.selection, cursor.page).to(uow.tenant)]
+        )
+
+    async def _continue_announcements(
+        self, uow: UnitOfWork, order: Order, actor: Actor, cursor: CompletionCursor
+    ) -> None:
+        """Start sub-orders, and announce the remaining ones that are complete."""
+        await self._continue_sub_orders(uow, order, actor)
         await uow.messages.send(
             [CompleteOrderStep(order.id, cursor.selection, cursor.page).to(uow.tenant)]
         )

@@ -116,6 +116,7 @@ def completion(shared: SharedParts, mails: PlanMails) -> None:
         links=shared.links,
         clock=shared.clock,
         retries=shared.retries,
+        sizes=shared.sizes,
     )
     shared.steps.on(CompleteOrderStep, complete.handle)
 

@@ -5,6 +5,7 @@ writes the next step, in one commit. A step that doesn't match the cursor was do
 A step whose order is paused, deleted or expired does nothing either (W9).
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -17,12 +18,14 @@ from rs_order.completion.processed_sub_orders import split_message
 from rs_order.completion.read_page import CompletionFailed, Page, PageReader
 from rs_order.core import responses
 from rs_order.core.links import Links
+from rs_order.core.policies import SLICE_SIZES, SliceSizes
 from rs_order.core.shared_steps import (
     CompleteOrderStep,
     DeleteFilesStep,
     ExpireOrderStep,
     ScheduleStep,
 )
+from rs_order.domain.identity import SERVICE
 from rs_order.domain.ids import Tenant
 from rs_order.domain.input_batches import SplitForbidden
 from rs_order.domain.moves import Reason
@@ -30,6 +33,7 @@ from rs_order.domain.order import Order, expiration
 from rs_order.domain.retry import RetryPolicy
 from rs_order.domain.selection import DatasetSelection
 from rs_order.domain.states import FileCounters, OrderStatus
+from rs_order.domain.sub_order import SubOrder
 from rs_order.mails.plan import PlanMails
 from rs_order.ports import Clock, RemoteRejection, RemoteUnavailable
 from rs_order.reconcile.runs import begin_reconciling
@@ -56,7 +60,9 @@ class CompleteOrder:
         links: Links,
         clock: Clock,
         retries: RetryPolicy,
+        sizes: SliceSizes = SLICE_SIZES,
     ) -> None:
+        self._slice = sizes.announced_sub_orders
         self._store = store
         self._reader = reader
         self._fill_sub_orders = fill
@@ -104,7 +110,9 @@ class CompleteOrder:
         """Lock the order. Return it with its cursor, or None if the step has nothing left to do."""
         orders = await uow.orders.lock([step.order_id])
         cursor = await uow.completions.cursor(step.order_id)
-        if not orders or cursor is None or orders[0].status is not OrderStatus.PENDING:
+        # A running order has sub-orders that are still to be announced.
+        at_work = (OrderStatus.PENDING, OrderStatus.RUNNING)
+        if not orders or cursor is None or orders[0].status not in at_work:
             return None
         if (cursor.selection, cursor.page) != (step.selection, step.page):
             return None
@@ -173,29 +181,55 @@ class CompleteOrder:
             raise CompletionFailed(split_message(order, page.process, error)) from error
 
     async def _finish(self, tenant: Tenant, step: CompleteOrderStep) -> None:
-        """Give the order its status after the last page, and let its sub-orders start."""
+        """Give the order its status after the last page, and announce a slice of its external sub-orders.
+
+        Those are complete at once. Until the last slice the order can't end, so that its end comes last.
+        """
         now = self._clock.now()
         async with self._store.unit_of_work(tenant) as uow:
             locked = await self._lock(uow, step)
             if locked is None:
                 return
             order, cursor = locked
-            count = await uow.sub_orders.count_of_order(step.order_id)
-            order.expires_at = await _expiration(uow, order, now, storage_sub_orders=count.storage)
-            _take_status(order, cursor.products)
-            await uow.completions.finish([step.order_id])
+            ready = await uow.sub_orders.complete_at_once(
+                order.id, cursor.first_to_announce, self._slice
+            )
+            last = len(ready) < self._slice
+            if step.page == 0:
+                await self._begin(uow, order, cursor, ends=last)
+            if last:
+                await uow.completions.finish([order.id])
+                order.completing = False
+                order.settle(reason=Reason.FILES_READ, actor=SERVICE)
+            else:
+                await self._announce_more(uow, order, cursor.announced(ready[-1].id))
+            await self._announce(uow, order, ready)
+            order.apply_download_errors()
             await uow.orders.save([order], now)
-            await self._announce(uow, order)
-            await self._mails.order_completed(uow, order, now)
-            await begin_reconciling(uow, now)
-            await uow.messages.send([ExpireOrderStep(step.order_id).to(tenant, order.expires_at)])
-            if order.status is OrderStatus.RUNNING:
-                await uow.messages.send([ScheduleStep(order.owner).to(tenant)])
 
-    async def _announce(self, uow: UnitOfWork, order: Order) -> None:
-        """Announce the external sub-orders, which are complete at once, and then the end of a final order."""
+    async def _begin(
+        self, uow: UnitOfWork, order: Order, cursor: CompletionCursor, *, ends: bool
+    ) -> None:
+        """Give the order its expiry date and its status, and let its sub-orders start."""
+        now = self._clock.now()
+        count = await uow.sub_orders.count_of_order(order.id)
+        order.expires_at = await _expiration(uow, order, now, storage_sub_orders=count.storage)
+        _take_status(order, cursor.products, ends=ends)
+        await self._mails.order_completed(uow, order, now)
+        await begin_reconciling(uow, now)
+        await uow.messages.send([ExpireOrderStep(order.id).to(uow.tenant, order.expires_at)])
+        if order.status is OrderStatus.RUNNING:
+            await uow.messages.send([ScheduleStep(order.owner).to(uow.tenant)])
+
+    @staticmethod
+    async def _announce_more(uow: UnitOfWork, order: Order, cursor: CompletionCursor) -> None:
+        await uow.completions.advance(order.id, cursor)
+        following = CompleteOrderStep(order.id, cursor.selection, cursor.page)
+        await uow.messages.send([following.to(uow.tenant)])
+
+    async def _announce(self, uow: UnitOfWork, order: Order, ready: Sequence[SubOrder]) -> None:
+        """Announce sub-orders, and then the end of a final order."""
         link = (await self._links.within(uow)).of(order.id)
-        ready = await uow.sub_orders.waiting_of_order(order.id)
         announcements = [
             responses.sub_order_done(uow.tenant, order, sub_order, link) for sub_order in ready
         ]
@@ -260,12 +294,12 @@ async def _expiration(
     )
 
 
-def _take_status(order: Order, products: int) -> None:
-    """Move the order to the status that its counters give (domain.md 4.8)."""
+def _take_status(order: Order, products: int, *, ends: bool) -> None:
+    """Move the order to the status that its counters give (domain.md 4.8); RUNNING if it can't end yet."""
     if not order.sub_orders:
         order.message = NO_FILE if products else NO_FEATURE
         order.move(OrderStatus.DONE_WITH_WARNING, reason=Reason.NOTHING_TO_ORDER)
-    elif order.counters.pending:
+    elif order.counters.pending or not ends:
         order.move(OrderStatus.RUNNING, reason=Reason.FILES_READ)
     else:
         order.move(order.outcome(), reason=Reason.FILES_READ)

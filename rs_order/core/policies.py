@@ -61,6 +61,8 @@ class SliceSizes:
     """Sub-orders of a deleted or expired order that release their slots."""
     deleted_rows: int = 5000
     """Files, or sub-orders without a slot, of a deleted or expired order."""
+    announced_sub_orders: int = 1000
+    """External sub-orders of an order that are announced when its files are known."""
     retried_files: int = 1000
     """Files in error that move to new sub-orders."""
     reminded_owners: int = 500

@@ -39,7 +39,7 @@ class Reason(StrEnum):
     EXPIRED = "expired"
     """The order passed its expiry date."""
     FILES_READ = "files-read"
-    """Every file was read from the catalog."""
+    """Every file was read from the catalog, and what is complete at once was announced."""
     NOTHING_TO_ORDER = "nothing-to-order"
     """The catalog has no file, or none that passes the filter."""
     NOTHING_TO_ASK = "nothing-to-ask"
@@ -99,6 +99,7 @@ CAUSED_BY: Mapping[Reason, tuple[Party, ...]] = {
 
 _PROCESSED = (Reason.PROCESS_ENDED, Reason.PROCESS_NOT_STARTED, Reason.PROCESS_SILENT)
 _SETTLED = (
+    Reason.FILES_READ,
     Reason.STORAGE_ANSWERED,
     Reason.STORAGE_SILENT,
     *_PROCESSED,

@@ -144,7 +144,10 @@ def expiration(
     """Return the expiry date (domain.md 4.7).
 
     Each sub-order counts with its hours, and so do two more; the tenant's maximum limits the sum.
+    Orders of an earlier version may have 0 hours, which stands for that maximum.
     """
+    if not sub_order_hours:
+        return now + timedelta(hours=max_hours)
     hours = (
         sub_order_hours if storage_sub_orders == 0 else (storage_sub_orders + 2) * sub_order_hours
     )

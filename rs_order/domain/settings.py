@@ -149,7 +149,7 @@ class TenantSettings:
     user_notification_delay_hours: int
     """``user_order_parameters.delayBeforeEmailNotification``."""
     app_sub_order_hours: int
-    """``app_sub_order_duration``: the same for automatic orders."""
+    """``app_sub_order_duration``: the same for automatic orders; 0 stands for the tenant's maximum."""
     expiration_max_hours: int
     """``expiration_max_duration_in_hours``."""
 
@@ -166,6 +166,6 @@ class TenantSettings:
         return cls(
             user_sub_order_hours=values[USER_ORDERS][SUB_ORDER_DURATION],
             user_notification_delay_hours=values[USER_ORDERS][NOTIFICATION_DELAY],
-            app_sub_order_hours=values[APP_SUB_ORDER],
+            app_sub_order_hours=values[APP_SUB_ORDER] or values[EXPIRATION],
             expiration_max_hours=values[EXPIRATION],
         )

@@ -63,12 +63,23 @@ class CompletionCursor:
     page: int
     storage_sub_order: SubOrderId | None
     external_sub_order: SubOrderId | None
+    """After the last page: the last one that was announced."""
     products: int
     attempts: int
     unavailable_since: datetime | None
     processed: ProcessedCursor | None = None
     """Only within a processed selection."""
     reading: ReadingPass = ReadingPass()
+
+    @property
+    def first_to_announce(self) -> SubOrderId | None:
+        """Return the first sub-order that may have to be announced; None: the first one of the order."""
+        last = self.external_sub_order if self.page else None
+        return SubOrderId(last + 1) if last else None
+
+    def announced(self, last: SubOrderId) -> "CompletionCursor":
+        """Return the cursor after the last page, when sub-orders up to this one are announced."""
+        return replace(self, page=self.page + 1, external_sub_order=last)
 
     def without_attempts(self) -> "CompletionCursor":
         """Return the same position without its failed attempts."""

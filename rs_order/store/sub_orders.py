@@ -59,6 +59,16 @@ class SubOrders:
         rows = await self._connection.fetch(SQL["waiting_of_order"], order_id, since or 0)
         return [sub_order_of(row) for row in rows]
 
+    async def complete_at_once(
+        self, order_id: OrderId, since: SubOrderId | None, limit: int
+    ) -> list[SubOrder]:
+        """Return up to ``limit`` sub-orders whose files were available from the start, by ascending id.
+
+        ``since``: first id. Those of processes are left out: their files come later.
+        """
+        rows = await self._connection.fetch(SQL["complete_at_once"], order_id, since or 0, limit)
+        return [sub_order_of(row) for row in rows]
+
     async def count_of_order(
         self, order_id: OrderId, since: SubOrderId | None = None
     ) -> SubOrderCount:

@@ -142,7 +142,7 @@ with step as materialized (
     select 'no step reads the files of an order', alive.id
     from alive
     join completion on completion.order_id = alive.id
-    where status = 'PENDING' and not exists (
+    where status in ('PENDING', 'RUNNING') and not exists (
         select from step where body @> jsonb_build_object('step', 'complete-order', 'orderId', alive.id,
             'selection', completion.selection, 'page', completion.page))
     union all
@@ -260,6 +260,7 @@ with step as materialized (
     where line.after = 'WAITING' and line.sub_order_id is not null and line.data_file_id is null
       and alive.status in ('RUNNING', 'DONE', 'DONE_WITH_WARNING', 'FAILED')
       and not exists (select from retry where order_id = alive.id)
+      and not exists (select from completion where order_id = alive.id)
     group by line.order_id, line.sub_order_id
     having count(*) <> (
         select count(*) from response

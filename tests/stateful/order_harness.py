@@ -85,6 +85,7 @@ SMALL_SLICES = SliceSizes(
     stopped_sub_orders=1,
     released_sub_orders=1,
     deleted_rows=3,
+    announced_sub_orders=1,
     retried_files=2,
 )
 """With these even small orders take many steps."""

@@ -190,7 +190,7 @@ select name, run from periodic_run where next_at < $1 order by name
 select completion.order_id, selection, page
 from completion
 join orders on orders.id = completion.order_id
-where completion.order_id > $2 and orders.status = 'PENDING'
+where completion.order_id > $2 and orders.status in ('PENDING', 'RUNNING')
   and greatest(orders.status_at, completion.unavailable_since) < $1
 order by completion.order_id limit $3
 
