@@ -15,6 +15,7 @@ from rs_order.mails.smtp import SmtpMailer, SmtpServer
 from rs_order.ports import Catalog, FileSources, Mailer, Processes, Projects, Users
 from rs_order.regards.address_policy import AddressPolicy
 from rs_order.regards.admin import RegardsConnections, RegardsMailer, RegardsProjects, RegardsUsers
+from rs_order.regards.answer_memory import AnswerMemory
 from rs_order.regards.catalog import RegardsCatalog, RegardsDatasetFiles
 from rs_order.regards.file_sources import (
     ExternalAccess,
@@ -85,6 +86,7 @@ class _Services:
     def __init__(self, settings: Settings, calls: httpx.AsyncClient) -> None:
         self._settings = settings
         self._calls = calls
+        self._memory = AnswerMemory()
         self._tokens = TokenIssuer(settings.signing_key)
 
     def catalog(self) -> Catalog:
@@ -168,7 +170,7 @@ class _Services:
         )
 
     def _at(self, name: str, url: str) -> RemoteService:
-        return RemoteService(name, url, self._calls)
+        return RemoteService(name, url, self._calls, memory=self._memory)
 
 
 def _external_access(settings: Settings) -> ExternalAccess:

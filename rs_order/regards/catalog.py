@@ -1,6 +1,7 @@
 """Clients of rs-catalog and of rs-dam (remote-services.md 2)."""
 
 import asyncio
+import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from sys import intern
@@ -29,6 +30,12 @@ MAX_REQUESTS: Final = 100
 
 PRODUCTS_AT_A_TIME: Final = 200
 """Products parsed before other tasks run; about 10 ms."""
+
+PAGE_BYTES: Final = 2**20
+PRODUCT_BYTES: Final = 16 * 1024
+"""The most bytes of a page are ``PAGE_BYTES``, and these for each product. On average, one takes 2 KB."""
+_LONGEST_CHECKSUM: Final = 128
+"""Characters, as in the reference. Checksums are indexed, and entries of an index are limited."""
 
 _SEARCH: Final = "/complex/search"
 _SUMMARY: Final = "/complex/search/summary"
@@ -61,13 +68,14 @@ class RegardsCatalog:
         every_type: bool = False,
     ) -> FoundPage:
         body = self._body(_SEARCH, requests, page=page, size=size)
-        answer = await self._service.post_for_text(_SEARCH, self._tokens.on_behalf(caller), body)
-        if answer is None:
-            raise self._absent(_SEARCH)
-        try:
-            return await _page_of(answer, every_type=every_type)
-        except (ValueError, RecursionError) as error:
-            raise self._service.bad_response(_SEARCH, str(error)) from error
+        token, limit = self._tokens.on_behalf(caller), PAGE_BYTES + size * PRODUCT_BYTES
+        async with self._service.post_for_text(_SEARCH, token, body, page_bytes=limit) as answer:
+            if answer is None:
+                raise self._absent(_SEARCH)
+            try:
+                return await _page_of(answer, every_type=every_type)
+            except (ValueError, RecursionError) as error:
+                raise self._service.bad_response(_SEARCH, str(error)) from error
 
     async def dataset_label(self, caller: Caller, urn: Urn) -> str | None:
         path = f"/engines/legacy/datasets/{quote(urn, safe=':,')}"
@@ -123,14 +131,15 @@ class RegardsDatasetFiles:
             RemoteRejection, RemoteUnavailable: rs-dam gave no usable response.
         """
         path = f"/datasets/ipId/{quote(urn, safe=':,')}"
-        answer = await self._service.get(path, self._tokens.system(tenant))
-        if answer is None:
-            return None
-        try:
-            # rs-dam returns the raw entity: its feature has no hypermedia envelope.
-            return product_of(answer.get("feature") if isinstance(answer, dict) else None)
-        except MalformedFeature as error:
-            raise self._service.bad_response(path, str(error)) from error
+        async with self._service.get_for_text(path, self._tokens.system(tenant)) as text:
+            if text is None:
+                return None
+            try:
+                answer = json.loads(text)
+                # rs-dam returns the raw entity: its feature has no hypermedia envelope.
+                return product_of(answer.get("feature") if isinstance(answer, dict) else None)
+            except (ValueError, RecursionError) as error:
+                raise self._service.bad_response(path, str(error)) from error
 
 
 async def _page_of(page: bytearray, *, every_type: bool) -> FoundPage:
@@ -306,6 +315,8 @@ def _file_of(file: Any, data_type: FileType) -> CatalogFile:
     checksum = _text(file, "checksum")
     if not url and not checksum:
         raise Malformed("it has neither uri nor checksum")
+    if checksum and len(checksum) > _LONGEST_CHECKSUM:
+        raise Malformed(f"checksum is longer than {_LONGEST_CHECKSUM} characters")
     algorithm = _text(file, "digestAlgorithm")
     mime_type = _text(file, "mimeType")
     return CatalogFile(

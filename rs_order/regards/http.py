@@ -9,8 +9,8 @@ no or a partial response    RemoteUnavailable
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -28,6 +28,7 @@ from rs_order.domain.identity import INSTANCE, SERVICE, Caller
 from rs_order.domain.ids import Tenant
 from rs_order.ports import BadResponse, RemoteError, RemoteRejection, RemoteUnavailable
 from rs_order.regards.address_policy import AddressPolicy, GuardedTransport
+from rs_order.regards.answer_memory import AnswerMemory, Reservation
 
 ALGORITHM: Final = "HS512"
 RENEW_BEFORE_SECONDS: Final = 60.0
@@ -96,8 +97,8 @@ class TokenIssuer:
 
 RETRY_STATUSES: Final = frozenset({408, 425, 429})
 """4xx statuses for which the same call may succeed later."""
-MAX_ANSWER: Final = 256 * 2**20
-"""The most bytes of a JSON response; a page of 10,000 products takes about 15 MB."""
+MAX_ANSWER: Final = 16 * 2**20
+"""The most bytes of a JSON response that is no page of the catalog. Roles and datasets take some 100 KB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,9 +217,11 @@ class RemoteService:
         client: httpx.AsyncClient,
         *,
         longest_answer: int = MAX_ANSWER,
+        memory: AnswerMemory | None = None,
     ) -> None:
-        """``longest_answer``: the most bytes of a response."""
+        """``longest_answer``: the most bytes of a response; ``memory``: that of all responses together."""
         self._longest_answer = longest_answer
+        self._memory = memory or AnswerMemory()
         self.name = name
         self._base_url = base_url.rstrip("/")
         self._client = client
@@ -234,19 +237,35 @@ class RemoteService:
         Raises:
             RemoteRejection, RemoteUnavailable, BadResponse: see the head of the module.
         """
-        answer = await self._call("GET", path, token)
-        if answer is None or (empty_is_absent and not answer):
-            return None
-        return self._parse(path, answer)
+        with self._memory.reservation() as reserved:
+            answer = await self._call(reserved, "GET", path, token)
+            if answer is None or (empty_is_absent and not answer):
+                return None
+            return self._parse(path, answer)
 
     async def post(self, path: str, token: str, body: object) -> Any:
         """Post a JSON body; return and raise like ``get``."""
-        answer = await self.post_for_text(path, token, body)
-        return None if answer is None else self._parse(path, answer)
+        async with self.post_for_text(path, token, body) as answer:
+            return None if answer is None else self._parse(path, answer)
 
-    async def post_for_text(self, path: str, token: str, body: object) -> bytearray | None:
-        """Post like ``post``, but return the text, for a caller that parses it item by item."""
-        return await self._call("POST", path, token, orjson.dumps(body))
+    @asynccontextmanager
+    async def get_for_text(self, path: str, token: str) -> AsyncIterator[bytearray | None]:
+        """Get like ``get``, but yield the text, for a caller that checks each of its texts."""
+        with self._memory.reservation() as reserved:
+            yield await self._call(reserved, "GET", path, token)
+
+    @asynccontextmanager
+    async def post_for_text(
+        self, path: str, token: str, body: object, *, page_bytes: int | None = None
+    ) -> AsyncIterator[bytearray | None]:
+        """Post like ``post``, but yield the text, for a caller that parses it item by item.
+
+        ``page_bytes``: the most bytes of the response, if it is a page with ``RS_ORDER_BATCH_SIZE`` items.
+        """
+        with self._memory.reservation() as reserved:
+            yield await self._call(
+                reserved, "POST", path, token, orjson.dumps(body), page_bytes=page_bytes
+            )
 
     async def put(self, path: str, token: str, body: object) -> None:
         """Put a JSON body and ignore the content of the response.
@@ -255,7 +274,9 @@ class RemoteService:
             RemoteRejection, RemoteUnavailable, BadResponse: see the head of the module. A 404 is a
                 rejection here, because the object to change doesn't exist.
         """
-        if await self._call("PUT", path, token, orjson.dumps(body)) is None:
+        with self._memory.reservation() as reserved:
+            answer = await self._call(reserved, "PUT", path, token, orjson.dumps(body))
+        if answer is None:
             raise RemoteRejection(self.name, httpx.codes.NOT_FOUND, f"{path}: status 404")
 
     async def create(self, path: str, token: str, body: object) -> bool:
@@ -265,9 +286,10 @@ class RemoteService:
             RemoteRejection, RemoteUnavailable, BadResponse: see the head of the module. Any success
                 other than 201 is a BadResponse: the contract doesn't say that the object was created.
         """
-        created = await self._call(
-            "POST", path, token, orjson.dumps(body), only=httpx.codes.CREATED
-        )
+        with self._memory.reservation() as reserved:
+            created = await self._call(
+                reserved, "POST", path, token, orjson.dumps(body), only=httpx.codes.CREATED
+            )
         return created is not None
 
     def bad_response(self, path: str, problem: str) -> BadResponse:
@@ -276,12 +298,14 @@ class RemoteService:
 
     async def _call(
         self,
+        reserved: Reservation,
         verb: str,
         path: str,
         token: str,
         body: bytes | None = None,
         *,
         only: httpx.codes | None = None,
+        page_bytes: int | None = None,
     ) -> bytearray | None:
         """Return the body, or None for a 404; ``only``: the one status of success, None: any 2xx."""
         headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
@@ -295,7 +319,7 @@ class RemoteService:
             )
             with measured(self.name) as call:
                 async with aclosing(await send(self._client, request)) as response:
-                    answer = await self._read(path, response)
+                    answer = await self._read(path, response, reserved, page_bytes)
                 call.outcome = outcome_of(response.status_code)
         except httpx.HTTPError as error:
             raise self._no_answer(path, error) from error
@@ -305,22 +329,30 @@ class RemoteService:
             raise self._failure(path, response.status_code, answer)
         if only is not None and response.status_code != only:
             raise self.bad_response(path, f"status {response.status_code} instead of {only}")
-        if rb"\u0000" in answer:
-            # PostgreSQL can't store this character in a text, so it is rejected before any work is done.
-            raise self.bad_response(path, "the answer holds the character U+0000")
         return answer
 
-    async def _read(self, path: str, response: httpx.Response) -> bytearray:
+    async def _read(
+        self, path: str, response: httpx.Response, reserved: Reservation, page_bytes: int | None
+    ) -> bytearray:
+        most = self._longest_answer if page_bytes is None else page_bytes
         answer = bytearray()
         async for chunk in response.aiter_bytes():
-            answer += chunk
-            if len(answer) > self._longest_answer:
-                raise self.bad_response(
-                    path, f"the answer is longer than {self._longest_answer} bytes"
+            if len(answer) + len(chunk) > most:
+                advice = (
+                    "check which service answers at the address that is set for it"
+                    if page_bytes is None
+                    else "lower RS_ORDER_BATCH_SIZE"
                 )
+                raise self.bad_response(path, f"the answer is longer than {most} bytes; {advice}")
+            await reserved.grow(len(chunk))
+            answer += chunk
         return answer
 
     def _parse(self, path: str, answer: bytearray) -> Any:
+        """Return the value of a response of which the caller doesn't check each text."""
+        if rb"\u0000" in answer:
+            # PostgreSQL can't store this character in a text, so it is rejected before any work is done.
+            raise self.bad_response(path, "the answer holds the character U+0000")
         try:
             return orjson.loads(answer)
         except orjson.JSONDecodeError as error:

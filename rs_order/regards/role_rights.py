@@ -76,11 +76,10 @@ class RegardsRoles:
     async def register(self, tenant: Tenant) -> None:
         """Register the endpoints; those already registered keep their rights."""
         path = f"/resources/microservices/{SERVICE}"
-        answer = await self._service.post_for_text(
-            path, self._tokens.system(tenant), self._endpoints
-        )
-        if answer is None:
-            raise self._service.bad_response(path, "status 404")
+        token = self._tokens.system(tenant)
+        async with self._service.post_for_text(path, token, self._endpoints) as answer:
+            if answer is None:
+                raise self._service.bad_response(path, "status 404")
 
     async def rights(self, tenant: Tenant) -> RightsByRole:
         """Return the rights of every role of the project."""
