@@ -15,7 +15,7 @@ from rs_order.app.broker import (
     build_outgoing,
     provision_vhosts,
 )
-from rs_order.app.database import open_database
+from rs_order.app.database import Database, open_database
 from rs_order.app.health import RecentHealth, ServiceHealth
 from rs_order.app.mails import MailRules
 from rs_order.app.metric_sources import (
@@ -24,7 +24,7 @@ from rs_order.app.metric_sources import (
     health_source,
     queues_source,
 )
-from rs_order.app.metrics import MetricsSampler, measure_event_loop
+from rs_order.app.metrics import MetricsSampler, Source, measure_event_loop
 from rs_order.app.platform_clients import open_platform_clients
 from rs_order.app.rest import create_app, rest_services
 from rs_order.app.shared_parts import (
@@ -96,13 +96,9 @@ async def serve(
             database.tenants.watch(clients.roles.tenants_changed)
         incoming = build_incoming(settings, names, application, index, is_worker=is_worker)
         health = _health(monitoring_pool, database.clock, incoming, outgoing, clients.roles)
-        sources = [
-            health_source(health),
-            queues_source(outgoing.depths, names.all_dead_letter_queues),
-            *database_sources(shared, monitoring_pool),
-        ]
-        current = current_values(incoming.shared, DataSource(database.pool), database.clock)
-        metrics = Metrics(refresh=MetricsSampler(sources, current).refresh)
+        queues = queues_source(outgoing.depths, names.all_dead_letter_queues)
+        sources = [health_source(health), queues, *database_sources(shared, monitoring_pool)]
+        metrics = _metrics(sources, incoming, database)
         services = rest_services(application, database.pool, tokens, health, metrics)
         app = create_app(services, only_actuator=role is Role.WORKER)
         rest = partial(
@@ -113,20 +109,26 @@ async def serve(
             on_ready=on_ready,
             limits=_connection_limits(settings),
         )
-        watch = DatabaseWatch(
-            settings.database_url.get_secret_value(),
-            database.pool,
-            lost=incoming.pause,
-            back=incoming.resume,
-        )
-        await _run_until(
-            stop,
-            incoming.connections,
-            outgoing,
-            rest,
-            [watch.run, measure_event_loop, database.tenants.follow],
-            roles=clients.roles,
-        )
+        watches = [
+            _database_watch(settings, database, incoming).run,
+            measure_event_loop,
+            database.tenants.follow,
+        ]
+        await _run_until(stop, incoming.connections, outgoing, rest, watches, roles=clients.roles)
+
+
+def _metrics(sources: Sequence[Source], incoming: Incoming, database: Database) -> Metrics:
+    current = current_values(incoming.shared, DataSource(database.pool), database.clock)
+    return Metrics(refresh=MetricsSampler(sources, current).refresh)
+
+
+def _database_watch(settings: Settings, database: Database, incoming: Incoming) -> DatabaseWatch:
+    return DatabaseWatch(
+        settings.database_url.get_secret_value(),
+        database.pool,
+        lost=incoming.pause,
+        back=incoming.resume,
+    )
 
 
 def _connection_limits(settings: Settings) -> ConnectionLimits:
