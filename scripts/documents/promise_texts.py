@@ -93,6 +93,8 @@ Limits:
   difference.
 - Old and new versions run side by side after the `before` migrations, and until the `after` migrations
   are applied.
+- The test of an upgrade applies the migrations of an imagined next version while instances are replaced
+  under load. It doesn't run two released versions.
 - When an instance gets SIGTERM, a client may see that its idle connection is closed, and connects to
   another instance.""",
     ),

@@ -20,6 +20,7 @@ HOURS = 15.5
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 async def test_promise_5_a_recall_of_48_hours_survives_restarts_of_everything(
     own_database: Database, own_broker: Broker
 ) -> None:
