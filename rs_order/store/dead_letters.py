@@ -19,6 +19,7 @@ from rs_order.domain.dead_letters import (
     StoredDeadLetter,
 )
 from rs_order.domain.identity import INSTANCE
+from rs_order.domain.ids import OrderId, Tenant
 from rs_order.ports import Clock, IndexedQueue, IndexedRow
 from rs_order.store.errors import store_errors
 from rs_order.store.outbox import Messages, OutgoingMessage
@@ -132,6 +133,16 @@ class DeadLetterUnit:
         """Return the dead letters that have these ids, in any state. ``lock``: until the transaction ends."""
         rows = await self._connection.fetch(SQL["lock" if lock else "find"], ids)
         return [_letter_of(row) for row in rows]
+
+    async def of_step(
+        self, tenant: Tenant, step: str, order_id: OrderId | None, limit: int
+    ) -> list[tuple[str, bytes]]:
+        """Return id and body of open dead letters of a step, of this order or of none."""
+        if order_id is None:
+            rows = await self._connection.fetch(SQL["of_step"], tenant, step, limit)
+        else:
+            rows = await self._connection.fetch(SQL["of_order_step"], tenant, order_id, step, limit)
+        return [(row["id"], row["body"]) for row in rows]
 
     async def missing_queues(self) -> frozenset[tuple[str, str]]:
         """Return virtual host and name of the queues of origin that don't exist now."""

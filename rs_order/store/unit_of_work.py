@@ -16,6 +16,7 @@ from rs_order.store import audit
 from rs_order.store.baskets import Baskets
 from rs_order.store.completions import Completions
 from rs_order.store.data_files import Files
+from rs_order.store.dead_letters import DeadLetterUnit
 from rs_order.store.errors import StoreConflict, store_errors
 from rs_order.store.orders import Orders
 from rs_order.store.outbox import Messages, OutgoingMessage
@@ -64,6 +65,7 @@ class UnitOfWork:
         self.messages = Messages(connection, tenant, copied)
         self.capacity = Capacity(connection, tenant)
         self.runs = PeriodicRuns(connection)
+        self.dead_letters = DeadLetterUnit(connection)
         self.repeated_steps = RepeatedSteps(connection)
         self.reconciliation = Reconciliation(connection, tenant)
         self.stored_settings = StoredSettings(connection, tenant)

@@ -221,3 +221,40 @@ async def test_a_failure_that_is_overtaken_is_forgotten(app: AppHarness) -> None
 
     assert await message_of(app, order) is None
     assert await app.rows("select * from repeated_step") == []
+
+
+async def letter(app: AppHarness, id_: str, body: Mapping[str, Any], order: int | None) -> None:
+    await app.rows(
+        "insert into rs_order.dead_letter (id, identity, vhost, queue, tenant, reason, order_id, step,"
+        " times, headers, properties, body)"
+        " values ($1, $1, 'multitenant', 'q.DLQ', $2, 'unexpected-batch-failure', $3, $4, 1, '{}', '{}', $5)",
+        id_,
+        TENANT,
+        order,
+        body["step"],
+        orjson.dumps(body),
+    )
+
+
+async def test_the_dead_letters_of_a_step_that_is_done_are_discarded(app: AppHarness) -> None:
+    """Those of other steps, of other orders, and of other members stay."""
+    order = await app.order("a")
+    (step,) = await app.steps(CompleteOrderStep)
+    fail_with(app, RuntimeError("broken"))
+    await deliver(app, step)
+    await letter(app, "mine", step, order)
+    await letter(app, "again", {**step, "again": True}, order)
+    await letter(app, "page", {**step, "page": 7}, order)
+    await letter(app, "other", {**step, "orderId": order + 1}, order + 1)
+    await letter(app, "unreadable", {"step": step["step"], "orderId": order}, order)
+    await letter(app, "expiry", {"step": "expire-order", "orderId": order}, order)
+    fail_with(app, None)
+    await deliver(app, {**step, "again": True})
+
+    rows = await app.rows(
+        "select id, changed_by, because from rs_order.dead_letter where state = 'discarded' order by id"
+    )
+    assert [tuple(row.values()) for row in rows] == [
+        ("again", "rs-order", "overtaken"),
+        ("mine", "rs-order", "overtaken"),
+    ]

@@ -98,6 +98,16 @@ select * from rs_order.dead_letter where id = any ($1) order by number for updat
 -- Queues that don't exist now.
 select vhost, queue from rs_order.missing_queue
 
+-- name: of_order_step
+-- Open dead letters of a step of an order. $1 tenant, $2 order, $3 step, $4 limit.
+select id, body from rs_order.dead_letter
+where tenant = $1 and order_id = $2 and step = $3 and state = 'open' order by number limit $4
+
+-- name: of_step
+-- Open dead letters of a step that names no order. $1 tenant, $2 step, $3 limit.
+select id, body from rs_order.dead_letter
+where tenant = $1 and order_id is null and step = $2 and state = 'open' order by number limit $3
+
 -- name: close
 -- $1 ids, $2 state, $3 now, $4 operator, $5 reason.
 update rs_order.dead_letter set state = $2, changed_at = $3, changed_by = $4, because = $5
