@@ -10,7 +10,6 @@ from rs_order.contracts.administration import HealthStatus
 from rs_order.ports import ComponentHealth, Health
 from rs_order.regards.role_cache import RoleCache
 from rs_order.store.outbox import Outbox
-from rs_order.store.pool import Pool, transaction
 from rs_order.store.tenants import Maintenance
 
 LONGEST_CHECK_SECONDS = 3.0
@@ -75,7 +74,7 @@ class ServiceHealth:
 
     def __init__(
         self,
-        pool: Pool,
+        database_error: Callable[[], str | None],
         outbox: Outbox,
         connections: Sequence[SupervisedConnection],
         consumers: Sequence[BatchConsumer],
@@ -83,7 +82,8 @@ class ServiceHealth:
         maintenance: Maintenance,
         roles: RoleCache | None = None,
     ) -> None:
-        self._pool = pool
+        """``database_error`` returns why the database can't be used, or None."""
+        self._database_error = database_error
         self._outbox = outbox
         self._connections = connections
         self._consumers = consumers
@@ -91,11 +91,9 @@ class ServiceHealth:
         self._roles = roles
 
     async def check(self) -> Mapping[str, ComponentHealth]:
-        database, relay, maintenance = await asyncio.gather(
-            self._database(), self._relay(), self._tenants()
-        )
+        relay, maintenance = await asyncio.gather(self._relay(), self._tenants())
         return {
-            "db": database,
+            "db": self._database(),
             "rabbit": self._broker(),
             "consumers": consumption(self._consumers),
             "relay": relay,
@@ -103,20 +101,15 @@ class ServiceHealth:
             **self._rights(),
         }
 
-    async def _database(self) -> ComponentHealth:
-        try:
-            async with asyncio.timeout(LONGEST_CHECK_SECONDS):
-                async with transaction(self._pool) as connection:
-                    read_only = await connection.fetchval("show transaction_read_only") == "on"
-        except Exception as error:  # noqa: BLE001 - whatever it is, the database doesn't answer
-            return _health(False, error=type(error).__name__)
-        return _health(False, error="read-only") if read_only else _health(True)
+    def _database(self) -> ComponentHealth:
+        error = self._database_error()
+        return _health(True) if error is None else _health(False, error=error)
 
     async def _relay(self) -> ComponentHealth:
         try:
             async with asyncio.timeout(LONGEST_CHECK_SECONDS):
                 lag = await self._outbox.lag()
-        except Exception as error:  # noqa: BLE001 - as above
+        except Exception as error:  # noqa: BLE001 - whatever it is, the database doesn't answer
             return _health(False, error=type(error).__name__)
         return _health(
             lag.oldest_seconds <= LONGEST_RELAY_LAG_SECONDS,

@@ -95,7 +95,10 @@ async def serve(
         if clients.roles is not None:
             database.tenants.watch(clients.roles.tenants_changed)
         incoming = build_incoming(settings, names, application, index, is_worker=is_worker)
-        health = _health(monitoring_pool, database.clock, incoming, outgoing, clients.roles)
+        watch = _database_watch(settings, database, incoming)
+        health = _health(
+            watch, monitoring_pool, database.clock, incoming, outgoing, roles=clients.roles
+        )
         queues = queues_source(outgoing.depths, names.all_dead_letter_queues)
         sources = [health_source(health), queues, *database_sources(shared, monitoring_pool)]
         metrics = _metrics(sources, incoming, database)
@@ -109,11 +112,7 @@ async def serve(
             on_ready=on_ready,
             limits=_connection_limits(settings),
         )
-        watches = [
-            _database_watch(settings, database, incoming).run,
-            measure_event_loop,
-            database.tenants.follow,
-        ]
+        watches = [watch.run, measure_event_loop, database.tenants.follow]
         await _run_until(stop, incoming.connections, outgoing, rest, watches, roles=clients.roles)
 
 
@@ -152,15 +151,17 @@ async def _open_monitoring_pool(settings: Settings) -> Pool:
 
 
 def _health(
+    watch: DatabaseWatch,
     pool: Pool,
     clock: Clock,
     incoming: Incoming,
     outgoing: Outgoing,
+    *,
     roles: RoleCache | None,
 ) -> RecentHealth:
     return RecentHealth(
         ServiceHealth(
-            pool,
+            lambda: watch.error,
             Outbox(pool, clock),
             [*incoming.connections, *outgoing.connections],
             incoming.consumers,

@@ -76,6 +76,9 @@ class WatchedConnection(DriverConnection):
 
     read_only_seconds: ClassVar[float] = 1.0
     """Sessions of a server that only reads are opened again at most this often."""
+    disk_is_full: ClassVar[bool] = False
+    """True after a unit of work of this process failed because the server's disk is full, until a probe
+    of :class:`rs_order.store.watch.DatabaseWatch` succeeds."""
 
     def __init__(self, protocol: Any, transport: Any, *arguments: Any) -> None:
         super().__init__(protocol, transport, *arguments)
@@ -184,6 +187,8 @@ async def transaction(
             await connection.execute("commit")
         except BaseException as error:
             await _roll_back(connection)
+            if isinstance(error, asyncpg.DiskFullError):
+                WatchedConnection.disk_is_full = True
             if isinstance(error, (asyncpg.ReadOnlySQLTransactionError, TimeoutError)):
                 await pool.expire_connections()  # the address may lead to another server now
             raise

@@ -1,4 +1,4 @@
-"""Watches whether the database answers, over a connection of its own."""
+"""Watches whether the database can be used, over a connection of its own."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import Final
 import asyncpg
 import structlog
 
-from rs_order.store.pool import Pool
+from rs_order.store.pool import Pool, WatchedConnection
 
 CHECK_SECONDS: Final = 1.0
 """Pause between two checks."""
@@ -15,15 +15,24 @@ ANSWER_SECONDS: Final = 2.5
 """The longest time to connect and to get an answer."""
 FAILURES: Final = 2
 """Checks that fail one after the other until the database counts as lost: about six seconds."""
+WRITE_PROBE: Final = """
+set local work_mem = '64kB';
+select sum(length(text)) from (
+    select repeat('x', 1000) || number as text from generate_series(1, 500) as number
+    order by random() offset 0
+) as sorted
+"""
+"""Writes half a megabyte to a temporary file of the server, and deletes it. It changes no table."""
 
 log = structlog.get_logger(__name__)
 
 
 class DatabaseWatch:
-    """Reports when the database stops answering, and when it answers again.
+    """Reports when the database can't be used any more, and when it can be used again.
 
     A connection that hangs reports no error by itself. So this process would keep its messages, although
-    others could handle them.
+    others could handle them. A server that only reads can't be used, nor one whose disk is full. As most
+    statements succeed on a full disk, the check writes only after a unit of work has met that error.
     """
 
     def __init__(
@@ -35,6 +44,7 @@ class DatabaseWatch:
         back: Callable[[], None],
         check_seconds: float = CHECK_SECONDS,
         answer_seconds: float = ANSWER_SECONDS,
+        write_probe: str = WRITE_PROBE,
     ) -> None:
         """Set what to watch.
 
@@ -45,6 +55,7 @@ class DatabaseWatch:
             back: called once when it answers again.
             check_seconds: pause between two checks.
             answer_seconds: the longest time to connect and to get an answer.
+            write_probe: fails while the disk of the server is full.
         """
         self._url = url
         self._pool = pool
@@ -52,8 +63,15 @@ class DatabaseWatch:
         self._back = back
         self._check_seconds = check_seconds
         self._answer_seconds = answer_seconds
+        self._write_probe = write_probe
         self._connection: asyncpg.Connection | None = None
         self._failures = 0
+        self._error: str | None = "not checked yet"
+
+    @property
+    def error(self) -> str | None:
+        """Why the last check failed, in a word, or None if it succeeded."""
+        return self._error
 
     async def run(self) -> None:
         """Watch until the task is cancelled."""
@@ -68,16 +86,23 @@ class DatabaseWatch:
         try:
             async with asyncio.timeout(self._answer_seconds):
                 await self._ask()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the database doesn't answer
+        except Exception as error:  # noqa: BLE001 - whatever it is, the database can't be used
+            self._error = _name_of(error)
             self._disconnect()
             await self._count_failure(error)
         else:
-            self._count_answer()
+            self._error = None
+            self._count_success()
 
     async def _ask(self) -> None:
         if self._connection is None or self._connection.is_closed():
             self._connection = await asyncpg.connect(self._url, statement_cache_size=0)
-        await self._connection.execute("select 1")
+        if await self._connection.fetchval("show transaction_read_only") == "on":
+            raise asyncpg.ReadOnlySQLTransactionError("the server only reads")
+        if WatchedConnection.disk_is_full:
+            async with self._connection.transaction():
+                await self._connection.execute(self._write_probe)
+            WatchedConnection.disk_is_full = False
 
     async def _count_failure(self, error: Exception) -> None:
         self._failures += 1
@@ -86,7 +111,7 @@ class DatabaseWatch:
             self._lost()
             await self._pool.expire_connections()
 
-    def _count_answer(self) -> None:
+    def _count_success(self) -> None:
         if self._failures >= FAILURES:
             log.info("database-back")
             self._back()
@@ -96,3 +121,10 @@ class DatabaseWatch:
         if self._connection is not None:
             self._connection.terminate()
             self._connection = None
+
+
+def _name_of(error: Exception) -> str:
+    """Return what callers of health may read: no text of the driver, which can contain names."""
+    if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+        return "read-only"
+    return "disk-full" if isinstance(error, asyncpg.DiskFullError) else type(error).__name__

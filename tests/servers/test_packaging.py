@@ -118,6 +118,14 @@ def test_image_runs_the_console_script() -> None:
     assert command.group(1) in COMMANDS
 
 
+def test_only_a_process_that_hangs_makes_its_container_unhealthy() -> None:
+    """F31: the whole health was checked, so 30 s without a broker made the container unhealthy."""
+    checked = re.search(r"^HEALTHCHECK .*\n\s+CMD .*'(/actuator/\S+)'", DOCKERFILE, re.MULTILINE)
+
+    assert checked is not None
+    assert checked.group(1) == "/actuator/health/liveness"
+
+
 @pytest.mark.parametrize("stage", ["sandbox", "service"])
 def test_image_doesnt_run_as_root(stage: str) -> None:
     """Each image runs under an account of its own."""
