@@ -1,13 +1,16 @@
 """Bad input: each message gets its exact response or becomes a dead letter; other messages are unaffected."""
 
 import json
+from collections import Counter
 from typing import Any
 from uuid import uuid4
 
 import asyncpg
 import httpx
 import pytest
+from prometheus_client import REGISTRY
 
+from rs_order.broker.queue_names import topology
 from tests.acceptance.peer import CANCELS, REQUESTS
 from tests.acceptance.platform import TENANT, Platform
 from tests.acceptance.shared_platform import (
@@ -24,6 +27,9 @@ from tests.acceptance.shared_platform import (
     until_rows,
 )
 from tests.support.measurement import unmeasured
+from tests.support.mutations import mutated
+from tests.support.polling import eventually
+from tests.support.reused_broker import INSTANCE
 
 NO_QUERY = "[NotEmpty] list of queries should not be empty at queries: rejected value [{}]."
 NO_DATA_TYPE = (
@@ -538,3 +544,76 @@ async def dropped(platform: Platform) -> dict[str, float]:
         if line.startswith("rs_order_messages_dropped_total") and FILE_REFERENCE_QUEUE in line:
             counted[line.partition('reason="')[2].partition('"')[0]] = float(line.split()[-1])
     return counted
+
+
+MUTATED: dict[str, dict[str, Any]] = {
+    "order_requests": {
+        "correlationId": "mutated-NUMBER",
+        "user": "mutated-NUMBER@example.org",
+        "queries": [EVE_01],
+        "filters": {"dataTypes": ["RAWDATA"], "filenameRegExp": ".*"},
+        "sizeLimitInBytes": 1,
+    },
+    "order_cancels": {"correlationId": "mutated-NUMBER", "orderId": 999_999_999},
+    "file_references": {"type": "AVAILABLE", "checksum": "mutated", "message": "m"},
+    "processing_results": {
+        "batchCorrelationId": f"{TENANT}:1:1",
+        "executionCorrelationId": "e",
+        "processInfo": {"a": "b"},
+        "finalStatus": "SUCCESS",
+        "outputs": [{"url": "file:///a", "name": "a", "size": 1}],
+        "messages": ["m"],
+    },
+    "process_rights": {
+        "type": "DELETE",
+        "oldValue": {"pluginConfiguration": {"businessId": str(uuid4())}},
+        "newValue": {"pluginConfiguration": {"businessId": str(uuid4())}},
+    },
+    "file_reference_updates": {"checksum": "mutated"},
+}
+"""A valid message for each queue of peers. NUMBER makes each mutation another request."""
+
+
+@pytest.mark.parametrize("queue", MUTATED)
+async def test_mutated_messages_are_all_accounted_for(queue: str, platform: Platform) -> None:
+    """Each one has an effect, is a dead letter with a reason, or is dropped and counted; none is a defect."""
+    name = getattr(topology(instance_identifier=INSTANCE), queue).name
+    bodies = [
+        body.replace(b"NUMBER", str(number).encode())
+        for number, body in enumerate(mutated(MUTATED[queue]))
+    ]
+    before = counters_of(name)
+    (stored,) = await platform.rows("select count(*) from order_request")
+    for body in bodies:
+        await put_in_queue(platform, name, body, {"regards.tenant": TENANT})
+    await eventually(
+        lambda: sum((counters_of(name) - before).values()) >= len(bodies), f"{name} is handled"
+    )
+    counted = counters_of(name) - before
+    (now_stored,) = await platform.rows("select count(*) from order_request")
+    await eventually(
+        lambda: platform.rows(
+            "select 1 where not exists (select from order_request where state = 'RECEIVED')"
+        ),
+        "every request is decided",
+    )
+
+    assert counted["unexpected-batch-failure"] == 0
+    assert counted.total() == len(bodies)
+    if queue == "order_requests":
+        assert now_stored["count"] - stored["count"] == counted["acknowledged"]
+
+
+def counters_of(queue: str) -> Counter[str]:
+    """Return the messages of a queue that were dead-lettered, by reason, and those only acknowledged."""
+    found: Counter[str] = Counter()
+    for metric in REGISTRY.collect():
+        for sample in metric.samples:
+            if sample.labels.get("queue") != queue:
+                continue
+            if sample.name == "rs_order_acknowledged_total":
+                found["acknowledged"] += int(sample.value)
+            if sample.name == "rs_order_dead_lettered_total":
+                found[sample.labels["reason"]] += int(sample.value)
+                found["acknowledged"] -= int(sample.value)
+    return found
