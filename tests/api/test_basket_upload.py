@@ -256,3 +256,12 @@ async def test_w37_an_upload_is_added_whole_or_not_at_all(here: Platform, many: 
 
         assert (answer.status_code, answer.json()) == (422, CATALOG_FAILED)
         assert await basket_of(client) == before
+
+
+async def test_a_body_of_too_many_parts_is_rejected(here: Platform) -> None:
+    parts = [("file", ("ids.txt", b"a"))] * 1001
+    async with a_client(here) as client:
+        answer = await client.post(UPLOAD, files=parts)
+
+    assert answer.status_code == 400
+    assert "Too many files" in answer.json()["messages"][0]

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from tests.support.processes import interruptible_children
+from tests.support.secrets import COMMAND_KEY, shown_secrets
 from tests.support.servers import FreshBroker
 
 READY_SECONDS = 60
@@ -32,7 +33,7 @@ class Ended:
 
 async def start(*arguments: str, **settings: str) -> Process:
     """Start a command with the settings, and with a signing key if they have none."""
-    settings = {"jwt_key_hs512": "k" * 64, **settings}
+    settings = {"jwt_key_hs512": COMMAND_KEY, **settings}
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RS_ORDER_")}
     env = kept | {f"RS_ORDER_{name.upper()}": value for name, value in settings.items()}
     with interruptible_children():
@@ -45,6 +46,7 @@ async def rs_order(*arguments: str, **settings: str) -> Ended:
     """Run a command to its end."""
     process = await start(*arguments, **settings)
     out, err = await process.communicate()
+    assert shown_secrets((out + err).decode()) == []
     return Ended(process.returncode, out.decode(), err.decode())
 
 

@@ -1,7 +1,10 @@
 """Compose file, Dockerfile and requirements name variables, commands, files and packages that exist."""
 
+import base64
 import json
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -77,6 +80,9 @@ def test_compose_waits_for_health() -> None:
     """Each service that another one waits for has a health check."""
     for service in COMPOSE["services"].values():
         for name, condition in service.get("depends_on", {}).items():
+            if name == "migrate":  # it ends
+                assert condition == {"condition": "service_completed_successfully"}
+                continue
             assert condition == {"condition": "service_healthy"}
             assert "healthcheck" in COMPOSE["services"][name]
 
@@ -96,6 +102,69 @@ def test_definitions_make_both_virtual_hosts() -> None:
 
     assert wanted <= {vhost["name"] for vhost in definitions["vhosts"]}
     assert wanted <= {permission["vhost"] for permission in definitions["permissions"]}
+
+
+def test_accounts_of_the_broker_administer_nothing() -> None:
+    """No account has a tag, and that of the service has the permissions of docs/operations.md."""
+    text = (ROOT / "compose/rabbitmq/definitions.json").read_text(encoding="utf-8")
+    definitions = json.loads(text)
+    operations = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^\| rs_order \|.*$", operations, re.MULTILINE)
+    documented = [pattern.replace(r"\|", "|") for pattern in re.findall(r"`(.*?)`", line)]
+
+    assert [user["tags"] for user in definitions["users"]] == [[], []]
+    for permission in definitions["permissions"]:
+        if permission["user"] == "rs_order":
+            assert [permission[name] for name in ("configure", "write", "read")] == documented
+
+
+@pytest.mark.parametrize("service", COMPOSE["services"])
+def test_containers_are_hardened(service: str) -> None:
+    """Read-only, without capabilities and root, with limits of memory and processes."""
+    container = COMPOSE["services"][service]
+
+    assert container["read_only"] is True
+    assert container["cap_drop"] == ["ALL"]
+    assert "cap_add" not in container
+    assert container["security_opt"] == ["no-new-privileges:true"]
+    assert container["user"] not in {"root", "0"}
+    assert container["mem_limit"]
+    assert container["pids_limit"]
+    assert all(
+        volume.endswith(":ro") or volume.split(":")[0] in COMPOSE["volumes"]
+        for volume in container.get("volumes", [])
+    )
+
+
+def test_the_service_of_compose_owns_nothing() -> None:
+    """It uses the role that ``migrate`` gives its rights, and no management API."""
+    service, migrate = COMPOSE["services"]["rs-order"], COMPOSE["services"]["migrate"]
+    role = migrate["command"][-1]
+
+    assert migrate["command"] == ["migrate", "--grant-to", "rs_order"]
+    assert service["environment"]["RS_ORDER_DATABASE_URL"].startswith(f"postgresql://{role}:")
+    assert migrate["environment"]["RS_ORDER_DATABASE_URL"].startswith(
+        "postgresql://rs_order_owner:"
+    )
+    assert "RS_ORDER_AMQP_MANAGEMENT_URL" not in service["environment"]
+
+
+def test_secrets_of_compose(tmp_path: Path) -> None:
+    """``make-secrets`` makes every variable that compose asks for, and never replaces one."""
+    script = [sys.executable, str(ROOT / "compose/make-secrets"), str(tmp_path)]
+    subprocess.run(script, check=True, capture_output=True)  # noqa: S603 - our own script
+    again = subprocess.run(script, check=False, capture_output=True)  # noqa: S603 - likewise
+    env = dict(line.split("=") for line in (tmp_path / ".env").read_text().splitlines())
+    text = (ROOT / "compose/compose.yaml").read_text(encoding="utf-8")
+    users = json.loads((tmp_path / "secrets/definitions.json").read_text())["users"]
+
+    assert set(re.findall(r"\$\{(\w+):\?", text)) == set(env)
+    assert set(re.findall(r"\$\{(\w+):-", text)) == {"ARCHIVE"}
+    assert len(set(env.values())) == len(env)
+    assert all(len(value) >= 64 for value in env.values())
+    assert (tmp_path / ".env").stat().st_mode & 0o777 == 0o600
+    assert [len(base64.b64decode(user["password_hash"])) for user in users] == [36, 36]
+    assert again.returncode == 1
 
 
 def test_files_of_the_image_exist() -> None:
@@ -147,7 +216,7 @@ def test_compose_builds_real_stages() -> None:
         if "build" in service
     }
 
-    assert targets == {"sandbox": "sandbox", "rs-order": "service"}
+    assert targets == {"sandbox": "sandbox", "migrate": "service", "rs-order": "service"}
 
 
 def test_service_image_has_no_sandbox_dependencies() -> None:
