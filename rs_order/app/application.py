@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 from rs_order.actions.routes import OrderActions
 from rs_order.app import features
-from rs_order.app.dead_letters import DeadLetterServices, dead_letter_services
+from rs_order.app.dead_letters import dead_letter_services
 from rs_order.app.features import Orders, Processing, Requests, Scheduling, Tenants
 from rs_order.app.mails import mails
 from rs_order.app.shared_parts import SharedParts, broker_topology
 from rs_order.baskets.routes import BasketUseCases
+from rs_order.dead_letters.routes import DeadLetterServices
 from rs_order.dead_letters.runs import LetterRunStep
 from rs_order.downloads.settle import SettleDownloads
 from rs_order.reconcile.runs import ReconcilerRuns, count_drift

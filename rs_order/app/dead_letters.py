@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 from rs_order.app.clock import SystemClock
 from rs_order.app.shared_parts import broker_topology
@@ -28,6 +27,7 @@ from rs_order.contracts.processing_messages import ExecutionResultEvent, Process
 from rs_order.contracts.wire import WireModel
 from rs_order.dead_letters.acts import BodyCheck, DeadLetterActs
 from rs_order.dead_letters.body_checks import message_check, step_check
+from rs_order.dead_letters.routes import DeadLetterServices
 from rs_order.dead_letters.runs import LetterRuns
 from rs_order.orders.order_end import invalid_cancel_request
 from rs_order.ports import Clock
@@ -46,14 +46,6 @@ _PLATFORM_EVENTS: Mapping[str, type[WireModel]] = {
     CONNECTION_UPDATED: TenantConnectionEvent,
     CONNECTION_DELETED: TenantConnectionEvent,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetterServices:
-    """The acts on single dead letters, and on all that a filter selects."""
-
-    acts: DeadLetterActs
-    runs: LetterRuns
 
 
 def dead_letter_services(

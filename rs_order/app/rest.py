@@ -10,6 +10,7 @@ from rs_order.actions.routes import OrderActions, actions_router
 from rs_order.app.application import Application
 from rs_order.audit.routes import audit_router
 from rs_order.baskets.routes import BasketUseCases, baskets_router
+from rs_order.dead_letters.routes import DeadLetterServices, dead_letters_router
 from rs_order.downloads.file_routes import file_downloads_router
 from rs_order.downloads.metalink import Metalinks
 from rs_order.downloads.routes import DownloadServices, metalinks_router, zips_router
@@ -56,6 +57,7 @@ class RestServices:
     actions: OrderActions
     audit: Audit
     baskets: BasketUseCases
+    dead_letters: DeadLetterServices
     downloads: DownloadServices
     files: FileListServices
     health: Health
@@ -113,6 +115,7 @@ def _tenant_routers(services: RestServices) -> list[APIRouter]:
         ),
         data_source_router(access, tenants.data_source),
         audit_router(access, services.audit),
+        dead_letters_router(access, services.dead_letters),
     ]
 
 
@@ -120,6 +123,7 @@ def absent_services(**given: Any) -> RestServices:
     """Return services that are None except for the given ones, to describe endpoints or call a few."""
     absent = {
         "access": _absent(Access),
+        "dead_letters": _absent(DeadLetterServices),
         "downloads": _absent(DownloadServices),
         "files": _absent(FileListServices),
         "orders": _absent(OrderServices),
@@ -143,6 +147,7 @@ def rest_services(
         actions=application.actions,
         audit=Audit(pool),
         baskets=application.baskets,
+        dead_letters=application.dead_letters,
         downloads=_download_services(application, pool),
         files=FileListServices(views, FileViews(pool), shared.links),
         health=health,

@@ -20,7 +20,7 @@ from rs_order.cli.failures import FAILED, database_errors_explained, run_command
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from rs_order.app.dead_letters import DeadLetterServices
+    from rs_order.dead_letters.routes import DeadLetterServices
     from rs_order.domain.dead_letters import (
         DeadLetterFilter,
         LetterRun,
@@ -265,7 +265,7 @@ async def _show(dead_letter_id: str) -> None:
 
 
 async def _replay(ids: list[str], rate: float | None) -> None:
-    from rs_order.dead_letters.acts import DEFAULT_RATE
+    from rs_order.contracts.dead_letter_bodies import DEFAULT_RATE
 
     rate = rate or DEFAULT_RATE
     async with _opened() as (services, operator):
@@ -277,7 +277,7 @@ async def _replay(ids: list[str], rate: float | None) -> None:
 async def _replay_corrected(letter_id: str, body: bytes | None) -> None:
     """Replay with a body, or with what the operator makes of the present one."""
     from rs_order.cli.body_editor import edited_body
-    from rs_order.dead_letters.acts import DEFAULT_RATE
+    from rs_order.contracts.dead_letter_bodies import DEFAULT_RATE
 
     async with _opened() as (services, operator):
         if body is None:
@@ -292,7 +292,7 @@ async def _run_over(
     wanted: "DeadLetterFilter", *, rate: float | None = None, because: str | None = None
 ) -> None:
     """Replay all dead letters that match, or discard them if there is a reason."""
-    from rs_order.dead_letters.acts import DEFAULT_RATE
+    from rs_order.contracts.dead_letter_bodies import DEFAULT_RATE
     from rs_order.domain.dead_letters import LetterAct
 
     act = LetterAct.DISCARD if because else LetterAct.REPLAY
@@ -369,4 +369,4 @@ async def _opened() -> "AsyncIterator[tuple[DeadLetterServices, Operator]]":
     configure_command_logs(settings)
     with database_errors_explained(settings):
         async with open_dead_letters(settings) as services:
-            yield services, Operator(getpass.getuser(), "CLI")
+            yield services, Operator(getpass.getuser(), "cli")

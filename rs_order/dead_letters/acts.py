@@ -8,12 +8,12 @@ operators replays a dead letter. The watcher then deletes it from its queue.
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Final
 from uuid import UUID
 
 import structlog
 
 from rs_order.broker.stored_dead_letters import replay_content
+from rs_order.contracts.dead_letter_bodies import DEFAULT_RATE, MOST_IDS
 from rs_order.core.errors import DeadLetterRejected, InvalidInput, UnknownDeadLetter
 from rs_order.domain.dead_letters import (
     DeadLetterFilter,
@@ -24,15 +24,9 @@ from rs_order.domain.dead_letters import (
 from rs_order.domain.identity import INSTANCE
 from rs_order.domain.ids import Tenant
 from rs_order.ports import Clock, MessageKind
+from rs_order.store.audit import AuditAction, AuditActor, AuditEntry, Door
 from rs_order.store.dead_letters import DeadLetterStore, DeadLetterUnit
 from rs_order.store.outbox import OutgoingMessage
-
-DEFAULT_RATE: Final = 50.0
-"""Dead letters sent back per second."""
-LIST_LIMIT: Final = 1000
-"""Dead letters on one page of a list."""
-MOST_IDS: Final = 1000
-"""Dead letters that one act may name."""
 
 BodyCheck = Callable[[bytes], Sequence[str]]
 """Returns what is wrong with the body of a message: one sentence for each member, with its name."""
@@ -130,6 +124,7 @@ class DeadLetterActs:
             )
             if result.rejected:
                 raise DeadLetterRejected(result.rejected[letter.id])
+            await unit.audit([_correction(letter, body, operator)])
         log.info("dead-letter-corrected", user=operator.name, **_facts(letter))
         log_replay([letter], result, operator)
         return result
@@ -188,17 +183,19 @@ async def replay_letters(
     """Replay locked dead letters within a transaction. Their messages are due one after the other."""
     missing = await unit.missing_queues()
     result = Handled()
-    messages = list[OutgoingMessage]()
+    messages, entries = list[OutgoingMessage](), list[AuditEntry]()
     for letter in letters:
         if reason := _rejection(letter, missing):
             result.rejected[letter.id] = reason
             continue
         due_at = now + timedelta(seconds=len(messages) / rate)
         messages.append(_message(letter, due_at if messages else None))
+        entries.append(_entry(letter, LetterState.REPLAYED, operator))
         result.done.append(letter.id)
     result.messages += [message.message_id for message in messages]
     await unit.send(messages)
     await unit.close(result.done, LetterState.REPLAYED, now, operator.name, None)
+    await unit.audit(entries)
     return result
 
 
@@ -212,6 +209,7 @@ async def discard_letters(
     """Discard locked dead letters, which are open, within a transaction."""
     ids = [letter.id for letter in letters]
     await unit.close(ids, LetterState.DISCARDED, now, operator.name, because)
+    await unit.audit([_entry(one, LetterState.DISCARDED, operator, because) for one in letters])
     return Handled(ids)
 
 
@@ -294,6 +292,43 @@ def _message(letter: StoredDeadLetter, due_at: datetime | None) -> OutgoingMessa
         body=replay_content(letter, letter.body),
         due_at=due_at,
     )
+
+
+_ACTIONS = {
+    LetterState.REPLAYED: AuditAction.DEAD_LETTER_REPLAYED,
+    LetterState.DISCARDED: AuditAction.DEAD_LETTER_DISCARDED,
+}
+
+
+def _entry(
+    letter: StoredDeadLetter, state: LetterState, operator: Operator, because: str | None = None
+) -> AuditEntry:
+    """Return the audit entry of a replay or a discard. It names the message, not its content."""
+    facts = {name: value for name, value in _facts(letter).items() if value is not None}
+    return AuditEntry(
+        action=_ACTIONS[state],
+        by=_actor(operator),
+        tenant=Tenant(letter.tenant) if letter.tenant else None,
+        object_id=letter.id,
+        before={**facts, "state": letter.state},
+        after={"state": state},
+        reason=because,
+    )
+
+
+def _correction(letter: StoredDeadLetter, body: bytes, operator: Operator) -> AuditEntry:
+    return AuditEntry(
+        action=AuditAction.DEAD_LETTER_CORRECTED,
+        by=_actor(operator),
+        tenant=Tenant(letter.tenant) if letter.tenant else None,
+        object_id=letter.id,
+        before={"body": letter.body.decode(errors="backslashreplace")},
+        after={"body": body.decode(errors="backslashreplace")},
+    )
+
+
+def _actor(operator: Operator) -> AuditActor:
+    return AuditActor(operator.name, Door(operator.door), operator.role)
 
 
 def _facts(letter: StoredDeadLetter) -> dict[str, object]:

@@ -8,10 +8,10 @@ from typing import Final
 
 import structlog
 
+from rs_order.contracts.dead_letter_bodies import DEFAULT_RATE, FASTEST_RATE
 from rs_order.core.errors import InvalidInput, NotFound
 from rs_order.core.steps import Step, StepScope
 from rs_order.dead_letters.acts import (
-    DEFAULT_RATE,
     Handled,
     discard_letters,
     log_discards,
@@ -37,7 +37,6 @@ from rs_order.store.outbox import OutgoingMessage
 LARGEST_SLICE: Final = 200
 SLICE_SECONDS: Final = 1.0
 """A slice of a replay holds about what may be sent in this time."""
-FASTEST_RATE: Final = 10_000.0
 KEPT_REJECTIONS: Final = 100
 
 log = structlog.get_logger(__name__)

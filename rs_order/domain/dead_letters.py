@@ -97,9 +97,11 @@ class Operator:
     name: str
     """The e-mail of a caller, or the user of the machine on which the command runs."""
     door: str
-    """``REST`` or ``CLI``."""
+    """``rest`` or ``cli``."""
     tenant: str | None = None
     """The only tenant whose dead letters they may see; None: all, and those without a tenant."""
+    role: str | None = None
+    """The caller's role, by REST only."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,7 @@ _TAGS: Final = {
     "modules": "Export and import the configuration, check the readiness.",
     "data source": "Test the database of a project.",
     "audit": "Read who changed what, for operators.",
+    "dead letters": "List, replay, correct and discard messages that could not be handled.",
     "security": "List the resources that roles can be given.",
     "actuator": "Health, build and metrics, open to all.",
 }

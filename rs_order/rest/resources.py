@@ -293,5 +293,31 @@ EXPORT_AUDIT: Final = Resource(
     of_tenant=False,
 )
 
+_DEAD_LETTERS: Final = "DeadLetterController"
+
+
+def _dead_letters(verb: str, path: str, description: str) -> Resource:
+    """Return a resource for dead letters, which may belong to a project that isn't served."""
+    template = f"/dead-letters{path}"
+    return Resource(verb, template, EXPLOIT, _DEAD_LETTERS, description, of_tenant=False)
+
+
+LIST_DEAD_LETTERS: Final = _dead_letters("GET", "", "List dead letters")
+REPLAY_DEAD_LETTERS: Final = _dead_letters("POST", "/replay", "Replay named dead letters")
+DISCARD_DEAD_LETTERS: Final = _dead_letters("POST", "/discard", "Discard named dead letters")
+START_DEAD_LETTER_RUN: Final = _dead_letters(
+    "POST", "/runs", "Replay or discard all dead letters that match a filter"
+)
+GET_DEAD_LETTER_RUN: Final = _dead_letters(
+    "GET", "/runs/{runId}", "Get the progress of an act on many dead letters"
+)
+CANCEL_DEAD_LETTER_RUN: Final = _dead_letters(
+    "DELETE", "/runs/{runId}", "Stop an act on many dead letters"
+)
+GET_DEAD_LETTER: Final = _dead_letters("GET", "/{letterId}", "Get a dead letter with its body")
+REPLAY_DEAD_LETTER: Final = _dead_letters(
+    "POST", "/{letterId}/replay", "Replay a dead letter, with a corrected body if there is one"
+)
+
 RESOURCES: Final = tuple(value for value in globals().values() if isinstance(value, Resource))
 """All of them, in the order of rest.md's chapters; then those that the reference doesn't have."""

@@ -21,6 +21,7 @@ from rs_order.domain.dead_letters import (
 from rs_order.domain.identity import INSTANCE
 from rs_order.domain.ids import OrderId, Tenant
 from rs_order.ports import Clock, IndexedQueue, IndexedRow
+from rs_order.store.audit import AuditEntry, record
 from rs_order.store.errors import store_errors
 from rs_order.store.outbox import Messages, OutgoingMessage
 from rs_order.store.pool import Connection, Pool, Row, statements, transaction
@@ -154,6 +155,11 @@ class DeadLetterUnit:
     ) -> None:
         """Give locked dead letters their final state. The watcher then removes them from their queue."""
         await self._connection.execute(SQL["close"], ids, state, now, by, because)
+
+    async def audit(self, entries: Sequence[AuditEntry]) -> None:
+        """Record acts in the audit, so that they happen together with their entries or not at all."""
+        for entry in entries:
+            await record(self._connection, entry)
 
     async def send(self, messages: Sequence[OutgoingMessage]) -> None:
         await self._messages.send(messages)

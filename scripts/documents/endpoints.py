@@ -15,9 +15,19 @@ CHAPTER = ROOT / "docs/contract/rest.md"
 SECTIONS = (6, 7, 9, 10, 11)
 """The sections of rest.md that have tables of endpoints."""
 
+_DEAD_LETTERS = "for operators of this service (docs/operations.md)"
+
 ADDED: Mapping[str, str] = {
     "HEAD /orders/files/{dataFileId}": "rest.md 10.1, quirks: answered there by a whole download",
     "GET /security/resources": "rest.md 11.6: described in a sentence",
+    "GET /dead-letters": _DEAD_LETTERS,
+    "POST /dead-letters/replay": _DEAD_LETTERS,
+    "POST /dead-letters/discard": _DEAD_LETTERS,
+    "POST /dead-letters/runs": _DEAD_LETTERS,
+    "GET /dead-letters/runs/{runId}": _DEAD_LETTERS,
+    "DELETE /dead-letters/runs/{runId}": _DEAD_LETTERS,
+    "GET /dead-letters/{letterId}": _DEAD_LETTERS,
+    "POST /dead-letters/{letterId}/replay": _DEAD_LETTERS,
     "GET /actuator/health": "rest.md 11.7: a table of its own form",
     "GET /actuator/health/liveness": "probes of orchestrators, with Spring's names",
     "GET /actuator/health/readiness": "probes of orchestrators, with Spring's names",

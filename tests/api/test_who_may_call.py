@@ -123,6 +123,14 @@ ROWS = {
     "GET /regards/{tenant}/datasource/status": Row(PUBLIC, of_tenant=False),
     "GET /audit": Row(EXPLOIT, of_tenant=False),
     "GET /audit/csv": Row(EXPLOIT, of_tenant=False),
+    "GET /dead-letters": Row(EXPLOIT, of_tenant=False),
+    "POST /dead-letters/replay": Row(EXPLOIT, json={}, of_tenant=False),
+    "POST /dead-letters/discard": Row(EXPLOIT, json={}, of_tenant=False),
+    "POST /dead-letters/runs": Row(EXPLOIT, json={}, of_tenant=False),
+    "GET /dead-letters/runs/{runId}": Row(EXPLOIT, of_tenant=False),
+    "DELETE /dead-letters/runs/{runId}": Row(EXPLOIT, of_tenant=False),
+    "GET /dead-letters/{letterId}": Row(EXPLOIT, of_tenant=False),
+    "POST /dead-letters/{letterId}/replay": Row(EXPLOIT, json={}, of_tenant=False),
 }
 OPERATOR_MORE = "GET /settings"
 OPERATOR_LESS = "POST /orders/csv"
@@ -238,6 +246,8 @@ async def subjects(here: Platform) -> AsyncIterator[Subjects]:
         "datasetSelectionId": 987654321,
         "itemsSelectionDate": "2024-01-23T09:21:50Z",
         "name": "no_such_setting",
+        "letterId": "no-such-letter",
+        "runId": 987654321,
     }
     here.sandbox.put_role(OWN, OPERATOR, Role(parent=EXPLOIT))
     verb, _, template = OPERATOR_MORE.partition(" ")

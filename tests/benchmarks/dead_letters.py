@@ -31,7 +31,7 @@ select 'letter-' || n, 'letter-' || n, 'multitenant', 'queue.' || n % 4 || '.DLQ
     '{}', convert_to(repeat('body ', 200), 'UTF8')
 from generate_series(1, $1::integer) n
 """
-_ROOT = Operator("root", "CLI")
+_ROOT = Operator("root", "cli")
 _NAMES = topology(instance_identifier="benchmark")
 
 

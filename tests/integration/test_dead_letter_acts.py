@@ -8,9 +8,10 @@ import orjson
 import pytest
 
 from rs_order.app.clock import SystemClock
-from rs_order.app.dead_letters import DeadLetterServices, dead_letter_services
+from rs_order.app.dead_letters import dead_letter_services
 from rs_order.broker.queue_names import topology
 from rs_order.core.errors import DeadLetterRejected, InvalidInput, NotFound, UnknownDeadLetter
+from rs_order.dead_letters.routes import DeadLetterServices
 from rs_order.dead_letters.runs import LetterRunStep
 from rs_order.domain.dead_letters import (
     ANY_DEAD_LETTER,
@@ -30,7 +31,7 @@ from rs_order.store.pool import Pool
 NAMES = topology(instance_identifier="test")
 REQUESTS, STEPS = NAMES.order_requests.name, NAMES.steps.name
 BODY = b'{"correlationId": "c", "queries": ["*"], "user": "jo"}'
-JANE, ROOT = Operator("jane@example.org", "REST", "project1"), Operator("root", "CLI")
+JANE, ROOT = Operator("jane@example.org", "rest", "project1"), Operator("root", "cli")
 MANY = 5000
 
 

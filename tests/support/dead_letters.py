@@ -9,7 +9,7 @@ import aio_pika
 from aio_pika.abc import AbstractConnection
 
 from rs_order.app.clock import SystemClock
-from rs_order.app.dead_letters import DeadLetterServices, dead_letter_services
+from rs_order.app.dead_letters import dead_letter_services
 from rs_order.broker.batch_consumer import BatchConsumer
 from rs_order.broker.connection import Session, SupervisedConnection
 from rs_order.broker.dead_letter_watch import DeadLetterWatch
@@ -21,6 +21,7 @@ from rs_order.broker.topology import Elements, Topology, Vhost
 from rs_order.consumers.batches import read_body
 from rs_order.core.steps import read_step
 from rs_order.dead_letters.acts import Handled
+from rs_order.dead_letters.routes import DeadLetterServices
 from rs_order.dead_letters.runs import LetterRunStep
 from rs_order.domain.dead_letters import (
     ANY_DEAD_LETTER,
@@ -37,7 +38,7 @@ from rs_order.store.pool import Pool
 from tests.support.polling import eventually
 from tests.support.servers import FreshBroker
 
-OPERATOR = Operator("jane", "CLI")
+OPERATOR = Operator("jane", "cli")
 
 
 @dataclass
