@@ -20,7 +20,7 @@ MOST_IDS: Final = 1000
 FASTEST_RATE: Final = 10_000.0
 DEFAULT_RATE: Final = 50.0
 
-Ids = Annotated[list[Text], Field(min_length=1, max_length=MOST_IDS)]
+Ids = Annotated[list[Text], Field(min_length=1)]
 Rate = Annotated[float, Field(gt=0, le=FASTEST_RATE, allow_inf_nan=False)]
 
 

@@ -45,6 +45,7 @@ LetterId = Annotated[Text, Path(alias="letterId", examples=["5c2c51842fdb8a3d"])
 RunId = Annotated[int, Path(alias="runId", ge=1, le=INT64, examples=[7])]
 
 _UNKNOWN = {404: "The caller can see no dead letter with this id; nothing was changed"}
+_TOO_MANY = {422: "Too many dead letters are named; a filter may select more"}
 _UNKNOWN_RUN = {404: "The caller can see no act with this id"}
 _OTHER_TENANT = {422: "The filter names another project than the caller's"}
 
@@ -145,7 +146,9 @@ def _serve_acts(endpoints: Endpoints, acts: DeadLetterActs) -> None:
             handled = await acts.replay_corrected(letter_id, body, operator)
         return _handled(request, handled)
 
-    @endpoints.serve(REPLAY_DEAD_LETTERS, model=HandledDto, responses={**_UNKNOWN, **BAD_BODY})
+    @endpoints.serve(
+        REPLAY_DEAD_LETTERS, model=HandledDto, responses={**_UNKNOWN, **_TOO_MANY, **BAD_BODY}
+    )
     async def replay_dead_letters(
         request: Request, caller: AuthorisedCaller, wanted: ReplayRequest
     ) -> Response:
@@ -157,6 +160,7 @@ def _serve_acts(endpoints: Endpoints, acts: DeadLetterActs) -> None:
         model=HandledDto,
         responses={
             **_UNKNOWN,
+            **_TOO_MANY,
             **BAD_BODY,
             409: "One of them was replayed or discarded before; nothing was changed",
         },
