@@ -58,6 +58,7 @@ ABOUT_NO_ORDER = {
     "connect-tenant",
     "report-connection",
     "find-tenants",
+    "act-on-dead-letters",
 }
 """Steps that name no order: they work on what the tables have to do, and nothing if they have nothing."""
 
