@@ -62,7 +62,7 @@ def run_command(
             runner.run(command)
     except (typer.Exit, typer.BadParameter):
         raise
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         raise typer.Exit(INTERRUPTED) from None
     except Exception as error:  # noqa: BLE001 - the last place that can report an error
         raise typer.Exit(_report(error)) from None

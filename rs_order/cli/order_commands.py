@@ -77,9 +77,14 @@ def cancel_command(
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask for confirmation.")] = False,
 ) -> None:
     """Delete an order in any status, as a cancel request does. Its files can't be downloaded any more."""
-    if not yes and not sys.stdin.isatty():
+    if not yes and not can_ask():
         raise typer.BadParameter("needed where nobody can be asked", param_hint="--yes")
     run_command(_cancel(tenant, order, ask=not yes))
+
+
+def can_ask() -> bool:
+    """True if the command runs on a terminal."""
+    return sys.stdin.isatty()
 
 
 async def _list(
@@ -159,11 +164,17 @@ async def _cancel(tenant: str, order_id: int, *, ask: bool) -> None:
 
 
 def _confirm(order: "InspectedOrder") -> None:
-    typer.confirm(
+    """Ask the operator.
+
+    Raises:
+        CommandFailed: they don't want it.
+    """
+    confirmed = typer.confirm(
         f"Order {order.id} of {order.owner} is {order.status} with {order.counters.total_files} files. "
-        "Delete it for good?",
-        abort=True,
+        "Delete it for good?"
     )
+    if not confirmed:
+        raise CommandFailed("Nothing was changed")
 
 
 def _report(order_id: "OrderId", order: "InspectedOrder", *, cancelled: bool) -> None:

@@ -71,6 +71,27 @@ async def test_orders_are_listed_shown_and_cancelled(command: Command, rows: Ten
     assert entry["before"] == {"status": "RUNNING", "owner": OWNER}
 
 
+@pytest.mark.parametrize(
+    ("answer", "ended_with"), [("n\n", (1, "DONE")), ("", (130, "DONE")), ("y\n", (0, "DELETED"))]
+)
+async def test_a_cancellation_is_confirmed(
+    command: Command,
+    rows: TenantRows,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: str,
+    ended_with: tuple[int, str],
+) -> None:
+    """On a terminal. An answer that never comes is an interruption."""
+    monkeypatch.setattr("rs_order.cli.order_commands.can_ask", lambda: True)
+    order = await rows.order(OrderStatus.DONE)
+
+    ended = await command("orders", "cancel", str(order), "--tenant", TENANT, answer=answer)
+    shown = await command("orders", "show", str(order), "--tenant", TENANT, "--json")
+
+    assert f"Order {order} of {OWNER} is DONE with 0 files" in ended.stdout
+    assert (ended.exit_code, json.loads(shown.stdout)["status"]) == ended_with
+
+
 async def test_a_tenant_is_disabled_and_added_again(command: Command) -> None:
     """Its data stays; the audit has both acts, as table and CSV."""
     disabled = await command("tenant", "disable", TENANT)

@@ -11,6 +11,7 @@ from rs_order.contracts.platform_messages import TenantEvent
 from rs_order.domain.identity import INSTANCE
 from rs_order.domain.ids import SubOrderId, Tenant
 from rs_order.domain.states import OrderStatus
+from rs_order.store.audit import AuditActor, Door
 from rs_order.store.pool import InvalidTenantNameError, Pool
 from rs_order.store.tenants import Tenants
 from rs_order.store.unit_of_work import Store
@@ -18,6 +19,7 @@ from rs_order.tenants.connect import ConnectTenants
 from rs_order.tenants.consumer import InstanceTenant, TenantHandlers
 from tests.integration.conftest import OTHER, TENANT
 from tests.support.clock import ManualClock
+from tests.support.polling import eventually
 from tests.support.rows import TenantRows, in_tenant
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -47,6 +49,16 @@ async def test_an_inactive_tenant_keeps_its_data(
 
     assert (deactivated, again, served, names) == (True, True, False, [OTHER])
     assert (activated, tenants.serves(TENANT), orders) == (True, True, [order])
+
+
+async def test_a_process_follows_what_a_command_does(pool: Pool, tenants: Tenants) -> None:
+    """No event names a tenant that an operator disables, so processes read the tenants from time to time."""
+    following = asyncio.create_task(tenants.follow(seconds=0.01))
+    try:
+        await Tenants(pool).disable(TENANT, AuditActor("root", Door.CLI))
+        await eventually(lambda: not tenants.serves(TENANT), "the tenant isn't served any more")
+    finally:
+        following.cancel()
 
 
 async def test_the_newest_event_counts(tenants: Tenants) -> None:
