@@ -2,7 +2,6 @@
 
 # ruff: noqa: PLC0415 - a command imports what it needs, so that --help is fast
 import asyncio
-import getpass
 import json
 import sys
 import time
@@ -361,7 +360,7 @@ async def _until_ended(
 async def _opened() -> "AsyncIterator[tuple[DeadLetterServices, Operator]]":
     """Open the database; the operator is the user of the machine."""
     from rs_order.app.dead_letters import open_dead_letters
-    from rs_order.cli.terminal import configure_command_logs
+    from rs_order.cli.terminal import configure_command_logs, operator
     from rs_order.domain.dead_letters import Operator
     from rs_order.settings import load_settings
 
@@ -369,4 +368,5 @@ async def _opened() -> "AsyncIterator[tuple[DeadLetterServices, Operator]]":
     configure_command_logs(settings)
     with database_errors_explained(settings):
         async with open_dead_letters(settings) as services:
-            yield services, Operator(getpass.getuser(), "cli")
+            by = operator()
+            yield services, Operator(by.name, by.door)

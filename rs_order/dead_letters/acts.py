@@ -328,7 +328,7 @@ def _correction(letter: StoredDeadLetter, body: bytes, operator: Operator) -> Au
 
 
 def _actor(operator: Operator) -> AuditActor:
-    return AuditActor(operator.name, Door(operator.door), operator.role)
+    return AuditActor(operator.name, Door(operator.door), operator.role, operator.correlation_id)
 
 
 def _facts(letter: StoredDeadLetter) -> dict[str, object]:

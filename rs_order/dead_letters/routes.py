@@ -20,6 +20,7 @@ from rs_order.contracts.dead_letter_bodies import (
 from rs_order.contracts.platform_names import INSTANCE_ADMIN
 from rs_order.contracts.wire import INT64, Entity, Instant, Long, Text
 from rs_order.core.errors import DeadLetterRejected
+from rs_order.correlation_ids import correlation_id
 from rs_order.dead_letters.acts import DeadLetterActs, Handled
 from rs_order.dead_letters.runs import LetterRuns
 from rs_order.domain.dead_letters import DeadLetterFilter, Operator
@@ -212,7 +213,7 @@ def _serve_runs(endpoints: Endpoints, runs: LetterRuns) -> None:
 
 def _operator(caller: Caller) -> Operator:
     tenant = None if caller.role == INSTANCE_ADMIN else caller.tenant
-    return Operator(caller.email, "rest", tenant, caller.role)
+    return Operator(caller.email, "rest", tenant, caller.role, correlation_id())
 
 
 def _handled(request: Request, handled: Handled) -> Response:

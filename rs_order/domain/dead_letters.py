@@ -102,6 +102,8 @@ class Operator:
     """The only tenant whose dead letters they may see; None: all, and those without a tenant."""
     role: str | None = None
     """The caller's role, by REST only."""
+    correlation_id: str | None = None
+    """Of the request."""
 
 
 @dataclass(frozen=True, slots=True)
