@@ -18,7 +18,9 @@ from tests.fault_run.report import Injected, Report
 from tests.fault_run.verify import differences, unfinished
 
 CALM_SECONDS: Final = 300.0
-"""The time after the last fault in which everything must become final."""
+"""The time after the last fault in which everything must become final, besides the work that is left."""
+_SECONDS_OF_FILE: Final = 0.05
+"""The longest time for a file on a busy machine: its restore, its event and its download."""
 _SAMPLE_SECONDS: Final = 1.0
 _POLL_SECONDS: Final = 0.5
 
@@ -80,8 +82,9 @@ class Run:
 
     async def _after_the_faults(self) -> list[str]:
         """Wait until everything is final, and check it; return the differences."""
+        files = sum(order.files for order in self._plan.orders)
         try:
-            async with asyncio.timeout(CALM_SECONDS):
+            async with asyncio.timeout(CALM_SECONDS + files * _SECONDS_OF_FILE):
                 await asyncio.gather(*self._customer_tasks)
                 await self._download_failures()
                 while await unfinished(self._deployment):  # noqa: ASYNC110 - other processes
