@@ -6,6 +6,7 @@ from enum import StrEnum
 from functools import partial
 
 import structlog
+from fastapi import FastAPI
 
 from rs_order.app.application import Application, compose_application
 from rs_order.app.broker import (
@@ -104,14 +105,7 @@ async def serve(
         metrics = _metrics(sources, incoming, database)
         services = rest_services(application, database.pool, tokens, health, metrics)
         app = create_app(services, only_actuator=role is Role.WORKER)
-        rest = partial(
-            run_rest,
-            app,
-            settings.http_host,
-            settings.http_port,
-            on_ready=on_ready,
-            limits=_connection_limits(settings),
-        )
+        rest = partial(_run_rest, app, settings, on_ready)
         watches = [watch.run, measure_event_loop, database.tenants.follow]
         await _run_until(stop, incoming.connections, outgoing, rest, watches, roles=clients.roles)
 
@@ -130,11 +124,16 @@ def _database_watch(settings: Settings, database: Database, incoming: Incoming) 
     )
 
 
-def _connection_limits(settings: Settings) -> ConnectionLimits:
-    return ConnectionLimits(
+async def _run_rest(
+    app: FastAPI, settings: Settings, on_ready: Callable[[int], None], *, stop: asyncio.Event
+) -> None:
+    limits = ConnectionLimits(
         connections=settings.http_max_connections,
         connections_per_address=settings.http_max_connections_per_address,
         proxies=settings.trusted_networks,
+    )
+    await run_rest(
+        app, settings.http_host, settings.http_port, stop=stop, on_ready=on_ready, limits=limits
     )
 
 

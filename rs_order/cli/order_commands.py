@@ -34,6 +34,16 @@ HEADINGS = (
     "LABEL",
     "CORRELATION",
 )
+_SUB_ORDER_HEADINGS = (
+    "SUB-ORDER",
+    "KIND",
+    "STATE",
+    "FILES",
+    "PENDING",
+    "ERRORS",
+    "ASKED",
+    "NEXT STEP (UTC)",
+)
 Tenant = Annotated[str, typer.Option(help="Project of the orders.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Id = Annotated[int, typer.Argument(metavar="ID", help="Number of the order.")]
@@ -188,9 +198,22 @@ def _report(order_id: "OrderId", order: "InspectedOrder", *, cancelled: bool) ->
 
 def detail_lines(details: "OrderDetails") -> Iterator[str]:
     """Yield what an operator reads about one order."""
-    from rs_order.cli.terminal import table, utc_time
+    yield from _fact_lines(details.order)
+    yield ""
+    yield from _file_lines(details.order.counters)
+    if details.sub_orders:
+        yield ""
+        yield from _sub_order_lines(details)
+    if details.reasons:
+        yield ""
+        yield from _reason_lines(details)
+    yield ""
+    yield from _history_lines(details)
 
-    order = details.order
+
+def _fact_lines(order: "InspectedOrder") -> Iterator[str]:
+    from rs_order.cli.terminal import utc_time
+
     yield f"Order {order.id}: {order.status} since {utc_time(order.status_at)} (UTC)"
     facts = {
         "owner": order.owner,
@@ -201,42 +224,46 @@ def detail_lines(details: "OrderDetails") -> Iterator[str]:
         "message": order.message or "-",
     }
     yield from (f"  {name:<16}{value}" for name, value in facts.items())
-    yield ""
-    files = [(state, files, size) for state, files, size in _by_state(order.counters) if files]
+
+
+def _file_lines(counters: "FileCounters") -> Iterator[str]:
+    from rs_order.cli.terminal import table
+
+    files = [(state, files, size) for state, files, size in _by_state(counters) if files]
     yield from table(("FILES", "NUMBER", "BYTES"), files) if files else ("No files",)
-    if details.sub_orders:
-        yield ""
-        headings = (
-            "SUB-ORDER",
-            "KIND",
-            "STATE",
-            "FILES",
-            "PENDING",
-            "ERRORS",
-            "ASKED",
-            "NEXT STEP (UTC)",
+
+
+def _sub_order_lines(details: "OrderDetails") -> Iterator[str]:
+    from rs_order.cli.terminal import table, utc_time
+
+    rows = [
+        (
+            one.id,
+            one.kind,
+            f"{one.state}, quota exceeded" if one.quota_exceeded else one.state,
+            one.counters.total_files,
+            one.counters.pending,
+            one.counters.errors,
+            one.asks,
+            utc_time(one.due_at),
         )
-        rows = [
-            (
-                one.id,
-                one.kind,
-                f"{one.state}, quota exceeded" if one.quota_exceeded else one.state,
-                one.counters.total_files,
-                one.counters.pending,
-                one.counters.errors,
-                one.asks,
-                utc_time(one.due_at),
-            )
-            for one in details.sub_orders
-        ]
-        yield from table(headings, rows)
-        if order.sub_orders > len(rows):
-            yield f"and {order.sub_orders - len(rows)} more"
-    if details.reasons:
-        yield ""
-        reasons = [(one.files, one.state, one.code, one.reason) for one in details.reasons]
-        yield from table(("FILES", "STATE", "CODE", "REASON"), reasons)
-    yield ""
+        for one in details.sub_orders
+    ]
+    yield from table(_SUB_ORDER_HEADINGS, rows)
+    if details.order.sub_orders > len(rows):
+        yield f"and {details.order.sub_orders - len(rows)} more"
+
+
+def _reason_lines(details: "OrderDetails") -> Iterator[str]:
+    from rs_order.cli.terminal import table
+
+    reasons = [(one.files, one.state, one.code, one.reason) for one in details.reasons]
+    yield from table(("FILES", "STATE", "CODE", "REASON"), reasons)
+
+
+def _history_lines(details: "OrderDetails") -> Iterator[str]:
+    from rs_order.cli.terminal import table, utc_time
+
     history = [
         (
             utc_time(event.at),

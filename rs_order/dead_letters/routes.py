@@ -84,6 +84,7 @@ def dead_letters_router(access: Access, services: DeadLetterServices) -> APIRout
     endpoints = Endpoints(access, tag="dead letters")
     _serve_lists(endpoints, services.acts)
     _serve_acts(endpoints, services.acts)
+    _serve_acts_on_several(endpoints, services.acts)
     _serve_runs(endpoints, services.runs)
     return endpoints.router
 
@@ -147,6 +148,8 @@ def _serve_acts(endpoints: Endpoints, acts: DeadLetterActs) -> None:
             handled = await acts.replay_corrected(letter_id, body, operator)
         return _handled(request, handled)
 
+
+def _serve_acts_on_several(endpoints: Endpoints, acts: DeadLetterActs) -> None:
     @endpoints.serve(
         REPLAY_DEAD_LETTERS, model=HandledDto, responses={**_UNKNOWN, **_TOO_MANY, **BAD_BODY}
     )

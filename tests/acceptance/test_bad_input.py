@@ -506,8 +506,8 @@ async def test_irrelevant_file_events_are_dropped_and_counted(platform: Platform
         (b"[]", TENANT, "not-converted-message"),
         (b'{"orderId": 1}', TENANT, "not-converted-message"),
         (b'{"step": "unknown"}', TENANT, "not-converted-message"),
-        (b'{"step": "complete-order"}', TENANT, "not-converted-message"),
-        (b'{"step": "schedule", "owner": 5}', TENANT, "not-converted-message"),
+        (b'{"step": "complete-order"}', TENANT, "invalid-message"),
+        (b'{"step": "schedule", "owner": 5}', TENANT, "invalid-message"),
         (b'{"step": "tidy", "round": 1}', "nowhere", "unknown-tenant"),
     ],
     ids=[
