@@ -52,9 +52,13 @@ class AuditEntryDto(WireModel):
 
     id: int = Field(examples=[42])
     date: Instant
-    tenant: str | None = Field(description="Absent: the whole deployment.", examples=["project1"])
+    tenant: str | None = Field(
+        None, description="Absent: the whole deployment.", examples=["project1"]
+    )
     actor: str = Field(examples=["admin@example.org"])
-    role: str | None = Field(description="Of the caller, by REST only.", examples=["PROJECT_ADMIN"])
+    role: str | None = Field(
+        None, description="Of the caller, by REST only.", examples=["PROJECT_ADMIN"]
+    )
     door: str = Field(description="`rest`, `cli` or `amqp`.", examples=["rest"])
     action: str = Field(examples=["setting.changed"])
     object_kind: str = Field(alias="objectKind", examples=["setting"])

@@ -16,7 +16,7 @@ from rs_order.demo.servers.private_resources import free_ports, make_folder, unp
 from rs_order.domain.ids import Tenant
 from rs_order.store.migrate import migrate_platform
 from rs_order.store.outbox import Outbox
-from rs_order.store.pool import open_pool, transaction
+from rs_order.store.pool import LONGEST_IDLE_MS, open_pool, transaction
 from rs_order.store.tenants import Tenants
 from rs_order.store.unit_of_work import Store
 from tests.acceptance.platform import running_platform
@@ -124,7 +124,7 @@ async def test_the_limits_of_a_transaction_reach_the_server(pooled_url: str) -> 
         async with transaction(pool) as connection:
             limit = await connection.fetchval("show idle_in_transaction_session_timeout")
 
-        assert limit == "15s"
+        assert limit == f"{LONGEST_IDLE_MS // 1000}s"
 
 
 async def test_a_whole_order_goes_through_a_pooler(
