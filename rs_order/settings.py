@@ -432,7 +432,7 @@ class Settings(BaseSettings):
     periodic_files_availability_check_cron: str = Field(
         "0 0 7 * * MON-FRI",
         description="Time of the mails that remind owners of files to download: a cron expression "
-        "with six fields, from seconds on, in UTC.",
+        "with six fields, from seconds on, in UTC, as Spring reads it (see Operations, Mails); `-`: never.",
         json_schema_extra=_property("regards.order.periodic.files.availability.check.cron"),
     )
 

@@ -10,7 +10,8 @@ import structlog
 from rs_order.app.shared_parts import SharedParts
 from rs_order.core.policies import mail_retries
 from rs_order.mails.compose import ComposeMail
-from rs_order.mails.plan import CronSchedule, PlanMails, RemindOwners, RemindStep
+from rs_order.mails.cron import CronSchedule
+from rs_order.mails.plan import PlanMails, RemindOwners, RemindStep
 from rs_order.mails.send import SendMail, SendMailStep, count_mail
 from rs_order.mails.templates import FolderTemplates, Languages
 from rs_order.settings import PREFIX, Settings, SettingsError

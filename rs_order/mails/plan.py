@@ -1,54 +1,17 @@
 """Plans mails: the confirmation of an order, and the runs of reminders (domain.md 10.2)."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-
-from croniter import croniter
+from datetime import datetime, timedelta
 
 from rs_order.core.policies import SLICE_SIZES, SliceSizes
 from rs_order.core.steps import RunNumber, Step
 from rs_order.domain.ids import Tenant
 from rs_order.domain.order import Order
 from rs_order.domain.states import OrderStatus
+from rs_order.mails.cron import CronSchedule
 from rs_order.mails.send import SendMailStep
 from rs_order.ports import Clock
 from rs_order.store.unit_of_work import Store, UnitOfWork
-
-_FIELDS = 6
-
-
-class CronSchedule:
-    """Instants that match a cron expression.
-
-    As in Spring, a day must match both day fields. In the common cron, one of them is enough.
-    ``text`` is the expression with single blanks; another text is another schedule.
-    """
-
-    def __init__(self, text: str) -> None:
-        """Parse an expression such as ``0 0 7 * * MON-FRI``.
-
-        Raises:
-            ValueError: the text is no cron expression, or no instant matches it.
-        """
-        self.text = " ".join(text.split())
-        fields = len(self.text.split(" "))
-        if fields != _FIELDS:
-            raise ValueError(
-                f"a cron expression has {_FIELDS} fields (second, minute, hour, day of the month, month, "
-                f"day of the week), such as 0 0 7 * * MON-FRI; {text!r} has {fields}"
-            )
-        try:
-            self.after(datetime(2026, 1, 1, tzinfo=UTC))
-        except (ValueError, KeyError) as error:  # the library's own errors are ValueErrors
-            raise ValueError(f"{text!r} is no cron expression: {error}") from error
-
-    def after(self, at: datetime) -> datetime:
-        """Return the first matching instant later than ``at``, in whole seconds."""
-        following = croniter(
-            self.text, at.astimezone(UTC), day_or=False, second_at_beginning=True
-        ).get_next(datetime)
-        return datetime.fromtimestamp(following.timestamp(), UTC)
-
 
 REMINDERS = "remind"
 """Name of the reminder runs in the store."""
@@ -92,16 +55,17 @@ class PlanMails:
                 return
             due_at = self._reminders.after(now)
             done = await uow.runs.reschedule(REMINDERS, self._reminders.text, due_at)
-            if done is not None:
+            if done is not None and due_at is not None:
                 await uow.messages.send([RemindStep(done + 1).to(tenant, due_at)])
 
     async def next_run(self, uow: UnitOfWork, number: int, now: datetime) -> bool:
-        """Count a run and plan the one after it. False if this run was counted before.
+        """Count a run and plan the one after it. False if it was counted before, or reminders are off.
 
         Due times that have passed already are skipped.
         """
         due_at = self._reminders.after(now)
-        if not await uow.runs.begin(REMINDERS, number, due_at, self._reminders.text):
+        begun = await uow.runs.begin(REMINDERS, number, due_at, self._reminders.text)
+        if not begun or due_at is None:
             return False
         await uow.messages.send([RemindStep(number + 1).to(uow.tenant, due_at)])
         return True

@@ -14,20 +14,20 @@ class PeriodicRuns:
         self._connection = connection
 
     async def begin(
-        self, name: str, number: int, next_at: datetime, schedule: str | None = None
+        self, name: str, number: int, next_at: datetime | None, schedule: str | None = None
     ) -> bool:
         """Count a run. False if it isn't the next one, because it was counted before.
 
         Args:
             name: of the work.
             number: of the run.
-            next_at: when the following run is due.
+            next_at: when the following run is due; None: there will be none.
             schedule: that the following run is planned by.
         """
         run = await self._connection.fetchval(SQL["begin"], name, number, schedule, next_at)
         return run is not None
 
-    async def reschedule(self, name: str, schedule: str, next_at: datetime) -> int | None:
+    async def reschedule(self, name: str, schedule: str, next_at: datetime | None) -> int | None:
         """Cancel the planned run, by counting it, if it was planned by another schedule.
 
         Return the run number to continue from, or None if the schedule is unchanged.

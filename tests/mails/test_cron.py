@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from rs_order.mails.plan import CronSchedule
+from rs_order.mails.cron import CronSchedule
 
 FRIDAY = datetime(2026, 1, 9, 8, 0, 0, 500_000, tzinfo=UTC)
 
@@ -24,6 +24,29 @@ FRIDAY = datetime(2026, 1, 9, 8, 0, 0, 500_000, tzinfo=UTC)
         ("0 0 7 * * MON#1", "2026-02-02T07:00:00"),
         ("0 0 0 29 FEB *", "2028-02-29T00:00:00"),
         ("  0  0 7 *  * MON-FRI ", "2026-01-12T07:00:00"),
+        ("0 0 7 L-3 * *", "2026-01-28T07:00:00"),
+        ("0 0 7 LW * ?", "2026-01-30T07:00:00"),
+        ("0 0 9 10W * *", "2026-01-09T09:00:00"),
+        ("0 0 7 1W 8 *", "2026-08-03T07:00:00"),
+        ("0 0 7 31W MAY *", "2027-05-31T07:00:00"),
+        ("0 0 7 15W * *", "2026-01-15T07:00:00"),
+        ("0 0 7 L,12 * *", "2026-01-12T07:00:00"),
+        ("0 0 7 * * 6L", "2026-01-31T07:00:00"),
+        ("0 0 7 * * FRIL", "2026-01-30T07:00:00"),
+        ("0 0 7 ? * MON#2", "2026-01-12T07:00:00"),
+        ("0 0 7 ? * 5#5", "2026-01-30T07:00:00"),
+        ("0 0 7 * * 0#1", "2026-02-01T07:00:00"),
+        ("0 0 7 * * SUN-MON", "2026-01-11T07:00:00"),
+        ("0 0 7 ? * MON,WED-THU", "2026-01-12T07:00:00"),
+        ("0 5/25 9 * * *", "2026-01-09T09:05:00"),
+        ("0 0 8-18/4 * * *", "2026-01-09T12:00:00"),
+        ("@yearly", "2027-01-01T00:00:00"),
+        ("@annually", "2027-01-01T00:00:00"),
+        ("@monthly", "2026-02-01T00:00:00"),
+        ("@weekly", "2026-01-11T00:00:00"),
+        ("@daily", "2026-01-10T00:00:00"),
+        ("@midnight", "2026-01-10T00:00:00"),
+        ("@hourly", "2026-01-09T09:00:00"),
     ],
 )
 def test_the_next_time(text: str, following: str) -> None:
@@ -52,7 +75,8 @@ def test_the_next_time_is_always_later() -> None:
         ("", "has 6 fields .* '' has"),
         ("0 7 * * MON-FRI", "has 6 fields .* has 5"),
         ("0 0 7 * * MON-FRI 2026", "has 6 fields .* has 7"),
-        ("@daily", "has 6 fields .* has 1"),
+        ("@reboot", "has 6 fields .* has 1"),
+        ("@daily *", "has 6 fields .* has 2"),
         ("0 0 25 * * *", "is no cron expression"),
         ("0 60 7 * * *", "is no cron expression"),
         ("0 0 7 * * LUN", "is no cron expression"),
@@ -61,9 +85,39 @@ def test_the_next_time_is_always_later() -> None:
         ("0 0 7 * * FRI-", "is no cron expression"),
         ("0 */0 7 * * *", "is no cron expression"),
         ("H H 7 * * *", "is no cron expression"),
+        *(
+            (f"0 0 7 {day} * *", "is no cron expression")
+            for day in ("L-0", "L-32", "W", "L3", "32W", "1L", "0")
+        ),
+        *(
+            (f"0 0 7 * * {day}", "is no cron expression")
+            for day in ("L", "8L", "#2", "MON#0", "MON#6", "FRI-MON", "8")
+        ),
+        ("? 0 7 * * *", "is no cron expression"),
+        ("0 0 7 ? ? *", "is no cron expression"),
+        ("0 0 7 , * *", "is no cron expression"),
     ],
 )
 def test_invalid_expressions_are_rejected(text: str, reason: str) -> None:
     """For invalid fields and days that no year has; the error names the expected format."""
     with pytest.raises(ValueError, match=reason):
         CronSchedule(text)
+
+
+def test_a_hyphen_is_never() -> None:
+    """As in Spring, it switches the reminders off."""
+    assert CronSchedule(" - ").after(FRIDAY) is None
+
+
+def test_each_day_of_a_step_is_counted_from_the_first() -> None:
+    """``*/2`` starts with Monday in the week, as in Spring; ``0/2`` with Sunday."""
+    days: dict[str, list[int]] = {}
+    for text in ("0 0 7 * * */2", "0 0 7 * * 0/2"):
+        at, days[text] = FRIDAY, []
+        for _ in range(5):
+            following = CronSchedule(text).after(at)
+            assert following is not None
+            at = following
+            days[text].append(at.isoweekday())
+
+    assert days == {"0 0 7 * * */2": [7, 1, 3, 5, 7], "0 0 7 * * 0/2": [6, 7, 2, 4, 6]}

@@ -15,7 +15,8 @@ from rs_order.domain.ids import OrderId, Tenant
 from rs_order.domain.states import OrderStatus
 from rs_order.downloads.order_tokens import JwtOrderTokens, NoOrderTokens
 from rs_order.mails.compose import ComposeMail
-from rs_order.mails.plan import CronSchedule, PlanMails, RemindOwners, RemindStep
+from rs_order.mails.cron import CronSchedule
+from rs_order.mails.plan import PlanMails, RemindOwners, RemindStep
 from rs_order.mails.send import SendMail, SendMailStep
 from rs_order.mails.templates import FolderTemplates, Languages
 from rs_order.ports import Mail, RemoteRejection, RemoteUnavailable

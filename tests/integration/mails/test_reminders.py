@@ -304,3 +304,23 @@ async def test_marking_continues_after_a_crash(harness: MailHarness, mailer: Fak
     assert mailer.sent == []
     assert await harness.rows("select available_at from orders") == [(MONDAY,)]
     assert await harness.rows("select * from mail") == []
+
+
+async def test_reminders_can_be_switched_off_and_on(
+    pool: Pool, clock: ManualClock, mailer: FakeMailer
+) -> None:
+    """While the expression is ``-``, a run that was planned before does nothing, and none is planned."""
+    on, off = (MailHarness(pool, clock, mailer=mailer, cron=cron) for cron in ("0 0 7 * * *", "-"))
+    await on.plan.resume(TENANT)
+    await waiting(on, since=MONDAY - 80 * HOUR)
+    await off.plan.resume(TENANT)
+    await off.plan.resume(TENANT)
+    await next_day(off)
+
+    assert await off.steps() == []
+    assert mailer.recipients == []
+
+    await on.plan.resume(TENANT)
+    await next_day(on)
+
+    assert mailer.recipients == [OWNER]
