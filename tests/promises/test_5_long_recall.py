@@ -30,9 +30,9 @@ async def test_promise_5_a_recall_of_48_hours_survives_restarts_of_everything(
             await platform.rows("insert into setting values ('app_sub_order_duration', '240')")
             peer.order("project1", _request())
             await platform.sandbox.wait_for_restore(SUB_ORDERS)
-        for _ in range(3):
+        for servers in ((own_database, own_broker), (own_database,), (own_database, own_broker)):
             async with platform.service():
-                await asyncio.gather(own_database.restart(), own_broker.restart())
+                await asyncio.gather(*(server.restart() for server in servers))
                 await _pass_hours(platform)
 
         async with platform.service():
