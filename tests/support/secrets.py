@@ -13,7 +13,7 @@ _SECRETS = re.compile(
     "|".join(
         (
             r"eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,}",  # a signed token
-            r"\b[a-z][a-z+]*://[^\s:/@'\"]*:[^\s/@'\"]+@",  # a password in a URL
+            r"\b[a-z][a-z+]*://[^\s:/@'\"]*:(?!\*+@)[^\s/@'\"]+@",  # a password in a URL, not masked
             re.escape(DEVELOPMENT_KEY),
             COMMAND_KEY,
         )

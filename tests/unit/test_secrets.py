@@ -57,6 +57,7 @@ def test_a_wrong_value_is_not_repeated(name: str) -> None:
         ("amqp://rs_order:secret@broker:5672 is lost", True),
         (f"key={DEVELOPMENT_KEY}", True),
         ("amqp://broker:5672 is lost", False),
+        ("amqp://rs_order:******@broker:5672 is lost", False),
         ("http://localhost:9043/user/orders?mail=a@b", False),
     ],
 )
