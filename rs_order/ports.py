@@ -621,7 +621,7 @@ class IndexedQueue:
     origin: str | None
     letters: int
     to_remove: int
-    """Those that were replayed or discarded, and are still in the queue."""
+    """The dead letters that were replayed or discarded, and are still in the queue."""
 
 
 @dataclass(frozen=True, slots=True)

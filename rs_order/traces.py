@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 HEADER: Final = "traceparent"
 Kind = Literal["SERVER", "CLIENT", "PRODUCER", "CONSUMER"]
-"""How the work began or what it waits for; the names are those of OpenTelemetry."""
+"""The kinds of spans, with the names of OpenTelemetry."""
 
 LAST_SPANS_SECONDS: Final = 3.0
 """The longest time to send the last spans. The process ends without them if the collector is unavailable."""

@@ -1,4 +1,4 @@
-"""What commands have in common: their operator, tables, and logs on standard error beside the results."""
+"""Prints the results of commands as tables, writes logs to standard error, and names the operator."""
 
 import getpass
 import logging

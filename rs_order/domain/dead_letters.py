@@ -43,7 +43,7 @@ class StoredDeadLetter:
     correlation_id: str | None
     died_at: datetime | None
     times: int
-    """How often it became a dead letter: once, and once more for each replay that failed."""
+    """The number of times it became a dead letter: once, and once more for each replay that failed."""
     body: bytes
     headers: Mapping[str, Any]
     properties: Mapping[str, Any]

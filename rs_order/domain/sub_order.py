@@ -47,7 +47,7 @@ class SubOrder:
     rank: datetime | None = None
     """Rank in its owner's queue; set when it is complete."""
     asks: int = 0
-    """How often storage was asked for its files."""
+    """The number of times that storage was asked for its files."""
     asked_at: datetime | None = None
     """When storage was asked first since it last started; the deadline counts from then."""
     quota_exceeded: bool = False

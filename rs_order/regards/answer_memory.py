@@ -54,7 +54,7 @@ class Reservation:
     def __init__(self, memory: AnswerMemory) -> None:
         self._memory = memory
         self.bytes = 0
-        """Those that wait included."""
+        """The bytes of the response, including bytes that wait until memory is free."""
         self.counted = 0
 
     async def grow(self, more: int) -> None:

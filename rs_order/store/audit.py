@@ -26,7 +26,7 @@ class Door(StrEnum):
 
 
 class AuditAction(StrEnum):
-    """What was done, as a stable code. The part before the dot names the kind of the object."""
+    """The kinds of acts, as stable codes. The part before the dot names the kind of the object."""
 
     SETTING_CHANGED = "setting.changed"
     SETTING_RESET = "setting.reset"

@@ -22,7 +22,7 @@ class Restores:
 
 @dataclass(frozen=True, slots=True)
 class TenantBacklog:
-    """What waits in a tenant; each is None if nothing does."""
+    """Since when the oldest work of a tenant waits. A member is None if no work of its kind waits."""
 
     request: datetime | None
     """When the oldest order request without a final answer was received."""

@@ -127,9 +127,9 @@ class SchemaState:
     applied: Sequence[str]
     """Names, in numeric order."""
     missing: Sequence[Migration]
-    """All that aren't applied."""
+    """All migrations that aren't applied."""
     next: Sequence[Migration]
-    """Those that ``rs-order migrate`` would apply now."""
+    """The migrations that ``rs-order migrate`` would apply now."""
 
 
 async def schema_states(pool: Pool, *, after: bool = False) -> list[SchemaState]:

@@ -33,7 +33,7 @@ class InspectedSubOrder:
     kind: str
     state: str
     asks: int
-    """How often storage was asked for its files."""
+    """The number of times that storage was asked for its files."""
     asked_at: datetime | None
     due_at: datetime | None
     quota_exceeded: bool

@@ -23,7 +23,7 @@ class StalledWork:
     """The members of the step."""
     order_id: OrderId | None = None
     progress: str | None = None
-    """How far the work has come, if the members don't have it."""
+    """The progress of the work, if the members don't have it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What the metrics say about queues: how many messages wait, for how many consumers, and since when."""
+"""The metrics of queues: messages that wait, consumers, and the age of the oldest message."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -70,7 +70,7 @@ async def test_settings_imports_and_maintenance_are_audited(here: Platform, boss
 
 
 async def test_the_audit_has_what_others_do_with_an_order(here: Platform) -> None:
-    """What the owner does is in the history of the order, and in no entry."""
+    """An act of the owner is in the history of the order. The audit has no entry of it."""
     owner, admin = new_user(here), f"{uuid4().hex[:12]}@example.org"
     here.sandbox.directory.put(User(email=admin, role="ADMIN"))
     done = await here.peer.until_final(await here.peer.order(EVE_01, user=owner))

@@ -172,7 +172,7 @@ class CutConnections:
 
 
 class FrozenConnections:
-    """What one side sends doesn't arrive; the connections stay open."""
+    """Freezes connections: they stay open, but nothing that one side sends arrives."""
 
     def __init__(self, link: TcpProxy, *, requests: bool) -> None:
         self._link = link

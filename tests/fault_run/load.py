@@ -1,4 +1,4 @@
-"""What owners and services do during a run: each order has a customer who sees it through."""
+"""Simulates owners and services during a run. Each order has a customer, who follows it to its end."""
 
 import asyncio
 import hashlib
@@ -23,7 +23,7 @@ PROCESS: Final = str(process_id("checksums"))
 _PAUSE_SECONDS: Final = 0.5
 """Between two attempts of a customer."""
 REQUEST_SECONDS: Final = 20.0
-"""The patience of a customer with one request."""
+"""The longest time that a customer waits for the answer to one request."""
 NOTICE: Final = "NOTICE.txt"
 """The file in a zip that names the files which are missing or wrong."""
 _ENDED: Final = {"DONE", "DONE_WITH_WARNING", "FAILED", "EXPIRED"}

@@ -1,4 +1,4 @@
-"""What a run was like, and the texts about it."""
+"""Holds the results of a run, and writes them as text."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ class Report:
     seconds: float = 0.0
     """Until everything was final and checked."""
     starts: list[int] = field(default_factory=list)
-    """How often each instance was started."""
+    """The number of starts of each instance."""
     repeated: int = 0
     """Responses that came more than once, with the same message id."""
     differences: list[str] = field(default_factory=list)

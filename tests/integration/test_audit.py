@@ -49,7 +49,7 @@ async def audit(pool: Pool) -> Audit:
 
 
 async def test_an_entry_is_read_as_it_was_recorded(audit: Audit) -> None:
-    """What PostgreSQL can't store is replaced, so that no act fails by its entry."""
+    """Characters that PostgreSQL can't store are replaced, so that no act fails because of its entry."""
     newest, oldest = await audit.page(AuditSearch(), limit=2)
 
     assert (newest.actor, newest.role, newest.door) == ("root", None, "cli")

@@ -1,4 +1,4 @@
-"""What waits in the database and since when, as the metrics report it."""
+"""The metrics of work that waits in the database, with its age."""
 
 from datetime import timedelta
 

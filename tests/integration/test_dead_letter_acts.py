@@ -148,7 +148,7 @@ async def test_a_replay_keeps_to_its_rate(
 
 
 async def test_a_cancelled_run_stops(services: DeadLetterServices, pool: Pool, many: int) -> None:
-    """What was handled stays so, the rest stays open, and its next step changes nothing."""
+    """Dead letters that were handled stay so. The others stay open, and the next step changes nothing."""
     run = await services.runs.start(LetterAct.DISCARD, ANY_DEAD_LETTER, ROOT, because="a test")
     await carried_out(services, run, slices=1)
 

@@ -237,7 +237,7 @@ async def letter(app: AppHarness, id_: str, body: Mapping[str, Any], order: int 
 
 
 async def test_the_dead_letters_of_a_step_that_is_done_are_discarded(app: AppHarness) -> None:
-    """Those of other steps, of other orders, and of other members stay."""
+    """Dead letters of other steps, of other orders, and of other members stay."""
     order = await app.order("a")
     (step,) = await app.steps(CompleteOrderStep)
     fail_with(app, RuntimeError("broken"))

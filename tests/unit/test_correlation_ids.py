@@ -55,7 +55,7 @@ async def seen_in_a_request(header: bytes) -> str | None:
     ],
 )
 async def test_the_id_of_a_request(header: bytes, expected: str | None) -> None:
-    """What can't be a header again is ignored. After the request there is none."""
+    """An id that can't be sent as a header is ignored. After the request there is no id."""
     assert await seen_in_a_request(header) == expected
     assert correlation_id() is None
 

@@ -1,4 +1,4 @@
-"""Whatever body a peer sends, each message is handled or becomes a dead letter with a reason (section 5)."""
+"""Every message of a peer is handled or becomes a dead letter with a reason, whatever its body is."""
 
 import json
 from collections.abc import Callable, Coroutine, Sequence

@@ -12,7 +12,7 @@ from rs_order.logs import LogWriter
 
 LINE = "x" * 1000 + "\n"
 PIPE_BYTES = 65_536
-"""What Linux keeps in a pipe that nobody reads."""
+"""Bytes that Linux keeps in a pipe that nobody reads."""
 LINES = 1000
 WAIT_SECONDS = 30.0
 

@@ -40,7 +40,7 @@ def test_off_is_one_comparison() -> None:
 
 
 def test_a_span_continues_the_trace_of_its_parent(exported: InMemorySpanExporter) -> None:
-    """What it causes gets its id, within the same trace; further causes are linked."""
+    """The work that it causes gets its id, within the same trace. Further causes are linked."""
     with traces.span("handle", "CONSUMER", parent=PEER, links=[OTHER_PEER], tenant="demo"):
         passed_on = traces.current()
     span = only_span(exported)
