@@ -36,15 +36,13 @@ SILENCE_SECONDS = 15.0
 
 def table_lines(dead_letters: "Sequence[StoredDeadLetter]") -> Iterator[str]:
     """Yield a heading and a line per dead letter, in columns, or one sentence if there is none."""
+    from rs_order.cli.terminal import table
+
     if not dead_letters:
         yield "No dead letters"
         return
     now = datetime.now(UTC)
-    rows = [HEADINGS, *(_row(dead_letter, now) for dead_letter in dead_letters)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        yield "  ".join(cells).rstrip()
+    yield from table(HEADINGS, [_row(dead_letter, now) for dead_letter in dead_letters])
 
 
 def summary(dead_letter: "StoredDeadLetter") -> dict[str, Any]:
@@ -75,16 +73,16 @@ def full_text(dead_letter: "StoredDeadLetter") -> str:
     return "\n".join([*members, "headers", *headers, "body", _body(dead_letter.body)])
 
 
-def _row(dead_letter: "StoredDeadLetter", now: datetime) -> tuple[str, ...]:
+def _row(dead_letter: "StoredDeadLetter", now: datetime) -> tuple[object, ...]:
     age = dead_letter.age_seconds(now)
     return (
         dead_letter.id,
         dead_letter.reason,
-        dead_letter.tenant or UNKNOWN,
-        UNKNOWN if dead_letter.order_id is None else str(dead_letter.order_id),
-        UNKNOWN if age is None else str(timedelta(seconds=round(age))),
-        str(dead_letter.times),
-        dead_letter.correlation_id or UNKNOWN,
+        dead_letter.tenant,
+        dead_letter.order_id,
+        None if age is None else timedelta(seconds=round(age)),
+        dead_letter.times,
+        dead_letter.correlation_id,
         dead_letter.origin or dead_letter.queue,
     )
 

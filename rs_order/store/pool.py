@@ -195,10 +195,15 @@ async def transaction(
 
 
 def _begin(tenant: Tenant | None, readonly: bool, longest_idle_ms: int) -> str:
-    """Return the statements that begin a transaction; the server receives them as one."""
+    """Return the statements that begin a transaction; the server receives them as one.
+
+    A wait for a lock ends before an idle session does. If a client vanishes, those of its transactions that
+    wait for a lock would otherwise get it one after the other, and each would keep it until its session ends.
+    """
     statements = [
         f"begin {'read only' if readonly else ''}",
         f"set local idle_in_transaction_session_timeout = {longest_idle_ms}",
+        f"set local lock_timeout = {longest_idle_ms // 2}",
         f"set local statement_timeout = {LONGEST_STATEMENT_MS}",
     ]
     if tenant is not None:

@@ -1,5 +1,6 @@
 """A client that vanishes without closing its connection keeps no lock (issue 11, F2)."""
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 from rs_order.app.clock import SystemClock
 from rs_order.core.shared_steps import ScheduleStep
 from rs_order.domain.ids import OrderId
-from rs_order.store.errors import StoreUnavailable
+from rs_order.store.errors import StoreConflict, StoreUnavailable
 from rs_order.store.outbox import Outbox
 from rs_order.store.pool import (
     CLIENT_SOCKET_OPTIONS,
@@ -19,13 +20,16 @@ from rs_order.store.pool import (
     open_pool,
     transaction,
 )
-from rs_order.store.unit_of_work import Store
+from rs_order.store.unit_of_work import Store, UnitOfWork
 from tests.integration.conftest import TENANT
-from tests.support.polling import eventually
+from tests.support.polling import LOCK_WAITS, eventually
 from tests.support.proxy import TcpProxy, tcp_proxy
 from tests.support.rows import OWNER, TenantRows
 
 LIMIT_MS = 400
+WAITING = 3
+"""Units of work of the vanishing client that wait for a lock."""
+_WAITING_FOR_LOCKS = f"select count(*) from ({LOCK_WAITS}) as waiting"  # noqa: S608 - a constant
 
 
 @pytest.fixture
@@ -39,7 +43,7 @@ async def proxy(migrated_url: str) -> AsyncIterator[TcpProxy]:
 async def vanishing(proxy: TcpProxy, pool: Pool) -> AsyncIterator[Pool]:
     """Open the pool of the vanishing client in the migrated database."""
     assert pool.get_size()
-    async with await open_pool(proxy.url, size=2) as opened:
+    async with await open_pool(proxy.url, size=1 + WAITING) as opened:
         yield opened
 
 
@@ -63,6 +67,41 @@ async def _vanish_with_the_order(
         async with healthy.unit_of_work(TENANT) as other:
             assert await other.orders.lock([order])
         proxy.resume()
+
+
+async def test_units_of_work_of_a_vanished_client_that_wait_for_a_lock_give_up(
+    proxy: TcpProxy, vanishing: Pool, store: Store, rows: TenantRows, pool: Pool
+) -> None:
+    """Otherwise each gets the lock in turn, and keeps it until its session ends."""
+    order = await rows.order()
+    lost = Store(vanishing, lambda: None, longest_idle_ms=LIMIT_MS)
+    waiting: list[asyncio.Task[None]] = []
+
+    async def lock_the_order() -> None:
+        async with lost.unit_of_work(TENANT) as uow:
+            await uow.orders.lock([order])
+
+    async def all_have_begun_to_wait(uow: UnitOfWork) -> bool:
+        await uow.settings()  # so the session that has the lock ends last
+        ended = sum(task.done() for task in waiting)
+        locked: int = await pool.fetchval(_WAITING_FOR_LOCKS)
+        return ended + locked >= WAITING
+
+    async def vanish_while_others_wait() -> None:
+        async with lost.unit_of_work(TENANT) as uow:
+            await uow.orders.lock([order])
+            waiting.extend(asyncio.create_task(lock_the_order()) for _ in range(WAITING))
+            await eventually(lambda: all_have_begun_to_wait(uow), "units of work that wait")
+            proxy.pause()
+            async with store.unit_of_work(TENANT) as healthy:
+                assert await healthy.orders.lock([order])
+            proxy.resume()
+
+    with pytest.raises(StoreUnavailable):
+        await vanish_while_others_wait()
+    failures = await asyncio.gather(*waiting, return_exceptions=True)
+
+    assert [type(failure) for failure in failures] == [StoreConflict] * WAITING
 
 
 async def test_the_partitions_of_a_vanished_relay_are_free_again(
@@ -125,14 +164,14 @@ async def _can_claim(outbox: Outbox, partition: int) -> bool:
 @pytest.mark.parametrize("readonly", [True, False])
 async def test_every_transaction_has_its_limits(pool: Pool, readonly: bool) -> None:
     """They belong to the transaction, so that a pooler in transaction mode passes them on."""
-    limits = "idle_in_transaction_session_timeout", "statement_timeout"
+    limits = "idle_in_transaction_session_timeout", "statement_timeout", "lock_timeout"
     async with transaction(pool, readonly=readonly) as connection:
         inside = [await connection.fetchval(f"show {name}") for name in limits]
     async with pool.acquire() as connection:
         outside = [await connection.fetchval(f"show {name}") for name in limits]
 
-    assert inside == ["8s", "50s"]
-    assert outside == ["0", "0"]
+    assert inside == ["8s", "50s", "4s"]
+    assert outside == ["0", "0", "0"]
 
 
 async def test_both_ends_of_a_connection_notice_an_unreachable_peer(
