@@ -20,14 +20,22 @@ from importlib.resources import files
 
 import asyncpg
 import structlog
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_fixed
 
 from rs_order.domain.ids import Tenant
 from rs_order.store.data_rights import lacks_rights, recorded_migrations, role_of
 from rs_order.store.pool import LONGEST_IDLE_MS, PLATFORM_SCHEMA, Connection, Pool, tenant_schema
 
 _LOCK = 7226_0001
-_LOCK_TIMEOUT = "60s"
-"""The longest wait for a table that is in use; other statements queue behind a migration that waits."""
+_LOCK_TIMEOUT = "2s"
+"""The longest wait for a table that is in use.
+
+Other statements queue behind a migration that waits. So it gives up before they do, and tries again.
+"""
+_ATTEMPTS = 30
+_PAUSE_SECONDS = 1
+_IN_USE = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError)
+"""A running process uses tables that a migration changes. Nothing was changed."""
 _TIMEOUT_SECONDS = 24 * 3600.0
 """For one migration, such as an index on a large table, and for the instances that wait for it."""
 _ACTIVE_TENANTS = "select name from rs_order.tenant where active order by name"
@@ -224,22 +232,45 @@ async def _migrate_as_owner(
     after: bool,
     in_use: bool,
 ) -> None:
-    """Apply the pending migrations under the lock of all migrations.
+    """Apply the pending migrations under the lock of all migrations; try again while tables are in use.
 
     Raises:
-        MigrationError: the role may not change the schema.
+        MigrationError: the role may not change the schema, or its tables were in use at every attempt.
     """
     try:
-        async with connection.transaction():
-            applied = await _lock_schema(connection, schema)
-            used = in_use and bool(applied)
-            for migration in pending(known, applied, after=after, in_use=used):
-                await _apply(connection, migration, schema)
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception_type(_IN_USE),
+            stop=stop_after_attempt(_ATTEMPTS),
+            wait=wait_fixed(_PAUSE_SECONDS),
+            reraise=True,
+        ):
+            with attempt:
+                await _apply_pending(connection, known, schema, after=after, in_use=in_use)
+    except _IN_USE as error:
+        raise MigrationError(
+            f"Schema {schema} isn't migrated: its tables were in use at {_ATTEMPTS} attempts. "
+            "Run 'rs-order migrate' again when fewer orders are at work"
+        ) from error
     except asyncpg.InsufficientPrivilegeError as error:
         raise MigrationError(
             f"Schema {schema} isn't migrated: run 'rs-order migrate' (for a new tenant "
             f"'rs-order tenant add NAME') with its owner, because role {await role_of(connection)} may not"
         ) from error
+
+
+async def _apply_pending(
+    connection: Connection,
+    known: Sequence[Migration],
+    schema: str,
+    *,
+    after: bool,
+    in_use: bool,
+) -> None:
+    async with connection.transaction():
+        applied = await _lock_schema(connection, schema)
+        used = in_use and bool(applied)
+        for migration in pending(known, applied, after=after, in_use=used):
+            await _apply(connection, migration, schema)
 
 
 async def _apply(connection: Connection, migration: Migration, schema: str) -> None:

@@ -20,6 +20,7 @@ from rs_order.store.migrate import (
 from rs_order.store.pool import Connection, InvalidTenantNameError, Pool, open_pool
 from rs_order.store.tenants import Tenants
 from tests.integration.conftest import OTHER, TENANT
+from tests.support.polling import LOCK_WAITS, eventually, until_waiting_for_locks
 from tests.support.rows import in_tenant
 from tests.support.servers import fresh_database
 
@@ -223,6 +224,30 @@ async def test_a_schema_in_use_is_not_changed_out_of_order(database_url: str) ->
         await migrate_tenant(pool, OTHER, known=known)
         assert await applied_to(pool, TENANT) == [GOOD.name, late.name, third.name]
         assert await applied_to(pool, OTHER) == [GOOD.name, late.name, third.name]
+
+
+async def test_a_table_in_use_is_migrated_when_it_is_free(pool: Pool, migrated_url: str) -> None:
+    """A migration gives up soon, because other statements queue behind it, and tries again."""
+    column = Migration.of("9001_column.before.sql", "alter table orders add column more text")
+    async with await open_pool(migrated_url, size=1) as migrating, in_tenant(pool, TENANT) as user:
+        await user.fetch("select from orders")
+        migration = asyncio.create_task(
+            migrate_tenant(migrating, TENANT, known=[*migrations("tenant"), column])
+        )
+        await until_waiting_for_locks(pool)
+        await eventually(lambda: _nothing_waits(pool), "the end of the first attempt")
+        await user.execute("commit")
+        await migration
+
+    async with in_tenant(pool, TENANT) as connection:
+        assert await connection.fetch("select more from orders") == []
+
+
+async def _nothing_waits(pool: Pool) -> bool:
+    waiting: int = await pool.fetchval(
+        f"select count(*) from ({LOCK_WAITS}) as waiting"  # noqa: S608 - a constant
+    )
+    return waiting == 0
 
 
 async def test_a_migration_that_fails_leaves_nothing(database_url: str) -> None:
