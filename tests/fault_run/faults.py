@@ -310,9 +310,15 @@ async def until_the_database_answers(deployment: Deployment) -> None:
 
 
 async def _broker_process(deployment: Deployment) -> list[int]:
-    async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+    """Return the processes of the broker. It names them only after the first statistics since its start."""
+
+    async def processes() -> list[int]:
         nodes = await client.get(f"{deployment.broker.management_url}/api/nodes")
-    return [int(node["os_pid"]) for node in nodes.raise_for_status().json()]
+        return [int(node["os_pid"]) for node in nodes.raise_for_status().json() if "os_pid" in node]
+
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+        named: list[int] = await eventually(processes, "the broker names its process")
+    return named
 
 
 async def _database_process(deployment: Deployment) -> list[int]:
