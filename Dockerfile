@@ -19,6 +19,15 @@ COPY requirements/sandbox.txt requirements/
 RUN python -m pip --python /app/bin/python install --no-cache-dir --require-hashes --no-deps \
         -r requirements/sandbox.txt
 
+# "--build-arg TRACES=true" adds what RS_ORDER_TRACES=true imports.
+FROM build AS build-service
+ARG TRACES=false
+COPY requirements/traces.txt requirements/
+RUN if [ "$TRACES" = true ]; then \
+        python -m pip --python /app/bin/python install --no-cache-dir --require-hashes --no-deps \
+            -r requirements/traces.txt; \
+    fi
+
 FROM python:3.11-slim AS base
 RUN useradd --system --uid 10001 --home-dir /nonexistent --shell /usr/sbin/nologin rs_order
 ENV PATH=/app/bin:$PATH \
@@ -33,7 +42,7 @@ ENTRYPOINT ["rs-order"]
 CMD ["sandbox", "--archive", "/archive", "--host", "0.0.0.0"]
 
 FROM base AS service
-COPY --from=build /app /app
+COPY --from=build-service /app /app
 ENV RS_ORDER_HTTP_HOST=0.0.0.0 \
     RS_ORDER_HTTP_PORT=9043
 USER 10001

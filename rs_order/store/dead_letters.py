@@ -189,6 +189,8 @@ class DeadLetterUnit:
             operator.name,
             operator.door,
             operator.tenant,
+            operator.role,
+            operator.correlation_id,
             total,
             last,
         )
@@ -341,7 +343,9 @@ def _run_of(row: Row) -> LetterRun:
         filter=_filter_from(row["filter"]),
         rate=row["rate"],
         because=row["because"],
-        operator=Operator(row["operator"], row["door"], row["tenant"]),
+        operator=Operator(
+            row["operator"], row["door"], row["tenant"], row["role"], row["correlation_id"]
+        ),
         state=RunState(row["state"]),
         total=row["total"],
         done=row["done"],

@@ -25,13 +25,15 @@ from rs_order.domain.dead_letters import (
 )
 from rs_order.domain.identity import INSTANCE
 from rs_order.ports import MessageKind
+from rs_order.store.audit import Audit, AuditSearch
 from rs_order.store.dead_letters import DeadLetterIndex, DeadLetterStore
 from rs_order.store.pool import Pool
 
 NAMES = topology(instance_identifier="test")
 REQUESTS, STEPS = NAMES.order_requests.name, NAMES.steps.name
 BODY = b'{"correlationId": "c", "queries": ["*"], "user": "jo"}'
-JANE, ROOT = Operator("jane@example.org", "rest", "project1"), Operator("root", "cli")
+JANE = Operator("jane@example.org", "rest", "project1", "EXPLOIT", "request-7")
+ROOT = Operator("root", "cli")
 MANY = 5000
 
 
@@ -231,6 +233,20 @@ async def test_operators_of_a_project_see_only_theirs(
         await services.runs.cancel(run.id, JANE)
     theirs = await services.runs.start(LetterAct.DISCARD, ANY_DEAD_LETTER, JANE, because="a test")
     assert theirs.total == 1
+
+
+async def test_entries_of_the_audit_say_who_started_a_run(
+    services: DeadLetterServices, index: DeadLetterIndex, pool: Pool
+) -> None:
+    await index.add([letter(0), letter(1)])
+    run = await services.runs.start(LetterAct.DISCARD, ANY_DEAD_LETTER, JANE, because="a test")
+
+    await carried_out(services, run)
+
+    entries = await Audit(pool).page(AuditSearch(), limit=2)
+    assert [(one.actor, one.door, one.role, one.correlation_id) for one in entries] == [
+        (JANE.name, "rest", "EXPLOIT", "request-7")
+    ] * 2
 
 
 async def test_a_lost_acknowledgement_brings_nothing_back(

@@ -145,5 +145,7 @@ create table rs_order.dead_letter_run (
     last_number bigint not null default 0,        -- dead letters up to this one were handled
     up_to bigint not null,                        -- later ones are not part of it
     created_at timestamptz not null default clock_timestamp(),
-    ended_at timestamptz
+    ended_at timestamptz,
+    role text,                                    -- of the operator
+    correlation_id text                           -- of the request that started it
 );

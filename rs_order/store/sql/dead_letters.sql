@@ -118,9 +118,11 @@ where id = any ($1)
 select count(*) from rs_order.outbox where message_id = any ($1)
 
 -- name: start_run
--- $1 act, $2 filter, $3 rate, $4 reason, $5 operator, $6 door, $7 tenant, $8 total, $9 number of the last one.
-insert into rs_order.dead_letter_run (act, filter, rate, because, operator, door, tenant, total, up_to)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+-- $1 act, $2 filter, $3 rate, $4 reason, $5 operator, $6 door, $7 tenant, $8 role, $9 correlation id, $10 total,
+-- $11 number of the last one.
+insert into rs_order.dead_letter_run
+    (act, filter, rate, because, operator, door, tenant, role, correlation_id, total, up_to)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 returning *
 
 -- name: run
