@@ -220,12 +220,13 @@ def test_compose_builds_real_stages() -> None:
 
 
 def test_service_image_has_no_sandbox_dependencies() -> None:
-    """The service's image installs requirements.txt, which has nothing of the extra."""
+    """It installs requirements.txt, and traces.txt if asked to. Both have nothing of the extra."""
     extra_only = set(pins("sandbox.txt")) - set(pins("requirements.txt"))
 
     assert "lark" in extra_only
-    assert "--from=build " in STAGES["service"]
-    assert "requirements/sandbox.txt" not in STAGES["build"]
+    assert extra_only.isdisjoint(pins("traces.txt"))
+    assert "--from=build-service " in STAGES["service"]
+    assert "requirements/sandbox.txt" not in STAGES["build"] + STAGES["build-service"]
 
 
 def test_images_have_no_archive() -> None:
