@@ -1,7 +1,7 @@
 """Builds the clients of the platform's services, one of each per process."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -48,6 +48,11 @@ class PlatformClients:
     projects: Projects | None
     mailer: Mailer | None
     file_sources: FileSources
+
+
+OpenClients = Callable[
+    [Settings, Tenants, Sequence[ResourceMapping]], AbstractAsyncContextManager[PlatformClients]
+]
 
 
 @asynccontextmanager

@@ -26,7 +26,7 @@ from rs_order.app.metric_sources import (
     queues_source,
 )
 from rs_order.app.metrics import MetricsSampler, Source, measure_event_loop
-from rs_order.app.platform_clients import open_platform_clients
+from rs_order.app.platform_clients import OpenClients, open_platform_clients
 from rs_order.app.rest import create_app, rest_services
 from rs_order.app.shared_parts import (
     SharedParts,
@@ -68,6 +68,7 @@ async def serve(
     *,
     on_ready: Callable[[int], None] = lambda _: None,
     clock: Clock | None = None,
+    open_clients: OpenClients = open_platform_clients,
 ) -> None:
     """Serve until ``stop`` is set, then finish the work in progress and return.
 
@@ -77,6 +78,7 @@ async def serve(
         stop: ends the process when it is set.
         on_ready: called with the port as soon as REST answers.
         clock: a clock for tests. The default is the system clock.
+        open_clients: opens the clients of the platform's services; benchmarks open stubs.
     """
     tokens = token_verifier(settings)
     MailRules.of(settings)
@@ -84,7 +86,7 @@ async def serve(
     async with (
         open_database(settings, clock) as database,
         await _open_monitoring_pool(settings) as monitoring_pool,
-        open_platform_clients(settings, database.tenants, resource_mappings()) as clients,
+        open_clients(settings, database.tenants, resource_mappings()) as clients,
     ):
         await provision_vhosts(settings)
         names, outbox = broker_topology(settings), Outbox(database.pool, database.clock)
