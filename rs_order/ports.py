@@ -345,7 +345,7 @@ class FetchResult(StrEnum):
     """The result of the download of one file."""
 
     DOWNLOADED = "DOWNLOADED"
-    """All bytes were sent, with the size and checksum of the catalog."""
+    """All bytes were sent, with the size of the catalog, and with its checksum if that can be checked."""
     FAILED = "FAILED"
     """Nothing, or only a part, was sent."""
     WRONG_CONTENT = "WRONG_CONTENT"
@@ -362,6 +362,8 @@ class FileOutcome:
     result: FetchResult
     reason: str | None = None
     """The cause of a failure, for the user; None if the file was downloaded."""
+    unverifiable: bool = False
+    """Downloaded, but its checksum is of a kind that can't be checked. The history of the order says so."""
 
 
 class Downloads(Protocol):

@@ -62,6 +62,15 @@ def algorithm_of(file: FileToDownload) -> str | None:
     return algorithm
 
 
+def why_unverifiable(file: FileToDownload) -> str | None:
+    """Return why the checksum of a file can't be checked; None if it can be, or if the file has none."""
+    if file.checksum is None or algorithm_of(file) is not None:
+        return None
+    if file.checksum_algorithm is None:
+        return "its algorithm is unknown"
+    return f"{file.checksum_algorithm} checksums like this one can't be checked"
+
+
 def new_hash(algorithm: str | None) -> Hash | None:
     """Return the function that computes a checksum, or None without an algorithm."""
     if algorithm is None:

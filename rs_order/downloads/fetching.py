@@ -162,11 +162,6 @@ class ContentCheck:
         self._hash = new_hash(self._algorithm)
         self.received = 0
 
-    @property
-    def verifiable(self) -> bool:
-        """True if the checksum can be checked, not only the size: it exists and its algorithm is known."""
-        return self._hash is not None
-
     def accept(self, chunk: bytes) -> bool:
         """Add the next bytes; return False once they exceed the size of the file."""
         self.received += len(chunk)

@@ -256,10 +256,10 @@ class _ZipWriter:
             self._ledger.failed(file, failure)
             return
         self._names.stored(file)
-        self._ledger.downloaded(file, verifiable=check.verifiable)
+        self._ledger.downloaded(file)
 
     def _notice(self) -> Iterator[bytes]:
-        if not self._ledger.failed_files:
+        if not self._ledger.notice_bytes:
             return
         self._archive.begin(NOTICE, size=self._ledger.notice_bytes, level=LIGHT)
         for line in self._ledger.notice():

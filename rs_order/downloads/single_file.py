@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from rs_order.domain import failure_reasons
 from rs_order.domain.ids import OrderId, Tenant
+from rs_order.downloads.checksums import why_unverifiable
 from rs_order.downloads.fetching import ContentCheck, finish_anyway
 from rs_order.downloads.settle import Settle
 from rs_order.ports import FetchError, FetchResult, FileOutcome, FileSources, FileToDownload
@@ -115,7 +116,8 @@ async def _verified(
 
 
 def _downloaded(request: FileRequest) -> FileOutcome:
-    return FileOutcome(request.file.id, FetchResult.DOWNLOADED)
+    unverifiable = why_unverifiable(request.file) is not None
+    return FileOutcome(request.file.id, FetchResult.DOWNLOADED, unverifiable=unverifiable)
 
 
 def _failed(

@@ -45,13 +45,14 @@ class Files:
     async def record_downloads(
         self, order_id: OrderId, outcomes: Sequence[FileOutcome], *, actor: str, at: datetime
     ) -> list[FileMove]:
-        """Make files DOWNLOADED or DOWNLOAD_ERROR. Wrong content is added to the order's history."""
+        """Make files DOWNLOADED or DOWNLOAD_ERROR. Wrong and unverifiable content is added to the history."""
         return await self._moves(
             "record_downloads",
             order_id,
             [outcome.id for outcome in outcomes],
             [outcome.result is FetchResult.WRONG_CONTENT for outcome in outcomes],
             [_reason_of(outcome) for outcome in outcomes],
+            [outcome.unverifiable for outcome in outcomes],
             actor,
             at,
         )

@@ -70,6 +70,38 @@ async def test_wrong_content_is_recorded_once_until_a_download_ends_otherwise(
     } == {(order, sub_order, first, "wrong-content", OWNER)}
 
 
+async def test_f22d_unverifiable_content_is_in_the_history(store: Store, pool: Pool) -> None:
+    """A file has one line, however often it is downloaded, and a verified file has none."""
+    tenant = TenantRows(pool, TENANT)
+    order = await tenant.order(OrderStatus.RUNNING)
+    files = {"a": FileState.AVAILABLE, "b": FileState.AVAILABLE}
+    sub_order = await tenant.sub_order(order, files, state=SubOrderState.WAITING)
+    ids = [
+        DataFileId(row["id"]) for row in await rows(pool, "select id from data_file order by id")
+    ]
+    outcomes = [FileOutcome(ids[0], DONE, unverifiable=True), FileOutcome(ids[1], DONE)]
+
+    for _ in range(2):
+        async with store.unit_of_work(TENANT) as uow:
+            await uow.files.record_downloads(order, outcomes, actor=OWNER, at=NOW)
+
+    assert await rows(
+        pool,
+        "select order_id, sub_order_id, data_file_id, before, after, reason, actor from history"
+        " where data_file_id is not null",
+    ) == [
+        {
+            "order_id": order,
+            "sub_order_id": sub_order,
+            "data_file_id": ids[0],
+            "before": "AVAILABLE",
+            "after": "DOWNLOADED",
+            "reason": "unverifiable",
+            "actor": OWNER,
+        }
+    ]
+
+
 @pytest.mark.parametrize("result", [DONE, FAILED, WRONG])
 @pytest.mark.parametrize("state", [FileState.PENDING, FileState.ERROR, FileState.PROCESSING_ERROR])
 async def test_files_that_no_download_can_change(

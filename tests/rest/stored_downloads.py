@@ -151,7 +151,8 @@ async def _count(connection: Connection) -> None:
 async def _outcomes(connection: Connection) -> list[FileOutcome]:
     """Return the outcomes of the downloads from the rows of the files that were tried."""
     rows = await connection.fetch(
-        "select id, state, reason_code, reason from data_file"
+        "select id, state, reason_code, reason, exists (select from history where reason = 'unverifiable'"
+        " and data_file_id = data_file.id) as unverifiable from data_file"
         " where reason_code is distinct from $1 and (state <> 'AVAILABLE' or reason_code is not null)"
         " order by id",
         _NOT_TRIED,
@@ -161,6 +162,7 @@ async def _outcomes(connection: Connection) -> list[FileOutcome]:
             DataFileId(row["id"]),
             _RESULTS[FileState(row["state"]), row["reason_code"]],
             row["reason"],
+            row["unverifiable"],
         )
         for row in rows
     ]

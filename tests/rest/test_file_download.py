@@ -486,6 +486,19 @@ async def test_no_false_done_wrong_content_of_a_small_file_is_never_sent(
         assert await outcome(downloadable, file_id) == expected
 
 
+async def test_f22d_a_file_whose_checksum_cannot_be_checked(
+    api: httpx.AsyncClient, downloadable: DownloadableOrder
+) -> None:
+    """It is delivered if its size is right, and its outcome says that it is unverifiable."""
+    downloadable.add("a", b"content", checksum="abc", algorithm="CRC32C")
+
+    answer = await api.get(PLAIN)
+
+    assert (answer.status_code, answer.content) == (200, b"content")
+    assert await outcome(downloadable) == (DONE, None)
+    assert downloadable.order.settled[0].unverifiable
+
+
 @pytest.mark.parametrize("size", ["right", None], ids=["of known size", "of unknown size"])
 async def test_no_false_done_a_large_file_with_wrong_content_is_aborted(
     api: httpx.AsyncClient, downloadable: DownloadableOrder, size: str | None

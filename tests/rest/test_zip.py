@@ -243,21 +243,46 @@ async def test_f22d_whatever_the_standard_library_can_check_is_checked(
 
 
 @pytest.mark.parametrize(
-    ("checksum", "algorithm"),
-    [("abc", "CRC32C"), ("f" * 64, None), (None, None), ("4294967295", "CRC32")],
+    ("checksum", "algorithm", "reason"),
+    [
+        ("abc", "CRC32C", "CRC32C checksums like this one can't be checked"),
+        ("4294967295", "CRC32", "CRC32 checksums like this one can't be checked"),
+        ("f" * 64, None, "its algorithm is unknown"),
+        (None, None, None),
+    ],
 )
-async def test_files_without_a_usable_checksum_are_checked_by_their_size(
-    downloadable: DownloadableOrder, checksum: str | None, algorithm: str | None
+async def test_f22d_files_without_a_usable_checksum_are_checked_by_their_size(
+    downloadable: DownloadableOrder, checksum: str | None, algorithm: str | None, reason: str | None
 ) -> None:
-    """The report counts them as unverifiable."""
+    """The report counts them as unverifiable. NOTICE.txt and the outcome name those with a checksum."""
     downloadable.add("a", b"content", checksum=checksum, algorithm=algorithm)
     downloadable.add("b", b"conten", of=b"content", checksum=checksum, algorithm=algorithm)
     report = ZipReport()
 
-    await download(downloadable, report)
+    archive = await download(downloadable, report)
 
     assert downloadable.order.results == {1: DONE, 2: FAILED}
     assert ZipReport(downloaded=1, failed=1, unverifiable=1) == report
+    assert downloadable.order.settled[0].unverifiable is (reason is not None)
+    unchecked = [] if reason is None else [f"Checksum of file (a) not checked: {reason}."]
+    failed = "Failed to download file (b): Cannot completely download data file from storage, only 6/7 bytes."
+    assert notice(archive) == [*unchecked, failed]
+
+
+async def test_f22d_copies_of_an_unverifiable_file_are_unverifiable(
+    downloadable: DownloadableOrder,
+) -> None:
+    """NOTICE.txt exists though no file failed, and names each."""
+    for _ in range(2):
+        downloadable.add("a", b"content", checksum="abc", algorithm="CRC32C")
+    report = ZipReport()
+
+    archive = await download(downloadable, report)
+
+    assert archive.namelist() == ["a", "NOTICE.txt"]
+    assert len(notice(archive)) == 2
+    assert downloadable.order.results == {1: DONE, 2: DONE}
+    assert ZipReport(downloaded=2, unverifiable=2) == report
 
 
 async def test_repeated_names_are_numbered(downloadable: DownloadableOrder) -> None:

@@ -347,7 +347,7 @@ create table history (
     reason text not null,
     actor text not null,
     at timestamptz not null default clock_timestamp(),
-    data_file_id bigint                           -- a file with wrong content; null: another event
+    data_file_id bigint                           -- a file with wrong or unverifiable content; null: another event
 );
 create index history_of_order on history (order_id, id);
 

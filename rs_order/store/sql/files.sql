@@ -53,13 +53,16 @@ from moved group by order_id, sub_order_id
 
 -- name: record_downloads
 -- Record how downloads ended. Files that can't be downloaded any more don't change. The order is locked.
--- Wrong content is added to the order's history, once until a download has another result.
+-- The order's history gets a line for wrong content, once until a download has another result, and for a
+-- downloaded file whose checksum can't be checked.
 -- $1 order, $2 failed files or downloaded ones, $3 whether the content was wrong, $4 reasons, null for
--- what was downloaded, $5 actor, $6 now.
+-- what was downloaded, $5 whether it can't be verified, $6 actor, $7 now.
 with outcome as (
-    select * from unnest($2::bigint[], $3::boolean[], $4::text[]) as given (id, wrong, reason)
+    select * from unnest($2::bigint[], $3::boolean[], $4::text[], $5::boolean[])
+        as given (id, wrong, reason, unverifiable)
 ), target as (
     select file.id, file.state as before, file.reason_code as reason_before, outcome.reason,
+           outcome.unverifiable,
            case when outcome.reason is null then 'DOWNLOADED' else 'DOWNLOAD_ERROR' end as after,
            case when outcome.reason is null then null
                 when outcome.wrong then 'wrong-content' else 'download-failed' end as reason_code
@@ -74,12 +77,13 @@ with outcome as (
     from target
     where file.id = target.id
     returning file.id, file.order_id, file.sub_order_id, target.before, target.after, target.reason_code,
-              target.reason_before, coalesce(file.size, 0) as size
+              target.reason_before, target.unverifiable, coalesce(file.size, 0) as size
 ), noted as (
     insert into history (order_id, sub_order_id, data_file_id, before, after, reason, actor, at)
-    select order_id, sub_order_id, id, before, after, reason_code, $5, $6
+    select order_id, sub_order_id, id, before, after, coalesce(reason_code, 'unverifiable'), $6, $7
     from moved
     where reason_code = 'wrong-content' and reason_before is distinct from 'wrong-content'
+        or unverifiable and before <> 'DOWNLOADED'
     order by id
 )
 select order_id, sub_order_id, before, after, count(*) as files, sum(size)::bigint as bytes
