@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 import aio_pika
@@ -41,15 +41,33 @@ class Requester:
             await queue.consume(requester._receive, no_ack=True)
             yield requester
 
-    async def publish(self, tenant: str, numbers: Iterable[int], prefix: str) -> list[str]:
-        """Request the product of each number; return the correlation ids once the broker has all requests."""
-        exchange = await self._channel.get_exchange(REQUESTS, ensure=False)
-        ids = {f"{prefix}-{tenant}-{number}": number for number in numbers}
-        messages = [_request(tenant, id_, number) for id_, number in ids.items()]
-        for start in range(0, len(messages), PUBLISHED_AT_ONCE):
+    async def publish(
+        self, tenants: Sequence[str], count: int, prefix: str, *, queue: str | None = None
+    ) -> list[str]:
+        """Publish requests of one product each, tenant by tenant in turn.
+
+        Args:
+            tenants: the tenants that request.
+            count: the number of requests.
+            prefix: the beginning of the correlation ids.
+            queue: receives the requests instead of the exchange of order requests.
+
+        Returns:
+            The correlation ids, once the broker has all requests.
+        """
+        exchange = (
+            self._channel.default_exchange
+            if queue
+            else await self._channel.get_exchange(REQUESTS, ensure=False)
+        )
+        ids = [f"{prefix}-{number}" for number in range(count)]
+        messages = [
+            _request(tenants[number % len(tenants)], id_, number) for number, id_ in enumerate(ids)
+        ]
+        for start in range(0, count, PUBLISHED_AT_ONCE):
             some = messages[start : start + PUBLISHED_AT_ONCE]
-            await asyncio.gather(*(exchange.publish(message, "") for message in some))
-        return list(ids)
+            await asyncio.gather(*(exchange.publish(message, queue or "") for message in some))
+        return ids
 
     async def until_all(self, status: str, ids: Iterable[str]) -> float:
         """Wait until a response with the status has arrived for every id; return the time of the last."""

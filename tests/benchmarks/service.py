@@ -1,28 +1,22 @@
 """Runs the service for a measurement, composed as in production except for the stubs.
 
-python -m tests.benchmarks.service OPTIONS (as JSON; started by ``service_process``)
+``service_process`` starts this module in a process of its own.
 """
 
 import asyncio
-import json
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 import uvloop
 
 from rs_order.app.serve import Role, serve
 from rs_order.logs import configure_logs
 from rs_order.sandbox.service_protocol import DEVELOPMENT_KEY
 from rs_order.settings import Settings
+from tests.benchmarks.children import Child, child_process, options_of_child, report
 from tests.benchmarks.stubs import StubCatalog, Stubs
 from tests.support.polling import eventually
 from tests.support.reused_broker import INSTANCE
@@ -98,69 +92,29 @@ async def until_up(url: str) -> None:
         await eventually(is_up, "health UP", seconds=300)
 
 
-@dataclass(frozen=True)
-class ServiceProcess:
-    """A service that runs in a process of its own."""
-
-    url: str
-    process: psutil.Process
-
-    def cpu_seconds(self) -> float:
-        """Return the CPU time since its start."""
-        times = self.process.cpu_times()
-        return times.user + times.system
-
-    def peak_mib(self) -> float:
-        """Return the most memory that it had resident."""
-        for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) / 1024
-        raise RuntimeError("the kernel reports no peak of resident memory")
-
-
 @asynccontextmanager
 async def service_process(
-    database_url: str,
-    broker: FreshBroker,
-    *,
-    catalog: StubCatalog | None = None,
-    **settings: Any,
-) -> AsyncIterator[ServiceProcess]:
-    """Run the service in a process of its own until the end of the block. Its log is discarded."""
+    database_url: str, broker: FreshBroker, *, catalog: StubCatalog | None = None, **settings: Any
+) -> AsyncIterator[Child]:
+    """Run the service in a process of its own, which reports its URL. Its log is discarded."""
     options = {
         "settings": settings_of(database_url, broker, **settings),
         "catalog": vars(catalog or StubCatalog()),
     }
-    read, write = os.pipe()
-    started = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.benchmarks.service", json.dumps(options), str(write)),
-        stdout=subprocess.DEVNULL,
-        pass_fds=(write,),
-    )
-    os.close(write)
-    try:
-        with os.fdopen(read) as report:
-            url = (await asyncio.to_thread(report.readline)).strip()
-        if not url:
-            raise RuntimeError("the service ended before it was ready")
-        yield ServiceProcess(url, psutil.Process(started.pid))
-    finally:
-        if started.returncode is None:
-            started.terminate()
-        await started.wait()
+    async with child_process(__name__, options) as child:
+        yield child
 
 
-async def _serve(options: dict[str, Any], report: int) -> None:
-    """Serve until SIGTERM; write the URL to the file descriptor ``report`` once the health is UP."""
+async def _serve(options: dict[str, Any], descriptor: int) -> None:
+    """Serve until SIGTERM; report the URL once the health is UP."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     stubs = Stubs(StubCatalog(**options["catalog"]))
     async with _running(Settings(**options["settings"]), stubs, Role.ALL) as url:
-        with os.fdopen(report, "w") as pipe:
-            pipe.write(f"{url}\n")
+        report(descriptor, url)
         await stop.wait()
 
 
 if __name__ == "__main__":
     configure_logs("info", "json")
-    uvloop.run(_serve(json.loads(sys.argv[1]), int(sys.argv[2])))
+    uvloop.run(_serve(*options_of_child()))

@@ -1,0 +1,80 @@
+"""Child processes of a benchmark, which report when they are ready, and can be suspended."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+
+@dataclass(frozen=True)
+class Child:
+    """A running child process."""
+
+    reported: str
+    """What it reported when it was ready."""
+    process: psutil.Process
+
+    def cpu_seconds(self) -> float:
+        """Return the CPU time since its start."""
+        times = self.process.cpu_times()
+        return times.user + times.system
+
+    def peak_mib(self) -> float:
+        """Return the most memory that it had resident."""
+        for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+        raise RuntimeError("the kernel reports no peak of resident memory")
+
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """Suspend the process in the block, so that messages wait in its queue."""
+        self.process.suspend()
+        try:
+            yield
+        finally:
+            self.process.resume()
+
+
+@asynccontextmanager
+async def child_process(module: str, options: Mapping[str, Any]) -> AsyncIterator[Child]:
+    """Run a module in a process of its own until the end of the block. Its standard output is discarded.
+
+    It is started with the options as JSON and a file descriptor for ``report``, and ends on SIGTERM.
+    """
+    read, write = os.pipe()
+    started = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", module, json.dumps(options), str(write)),
+        stdout=subprocess.DEVNULL,
+        pass_fds=(write,),
+    )
+    os.close(write)
+    try:
+        with os.fdopen(read) as pipe:
+            line = await asyncio.to_thread(pipe.readline)
+        if not line:
+            raise RuntimeError(f"{module} ended before it was ready")
+        yield Child(line.strip(), psutil.Process(started.pid))
+    finally:
+        if started.returncode is None:
+            started.terminate()
+        await started.wait()
+
+
+def options_of_child() -> tuple[dict[str, Any], int]:
+    """Return the options of this child process, and the file descriptor for its report."""
+    return json.loads(sys.argv[1]), int(sys.argv[2])
+
+
+def report(descriptor: int, text: str = "ready") -> None:
+    """Tell the parent process that this one is ready."""
+    with os.fdopen(descriptor, "w") as pipe:
+        pipe.write(f"{text}\n")

@@ -1,0 +1,145 @@
+"""Order requests of 10 tenants that wait in the queue, until all are GRANTED on the response exchange.
+
+The floor is a consumer (prefetch 1000, 100 handlers) that per message inserts one row in a transaction of
+its own, publishes one confirmed message, and acknowledges. Service and floor are processes of their own,
+which are suspended while the requests are published. Both consume a queue with the same arguments.
+"""
+
+import itertools
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+
+import aio_pika
+import asyncpg
+from pamqp.common import FieldTable
+
+from rs_order.broker.queue_names import topology
+from tests.acceptance.peer import RESPONSES
+from tests.benchmarks import bare_consumer
+from tests.benchmarks.children import Child, child_process
+from tests.benchmarks.report import Figure, Report, Target
+from tests.benchmarks.requesting import Requester
+from tests.benchmarks.rounds import interleaved, rounds_of
+from tests.benchmarks.servers import BenchmarkServers, benchmark_servers
+from tests.benchmarks.service import service_process
+from tests.support.reused_broker import INSTANCE
+from tests.support.servers import FreshBroker
+
+TENANTS = tuple(f"tenant{number}" for number in range(1, 11))
+REQUESTS, QUICK_REQUESTS = 20_000, 50
+BARE_QUEUE = "bare-requests"
+
+
+@dataclass
+class Ingest:
+    """Measures consumers of order requests, each round with an empty database."""
+
+    servers: BenchmarkServers
+    requests: int
+    tenants: tuple[str, ...] = TENANTS
+    service_cpu_ms: list[float] = field(default_factory=list)
+    """CPU time of the service per request, one for each round."""
+    database_cpu_ms: list[float] = field(default_factory=list)
+    peaks_mib: list[float] = field(default_factory=list)
+    _rounds: "itertools.count[int]" = field(default_factory=itertools.count)
+
+    @classmethod
+    def sized(cls, servers: BenchmarkServers, *, quick: bool, requests: int) -> "Ingest":
+        """Return the measurement in the size of a full or a quick run."""
+        if quick:
+            return cls(servers, QUICK_REQUESTS, TENANTS[:2])
+        return cls(servers, requests)
+
+    async def service(self) -> float:
+        """Return the requests per second that the service grants."""
+        async with (
+            self.servers.database() as url,
+            self.servers.broker() as broker,
+            service_process(url, broker, tenants=self.tenants) as child,
+            Requester.connected(broker) as requester,
+        ):
+            service, database = child.cpu_seconds(), await self.servers.database_cpu_seconds()
+            rate = await self._rate(child, requester, queue=None)
+            cost = child.cpu_seconds() - service
+            self.service_cpu_ms.append(1000 * cost / self.requests)
+            cost = await self.servers.database_cpu_seconds() - database
+            self.database_cpu_ms.append(1000 * cost / self.requests)
+            self.peaks_mib.append(child.peak_mib())
+            return rate
+
+    async def consumer(self, module: str) -> float:
+        """Return the requests per second that a child process with a handler of one row answers."""
+        async with (
+            self.servers.database() as url,
+            self.servers.broker() as broker,
+            Requester.connected(broker) as requester,
+            bare_queue(url, broker),
+        ):
+            options = {
+                "database_url": url,
+                "amqp_url": f"{broker.url}/{broker.vhost}",
+                "queue": BARE_QUEUE,
+            }
+            async with child_process(module, options) as child:
+                return await self._rate(child, requester, queue=BARE_QUEUE)
+
+    async def _rate(self, child: Child, requester: Requester, queue: str | None) -> float:
+        """Let the requests wait in the queue, resume the consumer, and return the requests per second."""
+        prefix = f"round-{next(self._rounds)}"
+        with child.suspended():
+            ids = await requester.publish(self.tenants, self.requests, prefix, queue=queue)
+        began = time.monotonic()
+        return self.requests / (await requester.until_all("GRANTED", ids) - began)
+
+    def notes(self) -> list[str]:
+        return [f"{self.requests:,} requests of {len(self.tenants)} tenants per round"]
+
+
+@asynccontextmanager
+async def bare_queue(database_url: str, broker: FreshBroker) -> AsyncIterator[None]:
+    """Create the table and, like the service's own queue, the queue of a bare consumer; delete the queue."""
+    database = await asyncpg.connect(database_url)
+    await database.execute(bare_consumer.TABLE)
+    await database.close()
+    names = topology(instance_identifier=INSTANCE)
+    arguments: FieldTable = {**names.order_requests.arguments}
+    async with await aio_pika.connect(f"{broker.url}/{broker.vhost}") as connection:
+        channel = await connection.channel()
+        await channel.declare_exchange(RESPONSES, "fanout", durable=True)
+        queue = await channel.declare_queue(BARE_QUEUE, durable=True, arguments=arguments)
+        yield
+        await queue.delete(if_unused=False, if_empty=False)
+
+
+async def measure(quick: bool, requests: int = REQUESTS) -> Report:
+    async with benchmark_servers() as servers:
+        ingest = Ingest.sized(servers, quick=quick, requests=requests)
+        rates = await interleaved(
+            rounds_of(quick),
+            {
+                "service": ingest.service,
+                "floor": partial(ingest.consumer, bare_consumer.__name__),
+            },
+        )
+    ratios = ratios_of(rates["service"], rates["floor"])
+    ratio = Figure("service / floor", "", ratios)
+    return Report(
+        figures=[
+            Figure("service", "requests/s", rates["service"]),
+            Figure("floor", "requests/s", rates["floor"]),
+            ratio,
+            Figure("CPU of the service per request", "ms", tuple(ingest.service_cpu_ms)),
+            Figure("CPU of PostgreSQL per request", "ms", tuple(ingest.database_cpu_ms)),
+            Figure("peak memory of the service", "MiB", tuple(ingest.peaks_mib)),
+        ],
+        targets=[Target("service / floor", ratio.median, 1.0, at_least=True)],
+        notes=ingest.notes(),
+    )
+
+
+def ratios_of(values: tuple[float, ...], floors: tuple[float, ...]) -> tuple[float, ...]:
+    """Return value / floor of each round."""
+    return tuple(value / floor for value, floor in zip(values, floors, strict=True))
