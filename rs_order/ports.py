@@ -712,6 +712,28 @@ class OutboxRow:
     created_at: datetime
     traceparent: str | None = None
     """The trace that it belongs to, or None if traces are off."""
+    was_rejected: bool = False
+    """True if the broker rejected it before. The rest of its stream isn't claimed until it has left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The rows that a commit wrote to the outbox."""
+
+    partitions: frozenset[int]
+    """The partitions of the rows that are due at once."""
+    next_due: datetime | None = None
+    """The first due time of the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxCheck:
+    """The rows that wait in the outbox."""
+
+    ready_partitions: Sequence[int]
+    """The partitions that have a due row."""
+    seconds_to_next: float | None
+    """The seconds until the next row is due: 0 if one is, None if there is no row."""
 
 
 class Claim(Protocol):
@@ -738,8 +760,12 @@ class OutboxReader(Protocol):
     Steps have partitions from `FIRST_STEP_PARTITION` on, messages to peers those below.
     """
 
-    async def ready_partitions(self) -> list[int]:
-        """Return the partitions that have a due row."""
+    async def check(self) -> OutboxCheck:
+        """Return which partitions have due rows, and when the next row is due."""
+        ...
+
+    def seconds_until(self, due_at: datetime) -> float:
+        """Return the seconds until a due time; 0 if it has passed."""
         ...
 
     def claim(self, partition: int, limit: int) -> AbstractAsyncContextManager[Claim | None]:
@@ -747,8 +773,4 @@ class OutboxReader(Protocol):
 
         A normal end of the context commits the removals; an exception undoes them.
         """
-        ...
-
-    async def seconds_to_next(self) -> float | None:
-        """Return the seconds until the next row is due: 0 if one is, None if there is no row."""
         ...

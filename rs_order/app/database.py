@@ -28,7 +28,7 @@ class Database:
     async def add_tenant(self, name: str, host: str | None, by: AuditActor) -> Tenant:
         """Create a tenant's schema and send the step that resumes the work of an inactive tenant."""
         tenant = await self.tenants.add(name, host, by)
-        await Store(self.pool, committed=lambda: None).send([ResumeTenantStep().to(tenant)])
+        await Store(self.pool, committed=lambda _: None).send([ResumeTenantStep().to(tenant)])
         return tenant
 
     async def disable_tenant(self, name: str, by: AuditActor) -> bool:
@@ -36,7 +36,7 @@ class Database:
         disabled = await self.tenants.disable(name, by)
         if disabled:
             others = [ResumeTenantStep().to(tenant) for tenant in self.tenants.names()]
-            await Store(self.pool, committed=lambda: None).send(others)
+            await Store(self.pool, committed=lambda _: None).send(others)
         return disabled
 
     async def grant_data_rights(self, role: str) -> None:

@@ -28,5 +28,5 @@ async def cancel_orders(
     links = Links(None, database.tenants, prefix=settings.prefix_path, fallback=settings.public_url)
     limits = SlotLimits(settings.max_storage_files_jobs_per_user, settings.jobs_pool_size)
     teardown = OrderTeardown(Settlement(limits, links))
-    cancel = CancelOrders(Store(database.pool, lambda: None), teardown, database.clock)
+    cancel = CancelOrders(Store(database.pool, lambda _: None), teardown, database.clock)
     return await retry_on_conflict(partial(cancel.handle, tenant, ids, by))

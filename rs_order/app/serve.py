@@ -92,7 +92,7 @@ async def serve(
         names, outbox = broker_topology(settings), Outbox(database.pool, database.clock)
         index, is_worker = DeadLetterIndex(database.pool, database.clock), role is not Role.API
         outgoing = build_outgoing(settings, names, outbox, index, is_worker=is_worker)
-        shared = SharedParts.of(settings, database, clients, outgoing.relay.nudge)
+        shared = SharedParts.of(settings, database, clients, outgoing.relay.notify)
         application = compose_application(shared)
         await _catch_up(application)
         if clients.roles is not None:

@@ -21,7 +21,7 @@ from rs_order.core.steps import StepRegistry
 from rs_order.domain.retry import RetryPolicy
 from rs_order.downloads.order_tokens import JwtOrderTokens, NoOrderTokens
 from rs_order.orders.order_end import OrderTeardown
-from rs_order.ports import Clock, MessageKind, OrderTokens
+from rs_order.ports import Clock, MessageKind, OrderTokens, Written
 from rs_order.rest.tokens import TokenVerifier
 from rs_order.settings import DEVELOPMENT_KEY, PREFIX, Settings, SettingsError
 from rs_order.store.dead_letters import DeadLetterStore
@@ -92,7 +92,7 @@ class SharedParts:
         settings: Settings,
         database: Database,
         clients: PlatformClients,
-        committed: Callable[[], None],
+        committed: Callable[[Written], None],
         *,
         sizes: SliceSizes = SLICE_SIZES,
     ) -> "SharedParts":
@@ -102,7 +102,7 @@ class SharedParts:
             settings: the settings of the deployment.
             database: the pool, and the tenants in it.
             clients: the clients of the platform's services.
-            committed: called after each commit, which may have written messages to the outbox.
+            committed: called after each commit that wrote to the outbox, with what it wrote.
             sizes: the number of rows that one step handles at a time.
 
         Raises:

@@ -4,6 +4,9 @@ A row is deleted after the broker has confirmed it. A crash in between publishes
 ``message_id``. A row that the broker doesn't confirm stays, and so do the later rows of its stream; other
 streams go on. A row that the broker rejects, because the queue of a peer is full, is tried again with growing
 pauses. Steps and messages to peers are claimed apart, so that neither waits for the other.
+
+A commit of this process names the partitions that it wrote to, so they are claimed without a check of the
+outbox. The check finds everything else: rows that become due, and those of other processes.
 """
 
 import asyncio
@@ -11,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 import structlog
@@ -21,7 +25,7 @@ from rs_order.broker.errors import AmqpError, Rejected
 from rs_order.broker.publications import Publications
 from rs_order.broker.publishing import Publisher
 from rs_order.broker.topology import Vhost
-from rs_order.ports import FIRST_STEP_PARTITION, OutboxReader, OutboxRow
+from rs_order.ports import FIRST_STEP_PARTITION, Claim, OutboxReader, OutboxRow, Written
 
 PARTITIONS_AT_ONCE = 4
 """Claims held at the same time, three of them of one kind at most; each holds a database connection."""
@@ -33,7 +37,11 @@ PUBLISH_SECONDS = 10.0
 START_SECONDS = 5.0
 """How long to wait at the start until both virtual hosts are connected, with the queues of our steps."""
 SWEEP_SECONDS = 1.0
-"""How long it may take until a row of another process, or one that failed, is read."""
+"""The time from one check of the outbox to the next, while rows are found or fail."""
+LONGEST_SWEEP_SECONDS = 6.0
+"""The same while there is nothing to publish: each check that finds no row doubles the time up to this."""
+TAKEN_SECONDS = 0.02
+"""The first pause before a partition is claimed again that another relay has claimed."""
 SHORTEST_PAUSE_SECONDS = 0.005
 """Clocks of process and database differ: without a pause the relay would loop before a due time."""
 
@@ -65,11 +73,29 @@ class Relay:
         self._ended = asyncio.Event()
         self._ended.set()
         self._busy: set[int] = set()
+        """Partitions that this relay has claimed, or tries to."""
+        self._ready: set[int] = set()
+        """Partitions to claim."""
+        self._own: set[int] = set()
+        """Those with rows of this process, which no other relay may know of."""
+        self._taken_pauses: dict[int, float] = {}
+        self._check_at = 0.0
+        """The time of the event loop of the next check."""
+        self._pause = sweep_seconds
         self._last_drains: dict[int, int] = {}
         self._drains = 0
 
+    def notify(self, written: Written) -> None:
+        """Publish the rows that this process has committed."""
+        self._ready |= written.partitions
+        self._own |= written.partitions
+        if written.next_due is not None:
+            self._check_within(self._outbox.seconds_until(written.next_due))
+        self._nudged.set()
+
     def nudge(self) -> None:
-        """Read the outbox at once, because rows were committed."""
+        """Check the outbox at once."""
+        self._check_within(0)
         self._nudged.set()
 
     async def stop(self) -> None:
@@ -87,7 +113,8 @@ class Relay:
                 while not self._stopping.is_set():
                     await self._wait_for_publisher()
                     self._nudged.clear()
-                    await self._start_drains(drains)
+                    await self._check()
+                    self._start_drains(drains)
                     await self._wait_for_rows()
         finally:
             self._ended.set()
@@ -117,22 +144,42 @@ class Relay:
     async def _until_stopping(self) -> None:
         await self._stopping.wait()
 
-    async def _start_drains(self, drains: asyncio.TaskGroup) -> None:
+    def _check_within(self, seconds: float) -> None:
+        """Check the outbox after this time, unless a check is planned before."""
+        self._check_at = min(self._check_at, asyncio.get_running_loop().time() + seconds)
+
+    async def _check(self) -> None:
+        """Check the outbox if the time has come, and plan the next check."""
+        if self._stopping.is_set() or asyncio.get_running_loop().time() < self._check_at:
+            return
+        self._check_at = inf
+        try:
+            found = await self._outbox.check()
+        except Exception:  # noqa: BLE001 - the store is unavailable; its rows stay
+            _log.exception("relay-store-unavailable")
+            self._check_within(self._sweep_seconds)
+            return
+        # A due row of a busy partition is being published, or its claim plans what is next.
+        self._ready |= set(found.ready_partitions) - self._busy
+        longest = max(LONGEST_SWEEP_SECONDS, self._sweep_seconds)
+        self._pause = (
+            self._sweep_seconds if found.ready_partitions else min(2 * self._pause, longest)
+        )
+        self._check_within(self._pause)
+        if found.seconds_to_next:
+            self._check_within(max(found.seconds_to_next, SHORTEST_PAUSE_SECONDS))
+
+    def _start_drains(self, drains: asyncio.TaskGroup) -> None:
         """Start to drain ready partitions, the least recently drained first."""
         if self._stopping.is_set():
             return
-        try:
-            ready = await self._outbox.ready_partitions()
-        except Exception:  # noqa: BLE001 - the store is unavailable; its rows stay
-            _log.exception("relay-store-unavailable")
-            return
-        idle = sorted(
-            set(ready) - self._busy, key=lambda partition: self._last_drains.get(partition, 0)
-        )
-        for partition in idle:
+        for partition in sorted(
+            self._ready - self._busy, key=lambda partition: self._last_drains.get(partition, 0)
+        ):
             if self._may_drain(partition):
                 self._drains += 1
                 self._last_drains[partition] = self._drains
+                self._ready.discard(partition)
                 self._busy.add(partition)
                 drains.create_task(self._drain(partition))
 
@@ -142,50 +189,70 @@ class Relay:
         return len(self._busy) < PARTITIONS_AT_ONCE and alike < PARTITIONS_AT_ONCE - 1
 
     async def _wait_for_rows(self) -> None:
-        """Wait for a nudge, the next due time or the next sweep, whichever comes first."""
+        """Wait for a nudge or for the next check, whichever comes first."""
         if self._stopping.is_set():
             return
         with suppress(TimeoutError):
-            async with asyncio.timeout(await self._pause()):
+            async with asyncio.timeout_at(self._check_at):
                 await self._nudged.wait()
-
-    async def _pause(self) -> float:
-        try:
-            due_in = await self._outbox.seconds_to_next()
-        except Exception:  # noqa: BLE001 - as in _start_drains
-            _log.exception("relay-store-unavailable")
-            return self._sweep_seconds
-        # A due row that is still there is being drained by this or another relay, or has failed. The
-        # end of our drain nudges; the others can wait for the sweep.
-        if due_in is None or due_in <= 0:
-            return self._sweep_seconds
-        return min(self._sweep_seconds, max(due_in, SHORTEST_PAUSE_SECONDS))
 
     async def _drain(self, partition: int) -> None:
         try:
-            removed = await self._publish_partition(partition)
+            await self._publish_partition(partition)
         except Exception:  # noqa: BLE001 - the store failed; its rows stay
             _log.exception("relay-partition-failed", partition=partition)
-            return
+            self._expect_failed_rows()
         finally:
             self._busy.discard(partition)
-        if removed:
-            self.nudge()
+            self._nudged.set()
 
-    async def _publish_partition(self, partition: int) -> int:
-        """Publish the due rows of a partition; return how many were deleted."""
+    async def _publish_partition(self, partition: int) -> None:
+        """Publish the due rows of a partition, and decide when it is claimed again."""
+        is_own = partition in self._own
+        self._own.discard(partition)
         async with self._outbox.claim(partition, ROWS_PER_CLAIM) as claimed:
-            if claimed is None:
-                return 0
-            ends = asyncio.get_running_loop().time() + self._publish_seconds
-            published = _Published(ends, self._in_flight[_holds_steps(partition)])
-            streams = _by_stream(claimed.rows)
-            await asyncio.gather(*(self._publish_stream(each, published) for each in streams))
-            if published.confirmed:
-                await claimed.remove(published.confirmed)
-            if published.rejected:
-                await claimed.postpone(published.rejected)
-        return len(published.confirmed)
+            published = None if claimed is None else await self._publish_rows(claimed, partition)
+        if claimed is not None and published is not None:
+            self._taken_pauses.pop(partition, None)
+            self._continue(partition, claimed.rows, published)
+        elif is_own:
+            self._claim_later(partition)
+
+    async def _publish_rows(self, claimed: Claim, partition: int) -> "_Published":
+        ends = asyncio.get_running_loop().time() + self._publish_seconds
+        published = _Published(ends, self._in_flight[_holds_steps(partition)])
+        streams = _by_stream(claimed.rows)
+        await asyncio.gather(*(self._publish_stream(each, published) for each in streams))
+        if published.confirmed:
+            await claimed.remove(published.confirmed)
+        if published.rejected:
+            await claimed.postpone(published.rejected)
+        return published
+
+    def _continue(self, partition: int, rows: Sequence[OutboxRow], published: "_Published") -> None:
+        """Claim a partition again if it may have more due rows; rows that failed wait for the next check."""
+        all_confirmed = len(published.confirmed) == len(rows)
+        if not all_confirmed:
+            self._expect_failed_rows()
+        may_have_more = (
+            not all_confirmed
+            or len(rows) >= ROWS_PER_CLAIM
+            or any(row.was_rejected for row in rows)
+        )
+        if published.confirmed and may_have_more:
+            self._ready.add(partition)
+
+    def _expect_failed_rows(self) -> None:
+        """Check often again, because rows that failed wait in the outbox."""
+        self._pause = self._sweep_seconds
+        self._check_within(self._sweep_seconds)
+
+    def _claim_later(self, partition: int) -> None:
+        """Claim a partition again that another relay has claimed, before the rows of this process came."""
+        pause = self._taken_pauses.get(partition, TAKEN_SECONDS)
+        self._taken_pauses[partition] = min(2 * pause, SWEEP_SECONDS)
+        own = Written(frozenset({partition}))
+        asyncio.get_running_loop().call_later(pause, self.notify, own)
 
     async def _publish_stream(self, rows: Sequence[OutboxRow], published: "_Published") -> None:
         """Publish rows one after the other, up to the first that fails."""

@@ -20,7 +20,7 @@ from rs_order.domain.dead_letters import (
 )
 from rs_order.domain.identity import INSTANCE
 from rs_order.domain.ids import OrderId, Tenant
-from rs_order.ports import Clock, IndexedQueue, IndexedRow
+from rs_order.ports import Clock, IndexedQueue, IndexedRow, Written
 from rs_order.store.audit import AuditEntry, record
 from rs_order.store.errors import store_errors
 from rs_order.store.outbox import Messages, OutgoingMessage
@@ -109,9 +109,9 @@ class DeadLetterUnit:
         self._messages = Messages(connection, INSTANCE, {})
 
     @property
-    def sent(self) -> int:
-        """The number of messages written to the outbox."""
-        return self._messages.sent
+    def written(self) -> Written | None:
+        """What was written to the outbox, or None."""
+        return self._messages.written
 
     async def page(
         self,
@@ -218,7 +218,7 @@ class DeadLetterUnit:
 class DeadLetterStore:
     """Opens the transactions of operators, and notifies the relay of commits that wrote to the outbox."""
 
-    def __init__(self, pool: Pool, committed: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, pool: Pool, committed: Callable[[Written], None] = lambda _: None) -> None:
         self._pool = pool
         self._committed = committed
 
@@ -233,8 +233,8 @@ class DeadLetterStore:
             async with transaction(self._pool) as connection:
                 unit = DeadLetterUnit(connection)
                 yield unit
-        if unit.sent:
-            self._committed()
+        if written := unit.written:
+            self._committed(written)
 
 
 async def _insert(connection: Connection, letters: Sequence[StoredDeadLetter]) -> list[str]:

@@ -16,7 +16,7 @@ import orjson
 from rs_order import traces
 from rs_order.contracts.notifications import CopyMetadata
 from rs_order.domain.ids import OrderId, RequestId, Tenant
-from rs_order.ports import Clock, MessageKind, OutboxRow
+from rs_order.ports import Clock, MessageKind, OutboxCheck, OutboxRow, Written
 from rs_order.store.pool import LONGEST_IDLE_MS, Connection, Pool, Row, statements, transaction
 from rs_order.store.rows import affected, json_text
 
@@ -65,10 +65,17 @@ class Messages:
         self._connection = connection
         self._copied = copied
         self._tenant = tenant
-        self.sent = 0
-        """Rows written so far. If there are any, the unit of work notifies the relay."""
+        self._partitions: set[int] = set()
+        self._next_due: datetime | None = None
         self.responded: list[dict[str, Any]] = []
         """The order responses of this unit of work, for the log after the commit."""
+
+    @property
+    def written(self) -> Written | None:
+        """What was written so far, or None. After the commit, the unit of work passes it to the relay."""
+        if not self._partitions and self._next_due is None:
+            return None
+        return Written(frozenset(self._partitions), self._next_due)
 
     def count_responded(self, status: str) -> int:
         """Return the number of order responses with this status in this unit of work."""
@@ -158,8 +165,7 @@ class Messages:
             return
         if self._copied:
             messages, bodies = self._with_copies(messages, bodies)
-        self.sent += len(messages)
-        await self._connection.execute(
+        (row,) = await self._connection.fetch(
             MESSAGES_SQL["send"],
             [message.kind for message in messages],
             [message.tenant for message in messages],
@@ -170,6 +176,9 @@ class Messages:
             [message.due_at for message in messages],
             _traceparents(messages),
         )
+        self._partitions.update(row["partitions"] or ())
+        if row["due_at"] is not None:
+            self._next_due = min(self._next_due or row["due_at"], row["due_at"])
 
     def _with_copies(
         self, messages: Sequence[OutgoingMessage], bodies: Sequence[str]
@@ -249,11 +258,12 @@ class ClaimedRows:
         self._free = asyncio.Lock()
         self._ended = asyncio.Event()
         self.rows = rows
+        self.removed: list[int] = []
+        """Rows that the commit of the claim deletes."""
 
     async def remove(self, ids: Sequence[int]) -> None:
         """Delete the rows that the broker confirmed, when the claim ends."""
-        async with self._free:
-            await self._connection.execute(OUTBOX_SQL["remove"], ids)
+        self.removed += ids
 
     async def postpone(self, ids: Sequence[int]) -> None:
         """Let rows that the broker rejected wait, with their streams, each time twice as long."""
@@ -296,33 +306,46 @@ class Outbox:
         self._clock = clock
         self._longest_idle_ms = longest_idle_ms
 
-    async def ready_partitions(self) -> list[int]:
-        """Return the partitions that have a due row."""
+    async def check(self) -> OutboxCheck:
+        """Return which partitions have due rows, and when the next row is due."""
         async with transaction(self._pool, readonly=True) as connection:
-            rows = await connection.fetch(OUTBOX_SQL["ready_partitions"], self._clock.now())
-        return [row["partition"] for row in rows]
+            rows = await connection.fetch(OUTBOX_SQL["check"], self._clock.now())
+        seconds = {row["partition"]: row["seconds"] for row in rows}
+        return OutboxCheck(
+            [partition for partition, due_in in seconds.items() if due_in == 0],
+            min(seconds.values(), default=None),
+        )
+
+    def seconds_until(self, due_at: datetime) -> float:
+        """Return the seconds until a due time; 0 if it has passed."""
+        return max(0.0, (due_at - self._clock.now()).total_seconds())
 
     @asynccontextmanager
     async def claim(self, partition: int, limit: int) -> AsyncIterator[ClaimedRows | None]:
         """Claim the oldest due rows of a partition; None if another relay has claimed it.
 
-        A normal end of the context commits the removals; an exception undoes them.
+        A normal end of the context commits the removals; an exception undoes them. The lock is taken with the
+        begin of the transaction, and the rows are deleted with its commit: a claim is three round trips.
         """
-        async with transaction(self._pool, longest_idle_ms=self._longest_idle_ms) as connection:
-            if not await connection.fetchval(OUTBOX_SQL["take_partition"], partition):
-                yield None
-                return
+        last: list[str] = []
+        async with transaction(
+            self._pool,
+            longest_idle_ms=self._longest_idle_ms,
+            first=[_with_value(OUTBOX_SQL["take_partition"], str(int(partition)))],
+            last=last,
+        ) as connection:
             now = self._clock.now()
             rows = await connection.fetch(OUTBOX_SQL["claim"], partition, now, limit)
-            claimed = ClaimedRows(connection, [_row_of(row) for row in rows], now)
+            if not rows:
+                yield None
+                return
+            due = [_row_of(row) for row in rows if row["id"] is not None]
+            claimed = ClaimedRows(connection, due, now)
             async with claimed.kept(self._longest_idle_ms / 1000 / SIGNS_OF_LIFE):
                 yield claimed
-
-    async def seconds_to_next(self) -> float | None:
-        """Return the seconds until the next row is due: 0 if one is, None if there is no row."""
-        async with transaction(self._pool, readonly=True) as connection:
-            seconds = await connection.fetchval(OUTBOX_SQL["seconds_to_next"], self._clock.now())
-        return None if seconds is None else max(0.0, float(seconds))
+            if claimed.removed:
+                ids = ",".join(str(int(id_)) for id_ in claimed.removed)
+                last.append(_with_value(OUTBOX_SQL["remove"], f"'{{{ids}}}'"))
 
     async def lag(self) -> OutboxLag:
         async with transaction(self._pool, readonly=True) as connection:
@@ -346,4 +369,13 @@ def _row_of(row: Row) -> OutboxRow:
         message_id=row["message_id"],
         created_at=row["created_at"],
         traceparent=row["traceparent"],
+        was_rejected=row["attempts"] > 0,
     )
+
+
+def _with_value(statement: str, value: str) -> str:
+    """Return a statement with a number, or a list of numbers, instead of its parameter.
+
+    It is sent together with begin or commit, and such a message can't have parameters.
+    """
+    return statement.replace("$1", value)

@@ -9,7 +9,7 @@ import asyncio
 import re
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import cache
 from importlib.resources import files
@@ -164,6 +164,8 @@ async def transaction(
     *,
     readonly: bool = False,
     longest_idle_ms: int = LONGEST_IDLE_MS,
+    first: Sequence[str] = (),
+    last: Sequence[str] = (),
 ) -> AsyncIterator[Connection]:
     """Take a connection from the pool and begin a transaction. An exception rolls it back.
 
@@ -175,16 +177,18 @@ async def transaction(
         tenant: the tenant whose schema is the search path (architecture.md 3).
         readonly: begin a transaction that can't write.
         longest_idle_ms: the longest time between two statements.
+        first: statements to send in one message with the begin. They have no parameters, and no result.
+        last: the same with the commit, as it is then; the block may still add to it.
 
     Raises:
         StoreUnavailable: no connection can be opened.
     """
-    begin = _begin(tenant, readonly, longest_idle_ms)
+    begin = "; ".join([*_begin(tenant, readonly, longest_idle_ms), *first])
     async with _acquired(pool) as connection:
         try:
             await connection.execute(begin)
             yield connection
-            await connection.execute("commit")
+            await connection.execute("; ".join([*last, "commit"]))
         except BaseException as error:
             await _roll_back(connection)
             if isinstance(error, asyncpg.DiskFullError):
@@ -194,7 +198,7 @@ async def transaction(
             raise
 
 
-def _begin(tenant: Tenant | None, readonly: bool, longest_idle_ms: int) -> str:
+def _begin(tenant: Tenant | None, readonly: bool, longest_idle_ms: int) -> list[str]:
     """Return the statements that begin a transaction; the server receives them as one.
 
     A wait for a lock ends before an idle session does. If a client vanishes, those of its transactions that
@@ -208,7 +212,7 @@ def _begin(tenant: Tenant | None, readonly: bool, longest_idle_ms: int) -> str:
     ]
     if tenant is not None:
         statements.append(f"set local search_path = {tenant_schema(tenant)}")
-    return "; ".join(statements)
+    return statements
 
 
 async def _roll_back(connection: Connection) -> None:

@@ -11,7 +11,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, sto
 from rs_order.domain.ids import Tenant
 from rs_order.domain.retry import Backoff
 from rs_order.domain.settings import TenantSettings
-from rs_order.ports import MessageKind
+from rs_order.ports import MessageKind, Written
 from rs_order.store import audit
 from rs_order.store.baskets import Baskets
 from rs_order.store.completions import Completions
@@ -94,7 +94,7 @@ class Store:
     def __init__(
         self,
         pool: Pool,
-        committed: Callable[[], None],
+        committed: Callable[[Written], None],
         copied: Mapping[MessageKind, str] | None = None,
         *,
         longest_idle_ms: int = LONGEST_IDLE_MS,
@@ -103,7 +103,7 @@ class Store:
 
         Args:
             pool: connections to the database.
-            committed: called after each commit that wrote to the outbox.
+            committed: called after each commit that wrote to the outbox, with what it wrote.
             copied: messages of which rs-notifier gets a copy, with the name of their Java class.
             longest_idle_ms: the longest time between two statements of a unit of work.
         """
@@ -127,8 +127,8 @@ class Store:
             ) as connection:
                 unit = UnitOfWork(connection, tenant, self._copied)
                 yield unit
-        if unit.messages.sent:
-            self._committed()
+        if written := unit.messages.written:
+            self._committed(written)
         for response in unit.messages.responded:
             log.info("order-response", **response)
 
@@ -139,8 +139,10 @@ class Store:
         with store_errors():
             async with transaction(self._pool) as connection:
                 tenant = messages[0].tenant
-                await Messages(connection, tenant, self._copied).send(messages)
-        self._committed()
+                sending = Messages(connection, tenant, self._copied)
+                await sending.send(messages)
+        if written := sending.written:
+            self._committed(written)
 
 
 async def retry_on_conflict(work: Callable[[], Awaitable[Result]]) -> Result:

@@ -138,7 +138,7 @@ async def order(
         selections=(_selection(platform, dataset, process_id),),
     )
     async with await open_pool(platform.database_url, size=1) as pool:
-        store = Store(pool, lambda: None)
+        store = Store(pool, lambda _: None)
         async with store.unit_of_work(Tenant(TENANT)) as uow:
             (order_id,) = await uow.orders.create([new])
             await uow.messages.send(

@@ -18,7 +18,7 @@ class StoredOutbox(Outbox):
 
     def __init__(self, pool: Pool) -> None:
         super().__init__(pool, SystemClock())
-        self._store = Store(pool, lambda: None)
+        self._store = Store(pool, lambda _: None)
 
     async def add(self, *messages: OutgoingMessage) -> None:
         await self._store.send(messages)

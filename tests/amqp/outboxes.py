@@ -2,13 +2,13 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 import orjson
 
-from rs_order.ports import Claim, OutboxReader, OutboxRow
+from rs_order.ports import Claim, OutboxCheck, OutboxReader, OutboxRow
 from rs_order.store.outbox import OutgoingMessage
 
 PARTITIONS = 8
@@ -37,10 +37,13 @@ class ObservedOutbox:
         await self._outbox.add(*messages)
 
     async def is_empty(self) -> bool:
-        return await self._outbox.seconds_to_next() is None
+        return (await self.check()).seconds_to_next is None
 
-    async def ready_partitions(self) -> list[int]:
-        return await self._outbox.ready_partitions()
+    async def check(self) -> OutboxCheck:
+        return await self._outbox.check()
+
+    def seconds_until(self, due_at: datetime) -> float:
+        return self._outbox.seconds_until(due_at)
 
     def claim(self, partition: int, limit: int) -> AbstractAsyncContextManager[Claim | None]:
         return self._observed(partition, limit)
@@ -54,9 +57,6 @@ class ObservedOutbox:
                 yield claimed
         finally:
             self.open_claims -= 1
-
-    async def seconds_to_next(self) -> float | None:
-        return await self._outbox.seconds_to_next()
 
 
 @dataclass(frozen=True)
@@ -121,8 +121,12 @@ class MemoryOutbox:
             and (row_id in self._rejected or stored.row.stream not in held)
         ]
 
-    async def ready_partitions(self) -> list[int]:
-        return sorted({stored.partition for stored in self._due()})
+    async def check(self) -> OutboxCheck:
+        ready = sorted({stored.partition for stored in self._due()})
+        return OutboxCheck(ready, self._seconds_to_next())
+
+    def seconds_until(self, due_at: datetime) -> float:
+        return max(0.0, (due_at - datetime.now(UTC)).total_seconds())
 
     @asynccontextmanager
     async def claim(self, partition: int, limit: int) -> AsyncIterator[_Claimed | None]:
@@ -131,7 +135,11 @@ class MemoryOutbox:
             return
         self._taken.add(partition)
         try:
-            rows = [stored.row for stored in self._due() if stored.partition == partition]
+            rows = [
+                replace(stored.row, was_rejected=stored.row.id in self._rejected)
+                for stored in self._due()
+                if stored.partition == partition
+            ]
             claimed = _Claimed(rows[:limit])
             yield claimed
             for row_id in claimed.removed:
@@ -142,7 +150,7 @@ class MemoryOutbox:
         finally:
             self._taken.discard(partition)
 
-    async def seconds_to_next(self) -> float | None:
+    def _seconds_to_next(self) -> float | None:
         if not self._stored:
             return None
         soonest = min(

@@ -116,17 +116,17 @@ class AppHarness:
             connections=None,
             mailer=None,
         )
-        self.store = Store(pool, lambda: None)
+        self.store = Store(pool, lambda _: None)
         self._parts = (
             Settings(**settings),
             Database(pool, Tenants(pool), self.clock),
             cast("PlatformClients", clients),
         )
-        self.application = compose_application(SharedParts.of(*self._parts, lambda: None))
+        self.application = compose_application(SharedParts.of(*self._parts, lambda _: None))
 
     def use_slices(self, **sizes: Any) -> None:
         """Compose the application again with these members of ``SliceSizes``."""
-        shared = SharedParts.of(*self._parts, lambda: None, sizes=SliceSizes(**sizes))
+        shared = SharedParts.of(*self._parts, lambda _: None, sizes=SliceSizes(**sizes))
         self.application = compose_application(shared)
 
     @property

@@ -39,7 +39,7 @@ def committed() -> list[str]:
 
 @pytest.fixture
 def store(pool: Pool, committed: list[str]) -> Store:
-    return Store(pool, lambda: committed.append("committed"))
+    return Store(pool, lambda _: committed.append("committed"))
 
 
 @pytest.fixture

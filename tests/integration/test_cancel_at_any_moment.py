@@ -352,7 +352,7 @@ class StoreThatWaits(Store):
     """A store whose second unit of work waits before it begins."""
 
     def __init__(self, pool: Pool) -> None:
-        super().__init__(pool, lambda: None)
+        super().__init__(pool, lambda _: None)
         self._units = count(1)
         self.reached = asyncio.Event()
         """Set when the second unit of work waits."""

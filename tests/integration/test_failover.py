@@ -57,7 +57,7 @@ async def test_the_first_write_after_a_failover_succeeds(
 ) -> None:
     """A write that fails closes all sessions, so that no later one reaches the old server."""
     async with sessions_of(migrated_url, WatchedConnection) as old:
-        store = Store(old, lambda: None)
+        store = Store(old, lambda _: None)
         with pytest.raises(StoreUnavailable):
             await store.send([ScheduleStep(OWNER).to(TENANT)])
         await standby()
@@ -89,7 +89,7 @@ async def test_the_relay_leaves_the_old_server(
     await store.send([ScheduleStep(OWNER).to(TENANT)])
     async with sessions_of(migrated_url) as old:
         outbox = Outbox(old, SystemClock())
-        (partition,) = await outbox.ready_partitions()
+        (partition,) = (await outbox.check()).ready_partitions
         async with outbox.claim(partition, 1) as claimed:
             assert claimed is None
         await standby()

@@ -38,7 +38,7 @@ async def test_an_address_stored_by_another_instance_needs_no_second_connection(
         await tenants.load()
         await Tenants(pool).save_host(TENANT, ADDRESS)
         links = Links(UnavailableProjects(), tenants, prefix="/api/v1", fallback="http://nowhere")
-        store = Store(only_one, lambda: None)
+        store = Store(only_one, lambda _: None)
         settlement = Settlement(SlotLimits(), links)
         async with asyncio.timeout(WAIT_SECONDS):
             await ApplyAvailability(store, settlement, app.clock).handle(

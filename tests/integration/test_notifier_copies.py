@@ -25,7 +25,7 @@ NOTIFICATION = "fr.cnes.regards.framework.amqp.event.notification.NotificationEv
 def copying(pool: Pool) -> Store:
     """Return a store that copies order responses."""
     copied = copied_to_notifier(Settings(amqp_notifier_events=[RESPONSE]))
-    return Store(pool, lambda: None, copied)
+    return Store(pool, lambda _: None, copied)
 
 
 def granted(request: int) -> Response:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import orjson
@@ -102,20 +103,20 @@ async def test_a_row_is_due_at_its_time_and_not_before(
     await store.send([GrantRequestsStep(()).to(TENANT, due)])
 
     assert await claimed(outbox) == []
-    assert await outbox.ready_partitions() == []
-    assert await outbox.seconds_to_next() == pytest.approx(90)
+    assert (await outbox.check()).ready_partitions == []
+    assert (await outbox.check()).seconds_to_next == pytest.approx(90)
 
     clock.set(due)
 
     assert len(await claimed(outbox)) == 1
-    assert len(await outbox.ready_partitions()) == 1
-    assert await outbox.seconds_to_next() == 0
+    assert len((await outbox.check()).ready_partitions) == 1
+    assert (await outbox.check()).seconds_to_next == 0
 
 
 async def test_two_claims_never_share_a_partition(store: Store, outbox: Outbox) -> None:
     """Promise 6: the second claim gets None at once instead of waiting."""
     await store.send([ScheduleStep(OWNER).to(TENANT)])
-    (partition,) = await outbox.ready_partitions()
+    (partition,) = (await outbox.check()).ready_partitions
     async with outbox.claim(partition, 10) as first:
         assert first is not None
 
@@ -133,7 +134,7 @@ async def test_rows_are_removed_by_the_commit_of_their_claim(store: Store, outbo
     """Promise 2: a relay that dies after the confirm leaves the row with its message id."""
     await store.send([ScheduleStep(OWNER).to(TENANT)])
     (row,) = await claimed(outbox)
-    (partition,) = await outbox.ready_partitions()
+    (partition,) = (await outbox.check()).ready_partitions
 
     with pytest.raises(_Killed):
         await _die_after_removing(outbox, partition, row)
@@ -143,7 +144,7 @@ async def test_rows_are_removed_by_the_commit_of_their_claim(store: Store, outbo
     await remove(outbox, [row])
 
     assert await claimed(outbox) == []
-    assert await outbox.seconds_to_next() is None
+    assert (await outbox.check()).seconds_to_next is None
 
 
 class _Killed(Exception):
@@ -230,7 +231,7 @@ async def test_many_rejected_rows_hold_back_no_other(
     assert (lag.rows, lag.rejected) == (50, 300)
 
     clock.move(seconds=0.5)
-    assert await outbox.seconds_to_next() == 0
+    assert (await outbox.check()).seconds_to_next == 0
 
 
 async def test_a_delayed_row_that_was_rejected_waits_too(
@@ -240,18 +241,18 @@ async def test_a_delayed_row_that_was_rejected_waits_too(
     message = DeleteFilesStep(OrderId(1)).to(TENANT, clock.now())
     await store.send([message])
     (row,) = await claimed(outbox)
-    for partition in await outbox.ready_partitions():
+    for partition in (await outbox.check()).ready_partitions:
         async with outbox.claim(partition, 10) as claim:
             assert claim is not None
             await claim.postpone([row.id])
 
     assert await claimed(outbox) == []
-    assert await outbox.ready_partitions() == []
-    assert await outbox.seconds_to_next() == 1
+    assert (await outbox.check()).ready_partitions == []
+    assert (await outbox.check()).seconds_to_next == 1
 
     clock.move(seconds=1)
 
-    assert await claimed(outbox) == [row]
+    assert await claimed(outbox) == [replace(row, was_rejected=True)]
 
 
 async def test_steps_are_claimed_apart_from_messages_to_peers(

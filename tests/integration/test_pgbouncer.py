@@ -98,14 +98,14 @@ async def test_tenants_stay_apart_behind_a_pooler(pooled_url: str) -> None:
         tenants = Tenants(pool)
         for tenant in (TENANT, OTHER):
             await tenants.add(tenant)
-        store, outbox = Store(pool, lambda: None), Outbox(pool, SystemClock())
+        store, outbox = Store(pool, lambda _: None), Outbox(pool, SystemClock())
         orders = {
             tenant: await TenantRows(pool, tenant).order(correlation_id=tenant)
             for tenant in (TENANT, OTHER)
         }
 
         async def read_order(tenant: Tenant) -> str:
-            await outbox.ready_partitions()
+            await outbox.check()
             async with store.unit_of_work(tenant) as uow:
                 (order,) = await uow.orders.lock([orders[tenant]])
             await store.send([ScheduleStep(OWNER).to(tenant)])

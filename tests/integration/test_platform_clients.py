@@ -25,7 +25,7 @@ async def test_rs_admin_is_asked_once_who_is_an_administrator(pool: Pool) -> Non
         settings = Settings(jwt_key_hs512="k" * 64, admin_url=sandbox.urls["ADMIN_URL"])
         async with open_platform_clients(settings, tenants, []) as clients:
             database = Database(pool, tenants, ManualClock())
-            shared = SharedParts.of(settings, database, clients, lambda: None)
+            shared = SharedParts.of(settings, database, clients, lambda _: None)
             application = compose_application(shared)
             await application.actions.pause(Actor(ADMIN, administrator=False), order)
             assert await shared.clients.users.is_admin(TENANT, ADMIN.email)

@@ -95,7 +95,7 @@ async def guest(database_url: str, _database_admin: asyncpg.Connection) -> Async
         address = urlunsplit(url._replace(netloc=f"{role}:secret@{url.hostname}:{url.port}"))
         async with await open_pool(address, size=2) as opened:
             names = {"database": url.path.lstrip("/"), "role": role}
-            yield _Guest(Store(opened, lambda: None), _database_admin, names)
+            yield _Guest(Store(opened, lambda _: None), _database_admin, names)
 
 
 @pytest.mark.parametrize("rejection", REJECTIONS.values(), ids=REJECTIONS)

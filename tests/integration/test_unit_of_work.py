@@ -186,7 +186,7 @@ async def test_a_read_only_database_is_unavailable(
     await pool.execute(f"alter database {name} set default_transaction_read_only = on")
     async with await open_pool(migrated_url, size=2) as reading:
         with pytest.raises(StoreUnavailable):
-            await write(Store(reading, lambda: None))
+            await write(Store(reading, lambda _: None))
         for partition in range(16):
             async with Outbox(reading, SystemClock()).claim(partition, 1) as rows:
                 assert rows is None
@@ -207,7 +207,7 @@ async def test_tenants_are_not_unknown_while_the_database_is_down(own_database: 
 async def test_a_database_that_is_down_is_unavailable(own_database: Database) -> None:
     """After its start the same pool works again."""
     async with await open_pool(own_database.url, size=2) as pool:
-        store = Store(pool, lambda: None)
+        store = Store(pool, lambda _: None)
         await own_database.stop()
         with pytest.raises(StoreUnavailable):
             await store.send([ScheduleStep(OWNER).to(TENANT)])

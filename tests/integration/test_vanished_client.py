@@ -53,7 +53,7 @@ async def test_the_row_locks_of_a_vanished_client_end(
     """Another instance gets the lock of an order, although the connection of the first is still open."""
     order = await rows.order()
 
-    lost = Store(vanishing, lambda: None, longest_idle_ms=LIMIT_MS)
+    lost = Store(vanishing, lambda _: None, longest_idle_ms=LIMIT_MS)
     with pytest.raises(StoreUnavailable):
         await _vanish_with_the_order(proxy, lost, store, order)
 
@@ -74,7 +74,7 @@ async def test_units_of_work_of_a_vanished_client_that_wait_for_a_lock_give_up(
 ) -> None:
     """Otherwise each gets the lock in turn, and keeps it until its session ends."""
     order = await rows.order()
-    lost = Store(vanishing, lambda: None, longest_idle_ms=LIMIT_MS)
+    lost = Store(vanishing, lambda _: None, longest_idle_ms=LIMIT_MS)
     waiting: list[asyncio.Task[None]] = []
 
     async def lock_the_order() -> None:
@@ -111,7 +111,7 @@ async def test_the_partitions_of_a_vanished_relay_are_free_again(
     await store.send([ScheduleStep(OWNER).to(TENANT)])
     lost = Outbox(vanishing, SystemClock(), longest_idle_ms=LIMIT_MS)
     healthy = Outbox(pool, SystemClock())
-    (partition,) = await healthy.ready_partitions()
+    (partition,) = (await healthy.check()).ready_partitions
 
     with pytest.raises(Exception, match="idle-in-transaction"):
         await _vanish_with_the_partition(proxy, lost, healthy, partition)
@@ -134,7 +134,7 @@ async def test_a_relay_keeps_its_partition_while_the_broker_is_slow(
     """The claim sends statements, so only a relay that can't work loses it."""
     await store.send([ScheduleStep(OWNER).to(TENANT)])
     outbox = Outbox(pool, SystemClock(), longest_idle_ms=LIMIT_MS)
-    (partition,) = await outbox.ready_partitions()
+    (partition,) = (await outbox.check()).ready_partitions
 
     async with outbox.claim(partition, 1) as claimed:
         assert claimed is not None
@@ -142,7 +142,7 @@ async def test_a_relay_keeps_its_partition_while_the_broker_is_slow(
         assert not await _can_claim(outbox, partition)
         await claimed.remove([claimed.rows[0].id])
 
-    assert await outbox.ready_partitions() == []
+    assert (await outbox.check()).ready_partitions == []
 
 
 async def _has_outlasted_the_limit(pool: Pool) -> bool:

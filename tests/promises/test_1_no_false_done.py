@@ -32,7 +32,7 @@ async def pool(migrated_databases: MigratedDatabases) -> AsyncIterator[Pool]:
 async def report(pool: Pool, available: list[Checksum], unavailable: list[Checksum]) -> None:
     """Handle storage's events about files."""
     links = Links(None, Tenants(pool), prefix="/api/v1", fallback="http://localhost")
-    store = Store(pool, lambda: None)
+    store = Store(pool, lambda _: None)
     use_case = ApplyAvailability(store, Settlement(SlotLimits(), links), SystemClock())
     await use_case.handle(TENANT, available, dict.fromkeys(unavailable, "broken"))
 

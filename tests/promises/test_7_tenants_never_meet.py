@@ -35,7 +35,7 @@ async def pool(migrated_databases: MigratedDatabases) -> AsyncIterator[Pool]:
 
 @pytest.fixture
 def store(pool: Pool) -> Store:
-    return Store(pool, lambda: None)
+    return Store(pool, lambda _: None)
 
 
 async def state_of(pool: Pool, tenant: Tenant) -> list[tuple[str, int]]:

@@ -47,12 +47,12 @@ def rows(pool: Pool) -> TenantRows:
 
 
 def accept(pool: Pool) -> AcceptRequests:
-    return AcceptRequests(Store(pool, lambda: None), SystemClock())
+    return AcceptRequests(Store(pool, lambda _: None), SystemClock())
 
 
 def availability(pool: Pool) -> ApplyAvailability:
     links = Links(None, Tenants(pool), prefix="/api/v1", fallback="http://localhost")
-    store = Store(pool, lambda: None)
+    store = Store(pool, lambda _: None)
     return ApplyAvailability(store, Settlement(SlotLimits(), links), SystemClock())
 
 
@@ -280,10 +280,9 @@ HOT: list[tuple[str, str, tuple[Any, ...]]] = [
     ("mails", "waiting_orders", ("user1", datetime.now(UTC), 1000)),
     ("mails", "count_waiting_orders", ("user1", datetime.now(UTC))),
     ("mails", "mark_reminded", ("user1", datetime.now(UTC), datetime.now(UTC), 5000)),
-    ("outbox", "ready_partitions", (datetime.now(UTC),)),
+    ("outbox", "check", (datetime.now(UTC),)),
     ("outbox", "claim", (3, datetime.now(UTC), 256)),
     ("outbox", "remove", ([1, 2],)),
-    ("outbox", "seconds_to_next", (datetime.now(UTC),)),
     ("outbox", "lag", (datetime.now(UTC),)),
     ("order_views", "owner", (2,)),
     ("order_views", "orders", ([1, 2],)),

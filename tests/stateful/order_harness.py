@@ -124,7 +124,7 @@ class OrderHarness:
             self._settings,
             Database(pool, Tenants(pool), self.clock),
             cast("PlatformClients", clients),
-            lambda: None,
+            lambda _: None,
             sizes=SMALL_SLICES,
         )
         self._application = compose_application(shared, count_drift=drifts.append)

@@ -94,7 +94,7 @@ async def running_dead_letters(
     vhosts = {Vhost.MULTITENANT: broker.vhost, Vhost.INSTANCE: broker.instance_vhost}
     publishers = {vhost: Publisher() for vhost in Vhost}
     relay = Relay(Outbox(pool, clock), _publications(names), publishers)
-    store, index = DeadLetterStore(pool, relay.nudge), DeadLetterIndex(pool, clock)
+    store, index = DeadLetterStore(pool, relay.notify), DeadLetterIndex(pool, clock)
     services = dead_letter_services(store, clock, names)
     sessions: dict[Vhost, list[Session]] = {vhost: [one] for vhost, one in publishers.items()}
     sessions[Vhost.MULTITENANT].append(_step_consumer(names, services))

@@ -1,7 +1,9 @@
 -- name: send
 -- Rows of the outbox, in the order of the arrays; a stream always has the same partition. Steps have partitions
--- of their own, so that they don't wait behind messages to peers.
+-- of their own, so that they don't wait behind messages to peers. Returns the partitions of the rows that are due
+-- now, and the first due time of the others.
 -- $1 kinds, $2 tenants, $3 streams, $4 bodies, $5 correlation ids, $6 message ids, $7 due at, $8 traces (null: none).
+with written as (
 insert into rs_order.outbox (partition, kind, tenant, stream, body, correlation_id, message_id, due_at, traceparent)
 select abs(hashtextextended(coalesce(stream, message_id::text), 0) % 16)
            + case kind when 'STEP' then 16 else 0 end,
@@ -10,6 +12,9 @@ select abs(hashtextextended(coalesce(stream, message_id::text), 0) % 16)
 from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::timestamptz[], $8::text[])
     with ordinality as sent (kind, tenant, stream, body, correlation_id, message_id, due_at, traceparent, position)
 order by position
+returning partition, due_at
+)
+select array_agg(distinct partition) filter (where due_at is null) as partitions, min(due_at) as due_at from written
 
 -- name: unpublished_steps
 -- The steps among these that are due rows. $1 tenant, $2 names, $3 subjects, $4 now.

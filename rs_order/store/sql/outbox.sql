@@ -1,39 +1,61 @@
--- name: ready_partitions
--- Partitions that hold a due row: one index probe each. It asks for the first row and not for "exists",
--- which the planner answers with a scan of all waiting rows. $1 now.
-select partition from generate_series(0, 31) as partition
-where (select id from rs_order.outbox
-       where outbox.partition = partition.partition and due_at is null and retry_at is null
-       order by id limit 1) is not null
-   or (select due_at from rs_order.outbox
-       where outbox.partition = partition.partition and due_at <= $1 and retry_at is null
-       order by due_at limit 1) is not null
-   or (select retry_at from rs_order.outbox
-       where outbox.partition = partition.partition and retry_at <= $1 order by retry_at limit 1) is not null
+-- name: check
+-- For each partition with rows, the seconds until the first of them is due (0: now). It asks for the first row of
+-- each kind and not for "exists", which the planner answers with a scan of all waiting rows. $1 now.
+select partition,
+       case when now_row.id is not null then 0
+       else greatest(0, extract(epoch from least(due.due_at, retry.retry_at) - $1))::float8 end as seconds
+from generate_series(0, 31) as partition
+left join lateral (
+    select id from rs_order.outbox
+    where outbox.partition = partition.partition and due_at is null and retry_at is null
+    order by id limit 1
+) as now_row on true
+left join lateral (
+    select due_at from rs_order.outbox
+    where outbox.partition = partition.partition and due_at is not null and retry_at is null
+    order by due_at limit 1
+) as due on true
+left join lateral (
+    select retry_at from rs_order.outbox
+    where outbox.partition = partition.partition and retry_at is not null
+    order by retry_at limit 1
+) as retry on true
+where now_row.id is not null or due.due_at is not null or retry.retry_at is not null
 
 -- name: take_partition
 -- Lock a partition for one relay until its transaction ends. A read-only database is refused: a relay could
--- publish the rows, but not delete them. $1 partition.
-select current_setting('transaction_read_only') = 'off' and pg_try_advisory_xact_lock(7226, $1)
+-- publish the rows, but not delete them. The result is a setting of the transaction, because this statement is
+-- sent together with the begin of the transaction, without reading its result. $1 partition.
+select set_config(
+    'rs_order.partition',
+    case when current_setting('transaction_read_only') = 'off' and pg_try_advisory_xact_lock(7226, $1)
+         then '$1' else 'none' end,
+    true
+)
 
 -- name: claim
--- The oldest due rows of a partition. A row that was rejected holds back the rest of its stream and nothing else.
--- $1 partition, $2 now, $3 limit for each kind.
-(select id, kind, tenant, stream, body, correlation_id, message_id, created_at, traceparent
- from rs_order.outbox
- where partition = $1 and due_at is null and retry_at is null
-   and not exists (
-       select from rs_order.outbox as rejected
-       where rejected.stream = outbox.stream and rejected.retry_at is not null
-   )
- order by id limit $3)
-union all
-(select id, kind, tenant, stream, body, correlation_id, message_id, created_at, traceparent
- from rs_order.outbox
- where partition = $1 and due_at <= $2 and retry_at is null order by due_at limit $3)
-union all
-(select id, kind, tenant, stream, body, correlation_id, message_id, created_at, traceparent
- from rs_order.outbox where partition = $1 and retry_at <= $2 order by retry_at limit $3)
+-- The oldest due rows of a partition: none if it isn't locked for this relay, and one row of nulls if there are
+-- none. It is a statement of its own, so that it sees what the last holder of the lock has deleted. A row that was
+-- rejected holds back the rest of its stream and nothing else. $1 partition, $2 now, $3 limit for each kind.
+select due.*
+from (select where current_setting('rs_order.partition', true) = $1::smallint::text) as locked
+left join lateral (
+    (select id, kind, tenant, stream, body, correlation_id, message_id, created_at, traceparent, attempts
+     from rs_order.outbox
+     where partition = $1 and due_at is null and retry_at is null
+       and not exists (
+           select from rs_order.outbox as rejected
+           where rejected.stream = outbox.stream and rejected.retry_at is not null
+       )
+     order by id limit $3)
+    union all
+    (select id, kind, tenant, stream, body, correlation_id, message_id, created_at, traceparent, attempts
+     from rs_order.outbox
+     where partition = $1 and due_at <= $2 and retry_at is null order by due_at limit $3)
+    union all
+    (select id, kind, tenant, stream, body, correlation_id, message_id, created_at, traceparent, attempts
+     from rs_order.outbox where partition = $1 and retry_at <= $2 order by retry_at limit $3)
+) as due on true
 
 -- name: postpone
 -- Try rejected rows again later, each time twice as late, up to a limit. $1 ids, $2 now, $3 seconds of the first
@@ -44,31 +66,8 @@ set attempts = least(attempts + 1, 30),
 where id = any ($1)
 
 -- name: remove
--- Delete the rows that the broker confirmed. $1 ids.
+-- Delete the rows that the broker confirmed. It is sent together with the commit. $1 ids.
 delete from rs_order.outbox where id = any ($1)
-
--- name: seconds_to_next
--- $1 now.
-select case
-    when exists (
-        select from generate_series(0, 31) as partition
-        where (select id from rs_order.outbox
-               where outbox.partition = partition.partition and due_at is null and retry_at is null
-               order by id limit 1) is not null
-    ) then 0
-    else (
-        select extract(epoch from min(next.at) - $1) from generate_series(0, 31) as partition
-        cross join lateral (
-            (select due_at as at from rs_order.outbox
-             where outbox.partition = partition.partition and due_at is not null and retry_at is null
-             order by due_at limit 1)
-            union all
-            (select retry_at from rs_order.outbox
-             where outbox.partition = partition.partition and retry_at is not null
-             order by retry_at limit 1)
-        ) as next
-    )
-end
 
 -- name: lag
 -- Due rows (counted up to 10,000 of each kind in a partition) and the age of the oldest; the same of messages that

@@ -74,7 +74,7 @@ class MailHarness:
     ) -> None:
         self.pool, self.clock = pool, clock
         self.outcomes: Counter[tuple[str, str]] = Counter()
-        self.store = Store(pool, lambda: None)
+        self.store = Store(pool, lambda _: None)
         tenants = Tenants(pool)
         links = Links(None, tenants, prefix="/api/v1", fallback="https://site")
         templates = FolderTemplates(Languages.parse(["en", f"{OTHER}=fr"]), folder)
