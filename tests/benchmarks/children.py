@@ -3,13 +3,14 @@
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import psutil
 
@@ -21,6 +22,13 @@ class Child:
     reported: str
     """What it reported when it was ready."""
     process: psutil.Process
+    _reports: TextIO
+
+    async def counts(self) -> dict[str, int]:
+        """Return what a child counts that reports its counts on SIGUSR1."""
+        self.process.send_signal(signal.SIGUSR1)
+        counts: dict[str, int] = json.loads(await asyncio.to_thread(self._reports.readline))
+        return counts
 
     def cpu_seconds(self) -> float:
         """Return the CPU time since its start."""
@@ -58,11 +66,11 @@ async def child_process(module: str, options: Mapping[str, Any]) -> AsyncIterato
     )
     os.close(write)
     try:
-        with os.fdopen(read) as pipe:
-            line = await asyncio.to_thread(pipe.readline)
-        if not line:
-            raise RuntimeError(f"{module} ended before it was ready")
-        yield Child(line.strip(), psutil.Process(started.pid))
+        with os.fdopen(read) as reports:
+            line = await asyncio.to_thread(reports.readline)
+            if not line:
+                raise RuntimeError(f"{module} ended before it was ready")
+            yield Child(line.strip(), psutil.Process(started.pid), reports)
     finally:
         if started.returncode is None:
             started.terminate()
@@ -75,6 +83,5 @@ def options_of_child() -> tuple[dict[str, Any], int]:
 
 
 def report(descriptor: int, text: str = "ready") -> None:
-    """Tell the parent process that this one is ready."""
-    with os.fdopen(descriptor, "w") as pipe:
-        pipe.write(f"{text}\n")
+    """Send a line to the parent process."""
+    os.write(descriptor, f"{text}\n".encode())

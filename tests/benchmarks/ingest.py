@@ -12,7 +12,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
-import aio_pika
 import asyncpg
 from pamqp.common import FieldTable
 
@@ -21,7 +20,7 @@ from tests.acceptance.peer import RESPONSES
 from tests.benchmarks import bare_consumer
 from tests.benchmarks.children import Child, child_process
 from tests.benchmarks.report import Figure, Report, Target
-from tests.benchmarks.requesting import Requester
+from tests.benchmarks.requesting import Requester, fanout, opened_channel
 from tests.benchmarks.rounds import interleaved, rounds_of
 from tests.benchmarks.servers import BenchmarkServers, benchmark_servers
 from tests.benchmarks.service import service_process
@@ -106,9 +105,8 @@ async def bare_queue(database_url: str, broker: FreshBroker) -> AsyncIterator[No
     await database.close()
     names = topology(instance_identifier=INSTANCE)
     arguments: FieldTable = {**names.order_requests.arguments}
-    async with await aio_pika.connect(f"{broker.url}/{broker.vhost}") as connection:
-        channel = await connection.channel()
-        await channel.declare_exchange(RESPONSES, "fanout", durable=True)
+    async with opened_channel(broker) as channel:
+        await fanout(channel, RESPONSES)
         queue = await channel.declare_queue(BARE_QUEUE, durable=True, arguments=arguments)
         yield
         await queue.delete(if_unused=False, if_empty=False)

@@ -1,4 +1,4 @@
-"""A peer that publishes order requests as fast as it can, and notes when the responses arrive."""
+"""Peers of the service: one that requests orders, and a storage that answers at once."""
 
 import asyncio
 import time
@@ -8,20 +8,24 @@ from contextlib import asynccontextmanager
 
 import aio_pika
 import orjson
-from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractIncomingMessage
 
+from rs_order.contracts.platform_messages import FILE_REFERENCE, FILES_RESTORATION_REQUEST
 from tests.acceptance.peer import REQUESTS, RESPONSES
+from tests.benchmarks.stubs import checksum_of
 from tests.support.servers import FreshBroker
 
 PUBLISHED_AT_ONCE = 500
-LONGEST_WAIT_SECONDS = 900
+LONGEST_WAIT_SECONDS = 1800
 
 
 class Requester:
-    """Publishes requests of single products, and waits for their responses."""
+    """Requests orders of single products, and waits for the responses."""
 
     def __init__(self, channel: AbstractChannel) -> None:
         self._channel = channel
+        self.published: dict[str, float] = {}
+        """Times of publication by correlation id, on the monotonic clock."""
         self._arrived: dict[str, dict[str, float]] = defaultdict(dict)
         """Times of arrival by status and correlation id."""
         self._missing: dict[str, set[str]] = defaultdict(set)
@@ -32,42 +36,76 @@ class Requester:
     @asynccontextmanager
     async def connected(cls, broker: FreshBroker) -> AsyncIterator["Requester"]:
         """Connect to the virtual host, and consume the responses of all tenants."""
-        connection = await aio_pika.connect(f"{broker.url}/{broker.vhost}?heartbeat=0")
-        async with connection:
-            channel = await connection.channel()
+        async with opened_channel(broker) as channel:
             requester = cls(channel)
-            queue = await channel.declare_queue(exclusive=True)
-            await queue.bind(await channel.declare_exchange(RESPONSES, "fanout", durable=True))
-            await queue.consume(requester._receive, no_ack=True)
+            await consume(channel, RESPONSES, requester)
             yield requester
 
     async def publish(
-        self, tenants: Sequence[str], count: int, prefix: str, *, queue: str | None = None
+        self,
+        tenants: Sequence[str],
+        count: int,
+        prefix: str,
+        *,
+        queue: str | None = None,
+        query: str | None = None,
     ) -> list[str]:
-        """Publish requests of one product each, tenant by tenant in turn.
+        """Publish requests as fast as the broker confirms them, tenant by tenant in turn.
 
         Args:
             tenants: the tenants that request.
             count: the number of requests.
             prefix: the beginning of the correlation ids.
             queue: receives the requests instead of the exchange of order requests.
+            query: what each request asks for; None: the product with the number of the request.
 
         Returns:
             The correlation ids, once the broker has all requests.
         """
-        exchange = (
-            self._channel.default_exchange
-            if queue
-            else await self._channel.get_exchange(REQUESTS, ensure=False)
-        )
         ids = [f"{prefix}-{number}" for number in range(count)]
-        messages = [
-            _request(tenants[number % len(tenants)], id_, number) for number, id_ in enumerate(ids)
-        ]
         for start in range(0, count, PUBLISHED_AT_ONCE):
-            some = messages[start : start + PUBLISHED_AT_ONCE]
-            await asyncio.gather(*(exchange.publish(message, queue or "") for message in some))
+            numbers = range(start, min(start + PUBLISHED_AT_ONCE, count))
+            await asyncio.gather(
+                *(
+                    self._publish(
+                        tenants[number % len(tenants)], ids[number], query or str(number), queue
+                    )
+                    for number in numbers
+                )
+            )
         return ids
+
+    async def publish_at_rate(
+        self,
+        tenants: Sequence[str],
+        count: int,
+        prefix: str,
+        *,
+        rate: float,
+        first: int,
+        queue: str | None = None,
+    ) -> list[str]:
+        """Publish so many requests per second for products from ``first`` on, however slow the answers are.
+
+        ``queue`` receives them instead of the exchange of order requests, see ``publish``.
+        """
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        async with asyncio.TaskGroup() as publications:
+            for number in range(count):
+                await asyncio.sleep(began + number / rate - loop.time())
+                tenant, id_ = tenants[number % len(tenants)], f"{prefix}-{number}"
+                publications.create_task(self._publish(tenant, id_, str(first + number), queue))
+        return [f"{prefix}-{number}" for number in range(count)]
+
+    async def _publish(self, tenant: str, id_: str, query: str, queue: str | None) -> None:
+        exchange = self._channel.default_exchange
+        if queue is None:
+            exchange = await self._channel.get_exchange(REQUESTS, ensure=False)
+        user = f"user{hash(id_) % 10}@example.org"
+        body = {"correlationId": id_, "user": user, "queries": [query]}
+        self.published[id_] = time.monotonic()
+        await exchange.publish(persistent(orjson.dumps(body), tenant), queue or "")
 
     async def until_all(self, status: str, ids: Iterable[str]) -> float:
         """Wait until a response with the status has arrived for every id; return the time of the last."""
@@ -84,7 +122,7 @@ class Requester:
         """Return when the response with the status arrived, on the monotonic clock."""
         return self._arrived[status][id_]
 
-    async def _receive(self, message: AbstractIncomingMessage) -> None:
+    async def __call__(self, message: AbstractIncomingMessage) -> None:
         body = orjson.loads(message.body)
         status, id_ = body["status"], body["correlationId"]
         self._arrived[status][id_] = time.monotonic()
@@ -93,14 +131,69 @@ class Requester:
             self._changed.set()
 
 
-def _request(tenant: str, id_: str, number: int) -> aio_pika.Message:
-    body = {
-        "correlationId": id_,
-        "user": f"user{number % 10}@example.org",
-        "queries": [str(number)],
-    }
+class Storage:
+    """Answers each restore request with an event per file, as soon as it arrives."""
+
+    def __init__(self, events: AbstractExchange) -> None:
+        self._events = events
+        self.published: dict[str, float] = {}
+        """Times of publication of the events by checksum, on the monotonic clock."""
+
+    @classmethod
+    @asynccontextmanager
+    async def connected(cls, broker: FreshBroker) -> AsyncIterator["Storage"]:
+        """Connect to the virtual host, and consume the restore requests of all tenants."""
+        async with opened_channel(broker) as channel:
+            storage = cls(await fanout(channel, exchange_of(FILE_REFERENCE)))
+            await consume(channel, exchange_of(FILES_RESTORATION_REQUEST), storage)
+            yield storage
+
+    async def __call__(self, message: AbstractIncomingMessage) -> None:
+        tenant = str(message.headers["regards.tenant"])
+        checksums = orjson.loads(message.body)["checksums"]
+        await asyncio.gather(*(self._publish(tenant, checksum) for checksum in checksums))
+
+    async def _publish(self, tenant: str, checksum: str) -> None:
+        body = orjson.dumps({"type": "AVAILABLE", "checksum": checksum, "message": "available"})
+        self.published[checksum] = time.monotonic()
+        await self._events.publish(persistent(body, tenant), "")
+
+    def published_at(self, product: int) -> float:
+        """Return when the event of a product's only file was published."""
+        return self.published[checksum_of(product)]
+
+
+Receive = Requester | Storage
+
+
+@asynccontextmanager
+async def opened_channel(broker: FreshBroker) -> AsyncIterator[AbstractChannel]:
+    """Open a connection without heartbeats and a channel with confirms."""
+    async with await aio_pika.connect(f"{broker.url}/{broker.vhost}?heartbeat=0") as connection:
+        yield await connection.channel()
+
+
+async def fanout(channel: AbstractChannel, name: str) -> AbstractExchange:
+    """Return an exchange of events, which may exist."""
+    return await channel.declare_exchange(name, "fanout", durable=True)
+
+
+async def consume(channel: AbstractChannel, exchange: str, receive: Receive) -> None:
+    """Pass the messages of an exchange on, without acknowledgement."""
+    queue = await channel.declare_queue(exclusive=True)
+    await queue.bind(await fanout(channel, exchange))
+    await queue.consume(receive, no_ack=True)
+
+
+def exchange_of(event: str) -> str:
+    """Return the name of the exchange of an event."""
+    return f"regards.broadcast.{event}"
+
+
+def persistent(body: bytes, tenant: str) -> aio_pika.Message:
+    """Return a persistent message with JSON of a tenant."""
     return aio_pika.Message(
-        orjson.dumps(body),
+        body,
         headers={"regards.tenant": tenant},
         content_type="application/json",
         delivery_mode=aio_pika.DeliveryMode.PERSISTENT,

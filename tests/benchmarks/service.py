@@ -4,9 +4,11 @@
 """
 
 import asyncio
+import json
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -17,6 +19,7 @@ from rs_order.logs import configure_logs
 from rs_order.sandbox.service_protocol import DEVELOPMENT_KEY
 from rs_order.settings import Settings
 from tests.benchmarks.children import Child, child_process, options_of_child, report
+from tests.benchmarks.statements import observed_statements
 from tests.benchmarks.stubs import StubCatalog, Stubs
 from tests.support.polling import eventually
 from tests.support.reused_broker import INSTANCE
@@ -94,25 +97,51 @@ async def until_up(url: str) -> None:
 
 @asynccontextmanager
 async def service_process(
-    database_url: str, broker: FreshBroker, *, catalog: StubCatalog | None = None, **settings: Any
+    database_url: str,
+    broker: FreshBroker,
+    *,
+    catalog: StubCatalog | None = None,
+    count_calls: bool = False,
+    **settings: Any,
 ) -> AsyncIterator[Child]:
-    """Run the service in a process of its own, which reports its URL. Its log is discarded."""
+    """Run the service in a process of its own, which reports its URL. Its log is discarded.
+
+    With ``count_calls``, which costs a little, ``Child.counts`` has the calls of the database.
+    """
     options = {
         "settings": settings_of(database_url, broker, **settings),
         "catalog": vars(catalog or StubCatalog()),
+        "count_calls": count_calls,
     }
     async with child_process(__name__, options) as child:
         yield child
 
 
 async def _serve(options: dict[str, Any], descriptor: int) -> None:
-    """Serve until SIGTERM; report the URL once the health is UP."""
-    stop = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    """Serve until SIGTERM; report the URL once the health is UP, and on SIGUSR1 the calls of the database."""
+    stop, calls = asyncio.Event(), Calls()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_signal_handler(signal.SIGUSR1, lambda: report(descriptor, json.dumps(vars(calls))))
     stubs = Stubs(StubCatalog(**options["catalog"]))
-    async with _running(Settings(**options["settings"]), stubs, Role.ALL) as url:
-        report(descriptor, url)
-        await stop.wait()
+    observed = observed_statements(calls.note) if options["count_calls"] else nullcontext()
+    with observed:
+        async with _running(Settings(**options["settings"]), stubs, Role.ALL) as url:
+            report(descriptor, url)
+            await stop.wait()
+
+
+@dataclass
+class Calls:
+    """Counts the calls of the database."""
+
+    round_trips: int = 0
+    statements: int = 0
+    """A call may have several statements."""
+
+    def note(self, query: str) -> None:
+        self.round_trips += 1
+        self.statements += len([part for part in query.split(";") if part.strip()])
 
 
 if __name__ == "__main__":

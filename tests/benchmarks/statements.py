@@ -39,21 +39,29 @@ def counted_statements() -> Iterator[Counter[str]]:
     """Count the statements of all pools that are opened in the block, by SQL file."""
     files = named_statements()
     count: Counter[str] = Counter()
-    open_pool: Callable[..., Any] = asyncpg.create_pool
 
-    def note(record: Any) -> None:
-        count[files.get(record.query, OTHER).rsplit("/", 1)[-1]] += 1
+    def note(query: str) -> None:
+        count[files.get(query, OTHER).rsplit("/", 1)[-1]] += 1
+
+    with observed_statements(note):
+        yield count
+
+
+@contextmanager
+def observed_statements(note: Callable[[str], None]) -> Iterator[None]:
+    """Call ``note`` with the text of each database call, for all pools that are opened in the block."""
+    open_pool: Callable[..., Any] = asyncpg.create_pool
 
     def watched(*arguments: Any, init: Callable[[Any], Awaitable[None]], **options: Any) -> Any:
         async def prepare(connection: Any) -> None:
             await init(connection)
-            connection.add_query_logger(note)
+            connection.add_query_logger(lambda record: note(record.query))
 
         return open_pool(*arguments, init=prepare, **options)
 
     asyncpg.create_pool = watched  # type: ignore[assignment]  # a narrower signature, for our calls
     try:
-        yield count
+        yield
     finally:
         asyncpg.create_pool = open_pool
 

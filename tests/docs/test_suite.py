@@ -40,6 +40,7 @@ SLEEPS = {
         "benchmarks/statements.py",
         "_until_idle",
     ): "a measurement: it begins once nothing was due for a while",
+    ("benchmarks/requesting.py", "Requester"): "a peer that requests orders at a given rate",
     (
         "benchmarks/large_orders.py",
         "_watch",
