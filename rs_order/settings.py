@@ -186,6 +186,29 @@ class Settings(BaseSettings):
         ge=1,
         description="Largest number of open HTTP connections from one address. Trusted proxies are exempt.",
     )
+    user_requests_per_second: int = Field(
+        50,
+        ge=0,
+        description="Requests per second that a user may send to one process, without those that download "
+        "files; ten seconds' worth at once. 0: no limit.",
+    )
+    user_downloads_at_once: int = Field(
+        64,
+        ge=0,
+        description="Zips and files that a user may download at the same time from one process; 0: no limit.",
+    )
+    peer_requests_per_second: int = Field(
+        0,
+        ge=0,
+        description="Requests per second that another service of the platform may send to one process; 0: "
+        "no limit.",
+    )
+    order_requests_per_second: int = Field(
+        0,
+        ge=0,
+        description="Order requests per second that one process takes from the broker, where the others "
+        "wait; 0: no limit.",
+    )
     tenants: Listed = Field([], description="Tenants created at the start, comma-separated.")
     tenants_from_platform: bool = Field(
         False,

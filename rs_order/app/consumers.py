@@ -8,6 +8,7 @@ from rs_order.broker.batch_consumer import BatchConsumer, Index
 from rs_order.broker.bounded_attempts import BatchHandler
 from rs_order.broker.topology import PlatformEvent, Queue, Topology
 from rs_order.consumers.batches import Batches, Received, drop
+from rs_order.consumers.pace import Pace
 from rs_order.consumers.step_handler import StepHandler
 from rs_order.contracts.order_messages import OrderCancelRequest, OrderRequest
 from rs_order.contracts.platform_messages import (
@@ -61,13 +62,15 @@ def shared_consumers(
 def _request_consumers(
     names: Topology, application: Application, index: Index
 ) -> list[BatchConsumer]:
-    shared = application.shared
+    shared, sizes = application.shared, application.shared.settings
+    most = sizes.order_requests_per_second
     requests = Batches(
         OrderRequest,
         OrderRequestHandler(application.requests.accept),
         shared.tenants,
         shared.failures,
         invalid=invalid_order_request,
+        pace=Pace(most) if most else None,
     )
     cancels = Batches(
         OrderCancelRequest,
@@ -76,9 +79,9 @@ def _request_consumers(
         shared.failures,
         invalid=invalid_cancel_request,
     )
-    sizes = shared.settings
+    size = min(sizes.request_bulk_size, most or sizes.request_bulk_size)
     return [
-        _consumer(names.order_requests, requests, index, size=sizes.request_bulk_size),
+        _consumer(names.order_requests, requests, index, size=size),
         _consumer(names.order_cancels, cancels, index, size=sizes.cancel_request_bulk_size),
     ]
 

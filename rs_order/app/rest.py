@@ -8,6 +8,7 @@ from fastapi import APIRouter, FastAPI
 
 from rs_order.actions.routes import OrderActions, actions_router
 from rs_order.app.application import Application
+from rs_order.app.shared_parts import SharedParts
 from rs_order.audit.routes import audit_router
 from rs_order.baskets.routes import BasketUseCases, baskets_router
 from rs_order.dead_letters.routes import DeadLetterServices, dead_letters_router
@@ -21,6 +22,7 @@ from rs_order.ports import Health
 from rs_order.rest.access import Access, DefaultRoles
 from rs_order.rest.actuator import Metrics, actuator_router
 from rs_order.rest.openapi import api_docs_router
+from rs_order.rest.rate_limits import DownloadsAtOnce, RequestLimits
 from rs_order.rest.rest_app import RestSettings, create_rest_app
 from rs_order.rest.security import security_router
 from rs_order.rest.tokens import TokenVerifier
@@ -143,7 +145,7 @@ def rest_services(
 ) -> RestServices:
     shared, maintenance, views = application.shared, Maintenance(pool), OrderViews(pool)
     return RestServices(
-        access=Access(tokens, shared.clients.roles or DefaultRoles(), shared.tenants, maintenance),
+        access=_access(shared, tokens, maintenance),
         actions=application.actions,
         audit=Audit(pool),
         baskets=application.baskets,
@@ -160,6 +162,19 @@ def rest_services(
     )
 
 
+def _access(shared: SharedParts, tokens: TokenVerifier, maintenance: Maintenance) -> Access:
+    return Access(
+        tokens,
+        shared.clients.roles or DefaultRoles(),
+        shared.tenants,
+        maintenance,
+        RequestLimits(
+            per_user=shared.settings.user_requests_per_second,
+            per_peer=shared.settings.peer_requests_per_second,
+        ),
+    )
+
+
 def _download_services(application: Application, pool: Pool) -> DownloadServices:
     shared, downloads = application.shared, StoredDownloads(pool)
     return DownloadServices(
@@ -169,6 +184,7 @@ def _download_services(application: Application, pool: Pool) -> DownloadServices
         metalinks=Metalinks(downloads, shared.order_tokens, shared.links),
         order_tokens=shared.order_tokens,
         clock=shared.clock,
+        at_once=DownloadsAtOnce(shared.settings.user_downloads_at_once),
     )
 
 

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from rs_order import traces
 from rs_order.broker.delivery import DeadLetter, DeadLetterReason, Delivery, Done, Outcome
+from rs_order.consumers.pace import Pace
 from rs_order.contracts.notifications import Level, Notification, NotificationEvent
 from rs_order.contracts.platform_names import EXPLOIT
 from rs_order.contracts.wire import WireModel
@@ -186,6 +187,7 @@ class Batches(Generic[Message]):
         platform_wide: bool = False,
         keep_while_inactive: bool = False,
         invalid: Callable[[Message], str | None] = lambda _: None,
+        pace: Pace | None = None,
     ) -> None:
         """Set how the messages of a queue are handled.
 
@@ -199,6 +201,7 @@ class Batches(Generic[Message]):
             keep_while_inactive: events of inactive tenants are not dropped but become dead letters,
                 because they are published only once.
             invalid: returns why a message is rejected, or None if it is valid.
+            pace: limits how many messages are handled per second.
         """
         self._model = model
         self._handle = handle
@@ -207,8 +210,11 @@ class Batches(Generic[Message]):
         self._platform_wide = platform_wide
         self._keep_while_inactive = keep_while_inactive
         self._invalid = invalid
+        self._pace = pace
 
     async def __call__(self, deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
+        if self._pace is not None:
+            await self._pace.wait(len(deliveries))
         await self._load_new_tenants(deliveries)
         outcomes: dict[int, Outcome] = {}
         by_tenant: dict[Tenant, list[tuple[int, Received[Message]]]] = defaultdict(list)

@@ -7,7 +7,13 @@ from fastapi import APIRouter, Request, Response
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import DataFileId
 from rs_order.domain.states import FileState
-from rs_order.downloads.routes import BAD_ORDER_TOKEN, DownloadServices, OrderTokenInQuery, verified
+from rs_order.downloads.routes import (
+    BAD_ORDER_TOKEN,
+    DownloadServices,
+    OrderTokenInQuery,
+    counted_user,
+    verified,
+)
 from rs_order.downloads.single_file import FileReport, FileRequest
 from rs_order.downloads.streaming import StreamedFile
 from rs_order.ports import FileOfOrder, OrderToken
@@ -46,7 +52,8 @@ _BYTES: Final[Documented] = {
                 "example": "Download quota of 10 exceeded (by 1) for user j@x.",
             }
         },
-        "description": "The user's quota is used up, with the text of storage; the file stays available",
+        "description": "The user's quota is used up, with the text of storage; the file stays available. Or "
+        "too many downloads of the user are under way, with `messages` and `Retry-After`",
     },
     500: {
         "description": "The file could not be fetched, or its content is wrong; nothing of it was sent"
@@ -160,6 +167,7 @@ def _bytes(
         on_end=lambda complete: facts.update(
             result=report.result, reason=report.reason, complete=complete
         ),
+        permit=services.at_once.one_more(request, counted_user(caller, email)),
     )
 
 

@@ -1,6 +1,6 @@
 """Endpoints that deliver a whole order, as a zip or as a metalink (rest.md 10.2 to 10.4)."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request, Response
@@ -20,14 +20,16 @@ from rs_order.ports import (
     OrderToken,
     OrderTokens,
 )
-from rs_order.rest.access import Access, may_see_orders_of
+from rs_order.rest.access import Access, is_administrator, is_system, may_see_orders_of
 from rs_order.rest.errors import ACCESS_DENIED, HttpError
 from rs_order.rest.middleware import facts_of
 from rs_order.rest.parameters import OrderIdInPath
+from rs_order.rest.rate_limits import DownloadsAtOnce
 from rs_order.rest.resources import DOWNLOAD_ORDER, GET_METALINK, GET_PUBLIC_METALINK
 from rs_order.rest.routing import AuthorisedCaller, Documented, Endpoints
 
 METALINK_TYPE: Final = "application/metalink+xml"
+TOO_MANY_DOWNLOADS: Final = "Too many downloads of the user are under way; see `Retry-After`"
 
 _DOCUMENTED: Final[Documented] = {
     200: {"content": {METALINK_TYPE: {}}, "description": "The metalink"},
@@ -49,6 +51,7 @@ class DownloadServices:
     metalinks: Metalinks
     order_tokens: OrderTokens
     clock: Clock
+    at_once: DownloadsAtOnce = field(default_factory=DownloadsAtOnce)
     zip_page: int = PAGE
     """The number of files of a zip that are read from the store at once."""
 
@@ -81,12 +84,22 @@ def verified(
         raise HttpError(401) from error
 
 
+def counted_user(caller: Caller, email: str) -> tuple[str, str] | None:
+    """Return the user whose downloads a download counts as, or None for administrators and other services.
+
+    Args:
+        caller: who sent the request.
+        email: the user in whose name files are fetched.
+    """
+    return None if is_administrator(caller) or is_system(caller) else (caller.tenant, email)
+
+
 def zips_router(access: Access, services: DownloadServices) -> APIRouter:
     endpoints = Endpoints(access, tag="downloads")
 
     @endpoints.serve(
         DOWNLOAD_ORDER,
-        responses={404: "There is no such order"},
+        responses={404: "There is no such order", 429: TOO_MANY_DOWNLOADS},
         documented={
             200: {"content": {"application/octet-stream": {}}, "description": "The zip"},
             204: {"description": "The order has no available file"},
@@ -117,6 +130,7 @@ def zips_router(access: Access, services: DownloadServices) -> APIRouter:
             on_end=lambda complete: facts_of(request.scope).update(
                 _known(report), complete=complete
             ),
+            permit=services.at_once.one_more(request, counted_user(caller, caller.email)),
         )
 
     return endpoints.router

@@ -5,7 +5,7 @@ import re
 import unicodedata
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing
+from contextlib import AbstractContextManager, aclosing, nullcontext
 from datetime import datetime
 from typing import Final
 from urllib.parse import quote
@@ -40,20 +40,34 @@ OnEnd = Callable[[bool], None]
 class Streamed(Response):
     """A response that is produced while it is sent, and stops when the client disconnects."""
 
-    def __init__(self, kind: str, headers: Mapping[str, str], on_end: OnEnd) -> None:
-        """``kind``: ``zip``, ``metalink`` or ``file``, for the metrics."""
+    def __init__(
+        self,
+        kind: str,
+        headers: Mapping[str, str],
+        on_end: OnEnd,
+        permit: AbstractContextManager[None] | None = None,
+    ) -> None:
+        """Set how to send.
+
+        Args:
+            kind: ``zip``, ``metalink`` or ``file``, for the metrics.
+            headers: the headers of the response.
+            on_end: called at the end.
+            permit: entered while the body is sent. It may raise the error to be sent instead.
+        """
         super().__init__(headers=headers)
         self._under_way, self._bytes = _under_way.labels(kind), _bytes.labels(kind)
         if "Content-Length" not in headers:
             del self.headers["Content-Length"]
         self._on_end = on_end
+        self._permit = permit or nullcontext()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if is_head(scope):
             await self._send_head(send)
             await self._send_end(send)
             return
-        with self._under_way.track_inprogress():
+        with self._permit, self._under_way.track_inprogress():
             await self._send_until_disconnected(receive, send)
 
     async def _send_until_disconnected(self, receive: Receive, send: Send) -> None:
@@ -119,9 +133,11 @@ class StreamedDownload(Streamed):
         kind: str,
         on_end: OnEnd = lambda _: None,
         media_type: str = "application/octet-stream",
+        *,
+        permit: AbstractContextManager[None] | None = None,
     ) -> None:
         headers = {"Content-Disposition": attachment(filename), "Content-Type": media_type}
-        super().__init__(kind, headers, on_end)
+        super().__init__(kind, headers, on_end, permit)
         self._body = body
 
     async def _send_all(self, send: Send) -> bool:
@@ -147,8 +163,10 @@ class StreamedFile(Streamed):
         request: FileRequest,
         report: FileReport,
         on_end: OnEnd,
+        *,
+        permit: AbstractContextManager[None] | None = None,
     ) -> None:
-        super().__init__("file", {}, on_end)
+        super().__init__("file", {}, on_end, permit)
         self._settle = settle
         self._sources = sources
         self._request = request

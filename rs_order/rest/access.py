@@ -1,6 +1,6 @@
 """Decides who may call an endpoint: the token, the tenant, the address and the role (rest.md 2.2, 2.3)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from fastapi import Request
@@ -19,6 +19,7 @@ from rs_order.domain.ids import Tenant
 from rs_order.ports import Resource, RoleAccess
 from rs_order.rest.errors import ACCESS_DENIED, HttpError
 from rs_order.rest.middleware import facts_of
+from rs_order.rest.rate_limits import RequestLimits
 from rs_order.rest.resources import DISABLE_MAINTENANCE, SEARCH_ORDERS
 from rs_order.rest.tokens import InvalidToken, TokenVerifier
 from rs_order.store.audit import AuditActor, Door
@@ -33,6 +34,7 @@ class Access:
     roles: RoleAccess
     tenants: Tenants
     maintenance: Maintenance
+    limits: RequestLimits = field(default_factory=RequestLimits)
 
 
 _SYSTEM_PREFIXES: Final = ("ROLE_SYS_", "SYS_")
@@ -137,6 +139,18 @@ def _caller(request: Request, access: Access) -> Caller:
     if scope:
         return Caller(Tenant(scope), _PUBLIC_EMAIL, PUBLIC)
     raise HttpError(401, "Authentication failed: no bearer token in the Authorization header")
+
+
+def require_allowed_rate(
+    request: Request, access: Access, caller: Caller, resource: Resource
+) -> None:
+    """Count the request. Administrators may send any number.
+
+    Raises:
+        HttpError: 429 if the caller sent too many.
+    """
+    if not is_administrator(caller):
+        access.limits.check(request, caller, resource, peer=is_system(caller))
 
 
 async def require_served_tenant(access: Access, caller: Caller) -> None:

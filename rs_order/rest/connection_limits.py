@@ -72,7 +72,7 @@ class OpenConnections:
         """Count a new connection, or return the reason why there may be no more of them."""
         if self._by_address.total() >= self._most:
             return f"More than {self._most} connections are open"
-        name = _counted_as(address)
+        name = counted_as(address)
         is_limited = not any(ip_address(address) in network for network in self._proxies)
         if is_limited and self._by_address[name] >= self._most_of_an_address:
             return f"More than {self._most_of_an_address} connections of {address} are open"
@@ -81,15 +81,18 @@ class OpenConnections:
 
     def forget(self, address: str) -> None:
         """Count a connection no longer."""
-        name = _counted_as(address)
+        name = counted_as(address)
         self._by_address[name] -= 1
         if not self._by_address[name]:
             del self._by_address[name]
 
 
-def _counted_as(address: str) -> str:
+def counted_as(address: str) -> str:
     """Return the address, or the network of an IPv6 address, all of which belongs to one sender."""
-    parsed = ip_address(address)
+    try:
+        parsed = ip_address(address)
+    except ValueError:  # a proxy may forward any text
+        return address
     if not isinstance(parsed, IPv6Address):
         return address
     if parsed.ipv4_mapped is not None:

@@ -1,5 +1,6 @@
 """Error responses: a status, and a body ``{"messages": […]}`` unless the status has none (rest.md 4)."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from fastapi import FastAPI, Request, Response
@@ -54,10 +55,13 @@ class HttpError(Exception):
 
     code = "refused"
 
-    def __init__(self, status: int, *messages: str) -> None:
+    def __init__(
+        self, status: int, *messages: str, headers: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(status, *messages)
         self.status = status
         self.messages = messages
+        self.headers = headers or {}
 
 
 def messages_answer(status: int, *messages: str) -> Response:
@@ -77,7 +81,9 @@ def install_error_answers(app: FastAPI) -> None:
 
     @app.exception_handler(HttpError)
     async def http_error(_: Request, error: HttpError) -> Response:
-        return messages_answer(error.status, *error.messages)
+        answer = messages_answer(error.status, *error.messages)
+        answer.headers.update(error.headers)
+        return answer
 
     @app.exception_handler(RequestValidationError)
     async def invalid_request(_: Request, error: RequestValidationError) -> Response:

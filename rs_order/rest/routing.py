@@ -8,6 +8,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.types import Message
 
+from rs_order.contracts.platform_names import ADMINISTRATORS
 from rs_order.domain.identity import Caller
 from rs_order.ports import Resource
 from rs_order.rest.access import (
@@ -15,6 +16,7 @@ from rs_order.rest.access import (
     Access,
     authenticate,
     require_allowed_address,
+    require_allowed_rate,
     require_allowed_role,
     require_no_maintenance,
     require_served_tenant,
@@ -119,6 +121,7 @@ def _protected_route(access: Access, resource: Resource, max_body: int) -> type[
 
             async def protected(request: Request) -> Response:
                 caller = authenticate(request, access)
+                require_allowed_rate(request, access, caller, resource)
                 if resource.of_tenant:
                     await require_served_tenant(access, caller)
                 await require_allowed_address(request, access, caller)
@@ -195,6 +198,8 @@ def _common_responses(resource: Resource, verb: str) -> Responses:
         403: "The caller's role may not use the endpoint, or the caller may not access the object",
         503: "The database or another service doesn't answer; nothing was changed",
     }
+    if resource.default_role not in ADMINISTRATORS:
+        common[429] = "The caller sent too many requests; `Retry-After` says when to try again"
     if resource.of_tenant:
         common[404] = "This deployment doesn't serve the caller's project"
     if verb != "GET":
