@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-import httpx
+import aiohttp
 
 from rs_order.contracts.administration import ResourceMapping
 from rs_order.contracts.platform_names import PlatformService
@@ -23,7 +23,7 @@ from rs_order.regards.file_sources import (
     RegardsFileSources,
     StoredFiles,
 )
-from rs_order.regards.http import CallLimits, RemoteService, TokenIssuer, new_client
+from rs_order.regards.http import FILE_LIMITS, RemoteService, TokenIssuer, new_client
 from rs_order.regards.processing import RegardsProcesses
 from rs_order.regards.role_cache import RoleCache
 from rs_order.regards.role_rights import RegardsRoles
@@ -67,7 +67,7 @@ async def open_platform_clients(
         endpoints: the endpoints that only some roles may use.
     """
     external = ExternalFiles(_external_access(settings))
-    async with new_client() as calls, new_client(CallLimits(connections=None)) as files:
+    async with new_client() as calls, new_client(FILE_LIMITS, decode=False) as files:
         try:
             services = _Services(settings, calls)
             yield PlatformClients(
@@ -88,7 +88,7 @@ async def open_platform_clients(
 class _Services:
     """Builds the client of each service whose address is set. Every method is called once."""
 
-    def __init__(self, settings: Settings, calls: httpx.AsyncClient) -> None:
+    def __init__(self, settings: Settings, calls: aiohttp.ClientSession) -> None:
         self._settings = settings
         self._calls = calls
         self._memory = AnswerMemory()
@@ -166,7 +166,7 @@ class _Services:
             return RegardsMailer(service, self._tokens, settings.mail_sender)
         return None
 
-    def stored_files(self, files: httpx.AsyncClient) -> StoredFiles:
+    def stored_files(self, files: aiohttp.ClientSession) -> StoredFiles:
         return StoredFiles(
             files,
             self._tokens,

@@ -1,9 +1,11 @@
 """Creates missing virtual hosts through the broker's management API (amqp.md 1.1)."""
 
 from collections.abc import Iterable
+from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-import httpx
+import aiohttp
+from yarl import URL
 
 from rs_order.broker.errors import VhostProvisioningError
 
@@ -31,31 +33,48 @@ async def create_missing_vhosts(
     """
     user, _ = _credentials(amqp_url)
     credentials = _credentials(management_url if urlsplit(management_url).username else amqp_url)
-    async with httpx.AsyncClient(
-        base_url=_without_credentials(management_url), auth=credentials, timeout=TIMEOUT_SECONDS
+    async with aiohttp.ClientSession(
+        headers={"Authorization": aiohttp.encode_basic_auth(*credentials, encoding="utf-8")},
+        timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS),
+        trust_env=True,
     ) as client:
-        existing = {vhost["name"] for vhost in (await _call(client, "GET", "/api/vhosts")).json()}
+        api = _Api(client, _without_credentials(management_url).rstrip("/"))
+        existing = {vhost["name"] for vhost in await api.call("GET", "/api/vhosts")}
         missing = tuple(vhost for vhost in vhosts if vhost not in existing)
         for vhost in missing:
             path = quote(vhost, safe="")
-            await _call(client, "PUT", f"/api/vhosts/{path}")
+            await api.call("PUT", f"/api/vhosts/{path}")
             permissions = f"/api/permissions/{path}/{quote(user, safe='')}"
-            await _call(client, "PUT", permissions, ALL_PERMISSIONS)
+            await api.call("PUT", permissions, ALL_PERMISSIONS)
     return missing
 
 
-async def _call(
-    client: httpx.AsyncClient, method: str, path: str, body: object = None
-) -> httpx.Response:
-    try:
-        response = await client.request(method, path, json=body)
-        response.raise_for_status()
-    except httpx.HTTPError as error:
-        raise VhostProvisioningError(
-            f"{method} {path} on the broker's management API failed: {error!r}. Create the virtual "
-            "hosts by hand and leave AMQP_MANAGEMENT_URL unset, or correct it and its credentials."
-        ) from error
-    return response
+class _Api:
+    """The management API of a broker."""
+
+    def __init__(self, client: aiohttp.ClientSession, address: str) -> None:
+        self._client = client
+        self._address = address
+
+    async def call(self, method: str, path: str, body: object = None) -> Any:
+        """Return the content of the response, or None if it has none.
+
+        Raises:
+            VhostProvisioningError: the API can't be reached, or rejected the call.
+        """
+        url = URL(self._address + path, encoded=True)
+        try:
+            async with self._client.request(
+                method, url, json=body, raise_for_status=True
+            ) as response:
+                return await response.json() if await response.read() else None
+        except (aiohttp.ClientError, OSError) as error:
+            # Not its representation: that of a rejection has the credentials.
+            cause = ": ".join(filter(None, [type(error).__name__, str(error)]))
+            raise VhostProvisioningError(
+                f"{method} {path} on the broker's management API failed: {cause}. Create the virtual "
+                "hosts by hand and leave AMQP_MANAGEMENT_URL unset, or correct it and its credentials."
+            ) from error
 
 
 def _credentials(url: str) -> tuple[str, str]:

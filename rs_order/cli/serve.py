@@ -143,15 +143,15 @@ async def _until_ended(serving: "asyncio.Task[None]", stop: asyncio.Event) -> No
 
 async def _announce(settings: "Settings", answering: "asyncio.Future[int]") -> None:
     """Print one line as soon as the health of the service is UP."""
-    import httpx
+    import aiohttp
 
     port = await answering
     host = settings.http_host
     every_address = host in {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound
     url = f"http://{'localhost' if every_address else host}:{port}"
-    async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
+    async with aiohttp.ClientSession() as client:
         # Asks the health endpoint, as an orchestrator does: only it covers all components.
-        while (await client.get("/actuator/health")).status_code != httpx.codes.OK:  # noqa: ASYNC110
+        while not (await client.get(f"{url}/actuator/health")).ok:  # noqa: ASYNC110
             await asyncio.sleep(HEALTH_PAUSE_SECONDS)
     typer.echo(f"rs-order is ready on {url} (health UP)")
 

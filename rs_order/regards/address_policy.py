@@ -1,18 +1,9 @@
-"""Decides to which addresses the service may connect for others: no URL of theirs may reach inside.
+"""Decides to which addresses the service may connect for others: no URL of theirs may reach inside."""
 
-A name is resolved for each connection, all its addresses are checked, and the connection goes to one of the
-checked addresses. So neither a redirect nor a second answer of a name server leads elsewhere (faces.md 4.4).
-"""
-
-import asyncio
-import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
-
-import httpcore
-import httpx
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -51,6 +42,19 @@ class AddressRefused(Exception):
     code = "address-refused"
 
 
+def refuse_disguised(host: str) -> None:
+    """Refuse a number that isn't written as an address but is taken for one, such as 2130706433 or 127.1.
+
+    Raises:
+        AddressRefused: the host is such a number.
+    """
+    if host.replace(".", "").isdecimal():
+        try:
+            IPv4Address(host)
+        except ValueError as error:
+            raise AddressRefused("the host is a number that isn't an address") from error
+
+
 @dataclass(frozen=True, slots=True)
 class AddressPolicy:
     """The addresses that may be reached."""
@@ -86,73 +90,3 @@ def _unwrapped(address: Address) -> Address:
     if address.ipv4_mapped:
         return address.ipv4_mapped
     return IPv4Address(int(address) & 0xFFFF_FFFF) if address in _NAT64 else address
-
-
-class GuardedTransport(httpx.AsyncHTTPTransport):
-    """A transport of httpx that connects only where the policy permits.
-
-    Raises:
-        AddressRefused: the policy doesn't permit an address of the host.
-    """
-
-    def __init__(self, policy: AddressPolicy, limits: httpx.Limits) -> None:
-        super().__init__(trust_env=False, limits=limits)
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=httpx.create_ssl_context(trust_env=False),
-            max_connections=limits.max_connections,
-            max_keepalive_connections=limits.max_keepalive_connections,
-            keepalive_expiry=limits.keepalive_expiry,
-            network_backend=_GuardedBackend(policy),
-        )
-
-
-class _GuardedBackend(httpcore.AsyncNetworkBackend):
-    def __init__(self, policy: AddressPolicy) -> None:
-        self._policy = policy
-        self._backend = httpcore.AnyIOBackend()
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109 - the signature of httpcore
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        addresses = await _resolve(host, port, timeout)
-        if not all(self._policy.permits(address) for address in addresses):
-            raise AddressRefused("the host has an address that may not be reached")
-        failure: httpcore.ConnectError | httpcore.ConnectTimeout | None = None
-        for address in addresses:
-            try:
-                stream = await self._backend.connect_tcp(
-                    address, port, timeout, local_address, socket_options
-                )
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                failure = error
-                continue
-            await self._require_other_machine(stream, address)
-            return stream
-        raise failure or httpcore.ConnectError("the host has no address")
-
-    async def _require_other_machine(
-        self, stream: httpcore.AsyncNetworkStream, address: str
-    ) -> None:
-        """Close a connection from an address of this machine to itself, such as to the service's own port."""
-        here, there = stream.get_extra_info("client_addr"), stream.get_extra_info("server_addr")
-        if here[0] == there[0] and not self._policy.allows(address):
-            await stream.aclose()
-            raise AddressRefused("the host is this machine")
-
-
-async def _resolve(host: str, port: int, timeout: float | None) -> list[str]:  # noqa: ASYNC109 - httpcore's
-    try:
-        async with asyncio.timeout(timeout):
-            found = await asyncio.get_running_loop().getaddrinfo(
-                host, port, type=socket.SOCK_STREAM
-            )
-    except TimeoutError as error:
-        raise httpcore.ConnectTimeout("the name of the host wasn't resolved in time") from error
-    except (OSError, UnicodeError) as error:
-        raise httpcore.ConnectError("the name of the host can't be resolved") from error
-    return list(dict.fromkeys(str(address[0]) for *_, address in found))

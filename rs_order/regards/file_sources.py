@@ -9,20 +9,24 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 from pathlib import Path
 from typing import BinaryIO, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 from urllib.request import url2pathname
 
-import httpx
+import aiohttp
+from yarl import URL
 
 from rs_order.contracts.platform_names import PlatformService
 from rs_order.domain import failure_reasons
 from rs_order.domain.ids import Tenant
 from rs_order.ports import FetchError, FileToDownload, OpenFile, SourceAnswer
-from rs_order.regards.address_policy import AddressPolicy, AddressRefused
+from rs_order.regards.address_policy import AddressPolicy, AddressRefused, refuse_disguised
 from rs_order.regards.http import (
+    FILE_LIMITS,
+    NO_RESPONSE,
     CallLimits,
     TokenIssuer,
     measured,
@@ -52,7 +56,7 @@ _OF_THE_FILE: Final = (
 caches, cookies or origins of the other server, or an encoding that the delivered bytes don't have."""
 
 
-def headers_of(response: httpx.Response) -> Mapping[str, str]:
+def headers_of(response: aiohttp.ClientResponse) -> Mapping[str, str]:
     """Return the headers of a source that may be passed on: printable ASCII that describes the file."""
     found = {name: response.headers.get(name, "") for name in _OF_THE_FILE}
     return {
@@ -62,31 +66,21 @@ def headers_of(response: httpx.Response) -> Mapping[str, str]:
     }
 
 
-async def chunks_of(response: httpx.Response) -> AsyncIterator[bytes]:
-    """Yield the body undecoded, in chunks of at most 64 KiB."""
-    async for piece in response.aiter_raw():
-        if len(piece) <= CHUNK:
-            yield piece
-            continue
-        for start in range(0, len(piece), CHUNK):
-            yield piece[start : start + CHUNK]
-
-
-async def bounded_body(response: httpx.Response, most: int) -> bytes:
+async def bounded_body(response: aiohttp.ClientResponse, most: int) -> bytes:
     """Return at most ``most`` bytes of a body; none if the transfer breaks, as half a text may mislead."""
     body = bytearray()
     try:
-        async for chunk in chunks_of(response):
+        async for chunk in response.content.iter_chunked(CHUNK):
             body += chunk
             if len(body) >= most:
                 break
-    except httpx.HTTPError:
+    except NO_RESPONSE:
         # The caller has the status, which is enough.
         return b""
     return bytes(body[:most])
 
 
-def announced_size(response: httpx.Response) -> int | None:
+def announced_size(response: aiohttp.ClientResponse) -> int | None:
     """Return ``Content-Length`` in bytes, or None if the server sent none."""
     length = response.headers.get("Content-Length", "")
     return int(length) if length.isdecimal() else None
@@ -102,7 +96,7 @@ class StoredFiles:
     """Opens files by checksum in rs-storage, or by dataset and checksum in rs-dam."""
 
     def __init__(
-        self, client: httpx.AsyncClient, tokens: TokenIssuer, *, storage_url: str, dam_url: str
+        self, client: aiohttp.ClientSession, tokens: TokenIssuer, *, storage_url: str, dam_url: str
     ) -> None:
         self._client = client
         self._tokens = tokens
@@ -122,21 +116,21 @@ class StoredFiles:
             **DOWNLOAD_HEADERS,
             "Authorization": f"Bearer {self._tokens.downloader(tenant, email)}",
         }
-        request = self._client.build_request("GET", self._address(file), headers=headers)
+        url = URL(self._address(file), encoded=True)
         service = PlatformService.DAM if file.stored_by_dam else PlatformService.STORAGE
         try:
             with measured(service) as call:
-                response = await send(self._client, request)
-                call.outcome = outcome_of(response.status_code)
-        except httpx.HTTPError as error:
+                response = await send(self._client, "GET", url, headers)
+                call.outcome = outcome_of(response.status)
+        except NO_RESPONSE as error:
             raise FetchError(failure_reasons.NO_ANSWER) from error
         try:
-            if response.status_code != httpx.codes.OK:
+            if response.status != HTTPStatus.OK:
                 raise await _rejection(response)
             async with aclosing(_body(response, file.size)) as chunks:
                 yield OpenFile(chunks, headers_of(response))
         finally:
-            await response.aclose()
+            response.release()
 
     def _address(self, file: FileToDownload) -> str:
         if file.checksum is None:
@@ -148,30 +142,31 @@ class StoredFiles:
         return f"{self._storage_url}/files/{checksum}/download?isContentInline=false"
 
 
-async def _body(response: httpx.Response, size: int | None) -> AsyncGenerator[bytes, None]:
+async def _body(response: aiohttp.ClientResponse, size: int | None) -> AsyncGenerator[bytes, None]:
     received = 0
     try:
-        async for chunk in chunks_of(response):
+        async for chunk in response.content.iter_chunked(CHUNK):
             received += len(chunk)
             yield chunk
-    except httpx.HTTPError as error:
+    except NO_RESPONSE as error:
         expected = announced_size(response) if size is None else size
         raise FetchError(failure_reasons.short_read(received, expected)) from error
 
 
-async def _rejection(response: httpx.Response) -> FetchError:
-    status = response.status_code
+async def _rejection(response: aiohttp.ClientResponse) -> FetchError:
+    status = response.status
     answer = SourceAnswer(status, headers_of(response), await bounded_body(response, MAX_ANSWER))
-    if status != httpx.codes.TOO_MANY_REQUESTS:
+    if status != HTTPStatus.TOO_MANY_REQUESTS:
         return FetchError(failure_reasons.bad_status(status), status, answer)
     text = answer.body.decode(errors="replace")[:MAX_QUOTA_TEXT].strip()
     return FetchError(text or failure_reasons.QUOTA_EXCEEDED, status, answer)
 
 
 MAX_REDIRECTS: Final = 5
+REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 EXTERNAL: Final = "external"
 """The hosts of external files, in the metrics of remote calls."""
-EXTERNAL_LIMITS: Final = CallLimits(connect_seconds=10.0, connections=None)
+EXTERNAL_LIMITS: Final = replace(FILE_LIMITS, connect_seconds=10.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,12 +189,14 @@ class ExternalFiles:
     def __init__(self, access: ExternalAccess, limits: CallLimits = EXTERNAL_LIMITS) -> None:
         self._folders = tuple(folder.resolve() for folder in access.folders)
         self._direct_hosts = frozenset(host.strip().lower() for host in access.direct_hosts)
-        self._direct = new_client(limits, policy=access.policy)
-        self._proxied = new_client(limits, proxy=access.proxy) if access.proxy else self._direct
+        self._direct = new_client(limits, decode=False, policy=access.policy)
+        self._proxied = (
+            new_client(limits, decode=False, proxy=access.proxy) if access.proxy else self._direct
+        )
 
     async def aclose(self) -> None:
-        await self._direct.aclose()
-        await self._proxied.aclose()
+        await self._direct.close()
+        await self._proxied.close()
 
     def open(self, url: str) -> AbstractAsyncContextManager[OpenFile]:
         """Open the content of a URL.
@@ -215,41 +212,46 @@ class ExternalFiles:
     async def _open_http(self, url: str) -> AsyncIterator[OpenFile]:
         response = await self._final_response(url)
         try:
-            if response.status_code != httpx.codes.OK:
-                status = response.status_code
+            if response.status != HTTPStatus.OK:
+                status = response.status
                 raise FetchError(failure_reasons.bad_status(status), status)
             async with aclosing(_http_body(response)) as chunks:
                 yield OpenFile(chunks, headers_of(response))
         finally:
-            await response.aclose()
+            response.release()
 
-    async def _final_response(self, url: str) -> httpx.Response:
+    async def _final_response(self, address: str) -> aiohttp.ClientResponse:
         """Return the first response that isn't a redirect to follow, or the one after the last redirect."""
+        try:
+            url = _url(address)
+        except ValueError as error:
+            raise FetchError(failure_reasons.TRANSFER_FAILED) from error
         for _ in range(MAX_REDIRECTS):
             response = await self._request(url)
             target = _redirect_target(response)
             if target is None:
                 return response
-            await response.aclose()
+            response.release()
             url = target
         return await self._request(url)
 
-    async def _request(self, url: str) -> httpx.Response:
+    async def _request(self, url: URL) -> aiohttp.ClientResponse:
         try:
-            client = self._client_for(url)
-            request = client.build_request("GET", url, headers=DOWNLOAD_HEADERS)
+            refuse_disguised(url.host or "")
             with measured(EXTERNAL) as call:
-                response = await send(client, request, traced=False)
-                call.outcome = outcome_of(response.status_code)
+                response = await send(
+                    self._client_for(url), "GET", url, DOWNLOAD_HEADERS, traced=False
+                )
+                call.outcome = outcome_of(response.status)
         except AddressRefused as error:
             raise FetchError(failure_reasons.NOT_ALLOWED) from error
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-            # httpx raises ValueError for a host name that is not valid IDNA, in a URL or a redirect.
+        except (*NO_RESPONSE, ValueError) as error:
+            # ValueError: the host name or user of the URL can't be sent.
             raise FetchError(failure_reasons.TRANSFER_FAILED) from error
         return response
 
-    def _client_for(self, url: str) -> httpx.AsyncClient:
-        host = httpx.URL(url).host.lower()
+    def _client_for(self, url: URL) -> aiohttp.ClientSession:
+        host = (url.host or "").lower()
         return self._direct if host in self._direct_hosts else self._proxied
 
 
@@ -257,24 +259,49 @@ def _scheme(url: str) -> str:
     return url.partition(":")[0].lower()
 
 
-def _redirect_target(response: httpx.Response) -> str | None:
-    """Return the target of a redirect, or None if there is none or its scheme must not be followed.
+_STAYS: Final = "".join(c for c in map(chr, range(0x21, 0x7F)) if c not in '"<>`{}')
+"""Characters of a path or query that are sent as they are, escapes among them: a signature may cover them."""
+
+
+def _url(address: str) -> URL:
+    """Return a URL whose path and query are sent as they are, except what no URL may hold.
+
+    Raises:
+        ValueError: it isn't a URL.
+    """
+    url, parts = URL(address), urlsplit(address)
+    return URL.build(
+        scheme=url.scheme,
+        authority=url.raw_authority,
+        path=quote(parts.path, safe=_STAYS) or "/",
+        query_string=quote(parts.query, safe=_STAYS),
+        encoded=True,
+    )
+
+
+def _redirect_target(response: aiohttp.ClientResponse) -> URL | None:
+    """Return the target of a redirect, or None if there is none or it must not be followed.
 
     Redirects to other schemes than http and https, and from https to http, are not followed.
     """
-    if response.next_request is None:
+    location = response.headers.get("Location")
+    if response.status not in REDIRECTS or location is None:
         return None
-    here, target = response.url, response.next_request.url
-    if target.scheme not in {"http", "https"} or (here.scheme, target.scheme) == ("https", "http"):
-        return None
-    return str(target)
-
-
-async def _http_body(response: httpx.Response) -> AsyncGenerator[bytes, None]:
     try:
-        async for chunk in chunks_of(response):
+        target = _url(urljoin(str(response.url), location))
+    except ValueError:
+        # Not a URL; the response is the last one.
+        return None
+    if target.scheme not in {"http", "https"}:
+        return None
+    return None if (response.url.scheme, target.scheme) == ("https", "http") else target
+
+
+async def _http_body(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
+    try:
+        async for chunk in response.content.iter_chunked(CHUNK):
             yield chunk
-    except httpx.HTTPError as error:
+    except NO_RESPONSE as error:
         raise FetchError(failure_reasons.TRANSFER_FAILED) from error
 
 

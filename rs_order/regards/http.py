@@ -10,15 +10,18 @@ no or a partial response    RemoteUnavailable
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final
 
-import httpx
+import aiohttp
 import jwt
 import orjson
+from aiohttp.http_exceptions import HttpProcessingError
 from cachetools import TTLCache
 from prometheus_client import Histogram
+from yarl import URL
 
 from rs_order import traces
 from rs_order.contracts.platform_names import INSTANCE_ADMIN, PROJECT_ADMIN
@@ -27,8 +30,9 @@ from rs_order.correlation_ids import CORRELATION_HEADER, correlation_id
 from rs_order.domain.identity import INSTANCE, SERVICE, Caller
 from rs_order.domain.ids import Tenant
 from rs_order.ports import BadResponse, RemoteError, RemoteRejection, RemoteUnavailable
-from rs_order.regards.address_policy import AddressPolicy, GuardedTransport
+from rs_order.regards.address_policy import AddressPolicy
 from rs_order.regards.answer_memory import AnswerMemory, Reservation
+from rs_order.regards.outgoing_connections import connections
 
 ALGORITHM: Final = "HS512"
 RENEW_BEFORE_SECONDS: Final = 60.0
@@ -101,6 +105,14 @@ MAX_ANSWER: Final = 16 * 2**20
 """The most bytes of a JSON response that is no page of the catalog. Roles and datasets take some 100 KB."""
 
 
+NO_RESPONSE: Final = (aiohttp.ClientError, HttpProcessingError, OSError)
+"""The errors of a request without a response, or of a response that breaks. Timeouts are OSErrors."""
+RECEIVED_AHEAD: Final = 128 * 1024
+"""Bytes that wait for their reader. Twice as many, and the connection isn't read until there are fewer."""
+MAX_HEADER: Final = 64 * 1024
+"""The most bytes of a header of a response."""
+
+
 @dataclass(frozen=True, slots=True)
 class CallLimits:
     """Time limits of a call, and the limit of concurrent calls."""
@@ -108,33 +120,67 @@ class CallLimits:
     connect_seconds: float = 5.0
     read_seconds: float = 60.0
     """The longest pause between two pieces of a response."""
+    call_seconds: float | None = 300.0
+    """The longest time from a call to the end of its response: a slow service doesn't hold it without end."""
     connections: int | None = 100
-    """None: no limit; for downloads, whose duration depends on their readers."""
+    """None: no limit."""
+
+
+FILE_LIMITS: Final = CallLimits(call_seconds=None, connections=None)
+"""The limits of downloads, whose duration depends on their readers."""
 
 
 def new_client(
     limits: CallLimits | None = None,
     *,
+    decode: bool = True,
     proxy: str | None = None,
     policy: AddressPolicy | None = None,
-) -> httpx.AsyncClient:
-    """Return an HTTP client that follows no redirects and reads no settings from the environment.
+) -> aiohttp.ClientSession:
+    """Return an HTTP client that keeps no cookies and reads no settings from the environment.
 
     Args:
         limits: the limits of its calls.
+        decode: decode compressed responses; else their bytes are read as they were sent.
         proxy: URL of the proxy that it uses.
         policy: the addresses to which it may connect; None: all. Not with a proxy.
     """
     limits = limits or CallLimits()
-    pool = httpx.Limits(max_connections=limits.connections, max_keepalive_connections=20)
-    return httpx.AsyncClient(
-        timeout=httpx.Timeout(limits.read_seconds, connect=limits.connect_seconds),
-        limits=pool,
-        follow_redirects=False,
-        trust_env=False,
+    client = aiohttp.ClientSession(
+        connector=connections(limits.connections, limits.connect_seconds, policy),
+        timeout=aiohttp.ClientTimeout(
+            total=limits.call_seconds,
+            # Includes the wait until one of the limited connections is free.
+            connect=limits.connect_seconds + limits.read_seconds,
+            sock_connect=limits.connect_seconds,
+            sock_read=limits.read_seconds,
+        ),
+        trace_configs=[_notes_of_connections()],
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=decode,
         proxy=proxy,
-        transport=GuardedTransport(policy, pool) if policy is not None else None,
+        read_bufsize=RECEIVED_AHEAD,
+        max_line_size=MAX_HEADER,
+        max_field_size=MAX_HEADER,
     )
+    # It would repeat requests on new connections, too; "send" repeats those on used ones.
+    client._retry_connection = False  # noqa: SLF001 - there is no public setting
+    return client
+
+
+class _Attempt:
+    """Notes whether a request opened a connection."""
+
+    opened_connection = False
+
+
+def _notes_of_connections() -> aiohttp.TraceConfig:
+    async def note(_: aiohttp.ClientSession, context: Any, __: object) -> None:
+        context.trace_request_ctx.opened_connection = True
+
+    notes = aiohttp.TraceConfig()
+    notes.on_connection_create_start.append(note)
+    return notes
 
 
 _calls = Histogram(
@@ -170,41 +216,52 @@ def measured(service: str) -> Iterator[MeasuredCall]:
 
 def outcome_of(status: int) -> str:
     """Return the label of a response, see the head of the module."""
-    if status == httpx.codes.NOT_FOUND:
+    if status == HTTPStatus.NOT_FOUND:
         return "absent"
-    if httpx.codes.is_success(status):
+    if _is_success(status):
         return "ok"
-    if status in RETRY_STATUSES or status >= httpx.codes.INTERNAL_SERVER_ERROR:
+    if status in RETRY_STATUSES or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return "unavailable"
-    return "rejected" if status >= httpx.codes.BAD_REQUEST else "bad-response"
+    return "rejected" if status >= HTTPStatus.BAD_REQUEST else "bad-response"
+
+
+def _is_success(status: int) -> bool:
+    return HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
 
 
 async def send(
-    client: httpx.AsyncClient, request: httpx.Request, *, traced: bool = True
-) -> httpx.Response:
-    """Send a request, and return the response with its body still to read.
+    client: aiohttp.ClientSession,
+    verb: str,
+    url: URL,
+    headers: Mapping[str, str],
+    body: bytes | None = None,
+    *,
+    traced: bool = True,
+) -> aiohttp.ClientResponse:
+    """Send a request, and return the response with its body still to read. The caller must release it.
 
     A server may close an idle connection at the moment when the client uses it again. A GET that gets no
-    response on such a connection is sent once more. ``traced``: the request names the trace it belongs to.
+    response on such a connection is sent once more. Redirects aren't followed. ``traced``: the request names
+    the trace it belongs to.
 
     Raises:
-        httpx.HTTPError: there is no response.
+        NO_RESPONSE: there is no response.
     """
-    opened = False
-
-    async def note(event: str, _: Mapping[str, Any]) -> None:
-        nonlocal opened
-        opened = opened or event == "connection.connect_tcp.started"
-
-    request.extensions = {**request.extensions, "trace": note}
     if traced and (traceparent := traces.current()):
-        request.headers[traces.HEADER] = traceparent
+        headers = {**headers, traces.HEADER: traceparent}
+    attempt = _Attempt()
+
+    async def request() -> aiohttp.ClientResponse:
+        return await client.request(
+            verb, url, headers=headers, data=body, allow_redirects=False, trace_request_ctx=attempt
+        )
+
     try:
-        return await client.send(request, stream=True)
-    except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
-        if opened or request.method != "GET":
+        return await request()
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
+        if attempt.opened_connection or verb != "GET":
             raise
-    return await client.send(request, stream=True)
+    return await request()
 
 
 class RemoteService:
@@ -214,7 +271,7 @@ class RemoteService:
         self,
         name: str,
         base_url: str,
-        client: httpx.AsyncClient,
+        client: aiohttp.ClientSession,
         *,
         longest_answer: int = MAX_ANSWER,
         memory: AnswerMemory | None = None,
@@ -277,7 +334,7 @@ class RemoteService:
         with self._memory.reservation() as reserved:
             answer = await self._call(reserved, "PUT", path, token, orjson.dumps(body))
         if answer is None:
-            raise RemoteRejection(self.name, httpx.codes.NOT_FOUND, f"{path}: status 404")
+            raise RemoteRejection(self.name, HTTPStatus.NOT_FOUND, f"{path}: status 404")
 
     async def create(self, path: str, token: str, body: object) -> bool:
         """Post a JSON body for a 201 without content; return False if the service answers 404.
@@ -288,7 +345,7 @@ class RemoteService:
         """
         with self._memory.reservation() as reserved:
             created = await self._call(
-                reserved, "POST", path, token, orjson.dumps(body), only=httpx.codes.CREATED
+                reserved, "POST", path, token, orjson.dumps(body), only=HTTPStatus.CREATED
             )
         return created is not None
 
@@ -304,7 +361,7 @@ class RemoteService:
         token: str,
         body: bytes | None = None,
         *,
-        only: httpx.codes | None = None,
+        only: HTTPStatus | None = None,
         page_bytes: int | None = None,
     ) -> bytearray | None:
         """Return the body, or None for a 404; ``only``: the one status of success, None: any 2xx."""
@@ -314,29 +371,31 @@ class RemoteService:
         if (cause := correlation_id()) is not None:
             headers[CORRELATION_HEADER] = cause
         try:
-            request = self._client.build_request(
-                verb, self._base_url + path, headers=headers, content=body
-            )
             with measured(self.name) as call:
-                async with aclosing(await send(self._client, request)) as response:
+                url = URL(self._base_url + path, encoded=True)
+                async with await send(self._client, verb, url, headers, body) as response:
                     answer = await self._read(path, response, reserved, page_bytes)
-                call.outcome = outcome_of(response.status_code)
-        except httpx.HTTPError as error:
+                call.outcome = outcome_of(response.status)
+        except NO_RESPONSE as error:
             raise self._no_answer(path, error) from error
-        if response.status_code == httpx.codes.NOT_FOUND:
+        if response.status == HTTPStatus.NOT_FOUND:
             return None
-        if not response.is_success:
-            raise self._failure(path, response.status_code, answer)
-        if only is not None and response.status_code != only:
-            raise self.bad_response(path, f"status {response.status_code} instead of {only}")
+        if not _is_success(response.status):
+            raise self._failure(path, response.status, answer)
+        if only is not None and response.status != only:
+            raise self.bad_response(path, f"status {response.status} instead of {only}")
         return answer
 
     async def _read(
-        self, path: str, response: httpx.Response, reserved: Reservation, page_bytes: int | None
+        self,
+        path: str,
+        response: aiohttp.ClientResponse,
+        reserved: Reservation,
+        page_bytes: int | None,
     ) -> bytearray:
         most = self._longest_answer if page_bytes is None else page_bytes
         answer = bytearray()
-        async for chunk in response.aiter_bytes():
+        async for chunk in response.content.iter_any():
             if len(answer) + len(chunk) > most:
                 advice = (
                     "check which service answers at the address that is set for it"
@@ -358,17 +417,16 @@ class RemoteService:
         except orjson.JSONDecodeError as error:
             raise self.bad_response(path, f"the answer isn't JSON ({error})") from error
 
-    def _no_answer(self, path: str, error: httpx.HTTPError) -> RemoteUnavailable:
-        problem = "no answer in time" if isinstance(error, httpx.TimeoutException) else "no answer"
-        return RemoteUnavailable(
-            self.name, excerpt(f"{path}: {problem} ({type(error).__name__}: {error})")
-        )
+    def _no_answer(self, path: str, error: Exception) -> RemoteUnavailable:
+        problem = "no answer in time" if isinstance(error, TimeoutError) else "no answer"
+        cause = ": ".join(filter(None, [type(error).__name__, str(error)]))
+        return RemoteUnavailable(self.name, excerpt(f"{path}: {problem} ({cause})"))
 
     def _failure(self, path: str, status: int, answer: bytearray) -> RemoteError:
         detail = f"{path}: status {status}: {excerpt(_message_of(answer))}"
-        if status in RETRY_STATUSES or status >= httpx.codes.INTERNAL_SERVER_ERROR:
+        if status in RETRY_STATUSES or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return RemoteUnavailable(self.name, detail, status)
-        if status >= httpx.codes.BAD_REQUEST:
+        if status >= HTTPStatus.BAD_REQUEST:
             return RemoteRejection(self.name, status, detail)
         return BadResponse(self.name, detail)
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from ipaddress import ip_network
 from pathlib import Path
 
-import httpx
+import aiohttp
 import pytest
 
 from rs_order.domain.identity import Caller
@@ -36,8 +36,15 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 
 
 @pytest.fixture
-async def client() -> AsyncIterator[httpx.AsyncClient]:
+async def client() -> AsyncIterator[aiohttp.ClientSession]:
     async with new_client(CallLimits(connect_seconds=2, read_seconds=1)) as client:
+        yield client
+
+
+@pytest.fixture
+async def files_client() -> AsyncIterator[aiohttp.ClientSession]:
+    limits = CallLimits(connect_seconds=2, read_seconds=1, call_seconds=None)
+    async with new_client(limits, decode=False) as client:
         yield client
 
 
@@ -52,14 +59,14 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def catalog(sandbox: Sandbox, client: httpx.AsyncClient, tokens: TokenIssuer) -> RegardsCatalog:
+def catalog(sandbox: Sandbox, client: aiohttp.ClientSession, tokens: TokenIssuer) -> RegardsCatalog:
     service = RemoteService("rs-catalog", sandbox.urls["CATALOG_URL"], client)
     return RegardsCatalog(service, tokens)
 
 
 @pytest.fixture
 def dataset_files(
-    sandbox: Sandbox, client: httpx.AsyncClient, tokens: TokenIssuer
+    sandbox: Sandbox, client: aiohttp.ClientSession, tokens: TokenIssuer
 ) -> RegardsDatasetFiles:
     service = RemoteService("rs-dam", sandbox.urls["DAM_URL"], client)
     return RegardsDatasetFiles(service, tokens)
@@ -67,7 +74,7 @@ def dataset_files(
 
 @pytest.fixture
 def users(
-    sandbox: Sandbox, client: httpx.AsyncClient, tokens: TokenIssuer, clock: ManualClock
+    sandbox: Sandbox, client: aiohttp.ClientSession, tokens: TokenIssuer, clock: ManualClock
 ) -> RegardsUsers:
     service = RemoteService("rs-admin", sandbox.urls["ADMIN_URL"], client)
     return RegardsUsers(service, tokens, now=clock.monotonic)
@@ -75,7 +82,7 @@ def users(
 
 @pytest.fixture
 def projects(
-    sandbox: Sandbox, client: httpx.AsyncClient, tokens: TokenIssuer, clock: ManualClock
+    sandbox: Sandbox, client: aiohttp.ClientSession, tokens: TokenIssuer, clock: ManualClock
 ) -> RegardsProjects:
     service = RemoteService("rs-admin-instance", sandbox.urls["ADMIN_INSTANCE_URL"], client)
     return RegardsProjects(service, tokens, now=clock.monotonic)
@@ -87,10 +94,10 @@ LOOPBACK = AddressPolicy([ip_network("127.0.0.0/8")])
 
 @pytest.fixture
 async def sources(
-    sandbox: Sandbox, client: httpx.AsyncClient, tokens: TokenIssuer, tmp_path: Path
+    sandbox: Sandbox, files_client: aiohttp.ClientSession, tokens: TokenIssuer, tmp_path: Path
 ) -> AsyncIterator[RegardsFileSources]:
     stored = StoredFiles(
-        client,
+        files_client,
         tokens,
         storage_url=sandbox.urls["STORAGE_URL"],
         dam_url=sandbox.urls["DAM_URL"],

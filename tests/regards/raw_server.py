@@ -53,3 +53,22 @@ async def one_response_per_connection(body: bytes) -> AsyncIterator[str]:
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+@asynccontextmanager
+async def endless_response() -> AsyncIterator[str]:
+    """Run a server whose response is a byte from time to time, without an end."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+        left = asyncio.create_task(reader.read())
+        with suppress(ConnectionError):
+            while not left.done():
+                writer.write(b" ")
+                await asyncio.wait({left}, timeout=0.02)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"

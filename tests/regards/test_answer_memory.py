@@ -2,10 +2,11 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-import httpx
 import pytest
 
 from rs_order.domain.ids import Tenant, Urn
@@ -13,19 +14,20 @@ from rs_order.domain.selection import SelectionRequest
 from rs_order.ports import BadResponse
 from rs_order.regards.answer_memory import AnswerMemory
 from rs_order.regards.catalog import RegardsCatalog, RegardsDatasetFiles
-from rs_order.regards.http import RemoteService, TokenIssuer
+from rs_order.regards.http import RemoteService, TokenIssuer, new_client
 from tests.regards.conftest import JANE, KEY
+from tests.regards.raw_server import RawServer, answer
 
 
-def answering(body: bytes) -> tuple[RegardsCatalog, RegardsDatasetFiles]:
-    """Return the clients of a catalog and of an rs-dam that give this answer."""
-    transport = httpx.MockTransport(lambda _: httpx.Response(200, content=body))
-    client = httpx.AsyncClient(transport=transport)
+@asynccontextmanager
+async def answering(body: bytes) -> AsyncIterator[tuple[RegardsCatalog, RegardsDatasetFiles]]:
+    """Yield the clients of a catalog and of an rs-dam that give this answer."""
     tokens = TokenIssuer(KEY)
-    return (
-        RegardsCatalog(RemoteService("rs-catalog", "http://catalog", client), tokens),
-        RegardsDatasetFiles(RemoteService("rs-dam", "http://dam", client), tokens),
-    )
+    async with RawServer.running(answer("200 OK", body)) as server, new_client() as client:
+        yield (
+            RegardsCatalog(RemoteService("rs-catalog", server.url, client), tokens),
+            RegardsDatasetFiles(RemoteService("rs-dam", server.url, client), tokens),
+        )
 
 
 async def search(catalog: RegardsCatalog, size: int) -> Any:
@@ -36,11 +38,10 @@ async def search(catalog: RegardsCatalog, size: int) -> Any:
 async def test_the_limit_of_a_page_grows_with_its_products() -> None:
     """The error names the service, the limit, and the setting to change."""
     page = b'{"content": []' + b" " * (2**20 + 20_000) + b"}"
-    catalog, _ = answering(page)
-
-    assert await search(catalog, 2) is not None
-    with pytest.raises(BadResponse) as error:
-        await search(catalog, 1)
+    async with answering(page) as (catalog, _):
+        assert await search(catalog, 2) is not None
+        with pytest.raises(BadResponse) as error:
+            await search(catalog, 1)
 
     assert str(error.value) == (
         "rs-catalog: /complex/search: the answer is longer than 1064960 bytes; lower RS_ORDER_BATCH_SIZE"
@@ -53,10 +54,9 @@ async def test_a_name_that_cannot_be_stored_makes_its_file_defective(name: str) 
     feature = {"id": "URN:1", "files": {"RAWDATA": [{"checksum": "c", "filename": name}]}}
     page = {"content": [{"content": feature}]}
     body = json.dumps({**page, "feature": feature}).encode()
-    catalog, dam = answering(body)
-
-    await search(catalog, 1)
-    dataset = await dam.attached_files(Tenant("demo"), Urn("URN:1"))
+    async with answering(body) as (catalog, dam):
+        await search(catalog, 1)
+        dataset = await dam.attached_files(Tenant("demo"), Urn("URN:1"))
 
     assert dataset is not None
     (file,) = dataset.files

@@ -1,6 +1,6 @@
 """The connections to projects at rs-admin-instance (remote-services.md 6.4)."""
 
-import httpx
+import aiohttp
 import pytest
 
 from rs_order.domain.ids import Tenant
@@ -17,7 +17,7 @@ PROJECT1, PROJECT2 = Tenant("project1"), Tenant("project2")
 
 @pytest.fixture
 def connections(
-    sandbox: Sandbox, client: httpx.AsyncClient, tokens: TokenIssuer
+    sandbox: Sandbox, client: aiohttp.ClientSession, tokens: TokenIssuer
 ) -> RegardsConnections:
     service = RemoteService("rs-admin-instance", sandbox.urls["ADMIN_INSTANCE_URL"], client)
     return RegardsConnections(service, tokens)

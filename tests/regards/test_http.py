@@ -1,14 +1,15 @@
 """The HTTP client that all services share, with servers that misbehave."""
 
+import gzip
 from contextlib import suppress
 
-import httpx
+import aiohttp
 import pytest
 from prometheus_client import REGISTRY
 
 from rs_order.ports import BadResponse, RemoteError, RemoteRejection, RemoteUnavailable
-from rs_order.regards.http import RemoteService
-from tests.regards.raw_server import RawServer, answer
+from rs_order.regards.http import CallLimits, RemoteService, new_client
+from tests.regards.raw_server import RawServer, answer, endless_response
 
 SECRET = "secret.token.text"
 
@@ -28,7 +29,7 @@ SECRET = "secret.token.text"
     ids=["hung up", "not HTTP", "short", "redirect", "deep", "not text", "long", "odd messages"],
 )
 async def test_misbehaving_servers(
-    client: httpx.AsyncClient, response: bytes, error: type[RemoteError]
+    client: aiohttp.ClientSession, response: bytes, error: type[RemoteError]
 ) -> None:
     """Each leads to an error of this service, which is short and has no secret."""
     async with RawServer.running(response) as server:
@@ -57,7 +58,9 @@ async def test_misbehaving_servers(
     ],
     ids=["ok", "absent", "rejected", "busy", "down", "redirect", "hung up"],
 )
-async def test_calls_are_measured(client: httpx.AsyncClient, response: bytes, outcome: str) -> None:
+async def test_calls_are_measured(
+    client: aiohttp.ClientSession, response: bytes, outcome: str
+) -> None:
     """Each call is observed once, by service and outcome."""
     labels = {"service": "rs-measured", "outcome": outcome}
 
@@ -72,7 +75,7 @@ async def test_calls_are_measured(client: httpx.AsyncClient, response: bytes, ou
     assert calls() - before == 1
 
 
-async def test_rejections_have_the_messages_of_the_service(client: httpx.AsyncClient) -> None:
+async def test_rejections_have_the_messages_of_the_service(client: aiohttp.ClientSession) -> None:
     """They come from a REGARDS error body (remote-services.md 1.4)."""
     body = b'{"messages": ["Field x is unknown", "Try y"]}'
     async with RawServer.running(answer("422 Unprocessable", body)) as server:
@@ -84,7 +87,7 @@ async def test_rejections_have_the_messages_of_the_service(client: httpx.AsyncCl
     assert (raised.value.status, raised.value.service) == (422, "rs-test")
 
 
-async def test_headers_of_a_call(client: httpx.AsyncClient) -> None:
+async def test_headers_of_a_call(client: aiohttp.ClientSession) -> None:
     """Bearer token, and JSON in both directions (remote-services.md 1.3); a base URL may end with a slash."""
     async with RawServer.running(answer("200 OK", b'{"a": 1}')) as server:
         service = RemoteService("rs-test", f"{server.url}/prefix/", client)
@@ -97,9 +100,29 @@ async def test_headers_of_a_call(client: httpx.AsyncClient) -> None:
     assert "content-type: application/json" in head
 
 
-async def test_the_size_of_an_answer_is_limited(client: httpx.AsyncClient) -> None:
+async def test_the_size_of_an_answer_is_limited(client: aiohttp.ClientSession) -> None:
     """An endless answer can't fill the memory."""
     async with RawServer.running(answer("200 OK", b" " * 2000 + b"{}")) as server:
         service = RemoteService("rs-test", server.url, client, longest_answer=1000)
         with pytest.raises(BadResponse, match="longer than 1000 bytes"):
             await service.get("/path", SECRET)
+
+
+async def test_a_call_has_a_longest_time() -> None:
+    """A service that sends a byte from time to time doesn't hold a call without end."""
+    limits = CallLimits(read_seconds=5, call_seconds=0.2)
+    async with endless_response() as url, new_client(limits) as client:
+        with pytest.raises(RemoteUnavailable, match=r"^rs-test: /path: no answer in time"):
+            await RemoteService("rs-test", url, client).get("/path", SECRET)
+
+
+async def test_an_answer_may_be_compressed(client: aiohttp.ClientSession) -> None:
+    """Its limit is that of the decoded text."""
+    body = gzip.compress(b'{"a": "' + b"x" * 900 + b'"}')
+    async with RawServer.running(answer("200 OK", body, "Content-Encoding: gzip")) as server:
+        assert await RemoteService("rs-test", server.url, client).get("/path", SECRET) == {
+            "a": "x" * 900
+        }
+        limited = RemoteService("rs-test", server.url, client, longest_answer=800)
+        with pytest.raises(BadResponse, match="longer than 800 bytes"):
+            await limited.get("/path", SECRET)

@@ -1,6 +1,6 @@
 """Mails through rs-admin-instance (remote-services.md 6.2)."""
 
-import httpx
+import aiohttp
 import pytest
 
 from rs_order.ports import BadResponse, Mail, RemoteRejection, RemoteUnavailable
@@ -16,7 +16,7 @@ MAIL = Mail(
 
 
 @pytest.fixture
-def service(sandbox: Sandbox, client: httpx.AsyncClient) -> RemoteService:
+def service(sandbox: Sandbox, client: aiohttp.ClientSession) -> RemoteService:
     return RemoteService("rs-admin-instance", sandbox.urls["ADMIN_INSTANCE_URL"], client)
 
 

@@ -2,7 +2,7 @@
 
 from uuid import UUID, uuid4
 
-import httpx
+import aiohttp
 import pytest
 
 from rs_order.domain.process import Cardinality, Forecast, LimitKind, Process, Scope
@@ -28,7 +28,9 @@ INFO = {
 
 
 @pytest.fixture
-def processes(sandbox: Sandbox, client: httpx.AsyncClient, tokens: TokenIssuer) -> RegardsProcesses:
+def processes(
+    sandbox: Sandbox, client: aiohttp.ClientSession, tokens: TokenIssuer
+) -> RegardsProcesses:
     service = RemoteService("rs-processing", sandbox.urls["PROCESSING_URL"], client)
     return RegardsProcesses(service, tokens)
 

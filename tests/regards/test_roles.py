@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import cast
 
-import httpx
+import aiohttp
 import pytest
 
 from rs_order.domain.ids import Tenant
@@ -47,7 +47,7 @@ class SomeTenants:
 
 
 @pytest.fixture
-def roles(sandbox: Sandbox, client: httpx.AsyncClient, tokens: TokenIssuer) -> RegardsRoles:
+def roles(sandbox: Sandbox, client: aiohttp.ClientSession, tokens: TokenIssuer) -> RegardsRoles:
     service = RemoteService("rs-admin", sandbox.urls["ADMIN_URL"], client)
     return RegardsRoles(service, tokens, resource_mappings())
 
@@ -139,7 +139,7 @@ async def test_a_bad_response_is_not_read_as_rights(
 
 
 async def test_a_registration_answered_404_is_no_success(
-    client: httpx.AsyncClient, sandbox: Sandbox, tokens: TokenIssuer
+    client: aiohttp.ClientSession, sandbox: Sandbox, tokens: TokenIssuer
 ) -> None:
     """Otherwise the endpoints would be missing, and no error would say so."""
     elsewhere = RemoteService("rs-admin", f"{sandbox.urls['ADMIN_URL']}/nowhere", client)

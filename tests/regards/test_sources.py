@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
-import httpx
+import aiohttp
 import pytest
 
 from rs_order.domain.ids import Checksum, DataFileId, Urn
@@ -34,13 +34,15 @@ EIT = Urn("URN:AIP:DATASET:demo:c0438116-7605-5612-9805-0dd6060ebac4:V1")
 
 
 @pytest.fixture
-async def storage_at(client: httpx.AsyncClient, tokens: TokenIssuer) -> AsyncIterator[StorageAt]:
+async def storage_at(
+    files_client: aiohttp.ClientSession, tokens: TokenIssuer
+) -> AsyncIterator[StorageAt]:
     """Return a function that makes sources whose storage has a given address."""
     external = ExternalFiles(ExternalAccess())
 
     def sources(url: str) -> RegardsFileSources:
         return RegardsFileSources(
-            StoredFiles(client, tokens, storage_url=url, dam_url=url), external
+            StoredFiles(files_client, tokens, storage_url=url, dam_url=url), external
         )
 
     yield sources
@@ -260,6 +262,16 @@ async def test_external_file(sources: RegardsFileSources) -> None:
         assert await read(sources, external(f"{server.url}/file.png")) == b"content"
 
     assert "authorization" not in server.requests[0].lower()
+
+
+async def test_the_address_of_an_external_file_is_sent_as_it_is(
+    sources: RegardsFileSources,
+) -> None:
+    """A signature may cover its escapes. Only what may not stand in a URL is escaped."""
+    async with RawServer.running(answer("200 OK", b"content")) as server:
+        await read(sources, external(f"{server.url}/a%2Cb%7e/../é x?s=%2B+%3d,~;$#part"))
+
+    assert server.requests[0].startswith("GET /a%2Cb%7e/../%C3%A9%20x?s=%2B+%3d,~;$ HTTP/1.1")
 
 
 async def test_external_file_is_not_decompressed(sources: RegardsFileSources) -> None:

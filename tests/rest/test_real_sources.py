@@ -20,7 +20,7 @@ from rs_order.regards.file_sources import (
     RegardsFileSources,
     StoredFiles,
 )
-from rs_order.regards.http import RemoteService, TokenIssuer, new_client
+from rs_order.regards.http import FILE_LIMITS, RemoteService, TokenIssuer, new_client
 from rs_order.sandbox.faults import Quota
 from rs_order.sandbox.launch import running_sandbox
 from rs_order.sandbox.products import Location
@@ -78,7 +78,11 @@ async def platform(downloadable: DownloadableOrder) -> AsyncIterator[Platform]:
     tokens = TokenIssuer(KEY)
     dataset = SyntheticDataset(name="online", products=10, size=100_000, location=Location.ONLINE)
     options = SandboxOptions(jwt_key=KEY, synthetic=[dataset])
-    async with running_sandbox(options) as sandbox, new_client() as client:
+    async with (
+        running_sandbox(options) as sandbox,
+        new_client() as client,
+        new_client(FILE_LIMITS, decode=False) as files,
+    ):
         urls = sandbox.urls
         catalog = RegardsCatalog(RemoteService("rs-catalog", urls["CATALOG_URL"], client), tokens)
         dam = RegardsDatasetFiles(RemoteService("rs-dam", urls["DAM_URL"], client), tokens)
@@ -89,7 +93,7 @@ async def platform(downloadable: DownloadableOrder) -> AsyncIterator[Platform]:
         assert attached is not None
         external = ExternalFiles(ExternalAccess(policy=LOOPBACK))
         stored = StoredFiles(
-            client, tokens, storage_url=urls["STORAGE_URL"], dam_url=urls["DAM_URL"]
+            files, tokens, storage_url=urls["STORAGE_URL"], dam_url=urls["DAM_URL"]
         )
         sources = RegardsFileSources(stored, external)
         selected = [

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime
 from typing import Any
 
-import httpx
 import pytest
 import structlog
 from starlette.types import Message
@@ -11,8 +10,9 @@ from starlette.types import Message
 from rs_order.core.shared_steps import ScheduleStep
 from rs_order.correlation_ids import correlated, correlation_id
 from rs_order.domain.ids import Tenant
-from rs_order.regards.http import RemoteService
+from rs_order.regards.http import RemoteService, new_client
 from rs_order.rest.middleware import RequestLog
+from tests.regards.raw_server import RawServer, answer
 
 TENANT = Tenant("project1")
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -72,16 +72,10 @@ def test_steps_have_the_id_of_their_cause() -> None:
 
 async def test_calls_pass_the_id_on() -> None:
     """In the header in which the gateway gave it."""
-    requests: list[httpx.Request] = []
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        requests.append(request)
-        return httpx.Response(200, content=b"{}")
-
-    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
-        service = RemoteService("rs-test", "http://x", client)
+    async with RawServer.running(answer("200 OK", b"{}")) as server, new_client() as client:
+        service = RemoteService("rs-test", server.url, client)
         with correlated("c-1"):
             await service.get("/path", "token")
         await service.get("/path", "token")
 
-    assert [one.headers.get("correlation-id") for one in requests] == ["c-1", None]
+    assert ["correlation-id: c-1" in head.lower() for head in server.requests] == [True, False]
