@@ -126,7 +126,10 @@ class AcceptRequests:
     async def handle(self, tenant: Tenant, arrived: Sequence[ArrivedRequest]) -> None:
         """Accept requests of one tenant; the messages may be acknowledged when this returns."""
         by_key = {_key(arrival.request): arrival for arrival in reversed(arrived)}
-        new = [_new_request(arrival.request) for arrival in by_key.values()]
+        new = [
+            NewRequest(correlation_id, digest, arrival.request.to_wire())
+            for (correlation_id, digest), arrival in by_key.items()
+        ]
         broken = await asyncio.to_thread(_broken_rules, by_key)
         async with self._store.unit_of_work(tenant) as uow:
             recorded = await uow.requests.record(new, self._clock.now())
@@ -199,11 +202,6 @@ def _broken_rules(arrived: Mapping[_Key, ArrivedRequest]) -> dict[_Key, list[Vio
 
 def _key(request: OrderRequest) -> _Key:
     return request.correlation_id or "", fingerprint(request)
-
-
-def _new_request(request: OrderRequest) -> NewRequest:
-    correlation_id, digest = _key(request)
-    return NewRequest(correlation_id, digest, request.to_wire())
 
 
 def invalid_order_request(request: OrderRequest) -> str | None:

@@ -23,7 +23,7 @@ import uvloop
 from pydantic import TypeAdapter
 
 from rs_order.logs import configure_logs
-from tests.benchmarks.circumstances import circumstances, peak_mib
+from tests.benchmarks.circumstances import circumstances, load, peak_mib
 from tests.benchmarks.document import RESULTS, as_text, write_documents
 from tests.benchmarks.registry import BENCHMARKS, module_of
 from tests.benchmarks.report import Run
@@ -60,7 +60,7 @@ def _arguments() -> argparse.Namespace:
 def _run(name: str, *, quick: bool) -> Run:
     configure_logs("warning", "json")
     module = importlib.import_module(module_of(name))
-    began = time.monotonic()
+    load_before, began = load(), time.monotonic()
     with durable_servers():
         report = uvloop.run(module.measure(quick))
     return Run(
@@ -70,7 +70,7 @@ def _run(name: str, *, quick: bool) -> Run:
         report=report,
         seconds=time.monotonic() - began,
         peak_mib=peak_mib(),
-        circumstances=circumstances(),
+        circumstances=circumstances(load_before),
     )
 
 

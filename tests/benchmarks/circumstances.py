@@ -14,11 +14,17 @@ from tests.benchmarks.servers import server_circumstances
 LIBRARIES = ("asyncpg", "aio-pika", "pydantic", "fastapi", "uvloop")
 
 
-def circumstances() -> dict[str, str]:
-    """Return the date, the machine, and the versions of the programs and libraries of this run."""
+def load() -> float:
+    """Return how many processes wanted to run during the last minute: what else the machine does."""
+    return os.getloadavg()[0]
+
+
+def circumstances(load_before: float) -> dict[str, str]:
+    """Return the date, the machine, its load, and the versions of the programs and libraries of this run."""
     memory = psutil.virtual_memory().total / 2**30
     return {
         "Date": datetime.now(UTC).date().isoformat(),
+        "Load": f"{load_before:.1f} before the run",
         "Machine": f"{os.cpu_count()} x {_processor()}, {memory:.0f} GiB, {platform.system()}",
         "Python": platform.python_version(),
         **{library: version(library) for library in LIBRARIES},

@@ -9,6 +9,7 @@ the file sources, which a benchmark leads to a server of its own by ``storage_ur
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from itertools import chain, islice
 from typing import Any
 
 from rs_order.app.platform_clients import OpenClients, PlatformClients, open_platform_clients
@@ -68,11 +69,12 @@ class StubCatalog:
         size: int,
         every_type: bool = False,
     ) -> FoundPage:
-        numbers = [number for request in requests for number in self._numbers(request)]
-        some = numbers[page * size : (page + 1) * size]
-        return FoundPage(
-            tuple(self.product(caller.tenant, number) for number in some), len(numbers)
-        )
+        found = [self._numbers(request) for request in requests]
+        start, stop = page * size, (page + 1) * size
+        # A range is sliced at once; the numbers of several requests are counted up to the page.
+        some = found[0][start:stop] if len(found) == 1 else [*islice(chain(*found), start, stop)]
+        products = tuple(self.product(caller.tenant, number) for number in some)
+        return FoundPage(products, sum(map(len, found)))
 
     async def dataset_label(self, caller: Caller, urn: Urn) -> str | None:
         return f"Dataset of {caller.tenant}"
