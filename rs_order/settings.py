@@ -161,6 +161,11 @@ class Settings(BaseSettings):
         description="Name of this instance in the names of its own queues. Default: a random UUID.",
         json_schema_extra=_property("regards.amqp.microservice.instance-identifier"),
     )
+    queues: Literal["compatible", "quorum"] = Field(
+        "compatible",
+        description="Queues for the messages of peers. `compatible`: those of the Java service. `quorum`: "
+        "queues of our own, which are replicated and faster.",
+    )
     amqp_notifier_events: Listed = Field(
         [],
         description="Java classes of the messages that are copied to rs-notifier, comma-separated.",

@@ -50,12 +50,12 @@ Event = TypeVar("Event", bound=WireModel)
 def shared_consumers(
     names: Topology, application: Application, index: Index
 ) -> list[BatchConsumer]:
-    """Return the consumers of the queues that the instances share."""
+    """Return the consumers of the queues that the instances share, in both modes of the input queues."""
     return [
         *_request_consumers(names, application, index),
         *_platform_consumers(names, application, index),
         *_step_consumers(names, application, index),
-        _consumer(names.file_reference_updates, drop, index),
+        *_input_consumers(names, names.file_reference_updates, drop, index),
     ]
 
 
@@ -81,8 +81,10 @@ def _request_consumers(
     )
     size = min(sizes.request_bulk_size, most or sizes.request_bulk_size)
     return [
-        _consumer(names.order_requests, requests, index, size=size),
-        _consumer(names.order_cancels, cancels, index, size=sizes.cancel_request_bulk_size),
+        *_input_consumers(names, names.order_requests, requests, index, size=size),
+        *_input_consumers(
+            names, names.order_cancels, cancels, index, size=sizes.cancel_request_bulk_size
+        ),
     ]
 
 
@@ -117,9 +119,9 @@ def _platform_consumers(
         platform_wide=True,
     )
     return [
-        _consumer(names.file_references, references, index, size=FILE_EVENT_BATCH),
-        _consumer(names.processing_results, results, index, size=RESULT_BATCH),
-        _consumer(names.process_rights, rights, index, size=RESULT_BATCH),
+        *_input_consumers(names, names.file_references, references, index, size=FILE_EVENT_BATCH),
+        *_input_consumers(names, names.processing_results, results, index, size=RESULT_BATCH),
+        *_input_consumers(names, names.process_rights, rights, index, size=RESULT_BATCH),
     ]
 
 
@@ -189,6 +191,13 @@ def _each_event_once(
     """Return a consumer per queue. An event that arrives on several queues is handled on the first one."""
     remaining = dict(handlers)
     return [_consumer(event.queue, remaining.pop(event.event, drop), index) for event in events]
+
+
+def _input_consumers(
+    names: Topology, queue: Queue, handler: BatchHandler, index: Index, *, size: int = 1000
+) -> list[BatchConsumer]:
+    """Return a consumer of an input queue, and one of the quorum queue for the same events."""
+    return [_consumer(one, handler, index, size=size) for one in (queue, names.quorum_queue(queue))]
 
 
 def _consumer(

@@ -71,12 +71,16 @@ async def open_dead_letters(settings: Settings) -> AsyncIterator[DeadLetterServi
 def _body_checks(names: Topology) -> dict[str, BodyCheck]:
     """Return the contract of each queue that the service consumes."""
     events = (*names.security_events, *names.tenant_events)
+    inputs = (
+        (names.order_requests, message_check(OrderRequest, invalid_order_request)),
+        (names.order_cancels, message_check(OrderCancelRequest, invalid_cancel_request)),
+        (names.file_references, message_check(FileReferenceEvent)),
+        (names.processing_results, message_check(ExecutionResultEvent)),
+        (names.process_rights, message_check(ProcessRightsEvent)),
+    )
     return {
-        names.order_requests.name: message_check(OrderRequest, invalid_order_request),
-        names.order_cancels.name: message_check(OrderCancelRequest, invalid_cancel_request),
-        names.file_references.name: message_check(FileReferenceEvent),
-        names.processing_results.name: message_check(ExecutionResultEvent),
-        names.process_rights.name: message_check(ProcessRightsEvent),
+        **{queue.name: check for queue, check in inputs},
+        **{names.quorum_queue(queue).name: check for queue, check in inputs},
         names.steps.name: step_check,
         names.remote_steps.name: step_check,
         **{

@@ -77,12 +77,15 @@ class ServiceHealth:
         database_error: Callable[[], str | None],
         outbox: Outbox,
         connections: Sequence[SupervisedConnection],
-        consumers: Sequence[BatchConsumer],
+        consumers: Callable[[], Sequence[BatchConsumer]],
         *,
         maintenance: Maintenance,
         roles: RoleCache | None = None,
     ) -> None:
-        """``database_error`` returns why the database can't be used, or None."""
+        """``database_error`` returns why the database can't be used, or None.
+
+        ``consumers`` returns those that should be registered at the broker.
+        """
         self._database_error = database_error
         self._outbox = outbox
         self._connections = connections
@@ -95,7 +98,7 @@ class ServiceHealth:
         return {
             "db": self._database(),
             "rabbit": self._broker(),
-            "consumers": consumption(self._consumers),
+            "consumers": consumption(self._consumers()),
             "relay": relay,
             "maintenance": maintenance,
             **self._rights(),

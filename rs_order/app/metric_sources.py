@@ -156,19 +156,19 @@ _pool_size = Gauge("rs_order_pool_size", "The most connections that the pool ope
 
 
 def current_values(
-    consumers: Sequence[BatchConsumer], data_source: DataSource, clock: Clock
+    consumers: Callable[[], Sequence[BatchConsumer]], data_source: DataSource, clock: Clock
 ) -> Callable[[], None]:
     """Return a function that sets the gauges of what this process knows.
 
     Args:
-        consumers: the consumers of the queues that the instances share.
+        consumers: returns the consumers of the queues that the instances share.
         data_source: the use of the pool.
         clock: the time.
     """
 
     def set_current() -> None:
         now, use = clock.now(), data_source.use()
-        for consumer in consumers:
+        for consumer in consumers():
             oldest = consumer.oldest_unsettled or now
             seconds = max(0.0, (now - oldest).total_seconds())
             _oldest_message.labels(consumer.queue.name).set(seconds)

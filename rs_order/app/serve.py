@@ -14,6 +14,7 @@ from rs_order.app.broker import (
     Outgoing,
     build_incoming,
     build_outgoing,
+    input_queue_session,
     provision_vhosts,
 )
 from rs_order.app.database import Database, open_database
@@ -91,13 +92,14 @@ async def serve(
         await provision_vhosts(settings)
         names, outbox = broker_topology(settings), Outbox(database.pool, database.clock)
         index, is_worker = DeadLetterIndex(database.pool, database.clock), role is not Role.API
-        outgoing = build_outgoing(settings, names, outbox, index, is_worker=is_worker)
+        inputs = input_queue_session(settings, names)
+        outgoing = build_outgoing(settings, names, outbox, inputs, index, is_worker=is_worker)
         shared = SharedParts.of(settings, database, clients, outgoing.relay.notify)
         application = compose_application(shared)
         await _catch_up(application)
         if clients.roles is not None:
             database.tenants.watch(clients.roles.tenants_changed)
-        incoming = build_incoming(settings, names, application, index, is_worker=is_worker)
+        incoming = build_incoming(settings, names, inputs, application, index, is_worker=is_worker)
         watch = _database_watch(settings, database, incoming)
         health = _health(
             watch, monitoring_pool, database.clock, incoming, outgoing, roles=clients.roles
@@ -113,7 +115,7 @@ async def serve(
 
 
 def _metrics(sources: Sequence[Source], incoming: Incoming, database: Database) -> Metrics:
-    current = current_values(incoming.shared, DataSource(database.pool), database.clock)
+    current = current_values(lambda: incoming.shared, DataSource(database.pool), database.clock)
     return Metrics(refresh=MetricsSampler(sources, current).refresh)
 
 
@@ -165,7 +167,7 @@ def _health(
             lambda: watch.error,
             Outbox(pool, clock),
             [*incoming.connections, *outgoing.connections],
-            incoming.consumers,
+            lambda: incoming.consumers,
             maintenance=Maintenance(pool),
             roles=roles,
         )

@@ -7,7 +7,7 @@ as at the start.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Protocol
@@ -37,6 +37,10 @@ BACKOFF = Backoff(first=timedelta(seconds=0.2), limit=timedelta(seconds=10), jit
 _log = structlog.get_logger(__name__)
 
 
+Prepare = Callable[[AbstractConnection], Awaitable[None]]
+"""Prepares a connection before its sessions start. It may declare more than a list of elements."""
+
+
 class Session(Protocol):
     """A consumer or a publisher that runs on a connection."""
 
@@ -59,6 +63,7 @@ class SupervisedConnection:
         elements: Elements,
         sessions: Sequence[Session],
         *,
+        prepare: Prepare | None = None,
         backoff: Backoff = BACKOFF,
     ) -> None:
         """Set what to run.
@@ -68,12 +73,14 @@ class SupervisedConnection:
             vhost: the virtual host's name.
             elements: declared each time, before a session starts.
             sessions: stopped in this order.
+            prepare: called each time after the declarations, before a session starts.
             backoff: pauses between attempts to connect.
         """
         self._url = vhost_url(url, vhost)
         self._vhost = vhost
         self._elements = elements
         self._sessions = tuple(sessions)
+        self._prepare = prepare
         self._backoff = backoff
         self._connected = False
         self._stopping = asyncio.Event()
@@ -129,6 +136,8 @@ class SupervisedConnection:
         with broker_errors("declare the topology"):
             await declare(channel, self._elements)
             await channel.close()
+        if self._prepare is not None:
+            await self._prepare(connection)
 
     async def _run_sessions(self, connection: AbstractConnection) -> None:
         async with asyncio.TaskGroup() as group:

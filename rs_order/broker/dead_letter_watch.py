@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from uuid import uuid4
@@ -57,7 +57,7 @@ class DeadLetterWatch:
         url: str,
         vhost: Vhost,
         vhost_name: str,
-        queues: Sequence[str],
+        queues: Callable[[], Sequence[str]],
         index: LetterIndex,
         *,
         check_seconds: float = CHECK_SECONDS,
@@ -68,7 +68,7 @@ class DeadLetterWatch:
             url: broker and credentials, for the connection that reads.
             vhost: the virtual host of the queues.
             vhost_name: its name.
-            queues: those that hold dead letters.
+            queues: returns those that hold dead letters.
             index: what is kept equal to the queues.
             check_seconds: the shortest pause between two checks.
         """
@@ -115,7 +115,7 @@ class DeadLetterWatch:
         await self._save_missing(connection, indexed)
         differing = [
             queue
-            for queue in self._queues
+            for queue in self._queues()
             if _differs(queue, indexed, await self._messages(connection, queue))
         ]
         if differing:

@@ -1,7 +1,7 @@
 """Asks the broker how many messages wait in queues."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from aio_pika.abc import AbstractChannel, AbstractConnection
@@ -24,7 +24,8 @@ class Depth:
 class QueueDepths:
     """A session that reads the depths of queues of its virtual host when it is asked."""
 
-    def __init__(self, queues: Sequence[str]) -> None:
+    def __init__(self, queues: Callable[[], Sequence[str]]) -> None:
+        """``queues`` returns the names of the queues to read."""
         self._queues = queues
         self._connection: AbstractConnection | None = None
         self._stopping = asyncio.Event()
@@ -49,7 +50,7 @@ class QueueDepths:
             raise BrokerUnavailable("Could not read the depths of queues: not connected.")
         depths: dict[str, Depth] = {}
         channel = await open_channel(self._connection)
-        for name in self._queues:
+        for name in self._queues():
             if channel.is_closed:  # the broker closes it when a queue doesn't exist
                 channel = await open_channel(self._connection)
             depth = await depth_of(channel, name)

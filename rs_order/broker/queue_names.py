@@ -17,6 +17,8 @@ from rs_order.broker.topology import (
     Binding,
     Elements,
     Exchange,
+    InputQueue,
+    InputQueues,
     PlatformEvent,
     Queue,
     Topology,
@@ -48,6 +50,10 @@ from rs_order.domain.identity import SERVICE
 MAX_PRIORITY = 255
 STEP_DELIVERY_LIMIT = 20
 """Deliveries of one step before the broker dead-letters it, because it crashes the process each time."""
+INPUT_DELIVERY_LIMIT = 1000
+"""Deliveries of one event from a quorum queue. A lost connection or database counts as one, for all messages
+that an instance has, so the 20 of RabbitMQ 4 would make dead letters of them in an outage. A message that
+crashes each process ends as a dead letter, which it doesn't in a compatible queue."""
 UNLIMITED_DELIVERIES = 1_000_000_000
 """Delivery limit of the steps' dead letters. Each time an operator lists a dead letter is a delivery, and by
 default RabbitMQ 4 drops a message of a quorum queue after 20 deliveries."""
@@ -144,14 +150,18 @@ class _Names:
     def exchange(self, event: str) -> Exchange:
         return Exchange(f"{self.namespace}.broadcast.{event}")
 
+    @property
+    def shared_prefix(self) -> str:
+        return f"{self.namespace}.broadcast.{self.type_identifier}."
+
     def batch_queue(self, handler: str) -> Queue:
         """Return a queue shared by all instances, with its own dead-letter queue."""
-        name = f"{self.namespace}.broadcast.{self.type_identifier}.{handler}"
+        name = f"{self.shared_prefix}{handler}"
         return Queue(name, arguments=_dead_lettering_to(f"{name}.DLQ"))
 
     def single_queue(self, handler: str) -> Queue:
         """Return a queue shared by all instances; its dead letters go to ``regards.DLQ``."""
-        name = f"{self.namespace}.broadcast.{self.type_identifier}.{handler}"
+        name = f"{self.shared_prefix}{handler}"
         return Queue(name, arguments=_dead_lettering_to(SHARED_DEAD_LETTER_QUEUE))
 
     def instance_queue(self, handler: str) -> Queue:
@@ -163,21 +173,45 @@ class _Names:
             arguments=_dead_lettering_to(SHARED_DEAD_LETTER_QUEUE),
         )
 
-    def step_queue(self, name: str) -> Queue:
-        """Return a queue for steps: no priorities; it stores or rejects a step, but never drops one."""
+    def quorum_queue(self, name: str, delivery_limit: int) -> Queue:
+        """Return a queue without priorities that stores or rejects a message, but never drops one."""
         name = f"{self.type_identifier}.{name}"
         return Queue(
             name,
             arguments=_frozen(
                 {
                     "x-queue-type": "quorum",
-                    "x-delivery-limit": STEP_DELIVERY_LIMIT,
+                    "x-delivery-limit": delivery_limit,
                     "x-dead-letter-exchange": DEAD_LETTER_EXCHANGE,
                     "x-dead-letter-routing-key": f"{name}.DLQ",
                     "x-dead-letter-strategy": "at-least-once",
                     "x-overflow": "reject-publish",
                 }
             ),
+        )
+
+    def inputs(self, subscriptions: tuple[_Subscription, ...]) -> InputQueues:
+        """Return the shared queues of peers' events with a quorum queue for each.
+
+        The quorum queue's name ends with the class of the handler, too: by that a consumer recognises its own
+        dead letters (amqp.md 1.9 step 4), whichever of the two queues they died in.
+        """
+        queues = []
+        for event, compatible in subscriptions:
+            handler = compatible.name.removeprefix(self.shared_prefix)
+            quorum = self.quorum_queue(f"quorum.{handler}", INPUT_DELIVERY_LIMIT)
+            queues.append(InputQueue(self.exchange(event), compatible, quorum))
+        dead_letters = tuple(_dead_letter_queue_of(one.quorum) for one in queues)
+        return InputQueues(
+            tuple(queues),
+            Elements(
+                (Exchange(DEAD_LETTER_EXCHANGE, "topic"),),
+                dead_letters,
+                _letter_bindings(dead_letters),
+            ),
+            lock=f"{self.type_identifier}.queues.lock",
+            in_quorum_mode=Exchange(f"{self.type_identifier}.queues.quorum"),
+            in_compatible_mode=Exchange(f"{self.type_identifier}.queues.compatible"),
         )
 
     def topology(self) -> Topology:
@@ -187,8 +221,8 @@ class _Names:
         updates = self.batch_queue(f"{_CATALOG_HANDLERS}.FileReferenceUpdateEventHandler")
         results = self.single_queue(f"{_PROCESSING_HANDLERS}.ProcessingExecutionResultEventHandler")
         rights = self.single_queue(f"{_PROCESSING_HANDLERS}.RightsPluginConfigurationEventHandler")
-        steps = self.step_queue("steps")
-        remote_steps = self.step_queue("remote-steps")
+        steps = self.quorum_queue("steps", STEP_DELIVERY_LIMIT)
+        remote_steps = self.quorum_queue("remote-steps", STEP_DELIVERY_LIMIT)
         shared = (
             (ORDER_REQUEST, requests),
             (ORDER_CANCEL_REQUEST, cancels),
@@ -210,6 +244,7 @@ class _Names:
             remote_steps=remote_steps,
             security_events=tuple(PlatformEvent(*subscription) for subscription in security),
             tenant_events=tuple(PlatformEvent(*subscription) for subscription in tenants),
+            inputs=self.inputs(shared),
             multitenant=self._elements((*shared, *security), _PUBLISHED, (steps, remote_steps)),
             instance=self._elements(tenants, (NOTIFICATION,), ()),
             of_each_instance=self._elements(security, (), ()),
@@ -234,10 +269,14 @@ class _Names:
             # Dead-letter queues first: they must exist before the first message is consumed.
             queues=(*dead_letters, *subscribed, *internal),
             bindings=(
-                *(Binding(queue.name, DEAD_LETTER_EXCHANGE, queue.name) for queue in dead_letters),
+                *_letter_bindings(dead_letters),
                 *(Binding(queue.name, self.exchange(event).name) for event, queue in subscriptions),
             ),
         )
+
+
+def _letter_bindings(queues: tuple[Queue, ...]) -> tuple[Binding, ...]:
+    return tuple(Binding(queue.name, DEAD_LETTER_EXCHANGE, queue.name) for queue in queues)
 
 
 def _dead_letter_queues(queues: tuple[Queue, ...]) -> tuple[Queue, ...]:

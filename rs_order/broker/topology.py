@@ -1,7 +1,7 @@
 """The exchanges, queues and bindings of the service as values, and their declaration (amqp.md 1.3-1.5)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -27,10 +27,16 @@ class Vhost(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A durable exchange without arguments."""
+    """A durable exchange."""
 
     name: str
     type: str = "fanout"
+    alternate: str | None = None
+    """The exchange that receives the messages which this one routes to no queue."""
+
+    @property
+    def arguments(self) -> Mapping[str, str]:
+        return {} if self.alternate is None else {"alternate-exchange": self.alternate}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +71,13 @@ class Elements:
     queues: tuple[Queue, ...]
     bindings: tuple[Binding, ...]
 
+    def __add__(self, other: "Elements") -> "Elements":
+        return Elements(
+            (*self.exchanges, *other.exchanges),
+            (*self.queues, *other.queues),
+            (*self.bindings, *other.bindings),
+        )
+
     @property
     def for_publishing(self) -> "Elements":
         """The part that a connection declares that only publishes.
@@ -78,6 +91,63 @@ class Elements:
             tuple(queue for queue in self.queues if queue.name not in subscribed),
             tuple(binding for binding in self.bindings if binding.queue not in subscribed),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class InputQueue:
+    """The two queues for the events of one exchange, and what decides which of them receives the next one.
+
+    The switch is an exchange between the event's exchange and the queues. While the compatible queue is bound
+    to it, that one receives each event. Otherwise the event goes to the alternate exchange of the switch, and
+    from there to the quorum queue. So an event is in one of them, never in both or in none.
+    """
+
+    exchange: Exchange
+    """The exchange that peers publish to."""
+    compatible: Queue
+    """The queue of the Java service."""
+    quorum: Queue
+    """A queue of our own; it has the same messages, and no priorities."""
+
+    @property
+    def switch(self) -> Exchange:
+        return Exchange(f"{self.quorum.name}.switch", alternate=self.otherwise.name)
+
+    @property
+    def otherwise(self) -> Exchange:
+        return Exchange(f"{self.quorum.name}.otherwise")
+
+
+@dataclass(frozen=True, slots=True)
+class InputQueues:
+    """The queues that peers' events reach and all instances share, in both modes (decision 0037)."""
+
+    queues: tuple[InputQueue, ...]
+    dead_letters: Elements
+    """The dead-letter queues of the quorum queues."""
+    lock: str
+    """An exclusive queue. The connection that declared it may move the queues."""
+    in_quorum_mode: Exchange
+    """Exists if the quorum queues receive the events. It routes nothing: the broker keeps it as a note."""
+    in_compatible_mode: Exchange
+    """Exists if the compatible queues receive the events again."""
+
+    @property
+    def quorum_elements(self) -> Elements:
+        """Everything of the quorum mode, except the bindings that the mode changes."""
+        switches = tuple(one.switch for one in self.queues)
+        others = tuple(one.otherwise for one in self.queues)
+        own = Elements(
+            (*switches, *others),
+            tuple(one.quorum for one in self.queues),
+            tuple(Binding(one.quorum.name, one.otherwise.name) for one in self.queues),
+        )
+        return self.dead_letters + own
+
+    @property
+    def quorum_names(self) -> tuple[str, ...]:
+        """The names of the quorum queues and of their dead-letter queues."""
+        return tuple(queue.name for queue in self.quorum_elements.queues)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +177,23 @@ class Topology:
     """On the multitenant virtual host."""
     tenant_events: tuple[PlatformEvent, ...]
     """On the instance virtual host."""
+    inputs: InputQueues
+    """The queues of ``multitenant`` that peers' events reach, with their quorum queues."""
     multitenant: Elements
     instance: Elements
     of_each_instance: Elements
     """The part of ``multitenant`` that an instance needs if it consumes no shared queue."""
+
+    def quorum_queue(self, compatible: Queue) -> Queue:
+        """Return the quorum queue for the events of a compatible input queue."""
+        return next(one.quorum for one in self.inputs.queues if one.compatible == compatible)
+
+    @property
+    def multitenant_without_inputs(self) -> Elements:
+        """``multitenant`` without the bindings that the mode of the input queues decides about."""
+        inputs = {Binding(one.compatible.name, one.exchange.name) for one in self.inputs.queues}
+        bindings = tuple(b for b in self.multitenant.bindings if b not in inputs)
+        return replace(self.multitenant, bindings=bindings)
 
     def elements(self, vhost: Vhost) -> Elements:
         return self.multitenant if vhost is Vhost.MULTITENANT else self.instance
@@ -127,8 +210,9 @@ class Topology:
 
     @property
     def all_dead_letter_queues(self) -> frozenset[str]:
-        """The names of the dead-letter queues on both virtual hosts."""
-        return frozenset(name for vhost in Vhost for name in self.dead_letter_queues(vhost))
+        """The names of the dead-letter queues on both virtual hosts, in both modes of the input queues."""
+        names = {name for vhost in Vhost for name in self.dead_letter_queues(vhost)}
+        return frozenset(names | {queue.name for queue in self.inputs.dead_letters.queues})
 
 
 async def declare(channel: AbstractChannel, elements: Elements) -> None:
@@ -139,7 +223,9 @@ async def declare(channel: AbstractChannel, elements: Elements) -> None:
     """
     for exchange in elements.exchanges:
         try:
-            await channel.declare_exchange(exchange.name, exchange.type, durable=True)
+            await channel.declare_exchange(
+                exchange.name, exchange.type, durable=True, arguments=dict(exchange.arguments)
+            )
         except ChannelPreconditionFailed as error:
             raise _conflict("exchange", exchange.name, error) from error
     for queue in elements.queues:

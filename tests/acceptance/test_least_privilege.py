@@ -22,6 +22,7 @@ from tests.acceptance.archives import twelve_files
 from tests.acceptance.platform import TENANT, running_platform
 from tests.cli.commands import rs_order
 from tests.support.clock import NOW
+from tests.support.quorum_queues import delete_quorum_queues
 from tests.support.servers import FreshBroker, fresh_database, fresh_role
 
 OPERATIONS = (Path(__file__).parents[2] / "docs/operations.md").read_text(encoding="utf-8")
@@ -103,19 +104,28 @@ def documented_permissions() -> dict[str, str]:
     }
 
 
+@pytest.mark.parametrize("queues", ["compatible", "quorum"])
 async def test_a_whole_order(
-    migrated: Roles, platform_broker: FreshBroker, least_broker: FreshBroker, tmp_path: Path
+    migrated: Roles,
+    platform_broker: FreshBroker,
+    least_broker: FreshBroker,
+    tmp_path: Path,
+    queues: str,
 ) -> None:
-    """Accepted, restored, announced and downloaded. The service also declares the queues of its instance."""
+    """Accepted, restored, announced and downloaded. The service also declares the queues of its instance.
+
+    For the other queues it also declares exchanges, and binds them (decision 0037).
+    """
     archive = twelve_files(tmp_path).write()
     async with running_platform(platform_broker, migrated.service_url, archive=archive) as platform:
         limited = SecretStr(least_broker.url)
         async with platform.service(
-            amqp_url=limited, amqp_microservice_instance_identifier="least"
+            amqp_url=limited, amqp_microservice_instance_identifier="least", queues=queues
         ):
             correlation_id = await platform.peer.order("*")
             final = await platform.peer.until_final(correlation_id)
             files = await platform.zip_of(final.body["orderId"])
+    await delete_quorum_queues(platform_broker)
 
     assert final.status == "DONE"
     assert len(files) == 12

@@ -10,7 +10,7 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
 from rs_order.broker.batch_consumer import BatchConsumer
 from rs_order.broker.bounded_attempts import BatchHandler
-from rs_order.broker.connection import BACKOFF, Session, SupervisedConnection
+from rs_order.broker.connection import BACKOFF, Prepare, Session, SupervisedConnection
 from rs_order.broker.delivery import Delivery, Done, Outcome
 from rs_order.broker.topology import Elements, Queue, Topology
 from rs_order.domain.retry import Backoff
@@ -22,10 +22,18 @@ def only(full: Topology, *queues: str) -> Topology:
 
     A durable queue costs the broker a tenth of a second, and few tests need more than one.
     """
-    names = {getattr(full, queue).name for queue in queues}
+    wanted = {getattr(full, queue).name for queue in queues}
+    inputs = tuple(one for one in full.inputs.queues if one.compatible.name in wanted)
+    quorum_letters = {f"{one.quorum.name}.DLQ" for one in inputs}
+    names = set(wanted)
     names |= {f"{name}.DLQ" for name in names} | {"regards.DLQ"}
     return replace(
         full,
+        inputs=replace(
+            full.inputs,
+            queues=inputs,
+            dead_letters=_with_queues(full.inputs.dead_letters, quorum_letters),
+        ),
         multitenant=_with_queues(full.multitenant, names),
         instance=_with_queues(full.instance, names),
     )
@@ -56,9 +64,13 @@ async def supervised(
     elements: Elements,
     sessions: Sequence[Session],
     backoff: Backoff = BACKOFF,
+    *,
+    prepare: Prepare | None = None,
 ) -> AsyncIterator[SupervisedConnection]:
     """Run a supervised connection inside the context, and stop it as the service does."""
-    connection = SupervisedConnection(url, vhost, elements, sessions, backoff=backoff)
+    connection = SupervisedConnection(
+        url, vhost, elements, sessions, backoff=backoff, prepare=prepare
+    )
     running = asyncio.create_task(connection.run())
     try:
         yield connection

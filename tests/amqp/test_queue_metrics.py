@@ -20,7 +20,7 @@ QUEUE = TOPOLOGY.order_requests.name
 async def test_depths_of_queues(broker: FreshBroker) -> None:
     """A queue that doesn't exist is left out. Dead letters have a metric of their own."""
     queues = ["absent", *TOPOLOGY.shared_queues(Vhost.MULTITENANT)]
-    depths, handler = QueueDepths(queues), RecordingHandler()
+    depths, handler = QueueDepths(lambda: queues), RecordingHandler()
     handler.gate.clear()
     consumer = new_consumer(TOPOLOGY.order_requests, handler, size=1)
     source = queues_source({Vhost.MULTITENANT: depths}, TOPOLOGY.all_dead_letter_queues)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import aio_pika
 from aio_pika.abc import AbstractConnection
@@ -103,7 +104,9 @@ async def running_dead_letters(
         for vhost, name in vhosts.items()
     ]
     watches = {
-        vhost: DeadLetterWatch(broker.url, vhost, name, names.dead_letter_queues(vhost), index)
+        vhost: DeadLetterWatch(
+            broker.url, vhost, name, partial(names.dead_letter_queues, vhost), index
+        )
         for vhost, name in vhosts.items()
     }
     async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
