@@ -140,7 +140,8 @@ class ServiceHealth:
             for connection in self._connections
             if not connection.connected
         }
-        return _health(not lost, lost=lost)
+        blocked = sorted({one.vhost for one in self._connections if one.is_blocked})
+        return _health(not lost, lost=lost, blocked=blocked)
 
     def _rights(self) -> dict[str, ComponentHealth]:
         """Return OUT_OF_SERVICE while rights are unknown: REST callers must wait, messages are handled."""

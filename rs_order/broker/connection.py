@@ -15,6 +15,7 @@ from typing import Protocol
 import aio_pika
 import structlog
 from aio_pika.abc import AbstractConnection
+from prometheus_client import Gauge
 from yarl import URL
 
 from rs_order.broker.errors import AmqpError, BrokerUnavailable
@@ -29,12 +30,20 @@ HEARTBEAT_SECONDS = 2
 """The broker leaves a silent connection after six seconds at most, and gives its messages to others.
 The library leaves a silent broker after ten seconds at most: three times a second more than the heartbeat,
 checked once a second."""
+ALARM_CHECK_SECONDS = 1.0
+ALARM_GRACE_SECONDS = 0.1
+"""The library signals an alarm only by a wait that doesn't end at once."""
 STABLE_SECONDS = 30.0
 """After a connection that lasted this long, the pauses start again from the first."""
 BACKOFF = Backoff(first=timedelta(seconds=0.2), limit=timedelta(seconds=10), jitter=0.5)
 """Pauses after a lost connection, and after a batch that could not be handled."""
 
 _log = structlog.get_logger(__name__)
+_blocked = Gauge(
+    "rs_order_broker_blocked",
+    "1 while the broker takes no messages because of an alarm (memory or disk), else 0",
+    ["vhost"],
+)
 
 
 Prepare = Callable[[AbstractConnection], Awaitable[None]]
@@ -83,6 +92,7 @@ class SupervisedConnection:
         self._prepare = prepare
         self._backoff = backoff
         self._connected = False
+        self._is_blocked = False
         self._stopping = asyncio.Event()
         self._last_loss: str | None = None
 
@@ -94,6 +104,11 @@ class SupervisedConnection:
     def connected(self) -> bool:
         """True if the connection is open and everything is declared."""
         return self._connected
+
+    @property
+    def is_blocked(self) -> bool:
+        """True while the broker takes no messages from here, because its memory or disk is short."""
+        return self._is_blocked
 
     @property
     def last_loss(self) -> str | None:
@@ -129,6 +144,7 @@ class SupervisedConnection:
             await self._run_sessions(connection)
         finally:
             self._connected = False
+            self._set_blocked(False)
             await _close(connection)
 
     async def _declare(self, connection: AbstractConnection) -> None:
@@ -142,11 +158,35 @@ class SupervisedConnection:
     async def _run_sessions(self, connection: AbstractConnection) -> None:
         async with asyncio.TaskGroup() as group:
             watch = group.create_task(_watch(connection))
+            alarms = group.create_task(self._follow_alarms(connection))
             running = [group.create_task(session.run(connection)) for session in self._sessions]
             if running:
                 await asyncio.wait(running)
             await self._stopping.wait()
             watch.cancel()
+            alarms.cancel()
+
+    async def _follow_alarms(self, connection: AbstractConnection) -> None:
+        """Note when the broker blocks the connection, and when it doesn't any more."""
+        while connection.transport is not None:
+            try:
+                async with asyncio.timeout(ALARM_GRACE_SECONDS):
+                    await connection.transport.ready()
+            except TimeoutError:
+                self._set_blocked(True)
+            else:
+                self._set_blocked(False)
+            await asyncio.sleep(ALARM_CHECK_SECONDS)
+
+    def _set_blocked(self, is_blocked: bool) -> None:
+        if is_blocked is self._is_blocked:
+            return
+        self._is_blocked = is_blocked
+        _blocked.labels(self._vhost).set(is_blocked)
+        if is_blocked:
+            _log.warning("broker-blocked", vhost=self._vhost)
+        else:
+            _log.info("broker-unblocked", vhost=self._vhost)
 
     def _report_loss(self, error: Exception, attempt: int) -> None:
         self._last_loss = "; ".join(_leaves(error))

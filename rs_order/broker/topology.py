@@ -185,8 +185,12 @@ class Topology:
     """The part of ``multitenant`` that an instance needs if it consumes no shared queue."""
 
     def quorum_queue(self, compatible: Queue) -> Queue:
-        """Return the quorum queue for the events of a compatible input queue."""
-        return next(one.quorum for one in self.inputs.queues if one.compatible == compatible)
+        """Return the quorum queue for the events of a compatible input queue.
+
+        Raises:
+            KeyError: the queue is no input queue.
+        """
+        return {one.compatible.name: one.quorum for one in self.inputs.queues}[compatible.name]
 
     @property
     def multitenant_without_inputs(self) -> Elements:

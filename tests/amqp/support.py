@@ -22,18 +22,10 @@ def only(full: Topology, *queues: str) -> Topology:
 
     A durable queue costs the broker a tenth of a second, and few tests need more than one.
     """
-    wanted = {getattr(full, queue).name for queue in queues}
-    inputs = tuple(one for one in full.inputs.queues if one.compatible.name in wanted)
-    quorum_letters = {f"{one.quorum.name}.DLQ" for one in inputs}
-    names = set(wanted)
+    names = {getattr(full, queue).name for queue in queues}
     names |= {f"{name}.DLQ" for name in names} | {"regards.DLQ"}
     return replace(
         full,
-        inputs=replace(
-            full.inputs,
-            queues=inputs,
-            dead_letters=_with_queues(full.inputs.dead_letters, quorum_letters),
-        ),
         multitenant=_with_queues(full.multitenant, names),
         instance=_with_queues(full.instance, names),
     )

@@ -9,6 +9,8 @@ import aiormq
 import pytest
 from aio_pika import Message
 from aio_pika.abc import AbstractChannel
+from pamqp import commands, frame
+from prometheus_client import REGISTRY
 
 from rs_order.broker.connection import (
     BACKOFF,
@@ -19,7 +21,7 @@ from rs_order.broker.connection import (
 from rs_order.broker.errors import AmqpError
 from rs_order.broker.publishing import Publication, Publisher
 from rs_order.broker.queue_names import topology
-from rs_order.broker.topology import Queue, Topology, Vhost, declare
+from rs_order.broker.topology import Elements, Queue, Topology, Vhost, declare
 from rs_order.demo.servers.database_and_broker import Broker
 from tests.amqp.support import (
     RecordingHandler,
@@ -233,3 +235,26 @@ def test_the_vhost_is_the_path_of_the_url() -> None:
     assert url.path == "/regards.x"
     assert (url.user, url.password, url.port, url.scheme) == ("user", "p@ss", 5671, "amqps")
     assert url.query["heartbeat"] == "3"
+
+
+async def test_an_alarm_of_the_broker_is_shown_until_it_ends(broker: FreshBroker) -> None:
+    """RabbitMQ sends these frames to connections that publish while its memory or disk is short."""
+    async with tcp_proxy(broker.url) as proxy:
+        empty = Elements((), (), ())
+        async with supervised(proxy.url, broker.vhost, empty, []) as connection:
+            await eventually(lambda: connection.connected, "the connection")
+            before = connection.is_blocked, _blocked_metric(broker)
+            blocked = commands.Connection.Blocked("low on disk")
+            proxy.send_to_clients(frame.marshal(blocked, 0))
+            await eventually(lambda: connection.is_blocked, "the alarm")
+            during = _blocked_metric(broker)
+            proxy.send_to_clients(frame.marshal(commands.Connection.Unblocked(), 0))
+            await eventually(lambda: not connection.is_blocked, "the end of the alarm")
+
+    assert before == (False, None)
+    assert during == 1
+    assert _blocked_metric(broker) == 0
+
+
+def _blocked_metric(broker: FreshBroker) -> float | None:
+    return REGISTRY.get_sample_value("rs_order_broker_blocked", {"vhost": broker.vhost})

@@ -21,6 +21,7 @@ from rs_order.broker.topology import (
     Topology,
     declare,
 )
+from rs_order.contracts.processing_messages import PROCESS_RIGHTS
 from rs_order.core.errors import UnknownDeadLetter
 from rs_order.demo.servers.lifecycle import Servers
 from rs_order.demo.servers.management_api import Management
@@ -47,6 +48,7 @@ TOPOLOGY: Topology = only(
 REQUESTS = TOPOLOGY.order_requests
 REQUESTS_DEAD_LETTERS = f"{REQUESTS.name}.DLQ"
 STEPS = TOPOLOGY.steps
+RIGHTS = TOPOLOGY.process_rights
 
 
 @pytest.fixture(scope="module")
@@ -279,6 +281,48 @@ async def test_a_dead_letter_of_the_broker_has_its_origin(
     )
     assert replay.done == [dead_letter.id]
     assert (await take(channel, REQUESTS.name)).body == b'{"orderId": 9}'
+
+
+async def test_a_dead_letter_that_the_java_service_left(
+    channel: AbstractChannel, dead_letters: DeadLetterHarness
+) -> None:
+    """Its consumers reject a message, and the broker moves it to ``regards.DLQ`` (amqp.md 1.10).
+
+    The watcher finds it there, knows where it came from, and an operator replays it.
+    """
+    body = b'{"processBusinessId": "p-1"}'
+    headers: Any = {
+        "regards.tenant": "project1",
+        "regards.converter": "GSON",
+        "regards.type": PROCESS_RIGHTS,
+        "x-first-death-exchange": f"regards.broadcast.{PROCESS_RIGHTS}",
+        "x-first-death-queue": RIGHTS.name,
+        "x-first-death-reason": "rejected",
+        "x-death": [
+            {
+                "queue": RIGHTS.name,
+                "reason": "rejected",
+                "count": 1,
+                "exchange": f"regards.broadcast.{PROCESS_RIGHTS}",
+                "routing-keys": [""],
+                "time": datetime(2025, 11, 2, 3, 4, 5, tzinfo=UTC),
+            }
+        ],
+    }
+    message = aio_pika.Message(body, headers=headers, priority=1, app_id="REGARDS")
+    await channel.default_exchange.publish(message, "regards.DLQ")
+
+    (letter,) = await dead_letters.list(DeadLetterFilter(queue="regards.DLQ"))
+    replay = await dead_letters.replay(letter.id)
+    replayed = await take(channel, RIGHTS.name)
+
+    assert (letter.origin, letter.reason, letter.tenant) == (RIGHTS.name, "rejected", "project1")
+    assert letter.died_at == datetime(2025, 11, 2, 3, 4, 5, tzinfo=UTC)
+    assert replay.done == [letter.id]
+    assert replayed.body == body
+    assert replayed.headers["regards.type"] == PROCESS_RIGHTS
+    assert (replayed.priority, replayed.app_id) == (1, "REGARDS")
+    assert await message_count(channel, "regards.DLQ") == 0
 
 
 async def test_a_step_that_the_broker_gave_up_is_indexed(

@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import aio_pika
 import pytest
@@ -16,7 +16,7 @@ from rs_order.broker.errors import BrokerUnavailable
 from rs_order.broker.input_queues import InputMover, InputQueueSession, QueueMode, QuorumConsumer
 from rs_order.broker.queue_control import QueueControl
 from rs_order.broker.queue_names import INPUT_DELIVERY_LIMIT, topology
-from rs_order.broker.topology import Vhost, declare
+from rs_order.broker.topology import Elements, Vhost, declare
 from rs_order.demo.servers.management_api import Management
 from tests.amqp.support import (
     RecordingHandler,
@@ -32,9 +32,17 @@ from tests.support.polling import eventually
 from tests.support.servers import FreshBroker
 
 FULL = topology(instance_identifier="test")
-TOPOLOGY = only(FULL, "order_requests")
+PAIR = FULL.inputs.queues[0]
+LETTERS = FULL.inputs.dead_letters
+TOPOLOGY = replace(
+    only(FULL, "order_requests"),
+    inputs=replace(
+        FULL.inputs,
+        queues=(PAIR,),
+        dead_letters=Elements(LETTERS.exchanges, LETTERS.queues[:1], LETTERS.bindings[:1]),
+    ),
+)
 COMPATIBLE, QUORUM = QueueMode.COMPATIBLE, QueueMode.QUORUM
-(PAIR,) = TOPOLOGY.inputs.queues
 CHANGES = {QUORUM: 5, COMPATIBLE: 4}
 """Calls of ``declare`` and ``_unbind`` in a move."""
 ROUTING_SECONDS = 0.01

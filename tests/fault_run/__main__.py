@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+from tests.fault_run.deployment import MIXED
 from tests.fault_run.injections import possible_kinds
 from tests.fault_run.picture import picture
 from tests.fault_run.plan import Plan, Size, draw
@@ -31,7 +32,7 @@ def main() -> None:
     first = random.SystemRandom().randrange(100_000) if arguments.seed is None else arguments.seed
     failed = []
     for seed in range(first, first + arguments.runs):
-        report = _run(draw(seed, size, possible_kinds()))
+        report = _run(draw(seed, size, possible_kinds()), arguments.queues)
         if report.differences:
             failed.append(seed)
         if arguments.picture is not None:
@@ -40,13 +41,15 @@ def main() -> None:
         sys.exit(f"failed: seed {', '.join(map(str, failed))}")
 
 
-def _run(plan: Plan) -> Report:
+def _run(plan: Plan, queues: str) -> Report:
     print(
         f"seed {plan.seed}: {len(plan.orders)} orders of {plan.orders[0].files} files,"
         f" {len(plan.injections)} injections in {plan.seconds:.0f} s"
     )
     began = time.monotonic()
-    report = asyncio.run(fault_run(plan, lambda line: print(f"  {line}", flush=True)))
+    report = asyncio.run(
+        fault_run(plan, lambda line: print(f"  {line}", flush=True), queues=queues)
+    )
     print(summary(report, time.monotonic() - began))
     return report
 
@@ -59,6 +62,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--instances", type=int, default=3, help="default: 3")
     parser.add_argument("--orders", type=int, default=40, help="default: 40")
     parser.add_argument("--files", type=int, default=500, help="files of an order (default: 500)")
+    parser.add_argument(
+        "--queues",
+        choices=("compatible", "quorum", MIXED),
+        default="compatible",
+        help="mixed: every second instance uses quorum, so that each start moves the queues",
+    )
     parser.add_argument("--picture", type=Path, metavar="FILE", help="write an SVG of the run")
     return parser.parse_args()
 

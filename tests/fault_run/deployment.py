@@ -41,6 +41,8 @@ SMALL_DISK_BYTES: Final = 256 * 1024 * 1024
 _READY: Final = b"rs-order is ready on "
 _RESTART_SECONDS: Final = 0.5
 START_SECONDS: Final = 120.0
+MIXED: Final = "mixed"
+"""A value of the setting ``queues``: every second instance has the mode quorum, the others compatible."""
 
 
 class Instance:
@@ -251,6 +253,8 @@ def _environment(
         "storage_reask_minutes": 0.2,
         **settings,
     }
+    if values.get("queues") == MIXED:
+        values["queues"] = ("compatible", "quorum")[number % 2]
     clock = CLOCK_SECONDS[number % len(CLOCK_SECONDS)]
     return {f"RS_ORDER_{name.upper()}": str(value) for name, value in values.items()} | {
         CLOCK_VARIABLE: str(clock)

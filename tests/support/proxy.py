@@ -23,6 +23,7 @@ class TcpProxy:
         self._url = urlsplit(url)
         self._listener: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
+        self._clients: set[asyncio.StreamWriter] = set()
         self._requests_flow = _set_event()
         self._answers_flow = _set_event()
         self._accepting = True
@@ -65,6 +66,11 @@ class TcpProxy:
         self._requests_flow.set()
         self._answers_flow.set()
 
+    def send_to_clients(self, data: bytes) -> None:
+        """Write to all clients, as if the server had."""
+        for writer in self._clients:
+            writer.write(data)
+
     def cut(self, *, refuse: bool = False) -> None:
         """Break all connections; held data is lost. New connections work.
 
@@ -105,12 +111,14 @@ class TcpProxy:
             return
         pair = {client_writer, server_writer}
         self._writers |= pair
+        self._clients.add(client_writer)
         try:
             async with asyncio.TaskGroup() as pumps:
                 pumps.create_task(self._pump(client_reader, server_writer, self._requests_flow))
                 pumps.create_task(self._pump(server_reader, client_writer, self._answers_flow))
         finally:
             self._writers -= pair
+            self._clients.discard(client_writer)
             for writer in pair:
                 writer.transport.abort()
 
