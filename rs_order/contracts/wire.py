@@ -98,6 +98,14 @@ class WireModel(BaseModel):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
+def without_nulls(**members: Any) -> dict[str, Any]:
+    """Return an object without its absent members, as a model's ``to_wire`` does.
+
+    Lists build their items with it: a model that checks each value costs ten times as much.
+    """
+    return {name: value for name, value in members.items() if value is not None}
+
+
 TENANT_HEADER: Final = "regards.tenant"
 TYPE_HEADER: Final = "regards.type"
 """Its value is the Java class of the message."""

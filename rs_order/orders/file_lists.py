@@ -1,12 +1,12 @@
 """Lists the files of an order (rest.md 5.7, 5.8, 9)."""
 
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Request, Response
 
 from rs_order.contracts.order_bodies import OrderDataFile, OrderDataFileDTO
-from rs_order.contracts.wire import Page
+from rs_order.contracts.wire import Page, without_nulls
 from rs_order.core.links import DownloadLinks, Links
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import DatasetTaskId, OrderId, SubOrderId
@@ -33,35 +33,38 @@ from rs_order.store.file_views import FileProperty, FileView, FileViews
 from rs_order.store.order_views import OrderViews
 
 
-def data_file(view: FileView) -> OrderDataFile:
-    return OrderDataFile(
+def data_file(view: FileView) -> dict[str, Any]:
+    """Return the members of an ``OrderDataFile``."""
+    return without_nulls(
         id=view.id,
-        state=view.state,
-        order_id=view.order_id,
-        files_task_id=view.sub_order_id,
-        ip_id=view.product_urn,
-        download_error=view.reason,
-        product_id=view.product_id,
+        state=view.state.value,
+        orderId=view.order_id,
+        filesTaskId=view.sub_order_id,
+        ipId=view.product_urn,
+        downloadError=view.reason,
+        productId=view.product_id,
         version=view.product_version,
-        data_type=view.data_type,
+        dataType=view.data_type,
         reference=view.external,
         uri=view.url,
-        mime_type=view.mime_type,
+        mimeType=view.mime_type,
         online=view.online,
         checksum=view.checksum,
-        digest_algorithm=view.checksum_algorithm,
+        digestAlgorithm=view.checksum_algorithm,
         filesize=view.size,
         filename=view.name,
+        types=[],
     )
 
 
-def available_file(view: FileView, links: DownloadLinks) -> OrderDataFileDTO:
-    return OrderDataFileDTO(
+def available_file(view: FileView, links: DownloadLinks) -> dict[str, Any]:
+    """Return the members of an ``OrderDataFileDTO``."""
+    return without_nulls(
         id=view.id,
-        product_id=view.product_id,
+        productId=view.product_id,
         version=view.product_version,
-        download_url=links.of_file(view.id),
-        mime_type=view.mime_type,
+        downloadUrl=links.of_file(view.id),
+        mimeType=view.mime_type,
         checksum=view.checksum,
         filesize=view.size,
         filename=view.name,

@@ -8,8 +8,9 @@ import structlog
 from fastapi import Request
 
 from rs_order.contracts.basket_bodies import FileSelectionDescription, ProcessDescription
-from rs_order.contracts.order_bodies import DatasetTaskDto, OrderDto
+from rs_order.contracts.wire import without_nulls
 from rs_order.domain.identity import Caller
+from rs_order.domain.instants import wire_instant
 from rs_order.domain.states import OrderStatus
 from rs_order.ports import RemoteError, Users
 from rs_order.rest.access import Access
@@ -61,36 +62,39 @@ def order_entity(view: OrderView, links: LinkWriter, *, admin: bool) -> dict[str
         links: writes links to the endpoints that the caller's role may use.
         admin: True if the caller is an administrator (rest.md 2.4), who may remove orders.
     """
-    return entity(_content(view), _links(view, links, admin=admin))
+    return entity(order_content(view), _links(view, links, admin=admin))
 
 
-def _content(view: OrderView) -> OrderDto:
-    return OrderDto(
+def order_content(view: OrderView) -> dict[str, Any]:
+    """Return the members of an ``OrderDto``."""
+    return without_nulls(
         id=view.id,
         owner=view.owner,
         label=view.label,
-        creation_date=view.created_at,
-        expiration_date=view.expires_at,
-        percent_completed=view.percent,
-        files_in_error_count=view.errors,
-        available_files_count=view.available_files,
-        status=view.status,
-        status_date=view.status_at,
-        waiting_for_user=view.waiting_for_user,
-        dataset_tasks=[_task(task) for task in view.dataset_tasks],
+        creationDate=wire_instant(view.created_at),
+        expirationDate=wire_instant(view.expires_at) if view.expires_at else None,
+        percentCompleted=view.percent,
+        filesInErrorCount=view.errors,
+        availableFilesCount=view.available_files,
+        status=view.status.value,
+        statusDate=wire_instant(view.status_at),
+        waitingForUser=view.waiting_for_user,
+        datasetTasks=[_task(task) for task in view.dataset_tasks],
     )
 
 
-def _task(task: DatasetTaskView) -> DatasetTaskDto:
-    return DatasetTaskDto(
+def _task(task: DatasetTaskView) -> dict[str, Any]:
+    """Return the members of a ``DatasetTaskDto``."""
+    process, file_filter = task.process, task.file_filter
+    return without_nulls(
         id=task.id,
-        dataset_label=task.label,
-        objects_count=task.products,
-        files_count=task.files,
-        files_size=task.bytes,
-        process_dataset_description=ProcessDescription.of(task.process) if task.process else None,
-        file_selection_description=(
-            FileSelectionDescription.of(task.file_filter) if task.file_filter else None
+        datasetLabel=task.label,
+        objectsCount=task.products,
+        filesCount=task.files,
+        filesSize=task.bytes,
+        processDatasetDescription=ProcessDescription.of(process).to_wire() if process else None,
+        fileSelectionDescription=(
+            FileSelectionDescription.of(file_filter).to_wire() if file_filter else None
         ),
     )
 

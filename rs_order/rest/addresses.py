@@ -41,5 +41,7 @@ def expand(template: str, variables: Mapping[str, object]) -> str:
     """Return a path template with its variables replaced by their values."""
     path = template
     for name, value in variables.items():
-        path = path.replace(f"{{{name}}}", quote(str(value), safe=":"))
+        text = str(value)
+        quoted = text if text.isalnum() and text.isascii() else quote(text, safe=":")
+        path = path.replace(f"{{{name}}}", quoted)
     return path

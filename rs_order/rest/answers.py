@@ -1,8 +1,9 @@
 """Response bodies: entities, pages, and the links in both (rest.md 3)."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
+from urllib.parse import parse_qsl, urlencode
 
 import orjson
 from fastapi import Request, Response
@@ -11,10 +12,12 @@ from rs_order.contracts.wire import WireModel
 from rs_order.domain.identity import Caller
 from rs_order.ports import Resource, RoleAccess
 from rs_order.rest.access import may_use
-from rs_order.rest.addresses import base_address, expand, own_address
+from rs_order.rest.addresses import base_address, expand, service_path
 from rs_order.rest.parameters import Paging
 
 _JSON: Final = "application/json"
+
+_PAGING_PARAMETERS: Final = frozenset({"page", "size", "sort", "token"})
 
 LinkItem = dict[str, str]
 
@@ -43,9 +46,12 @@ def json_answer(request: Request, body: Any, status: int = 200) -> Response:
     return Response(orjson.dumps(body, option=option), status, media_type=_JSON)
 
 
-def entity(content: WireModel, links: Sequence[LinkItem] = ()) -> dict[str, Any]:
-    """Return the wrapper of a single object (rest.md 3.2)."""
-    return {"content": content.to_wire(), "links": list(links)}
+def entity(
+    content: WireModel | Mapping[str, Any], links: Sequence[LinkItem] = ()
+) -> dict[str, Any]:
+    """Return the wrapper of a single object (rest.md 3.2), which may be on the wire's form already."""
+    on_wire = content.to_wire() if isinstance(content, WireModel) else content
+    return {"content": on_wire, "links": list(links)}
 
 
 _FORMULA: Final = re.compile("^[=+@\t\uff0b\uff0d\uff1d\uff20-]")
@@ -83,13 +89,15 @@ def _page_links(request: Request, paging: Paging, pages: int) -> list[LinkItem]:
     if paging.page + 1 < pages:
         numbers["next"] = paging.page + 1
     in_order = [rel for rel in ("first", "prev", "self", "next", "last") if rel in numbers]
-    return [{"rel": rel, "href": _page_address(request, paging, numbers[rel])} for rel in in_order]
+    before, after = _around_page_number(request, paging)
+    return [{"rel": rel, "href": f"{before}{numbers[rel]}{after}"} for rel in in_order]
 
 
-def _page_address(request: Request, paging: Paging, number: int) -> str:
-    address = own_address(request).remove_query_params(["page", "size", "sort", "token"])
-    address = address.include_query_params(page=number, size=paging.size)
-    for sort in paging.sort:
-        # include_query_params would keep only the last of several sort parameters.
-        address = address.replace(query=f"{address.query}&sort={sort}")
-    return str(address)
+def _around_page_number(request: Request, paging: Paging) -> tuple[str, str]:
+    """Return the parts of a page's address before and after its number."""
+    parameters = parse_qsl(request.url.query, keep_blank_values=True)
+    kept = [one for one in parameters if one[0] not in _PAGING_PARAMETERS]
+    others = f"{urlencode(kept)}&" if kept else ""
+    sorts = "".join(f"&sort={sort}" for sort in paging.sort)
+    own = f"{base_address(request)}{service_path(request)}"
+    return f"{own}?{others}page=", f"&size={paging.size}{sorts}"

@@ -10,6 +10,7 @@ from a trusted proxy's entry in a header with several entries.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final
 
@@ -132,6 +133,7 @@ def _normal(address: str) -> str:
     return str(parsed) if parsed else address
 
 
+@lru_cache(maxsize=1024)
 def _parsed(address: str) -> IPv4Address | IPv6Address | None:
     """Return the address, or None if it is invalid. An IPv4-mapped one (``::ffff:10.0.0.1``) becomes IPv4."""
     try:

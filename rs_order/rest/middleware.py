@@ -2,13 +2,13 @@
 
 import re
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final
 from urllib.parse import parse_qs
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -119,6 +119,16 @@ def _token(scope: Scope) -> str | None:
     return tokens[0] if tokens else None
 
 
+RawHeader = tuple[bytes, bytes]
+"""A header as ASGI has it, with its name in lower case."""
+
+
+def raw_headers(headers: Mapping[str, str]) -> list[RawHeader]:
+    return [
+        (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()
+    ]
+
+
 _CORS: Final = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "POST, PUT, GET, OPTIONS, DELETE",
@@ -127,17 +137,22 @@ _CORS: Final = {
     # Without it, a page of another origin can't read the name of a download.
     "Access-Control-Expose-Headers": "Content-Disposition, Content-Length, ETag, Retry-After",
 }
+_CORS_OF_ALL: Final = raw_headers(_CORS)
 _ORIGIN: Final = re.compile(r"https?://([^/:@\[\]]+)(?::[0-9]+)?")
-_NO_CACHE: Final = {
-    "Cache-Control": "no-cache, no-store, max-age=0, must-revalidate",
-    "Pragma": "no-cache",
-    "Expires": "0",
-}
-_SECURITY: Final = {
-    "X-Frame-Options": "DENY",
-    "X-Content-Type-Options": "nosniff",
-    "X-XSS-Protection": "0",
-}
+_NO_CACHE: Final = raw_headers(
+    {
+        "Cache-Control": "no-cache, no-store, max-age=0, must-revalidate",
+        "Pragma": "no-cache",
+        "Expires": "0",
+    }
+)
+_SECURITY: Final = raw_headers(
+    {
+        "X-Frame-Options": "DENY",
+        "X-Content-Type-Options": "nosniff",
+        "X-XSS-Protection": "0",
+    }
+)
 
 
 class CommonHeaders:
@@ -161,16 +176,18 @@ class CommonHeaders:
         headers = Headers(scope=scope)
         cors = self._cors(headers.get("Origin", ""))
         if scope["method"] == "OPTIONS" and "Authorization" not in headers:
-            await Response(headers=cors)(scope, receive, send)
+            response = Response()
+            response.raw_headers += cors
+            await response(scope, receive, send)
         else:
             await self._app(scope, receive, _with_headers(cors, send))
 
-    def _cors(self, origin: str) -> Mapping[str, str]:
+    def _cors(self, origin: str) -> Sequence[RawHeader]:
         if not self._origins:
-            return _CORS
+            return _CORS_OF_ALL
         if not self._origins.isdisjoint({origin.lower(), _host(origin.lower())}):
-            return {**_CORS, "Access-Control-Allow-Origin": origin, "Vary": "Origin"}
-        return {"Vary": "Origin"}
+            return raw_headers({**_CORS, "Access-Control-Allow-Origin": origin, "Vary": "Origin"})
+        return raw_headers({"Vary": "Origin"})
 
 
 def _host(origin: str) -> str:
@@ -179,13 +196,16 @@ def _host(origin: str) -> str:
     return found[1] if found else ""
 
 
-def _with_headers(cors: Mapping[str, str], send: Send) -> Send:
+def _with_headers(cors: Sequence[RawHeader], send: Send) -> Send:
     async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = MutableHeaders(scope=message)
+            own = message["headers"]
+            names = {name for name, _ in own}
             # An endpoint that sets one of the cache headers decides about all of them.
-            no_cache = {} if any(name in headers for name in _NO_CACHE) else _NO_CACHE
-            headers.update({**cors, **no_cache, **_SECURITY})
+            no_cache = [] if any(name in names for name, _ in _NO_CACHE) else _NO_CACHE
+            added = [*cors, *no_cache, *_SECURITY]
+            replaced = {name for name, _ in added}
+            message["headers"] = [one for one in own if one[0] not in replaced] + added
         await send(message)
 
     return send_with_headers

@@ -1,6 +1,6 @@
 """Request parameters: path variables (rest.md 2.3), paging and sorting (rest.md 3.4)."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, Final, TypeVar
@@ -69,13 +69,16 @@ class Paging:
 def paging(default_size: int, *default_sort: Sort) -> Any:
     """Return the FastAPI dependency for a parameter ``Annotated[Paging, …]``.
 
-    A value that can't be read gets the default. No value is rejected here.
+    A value that can't be read gets the default. No value is rejected here. The dependency is a coroutine
+    because FastAPI runs plain functions in a thread.
     """
     return Depends(_paging_reader(default_size, default_sort))
 
 
-def _paging_reader(default_size: int, default_sort: tuple[Sort, ...]) -> Callable[..., Paging]:
-    def read_paging(
+def _paging_reader(
+    default_size: int, default_sort: tuple[Sort, ...]
+) -> Callable[..., Awaitable[Paging]]:
+    async def read_paging(
         page: Annotated[
             str | None,
             Query(description="Counted from 0. A value that isn't a number is read as 0."),

@@ -42,7 +42,8 @@ STORE_UNAVAILABLE: Final[Responses] = {503: "The database doesn't answer; nothin
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
-def _caller(request: Request) -> Caller:
+async def _caller(request: Request) -> Caller:
+    """Return the caller. It is a coroutine because FastAPI runs plain functions in a thread."""
     caller: Caller = request.state.caller
     return caller
 

@@ -2,10 +2,13 @@
 
 import base64
 import binascii
+import math
+import time
 from collections.abc import Mapping
 from typing import Any, Final
 
 import jwt
+from cachetools import LRUCache
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_der_public_key
@@ -26,6 +29,10 @@ _UNVERIFIED: Final[Options] = {
     "verify_sub": False,
 }
 """Claims that REGARDS doesn't write, or only as the name of the user (rest.md 2.2), in any form."""
+
+
+_REMEMBERED: Final = 1000
+"""Tokens that were accepted and are remembered; the least recently used ones are forgotten first."""
 
 
 class InvalidToken(Exception):
@@ -51,17 +58,24 @@ class TokenVerifier:
             algorithm: _usable_key(algorithm, key) for algorithm, key in keys.items() if key.strip()
         }
         self._options: Options = {**_UNVERIFIED, "require": [] if without_expiry else ["exp"]}
+        self._verified: LRUCache[str, tuple[Caller, float]] = LRUCache(_REMEMBERED)
+        """Callers, and the times from which on their tokens are expired."""
 
     def verify(self, token: str) -> Caller:
-        """Return the caller that the token identifies.
+        """Return the caller that the token identifies. A token that was accepted isn't read again.
 
         Raises:
             InvalidToken: the token is forged or expired, has an algorithm without key, lacks a claim, or
                 has one that can't be stored.
         """
+        known = self._verified.get(token)
+        if known is not None and time.time() < known[1]:
+            return known[0]
         claims = self._claims(token)
         tenant, _, email, role = (_text_claim(claims, name) for name in _MANDATORY_CLAIMS)
-        return Caller(Tenant(tenant), email, role)
+        caller = Caller(Tenant(tenant), email, role)
+        self._verified[token] = caller, int(claims["exp"]) if "exp" in claims else math.inf
+        return caller
 
     def _claims(self, token: str) -> dict[str, Any]:
         try:

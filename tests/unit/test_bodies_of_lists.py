@@ -1,0 +1,98 @@
+"""Lists build their items without the models that document them, and the items are the models'."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from rs_order.contracts.order_bodies import OrderDataFile, OrderDataFileDTO, OrderDto
+from rs_order.contracts.wire import WireModel
+from rs_order.core.links import DownloadLinks
+from rs_order.domain.files import FileFilter, FileKind
+from rs_order.domain.ids import DataFileId, DatasetTaskId, OrderId, SubOrderId
+from rs_order.domain.process import ProcessChoice
+from rs_order.domain.states import FileState, OrderStatus
+from rs_order.orders.file_lists import available_file, data_file
+from rs_order.orders.representation import order_content
+from rs_order.store.file_views import FileView
+from rs_order.store.order_views import DatasetTaskView, OrderView
+
+NOW = datetime(2026, 3, 1, 12, 30, 45, 250_000, tzinfo=UTC)
+LINKS = DownloadLinks("https://archive.example.org/api/v1/rs-order")
+
+
+def a_file(*, whole: bool) -> FileView:
+    """Return a file, with all members that may be absent or without them."""
+
+    def optional(value: Any) -> Any:
+        return value if whole else None
+
+    return FileView(
+        id=DataFileId(101),
+        state=FileState.ERROR,
+        reason=optional("not found"),
+        order_id=OrderId(12),
+        sub_order_id=SubOrderId(31),
+        product_urn="URN:AIP:DATA:project1:1:V1",
+        product_id=optional("P1"),
+        product_version=2,
+        data_type="RAWDATA",
+        name="é.nc",
+        url="https://archive.example.org/é",
+        external=whole,
+        online=not whole,
+        size=optional(0),
+        checksum=optional("abc"),
+        checksum_algorithm=optional("MD5"),
+        mime_type=optional("image/jp2"),
+    )
+
+
+def an_order(*, whole: bool) -> OrderView:
+    tasks = (
+        DatasetTaskView(DatasetTaskId(21), "one", 5, 10, 2**40, None, None),
+        DatasetTaskView(
+            DatasetTaskId(22),
+            "two",
+            0,
+            0,
+            0,
+            FileFilter(kinds=frozenset({FileKind.RAWDATA}), name_pattern=".*"),
+            ProcessChoice(UUID(int=7), {"a": "b"}),
+        ),
+    )
+    return OrderView(
+        id=OrderId(12),
+        owner="jane@example.org",
+        label="Flood",
+        created_at=NOW,
+        expires_at=NOW if whole else None,
+        status=OrderStatus.DONE_WITH_WARNING,
+        status_at=NOW.replace(microsecond=0),
+        percent=100,
+        errors=1,
+        available_files=4,
+        waiting_for_user=True,
+        dataset_tasks=tasks if whole else (),
+        has_files=True,
+        has_process=False,
+    )
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_items_are_those_of_their_models(whole: bool) -> None:
+    """The same members in the same order, and none that is null."""
+    file = a_file(whole=whole)
+    items: list[tuple[type[WireModel], dict[str, Any]]] = [
+        (OrderDataFile, data_file(file)),
+        (OrderDataFileDTO, available_file(file, LINKS)),
+        (OrderDto, order_content(an_order(whole=whole))),
+    ]
+    for model, item in items:
+        wire = model.model_validate(item).to_wire()
+        assert item == wire
+        assert list(item) == list(wire)
+        assert (
+            set(item) - {field.alias or name for name, field in model.model_fields.items()} == set()
+        )
