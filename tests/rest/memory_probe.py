@@ -18,6 +18,7 @@ from itertools import repeat
 from typing import cast
 
 import httpx
+from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from rs_order.app.rest import absent_services, create_app
@@ -27,7 +28,14 @@ from rs_order.domain.states import FileState, OrderStatus
 from rs_order.downloads.metalink import Metalinks
 from rs_order.downloads.order_tokens import JwtOrderTokens
 from rs_order.downloads.routes import DownloadServices
-from rs_order.ports import FileOfOrder, FileOutcome, FileToDownload, OpenFile, OrderToDownload
+from rs_order.ports import (
+    FileOfOrder,
+    FileOutcome,
+    FileSources,
+    FileToDownload,
+    OpenFile,
+    OrderToDownload,
+)
 from rs_order.rest.access import Access, DefaultRoles
 from rs_order.rest.actuator import Metrics
 from rs_order.rest.server import run_rest
@@ -128,31 +136,37 @@ class GeneratedFiles:
         return Checksum(digest.hexdigest())
 
 
-async def probe(files: int, size: int, path: str) -> dict[str, float]:
-    downloadable = GeneratedFiles(1, 1)
+def download_app(downloadable: GeneratedFiles, sources: FileSources) -> FastAPI:
+    """Return the REST interface with the endpoints of downloads."""
     tenants = cast("Tenants", FakeTenants())
     order_tokens = JwtOrderTokens(ORDER_SECRET, ManualClock(NOW))
     links = Links(None, tenants, prefix="/api/v1", fallback="http://nowhere.invalid")
-    services = absent_services(
-        access=Access(
-            TokenVerifier({"HS512": KEY}),
-            DefaultRoles(),
-            tenants,
-            cast("Maintenance", FakeMaintenance()),
-        ),
-        downloads=DownloadServices(
-            orders=downloadable,
-            settle=downloadable.settle,
-            sources=downloadable,
-            metalinks=Metalinks(downloadable, order_tokens, links),
-            order_tokens=order_tokens,
-            clock=ManualClock(NOW),
-        ),
-        health=FakeHealth(),
-        metrics=Metrics(CollectorRegistry()),
+    return create_app(
+        absent_services(
+            access=Access(
+                TokenVerifier({"HS512": KEY}),
+                DefaultRoles(),
+                tenants,
+                cast("Maintenance", FakeMaintenance()),
+            ),
+            downloads=DownloadServices(
+                orders=downloadable,
+                settle=downloadable.settle,
+                sources=sources,
+                metalinks=Metalinks(downloadable, order_tokens, links),
+                order_tokens=order_tokens,
+                clock=ManualClock(NOW),
+            ),
+            health=FakeHealth(),
+            metrics=Metrics(CollectorRegistry()),
+        )
     )
+
+
+async def probe(files: int, size: int, path: str) -> dict[str, float]:
+    downloadable = GeneratedFiles(1, 1)
     stop, port = asyncio.Event(), asyncio.get_running_loop().create_future()
-    app = create_app(services)
+    app = download_app(downloadable, downloadable)
     server = asyncio.create_task(run_rest(app, "127.0.0.1", 0, stop=stop, on_ready=port.set_result))
     url = f"http://127.0.0.1:{await port}{path}"
     await _download(url)
