@@ -145,6 +145,8 @@ async def _announce(settings: "Settings", answering: "asyncio.Future[int]") -> N
     """Print one line as soon as the health of the service is UP."""
     import aiohttp
 
+    from rs_order.app.serve import exclude_from_collections
+
     port = await answering
     host = settings.http_host
     every_address = host in {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound
@@ -153,6 +155,7 @@ async def _announce(settings: "Settings", answering: "asyncio.Future[int]") -> N
         # Asks the health endpoint, as an orchestrator does: only it covers all components.
         while not (await client.get(f"{url}/actuator/health")).ok:  # noqa: ASYNC110
             await asyncio.sleep(HEALTH_PAUSE_SECONDS)
+    exclude_from_collections()
     typer.echo(f"rs-order is ready on {url} (health UP)")
 
 

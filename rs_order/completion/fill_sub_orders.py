@@ -1,7 +1,9 @@
 """Puts a page of files into sub-orders, beginning with those that the last page left open (domain.md 4.5)."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 from rs_order.completion.read_page import Page
 from rs_order.core.assigned_batches import (
@@ -22,6 +24,9 @@ from rs_order.domain.sub_order import SubOrder
 from rs_order.ports import Clock
 from rs_order.store.cursors import CompletionCursor
 from rs_order.store.unit_of_work import UnitOfWork
+
+PRODUCTS_AT_A_TIME: Final = 1000
+"""Products put into batches before other tasks run. A product has few files as a rule."""
 
 
 class FillSubOrders:
@@ -46,7 +51,7 @@ class FillSubOrders:
             The cursor of the next page, and the names of files larger than a sub-order.
         """
         left_open = await open_sub_orders(uow, cursor.storage_sub_order, cursor.external_sub_order)
-        batches = self._batches(selection, left_open, page)
+        batches = await self._batches(selection, left_open, page)
         assigned = await self._store(uow, order, selection, batches, left_open=left_open)
         following = replace(
             cursor.next_page(last=page.last),
@@ -77,13 +82,15 @@ class FillSubOrders:
         await self._store(uow, order, selection, batches, process=process)
         return batches.oversized
 
-    def _batches(
+    async def _batches(
         self, selection: DatasetSelection, left_open: Sequence[SubOrder], page: Page
     ) -> FileBatches:
         batches = FileBatches(self._batch_bytes, selection.file_filter, batches_of(left_open))
         if page.attached:
             batches.attach(page.attached)
-        batches.add_products(page.products)
+        for first in range(0, len(page.products), PRODUCTS_AT_A_TIME):
+            batches.add_products(page.products[first : first + PRODUCTS_AT_A_TIME])
+            await asyncio.sleep(0)
         if page.last:
             batches.finish()
         return batches
@@ -110,7 +117,7 @@ class FillSubOrders:
         added = await uow.completions.add_files(
             order,
             task,
-            [(one.sub_order.id, file) for one in assigned for file in one.batch.added],
+            ((one.sub_order.id, file) for one in assigned for file in one.batch.added),
             counted=process is None,
         )
         for some in added:

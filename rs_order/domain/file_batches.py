@@ -6,7 +6,7 @@ checked after all files of a product, so that no product is split over two batch
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from rs_order.domain.files import NO_CHECKSUM, CatalogFile, FileFilter, Product
 from rs_order.domain.ids import DataFileId, DatasetTaskId, SubOrderId
@@ -16,8 +16,7 @@ MAX_FILES = 5000
 MAX_EXTERNAL_FILES = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class OrderedFile:
+class OrderedFile(NamedTuple):
     """A file that passed the filter, with the product it belongs to and its first state."""
 
     product: Product

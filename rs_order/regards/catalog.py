@@ -375,6 +375,8 @@ def _text(members: dict[str, Any], name: str) -> str | None:
         return None
     if not isinstance(value, str):
         raise Malformed(f"{name} isn't a text")
+    if value.isascii() and "\0" not in value:
+        return value  # the common case, without a call
     try:
         return storable(value)
     except ValueError as error:

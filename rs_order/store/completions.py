@@ -1,7 +1,10 @@
 """Completion: the files of an order are read from the catalog, page by page."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from typing import Final
 
 from rs_order.domain.file_batches import OrderedFile
 from rs_order.domain.files import identity
@@ -19,6 +22,31 @@ from rs_order.store.rows import content_columns, kinds_column, pattern_column, p
 SQL = statements("completions")
 SUB_ORDER_SQL = statements("sub_orders")
 
+FILES_AT_A_TIME: Final = 5000
+"""Files written before other tasks run. Python needs some 15 ms for them."""
+_FILE_COLUMNS: Final = (
+    "order_id",
+    "dataset_task_id",
+    "identity",
+    "sub_order_id",
+    "product_urn",
+    "product_id",
+    "product_version",
+    "data_type",
+    "name",
+    "url",
+    "external",
+    "online",
+    "size",
+    "checksum",
+    "checksum_algorithm",
+    "mime_type",
+    "state",
+    "reason_code",
+    "reason",
+    "output_key",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class AddedFiles:
@@ -28,6 +56,9 @@ class AddedFiles:
     state: FileState
     files: int
     bytes: int
+
+
+_Group = tuple[SubOrderId, FileState]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +74,8 @@ class Completions:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._empty_tasks: set[DatasetTaskId] = set()
+        """Dataset tasks that this unit of work created, and that have no files yet."""
 
     async def cursor(self, order_id: OrderId) -> CompletionCursor | None:
         """Return how far the completion has come. None if the order is complete, deleted or expired."""
@@ -92,7 +125,7 @@ class Completions:
         """
         files, size = _totals(selection, process)
         choice = selection.process
-        task: int = await self._connection.fetchval(
+        (row,) = await self._connection.fetch(
             SQL["dataset_task"],
             order_id,
             selection.urn,
@@ -106,7 +139,10 @@ class Completions:
             dict(choice.parameters) if choice else None,
             process_record(process) if process else None,
         )
-        return DatasetTaskId(task)
+        task = DatasetTaskId(row["id"])
+        if row["created"]:
+            self._empty_tasks.add(task)
+        return task
 
     async def open_sub_orders(
         self, order: Order, sub_orders: Sequence[NewSubOrder]
@@ -131,11 +167,14 @@ class Completions:
         self,
         order: Order,
         task: DatasetTaskId,
-        files: Sequence[tuple[SubOrderId, OrderedFile]],
+        files: Iterable[tuple[SubOrderId, OrderedFile]],
         *,
         counted: bool = True,
     ) -> list[AddedFiles]:
         """Add the files that the dataset task doesn't have yet. Return what was added.
+
+        Files of a dataset task are added only while its order is locked, so nobody else adds the same ones
+        meanwhile.
 
         Args:
             order: locked by the caller.
@@ -143,25 +182,33 @@ class Completions:
             files: with the sub-order that each belongs to.
             counted: add the files to the totals of the dataset task.
         """
-        if not files:
-            return []
-        columns = zip(*(_file_columns(sub_order, file) for sub_order, file in files), strict=True)
-        rows = await self._connection.fetch(
-            SQL["add_files"], order.id, task, *(list(column) for column in columns)
-        )
+        remaining, numbers, sizes = iter(files), Counter[_Group](), Counter[_Group]()
+        while some := list(islice(remaining, FILES_AT_A_TIME)):
+            fresh = await self._not_added_yet(task, some)
+            await self._connection.copy_records_to_table(
+                "data_file",
+                columns=_FILE_COLUMNS,
+                records=[_record(order.id, task, id_, *fresh[id_]) for id_ in fresh],
+            )
+            self._empty_tasks.discard(task)
+            for sub_order, added in fresh.values():
+                numbers[sub_order, added.state] += 1
+                sizes[sub_order, added.state] += added.file.size or 0
         if counted:
-            await self._connection.execute(
-                SQL["count_files"],
-                task,
-                sum(row["files"] for row in rows),
-                sum(row["bytes"] for row in rows),
-            )
-        return [
-            AddedFiles(
-                SubOrderId(row["sub_order_id"]), FileState(row["state"]), row["files"], row["bytes"]
-            )
-            for row in rows
-        ]
+            await self._connection.execute(SQL["count_files"], task, numbers.total(), sizes.total())
+        return [AddedFiles(*group, numbers[group], sizes[group]) for group in numbers]
+
+    async def _not_added_yet(
+        self, task: DatasetTaskId, files: Sequence[tuple[SubOrderId, OrderedFile]]
+    ) -> dict[str, tuple[SubOrderId, OrderedFile]]:
+        """Return the files that the dataset task doesn't have, each once, by identity."""
+        found: dict[str, tuple[SubOrderId, OrderedFile]] = {}
+        for one in files:
+            found.setdefault(identity(one[1].product.urn, one[1].file), one)
+        if task not in self._empty_tasks:
+            for row in await self._connection.fetch(SQL["known_files"], task, list(found)):
+                del found[row["identity"].hex]
+        return found
 
 
 def _totals(selection: DatasetSelection, process: Process | None) -> tuple[int, int]:
@@ -175,12 +222,16 @@ def _totals(selection: DatasetSelection, process: Process | None) -> tuple[int, 
     )
 
 
-def _file_columns(sub_order: SubOrderId, ordered: OrderedFile) -> tuple[object, ...]:
-    """Return one value for each array parameter of ``add_files``, in their order."""
+def _record(
+    order: OrderId, task: DatasetTaskId, id_: str, sub_order: SubOrderId, ordered: OrderedFile
+) -> tuple[object, ...]:
+    """Return the row of a file, with the values of ``_FILE_COLUMNS`` in their order."""
     product, file = ordered.product, ordered.file
     return (
+        order,
+        task,
+        id_,
         sub_order,
-        identity(product.urn, file),
         product.urn,
         product.provider_id,
         product.version,

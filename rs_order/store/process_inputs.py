@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from uuid import UUID
 
 from rs_order.domain.files import NO_CHECKSUM, CatalogFile, DataType, FileType, OtherType, identity
 from rs_order.domain.ids import Checksum, DatasetTaskId, OrderId, SubOrderId, Urn
@@ -31,11 +30,10 @@ class ProcessInputs:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def known(self, task: DatasetTaskId, identities: Sequence[UUID]) -> set[UUID]:
+    async def known(self, task: DatasetTaskId, identities: Sequence[str]) -> set[str]:
         """Return the identities among these that the dataset task already has as inputs."""
         rows = await self._connection.fetch(SQL["known_inputs"], task, identities)
-        # The driver's UUIDs equal those of the standard library and hash alike.
-        return {row["identity"] for row in rows}
+        return {row["identity"].hex for row in rows}
 
     async def add(
         self,

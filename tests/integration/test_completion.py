@@ -11,6 +11,7 @@ import pytest
 from rs_order.core.shared_steps import CompleteOrderStep, ScheduleStep
 from rs_order.domain.ids import OrderId
 from rs_order.ports import BadResponse, RemoteRejection
+from rs_order.store import completions
 from rs_order.store.pool import Pool
 from tests.integration.app_harness import TENANT, AppHarness, one_file
 from tests.support.polling import WAIT_SECONDS
@@ -62,6 +63,22 @@ async def test_w6_a_page_that_fails_leaves_nothing(table: str, pool: Pool) -> No
 
     assert set(await app.files(order)) == {"a", "b"}
     assert await app.status(order) == "RUNNING"
+    assert await app.miscounted() == []
+
+
+async def test_w5_a_file_that_comes_again_is_added_once(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether in the same page or in another, and whether written at the same time or later."""
+    monkeypatch.setattr(completions, "FILES_AT_A_TIME", 2)
+    app = AppHarness(pool, batch_size=3)
+    first, second, third = (one_file(name) for name in "abc")
+    order = await app.order(products=[first, first, second, second, first, third])
+    await app.run()
+
+    assert await app.files(order) == dict.fromkeys("abc", "PENDING")
+    assert await app.rows("select count(*) as files from data_file") == [{"files": 3}]
+    assert await app.rows("select files_count from dataset_task") == [{"files_count": 3}]
     assert await app.miscounted() == []
 
 
@@ -158,7 +175,7 @@ async def test_f9e_a_file_that_the_catalog_describes_wrongly_is_in_error_and_the
 ) -> None:
     """It has its reason. Storage is asked for the other file of its product only."""
     product = one_file("good")
-    bad = replace(product.files[0], name="bad").without_source("Its size is wrong.")
+    bad = product.files[0]._replace(name="bad").without_source("Its size is wrong.")
     order = await app.order(products=[replace(product, files=(*product.files, bad))])
     await app.run()
     await app.storage_answers("good")

@@ -237,7 +237,7 @@ HOT: list[tuple[str, str, tuple[Any, ...]]] = [
     (
         "files",
         "record_downloads",
-        (2, [51, 52], [False, True], ["null", "broken"], "jane", datetime.now(UTC)),
+        (2, [51, 52], [False, True], ["null", "broken"], [True, False], "jane", datetime.now(UTC)),
     ),
     ("files", "order_to_download", (2,)),
     ("files", "file_to_download", (51,)),
@@ -247,6 +247,7 @@ HOT: list[tuple[str, str, tuple[Any, ...]]] = [
     ("sub_orders", "load", ([1, 2],)),
     ("sub_orders", "next_ready", ("user1", 3, True)),
     ("sub_orders", "slots_taken", ("user1",)),
+    ("completions", "known_files", (1, ["5e0c7a52-6f0e-4a5b-8f39-3b1f6f6a8d10"])),
     ("processing", "known_inputs", (1, ["5e0c7a52-6f0e-4a5b-8f39-3b1f6f6a8d10"])),
     ("processing", "inputs", (1,)),
     ("processing", "settle_inputs", ([1, 2, 3], ["a" * 32, "b" * 32], ["c" * 32], ["broken"])),

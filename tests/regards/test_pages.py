@@ -23,6 +23,39 @@ def test_items_are_those_of_the_page(page: dict[str, Any], indent: int | None) -
     assert list(items_of(json.dumps(page, indent=indent).encode())) == page["content"]
 
 
+ITEMS = [
+    {"content": {"id": "URN:1", "files": {}}, "links": []},
+    {
+        "content": {
+            "id": 'a text },{"content": in an item',
+            "more": [{"content": 1}, {"content": 2}],
+        }
+    },
+    {"content": {"id": "é\ud800\0", "version": 2**70}},
+    {"content": {"id": "URN:4"}, "links": [{"content": []}]},
+]
+"""One has the text between two items in it, and one has a text that the fast parser doesn't read."""
+
+
+@pytest.mark.parametrize(
+    "others", [{}, {"links": [{"content": ["not this"]}]}, {"metadata": {"totalElements": 4}}]
+)
+@pytest.mark.parametrize("items", [ITEMS[:1], ITEMS[:2], ITEMS, [*ITEMS[1::-1], 3]])
+def test_items_without_blanks_between_them_are_those_of_the_page(
+    items: list[Any], others: dict[str, Any]
+) -> None:
+    """This is how the platform writes them, and they are parsed faster."""
+    page = {**others, "content": items, "last": True}
+    text = json.dumps(page, separators=(",", ":")).encode()
+    found: dict[str, Any] = {}
+
+    assert list(items_of(text, found)) == items
+    assert found == {**others, "last": True}
+    for length in range(len(text)):
+        with pytest.raises(ValueError):  # noqa: PT011 - any: the caller adds where it came from
+            list(items_of(text[:length]))
+
+
 @pytest.mark.parametrize(
     "text",
     [

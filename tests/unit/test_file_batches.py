@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from uuid import UUID, uuid5
 
 import pytest
 from hypothesis import given, settings
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from rs_order.domain.file_batches import FileBatch, FileBatches, OrderedFile
 from rs_order.domain.files import CatalogFile, DataType, FileFilter, FileKind, Product, identity
+from rs_order.domain.ids import Urn
 from rs_order.domain.states import FileState, SubOrderKind
 from tests.unit.catalog import MEBIBYTE, a_file, a_product
 
@@ -210,6 +212,15 @@ def test_w5_a_checksum_shared_by_two_products_is_two_files() -> None:
 
     assert identity(first.urn, file) == identity(first.urn, file)
     assert identity(first.urn, file) != identity(second.urn, file)
+
+
+@given(st.text(), st.text(), st.text())
+def test_w5_the_identity_of_a_file_is_a_uuid_of_version_5(urn: str, name: str, key: str) -> None:
+    """Instances of the previous version give the files of a page the same identities."""
+    file = a_file(name="x", checksum=None)._replace(name=name, url=key)
+    namespace = UUID("5e0c7a52-6f0e-4a5b-8f39-3b1f6f6a8d10")
+
+    assert UUID(identity(Urn(urn), file)) == uuid5(namespace, f"{urn}\n{name}\n{key}")
 
 
 _files = st.builds(

@@ -148,8 +148,8 @@ def test_a_closed_batch_of_an_earlier_page_is_not_changed() -> None:
 def test_a_process_takes_only_files_of_its_types() -> None:
     """These may include types that can't be ordered."""
     raw, quicklook = a_file(name="raw"), a_file(name="ql")
-    thumbnail = replace(a_file(name="thumb"), data_type=OtherType.THUMBNAIL)
-    quicklook = replace(quicklook, data_type=OtherType.DOCUMENT)
+    thumbnail = a_file(name="thumb")._replace(data_type=OtherType.THUMBNAIL)
+    quicklook = quicklook._replace(data_type=OtherType.DOCUMENT)
     product = replace(a_product(raw), others=(thumbnail, quicklook))
 
     taken = inputs_of(product, PROCESS)
@@ -178,7 +178,7 @@ def test_inputs_with_the_same_name_have_different_keys() -> None:
 def test_a_product_with_one_stored_file_of_any_type_is_stored(
     external: bool, other_external: bool, group: Group
 ) -> None:
-    other = replace(a_file(external=other_external), data_type=OtherType.DOCUMENT)
+    other = a_file(external=other_external)._replace(data_type=OtherType.DOCUMENT)
     product = replace(a_product(a_file(external=external)), others=(other,))
 
     assert group_of(product) is group

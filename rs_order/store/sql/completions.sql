@@ -41,28 +41,16 @@ order by selection_date, position
 -- name: dataset_task
 -- The dataset task of a selection, created if there is none. $1 order id, $2 urn, $3 label, $4 products,
 -- $5 file kinds, $6 pattern, $7 files and $8 bytes at the start, $9 process, $10 its parameters, $11 how
--- rs-processing describes it.
+-- rs-processing describes it. A row that isn't new was locked by this statement, which xmax shows.
 insert into dataset_task (order_id, dataset_urn, dataset_label, products_count, file_kinds, file_name_pattern,
     files_count, files_bytes, process_id, process_parameters, process_info)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 on conflict on constraint dataset_task_once do update set dataset_label = excluded.dataset_label
-returning id
+returning id, xmax = 0 as created
 
--- name: add_files
--- Add the files that the dataset task doesn't have yet. $1 order id, $2 dataset task, then one array per
--- column. Returns what was added, by sub-order and state.
-with added as (
-    insert into data_file (order_id, dataset_task_id, sub_order_id, identity, product_urn, product_id,
-        product_version, data_type, name, url, external, online, size, checksum, checksum_algorithm,
-        mime_type, state, reason_code, reason, output_key)
-    select $1, $2, * from unnest($3::bigint[], $4::uuid[], $5::text[], $6::text[], $7::integer[],
-        $8::text[], $9::text[], $10::text[], $11::boolean[], $12::boolean[], $13::bigint[], $14::text[],
-        $15::text[], $16::text[], $17::text[], $18::text[], $19::text[], $20::text[])
-    on conflict on constraint data_file_once do nothing
-    returning sub_order_id, state, coalesce(size, 0) as size
-)
-select sub_order_id, state, count(*) as files, sum(size)::bigint as bytes
-from added group by sub_order_id, state
+-- name: known_files
+-- The files among these that the dataset task has already. $1 dataset task, $2 identities.
+select identity from data_file where dataset_task_id = $1 and identity = any ($2)
 
 -- name: count_files
 -- $1 dataset task, $2 more files, $3 more bytes.
