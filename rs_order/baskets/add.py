@@ -78,13 +78,13 @@ class AddToBasket:
         return await self._add(caller, searches_of(ids, self._clock.now()))
 
     async def _add(self, caller: Caller, requests: Sequence[SelectionRequest]) -> Basket:
-        await self._changes.read(caller, create=True)
+        basket = await self._changes.read(caller, create=True)
         with catalog_errors():
             found = await self._search(caller, requests)
         if not found:
             raise EmptySelection
         decide = partial(self._with_searches, caller, found)
-        return await self._changes.apply(caller, decide, create=True)
+        return await self._changes.apply(caller, decide, create=True, known=basket)
 
     async def _search(self, caller: Caller, requests: Sequence[SelectionRequest]) -> _Found:
         """Run the searches, several at a time."""

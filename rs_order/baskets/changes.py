@@ -90,20 +90,24 @@ class BasketChanges:
             EmptyBasket: the caller has no basket (B2).
         """
         async with self._store.unit_of_work(caller.tenant) as uow:
-            if create:
-                await uow.baskets.create(caller.email)
             basket = await uow.baskets.of(caller.email)
+            if basket is None and create:
+                await uow.baskets.create(caller.email)
+                basket = await uow.baskets.of(caller.email)
         if basket is None:
             raise EmptyBasket
         return basket
 
-    async def apply(self, caller: Caller, decide: Decide, *, create: bool = False) -> Basket:
+    async def apply(
+        self, caller: Caller, decide: Decide, *, create: bool = False, known: Basket | None = None
+    ) -> Basket:
         """Change the caller's basket. Return the changed basket.
 
         Args:
             caller: the owner of the basket.
             decide: called again with the new basket when another change was faster.
             create: create a basket for a caller without one.
+            known: the basket as it was read a moment ago. It is read again if it was changed since then.
 
         Raises:
             EmptyBasket: the caller has no basket.
@@ -111,13 +115,13 @@ class BasketChanges:
         """
         for _ in range(ATTEMPTS - 1):
             try:
-                return await self._attempt(caller, decide, create=create)
+                basket = known or await self.read(caller, create=create)
+                return await self._attempt(caller, decide, basket)
             except StoreConflict:
-                continue
-        return await self._attempt(caller, decide, create=create)
+                known = None
+        return await self._attempt(caller, decide, await self.read(caller, create=create))
 
-    async def _attempt(self, caller: Caller, decide: Decide, *, create: bool) -> Basket:
-        basket = await self.read(caller, create=create)
+    async def _attempt(self, caller: Caller, decide: Decide, basket: Basket) -> Basket:
         change = await decide(basket)
         if change is None:
             return basket

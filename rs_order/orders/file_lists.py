@@ -125,18 +125,18 @@ def _serve_files_of_dataset(
         paging: DatasetPaging,
     ) -> Response:
         """Files in every state, by ascending id (rest.md 9.1; decisions.md, Ownership, File order)."""
-        owner = await services.orders.owner(caller.tenant, OrderId(order_id))
-        if owner is None:
-            raise HttpError(404, f"There is no order {order_id}")
-        if not may_see_orders_of(access.roles, caller, owner):
-            raise HttpError(403)
-        found = await services.files.of_dataset(
+        of_order = await services.files.of_dataset(
             caller.tenant,
             OrderId(order_id),
             DatasetTaskId(dataset_id),
             limit=paging.size,
             offset=paging.offset,
         )
+        if of_order is None:
+            raise HttpError(404, f"There is no order {order_id}")
+        if not may_see_orders_of(access.roles, caller, of_order.owner):
+            raise HttpError(403)
+        found = of_order.files
         if found is None:
             raise HttpError(404, f"Order {order_id} has no dataset {dataset_id}")
         links = LinkWriter(request, access.roles, caller)

@@ -59,6 +59,16 @@ class FileView:
     mime_type: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class FilesOfDataset:
+    """A page of the files of one dataset of an order."""
+
+    owner: str
+    """The owner of the order."""
+    files: Listed[FileView] | None
+    """None if the order has no such dataset task."""
+
+
 _COLUMNS: Final = {
     FileProperty.ID: "file.id",
     FileProperty.FILES_TASK_ID: "file.sub_order_id",
@@ -86,14 +96,17 @@ class FileViews:
 
     async def of_dataset(
         self, tenant: Tenant, order_id: OrderId, task: DatasetTaskId, *, limit: int, offset: int
-    ) -> Listed[FileView] | None:
-        """Return files in any state by ascending id. None if the order has no such dataset task."""
+    ) -> FilesOfDataset | None:
+        """Return files in any state by ascending id. None if there is no such order."""
         async with reading(self._pool, tenant) as connection:
-            total: int | None = await connection.fetchval(SQL["count_of_dataset"], order_id, task)
+            found = await connection.fetchrow(SQL["count_of_dataset"], order_id, task)
+            if found is None:
+                return None
+            owner, total = found["owner"], found["total"]
             if not total:
-                return None if total is None else Listed(0, ())
+                return FilesOfDataset(owner, None if total is None else Listed(0, ()))
             rows = await connection.fetch(SQL["of_dataset"], task, limit, offset)
-        return Listed(total, [_view_of(row) for row in rows])
+        return FilesOfDataset(owner, Listed(total, [_view_of(row) for row in rows]))
 
     async def available(
         self,

@@ -136,9 +136,14 @@ class OrderViews:
     ) -> Listed[OrderView]:
         """Return the owner's orders, newest first, without the deleted ones."""
         async with reading(self._pool, tenant) as connection:
-            total: int = await connection.fetchval(SQL["count_of_owner"], owner)
-            ids = await _ids(connection, SQL["of_owner"], owner, limit, offset)
-            return Listed(total, await load_views(connection, ids))
+            rows = await connection.fetch(SQL["of_owner"], owner, limit, offset)
+            if not rows:
+                # The page is behind the last order, or there is none.
+                total = await connection.fetchval(SQL["count_of_owner"], owner) if offset else 0
+                return Listed(total, ())
+            return Listed(
+                rows[0]["total"], await load_views(connection, [row["id"] for row in rows])
+            )
 
     async def search(
         self,
@@ -193,16 +198,16 @@ def _restrictions(wanted: OrderSearch) -> tuple[Any, ...]:
 
 
 async def load_views(connection: Connection, ids: Sequence[OrderId]) -> list[OrderView]:
-    """Return the views of these orders in the order of the ids, with two statements for any number."""
-    rows = {row["id"]: row for row in await connection.fetch(SQL["orders"], ids)}
-    tasks: dict[int, list[DatasetTaskView]] = defaultdict(list)
-    known = [order_id for order_id, row in rows.items() if row["files_known"]]
-    for row in await connection.fetch(SQL["dataset_tasks"], known):
-        tasks[row["order_id"]].append(_task_of(row))
-    return [_view_of(rows[id_], tasks[id_]) for id_ in ids if id_ in rows]
+    """Return the views of these orders in the order of the ids, with one statement for any number."""
+    rows: dict[int, list[Row]] = defaultdict(list)
+    for row in await connection.fetch(SQL["orders"], ids):
+        rows[row["id"]].append(row)
+    return [_view_of(rows[id_]) for id_ in ids if id_ in rows]
 
 
-def _view_of(row: Row, tasks: Sequence[DatasetTaskView]) -> OrderView:
+def _view_of(rows: Sequence[Row]) -> OrderView:
+    """Return the view of an order, whose rows have its dataset tasks."""
+    row = rows[0]
     status = OrderStatus(row["status"])
     known = row["files_known"]
     counters = counters_of(row) if known else FileCounters()
@@ -218,7 +223,7 @@ def _view_of(row: Row, tasks: Sequence[DatasetTaskView]) -> OrderView:
         errors=counters.errors,
         available_files=0 if status.deleted_or_expired else counters.available,
         waiting_for_user=known and row["waiting_sub_orders"] > 0,
-        dataset_tasks=tuple(tasks),
+        dataset_tasks=tuple(_task_of(one) for one in rows if one["task_id"] is not None),
         has_files=counters.total_files > 0,
         has_process=row["has_process"],
     )
@@ -226,7 +231,7 @@ def _view_of(row: Row, tasks: Sequence[DatasetTaskView]) -> OrderView:
 
 def _task_of(row: Row) -> DatasetTaskView:
     return DatasetTaskView(
-        id=DatasetTaskId(row["id"]),
+        id=DatasetTaskId(row["task_id"]),
         label=row["dataset_label"],
         products=row["products_count"],
         files=row["files_count"],

@@ -92,7 +92,9 @@ async def test_no_file_is_listed_or_downloaded(
     async def numbers() -> list[int]:
         of_order = await files.available(TENANT, order, None, [], limit=10, offset=0)
         of_sub_order = await files.available(TENANT, order, sub_order, [], limit=10, offset=0)
-        of_dataset = await files.of_dataset(TENANT, order, task, limit=10, offset=0)
+        found = await files.of_dataset(TENANT, order, task, limit=10, offset=0)
+        assert found is not None
+        of_dataset = found.files
         assert of_dataset is not None
         return [listed.total + len(listed.items) for listed in (of_order, of_sub_order, of_dataset)]
 

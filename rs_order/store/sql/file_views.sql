@@ -1,13 +1,16 @@
 -- name: count_of_dataset
--- Count the files of a dataset of an order; no row if the order hasn't this dataset. A deleted or expired
--- order has none, nor has one whose completion failed or isn't finished. $1 order, $2 dataset task.
-select case when orders.status in ('DELETED', 'EXPIRED') or not orders.files_known then 0
+-- The owner of an order, and the number of files of one of its datasets: null if it hasn't this dataset. A
+-- deleted or expired order has none, nor has one whose completion failed or isn't finished. $1 order,
+-- $2 dataset task.
+select orders.owner,
+       case when task.id is null then null
+            when orders.status in ('DELETED', 'EXPIRED') or not orders.files_known then 0
             else least(task.files_count, pending_files + available_files + downloaded_files
                 + download_error_files + error_files + processing_error_files)
-       end
-from dataset_task task
-join orders on orders.id = task.order_id
-where task.id = $2 and task.order_id = $1
+       end as total
+from orders
+left join dataset_task task on task.order_id = orders.id and task.id = $2
+where orders.id = $1
 
 -- name: of_dataset
 -- A page of these files. The offset is counted in the index alone. $1 dataset task, $2 limit, $3 offset.

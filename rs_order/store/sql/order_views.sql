@@ -1,23 +1,23 @@
 -- name: orders
--- Orders to be shown. $1 ids.
-select id, owner, label, created_at, expires_at, status, status_at, waiting_sub_orders,
+-- Orders to be shown, each with its dataset tasks by label if its files are known: a row per task, or one
+-- without a task. $1 ids.
+select orders.id, owner, label, created_at, expires_at, status, status_at, waiting_sub_orders,
        orders.files_known, orders.has_process,
        pending_files, pending_bytes,
        available_files, available_bytes,
        downloaded_files, downloaded_bytes,
        download_error_files, download_error_bytes,
        error_files, error_bytes,
-       processing_error_files, processing_error_bytes
+       processing_error_files, processing_error_bytes,
+       task.id as task_id, task.dataset_label, task.products_count, task.files_count, task.files_bytes,
+       task.file_kinds, task.file_name_pattern, task.process_id, task.process_parameters
 from orders
-where id = any ($1)
-
--- name: dataset_tasks
--- The dataset tasks of these orders, by label. $1 ids of orders whose files are known.
-select id, order_id, dataset_label, products_count, files_count, files_bytes, file_kinds, file_name_pattern,
-       process_id, process_parameters
-from dataset_task
-where order_id = any ($1)
-order by order_id, dataset_label collate "C", id
+left join lateral (
+    select * from dataset_task where order_id = orders.id and orders.files_known
+    offset 0  -- else the planner may read all tasks to join them
+) task on true
+where orders.id = any ($1)
+order by orders.id, task.dataset_label collate "C", task.id
 
 -- name: owner
 -- $1 order.
@@ -28,8 +28,8 @@ select owner from orders where id = $1
 select count(*) from orders where owner = $1 and status <> 'DELETED'
 
 -- name: of_owner
--- A page of the list of an owner, newest first. $1 owner, $2 limit, $3 offset.
-select id from orders
+-- A page of the list of an owner, newest first, and the length of the list. $1 owner, $2 limit, $3 offset.
+select id, (select count(*) from orders where owner = $1 and status <> 'DELETED') as total from orders
 where owner = $1 and status <> 'DELETED'
 order by created_at desc, id desc
 limit $2 offset $3
