@@ -1,12 +1,13 @@
 """Runs benchmarks.
 
-    python -m tests.benchmarks NAME [--quick] [--json FILE]
+    python -m tests.benchmarks NAME [--quick | --size N] [--json FILE]
     python -m tests.benchmarks all [--quick]
     python -m tests.benchmarks document
 
 A benchmark measures the service and its floor in one run, on the same durable servers, in turn. ``--quick``
-ends within a minute and shows only that the benchmark works. ``all`` runs each benchmark in a process of its
-own, and writes ``docs/benchmarks.md`` with its plots; ``document`` writes them again from the results in
+ends within a minute and shows only that the benchmark works. ``--size`` is the second argument of its
+function ``measure``, if it has one. ``all`` runs each benchmark in a process of its own, and writes
+``docs/benchmarks.md`` with its plots; ``document`` writes them again from the results in
 ``docs/benchmarks/*.json``.
 """
 
@@ -37,7 +38,7 @@ def main() -> int:
         return 0
     if arguments.name == "all":
         return _run_all(quick=arguments.quick)
-    run = _run(arguments.name, quick=arguments.quick)
+    run = _run(arguments.name, quick=arguments.quick, size=arguments.size)
     print(as_text(run))
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
@@ -53,16 +54,17 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("name", choices=[*BENCHMARKS, "all", "document"])
     parser.add_argument("--quick", action="store_true", help="small sizes, one round")
+    parser.add_argument("--size", type=int, metavar="N", help="size of a round, see its module")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result to a file, too")
     return parser.parse_args()
 
 
-def _run(name: str, *, quick: bool) -> Run:
+def _run(name: str, *, quick: bool, size: int | None) -> Run:
     configure_logs("warning", "json")
     module = importlib.import_module(module_of(name))
     load_before, began = load(), time.monotonic()
     with durable_servers():
-        report = uvloop.run(module.measure(quick))
+        report = uvloop.run(module.measure(quick, *([] if size is None else [size])))
     return Run(
         name=name,
         purpose=(module.__doc__ or "").strip(),

@@ -24,10 +24,10 @@ PostgreSQL and RabbitMQ are real and durable: fsync, confirms, persistent messag
 platform's services are stubs at the ports ([`tests/benchmarks/stubs.py`](../tests/benchmarks/stubs.py)), so
 that the service is what is measured.
 
-    python -m tests.benchmarks NAME [--quick] [--json FILE]
+    python -m tests.benchmarks NAME [--quick | --size N] [--json FILE]
 
 runs one benchmark. `--quick` takes small sizes and ends within a minute: it shows that the benchmark works,
-its figures mean nothing. With `--json docs/benchmarks/NAME.json` and then
+its figures mean nothing. `--size` sets the size of a round. With `--json docs/benchmarks/NAME.json` and then
 `python -m tests.benchmarks document` a single benchmark of this page is renewed.
 """
 

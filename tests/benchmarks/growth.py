@@ -75,14 +75,14 @@ class Deployment:
 async def deployment(
     servers: BenchmarkServers, tenants: Sequence[str] = TENANTS[:1], products: int = 1_000_000
 ) -> AsyncIterator[Deployment]:
-    """Run a service whose orders need no storage and have no limit."""
+    """Run a service whose orders have external files, which need no storage, and no limit."""
     async with (
         servers.database() as url,
         servers.broker() as broker,
         service_process(
             url,
             broker,
-            catalog=StubCatalog(online=True, products=products),
+            catalog=StubCatalog(external=True, products=products),
             tenants=list(tenants),
             max_storage_files_jobs_per_user=0,
         ) as child,
@@ -123,8 +123,12 @@ class Growth:
             return await running.seconds(1, "DONE", query="all")
 
 
-async def measure(quick: bool, sizes: Sizes | None = None) -> Report:
-    sizes = sizes or (QUICK if quick else Sizes())
+async def measure(quick: bool) -> Report:
+    return await grow(QUICK if quick else Sizes())
+
+
+async def grow(sizes: Sizes) -> Report:
+    """Measure the curves in these sizes."""
     async with benchmark_servers() as servers:
         growth = Growth(servers, sizes)
         curves = [

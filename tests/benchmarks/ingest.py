@@ -2,12 +2,13 @@
 
 The floor is a consumer (prefetch 1000, 100 handlers) that per message inserts one row in a transaction of
 its own, publishes one confirmed message, and acknowledges. Service and floor are processes of their own,
-which are suspended while the requests are published. Both consume a queue with the same arguments.
+which are suspended while the requests are published. Both consume a queue with the same arguments: the
+compatible one with 256 priorities, which limits both, and the quorum queue.
 """
 
 import itertools
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -28,8 +29,10 @@ from tests.support.reused_broker import INSTANCE
 from tests.support.servers import FreshBroker
 
 TENANTS = tuple(f"tenant{number}" for number in range(1, 11))
-REQUESTS, QUICK_REQUESTS = 20_000, 50
+REQUESTS, QUICK_REQUESTS = 5_000, 50
 BARE_QUEUE = "bare-requests"
+COMPATIBLE, QUORUM = "compatible", "quorum"
+"""The modes of the input queues, see RS_ORDER_QUEUES."""
 
 
 @dataclass
@@ -52,12 +55,12 @@ class Ingest:
             return cls(servers, QUICK_REQUESTS, TENANTS[:2])
         return cls(servers, requests)
 
-    async def service(self) -> float:
-        """Return the requests per second that the service grants."""
+    async def service(self, queues: str = COMPATIBLE) -> float:
+        """Return the requests per second that the service grants, with input queues of this mode."""
         async with (
             self.servers.database() as url,
             self.servers.broker() as broker,
-            service_process(url, broker, tenants=self.tenants) as child,
+            service_process(url, broker, tenants=self.tenants, queues=queues) as child,
             Requester.connected(broker) as requester,
         ):
             service, database = child.cpu_seconds(), await self.servers.database_cpu_seconds()
@@ -69,13 +72,16 @@ class Ingest:
             self.peaks_mib.append(child.peak_mib())
             return rate
 
-    async def consumer(self, module: str) -> float:
-        """Return the requests per second that a child process with a handler of one row answers."""
+    async def consumer(self, module: str, queues: str = COMPATIBLE) -> float:
+        """Return the requests per second that a child process with a handler of one row answers.
+
+        Its queue has the arguments of the service's queue in this mode.
+        """
         async with (
             self.servers.database() as url,
             self.servers.broker() as broker,
             Requester.connected(broker) as requester,
-            bare_queue(url, broker),
+            bare_queue(url, broker, queues),
         ):
             options = {
                 "database_url": url,
@@ -93,18 +99,31 @@ class Ingest:
         began = time.monotonic()
         return self.requests / (await requester.until_all("GRANTED", ids) - began)
 
+    def costs(self) -> list[Figure]:
+        """Return what a request cost in the rounds of the service, whatever the mode."""
+        return [
+            Figure("CPU of the service per request", "ms", tuple(self.service_cpu_ms)),
+            Figure("CPU of PostgreSQL per request", "ms", tuple(self.database_cpu_ms)),
+            Figure("peak memory of the service", "MiB", tuple(self.peaks_mib)),
+        ]
+
     def notes(self) -> list[str]:
         return [f"{self.requests:,} requests of {len(self.tenants)} tenants per round"]
 
 
 @asynccontextmanager
-async def bare_queue(database_url: str, broker: FreshBroker) -> AsyncIterator[None]:
+async def bare_queue(
+    database_url: str, broker: FreshBroker, queues: str = COMPATIBLE
+) -> AsyncIterator[None]:
     """Create the table and, like the service's own queue, the queue of a bare consumer; delete the queue."""
     database = await asyncpg.connect(database_url)
     await database.execute(bare_consumer.TABLE)
     await database.close()
     names = topology(instance_identifier=INSTANCE)
-    arguments: FieldTable = {**names.order_requests.arguments}
+    like = names.order_requests
+    if queues == QUORUM:
+        like = names.quorum_queue(like)
+    arguments: FieldTable = {**like.arguments}
     async with opened_channel(broker) as channel:
         await fanout(channel, RESPONSES)
         queue = await channel.declare_queue(BARE_QUEUE, durable=True, arguments=arguments)
@@ -113,27 +132,29 @@ async def bare_queue(database_url: str, broker: FreshBroker) -> AsyncIterator[No
 
 
 async def measure(quick: bool, requests: int = REQUESTS) -> Report:
+    modes = (COMPATIBLE,) if quick else (COMPATIBLE, QUORUM)
     async with benchmark_servers() as servers:
         ingest = Ingest.sized(servers, quick=quick, requests=requests)
-        rates = await interleaved(
-            rounds_of(quick),
-            {
-                "service": ingest.service,
-                "floor": partial(ingest.consumer, bare_consumer.__name__),
-            },
+        sides: dict[str, Callable[[], Awaitable[float]]] = {}
+        for mode in modes:
+            sides[f"service, {mode}"] = partial(ingest.service, mode)
+            sides[f"floor, {mode}"] = partial(ingest.consumer, bare_consumer.__name__, mode)
+        rates = await interleaved(rounds_of(quick), sides)
+    ratios = [
+        Figure(
+            f"service / floor, {mode}",
+            "",
+            ratios_of(rates[f"service, {mode}"], rates[f"floor, {mode}"]),
         )
-    ratios = ratios_of(rates["service"], rates["floor"])
-    ratio = Figure("service / floor", "", ratios)
+        for mode in modes
+    ]
     return Report(
         figures=[
-            Figure("service", "requests/s", rates["service"]),
-            Figure("floor", "requests/s", rates["floor"]),
-            ratio,
-            Figure("CPU of the service per request", "ms", tuple(ingest.service_cpu_ms)),
-            Figure("CPU of PostgreSQL per request", "ms", tuple(ingest.database_cpu_ms)),
-            Figure("peak memory of the service", "MiB", tuple(ingest.peaks_mib)),
+            *(Figure(name, "requests/s", samples) for name, samples in rates.items()),
+            *ratios,
+            *ingest.costs(),
         ],
-        targets=[Target("service / floor", ratio.median, 1.0, at_least=True)],
+        targets=[Target(ratio.name, ratio.median, 1.0, at_least=True) for ratio in ratios],
         notes=ingest.notes(),
     )
 

@@ -48,8 +48,9 @@ class StubCatalog:
     files_per_product: int = 1
     file_bytes: int = 1024
     online: bool = False
-    """True: the files need no storage."""
+    """What the catalog says about the files. Storage is asked for them in any case."""
     external: bool = False
+    """True: the files are known by their URLs only, so they are available at once."""
 
     async def summarize(self, caller: Caller, requests: Sequence[SelectionRequest]) -> Summary:
         products = sum(len(self._numbers(request)) for request in requests)
