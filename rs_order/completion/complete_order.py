@@ -37,6 +37,7 @@ from rs_order.domain.sub_order import SubOrder
 from rs_order.mails.plan import PlanMails
 from rs_order.ports import Clock, RemoteRejection, RemoteUnavailable
 from rs_order.reconcile.runs import begin_reconciling
+from rs_order.store.completions import CompletionPosition
 from rs_order.store.cursors import CompletionCursor
 from rs_order.store.unit_of_work import Store, UnitOfWork
 
@@ -75,27 +76,32 @@ class CompleteOrder:
     async def handle(self, tenant: Tenant, step: CompleteOrderStep) -> None:
         """Add the page of the step to its order, or finish the completion after the last page."""
         async with self._store.unit_of_work(tenant) as uow:
-            locked = await self._lock(uow, step)
-            selection = (
-                await uow.completions.selection(step.order_id, step.selection) if locked else None
-            )
-        if locked is None:
+            at = await uow.completions.position(step.order_id, step.selection)
+        if at is None or not _may_go_on(at.order, at.cursor, step):
             return
-        order, cursor = locked
-        if selection is None:
+        if at.selection is None:
             await self._finish(tenant, step)
             return
+        await self._read(tenant, step, at, at.selection)
+
+    async def _read(
+        self,
+        tenant: Tenant,
+        step: CompleteOrderStep,
+        at: CompletionPosition,
+        selection: DatasetSelection,
+    ) -> None:
+        """Read the page of the step and add it to the order."""
         try:
-            process = cursor.processed.process if cursor.processed else None
             page = await self._reader.read(
                 tenant,
-                order,
+                at.order,
                 selection,
                 step.page,
-                first_pass=cursor.reading.number == 1,
-                process=process,
+                reading=at.cursor.reading,
+                process=at.cursor.processed.process if at.cursor.processed else None,
             )
-            await self._add_page(tenant, step, selection, page)
+            await self._add_page(tenant, step, selection, page, follows=at.follows)
         except CompletionFailed as failure:
             await self._fail(tenant, step, str(failure))
         except RemoteRejection as error:
@@ -110,17 +116,20 @@ class CompleteOrder:
         """Lock the order. Return it with its cursor, or None if the step has nothing left to do."""
         orders = await uow.orders.lock([step.order_id])
         cursor = await uow.completions.cursor(step.order_id)
-        # A running order has sub-orders that are still to be announced.
-        at_work = (OrderStatus.PENDING, OrderStatus.RUNNING)
-        if not orders or cursor is None or orders[0].status not in at_work:
-            return None
-        if (cursor.selection, cursor.page) != (step.selection, step.page):
+        if not orders or cursor is None or not _may_go_on(orders[0], cursor, step):
             return None
         return orders[0], cursor
 
     async def _add_page(
-        self, tenant: Tenant, step: CompleteOrderStep, selection: DatasetSelection, page: Page
+        self,
+        tenant: Tenant,
+        step: CompleteOrderStep,
+        selection: DatasetSelection,
+        page: Page,
+        *,
+        follows: bool,
     ) -> None:
+        """Add a page to its order. After a small last page, the same commit finishes the completion."""
         async with self._store.unit_of_work(tenant) as uow:
             locked = await self._lock(uow, step)
             if locked is None:
@@ -135,16 +144,11 @@ class CompleteOrder:
             )
             if page.last and has_changed(reading, page):
                 order.message = explain_change(order, selection, reading, page)
-            await uow.completions.advance(step.order_id, following)
-            await uow.orders.save([order], self._clock.now())
-            await uow.messages.send(
-                [
-                    *(responses.oversized_file(tenant, name) for name in oversized),
-                    CompleteOrderStep(step.order_id, following.selection, following.page).to(
-                        tenant
-                    ),
-                ]
-            )
+            await uow.messages.send([responses.oversized_file(tenant, name) for name in oversized])
+            if page.last and not follows and len(page.products) <= self._slice:
+                await self._end(uow, order, following)
+            else:
+                await self._go_on(uow, order, following)
 
     @staticmethod
     async def _read_again(
@@ -181,31 +185,34 @@ class CompleteOrder:
             raise CompletionFailed(split_message(order, page.process, error)) from error
 
     async def _finish(self, tenant: Tenant, step: CompleteOrderStep) -> None:
-        """Give the order its status after the last page, and announce a slice of its external sub-orders.
-
-        Those are complete at once. Until the last slice the order can't end, so that its end comes last.
-        """
-        now = self._clock.now()
+        """Finish the completion in a commit of its own, or announce a further slice of sub-orders."""
         async with self._store.unit_of_work(tenant) as uow:
             locked = await self._lock(uow, step)
             if locked is None:
                 return
-            order, cursor = locked
-            ready = await uow.sub_orders.complete_at_once(
-                order.id, cursor.first_to_announce, self._slice
-            )
-            last = len(ready) < self._slice
-            if step.page == 0:
-                await self._begin(uow, order, cursor, ends=last)
-            if last:
-                await uow.completions.finish([order.id])
-                order.completing = False
-                order.settle(reason=Reason.FILES_READ, actor=SERVICE)
-            else:
-                await self._announce_more(uow, order, cursor.announced(ready[-1].id))
-            await self._announce(uow, order, ready)
+            await self._end(uow, *locked)
+
+    async def _end(self, uow: UnitOfWork, order: Order, cursor: CompletionCursor) -> None:
+        """Give an order its status after the last page, and announce a slice of its external sub-orders.
+
+        Those are complete at once. Until the last slice the order can't end, so that its end comes last.
+        """
+        ready = await uow.sub_orders.complete_at_once(
+            order.id, cursor.first_to_announce, self._slice
+        )
+        last = len(ready) < self._slice
+        if cursor.page == 0:
+            await self._begin(uow, order, cursor, ends=last)
+        if last:
+            await uow.completions.finish([order.id])
+            order.completing = False
+            order.settle(reason=Reason.FILES_READ, actor=SERVICE)
+        else:
+            await self._go_on(uow, order, cursor.announced(ready[-1].id))
+        await self._announce(uow, order, ready)
+        if last:
             order.apply_download_errors()
-            await uow.orders.save([order], now)
+            await uow.orders.save([order], self._clock.now())
 
     async def _begin(
         self, uow: UnitOfWork, order: Order, cursor: CompletionCursor, *, ends: bool
@@ -221,9 +228,10 @@ class CompleteOrder:
         if order.status is OrderStatus.RUNNING:
             await uow.messages.send([ScheduleStep(order.owner).to(uow.tenant)])
 
-    @staticmethod
-    async def _announce_more(uow: UnitOfWork, order: Order, cursor: CompletionCursor) -> None:
+    async def _go_on(self, uow: UnitOfWork, order: Order, cursor: CompletionCursor) -> None:
+        """Save the order and the cursor, and write the step that continues there."""
         await uow.completions.advance(order.id, cursor)
+        await uow.orders.save([order], self._clock.now())
         following = CompleteOrderStep(order.id, cursor.selection, cursor.page)
         await uow.messages.send([following.to(uow.tenant)])
 
@@ -279,6 +287,13 @@ class CompleteOrder:
             link = (await self._links.within(uow)).of(order.id)
             await uow.messages.respond([responses.order_ended(tenant, order, link)])
             await uow.messages.send([DeleteFilesStep(step.order_id).to(tenant)])
+
+
+def _may_go_on(order: Order, cursor: CompletionCursor, step: CompleteOrderStep) -> bool:
+    """True if the step is the next one of its order, and the order waits for it."""
+    # A running order has sub-orders that are still to be announced.
+    waits = order.status in (OrderStatus.PENDING, OrderStatus.RUNNING)
+    return waits and (cursor.selection, cursor.page) == (step.selection, step.page)
 
 
 async def _expiration(

@@ -18,6 +18,7 @@ from rs_order.ports import (
     UnreadableProcess,
 )
 from rs_order.regards.catalog import RegardsDatasetFiles
+from rs_order.store.cursors import ReadingPass
 
 SEARCH_FAILED = "Error trying to search data objects from catalog."
 
@@ -33,11 +34,13 @@ class Page:
     """The dataset with its attached files. Only the first page of the first pass has it (C15)."""
     process: Process | None = None
     """The process that works on the products. None: their files are ordered without a process."""
+    complete: bool = False
+    """True if all products that the catalog counts were read."""
 
     @property
     def last(self) -> bool:
-        """True if the page is empty, which ends a selection (domain.md 4.4)."""
-        return not self.products
+        """True if no page follows: this one is empty (domain.md 4.4), or the next one would be."""
+        return self.complete or not self.products
 
 
 class CompletionFailed(Exception):
@@ -70,7 +73,7 @@ class PageReader:
         selection: DatasetSelection,
         page: int,
         *,
-        first_pass: bool = True,
+        reading: ReadingPass = ReadingPass(),  # noqa: B008 - a frozen value
         process: Process | None = None,
     ) -> Page:
         """Read a page of a selection.
@@ -80,7 +83,7 @@ class PageReader:
             order: the catalog is read with the rights of its owner.
             selection: the selection to read.
             page: its number, from 0.
-            first_pass: False if the selection is read again.
+            reading: the pass over the selection, with the pages before.
             process: the process of the selection, if an earlier page has read it.
 
         Raises:
@@ -91,7 +94,7 @@ class PageReader:
         if process is None:
             process = await self._process_of(tenant, order, selection)
         attached = None
-        if page == 0 and first_pass and self._dam is not None:
+        if page == 0 and reading.number == 1 and self._dam is not None:
             attached = await self._dam.attached_files(tenant, selection.urn)
         found = await self._catalog.search(
             Caller(tenant, order.owner, order.role),
@@ -100,7 +103,9 @@ class PageReader:
             size=self._page_size,
             every_type=process is not None,
         )
-        return Page(found.products, found.total, attached, process)
+        so_far = reading.products + len(found.products)
+        complete = found.total is not None and so_far >= found.total
+        return Page(found.products, found.total, attached, process, complete=complete)
 
     async def _process_of(
         self, tenant: Tenant, order: Order, selection: DatasetSelection

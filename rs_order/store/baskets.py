@@ -136,7 +136,9 @@ def types_of(record: Mapping[str, Any]) -> dict[DataType, TypeTotals]:
     return {DataType(name): TypeTotals(**totals) for name, totals in record.items()}
 
 
-def dataset_selection_of(row: Row, searches: Sequence[Row]) -> DatasetSelection:
+def dataset_selection_of(
+    row: Row | Mapping[str, Any], searches: Sequence[Row | Mapping[str, Any]]
+) -> DatasetSelection:
     return DatasetSelection(
         urn=Urn(row["dataset_urn"]),
         label=row["dataset_label"],

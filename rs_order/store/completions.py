@@ -17,7 +17,13 @@ from rs_order.domain.sub_order import SubOrder
 from rs_order.store.baskets import dataset_selection_of, reserve_ids
 from rs_order.store.cursors import CompletionCursor, completion_cursor_of, processed_record
 from rs_order.store.pool import Connection, statements
-from rs_order.store.rows import content_columns, kinds_column, pattern_column, process_record
+from rs_order.store.rows import (
+    content_columns,
+    kinds_column,
+    order_of,
+    pattern_column,
+    process_record,
+)
 
 SQL = statements("completions")
 SUB_ORDER_SQL = statements("sub_orders")
@@ -69,6 +75,18 @@ class NewSubOrder:
     """False for a process with external inputs only. It takes no slot before its outputs are available."""
 
 
+@dataclass(frozen=True, slots=True)
+class CompletionPosition:
+    """The position of the completion of an order that is not locked."""
+
+    order: Order
+    cursor: CompletionCursor
+    selection: DatasetSelection | None
+    """The one that was asked for; None after the last."""
+    follows: bool
+    """True if the order has another selection after this one."""
+
+
 class Completions:
     """The orders under completion: how far each has come, and what was read so far."""
 
@@ -107,13 +125,21 @@ class Completions:
         """Set the counts of the dataset tasks to zero: what was read so far is deleted."""
         await self._connection.execute(SQL["forget_counts"], order_id)
 
-    async def selection(self, order_id: OrderId, index: int) -> DatasetSelection | None:
-        """Return the order's dataset selection with this index, or None after the last."""
-        row = await self._connection.fetchrow(SQL["selection"], order_id, index)
+    async def position(self, order_id: OrderId, selection: int) -> CompletionPosition | None:
+        """Return how far the completion has come, and the order's dataset selection with this index.
+
+        Nothing is locked. None if the order is complete, or isn't known.
+        """
+        row = await self._connection.fetchrow(SQL["position"], order_id, selection)
         if row is None:
             return None
-        searches = await self._connection.fetch(SQL["searches"], row["id"])
-        return dataset_selection_of(row, searches)
+        selected = row["selected"]
+        return CompletionPosition(
+            order_of(row),
+            completion_cursor_of(row),
+            dataset_selection_of(selected, selected["searches"]) if selected else None,
+            follows=bool(row["follows"]),
+        )
 
     async def dataset_task(
         self, order_id: OrderId, selection: DatasetSelection, process: Process | None = None

@@ -107,7 +107,7 @@ def move_of(row: Row) -> FileMove:
     )
 
 
-def optional_filter_of(row: Row) -> FileFilter | None:
+def optional_filter_of(row: Row | Mapping[str, Any]) -> FileFilter | None:
     """Return the filter of a dataset, or None. An empty filter is one that was set (B9)."""
     if row["file_kinds"] is None and row["file_name_pattern"] is None:
         return None
@@ -115,7 +115,7 @@ def optional_filter_of(row: Row) -> FileFilter | None:
     return FileFilter(kinds=kinds, name_pattern=row["file_name_pattern"])
 
 
-def process_of(row: Row) -> ProcessChoice | None:
+def process_of(row: Row | Mapping[str, Any]) -> ProcessChoice | None:
     if row["process_id"] is None:
         return None
     return ProcessChoice(UUID(str(row["process_id"])), row["process_parameters"] or {})

@@ -168,7 +168,8 @@ async def test_an_order_keeps_the_selections_of_its_basket(store: Store, pool: P
     order = NewOrder(OWNER, "ADMIN", "label", "c", None, 2, NOW, (processed, filtered))
     async with store.unit_of_work(TENANT) as uow:
         (id_,) = await uow.orders.create([order])
-        read = [await uow.completions.selection(id_, index) for index in range(2)]
+        positions = [await uow.completions.position(id_, index) for index in range(2)]
+        read = [position.selection if position else None for position in positions]
         for selection in read:
             assert selection is not None
             await uow.completions.dataset_task(id_, selection)

@@ -24,8 +24,8 @@ from tests.integration.app_harness import JANE, TENANT, AppHarness, one_file
 
 FILES = ("a", "b", "c")
 """One page each; "c" is external."""
-STEPS_OF_A_COMPLETION = len(FILES) + 2
-"""A page per file, the empty page that ends the selection, and the final step."""
+STEPS_OF_A_COMPLETION = len(FILES)
+"""A page per file. The step of the last one ends the completion."""
 
 
 @pytest.fixture
@@ -331,8 +331,8 @@ async def test_a_cancel_comes_between_two_steps_of_a_completion(app: AppHarness)
 async def test_a_cancel_comes_while_the_catalog_is_asked_for_a_page(
     answer: RemoteError | None, app: AppHarness
 ) -> None:
-    """The answer is ignored, for the first page, those in the middle, and the empty one."""
-    for page in range(len(FILES) + 1):
+    """The answer is ignored, for the first page, those in the middle, and the last one."""
+    for page in range(len(FILES)):
         order = await new_order(app)
         for _ in range(page):
             await app.run_one(CompleteOrderStep)
@@ -370,7 +370,7 @@ class StoreThatWaits(Store):
 async def test_a_cancel_comes_while_a_completion_is_about_to_end(
     app: AppHarness, pool: Pool
 ) -> None:
-    """The last step reads in one unit of work that no page is left, and ends the completion in the next."""
+    """The last step reads its position in one unit of work, and ends the completion in the next."""
     order = await new_order(app)
     for _ in range(STEPS_OF_A_COMPLETION - 1):
         await app.run_one()

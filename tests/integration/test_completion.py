@@ -85,7 +85,7 @@ async def test_w5_a_file_that_comes_again_is_added_once(
 async def test_w6_nothing_starts_before_the_last_page(pool: Pool) -> None:
     """A schedule that runs meanwhile skips the order, though its first sub-orders are full."""
     app = AppHarness(pool, batch_size=1, files_bucket_size_mb=1e-6)
-    order = await app.order("a", "b", "c")
+    order = await app.order("a", "b", "c", "d")
     for _ in range(3):
         await app.run_one(CompleteOrderStep)
         await app.do(ScheduleStep(OWNER).to(TENANT).body)

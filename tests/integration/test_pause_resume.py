@@ -186,7 +186,7 @@ async def test_w9_a_completion_stops_at_a_pause_and_continues_after_it(pool: Poo
 
     await app.run()
 
-    assert app.catalog.read == [0, 1, 2, 3]
+    assert app.catalog.read == [0, 1, 2]
     assert await app.status(order) == "RUNNING"
     assert await app.files(order) == dict.fromkeys("abc", "PENDING")
     assert await app.miscounted() == []

@@ -62,11 +62,14 @@ class Ordered:
             async with self.store.unit_of_work(TENANT) as uow:
                 (order,) = await uow.orders.lock([self.id])
                 cursor = await uow.completions.cursor(self.id)
-                wanted = await uow.completions.selection(self.id, 0)
+                position = await uow.completions.position(self.id, 0)
                 assert cursor is not None
-                assert wanted is not None
+                assert position is not None
+                assert position.selection is not None
                 page = Page(tuple(products), None, None, self.process)
-                following, _ = await processed.add_page(uow, order, cursor, wanted, page)
+                following, _ = await processed.add_page(
+                    uow, order, cursor, position.selection, page
+                )
                 await uow.completions.advance(self.id, following)
                 await uow.orders.save([order], CLOCK.now())
 

@@ -4,6 +4,42 @@ select selection, page, storage_sub_order_id, external_sub_order_id, products, a
        processed, pass, pass_total, pass_products
 from completion where order_id = $1
 
+-- name: position
+-- How far the completion of an order has come, with the dataset selection of a step. Nothing is locked.
+-- $1 order id, $2 index of the selection.
+select orders.id, owner, role, correlation_id, status, sub_order_hours, expires_at, message, sub_orders,
+       waiting_sub_orders, request_id, front_url,
+       pending_files, pending_bytes,
+       available_files, available_bytes,
+       downloaded_files, downloaded_bytes,
+       download_error_files, download_error_bytes,
+       error_files, error_bytes,
+       processing_error_files, processing_error_bytes,
+       completion.selection, page, storage_sub_order_id, external_sub_order_id, products, attempts,
+       unavailable_since, processed, pass, pass_total, pass_products,
+       selected.content as selected, selected.follows
+from orders
+join completion on completion.order_id = orders.id
+left join lateral (
+    select to_jsonb(wanted) || jsonb_build_object('searches', (
+               select coalesce(jsonb_agg(to_jsonb(dated) order by selection_date, position), '[]')
+               from dated_selection dated where dated.dataset_selection_id = wanted.id
+           )) as content,
+           exists (
+               select from dataset_selection next
+               where next.basket_id = wanted.basket_id and next.id > wanted.id
+           ) as follows
+    from dataset_selection wanted
+    where wanted.id = (
+        select nth.id from dataset_selection nth
+        join basket on basket.id = nth.basket_id
+        where basket.order_id = orders.id
+        order by nth.id
+        offset $2 limit 1
+    )
+) as selected on true
+where orders.id = $1
+
 -- name: advance
 -- $1 order id, $2 selection, $3 page, $4 open storage sub-order, $5 open external sub-order,
 -- $6 products read, $7 attempts, $8 unavailable since, $9 batches of a processed selection, $10 pass,
@@ -21,22 +57,6 @@ delete from completion where order_id = any ($1)
 -- name: forget_counts
 -- Forget what was counted of an order whose files are deleted. $1 order id.
 update dataset_task set products_count = 0, files_count = 0, files_bytes = 0 where order_id = $1
-
--- name: selection
--- The n-th dataset selection of the basket an order consumed. $1 order id, $2 index.
-select selection.id, dataset_urn, dataset_label, products_count, files_count, files_bytes, type_totals,
-       file_kinds, file_name_pattern, process_id, process_parameters
-from dataset_selection selection
-join basket on basket.id = selection.basket_id
-where basket.order_id = $1
-order by selection.id
-offset $2 limit 1
-
--- name: searches
--- $1 dataset selection id.
-select request, products_count, type_totals
-from dated_selection where dataset_selection_id = $1
-order by selection_date, position
 
 -- name: dataset_task
 -- The dataset task of a selection, created if there is none. $1 order id, $2 urn, $3 label, $4 products,
