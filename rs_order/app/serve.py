@@ -37,6 +37,7 @@ from rs_order.app.shared_parts import (
     token_verifier,
 )
 from rs_order.broker.connection import SupervisedConnection
+from rs_order.consumers.local_steps import LocalSteps
 from rs_order.ports import Clock
 from rs_order.regards.role_cache import RoleCache
 from rs_order.rest.actuator import Metrics
@@ -45,7 +46,7 @@ from rs_order.rest.security import resource_mappings
 from rs_order.rest.server import run_rest
 from rs_order.settings import Settings
 from rs_order.store.dead_letters import DeadLetterIndex
-from rs_order.store.outbox import Outbox
+from rs_order.store.outbox import LeasedRows, Outbox
 from rs_order.store.pool import Pool, open_pool
 from rs_order.store.tenants import DataSource, Maintenance
 from rs_order.store.watch import DatabaseWatch
@@ -95,7 +96,10 @@ async def serve(
         index, is_worker = DeadLetterIndex(database.pool, database.clock), role is not Role.API
         inputs = input_queue_session(settings, names)
         outgoing = build_outgoing(settings, names, outbox, inputs, index, is_worker=is_worker)
-        shared = SharedParts.of(settings, database, clients, outgoing.relay.notify)
+        notify = outgoing.relay.notify
+        rows = LeasedRows(database.pool, notify)
+        local_steps = LocalSteps(database.clock, database.tenants, rows)
+        shared = SharedParts.of(settings, database, clients, notify, leases=local_steps)
         application = compose_application(shared)
         await _catch_up(application)
         if clients.roles is not None:
@@ -112,7 +116,10 @@ async def serve(
         app = create_app(services, only_actuator=role is Role.WORKER)
         rest = partial(_run_rest, app, settings, on_ready)
         watches = [watch.run, measure_event_loop, database.tenants.follow]
-        await _run_until(stop, incoming.connections, outgoing, rest, watches, roles=clients.roles)
+        local = partial(local_steps.run, shared.steps) if is_worker else None
+        await _run_until(
+            stop, incoming.connections, outgoing, rest, watches, local=local, roles=clients.roles
+        )
 
 
 def _metrics(sources: Sequence[Source], incoming: Incoming, database: Database) -> Metrics:
@@ -199,18 +206,20 @@ async def _run_until(
     rest: Callable[..., Coroutine[None, None, None]],
     watchers: Sequence[Callable[[], Coroutine[None, None, None]]],
     *,
+    local: Callable[[asyncio.Event], Coroutine[None, None, None]] | None,
     roles: RoleCache | None,
 ) -> None:
     """Run the parts concurrently. Stop first those that receive work, last those that publish results.
 
     The watchers have no work to finish, so they are cancelled.
     """
-    rest_stop = asyncio.Event()
+    rest_stop, local_stop = asyncio.Event(), asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         for connection in (*incoming, *outgoing.connections):
             tasks.create_task(connection.run())
         tasks.create_task(outgoing.relay.run())
         watching = [tasks.create_task(watcher()) for watcher in watchers]
+        local_steps = tasks.create_task(local(local_stop)) if local else None
         if roles is not None:
             tasks.create_task(roles.run())
         tasks.create_task(rest(stop=rest_stop))
@@ -220,6 +229,9 @@ async def _run_until(
         for watcher in watching:
             watcher.cancel()
         await asyncio.gather(*(connection.stop() for connection in incoming))
+        local_stop.set()
+        if local_steps is not None:
+            await local_steps
         if roles is not None:
             await roles.stop()
         await outgoing.relay.stop()

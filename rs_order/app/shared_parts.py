@@ -25,6 +25,7 @@ from rs_order.ports import Clock, MessageKind, OrderTokens, Written
 from rs_order.rest.tokens import TokenVerifier
 from rs_order.settings import DEVELOPMENT_KEY, PREFIX, Settings, SettingsError
 from rs_order.store.dead_letters import DeadLetterStore
+from rs_order.store.outbox import Leases
 from rs_order.store.tenants import Tenants
 from rs_order.store.unit_of_work import Store
 
@@ -94,6 +95,7 @@ class SharedParts:
         clients: PlatformClients,
         committed: Callable[[Written], None],
         *,
+        leases: Leases | None = None,
         sizes: SliceSizes = SLICE_SIZES,
     ) -> "SharedParts":
         """Build the parts.
@@ -103,12 +105,13 @@ class SharedParts:
             database: the pool, and the tenants in it.
             clients: the clients of the platform's services.
             committed: called after each commit that wrote to the outbox, with what it wrote.
+            leases: does steps that this process writes, without the broker.
             sizes: the number of rows that one step handles at a time.
 
         Raises:
             SettingsError: names the setting that is wrong.
         """
-        store = Store(database.pool, committed, copied_to_notifier(settings))
+        store = Store(database.pool, committed, copied_to_notifier(settings), leases=leases)
         limits = SlotLimits(settings.max_storage_files_jobs_per_user, settings.jobs_pool_size)
         links = _links(settings, database, clients)
         settlement = Settlement(limits, links)

@@ -118,9 +118,9 @@ class StepHandler:
             (outcome,) = await isolated(handle, [step])
             ms = round(1000 * (time.perf_counter() - began), 1)
             if isinstance(outcome, DeadLetter):
-                log.warning("step-failed", ms=ms, **_facts(step))
+                log.warning("step-failed", ms=ms, **facts(step))
             else:
-                log.info("step-done", ms=ms, **_facts(step))
+                log.info("step-done", ms=ms, **facts(step))
         return outcome
 
     async def _noted(self, received: _Received, outcome: Outcome) -> Outcome:
@@ -186,7 +186,7 @@ def _read(delivery: Delivery) -> _Received | DeadLetter:
         return DeadLetter(DeadLetterReason.INVALID_MESSAGE, detail)
 
 
-def _facts(step: Step) -> dict[str, object]:
+def facts(step: Step) -> dict[str, object]:
     """Return the step's members under the names that all log lines use. A list is given by its length."""
     names = {"orderId": "order", "subOrderId": "sub_order"}
     return {

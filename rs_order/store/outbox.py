@@ -4,11 +4,11 @@ Order responses are also kept beside it, so that they can be sent again.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID, uuid4, uuid5
 
 import orjson
@@ -17,6 +17,7 @@ from rs_order import traces
 from rs_order.contracts.notifications import CopyMetadata
 from rs_order.domain.ids import OrderId, RequestId, Tenant
 from rs_order.ports import Clock, MessageKind, OutboxCheck, OutboxRow, Written
+from rs_order.store.errors import store_errors
 from rs_order.store.pool import LONGEST_IDLE_MS, Connection, Pool, Row, statements, transaction
 from rs_order.store.rows import affected, json_text
 
@@ -45,6 +46,29 @@ class OutgoingMessage:
     """The trace that it belongs to. None: that of the work which sends it, if traces are on."""
 
 
+@dataclass(slots=True, eq=False)
+class Lease:
+    """A step that the process which writes it does by itself. Its row is due when the lease ends."""
+
+    message: OutgoingMessage
+    until: datetime
+
+
+class Leases(Protocol):
+    """Leases steps to this process, and does them."""
+
+    def lease(self, message: OutgoingMessage, before: int) -> Lease | None:
+        """Return the lease of a step that is about to be written, or None.
+
+        ``before``: leases of the same unit of work.
+        """
+        ...
+
+    def begin(self, leases: Sequence[Lease]) -> None:
+        """Do the work of steps whose rows are committed."""
+        ...
+
+
 def order_stream(tenant: Tenant, order_id: int) -> str:
     """Return the stream of an order's messages. The writer holds the lock of the order's row."""
     return f"{tenant}/order/{order_id}"
@@ -59,10 +83,17 @@ class Messages:
     """Writes messages to the outbox, and keeps order responses for repetition."""
 
     def __init__(
-        self, connection: Connection, tenant: Tenant, copied: Mapping[MessageKind, str]
+        self,
+        connection: Connection,
+        tenant: Tenant,
+        copied: Mapping[MessageKind, str],
+        leases: Leases | None = None,
     ) -> None:
         """``copied`` has the Java class of each kind that is copied to rs-notifier."""
         self._connection = connection
+        self._leases = leases
+        self.leased: list[Lease] = []
+        """The steps that this process does after the commit."""
         self._copied = copied
         self._tenant = tenant
         self._partitions: set[int] = set()
@@ -82,7 +113,19 @@ class Messages:
         return sum(response["status"] == status for response in self.responded)
 
     async def send(self, messages: Sequence[OutgoingMessage]) -> None:
-        await self._write(messages, [json_text(message.body) for message in messages])
+        written = [self._with_lease(message) for message in messages]
+        await self._write(written, [json_text(message.body) for message in written])
+
+    def _with_lease(self, message: OutgoingMessage) -> OutgoingMessage:
+        """Return a message, due at the end of its lease if it has one."""
+        if self._leases is None or message.kind is not MessageKind.STEP:
+            return message
+        traced = replace(message, traceparent=message.traceparent or traces.current())
+        lease = self._leases.lease(traced, len(self.leased))
+        if lease is None:
+            return message
+        self.leased.append(lease)
+        return replace(traced, due_at=lease.until)
 
     async def respond(
         self, responses: Sequence[tuple[OutgoingMessage, OrderId | None, RequestId | None]]
@@ -379,3 +422,36 @@ def _with_value(statement: str, value: str) -> str:
     It is sent together with begin or commit, and such a message can't have parameters.
     """
     return statement.replace("$1", value)
+
+
+class LeasedRows:
+    """The rows of leased steps. A row is found by its partition and its due time."""
+
+    def __init__(self, pool: Pool, committed: Callable[[Written], None]) -> None:
+        """``committed``: called with rows that are due at once."""
+        self._pool = pool
+        self._committed = committed
+
+    async def delete(self, leases: Sequence[Lease]) -> None:
+        """Delete the rows of steps that are done, unless the relay did."""
+        if leases:
+            with store_errors():
+                async with transaction(self._pool) as connection:
+                    await connection.execute(OUTBOX_SQL["delete_leased"], *_keys(leases))
+
+    async def move(self, leases: Sequence[Lease], until: datetime | None) -> None:
+        """End leases at another time; None: at once."""
+        if not leases:
+            return
+        with store_errors():
+            async with transaction(self._pool) as connection:
+                rows = await connection.fetch(OUTBOX_SQL["move_leased"], *_keys(leases), until)
+        if until is None:
+            self._committed(Written(frozenset(row["partition"] for row in rows)))
+            return
+        for lease in leases:
+            lease.until = until
+
+
+def _keys(leases: Sequence[Lease]) -> tuple[list[UUID], list[datetime]]:
+    return [lease.message.message_id for lease in leases], [lease.until for lease in leases]

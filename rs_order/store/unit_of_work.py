@@ -19,7 +19,7 @@ from rs_order.store.data_files import Files
 from rs_order.store.dead_letters import DeadLetterUnit
 from rs_order.store.errors import StoreConflict, store_errors
 from rs_order.store.orders import Orders
-from rs_order.store.outbox import Messages, OutgoingMessage
+from rs_order.store.outbox import Leases, Messages, OutgoingMessage
 from rs_order.store.periodic_runs import PeriodicRuns
 from rs_order.store.planned_mails import Mails
 from rs_order.store.pool import LONGEST_IDLE_MS, Connection, Pool, statements, transaction
@@ -47,7 +47,11 @@ class UnitOfWork:
     """One short transaction in the schema of one tenant. An exception undoes all of it."""
 
     def __init__(
-        self, connection: Connection, tenant: Tenant, copied: Mapping[MessageKind, str]
+        self,
+        connection: Connection,
+        tenant: Tenant,
+        copied: Mapping[MessageKind, str],
+        leases: Leases | None = None,
     ) -> None:
         self._connection = connection
         self.tenant = tenant
@@ -62,7 +66,7 @@ class UnitOfWork:
         self.executions = Executions(connection)
         self.process_choices = ProcessChoices(connection)
         self.mails = Mails(connection)
-        self.messages = Messages(connection, tenant, copied)
+        self.messages = Messages(connection, tenant, copied, leases)
         self.capacity = Capacity(connection, tenant)
         self.runs = PeriodicRuns(connection)
         self.dead_letters = DeadLetterUnit(connection)
@@ -97,6 +101,7 @@ class Store:
         committed: Callable[[Written], None],
         copied: Mapping[MessageKind, str] | None = None,
         *,
+        leases: Leases | None = None,
         longest_idle_ms: int = LONGEST_IDLE_MS,
     ) -> None:
         """Open units of work in the pool.
@@ -105,11 +110,13 @@ class Store:
             pool: connections to the database.
             committed: called after each commit that wrote to the outbox, with what it wrote.
             copied: messages of which rs-notifier gets a copy, with the name of their Java class.
+            leases: does steps that this process writes; None: all steps take the way through the broker.
             longest_idle_ms: the longest time between two statements of a unit of work.
         """
         self._pool = pool
         self._committed = committed
         self._copied = copied or {}
+        self._leases = leases
         self._longest_idle_ms = longest_idle_ms
 
     @asynccontextmanager
@@ -125,10 +132,12 @@ class Store:
             async with transaction(
                 self._pool, tenant, longest_idle_ms=self._longest_idle_ms
             ) as connection:
-                unit = UnitOfWork(connection, tenant, self._copied)
+                unit = UnitOfWork(connection, tenant, self._copied, self._leases)
                 yield unit
         if written := unit.messages.written:
             self._committed(written)
+        if self._leases is not None and unit.messages.leased:
+            self._leases.begin(unit.messages.leased)
         for response in unit.messages.responded:
             log.info("order-response", **response)
 

@@ -69,6 +69,22 @@ where id = any ($1)
 -- Delete the rows that the broker confirmed. It is sent together with the commit. $1 ids.
 delete from rs_order.outbox where id = any ($1)
 
+-- name: delete_leased
+-- Delete rows of steps by their message ids ($1) and due times ($2). Their partitions are as in messages.send.
+delete from rs_order.outbox
+using unnest($1::uuid[], $2::timestamptz[]) as leased (message_id, due_at)
+where outbox.partition = abs(hashtextextended(leased.message_id::text, 0) % 16) + 16
+  and outbox.due_at = leased.due_at and outbox.message_id = leased.message_id
+
+-- name: move_leased
+-- Give rows of steps another due time. $1 message ids, $2 due times, $3 the new one; null: due at once.
+-- Returns their partitions.
+update rs_order.outbox set due_at = $3
+from unnest($1::uuid[], $2::timestamptz[]) as leased (message_id, due_at)
+where outbox.partition = abs(hashtextextended(leased.message_id::text, 0) % 16) + 16
+  and outbox.due_at = leased.due_at and outbox.message_id = leased.message_id
+returning partition
+
 -- name: lag
 -- Due rows (counted up to 10,000 of each kind in a partition) and the age of the oldest; the same of messages that
 -- the queue of a peer rejects. What follows them in their streams isn't due. $1 now.

@@ -1,0 +1,177 @@
+"""Does the steps that this process wrote, without the way through the broker.
+
+A leased step is a row of the outbox that is due in a few seconds. After the commit, the process that wrote it
+does its work and deletes the row. If the process dies or the step fails, the row becomes due: the relay
+publishes the step, and the consumers of its queue handle it as any other. So the row keeps the promises.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from contextvars import Context
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final
+
+import structlog
+
+from rs_order import traces
+from rs_order.consumers.step_handler import facts
+from rs_order.core.shared_steps import CompleteOrderStep, GrantRequestsStep, ScheduleStep
+from rs_order.core.steps import Step, StepRegistry, is_again, read_step, step_class
+from rs_order.correlation_ids import correlated
+from rs_order.domain.ids import Tenant
+from rs_order.ports import Clock, ServedTenants
+from rs_order.store.errors import StoreError
+from rs_order.store.outbox import Lease, LeasedRows, OutgoingMessage
+from rs_order.store.unit_of_work import retry_on_conflict
+
+LEASE: Final = timedelta(seconds=10)
+"""How long a lease lasts. The leases of steps that run for longer are extended."""
+EXTEND_SECONDS: Final = 3.0
+COLLECT_SECONDS: Final = 1.0
+"""The rows of steps that are done are collected for so long, and deleted together."""
+WORKERS: Final[dict[type[Step], int]] = {
+    GrantRequestsStep: 2,
+    CompleteOrderStep: 8,
+    ScheduleStep: 2,
+}
+"""The steps that are leased, and how many of each run at a time. So grants don't wait for completions."""
+MOST_WAITING: Final = 200
+"""Steps of one kind that wait in this process. The instances share further ones through the broker."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Lane:
+    """The steps of one kind that wait in this process."""
+
+    idle: int
+    """Workers without a step."""
+    waiting: deque[tuple[Tenant, Step, Lease]] = field(default_factory=deque)
+
+    def take(self) -> tuple[Tenant, Step, list[Lease]]:
+        """Remove and return the first step, with the leases of all equal steps: one run does their work."""
+        tenant, step, _ = self.waiting[0]
+        equal = [one for one in self.waiting if one[:2] == (tenant, step)]
+        for one in equal:
+            self.waiting.remove(one)
+        return tenant, step, [lease for _, _, lease in equal]
+
+
+class LocalSteps:
+    """Leases steps to this process and does them. It leases none unless it runs."""
+
+    def __init__(self, clock: Clock, tenants: ServedTenants, rows: LeasedRows) -> None:
+        self._clock = clock
+        self._tenants = tenants
+        self._rows = rows
+        self._lanes = {step: _Lane(workers) for step, workers in WORKERS.items()}
+        self._running: set[Lease] = set()
+        self._done: list[Lease] = []
+        self._left: list[Lease] = []
+        """Leases that this process gives up."""
+        self._changed = asyncio.Event()
+        self._workers: asyncio.TaskGroup | None = None
+        self._steps = StepRegistry()
+
+    def lease(self, message: OutgoingMessage, before: int) -> Lease | None:
+        """Return the lease of a step that is about to be written. None: the broker gets it when it is due.
+
+        ``before``: leases of the same unit of work.
+        """
+        lane = self._lanes.get(step_class(message.body))
+        if self._workers is None or lane is None or len(lane.waiting) + before >= MOST_WAITING:
+            return None
+        # A step that the reconciler wrote shows that its queue moves.
+        if message.due_at is not None or is_again(message.body):
+            return None
+        return Lease(message, self._clock.now() + LEASE)
+
+    def begin(self, leases: Sequence[Lease]) -> None:
+        """Do the work of steps whose rows are committed."""
+        for lease in leases:
+            kind = step_class(lease.message.body)
+            lane, step = self._lanes[kind], read_step(kind, lease.message.body)
+            lane.waiting.append((lease.message.tenant, step, lease))
+            if lane.idle and self._workers is not None:
+                lane.idle -= 1
+                # A context of its own: the worker goes on with steps of other requests.
+                self._workers.create_task(self._work(lane), context=Context())
+
+    async def run(self, steps: StepRegistry, stop: asyncio.Event) -> None:
+        """Do steps until ``stop``. Then finish those that have begun, and leave the others to the broker."""
+        self._steps = steps
+        async with asyncio.TaskGroup() as group:
+            keeping = group.create_task(self._keep_rows())
+            async with asyncio.TaskGroup() as workers:
+                self._workers = workers
+                await stop.wait()
+                self._workers = None
+            keeping.cancel()
+        for lane in self._lanes.values():
+            self._left += [lease for _, _, lease in lane.waiting]
+        await self._write()
+
+    async def _work(self, lane: _Lane) -> None:
+        """Do steps of a lane until none waits, or until this process stops."""
+        while lane.waiting and self._workers is not None:
+            tenant, step, leases = lane.take()
+            # After its end a lease is due: the broker has the step.
+            now = self._clock.now()
+            held = [lease for lease in leases if lease.until > now]
+            if held:
+                self._running.update(held)
+                done = await self._do(tenant, step, held[0].message)
+                self._running.difference_update(held)
+                (self._done if done else self._left).extend(held)
+                self._changed.set()
+        lane.idle += 1
+
+    async def _do(self, tenant: Tenant, step: Step, message: OutgoingMessage) -> bool:
+        """Do a step. Return False if it fails: the consumers of its queue decide what follows from that."""
+        if not self._tenants.serves(tenant):
+            return False
+        began = time.perf_counter()
+        with (
+            correlated(message.correlation_id),
+            structlog.contextvars.bound_contextvars(tenant=tenant, step=step.name),
+            traces.span(f"step {step.name}", "CONSUMER", parent=message.traceparent, tenant=tenant),
+        ):
+            try:
+                await retry_on_conflict(lambda: self._steps.handle(tenant, step))
+            except Exception as error:  # noqa: BLE001 - whatever it is, the step comes again
+                log.info("local-step-failed", cause=type(error).__name__, **facts(step))
+                return False
+            ms = round(1000 * (time.perf_counter() - began), 1)
+            log.info("step-done", ms=ms, **facts(step))
+        return True
+
+    async def _keep_rows(self) -> None:
+        """Delete the rows of steps that are done, and extend the leases of those that run for long."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(EXTEND_SECONDS):
+                    await self._changed.wait()
+            self._changed.clear()
+            await asyncio.sleep(COLLECT_SECONDS)
+            await self._write()
+
+    async def _write(self) -> None:
+        """Write what became of leases. If that fails, their rows become due, and the steps do nothing."""
+        done, left, now = list(self._done), list(self._left), self._clock.now()
+        ending = [one for one in self._running if one.until - now < LEASE - _AGE]
+        try:
+            await self._rows.delete(done)
+            await self._rows.move(left, None)
+            await self._rows.move(ending, now + LEASE)
+        except StoreError as error:
+            log.warning("leases-not-written", cause=str(error))
+        del self._done[: len(done)], self._left[: len(left)]
+
+
+_AGE: Final = timedelta(seconds=EXTEND_SECONDS)
+"""A lease is extended when it is older."""
