@@ -72,6 +72,8 @@ class CompleteOrder:
         self._links = links
         self._clock = clock
         self._retries = retries
+        self._reconciled: set[Tenant] = set()
+        """The tenants whose runs of the reconciler had begun before an order was completed."""
 
     async def handle(self, tenant: Tenant, step: CompleteOrderStep) -> None:
         """Add the page of the step to its order, or finish the completion after the last page."""
@@ -114,11 +116,8 @@ class CompleteOrder:
         uow: UnitOfWork, step: CompleteOrderStep
     ) -> tuple[Order, CompletionCursor] | None:
         """Lock the order. Return it with its cursor, or None if the step has nothing left to do."""
-        orders = await uow.orders.lock([step.order_id])
-        cursor = await uow.completions.cursor(step.order_id)
-        if not orders or cursor is None or not _may_go_on(orders[0], cursor, step):
-            return None
-        return orders[0], cursor
+        locked = await uow.completions.lock(step.order_id)
+        return locked if locked and _may_go_on(*locked, step) else None
 
     async def _add_page(
         self,
@@ -223,10 +222,12 @@ class CompleteOrder:
         order.expires_at = await _expiration(uow, order, now, storage_sub_orders=count.storage)
         _take_status(order, cursor.products, ends=ends)
         await self._mails.order_completed(uow, order, now)
-        await begin_reconciling(uow, now)
-        await uow.messages.send([ExpireOrderStep(order.id).to(uow.tenant, order.expires_at)])
+        if uow.tenant not in self._reconciled and not await begin_reconciling(uow, now):
+            self._reconciled.add(uow.tenant)
+        steps = [ExpireOrderStep(order.id).to(uow.tenant, order.expires_at)]
         if order.status is OrderStatus.RUNNING:
-            await uow.messages.send([ScheduleStep(order.owner).to(uow.tenant)])
+            steps.append(ScheduleStep(order.owner).to(uow.tenant))
+        await uow.messages.send(steps)
 
     async def _go_on(self, uow: UnitOfWork, order: Order, cursor: CompletionCursor) -> None:
         """Save the order and the cursor, and write the step that continues there."""

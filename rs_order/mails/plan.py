@@ -33,13 +33,16 @@ class PlanMails:
         self._store = store
         self._clock = clock
         self._reminders = reminders
+        self._reminded: set[Tenant] = set()
+        """The tenants whose reminder runs had begun before an order was completed."""
 
     async def order_completed(self, uow: UnitOfWork, order: Order, now: datetime) -> None:
         """Plan the confirmation of an order placed on the project's site that has files (domain.md 16.2).
 
         A tenant's first order also begins the reminder runs of the tenant.
         """
-        await self._begin_runs(uow, now)
+        if uow.tenant not in self._reminded and not await self._begin_runs(uow, now):
+            self._reminded.add(uow.tenant)
         if order.front_url and order.status in (OrderStatus.RUNNING, OrderStatus.DONE):
             mail = await uow.mails.plan_creation(order.id, order.owner)
             await uow.messages.send([SendMailStep(mail).to(uow.tenant)])

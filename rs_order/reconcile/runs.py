@@ -42,10 +42,12 @@ class ReconcileStep(Step, name="reconcile", periodic=True):
     number: RunNumber
 
 
-async def begin_reconciling(uow: UnitOfWork, now: datetime) -> None:
-    """Begin the runs of a tenant, unless they have begun. The first order of a tenant begins them."""
-    if await uow.runs.begin(RECONCILIATIONS, 1, now):
+async def begin_reconciling(uow: UnitOfWork, now: datetime) -> bool:
+    """Begin the runs of a tenant; False if they have begun. The first order of a tenant begins them."""
+    begun = await uow.runs.begin(RECONCILIATIONS, 1, now)
+    if begun:
         await uow.messages.send([ReconcileStep(2).to(uow.tenant, now)])
+    return begun
 
 
 class ReconcilerRuns:

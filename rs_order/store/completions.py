@@ -26,6 +26,7 @@ from rs_order.store.rows import (
 )
 
 SQL = statements("completions")
+ORDER_SQL = statements("orders")
 SUB_ORDER_SQL = statements("sub_orders")
 
 FILES_AT_A_TIME: Final = 5000
@@ -94,6 +95,19 @@ class Completions:
         self._connection = connection
         self._empty_tasks: set[DatasetTaskId] = set()
         """Dataset tasks that this unit of work created, and that have no files yet."""
+
+    async def lock(self, order_id: OrderId) -> tuple[Order, CompletionCursor] | None:
+        """Lock an order under completion. Return it with its cursor; None if it is complete, or unknown."""
+        row = await self._connection.fetchrow(ORDER_SQL["lock"], [order_id])
+        if row is None:
+            return None
+        order = order_of(row)
+        # It is read after the wait for the lock.
+        at = await self._connection.fetchrow(SQL["cursor"], order_id)
+        if at is None:
+            return None
+        order.completing, order.retrying = True, at["retrying"]
+        return order, completion_cursor_of(at)
 
     async def cursor(self, order_id: OrderId) -> CompletionCursor | None:
         """Return how far the completion has come. None if the order is complete, deleted or expired."""

@@ -138,9 +138,11 @@ class Calls:
     round_trips: int = 0
     statements: int = 0
     """A call may have several statements."""
+    transactions: int = 0
 
     def note(self, query: str) -> None:
         self.round_trips += 1
+        self.transactions += query.startswith("begin")
         self.statements += len([part for part in query.split(";") if part.strip()])
 
 

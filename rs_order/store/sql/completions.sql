@@ -1,7 +1,8 @@
 -- name: cursor
 -- $1 order id.
 select selection, page, storage_sub_order_id, external_sub_order_id, products, attempts, unavailable_since,
-       processed, pass, pass_total, pass_products
+       processed, pass, pass_total, pass_products,
+       exists (select from retry where retry.order_id = completion.order_id) as retrying
 from completion where order_id = $1
 
 -- name: position
