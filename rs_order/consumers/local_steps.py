@@ -34,7 +34,7 @@ EXTEND_SECONDS: Final = 3.0
 COLLECT_SECONDS: Final = 1.0
 """The rows of steps that are done are collected for so long, and deleted together."""
 WORKERS: Final[dict[type[Step], int]] = {
-    GrantRequestsStep: 2,
+    GrantRequestsStep: 8,
     CompleteOrderStep: 8,
     ScheduleStep: 2,
 }
