@@ -18,7 +18,11 @@ from rs_order.broker.publishing import broker_errors, open_channel, when_closed
 from rs_order.broker.topology import Queue
 from rs_order.domain.retry import Backoff
 
-LONGEST_COLLECTION_SECONDS = 0.5
+IDLE_SECONDS = 0.004
+"""A batch that isn't full closes when no message arrives for this long."""
+APART_SECONDS = 0.02
+"""But it closes this long after the batch before, so that a trickle doesn't cost a commit per message."""
+LONGEST_COLLECTION_SECONDS = 0.1
 """A batch closes this long after its first message, even if further messages keep arriving."""
 REGISTRATION_CHECK_SECONDS = 0.5
 
@@ -44,7 +48,6 @@ class BatchConsumer:
         notify: Notify | None = None,
         index: Index | None = None,
         size: int = 1000,
-        idle_seconds: float = 0.05,
         concurrency: int = 1,
         backoff: Backoff = BACKOFF,
     ) -> None:
@@ -58,7 +61,6 @@ class BatchConsumer:
             notify: notifies users of messages that make the handler fail.
             index: called with the dead letters once they are in their queue. It must not raise.
             size: maximum number of messages in a batch.
-            idle_seconds: a batch closes when no message arrives for so long.
             concurrency: batches handled at the same time. With more than one they finish in any
                 order, so only for messages that don't depend on each other.
             backoff: pauses between attempts to handle a batch.
@@ -66,9 +68,9 @@ class BatchConsumer:
         self._queue = queue
         self._index = index
         self._size = size
-        self._idle_seconds = idle_seconds
         self._concurrency = concurrency
         self._arrived: asyncio.Queue[AbstractIncomingMessage | None] = asyncio.Queue()
+        self._last_closed = 0.0
         self._stopping = asyncio.Event()
         self._unsettled: dict[int, datetime] = {}
         self._attempts = BoundedAttempts(
@@ -198,19 +200,26 @@ class BatchConsumer:
     async def _next_batch(self) -> list[Delivery]:
         """Return the next deliveries, or none if the consumer stops."""
         loop = asyncio.get_running_loop()
-        first = await self._arrived.get()
-        batch = [first]
-        closes = loop.time() + LONGEST_COLLECTION_SECONDS
+        batch = [await self._arrived.get()]
+        earliest = self._last_closed + APART_SECONDS
+        latest = loop.time() + LONGEST_COLLECTION_SECONDS
         while len(batch) < self._size and not self._stopping.is_set():
-            deadline = min(closes, loop.time() + self._idle_seconds)
+            closes = min(latest, max(earliest, loop.time() + IDLE_SECONDS))
             try:
-                async with asyncio.timeout_at(deadline):
+                async with asyncio.timeout_at(closes):
                     batch.append(await self._arrived.get())
             except TimeoutError:
                 break
+            self._take_arrived(batch)
+        self._last_closed = loop.time()
         if self._stopping.is_set():
             return []
         return [Delivery.of(message, self._queue.name) for message in batch if message is not None]
+
+    def _take_arrived(self, batch: list[AbstractIncomingMessage | None]) -> None:
+        """Fill a batch with messages that have arrived already."""
+        while len(batch) < self._size and not self._arrived.empty():
+            batch.append(self._arrived.get_nowait())
 
 
 async def _first_of(*events: asyncio.Event) -> None:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from aio_pika.abc import AbstractChannel
 
+from rs_order.broker import batch_consumer
 from rs_order.broker.batch_consumer import BatchConsumer
 from rs_order.broker.delivery import DeadLetter, DeadLetterReason, Delivery, Done, Outcome
 from rs_order.broker.queue_names import topology
@@ -20,7 +21,7 @@ from tests.amqp.support import (
     supervised,
     take,
 )
-from tests.support.polling import eventually
+from tests.support.polling import WAIT_SECONDS, eventually
 from tests.support.servers import FreshBroker
 
 TOPOLOGY: Topology = only(topology(instance_identifier="test"), "order_requests", "steps")
@@ -56,6 +57,26 @@ async def test_waiting_messages_are_handled_in_one_batch_in_order(
     assert handler.bodies == bodies
     assert [len(batch) for batch in handler.batches] == [10, 10, 5]
     assert await message_count(channel, QUEUE.name) == 0
+
+
+async def test_a_message_after_quiet_is_handled_at_once_and_a_trickle_in_batches(
+    broker: FreshBroker, channel: AbstractChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first batch closes as soon as nothing more arrives, the next one keeps its distance to it."""
+    monkeypatch.setattr(batch_consumer, "APART_SECONDS", WAIT_SECONDS)
+    monkeypatch.setattr(batch_consumer, "LONGEST_COLLECTION_SECONDS", WAIT_SECONDS)
+    handler = RecordingHandler()
+
+    consumer = new_consumer(QUEUE, handler, size=2)
+    async with supervised(broker.url, broker.vhost, TOPOLOGY.multitenant, [consumer]):
+        await send(channel, QUEUE, b"1")
+        await handler.received(1)
+        await send(channel, QUEUE, b"2")
+        await asyncio.sleep(10 * batch_consumer.IDLE_SECONDS)  # nothing may happen meanwhile
+        await send(channel, QUEUE, b"3")
+        await handler.received(3)
+
+    assert [len(batch) for batch in handler.batches] == [1, 2]
 
 
 async def test_w44_a_slow_handler_has_one_batch_at_a_time(
