@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import structlog
@@ -18,18 +19,24 @@ from rs_order.broker.publishing import broker_errors, open_channel, when_closed
 from rs_order.broker.topology import Queue
 from rs_order.domain.retry import Backoff
 
-IDLE_SECONDS = 0.004
-"""A batch that isn't full closes when no message arrives for this long."""
-APART_SECONDS = 0.02
-"""But it closes this long after the batch before, so that a trickle doesn't cost a commit per message."""
-LONGEST_COLLECTION_SECONDS = 0.1
-"""A batch closes this long after its first message, even if further messages keep arriving."""
 REGISTRATION_CHECK_SECONDS = 0.5
 
 _log = structlog.get_logger(__name__)
 
 Index = Callable[[Sequence[Delivery]], Awaitable[None]]
 """Indexes dead letters, as their queue delivers them."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchTimes:
+    """When a batch closes that isn't full, in seconds."""
+
+    idle: float = 0.004
+    """It closes when no message arrives for this long."""
+    apart: float = 0.02
+    """But not sooner after the batch before, so that a trickle doesn't cost a commit per message."""
+    longest: float = 0.1
+    """It closes this long after its first message, even if further messages keep arriving."""
 
 
 class BatchConsumer:
@@ -48,6 +55,7 @@ class BatchConsumer:
         notify: Notify | None = None,
         index: Index | None = None,
         size: int = 1000,
+        times: BatchTimes = BatchTimes(),  # noqa: B008 - a frozen value
         concurrency: int = 1,
         backoff: Backoff = BACKOFF,
     ) -> None:
@@ -61,6 +69,7 @@ class BatchConsumer:
             notify: notifies users of messages that make the handler fail.
             index: called with the dead letters once they are in their queue. It must not raise.
             size: maximum number of messages in a batch.
+            times: when a batch closes that has fewer messages.
             concurrency: batches handled at the same time. With more than one they finish in any
                 order, so only for messages that don't depend on each other.
             backoff: pauses between attempts to handle a batch.
@@ -68,6 +77,7 @@ class BatchConsumer:
         self._queue = queue
         self._index = index
         self._size = size
+        self._times = times
         self._concurrency = concurrency
         self._arrived: asyncio.Queue[AbstractIncomingMessage | None] = asyncio.Queue()
         self._last_closed = 0.0
@@ -201,10 +211,10 @@ class BatchConsumer:
         """Return the next deliveries, or none if the consumer stops."""
         loop = asyncio.get_running_loop()
         batch = [await self._arrived.get()]
-        earliest = self._last_closed + APART_SECONDS
-        latest = loop.time() + LONGEST_COLLECTION_SECONDS
+        earliest = self._last_closed + self._times.apart
+        latest = loop.time() + self._times.longest
         while len(batch) < self._size and not self._stopping.is_set():
-            closes = min(latest, max(earliest, loop.time() + IDLE_SECONDS))
+            closes = min(latest, max(earliest, loop.time() + self._times.idle))
             try:
                 async with asyncio.timeout_at(closes):
                     batch.append(await self._arrived.get())

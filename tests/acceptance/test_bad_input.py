@@ -406,6 +406,11 @@ async def test_a_message_without_a_known_tenant_is_a_dead_letter(
     assert notification.body == failure_notification(1, **{label: 1})
 
 
+_WAITS_FOR_REQUESTS = f"""
+select 1 from pg_locks where relation = 'order_{TENANT}.order_request'::regclass and not granted
+"""
+
+
 async def test_w13_valid_requests_beside_invalid_ones_are_granted(platform: Platform) -> None:
     """In one batch: each valid request ends DONE, each invalid one is DENIED or becomes a dead letter."""
     good = [request(platform) for _ in range(4)]
@@ -427,6 +432,7 @@ async def test_w13_valid_requests_beside_invalid_ones_are_granted(platform: Plat
             # The first request waits for this lock; the messages after it form one batch.
             await holder.execute(f"lock table order_{TENANT}.order_request")
             await send(platform, good[3])
+            await until_rows(platform, _WAITS_FOR_REQUESTS)
             for message in batch:
                 await platform.peer.send(REQUESTS, message)
     finally:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
-from rs_order.broker.batch_consumer import BatchConsumer
+from rs_order.broker.batch_consumer import BatchConsumer, BatchTimes
 from rs_order.broker.bounded_attempts import BatchHandler
 from rs_order.broker.connection import BACKOFF, Prepare, Session, SupervisedConnection
 from rs_order.broker.delivery import Delivery, Done, Outcome
@@ -111,12 +111,25 @@ class RecordingHandler:
             await self._called.wait_for(lambda: len(self.batches) >= times)
 
 
+SLOW_BATCHES = BatchTimes(idle=0.05, apart=0, longest=0.5)
+
+
 def new_consumer(
-    queue: Queue, handler: BatchHandler, *, size: int = 1000, concurrency: int = 1
+    queue: Queue,
+    handler: BatchHandler,
+    *,
+    size: int = 1000,
+    times: BatchTimes = SLOW_BATCHES,
+    concurrency: int = 1,
 ) -> BatchConsumer:
     """Return a consumer that waits while its handler raises ConnectionError."""
     return BatchConsumer(
-        queue, handler, unavailable=(ConnectionError,), size=size, concurrency=concurrency
+        queue,
+        handler,
+        unavailable=(ConnectionError,),
+        size=size,
+        times=times,
+        concurrency=concurrency,
     )
 
 

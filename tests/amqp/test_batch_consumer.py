@@ -6,8 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from aio_pika.abc import AbstractChannel
 
-from rs_order.broker import batch_consumer
-from rs_order.broker.batch_consumer import BatchConsumer
+from rs_order.broker.batch_consumer import BatchConsumer, BatchTimes
 from rs_order.broker.delivery import DeadLetter, DeadLetterReason, Delivery, Done, Outcome
 from rs_order.broker.queue_names import topology
 from rs_order.broker.topology import Topology, declare
@@ -50,7 +49,7 @@ async def test_waiting_messages_are_handled_in_one_batch_in_order(
     await send(channel, QUEUE, *bodies)
     handler = RecordingHandler()
 
-    consumer = new_consumer(QUEUE, handler, size=10)
+    consumer = new_consumer(QUEUE, handler, size=10, times=BatchTimes(idle=1, longest=WAIT_SECONDS))
     async with supervised(broker.url, broker.vhost, TOPOLOGY.multitenant, [consumer]):
         await handler.received(25)
 
@@ -60,19 +59,18 @@ async def test_waiting_messages_are_handled_in_one_batch_in_order(
 
 
 async def test_a_message_after_quiet_is_handled_at_once_and_a_trickle_in_batches(
-    broker: FreshBroker, channel: AbstractChannel, monkeypatch: pytest.MonkeyPatch
+    broker: FreshBroker, channel: AbstractChannel
 ) -> None:
     """The first batch closes as soon as nothing more arrives, the next one keeps its distance to it."""
-    monkeypatch.setattr(batch_consumer, "APART_SECONDS", WAIT_SECONDS)
-    monkeypatch.setattr(batch_consumer, "LONGEST_COLLECTION_SECONDS", WAIT_SECONDS)
+    times = BatchTimes(apart=WAIT_SECONDS, longest=WAIT_SECONDS)
     handler = RecordingHandler()
 
-    consumer = new_consumer(QUEUE, handler, size=2)
+    consumer = new_consumer(QUEUE, handler, size=2, times=times)
     async with supervised(broker.url, broker.vhost, TOPOLOGY.multitenant, [consumer]):
         await send(channel, QUEUE, b"1")
         await handler.received(1)
         await send(channel, QUEUE, b"2")
-        await asyncio.sleep(10 * batch_consumer.IDLE_SECONDS)  # nothing may happen meanwhile
+        await asyncio.sleep(10 * times.idle)  # nothing may happen meanwhile
         await send(channel, QUEUE, b"3")
         await handler.received(3)
 
