@@ -55,7 +55,7 @@ class BatchConsumer:
         notify: Notify | None = None,
         index: Index | None = None,
         size: int = 1000,
-        times: BatchTimes = BatchTimes(),  # noqa: B008 - a frozen value
+        times: BatchTimes = BatchTimes(),
         concurrency: int = 1,
         backoff: Backoff = BACKOFF,
     ) -> None:

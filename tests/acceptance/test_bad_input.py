@@ -406,9 +406,7 @@ async def test_a_message_without_a_known_tenant_is_a_dead_letter(
     assert notification.body == failure_notification(1, **{label: 1})
 
 
-_WAITS_FOR_REQUESTS = f"""
-select 1 from pg_locks where relation = 'order_{TENANT}.order_request'::regclass and not granted
-"""
+_WAITS_FOR = "select 1 from pg_locks where relation = $1::text::regclass and not granted"
 
 
 async def test_w13_valid_requests_beside_invalid_ones_are_granted(platform: Platform) -> None:
@@ -432,7 +430,7 @@ async def test_w13_valid_requests_beside_invalid_ones_are_granted(platform: Plat
             # The first request waits for this lock; the messages after it form one batch.
             await holder.execute(f"lock table order_{TENANT}.order_request")
             await send(platform, good[3])
-            await until_rows(platform, _WAITS_FOR_REQUESTS)
+            await until_rows(platform, _WAITS_FOR, f"order_{TENANT}.order_request")
             for message in batch:
                 await platform.peer.send(REQUESTS, message)
     finally:
