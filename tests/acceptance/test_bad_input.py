@@ -28,7 +28,7 @@ from tests.acceptance.shared_platform import (
 )
 from tests.support.measurement import unmeasured
 from tests.support.mutations import mutated
-from tests.support.polling import eventually
+from tests.support.polling import LOCK_WAITS, eventually
 from tests.support.reused_broker import INSTANCE
 
 NO_QUERY = "[NotEmpty] list of queries should not be empty at queries: rejected value [{}]."
@@ -406,7 +406,10 @@ async def test_a_message_without_a_known_tenant_is_a_dead_letter(
     assert notification.body == failure_notification(1, **{label: 1})
 
 
-_WAITS_FOR = "select 1 from pg_locks where relation = $1::text::regclass and not granted"
+async def _is_empty(platform: Platform, queue: str) -> bool:
+    """True if the broker has delivered all messages of a queue."""
+    declared = await platform.peer.channel.declare_queue(queue, passive=True)
+    return declared.declaration_result.message_count == 0
 
 
 async def test_w13_valid_requests_beside_invalid_ones_are_granted(platform: Platform) -> None:
@@ -430,9 +433,10 @@ async def test_w13_valid_requests_beside_invalid_ones_are_granted(platform: Plat
             # The first request waits for this lock; the messages after it form one batch.
             await holder.execute(f"lock table order_{TENANT}.order_request")
             await send(platform, good[3])
-            await until_rows(platform, _WAITS_FOR, f"order_{TENANT}.order_request")
+            await until_rows(platform, LOCK_WAITS)
             for message in batch:
                 await platform.peer.send(REQUESTS, message)
+            await eventually(lambda: _is_empty(platform, REQUEST_QUEUE), "all messages delivered")
     finally:
         await holder.close()
     for body in good:
