@@ -76,28 +76,30 @@ class AskStorage:
         self._clock = clock
         self._retries = retries
 
-    async def first(self, uow: UnitOfWork, order: Order, sub_order: SubOrder) -> int:
-        """Request the files of a sub-order in the caller's unit of work; the caller saves the sub-order.
+    async def first(self, uow: UnitOfWork, chosen: Sequence[tuple[Order, SubOrder]]) -> None:
+        """Request the files of sub-orders in the caller's unit of work; the caller saves the sub-orders.
 
         A process whose inputs are all settled, or external, begins at once.
-
-        Returns:
-            The number of requested files.
         """
-        checksums = await uow.files.pending_checksums(sub_order.id)
-        if sub_order.kind is SubOrderKind.PROCESSING and not checksums:
-            sub_order.begin_processing(self._clock.now(), reason=Reason.NOTHING_TO_ASK)
-            await uow.messages.send([StartProcessingStep(order.id, sub_order.id).to(uow.tenant)])
-            return 0
+        pending = await uow.files.pending_checksums([sub_order.id for _, sub_order in chosen])
+        messages: list[OutgoingMessage] = []
+        for order, sub_order in chosen:
+            messages += self._started(uow.tenant, order, sub_order, pending[sub_order.id])
+        await uow.messages.send(messages)
+
+    def _started(
+        self, tenant: Tenant, order: Order, sub_order: SubOrder, checksums: Sequence[Checksum]
+    ) -> list[OutgoingMessage]:
+        """Start a sub-order. Return its requests and its reminder, or the step that starts its process."""
         now = self._clock.now()
+        if sub_order.kind is SubOrderKind.PROCESSING and not checksums:
+            sub_order.begin_processing(now, reason=Reason.NOTHING_TO_ASK)
+            return [StartProcessingStep(order.id, sub_order.id).to(tenant)]
         sub_order.start(now)
-        await uow.messages.send(
-            [
-                *restore_requests(uow.tenant, order, checksums, self._checksums),
-                self._reminder(uow.tenant, sub_order),
-            ]
-        )
-        return len(checksums)
+        return [
+            *restore_requests(tenant, order, checksums, self._checksums),
+            self._reminder(tenant, sub_order),
+        ]
 
     async def again(self, tenant: Tenant, step: AskAgainStep) -> None:
         """Remind storage of the files that it has not settled, or give up."""
@@ -119,9 +121,13 @@ class AskStorage:
                 await self._give_up(uow, order, sub_order)
                 return
             sub_order.asks += 1
-            checksums = await uow.files.pending_checksums(sub_order.id)
-            await uow.messages.send(restore_requests(tenant, order, checksums, self._checksums))
-            await uow.messages.send([self._reminder(tenant, sub_order)])
+            pending = await uow.files.pending_checksums([sub_order.id])
+            await uow.messages.send(
+                [
+                    *restore_requests(tenant, order, pending[sub_order.id], self._checksums),
+                    self._reminder(tenant, sub_order),
+                ]
+            )
             await uow.sub_orders.save([sub_order], now)
 
     async def _wait_for_its_stop(self, uow: UnitOfWork, sub_order: SubOrder) -> None:

@@ -12,7 +12,7 @@ from rs_order.domain.states import OrderStatus, SubOrderKind, SubOrderState
 from rs_order.domain.sub_order import SubOrder
 from rs_order.ports import Clock
 from rs_order.scheduling.restoration import AskStorage
-from rs_order.store.sub_orders import ReadySubOrder
+from rs_order.store.sub_orders import OwnerQueue, ReadySubOrder
 from rs_order.store.unit_of_work import Store, UnitOfWork
 
 
@@ -48,13 +48,14 @@ class ScheduleSubOrders:
 
     async def _pass(self, uow: UnitOfWork, owner: str) -> None:
         """Lock the orders in the owner's queue, decide which sub-orders start, and start them."""
-        slots = await self._free_slots(uow, owner)
+        found = await self._queue(uow, owner)
+        slots = self._limits.per_user - found.slots_taken if self._limits.per_user else None
         wanted = slots_of_pass(slots, self._pass_limits)
-        queue = await uow.sub_orders.next_ready(owner, wanted + 1) if wanted else []
-        without_slot = await uow.sub_orders.next_ready(
-            owner, self._pass_limits.sub_orders, asks_storage=False
-        )
+        queue = found.with_slot[: wanted + 1] if wanted else []
+        without_slot = found.without_slot
         ready = [*queue, *without_slot]
+        if not ready:
+            return
         orders = await uow.orders.lock(sorted({one.order_id for one in ready}))
         running = {order.id: order for order in orders if order.status is OrderStatus.RUNNING}
         loaded = await _load(uow, (one.id for one in ready if one.order_id in running))
@@ -72,11 +73,14 @@ class ScheduleSubOrders:
         elif decision.waiting_rank:
             await uow.capacity.wait(owner, decision.waiting_rank)
 
-    async def _free_slots(self, uow: UnitOfWork, owner: str) -> int | None:
-        """Return the free slots of the owner; None if there is no limit."""
-        if not self._limits.per_user:
-            return None
-        return self._limits.per_user - await uow.sub_orders.slots_taken(owner)
+    async def _queue(self, uow: UnitOfWork, owner: str) -> OwnerQueue:
+        """Return the owner's queue as far as a pass needs it, if all slots are free."""
+        return await uow.sub_orders.queue_of(
+            owner,
+            with_slot=1 + slots_of_pass(self._limits.per_user or None, self._pass_limits),
+            without_slot=self._pass_limits.sub_orders,
+            count_slots=bool(self._limits.per_user),
+        )
 
     async def _capacity(self, uow: UnitOfWork) -> int | None:
         """Lock and return the free capacity of the service; None if there is no limit."""
@@ -90,11 +94,13 @@ class ScheduleSubOrders:
         orders: Mapping[OrderId, Order],
     ) -> None:
         """Ask storage for the files of sub-orders; a process that needs none of it begins at once."""
-        for sub_order in chosen:
-            await self._ask.first(uow, orders[sub_order.order_id], sub_order)
+        if not chosen:
+            return
+        await self._ask.first(uow, [(orders[one.order_id], one) for one in chosen])
         asked = [one for one in chosen if one.state is SubOrderState.RUNNING]
         await uow.sub_orders.save(chosen, self._clock.now())
-        await uow.capacity.acquire(owner, [sub_order.id for sub_order in asked])
+        if asked:
+            await uow.capacity.acquire(owner, [sub_order.id for sub_order in asked])
 
 
 async def _load(uow: UnitOfWork, ids: Iterable[SubOrderId]) -> dict[SubOrderId, SubOrder]:

@@ -11,7 +11,7 @@ from rs_order.domain.moves import Reason
 from rs_order.domain.states import SubOrderState
 from rs_order.domain.sub_order import SubOrder
 from rs_order.store.orders import SQL as ORDER_SQL
-from rs_order.store.pool import Connection, statements, tenant_schema
+from rs_order.store.pool import Connection, Row, statements, tenant_schema
 from rs_order.store.rows import affected, sub_order_of, sub_order_record
 
 SQL = statements("sub_orders")
@@ -31,6 +31,16 @@ class ReadySubOrder:
     id: SubOrderId
     order_id: OrderId
     rank: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerQueue:
+    """The next sub-orders of an owner, by rank, and the slots that the owner takes."""
+
+    slots_taken: int
+    """Sub-orders that count against the owner's concurrency limit (domain.md 6.1)."""
+    with_slot: list[ReadySubOrder]
+    without_slot: list[ReadySubOrder]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,30 +128,29 @@ class SubOrders:
         """Let only this unit of work schedule the owner's sub-orders until it ends."""
         await self._connection.execute(SQL["lock_owner"], f"{tenant_schema(self._tenant)}/{owner}")
 
-    async def slots_taken(self, owner: str) -> int:
-        """Return how many sub-orders count against the owner's concurrency limit (domain.md 6.1)."""
-        return int(await self._connection.fetchval(SQL["slots_taken"], owner))
-
     async def owners_ready(self) -> list[str]:
         """Return the owners with a ready sub-order."""
         return [row["owner"] for row in await self._connection.fetch(SQL["owners_ready"])]
 
-    async def next_ready(
-        self, owner: str, limit: int | None, *, asks_storage: bool = True
-    ) -> list[ReadySubOrder]:
-        """Return the owner's next sub-orders of running orders, by rank.
+    async def queue_of(
+        self, owner: str, *, with_slot: int, without_slot: int, count_slots: bool
+    ) -> OwnerQueue:
+        """Return the owner's next sub-orders by rank. Slots aren't counted if there is none.
 
         Args:
             owner: of the sub-orders.
-            limit: the most that are returned; None: no limit.
-            asks_storage: True: those that need a slot. False: those that start without one, processes
-                of external files.
+            with_slot: the most of those that need a slot.
+            without_slot: the most of those that start without one, processes of external files.
+            count_slots: False: the owner has no limit, and there may be many sub-orders to count.
         """
-        rows = await self._connection.fetch(SQL["next_ready"], owner, limit, asks_storage)
-        return [
-            ReadySubOrder(SubOrderId(row["id"]), OrderId(row["order_id"]), row["rank"])
-            for row in rows
-        ]
+        rows = await self._connection.fetch(
+            SQL["owner_queue"], owner, with_slot, without_slot, count_slots
+        )
+        return OwnerQueue(
+            slots_taken=rows[0]["slots_taken"] if rows else 0,
+            with_slot=[_ready(row) for row in rows if row["asks_storage"]],
+            without_slot=[_ready(row) for row in rows if not row["asks_storage"]],
+        )
 
     async def release(self, order_ids: Sequence[OrderId], limit: int) -> list[ReleasedSubOrder]:
         """Delete up to ``limit`` sub-orders of inactive orders that run, process or wait. Return them."""
@@ -155,6 +164,10 @@ class SubOrders:
     async def _add_history(self, moves: Sequence[dict[str, Any]], at: datetime) -> None:
         if moves:
             await self._connection.execute(ORDER_SQL["add_history"], moves, at)
+
+
+def _ready(row: Row) -> ReadySubOrder:
+    return ReadySubOrder(SubOrderId(row["id"]), OrderId(row["order_id"]), row["rank"])
 
 
 def _move(

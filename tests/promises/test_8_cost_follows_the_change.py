@@ -232,7 +232,7 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 HOT: list[tuple[str, str, tuple[Any, ...]]] = [
     ("files", "settle_by_checksum", ([1, 2, 3], ["a" * 32, "b" * 32], ["c" * 32], ["broken"])),
-    ("files", "pending_checksums", (1,)),
+    ("files", "pending_checksums", ([1, 2],)),
     ("files", "available_files", (2, 0, 100)),
     ("files", "files_of_order", (2, 0, 100)),
     (
@@ -246,8 +246,7 @@ HOT: list[tuple[str, str, tuple[Any, ...]]] = [
     ("orders", "lock", ([1, 2],)),
     ("orders", "labels_taken", (["user1"], ["label 1"])),
     ("sub_orders", "load", ([1, 2],)),
-    ("sub_orders", "next_ready", ("user1", 3, True)),
-    ("sub_orders", "slots_taken", ("user1",)),
+    ("sub_orders", "owner_queue", ("user1", 3, 100, True)),
     ("completions", "known_files", (1, ["5e0c7a52-6f0e-4a5b-8f39-3b1f6f6a8d10"])),
     ("processing", "known_inputs", (1, ["5e0c7a52-6f0e-4a5b-8f39-3b1f6f6a8d10"])),
     ("processing", "inputs", (1,)),

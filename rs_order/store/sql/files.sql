@@ -1,10 +1,10 @@
 -- name: pending_checksums
--- Checksums that storage still has to settle, of files or of inputs of a process. $1 sub-order.
-select checksum from data_file
-where sub_order_id = $1 and state = 'PENDING' and checksum is not null
+-- Checksums that storage still has to settle, of files or of inputs of a process. $1 sub-orders.
+select sub_order_id, checksum from data_file
+where sub_order_id = any ($1) and state = 'PENDING' and checksum is not null
 union
-select checksum from process_input where sub_order_id = $1 and state = 'PENDING'
-order by checksum
+select sub_order_id, checksum from process_input where sub_order_id = any ($1) and state = 'PENDING'
+order by sub_order_id, checksum
 
 -- name: settle_by_checksum
 -- Apply storage events to files that storage was asked for. "Unavailable" wins. The orders are locked.

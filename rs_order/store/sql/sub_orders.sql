@@ -84,11 +84,6 @@ where sub_order.id = record.id
 -- Only one scheduling run of an owner at a time. $1 schema and owner.
 select pg_advisory_xact_lock(hashtextextended($1, 1))
 
--- name: slots_taken
--- Sub-orders that run, or wait for a download that is possible. External ones never count. $1 owner.
-select count(*) from sub_order
-where owner = $1 and kind <> 'EXTERNAL' and (state = 'RUNNING' or (state = 'WAITING' and not quota_exceeded))
-
 -- name: owners_ready
 -- Owners with a ready sub-order: one index probe per owner.
 with recursive ready (owner) as (
@@ -103,18 +98,29 @@ with recursive ready (owner) as (
 )
 select owner from ready where owner is not null
 
--- name: next_ready
--- The owner's next sub-orders by rank. Paused orders are left out. So are orders under retry, because peers
--- learn the number of their new sub-orders first.
--- $1 owner, $2 limit (null: none), $3 true: those that storage is asked for; false: the others.
-select sub_order.id, sub_order.order_id, sub_order.rank
-from sub_order
-join orders on orders.id = sub_order.order_id
-where sub_order.owner = $1 and sub_order.state = 'READY' and sub_order.asks_storage = $3
-  and orders.status = 'RUNNING'
-  and not exists (select from retry where retry.order_id = orders.id)
-order by sub_order.rank
-limit $2
+-- name: owner_queue
+-- The owner's next sub-orders by rank, those that storage is asked for and the others. Paused orders are left out.
+-- So are orders under retry, because peers learn the number of their new sub-orders first.
+-- Each row has the number of slots that the owner takes: by sub-orders that run, or wait for a download that is
+-- possible. External ones never count. If no sub-order is ready, there is no row.
+-- $1 owner, $2 limit of those that storage is asked for, $3 limit of the others, $4 false: slots aren't counted.
+select next.asks_storage, ready.id, ready.order_id, ready.rank, (
+    select count(*) from sub_order
+    where $4 and owner = $1 and kind <> 'EXTERNAL'
+      and (state = 'RUNNING' or (state = 'WAITING' and not quota_exceeded))
+) as slots_taken
+from (values (true, $2::integer), (false, $3::integer)) as next (asks_storage, most)
+cross join lateral (
+    select sub_order.id, sub_order.order_id, sub_order.rank
+    from sub_order
+    join orders on orders.id = sub_order.order_id
+    where sub_order.owner = $1 and sub_order.state = 'READY' and sub_order.asks_storage = next.asks_storage
+      and orders.status = 'RUNNING'
+      and not exists (select from retry where retry.order_id = orders.id)
+    order by sub_order.rank
+    limit next.most
+) as ready
+order by next.asks_storage, ready.rank
 
 -- name: stop
 -- Put sub-orders of a paused order back into the queue at their ranks. See files.delete_slice for the form.
