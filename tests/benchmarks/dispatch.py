@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from functools import partial
 
 from rs_order.app.application import Application
 from rs_order.core.shared_steps import ScheduleStep
@@ -79,7 +80,7 @@ async def measure(quick: bool) -> Report:
             await side.warm_up(len(tenants))
         steps = (len(owners) - len(tenants)) // rounds
         samples = await interleaved(
-            rounds, {name: lambda side=side: side.measure(steps) for name, side in sides.items()}
+            rounds, {name: partial(side.measure, steps) for name, side in sides.items()}
         )
     return _report(sides, samples, rows=len(tenants) * many.total_files, steps=rounds * steps)
 

@@ -104,4 +104,4 @@ async def composed_application(**settings: Any) -> AsyncIterator[Application]:
         open_database(every) as database,
         Stubs().open_clients(every, database.tenants, []) as clients,
     ):
-        yield compose_application(SharedParts.of(every, database, clients, lambda: None))
+        yield compose_application(SharedParts.of(every, database, clients, lambda _: None))
