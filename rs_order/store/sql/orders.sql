@@ -81,12 +81,9 @@ select distinct file.order_id
 from data_file file
 join sub_order on sub_order.id = file.sub_order_id
 where file.checksum = any ($1)
-  and (
-      (file.state in ('PENDING', 'AVAILABLE')
-       and (sub_order.state = 'RUNNING' or (sub_order.state = 'READY' and sub_order.asks > 0)))
-      or (file.state = 'ERROR' and file.reason_code = 'storage-silent')
-  )
   and (file.state in ('PENDING', 'AVAILABLE') or file.reason_code = 'storage-silent')
+  and (file.reason_code = 'storage-silent'
+       or sub_order.state = 'RUNNING' or (sub_order.state = 'READY' and sub_order.asks > 0))
 union
 select input.order_id
 from process_input input
