@@ -12,7 +12,7 @@ import random
 import time
 from collections.abc import Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import aio_pika
@@ -39,7 +39,6 @@ RATIO = 0.5
 PUBLISHED_AT_ONCE = 500
 ACKNOWLEDGED_AT_ONCE = 500
 LONGEST_SECONDS = 900
-QUORUM = Queue("benchmark.file-references", arguments={"x-queue-type": "quorum"})
 
 
 @dataclass(frozen=True)
@@ -96,6 +95,7 @@ class _Run:
         self._channel = channel
         self._sizes = sizes
         self._names = broker_topology(application.shared.settings)
+        self._quorum = self._names.quorum_queue(self._names.file_references)
         self._next_sub_order = 1
         self._events: list[aio_pika.Message] = []
         self.cpu: dict[str, list[float]] = {"service": [], "database": [], "broker": []}
@@ -104,20 +104,20 @@ class _Run:
     async def samples(self) -> dict[str, tuple[float, ...]]:
         """Return the events per second of each side."""
         await declare(self._channel, self._names.multitenant)
-        await declare(self._channel, Elements((), (QUORUM,), ()))
+        await declare(self._channel, Elements((), (self._quorum,), ()))
         classic = self._names.file_references
         try:
             return await interleaved(
                 self._sizes.rounds,
                 {
-                    "quorum, service": lambda: self._service(QUORUM, self._sizes.quorum),
-                    "quorum, floor": lambda: self._floor(QUORUM),
+                    "quorum, service": lambda: self._service(self._quorum, self._sizes.quorum),
+                    "quorum, floor": lambda: self._floor(self._quorum),
                     "compatible, service": lambda: self._service(classic, self._sizes.compatible),
                     "compatible, floor": lambda: self._floor(classic),
                 },
             )
         finally:
-            await self._channel.queue_delete(QUORUM.name)
+            await self._channel.queue_delete(self._quorum.name)
 
     async def _service(self, queue: Queue, sub_orders: int) -> float:
         """Let the service handle the events of the next sub-orders of each tenant."""
@@ -126,7 +126,7 @@ class _Run:
         await self._publish(queue)
         before = await self._cpu()
         seconds = await self._handled(queue)
-        if queue is QUORUM:
+        if queue is self._quorum:
             for name, used in (await self._cpu()).items():
                 self.cpu[name].append(1000 * (used - before[name]) / len(self._events))
         return len(self._events) / seconds
@@ -144,7 +144,7 @@ class _Run:
 
     async def _handled(self, queue: Queue) -> float:
         """Run the service's consumer until it has handled all events. Return the time in seconds."""
-        consumer = _consumer(self._application, replace(self._names, file_references=queue))
+        consumer = _consumer(self._application, self._names, queue)
         url, vhost = self._broker.url, self._broker.vhost
         connection = SupervisedConnection(url, vhost, Elements((), (), ()), [consumer])
         running = asyncio.create_task(connection.run())
@@ -178,14 +178,14 @@ class _Run:
         }
 
 
-def _consumer(application: Application, names: Topology) -> BatchConsumer:
-    """Return the consumer of availability events, as the service builds it."""
+def _consumer(application: Application, names: Topology, queue: Queue) -> BatchConsumer:
+    """Return the consumer of a queue, as the service builds it."""
 
     async def index(_: Sequence[object]) -> None:
         raise AssertionError("an event became a dead letter")
 
     consumers = shared_consumers(names, application, index)
-    return next(one for one in consumers if one.queue == names.file_references)
+    return next(one for one in consumers if one.queue == queue)
 
 
 async def _consumed(broker: FreshBroker, queue: Queue, total: int) -> float:
