@@ -10,7 +10,7 @@ from rs_order.ports import Clock
 from rs_order.settings import PREFIX, Settings, SettingsError
 from rs_order.store.audit import AuditActor
 from rs_order.store.data_rights import grant_data_rights
-from rs_order.store.migrate import migrate_platform, migrate_tenant
+from rs_order.store.migrate import migrate_platform, migrate_tenants
 from rs_order.store.pool import InvalidTenantNameError, Pool, open_pool
 from rs_order.store.tenants import Tenants
 from rs_order.store.unit_of_work import Store
@@ -69,10 +69,10 @@ async def open_database(
         await migrate_platform(pool, after=after_deployment)
         tenants = Tenants(pool)
         await tenants.load()
-        for tenant in tenants.names():
-            await migrate_tenant(pool, tenant, after=after_deployment)
+        await migrate_tenants(pool, tenants.names(), after=after_deployment)
         for name in settings.tenants:
-            await _add_configured(tenants, name)
+            if not tenants.serves(name):
+                await _add_configured(tenants, name)
         yield Database(pool, tenants, clock or SystemClock())
 
 

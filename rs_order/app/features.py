@@ -231,7 +231,7 @@ class Tenants:
 def tenants(
     shared: SharedParts, schedule: ScheduleSubOrders, mails: PlanMails, reconciler: ReconcilerRuns
 ) -> Tenants:
-    resume = ResumeTenant(schedule, mails, reconciler)
+    resume = ResumeTenant(shared.tenants, shared.clock, schedule, mails, reconciler)
     connect = ConnectTenants(
         shared.store,
         shared.tenants,

@@ -193,8 +193,7 @@ def exclude_from_collections() -> None:
 
 async def _catch_up(application: Application) -> None:
     """Resume the tenants, and look for tenants whose events were published while no process ran."""
-    for tenant in application.shared.tenants.names():
-        await application.tenants.resume.handle(tenant)
+    await application.tenants.resume.all()
     if application.shared.settings.tenants_from_platform:
         await application.tenants.connect.plan_search()
 

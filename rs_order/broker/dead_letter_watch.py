@@ -21,6 +21,8 @@ from rs_order.domain.dead_letters import StoredDeadLetter
 from rs_order.ports import IndexedQueue, IndexedRow, LetterIndex
 
 CHECK_SECONDS = 2.0
+LONGEST_PAUSE_SECONDS = 10.0
+"""Each check that finds no difference doubles the pause up to this."""
 REST_FACTOR = 10
 """A check is followed by a pause at least so many times as long as it took."""
 PURGE_SECONDS = 600.0
@@ -70,7 +72,7 @@ class DeadLetterWatch:
             vhost_name: its name.
             queues: returns those that hold dead letters.
             index: what is kept equal to the queues.
-            check_seconds: the shortest pause between two checks.
+            check_seconds: the shortest pause between two checks; it grows while nothing differs.
         """
         self._url = url
         self._vhost = vhost
@@ -100,17 +102,19 @@ class DeadLetterWatch:
         self._stopping.set()
 
     async def _check_again_and_again(self, connection: AbstractConnection) -> None:
-        loop = asyncio.get_running_loop()
+        loop, pause = asyncio.get_running_loop(), self._check_seconds
         while True:
-            began = loop.time()
+            began, differs = loop.time(), True
             try:
-                await self.check(connection)
+                differs = await self.check(connection)
             except Exception as error:  # noqa: BLE001 - broker or index are unavailable; the next check may succeed
                 _log.warning("dead-letters-not-checked", vhost=self._vhost_name, cause=str(error))
-            await asyncio.sleep(max(self._check_seconds, REST_FACTOR * (loop.time() - began)))
+            longest = max(LONGEST_PAUSE_SECONDS, self._check_seconds)
+            pause = self._check_seconds if differs else min(2 * pause, longest)
+            await asyncio.sleep(max(pause, REST_FACTOR * (loop.time() - began)))
 
-    async def check(self, connection: AbstractConnection) -> None:
-        """Compare all queues with the index once, and read those that differ."""
+    async def check(self, connection: AbstractConnection) -> bool:
+        """Compare all queues with the index once, and read those that differ. True if there were any."""
         indexed = await self._index.queues(self._vhost.value)
         await self._save_missing(connection, indexed)
         differing = [
@@ -121,6 +125,7 @@ class DeadLetterWatch:
         if differing:
             await self._read(differing)
         await self._purge()
+        return bool(differing)
 
     async def _read(self, queues: Sequence[str]) -> None:
         """Read queues, unless another instance does."""

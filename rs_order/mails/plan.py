@@ -36,6 +36,11 @@ class PlanMails:
         self._reminded: set[Tenant] = set()
         """The tenants whose reminder runs had begun before an order was completed."""
 
+    @property
+    def schedule(self) -> str:
+        """The schedule of the reminder runs."""
+        return self._reminders.text
+
     async def order_completed(self, uow: UnitOfWork, order: Order, now: datetime) -> None:
         """Plan the confirmation of an order placed on the project's site that has files (domain.md 16.2).
 

@@ -50,6 +50,10 @@ async def begin_reconciling(uow: UnitOfWork, now: datetime) -> bool:
     return begun
 
 
+RUNS_OF_USED_TENANTS = (RECONCILIATIONS, PURGES)
+"""The periodic runs that begin when a tenant is used."""
+
+
 class ReconcilerRuns:
     """Begins the runs of the reconciler. Each run plans the next one twice, the second one run later.
 
@@ -86,6 +90,7 @@ class ReconcilerRuns:
                     *(check.to(tenant) for check in first_checks(now)),
                 ]
             )
+            await begin_purges(uow, now)
             if await uow.runs.begin(RECOUNTS, 1, now):
                 await uow.messages.send([RecountStep.first(2).to(tenant, now)])
             await self._begin_overdue(uow, now - self._every, now)

@@ -24,7 +24,7 @@ class PurgeInboxStep(Step, name="tidy", periodic=True):
 
 
 async def begin_purges(uow: UnitOfWork, now: datetime) -> None:
-    """Start the runs of a tenant, unless they have begun. Each resumption of the tenant does so."""
+    """Start the runs of a tenant, unless they have begun. Each run of the reconciler does so."""
     if await uow.runs.begin(PURGES, 1, now + EVERY):
         await uow.messages.send([PurgeInboxStep(2).to(uow.tenant, now + EVERY)])
 

@@ -24,7 +24,7 @@ from rs_order.ports import Clock, IndexedQueue, IndexedRow, Written
 from rs_order.store.audit import AuditEntry, record
 from rs_order.store.errors import store_errors
 from rs_order.store.outbox import Messages, OutgoingMessage
-from rs_order.store.pool import Connection, Pool, Row, statements, transaction
+from rs_order.store.pool import Connection, Pool, Row, single_statement, statements, transaction
 from rs_order.store.rows import json_text
 
 SQL = statements("dead_letters")
@@ -37,7 +37,7 @@ PURGED_AT_A_TIME: Final = 1000
 class DeadLetterIndex:
     """The index as consumers and the watcher of the queues keep it.
 
-    Each method is one transaction, and raises StoreError if it fails.
+    Each method is one transaction or one statement, and raises StoreError if it fails.
     """
 
     def __init__(self, pool: Pool, clock: Clock) -> None:
@@ -63,7 +63,7 @@ class DeadLetterIndex:
 
     async def queues(self, vhost: str) -> Sequence[IndexedQueue]:
         """Return the dead letters of a virtual host, by queue and origin."""
-        async with self._transaction() as connection:
+        async with self._statement() as connection:
             rows = await connection.fetch(SQL["queues"], vhost)
         return [
             IndexedQueue(row["queue"], row["origin"], row["letters"], row["to_remove"])
@@ -72,13 +72,13 @@ class DeadLetterIndex:
 
     async def in_queue(self, vhost: str, queue: str) -> Sequence[IndexedRow]:
         """Return the dead letters that the index has in a queue."""
-        async with self._transaction() as connection:
+        async with self._statement() as connection:
             rows = await connection.fetch(SQL["in_queue"], vhost, queue)
         return [IndexedRow(row["id"], row["identity"], to_remove=row["to_remove"]) for row in rows]
 
     async def left_queue(self, ids: Sequence[str]) -> None:
         """Note that dead letters have left their queue. An open one was removed by something else."""
-        async with self._transaction() as connection:
+        async with self._statement() as connection:
             await connection.execute(SQL["left_queue"], ids, self._clock.now())
 
     async def save_missing(self, vhost: str, queues: Collection[str]) -> None:
@@ -98,6 +98,12 @@ class DeadLetterIndex:
     async def _transaction(self) -> AsyncIterator[Connection]:
         with store_errors():
             async with transaction(self._pool) as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def _statement(self) -> AsyncIterator[Connection]:
+        with store_errors():
+            async with single_statement(self._pool) as connection:
                 yield connection
 
 

@@ -24,6 +24,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt,
 
 from rs_order.domain.ids import Tenant
 from rs_order.store.data_rights import lacks_rights, recorded_migrations, role_of
+from rs_order.store.every_tenant import applied_migrations
 from rs_order.store.pool import LONGEST_IDLE_MS, PLATFORM_SCHEMA, Connection, Pool, tenant_schema
 
 _LOCK = 7226_0001
@@ -183,6 +184,19 @@ async def migrate_platform(pool: Pool, *, after: bool = False) -> None:
         )
 
 
+async def migrate_tenants(pool: Pool, tenants: Sequence[Tenant], *, after: bool = False) -> None:
+    """Update the schemas of tenants. Those that are up to date are found by a few statements for all.
+
+    Raises:
+        MigrationError: see `pending`; or the role lacks the rights.
+    """
+    known = migrations("tenant")
+    applied = await applied_migrations(pool, tenants)
+    for tenant in tenants:
+        if tenant not in applied or pending(known, applied[tenant], after=after, in_use=True):
+            await migrate_tenant(pool, tenant, after=after, known=known)
+
+
 async def migrate_tenant(
     pool: Pool,
     tenant: Tenant,
@@ -285,7 +299,10 @@ async def _apply(connection: Connection, migration: Migration, schema: str) -> N
 
 async def _lock_schema(connection: Connection, schema: str) -> dict[int, str]:
     """Create the schema if there is none, lock all migrations, and return those applied to it."""
-    await connection.execute(f"set local idle_in_transaction_session_timeout = {LONGEST_IDLE_MS}")
+    await connection.execute(
+        f"set local idle_in_transaction_session_timeout = {LONGEST_IDLE_MS};"
+        "set local lock_timeout = 0; set local statement_timeout = 0"
+    )
     await connection.execute("select pg_advisory_xact_lock($1)", _LOCK, timeout=_TIMEOUT_SECONDS)
     await connection.execute(f"set local lock_timeout = '{_LOCK_TIMEOUT}'")
     await connection.execute(f"create schema if not exists {schema}")

@@ -18,7 +18,15 @@ from rs_order.contracts.notifications import CopyMetadata
 from rs_order.domain.ids import OrderId, RequestId, Tenant
 from rs_order.ports import Clock, MessageKind, OutboxCheck, OutboxRow, Written
 from rs_order.store.errors import store_errors
-from rs_order.store.pool import LONGEST_IDLE_MS, Connection, Pool, Row, statements, transaction
+from rs_order.store.pool import (
+    LONGEST_IDLE_MS,
+    Connection,
+    Pool,
+    Row,
+    single_statement,
+    statements,
+    transaction,
+)
 from rs_order.store.rows import affected, json_text
 
 MESSAGES_SQL = statements("messages")
@@ -351,7 +359,7 @@ class Outbox:
 
     async def check(self) -> OutboxCheck:
         """Return which partitions have due rows, and when the next row is due."""
-        async with transaction(self._pool, readonly=True) as connection:
+        async with single_statement(self._pool) as connection:
             rows = await connection.fetch(OUTBOX_SQL["check"], self._clock.now())
         seconds = {row["partition"]: row["seconds"] for row in rows}
         return OutboxCheck(
@@ -391,7 +399,7 @@ class Outbox:
                 last.append(_with_value(OUTBOX_SQL["remove"], f"'{{{ids}}}'"))
 
     async def lag(self) -> OutboxLag:
-        async with transaction(self._pool, readonly=True) as connection:
+        async with single_statement(self._pool) as connection:
             (row,) = await connection.fetch(OUTBOX_SQL["lag"], self._clock.now())
         return OutboxLag(
             rows=row["rows"],

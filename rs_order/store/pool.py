@@ -1,19 +1,19 @@
 """Access to PostgreSQL: the connection pool, the schemas, and the named statements.
 
-A session keeps no state: a pooler in transaction mode may stand between this process and the database. So the
-tenant and the time limits are set at the beginning of each transaction, until its end. A client that vanishes
-without closing its connection loses its locks when one of these limits ends.
+The tenant is set at the beginning of each transaction, until its end. So are the time limits if a pooler in
+transaction mode may stand between this process and the database; else sessions begin with them. A client that
+vanishes without closing its connection loses its locks when one of these limits ends.
 """
 
 import asyncio
 import re
 import socket
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 import asyncpg
 import orjson
@@ -23,6 +23,7 @@ from prometheus_client import Gauge
 from rs_order.domain.identity import SERVICE
 from rs_order.domain.ids import Tenant
 from rs_order.store.errors import DATABASE_ERRORS, connection_errors, store_errors
+from rs_order.store.tenant_pool import TenantPool
 
 IDLE_SECONDS: Final = 300
 """An unused connection is closed after this time."""
@@ -55,11 +56,12 @@ if TYPE_CHECKING:  # the driver's own classes can't be subscripted at run time
 
     DriverConnection = asyncpg.Connection[asyncpg.Record]
     Connection = DriverConnection | PoolConnectionProxy[asyncpg.Record]
-    Pool = asyncpg.Pool[asyncpg.Record]
 else:
-    from asyncpg import Connection, Pool
+    from asyncpg import Connection
 
     DriverConnection = Connection
+
+Pool = TenantPool
 
 log = structlog.get_logger(__name__)
 _waiting = Gauge(
@@ -79,6 +81,9 @@ class WatchedConnection(DriverConnection):
     disk_is_full: ClassVar[bool] = False
     """True after a unit of work of this process failed because the server's disk is full, until a probe
     of :class:`rs_order.store.watch.DatabaseWatch` succeeds."""
+    is_direct = False
+    """True if no pooler may be in between: the session has the time limits, so its transactions need not set
+    them, and a single statement needs no transaction."""
 
     def __init__(self, protocol: Any, transport: Any, *arguments: Any) -> None:
         super().__init__(protocol, transport, *arguments)
@@ -116,6 +121,12 @@ async def prepare_connection(connection: Connection) -> None:
             )
 
 
+async def prepare_direct_connection(connection: Connection) -> None:
+    """Do the same for a connection without a pooler in between."""
+    await prepare_connection(connection)
+    cast("WatchedConnection", connection).is_direct = True
+
+
 async def keep_session(_connection: Connection) -> None:
     """Reset nothing when a connection returns to the pool: sessions keep no state.
 
@@ -140,11 +151,11 @@ async def open_pool(
             parameters of the session that it doesn't know, so none is sent then.
         connection_class: the class of the connections.
     """
-    return await asyncpg.create_pool(
+    connections = await asyncpg.create_pool(
         url,
         min_size=1,
         max_size=size,
-        init=prepare_connection,
+        init=prepare_direct_connection if statement_cache else prepare_connection,
         reset=keep_session,
         connection_class=connection_class,
         statement_cache_size=512 if statement_cache else 0,
@@ -152,9 +163,12 @@ async def open_pool(
         max_inactive_connection_lifetime=IDLE_SECONDS,
         command_timeout=LONGEST_CALL_SECONDS,
         server_settings=(
-            {"application_name": SERVICE} | SERVER_SOCKET_OPTIONS if statement_cache else {}
+            {"application_name": SERVICE} | SERVER_SOCKET_OPTIONS | _limits(LONGEST_IDLE_MS)
+            if statement_cache
+            else {}
         ),
     )
+    return TenantPool(connections)
 
 
 @asynccontextmanager
@@ -169,8 +183,7 @@ async def transaction(
 ) -> AsyncIterator[Connection]:
     """Take a connection from the pool and begin a transaction. An exception rolls it back.
 
-    A single statement needs one, too: without a transaction, a pooler may prepare it on one server
-    connection and execute it on another.
+    For a single statement without a tenant, see `single_statement`.
 
     Args:
         pool: the connections.
@@ -183,36 +196,74 @@ async def transaction(
     Raises:
         StoreUnavailable: no connection can be opened.
     """
-    begin = "; ".join([*_begin(tenant, readonly, longest_idle_ms), *first])
-    async with _acquired(pool) as connection:
-        try:
-            await connection.execute(begin)
+    async with (
+        _acquired(pool, tenant) as connection,
+        _rolled_back_after_errors(pool, connection),
+    ):
+        limits = (
+            {}
+            if connection.is_direct and longest_idle_ms == LONGEST_IDLE_MS
+            else _limits(longest_idle_ms)
+        )
+        await connection.execute("; ".join([*_begin(tenant, readonly, limits), *first]))
+        yield connection
+        await connection.execute("; ".join([*last, "commit"]))
+
+
+@asynccontextmanager
+async def single_statement(pool: Pool) -> AsyncIterator[Connection]:
+    """Take a connection for one statement, which names the schemas of its tables.
+
+    The statement is a transaction by itself, one round trip instead of three. Behind a pooler it gets one.
+
+    Raises:
+        StoreUnavailable: no connection can be opened.
+    """
+    async with _acquired(pool) as connection, _rolled_back_after_errors(pool, connection):
+        if connection.is_direct:
             yield connection
-            await connection.execute("; ".join([*last, "commit"]))
-        except BaseException as error:
-            await _roll_back(connection)
-            if isinstance(error, asyncpg.DiskFullError):
-                WatchedConnection.disk_is_full = True
-            if isinstance(error, (asyncpg.ReadOnlySQLTransactionError, TimeoutError)):
-                await pool.expire_connections()  # the address may lead to another server now
-            raise
+            return
+        await connection.execute(
+            "; ".join(_begin(None, readonly=False, limits=_limits(LONGEST_IDLE_MS)))
+        )
+        yield connection
+        await connection.execute("commit")
 
 
-def _begin(tenant: Tenant | None, readonly: bool, longest_idle_ms: int) -> list[str]:
-    """Return the statements that begin a transaction; the server receives them as one.
+@asynccontextmanager
+async def _rolled_back_after_errors(pool: Pool, connection: Connection) -> AsyncIterator[None]:
+    """Roll back after an exception, and leave a server that can't be used."""
+    try:
+        yield
+    except BaseException as error:
+        await _roll_back(connection)
+        if isinstance(error, asyncpg.DiskFullError):
+            WatchedConnection.disk_is_full = True
+        if isinstance(error, (asyncpg.ReadOnlySQLTransactionError, TimeoutError)):
+            await pool.expire_connections()  # the address may lead to another server now
+        raise
+
+
+def _limits(longest_idle_ms: int) -> dict[str, str]:
+    """Return the server's settings that limit what a client which vanishes can hold up.
 
     A wait for a lock ends before an idle session does. If a client vanishes, those of its transactions that
     wait for a lock would otherwise get it one after the other, and each would keep it until its session ends.
     """
-    statements = [
+    return {
+        "idle_in_transaction_session_timeout": str(longest_idle_ms),
+        "lock_timeout": str(longest_idle_ms // 2),
+        "statement_timeout": str(LONGEST_STATEMENT_MS),
+    }
+
+
+def _begin(tenant: Tenant | None, readonly: bool, limits: Mapping[str, str]) -> list[str]:
+    """Return the statements that begin a transaction; the server receives them as one message."""
+    begin = [
         f"begin {'read only' if readonly else ''}",
-        f"set local idle_in_transaction_session_timeout = {longest_idle_ms}",
-        f"set local lock_timeout = {longest_idle_ms // 2}",
-        f"set local statement_timeout = {LONGEST_STATEMENT_MS}",
+        *(f"set local {name} = {value}" for name, value in limits.items()),
     ]
-    if tenant is not None:
-        statements.append(f"set local search_path = {tenant_schema(tenant)}")
-    return statements
+    return begin if tenant is None else [*begin, f"set local search_path = {tenant_schema(tenant)}"]
 
 
 async def _roll_back(connection: Connection) -> None:
@@ -227,18 +278,16 @@ async def _roll_back(connection: Connection) -> None:
 
 
 @asynccontextmanager
-async def _acquired(pool: Pool) -> AsyncIterator[Connection]:
+async def _acquired(pool: Pool, tenant: Tenant | None = None) -> AsyncIterator[Any]:
     """Acquire a connection, but none that leads to a server which only reads if a new one may not."""
-    with connection_errors(), _waiting.track_inprogress():
-        connection: Any = await pool.acquire()
-        if connection.is_outdated():
-            await pool.expire_connections()
-            await pool.release(connection)
-            connection = await pool.acquire()
-    try:
+    async with AsyncExitStack() as stack:
+        with connection_errors(), _waiting.track_inprogress():
+            connection = await stack.enter_async_context(pool.acquire(tenant))
+            if connection.is_outdated():
+                await pool.expire_connections()
+                await stack.aclose()
+                connection = await stack.enter_async_context(pool.acquire(tenant))
         yield connection
-    finally:
-        await pool.release(connection)
 
 
 PLATFORM_SCHEMA = "rs_order"

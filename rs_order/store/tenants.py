@@ -14,12 +14,14 @@ from rs_order.domain.ids import Tenant
 from rs_order.domain.settings import SettingValue
 from rs_order.store.audit import AuditAction, AuditActor, AuditEntry, Door, record
 from rs_order.store.errors import StoreError, StoreUnavailable, store_errors
+from rs_order.store.every_tenant import tenants_to_resume
 from rs_order.store.migrate import migrate_tenant
 from rs_order.store.pool import (
     IDLE_SECONDS,
     Connection,
     Pool,
     is_tenant_name,
+    single_statement,
     statements,
     tenant_schema,
     transaction,
@@ -56,7 +58,7 @@ class Tenants:
         """Read the tenants again; another process may have added or deactivated some."""
         async with self._reading:  # one after the other: an older result never replaces a newer one
             with store_errors():
-                async with transaction(self._pool, readonly=True) as connection:
+                async with single_statement(self._pool) as connection:
                     rows = await connection.fetch(SQL["all"])
             self._apply(rows)
 
@@ -66,6 +68,26 @@ class Tenants:
             await asyncio.sleep(seconds)
             with suppress(StoreError):  # health reports it
                 await self.load()
+
+    async def to_resume(
+        self,
+        tenants: Sequence[Tenant],
+        now: datetime,
+        *,
+        runs: Sequence[str],
+        scheduled_run: str,
+        schedule: str,
+    ) -> Sequence[Tenant]:
+        """Return those tenants that have work which nothing plans, or periodic runs to begin."""
+        with store_errors():
+            return await tenants_to_resume(
+                self._pool,
+                tenants,
+                now,
+                runs=runs,
+                scheduled_run=scheduled_run,
+                schedule=schedule,
+            )
 
     def serves(self, tenant: str) -> bool:
         """True if the tenant is active."""
@@ -134,7 +156,7 @@ class Tenants:
         """Store the public address of the project, unless this process knows that it is stored."""
         if self._hosts.get(tenant) != host:
             with store_errors():
-                async with transaction(self._pool) as connection:
+                async with single_statement(self._pool) as connection:
                     await connection.execute(SQL["save_host"], tenant, host)
             self.remember_host(tenant, host)
 
@@ -207,13 +229,13 @@ class Maintenance:
         if not is_tenant_name(tenant):
             return False
         with store_errors():
-            async with transaction(self._pool, readonly=True) as connection:
+            async with single_statement(self._pool) as connection:
                 return bool(await connection.fetchval(SQL["in_maintenance"], tenant))
 
     async def all(self) -> Mapping[Tenant, MaintenanceState]:
         """Return the state of every active tenant."""
         with store_errors():
-            async with transaction(self._pool, readonly=True) as connection:
+            async with single_statement(self._pool) as connection:
                 rows = await connection.fetch(SQL["maintenance_states"])
         return {Tenant(row["name"]): MaintenanceState(row["active"], row["at"]) for row in rows}
 
@@ -315,11 +337,11 @@ class DataSource:
     def use(self) -> ConnectionUse:
         """Return the present use of the connections."""
         return ConnectionUse(
-            most=self._pool.get_max_size(),
-            fewest=self._pool.get_min_size(),
+            most=self._pool.size,
+            fewest=self._pool.fewest,
             idle_milliseconds=IDLE_SECONDS * 1000,
-            open=self._pool.get_size(),
-            idle=self._pool.get_idle_size(),
+            open=self._pool.open,
+            idle=self._pool.idle,
         )
 
     async def test(self, tenant: Tenant) -> None:

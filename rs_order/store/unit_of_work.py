@@ -22,7 +22,14 @@ from rs_order.store.orders import Orders
 from rs_order.store.outbox import Leases, Messages, OutgoingMessage
 from rs_order.store.periodic_runs import PeriodicRuns
 from rs_order.store.planned_mails import Mails
-from rs_order.store.pool import LONGEST_IDLE_MS, Connection, Pool, statements, transaction
+from rs_order.store.pool import (
+    LONGEST_IDLE_MS,
+    Connection,
+    Pool,
+    single_statement,
+    statements,
+    transaction,
+)
 from rs_order.store.process_batches import Executions, ProcessChoices
 from rs_order.store.process_inputs import ProcessInputs
 from rs_order.store.reconciliation import Reconciliation
@@ -146,7 +153,7 @@ class Store:
         if not messages:
             return
         with store_errors():
-            async with transaction(self._pool) as connection:
+            async with single_statement(self._pool) as connection:
                 tenant = messages[0].tenant
                 sending = Messages(connection, tenant, self._copied)
                 await sending.send(messages)

@@ -12,9 +12,9 @@ from rs_order.core.steps import Step, StepQueue, StepScope
 from rs_order.domain.identity import INSTANCE
 from rs_order.domain.ids import Tenant
 from rs_order.domain.retry import Backoff
-from rs_order.mails.plan import PlanMails
+from rs_order.mails.plan import REMINDERS, PlanMails
 from rs_order.ports import Clock, ConnectionState, RemoteError, RemoteUnavailable
-from rs_order.reconcile.runs import ReconcilerRuns
+from rs_order.reconcile.runs import RUNS_OF_USED_TENANTS, ReconcilerRuns
 from rs_order.regards.admin import RegardsConnections
 from rs_order.scheduling.schedule import ScheduleSubOrders
 from rs_order.store.errors import StoreError
@@ -35,11 +35,22 @@ class ResumeTenant:
     """
 
     def __init__(
-        self, schedule: ScheduleSubOrders, mails: PlanMails, reconcile: ReconcilerRuns
+        self,
+        tenants: Tenants,
+        clock: Clock,
+        schedule: ScheduleSubOrders,
+        mails: PlanMails,
+        reconcile: ReconcilerRuns,
     ) -> None:
+        self._tenants = tenants
+        self._clock = clock
         self._schedule = schedule
         self._mails = mails
         self._reconcile = reconcile
+
+    async def all(self) -> None:
+        """Resume all active tenants."""
+        await self._resume(self._tenants.names())
 
     async def handle(self, tenant: Tenant) -> None:
         """Start ready sub-orders and the periodic runs of a tenant.
@@ -47,9 +58,20 @@ class ResumeTenant:
         While the tenant was not served, limits may have been raised, schedules changed, and due steps
         dropped.
         """
-        await self._schedule.resume(tenant)
-        await self._mails.resume(tenant)
-        await self._reconcile.resume(tenant)
+        await self._resume([tenant])
+
+    async def _resume(self, tenants: Sequence[Tenant]) -> None:
+        """Resume those that need it, found by few statements. A tenant that was never used has no runs."""
+        for tenant in await self._tenants.to_resume(
+            tenants,
+            self._clock.now(),
+            runs=RUNS_OF_USED_TENANTS,
+            scheduled_run=REMINDERS,
+            schedule=self._mails.schedule,
+        ):
+            await self._schedule.resume(tenant)
+            await self._mails.resume(tenant)
+            await self._reconcile.resume(tenant)
 
 
 LONGEST_CAUSE: Final = 200
@@ -175,8 +197,7 @@ class ConnectTenants:
         if self._limits.service:
             # Its sub-orders may have used capacity that other tenants wait for. Every instance resumes
             # them, because the one that deactivated the tenant may die before it does.
-            for tenant in self._tenants.names():
-                await self._resume.handle(tenant)
+            await self._resume.all()
 
     async def plan_search(self) -> None:
         """Send the step that finds tenants whose events were missed while no process ran."""

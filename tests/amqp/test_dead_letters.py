@@ -1,6 +1,8 @@
 """Dead letters of the service, the broker and a Java service are listed, replayed and discarded."""
 
 import asyncio
+import signal
+import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -27,7 +29,7 @@ from rs_order.demo.servers.lifecycle import Servers
 from rs_order.demo.servers.management_api import Management
 from rs_order.domain.dead_letters import DeadLetterFilter
 from rs_order.domain.ids import Tenant
-from rs_order.store.pool import Pool
+from rs_order.store.pool import Pool, open_pool
 from tests.amqp.support import (
     RecordingHandler,
     message_count,
@@ -63,8 +65,14 @@ async def broker(servers: Servers, _management: Management) -> AsyncIterator[Fre
 
 
 @pytest.fixture(scope="module")
-async def pool(migrated_databases: MigratedDatabases) -> AsyncIterator[Pool]:
-    async with migrated_databases.pool(Tenant("project1")) as (pool, _):
+async def pool_url(migrated_databases: MigratedDatabases) -> AsyncIterator[str]:
+    async with migrated_databases.url(Tenant("project1")) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+async def pool(pool_url: str) -> AsyncIterator[Pool]:
+    async with await open_pool(pool_url, size=10) as pool:
         yield pool
 
 
@@ -502,3 +510,41 @@ async def test_replays_of_several_operators_exclude_each_other(
     late = next(replay for replay in replays if not replay.done)
     assert f"Dead letter {ids[0]} was replayed by jane at " in late.rejected[ids[0]]
     assert await message_count(channel, REQUESTS.name) == 10
+
+
+_DIES_AFTER_THE_COMMIT = """
+import asyncio, os, signal, sys
+from rs_order.app.clock import SystemClock
+from rs_order.app.dead_letters import dead_letter_services
+from rs_order.store.dead_letters import DeadLetterStore
+from rs_order.store.pool import open_pool
+from tests.amqp.test_dead_letters import TOPOLOGY
+from tests.support.dead_letters import OPERATOR
+
+async def replay(url, letter):
+    async with await open_pool(url, size=1) as pool:
+        store = DeadLetterStore(pool, lambda _: os.kill(os.getpid(), signal.SIGKILL))
+        await dead_letter_services(store, SystemClock(), TOPOLOGY).acts.replay([letter], OPERATOR)
+
+asyncio.run(replay(*sys.argv[1:]))
+"""
+"""Replays a dead letter, and is killed where its relay would be notified of the commit."""
+
+
+async def test_a_replay_survives_its_process(
+    channel: AbstractChannel, dead_letters: DeadLetterHarness, pool_url: str
+) -> None:
+    """The process is killed between the commit and the publication: another one publishes, once."""
+    await _write(channel, REQUESTS, b"{}")
+    (dead_letter,) = await dead_letters.list()
+
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _DIES_AFTER_THE_COMMIT, pool_url, dead_letter.id
+    )
+    assert await process.wait() == -signal.SIGKILL
+    await take(channel, REQUESTS.name)
+
+    replay = await dead_letters.replay(dead_letter.id)
+    assert (replay.done, list(replay.rejected)) == ([], [dead_letter.id])
+    assert await message_count(channel, REQUESTS.name) == 0
+    assert await message_count(channel, REQUESTS_DEAD_LETTERS) == 0

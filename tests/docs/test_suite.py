@@ -45,6 +45,8 @@ SLEEPS = {
         "benchmarks/large_orders.py",
         "_watch",
     ): "a measurement, which samples the locks of another process",
+    ("benchmarks/idle.py", "Idle"): "a measurement: it begins when the periodic checks are rare",
+    ("benchmarks/idle.py", "_cpu_percent"): "a measurement of a time without work",
 }
 """The functions that may sleep, and why."""
 

@@ -32,7 +32,7 @@ WAITING, RUNNING, ENDED = SubOrderState.WAITING, SubOrderState.RUNNING, SubOrder
 @pytest.fixture
 async def single(pool: Pool, migrated_url: str) -> AsyncIterator[Pool]:
     """Open a pool of one connection to the database of ``pool``, so that all statements are counted."""
-    assert pool.get_size()
+    assert pool.open
     async with await open_pool(migrated_url, size=1) as opened:
         yield opened
 

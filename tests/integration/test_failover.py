@@ -4,7 +4,7 @@ The tests make a database read-only by default. Sessions that begin then can't w
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
@@ -46,9 +46,9 @@ async def sessions_of(
     async with await open_pool(
         migrated_url, size=SESSIONS, connection_class=connection_class
     ) as opened:
-        sessions = [await opened.acquire() for _ in range(SESSIONS)]
-        for session in sessions:
-            await opened.release(session)
+        async with AsyncExitStack() as sessions:
+            for _ in range(SESSIONS):
+                await sessions.enter_async_context(opened.acquire())
         yield opened
 
 

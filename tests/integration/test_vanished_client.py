@@ -42,7 +42,7 @@ async def proxy(migrated_url: str) -> AsyncIterator[TcpProxy]:
 @pytest.fixture
 async def vanishing(proxy: TcpProxy, pool: Pool) -> AsyncIterator[Pool]:
     """Open the pool of the vanishing client in the migrated database."""
-    assert pool.get_size()
+    assert pool.open
     async with await open_pool(proxy.url, size=1 + WAITING) as opened:
         yield opened
 
@@ -162,16 +162,20 @@ async def _can_claim(outbox: Outbox, partition: int) -> bool:
 
 
 @pytest.mark.parametrize("readonly", [True, False])
-async def test_every_transaction_has_its_limits(pool: Pool, readonly: bool) -> None:
-    """They belong to the transaction, so that a pooler in transaction mode passes them on."""
+@pytest.mark.parametrize("pooler", [True, False])
+async def test_every_transaction_has_its_limits(
+    migrated_url: str, readonly: bool, pooler: bool
+) -> None:
+    """They belong to the transaction if a pooler has to pass them on, else to the session."""
     limits = "idle_in_transaction_session_timeout", "statement_timeout", "lock_timeout"
-    async with transaction(pool, readonly=readonly) as connection:
-        inside = [await connection.fetchval(f"show {name}") for name in limits]
-    async with pool.acquire() as connection:
-        outside = [await connection.fetchval(f"show {name}") for name in limits]
+    async with await open_pool(migrated_url, size=1, statement_cache=not pooler) as pool:
+        async with transaction(pool, readonly=readonly) as connection:
+            inside = [await connection.fetchval(f"show {name}") for name in limits]
+        async with pool.acquire() as connection:
+            outside = [await connection.fetchval(f"show {name}") for name in limits]
 
     assert inside == ["8s", "50s", "4s"]
-    assert outside == ["0", "0", "0"]
+    assert outside == (["0", "0", "0"] if pooler else inside)
 
 
 async def test_both_ends_of_a_connection_notice_an_unreachable_peer(

@@ -1,0 +1,192 @@
+"""A connection pool that gives a tenant the connection that it used last.
+
+PostgreSQL plans a prepared statement anew when the search path differs from that of its last execution. If
+tenants alternate on a connection, planning takes more time than execution. So a connection that was used for
+a tenant is kept for that tenant, as long as there are enough connections.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import asyncpg
+
+from rs_order.domain.ids import Tenant
+
+if TYPE_CHECKING:  # the driver's own class can't be subscripted at run time
+    DriverPool = asyncpg.Pool[asyncpg.Record]
+else:
+    DriverPool = asyncpg.Pool
+
+KEPT_SECONDS: Final = 5.0
+"""A connection that a tenant hasn't used for so long is returned to the driver's pool."""
+BUSY_SECONDS: Final = 0.5
+"""A connection that was used so recently isn't given to another tenant while more can be opened."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    connection: Any
+    tenant: Tenant | None
+    since: float
+
+
+class TenantPool:
+    """The connections of a process to the database, at most as many as the driver's pool has.
+
+    Connections that are kept for a tenant are in use for the driver's pool. They are returned to it as soon
+    as a caller waits, after a while without use, when they expire, and at the end.
+    """
+
+    def __init__(self, connections: DriverPool) -> None:
+        self._connections = connections
+        self._kept: OrderedDict[int, _Kept] = OrderedDict()
+        """By number; the one that was used last is at the end."""
+        self._numbers = 0
+        self._taken = 0
+        """Connections in use or kept, with those that callers wait for."""
+        self._waiting = 0
+        self._generation = 0
+        self._closing = False
+        self._returning: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    @asynccontextmanager
+    async def acquire(self, tenant: Tenant | None = None) -> AsyncIterator[Any]:
+        """Use a connection, if possible the one that the tenant used last."""
+        connection = await self._acquire(tenant)
+        generation = self._generation
+        try:
+            yield connection
+        except BaseException:
+            await self._release(connection)
+            raise
+        if generation != self._generation or self._waiting or self._closing:
+            await self._release(connection)
+        else:
+            self._keep(connection, tenant)
+
+    async def expire_connections(self) -> None:
+        """Use no connection again that is open now."""
+        self._generation += 1
+        await self._connections.expire_connections()
+        await self._release_kept(asyncio.get_running_loop().time())
+
+    async def close(self) -> None:
+        """Wait until all connections are released, and close them."""
+        self._closing = True
+        if self._returning is not None:
+            self._returning.cancel()
+        await self._release_kept(asyncio.get_running_loop().time())
+        await self._connections.close()
+
+    @property
+    def size(self) -> int:
+        """The most connections."""
+        return self._connections.get_max_size()
+
+    @property
+    def fewest(self) -> int:
+        """The connections that are open without load."""
+        return self._connections.get_min_size()
+
+    @property
+    def open(self) -> int:
+        """The connections that are open."""
+        return self._connections.get_size()
+
+    @property
+    def idle(self) -> int:
+        """The open connections that nobody uses."""
+        return self._connections.get_idle_size() + len(self._kept)
+
+    async def execute(self, statement: str, *parameters: Any) -> str:
+        async with self.acquire() as connection:
+            status: str = await connection.execute(statement, *parameters)
+        return status
+
+    async def fetch(self, statement: str, *parameters: Any) -> list[asyncpg.Record]:
+        async with self.acquire() as connection:
+            rows: list[asyncpg.Record] = await connection.fetch(statement, *parameters)
+        return rows
+
+    async def fetchval(self, statement: str, *parameters: Any) -> Any:
+        async with self.acquire() as connection:
+            return await connection.fetchval(statement, *parameters)
+
+    async def _acquire(self, tenant: Tenant | None) -> Any:
+        while (number := self._best_kept(tenant)) is not None:
+            connection = self._kept.pop(number).connection
+            if _is_open(connection):
+                return connection
+            await self._release(connection)
+        self._taken += 1
+        self._waiting += self._taken > self.size
+        waited = self._taken > self.size
+        try:
+            return await self._connections.acquire()
+        except BaseException:
+            self._taken -= 1
+            raise
+        finally:
+            self._waiting -= waited
+
+    def _best_kept(self, tenant: Tenant | None) -> int | None:
+        """Return the number of a kept connection to use, or None if the driver's pool should give one.
+
+        It is the tenant's last one. Otherwise it is the one that wasn't used for the longest time, if its
+        tenant doesn't use it now, or if no further one can be opened.
+        """
+        for number in reversed(self._kept):
+            if self._kept[number].tenant == tenant:
+                return number
+        if not self._kept or self._connections.get_idle_size():
+            return None
+        number, oldest = next(iter(self._kept.items()))
+        is_busy = asyncio.get_running_loop().time() - oldest.since < BUSY_SECONDS
+        return None if is_busy and self._taken < self.size else number
+
+    def _keep(self, connection: Any, tenant: Tenant | None) -> None:
+        self._numbers += 1
+        since = asyncio.get_running_loop().time()
+        self._kept[self._numbers] = _Kept(connection, tenant, since)
+        if self._returning is None or self._returning.done():
+            self._returning = asyncio.create_task(self._return_unused())
+
+    async def _return_unused(self) -> None:
+        """Return connections to the driver's pool until none is kept. The driver closes them later."""
+        while self._kept:
+            await asyncio.sleep(KEPT_SECONDS)
+            await self._release_kept(asyncio.get_running_loop().time() - KEPT_SECONDS)
+
+    async def _release_kept(self, used_before: float) -> None:
+        for number in [number for number, kept in self._kept.items() if kept.since <= used_before]:
+            kept = self._kept.pop(number, None)
+            if kept is not None:  # a caller may have taken it meanwhile
+                await self._release(kept.connection)
+
+    async def _release(self, connection: Any) -> None:
+        self._taken -= 1
+        await self._connections.release(connection)
+
+
+def _is_open(connection: Any) -> bool:
+    """True if a kept connection can be used. The driver takes it back as soon as it closes."""
+    try:
+        return not connection.is_closed()
+    except asyncpg.InterfaceError:  # it was taken back
+        return False

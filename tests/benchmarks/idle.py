@@ -1,0 +1,119 @@
+"""A service with 1, 100 and 1,000 tenants starts, and then has nothing to do.
+
+Measured are the first start, which creates the tenants, later starts, and then the CPU time, the statements
+and the memory of the service while nothing happens. Statements are counted on the wire, whichever part of the
+service sends them. The floor is an event loop with one connection to the broker and one to the database.
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+
+from tests.benchmarks import empty_loop
+from tests.benchmarks.children import Child, child_process
+from tests.benchmarks.counting_proxy import CountingProxy, counting_proxy
+from tests.benchmarks.report import Curve, Figure, Report, Target
+from tests.benchmarks.rounds import rounds_of
+from tests.benchmarks.servers import BenchmarkServers, benchmark_servers
+from tests.benchmarks.service import service_process
+from tests.support.servers import FreshBroker
+
+TENANTS, QUICK_TENANTS = (1, 100, 1000), (1, 3)
+CALM_SECONDS, QUICK_CALM_SECONDS = 20.0, 0.2
+"""After the start, until the periodic checks have their longest pauses."""
+IDLE_SECONDS, QUICK_IDLE_SECONDS = 30.0, 1.0
+START_SECONDS, START_MS_OF_TENANT = 5.0, 5.0
+
+
+@dataclass
+class Idle:
+    """The samples of a service with a number of tenants, one for each round."""
+
+    tenants: int
+    first_start: list[float] = field(default_factory=list)
+    start: list[float] = field(default_factory=list)
+    cpu_percent: list[float] = field(default_factory=list)
+    floor_percent: list[float] = field(default_factory=list)
+    statements: list[float] = field(default_factory=list)
+    round_trips: list[float] = field(default_factory=list)
+    memory_mib: list[float] = field(default_factory=list)
+
+    async def measure(self, servers: BenchmarkServers, *, quick: bool) -> None:
+        async with servers.database() as url, counting_proxy(url) as proxy:
+            for number in range(1 + rounds_of(quick)):
+                async with servers.broker() as broker:
+                    is_first = number == 0
+                    await self._round(proxy, broker, quick=quick, is_first=is_first)
+                    if not is_first:
+                        await self._floor(url, broker, quick=quick)
+
+    async def _round(
+        self, proxy: CountingProxy, broker: FreshBroker, *, quick: bool, is_first: bool
+    ) -> None:
+        began = time.monotonic()
+        names = [f"tenant{number}" for number in range(self.tenants)]
+        async with service_process(proxy.url, broker, tenants=names) as child:
+            seconds = time.monotonic() - began
+            if is_first:
+                self.first_start.append(seconds)
+                return
+            self.start.append(seconds)
+            await asyncio.sleep(QUICK_CALM_SECONDS if quick else CALM_SECONDS)
+            statements, round_trips = proxy.statements, proxy.round_trips
+            idle = QUICK_IDLE_SECONDS if quick else IDLE_SECONDS
+            self.cpu_percent.append(await _cpu_percent(child, idle))
+            self.statements.append((proxy.statements - statements) * 60 / idle)
+            self.round_trips.append((proxy.round_trips - round_trips) * 60 / idle)
+            self.memory_mib.append(child.peak_mib())
+
+    async def _floor(self, url: str, broker: FreshBroker, *, quick: bool) -> None:
+        options = {"database_url": url, "amqp_url": f"{broker.url}/{broker.vhost}"}
+        async with child_process(empty_loop.__name__, options) as child:
+            idle = QUICK_IDLE_SECONDS if quick else IDLE_SECONDS
+            self.floor_percent.append(await _cpu_percent(child, idle))
+
+    def figures(self) -> list[Figure]:
+        name = f"{self.tenants:,} tenants: "
+        return [
+            Figure(f"{name}first start", "s", tuple(self.first_start)),
+            Figure(f"{name}start", "s", tuple(self.start)),
+            Figure(f"{name}CPU", "% of a core", tuple(self.cpu_percent)),
+            Figure(f"{name}CPU of the floor", "% of a core", tuple(self.floor_percent)),
+            Figure(f"{name}statements", "1/min", tuple(self.statements)),
+            Figure(f"{name}round trips", "1/min", tuple(self.round_trips)),
+            Figure(f"{name}peak memory", "MiB", tuple(self.memory_mib)),
+        ]
+
+    def targets(self) -> list[Target]:
+        name = f"{self.tenants:,} tenants: "
+        longest_start = START_SECONDS + START_MS_OF_TENANT * self.tenants / 1000
+        start, cpu, statements = (
+            Figure("", "", tuple(samples)).median
+            for samples in (self.start, self.cpu_percent, self.statements)
+        )
+        return [
+            Target(f"{name}start, s", start, longest_start, at_least=False),
+            Target(f"{name}CPU, % of a core", cpu, 2.0, at_least=False),
+            Target(f"{name}statements per minute", statements, 60.0, at_least=False),
+        ]
+
+
+async def _cpu_percent(child: Child, seconds: float) -> float:
+    """Observe a process for so many seconds, and return the share of a core that it used."""
+    before = child.cpu_seconds()
+    await asyncio.sleep(seconds)
+    return 100 * (child.cpu_seconds() - before) / seconds
+
+
+async def measure(quick: bool) -> Report:
+    sizes = [Idle(tenants) for tenants in (QUICK_TENANTS if quick else TENANTS)]
+    async with benchmark_servers() as servers:
+        for size in sizes:
+            await size.measure(servers, quick=quick)
+    starts = tuple((size.tenants, Figure("", "", tuple(size.start)).median) for size in sizes)
+    return Report(
+        figures=[figure for size in sizes for figure in size.figures()],
+        targets=[target for size in sizes for target in size.targets()],
+        curves=[Curve("A later start", "tenants", "seconds", starts)],
+        notes=["no tenant was used; statements are counted on the wire"],
+    )

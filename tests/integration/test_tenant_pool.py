@@ -1,0 +1,84 @@
+"""A tenant gets the connection that it used last, so that its prepared statements keep their plans."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from rs_order.domain.ids import Tenant
+from rs_order.store.pool import Pool, open_pool, single_statement, transaction
+
+SIZE = 2
+ONE, TWO, THREE = Tenant("one"), Tenant("two"), Tenant("three")
+
+
+@pytest.fixture
+async def small_pool(database_url: str) -> AsyncIterator[Pool]:
+    """Open a pool whose connections are fewer than the tenants. Its end waits for all of them."""
+    async with await open_pool(database_url, size=SIZE) as opened:
+        yield opened
+
+
+async def session_of(pool: Pool, tenant: Tenant) -> int:
+    """Return the server's process for a transaction of a tenant."""
+    async with transaction(pool, tenant) as connection:
+        process: int = await connection.fetchval("select pg_backend_pid()")
+    return process
+
+
+async def test_tenants_that_alternate_keep_their_connections(small_pool: Pool) -> None:
+    """Each has its own while there are enough."""
+    sessions = [await session_of(small_pool, tenant) for tenant in [ONE, TWO] * 5]
+
+    assert sessions == sessions[:SIZE] * 5
+    assert len(set(sessions)) == SIZE
+
+
+async def test_more_tenants_than_connections_share_them(small_pool: Pool) -> None:
+    """The connection that was unused for the longest time is taken; no further one is opened."""
+    one, two = await session_of(small_pool, ONE), await session_of(small_pool, TWO)
+
+    assert await session_of(small_pool, THREE) == one
+    assert await session_of(small_pool, TWO) == two
+    assert (small_pool.open, small_pool.idle) == (SIZE, SIZE)
+
+
+async def test_a_caller_that_waits_gets_the_first_connection_that_is_released(
+    small_pool: Pool,
+) -> None:
+    """It isn't kept for its tenant then."""
+    async with transaction(small_pool, ONE):
+        async with transaction(small_pool, TWO) as connection:
+            released = await connection.fetchval("select pg_backend_pid()")
+            waiting = asyncio.create_task(session_of(small_pool, THREE))
+            await asyncio.sleep(0)
+        assert await waiting == released
+
+
+async def test_connections_that_expire_are_not_used_again(small_pool: Pool) -> None:
+    """Neither those that are kept nor those in use: the address may lead to another server."""
+    kept = await session_of(small_pool, ONE)
+    async with transaction(small_pool, TWO) as connection:
+        in_use = await connection.fetchval("select pg_backend_pid()")
+        await small_pool.expire_connections()
+
+    assert await session_of(small_pool, ONE) not in (kept, in_use)
+    assert await session_of(small_pool, TWO) not in (kept, in_use)
+
+
+async def test_a_connection_that_the_server_has_closed_is_not_used_again(small_pool: Pool) -> None:
+    """A kept connection may end at any time."""
+    one, two = await session_of(small_pool, ONE), await session_of(small_pool, TWO)
+    async with transaction(small_pool, TWO) as connection:
+        await connection.execute("select pg_terminate_backend($1, 5000)", one)
+
+    assert await session_of(small_pool, ONE) != one
+    assert await session_of(small_pool, TWO) == two
+
+
+async def test_a_single_statement_sees_no_schema_of_a_tenant(small_pool: Pool) -> None:
+    """The search path ends with the transaction of the tenant, also if no transaction follows."""
+    await session_of(small_pool, ONE)
+    for _ in range(SIZE):
+        async with single_statement(small_pool) as connection:
+            assert await connection.fetchval("show search_path") == '"$user", public'
