@@ -80,6 +80,8 @@ async def _of_each(
         )
         async with transaction(pool, readonly=True) as connection:
             rows += await connection.fetch(statement, *parameters)
+    if len(tenants) > TENANTS_AT_A_TIME:
+        await pool.expire_connections()  # the server's process remembers the tables of all tenants
     return rows
 
 

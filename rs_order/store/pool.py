@@ -88,6 +88,8 @@ class WatchedConnection(DriverConnection):
     def __init__(self, protocol: Any, transport: Any, *arguments: Any) -> None:
         super().__init__(protocol, transport, *arguments)
         self._opened_at = time.monotonic()
+        self.tenants: set[Tenant | None] = set()
+        """The tenants that it was used for; None: none of them."""
         connected = transport.get_extra_info("socket")
         if connected.family not in (socket.AF_INET, socket.AF_INET6):
             return

@@ -26,6 +26,8 @@ KEPT_SECONDS: Final = 5.0
 """A connection that a tenant hasn't used for so long is returned to the driver's pool."""
 BUSY_SECONDS: Final = 0.5
 """A connection that was used so recently isn't given to another tenant while more can be opened."""
+MOST_TENANTS: Final = 100
+"""A connection that has served so many tenants is closed: the server's process remembers their tables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,15 @@ class TenantPool:
         except BaseException:
             await self._release(connection)
             raise
-        if generation != self._generation or self._waiting or self._closing:
+        connection.tenants.add(tenant)
+        if len(connection.tenants) > MOST_TENANTS:
+            await connection.close()
+        if (
+            generation != self._generation
+            or self._waiting
+            or self._closing
+            or not _is_open(connection)
+        ):
             await self._release(connection)
         else:
             self._keep(connection, tenant)

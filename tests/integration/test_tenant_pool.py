@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from rs_order.domain.ids import Tenant
+from rs_order.store import tenant_pool
 from rs_order.store.pool import Pool, open_pool, single_statement, transaction
 
 SIZE = 2
@@ -82,3 +83,14 @@ async def test_a_single_statement_sees_no_schema_of_a_tenant(small_pool: Pool) -
     for _ in range(SIZE):
         async with single_statement(small_pool) as connection:
             assert await connection.fetchval("show search_path") == '"$user", public'
+
+
+async def test_a_connection_that_served_many_tenants_is_closed(
+    small_pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So the memory of the server doesn't grow with connections and tenants."""
+    monkeypatch.setattr(tenant_pool, "MOST_TENANTS", 1)
+    async with transaction(small_pool, ONE):
+        first = await session_of(small_pool, TWO)
+        assert await session_of(small_pool, THREE) == first
+        assert await session_of(small_pool, TWO) != first
