@@ -32,6 +32,7 @@ def benchmark_servers(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # it starts processes of the service, and the machine may be busy
 @pytest.mark.parametrize("name", BENCHMARKS)
 async def test_a_benchmark_runs(
     name: str, benchmark_servers: BenchmarkServers, monkeypatch: pytest.MonkeyPatch
