@@ -54,7 +54,7 @@ class _Sizes:
 
 def _sizes(quick: bool) -> _Sizes:
     if quick:
-        return _Sizes([Tenant("a"), Tenant("b")], StoredOrders(2, 3, 20), 1, 4, 2)
+        return _Sizes([Tenant("a"), Tenant("b")], StoredOrders(2, 3, 5), 1, 4, 2)
     tenants = [Tenant(f"tenant{number}") for number in range(10)]
     return _Sizes(
         tenants, StoredOrders(users=10, sub_orders=10, files=100), rounds_of(False), 18, 2
