@@ -10,7 +10,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any, cast
 
 import uvloop
@@ -31,8 +31,8 @@ from tests.support.servers import FreshBroker
 
 TENANT = Tenant("project1")
 HEARTBEAT_SECONDS = 0.001
-_NUMBER = "@@@@@@"
-"""Stands for the number of the page in the text that all pages are made from."""
+_PAGE, _PRODUCT = "@@@@@@", "######"
+"""Stand for the numbers of the page and of the product in it, in the text that all products are made from."""
 
 
 def paged_service(
@@ -53,16 +53,11 @@ def paged_service(
 
 @dataclass(frozen=True)
 class PageTexts:
-    """Stands for the HTTP client of rs-catalog: each page is the same text with another number in it."""
+    """Stands for the HTTP client of rs-catalog: each product is the same text with other numbers in it."""
 
     catalog: StubCatalog
     page_size: int
-    items: list[bytes] = field(default_factory=list)
     name: str = "rs-catalog"
-
-    def __post_init__(self) -> None:
-        for number in range(min(self.page_size, self.catalog.products)):
-            self.items.append(self._item(number))
 
     @asynccontextmanager
     async def post_for_text(
@@ -70,9 +65,10 @@ class PageTexts:
     ) -> AsyncIterator[bytearray]:
         page = int(body["page"])
         size = max(0, min(self.page_size, self.catalog.products - page * self.page_size))
-        number, answer = b"%06d" % page, bytearray(b'{"content":[')
-        for item in self.items[:size]:
-            answer += item.replace(_NUMBER.encode(), number) + b","
+        item = self._item().replace(_PAGE, f"{page:06d}")
+        answer = bytearray(b'{"content":[')
+        for number in range(size):
+            answer += item.replace(_PRODUCT, f"{number:06d}").encode() + b","
         if size:
             del answer[-1]
         answer += b'],"metadata":{"totalElements":%d},"links":[]}' % self.catalog.products
@@ -80,32 +76,30 @@ class PageTexts:
             raise ValueError("the page is longer than the service allows")
         yield answer
 
-    def _item(self, number: int) -> bytes:
-        urn = f"URN:AIP:DATA:{TENANT}:00000000-0000-5000-8000-{_NUMBER}{number:06x}:V1"
+    def _item(self) -> str:
+        urn = f"URN:AIP:DATA:{TENANT}:00000000-0000-5000-8000-{_PAGE}{_PRODUCT}:V1"
         content = {
             "id": urn,
-            "providerId": f"product_{_NUMBER}_{number}",
+            "providerId": f"product_{_PAGE}_{_PRODUCT}",
             "entityType": "DATA",
             "model": "model",
             "version": 1,
             "tags": ["URN:AIP:DATASET:project1:00000000-0000-5000-8000-000000000000:V1"],
-            "files": {
-                "RAWDATA": [self._file(number, at) for at in range(self.catalog.files_per_product)]
-            },
-            "properties": {"date": "2026-01-01T00:00:00Z", "index": number},
+            "files": {"RAWDATA": [self._file(at) for at in range(self.catalog.files_per_product)]},
+            "properties": {"date": "2026-01-01T00:00:00Z", "index": 1},
         }
         links = [{"rel": "self", "href": f"http://catalog.example.org/entities/{urn}"}]
-        return json.dumps({"content": content, "links": links}, separators=(",", ":")).encode()
+        return json.dumps({"content": content, "links": links}, separators=(",", ":"))
 
-    def _file(self, product: int, position: int) -> dict[str, Any]:
-        name = f"file_{_NUMBER}_{product}_{position}.dat"
+    def _file(self, position: int) -> dict[str, Any]:
+        name = f"file_{_PAGE}_{_PRODUCT}_{position}.dat"
         return {
             "dataType": "RAWDATA",
             "reference": False,
             "uri": f"http://storage.example.org/{TENANT}/{name}",
             "mimeType": "application/octet-stream",
             "online": False,
-            "checksum": f"{_NUMBER}{product:014x}{position:012x}",
+            "checksum": f"{_PAGE}{_PRODUCT}{position:020x}",
             "digestAlgorithm": "MD5",
             "filesize": self.catalog.file_bytes,
             "filename": name,
