@@ -30,7 +30,8 @@ from rs_order.store.unit_of_work import retry_on_conflict
 
 LEASE: Final = timedelta(seconds=10)
 """How long a lease lasts. The leases of steps that run for longer are extended."""
-EXTEND_SECONDS: Final = 3.0
+EXTEND: Final = timedelta(seconds=3)
+"""A lease that is older is extended if its step still runs. The leases are checked as often."""
 COLLECT_SECONDS: Final = 1.0
 """The rows of steps that are done are collected for so long, and deleted together."""
 WORKERS: Final[dict[type[Step], int]] = {
@@ -154,7 +155,7 @@ class LocalSteps:
         """Delete the rows of steps that are done, and extend the leases of those that run for long."""
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(EXTEND_SECONDS):
+                async with asyncio.timeout(EXTEND.total_seconds()):
                     await self._changed.wait()
             self._changed.clear()
             await asyncio.sleep(COLLECT_SECONDS)
@@ -163,7 +164,7 @@ class LocalSteps:
     async def _write(self) -> None:
         """Write what became of leases. If that fails, their rows become due, and the steps do nothing."""
         done, left, now = list(self._done), list(self._left), self._clock.now()
-        ending = [one for one in self._running if one.until - now < LEASE - _AGE]
+        ending = [one for one in self._running if one.until - now < LEASE - EXTEND]
         try:
             await self._rows.delete(done)
             await self._rows.move(left, None)
@@ -171,7 +172,3 @@ class LocalSteps:
         except StoreError as error:
             log.warning("leases-not-written", cause=str(error))
         del self._done[: len(done)], self._left[: len(left)]
-
-
-_AGE: Final = timedelta(seconds=EXTEND_SECONDS)
-"""A lease is extended when it is older."""

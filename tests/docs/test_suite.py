@@ -17,6 +17,10 @@ SLEEPS = {
     ("amqp/test_relay.py", "test_there_is_no_claim_while_the_broker_is_unavailable"): (
         "it checks that nothing happens for longer than a run takes, which has no signal"
     ),
+    (
+        "amqp/test_batch_consumer.py",
+        "test_a_message_after_quiet_is_handled_at_once_and_a_trickle_in_batches",
+    ): "the same: a batch doesn't close yet",
     ("rest/test_file_download.py", "test_a_slow_client_slows_down_the_source"): (
         "it checks that nothing more is read, which has no signal"
     ),
@@ -45,6 +49,11 @@ SLEEPS = {
         "benchmarks/large_orders.py",
         "_watch",
     ): "a measurement, which samples the locks of another process",
+    ("benchmarks/paged_service.py", "Hold"): "a measurement of how late the event loop is",
+    (
+        "benchmarks/end_to_end.py",
+        "EndToEnd",
+    ): "a measurement: it ends once the rows of the last steps are deleted",
     ("benchmarks/idle.py", "Idle"): "a measurement: it begins when the periodic checks are rare",
     ("benchmarks/idle.py", "_cpu_percent"): "a measurement of a time without work",
 }

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
 
 import pytest
 
@@ -82,7 +83,7 @@ class Process:
 @pytest.fixture
 def process(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> Process:
     monkeypatch.setattr(local_steps, "COLLECT_SECONDS", 0.0)
-    monkeypatch.setattr(local_steps, "EXTEND_SECONDS", 0.02)
+    monkeypatch.setattr(local_steps, "EXTEND", timedelta(seconds=0.02))
     return Process(pool)
 
 
