@@ -20,7 +20,7 @@ from rs_order.contracts.wire import WireModel
 from rs_order.domain.identity import INSTANCE
 from rs_order.domain.ids import Tenant
 from rs_order.ports import MessageKind, ServedTenants
-from rs_order.store.errors import StoreTimeout, StoreUnavailable
+from rs_order.store.errors import StoreConflict, StoreTimeout, StoreUnavailable
 from rs_order.store.outbox import OutgoingMessage
 from rs_order.store.unit_of_work import Store, retry_on_conflict
 
@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 
 
 TIMEOUTS_OF_ONE = 3
-"""Attempts with one item whose statement takes too long: two and a half minutes."""
+"""Attempts with one item whose statement takes too long: a minute and a half."""
 
 
 async def isolated(
@@ -41,8 +41,9 @@ async def isolated(
 ) -> list[Outcome]:
     """Handle items together. If this fails, handle each half by itself, down to the item that fails.
 
-    An item whose statement takes too long is tried again: the database may have been slow. After so many
-    ``timeouts`` it becomes a dead letter, so that it doesn't block its queue for ever.
+    An item whose statement takes too long is tried again: the database may have been slow. So is one that
+    still conflicts with other units of work after many attempts: they may hold its rows for long. After so
+    many ``timeouts`` the item becomes a dead letter, so that it doesn't block its queue for ever.
 
     Raises:
         StoreUnavailable: the database is unavailable, so no item can be handled now.
@@ -54,7 +55,7 @@ async def isolated(
     except StoreUnavailable:
         raise
     except Exception as error:
-        if len(items) == 1 and isinstance(error, StoreTimeout) and timeouts > 1:
+        if len(items) == 1 and isinstance(error, (StoreTimeout, StoreConflict)) and timeouts > 1:
             log.warning("message-timed-out", cause=str(error), attempts_left=timeouts - 1)
             return await isolated(handle, items, timeouts=timeouts - 1)
         if len(items) == 1:

@@ -29,8 +29,9 @@ IDLE_SECONDS: Final = 300
 """An unused connection is closed after this time."""
 LONGEST_IDLE_MS = 8_000
 """The server ends a session that does nothing within a transaction for so long: its client may be lost."""
-LONGEST_STATEMENT_MS = 50_000
-"""The server cancels a statement that takes longer."""
+LONGEST_STATEMENT_MS = 30_000
+"""The server cancels a statement that takes longer. A client that freezes while it prepares a statement isn't
+idle for the server, so its locks end with this time, too."""
 LONGEST_CALL_SECONDS: Final = 60.0
 """The driver stops waiting for the server after this time, which is longer than the server's own limit."""
 ROLLBACK_SECONDS: Final = 2.0

@@ -174,7 +174,7 @@ async def test_every_transaction_has_its_limits(
         async with pool.acquire() as connection:
             outside = [await connection.fetchval(f"show {name}") for name in limits]
 
-    assert inside == ["8s", "50s", "4s"]
+    assert inside == ["8s", "30s", "4s"]
     assert outside == (["0", "0", "0"] if pooler else inside)
 
 
