@@ -77,7 +77,7 @@ class Relay:
         self._ready: set[int] = set()
         """Partitions to claim."""
         self._own: set[int] = set()
-        """Those with rows of this process, which no other relay may know of."""
+        """Partitions with rows of this process, which no other relay may know of."""
         self._taken_pauses: dict[int, float] = {}
         self._check_at = 0.0
         """The time of the event loop of the next check."""

@@ -93,7 +93,9 @@ class SendMail:
                 if until is not None:
                     await uow.messages.send([SendMailStep(mail_id).to(tenant, until)])
                 return None
-            return _Claimed(mail, None if mail.sent else await _subject_of(uow, mail))
+            return _Claimed(
+                mail, None if mail.sent else await _subject_of(uow, mail, self._clock.now())
+            )
 
     async def _attempt(self, tenant: Tenant, mail: MailToSend, subject: _Subject) -> bool:
         """Try to send a mail. True if it was sent."""
@@ -169,14 +171,14 @@ class SendMail:
             await uow.mails.remove(mail.id)
 
 
-async def _subject_of(uow: UnitOfWork, mail: MailToSend) -> _Subject:
+async def _subject_of(uow: UnitOfWork, mail: MailToSend, now: datetime) -> _Subject:
     """Return the present state of the orders that a mail is about."""
     if mail.order_id is not None:
         order = await uow.mails.created_order(mail.order_id)
         return None if order is None or order.status.deleted_or_expired else order
     if mail.available_before is None:
         return None
-    waiting = await uow.mails.waiting_orders(mail.owner, mail.available_before, LISTED)
+    waiting = await uow.mails.waiting_orders(mail.owner, mail.available_before, now, LISTED)
     return waiting if waiting.total else None
 
 

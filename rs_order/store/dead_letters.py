@@ -116,7 +116,7 @@ class DeadLetterUnit:
 
     @property
     def written(self) -> Written | None:
-        """What was written to the outbox, or None."""
+        """The rows written to the outbox, or None."""
         return self._messages.written
 
     async def page(

@@ -111,7 +111,7 @@ class Messages:
 
     @property
     def written(self) -> Written | None:
-        """What was written so far, or None. After the commit, the unit of work passes it to the relay."""
+        """The rows written so far, or None. After the commit, the unit of work passes it to the relay."""
         if not self._partitions and self._next_due is None:
             return None
         return Written(frozenset(self._partitions), self._next_due)

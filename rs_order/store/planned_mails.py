@@ -146,13 +146,15 @@ class Mails:
         )
 
     async def waiting_orders(
-        self, owner: str, available_before: datetime, limit: int
+        self, owner: str, available_before: datetime, now: datetime, limit: int
     ) -> WaitingOrders:
-        rows = await self._connection.fetch(SQL["waiting_orders"], owner, available_before, limit)
+        rows = await self._connection.fetch(
+            SQL["waiting_orders"], owner, available_before, now, limit
+        )
         total = len(rows)
         if total == limit:
             total = await self._connection.fetchval(
-                SQL["count_waiting_orders"], owner, available_before
+                SQL["count_waiting_orders"], owner, available_before, now
             )
         return WaitingOrders(tuple(WaitingOrder(**dict(row)) for row in rows), total)
 

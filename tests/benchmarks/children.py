@@ -20,7 +20,7 @@ class Child:
     """A running child process."""
 
     reported: str
-    """What it reported when it was ready."""
+    """Its report when it was ready."""
     process: psutil.Process
     _reports: TextIO
 

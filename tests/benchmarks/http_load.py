@@ -44,7 +44,7 @@ class Requested:
 
 @dataclass(frozen=True)
 class Load:
-    """What a client measured."""
+    """The measurements of a client."""
 
     requests: int
     per_second: float

@@ -50,7 +50,7 @@ class Curve:
 
     title: str
     x: str
-    """What grows, with its unit."""
+    """The quantity that grows, with its unit."""
     y: str
     """The cost, with its unit."""
     points: tuple[tuple[float, float], ...]
@@ -67,7 +67,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Report:
-    """What a benchmark measured in one run."""
+    """The results of a benchmark in one run."""
 
     figures: Sequence[Figure]
     targets: Sequence[Target]

@@ -51,7 +51,7 @@ from generate_series(1::bigint, {orders}::bigint * {sub_orders} * {files}) as id
 
 @dataclass(frozen=True)
 class StoredOrders:
-    """What a tenant gets: one order of each user. Ids of all rows begin with 1, without gaps."""
+    """The rows of a tenant: one order of each user. Ids of all rows begin with 1, without gaps."""
 
     users: int
     sub_orders: int

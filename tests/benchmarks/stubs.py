@@ -48,7 +48,7 @@ class StubCatalog:
     files_per_product: int = 1
     file_bytes: int = 1024
     online: bool = False
-    """What the catalog says about the files. Storage is asked for them in any case."""
+    """The location that the catalog gives for the files. Storage is asked for them in any case."""
     external: bool = False
     """True: the files are known by their URLs only, so they are available at once."""
 
@@ -128,7 +128,7 @@ class Stubs:
 
     @property
     def open_clients(self) -> OpenClients:
-        """What replaces ``open_platform_clients``."""
+        """The replacement of ``open_platform_clients``."""
 
         @asynccontextmanager
         async def open_stubbed(

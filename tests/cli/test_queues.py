@@ -42,7 +42,7 @@ async def waiting(broker: FreshBroker) -> int | None:
 
 
 async def test_there_and_back_without_an_instance(broker: FreshBroker) -> None:
-    """What waits in the quorum queues is moved to the queues that a Java service reads."""
+    """Waiting messages of the quorum queues are moved to the queues that a Java service reads."""
     settings = on_broker(broker)
     disagreed = await rs_order("queues", "quorum", **settings)
     there = await rs_order("queues", "quorum", **settings, queues="quorum")

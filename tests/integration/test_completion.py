@@ -69,7 +69,7 @@ async def test_w6_a_page_that_fails_leaves_nothing(table: str, pool: Pool) -> No
 async def test_w5_a_file_that_comes_again_is_added_once(
     pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whether in the same page or in another, and whether written at the same time or later."""
+    """The second one may be in the same page or in another, written at the same time or later."""
     monkeypatch.setattr(completions, "FILES_AT_A_TIME", 2)
     app = AppHarness(pool, batch_size=3)
     first, second, third = (one_file(name) for name in "abc")

@@ -165,7 +165,7 @@ async def test_a_step_whose_lease_ended_while_it_waited_is_left_to_the_broker(
 
 
 async def test_steps_that_are_not_leased(process: Process) -> None:
-    """Those of other kinds, of the reconciler, beyond the limit, and all that a stopped process writes."""
+    """Steps of other kinds, of the reconciler, beyond the limit, and all that a stopped process writes."""
     process.may_continue.clear()
     async with process.running():
         await process.send(ExpireOrderStep(OrderId(1)))

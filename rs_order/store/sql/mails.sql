@@ -45,17 +45,18 @@ select id, owner, role, status, expires_at, front_url from orders
 where id = $1 and expires_at is not null and front_url is not null
 
 -- name: waiting_orders
--- Orders an owner is reminded of, by their creation. $1 owner, $2 available before, $3 limit.
+-- Orders an owner is reminded of, by their creation. One past its expiry date is about to be deleted.
+-- $1 owner, $2 available before, $3 now, $4 limit.
 select label, created_at, expires_at, available_files, available_at from orders
 where owner = $1 and available_at < $2 and available_files > 0
-  and status not in ('PENDING', 'DELETED', 'FAILED', 'EXPIRED')
-order by created_at, id limit $3
+  and status not in ('PENDING', 'DELETED', 'FAILED', 'EXPIRED') and (expires_at is null or expires_at > $3)
+order by created_at, id limit $4
 
 -- name: count_waiting_orders
--- $1 owner, $2 available before.
+-- $1 owner, $2 available before, $3 now.
 select count(*) from orders
 where owner = $1 and available_at < $2 and available_files > 0
-  and status not in ('PENDING', 'DELETED', 'FAILED', 'EXPIRED')
+  and status not in ('PENDING', 'DELETED', 'FAILED', 'EXPIRED') and (expires_at is null or expires_at > $3)
 
 -- name: postpone
 -- $1 id, $2 until, $3 unavailable since.

@@ -164,6 +164,7 @@ async def waiting(
     since: datetime,
     status: OrderStatus = OrderStatus.RUNNING,
     available: int = 1,
+    kept_days: int = 7,
 ) -> OrderId:
     """Create an order with files that have been available for some time."""
     async with in_tenant(harness.pool, TENANT) as connection:
@@ -176,7 +177,7 @@ async def waiting(
                 label,
                 status,
                 since,
-                since + 7 * DAY,
+                since + kept_days * DAY,
                 available,
             )
         )

@@ -74,7 +74,7 @@ async def test_the_next_reminder_waits_the_full_delay_again(
 ) -> None:
     """It is 72 hours by default; a daily run in between sends nothing."""
     await harness.plan.resume(TENANT)
-    await waiting(harness, since=MONDAY - 80 * HOUR)
+    await waiting(harness, since=MONDAY - 80 * HOUR, kept_days=30)
     sent = []
     for _ in range(8):
         await next_day(harness)
@@ -121,10 +121,21 @@ async def test_three_instances_remind_once(
     assert mailer.recipients == [OWNER]
 
 
+async def test_an_order_past_its_expiry_date_is_left_out(
+    harness: MailHarness, mailer: FakeMailer
+) -> None:
+    """Its expiry may be due at the same moment as the reminder."""
+    await harness.plan.resume(TENANT)
+    await waiting(harness, since=MONDAY - 80 * HOUR, kept_days=1)
+    await next_day(harness)
+
+    assert mailer.sent == []
+
+
 async def test_missed_runs_are_done_once(harness: MailHarness, mailer: FakeMailer) -> None:
     """After an outage of ten days there is one run at the start; the next one has its normal time."""
     await harness.plan.resume(TENANT)
-    await waiting(harness, since=MONDAY - 80 * HOUR)
+    await waiting(harness, since=MONDAY - 80 * HOUR, kept_days=30)
     harness.clock.ahead += 10 * DAY
     await harness.plan.resume(TENANT)
     await harness.work()
