@@ -119,7 +119,14 @@ def _platform_consumers(
         platform_wide=True,
     )
     return [
-        *_input_consumers(names, names.file_references, references, index, size=FILE_EVENT_BATCH),
+        *_input_consumers(
+            names,
+            names.file_references,
+            references,
+            index,
+            size=FILE_EVENT_BATCH,
+            ahead=FILE_EVENT_BATCH,
+        ),
         *_input_consumers(names, names.processing_results, results, index, size=RESULT_BATCH),
         *_input_consumers(names, names.process_rights, rights, index, size=RESULT_BATCH),
     ]
@@ -194,14 +201,27 @@ def _each_event_once(
 
 
 def _input_consumers(
-    names: Topology, queue: Queue, handler: BatchHandler, index: Index, *, size: int = 1000
+    names: Topology,
+    queue: Queue,
+    handler: BatchHandler,
+    index: Index,
+    *,
+    size: int = 1000,
+    ahead: int = 0,
 ) -> list[BatchConsumer]:
     """Return a consumer of an input queue, and one of the quorum queue for the same events."""
-    return [_consumer(one, handler, index, size=size) for one in (queue, names.quorum_queue(queue))]
+    queues = (queue, names.quorum_queue(queue))
+    return [_consumer(one, handler, index, size=size, ahead=ahead) for one in queues]
 
 
 def _consumer(
-    queue: Queue, handler: BatchHandler, index: Index, *, size: int = 1000, concurrency: int = 1
+    queue: Queue,
+    handler: BatchHandler,
+    index: Index,
+    *,
+    size: int = 1000,
+    concurrency: int = 1,
+    ahead: int = 0,
 ) -> BatchConsumer:
     """Return a consumer that waits while the database is unavailable."""
     return BatchConsumer(
@@ -212,4 +232,5 @@ def _consumer(
         index=index,
         size=size,
         concurrency=concurrency,
+        ahead=ahead,
     )

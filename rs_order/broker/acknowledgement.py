@@ -5,8 +5,7 @@ could lose the message, and the reason would always be lost. The service publish
 for the confirm, and acknowledges then. A crash in between makes a second dead letter, but loses none.
 """
 
-import asyncio
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -19,6 +18,7 @@ from rs_order.broker.delivery import DeadLetter, Delivery, Outcome
 from rs_order.broker.errors import AmqpError
 from rs_order.broker.publishing import broker_errors, publish
 from rs_order.broker.topology import DEAD_LETTER_EXCHANGE, SHARED_DEAD_LETTER_QUEUE, Queue
+from rs_order.concurrency import together
 from rs_order.contracts.wire import LETTER_ID_HEADER
 
 _log = structlog.get_logger(__name__)
@@ -54,7 +54,7 @@ async def acknowledge(
     """
     pairs = zip(deliveries, outcomes, strict=True)
     dead = [(delivery, outcome) for delivery, outcome in pairs if isinstance(outcome, DeadLetter)]
-    published = await _together(
+    published = await together(
         _publish_dead_letter(channel, queue, delivery, outcome) for delivery, outcome in dead
     )
     tags = {delivery.tag for delivery in deliveries}
@@ -67,16 +67,6 @@ async def acknowledge(
         await _acknowledge_tags(channel, sorted(tags), cumulative=cumulative)
     _acknowledged.labels(queue.name).inc(len(deliveries))
     return [letter for letter in published if letter is not None]
-
-
-async def _together(calls: Iterable[Awaitable[Delivery | None]]) -> list[Delivery | None]:
-    """Return the results of concurrent calls; raise the first error after all calls have ended."""
-    results = []
-    for result in await asyncio.gather(*calls, return_exceptions=True):
-        if isinstance(result, BaseException):
-            raise result
-        results.append(result)
-    return results
 
 
 async def _acknowledge_tags(

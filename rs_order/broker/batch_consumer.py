@@ -57,6 +57,7 @@ class BatchConsumer:
         size: int = 1000,
         times: BatchTimes = BatchTimes(),
         concurrency: int = 1,
+        ahead: int = 0,
         backoff: Backoff = BACKOFF,
     ) -> None:
         """Set what to consume and how.
@@ -72,6 +73,8 @@ class BatchConsumer:
             times: when a batch closes that has fewer messages.
             concurrency: batches handled at the same time. With more than one they finish in any
                 order, so only for messages that don't depend on each other.
+            ahead: messages that the broker delivers while as many batches as allowed are handled, so that
+                the next batch is complete at once. They wait in memory.
             backoff: pauses between attempts to handle a batch.
         """
         self._queue = queue
@@ -79,6 +82,7 @@ class BatchConsumer:
         self._size = size
         self._times = times
         self._concurrency = concurrency
+        self._prefetch = size * concurrency + ahead
         self._arrived: asyncio.Queue[AbstractIncomingMessage | None] = asyncio.Queue()
         self._last_closed = 0.0
         self._stopping = asyncio.Event()
@@ -160,7 +164,7 @@ class BatchConsumer:
         self._arrived = asyncio.Queue()
         self._unsettled.clear()
         with broker_errors(f"consume {self._queue.name}"):
-            await channel.set_qos(prefetch_count=self._size * self._concurrency)
+            await channel.set_qos(prefetch_count=self._prefetch)
             self._registration = await _register(channel, self._queue.name, self._receive)
         _log.info("consumer-registered", queue=self._queue.name)
         async with asyncio.TaskGroup() as group:

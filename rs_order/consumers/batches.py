@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from rs_order import traces
 from rs_order.broker.delivery import DeadLetter, DeadLetterReason, Delivery, Done, Outcome
+from rs_order.concurrency import together
 from rs_order.consumers.pace import Pace
 from rs_order.contracts.notifications import Level, Notification, NotificationEvent
 from rs_order.contracts.platform_names import EXPLOIT
@@ -29,6 +30,8 @@ Item = TypeVar("Item")
 log = structlog.get_logger(__name__)
 
 
+TENANTS_AT_ONCE = 4
+"""Tenants whose messages are handled at the same time, each with a connection to the database."""
 TIMEOUTS_OF_ONE = 3
 """Attempts with one item whose statement takes too long: a minute and a half."""
 
@@ -218,17 +221,15 @@ class Batches(Generic[Message]):
             await self._pace.wait(len(deliveries))
         await self._load_new_tenants(deliveries)
         outcomes: dict[int, Outcome] = {}
-        by_tenant: dict[Tenant, list[tuple[int, Received[Message]]]] = defaultdict(list)
+        by_tenant: dict[Tenant, dict[int, Received[Message]]] = defaultdict(dict)
         for index, delivery in enumerate(deliveries):
             read = self._read(delivery)
             if isinstance(read, Received):
-                by_tenant[Tenant(delivery.tenant or "")].append((index, read))
+                by_tenant[Tenant(delivery.tenant or "")][index] = read
             else:
                 outcomes[index] = read
-        for tenant, indexed in by_tenant.items():
-            results = await self._handle_tenant(tenant, [received for _, received in indexed])
-            for (index, _), result in zip(indexed, results, strict=True):
-                outcomes[index] = result
+        for results in await self._handle_tenants(by_tenant):
+            outcomes |= results
         in_order = [outcomes[index] for index in range(len(deliveries))]
         await self.notify(deliveries, in_order)
         return in_order
@@ -248,6 +249,23 @@ class Batches(Generic[Message]):
                 for name, counts in failures.items()
             ]
         )
+
+    async def _handle_tenants(
+        self, by_tenant: Mapping[Tenant, Mapping[int, Received[Message]]]
+    ) -> list[dict[int, Outcome]]:
+        """Handle the messages of several tenants at a time, because their units of work mostly wait.
+
+        The messages of a tenant are handled in their order, whatever the others do.
+        """
+
+        async def handle(
+            tenant: Tenant, indexed: Mapping[int, Received[Message]]
+        ) -> dict[int, Outcome]:
+            results = await self._handle_tenant(tenant, list(indexed.values()))
+            return dict(zip(indexed, results, strict=True))
+
+        calls = [handle(tenant, indexed) for tenant, indexed in by_tenant.items()]
+        return await together(calls, at_once=TENANTS_AT_ONCE)
 
     async def _handle_tenant(
         self, tenant: Tenant, batch: Sequence[Received[Message]]

@@ -121,6 +121,7 @@ def new_consumer(
     size: int = 1000,
     times: BatchTimes = SLOW_BATCHES,
     concurrency: int = 1,
+    ahead: int = 0,
 ) -> BatchConsumer:
     """Return a consumer that waits while its handler raises ConnectionError."""
     return BatchConsumer(
@@ -130,6 +131,7 @@ def new_consumer(
         size=size,
         times=times,
         concurrency=concurrency,
+        ahead=ahead,
     )
 
 

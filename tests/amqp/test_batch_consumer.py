@@ -96,6 +96,31 @@ async def test_w44_a_slow_handler_has_one_batch_at_a_time(
     assert (waiting, batches) == (7, 1)
 
 
+async def test_messages_arrive_ahead_of_their_batch(
+    broker: FreshBroker, channel: AbstractChannel
+) -> None:
+    """While a batch is handled, the broker delivers the allowed number of further messages, and no more."""
+    bodies = [b"%d" % number for number in range(12)]
+    await send(channel, QUEUE, *bodies)
+    handler = RecordingHandler()
+    handler.gate.clear()
+
+    async def all_but_two_have_arrived() -> bool:
+        return await message_count(channel, QUEUE.name) == 2
+
+    consumer = new_consumer(QUEUE, handler, size=5, ahead=5)
+    async with supervised(broker.url, broker.vhost, TOPOLOGY.multitenant, [consumer]):
+        await eventually(all_but_two_have_arrived, "a further batch delivered")
+        await handler.called(1)
+        batches = len(handler.batches)
+        handler.gate.set()
+        await handler.received(12)
+
+    assert batches == 1
+    assert handler.bodies == bodies
+    assert await message_count(channel, QUEUE.name) == 0
+
+
 async def test_nothing_is_acknowledged_before_the_handler_returns(
     broker: FreshBroker, channel: AbstractChannel
 ) -> None:

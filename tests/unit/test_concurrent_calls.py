@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from rs_order.concurrency import together
 from rs_order.core.catalog_datasets import call_concurrently
 
 
@@ -44,3 +45,30 @@ async def test_a_failure_cancels_the_running_calls() -> None:
 
     assert begun == [0, 1, 2]
     assert ended == [0, 2]
+
+
+async def test_calls_together_end_before_the_first_error_is_raised() -> None:
+    """Results have the order of the calls, and no more calls run at a time than allowed."""
+    running = most = 0
+    ended: list[int] = []
+
+    async def call(item: int) -> int:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        for _ in range(5 - item):
+            await asyncio.sleep(0)
+        running -= 1
+        ended.append(item)
+        if item in (1, 3):
+            raise ValueError(str(item))
+        return item * 2
+
+    assert await together(map(call, (0, 2, 4))) == [0, 4, 8]
+    assert most == 3
+    most = 0
+    with pytest.raises(ValueError, match="1"):
+        await together(map(call, range(5)), at_once=2)
+
+    assert most == 2
+    assert sorted(ended[3:]) == [0, 1, 2, 3, 4]

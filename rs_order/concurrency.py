@@ -1,0 +1,33 @@
+"""Awaits several calls at the same time, and leaves none running."""
+
+import asyncio
+from collections.abc import Awaitable, Iterable
+from typing import TypeVar
+
+Result = TypeVar("Result")
+
+
+async def together(
+    calls: Iterable[Awaitable[Result]], *, at_once: int | None = None
+) -> list[Result]:
+    """Return the results of concurrent calls; raise the first error after all calls have ended.
+
+    ``at_once``: the most calls at the same time; None: no limit.
+    """
+    listed = list(calls)
+    if len(listed) <= 1:  # a task would cost more than it gains
+        return [await call for call in listed]
+    if at_once is not None:
+        allowed = asyncio.Semaphore(at_once)
+        listed = [_when_allowed(call, allowed) for call in listed]
+    results = []
+    for result in await asyncio.gather(*listed, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result
+        results.append(result)
+    return results
+
+
+async def _when_allowed(call: Awaitable[Result], allowed: asyncio.Semaphore) -> Result:
+    async with allowed:
+        return await call
