@@ -1,24 +1,23 @@
 """Retries an order: its files in error are requested again, and only these (domain.md 12.6, W18).
 
-A chain of steps moves them to new sub-orders, a slice each. Until the last slice the order can't end and
-none of its sub-orders starts, so that peers receive the true number of sub-orders.
+A chain of steps moves them to new sub-orders, a slice each, and then announces the external ones in slices.
+Until the last slice the order can't end and none of its sub-orders starts, so that peers receive the true
+number of sub-orders.
 """
 
 from dataclasses import dataclass
 
 from rs_order.actions.regroup import RegroupFiles
 from rs_order.actions.rights import Actor, Rights, locked, reject_unless
-from rs_order.core import responses
 from rs_order.core.links import Links
 from rs_order.core.policies import SLICE_SIZES, SliceSizes
-from rs_order.core.responses import Response
-from rs_order.core.settlement import renew_expiration
+from rs_order.core.settlement import announce, renew_expiration
 from rs_order.core.shared_steps import ScheduleStep
 from rs_order.core.steps import Step
-from rs_order.domain.ids import DataFileId, DatasetTaskId, OrderId, SubOrderId, Tenant
+from rs_order.domain.ids import DataFileId, DatasetTaskId, OrderId, Tenant
 from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
-from rs_order.domain.states import OrderStatus, SubOrderKind
+from rs_order.domain.states import OrderStatus
 from rs_order.ports import Clock
 from rs_order.store.audit import AuditAction
 from rs_order.store.cursors import RetryCursor
@@ -30,7 +29,7 @@ HAS_PROCESSING = "ORDER_HAS_PROCESSING"
 
 @dataclass(frozen=True)
 class RetryOrderStep(Step, name="retry-order"):
-    """Move the slice of an order's files in error that follows a file of a dataset task."""
+    """Move the slice of an order's files in error that follows a file, or announce new sub-orders."""
 
     order_id: OrderId
     dataset_task_id: DatasetTaskId
@@ -86,30 +85,23 @@ class MoveFilesInError:
         clock: Clock,
         sizes: SliceSizes = SLICE_SIZES,
     ) -> None:
-        self._slice = sizes.retried_files
+        self._sizes = sizes
         self._store = store
         self._regroup = regroup
         self._links = links
         self._clock = clock
 
     async def handle(self, tenant: Tenant, step: RetryOrderStep) -> None:
-        """Move the slice of the step."""
+        """Move the slice of the step. After the last file, announce a slice of the new sub-orders."""
         async with self._store.unit_of_work(tenant) as uow:
             found = await self._lock(uow, step)
             if found is None:
                 return
             order, cursor = found
-            files = (
-                await uow.retries.files_in_error(order.id, cursor, self._slice)
-                if order.counters.to_retry
-                else []
-            )
-            last = len(files) < self._slice
-            following = await self._regroup.move(uow, order, cursor, files, last=last)
-            if last:
-                await self._finish(uow, order, following)
+            if cursor.announces:
+                await self._announce(uow, order, cursor)
             else:
-                await self._continue(uow, order, following)
+                await self._move(uow, order, cursor)
 
     @staticmethod
     async def _lock(uow: UnitOfWork, step: RetryOrderStep) -> tuple[Order, RetryCursor] | None:
@@ -122,33 +114,49 @@ class MoveFilesInError:
             return None
         return orders[0], cursor
 
+    async def _move(self, uow: UnitOfWork, order: Order, cursor: RetryCursor) -> None:
+        """Move a slice of files. After the last one, the same commit announces the first sub-orders."""
+        limit = self._sizes.retried_files
+        files = (
+            await uow.retries.files_in_error(order.id, cursor, limit)
+            if order.counters.to_retry
+            else []
+        )
+        last = len(files) < limit
+        following = await self._regroup.move(uow, order, cursor, files, last=last)
+        if not last:
+            await self._continue(uow, order, following)
+            return
+        if following.first_sub_order is not None:
+            created = await uow.sub_orders.count_of_order(order.id, following.first_sub_order)
+            await renew_expiration(
+                uow, order, storage_sub_orders=created.storage, now=self._clock.now()
+            )
+        await self._announce(uow, order, following)
+
     async def _continue(self, uow: UnitOfWork, order: Order, cursor: RetryCursor) -> None:
         await uow.retries.advance(order.id, cursor)
         await uow.orders.save([order], self._clock.now())
         await uow.messages.send([RetryOrderStep.at(order.id, cursor).to(uow.tenant)])
 
-    async def _finish(self, uow: UnitOfWork, order: Order, cursor: RetryCursor) -> None:
-        """Let the new sub-orders start, and the order end, after all files have moved."""
+    async def _announce(self, uow: UnitOfWork, order: Order, cursor: RetryCursor) -> None:
+        """Announce a slice of the new external sub-orders, which are complete at once.
+
+        After the last slice, the order may end and the other sub-orders start.
+        """
+        limit = self._sizes.announced_sub_orders
+        complete = (
+            await uow.sub_orders.complete_at_once(order.id, cursor.first_sub_order, limit)
+            if cursor.first_sub_order is not None
+            else []
+        )
+        if len(complete) == limit:
+            await announce(uow, self._links, order, complete)
+            await self._continue(uow, order, cursor.announced(complete[-1].id))
+            return
         await uow.retries.finish([order.id])
-        announcements: list[Response] = []
-        link = (await self._links.within(uow)).of(order.id)
-        if cursor.first_sub_order is not None:
-            created = await uow.sub_orders.count_of_order(order.id, cursor.first_sub_order)
-            await renew_expiration(
-                uow, order, storage_sub_orders=created.storage, now=self._clock.now()
-            )
-            announcements += await _ready(uow, order, cursor.first_sub_order, link)
-        if order.end_retry(cursor.status_before):
-            announcements.append(responses.order_ended(uow.tenant, order, link))
+        order.end_retry(cursor.status_before)
+        await announce(uow, self._links, order, complete)
+        order.apply_download_errors()
         await uow.orders.save([order], self._clock.now())
-        await uow.messages.respond(announcements)
         await uow.messages.send([ScheduleStep(order.owner).to(uow.tenant)])
-
-
-async def _ready(uow: UnitOfWork, order: Order, since: SubOrderId, link: str) -> list[Response]:
-    """Return the responses about new external sub-orders, which are complete at once."""
-    return [
-        responses.sub_order_done(uow.tenant, order, sub_order, link)
-        for sub_order in await uow.sub_orders.waiting_of_order(order.id, since)
-        if sub_order.kind is SubOrderKind.EXTERNAL
-    ]

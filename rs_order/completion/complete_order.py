@@ -5,7 +5,6 @@ writes the next step, in one commit. A step that doesn't match the cursor was do
 A step whose order is paused, deleted or expired does nothing either (W9).
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -19,6 +18,7 @@ from rs_order.completion.read_page import CompletionFailed, Page, PageReader
 from rs_order.core import responses
 from rs_order.core.links import Links
 from rs_order.core.policies import SLICE_SIZES, SliceSizes
+from rs_order.core.settlement import announce
 from rs_order.core.shared_steps import (
     CompleteOrderStep,
     DeleteFilesStep,
@@ -33,7 +33,6 @@ from rs_order.domain.order import Order, expiration
 from rs_order.domain.retry import RetryPolicy
 from rs_order.domain.selection import DatasetSelection
 from rs_order.domain.states import FileCounters, OrderStatus
-from rs_order.domain.sub_order import SubOrder
 from rs_order.mails.plan import PlanMails
 from rs_order.ports import Clock, RemoteRejection, RemoteUnavailable
 from rs_order.reconcile.runs import begin_reconciling
@@ -208,7 +207,7 @@ class CompleteOrder:
             order.settle(reason=Reason.FILES_READ, actor=SERVICE)
         else:
             await self._go_on(uow, order, cursor.announced(ready[-1].id))
-        await self._announce(uow, order, ready)
+        await announce(uow, self._links, order, ready)
         if last:
             order.apply_download_errors()
             await uow.orders.save([order], self._clock.now())
@@ -235,16 +234,6 @@ class CompleteOrder:
         await uow.orders.save([order], self._clock.now())
         following = CompleteOrderStep(order.id, cursor.selection, cursor.page)
         await uow.messages.send([following.to(uow.tenant)])
-
-    async def _announce(self, uow: UnitOfWork, order: Order, ready: Sequence[SubOrder]) -> None:
-        """Announce sub-orders, and then the end of a final order."""
-        link = (await self._links.within(uow)).of(order.id)
-        announcements = [
-            responses.sub_order_done(uow.tenant, order, sub_order, link) for sub_order in ready
-        ]
-        if order.status.final:
-            announcements.append(responses.order_ended(uow.tenant, order, link))
-        await uow.messages.respond(announcements)
 
     async def _wait(
         self,

@@ -54,6 +54,19 @@ async def renew_expiration(
     await uow.messages.send([ExpireOrderStep(order.id).to(uow.tenant, order.expires_at)])
 
 
+async def announce(
+    uow: UnitOfWork, links: Links, order: Order, complete: Sequence[SubOrder]
+) -> None:
+    """Announce a slice of an order's sub-orders that are complete at once, and the end of a final order."""
+    link = (await links.within(uow)).of(order.id)
+    announcements = [
+        responses.sub_order_done(uow.tenant, order, sub_order, link) for sub_order in complete
+    ]
+    if order.status.final:
+        announcements.append(responses.order_ended(uow.tenant, order, link))
+    await uow.messages.respond(announcements)
+
+
 @dataclass(frozen=True, slots=True)
 class Cause:
     """The reason, actor and time of changes of files, for the history."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from rs_order.domain.ids import DataFileId, DatasetTaskId, SubOrderId
 from rs_order.domain.input_batches import Totals
@@ -102,6 +102,10 @@ class CompletionCursor:
         )
 
 
+_AFTER_ALL_TASKS: Final = DatasetTaskId(2**63 - 1)
+"""Stands behind every dataset task, so that no file follows."""
+
+
 @dataclass(frozen=True, slots=True)
 class RetryCursor:
     """The progress of the retry of an order: all files up to this one have moved."""
@@ -110,11 +114,30 @@ class RetryCursor:
     """Status of the order when it was retried."""
     dataset_task: DatasetTaskId
     file: DataFileId
+    """After the last file: the number of slices of sub-orders that were announced."""
     storage_sub_order: SubOrderId | None
     """The batch of this dataset task that the last slice left open."""
     external_sub_order: SubOrderId | None
     first_sub_order: SubOrderId | None
-    """The first sub-order that the retry created; later ones have higher ids."""
+    """The first sub-order that the retry created, or after the last file, that is to be announced.
+
+    Later ones have higher ids.
+    """
+
+    @property
+    def announces(self) -> bool:
+        """True if all files have moved, and a slice of the new sub-orders is announced."""
+        return self.dataset_task == _AFTER_ALL_TASKS
+
+    def announced(self, last: SubOrderId) -> "RetryCursor":
+        """Return the cursor after the last file, when sub-orders up to this one are announced."""
+        slices = self.file if self.announces else 0
+        return replace(
+            self,
+            dataset_task=_AFTER_ALL_TASKS,
+            file=DataFileId(slices + 1),
+            first_sub_order=SubOrderId(last + 1),
+        )
 
 
 def completion_cursor_of(row: Row) -> CompletionCursor:

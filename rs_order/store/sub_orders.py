@@ -62,13 +62,6 @@ class SubOrders:
         """Return sub-orders of locked orders, by ascending id."""
         return [sub_order_of(row) for row in await self._connection.fetch(SQL["load"], ids)]
 
-    async def waiting_of_order(
-        self, order_id: OrderId, since: SubOrderId | None = None
-    ) -> list[SubOrder]:
-        """Return the sub-orders whose files wait for their download, by ascending id; ``since``: first id."""
-        rows = await self._connection.fetch(SQL["waiting_of_order"], order_id, since or 0)
-        return [sub_order_of(row) for row in rows]
-
     async def complete_at_once(
         self, order_id: OrderId, since: SubOrderId | None, limit: int
     ) -> list[SubOrder]:

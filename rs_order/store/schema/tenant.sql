@@ -322,7 +322,7 @@ create table retry (
     data_file_id bigint not null default 0,
     storage_sub_order_id bigint,                  -- the batch that the last slice left open
     external_sub_order_id bigint,
-    first_sub_order_id bigint                     -- the first one it created; later ones have higher ids
+    first_sub_order_id bigint                     -- the first one it created, or is still to announce; later ones have higher ids
 );
 
 create table order_response (

@@ -19,19 +19,6 @@ from sub_order
 where id = any ($1)
 order by id
 
--- name: waiting_of_order
--- Sub-orders of an order whose files wait for their download. $1 order id, $2 first id.
-select id, order_id, owner, kind, state, rank, asks, asked_at, quota_exceeded, due_at,
-       pending_files, pending_bytes,
-       available_files, available_bytes,
-       downloaded_files, downloaded_bytes,
-       download_error_files, download_error_bytes,
-       error_files, error_bytes,
-       processing_error_files, processing_error_bytes
-from sub_order
-where order_id = $1 and state = 'WAITING' and id >= $2
-order by id
-
 -- name: complete_at_once
 -- Sub-orders of an order whose files were available from the start, even if they were downloaded meanwhile. A change
 -- of the others announces itself. $1 order id, $2 first id, $3 limit.
