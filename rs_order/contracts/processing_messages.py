@@ -6,8 +6,8 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Field
 
-from rs_order.contracts.wire import DropNulls, Flag, Text, WireModel
-from rs_order.domain.files import LARGEST_FILE
+from rs_order.contracts.wire import DropNulls, Flag, Text, WireModel, excerpt
+from rs_order.domain.files import LARGEST_FILE, LONGEST_CHECKSUM
 from rs_order.domain.outputs import MadeFile
 
 _EVENTS = "fr.cnes.regards.modules.processing.domain.events"
@@ -15,6 +15,9 @@ EXECUTION_REQUEST = f"{_EVENTS}.PExecutionRequestEvent"
 EXECUTION_RESULT = f"{_EVENTS}.PExecutionResultEvent"
 DOWNLOADED_OUTPUTS = f"{_EVENTS}.DownloadedOutputFilesEvent"
 PROCESS_RIGHTS = "fr.cnes.regards.modules.processing.event.RightsPluginConfigurationEvent"
+
+_LONGEST_EXPLANATION = 1000
+"""Characters of a result's messages."""
 
 
 class ExecutionInput(WireModel):
@@ -82,11 +85,13 @@ _FINAL = frozenset(
 class ResultOutput(WireModel):
     """An output file of an execution."""
 
-    url: Text
+    url: Annotated[Text, Field(min_length=1)]
     name: Text
     size: Annotated[int, Field(ge=0, le=LARGEST_FILE)] | None = None
     checksum_method: Text | None = Field(None, alias="checksumMethod")
-    checksum: Text | None = Field(None, alias="checksumValue")
+    checksum: Annotated[Text, Field(max_length=LONGEST_CHECKSUM)] | None = Field(
+        None, alias="checksumValue"
+    )
     inputs: Annotated[list[Text], DropNulls] = Field([], alias="inputCorrelationIds")
 
     @property
@@ -137,10 +142,12 @@ class ExecutionResult(WireModel):
 
     @property
     def explanation(self) -> str:
-        """The reason for missing outputs, for the user."""
+        """The reason for missing outputs, for the user; each of them keeps it."""
         detail = "; ".join(text for text in self.messages or () if text.strip())
         ending = "made no file" if self.succeeded else f"ended with {self.status}"
-        return f"The process {ending}: {detail}" if detail else f"The process {ending}."
+        if not detail:
+            return f"The process {ending}."
+        return f"The process {ending}: {excerpt(detail, _LONGEST_EXPLANATION)}"
 
 
 class RightsType(StrEnum):

@@ -27,9 +27,9 @@ def _text(value: Any) -> Any:
     return str(value) if isinstance(value, int | float) else value
 
 
-def excerpt(text: str) -> str:
+def excerpt(text: str, most: int = MAX_DETAIL) -> str:
     """Return a text of another service, cut to a length that logs and messages may repeat."""
-    return text if len(text) <= MAX_DETAIL else text[: MAX_DETAIL - 1] + "…"
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def storable(text: str) -> str:

@@ -15,6 +15,9 @@ from rs_order.domain.ids import Checksum, Urn
 LARGEST_FILE = 2**53 - 1
 """Bytes. Readers of JSON don't agree on larger numbers, and their sums exceed 64 bits."""
 
+LONGEST_CHECKSUM: Final = 128
+"""Characters, as in the reference. Checksums are indexed, and entries of an index are limited."""
+
 _IDENTITIES: Final = UUID("5e0c7a52-6f0e-4a5b-8f39-3b1f6f6a8d10").bytes
 """The name space of the identities of files."""
 

@@ -51,9 +51,12 @@ def bytes_in(types: Mapping[DataType, TypeTotals], among: Collection[DataType] =
 
 
 def quota_of(types: Mapping[DataType, TypeTotals]) -> int:
-    """Return how many files count against the quota: RAWDATA that storage holds (domain.md 1.4)."""
+    """Return how many files count against the quota: RAWDATA that storage holds (domain.md 1.4).
+
+    0 if a catalog counts more external files than files.
+    """
     raw_data = types.get(DataType.RAWDATA, TypeTotals())
-    return raw_data.files - raw_data.external_files
+    return max(raw_data.files - raw_data.external_files, 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,10 @@ from sys import intern
 from typing import Any, Final
 from urllib.parse import quote, unquote, urlsplit
 
-from rs_order.contracts.wire import storable
+from rs_order.contracts.wire import INT64, storable
 from rs_order.domain.files import (
     LARGEST_FILE,
+    LONGEST_CHECKSUM,
     ORDERABLE,
     CatalogFile,
     DataType,
@@ -34,8 +35,6 @@ PRODUCTS_AT_A_TIME: Final = 200
 PAGE_BYTES: Final = 2**20
 PRODUCT_BYTES: Final = 16 * 1024
 """The most bytes of a page are ``PAGE_BYTES``, and these for each product. On average, one takes 2 KB."""
-_LONGEST_CHECKSUM: Final = 128
-"""Characters, as in the reference. Checksums are indexed, and entries of an index are limited."""
 
 _SEARCH: Final = "/complex/search"
 _SUMMARY: Final = "/complex/search/summary"
@@ -190,8 +189,8 @@ def summary_of(answer: Any) -> Summary:
     """Parse a summary of files. Counts that a dataset doesn't give for a data type are 0.
 
     Raises:
-        MalformedSummary: the totals are missing. Read as 0 they would make an empty order of any
-            object.
+        MalformedSummary: the totals are missing, or can't be stored. Missing ones, read as 0, would make
+            an empty order of any object.
     """
     totals = _object(answer, "the summary")
     datasets = _object(totals.get("subSummariesMap") or {}, "subSummariesMap")
@@ -237,9 +236,9 @@ def _total(members: dict[str, Any], name: str) -> int:
 
 def _count(members: dict[str, Any], name: str, *, absent: int | None) -> int:
     value = members.get(name, absent)
-    if type(value) is int and value >= 0:
+    if type(value) is int and 0 <= value <= INT64:
         return value
-    raise MalformedSummary(f"{name} isn't a whole number from 0 on")
+    raise MalformedSummary(f"{name} isn't a whole number from 0 to {INT64}")
 
 
 class MalformedFeature(ValueError):
@@ -315,8 +314,8 @@ def _file_of(file: Any, data_type: FileType) -> CatalogFile:
     checksum = _text(file, "checksum")
     if not url and not checksum:
         raise Malformed("it has neither uri nor checksum")
-    if checksum and len(checksum) > _LONGEST_CHECKSUM:
-        raise Malformed(f"checksum is longer than {_LONGEST_CHECKSUM} characters")
+    if checksum and len(checksum) > LONGEST_CHECKSUM:
+        raise Malformed(f"checksum is longer than {LONGEST_CHECKSUM} characters")
     algorithm = _text(file, "digestAlgorithm")
     mime_type = _text(file, "mimeType")
     return CatalogFile(

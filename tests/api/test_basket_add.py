@@ -9,6 +9,7 @@ import pytest
 from rs_order.domain.instants import parse_instant, wire_instant
 from rs_order.sandbox.faults import Outage, OutageMode, Service
 from rs_order.sandbox.process_catalog import SizeLimit
+from rs_order.sandbox.simulated_catalog import Searcher
 from rs_order.sandbox.synthetic import SyntheticDataset
 from tests.acceptance.platform import TENANT, Platform
 from tests.acceptance.shared_platform import EVE_01, new_user
@@ -27,6 +28,8 @@ from tests.api.baskets import (
     offer,
     totals_of,
 )
+
+TOTALS = dict.fromkeys(("documentsCount", "filesCount", "filesSize"), 1)
 
 
 @pytest.fixture
@@ -104,6 +107,64 @@ async def test_basket_add_with_a_failing_catalog(
         (message,) = answer.json()["messages"]
         assert message == "rs-catalog gave no answer; nothing was changed. Try again."
     assert basket["datasetSelections"] == []
+
+
+UNUSABLE: dict[str, Any] = {
+    "a list": [],
+    "no totals": {},
+    "a negative count": {"documentsCount": -1},
+    "a huge count": {"filesSize": 2**63},
+    "half a file": {"filesCount": 0.5},
+    "a count as a text": {"filesCount": "1"},
+    "datasets as a list": {"subSummariesMap": [{}]},
+    "a dataset without totals": {"subSummariesMap": {EVE: {}}},
+    "a dataset that can't be stored": {"subSummariesMap": {EVE + "\0": TOTALS}},
+    "a type that is no object": {
+        "subSummariesMap": {EVE: TOTALS | {"fileTypesSummaryMap": {"RAWDATA": 1}}}
+    },
+    "a huge count of a type": {
+        "subSummariesMap": {
+            EVE: TOTALS | {"fileTypesSummaryMap": {"RAWDATA": {"filesCount": 2**63}}}
+        }
+    },
+    "a negative count of a type": {
+        "subSummariesMap": {
+            EVE: TOTALS | {"fileTypesSummaryMap": {"RAWDATA_ref": {"filesCount": -1}}}
+        }
+    },
+}
+"""Per fault: a summary with it, or its members that differ from a good one."""
+
+
+@pytest.mark.parametrize("fault", UNUSABLE)
+async def test_f9d_basket_add_with_an_unusable_summary(
+    here: Platform, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is 422, and nothing is added: neither at the first search nor at one that is counted again."""
+    bad = UNUSABLE[fault]
+    summary = TOTALS | {"subSummariesMap": {EVE: TOTALS}} | bad if bad else bad
+    async with a_client(here) as client:
+        before = await add(client)
+        monkeypatch.setattr(Searcher, "summarize", lambda *_, **__: summary)
+        answer = await client.post(SELECTION, json=a_search(EVE_01))
+        basket = await basket_of(client)
+
+    assert (answer.status_code, answer.json()) == (422, CATALOG_FAILED)
+    assert basket == before
+
+
+async def test_f9d_a_summary_with_strange_counts_gives_no_negative_quota(
+    here: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A catalog may count more external files than files, and the largest numbers that can be stored."""
+    types = {"RAWDATA": {"filesCount": 1, "filesSize": 2**63 - 1}, "RAWDATA_ref": {"filesCount": 2}}
+    huge = dict.fromkeys(TOTALS, 2**63 - 1) | {"fileTypesSummaryMap": types}
+    summary = huge | {"subSummariesMap": {EVE: huge}}
+    async with a_client(here) as client:
+        monkeypatch.setattr(Searcher, "summarize", lambda *_, **__: summary)
+        (dataset,) = (await add(client))["datasetSelections"]
+
+    assert totals_of(dataset) == (2**63 - 1, 1, 2**63 - 1, 0)
 
 
 async def test_a_search_touches_every_dataset_it_finds_files_in(here: Platform) -> None:

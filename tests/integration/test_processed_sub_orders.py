@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from pydantic import ValidationError
 
 from rs_order.app.clock import SystemClock
 from rs_order.completion.fill_processed import FillProcessed
@@ -256,6 +257,63 @@ async def test_a_result_settles_the_outputs_of_its_execution(  # noqa: PLR0917 -
 
         assert await ordered.states() == expected
         await ordered.check_counters()
+
+
+PER_PRODUCT = replace(PROCESS, cardinality=Cardinality.ONE_PER_FEATURE)
+UNUSABLE: dict[str, dict[str, Any]] = {
+    "no address": {"url": ""},
+    "an address of the wrong type": {"url": ["file:/out/0"]},
+    "no name": {"name": None},
+    "a text that can't be stored": {"name": "out\0"},
+    "half a character": {"checksumMethod": "\ud800"},
+    "a negative size": {"size": -1},
+    "a huge size": {"size": 2**63},
+    "half a byte": {"size": 0.5},
+    "a huge checksum": {"checksumValue": "".join(str(number) for number in range(2000))},
+    "an input of the wrong type": {"inputCorrelationIds": [{}]},
+}
+"""Per fault: the members of an output that has it."""
+
+
+async def test_f9d_an_unusable_output_changes_nothing(pool: Pool, store: Store) -> None:
+    """Its message becomes a dead letter that names the member; an operator may correct it."""
+    ordered = await an_order(pool, store, PER_PRODUCT)
+    await ordered.fill([products(2)])
+    await ordered.run()
+    good, other = await ordered.outputs(0, 1)
+    for fault, members in UNUSABLE.items():
+        with pytest.raises(ValidationError, match=next(iter(members))):
+            await ordered.result(outputs=[good, other | members])
+
+        assert await ordered.states() == [P, P], fault
+
+
+async def test_f9d_outputs_that_name_the_same_promise_count_once(pool: Pool, store: Store) -> None:
+    """The first one counts. What names nothing that was promised is ignored."""
+    ordered = await an_order(pool, store, PER_PRODUCT)
+    await ordered.fill([products(2)])
+    await ordered.run()
+    (first,) = await ordered.outputs(0)
+    stranger = first | {"inputCorrelationIds": ["file:/another/product"]}
+    await ordered.result(outputs=[first, *([first | {"size": 9}, stranger] * 100)])
+    (order,) = await ordered.rows("select available_bytes from orders where id = $1")
+
+    assert await ordered.states() == [A, E]
+    assert order["available_bytes"] == first["size"]
+    await ordered.check_counters()
+
+
+async def test_f9d_a_long_explanation_is_cut(pool: Pool, store: Store) -> None:
+    """Each output keeps it."""
+    ordered = await an_order(pool, store, PER_PRODUCT)
+    await ordered.fill([products(2)])
+    await ordered.run()
+    await ordered.result(finalStatus="FAILURE", messages=["no more disk" * 10_000])
+    reasons = await ordered.rows("select reason from data_file where order_id = $1")
+
+    assert [len(row["reason"]) for row in reasons] == [
+        len("The process ended with FAILURE: ") + 1000
+    ] * 2
 
 
 async def test_an_output_takes_the_members_of_its_file(pool: Pool, store: Store) -> None:
