@@ -35,8 +35,7 @@ class ScheduleSubOrders:
 
     async def handle(self, tenant: Tenant, step: ScheduleStep) -> None:
         """Start the sub-orders that the limits allow. Handling the step twice does no harm."""
-        async with self._store.unit_of_work(tenant) as uow:
-            await uow.sub_orders.lock_owner(step.owner)
+        async with self._store.unit_of_work(tenant, schedules=step.owner) as uow:
             await self._pass(uow, step.owner)
             await wake_next_waiters(uow, self._limits)
 
@@ -56,7 +55,7 @@ class ScheduleSubOrders:
         ready = [*queue, *without_slot]
         if not ready:
             return
-        orders = await uow.orders.lock(sorted({one.order_id for one in ready}))
+        orders = await uow.orders.lock(sorted({one.order_id for one in ready}), filling=False)
         running = {order.id: order for order in orders if order.status is OrderStatus.RUNNING}
         loaded = await _load(uow, (one.id for one in ready if one.order_id in running))
         files = await _files_to_ask(uow, loaded.values())

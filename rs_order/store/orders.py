@@ -87,11 +87,14 @@ class Orders:
         )
         return ids
 
-    async def lock(self, ids: Sequence[OrderId]) -> list[Order]:
-        """Lock and load orders by ascending id. Unknown ids are left out."""
+    async def lock(self, ids: Sequence[OrderId], *, filling: bool = True) -> list[Order]:
+        """Lock and load orders by ascending id. Unknown ids are left out.
+
+        ``filling``: False if the caller can't end an order, and so needn't know which still receive files.
+        """
         orders = [order_of(row) for row in await self._connection.fetch(SQL["lock"], ids)]
-        if not orders:
-            return []
+        if not orders or not filling:
+            return orders
         by_id = {order.id: order for order in orders}
         for row in await self._connection.fetch(SQL["filling"], list(by_id)):
             order = by_id[OrderId(row["order_id"])]
@@ -108,7 +111,6 @@ class Orders:
         """Write orders back, and add their moves to the history."""
         if not orders:
             return
-        await self._connection.execute(SQL["save"], [order_record(order) for order in orders], at)
         history = [
             {
                 "order_id": order.id,
@@ -120,8 +122,8 @@ class Orders:
             for order in orders
             for move in order.moves
         ]
-        if history:
-            await self._connection.execute(SQL["add_history"], history, at)
+        records = [order_record(order) for order in orders]
+        await self._connection.execute(SQL["save"], records, at, history)
         for order in orders:
             order.moves.clear()
 

@@ -83,17 +83,13 @@ class SubOrders:
         """Write sub-orders back, and their moves to the history."""
         if not sub_orders:
             return
-        await self._connection.execute(
-            SQL["save"], [sub_order_record(sub_order) for sub_order in sub_orders]
-        )
-        await self._add_history(
-            [
-                _move(one.order_id, one.id, move.before, move.after, move.reason)
-                for one in sub_orders
-                for move in one.moves
-            ],
-            at,
-        )
+        history = [
+            _move(one.order_id, one.id, move.before, move.after, move.reason)
+            for one in sub_orders
+            for move in one.moves
+        ]
+        records = [sub_order_record(sub_order) for sub_order in sub_orders]
+        await self._connection.execute(SQL["save"], records, history, at)
         for sub_order in sub_orders:
             sub_order.moves.clear()
 
@@ -116,10 +112,6 @@ class SubOrders:
         await self._connection.execute(SQL["remove"], [sub_order.id for sub_order in sub_orders])
         moves = [_move(one.order_id, one.id, one.state, "REMOVED", reason) for one in sub_orders]
         await self._add_history(moves, at)
-
-    async def lock_owner(self, owner: str) -> None:
-        """Let only this unit of work schedule the owner's sub-orders until it ends."""
-        await self._connection.execute(SQL["lock_owner"], f"{tenant_schema(self._tenant)}/{owner}")
 
     async def owners_ready(self) -> list[str]:
         """Return the owners with a ready sub-order."""
@@ -157,6 +149,15 @@ class SubOrders:
     async def _add_history(self, moves: Sequence[dict[str, Any]], at: datetime) -> None:
         if moves:
             await self._connection.execute(ORDER_SQL["add_history"], moves, at)
+
+
+def lock_of_owner(tenant: Tenant, owner: str) -> str:
+    """Return the statement that lets only one transaction schedule the owner's sub-orders until it ends.
+
+    It has no parameter, so that it can be sent together with the begin.
+    """
+    name = f"{tenant_schema(tenant)}/{owner}".encode().hex()
+    return SQL["lock_owner"].replace("$1", f"convert_from('\\x{name}', 'UTF8')")
 
 
 def _ready(row: Row) -> ReadySubOrder:

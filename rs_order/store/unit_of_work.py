@@ -36,7 +36,7 @@ from rs_order.store.reconciliation import Reconciliation
 from rs_order.store.repeated_steps import RepeatedSteps
 from rs_order.store.requests import Requests
 from rs_order.store.retries import Retries
-from rs_order.store.sub_orders import Capacity, SubOrders
+from rs_order.store.sub_orders import Capacity, SubOrders, lock_of_owner
 from rs_order.store.tenants import StoredSettings
 
 SQL = statements("tenants")
@@ -127,8 +127,12 @@ class Store:
         self._longest_idle_ms = longest_idle_ms
 
     @asynccontextmanager
-    async def unit_of_work(self, tenant: Tenant) -> AsyncIterator[UnitOfWork]:
+    async def unit_of_work(
+        self, tenant: Tenant, *, schedules: str | None = None
+    ) -> AsyncIterator[UnitOfWork]:
         """Open a unit of work. It commits at the end of the context; an exception rolls it back.
+
+        ``schedules``: the owner whose sub-orders only this unit of work may schedule until it ends.
 
         Raises:
             StoreUnavailable: the database can't be reached. If that happens during the commit, the
@@ -137,7 +141,10 @@ class Store:
         """
         with store_errors():
             async with transaction(
-                self._pool, tenant, longest_idle_ms=self._longest_idle_ms
+                self._pool,
+                tenant,
+                longest_idle_ms=self._longest_idle_ms,
+                first=[] if schedules is None else [lock_of_owner(tenant, schedules)],
             ) as connection:
                 unit = UnitOfWork(connection, tenant, self._copied, self._leases)
                 yield unit

@@ -359,11 +359,13 @@ class StoreThatWaits(Store):
         self.may_continue = asyncio.Event()
 
     @asynccontextmanager
-    async def unit_of_work(self, tenant: Tenant) -> AsyncIterator[UnitOfWork]:
+    async def unit_of_work(
+        self, tenant: Tenant, *, schedules: str | None = None
+    ) -> AsyncIterator[UnitOfWork]:
         if next(self._units) == 2:
             self.reached.set()
             await self.may_continue.wait()
-        async with super().unit_of_work(tenant) as unit:
+        async with super().unit_of_work(tenant, schedules=schedules) as unit:
             yield unit
 
 

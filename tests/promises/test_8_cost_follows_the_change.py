@@ -256,7 +256,6 @@ HOT: list[tuple[str, str, tuple[Any, ...]]] = [
     ("processing", "work", (1,)),
     ("processing", "of_correlation_id", ("order-1_dsSel-1_subOrder-1",)),
     ("processing", "awaited_outputs", (1,)),
-    ("sub_orders", "waiting_of_order", (2, 0)),
     ("sub_orders", "complete_at_once", (2, 0, 1000)),
     ("sub_orders", "count_of_order", (2, 0)),
     ("sub_orders", "stop", (2, 1000)),

@@ -92,7 +92,9 @@ where input.checksum = any ($1) and input.state <> 'ERROR'
   and (sub_order.state = 'RUNNING' or (sub_order.state = 'READY' and sub_order.asks > 0))
 
 -- name: save
--- Write locked orders back. A change of the number of available files restarts their waiting time. $1 records, $2 now.
+-- Write locked orders back, with their lines of the history. A change of the number of available files restarts
+-- their waiting time. $1 records, $2 now, $3 history.
+with saved as (
 update orders
 set status = record.status,
     status_at = case when orders.status = record.status then orders.status_at else $2 end,
@@ -119,6 +121,10 @@ from jsonb_to_recordset($1::jsonb) as record (
     error_files bigint, error_bytes bigint,
     processing_error_files bigint, processing_error_bytes bigint)
 where orders.id = record.id
+)
+insert into history (order_id, before, after, reason, actor, at)
+select order_id, before, after, reason, actor, $2
+from jsonb_to_recordset($3::jsonb) as line (order_id bigint, before text, after text, reason text, actor text)
 
 -- name: remove
 -- Delete an order with its basket and dataset tasks. Files and sub-orders are deleted in slices; the history

@@ -46,7 +46,8 @@ join dataset_task task on task.id = sub_order.dataset_task_id
 where sub_order.order_id = $1 and sub_order.id >= $2
 
 -- name: save
--- Write sub-orders back. Their orders are locked. $1 records.
+-- Write sub-orders back, with their lines of the history. Their orders are locked. $1 records, $2 history, $3 now.
+with saved as (
 update sub_order
 set state = record.state, rank = record.rank, asks = record.asks,
     asked_at = record.asked_at, quota_exceeded = record.quota_exceeded, due_at = record.due_at,
@@ -66,9 +67,14 @@ from jsonb_to_recordset($1::jsonb) as record (
     error_files bigint, error_bytes bigint,
     processing_error_files bigint, processing_error_bytes bigint)
 where sub_order.id = record.id
+)
+insert into history (order_id, sub_order_id, before, after, reason, actor, at)
+select order_id, sub_order_id, before, after, reason, actor, $3
+from jsonb_to_recordset($2::jsonb) as line (
+    order_id bigint, sub_order_id bigint, before text, after text, reason text, actor text)
 
 -- name: lock_owner
--- Only one scheduling run of an owner at a time. $1 schema and owner.
+-- Only one scheduling run of an owner at a time. It is sent with the begin; $1 is replaced by schema and owner.
 select pg_advisory_xact_lock(hashtextextended($1, 1))
 
 -- name: owners_ready
