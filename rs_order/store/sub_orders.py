@@ -187,10 +187,13 @@ class Capacity:
     def __init__(self, connection: Connection, tenant: Tenant) -> None:
         self._connection = connection
         self._tenant = tenant
+        self._locked = False
 
     async def lock(self) -> None:
         """Let only this unit of work acquire and release capacity until it ends."""
-        await self._connection.execute(CAPACITY_SQL["lock"])
+        if not self._locked:
+            await self._connection.execute(CAPACITY_SQL["lock"])
+            self._locked = True
 
     async def used(self) -> int:
         """Return how many sub-orders of active tenants storage was asked for and has not settled."""
