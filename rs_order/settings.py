@@ -191,6 +191,22 @@ class Settings(BaseSettings):
         ge=1,
         description="Largest number of open HTTP connections from one address. Trusted proxies are exempt.",
     )
+    http_head_seconds: Positive = Field(
+        30,
+        description="Seconds in which the head of an HTTP request must arrive, and the first one of a "
+        "connection must begin.",
+    )
+    http_body_seconds: Positive = Field(
+        60, description="Seconds in which each MiB of the body of an HTTP request must arrive."
+    )
+    http_idle_seconds: Positive = Field(
+        5,
+        description="Seconds after which an HTTP connection without another request ends. A gateway that "
+        "keeps connections should close them before.",
+    )
+    http_unread_seconds: Positive = Field(
+        300, description="Seconds for which an HTTP client may leave a response unread."
+    )
     user_requests_per_second: int = Field(
         50,
         ge=0,

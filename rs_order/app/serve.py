@@ -139,13 +139,26 @@ def _database_watch(settings: Settings, database: Database, incoming: Incoming) 
 async def _run_rest(
     app: FastAPI, settings: Settings, on_ready: Callable[[int], None], *, stop: asyncio.Event
 ) -> None:
-    limits = ConnectionLimits(
+    await run_rest(
+        app,
+        settings.http_host,
+        settings.http_port,
+        stop=stop,
+        on_ready=on_ready,
+        limits=connection_limits(settings),
+    )
+
+
+def connection_limits(settings: Settings) -> ConnectionLimits:
+    """Return the limits that the settings give for each HTTP connection."""
+    return ConnectionLimits(
+        head_seconds=settings.http_head_seconds,
+        body_seconds=settings.http_body_seconds,
+        idle_seconds=settings.http_idle_seconds,
+        unread_seconds=settings.http_unread_seconds,
         connections=settings.http_max_connections,
         connections_per_address=settings.http_max_connections_per_address,
         proxies=settings.trusted_networks,
-    )
-    await run_rest(
-        app, settings.http_host, settings.http_port, stop=stop, on_ready=on_ready, limits=limits
     )
 
 

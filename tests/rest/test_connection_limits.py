@@ -9,12 +9,15 @@ from dataclasses import replace
 from ipaddress import ip_network
 
 import pytest
+from pydantic import SecretStr
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
+from rs_order.app.serve import connection_limits
 from rs_order.rest.connection_limits import ConnectionLimits, OpenConnections
 from rs_order.rest.server import run_rest
+from rs_order.settings import Settings
 
 PATIENT = ConnectionLimits()
 HASTY = ConnectionLimits(head_seconds=0.1, body_seconds=0.1, unread_seconds=0.1)
@@ -281,3 +284,20 @@ def test_the_limit_of_open_files_counts(monkeypatch: pytest.MonkeyPatch) -> None
     connections = OpenConnections(PATIENT)
 
     assert [connections.count("192.0.2.1") for _ in range(60)].count(None) == 50
+
+
+def test_operators_may_change_the_limits() -> None:
+    """The defaults are those of this module; a setting changes one of them."""
+    key = SecretStr("k" * 64)
+
+    assert connection_limits(Settings(jwt_key_hs512=key)) == ConnectionLimits(proxies=[])
+    hasty = Settings(
+        jwt_key_hs512=key,
+        http_head_seconds=1,
+        http_body_seconds=2,
+        http_idle_seconds=3,
+        http_unread_seconds=4,
+    )
+    assert connection_limits(hasty) == ConnectionLimits(
+        head_seconds=1, body_seconds=2, idle_seconds=3, unread_seconds=4, proxies=[]
+    )
