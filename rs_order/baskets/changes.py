@@ -89,11 +89,12 @@ class BasketChanges:
         Raises:
             EmptyBasket: the caller has no basket (B2).
         """
-        async with self._store.unit_of_work(caller.tenant) as uow:
-            basket = await uow.baskets.of(caller.email)
-            if basket is None and create:
-                await uow.baskets.create(caller.email)
-                basket = await uow.baskets.of(caller.email)
+        basket = await self._store.basket(caller.tenant, caller.email)
+        if basket is None and create:
+            async with self._store.unit_of_work(caller.tenant) as uow:
+                basket = await uow.baskets.create(caller.email)
+                # Another request may have created it meanwhile.
+                basket = basket or await uow.baskets.of(caller.email)
         if basket is None:
             raise EmptyBasket
         return basket

@@ -1,6 +1,5 @@
 """Baskets. A basket is read as a whole; only what changed is written."""
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -32,17 +31,11 @@ async def put_selections(
     connection: Connection, selections: Sequence[tuple[int, DatasetSelection]]
 ) -> None:
     """Write dataset selections with their searches, each into the basket with the id beside it."""
-    new = sum(selection.id is None for _, selection in selections)
-    reserved = iter(await reserve_ids(connection, "dataset_selection", new) if new else ())
-    ids = [next(reserved) if selection.id is None else selection.id for _, selection in selections]
-    datasets, searches = [], []
-    for id_, (basket, selection) in zip(ids, selections, strict=True):
-        datasets.append(dataset_selection_record(id_, basket, selection))
-        searches += dated_selection_records(id_, selection)
-    await connection.execute(SQL["put_dataset_selections"], datasets)
-    if new < len(selections):
-        await connection.execute(SQL["remove_dated_selections"], ids)
-    await connection.execute(SQL["put_dated_selections"], searches)
+    known = [selection.id for _, selection in selections if selection.id is not None]
+    if known:
+        await connection.execute(SQL["remove_dated_selections"], known)
+    records = [_selection_record(basket, selection) for basket, selection in selections]
+    await connection.execute(SQL["put_selections"], records)
 
 
 class Baskets:
@@ -53,15 +46,12 @@ class Baskets:
 
     async def of(self, owner: str) -> Basket | None:
         """Return the owner's basket with its contents, or None if there is none."""
-        row = await self._connection.fetchrow(SQL["of_owner"], owner)
-        if row is None:
-            return None
-        id_ = BasketId(row["id"])
-        return Basket(id_, row["owner"], row["version"], await self._selections(id_))
+        return basket_of(owner, await self._connection.fetch(SQL["of_owner"], owner))
 
-    async def create(self, owner: str) -> None:
-        """Create a basket for the owner, unless there is one (B2)."""
-        await self._connection.execute(SQL["create"], owner)
+    async def create(self, owner: str) -> Basket | None:
+        """Create an empty basket for the owner and return it; return None if there is one (B2)."""
+        row = await self._connection.fetchrow(SQL["create"], owner)
+        return None if row is None else Basket(BasketId(row["id"]), owner, row["version"])
 
     async def save(self, basket: Basket, change: BasketChange) -> None:
         """Write a change of a basket.
@@ -86,12 +76,15 @@ class Baskets:
         """Delete the owner's basket, if there is one (B3)."""
         await self._connection.execute(SQL["delete"], owner)
 
-    async def _selections(self, basket: BasketId) -> tuple[DatasetSelection, ...]:
-        searches: dict[int, list[Row]] = defaultdict(list)
-        for row in await self._connection.fetch(SQL["dated_selections"], basket):
-            searches[row["dataset_selection_id"]].append(row)
-        rows = await self._connection.fetch(SQL["dataset_selections"], basket)
-        return tuple(dataset_selection_of(row, searches[row["id"]]) for row in rows)
+
+def basket_of(owner: str, rows: Sequence[Row]) -> Basket | None:
+    """Return the basket in the rows of the statement ``of_owner``, or None if there is none."""
+    if not rows:
+        return None
+    selections = tuple(
+        dataset_selection_of(row, row["searches"] or ()) for row in rows if row["id"] is not None
+    )
+    return Basket(BasketId(rows[0]["basket"]), owner, rows[0]["version"], selections)
 
 
 def request_record(request: SelectionRequest) -> dict[str, Any]:
@@ -160,10 +153,10 @@ def dataset_selection_of(
     )
 
 
-def dataset_selection_record(id_: int, basket: int, selection: DatasetSelection) -> dict[str, Any]:
+def _selection_record(basket: int, selection: DatasetSelection) -> dict[str, Any]:
     process = selection.process
     return {
-        "id": id_,
+        "id": selection.id,
         "basket_id": basket,
         "dataset_urn": selection.urn,
         "dataset_label": selection.label,
@@ -175,18 +168,17 @@ def dataset_selection_record(id_: int, basket: int, selection: DatasetSelection)
         "file_name_pattern": pattern_column(selection.file_filter),
         "process_id": str(process.process_id) if process else None,
         "process_parameters": dict(process.parameters) if process else None,
+        "searches": [
+            _search_record(position, search) for position, search in enumerate(selection.searches)
+        ],
     }
 
 
-def dated_selection_records(id_: int, selection: DatasetSelection) -> list[dict[str, Any]]:
-    return [
-        {
-            "dataset_selection_id": id_,
-            "selection_date": search.request.selection_date,
-            "position": position,
-            "request": request_record(search.request),
-            "products_count": search.products,
-            "type_totals": types_record(search.types),
-        }
-        for position, search in enumerate(selection.searches)
-    ]
+def _search_record(position: int, search: DatedSelection) -> dict[str, Any]:
+    return {
+        "selection_date": search.request.selection_date,
+        "position": position,
+        "request": request_record(search.request),
+        "products_count": search.products,
+        "type_totals": types_record(search.types),
+    }

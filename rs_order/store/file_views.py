@@ -9,6 +9,7 @@ from rs_order.domain.ids import DataFileId, DatasetTaskId, OrderId, SubOrderId, 
 from rs_order.domain.states import FileState
 from rs_order.store.lists import Listed, SortBy, sorted_statement
 from rs_order.store.pool import Pool, Row, reading, statements
+from rs_order.store.tenant_reads import read_rows
 
 SQL = statements("file_views")
 _DEFAULT_ORDER: Final = "order by file.id"
@@ -98,15 +99,14 @@ class FileViews:
         self, tenant: Tenant, order_id: OrderId, task: DatasetTaskId, *, limit: int, offset: int
     ) -> FilesOfDataset | None:
         """Return files in any state by ascending id. None if there is no such order."""
-        async with reading(self._pool, tenant) as connection:
-            found = await connection.fetchrow(SQL["count_of_dataset"], order_id, task)
-            if found is None:
-                return None
-            owner, total = found["owner"], found["total"]
-            if not total:
-                return FilesOfDataset(owner, None if total is None else Listed(0, ()))
-            rows = await connection.fetch(SQL["of_dataset"], task, limit, offset)
-        return FilesOfDataset(owner, Listed(total, [_view_of(row) for row in rows]))
+        rows = await read_rows(self._pool, tenant, SQL["of_dataset"], order_id, task, limit, offset)
+        if not rows:
+            return None
+        owner, total = rows[0]["owner"], rows[0]["total"]
+        if total is None:
+            return FilesOfDataset(owner, None)
+        files = [_view_of(row) for row in rows if row["id"] is not None]
+        return FilesOfDataset(owner, Listed(total, files))
 
     async def available(
         self,

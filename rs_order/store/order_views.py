@@ -14,6 +14,7 @@ from rs_order.domain.states import FileCounters, OrderStatus
 from rs_order.store.lists import Listed, SortBy, sorted_statement
 from rs_order.store.pool import Connection, Pool, Row, reading, statements
 from rs_order.store.rows import counters_of, optional_filter_of, process_of
+from rs_order.store.tenant_reads import read_rows
 
 SQL = statements("order_views")
 EXPORTED_AT_A_TIME: Final = 1000
@@ -118,9 +119,8 @@ class OrderViews:
 
     async def owner(self, tenant: Tenant, order_id: OrderId) -> str | None:
         """Return the owner of the order, or None if there is no such order."""
-        async with reading(self._pool, tenant) as connection:
-            owner: str | None = await connection.fetchval(SQL["owner"], order_id)
-        return owner
+        found = await read_rows(self._pool, tenant, SQL["owner"], order_id)
+        return found[0]["owner"] if found else None
 
     async def order(self, tenant: Tenant, order_id: OrderId) -> OrderView | None:
         found = await self.orders(tenant, [order_id])
@@ -128,22 +128,21 @@ class OrderViews:
 
     async def orders(self, tenant: Tenant, ids: Sequence[OrderId]) -> list[OrderView]:
         """Return the orders in the order of the ids; unknown ids are left out."""
-        async with reading(self._pool, tenant) as connection:
-            return await load_views(connection, ids)
+        return _views_of(ids, await read_rows(self._pool, tenant, SQL["orders"], ids))
 
     async def of_owner(
         self, tenant: Tenant, owner: str, *, limit: int, offset: int
     ) -> Listed[OrderView]:
         """Return the owner's orders, newest first, without the deleted ones."""
-        async with reading(self._pool, tenant) as connection:
-            rows = await connection.fetch(SQL["of_owner"], owner, limit, offset)
-            if not rows:
-                # The page is behind the last order, or there is none.
-                total = await connection.fetchval(SQL["count_of_owner"], owner) if offset else 0
-                return Listed(total, ())
-            return Listed(
-                rows[0]["total"], await load_views(connection, [row["id"] for row in rows])
-            )
+        rows = await read_rows(self._pool, tenant, SQL["of_owner"], owner, limit, offset)
+        if rows:
+            ids = [OrderId(row["id"]) for row in rows]
+            return Listed(rows[0]["total"], await self.orders(tenant, ids))
+        if not offset:
+            return Listed(0, ())
+        # The page is behind the last order.
+        (counted,) = await read_rows(self._pool, tenant, SQL["count_of_owner"], owner)
+        return Listed(counted["count"], ())
 
     async def search(
         self,
@@ -199,8 +198,12 @@ def _restrictions(wanted: OrderSearch) -> tuple[Any, ...]:
 
 async def load_views(connection: Connection, ids: Sequence[OrderId]) -> list[OrderView]:
     """Return the views of these orders in the order of the ids, with one statement for any number."""
+    return _views_of(ids, await connection.fetch(SQL["orders"], ids))
+
+
+def _views_of(ids: Sequence[OrderId], found: Sequence[Row]) -> list[OrderView]:
     rows: dict[int, list[Row]] = defaultdict(list)
-    for row in await connection.fetch(SQL["orders"], ids):
+    for row in found:
         rows[row["id"]].append(row)
     return [_view_of(rows[id_]) for id_ in ids if id_ in rows]
 

@@ -214,15 +214,22 @@ async def transaction(
 
 
 @asynccontextmanager
-async def single_statement(pool: Pool) -> AsyncIterator[Connection]:
+async def single_statement(pool: Pool, tenant: Tenant | None = None) -> AsyncIterator[Connection]:
     """Take a connection for one statement, which names the schemas of its tables.
 
     The statement is a transaction by itself, one round trip instead of three. Behind a pooler it gets one.
 
+    Args:
+        pool: the connections.
+        tenant: the tenant whose connection is used if it is free; the search path isn't set.
+
     Raises:
         StoreUnavailable: no connection can be opened.
     """
-    async with _acquired(pool) as connection, _rolled_back_after_errors(pool, connection):
+    async with (
+        _acquired(pool, tenant) as connection,
+        _rolled_back_after_errors(pool, connection),
+    ):
         if connection.is_direct:
             yield connection
             return

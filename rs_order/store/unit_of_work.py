@@ -10,10 +10,12 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, sto
 
 from rs_order.domain.ids import Tenant
 from rs_order.domain.retry import Backoff
+from rs_order.domain.selection import Basket
 from rs_order.domain.settings import TenantSettings
 from rs_order.ports import MessageKind, Written
 from rs_order.store import audit
-from rs_order.store.baskets import Baskets
+from rs_order.store.baskets import SQL as BASKETS
+from rs_order.store.baskets import Baskets, basket_of
 from rs_order.store.completions import Completions
 from rs_order.store.data_files import Files
 from rs_order.store.dead_letters import DeadLetterUnit
@@ -37,6 +39,7 @@ from rs_order.store.repeated_steps import RepeatedSteps
 from rs_order.store.requests import Requests
 from rs_order.store.retries import Retries
 from rs_order.store.sub_orders import Capacity, SubOrders, lock_of_owner
+from rs_order.store.tenant_reads import read_rows
 from rs_order.store.tenants import StoredSettings
 
 SQL = statements("tenants")
@@ -154,6 +157,14 @@ class Store:
             self._leases.begin(unit.messages.leased)
         for response in unit.messages.responded:
             log.info("order-response", **response)
+
+    async def basket(self, tenant: Tenant, owner: str) -> Basket | None:
+        """Return the owner's basket as ``Baskets.of`` does, in one round trip.
+
+        Raises:
+            StoreUnavailable: the database can't be reached.
+        """
+        return basket_of(owner, await read_rows(self._pool, tenant, BASKETS["of_owner"], owner))
 
     async def send(self, messages: Sequence[OutgoingMessage]) -> None:
         """Send messages that no change of a tenant's data belongs to."""

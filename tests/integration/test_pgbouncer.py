@@ -15,6 +15,7 @@ from rs_order.demo.servers.machine import ThisMachine
 from rs_order.demo.servers.private_resources import free_ports, make_folder, unprivileged_account
 from rs_order.domain.ids import Tenant
 from rs_order.store.migrate import migrate_platform
+from rs_order.store.order_views import OrderViews
 from rs_order.store.outbox import Outbox
 from rs_order.store.pool import LONGEST_IDLE_MS, open_pool, transaction
 from rs_order.store.tenants import Tenants
@@ -108,6 +109,7 @@ async def test_tenants_stay_apart_behind_a_pooler(pooled_url: str) -> None:
             await outbox.check()
             async with store.unit_of_work(tenant) as uow:
                 (order,) = await uow.orders.lock([orders[tenant]])
+            assert await OrderViews(pool).owner(tenant, orders[tenant]) == OWNER
             await store.send([ScheduleStep(OWNER).to(tenant)])
             await tenants.load()
             return order.correlation_id

@@ -300,12 +300,12 @@ HOT: list[tuple[str, str, tuple[Any, ...]]] = [
     ("order_views", "of_owner", ("user1", 20, 0)),
     ("order_views", "found", (None, None, None, None, None, 20, 0)),
     ("order_views", "found_after", (None, None, None, None, None, 7, 1000)),
-    ("file_views", "count_of_dataset", (1, 1)),
-    ("file_views", "of_dataset", (1, 20, 0)),
+    ("file_views", "of_dataset", (1, 1, 20, 0)),
     ("file_views", "count_available", (2,)),
     ("file_views", "available", (2, 20, 0)),
     ("file_views", "count_available_of_sub_order", (2, 2)),
     ("file_views", "available_of_sub_order", (2, 2, 20, 0)),
+    ("baskets", "of_owner", ("user1",)),
     ("orders", "lock_basket", ("user1",)),
 ]
 

@@ -1,27 +1,30 @@
--- name: count_of_dataset
--- The owner of an order, and the number of files of one of its datasets: null if it hasn't this dataset. A
--- deleted or expired order has none, nor has one whose completion failed or isn't finished. $1 order,
--- $2 dataset task.
-select orders.owner,
-       case when task.id is null then null
-            when orders.status in ('DELETED', 'EXPIRED') or not orders.files_known then 0
-            else least(task.files_count, pending_files + available_files + downloaded_files
-                + download_error_files + error_files + processing_error_files)
-       end as total
-from orders
-left join dataset_task task on task.order_id = orders.id and task.id = $2
-where orders.id = $1
-
 -- name: of_dataset
--- A page of these files. The offset is counted in the index alone. $1 dataset task, $2 limit, $3 offset.
-with listed as (
-    select id from data_file where dataset_task_id = $1 order by id limit $2 offset $3
+-- The owner of an order, the number of files of one of its datasets, and a page of these files; a row without
+-- a file if the page is empty. The number is null if the order hasn't this dataset. A deleted or expired order
+-- has no files, nor has one whose completion failed or isn't finished. The offset is counted in the index alone.
+-- $1 order, $2 dataset task, $3 limit, $4 offset.
+with counted as (
+    select orders.owner,
+           case when task.id is null then null
+                when orders.status in ('DELETED', 'EXPIRED') or not orders.files_known then 0
+                else least(task.files_count, pending_files + available_files + downloaded_files
+                    + download_error_files + error_files + processing_error_files)
+           end as total
+    from orders
+    left join dataset_task task on task.order_id = orders.id and task.id = $2
+    where orders.id = $1
+), listed as (
+    select id from data_file
+    where dataset_task_id = $2 and (select total from counted) > 0
+    order by id
+    limit $3 offset $4
 )
-select file.id, file.state, file.reason, file.order_id, file.sub_order_id, file.product_urn, file.product_id,
+select counted.owner, counted.total,
+       file.id, file.state, file.reason, file.order_id, file.sub_order_id, file.product_urn, file.product_id,
        file.product_version, file.data_type, file.name, file.url, file.external, file.online, file.size,
        file.checksum, file.checksum_algorithm, file.mime_type
-from listed
-join data_file file on file.id = listed.id
+from counted
+left join (listed join data_file file on file.id = listed.id) on true
 order by file.id
 
 -- name: count_available
