@@ -105,6 +105,15 @@ def install_error_answers(app: FastAPI) -> None:
         app.add_exception_handler(kind, use_case_error)
 
 
+def expected_cause(error: Exception) -> Exception | None:
+    """Return the error of a use case that ended a response under way, or None if it is a defect.
+
+    Starlette has no use for a handler then, and raises an error of its own from it.
+    """
+    cause = error.__cause__ if isinstance(error, RuntimeError) else None
+    return cause if isinstance(cause, Exception) and isinstance(cause, tuple(STATUS)) else None
+
+
 def _status_of(error: Exception) -> int:
     return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
 

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rs_order import traces
 from rs_order.correlation_ids import CORRELATION_HEADER, correlated
-from rs_order.rest.errors import messages_answer
+from rs_order.rest.errors import expected_cause, messages_answer
 
 _FACTS: Final = "rs_order.facts"
 _HEAD: Final = "rs_order.head"
@@ -53,7 +53,12 @@ class RequestLog:
             with _span(scope):
                 await self._app(scope, receive, response.send)
         except Exception as error:
-            facts["error"] = type(error).__name__
+            cause = expected_cause(error)
+            facts["error"] = type(cause or error).__name__
+            if cause is not None:
+                # The server cuts a connection whose response isn't complete.
+                log.warning("response-cut", path=scope["path"], cause=str(cause), **facts)
+                return
             log.exception("request-failed", path=scope["path"], **facts)
             if response.status is not None:
                 # The response has started. Cut the connection, so that the client sees it is incomplete.

@@ -1,6 +1,7 @@
 """Serves the application over HTTP until it is stopped."""
 
 import asyncio
+import logging
 import math
 import socket
 from collections.abc import Callable, Iterator
@@ -11,6 +12,9 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from rs_order.rest.connection_limits import ConnectionLimits, limited_protocol
+
+_CUT: Final = "ASGI callable returned without completing response."
+"""What uvicorn logs, as an error, about a response that was cut on purpose. The log of requests has it."""
 
 CLEAN_UP_SECONDS: Final = 5.0
 """Time for aborted responses to close their sources, and to record the files that were sent completely."""
@@ -66,6 +70,10 @@ def _listening(host: str, port: int) -> socket.socket:
     return socket.create_server((host, port), family=family, backlog=1024)
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    return record.msg != _CUT
+
+
 class _Server(uvicorn.Server):
     """uvicorn without signal handlers, and with a callback when it is ready."""
 
@@ -90,6 +98,7 @@ class _Server(uvicorn.Server):
             )
         )
         self._on_ready = on_ready
+        logging.getLogger("uvicorn.error").addFilter(_is_news)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -14,9 +14,14 @@ from structlog.testing import capture_logs
 from rs_order.app.rest import RestServices
 from rs_order.ports import FetchResult
 from rs_order.rest.rest_app import RestSettings
+from rs_order.store.pool import open_pool
+from rs_order.store.tenants import Tenants
 from tests.rest.conftest import bearer, serving
-from tests.rest.fake_downloads import OWNER, DownloadableOrder, incompressible
+from tests.rest.fake_downloads import DEMO, OWNER, DownloadableOrder, incompressible
+from tests.rest.stored_downloads import StoredFakeDownloads
 from tests.support.polling import WAIT_SECONDS, eventually
+from tests.support.proxy import tcp_proxy
+from tests.support.stores import MigratedDatabases
 
 PATH = "/user/orders/12/download"
 
@@ -346,6 +351,60 @@ async def test_order_that_is_deleted_during_the_download_aborts_the_response(
     assert downloadable.sources.open_now == 0
     assert [line["event"] for line in lines] == ["request"]
     assert (lines[0]["complete"], lines[0]["reason"]) == (False, "order-gone")
+
+
+async def test_a_database_that_fails_during_the_download_cuts_the_response(
+    services: RestServices,
+    migrated_databases: MigratedDatabases,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The client sees that the archive is incomplete. The log has one line about it, and no stack trace."""
+    async with (
+        migrated_databases.url(DEMO) as database_url,
+        tcp_proxy(database_url) as database,
+        await open_pool(database.url, size=2) as pool,
+    ):
+        tenants = Tenants(pool)
+        await tenants.load()
+        order = StoredFakeDownloads(pool, tenants)
+        downloadable = DownloadableOrder(order=order)
+
+        async def last() -> AsyncGenerator[bytes, None]:
+            yield b"content"
+            database.cut(refuse=True)
+
+        downloadable.add("a", last)
+        downloadable.add("b")
+        downloads = replace(
+            services.downloads,
+            orders=order,
+            settle=order.settle,
+            sources=downloadable.sources,
+            zip_page=1,
+        )
+        async with (
+            aclosing(serving(replace(services, downloads=downloads))) as urls,
+            httpx.AsyncClient(trust_env=False, timeout=60) as client,
+        ):
+            url = await anext(urls)
+            with capture_logs() as lines:
+                with pytest.raises(httpx.RemoteProtocolError):
+                    await client.get(url + PATH, headers={"Authorization": f"Bearer {bearer()}"})
+                await eventually(
+                    lambda: any(line["event"] == "request" for line in lines), "the line"
+                )
+            await anext(urls, None)
+
+    assert downloadable.sources.open_now == 0
+    cut, request = (line for line in lines if line.get("path") == PATH)
+    assert (cut["event"], cut["log_level"], cut["error"]) == (
+        "response-cut",
+        "warning",
+        "StoreUnavailable",
+    )
+    assert "exc_info" not in cut
+    assert (request["event"], request["complete"]) == ("request", False)
+    assert [record for record in caplog.records if record.name.startswith("uvicorn")] == []
 
 
 async def test_an_unexpected_error_is_a_500_without_its_text(
