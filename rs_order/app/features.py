@@ -26,6 +26,7 @@ from rs_order.core.shared_steps import (
     DeleteFilesStep,
     ExpireOrderStep,
     GrantRequestsStep,
+    ReconcileStep,
     ScheduleStep,
     StartProcessingStep,
     StopSubOrdersStep,
@@ -44,7 +45,7 @@ from rs_order.processing.start import StartProcessing
 from rs_order.reconcile.rebuild_steps import RebuildPageStep, RebuildRemotePageStep, RebuildSteps
 from rs_order.reconcile.recount import Recount, RecountStep
 from rs_order.reconcile.repair_order import RepairOrder
-from rs_order.reconcile.runs import ReconcilerRuns, ReconcileStep, count_steps
+from rs_order.reconcile.runs import ReconcilerRuns, count_steps
 from rs_order.requests.accept import AcceptRequests
 from rs_order.requests.answer import AnswerRequests
 from rs_order.requests.decide import GrantRequests

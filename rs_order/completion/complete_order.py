@@ -35,7 +35,6 @@ from rs_order.domain.selection import DatasetSelection
 from rs_order.domain.states import FileCounters, OrderStatus
 from rs_order.mails.plan import PlanMails
 from rs_order.ports import Clock, RemoteRejection, RemoteUnavailable
-from rs_order.reconcile.runs import begin_reconciling
 from rs_order.store.completions import CompletionPosition
 from rs_order.store.cursors import CompletionCursor
 from rs_order.store.unit_of_work import Store, UnitOfWork
@@ -71,8 +70,6 @@ class CompleteOrder:
         self._links = links
         self._clock = clock
         self._retries = retries
-        self._reconciled: set[Tenant] = set()
-        """The tenants whose runs of the reconciler had begun before an order was completed."""
 
     async def handle(self, tenant: Tenant, step: CompleteOrderStep) -> None:
         """Add the page of the step to its order, or finish the completion after the last page."""
@@ -221,8 +218,6 @@ class CompleteOrder:
         order.expires_at = await _expiration(uow, order, now, storage_sub_orders=count.storage)
         _take_status(order, cursor.products, ends=ends)
         await self._mails.order_completed(uow, order, now)
-        if uow.tenant not in self._reconciled and not await begin_reconciling(uow, now):
-            self._reconciled.add(uow.tenant)
         steps = [ExpireOrderStep(order.id).to(uow.tenant, order.expires_at)]
         if order.status is OrderStatus.RUNNING:
             steps.append(ScheduleStep(order.owner).to(uow.tenant))

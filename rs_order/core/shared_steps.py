@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from rs_order.core.steps import Step, StepQueue
+from rs_order.core.steps import RunNumber, Step, StepQueue
 from rs_order.domain.ids import OrderId, RequestId, SubOrderId
 
 
@@ -61,3 +61,10 @@ class DeleteFilesStep(Step, name="delete-files"):
     """Delete a slice of the files of an order that is deleted or expired, or whose completion failed."""
 
     order_id: OrderId
+
+
+@dataclass(frozen=True)
+class ReconcileStep(Step, name="reconcile", periodic=True):
+    """Begin a run of the reconciler."""
+
+    number: RunNumber

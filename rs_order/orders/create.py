@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from rs_order.core.errors import EmptyBasket, LabelRejected
 from rs_order.core.links import Links
+from rs_order.core.reconciliations import begin_reconciling
 from rs_order.core.shared_steps import CompleteOrderStep
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import OrderId
@@ -101,6 +102,7 @@ class CreateOrder:
 async def begin_order(uow: UnitOfWork, order: NewOrder) -> OrderId:
     """Store a new order, send the first step of its completion, and return its id."""
     (order_id,) = await uow.orders.create([order])
+    await begin_reconciling(uow, order.created_at)
     await uow.messages.send([CompleteOrderStep(order_id, selection=0, page=0).to(uow.tenant)])
     return order_id
 

@@ -1,12 +1,13 @@
 """Starts the runs of the reconciler, and those of other periodic work that is stalled."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from prometheus_client import Counter
 
-from rs_order.core.steps import RunNumber, Step
+from rs_order.core.reconciliations import RECONCILIATIONS, begin_reconciling
+from rs_order.core.shared_steps import ReconcileStep
+from rs_order.core.steps import Step
 from rs_order.domain.ids import Tenant
 from rs_order.mails.plan import REMINDERS, RemindStep
 from rs_order.ports import Clock
@@ -29,25 +30,6 @@ def count_drift(table: str) -> None:
 def count_steps(name: str, number: int) -> None:
     """Count steps that were written again in the metrics, by the name of the step."""
     _steps.labels(name).inc(number)
-
-
-RECONCILIATIONS = "reconcile"
-"""Name of the reconciler's runs in the store."""
-
-
-@dataclass(frozen=True)
-class ReconcileStep(Step, name="reconcile", periodic=True):
-    """Begin a run of the reconciler."""
-
-    number: RunNumber
-
-
-async def begin_reconciling(uow: UnitOfWork, now: datetime) -> bool:
-    """Begin the runs of a tenant; False if they have begun. The first order of a tenant begins them."""
-    begun = await uow.runs.begin(RECONCILIATIONS, 1, now)
-    if begun:
-        await uow.messages.send([ReconcileStep(2).to(uow.tenant, now)])
-    return begun
 
 
 RUNS_OF_USED_TENANTS = (RECONCILIATIONS, PURGES)

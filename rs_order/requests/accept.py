@@ -15,6 +15,7 @@ from rs_order.consumers.batches import Received
 from rs_order.contracts.order_messages import ErrorType, OrderRequest
 from rs_order.contracts.wire import excerpt
 from rs_order.core import responses
+from rs_order.core.reconciliations import begin_reconciling
 from rs_order.core.responses import PATTERN, Rejection, Violation
 from rs_order.core.shared_steps import GrantRequestsStep
 from rs_order.domain.errors import PatternRejectedError
@@ -122,6 +123,8 @@ class AcceptRequests:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
+        self._reconciled: set[Tenant] = set()
+        """The tenants whose runs of the reconciler had begun before a batch was accepted."""
 
     async def handle(self, tenant: Tenant, arrived: Sequence[ArrivedRequest]) -> None:
         """Accept requests of one tenant; the messages may be acknowledged when this returns."""
@@ -132,7 +135,10 @@ class AcceptRequests:
         ]
         broken = await asyncio.to_thread(_broken_rules, by_key)
         async with self._store.unit_of_work(tenant) as uow:
-            recorded = await uow.requests.record(new, self._clock.now())
+            now = self._clock.now()
+            recorded = await uow.requests.record(new, now)
+            if tenant not in self._reconciled and not await begin_reconciling(uow, now):
+                self._reconciled.add(tenant)
             fresh = [request for request in recorded if request.new]
             waiting = await self._deny_malformed(uow, fresh, broken)
             known = [

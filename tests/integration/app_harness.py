@@ -16,13 +16,13 @@ from rs_order.app.database import Database
 from rs_order.app.platform_clients import PlatformClients
 from rs_order.app.shared_parts import SharedParts
 from rs_order.core.policies import SliceSizes
-from rs_order.core.shared_steps import CompleteOrderStep
 from rs_order.core.steps import Step, is_again, read_step, step_class
 from rs_order.domain.files import DataType, FileFilter, Product
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Checksum, DataFileId, OrderId, Tenant, Urn
 from rs_order.domain.selection import DatasetSelection, DatedSelection, SelectionRequest, TypeTotals
 from rs_order.downloads.settle import Settle
+from rs_order.orders.create import begin_order
 from rs_order.ports import FetchResult, FileOutcome, FoundPage, RemoteError
 from rs_order.settings import Settings
 from rs_order.store.order_views import OrderView, OrderViews
@@ -148,22 +148,19 @@ class AppHarness:
         """
         self.catalog.products = [*products, *(one_file(name) for name in files)]
         async with self.store.unit_of_work(TENANT) as uow:
-            (order,) = await uow.orders.create(
-                [
-                    NewOrder(
-                        owner=OWNER,
-                        role="REGISTERED_USER",
-                        label=uuid4().hex,
-                        correlation_id="c-1",
-                        request_id=None,
-                        sub_order_hours=2,
-                        created_at=self.clock.now(),
-                        selections=(A_SELECTION,),
-                    )
-                ]
+            return await begin_order(
+                uow,
+                NewOrder(
+                    owner=OWNER,
+                    role="REGISTERED_USER",
+                    label=uuid4().hex,
+                    correlation_id="c-1",
+                    request_id=None,
+                    sub_order_hours=2,
+                    created_at=self.clock.now(),
+                    selections=(A_SELECTION,),
+                ),
             )
-            await uow.messages.send([CompleteOrderStep(order, selection=0, page=0).to(TENANT)])
-        return order
 
     async def steps(self, kind: type[Step] | None = None) -> list[dict[str, Any]]:
         """Return the steps in the outbox, delayed ones included."""

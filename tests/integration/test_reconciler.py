@@ -13,6 +13,7 @@ from rs_order.core.shared_steps import (
     DeleteFilesStep,
     ExpireOrderStep,
     GrantRequestsStep,
+    ReconcileStep,
 )
 from rs_order.domain.ids import OrderId
 from rs_order.mails.plan import RemindStep
@@ -21,7 +22,6 @@ from rs_order.ports import RemoteRejection
 from rs_order.reconcile import recount
 from rs_order.reconcile.rebuild_steps import HANDLING, RebuildPageStep, RebuildRemotePageStep
 from rs_order.reconcile.recount import RecountStep
-from rs_order.reconcile.runs import ReconcileStep
 from rs_order.requests.retention import PurgeInboxStep
 from rs_order.scheduling.restoration import AskAgainStep
 from rs_order.store.pool import Pool

@@ -11,12 +11,11 @@ from structlog.testing import capture_logs
 
 from rs_order.broker.delivery import DEATH_QUEUE_HEADER, DeadLetter, Delivery, Done, Outcome
 from rs_order.consumers.step_handler import StepHandler
-from rs_order.core.shared_steps import CompleteOrderStep
+from rs_order.core.shared_steps import CompleteOrderStep, ReconcileStep
 from rs_order.core.step_failures import DELAYED
 from rs_order.domain.ids import OrderId
 from rs_order.ports import RemoteError
 from rs_order.reconcile.rebuild_steps import HANDLING, RebuildPageStep, RebuildRemotePageStep
-from rs_order.reconcile.runs import ReconcileStep
 from rs_order.store.repeated_steps import StalledWork
 from tests.integration.app_harness import JANE, TENANT, AppHarness
 

@@ -20,6 +20,7 @@ from rs_order.contracts.order_messages import OrderRequest
 from rs_order.contracts.processing_messages import ExecutionResult
 from rs_order.core.errors import UseCaseRejected
 from rs_order.core.policies import SliceSizes
+from rs_order.core.shared_steps import ReconcileStep
 from rs_order.core.steps import is_again, read_step, step_class
 from rs_order.domain.files import Product
 from rs_order.domain.identity import Caller
@@ -30,7 +31,6 @@ from rs_order.orders.create import OrderOptions
 from rs_order.ports import FetchResult, FileOutcome, RemoteRejection, RemoteUnavailable
 from rs_order.reconcile.rebuild_steps import RebuildPageStep, RebuildRemotePageStep
 from rs_order.reconcile.recount import PAUSE, RecountStep
-from rs_order.reconcile.runs import ReconcileStep
 from rs_order.requests.accept import ArrivedRequest
 from rs_order.settings import Settings
 from rs_order.store.pool import Connection, Pool, tenant_schema

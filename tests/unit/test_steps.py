@@ -12,6 +12,7 @@ from rs_order.core.shared_steps import (
     DeleteFilesStep,
     ExpireOrderStep,
     GrantRequestsStep,
+    ReconcileStep,
     ScheduleStep,
     StartProcessingStep,
     StopSubOrdersStep,
@@ -43,7 +44,6 @@ from rs_order.ports import ConnectionState, MessageKind
 from rs_order.processing.results import GiveUpResultsStep
 from rs_order.reconcile.rebuild_steps import Part, RebuildPageStep, RebuildRemotePageStep
 from rs_order.reconcile.recount import RecountStep
-from rs_order.reconcile.runs import ReconcileStep
 from rs_order.requests.retention import PurgeInboxStep
 from rs_order.scheduling.restoration import AskAgainStep
 from rs_order.tenants.connect import (
