@@ -102,8 +102,8 @@ class CreateOrder:
 async def begin_order(uow: UnitOfWork, order: NewOrder) -> OrderId:
     """Store a new order, send the first step of its completion, and return its id."""
     (order_id,) = await uow.orders.create([order])
-    await begin_reconciling(uow, order.created_at)
     await uow.messages.send([CompleteOrderStep(order_id, selection=0, page=0).to(uow.tenant)])
+    await begin_reconciling(uow, order.created_at)
     return order_id
 
 
