@@ -197,9 +197,9 @@ async def failed(app: AppHarness) -> OrderId:
 async def failed_in_its_completion(app: AppHarness) -> OrderId:
     """Its files are not deleted yet."""
     order = await new_order(app)
-    await app.run_one()
+    await app.run_one(CompleteOrderStep)
     app.catalog.error = RemoteRejection("rs-catalog", 400, "no")
-    await app.run_one()
+    await app.run_one(CompleteOrderStep)
     return order
 
 

@@ -236,11 +236,11 @@ async def test_attempts_before_a_pause_do_not_count_after_it(app: AppHarness) ->
     """The time of the pause is no time in which the catalog was unavailable."""
     order = await app.order("a")
     app.catalog.error = RemoteUnavailable("rs-catalog", "is down")
-    await app.run_one()
+    await app.run_one(CompleteOrderStep)
     await app.actions.pause(JANE, order)
     app.clock.move(hours=1)
     await app.actions.resume(JANE, order)
-    await app.run_one()
+    await app.run_one(CompleteOrderStep)
     (completion,) = await app.rows("select attempts from completion")
 
     assert await app.status(order) == "PENDING"
