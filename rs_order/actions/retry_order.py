@@ -34,11 +34,12 @@ class RetryOrderStep(Step, name="retry-order"):
     order_id: OrderId
     dataset_task_id: DatasetTaskId
     data_file_id: DataFileId
+    announced_slices: int = 0
 
     @classmethod
     def at(cls, order_id: OrderId, cursor: RetryCursor) -> "RetryOrderStep":
         """Return the step that continues at a cursor."""
-        return cls(order_id, cursor.dataset_task, cursor.file)
+        return cls(order_id, cursor.dataset_task, cursor.file, cursor.announced_slices)
 
 
 class RetryOrder:
@@ -98,7 +99,7 @@ class MoveFilesInError:
             if found is None:
                 return
             order, cursor = found
-            if cursor.announces:
+            if cursor.announced_slices:
                 await self._announce(uow, order, cursor)
             else:
                 await self._move(uow, order, cursor)

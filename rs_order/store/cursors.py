@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from rs_order.domain.ids import DataFileId, DatasetTaskId, SubOrderId
 from rs_order.domain.input_batches import Totals
@@ -102,41 +102,29 @@ class CompletionCursor:
         )
 
 
-_AFTER_ALL_TASKS: Final = DatasetTaskId(2**63 - 1)
-"""Stands behind every dataset task, so that no file follows."""
-
-
 @dataclass(frozen=True, slots=True)
 class RetryCursor:
-    """The progress of the retry of an order: all files up to this one have moved."""
+    """The progress of the retry of an order: the files that have moved, then the sub-orders announced."""
 
     status_before: OrderStatus
     """Status of the order when it was retried."""
     dataset_task: DatasetTaskId
     file: DataFileId
-    """After the last file: the number of slices of sub-orders that were announced."""
+    """All files up to this one have moved."""
     storage_sub_order: SubOrderId | None
     """The batch of this dataset task that the last slice left open."""
     external_sub_order: SubOrderId | None
     first_sub_order: SubOrderId | None
-    """The first sub-order that the retry created, or after the last file, that is to be announced.
-
-    Later ones have higher ids.
-    """
-
-    @property
-    def announces(self) -> bool:
-        """True if all files have moved, and a slice of the new sub-orders is announced."""
-        return self.dataset_task == _AFTER_ALL_TASKS
+    """The first sub-order that the retry created and didn't announce yet. Later ones have higher ids."""
+    announced_slices: int
+    """Slices of new sub-orders that were announced. Above 0, all files have moved."""
 
     def announced(self, last: SubOrderId) -> "RetryCursor":
-        """Return the cursor after the last file, when sub-orders up to this one are announced."""
-        slices = self.file if self.announces else 0
+        """Return the cursor when sub-orders up to this one are announced."""
         return replace(
             self,
-            dataset_task=_AFTER_ALL_TASKS,
-            file=DataFileId(slices + 1),
             first_sub_order=SubOrderId(last + 1),
+            announced_slices=self.announced_slices + 1,
         )
 
 
@@ -166,6 +154,7 @@ def retry_cursor_of(row: Row) -> RetryCursor:
         storage_sub_order=_optional_sub_order(row["storage_sub_order_id"]),
         external_sub_order=_optional_sub_order(row["external_sub_order_id"]),
         first_sub_order=_optional_sub_order(row["first_sub_order_id"]),
+        announced_slices=row["announced_slices"],
     )
 
 

@@ -36,6 +36,7 @@ class Retries:
             cursor.storage_sub_order,
             cursor.external_sub_order,
             cursor.first_sub_order,
+            cursor.announced_slices,
         )
 
     async def finish(self, order_ids: Sequence[OrderId]) -> None:

@@ -81,8 +81,14 @@ WRITTEN: list[tuple[Step, dict[str, Any]]] = [
         {"step": "give-up-results", "orderId": 7, "subOrderId": 8},
     ),
     (
-        RetryOrderStep(ORDER, DatasetTaskId(4), DataFileId(5)),
-        {"step": "retry-order", "orderId": 7, "datasetTaskId": 4, "dataFileId": 5},
+        RetryOrderStep(ORDER, DatasetTaskId(4), DataFileId(5), announced_slices=2),
+        {
+            "step": "retry-order",
+            "orderId": 7,
+            "datasetTaskId": 4,
+            "dataFileId": 5,
+            "announcedSlices": 2,
+        },
     ),
     (ExpireOrderStep(ORDER), {"step": "expire-order", "orderId": 7}),
     (StopSubOrdersStep(ORDER), {"step": "stop-sub-orders", "orderId": 7}),

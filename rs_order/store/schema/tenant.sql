@@ -313,8 +313,9 @@ create table completion (
     pass_products bigint not null default 0       -- products of the pages so far
 );
 
--- How far the retry of an order has come: files in error up to this one have moved to new sub-orders.
--- The row is deleted when all have. Until then the order can't end, and none of its sub-orders starts.
+-- How far the retry of an order has come: files in error up to this one have moved to new sub-orders. Then the
+-- external ones are announced in slices. The row is deleted with the last slice. Until then the order can't end, and
+-- none of its sub-orders starts.
 create table retry (
     order_id bigint primary key references orders on delete cascade,
     status_before text not null check (status_before in ('FAILED', 'DONE_WITH_WARNING')),
@@ -322,7 +323,8 @@ create table retry (
     data_file_id bigint not null default 0,
     storage_sub_order_id bigint,                  -- the batch that the last slice left open
     external_sub_order_id bigint,
-    first_sub_order_id bigint                     -- the first one it created, or is still to announce; later ones have higher ids
+    first_sub_order_id bigint,                    -- the first one it created and didn't announce; later ones have higher ids
+    announced_slices integer not null default 0
 );
 
 create table order_response (

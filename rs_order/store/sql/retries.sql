@@ -2,20 +2,20 @@
 -- $1 order id, $2 its status before.
 insert into retry (order_id, status_before) values ($1, $2)
 returning status_before, dataset_task_id, data_file_id, storage_sub_order_id, external_sub_order_id,
-          first_sub_order_id
+          first_sub_order_id, announced_slices
 
 -- name: cursor
 -- $1 order id.
 select status_before, dataset_task_id, data_file_id, storage_sub_order_id, external_sub_order_id,
-       first_sub_order_id
+       first_sub_order_id, announced_slices
 from retry where order_id = $1
 
 -- name: advance
 -- $1 order id, $2 dataset task, $3 file, $4 open storage sub-order, $5 open external sub-order,
--- $6 first new sub-order.
+-- $6 first new sub-order that isn't announced, $7 announced slices.
 update retry
 set dataset_task_id = $2, data_file_id = $3, storage_sub_order_id = $4, external_sub_order_id = $5,
-    first_sub_order_id = $6
+    first_sub_order_id = $6, announced_slices = $7
 where order_id = $1
 
 -- name: finish
