@@ -1,5 +1,6 @@
 """The checksum algorithms that can be checked: what Python's standard library knows."""
 
+import asyncio
 import hashlib
 import re
 import zlib
@@ -71,8 +72,49 @@ def why_unverifiable(file: FileToDownload) -> str | None:
     return f"{file.checksum_algorithm} checksums like this one can't be checked"
 
 
-def new_hash(algorithm: str | None) -> Hash | None:
+HASHED_AT_ONCE: Final = 256 * 1024
+"""Bytes that are hashed together. With fewer, the change of the thread would take longer than the hash."""
+
+
+class ConcurrentHash:
+    """Computes a hash in a thread while the next bytes are transferred. MD5 takes longer than that."""
+
+    def __init__(self, hash_: Hash) -> None:
+        self._hash = hash_
+        self._waiting: list[bytes] = []
+        self._waiting_bytes = 0
+        self._running: asyncio.Future[None] | None = None
+
+    async def update(self, data: bytes) -> None:
+        """Add the next bytes, and wait until no more than 256 KiB before them are still to be hashed."""
+        self._waiting.append(data)
+        self._waiting_bytes += len(data)
+        if self._waiting_bytes >= HASHED_AT_ONCE:
+            await self._until_idle()
+            loop = asyncio.get_running_loop()
+            self._running = loop.run_in_executor(None, self._hash.update, self._take())
+
+    async def hexdigest(self) -> str:
+        """Return the hash of all bytes."""
+        await self._until_idle()
+        self._hash.update(self._take())
+        return self._hash.hexdigest()
+
+    async def _until_idle(self) -> None:
+        if self._running is not None:
+            await self._running
+
+    def _take(self) -> bytes:
+        data = b"".join(self._waiting)
+        self._waiting.clear()
+        self._waiting_bytes = 0
+        return data
+
+
+def new_hash(algorithm: str | None) -> ConcurrentHash | None:
     """Return the function that computes a checksum, or None without an algorithm."""
     if algorithm is None:
         return None
-    return _Sum(algorithm) if algorithm in _SUMS else hashlib.new(algorithm, usedforsecurity=False)
+    if algorithm in _SUMS:
+        return ConcurrentHash(_Sum(algorithm))
+    return ConcurrentHash(hashlib.new(algorithm, usedforsecurity=False))

@@ -162,16 +162,16 @@ class ContentCheck:
         self._hash = new_hash(self._algorithm)
         self.received = 0
 
-    def accept(self, chunk: bytes) -> bool:
+    async def accept(self, chunk: bytes) -> bool:
         """Add the next bytes; return False once they exceed the size of the file."""
         self.received += len(chunk)
         if self._file.size is not None and self.received > self._file.size:
             return False
         if self._hash is not None:
-            self._hash.update(chunk)
+            await self._hash.update(chunk)
         return True
 
-    def problem(self) -> FetchError | None:
+    async def problem(self) -> FetchError | None:
         """Return the error for the bytes received, or None if they are those of the catalog."""
         size, checksum = self._file.size, self._file.checksum
         if size is not None and self.received > size:
@@ -180,7 +180,7 @@ class ContentCheck:
             return FetchError(failure_reasons.short_read(self.received, size))
         if self._hash is None or checksum is None:
             return None
-        received = self._hash.hexdigest()
+        received = await self._hash.hexdigest()
         # Some programs leave out the zeros at the beginning.
         if received == checksum.lower().zfill(len(received)):
             return None

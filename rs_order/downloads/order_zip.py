@@ -178,7 +178,7 @@ class _ZipWriter:
         if self._archive.entry_is_open:
             self._archive.end()
         await self._fetching.stop(file)
-        self._record(file, check, failure)
+        self._record(file, failure or await check.problem())
 
     def _open_ahead(self, file: FileToDownload, following: Sequence[FileToDownload]) -> None:
         """Open the next files, unless a large one has to be read first.
@@ -206,7 +206,7 @@ class _ZipWriter:
         chunk = self._fetching.take(file)
         if not self._archive.entry_is_open:
             self._begin(file, level_for(chunk or b""))
-        while chunk is not None and check.accept(chunk):
+        while chunk is not None and await check.accept(chunk):
             self._archive.add(chunk)
             for piece in self._archive.pieces():
                 yield piece
@@ -248,10 +248,7 @@ class _ZipWriter:
         """Return the seconds until something has to be sent."""
         return self._sent_at + self._max_silence - time.monotonic()
 
-    def _record(
-        self, file: FileToDownload, check: ContentCheck, failure: FetchError | None
-    ) -> None:
-        failure = failure or check.problem()
+    def _record(self, file: FileToDownload, failure: FetchError | None) -> None:
         if failure is not None:
             self._ledger.failed(file, failure)
             return

@@ -103,12 +103,12 @@ async def _verified(
     """Yield each chunk once the next has arrived, and the last one once the content is verified."""
     pending: bytes | None = None
     async for chunk in chunks:
-        if not check.accept(chunk):
+        if not await check.accept(chunk):
             break
         if pending is not None:
             yield pending
         pending = chunk
-    problem = check.problem()
+    problem = await check.problem()
     if problem is not None:
         raise problem
     if pending is not None:
