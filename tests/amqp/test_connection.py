@@ -1,7 +1,8 @@
 """The supervised connection restores whatever is lost, and reports its true state."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
 import aio_pika
@@ -18,6 +19,7 @@ from rs_order.broker.connection import (
     SupervisedConnection,
     vhost_url,
 )
+from rs_order.broker.delivery import Delivery, Done, Outcome
 from rs_order.broker.errors import AmqpError
 from rs_order.broker.publishing import Publication, Publisher
 from rs_order.broker.queue_names import topology
@@ -174,6 +176,47 @@ async def test_the_messages_of_a_half_open_connection_go_to_others(broker: Fresh
 
         proxy.cut(refuse=True)
         handler.gate.set()
+
+
+class BlockingHandler:
+    """Blocks its event loop at the first message, until the test lets it go on."""
+
+    def __init__(self) -> None:
+        self.blocked, self.go_on = threading.Event(), threading.Event()
+        self.bodies: list[bytes] = []
+
+    async def __call__(self, deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
+        self.bodies += [delivery.body for delivery in deliveries]
+        self.blocked.set()
+        self.go_on.wait(WAIT_SECONDS)
+        return [Done() for _ in deliveries]
+
+
+async def test_the_messages_of_a_blocked_event_loop_go_to_others(broker: FreshBroker) -> None:
+    """Nothing reads from its connection or sends heartbeats. It comes back by itself (issue 11)."""
+    handler, stop = BlockingHandler(), threading.Event()
+    consumer = new_consumer(QUEUE, handler)
+
+    async def instance() -> None:
+        url = f"{broker.url}?heartbeat=1"
+        async with supervised(url, broker.vhost, TOPOLOGY.multitenant, [consumer]):
+            await asyncio.to_thread(stop.wait)
+
+    async with raw_channel(broker.url, broker.vhost) as other:
+        await declare(other, TOPOLOGY.multitenant)
+        running = asyncio.create_task(asyncio.to_thread(asyncio.run, instance()))
+        await send(other, QUEUE, b"one")
+        assert await asyncio.to_thread(handler.blocked.wait, WAIT_SECONDS)
+
+        assert (await take(other, QUEUE.name)).body == b"one"
+
+        handler.go_on.set()
+        await send(other, QUEUE, b"two")
+        await eventually(lambda: b"two" in handler.bodies, "the message after the block")
+        stop.set()
+        await running
+
+    assert handler.bodies.count(b"one") == 1
 
 
 async def test_a_silent_connection_is_given_up_within_ten_seconds(broker: FreshBroker) -> None:
