@@ -192,8 +192,10 @@ class CompleteOrder:
 
         Those are complete at once. Until the last slice the order can't end, so that its end comes last.
         """
-        ready = await uow.sub_orders.complete_at_once(
-            order.id, cursor.first_to_announce, self._slice
+        ready = (
+            await uow.sub_orders.complete_at_once(order.id, cursor.first_to_announce, self._slice)
+            if order.counters.once_available
+            else []
         )
         last = len(ready) < self._slice
         if cursor.page == 0:

@@ -165,6 +165,13 @@ class FileCounters:
         return self.files[FileState.AVAILABLE]
 
     @property
+    def once_available(self) -> int:
+        """Files that are available, and those that were until a download."""
+        return (
+            self.available + self.files[FileState.DOWNLOADED] + self.files[FileState.DOWNLOAD_ERROR]
+        )
+
+    @property
     def errors(self) -> int:
         """Files in ERROR or PROCESSING_ERROR; download errors don't count (K2)."""
         return self.files[FileState.ERROR] + self.files[FileState.PROCESSING_ERROR]

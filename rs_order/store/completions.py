@@ -14,7 +14,7 @@ from rs_order.domain.process import Process
 from rs_order.domain.selection import DatasetSelection
 from rs_order.domain.states import FileState, SubOrderKind, SubOrderState
 from rs_order.domain.sub_order import SubOrder
-from rs_order.store.baskets import dataset_selection_of, reserve_ids
+from rs_order.store.baskets import dataset_selection_of
 from rs_order.store.cursors import CompletionCursor, completion_cursor_of, processed_record
 from rs_order.store.pool import Connection, statements
 from rs_order.store.rows import (
@@ -188,10 +188,8 @@ class Completions:
         self, order: Order, sub_orders: Sequence[NewSubOrder]
     ) -> list[SubOrder]:
         """Create sub-orders in state BUILDING. Return them in the same order."""
-        ids = await reserve_ids(self._connection, "sub_order", len(sub_orders))
-        await self._connection.execute(
+        rows = await self._connection.fetch(
             SUB_ORDER_SQL["open"],
-            ids,
             order.id,
             order.owner,
             [new.dataset_task_id for new in sub_orders],
@@ -199,8 +197,8 @@ class Completions:
             [new.asks_storage for new in sub_orders],
         )
         return [
-            SubOrder(SubOrderId(id_), order.id, order.owner, new.kind, SubOrderState.BUILDING)
-            for id_, new in zip(ids, sub_orders, strict=True)
+            SubOrder(SubOrderId(row["id"]), order.id, order.owner, new.kind, SubOrderState.BUILDING)
+            for row, new in zip(rows, sub_orders, strict=True)
         ]
 
     async def add_files(

@@ -1,10 +1,12 @@
 -- name: open
--- New sub-orders under construction. $1 ids, $2 order id, $3 owner, $4 dataset tasks, $5 kinds, $6 whether
--- storage is asked for them.
-insert into sub_order (id, order_id, dataset_task_id, owner, kind, asks_storage)
-select sub_order.id, $2, dataset_task_id, $3, kind, asks_storage
-from unnest($1::bigint[], $4::bigint[], $5::text[], $6::boolean[])
-    as sub_order (id, dataset_task_id, kind, asks_storage)
+-- New sub-orders under construction, with ascending ids. $1 order id, $2 owner, $3 dataset tasks, $4 kinds,
+-- $5 whether storage is asked for them.
+insert into sub_order (order_id, dataset_task_id, owner, kind, asks_storage)
+select $1, dataset_task_id, $2, kind, asks_storage
+from unnest($3::bigint[], $4::text[], $5::boolean[])
+    with ordinality as sub_order (dataset_task_id, kind, asks_storage, number)
+order by number
+returning id
 
 -- name: load
 -- $1 ids.
