@@ -24,6 +24,8 @@ SLEEPS = {
     ("rest/test_file_download.py", "test_a_slow_client_slows_down_the_source"): (
         "it checks that nothing more is read, which has no signal"
     ),
+    ("unit/test_down_within_ten_seconds.py", "_fails_and_is_repaired"): "its clock is simulated",
+    ("unit/test_down_within_ten_seconds.py", "_until"): "the same",
     ("support/proxy.py", "TcpProxy"): "it makes a connection slow on purpose",
     ("fault_run/deployment.py", "Instance"): (
         "the pause of an orchestrator before it starts a process again"
