@@ -1,8 +1,11 @@
 """REST: requests per second, and the time that the slowest hundredth takes, beside a bare FastAPI endpoint.
 
-The floor is an endpoint that does one statement of as many rows, without token, rights, transaction or links.
-Each server is a process of its own, and so is the client, which keeps its connections. ``basket add`` adds a
-search to the basket of a user, of one user after the other.
+The floor is an endpoint that does one statement of as many rows, without token, rights or links. The
+statement is a transaction by itself: that of ``basket add`` inserts or updates one row, and its commit is
+durable (fsync), as those of the service are. Each server is a process of its own, and so is the client,
+which keeps its connections. ``basket add`` adds a search to the basket of a user, of one user after the
+other. The service reads the basket, creates one if there is none, searches the catalog, and writes the
+change: two durable commits for a first search.
 """
 
 import time
