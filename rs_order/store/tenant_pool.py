@@ -2,7 +2,8 @@
 
 PostgreSQL plans a prepared statement anew when the search path differs from that of its last execution. If
 tenants alternate on a connection, planning takes more time than execution. So a connection that was used for
-a tenant is kept for that tenant, as long as there are enough connections.
+a tenant is kept for that tenant, as long as there are enough connections. If all are in use, a connection
+goes to the next caller of the same tenant, unless another caller has waited for longer than a moment.
 """
 
 import asyncio
@@ -26,6 +27,8 @@ KEPT_SECONDS: Final = 5.0
 """A connection that a tenant hasn't used for so long is returned to the driver's pool."""
 BUSY_SECONDS: Final = 0.5
 """A connection that was used so recently isn't given to another tenant while more can be opened."""
+LONGEST_PASSED_OVER_SECONDS: Final = 0.1
+"""A caller that has waited for so long gets the next connection, whatever tenant that was used for."""
 MOST_TENANTS: Final = 100
 """A connection that has served so many tenants is closed: the server's process remembers their tables."""
 
@@ -35,6 +38,16 @@ class _Kept:
     connection: Any
     tenant: Tenant | None
     since: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiter:
+    """A caller that waits because all connections are in use."""
+
+    tenant: Tenant | None
+    since: float
+    given: asyncio.Future[Any]
+    """The connection; None: the driver's pool has one."""
 
 
 class TenantPool:
@@ -50,8 +63,9 @@ class TenantPool:
         """By number; the one that was used last is at the end."""
         self._numbers = 0
         self._taken = 0
-        """Connections in use or kept, with those that callers wait for."""
-        self._waiting = 0
+        """Connections in use or kept."""
+        self._waiting: list[_Waiter] = []
+        """The caller that has waited for the longest time is the first."""
         self._generation = 0
         self._closing = False
         self._returning: asyncio.Task[None] | None = None
@@ -80,13 +94,10 @@ class TenantPool:
         connection.tenants.add(tenant)
         if len(connection.tenants) > MOST_TENANTS:
             await connection.close()
-        if (
-            generation != self._generation
-            or self._waiting
-            or self._closing
-            or not _is_open(connection)
-        ):
+        if generation != self._generation or self._closing or not _is_open(connection):
             await self._release(connection)
+        elif (waiter := self._next_waiter(tenant)) is not None:
+            waiter.given.set_result(connection)
         else:
             self._keep(connection, tenant)
 
@@ -144,16 +155,49 @@ class TenantPool:
             if _is_open(connection):
                 return connection
             await self._release(connection)
-        self._taken += 1
-        self._waiting += self._taken > self.size
-        waited = self._taken > self.size
+        if self._taken < self.size:
+            self._taken += 1
+        elif (connection := await self._wait(tenant)) is not None:
+            return connection
         try:
             return await self._connections.acquire()
         except BaseException:
-            self._taken -= 1
+            self._leave_one()
             raise
-        finally:
-            self._waiting -= waited
+
+    async def _wait(self, tenant: Tenant | None) -> Any:
+        """Return a connection that another caller releases; None: take one from the driver's pool."""
+        loop = asyncio.get_running_loop()
+        waiter = _Waiter(tenant, loop.time(), loop.create_future())
+        self._waiting.append(waiter)
+        try:
+            return await waiter.given
+        except asyncio.CancelledError:
+            if not waiter.given.cancelled():  # it was given at the same moment
+                connection = waiter.given.result()
+                if connection is None:
+                    self._leave_one()
+                else:
+                    await self._release(connection)
+            raise
+
+    def _next_waiter(self, tenant: Tenant | None = None) -> _Waiter | None:
+        """Remove and return the caller that gets the connection that a tenant used last."""
+        self._waiting = [one for one in self._waiting if not one.given.cancelled()]
+        if not self._waiting:
+            return None
+        chosen = self._waiting[0]
+        if asyncio.get_running_loop().time() - chosen.since < LONGEST_PASSED_OVER_SECONDS:
+            chosen = next((one for one in self._waiting if one.tenant == tenant), chosen)
+        self._waiting.remove(chosen)
+        return chosen
+
+    def _leave_one(self) -> None:
+        """Let a caller that waits take a connection from the driver's pool, in place of this one."""
+        if (waiter := self._next_waiter()) is not None:
+            waiter.given.set_result(None)
+        else:
+            self._taken -= 1
 
     def _best_kept(self, tenant: Tenant | None) -> int | None:
         """Return the number of a kept connection to use, or None if the driver's pool should give one.
@@ -190,8 +234,10 @@ class TenantPool:
                 await self._release(kept.connection)
 
     async def _release(self, connection: Any) -> None:
-        self._taken -= 1
-        await self._connections.release(connection)
+        try:
+            await self._connections.release(connection)
+        finally:
+            self._leave_one()
 
 
 def _is_open(connection: Any) -> bool:

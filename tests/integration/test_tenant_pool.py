@@ -56,6 +56,57 @@ async def test_a_caller_that_waits_gets_the_first_connection_that_is_released(
         assert await waiting == released
 
 
+async def test_a_released_connection_goes_to_a_caller_of_the_same_tenant(small_pool: Pool) -> None:
+    """Another one that waits for a moment only gets the next, so that the plans are kept."""
+    async with transaction(small_pool, ONE):
+        async with transaction(small_pool, TWO) as connection:
+            released = await connection.fetchval("select pg_backend_pid()")
+            others = [asyncio.create_task(session_of(small_pool, one)) for one in (THREE, ONE)]
+            same = asyncio.create_task(used_in_order(small_pool, TWO, others))
+            await asyncio.sleep(0)
+        assert await same == (released, [])
+        assert await asyncio.gather(*others) == [released, released]
+
+
+async def test_a_caller_is_passed_over_for_a_moment_only(
+    small_pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then it gets the next connection, even if that was used for another tenant."""
+    monkeypatch.setattr(tenant_pool, "LONGEST_PASSED_OVER_SECONDS", 0)
+    async with transaction(small_pool, ONE):
+        async with transaction(small_pool, TWO):
+            other = asyncio.create_task(session_of(small_pool, THREE))
+            await asyncio.sleep(0)
+            same = asyncio.create_task(used_in_order(small_pool, TWO, [other]))
+            await asyncio.sleep(0)
+        _, used_before = await same
+    assert used_before == [other]
+
+
+async def used_in_order(
+    pool: Pool, tenant: Tenant, others: list[asyncio.Task[int]]
+) -> tuple[int, list[asyncio.Task[int]]]:
+    """Return the session of a transaction, and those of the other tasks that had ended before."""
+    session = await session_of(pool, tenant)
+    return session, [other for other in others if other.done()]
+
+
+async def test_a_caller_that_gives_up_leaves_the_connection_to_the_next(small_pool: Pool) -> None:
+    """Whether it had received the connection or not."""
+    async with transaction(small_pool, ONE):
+        async with transaction(small_pool, TWO):
+            waiting = [asyncio.create_task(session_of(small_pool, THREE)) for _ in range(3)]
+            await asyncio.sleep(0)
+            waiting[0].cancel()
+        waiting[1].cancel()  # it has the connection, and didn't run yet
+        session = await waiting[2]
+    ended = await asyncio.gather(*waiting[:2], return_exceptions=True)
+
+    assert [type(one) for one in ended] == [asyncio.CancelledError] * 2
+    assert await session_of(small_pool, THREE) == session
+    assert (small_pool.open, small_pool.idle) == (SIZE, SIZE)
+
+
 async def test_connections_that_expire_are_not_used_again(small_pool: Pool) -> None:
     """Neither those that are kept nor those in use: the address may lead to another server."""
     kept = await session_of(small_pool, ONE)
