@@ -36,6 +36,8 @@ KEYS = sorted(resource.key for resource in RESOURCES if resource.key not in LEFT
 WITH_INPUT = [key for key in KEYS if "{" in key or key.endswith(("@POST", "@PUT"))]
 
 
+# The service runs in this process. Its random pauses change the state that Hypothesis compares.
+@pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
 @pytest.mark.parametrize(
     ("key", "mode"),
     [
