@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 
 import asyncpg
 import pytest
+import structlog
 from hypothesis import settings
 
 from rs_order.demo.servers.database_and_broker import Broker, Database
@@ -29,6 +30,14 @@ pytest_plugins = ["tests.support.quick", "tests.support.progress", "tests.suppor
 settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
 """No deadline per example: a busy machine would miss it. The timeout of pytest ends a test that hangs."""
+
+structlog.configure(
+    processors=[
+        *structlog.get_config()["processors"][:-1],
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
+"""Plain stack traces. Those with all local variables take so long that connections to the broker break."""
 
 _WITHOUT_GIVEN_SERVERS = ThisMachine(environment={})
 """Ignores the URLs of given servers: a test must not stop a server that isn't its own."""

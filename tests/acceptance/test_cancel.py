@@ -19,7 +19,7 @@ async def test_w9_a_pending_order_is_cancelled_while_its_page_is_read(
 ) -> None:
     """The completion step drops the files that it read for an order deleted meanwhile (W9)."""
     platform.sandbox.faults.outages = {
-        Service.DAM: Outage(mode=OutageMode.SLOW, seconds=0.5, calls=1)
+        Service.DAM: Outage(mode=OutageMode.SLOW, seconds=3, calls=1)
     }
     correlation_id = await platform.peer.order(EVE_01, user=new_user(platform))
     order_id = (await platform.peer.until(correlation_id, "GRANTED")).body["orderId"]

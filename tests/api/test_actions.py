@@ -191,7 +191,7 @@ async def test_w9_a_pending_order_that_is_paused_stays_paused_when_its_page_arri
 ) -> None:
     """The page is processed again when the order is resumed."""
     jane = new_user(here)
-    here.sandbox.faults.outages = {Service.DAM: Outage(mode=OutageMode.SLOW, seconds=0.5, calls=1)}
+    here.sandbox.faults.outages = {Service.DAM: Outage(mode=OutageMode.SLOW, seconds=3, calls=1)}
     correlation_id = await here.peer.order(EVE_01, user=jane)
     order = (await here.peer.until(correlation_id, "GRANTED")).body["orderId"]
     await here.sandbox.calls.wait_for(Service.DAM, 1)
