@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from aio_pika import Message
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import DeliveryError
-from aiormq.exceptions import AMQPError, PublishError
+from aiormq import Channel
+from aiormq.exceptions import AMQPError, ChannelInvalidStateError, PublishError
 
 from rs_order.broker.errors import BrokerUnavailable, NotConfirmed, Rejected
 from rs_order.broker.topology import Vhost
@@ -65,9 +66,32 @@ async def publish(
         BrokerUnavailable: the channel closed before the confirm arrived.
     """
     with broker_errors(f"publish to {exchange or routing_key}"):
-        target = await channel.get_exchange(exchange, ensure=False)
+        underlay = await _underlay(channel)
         async with asyncio.timeout(CONFIRM_SECONDS):
-            await target.publish(message, routing_key, mandatory=mandatory)
+            await underlay.basic_publish(
+                message.body,
+                exchange=exchange,
+                routing_key=routing_key,
+                properties=message.properties,
+                mandatory=mandatory,
+                # The confirm is awaited all the same. Otherwise the next message would wait until the
+                # socket has taken this one.
+                wait=False,
+            )
+
+
+async def _underlay(channel: AbstractChannel) -> Channel:
+    """Return the open channel of the library below.
+
+    Raises:
+        ChannelInvalidStateError: it is closed.
+    """
+    underlay = await channel.get_underlay_channel()
+    if not isinstance(underlay, Channel):
+        raise TypeError(f"aio-pika changed its channel: {type(underlay).__name__}")
+    if channel.is_closed:
+        raise ChannelInvalidStateError("the channel is closed")
+    return underlay
 
 
 def when_closed(link: AbstractConnection | AbstractChannel) -> asyncio.Event:
