@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 from rs_order.rest.connection_limits import ConnectionLimits, limited_protocol
 
 _CUT: Final = "ASGI callable returned without completing response."
-"""What uvicorn logs, as an error, about a response that was cut on purpose. The log of requests has it."""
+"""uvicorn logs this message when a response was cut on purpose. The log of requests reports it already."""
 
 CLEAN_UP_SECONDS: Final = 5.0
 """Time for aborted responses to close their sources, and to record the files that were sent completely."""

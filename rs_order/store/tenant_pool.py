@@ -193,7 +193,7 @@ class TenantPool:
         return chosen
 
     def _leave_one(self) -> None:
-        """Let a caller that waits take a connection from the driver's pool, in place of this one."""
+        """Use one connection less. A caller that waits may then take one from the driver's pool."""
         if (waiter := self._next_waiter()) is not None:
             waiter.given.set_result(None)
         else:

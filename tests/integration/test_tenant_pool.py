@@ -92,7 +92,7 @@ async def used_in_order(
 
 
 async def test_a_caller_that_gives_up_leaves_the_connection_to_the_next(small_pool: Pool) -> None:
-    """Whether it had received the connection or not."""
+    """This holds before it receives the connection, and just after."""
     async with transaction(small_pool, ONE):
         async with transaction(small_pool, TWO):
             waiting = [asyncio.create_task(session_of(small_pool, THREE)) for _ in range(3)]
