@@ -2,7 +2,8 @@
 
 The tenant is set at the beginning of each transaction, until its end. So are the time limits if a pooler in
 transaction mode may stand between this process and the database; else sessions begin with them. A client that
-vanishes without closing its connection loses its locks when one of these limits ends.
+vanishes without closing its connection loses its locks when one of these limits ends. The limits don't reach
+every session; :class:`rs_order.store.watch.DatabaseWatch` ends the others.
 """
 
 import asyncio
@@ -30,8 +31,7 @@ IDLE_SECONDS: Final = 300
 LONGEST_IDLE_MS = 8_000
 """The server ends a session that does nothing within a transaction for so long: its client may be lost."""
 LONGEST_STATEMENT_MS = 30_000
-"""The server cancels a statement that takes longer. A client that freezes while it prepares a statement isn't
-idle for the server, so its locks end with this time, too."""
+"""The server cancels a statement that takes longer."""
 LONGEST_CALL_SECONDS: Final = 60.0
 """The driver stops waiting for the server after this time, which is longer than the server's own limit."""
 ROLLBACK_SECONDS: Final = 2.0
@@ -151,7 +151,7 @@ async def open_pool(
         size: the most connections that this process opens.
         statement_cache: off when a pooler in transaction mode stands in front of the database, which
             may run each transaction of a connection on another server connection. A pooler rejects
-            parameters of the session that it doesn't know, so none is sent then.
+            parameters of the session that it doesn't know, so only the application's name is sent then.
         connection_class: the class of the connections.
     """
     connections = await asyncpg.create_pool(
@@ -165,11 +165,8 @@ async def open_pool(
         max_cached_statement_lifetime=0,
         max_inactive_connection_lifetime=IDLE_SECONDS,
         command_timeout=LONGEST_CALL_SECONDS,
-        server_settings=(
-            {"application_name": SERVICE} | SERVER_SOCKET_OPTIONS | _limits(LONGEST_IDLE_MS)
-            if statement_cache
-            else {}
-        ),
+        server_settings={"application_name": SERVICE}
+        | (SERVER_SOCKET_OPTIONS | _limits(LONGEST_IDLE_MS) if statement_cache else {}),
     )
     return TenantPool(connections)
 

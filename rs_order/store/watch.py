@@ -1,4 +1,10 @@
-"""Watches whether the database can be used, over a connection of its own."""
+"""Watches over its own connection whether the database can be used, and ends sessions of frozen clients.
+
+The server's limits don't reach every session whose client is frozen. While a client prepares a statement,
+copies rows or reads a result, its session counts as active, so it isn't idle in its transaction. The limit of
+the statement takes effect only when the client goes on. Such a session would keep its locks for as long as
+the frozen process exists. So the watch of any other instance ends it.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -7,7 +13,14 @@ from typing import Final
 import asyncpg
 import structlog
 
-from rs_order.store.pool import Pool, WatchedConnection
+from rs_order.domain.identity import SERVICE
+from rs_order.store.pool import (
+    LONGEST_IDLE_MS,
+    LONGEST_STATEMENT_MS,
+    Pool,
+    WatchedConnection,
+    statements,
+)
 
 CHECK_SECONDS: Final = 1.0
 """Pause after a check that failed."""
@@ -25,6 +38,8 @@ select sum(length(text)) from (
 ) as sorted
 """
 """Writes half a megabyte to a temporary file of the server, and deletes it. It changes no table."""
+
+SQL: Final = statements("watch")
 
 log = structlog.get_logger(__name__)
 
@@ -47,6 +62,8 @@ class DatabaseWatch:
         check_seconds: float = CHECK_SECONDS,
         answer_seconds: float = ANSWER_SECONDS,
         write_probe: str = WRITE_PROBE,
+        longest_idle_ms: int = LONGEST_IDLE_MS,
+        longest_statement_ms: int = LONGEST_STATEMENT_MS,
     ) -> None:
         """Set what to watch.
 
@@ -58,6 +75,8 @@ class DatabaseWatch:
             check_seconds: pause after a check that failed.
             answer_seconds: the longest time to connect and to get an answer.
             write_probe: fails while the disk of the server is full.
+            longest_idle_ms: the longest time that a client may take to send the rest of a statement.
+            longest_statement_ms: the longest time that a client may take to read a result.
         """
         self._url = url
         self._pool = pool
@@ -66,6 +85,7 @@ class DatabaseWatch:
         self._check_seconds = check_seconds
         self._answer_seconds = answer_seconds
         self._write_probe = write_probe
+        self._limits = longest_idle_ms, longest_statement_ms
         self._connection: asyncpg.Connection | None = None
         self._failures = 0
         self._error: str | None = "not checked yet"
@@ -99,8 +119,15 @@ class DatabaseWatch:
 
     async def _ask(self) -> None:
         if self._connection is None or self._connection.is_closed():
-            self._connection = await asyncpg.connect(self._url, statement_cache_size=0)
-        if await self._connection.fetchval("show transaction_read_only") == "on":
+            self._connection = await asyncpg.connect(
+                self._url,
+                statement_cache_size=0,
+                server_settings={"application_name": SERVICE},
+            )
+        (found,) = await self._connection.fetch(SQL["check"], SERVICE, *self._limits)
+        if found["ended"]:
+            log.warning("frozen-sessions-ended", sessions=len(found["ended"]))
+        if found["only_reads"]:
             raise asyncpg.ReadOnlySQLTransactionError("the server only reads")
         if WatchedConnection.disk_is_full:
             async with self._connection.transaction():

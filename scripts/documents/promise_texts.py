@@ -51,8 +51,9 @@ Limits:
     instance publishes it.
   - a process dies between a commit and its publications: 6 s. The relays of others check once a second,
     or every six seconds while nothing leaves.
-  - an instance freezes with locks of rows, or with a partition of the outbox: 8 s, or 30 s if a statement
-    was under way. Then the database ends its transaction.
+  - an instance freezes with locks of rows, or with a partition of the outbox: 8 s. Then the database ends
+    its transaction. 11 s if a statement was under way: then the check of another instance ends it. 33 s if
+    the result of that statement was too long to be sent at once.
   - an instance hangs (connections of the database or of the broker, its event loop): 10 s. Then other
     instances get its messages.
   - the database or the broker can't be reached: until it can, and then up to 15 s.

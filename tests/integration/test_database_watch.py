@@ -2,44 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
 
 import asyncpg
 import pytest
 
 from rs_order.store.pool import Connection, Pool, open_pool, transaction
-from rs_order.store.watch import WRITE_PROBE, DatabaseWatch
+from rs_order.store.watch import WRITE_PROBE
+from tests.support.database_watch import Watching, running
 from tests.support.polling import eventually
 from tests.support.proxy import TcpProxy, tcp_proxy
 
 WAIT_SECONDS = 30
-
-
-class Watching(DatabaseWatch):
-    """A watch with signals: the database is lost; it is back."""
-
-    def __init__(self, url: str, pool: Pool, write_probe: str = WRITE_PROBE) -> None:
-        self.lost, self.back = asyncio.Event(), asyncio.Event()
-        super().__init__(
-            url,
-            pool,
-            lost=self.lost.set,
-            back=self.back.set,
-            check_seconds=0.02,
-            answer_seconds=0.5,
-            write_probe=write_probe,
-        )
-
-
-@asynccontextmanager
-async def running(watch: Watching) -> AsyncIterator[Watching]:
-    task = asyncio.create_task(watch.run())
-    try:
-        yield watch
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 @pytest.fixture
@@ -115,7 +88,7 @@ async def test_a_full_disk_counts_as_lost_until_a_write_succeeds(
     )
     async with (
         asyncio.timeout(WAIT_SECONDS),
-        running(Watching(database_url, fresh_pool, "select write()")) as watch,
+        running(Watching(database_url, fresh_pool, write_probe="select write()")) as watch,
     ):
         await eventually(lambda: watch.error is None, "a check that doesn't write")
         with pytest.raises(asyncpg.DiskFullError):

@@ -13,6 +13,7 @@ from rs_order.app.clock import SystemClock
 from rs_order.core.shared_steps import ScheduleStep
 from rs_order.demo.servers.machine import ThisMachine
 from rs_order.demo.servers.private_resources import free_ports, make_folder, unprivileged_account
+from rs_order.domain.identity import SERVICE
 from rs_order.domain.ids import Tenant
 from rs_order.store.migrate import migrate_platform
 from rs_order.store.order_views import OrderViews
@@ -125,7 +126,9 @@ async def test_the_limits_of_a_transaction_reach_the_server(pooled_url: str) -> 
     async with await open_pool(pooled_url, size=1, statement_cache=False) as pool:
         async with transaction(pool) as connection:
             limit = await connection.fetchval("show idle_in_transaction_session_timeout")
+            name = await connection.fetchval("show application_name")
 
+        assert name == SERVICE  # by this the watch finds the sessions of frozen clients
         assert limit == f"{LONGEST_IDLE_MS // 1000}s"
 
 

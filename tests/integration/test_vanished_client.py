@@ -2,19 +2,22 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any
 
+import asyncpg
 import pytest
 
 from rs_order.app.clock import SystemClock
 from rs_order.core.shared_steps import ScheduleStep
 from rs_order.domain.ids import OrderId
-from rs_order.store.errors import StoreConflict, StoreUnavailable
+from rs_order.store.errors import StoreConflict, StoreUnavailable, store_errors
 from rs_order.store.outbox import Outbox
 from rs_order.store.pool import (
     CLIENT_SOCKET_OPTIONS,
     SERVER_SOCKET_OPTIONS,
+    Connection,
     Pool,
     WatchedConnection,
     open_pool,
@@ -22,6 +25,7 @@ from rs_order.store.pool import (
 )
 from rs_order.store.unit_of_work import Store, UnitOfWork
 from tests.integration.conftest import TENANT
+from tests.support.database_watch import Watching, running
 from tests.support.polling import LOCK_WAITS, eventually
 from tests.support.proxy import TcpProxy, tcp_proxy
 from tests.support.rows import OWNER, TenantRows
@@ -159,6 +163,97 @@ async def _has_outlasted_the_limit(pool: Pool) -> bool:
 async def _can_claim(outbox: Outbox, partition: int) -> bool:
     async with outbox.claim(partition, 1) as claimed:
         return claimed is not None
+
+
+_WAITS_FOR_ITS_CLIENT = (
+    "select exists (select from pg_stat_activity where datname = current_database()"
+    " and state = 'active' and wait_event_type = 'Client')"
+)
+
+UnderWay = Callable[[Connection], Coroutine[Any, Any, Any]]
+"""A statement that PostgreSQL has begun, and for which it waits for the client."""
+
+
+def prepared(connection: Connection) -> Coroutine[Any, Any, Any]:
+    """Prepare a statement. Its parameters never arrive."""
+    return connection.fetchval("select $1::text", "parameter")
+
+
+def copied(connection: Connection) -> Coroutine[Any, Any, Any]:
+    """Copy rows to the server, none of which arrives."""
+    return connection.execute("copy orders from stdin")
+
+
+def unread(connection: Connection) -> Coroutine[Any, Any, Any]:
+    """Select more rows than all buffers hold. Nobody reads them."""
+    return connection.execute("select repeat('x', 1000) from generate_series(1, 100000)")
+
+
+@pytest.mark.parametrize("under_way", [prepared, copied, unread])
+async def test_a_client_that_freezes_within_a_statement_keeps_no_lock(
+    under_way: UnderWay, proxy: TcpProxy, vanishing: Pool, pool: Pool, rows: TenantRows
+) -> None:
+    """No limit of PostgreSQL reaches its session, which counts as active. The watch of another ends it.
+
+    The client learns that the database was unavailable, so it tries again.
+    """
+    await rows.order()
+
+    async def freeze_with_the_order() -> None:
+        with store_errors():
+            async with transaction(vanishing, TENANT) as connection:
+                await connection.execute("select from orders for update")
+                proxy.pause(requests=False)
+                await under_way(connection)
+
+    frozen = asyncio.create_task(freeze_with_the_order())
+    await eventually(lambda: pool.fetchval(_WAITS_FOR_ITS_CLIENT), "a frozen client")
+    watch = Watching(proxy.target, pool, longest_idle_ms=LIMIT_MS, longest_statement_ms=LIMIT_MS)
+    async with running(watch), transaction(pool, TENANT) as healthy:
+        assert await healthy.fetch("select id from orders for update")
+
+    proxy.resume()
+    with pytest.raises(StoreUnavailable):
+        await frozen
+
+
+async def test_the_watch_ends_no_other_session(
+    proxy: TcpProxy, pool: Pool, rows: TenantRows
+) -> None:
+    """It spares a backup, a statement that waits for a lock, and a transaction that is idle."""
+    await rows.order()
+
+    async def lock_the_order() -> None:
+        async with transaction(pool, TENANT) as waiting:
+            await waiting.execute("set local lock_timeout = 0")
+            await waiting.execute("select from orders for update")
+
+    async with asyncio.TaskGroup() as group, backup(proxy), transaction(pool, TENANT) as idle:
+        await idle.execute("select from orders for update")
+        group.create_task(lock_the_order())
+        await eventually(lambda: pool.fetchval(_WAITS_FOR_ITS_CLIENT), "the backup")
+        await eventually(lambda: pool.fetchval(_WAITING_FOR_LOCKS), "a wait for a lock")
+        watch = Watching(proxy.target, pool, longest_idle_ms=1, longest_statement_ms=1)
+        async with running(watch):
+            await watch.checked(2)
+
+        assert await pool.fetchval(_WAITS_FOR_ITS_CLIENT)
+        assert await pool.fetchval(_WAITING_FOR_LOCKS) == 1
+        assert await idle.fetchval("select 1") == 1
+
+
+@asynccontextmanager
+async def backup(proxy: TcpProxy) -> AsyncIterator[None]:
+    """Let a program of an operator read a large result slowly."""
+    connection = await asyncpg.connect(proxy.url)
+    proxy.pause(requests=False)
+    reading = asyncio.create_task(unread(connection))
+    try:
+        yield
+    finally:
+        proxy.resume()
+        await reading
+        await connection.close()
 
 
 @pytest.mark.parametrize("readonly", [True, False])

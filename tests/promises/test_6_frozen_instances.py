@@ -14,9 +14,9 @@ from tests.support.polling import eventually
 from tests.support.proxy import tcp_proxy
 
 ORDERS = 6
-LONGEST_SECONDS = 150.0
-"""A frozen instance may keep the rows of requests for 30 s, if a statement of its own is under way. Then
-those that waited are tried again, on a machine that may be busy."""
+LONGEST_SECONDS = 90.0
+"""A frozen instance may keep the rows of requests for 11 s. Then those that waited are tried again, by a
+machine that may be busy."""
 
 
 @pytest.mark.slow

@@ -31,6 +31,11 @@ class TcpProxy:
         """The time by which each piece of data is late."""
 
     @property
+    def target(self) -> str:
+        """The server's own URL."""
+        return urlunsplit(self._url)
+
+    @property
     def url(self) -> str:
         """The server's URL with the address of the proxy."""
         credentials, at, _ = self._url.netloc.rpartition("@")

@@ -60,9 +60,9 @@ class Server:
         await self._answer()
         return self
 
-    async def fetchval(self, _: str) -> str:
+    async def fetch(self, *_: Any) -> list[dict[str, Any]]:
         await self._answer()
-        return "off"
+        return [{"only_reads": False, "ended": []}]
 
     async def execute(self, _: str) -> None:
         if isinstance(self.error, asyncpg.DiskFullError):
