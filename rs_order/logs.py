@@ -122,10 +122,9 @@ def configure_logs(
         if form == "json"
         else structlog.dev.ConsoleRenderer(colors=sys.stdout is not None and sys.stdout.isatty())
     )
+    rendering = [structlog.processors.format_exc_info, renderer] if form == "json" else [renderer]
     structlog.configure(
-        processors=[*shared, structlog.processors.format_exc_info, renderer]
-        if form == "json"
-        else [*shared, renderer],
+        processors=[*shared, *rendering],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
         logger_factory=structlog.WriteLoggerFactory(
             file=writer  # type: ignore[arg-type] # it only writes and flushes
@@ -135,7 +134,7 @@ def configure_logs(
     handler = logging.StreamHandler(writer)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
             foreign_pre_chain=shared,
         )
     )

@@ -1,7 +1,10 @@
-"""Neither a closed nor a stalled standard output fails or blocks the service (issue 11, section 3)."""
+"""Lines are JSON; an output that is closed or stalls doesn't fail the service (issue 11, section 3)."""
 
+import json
 import os
 import queue
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -88,3 +91,20 @@ def test_a_full_disk_loses_lines_and_nothing_else() -> None:
         writer.close(WAIT_SECONDS)
     finally:
         os.close(output)
+
+
+@pytest.mark.parametrize("logger", ["structlog.get_logger()", "logging.getLogger('library')"])
+def test_the_stack_trace_of_an_error_is_text(logger: str) -> None:
+    """Those of libraries, too, which write log records and not events."""
+    program = (
+        "import logging, structlog; from rs_order.logs import configure_logs; configure_logs()\n"
+        f"try: 1 / 0\nexcept ZeroDivisionError: {logger}.warning('failed', exc_info=True)"
+    )
+    output = subprocess.run(  # noqa: S603 - the program above
+        [sys.executable, "-c", program], capture_output=True, check=True
+    ).stdout
+    line = json.loads(output)
+
+    assert line["event"] == "failed"
+    assert "ZeroDivisionError: division by zero" in line["exception"]
+    assert "exc_info" not in line
