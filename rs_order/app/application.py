@@ -13,6 +13,7 @@ from rs_order.baskets.routes import BasketUseCases
 from rs_order.dead_letters.routes import DeadLetterServices
 from rs_order.dead_letters.runs import LetterRunStep
 from rs_order.downloads.settle import SettleDownloads
+from rs_order.holds.holding import HoldWork
 from rs_order.reconcile.runs import ReconcilerRuns, count_drift
 from rs_order.requests.estimate import Estimator
 
@@ -32,6 +33,7 @@ class Application:
     reconcile: ReconcilerRuns
     tenants: Tenants
     dead_letters: DeadLetterServices
+    holds: HoldWork
 
 
 def compose_application(
@@ -66,6 +68,7 @@ def compose_application(
         dead_letters=dead_letter_services(
             shared.dead_letters, shared.clock, broker_topology(shared.settings)
         ),
+        holds=features.holds(shared),
     )
     shared.steps.on(LetterRunStep, application.dead_letters.runs.handle)
     shared.steps.check()

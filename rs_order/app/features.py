@@ -24,6 +24,7 @@ from rs_order.core.policies import storage_retries
 from rs_order.core.shared_steps import (
     CompleteOrderStep,
     DeleteFilesStep,
+    EndHoldStep,
     ExpireOrderStep,
     GrantRequestsStep,
     ReconcileStep,
@@ -31,6 +32,7 @@ from rs_order.core.shared_steps import (
     StartProcessingStep,
     StopSubOrdersStep,
 )
+from rs_order.holds.holding import HoldWork
 from rs_order.mails.plan import PlanMails
 from rs_order.orders.apply import ApplyOrder
 from rs_order.orders.create import CreateOrder
@@ -138,6 +140,12 @@ def scheduling(shared: SharedParts) -> Scheduling:
     shared.steps.on(ScheduleStep, schedule.handle)
     shared.steps.on(AskAgainStep, ask.again)
     return Scheduling(schedule, ApplyAvailability(shared.store, shared.settlement, shared.clock))
+
+
+def holds(shared: SharedParts) -> HoldWork:
+    work = HoldWork(shared.store, shared.clock)
+    shared.steps.on(EndHoldStep, work.end_in_time)
+    return work
 
 
 @dataclass(frozen=True, slots=True)

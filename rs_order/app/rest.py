@@ -15,6 +15,7 @@ from rs_order.dead_letters.routes import DeadLetterServices, dead_letters_router
 from rs_order.downloads.file_routes import file_downloads_router
 from rs_order.downloads.metalink import Metalinks
 from rs_order.downloads.routes import DownloadServices, metalinks_router, zips_router
+from rs_order.holds.routes import HoldServices, holds_router
 from rs_order.orders.file_lists import FileListServices, file_lists_router
 from rs_order.orders.routes import OrderServices, orders_router
 from rs_order.orders.search import order_search_router
@@ -30,6 +31,7 @@ from rs_order.settings import Settings
 from rs_order.store.audit import Audit
 from rs_order.store.downloads import StoredDownloads
 from rs_order.store.file_views import FileViews
+from rs_order.store.holds import HoldViews
 from rs_order.store.order_views import OrderViews
 from rs_order.store.pool import Pool
 from rs_order.store.tenants import DataSource, Maintenance
@@ -63,6 +65,7 @@ class RestServices:
     downloads: DownloadServices
     files: FileListServices
     health: Health
+    holds: HoldServices
     metrics: Metrics
     orders: OrderServices
     tenants: TenantServices
@@ -118,6 +121,7 @@ def _tenant_routers(services: RestServices) -> list[APIRouter]:
         data_source_router(access, tenants.data_source),
         audit_router(access, services.audit),
         dead_letters_router(access, services.dead_letters),
+        holds_router(access, services.holds),
     ]
 
 
@@ -128,6 +132,7 @@ def absent_services(**given: Any) -> RestServices:
         "dead_letters": _absent(DeadLetterServices),
         "downloads": _absent(DownloadServices),
         "files": _absent(FileListServices),
+        "holds": _absent(HoldServices),
         "orders": _absent(OrderServices),
         "tenants": _absent(TenantServices),
         "settings": RestSettings(),
@@ -153,6 +158,7 @@ def rest_services(
         downloads=_download_services(application, pool),
         files=FileListServices(views, FileViews(pool), shared.links),
         health=health,
+        holds=HoldServices(application.holds, HoldViews(pool)),
         metrics=metrics,
         orders=OrderServices(
             application.orders.create, application.orders.apply, views, shared.clients.users

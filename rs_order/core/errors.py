@@ -5,12 +5,15 @@ contract.
 
 UseCaseRejected
 ├── NotFound               the order, file, selection or setting doesn't exist
-│   └── UnknownDeadLetter  no dead letter has this id
+│   ├── UnknownDeadLetter  no dead letter has this id
+│   ├── UnknownHold        no hold has this id
+│   └── NothingToHold      the user or the order to be held doesn't exist
 ├── ForbiddenToCaller      it belongs to another user
 ├── EmptyBasket            the basket is empty or doesn't exist
 ├── EmptySelection         a search finds no file that can be ordered
 ├── InvalidInput           the input is well-formed and breaks a rule
-│   └── LabelRejected      the label is too long, or another order has it
+│   ├── LabelRejected      the label is too long, or another order has it
+│   └── HoldRejected       a hold has no reason, or no end in the future
 ├── FilterAndProcess       a dataset has either a file filter or a process
 ├── TooManyItems           there are more items than a process or a search accepts
 ├── ProcessUnusable        rs-processing gives no usable description of a process
@@ -22,6 +25,8 @@ UseCaseRejected
 """
 
 from collections.abc import Sequence
+
+from rs_order.domain.holds import HeldThing
 
 
 class UseCaseRejected(Exception):
@@ -42,6 +47,28 @@ class UnknownDeadLetter(NotFound):
     def __init__(self, ids: Sequence[str]) -> None:
         super().__init__(
             f"No dead letter has the id {', '.join(ids)}. List the dead letters again: it may be long gone."
+        )
+
+
+class UnknownHold(NotFound):
+    """No hold has this id."""
+
+    code = "unknown-hold"
+
+    def __init__(self, hold_id: int) -> None:
+        super().__init__(f"There is no hold {hold_id}; it may have ended")
+
+
+class NothingToHold(NotFound):
+    """The user has no order, or the order doesn't exist or is deleted or expired."""
+
+    code = "nothing-to-hold"
+
+    def __init__(self, held: HeldThing) -> None:
+        super().__init__(
+            f"There is no order {held.order_id} in {held.tenant} that could be held"
+            if held.order_id is not None
+            else f"{held.owner} has no order in {held.tenant}"
         )
 
 
@@ -77,6 +104,16 @@ class LabelRejected(InvalidInput):
     """The message is ``TOO_MANY_CHARACTERS_IN_LABEL`` or ``LABEL_NOT_UNIQUE_FOR_OWNER``."""
 
     code = "label-refused"
+
+
+class HoldRejected(InvalidInput):
+    """The code of the instance says which rule the hold breaks."""
+
+    code = "hold-rejected"
+
+    def __init__(self, message: str, *, code: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class FilterAndProcess(UseCaseRejected):

@@ -64,6 +64,13 @@ class DeleteFilesStep(Step, name="delete-files"):
 
 
 @dataclass(frozen=True)
+class EndHoldStep(Step, name="end-hold"):
+    """End a hold if its end has passed."""
+
+    hold_id: int
+
+
+@dataclass(frozen=True)
 class ReconcileStep(Step, name="reconcile", periodic=True):
     """Begin a run of the reconciler."""
 

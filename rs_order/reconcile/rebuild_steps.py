@@ -18,6 +18,7 @@ from rs_order.actions.retry_order import RetryOrderStep
 from rs_order.core.policies import SlotLimits
 from rs_order.core.shared_steps import (
     CompleteOrderStep,
+    EndHoldStep,
     ExpireOrderStep,
     GrantRequestsStep,
     ScheduleStep,
@@ -57,6 +58,7 @@ class Part(StrEnum):
     """Sub-orders whose executions have to be requested."""
     EXPIRIES = "expiries"
     MAILS = "mails"
+    HOLDS = "holds"
 
 
 @dataclass(frozen=True)
@@ -285,6 +287,11 @@ async def _expiries(uow: UnitOfWork, before: datetime, after: int) -> _Page:
     return _Page([_Stalled(ExpireOrderStep(order)) for order in orders], _last(orders))
 
 
+async def _holds(uow: UnitOfWork, before: datetime, after: int) -> _Page:
+    holds = await uow.reconciliation.overdue_holds(before, after, PAGE)
+    return _Page([_Stalled(EndHoldStep(hold)) for hold in holds], _last(holds))
+
+
 async def _mails(uow: UnitOfWork, before: datetime, after: int) -> _Page:
     mails = await uow.reconciliation.stalled_mails(before, MailId(after), PAGE)
     return _Page([_Stalled(SendMailStep(mail)) for mail in mails], _last(mails))
@@ -298,6 +305,7 @@ _BY_ID: Mapping[Part, Callable[[UnitOfWork, datetime, int], Awaitable[_Page]]] =
     Part.PROCESSES: _processes,
     Part.EXPIRIES: _expiries,
     Part.MAILS: _mails,
+    Part.HOLDS: _holds,
 }
 """The parts whose pages are ordered by id."""
 
@@ -310,6 +318,7 @@ _STEPS: Mapping[Part, Sequence[type[Step]]] = {
     Part.PROCESSES: (StartProcessingStep,),
     Part.EXPIRIES: (ExpireOrderStep,),
     Part.MAILS: (SendMailStep,),
+    Part.HOLDS: (EndHoldStep,),
 }
 """The steps that a part writes; all of them have the same queue."""
 

@@ -53,6 +53,7 @@ _TAGS: Final = {
     "data source": "Test the database of a project.",
     "audit": "Read who changed what, for operators.",
     "dead letters": "List, replay, correct and discard messages that could not be handled.",
+    "holds": "Hold a project, a user or an order, so that storage is asked for nothing new of it.",
     "security": "List the resources that roles can be given.",
     "actuator": "Health, build and metrics, open to all.",
 }

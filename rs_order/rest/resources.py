@@ -319,5 +319,16 @@ REPLAY_DEAD_LETTER: Final = _dead_letters(
     "POST", "/{letterId}/replay", "Replay a dead letter, with a corrected body if there is one"
 )
 
+_HOLDS: Final = "HoldController"
+LIST_HOLDS: Final = Resource(
+    "GET", "/holds", PROJECT_ADMIN, _HOLDS, "List what is held", of_tenant=False
+)
+BEGIN_HOLD: Final = Resource(
+    "POST", "/holds", PROJECT_ADMIN, _HOLDS, "Hold a project, a user or an order", of_tenant=False
+)
+END_HOLD: Final = Resource(
+    "DELETE", "/holds/{holdId}", PROJECT_ADMIN, _HOLDS, "End a hold", of_tenant=False
+)
+
 RESOURCES: Final = tuple(value for value in globals().values() if isinstance(value, Resource))
 """All of them, in the order of rest.md's chapters; then those that the reference doesn't have."""

@@ -40,6 +40,8 @@ class AuditAction(StrEnum):
     ORDER_DELETED = "order.deleted"
     ORDER_REMOVED = "order.removed"
     ORDER_CANCELLED = "order.cancelled"
+    HOLD_BEGUN = "hold.begun"
+    HOLD_ENDED = "hold.ended"
     DEAD_LETTER_REPLAYED = "dead-letter.replayed"
     DEAD_LETTER_CORRECTED = "dead-letter.corrected"
     DEAD_LETTER_DISCARDED = "dead-letter.discarded"

@@ -185,6 +185,13 @@ class Reconciliation:
         rows = await self._connection.fetch(SQL["overdue_orders"], before, after, limit)
         return [OrderId(row["id"]) for row in rows]
 
+    async def overdue_holds(self, before: datetime, after: int, limit: int) -> list[int]:
+        """Return holds that should have ended before."""
+        rows = await self._connection.fetch(
+            SQL["overdue_holds"], before, after, limit, self._tenant
+        )
+        return [row["id"] for row in rows]
+
     async def stalled_requests(
         self, before: datetime, after: RequestId, limit: int
     ) -> list[RequestId]:

@@ -120,7 +120,7 @@ class SubOrders:
     async def queue_of(
         self, owner: str, *, with_slot: int, without_slot: int, count_slots: bool
     ) -> OwnerQueue:
-        """Return the owner's next sub-orders by rank. Slots aren't counted if there is none.
+        """Return the owner's next sub-orders by rank, no held ones. Slots aren't counted if there is none.
 
         Args:
             owner: of the sub-orders.
@@ -129,7 +129,7 @@ class SubOrders:
             count_slots: False: the owner has no limit, and there may be many sub-orders to count.
         """
         rows = await self._connection.fetch(
-            SQL["owner_queue"], owner, with_slot, without_slot, count_slots
+            SQL["owner_queue"], owner, with_slot, without_slot, count_slots, self._tenant
         )
         return OwnerQueue(
             slots_taken=rows[0]["slots_taken"] if rows else 0,
@@ -154,10 +154,13 @@ class SubOrders:
 def lock_of_owner(tenant: Tenant, owner: str) -> str:
     """Return the statement that lets only one transaction schedule the owner's sub-orders until it ends.
 
-    It has no parameter, so that it can be sent together with the begin.
+    No hold of the tenant is written meanwhile. The statement has no parameter, so that it can be sent
+    together with the begin.
     """
-    name = f"{tenant_schema(tenant)}/{owner}".encode().hex()
-    return SQL["lock_owner"].replace("$1", f"convert_from('\\x{name}', 'UTF8')")
+    schema = tenant_schema(tenant)
+    name = f"{schema}/{owner}".encode().hex()
+    with_name = SQL["lock_owner"].replace("$1", f"convert_from('\\x{name}', 'UTF8')")
+    return with_name.replace("$2", f"'{schema}'")
 
 
 def _ready(row: Row) -> ReadySubOrder:

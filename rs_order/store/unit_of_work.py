@@ -20,6 +20,7 @@ from rs_order.store.completions import Completions
 from rs_order.store.data_files import Files
 from rs_order.store.dead_letters import DeadLetterUnit
 from rs_order.store.errors import StoreConflict, store_errors
+from rs_order.store.holds import Holds
 from rs_order.store.orders import Orders
 from rs_order.store.outbox import Leases, Messages, OutgoingMessage
 from rs_order.store.periodic_runs import PeriodicRuns
@@ -78,6 +79,7 @@ class UnitOfWork:
         self.mails = Mails(connection)
         self.messages = Messages(connection, tenant, copied, leases)
         self.capacity = Capacity(connection, tenant)
+        self.holds = Holds(connection, tenant)
         self.runs = PeriodicRuns(connection)
         self.dead_letters = DeadLetterUnit(connection)
         self.repeated_steps = RepeatedSteps(connection)

@@ -16,6 +16,7 @@ SECTIONS = (6, 7, 9, 10, 11)
 """The sections of rest.md that have tables of endpoints."""
 
 _DEAD_LETTERS = "for operators of this service (docs/operations.md)"
+_HOLDS = "for operators; holds are ours (docs/topics/shares-and-holds.md)"
 
 ADDED: Mapping[str, str] = {
     "HEAD /orders/files/{dataFileId}": "rest.md 10.1, quirks: answered there by a whole download",
@@ -28,6 +29,9 @@ ADDED: Mapping[str, str] = {
     "DELETE /dead-letters/runs/{runId}": _DEAD_LETTERS,
     "GET /dead-letters/{letterId}": _DEAD_LETTERS,
     "POST /dead-letters/{letterId}/replay": _DEAD_LETTERS,
+    "GET /holds": _HOLDS,
+    "POST /holds": _HOLDS,
+    "DELETE /holds/{holdId}": _HOLDS,
     "GET /actuator/health": "rest.md 11.7: a table of its own form",
     "GET /actuator/health/liveness": "probes of orchestrators, with Spring's names",
     "GET /actuator/health/readiness": "probes of orchestrators, with Spring's names",

@@ -131,6 +131,9 @@ ROWS = {
     "DELETE /dead-letters/runs/{runId}": Row(EXPLOIT, of_tenant=False),
     "GET /dead-letters/{letterId}": Row(EXPLOIT, of_tenant=False),
     "POST /dead-letters/{letterId}/replay": Row(EXPLOIT, json={}, of_tenant=False),
+    "GET /holds": Row(PROJECT_ADMIN, of_tenant=False),
+    "POST /holds": Row(PROJECT_ADMIN, json={}, of_tenant=False),
+    "DELETE /holds/{holdId}": Row(PROJECT_ADMIN, of_tenant=False),
 }
 OPERATOR_MORE = "GET /settings"
 OPERATOR_LESS = "POST /orders/csv"
@@ -248,6 +251,7 @@ async def subjects(here: Platform) -> AsyncIterator[Subjects]:
         "name": "no_such_setting",
         "letterId": "no-such-letter",
         "runId": 987654321,
+        "holdId": 987654321,
     }
     here.sandbox.put_role(OWN, OPERATOR, Role(parent=EXPLOIT))
     verb, _, template = OPERATOR_MORE.partition(" ")

@@ -143,3 +143,27 @@ async def test_the_state_of_migrated_schemas(command: Command) -> None:
     assert [one["schema"] for one in schemas] == ["rs_order", "order_project1", "order_project2"]
     assert {tuple(one["missing"]) for one in schemas} == {()}
     assert nothing.stdout == "-- Nothing would run\n"
+
+
+async def test_holds_are_added_listed_and_ended(command: Command, rows: TenantRows) -> None:
+    """A hold of what doesn't exist, or with an end in the past, is one line and changes nothing."""
+    order = await rows.order()
+    add = ("hold", "add", "--tenant", TENANT, "--reason", "repair", "--until")
+    past = await command(*add, "2020-01-01")
+    unknown = await command(*add, "2099-01-01", "--order", "4711")
+    none = await command("hold", "list")
+    held = await command(*add, "2099-01-01T12:00:00", "--order", str(order))
+    table = (await command("hold", "list", "--tenant", TENANT)).stdout.splitlines()
+    (shown,) = json.loads((await command("hold", "list", "--json")).stdout)
+    ended = await command("hold", "end", str(shown["id"]), "--reason", "repaired")
+    again = await command("hold", "end", str(shown["id"]))
+
+    assert (past.exit_code, unknown.exit_code, again.exit_code) == (1, 1, 1)
+    assert "must be in the future" in past.stderr
+    assert f"no order 4711 in {TENANT}" in unknown.stderr
+    assert none.stdout == "No holds\n"
+    assert f"order {order} of {TENANT} is held until 2099-01-01 12:00:00" in held.stdout
+    assert table[1].split()[1:6] == [TENANT, "order", str(order), "2099-01-01", "12:00:00"]
+    assert (shown["orderId"], shown["by"]) == (order, getpass.getuser())
+    assert ended.exit_code == 0, ended.output
+    assert "a running service starts what was held" in ended.stdout

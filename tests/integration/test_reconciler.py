@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from rs_order.core.shared_steps import (
     GrantRequestsStep,
     ReconcileStep,
 )
+from rs_order.domain.holds import HeldThing
 from rs_order.domain.ids import OrderId
 from rs_order.mails.plan import RemindStep
 from rs_order.mails.send import SendMailStep
@@ -24,6 +26,7 @@ from rs_order.reconcile.rebuild_steps import HANDLING, RebuildPageStep, RebuildR
 from rs_order.reconcile.recount import RecountStep
 from rs_order.requests.retention import PurgeInboxStep
 from rs_order.scheduling.restoration import AskAgainStep
+from rs_order.store.audit import AuditActor, Door
 from rs_order.store.pool import Pool
 from tests.integration.app_harness import ALAN, JANE, TENANT, AppHarness, one_file
 from tests.support.rows import OWNER
@@ -306,10 +309,21 @@ async def _resumed(app: AppHarness) -> OrderId:
     return order
 
 
+async def _held(app: AppHarness) -> OrderId:
+    order = await app.order("a", "b")
+    until = app.clock.now() + timedelta(minutes=1)
+    by = AuditActor(ALAN.caller.email, Door.REST)
+    held = HeldThing(TENANT, order_id=order)
+    await app.application.holds.begin(held, reason="repair", until=until, by=by)
+    await app.run()
+    app.clock.move(minutes=2)
+    return order
+
+
 @pytest.mark.parametrize(
     "active_order",
-    [_pending, _ready, _running, _retried, _resumed],
-    ids=["pending", "ready", "running", "retried", "resumed"],
+    [_pending, _ready, _running, _retried, _resumed, _held],
+    ids=["pending", "ready", "running", "retried", "resumed", "held"],
 )
 async def test_an_order_whose_step_was_lost_continues(app: AppHarness, active_order: Any) -> None:
     """It gets to its end from any state in which the queue of steps is purged."""

@@ -246,7 +246,7 @@ HOT: list[tuple[str, str, tuple[Any, ...]]] = [
     ("orders", "lock", ([1, 2],)),
     ("orders", "labels_taken", (["user1"], ["label 1"])),
     ("sub_orders", "load", ([1, 2],)),
-    ("sub_orders", "owner_queue", ("user1", 3, 100, True)),
+    ("sub_orders", "owner_queue", ("user1", 3, 100, True, "project1")),
     ("completions", "known_files", (1, ["5e0c7a52-6f0e-4a5b-8f39-3b1f6f6a8d10"])),
     ("processing", "known_inputs", (1, ["5e0c7a52-6f0e-4a5b-8f39-3b1f6f6a8d10"])),
     ("processing", "inputs", (1,)),

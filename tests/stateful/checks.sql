@@ -173,9 +173,29 @@ with step as materialized (
           select from step where body @> jsonb_build_object('step', 'schedule', 'owner', one.owner))
       and not ($1 > 0 and coalesce(taken.slots, 0) >= $1)
       and not exists (select from rs_order.waiting_user waiting where waiting.owner = one.owner)
+      and not exists (
+          select from rs_order.hold
+          where (hold.owner is null or hold.owner = one.owner)
+            and (hold.order_id is null or hold.order_id = one.order_id))
+    union all
+    select 'no step ends a hold', id
+    from rs_order.hold
+    where not exists (
+        select from step where body @> jsonb_build_object('step', 'end-hold', 'holdId', hold.id)
+            and coalesce(due_at, $4) <= greatest(hold.until, $4))
+    union all
+    select 'a held sub-order started', line.sub_order_id
+    from history line
+    join orders on orders.id = line.order_id
+    join rs_order.hold on hold.created_at < line.at
+        and (hold.owner is null or hold.owner = orders.owner)
+        and (hold.order_id is null or hold.order_id = orders.id)
+    where line.id > $3 and line.before = 'READY' and line.after in ('RUNNING', 'PROCESSING')
     union all
     select 'the service has free capacity, but no step starts a waiting user', count(*)
-    from rs_order.waiting_user
+    from rs_order.waiting_user waiting
+    where not exists (
+        select from rs_order.hold where order_id is null and (owner is null or owner = waiting.owner))
     having count(*) > 0
        and (select count(*) from rs_order.running_sub_order) < $2
        and not exists (select from step where body ->> 'step' = 'schedule')

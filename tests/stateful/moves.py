@@ -70,6 +70,26 @@ class Cancel:
         await harness.cancel(self.orders)
 
 
+@dataclass(frozen=True)
+class BeginHold:
+    """An operator holds an order, a user, or the tenant if neither is given."""
+
+    duration: timedelta
+    owner: str | None = None
+    order: int | None = None
+
+    async def make(self, harness: OrderHarness) -> None:
+        await harness.begin_hold(self.duration, self.owner, self.order)
+
+
+@dataclass(frozen=True)
+class EndHold:
+    """An operator ends the oldest hold."""
+
+    async def make(self, harness: OrderHarness) -> None:
+        await harness.end_hold()
+
+
 # Storage, the catalog, downloads
 
 
@@ -202,6 +222,9 @@ _WEIGHTED: list[tuple[int, st.SearchStrategy[Move]]] = [
     (3, st.builds(RequestOrder, _owners, _products)),
     (6, st.builds(Act, st.sampled_from(_actions), _orders)),
     (1, st.builds(Cancel, st.lists(_orders, min_size=1, max_size=2).map(tuple))),
+    (1, st.builds(BeginHold, st.sampled_from(_durations), order=_orders)),
+    (1, st.builds(BeginHold, st.sampled_from(_durations), st.sampled_from((None, "jane", "john")))),
+    (1, st.just(EndHold())),
     (3, st.builds(StorageReports, _checksums, _checksums)),
     (2, st.just(StorageReports(CHECKSUMS))),
     (1, st.builds(CatalogFails, st.booleans())),

@@ -23,6 +23,7 @@ from rs_order.core.policies import SliceSizes
 from rs_order.core.shared_steps import ReconcileStep
 from rs_order.core.steps import is_again, read_step, step_class
 from rs_order.domain.files import Product
+from rs_order.domain.holds import HeldThing
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Checksum, DataFileId, DatasetSelectionId, OrderId
 from rs_order.domain.process import ProcessChoice
@@ -33,6 +34,7 @@ from rs_order.reconcile.rebuild_steps import RebuildPageStep, RebuildRemotePageS
 from rs_order.reconcile.recount import PAUSE, RecountStep
 from rs_order.requests.accept import ArrivedRequest
 from rs_order.settings import Settings
+from rs_order.store.audit import AuditActor, Door
 from rs_order.store.pool import Connection, Pool, tenant_schema
 from rs_order.store.tenants import Tenants
 from tests.stateful.fakes import (
@@ -49,6 +51,7 @@ from tests.support.clock import NOW, ManualClock
 from tests.support.history import is_explained
 from tests.support.rows import use_tenant
 
+OPERATOR = AuditActor("operator", Door.CLI)
 REMEMBERED = 40
 """The number of past steps that may run again."""
 
@@ -231,6 +234,22 @@ class OrderHarness:
             orders = [self._order(number) for number in numbers]
             await self._application.orders.cancel.handle(TENANT, orders)
 
+    async def begin_hold(self, duration: timedelta, owner: str | None, number: int | None) -> None:
+        """Hold an order, a user or the tenant; the service may reject it."""
+        order = self._order(number) if number is not None and self._orders else None
+        held = HeldThing(TENANT, owner, order)
+        until = self.clock.now() + duration
+        try:
+            await self._application.holds.begin(held, reason="repair", until=until, by=OPERATOR)
+        except UseCaseRejected:
+            return
+
+    async def end_hold(self) -> None:
+        """End the oldest hold, if there is one."""
+        hold = await self._pool.fetchval("select min(id) from rs_order.hold")
+        if hold is not None:
+            await self._application.holds.end(TENANT, hold, reason=None, by=OPERATOR)
+
     def _order(self, number: int) -> OrderId:
         """Return one of the orders so far, even if it is removed; the newest is 0."""
         return OrderId(self._last_order - number % self._orders)
@@ -369,5 +388,10 @@ async def _deletion(connection: Connection) -> str:
         " where schemaname = current_schema() and tablename <> all ($1)",
         _KEPT_TABLES_TABLES,
     )
-    shared = ["rs_order.outbox", "rs_order.running_sub_order", "rs_order.waiting_user"]
+    shared = [
+        "rs_order.outbox",
+        "rs_order.running_sub_order",
+        "rs_order.waiting_user",
+        "rs_order.hold",
+    ]
     return "; ".join(f"delete from {name}" for name in [*(row["name"] for row in tables), *shared])  # noqa: S608 - our own names

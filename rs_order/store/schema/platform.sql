@@ -53,6 +53,21 @@ create table rs_order.waiting_user (
 );
 create index waiting_user_rank on rs_order.waiting_user (rank);
 
+-- What an operator holds: storage is asked for nothing new of a tenant, a user or an order as long as the row exists.
+-- The step end-hold deletes it at its end.
+create table rs_order.hold (
+    id bigint generated always as identity primary key,
+    tenant text not null,
+    owner text,                                   -- a user; null, with a null order_id: the whole tenant
+    order_id bigint,
+    reason text not null,
+    created_by text not null,
+    created_at timestamptz not null,
+    until timestamptz not null,
+    constraint hold_of_one_thing check (owner is null or order_id is null)
+);
+create index hold_of_tenant on rs_order.hold (tenant, owner, order_id);
+
 -- The audit of what operators and administrators do, written in the transaction of the act. Entries are only
 -- added; the trigger lets only those be deleted that are older than a year (decision 0028).
 create table rs_order.audit (

@@ -25,7 +25,8 @@ insert into rs_order.waiting_user (tenant, owner, rank) values ($1, $2, $3)
 on conflict (tenant, owner) do update set rank = excluded.rank
 
 -- name: next_waiters
--- Delete and return the owners who start next: fewest running sub-orders first, then the lowest rank.
+-- Delete and return the owners who start next: fewest running sub-orders first, then the lowest rank. Held ones go on
+-- waiting.
 -- $1 limit.
 with next as (
     select waiting.tenant, waiting.owner
@@ -35,6 +36,10 @@ with next as (
         select tenant, owner, count(*) as sub_orders
         from rs_order.running_sub_order group by tenant, owner
     ) as running using (tenant, owner)
+    where not exists (
+        select from rs_order.hold
+        where hold.tenant = waiting.tenant and order_id is null
+          and (hold.owner is null or hold.owner = waiting.owner))
     order by coalesce(running.sub_orders, 0), waiting.rank
     limit $1
 )

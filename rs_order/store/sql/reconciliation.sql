@@ -204,7 +204,8 @@ order by retry.order_id limit $3
 
 -- name: stalled_owners
 -- Owners of ready sub-orders, one index probe each, and the next one that may start: storage isn't asked for it, or
--- its owner has a free slot and doesn't wait for capacity. Those of paused orders, or of orders under retry, wait.
+-- its owner has a free slot and doesn't wait for capacity. Those of paused orders, of orders under retry, and what is
+-- held, wait.
 -- $1 after this owner, $2 limit, $3 slots of each (0: no limit), $4 tenant.
 with recursive ready (owner, number) as (
     select $1::text, 0
@@ -223,6 +224,10 @@ left join lateral (
     join orders on orders.id = sub_order.order_id
     where sub_order.owner = ready.owner and sub_order.state = 'READY' and orders.status = 'RUNNING'
       and not exists (select from retry where retry.order_id = orders.id)
+      and not exists (
+          select from rs_order.hold
+          where hold.tenant = $4 and (hold.order_id is null or hold.order_id = orders.id)
+            and (hold.owner is null or hold.owner = ready.owner))
       and (not sub_order.asks_storage
            or (($3 = 0 or $3 > (
                     select count(*) from sub_order in_slot
@@ -268,3 +273,7 @@ order by id limit $3
 select id from mail
 where id > $2 and coalesce(claimed_until, '-infinity') < $1
 order by id limit $3
+
+-- name: overdue_holds
+-- Holds whose end has passed. $1 before, $2 after this id, $3 limit, $4 tenant.
+select id from rs_order.hold where tenant = $4 and until < $1 and id > $2 order by id limit $3

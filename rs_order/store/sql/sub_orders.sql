@@ -76,8 +76,9 @@ from jsonb_to_recordset($2::jsonb) as line (
     order_id bigint, sub_order_id bigint, before text, after text, reason text, actor text)
 
 -- name: lock_owner
--- Only one scheduling run of an owner at a time. It is sent with the begin; $1 is replaced by schema and owner.
-select pg_advisory_xact_lock(hashtextextended($1, 1))
+-- Only one scheduling run of an owner at a time, and none while a hold of the tenant is written. It is sent with the
+-- begin; $1 is replaced by schema and owner, $2 by the schema.
+select pg_advisory_xact_lock_shared(hashtextextended($2, 2)), pg_advisory_xact_lock(hashtextextended($1, 1))
 
 -- name: owners_ready
 -- Owners with a ready sub-order: one index probe per owner.
@@ -97,8 +98,10 @@ select owner from ready where owner is not null
 -- The owner's next sub-orders by rank, those that storage is asked for and the others. Paused orders are left out.
 -- So are orders under retry, because peers learn the number of their new sub-orders first.
 -- Each row has the number of slots that the owner takes: by sub-orders that run, or wait for a download that is
--- possible. External ones never count. If no sub-order is ready, there is no row.
--- $1 owner, $2 limit of those that storage is asked for, $3 limit of the others, $4 false: slots aren't counted.
+-- possible. External ones never count. If no sub-order is ready, or the tenant or the owner is held, there is no row;
+-- those of held orders are left out.
+-- $1 owner, $2 limit of those that storage is asked for, $3 limit of the others, $4 false: slots aren't counted,
+-- $5 tenant.
 select next.asks_storage, ready.id, ready.order_id, ready.rank, (
     select count(*) from sub_order
     where $4 and owner = $1 and kind <> 'EXTERNAL'
@@ -112,9 +115,13 @@ cross join lateral (
     where sub_order.owner = $1 and sub_order.state = 'READY' and sub_order.asks_storage = next.asks_storage
       and orders.status = 'RUNNING'
       and not exists (select from retry where retry.order_id = orders.id)
+      and orders.id <> all (array(
+          select order_id from rs_order.hold where tenant = $5 and order_id is not null))
     order by sub_order.rank
     limit next.most
 ) as ready
+where not exists (
+    select from rs_order.hold where tenant = $5 and order_id is null and (owner = $1 or owner is null))
 order by next.asks_storage, ready.rank
 
 -- name: stop
