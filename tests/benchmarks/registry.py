@@ -15,6 +15,7 @@ _PLANNED = (
     "idle",
     "several",
     "growth",
+    "estimates",
 )
 
 
