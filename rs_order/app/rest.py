@@ -23,6 +23,7 @@ from rs_order.ports import Health
 from rs_order.rest.access import Access, DefaultRoles
 from rs_order.rest.actuator import Metrics, actuator_router
 from rs_order.rest.openapi import api_docs_router
+from rs_order.rest.problem_routes import problems_router
 from rs_order.rest.rate_limits import DownloadsAtOnce, RequestLimits
 from rs_order.rest.rest_app import RestSettings, create_rest_app
 from rs_order.rest.security import security_router
@@ -88,6 +89,7 @@ def create_app(services: RestServices, *, only_actuator: bool = False) -> FastAP
             actuator,
             *_order_routers(services),
             *_tenant_routers(services),
+            problems_router(services.access),
             security_router(services.access),
             api_docs_router(app),
         ]

@@ -1,7 +1,10 @@
-"""Error responses: a status, and a body ``{"messages": […]}`` unless the status has none (rest.md 4)."""
+"""Error responses: a status, and a body ``{"messages": […]}`` unless the status has none (rest.md 4).
 
-from collections.abc import Mapping
-from typing import Final
+Endpoints that the reference doesn't have answer with problems, which have ``messages`` too (``problems.py``).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -13,6 +16,12 @@ from rs_order.contracts.wire import WireModel
 from rs_order.core import errors
 from rs_order.domain.errors import PatternRejectedError
 from rs_order.ports import OrderTokensUnset, RemoteUnavailable, RightsUnknown
+from rs_order.rest.problems import (
+    PROBLEMS,
+    ProblemCode,
+    answers_with_problems,
+    problem_answer,
+)
 from rs_order.store.errors import StoreConflict, StoreTimeout, StoreUnavailable
 
 ACCESS_DENIED: Final = "Access is denied"
@@ -64,6 +73,22 @@ class HttpError(Exception):
         self.headers = headers or {}
 
 
+class Problem(HttpError):
+    """Ends a request of an endpoint that the reference doesn't have, with one of the codes of failures."""
+
+    def __init__(
+        self,
+        code: ProblemCode,
+        *messages: str,
+        headers: Mapping[str, str] | None = None,
+        members: Mapping[str, Any] | None = None,
+    ) -> None:
+        """``messages``: sentences that stand alone; ``members``: further members of the body."""
+        super().__init__(PROBLEMS[code].status, *messages, headers=headers)
+        self.code = code
+        self.members = members or {}
+
+
 def messages_answer(status: int, *messages: str) -> Response:
     """Return the error response that all REGARDS services use (rest.md 4.1)."""
     if not messages or status == _BODILESS:
@@ -80,29 +105,44 @@ def install_error_answers(app: FastAPI) -> None:
     """Install the exception handlers that turn every error into a response of rest.md 4.1."""
 
     @app.exception_handler(HttpError)
-    async def http_error(_: Request, error: HttpError) -> Response:
-        answer = messages_answer(error.status, *error.messages)
+    async def http_error(request: Request, error: HttpError) -> Response:
+        answer = _answer(request, error, error.status, error.messages)
         answer.headers.update(error.headers)
         return answer
 
     @app.exception_handler(RequestValidationError)
-    async def invalid_request(_: Request, error: RequestValidationError) -> Response:
-        return messages_answer(400, *(_sentence(problem) for problem in error.errors()))
+    async def invalid_request(request: Request, error: RequestValidationError) -> Response:
+        messages = [_sentence(problem) for problem in error.errors()]
+        return _answer(request, error, 400, messages, ProblemCode.MALFORMED_REQUEST)
 
     @app.exception_handler(HTTPException)
     async def framework_error(request: Request, error: HTTPException) -> Response:
         """Answer an unknown route, a wrong verb or media type, or a too large body (decisions.md, Q2)."""
-        answer = messages_answer(
-            error.status_code, f"{error.detail}: {request.method} {request.url.path}"
-        )
+        text = f"{error.detail}: {request.method} {request.url.path}"
+        answer = _answer(request, error, error.status_code, [text])
         answer.headers.update(error.headers or {})
         return answer
 
-    async def use_case_error(_: Request, error: Exception) -> Response:
-        return messages_answer(_status_of(error), *_messages_of(error))
+    async def use_case_error(request: Request, error: Exception) -> Response:
+        return _answer(request, error, _status_of(error), _messages_of(error))
 
     for kind in STATUS:
         app.add_exception_handler(kind, use_case_error)
+
+
+def _answer(
+    request: Request,
+    error: Exception,
+    status: int,
+    messages: Sequence[str],
+    code: str | None = None,
+) -> Response:
+    """Return the response of the form that the endpoint has; the error's own code is used if it is known."""
+    if not answers_with_problems(request.scope):
+        return messages_answer(status, *messages)
+    members = error.members if isinstance(error, Problem) else {}
+    texts = [_encodable(text) for text in messages]
+    return problem_answer(request, status, texts, code or getattr(error, "code", None), members)
 
 
 def expected_cause(error: Exception) -> Exception | None:

@@ -21,6 +21,7 @@ from rs_order.ports import Resource
 from rs_order.rest.addresses import PUBLIC_PREFIX
 from rs_order.rest.answers import json_answer
 from rs_order.rest.errors import Messages
+from rs_order.rest.problems import ProblemBody
 from rs_order.rest.resources import (
     DOWNLOAD_PUBLIC_FILE,
     GET_PUBLIC_METALINK,
@@ -37,6 +38,8 @@ Orders of archived files: fill a basket, order, follow the order, download.
 - Times are in UTC, sizes in bytes, durations in hours. Members that are null are left out.
 - An error response has the body `{"messages": […]}` with sentences, or codes that the web interface knows.
 - The parameter `_pretty`, with any value, indents JSON responses.
+- Endpoints that the reference doesn't have answer failures as `application/problem+json`, with a stable
+  `code` and with `messages`. `/problems/{code}` explains a code.
 - Every endpoint that needs a token can answer 401 or 403. After a 503, nothing was changed: try again.
 """
 
@@ -54,6 +57,7 @@ _TAGS: Final = {
     "audit": "Read who changed what, for operators.",
     "dead letters": "List, replay, correct and discard messages that could not be handled.",
     "holds": "Hold a project, a user or an order, so that storage is asked for nothing new of it.",
+    "problems": "Explain the codes of failures.",
     "security": "List the resources that roles can be given.",
     "actuator": "Health, build and metrics, open to all.",
 }
@@ -142,6 +146,7 @@ def _completed(document: Document) -> Document:
     components["securitySchemes"] = _SECURITY_SCHEMES
     schemas = components.setdefault("schemas", {})
     schemas.setdefault("Messages", Messages.model_json_schema())
+    schemas.setdefault("Problem", ProblemBody.model_json_schema())
     for name in _FASTAPI_VALIDATION:
         schemas.pop(name, None)
     return document

@@ -330,5 +330,14 @@ END_HOLD: Final = Resource(
     "DELETE", "/holds/{holdId}", PROJECT_ADMIN, _HOLDS, "End a hold", of_tenant=False
 )
 
+EXPLAIN_PROBLEM: Final = Resource(
+    "GET",
+    "/problems/{code}",
+    PUBLIC,
+    "ProblemController",
+    "Explain the code of a failure",
+    of_tenant=False,
+)
+
 RESOURCES: Final = tuple(value for value in globals().values() if isinstance(value, Resource))
 """All of them, in the order of rest.md's chapters; then those that the reference doesn't have."""

@@ -22,6 +22,7 @@ from rs_order.rest.access import (
     require_served_tenant,
 )
 from rs_order.rest.errors import HttpError, Messages
+from rs_order.rest.problems import answer_with_problems, documented_problem
 
 MAX_BODY: Final = 2**20
 """Largest JSON body in bytes. The largest one that peers send has some kilobytes."""
@@ -55,9 +56,11 @@ AuthorisedCaller = Annotated[Caller, Depends(_caller)]
 class Endpoints:
     """A router whose endpoints are resources."""
 
-    def __init__(self, access: Access, *, tag: str) -> None:
+    def __init__(self, access: Access, *, tag: str, problems: bool = False) -> None:
+        """``problems``: failures are problems with ``messages`` (faces.md C-3), not only messages."""
         self.router = APIRouter(tags=[tag])
         self._access = access
+        self._problems = problems
 
     def serve(
         self,
@@ -77,14 +80,14 @@ class Endpoints:
             verb: used instead of the resource's: whoever may GET may also HEAD.
             success: the status of a success.
             model: the model of a success's JSON body, or None if it has no such body.
-            responses: further responses with a ``{"messages": …}`` body.
+            responses: further failures, with a ``{"messages": …}`` body or a problem.
             documented: further responses with another body or none.
             max_body: the largest body in bytes. A larger one gets 413.
         """
         used = verb or resource.verb
         failures = {**_common_responses(resource, used), **(responses or {})}
-        described = _described(failures, documented or {}, model, success)
-        route = _protected_route(self._access, resource, max_body)
+        described = _described(failures, documented or {}, model, success, problems=self._problems)
+        route = _protected_route(self._access, resource, max_body, problems=self._problems)
 
         def add(handler: Callable[..., Any]) -> Callable[..., Any]:
             self._add(handler, resource, used, route, responses=described, status_code=success)
@@ -112,7 +115,9 @@ class Endpoints:
         )
 
 
-def _protected_route(access: Access, resource: Resource, max_body: int) -> type[APIRoute]:
+def _protected_route(
+    access: Access, resource: Resource, max_body: int, *, problems: bool
+) -> type[APIRoute]:
     class ProtectedRoute(APIRoute):
         """Rejects callers that may not use the resource, and bodies that the endpoint can't read."""
 
@@ -121,6 +126,8 @@ def _protected_route(access: Access, resource: Resource, max_body: int) -> type[
             media_type = media_type_of(self)
 
             async def protected(request: Request) -> Response:
+                if problems:
+                    answer_with_problems(request.scope)
                 caller = authenticate(request, access)
                 require_allowed_rate(request, access, caller, resource)
                 if resource.of_tenant:
@@ -209,11 +216,12 @@ def _common_responses(resource: Resource, verb: str) -> Responses:
 
 
 def _described(
-    responses: Responses, documented: Documented, model: Any, success: int
+    responses: Responses, documented: Documented, model: Any, success: int, *, problems: bool
 ) -> dict[int | str, dict[str, Any]]:
     """Return the OpenAPI response objects of an endpoint."""
     described: dict[int | str, dict[str, Any]] = {
-        status: {"description": text, "model": Messages} for status, text in responses.items()
+        status: documented_problem(text) if problems else {"description": text, "model": Messages}
+        for status, text in responses.items()
     }
     if model is not None:
         described[success] = {"model": model}

@@ -32,6 +32,7 @@ ADDED: Mapping[str, str] = {
     "GET /holds": _HOLDS,
     "POST /holds": _HOLDS,
     "DELETE /holds/{holdId}": _HOLDS,
+    "GET /problems/{code}": "explains the codes of failures of endpoints that are ours",
     "GET /actuator/health": "rest.md 11.7: a table of its own form",
     "GET /actuator/health/liveness": "probes of orchestrators, with Spring's names",
     "GET /actuator/health/readiness": "probes of orchestrators, with Spring's names",

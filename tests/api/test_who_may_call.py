@@ -134,6 +134,7 @@ ROWS = {
     "GET /holds": Row(PROJECT_ADMIN, of_tenant=False),
     "POST /holds": Row(PROJECT_ADMIN, json={}, of_tenant=False),
     "DELETE /holds/{holdId}": Row(PROJECT_ADMIN, of_tenant=False),
+    "GET /problems/{code}": Row(PUBLIC, of_tenant=False),
 }
 OPERATOR_MORE = "GET /settings"
 OPERATOR_LESS = "POST /orders/csv"
@@ -252,6 +253,7 @@ async def subjects(here: Platform) -> AsyncIterator[Subjects]:
         "letterId": "no-such-letter",
         "runId": 987654321,
         "holdId": 987654321,
+        "code": "too-many-requests",
     }
     here.sandbox.put_role(OWN, OPERATOR, Role(parent=EXPLOIT))
     verb, _, template = OPERATOR_MORE.partition(" ")

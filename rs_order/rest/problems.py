@@ -1,0 +1,185 @@
+"""Failures of the endpoints that the reference doesn't have, as ``application/problem+json`` (RFC 9457).
+
+The body has the member ``messages`` too, so that one body serves both kinds of clients (faces.md C-3).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import quote
+from uuid import UUID
+
+import orjson
+from fastapi import Request, Response
+from pydantic import ConfigDict, Field
+from starlette.types import Scope
+
+from rs_order.contracts.wire import WireModel
+from rs_order.correlation_ids import correlation_id
+from rs_order.rest.addresses import base_address, expand
+from rs_order.rest.resources import EXPLAIN_PROBLEM
+
+MEDIA_TYPE: Final = "application/problem+json"
+RETRY_SECONDS: Final = 5
+"""The pause before a request is sent again that failed for a reason that passes."""
+_UNTYPED: Final = "about:blank"
+_MARK: Final = "rs_order.problems"
+
+
+class ProblemCode(StrEnum):
+    """The codes of failures. They are stable: clients compare them (faces.md 8.2)."""
+
+    MALFORMED_REQUEST = "malformed-request"
+    TOO_MANY_REQUESTS = "too-many-requests"
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemType:
+    """A kind of failure: its status, a sentence that explains it, and an advice."""
+
+    status: int
+    title: str
+    sentence: str
+    advice: str
+    retriable: bool = False
+    """True if the same request may succeed later."""
+
+
+PROBLEMS: Final[Mapping[ProblemCode, ProblemType]] = {
+    ProblemCode.MALFORMED_REQUEST: ProblemType(
+        400,
+        "Malformed request",
+        "A parameter, a header or the body of the request can't be read.",
+        "Correct what the messages name, and send the request again.",
+    ),
+    ProblemCode.TOO_MANY_REQUESTS: ProblemType(
+        429,
+        "Too many requests",
+        "You sent more requests in a short time than one user may send.",
+        "Wait as long as the header Retry-After says.",
+        retriable=True,
+    ),
+}
+"""The only codes that a response may have."""
+
+CODE_OF_STATUS: Final[Mapping[int, ProblemCode]] = {429: ProblemCode.TOO_MANY_REQUESTS}
+"""The codes of failures that the checks before an endpoint find."""
+
+
+class ProblemBody(WireModel):
+    """A failure (RFC 9457), with ``messages`` as in the failures of all other endpoints."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(
+        description="Explains the failure; `about:blank` if the status says it all.",
+        examples=["https://regards.example.org/api/v1/rs-order/problems/too-many-requests"],
+    )
+    title: str = Field(examples=["Too many requests"])
+    status: int = Field(examples=[429])
+    detail: str | None = Field(None, examples=["The user jane@example.org sent too many requests."])
+    instance: str | None = Field(None, description="The correlation id of the logs.")
+    code: str | None = Field(None, description="The last segment of `type`.")
+    retriable: bool = Field(description="The same request may succeed later.", examples=[False])
+    messages: list[str] = Field(examples=[["The user jane@example.org sent too many requests."]])
+
+
+class ProblemExplanation(WireModel):
+    """What a code means, and what to do."""
+
+    code: ProblemCode
+    title: str = Field(examples=["Too many requests"])
+    status: int = Field(examples=[429])
+    description: str
+    advice: str
+    retriable: bool
+
+
+def explained(code: ProblemCode) -> ProblemExplanation:
+    """Return the explanation of a code."""
+    kind = PROBLEMS[code]
+    return ProblemExplanation(
+        code=code,
+        title=kind.title,
+        status=kind.status,
+        description=kind.sentence,
+        advice=kind.advice,
+        retriable=kind.retriable,
+    )
+
+
+def answer_with_problems(scope: Scope) -> None:
+    """Let failures of this request be answered as problems."""
+    scope[_MARK] = True
+
+
+def answers_with_problems(scope: Scope) -> bool:
+    return bool(scope.get(_MARK))
+
+
+def problem_answer(
+    request: Request,
+    status: int,
+    messages: Sequence[str],
+    code: str | None = None,
+    members: Mapping[str, Any] | None = None,
+) -> Response:
+    """Return a failure as a problem.
+
+    Args:
+        request: the request that failed.
+        status: used unless the code has a status of its own.
+        messages: sentences for the user.
+        code: a code of ``PROBLEMS``. Any other is left out, and the type is then ``about:blank``.
+        members: further members of the body.
+    """
+    known = next((one for one in ProblemCode if one == code), CODE_OF_STATUS.get(status))
+    kind = PROBLEMS[known] if known else _plain(status)
+    body = {
+        "type": _type(request, known) if known else _UNTYPED,
+        "title": kind.title,
+        "status": kind.status,
+        "detail": " ".join(messages) or kind.sentence,
+        "instance": _instance(),
+        "code": known,
+        "retriable": kind.retriable,
+        "messages": list(messages) or [kind.sentence],
+        **(members or {}),
+    }
+    present = {name: value for name, value in body.items() if value is not None}
+    answer = Response(orjson.dumps(present), kind.status, media_type=MEDIA_TYPE)
+    if kind.retriable:
+        answer.headers["Retry-After"] = str(RETRY_SECONDS)
+    return answer
+
+
+def _type(request: Request, code: ProblemCode) -> str:
+    return base_address(request) + expand(EXPLAIN_PROBLEM.template, {"code": code})
+
+
+def _plain(status: int) -> ProblemType:
+    """Return the type of a status that says it all."""
+    known = {one.value: one.phrase for one in HTTPStatus}
+    title = known.get(status, "Refused")
+    return ProblemType(
+        status, title, f"{title}.", "", retriable=status == HTTPStatus.SERVICE_UNAVAILABLE
+    )
+
+
+def _instance() -> str | None:
+    """Return the correlation id as a URI; None if the request has none."""
+    id_ = correlation_id()
+    if id_ is None:
+        return None
+    try:
+        return UUID(id_).urn
+    except ValueError:
+        return quote(id_, safe="")
+
+
+def documented_problem(meaning: str) -> dict[str, Any]:
+    """Return the OpenAPI response object of a failure."""
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {"description": meaning, "content": {MEDIA_TYPE: {"schema": schema}}}
