@@ -86,6 +86,8 @@ class Endpoints:
         """
         used = verb or resource.verb
         failures = {**_common_responses(resource, used), **(responses or {})}
+        if self._problems:
+            failures.setdefault(400, "A parameter can't be read")
         described = _described(failures, documented or {}, model, success, problems=self._problems)
         route = _protected_route(self._access, resource, max_body, problems=self._problems)
 
