@@ -352,6 +352,13 @@ class Settings(BaseSettings):
         "0: no limit.",
         json_schema_extra=_property("regards.jobs.pool.size"),
     )
+    share_half_life_hours: float = Field(
+        6,
+        gt=0,
+        le=8760,
+        description="Time in which the recent use of tenants and users is halved, by which they share the "
+        "capacity of the service.",
+    )
     request_bulk_size: int = Field(
         1000,
         ge=1,

@@ -16,6 +16,7 @@ from rs_order.downloads.settle import SettleDownloads
 from rs_order.holds.holding import HoldWork
 from rs_order.reconcile.runs import ReconcilerRuns, count_drift
 from rs_order.requests.estimate import Estimator
+from rs_order.shares.weights import ManageShares
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Application:
     tenants: Tenants
     dead_letters: DeadLetterServices
     holds: HoldWork
+    shares: ManageShares
 
 
 def compose_application(
@@ -69,6 +71,7 @@ def compose_application(
             shared.dead_letters, shared.clock, broker_topology(shared.settings)
         ),
         holds=features.holds(shared),
+        shares=ManageShares(shared.store, shared.clock, shared.limits),
     )
     shared.steps.on(LetterRunStep, application.dead_letters.runs.handle)
     shared.steps.check()

@@ -143,7 +143,7 @@ def scheduling(shared: SharedParts) -> Scheduling:
 
 
 def holds(shared: SharedParts) -> HoldWork:
-    work = HoldWork(shared.store, shared.clock)
+    work = HoldWork(shared.store, shared.clock, shared.limits)
     shared.steps.on(EndHoldStep, work.end_in_time)
     return work
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from functools import partial
 
 from rs_order.app.database import Database
+from rs_order.app.shared_parts import slot_limits
 from rs_order.core.links import Links
-from rs_order.core.policies import SlotLimits
 from rs_order.core.settlement import Settlement
 from rs_order.domain.ids import OrderId, Tenant
 from rs_order.orders.order_end import CancelOrders, OrderTeardown
@@ -26,7 +26,6 @@ async def cancel_orders(
     A running service publishes the steps that this writes.
     """
     links = Links(None, database.tenants, prefix=settings.prefix_path, fallback=settings.public_url)
-    limits = SlotLimits(settings.max_storage_files_jobs_per_user, settings.jobs_pool_size)
-    teardown = OrderTeardown(Settlement(limits, links))
+    teardown = OrderTeardown(Settlement(slot_limits(settings), links))
     cancel = CancelOrders(Store(database.pool, lambda _: None), teardown, database.clock)
     return await retry_on_conflict(partial(cancel.handle, tenant, ids, by))

@@ -29,6 +29,8 @@ from rs_order.rest.rest_app import RestSettings, create_rest_app
 from rs_order.rest.security import security_router
 from rs_order.rest.tokens import TokenVerifier
 from rs_order.settings import Settings
+from rs_order.shares.routes import shares_router
+from rs_order.shares.weights import ManageShares
 from rs_order.store.audit import Audit
 from rs_order.store.downloads import StoredDownloads
 from rs_order.store.file_views import FileViews
@@ -69,6 +71,7 @@ class RestServices:
     holds: HoldServices
     metrics: Metrics
     orders: OrderServices
+    shares: ManageShares
     tenants: TenantServices
     settings: RestSettings
 
@@ -124,6 +127,7 @@ def _tenant_routers(services: RestServices) -> list[APIRouter]:
         audit_router(access, services.audit),
         dead_letters_router(access, services.dead_letters),
         holds_router(access, services.holds),
+        shares_router(access, services.shares),
     ]
 
 
@@ -165,6 +169,7 @@ def rest_services(
         orders=OrderServices(
             application.orders.create, application.orders.apply, views, shared.clients.users
         ),
+        shares=application.shares,
         tenants=_tenant_services(application, pool, maintenance),
         settings=_rest_settings(shared.settings),
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 import structlog
 
@@ -112,7 +113,7 @@ class SharedParts:
             SettingsError: names the setting that is wrong.
         """
         store = Store(database.pool, committed, copied_to_notifier(settings), leases=leases)
-        limits = SlotLimits(settings.max_storage_files_jobs_per_user, settings.jobs_pool_size)
+        limits = slot_limits(settings)
         links = _links(settings, database, clients)
         settlement = Settlement(limits, links)
         return cls(
@@ -137,6 +138,15 @@ class SharedParts:
             ),
             dead_letters=DeadLetterStore(database.pool, committed),
         )
+
+
+def slot_limits(settings: Settings) -> SlotLimits:
+    """Return the limits of what runs at the same time, and how owners share what is limited."""
+    return SlotLimits(
+        settings.max_storage_files_jobs_per_user,
+        settings.jobs_pool_size,
+        timedelta(hours=settings.share_half_life_hours),
+    )
 
 
 def _links(settings: Settings, database: Database, clients: PlatformClients) -> Links:

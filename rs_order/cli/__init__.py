@@ -16,6 +16,7 @@ from rs_order.cli import (
     queue_commands,
     sandbox,
     serve,
+    share_commands,
     tenants,
 )
 from rs_order.domain.identity import SERVICE
@@ -35,6 +36,7 @@ for group in (
     order_commands,
     dead_letter_commands,
     hold_commands,
+    share_commands,
     queue_commands,
     audit_commands,
     documents,

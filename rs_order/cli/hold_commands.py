@@ -38,9 +38,12 @@ def add_command(
         datetime,
         typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help="Its end, in UTC."),
     ],
+    preview: Annotated[
+        bool, typer.Option("--preview", help="Change nothing; show who would start next.")
+    ] = False,
 ) -> None:
     """Hold a tenant, a user or an order, in every instance at once."""
-    run_command(_add(tenant, user, order, reason, until.replace(tzinfo=UTC)))
+    run_command(_add(tenant, user, order, reason, until.replace(tzinfo=UTC), preview=preview))
 
 
 @hold_commands.command("list")
@@ -68,8 +71,15 @@ def end_command(
 
 
 async def _add(
-    tenant: str, user: str | None, order: int | None, reason: str, until: datetime
+    tenant: str,
+    user: str | None,
+    order: int | None,
+    reason: str,
+    until: datetime,
+    *,
+    preview: bool,
 ) -> None:
+    from rs_order.cli.share_commands import print_queue
     from rs_order.cli.terminal import operator, utc_time
     from rs_order.domain.holds import HeldThing
     from rs_order.domain.ids import OrderId, Tenant
@@ -77,6 +87,9 @@ async def _add(
     held = HeldThing(Tenant(tenant), user, None if order is None else OrderId(order))
     async with opened_database() as database:
         require_served(database, tenant)
+        if preview:
+            print_queue(await _work(database).preview(held, reason=reason, until=until))
+            return
         hold = await _work(database).begin(held, reason=reason, until=until, by=operator())
     typer.echo(f"Hold {hold.id}: {hold.held} is held until {utc_time(hold.until)} (UTC)")
 
@@ -110,10 +123,13 @@ async def _end(hold_id: int, reason: str | None) -> None:
 
 
 def _work(database: "Database") -> "HoldWork":
+    from rs_order.app.shared_parts import slot_limits
     from rs_order.holds.holding import HoldWork
+    from rs_order.settings import load_settings
     from rs_order.store.unit_of_work import Store
 
-    return HoldWork(Store(database.pool, lambda _: None), database.clock)
+    store = Store(database.pool, lambda _: None)
+    return HoldWork(store, database.clock, slot_limits(load_settings()))
 
 
 def _print_table(holds: "Sequence[Hold]") -> None:

@@ -2,8 +2,8 @@
 
 from pydantic import ConfigDict, Field
 
-from rs_order.contracts.wire import Instant, Link, Long, Text, WireModel
-from rs_order.domain.holds import LONGEST_REASON, Hold
+from rs_order.contracts.wire import LONGEST_REASON, Instant, Link, Long, Text, WireModel
+from rs_order.domain.holds import Hold
 
 
 class HoldRequest(WireModel):

@@ -13,6 +13,8 @@ from rs_order.domain.instants import parse_instant, wire_instant
 
 MAX_DETAIL: Final = 200
 """The most characters of another service's response in an error or a log line."""
+LONGEST_REASON: Final = 500
+"""The most characters of an operator's reason for a change."""
 
 INT64 = 2**63 - 1
 _DATE_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?")

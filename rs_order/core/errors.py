@@ -13,7 +13,9 @@ UseCaseRejected
 ├── EmptySelection         a search finds no file that can be ordered
 ├── InvalidInput           the input is well-formed and breaks a rule
 │   ├── LabelRejected      the label is too long, or another order has it
-│   └── HoldRejected       a hold has no reason, or no end in the future
+│   ├── HoldRejected       a hold has no end in the future, or is of two things
+│   ├── WeightRejected     a weight is out of range, or of two things
+│   └── ReasonRejected     an operator's reason is missing or too long
 ├── FilterAndProcess       a dataset has either a file filter or a process
 ├── TooManyItems           there are more items than a process or a search accepts
 ├── ProcessUnusable        rs-processing gives no usable description of a process
@@ -106,14 +108,24 @@ class LabelRejected(InvalidInput):
     code = "label-refused"
 
 
-class HoldRejected(InvalidInput):
-    """The code of the instance says which rule the hold breaks."""
-
-    code = "hold-rejected"
+class OperatorInputRejected(InvalidInput):
+    """The code of the instance says which rule is broken."""
 
     def __init__(self, message: str, *, code: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class HoldRejected(OperatorInputRejected):
+    """The hold has ended before it begins, or names two things."""
+
+
+class WeightRejected(OperatorInputRejected):
+    """The weight is out of range, or names two things."""
+
+
+class ReasonRejected(OperatorInputRejected):
+    """An operator's reason is missing, too long or unreadable."""
 
 
 class FilterAndProcess(UseCaseRejected):

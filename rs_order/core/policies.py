@@ -6,6 +6,7 @@ from typing import Final
 
 from rs_order.domain.retry import RetryPolicy
 from rs_order.domain.scheduling import PassLimits
+from rs_order.domain.shares import HALF_LIFE
 
 
 def remote_retries(deadline: timedelta = timedelta(seconds=600)) -> RetryPolicy:
@@ -45,6 +46,8 @@ class SlotLimits:
     service: int = 0
     """``regards.jobs.pool.size``: for sub-orders of all tenants whose files storage was
     asked for and has not settled."""
+    half_life: timedelta = HALF_LIFE
+    """The time in which recent use, by which owners share the capacity of the service, is halved."""
 
 
 @dataclass(frozen=True, slots=True)

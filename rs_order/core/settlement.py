@@ -22,22 +22,20 @@ from rs_order.domain.sub_order import SubOrder
 from rs_order.store.unit_of_work import UnitOfWork
 
 
-async def lock_free_capacity(uow: UnitOfWork, limits: SlotLimits) -> int:
-    """Lock the capacity until the unit of work ends, and return how much of it is free."""
-    await uow.capacity.lock()
-    return max(0, limits.service - await uow.capacity.used())
-
-
 async def wake_next_waiters(uow: UnitOfWork, limits: SlotLimits) -> None:
-    """Schedule as many waiting owners as there is free capacity.
+    """Promise the free capacity to owners who wait, one sub-order each, and schedule them.
 
-    All free capacity is counted, and not only what was just released. This makes up for an earlier
-    wake-up that was lost, or that its owner didn't need.
+    All free capacity is counted, and not only what was just released. This makes up for capacity that
+    its owner didn't need.
     """
     if not limits.service:
         return
-    waiters = await uow.capacity.next_waiters(await lock_free_capacity(uow, limits))
-    await uow.messages.send([ScheduleStep(owner).to(tenant) for tenant, owner in waiters])
+    await uow.capacity.lock()
+    claims = await uow.capacity.claims(owner="")
+    free = limits.service - claims.used - claims.promised
+    if free > 0 and claims.others_wait:
+        waiters = await uow.capacity.next_waiters(free, limits.half_life)
+        await uow.messages.send([ScheduleStep(owner).to(tenant) for tenant, owner in waiters])
 
 
 async def renew_expiration(

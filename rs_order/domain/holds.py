@@ -2,12 +2,8 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 
 from rs_order.domain.ids import OrderId, Tenant
-
-LONGEST_REASON: Final = 500
-"""The most characters of a reason."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,15 @@ from datetime import datetime
 
 import structlog
 
-from rs_order.contracts.wire import storable
+from rs_order.core.capacity_queue import capacity_queue
 from rs_order.core.errors import HoldRejected, NothingToHold, UnknownHold
+from rs_order.core.operator_reasons import checked_reason
+from rs_order.core.policies import SlotLimits
 from rs_order.core.shared_steps import EndHoldStep, ScheduleStep
-from rs_order.domain.holds import LONGEST_REASON, HeldThing, Hold
+from rs_order.domain.holds import HeldThing, Hold
 from rs_order.domain.ids import Tenant
 from rs_order.domain.instants import wire_instant
+from rs_order.domain.shares import CapacityQueue
 from rs_order.ports import Clock
 from rs_order.store.audit import AuditAction, AuditActor, AuditEntry
 from rs_order.store.unit_of_work import Store, UnitOfWork
@@ -20,24 +23,21 @@ log = structlog.get_logger(__name__)
 class HoldWork:
     """Begins and ends holds, and schedules the owners who waited when one ends."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, limits: SlotLimits) -> None:
         self._store = store
         self._clock = clock
+        self._limits = limits
 
     async def begin(self, held: HeldThing, *, reason: str, until: datetime, by: AuditActor) -> Hold:
         """Hold a tenant, a user or an order, in every instance as soon as this returns.
 
         Raises:
-            HoldRejected: there is no reason, it is too long, the end isn't in the future, or both a user and
-                an order are named.
+            HoldRejected: the end isn't in the future, or both a user and an order are named.
+            ReasonRejected: there is no reason, or it is too long.
             NothingToHold: the user or the order doesn't exist.
         """
-        if held.owner is not None and held.order_id is not None:
-            raise HoldRejected("A hold is of a user or of an order, not both", code="hold-of-two")
         now = self._clock.now()
-        wanted = _checked_reason(reason)
-        if until <= now:
-            raise HoldRejected("The end of a hold must be in the future", code="hold-has-ended")
+        wanted = _checked(held, reason, until, now)
         async with self._store.unit_of_work(held.tenant) as uow:
             await uow.holds.lock()
             if not await uow.holds.exists(held):
@@ -48,6 +48,20 @@ class HoldWork:
         log.info("hold-begun", tenant=held.tenant, hold=hold.id, held=str(held), user=by.name)
         return hold
 
+    async def preview(self, held: HeldThing, *, reason: str, until: datetime) -> CapacityQueue:
+        """Return who would start next if there were a hold. Nothing is changed.
+
+        Raises:
+            HoldRejected, ReasonRejected, NothingToHold: as of ``begin``.
+        """
+        now = self._clock.now()
+        wanted = _checked(held, reason, until, now)
+        async with self._store.preview(held.tenant) as uow:
+            if not await uow.holds.exists(held):
+                raise NothingToHold(held)
+            await uow.holds.add(held, wanted, "", now, until)
+            return await capacity_queue(uow, self._limits)
+
     async def end(
         self, tenant: Tenant, hold_id: int, *, reason: str | None, by: AuditActor
     ) -> Hold:
@@ -55,9 +69,9 @@ class HoldWork:
 
         Raises:
             UnknownHold: there is none with this id; it may have ended.
-            HoldRejected: the reason is too long.
+            ReasonRejected: the reason is empty or too long.
         """
-        wanted = None if reason is None else _checked_reason(reason)
+        wanted = None if reason is None else checked_reason(reason)
         async with self._store.unit_of_work(tenant) as uow:
             hold = await uow.holds.end(hold_id)
             if hold is None:
@@ -77,6 +91,20 @@ class HoldWork:
         log.info("hold-ended", tenant=tenant, hold=hold.id, held=str(hold.held), user=None)
 
 
+def _checked(held: HeldThing, reason: str, until: datetime, now: datetime) -> str:
+    """Return the reason of a hold that keeps the rules.
+
+    Raises:
+        HoldRejected: the end isn't in the future, or both a user and an order are named.
+        ReasonRejected: there is no reason, or it is too long.
+    """
+    if held.owner is not None and held.order_id is not None:
+        raise HoldRejected("A hold is of a user or of an order, not both", code="hold-of-two")
+    if until <= now:
+        raise HoldRejected("The end of a hold must be in the future", code="hold-has-ended")
+    return checked_reason(reason)
+
+
 async def _schedule_owners(uow: UnitOfWork, held: HeldThing) -> None:
     """Schedule the owners that a hold kept waiting."""
     if held.order_id is not None:
@@ -87,26 +115,6 @@ async def _schedule_owners(uow: UnitOfWork, held: HeldThing) -> None:
     else:
         owners = await uow.sub_orders.owners_ready()
     await uow.messages.send([ScheduleStep(owner).to(uow.tenant) for owner in owners])
-
-
-def _checked_reason(reason: str) -> str:
-    """Return a reason without blanks at its ends.
-
-    Raises:
-        HoldRejected: it is empty, too long, or can't be stored.
-    """
-    text = reason.strip()
-    if not text:
-        raise HoldRejected("A hold needs a reason", code="hold-without-reason")
-    if len(text) > LONGEST_REASON:
-        raise HoldRejected(
-            f"The reason of a hold has at most {LONGEST_REASON} characters",
-            code="hold-reason-too-long",
-        )
-    try:
-        return storable(text)
-    except ValueError as error:
-        raise HoldRejected(str(error), code="hold-reason-unreadable") from error
 
 
 def _entry(action: AuditAction, hold: Hold, by: AuditActor, reason: str | None) -> AuditEntry:

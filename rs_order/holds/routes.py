@@ -7,6 +7,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from rs_order.contracts.hold_bodies import HoldDto, HoldPage, HoldRequest
 from rs_order.contracts.platform_names import INSTANCE_ADMIN
+from rs_order.contracts.share_bodies import QueueDto
 from rs_order.contracts.wire import INT64, Entity, Text
 from rs_order.core.errors import NotFound, UnknownHold
 from rs_order.domain.holds import HeldThing
@@ -16,12 +17,18 @@ from rs_order.holds.holding import HoldWork
 from rs_order.rest.access import Access, audit_actor, is_served, may_reach, require_own_tenant
 from rs_order.rest.addresses import own_address
 from rs_order.rest.answers import entity, json_answer
-from rs_order.rest.resources import BEGIN_HOLD, END_HOLD, LIST_HOLDS
+from rs_order.rest.resources import BEGIN_HOLD, END_HOLD, LIST_HOLDS, PREVIEW_HOLD
 from rs_order.rest.routing import BAD_BODY, AuthorisedCaller, Endpoints
 from rs_order.store.holds import HoldViews
 
 PAGE_SIZE: Final = 100
 LARGEST_PAGE: Final = 1000
+
+_REJECTED: Final = {
+    **BAD_BODY,
+    404: "The project isn't served here, or it has no such user or order; nothing was changed",
+    422: "The reason, the end or what to hold breaks a rule; nothing was changed",
+}
 
 HoldId = Annotated[int, Path(alias="holdId", ge=1, le=INT64, examples=[7])]
 
@@ -73,25 +80,26 @@ def _serve_begin(endpoints: Endpoints, access: Access, work: HoldWork) -> None:
         BEGIN_HOLD,
         success=201,
         model=Entity[HoldDto],
-        responses={
-            **BAD_BODY,
-            404: "The project isn't served here, or it has no such user or order; nothing was changed",
-            422: "The reason, the end or what to hold breaks a rule; nothing was changed",
-        },
+        responses=_REJECTED,
     )
     async def begin_hold(
         request: Request, caller: AuthorisedCaller, wanted: HoldRequest
     ) -> Response:
         """Hold a project, a user or an order. What storage was asked for goes on."""
-        tenant = await _reachable(access, caller, wanted.tenant or caller.tenant)
-        order = None if wanted.order_id is None else OrderId(wanted.order_id)
-        hold = await work.begin(
-            HeldThing(tenant, wanted.user, order),
-            reason=wanted.reason,
-            until=wanted.until,
-            by=audit_actor(caller),
-        )
+        held = await _held(access, caller, wanted)
+        by = audit_actor(caller)
+        hold = await work.begin(held, reason=wanted.reason, until=wanted.until, by=by)
         return json_answer(request, entity(HoldDto.of(hold)), 201)
+
+    @endpoints.serve(PREVIEW_HOLD, model=QueueDto, responses=_REJECTED)
+    async def preview_hold(
+        request: Request, caller: AuthorisedCaller, wanted: HoldRequest
+    ) -> Response:
+        """Return who would start next if there were a hold. Nothing is changed."""
+        held = await _held(access, caller, wanted)
+        queue = await work.preview(held, reason=wanted.reason, until=wanted.until)
+        tenant = None if caller.role == INSTANCE_ADMIN else caller.tenant
+        return json_answer(request, QueueDto.of(queue, tenant).to_wire())
 
 
 def _serve_end(endpoints: Endpoints, access: Access, holds: HoldServices) -> None:
@@ -117,6 +125,13 @@ def _serve_end(endpoints: Endpoints, access: Access, holds: HoldServices) -> Non
         tenant = await _reachable(access, caller, found.held.tenant)
         hold = await holds.work.end(tenant, hold_id, reason=reason, by=audit_actor(caller))
         return json_answer(request, entity(HoldDto.of(hold)))
+
+
+async def _held(access: Access, caller: Caller, wanted: HoldRequest) -> HeldThing:
+    """Return what a caller may hold."""
+    tenant = await _reachable(access, caller, wanted.tenant or caller.tenant)
+    order = None if wanted.order_id is None else OrderId(wanted.order_id)
+    return HeldThing(tenant, wanted.user, order)
 
 
 async def _reachable(access: Access, caller: Caller, tenant: str) -> Tenant:

@@ -8,6 +8,7 @@ import structlog
 
 from rs_order.core.policies import SlotLimits
 from rs_order.core.settlement import Cause, Settlement, wake_next_waiters
+from rs_order.core.shared_steps import ScheduleStep
 from rs_order.domain.identity import SERVICE
 from rs_order.domain.ids import OrderId, SubOrderId, Tenant
 from rs_order.domain.moves import Reason
@@ -74,6 +75,10 @@ class RepairOrder:
         async with self._store.unit_of_work(tenant) as uow:
             await uow.capacity.lock()
             released = await uow.reconciliation.release_capacity()
+            # Their steps may be lost. Capacity that was promised to them is free once they are handled.
+            await uow.messages.send(
+                [ScheduleStep(owner).to(tenant) for owner in await uow.capacity.woken()]
+            )
             await wake_next_waiters(uow, self._limits)
         for sub_order in released:
             drift = Drift("running_sub_order", sub_order, {"capacity": ("acquired", "released")})

@@ -329,6 +329,28 @@ BEGIN_HOLD: Final = Resource(
 END_HOLD: Final = Resource(
     "DELETE", "/holds/{holdId}", PROJECT_ADMIN, _HOLDS, "End a hold", of_tenant=False
 )
+PREVIEW_HOLD: Final = Resource(
+    "POST", "/holds/preview", PROJECT_ADMIN, _HOLDS, "See who would start next", of_tenant=False
+)
+
+_SHARES: Final = "ShareController"
+SHOW_QUEUE: Final = Resource(
+    "GET", "/queue", PROJECT_ADMIN, _SHARES, "See who starts next", of_tenant=False
+)
+LIST_SHARES: Final = Resource(
+    "GET", "/shares", PROJECT_ADMIN, _SHARES, "List weights and recent uses", of_tenant=False
+)
+CHANGE_SHARE: Final = Resource(
+    "PUT", "/shares", PROJECT_ADMIN, _SHARES, "Set a weight", of_tenant=False
+)
+PREVIEW_SHARE: Final = Resource(
+    "POST",
+    "/shares/preview",
+    PROJECT_ADMIN,
+    _SHARES,
+    "See who would start next with a weight",
+    of_tenant=False,
+)
 
 EXPLAIN_PROBLEM: Final = Resource(
     "GET",

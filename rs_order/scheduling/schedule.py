@@ -1,19 +1,38 @@
 """Starts an owner's next sub-orders as the limits allow (decisions.md, Which sub-order starts next)."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
 from rs_order.core.policies import SLICE_SIZES, SliceSizes, SlotLimits
-from rs_order.core.settlement import lock_free_capacity, wake_next_waiters
+from rs_order.core.settlement import wake_next_waiters
 from rs_order.core.shared_steps import ScheduleStep
 from rs_order.domain.ids import OrderId, SubOrderId, Tenant
 from rs_order.domain.order import Order
 from rs_order.domain.scheduling import Candidate, decide, slots_of_pass
-from rs_order.domain.states import OrderStatus, SubOrderKind, SubOrderState
+from rs_order.domain.states import FileState, OrderStatus, SubOrderKind, SubOrderState
 from rs_order.domain.sub_order import SubOrder
 from rs_order.ports import Clock
 from rs_order.scheduling.restoration import AskStorage
 from rs_order.store.sub_orders import OwnerQueue, ReadySubOrder
 from rs_order.store.unit_of_work import Store, UnitOfWork
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What storage is asked for by a sub-order."""
+
+    files: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """What waits for capacity of the service: the owner's next sub-order."""
+
+    rank: datetime
+    role: str
+    """Of the owner."""
 
 
 class ScheduleSubOrders:
@@ -36,7 +55,9 @@ class ScheduleSubOrders:
     async def handle(self, tenant: Tenant, step: ScheduleStep) -> None:
         """Start the sub-orders that the limits allow. Handling the step twice does no harm."""
         async with self._store.unit_of_work(tenant, schedules=step.owner) as uow:
-            await self._pass(uow, step.owner)
+            waits = await self._pass(uow, step.owner)
+            if self._limits.service:
+                await self._queue_for_capacity(uow, step.owner, waits)
             await wake_next_waiters(uow, self._limits)
 
     async def resume(self, tenant: Tenant) -> None:
@@ -45,8 +66,11 @@ class ScheduleSubOrders:
             owners = await uow.sub_orders.owners_ready()
             await uow.messages.send([ScheduleStep(owner).to(tenant) for owner in owners])
 
-    async def _pass(self, uow: UnitOfWork, owner: str) -> None:
-        """Lock the orders in the owner's queue, decide which sub-orders start, and start them."""
+    async def _pass(self, uow: UnitOfWork, owner: str) -> _Waiting | None:
+        """Lock the orders in the owner's queue, decide which sub-orders start, and start them.
+
+        Return what waits for capacity of the service, or None.
+        """
         found = await self._queue(uow, owner)
         slots = self._limits.per_user - found.slots_taken if self._limits.per_user else None
         wanted = slots_of_pass(slots, self._pass_limits)
@@ -54,23 +78,26 @@ class ScheduleSubOrders:
         without_slot = found.without_slot
         ready = [*queue, *without_slot]
         if not ready:
-            return
+            return None
         orders = await uow.orders.lock(sorted({one.order_id for one in ready}), filling=False)
         running = {order.id: order for order in orders if order.status is OrderStatus.RUNNING}
         loaded = await _load(uow, (one.id for one in ready if one.order_id in running))
-        files = await _files_to_ask(uow, loaded.values())
+        asked = await _asked_of_storage(uow, loaded.values())
         decision = decide(
-            _candidates(queue, files),
-            _candidates(without_slot, files),
+            _candidates(queue, asked),
+            _candidates(without_slot, asked),
             slots=slots,
-            capacity=await self._capacity(uow) if queue else None,
+            capacity=await self._capacity(uow, owner) if queue else None,
             limits=self._pass_limits,
         )
-        await self._start(uow, owner, [loaded[id_] for id_ in decision.start], running)
+        chosen = [loaded[id_] for id_ in decision.start]
+        await self._start(uow, owner, chosen, running, sum(asked[one.id].bytes for one in chosen))
         if decision.again:
             await uow.messages.send([ScheduleStep(owner).to(uow.tenant)])
-        elif decision.waiting_rank:
-            await uow.capacity.wait(owner, decision.waiting_rank)
+        if decision.waiting_rank is None:
+            return None
+        role = next(order.role for order in orders)
+        return _Waiting(decision.waiting_rank, role)
 
     async def _queue(self, uow: UnitOfWork, owner: str) -> OwnerQueue:
         """Return the owner's queue as far as a pass needs it, if all slots are free."""
@@ -81,9 +108,22 @@ class ScheduleSubOrders:
             count_slots=bool(self._limits.per_user),
         )
 
-    async def _capacity(self, uow: UnitOfWork) -> int | None:
-        """Lock and return the free capacity of the service; None if there is no limit."""
-        return await lock_free_capacity(uow, self._limits) if self._limits.service else None
+    async def _capacity(self, uow: UnitOfWork, owner: str) -> int | None:
+        """Lock the capacity, and return how much of it the owner may take; None if there is no limit."""
+        if not self._limits.service:
+            return None
+        await uow.capacity.lock()
+        return (await uow.capacity.claims(owner)).allowance(self._limits.service)
+
+    async def _queue_for_capacity(
+        self, uow: UnitOfWork, owner: str, waits: _Waiting | None
+    ) -> None:
+        """Let the owner wait, or leave the queue: what was promised to them is taken now, or not needed."""
+        await uow.capacity.lock()
+        if waits is None:
+            await uow.capacity.leave(owner)
+        else:
+            await uow.capacity.wait(owner, waits.rank, waits.role)
 
     async def _start(
         self,
@@ -91,8 +131,12 @@ class ScheduleSubOrders:
         owner: str,
         chosen: Sequence[SubOrder],
         orders: Mapping[OrderId, Order],
+        size: int,
     ) -> None:
-        """Ask storage for the files of sub-orders; a process that needs none of it begins at once."""
+        """Ask storage for the files of sub-orders; a process that needs none of it begins at once.
+
+        ``size``: the bytes that storage is asked for.
+        """
         if not chosen:
             return
         await self._ask.first(uow, [(orders[one.order_id], one) for one in chosen])
@@ -100,6 +144,8 @@ class ScheduleSubOrders:
         await uow.sub_orders.save(chosen, self._clock.now())
         if asked:
             await uow.capacity.acquire(owner, [sub_order.id for sub_order in asked])
+            if self._limits.service:
+                await uow.capacity.charge(owner, size, self._clock.now(), self._limits.half_life)
 
 
 async def _load(uow: UnitOfWork, ids: Iterable[SubOrderId]) -> dict[SubOrderId, SubOrder]:
@@ -107,22 +153,31 @@ async def _load(uow: UnitOfWork, ids: Iterable[SubOrderId]) -> dict[SubOrderId, 
     return {one.id: one for one in await uow.sub_orders.load(wanted)} if wanted else {}
 
 
-async def _files_to_ask(uow: UnitOfWork, loaded: Iterable[SubOrder]) -> dict[SubOrderId, int]:
-    """Return the number of files that storage is asked for, of those sub-orders that are still ready."""
+async def _asked_of_storage(
+    uow: UnitOfWork, loaded: Iterable[SubOrder]
+) -> dict[SubOrderId, _Asked]:
+    """Return what storage is asked for by those sub-orders that are still ready."""
     ready = [one for one in loaded if one.state is SubOrderState.READY]
     processed = [one.id for one in ready if one.kind is SubOrderKind.PROCESSING]
     inputs = await uow.inputs.count_pending(processed) if processed else {}
     return {
-        one.id: inputs.get(one.id, 0)
+        one.id: _Asked(*inputs.get(one.id, (0, 0)))
         if one.kind is SubOrderKind.PROCESSING
-        else one.counters.pending
+        else _Asked(one.counters.pending, one.counters.bytes[FileState.PENDING])
         for one in ready
     }
 
 
-def _candidates(ready: Sequence[ReadySubOrder], files: Mapping[SubOrderId, int]) -> list[Candidate]:
-    """Return the queue as it is now; ``files`` has those that are still ready."""
+def _candidates(
+    ready: Sequence[ReadySubOrder], asked: Mapping[SubOrderId, _Asked]
+) -> list[Candidate]:
+    """Return the queue as it is now; ``asked`` has those that are still ready."""
     return [
-        Candidate(one.id, one.rank, files.get(one.id, 0), may_start=one.id in files)
+        Candidate(
+            one.id,
+            one.rank,
+            asked[one.id].files if one.id in asked else 0,
+            may_start=one.id in asked,
+        )
         for one in ready
     ]

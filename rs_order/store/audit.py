@@ -40,6 +40,7 @@ class AuditAction(StrEnum):
     ORDER_DELETED = "order.deleted"
     ORDER_REMOVED = "order.removed"
     ORDER_CANCELLED = "order.cancelled"
+    WEIGHT_CHANGED = "weight.changed"
     HOLD_BEGUN = "hold.begun"
     HOLD_ENDED = "hold.ended"
     DEAD_LETTER_REPLAYED = "dead-letter.replayed"

@@ -87,10 +87,12 @@ class ProcessInputs:
         )
         return [SubOrderId(row["id"]) for row in rows]
 
-    async def count_pending(self, sub_orders: Sequence[SubOrderId]) -> dict[SubOrderId, int]:
-        """Return how many pending inputs each sub-order has. Sub-orders without any are left out."""
+    async def count_pending(
+        self, sub_orders: Sequence[SubOrderId]
+    ) -> dict[SubOrderId, tuple[int, int]]:
+        """Return the number and bytes of pending inputs of each sub-order that has some."""
         rows = await self._connection.fetch(SQL["count_pending_inputs"], sub_orders)
-        return {SubOrderId(row["sub_order_id"]): row["inputs"] for row in rows}
+        return {SubOrderId(row["sub_order_id"]): (row["inputs"], row["bytes"]) for row in rows}
 
     async def give_up(self, sub_order: SubOrderId, reason: str) -> None:
         """Make the pending inputs of a sub-order unavailable, because no storage event came."""

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from rs_order.domain.identity import SERVICE
 from rs_order.domain.ids import OrderId, SubOrderId, Tenant
 from rs_order.domain.moves import Reason
+from rs_order.domain.shares import HALF_LIFE, Claims, Waiter
 from rs_order.domain.states import SubOrderState
 from rs_order.domain.sub_order import SubOrder
 from rs_order.store.orders import SQL as ORDER_SQL
@@ -202,21 +203,57 @@ class Capacity:
         """Return how many sub-orders of active tenants storage was asked for and has not settled."""
         return int(await self._connection.fetchval(CAPACITY_SQL["used"]))
 
+    async def claims(self, owner: str) -> Claims:
+        """Return who claims capacity, as a pass of an owner needs to know it."""
+        (row,) = await self._connection.fetch(CAPACITY_SQL["claims"], self._tenant, owner)
+        return Claims(row["used"], row["promised"], row["woken"], row["others_wait"])
+
     async def acquire(self, owner: str, sub_orders: Sequence[SubOrderId]) -> None:
         await self._connection.execute(CAPACITY_SQL["acquire"], self._tenant, owner, sub_orders)
+
+    async def charge(self, owner: str, size: int, at: datetime, half_life: timedelta) -> None:
+        """Add bytes that storage is asked for to the recent use of the tenant and of the owner."""
+        await self._connection.execute(
+            CAPACITY_SQL["charge"], self._tenant, owner, size, at, half_life.total_seconds()
+        )
 
     async def release(self, sub_orders: Sequence[SubOrderId]) -> None:
         if sub_orders:
             await self._connection.execute(CAPACITY_SQL["release"], self._tenant, sub_orders)
 
-    async def wait(self, owner: str, rank: datetime) -> None:
+    async def wait(self, owner: str, rank: datetime, role: str | None = None) -> None:
         """Put an owner into the queue for capacity, with the rank of their next ready sub-order."""
-        await self._connection.execute(CAPACITY_SQL["wait"], self._tenant, owner, rank)
+        await self._connection.execute(CAPACITY_SQL["wait"], self._tenant, owner, rank, role)
 
-    async def next_waiters(self, limit: int) -> list[tuple[Tenant, str]]:
-        """Remove the next owners from the queue and return them.
+    async def leave(self, owner: str) -> None:
+        """Take an owner out of the queue for capacity; what was promised to them is free again."""
+        await self._connection.execute(CAPACITY_SQL["leave"], self._tenant, owner)
 
-        Owners with fewer running sub-orders come first, then those with a lower rank.
+    async def first_waiters(self, limit: int, half_life: timedelta) -> list[Waiter]:
+        """Return the owners who start next, the first one first (see ``capacity.sql``)."""
+        rows = await self._connection.fetch(
+            CAPACITY_SQL["next_waiters"], limit, half_life.total_seconds()
+        )
+        return [Waiter(Tenant(row["tenant"]), row["owner"], row["rank"]) for row in rows]
+
+    async def next_waiters(
+        self, limit: int, half_life: timedelta = HALF_LIFE
+    ) -> list[tuple[Tenant, str]]:
+        """Promise capacity for one sub-order to each of the owners who start next, and return them.
+
+        Their next pass takes it or leaves it.
         """
-        rows = await self._connection.fetch(CAPACITY_SQL["next_waiters"], limit)
-        return [(Tenant(row["tenant"]), row["owner"]) for row in rows]
+        first = await self.first_waiters(limit, half_life)
+        waiters = [(one.tenant, one.owner) for one in first]
+        if waiters:
+            await self._connection.execute(
+                CAPACITY_SQL["wake"],
+                [tenant for tenant, _ in waiters],
+                [owner for _, owner in waiters],
+            )
+        return waiters
+
+    async def woken(self) -> list[str]:
+        """Return the owners of the tenant to whom capacity is promised."""
+        rows = await self._connection.fetch(CAPACITY_SQL["woken"], self._tenant)
+        return [row["owner"] for row in rows]

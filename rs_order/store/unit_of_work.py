@@ -39,6 +39,7 @@ from rs_order.store.reconciliation import Reconciliation
 from rs_order.store.repeated_steps import RepeatedSteps
 from rs_order.store.requests import Requests
 from rs_order.store.retries import Retries
+from rs_order.store.shares import Shares
 from rs_order.store.sub_orders import Capacity, SubOrders, lock_of_owner
 from rs_order.store.tenant_reads import read_rows
 from rs_order.store.tenants import StoredSettings
@@ -80,6 +81,7 @@ class UnitOfWork:
         self.messages = Messages(connection, tenant, copied, leases)
         self.capacity = Capacity(connection, tenant)
         self.holds = Holds(connection, tenant)
+        self.shares = Shares(connection, tenant)
         self.runs = PeriodicRuns(connection)
         self.dead_letters = DeadLetterUnit(connection)
         self.repeated_steps = RepeatedSteps(connection)
@@ -159,6 +161,21 @@ class Store:
             self._leases.begin(unit.messages.leased)
         for response in unit.messages.responded:
             log.info("order-response", **response)
+
+    @asynccontextmanager
+    async def preview(self, tenant: Tenant) -> AsyncIterator[UnitOfWork]:
+        """Open a unit of work of which nothing is kept: it shows what would be.
+
+        Raises:
+            StoreUnavailable: the database can't be reached.
+        """
+        with store_errors():
+            async with transaction(
+                self._pool, tenant, longest_idle_ms=self._longest_idle_ms
+            ) as connection:
+                await connection.execute("savepoint preview")
+                yield UnitOfWork(connection, tenant, self._copied)
+                await connection.execute("rollback to savepoint preview")
 
     async def basket(self, tenant: Tenant, owner: str) -> Basket | None:
         """Return the owner's basket as ``Baskets.of`` does, in one round trip.

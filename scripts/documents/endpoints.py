@@ -16,7 +16,7 @@ SECTIONS = (6, 7, 9, 10, 11)
 """The sections of rest.md that have tables of endpoints."""
 
 _DEAD_LETTERS = "for operators of this service (docs/operations.md)"
-_HOLDS = "for operators; holds are ours (docs/topics/shares-and-holds.md)"
+_HOLDS = "for operators; holds and shares are ours (docs/topics/shares-and-holds.md)"
 
 ADDED: Mapping[str, str] = {
     "HEAD /orders/files/{dataFileId}": "rest.md 10.1, quirks: answered there by a whole download",
@@ -33,6 +33,11 @@ ADDED: Mapping[str, str] = {
     "POST /holds": _HOLDS,
     "DELETE /holds/{holdId}": _HOLDS,
     "GET /problems/{code}": "explains the codes of failures of endpoints that are ours",
+    "POST /holds/preview": _HOLDS,
+    "GET /queue": _HOLDS,
+    "GET /shares": _HOLDS,
+    "PUT /shares": _HOLDS,
+    "POST /shares/preview": _HOLDS,
     "GET /actuator/health": "rest.md 11.7: a table of its own form",
     "GET /actuator/health/liveness": "probes of orchestrators, with Spring's names",
     "GET /actuator/health/readiness": "probes of orchestrators, with Spring's names",

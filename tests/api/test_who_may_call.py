@@ -135,6 +135,11 @@ ROWS = {
     "POST /holds": Row(PROJECT_ADMIN, json={}, of_tenant=False),
     "DELETE /holds/{holdId}": Row(PROJECT_ADMIN, of_tenant=False),
     "GET /problems/{code}": Row(PUBLIC, of_tenant=False),
+    "POST /holds/preview": Row(PROJECT_ADMIN, json={}, of_tenant=False),
+    "GET /queue": Row(PROJECT_ADMIN, of_tenant=False),
+    "GET /shares": Row(PROJECT_ADMIN, of_tenant=False),
+    "PUT /shares": Row(PROJECT_ADMIN, json={}, of_tenant=False),
+    "POST /shares/preview": Row(PROJECT_ADMIN, json={}, of_tenant=False),
 }
 OPERATOR_MORE = "GET /settings"
 OPERATOR_LESS = "POST /orders/csv"

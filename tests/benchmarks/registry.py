@@ -8,6 +8,7 @@ _PLANNED = (
     "complete",
     "track",
     "dispatch",
+    "shares",
     "latency",
     "zip",
     "rest",

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from rs_order.core.errors import HoldRejected, NothingToHold, UnknownHold
+from rs_order.contracts.wire import LONGEST_REASON
+from rs_order.core.errors import NothingToHold, OperatorInputRejected, UnknownHold
 from rs_order.core.shared_steps import EndHoldStep, ScheduleStep
-from rs_order.domain.holds import LONGEST_REASON, HeldThing
+from rs_order.domain.holds import HeldThing
 from rs_order.domain.ids import OrderId, SubOrderId
 from rs_order.domain.states import FileState, OrderStatus, SubOrderState
 from rs_order.store.audit import AuditActor, Door
@@ -168,12 +169,12 @@ async def test_a_hold_waits_for_a_pass_under_way(app: AppHarness, pool: Pool) ->
     ("held", "change", "code"),
     [
         (HeldThing(TENANT), {"until": NOW}, "hold-has-ended"),
-        (HeldThing(TENANT), {"reason": " \n"}, "hold-without-reason"),
-        (HeldThing(TENANT), {"reason": "a\0b"}, "hold-reason-unreadable"),
+        (HeldThing(TENANT), {"reason": " \n"}, "reason-missing"),
+        (HeldThing(TENANT), {"reason": "a\0b"}, "reason-unreadable"),
         (
             HeldThing(TENANT),
             {"reason": "x" * (LONGEST_REASON + 1)},
-            "hold-reason-too-long",
+            "reason-too-long",
         ),
         (HeldThing(TENANT, OWNER, OrderId(1)), {}, "hold-of-two"),
         (HeldThing(TENANT, "nobody@example.org"), {}, "nothing-to-hold"),
@@ -188,7 +189,7 @@ async def test_a_hold_that_is_rejected_changes_nothing(
     assert await rows.order(OrderStatus.DELETED) == 1
     wanted: dict[str, Any] = {"reason": "repair", "until": LATER, **change}
 
-    with pytest.raises((HoldRejected, NothingToHold)) as rejected:
+    with pytest.raises((OperatorInputRejected, NothingToHold)) as rejected:
         await app.application.holds.begin(held, by=ROOT, **wanted)
 
     assert rejected.value.code == code

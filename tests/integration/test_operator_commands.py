@@ -12,8 +12,11 @@ import structlog
 from typer.testing import CliRunner, Result
 
 from rs_order.cli import app
+from rs_order.domain.shares import HALF_LIFE
 from rs_order.domain.states import OrderStatus
+from rs_order.store.unit_of_work import Store
 from tests.integration.conftest import TENANT
+from tests.support.clock import NOW
 from tests.support.rows import OWNER, TenantRows
 
 Command = Callable[..., Awaitable[Result]]
@@ -167,3 +170,41 @@ async def test_holds_are_added_listed_and_ended(command: Command, rows: TenantRo
     assert (shown["orderId"], shown["by"]) == (order, getpass.getuser())
     assert ended.exit_code == 0, ended.output
     assert "a running service starts what was held" in ended.stdout
+
+
+async def test_shares_and_the_queue_are_shown_and_changed(command: Command, store: Store) -> None:
+    """A preview shows the queue as it would be. A weight out of range is one line."""
+    async with store.unit_of_work(TENANT) as uow:
+        await uow.capacity.charge(OWNER, 10**9, NOW, HALF_LIFE)
+        await uow.capacity.wait(OWNER, NOW)
+        await uow.capacity.wait("joe@example.org", NOW)
+    set_ = ("shares", "set", "--tenant", TENANT, "--reason", "a campaign")
+    before = json.loads((await command("queue", "--json")).stdout)
+    held = (
+        "hold",
+        "add",
+        "--tenant",
+        TENANT,
+        "--reason",
+        "x",
+        "--until",
+        "2099-01-01",
+        "--preview",
+    )
+    preview = await command(*held)
+    wrong = await command(*set_, "--weight", "0")
+    changed = await command(*set_, "--user", OWNER, "--weight", "2")
+    listed = (await command("shares", "list", "--tenant", TENANT)).stdout.splitlines()
+    previewed = await command(*set_, "--user", OWNER, "--preview")
+    as_json = json.loads((await command("shares", "list", "--tenant", TENANT, "--json")).stdout)
+    queue = (await command("queue", "--tenant", "project2")).stdout.splitlines()
+
+    assert [one["user"] for one in before["next"]] == ["joe@example.org", OWNER]
+    assert "Nobody waits for capacity" in preview.stdout, preview.output
+    assert (wrong.exit_code, "from 0.001 to 1000" in wrong.stderr) == (1, True)
+    assert changed.stdout == f"The weight of user {OWNER} is 2\n"
+    assert listed[-1].split()[:3] == ["user", OWNER, "2.0"]
+    assert OWNER in previewed.stdout
+    assert as_json[-1]["weight"] == 2.0
+    assert queue[0] == "Running: 0 of no limit; about to start: 0"
+    assert [line.split() for line in queue[2:]] == [["1", "-", "-", "-"], ["2", "-", "-", "-"]]

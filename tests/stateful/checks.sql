@@ -172,7 +172,8 @@ with step as materialized (
       and not exists (
           select from step where body @> jsonb_build_object('step', 'schedule', 'owner', one.owner))
       and not ($1 > 0 and coalesce(taken.slots, 0) >= $1)
-      and not exists (select from rs_order.waiting_user waiting where waiting.owner = one.owner)
+      and not exists (select from rs_order.waiting_user waiting
+          where waiting.owner = one.owner and woken_at is null)
       and not exists (
           select from rs_order.hold
           where (hold.owner is null or hold.owner = one.owner)
@@ -194,7 +195,7 @@ with step as materialized (
     union all
     select 'the service has free capacity, but no step starts a waiting user', count(*)
     from rs_order.waiting_user waiting
-    where not exists (
+    where woken_at is null and not exists (
         select from rs_order.hold where order_id is null and (owner is null or owner = waiting.owner))
     having count(*) > 0
        and (select count(*) from rs_order.running_sub_order) < $2

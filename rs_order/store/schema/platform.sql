@@ -49,9 +49,46 @@ create table rs_order.waiting_user (
     tenant text not null,
     owner text not null,
     rank timestamptz not null,                    -- of the owner's next sub-order; the lowest goes first
+    role text,                                    -- of the owner, when they ordered it
+    woken_at timestamptz,                         -- capacity for one sub-order is promised to them; null: they wait
     primary key (tenant, owner)
 );
 create index waiting_user_rank on rs_order.waiting_user (rank);
+create index waiting_user_next on rs_order.waiting_user (tenant, rank) where woken_at is null;
+create index waiting_user_woken on rs_order.waiting_user (tenant) where woken_at is not null;
+
+-- Weights and recent use. Free capacity goes to the tenant, and within it to the owner, whose use divided by their
+-- weight is smallest. Use is written while the service has a limit.
+create table rs_order.share (
+    tenant text not null,
+    owner text not null,                          -- empty: the tenant itself
+    weight double precision check (weight > 0),   -- null: that of the owner's role, else 1
+    used_bytes double precision not null default 0 check (used_bytes >= 0),  -- asked of storage, decayed
+    used_at timestamptz not null,                 -- when that was true
+    primary key (tenant, owner)
+);
+
+create table rs_order.role_weight (
+    tenant text not null,
+    role text not null,
+    weight double precision not null check (weight > 0),
+    primary key (tenant, role)
+);
+
+-- What is left at an instant of bytes that were used before, halved with each half-life (in seconds).
+create function rs_order.decayed(bytes double precision, as_of timestamptz, at timestamptz, half_life double precision)
+returns double precision language sql stable
+return bytes * power(2, - least(100, greatest(0, extract(epoch from at - as_of)::double precision / half_life)));
+
+-- A number that orders uses divided by their weights. Since all decay alike, it doesn't change as time passes.
+create function rs_order.use_level(
+    bytes double precision, as_of timestamptz, weight double precision, half_life double precision)
+returns double precision language sql stable
+return case
+    when bytes >= 1 then
+        (ln(bytes) - ln(coalesce(weight, 1))) / ln(2::double precision)
+        + extract(epoch from as_of)::double precision / half_life
+    else '-infinity' end;
 
 -- What an operator holds: storage is asked for nothing new of a tenant, a user or an order as long as the row exists.
 -- The step end-hold deletes it at its end.

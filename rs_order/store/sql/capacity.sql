@@ -9,40 +9,115 @@ select count(*)
 from rs_order.running_sub_order running
 join rs_order.tenant on tenant.name = running.tenant and tenant.active
 
+-- name: claims
+-- The capacity in use, the number of other owners to whom capacity is promised, whether some is promised to this one,
+-- and whether others wait who could be woken. $1 tenant, $2 owner.
+with waiting as (
+    select waiting.tenant, waiting.owner, woken_at
+    from rs_order.waiting_user waiting
+    join rs_order.tenant on tenant.name = waiting.tenant and tenant.active
+    where (waiting.tenant, waiting.owner) <> ($1, $2)
+)
+select (
+        select count(*)
+        from rs_order.running_sub_order running
+        join rs_order.tenant on tenant.name = running.tenant and tenant.active
+    ) as used,
+    (select count(*) from waiting where woken_at is not null) as promised,
+    exists (
+        select from rs_order.waiting_user where tenant = $1 and owner = $2 and woken_at is not null) as woken,
+    exists (
+        select from waiting
+        where woken_at is null and not exists (
+            select from rs_order.hold
+            where hold.tenant = waiting.tenant and order_id is null
+              and (hold.owner is null or hold.owner = waiting.owner))
+    ) as others_wait
+
 -- name: acquire
 -- $1 tenant, $2 owner, $3 sub-orders.
 insert into rs_order.running_sub_order (tenant, owner, sub_order_id)
 select $1, $2, unnest($3::bigint[])
 on conflict do nothing
 
+-- name: charge
+-- Add bytes to the recent use of a tenant and of an owner. $1 tenant, $2 owner, $3 bytes, $4 now, $5 half-life.
+insert into rs_order.share (tenant, owner, used_bytes, used_at)
+values ($1, '', $3, $4), ($1, $2, $3, $4)
+on conflict (tenant, owner) do update
+set used_bytes = rs_order.decayed(share.used_bytes, share.used_at, excluded.used_at, $5) + excluded.used_bytes,
+    used_at = greatest(share.used_at, excluded.used_at)
+
 -- name: release
 -- $1 tenant, $2 sub-orders.
 delete from rs_order.running_sub_order where tenant = $1 and sub_order_id = any ($2)
 
 -- name: wait
--- $1 tenant, $2 owner, $3 rank of the next sub-order.
-insert into rs_order.waiting_user (tenant, owner, rank) values ($1, $2, $3)
-on conflict (tenant, owner) do update set rank = excluded.rank
+-- $1 tenant, $2 owner, $3 rank of the next sub-order, $4 role of the owner.
+insert into rs_order.waiting_user (tenant, owner, rank, role) values ($1, $2, $3, $4)
+on conflict (tenant, owner) do update set rank = excluded.rank, role = excluded.role, woken_at = null
+
+-- name: leave
+-- $1 tenant, $2 owner.
+delete from rs_order.waiting_user where tenant = $1 and owner = $2
 
 -- name: next_waiters
--- Delete and return the owners who start next: fewest running sub-orders first, then the lowest rank. Held ones go on
--- waiting.
--- $1 limit.
-with next as (
-    select waiting.tenant, waiting.owner
-    from rs_order.waiting_user waiting
-    join rs_order.tenant served on served.name = waiting.tenant and served.active
-    left join (
-        select tenant, owner, count(*) as sub_orders
-        from rs_order.running_sub_order group by tenant, owner
-    ) as running using (tenant, owner)
-    where not exists (
-        select from rs_order.hold
-        where hold.tenant = waiting.tenant and order_id is null
-          and (hold.owner is null or hold.owner = waiting.owner))
-    order by coalesce(running.sub_orders, 0), waiting.rank
+-- The owners who start next, the first one first: of the tenant, and within it of the owner, whose recent use divided
+-- by their weight is smallest; among equals, that with the fewest running sub-orders, then the lowest rank. If capacity
+-- is free for several, tenants take turns. Held owners are left out. $1 limit, $2 half-life.
+with running as materialized (
+    select tenant, owner, count(*) as sub_orders from rs_order.running_sub_order group by tenant, owner
+), next_tenant as materialized (
+    select served.name as tenant,
+        (select count(*) from rs_order.waiting_user woken
+         where woken.tenant = served.name and woken.woken_at is not null) as woken,
+        rs_order.use_level(share.used_bytes, share.used_at, share.weight, $2) as level,
+        (select coalesce(sum(sub_orders), 0) from running where running.tenant = served.name) as running,
+        first.rank
+    from rs_order.tenant served
+    cross join lateral (
+        select waiting.rank
+        from rs_order.waiting_user waiting
+        where waiting.tenant = served.name and waiting.woken_at is null
+          and not exists (
+              select from rs_order.hold
+              where hold.tenant = waiting.tenant and order_id is null
+                and (hold.owner is null or hold.owner = waiting.owner))
+        order by waiting.rank limit 1
+    ) as first
+    left join rs_order.share on share.tenant = served.name and share.owner = ''
+    where served.active
+    order by woken, level, running, rank
     limit $1
 )
-delete from rs_order.waiting_user waiting using next
+select next_tenant.tenant, next_owner.owner, next_owner.rank
+from next_tenant
+cross join lateral (
+    select waiting.owner, waiting.rank, row_number() over (
+        order by rs_order.use_level(
+                share.used_bytes, share.used_at, coalesce(share.weight, role_weight.weight), $2),
+            coalesce(running.sub_orders, 0), waiting.rank
+    ) as number
+    from rs_order.waiting_user waiting
+    left join rs_order.share on share.tenant = waiting.tenant and share.owner = waiting.owner
+    left join rs_order.role_weight on role_weight.tenant = waiting.tenant and role_weight.role = waiting.role
+    left join running on running.tenant = waiting.tenant and running.owner = waiting.owner
+    where waiting.tenant = next_tenant.tenant and waiting.woken_at is null
+      and not exists (
+          select from rs_order.hold
+          where hold.tenant = waiting.tenant and order_id is null
+            and (hold.owner is null or hold.owner = waiting.owner))
+    order by number limit $1
+) as next_owner
+order by next_tenant.woken + next_owner.number, next_tenant.level, next_tenant.running, next_tenant.rank
+limit $1
+
+-- name: wake
+-- $1 tenants, $2 owners.
+update rs_order.waiting_user waiting set woken_at = clock_timestamp()
+from unnest($1::text[], $2::text[]) as next (tenant, owner)
 where waiting.tenant = next.tenant and waiting.owner = next.owner
-returning waiting.tenant, waiting.owner
+
+-- name: woken
+-- Owners of a tenant to whom capacity is promised. $1 tenant.
+select owner from rs_order.waiting_user where tenant = $1 and woken_at is not null order by owner

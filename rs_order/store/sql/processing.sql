@@ -47,8 +47,8 @@ where not exists (select from process_input where sub_order_id = changed.id and 
 order by id
 
 -- name: count_pending_inputs
--- Sub-orders with the number of their inputs that storage still has to settle. $1 sub-orders.
-select sub_order_id, count(*) as inputs
+-- Sub-orders with the number and the bytes of their inputs that storage still has to settle. $1 sub-orders.
+select sub_order_id, count(*) as inputs, coalesce(sum(size), 0)::bigint as bytes
 from process_input
 where sub_order_id = any ($1) and state = 'PENDING'
 group by sub_order_id

@@ -236,7 +236,7 @@ left join lateral (
                            or (in_slot.state = 'WAITING' and not in_slot.quota_exceeded))))
                and not exists (
                     select from rs_order.waiting_user waiting
-                    where waiting.tenant = $4 and waiting.owner = ready.owner)))
+                    where waiting.tenant = $4 and waiting.owner = ready.owner and woken_at is null)))
     order by sub_order.asks_storage, sub_order.rank limit 1
 ) as next on true
 where number > 0 and ready.owner is not null

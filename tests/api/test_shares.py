@@ -1,0 +1,66 @@
+"""Shares and the queue over HTTP."""
+
+from typing import Any
+
+import pytest
+
+from tests.acceptance.platform import Platform
+
+TENANT, OTHER = "project2", "project1"
+
+
+async def test_weights_are_set_listed_and_previewed(here: Platform) -> None:
+    """Administrators of a project set those of its users and roles, those of the instance all."""
+    user = {"user": "weighty@example.org", "weight": 2.5, "reason": "a campaign"}
+    async with here.client("eve@example.org", "PROJECT_ADMIN", TENANT) as eve:
+        preview = await eve.post("/shares/preview", json=user)
+        changed = await eve.put("/shares", json=user)
+        listed = (await eve.get("/shares")).json()
+        queue = await eve.get("/queue")
+        rejected = [
+            await eve.put("/shares", json={"weight": 2, "reason": "of the project"}),
+            await eve.put("/shares", json={**user, "tenant": OTHER}),
+            await eve.get(f"/shares?tenant={OTHER}"),
+        ]
+    async with here.client("root@example.org", "INSTANCE_ADMIN", "instance") as root:
+        weight = {"tenant": TENANT, "reason": "pays for it"}
+        project = await root.put("/shares", json={**weight, "weight": 2})
+        of_project = (await root.get(f"/shares?tenant={TENANT}")).json()["shares"]
+        await root.put("/shares", json=weight)
+        unknown = await root.get("/shares")
+
+    nobody_waits = {"limit": 0, "used": 0, "promised": 0, "next": []}
+    for answer in (preview, changed, queue, project):
+        assert (answer.status_code, answer.json()["next"]) == (200, nobody_waits["next"])
+        assert answer.json().keys() == nobody_waits.keys()
+    assert listed["tenant"] == TENANT
+    assert {"kind": "user", "name": user["user"], "weight": 2.5, "usedBytes": 0} in listed["shares"]
+    assert [answer.status_code for answer in rejected] == [403, 403, 403]
+    assert {"kind": "tenant", "name": TENANT, "weight": 2.0, "usedBytes": 0} in of_project
+    assert unknown.status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("wanted", "status"),
+    [
+        ({"weight": 0}, 422),
+        ({"weight": 1e9}, 422),
+        ({"reason": ""}, 422),
+        ({"role": "ADMIN"}, 422),
+        ({"weight": "heavy"}, 400),
+        ({"reason": None}, 400),
+        ({"share": 1}, 400),
+    ],
+)
+async def test_a_bad_weight_changes_nothing(
+    here: Platform, wanted: dict[str, Any], status: int
+) -> None:
+    """The answer has a sentence."""
+    good = {"user": "bad@example.org", "weight": 1, "reason": "a campaign"}
+    async with here.client("eve@example.org", "PROJECT_ADMIN", TENANT) as eve:
+        answer = await eve.put("/shares", json={**good, **wanted})
+        listed = (await eve.get("/shares")).json()["shares"]
+
+    assert answer.status_code == status, answer.text
+    assert len(answer.json()["messages"][0]) > 10
+    assert "bad@example.org" not in [one["name"] for one in listed]
