@@ -43,7 +43,7 @@ class HoldServices:
 
 def holds_router(access: Access, holds: HoldServices) -> APIRouter:
     """Return the endpoints that list, begin and end holds."""
-    endpoints = Endpoints(access, tag="holds")
+    endpoints = Endpoints(access, tag="holds", problems=True)
     _serve_list(endpoints, holds.views)
     _serve_begin(endpoints, access, holds.work)
     _serve_end(endpoints, access, holds)

@@ -33,6 +33,15 @@ class ProblemCode(StrEnum):
 
     MALFORMED_REQUEST = "malformed-request"
     TOO_MANY_REQUESTS = "too-many-requests"
+    REASON_MISSING = "reason-missing"
+    REASON_TOO_LONG = "reason-too-long"
+    REASON_UNREADABLE = "reason-unreadable"
+    HOLD_HAS_ENDED = "hold-has-ended"
+    HOLD_OF_TWO = "hold-of-two"
+    NOTHING_TO_HOLD = "nothing-to-hold"
+    UNKNOWN_HOLD = "unknown-hold"
+    WEIGHT_OUT_OF_RANGE = "weight-out-of-range"
+    WEIGHT_OF_TWO = "weight-of-two"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +69,51 @@ PROBLEMS: Final[Mapping[ProblemCode, ProblemType]] = {
         "You sent more requests in a short time than one user may send.",
         "Wait as long as the header Retry-After says.",
         retriable=True,
+    ),
+    ProblemCode.REASON_MISSING: ProblemType(
+        422,
+        "Reason missing",
+        "An operator's change needs a reason, which the audit keeps.",
+        "Give a reason.",
+    ),
+    ProblemCode.REASON_TOO_LONG: ProblemType(
+        422, "Reason too long", "A reason has at most 500 characters.", "Shorten the reason."
+    ),
+    ProblemCode.REASON_UNREADABLE: ProblemType(
+        422,
+        "Reason unreadable",
+        "The reason has a character that can't be stored.",
+        "Remove the character that the message names.",
+    ),
+    ProblemCode.HOLD_HAS_ENDED: ProblemType(
+        422, "Hold has ended", "The end of the hold isn't in the future.", "Give a later end."
+    ),
+    ProblemCode.HOLD_OF_TWO: ProblemType(
+        422,
+        "Hold of two",
+        "A hold is of a user, of an order, or of the project.",
+        "Name a user or an order, not both.",
+    ),
+    ProblemCode.NOTHING_TO_HOLD: ProblemType(
+        404,
+        "Nothing to hold",
+        "The user has no order in the project, or the order doesn't exist, is deleted or has expired.",
+        "Check the project, and the user or the order.",
+    ),
+    ProblemCode.UNKNOWN_HOLD: ProblemType(
+        404,
+        "Unknown hold",
+        "There is no hold with this id, or it has ended, or it is of another project.",
+        "List the holds again.",
+    ),
+    ProblemCode.WEIGHT_OUT_OF_RANGE: ProblemType(
+        422, "Weight out of range", "A weight is from 0.001 to 1000.", "Give another weight."
+    ),
+    ProblemCode.WEIGHT_OF_TWO: ProblemType(
+        422,
+        "Weight of two",
+        "A weight is of a user, of a role, or of the project.",
+        "Name a user or a role, not both.",
     ),
 }
 """The only codes that a response may have."""

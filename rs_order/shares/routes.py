@@ -24,7 +24,7 @@ _REJECTED = {**BAD_BODY, **_UNKNOWN, 422: "The weight or the reason breaks a rul
 
 def shares_router(access: Access, shares: ManageShares) -> APIRouter:
     """Return the endpoints that show the queue, and show, change and preview weights."""
-    endpoints = Endpoints(access, tag="shares")
+    endpoints = Endpoints(access, tag="shares", problems=True)
 
     @endpoints.serve(SHOW_QUEUE, model=QueueDto)
     async def show_queue(request: Request, caller: AuthorisedCaller) -> Response:

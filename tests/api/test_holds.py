@@ -58,31 +58,31 @@ async def test_a_project_is_held_listed_and_released(
     assert seen == [[content], [content, others.json()["content"]]]
     assert [page["content"], second["content"]] == [[content], [others.json()["content"]]]
     assert [answer.status_code for answer in foreign] == [403, 403, 404]
-    assert (ended.json()["content"], again.status_code) == (content, 404)
+    assert (ended.json()["content"], again.json()["code"]) == (content, "unknown-hold")
 
 
 @pytest.mark.parametrize(
-    ("wanted", "status"),
+    ("wanted", "status", "code"),
     [
-        ({"until": "2020-01-01T00:00:00Z"}, 422),
-        ({"reason": " "}, 422),
-        ({"reason": "x" * 501}, 422),
-        ({"user": "jane@example.org", "orderId": 1}, 422),
-        ({"orderId": 2**62}, 404),
-        ({"user": "nobody@example.org"}, 404),
-        ({"tenant": "nowhere"}, 404),
-        ({"until": "tomorrow"}, 400),
-        ({"until": None}, 400),
-        ({"orderId": 2**70}, 400),
-        ({"owner": "jane@example.org"}, 400),
+        ({"until": "2020-01-01T00:00:00Z"}, 422, "hold-has-ended"),
+        ({"reason": " "}, 422, "reason-missing"),
+        ({"reason": "x" * 501}, 422, "reason-too-long"),
+        ({"user": "jane@example.org", "orderId": 1}, 422, "hold-of-two"),
+        ({"orderId": 2**62}, 404, "nothing-to-hold"),
+        ({"user": "nobody@example.org"}, 404, "nothing-to-hold"),
+        ({"tenant": "nowhere"}, 404, None),
+        ({"until": "tomorrow"}, 400, "malformed-request"),
+        ({"until": None}, 400, "malformed-request"),
+        ({"orderId": 2**70}, 400, "malformed-request"),
+        ({"owner": "jane@example.org"}, 400, "malformed-request"),
     ],
 )
 async def test_a_bad_hold_changes_nothing(
-    root: httpx.AsyncClient, wanted: dict[str, Any], status: int
+    root: httpx.AsyncClient, wanted: dict[str, Any], status: int, code: str | None
 ) -> None:
-    """The answer has a sentence; a member that doesn't exist is rejected, too."""
+    """The answer has a code and a sentence; a member that doesn't exist is rejected, too."""
     answer = await root.post("/holds", json={"tenant": TENANT, **REPAIR, **wanted})
 
-    assert answer.status_code == status, answer.text
+    assert (answer.status_code, answer.json().get("code")) == (status, code), answer.text
     assert len(answer.json()["messages"][0]) > 10
     assert (await root.get("/holds")).json()["content"] == []

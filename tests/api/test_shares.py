@@ -41,26 +41,26 @@ async def test_weights_are_set_listed_and_previewed(here: Platform) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "status"),
+    ("wanted", "status", "code"),
     [
-        ({"weight": 0}, 422),
-        ({"weight": 1e9}, 422),
-        ({"reason": ""}, 422),
-        ({"role": "ADMIN"}, 422),
-        ({"weight": "heavy"}, 400),
-        ({"reason": None}, 400),
-        ({"share": 1}, 400),
+        ({"weight": 0}, 422, "weight-out-of-range"),
+        ({"weight": 1e9}, 422, "weight-out-of-range"),
+        ({"reason": ""}, 422, "reason-missing"),
+        ({"role": "ADMIN"}, 422, "weight-of-two"),
+        ({"weight": "heavy"}, 400, "malformed-request"),
+        ({"reason": None}, 400, "malformed-request"),
+        ({"share": 1}, 400, "malformed-request"),
     ],
 )
 async def test_a_bad_weight_changes_nothing(
-    here: Platform, wanted: dict[str, Any], status: int
+    here: Platform, wanted: dict[str, Any], status: int, code: str
 ) -> None:
-    """The answer has a sentence."""
+    """The answer has a code and a sentence."""
     good = {"user": "bad@example.org", "weight": 1, "reason": "a campaign"}
     async with here.client("eve@example.org", "PROJECT_ADMIN", TENANT) as eve:
         answer = await eve.put("/shares", json={**good, **wanted})
         listed = (await eve.get("/shares")).json()["shares"]
 
-    assert answer.status_code == status, answer.text
+    assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
     assert len(answer.json()["messages"][0]) > 10
     assert "bad@example.org" not in [one["name"] for one in listed]
