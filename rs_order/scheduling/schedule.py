@@ -25,6 +25,11 @@ class _Asked:
     files: int
     bytes: int
 
+    @property
+    def use(self) -> int:
+        """Return the bytes by which recent use grows. If no file has a size, each counts as 1 MiB."""
+        return self.bytes or self.files * 2**20
+
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
@@ -91,7 +96,7 @@ class ScheduleSubOrders:
             limits=self._pass_limits,
         )
         chosen = [loaded[id_] for id_ in decision.start]
-        await self._start(uow, owner, chosen, running, sum(asked[one.id].bytes for one in chosen))
+        await self._start(uow, owner, chosen, running, sum(asked[one.id].use for one in chosen))
         if decision.again:
             await uow.messages.send([ScheduleStep(owner).to(uow.tenant)])
         if decision.waiting_rank is None:
@@ -131,11 +136,11 @@ class ScheduleSubOrders:
         owner: str,
         chosen: Sequence[SubOrder],
         orders: Mapping[OrderId, Order],
-        size: int,
+        use: int,
     ) -> None:
         """Ask storage for the files of sub-orders; a process that needs none of it begins at once.
 
-        ``size``: the bytes that storage is asked for.
+        ``use``: the bytes by which the recent use of the owner grows.
         """
         if not chosen:
             return
@@ -145,7 +150,7 @@ class ScheduleSubOrders:
         if asked:
             await uow.capacity.acquire(owner, [sub_order.id for sub_order in asked])
             if self._limits.service:
-                await uow.capacity.charge(owner, size, self._clock.now(), self._limits.half_life)
+                await uow.capacity.charge(owner, use, self._clock.now(), self._limits.half_life)
 
 
 async def _load(uow: UnitOfWork, ids: Iterable[SubOrderId]) -> dict[SubOrderId, SubOrder]:

@@ -195,8 +195,8 @@ WEAKNESSES: dict[int, Weakness] = {
     ),
     43: Weakness(
         "A single user gets priority 0; waiting doesn't raise a priority.",
-        "Smaller sub-orders start first, but waiting counts. If the service has a limit, users with the "
-        "fewest running sub-orders are first.",
+        "Smaller sub-orders start first, but waiting counts. If the service has a limit, users share it by "
+        "recent use and weight; among equals, those with the fewest running sub-orders are first.",
     ),
     44: Weakness(
         "The number of threads is not limited; whole baskets and pages are in memory.",

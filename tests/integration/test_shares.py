@@ -248,3 +248,14 @@ def test_a_weight_that_is_rejected(wanted: dict[str, Any], code: str) -> None:
         NewWeight.of(TENANT, **{"user": None, "role": None, "weight": 1, **wanted})
 
     assert rejected.value.code == code
+
+
+async def test_files_without_a_size_count_too(app: AppHarness, rows: TenantRows) -> None:
+    """Otherwise their user would always be first."""
+    await ready(rows, "large", 1)
+    await app.rows("update data_file set size = null")
+    await app.rows("update sub_order set pending_bytes = 0")
+    await app.do(ScheduleStep("large").to(TENANT).body)
+
+    used = await app.rows("select owner, used_bytes from rs_order.share order by owner")
+    assert [tuple(row.values()) for row in used] == [("", 2**20), ("large", 2**20)]
