@@ -97,7 +97,10 @@ def _platform_consumers(
     references = Batches(
         FileReferenceEvent,
         FileReferenceHandler(
-            application.scheduling.availability, shared.measurements, shared.clock
+            application.scheduling.availability,
+            shared.forecasts,
+            shared.measurements,
+            shared.clock,
         ),
         tenants,
         failures,

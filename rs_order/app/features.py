@@ -136,7 +136,9 @@ def scheduling(shared: SharedParts) -> Scheduling:
         silence=timedelta(hours=shared.settings.storage_silence_hours),
     )
     ask = AskStorage(shared.store, shared.settlement, shared.clock, retries, shared.sizes)
-    schedule = ScheduleSubOrders(shared.store, ask, shared.clock, shared.limits, shared.sizes)
+    schedule = ScheduleSubOrders(
+        shared.store, ask, shared.clock, shared.limits, shared.forecasts, sizes=shared.sizes
+    )
     shared.steps.on(ScheduleStep, schedule.handle)
     shared.steps.on(AskAgainStep, ask.again)
     return Scheduling(schedule, ApplyAvailability(shared.store, shared.settlement, shared.clock))

@@ -13,6 +13,7 @@ from rs_order.broker.queue_names import topology
 from rs_order.broker.topology import Topology
 from rs_order.consumers.batches import NotifyFailures
 from rs_order.core.catalog_datasets import CatalogDatasets
+from rs_order.core.forecasts import Forecasts
 from rs_order.core.links import Links
 from rs_order.core.measurements import Measurements
 from rs_order.core.policies import SLICE_SIZES, SliceSizes, SlotLimits, remote_retries
@@ -26,6 +27,7 @@ from rs_order.ports import Clock, MessageKind, OrderTokens, Written
 from rs_order.rest.tokens import TokenVerifier
 from rs_order.settings import DEVELOPMENT_KEY, PREFIX, Settings, SettingsError
 from rs_order.store.dead_letters import DeadLetterStore
+from rs_order.store.estimates import Estimates
 from rs_order.store.outbox import Leases
 from rs_order.store.tenants import Tenants
 from rs_order.store.unit_of_work import Store
@@ -87,6 +89,7 @@ class SharedParts:
     sizes: SliceSizes
     measurements: Measurements
     dead_letters: DeadLetterStore
+    forecasts: Forecasts
 
     @classmethod
     def of(
@@ -137,6 +140,7 @@ class SharedParts:
                 database.tenants, tenant_labels=settings.metrics_tenant_labels
             ),
             dead_letters=DeadLetterStore(database.pool, committed),
+            forecasts=Forecasts(Estimates(database.pool), database.clock),
         )
 
 

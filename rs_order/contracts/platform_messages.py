@@ -84,3 +84,4 @@ class FileReferenceEvent(WireModel):
     type: Text | None = None
     checksum: Text | None = None
     message: Text | None = None
+    origin_storage: Text | None = Field(default=None, alias="originStorage")

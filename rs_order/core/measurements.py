@@ -3,13 +3,15 @@
 from datetime import datetime, timedelta
 from typing import Final
 
-from prometheus_client import Histogram
+from prometheus_client import Counter, Histogram
 
+from rs_order.domain.estimates import Outcome
 from rs_order.domain.ids import Tenant
 from rs_order.ports import ServedTenants
 
 OTHER_TENANTS: Final = "other"
 """The label that the tenants beyond the limit share."""
+OTHER_STORAGES: Final = "other"
 SECONDS_OF_PEERS: Final = (0.5, 1, 2, 5, 10, 30, 60, 300, 1800, 7200)
 
 _granted = Histogram(
@@ -24,6 +26,13 @@ _done = Histogram(
     ["tenant"],
     buckets=SECONDS_OF_PEERS,
 )
+_estimates = Counter(
+    "rs_order_estimates",
+    "Sub-orders that needed tape, by how the range given for them came true",
+    ["tenant", "storage", "moment", "outcome"],
+)
+_STORAGE_LABELS: Final = 20
+"""Storages with a label of their own."""
 
 
 class Measurements:
@@ -33,6 +42,7 @@ class Measurements:
         """``tenant_labels``: the number of tenants with a label of their own."""
         self._tenants = tenants
         self._tenant_labels = tenant_labels
+        self._storages: set[str] = set()
 
     def label(self, tenant: str) -> str:
         """Return the name of a tenant, if it is among the first that were added, else ``other``."""
@@ -48,6 +58,19 @@ class Measurements:
         """Observe sub-orders that the same batch of events completed."""
         for _ in range(sub_orders):
             _done.labels(self.label(tenant)).observe(_seconds(now - last_event))
+
+    def estimated(self, tenant: Tenant, storage: str | None, moment: str, outcome: Outcome) -> None:
+        """Count a range that was given when a sub-order was asked, or that of half of its time."""
+        labels = self.label(tenant), self._storage_label(storage), moment, outcome
+        _estimates.labels(*labels).inc()
+
+    def _storage_label(self, storage: str | None) -> str:
+        """Return the name of a storage, if it is among the first that this process has met."""
+        if storage is None:
+            return "unknown"
+        if len(self._storages) < _STORAGE_LABELS:
+            self._storages.add(storage)
+        return storage if storage in self._storages else OTHER_STORAGES
 
 
 def _seconds(duration: timedelta) -> float:

@@ -14,10 +14,11 @@ from rs_order.core.links import DownloadLinks, Links
 from rs_order.core.policies import SlotLimits
 from rs_order.core.responses import Response
 from rs_order.core.shared_steps import ExpireOrderStep, ScheduleStep
+from rs_order.domain.estimates import ONLINE, Sample
 from rs_order.domain.ids import OrderId, SubOrderId
 from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order, expiration
-from rs_order.domain.states import FileMove, SubOrderState
+from rs_order.domain.states import FileMove, SubOrderKind, SubOrderState
 from rs_order.domain.sub_order import SubOrder
 from rs_order.store.unit_of_work import UnitOfWork
 
@@ -74,6 +75,8 @@ class Cause:
     actor: str
     """The e-mail of a user, or the name of a service."""
     at: datetime
+    storage: str | None = None
+    """The storage that sent the events, if it was one."""
 
 
 class Settlement:
@@ -112,7 +115,8 @@ class Settlement:
         for order in touched:
             if _is_late(moved[order.id]) and order.needs_new_expiry(cause.at):
                 await renew_expiration(uow, order, storage_sub_orders=0, now=cause.at)
-        await uow.sub_orders.save(sub_orders, cause.at)
+        samples = [sample for change in changes if (sample := _sample(change, cause))]
+        await uow.sub_orders.save(sub_orders, cause.at, samples)
         await uow.orders.save(touched, cause.at)
         await uow.messages.respond(announcements)
         await self._free_slots(uow, changes)
@@ -179,6 +183,24 @@ class _Change:
     def stopped_running(self) -> bool:
         ran = self._before is SubOrderState.RUNNING
         return ran and self.sub_order.state is not SubOrderState.RUNNING
+
+
+def _sample(change: _Change, cause: Cause) -> Sample | None:
+    """Return the sample of a sub-order that storage has just settled, if it needed tape (faces.md Y-6)."""
+    sub_order = change.sub_order
+    asked = sub_order.asked_at if sub_order.kind is SubOrderKind.STORAGE else None
+    if not asked or not change.stopped_running or cause.reason is not Reason.STORAGE_ANSWERED:
+        return None
+    sample = Sample(
+        asked_at=asked,
+        settled_at=cause.at,
+        bytes=sub_order.counters.total_bytes,
+        guess=sub_order.guess,
+        expected=sub_order.expected,
+        files=sub_order.counters.total_files,
+        storage=cause.storage,
+    )
+    return sample if sample.took >= ONLINE else None
 
 
 def _apply_to_order(

@@ -6,6 +6,7 @@ honest, the answer is the reason. Times in this module are seconds.
 """
 
 import math
+from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -82,6 +83,9 @@ class Sample:
     guess: float | None = None
     """None: nothing was known about storage."""
     expected: Range | None = None
+    files: int = 1
+    storage: str | None = None
+    """That the files came from, as its events name it."""
 
     @property
     def took(self) -> float:
@@ -145,7 +149,7 @@ NO_EXPERIENCE: Final = Experience()
 
 def learn(samples: Iterable[Sample]) -> Experience:
     """Return what samples tell, whatever their order; the last 2000 are enough."""
-    known = sorted(samples, key=lambda sample: sample.settled_at)[-KEPT_SAMPLES:]
+    known = _by_end(samples)
     if not known:
         return NO_EXPERIENCE
     ratios = [sample.took / sample.guess for sample in known if sample.guess]
@@ -154,10 +158,35 @@ def learn(samples: Iterable[Sample]) -> Experience:
         rate=_rate(known),
         latency=_latency(known),
         ratios=tuple(sorted(ratios[-_RATIOS:])),
-        tail=_tail(known),
+        tail=_tails(known)[-1],
         outcomes=len(results),
         level=_level(results),
     )
+
+
+class Hindsight:
+    """What was known at an earlier moment, to measure the ranges that were given then."""
+
+    def __init__(self, samples: Iterable[Sample]) -> None:
+        known = _by_end(samples)
+        guessed = [sample for sample in known if sample.guess]
+        tails = _tails(known)
+        self._ends = array("d", (sample.settled_at.timestamp() for sample in known))
+        self._tails = array("d", tails)
+        self._ratio_ends = array("d", (sample.settled_at.timestamp() for sample in guessed))
+        self._ratios = array("d", (sample.took / (sample.guess or 1.0) for sample in guessed))
+
+    def at_half(self, sample: Sample) -> Outcome:
+        """Return how the range came true that was given at half of the sample's time."""
+        elapsed = sample.took / 2
+        if sample.expected is None or elapsed > sample.expected.latest:
+            return Outcome.NONE
+        moment = sample.asked_at.timestamp() + elapsed
+        last = bisect_right(self._ratio_ends, moment)
+        ratios = tuple(sorted(self._ratios[max(0, last - _RATIOS) : last]))
+        known = Experience(ratios=ratios, tail=self._tails[bisect_right(self._ends, moment)])
+        found = known.range(sample.guess, elapsed)
+        return found.outcome(sample.took) if isinstance(found, Range) else Outcome.NONE
 
 
 def storage_is_late(*, late: int, awaited: int) -> bool:
@@ -239,14 +268,23 @@ def _latency(known: Sequence[Sample]) -> float:
     return average
 
 
-def _tail(known: Iterable[Sample]) -> float:
-    """Return the quantile level, moved after each outcome so that about a tenth of the ranges is missed."""
-    tail = _FIRST_TAIL
+def _by_end(samples: Iterable[Sample]) -> list[Sample]:
+    return sorted(samples, key=lambda sample: sample.settled_at)[-KEPT_SAMPLES:]
+
+
+def _tails(known: Iterable[Sample]) -> list[float]:
+    """Return the quantile level before the first sample and after each.
+
+    Outcomes move it so that about a tenth of the ranges is missed.
+    """
+    tails = [_FIRST_TAIL]
     for one in known:
+        tail = tails[-1]
         if one.expected:
             missed = one.outcome is not Outcome.INSIDE
             tail = min(max(tail - _TAIL_STEP * (missed - _NOMINAL_MISSES), 0.0), _LARGEST_TAIL)
-    return tail
+        tails.append(tail)
+    return tails
 
 
 def _level(results: Sequence[Outcome]) -> float | None:

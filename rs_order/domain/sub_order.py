@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from rs_order.domain.estimates import Range
 from rs_order.domain.ids import OrderId, SubOrderId
 from rs_order.domain.moves import SUB_ORDER_MOVES, Reason, require_move
 from rs_order.domain.states import FileCounters, SubOrderKind, SubOrderState
@@ -55,6 +56,11 @@ class SubOrder:
     due_at: datetime | None = None
     """When the next step for it is due, while it runs or is processed."""
 
+    guess: float | None = None
+    """Seconds from the request to the last file, as guessed at the request; None: nothing was known."""
+    expected: Range | None = None
+    """The range that was given at the request; None: there was none."""
+
     moves: list[StateMove] = field(default_factory=list)
     """Since it was loaded or saved."""
 
@@ -97,7 +103,10 @@ class SubOrder:
             self.move(self._settled_state, reason=reason)
 
     def start(self, at: datetime) -> None:
-        """Run a sub-order whose files are requested from storage; the caller sets when to ask again."""
+        """Run a sub-order whose files are requested.
+
+        The caller sets when to ask again, and when storage is expected to settle it.
+        """
         self.move(SubOrderState.RUNNING, reason=Reason.STORAGE_ASKED)
         # The count continues at the next start, so that a reminder from an earlier one doesn't match.
         self.asks += 1

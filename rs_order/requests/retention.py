@@ -1,4 +1,4 @@
-"""Purges requests, responses (decisions.md, Repeated request) and the audit after their retention."""
+"""Purges requests and responses (decisions.md, Repeated request), samples and the audit in time."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,7 +18,7 @@ PURGES = "tidy-inbox"
 
 @dataclass(frozen=True)
 class PurgeInboxStep(Step, name="tidy", periodic=True):
-    """Delete a slice of the requests, responses and entries of the audit that are past their retention."""
+    """Delete a slice of the requests, responses, samples and entries of the audit past their retention."""
 
     number: RunNumber
 
@@ -52,6 +52,7 @@ class PurgeInbox:
                 await uow.requests.purge(before, SLICE),
                 await uow.messages.purge_responses(before, SLICE),
                 await uow.purge_audit(self._audit_days, SLICE),
+                await uow.sub_orders.purge_samples(SLICE),
             )
             due = now if deleted == SLICE else now + EVERY
             await uow.messages.send([PurgeInboxStep(step.number + 1).to(tenant, due)])

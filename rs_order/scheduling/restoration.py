@@ -1,7 +1,9 @@
 """Requests the files of sub-orders from storage, applies its events (amqp.md 3.2), and gives up in time."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 from uuid import uuid4
 
 from rs_order.consumers.batches import Received, dropped
@@ -12,22 +14,27 @@ from rs_order.contracts.platform_messages import (
     FileReferenceEvent,
     FilesRestorationRequest,
 )
+from rs_order.core.forecasts import Forecast, Forecasts
 from rs_order.core.measurements import Measurements
 from rs_order.core.policies import SLICE_SIZES, SliceSizes
 from rs_order.core.settlement import Cause, Settlement
 from rs_order.core.shared_steps import StartProcessingStep, StopSubOrdersStep
 from rs_order.core.steps import Step
+from rs_order.domain.estimates import Sample
 from rs_order.domain.identity import SERVICE
 from rs_order.domain.ids import Checksum, OrderId, SubOrderId, Tenant
 from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
 from rs_order.domain.retry import RetryPolicy
-from rs_order.domain.states import OrderStatus, SubOrderKind, SubOrderState
+from rs_order.domain.states import FileState, OrderStatus, SubOrderKind, SubOrderState
 from rs_order.domain.sub_order import SubOrder
 from rs_order.ports import Clock, MessageKind
 from rs_order.processing.start import BeginProcessing
 from rs_order.store.outbox import OutgoingMessage
 from rs_order.store.unit_of_work import Store, UnitOfWork
+
+LONGEST_STORAGE: Final = 128
+"""Characters of a storage's name that are kept."""
 
 
 def restore_requests(
@@ -76,7 +83,9 @@ class AskStorage:
         self._clock = clock
         self._retries = retries
 
-    async def first(self, uow: UnitOfWork, chosen: Sequence[tuple[Order, SubOrder]]) -> None:
+    async def first(
+        self, uow: UnitOfWork, chosen: Sequence[tuple[Order, SubOrder]], forecast: Forecast
+    ) -> None:
         """Request the files of sub-orders in the caller's unit of work; the caller saves the sub-orders.
 
         A process whose inputs are all settled, or external, begins at once.
@@ -85,6 +94,8 @@ class AskStorage:
         messages: list[OutgoingMessage] = []
         for order, sub_order in chosen:
             messages += self._started(uow.tenant, order, sub_order, pending[sub_order.id])
+            if sub_order.kind is SubOrderKind.STORAGE:
+                forecast.expect(sub_order, sub_order.counters.bytes[FileState.PENDING])
         await uow.messages.send(messages)
 
     def _started(
@@ -168,6 +179,16 @@ def _ask_again(sub_order: SubOrder) -> AskAgainStep:
     return AskAgainStep(sub_order.order_id, sub_order.id, sub_order.asks)
 
 
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What was committed for a batch of answers."""
+
+    done: int = 0
+    """SUBORDER_DONE that were sent."""
+    samples: Sequence[Sample] = ()
+    """Sub-orders that needed tape, and that storage has settled."""
+
+
 class ApplyAvailability:
     """Settles files requested from storage; a batch without any of them costs one query.
 
@@ -187,26 +208,27 @@ class ApplyAvailability:
         tenant: Tenant,
         available: Sequence[Checksum],
         unavailable: Mapping[Checksum, str],
-    ) -> int:
+        storage: str | None = None,
+    ) -> Applied:
         """Apply a batch of answers. A checksum in both arguments counts as unavailable.
 
-        Returns:
-            The number of SUBORDER_DONE that were committed.
+        ``storage``: that most of the files come from, if it is known.
         """
         checksums = sorted({*available, *unavailable})
         async with self._store.unit_of_work(tenant) as uow:
             locked = await uow.orders.lock_awaiting(checksums)
             orders = [order for order in locked if not order.status.deleted_or_expired]
             if not orders:
-                return 0
+                return Applied()
             ids = [order.id for order in orders]
-            cause = Cause(Reason.STORAGE_ANSWERED, "storage", self._clock.now())
+            cause = Cause(Reason.STORAGE_ANSWERED, "storage", self._clock.now(), storage)
             moves = await uow.files.settle_by_checksum(ids, available, unavailable)
             await self._settlement.apply(uow, orders, moves, cause)
             complete = await uow.inputs.settle_by_checksum(ids, available, unavailable)
             if complete:
                 await self._processing.begin(uow, complete, reason=cause.reason, at=cause.at)
-        return uow.messages.count_responded(ResponseStatus.SUBORDER_DONE)
+        done = uow.messages.count_responded(ResponseStatus.SUBORDER_DONE)
+        return Applied(done, uow.sub_orders.sampled)
 
 
 class FileReferenceHandler:
@@ -216,14 +238,22 @@ class FileReferenceHandler:
     that an order waits for.
     """
 
-    def __init__(self, apply: ApplyAvailability, measurements: Measurements, clock: Clock) -> None:
+    def __init__(
+        self,
+        apply: ApplyAvailability,
+        forecasts: Forecasts,
+        measurements: Measurements,
+        clock: Clock,
+    ) -> None:
         self._apply = apply
+        self._forecasts = forecasts
         self._measurements = measurements
         self._clock = clock
 
     async def __call__(self, tenant: Tenant, batch: Sequence[Received[FileReferenceEvent]]) -> None:
         available: set[Checksum] = set()
         unavailable: dict[Checksum, str] = {}
+        storages: Counter[str] = Counter()
         for received in batch:
             event = received.message
             if event.checksum and event.type == AVAILABLE:
@@ -232,9 +262,23 @@ class FileReferenceHandler:
                 unavailable[Checksum(event.checksum)] = event.message or "Storage can't deliver it."
             else:
                 dropped.labels(received.delivery.queue, "unused-type").inc()
+                continue
+            if event.origin_storage:
+                storages[event.origin_storage[:LONGEST_STORAGE]] += 1
         if not available and not unavailable:
             return
         arrived = self._clock.now()
-        done = await self._apply.handle(tenant, sorted(available), unavailable)
+        storage = max(storages, key=storages.__getitem__, default=None)
+        applied = await self._apply.handle(tenant, sorted(available), unavailable, storage)
         last_event = max(received.delivery.timestamp or arrived for received in batch)
-        self._measurements.sub_orders_done(tenant, done, last_event, self._clock.now())
+        self._measurements.sub_orders_done(tenant, applied.done, last_event, self._clock.now())
+        if applied.samples:
+            await self._count_outcomes(tenant, applied.samples)
+
+    async def _count_outcomes(self, tenant: Tenant, samples: Sequence[Sample]) -> None:
+        """Count how the ranges of settled sub-orders came true. It reads once a minute at most."""
+        hindsight = (await self._forecasts.of(tenant)).hindsight
+        for sample in samples:
+            at_half = hindsight.at_half(sample)
+            self._measurements.estimated(tenant, sample.storage, "asked", sample.outcome)
+            self._measurements.estimated(tenant, sample.storage, "half", at_half)

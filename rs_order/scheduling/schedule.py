@@ -4,10 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from rs_order.core.forecasts import Forecast, Forecasts
 from rs_order.core.policies import SLICE_SIZES, SliceSizes, SlotLimits
 from rs_order.core.settlement import wake_next_waiters
 from rs_order.core.shared_steps import ScheduleStep
-from rs_order.domain.ids import OrderId, SubOrderId, Tenant
+from rs_order.domain.ids import SubOrderId, Tenant
 from rs_order.domain.order import Order
 from rs_order.domain.scheduling import Candidate, decide, slots_of_pass
 from rs_order.domain.states import FileState, OrderStatus, SubOrderKind, SubOrderState
@@ -49,6 +50,8 @@ class ScheduleSubOrders:
         ask: AskStorage,
         clock: Clock,
         limits: SlotLimits,
+        forecasts: Forecasts,
+        *,
         sizes: SliceSizes = SLICE_SIZES,
     ) -> None:
         self._pass_limits = sizes.started
@@ -56,11 +59,13 @@ class ScheduleSubOrders:
         self._ask = ask
         self._clock = clock
         self._limits = limits
+        self._forecasts = forecasts
 
     async def handle(self, tenant: Tenant, step: ScheduleStep) -> None:
         """Start the sub-orders that the limits allow. Handling the step twice does no harm."""
+        forecast = await self._forecasts.of(tenant)
         async with self._store.unit_of_work(tenant, schedules=step.owner) as uow:
-            waits = await self._pass(uow, step.owner)
+            waits = await self._pass(uow, step.owner, forecast)
             if self._limits.service:
                 await self._queue_for_capacity(uow, step.owner, waits)
             await wake_next_waiters(uow, self._limits)
@@ -71,7 +76,7 @@ class ScheduleSubOrders:
             owners = await uow.sub_orders.owners_ready()
             await uow.messages.send([ScheduleStep(owner).to(tenant) for owner in owners])
 
-    async def _pass(self, uow: UnitOfWork, owner: str) -> _Waiting | None:
+    async def _pass(self, uow: UnitOfWork, owner: str, forecast: Forecast) -> _Waiting | None:
         """Lock the orders in the owner's queue, decide which sub-orders start, and start them.
 
         Return what waits for capacity of the service, or None.
@@ -95,8 +100,9 @@ class ScheduleSubOrders:
             capacity=await self._capacity(uow, owner) if queue else None,
             limits=self._pass_limits,
         )
-        chosen = [loaded[id_] for id_ in decision.start]
-        await self._start(uow, owner, chosen, running, sum(asked[one.id].use for one in chosen))
+        chosen = [(running[one.order_id], one) for one in map(loaded.__getitem__, decision.start)]
+        use = sum(asked[one.id].use for _, one in chosen)
+        await self._start(uow, owner, chosen, use, forecast)
         if decision.again:
             await uow.messages.send([ScheduleStep(owner).to(uow.tenant)])
         if decision.waiting_rank is None:
@@ -134,9 +140,9 @@ class ScheduleSubOrders:
         self,
         uow: UnitOfWork,
         owner: str,
-        chosen: Sequence[SubOrder],
-        orders: Mapping[OrderId, Order],
+        chosen: Sequence[tuple[Order, SubOrder]],
         use: int,
+        forecast: Forecast,
     ) -> None:
         """Ask storage for the files of sub-orders; a process that needs none of it begins at once.
 
@@ -144,9 +150,10 @@ class ScheduleSubOrders:
         """
         if not chosen:
             return
-        await self._ask.first(uow, [(orders[one.order_id], one) for one in chosen])
-        asked = [one for one in chosen if one.state is SubOrderState.RUNNING]
-        await uow.sub_orders.save(chosen, self._clock.now())
+        await self._ask.first(uow, chosen, forecast)
+        started = [sub_order for _, sub_order in chosen]
+        asked = [one for one in started if one.state is SubOrderState.RUNNING]
+        await uow.sub_orders.save(started, self._clock.now())
         if asked:
             await uow.capacity.acquire(owner, [sub_order.id for sub_order in asked])
             if self._limits.service:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import orjson
 
+from rs_order.domain.estimates import Range
 from rs_order.domain.files import CatalogFile, FileFilter, FileKind
 from rs_order.domain.ids import OrderId, RequestId, SubOrderId
 from rs_order.domain.order import Order
@@ -80,6 +81,8 @@ def sub_order_of(row: Row) -> SubOrder:
         asked_at=row["asked_at"],
         quota_exceeded=row["quota_exceeded"],
         due_at=row["due_at"],
+        guess=row["guess"],
+        expected=range_of(row),
     )
 
 
@@ -92,7 +95,23 @@ def sub_order_record(sub_order: SubOrder) -> dict[str, Any]:
         "asked_at": sub_order.asked_at,
         "quota_exceeded": sub_order.quota_exceeded,
         "due_at": sub_order.due_at,
+        **expectation_columns(sub_order.guess, sub_order.expected),
         **_counter_columns(sub_order.counters),
+    }
+
+
+def range_of(row: Row) -> Range | None:
+    """Return the range that was given for a sub-order, if there was one."""
+    if row["expected_latest"] is None:
+        return None
+    return Range(row["expected_earliest"], row["expected_latest"])
+
+
+def expectation_columns(guess: float | None, expected: Range | None) -> dict[str, float | None]:
+    return {
+        "guess": guess,
+        "expected_earliest": expected.earliest if expected else None,
+        "expected_latest": expected.latest if expected else None,
     }
 
 

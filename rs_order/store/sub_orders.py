@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from rs_order.domain.estimates import Sample
 from rs_order.domain.identity import SERVICE
 from rs_order.domain.ids import OrderId, SubOrderId, Tenant
 from rs_order.domain.moves import Reason
 from rs_order.domain.shares import HALF_LIFE, Claims, Waiter
 from rs_order.domain.states import SubOrderState
 from rs_order.domain.sub_order import SubOrder
+from rs_order.store.estimates import purge_samples, sample_record
 from rs_order.store.orders import SQL as ORDER_SQL
 from rs_order.store.pool import Connection, Row, statements, tenant_schema
 from rs_order.store.rows import affected, sub_order_of, sub_order_record
@@ -58,6 +60,7 @@ class SubOrders:
     def __init__(self, connection: Connection, tenant: Tenant) -> None:
         self._connection = connection
         self._tenant = tenant
+        self.sampled: list[Sample] = []
 
     async def load(self, ids: Sequence[SubOrderId]) -> list[SubOrder]:
         """Return sub-orders of locked orders, by ascending id."""
@@ -80,8 +83,10 @@ class SubOrders:
         (row,) = await self._connection.fetch(SQL["count_of_order"], order_id, since or 0)
         return SubOrderCount(total=row["total"], storage=row["storage"])
 
-    async def save(self, sub_orders: Sequence[SubOrder], at: datetime) -> None:
-        """Write sub-orders back, and their moves to the history."""
+    async def save(
+        self, sub_orders: Sequence[SubOrder], at: datetime, samples: Sequence[Sample] = ()
+    ) -> None:
+        """Write sub-orders back, their moves to the history, and samples of those that needed tape."""
         if not sub_orders:
             return
         history = [
@@ -90,9 +95,16 @@ class SubOrders:
             for move in one.moves
         ]
         records = [sub_order_record(sub_order) for sub_order in sub_orders]
-        await self._connection.execute(SQL["save"], records, history, at)
+        await self._connection.execute(
+            SQL["save"], records, history, at, [sample_record(one) for one in samples]
+        )
+        self.sampled += samples
         for sub_order in sub_orders:
             sub_order.moves.clear()
+
+    async def purge_samples(self, limit: int) -> int:
+        """Delete up to ``limit`` of the oldest samples that are no longer needed. Return their number."""
+        return await purge_samples(self._connection, limit)
 
     async def stop(
         self, order_id: OrderId, limit: int, *, reason: Reason, at: datetime

@@ -10,6 +10,7 @@ from rs_order.domain.estimates import (
     LEAST_RATIOS,
     NO_EXPERIENCE,
     Experience,
+    Hindsight,
     Outcome,
     Range,
     Sample,
@@ -233,3 +234,25 @@ def test_rounding_goes_outward_and_never_into_the_past(now: datetime, away: floa
 
     assert aware - timedelta(minutes=5) < rounded_down(at, aware) <= at
     assert at <= rounded_up(at, aware) < at + timedelta(hours=6)
+
+
+def test_the_range_at_half_of_the_time_is_learnt_from_what_was_known_then() -> None:
+    known = [sample(n * 1000, 100, guess=100.0, inside=True) for n in range(60)]
+    asked = Sample(
+        NOW + timedelta(seconds=100_000),
+        NOW + timedelta(seconds=100_100),
+        1000,
+        100.0,
+        Range(50, 150),
+    )
+    surprises = [sample(100_060 + n, 1e5, guess=1.0) for n in range(300)]
+
+    assert Hindsight([*known, asked]).at_half(asked) is Outcome.INSIDE
+    assert Hindsight([*known, asked, *surprises]).at_half(asked) is Outcome.INSIDE
+    assert Hindsight([asked]).at_half(asked) is Outcome.NONE
+
+
+def test_half_of_the_time_after_the_upper_end_has_no_range() -> None:
+    late = Sample(NOW, NOW + timedelta(seconds=100), 1000, 10.0, Range(5, 15))
+
+    assert Hindsight([late]).at_half(late) is Outcome.NONE

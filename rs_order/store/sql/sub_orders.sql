@@ -11,6 +11,7 @@ returning id
 -- name: load
 -- $1 ids.
 select id, order_id, owner, kind, state, rank, asks, asked_at, quota_exceeded, due_at,
+       guess, expected_earliest, expected_latest,
        pending_files, pending_bytes,
        available_files, available_bytes,
        downloaded_files, downloaded_bytes,
@@ -25,6 +26,7 @@ order by id
 -- Sub-orders of an order whose files were available from the start, even if they were downloaded meanwhile. A change
 -- of the others announces itself. $1 order id, $2 first id, $3 limit.
 select id, order_id, owner, kind, state, rank, asks, asked_at, quota_exceeded, due_at,
+       guess, expected_earliest, expected_latest,
        pending_files, pending_bytes,
        available_files, available_bytes,
        downloaded_files, downloaded_bytes,
@@ -48,11 +50,13 @@ join dataset_task task on task.id = sub_order.dataset_task_id
 where sub_order.order_id = $1 and sub_order.id >= $2
 
 -- name: save
--- Write sub-orders back, with their lines of the history. Their orders are locked. $1 records, $2 history, $3 now.
+-- Write sub-orders back, with their lines of the history, and samples of those that storage has settled. Their orders
+-- are locked. $1 records, $2 history, $3 now, $4 samples.
 with saved as (
 update sub_order
 set state = record.state, rank = record.rank, asks = record.asks,
     asked_at = record.asked_at, quota_exceeded = record.quota_exceeded, due_at = record.due_at,
+    guess = record.guess, expected_earliest = record.expected_earliest, expected_latest = record.expected_latest,
     pending_files = record.pending_files, pending_bytes = record.pending_bytes,
     available_files = record.available_files, available_bytes = record.available_bytes,
     downloaded_files = record.downloaded_files, downloaded_bytes = record.downloaded_bytes,
@@ -62,6 +66,7 @@ set state = record.state, rank = record.rank, asks = record.asks,
 from jsonb_to_recordset($1::jsonb) as record (
     id bigint, state text, rank timestamptz, asks integer, asked_at timestamptz,
     quota_exceeded boolean, due_at timestamptz,
+    guess double precision, expected_earliest double precision, expected_latest double precision,
     pending_files bigint, pending_bytes bigint,
     available_files bigint, available_bytes bigint,
     downloaded_files bigint, downloaded_bytes bigint,
@@ -69,6 +74,13 @@ from jsonb_to_recordset($1::jsonb) as record (
     error_files bigint, error_bytes bigint,
     processing_error_files bigint, processing_error_bytes bigint)
 where sub_order.id = record.id
+), sampled as (
+insert into restore_sample (
+    storage, asked_at, settled_at, files, bytes, guess, expected_earliest, expected_latest)
+select storage, asked_at, settled_at, files, bytes, guess, expected_earliest, expected_latest
+from jsonb_to_recordset($4::jsonb) as sample (
+    storage text, asked_at timestamptz, settled_at timestamptz, files integer, bytes bigint,
+    guess double precision, expected_earliest double precision, expected_latest double precision)
 )
 insert into history (order_id, sub_order_id, before, after, reason, actor, at)
 select order_id, sub_order_id, before, after, reason, actor, $3
