@@ -1,5 +1,7 @@
 """Messages of rs-storage, rs-admin and rs-admin-instance (amqp.md 3.2, 3.7, 3.9)."""
 
+from typing import Any
+
 from pydantic import ConfigDict, Field
 
 from rs_order.contracts.wire import Text, WireModel
@@ -81,7 +83,18 @@ class FilesRestorationRequest(WireModel):
 class FileReferenceEvent(WireModel):
     """An event about a file of storage. Only the types of the constants above concern orders."""
 
+    model_config = ConfigDict(populate_by_name=True)
+
     type: Text | None = None
     checksum: Text | None = None
     message: Text | None = None
     origin_storage: Text | None = Field(default=None, alias="originStorage")
+    groups: Any = Field(None, alias="groupIds")
+    """The requests that it answers. Nothing else of the event depends on them, so any value is accepted."""
+
+    @property
+    def group_ids(self) -> list[str]:
+        """The group ids of the requests that it answers, or none if they can't be read."""
+        if not isinstance(self.groups, list):
+            return []
+        return self.groups if all(isinstance(group, str) for group in self.groups) else []

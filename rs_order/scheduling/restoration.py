@@ -1,10 +1,10 @@
 """Requests the files of sub-orders from storage, applies its events (amqp.md 3.2), and gives up in time."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
-from uuid import uuid4
 
 from rs_order.consumers.batches import Received, dropped
 from rs_order.contracts.order_messages import ResponseStatus
@@ -21,6 +21,7 @@ from rs_order.core.settlement import Cause, Settlement
 from rs_order.core.shared_steps import StartProcessingStep, StopSubOrdersStep
 from rs_order.core.steps import Step
 from rs_order.domain.estimates import Sample
+from rs_order.domain.group_ids import asking_sub_order, group_id
 from rs_order.domain.identity import SERVICE
 from rs_order.domain.ids import Checksum, OrderId, SubOrderId, Tenant
 from rs_order.domain.moves import Reason
@@ -35,12 +36,19 @@ from rs_order.store.unit_of_work import Store, UnitOfWork
 
 LONGEST_STORAGE: Final = 128
 """Characters of a storage's name that are kept."""
+ANYBODY: Final[Mapping[Checksum, Collection[SubOrderId]]] = MappingProxyType({})
+"""Rejections that answer the request of whoever waits for the file."""
 
 
 def restore_requests(
-    tenant: Tenant, order: Order, checksums: Sequence[Checksum], most: int
+    tenant: Tenant,
+    order: Order,
+    sub_order: SubOrderId,
+    checksums: Sequence[Checksum],
+    *,
+    most: int,
 ) -> list[OutgoingMessage]:
-    """Return requests for distinct checksums, ``most`` in each, each with a group id of its own."""
+    """Return requests of a sub-order for distinct checksums, ``most`` in each, each with its own group id."""
     return [
         OutgoingMessage(
             kind=MessageKind.RESTORE_REQUEST,
@@ -48,7 +56,7 @@ def restore_requests(
             body=FilesRestorationRequest(
                 checksums=list(checksums[start : start + most]),
                 availability_hours=order.sub_order_hours,
-                group_id=str(uuid4()),
+                group_id=str(group_id(sub_order)),
             ).to_wire(),
         )
         for start in range(0, len(checksums), most)
@@ -108,7 +116,7 @@ class AskStorage:
             return [StartProcessingStep(order.id, sub_order.id).to(tenant)]
         sub_order.start(now)
         return [
-            *restore_requests(tenant, order, checksums, self._checksums),
+            *restore_requests(tenant, order, sub_order.id, checksums, most=self._checksums),
             self._reminder(tenant, sub_order),
         ]
 
@@ -135,7 +143,13 @@ class AskStorage:
             pending = await uow.files.pending_checksums([sub_order.id])
             await uow.messages.send(
                 [
-                    *restore_requests(tenant, order, pending[sub_order.id], self._checksums),
+                    *restore_requests(
+                        tenant,
+                        order,
+                        sub_order.id,
+                        pending[sub_order.id],
+                        most=self._checksums,
+                    ),
                     self._reminder(tenant, sub_order),
                 ]
             )
@@ -208,11 +222,18 @@ class ApplyAvailability:
         tenant: Tenant,
         available: Sequence[Checksum],
         unavailable: Mapping[Checksum, str],
+        askers: Mapping[Checksum, Collection[SubOrderId]] = ANYBODY,
         storage: str | None = None,
     ) -> Applied:
         """Apply a batch of answers. A checksum in both arguments counts as unavailable.
 
-        ``storage``: that most of the files come from, if it is known.
+        Args:
+            tenant: the tenant.
+            available: checksums of available files.
+            unavailable: checksums of the others, each with its reason.
+            askers: the sub-orders whose requests "unavailable" answers, if the events name them. Others wait
+                for the answer to their own request, because the event may be older.
+            storage: the one that most of the files come from, if it is known.
         """
         checksums = sorted({*available, *unavailable})
         async with self._store.unit_of_work(tenant) as uow:
@@ -222,13 +243,39 @@ class ApplyAvailability:
                 return Applied()
             ids = [order.id for order in orders]
             cause = Cause(Reason.STORAGE_ANSWERED, "storage", self._clock.now(), storage)
-            moves = await uow.files.settle_by_checksum(ids, available, unavailable)
+            moves = await uow.files.settle_by_checksum(ids, available, unavailable, askers)
             await self._settlement.apply(uow, orders, moves, cause)
-            complete = await uow.inputs.settle_by_checksum(ids, available, unavailable)
+            complete = await uow.inputs.settle_by_checksum(ids, available, unavailable, askers)
             if complete:
                 await self._processing.begin(uow, complete, reason=cause.reason, at=cause.at)
         done = uow.messages.count_responded(ResponseStatus.SUBORDER_DONE)
         return Applied(done, uow.sub_orders.sampled)
+
+
+class Rejections:
+    """The rejections of a batch of events."""
+
+    def __init__(self) -> None:
+        self.reasons: dict[Checksum, str] = {}
+        self._named: dict[Checksum, set[SubOrderId]] = {}
+        self._unnamed: set[Checksum] = set()
+
+    def add(self, event: FileReferenceEvent) -> None:
+        """Add an event of the type ``AVAILABILITY_ERROR``."""
+        checksum = Checksum(event.checksum or "")
+        self.reasons[checksum] = event.message or "Storage can't deliver it."
+        groups = [asking_sub_order(group) for group in event.group_ids]
+        self._named.setdefault(checksum, set()).update(one for one in groups if one is not None)
+        if None in groups or not groups:
+            self._unnamed.add(checksum)
+
+    def askers(self) -> Mapping[Checksum, Collection[SubOrderId]]:
+        """Return the sub-orders whose requests are rejected, of the checksums whose events all name them."""
+        return {
+            checksum: named
+            for checksum, named in self._named.items()
+            if checksum not in self._unnamed
+        }
 
 
 class FileReferenceHandler:
@@ -252,24 +299,29 @@ class FileReferenceHandler:
 
     async def __call__(self, tenant: Tenant, batch: Sequence[Received[FileReferenceEvent]]) -> None:
         available: set[Checksum] = set()
-        unavailable: dict[Checksum, str] = {}
+        rejections = Rejections()
         storages: Counter[str] = Counter()
         for received in batch:
             event = received.message
             if event.checksum and event.type == AVAILABLE:
                 available.add(Checksum(event.checksum))
             elif event.checksum and event.type == AVAILABILITY_ERROR:
-                unavailable[Checksum(event.checksum)] = event.message or "Storage can't deliver it."
+                rejections.add(event)
             else:
                 dropped.labels(received.delivery.queue, "unused-type").inc()
                 continue
             if event.origin_storage:
                 storages[event.origin_storage[:LONGEST_STORAGE]] += 1
-        if not available and not unavailable:
+        if not available and not rejections.reasons:
             return
         arrived = self._clock.now()
-        storage = max(storages, key=storages.__getitem__, default=None)
-        applied = await self._apply.handle(tenant, sorted(available), unavailable, storage)
+        applied = await self._apply.handle(
+            tenant,
+            sorted(available),
+            rejections.reasons,
+            rejections.askers(),
+            storage=max(storages, key=storages.__getitem__, default=None),
+        )
         last_event = max(received.delivery.timestamp or arrived for received in batch)
         self._measurements.sub_orders_done(tenant, applied.done, last_event, self._clock.now())
         if applied.samples:

@@ -1,13 +1,13 @@
 """Data files of orders."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from rs_order.domain.ids import Checksum, DataFileId, OrderId, SubOrderId
 from rs_order.domain.states import FileMove
 from rs_order.ports import FetchResult, FileOutcome
 from rs_order.store.pool import Connection, statements
-from rs_order.store.rows import affected, move_of
+from rs_order.store.rows import affected, asker_columns, move_of
 
 SQL = statements("files")
 
@@ -32,14 +32,19 @@ class Files:
         orders: Sequence[OrderId],
         available: Sequence[Checksum],
         unavailable: Mapping[Checksum, str],
+        askers: Mapping[Checksum, Collection[SubOrderId]],
     ) -> list[FileMove]:
-        """Apply storage events to files that storage was asked for. Return what moved; "unavailable" wins."""
+        """Apply storage events to files that storage was asked for. Return what moved; "unavailable" wins.
+
+        A checksum of ``askers`` is unavailable for these sub-orders only.
+        """
         return await self._moves(
             "settle_by_checksum",
             orders,
             available,
             list(unavailable),
             list(unavailable.values()),
+            *asker_columns(askers),
         )
 
     async def give_up(self, sub_order: SubOrderId, reason: str) -> list[FileMove]:

@@ -1,6 +1,6 @@
 """Input files of processes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from rs_order.domain.files import NO_CHECKSUM, CatalogFile, DataType, FileType, OtherType, identity
@@ -8,7 +8,7 @@ from rs_order.domain.ids import Checksum, DatasetTaskId, OrderId, SubOrderId, Ur
 from rs_order.domain.input_batches import InputFile, InputProduct
 from rs_order.domain.order import Order
 from rs_order.store.pool import Connection, Row, statements
-from rs_order.store.rows import affected, content_columns
+from rs_order.store.rows import affected, asker_columns, content_columns
 
 SQL = statements("processing")
 
@@ -75,10 +75,20 @@ class ProcessInputs:
         orders: Sequence[OrderId],
         available: Sequence[Checksum],
         unavailable: Mapping[Checksum, str],
+        askers: Mapping[Checksum, Collection[SubOrderId]],
     ) -> list[SubOrderId]:
-        """Apply storage events. Return the running sub-orders that changed and have no pending input left."""
+        """Apply storage events, as `Files.settle_by_checksum` does.
+
+        Returns:
+            The running sub-orders that changed and have no pending input left.
+        """
         changed = await self._connection.fetch(
-            SQL["settle_inputs"], orders, available, list(unavailable), list(unavailable.values())
+            SQL["settle_inputs"],
+            orders,
+            available,
+            list(unavailable),
+            list(unavailable.values()),
+            *asker_columns(askers),
         )
         if not changed:
             return []

@@ -1,6 +1,6 @@
 """Conversion of rows to domain objects and back."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -8,7 +8,7 @@ import orjson
 
 from rs_order.domain.estimates import Range
 from rs_order.domain.files import CatalogFile, FileFilter, FileKind
-from rs_order.domain.ids import OrderId, RequestId, SubOrderId
+from rs_order.domain.ids import Checksum, OrderId, RequestId, SubOrderId
 from rs_order.domain.order import Order
 from rs_order.domain.process import Cardinality, Forecast, LimitKind, Process, ProcessChoice, Scope
 from rs_order.domain.states import (
@@ -197,3 +197,11 @@ def json_text(value: Any) -> str:
 def affected(status: str) -> int:
     """Return how many rows a statement changed, from the server's command tag (``DELETE 12``)."""
     return int(status.rsplit(" ", 1)[-1])
+
+
+def asker_columns(
+    askers: Mapping[Checksum, Collection[SubOrderId]],
+) -> tuple[list[Checksum], list[SubOrderId]]:
+    """Return checksums and sub-orders as two columns, with a row for each pair."""
+    rows = [(checksum, one) for checksum, sub_orders in askers.items() for one in sub_orders]
+    return [checksum for checksum, _ in rows], [one for _, one in rows]

@@ -1,12 +1,14 @@
 """Helpers for tests that share a deployment: own users, own dead letters, and waiting for the service."""
 
 import asyncio
+import json
 from typing import Any
 from uuid import uuid4
 
 import aio_pika
 from aio_pika.abc import AbstractIncomingMessage
 
+from rs_order.sandbox.simulated_platform import BUNDLED_ARCHIVE
 from rs_order.sandbox.user_directory import User
 from tests.acceptance.platform import Platform
 from tests.support.polling import WAIT_SECONDS, eventually
@@ -93,3 +95,16 @@ LABELS = {
     "unknown": "Unknown tenant in AMQP message header.",
     "batch": "Unexpected AMQP batch processing failure.",
 }
+
+
+def md5_of(filename: str) -> str:
+    """Return the checksum of a file of the packaged archive."""
+    manifest: dict[str, Any] = json.loads((BUNDLED_ARCHIVE / "manifest.json").read_text())
+    (found,) = {
+        file["md5"]
+        for dataset in manifest["datasets"]
+        for product in dataset["products"]
+        for file in product["files"]
+        if file["filename"] == filename
+    }
+    return str(found)

@@ -1,13 +1,10 @@
 """Cancel requests: they get no response, and delete an order for good in any of its states."""
 
-import json
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from rs_order.sandbox.faults import Outage, OutageMode, Service
-from rs_order.sandbox.simulated_platform import BUNDLED_ARCHIVE
 from tests.acceptance.platform import Platform
-from tests.acceptance.shared_platform import EVE_01, fence, new_user, state_of, until_rows
+from tests.acceptance.shared_platform import EVE_01, fence, md5_of, new_user, state_of, until_rows
 from tests.support.polling import eventually
 
 DAM = Service.DAM
@@ -197,19 +194,6 @@ def _in_order(statuses: list[str]) -> bool:
     """True if GRANTED comes first, a final status last if at all, and only SUBORDER_DONE repeats."""
     middle = [status for status in statuses[1:] if status != "SUBORDER_DONE"]
     return statuses[0] == "GRANTED" and middle in ([], statuses[-1:])
-
-
-def md5_of(filename: str) -> str:
-    """Return the checksum of a file of the packaged archive."""
-    manifest: dict[str, Any] = json.loads((BUNDLED_ARCHIVE / "manifest.json").read_text())
-    (found,) = {
-        file["md5"]
-        for dataset in manifest["datasets"]
-        for product in dataset["products"]
-        for file in product["files"]
-        if file["filename"] == filename
-    }
-    return str(found)
 
 
 async def until_deleted(platform: Platform, order_id: int) -> None:

@@ -22,6 +22,7 @@ from tests.acceptance.shared_platform import (
     FILE_REFERENCE_QUEUE,
     FILE_REFERENCES,
     fence,
+    md5_of,
     new_user,
     until_rows,
 )
@@ -86,6 +87,30 @@ async def test_an_unanswered_order_expires_and_a_late_event_changes_nothing(
         assert not await platform.rows(
             "select 1 from data_file where order_id = (select min(id) from orders)"
         )
+
+
+async def test_an_error_of_an_earlier_request_does_not_answer_a_retry(platform: Platform) -> None:
+    """The event names the request that it answers. It comes again before the answer to the retry's own."""
+    user, faults = new_user(platform), platform.sandbox.faults
+    sent = platform.sandbox.events_since()
+    faults.storage_errors = {md5_of("eve_01.txt"): "tape is broken"}
+    correlation_id = await platform.peer.order(EVE_01, user=user)
+    order_id = (await platform.peer.until(correlation_id, "FAILED")).body["orderId"]
+    errors = platform.sandbox.events_since(sent[-1].number if sent else 0)
+    faults.storage_errors, faults.silence = {}, True
+    asked = len(platform.sandbox.restores.requests)
+    async with platform.client(user) as client:
+        assert (await client.put(f"/user/orders/{order_id}/retry")).status_code == 200
+    await platform.sandbox.restores.wait_for_requests(asked + 1)
+
+    for event in errors:
+        platform.sandbox.send(event.event)
+    faults.silence = False
+    platform.sandbox.restores.release()
+    await platform.peer.until(correlation_id, "DONE")
+
+    assert [event.event.body["type"] for event in errors] == ["AVAILABILITY_ERROR"]
+    assert platform.peer.statuses(correlation_id) == ["GRANTED", "FAILED", "SUBORDER_DONE", "DONE"]
 
 
 async def test_events_sent_three_times_count_once(platform: Platform) -> None:

@@ -11,8 +11,7 @@ import pytest
 from rs_order.sandbox.faults import Outage, OutageMode, Service
 from rs_order.sandbox.user_directory import User
 from tests.acceptance.platform import Platform
-from tests.acceptance.shared_platform import EVE_01, new_user, state_of, until_rows
-from tests.acceptance.test_cancel import md5_of
+from tests.acceptance.shared_platform import EVE_01, md5_of, new_user, state_of, until_rows
 from tests.support.history import HISTORY, unexplained_moves
 from tests.support.polling import eventually
 

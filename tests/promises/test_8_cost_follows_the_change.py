@@ -231,7 +231,11 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 HOT: list[tuple[str, str, tuple[Any, ...]]] = [
-    ("files", "settle_by_checksum", ([1, 2, 3], ["a" * 32, "b" * 32], ["c" * 32], ["broken"])),
+    (
+        "files",
+        "settle_by_checksum",
+        ([1, 2, 3], ["a" * 32, "b" * 32], ["c" * 32], ["broken"], ["c" * 32], [4]),
+    ),
     ("files", "pending_checksums", ([1, 2],)),
     ("files", "available_files", (2, 0, 100)),
     ("files", "files_of_order", (2, 0, 100)),
@@ -250,7 +254,11 @@ HOT: list[tuple[str, str, tuple[Any, ...]]] = [
     ("completions", "known_files", (1, ["5e0c7a52-6f0e-4a5b-8f39-3b1f6f6a8d10"])),
     ("processing", "known_inputs", (1, ["5e0c7a52-6f0e-4a5b-8f39-3b1f6f6a8d10"])),
     ("processing", "inputs", (1,)),
-    ("processing", "settle_inputs", ([1, 2, 3], ["a" * 32, "b" * 32], ["c" * 32], ["broken"])),
+    (
+        "processing",
+        "settle_inputs",
+        ([1, 2, 3], ["a" * 32, "b" * 32], ["c" * 32], ["broken"], ["c" * 32], [4]),
+    ),
     ("processing", "without_pending_inputs", ([1, 2],)),
     ("processing", "count_pending_inputs", ([1, 2],)),
     ("processing", "work", (1,)),

@@ -8,14 +8,22 @@ order by sub_order_id, checksum
 
 -- name: settle_by_checksum
 -- Apply storage events to files that storage was asked for. "Unavailable" wins. The orders are locked.
--- $1 orders, $2 available checksums, $3 unavailable checksums, $4 their reasons.
-with event as (
-    select checksum, 'ERROR' as state, reason from unnest($3::text[], $4::text[]) as given (checksum, reason)
-    union all
-    select checksum, 'AVAILABLE', null from unnest($2::text[]) as given (checksum)
-    where checksum <> all ($3::text[])
+-- $1 orders, $2 available checksums, $3 unavailable checksums, $4 their reasons, $5 and $6 unavailable checksums and
+-- the sub-orders that they concern; those that aren't in $5 concern all.
+with concerned as (
+    select checksum, array_agg(sub_order_id) as sub_orders
+    from unnest($5::text[], $6::bigint[]) as given (checksum, sub_order_id) group by checksum
+), event as (
+    select checksum, is_available, is_unavailable, reason, sub_orders
+    from (select checksum, true from unnest($2::text[]) as given (checksum)) as available (checksum, is_available)
+    full join (select checksum, true, reason from unnest($3::text[], $4::text[]) as given (checksum, reason))
+        as unavailable (checksum, is_unavailable, reason) using (checksum)
+    left join concerned using (checksum)
 ), target as (
-    select file.id, file.state as before, event.state as after, event.reason
+    select file.id, file.state as before, event.reason,
+        case when is_unavailable and (sub_orders is null or file.sub_order_id = any (sub_orders)) then 'ERROR'
+             when is_available then 'AVAILABLE'
+             else file.state end as after
     from data_file file
     join event on event.checksum = file.checksum
     join sub_order on sub_order.id = file.sub_order_id
@@ -26,15 +34,14 @@ with event as (
            and (sub_order.state = 'RUNNING' or (sub_order.state = 'READY' and sub_order.asks > 0)))
           or (file.state = 'ERROR' and file.reason_code = 'storage-silent')
       )
-      and file.state <> event.state
     order by file.id
     for update of file
 ), moved as (
     update data_file file
-    set state = target.after, reason = target.reason,
+    set state = target.after, reason = case when target.after = 'ERROR' then target.reason end,
         reason_code = case when target.after = 'ERROR' then 'storage-refused' end
     from target
-    where file.id = target.id
+    where file.id = target.id and target.before <> target.after
     returning file.order_id, file.sub_order_id, target.before, target.after, coalesce(file.size, 0) as size
 )
 select order_id, sub_order_id, before, after, count(*) as files, sum(size)::bigint as bytes

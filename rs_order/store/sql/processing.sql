@@ -22,23 +22,35 @@ order by id
 -- Apply storage events to inputs that storage was asked for. "Unavailable" wins. The orders are locked.
 -- Storage was asked for a READY sub-order before its order was paused; its process starts when the order is
 -- resumed. Returns the RUNNING sub-orders that changed. $1 orders, $2 available checksums, $3 unavailable
--- checksums, $4 their reasons.
-with event as (
-    select checksum, 'ERROR' as state, reason from unnest($3::text[], $4::text[]) as given (checksum, reason)
-    union all
-    select checksum, 'AVAILABLE', null from unnest($2::text[]) as given (checksum)
-    where checksum <> all ($3::text[])
+-- checksums, $4 their reasons, $5 and $6 unavailable checksums and the sub-orders that they concern; those that
+-- aren't in $5 concern all.
+with concerned as (
+    select checksum, array_agg(sub_order_id) as sub_orders
+    from unnest($5::text[], $6::bigint[]) as given (checksum, sub_order_id) group by checksum
+), event as (
+    select checksum, is_available, is_unavailable, reason, sub_orders
+    from (select checksum, true from unnest($2::text[]) as given (checksum)) as available (checksum, is_available)
+    full join (select checksum, true, reason from unnest($3::text[], $4::text[]) as given (checksum, reason))
+        as unavailable (checksum, is_unavailable, reason) using (checksum)
+    left join concerned using (checksum)
+), target as (
+    select input.id, input.state as before, event.reason, sub_order.state as sub_order_state,
+        case when is_unavailable and (sub_orders is null or input.sub_order_id = any (sub_orders)) then 'ERROR'
+             when is_available then 'AVAILABLE'
+             else input.state end as after
+    from process_input input
+    join event on event.checksum = input.checksum
+    join sub_order on sub_order.id = input.sub_order_id
+    where input.order_id = any ($1) and input.state <> 'ERROR' and not input.external
+      and (sub_order.state = 'RUNNING' or (sub_order.state = 'READY' and sub_order.asks > 0))
 ), moved as (
     update process_input input
-    set state = event.state, reason = event.reason
-    from event, sub_order
-    where input.checksum = event.checksum and input.state <> 'ERROR' and not input.external
-      and input.order_id = any ($1) and input.state <> event.state
-      and sub_order.id = input.sub_order_id
-      and (sub_order.state = 'RUNNING' or (sub_order.state = 'READY' and sub_order.asks > 0))
-    returning input.sub_order_id, sub_order.state
+    set state = target.after, reason = case when target.after = 'ERROR' then target.reason end
+    from target
+    where input.id = target.id and target.before <> target.after
+    returning input.sub_order_id, target.sub_order_state
 )
-select distinct sub_order_id from moved where state = 'RUNNING'
+select distinct sub_order_id from moved where sub_order_state = 'RUNNING'
 
 -- name: without_pending_inputs
 -- The sub-orders among these that have no pending input. $1 sub-orders.
