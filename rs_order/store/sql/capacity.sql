@@ -12,23 +12,23 @@ join rs_order.tenant on tenant.name = running.tenant and tenant.active
 -- name: claims
 -- The capacity in use, the number of other owners to whom capacity is promised, whether some is promised to this one,
 -- and whether others wait who could be woken. $1 tenant, $2 owner.
-with waiting as (
-    select waiting.tenant, waiting.owner, woken_at
-    from rs_order.waiting_user waiting
-    join rs_order.tenant on tenant.name = waiting.tenant and tenant.active
-    where (waiting.tenant, waiting.owner) <> ($1, $2)
-)
 select (
         select count(*)
         from rs_order.running_sub_order running
         join rs_order.tenant on tenant.name = running.tenant and tenant.active
     ) as used,
-    (select count(*) from waiting where woken_at is not null) as promised,
+    (
+        select count(*)
+        from rs_order.waiting_user waiting
+        join rs_order.tenant on tenant.name = waiting.tenant and tenant.active
+        where waiting.woken_at is not null and (waiting.tenant, waiting.owner) <> ($1, $2)
+    ) as promised,
     exists (
         select from rs_order.waiting_user where tenant = $1 and owner = $2 and woken_at is not null) as woken,
     exists (
-        select from waiting
-        where woken_at is null and not exists (
+        select from rs_order.waiting_user waiting
+        join rs_order.tenant on tenant.name = waiting.tenant and tenant.active
+        where waiting.woken_at is null and (waiting.tenant, waiting.owner) <> ($1, $2) and not exists (
             select from rs_order.hold
             where hold.tenant = waiting.tenant and order_id is null
               and (hold.owner is null or hold.owner = waiting.owner))
@@ -65,30 +65,37 @@ delete from rs_order.waiting_user where tenant = $1 and owner = $2
 -- The owners who start next, the first one first: of the tenant, and within it of the owner, whose recent use divided
 -- by their weight is smallest; among equals, that with the fewest running sub-orders, then the lowest rank. If capacity
 -- is free for several, tenants take turns. Held owners are left out. $1 limit, $2 half-life.
-with running as materialized (
-    select tenant, owner, count(*) as sub_orders from rs_order.running_sub_order group by tenant, owner
+with tenant_running as materialized (
+    select tenant, count(*) as sub_orders from rs_order.running_sub_order group by tenant
+), woken as materialized (
+    select tenant, count(*) as owners from rs_order.waiting_user where woken_at is not null group by tenant
 ), next_tenant as materialized (
-    select served.name as tenant,
-        (select count(*) from rs_order.waiting_user woken
-         where woken.tenant = served.name and woken.woken_at is not null) as woken,
-        rs_order.use_level(share.used_bytes, share.used_at, share.weight, $2) as level,
-        (select coalesce(sum(sub_orders), 0) from running where running.tenant = served.name) as running,
-        first.rank
-    from rs_order.tenant served
+    -- Tenants are looked up in their order until enough have a waiting owner. All that are equal to the last one count:
+    -- the lowest rank decides among them.
+    select tenant_in_order.*, first.rank
+    from (
+        select served.name as tenant, coalesce(woken.owners, 0) as woken,
+            rs_order.use_level(share.used_bytes, share.used_at, share.weight, $2) as level,
+            coalesce(tenant_running.sub_orders, 0) as running
+        from rs_order.tenant served
+        left join rs_order.share on share.tenant = served.name and share.owner = ''
+        left join tenant_running on tenant_running.tenant = served.name
+        left join woken on woken.tenant = served.name
+        where served.active
+        order by woken, level, running
+    ) as tenant_in_order
     cross join lateral (
         select waiting.rank
         from rs_order.waiting_user waiting
-        where waiting.tenant = served.name and waiting.woken_at is null
+        where waiting.tenant = tenant_in_order.tenant and waiting.woken_at is null
           and not exists (
               select from rs_order.hold
               where hold.tenant = waiting.tenant and order_id is null
                 and (hold.owner is null or hold.owner = waiting.owner))
         order by waiting.rank limit 1
     ) as first
-    left join rs_order.share on share.tenant = served.name and share.owner = ''
-    where served.active
-    order by woken, level, running, rank
-    limit $1
+    order by woken, level, running
+    fetch first $1 rows with ties
 )
 select next_tenant.tenant, next_owner.owner, next_owner.rank
 from next_tenant
@@ -101,7 +108,10 @@ cross join lateral (
     from rs_order.waiting_user waiting
     left join rs_order.share on share.tenant = waiting.tenant and share.owner = waiting.owner
     left join rs_order.role_weight on role_weight.tenant = waiting.tenant and role_weight.role = waiting.role
-    left join running on running.tenant = waiting.tenant and running.owner = waiting.owner
+    left join (
+        select owner, count(*) as sub_orders from rs_order.running_sub_order running
+        where running.tenant = next_tenant.tenant group by owner
+    ) as running on running.owner = waiting.owner
     where waiting.tenant = next_tenant.tenant and waiting.woken_at is null
       and not exists (
           select from rs_order.hold

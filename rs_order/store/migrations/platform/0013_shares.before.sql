@@ -14,6 +14,7 @@ create table rs_order.share (
     used_at timestamptz not null,
     primary key (tenant, owner)
 );
+create index share_of_tenant on rs_order.share (tenant) where owner = '';
 
 create table rs_order.role_weight (
     tenant text not null,
