@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from datetime import timedelta
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -11,6 +12,7 @@ from rs_order.app.application import Application
 from rs_order.app.shared_parts import SharedParts
 from rs_order.audit.routes import audit_router
 from rs_order.baskets.routes import BasketUseCases, baskets_router
+from rs_order.core.order_watch import OrderWatch
 from rs_order.dead_letters.routes import DeadLetterServices, dead_letters_router
 from rs_order.downloads.file_routes import file_downloads_router
 from rs_order.downloads.metalink import Metalinks
@@ -20,6 +22,7 @@ from rs_order.orders.file_lists import FileListServices, file_lists_router
 from rs_order.orders.routes import OrderServices, orders_router
 from rs_order.orders.search import order_search_router
 from rs_order.ports import Health
+from rs_order.progress.routes import ProgressServices, progress_router
 from rs_order.rest.access import Access, DefaultRoles
 from rs_order.rest.actuator import Metrics, actuator_router
 from rs_order.rest.openapi import api_docs_router
@@ -37,6 +40,7 @@ from rs_order.store.file_views import FileViews
 from rs_order.store.holds import HoldViews
 from rs_order.store.order_views import OrderViews
 from rs_order.store.pool import Pool
+from rs_order.store.progress import Progress
 from rs_order.store.tenants import DataSource, Maintenance
 from rs_order.tenants.data_source import data_source_router
 from rs_order.tenants.maintenance import SwitchMaintenance, maintenance_router
@@ -71,6 +75,7 @@ class RestServices:
     holds: HoldServices
     metrics: Metrics
     orders: OrderServices
+    progress: ProgressServices
     shares: ManageShares
     tenants: TenantServices
     settings: RestSettings
@@ -107,6 +112,7 @@ def _order_routers(services: RestServices) -> list[APIRouter]:
         metalinks_router(access, downloads),
         baskets_router(access, services.baskets),
         orders_router(access, orders),
+        progress_router(access, services.progress),
         actions_router(access, services.actions, orders.views),
         order_search_router(access, orders.views, orders.users),
         file_lists_router(access, services.files),
@@ -140,6 +146,7 @@ def absent_services(**given: Any) -> RestServices:
         "files": _absent(FileListServices),
         "holds": _absent(HoldServices),
         "orders": _absent(OrderServices),
+        "progress": _absent(ProgressServices),
         "tenants": _absent(TenantServices),
         "settings": RestSettings(),
     }
@@ -169,6 +176,7 @@ def rest_services(
         orders=OrderServices(
             application.orders.create, application.orders.apply, views, shared.clients.users
         ),
+        progress=_progress_services(shared, pool),
         shares=application.shares,
         tenants=_tenant_services(application, pool, maintenance),
         settings=_rest_settings(shared.settings),
@@ -199,6 +207,15 @@ def _download_services(application: Application, pool: Pool) -> DownloadServices
         clock=shared.clock,
         at_once=DownloadsAtOnce(shared.settings.user_downloads_at_once),
     )
+
+
+def _progress_services(shared: SharedParts, pool: Pool) -> ProgressServices:
+    progress = Progress(
+        pool,
+        slots_per_user=shared.limits.per_user,
+        silent_after=timedelta(minutes=shared.settings.storage_reask_minutes),
+    )
+    return ProgressServices(progress, OrderWatch(progress, shared.clock), shared.clock)
 
 
 def _tenant_services(

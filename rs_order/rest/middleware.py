@@ -19,6 +19,7 @@ from rs_order.rest.errors import expected_cause, messages_answer
 
 _FACTS: Final = "rs_order.facts"
 _HEAD: Final = "rs_order.head"
+_DOTS_OF_JWT: Final = 2
 
 log = structlog.stdlib.get_logger("rs_order.rest")
 
@@ -119,9 +120,15 @@ class QueryToken:
 
 
 def _token(scope: Scope) -> str | None:
+    """Return the token of the caller. Pages of lists have a ``token`` too, which is no JWT."""
     query: bytes = scope["query_string"]
     tokens = parse_qs(query.decode("latin-1")).get("token")
-    return tokens[0] if tokens else None
+    if not tokens:
+        return None
+    signed = [token for token in tokens if token.count(".") == _DOTS_OF_JWT]
+    if not signed and "Authorization" in Headers(scope=scope):
+        return None
+    return (signed or tokens)[0]
 
 
 RawHeader = tuple[bytes, bytes]

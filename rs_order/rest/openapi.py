@@ -46,6 +46,7 @@ Orders of archived files: fill a basket, order, follow the order, download.
 _TAGS: Final = {
     "baskets": "Select the products to order.",
     "orders": "Create, list and follow orders.",
+    "progress": "See why an order isn't further, and who can change it.",
     "actions": "Pause, resume, restart, retry and delete orders.",
     "search": "Search the orders of all users, for operators.",
     "file lists": "List the files of an order, and those that can be downloaded.",

@@ -32,6 +32,7 @@ class ProblemCode(StrEnum):
     """The codes of failures. They are stable: clients compare them (faces.md 8.2)."""
 
     MALFORMED_REQUEST = "malformed-request"
+    NOT_OWNER = "not-owner"
     TOO_MANY_REQUESTS = "too-many-requests"
     REASON_MISSING = "reason-missing"
     REASON_TOO_LONG = "reason-too-long"
@@ -42,6 +43,7 @@ class ProblemCode(StrEnum):
     UNKNOWN_HOLD = "unknown-hold"
     WEIGHT_OUT_OF_RANGE = "weight-out-of-range"
     WEIGHT_OF_TWO = "weight-of-two"
+    UNKNOWN_ORDER = "unknown-order"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +65,17 @@ PROBLEMS: Final[Mapping[ProblemCode, ProblemType]] = {
         "A parameter, a header or the body of the request can't be read.",
         "Correct what the messages name, and send the request again.",
     ),
+    ProblemCode.NOT_OWNER: ProblemType(
+        403,
+        "Not your order",
+        "The order belongs to another user. Only its owner and administrators may see it.",
+        "Check the id of the order, and the user of your token.",
+    ),
     ProblemCode.TOO_MANY_REQUESTS: ProblemType(
         429,
         "Too many requests",
         "You sent more requests in a short time than one user may send.",
-        "Wait as long as the header Retry-After says.",
+        "Wait as long as the header Retry-After says. To follow an order, use Prefer: wait=45.",
         retriable=True,
     ),
     ProblemCode.REASON_MISSING: ProblemType(
@@ -114,6 +122,12 @@ PROBLEMS: Final[Mapping[ProblemCode, ProblemType]] = {
         "Weight of two",
         "A weight is of a user, of a role, or of the project.",
         "Name a user or a role, not both.",
+    ),
+    ProblemCode.UNKNOWN_ORDER: ProblemType(
+        404,
+        "No such order",
+        "The project has no order with this id, or it was removed.",
+        "List your orders with GET /user/orders.",
     ),
 }
 """The only codes that a response may have."""

@@ -352,6 +352,22 @@ PREVIEW_SHARE: Final = Resource(
     of_tenant=False,
 )
 
+_PROGRESS: Final = "OrderProgressController"
+GET_PROGRESS: Final = Resource(
+    "GET",
+    "/user/orders/{orderId}/progress",
+    REGISTERED_USER,
+    _PROGRESS,
+    "Get how far an order is, and why it isn't further",
+)
+LIST_SUB_ORDER_PROGRESS: Final = Resource(
+    "GET",
+    "/user/orders/{orderId}/progress/suborders",
+    REGISTERED_USER,
+    _PROGRESS,
+    "List the sub-orders of an order, and why each isn't further",
+)
+
 EXPLAIN_PROBLEM: Final = Resource(
     "GET",
     "/problems/{code}",

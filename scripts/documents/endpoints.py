@@ -16,6 +16,7 @@ SECTIONS = (6, 7, 9, 10, 11)
 """The sections of rest.md that have tables of endpoints."""
 
 _DEAD_LETTERS = "for operators of this service (docs/operations.md)"
+_PROGRESS = "for users: why an order isn't further (docs/topics/reasons.md)"
 _HOLDS = "for operators; holds and shares are ours (docs/topics/shares-and-holds.md)"
 
 ADDED: Mapping[str, str] = {
@@ -32,6 +33,8 @@ ADDED: Mapping[str, str] = {
     "GET /holds": _HOLDS,
     "POST /holds": _HOLDS,
     "DELETE /holds/{holdId}": _HOLDS,
+    "GET /user/orders/{orderId}/progress": _PROGRESS,
+    "GET /user/orders/{orderId}/progress/suborders": _PROGRESS,
     "GET /problems/{code}": "explains the codes of failures of endpoints that are ours",
     "POST /holds/preview": _HOLDS,
     "GET /queue": _HOLDS,

@@ -134,6 +134,8 @@ ROWS = {
     "GET /holds": Row(PROJECT_ADMIN, of_tenant=False),
     "POST /holds": Row(PROJECT_ADMIN, json={}, of_tenant=False),
     "DELETE /holds/{holdId}": Row(PROJECT_ADMIN, of_tenant=False),
+    "GET /user/orders/{orderId}/progress": Row(USER, Whose.READ),
+    "GET /user/orders/{orderId}/progress/suborders": Row(USER, Whose.READ),
     "GET /problems/{code}": Row(PUBLIC, of_tenant=False),
     "POST /holds/preview": Row(PROJECT_ADMIN, json={}, of_tenant=False),
     "GET /queue": Row(PROJECT_ADMIN, of_tenant=False),

@@ -1,0 +1,100 @@
+"""The progress of an order: why it isn't further, and who can change it (faces.md 10.1)."""
+
+from typing import Literal
+
+from pydantic import ConfigDict, Field
+
+from rs_order.contracts.wire import Instant, Link, WireModel
+from rs_order.domain.reasons import ReasonActor, ReasonCode
+from rs_order.domain.states import OrderStatus, SubOrderKind, SubOrderState
+
+
+class FurtherReasonDto(WireModel):
+    """A reason that holds a part of an order."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    code: ReasonCode
+    text: str = Field(examples=["Files that storage is bringing back: 315."])
+    since: Instant | None = None
+    sub_orders: int | None = Field(None, alias="subOrders", examples=[5])
+
+
+class ReasonDto(FurtherReasonDto):
+    """The reason of an order or sub-order."""
+
+    actor: ReasonActor | None = Field(None, description="Who can change it.")
+    your_turn: bool = Field(alias="yourTurn", description="Only the owner can change it.")
+    next_check: Instant | None = Field(None, alias="nextCheck")
+
+
+class AheadDto(WireModel):
+    """The owner's sub-orders that come before."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    sub_orders: int = Field(alias="subOrders", examples=[2])
+    files: int = Field(examples=[630])
+    bytes: int = Field(examples=[198000000])
+
+
+class SubOrderCountsDto(WireModel):
+    """The number of sub-orders by state."""
+
+    total: int = Field(examples=[8])
+    ready: int = Field(description="They wait for their start.", examples=[5])
+    running: int = Field(description="Storage brings their files back.", examples=[2])
+    processing: int = Field(examples=[0])
+    waiting: int = Field(description="They wait for their download.", examples=[1])
+    ended: int = Field(examples=[0])
+
+
+class AttemptsDto(WireModel):
+    """What storage was asked."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    asks: int = Field(description="The most requests for one sub-order.", examples=[1])
+    first_asked: Instant | None = Field(None, alias="firstAsked")
+
+
+class ProgressDto(WireModel):
+    """How far an order is, and why it isn't further."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    order_id: int = Field(alias="orderId", examples=[12])
+    status: OrderStatus
+    percent: int = Field(ge=0, le=100, examples=[37])
+    computed_at: Instant = Field(alias="computedAt")
+    reason: ReasonDto
+    also: list[FurtherReasonDto] = Field(description="At most 5 reasons that hold other parts.")
+    ahead: AheadDto | None = None
+    expected: None = Field(None, description="The times to expect; null if there is none to give.")
+    why: Literal["no-history"] | None = Field(None, description="Why there is no expected time.")
+    sub_orders: SubOrderCountsDto = Field(alias="subOrders")
+    attempts: AttemptsDto
+
+
+class SubOrderProgressDto(WireModel):
+    """How far a sub-order is."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    sub_order_id: int = Field(alias="subOrderId", examples=[31])
+    kind: SubOrderKind
+    state: SubOrderState
+    files: int = Field(examples=[630])
+    pending_files: int = Field(alias="pendingFiles", examples=[315])
+    available_files: int = Field(alias="availableFiles", examples=[315])
+    failed_files: int = Field(alias="failedFiles", examples=[0])
+    percent: int = Field(ge=0, le=100, examples=[50])
+    reason: ReasonDto | None = None
+    attempts: AttemptsDto
+
+
+class SubOrderProgressPage(WireModel):
+    """Sub-orders of an order, newest first."""
+
+    content: list[SubOrderProgressDto]
+    links: list[Link] = Field(description="`next` leads to further ones.")

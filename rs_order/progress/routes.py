@@ -1,0 +1,185 @@
+"""The endpoints that show why an order isn't further (faces.md 10.1)."""
+
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Header, Query, Request, Response
+
+from rs_order.contracts.progress_bodies import ProgressDto, SubOrderProgressPage
+from rs_order.core.order_watch import OrderWatch, version_of
+from rs_order.core.reason_texts import Language, language_of
+from rs_order.domain.identity import Caller
+from rs_order.domain.ids import OrderId, SubOrderId, Tenant
+from rs_order.domain.reasons import OrderFacts, reasons_of
+from rs_order.domain.states import SubOrderState
+from rs_order.ports import Clock
+from rs_order.progress.document import (
+    pause_until_next_check,
+    progress_document,
+    sub_order_document,
+)
+from rs_order.rest.access import Access, may_read_order_of
+from rs_order.rest.addresses import own_address
+from rs_order.rest.answers import json_answer
+from rs_order.rest.conditional import is_known, preferred_wait, weak_tag
+from rs_order.rest.errors import Problem
+from rs_order.rest.parameters import OrderIdInPath
+from rs_order.rest.problems import ProblemCode
+from rs_order.rest.resources import GET_PROGRESS, LIST_SUB_ORDER_PROGRESS
+from rs_order.rest.routing import AuthorisedCaller, Endpoints
+from rs_order.store.progress import Progress
+
+PAGE_SIZE: Final = 100
+LARGEST_PAGE: Final = 1000
+_DIGITS_OF_ID: Final = 19
+
+_FAILURES: Final = {
+    400: "A parameter can't be read (`malformed-request`)",
+    403: "The role isn't allowed, or the order is another user's (`not-owner`)",
+    404: "There is no such order (`unknown-order`), or the project isn't served",
+}
+AcceptLanguage = Annotated[
+    str, Header(alias="Accept-Language", description="Language of the texts: `en` or `fr`.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressServices:
+    """Reads the progress of orders, and waits for changes of it."""
+
+    progress: Progress
+    watch: OrderWatch
+    clock: Clock
+
+    async def facts(self, caller: Caller, order_id: OrderId) -> OrderFacts:
+        """Return the facts of an order that the caller may read.
+
+        Raises:
+            Problem: there is no such order, or it is another user's.
+        """
+        found = await self.progress.facts(caller.tenant, [order_id], self.clock.now())
+        if order_id not in found:
+            raise Problem(ProblemCode.UNKNOWN_ORDER, f"There is no order {order_id}.")
+        if not may_read_order_of(caller, found[order_id].owner):
+            raise Problem(ProblemCode.NOT_OWNER, f"Order {order_id} belongs to another user.")
+        return found[order_id]
+
+
+def progress_router(access: Access, services: ProgressServices) -> APIRouter:
+    endpoints = Endpoints(access, tag="progress", problems=True)
+    _serve_progress(endpoints, services)
+    _serve_sub_orders(endpoints, services)
+    return endpoints.router
+
+
+def _serve_progress(endpoints: Endpoints, services: ProgressServices) -> None:
+    @endpoints.serve(
+        GET_PROGRESS,
+        model=ProgressDto,
+        responses=_FAILURES,
+        documented={304: {"description": "Nothing changed since the response with this ETag"}},
+    )
+    async def get_progress(
+        request: Request,
+        caller: AuthorisedCaller,
+        order_id: OrderIdInPath,
+        accepted: AcceptLanguage = "",
+    ) -> Response:
+        """Why the order isn't further, since when, and who can change it.
+
+        With `If-None-Match` and `Prefer: wait=30` the response comes as soon as something changes, and after
+        30 s (at most 45) as 304.
+        """
+        id_, language = OrderId(order_id), language_of(accepted)
+        facts = await services.facts(caller, id_)
+        waited = _wait_of(request, facts, language)
+        if waited:
+            await services.watch.until_changed(caller.tenant, id_, version_of(facts), waited)
+            facts = await services.facts(caller, id_)
+        answer = await _answer(request, services, (caller.tenant, id_), facts, language)
+        if waited:
+            answer.headers["Preference-Applied"] = f"wait={waited}"
+        return answer
+
+
+def _wait_of(request: Request, facts: OrderFacts, language: Language) -> int | None:
+    """Return the seconds that the request waits for a change, or None if it is answered at once."""
+    return preferred_wait(request) if is_known(request, _tag(facts, language)) else None
+
+
+def _tag(facts: OrderFacts, language: Language) -> str:
+    return weak_tag(f"{version_of(facts)}-{language}")
+
+
+async def _answer(
+    request: Request,
+    services: ProgressServices,
+    order: tuple[Tenant, OrderId],
+    facts: OrderFacts,
+    language: Language,
+) -> Response:
+    """Return the document, or 304 if the caller has it."""
+    now, slots = services.clock.now(), services.progress.slots_per_user
+    answer = Response(status_code=304)
+    if not is_known(request, _tag(facts, language)):
+        found = await services.progress.order(*order, now)
+        if found is None:
+            raise Problem(ProblemCode.UNKNOWN_ORDER, f"There is no order {order[1]}.")
+        facts = found.shown
+        document = progress_document(found, slots, language, now)
+        answer = json_answer(request, {**document.to_wire(), "expected": None})
+    answer.headers["ETag"] = _tag(facts, language)
+    answer.headers["Content-Language"] = language
+    if facts.unfinished:
+        pause = pause_until_next_check(reasons_of(facts, slots).reason, now)
+        answer.headers["Retry-After"] = str(int(pause.total_seconds()))
+    return answer
+
+
+def _serve_sub_orders(endpoints: Endpoints, services: ProgressServices) -> None:
+    @endpoints.serve(LIST_SUB_ORDER_PROGRESS, model=SubOrderProgressPage, responses=_FAILURES)
+    async def list_sub_order_progress(  # noqa: PLR0917 - FastAPI passes them by name
+        request: Request,
+        caller: AuthorisedCaller,
+        order_id: OrderIdInPath,
+        state: Annotated[SubOrderState | None, Query(description="Only those in it.")] = None,
+        limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = PAGE_SIZE,
+        token: Annotated[
+            list[str] | None, Query(description="From the link `next` of the page before.")
+        ] = None,
+        accepted: AcceptLanguage = "",
+    ) -> Response:
+        """The sub-orders of an order, newest first. The link `next` leads to older ones."""
+        before, language = _position(token or []), language_of(accepted)
+        facts = await services.facts(caller, OrderId(order_id))
+        now, progress = services.clock.now(), services.progress
+        found = await progress.sub_orders(
+            caller.tenant, OrderId(order_id), state, now, limit=limit, before=before
+        )
+        if not facts.files_known:
+            found = []
+        content = [
+            sub_order_document(facts, one, progress.slots_per_user, language, now).to_wire()
+            for one in found
+        ]
+        links = []
+        if len(found) == limit:
+            address = own_address(request).include_query_params(token=f"s{found[-1].id}")
+            links.append({"rel": "next", "href": str(address)})
+        return json_answer(request, {"content": content, "links": links})
+
+
+def _position(tokens: list[str]) -> SubOrderId | None:
+    """Return the sub-order before which a page begins; the token of the caller may be among the tokens.
+
+    Raises:
+        Problem: the token isn't one of a page.
+    """
+    own = [token for token in tokens if "." not in token]
+    if not own:
+        return None
+    number = own[0].removeprefix("s")
+    known = number != own[0] and number.isascii() and number.isdigit()
+    if not known or len(number) >= _DIGITS_OF_ID:
+        raise Problem(ProblemCode.MALFORMED_REQUEST, "token: it isn't from a link `next`.")
+    return SubOrderId(int(number))

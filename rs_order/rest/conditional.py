@@ -1,0 +1,33 @@
+"""Conditional and waiting requests: ``ETag``, ``If-None-Match``, ``Prefer: wait`` (faces.md C-7, E-21)."""
+
+import re
+from typing import Final
+
+from fastapi import Request
+
+LONGEST_WAIT: Final = 45
+"""Seconds. The gateway cuts a response after 60 s without a byte."""
+
+_WAIT: Final = re.compile(r"wait=(\d{1,9})", re.IGNORECASE)
+_TAG: Final = re.compile(r'(?:W/)?"([^"]*)"')
+
+
+def weak_tag(version: str) -> str:
+    return f'W/"{version}"'
+
+
+def is_known(request: Request, tag: str) -> bool:
+    """True if the caller has the representation with this tag; tags are compared weakly (RFC 9110)."""
+    value = request.headers.get("If-None-Match", "")
+    (wanted,) = _TAG.findall(tag)
+    return value.strip() == "*" or wanted in _TAG.findall(value)
+
+
+def preferred_wait(request: Request) -> int | None:
+    """Return the seconds that the caller prefers to wait, or None. Others are ignored (RFC 7240)."""
+    for header in request.headers.getlist("Prefer"):
+        for preference in header.split(","):
+            found = _WAIT.fullmatch(preference.partition(";")[0].strip())
+            if found:
+                return min(int(found[1]), LONGEST_WAIT)
+    return None

@@ -1,0 +1,258 @@
+"""Reads why orders aren't further: a page of orders in one statement, an order with its numbers in four."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from rs_order.domain.ids import OrderId, SubOrderId, Tenant
+from rs_order.domain.reasons import OrderFacts, Slots, SubOrderGroup
+from rs_order.domain.states import FileCounters, OrderStatus, SubOrderKind, SubOrderState
+from rs_order.store.pool import Connection, Pool, Row, reading, statements
+from rs_order.store.rows import counters_of
+from rs_order.store.tenant_reads import read_rows
+
+SQL = statements("progress")
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """The owner's sub-orders that come before those of an order."""
+
+    sub_orders: int
+    files: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderProgress:
+    """How far an order is, and what its reason follows from."""
+
+    id: OrderId
+    label: str
+    facts: OrderFacts
+    """With the times that only the history and the ranks have."""
+    shown: OrderFacts
+    """Without them, as ``Progress.facts`` returns them."""
+    percent: int
+    by_state: Mapping[SubOrderState, int]
+    """The number of sub-orders; empty while its files are read."""
+    asks: int
+    """The most requests to storage for one of its sub-orders."""
+    asked_at: datetime | None
+    ahead: Ahead | None
+
+
+class Progress:
+    """Reads the progress of orders. All calls raise StoreUnavailable."""
+
+    def __init__(self, pool: Pool, *, slots_per_user: int, silent_after: timedelta) -> None:
+        """``silent_after``: the time until storage is asked again."""
+        self._pool = pool
+        self.slots_per_user = slots_per_user
+        self._silent_after = silent_after
+
+    async def facts(
+        self, tenant: Tenant, ids: Sequence[OrderId], now: datetime
+    ) -> dict[OrderId, OrderFacts]:
+        """Return what the reasons of orders follow from, with one statement for any number."""
+        rows = await read_rows(
+            self._pool, tenant, SQL["facts"], *self._parameters(tenant, ids, now)
+        )
+        return {OrderId(row["id"]): _facts_of(row) for row in rows}
+
+    async def order(self, tenant: Tenant, order_id: OrderId, now: datetime) -> OrderProgress | None:
+        """Return the progress of an order, or None if there is no such order."""
+        async with reading(self._pool, tenant) as connection:
+            parameters = self._parameters(tenant, [order_id], now)
+            row = await connection.fetchrow(SQL["facts"], *parameters)
+            if row is None:
+                return None
+            states = {
+                SubOrderState(one["state"]): one
+                for one in await connection.fetch(SQL["states"], order_id)
+            }
+            facts = await _with_times(connection, order_id, row, states)
+            ahead = await _ahead(connection, facts, states)
+        return _progress_of(row, facts, states, ahead)
+
+    async def sub_orders(
+        self,
+        tenant: Tenant,
+        order_id: OrderId,
+        state: SubOrderState | None,
+        now: datetime,
+        *,
+        limit: int,
+        before: SubOrderId | None = None,
+    ) -> Sequence["SubOrderProgress"]:
+        """Return a page of the sub-orders of an order, newest first."""
+        rows = await read_rows(
+            self._pool, tenant, SQL["sub_orders"], order_id, state, before, limit
+        )
+        return [_sub_order_of(row, now - self._silent_after) for row in rows]
+
+    def _parameters(self, tenant: Tenant, ids: Sequence[OrderId], now: datetime) -> tuple[Any, ...]:
+        return ids, tenant, self.slots_per_user > 0, now - self._silent_after
+
+
+async def _with_times(
+    connection: Connection, order_id: OrderId, row: Row, states: Mapping[SubOrderState, Row]
+) -> OrderFacts:
+    """Return the facts with the times that only the history and the ranks have."""
+    facts = _facts_of(row)
+    by_history = {
+        number: group["first"]
+        for number, group in enumerate(row["groups"] or ())
+        if group["state"] != SubOrderState.RUNNING and not group["unreachable"]
+    }
+    entered: dict[int, datetime] = {}
+    if by_history:
+        found = await connection.fetch(SQL["entered"], order_id, list(by_history.values()))
+        entered = {one["sub_order_id"]: one["at"] for one in found}
+    groups = [
+        replace(group, since=entered.get(by_history[number])) if number in by_history else group
+        for number, group in enumerate(facts.groups)
+    ]
+    ready = states.get(SubOrderState.READY)
+    if ready:
+        groups = [
+            replace(group, since=ready["ready_since"], sub_orders=ready["sub_orders"])
+            if group.state is SubOrderState.READY
+            else group
+            for group in groups
+        ]
+    return replace(facts, groups=groups)
+
+
+async def _ahead(
+    connection: Connection, facts: OrderFacts, states: Mapping[SubOrderState, Row]
+) -> Ahead | None:
+    ready = states.get(SubOrderState.READY)
+    if ready is None or facts.status is not OrderStatus.RUNNING:
+        return None
+    rank = ready["first_rank"]
+    row = await connection.fetchrow(SQL["ahead"], facts.owner, rank)
+    return Ahead(row["sub_orders"], row["files"], row["bytes"]) if row else None
+
+
+def _progress_of(
+    row: Row, facts: OrderFacts, states: Mapping[SubOrderState, Row], ahead: Ahead | None
+) -> OrderProgress:
+    known = row["files_known"]
+    asked = [one["asked_at"] for one in states.values() if one["asked_at"] is not None]
+    return OrderProgress(
+        id=OrderId(row["id"]),
+        label=row["label"],
+        facts=facts,
+        shown=_facts_of(row),
+        percent=counters_of(row).percent if known else 0,
+        by_state={state: one["sub_orders"] for state, one in states.items()} if known else {},
+        asks=max((one["asks"] for one in states.values()), default=0),
+        asked_at=min(asked, default=None),
+        ahead=ahead,
+    )
+
+
+def _facts_of(row: Row) -> OrderFacts:
+    counters = counters_of(row)
+    groups = [_group_of(group) for group in row["groups"] or ()]
+    groups += _ready_of(row, counters, groups)
+    return OrderFacts(
+        owner=row["owner"],
+        status=OrderStatus(row["status"]),
+        status_at=row["status_at"],
+        created_at=row["created_at"],
+        pending_files=counters.pending,
+        available_files=counters.available,
+        failed_files=counters.to_retry,
+        available_at=row["available_at"],
+        last_reason=row["last_reason"],
+        last_actor=row["last_actor"],
+        last_at=row["last_at"],
+        maintenance_since=row["maintenance_since"],
+        completing=row["completing"],
+        products=row["products"] or 0,
+        catalog_silent_since=row["unavailable_since"],
+        retrying=row["retrying"],
+        held_since=row["held_since"],
+        slots=Slots(row["slots_taken"], row["slots_waiting"], row["slots_full_since"]),
+        service_is_full=row["service_is_full"],
+        files_known=row["files_known"],
+        groups=groups,
+    )
+
+
+def _ready_of(
+    row: Row, counters: FileCounters, at_work: Sequence[SubOrderGroup]
+) -> list[SubOrderGroup]:
+    """Return the group of ready sub-orders: they have the pending files that none at work has."""
+    files = counters.pending - sum(group.files for group in at_work)
+    if files <= 0:
+        return []
+    size = row["pending_bytes"] - sum(group.bytes for group in at_work)
+    return [
+        SubOrderGroup(SubOrderState.READY, files, size, needs_slot=not row["ready_without_slot"])
+    ]
+
+
+def _group_of(group: Mapping[str, Any]) -> SubOrderGroup:
+    state = SubOrderState(group["state"])
+    since = group["asked_at"] if state is SubOrderState.RUNNING else group["unavailable_since"]
+    return SubOrderGroup(
+        state,
+        group["files"],
+        group["bytes"],
+        sub_orders=group["sub_orders"],
+        since=_instant(since),
+        asks=group["asks"],
+        due_at=_instant(group["due_at"]),
+        silent=group["silent"] if state is SubOrderState.RUNNING else group["unreachable"],
+        quota_exceeded=group["quota"],
+    )
+
+
+def _instant(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+@dataclass(frozen=True, slots=True)
+class SubOrderProgress:
+    """How far a sub-order is."""
+
+    id: SubOrderId
+    kind: SubOrderKind
+    state: SubOrderState
+    group: SubOrderGroup
+    counters: FileCounters
+    asks: int
+    asked_at: datetime | None
+
+
+def _sub_order_of(row: Row, silent: datetime) -> SubOrderProgress:
+    """``silent``: storage gave no answer if it was asked first at or before this instant."""
+    counters, state, kind = counters_of(row), SubOrderState(row["state"]), SubOrderKind(row["kind"])
+    asked_at = row["asked_at"]
+    no_answer = row["asks"] > 1 and counters.pending == counters.total_files
+    of_storage = kind is SubOrderKind.STORAGE and state is SubOrderState.RUNNING
+    return SubOrderProgress(
+        id=SubOrderId(row["id"]),
+        kind=kind,
+        state=state,
+        group=SubOrderGroup(
+            state,
+            counters.pending,
+            row["pending_bytes"],
+            since=asked_at if state is SubOrderState.RUNNING else None,
+            asks=row["asks"],
+            due_at=row["due_at"],
+            silent=row["unavailable_since"] is not None
+            or (of_storage and no_answer and asked_at is not None and asked_at <= silent),
+            quota_exceeded=row["quota_exceeded"],
+            available_files=counters.available,
+            needs_slot=row["asks_storage"],
+        ),
+        counters=counters,
+        asks=row["asks"],
+        asked_at=asked_at,
+    )

@@ -1,0 +1,110 @@
+-- name: facts
+-- What the reasons of orders follow from (domain/reasons.py): a row per order. Only sub-orders at work are read, and the
+-- slots of the owner if something else is pending. $1 ids, $2 tenant, $3 whether owners have a limit of slots,
+-- $4 silent: storage was asked first at or before this instant.
+select orders.id, orders.owner, orders.label, orders.status, orders.status_at, orders.created_at, orders.available_at,
+       orders.sub_orders, orders.files_known,
+       pending_files, pending_bytes,
+       available_files, available_bytes,
+       downloaded_files, downloaded_bytes,
+       download_error_files, download_error_bytes,
+       error_files, error_bytes,
+       processing_error_files, processing_error_bytes,
+       case when served.maintenance then coalesce(served.maintenance_at, served.created_at)
+            when not served.active then coalesce(served.event_at, served.created_at)
+       end as maintenance_since,
+       completion.order_id is not null as completing, completion.products, completion.unavailable_since,
+       retry.order_id is not null as retrying,
+       last.reason as last_reason, last.actor as last_actor, last.at as last_at,
+       held.since as held_since,
+       slots.taken as slots_taken, slots.waiting as slots_waiting, slots.full_since as slots_full_since,
+       exists (select from rs_order.waiting_user waiting
+               where waiting.tenant = $2 and waiting.owner = orders.owner) as service_is_full,
+       exists (select from sub_order
+               where sub_order.owner = orders.owner and not asks_storage and state = 'READY'
+                 and sub_order.order_id = orders.id) as ready_without_slot,
+       at_work.groups
+from orders
+join rs_order.tenant served on served.name = $2
+left join completion on completion.order_id = orders.id
+left join retry on retry.order_id = orders.id
+left join lateral (
+    select reason, actor, at from history line
+    where line.order_id = orders.id and line.sub_order_id is null
+      and (orders.status in ('PAUSED', 'FAILED') or retry.order_id is not null)
+    order by line.id desc limit 1
+) last on true
+left join lateral (
+    select min(created_at) as since from rs_order.hold
+    where hold.tenant = $2 and orders.status = 'RUNNING'
+      and (hold.order_id = orders.id
+           or (hold.order_id is null and (hold.owner is null or hold.owner = orders.owner)))
+) held on true
+left join lateral (
+    select count(*) as taken, count(*) filter (where state = 'WAITING') as waiting, max(asked_at) as full_since
+    from sub_order
+    where $3 and orders.status = 'RUNNING' and sub_order.owner = orders.owner and kind <> 'EXTERNAL'
+      and (state = 'RUNNING' or (state = 'WAITING' and not quota_exceeded))
+) slots on true
+left join lateral (
+    select jsonb_agg(to_jsonb(one)) as groups
+    from (
+        select sub_order.state, batch.unavailable_since is not null as unreachable, quota_exceeded as quota,
+               asks >= 2 and asked_at <= $4 and kind = 'STORAGE' and available_files + downloaded_files
+                   + download_error_files + error_files + processing_error_files = 0 as silent,
+               count(*) as sub_orders, sum(pending_files) as files, sum(pending_bytes) as bytes,
+               min(asked_at) as asked_at, max(asks) as asks, min(due_at) as due_at, min(sub_order.id) as first,
+               min(batch.unavailable_since) as unavailable_since
+        from sub_order
+        left join process_batch batch on batch.sub_order_id = sub_order.id and sub_order.state = 'PROCESSING'
+        where sub_order.order_id = orders.id and sub_order.state in ('RUNNING', 'PROCESSING', 'WAITING')
+          and (orders.status = 'RUNNING' or orders.available_at is not null)
+        group by 1, 2, 3, 4
+    ) one
+) at_work on true
+where orders.id = any ($1)
+
+-- name: states
+-- The sub-orders of an order by state, and since when the first of them is ready: its rank without the delay that its
+-- bytes cause (domain/sub_order.py). $1 order.
+select state, count(*) as sub_orders, max(asks) as asks, min(asked_at) as asked_at,
+       min(rank - interval '15 minutes' * least(192, (
+           pending_bytes + available_bytes + downloaded_bytes + download_error_bytes + error_bytes
+           + processing_error_bytes) / 1048576.0)) filter (where state = 'READY') as ready_since,
+       min(rank) filter (where state = 'READY') as first_rank
+from sub_order where order_id = $1
+group by state
+
+-- name: entered
+-- When sub-orders took their state last. $1 order, $2 sub-orders.
+select sub_order_id, max(at) as at from history
+where order_id = $1 and sub_order_id = any ($2)
+group by sub_order_id
+
+-- name: ahead
+-- The sub-orders of an owner that storage is asked for, or that are before this rank. $1 owner, $2 rank.
+select count(*) as sub_orders, coalesce(sum(pending_files), 0) as files, coalesce(sum(pending_bytes), 0) as bytes
+from (
+    select pending_files, pending_bytes from sub_order
+    where owner = $1 and state = 'READY' and asks_storage and rank < $2
+    union all
+    select pending_files, pending_bytes from sub_order
+    where owner = $1 and kind <> 'EXTERNAL' and state = 'RUNNING'
+) as before
+
+-- name: sub_orders
+-- A page of the sub-orders of an order, newest first. $1 order, $2 state (null: any), $3 before this id, $4 limit.
+select sub_order.id, state, kind, rank, asks, asked_at, due_at, quota_exceeded, asks_storage,
+       pending_files, pending_bytes,
+       available_files, available_bytes,
+       downloaded_files, downloaded_bytes,
+       download_error_files, download_error_bytes,
+       error_files, error_bytes,
+       processing_error_files, processing_error_bytes,
+       batch.unavailable_since
+from sub_order
+left join process_batch batch on batch.sub_order_id = sub_order.id
+where sub_order.order_id = $1 and ($2::text is null or state = $2)
+  and sub_order.id < coalesce($3::bigint, 9223372036854775807)
+order by sub_order.id desc
+limit $4

@@ -1,0 +1,95 @@
+"""The progress of orders over HTTP: documents, conditions, waiting, pages and bad input (faces.md 1, 10)."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from tests.acceptance.platform import Platform
+from tests.acceptance.shared_platform import EVE_01, new_user
+
+
+@pytest.fixture
+async def order(here: Platform) -> AsyncIterator[tuple[httpx.AsyncClient, str]]:
+    """An order whose files are available, as its owner sees it."""
+    owner = new_user(here)
+    response = await here.peer.until_final(await here.peer.order(EVE_01, user=owner))
+    async with here.client(owner) as client:
+        yield client, f"/user/orders/{response.body['orderId']}/progress"
+
+
+async def test_the_owner_sees_the_reason(order: tuple[httpx.AsyncClient, str]) -> None:
+    """In their language; and what they have isn't sent again, with or without waiting."""
+    client, path = order
+    english = await client.get(path)
+    french = await client.get(path, headers={"Accept-Language": "fr-FR,fr;q=0.9,en;q=0.1"})
+    known = {"If-None-Match": english.headers["ETag"]}
+    again = await client.get(path, headers=known)
+    waited = await client.get(path, headers={**known, "Prefer": "wait=0"})
+    other = await client.get(path, headers={"If-None-Match": '"x"', "Prefer": "wait=30"})
+    page = (await client.get(f"{path}/suborders?limit=1")).json()
+
+    body = english.json()
+    assert (body["reason"]["code"], body["reason"]["yourTurn"]) == ("ready-for-you", True)
+    assert (body["expected"], body["also"], body["percent"]) == (None, [], 100)
+    assert body["subOrders"]["total"] == body["subOrders"]["waiting"] == 1
+    assert french.json()["reason"]["text"].startswith("Fichiers")
+    assert french.headers["ETag"] != english.headers["ETag"]
+    assert (again.status_code, again.content) == (304, b"")
+    assert "Retry-After" not in again.headers
+    assert waited.status_code == 304
+    assert other.status_code == 200
+    assert "Preference-Applied" not in other.headers
+    (sub_order,) = page["content"]
+    assert sub_order["reason"]["code"] == "ready-for-you"
+    (following,) = page["links"]
+    assert (await client.get(following["href"])).json() == {"content": [], "links": []}
+
+
+async def test_a_waiting_request_is_answered_at_once(
+    here: Platform, order: tuple[httpx.AsyncClient, str]
+) -> None:
+    """As soon as the order is deleted, with the next document."""
+    client, path = order
+    known = (await client.get(path)).headers["ETag"]
+    headers = {"If-None-Match": known, "Prefer": "respond-async, wait=300"}
+    waiting = asyncio.create_task(client.get(path, headers=headers, timeout=60))
+    deleted = await client.delete(path.removesuffix("/progress"))
+    answer = await waiting
+
+    assert deleted.status_code == 200
+    assert answer.json()["reason"]["code"] == "deleted"
+    assert answer.headers.get("Preference-Applied", "wait=45") == "wait=45"
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "code"),
+    [
+        ("/user/orders/987654321/progress", 404, "unknown-order"),
+        ("/user/orders/x/progress", 400, "malformed-request"),
+        ("/user/orders/987654321/progress/suborders", 404, "unknown-order"),
+        ("/user/orders/1/progress/suborders?limit=0", 400, "malformed-request"),
+        ("/user/orders/1/progress/suborders?limit=1001", 400, "malformed-request"),
+        ("/user/orders/1/progress/suborders?state=x", 400, "malformed-request"),
+        ("/user/orders/1/progress/suborders?token=x", 400, "malformed-request"),
+        ("/user/orders/1/progress/suborders?token=s99999999999999999999", 400, "malformed-request"),
+    ],
+)
+async def test_bad_input(
+    order: tuple[httpx.AsyncClient, str], path: str, status: int, code: str
+) -> None:
+    client, _ = order
+    answer = await client.get(path, headers={"Prefer": "wait=nonsense, =, wait"})
+
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+async def test_orders_of_others(here: Platform, order: tuple[httpx.AsyncClient, str]) -> None:
+    _, path = order
+    async with here.client(new_user(here)) as stranger, here.client("b@x.org", "ADMIN") as boss:
+        answers = [await stranger.get(path), await stranger.get(f"{path}/suborders")]
+        foreign = await boss.get(path)
+
+    assert [(one.status_code, one.json()["code"]) for one in answers] == [(403, "not-owner")] * 2
+    assert foreign.status_code == 403
