@@ -1,6 +1,7 @@
 """Schemathesis calls every endpoint: no response is a 500, and every status is documented."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -34,6 +35,13 @@ LEFT_ALONE = {"/maintenance/{tenant}/enable@PUT", "/microservice/configuration@P
 
 KEYS = sorted(resource.key for resource in RESOURCES if resource.key not in LEFT_ALONE)
 WITH_INPUT = [key for key in KEYS if "{" in key or key.endswith(("@POST", "@PUT"))]
+
+
+@pytest.fixture(autouse=True)
+async def nothing_held(here: Platform) -> AsyncIterator[None]:
+    """Delete the holds that the calls made, so that the orders of other tests go on."""
+    yield
+    await here.execute("delete from rs_order.hold")
 
 
 # The service runs in this process. Its random pauses change the state that Hypothesis compares.
