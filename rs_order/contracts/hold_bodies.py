@@ -7,7 +7,7 @@ from rs_order.domain.holds import Hold
 
 
 class HoldRequest(WireModel):
-    """What to hold: an order, a user, or the whole project if neither is named."""
+    """A request to hold an order, a user, or the whole project if neither is named."""
 
     model_config = ConfigDict(populate_by_name=True, extra="forbid")
 

@@ -50,7 +50,7 @@ class SubOrderCountsDto(WireModel):
 
 
 class AttemptsDto(WireModel):
-    """What storage was asked."""
+    """The requests to storage."""
 
     model_config = ConfigDict(populate_by_name=True)
 

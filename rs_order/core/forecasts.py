@@ -1,4 +1,4 @@
-"""What each tenant's samples tell about the times of its sub-orders, read again after a minute (Y-13)."""
+"""Forecasts of the times of sub-orders, one for each tenant, read again after a minute (Y-13)."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,7 +15,7 @@ MAX_AGE: Final = timedelta(minutes=1)
 
 @dataclass(slots=True)
 class Forecast:
-    """What a tenant's samples tell, and what storage was asked for."""
+    """The experience from the samples of a tenant, and the requests that storage has not settled."""
 
     at: datetime
     experience: Experience

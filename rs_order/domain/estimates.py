@@ -85,7 +85,7 @@ class Sample:
     expected: Range | None = None
     files: int = 1
     storage: str | None = None
-    """That the files came from, as its events name it."""
+    """The storage that the files came from, as its events name it."""
 
     @property
     def took(self) -> float:
@@ -165,7 +165,7 @@ def learn(samples: Iterable[Sample]) -> Experience:
 
 
 class Hindsight:
-    """What was known at an earlier moment, to measure the ranges that were given then."""
+    """The knowledge of an earlier moment, to measure the ranges that were given then."""
 
     def __init__(self, samples: Iterable[Sample]) -> None:
         known = _by_end(samples)

@@ -8,7 +8,7 @@ from rs_order.domain.ids import OrderId, Tenant
 
 @dataclass(frozen=True, slots=True)
 class HeldThing:
-    """What a hold holds: an order, a user, or the whole tenant."""
+    """The object of a hold: an order, a user, or the whole tenant."""
 
     tenant: Tenant
     owner: str | None = None

@@ -17,7 +17,7 @@ MOST_FURTHER: Final = 5
 
 
 class ReasonActor(StrEnum):
-    """Who can change a reason."""
+    """The person or service that can change a reason."""
 
     YOU = "you"
     ADMINISTRATOR = "administrator"
@@ -29,7 +29,7 @@ class ReasonActor(StrEnum):
 
 
 class Level(StrEnum):
-    """What a reason is about."""
+    """The object of a reason."""
 
     ORDER = "order"
     SUB_ORDER = "sub-order"
@@ -69,7 +69,7 @@ class ReasonCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What a code is about, and who can change it; ``your_turn``: only the owner can."""
+    """The object of a code, and the actor who can change it; ``your_turn``: only the owner can."""
 
     level: Level
     actor: ReasonActor | None
@@ -149,14 +149,14 @@ class Slots:
 
     taken: int = 0
     waiting: int = 0
-    """Those taken by sub-orders that wait for their download."""
+    """Slots of sub-orders that wait for their download."""
     full_since: datetime | None = None
     """When the last of them was taken."""
 
 
 @dataclass(frozen=True, slots=True)
 class OrderFacts:
-    """What the reason of an order follows from."""
+    """The facts from which the reason of an order follows."""
 
     owner: str
     status: OrderStatus

@@ -19,7 +19,7 @@ HEAVIEST: Final = 1000.0
 
 
 class ShareKind(StrEnum):
-    """What has a weight."""
+    """The kind of object that has a weight."""
 
     TENANT = "tenant"
     ROLE = "role"

@@ -155,7 +155,7 @@ class ProblemBody(WireModel):
 
 
 class ProblemExplanation(WireModel):
-    """What a code means, and what to do."""
+    """The meaning of a code, and advice."""
 
     code: ProblemCode
     title: str = Field(examples=["Too many requests"])

@@ -195,7 +195,7 @@ def _ask_again(sub_order: SubOrder) -> AskAgainStep:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What was committed for a batch of answers."""
+    """The effects that were committed for a batch of answers."""
 
     done: int = 0
     """SUBORDER_DONE that were sent."""

@@ -21,7 +21,7 @@ from rs_order.store.unit_of_work import Store, UnitOfWork
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What storage is asked for by a sub-order."""
+    """The files that a sub-order asks of storage."""
 
     files: int
     bytes: int
@@ -34,7 +34,7 @@ class _Asked:
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """What waits for capacity of the service: the owner's next sub-order."""
+    """The owner's next sub-order, which waits for capacity of the service."""
 
     rank: datetime
     role: str

@@ -15,7 +15,7 @@ SQL = statements("estimates")
 
 @dataclass(frozen=True, slots=True)
 class Awaited:
-    """What storage was asked for and has not settled."""
+    """The requests that storage has not settled."""
 
     bytes: int
     with_range: int
