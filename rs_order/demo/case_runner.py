@@ -1,15 +1,13 @@
-"""Run a case: place its order, follow it to its end, download its files, and check the result."""
+"""Run a case: place its order, or orders, and check that the result is the one that it must have."""
 
-import time
-from collections.abc import Callable
-from uuid import uuid4
+import asyncio
 
-from rs_order.contracts.order_messages import OrderRequest, OrderResponse, ResponseStatus
-from rs_order.demo.cases import Case, Delivery, Outcome, Rejection
+from rs_order.contracts.order_messages import OrderResponse
+from rs_order.demo.cases import Case, Delivery, Outcome, Rejection, Turns
 from rs_order.demo.demo_platform import Platform
-from rs_order.demo.order_client import PlacedOrder, TimedResponse
+from rs_order.demo.followed_order import FollowedOrder, Surroundings
 from rs_order.demo.report import Report
-from rs_order.demo.zip_verification import NOTICE, DownloadFailed, Entry, differences
+from rs_order.demo.zip_verification import DownloadFailed
 
 
 class CaseRunner:
@@ -19,87 +17,51 @@ class CaseRunner:
     """
 
     def __init__(self, platform: Platform, report: Report, *, response_timeout: float) -> None:
-        self._platform = platform
+        self._surroundings = Surroundings(platform, report, response_timeout)
+        self._sandbox = platform.sandbox
         self._report = report
-        self._response_timeout = response_timeout
 
     async def run(self, case: Case) -> Outcome:
         """Run a case and return its outcome, which holds the problems found."""
         outcome = Outcome(case)
         user = f"{case.name.replace(' ', '.')}@demo.example"
         if case.user_is_known:
-            await self._platform.sandbox.add_user(user)
+            await self._sandbox.add_user(user)
         try:
             match case.expected:
                 case Delivery():
                     await self._check_delivery(case.expected, user, outcome)
                 case Rejection():
                     await self._check_rejection(case.expected, user, outcome)
+                case Turns():
+                    await self._check_turns(case.expected, user, outcome)
         except TimeoutError:
-            outcome.problems.append(f"no response for {self._response_timeout:g} s")
+            outcome.problems.append(f"no response for {self._surroundings.response_timeout:g} s")
         except DownloadFailed as error:
             outcome.problems.append(str(error))
         return outcome
 
     async def _check_rejection(self, expected: Rejection, user: str, outcome: Outcome) -> None:
-        placed = await self._platform.orders.place(_request(outcome.case, user))
+        order = await self._place(outcome.case.query, user, outcome)
         with self._report.waiting("waiting for the rejection"):
-            async for timed in placed.responses(self._response_timeout):
-                self._record(timed, outcome)
-                _compare_rejection(timed.response, expected, outcome)
+            async for response in order.responses():
+                _compare_rejection(response, expected, outcome)
 
     async def _check_delivery(self, expected: Delivery, user: str, outcome: Outcome) -> None:
-        earlier = len(await self._platform.sandbox.restore_requests())
-        placed = await self._platform.orders.place(_request(outcome.case, user))
-        with self._report.waiting("waiting for files", total=len(expected.files)) as advance:
-            entries = await self._download_when_ready(placed, user, outcome, advance, earlier)
-        outcome.problems.extend(differences(expected.files, entries))
+        earlier = len(await self._sandbox.restore_requests())
+        order = await self._place(outcome.case.query, user, outcome)
 
-    async def _download_when_ready(
-        self,
-        placed: PlacedOrder,
-        user: str,
-        outcome: Outcome,
-        advance: Callable[[float], None],
-        earlier: int,
-    ) -> list[Entry]:
-        """Download at each response that has a link: further sub-orders wait for the download."""
-        entries: list[Entry] = []
-        sub_orders = 0
-        async for timed in placed.responses(self._response_timeout):
-            self._record(timed, outcome)
-            response = timed.response
-            if response.status is ResponseStatus.SUBORDER_DONE:
-                sub_orders += 1
-                if sub_orders == 1:
-                    await self._check_that_others_wait(outcome, earlier)
-            if response.download_link is not None:
-                zipped = await self._download(response.download_link, user, outcome)
-                entries += zipped
-                advance(len(zipped))
-        _compare_end(response, sub_orders, outcome)
-        return entries
+        async def check_that_others_wait() -> None:
+            if expected.sub_orders is not None:
+                await self._check_that_others_wait(expected, outcome, earlier)
 
-    async def _download(self, link: str, user: str, outcome: Outcome) -> list[Entry]:
-        began = time.monotonic()
-        with self._report.waiting("downloading"):
-            entries = await self._platform.zips.download(link, user)
-        seconds = time.monotonic() - began
-        outcome.downloading += seconds
-        files = [entry for entry in entries if entry.name != NOTICE]
-        size = sum(entry.size for entry in files)
-        outcome.files += len(files)
-        outcome.size += size
-        if entries:
-            self._report.downloaded(len(files), size, seconds)
-        return entries
+        await order.receive(expected, check_that_others_wait)
 
-    async def _check_that_others_wait(self, outcome: Outcome, earlier: int) -> None:
+    async def _check_that_others_wait(
+        self, expected: Delivery, outcome: Outcome, earlier: int
+    ) -> None:
         """Check that before the first download storage has not been asked for all sub-orders."""
-        expected = outcome.case.expected
-        if not isinstance(expected, Delivery) or expected.sub_orders is None:
-            return
-        requests = (await self._platform.sandbox.restore_requests())[earlier:]
+        requests = (await self._sandbox.restore_requests())[earlier:]
         requested = frozenset[str]().union(*requests)
         wanted = {file.md5 for file in expected.files.values()}
         before = len(wanted & requested)
@@ -109,27 +71,27 @@ class CaseRunner:
         if before == len(wanted):
             outcome.problems.append("storage was asked for all files before the first download")
 
-    def _record(self, timed: TimedResponse, outcome: Outcome) -> None:
-        self._report.response(timed)
-        if outcome.first_response is None:
-            outcome.first_response = timed.seconds
-        if timed.response.status is ResponseStatus.SUBORDER_DONE and outcome.first_ready is None:
-            outcome.first_ready = timed.seconds
-        if timed.is_final:
-            outcome.final = timed.seconds
+    async def _check_turns(self, expected: Turns, user: str, outcome: Outcome) -> None:
+        """Show why each of two users waits and when their files are expected, then let storage go on."""
+        newcomer = f"newcomer.{user}"
+        newcomers = Outcome(outcome.case)
+        await self._sandbox.add_user(newcomer)
+        async with self._sandbox.tapes_held():
+            large = await self._place(outcome.case.query, user, outcome)
+            large_shown = await large.progress("storage-restoring")
+            small = await self._place(expected.small_query, newcomer, newcomers)
+            small_shown = await small.progress("service-limit")
+        large_ended, small_ended = await asyncio.gather(
+            large.receive(expected.large), small.receive(expected.small)
+        )
+        self._report.came_true(user, large_shown, large_ended)
+        self._report.came_true(newcomer, small_shown, small_ended)
+        outcome.include(newcomers)
+        if small_ended > large_ended:
+            outcome.problems.append("the small order ended after the large one")
 
-
-def _request(case: Case, user: str) -> OrderRequest:
-    filters = {"dataTypes": list(case.kinds), "filenameRegExp": case.name_pattern}
-    return OrderRequest.model_validate(
-        {
-            "correlationId": f"demo-{uuid4()}",
-            "user": user,
-            "queries": [case.query],
-            "filters": filters if case.kinds else None,
-            "sizeLimitInBytes": case.size_limit,
-        }
-    )
+    async def _place(self, query: str, user: str, outcome: Outcome) -> FollowedOrder:
+        return await FollowedOrder.place(self._surroundings, query, user, outcome)
 
 
 def _compare_rejection(response: OrderResponse, expected: Rejection, outcome: Outcome) -> None:
@@ -137,15 +99,4 @@ def _compare_rejection(response: OrderResponse, expected: Rejection, outcome: Ou
         outcome.problems.append(
             f"the response is {response.status} {response.error_type} instead of "
             f"{expected.status} {expected.error_type}"
-        )
-
-
-def _compare_end(final: OrderResponse, sub_orders: int, outcome: Outcome) -> None:
-    expected = outcome.case.expected
-    if final.status is not ResponseStatus.DONE:
-        outcome.problems.append(f"the order ended {final.status}: {final.message}")
-    wanted = expected.sub_orders if isinstance(expected, Delivery) else None
-    if wanted is not None and (sub_orders, final.total_sub_orders) != (wanted, wanted):
-        outcome.problems.append(
-            f"{sub_orders} of {final.total_sub_orders} sub-orders were done instead of {wanted}"
         )

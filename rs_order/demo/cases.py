@@ -37,13 +37,25 @@ class Rejection:
 
 
 @dataclass(frozen=True, slots=True)
+class Turns:
+    """The order must not keep a second user waiting who comes after it with a small order.
+
+    Both must get all their files, and the second user theirs before the large order ends.
+    """
+
+    large: Delivery
+    small_query: str
+    small: Delivery
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
     """An order request, and the result that it must have."""
 
     name: str
     story: str
     query: str
-    expected: Delivery | Rejection
+    expected: Delivery | Rejection | Turns
     kinds: tuple[str, ...] = ()
     name_pattern: str | None = None
     size_limit: int | None = None
@@ -65,6 +77,13 @@ class Outcome:
     """Bytes of the files received."""
     problems: list[str] = field(default_factory=list)
     """Differences from the result that the case must have."""
+
+    def include(self, other: "Outcome") -> None:
+        """Add the files and problems of another order of the case. The times stay those of the first."""
+        self.downloading += other.downloading
+        self.files += other.files
+        self.size += other.size
+        self.problems += other.problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +107,7 @@ def plan_for(archive: Archive) -> Plan:
     makers: Mapping[str, Callable[[Archive], Case | None]] = {
         "nearline": lambda archive: _nearline(archive, split),
         "several sub-orders": lambda _: _several(split),
+        "two users": lambda archive: _two_users(archive, split),
         "online": _online,
         "external": _external,
         "quicklooks": _quicklooks,
@@ -111,6 +131,7 @@ _WHY_SKIPPED: Mapping[str, str] = {
     "name pattern": "no dataset has files of different names",
     "attached files": "no dataset has files attached to it",
     "several sub-orders": "no dataset has three products to be split between sub-orders",
+    "two users": "no two datasets have products on tape, one of them three",
     "too big": "no file of the archive has a size",
 }
 
@@ -185,6 +206,35 @@ def _several(split: Split | None) -> Case | None:
         f"{split.selection} in {split.sub_orders} sub-orders, each after the download of the one before",
         split.selection.query,
         Delivery(_by_name(split.selection.files), split.sub_orders),
+    )
+
+
+def _two_users(archive: Archive, split: Split | None) -> Case | None:
+    """The large order is that of several sub-orders; the small one is of one product of another dataset."""
+    if split is None or not any(file.location == "nearline" for file in split.selection.files):
+        return None
+    product = next(
+        (
+            product
+            for dataset in archive.datasets
+            if dataset != split.selection.dataset and not dataset.attached
+            for product in dataset.products
+            if product.is_stored_only_at("nearline")
+        ),
+        None,
+    )
+    if product is None:
+        return None
+    return Case(
+        "two users",
+        f"{split.selection} for one user, then one product for another; storage serves one sub-order "
+        "at a time",
+        split.selection.query,
+        Turns(
+            large=Delivery(_by_name(split.selection.files), split.sub_orders),
+            small_query=f'id:("{product.urn}")',
+            small=Delivery(_by_name(product.ordered)),
+        ),
     )
 
 

@@ -14,15 +14,22 @@ from rs_order.demo.command_process import CommandProcess
 from rs_order.demo.errors import DemoError
 from rs_order.demo.isolated_resources import Isolation, isolated
 from rs_order.demo.order_client import OrderClient
+from rs_order.demo.progress_client import ProgressClient
 from rs_order.demo.report import Report
+from rs_order.demo.restore_history import write_history
 from rs_order.demo.servers.lifecycle import Servers, running_servers
 from rs_order.demo.servers.private_resources import free_ports
+from rs_order.demo.user_tokens import UserTokens
 from rs_order.demo.zip_verification import ZipDownloader
+from rs_order.domain.estimates import Sample
+from rs_order.domain.ids import Tenant
 
-TENANT = "demo"
+TENANT = Tenant("demo")
 HOST = "127.0.0.1"
 SUB_ORDERS_PER_USER = 1
 """One only, so that the next sub-order visibly waits for the download."""
+SUB_ORDERS_AT_ONCE = 1
+"""Of all users, so that they visibly wait for each other."""
 MEBIBYTE = 1024 * 1024
 _SERVICES = {
     "CATALOG_URL": "rs-catalog",
@@ -50,6 +57,15 @@ class SandboxControl:
         restores = await self._call("GET", "/restores")
         return [frozenset(request["checksums"]) for request in restores["requests"]]
 
+    @asynccontextmanager
+    async def tapes_held(self) -> AsyncIterator[None]:
+        """Let storage forget what it has brought back, and bring nothing until the block is left."""
+        await self._call("POST", "/restores/expire", {})
+        await self._call("PATCH", "/faults", {"silence": True})
+        yield
+        await self._call("PATCH", "/faults", {"silence": False})
+        await self._call("POST", "/restores/release", {})
+
     async def _call(self, verb: str, path: str, body: Any = None) -> Any:
         try:
             answer = await self._client.request(verb, f"{self._url}/sandbox{path}", json=body)
@@ -66,6 +82,7 @@ class Platform:
     service: CommandProcess
     orders: OrderClient
     zips: ZipDownloader
+    progress: ProgressClient
     sandbox: SandboxControl
 
 
@@ -87,7 +104,12 @@ class _Addresses:
 
 @asynccontextmanager
 async def running_platform(
-    archive: Path, report: Report, *, sub_order_bytes: int, sandbox_options: Sequence[str]
+    archive: Path,
+    report: Report,
+    *,
+    sub_order_bytes: int,
+    history: Sequence[Sample],
+    sandbox_options: Sequence[str],
 ) -> AsyncIterator[Platform]:
     """Start servers, sandbox and service, and wait until each is ready; stop all when the block is left.
 
@@ -95,6 +117,7 @@ async def running_platform(
         archive: the folder that the sandbox serves.
         report: receives the time that each start takes.
         sub_order_bytes: the size of sub-orders.
+        history: restores of earlier orders, from which the service learns when files come back.
         sandbox_options: further options of ``rs-order sandbox``.
 
     Raises:
@@ -115,13 +138,20 @@ async def running_platform(
         with report.stage("Service"):
             settings = _service_settings(isolation, addresses, broker, sub_order_bytes)
             service = await stack.enter_async_context(_service(settings))
+            await write_history(isolation.database_url, TENANT, history)
         orders = await stack.enter_async_context(
             OrderClient.connected(servers.amqp_url, isolation.vhost, tenant=TENANT)
         )
         client = await stack.enter_async_context(httpx.AsyncClient(trust_env=False))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rs-order-demo-")))
-        zips = ZipDownloader(client, folder, tenant=TENANT, key=key)
-        yield Platform(service, orders, zips, SandboxControl(client, addresses.sandbox))
+        tokens = UserTokens(TENANT, key)
+        yield Platform(
+            service,
+            orders,
+            ZipDownloader(client, folder, tokens),
+            ProgressClient(client, addresses.service, tokens),
+            SandboxControl(client, addresses.sandbox),
+        )
 
 
 @asynccontextmanager
@@ -174,4 +204,5 @@ def _service_settings(
         "EXTERNAL_ALLOWED_NETWORKS": HOST,
         "FILES_BUCKET_SIZE_MB": repr(sub_order_bytes / MEBIBYTE),
         "MAX_STORAGE_FILES_JOBS_PER_USER": str(SUB_ORDERS_PER_USER),
+        "JOBS_POOL_SIZE": str(SUB_ORDERS_AT_ONCE),
     }

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Self
 
@@ -14,6 +15,7 @@ from rich.text import Text
 
 from rs_order.demo.cases import Case, Outcome, Skipped
 from rs_order.demo.order_client import TimedResponse, response_line
+from rs_order.demo.progress_client import OrderProgress
 
 KIBI = 1024
 
@@ -95,6 +97,14 @@ class Report:
     def response(self, timed: TimedResponse) -> None:
         self.line(f"  {response_line(timed)}")
 
+    def progress(self, user: str, progress: OrderProgress) -> None:
+        """Print why an order isn't further, and when its last file is expected."""
+        self.line(f"  {user} waits: {progress.code}  “{progress.text}”  {_expectation(progress)}")
+
+    def came_true(self, user: str, progress: OrderProgress, ended_at: datetime) -> None:
+        """Print when an order ended, beside the times that were shown."""
+        self.line(f"  {user}: {_expectation(progress)}, ended at {ended_at:%H:%M:%S}")
+
     def downloaded(self, files: int, size: int, seconds: float) -> None:
         self.line(
             f"  downloaded and read a zip with {_counted_files(files)}, {_size_of(size)}, "
@@ -142,6 +152,12 @@ class Report:
         for outcome in outcomes:
             table.add_row(*_cells(outcome))
         return table
+
+
+def _expectation(progress: OrderProgress) -> str:
+    if progress.earliest is None or progress.latest is None:
+        return f"no time is expected: {progress.why}"
+    return f"expected from {progress.earliest:%H:%M} to {progress.latest:%H:%M}"
 
 
 def _success(outcome: Outcome) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -11,6 +12,7 @@ from rs_order.demo.case_runner import CaseRunner
 from rs_order.demo.cases import Case, Outcome, Plan, plan_for
 from rs_order.demo.demo_platform import Platform, running_platform
 from rs_order.demo.report import Report
+from rs_order.demo.restore_history import played_history
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,9 @@ async def run_demo(options: Options, console: Console) -> bool:
             options.archive,
             report,
             sub_order_bytes=plan.sub_order_bytes,
+            history=played_history(
+                datetime.now(UTC), seconds=options.nearline_seconds, size=plan.sub_order_bytes
+            ),
             sandbox_options=options.for_sandbox,
         ) as platform:
             outcomes = await platform.service.alive_during(

@@ -12,9 +12,7 @@ from uuid import uuid4
 import httpx
 
 from rs_order.demo.archive import File
-from rs_order.domain.identity import Caller
-from rs_order.domain.ids import Tenant
-from rs_order.regards.http import TokenIssuer
+from rs_order.demo.user_tokens import UserTokens
 
 CHUNK_BYTES = 1024 * 1024
 TIMEOUT = httpx.Timeout(60.0)
@@ -42,19 +40,17 @@ class Entry:
 class ZipDownloader:
     """Downloads zips for users of one tenant."""
 
-    def __init__(self, client: httpx.AsyncClient, folder: Path, *, tenant: str, key: str) -> None:
+    def __init__(self, client: httpx.AsyncClient, folder: Path, tokens: UserTokens) -> None:
         """Create a downloader.
 
         Args:
             client: makes the HTTP calls.
             folder: holds a zip while it is read.
-            tenant: the project of the orders.
-            key: the HS512 key of the platform's tokens.
+            tokens: of the owners of the orders.
         """
         self._client = client
         self._folder = folder
-        self._tenant = Tenant(tenant)
-        self._tokens = TokenIssuer(key)
+        self._tokens = tokens
 
     async def download(
         self, link: str, user: str, advance: Callable[[int], None] = lambda _: None
@@ -85,8 +81,7 @@ class ZipDownloader:
         self, link: str, user: str, path: Path, advance: Callable[[int], None]
     ) -> bool:
         """Store the zip, and return False if there is none."""
-        token = self._tokens.on_behalf(Caller(self._tenant, user, "REGISTERED_USER"))
-        headers = {"Authorization": f"Bearer {token}"}
+        headers = self._tokens.headers(user)
         async with self._client.stream("GET", link, headers=headers, timeout=TIMEOUT) as answer:
             if answer.status_code == httpx.codes.NO_CONTENT:
                 return False

@@ -14,6 +14,7 @@ from tests.demo.tiny_archives import dataset, product, small_file, write_archive
 ALL_CASES = [
     "nearline",
     "several sub-orders",
+    "two users",
     "online",
     "external",
     "quicklooks",
