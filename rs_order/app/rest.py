@@ -176,7 +176,7 @@ def rest_services(
         orders=OrderServices(
             application.orders.create, application.orders.apply, views, shared.clients.users
         ),
-        progress=_progress_services(shared, pool),
+        progress=progress_services(shared, pool),
         shares=application.shares,
         tenants=_tenant_services(application, pool, maintenance),
         settings=_rest_settings(shared.settings),
@@ -209,13 +209,16 @@ def _download_services(application: Application, pool: Pool) -> DownloadServices
     )
 
 
-def _progress_services(shared: SharedParts, pool: Pool) -> ProgressServices:
+def progress_services(shared: SharedParts, pool: Pool) -> ProgressServices:
+    """Return what reads the progress of orders."""
     progress = Progress(
         pool,
         slots_per_user=shared.limits.per_user,
         silent_after=timedelta(minutes=shared.settings.storage_reask_minutes),
     )
-    return ProgressServices(progress, OrderWatch(progress, shared.clock), shared.clock)
+    return ProgressServices(
+        progress, OrderWatch(progress, shared.clock), shared.forecasts, shared.clock
+    )
 
 
 def _tenant_services(

@@ -1,10 +1,11 @@
 """The progress of an order: why it isn't further, and who can change it (faces.md 10.1)."""
 
-from typing import Literal
+from enum import StrEnum
 
 from pydantic import ConfigDict, Field
 
 from rs_order.contracts.wire import Instant, Link, WireModel
+from rs_order.domain.estimates import Silence
 from rs_order.domain.reasons import ReasonActor, ReasonCode
 from rs_order.domain.states import OrderStatus, SubOrderKind, SubOrderState
 
@@ -36,6 +37,35 @@ class AheadDto(WireModel):
     sub_orders: int = Field(alias="subOrders", examples=[2])
     files: int = Field(examples=[630])
     bytes: int = Field(examples=[198000000])
+
+
+class Basis(StrEnum):
+    """What expected times are learnt from."""
+
+    OBSERVED_RESTORES = "observed-restores"
+
+
+class Assumption(StrEnum):
+    """What must happen for expected times to come true."""
+
+    YOUR_DOWNLOADS = "your-downloads"
+    """The owner downloads what is ready at once, so that the next sub-orders start."""
+
+
+class ExpectedDto(WireModel):
+    """The times between which the last file is expected, rounded outward."""
+
+    earliest: Instant
+    latest: Instant
+    level: float = Field(
+        description="The share of the last ranges that came true, as it was measured.",
+        examples=[0.85],
+    )
+    samples: int = Field(
+        description="The number of ranges that it was measured from.", examples=[214]
+    )
+    basis: Basis = Basis.OBSERVED_RESTORES
+    assumes: list[Assumption] = Field(description="What must happen for it to come true.")
 
 
 class SubOrderCountsDto(WireModel):
@@ -70,8 +100,10 @@ class ProgressDto(WireModel):
     reason: ReasonDto
     also: list[FurtherReasonDto] = Field(description="At most 5 reasons that hold other parts.")
     ahead: AheadDto | None = None
-    expected: None = Field(None, description="The times to expect; null if there is none to give.")
-    why: Literal["no-history"] | None = Field(None, description="Why there is no expected time.")
+    expected: ExpectedDto | None = Field(
+        None, description="When the last file is expected; null if no time is known."
+    )
+    why: Silence | None = Field(None, description="Why no time is known.")
     sub_orders: SubOrderCountsDto = Field(alias="subOrders")
     attempts: AttemptsDto
 
@@ -90,6 +122,10 @@ class SubOrderProgressDto(WireModel):
     failed_files: int = Field(alias="failedFiles", examples=[0])
     percent: int = Field(ge=0, le=100, examples=[50])
     reason: ReasonDto | None = None
+    expected: ExpectedDto | None = Field(
+        None, description="When its last file is expected, once storage was asked."
+    )
+    why: Silence | None = Field(None, description="Why no time is known.")
     attempts: AttemptsDto
 
 

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from rs_order.domain.estimates import Experience, Hindsight, Range, learn, storage_is_late
+from rs_order.domain.expectations import Outlook
 from rs_order.domain.ids import Tenant
 from rs_order.domain.sub_order import SubOrder
 from rs_order.ports import Clock
@@ -24,6 +25,11 @@ class Forecast:
     """Grows with each sub-order that this process asks for; what was settled meanwhile still counts."""
     late: bool
     """True if storage has changed its pace: no range is given (Y-7)."""
+
+    @property
+    def outlook(self) -> Outlook:
+        """What is known of storage at present."""
+        return Outlook(self.experience, self.awaited_bytes, self.late)
 
     def expect(self, sub_order: SubOrder, size: int) -> None:
         """Set when a sub-order is expected whose bytes storage is asked for now."""

@@ -19,12 +19,16 @@ class Language(StrEnum):
 _ENGLISH: Final[Mapping[ReasonCode, str]] = {
     _CODE.PAUSED_BY_YOU: "You paused the order. Resume it to go on.",
     _CODE.PAUSED_BY_ADMINISTRATOR: "An administrator paused the order. You or they can resume it.",
+    _CODE.PAUSED_BY_SERVICE: "A service paused the order. You can resume it.",
     _CODE.MAINTENANCE: "The project is in maintenance or not served at present.",
     _CODE.CATALOG_UNREACHABLE: "The catalog gives no answer. Products read so far: {products}.",
     _CODE.READING_CATALOG: "The files are being read from the catalog. Products read so far: {products}.",
     _CODE.RETRY_RUNNING: "The files in error are being prepared for another try.",
     _CODE.PROCESS_RUNNING: "Files that are being made by a process: {files}.",
     _CODE.STORAGE_RESTORING: "Files that storage is bringing back: {files}. Storage also works for others.",
+    _CODE.STORAGE_LATE: (
+        "Storage takes longer than was to be expected. Files that it is bringing back: {files}."
+    ),
     _CODE.PROCESS_SILENT: "The processing service gives no answer. Files that wait for it: {files}.",
     _CODE.STORAGE_SILENT: (
         "Storage was asked {asks} times and gave no answer yet. Files that wait for it: {files}."
@@ -58,6 +62,7 @@ _FRENCH: Final[Mapping[ReasonCode, str]] = {
     _CODE.PAUSED_BY_ADMINISTRATOR: (
         "Un administrateur a suspendu la commande. Vous ou lui pouvez la reprendre."
     ),
+    _CODE.PAUSED_BY_SERVICE: "Un service a suspendu la commande. Vous pouvez la reprendre.",
     _CODE.MAINTENANCE: "Le projet est en maintenance ou n'est pas servi actuellement.",
     _CODE.CATALOG_UNREACHABLE: "Le catalogue ne répond pas. Produits lus : {products}.",
     _CODE.READING_CATALOG: "Les fichiers sont lus dans le catalogue. Produits lus : {products}.",
@@ -66,6 +71,9 @@ _FRENCH: Final[Mapping[ReasonCode, str]] = {
     _CODE.STORAGE_RESTORING: (
         "Fichiers en cours de restauration par le stockage : {files}. "
         "Le stockage travaille aussi pour d'autres."
+    ),
+    _CODE.STORAGE_LATE: (
+        "Le stockage met plus de temps que prévu. Fichiers en cours de restauration : {files}."
     ),
     _CODE.PROCESS_SILENT: "Le service de traitement ne répond pas. Fichiers en attente : {files}.",
     _CODE.STORAGE_SILENT: (

@@ -42,8 +42,13 @@ class Silence(StrEnum):
     """Why there is no expected time; the first that applies to an order is its reason."""
 
     PAUSED = "paused"
+    MAINTENANCE = "maintenance"
+    READING_CATALOG = "reading-catalog"
+    RETRY_RUNNING = "retry-running"
     HELD = "held"
     DOWNLOAD_NEEDED = "your-download-needed"
+    SERVICE_LIMIT = "service-limit"
+    PROCESS_RUNNING = "process-running"
     STORAGE_LATE = "storage-late"
     NO_HISTORY = "no-history"
     UNRELIABLE = "unreliable"

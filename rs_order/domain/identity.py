@@ -7,6 +7,8 @@ from rs_order.domain.ids import Tenant
 
 SERVICE: Final = "rs-order"
 """The name of this service for the platform, and as an actor in the history."""
+PEER: Final = "amqp"
+"""A service that cancels its order by a message, as an actor in the history."""
 INSTANCE: Final = Tenant("instance")
 """Names the whole platform in calls, steps and notifications that belong to no tenant. It has no schema."""
 

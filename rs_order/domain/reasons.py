@@ -9,6 +9,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from rs_order.domain.identity import PEER, SERVICE
+from rs_order.domain.ids import SubOrderId
 from rs_order.domain.moves import Reason
 from rs_order.domain.states import OrderStatus, SubOrderState
 
@@ -41,12 +43,14 @@ class ReasonCode(StrEnum):
 
     PAUSED_BY_YOU = "paused-by-you"
     PAUSED_BY_ADMINISTRATOR = "paused-by-administrator"
+    PAUSED_BY_SERVICE = "paused-by-service"
     MAINTENANCE = "maintenance"
     CATALOG_UNREACHABLE = "catalog-unreachable"
     READING_CATALOG = "reading-catalog"
     RETRY_RUNNING = "retry-running"
     PROCESS_RUNNING = "process-running"
     STORAGE_RESTORING = "storage-restoring"
+    STORAGE_LATE = "storage-late"
     PROCESS_SILENT = "process-silent"
     STORAGE_SILENT = "storage-silent"
     REQUEST_QUEUED = "request-queued"
@@ -80,12 +84,14 @@ _CODE = ReasonCode
 MEANINGS: Final = {
     _CODE.PAUSED_BY_YOU: Meaning(Level.ORDER, ReasonActor.YOU, your_turn=True),
     _CODE.PAUSED_BY_ADMINISTRATOR: Meaning(Level.ORDER, ReasonActor.ADMINISTRATOR),
+    _CODE.PAUSED_BY_SERVICE: Meaning(Level.ORDER, ReasonActor.SERVICE),
     _CODE.MAINTENANCE: Meaning(Level.ORDER, ReasonActor.OPERATOR),
     _CODE.CATALOG_UNREACHABLE: Meaning(Level.ORDER, ReasonActor.CATALOG),
     _CODE.READING_CATALOG: Meaning(Level.ORDER, ReasonActor.SERVICE),
     _CODE.RETRY_RUNNING: Meaning(Level.ORDER, ReasonActor.SERVICE),
     _CODE.PROCESS_RUNNING: Meaning(Level.SUB_ORDER, ReasonActor.PROCESSING),
     _CODE.STORAGE_RESTORING: Meaning(Level.SUB_ORDER, ReasonActor.STORAGE),
+    _CODE.STORAGE_LATE: Meaning(Level.SUB_ORDER, ReasonActor.STORAGE),
     _CODE.PROCESS_SILENT: Meaning(Level.SUB_ORDER, ReasonActor.PROCESSING),
     _CODE.STORAGE_SILENT: Meaning(Level.SUB_ORDER, ReasonActor.STORAGE),
     _CODE.REQUEST_QUEUED: Meaning(Level.SUB_ORDER, ReasonActor.SERVICE),
@@ -120,6 +126,19 @@ _CODE_OF_FAILURE: Final = {
 """The codes of FAILED orders, by the last reason in their history."""
 
 
+_SERVICES: Final = (None, SERVICE, PEER)
+"""The actors of pauses that no user made; None: the order has no history."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """When storage was asked for a sub-order, and how long that was guessed to take."""
+
+    asked_at: datetime
+    guess: float | None
+    """Seconds; None: nothing was known."""
+
+
 @dataclass(frozen=True, slots=True)
 class SubOrderGroup:
     """Sub-orders of one order that wait for the same."""
@@ -138,6 +157,14 @@ class SubOrderGroup:
     """When the first of their next steps is due."""
     silent: bool = False
     """True if storage, or rs-processing, gives no answer."""
+    late_since: datetime | None = None
+    """When the first of them passed the upper end of its range; None: none of them did."""
+    first: SubOrderId | None = None
+    """The oldest of them; None: not known."""
+    requests: Sequence[Request] = ()
+    """In the state RUNNING: those that were expected to take longest."""
+    processed: bool = False
+    """True if one of them is of a process."""
     quota_exceeded: bool = False
     available_files: int = 0
     needs_slot: bool = True
@@ -165,6 +192,7 @@ class OrderFacts:
     pending_files: int
     available_files: int
     failed_files: int
+    percent: int = 0
     available_at: datetime | None = None
     last_reason: str | None = None
     last_actor: str | None = None
@@ -225,7 +253,7 @@ def reasons_of(facts: OrderFacts, slots_per_user: int) -> Reasons:
     """
     if not facts.unfinished:
         return Reasons(_end_of(facts))
-    of_order = _of_unfinished(facts)
+    of_order = reason_of_whole(facts)
     if of_order is not None:
         return Reasons(of_order)
     found = _merged(_of_group(facts, group, slots_per_user) for group in facts.groups)
@@ -243,7 +271,7 @@ def reason_of_sub_order(
     """Return the reason of one sub-order; None if it isn't known, or nothing is awaited."""
     if not facts.unfinished or sub_order.state in (SubOrderState.WAITING, SubOrderState.ENDED):
         return _of_settled(sub_order)
-    return _of_unfinished(facts) or _of_group(facts, sub_order, slots_per_user)
+    return reason_of_whole(facts) or _of_group(facts, sub_order, slots_per_user)
 
 
 def _of_settled(sub_order: SubOrderGroup) -> WaitingReason | None:
@@ -254,12 +282,10 @@ def _of_settled(sub_order: SubOrderGroup) -> WaitingReason | None:
     return WaitingReason(code, files=sub_order.available_files)
 
 
-def _of_unfinished(facts: OrderFacts) -> WaitingReason | None:
-    """Return the reason that holds the whole order, if there is one."""
+def reason_of_whole(facts: OrderFacts) -> WaitingReason | None:
+    """Return the reason that holds the whole of an unfinished order, if there is one."""
     if facts.status is OrderStatus.PAUSED:
-        mine = facts.last_actor == facts.owner
-        code = _CODE.PAUSED_BY_YOU if mine else _CODE.PAUSED_BY_ADMINISTRATOR
-        return WaitingReason(code, facts.last_at, files=facts.pending_files)
+        return WaitingReason(_code_of_pause(facts), facts.last_at, files=facts.pending_files)
     if facts.maintenance_since is not None:
         return WaitingReason(_CODE.MAINTENANCE, facts.maintenance_since, files=facts.pending_files)
     if facts.completing and facts.catalog_silent_since is not None:
@@ -272,12 +298,21 @@ def _of_unfinished(facts: OrderFacts) -> WaitingReason | None:
     return None
 
 
+def _code_of_pause(facts: OrderFacts) -> ReasonCode:
+    if facts.last_actor == facts.owner:
+        return _CODE.PAUSED_BY_YOU
+    by_service = facts.last_actor in _SERVICES
+    return _CODE.PAUSED_BY_SERVICE if by_service else _CODE.PAUSED_BY_ADMINISTRATOR
+
+
 def _of_group(facts: OrderFacts, group: SubOrderGroup, slots_per_user: int) -> WaitingReason | None:
-    code = _code_of_group(facts, group, slots_per_user)
+    code = code_of_group(facts, group, slots_per_user)
     if code is None:
         return None
     since = group.since
-    if code is _CODE.HELD:
+    if code is _CODE.STORAGE_LATE:
+        since = group.late_since
+    elif code is _CODE.HELD:
         since = _later(since, facts.held_since)
     elif code is _CODE.YOUR_DOWNLOAD_NEEDED:
         since = _later(since, facts.slots.full_since)
@@ -286,10 +321,13 @@ def _of_group(facts: OrderFacts, group: SubOrderGroup, slots_per_user: int) -> W
     )
 
 
-def _code_of_group(
+def code_of_group(
     facts: OrderFacts, group: SubOrderGroup, slots_per_user: int
 ) -> ReasonCode | None:
+    """Return the code of sub-orders of an order that nothing holds as a whole; None: nothing is awaited."""
     match group.state:
+        case SubOrderState.RUNNING if group.late_since is not None:
+            return _CODE.STORAGE_LATE
         case SubOrderState.RUNNING:
             return _CODE.STORAGE_SILENT if group.silent else _CODE.STORAGE_RESTORING
         case SubOrderState.PROCESSING:

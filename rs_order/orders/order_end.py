@@ -7,7 +7,7 @@ from rs_order.contracts.order_messages import OrderCancelRequest
 from rs_order.core.policies import SLICE_SIZES, SliceSizes
 from rs_order.core.settlement import Settlement
 from rs_order.core.shared_steps import DeleteFilesStep, ExpireOrderStep, ScheduleStep
-from rs_order.domain.identity import SERVICE
+from rs_order.domain.identity import PEER, SERVICE
 from rs_order.domain.ids import OrderId, Tenant
 from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
@@ -69,7 +69,7 @@ class CancelOrders:
 
         ``by``: the operator who cancels them, for the audit; None: their service does.
         """
-        actor = by.name if by else "amqp"
+        actor = by.name if by else PEER
         async with self._store.unit_of_work(tenant) as uow:
             orders = [
                 order

@@ -1,12 +1,14 @@
 """The progress documents of orders and sub-orders."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from rs_order.contracts.progress_bodies import (
     AheadDto,
+    Assumption,
     AttemptsDto,
+    ExpectedDto,
     FurtherReasonDto,
     ProgressDto,
     ReasonDto,
@@ -14,6 +16,9 @@ from rs_order.contracts.progress_bodies import (
     SubOrderProgressDto,
 )
 from rs_order.core.reason_texts import Language, text_of
+from rs_order.domain.estimates import Silence
+from rs_order.domain.expectations import Answer, Expectations, Expected
+from rs_order.domain.ids import OrderId
 from rs_order.domain.reasons import (
     OrderFacts,
     ReasonCode,
@@ -33,24 +38,34 @@ _SHORT: Final = frozenset(
 """Reasons that pass within seconds."""
 
 
-def pause_until_next_check(reason: WaitingReason, now: datetime) -> timedelta:
-    """Return how long a client should wait before it asks again, 5 s to 5 minutes (faces.md Y-9)."""
-    longest = _SOON if reason.code in _SHORT else LONGEST_PAUSE
-    due = reason.due_at - now if reason.due_at else longest
-    return max(SHORTEST_PAUSE, min(due, longest))
+def pause_until_next_check(
+    reason: WaitingReason, answer: Answer, expectations: Expectations
+) -> timedelta:
+    """Return how long a client should wait before it asks again, 5 s to 5 minutes (faces.md Y-9).
+
+    An earliest time that has come says nothing: the files may still take hours.
+    """
+    now = expectations.now
+    pauses = [_SOON if reason.code in _SHORT else LONGEST_PAUSE]
+    if reason.due_at is not None:
+        pauses.append(reason.due_at - now)
+    if isinstance(answer, Expected) and answer.earliest > now:
+        pauses.append(answer.earliest - now)
+    return max(SHORTEST_PAUSE, min(pauses))
 
 
 def progress_document(
-    progress: OrderProgress, slots_per_user: int, language: Language, now: datetime
+    order_id: OrderId, progress: OrderProgress, expectations: Expectations, language: Language
 ) -> ProgressDto:
-    reasons = reasons_of(progress.facts, slots_per_user)
-    ahead = progress.ahead
+    facts, ahead = progress.facts, progress.ahead
+    reasons = reasons_of(facts, expectations.slots_per_user)
+    answer = expectations.of_order(facts, progress.place)
     return ProgressDto(
-        order_id=progress.id,
-        status=progress.facts.status,
-        percent=progress.percent,
-        computed_at=now,
-        reason=_reason(progress.facts, reasons.reason, language, now),
+        order_id=order_id,
+        status=facts.status,
+        percent=facts.percent,
+        computed_at=expectations.now,
+        reason=_reason(facts, reasons.reason, answer, expectations, language),
         also=[
             FurtherReasonDto(
                 code=one.code,
@@ -63,17 +78,34 @@ def progress_document(
         ahead=AheadDto(sub_orders=ahead.sub_orders, files=ahead.files, bytes=ahead.bytes)
         if ahead
         else None,
-        why="no-history" if progress.facts.unfinished else None,
+        expected=_expected(answer),
+        why=answer if isinstance(answer, Silence) else None,
         sub_orders=_counts(progress.by_state),
         attempts=AttemptsDto(asks=progress.asks, first_asked=progress.asked_at),
     )
 
 
+def _expected(answer: Answer) -> ExpectedDto | None:
+    if not isinstance(answer, Expected):
+        return None
+    return ExpectedDto(
+        earliest=answer.earliest,
+        latest=answer.latest,
+        level=answer.level,
+        samples=answer.samples,
+        assumes=[Assumption.YOUR_DOWNLOADS] if answer.assumes_downloads else [],
+    )
+
+
 def _reason(
-    facts: OrderFacts, reason: WaitingReason, language: Language, now: datetime
+    facts: OrderFacts,
+    reason: WaitingReason,
+    answer: Answer,
+    expectations: Expectations,
+    language: Language,
 ) -> ReasonDto:
     meaning = reason.meaning
-    next_check = now + pause_until_next_check(reason, now) if facts.unfinished else None
+    pause = pause_until_next_check(reason, answer, expectations)
     return ReasonDto(
         code=reason.code,
         text=text_of(reason, language),
@@ -81,7 +113,7 @@ def _reason(
         sub_orders=reason.sub_orders,
         actor=meaning.actor,
         your_turn=meaning.your_turn,
-        next_check=next_check,
+        next_check=expectations.now + pause if facts.unfinished else None,
     )
 
 
@@ -102,11 +134,11 @@ def _counts(by_state: Mapping[SubOrderState, int]) -> SubOrderCountsDto:
 def sub_order_document(
     facts: OrderFacts,
     sub_order: SubOrderProgress,
-    slots_per_user: int,
+    expectations: Expectations,
     language: Language,
-    now: datetime,
 ) -> SubOrderProgressDto:
-    reason = reason_of_sub_order(facts, sub_order.group, slots_per_user)
+    reason = reason_of_sub_order(facts, sub_order.group, expectations.slots_per_user)
+    answer = expectations.of_sub_order(facts, sub_order.group)
     counters = sub_order.counters
     return SubOrderProgressDto(
         sub_order_id=sub_order.id,
@@ -117,6 +149,8 @@ def sub_order_document(
         available_files=counters.available,
         failed_files=counters.to_retry,
         percent=counters.percent,
-        reason=_reason(facts, reason, language, now) if reason else None,
+        reason=_reason(facts, reason, answer, expectations, language) if reason else None,
+        expected=_expected(answer),
+        why=answer if isinstance(answer, Silence) else None,
         attempts=AttemptsDto(asks=sub_order.asks, first_asked=sub_order.asked_at),
     )

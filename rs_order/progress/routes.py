@@ -6,14 +6,17 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Header, Query, Request, Response
 
 from rs_order.contracts.progress_bodies import ProgressDto, SubOrderProgressPage
+from rs_order.core.forecasts import Forecasts
 from rs_order.core.order_watch import OrderWatch, version_of
 from rs_order.core.reason_texts import Language, language_of
+from rs_order.domain.expectations import Expectations
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import OrderId, SubOrderId, Tenant
 from rs_order.domain.reasons import OrderFacts, reasons_of
 from rs_order.domain.states import SubOrderState
 from rs_order.ports import Clock
 from rs_order.progress.document import (
+    LONGEST_PAUSE,
     pause_until_next_check,
     progress_document,
     sub_order_document,
@@ -49,6 +52,7 @@ class ProgressServices:
 
     progress: Progress
     watch: OrderWatch
+    forecasts: Forecasts
     clock: Clock
 
     async def facts(self, caller: Caller, order_id: OrderId) -> OrderFacts:
@@ -63,6 +67,11 @@ class ProgressServices:
         if not may_read_order_of(caller, found[order_id].owner):
             raise Problem(ProblemCode.NOT_OWNER, f"Order {order_id} belongs to another user.")
         return found[order_id]
+
+    async def expectations(self, tenant: Tenant) -> Expectations:
+        """Return what gives expected times now. It reads once a minute at most."""
+        forecast = await self.forecasts.of(tenant)
+        return Expectations(forecast.outlook, self.progress.slots_per_user, self.clock.now())
 
 
 def progress_router(access: Access, services: ProgressServices) -> APIRouter:
@@ -92,7 +101,9 @@ def _serve_progress(endpoints: Endpoints, services: ProgressServices) -> None:
         """
         id_, language = OrderId(order_id), language_of(accepted)
         facts = await services.facts(caller, id_)
-        waited = _wait_of(request, facts, language)
+        waited = None
+        if is_known(request, _tag(services, facts, language)):
+            waited = preferred_wait(request)
         if waited:
             await services.watch.until_changed(caller.tenant, id_, version_of(facts), waited)
             facts = await services.facts(caller, id_)
@@ -102,13 +113,10 @@ def _serve_progress(endpoints: Endpoints, services: ProgressServices) -> None:
         return answer
 
 
-def _wait_of(request: Request, facts: OrderFacts, language: Language) -> int | None:
-    """Return the seconds that the request waits for a change, or None if it is answered at once."""
-    return preferred_wait(request) if is_known(request, _tag(facts, language)) else None
-
-
-def _tag(facts: OrderFacts, language: Language) -> str:
-    return weak_tag(f"{version_of(facts)}-{language}")
+def _tag(services: ProgressServices, facts: OrderFacts, language: Language) -> str:
+    """Return the tag of a document. Expected times move by themselves, so it holds five minutes at most."""
+    period = int(services.clock.now().timestamp() / LONGEST_PAUSE.total_seconds())
+    return weak_tag(f"{version_of(facts)}-{language}-{period if facts.unfinished else 'end'}")
 
 
 async def _answer(
@@ -119,19 +127,19 @@ async def _answer(
     language: Language,
 ) -> Response:
     """Return the document, or 304 if the caller has it."""
-    now, slots = services.clock.now(), services.progress.slots_per_user
+    tenant, order_id = order
+    expectations = await services.expectations(tenant)
+    tag = _tag(services, facts, language)
     answer = Response(status_code=304)
-    if not is_known(request, _tag(facts, language)):
-        found = await services.progress.order(*order, now)
-        if found is None:
-            raise Problem(ProblemCode.UNKNOWN_ORDER, f"There is no order {order[1]}.")
-        facts = found.shown
-        document = progress_document(found, slots, language, now)
-        answer = json_answer(request, {**document.to_wire(), "expected": None})
-    answer.headers["ETag"] = _tag(facts, language)
+    if not is_known(request, tag):
+        details = await services.progress.details(tenant, order_id, facts)
+        document = progress_document(order_id, details, expectations, language)
+        answer = json_answer(request, {"expected": None, **document.to_wire()})
+    answer.headers["ETag"] = tag
     answer.headers["Content-Language"] = language
     if facts.unfinished:
-        pause = pause_until_next_check(reasons_of(facts, slots).reason, now)
+        reason = reasons_of(facts, expectations.slots_per_user).reason
+        pause = pause_until_next_check(reason, expectations.of_order(facts), expectations)
         answer.headers["Retry-After"] = str(int(pause.total_seconds()))
     return answer
 
@@ -152,15 +160,14 @@ def _serve_sub_orders(endpoints: Endpoints, services: ProgressServices) -> None:
         """The sub-orders of an order, newest first. The link `next` leads to older ones."""
         before, language = _position(token or []), language_of(accepted)
         facts = await services.facts(caller, OrderId(order_id))
-        now, progress = services.clock.now(), services.progress
-        found = await progress.sub_orders(
-            caller.tenant, OrderId(order_id), state, now, limit=limit, before=before
+        expectations = await services.expectations(caller.tenant)
+        found = await services.progress.sub_orders(
+            caller.tenant, OrderId(order_id), state, expectations.now, limit=limit, before=before
         )
         if not facts.files_known:
             found = []
         content = [
-            sub_order_document(facts, one, progress.slots_per_user, language, now).to_wire()
-            for one in found
+            sub_order_document(facts, one, expectations, language).to_wire() for one in found
         ]
         links = []
         if len(found) == limit:

@@ -1,12 +1,13 @@
-"""Reads why orders aren't further: a page of orders in one statement, an order with its numbers in four."""
+"""Reads why orders aren't further: a page of orders in one statement, the details of one in three."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from rs_order.domain.expectations import QueuePlace
 from rs_order.domain.ids import OrderId, SubOrderId, Tenant
-from rs_order.domain.reasons import OrderFacts, Slots, SubOrderGroup
+from rs_order.domain.reasons import OrderFacts, Request, Slots, SubOrderGroup
 from rs_order.domain.states import FileCounters, OrderStatus, SubOrderKind, SubOrderState
 from rs_order.store.pool import Connection, Pool, Row, reading, statements
 from rs_order.store.rows import counters_of
@@ -26,21 +27,18 @@ class Ahead:
 
 @dataclass(frozen=True, slots=True)
 class OrderProgress:
-    """How far an order is, and what its reason follows from."""
+    """What more is known of one order."""
 
-    id: OrderId
-    label: str
     facts: OrderFacts
     """With the times that only the history and the ranks have."""
-    shown: OrderFacts
-    """Without them, as ``Progress.facts`` returns them."""
-    percent: int
-    by_state: Mapping[SubOrderState, int]
+    by_state: Mapping[SubOrderState, int] = field(default_factory=dict)
     """The number of sub-orders; empty while its files are read."""
-    asks: int
+    asks: int = 0
     """The most requests to storage for one of its sub-orders."""
-    asked_at: datetime | None
-    ahead: Ahead | None
+    asked_at: datetime | None = None
+    ahead: Ahead | None = None
+    place: QueuePlace | None = None
+    """None: none of its sub-orders is in the owner's queue."""
 
 
 class Progress:
@@ -61,20 +59,26 @@ class Progress:
         )
         return {OrderId(row["id"]): _facts_of(row) for row in rows}
 
-    async def order(self, tenant: Tenant, order_id: OrderId, now: datetime) -> OrderProgress | None:
-        """Return the progress of an order, or None if there is no such order."""
+    async def details(self, tenant: Tenant, order_id: OrderId, facts: OrderFacts) -> OrderProgress:
+        """Return what more is known of an order with these facts, with at most three statements."""
+        if not facts.files_known:
+            return OrderProgress(facts)
         async with reading(self._pool, tenant) as connection:
-            parameters = self._parameters(tenant, [order_id], now)
-            row = await connection.fetchrow(SQL["facts"], *parameters)
-            if row is None:
-                return None
             states = {
                 SubOrderState(one["state"]): one
                 for one in await connection.fetch(SQL["states"], order_id)
             }
-            facts = await _with_times(connection, order_id, row, states)
-            ahead = await _ahead(connection, facts, states)
-        return _progress_of(row, facts, states, ahead)
+            with_times = await _with_times(connection, order_id, facts, states)
+            ahead, place = await _position(connection, facts, states)
+        asked = [one["asked_at"] for one in states.values() if one["asked_at"] is not None]
+        return OrderProgress(
+            with_times,
+            by_state={state: one["sub_orders"] for state, one in states.items()},
+            asks=max((one["asks"] for one in states.values()), default=0),
+            asked_at=min(asked, default=None),
+            ahead=ahead,
+            place=place,
+        )
 
     async def sub_orders(
         self,
@@ -90,68 +94,53 @@ class Progress:
         rows = await read_rows(
             self._pool, tenant, SQL["sub_orders"], order_id, state, before, limit
         )
-        return [_sub_order_of(row, now - self._silent_after) for row in rows]
+        return [_sub_order_of(row, now - self._silent_after, now) for row in rows]
 
     def _parameters(self, tenant: Tenant, ids: Sequence[OrderId], now: datetime) -> tuple[Any, ...]:
-        return ids, tenant, self.slots_per_user > 0, now - self._silent_after
+        return ids, tenant, self.slots_per_user > 0, now - self._silent_after, now
 
 
 async def _with_times(
-    connection: Connection, order_id: OrderId, row: Row, states: Mapping[SubOrderState, Row]
+    connection: Connection,
+    order_id: OrderId,
+    facts: OrderFacts,
+    states: Mapping[SubOrderState, Row],
 ) -> OrderFacts:
     """Return the facts with the times that only the history and the ranks have."""
-    facts = _facts_of(row)
-    by_history = {
-        number: group["first"]
-        for number, group in enumerate(row["groups"] or ())
-        if group["state"] != SubOrderState.RUNNING and not group["unreachable"]
+    of_history = {
+        group.first
+        for group in facts.groups
+        if group.first is not None
+        and group.state is not SubOrderState.RUNNING
+        and group.since is None
     }
-    entered: dict[int, datetime] = {}
-    if by_history:
-        found = await connection.fetch(SQL["entered"], order_id, list(by_history.values()))
+    entered: dict[SubOrderId | None, datetime] = {}
+    if of_history:
+        found = await connection.fetch(SQL["entered"], order_id, sorted(of_history))
         entered = {one["sub_order_id"]: one["at"] for one in found}
-    groups = [
-        replace(group, since=entered.get(by_history[number])) if number in by_history else group
-        for number, group in enumerate(facts.groups)
-    ]
     ready = states.get(SubOrderState.READY)
-    if ready:
-        groups = [
-            replace(group, since=ready["ready_since"], sub_orders=ready["sub_orders"])
-            if group.state is SubOrderState.READY
-            else group
-            for group in groups
-        ]
-    return replace(facts, groups=groups)
+
+    def timed(group: SubOrderGroup) -> SubOrderGroup:
+        if group.state is SubOrderState.READY and ready:
+            return replace(group, since=ready["ready_since"], sub_orders=ready["sub_orders"])
+        return replace(group, since=entered.get(group.first, group.since))
+
+    return replace(facts, groups=[timed(group) for group in facts.groups])
 
 
-async def _ahead(
+async def _position(
     connection: Connection, facts: OrderFacts, states: Mapping[SubOrderState, Row]
-) -> Ahead | None:
+) -> tuple[Ahead | None, QueuePlace | None]:
+    """Return what is before the order in the owner's queue, and the place of its last sub-order."""
     ready = states.get(SubOrderState.READY)
     if ready is None or facts.status is not OrderStatus.RUNNING:
-        return None
-    rank = ready["first_rank"]
-    row = await connection.fetchrow(SQL["ahead"], facts.owner, rank)
-    return Ahead(row["sub_orders"], row["files"], row["bytes"]) if row else None
-
-
-def _progress_of(
-    row: Row, facts: OrderFacts, states: Mapping[SubOrderState, Row], ahead: Ahead | None
-) -> OrderProgress:
-    known = row["files_known"]
-    asked = [one["asked_at"] for one in states.values() if one["asked_at"] is not None]
-    return OrderProgress(
-        id=OrderId(row["id"]),
-        label=row["label"],
-        facts=facts,
-        shown=_facts_of(row),
-        percent=counters_of(row).percent if known else 0,
-        by_state={state: one["sub_orders"] for state, one in states.items()} if known else {},
-        asks=max((one["asks"] for one in states.values()), default=0),
-        asked_at=min(asked, default=None),
-        ahead=ahead,
-    )
+        return None, None
+    ranks = ready["first_rank"], ready["last_rank"]
+    row = await connection.fetchrow(SQL["ahead"], facts.owner, *ranks)
+    if row is None:
+        return None, None
+    ahead = Ahead(row["sub_orders"], row["files"], row["bytes"])
+    return ahead, QueuePlace(row["queued_bytes"], ready["processed"])
 
 
 def _facts_of(row: Row) -> OrderFacts:
@@ -166,6 +155,7 @@ def _facts_of(row: Row) -> OrderFacts:
         pending_files=counters.pending,
         available_files=counters.available,
         failed_files=counters.to_retry,
+        percent=counters.percent if row["files_known"] else 0,
         available_at=row["available_at"],
         last_reason=row["last_reason"],
         last_actor=row["last_actor"],
@@ -209,7 +199,17 @@ def _group_of(group: Mapping[str, Any]) -> SubOrderGroup:
         due_at=_instant(group["due_at"]),
         silent=group["silent"] if state is SubOrderState.RUNNING else group["unreachable"],
         quota_exceeded=group["quota"],
+        late_since=_instant(group["expected_until"]) if group["late"] else None,
+        first=SubOrderId(group["first"]),
+        requests=_requests_of(group) if state is SubOrderState.RUNNING else (),
+        processed=group["processed"],
     )
+
+
+def _requests_of(group: Mapping[str, Any]) -> list[Request]:
+    return [
+        Request(datetime.fromisoformat(one["asked_at"]), one["guess"]) for one in group["requests"]
+    ]
 
 
 def _instant(text: str | None) -> datetime | None:
@@ -229,12 +229,14 @@ class SubOrderProgress:
     asked_at: datetime | None
 
 
-def _sub_order_of(row: Row, silent: datetime) -> SubOrderProgress:
+def _sub_order_of(row: Row, silent: datetime, now: datetime) -> SubOrderProgress:
     """``silent``: storage gave no answer if it was asked first at or before this instant."""
     counters, state, kind = counters_of(row), SubOrderState(row["state"]), SubOrderKind(row["kind"])
     asked_at = row["asked_at"]
     no_answer = row["asks"] > 1 and counters.pending == counters.total_files
-    of_storage = kind is SubOrderKind.STORAGE and state is SubOrderState.RUNNING
+    running = state is SubOrderState.RUNNING
+    of_storage = kind is SubOrderKind.STORAGE and running
+    until = row["expected_until"] if of_storage else None
     return SubOrderProgress(
         id=SubOrderId(row["id"]),
         kind=kind,
@@ -243,7 +245,7 @@ def _sub_order_of(row: Row, silent: datetime) -> SubOrderProgress:
             state,
             counters.pending,
             row["pending_bytes"],
-            since=asked_at if state is SubOrderState.RUNNING else None,
+            since=asked_at if running else None,
             asks=row["asks"],
             due_at=row["due_at"],
             silent=row["unavailable_since"] is not None
@@ -251,6 +253,9 @@ def _sub_order_of(row: Row, silent: datetime) -> SubOrderProgress:
             quota_exceeded=row["quota_exceeded"],
             available_files=counters.available,
             needs_slot=row["asks_storage"],
+            late_since=until if until is not None and until < now else None,
+            requests=[Request(asked_at, row["guess"])] if running else (),
+            processed=kind is SubOrderKind.PROCESSING,
         ),
         counters=counters,
         asks=row["asks"],

@@ -14,6 +14,7 @@ from rs_order.actions.routes import OrderActions
 from rs_order.app.application import compose_application
 from rs_order.app.database import Database
 from rs_order.app.platform_clients import PlatformClients
+from rs_order.app.rest import progress_services
 from rs_order.app.shared_parts import SharedParts
 from rs_order.core.policies import SliceSizes
 from rs_order.core.steps import Step, is_again, read_step, step_class
@@ -24,6 +25,7 @@ from rs_order.domain.selection import DatasetSelection, DatedSelection, Selectio
 from rs_order.downloads.settle import Settle
 from rs_order.orders.create import begin_order
 from rs_order.ports import FetchResult, FileOutcome, FoundPage, RemoteError
+from rs_order.progress.routes import ProgressServices
 from rs_order.settings import Settings
 from rs_order.store.order_views import OrderView, OrderViews
 from rs_order.store.orders import NewOrder
@@ -132,6 +134,10 @@ class AppHarness:
     @property
     def settle_downloads(self) -> Settle:
         return self.application.settle_downloads.handle
+
+    @property
+    def progress(self) -> ProgressServices:
+        return progress_services(self.application.shared, self._pool)
 
     @property
     def actions(self) -> OrderActions:

@@ -1,7 +1,8 @@
 -- name: facts
 -- What the reasons of orders follow from (domain/reasons.py): a row per order. Only sub-orders at work are read, and the
 -- slots of the owner if something else is pending. $1 ids, $2 tenant, $3 whether owners have a limit of slots,
--- $4 silent: storage was asked first at or before this instant.
+-- $4 silent: storage was asked first at or before this instant, $5 now. Of the requests of a group, those that were
+-- expected to take longest are enough: they decide when the order is expected.
 select orders.id, orders.owner, orders.label, orders.status, orders.status_at, orders.created_at, orders.available_at,
        orders.sub_orders, orders.files_known,
        pending_files, pending_bytes,
@@ -52,14 +53,20 @@ left join lateral (
         select sub_order.state, batch.unavailable_since is not null as unreachable, quota_exceeded as quota,
                asks >= 2 and asked_at <= $4 and kind = 'STORAGE' and available_files + downloaded_files
                    + download_error_files + error_files + processing_error_files = 0 as silent,
+               sub_order.state = 'RUNNING' and kind = 'STORAGE'
+                   and coalesce(asked_at + expected_latest * interval '1 second' < $5, false) as late,
                count(*) as sub_orders, sum(pending_files) as files, sum(pending_bytes) as bytes,
                min(asked_at) as asked_at, max(asks) as asks, min(due_at) as due_at, min(sub_order.id) as first,
-               min(batch.unavailable_since) as unavailable_since
+               min(batch.unavailable_since) as unavailable_since,
+               min(asked_at + expected_latest * interval '1 second') as expected_until,
+               bool_or(kind = 'PROCESSING') as processed,
+               (array_agg(jsonb_build_object('asked_at', asked_at, 'guess', guess)
+                          order by asked_at + guess * interval '1 second' desc nulls first))[:8] as requests
         from sub_order
         left join process_batch batch on batch.sub_order_id = sub_order.id and sub_order.state = 'PROCESSING'
         where sub_order.order_id = orders.id and sub_order.state in ('RUNNING', 'PROCESSING', 'WAITING')
           and (orders.status = 'RUNNING' or orders.available_at is not null)
-        group by 1, 2, 3, 4
+        group by 1, 2, 3, 4, 5
     ) one
 ) at_work on true
 where orders.id = any ($1)
@@ -71,7 +78,9 @@ select state, count(*) as sub_orders, max(asks) as asks, min(asked_at) as asked_
        min(rank - interval '15 minutes' * least(192, (
            pending_bytes + available_bytes + downloaded_bytes + download_error_bytes + error_bytes
            + processing_error_bytes) / 1048576.0)) filter (where state = 'READY') as ready_since,
-       min(rank) filter (where state = 'READY') as first_rank
+       min(rank) filter (where state = 'READY') as first_rank,
+       max(rank) filter (where state = 'READY') as last_rank,
+       bool_or(kind = 'PROCESSING') as processed
 from sub_order where order_id = $1
 group by state
 
@@ -82,15 +91,19 @@ where order_id = $1 and sub_order_id = any ($2)
 group by sub_order_id
 
 -- name: ahead
--- The sub-orders of an owner that storage is asked for, or that are before this rank. $1 owner, $2 rank.
-select count(*) as sub_orders, coalesce(sum(pending_files), 0) as files, coalesce(sum(pending_bytes), 0) as bytes
+-- The sub-orders of an owner that storage is asked for, or that are before the first sub-order of an order in the queue;
+-- and the bytes in the queue up to its last one. $1 owner, $2 first rank of the order, $3 its last rank.
+select count(*) filter (where before) as sub_orders,
+       coalesce(sum(pending_files) filter (where before), 0) as files,
+       coalesce(sum(pending_bytes) filter (where before), 0) as bytes,
+       coalesce(sum(pending_bytes) filter (where queued), 0)::bigint as queued_bytes
 from (
-    select pending_files, pending_bytes from sub_order
-    where owner = $1 and state = 'READY' and asks_storage and rank < $2
+    select pending_files, pending_bytes, rank < $2 as before, true as queued from sub_order
+    where owner = $1 and state = 'READY' and asks_storage and rank <= $3
     union all
-    select pending_files, pending_bytes from sub_order
+    select pending_files, pending_bytes, true, false from sub_order
     where owner = $1 and kind <> 'EXTERNAL' and state = 'RUNNING'
-) as before
+) as found
 
 -- name: sub_orders
 -- A page of the sub-orders of an order, newest first. $1 order, $2 state (null: any), $3 before this id, $4 limit.
@@ -101,7 +114,7 @@ select sub_order.id, state, kind, rank, asks, asked_at, due_at, quota_exceeded, 
        download_error_files, download_error_bytes,
        error_files, error_bytes,
        processing_error_files, processing_error_bytes,
-       batch.unavailable_since
+       batch.unavailable_since, guess, asked_at + expected_latest * interval '1 second' as expected_until
 from sub_order
 left join process_batch batch on batch.sub_order_id = sub_order.id
 where sub_order.order_id = $1 and ($2::text is null or state = $2)
