@@ -53,7 +53,7 @@ async def test_downloads_in_progress_are_finished(
         yield content[250_000:]
 
     downloadable.add("a", waiting, of=content)
-    running = RunningServer(services, grace_seconds=10)
+    running = RunningServer(services, grace_seconds=WAIT_SECONDS)
     async with (
         httpx.AsyncClient(base_url=await running.url(), trust_env=False, timeout=60) as client,
         client.stream("GET", PATH, headers=HEADERS) as answer,
