@@ -13,6 +13,7 @@ from rs_order.app.shared_parts import SharedParts
 from rs_order.audit.routes import audit_router
 from rs_order.baskets.routes import BasketUseCases, baskets_router
 from rs_order.core.order_watch import OrderWatch
+from rs_order.core.waiting_orders import WaitingOrders
 from rs_order.dead_letters.routes import DeadLetterServices, dead_letters_router
 from rs_order.downloads.file_routes import file_downloads_router
 from rs_order.downloads.metalink import Metalinks
@@ -22,7 +23,7 @@ from rs_order.orders.file_lists import FileListServices, file_lists_router
 from rs_order.orders.routes import OrderServices, orders_router
 from rs_order.orders.search import order_search_router
 from rs_order.ports import Health
-from rs_order.progress.routes import ProgressServices, progress_router
+from rs_order.progress.routes import progress_router
 from rs_order.rest.access import Access, DefaultRoles
 from rs_order.rest.actuator import Metrics, actuator_router
 from rs_order.rest.openapi import api_docs_router
@@ -75,7 +76,6 @@ class RestServices:
     holds: HoldServices
     metrics: Metrics
     orders: OrderServices
-    progress: ProgressServices
     shares: ManageShares
     tenants: TenantServices
     settings: RestSettings
@@ -112,9 +112,9 @@ def _order_routers(services: RestServices) -> list[APIRouter]:
         metalinks_router(access, downloads),
         baskets_router(access, services.baskets),
         orders_router(access, orders),
-        progress_router(access, services.progress),
+        progress_router(access, orders.waiting),
         actions_router(access, services.actions, orders.views),
-        order_search_router(access, orders.views, orders.users),
+        order_search_router(access, orders.views, orders.waiting, orders.users),
         file_lists_router(access, services.files),
         zips_router(access, downloads),
         file_downloads_router(access, downloads),
@@ -146,7 +146,6 @@ def absent_services(**given: Any) -> RestServices:
         "files": _absent(FileListServices),
         "holds": _absent(HoldServices),
         "orders": _absent(OrderServices),
-        "progress": _absent(ProgressServices),
         "tenants": _absent(TenantServices),
         "settings": RestSettings(),
     }
@@ -174,9 +173,12 @@ def rest_services(
         holds=HoldServices(application.holds, HoldViews(pool)),
         metrics=metrics,
         orders=OrderServices(
-            application.orders.create, application.orders.apply, views, shared.clients.users
+            application.orders.create,
+            application.orders.apply,
+            views,
+            waiting_orders(shared, pool),
+            shared.clients.users,
         ),
-        progress=progress_services(shared, pool),
         shares=application.shares,
         tenants=_tenant_services(application, pool, maintenance),
         settings=_rest_settings(shared.settings),
@@ -209,14 +211,14 @@ def _download_services(application: Application, pool: Pool) -> DownloadServices
     )
 
 
-def progress_services(shared: SharedParts, pool: Pool) -> ProgressServices:
-    """Return what reads the progress of orders."""
+def waiting_orders(shared: SharedParts, pool: Pool) -> WaitingOrders:
+    """Return what reads why orders wait."""
     progress = Progress(
         pool,
         slots_per_user=shared.limits.per_user,
         silent_after=timedelta(minutes=shared.settings.storage_reask_minutes),
     )
-    return ProgressServices(
+    return WaitingOrders(
         progress, OrderWatch(progress, shared.clock), shared.forecasts, shared.clock
     )
 

@@ -6,6 +6,7 @@ from pydantic import ConfigDict, Field
 
 from rs_order.contracts.basket_bodies import FileSelectionDescription, ProcessDescription
 from rs_order.contracts.wire import DropNulls, Flag, Instant, Text, WireModel
+from rs_order.domain.reasons import ReasonCode
 from rs_order.domain.states import FileState, OrderStatus
 
 
@@ -64,6 +65,24 @@ class OrderDto(WireModel):
     status_date: Instant = Field(alias="statusDate", examples=["2024-01-23T09:21:52Z"])
     waiting_for_user: bool = Field(alias="waitingForUser", examples=[True])
     dataset_tasks: list[DatasetTaskDto] = Field(alias="datasetTasks")
+    waiting_reason: ReasonCode | None = Field(
+        None,
+        alias="waitingReason",
+        description="Why an unfinished order isn't further.",
+        examples=["storage-restoring"],
+    )
+    waiting_text: str | None = Field(
+        None, alias="waitingText", examples=["Files that storage is bringing back: 315."]
+    )
+    expected_earliest: Instant | None = Field(
+        None,
+        alias="expectedEarliest",
+        description="The last file isn't expected before. Absent if no time is known, as the next.",
+        examples=["2024-01-23T10:20:00Z"],
+    )
+    expected_latest: Instant | None = Field(
+        None, alias="expectedLatest", examples=["2024-01-23T12:40:00Z"]
+    )
 
 
 class ValuesRestriction(WireModel):

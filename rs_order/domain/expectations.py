@@ -18,6 +18,7 @@ from rs_order.domain.reasons import (
     ReasonCode,
     Request,
     SubOrderGroup,
+    WaitingReason,
     code_of_group,
     reason_of_whole,
 )
@@ -38,6 +39,12 @@ _WHY_OF_READY: Final = {
     _CODE.YOUR_DOWNLOAD_NEEDED: Silence.DOWNLOAD_NEEDED,
     _CODE.SERVICE_LIMIT: Silence.SERVICE_LIMIT,
 }
+
+LONGEST_PAUSE: Final = timedelta(minutes=5)
+SHORTEST_PAUSE: Final = timedelta(seconds=5)
+_SOON: Final = timedelta(seconds=10)
+_SHORT: Final = frozenset({_CODE.READING_CATALOG, _CODE.RETRY_RUNNING, _CODE.REQUEST_QUEUED})
+"""Reasons that pass within seconds."""
 
 _LONGEST: Final = timedelta(days=366)
 """No time further away is shown: nothing that was measured says so much."""
@@ -175,3 +182,19 @@ class Expectations:
             samples=experience.outcomes,
             assumes_downloads=assumes,
         )
+
+
+def pause_until_next_check(
+    reason: WaitingReason, answer: Answer, expectations: Expectations
+) -> timedelta:
+    """Return how long a client should wait before it asks again, 5 s to 5 minutes (faces.md Y-9).
+
+    An earliest time that has come says nothing: the files may still take hours.
+    """
+    now = expectations.now
+    pauses = [_SOON if reason.code in _SHORT else LONGEST_PAUSE]
+    if reason.due_at is not None:
+        pauses.append(reason.due_at - now)
+    if isinstance(answer, Expected) and answer.earliest > now:
+        pauses.append(answer.earliest - now)
+    return max(SHORTEST_PAUSE, min(pauses))

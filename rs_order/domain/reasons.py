@@ -112,8 +112,6 @@ MEANINGS: Final = {
     _CODE.DELETED: Meaning(Level.FINAL, None),
 }
 
-_UNFINISHED: Final = (OrderStatus.PENDING, OrderStatus.RUNNING, OrderStatus.PAUSED)
-
 _CODE_OF_FAILURE: Final = {
     Reason.COMPLETION_FAILED: _CODE.CATALOG_FAILED,
     Reason.NOTHING_TO_ORDER: _CODE.NOTHING_TO_ORDER,
@@ -214,7 +212,7 @@ class OrderFacts:
 
     @property
     def unfinished(self) -> bool:
-        return self.status in _UNFINISHED
+        return self.status.unfinished
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,11 @@ class OrderStatus(StrEnum):
         return self in (OrderStatus.DONE, OrderStatus.DONE_WITH_WARNING, OrderStatus.FAILED)
 
     @property
+    def unfinished(self) -> bool:
+        """True while there is a reason why the order isn't further."""
+        return self in (OrderStatus.PENDING, OrderStatus.RUNNING, OrderStatus.PAUSED)
+
+    @property
     def can_be_paused(self) -> bool:
         return self in (OrderStatus.PENDING, OrderStatus.RUNNING)
 

@@ -1,7 +1,7 @@
 """Represents orders in REST: their content, and links to the caller's actions (rest.md 5.5, 5.6)."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import structlog
@@ -9,7 +9,11 @@ from fastapi import Request
 
 from rs_order.contracts.basket_bodies import FileSelectionDescription, ProcessDescription
 from rs_order.contracts.wire import without_nulls
+from rs_order.core.reason_texts import Language, text_of
+from rs_order.core.waiting_orders import Waiting, WaitingOrders
+from rs_order.domain.expectations import Expected
 from rs_order.domain.identity import Caller
+from rs_order.domain.ids import OrderId, Tenant
 from rs_order.domain.instants import wire_instant
 from rs_order.domain.states import OrderStatus
 from rs_order.ports import RemoteError, Users
@@ -31,17 +35,53 @@ from rs_order.store.order_views import DatasetTaskView, OrderView
 _ADMIN_TIMEOUT_SECONDS: Final = 3.0
 """The longest wait for rs-admin, which decides about one link only."""
 
+Waits = Mapping[OrderId, Mapping[str, Any]]
+"""The members of orders that say why they wait."""
+_NO_WAITS: Final[Waits] = {}
+
 log = structlog.get_logger(__name__)
 
 
 async def order_entities(
-    request: Request, access: Access, users: Users, caller: Caller, views: Sequence[OrderView]
+    request: Request,
+    access: Access,
+    users: Users,
+    caller: Caller,
+    views: Sequence[OrderView],
+    *,
+    waits: Waits = _NO_WAITS,
 ) -> list[dict[str, Any]]:
-    """Return orders in their wrappers, each with links to the actions that the caller may use."""
+    """Return orders in their wrappers, each with links to the actions that the caller may use.
+
+    ``waits``: why they wait, as far as that is shown.
+    """
     links = LinkWriter(request, access.roles, caller)
     deleted = any(view.status is OrderStatus.DELETED for view in views)
     admin = deleted and await _is_admin(users, caller)
-    return [order_entity(view, links, admin=admin) for view in views]
+    return [order_entity(view, links, waits.get(view.id), admin=admin) for view in views]
+
+
+async def waits_of(
+    waiting: WaitingOrders, tenant: Tenant, views: Sequence[OrderView], language: Language
+) -> Waits:
+    """Return why unfinished orders wait, with one statement for all.
+
+    Raises:
+        StoreUnavailable: the database can't be reached.
+    """
+    found = await waiting.of(tenant, [view.id for view in views if view.status.unfinished])
+    return {order_id: wait_members(one, language) for order_id, one in found.items()}
+
+
+def wait_members(one: Waiting, language: Language) -> dict[str, Any]:
+    """Return the members of an ``OrderDto`` that say why it waits, and until when (faces.md Y-10)."""
+    expected = one.expected if isinstance(one.expected, Expected) else None
+    return without_nulls(
+        waitingReason=one.reason.code.value,
+        waitingText=text_of(one.reason, language),
+        expectedEarliest=wire_instant(expected.earliest) if expected else None,
+        expectedLatest=wire_instant(expected.latest) if expected else None,
+    )
 
 
 async def _is_admin(users: Users, caller: Caller) -> bool:
@@ -54,15 +94,18 @@ async def _is_admin(users: Users, caller: Caller) -> bool:
         return False
 
 
-def order_entity(view: OrderView, links: LinkWriter, *, admin: bool) -> dict[str, Any]:
+def order_entity(
+    view: OrderView, links: LinkWriter, waits: Mapping[str, Any] | None = None, *, admin: bool
+) -> dict[str, Any]:
     """Return the order in its wrapper.
 
     Args:
         view: the order.
         links: writes links to the endpoints that the caller's role may use.
+        waits: the members that say why it waits.
         admin: True if the caller is an administrator (rest.md 2.4), who may remove orders.
     """
-    return entity(order_content(view), _links(view, links, admin=admin))
+    return entity({**order_content(view), **(waits or {})}, _links(view, links, admin=admin))
 
 
 def order_content(view: OrderView) -> dict[str, Any]:

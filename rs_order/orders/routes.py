@@ -1,24 +1,32 @@
 """Routes that create, list and show orders (rest.md 7.1 to 7.5)."""
 
+import time
 from dataclasses import dataclass
-from typing import Annotated, Final
+from datetime import timedelta
+from hashlib import sha256
+from typing import Annotated, Any, Final
 
+import orjson
 from fastapi import APIRouter, Request, Response
 
 from rs_order.contracts.order_bodies import OrderCreation, OrderDto
 from rs_order.contracts.order_messages import OrderRequest, OrderResponse, ResponseStatus
 from rs_order.contracts.wire import Entity, Page
+from rs_order.core.order_watch import version_of
+from rs_order.core.reason_texts import Language, language_of
+from rs_order.core.waiting_orders import WaitingOrders, waiting
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import OrderId
 from rs_order.orders.apply import ApplyOrder
 from rs_order.orders.create import CreateOrder, OrderOptions
-from rs_order.orders.representation import order_entities
+from rs_order.orders.representation import order_entities, wait_members, waits_of
 from rs_order.ports import Users
 from rs_order.rest.access import Access, may_read_order_of
 from rs_order.rest.answers import entity, json_answer, page
+from rs_order.rest.conditional import is_known, preferred_wait, weak_tag
 from rs_order.rest.errors import HttpError, Messages
 from rs_order.rest.middleware import facts_of
-from rs_order.rest.parameters import OrderIdInPath, Paging, paging
+from rs_order.rest.parameters import AcceptLanguage, OrderIdInPath, Paging, paging
 from rs_order.rest.resources import (
     APPLY_ORDER,
     CREATE_ADMIN_ORDER,
@@ -52,6 +60,7 @@ class OrderServices:
     create: CreateOrder
     apply: ApplyOrder
     views: OrderViews
+    waiting: WaitingOrders
     users: Users
 
 
@@ -94,13 +103,19 @@ def _serve_creation(endpoints: Endpoints, access: Access, services: OrderService
 def _serve_views(endpoints: Endpoints, access: Access, services: OrderServices) -> None:
     @endpoints.serve(LIST_ORDERS, model=Page[OrderDto], responses=STORE_UNAVAILABLE)
     async def list_orders(
-        request: Request, caller: AuthorisedCaller, paging: OwnPaging
+        request: Request,
+        caller: AuthorisedCaller,
+        paging: OwnPaging,
+        accepted: AcceptLanguage = "",
     ) -> Response:
         """The caller's own orders but the deleted ones, newest first (rest.md 7.4)."""
         found = await services.views.of_owner(
             caller.tenant, caller.email, limit=paging.size, offset=paging.offset
         )
-        items = await order_entities(request, access, services.users, caller, found.items)
+        waits = await waits_of(services.waiting, caller.tenant, found.items, language_of(accepted))
+        items = await order_entities(
+            request, access, services.users, caller, found.items, waits=waits
+        )
         return json_answer(request, page(request, paging, found.total, items))
 
     @endpoints.serve(
@@ -108,21 +123,91 @@ def _serve_views(endpoints: Endpoints, access: Access, services: OrderServices) 
         model=Entity[OrderDto],
         responses={400: "The id isn't a number", **STORE_UNAVAILABLE},
         documented={
+            304: {"description": "Nothing changed since the response with this ETag"},
             403: {"description": "The role isn't allowed, or somebody else's order (then no body)"},
             404: {"description": "There is no such order (no body)"},
         },
     )
     async def get_order(
-        request: Request, caller: AuthorisedCaller, order_id: OrderIdInPath
+        request: Request,
+        caller: AuthorisedCaller,
+        order_id: OrderIdInPath,
+        accepted: AcceptLanguage = "",
     ) -> Response:
-        """One order, whatever its status (rest.md 7.5)."""
-        view = await services.views.order(caller.tenant, OrderId(order_id))
-        if view is None:
-            raise HttpError(404)
-        if not may_read_order_of(caller, view.owner):
-            raise HttpError(403)
-        (answer,) = await order_entities(request, access, services.users, caller, [view])
-        return json_answer(request, answer)
+        """One order, whatever its status (rest.md 7.5).
+
+        With `If-None-Match` and `Prefer: wait=30` the response comes as soon as something changes, and after
+        30 s (at most 45) as 304.
+        """
+
+        async def read() -> _ShownOrder:
+            return await _shown(access, services, request, caller, OrderId(order_id), accepted)
+
+        found = await read()
+        waited = preferred_wait(request) if is_known(request, found.tag) else None
+        until = time.monotonic() + (waited or 0)
+        while is_known(request, found.tag) and (left := until - time.monotonic()) > 0:
+            watch = services.waiting.watch
+            await watch.until_changed(caller.tenant, OrderId(order_id), found.version, left)
+            found = await read()
+        return _order_answer(request, found, waited)
+
+
+@dataclass(frozen=True, slots=True)
+class _ShownOrder:
+    """An order as a caller sees it."""
+
+    body: dict[str, Any]
+    tag: str
+    version: str
+    """Of the order when, or shortly before, it was read."""
+    language: Language
+    next_check: timedelta | None
+    """None: it is finished."""
+
+
+async def _shown(  # noqa: PLR0917 - one call, beside its definition
+    access: Access,
+    services: OrderServices,
+    request: Request,
+    caller: Caller,
+    order_id: OrderId,
+    accepted: str,
+) -> _ShownOrder:
+    """Read an order.
+
+    The facts are read first: what changes before the view is read then ends a wait at once.
+
+    Raises:
+        HttpError: there is no such order, or it is another user's.
+    """
+    facts = await services.waiting.facts(caller.tenant, order_id)
+    view = await services.views.order(caller.tenant, order_id)
+    if view is None or facts is None:
+        raise HttpError(404)
+    if not may_read_order_of(caller, view.owner):
+        raise HttpError(403)
+    language = language_of(accepted)
+    wait = None
+    if facts.unfinished and view.status.unfinished:
+        wait = waiting(facts, await services.waiting.expectations(caller.tenant))
+    waits = {order_id: wait_members(wait, language)} if wait else {}
+    (body,) = await order_entities(request, access, services.users, caller, [view], waits=waits)
+    tag = weak_tag(sha256(orjson.dumps(body)).hexdigest()[:24])
+    return _ShownOrder(body, tag, version_of(facts), language, wait.next_check if wait else None)
+
+
+def _order_answer(request: Request, found: _ShownOrder, waited: int | None) -> Response:
+    """Return the order, or 304 if the caller has it."""
+    known = is_known(request, found.tag)
+    answer = Response(status_code=304) if known else json_answer(request, found.body)
+    answer.headers["ETag"] = found.tag
+    if waited:
+        answer.headers["Preference-Applied"] = f"wait={waited}"
+    if found.next_check is not None:
+        answer.headers["Content-Language"] = found.language
+        answer.headers["Retry-After"] = str(int(found.next_check.total_seconds()))
+    return answer
 
 
 def _serve_automatic_orders(endpoints: Endpoints, apply: ApplyOrder) -> None:

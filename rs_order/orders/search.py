@@ -9,14 +9,16 @@ from starlette.responses import StreamingResponse
 from rs_order.contracts.order_bodies import OrderDto, SearchRequestParameters, ValuesRestriction
 from rs_order.contracts.wire import Page
 from rs_order.core.errors import InvalidInput
+from rs_order.core.reason_texts import language_of
+from rs_order.core.waiting_orders import WaitingOrders
 from rs_order.domain.instants import wire_instant
 from rs_order.domain.states import OrderStatus
-from rs_order.orders.representation import order_entities
+from rs_order.orders.representation import order_entities, waits_of
 from rs_order.ports import Users
 from rs_order.rest.access import Access
 from rs_order.rest.answers import formula_free, json_answer, page
 from rs_order.rest.middleware import facts_of
-from rs_order.rest.parameters import Paging, Sort, paging, sorted_by
+from rs_order.rest.parameters import AcceptLanguage, Paging, Sort, paging, sorted_by
 from rs_order.rest.resources import EXPORT_ORDERS, SEARCH_ORDERS
 from rs_order.rest.routing import BAD_BODY, STORE_UNAVAILABLE, AuthorisedCaller, Endpoints
 from rs_order.store.order_views import OrderProperty, OrderSearch, OrderView, OrderViews
@@ -113,14 +115,22 @@ _SEARCH: Final = {
 }
 
 
-def order_search_router(access: Access, orders: OrderViews, users: Users) -> APIRouter:
+def order_search_router(
+    access: Access, orders: OrderViews, waiting: WaitingOrders, users: Users
+) -> APIRouter:
     endpoints = Endpoints(access, tag="search")
-    _serve_search(endpoints, access, orders, users)
+    _serve_search(endpoints, access, orders, waiting, users)
     _serve_export(endpoints, orders)
     return endpoints.router
 
 
-def _serve_search(endpoints: Endpoints, access: Access, orders: OrderViews, users: Users) -> None:
+def _serve_search(
+    endpoints: Endpoints,
+    access: Access,
+    orders: OrderViews,
+    waiting: WaitingOrders,
+    users: Users,
+) -> None:
     @endpoints.serve(
         SEARCH_ORDERS,
         model=Page[OrderDto],
@@ -134,6 +144,7 @@ def _serve_search(endpoints: Endpoints, access: Access, orders: OrderViews, user
         caller: AuthorisedCaller,
         paging: SearchPaging,
         wanted: SearchRequestParameters,
+        accepted: AcceptLanguage = "",
     ) -> Response:
         """A page of the orders of all users, the deleted ones too (rest.md 8.2)."""
         found = await orders.search(
@@ -143,7 +154,8 @@ def _serve_search(endpoints: Endpoints, access: Access, orders: OrderViews, user
             limit=paging.size,
             offset=paging.offset,
         )
-        items = await order_entities(request, access, users, caller, found.items)
+        waits = await waits_of(waiting, caller.tenant, found.items, language_of(accepted))
+        items = await order_entities(request, access, users, caller, found.items, waits=waits)
         return json_answer(request, page(request, paging, found.total, items))
 
 

@@ -1,8 +1,6 @@
 """The progress documents of orders and sub-orders."""
 
 from collections.abc import Mapping
-from datetime import timedelta
-from typing import Final
 
 from rs_order.contracts.progress_bodies import (
     AheadDto,
@@ -17,41 +15,16 @@ from rs_order.contracts.progress_bodies import (
 )
 from rs_order.core.reason_texts import Language, text_of
 from rs_order.domain.estimates import Silence
-from rs_order.domain.expectations import Answer, Expectations, Expected
+from rs_order.domain.expectations import Answer, Expectations, Expected, pause_until_next_check
 from rs_order.domain.ids import OrderId
 from rs_order.domain.reasons import (
     OrderFacts,
-    ReasonCode,
     WaitingReason,
     reason_of_sub_order,
     reasons_of,
 )
 from rs_order.domain.states import SubOrderState
 from rs_order.store.progress import OrderProgress, SubOrderProgress
-
-LONGEST_PAUSE: Final = timedelta(minutes=5)
-SHORTEST_PAUSE: Final = timedelta(seconds=5)
-_SOON: Final = timedelta(seconds=10)
-_SHORT: Final = frozenset(
-    {ReasonCode.READING_CATALOG, ReasonCode.RETRY_RUNNING, ReasonCode.REQUEST_QUEUED}
-)
-"""Reasons that pass within seconds."""
-
-
-def pause_until_next_check(
-    reason: WaitingReason, answer: Answer, expectations: Expectations
-) -> timedelta:
-    """Return how long a client should wait before it asks again, 5 s to 5 minutes (faces.md Y-9).
-
-    An earliest time that has come says nothing: the files may still take hours.
-    """
-    now = expectations.now
-    pauses = [_SOON if reason.code in _SHORT else LONGEST_PAUSE]
-    if reason.due_at is not None:
-        pauses.append(reason.due_at - now)
-    if isinstance(answer, Expected) and answer.earliest > now:
-        pauses.append(answer.earliest - now)
-    return max(SHORTEST_PAUSE, min(pauses))
 
 
 def progress_document(

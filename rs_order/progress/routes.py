@@ -1,36 +1,28 @@
 """The endpoints that show why an order isn't further (faces.md 10.1)."""
 
-from dataclasses import dataclass
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from rs_order.contracts.progress_bodies import ProgressDto, SubOrderProgressPage
-from rs_order.core.forecasts import Forecasts
-from rs_order.core.order_watch import OrderWatch, version_of
+from rs_order.core.order_watch import version_of
 from rs_order.core.reason_texts import Language, language_of
-from rs_order.domain.expectations import Expectations
+from rs_order.core.waiting_orders import WaitingOrders, waiting
+from rs_order.domain.expectations import LONGEST_PAUSE
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import OrderId, SubOrderId, Tenant
-from rs_order.domain.reasons import OrderFacts, reasons_of
+from rs_order.domain.reasons import OrderFacts
 from rs_order.domain.states import SubOrderState
-from rs_order.ports import Clock
-from rs_order.progress.document import (
-    LONGEST_PAUSE,
-    pause_until_next_check,
-    progress_document,
-    sub_order_document,
-)
+from rs_order.progress.document import progress_document, sub_order_document
 from rs_order.rest.access import Access, may_read_order_of
 from rs_order.rest.addresses import own_address
 from rs_order.rest.answers import json_answer
 from rs_order.rest.conditional import is_known, preferred_wait, weak_tag
 from rs_order.rest.errors import Problem
-from rs_order.rest.parameters import OrderIdInPath
+from rs_order.rest.parameters import AcceptLanguage, OrderIdInPath
 from rs_order.rest.problems import ProblemCode
 from rs_order.rest.resources import GET_PROGRESS, LIST_SUB_ORDER_PROGRESS
 from rs_order.rest.routing import AuthorisedCaller, Endpoints
-from rs_order.store.progress import Progress
 
 PAGE_SIZE: Final = 100
 LARGEST_PAGE: Final = 1000
@@ -41,47 +33,16 @@ _FAILURES: Final = {
     403: "The role isn't allowed, or the order is another user's (`not-owner`)",
     404: "There is no such order (`unknown-order`), or the project isn't served",
 }
-AcceptLanguage = Annotated[
-    str, Header(alias="Accept-Language", description="Language of the texts: `en` or `fr`.")
-]
 
 
-@dataclass(frozen=True, slots=True)
-class ProgressServices:
-    """Reads the progress of orders, and waits for changes of it."""
-
-    progress: Progress
-    watch: OrderWatch
-    forecasts: Forecasts
-    clock: Clock
-
-    async def facts(self, caller: Caller, order_id: OrderId) -> OrderFacts:
-        """Return the facts of an order that the caller may read.
-
-        Raises:
-            Problem: there is no such order, or it is another user's.
-        """
-        found = await self.progress.facts(caller.tenant, [order_id], self.clock.now())
-        if order_id not in found:
-            raise Problem(ProblemCode.UNKNOWN_ORDER, f"There is no order {order_id}.")
-        if not may_read_order_of(caller, found[order_id].owner):
-            raise Problem(ProblemCode.NOT_OWNER, f"Order {order_id} belongs to another user.")
-        return found[order_id]
-
-    async def expectations(self, tenant: Tenant) -> Expectations:
-        """Return what gives expected times now. It reads once a minute at most."""
-        forecast = await self.forecasts.of(tenant)
-        return Expectations(forecast.outlook, self.progress.slots_per_user, self.clock.now())
-
-
-def progress_router(access: Access, services: ProgressServices) -> APIRouter:
+def progress_router(access: Access, orders: WaitingOrders) -> APIRouter:
     endpoints = Endpoints(access, tag="progress", problems=True)
-    _serve_progress(endpoints, services)
-    _serve_sub_orders(endpoints, services)
+    _serve_progress(endpoints, orders)
+    _serve_sub_orders(endpoints, orders)
     return endpoints.router
 
 
-def _serve_progress(endpoints: Endpoints, services: ProgressServices) -> None:
+def _serve_progress(endpoints: Endpoints, orders: WaitingOrders) -> None:
     @endpoints.serve(
         GET_PROGRESS,
         model=ProgressDto,
@@ -100,51 +61,64 @@ def _serve_progress(endpoints: Endpoints, services: ProgressServices) -> None:
         30 s (at most 45) as 304.
         """
         id_, language = OrderId(order_id), language_of(accepted)
-        facts = await services.facts(caller, id_)
+        facts = await _facts(orders, caller, id_)
         waited = None
-        if is_known(request, _tag(services, facts, language)):
+        if is_known(request, _tag(orders, facts, language)):
             waited = preferred_wait(request)
         if waited:
-            await services.watch.until_changed(caller.tenant, id_, version_of(facts), waited)
-            facts = await services.facts(caller, id_)
-        answer = await _answer(request, services, (caller.tenant, id_), facts, language)
+            await orders.watch.until_changed(caller.tenant, id_, version_of(facts), waited)
+            facts = await _facts(orders, caller, id_)
+        answer = await _answer(request, orders, (caller.tenant, id_), facts, language)
         if waited:
             answer.headers["Preference-Applied"] = f"wait={waited}"
         return answer
 
 
-def _tag(services: ProgressServices, facts: OrderFacts, language: Language) -> str:
+async def _facts(orders: WaitingOrders, caller: Caller, order_id: OrderId) -> OrderFacts:
+    """Return the facts of an order that the caller may read.
+
+    Raises:
+        Problem: there is no such order, or it is another user's.
+    """
+    facts = await orders.facts(caller.tenant, order_id)
+    if facts is None:
+        raise Problem(ProblemCode.UNKNOWN_ORDER, f"There is no order {order_id}.")
+    if not may_read_order_of(caller, facts.owner):
+        raise Problem(ProblemCode.NOT_OWNER, f"Order {order_id} belongs to another user.")
+    return facts
+
+
+def _tag(orders: WaitingOrders, facts: OrderFacts, language: Language) -> str:
     """Return the tag of a document. Expected times move by themselves, so it holds five minutes at most."""
-    period = int(services.clock.now().timestamp() / LONGEST_PAUSE.total_seconds())
+    period = int(orders.clock.now().timestamp() / LONGEST_PAUSE.total_seconds())
     return weak_tag(f"{version_of(facts)}-{language}-{period if facts.unfinished else 'end'}")
 
 
 async def _answer(
     request: Request,
-    services: ProgressServices,
+    orders: WaitingOrders,
     order: tuple[Tenant, OrderId],
     facts: OrderFacts,
     language: Language,
 ) -> Response:
     """Return the document, or 304 if the caller has it."""
     tenant, order_id = order
-    expectations = await services.expectations(tenant)
-    tag = _tag(services, facts, language)
+    expectations = await orders.expectations(tenant)
+    tag = _tag(orders, facts, language)
     answer = Response(status_code=304)
     if not is_known(request, tag):
-        details = await services.progress.details(tenant, order_id, facts)
+        details = await orders.progress.details(tenant, order_id, facts)
         document = progress_document(order_id, details, expectations, language)
         answer = json_answer(request, {"expected": None, **document.to_wire()})
     answer.headers["ETag"] = tag
     answer.headers["Content-Language"] = language
     if facts.unfinished:
-        reason = reasons_of(facts, expectations.slots_per_user).reason
-        pause = pause_until_next_check(reason, expectations.of_order(facts), expectations)
+        pause = waiting(facts, expectations).next_check
         answer.headers["Retry-After"] = str(int(pause.total_seconds()))
     return answer
 
 
-def _serve_sub_orders(endpoints: Endpoints, services: ProgressServices) -> None:
+def _serve_sub_orders(endpoints: Endpoints, orders: WaitingOrders) -> None:
     @endpoints.serve(LIST_SUB_ORDER_PROGRESS, model=SubOrderProgressPage, responses=_FAILURES)
     async def list_sub_order_progress(  # noqa: PLR0917 - FastAPI passes them by name
         request: Request,
@@ -159,9 +133,9 @@ def _serve_sub_orders(endpoints: Endpoints, services: ProgressServices) -> None:
     ) -> Response:
         """The sub-orders of an order, newest first. The link `next` leads to older ones."""
         before, language = _position(token or []), language_of(accepted)
-        facts = await services.facts(caller, OrderId(order_id))
-        expectations = await services.expectations(caller.tenant)
-        found = await services.progress.sub_orders(
+        facts = await _facts(orders, caller, OrderId(order_id))
+        expectations = await orders.expectations(caller.tenant)
+        found = await orders.progress.sub_orders(
             caller.tenant, OrderId(order_id), state, expectations.now, limit=limit, before=before
         )
         if not facts.files_known:

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Annotated, Any, Final, TypeVar
 from urllib.parse import unquote
 
-from fastapi import Depends, Path, Query
+from fastapi import Depends, Header, Path, Query
 from pydantic import BeforeValidator
 
 from rs_order.contracts.wire import INT64, Instant
@@ -35,6 +35,9 @@ def _date_in_path(value: Any) -> Any:
 
 SelectionDateInPath = Annotated[
     Instant, BeforeValidator(_date_in_path), Path(alias="itemsSelectionDate")
+]
+AcceptLanguage = Annotated[
+    str, Header(alias="Accept-Language", description="Language of the texts: `en` or `fr`.")
 ]
 TenantInPath = Annotated[str, Path(alias="tenant", examples=["project1"])]
 

@@ -161,6 +161,8 @@ async def test_the_fields_of_an_order(here: Platform) -> None:
                 "filesSize": 20,
             },
         ],
+        "waitingReason": "request-queued",
+        "waitingText": "Files that are about to be requested from storage: 2.",
     }
 
 

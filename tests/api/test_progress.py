@@ -8,6 +8,7 @@ import pytest
 
 from tests.acceptance.platform import Platform
 from tests.acceptance.shared_platform import EVE_01, new_user
+from tests.api.given import given_order
 
 
 @pytest.fixture
@@ -93,3 +94,57 @@ async def test_orders_of_others(here: Platform, order: tuple[httpx.AsyncClient, 
 
     assert [(one.status_code, one.json()["code"]) for one in answers] == [(403, "not-owner")] * 2
     assert foreign.status_code == 403
+
+
+async def test_orders_say_why_they_wait(here: Platform) -> None:
+    """Unfinished ones, in lists, in searches and by themselves, in the caller's language."""
+    owner = new_user(here)
+    paused = await given_order(here, owner, "PAUSED")
+    await given_order(here, owner, "DONE")
+    french = {"Accept-Language": "fr"}
+    async with here.client(owner) as client, here.client(owner, "ADMIN") as boss:
+        listed = await client.get("/user/orders", headers=french)
+        single = await client.get(f"/user/orders/{paused}", headers=french)
+        searched = await boss.post("/orders/search", json={"owner": owner})
+
+    text = "Un service a suspendu la commande. Vous pouvez la reprendre."
+    for page in (listed, searched):
+        done, waits = sorted(
+            (item["content"] for item in page.json()["content"]), key=lambda one: one["status"]
+        )
+        assert not {"waitingReason", "waitingText", "expectedEarliest"} & set(done)
+        assert waits["waitingReason"] == "paused-by-service"
+        assert ("expectedEarliest" in waits, waits["waitingText"] == text) == (
+            False,
+            page is listed,
+        )
+    assert single.json()["content"]["waitingText"] == text
+    assert single.headers["Content-Language"] == "fr"
+    assert single.headers["Retry-After"] == "300"
+
+
+async def test_one_order_is_sent_again_only_if_it_changed(here: Platform) -> None:
+    """At once with its tag; a request that waits is answered as soon as the order is deleted."""
+    owner = new_user(here)
+    path = f"/user/orders/{await given_order(here, owner, 'PAUSED')}"
+    async with here.client(owner) as client:
+        first = await client.get(path)
+        known = {"If-None-Match": first.headers["ETag"]}
+        again = await client.get(path, headers=known)
+        waited = await client.get(path, headers={**known, "Prefer": "wait=1"})
+        other = await client.get(path, headers={"If-None-Match": '"x"', "Prefer": "wait=30"})
+        waiting = asyncio.create_task(
+            client.get(path, headers={**known, "Prefer": "wait=300"}, timeout=60)
+        )
+        deleted = await client.delete(path)
+        answer = await waiting
+
+    assert (again.status_code, again.content) == (304, b"")
+    assert again.headers["ETag"] == first.headers["ETag"]
+    assert (waited.status_code, waited.headers["Preference-Applied"]) == (304, "wait=1")
+    assert (other.status_code, other.json()) == (200, first.json())
+    assert "Preference-Applied" not in other.headers
+    assert deleted.status_code == 200
+    assert answer.json()["content"]["status"] == "DELETED"
+    assert answer.headers.get("Preference-Applied", "wait=45") == "wait=45"
+    assert "Retry-After" not in answer.headers

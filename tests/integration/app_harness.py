@@ -14,10 +14,11 @@ from rs_order.actions.routes import OrderActions
 from rs_order.app.application import compose_application
 from rs_order.app.database import Database
 from rs_order.app.platform_clients import PlatformClients
-from rs_order.app.rest import progress_services
+from rs_order.app.rest import waiting_orders
 from rs_order.app.shared_parts import SharedParts
 from rs_order.core.policies import SliceSizes
 from rs_order.core.steps import Step, is_again, read_step, step_class
+from rs_order.core.waiting_orders import WaitingOrders
 from rs_order.domain.files import DataType, FileFilter, Product
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Checksum, DataFileId, OrderId, Tenant, Urn
@@ -25,7 +26,6 @@ from rs_order.domain.selection import DatasetSelection, DatedSelection, Selectio
 from rs_order.downloads.settle import Settle
 from rs_order.orders.create import begin_order
 from rs_order.ports import FetchResult, FileOutcome, FoundPage, RemoteError
-from rs_order.progress.routes import ProgressServices
 from rs_order.settings import Settings
 from rs_order.store.order_views import OrderView, OrderViews
 from rs_order.store.orders import NewOrder
@@ -136,8 +136,8 @@ class AppHarness:
         return self.application.settle_downloads.handle
 
     @property
-    def progress(self) -> ProgressServices:
-        return progress_services(self.application.shared, self._pool)
+    def waiting(self) -> WaitingOrders:
+        return waiting_orders(self.application.shared, self._pool)
 
     @property
     def actions(self) -> OrderActions:

@@ -36,10 +36,10 @@ async def asked(app: AppHarness, *names: str) -> OrderId:
 
 async def document(app: AppHarness, order: OrderId) -> ProgressDto:
     """Return the progress of an order, as its owner sees it."""
-    progress = app.progress
-    expectations = await progress.expectations(TENANT)
-    facts = await progress.progress.facts(TENANT, [order], expectations.now)
-    details = await progress.progress.details(TENANT, order, facts[order])
+    expectations = await app.waiting.expectations(TENANT)
+    facts = await app.waiting.facts(TENANT, order)
+    assert facts is not None
+    details = await app.waiting.progress.details(TENANT, order, facts)
     return progress_document(order, details, expectations, Language.ENGLISH)
 
 

@@ -1,6 +1,6 @@
 """Lists build their items without the models that document them, and the items are the models'."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -9,12 +9,17 @@ import pytest
 from rs_order.contracts.order_bodies import OrderDataFile, OrderDataFileDTO, OrderDto
 from rs_order.contracts.wire import WireModel
 from rs_order.core.links import DownloadLinks
+from rs_order.core.reason_texts import Language
+from rs_order.core.waiting_orders import Waiting
+from rs_order.domain.estimates import Silence
+from rs_order.domain.expectations import Expected
 from rs_order.domain.files import FileFilter, FileKind
 from rs_order.domain.ids import DataFileId, DatasetTaskId, OrderId, SubOrderId
 from rs_order.domain.process import ProcessChoice
+from rs_order.domain.reasons import ReasonCode, WaitingReason
 from rs_order.domain.states import FileState, OrderStatus
 from rs_order.orders.file_lists import available_file, data_file
-from rs_order.orders.representation import order_content
+from rs_order.orders.representation import order_content, wait_members
 from rs_order.store.file_views import FileView
 from rs_order.store.order_views import DatasetTaskView, OrderView
 
@@ -80,6 +85,12 @@ def an_order(*, whole: bool) -> OrderView:
     )
 
 
+def waits(*, whole: bool) -> dict[str, Any]:
+    reason = WaitingReason(ReasonCode.STORAGE_RESTORING, files=3)
+    expected = Expected(NOW, NOW, level=0.9, samples=100) if whole else Silence.NO_HISTORY
+    return wait_members(Waiting(reason, expected, timedelta(minutes=5)), Language.ENGLISH)
+
+
 @pytest.mark.parametrize("whole", [True, False])
 def test_items_are_those_of_their_models(whole: bool) -> None:
     """The same members in the same order, and none that is null."""
@@ -87,7 +98,7 @@ def test_items_are_those_of_their_models(whole: bool) -> None:
     items: list[tuple[type[WireModel], dict[str, Any]]] = [
         (OrderDataFile, data_file(file)),
         (OrderDataFileDTO, available_file(file, LINKS)),
-        (OrderDto, order_content(an_order(whole=whole))),
+        (OrderDto, {**order_content(an_order(whole=whole)), **waits(whole=whole)}),
     ]
     for model, item in items:
         wire = model.model_validate(item).to_wire()

@@ -8,11 +8,17 @@ import pytest
 
 from rs_order.core.reason_texts import Language
 from rs_order.domain.estimates import Experience, Silence
-from rs_order.domain.expectations import Expectations, Expected, Outlook, QueuePlace
+from rs_order.domain.expectations import (
+    Expectations,
+    Expected,
+    Outlook,
+    QueuePlace,
+    pause_until_next_check,
+)
 from rs_order.domain.ids import OrderId
 from rs_order.domain.reasons import OrderFacts, Request, Slots, SubOrderGroup, reasons_of
 from rs_order.domain.states import OrderStatus, SubOrderState
-from rs_order.progress.document import pause_until_next_check, progress_document
+from rs_order.progress.document import progress_document
 from rs_order.store.progress import OrderProgress
 from tests.support.clock import NOW
 
