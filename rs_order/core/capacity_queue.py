@@ -12,6 +12,8 @@ SHOWN: Final = 10
 
 async def capacity_queue(uow: UnitOfWork, limits: SlotLimits) -> CapacityQueue:
     """Return the capacity of the service and the owners of any tenant who start next."""
-    claims = await uow.capacity.claims(owner="")
-    waiters = await uow.capacity.first_waiters(SHOWN, limits.half_life)
+    claims = await uow.capacity.counted_claims(owner="")
+    if claims is None:
+        return CapacityQueue(limits.service, await uow.capacity.used(), 0, [])
+    waiters = await uow.capacity.first_waiters(SHOWN)
     return CapacityQueue(limits.service, claims.used, claims.promised, waiters)

@@ -35,7 +35,7 @@ async def wake_next_waiters(uow: UnitOfWork, limits: SlotLimits) -> None:
     claims = await uow.capacity.claims(owner="")
     free = limits.service - claims.used - claims.promised
     if free > 0 and claims.others_wait:
-        waiters = await uow.capacity.next_waiters(free, limits.half_life)
+        waiters = await uow.capacity.next_waiters(free)
         await uow.messages.send([ScheduleStep(owner).to(tenant) for tenant, owner in waiters])
 
 

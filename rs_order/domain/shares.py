@@ -40,6 +40,20 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
+class Amount:
+    """What storage is asked for."""
+
+    sub_orders: int = 0
+    files: int = 0
+    bytes: int = 0
+
+    @property
+    def use(self) -> int:
+        """Return the bytes by which recent use grows. If no file has a size, each counts as 1 MiB."""
+        return self.bytes or self.files * 2**20
+
+
+@dataclass(frozen=True, slots=True)
 class Waiter:
     """An owner who waits for capacity."""
 

@@ -26,8 +26,8 @@ class Drift:
     """A row whose counters or state were wrong."""
 
     table: str
-    id: int
-    difference: Mapping[str, tuple[int | str, int | str]]
+    id: int | str
+    difference: Mapping[str, tuple[object, object]]
     """The stored and the true value of each wrong column."""
 
 
@@ -71,10 +71,16 @@ class RepairOrder:
             self._report(tenant, drift, order=order_id, repaired=repaired)
 
     async def release_capacity(self, tenant: Tenant) -> None:
-        """Release the capacity of sub-orders that don't run any more, and wake the next waiters."""
+        """Release the capacity of sub-orders that don't run any more, and wake the next waiters.
+
+        If the claims on the capacity are wrong, all are counted again.
+        """
         async with self._store.unit_of_work(tenant) as uow:
             await uow.capacity.lock()
             released = await uow.reconciliation.release_capacity()
+            wrong = await uow.reconciliation.wrong_claims()
+            if wrong:
+                await uow.capacity.count()
             # Their steps may be lost. Capacity that was promised to them is free once they are handled.
             await uow.messages.send(
                 [ScheduleStep(owner).to(tenant) for owner in await uow.capacity.woken()]
@@ -83,6 +89,9 @@ class RepairOrder:
         for sub_order in released:
             drift = Drift("running_sub_order", sub_order, {"capacity": ("acquired", "released")})
             self._report(tenant, drift, repaired=True)
+        for claim in wrong:
+            difference = {"claim": (claim.stored, claim.counted)}
+            self._report(tenant, Drift("capacity_claim", claim.owner, difference), repaired=True)
 
     async def _repair(
         self, tenant: Tenant, order_id: OrderId, sub_order_ids: Sequence[SubOrderId]

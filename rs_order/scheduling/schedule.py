@@ -8,28 +8,17 @@ from rs_order.core.forecasts import Forecast, Forecasts
 from rs_order.core.policies import SLICE_SIZES, SliceSizes, SlotLimits
 from rs_order.core.settlement import wake_next_waiters
 from rs_order.core.shared_steps import ScheduleStep
+from rs_order.domain.identity import INSTANCE
 from rs_order.domain.ids import SubOrderId, Tenant
 from rs_order.domain.order import Order
 from rs_order.domain.scheduling import Candidate, decide, slots_of_pass
+from rs_order.domain.shares import Amount
 from rs_order.domain.states import FileState, OrderStatus, SubOrderKind, SubOrderState
 from rs_order.domain.sub_order import SubOrder
 from rs_order.ports import Clock
 from rs_order.scheduling.restoration import AskStorage
 from rs_order.store.sub_orders import OwnerQueue, ReadySubOrder
 from rs_order.store.unit_of_work import Store, UnitOfWork
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """The files that a sub-order asks of storage."""
-
-    files: int
-    bytes: int
-
-    @property
-    def use(self) -> int:
-        """Return the bytes by which recent use grows. If no file has a size, each counts as 1 MiB."""
-        return self.bytes or self.files * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +59,15 @@ class ScheduleSubOrders:
                 await self._queue_for_capacity(uow, step.owner, waits)
             await wake_next_waiters(uow, self._limits)
 
+    async def begin(self) -> None:
+        """Compare uses by the half-life of the settings. Without a limit, forget who waited for capacity."""
+        async with self._store.unit_of_work(INSTANCE) as uow:
+            await uow.capacity.lock()
+            if self._limits.service:
+                await uow.capacity.keep_half_life(self._limits.half_life)
+            else:
+                await uow.capacity.stop_to_count()
+
     async def resume(self, tenant: Tenant) -> None:
         """Schedule a pass for every owner with a ready sub-order, since limits may have been raised."""
         async with self._store.unit_of_work(tenant) as uow:
@@ -101,8 +99,7 @@ class ScheduleSubOrders:
             limits=self._pass_limits,
         )
         chosen = [(running[one.order_id], one) for one in map(loaded.__getitem__, decision.start)]
-        use = sum(asked[one.id].use for _, one in chosen)
-        await self._start(uow, owner, chosen, use, forecast)
+        await self._start(uow, owner, chosen, asked, forecast)
         if decision.again:
             await uow.messages.send([ScheduleStep(owner).to(uow.tenant)])
         if decision.waiting_rank is None:
@@ -141,22 +138,23 @@ class ScheduleSubOrders:
         uow: UnitOfWork,
         owner: str,
         chosen: Sequence[tuple[Order, SubOrder]],
-        use: int,
+        amounts: Mapping[SubOrderId, Amount],
         forecast: Forecast,
     ) -> None:
         """Ask storage for the files of sub-orders; a process that needs none of it begins at once.
 
-        ``use``: the bytes by which the recent use of the owner grows.
+        ``amounts``: what each of them asks of storage.
         """
         if not chosen:
             return
         await self._ask.first(uow, chosen, forecast)
         started = [sub_order for _, sub_order in chosen]
-        asked = [one for one in started if one.state is SubOrderState.RUNNING]
+        asked = {one.id: amounts[one.id] for one in started if one.state is SubOrderState.RUNNING}
         await uow.sub_orders.save(started, self._clock.now())
         if asked:
-            await uow.capacity.acquire(owner, [sub_order.id for sub_order in asked])
+            await uow.capacity.acquire(owner, asked)
             if self._limits.service:
+                use = sum(amount.use for amount in asked.values())
                 await uow.capacity.charge(owner, use, self._clock.now(), self._limits.half_life)
 
 
@@ -167,21 +165,21 @@ async def _load(uow: UnitOfWork, ids: Iterable[SubOrderId]) -> dict[SubOrderId, 
 
 async def _asked_of_storage(
     uow: UnitOfWork, loaded: Iterable[SubOrder]
-) -> dict[SubOrderId, _Asked]:
+) -> dict[SubOrderId, Amount]:
     """Return what storage is asked for by those sub-orders that are still ready."""
     ready = [one for one in loaded if one.state is SubOrderState.READY]
     processed = [one.id for one in ready if one.kind is SubOrderKind.PROCESSING]
     inputs = await uow.inputs.count_pending(processed) if processed else {}
     return {
-        one.id: _Asked(*inputs.get(one.id, (0, 0)))
+        one.id: Amount(1, *inputs.get(one.id, (0, 0)))
         if one.kind is SubOrderKind.PROCESSING
-        else _Asked(one.counters.pending, one.counters.bytes[FileState.PENDING])
+        else Amount(1, one.counters.pending, one.counters.bytes[FileState.PENDING])
         for one in ready
     }
 
 
 def _candidates(
-    ready: Sequence[ReadySubOrder], asked: Mapping[SubOrderId, _Asked]
+    ready: Sequence[ReadySubOrder], asked: Mapping[SubOrderId, Amount]
 ) -> list[Candidate]:
     """Return the queue as it is now; ``asked`` has those that are still ready."""
     return [

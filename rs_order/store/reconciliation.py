@@ -53,6 +53,17 @@ class RepairedTask:
 
 
 @dataclass(frozen=True, slots=True)
+class WrongClaim:
+    """A claim on the capacity that was counted wrongly."""
+
+    owner: str
+    """Or what else it is of: the tenant, the service."""
+    stored: Sequence[int | None]
+    """Sub-orders, files, bytes, promises, owners who wait; None: nothing is stored."""
+    counted: Sequence[int | None]
+
+
+@dataclass(frozen=True, slots=True)
 class StalledOwner:
     """An owner of ready sub-orders."""
 
@@ -134,6 +145,11 @@ class Reconciliation:
         """Release the capacity of sub-orders that don't run. Return them."""
         rows = await self._connection.fetch(SQL["release_capacity"], self._tenant)
         return [SubOrderId(row["sub_order_id"]) for row in rows]
+
+    async def wrong_claims(self) -> list[WrongClaim]:
+        """Return the claims on the capacity, of the tenant and of the service, that are counted wrongly."""
+        rows = await self._connection.fetch(SQL["wrong_claims"], self._tenant)
+        return [WrongClaim(row["owner"], row["stored"], row["counted"]) for row in rows]
 
     async def overdue_runs(self, before: datetime) -> list[tuple[str, int]]:
         """Return the names of periodic work whose next run is overdue, with the number of the last run."""

@@ -1,6 +1,6 @@
 """Sub-orders, the queue of each owner, and the capacity of the service that sub-orders use."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,7 +9,7 @@ from rs_order.domain.estimates import Sample
 from rs_order.domain.identity import SERVICE
 from rs_order.domain.ids import OrderId, SubOrderId, Tenant
 from rs_order.domain.moves import Reason
-from rs_order.domain.shares import HALF_LIFE, Claims, Waiter
+from rs_order.domain.shares import Amount, Claims, Waiter
 from rs_order.domain.states import SubOrderState
 from rs_order.domain.sub_order import SubOrder
 from rs_order.store.estimates import purge_samples, sample_record
@@ -216,12 +216,42 @@ class Capacity:
         return int(await self._connection.fetchval(CAPACITY_SQL["used"]))
 
     async def claims(self, owner: str) -> Claims:
-        """Return who claims capacity, as a pass of an owner needs to know it."""
+        """Return who claims capacity, as a pass of an owner needs to know it. From then on it is counted."""
+        found = await self.counted_claims(owner)
+        if found is not None:
+            return found
+        await self.count()
+        return await self.claims(owner)
+
+    async def counted_claims(self, owner: str) -> Claims | None:
+        """Return who claims capacity; None while nothing is counted, because nothing is limited."""
         (row,) = await self._connection.fetch(CAPACITY_SQL["claims"], self._tenant, owner)
+        if row["used"] is None:
+            return None
         return Claims(row["used"], row["promised"], row["woken"], row["others_wait"])
 
-    async def acquire(self, owner: str, sub_orders: Sequence[SubOrderId]) -> None:
-        await self._connection.execute(CAPACITY_SQL["acquire"], self._tenant, owner, sub_orders)
+    async def count(self) -> None:
+        """Count all claims, and keep them from then on."""
+        await self._connection.execute(CAPACITY_SQL["count"])
+
+    async def stop_to_count(self) -> None:
+        """Forget who waits and what is claimed, because nothing is limited any more."""
+        await self._connection.execute(CAPACITY_SQL["stop_to_count"])
+
+    async def keep_half_life(self, half_life: timedelta) -> None:
+        """Compare recent uses by this half-life from now on."""
+        await self._connection.execute(CAPACITY_SQL["keep_half_life"], half_life.total_seconds())
+
+    async def acquire(self, owner: str, asked: Mapping[SubOrderId, Amount]) -> None:
+        """Take capacity for sub-orders, with what each of them asks of storage."""
+        await self._connection.execute(
+            CAPACITY_SQL["acquire"],
+            self._tenant,
+            owner,
+            list(asked),
+            [amount.files for amount in asked.values()],
+            [amount.bytes for amount in asked.values()],
+        )
 
     async def charge(self, owner: str, size: int, at: datetime, half_life: timedelta) -> None:
         """Add bytes that storage is asked for to the recent use of the tenant and of the owner."""
@@ -241,21 +271,17 @@ class Capacity:
         """Take an owner out of the queue for capacity; what was promised to them is free again."""
         await self._connection.execute(CAPACITY_SQL["leave"], self._tenant, owner)
 
-    async def first_waiters(self, limit: int, half_life: timedelta) -> list[Waiter]:
+    async def first_waiters(self, limit: int) -> list[Waiter]:
         """Return the owners who start next, the first one first (see ``capacity.sql``)."""
-        rows = await self._connection.fetch(
-            CAPACITY_SQL["next_waiters"], limit, half_life.total_seconds()
-        )
+        rows = await self._connection.fetch(CAPACITY_SQL["next_waiters"], limit)
         return [Waiter(Tenant(row["tenant"]), row["owner"], row["rank"]) for row in rows]
 
-    async def next_waiters(
-        self, limit: int, half_life: timedelta = HALF_LIFE
-    ) -> list[tuple[Tenant, str]]:
+    async def next_waiters(self, limit: int) -> list[tuple[Tenant, str]]:
         """Promise capacity for one sub-order to each of the owners who start next, and return them.
 
         Their next pass takes it or leaves it.
         """
-        first = await self.first_waiters(limit, half_life)
+        first = await self.first_waiters(limit)
         waiters = [(one.tenant, one.owner) for one in first]
         if waiters:
             await self._connection.execute(

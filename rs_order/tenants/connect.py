@@ -49,7 +49,8 @@ class ResumeTenant:
         self._reconcile = reconcile
 
     async def all(self) -> None:
-        """Resume all active tenants."""
+        """Resume all active tenants, with the limits of this process."""
+        await self._schedule.begin()
         await self._resume(self._tenants.names())
 
     async def handle(self, tenant: Tenant) -> None:

@@ -11,6 +11,7 @@ from rs_order.core.errors import NothingToHold, OperatorInputRejected, UnknownHo
 from rs_order.core.shared_steps import EndHoldStep, ScheduleStep
 from rs_order.domain.holds import HeldThing
 from rs_order.domain.ids import OrderId, SubOrderId
+from rs_order.domain.shares import Amount
 from rs_order.domain.states import FileState, OrderStatus, SubOrderState
 from rs_order.store.audit import AuditActor, Door
 from rs_order.store.pool import Pool
@@ -133,7 +134,7 @@ async def test_capacity_goes_past_a_held_owner(app: AppHarness, store: Store, wh
     """They go on waiting, and the next waiter gets what they would have got."""
     await hold_without_order(app, held_thing(what, OrderId(0)))
     async with store.unit_of_work(TENANT) as uow:
-        await uow.capacity.acquire("busy", [SubOrderId(1)])
+        await uow.capacity.acquire("busy", {SubOrderId(1): Amount(1)})
         await uow.capacity.wait(OWNER, NOW)
         if what == "user":
             await uow.capacity.wait("busy", NOW + timedelta(hours=1))

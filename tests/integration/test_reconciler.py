@@ -141,6 +141,37 @@ async def test_a_drift_is_repaired_counted_and_logged(
     assert all(line["repaired"] and line["log_level"] == "error" for line in found)
 
 
+@pytest.mark.parametrize(
+    "corruption",
+    [
+        "update rs_order.capacity_claim set sub_orders = 5 where tenant = ''",
+        "update rs_order.capacity_claim set promised = 1, waiting = 3 where tenant <> ''",
+        "update rs_order.capacity_claim set rank = now() where tenant <> '' and owner = ''",
+        "delete from rs_order.capacity_claim where owner <> ''",
+    ],
+    ids=["service", "promises", "rank", "owner"],
+)
+async def test_wrong_claims_on_the_capacity_are_counted_again(pool: Pool, corruption: str) -> None:
+    """One drift is found, and none afterwards."""
+    app = AppHarness(pool, jobs_pool_size=1)
+    for _ in range(2):
+        await app.order("a")
+    await app.run()
+    claims = "select * from rs_order.capacity_claim order by tenant, owner"
+    before = await app.rows(claims)
+    await app.rows(corruption)
+    with capture_logs() as lines:
+        await recount_all(app)
+    found = [line for line in lines if line["event"] == "drift-found"]
+    counted = drifts("capacity_claim")
+    await recount_all(app)
+
+    assert len(before) == 3
+    assert await app.rows(claims) == before
+    assert {line["table"] for line in found} == {"capacity_claim"}
+    assert drifts("capacity_claim") == counted
+
+
 async def test_a_user_who_waits_for_free_capacity_gets_it(pool: Pool) -> None:
     """Capacity was released, but the process died before it woke the next waiter."""
     app = AppHarness(pool, jobs_pool_size=1)

@@ -7,6 +7,7 @@ from rs_order.core.links import Links
 from rs_order.core.policies import SlotLimits
 from rs_order.core.settlement import Settlement
 from rs_order.domain.ids import SubOrderId
+from rs_order.domain.shares import Amount
 from rs_order.store.pool import Pool
 from rs_order.store.tenants import Tenants
 from rs_order.store.unit_of_work import Store
@@ -33,7 +34,7 @@ async def test_capacity_released_while_another_user_queues_is_not_lost(
 ) -> None:
     """Promise 5: whoever finds no capacity is found by whoever releases some, in any interleaving."""
     async with store.unit_of_work(TENANT) as uow:
-        await uow.capacity.acquire("first", [SubOrderId(1)])
+        await uow.capacity.acquire("first", {SubOrderId(1): Amount(1)})
 
     async def release() -> None:
         async with store.unit_of_work(TENANT) as uow:
@@ -59,8 +60,8 @@ async def test_w43_the_user_with_the_fewest_running_sub_orders_is_next(
 ) -> None:
     """decisions.md, Which sub-order starts next: then the lowest rank, over all tenants."""
     async with store.unit_of_work(TENANT) as uow:
-        await uow.capacity.acquire("busy", [SubOrderId(1), SubOrderId(2)])
-        await uow.capacity.acquire("idle", [SubOrderId(3)])
+        await uow.capacity.acquire("busy", {SubOrderId(1): Amount(1), SubOrderId(2): Amount(1)})
+        await uow.capacity.acquire("idle", {SubOrderId(3): Amount(1)})
         await uow.capacity.wait("busy", NOW)
         await uow.capacity.wait("late", NOW + timedelta(hours=2))
     async with store.unit_of_work(OTHER) as uow:

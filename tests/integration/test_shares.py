@@ -9,8 +9,8 @@ import pytest
 from rs_order.core.errors import WeightRejected
 from rs_order.core.shared_steps import ScheduleStep
 from rs_order.domain.holds import HeldThing
-from rs_order.domain.ids import OrderId, Tenant
-from rs_order.domain.shares import HALF_LIFE, CapacityQueue
+from rs_order.domain.ids import OrderId, SubOrderId, Tenant
+from rs_order.domain.shares import HALF_LIFE, Amount, CapacityQueue
 from rs_order.domain.states import FileState, SubOrderState
 from rs_order.shares.weights import NewWeight
 from rs_order.store.audit import AuditActor, Door
@@ -114,6 +114,56 @@ async def test_capacity_for_several_is_spread_over_tenants(store: Store) -> None
         woken = await uow.capacity.next_waiters(2)
 
     assert woken == [(TENANT, "b"), (OTHER, "c")]
+
+
+async def test_another_half_life_applies_to_all_uses(store: Store, pool: Pool) -> None:
+    """With a half-life of six hours, 10 GB of twelve hours ago are 2.5 GB; with one of a year, 10 GB."""
+    await queue(store, {(TENANT, "now"): (4 * GB, 0), (TENANT, "before"): (10 * GB, 12)})
+    async with store.unit_of_work(TENANT) as uow:
+        halved = [one.owner for one in await uow.capacity.first_waiters(2)]
+    app = AppHarness(pool, jobs_pool_size=2, share_half_life_hours=8760)
+    await app.application.scheduling.schedule.begin()
+    async with store.unit_of_work(TENANT) as uow:
+        kept = [one.owner for one in await uow.capacity.first_waiters(2)]
+
+    assert (halved, kept) == (["before", "now"], ["now", "before"])
+
+
+async def test_nothing_is_counted_while_nothing_is_limited(store: Store, pool: Pool) -> None:
+    """A start without a limit forgets who waited; a limit counts what runs meanwhile."""
+    claims = "select count(*) from rs_order.capacity_claim"
+    await queue(store, {(TENANT, "a"): (GB, 0)})
+    counted = await pool.fetchval(claims)
+    await AppHarness(pool).application.scheduling.schedule.begin()
+    async with store.unit_of_work(TENANT) as uow:
+        await uow.capacity.acquire("b", {SubOrderId(1): Amount(1, 10, GB)})
+    uncounted = await pool.fetchval(claims)
+    waiting = await pool.fetchval("select count(*) from rs_order.waiting_user")
+    async with store.unit_of_work(TENANT) as uow:
+        used = (await uow.capacity.claims("")).used
+        await uow.capacity.release([SubOrderId(1)])
+        released = (await uow.capacity.claims("")).used
+
+    assert (counted > 0, uncounted, waiting) == (True, 0, 0)
+    assert (used, released) == (1, 0)
+
+
+async def test_claims_are_those_of_active_tenants(store: Store, pool: Pool) -> None:
+    """What an inactive tenant runs, and what is promised to it, limits nobody."""
+    for tenant in (TENANT, OTHER):
+        async with store.unit_of_work(tenant) as uow:
+            await uow.capacity.acquire("a", {SubOrderId(1): Amount(1)})
+            await uow.capacity.wait("a", NOW)
+            await uow.capacity.wait("b", NOW)
+    async with store.unit_of_work(TENANT) as uow:
+        await uow.capacity.next_waiters(2)
+        both = await uow.capacity.claims("")
+    await pool.execute("update rs_order.tenant set active = name = $1", TENANT)
+    async with store.unit_of_work(TENANT) as uow:
+        one = await uow.capacity.claims("")
+
+    assert (both.used, both.promised) == (2, 2)
+    assert (one.used, one.promised) == (1, 1)
 
 
 @pytest.fixture

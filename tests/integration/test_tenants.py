@@ -10,6 +10,7 @@ from rs_order.consumers.batches import Received
 from rs_order.contracts.platform_messages import TenantEvent
 from rs_order.domain.identity import INSTANCE
 from rs_order.domain.ids import SubOrderId, Tenant
+from rs_order.domain.shares import Amount
 from rs_order.domain.states import OrderStatus
 from rs_order.store.audit import AuditActor, Door
 from rs_order.store.pool import InvalidTenantNameError, Pool
@@ -157,7 +158,7 @@ async def test_sub_orders_of_an_inactive_tenant_use_no_capacity(
     """Nothing settles them, and its waiters are not woken; once it is active again they count again."""
     for tenant in (TENANT, OTHER):
         async with store.unit_of_work(tenant) as uow:
-            await uow.capacity.acquire("jane", [SubOrderId(1)])
+            await uow.capacity.acquire("jane", {SubOrderId(1): Amount(1)})
             await uow.capacity.wait("joe", NOON if tenant == TENANT else LATER)
     await tenants.deactivate(TENANT, NOON)
     async with store.unit_of_work(OTHER) as uow:

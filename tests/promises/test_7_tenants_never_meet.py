@@ -10,6 +10,7 @@ from rs_order.core.links import Links
 from rs_order.core.policies import SlotLimits
 from rs_order.core.settlement import Settlement
 from rs_order.domain.ids import Checksum, DataFileId, OrderId, SubOrderId, Tenant
+from rs_order.domain.shares import Amount
 from rs_order.domain.states import FileState
 from rs_order.scheduling.restoration import ApplyAvailability
 from rs_order.store.downloads import StoredDownloads
@@ -132,7 +133,7 @@ async def test_promise_7_tenants_never_meet_in_the_limit_of_the_service(
     """The only shared table distinguishes equal sub-order ids of two tenants."""
     for tenant in (ONE, TWO):
         async with store.unit_of_work(tenant) as uow:
-            await uow.capacity.acquire("jane", [SubOrderId(1)])
+            await uow.capacity.acquire("jane", {SubOrderId(1): Amount(1)})
     async with store.unit_of_work(ONE) as uow:
         await uow.capacity.release([SubOrderId(1)])
 

@@ -168,6 +168,11 @@ BIG_TABLES = frozenset(
         "dataset_task",
         "basket",
         "mail",
+        "capacity_claim",
+        "running_sub_order",
+        "share",
+        "tenant",
+        "waiting_user",
     }
 )
 
@@ -208,6 +213,17 @@ insert into rs_order.outbox (partition, kind, tenant, stream, body, message_id, 
 select n % 16, 'STEP', 'project1', case when n % 2 = 0 then 's' || n end, '{{}}', gen_random_uuid(),
        case when n % 2 = 1 then now() + n * interval '1 minute' end
 from generate_series(1, 20000) n;
+insert into rs_order.tenant (name) select 't' || n from generate_series(1, 1000) n;
+insert into rs_order.share (tenant, owner, used_bytes, used_at)
+select 't' || n, owner, 1e9 * n, now() from generate_series(1, 1000) n, unnest(array['', 'user1']) owner;
+set session_replication_role = replica;  -- the claims are counted at the end
+insert into rs_order.waiting_user (tenant, owner, rank, role)
+select 't' || n, 'user' || u, now() - n * interval '1 minute', 'REGISTERED_USER'
+from generate_series(1, 1000) n, generate_series(1, 10) u;
+insert into rs_order.running_sub_order (tenant, owner, sub_order_id)
+select 't' || n, 'user1', n from generate_series(1, 1000) n;
+reset session_replication_role;
+select rs_order.count_claims();
 analyze
 """
 
@@ -251,6 +267,12 @@ HOT: list[tuple[str, str, tuple[Any, ...]]] = [
     ("orders", "labels_taken", (["user1"], ["label 1"])),
     ("sub_orders", "load", ([1, 2],)),
     ("sub_orders", "owner_queue", ("user1", 3, 100, True, "project1")),
+    ("capacity", "claims", ("t1", "user1")),
+    ("capacity", "next_waiters", (3,)),
+    ("capacity", "wake", (["t1", "t2"], ["user1", "user2"])),
+    ("capacity", "wait", ("t1", "user1", datetime.now(UTC), "REGISTERED_USER")),
+    ("capacity", "leave", ("t1", "user1")),
+    ("capacity", "release", ("t1", [1, 2])),
     ("completions", "known_files", (1, ["5e0c7a52-6f0e-4a5b-8f39-3b1f6f6a8d10"])),
     ("processing", "known_inputs", (1, ["5e0c7a52-6f0e-4a5b-8f39-3b1f6f6a8d10"])),
     ("processing", "inputs", (1,)),

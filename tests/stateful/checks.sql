@@ -126,6 +126,16 @@ with step as materialized (
     full join rs_order.running_sub_order used on used.sub_order_id = one.id
     where one.id is null or used.sub_order_id is null
     union all
+    select 'the claims on the capacity are counted wrongly: ' || coalesce(claim.owner, counted.owner), 0
+    from rs_order.capacity_claim claim
+    full join rs_order.counted_claim counted using (tenant, owner)
+    where $2 > 0 and rs_order.is_counted() and (
+        coalesce(claim.sub_orders, 0), coalesce(claim.files, 0), coalesce(claim.bytes, 0),
+        coalesce(claim.promised, 0), coalesce(claim.waiting, 0)
+    ) <> (
+        coalesce(counted.sub_orders, 0), coalesce(counted.files, 0), coalesce(counted.bytes, 0),
+        coalesce(counted.promised, 0), coalesce(counted.waiting, 0))
+    union all
     select 'a user runs more sub-orders than the limit: ' || owner, running from taken where $1 > 0 and running > $1
     union all
     -- except sub-orders that wait again after they freed their slot or needed none: late events, processes

@@ -9,6 +9,7 @@ create table rs_order.tenant (
     maintenance_at timestamptz,                   -- when it was last switched on or off
     event_at timestamptz                          -- of the platform's last event about "active"
 );
+create index tenant_inactive on rs_order.tenant (name) where not active;
 
 -- Messages to be published. A row is written in the transaction that makes it true. It is deleted when the
 -- broker has confirmed it.
@@ -35,12 +36,15 @@ create index outbox_rejected on rs_order.outbox (partition, retry_at) where retr
 create index outbox_rejected_stream on rs_order.outbox (stream) where retry_at is not null;
 
 -- The capacity in use: one row for each sub-order of any tenant that storage was asked for and has not
--- settled. The limit of the service and the fair share of an owner are computed from it.
+-- settled.
 create table rs_order.running_sub_order (
     tenant text not null,
     sub_order_id bigint not null,
     owner text not null,
     started_at timestamptz not null default now(),
+    files bigint not null default 0,              -- that storage was asked for
+    bytes bigint not null default 0,
+    counted boolean not null default false,       -- it is part of the claims
     primary key (tenant, sub_order_id)
 );
 
@@ -51,11 +55,29 @@ create table rs_order.waiting_user (
     rank timestamptz not null,                    -- of the owner's next sub-order; the lowest goes first
     role text,                                    -- of the owner, when they ordered it
     woken_at timestamptz,                         -- capacity for one sub-order is promised to them; null: they wait
+    level double precision not null default '-infinity',  -- recent use divided by the weight, as use_level has it
+    running integer not null default 0,           -- sub-orders of theirs
     primary key (tenant, owner)
 );
 create index waiting_user_rank on rs_order.waiting_user (rank);
 create index waiting_user_next on rs_order.waiting_user (tenant, rank) where woken_at is null;
 create index waiting_user_woken on rs_order.waiting_user (tenant) where woken_at is not null;
+create index waiting_user_turn on rs_order.waiting_user (tenant, level, running, rank) where woken_at is null;
+
+-- What is left at an instant of bytes that were used before, halved with each half-life (in seconds).
+create function rs_order.decayed(bytes double precision, as_of timestamptz, at timestamptz, half_life double precision)
+returns double precision language sql stable
+return bytes * power(2, - least(100, greatest(0, extract(epoch from at - as_of)::double precision / half_life)));
+
+-- A number that orders uses divided by their weights. Since all decay alike, it doesn't change as time passes.
+create function rs_order.use_level(
+    bytes double precision, as_of timestamptz, weight double precision, half_life double precision)
+returns double precision language sql immutable
+return case
+    when bytes >= 1 then
+        (ln(bytes) - ln(coalesce(weight, 1))) / ln(2::double precision)
+        + extract(epoch from as_of)::double precision / half_life
+    else '-infinity' end;
 
 -- Weights and recent use. Free capacity goes to the tenant, and within it to the owner, whose use divided by their
 -- weight is smallest. Use is written while the service has a limit.
@@ -65,6 +87,9 @@ create table rs_order.share (
     weight double precision check (weight > 0),   -- null: that of the owner's role, else 1
     used_bytes double precision not null default 0 check (used_bytes >= 0),  -- asked of storage, decayed
     used_at timestamptz not null,                 -- when that was true
+    half_life double precision not null default 21600 check (half_life > 0),  -- seconds
+    level double precision not null
+        generated always as (rs_order.use_level(used_bytes, used_at, weight, half_life)) stored,
     primary key (tenant, owner)
 );
 create index share_of_tenant on rs_order.share (tenant) where owner = '';
@@ -76,20 +101,187 @@ create table rs_order.role_weight (
     primary key (tenant, role)
 );
 
--- What is left at an instant of bytes that were used before, halved with each half-life (in seconds).
-create function rs_order.decayed(bytes double precision, as_of timestamptz, at timestamptz, half_life double precision)
-returns double precision language sql stable
-return bytes * power(2, - least(100, greatest(0, extract(epoch from at - as_of)::double precision / half_life)));
+-- The claims on the capacity in numbers: of the service, of each tenant, and of each owner with a running sub-order.
+-- Triggers keep them, so that no writer can forget it. While nothing is limited, there is no row, and nothing is counted.
+create table rs_order.capacity_claim (
+    tenant text not null,                         -- empty: the service, that is all tenants
+    owner text not null,                          -- empty: the tenant itself
+    sub_orders integer not null default 0,        -- that storage was asked for and has not settled
+    files bigint not null default 0,              -- of these sub-orders
+    bytes bigint not null default 0,
+    promised integer not null default 0,          -- owners to whom capacity is promised
+    waiting integer not null default 0,           -- owners to whom nothing is promised yet
+    level double precision not null default '-infinity',  -- of a tenant: that of its share
+    rank timestamptz,                             -- of a tenant: the lowest of its owners who wait
+    primary key (tenant, owner)
+);
+-- Tenants in the order of their turns.
+create index capacity_claim_turn on rs_order.capacity_claim (promised, level, sub_orders, rank)
+    where owner = '' and tenant <> '' and waiting > 0;
 
--- A number that orders uses divided by their weights. Since all decay alike, it doesn't change as time passes.
-create function rs_order.use_level(
-    bytes double precision, as_of timestamptz, weight double precision, half_life double precision)
-returns double precision language sql stable
-return case
-    when bytes >= 1 then
-        (ln(bytes) - ln(coalesce(weight, 1))) / ln(2::double precision)
-        + extract(epoch from as_of)::double precision / half_life
-    else '-infinity' end;
+-- The same numbers, counted.
+create view rs_order.counted_claim as
+with claim as (
+    select tenant, owner, 1 as sub_orders, files, bytes, 0 as promised, 0 as waiting, null::timestamptz as rank
+    from rs_order.running_sub_order
+    union all
+    select tenant, owner, 0, 0, 0, (woken_at is not null)::integer, (woken_at is null)::integer,
+        case when woken_at is null then rank end
+    from rs_order.waiting_user
+)
+select ''::text as tenant, ''::text as owner, coalesce(sum(sub_orders), 0)::integer as sub_orders,
+    coalesce(sum(files), 0)::bigint as files, coalesce(sum(bytes), 0)::bigint as bytes,
+    coalesce(sum(promised), 0)::integer as promised, coalesce(sum(waiting), 0)::integer as waiting,
+    null::timestamptz as rank
+from claim
+union all
+select tenant, '', sum(sub_orders)::integer, sum(files)::bigint, sum(bytes)::bigint, sum(promised)::integer,
+    sum(waiting)::integer, min(rank)
+from claim group by tenant
+union all
+select tenant, owner, sum(sub_orders)::integer, sum(files)::bigint, sum(bytes)::bigint, 0, 0, null
+from claim group by tenant, owner having sum(sub_orders) > 0;
+
+-- Begin to count, or count everything again.
+create function rs_order.count_claims() returns void language plpgsql as $$
+begin
+    delete from rs_order.capacity_claim;
+    update rs_order.running_sub_order set counted = true where not counted;
+    insert into rs_order.capacity_claim (
+        tenant, owner, sub_orders, files, bytes, promised, waiting, rank, level)
+    select claim.tenant, claim.owner, claim.sub_orders, claim.files, claim.bytes, claim.promised, claim.waiting,
+        claim.rank, coalesce(share.level, '-infinity')
+    from rs_order.counted_claim claim
+    left join rs_order.share on claim.owner = '' and share.tenant = claim.tenant and share.owner = '';
+    update rs_order.waiting_user set level = level;  -- the trigger sets it
+end $$;
+
+create function rs_order.is_counted() returns boolean language sql stable
+return exists (select from rs_order.capacity_claim where tenant = '' and owner = '');
+
+-- While nothing is limited, nobody waits, and nothing is counted.
+create function rs_order.stop_to_count() returns void language plpgsql as $$
+begin
+    if rs_order.is_counted() then
+        delete from rs_order.waiting_user;
+        delete from rs_order.capacity_claim;
+    end if;
+end $$;
+
+create function rs_order.mark_counted() returns trigger language plpgsql as $$
+begin
+    new.counted := rs_order.is_counted();
+    return new;
+end $$;
+create trigger running_sub_order_counted before insert on rs_order.running_sub_order
+    for each row execute function rs_order.mark_counted();
+
+create function rs_order.count_running() returns trigger language plpgsql as $$
+declare
+    sign integer := case tg_op when 'INSERT' then 1 else -1 end;
+begin
+    if not exists (select from changed where counted) or not rs_order.is_counted() then
+        return null;
+    end if;
+    insert into rs_order.capacity_claim as claim (tenant, owner, sub_orders, files, bytes, level)
+    select change.tenant, change.owner, sign * change.sub_orders, sign * change.files, sign * change.bytes,
+        coalesce(share.level, '-infinity')
+    from (
+        select coalesce(tenant, '') as tenant, coalesce(owner, '') as owner,
+            count(*) as sub_orders, sum(files) as files, sum(bytes) as bytes
+        from changed where counted
+        group by grouping sets ((), (tenant), (tenant, owner))
+    ) as change
+    left join rs_order.share on change.owner = '' and share.tenant = change.tenant and share.owner = ''
+    on conflict (tenant, owner) do update
+    set sub_orders = claim.sub_orders + excluded.sub_orders, files = claim.files + excluded.files,
+        bytes = claim.bytes + excluded.bytes;
+    delete from rs_order.capacity_claim claim
+    where owner <> '' and sub_orders = 0 and (tenant, owner) in (select tenant, owner from changed);
+    update rs_order.waiting_user set level = level  -- the trigger sets the number of running sub-orders
+    where (tenant, owner) in (select tenant, owner from changed);
+    return null;
+end $$;
+create trigger running_sub_order_added after insert on rs_order.running_sub_order
+    referencing new table as changed for each statement execute function rs_order.count_running();
+create trigger running_sub_order_removed after delete on rs_order.running_sub_order
+    referencing old table as changed for each statement execute function rs_order.count_running();
+
+create function rs_order.begin_to_count() returns trigger language plpgsql as $$
+begin
+    if not rs_order.is_counted() then
+        perform rs_order.count_claims();
+    end if;
+    return null;
+end $$;
+create trigger waiting_user_begins before insert or update or delete on rs_order.waiting_user
+    for each statement execute function rs_order.begin_to_count();
+
+-- Set what decides the turn of an owner: their share, by their own weight or that of their role.
+create function rs_order.set_turn() returns trigger language plpgsql as $$
+begin
+    select coalesce(
+            share.level
+                - case when share.weight is null then ln(coalesce(role_weight.weight, 1)) / ln(2::double precision)
+                  else 0 end,
+            '-infinity'),
+        coalesce(claim.sub_orders, 0)
+    into new.level, new.running
+    from (select) as one
+    left join rs_order.share on share.tenant = new.tenant and share.owner = new.owner
+    left join rs_order.role_weight on role_weight.tenant = new.tenant and role_weight.role = new.role
+    left join rs_order.capacity_claim claim on claim.tenant = new.tenant and claim.owner = new.owner;
+    return new;
+end $$;
+create trigger waiting_user_turn before insert or update on rs_order.waiting_user
+    for each row execute function rs_order.set_turn();
+
+create function rs_order.count_waiting() returns trigger language plpgsql as $$
+declare
+    concerned text := case tg_op when 'DELETE' then old.tenant else new.tenant end;
+    waits integer := (tg_op <> 'DELETE' and new.woken_at is null)::integer
+        - (tg_op <> 'INSERT' and old.woken_at is null)::integer;
+    promises integer := (tg_op <> 'DELETE' and new.woken_at is not null)::integer
+        - (tg_op <> 'INSERT' and old.woken_at is not null)::integer;
+begin
+    update rs_order.capacity_claim set waiting = waiting + waits, promised = promised + promises
+    where tenant = '' and owner = '' and (waits, promises) <> (0, 0);
+    insert into rs_order.capacity_claim as claim (tenant, owner, waiting, promised, level, rank)
+    select concerned, '', waits, promises, coalesce(share.level, '-infinity'), (
+        select min(rank) from rs_order.waiting_user where tenant = concerned and woken_at is null)
+    from (select) as one
+    left join rs_order.share on share.tenant = concerned and share.owner = ''
+    on conflict (tenant, owner) do update
+    set waiting = claim.waiting + excluded.waiting, promised = claim.promised + excluded.promised,
+        rank = excluded.rank;
+    return null;
+end $$;
+create trigger waiting_user_added after insert or delete on rs_order.waiting_user
+    for each row execute function rs_order.count_waiting();
+create trigger waiting_user_changed after update on rs_order.waiting_user for each row
+    when ((old.woken_at is null) is distinct from (new.woken_at is null) or old.rank is distinct from new.rank)
+    execute function rs_order.count_waiting();
+
+create function rs_order.set_level() returns trigger language plpgsql as $$
+begin
+    if new.owner = '' then
+        update rs_order.capacity_claim set level = new.level where tenant = new.tenant and owner = '';
+    else
+        update rs_order.waiting_user set level = level where tenant = new.tenant and owner = new.owner;
+    end if;
+    return null;
+end $$;
+create trigger share_level after insert or update on rs_order.share
+    for each row execute function rs_order.set_level();
+
+create function rs_order.set_levels_of_role() returns trigger language plpgsql as $$
+begin
+    update rs_order.waiting_user set level = level
+    where tenant = coalesce(new.tenant, old.tenant) and role = coalesce(new.role, old.role);
+    return null;
+end $$;
+create trigger role_weight_level after insert or update or delete on rs_order.role_weight
+    for each row execute function rs_order.set_levels_of_role();
 
 -- What an operator holds: storage is asked for nothing new of a tenant, a user or an order as long as the row exists.
 -- The step end-hold deletes it at its end.

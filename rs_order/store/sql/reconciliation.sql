@@ -181,6 +181,30 @@ where tenant = $1 and not exists (
     select from sub_order where id = used.sub_order_id and state = 'RUNNING')
 returning sub_order_id
 
+-- name: wrong_claims
+-- Claims of a tenant and its owners that differ from what they count, and the claims of the service, if they aren't those
+-- of its tenants. There is none while nothing is counted. $1 tenant.
+with claim as (
+    select tenant, owner, sub_orders, files, bytes, promised, waiting, rank
+    from rs_order.capacity_claim where tenant in ($1, '')
+), counted as (
+    select * from rs_order.counted_claim where tenant = $1
+    union all
+    select '', '', sum(sub_orders), sum(files), sum(bytes), sum(promised), sum(waiting), null
+    from rs_order.capacity_claim where owner = '' and tenant <> ''
+)
+select case when tenant = '' then 'the service' when owner = '' then 'the tenant' else owner end as owner,
+    jsonb_build_array(claim.sub_orders, claim.files, claim.bytes, claim.promised, claim.waiting) as stored,
+    jsonb_build_array(counted.sub_orders, counted.files, counted.bytes, counted.promised, counted.waiting) as counted
+from claim
+full join counted using (tenant, owner)
+where rs_order.is_counted() and (
+    coalesce(claim.sub_orders, 0), coalesce(claim.files, 0), coalesce(claim.bytes, 0),
+    coalesce(claim.promised, 0), coalesce(claim.waiting, 0), claim.rank
+) is distinct from (
+    coalesce(counted.sub_orders, 0), coalesce(counted.files, 0), coalesce(counted.bytes, 0),
+    coalesce(counted.promised, 0), coalesce(counted.waiting, 0), counted.rank)
+
 -- name: overdue_runs
 -- $1 before.
 select name, run from periodic_run where next_at < $1 order by name
