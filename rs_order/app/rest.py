@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from datetime import timedelta
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -10,10 +9,9 @@ from fastapi import APIRouter, FastAPI
 from rs_order.actions.routes import OrderActions, actions_router
 from rs_order.app.application import Application
 from rs_order.app.shared_parts import SharedParts
+from rs_order.app.waiting_orders import waiting_orders
 from rs_order.audit.routes import audit_router
 from rs_order.baskets.routes import BasketUseCases, baskets_router
-from rs_order.core.order_watch import OrderWatch
-from rs_order.core.waiting_orders import WaitingOrders
 from rs_order.dead_letters.routes import DeadLetterServices, dead_letters_router
 from rs_order.downloads.file_routes import file_downloads_router
 from rs_order.downloads.metalink import Metalinks
@@ -23,6 +21,7 @@ from rs_order.orders.file_lists import FileListServices, file_lists_router
 from rs_order.orders.routes import OrderServices, orders_router
 from rs_order.orders.search import order_search_router
 from rs_order.ports import Health
+from rs_order.progress.calibration_routes import CalibrationServices, calibration_router
 from rs_order.progress.routes import progress_router
 from rs_order.rest.access import Access, DefaultRoles
 from rs_order.rest.actuator import Metrics, actuator_router
@@ -37,11 +36,11 @@ from rs_order.shares.routes import shares_router
 from rs_order.shares.weights import ManageShares
 from rs_order.store.audit import Audit
 from rs_order.store.downloads import StoredDownloads
+from rs_order.store.estimates import Estimates
 from rs_order.store.file_views import FileViews
 from rs_order.store.holds import HoldViews
 from rs_order.store.order_views import OrderViews
 from rs_order.store.pool import Pool
-from rs_order.store.progress import Progress
 from rs_order.store.tenants import DataSource, Maintenance
 from rs_order.tenants.data_source import data_source_router
 from rs_order.tenants.maintenance import SwitchMaintenance, maintenance_router
@@ -69,6 +68,7 @@ class RestServices:
     actions: OrderActions
     audit: Audit
     baskets: BasketUseCases
+    calibration: CalibrationServices
     dead_letters: DeadLetterServices
     downloads: DownloadServices
     files: FileListServices
@@ -113,6 +113,7 @@ def _order_routers(services: RestServices) -> list[APIRouter]:
         baskets_router(access, services.baskets),
         orders_router(access, orders),
         progress_router(access, orders.waiting),
+        calibration_router(access, services.calibration),
         actions_router(access, services.actions, orders.views),
         order_search_router(access, orders.views, orders.waiting, orders.users),
         file_lists_router(access, services.files),
@@ -141,6 +142,7 @@ def absent_services(**given: Any) -> RestServices:
     """Return services that are None except for the given ones, to describe endpoints or call a few."""
     absent = {
         "access": _absent(Access),
+        "calibration": _absent(CalibrationServices),
         "dead_letters": _absent(DeadLetterServices),
         "downloads": _absent(DownloadServices),
         "files": _absent(FileListServices),
@@ -166,6 +168,7 @@ def rest_services(
         actions=application.actions,
         audit=Audit(pool),
         baskets=application.baskets,
+        calibration=CalibrationServices(Estimates(pool), shared.clock),
         dead_letters=application.dead_letters,
         downloads=_download_services(application, pool),
         files=FileListServices(views, FileViews(pool), shared.links),
@@ -176,7 +179,7 @@ def rest_services(
             application.orders.create,
             application.orders.apply,
             views,
-            waiting_orders(shared, pool),
+            waiting_orders(shared.settings, pool, shared.clock, shared.forecasts),
             shared.clients.users,
         ),
         shares=application.shares,
@@ -208,18 +211,6 @@ def _download_services(application: Application, pool: Pool) -> DownloadServices
         order_tokens=shared.order_tokens,
         clock=shared.clock,
         at_once=DownloadsAtOnce(shared.settings.user_downloads_at_once),
-    )
-
-
-def waiting_orders(shared: SharedParts, pool: Pool) -> WaitingOrders:
-    """Return what reads why orders wait."""
-    progress = Progress(
-        pool,
-        slots_per_user=shared.limits.per_user,
-        silent_after=timedelta(minutes=shared.settings.storage_reask_minutes),
-    )
-    return WaitingOrders(
-        progress, OrderWatch(progress, shared.clock), shared.forecasts, shared.clock
     )
 
 

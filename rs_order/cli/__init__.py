@@ -18,6 +18,7 @@ from rs_order.cli import (
     serve,
     share_commands,
     tenants,
+    why_command,
 )
 from rs_order.domain.identity import SERVICE
 
@@ -34,6 +35,7 @@ for group in (
     sandbox,
     place_order,
     order_commands,
+    why_command,
     dead_letter_commands,
     hold_commands,
     share_commands,

@@ -368,6 +368,10 @@ LIST_SUB_ORDER_PROGRESS: Final = Resource(
     "List the sub-orders of an order, and why each isn't further",
 )
 
+GET_CALIBRATION: Final = Resource(
+    "GET", "/estimates/calibration", EXPLOIT, _PROGRESS, "See how expected times came true"
+)
+
 EXPLAIN_PROBLEM: Final = Resource(
     "GET",
     "/problems/{code}",

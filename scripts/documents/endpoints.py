@@ -35,6 +35,7 @@ ADDED: Mapping[str, str] = {
     "DELETE /holds/{holdId}": _HOLDS,
     "GET /user/orders/{orderId}/progress": _PROGRESS,
     "GET /user/orders/{orderId}/progress/suborders": _PROGRESS,
+    "GET /estimates/calibration": "for operators (docs/topics/expected-times.md)",
     "GET /problems/{code}": "explains the codes of failures of endpoints that are ours",
     "POST /holds/preview": _HOLDS,
     "GET /queue": _HOLDS,

@@ -148,3 +148,17 @@ async def test_one_order_is_sent_again_only_if_it_changed(here: Platform) -> Non
     assert answer.json()["content"]["status"] == "DELETED"
     assert answer.headers.get("Preference-Applied", "wait=45") == "wait=45"
     assert "Retry-After" not in answer.headers
+
+
+async def test_operators_see_how_expected_times_came_true(here: Platform) -> None:
+    async with here.client("olga@example.org", "EXPLOIT") as operator:
+        answer = await operator.get("/estimates/calibration")
+
+    body = answer.json()
+    assert (answer.status_code, body["tenant"]) == (200, "project1")
+    assert [one["period"] for one in body["periods"]] == [
+        "last-24-hours",
+        "last-7-days",
+        "last-500",
+    ]
+    assert body["samples"] == sum(one["ranges"] for one in body["periods"][2:])

@@ -136,6 +136,7 @@ ROWS = {
     "DELETE /holds/{holdId}": Row(PROJECT_ADMIN, of_tenant=False),
     "GET /user/orders/{orderId}/progress": Row(USER, Whose.READ),
     "GET /user/orders/{orderId}/progress/suborders": Row(USER, Whose.READ),
+    "GET /estimates/calibration": Row(EXPLOIT),
     "GET /problems/{code}": Row(PUBLIC, of_tenant=False),
     "POST /holds/preview": Row(PROJECT_ADMIN, json={}, of_tenant=False),
     "GET /queue": Row(PROJECT_ADMIN, of_tenant=False),

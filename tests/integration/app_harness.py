@@ -14,8 +14,8 @@ from rs_order.actions.routes import OrderActions
 from rs_order.app.application import compose_application
 from rs_order.app.database import Database
 from rs_order.app.platform_clients import PlatformClients
-from rs_order.app.rest import waiting_orders
 from rs_order.app.shared_parts import SharedParts
+from rs_order.app.waiting_orders import waiting_orders
 from rs_order.core.policies import SliceSizes
 from rs_order.core.steps import Step, is_again, read_step, step_class
 from rs_order.core.waiting_orders import WaitingOrders
@@ -137,7 +137,8 @@ class AppHarness:
 
     @property
     def waiting(self) -> WaitingOrders:
-        return waiting_orders(self.application.shared, self._pool)
+        shared = self.application.shared
+        return waiting_orders(shared.settings, self._pool, self.clock, shared.forecasts)
 
     @property
     def actions(self) -> OrderActions:

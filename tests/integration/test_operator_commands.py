@@ -4,6 +4,7 @@ import asyncio
 import csv
 import getpass
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import asyncpg
@@ -13,11 +14,12 @@ from typer.testing import CliRunner, Result
 
 from rs_order.cli import app
 from rs_order.domain.shares import HALF_LIFE
-from rs_order.domain.states import OrderStatus
+from rs_order.domain.states import FileState, OrderStatus, SubOrderState
+from rs_order.store.pool import Pool
 from rs_order.store.unit_of_work import Store
 from tests.integration.conftest import TENANT
 from tests.support.clock import NOW
-from tests.support.rows import OWNER, TenantRows
+from tests.support.rows import OWNER, TenantRows, in_tenant
 
 Command = Callable[..., Awaitable[Result]]
 
@@ -170,6 +172,33 @@ async def test_holds_are_added_listed_and_ended(command: Command, rows: TenantRo
     assert (shown["orderId"], shown["by"]) == (order, getpass.getuser())
     assert ended.exit_code == 0, ended.output
     assert "a running service starts what was held" in ended.stdout
+
+
+async def test_why_an_order_is_not_further(command: Command, rows: TenantRows, pool: Pool) -> None:
+    """The reason, others, what is ahead, and until when; as lines and as JSON."""
+    order, other = await rows.order(), await rows.order()
+    await rows.sub_order(order, {"a": FileState.PENDING})
+    await rows.sub_order(order, {"b": FileState.AVAILABLE}, state=SubOrderState.WAITING)
+    await rows.sub_order(order, {"c": FileState.PENDING}, state=SubOrderState.READY)
+    why = ("why", "--tenant", TENANT)
+    async with in_tenant(pool, TENANT) as connection:
+        await connection.execute("update sub_order set asked_at = now()")
+    lines = (await command(*why, str(order))).stdout.splitlines()
+    as_json = json.loads((await command(*why, str(order), "--json")).stdout)
+    unknown = await command(*why, "4711")
+    elsewhere = await command("why", "--tenant", "nowhere", str(other))
+
+    assert lines[0] == f"Order {order} of {OWNER}: RUNNING, 33 %"
+    assert re.fullmatch(r"storage-restoring since \S+ \S+ UTC; storage can change it", lines[1])
+    assert lines[2] == "  Files that storage is bringing back: 1. Storage also works for others."
+    assert lines[3] == "also your-download-needed, sub-orders: 1"
+    assert lines[5:] == [
+        "ahead of it, sub-orders: 1, files: 1, bytes: 10",
+        "No time is known: your-download-needed",
+    ]
+    assert (as_json["orderId"], as_json["reason"]["code"]) == (order, "storage-restoring")
+    assert (unknown.exit_code, "has no order 4711" in unknown.stderr) == (1, True)
+    assert (elsewhere.exit_code, "No tenant nowhere" in elsewhere.stderr) == (1, True)
 
 
 async def test_shares_and_the_queue_are_shown_and_changed(command: Command, store: Store) -> None:
