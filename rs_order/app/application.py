@@ -14,6 +14,7 @@ from rs_order.dead_letters.routes import DeadLetterServices
 from rs_order.dead_letters.runs import LetterRunStep
 from rs_order.downloads.settle import SettleDownloads
 from rs_order.holds.holding import HoldWork
+from rs_order.quotes.make import MakeQuotes
 from rs_order.reconcile.runs import ReconcilerRuns, count_drift
 from rs_order.requests.estimate import Estimator
 from rs_order.shares.weights import ManageShares
@@ -36,6 +37,7 @@ class Application:
     dead_letters: DeadLetterServices
     holds: HoldWork
     shares: ManageShares
+    quotes: MakeQuotes
 
 
 def compose_application(
@@ -72,6 +74,7 @@ def compose_application(
         ),
         holds=features.holds(shared),
         shares=ManageShares(shared.store, shared.clock, shared.limits),
+        quotes=features.quotes(shared, estimator),
     )
     shared.steps.on(LetterRunStep, application.dead_letters.runs.handle)
     shared.steps.check()

@@ -27,6 +27,7 @@ from rs_order.core.shared_steps import (
     EndHoldStep,
     ExpireOrderStep,
     GrantRequestsStep,
+    MakeQuoteStep,
     ReconcileStep,
     ScheduleStep,
     StartProcessingStep,
@@ -37,6 +38,7 @@ from rs_order.mails.plan import PlanMails
 from rs_order.orders.apply import ApplyOrder
 from rs_order.orders.create import CreateOrder
 from rs_order.orders.order_end import CancelOrders, DeleteFiles, ExpireOrder
+from rs_order.orders.quoted import OrderQuote, QuotedSelections
 from rs_order.processing.results import (
     ApplyResults,
     DetachProcesses,
@@ -44,6 +46,7 @@ from rs_order.processing.results import (
     GiveUpResultsStep,
 )
 from rs_order.processing.start import StartProcessing
+from rs_order.quotes.make import PAGE_PRODUCTS, MakeQuotes, QuoteSizes, ReadForQuotes
 from rs_order.reconcile.rebuild_steps import RebuildPageStep, RebuildRemotePageStep, RebuildSteps
 from rs_order.reconcile.recount import Recount, RecountStep
 from rs_order.reconcile.repair_order import RepairOrder
@@ -90,6 +93,7 @@ def requests(shared: SharedParts, estimator: Estimator) -> Requests:
 class Orders:
     create: CreateOrder
     apply: ApplyOrder
+    order_quote: OrderQuote
     cancel: CancelOrders
 
 
@@ -103,6 +107,12 @@ def orders(shared: SharedParts, estimator: Estimator) -> Orders:
     return Orders(
         create=CreateOrder(shared.store, shared.links, shared.clock),
         apply=ApplyOrder(shared.store, estimator, shared.links, shared.clock),
+        order_quote=OrderQuote(
+            shared.store,
+            QuotedSelections(shared.store, shared.datasets, shared.clock),
+            shared.links,
+            shared.clock,
+        ),
         cancel=CancelOrders(shared.store, shared.teardown, shared.clock),
     )
 
@@ -148,6 +158,21 @@ def holds(shared: SharedParts) -> HoldWork:
     work = HoldWork(shared.store, shared.clock, shared.limits)
     shared.steps.on(EndHoldStep, work.end_in_time)
     return work
+
+
+def quotes(shared: SharedParts, estimator: Estimator) -> MakeQuotes:
+    clients, settings = shared.clients, shared.settings
+    make = MakeQuotes(
+        shared.store,
+        ReadForQuotes(clients.catalog, clients.dam, shared.datasets, estimator, shared.store),
+        shared.forecasts,
+        shared.clock,
+        retries=shared.retries,
+        slots=shared.limits.per_user,
+        sizes=QuoteSizes(settings.batch_bytes, min(settings.batch_size, PAGE_PRODUCTS)),
+    )
+    shared.steps.on(MakeQuoteStep, make.handle)
+    return make
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from rs_order.orders.search import order_search_router
 from rs_order.ports import Health
 from rs_order.progress.calibration_routes import CalibrationServices, calibration_router
 from rs_order.progress.routes import progress_router
+from rs_order.quotes.routes import QuoteServices, quotes_router
 from rs_order.rest.access import Access, DefaultRoles
 from rs_order.rest.actuator import Metrics, actuator_router
 from rs_order.rest.openapi import api_docs_router
@@ -76,6 +77,7 @@ class RestServices:
     holds: HoldServices
     metrics: Metrics
     orders: OrderServices
+    quotes: QuoteServices
     shares: ManageShares
     tenants: TenantServices
     settings: RestSettings
@@ -114,6 +116,7 @@ def _order_routers(services: RestServices) -> list[APIRouter]:
         orders_router(access, orders),
         progress_router(access, orders.waiting),
         calibration_router(access, services.calibration),
+        quotes_router(access, services.quotes),
         actions_router(access, services.actions, orders.views),
         order_search_router(access, orders.views, orders.waiting, orders.users),
         file_lists_router(access, services.files),
@@ -148,6 +151,7 @@ def absent_services(**given: Any) -> RestServices:
         "files": _absent(FileListServices),
         "holds": _absent(HoldServices),
         "orders": _absent(OrderServices),
+        "quotes": _absent(QuoteServices),
         "tenants": _absent(TenantServices),
         "settings": RestSettings(),
     }
@@ -178,10 +182,12 @@ def rest_services(
         orders=OrderServices(
             application.orders.create,
             application.orders.apply,
+            application.orders.order_quote,
             views,
             waiting_orders(shared.settings, pool, shared.clock, shared.forecasts),
             shared.clients.users,
         ),
+        quotes=QuoteServices(application.quotes, shared.store, shared.clock),
         shares=application.shares,
         tenants=_tenant_services(application, pool, maintenance),
         settings=_rest_settings(shared.settings),

@@ -5,9 +5,18 @@ from typing import Annotated
 from pydantic import ConfigDict, Field
 
 from rs_order.contracts.basket_bodies import FileSelectionDescription, ProcessDescription
+from rs_order.contracts.order_messages import OrderRequest
 from rs_order.contracts.wire import DropNulls, Flag, Instant, Text, WireModel
 from rs_order.domain.reasons import ReasonCode
 from rs_order.domain.states import FileState, OrderStatus
+
+
+class QuotedRequest(OrderRequest):
+    """An order request over REST, or the id of a quote that is ordered instead."""
+
+    quote_id: Text | None = Field(
+        None, alias="quoteId", description="Order this quote; then no queries.", examples=["q-12"]
+    )
 
 
 class OrderCreation(WireModel):
@@ -23,6 +32,17 @@ class OrderCreation(WireModel):
         alias="onSuccessUrl",
         description="Path below the project's address, for the mail; no mail when absent.",
         examples=["/user/project1/redirect?module=order-history"],
+    )
+
+
+class QuotedCreation(OrderCreation):
+    """The properties of an order that is created from the basket, or from a quote."""
+
+    quote_id: Text | None = Field(
+        None,
+        alias="quoteId",
+        description="Order this quote instead of the basket, which stays.",
+        examples=["q-12"],
     )
 
 

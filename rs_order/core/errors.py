@@ -7,6 +7,7 @@ UseCaseRejected
 ├── NotFound               the order, file, selection or setting doesn't exist
 │   ├── UnknownDeadLetter  no dead letter has this id
 │   ├── UnknownHold        no hold has this id
+│   ├── UnknownQuote       the user has no quote with this id
 │   └── NothingToHold      the user or the order to be held doesn't exist
 ├── ForbiddenToCaller      it belongs to another user
 ├── EmptyBasket            the basket is empty or doesn't exist
@@ -22,13 +23,19 @@ UseCaseRejected
 ├── TooManyLines           an uploaded file is too long
 ├── UnreadableUpload       an uploaded file isn't text
 ├── CatalogSearchFailed    the catalog rejects the search, or fails
+├── QuoteRejected          a quote can't be made, or can't be ordered
+│   ├── TooManyQuotes      a user or a tenant has too many
+│   └── QuoteChanged       its selection has changed
 ├── ActionRejected         the order's status, or the caller's role, doesn't allow the action
 └── DeadLetterRejected     a dead letter can't be replayed or discarded
 """
 
+import math
 from collections.abc import Sequence
+from datetime import timedelta
 
 from rs_order.domain.holds import HeldThing
+from rs_order.domain.quotes import Amount
 
 
 class UseCaseRejected(Exception):
@@ -59,6 +66,15 @@ class UnknownHold(NotFound):
 
     def __init__(self, hold_id: int) -> None:
         super().__init__(f"There is no hold {hold_id}; it may have ended")
+
+
+class UnknownQuote(NotFound):
+    """The caller has no quote with this id; others may have it."""
+
+    code = "unknown-quote"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"You have no quote {name}; quotes are kept for a day. Quote again.")
 
 
 class NothingToHold(NotFound):
@@ -163,6 +179,36 @@ class CatalogSearchFailed(UseCaseRejected):
         super().__init__(
             "Error applying search queries. Please correct your requests. "
             "Maybe your queries contains unknown attributes"
+        )
+
+
+class QuoteRejected(UseCaseRejected):
+    """A quote can't be made, or can't be ordered; the code of the instance says why."""
+
+    def __init__(self, message: str, *, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class TooManyQuotes(QuoteRejected):
+    """A user requested too many quotes, or too many of a tenant are at work."""
+
+    def __init__(self, reason: str, pause: timedelta) -> None:
+        """``pause``: after which another one may begin."""
+        self.seconds = max(1, math.ceil(pause.total_seconds()))
+        super().__init__(f"{reason}. Try again in {self.seconds} s.", code="too-many-quotes")
+
+
+class QuoteChanged(QuoteRejected):
+    """The catalog finds more or less than when it was quoted."""
+
+    def __init__(self, quoted: Amount, now: Amount) -> None:
+        self.quoted = quoted
+        self.now = now
+        super().__init__(
+            f"{quoted.files} files ({quoted.bytes} bytes) were quoted, and now it would be {now.files} files "
+            f"({now.bytes} bytes). Quote again.",
+            code="quote-changed",
         )
 
 

@@ -71,6 +71,14 @@ class EndHoldStep(Step, name="end-hold"):
 
 
 @dataclass(frozen=True)
+class MakeQuoteStep(Step, name="make-quote", queue=StepQueue.REMOTE):
+    """Read the next slice of a quote from the catalog; ``slice``: the slices done before."""
+
+    quote_id: int
+    slice: int
+
+
+@dataclass(frozen=True)
 class ReconcileStep(Step, name="reconcile", periodic=True):
     """Begin a run of the reconciler."""
 

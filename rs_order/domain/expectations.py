@@ -46,7 +46,7 @@ _SOON: Final = timedelta(seconds=10)
 _SHORT: Final = frozenset({_CODE.READING_CATALOG, _CODE.RETRY_RUNNING, _CODE.REQUEST_QUEUED})
 """Reasons that pass within seconds."""
 
-_LONGEST: Final = timedelta(days=366)
+LONGEST_TIME: Final = timedelta(days=366)
 """No time further away is shown: nothing that was measured says so much."""
 
 
@@ -172,7 +172,7 @@ class Expectations:
         """Return a range as instants, rounded outward."""
         if isinstance(found, Silence):
             return found
-        if found.latest > _LONGEST.total_seconds():
+        if found.latest > LONGEST_TIME.total_seconds():
             return Silence.BEYOND_EXPERIENCE
         experience = self.outlook.experience
         return Expected(

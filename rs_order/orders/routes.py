@@ -9,24 +9,29 @@ from typing import Annotated, Any, Final
 import orjson
 from fastapi import APIRouter, Request, Response
 
-from rs_order.contracts.order_bodies import OrderCreation, OrderDto
-from rs_order.contracts.order_messages import OrderRequest, OrderResponse, ResponseStatus
+from rs_order.contracts.order_bodies import OrderDto, QuotedCreation, QuotedRequest
+from rs_order.contracts.order_messages import OrderResponse, ResponseStatus
 from rs_order.contracts.wire import Entity, Page
+from rs_order.core.errors import InvalidInput, QuoteChanged
 from rs_order.core.order_watch import version_of
 from rs_order.core.reason_texts import Language, language_of
 from rs_order.core.waiting_orders import WaitingOrders, waiting
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import OrderId
+from rs_order.domain.quotes import Amount
 from rs_order.orders.apply import ApplyOrder
-from rs_order.orders.create import CreateOrder, OrderOptions
+from rs_order.orders.create import CreateOrder, OrderOptions, generated_correlation_id
+from rs_order.orders.quoted import OrderQuote
 from rs_order.orders.representation import order_entities, wait_members, waits_of
 from rs_order.ports import Users
+from rs_order.requests.accept import MAX_CORRELATION_ID
 from rs_order.rest.access import Access, may_read_order_of
 from rs_order.rest.answers import entity, json_answer, page
 from rs_order.rest.conditional import is_known, preferred_wait, weak_tag
-from rs_order.rest.errors import HttpError, Messages
+from rs_order.rest.errors import HttpError, Messages, Problem
 from rs_order.rest.middleware import facts_of
 from rs_order.rest.parameters import AcceptLanguage, OrderIdInPath, Paging, paging
+from rs_order.rest.problems import MEDIA_TYPE, ProblemCode, answer_with_problems
 from rs_order.rest.resources import (
     APPLY_ORDER,
     CREATE_ADMIN_ORDER,
@@ -45,12 +50,34 @@ from rs_order.store.order_views import OrderViews
 
 OwnPaging = Annotated[Paging, paging(20)]
 
-_CREATION: Final = {
-    **BAD_BODY,
-    422: "`TOO_MANY_CHARACTERS_IN_LABEL` or `LABEL_NOT_UNIQUE_FOR_OWNER`",
-    **STORE_UNAVAILABLE,
+_PROBLEM: Final = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+_OF_QUOTES: Final[Documented] = {
+    404: {
+        "model": Messages,
+        "content": _PROBLEM,
+        "description": "The caller has no such quote (`unknown-quote`), or the project isn't served",
+    },
+    409: {
+        "content": _PROBLEM,
+        "description": "The quote can't be ordered (`quote-expired`, `quote-changed`, `quote-not-ready`, "
+        "`quote-failed`)",
+    },
+    503: {
+        "model": Messages,
+        "content": _PROBLEM,
+        "description": "The database or, for a quote, the catalog doesn't answer; nothing was changed",
+    },
 }
-_NO_BASKET: Final[Documented] = {204: {"description": "The caller has no basket"}}
+_CREATION: Final[Documented] = {
+    **_OF_QUOTES,
+    204: {"description": "The caller has no basket"},
+    422: {
+        "model": Messages,
+        "content": _PROBLEM,
+        "description": "`TOO_MANY_CHARACTERS_IN_LABEL` or `LABEL_NOT_UNIQUE_FOR_OWNER`; or the quote has "
+        "no file (`nothing-to-order`)",
+    },
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +86,7 @@ class OrderServices:
 
     create: CreateOrder
     apply: ApplyOrder
+    order_quote: OrderQuote
     views: OrderViews
     waiting: WaitingOrders
     users: Users
@@ -68,7 +96,7 @@ def orders_router(access: Access, services: OrderServices) -> APIRouter:
     endpoints = Endpoints(access, tag="orders")
     _serve_creation(endpoints, access, services)
     _serve_views(endpoints, access, services)
-    _serve_automatic_orders(endpoints, services.apply)
+    _serve_automatic_orders(endpoints, services)
     return endpoints.router
 
 
@@ -77,24 +105,24 @@ def _serve_creation(endpoints: Endpoints, access: Access, services: OrderService
         CREATE_ORDER,
         success=201,
         model=Entity[OrderDto],
-        responses=_CREATION,
-        documented=_NO_BASKET,
+        responses=BAD_BODY,
+        documented=_CREATION,
     )
     async def create_order(
-        request: Request, caller: AuthorisedCaller, wanted: OrderCreation
+        request: Request, caller: AuthorisedCaller, wanted: QuotedCreation
     ) -> Response:
-        """The basket becomes an order, PENDING until its files are read (rest.md 7.2)."""
+        """The basket, or a quote, becomes an order, PENDING until its files are read (rest.md 7.2)."""
         return await _created(access, services, request, caller, wanted)
 
     @endpoints.serve(
         CREATE_ADMIN_ORDER,
         success=201,
         model=Entity[OrderDto],
-        responses=_CREATION,
-        documented=_NO_BASKET,
+        responses=BAD_BODY,
+        documented=_CREATION,
     )
     async def create_admin_order(
-        request: Request, caller: AuthorisedCaller, wanted: OrderCreation
+        request: Request, caller: AuthorisedCaller, wanted: QuotedCreation
     ) -> Response:
         """The same, and storage keeps the files as long as for automatic orders (rest.md 7.2)."""
         return await _created(access, services, request, caller, wanted, applicative=True)
@@ -210,26 +238,87 @@ def _order_answer(request: Request, found: _ShownOrder, waited: int | None) -> R
     return answer
 
 
-def _serve_automatic_orders(endpoints: Endpoints, apply: ApplyOrder) -> None:
+def _serve_automatic_orders(endpoints: Endpoints, services: OrderServices) -> None:
     @endpoints.serve(
         APPLY_ORDER,
         model=Entity[OrderResponse],
-        responses={**BAD_BODY, **STORE_UNAVAILABLE},
+        responses=BAD_BODY,
         documented={
+            **_OF_QUOTES,
             422: {
                 "model": Entity[OrderResponse] | Messages,
+                "content": _PROBLEM,
                 "description": "Nothing was ordered: why, or which rules the request breaks",
-            }
+            },
         },
     )
     async def apply_order(
-        request: Request, caller: AuthorisedCaller, wanted: OrderRequest
+        request: Request, caller: AuthorisedCaller, wanted: QuotedRequest
     ) -> Response:
-        """Files found by queries become an order at once; the basket isn't touched (rest.md 7.3)."""
-        response = await apply.handle(caller, wanted)
+        """Files found by queries become an order at once; the basket isn't touched (rest.md 7.3).
+
+        With `quoteId`, the files of the quote are ordered.
+        """
+        if wanted.quote_id is None:
+            response = await services.apply.handle(caller, wanted)
+        else:
+            response = await _applied_quote(request, services, caller, wanted, wanted.quote_id)
         facts_of(request.scope)["order"] = response.order_id
         granted = response.status is ResponseStatus.GRANTED
         return json_answer(request, entity(response), 200 if granted else 422)
+
+
+async def _applied_quote(
+    request: Request, services: OrderServices, caller: Caller, wanted: QuotedRequest, quote: str
+) -> OrderResponse:
+    """Order a quote like an automatic order, and return the response.
+
+    Raises:
+        InvalidInput: the body has queries, too, or its correlation id is too long.
+    """
+    answer_with_problems(request.scope)
+    if wanted.queries or wanted.filters:
+        raise InvalidInput(
+            "quoteId: the queries of the quote are ordered; leave out queries and filters"
+        )
+    correlation_id = wanted.correlation_id or generated_correlation_id()
+    if len(correlation_id) > MAX_CORRELATION_ID:
+        raise InvalidInput(
+            f"provided correlationId must not exceed {MAX_CORRELATION_ID} characters."
+        )
+    order_id = await _ordered_quote(
+        services, caller, quote, options=None, correlation_id=correlation_id
+    )
+    return OrderResponse(
+        status=ResponseStatus.GRANTED, order_id=order_id, correlation_id=correlation_id
+    )
+
+
+async def _ordered_quote(
+    services: OrderServices,
+    caller: Caller,
+    quote: str,
+    *,
+    options: OrderOptions | None,
+    applicative: bool = False,
+    correlation_id: str | None = None,
+) -> OrderId:
+    """Order a quote, and return the id of the order.
+
+    Raises:
+        Problem: the selection of the quote has changed; with both figures.
+    """
+    try:
+        return await services.order_quote.handle(
+            caller, quote, options, applicative=applicative, correlation_id=correlation_id
+        )
+    except QuoteChanged as error:
+        members = {"quoted": _figures(error.quoted), "now": _figures(error.now)}
+        raise Problem(ProblemCode.QUOTE_CHANGED, str(error), members=members) from error
+
+
+def _figures(amount: Amount) -> dict[str, int]:
+    return {"files": amount.files, "bytes": amount.bytes}
 
 
 async def _created(
@@ -237,12 +326,18 @@ async def _created(
     services: OrderServices,
     request: Request,
     caller: Caller,
-    wanted: OrderCreation,
+    wanted: QuotedCreation,
     *,
     applicative: bool = False,
 ) -> Response:
     options = OrderOptions(wanted.label, wanted.on_success_url or None)
-    order_id = await services.create.handle(caller, options, applicative=applicative)
+    if wanted.quote_id is None:
+        order_id = await services.create.handle(caller, options, applicative=applicative)
+    else:
+        answer_with_problems(request.scope)
+        order_id = await _ordered_quote(
+            services, caller, wanted.quote_id, options=options, applicative=applicative
+        )
     facts_of(request.scope)["order"] = order_id
     views = await services.views.orders(caller.tenant, [order_id])
     (answer,) = await order_entities(request, access, services.users, caller, views)

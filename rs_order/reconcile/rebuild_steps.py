@@ -21,6 +21,7 @@ from rs_order.core.shared_steps import (
     EndHoldStep,
     ExpireOrderStep,
     GrantRequestsStep,
+    MakeQuoteStep,
     ScheduleStep,
     StartProcessingStep,
 )
@@ -59,6 +60,7 @@ class Part(StrEnum):
     EXPIRIES = "expiries"
     MAILS = "mails"
     HOLDS = "holds"
+    QUOTES = "quotes"
 
 
 @dataclass(frozen=True)
@@ -292,6 +294,14 @@ async def _holds(uow: UnitOfWork, before: datetime, after: int) -> _Page:
     return _Page([_Stalled(EndHoldStep(hold)) for hold in holds], _last(holds))
 
 
+async def _quotes(uow: UnitOfWork, before: datetime, after: int) -> _Page:
+    quotes = await uow.quotes.stalled(before, after, PAGE)
+    return _Page(
+        [_Stalled(MakeQuoteStep(quote, slices)) for quote, slices in quotes],
+        _last([quote for quote, _ in quotes]),
+    )
+
+
 async def _mails(uow: UnitOfWork, before: datetime, after: int) -> _Page:
     mails = await uow.reconciliation.stalled_mails(before, MailId(after), PAGE)
     return _Page([_Stalled(SendMailStep(mail)) for mail in mails], _last(mails))
@@ -306,6 +316,7 @@ _BY_ID: Mapping[Part, Callable[[UnitOfWork, datetime, int], Awaitable[_Page]]] =
     Part.EXPIRIES: _expiries,
     Part.MAILS: _mails,
     Part.HOLDS: _holds,
+    Part.QUOTES: _quotes,
 }
 """The parts whose pages are ordered by id."""
 
@@ -319,6 +330,7 @@ _STEPS: Mapping[Part, Sequence[type[Step]]] = {
     Part.EXPIRIES: (ExpireOrderStep,),
     Part.MAILS: (SendMailStep,),
     Part.HOLDS: (EndHoldStep,),
+    Part.QUOTES: (MakeQuoteStep,),
 }
 """The steps that a part writes; all of them have the same queue."""
 

@@ -1,10 +1,11 @@
-"""Purges requests and responses (decisions.md, Repeated request), samples and the audit in time."""
+"""Purges requests and responses (decisions.md, Repeated request), samples, quotes and the audit in time."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from rs_order.core.steps import RunNumber, Step
 from rs_order.domain.ids import Tenant
+from rs_order.domain.quotes import KEPT
 from rs_order.ports import Clock
 from rs_order.store.unit_of_work import Store, UnitOfWork
 
@@ -18,7 +19,7 @@ PURGES = "tidy-inbox"
 
 @dataclass(frozen=True)
 class PurgeInboxStep(Step, name="tidy", periodic=True):
-    """Delete a slice of the requests, responses, samples and entries of the audit past their retention."""
+    """Delete a slice of requests, responses, samples, quotes and audit entries past their retention."""
 
     number: RunNumber
 
@@ -53,6 +54,7 @@ class PurgeInbox:
                 await uow.messages.purge_responses(before, SLICE),
                 await uow.purge_audit(self._audit_days, SLICE),
                 await uow.sub_orders.purge_samples(SLICE),
+                await uow.quotes.purge(now - KEPT, SLICE),
             )
             due = now if deleted == SLICE else now + EVERY
             await uow.messages.send([PurgeInboxStep(step.number + 1).to(tenant, due)])

@@ -1,12 +1,14 @@
 """Conditional and waiting requests: ``ETag``, ``If-None-Match``, ``Prefer: wait`` (faces.md C-7, E-21)."""
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
 from fastapi import Request
 
 LONGEST_WAIT: Final = 45
 """Seconds. The gateway cuts a response after 60 s without a byte."""
+RESPOND_ASYNC: Final = "respond-async"
 
 _WAIT: Final = re.compile(r"wait=(\d{1,9})", re.IGNORECASE)
 _TAG: Final = re.compile(r'(?:W/)?"([^"]*)"')
@@ -25,9 +27,19 @@ def is_known(request: Request, tag: str) -> bool:
 
 def preferred_wait(request: Request) -> int | None:
     """Return the seconds that the caller prefers to wait, or None. Others are ignored (RFC 7240)."""
+    for preference in _preferences(request):
+        found = _WAIT.fullmatch(preference)
+        if found:
+            return min(int(found[1]), LONGEST_WAIT)
+    return None
+
+
+def prefers_async(request: Request) -> bool:
+    """True if the caller prefers a response at once, before the work is done (RFC 7240)."""
+    return any(one.lower() == RESPOND_ASYNC for one in _preferences(request))
+
+
+def _preferences(request: Request) -> Iterator[str]:
     for header in request.headers.getlist("Prefer"):
         for preference in header.split(","):
-            found = _WAIT.fullmatch(preference.partition(";")[0].strip())
-            if found:
-                return min(int(found[1]), LONGEST_WAIT)
-    return None
+            yield preference.partition(";")[0].strip()

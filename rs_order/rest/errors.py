@@ -38,6 +38,7 @@ STATUS: Final[dict[type[Exception], int]] = {
     errors.UnreadableUpload: 400,
     errors.ProcessUnusable: 500,
     errors.CatalogSearchFailed: 422,
+    errors.QuoteRejected: 409,
     errors.ActionRejected: 401,
     errors.DeadLetterRejected: 409,
     PatternRejectedError: 400,

@@ -44,6 +44,18 @@ class ProblemCode(StrEnum):
     WEIGHT_OUT_OF_RANGE = "weight-out-of-range"
     WEIGHT_OF_TWO = "weight-of-two"
     UNKNOWN_ORDER = "unknown-order"
+    INVALID_INPUT = "invalid-input"
+    NOT_SUPPORTED = "not-supported"
+    SEARCH_REJECTED = "search-rejected"
+    CATALOG_UNREACHABLE = "catalog-unreachable"
+    TOO_MANY_QUOTES = "too-many-quotes"
+    UNKNOWN_QUOTE = "unknown-quote"
+    QUOTE_EXPIRED = "quote-expired"
+    QUOTE_CHANGED = "quote-changed"
+    QUOTE_NOT_READY = "quote-not-ready"
+    QUOTE_FAILED = "quote-failed"
+    NOTHING_TO_ORDER = "nothing-to-order"
+    LABEL_REFUSED = "label-refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +140,79 @@ PROBLEMS: Final[Mapping[ProblemCode, ProblemType]] = {
         "No such order",
         "The project has no order with this id, or it was removed.",
         "List your orders with GET /user/orders.",
+    ),
+    ProblemCode.INVALID_INPUT: ProblemType(
+        422,
+        "Invalid input",
+        "The body can be read, but breaks a rule.",
+        "Correct what the messages name, and send the request again.",
+    ),
+    ProblemCode.NOT_SUPPORTED: ProblemType(
+        422,
+        "Not supported",
+        "The body has a member that this endpoint can't use. The member `member` names it.",
+        "Send queries, or the basket.",
+    ),
+    ProblemCode.SEARCH_REJECTED: ProblemType(
+        422,
+        "Search rejected",
+        "The catalog rejected the search.",
+        "Correct the queries: maybe they name unknown attributes, or there are too many.",
+    ),
+    ProblemCode.CATALOG_UNREACHABLE: ProblemType(
+        503,
+        "Catalog unreachable",
+        "The catalog gave no usable answer. Nothing was changed.",
+        "Send the request again later.",
+        retriable=True,
+    ),
+    ProblemCode.TOO_MANY_QUOTES: ProblemType(
+        429,
+        "Too many quotes",
+        "A user may request 30 quotes an hour, and 3 quotes of a project are made at the same time.",
+        "Wait as long as the header Retry-After says.",
+        retriable=True,
+    ),
+    ProblemCode.UNKNOWN_QUOTE: ProblemType(
+        404,
+        "No such quote",
+        "You have no quote with this id, or it is older than a day.",
+        "Quote again.",
+    ),
+    ProblemCode.QUOTE_EXPIRED: ProblemType(
+        409, "Quote expired", "A quote can be ordered for an hour.", "Quote again."
+    ),
+    ProblemCode.QUOTE_CHANGED: ProblemType(
+        409,
+        "Quote changed",
+        "The catalog now counts more than 1 % more or less files or bytes. The members `quoted` and `now` "
+        "have both figures.",
+        "Quote again, and order that quote if it suits you.",
+    ),
+    ProblemCode.QUOTE_NOT_READY: ProblemType(
+        409,
+        "Quote not ready",
+        "The quote is being made.",
+        "Read it until its state is `ready`; then order it.",
+        retriable=True,
+    ),
+    ProblemCode.QUOTE_FAILED: ProblemType(
+        409,
+        "Quote failed",
+        "The quote couldn't be made. Its member `failure` says why.",
+        "Quote again.",
+    ),
+    ProblemCode.NOTHING_TO_ORDER: ProblemType(
+        422,
+        "Nothing to order",
+        "No file that you may order was found.",
+        "Change the queries, or ask for the rights to the files.",
+    ),
+    ProblemCode.LABEL_REFUSED: ProblemType(
+        422,
+        "Label refused",
+        "The label has more than 50 characters, or another order of yours has it.",
+        "Choose another label, or none.",
     ),
 }
 """The only codes that a response may have."""

@@ -27,6 +27,7 @@ from rs_order.rest.resources import (
     DOWNLOAD_PUBLIC_FILE,
     GET_ORDER,
     GET_PROGRESS,
+    GET_QUOTE,
     LIST_ORDERS,
 )
 
@@ -37,7 +38,7 @@ CALLERS: Final = 10_000
 
 _DOWNLOADS: Final = frozenset({DOWNLOAD_FILE, DOWNLOAD_ORDER, DOWNLOAD_PUBLIC_FILE})
 """Their number at the same time is limited, not their frequency: tools fetch thousands of small files."""
-_STATUS_DOCUMENTS: Final = frozenset({GET_ORDER, GET_PROGRESS, LIST_ORDERS})
+_STATUS_DOCUMENTS: Final = frozenset({GET_ORDER, GET_PROGRESS, GET_QUOTE, LIST_ORDERS})
 _STATUS_PER_SECOND: Final = 1.0
 _SHORTEST_WAIT: Final = 5
 _WAIT_FOR_A_DOWNLOAD: Final = 30

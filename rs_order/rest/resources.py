@@ -372,6 +372,14 @@ GET_CALIBRATION: Final = Resource(
     "GET", "/estimates/calibration", EXPLOIT, _PROGRESS, "See how expected times came true"
 )
 
+_QUOTES: Final = "QuoteController"
+MAKE_QUOTE: Final = Resource(
+    "POST", "/orders/quote", REGISTERED_USER, _QUOTES, "Learn what an order would be"
+)
+GET_QUOTE: Final = Resource(
+    "GET", "/orders/quotes/{quoteId}", REGISTERED_USER, _QUOTES, "Get a quote"
+)
+
 EXPLAIN_PROBLEM: Final = Resource(
     "GET",
     "/problems/{code}",

@@ -34,7 +34,7 @@ async def put_selections(
     known = [selection.id for _, selection in selections if selection.id is not None]
     if known:
         await connection.execute(SQL["remove_dated_selections"], known)
-    records = [_selection_record(basket, selection) for basket, selection in selections]
+    records = [selection_record(basket, selection) for basket, selection in selections]
     await connection.execute(SQL["put_selections"], records)
 
 
@@ -153,7 +153,7 @@ def dataset_selection_of(
     )
 
 
-def _selection_record(basket: int, selection: DatasetSelection) -> dict[str, Any]:
+def selection_record(basket: int, selection: DatasetSelection) -> dict[str, Any]:
     process = selection.process
     return {
         "id": selection.id,

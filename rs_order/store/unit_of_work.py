@@ -9,6 +9,7 @@ import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
 
 from rs_order.domain.ids import Tenant
+from rs_order.domain.quotes import QuoteId
 from rs_order.domain.retry import Backoff
 from rs_order.domain.selection import Basket
 from rs_order.domain.settings import TenantSettings
@@ -35,6 +36,8 @@ from rs_order.store.pool import (
 )
 from rs_order.store.process_batches import Executions, ProcessChoices
 from rs_order.store.process_inputs import ProcessInputs
+from rs_order.store.quotes import SQL as QUOTES
+from rs_order.store.quotes import Quotes, StoredQuote, quote_of
 from rs_order.store.reconciliation import Reconciliation
 from rs_order.store.repeated_steps import RepeatedSteps
 from rs_order.store.requests import Requests
@@ -82,6 +85,7 @@ class UnitOfWork:
         self.capacity = Capacity(connection, tenant)
         self.holds = Holds(connection, tenant)
         self.shares = Shares(connection, tenant)
+        self.quotes = Quotes(connection, tenant)
         self.runs = PeriodicRuns(connection)
         self.dead_letters = DeadLetterUnit(connection)
         self.repeated_steps = RepeatedSteps(connection)
@@ -184,6 +188,16 @@ class Store:
             StoreUnavailable: the database can't be reached.
         """
         return basket_of(owner, await read_rows(self._pool, tenant, BASKETS["of_owner"], owner))
+
+    async def quote(self, tenant: Tenant, owner: str, quote_id: QuoteId) -> StoredQuote | None:
+        """Return a quote of an owner, or None, in one round trip.
+
+        Raises:
+            StoreUnavailable: the database can't be reached.
+        """
+        rows = await read_rows(self._pool, tenant, QUOTES["find"], quote_id)
+        found = quote_of(rows[0]) if rows else None
+        return found if found and found.owner == owner else None
 
     async def send(self, messages: Sequence[OutgoingMessage]) -> None:
         """Send messages that no change of a tenant's data belongs to."""

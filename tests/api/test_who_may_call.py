@@ -137,6 +137,8 @@ ROWS = {
     "GET /user/orders/{orderId}/progress": Row(USER, Whose.READ),
     "GET /user/orders/{orderId}/progress/suborders": Row(USER, Whose.READ),
     "GET /estimates/calibration": Row(EXPLOIT),
+    "POST /orders/quote": Row(USER, json={}),
+    "GET /orders/quotes/{quoteId}": Row(USER),
     "GET /problems/{code}": Row(PUBLIC, of_tenant=False),
     "POST /holds/preview": Row(PROJECT_ADMIN, json={}, of_tenant=False),
     "GET /queue": Row(PROJECT_ADMIN, of_tenant=False),
@@ -261,6 +263,7 @@ async def subjects(here: Platform) -> AsyncIterator[Subjects]:
         "letterId": "no-such-letter",
         "runId": 987654321,
         "holdId": 987654321,
+        "quoteId": "q-987654321",
         "code": "too-many-requests",
     }
     here.sandbox.put_role(OWN, OPERATOR, Role(parent=EXPLOIT))

@@ -60,6 +60,7 @@ ABOUT_NO_ORDER = {
     "find-tenants",
     "act-on-dead-letters",
     "end-hold",
+    "make-quote",
 }
 """Steps that name no order: they work on what the tables have to do, and nothing if they have nothing."""
 

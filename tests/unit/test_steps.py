@@ -12,6 +12,7 @@ from rs_order.core.shared_steps import (
     DeleteFilesStep,
     ExpireOrderStep,
     GrantRequestsStep,
+    MakeQuoteStep,
     ReconcileStep,
     ScheduleStep,
     StartProcessingStep,
@@ -68,6 +69,7 @@ WRITTEN: list[tuple[Step, dict[str, Any]]] = [
         {"step": "complete-order", "orderId": 7, "selection": 2, "page": 3},
     ),
     (ScheduleStep("jane"), {"step": "schedule", "owner": "jane"}),
+    (MakeQuoteStep(7, slice=2), {"step": "make-quote", "quoteId": 7, "slice": 2}),
     (
         AskAgainStep(ORDER, SubOrderId(8), asks=1),
         {"step": "ask-again", "orderId": 7, "subOrderId": 8, "asks": 1},
@@ -233,6 +235,7 @@ def test_queues_and_scopes_follow_the_classes() -> None:
     assert step_names(StepQueue.REMOTE) == {
         "grant-requests",
         "complete-order",
+        "make-quote",
         "start-processing",
         "connect-tenant",
         "report-connection",

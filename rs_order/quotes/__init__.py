@@ -1,0 +1,1 @@
+"""Quotes: what an order would be, without ordering anything."""
