@@ -85,6 +85,8 @@ class Amount:
 class Tally:
     """The files of a dataset selection that were read, as they would be ordered."""
 
+    page_size: int = 0
+    """Products of a page. It stays, even if a process with other settings reads the next page."""
     pages: int = 0
     products: int = 0
     found_files: int = 0

@@ -119,7 +119,7 @@ class ReadForQuotes:
         )
 
     async def page(
-        self, caller: Caller, selection: DatasetSelection, tally: Tally, size: int
+        self, caller: Caller, selection: DatasetSelection, tally: Tally
     ) -> tuple[tuple[Product, ...], Product | None, bool]:
         """Return the next products of a selection, the files attached to its dataset, and whether it ends.
 
@@ -129,7 +129,9 @@ class ReadForQuotes:
         attached = None
         if tally.pages == 0 and self._dam is not None:
             attached = await self._dam.attached_files(caller.tenant, selection.urn)
-        found = await self._catalog.search(caller, selection.requests, page=tally.pages, size=size)
+        found = await self._catalog.search(
+            caller, selection.requests, page=tally.pages, size=tally.page_size
+        )
         so_far = tally.products + len(found.products)
         last = not found.products or (found.total is not None and so_far >= found.total)
         return found.products, attached, last
@@ -256,11 +258,9 @@ class MakeQuotes:
         """Return the quote with one more page of the first selection of which more is to be read."""
         tallies = list(quote.tallies)
         if not tallies or tallies[-1].enough:
-            tallies.append(Tally())
+            tallies.append(Tally(page_size=self._sizes.page_products))
         tally, selection = deepcopy(tallies[-1]), selections[len(tallies) - 1]
-        products, attached, last = await self._reader.page(
-            caller, selection, tally, self._sizes.page_products
-        )
+        products, attached, last = await self._reader.page(caller, selection, tally)
         stored = {
             file.checksum
             for product in (*products, *([attached] if attached else ()))

@@ -135,7 +135,7 @@ class Quotes:
         )
 
     async def stalled(self, before: datetime, after: int, limit: int) -> list[tuple[QuoteId, int]]:
-        """Return quotes without progress since ``before`` that may still become ready, with their slices."""
+        """Return quotes begun in the hour before ``before``, without progress since, with their slices."""
         rows = await self._connection.fetch(SQL["stalled"], before, after, limit, before - VALID)
         return [(QuoteId(row["id"]), row["slice"]) for row in rows]
 

@@ -22,7 +22,14 @@ from rs_order.core.waiting_orders import WaitingOrders
 from rs_order.domain.files import DataType, FileFilter, Product
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Checksum, DataFileId, OrderId, Tenant, Urn
-from rs_order.domain.selection import DatasetSelection, DatedSelection, SelectionRequest, TypeTotals
+from rs_order.domain.selection import (
+    DatasetSelection,
+    DatasetSummary,
+    DatedSelection,
+    SelectionRequest,
+    Summary,
+    TypeTotals,
+)
 from rs_order.downloads.settle import Settle
 from rs_order.orders.create import begin_order
 from rs_order.ports import FetchResult, FileOutcome, FoundPage, RemoteError
@@ -70,6 +77,25 @@ class FakeCatalog:
     empty_pages: int = 0
     """The number of calls that get an empty page."""
     counts_more_with_each_call: bool = False
+
+    async def summarize(self, caller: Caller, requests: Sequence[SelectionRequest]) -> Summary:
+        """Count the products as files of RAWDATA in the one dataset."""
+        assert caller.tenant == TENANT
+        assert requests
+        self.reached.set()
+        if self.may_answer is not None:
+            await self.may_answer.wait()
+        if self.error is not None:
+            raise self.error
+        files = [file for product in self.products for file in product.files]
+        size = sum(file.size or 0 for file in files)
+        counts = len(self.products), len(files), size
+        types = {DataType.RAWDATA: TypeTotals(len(files), size)}
+        return Summary(*counts, (DatasetSummary(A_SELECTION.urn, *counts, types),))
+
+    async def dataset_label(self, caller: Caller, urn: Urn) -> str:
+        assert (caller.tenant, urn) == (TENANT, A_SELECTION.urn)
+        return A_SELECTION.label
 
     def hold(self) -> asyncio.Event:
         """Delay every answer until the returned event is set."""

@@ -55,7 +55,7 @@ cross join (
 ) queue
 
 -- name: stalled
--- Quotes at work that no slice was done of since $1, and that may still become ready: begun after $4. $2 after this id,
+-- Quotes at work that no slice was done of since $1. Those begun before $4 don't become ready any more. $2 after this id,
 -- $3 limit.
 select id, slice from quote
 where state = 'at-work' and updated_at < $1 and created_at > $4 and id > $2
