@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from rs_order.actions.routes import OrderActions
 from rs_order.app import features
 from rs_order.app.dead_letters import dead_letter_services
-from rs_order.app.features import Orders, Processing, Requests, Scheduling, Tenants
+from rs_order.app.features import Orders, Processing, Quotes, Requests, Scheduling, Tenants
 from rs_order.app.mails import mails
 from rs_order.app.shared_parts import SharedParts, broker_topology
 from rs_order.baskets.routes import BasketUseCases
@@ -14,7 +14,6 @@ from rs_order.dead_letters.routes import DeadLetterServices
 from rs_order.dead_letters.runs import LetterRunStep
 from rs_order.downloads.settle import SettleDownloads
 from rs_order.holds.holding import HoldWork
-from rs_order.quotes.make import MakeQuotes
 from rs_order.reconcile.runs import ReconcilerRuns, count_drift
 from rs_order.requests.estimate import Estimator
 from rs_order.shares.weights import ManageShares
@@ -37,7 +36,7 @@ class Application:
     dead_letters: DeadLetterServices
     holds: HoldWork
     shares: ManageShares
-    quotes: MakeQuotes
+    quotes: Quotes
 
 
 def compose_application(

@@ -46,6 +46,7 @@ from rs_order.processing.results import (
     GiveUpResultsStep,
 )
 from rs_order.processing.start import StartProcessing
+from rs_order.quotes.begin import BeginQuotes
 from rs_order.quotes.make import PAGE_PRODUCTS, MakeQuotes, QuoteSizes, ReadForQuotes
 from rs_order.reconcile.rebuild_steps import RebuildPageStep, RebuildRemotePageStep, RebuildSteps
 from rs_order.reconcile.recount import Recount, RecountStep
@@ -160,9 +161,17 @@ def holds(shared: SharedParts) -> HoldWork:
     return work
 
 
-def quotes(shared: SharedParts, estimator: Estimator) -> MakeQuotes:
+@dataclass(frozen=True, slots=True)
+class Quotes:
+    begin: BeginQuotes
+    make: MakeQuotes
+
+
+def quotes(shared: SharedParts, estimator: Estimator) -> Quotes:
     clients, settings = shared.clients, shared.settings
+    begin = BeginQuotes(shared.store, shared.clock)
     make = MakeQuotes(
+        begin,
         shared.store,
         ReadForQuotes(clients.catalog, clients.dam, shared.datasets, estimator, shared.store),
         shared.forecasts,
@@ -172,7 +181,7 @@ def quotes(shared: SharedParts, estimator: Estimator) -> MakeQuotes:
         sizes=QuoteSizes(settings.batch_bytes, min(settings.batch_size, PAGE_PRODUCTS)),
     )
     shared.steps.on(MakeQuoteStep, make.handle)
-    return make
+    return Quotes(begin, make)
 
 
 @dataclass(frozen=True, slots=True)

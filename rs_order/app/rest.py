@@ -187,7 +187,7 @@ def rest_services(
             waiting_orders(shared.settings, pool, shared.clock, shared.forecasts),
             shared.clients.users,
         ),
-        quotes=QuoteServices(application.quotes, shared.store, shared.clock),
+        quotes=_quote_services(application),
         shares=application.shares,
         tenants=_tenant_services(application, pool, maintenance),
         settings=_rest_settings(shared.settings),
@@ -218,6 +218,11 @@ def _download_services(application: Application, pool: Pool) -> DownloadServices
         clock=shared.clock,
         at_once=DownloadsAtOnce(shared.settings.user_downloads_at_once),
     )
+
+
+def _quote_services(application: Application) -> QuoteServices:
+    quotes, shared = application.quotes, application.shared
+    return QuoteServices(quotes.begin, quotes.make, shared.store, shared.clock)
 
 
 def _tenant_services(

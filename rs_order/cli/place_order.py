@@ -1,6 +1,7 @@
 """``rs-order order``: sends an order request over AMQP, as other REGARDS services do."""
 
 # ruff: noqa: PLC0415 - a command imports what it needs, so that --help is fast
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import uuid4
@@ -46,18 +47,24 @@ def order_command(
     ] = False,
 ) -> None:
     """Request an order over AMQP. With --watch, exit 0 if it ends DONE, else 1."""
-    filters = None
-    if data_type or filename_pattern is not None:
-        kinds = data_type or list(DataTypeName)  # a request with filters must name the kinds
-        filters = {"dataTypes": [str(kind) for kind in kinds], "filenameRegExp": filename_pattern}
     fields = {
         "correlationId": correlation_id or f"cli-{uuid4()}",
         "user": user,
         "queries": query,
-        "filters": filters,
+        "filters": filters_of(data_type, filename_pattern),
         "sizeLimitInBytes": size_limit,
     }
     run_command(_order(tenant, fields, watch=watch))
+
+
+def filters_of(
+    data_types: Sequence[DataTypeName] | None, filename_pattern: str | None
+) -> dict[str, Any] | None:
+    """Return the member ``filters`` of a request; None without conditions on the files."""
+    if not data_types and filename_pattern is None:
+        return None
+    kinds = data_types or list(DataTypeName)  # a request with filters must name the kinds
+    return {"dataTypes": [str(kind) for kind in kinds], "filenameRegExp": filename_pattern}
 
 
 async def _order(tenant: str, fields: dict[str, Any], *, watch: bool) -> None:

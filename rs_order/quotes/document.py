@@ -81,8 +81,8 @@ def quote_document(figures: Figures, prospects: Prospects) -> dict[str, Any]:
     }
 
 
-def quote_answer(quote: StoredQuote, order_address: str) -> dict[str, Any]:
-    """Return a quote as a response shows it. ``order_address``: of the request that orders it."""
+def quote_answer(quote: StoredQuote, order_address: str | None = None) -> dict[str, Any]:
+    """Return a quote as users see it. ``order_address``: of the request that orders it, if it is known."""
     name = quote_name(quote.id)
     known = {
         "id": name,
@@ -95,8 +95,10 @@ def quote_answer(quote: StoredQuote, order_address: str) -> dict[str, Any]:
         return {**known, "failure": failure.to_wire()}
     if quote.document is None:
         return known
-    order = {"href": order_address, "method": "POST", "body": {"quoteId": name}}
-    return {**known, **quote.document, "order": order}
+    answer = {**known, **quote.document}
+    if order_address is not None:
+        answer["order"] = {"href": order_address, "method": "POST", "body": {"quoteId": name}}
+    return answer
 
 
 def failure_text(failure: QuoteFailure) -> str:

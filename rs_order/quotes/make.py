@@ -15,9 +15,8 @@ import structlog
 from rs_order.contracts.order_messages import ErrorType, OrderRequest
 from rs_order.contracts.platform_names import PlatformService
 from rs_order.core.catalog_datasets import CatalogDatasets
-from rs_order.core.errors import InvalidInput, QuoteRejected, TooManyQuotes
+from rs_order.core.errors import QuoteRejected
 from rs_order.core.forecasts import Forecasts
-from rs_order.core.reconciliations import begin_reconciling
 from rs_order.core.responses import Rejection
 from rs_order.core.shared_steps import MakeQuoteStep
 from rs_order.domain.files import Product
@@ -25,9 +24,7 @@ from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Tenant
 from rs_order.domain.order import expiration
 from rs_order.domain.quotes import (
-    MOST_AT_WORK,
     MOST_FILES,
-    MOST_PER_HOUR,
     Figures,
     QuoteFailure,
     QuoteId,
@@ -41,9 +38,9 @@ from rs_order.domain.quotes import (
 from rs_order.domain.retry import RetryPolicy
 from rs_order.domain.selection import DatasetSelection
 from rs_order.ports import Catalog, Clock, RemoteRejection, RemoteUnavailable
+from rs_order.quotes.begin import BeginQuotes
 from rs_order.quotes.document import Prospects, failure_text, quote_document
 from rs_order.regards.catalog import RegardsDatasetFiles
-from rs_order.requests.accept import MAX_USER, violations
 from rs_order.requests.estimate import Estimator
 from rs_order.store.quotes import StoredQuote
 from rs_order.store.unit_of_work import Store, UnitOfWork
@@ -55,8 +52,6 @@ TAKES_OVER: Final = timedelta(seconds=25)
 SLICE_SECONDS: Final = 150.0
 """The longest time of one slice; the reconciler counts on steps that end within three minutes."""
 PAGE_PRODUCTS: Final = 1000
-WAIT_AT_WORK: Final = timedelta(seconds=30)
-"""The pause before a quote is requested again, while too many are at work."""
 
 log = structlog.get_logger(__name__)
 
@@ -138,10 +133,11 @@ class ReadForQuotes:
 
 
 class MakeQuotes:
-    """Begins quotes and makes them."""
+    """Makes quotes, slice by slice."""
 
     def __init__(
         self,
+        quotes: BeginQuotes,
         store: Store,
         reader: ReadForQuotes,
         forecasts: Forecasts,
@@ -152,6 +148,7 @@ class MakeQuotes:
         sizes: QuoteSizes,
     ) -> None:
         """``slots``: sub-orders of an owner that run at the same time; 0: any number."""
+        self._quotes = quotes
         self._store = store
         self._reader = reader
         self._forecasts = forecasts
@@ -160,42 +157,15 @@ class MakeQuotes:
         self._slots = slots
         self._sizes = sizes
 
-    async def begin(
-        self, caller: Caller, request: OrderRequest | None, *, due: datetime | None = None
-    ) -> StoredQuote:
-        """Store a quote that steps make, from ``due`` on, and return it.
-
-        Args:
-            caller: the owner.
-            request: an order request; None: the caller's basket.
-            due: when the first step is due; None: now.
-
-        Raises:
-            InvalidInput: the request breaks rules of rest.md 4.3; one message for each.
-            TooManyQuotes: a limit of the user or of the tenant is reached.
-        """
-        owner, now = caller.email[:MAX_USER], self._clock.now()
-        if request is not None:
-            checked = request.model_copy(update={"user": request.user or owner})
-            broken = await asyncio.to_thread(violations, checked)
-            if broken:
-                raise InvalidInput(*(violation.sentence for violation in broken))
-        async with self._store.unit_of_work(caller.tenant) as uow:
-            await _require_limits(uow, owner, now)
-            wire = None if request is None else request.to_wire()
-            quote = await uow.quotes.begin(owner, caller.role, now, wire)
-            await uow.messages.send([MakeQuoteStep(quote.id, 0).to(uow.tenant, due)])
-            await begin_reconciling(uow, now)
-        return quote
-
     async def answer(self, caller: Caller, request: OrderRequest | None) -> StoredQuote:
         """Make a quote while its caller waits, and return it; if it takes long, steps go on with it.
 
         Raises:
-            InvalidInput, TooManyQuotes: see ``begin``.
+            InvalidInput, TooManyQuotes: see ``BeginQuotes.begin``.
             QuoteRejected: the catalog rejects the search, or gives no answer. No quote is kept.
         """
-        begun = await self.begin(caller, request, due=self._clock.now() + TAKES_OVER)
+        due = self._clock.now() + TAKES_OVER
+        begun = await self._quotes.begin(caller, request, due=due)
         quote = begun
         try:
             async with asyncio.timeout(self._sizes.answer_seconds):
@@ -331,20 +301,6 @@ class MakeQuotes:
         async with self._store.unit_of_work(tenant) as uow:
             await uow.quotes.forget(quote_id)
         raise QuoteRejected(failure_text(failure), code=failure) from cause
-
-
-async def _require_limits(uow: UnitOfWork, owner: str, now: datetime) -> None:
-    """Check that one more quote of the owner, and of the tenant, may begin.
-
-    Raises:
-        TooManyQuotes: it may not.
-    """
-    limits = await uow.quotes.limits(owner, now)
-    if limits.first_at is not None and limits.of_owner >= MOST_PER_HOUR:
-        pause = limits.first_at + timedelta(hours=1) - now
-        raise TooManyQuotes(f"You requested {limits.of_owner} quotes within an hour", pause)
-    if limits.at_work >= MOST_AT_WORK:
-        raise TooManyQuotes(f"{limits.at_work} quotes of the project are at work", WAIT_AT_WORK)
 
 
 async def _expires(uow: UnitOfWork, figures: Figures, now: datetime, *, basket: bool) -> timedelta:

@@ -10,6 +10,7 @@ from rs_order.contracts.quote_bodies import QuoteDto, QuoteRequest, quote_id_of,
 from rs_order.core.errors import InvalidInput, TooManyQuotes
 from rs_order.domain.quotes import QuoteState
 from rs_order.ports import Clock
+from rs_order.quotes.begin import BeginQuotes
 from rs_order.quotes.document import quote_answer
 from rs_order.quotes.make import MakeQuotes
 from rs_order.requests.accept import MAX_USER
@@ -41,8 +42,9 @@ _FAILURES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class QuoteServices:
-    """Makes quotes, and reads them."""
+    """Begins quotes, makes them, and reads them."""
 
+    begin: BeginQuotes
     make: MakeQuotes
     store: Store
     clock: Clock
@@ -76,7 +78,7 @@ def _serve_making(endpoints: Endpoints, services: QuoteServices) -> None:
         at_once = prefers_async(request)
         try:
             quote = (
-                await services.make.begin(caller, quoted)
+                await services.begin.begin(caller, quoted)
                 if at_once
                 else await services.make.answer(caller, quoted)
             )

@@ -37,6 +37,7 @@ def made_by(app: AppHarness, **sizes: Any) -> MakeQuotes:
     estimator = Estimator(shared.clients.users, shared.datasets, shared.links, app.clock)
     reader = ReadForQuotes(app.catalog, None, shared.datasets, estimator, app.store)
     return MakeQuotes(
+        app.application.quotes.begin,
         app.store,
         reader,
         shared.forecasts,
@@ -62,7 +63,7 @@ async def document(app: AppHarness, quote: StoredQuote) -> dict[str, Any]:
 async def test_a_large_quote_is_read_in_part(app: AppHarness) -> None:
     """Pages with 20,000 files of 25,000, one in each step. The rest is in proportion."""
     products(app, 25_000)
-    quote = await app.application.quotes.answer(JANE, REQUEST)
+    quote = await app.application.quotes.make.answer(JANE, REQUEST)
     at_first = len(app.catalog.read)
     await app.run(MakeQuoteStep)
     made = await document(app, quote)
@@ -79,7 +80,7 @@ async def test_a_large_quote_is_read_in_part(app: AppHarness) -> None:
 async def test_a_step_that_comes_again_does_nothing(app: AppHarness) -> None:
     """Each slice is read once, and only one chain of steps remains."""
     products(app, 25_000)
-    quote = await app.application.quotes.begin(JANE, REQUEST)
+    quote = await app.application.quotes.begin.begin(JANE, REQUEST)
     bodies = []
     while steps := await app.steps(MakeQuoteStep):
         bodies.append(steps[0])
@@ -97,7 +98,7 @@ async def test_a_step_that_comes_again_does_nothing(app: AppHarness) -> None:
 async def test_two_processes_at_one_slice_write_it_once(app: AppHarness) -> None:
     """The slower one changes nothing, and sends no step."""
     products(app, 3)
-    quote = await app.application.quotes.begin(JANE, REQUEST)
+    quote = await app.application.quotes.begin.begin(JANE, REQUEST)
     (body,) = await app.steps(MakeQuoteStep)
     await app.run_one(MakeQuoteStep)
     let_go = app.catalog.hold()
@@ -119,7 +120,7 @@ async def test_a_quote_of_a_process_that_died_is_made_by_its_step(app: AppHarnes
     """The step is written with the quote, and due after the time that its caller waits."""
     products(app, 3)
     app.catalog.hold()
-    answering = asyncio.create_task(app.application.quotes.answer(JANE, REQUEST))
+    answering = asyncio.create_task(app.application.quotes.make.answer(JANE, REQUEST))
     await app.catalog.reached.wait()
     answering.cancel()
     await asyncio.gather(answering, return_exceptions=True)
@@ -160,7 +161,7 @@ async def test_a_caller_waits_no_longer_than_twenty_seconds(app: AppHarness) -> 
 async def test_a_lost_step_is_written_again(app: AppHarness) -> None:
     """By the reconciler, like the steps of orders."""
     products(app, 3)
-    quote = await app.application.quotes.begin(JANE, REQUEST)
+    quote = await app.application.quotes.begin.begin(JANE, REQUEST)
     await app.rows("delete from rs_order.outbox where body::json ->> 'step' = 'make-quote'")
     app.clock.move(minutes=16)
     await app.application.reconcile.resume(TENANT)
@@ -176,7 +177,7 @@ async def test_a_lost_step_is_written_again(app: AppHarness) -> None:
 async def test_a_quote_fails_after_an_hour(app: AppHarness) -> None:
     """Whatever became of its steps: one that comes later does nothing, and the reconciler leaves it."""
     products(app, 3)
-    quote = await app.application.quotes.begin(JANE, REQUEST)
+    quote = await app.application.quotes.begin.begin(JANE, REQUEST)
     app.clock.move(hours=1)
     await app.run(MakeQuoteStep)
     shown = (await stored(app, quote)).at(app.clock.now())
@@ -195,7 +196,7 @@ async def test_a_quote_fails_after_an_hour(app: AppHarness) -> None:
 async def test_a_quote_waits_for_the_catalog(app: AppHarness, *, comes_back: bool) -> None:
     """As long as an order does; then it fails with a code."""
     products(app, 3)
-    quote = await app.application.quotes.begin(JANE, REQUEST)
+    quote = await app.application.quotes.begin.begin(JANE, REQUEST)
     app.catalog.error = DOWN
     for _ in range(20):
         await app.run(MakeQuoteStep)
@@ -213,11 +214,11 @@ async def test_a_quote_waits_for_the_catalog(app: AppHarness, *, comes_back: boo
 async def test_a_search_that_is_rejected(app: AppHarness) -> None:
     """A step fails the quote. A caller who waits gets the failure, and no quote is kept."""
     app.catalog.error = RemoteRejection("rs-catalog", 400, "no such attribute")
-    quote = await app.application.quotes.begin(JANE, REQUEST)
+    quote = await app.application.quotes.begin.begin(JANE, REQUEST)
     await app.run(MakeQuoteStep)
     failed = await stored(app, quote)
     with pytest.raises(QuoteRejected) as raised:
-        await app.application.quotes.answer(JANE, REQUEST)
+        await app.application.quotes.make.answer(JANE, REQUEST)
 
     assert failed.failure is QuoteFailure.SEARCH_REJECTED
     assert raised.value.code == QuoteFailure.SEARCH_REJECTED
@@ -227,10 +228,10 @@ async def test_a_search_that_is_rejected(app: AppHarness) -> None:
 async def test_quotes_are_purged_after_a_day(app: AppHarness) -> None:
     """Whatever their state."""
     products(app, 3)
-    old = await app.application.quotes.answer(JANE, REQUEST)
-    await app.application.quotes.begin(JANE, REQUEST)
+    old = await app.application.quotes.make.answer(JANE, REQUEST)
+    await app.application.quotes.begin.begin(JANE, REQUEST)
     app.clock.move(hours=1)
-    young = await app.application.quotes.answer(JANE, REQUEST)
+    young = await app.application.quotes.make.answer(JANE, REQUEST)
     app.clock.move(hours=23, seconds=1)
     await app.do({"step": PurgeInboxStep.name, "round": 1})
 

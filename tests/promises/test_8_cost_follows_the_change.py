@@ -168,6 +168,7 @@ BIG_TABLES = frozenset(
         "dataset_task",
         "basket",
         "mail",
+        "quote",
         "capacity_claim",
         "running_sub_order",
         "share",
@@ -207,6 +208,11 @@ select order_id, id, dataset_task_id, gen_random_uuid(), 'urn', 1, 'RAWDATA', 'f
 from sub_order, generate_series(1, {files}) n;
 insert into process_batch (sub_order_id, order_id, correlation_id)
 select id, order_id, 'order-' || order_id || '_dsSel-1_subOrder-1' from sub_order;
+insert into quote (owner, role, created_at, updated_at, state, failure)
+select 'user' || n % 200, 'r', now() - n * interval '1 minute', now(), state,
+       case when state = 'failed' then 'quote-not-made' end
+from generate_series(1, {orders}) n, lateral (
+    select case when n % 500 = 0 then 'at-work' else 'failed' end as state) one;
 insert into order_request (correlation_id, fingerprint, body)
 select 'c-' || n, int4send(n), '{{}}' from generate_series(1, {orders}) n;
 insert into rs_order.outbox (partition, kind, tenant, stream, body, message_id, due_at)
@@ -297,6 +303,12 @@ HOT: list[tuple[str, str, tuple[Any, ...]]] = [
     ("orders", "has_process", (2,)),
     ("orders", "remove", (2,)),
     ("orders", "copy_selections", (2, 3)),
+    ("quotes", "limits", ("user1", datetime.now(UTC))),
+    ("quotes", "find", (2,)),
+    ("quotes", "awaited", (["a" * 32, "b" * 32],)),
+    ("quotes", "situation", ("user1", "project1")),
+    ("quotes", "stalled", (datetime.now(UTC), 0, 500, datetime.now(UTC))),
+    ("quotes", "purge", (datetime.now(UTC), 5000)),
     ("retries", "cursor", (2,)),
     ("retries", "files_in_error", (2, 0, 0, 1000)),
     ("retries", "move_files", ([1, 2], [3, 4], ["PENDING", "AVAILABLE"])),
