@@ -152,7 +152,8 @@ def scheduling(shared: SharedParts) -> Scheduling:
     )
     shared.steps.on(ScheduleStep, schedule.handle)
     shared.steps.on(AskAgainStep, ask.again)
-    return Scheduling(schedule, ApplyAvailability(shared.store, shared.settlement, shared.clock))
+    availability = ApplyAvailability(shared.store, shared.settlement, shared.clock, shared.sizes)
+    return Scheduling(schedule, availability)
 
 
 def holds(shared: SharedParts) -> HoldWork:

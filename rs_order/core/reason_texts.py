@@ -115,9 +115,17 @@ TEXTS: Final[Mapping[Language, Mapping[ReasonCode, str]]] = {
 }
 
 
+_JOINED: Final[Mapping[Language, str]] = {
+    Language.ENGLISH: " Another order had asked for some of them: they come for both.",
+    Language.FRENCH: " Une autre commande en avait demandé une partie : elle arrive pour les deux.",
+}
+
+
 def text_of(reason: WaitingReason, language: Language) -> str:
-    """Return the sentence of a reason, with its numbers."""
+    """Return the text of a reason, with its numbers."""
     template = TEXTS[language][reason.code]
+    if reason.joined and reason.code is _CODE.STORAGE_RESTORING:
+        template += _JOINED[language]
     return template.format(files=reason.files, asks=reason.asks, products=reason.products)
 
 

@@ -186,9 +186,13 @@ class _Change:
 
 
 def _sample(change: _Change, cause: Cause) -> Sample | None:
-    """Return the sample of a sub-order that storage has just settled, if it needed tape (faces.md Y-6)."""
+    """Return the sample of a sub-order that storage has just settled, if it needed tape (faces.md Y-6).
+
+    One that joined requests of others has none: storage was asked before it.
+    """
     sub_order = change.sub_order
-    asked = sub_order.asked_at if sub_order.kind is SubOrderKind.STORAGE else None
+    alone = sub_order.kind is SubOrderKind.STORAGE and not sub_order.joined_files
+    asked = sub_order.asked_at if alone else None
     if not asked or not change.stopped_running or cause.reason is not Reason.STORAGE_ANSWERED:
         return None
     sample = Sample(

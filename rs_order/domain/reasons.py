@@ -166,6 +166,8 @@ class SubOrderGroup:
     quota_exceeded: bool = False
     available_files: int = 0
     needs_slot: bool = True
+    joined: bool = False
+    """True if another sub-order had asked storage for some of the files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +230,8 @@ class WaitingReason:
     due_at: datetime | None = None
     products: int = 0
     """Read so far from the catalog."""
+    joined: bool = False
+    """True if another sub-order had asked storage for some of the files."""
 
     @property
     def meaning(self) -> Meaning:
@@ -315,7 +319,14 @@ def _of_group(facts: OrderFacts, group: SubOrderGroup, slots_per_user: int) -> W
     elif code is _CODE.YOUR_DOWNLOAD_NEEDED:
         since = _later(since, facts.slots.full_since)
     return WaitingReason(
-        code, since, group.files, group.bytes, group.sub_orders, group.asks, group.due_at
+        code,
+        since,
+        group.files,
+        group.bytes,
+        group.sub_orders,
+        group.asks,
+        group.due_at,
+        joined=group.joined,
     )
 
 
@@ -367,6 +378,7 @@ def _joined(one: WaitingReason, other: WaitingReason) -> WaitingReason:
         sub_orders=(one.sub_orders or 0) + (other.sub_orders or 0) if counted else None,
         asks=max(one.asks, other.asks),
         due_at=_earlier(one.due_at, other.due_at),
+        joined=one.joined or other.joined,
     )
 
 

@@ -52,6 +52,10 @@ class Amount:
         """Return the bytes by which recent use grows. If no file has a size, each counts as 1 MiB."""
         return self.bytes or self.files * 2**20
 
+    def without(self, files: int, size: int) -> "Amount":
+        """Return the amount without files of so many bytes, which count for another sub-order."""
+        return Amount(self.sub_orders, self.files - files, self.bytes - size)
+
 
 @dataclass(frozen=True, slots=True)
 class Waiter:

@@ -60,6 +60,11 @@ class SubOrder:
     """Seconds from the request to the last file, as guessed at the request; None: nothing was known."""
     expected: Range | None = None
     """The range that was given at the request; None: there was none."""
+    joined_files: int = 0
+    """Files that it didn't ask storage for when it last started, because others had."""
+    joined_bytes: int = 0
+    asked_hours: int | None = None
+    """The shortest availability in its last requests; None: as its order says."""
 
     moves: list[StateMove] = field(default_factory=list)
     """Since it was loaded or saved."""

@@ -1,7 +1,7 @@
 """Requests the files of sub-orders from storage, applies its events (amqp.md 3.2), and gives up in time."""
 
-from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -26,12 +26,14 @@ from rs_order.domain.identity import SERVICE
 from rs_order.domain.ids import Checksum, OrderId, SubOrderId, Tenant
 from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
+from rs_order.domain.recalls import Need, Share, remind, share
 from rs_order.domain.retry import RetryPolicy
 from rs_order.domain.states import FileState, OrderStatus, SubOrderKind, SubOrderState
 from rs_order.domain.sub_order import SubOrder
 from rs_order.ports import Clock, MessageKind
 from rs_order.processing.start import BeginProcessing
 from rs_order.store.outbox import OutgoingMessage
+from rs_order.store.recalls import Joiner
 from rs_order.store.unit_of_work import Store, UnitOfWork
 
 LONGEST_STORAGE: Final = 128
@@ -40,26 +42,37 @@ ANYBODY: Final[Mapping[Checksum, Collection[SubOrderId]]] = MappingProxyType({})
 """Rejections that answer the request of whoever waits for the file."""
 
 
+class AskersNotLocked(Exception):
+    """Sub-orders are to join the requests of orders that their unit of work hasn't locked."""
+
+    def __init__(self, orders: Collection[OrderId]) -> None:
+        super().__init__(f"orders {sorted(orders)} have asked for the same files")
+        self.orders = frozenset(orders)
+
+
 def restore_requests(
     tenant: Tenant,
-    order: Order,
     sub_order: SubOrderId,
-    checksums: Sequence[Checksum],
+    checksums: Mapping[int, Sequence[Checksum]],
     *,
     most: int,
 ) -> list[OutgoingMessage]:
-    """Return requests of a sub-order for distinct checksums, ``most`` in each, each with its own group id."""
+    """Return requests of a sub-order for distinct checksums, ``most`` in each, each with its own group id.
+
+    ``checksums``: by the availability to ask for, in hours.
+    """
     return [
         OutgoingMessage(
             kind=MessageKind.RESTORE_REQUEST,
             tenant=tenant,
             body=FilesRestorationRequest(
-                checksums=list(checksums[start : start + most]),
-                availability_hours=order.sub_order_hours,
+                checksums=list(wanted[start : start + most]),
+                availability_hours=hours,
                 group_id=str(group_id(sub_order)),
             ).to_wire(),
         )
-        for start in range(0, len(checksums), most)
+        for hours, wanted in checksums.items()
+        for start in range(0, len(wanted), most)
     ]
 
 
@@ -92,31 +105,60 @@ class AskStorage:
         self._retries = retries
 
     async def first(
-        self, uow: UnitOfWork, chosen: Sequence[tuple[Order, SubOrder]], forecast: Forecast
+        self,
+        uow: UnitOfWork,
+        chosen: Sequence[tuple[Order, SubOrder]],
+        forecast: Forecast,
+        locked: Collection[OrderId],
     ) -> None:
         """Request the files of sub-orders in the caller's unit of work; the caller saves the sub-orders.
 
-        A process whose inputs are all settled, or external, begins at once.
+        Files that storage was asked for already are joined. A process whose inputs are all settled, or
+        external, begins at once.
+
+        Args:
+            uow: the caller's.
+            chosen: the sub-orders, with their orders.
+            forecast: grows by what is asked for.
+            locked: all orders that the unit of work has locked.
+
+        Raises:
+            AskersNotLocked: start again with further orders locked. Otherwise the answer to a request could
+                be applied while it is joined, and would miss the joining sub-order.
         """
-        pending = await uow.files.pending_checksums([sub_order.id for _, sub_order in chosen])
+        pending = await uow.recalls.pending([sub_order.id for _, sub_order in chosen])
+        shared = await uow.recalls.shared(pending)
+        askers = {one.recall.order_id for one in shared.values() if one.recall}
+        if askers - set(locked):
+            raise AskersNotLocked(askers - set(locked))
+        needs = [
+            Need(sub_order.id, order.id, order.sub_order_hours, pending[sub_order.id])
+            for order, sub_order in chosen
+        ]
+        shares = share(needs, shared)
         messages: list[OutgoingMessage] = []
         for order, sub_order in chosen:
-            messages += self._started(uow.tenant, order, sub_order, pending[sub_order.id])
+            mine = shares[sub_order.id]
+            messages += self._started(uow.tenant, order, sub_order, mine)
             if sub_order.kind is SubOrderKind.STORAGE:
-                forecast.expect(sub_order, sub_order.counters.bytes[FileState.PENDING])
+                asked = sub_order.counters.bytes[FileState.PENDING] - mine.joined_bytes
+                forecast.expect(sub_order, asked)
+        await _join(uow, shares)
         await uow.messages.send(messages)
 
     def _started(
-        self, tenant: Tenant, order: Order, sub_order: SubOrder, checksums: Sequence[Checksum]
+        self, tenant: Tenant, order: Order, sub_order: SubOrder, mine: Share
     ) -> list[OutgoingMessage]:
         """Start a sub-order. Return its requests and its reminder, or the step that starts its process."""
         now = self._clock.now()
-        if sub_order.kind is SubOrderKind.PROCESSING and not checksums:
+        sub_order.joined_files, sub_order.joined_bytes = mine.joined_files, mine.joined_bytes
+        sub_order.asked_hours = mine.hours
+        if sub_order.kind is SubOrderKind.PROCESSING and not mine.asked and not mine.joined:
             sub_order.begin_processing(now, reason=Reason.NOTHING_TO_ASK)
             return [StartProcessingStep(order.id, sub_order.id).to(tenant)]
         sub_order.start(now)
         return [
-            *restore_requests(tenant, order, sub_order.id, checksums, most=self._checksums),
+            *restore_requests(tenant, sub_order.id, mine.asked, most=self._checksums),
             self._reminder(tenant, sub_order),
         ]
 
@@ -140,20 +182,25 @@ class AskStorage:
                 await self._give_up(uow, order, sub_order)
                 return
             sub_order.asks += 1
-            pending = await uow.files.pending_checksums([sub_order.id])
+            mine = await self._reminded(uow, order, sub_order)
             await uow.messages.send(
                 [
-                    *restore_requests(
-                        tenant,
-                        order,
-                        sub_order.id,
-                        pending[sub_order.id],
-                        most=self._checksums,
-                    ),
+                    *restore_requests(tenant, sub_order.id, mine.asked, most=self._checksums),
                     self._reminder(tenant, sub_order),
                 ]
             )
             await uow.sub_orders.save([sub_order], now)
+
+    async def _reminded(self, uow: UnitOfWork, order: Order, sub_order: SubOrder) -> Share:
+        """Return what a sub-order reminds storage of: what it asked for, and what no other one does."""
+        pending = await uow.recalls.pending([sub_order.id])
+        shared = await uow.recalls.shared(pending, reminded=True)
+        need = Need(sub_order.id, order.id, order.sub_order_hours, pending[sub_order.id])
+        mine = remind(need, shared)
+        await _join(uow, {sub_order.id: mine})
+        if mine.asked:
+            sub_order.asked_hours = mine.hours
+        return mine
 
     async def _wait_for_its_stop(self, uow: UnitOfWork, sub_order: SubOrder) -> None:
         """Send the stop again, and the reminder for the case that the order is resumed before the stop."""
@@ -174,6 +221,8 @@ class AskStorage:
         hours = self._retries.deadline.total_seconds() / 3600
         cause = Cause(Reason.STORAGE_SILENT, SERVICE, now)
         reason = f"Storage gave no answer for {hours:g} hours."
+        if sub_order.joined_files:
+            await uow.recalls.leave(sub_order.id)
         if sub_order.kind is SubOrderKind.PROCESSING:
             await uow.inputs.give_up(sub_order.id, reason)
             await self._processing.begin(uow, [sub_order.id], reason=cause.reason, at=now)
@@ -187,6 +236,14 @@ class AskStorage:
         due = self._retries.next_attempt(sub_order.asks, sub_order.asked_at or now, now)
         sub_order.due_at = due
         return _ask_again(sub_order).to(tenant, due)
+
+
+async def _join(uow: UnitOfWork, shares: Mapping[SubOrderId, Share]) -> None:
+    """Write down what sub-orders join, and what they ask for themselves now."""
+    for sub_order, mine in shares.items():
+        if mine.left:
+            await uow.recalls.leave(sub_order, mine.left)
+    await uow.recalls.join([file for mine in shares.values() for file in mine.joined])
 
 
 def _ask_again(sub_order: SubOrder) -> AskAgainStep:
@@ -206,12 +263,21 @@ class Applied:
 class ApplyAvailability:
     """Settles files requested from storage; a batch without any of them costs one query.
 
+    Sub-orders that joined the request of another one are settled with it.
+
     Inputs of a process are settled in the same way. The process starts once none of them is pending.
 
     A late answer is applied unless the order is expired or deleted (decisions.md).
     """
 
-    def __init__(self, store: Store, settlement: Settlement, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        settlement: Settlement,
+        clock: Clock,
+        sizes: SliceSizes = SLICE_SIZES,
+    ) -> None:
+        self._checksums = sizes.requested_checksums
         self._store = store
         self._settlement = settlement
         self._processing = BeginProcessing(settlement)
@@ -242,14 +308,51 @@ class ApplyAvailability:
             if not orders:
                 return Applied()
             ids = [order.id for order in orders]
+            joiners = await uow.recalls.joined(checksums, {order.id for order in locked})
+            askers = _with_joiners(askers, joiners)
             cause = Cause(Reason.STORAGE_ANSWERED, "storage", self._clock.now(), storage)
             moves = await uow.files.settle_by_checksum(ids, available, unavailable, askers)
             await self._settlement.apply(uow, orders, moves, cause)
             complete = await uow.inputs.settle_by_checksum(ids, available, unavailable, askers)
             if complete:
                 await self._processing.begin(uow, complete, reason=cause.reason, at=cause.at)
+            await uow.recalls.forget(joiners)
+            longer = _too_short(joiners, orders, set(available) - set(unavailable))
+            for sub_order, wanted in longer.items():
+                await uow.messages.send(
+                    restore_requests(tenant, sub_order, wanted, most=self._checksums)
+                )
         done = uow.messages.count_responded(ResponseStatus.SUBORDER_DONE)
         return Applied(done, uow.sub_orders.sampled)
+
+
+def _with_joiners(
+    askers: Mapping[Checksum, Collection[SubOrderId]], joiners: Iterable[Joiner]
+) -> Mapping[Checksum, Collection[SubOrderId]]:
+    """Add to the sub-orders whose requests are rejected those that have joined these requests."""
+    extended = {checksum: set(named) for checksum, named in askers.items()}
+    for one in joiners:
+        file = one.file
+        if file.asked_by in askers.get(file.checksum, ()):
+            extended[file.checksum].add(file.sub_order_id)
+    return extended
+
+
+def _too_short(
+    joiners: Iterable[Joiner], orders: Iterable[Order], available: Collection[Checksum]
+) -> Mapping[SubOrderId, Mapping[int, Sequence[Checksum]]]:
+    """Return available files that are needed much longer, by the sub-order that needs each longest."""
+    hours = {order.id: order.sub_order_hours for order in orders}
+    longest: dict[Checksum, tuple[int, SubOrderId]] = {}
+    for one in joiners:
+        file = one.file
+        if file.asks_longer and one.order_id in hours and file.checksum in available:
+            mine = hours[one.order_id], file.sub_order_id
+            longest[file.checksum] = max(mine, longest.get(file.checksum, mine))
+    wanted: dict[SubOrderId, dict[int, list[Checksum]]] = defaultdict(lambda: defaultdict(list))
+    for checksum, (needed, sub_order) in sorted(longest.items()):
+        wanted[sub_order][needed].append(checksum)
+    return wanted
 
 
 class Rejections:

@@ -1,6 +1,6 @@
 """Starts an owner's next sub-orders as the limits allow (decisions.md, Which sub-order starts next)."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,14 +9,13 @@ from rs_order.core.policies import SLICE_SIZES, SliceSizes, SlotLimits
 from rs_order.core.settlement import wake_next_waiters
 from rs_order.core.shared_steps import ScheduleStep
 from rs_order.domain.identity import INSTANCE
-from rs_order.domain.ids import SubOrderId, Tenant
-from rs_order.domain.order import Order
+from rs_order.domain.ids import OrderId, SubOrderId, Tenant
 from rs_order.domain.scheduling import Candidate, decide, slots_of_pass
 from rs_order.domain.shares import Amount
 from rs_order.domain.states import FileState, OrderStatus, SubOrderKind, SubOrderState
 from rs_order.domain.sub_order import SubOrder
 from rs_order.ports import Clock
-from rs_order.scheduling.restoration import AskStorage
+from rs_order.scheduling.restoration import AskersNotLocked, AskStorage
 from rs_order.store.sub_orders import OwnerQueue, ReadySubOrder
 from rs_order.store.unit_of_work import Store, UnitOfWork
 
@@ -53,10 +52,22 @@ class ScheduleSubOrders:
     async def handle(self, tenant: Tenant, step: ScheduleStep) -> None:
         """Start the sub-orders that the limits allow. Handling the step twice does no harm."""
         forecast = await self._forecasts.of(tenant)
-        async with self._store.unit_of_work(tenant, schedules=step.owner) as uow:
-            waits = await self._pass(uow, step.owner, forecast)
+        askers: frozenset[OrderId] = frozenset()
+        while True:
+            try:
+                await self._schedule(tenant, step.owner, forecast, askers)
+            except AskersNotLocked as found:
+                askers |= found.orders
+            else:
+                return
+
+    async def _schedule(
+        self, tenant: Tenant, owner: str, forecast: Forecast, askers: Collection[OrderId]
+    ) -> None:
+        async with self._store.unit_of_work(tenant, schedules=owner) as uow:
+            waits = await self._pass(uow, owner, forecast, askers)
             if self._limits.service:
-                await self._queue_for_capacity(uow, step.owner, waits)
+                await self._queue_for_capacity(uow, owner, waits)
             await wake_next_waiters(uow, self._limits)
 
     async def begin(self) -> None:
@@ -74,10 +85,13 @@ class ScheduleSubOrders:
             owners = await uow.sub_orders.owners_ready()
             await uow.messages.send([ScheduleStep(owner).to(tenant) for owner in owners])
 
-    async def _pass(self, uow: UnitOfWork, owner: str, forecast: Forecast) -> _Waiting | None:
+    async def _pass(
+        self, uow: UnitOfWork, owner: str, forecast: Forecast, askers: Collection[OrderId]
+    ) -> _Waiting | None:
         """Lock the orders in the owner's queue, decide which sub-orders start, and start them.
 
-        Return what waits for capacity of the service, or None.
+        Return what waits for capacity of the service, or None. ``askers``: orders that are locked, too,
+        because they have asked for the same files.
         """
         found = await self._queue(uow, owner)
         slots = self._limits.per_user - found.slots_taken if self._limits.per_user else None
@@ -87,7 +101,8 @@ class ScheduleSubOrders:
         ready = [*queue, *without_slot]
         if not ready:
             return None
-        orders = await uow.orders.lock(sorted({one.order_id for one in ready}), filling=False)
+        queued = {one.order_id for one in ready}
+        orders = await uow.orders.lock(sorted(queued | set(askers)), filling=False)
         running = {order.id: order for order in orders if order.status is OrderStatus.RUNNING}
         loaded = await _load(uow, (one.id for one in ready if one.order_id in running))
         asked = await _asked_of_storage(uow, loaded.values())
@@ -99,12 +114,14 @@ class ScheduleSubOrders:
             limits=self._pass_limits,
         )
         chosen = [(running[one.order_id], one) for one in map(loaded.__getitem__, decision.start)]
-        await self._start(uow, owner, chosen, asked, forecast)
+        if chosen:
+            await self._ask.first(uow, chosen, forecast, {order.id for order in orders})
+            await self._save_started(uow, owner, [one for _, one in chosen], asked)
         if decision.again:
             await uow.messages.send([ScheduleStep(owner).to(uow.tenant)])
         if decision.waiting_rank is None:
             return None
-        role = next(order.role for order in orders)
+        role = next(order.role for order in orders if order.owner == owner)
         return _Waiting(decision.waiting_rank, role)
 
     async def _queue(self, uow: UnitOfWork, owner: str) -> OwnerQueue:
@@ -133,29 +150,29 @@ class ScheduleSubOrders:
         else:
             await uow.capacity.wait(owner, waits.rank, waits.role)
 
-    async def _start(
+    async def _save_started(
         self,
         uow: UnitOfWork,
         owner: str,
-        chosen: Sequence[tuple[Order, SubOrder]],
+        started: Sequence[SubOrder],
         amounts: Mapping[SubOrderId, Amount],
-        forecast: Forecast,
     ) -> None:
-        """Ask storage for the files of sub-orders; a process that needs none of it begins at once.
+        """Save sub-orders that were started, with the capacity that those that wait for storage use.
 
-        ``amounts``: what each of them asks of storage.
+        ``amounts``: what each of them needs. What it joined counts for the one that asked.
         """
-        if not chosen:
-            return
-        await self._ask.first(uow, chosen, forecast)
-        started = [sub_order for _, sub_order in chosen]
-        asked = {one.id: amounts[one.id] for one in started if one.state is SubOrderState.RUNNING}
-        await uow.sub_orders.save(started, self._clock.now())
+        now = self._clock.now()
+        await uow.sub_orders.save(started, now)
+        asked = {
+            one.id: amounts[one.id].without(one.joined_files, one.joined_bytes)
+            for one in started
+            if one.state is SubOrderState.RUNNING
+        }
         if asked:
             await uow.capacity.acquire(owner, asked)
             if self._limits.service:
                 use = sum(amount.use for amount in asked.values())
-                await uow.capacity.charge(owner, use, self._clock.now(), self._limits.half_life)
+                await uow.capacity.charge(owner, use, now, self._limits.half_life)
 
 
 async def _load(uow: UnitOfWork, ids: Iterable[SubOrderId]) -> dict[SubOrderId, SubOrder]:

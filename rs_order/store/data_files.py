@@ -18,15 +18,6 @@ class Files:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def pending_checksums(
-        self, sub_orders: Sequence[SubOrderId]
-    ) -> Mapping[SubOrderId, list[Checksum]]:
-        """Return the distinct checksums that storage still has to settle, of each sub-order."""
-        found: dict[SubOrderId, list[Checksum]] = {sub_order: [] for sub_order in sub_orders}
-        for row in await self._connection.fetch(SQL["pending_checksums"], sub_orders):
-            found[SubOrderId(row["sub_order_id"])].append(Checksum(row["checksum"]))
-        return found
-
     async def settle_by_checksum(
         self,
         orders: Sequence[OrderId],

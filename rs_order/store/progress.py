@@ -203,6 +203,7 @@ def _group_of(group: Mapping[str, Any]) -> SubOrderGroup:
         first=SubOrderId(group["first"]),
         requests=_requests_of(group) if state is SubOrderState.RUNNING else (),
         processed=group["processed"],
+        joined=group["joined"],
     )
 
 
@@ -256,6 +257,7 @@ def _sub_order_of(row: Row, silent: datetime, now: datetime) -> SubOrderProgress
             late_since=until if until is not None and until < now else None,
             requests=[Request(asked_at, row["guess"])] if running else (),
             processed=kind is SubOrderKind.PROCESSING,
+            joined=row["joined_files"] > 0,
         ),
         counters=counters,
         asks=row["asks"],

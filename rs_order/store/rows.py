@@ -83,6 +83,9 @@ def sub_order_of(row: Row) -> SubOrder:
         due_at=row["due_at"],
         guess=row["guess"],
         expected=range_of(row),
+        joined_files=row["joined_files"],
+        joined_bytes=row["joined_bytes"],
+        asked_hours=row["asked_hours"],
     )
 
 
@@ -96,6 +99,9 @@ def sub_order_record(sub_order: SubOrder) -> dict[str, Any]:
         "quota_exceeded": sub_order.quota_exceeded,
         "due_at": sub_order.due_at,
         **expectation_columns(sub_order.guess, sub_order.expected),
+        "joined_files": sub_order.joined_files,
+        "joined_bytes": sub_order.joined_bytes,
+        "asked_hours": sub_order.asked_hours,
         **_counter_columns(sub_order.counters),
     }
 

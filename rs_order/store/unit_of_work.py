@@ -38,6 +38,7 @@ from rs_order.store.process_batches import Executions, ProcessChoices
 from rs_order.store.process_inputs import ProcessInputs
 from rs_order.store.quotes import SQL as QUOTES
 from rs_order.store.quotes import Quotes, StoredQuote, quote_of
+from rs_order.store.recalls import Recalls
 from rs_order.store.reconciliation import Reconciliation
 from rs_order.store.repeated_steps import RepeatedSteps
 from rs_order.store.requests import Requests
@@ -78,6 +79,7 @@ class UnitOfWork:
         self.sub_orders = SubOrders(connection, tenant)
         self.files = Files(connection)
         self.inputs = ProcessInputs(connection)
+        self.recalls = Recalls(connection)
         self.executions = Executions(connection)
         self.process_choices = ProcessChoices(connection)
         self.mails = Mails(connection)

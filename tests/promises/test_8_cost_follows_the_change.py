@@ -165,6 +165,7 @@ BIG_TABLES = frozenset(
         "order_request",
         "process_input",
         "process_batch",
+        "joined_file",
         "dataset_task",
         "basket",
         "mail",
@@ -213,6 +214,8 @@ select 'user' || n % 200, 'r', now() - n * interval '1 minute', now(), state,
        case when state = 'failed' then 'quote-not-made' end
 from generate_series(1, {orders}) n, lateral (
     select case when n % 500 = 0 then 'at-work' else 'failed' end as state) one;
+insert into joined_file (sub_order_id, checksum, asked_by, asks_longer)
+select id, md5(id || '/' || n), id + 1, false from sub_order, generate_series(1, {files}) n;
 insert into order_request (correlation_id, fingerprint, body)
 select 'c-' || n, int4send(n), '{{}}' from generate_series(1, {orders}) n;
 insert into rs_order.outbox (partition, kind, tenant, stream, body, message_id, due_at)
@@ -258,7 +261,11 @@ HOT: list[tuple[str, str, tuple[Any, ...]]] = [
         "settle_by_checksum",
         ([1, 2, 3], ["a" * 32, "b" * 32], ["c" * 32], ["broken"], ["c" * 32], [4]),
     ),
-    ("files", "pending_checksums", ([1, 2],)),
+    ("recalls", "pending", ([1, 2],)),
+    ("recalls", "shared", (["a" * 32, "b" * 32], [1, 2], False)),
+    ("recalls", "joined", (["a" * 32, "b" * 32], [1, 2])),
+    ("recalls", "leave", (1, ["a" * 32])),
+    ("recalls", "forget", ([1, 2], ["a" * 32, "b" * 32])),
     ("files", "available_files", (2, 0, 100)),
     ("files", "files_of_order", (2, 0, 100)),
     (

@@ -180,6 +180,9 @@ create table sub_order (
     guess double precision,                       -- seconds until storage settles it, guessed when it was asked
     expected_earliest double precision,           -- seconds after asked_at, as expected then; null: no range
     expected_latest double precision,
+    joined_files integer not null default 0,      -- that it joined at its last start, instead of asking for them
+    joined_bytes bigint not null default 0,
+    asked_hours integer,                          -- the shortest availability in its last requests; null: as its order's
     constraint settled_has_no_pending_file check (state not in ('WAITING', 'ENDED') or pending_files = 0),
     constraint running_has_a_pending_file check (
         state not in ('RUNNING', 'PROCESSING') or pending_files > 0),
@@ -288,6 +291,17 @@ create index process_input_of_sub_order on process_input (sub_order_id, id);
 create index process_input_of_order on process_input (order_id, id);
 -- Inputs that a storage event can still change.
 create index process_input_awaited on process_input (checksum) where state <> 'ERROR';
+
+-- Checksums that a sub-order has not asked of storage, because another one had. The answer settles both, and the row is
+-- deleted (decision 0043).
+create table joined_file (
+    sub_order_id bigint not null references sub_order on delete cascade,
+    checksum text not null,
+    asked_by bigint not null,                     -- the sub-order that asked; it may be deleted
+    asks_longer boolean not null,                 -- it needs the file much longer, and asks when the answer has come
+    primary key (sub_order_id, checksum)
+);
+create index joined_file_checksum on joined_file (checksum);
 
 -- The batch of executions of a processed sub-order. It is deleted with the sub-order.
 create table process_batch (

@@ -6,8 +6,9 @@ order by settled_at desc, id desc
 limit $1
 
 -- name: awaited
--- What storage was asked for and has not settled, inputs of processes apart: bytes, sub-orders with an upper end, and those past it. $1 now.
-select coalesce(sum(pending_bytes), 0)::bigint as bytes,
+-- What storage was asked for and has not settled, inputs of processes apart: bytes, each file once, sub-orders with an
+-- upper end, and those past it. $1 now.
+select coalesce(sum(greatest(pending_bytes - joined_bytes, 0)), 0)::bigint as bytes,
        count(expected_latest) as with_range,
        count(*) filter (where asked_at + expected_latest * interval '1 second' < $1) as late
 from sub_order

@@ -57,7 +57,7 @@ left join lateral (
                    and coalesce(asked_at + expected_latest * interval '1 second' < $5, false) as late,
                count(*) as sub_orders, sum(pending_files) as files, sum(pending_bytes) as bytes,
                min(asked_at) as asked_at, max(asks) as asks, min(due_at) as due_at, min(sub_order.id) as first,
-               min(batch.unavailable_since) as unavailable_since,
+               min(batch.unavailable_since) as unavailable_since, max(joined_files) > 0 as joined,
                min(asked_at + expected_latest * interval '1 second') as expected_until,
                bool_or(kind = 'PROCESSING') as processed,
                (array_agg(jsonb_build_object('asked_at', asked_at, 'guess', guess)
@@ -107,7 +107,7 @@ from (
 
 -- name: sub_orders
 -- A page of the sub-orders of an order, newest first. $1 order, $2 state (null: any), $3 before this id, $4 limit.
-select sub_order.id, state, kind, rank, asks, asked_at, due_at, quota_exceeded, asks_storage,
+select sub_order.id, state, kind, rank, asks, asked_at, due_at, quota_exceeded, asks_storage, joined_files,
        pending_files, pending_bytes,
        available_files, available_bytes,
        downloaded_files, downloaded_bytes,

@@ -11,7 +11,7 @@ returning id
 -- name: load
 -- $1 ids.
 select id, order_id, owner, kind, state, rank, asks, asked_at, quota_exceeded, due_at,
-       guess, expected_earliest, expected_latest,
+       guess, expected_earliest, expected_latest, joined_files, joined_bytes, asked_hours,
        pending_files, pending_bytes,
        available_files, available_bytes,
        downloaded_files, downloaded_bytes,
@@ -26,7 +26,7 @@ order by id
 -- Sub-orders of an order whose files were available from the start, even if they were downloaded meanwhile. A change
 -- of the others announces itself. $1 order id, $2 first id, $3 limit.
 select id, order_id, owner, kind, state, rank, asks, asked_at, quota_exceeded, due_at,
-       guess, expected_earliest, expected_latest,
+       guess, expected_earliest, expected_latest, joined_files, joined_bytes, asked_hours,
        pending_files, pending_bytes,
        available_files, available_bytes,
        downloaded_files, downloaded_bytes,
@@ -57,6 +57,7 @@ update sub_order
 set state = record.state, rank = record.rank, asks = record.asks,
     asked_at = record.asked_at, quota_exceeded = record.quota_exceeded, due_at = record.due_at,
     guess = record.guess, expected_earliest = record.expected_earliest, expected_latest = record.expected_latest,
+    joined_files = record.joined_files, joined_bytes = record.joined_bytes, asked_hours = record.asked_hours,
     pending_files = record.pending_files, pending_bytes = record.pending_bytes,
     available_files = record.available_files, available_bytes = record.available_bytes,
     downloaded_files = record.downloaded_files, downloaded_bytes = record.downloaded_bytes,
@@ -67,6 +68,7 @@ from jsonb_to_recordset($1::jsonb) as record (
     id bigint, state text, rank timestamptz, asks integer, asked_at timestamptz,
     quota_exceeded boolean, due_at timestamptz,
     guess double precision, expected_earliest double precision, expected_latest double precision,
+    joined_files integer, joined_bytes bigint, asked_hours integer,
     pending_files bigint, pending_bytes bigint,
     available_files bigint, available_bytes bigint,
     downloaded_files bigint, downloaded_bytes bigint,
