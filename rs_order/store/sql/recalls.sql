@@ -22,36 +22,58 @@ left join joined_file joined on joined.sub_order_id = pending.sub_order_id and j
 order by pending.sub_order_id, pending.checksum
 
 -- name: shared
--- The checksums that further sub-orders wait for: the longest availability that they need, and the first of those that
--- asked for it, if any. A sub-order that was stopped has asked, too, but reminds storage of nothing.
--- $1 checksums, $2 sub-orders apart from these, $3 true: only those that remind storage.
-select checksum, coalesce(max(needed_hours), 0) as hours, min(sub_order_id) filter (where has_asked) as asked_by,
-       (array_agg(order_id order by sub_order_id) filter (where has_asked))[1] as order_id,
-       (array_agg(asked_hours order by sub_order_id) filter (where has_asked))[1] as asked_hours
-from (
-    select other.checksum, other.sub_order_id, of_order.id as order_id,
+-- The checksums that further sub-orders wait for: the longest availability that they need, and one of those that asked
+-- for it, if any. If somebody has joined a recall, its row names who asked; otherwise all who wait are looked at. A
+-- sub-order that was stopped has asked, too, but reminds storage of nothing.
+-- $1 checksums, $2 sub-orders apart from these, $3 true: only those that remind storage now.
+with recalled as materialized (
+    select wanted.checksum, joined.asked_by, asker.order_id,
+           coalesce(asker.asked_hours, of_order.sub_order_hours) as asked_hours
+    from unnest($1::text[]) as wanted (checksum)
+    cross join lateral (
+        select asked_by from joined_file
+        where not $3 and checksum = wanted.checksum and asked_by <> all ($2) limit 1
+    ) as joined
+    cross join lateral (
+        select order_id, asked_hours from sub_order
+        where id = joined.asked_by and state in ('READY', 'RUNNING') and asks > 0 offset 0
+    ) as asker
+    cross join lateral (
+        select sub_order_hours from orders
+        where id = asker.order_id and status not in ('DELETED', 'EXPIRED') offset 0
+    ) as of_order
+), other as (
+    select checksum, sub_order_id from data_file
+    where checksum = any (array(select unnest($1::text[]) except select checksum from recalled))
+      and state = 'PENDING' and sub_order_id <> all ($2)
+    union all
+    select checksum, sub_order_id from process_input
+    where checksum = any (array(select unnest($1::text[]) except select checksum from recalled))
+      and state = 'PENDING' and sub_order_id <> all ($2)
+), waiting as (
+    select other.checksum, other.sub_order_id, known.order_id,
            case when of_order.status = 'RUNNING' then of_order.sub_order_hours end as needed_hours,
            coalesce(known.asked_hours, of_order.sub_order_hours) as asked_hours,
            known.asks > 0 and (not $3 or (known.state = 'RUNNING' and of_order.status = 'RUNNING'))
                and not exists (
                    select from joined_file joined
                    where joined.sub_order_id = other.sub_order_id and joined.checksum = other.checksum) as has_asked
-    from (
-        select checksum, sub_order_id from data_file
-        where checksum = any ($1) and state = 'PENDING' and sub_order_id <> all ($2)
-        union all
-        select checksum, sub_order_id from process_input
-        where checksum = any ($1) and state = 'PENDING' and sub_order_id <> all ($2)
-    ) as other
+    from other
     cross join lateral (
         select order_id, state, asks, asked_hours from sub_order
         where id = other.sub_order_id and state in ('READY', 'RUNNING') offset 0
     ) as known
     cross join lateral (
-        select id, status, sub_order_hours from orders
+        select status, sub_order_hours from orders
         where id = known.order_id and status not in ('DELETED', 'EXPIRED') offset 0
     ) as of_order
-) as shared
+)
+select checksum, 0 as hours, asked_by, order_id, asked_hours from recalled
+union all
+select checksum, coalesce(max(needed_hours), 0), min(sub_order_id) filter (where has_asked),
+       (array_agg(order_id order by sub_order_id) filter (where has_asked))[1],
+       (array_agg(asked_hours order by sub_order_id) filter (where has_asked))[1]
+from waiting
 group by checksum
 
 -- name: join
