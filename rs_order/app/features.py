@@ -47,7 +47,7 @@ from rs_order.processing.results import (
 )
 from rs_order.processing.start import StartProcessing
 from rs_order.quotes.begin import BeginQuotes
-from rs_order.quotes.make import PAGE_PRODUCTS, MakeQuotes, QuoteSizes, ReadForQuotes
+from rs_order.quotes.make import PAGE_PRODUCTS, AskAboutFiles, MakeQuotes, QuoteSizes, ReadForQuotes
 from rs_order.reconcile.rebuild_steps import RebuildPageStep, RebuildRemotePageStep, RebuildSteps
 from rs_order.reconcile.recount import Recount, RecountStep
 from rs_order.reconcile.repair_order import RepairOrder
@@ -175,8 +175,9 @@ def quotes(shared: SharedParts, estimator: Estimator) -> Quotes:
         begin,
         shared.store,
         ReadForQuotes(clients.catalog, clients.dam, shared.datasets, estimator, shared.store),
+        AskAboutFiles(clients.storage),
         shared.forecasts,
-        shared.clock,
+        clock=shared.clock,
         retries=shared.retries,
         slots=shared.limits.per_user,
         sizes=QuoteSizes(settings.batch_bytes, min(settings.batch_size, PAGE_PRODUCTS)),

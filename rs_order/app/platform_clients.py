@@ -27,6 +27,7 @@ from rs_order.regards.http import FILE_LIMITS, RemoteService, TokenIssuer, new_c
 from rs_order.regards.processing import RegardsProcesses
 from rs_order.regards.role_cache import RoleCache
 from rs_order.regards.role_rights import RegardsRoles
+from rs_order.regards.storage import RegardsStorage
 from rs_order.regards.unconfigured import NoCatalog, NoProcesses, NoUsers
 from rs_order.settings import Settings
 from rs_order.store.tenants import Tenants
@@ -41,6 +42,7 @@ class PlatformClients:
 
     catalog: Catalog
     dam: RegardsDatasetFiles | None
+    storage: RegardsStorage | None
     processes: Processes
     users: Users
     roles: RoleCache | None
@@ -73,6 +75,7 @@ async def open_platform_clients(
             yield PlatformClients(
                 catalog=services.catalog(),
                 dam=services.dam(),
+                storage=services.storage(),
                 processes=services.processes(),
                 users=services.users(),
                 roles=services.roles(tenants, endpoints),
@@ -107,6 +110,10 @@ class _Services:
         return (
             RegardsDatasetFiles(self._at(PlatformService.DAM, url), self._tokens) if url else None
         )
+
+    def storage(self) -> RegardsStorage | None:
+        url = self._settings.storage_url
+        return RegardsStorage(self._at(PlatformService.STORAGE, url), self._tokens) if url else None
 
     def processes(self) -> Processes:
         url = self._settings.processing_url

@@ -52,7 +52,9 @@ class QuotedPlaces(WireModel):
     nearline: QuotedAmount = Field(description="On tape.")
     external: QuotedAmount = Field(description="Known by a URL; storage isn't asked for them.")
     unknown: QuotedAmount = Field(description="The catalog describes them wrongly.")
-    basis: str = Field(examples=["catalog flags of 12000 of 12630 files; storage wasn't asked"])
+    basis: str = Field(
+        examples=["catalog flags of 12000 of 12630 files, checked with storage for 500"]
+    )
 
 
 class QuotedSubOrders(WireModel):
@@ -80,8 +82,13 @@ class QuotedTime(WireModel):
 
 
 class QuotedQuota(WireModel):
-    """The download quota of storage. How much of it is left, only storage knows."""
+    """The download quota of storage."""
 
+    left: int | None = Field(
+        None,
+        description="Files that you may still download; absent: any number, or storage doesn't say.",
+        examples=[9000],
+    )
     needed: int = Field(description="Files that count.", examples=[12600])
 
 

@@ -5,9 +5,10 @@ exact. Of a larger one, a part is read, and what is counted in it stands for the
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from heapq import nsmallest
 from typing import Final, NewType
 
 from rs_order.domain.estimates import Range, Silence, rounded_down, rounded_up
@@ -35,6 +36,8 @@ MOST_PER_HOUR: Final = 30
 """Quotes of a user."""
 MOST_AT_WORK: Final = 3
 """Quotes of a tenant."""
+SAMPLE: Final = 500
+"""Files whose availability storage is asked about."""
 TOLERANCE: Final = 0.01
 """The share of files or bytes by which a selection may change before its quote no longer holds."""
 
@@ -96,6 +99,8 @@ class Tally:
     awaited: Amount = field(default_factory=Amount)
     """Files that storage was asked for already, for other orders."""
     quicklooks: Amount = field(default_factory=Amount)
+    sample: list[Checksum] = field(default_factory=list)
+    """The smallest checksums of files on tape. Checksums are random, and so is the choice."""
     quota: int = 0
     """Files whose download counts against the quota of storage."""
     sub_orders: dict[SubOrderKind, int] = field(default_factory=dict)
@@ -156,6 +161,13 @@ class Tally:
                 self._count(one, batch.kind, seen, awaited)
             if batch.closed:
                 self.sub_orders[batch.kind] = self.sub_orders.get(batch.kind, 0) + 1
+        on_tape = {
+            one.file.checksum
+            for batch in batches.touched
+            for one in batch.added
+            if one.file.checksum and _place_of(one, batch.kind) is Place.NEARLINE
+        }
+        self.sample = nsmallest(SAMPLE, on_tape.union(self.sample))
         self.left_open = {
             batch.kind: Amount(batch.total_files, batch.total_bytes)
             for batch in batches.touched
@@ -240,6 +252,8 @@ class Figures:
     sub_orders: Bounds
     storage_sub_orders: Bounds
     read_files: int
+    checked_files: int
+    """Files on tape, according to the catalog, that storage was asked about."""
     processed: bool
     """True if a process works on some of the files."""
 
@@ -257,6 +271,7 @@ NOTHING: Final = Figures(
     sub_orders=Bounds(0, 0),
     storage_sub_orders=Bounds(0, 0),
     read_files=0,
+    checked_files=0,
     processed=False,
 )
 
@@ -284,6 +299,7 @@ def figures_of(
         sub_orders=_together(one.sub_orders for one in parts),
         storage_sub_orders=_together(one.storage_sub_orders for one in parts),
         read_files=sum(one.read_files for one in parts),
+        checked_files=0,
         processed=any(one.processed for one in parts),
     )
 
@@ -322,6 +338,7 @@ def _counted(selection: DatasetSelection, tally: Tally) -> Figures:
         sub_orders=_bounds_of(everything, tally, processed=processed),
         storage_sub_orders=_bounds_of(storage, tally, processed=processed),
         read_files=tally.files,
+        checked_files=0,
         processed=processed,
     )
 
@@ -361,6 +378,7 @@ def _projected(selection: DatasetSelection, tally: Tally, batch_bytes: int) -> F
         sub_orders=Bounds(storage.least + external.least, storage.greatest + external.greatest),
         storage_sub_orders=storage,
         read_files=read,
+        checked_files=0,
         processed=selection.process is not None,
     )
 
@@ -423,6 +441,27 @@ def _external_bounds(files: int) -> Bounds:
     if not files:
         return Bounds(0, 0)
     return Bounds(1, files // MAX_EXTERNAL_FILES + 1)
+
+
+def sample_of(tallies: Iterable[Tally]) -> list[Checksum]:
+    """Return the files about which storage is asked."""
+    return nsmallest(SAMPLE, {one for tally in tallies for one in tally.sample})
+
+
+def corrected(figures: Figures, *, checked: int, available: int) -> Figures:
+    """Return the figures, with the share of files on tape that storage has at hand as online."""
+    if not checked:
+        return figures
+    nearline, online = figures.places[Place.NEARLINE], figures.places[Place.ONLINE]
+    moved = Amount(
+        _scaled(available, nearline.files, checked), _scaled(available, nearline.bytes, checked)
+    )
+    places = {
+        **figures.places,
+        Place.ONLINE: Amount(online.files + moved.files, online.bytes + moved.bytes),
+        Place.NEARLINE: Amount(nearline.files - moved.files, nearline.bytes - moved.bytes),
+    }
+    return replace(figures, places=places, checked_files=checked)
 
 
 def differs(before: Amount, now: Amount) -> bool:

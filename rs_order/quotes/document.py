@@ -53,6 +53,8 @@ class Prospects:
     level: float | None
     samples: int
     expires: timedelta
+    downloads_left: int | None
+    """Files that the owner may still download; None: any number, or it isn't known."""
 
 
 def quote_document(figures: Figures, prospects: Prospects) -> dict[str, Any]:
@@ -73,7 +75,7 @@ def quote_document(figures: Figures, prospects: Prospects) -> dict[str, Any]:
         "expected": time.to_wire() if isinstance(time, QuotedTime) else None,
         **without_nulls(why=time if isinstance(time, Silence) else None),
         "limits": QuotedLimits(
-            download_quota=QuotedQuota(needed=figures.quota),
+            download_quota=QuotedQuota(left=prospects.downloads_left, needed=figures.quota),
             expires=iso_duration(prospects.expires),
         ).to_wire(),
         "blocks": [one.to_wire() for one in _blocks(figures, prospects)],
@@ -125,13 +127,18 @@ def iso_duration(span: timedelta) -> str:
 def _places(figures: Figures) -> QuotedPlaces:
     read = "all" if figures.exact else str(figures.read_files)
     of = "" if figures.exact else f" of {figures.files}"
+    checked = (
+        f"checked with storage for {figures.checked_files}"
+        if figures.checked_files
+        else "not checked with storage"
+    )
     external = figures.places[Place.EXTERNAL]
     return QuotedPlaces(
         online=_amount(figures.places[Place.ONLINE]),
         nearline=_amount(figures.places[Place.NEARLINE]),
         external=QuotedAmount(files=external.files, bytes=external.bytes or None),
         unknown=_amount(figures.places[Place.UNKNOWN]),
-        basis=f"catalog flags of {read}{of} files; storage wasn't asked",
+        basis=f"catalog flags of {read}{of} files, {checked}",
     )
 
 
@@ -192,6 +199,17 @@ def _blocks(figures: Figures, prospects: Prospects) -> Iterator[QuoteBlock]:
             code="your-download-needed",
             text=f"All {prospects.slots} sub-orders that you may have at a time are taken, "
             f"{prospects.owner.slots_waiting} of them until you download them.",
+            hard=False,
+        )
+    yield from _quota_block(figures, prospects.downloads_left)
+
+
+def _quota_block(figures: Figures, left: int | None) -> Iterator[QuoteBlock]:
+    """Yield the block of a quota that is smaller than the order."""
+    if left is not None and left < figures.quota:
+        yield QuoteBlock(
+            code="download-quota",
+            text=f"Your quota allows {left} more downloads; {figures.quota} files of this order count.",
             hard=False,
         )
 

@@ -5,6 +5,7 @@ step that doesn't match the slices done so far was done before and does nothing.
 """
 
 import asyncio
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -21,7 +22,7 @@ from rs_order.core.responses import Rejection
 from rs_order.core.shared_steps import MakeQuoteStep
 from rs_order.domain.files import Product
 from rs_order.domain.identity import Caller
-from rs_order.domain.ids import Tenant
+from rs_order.domain.ids import Checksum, Tenant
 from rs_order.domain.order import expiration
 from rs_order.domain.quotes import (
     MOST_FILES,
@@ -30,17 +31,20 @@ from rs_order.domain.quotes import (
     QuoteId,
     QuoteState,
     Tally,
+    corrected,
     expected_time,
     figures_of,
     files_to_read,
+    sample_of,
     total_of,
 )
 from rs_order.domain.retry import RetryPolicy
 from rs_order.domain.selection import DatasetSelection
-from rs_order.ports import Catalog, Clock, RemoteRejection, RemoteUnavailable
+from rs_order.ports import Catalog, Clock, RemoteError, RemoteRejection, RemoteUnavailable
 from rs_order.quotes.begin import BeginQuotes
 from rs_order.quotes.document import Prospects, failure_text, quote_document
 from rs_order.regards.catalog import RegardsDatasetFiles
+from rs_order.regards.storage import RegardsStorage
 from rs_order.requests.estimate import Estimator
 from rs_order.store.quotes import StoredQuote
 from rs_order.store.unit_of_work import Store, UnitOfWork
@@ -52,6 +56,8 @@ TAKES_OVER: Final = timedelta(seconds=25)
 SLICE_SECONDS: Final = 150.0
 """The longest time of one slice; the reconciler counts on steps that end within three minutes."""
 PAGE_PRODUCTS: Final = 1000
+STORAGE_SECONDS: Final = 5.0
+"""The longest wait for storage: a quote can do without it."""
 
 log = structlog.get_logger(__name__)
 
@@ -132,6 +138,39 @@ class ReadForQuotes:
         return found.products, attached, last
 
 
+@dataclass(frozen=True, slots=True)
+class StorageAnswer:
+    """What storage says about an owner and a sample of files; it may say nothing."""
+
+    downloads_left: int | None = None
+    checked: int = 0
+    available: int = 0
+    """Files of those checked that need no restoration."""
+
+
+class AskAboutFiles:
+    """Asks storage what improves a quote. A quote does without it if storage gives no answer."""
+
+    def __init__(self, storage: RegardsStorage | None) -> None:
+        self._storage = storage
+
+    async def ask(self, tenant: Tenant, owner: str, sample: Sequence[Checksum]) -> StorageAnswer:
+        """Return what storage says within some seconds."""
+        if self._storage is None:
+            return StorageAnswer()
+        left, available = None, None
+        try:
+            async with asyncio.timeout(STORAGE_SECONDS):
+                left = await self._storage.downloads_left(tenant, owner)
+                if sample:
+                    available = await self._storage.available(tenant, owner, sample)
+        except (RemoteError, TimeoutError) as error:
+            log.info("quote-without-storage", tenant=tenant, cause=str(error))
+        if available is None:
+            return StorageAnswer(left)
+        return StorageAnswer(left, len(sample), len(available))
+
+
 class MakeQuotes:
     """Makes quotes, slice by slice."""
 
@@ -140,9 +179,10 @@ class MakeQuotes:
         quotes: BeginQuotes,
         store: Store,
         reader: ReadForQuotes,
+        storage: AskAboutFiles,
         forecasts: Forecasts,
-        clock: Clock,
         *,
+        clock: Clock,
         retries: RetryPolicy,
         slots: int,
         sizes: QuoteSizes,
@@ -151,6 +191,7 @@ class MakeQuotes:
         self._quotes = quotes
         self._store = store
         self._reader = reader
+        self._storage = storage
         self._forecasts = forecasts
         self._clock = clock
         self._retries = retries
@@ -258,6 +299,8 @@ class MakeQuotes:
         """Return the quote with its document: everything that is needed was read."""
         figures = figures_of(selections, quote.tallies, self._sizes.batch_bytes)
         forecast = await self._forecasts.of(tenant)
+        answer = await self._storage.ask(tenant, quote.owner, sample_of(quote.tallies))
+        figures = corrected(figures, checked=answer.checked, available=answer.available)
         now = self._clock.now()
         async with self._store.unit_of_work(tenant) as uow:
             owner = await uow.quotes.situation(quote.owner)
@@ -265,7 +308,13 @@ class MakeQuotes:
         time = expected_time(forecast.outlook, figures, owner, self._slots)
         experience = forecast.experience
         prospects = Prospects(
-            owner, self._slots, time, experience.level, experience.outcomes, expires
+            owner,
+            self._slots,
+            time,
+            experience.level,
+            experience.outcomes,
+            expires,
+            answer.downloads_left,
         )
         return replace(quote, state=QuoteState.READY, document=quote_document(figures, prospects))
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request
+from pydantic import BaseModel
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
@@ -99,6 +101,12 @@ def _attachment(filename: str) -> str:
     return f"attachment; filename*=UTF-8''{quote(filename)}"
 
 
+class Checksums(BaseModel):
+    """The files whose availability is asked for."""
+
+    checksums: list[str]
+
+
 class QuotaError(Exception):
     """The user may not download now; the message is the body of the 429."""
 
@@ -128,6 +136,17 @@ class Quotas:
     def end(self, identity: Identity) -> None:
         self._running[identity.tenant, identity.email] -= 1
 
+    def current(self, identity: Identity, email: str) -> dict[str, Any]:
+        """Return the limits of a user, and what they have used."""
+        key, limits = (identity.tenant, email), self._faults.quotas.get(email)
+        return {
+            "email": email,
+            "maxQuota": _limit(limits.max_files if limits else None),
+            "rateLimit": _limit(limits.max_rate if limits else None),
+            "currentQuota": self._files[key],
+            "currentRate": self._running[key],
+        }
+
     def clear(self) -> None:
         self._files.clear()
 
@@ -136,6 +155,10 @@ def _check(what: str, maximum: int | None, wanted: int, email: str) -> None:
     if maximum is not None and wanted > maximum:
         excess = wanted - maximum
         raise QuotaError(f"Download {what} of {maximum} exceeded (by {excess}) for user {email}.")
+
+
+def _limit(maximum: int | None) -> int:
+    return -1 if maximum is None else maximum
 
 
 _STATUS = {Readiness.PENDING: 202, Readiness.ABSENT: 410}
@@ -156,6 +179,19 @@ def storage_router(
         if readiness is not Readiness.READY:
             return Response(status_code=_STATUS[readiness])
         return _counted(file, identity) if file.type == "RAWDATA" else Download(file, faults)
+
+    @router.get("/quota/current/{email}")
+    async def current_quota(request: Request, email: str) -> Response:
+        return answer(quotas.current(caller(request), email))
+
+    @router.post("/resources/availability/status")
+    async def availability(request: Request, wanted: Checksums) -> Response:
+        tenant, found = caller(request).tenant, []
+        for checksum in wanted.checksums:
+            file = await holdings.stored_file(checksum)
+            ready = file is not None and restores.readiness(tenant, file) is Readiness.READY
+            found.append({"checksum": checksum, "available": ready})
+        return answer(found)
 
     def _counted(file: DataFile, identity: Identity) -> Response:
         try:

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from rs_order.sandbox.faults import Outage, OutageMode, Service
+from rs_order.sandbox.faults import Outage, OutageMode, Quota, Service
 from rs_order.sandbox.simulated_platform import BUNDLED_ARCHIVE
 from tests.acceptance.platform import Platform
 from tests.acceptance.shared_platform import EVE_01, EVE_01_BYTES, new_user, until_rows
@@ -74,7 +74,7 @@ async def test_a_quote_of_one_file_on_tape(here: Platform) -> None:
         "nearline": {"files": 1, "bytes": EVE_01_BYTES},
         "external": {"files": 0},
         "unknown": {"files": 0, "bytes": 0},
-        "basis": "catalog flags of all files; storage wasn't asked",
+        "basis": "catalog flags of all files, checked with storage for 1",
     }
     assert made["subOrders"] == {"min": 1, "max": 1}
     assert (made["expected"], made["why"]) == (None, "no-history")
@@ -266,6 +266,51 @@ async def test_files_that_storage_was_asked_for(here: Platform) -> None:
     here.sandbox.restores.release()
 
     assert made["alreadyRequested"] == {"files": 1, "bytes": EVE_01_BYTES}
+
+
+async def test_files_that_storage_has_at_hand(here: Platform) -> None:
+    """They are online, whatever the catalog says, after another order brought them back from tape."""
+    correlation_id = await here.peer.order(EVE_01, user=new_user(here))
+    await here.peer.until_final(correlation_id)
+    made = await quote_of(here, new_user(here), queries=["productId:EVE_0*"])
+    where = made["where"]
+
+    assert where["online"] == {"files": 1, "bytes": EVE_01_BYTES}
+    assert where["nearline"]["files"] == made["files"] - 1
+    assert where["basis"] == f"catalog flags of all files, checked with storage for {made['files']}"
+
+
+@pytest.mark.parametrize("outage", [None, Outage(mode=OutageMode.DOWN)], ids=["up", "down"])
+async def test_a_quota_that_is_smaller_than_the_order(
+    here: Platform, outage: Outage | None
+) -> None:
+    """A block before anything is downloaded. Without an answer of storage, a quote does without it."""
+    jane, john = new_user(here), new_user(here)
+    here.sandbox.faults.quotas = {
+        jane: Quota(max_files=2),
+        john: Quota(max_files=1000),
+    }
+    if outage:
+        here.sandbox.faults.outages = {Service.STORAGE: outage}
+    made = await quote_of(here, jane, queries=["productId:EVE_0*"])
+    enough = await quote_of(here, john, queries=["productId:EVE_0*"])
+    needed = made["limits"]["downloadQuota"]["needed"]
+
+    assert needed == made["files"] > 2
+    assert enough["blocks"] == []
+    if outage:
+        assert made["limits"]["downloadQuota"] == {"needed": needed}
+        assert made["where"]["basis"] == "catalog flags of all files, not checked with storage"
+        assert made["blocks"] == []
+    else:
+        assert made["limits"]["downloadQuota"] == {"left": 2, "needed": needed}
+        assert made["blocks"] == [
+            {
+                "code": "download-quota",
+                "text": f"Your quota allows 2 more downloads; {needed} files of this order count.",
+                "hard": False,
+            }
+        ]
 
 
 async def test_advice_about_quicklooks(here: Platform) -> None:

@@ -139,6 +139,7 @@ class AppHarness:
             users=self.users,
             catalog=self.catalog,
             dam=None,
+            storage=None,
             projects=None,
             processes=None,
             connections=None,

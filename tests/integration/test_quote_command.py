@@ -52,7 +52,7 @@ async def test_a_quote_is_shown(app: AppHarness, quote: Command) -> None:
         "files             2, 20 bytes, of 2 products",
         "  on tape         1, 10 bytes",
         "  external        1, 10 bytes",
-        "known from        catalog flags of all files; storage wasn't asked",
+        "known from        catalog flags of all files, not checked with storage",
         "sub-orders        2, 2 at a time",
         "expected          unknown (no-history)",
     ]

@@ -12,7 +12,14 @@ from rs_order.core.shared_steps import MakeQuoteStep, ReconcileStep
 from rs_order.domain.identity import Caller
 from rs_order.domain.quotes import MOST_FILES, QuoteFailure, QuoteState
 from rs_order.ports import RemoteRejection, RemoteUnavailable
-from rs_order.quotes.make import PAGE_PRODUCTS, TAKES_OVER, MakeQuotes, QuoteSizes, ReadForQuotes
+from rs_order.quotes.make import (
+    PAGE_PRODUCTS,
+    TAKES_OVER,
+    AskAboutFiles,
+    MakeQuotes,
+    QuoteSizes,
+    ReadForQuotes,
+)
 from rs_order.reconcile.rebuild_steps import HANDLING, RebuildRemotePageStep
 from rs_order.requests.estimate import Estimator
 from rs_order.requests.retention import PurgeInboxStep
@@ -40,8 +47,9 @@ def made_by(app: AppHarness, **sizes: Any) -> MakeQuotes:
         app.application.quotes.begin,
         app.store,
         reader,
+        AskAboutFiles(None),
         shared.forecasts,
-        app.clock,
+        clock=app.clock,
         retries=shared.retries,
         slots=2,
         sizes=QuoteSizes(**{"batch_bytes": 10**8, **sizes}),

@@ -21,11 +21,13 @@ from rs_order.domain.quotes import (
     Place,
     QuoteId,
     Tally,
+    corrected,
     differs,
     expected_time,
     figures_of,
     files_to_read,
     rounded_time,
+    sample_of,
 )
 from rs_order.domain.selection import DatasetSelection, TypeTotals
 from rs_order.quotes.document import iso_duration
@@ -278,3 +280,29 @@ def test_ids_of_quotes() -> None:
     assert {quote_id_of(name) for name in ("12", "q-", "q-x", "q--1", "q-²", "Q-1", "q-1 ")} == {
         None
     }
+
+
+def test_the_share_that_storage_has_at_hand_is_online() -> None:
+    """Of the files on tape, in proportion to those that were checked."""
+    figures = figures_of(
+        [a_selection([])], [read([a_product(*(a_file(10) for _ in range(100)))])], BATCH
+    )
+    changed = corrected(figures, checked=10, available=4)
+
+    assert changed.places[Place.ONLINE] == Amount(40, 400)
+    assert changed.places[Place.NEARLINE] == Amount(60, 600)
+    assert (changed.files, changed.checked_files) == (100, 10)
+    assert corrected(figures, checked=0, available=0) is figures
+
+
+def test_storage_is_asked_about_five_hundred_files() -> None:
+    """Of all selections together; only those on tape."""
+    tallies = [
+        read([a_product(*(a_file(checksum=f"{n:03}-{kind}") for n in range(400)))]) for kind in "ab"
+    ]
+    online = Tally()
+    online.add_page([a_product(a_file(checksum="0")._replace(online=True))], None, BATCH, last=True)
+
+    assert sample_of([*tallies, online]) == sorted(
+        f"{n:03}-{kind}" for n in range(250) for kind in "ab"
+    )
