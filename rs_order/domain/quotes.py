@@ -499,7 +499,8 @@ def expected_time(
 ) -> Range | Silence:
     """Return when storage has brought all files back, in seconds, or why nobody can say (faces.md Q-4).
 
-    The bytes that storage was asked for come first, then those that the owner has in their queue.
+    The bytes that storage was asked for come first, then those that the owner has in their queue. Files that
+    storage is bringing back already aren't asked for again.
     """
     if owner.maintenance:
         return Silence.MAINTENANCE
@@ -509,7 +510,7 @@ def expected_time(
         return Silence.DOWNLOAD_NEEDED
     if figures.processed:
         return Silence.PROCESS_RUNNING
-    size = owner.queued_bytes + figures.places[Place.NEARLINE].bytes
+    size = owner.queued_bytes + max(0, figures.places[Place.NEARLINE].bytes - figures.awaited.bytes)
     guess = outlook.experience.guess(outlook.awaited_bytes, size)
     found = outlook.experience.answer(guess, late=outlook.late)
     if isinstance(found, Range) and found.latest > LONGEST_TIME.total_seconds():

@@ -251,6 +251,19 @@ def test_when_it_is_expected(
     assert expected_time(outlook, figures, owner, 2) == expected
 
 
+def test_files_that_storage_brings_back_already_take_no_time() -> None:
+    """They are among the bytes that are awaited."""
+    file = a_file(10)
+    tally = Tally()
+    tally.add_page(
+        [a_product(file)], None, BATCH, awaited={file.checksum or Checksum("")}, last=True
+    )
+    figures = figures_of([a_selection([])], [tally], BATCH)
+
+    found = expected_time(Outlook(KNOWN, 10, late=False), figures, OwnerSituation(), 2)
+    assert found == Range(5.0, 5.0)
+
+
 def test_times_are_rounded_outward() -> None:
     """As expected instants are (Y-8)."""
     assert rounded_time(Range(299, 301)) == (timedelta(), timedelta(minutes=10))
