@@ -352,6 +352,19 @@ class Settings(BaseSettings):
         "0: no limit.",
         json_schema_extra=_property("regards.jobs.pool.size"),
     )
+    max_files_at_storage: int = Field(
+        0,
+        ge=0,
+        le=10**15,
+        description="Files of the sub-orders that are requested from storage and not settled, over all "
+        "tenants; 0: no limit.",
+    )
+    max_bytes_at_storage: int = Field(
+        0,
+        ge=0,
+        le=10**18,
+        description="Bytes of these sub-orders; 0: no limit.",
+    )
     share_half_life_hours: float = Field(
         6,
         gt=0,

@@ -16,6 +16,7 @@ from rs_order.downloads.settle import SettleDownloads
 from rs_order.holds.holding import HoldWork
 from rs_order.reconcile.runs import ReconcilerRuns, count_drift
 from rs_order.requests.estimate import Estimator
+from rs_order.shares.limits import ManageLimits
 from rs_order.shares.weights import ManageShares
 
 
@@ -36,6 +37,7 @@ class Application:
     dead_letters: DeadLetterServices
     holds: HoldWork
     shares: ManageShares
+    limits: ManageLimits
     quotes: Quotes
 
 
@@ -73,6 +75,7 @@ def compose_application(
         ),
         holds=features.holds(shared),
         shares=ManageShares(shared.store, shared.clock, shared.limits),
+        limits=ManageLimits(shared.store, shared.limits),
         quotes=features.quotes(shared, estimator),
     )
     shared.steps.on(LetterRunStep, application.dead_letters.runs.handle)

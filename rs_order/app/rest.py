@@ -33,6 +33,7 @@ from rs_order.rest.rest_app import RestSettings, create_rest_app
 from rs_order.rest.security import security_router
 from rs_order.rest.tokens import TokenVerifier
 from rs_order.settings import Settings
+from rs_order.shares.limits import ManageLimits
 from rs_order.shares.routes import shares_router
 from rs_order.shares.weights import ManageShares
 from rs_order.store.audit import Audit
@@ -75,6 +76,7 @@ class RestServices:
     files: FileListServices
     health: Health
     holds: HoldServices
+    limits: ManageLimits
     metrics: Metrics
     orders: OrderServices
     quotes: QuoteServices
@@ -137,7 +139,7 @@ def _tenant_routers(services: RestServices) -> list[APIRouter]:
         audit_router(access, services.audit),
         dead_letters_router(access, services.dead_letters),
         holds_router(access, services.holds),
-        shares_router(access, services.shares),
+        shares_router(access, services.shares, services.limits),
     ]
 
 
@@ -178,6 +180,7 @@ def rest_services(
         files=FileListServices(views, FileViews(pool), shared.links),
         health=health,
         holds=HoldServices(application.holds, HoldViews(pool)),
+        limits=application.limits,
         metrics=metrics,
         orders=OrderServices(
             application.orders.create,

@@ -149,7 +149,9 @@ def slot_limits(settings: Settings) -> SlotLimits:
     return SlotLimits(
         settings.max_storage_files_jobs_per_user,
         settings.jobs_pool_size,
-        timedelta(hours=settings.share_half_life_hours),
+        settings.max_files_at_storage,
+        settings.max_bytes_at_storage,
+        half_life=timedelta(hours=settings.share_half_life_hours),
     )
 
 

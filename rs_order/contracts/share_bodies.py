@@ -2,8 +2,18 @@
 
 from pydantic import ConfigDict, Field
 
-from rs_order.contracts.wire import LONGEST_REASON, Instant, Text, WireModel
-from rs_order.domain.shares import HEAVIEST, LIGHTEST, CapacityQueue, Share, ShareKind, Waiter
+from rs_order.contracts.wire import LONGEST_REASON, Instant, Long, Text, WireModel
+from rs_order.domain.shares import (
+    HEAVIEST,
+    LIGHTEST,
+    Amount,
+    CapacityQueue,
+    LimitKind,
+    Limits,
+    Share,
+    ShareKind,
+    Waiter,
+)
 
 
 class WeightRequest(WireModel):
@@ -68,6 +78,63 @@ class WaiterDto(WireModel):
         if not visible:
             return cls(position=position)
         return cls(position=position, tenant=waiter.tenant, user=waiter.owner, rank=waiter.rank)
+
+
+class AmountDto(WireModel):
+    """Sub-orders, files and bytes that storage is asked for; in a limit, 0 means none."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    sub_orders: int = Field(alias="subOrders", examples=[20])
+    files: int = Field(examples=[10_000])
+    bytes: int = Field(examples=[2_000_000_000_000])
+
+    @classmethod
+    def of(cls, amount: Amount) -> "AmountDto":
+        return cls(sub_orders=amount.sub_orders, files=amount.files, bytes=amount.bytes)
+
+
+class LimitRequest(WireModel):
+    """The limits of a project, or of each of its users; 0: none."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    tenant: Text | None = Field(None, description="Absent: the caller's project.")
+    kind: LimitKind = Field(description="`user`: of each user of the project.")
+    sub_orders: Long = Field(0, alias="subOrders", examples=[20])
+    files: Long = Field(0, examples=[10_000])
+    bytes: Long = Field(0, examples=[2_000_000_000_000])
+    reason: Text = Field(
+        description=f"At most {LONGEST_REASON} characters.", examples=["a campaign"]
+    )
+
+    @property
+    def limit(self) -> Amount:
+        return Amount(self.sub_orders, self.files, self.bytes)
+
+
+class LimitsDto(WireModel):
+    """The limits that concern a project, and what storage was asked for and has not settled for it."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    tenant: str = Field(examples=["project1"])
+    of_service: AmountDto = Field(alias="ofService")
+    of_tenant: AmountDto = Field(alias="ofTenant")
+    of_user: AmountDto = Field(alias="ofUser", description="Of each user.")
+    in_flight: AmountDto | None = Field(
+        None, alias="inFlight", description="Absent while nothing is limited."
+    )
+
+    @classmethod
+    def of(cls, limits: Limits) -> "LimitsDto":
+        return cls(
+            tenant=limits.tenant,
+            of_service=AmountDto.of(limits.of_service),
+            of_tenant=AmountDto.of(limits.of_tenant),
+            of_user=AmountDto.of(limits.of_user),
+            in_flight=None if limits.in_flight is None else AmountDto.of(limits.in_flight),
+        )
 
 
 class QueueDto(WireModel):

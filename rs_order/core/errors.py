@@ -16,6 +16,7 @@ UseCaseRejected
 │   ├── LabelRejected      the label is too long, or another order has it
 │   ├── HoldRejected       a hold has no end in the future, or is of two things
 │   ├── WeightRejected     a weight is out of range, or of two things
+│   ├── LimitRejected      a limit is out of range
 │   └── ReasonRejected     an operator's reason is missing or too long
 ├── FilterAndProcess       a dataset has either a file filter or a process
 ├── TooManyItems           there are more items than a process or a search accepts
@@ -138,6 +139,13 @@ class HoldRejected(OperatorInputRejected):
 
 class WeightRejected(OperatorInputRejected):
     """The weight is out of range, or names two things."""
+
+
+class LimitRejected(OperatorInputRejected):
+    """The limit is out of range."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"A limit is from 0 (none) to {most}", code="limit-out-of-range")
 
 
 class ReasonRejected(OperatorInputRejected):

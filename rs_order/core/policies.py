@@ -6,7 +6,7 @@ from typing import Final
 
 from rs_order.domain.retry import RetryPolicy
 from rs_order.domain.scheduling import PassLimits
-from rs_order.domain.shares import HALF_LIFE
+from rs_order.domain.shares import HALF_LIFE, NOTHING, Amount
 
 
 def remote_retries(deadline: timedelta = timedelta(seconds=600)) -> RetryPolicy:
@@ -38,7 +38,7 @@ def mail_retries() -> RetryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class SlotLimits:
-    """The most sub-orders that may run at the same time; 0 means no limit."""
+    """The most that may run at the same time; 0 means no limit."""
 
     per_user: int = 2
     """``regards.order.max.storage.files.jobs.per.user``: for sub-orders of one user that run
@@ -46,8 +46,22 @@ class SlotLimits:
     service: int = 0
     """``regards.jobs.pool.size``: for sub-orders of all tenants whose files storage was
     asked for and has not settled."""
+    files: int = 0
+    """For the files of these sub-orders."""
+    bytes: int = 0
+    """For the bytes of these sub-orders."""
     half_life: timedelta = HALF_LIFE
     """The time in which recent use, by which owners share the capacity of the service, is halved."""
+
+    @property
+    def of_service(self) -> Amount:
+        """Return what may be in flight at storage, of all tenants."""
+        return Amount(self.service, self.files, self.bytes)
+
+    @property
+    def limited(self) -> bool:
+        """True if the service has a limit."""
+        return self.of_service != NOTHING
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from rs_order.core import responses
 from rs_order.core.links import DownloadLinks, Links
@@ -18,9 +19,13 @@ from rs_order.domain.estimates import ONLINE, Sample
 from rs_order.domain.ids import OrderId, SubOrderId
 from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order, expiration
+from rs_order.domain.shares import Room
 from rs_order.domain.states import FileMove, SubOrderKind, SubOrderState
 from rs_order.domain.sub_order import SubOrder
 from rs_order.store.unit_of_work import UnitOfWork
+
+MOST_WOKEN: Final = 100
+"""Owners who are woken at the same time. Their passes wake the next ones."""
 
 
 async def wake_next_waiters(uow: UnitOfWork, limits: SlotLimits) -> None:
@@ -29,13 +34,12 @@ async def wake_next_waiters(uow: UnitOfWork, limits: SlotLimits) -> None:
     All free capacity is counted, and not only what was just released. This makes up for capacity that
     its owner didn't need.
     """
-    if not limits.service:
-        return
     await uow.capacity.lock()
     claims = await uow.capacity.claims(owner="")
-    free = limits.service - claims.used - claims.promised
+    free = limits.service - claims.taken.sub_orders if limits.service else MOST_WOKEN
     if free > 0 and claims.others_wait:
-        waiters = await uow.capacity.next_waiters(free)
+        room = Room(limits.of_service, claims.taken)
+        waiters = await uow.capacity.next_waiters(min(free, MOST_WOKEN), room)
         await uow.messages.send([ScheduleStep(owner).to(tenant) for tenant, owner in waiters])
 
 
@@ -144,20 +148,25 @@ class Settlement:
 
     async def _free_slots(self, uow: UnitOfWork, changes: Sequence["_Change"]) -> None:
         owners = {change.sub_order.owner for change in changes if change.freed_slot}
+        stopped = [change.sub_order for change in changes if change.stopped_running]
+        if await self.release_capacity(uow, [one.id for one in stopped]):
+            owners |= {one.owner for one in stopped}
         await uow.messages.send([ScheduleStep(owner).to(uow.tenant) for owner in sorted(owners)])
-        await self.release_capacity(
-            uow, [change.sub_order.id for change in changes if change.stopped_running]
-        )
 
-    async def release_capacity(self, uow: UnitOfWork, ended: Sequence[SubOrderId]) -> None:
-        """Release the capacity of sub-orders that no longer run, and wake the next waiters of any tenant."""
+    async def release_capacity(self, uow: UnitOfWork, ended: Sequence[SubOrderId]) -> bool:
+        """Release the capacity of sub-orders that no longer run, and wake the next waiters of any tenant.
+
+        Return whether their owners may wait for it themselves, because each user of the tenant has limits.
+        """
         if not ended:
-            return
-        if self._limits.service:
+            return False
+        if self._limits.limited:
             # Otherwise a pass that finds no capacity could begin to wait just after this check.
             await uow.capacity.lock()
-        await uow.capacity.release(ended)
-        await wake_next_waiters(uow, self._limits)
+        released = await uow.capacity.release(ended)
+        if self._limits.limited or released.counted:
+            await wake_next_waiters(uow, self._limits)
+        return released.users_are_limited
 
 
 class _Change:

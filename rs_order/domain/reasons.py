@@ -207,6 +207,9 @@ class OrderFacts:
     held_since: datetime | None = None
     slots: Slots = Slots()
     service_is_full: bool = False
+    """True if the owner waits for capacity of the service or of the tenant."""
+    user_is_full: bool = False
+    """True if the limits of each user have no room for the owner's next sub-order."""
     files_known: bool = True
     """False while its files are read from the catalog: then nothing of it is shown."""
     groups: Sequence[SubOrderGroup] = ()
@@ -355,6 +358,8 @@ def _code_of_ready(facts: OrderFacts, group: SubOrderGroup, slots_per_user: int)
         return _CODE.REQUEST_QUEUED
     if slots_per_user and facts.slots.taken >= slots_per_user:
         return _CODE.YOUR_DOWNLOAD_NEEDED if facts.slots.waiting else _CODE.YOUR_LIMIT
+    if facts.user_is_full:
+        return _CODE.YOUR_LIMIT
     return _CODE.SERVICE_LIMIT if facts.service_is_full else _CODE.REQUEST_QUEUED
 
 

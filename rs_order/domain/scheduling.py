@@ -38,8 +38,8 @@ class Decision:
 
     start: tuple[SubOrderId, ...]
     """In the order in which they start."""
-    waiting_rank: datetime | None = None
-    """Rank of the first sub-order that waits for capacity of the service; None: none waits."""
+    waits: Candidate | None = None
+    """The first sub-order that waits for capacity of the service or of the tenant; None: none does."""
     again: bool = False
     """True if a further pass is needed, because it may start more within the limits."""
 
@@ -63,8 +63,8 @@ def decide(
         queue: the owner's first sub-orders by rank, one more than ``slots_of_pass``, so that it shows
             if any is left.
         without_slot: the first sub-orders that need neither slot nor capacity, as many as a pass may start.
-        slots: free slots of the owner; None: the owner has no limit.
-        capacity: how many more sub-orders the service may run; None: it has no limit.
+        slots: how many more the owner's own limits allow; None: they allow all.
+        capacity: how many more the limits of tenant and service allow; None: they allow all.
         limits: the limits of the pass.
     """
     wanted = slots_of_pass(slots, limits)
@@ -81,7 +81,7 @@ def decide(
     started = [one for one in without_slot if one.may_start] + chosen
     return Decision(
         start=tuple(one.id for one in started),
-        waiting_rank=left[0].rank if waits else None,
+        waits=left[0] if waits else None,
         again=again,
     )
 

@@ -85,7 +85,8 @@ class RepairOrder:
             await uow.messages.send(
                 [ScheduleStep(owner).to(tenant) for owner in await uow.capacity.woken()]
             )
-            await wake_next_waiters(uow, self._limits)
+            if self._limits.limited or await uow.capacity.counted_claims("") is not None:
+                await wake_next_waiters(uow, self._limits)
         for sub_order in released:
             drift = Drift("running_sub_order", sub_order, {"capacity": ("acquired", "released")})
             self._report(tenant, drift, repaired=True)

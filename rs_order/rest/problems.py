@@ -43,6 +43,7 @@ class ProblemCode(StrEnum):
     UNKNOWN_HOLD = "unknown-hold"
     WEIGHT_OUT_OF_RANGE = "weight-out-of-range"
     WEIGHT_OF_TWO = "weight-of-two"
+    LIMIT_OUT_OF_RANGE = "limit-out-of-range"
     UNKNOWN_ORDER = "unknown-order"
     INVALID_INPUT = "invalid-input"
     NOT_SUPPORTED = "not-supported"
@@ -134,6 +135,12 @@ PROBLEMS: Final[Mapping[ProblemCode, ProblemType]] = {
         "Weight of two",
         "A weight is of a user, of a role, or of the project.",
         "Name a user or a role, not both.",
+    ),
+    ProblemCode.LIMIT_OUT_OF_RANGE: ProblemType(
+        422,
+        "Limit out of range",
+        "A limit is from 0 to 1000000000000000000; 0 means none.",
+        "Give another limit.",
     ),
     ProblemCode.UNKNOWN_ORDER: ProblemType(
         404,

@@ -352,6 +352,21 @@ PREVIEW_SHARE: Final = Resource(
     of_tenant=False,
 )
 
+LIST_LIMITS: Final = Resource(
+    "GET", "/limits", PROJECT_ADMIN, _SHARES, "List limits at storage", of_tenant=False
+)
+CHANGE_LIMIT: Final = Resource(
+    "PUT", "/limits", PROJECT_ADMIN, _SHARES, "Set a limit at storage", of_tenant=False
+)
+PREVIEW_LIMIT: Final = Resource(
+    "POST",
+    "/limits/preview",
+    PROJECT_ADMIN,
+    _SHARES,
+    "See who would start next with a limit",
+    of_tenant=False,
+)
+
 _PROGRESS: Final = "OrderProgressController"
 GET_PROGRESS: Final = Resource(
     "GET",

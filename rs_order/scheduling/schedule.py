@@ -11,7 +11,7 @@ from rs_order.core.shared_steps import ScheduleStep
 from rs_order.domain.identity import INSTANCE
 from rs_order.domain.ids import OrderId, SubOrderId, Tenant
 from rs_order.domain.scheduling import Candidate, decide, slots_of_pass
-from rs_order.domain.shares import Amount
+from rs_order.domain.shares import NOTHING, Amount
 from rs_order.domain.states import FileState, OrderStatus, SubOrderKind, SubOrderState
 from rs_order.domain.sub_order import SubOrder
 from rs_order.ports import Clock
@@ -27,6 +27,17 @@ class _Waiting:
     rank: datetime
     role: str
     """Of the owner."""
+    asks: Amount
+    """What it asks of storage."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Passed:
+    """What a pass leaves to be done."""
+
+    limited: bool
+    """True if the capacity is counted."""
+    waits: _Waiting | None = None
 
 
 class ScheduleSubOrders:
@@ -65,18 +76,17 @@ class ScheduleSubOrders:
         self, tenant: Tenant, owner: str, forecast: Forecast, askers: Collection[OrderId]
     ) -> None:
         async with self._store.unit_of_work(tenant, schedules=owner) as uow:
-            waits = await self._pass(uow, owner, forecast, askers)
-            if self._limits.service:
-                await self._queue_for_capacity(uow, owner, waits)
-            await wake_next_waiters(uow, self._limits)
+            passed = await self._pass(uow, owner, forecast, askers)
+            if passed.limited:
+                await self._queue_for_capacity(uow, owner, passed.waits)
+                await wake_next_waiters(uow, self._limits)
 
     async def begin(self) -> None:
         """Compare uses by the half-life of the settings. Without a limit, forget who waited for capacity."""
         async with self._store.unit_of_work(INSTANCE) as uow:
             await uow.capacity.lock()
-            if self._limits.service:
-                await uow.capacity.keep_half_life(self._limits.half_life)
-            else:
+            await uow.capacity.keep_half_life(self._limits.half_life)
+            if not self._limits.limited:
                 await uow.capacity.stop_to_count()
 
     async def resume(self, tenant: Tenant) -> None:
@@ -87,42 +97,49 @@ class ScheduleSubOrders:
 
     async def _pass(
         self, uow: UnitOfWork, owner: str, forecast: Forecast, askers: Collection[OrderId]
-    ) -> _Waiting | None:
+    ) -> _Passed:
         """Lock the orders in the owner's queue, decide which sub-orders start, and start them.
 
-        Return what waits for capacity of the service, or None. ``askers``: orders that are locked, too,
-        because they have asked for the same files.
+        ``askers``: orders that are locked, too, because they have asked for the same files.
         """
         found = await self._queue(uow, owner)
+        limited = self._limits.limited or found.limited
         slots = self._limits.per_user - found.slots_taken if self._limits.per_user else None
         wanted = slots_of_pass(slots, self._pass_limits)
         queue = found.with_slot[: wanted + 1] if wanted else []
         without_slot = found.without_slot
         ready = [*queue, *without_slot]
         if not ready:
-            return None
+            return _Passed(limited)
         queued = {one.order_id for one in ready}
         orders = await uow.orders.lock(sorted(queued | set(askers)), filling=False)
         running = {order.id: order for order in orders if order.status is OrderStatus.RUNNING}
         loaded = await _load(uow, (one.id for one in ready if one.order_id in running))
         asked = await _asked_of_storage(uow, loaded.values())
+        startable = [asked[one.id] for one in queue if one.id in asked][:wanted]
+        if limited and startable:
+            slots, capacity = await self._within_limits(uow, owner, slots, startable)
+        else:
+            capacity = None
         decision = decide(
             _candidates(queue, asked),
             _candidates(without_slot, asked),
             slots=slots,
-            capacity=await self._capacity(uow, owner) if queue else None,
+            capacity=capacity,
             limits=self._pass_limits,
         )
         chosen = [(running[one.order_id], one) for one in map(loaded.__getitem__, decision.start)]
         if chosen:
             await self._ask.first(uow, chosen, forecast, {order.id for order in orders})
-            await self._save_started(uow, owner, [one for _, one in chosen], asked)
+            started = [one for _, one in chosen]
+            await self._save_started(uow, owner, started, asked, limited=limited)
         if decision.again:
             await uow.messages.send([ScheduleStep(owner).to(uow.tenant)])
-        if decision.waiting_rank is None:
-            return None
+        if decision.waits is None:
+            return _Passed(limited)
         role = next(order.role for order in orders if order.owner == owner)
-        return _Waiting(decision.waiting_rank, role)
+        first = decision.waits
+        return _Passed(limited, _Waiting(first.rank, role, asked[first.id]))
 
     async def _queue(self, uow: UnitOfWork, owner: str) -> OwnerQueue:
         """Return the owner's queue as far as a pass needs it, if all slots are free."""
@@ -133,12 +150,20 @@ class ScheduleSubOrders:
             count_slots=bool(self._limits.per_user),
         )
 
-    async def _capacity(self, uow: UnitOfWork, owner: str) -> int | None:
-        """Lock the capacity, and return how much of it the owner may take; None if there is no limit."""
-        if not self._limits.service:
-            return None
+    async def _within_limits(
+        self, uow: UnitOfWork, owner: str, slots: int | None, wanted: Sequence[Amount]
+    ) -> tuple[int | None, int | None]:
+        """Return how many of the wanted sub-orders the owner's limits allow, and the others; None: all.
+
+        It locks the capacity. Limits of each user act like slots: only the owner's own sub-orders make room.
+        """
         await uow.capacity.lock()
-        return (await uow.capacity.claims(owner)).allowance(self._limits.service)
+        claims = await uow.capacity.claims(owner)
+        own = claims.user.fitting(wanted)
+        if own < len(wanted):
+            slots, wanted = own, wanted[:own]
+        shared = claims.allowance(self._limits.of_service, wanted)
+        return slots, shared if shared < len(wanted) else None
 
     async def _queue_for_capacity(
         self, uow: UnitOfWork, owner: str, waits: _Waiting | None
@@ -148,7 +173,7 @@ class ScheduleSubOrders:
         if waits is None:
             await uow.capacity.leave(owner)
         else:
-            await uow.capacity.wait(owner, waits.rank, waits.role)
+            await uow.capacity.wait(owner, waits.rank, waits.role, waits.asks)
 
     async def _save_started(
         self,
@@ -156,10 +181,13 @@ class ScheduleSubOrders:
         owner: str,
         started: Sequence[SubOrder],
         amounts: Mapping[SubOrderId, Amount],
+        *,
+        limited: bool,
     ) -> None:
         """Save sub-orders that were started, with the capacity that those that wait for storage use.
 
         ``amounts``: what each of them needs. What it joined counts for the one that asked.
+        ``limited``: whether recent use counts.
         """
         now = self._clock.now()
         await uow.sub_orders.save(started, now)
@@ -170,7 +198,7 @@ class ScheduleSubOrders:
         }
         if asked:
             await uow.capacity.acquire(owner, asked)
-            if self._limits.service:
+            if limited:
                 use = sum(amount.use for amount in asked.values())
                 await uow.capacity.charge(owner, use, now, self._limits.half_life)
 
@@ -188,7 +216,9 @@ async def _asked_of_storage(
     processed = [one.id for one in ready if one.kind is SubOrderKind.PROCESSING]
     inputs = await uow.inputs.count_pending(processed) if processed else {}
     return {
-        one.id: Amount(1, *inputs.get(one.id, (0, 0)))
+        one.id: Amount(1, *inputs[one.id])
+        if one.id in inputs
+        else NOTHING
         if one.kind is SubOrderKind.PROCESSING
         else Amount(1, one.counters.pending, one.counters.bytes[FileState.PENDING])
         for one in ready

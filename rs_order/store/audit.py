@@ -41,6 +41,7 @@ class AuditAction(StrEnum):
     ORDER_REMOVED = "order.removed"
     ORDER_CANCELLED = "order.cancelled"
     WEIGHT_CHANGED = "weight.changed"
+    LIMIT_CHANGED = "limit.changed"
     HOLD_BEGUN = "hold.begun"
     HOLD_ENDED = "hold.ended"
     DEAD_LETTER_REPLAYED = "dead-letter.replayed"

@@ -168,6 +168,7 @@ def _facts_of(row: Row) -> OrderFacts:
         held_since=row["held_since"],
         slots=Slots(row["slots_taken"], row["slots_waiting"], row["slots_full_since"]),
         service_is_full=row["service_is_full"],
+        user_is_full=row["user_is_full"],
         files_known=row["files_known"],
         groups=groups,
     )

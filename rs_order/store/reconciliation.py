@@ -58,9 +58,9 @@ class WrongClaim:
 
     owner: str
     """Or what else it is of: the tenant, the service."""
-    stored: Sequence[int | None]
-    """Sub-orders, files, bytes, promises, owners who wait; None: nothing is stored."""
-    counted: Sequence[int | None]
+    stored: Sequence[int] | None
+    """Sub-orders, files, bytes, the same of what is promised, and owners who wait; None: no row."""
+    counted: Sequence[int] | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,17 @@
-"""The weights by which tenants and users share the capacity of the service, and their recent uses."""
+"""The weights by which tenants and users share the capacity of the service, their recent uses, and limits."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from rs_order.domain.ids import Tenant
-from rs_order.domain.shares import Share, ShareKind
+from rs_order.domain.shares import NOTHING, Amount, LimitKind, Share, ShareKind
 from rs_order.store.pool import Connection, statements
 
 SQL = statements("shares")
 
 
 class Shares:
-    """The weights and uses of one tenant, inside a unit of work."""
+    """The weights, uses and limits of one tenant, inside a unit of work."""
 
     def __init__(self, connection: Connection, tenant: Tenant) -> None:
         self._connection = connection
@@ -47,6 +47,28 @@ class Shares:
             await self._connection.execute(SQL["reset_role_weight"], self._tenant, name)
         else:
             await self._connection.execute(SQL["set_role_weight"], self._tenant, name, weight)
+
+    async def limits(self) -> Mapping[LimitKind, Amount]:
+        """Return the limits of the tenant, and of each of its users, as far as there are some."""
+        rows = await self._connection.fetch(SQL["limits"], self._tenant)
+        return {
+            LimitKind(row["kind"]): Amount(row["sub_orders"], row["files"], row["bytes"])
+            for row in rows
+        }
+
+    async def set_limit(self, kind: LimitKind, limit: Amount) -> None:
+        """Set a limit; each 0 in it means none."""
+        if limit == NOTHING:
+            await self._connection.execute(SQL["reset_limit"], self._tenant, kind)
+        else:
+            await self._connection.execute(
+                SQL["set_limit"],
+                self._tenant,
+                kind,
+                limit.sub_orders,
+                limit.files,
+                limit.bytes,
+            )
 
 
 def _stored(kind: ShareKind, name: str) -> str:

@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from rs_order.domain.estimates import Sample
 from rs_order.domain.identity import SERVICE
 from rs_order.domain.ids import OrderId, SubOrderId, Tenant
 from rs_order.domain.moves import Reason
-from rs_order.domain.shares import Amount, Claims, Waiter
+from rs_order.domain.shares import Amount, Claims, Room, Waiter, to_promise
 from rs_order.domain.states import SubOrderState
 from rs_order.domain.sub_order import SubOrder
 from rs_order.store.estimates import purge_samples, sample_record
@@ -44,6 +44,8 @@ class OwnerQueue:
     """Sub-orders that count against the owner's concurrency limit (domain.md 6.1)."""
     with_slot: list[ReadySubOrder]
     without_slot: list[ReadySubOrder]
+    limited: bool = False
+    """True if the capacity is counted, because something is limited: the service, a tenant or its users."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +147,10 @@ class SubOrders:
             SQL["owner_queue"], owner, with_slot, without_slot, count_slots, self._tenant
         )
         return OwnerQueue(
-            slots_taken=rows[0]["slots_taken"] if rows else 0,
+            slots_taken=rows[0]["slots_taken"] or 0,
             with_slot=[_ready(row) for row in rows if row["asks_storage"]],
-            without_slot=[_ready(row) for row in rows if not row["asks_storage"]],
+            without_slot=[_ready(row) for row in rows if row["asks_storage"] is False],
+            limited=rows[0]["limited"],
         )
 
     async def release(self, order_ids: Sequence[OrderId], limit: int) -> list[ReleasedSubOrder]:
@@ -195,6 +198,20 @@ def _move(
 
 
 CAPACITY_SQL = statements("capacity")
+NEXT: Final = Amount(1)
+"""A sub-order of which only the number counts."""
+ROOMY: Final = Room()
+"""No limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """What else a release of capacity concerns."""
+
+    counted: bool
+    """True if the capacity is counted, so that others may wait for it."""
+    users_are_limited: bool
+    """True if the owners may wait for it themselves."""
 
 
 class Capacity:
@@ -228,7 +245,16 @@ class Capacity:
         (row,) = await self._connection.fetch(CAPACITY_SQL["claims"], self._tenant, owner)
         if row["used"] is None:
             return None
-        return Claims(row["used"], row["promised"], row["woken"], row["others_wait"])
+        return Claims(
+            row["used"],
+            row["promised"],
+            row["woken"],
+            row["others_wait"],
+            taken=Amount(row["used"] + row["promised"], row["files"], row["bytes"]),
+            tenant=_room(row, "tenant"),
+            tenant_waits=row["tenant_waits"],
+            user=_room(row, "user"),
+        )
 
     async def count(self) -> None:
         """Count all claims, and keep them from then on."""
@@ -259,13 +285,25 @@ class Capacity:
             CAPACITY_SQL["charge"], self._tenant, owner, size, at, half_life.total_seconds()
         )
 
-    async def release(self, sub_orders: Sequence[SubOrderId]) -> None:
-        if sub_orders:
-            await self._connection.execute(CAPACITY_SQL["release"], self._tenant, sub_orders)
+    async def release(self, sub_orders: Sequence[SubOrderId]) -> Released:
+        """Release the capacity of sub-orders; if it is counted, under its lock."""
+        (row,) = await self._connection.fetch(CAPACITY_SQL["release"], self._tenant, sub_orders)
+        return Released(row["counted"], row["users_are_limited"])
 
-    async def wait(self, owner: str, rank: datetime, role: str | None = None) -> None:
-        """Put an owner into the queue for capacity, with the rank of their next ready sub-order."""
-        await self._connection.execute(CAPACITY_SQL["wait"], self._tenant, owner, rank, role)
+    async def wait(
+        self, owner: str, rank: datetime, role: str | None = None, asks: Amount = NEXT
+    ) -> None:
+        """Put an owner into the queue for capacity.
+
+        Args:
+            owner: of the sub-orders.
+            rank: of their next ready sub-order.
+            role: of the owner.
+            asks: what this sub-order asks of storage.
+        """
+        await self._connection.execute(
+            CAPACITY_SQL["wait"], self._tenant, owner, rank, role, asks.files, asks.bytes
+        )
 
     async def leave(self, owner: str) -> None:
         """Take an owner out of the queue for capacity; what was promised to them is free again."""
@@ -274,14 +312,23 @@ class Capacity:
     async def first_waiters(self, limit: int) -> list[Waiter]:
         """Return the owners who start next, the first one first (see ``capacity.sql``)."""
         rows = await self._connection.fetch(CAPACITY_SQL["next_waiters"], limit)
-        return [Waiter(Tenant(row["tenant"]), row["owner"], row["rank"]) for row in rows]
+        return [
+            Waiter(
+                Tenant(row["tenant"]),
+                row["owner"],
+                row["rank"],
+                Amount(1, row["files"], row["bytes"]),
+                _room(row, "tenant"),
+            )
+            for row in rows
+        ]
 
-    async def next_waiters(self, limit: int) -> list[tuple[Tenant, str]]:
+    async def next_waiters(self, limit: int, service: Room = ROOMY) -> list[tuple[Tenant, str]]:
         """Promise capacity for one sub-order to each of the owners who start next, and return them.
 
-        Their next pass takes it or leaves it.
+        Their next pass takes it or leaves it. ``service``: the room in the limits of the service.
         """
-        first = await self.first_waiters(limit)
+        first = to_promise(await self.first_waiters(limit), service)
         waiters = [(one.tenant, one.owner) for one in first]
         if waiters:
             await self._connection.execute(
@@ -295,3 +342,12 @@ class Capacity:
         """Return the owners of the tenant to whom capacity is promised."""
         rows = await self._connection.fetch(CAPACITY_SQL["woken"], self._tenant)
         return [row["owner"] for row in rows]
+
+
+def _room(row: Row, whose: str) -> Room:
+    """Return the limits of a tenant or of each user, and what counts towards them."""
+    limit, taken = (
+        Amount(*(row[f"{prefix}{whose}_{name}"] or 0 for name in ("sub_orders", "files", "bytes")))
+        for prefix in ("most_", "")
+    )
+    return Room(limit, taken)

@@ -195,7 +195,7 @@ class ConnectTenants:
         if not deactivated:
             return
         log.info("tenant-disconnected", project=name)
-        if self._limits.service:
+        if self._limits.limited:
             # Its sub-orders may have used capacity that other tenants wait for. Every instance resumes
             # them, because the one that deactivated the tenant may die before it does.
             await self._resume.all()

@@ -18,7 +18,7 @@ SECTIONS = (6, 7, 9, 10, 11)
 _DEAD_LETTERS = "for operators of this service (docs/operations.md)"
 _PROGRESS = "for users: why an order isn't further (docs/topics/reasons.md)"
 _QUOTES = "for users: what an order would be (docs/topics/quotes.md)"
-_HOLDS = "for operators; holds and shares are ours (docs/topics/shares-and-holds.md)"
+_HOLDS = "for operators; holds, shares and limits are ours (docs/topics/shares-and-holds.md)"
 
 ADDED: Mapping[str, str] = {
     "HEAD /orders/files/{dataFileId}": "rest.md 10.1, quirks: answered there by a whole download",
@@ -42,6 +42,9 @@ ADDED: Mapping[str, str] = {
     "GET /problems/{code}": "explains the codes of failures of endpoints that are ours",
     "POST /holds/preview": _HOLDS,
     "GET /queue": _HOLDS,
+    "GET /limits": _HOLDS,
+    "PUT /limits": _HOLDS,
+    "POST /limits/preview": _HOLDS,
     "GET /shares": _HOLDS,
     "PUT /shares": _HOLDS,
     "POST /shares/preview": _HOLDS,

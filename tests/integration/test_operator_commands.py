@@ -13,7 +13,8 @@ import structlog
 from typer.testing import CliRunner, Result
 
 from rs_order.cli import app
-from rs_order.domain.shares import HALF_LIFE
+from rs_order.domain.ids import SubOrderId
+from rs_order.domain.shares import HALF_LIFE, Amount
 from rs_order.domain.states import FileState, OrderStatus, SubOrderState
 from rs_order.store.pool import Pool
 from rs_order.store.unit_of_work import Store
@@ -237,3 +238,31 @@ async def test_shares_and_the_queue_are_shown_and_changed(command: Command, stor
     assert as_json[-1]["weight"] == 2.0
     assert queue[0] == "Running: 0 of no limit; about to start: 0"
     assert [line.split() for line in queue[2:]] == [["1", "-", "-", "-"], ["2", "-", "-", "-"]]
+
+
+async def test_limits_are_set_previewed_and_listed(command: Command, store: Store) -> None:
+    """Limits of the project and of each user. One that is out of range is one line."""
+    async with store.unit_of_work(TENANT) as uow:
+        await uow.capacity.acquire(OWNER, {SubOrderId(1): Amount(1, 2, 3)})
+        await uow.capacity.wait(OWNER, NOW)
+    set_ = ("limits", "set", "--tenant", TENANT, "--reason", "a small library")
+    preview = await command(*set_, "--files", "1", "--preview")
+    wrong = await command(*set_, "--bytes", "-1")
+    changed = await command(*set_, "--files", "100", "--bytes", "5000")
+    of_users = await command(*set_, "--users", "--sub-orders", "3")
+    listed = (await command("limits", "list", "--tenant", TENANT)).stdout.splitlines()
+    as_json = json.loads((await command("limits", "list", "--tenant", TENANT, "--json")).stdout)
+
+    assert "Nobody waits for capacity" in preview.stdout, preview.output
+    assert (wrong.exit_code, "from 0 (none) to" in wrong.stderr) == (1, True)
+    assert changed.stdout.startswith(
+        f"The limit of {TENANT} is 0 sub-orders, 100 files, 5000 bytes"
+    )
+    assert of_users.stdout.startswith("The limit of each user is 3 sub-orders")
+    assert [line.split()[-3:] for line in listed[1:]] == [
+        ["0", "0", "0"],
+        ["0", "100", "5000"],
+        ["3", "0", "0"],
+        ["1", "2", "3"],
+    ]
+    assert as_json["inFlight"] == {"subOrders": 1, "files": 2, "bytes": 3}

@@ -283,7 +283,7 @@ HOT: list[tuple[str, str, tuple[Any, ...]]] = [
     ("capacity", "claims", ("t1", "user1")),
     ("capacity", "next_waiters", (3,)),
     ("capacity", "wake", (["t1", "t2"], ["user1", "user2"])),
-    ("capacity", "wait", ("t1", "user1", datetime.now(UTC), "REGISTERED_USER")),
+    ("capacity", "wait", ("t1", "user1", datetime.now(UTC), "REGISTERED_USER", 1, 10)),
     ("capacity", "leave", ("t1", "user1")),
     ("capacity", "release", ("t1", [1, 2])),
     ("completions", "known_files", (1, ["5e0c7a52-6f0e-4a5b-8f39-3b1f6f6a8d10"])),

@@ -129,12 +129,29 @@ with step as materialized (
     select 'the claims on the capacity are counted wrongly: ' || coalesce(claim.owner, counted.owner), 0
     from rs_order.capacity_claim claim
     full join rs_order.counted_claim counted using (tenant, owner)
-    where $2 > 0 and rs_order.is_counted() and (
-        coalesce(claim.sub_orders, 0), coalesce(claim.files, 0), coalesce(claim.bytes, 0),
-        coalesce(claim.promised, 0), coalesce(claim.waiting, 0)
-    ) <> (
+    where rs_order.is_counted() and (
+        coalesce(claim.sub_orders, 0), coalesce(claim.files, 0), coalesce(claim.bytes, 0), coalesce(claim.promised, 0),
+        coalesce(claim.promised_files, 0), coalesce(claim.promised_bytes, 0), coalesce(claim.waiting, 0), claim.rank
+    ) is distinct from (
         coalesce(counted.sub_orders, 0), coalesce(counted.files, 0), coalesce(counted.bytes, 0),
-        coalesce(counted.promised, 0), coalesce(counted.waiting, 0))
+        coalesce(counted.promised, 0), coalesce(counted.promised_files, 0), coalesce(counted.promised_bytes, 0),
+        coalesce(counted.waiting, 0), counted.rank)
+    union all
+    -- a sub-order that is larger than a limit runs alone
+    select 'more is in flight than a limit: ' || most.kind || ' ' || claim.owner, claim.files
+    from rs_order.storage_limit most
+    join rs_order.capacity_claim claim on claim.tenant = most.tenant and (claim.owner = '') = (most.kind = 'tenant')
+    where claim.sub_orders + claim.promised > 1
+      and rs_order.has_no_room(most, claim.sub_orders + claim.promised - 1, claim.files, claim.bytes, 0, 0)
+    union all
+    select 'no step starts a user who waits for a tenant with room', claim.waiting
+    from rs_order.capacity_claim claim
+    where claim.owner = '' and claim.tenant <> '' and not claim.blocked and $2 = 0
+      and not exists (select from step where body ->> 'step' = 'schedule')
+      and exists (
+          select from rs_order.waiting_user waiting
+          where waiting.tenant = claim.tenant and waiting.woken_at is null and not exists (
+              select from rs_order.hold where order_id is null and (owner is null or owner = waiting.owner)))
     union all
     select 'a user runs more sub-orders than the limit: ' || owner, running from taken where $1 > 0 and running > $1
     union all
@@ -184,6 +201,19 @@ with step as materialized (
       and not ($1 > 0 and coalesce(taken.slots, 0) >= $1)
       and not exists (select from rs_order.waiting_user waiting
           where waiting.owner = one.owner and woken_at is null)
+      -- a process asks for its inputs, which aren't looked at here
+      and not exists (
+          select from (
+              select next.* from sub_order next
+              join orders on orders.id = next.order_id and orders.status = 'RUNNING'
+              where next.owner = one.owner and next.state = 'READY' and next.asks_storage
+                and not exists (select from retry where order_id = orders.id)
+                and not exists (select from rs_order.hold where hold.order_id = orders.id)
+              order by next.rank limit 1
+          ) as next
+          join rs_order.storage_limit most on most.kind = 'user'
+          where next.kind = 'PROCESSING'
+             or rs_order.user_is_full(most.tenant, one.owner, next.pending_files, next.pending_bytes))
       and not exists (
           select from rs_order.hold
           where (hold.owner is null or hold.owner = one.owner)

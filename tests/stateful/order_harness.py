@@ -28,12 +28,14 @@ from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Checksum, DataFileId, DatasetSelectionId, OrderId
 from rs_order.domain.process import ProcessChoice
 from rs_order.domain.scheduling import PassLimits
+from rs_order.domain.shares import Amount, LimitKind
 from rs_order.orders.create import OrderOptions
 from rs_order.ports import FetchResult, FileOutcome, RemoteRejection, RemoteUnavailable
 from rs_order.reconcile.rebuild_steps import RebuildPageStep, RebuildRemotePageStep
 from rs_order.reconcile.recount import PAUSE, RecountStep
 from rs_order.requests.accept import ArrivedRequest
 from rs_order.settings import Settings
+from rs_order.shares.limits import NewLimit
 from rs_order.store.audit import AuditActor, Door
 from rs_order.store.pool import Connection, Pool, tenant_schema
 from rs_order.store.tenants import Tenants
@@ -153,6 +155,13 @@ class OrderHarness:
             await use_tenant(connection, TENANT)
             await connection.execute(await _deletion(connection))
         await self.check()
+
+    async def limit(self, limits: Mapping[LimitKind, Amount]) -> None:
+        """Limit what is in flight at storage, in all sequences."""
+        for kind, limit in limits.items():
+            new = NewLimit.of(TENANT, kind, limit)
+            by = AuditActor("root@example.org", Door.CLI)
+            await self._application.limits.change(new, reason="random sequences", by=by)
 
     async def check(self, *, steps_exist: bool = True) -> None:
         """Check all invariants; raise an AssertionError if one is violated.

@@ -3,8 +3,9 @@
 import asyncio
 import os
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ import structlog
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
+from rs_order.domain.shares import Amount, LimitKind
 from rs_order.store.migrate import migrate_platform
 from rs_order.store.pool import open_pool
 from rs_order.store.tenants import Tenants
@@ -25,14 +27,18 @@ MOVES = 50
 SEQUENCES = int(os.environ.get("RS_ORDER_TEST_SEQUENCES", "150"))
 """The number of sequences of all modules together."""
 SEED = int(os.environ.get("RS_ORDER_TEST_SEED", "1"))
-MODULES = 2
+MODULES = 3
+NO_LIMITS: Mapping[LimitKind, Amount] = MappingProxyType({})
 TIMEOUT = 600 + SEQUENCES
 """Seconds, for the sequences and the search for the shortest one that fails."""
 
 
-def run_sequences(database_url: str, share: int, **rules: Any) -> None:
+def run_sequences(
+    database_url: str, share: int, limits: Mapping[LimitKind, Amount] = NO_LIMITS, **rules: Any
+) -> None:
     """Run this module's share of the sequences; print a shortened version of one that fails."""
     with _harness(database_url, **rules) as (harness, loop):
+        loop.run_until_complete(harness.limit(limits))
 
         @seed(SEED * MODULES + share)
         @settings(

@@ -117,7 +117,7 @@ def test_what_one_pass_starts(case: Case) -> None:
     first = [100 + number for number in range(case.starts_without_slot)]
     assert decision == Decision(
         start=tuple(SubOrderId(number) for number in (*first, *case.starts)),
-        waiting_rank=None if case.waits is None else NOW + timedelta(hours=case.waits),
+        waits=None if case.waits is None else queue[case.waits],
         again=case.again,
     )
 
@@ -154,6 +154,4 @@ def test_passes_exceed_no_limit_and_skip_no_sub_order(
         assert capacity is None or running <= capacity
         assert passes <= len(files) + 1
 
-    assert (
-        not queue or (slots is not None and running == slots) or decision.waiting_rank is not None
-    )
+    assert not queue or (slots is not None and running == slots) or decision.waits is not None

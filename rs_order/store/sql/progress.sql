@@ -21,6 +21,12 @@ select orders.id, orders.owner, orders.label, orders.status, orders.status_at, o
        slots.taken as slots_taken, slots.waiting as slots_waiting, slots.full_since as slots_full_since,
        exists (select from rs_order.waiting_user waiting
                where waiting.tenant = $2 and waiting.owner = orders.owner) as service_is_full,
+       exists (select from rs_order.storage_limit where tenant = $2 and kind = 'user') and coalesce((
+           select rs_order.user_is_full($2, orders.owner, next.pending_files, next.pending_bytes)
+           from sub_order next
+           where next.owner = orders.owner and next.asks_storage and next.state = 'READY'
+             and orders.status = 'RUNNING'
+           order by next.rank limit 1), false) as user_is_full,
        exists (select from sub_order
                where sub_order.owner = orders.owner and not asks_storage and state = 'READY'
                  and sub_order.order_id = orders.id) as ready_without_slot,

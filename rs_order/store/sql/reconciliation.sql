@@ -185,25 +185,25 @@ returning sub_order_id
 -- Claims of a tenant and its owners that differ from what they count, and the claims of the service, if they aren't those
 -- of its tenants. There is none while nothing is counted. $1 tenant.
 with claim as (
-    select tenant, owner, sub_orders, files, bytes, promised, waiting, rank
+    select tenant, owner, rank,
+        jsonb_build_array(sub_orders, files, bytes, promised, promised_files, promised_bytes, waiting) as numbers
     from rs_order.capacity_claim where tenant in ($1, '')
 ), counted as (
-    select * from rs_order.counted_claim where tenant = $1
+    select tenant, owner, rank,
+        jsonb_build_array(sub_orders, files, bytes, promised, promised_files, promised_bytes, waiting) as numbers
+    from rs_order.counted_claim where tenant = $1
     union all
-    select '', '', sum(sub_orders), sum(files), sum(bytes), sum(promised), sum(waiting), null
+    select '', '', null, jsonb_build_array(
+        coalesce(sum(sub_orders), 0), coalesce(sum(files), 0), coalesce(sum(bytes), 0), coalesce(sum(promised), 0),
+        coalesce(sum(promised_files), 0), coalesce(sum(promised_bytes), 0), coalesce(sum(waiting), 0))
     from rs_order.capacity_claim where owner = '' and tenant <> ''
 )
 select case when tenant = '' then 'the service' when owner = '' then 'the tenant' else owner end as owner,
-    jsonb_build_array(claim.sub_orders, claim.files, claim.bytes, claim.promised, claim.waiting) as stored,
-    jsonb_build_array(counted.sub_orders, counted.files, counted.bytes, counted.promised, counted.waiting) as counted
+    claim.numbers as stored, counted.numbers as counted
 from claim
 full join counted using (tenant, owner)
-where rs_order.is_counted() and (
-    coalesce(claim.sub_orders, 0), coalesce(claim.files, 0), coalesce(claim.bytes, 0),
-    coalesce(claim.promised, 0), coalesce(claim.waiting, 0), claim.rank
-) is distinct from (
-    coalesce(counted.sub_orders, 0), coalesce(counted.files, 0), coalesce(counted.bytes, 0),
-    coalesce(counted.promised, 0), coalesce(counted.waiting, 0), counted.rank)
+where rs_order.is_counted() and (coalesce(claim.numbers, '[0, 0, 0, 0, 0, 0, 0]'), claim.rank)
+    is distinct from (coalesce(counted.numbers, '[0, 0, 0, 0, 0, 0, 0]'), counted.rank)
 
 -- name: overdue_runs
 -- $1 before.
@@ -228,7 +228,7 @@ order by retry.order_id limit $3
 
 -- name: stalled_owners
 -- Owners of ready sub-orders, one index probe each, and the next one that may start: storage isn't asked for it, or
--- its owner has a free slot and doesn't wait for capacity. Those of paused orders, of orders under retry, and what is
+-- its owner has a free slot, doesn't wait for capacity, and hasn't reached the limits of each user. Those of paused orders, of orders under retry, and what is
 -- held, wait.
 -- $1 after this owner, $2 limit, $3 slots of each (0: no limit), $4 tenant.
 with recursive ready (owner, number) as (
@@ -260,7 +260,9 @@ left join lateral (
                            or (in_slot.state = 'WAITING' and not in_slot.quota_exceeded))))
                and not exists (
                     select from rs_order.waiting_user waiting
-                    where waiting.tenant = $4 and waiting.owner = ready.owner and woken_at is null)))
+                    where waiting.tenant = $4 and waiting.owner = ready.owner and woken_at is null)
+               and not rs_order.user_is_full(
+                    $4, ready.owner, sub_order.pending_files, sub_order.pending_bytes)))
     order by sub_order.asks_storage, sub_order.rank limit 1
 ) as next on true
 where number > 0 and ready.owner is not null

@@ -32,3 +32,17 @@ on conflict (tenant, role) do update set weight = excluded.weight
 -- name: reset_role_weight
 -- $1 tenant, $2 role.
 delete from rs_order.role_weight where tenant = $1 and role = $2
+
+-- name: limits
+-- The limits of a tenant and of each of its users. $1 tenant.
+select kind, sub_orders, files, bytes from rs_order.storage_limit where tenant = $1 order by kind
+
+-- name: set_limit
+-- $1 tenant, $2 kind, $3 sub-orders, $4 files, $5 bytes.
+insert into rs_order.storage_limit (tenant, kind, sub_orders, files, bytes) values ($1, $2, $3, $4, $5)
+on conflict (tenant, kind) do update
+set sub_orders = excluded.sub_orders, files = excluded.files, bytes = excluded.bytes
+
+-- name: reset_limit
+-- $1 tenant, $2 kind.
+delete from rs_order.storage_limit where tenant = $1 and kind = $2

@@ -112,31 +112,35 @@ select owner from ready where owner is not null
 -- The owner's next sub-orders by rank, those that storage is asked for and the others. Paused orders are left out.
 -- So are orders under retry, because peers learn the number of their new sub-orders first.
 -- Each row has the number of slots that the owner takes: by sub-orders that run, or wait for a download that is
--- possible. External ones never count. If no sub-order is ready, or the tenant or the owner is held, there is no row;
--- those of held orders are left out.
+-- possible. External ones never count. It also says whether the capacity is limited. If no sub-order is ready, or the
+-- tenant or the owner is held, there is one row without a sub-order; those of held orders are left out.
 -- $1 owner, $2 limit of those that storage is asked for, $3 limit of the others, $4 false: slots aren't counted,
 -- $5 tenant.
-select next.asks_storage, ready.id, ready.order_id, ready.rank, (
-    select count(*) from sub_order
-    where $4 and owner = $1 and kind <> 'EXTERNAL'
-      and (state = 'RUNNING' or (state = 'WAITING' and not quota_exceeded))
-) as slots_taken
-from (values (true, $2::integer), (false, $3::integer)) as next (asks_storage, most)
-cross join lateral (
-    select sub_order.id, sub_order.order_id, sub_order.rank
-    from sub_order
-    join orders on orders.id = sub_order.order_id
-    where sub_order.owner = $1 and sub_order.state = 'READY' and sub_order.asks_storage = next.asks_storage
-      and orders.status = 'RUNNING'
-      and not exists (select from retry where retry.order_id = orders.id)
-      and orders.id <> all (array(
-          select order_id from rs_order.hold where tenant = $5 and order_id is not null))
-    order by sub_order.rank
-    limit next.most
-) as ready
-where not exists (
-    select from rs_order.hold where tenant = $5 and order_id is null and (owner = $1 or owner is null))
-order by next.asks_storage, ready.rank
+select rs_order.is_counted() as limited, queue.*
+from (select) as one
+left join lateral (
+    select next.asks_storage, ready.id, ready.order_id, ready.rank, (
+        select count(*) from sub_order
+        where $4 and owner = $1 and kind <> 'EXTERNAL'
+          and (state = 'RUNNING' or (state = 'WAITING' and not quota_exceeded))
+    ) as slots_taken
+    from (values (true, $2::integer), (false, $3::integer)) as next (asks_storage, most)
+    cross join lateral (
+        select sub_order.id, sub_order.order_id, sub_order.rank
+        from sub_order
+        join orders on orders.id = sub_order.order_id
+        where sub_order.owner = $1 and sub_order.state = 'READY' and sub_order.asks_storage = next.asks_storage
+          and orders.status = 'RUNNING'
+          and not exists (select from retry where retry.order_id = orders.id)
+          and orders.id <> all (array(
+              select order_id from rs_order.hold where tenant = $5 and order_id is not null))
+        order by sub_order.rank
+        limit next.most
+    ) as ready
+    where not exists (
+        select from rs_order.hold where tenant = $5 and order_id is null and (owner = $1 or owner is null))
+) as queue on true
+order by queue.asks_storage, queue.rank
 
 -- name: stop
 -- Put sub-orders of a paused order back into the queue at their ranks. See files.delete_slice for the form.
