@@ -13,6 +13,7 @@ from rs_order.broker.queue_depths import QueueDepths
 from rs_order.broker.topology import Vhost
 from rs_order.contracts.administration import HealthStatus
 from rs_order.core.measurements import Measurements
+from rs_order.domain.shares import NOTHING, Amount
 from rs_order.ports import Clock, Health, ServedTenants
 from rs_order.store.backlog import Backlog
 from rs_order.store.outbox import Outbox
@@ -74,6 +75,8 @@ def _outbox_source(outbox: Outbox) -> Source:
 _restores = Gauge(
     "rs_order_restores_in_flight", "Sub-orders that wait for an answer of storage", ["tenant"]
 )
+_files = Gauge("rs_order_files_in_flight", "Files of these sub-orders", ["tenant"])
+_bytes = Gauge("rs_order_bytes_in_flight", "Bytes of these sub-orders", ["tenant"])
 _oldest_request = Gauge(
     "rs_order_request_oldest_seconds", "Time since the oldest open request was received", ["tenant"]
 )
@@ -97,15 +100,15 @@ class TenantSource:
         self._clock = clock
 
     def source(self) -> Source:
-        gauges = (_restores, _oldest_request, _oldest_sub_order, _overdue)
+        gauges = (_restores, _files, _bytes, _oldest_request, _oldest_sub_order, _overdue)
         return Source("tenants", self._sample, gauges)
 
     async def _sample(self) -> None:
-        in_flight: dict[str, int] = dict.fromkeys(map(self._label, self._tenants.names()), 0)
+        in_flight = dict.fromkeys(map(self._label, self._tenants.names()), NOTHING)
         since: dict[Gauge, dict[tuple[str, ...], datetime | None]] = defaultdict(dict)
         for one in await self._backlog.restores():
             label = self._label(one.tenant)
-            in_flight[label] = in_flight.get(label, 0) + one.sub_orders
+            in_flight[label] = in_flight.get(label, NOTHING) + one.in_flight
             _keep_oldest(since[_oldest_sub_order], (label, "RUNNING"), one.oldest)
         for tenant in self._tenants.names():
             label, waiting = self._label(tenant), await self._backlog.of(tenant)
@@ -117,13 +120,16 @@ class TenantSource:
 
     def _set(
         self,
-        in_flight: Mapping[str, int],
+        in_flight: Mapping[str, Amount],
         since: Mapping[Gauge, Mapping[tuple[str, ...], datetime | None]],
     ) -> None:
         now = self._clock.now()
-        _restores.clear()
-        for label, sub_orders in in_flight.items():
-            _restores.labels(label).set(sub_orders)
+        for gauge in (_restores, _files, _bytes):
+            gauge.clear()
+        for label, amount in in_flight.items():
+            _restores.labels(label).set(amount.sub_orders)
+            _files.labels(label).set(amount.files)
+            _bytes.labels(label).set(amount.bytes)
         for gauge, instants in since.items():
             gauge.clear()
             for labels, at in instants.items():

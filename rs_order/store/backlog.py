@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from rs_order.domain.ids import Tenant
+from rs_order.domain.shares import Amount
 from rs_order.store.errors import store_errors
 from rs_order.store.pool import Pool, reading, statements, transaction
 
@@ -15,7 +16,7 @@ class Restores:
     """The sub-orders of a tenant that storage was asked for and has not settled."""
 
     tenant: Tenant
-    sub_orders: int
+    in_flight: Amount
     oldest: datetime
     """When storage was first asked for the oldest."""
 
@@ -46,7 +47,14 @@ class Backlog:
         with store_errors():
             async with transaction(self._pool, readonly=True) as connection:
                 rows = await connection.fetch(SQL["restores"])
-        return [Restores(Tenant(row["tenant"]), row["sub_orders"], row["oldest"]) for row in rows]
+        return [
+            Restores(
+                Tenant(row["tenant"]),
+                Amount(row["sub_orders"], row["files"], row["bytes"]),
+                row["oldest"],
+            )
+            for row in rows
+        ]
 
     async def of(self, tenant: Tenant) -> TenantBacklog:
         async with reading(self._pool, tenant) as connection:

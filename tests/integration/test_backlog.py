@@ -78,14 +78,16 @@ async def test_what_waits_and_since_when(pool: Pool, tenants: Tenants, rows: Ten
             " select id, order_id, 'p', gen_random_uuid() from sub_order where state = 'PROCESSING'"
         )
         await connection.execute(
-            "insert into rs_order.running_sub_order (tenant, sub_order_id, owner, started_at)"
-            " select $1, id, owner, asked_at from sub_order where state = 'RUNNING'",
+            "insert into rs_order.running_sub_order (tenant, sub_order_id, owner, started_at, files, bytes)"
+            " select $1, id, owner, asked_at, 3, 4000 from sub_order where state = 'RUNNING'",
             TENANT,
         )
 
     assert await values(pool, tenants) == {
         "request_oldest_seconds project1": 9 * 3600,
         "restores_in_flight project1": 1,
+        "files_in_flight project1": 3,
+        "bytes_in_flight project1": 4000,
         "sub_order_oldest_seconds project1 READY": 10 * 3600,
         "sub_order_oldest_seconds project1 RUNNING": 10 * 3600,
         "sub_order_oldest_seconds project1 PROCESSING": 8 * 3600,

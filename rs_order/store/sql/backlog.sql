@@ -1,6 +1,8 @@
 -- name: restores
--- Sub-orders that storage was asked for and has not settled, by active tenant, and since when the oldest waits.
-select running.tenant, count(*) as sub_orders, min(running.started_at) as oldest
+-- Sub-orders that storage was asked for and has not settled, with their files and bytes, by active tenant, and since when
+-- the oldest waits.
+select running.tenant, count(*) as sub_orders, sum(running.files)::bigint as files, sum(running.bytes)::bigint as bytes,
+    min(running.started_at) as oldest
 from rs_order.running_sub_order running
 join rs_order.tenant on tenant.name = running.tenant and tenant.active
 group by running.tenant
