@@ -12,6 +12,7 @@ _PLANNED = (
     "latency",
     "zip",
     "rest",
+    "progress",
     "end-to-end",
     "idle",
     "several",

@@ -168,7 +168,7 @@ async def _write(connection: asyncpg.Connection, orders: int, files: int) -> tup
 
 def _cases(order: int, task: int, users: int) -> list[Case]:
     def get(path: str) -> list[Requested]:
-        return [Requested(path, token=_token(OWNER))]
+        return [Requested(path, token=token_of(OWNER))]
 
     def bare(path: str) -> list[Requested]:
         return [Requested(path)]
@@ -194,14 +194,15 @@ def _addition(email: str) -> Requested:
         "datasetUrn": dataset_urn(TENANT),
         "searchParameters": {"q": ["7"]},
     }
-    return Requested("/order/basket/selection", "POST", _token(email), _json(body))
+    return Requested("/order/basket/selection", "POST", token_of(email), _json(body))
 
 
 def _json(value: object) -> str:
     return orjson.dumps(value).decode("ascii")
 
 
-def _token(email: str) -> str:
+def token_of(email: str) -> str:
+    """Return the token of a user of the tenant."""
     return bearer(
         Identity(TENANT, "REGISTERED_USER", email),
         DEVELOPMENT_KEY,
