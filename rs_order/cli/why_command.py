@@ -64,8 +64,8 @@ async def _progress(tenant: str, order_id: "OrderId") -> "tuple[OrderFacts, Prog
             raise CommandFailed(
                 f"Tenant {tenant} has no order {order_id}: see rs-order orders list"
             )
-        details = await waiting.progress.details(Tenant(tenant), order_id, facts)
         expectations = await waiting.expectations(Tenant(tenant))
+        details = await waiting.progress.details(Tenant(tenant), order_id, facts, expectations.now)
     return facts, progress_document(order_id, details, expectations, Language.ENGLISH)
 
 
@@ -84,6 +84,9 @@ def _lines(document: "ProgressDto") -> Iterator[str]:
     if document.ahead:
         ahead = document.ahead
         yield f"ahead of it, sub-orders: {ahead.sub_orders}, files: {ahead.files}, bytes: {ahead.bytes}"
+    if document.turn:
+        turn = document.turn
+        yield f"before its owner ({turn.scope}), sub-orders: {turn.sub_orders}; weight: {turn.weight:g}"
     if document.expected:
         expected = document.expected
         share = f"{expected.level:g} of the last {expected.samples} ranges came true"

@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field
 
 from rs_order.contracts.wire import Instant, Link, WireModel
 from rs_order.domain.estimates import Silence
-from rs_order.domain.reasons import ReasonActor, ReasonCode
+from rs_order.domain.reasons import ReasonActor, ReasonCode, TurnScope
 from rs_order.domain.states import OrderStatus, SubOrderKind, SubOrderState
 
 
@@ -37,6 +37,23 @@ class AheadDto(WireModel):
     sub_orders: int = Field(alias="subOrders", examples=[2])
     files: int = Field(examples=[630])
     bytes: int = Field(examples=[198000000])
+
+
+class TurnDto(WireModel):
+    """Who starts before the owner, while the capacity of the service is used up. It names nobody."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    scope: TurnScope = Field(description="Users of the same project, or of other projects.")
+    sub_orders: int = Field(
+        alias="subOrders", description="Of others, that start before.", examples=[3]
+    )
+    weight: float = Field(description="Of the owner.", examples=[1.0])
+    used_bytes: int = Field(
+        alias="usedBytes",
+        description="Asked of storage for the owner lately, halved with each half-life.",
+        examples=[1_500_000_000],
+    )
 
 
 class Basis(StrEnum):
@@ -100,6 +117,7 @@ class ProgressDto(WireModel):
     reason: ReasonDto
     also: list[FurtherReasonDto] = Field(description="At most 5 reasons that hold other parts.")
     ahead: AheadDto | None = None
+    turn: TurnDto | None = Field(None, description="Only with the reason `others-first`.")
     expected: ExpectedDto | None = Field(
         None, description="When the last file is expected; null if no time is known."
     )

@@ -39,6 +39,9 @@ _ENGLISH: Final[Mapping[ReasonCode, str]] = {
         "Only some may run at the same time."
     ),
     _CODE.SERVICE_LIMIT: "Files that wait because the service is working at its capacity: {files}.",
+    _CODE.OTHERS_FIRST: (
+        "Files that wait because others, who used storage less lately, are served first: {files}."
+    ),
     _CODE.YOUR_DOWNLOAD_NEEDED: (
         "Files that wait until you download what is ready: {files}. "
         "Sub-orders that you haven't downloaded use your share."
@@ -86,6 +89,10 @@ _FRENCH: Final[Mapping[ReasonCode, str]] = {
     ),
     _CODE.SERVICE_LIMIT: (
         "Fichiers en attente parce que le service travaille à pleine capacité : {files}."
+    ),
+    _CODE.OTHERS_FIRST: (
+        "Fichiers en attente parce que d'autres, qui ont moins sollicité le stockage récemment, "
+        "sont servis d'abord : {files}."
     ),
     _CODE.YOUR_DOWNLOAD_NEEDED: (
         "Fichiers qui attendent que vous téléchargiez ce qui est prêt : {files}. "

@@ -48,6 +48,7 @@ class Silence(StrEnum):
     HELD = "held"
     DOWNLOAD_NEEDED = "your-download-needed"
     SERVICE_LIMIT = "service-limit"
+    OTHERS_FIRST = "others-first"
     PROCESS_RUNNING = "process-running"
     STORAGE_LATE = "storage-late"
     NO_HISTORY = "no-history"

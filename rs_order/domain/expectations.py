@@ -38,6 +38,7 @@ _WHY_OF_READY: Final = {
     _CODE.HELD: Silence.HELD,
     _CODE.YOUR_DOWNLOAD_NEEDED: Silence.DOWNLOAD_NEEDED,
     _CODE.SERVICE_LIMIT: Silence.SERVICE_LIMIT,
+    _CODE.OTHERS_FIRST: Silence.OTHERS_FIRST,
 }
 
 LONGEST_PAUSE: Final = timedelta(minutes=5)

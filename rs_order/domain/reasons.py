@@ -38,6 +38,15 @@ class Level(StrEnum):
     FINAL = "final"
 
 
+class TurnScope(StrEnum):
+    """Where those are who start before an owner."""
+
+    TENANT = "tenant"
+    """Other users of the tenant."""
+    SERVICE = "service"
+    """Users of other tenants."""
+
+
 class ReasonCode(StrEnum):
     """Why an order isn't further, by precedence; of its sub-orders, those nearest to be ready come first."""
 
@@ -56,6 +65,7 @@ class ReasonCode(StrEnum):
     REQUEST_QUEUED = "request-queued"
     YOUR_LIMIT = "your-limit"
     SERVICE_LIMIT = "service-limit"
+    OTHERS_FIRST = "others-first"
     YOUR_DOWNLOAD_NEEDED = "your-download-needed"
     HELD = "held"
     DOWNLOAD_QUOTA = "download-quota"
@@ -97,6 +107,7 @@ MEANINGS: Final = {
     _CODE.REQUEST_QUEUED: Meaning(Level.SUB_ORDER, ReasonActor.SERVICE),
     _CODE.YOUR_LIMIT: Meaning(Level.SUB_ORDER, ReasonActor.SERVICE),
     _CODE.SERVICE_LIMIT: Meaning(Level.SUB_ORDER, ReasonActor.SERVICE),
+    _CODE.OTHERS_FIRST: Meaning(Level.SUB_ORDER, ReasonActor.SERVICE),
     _CODE.YOUR_DOWNLOAD_NEEDED: Meaning(Level.SUB_ORDER, ReasonActor.YOU, your_turn=True),
     _CODE.HELD: Meaning(Level.SUB_ORDER, ReasonActor.OPERATOR),
     _CODE.DOWNLOAD_QUOTA: Meaning(Level.SUB_ORDER, ReasonActor.YOU, your_turn=True),
@@ -210,6 +221,8 @@ class OrderFacts:
     """True if the owner waits for capacity of the service or of the tenant."""
     user_is_full: bool = False
     """True if the limits of each user have no room for the owner's next sub-order."""
+    others_first: TurnScope | None = None
+    """Who starts before the owner, if the owner waits for capacity; None: nobody."""
     files_known: bool = True
     """False while its files are read from the catalog: then nothing of it is shown."""
     groups: Sequence[SubOrderGroup] = ()
@@ -360,7 +373,9 @@ def _code_of_ready(facts: OrderFacts, group: SubOrderGroup, slots_per_user: int)
         return _CODE.YOUR_DOWNLOAD_NEEDED if facts.slots.waiting else _CODE.YOUR_LIMIT
     if facts.user_is_full:
         return _CODE.YOUR_LIMIT
-    return _CODE.SERVICE_LIMIT if facts.service_is_full else _CODE.REQUEST_QUEUED
+    if not facts.service_is_full:
+        return _CODE.REQUEST_QUEUED
+    return _CODE.OTHERS_FIRST if facts.others_first else _CODE.SERVICE_LIMIT
 
 
 def _merged(found: Iterator[WaitingReason | None]) -> list[WaitingReason]:

@@ -12,6 +12,7 @@ from rs_order.contracts.progress_bodies import (
     ReasonDto,
     SubOrderCountsDto,
     SubOrderProgressDto,
+    TurnDto,
 )
 from rs_order.core.reason_texts import Language, text_of
 from rs_order.domain.estimates import Silence
@@ -51,10 +52,20 @@ def progress_document(
         ahead=AheadDto(sub_orders=ahead.sub_orders, files=ahead.files, bytes=ahead.bytes)
         if ahead
         else None,
+        turn=_turn(progress),
         expected=_expected(answer),
         why=answer if isinstance(answer, Silence) else None,
         sub_orders=_counts(progress.by_state),
         attempts=AttemptsDto(asks=progress.asks, first_asked=progress.asked_at),
+    )
+
+
+def _turn(progress: OrderProgress) -> TurnDto | None:
+    turn, scope = progress.turn, progress.facts.others_first
+    if turn is None or scope is None:
+        return None
+    return TurnDto(
+        scope=scope, sub_orders=turn.users, weight=turn.weight, used_bytes=turn.used_bytes
     )
 
 

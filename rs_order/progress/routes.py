@@ -107,7 +107,7 @@ async def _answer(
     tag = _tag(orders, facts, language)
     answer = Response(status_code=304)
     if not is_known(request, tag):
-        details = await orders.progress.details(tenant, order_id, facts)
+        details = await orders.progress.details(tenant, order_id, facts, expectations.now)
         document = progress_document(order_id, details, expectations, language)
         answer = json_answer(request, {"expected": None, **document.to_wire()})
     answer.headers["ETag"] = tag

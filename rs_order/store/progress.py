@@ -7,7 +7,7 @@ from typing import Any
 
 from rs_order.domain.expectations import QueuePlace
 from rs_order.domain.ids import OrderId, SubOrderId, Tenant
-from rs_order.domain.reasons import OrderFacts, Request, Slots, SubOrderGroup
+from rs_order.domain.reasons import OrderFacts, Request, Slots, SubOrderGroup, TurnScope
 from rs_order.domain.states import FileCounters, OrderStatus, SubOrderKind, SubOrderState
 from rs_order.store.pool import Connection, Pool, Row, reading, statements
 from rs_order.store.rows import counters_of
@@ -26,6 +26,17 @@ class Ahead:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """The place of an owner among those who wait for capacity, and their share."""
+
+    users: int
+    """Those who start before, with one sub-order each."""
+    weight: float
+    used_bytes: int
+    """The recent use of the owner."""
+
+
+@dataclass(frozen=True, slots=True)
 class OrderProgress:
     """What more is known of one order."""
 
@@ -39,6 +50,8 @@ class OrderProgress:
     ahead: Ahead | None = None
     place: QueuePlace | None = None
     """None: none of its sub-orders is in the owner's queue."""
+    turn: Turn | None = None
+    """None: nobody starts before the owner."""
 
 
 class Progress:
@@ -59,7 +72,9 @@ class Progress:
         )
         return {OrderId(row["id"]): _facts_of(row) for row in rows}
 
-    async def details(self, tenant: Tenant, order_id: OrderId, facts: OrderFacts) -> OrderProgress:
+    async def details(
+        self, tenant: Tenant, order_id: OrderId, facts: OrderFacts, now: datetime
+    ) -> OrderProgress:
         """Return what more is known of an order with these facts, with at most three statements."""
         if not facts.files_known:
             return OrderProgress(facts)
@@ -69,15 +84,14 @@ class Progress:
                 for one in await connection.fetch(SQL["states"], order_id)
             }
             with_times = await _with_times(connection, order_id, facts, states)
-            ahead, place = await _position(connection, facts, states)
+            before = await _before(connection, facts, states, tenant, now)
         asked = [one["asked_at"] for one in states.values() if one["asked_at"] is not None]
         return OrderProgress(
             with_times,
             by_state={state: one["sub_orders"] for state, one in states.items()},
             asks=max((one["asks"] for one in states.values()), default=0),
             asked_at=min(asked, default=None),
-            ahead=ahead,
-            place=place,
+            **before,
         )
 
     async def sub_orders(
@@ -128,19 +142,25 @@ async def _with_times(
     return replace(facts, groups=[timed(group) for group in facts.groups])
 
 
-async def _position(
-    connection: Connection, facts: OrderFacts, states: Mapping[SubOrderState, Row]
-) -> tuple[Ahead | None, QueuePlace | None]:
-    """Return what is before the order in the owner's queue, and the place of its last sub-order."""
+async def _before(
+    connection: Connection,
+    facts: OrderFacts,
+    states: Mapping[SubOrderState, Row],
+    tenant: Tenant,
+    now: datetime,
+) -> dict[str, Any]:
+    """Return ``ahead``, ``place`` and ``turn`` of an order that has sub-orders in the owner's queue."""
     ready = states.get(SubOrderState.READY)
     if ready is None or facts.status is not OrderStatus.RUNNING:
-        return None, None
+        return {}
     ranks = ready["first_rank"], ready["last_rank"]
-    row = await connection.fetchrow(SQL["ahead"], facts.owner, *ranks)
-    if row is None:
-        return None, None
-    ahead = Ahead(row["sub_orders"], row["files"], row["bytes"])
-    return ahead, QueuePlace(row["queued_bytes"], ready["processed"])
+    (row,) = await connection.fetch(SQL["ahead"], facts.owner, *ranks, tenant, now)
+    turn = Turn(row["users"], row["weight"], round(row["used_bytes"])) if row["users"] else None
+    return {
+        "ahead": Ahead(row["sub_orders"], row["files"], row["bytes"]),
+        "place": QueuePlace(row["queued_bytes"], ready["processed"]),
+        "turn": turn,
+    }
 
 
 def _facts_of(row: Row) -> OrderFacts:
@@ -170,6 +190,7 @@ def _facts_of(row: Row) -> OrderFacts:
         service_is_full=row["service_is_full"],
         user_is_full=row["user_is_full"],
         files_known=row["files_known"],
+        others_first=TurnScope(row["others_first"]) if row["others_first"] else None,
         groups=groups,
     )
 

@@ -39,7 +39,7 @@ async def document(app: AppHarness, order: OrderId) -> ProgressDto:
     expectations = await app.waiting.expectations(TENANT)
     facts = await app.waiting.facts(TENANT, order)
     assert facts is not None
-    details = await app.waiting.progress.details(TENANT, order, facts)
+    details = await app.waiting.progress.details(TENANT, order, facts, expectations.now)
     return progress_document(order, details, expectations, Language.ENGLISH)
 
 

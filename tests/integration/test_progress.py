@@ -9,10 +9,10 @@ import pytest
 from rs_order.core.order_watch import OrderWatch, version_of
 from rs_order.core.reason_texts import TEXTS, Language, language_of
 from rs_order.domain.ids import OrderId
-from rs_order.domain.reasons import MEANINGS, ReasonCode, Reasons, reasons_of
+from rs_order.domain.reasons import MEANINGS, ReasonCode, Reasons, TurnScope, reasons_of
 from rs_order.domain.states import FileState, OrderStatus, SubOrderState
 from rs_order.store.pool import Pool
-from rs_order.store.progress import OrderProgress, Progress
+from rs_order.store.progress import OrderProgress, Progress, Turn
 from tests.integration.app_harness import TENANT
 from tests.support.clock import NOW, ManualClock
 from tests.support.counting import counted
@@ -36,7 +36,7 @@ async def sql(pool: Pool, statement: str, *parameters: Any) -> None:
 
 async def found(progress: Progress, order: OrderId) -> OrderProgress:
     facts = await progress.facts(TENANT, [order], LATER)
-    return await progress.details(TENANT, order, facts[order])
+    return await progress.details(TENANT, order, facts[order], LATER)
 
 
 async def reasons(progress: Progress, order: OrderId) -> Reasons:
@@ -170,6 +170,40 @@ async def test_running_sub_orders_that_use_all_slots(progress: Progress, rows: T
     assert (await reasons(progress, other)).reason.code is ReasonCode.REQUEST_QUEUED
 
 
+async def test_others_are_served_first(pool: Pool, progress: Progress, rows: TenantRows) -> None:
+    """Those with less recent use: of the tenant, else of other tenants."""
+    order = await rows.order()
+    await rows.sub_order(order, {"a": PENDING}, state=SubOrderState.READY)
+    await sql(
+        pool,
+        "insert into rs_order.share (tenant, owner, used_bytes, used_at)"
+        " values ($1, $2, 4000, $3), ($1, '', 4000, $3)",
+        TENANT,
+        OWNER,
+        LATER,
+    )
+    await sql(
+        pool,
+        "insert into rs_order.waiting_user (tenant, owner, rank)"
+        " values ($1, $2, $3), ($1, 'x', $3), ($1, 'y', $3), ('project2', 'z', $3)",
+        TENANT,
+        OWNER,
+        NOW,
+    )
+    among_users, of_tenant = await reasons(progress, order), await found(progress, order)
+    await sql(pool, "delete from rs_order.waiting_user where owner in ('x', 'y')")
+    among_tenants, of_service = await reasons(progress, order), await found(progress, order)
+    await sql(pool, "delete from rs_order.waiting_user where owner = 'z'")
+    alone, nobody = await reasons(progress, order), await found(progress, order)
+
+    assert among_users.reason.code is among_tenants.reason.code is ReasonCode.OTHERS_FIRST
+    assert of_tenant.facts.others_first is TurnScope.TENANT
+    assert of_tenant.turn == Turn(users=3, weight=1.0, used_bytes=4000)
+    assert of_service.facts.others_first is TurnScope.SERVICE
+    assert of_service.turn == Turn(users=1, weight=1.0, used_bytes=4000)
+    assert (alone.reason.code, nobody.turn) == (ReasonCode.SERVICE_LIMIT, None)
+
+
 @pytest.mark.parametrize(
     ("end", "code"),
     [
@@ -233,7 +267,7 @@ async def test_the_number_of_statements(migrated_databases: MigratedDatabases) -
             for _ in range(3):  # the driver reports a statement after it is done
                 facts = await progress.facts(TENANT, orders, LATER)
         async with counted(pool) as of_order:
-            await progress.details(TENANT, orders[0], facts[orders[0]])
+            await progress.details(TENANT, orders[0], facts[orders[0]], LATER)
 
     assert set(facts) == set(orders)
     assert len(set(of_page)) == 1

@@ -30,6 +30,7 @@ select orders.id, orders.owner, orders.label, orders.status, orders.status_at, o
        exists (select from sub_order
                where sub_order.owner = orders.owner and not asks_storage and state = 'READY'
                  and sub_order.order_id = orders.id) as ready_without_slot,
+       turn.others_first,
        at_work.groups
 from orders
 join rs_order.tenant served on served.name = $2
@@ -53,6 +54,27 @@ left join lateral (
     where $3 and orders.status = 'RUNNING' and sub_order.owner = orders.owner and kind <> 'EXTERNAL'
       and (state = 'RUNNING' or (state = 'WAITING' and not quota_exceeded))
 ) slots on true
+left join lateral (
+    -- In the order of next_waiters (capacity.sql): of a tenant, then of an owner in it.
+    select case
+        when exists (
+            select from rs_order.waiting_user other
+            where other.tenant = own.tenant and other.woken_at is null
+              and (other.level, other.running, other.rank) < (own.level, own.running, own.rank)
+              and not exists (
+                  select from rs_order.hold where hold.tenant = other.tenant and hold.owner = other.owner)) then 'tenant'
+        when exists (
+            select from rs_order.capacity_claim mine
+            join rs_order.capacity_claim other on other.owner = '' and other.tenant <> '' and other.waiting > 0
+                and not other.blocked
+                and (other.promised, other.level, other.sub_orders, other.rank)
+                    < (mine.promised, mine.level, mine.sub_orders, mine.rank)
+            join rs_order.tenant on tenant.name = other.tenant and tenant.active
+            where mine.tenant = own.tenant and mine.owner = '') then 'service'
+        end as others_first
+    from rs_order.waiting_user own
+    where own.tenant = $2 and own.owner = orders.owner and own.woken_at is null and orders.status = 'RUNNING'
+) turn on true
 left join lateral (
     select jsonb_agg(to_jsonb(one)) as groups
     from (
@@ -97,19 +119,50 @@ where order_id = $1 and sub_order_id = any ($2)
 group by sub_order_id
 
 -- name: ahead
--- The sub-orders of an owner that storage is asked for, or that are before the first sub-order of an order in the queue;
--- and the bytes in the queue up to its last one. $1 owner, $2 first rank of the order, $3 its last rank.
-select count(*) filter (where before) as sub_orders,
-       coalesce(sum(pending_files) filter (where before), 0) as files,
-       coalesce(sum(pending_bytes) filter (where before), 0) as bytes,
-       coalesce(sum(pending_bytes) filter (where queued), 0)::bigint as queued_bytes
+-- What is before an order: the sub-orders of its owner that storage is asked for, or that are before its first sub-order
+-- in the queue; the bytes in the queue up to its last one; and how many users start before the owner, with one
+-- sub-order each: those of the tenant, else one of each tenant before. $1 owner, $2 first rank of the order, $3 its last
+-- rank, $4 tenant, $5 now.
+select before.*, turn.users, own_share.*
 from (
-    select pending_files, pending_bytes, rank < $2 as before, true as queued from sub_order
-    where owner = $1 and state = 'READY' and asks_storage and rank <= $3
-    union all
-    select pending_files, pending_bytes, true, false from sub_order
-    where owner = $1 and kind <> 'EXTERNAL' and state = 'RUNNING'
-) as found
+    select count(*) filter (where before) as sub_orders,
+           coalesce(sum(pending_files) filter (where before), 0) as files,
+           coalesce(sum(pending_bytes) filter (where before), 0) as bytes,
+           coalesce(sum(pending_bytes) filter (where queued), 0)::bigint as queued_bytes
+    from (
+        select pending_files, pending_bytes, rank < $2 as before, true as queued from sub_order
+        where owner = $1 and state = 'READY' and asks_storage and rank <= $3
+        union all
+        select pending_files, pending_bytes, true, false from sub_order
+        where owner = $1 and kind <> 'EXTERNAL' and state = 'RUNNING'
+    ) as found
+) as before
+left join lateral (
+    select (
+        select count(*) from rs_order.waiting_user other
+        where other.tenant = own.tenant and other.woken_at is null
+          and (other.level, other.running, other.rank) < (own.level, own.running, own.rank)
+          and not exists (
+              select from rs_order.hold where hold.tenant = other.tenant and hold.owner = other.owner)
+    ) + (
+        select count(*) from rs_order.capacity_claim mine
+        join rs_order.capacity_claim other on other.owner = '' and other.tenant <> '' and other.waiting > 0
+                and not other.blocked
+            and (other.promised, other.level, other.sub_orders, other.rank)
+                < (mine.promised, mine.level, mine.sub_orders, mine.rank)
+        join rs_order.tenant on tenant.name = other.tenant and tenant.active
+        where mine.tenant = own.tenant and mine.owner = ''
+    ) as users, own.role
+    from rs_order.waiting_user own
+    where own.tenant = $4 and own.owner = $1 and own.woken_at is null
+) turn on true
+left join lateral (
+    select coalesce(share.weight, role.weight, 1) as weight,
+           coalesce(rs_order.decayed(share.used_bytes, share.used_at, $5, share.half_life), 0) as used_bytes
+    from (select) as one
+    left join rs_order.share on share.tenant = $4 and share.owner = $1
+    left join rs_order.role_weight role on role.tenant = $4 and role.role = turn.role
+) own_share on true
 
 -- name: sub_orders
 -- A page of the sub-orders of an order, newest first. $1 order, $2 state (null: any), $3 before this id, $4 limit.
