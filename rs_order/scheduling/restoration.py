@@ -26,7 +26,7 @@ from rs_order.domain.identity import SERVICE
 from rs_order.domain.ids import Checksum, OrderId, SubOrderId, Tenant
 from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order
-from rs_order.domain.recalls import Need, Share, remind, share
+from rs_order.domain.recalls import Need, PendingFile, Share, Shared, remind, share
 from rs_order.domain.retry import RetryPolicy
 from rs_order.domain.states import FileState, OrderStatus, SubOrderKind, SubOrderState
 from rs_order.domain.sub_order import SubOrder
@@ -110,6 +110,8 @@ class AskStorage:
         chosen: Sequence[tuple[Order, SubOrder]],
         forecast: Forecast,
         locked: Collection[OrderId],
+        *,
+        askers_known: bool,
     ) -> None:
         """Request the files of sub-orders in the caller's unit of work; the caller saves the sub-orders.
 
@@ -121,16 +123,14 @@ class AskStorage:
             chosen: the sub-orders, with their orders.
             forecast: grows by what is asked for.
             locked: all orders that the unit of work has locked.
+            askers_known: True if it has started again, with the orders locked that have asked.
 
         Raises:
             AskersNotLocked: start again with further orders locked. Otherwise the answer to a request could
                 be applied while it is joined, and would miss the joining sub-order.
         """
-        pending = await uow.recalls.pending([sub_order.id for _, sub_order in chosen])
-        shared = await uow.recalls.shared(pending)
-        askers = {one.recall.order_id for one in shared.values() if one.recall}
-        if askers - set(locked):
-            raise AskersNotLocked(askers - set(locked))
+        ids = [sub_order.id for _, sub_order in chosen]
+        pending, shared = await _to_share(uow, ids, locked, askers_known=askers_known)
         needs = [
             Need(sub_order.id, order.id, order.sub_order_hours, pending[sub_order.id])
             for order, sub_order in chosen
@@ -236,6 +236,25 @@ class AskStorage:
         due = self._retries.next_attempt(sub_order.asks, sub_order.asked_at or now, now)
         sub_order.due_at = due
         return _ask_again(sub_order).to(tenant, due)
+
+
+async def _to_share(
+    uow: UnitOfWork, ids: Sequence[SubOrderId], locked: Collection[OrderId], *, askers_known: bool
+) -> tuple[Mapping[SubOrderId, Sequence[PendingFile]], Mapping[Checksum, Shared]]:
+    """Return what sub-orders need, and which of it others wait for, too.
+
+    Those that ask for nothing, because they join everything, keep nobody else from asking.
+    """
+    for to_ask in (False, True) if askers_known else (True,):
+        pending = await uow.recalls.pending(ids, to_ask=to_ask)
+        shared = await uow.recalls.shared(pending)
+        recalls = {checksum: one.recall for checksum, one in shared.items() if one.recall}
+        missing = {recall.order_id for recall in recalls.values()} - set(locked)
+        if missing:
+            raise AskersNotLocked(missing)
+        if all(file.checksum in recalls for files in pending.values() for file in files):
+            break
+    return pending, shared
 
 
 async def _join(uow: UnitOfWork, shares: Mapping[SubOrderId, Share]) -> None:

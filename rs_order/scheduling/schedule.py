@@ -130,7 +130,8 @@ class ScheduleSubOrders:
         )
         chosen = [(running[one.order_id], one) for one in map(loaded.__getitem__, decision.start)]
         if chosen:
-            await self._ask.first(uow, chosen, forecast, {order.id for order in orders})
+            locked = {order.id for order in orders}
+            await self._ask.first(uow, chosen, forecast, locked, askers_known=bool(askers))
             started = [one for _, one in chosen]
             await self._save_started(uow, owner, started, asked, limited=limited)
         if decision.again:

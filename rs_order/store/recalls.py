@@ -29,14 +29,14 @@ class Recalls:
         self._connection = connection
 
     async def pending(
-        self, sub_orders: Sequence[SubOrderId]
+        self, sub_orders: Sequence[SubOrderId], *, to_ask: bool = True
     ) -> Mapping[SubOrderId, list[PendingFile]]:
         """Return what storage still has to settle, of each sub-order, by ascending checksum.
 
-        Nobody else asks for these checksums until the unit of work ends. The orders are locked.
+        The orders are locked. ``to_ask``: nobody else asks for these checksums until the unit of work ends.
         """
         found: dict[SubOrderId, list[PendingFile]] = {sub_order: [] for sub_order in sub_orders}
-        for row in await self._connection.fetch(SQL["pending"], sub_orders):
+        for row in await self._connection.fetch(SQL["pending"], sub_orders, to_ask):
             file = PendingFile(
                 SubOrderId(row["sub_order_id"]),
                 Checksum(row["checksum"]),

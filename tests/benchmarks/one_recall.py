@@ -11,14 +11,18 @@ while the files are restored. In the end all orders are DONE. How often storage 
 import argparse
 import asyncio
 import time
+from contextlib import AsyncExitStack
 
+import asyncpg
+
+from rs_order.demo.servers.lifecycle import running_database
 from rs_order.store.migrate import migrate_platform
 from rs_order.store.pool import open_pool
 from rs_order.store.tenants import Tenants
-from tests.benchmarks.servers import BenchmarkServers, benchmark_servers
 from tests.integration.app_harness import TENANT, AppHarness
 from tests.integration.recall_harness import USERS, Arrival, Recalls, asked_by_20_users
 from tests.support.rows import TenantRows
+from tests.support.servers import fresh_database
 
 FILES_OF_A_SUB_ORDER = 100
 
@@ -28,10 +32,10 @@ async def measure(files: int) -> None:
     numbers = range(0, files, FILES_OF_A_SUB_ORDER)
     names = [f"file-{number}" for number in range(files)]
     sub_orders = [names[number : number + FILES_OF_A_SUB_ORDER] for number in numbers]
-    async with benchmark_servers() as servers:
+    async with running_database(durable=True) as server:
         for arrival in Arrival:
             begin = time.perf_counter()
-            asked = await _play(servers, sub_orders, arrival)
+            asked = await _play(server.url, sub_orders, arrival)
             seconds = time.perf_counter() - begin
             print(
                 f"{arrival.value}: {USERS} orders of {files} files are DONE after {seconds:.0f} s;"
@@ -39,10 +43,12 @@ async def measure(files: int) -> None:
             )
 
 
-async def _play(
-    servers: BenchmarkServers, sub_orders: list[list[str]], arrival: Arrival
-) -> dict[str, int]:
-    async with servers.database() as url, await open_pool(url, size=8) as pool:
+async def _play(server_url: str, sub_orders: list[list[str]], arrival: Arrival) -> dict[str, int]:
+    async with AsyncExitStack() as stack:
+        admin = await asyncpg.connect(server_url)
+        stack.push_async_callback(admin.close)
+        url = await stack.enter_async_context(fresh_database(admin, server_url))
+        pool = await stack.enter_async_context(await open_pool(url, size=8))
         await migrate_platform(pool)
         await Tenants(pool).add(TENANT)
         app = AppHarness(pool, max_storage_files_jobs_per_user=0)

@@ -12,6 +12,7 @@ from rs_order.domain.ids import Checksum, OrderId, SubOrderId
 from rs_order.domain.states import FileState, SubOrderKind, SubOrderState
 from rs_order.scheduling.restoration import AskAgainStep
 from rs_order.store.pool import Pool
+from rs_order.store.unit_of_work import retry_on_conflict
 from tests.integration.app_harness import TENANT, AppHarness
 from tests.support.rows import TenantRows, in_tenant
 
@@ -23,26 +24,50 @@ class Recalls:
         self.app = app
         self.rows = rows
         self.pool = pool
+        self._at_a_time = asyncio.Semaphore(8)
 
-    async def order(
-        self,
-        owner: str,
-        *checksums: str,
-        hours: int = 2,
-        kind: SubOrderKind = SubOrderKind.STORAGE,
-    ) -> OrderId:
+    async def order(self, owner: str, *checksums: str, hours: int = 2) -> OrderId:
         """Write an order with one sub-order that is ready."""
         order = await self.rows.order(owner=owner)
         files = dict.fromkeys(checksums, FileState.PENDING)
-        await self.rows.sub_order(order, files, state=SubOrderState.READY, owner=owner, kind=kind)
+        await self.rows.sub_order(order, files, state=SubOrderState.READY, owner=owner)
         async with in_tenant(self.pool, TENANT) as connection:
             await connection.execute(
                 "update orders set sub_order_hours = $2 where id = $1", order, hours
             )
         return order
 
+    async def processed(self, owner: str, *checksums: str) -> OrderId:
+        """Write an order of a process with one output, which is made of inputs with these checksums."""
+        order = await self.rows.order(owner=owner)
+        await self.rows.sub_order(
+            order,
+            {"output": FileState.PENDING},
+            state=SubOrderState.READY,
+            kind=SubOrderKind.PROCESSING,
+            owner=owner,
+        )
+        await self.app.rows(
+            "update data_file set checksum = null, output_key = 'output' where order_id = $1"
+            " returning id",
+            order,
+        )
+        await self.app.rows(
+            "insert into process_input (order_id, sub_order_id, dataset_task_id, identity, product_urn,"
+            " product_version, data_type, key, name, url, external, online, size, checksum, state)"
+            " select order_id, sub_order.id, dataset_task_id, gen_random_uuid(), 'urn', 1, 'RAWDATA',"
+            " checksum, checksum, 'http://x', false, false, 10, checksum, 'PENDING'"
+            " from sub_order, unnest($2::text[]) as given (checksum) where order_id = $1"
+            " returning id",
+            order,
+            list(checksums),
+        )
+        return order
+
     async def start(self, owner: str) -> None:
-        await self.app.do(ScheduleStep(owner).to(TENANT).body)
+        """Start what the limits allow: eight at a time, and again after a conflict, as a process does."""
+        async with self._at_a_time:
+            await retry_on_conflict(lambda: self.app.do(ScheduleStep(owner).to(TENANT).body))
 
     async def started(self, owner: str, *checksums: str, hours: int = 2) -> OrderId:
         order = await self.order(owner, *checksums, hours=hours)

@@ -41,6 +41,22 @@ async def test_a_later_order_joins_and_the_answer_settles_both(recalls: Recalls)
     assert await recalls.joined() == 0
 
 
+async def test_inputs_of_processes_are_joined_and_join(recalls: Recalls) -> None:
+    """Storage doesn't know what a file is for."""
+    first = await recalls.started("jane", "a", "b")
+    process = await recalls.processed("john", "b", "c")
+    await recalls.start("john")
+    last = await recalls.started("joe", "c")
+
+    assert await recalls.requests() == [(2, ["a", "b"]), (2, ["c"])]
+
+    await recalls.app.storage_answers("a", "b", "c")
+
+    assert await recalls.app.sub_orders(process) == [("PROCESSING", "PROCESSING")]
+    assert await recalls.app.status(first) == await recalls.app.status(last) == "DONE"
+    assert await recalls.joined() == 0
+
+
 async def test_sub_orders_that_start_together_ask_once(recalls: Recalls) -> None:
     """Both are the same owner's, and start in one pass."""
     await recalls.order("jane", "a", "b")

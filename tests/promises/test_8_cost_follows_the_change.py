@@ -261,7 +261,7 @@ HOT: list[tuple[str, str, tuple[Any, ...]]] = [
         "settle_by_checksum",
         ([1, 2, 3], ["a" * 32, "b" * 32], ["c" * 32], ["broken"], ["c" * 32], [4]),
     ),
-    ("recalls", "pending", ([1, 2],)),
+    ("recalls", "pending", ([1, 2], True)),
     ("recalls", "shared", (["a" * 32, "b" * 32], [1, 2], False)),
     ("recalls", "joined", (["a" * 32, "b" * 32], [1, 2])),
     ("recalls", "leave", (1, ["a" * 32])),

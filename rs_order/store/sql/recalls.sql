@@ -1,7 +1,8 @@
 -- name: pending
 -- Checksums that storage still has to settle, of files or of inputs of a process, and whether their sub-order has
--- joined the request of another one. Until the transaction ends, no other one asks for a checksum of the same groups:
--- there are 64, locked in ascending order, so that a large sub-order has no more locks than that. $1 sub-orders.
+-- joined the request of another one. With locks, no other one asks for a checksum of the same groups until the
+-- transaction ends: there are 64, locked in ascending order, so that a large sub-order has no more locks than that.
+-- $1 sub-orders, $2 whether to lock.
 with pending as materialized (
     select sub_order_id, checksum, count(*) as files, coalesce(sum(size), 0)::bigint as bytes
     from (
@@ -13,7 +14,7 @@ with pending as materialized (
     group by sub_order_id, checksum
 ), locked as materialized (
     select pg_advisory_xact_lock(hashtextextended(current_schema(), 3) # number)
-    from (select distinct (hashtext(checksum) & 63)::bigint as number from pending order by number) as needed
+    from (select distinct (hashtext(checksum) & 63)::bigint as number from pending where $2 order by number) as needed
 )
 select pending.sub_order_id, pending.checksum, files, bytes, joined.checksum is not null as joined,
        (select count(*) from locked) as locks
