@@ -13,7 +13,7 @@ from rs_order.demo.servers.errors import EndedAtStartError, ServerStartError
 from rs_order.demo.servers.handles import ServerHandle
 from rs_order.demo.servers.management_api import Management
 
-START_LIMIT_SECONDS = 90.0
+START_LIMIT_SECONDS = 240.0
 """A cold RabbitMQ on a busy machine of two cores takes up to half a minute."""
 
 _PAUSE_SECONDS = 0.05
