@@ -38,10 +38,10 @@ WITH_INPUT = [key for key in KEYS if "{" in key or key.endswith(("@POST", "@PUT"
 
 
 @pytest.fixture(autouse=True)
-async def nothing_held(here: Platform) -> AsyncIterator[None]:
-    """Delete the holds that the calls made, so that the orders of other tests go on."""
+async def nothing_held_back(here: Platform) -> AsyncIterator[None]:
+    """Delete the holds and limits that the calls made, so that the orders of other tests go on."""
     yield
-    await here.execute("delete from rs_order.hold")
+    await here.execute("delete from rs_order.hold; delete from rs_order.storage_limit")
 
 
 # The service runs in this process. Its random pauses change the state that Hypothesis compares.
