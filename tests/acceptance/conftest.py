@@ -38,5 +38,5 @@ async def shared_platform(
 async def platform(shared_platform: Platform) -> AsyncIterator[Platform]:
     """The module's deployment on the packaged archive, without faults; remote calls are retried for 2 s."""
     yield shared_platform
-    shared_platform.sandbox.reset()
+    shared_platform.reset_sandbox()
     shared_platform.sandbox.faults.nearline_seconds = 0.05

@@ -69,7 +69,7 @@ async def module_platform(
 async def platform(module_platform: Platform) -> AsyncIterator[Platform]:
     module_platform.sandbox.faults.nearline_seconds = 0.02
     yield module_platform
-    module_platform.sandbox.reset()
+    module_platform.reset_sandbox()
     module_platform.clock.ahead = timedelta()
 
 

@@ -49,5 +49,5 @@ async def api_platform(
 async def here(api_platform: Platform) -> AsyncIterator[Platform]:
     """The service on the packaged archive, without faults; calls to other services time out after 2 s."""
     yield api_platform
-    api_platform.sandbox.reset()
+    api_platform.reset_sandbox()
     api_platform.sandbox.faults.nearline_seconds = 0.05

@@ -31,7 +31,7 @@ INIT_EVENT = f"regards.broadcast.{_SECURITY}.ResourceAccessInit"
 async def rights(here: Platform) -> AsyncIterator[Platform]:
     """Yield the shared service, then restore its rights and wait until it has read them."""
     yield here
-    here.sandbox.reset()
+    here.reset_sandbox()
     await until(here, "REGISTERED_USER", ALLOWED)
     await until(here, "PUBLIC", REFUSED)
 

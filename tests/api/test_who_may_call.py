@@ -276,7 +276,7 @@ async def subjects(here: Platform) -> AsyncIterator[Subjects]:
     here.sandbox.revoke(OWN, OPERATOR, template, verb)
     await _until_operator(here, 404)
     yield found
-    here.sandbox.reset()
+    here.reset_sandbox()
     await _until_operator(here, 403)
 
 
