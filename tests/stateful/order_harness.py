@@ -120,6 +120,7 @@ class OrderHarness:
             users=FakeUsers(),
             catalog=self._catalog,
             dam=None,
+            storage=None,
             projects=None,
             processes=self._processes,
             mailer=None,
