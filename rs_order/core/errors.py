@@ -36,7 +36,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from rs_order.domain.holds import HeldThing
-from rs_order.domain.quotes import Amount
+from rs_order.domain.quotes import FileTotals
 
 
 class UseCaseRejected(Exception):
@@ -210,7 +210,7 @@ class TooManyQuotes(QuoteRejected):
 class QuoteChanged(QuoteRejected):
     """The catalog finds more or less than when it was quoted."""
 
-    def __init__(self, quoted: Amount, now: Amount) -> None:
+    def __init__(self, quoted: FileTotals, now: FileTotals) -> None:
         self.quoted = quoted
         self.now = now
         super().__init__(

@@ -28,7 +28,7 @@ class Forecast:
 
     @property
     def outlook(self) -> Outlook:
-        """What is known of storage at present."""
+        """Return what is known of storage now."""
         return Outlook(self.experience, self.awaited_bytes, self.late)
 
     def expect(self, sub_order: SubOrder, size: int) -> None:

@@ -20,7 +20,7 @@ from rs_order.demo.zip_verification import NOTICE, Entry, differences
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the orders of the demo share."""
+    """The platform, the report and the time limit that all orders of the demo share."""
 
     platform: Platform
     report: Report

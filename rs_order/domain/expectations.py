@@ -53,7 +53,7 @@ LONGEST_TIME: Final = timedelta(days=366)
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What is known of the storage of a tenant at present."""
+    """The experience with the storage of a tenant, and the bytes that it owes now."""
 
     experience: Experience
     awaited_bytes: int

@@ -73,7 +73,7 @@ class Place(StrEnum):
 
 
 @dataclass(slots=True)
-class Amount:
+class FileTotals:
     """A number of files, with the bytes of those whose size is known."""
 
     files: int = 0
@@ -95,17 +95,19 @@ class Tally:
     found_files: int = 0
     """Before the filter of the selection."""
     unknown_size: int = 0
-    places: dict[Place, Amount] = field(default_factory=lambda: {one: Amount() for one in Place})
-    awaited: Amount = field(default_factory=Amount)
+    places: dict[Place, FileTotals] = field(
+        default_factory=lambda: {one: FileTotals() for one in Place}
+    )
+    awaited: FileTotals = field(default_factory=FileTotals)
     """Files that storage was asked for already, for other orders."""
-    quicklooks: Amount = field(default_factory=Amount)
+    quicklooks: FileTotals = field(default_factory=FileTotals)
     sample: list[Checksum] = field(default_factory=list)
     """The smallest checksums of files on tape. Checksums are random, and so is the choice."""
     quota: int = 0
     """Files whose download counts against the quota of storage."""
     sub_orders: dict[SubOrderKind, int] = field(default_factory=dict)
     """Full batches; with the last page, all."""
-    left_open: dict[SubOrderKind, Amount] = field(default_factory=dict)
+    left_open: dict[SubOrderKind, FileTotals] = field(default_factory=dict)
     """The batch of a kind that takes more files."""
     most_files: int = 0
     """Of one product, among those that storage holds."""
@@ -169,7 +171,7 @@ class Tally:
         }
         self.sample = nsmallest(SAMPLE, on_tape.union(self.sample))
         self.left_open = {
-            batch.kind: Amount(batch.total_files, batch.total_bytes)
+            batch.kind: FileTotals(batch.total_files, batch.total_bytes)
             for batch in batches.touched
             if not batch.closed
         }
@@ -237,7 +239,7 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What an order of some dataset selections would be."""
+    """The files, bytes and sub-orders that an order of some dataset selections would have."""
 
     exact: bool
     """True if an order has just these files, bytes and sub-orders, unless the catalog changes."""
@@ -245,9 +247,9 @@ class Figures:
     files: int
     bytes: int
     unknown_size: int
-    places: Mapping[Place, Amount]
-    awaited: Amount
-    quicklooks: Amount
+    places: Mapping[Place, FileTotals]
+    awaited: FileTotals
+    quicklooks: FileTotals
     quota: int
     sub_orders: Bounds
     storage_sub_orders: Bounds
@@ -264,9 +266,9 @@ NOTHING: Final = Figures(
     files=0,
     bytes=0,
     unknown_size=0,
-    places={one: Amount() for one in Place},
-    awaited=Amount(),
-    quicklooks=Amount(),
+    places={one: FileTotals() for one in Place},
+    awaited=FileTotals(),
+    quicklooks=FileTotals(),
     quota=0,
     sub_orders=Bounds(0, 0),
     storage_sub_orders=Bounds(0, 0),
@@ -304,9 +306,9 @@ def figures_of(
     )
 
 
-def _sum(amounts: Iterable[Amount]) -> Amount:
+def _sum(amounts: Iterable[FileTotals]) -> FileTotals:
     known = list(amounts)
-    return Amount(sum(one.files for one in known), sum(one.bytes for one in known))
+    return FileTotals(sum(one.files for one in known), sum(one.bytes for one in known))
 
 
 def _together(bounds: Iterable[Bounds]) -> Bounds:
@@ -354,7 +356,7 @@ def _projected(selection: DatasetSelection, tally: Tally, batch_bytes: int) -> F
     read = tally.files
     files = _shared(whole.files, [one.files for one in tally.places.values()])
     sizes = _shared(whole.bytes, [one.bytes for one in tally.places.values()])
-    places = {place: Amount(files[at], sizes[at]) for at, place in enumerate(tally.places)}
+    places = {place: FileTotals(files[at], sizes[at]) for at, place in enumerate(tally.places)}
     storage = _storage_bounds(_stored(places), tally, batch_bytes)
     external = _external_bounds(places[Place.EXTERNAL].files)
     return Figures(
@@ -364,11 +366,11 @@ def _projected(selection: DatasetSelection, tally: Tally, batch_bytes: int) -> F
         bytes=whole.bytes,
         unknown_size=_scaled(tally.unknown_size, whole.files, read),
         places=places,
-        awaited=Amount(
+        awaited=FileTotals(
             _scaled(tally.awaited.files, whole.files, read),
             _scaled(tally.awaited.bytes, whole.bytes, tally.bytes),
         ),
-        quicklooks=Amount(
+        quicklooks=FileTotals(
             _scaled(tally.quicklooks.files, whole.files, read),
             _scaled(tally.quicklooks.bytes, whole.bytes, tally.bytes),
         ),
@@ -383,7 +385,7 @@ def _projected(selection: DatasetSelection, tally: Tally, batch_bytes: int) -> F
     )
 
 
-def _whole(selection: DatasetSelection, tally: Tally) -> Amount:
+def _whole(selection: DatasetSelection, tally: Tally) -> FileTotals:
     """Return the files and bytes of a selection that was read in part.
 
     The catalog counts each type of files, but neither what a pattern passes nor stored files without a size.
@@ -394,7 +396,7 @@ def _whole(selection: DatasetSelection, tally: Tally) -> Amount:
     if _has_pattern(selection):
         files = _scaled(tally.files, selection.files, tally.found_files)
         size = _scaled(tally.bytes, files, tally.files)
-    return Amount(max(files, tally.files), max(size, tally.bytes))
+    return FileTotals(max(files, tally.files), max(size, tally.bytes))
 
 
 def _has_pattern(selection: DatasetSelection) -> bool:
@@ -416,11 +418,11 @@ def _shared(whole: int, weights: Sequence[int]) -> list[int]:
     return shares
 
 
-def _stored(places: Mapping[Place, Amount]) -> Amount:
+def _stored(places: Mapping[Place, FileTotals]) -> FileTotals:
     return _sum(one for place, one in places.items() if place is not Place.EXTERNAL)
 
 
-def _storage_bounds(stored: Amount, tally: Tally, batch_bytes: int) -> Bounds:
+def _storage_bounds(stored: FileTotals, tally: Tally, batch_bytes: int) -> Bounds:
     """Return the bounds of sub-orders that storage is asked for, as far as the largest product is known.
 
     A sub-order is full with the product that reaches a limit. So it has at least the bytes or the files of
@@ -453,18 +455,18 @@ def corrected(figures: Figures, *, checked: int, available: int) -> Figures:
     if not checked:
         return figures
     nearline, online = figures.places[Place.NEARLINE], figures.places[Place.ONLINE]
-    moved = Amount(
+    moved = FileTotals(
         _scaled(available, nearline.files, checked), _scaled(available, nearline.bytes, checked)
     )
     places = {
         **figures.places,
-        Place.ONLINE: Amount(online.files + moved.files, online.bytes + moved.bytes),
-        Place.NEARLINE: Amount(nearline.files - moved.files, nearline.bytes - moved.bytes),
+        Place.ONLINE: FileTotals(online.files + moved.files, online.bytes + moved.bytes),
+        Place.NEARLINE: FileTotals(nearline.files - moved.files, nearline.bytes - moved.bytes),
     }
     return replace(figures, places=places, checked_files=checked)
 
 
-def differs(before: Amount, now: Amount) -> bool:
+def differs(before: FileTotals, now: FileTotals) -> bool:
     """True if files or bytes differ by more than 1 % (faces.md Q-6)."""
     return any(
         abs(after - quoted) > TOLERANCE * quoted
@@ -472,9 +474,9 @@ def differs(before: Amount, now: Amount) -> bool:
     )
 
 
-def total_of(selections: Iterable[DatasetSelection]) -> Amount:
+def total_of(selections: Iterable[DatasetSelection]) -> FileTotals:
     """Return the files and bytes that the catalog counts in selections, before their filters."""
-    return _sum(Amount(one.files, one.bytes) for one in selections)
+    return _sum(FileTotals(one.files, one.bytes) for one in selections)
 
 
 @dataclass(frozen=True, slots=True)

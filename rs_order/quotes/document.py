@@ -20,8 +20,8 @@ from rs_order.contracts.wire import without_nulls
 from rs_order.domain.estimates import Range, Silence
 from rs_order.domain.instants import wire_instant
 from rs_order.domain.quotes import (
-    Amount,
     Figures,
+    FileTotals,
     OwnerSituation,
     Place,
     QuoteFailure,
@@ -142,7 +142,7 @@ def _places(figures: Figures) -> QuotedPlaces:
     )
 
 
-def _amount(amount: Amount) -> QuotedAmount:
+def _amount(amount: FileTotals) -> QuotedAmount:
     return QuotedAmount(files=amount.files, bytes=amount.bytes)
 
 

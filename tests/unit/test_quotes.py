@@ -15,8 +15,8 @@ from rs_order.domain.files import DataType, FileFilter, FileKind, Product
 from rs_order.domain.ids import Checksum, Urn
 from rs_order.domain.quotes import (
     NOTHING,
-    Amount,
     Bounds,
+    FileTotals,
     OwnerSituation,
     Place,
     QuoteId,
@@ -175,12 +175,12 @@ def test_where_files_are() -> None:
     )
 
     assert tally.places == {
-        Place.ONLINE: Amount(1, 10),
-        Place.NEARLINE: Amount(2, 22),
-        Place.EXTERNAL: Amount(2, 1),
-        Place.UNKNOWN: Amount(1, 30),
+        Place.ONLINE: FileTotals(1, 10),
+        Place.NEARLINE: FileTotals(2, 22),
+        Place.EXTERNAL: FileTotals(2, 1),
+        Place.UNKNOWN: FileTotals(1, 30),
     }
-    assert (tally.awaited, tally.unknown_size, tally.quota) == (Amount(1, 10), 1, 3)
+    assert (tally.awaited, tally.unknown_size, tally.quota) == (FileTotals(1, 10), 1, 3)
 
 
 def test_several_selections_add_up() -> None:
@@ -207,17 +207,17 @@ def test_files_to_read(files: int, whole: int, most: int) -> None:
 @pytest.mark.parametrize(
     ("now", "different"),
     [
-        (Amount(100, 1000), False),
-        (Amount(101, 1010), False),
-        (Amount(99, 990), False),
-        (Amount(102, 1000), True),
-        (Amount(100, 989), True),
-        (Amount(0, 0), True),
+        (FileTotals(100, 1000), False),
+        (FileTotals(101, 1010), False),
+        (FileTotals(99, 990), False),
+        (FileTotals(102, 1000), True),
+        (FileTotals(100, 989), True),
+        (FileTotals(0, 0), True),
     ],
     ids=str,
 )
-def test_more_than_one_percent_is_a_change(now: Amount, *, different: bool) -> None:
-    assert differs(Amount(100, 1000), now) is different
+def test_more_than_one_percent_is_a_change(now: FileTotals, *, different: bool) -> None:
+    assert differs(FileTotals(100, 1000), now) is different
 
 
 KNOWN = Experience(rate=1.0, ratios=(0.5,) * 50, outcomes=100, level=0.9)
@@ -302,8 +302,8 @@ def test_the_share_that_storage_has_at_hand_is_online() -> None:
     )
     changed = corrected(figures, checked=10, available=4)
 
-    assert changed.places[Place.ONLINE] == Amount(40, 400)
-    assert changed.places[Place.NEARLINE] == Amount(60, 600)
+    assert changed.places[Place.ONLINE] == FileTotals(40, 400)
+    assert changed.places[Place.NEARLINE] == FileTotals(60, 600)
     assert (changed.files, changed.checked_files) == (100, 10)
     assert corrected(figures, checked=0, available=0) is figures
 
