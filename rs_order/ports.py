@@ -311,6 +311,15 @@ class OrderToDownload:
 
 
 @dataclass(frozen=True, slots=True)
+class ContentHashes:
+    """The hashes of all bytes of a file, as a download delivered them."""
+
+    crc32: int
+    sha256: bytes
+    """32 bytes."""
+
+
+@dataclass(frozen=True, slots=True)
 class FileToDownload:
     """A file of an order, with everything that fetching and checking it takes."""
 
@@ -324,6 +333,15 @@ class FileToDownload:
     checksum: Checksum | None
     checksum_algorithm: str | None
     mime_type: str | None = None
+    hashes: ContentHashes | None = None
+    """Of the last complete download; None: there was none yet."""
+    verified_at: datetime | None = None
+    """When a download last proved that these bytes have the checksum of the catalog; None: never."""
+
+    @property
+    def proven_sha256(self) -> bytes | None:
+        """The SHA-256 of the file, if its bytes were proven; without proof they may change."""
+        return self.hashes.sha256 if self.hashes and self.verified_at else None
 
     @property
     def stored_by_dam(self) -> bool:
@@ -364,6 +382,8 @@ class FileOutcome:
     """The cause of a failure, for the user; None if the file was downloaded."""
     unverifiable: bool = False
     """Downloaded, but its checksum is of a kind that can't be checked. The history of the order says so."""
+    hashes: ContentHashes | None = None
+    """Of the bytes that were downloaded; None if there are none of this file, or they are a copy's."""
 
 
 class Downloads(Protocol):

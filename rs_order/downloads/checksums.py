@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import re
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Protocol
 
 from rs_order.ports import FileToDownload
@@ -73,14 +73,15 @@ def why_unverifiable(file: FileToDownload) -> str | None:
 
 
 HASHED_AT_ONCE: Final = 256 * 1024
-"""Bytes that are hashed together. With fewer, the change of the thread would take longer than the hash."""
+"""Bytes that are hashed together. With fewer, the change of the thread would take longer than the hashes."""
 
 
-class ConcurrentHash:
-    """Computes a hash in a thread while the next bytes are transferred. MD5 takes longer than that."""
+class ConcurrentHashes:
+    """Computes hashes in a thread while the next bytes are transferred. MD5 takes longer than that."""
 
-    def __init__(self, hash_: Hash) -> None:
-        self._hash = hash_
+    def __init__(self, algorithms: Iterable[str]) -> None:
+        """``algorithms``: names of ``algorithm_of``."""
+        self._hashes = {algorithm: _new_hash(algorithm) for algorithm in algorithms}
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
         self._running: asyncio.Future[None] | None = None
@@ -92,13 +93,17 @@ class ConcurrentHash:
         if self._waiting_bytes >= HASHED_AT_ONCE:
             await self._until_idle()
             loop = asyncio.get_running_loop()
-            self._running = loop.run_in_executor(None, self._hash.update, self._take())
+            self._running = loop.run_in_executor(None, self._hash, self._take())
 
-    async def hexdigest(self) -> str:
-        """Return the hash of all bytes."""
+    async def hexdigests(self) -> Mapping[str, str]:
+        """Return the hashes of all bytes, by algorithm."""
         await self._until_idle()
-        self._hash.update(self._take())
-        return self._hash.hexdigest()
+        self._hash(self._take())
+        return {algorithm: one.hexdigest() for algorithm, one in self._hashes.items()}
+
+    def _hash(self, data: bytes) -> None:
+        for one in self._hashes.values():
+            one.update(data)
 
     async def _until_idle(self) -> None:
         if self._running is not None:
@@ -111,10 +116,7 @@ class ConcurrentHash:
         return data
 
 
-def new_hash(algorithm: str | None) -> ConcurrentHash | None:
-    """Return the function that computes a checksum, or None without an algorithm."""
-    if algorithm is None:
-        return None
+def _new_hash(algorithm: str) -> Hash:
     if algorithm in _SUMS:
-        return ConcurrentHash(_Sum(algorithm))
-    return ConcurrentHash(hashlib.new(algorithm, usedforsecurity=False))
+        return _Sum(algorithm)
+    return hashlib.new(algorithm, usedforsecurity=False)

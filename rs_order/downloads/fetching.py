@@ -2,14 +2,21 @@
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
 from rs_order.domain import failure_reasons
 from rs_order.domain.ids import DataFileId, Tenant
-from rs_order.downloads.checksums import algorithm_of, new_hash
-from rs_order.ports import FetchError, FileSources, FileToDownload, OpenFile, WrongContent
+from rs_order.downloads.checksums import ConcurrentHashes, algorithm_of
+from rs_order.ports import (
+    ContentHashes,
+    FetchError,
+    FileSources,
+    FileToDownload,
+    OpenFile,
+    WrongContent,
+)
 
 CHUNKS_AHEAD: Final = 8
 """Chunks of at most 64 KiB that wait for the reader; while the queue is full, the source waits."""
@@ -154,35 +161,47 @@ async def finish_anyway(work: Coroutine[Any, Any, None]) -> None:
 
 
 class ContentCheck:
-    """Checks the bytes of a file while they are transferred."""
+    """Checks the bytes of a file while they are transferred, and computes the hashes that are kept of it."""
 
     def __init__(self, file: FileToDownload) -> None:
         self._file = file
         self._algorithm = algorithm_of(file)
-        self._hash = new_hash(self._algorithm)
+        of_checksum = {self._algorithm} if self._algorithm is not None else set()
+        self._digests = ConcurrentHashes({"crc32", "sha256"} | of_checksum)
         self.received = 0
+        self.hashes: ContentHashes | None = None
+        """The hashes of the content, once ``problem`` has found none."""
 
     async def accept(self, chunk: bytes) -> bool:
         """Add the next bytes; return False once they exceed the size of the file."""
         self.received += len(chunk)
         if self._file.size is not None and self.received > self._file.size:
             return False
-        if self._hash is not None:
-            await self._hash.update(chunk)
+        await self._digests.update(chunk)
         return True
 
     async def problem(self) -> FetchError | None:
         """Return the error for the bytes received, or None if they are those of the catalog."""
-        size, checksum = self._file.size, self._file.checksum
+        size = self._file.size
         if size is not None and self.received > size:
             return WrongContent(failure_reasons.too_long(size))
         if size is not None and self.received < size:
             return FetchError(failure_reasons.short_read(self.received, size))
-        if self._hash is None or checksum is None:
+        digests = await self._digests.hexdigests()
+        problem = self._wrong_checksum(digests)
+        if problem is None:
+            self.hashes = ContentHashes(
+                crc32=int(digests["crc32"], 16), sha256=bytes.fromhex(digests["sha256"])
+            )
+        return problem
+
+    def _wrong_checksum(self, digests: Mapping[str, str]) -> FetchError | None:
+        checksum = self._file.checksum
+        if self._algorithm is None or checksum is None:
             return None
-        received = await self._hash.hexdigest()
+        received = digests[self._algorithm]
         # Some programs leave out the zeros at the beginning.
         if received == checksum.lower().zfill(len(received)):
             return None
-        algorithm = str(self._algorithm).upper()
+        algorithm = self._algorithm.upper()
         return WrongContent(failure_reasons.wrong_checksum(algorithm, received, checksum))

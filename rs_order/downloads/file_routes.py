@@ -15,7 +15,7 @@ from rs_order.downloads.routes import (
     verified,
 )
 from rs_order.downloads.single_file import FileReport, FileRequest
-from rs_order.downloads.streaming import StreamedFile
+from rs_order.downloads.streaming import StreamedFile, digest_headers
 from rs_order.ports import FileOfOrder, OrderToken
 from rs_order.rest.access import Access, is_administrator
 from rs_order.rest.errors import HttpError
@@ -89,7 +89,7 @@ def _serve_files(endpoints: Endpoints, services: DownloadServices) -> None:
     ) -> Response:
         """Answer 200 if the file can be downloaded; nothing is sent."""
         found = await _found(services, request, caller, file_id)
-        return _rejection(found, caller) or _without_length()
+        return _rejection(found, caller) or _described(found)
 
 
 def _serve_public_files(endpoints: Endpoints, services: DownloadServices) -> None:
@@ -119,7 +119,7 @@ def _serve_public_files(endpoints: Endpoints, services: DownloadServices) -> Non
         """Answer 200 if the file can be downloaded with the token of its order (domain.md 11.3)."""
         token = verified(services, request, caller, order_token)
         found = await _found(services, request, caller, file_id)
-        return _rejection(found, caller, token) or _without_length()
+        return _rejection(found, caller, token) or _described(found)
 
 
 async def _found(
@@ -171,8 +171,8 @@ def _bytes(
     )
 
 
-def _without_length() -> Response:
+def _described(found: FileOfOrder) -> Response:
     """Return a 200 without ``Content-Length``, which would be 0 here and not the size of the file."""
-    response = Response()
+    response = Response(headers=digest_headers(found.file))
     del response.headers["Content-Length"]
     return response

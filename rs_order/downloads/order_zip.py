@@ -13,7 +13,7 @@ from rs_order.downloads.fetching import ContentCheck, Fetching, finish_anyway
 from rs_order.downloads.ledger import Ledger
 from rs_order.downloads.settle import Settle
 from rs_order.downloads.zip_stream import NO_COMPRESSION, ZipStream
-from rs_order.ports import Downloads, FetchError, FileSources, FileToDownload
+from rs_order.ports import ContentHashes, Downloads, FetchError, FileSources, FileToDownload
 
 LIGHT: Final = 1
 """zlib level. On FITS images 8 times as fast as the default; the result is at most a seventh larger."""
@@ -164,7 +164,7 @@ class _ZipWriter:
     ) -> AsyncIterator[bytes]:
         """Write a file into the archive, and its outcome into the ledger."""
         if self._names.has_copy(file):
-            self._ledger.downloaded(file)
+            self._ledger.downloaded(file, None)
             return
         self._fetching.start(file)
         self._open_ahead(file, following)
@@ -178,7 +178,7 @@ class _ZipWriter:
         if self._archive.entry_is_open:
             self._archive.end()
         await self._fetching.stop(file)
-        self._record(file, failure or await check.problem())
+        self._record(file, failure or await check.problem(), check.hashes)
 
     def _open_ahead(self, file: FileToDownload, following: Sequence[FileToDownload]) -> None:
         """Open the next files, unless a large one has to be read first.
@@ -248,12 +248,14 @@ class _ZipWriter:
         """Return the seconds until something has to be sent."""
         return self._sent_at + self._max_silence - time.monotonic()
 
-    def _record(self, file: FileToDownload, failure: FetchError | None) -> None:
+    def _record(
+        self, file: FileToDownload, failure: FetchError | None, hashes: ContentHashes | None
+    ) -> None:
         if failure is not None:
             self._ledger.failed(file, failure)
             return
         self._names.stored(file)
-        self._ledger.downloaded(file)
+        self._ledger.downloaded(file, hashes)
 
     def _notice(self) -> Iterator[bytes]:
         if not self._ledger.notice_bytes:

@@ -92,7 +92,9 @@ async def deliver(
         raise
     finally:
         complete = delivery is not None and delivery.complete
-        outcome = _downloaded(request) if complete else _failed(request, failure, opened, check)
+        outcome = (
+            _downloaded(request, check) if complete else _failed(request, failure, opened, check)
+        )
         report.result, report.reason = outcome.result, outcome.reason
         await finish_anyway(settle(request.tenant, request.order_id, [outcome]))
 
@@ -115,9 +117,13 @@ async def _verified(
         yield pending
 
 
-def _downloaded(request: FileRequest) -> FileOutcome:
-    unverifiable = why_unverifiable(request.file) is not None
-    return FileOutcome(request.file.id, FetchResult.DOWNLOADED, unverifiable=unverifiable)
+def _downloaded(request: FileRequest, check: ContentCheck) -> FileOutcome:
+    return FileOutcome(
+        request.file.id,
+        FetchResult.DOWNLOADED,
+        unverifiable=why_unverifiable(request.file) is not None,
+        hashes=check.hashes,
+    )
 
 
 def _failed(

@@ -4,6 +4,7 @@ import asyncio
 import re
 import unicodedata
 from abc import abstractmethod
+from base64 import b64encode
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractContextManager, aclosing, nullcontext
 from datetime import datetime
@@ -20,7 +21,7 @@ from rs_order.downloads.entry_names import name_of, safe_name
 from rs_order.downloads.order_zip import OrderDeleted
 from rs_order.downloads.settle import Settle
 from rs_order.downloads.single_file import Delivery, FileReport, FileRequest, deliver
-from rs_order.ports import FetchError, FileSources, SourceAnswer
+from rs_order.ports import FetchError, FileSources, FileToDownload, SourceAnswer
 from rs_order.rest.middleware import is_head
 
 _NOT_PLAIN: Final = re.compile(r"[^ !#$&\'()+,\-.0-9:;<=>@A-Z\[\]^_`a-z{|}~]")
@@ -211,7 +212,18 @@ def _headers(delivery: Delivery) -> dict[str, str]:
     of_catalog = file.mime_type if _MIME_TYPE.fullmatch(file.mime_type or "") else None
     headers["Content-Type"] = headers.get("Content-Type") or of_catalog or UNKNOWN_MIME_TYPE
     headers["Content-Disposition"] = attachment(name_of(file))
-    return headers
+    return headers | digest_headers(file)
+
+
+def digest_headers(file: FileToDownload) -> dict[str, str]:
+    """Return the SHA-256 of a file for its reader, if it is proven (faces.md M-6).
+
+    ``Repr-Digest`` is the header of RFC 9530, ``Digest`` that of RFC 3230, which aria2 checks.
+    """
+    if file.proven_sha256 is None:
+        return {}
+    digest = b64encode(file.proven_sha256).decode()
+    return {"Repr-Digest": f"sha-256=:{digest}:", "Digest": f"SHA-256={digest}"}
 
 
 def _error_response(error: FetchError) -> Response:

@@ -147,7 +147,9 @@ _CORS: Final = {
     "Access-Control-Allow-Headers": "authorization, content-type, scope",
     "Access-Control-Max-Age": "3600",
     # Without it, a page of another origin can't read the name of a download.
-    "Access-Control-Expose-Headers": "Content-Disposition, Content-Length, ETag, Retry-After",
+    "Access-Control-Expose-Headers": (
+        "Content-Disposition, Content-Length, Digest, ETag, Repr-Digest, Retry-After"
+    ),
 }
 _CORS_OF_ALL: Final = raw_headers(_CORS)
 _ORIGIN: Final = re.compile(r"https?://([^/:@\[\]]+)(?::[0-9]+)?")

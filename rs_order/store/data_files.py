@@ -45,7 +45,10 @@ class Files:
     async def record_downloads(
         self, order_id: OrderId, outcomes: Sequence[FileOutcome], *, actor: str, at: datetime
     ) -> list[FileMove]:
-        """Make files DOWNLOADED or DOWNLOAD_ERROR. Wrong and unverifiable content is added to the history."""
+        """Make files DOWNLOADED or DOWNLOAD_ERROR, and store the hashes of what was downloaded.
+
+        Wrong and unverifiable content is added to the history.
+        """
         return await self._moves(
             "record_downloads",
             order_id,
@@ -55,6 +58,8 @@ class Files:
             [outcome.unverifiable for outcome in outcomes],
             actor,
             at,
+            [outcome.hashes and outcome.hashes.crc32 for outcome in outcomes],
+            [outcome.hashes and outcome.hashes.sha256 for outcome in outcomes],
         )
 
     async def note_quota(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from rs_order.domain.ids import Checksum, DataFileId, OrderId, Tenant, Urn
 from rs_order.domain.states import FileState, OrderStatus
-from rs_order.ports import FileOfOrder, FileToDownload, OrderToDownload
+from rs_order.ports import ContentHashes, FileOfOrder, FileToDownload, OrderToDownload
 from rs_order.store.pool import Pool, Row, reading, statements
 
 SQL = statements("files")
@@ -72,4 +72,12 @@ def _file_of(row: Row) -> FileToDownload:
         checksum=Checksum(row["checksum"]) if row["checksum"] is not None else None,
         checksum_algorithm=row["checksum_algorithm"],
         mime_type=row["mime_type"],
+        hashes=_hashes_of(row),
+        verified_at=row["verified_at"],
     )
+
+
+def _hashes_of(row: Row) -> ContentHashes | None:
+    if row["crc32"] is None:
+        return None
+    return ContentHashes(row["crc32"], row["sha256"])

@@ -1,12 +1,13 @@
 """Downloads store their results (domain.md 11, decisions.md Wrong bytes)."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from rs_order.domain.ids import DataFileId, OrderId
 from rs_order.domain.states import FileState, OrderStatus, SubOrderState
-from rs_order.ports import FetchResult, FileOutcome
+from rs_order.ports import ContentHashes, FetchResult, FileOutcome
 from rs_order.store.pool import Pool
 from rs_order.store.unit_of_work import Store
 from tests.integration.conftest import TENANT
@@ -99,6 +100,39 @@ async def test_f22d_unverifiable_content_is_in_the_history(store: Store, pool: P
             "reason": "unverifiable",
             "actor": OWNER,
         }
+    ]
+
+
+async def test_hashes_of_downloaded_bytes_are_kept(store: Store, pool: Pool) -> None:
+    """Proven are those whose checksum was checked. A later failure, or a copy's download, keeps them."""
+    tenant = TenantRows(pool, TENANT)
+    order = await tenant.order(OrderStatus.RUNNING)
+    names = ("checked", "unverifiable", "without checksum", "copy")
+    files = dict.fromkeys(names, FileState.AVAILABLE)
+    await tenant.sub_order(order, files, state=SubOrderState.WAITING)
+    ids = {
+        row["name"]: DataFileId(row["id"]) for row in await rows(pool, "select * from data_file")
+    }
+    await rows(pool, "update data_file set checksum = null where name = 'without checksum'")
+    hashes = ContentHashes(2**32 - 1, bytes(range(32)))
+    downloaded = [
+        FileOutcome(ids["checked"], DONE, hashes=hashes),
+        FileOutcome(ids["unverifiable"], DONE, unverifiable=True, hashes=hashes),
+        FileOutcome(ids["without checksum"], DONE, hashes=hashes),
+        FileOutcome(ids["copy"], DONE),
+    ]
+    failed = [FileOutcome(ids["checked"], FAILED, "because")]
+
+    for outcomes, at in (downloaded, NOW), (failed, NOW + timedelta(hours=1)):
+        async with store.unit_of_work(TENANT) as uow:
+            await uow.files.record_downloads(order, outcomes, actor=OWNER, at=at)
+
+    found = await rows(pool, "select name, crc32, sha256, verified_at from data_file order by id")
+    assert [tuple(row.values()) for row in found] == [
+        ("checked", hashes.crc32, hashes.sha256, NOW),
+        ("unverifiable", hashes.crc32, hashes.sha256, None),
+        ("without checksum", hashes.crc32, hashes.sha256, None),
+        ("copy", None, None, None),
     ]
 
 

@@ -271,7 +271,10 @@ HOT: list[tuple[str, str, tuple[Any, ...]]] = [
     (
         "files",
         "record_downloads",
-        (2, [51, 52], [False, True], ["null", "broken"], [True, False], "jane", datetime.now(UTC)),
+        (
+            *(2, [51, 52], [False, True], ["null", "broken"], [True, False]),
+            *("jane", datetime.now(UTC), [7, "null"], ["ab", "null"]),
+        ),
     ),
     ("files", "order_to_download", (2,)),
     ("files", "file_to_download", (51,)),

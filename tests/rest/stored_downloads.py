@@ -10,7 +10,14 @@ from rs_order.core.settlement import Settlement
 from rs_order.domain.ids import DataFileId, OrderId, Tenant
 from rs_order.domain.states import FileState, OrderStatus
 from rs_order.downloads.settle import SettleDownloads
-from rs_order.ports import FetchResult, FileOfOrder, FileOutcome, FileToDownload, OrderToDownload
+from rs_order.ports import (
+    ContentHashes,
+    FetchResult,
+    FileOfOrder,
+    FileOutcome,
+    FileToDownload,
+    OrderToDownload,
+)
 from rs_order.store.downloads import StoredDownloads
 from rs_order.store.pool import Connection, Pool
 from rs_order.store.tenants import Tenants
@@ -151,8 +158,8 @@ async def _count(connection: Connection) -> None:
 async def _outcomes(connection: Connection) -> list[FileOutcome]:
     """Return the outcomes of the downloads from the rows of the files that were tried."""
     rows = await connection.fetch(
-        "select id, state, reason_code, reason, exists (select from history where reason = 'unverifiable'"
-        " and data_file_id = data_file.id) as unverifiable from data_file"
+        "select id, state, reason_code, reason, crc32, sha256, exists (select from history"
+        " where reason = 'unverifiable' and data_file_id = data_file.id) as unverifiable from data_file"
         " where reason_code is distinct from $1 and (state <> 'AVAILABLE' or reason_code is not null)"
         " order by id",
         _NOT_TRIED,
@@ -163,6 +170,7 @@ async def _outcomes(connection: Connection) -> list[FileOutcome]:
             _RESULTS[FileState(row["state"]), row["reason_code"]],
             row["reason"],
             row["unverifiable"],
+            None if row["crc32"] is None else ContentHashes(row["crc32"], row["sha256"]),
         )
         for row in rows
     ]

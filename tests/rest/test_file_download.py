@@ -1,6 +1,8 @@
 """Single files over HTTP: rights, responses, and states afterwards (rest.md 10.1, domain.md 11.2)."""
 
 import asyncio
+import hashlib
+from base64 import b64encode
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from typing import Any
@@ -67,6 +69,41 @@ async def test_file(api: httpx.AsyncClient, downloadable: DownloadableOrder, pre
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert await outcome(downloadable) == (DONE, None)
     assert downloadable.sources.emails == [OWNER]
+
+
+async def test_m_6_a_proven_file_has_digests(
+    api: httpx.AsyncClient, downloadable: DownloadableOrder
+) -> None:
+    """The next requests after a download that proved the bytes have their SHA-256, HEAD too."""
+    content = incompressible(300_000)
+    downloadable.add("a.fits", content)
+    first = await api.get(PLAIN)
+    await outcome(downloadable)
+
+    answers = [await api.get(PLAIN), await api.head(PLAIN)]
+
+    digest = b64encode(hashlib.sha256(content).digest()).decode()
+    assert "Digest" not in first.headers
+    assert "Repr-Digest" not in first.headers
+    for answer in answers:
+        assert answer.headers["Repr-Digest"] == f"sha-256=:{digest}:"
+        assert answer.headers["Digest"] == f"SHA-256={digest}"
+
+
+@pytest.mark.parametrize("checksum", [None, "of no known algorithm"])
+async def test_m_6_an_unproven_file_has_no_digest(
+    api: httpx.AsyncClient, downloadable: DownloadableOrder, checksum: str | None
+) -> None:
+    """Nothing says that its bytes are the same each time, although they were downloaded."""
+    downloadable.add("a.fits", checksum=checksum, algorithm=None)
+    await api.get(PLAIN)
+    await outcome(downloadable)
+
+    answer = await api.get(PLAIN)
+
+    assert answer.content == b"content"
+    assert "Digest" not in answer.headers
+    assert "Repr-Digest" not in answer.headers
 
 
 async def test_file_without_headers_of_storage(

@@ -14,7 +14,7 @@ import pytest
 
 from rs_order.downloads.entry_names import safe_name
 from rs_order.downloads.order_zip import AHEAD, ZipReport, ZipRequest, zip_order
-from rs_order.ports import FetchError, FetchResult
+from rs_order.ports import ContentHashes, FetchError, FetchResult
 from tests.rest.fake_downloads import DEMO, ORDER, OWNER, DownloadableOrder, incompressible, pieces
 
 REQUEST = ZipRequest(DEMO, ORDER, OWNER, datetime(2026, 3, 1, 12, 30, 45, tzinfo=UTC))
@@ -91,6 +91,29 @@ async def test_w15_files_that_cannot_be_fetched_do_not_stop_the_others(
     assert [f"Failed to download file (b): {line or error.reason}."] == notice(archive)
     assert {1: DONE, 2: result, 3: DONE} == downloadable.order.results
     assert (line or error.reason) == downloadable.order.reasons[2]
+
+
+async def test_r_15_hashes_of_all_files_of_the_zip_are_kept(
+    downloadable: DownloadableOrder,
+) -> None:
+    """Also of those that can't be verified. Only the bytes of a copy don't pass."""
+    sent = {
+        downloadable.add("a", b"content"): b"content",
+        downloadable.add("b", b"other", checksum=None): b"other",
+        downloadable.add("c", b"third", algorithm="unknown"): b"third",
+        downloadable.add("d", b""): b"",
+    }
+    copy = downloadable.add("a", b"content")
+
+    await download(downloadable)
+
+    assert {outcome.id: outcome.hashes for outcome in downloadable.order.settled} == {
+        **{
+            file: ContentHashes(zlib.crc32(content), hashlib.sha256(content).digest())
+            for file, content in sent.items()
+        },
+        copy: None,
+    }
 
 
 async def test_the_next_zip_has_what_is_left(downloadable: DownloadableOrder) -> None:

@@ -1,10 +1,11 @@
-"""A hash that is computed in a thread is that of all bytes, in their order."""
+"""Hashes that are computed in a thread are those of all bytes, in their order."""
 
 import hashlib
+import zlib
 
 import pytest
 
-from rs_order.downloads.checksums import HASHED_AT_ONCE, new_hash
+from rs_order.downloads.checksums import HASHED_AT_ONCE, ConcurrentHashes
 
 
 @pytest.mark.parametrize("piece", [1000, HASHED_AT_ONCE, HASHED_AT_ONCE + 1])
@@ -12,9 +13,11 @@ from rs_order.downloads.checksums import HASHED_AT_ONCE, new_hash
 async def test_the_pieces_of_a_file_are_hashed_in_their_order(size: int, piece: int) -> None:
     """However long they are, and whether the last of them are hashed in a thread or not."""
     content = bytes(number % 251 for number in range(size))
-    concurrent = new_hash("md5")
-    assert concurrent is not None
+    concurrent = ConcurrentHashes({"md5", "crc32"})
     for start in range(0, size, piece):
         await concurrent.update(content[start : start + piece])
 
-    assert await concurrent.hexdigest() == hashlib.md5(content, usedforsecurity=False).hexdigest()
+    assert await concurrent.hexdigests() == {
+        "md5": hashlib.md5(content, usedforsecurity=False).hexdigest(),
+        "crc32": f"{zlib.crc32(content):08x}",
+    }

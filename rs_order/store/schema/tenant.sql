@@ -251,6 +251,9 @@ create table data_file (
     reason_code text,                             -- why it is in this state, if there is more to know
     reason text,
     output_key text,                              -- of the output of a process: the id it was promised under
+    crc32 bigint,                                 -- these two of all bytes, as a download delivered them
+    sha256 bytea,
+    verified_at timestamptz,                      -- when they last had the checksum of the catalog
     constraint data_file_once unique (dataset_task_id, identity)
 );
 create index data_file_of_sub_order on data_file (sub_order_id);

@@ -55,13 +55,14 @@ from moved group by order_id, sub_order_id
 -- The order's history gets a line for wrong content, once until a download has another result, and for a
 -- downloaded file whose checksum can't be checked.
 -- $1 order, $2 failed files or downloaded ones, $3 whether the content was wrong, $4 reasons, null for
--- what was downloaded, $5 whether it can't be verified, $6 actor, $7 now.
+-- what was downloaded, $5 whether it can't be verified, $6 actor, $7 now, $8 and $9 CRC-32 and SHA-256 of what was
+-- downloaded, null if unknown. Hashes of bytes that had the checksum of the catalog are proof of them.
 with outcome as (
-    select * from unnest($2::bigint[], $3::boolean[], $4::text[], $5::boolean[])
-        as given (id, wrong, reason, unverifiable)
+    select * from unnest($2::bigint[], $3::boolean[], $4::text[], $5::boolean[], $8::bigint[], $9::bytea[])
+        as given (id, wrong, reason, unverifiable, crc32, sha256)
 ), target as (
     select file.id, file.state as before, file.reason_code as reason_before, outcome.reason,
-           outcome.unverifiable,
+           outcome.unverifiable, outcome.crc32, outcome.sha256,
            case when outcome.reason is null then 'DOWNLOADED' else 'DOWNLOAD_ERROR' end as after,
            case when outcome.reason is null then null
                 when outcome.wrong then 'wrong-content' else 'download-failed' end as reason_code
@@ -72,7 +73,10 @@ with outcome as (
     for update of file
 ), moved as (
     update data_file file
-    set state = target.after, reason = target.reason, reason_code = target.reason_code
+    set state = target.after, reason = target.reason, reason_code = target.reason_code,
+        crc32 = coalesce(target.crc32, file.crc32), sha256 = coalesce(target.sha256, file.sha256),
+        verified_at = case when target.crc32 is not null and file.checksum is not null and not target.unverifiable
+                           then $7 else file.verified_at end
     from target
     where file.id = target.id
     returning file.id, file.order_id, file.sub_order_id, target.before, target.after, target.reason_code,
@@ -118,7 +122,8 @@ from orders where id = $1
 
 -- name: file_to_download
 -- A file counts as pending until all files of its order are known. $1 file.
-select file.id, product_urn, name, url, external, size, checksum, checksum_algorithm, mime_type,
+select file.id, product_urn, name, url, external, size, checksum, checksum_algorithm, mime_type, crc32, sha256,
+       verified_at,
        case when orders.files_known then file.state else 'PENDING' end as state, file.order_id, orders.owner
 from data_file file
 join orders on orders.id = file.order_id and orders.status not in ('DELETED', 'EXPIRED')
@@ -132,7 +137,7 @@ group by name having count(*) > 1
 
 -- name: available_files
 -- The next files to download. $1 order, $2 after this id, $3 limit.
-select id, product_urn, name, url, external, size, checksum, checksum_algorithm, mime_type
+select id, product_urn, name, url, external, size, checksum, checksum_algorithm, mime_type, crc32, sha256, verified_at
 from data_file
 where order_id = $1 and state = 'AVAILABLE' and id > $2
 order by id
@@ -140,7 +145,7 @@ limit $3
 
 -- name: files_of_order
 -- The next files, whatever their state. $1 order, $2 after this id, $3 limit.
-select id, product_urn, name, url, external, size, checksum, checksum_algorithm, mime_type
+select id, product_urn, name, url, external, size, checksum, checksum_algorithm, mime_type, crc32, sha256, verified_at
 from data_file
 where order_id = $1 and id > $2
 order by id
