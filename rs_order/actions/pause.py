@@ -9,7 +9,7 @@ from rs_order.actions.rights import Actor, Rights, locked, reject_unless
 from rs_order.core import responses
 from rs_order.core.links import Links
 from rs_order.core.policies import SLICE_SIZES, SliceSizes
-from rs_order.core.settlement import Settlement
+from rs_order.core.settlement import Settlement, schedule_following
 from rs_order.core.shared_steps import CompleteOrderStep, ScheduleStep, StopSubOrdersStep
 from rs_order.domain.ids import OrderId, Tenant
 from rs_order.domain.moves import Reason
@@ -88,6 +88,7 @@ class PauseOrder:
             await actor.audit(uow, AuditAction.ORDER_PAUSED, order)
             await uow.orders.save([order], self._clock.now())
             await self._stop_sub_orders.stop(uow, order)
+            await schedule_following(uow, [order.owner])
 
 
 class ResumeOrder:

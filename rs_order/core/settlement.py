@@ -43,6 +43,16 @@ async def wake_next_waiters(uow: UnitOfWork, limits: SlotLimits) -> None:
         await uow.messages.send([ScheduleStep(owner).to(tenant) for tenant, owner in waiters])
 
 
+async def schedule_following(uow: UnitOfWork, owners: Iterable[str]) -> None:
+    """Schedule owners whose next sub-order may have left the queue, or asks storage for less than before.
+
+    Under a limit of files or bytes, a large sub-order keeps smaller ones behind it waiting: they may fit now.
+    While nothing is limited, nothing waits for that.
+    """
+    if await uow.capacity.is_counted():
+        await uow.messages.send([ScheduleStep(owner).to(uow.tenant) for owner in sorted(owners)])
+
+
 async def renew_expiration(
     uow: UnitOfWork, order: Order, *, storage_sub_orders: int, now: datetime
 ) -> None:
@@ -152,6 +162,9 @@ class Settlement:
         if await self.release_capacity(uow, [one.id for one in stopped]):
             owners |= {one.owner for one in stopped}
         await uow.messages.send([ScheduleStep(owner).to(uow.tenant) for owner in sorted(owners)])
+        shortened = {change.sub_order.owner for change in changes if change.was_ready} - owners
+        if shortened:
+            await schedule_following(uow, shortened)
 
     async def release_capacity(self, uow: UnitOfWork, ended: Sequence[SubOrderId]) -> bool:
         """Release the capacity of sub-orders that no longer run, and wake the next waiters of any tenant.
@@ -183,6 +196,10 @@ class _Change:
     def waiting(self) -> int:
         """Return the change of the order's count of waiting sub-orders: -1, 0 or 1."""
         return self.sub_order.waiting_for_user - (self._before is SubOrderState.WAITING)
+
+    @property
+    def was_ready(self) -> bool:
+        return self._before is SubOrderState.READY
 
     @property
     def freed_slot(self) -> bool:

@@ -8,6 +8,7 @@ from rs_order.core.capacity_queue import capacity_queue
 from rs_order.core.errors import HoldRejected, NothingToHold, UnknownHold
 from rs_order.core.operator_reasons import checked_reason
 from rs_order.core.policies import SlotLimits
+from rs_order.core.settlement import schedule_following, wake_next_waiters
 from rs_order.core.shared_steps import EndHoldStep, ScheduleStep
 from rs_order.domain.holds import HeldThing, Hold
 from rs_order.domain.ids import Tenant
@@ -44,9 +45,20 @@ class HoldWork:
                 raise NothingToHold(held)
             hold = await uow.holds.add(held, wanted, by.name, now, until)
             await uow.messages.send([EndHoldStep(hold.id).to(held.tenant, until)])
+            await self._start_following(uow, held)
             await uow.audit(_entry(AuditAction.HOLD_BEGUN, hold, by, wanted))
         log.info("hold-begun", tenant=held.tenant, hold=hold.id, held=str(held), user=by.name)
         return hold
+
+    async def _start_following(self, uow: UnitOfWork, held: HeldThing) -> None:
+        """Let those start who waited only because what is held now was to start before them."""
+        if held.order_id is not None:
+            owner = await uow.holds.owner_of(held.order_id)
+            await schedule_following(uow, [owner] if owner is not None else [])
+        elif await uow.capacity.is_counted():
+            await uow.capacity.lock()
+            await uow.capacity.renew_blocked()
+            await wake_next_waiters(uow, self._limits)
 
     async def preview(self, held: HeldThing, *, reason: str, until: datetime) -> CapacityQueue:
         """Return who would start next if there were a hold. Nothing is changed.

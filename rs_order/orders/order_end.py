@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rs_order.consumers.batches import Received
 from rs_order.contracts.order_messages import OrderCancelRequest
 from rs_order.core.policies import SLICE_SIZES, SliceSizes
-from rs_order.core.settlement import Settlement
+from rs_order.core.settlement import Settlement, schedule_following
 from rs_order.core.shared_steps import DeleteFilesStep, ExpireOrderStep, ScheduleStep
 from rs_order.domain.identity import PEER, SERVICE
 from rs_order.domain.ids import OrderId, Tenant
@@ -41,6 +41,7 @@ class OrderTeardown:
         await uow.completions.finish(ids)
         await uow.retries.finish(ids)
         await self.release(uow, ids)
+        await schedule_following(uow, {order.owner for order in orders})
         await uow.messages.send([DeleteFilesStep(order.id).to(uow.tenant) for order in orders])
 
     async def release(self, uow: UnitOfWork, order_ids: Sequence[OrderId]) -> bool:

@@ -256,6 +256,14 @@ class Capacity:
             user=_room(row, "user"),
         )
 
+    async def is_counted(self) -> bool:
+        """Return whether claims are counted, because something is limited."""
+        return bool(await self._connection.fetchval(CAPACITY_SQL["is_counted"]))
+
+    async def renew_blocked(self) -> None:
+        """Find out whether the tenant's limits have room for whoever is next in it now."""
+        await self._connection.execute(CAPACITY_SQL["renew_blocked"], self._tenant)
+
     async def count(self) -> None:
         """Count all claims, and keep them from then on."""
         await self._connection.execute(CAPACITY_SQL["count"])

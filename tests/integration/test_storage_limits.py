@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from rs_order.core.shared_steps import ExpireOrderStep, ScheduleStep
+from rs_order.domain.holds import HeldThing
 from rs_order.domain.ids import OrderId, Tenant
 from rs_order.domain.reasons import ReasonCode, reasons_of
 from rs_order.domain.shares import NOTHING, Amount, LimitKind
@@ -231,6 +232,67 @@ async def _end(app: AppHarness, order: OrderId, end: str) -> None:
             while await app.files(order) == {"a": "PENDING"}:
                 app.clock.move(hours=1)
                 await app.run()
+
+
+@pytest.mark.parametrize("leaves", ["pause", "cancel", "expire", "hold", "answer"])
+async def test_what_follows_starts_when_a_large_sub_order_leaves_the_queue(
+    app: AppHarness, pool: Pool, rows: TenantRows, leaves: str
+) -> None:
+    """The user's limit has no room for the large one, but for the small one behind it."""
+    await set_limit(app, OF_USER, Amount(files=3))
+    await ready(rows, OWNER, 1)
+    await schedule(app, OWNER)
+    large = await ready(rows, OWNER, 4)
+    await app.rows("update data_file set checksum = 'l' || checksum where order_id = $1", large)
+    small = await rows.order()
+    await rows.sub_order(small, {"small": FileState.PENDING}, state=SubOrderState.READY)
+    await schedule(app, OWNER)
+    before = await running(pool)
+    await _leave(app, large, leaves)
+    await app.run(ScheduleStep)
+
+    assert before == [f"{OWNER}0"]
+    assert await running(pool) == [f"{OWNER}0", "small"]
+
+
+async def _leave(app: AppHarness, order: OrderId, how: str) -> None:
+    match how:
+        case "pause":
+            await app.actions.pause_order.handle(JANE, order)
+        case "cancel":
+            await app.application.orders.cancel.handle(TENANT, [order])
+        case "expire":
+            await _end(app, order, how)
+        case "hold":
+            await hold(app, HeldThing(TENANT, None, order))
+        case "answer":
+            # Storage was asked for it before its order was paused and resumed.
+            await app.rows("update sub_order set asks = 1 where order_id = $1", order)
+            await app.storage_answers(*(f"l{OWNER}0-{number}" for number in range(4)))
+
+
+async def hold(app: AppHarness, held: HeldThing) -> None:
+    until = NOW + timedelta(hours=1)
+    await app.application.holds.begin(held, reason="repair", until=until, by=ROOT)
+
+
+async def test_who_follows_starts_when_a_user_with_a_large_sub_order_is_held(
+    app: AppHarness, pool: Pool, rows: TenantRows
+) -> None:
+    """The tenant's limit has no room for the large one, but for the other user's small one."""
+    await set_limit(app, OF_TENANT, Amount(files=3))
+    await ready(rows, "a", 1)
+    await schedule(app, "a")
+    await ready(rows, "b", 4)
+    await schedule(app, "b")
+    await ready(rows, "c", 1)
+    await schedule(app, "c")
+    before = await running(pool)
+    await hold(app, HeldThing(TENANT, "b", None))
+    await app.run(ScheduleStep)
+
+    assert before == ["a0"]
+    assert await running(pool) == ["a0", "c0"]
 
 
 async def test_a_limit_is_previewed_audited_and_applies_at_once(

@@ -77,6 +77,13 @@ left join (
 -- Count all claims. From then on triggers keep them.
 select rs_order.count_claims()
 
+-- name: is_counted
+select rs_order.is_counted()
+
+-- name: renew_blocked
+-- $1 tenant.
+select rs_order.renew_blocked($1)
+
 -- name: stop_to_count
 -- Nothing is limited any more.
 select rs_order.stop_to_count()

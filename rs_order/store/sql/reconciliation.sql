@@ -228,8 +228,8 @@ order by retry.order_id limit $3
 
 -- name: stalled_owners
 -- Owners of ready sub-orders, one index probe each, and the next one that may start: storage isn't asked for it, or
--- its owner has a free slot, doesn't wait for capacity, and hasn't reached the limits of each user. Those of paused orders, of orders under retry, and what is
--- held, wait.
+-- its owner has a free slot, doesn't wait for capacity, and what storage is asked for fits the limits of each user.
+-- Those of paused orders, of orders under retry, and what is held, wait.
 -- $1 after this owner, $2 limit, $3 slots of each (0: no limit), $4 tenant.
 with recursive ready (owner, number) as (
     select $1::text, 0
@@ -262,7 +262,13 @@ left join lateral (
                     select from rs_order.waiting_user waiting
                     where waiting.tenant = $4 and waiting.owner = ready.owner and woken_at is null)
                and not rs_order.user_is_full(
-                    $4, ready.owner, sub_order.pending_files, sub_order.pending_bytes)))
+                    $4, ready.owner,
+                    case when sub_order.kind <> 'PROCESSING' then sub_order.pending_files else (
+                        select count(*) from process_input input
+                        where input.sub_order_id = sub_order.id and input.state = 'PENDING') end,
+                    case when sub_order.kind <> 'PROCESSING' then sub_order.pending_bytes else (
+                        select coalesce(sum(size), 0) from process_input input
+                        where input.sub_order_id = sub_order.id and input.state = 'PENDING')::bigint end)))
     order by sub_order.asks_storage, sub_order.rank limit 1
 ) as next on true
 where number > 0 and ready.owner is not null
