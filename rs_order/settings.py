@@ -336,7 +336,7 @@ class Settings(BaseSettings):
         10_000,
         ge=1,
         le=10_000,
-        description="Products in one page of the catalog.",
+        description="Products in one page of the catalog; a change applies to selections read from then on.",
         json_schema_extra=_property("regards.order.batch.size"),
     )
     max_storage_files_jobs_per_user: int = Field(

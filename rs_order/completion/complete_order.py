@@ -130,7 +130,7 @@ class CompleteOrder:
             if locked is None:
                 return
             order, cursor = locked
-            reading = cursor.reading.after(len(page.products), page.total)
+            reading = cursor.reading.after(len(page.products), page.total, page.size)
             if is_read_again(reading, page, step.page):
                 await self._read_again(uow, step, cursor)
                 return

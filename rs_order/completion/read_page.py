@@ -30,6 +30,8 @@ class Page:
     products: tuple[Product, ...]
     total: int | None
     """The products of all pages, as the catalog counts them now; None: it doesn't."""
+    size: int
+    """The size that was asked for, in products."""
     attached: Product | None
     """The dataset with its attached files. Only the first page of the first pass has it (C15)."""
     process: Process | None = None
@@ -60,7 +62,7 @@ class PageReader:
         *,
         page_size: int,
     ) -> None:
-        """``dam``: None if attached files aren't ordered; ``page_size``: in products."""
+        """``dam``: None if attached files aren't ordered; ``page_size``: in products, of new passes."""
         self._catalog = catalog
         self._dam = dam
         self._processes = processes
@@ -96,16 +98,17 @@ class PageReader:
         attached = None
         if page == 0 and reading.number == 1 and self._dam is not None:
             attached = await self._dam.attached_files(tenant, selection.urn)
+        size = reading.page_size or self._page_size
         found = await self._catalog.search(
             Caller(tenant, order.owner, order.role),
             selection.requests,
             page=page,
-            size=self._page_size,
+            size=size,
             every_type=process is not None,
         )
         so_far = reading.products + len(found.products)
         complete = found.total is not None and so_far >= found.total
-        return Page(found.products, found.total, attached, process, complete=complete)
+        return Page(found.products, found.total, size, attached, process, complete=complete)
 
     async def _process_of(
         self, tenant: Tenant, order: Order, selection: DatasetSelection

@@ -129,6 +129,7 @@ class Completions:
             cursor.reading.number,
             cursor.reading.total,
             cursor.reading.products,
+            cursor.reading.page_size,
         )
 
     async def finish(self, order_ids: Sequence[OrderId]) -> None:

@@ -44,11 +44,16 @@ class ReadingPass:
     """The products of all pages, as the first page counted them; None: it didn't."""
     products: int = 0
     """The products of the pages so far."""
+    page_size: int | None = None
+    """The products in each of its pages, whatever the setting is by now; None before the first page."""
 
-    def after(self, products: int, total: int | None) -> "ReadingPass":
+    def after(self, products: int, total: int | None, page_size: int) -> "ReadingPass":
         """Return the pass after a page."""
         return ReadingPass(
-            self.number, total if self.total is None else self.total, self.products + products
+            self.number,
+            total if self.total is None else self.total,
+            self.products + products,
+            page_size,
         )
 
     def next(self) -> "ReadingPass":
@@ -138,7 +143,9 @@ def completion_cursor_of(row: Row) -> CompletionCursor:
         attempts=row["attempts"],
         unavailable_since=row["unavailable_since"],
         processed=processed_from(row["processed"]),
-        reading=ReadingPass(row["pass"], row["pass_total"], row["pass_products"]),
+        reading=ReadingPass(
+            row["pass"], row["pass_total"], row["pass_products"], row["pass_page_size"]
+        ),
     )
 
 

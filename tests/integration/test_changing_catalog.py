@@ -42,6 +42,20 @@ async def test_f9d_a_selection_that_changes_is_read_again(
     assert await app.miscounted() == []
 
 
+@pytest.mark.parametrize("size", [1, 3, 10])
+async def test_another_page_size_applies_to_the_next_selection(size: int, pool: Pool) -> None:
+    """The service is restarted with it while an order is read: no product is skipped or read twice."""
+    app = AppHarness(pool, batch_size=2)
+    order = await app.order("a", "b", "c", "d", "e")
+    await app.run_one(CompleteOrderStep)
+    restarted = AppHarness(pool, batch_size=size)
+    restarted.catalog.products = app.catalog.products
+    await restarted.run()
+
+    assert restarted.catalog.read == [1, 2]
+    assert set(await restarted.files(order)) == {"a", "b", "c", "d", "e"}
+
+
 async def test_f9d_a_last_page_that_comes_too_early_is_noticed(pool: Pool) -> None:
     """The catalog counts five products, but its second page is empty once."""
     app = AppHarness(pool, batch_size=2)

@@ -67,7 +67,7 @@ class Ordered:
                 assert cursor is not None
                 assert position is not None
                 assert position.selection is not None
-                page = Page(tuple(products), None, None, self.process)
+                page = Page(tuple(products), None, len(products), None, self.process)
                 following, _ = await processed.add_page(
                     uow, order, cursor, position.selection, page
                 )

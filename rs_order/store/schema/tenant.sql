@@ -330,7 +330,8 @@ create table completion (
     processed jsonb,                              -- batches of a processed selection; null: not processed
     pass smallint not null default 1,             -- a catalog that changes while it is read is read again
     pass_total bigint,                            -- products of all pages, as the catalog counted them at first
-    pass_products bigint not null default 0       -- products of the pages so far
+    pass_products bigint not null default 0,      -- products of the pages so far
+    pass_page_size integer                        -- of all pages of the pass; null before the first one
 );
 
 -- How far the retry of an order has come: files in error up to this one have moved to new sub-orders. Then the

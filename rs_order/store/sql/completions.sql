@@ -1,7 +1,7 @@
 -- name: cursor
 -- $1 order id.
 select selection, page, storage_sub_order_id, external_sub_order_id, products, attempts, unavailable_since,
-       processed, pass, pass_total, pass_products,
+       processed, pass, pass_total, pass_products, pass_page_size,
        exists (select from retry where retry.order_id = completion.order_id) as retrying
 from completion where order_id = $1
 
@@ -17,7 +17,7 @@ select orders.id, owner, role, correlation_id, status, sub_order_hours, expires_
        error_files, error_bytes,
        processing_error_files, processing_error_bytes,
        completion.selection, page, storage_sub_order_id, external_sub_order_id, products, attempts,
-       unavailable_since, processed, pass, pass_total, pass_products,
+       unavailable_since, processed, pass, pass_total, pass_products, pass_page_size,
        selected.content as selected, selected.follows
 from orders
 join completion on completion.order_id = orders.id
@@ -44,11 +44,11 @@ where orders.id = $1
 -- name: advance
 -- $1 order id, $2 selection, $3 page, $4 open storage sub-order, $5 open external sub-order,
 -- $6 products read, $7 attempts, $8 unavailable since, $9 batches of a processed selection, $10 pass,
--- $11 its total, $12 its products.
+-- $11 its total, $12 its products, $13 the size of its pages.
 update completion
 set selection = $2, page = $3, storage_sub_order_id = $4, external_sub_order_id = $5, products = $6,
     attempts = $7, unavailable_since = $8, processed = $9,
-    pass = $10, pass_total = $11, pass_products = $12
+    pass = $10, pass_total = $11, pass_products = $12, pass_page_size = $13
 where order_id = $1
 
 -- name: finish
