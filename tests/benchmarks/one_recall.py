@@ -14,6 +14,7 @@ import time
 from contextlib import AsyncExitStack
 
 import asyncpg
+import structlog
 
 from rs_order.demo.servers.lifecycle import running_database
 from rs_order.store.migrate import migrate_platform
@@ -61,4 +62,6 @@ if __name__ == "__main__":
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--files", type=int, default=10_000)
+    # Each order would log its sub-orders.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("error"))
     asyncio.run(measure(parser.parse_args().files))
