@@ -36,7 +36,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from rs_order.domain.holds import HeldThing
-from rs_order.domain.quotes import FileTotals
+from rs_order.domain.tallies import FileTotals
 
 
 class UseCaseRejected(Exception):

@@ -18,7 +18,7 @@ from rs_order.core.reason_texts import Language, language_of
 from rs_order.core.waiting_orders import WaitingOrders, waiting
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import OrderId
-from rs_order.domain.quotes import FileTotals
+from rs_order.domain.tallies import FileTotals
 from rs_order.orders.apply import ApplyOrder
 from rs_order.orders.create import CreateOrder, OrderOptions, generated_correlation_id
 from rs_order.orders.quoted import OrderQuote

@@ -18,16 +18,10 @@ from rs_order.contracts.quote_bodies import (
 )
 from rs_order.contracts.wire import without_nulls
 from rs_order.domain.estimates import Range, Silence
+from rs_order.domain.figures import Figures
 from rs_order.domain.instants import wire_instant
-from rs_order.domain.quotes import (
-    Figures,
-    FileTotals,
-    OwnerSituation,
-    Place,
-    QuoteFailure,
-    QuoteState,
-    rounded_time,
-)
+from rs_order.domain.quotes import OwnerSituation, QuoteFailure, QuoteState, rounded_time
+from rs_order.domain.tallies import FileTotals, Place
 from rs_order.store.quotes import StoredQuote
 
 ONLINE_TIME = timedelta(minutes=5)

@@ -20,26 +20,15 @@ from rs_order.core.errors import QuoteRejected
 from rs_order.core.forecasts import Forecasts
 from rs_order.core.responses import Rejection
 from rs_order.core.shared_steps import MakeQuoteStep
+from rs_order.domain.figures import Figures, corrected, figures_of
 from rs_order.domain.files import Product
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Checksum, Tenant
 from rs_order.domain.order import expiration
-from rs_order.domain.quotes import (
-    MOST_FILES,
-    Figures,
-    QuoteFailure,
-    QuoteId,
-    QuoteState,
-    Tally,
-    corrected,
-    expected_time,
-    figures_of,
-    files_to_read,
-    sample_of,
-    total_of,
-)
+from rs_order.domain.quotes import QuoteFailure, QuoteId, QuoteState, expected_time, total_of
 from rs_order.domain.retry import RetryPolicy
 from rs_order.domain.selection import DatasetSelection
+from rs_order.domain.tallies import MOST_FILES, Tally, files_to_read, sample_of
 from rs_order.ports import Catalog, Clock, RemoteError, RemoteRejection, RemoteUnavailable
 from rs_order.quotes.begin import BeginQuotes
 from rs_order.quotes.document import Prospects, failure_text, quote_document

@@ -8,15 +8,9 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from rs_order.domain.ids import Checksum, Tenant
-from rs_order.domain.quotes import (
-    VALID,
-    OwnerSituation,
-    QuoteFailure,
-    QuoteId,
-    QuoteState,
-    Tally,
-)
+from rs_order.domain.quotes import VALID, OwnerSituation, QuoteFailure, QuoteId, QuoteState
 from rs_order.domain.selection import DatasetSelection
+from rs_order.domain.tallies import Tally
 from rs_order.store.baskets import dataset_selection_of, selection_record
 from rs_order.store.pool import Connection, Row, statements, tenant_schema
 from rs_order.store.rows import affected

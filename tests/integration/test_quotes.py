@@ -10,7 +10,8 @@ from rs_order.contracts.order_messages import OrderRequest
 from rs_order.core.errors import QuoteRejected
 from rs_order.core.shared_steps import MakeQuoteStep, ReconcileStep
 from rs_order.domain.identity import Caller
-from rs_order.domain.quotes import MOST_FILES, QuoteFailure, QuoteState
+from rs_order.domain.quotes import QuoteFailure, QuoteState
+from rs_order.domain.tallies import MOST_FILES
 from rs_order.ports import RemoteRejection, RemoteUnavailable
 from rs_order.quotes.make import (
     PAGE_PRODUCTS,

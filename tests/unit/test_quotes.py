@@ -10,26 +10,13 @@ from hypothesis import strategies as st
 from rs_order.contracts.quote_bodies import quote_id_of, quote_name
 from rs_order.domain.estimates import Experience, Range, Silence
 from rs_order.domain.expectations import Outlook
+from rs_order.domain.figures import NOTHING, Bounds, corrected, figures_of
 from rs_order.domain.file_batches import FileBatches
 from rs_order.domain.files import DataType, FileFilter, FileKind, Product
 from rs_order.domain.ids import Checksum, Urn
-from rs_order.domain.quotes import (
-    NOTHING,
-    Bounds,
-    FileTotals,
-    OwnerSituation,
-    Place,
-    QuoteId,
-    Tally,
-    corrected,
-    differs,
-    expected_time,
-    figures_of,
-    files_to_read,
-    rounded_time,
-    sample_of,
-)
+from rs_order.domain.quotes import OwnerSituation, QuoteId, differs, expected_time, rounded_time
 from rs_order.domain.selection import DatasetSelection, TypeTotals
+from rs_order.domain.tallies import FileTotals, Place, Tally, files_to_read, sample_of
 from rs_order.quotes.document import iso_duration
 from tests.unit.catalog import a_file, a_product
 
