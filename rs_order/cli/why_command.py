@@ -86,7 +86,10 @@ def _lines(document: "ProgressDto") -> Iterator[str]:
         yield f"ahead of it, sub-orders: {ahead.sub_orders}, files: {ahead.files}, bytes: {ahead.bytes}"
     if document.turn:
         turn = document.turn
-        yield f"before its owner ({turn.scope}), sub-orders: {turn.sub_orders}; weight: {turn.weight:g}"
+        yield (
+            f"before its owner ({turn.scope}), sub-orders: {turn.sub_orders}, files: {turn.files}, "
+            f"bytes: {turn.bytes}; weight: {turn.weight:g}"
+        )
     if document.expected:
         expected = document.expected
         share = f"{expected.level:g} of the last {expected.samples} ranges came true"

@@ -48,6 +48,8 @@ class TurnDto(WireModel):
     sub_orders: int = Field(
         alias="subOrders", description="Of others, that start before.", examples=[3]
     )
+    files: int = Field(description="That these ask of storage.", examples=[120])
+    bytes: int = Field(description="That these ask of storage.", examples=[314_572_800])
     weight: float = Field(description="Of the owner.", examples=[1.0])
     used_bytes: int = Field(
         alias="usedBytes",

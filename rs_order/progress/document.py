@@ -65,7 +65,12 @@ def _turn(progress: OrderProgress) -> TurnDto | None:
     if turn is None or scope is None:
         return None
     return TurnDto(
-        scope=scope, sub_orders=turn.users, weight=turn.weight, used_bytes=turn.used_bytes
+        scope=scope,
+        sub_orders=turn.users,
+        files=turn.files,
+        bytes=turn.bytes,
+        weight=turn.weight,
+        used_bytes=turn.used_bytes,
     )
 
 

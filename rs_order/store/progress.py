@@ -31,6 +31,9 @@ class Turn:
 
     users: int
     """Those who start before, with one sub-order each."""
+    files: int
+    bytes: int
+    """What these sub-orders ask of storage."""
     weight: float
     used_bytes: int
     """The recent use of the owner."""
@@ -155,7 +158,17 @@ async def _before(
         return {}
     ranks = ready["first_rank"], ready["last_rank"]
     (row,) = await connection.fetch(SQL["ahead"], facts.owner, *ranks, tenant, now)
-    turn = Turn(row["users"], row["weight"], round(row["used_bytes"])) if row["users"] else None
+    turn = (
+        Turn(
+            row["users"],
+            row["turn_files"],
+            row["turn_bytes"],
+            weight=row["weight"],
+            used_bytes=round(row["used_bytes"]),
+        )
+        if row["users"]
+        else None
+    )
     return {
         "ahead": Ahead(row["sub_orders"], row["files"], row["bytes"]),
         "place": QueuePlace(row["queued_bytes"], ready["processed"]),

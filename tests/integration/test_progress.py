@@ -184,8 +184,8 @@ async def test_others_are_served_first(pool: Pool, progress: Progress, rows: Ten
     )
     await sql(
         pool,
-        "insert into rs_order.waiting_user (tenant, owner, rank)"
-        " values ($1, $2, $3), ($1, 'x', $3), ($1, 'y', $3), ('project2', 'z', $3)",
+        "insert into rs_order.waiting_user (tenant, owner, rank, files, bytes) values"
+        " ($1, $2, $3, 1, 10), ($1, 'x', $3, 2, 20), ($1, 'y', $3, 3, 30), ('project2', 'z', $3, 4, 40)",
         TENANT,
         OWNER,
         NOW,
@@ -198,9 +198,9 @@ async def test_others_are_served_first(pool: Pool, progress: Progress, rows: Ten
 
     assert among_users.reason.code is among_tenants.reason.code is ReasonCode.OTHERS_FIRST
     assert of_tenant.facts.others_first is TurnScope.TENANT
-    assert of_tenant.turn == Turn(users=3, weight=1.0, used_bytes=4000)
+    assert of_tenant.turn == Turn(3, files=9, bytes=90, weight=1.0, used_bytes=4000)
     assert of_service.facts.others_first is TurnScope.SERVICE
-    assert of_service.turn == Turn(users=1, weight=1.0, used_bytes=4000)
+    assert of_service.turn == Turn(1, files=4, bytes=40, weight=1.0, used_bytes=4000)
     assert (alone.reason.code, nobody.turn) == (ReasonCode.SERVICE_LIMIT, None)
 
 

@@ -121,9 +121,9 @@ group by sub_order_id
 -- name: ahead
 -- What is before an order: the sub-orders of its owner that storage is asked for, or that are before its first sub-order
 -- in the queue; the bytes in the queue up to its last one; and how many users start before the owner, with one
--- sub-order each: those of the tenant, else one of each tenant before. $1 owner, $2 first rank of the order, $3 its last
+-- sub-order each, its files and bytes: those of the tenant, and one of each tenant before. $1 owner, $2 first rank of the order, $3 its last
 -- rank, $4 tenant, $5 now.
-select before.*, turn.users, own_share.*
+select before.*, turn.users, turn.files as turn_files, turn.bytes as turn_bytes, own_share.*
 from (
     select count(*) filter (where before) as sub_orders,
            coalesce(sum(pending_files) filter (where before), 0) as files,
@@ -138,22 +138,32 @@ from (
     ) as found
 ) as before
 left join lateral (
-    select (
-        select count(*) from rs_order.waiting_user other
-        where other.tenant = own.tenant and other.woken_at is null
-          and (other.level, other.running, other.rank) < (own.level, own.running, own.rank)
-          and not exists (
-              select from rs_order.hold where hold.tenant = other.tenant and hold.owner = other.owner)
-    ) + (
-        select count(*) from rs_order.capacity_claim mine
-        join rs_order.capacity_claim other on other.owner = '' and other.tenant <> '' and other.waiting > 0
-                and not other.blocked
-            and (other.promised, other.level, other.sub_orders, other.rank)
-                < (mine.promised, mine.level, mine.sub_orders, mine.rank)
-        join rs_order.tenant on tenant.name = other.tenant and tenant.active
-        where mine.tenant = own.tenant and mine.owner = ''
-    ) as users, own.role
+    select before.users, before.files, before.bytes, own.role
     from rs_order.waiting_user own
+    cross join lateral (
+        select count(*) as users, coalesce(sum(files), 0)::bigint as files, coalesce(sum(bytes), 0)::bigint as bytes
+        from (
+            select other.files, other.bytes from rs_order.waiting_user other
+            where other.tenant = own.tenant and other.woken_at is null
+              and (other.level, other.running, other.rank) < (own.level, own.running, own.rank)
+              and not exists (
+                  select from rs_order.hold where hold.tenant = other.tenant and hold.owner = other.owner)
+            union all
+            select first.files, first.bytes
+            from rs_order.capacity_claim mine
+            join rs_order.capacity_claim other on other.owner = '' and other.tenant <> '' and other.waiting > 0
+                and not other.blocked
+                and (other.promised, other.level, other.sub_orders, other.rank)
+                    < (mine.promised, mine.level, mine.sub_orders, mine.rank)
+            join rs_order.tenant on tenant.name = other.tenant and tenant.active
+            left join lateral (
+                select waiting.files, waiting.bytes from rs_order.waiting_user waiting
+                where waiting.tenant = other.tenant and waiting.woken_at is null
+                order by waiting.level, waiting.running, waiting.rank limit 1
+            ) first on true
+            where mine.tenant = own.tenant and mine.owner = ''
+        ) one
+    ) before
     where own.tenant = $4 and own.owner = $1 and own.woken_at is null
 ) turn on true
 left join lateral (
