@@ -24,6 +24,7 @@ from rs_order.domain.dead_letters import StoredDeadLetter
 from rs_order.domain.files import Product
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Checksum, DataFileId, OrderId, Tenant, Urn
+from rs_order.domain.parts import Part
 from rs_order.domain.process import Process
 from rs_order.domain.selection import SelectionRequest, Summary
 from rs_order.domain.states import FileState, OrderStatus
@@ -411,6 +412,13 @@ class Downloads(Protocol):
         self, tenant: Tenant, order_id: OrderId, *, after: DataFileId, limit: int
     ) -> Sequence[FileToDownload]:
         """Return up to ``limit`` AVAILABLE files with ids above ``after``, by ascending id."""
+        ...
+
+    async def add_sent(self, tenant: Tenant, file_id: DataFileId, part: Part) -> bool:
+        """Record that a part of a file was sent; return True once all of it was, in whatever parts.
+
+        A file that doesn't exist any more is ignored.
+        """
         ...
 
 

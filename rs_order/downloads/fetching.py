@@ -163,11 +163,13 @@ async def finish_anyway(work: Coroutine[Any, Any, None]) -> None:
 class ContentCheck:
     """Checks the bytes of a file while they are transferred, and computes the hashes that are kept of it."""
 
-    def __init__(self, file: FileToDownload) -> None:
+    def __init__(self, file: FileToDownload, *, hashed: bool = True) -> None:
+        """``hashed``: whether hashes are computed. They can't be if the file isn't read to its end."""
         self._file = file
         self._algorithm = algorithm_of(file)
         of_checksum = {self._algorithm} if self._algorithm is not None else set()
-        self._digests = ConcurrentHashes({"crc32", "sha256"} | of_checksum)
+        self._digests = ConcurrentHashes({"crc32", "sha256"} | of_checksum if hashed else ())
+        self._hashed = hashed
         self.received = 0
         self.hashes: ContentHashes | None = None
         """The hashes of the content, once ``problem`` has found none."""
@@ -187,6 +189,8 @@ class ContentCheck:
             return WrongContent(failure_reasons.too_long(size))
         if size is not None and self.received < size:
             return FetchError(failure_reasons.short_read(self.received, size))
+        if not self._hashed:
+            return None
         digests = await self._digests.hexdigests()
         problem = self._wrong_checksum(digests)
         if problem is None:

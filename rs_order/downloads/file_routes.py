@@ -14,13 +14,14 @@ from rs_order.downloads.routes import (
     counted_user,
     verified,
 )
-from rs_order.downloads.single_file import FileReport, FileRequest
-from rs_order.downloads.streaming import StreamedFile, digest_headers
+from rs_order.downloads.single_file import FileDeliveries, FileReport, FileRequest
+from rs_order.downloads.streaming import StreamedFile, headers_of, representation_of
 from rs_order.ports import FileOfOrder, OrderToken
 from rs_order.rest.access import Access, is_administrator
 from rs_order.rest.errors import HttpError
 from rs_order.rest.middleware import facts_of
 from rs_order.rest.parameters import DataFileIdInPath
+from rs_order.rest.ranges import check_preconditions, requested_part
 from rs_order.rest.resources import DOWNLOAD_FILE, DOWNLOAD_PUBLIC_FILE, TEST_PUBLIC_FILE
 from rs_order.rest.routing import AuthorisedCaller, Documented, Endpoints
 
@@ -42,8 +43,18 @@ _STATES: Final[Documented] = {
     403: {"description": "The file of another user, or the role isn't allowed"},
     422: {"description": "Storage doesn't deliver the file"},
 }
+_CONDITIONS: Final[Documented] = {
+    304: {"description": "`If-None-Match` names the content of the file"},
+    412: {"description": "`If-Match` names another content"},
+}
 _BYTES: Final[Documented] = {
     200: {"content": {"application/octet-stream": {}}, "description": "The file"},
+    206: {
+        "content": {"application/octet-stream": {}},
+        "description": "The part that `Range` names; of several, the first",
+    },
+    **_CONDITIONS,
+    416: {"description": "The range begins behind the end of the file"},
     410: {"description": "Storage no longer holds the file ready"},
     429: {
         "content": {
@@ -62,7 +73,8 @@ _BYTES: Final[Documented] = {
     **_STATES,
 }
 _BODILESS: Final[Documented] = {
-    200: {"description": "The file can be downloaded"},
+    200: {"description": "The file can be downloaded; its headers are those of GET"},
+    **_CONDITIONS,
     **_STATES,
 }
 
@@ -89,7 +101,7 @@ def _serve_files(endpoints: Endpoints, services: DownloadServices) -> None:
     ) -> Response:
         """Answer 200 if the file can be downloaded; nothing is sent."""
         found = await _found(services, request, caller, file_id)
-        return _rejection(found, caller) or _described(found)
+        return _rejection(found, caller) or _head(request, found)
 
 
 def _serve_public_files(endpoints: Endpoints, services: DownloadServices) -> None:
@@ -119,7 +131,7 @@ def _serve_public_files(endpoints: Endpoints, services: DownloadServices) -> Non
         """Answer 200 if the file can be downloaded with the token of its order (domain.md 11.3)."""
         token = verified(services, request, caller, order_token)
         found = await _found(services, request, caller, file_id)
-        return _rejection(found, caller, token) or _described(found)
+        return _rejection(found, caller, token) or _head(request, found)
 
 
 async def _found(
@@ -156,13 +168,16 @@ def _bytes(
     caller: Caller,
     token: OrderToken | None = None,
 ) -> Response:
-    """Return the file, fetched in the name of its owner if their token opened it, else of the caller."""
+    """Return the file or the part that is asked for.
+
+    It is fetched in the name of its owner if their token opened it, else of the caller.
+    """
+    part = requested_part(request, representation_of(found.file))
     facts, report = facts_of(request.scope), FileReport()
     email = found.owner if _opened_by(found, token) else caller.email
     return StreamedFile(
-        services.settle,
-        services.sources,
-        FileRequest(caller.tenant, found.order_id, found.file, email),
+        FileDeliveries(services.orders, services.settle, services.sources),
+        FileRequest(caller.tenant, found.order_id, found.file, email, part),
         report,
         on_end=lambda complete: facts.update(
             result=report.result, reason=report.reason, complete=complete
@@ -171,8 +186,11 @@ def _bytes(
     )
 
 
-def _described(found: FileOfOrder) -> Response:
-    """Return a 200 without ``Content-Length``, which would be 0 here and not the size of the file."""
-    response = Response(headers=digest_headers(found.file))
+def _head(request: Request, found: FileOfOrder) -> Response:
+    """Return the headers of the file as far as the catalog has them; storage isn't asked."""
+    check_preconditions(request, representation_of(found.file))
+    response = Response()
+    # It would be 0, and not the size of the file.
     del response.headers["Content-Length"]
+    response.headers.update(headers_of(found.file, {}))
     return response

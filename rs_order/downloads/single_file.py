@@ -6,10 +6,18 @@ from dataclasses import dataclass
 
 from rs_order.domain import failure_reasons
 from rs_order.domain.ids import OrderId, Tenant
+from rs_order.domain.parts import Part
 from rs_order.downloads.checksums import why_unverifiable
 from rs_order.downloads.fetching import ContentCheck, finish_anyway
 from rs_order.downloads.settle import Settle
-from rs_order.ports import FetchError, FetchResult, FileOutcome, FileSources, FileToDownload
+from rs_order.ports import (
+    Downloads,
+    FetchError,
+    FetchResult,
+    FileOutcome,
+    FileSources,
+    FileToDownload,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +29,8 @@ class FileRequest:
     file: FileToDownload
     email: str
     """The user in whose name the file is fetched, and whose quota it is charged to."""
+    part: Part | None = None
+    """The bytes to deliver, or None for the whole file."""
 
 
 @dataclass(slots=True)
@@ -32,7 +42,10 @@ class FileReport:
 
 
 class Delivery:
-    """A file that is being delivered; its last piece follows only if the content is that of the catalog."""
+    """A file, or a part of it, that is being delivered.
+
+    The last piece of the file follows only if the content is that of the catalog.
+    """
 
     def __init__(
         self,
@@ -46,57 +59,98 @@ class Delivery:
         """The headers of the source that describe the file."""
         self.complete = False
         """True once all pieces were taken."""
+        self.taken = 0
+        """The bytes that were taken."""
         self._verified = verified
         self._first = first
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
-        """Yield the file; resumed after the last piece, it marks the delivery as complete.
+        """Yield what is delivered; resumed after the last piece, it marks the delivery as complete.
 
         Raises:
             FetchError: the transfer broke, or the content is not that of the catalog.
         """
         if self._first is not None:
             yield self._first
+            self.taken += len(self._first)
         async for piece in self._verified:
             yield piece
+            self.taken += len(piece)
         self.complete = True
 
 
-@asynccontextmanager
-async def deliver(
-    settle: Settle, sources: FileSources, request: FileRequest, report: FileReport
-) -> AsyncIterator[Delivery]:
-    """Open a file, and settle it on exit.
+class FileDeliveries:
+    """Delivers files, and records what became of them."""
 
-    The file becomes DOWNLOADED if all of its pieces were taken. It becomes DOWNLOAD_ERROR if the reader
-    stopped earlier, was cancelled, or the content was wrong. An exceeded quota doesn't change its state
-    (domain.md 11.2; decisions.md, Quota).
+    def __init__(self, downloads: Downloads, settle: Settle, sources: FileSources) -> None:
+        self._downloads = downloads
+        self._settle_files = settle
+        self._sources = sources
 
-    Raises:
-        FetchError: on entering, if there is nothing to send. The file is settled then too.
-    """
-    check = ContentCheck(request.file)
-    opened, delivery = False, None
-    failure: FetchError | None = None
-    try:
-        async with (
-            sources.open(request.tenant, request.email, request.file) as source,
-            aclosing(_verified(source.chunks, check)) as verified,
-        ):
-            opened = True
-            first = await anext(verified, None)
-            delivery = Delivery(request.file, source.headers, verified, first)
-            yield delivery
-    except FetchError as error:
-        failure = error
-        raise
-    finally:
-        complete = delivery is not None and delivery.complete
-        outcome = (
-            _downloaded(request, check) if complete else _failed(request, failure, opened, check)
-        )
-        report.result, report.reason = outcome.result, outcome.reason
-        await finish_anyway(settle(request.tenant, request.order_id, [outcome]))
+    @asynccontextmanager
+    async def open(self, request: FileRequest, report: FileReport) -> AsyncIterator[Delivery]:
+        """Open a file, and settle it on exit.
+
+        The file becomes DOWNLOADED if all of its bytes were taken, now or in parts by several requests. It
+        becomes DOWNLOAD_ERROR if the content was wrong or the source failed, and also if the reader of a
+        whole file stopped earlier or was cancelled. An exceeded quota doesn't change its state (domain.md
+        11.2; decisions.md, Quota).
+
+        A part is cut from the file while that is read from its first byte: storage delivers whole files, and
+        only these can be verified.
+
+        Raises:
+            FetchError: on entering, if there is nothing to send. The file is settled then too.
+        """
+        check = ContentCheck(request.file, hashed=_reaches_the_end(request))
+        opened, delivery = False, None
+        failure: FetchError | None = None
+        try:
+            async with (
+                self._sources.open(request.tenant, request.email, request.file) as source,
+                aclosing(_verified(source.chunks, check)) as verified,
+                aclosing(_cut(verified, request.part)) as pieces,
+            ):
+                opened = True
+                first = await anext(pieces, None)
+                delivery = Delivery(request.file, source.headers, pieces, first)
+                yield delivery
+        except FetchError as error:
+            failure = error
+            raise
+        finally:
+            failed = _failed(request, delivery, failure, check if opened else None)
+            await finish_anyway(self._settle(request, delivery, check, failed, report))
+
+    async def _settle(
+        self,
+        request: FileRequest,
+        delivery: Delivery | None,
+        check: ContentCheck,
+        failed: FileOutcome | None,
+        report: FileReport,
+    ) -> None:
+        """Record the outcome. A part has none, unless it failed or all of the file was sent with it."""
+        outcome = failed
+        if delivery is not None and await self._all_sent(request, delivery, failed):
+            outcome = _downloaded(request.file, check)
+        if outcome is not None:
+            report.result, report.reason = outcome.result, outcome.reason
+            await self._settle_files(request.tenant, request.order_id, [outcome])
+
+    async def _all_sent(
+        self, request: FileRequest, delivery: Delivery, failed: FileOutcome | None
+    ) -> bool:
+        """Return whether all of the file was sent by now; record the part that was, unless it was wrong."""
+        if failed is not None and failed.result is FetchResult.WRONG_CONTENT:
+            return False
+        if request.part is None and delivery.complete:
+            return True
+        start = request.part.start if request.part else 0
+        sent = Part(start, start + delivery.taken)
+        if not sent.length:
+            return False
+        return await self._downloads.add_sent(request.tenant, request.file.id, sent)
 
 
 async def _verified(
@@ -117,21 +171,50 @@ async def _verified(
         yield pending
 
 
-def _downloaded(request: FileRequest, check: ContentCheck) -> FileOutcome:
+async def _cut(
+    pieces: AsyncGenerator[bytes, None], part: Part | None
+) -> AsyncGenerator[bytes, None]:
+    """Yield the bytes of the part, or all of them without a part."""
+    position = 0
+    async for piece in pieces:
+        wanted = piece if part is None else part.of(piece, position)
+        if wanted:
+            yield wanted
+        position += len(piece)
+        if part is not None and position >= part.end:
+            return
+
+
+def _reaches_the_end(request: FileRequest) -> bool:
+    """True if the last byte is delivered, for which the whole file is verified."""
+    return request.part is None or request.part.end == request.file.size
+
+
+def _downloaded(file: FileToDownload, check: ContentCheck) -> FileOutcome:
     return FileOutcome(
-        request.file.id,
+        file.id,
         FetchResult.DOWNLOADED,
-        unverifiable=why_unverifiable(request.file) is not None,
+        unverifiable=why_unverifiable(file) is not None,
         hashes=check.hashes,
     )
 
 
 def _failed(
-    request: FileRequest, error: FetchError | None, opened: bool, check: ContentCheck
-) -> FileOutcome:
-    """Return the outcome of a failed file; without an error the client has disconnected."""
+    request: FileRequest,
+    delivery: Delivery | None,
+    error: FetchError | None,
+    check: ContentCheck | None,
+) -> FileOutcome | None:
+    """Return the outcome of a file that failed, or of a whole one that the client left; None otherwise.
+
+    ``check``: None if the source was never open.
+    """
     file = request.file
-    if error is None or (opened and error.result is FetchResult.FAILED and not file.external):
-        short = failure_reasons.short_retrieval(check.received, file.size)
+    if error is None and (request.part is not None or (delivery is not None and delivery.complete)):
+        return None
+    of_transfer = error is None or (error.result is FetchResult.FAILED and not file.external)
+    if error is None or (check is not None and of_transfer):
+        received = check.received if check is not None else 0
+        short = failure_reasons.short_retrieval(received, file.size)
         return FileOutcome(file.id, FetchResult.FAILED, short)
     return FileOutcome(file.id, error.result, error.reason)

@@ -17,16 +17,20 @@ from starlette.types import Receive, Scope, Send
 
 from rs_order.domain.files import UNKNOWN_MIME_TYPE
 from rs_order.domain.ids import OrderId
+from rs_order.downloads.checksums import algorithm_of
 from rs_order.downloads.entry_names import name_of, safe_name
 from rs_order.downloads.order_zip import OrderDeleted
-from rs_order.downloads.settle import Settle
-from rs_order.downloads.single_file import Delivery, FileReport, FileRequest, deliver
-from rs_order.ports import FetchError, FileSources, FileToDownload, SourceAnswer
+from rs_order.downloads.single_file import FileDeliveries, FileReport, FileRequest
+from rs_order.ports import FetchError, FileToDownload, SourceAnswer
 from rs_order.rest.middleware import is_head
+from rs_order.rest.ranges import Representation
 
 _NOT_PLAIN: Final = re.compile(r"[^ !#$&\'()+,\-.0-9:;<=>@A-Z\[\]^_`a-z{|}~]")
 """Characters that clients read differently or not at all: quotes, backslashes, percent signs, stars."""
 _MIME_TYPE: Final = re.compile(r"[\w.+\-]+/[\w.+\-]+(; ?[\w.+\-]+=[\w.+\-]+)*", re.ASCII)
+_AS_IT_IS: Final = "private, no-transform"
+"""No shared cache keeps a download, and no proxy compresses it: ranges and checksums are of these bytes."""
+_PARTIAL: Final = 206
 _NOT_YET: Final = 202
 _TOO_MANY: Final = 429
 _FAILURES: Final = range(400, 600)
@@ -152,15 +156,14 @@ class StreamedDownload(Streamed):
 
 
 class StreamedFile(Streamed):
-    """Sends a file, or an error response if the file fails before any of it was sent.
+    """Sends a file or a part of it, or an error response if the file fails before any of it was sent.
 
     After that a failure cuts the response: it is never completed with wrong bytes.
     """
 
     def __init__(
         self,
-        settle: Settle,
-        sources: FileSources,
+        deliveries: FileDeliveries,
         request: FileRequest,
         report: FileReport,
         on_end: OnEnd,
@@ -168,18 +171,15 @@ class StreamedFile(Streamed):
         permit: AbstractContextManager[None] | None = None,
     ) -> None:
         super().__init__("file", {}, on_end, permit)
-        self._settle = settle
-        self._sources = sources
+        self._deliveries = deliveries
         self._request = request
         self._report = report
 
     async def _send_all(self, send: Send) -> bool:
         started = False
         try:
-            async with deliver(
-                self._settle, self._sources, self._request, self._report
-            ) as delivery:
-                self.headers.update(_headers(delivery))
+            async with self._deliveries.open(self._request, self._report) as delivery:
+                self._describe(delivery.headers)
                 started = True
                 await self._send_head(send)
                 await self._send_pieces(send, delivery.pieces())
@@ -191,28 +191,53 @@ class StreamedFile(Streamed):
         await self._send_end(send)
         return True
 
+    def _describe(self, of_source: Mapping[str, str]) -> None:
+        """Set status and headers to those of the file or its part."""
+        file, part = self._request.file, self._request.part
+        self.headers.update(headers_of(file, of_source))
+        if part is not None:
+            self.status_code = _PARTIAL
+            self.headers["Content-Length"] = str(part.length)
+            self.headers["Content-Range"] = f"bytes {part.start}-{part.end - 1}/{file.size}"
+
     async def _send_error(self, send: Send, response: Response) -> None:
         self.status_code, self.raw_headers = response.status_code, response.raw_headers
         await self._send_head(send)
         await send({"type": "http.response.body", "body": response.body, "more_body": False})
 
 
-def _headers(delivery: Delivery) -> dict[str, str]:
-    """Return the headers that describe the file.
+def representation_of(file: FileToDownload) -> Representation:
+    """Return length and tag of a file.
+
+    Two files with the same checksum have the same bytes. Without a checksum nothing proves that, so there is
+    no tag, and the file can't be resumed.
+    """
+    if file.checksum is None or not file.checksum.isascii() or not file.checksum.isalnum():
+        return Representation(file.size, None)
+    algorithm = algorithm_of(file) or "checksum"
+    return Representation(file.size, f'"{algorithm}-{file.checksum.lower()}"')
+
+
+def headers_of(file: FileToDownload, of_source: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers that describe a file.
 
     The length is that of the catalog, so that the client recognises a short file. The name is that of the
     order: storage identifies files by content, and names only one of two equal files. Of an external
     server's headers only the length is used.
+
+    Args:
+        file: the file.
+        of_source: the headers of its source; none if it isn't open.
     """
-    file, source_headers = delivery.file, delivery.headers
-    headers = {} if file.external else dict(source_headers)
-    length = file.size if file.size is not None else source_headers.get("Content-Length")
+    headers = {} if file.external else dict(of_source)
+    length = file.size if file.size is not None else of_source.get("Content-Length")
     if length is not None:
         headers["Content-Length"] = str(length)
     of_catalog = file.mime_type if _MIME_TYPE.fullmatch(file.mime_type or "") else None
     headers["Content-Type"] = headers.get("Content-Type") or of_catalog or UNKNOWN_MIME_TYPE
     headers["Content-Disposition"] = attachment(name_of(file))
-    return headers | digest_headers(file)
+    of_content = {**representation_of(file).headers, **digest_headers(file)}
+    return {**headers, **of_content, "Cache-Control": _AS_IT_IS}
 
 
 def digest_headers(file: FileToDownload) -> dict[str, str]:

@@ -148,7 +148,8 @@ _CORS: Final = {
     "Access-Control-Max-Age": "3600",
     # Without it, a page of another origin can't read the name of a download.
     "Access-Control-Expose-Headers": (
-        "Content-Disposition, Content-Length, Digest, ETag, Repr-Digest, Retry-After"
+        "Accept-Ranges, Content-Disposition, Content-Length, Content-Range, Digest, ETag, Repr-Digest,"
+        " Retry-After"
     ),
 }
 _CORS_OF_ALL: Final = raw_headers(_CORS)

@@ -1,11 +1,13 @@
-"""Reads orders and files for downloads."""
+"""Reads orders and files for downloads, and keeps which parts of a file were sent."""
 
 from collections.abc import Sequence
 
 from rs_order.domain.ids import Checksum, DataFileId, OrderId, Tenant, Urn
+from rs_order.domain.parts import Part
 from rs_order.domain.states import FileState, OrderStatus
 from rs_order.ports import ContentHashes, FileOfOrder, FileToDownload, OrderToDownload
-from rs_order.store.pool import Pool, Row, reading, statements
+from rs_order.store.errors import store_errors
+from rs_order.store.pool import Pool, Row, reading, statements, transaction
 
 SQL = statements("files")
 
@@ -55,6 +57,14 @@ class StoredDownloads:
         """Return the next AVAILABLE files by ascending id."""
         rows = await self._fetch(tenant, "available_files", order_id, after, limit)
         return [_file_of(row) for row in rows]
+
+    async def add_sent(self, tenant: Tenant, file_id: DataFileId, part: Part) -> bool:
+        """Add a part to what was sent of a file. Return True once all of it was."""
+        with store_errors():
+            async with transaction(self._pool, tenant) as connection:
+                return bool(
+                    await connection.fetchval(SQL["add_sent"], file_id, part.start, part.end)
+                )
 
     async def _fetch(self, tenant: Tenant, statement: str, *parameters: object) -> Sequence[Row]:
         async with reading(self._pool, tenant) as connection:

@@ -13,7 +13,7 @@ import pytest
 from rs_order.core.shared_steps import CompleteOrderStep
 from rs_order.domain.ids import DataFileId, OrderId
 from rs_order.downloads.order_zip import OrderDeleted, ZipReport, ZipRequest, zip_order
-from rs_order.downloads.single_file import FileReport, FileRequest, deliver
+from rs_order.downloads.single_file import FileDeliveries, FileReport, FileRequest
 from rs_order.ports import FetchResult
 from rs_order.store.downloads import StoredDownloads
 from rs_order.store.pool import Pool
@@ -196,7 +196,8 @@ async def test_a_file_of_an_order_that_ends_is_delivered_and_changes_nothing(
     sources, report = await sources_of(app, order, end_order), FileReport()
     request = FileRequest(TENANT, order, found.file, OWNER)
     content = b""
-    async with deliver(app.settle_downloads, sources, request, report) as delivery:
+    deliveries = FileDeliveries(downloads, app.settle_downloads, sources)
+    async with deliveries.open(request, report) as delivery:
         async for piece in delivery.pieces():
             content += piece
             if not taken:

@@ -278,6 +278,7 @@ HOT: list[tuple[str, str, tuple[Any, ...]]] = [
     ),
     ("files", "order_to_download", (2,)),
     ("files", "file_to_download", (51,)),
+    ("files", "add_sent", (51, 0, 10)),
     ("orders", "awaiting", (["a" * 32, "b" * 32],)),
     ("orders", "lock", ([1, 2],)),
     ("orders", "labels_taken", (["user1"], ["label 1"])),

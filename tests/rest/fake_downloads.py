@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from rs_order.domain.ids import Checksum, DataFileId, OrderId, Tenant, Urn
+from rs_order.domain.parts import Part
 from rs_order.domain.states import FileState, OrderStatus
 from rs_order.ports import (
     FetchError,
@@ -43,6 +44,8 @@ class FakeDownloads:
     owner: str = OWNER
     status: OrderStatus = OrderStatus.RUNNING
     expires_at: datetime | None = EXPIRES_AT
+    sent: dict[int, set[int]] = field(default_factory=dict)
+    """The positions of the bytes that were sent in parts, by file id."""
     settled: list[FileOutcome] = field(default_factory=list)
     settlements: list[int] = field(default_factory=list)
     """The number of outcomes in each call of ``settle``."""
@@ -80,6 +83,11 @@ class FakeDownloads:
         self, tenant: Tenant, order_id: OrderId, *, after: DataFileId, limit: int
     ) -> Sequence[FileToDownload]:
         return [file for file in self._available() if file.id > after][:limit]
+
+    async def add_sent(self, tenant: Tenant, file_id: DataFileId, part: Part) -> bool:
+        sent = self.sent.setdefault(file_id, set())
+        sent.update(range(part.start, part.end))
+        return any(file.id == file_id and file.size == len(sent) for file in self.files)
 
     async def settle(
         self, tenant: Tenant, order_id: OrderId, outcomes: Sequence[FileOutcome]

@@ -24,6 +24,7 @@ from prometheus_client import CollectorRegistry
 from rs_order.app.rest import absent_services, create_app
 from rs_order.core.links import Links
 from rs_order.domain.ids import Checksum, DataFileId, OrderId, Tenant
+from rs_order.domain.parts import Part
 from rs_order.domain.states import FileState, OrderStatus
 from rs_order.downloads.metalink import Metalinks
 from rs_order.downloads.order_tokens import JwtOrderTokens
@@ -108,6 +109,9 @@ class GeneratedFiles:
             )
             for number in numbers
         ]
+
+    async def add_sent(self, tenant: Tenant, file_id: DataFileId, part: Part) -> bool:
+        return False
 
     async def settle(
         self, tenant: Tenant, order_id: OrderId, outcomes: Sequence[FileOutcome]

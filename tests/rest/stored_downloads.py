@@ -8,6 +8,7 @@ from rs_order.core.links import Links
 from rs_order.core.policies import SlotLimits
 from rs_order.core.settlement import Settlement
 from rs_order.domain.ids import DataFileId, OrderId, Tenant
+from rs_order.domain.parts import Part
 from rs_order.domain.states import FileState, OrderStatus
 from rs_order.downloads.settle import SettleDownloads
 from rs_order.ports import (
@@ -71,6 +72,9 @@ class StoredFakeDownloads(FakeDownloads):
     ) -> Sequence[FileToDownload]:
         await self._write()
         return await self._downloads.all_files(tenant, order_id, after=after, limit=limit)
+
+    async def add_sent(self, tenant: Tenant, file_id: DataFileId, part: Part) -> bool:
+        return await self._downloads.add_sent(tenant, file_id, part)
 
     async def settle(
         self, tenant: Tenant, order_id: OrderId, outcomes: Sequence[FileOutcome]

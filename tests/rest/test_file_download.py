@@ -398,16 +398,23 @@ async def test_states_of_files(
         assert (file_id in downloadable.sources.opened) is (status == 200)
 
 
-async def test_head_has_no_content_length(
+async def test_head_has_the_headers_of_get_and_asks_storage_for_nothing(
     api: httpx.AsyncClient, downloadable: DownloadableOrder
 ) -> None:
-    """A length of 0 would look like an empty file (rest.md 10.1, point 6)."""
+    """The length is that of the catalog; without one there is none: 0 would look like an empty file."""
     downloadable.add("a", b"content")
+    downloadable.add("b", b"content", size=None)
 
-    answer = await api.head(PLAIN)
+    head, of_unknown_size = await api.head(PLAIN), await api.head("/orders/files/2")
+    opened = list(downloadable.sources.opened)
+    get = await api.get(PLAIN)
 
-    assert answer.status_code == 200
-    assert "Content-Length" not in answer.headers
+    assert head.status_code == 200
+    assert opened == []
+    for name in ("Content-Length", "ETag", "Accept-Ranges", "Content-Disposition", "Content-Type"):
+        assert head.headers[name] == get.headers[name]
+    assert head.headers["Content-Length"] == "7"
+    assert "Content-Length" not in of_unknown_size.headers
 
 
 async def test_files_are_downloaded_again(

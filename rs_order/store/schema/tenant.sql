@@ -251,6 +251,7 @@ create table data_file (
     reason_code text,                             -- why it is in this state, if there is more to know
     reason text,
     output_key text,                              -- of the output of a process: the id it was promised under
+    sent int8multirange,                          -- the bytes sent so far, of a file that is downloaded in parts
     crc32 bigint,                                 -- these two of all bytes, as a download delivered them
     sha256 bytea,
     verified_at timestamptz,                      -- when they last had the checksum of the catalog

@@ -76,7 +76,8 @@ with outcome as (
     set state = target.after, reason = target.reason, reason_code = target.reason_code,
         crc32 = coalesce(target.crc32, file.crc32), sha256 = coalesce(target.sha256, file.sha256),
         verified_at = case when target.crc32 is not null and file.checksum is not null and not target.unverifiable
-                           then $7 else file.verified_at end
+                           then $7 else file.verified_at end,
+        sent = case when target.reason_code = 'download-failed' then file.sent end
     from target
     where file.id = target.id
     returning file.id, file.order_id, file.sub_order_id, target.before, target.after, target.reason_code,
@@ -128,6 +129,13 @@ select file.id, product_urn, name, url, external, size, checksum, checksum_algor
 from data_file file
 join orders on orders.id = file.order_id and orders.status not in ('DELETED', 'EXPIRED')
 where file.id = $1 and orders.sub_orders > 0  -- 0: its completion failed, and the file is to be deleted
+
+-- name: add_sent
+-- Add a part to what was sent of a file. True once all of it was. $1 file, $2 first byte, $3 the byte after the last.
+update data_file
+set sent = coalesce(sent, '{}') + int8multirange(int8range($2, $3))
+where id = $1
+returning sent @> int8range(0, size)
 
 -- name: repeated_names
 -- $1 order.
