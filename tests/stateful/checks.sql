@@ -358,6 +358,8 @@ select
      from history where id > $3 and data_file_id is null) as lines,
     (select coalesce(max(id), 0) from history) as last_line,
     (select coalesce(max(order_id), 0) from history) as last_order,
+    (select coalesce(json_agg(json_build_array(order_id, state, files)), '[]')
+     from (select order_id, state, sum(pending_files) as files from sub_order group by order_id, state) one) as pending,
     (select coalesce(json_agg(body::json order by id), '[]') from rs_order.outbox
      where kind = 'EXECUTION_REQUEST') as executions,
     (select coalesce(json_agg(json_build_array(file.id, file.order_id) order by file.id), '[]')

@@ -57,9 +57,11 @@ class RequestOrder:
 class Act:
     action: Action
     order: int
+    by_owner: bool = False
+    """Else an administrator acts."""
 
     async def make(self, harness: OrderHarness) -> None:
-        await harness.act(self.action, self.order)
+        await harness.act(self.action, self.order, by_owner=self.by_owner)
 
 
 @dataclass(frozen=True)
@@ -220,7 +222,7 @@ _WEIGHTED: list[tuple[int, st.SearchStrategy[Move]]] = [
     (3, st.builds(OrderBasket, _owners, _products)),
     (2, st.builds(OrderBasket, _owners, _products, _processes)),
     (3, st.builds(RequestOrder, _owners, _products)),
-    (6, st.builds(Act, st.sampled_from(_actions), _orders)),
+    (6, st.builds(Act, st.sampled_from(_actions), _orders, st.booleans())),
     (1, st.builds(Cancel, st.lists(_orders, min_size=1, max_size=2).map(tuple))),
     (1, st.builds(BeginHold, st.sampled_from(_durations), order=_orders)),
     (1, st.builds(BeginHold, st.sampled_from(_durations), st.sampled_from((None, "jane", "john")))),

@@ -1,6 +1,7 @@
 """The product on a real store; it takes steps from the outbox and runs them one by one."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ from rs_order.app.application import compose_application
 from rs_order.app.database import Database
 from rs_order.app.platform_clients import PlatformClients
 from rs_order.app.shared_parts import SharedParts
+from rs_order.app.waiting_orders import waiting_orders
 from rs_order.contracts.basket_bodies import BasketSelectionRequest
 from rs_order.contracts.order_messages import OrderRequest
 from rs_order.contracts.processing_messages import ExecutionResult
@@ -27,8 +29,17 @@ from rs_order.domain.holds import HeldThing
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Checksum, DataFileId, DatasetSelectionId, OrderId
 from rs_order.domain.process import ProcessChoice
+from rs_order.domain.reasons import (
+    MOST_FURTHER,
+    Level,
+    OrderFacts,
+    ReasonCode,
+    reason_of_whole,
+    reasons_of,
+)
 from rs_order.domain.scheduling import PassLimits
 from rs_order.domain.shares import Amount, LimitKind
+from rs_order.domain.states import OrderStatus
 from rs_order.orders.create import OrderOptions
 from rs_order.ports import FetchResult, FileOutcome, RemoteRejection, RemoteUnavailable
 from rs_order.reconcile.rebuild_steps import RebuildPageStep, RebuildRemotePageStep
@@ -64,6 +75,8 @@ _RECONCILER_STEPS = (
     RebuildRemotePageStep.name,
     RecountStep.name,
 )
+_OF_ENDED = (ReasonCode.READY_FOR_YOU, ReasonCode.DOWNLOAD_QUOTA)
+"""Reasons of ended orders whose files wait for their download."""
 _OVERDUE = timedelta(minutes=16)
 """After this time an overdue step counts as lost."""
 _CHECKS_SESSION = f"""
@@ -134,6 +147,7 @@ class OrderHarness:
             sizes=SMALL_SLICES,
         )
         self._application = compose_application(shared, count_drift=drifts.append)
+        self.waiting = waiting_orders(self._settings, pool, self.clock, shared.forecasts)
         self._past_steps: list[Mapping[str, Any]] = []
         self._last_line = 0
         self._orders_before = 0
@@ -185,6 +199,7 @@ class OrderHarness:
         ]
         if wrong:
             raise AssertionError("; ".join(wrong))
+        await self._check_reasons(found["pending"])
         self._last_line = found["last_line"]
         self._last_order = max(self._last_order, found["last_order"])
         self.steps = [
@@ -195,6 +210,33 @@ class OrderHarness:
             (DataFileId(id_), OrderId(order)) for id_, order in found["downloadable"]
         ]
         self.executions = found["executions"]
+
+    async def facts(self) -> dict[OrderId, OrderFacts]:
+        """Return what the reasons of all orders of the sequence follow from."""
+        ids = [OrderId(id_) for id_ in range(self._orders_before + 1, self._last_order + 1)]
+        return await self.waiting.progress.facts(TENANT, ids, self.clock.now())
+
+    async def _check_reasons(self, pending: Sequence[Sequence[Any]]) -> None:
+        """Check that each unfinished order has one reason, which counts what really waits.
+
+        ``pending``: the pending files of each order by the state of its sub-orders.
+        """
+        slots = self.waiting.progress.slots_per_user
+        waits: dict[int, dict[str, int]] = defaultdict(dict)
+        for order, state, files in pending:
+            waits[order][state] = files
+        for order, facts in (await self.facts()).items():
+            found = reasons_of(facts, slots)
+            codes = [found.reason.code, *(one.code for one in found.also)]
+            assert len(set(codes)) == len(codes) <= 1 + MOST_FURTHER
+            final = found.reason.meaning.level is Level.FINAL
+            assert facts.unfinished or final or found.reason.code in _OF_ENDED, (order, codes)
+            assert not (facts.unfinished and final), (order, codes)
+            if facts.status is OrderStatus.RUNNING and reason_of_whole(facts) is None:
+                counted = Counter[str]()
+                for group in facts.groups:
+                    counted[group.state] += group.files
+                assert +counted == +Counter(waits[order]), (order, codes)
 
     # Users and peers
 
@@ -224,12 +266,14 @@ class OrderHarness:
         )
         await self._application.requests.accept.handle(TENANT, [ArrivedRequest(request)])
 
-    async def act(self, action: str, number: int) -> None:
+    async def act(self, action: str, number: int, *, by_owner: bool) -> None:
         """Pause, resume, delete, retry, restart or remove an order; the service may reject it."""
         if not self._orders:
             return
-        actor = Actor(Caller(TENANT, ADMIN, ROLE), administrator=True)
         order = self._order(number)
+        facts = (await self.facts()).get(order)
+        email = facts.owner if facts and by_owner else ADMIN
+        actor = Actor(Caller(TENANT, email, ROLE), administrator=email == ADMIN)
         actions = self._application.actions
         try:
             if action == "restart":
@@ -238,6 +282,10 @@ class OrderHarness:
                 await getattr(actions, action)(actor, order)
         except UseCaseRejected:
             return
+
+    async def resume(self, order: OrderId, email: str) -> None:
+        actor = Actor(Caller(TENANT, email, ROLE), administrator=email == ADMIN)
+        await self._application.actions.resume(actor, order)
 
     async def cancel(self, numbers: Sequence[int]) -> None:
         if self._orders:
@@ -254,11 +302,12 @@ class OrderHarness:
         except UseCaseRejected:
             return
 
-    async def end_hold(self) -> None:
-        """End the oldest hold, if there is one."""
+    async def end_hold(self) -> bool:
+        """End the oldest hold; return False if there is none."""
         hold = await self._pool.fetchval("select min(id) from rs_order.hold")
         if hold is not None:
             await self._application.holds.end(TENANT, hold, reason=None, by=OPERATOR)
+        return hold is not None
 
     def _order(self, number: int) -> OrderId:
         """Return one of the orders so far, even if it is removed; the newest is 0."""
@@ -288,6 +337,16 @@ class OrderHarness:
         await self._application.settle_downloads.handle(
             TENANT, order, [FileOutcome(file, result, reason) for file in files]
         )
+
+    async def download_all(self, owner: str, result: FetchResult) -> None:
+        """Download all files of all orders of a user."""
+        facts = await self.facts()
+        files = defaultdict(list)
+        for file, order in self.downloadable:
+            if order in facts and facts[order].owner == owner:
+                files[order].append(FileOutcome(file, result, None))
+        for order, outcomes in files.items():
+            await self._application.settle_downloads.handle(TENANT, order, outcomes)
 
     def catalog_fails(self, *, rejects: bool) -> None:
         """Let the next search fail."""
@@ -327,6 +386,14 @@ class OrderHarness:
 
     def wait(self, duration: timedelta) -> None:
         self.clock.ahead += duration
+
+    def wait_for_step(self, names: Collection[str]) -> bool:
+        """Move the clock to the next step with one of these names; return False if there is none."""
+        coming = [step.due_at for step in self.steps if step.body["step"] in names and step.due_at]
+        if not coming:
+            return False
+        self.clock.set(max(min(coming), self.clock.now()))
+        return True
 
     async def run_step(self, number: int) -> None:
         """Run a due step, if there is one; the oldest is 0."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
@@ -18,7 +19,8 @@ from rs_order.store.migrate import migrate_platform
 from rs_order.store.pool import open_pool
 from rs_order.store.tenants import Tenants
 from tests.stateful.fakes import TENANT
-from tests.stateful.moves import Move, moves
+from tests.stateful.following import follow
+from tests.stateful.moves import CHECKSUMS, Move, moves
 from tests.stateful.order_harness import OrderHarness, prepare_checks
 from tests.support.measurement import unmeasured
 
@@ -29,8 +31,10 @@ SEQUENCES = int(os.environ.get("RS_ORDER_TEST_SEQUENCES", "150"))
 SEED = int(os.environ.get("RS_ORDER_TEST_SEED", "1"))
 MODULES = 3
 NO_LIMITS: Mapping[LimitKind, Amount] = MappingProxyType({})
-TIMEOUT = 600 + SEQUENCES
-"""Seconds, for the sequences and the search for the shortest one that fails."""
+SECONDS_TO_SHORTEN = 400
+"""For the search for the moves that are needed for a failure."""
+TIMEOUT = 900 + SEQUENCES
+"""Seconds, for the sequences and this search."""
 
 
 def run_sequences(
@@ -52,39 +56,40 @@ def run_sequences(
         def sequence(made: list[Move]) -> None:
             failure = loop.run_until_complete(_failure(harness, made))
             if failure is not None:
-                pytest.fail(loop.run_until_complete(_report(harness, made)), pytrace=False)
+                report = loop.run_until_complete(_report(harness, made, failure))
+                pytest.fail(report, pytrace=False)
 
         with unmeasured():
             sequence()
 
 
 async def _failure(harness: OrderHarness, made: Sequence[Move]) -> Exception | None:
-    """Run a sequence, and return its error or None."""
+    """Run a sequence, then do what the reasons say until all orders end; return the error or None."""
     try:
         await harness.empty()
         for move in made:
             await move.make(harness)
             await harness.check()
+        await follow(harness, CHECKSUMS)
     except Exception as failure:  # noqa: BLE001 - any error of a move is a failure
         return failure
     return None
 
 
-async def _report(harness: OrderHarness, made: Sequence[Move]) -> str:
-    """Return the moves that are needed for the failure, as Python code, and its traceback."""
-    needed = list(made)
+async def _report(harness: OrderHarness, made: Sequence[Move], failure: Exception) -> str:
+    """Return the moves that are needed for the failure, as Python code, and its traceback.
+
+    The search for them ends in time. A failure that doesn't come again is shown with all moves.
+    """
+    needed, end = list(made), time.monotonic() + SECONDS_TO_SHORTEN
     for size in (16, 8, 4, 2, 1, 1, 1):
         for start in range(len(needed) - 1, -1, -size):
             without = needed[:start] + needed[start + size :]
-            if await _failure(harness, without) is not None:
-                needed = without
-    failure = await _failure(harness, needed)
+            again = await _failure(harness, without) if time.monotonic() < end else None
+            if again is not None:
+                needed, failure = without, again
     lines = "".join(f"\n    {move!r}," for move in needed)
-    trace = (
-        "".join(traceback.format_exception(failure))
-        if failure
-        else "the shortened sequence doesn't fail"
-    )
+    trace = "".join(traceback.format_exception(failure))
     return f"after {len(needed)} moves of seed {SEED}:{lines}\n{trace}"
 
 
