@@ -425,6 +425,15 @@ class Settings(BaseSettings):
         7,
         description="Days for which a repeated request is recognised and creates no second order.",
     )
+    events_retention_days: Positive = Field(
+        30, description="Days for which events of orders are kept in the log that users read."
+    )
+    events_type_prefix: str = Field(
+        "rsorder.",
+        pattern=r"[a-z0-9.]*",
+        description="Stands before the names of events in the types of their CloudEvents, with a dot at "
+        "its end.",
+    )
     audit_retention_days: int = Field(
         365,
         ge=365,

@@ -1,6 +1,7 @@
 """Restarts an order: creates a new one from the basket of the old one (domain.md 12.5)."""
 
 from rs_order.actions.rights import Actor, Rights, locked, reject_unless
+from rs_order.domain.events import OrderDoor
 from rs_order.domain.ids import OrderId
 from rs_order.domain.order import Order
 from rs_order.orders.create import OrderOptions, begin_order, generated_correlation_id, order_label
@@ -53,5 +54,6 @@ class RestartOrder:
             request_id=None,
             sub_order_hours=settings.user_sub_order_hours,
             created_at=now,
+            door=OrderDoor.RESTART,
             front_url=options.front_url,
         )

@@ -84,6 +84,7 @@ def requests(shared: SharedParts, estimator: Estimator) -> Requests:
         shared.store,
         shared.clock,
         retention=retention,
+        events=timedelta(days=shared.settings.events_retention_days),
         audit_days=shared.settings.audit_retention_days,
     )
     shared.steps.on(PurgeInboxStep, purge.handle)

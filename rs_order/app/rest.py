@@ -16,6 +16,7 @@ from rs_order.dead_letters.routes import DeadLetterServices, dead_letters_router
 from rs_order.downloads.file_routes import file_downloads_router
 from rs_order.downloads.metalink import Metalinks
 from rs_order.downloads.routes import DownloadServices, metalinks_router, zips_router
+from rs_order.events.routes import EventServices, events_router
 from rs_order.holds.routes import HoldServices, holds_router
 from rs_order.orders.file_lists import FileListServices, file_lists_router
 from rs_order.orders.routes import OrderServices, orders_router
@@ -73,6 +74,7 @@ class RestServices:
     calibration: CalibrationServices
     dead_letters: DeadLetterServices
     downloads: DownloadServices
+    events: EventServices
     files: FileListServices
     health: Health
     holds: HoldServices
@@ -119,6 +121,7 @@ def _order_routers(services: RestServices) -> list[APIRouter]:
         progress_router(access, orders.waiting),
         calibration_router(access, services.calibration),
         quotes_router(access, services.quotes),
+        events_router(access, services.events),
         actions_router(access, services.actions, orders.views),
         order_search_router(access, orders.views, orders.waiting, orders.users),
         file_lists_router(access, services.files),
@@ -150,6 +153,7 @@ def absent_services(**given: Any) -> RestServices:
         "calibration": _absent(CalibrationServices),
         "dead_letters": _absent(DeadLetterServices),
         "downloads": _absent(DownloadServices),
+        "events": _absent(EventServices),
         "files": _absent(FileListServices),
         "holds": _absent(HoldServices),
         "orders": _absent(OrderServices),
@@ -177,6 +181,7 @@ def rest_services(
         calibration=CalibrationServices(Estimates(pool), shared.clock),
         dead_letters=application.dead_letters,
         downloads=_download_services(application, pool),
+        events=EventServices(shared.events.log, shared.events.feed),
         files=FileListServices(views, FileViews(pool), shared.links),
         health=health,
         holds=HoldServices(application.holds, HoldViews(pool)),

@@ -38,6 +38,7 @@ from rs_order.app.shared_parts import (
 )
 from rs_order.broker.connection import SupervisedConnection
 from rs_order.consumers.local_steps import LocalSteps
+from rs_order.events.numbering import EventNumbering
 from rs_order.ports import Clock
 from rs_order.regards.role_cache import RoleCache
 from rs_order.rest.actuator import Metrics
@@ -118,7 +119,14 @@ async def serve(
         watches = [watch.run, measure_event_loop, database.tenants.follow]
         local = partial(local_steps.run, shared.steps) if is_worker else None
         await _run_until(
-            stop, incoming.connections, outgoing, rest, watches, local=local, roles=clients.roles
+            stop,
+            incoming.connections,
+            outgoing,
+            rest,
+            watches,
+            numbering=shared.events.numbering,
+            local=local,
+            roles=clients.roles,
         )
 
 
@@ -218,6 +226,7 @@ async def _run_until(
     rest: Callable[..., Coroutine[None, None, None]],
     watchers: Sequence[Callable[[], Coroutine[None, None, None]]],
     *,
+    numbering: EventNumbering,
     local: Callable[[asyncio.Event], Coroutine[None, None, None]] | None,
     roles: RoleCache | None,
 ) -> None:
@@ -230,6 +239,7 @@ async def _run_until(
         for connection in (*incoming, *outgoing.connections):
             tasks.create_task(connection.run())
         tasks.create_task(outgoing.relay.run())
+        tasks.create_task(numbering.run())
         watching = [tasks.create_task(watcher()) for watcher in watchers]
         local_steps = tasks.create_task(local(local_stop)) if local else None
         if roles is not None:
@@ -246,6 +256,7 @@ async def _run_until(
             await local_steps
         if roles is not None:
             await roles.stop()
+        await numbering.stop()
         await outgoing.relay.stop()
         await asyncio.gather(*(connection.stop() for connection in outgoing.connections))
     log.info("service-stopped")

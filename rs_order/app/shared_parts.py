@@ -7,6 +7,7 @@ from datetime import timedelta
 import structlog
 
 from rs_order.app.database import Database
+from rs_order.app.events import EventParts
 from rs_order.app.platform_clients import PlatformClients
 from rs_order.broker.publications import EVENTS
 from rs_order.broker.queue_names import topology
@@ -90,6 +91,7 @@ class SharedParts:
     measurements: Measurements
     dead_letters: DeadLetterStore
     forecasts: Forecasts
+    events: EventParts
 
     @classmethod
     def of(
@@ -115,9 +117,16 @@ class SharedParts:
         Raises:
             SettingsError: names the setting that is wrong.
         """
-        store = Store(database.pool, committed, copied_to_notifier(settings), leases=leases)
         limits = slot_limits(settings)
         links = _links(settings, database, clients)
+        events = EventParts.of(settings, database.pool, links, database.clock)
+        store = Store(
+            database.pool,
+            committed,
+            copied_to_notifier(settings),
+            logged=events.numbering.committed,
+            leases=leases,
+        )
         settlement = Settlement(limits, links)
         return cls(
             settings=settings,
@@ -141,6 +150,7 @@ class SharedParts:
             ),
             dead_letters=DeadLetterStore(database.pool, committed),
             forecasts=Forecasts(Estimates(database.pool), database.clock),
+            events=events,
         )
 
 

@@ -25,6 +25,7 @@ from rs_order.core.shared_steps import (
     ExpireOrderStep,
     ScheduleStep,
 )
+from rs_order.domain.events import EventType
 from rs_order.domain.identity import SERVICE
 from rs_order.domain.ids import Tenant
 from rs_order.domain.input_batches import SplitForbidden
@@ -204,12 +205,12 @@ class CompleteOrder:
             await uow.completions.finish([order.id])
             order.completing = False
             order.settle(reason=Reason.FILES_READ, actor=SERVICE)
-        else:
-            await self._go_on(uow, order, cursor.announced(ready[-1].id))
         await announce(uow, self._links, order, ready)
         if last:
             order.apply_download_errors()
             await uow.orders.save([order], self._clock.now())
+        else:
+            await self._go_on(uow, order, cursor.announced(ready[-1].id))
 
     async def _begin(
         self, uow: UnitOfWork, order: Order, cursor: CompletionCursor, *, ends: bool
@@ -218,6 +219,9 @@ class CompleteOrder:
         now = self._clock.now()
         count = await uow.sub_orders.count_of_order(order.id)
         order.expires_at = await _expiration(uow, order, now, storage_sub_orders=count.storage)
+        order.note(
+            EventType.ORDER_LISTED, bytes=order.counters.total_bytes, subOrders=order.sub_orders
+        )
         _take_status(order, cursor.products, ends=ends)
         await self._mails.order_completed(uow, order, now)
         steps = [ExpireOrderStep(order.id).to(uow.tenant, order.expires_at)]

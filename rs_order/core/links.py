@@ -137,6 +137,19 @@ class DownloadLinks:
         """Return the address of the zip of an order."""
         return f"{self._base}/user/orders/{order_id}/download"
 
+    def of_event_source(self, tenant: Tenant) -> str:
+        """Return the address that stands for the tenant as the source of events (faces.md E-3)."""
+        return f"{self._base}/{tenant}"
+
+    def event_schema(self) -> str:
+        """Return the address of the JSON schema of the data of events."""
+        return f"{self._base}/schemas/events-1.json"
+
+    def of_event(self, order_id: OrderId) -> dict[str, str]:
+        """Return the addresses that an event about an order has."""
+        order = f"{self._base}/user/orders/{order_id}"
+        return {"order": order, "progress": f"{order}/progress", "download": f"{order}/download"}
+
     def of_file(self, file_id: DataFileId) -> str:
         """Return the address of one file (rest.md 5.8; decisions.md, downloadUrl)."""
         return f"{self._base}/orders/files/{file_id}"

@@ -16,11 +16,12 @@ from rs_order.core.policies import SlotLimits
 from rs_order.core.responses import Response
 from rs_order.core.shared_steps import ExpireOrderStep, ScheduleStep
 from rs_order.domain.estimates import ONLINE, Sample
+from rs_order.domain.events import EventType, passed_thresholds
 from rs_order.domain.ids import OrderId, SubOrderId
 from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order, expiration
 from rs_order.domain.shares import Room
-from rs_order.domain.states import FileMove, SubOrderKind, SubOrderState
+from rs_order.domain.states import FileMove, FileState, SubOrderKind, SubOrderState
 from rs_order.domain.sub_order import SubOrder
 from rs_order.store.unit_of_work import UnitOfWork
 
@@ -70,8 +71,14 @@ async def renew_expiration(
 async def announce(
     uow: UnitOfWork, links: Links, order: Order, complete: Sequence[SubOrder]
 ) -> None:
-    """Announce a slice of an order's sub-orders that are complete at once, and the end of a final order."""
+    """Announce a slice of an order's sub-orders that are complete at once, and the end of a final order.
+
+    The end, if the order has just come to it, is the last of its events. The caller saves the order.
+    """
     link = (await links.within(uow)).of(order.id)
+    end = [order.events.pop()] if order.status.final else []
+    _note_ready(order, complete)
+    order.events += end
     announcements = [
         responses.sub_order_done(uow.tenant, order, sub_order, link) for sub_order in complete
     ]
@@ -243,7 +250,10 @@ def _apply_to_order(
     links: DownloadLinks,
 ) -> list[Response]:
     """Update counters and status of one order; return the responses in the order of their causes."""
+    before = order.percent
     order.counters.apply(moves)
+    for threshold in passed_thresholds(before, order.percent):
+        order.note(EventType.ORDER_PROGRESS, threshold=threshold)
     order.waiting_sub_orders += sum(change.waiting for change in changes)
     return _announcements(uow, order, moves, changes, cause=cause, links=links)
 
@@ -259,15 +269,36 @@ def _announcements(
 ) -> list[Response]:
     """Derive the status of an order from its counters, and return the responses; its end comes last."""
     link = links.of(order.id)
-    announcements = [
-        responses.sub_order_done(uow.tenant, order, change.sub_order, link)
-        for change in changes
-        if change.downloadable
-    ]
+    ready = [change.sub_order for change in changes if change.downloadable]
+    _note_ready(order, ready)
+    announcements = [responses.sub_order_done(uow.tenant, order, one, link) for one in ready]
     if _ends(order, moves, cause):
         announcements.append(responses.order_ended(uow.tenant, order, link))
     order.apply_download_errors()
+    if _is_all_downloaded(order, moves):
+        order.note(EventType.ORDER_DOWNLOADED)
     return announcements
+
+
+def _note_ready(order: Order, ready: Iterable[SubOrder]) -> None:
+    """Add an event for each sub-order whose files can be downloaded."""
+    for one in ready:
+        order.note(
+            EventType.SUB_ORDER_READY,
+            subOrderId=one.id,
+            subOrderFiles=one.counters.total_files,
+            subOrderBytes=one.counters.total_bytes,
+            subOrderFailed=one.counters.errors,
+            totalSubOrders=order.sub_orders,
+        )
+
+
+def _is_all_downloaded(order: Order, moves: Iterable[FileMove]) -> bool:
+    """True if the last file that could be delivered was delivered now."""
+    left = order.counters.pending or order.counters.available
+    failed = order.counters.files[FileState.DOWNLOAD_ERROR]
+    now = any(move.after is FileState.DOWNLOADED for move in moves)
+    return now and not left and not failed
 
 
 def apply_moves(sub_orders: Iterable[SubOrder], moves: Iterable[FileMove]) -> None:

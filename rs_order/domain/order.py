@@ -6,7 +6,9 @@ A label has at most 50 characters and is unique for its owner.
 from collections.abc import Container
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Final
 
+from rs_order.domain.events import By, Event, EventType, event_message
 from rs_order.domain.identity import SERVICE
 from rs_order.domain.ids import OrderId, RequestId
 from rs_order.domain.instants import wire_instant
@@ -56,6 +58,8 @@ class Order:
     """Page of the project's site that shows the order; None: no mail was requested (domain.md 16.2)."""
     moves: list[StatusMove] = field(default_factory=list)
     """Since it was loaded or saved."""
+    events: list[Event] = field(default_factory=list)
+    """Since it was loaded or saved."""
 
     @property
     def waiting_for_user(self) -> bool:
@@ -65,6 +69,14 @@ class Order:
     def filling(self) -> bool:
         """True while files are added to its sub-orders: it can't end, whatever its counters."""
         return self.completing or self.retrying
+
+    @property
+    def percent(self) -> int:
+        """The settled share, 0 to 100; 0 until all files are read from the catalog."""
+        known = self.status is not OrderStatus.PENDING and (
+            self.status is not OrderStatus.PAUSED or self.expires_at is not None
+        )
+        return self.counters.percent if known else 0
 
     def needs_new_expiry(self, now: datetime) -> bool:
         """True if the order is final and past its expiry date. A late file then needs a new date."""
@@ -77,8 +89,28 @@ class Order:
             MoveNotAllowedError: ``ORDER_MOVES`` has no such move for this reason.
         """
         require_move(ORDER_MOVES, f"order {self.id}", self.status, after, reason)
-        self.moves.append(StatusMove(self.status, after, reason, actor))
+        move = StatusMove(self.status, after, reason, actor)
+        self.moves.append(move)
         self.status = after
+        self._note_move(move)
+
+    def note(self, type_: EventType, **members: str | int) -> None:
+        """Add an event, which is written when the order is saved."""
+        self.events.append(Event(type_, members))
+
+    def _note_move(self, move: StatusMove) -> None:
+        """Add the event of a move. The end of the completion has an event of its own."""
+        if move.after.final:
+            message = {"message": event_message(self.message)} if self.message else {}
+            self.note(_ENDS[move.after], failed=self.counters.errors, **message)
+        elif move.after in _LEFT:
+            self.note(_LEFT[move.after])
+        elif move.after is OrderStatus.PAUSED:
+            self.note(EventType.ORDER_PAUSED, by=By.of(move.actor, self.owner))
+        elif move.before is OrderStatus.PAUSED:
+            self.note(EventType.ORDER_RESUMED, by=By.of(move.actor, self.owner))
+        elif move.reason is Reason.RETRIED:
+            self.note(EventType.ORDER_RETRIED, by=By.of(move.actor, self.owner))
 
     def settle(self, *, reason: Reason, actor: str) -> bool:
         """End a running or paused order once no file is pending (K4); True if that must be announced."""
@@ -136,6 +168,17 @@ class Order:
             self.move(
                 OrderStatus.DONE_WITH_WARNING, reason=Reason.DOWNLOAD_ERRORS, actor=self.owner
             )
+
+
+_ENDS: Final = {
+    OrderStatus.DONE: EventType.ORDER_DONE,
+    OrderStatus.DONE_WITH_WARNING: EventType.ORDER_DONE_WITH_WARNING,
+    OrderStatus.FAILED: EventType.ORDER_FAILED,
+}
+_LEFT: Final = {
+    OrderStatus.EXPIRED: EventType.ORDER_EXPIRED,
+    OrderStatus.DELETED: EventType.ORDER_DELETED,
+}
 
 
 def expiration(

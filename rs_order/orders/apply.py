@@ -12,6 +12,7 @@ from rs_order.contracts.order_messages import ErrorType, OrderRequest, OrderResp
 from rs_order.core.errors import InvalidInput
 from rs_order.core.links import Links
 from rs_order.core.responses import Rejection
+from rs_order.domain.events import OrderDoor
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import OrderId
 from rs_order.domain.order import generated_label
@@ -111,6 +112,7 @@ class ApplyOrder:
                     request_id=None,
                     sub_order_hours=settings.app_sub_order_hours,
                     created_at=now,
+                    door=OrderDoor.APPLY,
                     selections=selections,
                 ),
             )

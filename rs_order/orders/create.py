@@ -9,6 +9,7 @@ from rs_order.core.errors import EmptyBasket, LabelRejected
 from rs_order.core.links import Links
 from rs_order.core.reconciliations import begin_reconciling
 from rs_order.core.shared_steps import CompleteOrderStep
+from rs_order.domain.events import OrderDoor
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import OrderId
 from rs_order.domain.order import MAX_LABEL, dated_label, unique_label
@@ -93,6 +94,7 @@ class CreateOrder:
                     if applicative
                     else settings.user_sub_order_hours,
                     created_at=now,
+                    door=OrderDoor.BASKET,
                     basket=basket,
                     front_url=options.front_url,
                 ),

@@ -7,6 +7,7 @@ from rs_order.contracts.quote_bodies import quote_id_of
 from rs_order.core.catalog_datasets import CatalogDatasets, call_concurrently
 from rs_order.core.errors import QuoteChanged, QuoteRejected, UnknownQuote
 from rs_order.core.links import Links
+from rs_order.domain.events import OrderDoor
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import OrderId
 from rs_order.domain.order import generated_label
@@ -147,6 +148,7 @@ class OrderQuote:
                         if automatic
                         else settings.user_sub_order_hours,
                         created_at=now,
+                        door=OrderDoor.APPLY if options is None else OrderDoor.BASKET,
                         selections=selections,
                         front_url=options.front_url if options else None,
                     ),

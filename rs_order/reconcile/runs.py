@@ -73,6 +73,7 @@ class ReconcilerRuns:
                 ]
             )
             await begin_purges(uow, now)
+            uow.events.number_later()  # those of a process that died before it could
             if await uow.runs.begin(RECOUNTS, 1, now):
                 await uow.messages.send([RecountStep.first(2).to(tenant, now)])
             await self._begin_overdue(uow, now - self._every, now)

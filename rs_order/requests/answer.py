@@ -12,6 +12,7 @@ from rs_order.core import responses
 from rs_order.core.measurements import Measurements
 from rs_order.core.responses import Rejection, Response
 from rs_order.core.shared_steps import CompleteOrderStep, GrantRequestsStep
+from rs_order.domain.events import OrderDoor
 from rs_order.domain.ids import OrderId, RequestId, Tenant
 from rs_order.domain.order import generated_label, unique_label
 from rs_order.domain.retry import RetryPolicy
@@ -192,6 +193,7 @@ class AnswerRequests:
                     request_id=request.id,
                     sub_order_hours=sub_order_hours,
                     created_at=now,
+                    door=OrderDoor.AMQP,
                     selections=estimate.selections,
                 )
             )

@@ -1,4 +1,4 @@
-"""Purges requests and responses (decisions.md, Repeated request), samples, quotes and the audit in time."""
+"""Purges requests and responses (decisions.md, Repeated request), samples, quotes, events and the audit."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,7 +19,7 @@ PURGES = "tidy-inbox"
 
 @dataclass(frozen=True)
 class PurgeInboxStep(Step, name="tidy", periodic=True):
-    """Delete a slice of requests, responses, samples, quotes and audit entries past their retention."""
+    """Delete a slice of requests, responses, samples, quotes, events and audit entries past their time."""
 
     number: RunNumber
 
@@ -34,12 +34,27 @@ class PurgeInbox:
     """Deletes at most one slice of each table in a run, and plans the next run in the same commit."""
 
     def __init__(
-        self, store: Store, clock: Clock, *, retention: timedelta, audit_days: int
+        self,
+        store: Store,
+        clock: Clock,
+        *,
+        retention: timedelta,
+        events: timedelta,
+        audit_days: int,
     ) -> None:
-        """``audit_days``: how long entries of the audit are kept, those of all tenants."""
+        """Keep requests and responses for the ``retention``.
+
+        Args:
+            store: the store.
+            clock: the clock.
+            retention: of requests and responses.
+            events: the retention of events.
+            audit_days: how long entries of the audit are kept, those of all tenants.
+        """
         self._store = store
         self._clock = clock
         self._retention = retention
+        self._events = events
         self._audit_days = audit_days
 
     async def handle(self, tenant: Tenant, step: PurgeInboxStep) -> None:
@@ -55,6 +70,7 @@ class PurgeInbox:
                 await uow.purge_audit(self._audit_days, SLICE),
                 await uow.sub_orders.purge_samples(SLICE),
                 await uow.quotes.purge(now - KEPT, SLICE),
+                await uow.events.purge(now - self._events, SLICE),
             )
             due = now if deleted == SLICE else now + EVERY
             await uow.messages.send([PurgeInboxStep(step.number + 1).to(tenant, due)])

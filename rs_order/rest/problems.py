@@ -57,6 +57,7 @@ class ProblemCode(StrEnum):
     QUOTE_FAILED = "quote-failed"
     NOTHING_TO_ORDER = "nothing-to-order"
     LABEL_REFUSED = "label-refused"
+    POSITION_GONE = "position-gone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +221,13 @@ PROBLEMS: Final[Mapping[ProblemCode, ProblemType]] = {
         "Label refused",
         "The label has more than 50 characters, or another order of yours has it.",
         "Choose another label, or none.",
+    ),
+    ProblemCode.POSITION_GONE: ProblemType(
+        410,
+        "Position gone",
+        "The events behind the position are older than their retention, and deleted. The member `oldest` has "
+        "the first position that is left.",
+        "Look at the orders themselves, and continue with the oldest event.",
     ),
 }
 """The only codes that a response may have."""

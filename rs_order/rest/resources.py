@@ -395,6 +395,19 @@ GET_QUOTE: Final = Resource(
     "GET", "/orders/quotes/{quoteId}", REGISTERED_USER, _QUOTES, "Get a quote"
 )
 
+_EVENTS: Final = "EventController"
+LIST_EVENTS: Final = Resource(
+    "GET", "/events", REGISTERED_USER, _EVENTS, "Hear what happens to orders"
+)
+GET_EVENT_SCHEMA: Final = Resource(
+    "GET",
+    "/schemas/events-1.json",
+    PUBLIC,
+    _EVENTS,
+    "Get the JSON schema of the data of events",
+    of_tenant=False,
+)
+
 EXPLAIN_PROBLEM: Final = Resource(
     "GET",
     "/problems/{code}",

@@ -69,6 +69,7 @@ class Endpoints:
         verb: str | None = None,
         success: int = 200,
         model: Any = None,
+        media_type: str | None = None,
         responses: Responses | None = None,
         documented: Documented | None = None,
         max_body: int = MAX_BODY,
@@ -80,6 +81,7 @@ class Endpoints:
             verb: used instead of the resource's: whoever may GET may also HEAD.
             success: the status of a success.
             model: the model of a success's JSON body, or None if it has no such body.
+            media_type: of a success's body; None: JSON.
             responses: further failures, with a ``{"messages": …}`` body or a problem.
             documented: further responses with another body or none.
             max_body: the largest body in bytes. A larger one gets 413.
@@ -92,7 +94,8 @@ class Endpoints:
         route = _protected_route(self._access, resource, max_body, problems=self._problems)
 
         def add(handler: Callable[..., Any]) -> Callable[..., Any]:
-            self._add(handler, resource, used, route, responses=described, status_code=success)
+            options = {"responses": described, "status_code": success}
+            self._add(handler, resource, used, route, _response_class(media_type), **options)
             return handler
 
         return add
@@ -103,18 +106,24 @@ class Endpoints:
         resource: Resource,
         verb: str,
         route: type[APIRoute],
+        response_class: type[Response],
         **options: Any,
     ) -> None:
         self.router.add_api_route(
             resource.template,
             handler,
             methods=[verb],
-            response_class=Response,
+            response_class=response_class,
             summary=resource.description,
             route_class_override=route,
             operation_id=handler.__name__,
             **options,
         )
+
+
+def _response_class(media_type: str | None) -> type[Response]:
+    """Return the class by which a body of this type is documented."""
+    return type("TypedResponse", (Response,), {"media_type": media_type})
 
 
 def _protected_route(

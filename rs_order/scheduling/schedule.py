@@ -8,8 +8,10 @@ from rs_order.core.forecasts import Forecast, Forecasts
 from rs_order.core.policies import SLICE_SIZES, SliceSizes, SlotLimits
 from rs_order.core.settlement import wake_next_waiters
 from rs_order.core.shared_steps import ScheduleStep
+from rs_order.domain.events import EventType
 from rs_order.domain.identity import INSTANCE
 from rs_order.domain.ids import OrderId, SubOrderId, Tenant
+from rs_order.domain.order import Order
 from rs_order.domain.scheduling import Candidate, decide, slots_of_pass
 from rs_order.domain.shares import NOTHING, Amount
 from rs_order.domain.states import FileState, OrderStatus, SubOrderKind, SubOrderState
@@ -132,8 +134,7 @@ class ScheduleSubOrders:
         if chosen:
             locked = {order.id for order in orders}
             await self._ask.first(uow, chosen, forecast, locked, askers_known=bool(askers))
-            started = [one for _, one in chosen]
-            await self._save_started(uow, owner, started, asked, limited=limited)
+            await self._save_started(uow, owner, chosen, asked, limited=limited)
         if decision.again:
             await uow.messages.send([ScheduleStep(owner).to(uow.tenant)])
         if decision.waits is None:
@@ -180,7 +181,7 @@ class ScheduleSubOrders:
         self,
         uow: UnitOfWork,
         owner: str,
-        started: Sequence[SubOrder],
+        chosen: Sequence[tuple[Order, SubOrder]],
         amounts: Mapping[SubOrderId, Amount],
         *,
         limited: bool,
@@ -191,17 +192,31 @@ class ScheduleSubOrders:
         ``limited``: whether recent use counts.
         """
         now = self._clock.now()
-        await uow.sub_orders.save(started, now)
         asked = {
             one.id: amounts[one.id].without(one.joined_files, one.joined_bytes)
-            for one in started
+            for _, one in chosen
             if one.state is SubOrderState.RUNNING
         }
+        for order, one in chosen:
+            if one.id in asked:
+                _note_started(order, one)
+        orders = {order.id: order for order, _ in chosen}
+        await uow.sub_orders.save([one for _, one in chosen], now, of=list(orders.values()))
         if asked:
             await uow.capacity.acquire(owner, asked)
             if limited:
                 use = sum(amount.use for amount in asked.values())
                 await uow.capacity.charge(owner, use, now, self._limits.half_life)
+
+
+def _note_started(order: Order, sub_order: SubOrder) -> None:
+    """Add the event that storage was asked for the files of a sub-order."""
+    order.note(
+        EventType.SUB_ORDER_STARTED,
+        subOrderId=sub_order.id,
+        subOrderFiles=sub_order.counters.total_files,
+        subOrderBytes=sub_order.counters.total_bytes,
+    )
 
 
 async def _load(uow: UnitOfWork, ids: Iterable[SubOrderId]) -> dict[SubOrderId, SubOrder]:

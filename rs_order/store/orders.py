@@ -1,16 +1,18 @@
 """Orders, their baskets when they are created, and their history."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from rs_order import traces
+from rs_order.domain.events import OrderDoor
 from rs_order.domain.ids import BasketId, Checksum, OrderId, RequestId
 from rs_order.domain.moves import Reason
 from rs_order.domain.order import Order, numbered
 from rs_order.domain.selection import DatasetSelection
 from rs_order.store.baskets import put_selections, reserve_ids
+from rs_order.store.events import EventWriter
 from rs_order.store.pool import Connection, statements
 from rs_order.store.rows import order_of, order_record
 
@@ -36,13 +38,15 @@ class NewOrder:
     """The owner's interactive basket, which it consumes instead. The unit of work has locked it."""
     front_url: str | None = None
     """Path below the project's address, for the mail to the owner."""
+    door: OrderDoor = field(kw_only=True)
 
 
 class Orders:
     """The orders of a tenant."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, events: EventWriter) -> None:
         self._connection = connection
+        self._events = events
 
     async def labels_taken(self, wanted: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
         """Return the (owner, label) pairs in use by orders of any status, with their numbered forms."""
@@ -84,8 +88,18 @@ class Orders:
             orders[0].created_at,
             "order-created",
             [order.owner for order in orders],
+            [self._first_event(id_, order) for id_, order in zip(ids, orders, strict=True)],
         )
         return ids
+
+    def _first_event(self, order_id: OrderId, order: NewOrder) -> dict[str, Any]:
+        return self._events.of_new(
+            order_id,
+            owner=order.owner,
+            correlation_id=order.correlation_id,
+            at=order.created_at,
+            members={"label": order.label, "door": order.door},
+        )
 
     async def lock(self, ids: Sequence[OrderId], *, filling: bool = True) -> list[Order]:
         """Lock and load orders by ascending id. Unknown ids are left out.
@@ -108,7 +122,7 @@ class Orders:
         return await self.lock([row["order_id"] for row in rows]) if rows else []
 
     async def save(self, orders: Sequence[Order], at: datetime) -> None:
-        """Write orders back, and add their moves to the history."""
+        """Write orders back, with their events, and add their moves to the history."""
         if not orders:
             return
         history = [
@@ -123,7 +137,8 @@ class Orders:
             for move in order.moves
         ]
         records = [order_record(order) for order in orders]
-        await self._connection.execute(SQL["save"], records, at, history)
+        events = self._events.of_saved(orders, at)
+        await self._connection.execute(SQL["save"], records, at, history, events)
         for order in orders:
             order.moves.clear()
 

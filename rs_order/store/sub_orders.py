@@ -9,10 +9,12 @@ from rs_order.domain.estimates import Sample
 from rs_order.domain.identity import SERVICE
 from rs_order.domain.ids import OrderId, SubOrderId, Tenant
 from rs_order.domain.moves import Reason
+from rs_order.domain.order import Order
 from rs_order.domain.shares import Amount, Claims, Room, Waiter, to_promise
 from rs_order.domain.states import SubOrderState
 from rs_order.domain.sub_order import SubOrder
 from rs_order.store.estimates import purge_samples, sample_record
+from rs_order.store.events import EventWriter
 from rs_order.store.orders import SQL as ORDER_SQL
 from rs_order.store.pool import Connection, Row, statements, tenant_schema
 from rs_order.store.rows import affected, sub_order_of, sub_order_record
@@ -59,9 +61,10 @@ class ReleasedSubOrder:
 class SubOrders:
     """The sub-orders of a tenant, and the queue of each owner."""
 
-    def __init__(self, connection: Connection, tenant: Tenant) -> None:
+    def __init__(self, connection: Connection, tenant: Tenant, events: EventWriter) -> None:
         self._connection = connection
         self._tenant = tenant
+        self._events = events
         self.sampled: list[Sample] = []
 
     async def load(self, ids: Sequence[SubOrderId]) -> list[SubOrder]:
@@ -86,9 +89,17 @@ class SubOrders:
         return SubOrderCount(total=row["total"], storage=row["storage"])
 
     async def save(
-        self, sub_orders: Sequence[SubOrder], at: datetime, samples: Sequence[Sample] = ()
+        self,
+        sub_orders: Sequence[SubOrder],
+        at: datetime,
+        samples: Sequence[Sample] = (),
+        *,
+        of: Sequence[Order] = (),
     ) -> None:
-        """Write sub-orders back, their moves to the history, and samples of those that needed tape."""
+        """Write sub-orders back, their moves to the history, and samples of those that needed tape.
+
+        ``of``: their locked orders, if these aren't saved, but have events to be written.
+        """
         if not sub_orders:
             return
         history = [
@@ -98,7 +109,12 @@ class SubOrders:
         ]
         records = [sub_order_record(sub_order) for sub_order in sub_orders]
         await self._connection.execute(
-            SQL["save"], records, history, at, [sample_record(one) for one in samples]
+            SQL["save"],
+            records,
+            history,
+            at,
+            [sample_record(one) for one in samples],
+            self._events.of_saved(of, at),
         )
         self.sampled += samples
         for sub_order in sub_orders:

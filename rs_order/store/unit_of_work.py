@@ -21,6 +21,7 @@ from rs_order.store.completions import Completions
 from rs_order.store.data_files import Files
 from rs_order.store.dead_letters import DeadLetterUnit
 from rs_order.store.errors import StoreConflict, store_errors
+from rs_order.store.events import EventWriter
 from rs_order.store.holds import Holds
 from rs_order.store.orders import Orders
 from rs_order.store.outbox import Leases, Messages, OutgoingMessage
@@ -73,10 +74,11 @@ class UnitOfWork:
         self.tenant = tenant
         self.requests = Requests(connection)
         self.baskets = Baskets(connection)
-        self.orders = Orders(connection)
+        self.events = EventWriter(connection)
+        self.orders = Orders(connection, self.events)
         self.completions = Completions(connection)
         self.retries = Retries(connection)
-        self.sub_orders = SubOrders(connection, tenant)
+        self.sub_orders = SubOrders(connection, tenant, self.events)
         self.files = Files(connection)
         self.inputs = ProcessInputs(connection)
         self.recalls = Recalls(connection)
@@ -121,6 +123,7 @@ class Store:
         committed: Callable[[Written], None],
         copied: Mapping[MessageKind, str] | None = None,
         *,
+        logged: Callable[[Tenant], None] = lambda _: None,
         leases: Leases | None = None,
         longest_idle_ms: int = LONGEST_IDLE_MS,
     ) -> None:
@@ -130,12 +133,14 @@ class Store:
             pool: connections to the database.
             committed: called after each commit that wrote to the outbox, with what it wrote.
             copied: messages of which rs-notifier gets a copy, with the name of their Java class.
+            logged: called after each commit that wrote events, with the tenant.
             leases: does steps that this process writes; None: all steps take the way through the broker.
             longest_idle_ms: the longest time between two statements of a unit of work.
         """
         self._pool = pool
         self._committed = committed
         self._copied = copied or {}
+        self._logged = logged
         self._leases = leases
         self._longest_idle_ms = longest_idle_ms
 
@@ -163,6 +168,8 @@ class Store:
                 yield unit
         if written := unit.messages.written:
             self._committed(written)
+        if unit.events.written:
+            self._logged(tenant)
         if self._leases is not None and unit.messages.leased:
             self._leases.begin(unit.messages.leased)
         for response in unit.messages.responded:

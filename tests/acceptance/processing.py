@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from rs_order.core.shared_steps import CompleteOrderStep
+from rs_order.domain.events import OrderDoor
 from rs_order.domain.files import DataType
 from rs_order.domain.ids import OrderId, Tenant, Urn
 from rs_order.domain.process import ProcessChoice
@@ -135,6 +136,7 @@ async def order(
         request_id=None,
         sub_order_hours=240,
         created_at=datetime.now(UTC),
+        door=OrderDoor.BASKET,
         selections=(_selection(platform, dataset, process_id),),
     )
     async with await open_pool(platform.database_url, size=1) as pool:

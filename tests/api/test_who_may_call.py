@@ -139,6 +139,8 @@ ROWS = {
     "GET /estimates/calibration": Row(EXPLOIT),
     "POST /orders/quote": Row(USER, json={}),
     "GET /orders/quotes/{quoteId}": Row(USER),
+    "GET /events": Row(USER),
+    "GET /schemas/events-1.json": Row(PUBLIC, of_tenant=False),
     "GET /problems/{code}": Row(PUBLIC, of_tenant=False),
     "POST /holds/preview": Row(PROJECT_ADMIN, json={}, of_tenant=False),
     "GET /queue": Row(PROJECT_ADMIN, of_tenant=False),

@@ -19,6 +19,7 @@ from rs_order.app.waiting_orders import waiting_orders
 from rs_order.core.policies import SliceSizes
 from rs_order.core.steps import Step, is_again, read_step, step_class
 from rs_order.core.waiting_orders import WaitingOrders
+from rs_order.domain.events import OrderDoor
 from rs_order.domain.files import DataType, FileFilter, Product
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Checksum, DataFileId, OrderId, Tenant, Urn
@@ -192,6 +193,7 @@ class AppHarness:
                     request_id=None,
                     sub_order_hours=2,
                     created_at=self.clock.now(),
+                    door=OrderDoor.BASKET,
                     selections=(A_SELECTION,),
                 ),
             )

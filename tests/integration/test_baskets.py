@@ -9,6 +9,7 @@ import pytest
 
 from rs_order.baskets.changes import ATTEMPTS, BasketChanges
 from rs_order.core.errors import EmptyBasket
+from rs_order.domain.events import OrderDoor
 from rs_order.domain.files import DataType, FileFilter, FileKind
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import Urn
@@ -142,7 +143,9 @@ async def _save(store: Store, basket: Basket) -> None:
 
 async def test_w12_baskets_of_orders_are_neither_read_nor_deleted(store: Store, pool: Pool) -> None:
     """Nor do they prevent a new basket of the same owner."""
-    order = NewOrder(OWNER, "ADMIN", "label", "c", None, 2, NOW, (a_selection(),))
+    order = NewOrder(
+        OWNER, "ADMIN", "label", "c", None, 2, NOW, (a_selection(),), door=OrderDoor.BASKET
+    )
     async with store.unit_of_work(TENANT) as uow:
         await uow.orders.create([order])
         assert await uow.baskets.of(OWNER) is None
@@ -165,7 +168,9 @@ async def test_an_order_keeps_the_selections_of_its_basket(store: Store, pool: P
     """The completion of the order sees the process, the empty filter and the searches."""
     processed = replace(a_selection(Urn("u1")), process=ProcessChoice(UUID(int=7), {"a": "b"}))
     filtered = replace(a_selection(Urn("u2")), file_filter=FileFilter())
-    order = NewOrder(OWNER, "ADMIN", "label", "c", None, 2, NOW, (processed, filtered))
+    order = NewOrder(
+        OWNER, "ADMIN", "label", "c", None, 2, NOW, (processed, filtered), door=OrderDoor.BASKET
+    )
     async with store.unit_of_work(TENANT) as uow:
         (id_,) = await uow.orders.create([order])
         positions = [await uow.completions.position(id_, index) for index in range(2)]

@@ -18,6 +18,7 @@ from rs_order.core.links import Links
 from rs_order.core.policies import SlotLimits
 from rs_order.core.settlement import Settlement
 from rs_order.domain.correlation import ExecutionCorrelation
+from rs_order.domain.events import OrderDoor
 from rs_order.domain.files import Product
 from rs_order.domain.ids import OrderId, Urn
 from rs_order.domain.moves import Reason
@@ -156,6 +157,7 @@ async def an_order(pool: Pool, store: Store, process: Process) -> Ordered:
         request_id=None,
         sub_order_hours=2,
         created_at=datetime.now(UTC),
+        door=OrderDoor.BASKET,
         selections=(selection,),
     )
     async with store.unit_of_work(TENANT) as uow:

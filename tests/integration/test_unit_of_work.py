@@ -9,6 +9,7 @@ import pytest
 from rs_order.app.clock import SystemClock
 from rs_order.core.shared_steps import ScheduleStep
 from rs_order.demo.servers.database_and_broker import Database
+from rs_order.domain.events import OrderDoor
 from rs_order.domain.ids import OrderId
 from rs_order.store.errors import StoreConflict, StoreUnavailable
 from rs_order.store.migrate import migrate_platform
@@ -40,6 +41,7 @@ def a_new_order(label: str) -> NewOrder:
         request_id=None,
         sub_order_hours=2,
         created_at=datetime.now(UTC),
+        door=OrderDoor.BASKET,
         selections=(),
     )
 

@@ -170,6 +170,7 @@ BIG_TABLES = frozenset(
         "basket",
         "mail",
         "quote",
+        "event",
         "capacity_claim",
         "running_sub_order",
         "share",
@@ -214,6 +215,9 @@ select 'user' || n % 200, 'r', now() - n * interval '1 minute', now(), state,
        case when state = 'failed' then 'quote-not-made' end
 from generate_series(1, {orders}) n, lateral (
     select case when n % 500 = 0 then 'at-work' else 'failed' end as state) one;
+insert into event (position, event_id, order_id, ordinal, owner, type, body, created_at)
+select n, gen_random_uuid(), n, 1, 'user' || n % 200, 'order.done', '{{}}', now()
+from generate_series(1, 20000) n;
 insert into joined_file (sub_order_id, checksum, asked_by, asks_longer)
 select id, md5(id || '/' || n), id + 1, false from sub_order, generate_series(1, {files}) n;
 insert into order_request (correlation_id, fingerprint, body)
@@ -320,6 +324,12 @@ HOT: list[tuple[str, str, tuple[Any, ...]]] = [
     ("quotes", "situation", ("user1", "project1")),
     ("quotes", "stalled", (datetime.now(UTC), 0, 500, datetime.now(UTC))),
     ("quotes", "purge", (datetime.now(UTC), 5000)),
+    ("events", "unnumbered", (500,)),
+    ("events", "state", (datetime.now(UTC),)),
+    ("events", "page", (100, ["order.done"], 100, 5000)),
+    ("events", "page_of_owner", (100, None, 100, 100, "user1")),
+    ("events", "page_of_order", (100, None, 100, 100, "user1", 2)),
+    ("events", "purge", (datetime.now(UTC), 5000)),
     ("retries", "cursor", (2,)),
     ("retries", "files_in_error", (2, 0, 0, 1000)),
     ("retries", "move_files", ([1, 2], [3, 4], ["PENDING", "AVAILABLE"])),

@@ -85,7 +85,7 @@ set default_transaction_read_only = on;
 set jit = off;
 set plan_cache_mode = force_generic_plan
 """
-_KEPT_TABLES_TABLES = ("order_move", "sub_order_move", "schema_version")
+_KEPT_TABLES_TABLES = ("order_move", "sub_order_move", "schema_version", "event_log")
 
 
 @dataclass(frozen=True)

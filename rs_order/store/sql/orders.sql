@@ -9,11 +9,11 @@ join orders taken on taken.owner = wanted.owner and taken.label = wanted.label
 select nextval(pg_get_serial_sequence($1, 'id')) as id from generate_series(1, $2)
 
 -- name: create
--- New orders, PENDING. $1 records.
+-- New orders, PENDING; each has one event, which create_history writes. $1 records.
 insert into orders (id, owner, role, label, correlation_id, request_id, front_url, created_at, status_at,
-    sub_order_hours, traceparent)
+    sub_order_hours, traceparent, events)
 select id, owner, role, label, correlation_id, request_id, front_url, created_at, created_at, sub_order_hours,
-    traceparent
+    traceparent, 1
 from jsonb_to_recordset($1::jsonb) as record (
     id bigint, owner text, role text, label text, correlation_id text, request_id bigint, front_url text,
     created_at timestamptz, sub_order_hours integer, traceparent text)
@@ -38,7 +38,15 @@ select * from unnest($1::bigint[], $2::text[], $3::bigint[])
 insert into completion (order_id) select unnest($1::bigint[])
 
 -- name: create_history
--- The first line of each new order's history. $1 order ids, $2 now, $3 reason, $4 actors.
+-- The first line of each new order's history, and its first event. $1 order ids, $2 now, $3 reason, $4 actors,
+-- $5 events.
+with logged as (
+insert into event (event_id, order_id, ordinal, owner, type, data, created_at)
+select event.event_id, event.order_id, 0 + event.number, event.owner, event.type, event.data, $2
+from jsonb_to_recordset($5::jsonb) as event (
+    event_id uuid, order_id bigint, number integer, owner text, type text, data jsonb)
+order by event.order_id
+)
 insert into history (order_id, after, reason, actor, at)
 select order_id, 'PENDING', $3, actor, $2 from unnest($1::bigint[], $4::text[]) as created (order_id, actor)
 
@@ -93,8 +101,10 @@ where input.checksum = any ($1) and input.state <> 'ERROR'
 
 -- name: save
 -- Write locked orders back, with their lines of the history. A change of the number of available files restarts
--- their waiting time. $1 records, $2 now, $3 history.
-with saved as (
+-- their waiting time. The events get the next ordinals of their orders. $1 records, $2 now, $3 history, $4 events.
+with counted as (
+    select order_id, count(*) as number from jsonb_to_recordset($4::jsonb) as event (order_id bigint) group by order_id
+), saved as (
 update orders
 set status = record.status,
     status_at = case when orders.status = record.status then orders.status_at else $2 end,
@@ -110,7 +120,8 @@ set status = record.status,
         when record.available_files = 0 or record.status in ('DELETED', 'EXPIRED') then null
         when record.available_files is distinct from orders.available_files then $2
         else orders.available_at
-    end
+    end,
+    events = orders.events + coalesce(counted.number, 0)
 from jsonb_to_recordset($1::jsonb) as record (
     id bigint, status text, message text, expires_at timestamptz, sub_orders integer,
     waiting_sub_orders integer,
@@ -120,7 +131,16 @@ from jsonb_to_recordset($1::jsonb) as record (
     download_error_files bigint, download_error_bytes bigint,
     error_files bigint, error_bytes bigint,
     processing_error_files bigint, processing_error_bytes bigint)
+left join counted on counted.order_id = record.id
 where orders.id = record.id
+returning orders.id, orders.events - coalesce(counted.number, 0) as events_before
+), logged as (
+insert into event (event_id, order_id, ordinal, owner, type, data, created_at)
+select event.event_id, event.order_id, saved.events_before + event.number, event.owner, event.type, event.data, $2
+from jsonb_to_recordset($4::jsonb) as event (
+    event_id uuid, order_id bigint, number integer, owner text, type text, data jsonb)
+join saved on saved.id = event.order_id
+order by event.order_id, event.number
 )
 insert into history (order_id, before, after, reason, actor, at)
 select order_id, before, after, reason, actor, $2

@@ -51,7 +51,8 @@ where sub_order.order_id = $1 and sub_order.id >= $2
 
 -- name: save
 -- Write sub-orders back, with their lines of the history, and samples of those that storage has settled. Their orders
--- are locked. $1 records, $2 history, $3 now, $4 samples.
+-- are locked. Events of orders that aren't saved get the next ordinals of their orders.
+-- $1 records, $2 history, $3 now, $4 samples, $5 events.
 with saved as (
 update sub_order
 set state = record.state, rank = record.rank, asks = record.asks,
@@ -83,6 +84,20 @@ select storage, asked_at, settled_at, files, bytes, guess, expected_earliest, ex
 from jsonb_to_recordset($4::jsonb) as sample (
     storage text, asked_at timestamptz, settled_at timestamptz, files integer, bytes bigint,
     guess double precision, expected_earliest double precision, expected_latest double precision)
+), counted as (
+update orders set events = events + added.number
+from (
+    select order_id, count(*) as number from jsonb_to_recordset($5::jsonb) as event (order_id bigint) group by order_id
+) as added
+where orders.id = added.order_id
+returning orders.id, orders.events - added.number as events_before
+), logged as (
+insert into event (event_id, order_id, ordinal, owner, type, data, created_at)
+select event.event_id, event.order_id, counted.events_before + event.number, event.owner, event.type, event.data, $3
+from jsonb_to_recordset($5::jsonb) as event (
+    event_id uuid, order_id bigint, number integer, owner text, type text, data jsonb)
+join counted on counted.id = event.order_id
+order by event.order_id, event.number
 )
 insert into history (order_id, sub_order_id, before, after, reason, actor, at)
 select order_id, sub_order_id, before, after, reason, actor, $3

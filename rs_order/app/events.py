@@ -1,0 +1,28 @@
+"""Builds what numbers events and what reads them."""
+
+from dataclasses import dataclass
+
+from rs_order.core.links import Links
+from rs_order.events.feed import EventFeed
+from rs_order.events.numbering import EventNumbering
+from rs_order.ports import Clock
+from rs_order.settings import Settings
+from rs_order.store.events import EventLog
+from rs_order.store.pool import Pool
+
+
+@dataclass(frozen=True, slots=True)
+class EventParts:
+    """The log of events, what numbers it, and what waits for it."""
+
+    log: EventLog
+    numbering: EventNumbering
+    feed: EventFeed
+
+    @classmethod
+    def of(cls, settings: Settings, pool: Pool, links: Links, clock: Clock) -> "EventParts":
+        log = EventLog(pool)
+        numbering = EventNumbering(log, links, prefix=settings.events_type_prefix)
+        feed = EventFeed(log, numbering.number, clock)
+        numbering.watch(feed.numbered)
+        return cls(log, numbering, feed)

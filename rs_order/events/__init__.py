@@ -1,0 +1,1 @@
+"""The log of events, and the doors by which it is read."""

@@ -1,0 +1,164 @@
+"""The endpoints of the log of events (faces.md 4.5)."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Query, Request, Response
+
+from rs_order.contracts.event_bodies import EVENTS, EventDto, data_schema
+from rs_order.contracts.wire import INT64
+from rs_order.domain.events import types_of
+from rs_order.domain.identity import Caller
+from rs_order.domain.ids import OrderId, Tenant
+from rs_order.events.feed import EventFeed
+from rs_order.rest.access import Access, is_administrator, is_system
+from rs_order.rest.addresses import own_address
+from rs_order.rest.answers import json_answer
+from rs_order.rest.conditional import preferred_wait
+from rs_order.rest.errors import Problem
+from rs_order.rest.problems import ProblemCode
+from rs_order.rest.resources import GET_EVENT_SCHEMA, LIST_EVENTS
+from rs_order.rest.routing import AuthorisedCaller, Endpoints
+from rs_order.store.events import EventFilter, EventLog, EventPage
+
+PAGE_SIZE: Final = 100
+LARGEST_PAGE: Final = 1000
+POSITION: Final = "rs-order-position"
+
+After = Annotated[
+    int | None,
+    Query(ge=0, le=INT64, description="The position to continue after; absent: the oldest event."),
+]
+Types = Annotated[
+    list[str] | None,
+    Query(
+        description="Only these types, without prefix; a trailing `*` stands for any end. Repeat the "
+        "parameter, or separate them by commas.",
+        examples=[["order.*", "suborder.ready"]],
+    ),
+]
+OrderIdParameter = Annotated[
+    int | None, Query(alias="orderId", ge=0, le=INT64, description="Only those of this order.")
+]
+Limit = Annotated[int, Query(ge=1, le=LARGEST_PAGE)]
+
+
+@dataclass(frozen=True, slots=True)
+class EventServices:
+    """Reads the log, and waits for more of it."""
+
+    log: EventLog
+    feed: EventFeed
+
+
+def events_router(access: Access, services: EventServices) -> APIRouter:
+    endpoints = Endpoints(access, tag="events", problems=True)
+    _serve_events(endpoints, services)
+    _serve_schema(endpoints)
+    return endpoints.router
+
+
+def _serve_events(endpoints: Endpoints, services: EventServices) -> None:
+    @endpoints.serve(
+        LIST_EVENTS,
+        model=list[EventDto],
+        media_type=EVENTS,
+        responses={
+            400: "A parameter can't be read, or no event has such a type (`malformed-request`)",
+            410: "The events behind this position are deleted (`position-gone`)",
+        },
+    )
+    async def list_events(  # noqa: PLR0917 - FastAPI passes them by name
+        request: Request,
+        caller: AuthorisedCaller,
+        after: After = None,
+        types: Types = None,
+        order_id: OrderIdParameter = None,
+        limit: Limit = PAGE_SIZE,
+    ) -> Response:
+        """Events of the caller's orders; administrators get those of all orders of the project.
+
+        They come oldest first. The header `Link` has the address that continues behind them, and
+        `rs-order-position` the position there. With `Prefer: wait=45` the response comes as soon as there is
+        an event, and after 45 s without one. Each event comes at least once; those of an order come in the
+        order of their ordinals.
+        """
+        reader = _Reader(services, caller.tenant, _filter(caller, types, order_id), limit)
+        page = await reader.read(after)
+        waited = None if page.events else preferred_wait(request)
+        if waited:
+            page = await reader.wait(page, waited)
+        answer = _answer(request, page)
+        if waited:
+            answer.headers["Preference-Applied"] = f"wait={waited}"
+        return answer
+
+
+def _filter(caller: Caller, types: Sequence[str] | None, order_id: int | None) -> EventFilter:
+    """Return the events that the caller wants and may read.
+
+    Raises:
+        Problem: no event has such a type.
+    """
+    patterns = [part.strip() for one in types or () for part in one.split(",") if part.strip()]
+    try:
+        wanted = types_of(patterns) if patterns else None
+    except ValueError as error:
+        raise Problem(ProblemCode.MALFORMED_REQUEST, f"types: {error}") from error
+    reads_all = is_administrator(caller) or is_system(caller)
+    return EventFilter(
+        owner=None if reads_all else caller.email,
+        order_id=None if order_id is None else OrderId(order_id),
+        types=wanted,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads pages of the log for one request."""
+
+    services: EventServices
+    tenant: Tenant
+    wanted: EventFilter
+    limit: int
+
+    async def read(self, after: int | None) -> EventPage:
+        """Return the page behind a position; None: the oldest one.
+
+        Raises:
+            Problem: the events there are deleted.
+        """
+        await self.services.feed.number_overdue(self.tenant)
+        page = await self.services.log.page(self.tenant, self.wanted, after or 0, self.limit)
+        if after is not None and after < page.purged:
+            oldest = page.purged + 1
+            text = f"The events before position {oldest} are deleted. Read on after {page.purged}."
+            raise Problem(ProblemCode.POSITION_GONE, text, members={"oldest": str(oldest)})
+        return page
+
+    async def wait(self, page: EventPage, seconds: float) -> EventPage:
+        """Return the first page behind an empty one that has events, or an empty one after the time."""
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + seconds
+        while not page.events and (left := ends - loop.time()) > 0:
+            await self.services.feed.until_beyond(self.tenant, page.position, left)
+            page = await self.read(page.position)
+        return page
+
+
+def _answer(request: Request, page: EventPage) -> Response:
+    body = f"[{','.join(event.body for event in page.events)}]"
+    following = own_address(request).include_query_params(after=page.position)
+    headers = {POSITION: str(page.position), "Link": f'<{following}>; rel="next"'}
+    return Response(body, media_type=EVENTS, headers=headers)
+
+
+def _serve_schema(endpoints: Endpoints) -> None:
+    schema = data_schema()
+
+    @endpoints.serve(GET_EVENT_SCHEMA)
+    async def get_event_schema(request: Request) -> Response:
+        """The JSON schema of the data of events, which each of them names."""
+        return json_answer(request, schema)
