@@ -13,7 +13,10 @@ from rs_order.app.waiting_orders import waiting_orders
 from rs_order.audit.routes import audit_router
 from rs_order.baskets.routes import BasketUseCases, baskets_router
 from rs_order.dead_letters.routes import DeadLetterServices, dead_letters_router
+from rs_order.downloads.archive_download import ArchiveDeliveries
+from rs_order.downloads.archive_routes import ArchiveServices, archives_router
 from rs_order.downloads.file_routes import file_downloads_router
+from rs_order.downloads.make_archives import MakeArchives
 from rs_order.downloads.metalink import Metalinks
 from rs_order.downloads.routes import DownloadServices, metalinks_router, zips_router
 from rs_order.events.routes import EventServices, events_router
@@ -37,6 +40,7 @@ from rs_order.settings import Settings
 from rs_order.shares.limits import ManageLimits
 from rs_order.shares.routes import shares_router
 from rs_order.shares.weights import ManageShares
+from rs_order.store.archives import Archives
 from rs_order.store.audit import Audit
 from rs_order.store.downloads import StoredDownloads
 from rs_order.store.estimates import Estimates
@@ -68,6 +72,7 @@ class RestServices:
     """The dependencies of the routers."""
 
     access: Access
+    archives: ArchiveServices
     actions: OrderActions
     audit: Audit
     baskets: BasketUseCases
@@ -126,6 +131,7 @@ def _order_routers(services: RestServices) -> list[APIRouter]:
         order_search_router(access, orders.views, orders.waiting, orders.users),
         file_lists_router(access, services.files),
         zips_router(access, downloads),
+        archives_router(access, services.archives),
         file_downloads_router(access, downloads),
     ]
 
@@ -150,6 +156,7 @@ def absent_services(**given: Any) -> RestServices:
     """Return services that are None except for the given ones, to describe endpoints or call a few."""
     absent = {
         "access": _absent(Access),
+        "archives": _absent(ArchiveServices),
         "calibration": _absent(CalibrationServices),
         "dead_letters": _absent(DeadLetterServices),
         "downloads": _absent(DownloadServices),
@@ -173,14 +180,16 @@ def rest_services(
     application: Application, pool: Pool, tokens: TokenVerifier, health: Health, metrics: Metrics
 ) -> RestServices:
     shared, maintenance, views = application.shared, Maintenance(pool), OrderViews(pool)
+    downloads = _download_services(application, pool)
     return RestServices(
         access=_access(shared, tokens, maintenance),
+        archives=_archive_services(application, pool, downloads.at_once),
         actions=application.actions,
         audit=Audit(pool),
         baskets=application.baskets,
         calibration=CalibrationServices(Estimates(pool), shared.clock),
         dead_letters=application.dead_letters,
-        downloads=_download_services(application, pool),
+        downloads=downloads,
         events=EventServices(shared.events.log, shared.events.feed),
         files=FileListServices(views, FileViews(pool), shared.links),
         health=health,
@@ -225,6 +234,25 @@ def _download_services(application: Application, pool: Pool) -> DownloadServices
         order_tokens=shared.order_tokens,
         clock=shared.clock,
         at_once=DownloadsAtOnce(shared.settings.user_downloads_at_once),
+    )
+
+
+def _archive_services(
+    application: Application, pool: Pool, at_once: DownloadsAtOnce
+) -> ArchiveServices:
+    shared, downloads, archives = application.shared, StoredDownloads(pool), Archives(pool)
+    return ArchiveServices(
+        orders=downloads,
+        archives=archives,
+        make=MakeArchives(downloads, archives, shared.clock),
+        deliveries=ArchiveDeliveries(
+            archives,
+            application.settle_downloads.handle,
+            shared.clients.file_sources,
+            shared.clock,
+        ),
+        order_tokens=shared.order_tokens,
+        at_once=at_once,
     )
 
 

@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from rs_order.domain.files import UNKNOWN_MIME_TYPE
 from rs_order.domain.ids import OrderId
+from rs_order.domain.parts import Part
 from rs_order.downloads.checksums import algorithm_of
 from rs_order.downloads.entry_names import name_of, safe_name
 from rs_order.downloads.order_zip import OrderDeleted
@@ -119,6 +120,11 @@ class Streamed(Response):
                 # disconnection be received before the generator is resumed.
                 await asyncio.sleep(0)
 
+    async def _send_error(self, send: Send, response: Response) -> None:
+        self.status_code, self.raw_headers = response.status_code, response.raw_headers
+        await self._send_head(send)
+        await send({"type": "http.response.body", "body": response.body, "more_body": False})
+
     async def _send_end(self, send: Send) -> None:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
@@ -153,6 +159,72 @@ class StreamedDownload(Streamed):
             return False
         await self._send_end(send)
         return True
+
+
+class StreamedPart(Streamed):
+    """Sends a part of something whose bytes never change, or an error if it fails before any was sent."""
+
+    def __init__(
+        self,
+        body: AsyncGenerator[bytes, None],
+        what: Representation,
+        part: Part | None,
+        *,
+        filename: str,
+        kind: str,
+        failed: Callable[[Exception], Response | None],
+        on_end: OnEnd,
+        permit: AbstractContextManager[None],
+    ) -> None:
+        """Set what to send.
+
+        Args:
+            body: the bytes of the part, or of everything.
+            what: everything.
+            part: None for everything.
+            filename: for the client.
+            kind: for the metrics.
+            failed: returns the response to an error of ``body``, or None if it isn't an expected one.
+            on_end: called at the end.
+            permit: as for `Streamed`.
+        """
+        headers = {
+            **what.headers,
+            "Content-Disposition": attachment(filename),
+            "Content-Type": "application/octet-stream",
+            "Content-Length": str(what.length if part is None else part.length),
+            "Cache-Control": _AS_IT_IS,
+        }
+        super().__init__(kind, headers, on_end, permit)
+        if part is not None:
+            self.status_code = _PARTIAL
+            self.headers["Content-Range"] = content_range(part, what.length)
+        self._body = body
+        self._failed = failed
+
+    async def _send_all(self, send: Send) -> bool:
+        self._started = False
+        try:
+            await self._send_pieces(send, self._after_head(send))
+        except Exception as error:
+            answer = self._failed(error)
+            if answer is None:
+                raise
+            if self._started:
+                return False
+            await self._send_error(send, answer)
+            return True
+        await self._send_end(send)
+        return True
+
+    async def _after_head(self, send: Send) -> AsyncGenerator[bytes, None]:
+        """Yield the bytes; the head is sent when the first of them are known."""
+        async with aclosing(self._body) as pieces:
+            async for piece in pieces:
+                if not self._started:
+                    self._started = True
+                    await self._send_head(send)
+                yield piece
 
 
 class StreamedFile(Streamed):
@@ -198,12 +270,11 @@ class StreamedFile(Streamed):
         if part is not None:
             self.status_code = _PARTIAL
             self.headers["Content-Length"] = str(part.length)
-            self.headers["Content-Range"] = f"bytes {part.start}-{part.end - 1}/{file.size}"
+            self.headers["Content-Range"] = content_range(part, file.size)
 
-    async def _send_error(self, send: Send, response: Response) -> None:
-        self.status_code, self.raw_headers = response.status_code, response.raw_headers
-        await self._send_head(send)
-        await send({"type": "http.response.body", "body": response.body, "more_body": False})
+
+def content_range(part: Part, length: int | None) -> str:
+    return f"bytes {part.start}-{part.end - 1}/{length}"
 
 
 def representation_of(file: FileToDownload) -> Representation:

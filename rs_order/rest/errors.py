@@ -51,7 +51,7 @@ STATUS: Final[dict[type[Exception], int]] = {
 }
 """The status of each error that a use case can raise (rest.md 4.2). A subclass has its base's status."""
 
-_BODILESS: Final = 204
+_BODILESS: Final = frozenset({204, 304})
 
 
 class Messages(WireModel):
@@ -92,7 +92,7 @@ class Problem(HttpError):
 
 def messages_answer(status: int, *messages: str) -> Response:
     """Return the error response that all REGARDS services use (rest.md 4.1)."""
-    if not messages or status == _BODILESS:
+    if not messages or status in _BODILESS:
         return Response(status_code=status)
     return JSONResponse({"messages": [_encodable(message) for message in messages]}, status)
 
@@ -139,7 +139,7 @@ def _answer(
     code: str | None = None,
 ) -> Response:
     """Return the response of the form that the endpoint has; the error's own code is used if it is known."""
-    if not answers_with_problems(request.scope):
+    if status in _BODILESS or not answers_with_problems(request.scope):
         return messages_answer(status, *messages)
     members = error.members if isinstance(error, Problem) else {}
     texts = [_encodable(text) for text in messages]

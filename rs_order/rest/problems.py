@@ -58,6 +58,15 @@ class ProblemCode(StrEnum):
     NOTHING_TO_ORDER = "nothing-to-order"
     LABEL_REFUSED = "label-refused"
     POSITION_GONE = "position-gone"
+    UNKNOWN_ARCHIVE = "unknown-archive"
+    NOTHING_AVAILABLE = "nothing-available"
+    CANNOT_BE_ARCHIVED = "cannot-be-archived"
+    ARCHIVE_SUPERSEDED = "archive-superseded"
+    ARCHIVE_NOT_INDEXED = "archive-not-indexed"
+    STORAGE_UNREACHABLE = "storage-unreachable"
+    ORDER_GONE = "order-gone"
+    QUOTA_USED_UP = "quota-used-up"
+    INVALID_ORDER_TOKEN = "invalid-order-token"  # noqa: S105 - a code
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +237,61 @@ PROBLEMS: Final[Mapping[ProblemCode, ProblemType]] = {
         "The events behind the position are older than their retention, and deleted. The member `oldest` has "
         "the first position that is left.",
         "Look at the orders themselves, and continue with the oldest event.",
+    ),
+    ProblemCode.UNKNOWN_ARCHIVE: ProblemType(
+        404,
+        "Unknown archive",
+        "There is no archive with this id, or its order was deleted or has expired.",
+        "List the archives of the order, or make one.",
+    ),
+    ProblemCode.NOTHING_AVAILABLE: ProblemType(
+        409,
+        "Nothing available",
+        "The order has no file that can be downloaded now.",
+        "Wait until a sub-order is ready; the progress of the order says when.",
+        retriable=True,
+    ),
+    ProblemCode.CANNOT_BE_ARCHIVED: ProblemType(
+        409,
+        "Can't be archived",
+        "Such an archive has at most 100000 files, and the catalog has size and checksum of each.",
+        "Download the files one by one, or all of them as a zip that can't be resumed.",
+    ),
+    ProblemCode.ARCHIVE_SUPERSEDED: ProblemType(
+        410,
+        "Archive superseded",
+        "A file of the archive turned out to be another than the catalog says.",
+        "Make another archive; it has the files that are available then.",
+    ),
+    ProblemCode.ARCHIVE_NOT_INDEXED: ProblemType(
+        503,
+        "Archive not indexed",
+        "The directory of a zip needs the checksums of its files, and too many were never read.",
+        "Download the archive from its beginning, or make a tar.",
+        retriable=True,
+    ),
+    ProblemCode.STORAGE_UNREACHABLE: ProblemType(
+        503,
+        "Storage unreachable",
+        "Storage doesn't deliver the next file now.",
+        "Try again later; the download goes on where it stopped.",
+        retriable=True,
+    ),
+    ProblemCode.ORDER_GONE: ProblemType(
+        410, "Order gone", "The order was deleted or has expired.", "Order the files again."
+    ),
+    ProblemCode.QUOTA_USED_UP: ProblemType(
+        429,
+        "Quota used up",
+        "Your quota of downloads at storage is used up.",
+        "Wait until storage allows the next download; then go on where it stopped.",
+        retriable=True,
+    ),
+    ProblemCode.INVALID_ORDER_TOKEN: ProblemType(
+        401,
+        "Invalid order token",
+        "The order token is forged, expired, or of another project.",
+        "Take a new address from the list of the order's archives.",
     ),
 }
 """The only codes that a response may have."""

@@ -13,6 +13,7 @@ from fastapi import Request
 from rs_order.domain.parts import Part
 from rs_order.rest.conditional import is_known
 from rs_order.rest.errors import HttpError
+from rs_order.rest.middleware import is_head
 
 _RANGES: Final = re.compile(r"bytes=(.*)", re.IGNORECASE)
 _RANGE: Final = re.compile(r"[ \t]*(\d*)-(\d*)[ \t]*", re.ASCII)
@@ -44,13 +45,13 @@ class Representation:
 
 
 def requested_part(request: Request, what: Representation) -> Part | None:
-    """Return the part that a GET asks for, or None if all is to be delivered.
+    """Return the part that a GET asks for, or None if all is to be delivered. A HEAD is always of all.
 
     Raises:
         HttpError: 304, 412 or 416, because there is nothing to deliver.
     """
     check_preconditions(request, what)
-    value = request.headers.get("Range", "")
+    value = "" if is_head(request.scope) else request.headers.get("Range", "")
     if what.length is None or what.tag is None or not value or not _same(request, what.tag):
         return None
     return _part(value, what.length, what.headers)

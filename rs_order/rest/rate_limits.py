@@ -22,8 +22,10 @@ from rs_order.rest.connection_limits import counted_as
 from rs_order.rest.errors import HttpError
 from rs_order.rest.middleware import facts_of
 from rs_order.rest.resources import (
+    DOWNLOAD_ARCHIVE,
     DOWNLOAD_FILE,
     DOWNLOAD_ORDER,
+    DOWNLOAD_PUBLIC_ARCHIVE,
     DOWNLOAD_PUBLIC_FILE,
     GET_ORDER,
     GET_PROGRESS,
@@ -36,7 +38,15 @@ BURST_SECONDS: Final = 10
 CALLERS: Final = 10_000
 """Callers whose requests are remembered. Those who haven't called for the longest time are forgotten."""
 
-_DOWNLOADS: Final = frozenset({DOWNLOAD_FILE, DOWNLOAD_ORDER, DOWNLOAD_PUBLIC_FILE})
+_DOWNLOADS: Final = frozenset(
+    {
+        DOWNLOAD_ARCHIVE,
+        DOWNLOAD_FILE,
+        DOWNLOAD_ORDER,
+        DOWNLOAD_PUBLIC_ARCHIVE,
+        DOWNLOAD_PUBLIC_FILE,
+    }
+)
 """Their number at the same time is limited, not their frequency: tools fetch thousands of small files."""
 _STATUS_DOCUMENTS: Final = frozenset({GET_ORDER, GET_PROGRESS, GET_QUOTE, LIST_ORDERS})
 _STATUS_PER_SECOND: Final = 1.0

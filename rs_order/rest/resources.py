@@ -408,6 +408,36 @@ GET_EVENT_SCHEMA: Final = Resource(
     of_tenant=False,
 )
 
+_ARCHIVES: Final = "ArchiveController"
+MAKE_ARCHIVE: Final = Resource(
+    "POST",
+    "/user/orders/{orderId}/archives",
+    REGISTERED_USER,
+    _ARCHIVES,
+    "Make an archive of an order that can be downloaded in parts",
+)
+LIST_ARCHIVES: Final = Resource(
+    "GET",
+    "/user/orders/{orderId}/archives",
+    REGISTERED_USER,
+    _ARCHIVES,
+    "List the archives of an order",
+)
+DOWNLOAD_ARCHIVE: Final = Resource(
+    "GET",
+    "/user/orders/{orderId}/archives/{archiveId}/{name}",
+    REGISTERED_USER,
+    _ARCHIVES,
+    "Download an archive, or a part of it",
+)
+DOWNLOAD_PUBLIC_ARCHIVE: Final = Resource(
+    "GET",
+    "/orders/public/archives/{archiveId}/{name}",
+    PUBLIC,
+    _ARCHIVES,
+    "Download an archive of the order that an order token names",
+)
+
 EXPLAIN_PROBLEM: Final = Resource(
     "GET",
     "/problems/{code}",

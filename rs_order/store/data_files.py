@@ -10,6 +10,7 @@ from rs_order.store.pool import Connection, statements
 from rs_order.store.rows import affected, asker_columns, move_of
 
 SQL = statements("files")
+ARCHIVES = statements("archives")
 
 
 class Files:
@@ -74,6 +75,10 @@ class Files:
     async def delete_slice(self, order_id: OrderId, limit: int) -> int:
         """Delete up to ``limit`` files of an order. Return how many there were."""
         return affected(await self._connection.execute(SQL["delete_slice"], order_id, limit))
+
+    async def delete_archives(self, order_id: OrderId, limit: int) -> int:
+        """Delete up to ``limit`` archives of the files of an order. Return how many there were."""
+        return affected(await self._connection.execute(ARCHIVES["delete_slice"], order_id, limit))
 
     async def _moves(self, statement: str, *parameters: object) -> list[FileMove]:
         return [move_of(row) for row in await self._connection.fetch(SQL[statement], *parameters)]

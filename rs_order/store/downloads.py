@@ -35,7 +35,7 @@ class StoredDownloads:
         """Return one file. None if its order is deleted or expired."""
         for row in await self._fetch(tenant, "file_to_download", file_id):
             return FileOfOrder(
-                _file_of(row), OrderId(row["order_id"]), row["owner"], FileState(row["state"])
+                file_of(row), OrderId(row["order_id"]), row["owner"], FileState(row["state"])
             )
         return None
 
@@ -44,7 +44,7 @@ class StoredDownloads:
     ) -> Sequence[FileToDownload]:
         """Return the next files of the order in any state, by ascending id."""
         rows = await self._fetch(tenant, "files_of_order", order_id, after, limit)
-        return [_file_of(row) for row in rows]
+        return [file_of(row) for row in rows]
 
     async def repeated_names(self, tenant: Tenant, order_id: OrderId) -> frozenset[str]:
         """Return the names that more than one AVAILABLE file of the order has."""
@@ -56,7 +56,7 @@ class StoredDownloads:
     ) -> Sequence[FileToDownload]:
         """Return the next AVAILABLE files by ascending id."""
         rows = await self._fetch(tenant, "available_files", order_id, after, limit)
-        return [_file_of(row) for row in rows]
+        return [file_of(row) for row in rows]
 
     async def add_sent(self, tenant: Tenant, file_id: DataFileId, part: Part) -> bool:
         """Add a part to what was sent of a file. Return True once all of it was."""
@@ -71,7 +71,7 @@ class StoredDownloads:
             return await connection.fetch(SQL[statement], *parameters)
 
 
-def _file_of(row: Row) -> FileToDownload:
+def file_of(row: Row) -> FileToDownload:
     return FileToDownload(
         id=DataFileId(row["id"]),
         product=Urn(row["product_urn"]),

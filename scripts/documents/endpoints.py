@@ -18,6 +18,7 @@ SECTIONS = (6, 7, 9, 10, 11)
 _DEAD_LETTERS = "for operators of this service (docs/operations.md)"
 _PROGRESS = "for users: why an order isn't further (docs/topics/reasons.md)"
 _QUOTES = "for users: what an order would be (docs/topics/quotes.md)"
+_ARCHIVES = "for users: downloads that resume (docs/topics/downloads.md)"
 _EVENTS = "for users and services: what happens to orders (docs/topics/events.md)"
 _HOLDS = "for operators; holds, shares and limits are ours (docs/topics/shares-and-holds.md)"
 
@@ -42,6 +43,10 @@ ADDED: Mapping[str, str] = {
     "GET /orders/quotes/{quoteId}": _QUOTES,
     "GET /events": _EVENTS,
     "GET /schemas/events-1.json": _EVENTS,
+    "POST /user/orders/{orderId}/archives": _ARCHIVES,
+    "GET /user/orders/{orderId}/archives": _ARCHIVES,
+    "GET /user/orders/{orderId}/archives/{archiveId}/{name}": _ARCHIVES,
+    "GET /orders/public/archives/{archiveId}/{name}": _ARCHIVES,
     "GET /problems/{code}": "explains the codes of failures of endpoints that are ours",
     "POST /holds/preview": _HOLDS,
     "GET /queue": _HOLDS,

@@ -141,6 +141,10 @@ ROWS = {
     "GET /orders/quotes/{quoteId}": Row(USER),
     "GET /events": Row(USER),
     "GET /schemas/events-1.json": Row(PUBLIC, of_tenant=False),
+    "POST /user/orders/{orderId}/archives": Row(USER, Whose.SEE, json={}),
+    "GET /user/orders/{orderId}/archives": Row(USER, Whose.SEE),
+    "GET /user/orders/{orderId}/archives/{archiveId}/{name}": Row(USER, Whose.SEE),
+    "GET /orders/public/archives/{archiveId}/{name}": Row(PUBLIC),
     "GET /problems/{code}": Row(PUBLIC, of_tenant=False),
     "POST /holds/preview": Row(PROJECT_ADMIN, json={}, of_tenant=False),
     "GET /queue": Row(PROJECT_ADMIN, of_tenant=False),
@@ -269,6 +273,7 @@ async def subjects(here: Platform) -> AsyncIterator[Subjects]:
         "runId": 987654321,
         "holdId": 987654321,
         "quoteId": "q-987654321",
+        "archiveId": "a987654321",
         "code": "too-many-requests",
     }
     here.sandbox.put_role(OWN, OPERATOR, Role(parent=EXPLOIT))

@@ -41,6 +41,27 @@ async def test_w41_a_finished_order_leaves_no_work(app: AppHarness) -> None:
     assert await app.rows(_WORK) == [NOTHING]
 
 
+async def test_an_expired_order_leaves_no_archive(app: AppHarness) -> None:
+    """Its archives are deleted with its files."""
+    order = await app.order("a")
+    await app.run()
+    await app.storage_answers("a")
+    await app.run()
+    await app.rows(
+        "with made as (insert into archive (order_id, format, created_at, length, directory, entries, files,"
+        " bytes, content, tag) values ($1, 'zip', $2, 9, 9, 1, 1, 1, '', '') returning id)"
+        " insert into archive_page select id, 0, 0, 0, '[]', '{}' from made",
+        order,
+        NOW,
+    )
+
+    app.clock.move(days=30)
+    await app.run()
+
+    assert await app.rows("select id from archive") == []
+    assert await app.rows("select archive_id from archive_page") == []
+
+
 async def test_w41_answered_requests_are_purged(app: AppHarness) -> None:
     """Requests and responses are deleted after seven days; a request without an answer always stays."""
     for days, state in ((8, "DENIED"), (8, "RECEIVED"), (6, "DENIED")):

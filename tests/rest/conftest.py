@@ -13,10 +13,13 @@ from prometheus_client import CollectorRegistry, Counter
 from rs_order.app.rest import RestServices, absent_services, create_app
 from rs_order.contracts.administration import HealthStatus
 from rs_order.core.links import Links
+from rs_order.downloads.archive_download import ArchiveDeliveries
+from rs_order.downloads.archive_routes import ArchiveServices
+from rs_order.downloads.make_archives import MakeArchives
 from rs_order.downloads.metalink import Metalinks
 from rs_order.downloads.order_tokens import JwtOrderTokens
 from rs_order.downloads.routes import DownloadServices
-from rs_order.ports import ComponentHealth
+from rs_order.ports import ComponentHealth, OrderTokens
 from rs_order.rest.access import Access, DefaultRoles
 from rs_order.rest.actuator import Metrics
 from rs_order.rest.server import run_rest
@@ -93,6 +96,25 @@ def health() -> FakeHealth:
     return FakeHealth()
 
 
+def stored_archives(
+    downloadable: DownloadableOrder, order_tokens: OrderTokens
+) -> dict[str, ArchiveServices]:
+    """Return the services of archives, which are only in PostgreSQL."""
+    order = downloadable.order
+    if not isinstance(order, StoredFakeDownloads):
+        return {}
+    clock = ManualClock(NOW)
+    return {
+        "archives": ArchiveServices(
+            orders=order,
+            archives=order.archives,
+            make=MakeArchives(order, order.archives, clock),
+            deliveries=ArchiveDeliveries(order.archives, order.settle, downloadable.sources, clock),
+            order_tokens=order_tokens,
+        )
+    }
+
+
 @pytest.fixture
 def services(downloadable: DownloadableOrder, health: FakeHealth) -> RestServices:
     metrics = CollectorRegistry()
@@ -101,6 +123,7 @@ def services(downloadable: DownloadableOrder, health: FakeHealth) -> RestService
     order_tokens = JwtOrderTokens(ORDER_SECRET, ManualClock(NOW))
     links = Links(None, tenants, prefix="/api/v1", fallback="http://nowhere.invalid")
     return absent_services(
+        **stored_archives(downloadable, order_tokens),
         access=Access(
             TokenVerifier({"HS512": KEY}),
             DefaultRoles(),

@@ -19,6 +19,7 @@ from rs_order.ports import (
     FileToDownload,
     OrderToDownload,
 )
+from rs_order.store.archives import Archives
 from rs_order.store.downloads import StoredDownloads
 from rs_order.store.pool import Connection, Pool
 from rs_order.store.tenants import Tenants
@@ -48,6 +49,7 @@ class StoredFakeDownloads(FakeDownloads):
         store = Store(pool, lambda _: None)
         self._settling = SettleDownloads(store, Settlement(SlotLimits(), links), SystemClock())
         self._downloads = StoredDownloads(pool)
+        self.archives = Archives(pool)
 
     async def order(self, tenant: Tenant, order_id: OrderId) -> OrderToDownload | None:
         await self._write()

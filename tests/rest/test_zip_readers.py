@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from rs_order.demo.servers.errors import InstallError
+from rs_order.domain.archives import Entry
+from rs_order.domain.ids import DataFileId
+from rs_order.downloads.archive_layout import TarLayout
 from rs_order.downloads.zip_stream import NO_COMPRESSION, ZipStream
 from tests.rest.fake_downloads import incompressible
 from tests.support.tools import (
@@ -23,6 +26,7 @@ from tests.support.tools import (
 )
 
 LIGHT = 1
+AT = datetime(2026, 3, 1, tzinfo=UTC)
 CONTENTS = {
     "empty.txt": b"",
     "empty of unknown size": b"",
@@ -47,7 +51,7 @@ ANNOUNCED = {
 def archive(tmp_path: Path) -> Path:
     """A zip with entries of every kind that our zips have, but for those of more than 4 GiB."""
     path = tmp_path / "order.zip"
-    with ZipStream(datetime(2026, 3, 1, tzinfo=UTC)) as zip_stream, path.open("wb") as file:
+    with ZipStream(AT) as zip_stream, path.open("wb") as file:
         for name, content in CONTENTS.items():
             level = LIGHT if name.endswith(".txt") else NO_COMPRESSION
             size = ANNOUNCED.get(name, len(content))
@@ -105,6 +109,25 @@ async def python(archive: Path, folder: Path) -> None:
     with zipfile.ZipFile(archive) as read:
         assert read.testzip() is None
         read.extractall(folder)
+
+
+@pytest.mark.parametrize("unpack", [seven_zip, bsdtar, bsdtar_from_a_pipe])
+async def test_r7_a_tar_unpacked(
+    tmp_path: Path, unpack: Callable[[Path, Path], Awaitable[None]]
+) -> None:
+    """Every entry comes out whole, whatever its name."""
+    contents = {"a.txt": b"hello", "é": b"", "z" * 150: incompressible(200_000)}
+    path, folder, layout = tmp_path / "order.tar", tmp_path / "unpacked", TarLayout(AT)
+    parts = []
+    for number, (name, content) in enumerate(contents.items()):
+        entry = Entry(DataFileId(number), name, len(content))
+        parts += [layout.header(entry), content, layout.trailer(entry, 0)]
+    path.write_bytes(b"".join([*parts, layout.end(3, sum(map(len, parts)), 0)]))
+    folder.mkdir()
+
+    await unpack(path, folder)
+
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == contents
 
 
 @pytest.mark.parametrize("unpack", [python, unzip, seven_zip, bsdtar, bsdtar_from_a_pipe])

@@ -21,9 +21,9 @@ class Tool:
 
 
 ARIA2 = Tool("aria2c", "aria2")
-"""Downloads the files of a metalink."""
+"""Downloads the files of a metalink, and archives in parallel parts."""
 CURL = Tool("curl", "curl")
-"""Calls REST in the tutorial."""
+"""Calls REST in the tutorial, and downloads archives in parts."""
 BSDTAR = Tool("bsdtar", "libarchive-tools")
 """Unpacks zips, also from a pipe."""
 JAVA_COMPILER = Tool("javac", "default-jdk-headless")
@@ -32,6 +32,8 @@ SEVEN_ZIP = Tool("7z", "p7zip-full")
 """Unpacks zips."""
 UNZIP = Tool("unzip", "unzip")
 """Unpacks zips."""
+WGET = Tool("wget", "wget")
+"""Downloads archives in parts."""
 JQ = Tool("jq", "jq")
 """Reads JSON in the tutorial."""
 PROMTOOL = Tool("promtool", "prometheus")
@@ -40,7 +42,7 @@ PSQL = Tool("psql", "postgresql-client")
 """Runs the statements of the runbook."""
 
 
-ALL = (ARIA2, BSDTAR, CURL, JAVA_COMPILER, JQ, PROMTOOL, PSQL, SEVEN_ZIP, UNZIP)
+ALL = (ARIA2, BSDTAR, CURL, JAVA_COMPILER, JQ, PROMTOOL, PSQL, SEVEN_ZIP, UNZIP, WGET)
 
 
 class ToolMissing(Exception):

@@ -1,0 +1,110 @@
+"""Delivers a part of an archive, and settles its files once all of it was sent (faces.md R-14, R-22)."""
+
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Final
+
+from rs_order.domain.parts import Part
+from rs_order.downloads.archive_reader import ArchiveReader, ArchiveRequest, EntryFailed
+from rs_order.downloads.checksums import why_unverifiable
+from rs_order.downloads.fetching import finish_anyway
+from rs_order.downloads.settle import Settle
+from rs_order.ports import Clock, FetchResult, FileOutcome, FileSources
+from rs_order.store.archives import Archives
+
+KEEP_SECONDS: Final = 30.0
+"""Seconds after which what was sent is kept, so that a process that dies loses no more."""
+
+
+class ArchiveDeliveries:
+    """Delivers archives, and records what became of their files."""
+
+    def __init__(
+        self, archives: Archives, settle: Settle, sources: FileSources, clock: Clock
+    ) -> None:
+        self._archives = archives
+        self._settle = settle
+        self._sources = sources
+        self._clock = clock
+
+    async def pieces(self, request: ArchiveRequest) -> AsyncGenerator[bytes, None]:
+        """Yield the part.
+
+        The files become DOWNLOADED with the request with which all of the archive was sent. Until then their
+        states stay, however often a download is interrupted. A file whose content is wrong is settled, and
+        ends the archive: its bytes were announced, so it can't be left out.
+
+        Raises:
+            EntryFailed, NotIndexed, ArchiveGone: nothing wrong was sent.
+        """
+        reader = ArchiveReader(self._archives, self._sources, self._clock, request)
+        sent = _Sent(request.part.start)
+        try:
+            async with aclosing(reader.pieces()) as pieces:
+                async for piece in pieces:
+                    yield piece
+                    sent.add(len(piece))
+                    if sent.is_due:
+                        await self._record(request, sent)
+        except EntryFailed as error:
+            await self._fail(request, error, sent)
+            raise
+        finally:
+            await finish_anyway(self._record(request, sent))
+
+    async def _record(self, request: ArchiveRequest, sent: "_Sent") -> None:
+        part = sent.take()
+        archive = request.archive
+        if part.length and await self._archives.add_sent(request.tenant, archive.id, part):
+            await self._settle_all(request)
+
+    async def _settle_all(self, request: ArchiveRequest) -> None:
+        """Record all files of an archive as DOWNLOADED, page by page."""
+        tenant, archive = request.tenant, request.archive
+        number = 0
+        while page := await self._archives.page(tenant, archive.id, number):
+            ids = [*(entry.file_id for entry in page.entries), *page.copies]
+            files = await self._archives.files(tenant, archive.order_id, ids)
+            outcomes = [
+                FileOutcome(
+                    id_,
+                    FetchResult.DOWNLOADED,
+                    unverifiable=why_unverifiable(file) is not None,
+                )
+                for id_, file in files.items()
+            ]
+            await self._settle(tenant, archive.order_id, outcomes)
+            number += 1
+
+    async def _fail(self, request: ArchiveRequest, failed: EntryFailed, sent: "_Sent") -> None:
+        """Settle a file with wrong content, or over the quota. Others are tried again by the next request."""
+        result = failed.error.result
+        if result is FetchResult.FAILED:
+            return
+        tenant, archive = request.tenant, request.archive
+        if result is FetchResult.WRONG_CONTENT:
+            sent.take()  # its bytes don't count any more
+            await self._archives.supersede(tenant, archive.id)
+        outcome = FileOutcome(failed.file.id, result, failed.error.reason)
+        await self._settle(tenant, archive.order_id, [outcome])
+
+
+class _Sent:
+    """What was sent of a part, and not recorded yet."""
+
+    def __init__(self, start: int) -> None:
+        self._start = self._end = start
+        self._taken_at = time.monotonic()
+
+    def add(self, length: int) -> None:
+        self._end += length
+
+    @property
+    def is_due(self) -> bool:
+        return time.monotonic() - self._taken_at > KEEP_SECONDS
+
+    def take(self) -> Part:
+        part = Part(self._start, self._end)
+        self._start, self._taken_at = self._end, time.monotonic()
+        return part

@@ -1,0 +1,235 @@
+"""Produces parts of an archive from the files that it holds (faces.md R-15 to R-19, R-22)."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from rs_order.domain.archives import Archive, Page
+from rs_order.domain.ids import DataFileId, Tenant
+from rs_order.domain.parts import Part
+from rs_order.downloads.archive_layout import LAYOUTS, entry_length
+from rs_order.downloads.checksums import algorithm_of
+from rs_order.downloads.fetching import ContentCheck, finish_anyway
+from rs_order.ports import Clock, FetchError, FileSources, FileToDownload
+from rs_order.store.archives import Archives
+
+READ_FOR_DIRECTORY: Final = 64 * 2**20
+"""Bytes of files that are read for the directory, per page of it, if nobody has proven them yet."""
+LONGEST_WAIT: Final = 45.0
+"""Seconds that the directory waits for other requests to prove the files. The gateway cuts after 60."""
+_CHECK_SECONDS: Final = 1.0
+_KEEP_AT: Final = 32 * 2**20
+"""Bytes of proven files whose hashes are kept together; what a killed process loses is read again."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveRequest:
+    """A request for a part of an archive, or for all of it."""
+
+    tenant: Tenant
+    archive: Archive
+    email: str
+    """The user in whose name files are fetched, and whose quota they are charged to."""
+    part: Part
+
+
+class NotIndexed(Exception):
+    """The directory isn't known yet: too much of the archive was never read."""
+
+    code = "archive-not-indexed"
+
+
+class ArchiveGone(Exception):
+    """A file of the archive doesn't exist any more: its order was deleted or has expired."""
+
+    code = "order-gone"
+
+
+class EntryFailed(Exception):
+    """A file of the archive could not be fetched, or isn't what the catalog says."""
+
+    code = "entry-failed"
+
+    def __init__(self, file: FileToDownload, error: FetchError) -> None:
+        super().__init__(error.reason)
+        self.file = file
+        self.error = error
+
+
+@dataclass
+class _Proven:
+    """Files whose bytes passed, with their hashes, until these are kept."""
+
+    files: dict[DataFileId, FileToDownload] = field(default_factory=dict)
+    bytes: int = 0
+
+
+class ArchiveReader:
+    """Produces a part of one archive, for one request."""
+
+    def __init__(
+        self, archives: Archives, sources: FileSources, clock: Clock, request: ArchiveRequest
+    ) -> None:
+        self._archives = archives
+        self._sources = sources
+        self._clock = clock
+        self._tenant = request.tenant
+        self._archive = archive = request.archive
+        self._email = request.email
+        self._part = request.part
+        self._layout = LAYOUTS[archive.format](archive.created_at)
+        self._proven = _Proven()
+
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
+        """Yield the bytes of the part.
+
+        An entry in which the part begins is read from its first byte, and what is before the part is
+        dropped: storage delivers whole files, and only these can be verified (R-17).
+
+        Raises:
+            EntryFailed: nothing of the end of the file was sent.
+            NotIndexed: the part has bytes of the directory, which isn't known.
+            ArchiveGone: the order has ended.
+        """
+        try:
+            part = self._part
+            async with aclosing(self._from(part)) as pieces:
+                async for position, piece in pieces:
+                    if wanted := part.of(piece, position):
+                        yield wanted
+                    if position + len(piece) >= part.end:
+                        return
+        finally:
+            await finish_anyway(self._keep())
+
+    async def _from(self, part: Part) -> AsyncGenerator[tuple[int, bytes], None]:
+        """Yield positions and bytes, from the entry or record on in which the part begins."""
+        directory = self._archive.directory
+        if part.start < directory:
+            async for page in self._pages(part.start):
+                async for piece in self._entries(page, part):
+                    yield piece
+        async for piece in self._directory(max(0, part.start - directory)):
+            yield piece
+
+    async def _pages(self, position: int) -> AsyncIterator[Page]:
+        page: Page | None = await self._archives.page_at(self._tenant, self._archive.id, position)
+        while page is not None:
+            yield page
+            page = await self._archives.page(self._tenant, self._archive.id, page.number + 1)
+
+    async def _entries(self, page: Page, part: Part) -> AsyncGenerator[tuple[int, bytes], None]:
+        files = await self._files(page)
+        position = page.start
+        for entry in page.entries:
+            header = self._layout.header(entry)
+            content = position + len(header)
+            trailer = content + self._layout.packed(entry.size)
+            end = trailer + self._layout.trailer_length(entry)
+            file = files[entry.file_id]
+            if end > part.start:
+                if trailer > part.start or (file.hashes is None and self._layout.has_checksums):
+                    async with aclosing(self._content(file, content)) as pieces:
+                        first = await anext(pieces)
+                        yield (
+                            position,
+                            header,
+                        )  # after a source that fails at once, nothing was sent
+                        yield first
+                        async for piece in pieces:
+                            yield piece
+                    file = self._proven.files[entry.file_id]
+                yield trailer, self._layout.trailer(entry, file.hashes.crc32 if file.hashes else 0)
+                if self._proven.bytes >= _KEEP_AT:
+                    await self._keep()
+            position = end
+
+    async def _content(
+        self, file: FileToDownload, position: int
+    ) -> AsyncGenerator[tuple[int, bytes], None]:
+        """Yield the content of an entry; its last piece when size and checksum are right."""
+        packer, check = self._layout.packer(), ContentCheck(file)
+        pending = b""
+        try:
+            async with self._sources.open(self._tenant, self._email, file) as source:
+                async for chunk in source.chunks:
+                    if not await check.accept(chunk):
+                        break
+                    if pending:
+                        yield position, pending
+                        position += len(pending)
+                    pending = packer.compress(chunk)
+            problem = await check.problem()
+            if problem is not None:
+                raise problem
+        except FetchError as error:
+            raise EntryFailed(file, error) from error
+        verified_at = self._clock.now() if algorithm_of(file) is not None else None
+        self._proven.files[file.id] = replace(file, hashes=check.hashes, verified_at=verified_at)
+        self._proven.bytes += check.received
+        yield position, pending + packer.flush()
+
+    async def _directory(self, start: int) -> AsyncGenerator[tuple[int, bytes], None]:
+        """Yield the records from the one on that has a byte of the directory, and the end."""
+        archive, layout = self._archive, self._layout
+        end = layout.end(archive.entries, archive.directory, 0)
+        length = archive.length - archive.directory - len(end)
+        page: Page | None = None
+        if start < length:
+            page = await self._archives.page_of_record(self._tenant, archive.id, start)
+        while page is not None:
+            crcs = await self._crcs(page)
+            offset, position = page.start, archive.directory + page.record_start
+            for entry in page.entries:
+                record = layout.record(entry, offset, crcs[entry.file_id])
+                yield position, record
+                position += len(record)
+                offset += entry_length(layout, entry)
+            page = await self._archives.page(self._tenant, archive.id, page.number + 1)
+        yield archive.directory + length, layout.end(archive.entries, archive.directory, length)
+
+    async def _files(self, page: Page) -> Mapping[DataFileId, FileToDownload]:
+        wanted = [entry.file_id for entry in page.entries]
+        files = await self._archives.files(self._tenant, self._archive.order_id, wanted)
+        if len(files) < len(wanted):
+            raise ArchiveGone
+        return files
+
+    async def _crcs(self, page: Page) -> Mapping[DataFileId, int]:
+        """Return the CRCs of the entries of a page.
+
+        Other requests may be proving the files just now, so this waits for them; but few bytes are read at
+        once (R-18, R-19).
+
+        Raises:
+            NotIndexed: too many bytes were never proven.
+        """
+        until = time.monotonic() + LONGEST_WAIT
+        while True:
+            await self._keep()
+            files = await self._files(page)
+            unproven = [file for file in files.values() if file.hashes is None]
+            if not unproven:
+                return {file.id: file.hashes.crc32 for file in files.values() if file.hashes}
+            if sum(file.size or 0 for file in unproven) <= READ_FOR_DIRECTORY:
+                for file in unproven:
+                    await self._prove(file)
+            elif time.monotonic() < until:
+                await asyncio.sleep(_CHECK_SECONDS)
+            else:
+                raise NotIndexed
+
+    async def _prove(self, file: FileToDownload) -> None:
+        async with aclosing(self._content(file, 0)) as pieces:
+            async for _ in pieces:
+                pass
+
+    async def _keep(self) -> None:
+        """Keep the hashes of the files that were proven."""
+        proven, self._proven = self._proven, _Proven()
+        if proven.files:
+            files, now = list(proven.files.values()), self._clock.now()
+            await self._archives.keep_hashes(self._tenant, files, now)

@@ -1,0 +1,317 @@
+"""The endpoints of archives: making, listing, and downloading them in parts (faces.md R-8, R-25 to R-30)."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Annotated, Final
+from urllib.parse import quote
+
+from fastapi import APIRouter, Path, Request, Response
+
+from rs_order.contracts.archive_bodies import ArchiveDto, ArchiveListDto, ArchiveRequestDto
+from rs_order.domain.archives import Archive, ArchiveFormat, ArchiveId, ArchiveState
+from rs_order.domain.identity import Caller
+from rs_order.domain.ids import OrderId
+from rs_order.domain.parts import Part
+from rs_order.downloads.archive_download import ArchiveDeliveries
+from rs_order.downloads.archive_reader import (
+    ArchiveGone,
+    ArchiveRequest,
+    EntryFailed,
+    NotIndexed,
+)
+from rs_order.downloads.make_archives import CannotBeArchived, MakeArchives, NothingAvailable
+from rs_order.downloads.routes import OrderTokenInQuery, counted_user
+from rs_order.downloads.streaming import StreamedPart
+from rs_order.ports import (
+    Downloads,
+    FetchResult,
+    InvalidOrderToken,
+    OrderToDownload,
+    OrderTokens,
+    OrderTokensUnset,
+    TokenHolder,
+)
+from rs_order.rest.access import Access, may_see_orders_of
+from rs_order.rest.addresses import base_address, expand
+from rs_order.rest.answers import json_answer
+from rs_order.rest.errors import Problem
+from rs_order.rest.middleware import facts_of
+from rs_order.rest.parameters import OrderIdInPath
+from rs_order.rest.problems import ProblemCode, problem_answer
+from rs_order.rest.ranges import Representation, requested_part
+from rs_order.rest.rate_limits import DownloadsAtOnce
+from rs_order.rest.resources import (
+    DOWNLOAD_ARCHIVE,
+    DOWNLOAD_PUBLIC_ARCHIVE,
+    LIST_ARCHIVES,
+    MAKE_ARCHIVE,
+)
+from rs_order.rest.routing import BAD_BODY, AuthorisedCaller, Documented, Endpoints
+from rs_order.store.archives import Archives
+
+MOST_LISTED: Final = 100
+RETRY_SECONDS: Final = 60
+"""The pause before a file is asked for again that storage doesn't deliver."""
+
+_ID: Final = re.compile(r"a(\d{1,18})", re.ASCII)
+
+ArchiveIdInPath = Annotated[str, Path(alias="archiveId", max_length=32, examples=["a7"])]
+NameInPath = Annotated[
+    str, Path(max_length=255, description="Any name.", examples=["order_12.zip"])
+]
+
+_PROBLEMS: Final = {
+    404: "There is no such archive (`unknown-archive`) or order",
+    410: "A file of it turned out to be wrong (`archive-superseded`), or its order has ended (`order-gone`)",
+    416: "The range begins behind the end of the archive",
+    412: "`If-Match` names another content",
+    429: "Your quota at storage is used up, or too many downloads of yours are under way",
+    503: "Storage doesn't deliver the next file now (`storage-unreachable`), or the directory isn't known "
+    "yet (`archive-not-indexed`); see `Retry-After`",
+}
+_BYTES: Final[Documented] = {
+    200: {"content": {"application/octet-stream": {}}, "description": "The archive"},
+    206: {
+        "content": {"application/octet-stream": {}},
+        "description": "The part that `Range` names",
+    },
+    304: {"description": "`If-None-Match` names the content of the archive"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveServices:
+    """The services that the endpoints of archives use."""
+
+    orders: Downloads
+    archives: Archives
+    make: MakeArchives
+    deliveries: ArchiveDeliveries
+    order_tokens: OrderTokens
+    at_once: DownloadsAtOnce = field(default_factory=DownloadsAtOnce)
+
+
+def archives_router(access: Access, services: ArchiveServices) -> APIRouter:
+    endpoints = Endpoints(access, tag="downloads", problems=True)
+    _serve_making(endpoints, access, services)
+    _serve_bytes(endpoints, access, services)
+    return endpoints.router
+
+
+def _serve_making(endpoints: Endpoints, access: Access, services: ArchiveServices) -> None:
+    @endpoints.serve(
+        MAKE_ARCHIVE,
+        success=201,
+        model=ArchiveDto,
+        responses={
+            **BAD_BODY,
+            403: "The order of another user (`not-owner`), or the role isn't allowed",
+            404: "There is no such order (`unknown-order`)",
+            409: "The order has no file to download now (`nothing-available`), or its files can't be in an "
+            "archive (`cannot-be-archived`)",
+        },
+    )
+    async def make_archive(
+        request: Request,
+        caller: AuthorisedCaller,
+        order_id: OrderIdInPath,
+        wanted: ArchiveRequestDto,
+    ) -> Response:
+        """Make an archive of the files that are available now. It can be downloaded in parts."""
+        order = await _order(request, access, services, caller, OrderId(order_id))
+        try:
+            made = await services.make.make(caller.tenant, order.id, ArchiveFormat(wanted.format))
+        except NothingAvailable as error:
+            raise Problem(ProblemCode.NOTHING_AVAILABLE, str(error)) from error
+        except CannotBeArchived as error:
+            raise Problem(ProblemCode.CANNOT_BE_ARCHIVED, str(error)) from error
+        archive = await _archive(services, caller, made)
+        body = _described(request, services, caller, order, archive)
+        answer = json_answer(request, body.to_wire(), 201)
+        answer.headers["Location"] = body.href
+        return answer
+
+    @endpoints.serve(
+        LIST_ARCHIVES,
+        model=ArchiveListDto,
+        responses={
+            403: "The order of another user (`not-owner`), or the role isn't allowed",
+            404: "There is no such order (`unknown-order`)",
+        },
+    )
+    async def list_archives(
+        request: Request, caller: AuthorisedCaller, order_id: OrderIdInPath
+    ) -> Response:
+        """The archives of an order, the newest first."""
+        order = await _order(request, access, services, caller, OrderId(order_id))
+        found = await services.archives.of_order(caller.tenant, order.id, MOST_LISTED)
+        body = ArchiveListDto(
+            archives=[_described(request, services, caller, order, one) for one in found]
+        )
+        return json_answer(request, body.to_wire())
+
+
+def _serve_bytes(endpoints: Endpoints, access: Access, services: ArchiveServices) -> None:
+    @endpoints.serve(
+        DOWNLOAD_ARCHIVE,
+        responses={**_PROBLEMS, 403: "The order of another user, or the role isn't allowed"},
+        documented=_BYTES,
+    )
+    async def download_archive(
+        request: Request,
+        caller: AuthorisedCaller,
+        order_id: OrderIdInPath,
+        archive_id: ArchiveIdInPath,
+        name: NameInPath,  # noqa: ARG001 - a decoration of the address
+    ) -> Response:
+        """Return an archive, or a part of it. Its bytes never change."""
+        await _order(request, access, services, caller, OrderId(order_id))
+        archive = await _archive(services, caller, archive_id)
+        if archive.order_id != order_id:
+            raise _unknown(archive_id)
+        return _bytes(request, services, caller, archive, caller.email)
+
+    @endpoints.serve(
+        DOWNLOAD_PUBLIC_ARCHIVE,
+        responses={**_PROBLEMS, 401: "The order token isn't valid", 403: "It is of another order"},
+        documented=_BYTES,
+    )
+    async def download_public_archive(
+        request: Request,
+        caller: AuthorisedCaller,
+        archive_id: ArchiveIdInPath,
+        name: NameInPath,  # noqa: ARG001 - a decoration of the address
+        order_token: OrderTokenInQuery,
+    ) -> Response:
+        """Return an archive, or a part of it, to the bearer of its order's token."""
+        try:
+            token = services.order_tokens.verify(caller.tenant, order_token)
+        except InvalidOrderToken as error:
+            facts_of(request.scope)["rejected"] = str(error)
+            raise Problem(
+                ProblemCode.INVALID_ORDER_TOKEN, "The order token isn't valid."
+            ) from error
+        archive = await _archive(services, caller, archive_id)
+        if (token.order_id, token.subject) != (archive.order_id, archive.owner):
+            raise Problem(ProblemCode.NOT_OWNER, "The order token is of another order.")
+        return _bytes(request, services, caller, archive, archive.owner)
+
+
+async def _order(
+    request: Request, access: Access, services: ArchiveServices, caller: Caller, order_id: OrderId
+) -> OrderToDownload:
+    facts_of(request.scope)["order"] = order_id
+    order = await services.orders.order(caller.tenant, order_id)
+    if order is None:
+        raise Problem(ProblemCode.UNKNOWN_ORDER, f"There is no order {order_id}.")
+    if not may_see_orders_of(access.roles, caller, order.owner):
+        raise Problem(ProblemCode.NOT_OWNER, f"Order {order_id} is another user's.")
+    return order
+
+
+async def _archive(
+    services: ArchiveServices, caller: Caller, archive_id: str | ArchiveId
+) -> Archive:
+    found = _ID.fullmatch(archive_id) if isinstance(archive_id, str) else None
+    known = ArchiveId(int(found[1])) if found else archive_id
+    archive = None if isinstance(known, str) else await services.archives.find(caller.tenant, known)
+    if archive is None:
+        raise _unknown(archive_id)
+    return archive
+
+
+def _unknown(archive_id: str | ArchiveId) -> Problem:
+    return Problem(ProblemCode.UNKNOWN_ARCHIVE, f"There is no archive {archive_id}.")
+
+
+def _bytes(
+    request: Request, services: ArchiveServices, caller: Caller, archive: Archive, email: str
+) -> Response:
+    if archive.state is ArchiveState.SUPERSEDED:
+        text = f"A file of archive a{archive.id} turned out to be wrong: make another archive."
+        raise Problem(ProblemCode.ARCHIVE_SUPERSEDED, text)
+    what = Representation(archive.length, archive.tag)
+    part = requested_part(request, what)
+    wanted = ArchiveRequest(caller.tenant, archive, email, part or Part(0, archive.length))
+    return StreamedPart(
+        services.deliveries.pieces(wanted),
+        what,
+        part,
+        filename=_name_of(archive),
+        kind="archive",
+        failed=lambda error: _failure(request, error),
+        on_end=lambda complete: facts_of(request.scope).update(complete=complete),
+        permit=services.at_once.one_more(request, counted_user(caller, email)),
+    )
+
+
+def _failure(request: Request, error: Exception) -> Response | None:
+    """Return the response if the archive fails before any of it was sent; None for a defect."""
+    match error:
+        case EntryFailed() if error.error.result is FetchResult.QUOTA_EXCEEDED:
+            return problem_answer(request, 429, [error.error.reason], ProblemCode.QUOTA_USED_UP)
+        case EntryFailed() if error.error.result is FetchResult.WRONG_CONTENT:
+            text = f"{error.file.name}: {error.error.reason}. Make another archive."
+            return problem_answer(request, 410, [text], ProblemCode.ARCHIVE_SUPERSEDED)
+        case EntryFailed():
+            text = f"{error.file.name}: {error.error.reason}."
+            return _retriable(request, ProblemCode.STORAGE_UNREACHABLE, text)
+        case NotIndexed():
+            text = "The directory isn't known before all files were read: download the beginning first."
+            return _retriable(request, ProblemCode.ARCHIVE_NOT_INDEXED, text)
+        case ArchiveGone():
+            text = "The order was deleted or has expired."
+            return problem_answer(request, 410, [text], ProblemCode.ORDER_GONE)
+    return None
+
+
+def _retriable(request: Request, code: ProblemCode, text: str) -> Response:
+    answer = problem_answer(request, 503, [text], code)
+    answer.headers["Retry-After"] = str(RETRY_SECONDS)
+    return answer
+
+
+def _described(
+    request: Request,
+    services: ArchiveServices,
+    caller: Caller,
+    order: OrderToDownload,
+    archive: Archive,
+) -> ArchiveDto:
+    base = base_address(request)
+    variables = {"orderId": order.id, "archiveId": f"a{archive.id}", "name": _name_of(archive)}
+    return ArchiveDto(
+        id=f"a{archive.id}",
+        format=archive.format.value,
+        state="open" if archive.state is ArchiveState.OPEN else "superseded",
+        files=archive.files,
+        bytes=archive.bytes,
+        length=archive.length,
+        etag=archive.tag,
+        created=archive.created_at,
+        href=base + expand(DOWNLOAD_ARCHIVE.template, variables),
+        public_href=_public_href(base, services, caller, order, variables),
+    )
+
+
+def _public_href(
+    base: str,
+    services: ArchiveServices,
+    caller: Caller,
+    order: OrderToDownload,
+    variables: dict[str, object],
+) -> str | None:
+    """Return the address with an order token; None if none can be issued."""
+    if order.expires_at is None:
+        return None
+    holder = TokenHolder(order.id, order.owner, order.role, order.expires_at)
+    try:
+        token = services.order_tokens.issue(caller.tenant, holder)
+    except OrderTokensUnset:
+        return None
+    path = expand(DOWNLOAD_PUBLIC_ARCHIVE.template, variables)
+    return f"{base}{path}?orderToken={quote(token, safe='')}&scope={caller.tenant}"
+
+
+def _name_of(archive: Archive) -> str:
+    return f"order_{archive.order_id}.{archive.format}"

@@ -1,0 +1,171 @@
+"""Archives of orders: which files they hold, where each stands, and what of them was sent."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from rs_order.domain.archives import Archive, ArchiveFormat, ArchiveId, ArchiveState, Entry, Page
+from rs_order.domain.ids import DataFileId, OrderId, Tenant
+from rs_order.domain.parts import Part
+from rs_order.ports import FileToDownload
+from rs_order.store.downloads import file_of
+from rs_order.store.errors import store_errors
+from rs_order.store.pool import Pool, Row, reading, statements, transaction
+
+SQL = statements("archives")
+
+
+@dataclass(frozen=True, slots=True)
+class NewArchive:
+    """An archive to write; its members are those of `Archive`."""
+
+    order_id: OrderId
+    format: ArchiveFormat
+    created_at: datetime
+    length: int
+    directory: int
+    entries: int
+    files: int
+    bytes: int
+    content: str
+    """Equal for archives with equal entries, whatever their time."""
+    tag: str
+    pages: Sequence[Page]
+
+
+class Archives:
+    """The archives of all tenants; no connection is held between two calls."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def create(self, tenant: Tenant, archive: NewArchive) -> ArchiveId:
+        """Write an archive with its pages, in one transaction."""
+        with store_errors():
+            async with transaction(self._pool, tenant) as connection:
+                archive_id = await connection.fetchval(
+                    SQL["create"],
+                    archive.order_id,
+                    archive.format,
+                    archive.created_at,
+                    archive.length,
+                    archive.directory,
+                    archive.entries,
+                    archive.files,
+                    archive.bytes,
+                    archive.content,
+                    archive.tag,
+                )
+                await connection.executemany(
+                    SQL["add_page"], [(archive_id, *_record(page)) for page in archive.pages]
+                )
+        return ArchiveId(archive_id)
+
+    async def with_content(
+        self, tenant: Tenant, order_id: OrderId, kind: ArchiveFormat, content: str
+    ) -> ArchiveId | None:
+        """Return an archive of an order that has this content and can be downloaded."""
+        for row in await self._fetch(tenant, "with_content", order_id, kind, content):
+            return ArchiveId(row["id"])
+        return None
+
+    async def find(self, tenant: Tenant, archive_id: ArchiveId) -> Archive | None:
+        """Return an archive. None if it doesn't exist, or its order is deleted or expired."""
+        for row in await self._fetch(tenant, "find", archive_id):
+            return _archive_of(row)
+        return None
+
+    async def of_order(self, tenant: Tenant, order_id: OrderId, limit: int) -> Sequence[Archive]:
+        """Return the archives of an order, the newest first."""
+        rows = await self._fetch(tenant, "of_order", order_id, limit)
+        return [_archive_of(row) for row in rows]
+
+    async def page_at(self, tenant: Tenant, archive_id: ArchiveId, position: int) -> Page:
+        """Return the page with the entry in which a byte before the directory stands."""
+        (row,) = await self._fetch(tenant, "page_at", archive_id, position)
+        return _page_of(row)
+
+    async def page_of_record(self, tenant: Tenant, archive_id: ArchiveId, position: int) -> Page:
+        """Return the page with the entry whose record has a byte, counted from where the directory begins."""
+        (row,) = await self._fetch(tenant, "page_of_record", archive_id, position)
+        return _page_of(row)
+
+    async def page(self, tenant: Tenant, archive_id: ArchiveId, number: int) -> Page | None:
+        """Return the page with this number, or None behind the last."""
+        for row in await self._fetch(tenant, "page", archive_id, number):
+            return _page_of(row)
+        return None
+
+    async def files(
+        self, tenant: Tenant, order_id: OrderId, ids: Sequence[DataFileId]
+    ) -> Mapping[DataFileId, FileToDownload]:
+        """Return those of the files that exist."""
+        rows = await self._fetch(tenant, "files", order_id, ids)
+        return {DataFileId(row["id"]): file_of(row) for row in rows}
+
+    async def add_sent(self, tenant: Tenant, archive_id: ArchiveId, part: Part) -> bool:
+        """Add a part to what was sent of an archive. Return True once all of it was."""
+        with store_errors():
+            async with transaction(self._pool, tenant) as connection:
+                sent = await connection.fetchval(SQL["add_sent"], archive_id, part.start, part.end)
+                return bool(sent)
+
+    async def keep_hashes(
+        self, tenant: Tenant, files: Sequence[FileToDownload], now: datetime
+    ) -> None:
+        """Keep the hashes of files that were delivered; ``verified_at`` says whether they were proven."""
+        known = sorted(
+            (file.id, file.hashes, file.verified_at is not None) for file in files if file.hashes
+        )
+        with store_errors():
+            async with transaction(self._pool, tenant) as connection:
+                await connection.execute(
+                    SQL["keep_hashes"],
+                    [id_ for id_, _, _ in known],
+                    [hashes.crc32 for _, hashes, _ in known],
+                    [hashes.sha256 for _, hashes, _ in known],
+                    [verified for _, _, verified in known],
+                    now,
+                )
+
+    async def supersede(self, tenant: Tenant, archive_id: ArchiveId) -> None:
+        """End an archive whose bytes turned out to be wrong."""
+        with store_errors():
+            async with transaction(self._pool, tenant) as connection:
+                await connection.execute(SQL["supersede"], archive_id)
+
+    async def _fetch(self, tenant: Tenant, statement: str, *parameters: object) -> Sequence[Row]:
+        async with reading(self._pool, tenant) as connection:
+            return await connection.fetch(SQL[statement], *parameters)
+
+
+def _record(page: Page) -> tuple[object, ...]:
+    entries = [[entry.file_id, entry.name, entry.size] for entry in page.entries]
+    return page.number, page.start, page.record_start, entries, page.copies
+
+
+def _archive_of(row: Row) -> Archive:
+    return Archive(
+        id=ArchiveId(row["id"]),
+        order_id=OrderId(row["order_id"]),
+        owner=row["owner"],
+        format=ArchiveFormat(row["format"]),
+        created_at=row["created_at"],
+        state=ArchiveState(row["state"]),
+        length=row["length"],
+        directory=row["directory"],
+        entries=row["entries"],
+        files=row["files"],
+        bytes=row["bytes"],
+        tag=row["tag"],
+    )
+
+
+def _page_of(row: Row) -> Page:
+    return Page(
+        number=row["number"],
+        start=row["start"],
+        record_start=row["record_start"],
+        entries=[Entry(DataFileId(id_), name, size) for id_, name, size in row["entries"]],
+        copies=row["copies"],
+    )

@@ -1,0 +1,75 @@
+-- name: create
+-- $1 order, $2 format, $3 now, $4 length, $5 offset of the directory, $6 entries, $7 files, $8 bytes, $9 content,
+-- $10 tag.
+insert into archive (order_id, format, created_at, length, directory, entries, files, bytes, content, tag)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+returning id
+
+-- name: add_page
+-- $1 archive, $2 number, $3 offset of its first entry, $4 offset of its first record in the directory, $5 entries,
+-- $6 copies.
+insert into archive_page (archive_id, number, start, record_start, entries, copies)
+values ($1, $2, $3, $4, $5, $6)
+
+-- name: find
+-- With the owner of its order. An archive of an order that is deleted or expired isn't found. $1 archive.
+select archive.*, orders.owner
+from archive
+join orders on orders.id = archive.order_id and orders.status not in ('DELETED', 'EXPIRED')
+where archive.id = $1
+
+-- name: with_content
+-- The newest archive of an order that can be downloaded, with this content. $1 order, $2 format, $3 content.
+select id from archive
+where order_id = $1 and format = $2 and content = $3 and state = 'OPEN'
+order by id desc limit 1
+
+-- name: of_order
+-- $1 order, $2 limit.
+select archive.*, orders.owner
+from archive
+join orders on orders.id = archive.order_id and orders.status not in ('DELETED', 'EXPIRED')
+where archive.order_id = $1
+order by archive.id desc limit $2
+
+-- name: page_at
+-- The page that the byte is in, if it isn't in the directory. $1 archive, $2 byte.
+select * from archive_page where archive_id = $1 and start <= $2 order by start desc limit 1
+
+-- name: page_of_record
+-- The page whose records the byte of the directory is in. $1 archive, $2 byte, from the beginning of the directory.
+select * from archive_page where archive_id = $1 and record_start <= $2 order by record_start desc limit 1
+
+-- name: page
+-- $1 archive, $2 number.
+select * from archive_page where archive_id = $1 and number = $2
+
+-- name: files
+-- The files with their CRC, if it is known. $1 order, $2 files.
+select id, product_urn, name, url, external, size, checksum, checksum_algorithm, mime_type, crc32,
+       sha256, verified_at
+from data_file where order_id = $1 and id = any ($2)
+
+-- name: add_sent
+-- Add a part to what was sent. True once all of it was. $1 archive, $2 first byte, $3 the byte after the last.
+update archive
+set sent = sent + int8multirange(int8range($2, $3))
+where id = $1
+returning sent @> int8range(0, length)
+
+-- name: keep_hashes
+-- Keep the hashes of what was delivered. $1 files, $2 CRCs, $3 SHA-256, $4 whether it had the checksum of the catalog,
+-- $5 now.
+update data_file file
+set crc32 = delivered.crc32, sha256 = delivered.sha256,
+    verified_at = case when delivered.verified then $5 else file.verified_at end
+from unnest($1::bigint[], $2::bigint[], $3::bytea[], $4::boolean[]) as delivered (id, crc32, sha256, verified)
+where file.id = delivered.id
+
+-- name: supersede
+-- $1 archive.
+update archive set state = 'SUPERSEDED' where id = $1
+
+-- name: delete_slice
+-- $1 order, $2 limit.
+delete from archive where id = any (array(select id from archive where order_id = $1 order by id limit $2))

@@ -1,0 +1,316 @@
+"""Archives over HTTP: making them, their parts, and states afterwards (faces.md 5.3 to 5.6)."""
+
+import asyncio
+import io
+import random
+import tarfile
+import zipfile
+from itertools import pairwise
+from typing import Any
+
+import httpx
+import pytest
+
+from rs_order.app.rest import RestServices
+from rs_order.ports import FetchError, FetchResult
+from tests.rest.conftest import serving
+from tests.rest.fake_downloads import DownloadableOrder, incompressible
+from tests.rest.order_tokens import order_token
+from tests.rest.test_zip_download import Endless, as_caller
+from tests.support.polling import WAIT_SECONDS, eventually
+
+PATH = "/user/orders/12/archives"
+DONE, WRONG = FetchResult.DOWNLOADED, FetchResult.WRONG_CONTENT
+CONTENTS = {
+    "a.txt": b"hello",
+    "empty": b"",
+    "ü.bin": incompressible(200_000),
+    "block.bin": incompressible(65_535),
+    "z" * 150: b"a long name",
+}
+KINDS = pytest.mark.parametrize("kind", ["zip", "tar"])
+
+
+async def made(api: httpx.AsyncClient, kind: str = "zip") -> dict[str, Any]:
+    answer = await api.post(PATH, json={"format": kind})
+    assert answer.status_code == 201, answer.text
+    body: dict[str, Any] = answer.json()
+    return body
+
+
+async def part(api: httpx.AsyncClient, archive: dict[str, Any], value: str) -> httpx.Response:
+    return await api.get(archive["href"], headers={"Range": f"bytes={value}"})
+
+
+def read(kind: str, content: bytes) -> dict[str, bytes]:
+    if kind == "zip":
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            return {one.filename: archive.read(one) for one in archive.infolist()}
+    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+        return {one.name: (archive.extractfile(one) or io.BytesIO()).read() for one in archive}
+
+
+@KINDS
+async def test_an_archive(
+    api: httpx.AsyncClient, downloadable: DownloadableOrder, kind: str
+) -> None:
+    """It holds all available files, and has a length and a validator. Then they are DOWNLOADED."""
+    downloadable.add_all(CONTENTS.items())
+
+    archive = await made(api, kind)
+    head = await api.head(archive["href"], headers={"Range": "bytes=5-"})
+    opened = list(downloadable.sources.opened)
+    answer = await api.get(archive["href"])
+
+    assert read(kind, answer.content) == CONTENTS
+    assert (archive["files"], archive["bytes"]) == (5, sum(map(len, CONTENTS.values())))
+    assert (head.status_code, opened) == (200, [])
+    for headers in (head.headers, answer.headers):
+        assert headers["Content-Length"] == str(len(answer.content)) == str(archive["length"])
+        assert headers["ETag"] == archive["etag"]
+        assert headers["Accept-Ranges"] == "bytes"
+        assert headers["Content-Disposition"] == f'attachment; filename="order_12.{kind}"'
+        assert headers["Cache-Control"] == "private, no-transform"
+    await eventually(
+        lambda: downloadable.order.results == dict.fromkeys(range(1, 6), DONE), "all downloaded"
+    )
+
+
+@KINDS
+async def test_parts_are_slices_of_the_whole(
+    api: httpx.AsyncClient, downloadable: DownloadableOrder, kind: str
+) -> None:
+    """Whatever part is asked for, also before anything else was."""
+    downloadable.add_all(CONTENTS.items())
+    archive = await made(api, kind)
+    length = archive["length"]
+    chance = random.Random(1)  # noqa: S311 - which parts are tried
+    parts = [sorted(chance.choices(range(length), k=2)) for _ in range(30)]
+    parts += [[length - 1, length - 1], [length - 300, length - 1], [0, 0]]
+
+    taken = [(start, end, await part(api, archive, f"{start}-{end}")) for start, end in parts]
+    whole = (await api.get(archive["href"])).content
+
+    for start, end, answer in taken:
+        assert answer.status_code == 206
+        assert answer.content == whole[start : end + 1], (start, end)
+        assert answer.headers["Content-Range"] == f"bytes {start}-{end}/{length}"
+        assert answer.headers["ETag"] == archive["etag"]
+    assert read(kind, whole) == CONTENTS
+
+
+async def test_r14_no_state_changes_until_all_was_taken(
+    api: httpx.AsyncClient, downloadable: DownloadableOrder
+) -> None:
+    """In whatever order, with both addresses."""
+    downloadable.add_all(CONTENTS.items())
+    archive = await made(api)
+    async with httpx.AsyncClient(trust_env=False) as anonymous:
+        await anonymous.get(archive["publicHref"], headers={"Range": "bytes=100000-"})
+    before = dict(downloadable.order.results)
+
+    await part(api, archive, "0-150000")
+
+    assert before == {}
+    await eventually(
+        lambda: downloadable.order.results == dict.fromkeys(range(1, 6), DONE), "all downloaded"
+    )
+
+
+async def test_r14_a_client_that_leaves_changes_nothing(
+    api: httpx.AsyncClient, downloadable: DownloadableOrder
+) -> None:
+    """The source is closed at once."""
+    endless = Endless()
+    downloadable.add("a", b"content")
+    downloadable.add("b", endless, size=2**40)
+    archive = await made(api)
+
+    async with api.stream("GET", archive["href"]) as answer:
+        await anext(answer.aiter_raw())
+    await asyncio.wait_for(endless.closed.wait(), WAIT_SECONDS)
+    await eventually(lambda: downloadable.sources.open_now == 0, "the end of the download")
+
+    assert downloadable.order.results == {}
+
+
+async def test_another_instance_goes_on(
+    api: httpx.AsyncClient, services: RestServices, downloadable: DownloadableOrder
+) -> None:
+    """It knows the archive, and what the first instance has sent of it."""
+    downloadable.add_all(CONTENTS.items())
+    archive = await made(api)
+    received = b""
+    async with api.stream("GET", archive["href"]) as answer:
+        async for piece in answer.aiter_raw():
+            received += piece
+            if len(received) > 100_000:
+                break
+    await eventually(lambda: downloadable.sources.open_now == 0, "the first instance has stopped")
+
+    async for url in serving(services):
+        path = archive["href"].removeprefix(str(api.base_url).rstrip("/"))
+        async with httpx.AsyncClient(base_url=url, headers=api.headers, trust_env=False) as other:
+            headers = {"Range": f"bytes={len(received)}-", "If-Range": archive["etag"]}
+            rest = await other.get(path, headers=headers)
+
+    assert rest.status_code == 206
+    assert read("zip", received + rest.content) == CONTENTS
+    await eventually(lambda: len(downloadable.order.results) == 5, "all downloaded")
+
+
+async def test_the_same_files_are_the_same_archive(
+    api: httpx.AsyncClient, downloadable: DownloadableOrder
+) -> None:
+    """Asking again finds it; each format has its own, and both are listed."""
+    downloadable.add("a", b"content")
+
+    first, tar, again = await made(api), await made(api, "tar"), await made(api)
+    listed = (await api.get(PATH)).json()["archives"]
+
+    assert again["id"] == first["id"] != tar["id"]
+    assert [one["id"] for one in listed] == [tar["id"], first["id"]]
+    assert (
+        await api.get(first["href"], headers={"If-None-Match": first["etag"]})
+    ).status_code == 304
+    assert (await api.get(first["href"], headers={"If-Match": tar["etag"]})).status_code == 412
+
+
+async def test_a_file_that_occurs_twice_is_once_in_the_archive(
+    api: httpx.AsyncClient, downloadable: DownloadableOrder
+) -> None:
+    """Both are DOWNLOADED with it. Another content of the same name is numbered."""
+    downloadable.add("a", b"one")
+    downloadable.add("a", b"two")
+    downloadable.add("a", b"one")
+
+    archive = await made(api)
+    answer = await api.get(archive["href"])
+
+    assert read("zip", answer.content) == {"a": b"one", "a (1)": b"two"}
+    await eventually(
+        lambda: downloadable.order.results == {1: DONE, 2: DONE, 3: DONE}, "all downloaded"
+    )
+
+
+async def test_r22_wrong_content_ends_the_archive(
+    api: httpx.AsyncClient, downloadable: DownloadableOrder
+) -> None:
+    """Nothing wrong is sent; the file is in error, and another archive has the others."""
+    right = incompressible(200_000)
+    downloadable.add("a", b"content")
+    downloadable.add("b", right[:-1] + b"x", of=right)
+    archive = await made(api)
+
+    with pytest.raises(httpx.RemoteProtocolError):
+        await api.get(archive["href"])
+    await eventually(lambda: downloadable.order.results.get(2) is WRONG, "the file is in error")
+    after = await api.get(archive["href"])
+    other = await made(api)
+
+    assert (after.status_code, after.json()["code"]) == (410, "archive-superseded")
+    assert read("zip", (await api.get(other["href"])).content) == {"a": b"content"}
+    assert [one["state"] for one in (await api.get(PATH)).json()["archives"]] == [
+        "open",
+        "superseded",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (FetchError("broken", 500), 503, "storage-unreachable"),
+        (FetchError("gone", 404), 503, "storage-unreachable"),
+        (FetchError("Download quota exceeded", 429), 429, "quota-used-up"),
+    ],
+    ids=["broken", "gone", "quota"],
+)
+async def test_r22_a_file_that_storage_does_not_deliver(
+    api: httpx.AsyncClient,
+    downloadable: DownloadableOrder,
+    error: FetchError,
+    status: int,
+    code: str,
+) -> None:
+    """A request that begins there is refused before any byte, and the same archive goes on later."""
+    downloadable.add("a", error, of=b"content")
+    archive = await made(api)
+
+    answer = await api.get(archive["href"])
+    downloadable.sources.contents[1] = b"content"
+    later = await api.get(archive["href"])
+
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert read("zip", later.content) == {"a": b"content"}
+
+
+async def test_an_archive_of_a_deleted_order(
+    api: httpx.AsyncClient, downloadable: DownloadableOrder
+) -> None:
+    downloadable.add("a", b"content")
+    archive = await made(api)
+    await downloadable.order.delete()
+
+    answer = await api.get(archive["href"])
+
+    assert (answer.status_code, answer.json()["code"]) == (404, "unknown-archive")
+
+
+async def test_what_cannot_be_made(api: httpx.AsyncClient, downloadable: DownloadableOrder) -> None:
+    """Nothing available; a file of unknown size; an unknown order; an unknown format."""
+    nothing = await api.post(PATH, json={})
+    unknown = await api.post("/user/orders/99/archives", json={})
+    format_ = await api.post(PATH, json={"format": "rar"})
+
+    assert (nothing.status_code, nothing.json()["code"]) == (409, "nothing-available")
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "unknown-order")
+    assert format_.status_code == 400
+
+
+async def test_a_file_of_unknown_size_cannot_be_in_an_archive(
+    api: httpx.AsyncClient, downloadable: DownloadableOrder
+) -> None:
+    """The length of the archive wouldn't be known before its end (R-13)."""
+    downloadable.add("a", b"content", size=None)
+
+    answer = await api.post(PATH, json={})
+
+    assert (answer.status_code, answer.json()["code"]) == (409, "cannot-be-archived")
+
+
+async def test_who_may_download_an_archive(
+    api: httpx.AsyncClient, downloadable: DownloadableOrder
+) -> None:
+    """The owner and administrators; with an order token, whoever has that of its order."""
+    downloadable.add("a", b"content")
+    archive = await made(api)
+    public = f"/orders/public/archives/{archive['id']}/x.zip"
+    stranger = as_caller("other@example.org", "REGISTERED_USER")
+
+    statuses = [
+        (await api.get(archive["href"], headers=stranger)).status_code,
+        (await api.post(PATH, json={}, headers=stranger)).status_code,
+        (await api.get(PATH, headers=stranger)).status_code,
+        (await api.get(public, params={"orderToken": order_token(ORDER_ID="99")})).status_code,
+        (await api.get(public, params={"orderToken": "forged"})).status_code,
+        (await api.get(public, params={"orderToken": order_token()})).status_code,
+        (await api.get(f"{PATH}/a999/x.zip")).status_code,
+        (await api.get(f"{PATH}/nonsense/x.zip")).status_code,
+    ]
+
+    assert statuses == [403, 403, 403, 403, 401, 200, 404, 404]
+
+
+async def test_parallel_parts(api: httpx.AsyncClient, downloadable: DownloadableOrder) -> None:
+    """As aria2 does it: the part with the directory waits for the CRCs of the others (R-18)."""
+    downloadable.add_all(CONTENTS.items())
+    archive = await made(api)
+    length = archive["length"]
+    bounds = [0, length // 4, length // 2, 3 * length // 4, length]
+
+    answers = await asyncio.gather(
+        *(part(api, archive, f"{a}-{b - 1}") for a, b in pairwise(bounds))
+    )
+
+    assert read("zip", b"".join(answer.content for answer in answers)) == CONTENTS
+    await eventually(lambda: len(downloadable.order.results) == 5, "all downloaded")
