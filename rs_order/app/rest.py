@@ -20,6 +20,7 @@ from rs_order.downloads.make_archives import MakeArchives
 from rs_order.downloads.metalink import Metalinks
 from rs_order.downloads.routes import DownloadServices, metalinks_router, zips_router
 from rs_order.events.routes import EventServices, events_router
+from rs_order.events.stream import OpenStreams
 from rs_order.holds.routes import HoldServices, holds_router
 from rs_order.orders.file_lists import FileListServices, file_lists_router
 from rs_order.orders.routes import OrderServices, orders_router
@@ -190,7 +191,7 @@ def rest_services(
         calibration=CalibrationServices(Estimates(pool), shared.clock),
         dead_letters=application.dead_letters,
         downloads=downloads,
-        events=EventServices(shared.events.log, shared.events.feed),
+        events=EventServices(shared.events.log, shared.events.feed, OpenStreams()),
         files=FileListServices(views, FileViews(pool), shared.links),
         health=health,
         holds=HoldServices(application.holds, HoldViews(pool)),

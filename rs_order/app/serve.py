@@ -19,6 +19,7 @@ from rs_order.app.broker import (
     provision_vhosts,
 )
 from rs_order.app.database import Database, open_database
+from rs_order.app.events import EventParts
 from rs_order.app.health import RecentHealth, ServiceHealth
 from rs_order.app.mails import MailRules
 from rs_order.app.metric_sources import (
@@ -38,7 +39,6 @@ from rs_order.app.shared_parts import (
 )
 from rs_order.broker.connection import SupervisedConnection
 from rs_order.consumers.local_steps import LocalSteps
-from rs_order.events.numbering import EventNumbering
 from rs_order.ports import Clock
 from rs_order.regards.role_cache import RoleCache
 from rs_order.rest.actuator import Metrics
@@ -124,7 +124,7 @@ async def serve(
             outgoing,
             rest,
             watches,
-            numbering=shared.events.numbering,
+            events=shared.events,
             local=local,
             roles=clients.roles,
         )
@@ -226,7 +226,7 @@ async def _run_until(
     rest: Callable[..., Coroutine[None, None, None]],
     watchers: Sequence[Callable[[], Coroutine[None, None, None]]],
     *,
-    numbering: EventNumbering,
+    events: EventParts,
     local: Callable[[asyncio.Event], Coroutine[None, None, None]] | None,
     roles: RoleCache | None,
 ) -> None:
@@ -239,7 +239,7 @@ async def _run_until(
         for connection in (*incoming, *outgoing.connections):
             tasks.create_task(connection.run())
         tasks.create_task(outgoing.relay.run())
-        tasks.create_task(numbering.run())
+        tasks.create_task(events.numbering.run())
         watching = [tasks.create_task(watcher()) for watcher in watchers]
         local_steps = tasks.create_task(local(local_stop)) if local else None
         if roles is not None:
@@ -247,6 +247,7 @@ async def _run_until(
         tasks.create_task(rest(stop=rest_stop))
         await stop.wait()
         log.info("service-stopping")
+        events.feed.close()
         rest_stop.set()
         for watcher in watching:
             watcher.cancel()
@@ -256,7 +257,7 @@ async def _run_until(
             await local_steps
         if roles is not None:
             await roles.stop()
-        await numbering.stop()
+        await events.numbering.stop()
         await outgoing.relay.stop()
         await asyncio.gather(*(connection.stop() for connection in outgoing.connections))
     log.info("service-stopped")

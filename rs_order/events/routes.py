@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 
 from rs_order.contracts.event_bodies import EVENTS, EventDto, data_schema
 from rs_order.contracts.wire import INT64
@@ -13,13 +13,21 @@ from rs_order.domain.events import types_of
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import OrderId, Tenant
 from rs_order.events.feed import EventFeed
-from rs_order.rest.access import Access, is_administrator, is_system
+from rs_order.events.stream import (
+    HEADERS,
+    EventStream,
+    EventStreamResponse,
+    OpenStreams,
+)
+from rs_order.events.stream import MEDIA_TYPE as STREAM
+from rs_order.rest.access import Access, is_administrator, is_system, seconds_left
 from rs_order.rest.addresses import own_address
 from rs_order.rest.answers import json_answer
 from rs_order.rest.conditional import preferred_wait
 from rs_order.rest.errors import Problem
+from rs_order.rest.middleware import is_head
 from rs_order.rest.problems import ProblemCode
-from rs_order.rest.resources import GET_EVENT_SCHEMA, LIST_EVENTS
+from rs_order.rest.resources import GET_EVENT_SCHEMA, LIST_EVENTS, STREAM_EVENTS
 from rs_order.rest.routing import AuthorisedCaller, Endpoints
 from rs_order.store.events import EventFilter, EventLog, EventPage
 
@@ -30,6 +38,19 @@ POSITION: Final = "rs-order-position"
 After = Annotated[
     int | None,
     Query(ge=0, le=INT64, description="The position to continue after; absent: the oldest event."),
+]
+AfterToStream = Annotated[
+    int | None,
+    Query(ge=0, le=INT64, description="Begin behind this position; absent: with the next event."),
+]
+LastEventId = Annotated[
+    int | None,
+    Header(
+        alias="Last-Event-ID",
+        ge=0,
+        le=INT64,
+        description="The same, for a client that connects again.",
+    ),
 ]
 Types = Annotated[
     list[str] | None,
@@ -51,11 +72,13 @@ class EventServices:
 
     log: EventLog
     feed: EventFeed
+    streams: OpenStreams
 
 
 def events_router(access: Access, services: EventServices) -> APIRouter:
     endpoints = Endpoints(access, tag="events", problems=True)
     _serve_events(endpoints, services)
+    _serve_stream(endpoints, access, services)
     _serve_schema(endpoints)
     return endpoints.router
 
@@ -143,7 +166,8 @@ class _Reader:
         loop = asyncio.get_running_loop()
         ends = loop.time() + seconds
         while not page.events and (left := ends - loop.time()) > 0:
-            await self.services.feed.until_beyond(self.tenant, page.position, left)
+            if not await self.services.feed.until_beyond(self.tenant, page.position, left):
+                break
             page = await self.read(page.position)
         return page
 
@@ -153,6 +177,44 @@ def _answer(request: Request, page: EventPage) -> Response:
     following = own_address(request).include_query_params(after=page.position)
     headers = {POSITION: str(page.position), "Link": f'<{following}>; rel="next"'}
     return Response(body, media_type=EVENTS, headers=headers)
+
+
+def _serve_stream(endpoints: Endpoints, access: Access, services: EventServices) -> None:
+    @endpoints.serve(
+        STREAM_EVENTS,
+        media_type=STREAM,
+        responses={
+            400: "A parameter can't be read, or no event has such a type (`malformed-request`)",
+            503: "Too many streams are open (`too-many-streams`), or the database doesn't answer",
+        },
+    )
+    async def stream_events(  # noqa: PLR0917 - FastAPI passes them by name
+        request: Request,
+        caller: AuthorisedCaller,
+        after: AfterToStream = None,
+        last: LastEventId = None,
+        types: Types = None,
+        order_id: OrderIdParameter = None,
+    ) -> Response:
+        """The same events as they happen, as server-sent events.
+
+        `id` is the position, `event` the type without prefix, `data` the CloudEvent. Without `after` or
+        `Last-Event-ID` the stream begins with the next event. So does it if the position is too old; an event
+        `reset` has the `oldest` one then. The stream ends after half an hour, when the token expires, or when
+        the service stops; then connect again with `Last-Event-ID`, as browsers do.
+        """
+        wanted = _filter(caller, types, order_id)
+        if is_head(request.scope):
+            return Response(headers=HEADERS, media_type=STREAM)
+        stream = await EventStream.opened(
+            services.feed,
+            caller.tenant,
+            wanted,
+            last if last is not None else after,
+            seconds=seconds_left(request, access),
+        )
+        permit = services.streams.one_more((caller.tenant, caller.email))
+        return EventStreamResponse(stream.lines(), permit)
 
 
 def _serve_schema(endpoints: Endpoints) -> None:

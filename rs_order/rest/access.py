@@ -1,5 +1,6 @@
 """Decides who may call an endpoint: the token, the tenant, the address and the role (rest.md 2.2, 2.3)."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -126,6 +127,14 @@ def authenticate(request: Request, access: Access) -> Caller:
     caller = _caller(request, access)
     facts_of(request.scope).update(tenant=caller.tenant, user=caller.email)
     return caller
+
+
+def seconds_left(request: Request, access: Access) -> float:
+    """Return how long the token of an authenticated request is still valid; without a token, for ever."""
+    authorization = request.headers.get("Authorization", "")
+    if not authorization.startswith(_BEARER):
+        return math.inf
+    return access.tokens.seconds_left(authorization.removeprefix(_BEARER).strip())
 
 
 def _caller(request: Request, access: Access) -> Caller:

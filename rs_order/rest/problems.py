@@ -67,6 +67,7 @@ class ProblemCode(StrEnum):
     ORDER_GONE = "order-gone"
     QUOTA_USED_UP = "quota-used-up"
     INVALID_ORDER_TOKEN = "invalid-order-token"  # noqa: S105 - a code
+    TOO_MANY_STREAMS = "too-many-streams"
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,6 +293,13 @@ PROBLEMS: Final[Mapping[ProblemCode, ProblemType]] = {
         "Invalid order token",
         "The order token is forged, expired, or of another project.",
         "Take a new address from the list of the order's archives.",
+    ),
+    ProblemCode.TOO_MANY_STREAMS: ProblemType(
+        503,
+        "Too many streams",
+        "A user may have 5 streams of events open, and a process 1000.",
+        "Close one, wait as long as the header Retry-After says, or read GET /events.",
+        retriable=True,
     ),
 }
 """The only codes that a response may have."""

@@ -399,6 +399,9 @@ _EVENTS: Final = "EventController"
 LIST_EVENTS: Final = Resource(
     "GET", "/events", REGISTERED_USER, _EVENTS, "Hear what happens to orders"
 )
+STREAM_EVENTS: Final = Resource(
+    "GET", "/events/stream", REGISTERED_USER, _EVENTS, "Hear what happens to orders as it happens"
+)
 GET_EVENT_SCHEMA: Final = Resource(
     "GET",
     "/schemas/events-1.json",

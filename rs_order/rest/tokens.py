@@ -77,6 +77,14 @@ class TokenVerifier:
         self._verified[token] = caller, int(claims["exp"]) if "exp" in claims else math.inf
         return caller
 
+    def seconds_left(self, token: str) -> float:
+        """Return how long a token is still valid; 0 if it isn't."""
+        try:
+            self.verify(token)
+        except InvalidToken:
+            return 0
+        return self._verified[token][1] - time.time()
+
     def _claims(self, token: str) -> dict[str, Any]:
         try:
             algorithm = jwt.get_unverified_header(token).get("alg")

@@ -142,7 +142,9 @@ class LoggedEvent:
     """An event as readers get it."""
 
     position: int
-    type: str
+    type: EventType
+    order_id: OrderId
+    owner: str
     body: str
     """The CloudEvent, as JSON."""
 
@@ -164,6 +166,14 @@ class EventFilter:
     owner: str | None = None
     order_id: OrderId | None = None
     types: Collection[EventType] | None = None
+
+    def matches(self, event: LoggedEvent) -> bool:
+        """True if the reader wants the event."""
+        return (
+            (self.owner is None or event.owner == self.owner)
+            and (self.order_id is None or event.order_id == self.order_id)
+            and (self.types is None or event.type in self.types)
+        )
 
 
 class EventLog:
@@ -219,7 +229,13 @@ class EventLog:
             self._pool, tenant, SQL[name], after, types, limit, most, *parameters
         )
         events = tuple(
-            LoggedEvent(row["position"], row["type"], row["body"])
+            LoggedEvent(
+                row["position"],
+                EventType(row["type"]),
+                OrderId(row["order_id"]),
+                row["owner"],
+                row["body"],
+            )
             for row in rows
             if row["position"] is not None
         )

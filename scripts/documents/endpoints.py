@@ -42,6 +42,7 @@ ADDED: Mapping[str, str] = {
     "POST /orders/quote": _QUOTES,
     "GET /orders/quotes/{quoteId}": _QUOTES,
     "GET /events": _EVENTS,
+    "GET /events/stream": _EVENTS,
     "GET /schemas/events-1.json": _EVENTS,
     "POST /user/orders/{orderId}/archives": _ARCHIVES,
     "GET /user/orders/{orderId}/archives": _ARCHIVES,

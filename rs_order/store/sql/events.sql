@@ -33,42 +33,42 @@ from event_log
 -- the last that was purged, and up to where was looked; null: to the end. One row without an event if there is none.
 -- $1 after, $2 types (null: all), $3 limit, $4 the most that are looked at.
 with looked as materialized (
-    select position, type, body from event
+    select position, type, order_id, owner, body from event
     where position > $1 order by position limit $4
 )
-select log.position as last, log.purged, found.position, found.type, found.body,
+select log.position as last, log.purged, found.position, found.type, found.order_id, found.owner, found.body,
        (select case when count(*) = $4 then max(position) end from looked) as looked_to
 from event_log log
 left join (
-    select position, type, body from looked where $2::text[] is null or type = any ($2) order by position limit $3
+    select * from looked where $2::text[] is null or type = any ($2) order by position limit $3
 ) as found on true
 order by found.position
 
 -- name: page_of_owner
 -- The same for the events of an owner. $5 owner.
 with looked as materialized (
-    select position, type, body from event
+    select position, type, order_id, owner, body from event
     where owner = $5 and position > $1 order by position limit $4
 )
-select log.position as last, log.purged, found.position, found.type, found.body,
+select log.position as last, log.purged, found.position, found.type, found.order_id, found.owner, found.body,
        (select case when count(*) = $4 then max(position) end from looked) as looked_to
 from event_log log
 left join (
-    select position, type, body from looked where $2::text[] is null or type = any ($2) order by position limit $3
+    select * from looked where $2::text[] is null or type = any ($2) order by position limit $3
 ) as found on true
 order by found.position
 
 -- name: page_of_order
 -- The same for the events of an order, of the owner only if there is one. $5 owner or null, $6 order id.
 with looked as materialized (
-    select position, type, body from event
+    select position, type, order_id, owner, body from event
     where order_id = $6 and position > $1 and ($5::text is null or owner = $5) order by ordinal limit $4
 )
-select log.position as last, log.purged, found.position, found.type, found.body,
+select log.position as last, log.purged, found.position, found.type, found.order_id, found.owner, found.body,
        (select case when count(*) = $4 then max(position) end from looked) as looked_to
 from event_log log
 left join (
-    select position, type, body from looked where $2::text[] is null or type = any ($2) order by position limit $3
+    select * from looked where $2::text[] is null or type = any ($2) order by position limit $3
 ) as found on true
 order by found.position
 
