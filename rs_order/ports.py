@@ -334,6 +334,8 @@ class FileToDownload:
     checksum: Checksum | None
     checksum_algorithm: str | None
     mime_type: str | None = None
+    product_id: str | None = None
+    """The provider's name of the product."""
     hashes: ContentHashes | None = None
     """Of the last complete download; None: there was none yet."""
     verified_at: datetime | None = None
@@ -358,6 +360,17 @@ class FileOfOrder:
     order_id: OrderId
     owner: str
     state: FileState
+
+
+@dataclass(frozen=True, slots=True)
+class ListedFile:
+    """A file in a list of its order."""
+
+    file: FileToDownload
+    state: FileState
+    reason_code: str | None = None
+    """Why it is in this state, if there is more to know."""
+    reason: str | None = None
 
 
 class FetchResult(StrEnum):
@@ -400,7 +413,7 @@ class Downloads(Protocol):
 
     async def all_files(
         self, tenant: Tenant, order_id: OrderId, *, after: DataFileId, limit: int
-    ) -> Sequence[FileToDownload]:
+    ) -> Sequence[ListedFile]:
         """Return up to ``limit`` files with ids above ``after``, by ascending id, in any state."""
         ...
 

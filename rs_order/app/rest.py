@@ -16,8 +16,9 @@ from rs_order.dead_letters.routes import DeadLetterServices, dead_letters_router
 from rs_order.downloads.archive_download import ArchiveDeliveries
 from rs_order.downloads.archive_routes import ArchiveServices, archives_router
 from rs_order.downloads.file_routes import file_downloads_router
+from rs_order.downloads.list_routes import lists_router
 from rs_order.downloads.make_archives import MakeArchives
-from rs_order.downloads.metalink import Metalinks
+from rs_order.downloads.order_lists import OrderLists
 from rs_order.downloads.routes import DownloadServices, metalinks_router, zips_router
 from rs_order.events.routes import EventServices, events_router
 from rs_order.events.stream import OpenStreams
@@ -122,6 +123,7 @@ def _order_routers(services: RestServices) -> list[APIRouter]:
     return [
         # First, because "/user/orders/{orderId}/download" also matches with "metalink" as the order's id.
         metalinks_router(access, downloads),
+        lists_router(access, downloads),
         baskets_router(access, services.baskets),
         orders_router(access, orders),
         progress_router(access, orders.waiting),
@@ -231,7 +233,7 @@ def _download_services(application: Application, pool: Pool) -> DownloadServices
         orders=downloads,
         settle=application.settle_downloads.handle,
         sources=shared.clients.file_sources,
-        metalinks=Metalinks(downloads, shared.order_tokens, shared.links),
+        lists=OrderLists(downloads, shared.order_tokens, shared.links),
         order_tokens=shared.order_tokens,
         clock=shared.clock,
         at_once=DownloadsAtOnce(shared.settings.user_downloads_at_once),

@@ -158,9 +158,10 @@ class DownloadLinks:
         """Return the address of a file that an order token opens; parameter order counts (rest.md 10.4)."""
         return f"{self._base}/orders/public/files/{file_id}?{_public(order_token, tenant)}"
 
-    def public_metalink(self, order_token: str, tenant: Tenant) -> str:
+    def public_metalink(self, order_token: str, tenant: Tenant, version: int | None = None) -> str:
         """Return the address of the metalink of the order that the token opens."""
-        return f"{self._base}/user/orders/metalink/download?{_public(order_token, tenant)}"
+        wanted = f"version={version}&" if version else ""
+        return f"{self._base}/user/orders/metalink/download?{wanted}{_public(order_token, tenant)}"
 
 
 def _public(order_token: str, tenant: Tenant) -> str:

@@ -10,6 +10,15 @@ from typing import Final, Protocol
 from rs_order.ports import FileToDownload
 
 _MD5_LENGTH: Final = 32
+_HEX_DIGITS: Final = {
+    "md5": 32,
+    "sha1": 40,
+    "sha224": 56,
+    "sha256": 64,
+    "sha384": 96,
+    "sha512": 128,
+}
+"""The algorithms that download tools check, and the lengths of their checksums."""
 _HASHES: Final = (
     *("md5", "sha1", "sha224", "sha256", "sha384", "sha512", "sha512_224", "sha512_256"),
     *("sha3_224", "sha3_256", "sha3_384", "sha3_512", "blake2b", "blake2s", "ripemd160", "sm3"),
@@ -61,6 +70,25 @@ def algorithm_of(file: FileToDownload) -> str | None:
     if algorithm in _SUMS and not re.fullmatch("[0-9a-fA-F]{1,8}", file.checksum):
         return None
     return algorithm
+
+
+def well_formed_checksum(file: FileToDownload) -> tuple[str, str] | None:
+    """Return the algorithm of the checksum and its digits in lower case, if it is one that tools check."""
+    algorithm = algorithm_of(file)
+    if file.checksum is None or algorithm not in _HEX_DIGITS:
+        return None
+    if not re.fullmatch(f"[0-9a-fA-F]{{{_HEX_DIGITS[algorithm]}}}", file.checksum):
+        return None
+    return algorithm, file.checksum.lower()
+
+
+def known_digests(file: FileToDownload) -> dict[str, str]:
+    """Return the digests of a file that tools check, by algorithm: that of the catalog, and those proven."""
+    checksum = well_formed_checksum(file)
+    digests = dict([checksum]) if checksum else {}
+    if file.proven_sha256 is not None:
+        digests.setdefault("sha256", file.proven_sha256.hex())
+    return digests
 
 
 def why_unverifiable(file: FileToDownload) -> str | None:

@@ -31,7 +31,7 @@ _Content = tuple[str | None, str | None, int | None]
 
 
 class FreeNames:
-    """Gives each file of one folder a name of its own, also where case and normal form don't count.
+    """Gives each file a path of its own, also where case and normal form don't count.
 
     Only an 8-byte hash of each name is stored. If two names have the same hash, the second is numbered
     without need, which is harmless.
@@ -44,14 +44,19 @@ class FreeNames:
         for name in taken:
             self._taken.add(hash(_folded(name)))
 
-    def choose(self, file: FileToDownload) -> str:
-        """Return a free name for the file: its own, else ``name (1).ext``, ``name (2).ext`` and so on."""
+    def choose(self, file: FileToDownload, folder: str = "") -> str:
+        """Return a free path for the file: its own name, else ``name (1).ext``, ``name (2).ext`` and so on.
+
+        Args:
+            file: the file.
+            folder: begins the path, with a slash at its end; empty for none.
+        """
         name = candidate = portable_name(name_of(file))
-        while not self._taken.add(hash(_folded(candidate))):
-            number = self._next_number.get(_folded(name), 1)
-            self._next_number[_folded(name)] = number + 1
+        while not self._taken.add(hash(_folded(folder + candidate))):
+            number = self._next_number.get(_folded(folder + name), 1)
+            self._next_number[_folded(folder + name)] = number + 1
             candidate = numbered(name, number)
-        return candidate
+        return folder + candidate
 
 
 class EntryNames:

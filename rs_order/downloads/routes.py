@@ -3,11 +3,17 @@
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from rs_order.domain.identity import Caller
 from rs_order.domain.ids import OrderId
-from rs_order.downloads.metalink import Metalinks
+from rs_order.downloads.metalink import (
+    WITHOUT_METALINK,
+    Metalink3,
+    Metalink4,
+    MetalinkVersion,
+)
+from rs_order.downloads.order_lists import Layout, ListFormat, OrderLists
 from rs_order.downloads.order_zip import PAGE, ZipReport, ZipRequest, zip_order
 from rs_order.downloads.settle import Settle
 from rs_order.downloads.streaming import StreamedDownload, name_for_order
@@ -20,6 +26,7 @@ from rs_order.ports import (
     OrderToken,
     OrderTokens,
 )
+from rs_order.rest.accepted import quality
 from rs_order.rest.access import Access, is_administrator, is_system, may_see_orders_of
 from rs_order.rest.errors import ACCESS_DENIED, HttpError
 from rs_order.rest.middleware import facts_of
@@ -29,14 +36,15 @@ from rs_order.rest.resources import DOWNLOAD_ORDER, GET_METALINK, GET_PUBLIC_MET
 from rs_order.rest.routing import AuthorisedCaller, Documented, Endpoints
 
 METALINK_TYPE: Final = "application/metalink+xml"
+METALINK_4_TYPE: Final = "application/metalink4+xml"
 TOO_MANY_DOWNLOADS: Final = "Too many downloads of the user are under way; see `Retry-After`"
 
 _DOCUMENTED: Final[Documented] = {
-    200: {"content": {METALINK_TYPE: {}}, "description": "The metalink"},
+    200: {"content": {METALINK_TYPE: {}, METALINK_4_TYPE: {}}, "description": "The metalink"},
     404: {"description": "There is no such order, or (without a body) it has no file to list now"},
 }
 _RESPONSES: Final = {
-    400: "The order token is missing, or the number of the order isn't one",
+    400: "The order token is missing, or a parameter can't be read",
     503: "Order tokens can't be issued: their key isn't set. Or the project's address is not known now",
 }
 
@@ -48,7 +56,7 @@ class DownloadServices:
     orders: Downloads
     settle: Settle
     sources: FileSources
-    metalinks: Metalinks
+    lists: OrderLists
     order_tokens: OrderTokens
     clock: Clock
     at_once: DownloadsAtOnce = field(default_factory=DownloadsAtOnce)
@@ -58,6 +66,10 @@ class DownloadServices:
 
 OrderTokenInQuery = Annotated[
     str, Query(alias="orderToken", description="From the metalink, or from the mail on the order.")
+]
+
+AvailableInQuery = Annotated[
+    bool, Query(description="Without the files that can't be downloaded now.")
 ]
 
 BAD_ORDER_TOKEN: Final[Documented] = {
@@ -140,6 +152,35 @@ def _known(report: ZipReport) -> dict[str, Any]:
     return {name: value for name, value in asdict(report).items() if value is not None}
 
 
+@dataclass(frozen=True, slots=True)
+class WantedMetalink:
+    """What a request for a metalink asks for."""
+
+    version: Annotated[
+        MetalinkVersion | None,
+        Query(description="`3`, or `4` (RFC 5854). By default what `Accept` prefers, else `3`."),
+    ] = None
+    layout: Annotated[
+        Layout | None,
+        Query(
+            description="`flat`: all in one folder, the default of version 3; `products`: a folder for each "
+            "product, that of version 4."
+        ),
+    ] = None
+    available: AvailableInQuery = False
+
+    def version_for(self, request: Request) -> MetalinkVersion:
+        """Return the version: that of the query, else what the client prefers, else 3."""
+        if self.version is not None:
+            return self.version
+        accept = request.headers.get("Accept", "*/*")
+        prefers_4 = quality(accept, METALINK_4_TYPE) > quality(accept, METALINK_TYPE)
+        return MetalinkVersion.V4 if prefers_4 else MetalinkVersion.V3
+
+
+WantedInQuery = Annotated[WantedMetalink, Depends()]
+
+
 def metalinks_router(access: Access, services: DownloadServices) -> APIRouter:
     endpoints = Endpoints(access, tag="downloads")
 
@@ -149,22 +190,28 @@ def metalinks_router(access: Access, services: DownloadServices) -> APIRouter:
         documented={**_DOCUMENTED, **BAD_ORDER_TOKEN},
     )
     async def get_public_metalink(
-        request: Request, caller: AuthorisedCaller, order_token: OrderTokenInQuery
+        request: Request,
+        caller: AuthorisedCaller,
+        order_token: OrderTokenInQuery,
+        wanted: WantedInQuery,
     ) -> Response:
         """Return the metalink of the order that the token names."""
         token = verified(services, request, caller, order_token)
         order = await _order(services, request, caller, token.order_id)
-        return await _metalink(services, caller, order)
+        return await _metalink(services, request, caller, order, wanted)
 
     @endpoints.serve(GET_METALINK, responses=_RESPONSES, documented=_DOCUMENTED)
     async def get_metalink(
-        request: Request, caller: AuthorisedCaller, order_id: OrderIdInPath
+        request: Request,
+        caller: AuthorisedCaller,
+        order_id: OrderIdInPath,
+        wanted: WantedInQuery,
     ) -> Response:
         """Return all files of an order as a list for download tools (rest.md 10.4)."""
         order = await _order(services, request, caller, OrderId(order_id))
         if not may_see_orders_of(access.roles, caller, order.owner):
             raise HttpError(403, ACCESS_DENIED)
-        return await _metalink(services, caller, order)
+        return await _metalink(services, request, caller, order, wanted)
 
     return endpoints.router
 
@@ -179,9 +226,25 @@ async def _order(
     return order
 
 
-async def _metalink(services: DownloadServices, caller: Caller, order: OrderToDownload) -> Response:
-    document = await services.metalinks.of(caller.tenant, order)
-    if document is None:
+async def _metalink(
+    services: DownloadServices,
+    request: Request,
+    caller: Caller,
+    order: OrderToDownload,
+    wanted: WantedMetalink,
+) -> Response:
+    if order.status in WITHOUT_METALINK:
         return Response(status_code=404)
-    name = name_for_order(order.id, services.clock.now(), "metalink")
-    return StreamedDownload(document, name, "metalink", media_type=METALINK_TYPE)
+    now = services.clock.now()
+    if wanted.version_for(request) is MetalinkVersion.V4:
+        layout = wanted.layout or Layout.PRODUCTS
+        document: ListFormat = Metalink4(now, only_available=wanted.available, layout=layout)
+        name, media_type = f"order_{order.id}.meta4", METALINK_4_TYPE
+    else:
+        layout = wanted.layout or Layout.FLAT
+        document = Metalink3(only_available=wanted.available, layout=layout)
+        name, media_type = name_for_order(order.id, now, "metalink"), METALINK_TYPE
+    pieces = await services.lists.of(caller.tenant, order, document)
+    if pieces is None:
+        return Response(status_code=404)
+    return StreamedDownload(pieces, name, "metalink", media_type=media_type)

@@ -147,6 +147,34 @@ GET_PUBLIC_METALINK: Final = Resource(
     _ORDERS,
     "Get the metalink of the order that an order token names",
 )
+GET_METALINK_4: Final = Resource(
+    "GET",
+    "/user/orders/{orderId}/order_{documentId}.meta4",
+    REGISTERED_USER,
+    _ORDERS,
+    "Get the metalink of an order in version 4",
+)
+GET_PUBLIC_METALINK_4: Final = Resource(
+    "GET",
+    "/orders/public/order_{orderId}.meta4",
+    PUBLIC,
+    _ORDERS,
+    "Get the metalink of an order in version 4 with its order token",
+)
+GET_FILE_LIST: Final = Resource(
+    "GET",
+    "/user/orders/{orderId}/files.{kind}",
+    REGISTERED_USER,
+    _ORDERS,
+    "List the files of an order for a download tool",
+)
+GET_PUBLIC_FILE_LIST: Final = Resource(
+    "GET",
+    "/orders/public/files.{kind}",
+    PUBLIC,
+    _ORDERS,
+    "List the files of the order that an order token names for a download tool",
+)
 
 _FILES: Final = "OrderDataFileController"
 LIST_DATASET_FILES: Final = Resource(

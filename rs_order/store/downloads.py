@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rs_order.domain.ids import Checksum, DataFileId, OrderId, Tenant, Urn
 from rs_order.domain.parts import Part
 from rs_order.domain.states import FileState, OrderStatus
-from rs_order.ports import ContentHashes, FileOfOrder, FileToDownload, OrderToDownload
+from rs_order.ports import ContentHashes, FileOfOrder, FileToDownload, ListedFile, OrderToDownload
 from rs_order.store.errors import store_errors
 from rs_order.store.pool import Pool, Row, reading, statements, transaction
 
@@ -41,10 +41,13 @@ class StoredDownloads:
 
     async def all_files(
         self, tenant: Tenant, order_id: OrderId, *, after: DataFileId, limit: int
-    ) -> Sequence[FileToDownload]:
+    ) -> Sequence[ListedFile]:
         """Return the next files of the order in any state, by ascending id."""
         rows = await self._fetch(tenant, "files_of_order", order_id, after, limit)
-        return [file_of(row) for row in rows]
+        return [
+            ListedFile(file_of(row), FileState(row["state"]), row["reason_code"], row["reason"])
+            for row in rows
+        ]
 
     async def repeated_names(self, tenant: Tenant, order_id: OrderId) -> frozenset[str]:
         """Return the names that more than one AVAILABLE file of the order has."""
@@ -82,6 +85,7 @@ def file_of(row: Row) -> FileToDownload:
         checksum=Checksum(row["checksum"]) if row["checksum"] is not None else None,
         checksum_algorithm=row["checksum_algorithm"],
         mime_type=row["mime_type"],
+        product_id=row["product_id"],
         hashes=_hashes_of(row),
         verified_at=row["verified_at"],
     )

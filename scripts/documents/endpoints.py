@@ -20,6 +20,7 @@ _PROGRESS = "for users: why an order isn't further (docs/topics/reasons.md)"
 _QUOTES = "for users: what an order would be (docs/topics/quotes.md)"
 _ARCHIVES = "for users: downloads that resume (docs/topics/downloads.md)"
 _EVENTS = "for users and services: what happens to orders (docs/topics/events.md)"
+_LISTS = "for users: lists for download tools (docs/topics/downloads.md)"
 _HOLDS = "for operators; holds, shares and limits are ours (docs/topics/shares-and-holds.md)"
 
 ADDED: Mapping[str, str] = {
@@ -39,6 +40,10 @@ ADDED: Mapping[str, str] = {
     "GET /user/orders/{orderId}/progress": _PROGRESS,
     "GET /user/orders/{orderId}/progress/suborders": _PROGRESS,
     "GET /estimates/calibration": "for operators (docs/topics/expected-times.md)",
+    "GET /user/orders/{orderId}/files.{kind}": _LISTS,
+    "GET /orders/public/files.{kind}": _LISTS,
+    "GET /user/orders/{orderId}/order_{documentId}.meta4": _LISTS,
+    "GET /orders/public/order_{orderId}.meta4": _LISTS,
     "POST /orders/quote": _QUOTES,
     "GET /orders/quotes/{quoteId}": _QUOTES,
     "GET /events": _EVENTS,

@@ -100,6 +100,10 @@ ROWS = {
     "GET /user/orders/{orderId}/download": Row(USER, Whose.SEE),
     "GET /user/orders/{orderId}/metalink/download": Row(USER, Whose.SEE),
     "GET /user/orders/metalink/download": Row(PUBLIC),
+    "GET /user/orders/{orderId}/order_{documentId}.meta4": Row(USER, Whose.SEE),
+    "GET /orders/public/order_{orderId}.meta4": Row(PUBLIC),
+    "GET /user/orders/{orderId}/files.{kind}": Row(USER, Whose.SEE),
+    "GET /orders/public/files.{kind}": Row(PUBLIC),
     "GET /orders/{orderId}/dataset/{datasetId}/files": Row(USER, Whose.SEE),
     "GET /orders/files/{dataFileId}": Row(USER, Whose.READ),
     "GET /orders/public/files/{dataFileId}": Row(PUBLIC),
@@ -278,6 +282,8 @@ async def subjects(here: Platform) -> AsyncIterator[Subjects]:
         "quoteId": "q-987654321",
         "archiveId": "a987654321",
         "code": "too-many-requests",
+        "kind": "txt",
+        "documentId": found.orders["read"],
     }
     here.sandbox.put_role(OWN, OPERATOR, Role(parent=EXPLOIT))
     verb, _, template = OPERATOR_MORE.partition(" ")

@@ -21,11 +21,12 @@ from rs_order.demo.servers.private_resources import free_ports
 from rs_order.sandbox.simulated_platform import BUNDLED_ARCHIVE
 from tests.cli.commands import line_with
 from tests.support.servers import FreshBroker, fresh_broker, fresh_database
-from tests.support.tools import CURL, JQ, PSQL, program
+from tests.support.tools import ARIA2, CURL, JQ, PSQL, WGET, program
 
 ROOT = Path(__file__).parents[2]
 RUNBOOK = (ROOT / "docs/runbook.md").read_text(encoding="utf-8")
 PAGE = (ROOT / "docs/tutorial/README.md").read_text(encoding="utf-8")
+LIST_PAGE = (ROOT / "docs/tutorial/lists.md").read_text(encoding="utf-8")
 STOP_SECONDS = 35
 
 
@@ -143,6 +144,27 @@ async def test_order_with_curl(environment: dict[str, str]) -> None:
     eve = content_of_dataset("SDO_EVE")
     zipped = content_of(Path(environment["DOWNLOADS"]) / "order.zip")
     assert zipped == {name: eve[name] for name in ("eve_01.txt", "eve_02.txt")}
+
+
+async def test_lists_for_download_tools(environment: dict[str, str], tmp_path: Path) -> None:
+    """Each tool gets the files of an order from its list."""
+    for tool in (ARIA2, CURL, JQ, WGET):
+        await program(tool)
+    own = environment | {"DOWNLOADS": str(tmp_path)}
+    _, lines = await ended(commands_with("order_with_curl.sh"), own)
+    (order,) = [line.split()[1] for line in lines if re.fullmatch(r" +order \d+", line)]
+    blocks = re.findall(r"^```sh\n(.*?)^```", LIST_PAGE, re.MULTILINE | re.DOTALL)
+
+    code, lines = await ended("".join(blocks), own | {"ORDER": order})
+
+    assert code == 0, lines
+    eve = content_of_dataset("SDO_EVE")
+    for folder in ("tools", "tools/wget"):
+        for name in ("eve_01.txt", "eve_02.txt"):
+            content = (tmp_path / folder / name).read_bytes()
+            assert hashlib.md5(content, usedforsecurity=False).hexdigest() == eve[name]
+            assert f"{name}: OK" in lines
+    assert len(list((tmp_path / "tools/products").glob("*/eve_0?.txt"))) == 2
 
 
 async def test_commands_of_the_runbook(environment: dict[str, str]) -> None:

@@ -16,7 +16,7 @@ from rs_order.core.links import Links
 from rs_order.downloads.archive_download import ArchiveDeliveries
 from rs_order.downloads.archive_routes import ArchiveServices
 from rs_order.downloads.make_archives import MakeArchives
-from rs_order.downloads.metalink import Metalinks
+from rs_order.downloads.order_lists import OrderLists
 from rs_order.downloads.order_tokens import JwtOrderTokens
 from rs_order.downloads.routes import DownloadServices
 from rs_order.ports import ComponentHealth, OrderTokens
@@ -134,7 +134,7 @@ def services(downloadable: DownloadableOrder, health: FakeHealth) -> RestService
             orders=downloadable.order,
             settle=downloadable.order.settle,
             sources=downloadable.sources,
-            metalinks=Metalinks(downloadable.order, order_tokens, links),
+            lists=OrderLists(downloadable.order, order_tokens, links),
             order_tokens=order_tokens,
             clock=ManualClock(NOW),
         ),

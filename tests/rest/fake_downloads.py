@@ -19,6 +19,7 @@ from rs_order.ports import (
     FileOfOrder,
     FileOutcome,
     FileToDownload,
+    ListedFile,
     OpenFile,
     OrderToDownload,
 )
@@ -72,8 +73,9 @@ class FakeDownloads:
 
     async def all_files(
         self, tenant: Tenant, order_id: OrderId, *, after: DataFileId, limit: int
-    ) -> Sequence[FileToDownload]:
-        return [file for file in self.files if file.id > after][:limit]
+    ) -> Sequence[ListedFile]:
+        later = [file for file in self.files if file.id > after][:limit]
+        return [ListedFile(file, self.state_of(file.id)) for file in later]
 
     async def repeated_names(self, tenant: Tenant, order_id: OrderId) -> frozenset[str]:
         names = Counter(file.name for file in self._available())
@@ -202,6 +204,8 @@ class DownloadableOrder:
         mime_type: str | None = None,
         state: FileState = FileState.AVAILABLE,
         headers: dict[str, str] | None = None,
+        product: Urn = PRODUCT,
+        product_id: str | None = None,
     ) -> int:
         """Add a file and return its id.
 
@@ -212,7 +216,8 @@ class DownloadableOrder:
         self.order.files.append(
             FileToDownload(
                 id=DataFileId(file_id),
-                product=PRODUCT,
+                product=product,
+                product_id=product_id,
                 name=name,
                 url=url,
                 external=external,

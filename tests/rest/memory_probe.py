@@ -26,7 +26,7 @@ from rs_order.core.links import Links
 from rs_order.domain.ids import Checksum, DataFileId, OrderId, Tenant
 from rs_order.domain.parts import Part
 from rs_order.domain.states import FileState, OrderStatus
-from rs_order.downloads.metalink import Metalinks
+from rs_order.downloads.order_lists import OrderLists
 from rs_order.downloads.order_tokens import JwtOrderTokens
 from rs_order.downloads.routes import DownloadServices
 from rs_order.ports import (
@@ -34,6 +34,7 @@ from rs_order.ports import (
     FileOutcome,
     FileSources,
     FileToDownload,
+    ListedFile,
     OpenFile,
     OrderToDownload,
 )
@@ -81,8 +82,8 @@ class GeneratedFiles:
         )
 
     async def file(self, tenant: Tenant, file_id: DataFileId) -> FileOfOrder:
-        (file,) = await self.all_files(tenant, ORDER, after=DataFileId(file_id - 1), limit=1)
-        return FileOfOrder(file, ORDER, OWNER, FileState.AVAILABLE)
+        (listed,) = await self.all_files(tenant, ORDER, after=DataFileId(file_id - 1), limit=1)
+        return FileOfOrder(listed.file, ORDER, OWNER, FileState.AVAILABLE)
 
     async def repeated_names(self, tenant: Tenant, order_id: OrderId) -> frozenset[str]:
         return frozenset()
@@ -90,25 +91,26 @@ class GeneratedFiles:
     async def available_files(
         self, tenant: Tenant, order_id: OrderId, *, after: DataFileId, limit: int
     ) -> Sequence[FileToDownload]:
-        return await self.all_files(tenant, order_id, after=after, limit=limit)
+        listed = await self.all_files(tenant, order_id, after=after, limit=limit)
+        return [one.file for one in listed]
 
     async def all_files(
         self, tenant: Tenant, order_id: OrderId, *, after: DataFileId, limit: int
-    ) -> Sequence[FileToDownload]:
+    ) -> Sequence[ListedFile]:
         numbers = range(after + 1, min(after + limit, self._files) + 1)
-        return [
-            FileToDownload(
-                id=DataFileId(number),
-                product=PRODUCT,
-                name=f"PRODUCT_OF_A_USUAL_LENGTH_{number:07}.fits",
-                url="",
-                external=False,
-                size=self._size,
-                checksum=self._checksum,
-                checksum_algorithm="MD5",
-            )
-            for number in numbers
-        ]
+        return [ListedFile(self._file(number), FileState.AVAILABLE) for number in numbers]
+
+    def _file(self, number: int) -> FileToDownload:
+        return FileToDownload(
+            id=DataFileId(number),
+            product=PRODUCT,
+            name=f"PRODUCT_OF_A_USUAL_LENGTH_{number:07}.fits",
+            url="",
+            external=False,
+            size=self._size,
+            checksum=self._checksum,
+            checksum_algorithm="MD5",
+        )
 
     async def add_sent(self, tenant: Tenant, file_id: DataFileId, part: Part) -> bool:
         return False
@@ -157,7 +159,7 @@ def download_app(downloadable: GeneratedFiles, sources: FileSources) -> FastAPI:
                 orders=downloadable,
                 settle=downloadable.settle,
                 sources=sources,
-                metalinks=Metalinks(downloadable, order_tokens, links),
+                lists=OrderLists(downloadable, order_tokens, links),
                 order_tokens=order_tokens,
                 clock=ManualClock(NOW),
             ),

@@ -17,6 +17,7 @@ from rs_order.ports import (
     FileOfOrder,
     FileOutcome,
     FileToDownload,
+    ListedFile,
     OrderToDownload,
 )
 from rs_order.store.archives import Archives
@@ -71,7 +72,7 @@ class StoredFakeDownloads(FakeDownloads):
 
     async def all_files(
         self, tenant: Tenant, order_id: OrderId, *, after: DataFileId, limit: int
-    ) -> Sequence[FileToDownload]:
+    ) -> Sequence[ListedFile]:
         await self._write()
         return await self._downloads.all_files(tenant, order_id, after=after, limit=limit)
 
@@ -130,14 +131,24 @@ async def _write_order(connection: Connection, order: FakeDownloads) -> None:
     )
     await connection.executemany(
         "insert into data_file (id, order_id, sub_order_id, dataset_task_id, identity, product_urn,"
-        " product_version, data_type, name, url, external, online, size, checksum,"
-        " checksum_algorithm, mime_type, state, reason_code)"
-        " values ($1, $2, $3, $4, $5, $6, 1, 'RAWDATA', $7, $8, $9, true, $10, $11, $12, $13, $14, $15)",
+        " product_id, product_version, data_type, name, url, external, online, size, checksum,"
+        " checksum_algorithm, mime_type, state, reason_code, crc32, sha256, verified_at)"
+        " values ($1, $2, $3, $4, $5, $6, $7, 1, 'RAWDATA', $8, $9, $10, true, $11, $12, $13, $14, $15, $16,"
+        " $17, $18, $19)",
         [
             (
-                *(file.id, ORDER, sub_order, task, uuid4(), file.product, file.name, file.url),
-                *(file.external, file.size, file.checksum, file.checksum_algorithm),
+                *(file.id, ORDER, sub_order, task, uuid4(), file.product, file.product_id),
+                *(
+                    file.name,
+                    file.url,
+                    file.external,
+                    file.size,
+                    file.checksum,
+                    file.checksum_algorithm,
+                ),
                 *(file.mime_type, state, None if state is FileState.AVAILABLE else _NOT_TRIED),
+                *(file.hashes and file.hashes.crc32, file.hashes and file.hashes.sha256),
+                file.verified_at,
             )
             for file, state in zip(order.files, states, strict=True)
         ],

@@ -13,7 +13,7 @@ import pytest
 from rs_order.app.rest import RestServices
 from rs_order.core.links import Links
 from rs_order.domain.states import FileState, OrderStatus
-from rs_order.downloads.metalink import Metalinks
+from rs_order.downloads.order_lists import OrderLists
 from rs_order.downloads.order_tokens import JwtOrderTokens, NoOrderTokens
 from rs_order.ports import FetchResult, RemoteUnavailable
 from tests.rest.conftest import HOST, NOW, ORDER_SECRET, FakeTenants, serving
@@ -356,7 +356,7 @@ async def test_service_without_a_key_for_order_tokens(
     downloads = replace(
         services.downloads,
         order_tokens=tokens,
-        metalinks=Metalinks(downloadable.order, tokens, links),
+        lists=OrderLists(downloadable.order, tokens, links),
     )
     services = replace(services, downloads=downloads)
     async for url in serving(services):
@@ -388,8 +388,8 @@ async def test_links_have_the_last_known_address_of_the_project(
     downloadable.add("a")
     links = Links(NoProjects(), tenants, prefix="/api/v1", fallback="http://localhost")  # type: ignore[arg-type]
     tokens = JwtOrderTokens(ORDER_SECRET, ManualClock(NOW))
-    metalinks = Metalinks(downloadable.order, tokens, links)
-    services = replace(services, downloads=replace(services.downloads, metalinks=metalinks))
+    lists = OrderLists(downloadable.order, tokens, links)
+    services = replace(services, downloads=replace(services.downloads, lists=lists))
 
     async for url in serving(services):
         async with httpx.AsyncClient(trust_env=False, timeout=60) as client:

@@ -33,7 +33,9 @@ SEVEN_ZIP = Tool("7z", "p7zip-full")
 UNZIP = Tool("unzip", "unzip")
 """Unpacks zips."""
 WGET = Tool("wget", "wget")
-"""Downloads archives in parts."""
+"""Downloads archives in parts, and the addresses of a list."""
+XMLLINT = Tool("xmllint", "libxml2-utils")
+"""Checks documents against a schema."""
 JQ = Tool("jq", "jq")
 """Reads JSON in the tutorial."""
 PROMTOOL = Tool("promtool", "prometheus")
@@ -42,7 +44,7 @@ PSQL = Tool("psql", "postgresql-client")
 """Runs the statements of the runbook."""
 
 
-ALL = (ARIA2, BSDTAR, CURL, JAVA_COMPILER, JQ, PROMTOOL, PSQL, SEVEN_ZIP, UNZIP, WGET)
+ALL = (ARIA2, BSDTAR, CURL, JAVA_COMPILER, JQ, PROMTOOL, PSQL, SEVEN_ZIP, UNZIP, WGET, XMLLINT)
 
 
 class ToolMissing(Exception):

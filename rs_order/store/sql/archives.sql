@@ -46,7 +46,7 @@ select * from archive_page where archive_id = $1 and number = $2
 
 -- name: files
 -- The files with their CRC, if it is known. $1 order, $2 files.
-select id, product_urn, name, url, external, size, checksum, checksum_algorithm, mime_type, crc32,
+select id, product_urn, name, url, external, size, checksum, checksum_algorithm, mime_type, product_id, crc32,
        sha256, verified_at
 from data_file where order_id = $1 and id = any ($2)
 

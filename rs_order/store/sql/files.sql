@@ -123,8 +123,8 @@ from orders where id = $1
 
 -- name: file_to_download
 -- A file counts as pending until all files of its order are known. $1 file.
-select file.id, product_urn, name, url, external, size, checksum, checksum_algorithm, mime_type, crc32, sha256,
-       verified_at,
+select file.id, product_urn, name, url, external, size, checksum, checksum_algorithm, mime_type, product_id,
+       crc32, sha256, verified_at,
        case when orders.files_known then file.state else 'PENDING' end as state, file.order_id, orders.owner
 from data_file file
 join orders on orders.id = file.order_id and orders.status not in ('DELETED', 'EXPIRED')
@@ -145,7 +145,8 @@ group by name having count(*) > 1
 
 -- name: available_files
 -- The next files to download. $1 order, $2 after this id, $3 limit.
-select id, product_urn, name, url, external, size, checksum, checksum_algorithm, mime_type, crc32, sha256, verified_at
+select id, product_urn, name, url, external, size, checksum, checksum_algorithm, mime_type, product_id,
+       crc32, sha256, verified_at
 from data_file
 where order_id = $1 and state = 'AVAILABLE' and id > $2
 order by id
@@ -153,7 +154,8 @@ limit $3
 
 -- name: files_of_order
 -- The next files, whatever their state. $1 order, $2 after this id, $3 limit.
-select id, product_urn, name, url, external, size, checksum, checksum_algorithm, mime_type, crc32, sha256, verified_at
+select id, product_urn, name, url, external, size, checksum, checksum_algorithm, mime_type, product_id,
+       crc32, sha256, verified_at, state, reason_code, reason
 from data_file
 where order_id = $1 and id > $2
 order by id

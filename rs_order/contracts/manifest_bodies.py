@@ -1,0 +1,42 @@
+"""The manifest of an order: its files, with what is known of their content (faces.md M-8)."""
+
+from pydantic import ConfigDict, Field
+
+from rs_order.contracts.wire import Instant, WireModel
+from rs_order.domain.states import FileState
+
+
+class ManifestFileDto(WireModel):
+    """A file that didn't fail."""
+
+    name: str = Field(description="Unique in the order.", examples=["p1.nc"])
+    product: str = Field(examples=["S2A_20250101"])
+    size: int | None = Field(description="Bytes.", examples=[42000])
+    md5: str | None = Field(examples=["241b5dffd6635f4de0cd2ff728f010c8"])
+    sha256: str | None = Field(description="Of the catalog, or proven by a download.")
+    crc32: str | None = Field(description="Proven by a download.", examples=["0b1c2d3e"])
+    state: FileState
+    verified: Instant | None = Field(
+        description="When a download last proved that the bytes have the checksum of the catalog."
+    )
+    url: str = Field(description="Needs no token beside it, until the order expires.")
+
+
+class FailedFileDto(WireModel):
+    """A file that can't be had."""
+
+    name: str = Field(examples=["p2.nc"])
+    product: str = Field(examples=["S2A_20250101"])
+    code: str | None = Field(examples=["storage-refused"])
+    detail: str | None
+
+
+class ManifestDto(WireModel):
+    """The files of an order."""
+
+    model_config = ConfigDict(title="Manifest")
+
+    order: int = Field(examples=[12])
+    generated: Instant
+    files: list[ManifestFileDto]
+    failed: list[FailedFileDto]
