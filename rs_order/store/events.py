@@ -142,7 +142,8 @@ class LoggedEvent:
     """An event as readers get it."""
 
     position: int
-    type: EventType
+    type: str
+    """Without prefix. A later version of this service may write types that this one doesn't know."""
     order_id: OrderId
     owner: str
     body: str
@@ -231,7 +232,7 @@ class EventLog:
         events = tuple(
             LoggedEvent(
                 row["position"],
-                EventType(row["type"]),
+                row["type"],
                 OrderId(row["order_id"]),
                 row["owner"],
                 row["body"],

@@ -272,6 +272,16 @@ async def test_a_look_for_rare_types_is_bounded(
     assert [len(page.events) for page in pages] == [0, 0, 1]
 
 
+async def test_a_type_of_a_later_version_is_passed_on(app: AppHarness) -> None:
+    """Instances of both versions run during an update. A reader who asks for types doesn't get it."""
+    await app.order("a")
+    await app.rows("update event set type = 'order.later'")
+    found = await events(app)
+    wanted = await events(app, EventFilter(types=list(EventType)))
+
+    assert (found[0]["type"], wanted) == ("rsorder.order.later", [])
+
+
 async def test_old_events_are_purged(app: AppHarness) -> None:
     """With the inbox, after their retention. Positions go on, and the log says what is gone (E-6)."""
     await app.order("a")
