@@ -61,7 +61,7 @@ class Idle:
             await asyncio.sleep(QUICK_CALM_SECONDS if quick else CALM_SECONDS)
             statements, round_trips = proxy.statements, proxy.round_trips
             idle = QUICK_IDLE_SECONDS if quick else IDLE_SECONDS
-            self.cpu_percent.append(await _cpu_percent(child, idle))
+            self.cpu_percent.append(await cpu_percent(child, idle))
             self.statements.append((proxy.statements - statements) * 60 / idle)
             self.round_trips.append((proxy.round_trips - round_trips) * 60 / idle)
             self.memory_mib.append(child.peak_mib())
@@ -70,7 +70,7 @@ class Idle:
         options = {"database_url": url, "amqp_url": f"{broker.url}/{broker.vhost}"}
         async with child_process(empty_loop.__name__, options) as child:
             idle = QUICK_IDLE_SECONDS if quick else IDLE_SECONDS
-            self.floor_percent.append(await _cpu_percent(child, idle))
+            self.floor_percent.append(await cpu_percent(child, idle))
 
     def figures(self) -> list[Figure]:
         name = f"{self.tenants:,} tenants: "
@@ -98,7 +98,7 @@ class Idle:
         ]
 
 
-async def _cpu_percent(child: Child, seconds: float) -> float:
+async def cpu_percent(child: Child, seconds: float) -> float:
     """Observe a process for so many seconds, and return the share of a core that it used."""
     before = child.cpu_seconds()
     await asyncio.sleep(seconds)

@@ -57,7 +57,7 @@ SLEEPS = {
         "EndToEnd",
     ): "a measurement: it ends once the rows of the last steps are deleted",
     ("benchmarks/idle.py", "Idle"): "a measurement: it begins when the periodic checks are rare",
-    ("benchmarks/idle.py", "_cpu_percent"): "a measurement of a time without work",
+    ("benchmarks/idle.py", "cpu_percent"): "a measurement of a time without work",
 }
 """The functions that may sleep, and why."""
 
